@@ -1,0 +1,26 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def fixture_folder() -> Path | None:
+    """Folder of real measurements, or None where XRDCOMP_FIXTURES is not set."""
+    value = os.environ.get("XRDCOMP_FIXTURES")
+    return Path(value).resolve() if value else None
+
+
+@pytest.fixture(scope="session")
+def real_files() -> Path:
+    folder = fixture_folder()
+    if folder is None:
+        pytest.skip(
+            "XRDCOMP_FIXTURES is not set: it names the folder of real measurements, which are not shipped"
+        )
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.fail(f"XRDCOMP_FIXTURES is set to {folder}, which holds no MANIFEST.csv")
+    return folder

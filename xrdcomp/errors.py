@@ -1,0 +1,101 @@
+"""Exceptions that carry facts: which file, where in it, what was found, what was expected, what to do.
+
+The facts are attributes, so that scripts and tests never parse the sentence.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnalysisError",
+    "MissingExtraError",
+    "PatternError",
+    "PhaseError",
+    "ReadError",
+    "RecipeError",
+    "XrdcompError",
+]
+
+
+class XrdcompError(Exception):
+    """Anything wrong with what the user gave; the command line exits with 2."""
+
+
+class ReadError(XrdcompError):
+    """A file that cannot be read, or must not be because a number in it would be a guess.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong: the value found and why it cannot stand.
+    file : str
+        Name of the file as the user gave it.
+    format_id : str, optional
+        Registry id of the format that was being read.
+    place : str, optional
+        Where in the file: ``"line 12"``, ``"byte 0x2c"``, ``"scan 3"``, ``"RawData0.xml, line 4"``.
+    expected : str, optional
+        What a good file has there.
+    hint : str, optional
+        What the user can do.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str = "",
+        format_id: str = "",
+        place: str = "",
+        expected: str = "",
+        hint: str = "",
+    ) -> None:
+        self.reason, self.file, self.format_id = reason, file, format_id
+        self.place, self.expected, self.hint = place, expected, hint
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        where = self.file or "input"
+        if self.format_id:
+            where += f" [{self.format_id}]"
+        if self.place:
+            where += f", {self.place}"
+        text = f"{where}: {self.reason.rstrip('.')}."
+        if self.expected:
+            text += f" Expected: {self.expected.rstrip('.')}."
+        if self.hint:
+            text += f" {self.hint}"
+        return text
+
+
+class PatternError(XrdcompError, ValueError):
+    """Arrays that are not a measurement: unequal lengths, angles that do not increase, NaN.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong and what to do.
+    index : int, optional
+        Index of the first offending point.
+    value : float, optional
+        The offending value.
+    """
+
+    def __init__(self, reason: str, *, index: int | None = None, value: float | None = None) -> None:
+        self.reason, self.index, self.value = reason, index, value
+        super().__init__(reason)
+
+
+class PhaseError(XrdcompError):
+    """An unknown phase id, or a structure that fails its own checks."""
+
+
+class RecipeError(XrdcompError):
+    """A setting that does not exist or has an illegal value; the message proposes the nearest name."""
+
+
+class AnalysisError(XrdcompError):
+    """Data that were read but cannot be analysed as asked."""
+
+
+class MissingExtraError(XrdcompError):
+    """A format or a function that needs an optional package."""

@@ -1,0 +1,285 @@
+"""The Recipe: everything the user chose and nothing measured.
+
+TOML in, unknown keys refused with a proposal, written whole into every result. One recipe and the same files
+give the same result.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from xrdcomp.errors import RecipeError
+from xrdcomp.types import Atmosphere
+
+__all__ = [
+    "CompositionRecipe",
+    "FitRecipe",
+    "IdentificationRecipe",
+    "InstrumentRecipe",
+    "Recipe",
+    "ThermalRecipe",
+]
+
+Basis = Literal["as_received", "dry"]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; a key that is not declared is an error."""
+
+
+class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the diffractometer; None means: from the file, else the generic instrument.
+
+    Attributes
+    ----------
+    radiation : str or None
+        ``CuKa``, ``CuKa1``, ``CoKa``, ``CoKa1``, ``MoKa`` … (anode and line).
+    wavelengths : tuple of float
+        Wavelengths in ångström, strongest first; overrides `radiation`.
+    intensity_ratio : float
+        Weight of the second wavelength relative to the first (Kα2/Kα1).
+    radius_mm : float or None
+    monochromator_two_theta : float or None, degrees
+        26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
+    file : str
+        Name of an instrument file written by ``xrdcomp calibrate``.
+    """
+
+    radiation: str | None = None
+    wavelengths: tuple[float, ...] = ()
+    intensity_ratio: float = 0.5
+    geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
+    radius_mm: float | None = None
+    monochromator_two_theta: float | None = None
+    variable_slit: bool = False
+    file: str = ""
+
+
+class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole-pattern fit.
+
+    Attributes
+    ----------
+    two_theta_range : (float, float) or None, degrees
+    mode : {"structure", "peaks"}
+        ``structure`` takes relative intensities from the atoms; ``peaks`` lets every peak's intensity free
+        at the positions of the cell (textured or unknown material).
+    background : {"auto", "physical", "flexible"}
+        ``physical``: non-negative, falling air and instrument terms, so that broad halos stay in the
+        amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
+        fractions are wanted. ``auto``: flexible where every phase asked for is given and none is amorphous.
+    amorphous : tuple of str
+        Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
+        ``amorphous_calcium_phosphate``.
+    size : {"none", "isotropic", "anisotropic"}
+    strain, texture, displacement, zero_shift, cell, b_overall, asymmetry : bool
+        Which groups of parameters are refined.
+    profile_std, per_gram_std : float
+        Standard uncertainty of halo shapes and of scattering powers per gram, relative; larger values widen
+        the intervals of amorphous components.
+    solver : {"varpro", "lmfit"}
+        ``lmfit`` runs the same residual through lmfit: slow, for checking.
+    """
+
+    two_theta_range: tuple[float, float] | None = None
+    mode: Literal["structure", "peaks"] = "structure"
+    background: Literal["auto", "physical", "flexible"] = "auto"
+    background_terms: int = 8
+    amorphous: tuple[str, ...] | None = None
+    size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
+    strain: bool = True
+    texture: bool = True
+    displacement: bool = True
+    zero_shift: bool = False
+    cell: bool = True
+    b_overall: bool = True
+    asymmetry: bool = True
+    profile_std: float = 0.05
+    per_gram_std: float = 0.05
+    solver: Literal["varpro", "lmfit"] = "varpro"
+    max_iterations: int = 40
+
+
+class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The search for crystalline phases that were not asked for.
+
+    Attributes
+    ----------
+    search : bool
+        Whether the library is searched at all.
+    library : tuple of str
+        Phase ids to search; empty means the whole library.
+    false_alarm_rate : float
+        Probability of one or more false phases in a specimen that has none.
+    detection_probability : float
+        Probability with which a phase at its detection limit is found.
+    """
+
+    search: bool = True
+    library: tuple[str, ...] = ()
+    false_alarm_rate: float = 0.005
+    detection_probability: float = 0.95
+
+
+class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Thermogravimetry.
+
+    Attributes
+    ----------
+    atmosphere : str or None
+        Overrides what the file says.
+    water_end_c, organic_end_c, carbonate_end_c : float, °C
+        Literature windows; boundaries are placed at the DTG minimum nearest to each of them.
+    search_half_width_c : float, °C
+        How far from the literature boundary the minimum may lie.
+    char_fraction, char_std : float
+        Share of the organic that stays as char in an inert gas at the end of the run.
+    sample_density_g_cm3, pan_volume_cm3 : float
+        For the buoyancy estimate when no blank run is given.
+    """
+
+    atmosphere: Atmosphere | None = None
+    water_end_c: float = 220.0
+    organic_end_c: float = 600.0
+    carbonate_end_c: float = 950.0
+    search_half_width_c: float = 60.0
+    char_fraction: float = 0.22
+    char_std: float = 0.05
+    sample_density_g_cm3: float = 1.5
+    pan_volume_cm3: float = 0.03
+    bootstrap: int = 200
+    seed: int = 20170118
+
+
+class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The joint estimate.
+
+    Attributes
+    ----------
+    basis : {"as_received", "dry"}
+    supported_above, refuted_below : float
+        A claim is supported where its probability is at least the first, refuted where it is at most the
+        second, inconclusive between.
+    minor_below, organic_above : float
+        The fractions behind "minor component" and "more than half organic".
+    aliquot_std : float
+        Standard uncertainty from X-ray and TGA aliquots differing (mass fraction); 0 for one powder.
+    xrd_bias_std : float
+        Relative standard uncertainty of the diffraction scale when nothing calibrates it.
+    draws : int
+        Posterior draws; more narrow the Monte Carlo error of the interval ends.
+    """
+
+    basis: Basis = "as_received"
+    method: Literal["auto", "xrd", "tga", "xrd+tga", "xrd+internal_standard", "xrd+external_standard"] = (
+        "auto"
+    )
+    supported_above: float = 0.95
+    refuted_below: float = 0.05
+    minor_below: float = 0.5
+    organic_above: float = 0.5
+    aliquot_std: float = 0.0
+    xrd_bias_std: float = 0.10
+    draws: int = 4000
+    seed: int = 20170118
+
+
+class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one analysis; ``Recipe()`` is the default one.
+
+    Attributes
+    ----------
+    phases : tuple of str
+        Phase ids or CIF files to fit; empty means hydroxyapatite, with the whole library searched.
+    sample_id : str
+        Empty means: from the pattern's file name.
+    """
+
+    sample_id: str = ""
+    phases: tuple[str, ...] = ()
+    internal_standard: str = ""
+    internal_standard_fraction: float = 0.0
+    instrument: InstrumentRecipe = InstrumentRecipe()
+    fit: FitRecipe = FitRecipe()
+    identification: IdentificationRecipe = IdentificationRecipe()
+    thermal: ThermalRecipe = ThermalRecipe()
+    composition: CompositionRecipe = CompositionRecipe()
+
+    @classmethod
+    def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:
+        """Read a recipe from TOML text; raises RecipeError naming the key and the nearest legal one."""
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            msg = f"{file}: not valid TOML: {error}"
+            raise RecipeError(msg) from error
+        return cls.from_dict(data, file=file)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, file: str = "recipe") -> Recipe:
+        """Build a recipe from nested mappings; raises RecipeError naming the key and the nearest legal one."""
+        try:
+            return msgspec.convert(dict(data), cls, strict=False)
+        except msgspec.ValidationError as error:
+            msg = f"{file}: {_explain(str(error), cls)}"
+            raise RecipeError(msg) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries, defaults included."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """Return a copy with dotted keys replaced, e.g. ``{"fit.mode": "peaks"}``.
+
+        Values that are strings are read as TOML where that is possible (``"12"`` → 12, ``"true"`` → True).
+        """
+        data = self.to_dict()
+        for key, value in settings.items():
+            node = data
+            *path, last = key.split(".")
+            for part in path:
+                child = node.get(part)
+                if not isinstance(child, dict):
+                    msg = f"setting {key}: {_did_you_mean(key, _all_keys(type(self)))}"
+                    raise RecipeError(msg)
+                node = child
+            if last not in node:
+                msg = f"setting {key}: {_did_you_mean(key, _all_keys(type(self)))}"
+                raise RecipeError(msg)
+            node[last] = _from_text(value) if isinstance(value, str) else value
+        return type(self).from_dict(data, file="settings")
+
+
+def _from_text(value: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for item in msgspec.structs.fields(struct):
+        nested = item.type if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct) else None
+        keys += _all_keys(nested, f"{prefix}{item.name}.") if nested else [prefix + item.name]
+    return keys
+
+
+def _did_you_mean(key: str, legal: list[str]) -> str:
+    close = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
+    return f"there is no such setting. Did you mean {close[0]}?" if close else "there is no such setting."
+
+
+def _explain(message: str, struct: type[msgspec.Struct]) -> str:
+    match = re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
+    if not match:
+        return message.replace("$.", "")
+    key = f"{match[2]}.{match[1]}" if match[2] else match[1]
+    return f"{key}: {_did_you_mean(key, _all_keys(struct))}"

@@ -1,0 +1,432 @@
+"""What travels out: estimates with uncertainty, fits, steps, compositions, claims. Frozen and keyword-only.
+
+``SampleResult.to_dict`` gives the contract of ``xrdcomp/result.schema.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "COMPONENTS",
+    "Claim",
+    "Composition",
+    "Diagnostic",
+    "Estimate",
+    "FitResult",
+    "PhaseResult",
+    "ReflectionTable",
+    "SampleResult",
+    "TgaResult",
+    "TgaStep",
+    "XrdAmounts",
+]
+
+SCHEMA_VERSION = "1.0"
+COMPONENTS = (
+    "crystalline_hydroxyapatite",
+    "organic",
+    "water",
+    "carbonate",
+    "amorphous_mineral",
+    "other_crystalline",
+)
+Verdict = Literal["supported", "refuted", "inconclusive"]
+Decision = Literal["detected", "not_detected", "inconclusive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value with its standard uncertainty (one sigma) and its 95 % interval.
+
+    ``std`` is None only for a parameter that was held fixed. ``interval`` need not be symmetric.
+    """
+
+    value: float
+    std: float | None = None
+    interval: tuple[float, float] | None = None
+    unit: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's ``quantity``."""
+        out: dict[str, Any] = {
+            "value": float(self.value),
+            "std": None if self.std is None else float(self.std),
+        }
+        if self.interval is not None:
+            out["ci95"] = [float(self.interval[0]), float(self.interval[1])]
+        if self.unit:
+            out["unit"] = self.unit
+        return out
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        if self.std is None:
+            return f"{self.value:.6g}{unit} (fixed)"
+        return f"{self.value:.6g} ± {self.std:.2g}{unit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReflectionTable:
+    """Reflections of one phase in the fitted range, for ticks and labels.
+
+    hkl : (n, 3) integers; two_theta : (n,) degrees at the strongest wavelength, shifts included;
+    intensity : (n,) area of the line relative to the strongest (100).
+    """
+
+    hkl: FloatArray
+    two_theta: FloatArray
+    intensity: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class XrdAmounts:
+    """What a pattern says about amounts: masses of every component on one common, unknown scale.
+
+    Every coefficient is (mass in the beam) × (one instrument constant), so that ratios are mass ratios:
+    w_i = amount_i / Σ amount over everything in the beam.
+
+    Parameters
+    ----------
+    names : tuple of str, length n
+        Phase ids and amorphous component names (``protein``, ``lipid``, ``water``,
+        ``amorphous_calcium_phosphate``).
+    amounts : (n,) array
+        Signed least-squares values for phases; amorphous ones are not negative.
+    covariance : (n, n) array
+        Counting, halo shape, per-gram scattering and background model error all included.
+    crystalline : (n,) tuple of bool
+    counting_covariance : (n, n) array
+        The counting part alone, for the uncertainty budget.
+    blank_measured : bool
+        Whether an empty-holder scan fixed the instrument background.
+    """
+
+    names: tuple[str, ...]
+    amounts: FloatArray
+    covariance: FloatArray
+    crystalline: tuple[bool, ...]
+    counting_covariance: FloatArray | None = None
+    blank_measured: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseResult:
+    """One crystalline phase that was asked after, found or not.
+
+    weight_fraction is of the whole specimen, crystalline_weight_fraction of the crystalline part.
+    intensity_share is the phase's share of the calculated Bragg intensity in the fitted range.
+    """
+
+    id: str
+    name: str
+    formula: str
+    decision: Decision
+    detection_limit: float | None
+    weight_fraction: Estimate | None = None
+    crystalline_weight_fraction: Estimate | None = None
+    cell: Mapping[str, Estimate] = field(default_factory=dict)
+    crystallite_size_nm: Mapping[str, Estimate] = field(default_factory=dict)
+    microstrain: Estimate | None = None
+    intensity_share: float = 0.0
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of the contract's ``phases``."""
+        out: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "formula": self.formula,
+            "decision": self.decision,
+            "detection_limit": self.detection_limit,
+            "weight_fraction": _quantity(self.weight_fraction),
+            "crystalline_weight_fraction": _quantity(self.crystalline_weight_fraction),
+            "cell": {k: v.to_dict() for k, v in self.cell.items()},
+            "crystallite_size_nm": {k: v.to_dict() for k, v in self.crystallite_size_nm.items()},
+            "microstrain": _quantity(self.microstrain),
+            "intensity_share": float(self.intensity_share),
+            "evidence": dict(self.evidence),
+        }
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """A whole-pattern fit: curves on the fitted points, parameters, amounts.
+
+    Curves have the pattern's intensity unit. `background` is instrument and air only; `amorphous` holds one
+    curve per amorphous component, `phases` one per crystalline phase (Bragg and its own diffuse part).
+    ``calculated = background + Σ amorphous + Σ phases``.
+    """
+
+    two_theta: FloatArray
+    observed: FloatArray
+    sigma: FloatArray
+    calculated: FloatArray
+    background: FloatArray
+    amorphous: Mapping[str, FloatArray]
+    phases: Mapping[str, FloatArray]
+    reflections: Mapping[str, ReflectionTable]
+    parameters: Mapping[str, Estimate]
+    covariance_names: tuple[str, ...]
+    covariance: FloatArray
+    amounts: XrdAmounts
+    wavelengths: tuple[float, ...]
+    n_parameters: int
+    n_iterations: int
+    converged: bool
+    crystallinity: Estimate | None = None
+    bragg_area: Mapping[str, float] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def rwp(self) -> float:
+        """Weighted profile R factor, sqrt(Σ w (yo−yc)² / Σ w yo²), background not subtracted."""
+        w = 1.0 / self.sigma**2
+        return float(
+            np.sqrt((w * (self.observed - self.calculated) ** 2).sum() / (w * self.observed**2).sum())
+        )
+
+    @property
+    def rexp(self) -> float:
+        """Expected R factor, sqrt((n − p) / Σ w yo²)."""
+        w = 1.0 / self.sigma**2
+        free = len(self.observed) - self.n_parameters
+        return float(np.sqrt(max(free, 1) / (w * self.observed**2).sum()))
+
+    @property
+    def gof(self) -> float:
+        """Goodness of fit rwp / rexp (the square root of reduced χ²)."""
+        return self.rwp / self.rexp
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaStep:
+    """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass."""
+
+    name: str
+    start_c: float
+    end_c: float
+    mass_loss: Estimate
+    peak_c: float | None = None
+    onset_c: float | None = None
+    endset_c: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of the contract's ``tga.steps``."""
+        return {
+            "name": self.name,
+            "start_C": self.start_c,
+            "end_C": self.end_c,
+            "peak_C": self.peak_c,
+            "onset_C": self.onset_c,
+            "endset_C": self.endset_c,
+            "mass_loss": self.mass_loss.to_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaResult:
+    """A thermogravimetric mass balance.
+
+    Curves are on the heating part that was analysed. `balance_names` is
+    ``("water", "organic", "carbonate", "residue")`` where the steps could be assigned (carbonate as the CO2
+    that left); `balance` are the fractions of the initial mass, which sum to 1, so `covariance` (4 × 4) is
+    singular. In an inert gas they are raw losses; `char_fraction` says what share of the organic stayed.
+    """
+
+    temperature_c: FloatArray
+    mass_fraction: FloatArray
+    dtg_per_min: FloatArray
+    steps: tuple[TgaStep, ...]
+    residue: Estimate
+    atmosphere: Atmosphere
+    initial_mass_mg: float | None
+    heating_rate_k_min: float | None
+    balance_names: tuple[str, ...] = ()
+    balance: FloatArray = field(default_factory=lambda: np.empty(0))
+    covariance: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    char_fraction: Estimate | None = None
+    quantities: Mapping[str, Estimate] = field(default_factory=dict)
+    budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's ``tga`` object."""
+        return {
+            "atmosphere": self.atmosphere,
+            "initial_mass_mg": self.initial_mass_mg,
+            "heating_rate_K_per_min": self.heating_rate_k_min,
+            "steps": [step.to_dict() for step in self.steps],
+            "residue": self.residue.to_dict(),
+            "quantities": {name: value.to_dict() for name, value in self.quantities.items()},
+            "balance": {
+                "names": list(self.balance_names),
+                "values": [float(v) for v in self.balance],
+                "covariance": [[float(v) for v in row] for row in self.covariance],
+            },
+            "budget": {name: dict(parts) for name, parts in self.budget.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """Mass fractions of the specimen; None where these measurements cannot separate a component.
+
+    `components` has a key for each of ``COMPONENTS``. `covariance` refers to `covariance_names`.
+    `draws` are posterior draws in the order of ``COMPONENTS`` (all components, also the ones that are None),
+    so that any probability can be formed from them. `budget` gives, for each component, the share of its
+    variance that each input contributes.
+    """
+
+    basis: Literal["as_received", "dry"]
+    method: str
+    components: Mapping[str, Estimate | None]
+    identifiable_sums: Mapping[str, Estimate] = field(default_factory=dict)
+    covariance_names: tuple[str, ...] = ()
+    covariance: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    draws: FloatArray = field(default_factory=lambda: np.empty((0, len(COMPONENTS))))
+    budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    prior_share: Mapping[str, float] = field(default_factory=dict)
+    other_basis: Mapping[str, Estimate | None] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's ``composition`` object."""
+        return {
+            "basis": self.basis,
+            "method": self.method,
+            "components": {k: _quantity(v) for k, v in self.components.items()},
+            "identifiable_sums": {k: v.to_dict() for k, v in self.identifiable_sums.items()},
+            "covariance": {
+                "names": list(self.covariance_names),
+                "matrix": [[float(v) for v in row] for row in self.covariance],
+            },
+            "budget": {name: dict(parts) for name, parts in self.budget.items()},
+            "prior_share": dict(self.prior_share),
+            "other_basis": {k: _quantity(v) for k, v in self.other_basis.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A published finding as a test on this specimen: P(claim | data), verdict, evidence in words."""
+
+    id: str
+    verdict: Verdict
+    probability: float | None
+    statement: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of the contract's ``claims``."""
+        return {
+            "id": self.id,
+            "verdict": self.verdict,
+            "probability": self.probability,
+            "statement": self.statement,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleResult:
+    """Everything about one specimen; what `analyze` returns."""
+
+    sample_id: str
+    composition: Composition
+    phases: tuple[PhaseResult, ...]
+    claims: tuple[Claim, ...]
+    settings: Mapping[str, Any]
+    software: Mapping[str, str]
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    sources: tuple[Source, ...] = ()
+    fit: FitResult | None = None
+    tga: TgaResult | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    metadata: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def status(self) -> Literal["ok", "warning", "failed"]:
+        """The worst severity among the messages: ok, warning or failed."""
+        severities = {d.severity for d in self.diagnostics}
+        if "error" in severities:
+            return "failed"
+        return "warning" if "warning" in severities else "ok"
+
+    def to_dict(self, *, figures: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Return the contract's ``result.json`` as plain dictionaries."""
+        out: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "sample_id": self.sample_id,
+            "status": self.status,
+            "messages": [
+                {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
+                for d in self.diagnostics
+            ],
+            "inputs": [dict(item) for item in self.inputs],
+            "software": dict(self.software),
+            "settings": dict(self.settings),
+            "composition": self.composition.to_dict(),
+            "phases": [phase.to_dict() for phase in self.phases],
+            "claims": [claim.to_dict() for claim in self.claims],
+            "figures": list(figures),
+            "metadata": dict(self.metadata),
+        }
+        if self.fit is not None:
+            out["xrd"] = fit_to_dict(self.fit)
+        if self.tga is not None:
+            out["tga"] = self.tga.to_dict()
+        return out
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return ``result.json`` as text; NaN and infinities are refused."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False, ensure_ascii=False)
+
+    def plot(self) -> Any:
+        """Draw the specimen's overview figure and return the matplotlib Figure."""
+        from xrdcomp.present import plot_overview
+
+        return plot_overview(self)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the result below ``folder/<sample_id>`` and return that path."""
+        from xrdcomp.present import write_result
+
+        return write_result(self, folder)
+
+    def _repr_html_(self) -> str:
+        from xrdcomp.present import result_html
+
+        return result_html(self)
+
+
+def fit_to_dict(fit: FitResult) -> dict[str, Any]:
+    """Return the contract's ``xrd`` object."""
+    return {
+        "rwp": fit.rwp,
+        "rexp": fit.rexp,
+        "gof": fit.gof,
+        "n_points": len(fit.observed),
+        "n_parameters": fit.n_parameters,
+        "n_iterations": fit.n_iterations,
+        "converged": fit.converged,
+        "two_theta_min": float(fit.two_theta[0]),
+        "two_theta_max": float(fit.two_theta[-1]),
+        "wavelengths": list(fit.wavelengths),
+        "crystallinity": _quantity(fit.crystallinity),
+        "parameters": {name: value.to_dict() for name, value in fit.parameters.items()},
+    }
+
+
+def _quantity(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else estimate.to_dict()

@@ -1,0 +1,81 @@
+"""The only unit conversions of the package: angles in degrees, lengths in ångström, temperatures in °C."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "CELSIUS_ZERO_K",
+    "HC_KEV_ANGSTROM",
+    "celsius_to_kelvin",
+    "d_to_q",
+    "d_to_two_theta",
+    "kelvin_to_celsius",
+    "q_to_two_theta",
+    "two_theta_to_d",
+    "two_theta_to_q",
+    "wavelength_to_energy_kev",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+CELSIUS_ZERO_K = 273.15
+HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
+
+
+def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
+    """Lattice spacing from scattering angle, d = wavelength / (2 sin(two_theta / 2)).
+
+    Parameters
+    ----------
+    two_theta : array_like, degrees, 0 < two_theta <= 180
+    wavelength : float, ångström
+
+    Returns
+    -------
+    array, ångström
+
+    Examples
+    --------
+    >>> round(float(two_theta_to_d(31.77, 1.5406)), 3)   # hydroxyapatite (211)
+    2.814
+    """
+    return wavelength / (2.0 * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0))
+
+
+def d_to_two_theta(d_spacing: npt.ArrayLike, wavelength: float) -> FloatArray:
+    """Scattering angle in degrees from lattice spacing; NaN where d < wavelength / 2."""
+    ratio = wavelength / (2.0 * np.asarray(d_spacing, dtype=float))
+    with np.errstate(invalid="ignore"):
+        return np.degrees(2.0 * np.arcsin(np.where(ratio <= 1.0, ratio, np.nan)))
+
+
+def two_theta_to_q(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
+    """Momentum transfer q = 4π sin(two_theta / 2) / wavelength, in Å⁻¹."""
+    return 4.0 * np.pi * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0) / wavelength
+
+
+def q_to_two_theta(q: npt.ArrayLike, wavelength: float) -> FloatArray:
+    """Scattering angle in degrees from momentum transfer in Å⁻¹; NaN beyond 4π / wavelength."""
+    return d_to_two_theta(d_to_q(q), wavelength)
+
+
+def d_to_q(d_spacing: npt.ArrayLike) -> FloatArray:
+    """Momentum transfer 2π/d in Å⁻¹; its own inverse."""
+    return 2.0 * np.pi / np.asarray(d_spacing, dtype=float)
+
+
+def celsius_to_kelvin(temperature_c: npt.ArrayLike) -> FloatArray:
+    """Kelvin from degrees Celsius."""
+    return np.asarray(temperature_c, dtype=float) + CELSIUS_ZERO_K
+
+
+def kelvin_to_celsius(temperature_k: npt.ArrayLike) -> FloatArray:
+    """Degrees Celsius from kelvin."""
+    return np.asarray(temperature_k, dtype=float) - CELSIUS_ZERO_K
+
+
+def wavelength_to_energy_kev(wavelength: float) -> float:
+    """Photon energy in keV from wavelength in ångström."""
+    return HC_KEV_ANGSTROM / wavelength
