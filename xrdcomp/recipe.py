@@ -223,7 +223,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, file: str = "recipe") -> Recipe:
-        """Build a recipe from nested mappings; raises RecipeError naming the key and the nearest legal one."""
+        """Build a recipe from nested mappings; raises RecipeError with the key and the nearest legal one."""
         try:
             return msgspec.convert(dict(data), cls, strict=False)
         except msgspec.ValidationError as error:

@@ -41,19 +41,22 @@ def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
     >>> round(float(two_theta_to_d(31.77, 1.5406)), 3)   # hydroxyapatite (211)
     2.814
     """
-    return wavelength / (2.0 * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0))
+    d_spacing: FloatArray = wavelength / (2.0 * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0))
+    return d_spacing
 
 
 def d_to_two_theta(d_spacing: npt.ArrayLike, wavelength: float) -> FloatArray:
     """Scattering angle in degrees from lattice spacing; NaN where d < wavelength / 2."""
     ratio = wavelength / (2.0 * np.asarray(d_spacing, dtype=float))
     with np.errstate(invalid="ignore"):
-        return np.degrees(2.0 * np.arcsin(np.where(ratio <= 1.0, ratio, np.nan)))
+        two_theta: FloatArray = np.degrees(2.0 * np.arcsin(np.where(ratio <= 1.0, ratio, np.nan)))
+    return two_theta
 
 
 def two_theta_to_q(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
     """Momentum transfer q = 4π sin(two_theta / 2) / wavelength, in Å⁻¹."""
-    return 4.0 * np.pi * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0) / wavelength
+    q: FloatArray = 4.0 * np.pi * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0) / wavelength
+    return q
 
 
 def q_to_two_theta(q: npt.ArrayLike, wavelength: float) -> FloatArray:
