@@ -1,0 +1,212 @@
+"""One record per format, one list of modules: a new file plus one line in `MODULES` adds a format.
+
+Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader`
+or a callable that returns one. One that cannot be loaded becomes a warning, never a crash.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
+from xrdcomp.readers.scan import RawScan
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.types import TgaRun
+
+__all__ = [
+    "MODULES",
+    "Kind",
+    "Reader",
+    "TgaOptions",
+    "TgaReader",
+    "XrdReader",
+    "all_readers",
+    "call_reader",
+    "find_reader",
+    "recognise",
+]
+
+_T = TypeVar("_T")
+Kind = Literal["xrd", "tga", "xrd_frame"]
+
+MODULES: tuple[str, ...] = ()
+"""Modules with a ``READER`` (or ``READERS``); of two readers equally sure of a file the earlier one wins."""
+
+ENTRY_POINT_GROUP = "xrdcomp.readers"
+SUFFIX_BONUS = 0.04
+"""Content decides; a fitting suffix only settles a near tie."""
+LEAST_SCORE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaOptions:
+    """What the user says about a thermogravimetric file that does not say it itself.
+
+    Parameters
+    ----------
+    mass_unit, temperature_unit, time_unit : str
+        ``mg ug g percent fraction``, ``C K F``, ``s min h``; "" where the file is to tell.
+    initial_mass_mg : float or None
+    columns : mapping
+        Column name or number (from 1) for ``temperature``, ``mass``, ``time``; empty: recognised.
+    """
+
+    mass_unit: str = ""
+    temperature_unit: str = ""
+    time_unit: str = ""
+    initial_mass_mg: float | None = None
+    columns: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """What is common to all readers.
+
+    Parameters
+    ----------
+    id : str
+        Stable, lower-case: ``bruker_raw3``. Goes into results.
+    name : str
+        For people: ``"Bruker RAW, third version (RAW1.01)"``.
+    extensions : tuple of str
+        Usual suffixes, lower-case, no dot.
+    sniff : callable
+        Takes the `SourceFile` and says from its content how sure it is: 0 not this format, 0.3 anything
+        generic, 0.6 a header that fits, 1 a signature. Must be quick and look at ``head`` first.
+    extras : tuple of str
+        Optional extras of the package that it needs.
+    verified : bool
+        False where no real file of the format could be had; the reader follows its description.
+    """
+
+    id: str
+    name: str
+    extensions: tuple[str, ...]
+    sniff: Callable[[SourceFile], float]
+    extras: tuple[str, ...] = ()
+    verified: bool = True
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of measurement."""
+        return "xrd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class XrdReader(Reader):
+    """A one-dimensional diffraction format: `read` returns every scan of the file."""
+
+    read: Callable[[SourceFile], Sequence[RawScan]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaReader(Reader):
+    """A thermogravimetric format: `read` returns the run with all its segments."""
+
+    read: Callable[[SourceFile, TgaOptions], TgaRun]
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of measurement."""
+        return "tga"
+
+
+@cache
+def all_readers() -> tuple[Reader, ...]:
+    """Every reader: those of the package in the order of `MODULES`, then those of other packages."""
+    found: dict[str, Reader] = {}
+    for name in MODULES:
+        module = importlib.import_module(name)
+        for reader in getattr(module, "READERS", None) or (module.READER,):
+            if reader.id in found:
+                msg = f"two readers are called {reader.id!r}"
+                raise RuntimeError(msg)
+            found[reader.id] = reader
+    for reader in _plugins():
+        if reader.id in found:
+            warnings.warn(
+                f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2
+            )
+        else:
+            found[reader.id] = reader
+    return tuple(found.values())
+
+
+def _plugins() -> list[Reader]:
+    from importlib.metadata import entry_points
+
+    readers: list[Reader] = []
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded = entry.load()
+            reader = loaded if isinstance(loaded, Reader) else loaded()
+            if not isinstance(reader, Reader):
+                msg = f"it gave {type(reader).__name__}, not a Reader"
+                raise TypeError(msg)
+        except Exception as problem:  # noqa: BLE001 - code of others; whatever it raises is only a warning
+            warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=3)
+            continue
+        readers.append(reader)
+    return readers
+
+
+def find_reader(format_id: str) -> Reader:
+    """Return the reader with this id.
+
+    Raises
+    ------
+    ReadError
+        There is none; the nearest ids are proposed.
+    """
+    readers = {reader.id: reader for reader in all_readers()}
+    if format_id in readers:
+        return readers[format_id]
+    import difflib
+
+    near = difflib.get_close_matches(format_id, readers, n=3) or sorted(readers)
+    msg = f"there is no format {format_id!r}"
+    raise ReadError(msg, hint=f"Did you mean {', '.join(near)}? `xrdcomp formats` lists them.")
+
+
+def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float, Reader]]:
+    """Readers that could read the file, surest first, each with its score."""
+    scored: list[tuple[float, int, Reader]] = []
+    for order, reader in enumerate(all_readers()):
+        if kind is not None and reader.kind != kind:
+            continue
+        try:
+            score = float(reader.sniff(source))
+        except Exception:  # noqa: BLE001 - a sniffer that stumbles over content has not recognised it
+            score = 0.0
+        if score >= LEAST_SCORE:
+            bonus = SUFFIX_BONUS if source.suffix in reader.extensions else 0.0
+            scored.append((score + bonus, -order, reader))
+    scored.sort(key=lambda item: item[:2], reverse=True)
+    return [(score, reader) for score, _, reader in scored]
+
+
+def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) -> _T:
+    """Run `action`; whatever goes wrong in it leaves as a `ReadError` that names file and format.
+
+    `MissingExtraError` passes: it is about the installation, not about the file.
+    """
+    try:
+        return action()
+    except MissingExtraError:
+        raise
+    except ReadError as problem:
+        problem.file = problem.file or str(source.path)
+        problem.format_id = problem.format_id or reader.id
+        raise
+    except XrdcompError as problem:
+        raise source.error(str(problem), format_id=reader.id) from problem
+    except Exception as problem:
+        msg = f"the content does not follow the format ({type(problem).__name__}: {problem})"
+        hint = "The file is damaged or of another format; export it again, or as text with two columns."
+        raise source.error(msg, format_id=reader.id, hint=hint) from problem

@@ -1,0 +1,263 @@
+"""From what a file holds to a `Pattern`: counting statistics, checks, refusal of what is no powder scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from xrdcomp.errors import ReadError
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit, Pattern
+
+__all__ = ["MAX_POINTS", "RawScan", "to_pattern", "two_theta_grid"]
+
+MAX_POINTS = 2_000_000
+"""More points than any scan of a powder has; arrays beyond are refused before they are made."""
+ABSURD_COUNTS = 1e12
+"""No detector counts this far: 1e9 per second for an hour would be 4e12, and none is linear beyond 1e8."""
+LEAST_POINTS = 5
+SPIKE_RATIO = 1000.0
+
+Severity = Literal["info", "warning", "error"]
+Facts = Mapping[str, "str | float | int | bool"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawScan:
+    """One scan as the file holds it, before it is judged.
+
+    Parameters
+    ----------
+    two_theta : (n,) array
+        The scanned axis, in degrees whatever it is called.
+    intensity : (n,) array
+        With attenuation factors already applied, in `unit`.
+    unit : {"counts", "cps", "arbitrary"}
+    sigma : (n,) array or None
+        Standard deviations where the file has them.
+    counting_time_s : float, (n,) array or None
+        Seconds per point.
+    attenuation : (n,) array or None
+        Factors by which the detector's counts were multiplied to give `intensity`.
+    axis : str
+        ``2theta``, ``2theta-theta``, ``omega``, ``phi``, ``chi``, ``gamma`` … as the file says.
+    not_powder : str
+        Why this is no powder scan, "" where it is one.
+    place : str
+        ``"scan 2"``, ``"range 1"``.
+    """
+
+    two_theta: FloatArray
+    intensity: FloatArray
+    unit: IntensityUnit = "arbitrary"
+    sigma: FloatArray | None = None
+    counting_time_s: float | FloatArray | None = None
+    attenuation: FloatArray | None = None
+    emission_lines: tuple[EmissionLine, ...] = ()
+    anode: str = ""
+    axis: str = "2theta"
+    not_powder: str = ""
+    place: str = ""
+    metadata: Facts = field(default_factory=lambda: MappingProxyType({}))
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
+    """Angles start + step·i for i = 0 … n-1, without the drift of repeated addition."""
+    grid: FloatArray = start + step * np.arange(n, dtype=np.float64)
+    return grid
+
+
+class _Judge:
+    """Where a scan stands in its file, to word refusals; and the notes that travel with it."""
+
+    def __init__(self, scan: RawScan, source: SourceFile, format_id: str) -> None:
+        self.source, self.format_id, self.place = source, format_id, scan.place
+        self.notes = list(scan.diagnostics)
+
+    def refusal(self, reason: str, *, at: str = "", expected: str = "", hint: str = "") -> ReadError:
+        where = ", ".join(part for part in (self.place, at) if part)
+        return self.source.error(reason, format_id=self.format_id, place=where, expected=expected, hint=hint)
+
+    def note(
+        self, code: str, text: str, severity: Severity = "warning", **facts: str | float | int | bool
+    ) -> None:
+        self.notes.append(Diagnostic(code=code, severity=severity, text=text, facts=MappingProxyType(facts)))
+
+
+def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
+    """Judge a scan and make it a `Pattern`.
+
+    Standard deviations follow from counting where the file has none: sqrt(N) for N counts, attenuation
+    factor times sqrt(N) behind an absorber, sqrt(rate / time) for a rate. A count of zero gets the standard
+    deviation of one count, because an interval of no width at zero would exclude every true mean.
+
+    Raises
+    ------
+    ReadError
+        Not a powder scan, too few or too many points, values that are not finite, absurd or negative
+        counts, angles out of order or outside 0 to 180 degrees.
+    """
+    judge = _Judge(scan, source, format_id)
+    if scan.not_powder:
+        raise judge.refusal(
+            scan.not_powder,
+            expected="a powder scan over 2θ",
+            hint="Choose another scan of the file, if it has one.",
+        )
+    scan = _checked_axis(scan, judge)
+    _check_intensity(scan, judge)
+    sigma, unit = _standard_deviation(scan, judge)
+    seconds = scan.counting_time_s
+    return Pattern(
+        two_theta=scan.two_theta,
+        intensity=scan.intensity,
+        sigma=sigma,
+        intensity_unit=unit,
+        counting_time_s=float(seconds) if isinstance(seconds, (int, float)) else None,
+        emission_lines=scan.emission_lines,
+        anode=scan.anode,
+        metadata=MappingProxyType({"scan_axis": scan.axis, **scan.metadata}),
+        source=source.record(format_id),
+        diagnostics=tuple(judge.notes),
+    )
+
+
+def _checked_axis(scan: RawScan, judge: _Judge) -> RawScan:
+    x, n = scan.two_theta, len(scan.two_theta)
+    if n < LEAST_POINTS:
+        raise judge.refusal(
+            f"the scan holds {n} point(s)", expected=f"at least {LEAST_POINTS} points over 2θ"
+        )
+    if n > MAX_POINTS or len(scan.intensity) != n:
+        reason = f"{n} angles and {len(scan.intensity)} intensities"
+        raise judge.refusal(reason, expected=f"as many of both, up to {MAX_POINTS}")
+    for name, values in (("2θ", x), ("intensity", scan.intensity)):
+        if not np.isfinite(values).all():
+            i = int(np.argmin(np.isfinite(values)))
+            raise judge.refusal(f"{name} is {values[i]}", at=f"point {i}", expected="a number")
+    step = np.diff(x)
+    if (step < 0).all():
+        scan = _turned(scan)
+        x, step = scan.two_theta, -step[::-1]
+        judge.note("XRD_SCAN_DESCENDING", "the scan runs from high to low angle; it was turned round", "info")
+    if not (step > 0).all():
+        i = int(np.argmax(step <= 0)) + 1
+        raise judge.refusal(
+            f"2θ does not increase: {x[i]:g} after {x[i - 1]:g} degrees",
+            at=f"point {i}",
+            expected="angles in order",
+            hint="The file may hold two scans in one column, columns may be swapped, or it is damaged.",
+        )
+    if x[-1] <= 0 or x[-1] > 180 or x[0] < -60:
+        raise judge.refusal(
+            f"the axis runs from {x[0]:g} to {x[-1]:g}",
+            expected="2θ between 0 and 180 degrees",
+            hint="This may be azimuth (gamma), time, temperature or wavelength instead of 2θ.",
+        )
+    if x[0] <= 0:
+        text = f"the scan starts at {x[0]:g}°; set a fit range above 0°, where diffraction begins"
+        judge.note("XRD_NEGATIVE_ANGLE", text, two_theta_min=float(x[0]))
+    return scan
+
+
+def _turned(scan: RawScan) -> RawScan:
+    def back(values: FloatArray | None) -> FloatArray | None:
+        return None if values is None else values[::-1]
+
+    seconds = scan.counting_time_s
+    return replace(
+        scan,
+        two_theta=scan.two_theta[::-1],
+        intensity=scan.intensity[::-1],
+        sigma=back(scan.sigma),
+        attenuation=back(scan.attenuation),
+        counting_time_s=seconds[::-1] if isinstance(seconds, np.ndarray) else seconds,
+    )
+
+
+def _check_intensity(scan: RawScan, judge: _Judge) -> None:
+    y = scan.intensity
+    top = int(np.argmax(np.abs(y)))
+    if abs(y[top]) > ABSURD_COUNTS:
+        raise judge.refusal(
+            f"intensity is {y[top]:g}",
+            at=f"point {top}",
+            expected=f"less than {ABSURD_COUNTS:g}",
+            hint="The file is damaged, or the bytes were read as another type than they were written.",
+        )
+    if not y.any():
+        raise judge.refusal("every intensity is zero", expected="a measured pattern")
+    low = int(np.argmin(y))
+    if y[low] < 0:
+        if scan.unit == "counts":
+            raise judge.refusal(f"a count of {y[low]:g}", at=f"point {low}", expected="counts from 0 upwards")
+        share = float(np.mean(y < 0))
+        text = (
+            f"{share:.1%} of the intensities are negative (lowest {y[low]:g} at {scan.two_theta[low]:g}°): "
+            "a background was subtracted before; fit the measured pattern instead"
+        )
+        judge.note("XRD_NEGATIVE_INTENSITY", text, share=share, lowest=float(y[low]))
+    _note_spikes(scan, judge)
+
+
+def _note_spikes(scan: RawScan, judge: _Judge) -> None:
+    """Note single points far above both neighbours: no diffraction line is one step wide."""
+    y = scan.intensity
+    level = max(float(np.median(np.abs(y))), 1.0 if scan.unit == "counts" else 0.0)
+    beside = np.maximum(np.abs(y[:-2]), np.abs(y[2:]))
+    spike = np.flatnonzero(np.abs(y[1:-1]) > SPIKE_RATIO * np.maximum(beside, level)) + 1
+    if len(spike):
+        i = int(spike[0])
+        text = (
+            f"{len(spike)} single point(s) stand more than {SPIKE_RATIO:g} times above both neighbours, "
+            f"the first {y[i]:g} at {scan.two_theta[i]:g}°: damaged value or detector spark; "
+            "compare with another export"
+        )
+        judge.note("XRD_SPIKE", text, points=len(spike), two_theta=float(scan.two_theta[i]))
+
+
+def _standard_deviation(scan: RawScan, judge: _Judge) -> tuple[FloatArray, IntensityUnit]:
+    y = scan.intensity
+    if scan.sigma is not None:
+        return _given_sigma(scan, judge), scan.unit
+    factor = np.ones(len(y)) if scan.attenuation is None else np.asarray(scan.attenuation, float)
+    if scan.unit == "counts":
+        return factor * np.sqrt(np.maximum(y / factor, 1.0)), "counts"
+    seconds = scan.counting_time_s
+    if scan.unit == "cps" and seconds is not None:
+        time = np.broadcast_to(np.asarray(seconds, float), y.shape)
+        if not (time > 0).all():
+            i = int(np.argmax(~(time > 0)))
+            raise judge.refusal(f"a counting time of {time[i]:g} s", at=f"point {i}", expected="above 0 s")
+        return factor / time * np.sqrt(np.maximum(y * time / factor, 1.0)), "cps"
+    what = "counts per second without a counting time" if scan.unit == "cps" else "of unknown scale"
+    text = (
+        f"the intensities are {what}, so their standard deviations are taken as the square root of "
+        "the values; parameter errors scale with the goodness of fit"
+    )
+    judge.note("XRD_SIGMA_ASSUMED", text, "info", unit=scan.unit)
+    positive = np.abs(y[y != 0])
+    floor = min(1.0, float(positive.min())) if len(positive) else 1.0
+    return np.sqrt(np.maximum(np.abs(y), floor)), scan.unit
+
+
+def _given_sigma(scan: RawScan, judge: _Judge) -> FloatArray:
+    sigma = np.array(scan.sigma, float)
+    if sigma.shape != scan.intensity.shape or not np.isfinite(sigma).all():
+        raise judge.refusal("the standard deviations are incomplete or not numbers", expected="one per point")
+    bad = sigma <= 0
+    if bad.all():
+        raise judge.refusal("no standard deviation is above zero", expected="positive standard deviations")
+    if bad.any():
+        text = (
+            f"{int(bad.sum())} standard deviation(s) are zero or negative in the file, which would give "
+            "these points infinite weight; they got the largest of the scan"
+        )
+        judge.note("XRD_SIGMA_ZERO", text, points=int(bad.sum()))
+        sigma[bad] = sigma[~bad].max()
+    return sigma
