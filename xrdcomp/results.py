@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -213,7 +212,10 @@ class FitResult:
 
 @dataclass(frozen=True, kw_only=True)
 class TgaStep:
-    """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass."""
+    """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass.
+
+    `parts` are the peaks a step is made of, where the DTG shows more than one.
+    """
 
     name: str
     start_c: float
@@ -222,10 +224,11 @@ class TgaStep:
     peak_c: float | None = None
     onset_c: float | None = None
     endset_c: float | None = None
+    parts: tuple[TgaStep, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``tga.steps``."""
-        return {
+        out: dict[str, Any] = {
             "name": self.name,
             "start_C": self.start_c,
             "end_C": self.end_c,
@@ -234,6 +237,9 @@ class TgaStep:
             "endset_C": self.endset_c,
             "mass_loss": self.mass_loss.to_dict(),
         }
+        if self.parts:
+            out["parts"] = [part.to_dict() for part in self.parts]
+        return out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,7 +359,7 @@ class SampleResult:
     fit: FitResult | None = None
     tga: TgaResult | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
-    metadata: Mapping[str, Any] = MappingProxyType({})
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> Literal["ok", "warning", "failed"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -40,7 +39,10 @@ MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
 Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
-_EMPTY: Metadata = MappingProxyType({})
+
+
+def _no_facts() -> Metadata:
+    return {}  # not a read-only proxy: results travel between processes, and a proxy cannot be pickled
 
 
 def frozen_array(values: npt.ArrayLike) -> FloatArray:
@@ -68,7 +70,7 @@ class Diagnostic:
     code: str
     severity: Severity
     text: str
-    facts: Metadata = _EMPTY
+    facts: Metadata = field(default_factory=_no_facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +125,7 @@ class Pattern:
     counting_time_s: float | None = None
     emission_lines: tuple[EmissionLine, ...] = ()
     anode: str = ""
-    metadata: Metadata = _EMPTY
+    metadata: Metadata = field(default_factory=_no_facts)
     source: Source | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -171,7 +173,7 @@ class TgaRun:
     segment: IntArray | None = None
     atmosphere: Atmosphere = "unknown"
     heating_rate_k_min: float | None = None
-    metadata: Metadata = _EMPTY
+    metadata: Metadata = field(default_factory=_no_facts)
     source: Source | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -284,7 +286,7 @@ class Phase:
     reference_lines: tuple[ReferenceLine, ...] = ()
     source: str = ""
     carbonate_fraction: float = 0.0
-    metadata: Metadata = _EMPTY
+    metadata: Metadata = field(default_factory=_no_facts)
 
     @property
     def quantifiable(self) -> bool:
@@ -359,7 +361,7 @@ class Sample:
     blank: Pattern | None = None
     tga_blank: TgaRun | None = None
     internal_standard: tuple[str, float] | None = None
-    metadata: Metadata = field(default=_EMPTY)
+    metadata: Metadata = field(default_factory=_no_facts)
 
 
 def _check_axis(axis: FloatArray, name: str, unit: str) -> None:

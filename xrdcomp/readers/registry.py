@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
@@ -61,7 +60,7 @@ class TgaOptions:
     temperature_unit: str = ""
     time_unit: str = ""
     initial_mass_mg: float | None = None
-    columns: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
+    columns: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -62,7 +61,7 @@ class RawScan:
     axis: str = "2theta"
     not_powder: str = ""
     place: str = ""
-    metadata: Facts = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Facts = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
@@ -86,7 +85,7 @@ class _Judge:
     def note(
         self, code: str, text: str, severity: Severity = "warning", **facts: str | float | int | bool
     ) -> None:
-        self.notes.append(Diagnostic(code=code, severity=severity, text=text, facts=MappingProxyType(facts)))
+        self.notes.append(Diagnostic(code=code, severity=severity, text=text, facts=facts))
 
 
 def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
@@ -121,7 +120,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         counting_time_s=float(seconds) if isinstance(seconds, (int, float)) else None,
         emission_lines=scan.emission_lines,
         anode=scan.anode,
-        metadata=MappingProxyType({"scan_axis": scan.axis, **scan.metadata}),
+        metadata={"scan_axis": scan.axis, **scan.metadata},
         source=source.record(format_id),
         diagnostics=tuple(judge.notes),
     )
