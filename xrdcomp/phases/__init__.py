@@ -1,1 +1,12 @@
-"""phases"""
+"""Reference structures: the library of phases, and structures from the user's CIF files."""
+
+from xrdcomp.phases.catalogue import (
+    PhaseInfo,
+    list_phases,
+    load_phase,
+    load_phases,
+    phase_info,
+    reference_folder,
+)
+
+__all__ = ["PhaseInfo", "list_phases", "load_phase", "load_phases", "phase_info", "reference_folder"]

@@ -1,0 +1,244 @@
+"""Crystal structures from CIF files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xrdcomp.errors import PhaseError
+from xrdcomp.phases.symmetry import Symmetry, symmetry_of
+from xrdcomp.types import Atom, Cell
+
+if TYPE_CHECKING:
+    import gemmi
+
+__all__ = ["DEFAULT_B_ISO", "CifStructure", "read_cif"]
+
+DEFAULT_B_ISO = 1.0
+"""Å²: isotropic displacement taken for an atom whose CIF gives none; typical of minerals."""
+
+_CELL_TAGS = tuple(f"_cell_{tag}" for tag in ("length_a", "length_b", "length_c")) + tuple(
+    f"_cell_angle_{tag}" for tag in ("alpha", "beta", "gamma")
+)
+_SYMBOL_TAGS = (
+    "_space_group_name_H-M_alt",
+    "_symmetry_space_group_name_H-M",
+    "_space_group_name_Hall",
+    "_symmetry_space_group_name_Hall",
+    "_space_group_IT_number",
+    "_symmetry_Int_Tables_number",
+)
+_OPERATION_TAGS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
+_ANISO = ("11", "22", "33", "12", "13", "23")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CifStructure:
+    """What a CIF says of a structure: names, cell, symmetry, asymmetric unit.
+
+    `b_assumed` lists the labels of atoms that got `DEFAULT_B_ISO` because the file gives no displacement.
+    """
+
+    name: str
+    formula: str
+    cell: Cell
+    symmetry: Symmetry
+    atoms: tuple[Atom, ...]
+    b_assumed: tuple[str, ...]
+    citation: str
+
+
+def read_cif(path: Path) -> CifStructure:
+    """Read the first data block of a CIF that has a cell.
+
+    Displacements are taken from U_iso, B_iso or the anisotropic tensor (then U_eq = trace in the Cartesian
+    frame / 3). Symmetry operations, where listed, decide over the symbol.
+
+    Raises
+    ------
+    PhaseError
+        A file that is not CIF, without cell or symmetry, with values that are not numbers, occupancies
+        outside 0 to 1, displacements below zero, unknown elements.
+    """
+    import gemmi
+
+    where = path.name
+    try:
+        document = gemmi.cif.read(str(path))
+    except (ValueError, RuntimeError, OSError) as error:
+        msg = f"{where}: not a readable CIF file ({error})."
+        raise PhaseError(msg) from error
+    block = next((b for b in document if b.find_value("_cell_length_a") is not None), None)
+    if block is None:
+        msg = f"{where}: no data block with a unit cell (_cell_length_a)."
+        raise PhaseError(msg)
+    symmetry = symmetry_of(_space_group(block, where), where)
+    cell = Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), _cell(block, where), strict=True)))
+    atoms, assumed = _atoms(block, cell, where)
+    return CifStructure(
+        name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),
+        formula=_text(block, ("_chemical_formula_sum", "_chemical_formula_structural")),
+        cell=cell,
+        symmetry=symmetry,
+        atoms=atoms,
+        b_assumed=assumed,
+        citation=_text(block, ("_citation_journal_full", "_journal_name_full", "_publ_section_title")),
+    )
+
+
+def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
+    import gemmi
+
+    for tag in tags:
+        value = block.find_value(tag)
+        if value is not None and value not in (".", "?"):
+            return " ".join(gemmi.cif.as_string(value).split())
+    return ""
+
+
+def _number(text: str | None, what: str, where: str) -> float:
+    import gemmi
+
+    value = math.nan if text is None else float(gemmi.cif.as_number(text))
+    if not math.isfinite(value):
+        msg = f"{where}: {what} is {'missing' if text is None else repr(text)}; expected a number."
+        raise PhaseError(msg)
+    return value
+
+
+def _cell(block: gemmi.cif.Block, where: str) -> list[float]:
+    values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]
+    if min(values) <= 0 or max(values[3:]) >= 180:
+        msg = f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees."
+        raise PhaseError(msg)
+    return values
+
+
+def _space_group(block: gemmi.cif.Block, where: str) -> gemmi.SpaceGroup:
+    import gemmi
+
+    for tag in _OPERATION_TAGS:
+        listed = [gemmi.cif.as_string(value) for value in block.find_values(tag)]
+        if not listed:
+            continue
+        try:
+            found = _by_operations(listed)
+        except (ValueError, RuntimeError) as error:
+            msg = f"{where}: {tag} holds an operation that cannot be read ({error})."
+            raise PhaseError(msg) from error
+        if found is None:
+            msg = f"{where}: the {len(listed)} operations of {tag} are not those of any tabulated setting."
+            raise PhaseError(msg)
+        return found
+    tried = []
+    for tag in _SYMBOL_TAGS:
+        symbol = _text(block, (tag,))
+        if not symbol:
+            continue
+        tried.append(symbol)
+        found = (
+            gemmi.find_spacegroup_by_number(int(symbol))
+            if symbol.isdigit()
+            else gemmi.find_spacegroup_by_name(symbol)
+        )
+        if found is not None:
+            return found
+    msg = (
+        f"{where}: no space group: neither operations nor a symbol that is known (found: {tried or 'none'})."
+    )
+    raise PhaseError(msg)
+
+
+def _by_operations(triplets: list[str]) -> gemmi.SpaceGroup | None:
+    import gemmi
+
+    return gemmi.find_spacegroup_by_ops(gemmi.GroupOps([gemmi.Op(text) for text in triplets]))
+
+
+def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, ...], tuple[str, ...]]:
+    tags = ["fract_x", "fract_y", "fract_z", "?label", "?type_symbol", "?occupancy"]
+    tags += ["?U_iso_or_equiv", "?B_iso_or_equiv"]
+    table = block.find("_atom_site_", tags)
+    tensors = _aniso(block, cell, where)
+    atoms: list[Atom] = []
+    assumed: list[str] = []
+    for number, row in enumerate(table, start=1):
+        label = row.str(3) if _given(row, 3) else f"atom {number}"
+        place = f"{where}, atom {label}"
+        xyz = [_number(row[i], f"fract_{axis}", place) for i, axis in enumerate("xyz")]
+        occupancy = _number(row[5], "occupancy", place) if _given(row, 5) else 1.0
+        if not 0.0 < occupancy <= 1.0 + 1e-6:
+            msg = f"{place}: occupancy {occupancy:g} is outside 0 to 1."
+            raise PhaseError(msg)
+        b_iso = _displacement(row, tensors.get(label), place)
+        if b_iso is None:
+            assumed.append(label)
+            b_iso = DEFAULT_B_ISO
+        element = _element(row.str(4) if _given(row, 4) else label, place)
+        atoms.append(
+            Atom(
+                label=label,
+                element=element,
+                xyz=(xyz[0], xyz[1], xyz[2]),
+                occupancy=min(occupancy, 1.0),
+                b_iso=b_iso,
+            )
+        )
+    return tuple(atoms), tuple(assumed)
+
+
+def _given(row: gemmi.cif.Table.Row, column: int) -> bool:
+    import gemmi
+
+    return row.has(column) and not gemmi.cif.is_null(row[column])
+
+
+def _displacement(row: gemmi.cif.Table.Row, tensor: float | None, place: str) -> float | None:
+    b_iso: float | None = None
+    if _given(row, 6):
+        b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
+    elif _given(row, 7):
+        b_iso = _number(row[7], "B_iso_or_equiv", place)
+    elif tensor is not None:
+        b_iso = tensor
+    if b_iso is not None and b_iso < 0:
+        msg = f"{place}: displacement B = {b_iso:.3f} Å² is negative."
+        raise PhaseError(msg)
+    return b_iso
+
+
+def _aniso(block: gemmi.cif.Block, cell: Cell, where: str) -> Mapping[str, float]:
+    """B_iso of every atom with an anisotropic tensor, by label."""
+    import gemmi
+
+    unit = gemmi.UnitCell(*cell.parameters)
+    found: dict[str, float] = {}
+    for kind, factor in (("U", 8.0 * math.pi**2), ("B", 1.0)):
+        table = block.find("_atom_site_aniso_", ["label", *(f"{kind}_{ij}" for ij in _ANISO)])
+        for row in table:
+            place = f"{where}, atom {row.str(0)}"
+            values = [_number(row[1 + i], f"{kind}_{ij}", place) for i, ij in enumerate(_ANISO)]
+            site = gemmi.SmallStructure.Site()
+            site.aniso = gemmi.SMat33d(*values)
+            found[row.str(0)] = factor * unit.calculate_u_eq(site.aniso)
+    return found
+
+
+def _element(text: str, place: str) -> str:
+    """Element symbol from a type symbol or label: ``Ca2+``, ``O1``, ``CA``, ``OW1``, ``D``."""
+    import gemmi
+
+    letters = ""
+    for character in text:
+        if not character.isalpha():
+            break
+        letters += character
+    for length in (2, 1):
+        candidate = letters[:length].capitalize()
+        if len(candidate) == length and gemmi.Element(candidate).atomic_number > 0:
+            return "H" if candidate == "D" else candidate
+    msg = f"{place}: no element can be told from {text!r}."
+    raise PhaseError(msg)

@@ -1,0 +1,165 @@
+"""Space groups from CIF data blocks and the expansion of an asymmetric unit to the full cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xrdcomp.errors import PhaseError
+from xrdcomp.types import Atom, Cell, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import gemmi
+
+__all__ = ["SITE_TOLERANCE", "FullCell", "Symmetry", "expand_sites", "symmetry_of"]
+
+SITE_TOLERANCE = 0.05
+"""Ångström: images of an atom closer than this are one atom on a special position."""
+
+CLASH_DISTANCE = 0.5
+"""Ångström: two sites closer than this whose occupancies add to more than one are a duplicate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symmetry:
+    """A space group in numbers: symbol with setting, crystal system, operations as in `types.Phase`."""
+
+    symbol: str
+    crystal_system: str
+    rotations: IntArray
+    translations: FloatArray
+    centring: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullCell:
+    """Every site of the cell; `origin` is the position in the asymmetric unit each comes from."""
+
+    element: tuple[str, ...]
+    xyz: FloatArray
+    occupancy: FloatArray
+    b_iso: FloatArray
+    origin: IntArray
+
+
+def _read_only(array: IntArray) -> IntArray:
+    array.setflags(write=False)
+    return array
+
+
+def _frozen(array: FloatArray) -> FloatArray:
+    array.setflags(write=False)
+    return array
+
+
+def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
+    """Operations of a gemmi space group, split into centring and the rest.
+
+    Raises
+    ------
+    PhaseError
+        A setting the numerical code has no cell rules for: rhombohedral axes, or a monoclinic cell whose
+        unique axis is not b.
+    """
+    symbol = space_group.xhm()
+    system = str(space_group.crystal_system_str())
+    if space_group.ext == "R":
+        msg = f"{where}: {symbol} is on rhombohedral axes; write the structure on hexagonal axes (ending :H)."
+        raise PhaseError(msg)
+    operations = space_group.operations()
+    rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.int64) // 24
+    if system == "monoclinic" and not (np.abs(rotations[:, 1, 1]) * _diagonal_b(rotations) == 1).all():
+        msg = f"{where}: {symbol} does not have b as its unique axis; write it in a b-unique setting."
+        raise PhaseError(msg)
+    return Symmetry(
+        symbol=symbol,
+        crystal_system=system,
+        rotations=_read_only(rotations),
+        translations=_frozen(np.array([op.tran for op in operations.sym_ops], dtype=float) / 24.0),
+        centring=_frozen(np.array(list(operations.cen_ops), dtype=float) / 24.0),
+    )
+
+
+def _diagonal_b(rotations: IntArray) -> IntArray:
+    """1 where an operation mixes nothing into the b axis and nothing of b into a and c."""
+    mixed = np.abs(rotations[:, 1, [0, 2]]).sum(axis=1) + np.abs(rotations[:, [0, 2], 1]).sum(axis=1)
+    values: IntArray = (mixed == 0).astype(np.int64)
+    return values
+
+
+def _orthogonal(cell: Cell) -> FloatArray:
+    """Matrix that turns fractional into Cartesian coordinates (columns are the axes)."""
+    alpha, beta, gamma = (np.radians(x) for x in (cell.alpha, cell.beta, cell.gamma))
+    x = (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
+    z = np.sqrt(max(1.0 - np.cos(beta) ** 2 - x**2, 0.0))
+    return np.array(
+        [
+            [cell.a, cell.b * np.cos(gamma), cell.c * np.cos(beta)],
+            [0.0, cell.b * np.sin(gamma), cell.c * x],
+            [0.0, 0.0, cell.c * z],
+        ]
+    )
+
+
+def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where: str) -> FullCell:
+    """Apply every operation to every atom and merge images on special positions.
+
+    Images within `SITE_TOLERANCE` are one site and are put at their mean, which also cleans coordinates
+    such as 0.3333.
+
+    Raises
+    ------
+    PhaseError
+        Images that merge unevenly (an atom almost, but not quite, on a special position), or two atoms on
+        one place with occupancies that add to more than one.
+    """
+    matrix = _orthogonal(cell)
+    shifts = (symmetry.translations[:, None, :] + symmetry.centring[None, :, :]).reshape(-1, 3)
+    rotations = np.repeat(symmetry.rotations, len(symmetry.centring), axis=0)
+    sites: list[FloatArray] = []
+    for atom in atoms:
+        images = rotations @ np.array(atom.xyz) + shifts
+        difference = images[:, None, :] - images[None, :, :]
+        difference -= np.round(difference)
+        near = np.sum((difference @ matrix.T) ** 2, axis=-1) < SITE_TOLERANCE**2
+        size = near.sum(axis=1)
+        if (size != size[0]).any() or len(images) % size[0]:
+            msg = (
+                f"{where}: atom {atom.label} at {atom.xyz} lies almost on a special position (its images "
+                f"merge unevenly within {SITE_TOLERANCE} ångström). Give the exact coordinates."
+            )
+            raise PhaseError(msg)
+        first = np.flatnonzero(np.argmax(near, axis=1) == np.arange(len(images)))
+        mean = images[first] - np.einsum("fk,fkx->fx", near[first], difference[first]) / size[0]
+        sites.append(mean - np.floor(mean + 1e-9))
+    counts = [len(s) for s in sites]
+    origin = np.repeat(np.arange(len(atoms)), counts).astype(np.int64)
+    full = FullCell(
+        element=tuple(atoms[i].element for i in origin),
+        xyz=_frozen(np.concatenate(sites) if sites else np.zeros((0, 3))),
+        occupancy=_frozen(np.array([atoms[i].occupancy for i in origin], dtype=float)),
+        b_iso=_frozen(np.array([atoms[i].b_iso for i in origin], dtype=float)),
+        origin=_read_only(origin),
+    )
+    _refuse_duplicates(full, matrix, atoms, where)
+    return full
+
+
+def _refuse_duplicates(full: FullCell, matrix: FloatArray, atoms: tuple[Atom, ...], where: str) -> None:
+    difference = full.xyz[:, None, :] - full.xyz[None, :, :]
+    difference -= np.round(difference)
+    distance_sq = np.sum((difference @ matrix.T) ** 2, axis=-1)
+    np.fill_diagonal(distance_sq, np.inf)
+    clash = (distance_sq < CLASH_DISTANCE**2) & (
+        full.occupancy[:, None] + full.occupancy[None, :] > 1.0 + 1e-3
+    )
+    if clash.any():
+        i, j = (int(k) for k in np.argwhere(clash)[0])
+        one, two = atoms[int(full.origin[i])], atoms[int(full.origin[j])]
+        msg = (
+            f"{where}: atoms {one.label} and {two.label} lie {np.sqrt(distance_sq[i, j]):.2f} ångström apart "
+            f"with occupancies {one.occupancy:g} and {two.occupancy:g}: listed twice, or the wrong setting."
+        )
+        raise PhaseError(msg)

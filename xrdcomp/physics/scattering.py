@@ -1,0 +1,331 @@
+"""Scattering and absorption of the elements and of compounds, per atom and per gram.
+
+Everything is on one absolute scale, electrons squared, so that crystalline and amorphous material can be
+compared without a standard: see `coherent_per_gram`. The tables are package data written by
+``benchmarks/make_scattering_tables.py``, which names their sources.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from xrdcomp.units import wavelength_to_energy_kev
+
+__all__ = [
+    "ELEMENTS",
+    "anomalous",
+    "atomic_weight",
+    "coherent_per_gram",
+    "form_factor",
+    "incoherent",
+    "incoherent_per_gram",
+    "mass_attenuation",
+    "mass_attenuation_of",
+    "mass_fractions_of",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+_SYMBOLS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm "
+    "Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U"
+)
+ELEMENTS: tuple[str, ...] = tuple(_SYMBOLS.split())
+"""Symbols of the tabulated elements, hydrogen to uranium."""
+
+_INDEX = {symbol: i for i, symbol in enumerate(ELEMENTS)} | {"D": 0}
+
+
+class _EnergyTable(NamedTuple):
+    start: npt.NDArray[np.int64]
+    energy_ev: FloatArray
+    columns: tuple[FloatArray, ...]
+
+
+class _ElementTable(NamedTuple):
+    weight: FloatArray
+    a: FloatArray
+    b: FloatArray
+    c: FloatArray
+
+
+class _IncoherentTable(NamedTuple):
+    s: FloatArray
+    function: FloatArray
+
+
+@cache
+def _elements() -> _ElementTable:
+    text = files("xrdcomp.physics").joinpath("data/elements.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    if tuple(row["element"] for row in rows) != ELEMENTS:
+        msg = "elements.csv does not list the elements hydrogen to uranium in order."
+        raise ValueError(msg)
+
+    def columns(*names: str) -> FloatArray:
+        return np.array([[float(row[name]) for name in names] for row in rows])
+
+    return _ElementTable(
+        weight=columns("atomic_weight")[:, 0],
+        a=columns("a1", "a2", "a3", "a4"),
+        b=columns("b1", "b2", "b3", "b4"),
+        c=columns("c")[:, 0],
+    )
+
+
+@cache
+def _energy_table(name: str, columns: tuple[str, ...]) -> _EnergyTable:
+    with files("xrdcomp.physics").joinpath(f"data/{name}.npz").open("rb") as stream, np.load(stream) as data:
+        return _EnergyTable(
+            start=data["start"].astype(np.int64),
+            energy_ev=data["energy_ev"].astype(np.float64),
+            columns=tuple(data[column].astype(np.float64) for column in columns),
+        )
+
+
+@cache
+def _incoherent_table() -> _IncoherentTable:
+    with (
+        files("xrdcomp.physics").joinpath("data/incoherent.npz").open("rb") as stream,
+        np.load(stream) as data,
+    ):
+        return _IncoherentTable(data["s"].astype(np.float64), data["function"].astype(np.float64))
+
+
+def _index(element: str) -> int:
+    index = _INDEX.get(element)
+    if index is None:
+        near = difflib.get_close_matches(str(element).capitalize(), ELEMENTS, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        msg = f"unknown element {element!r}; tabulated are H to U, written like 'Ca'.{hint}"
+        raise ValueError(msg)
+    return index
+
+
+def _at_energy(table: _EnergyTable, element: str, wavelength: float) -> tuple[float, ...]:
+    index = _index(element)
+    part = slice(int(table.start[index]), int(table.start[index + 1]))
+    energy = table.energy_ev[part]
+    if not wavelength > 0:
+        msg = f"wavelength must be positive; got {wavelength!r} ångström."
+        raise ValueError(msg)
+    value = 1000.0 * wavelength_to_energy_kev(wavelength)
+    if not energy[0] <= value <= energy[-1]:
+        msg = (
+            f"wavelength {wavelength:g} ångström ({value / 1000:.3f} keV) lies outside the tables, "
+            f"{energy[0] / 1000:g} to {energy[-1] / 1000:g} keV."
+        )
+        raise ValueError(msg)
+    return tuple(float(np.interp(value, energy, column[part])) for column in table.columns)
+
+
+def atomic_weight(element: str) -> float:
+    """Atomic weight in g/mol (the values gemmi ships)."""
+    return float(_elements().weight[_index(element)])
+
+
+def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
+    """Coherent form factor f0 of the neutral atom, four Gaussians and a constant.
+
+    f0(s) = Σ a_i exp(−b_i s²) + c, s = sinθ/λ = Q/4π, good to about 0.02 electrons for s < 2 Å⁻¹
+    (International Tables C, 1992, table 6.1.1.4).
+
+    Parameters
+    ----------
+    element : str
+    s : array_like, Å⁻¹
+
+    Returns
+    -------
+    array of the shape of `s`, electrons
+
+    Raises
+    ------
+    ValueError
+        Element outside H to U.
+
+    Examples
+    --------
+    >>> round(float(form_factor("Ca", 0.0)), 1)
+    20.0
+    """
+    table, index = _elements(), _index(element)
+    s_squared = np.square(np.asarray(s, dtype=float))[..., None]
+    factor: FloatArray = (
+        np.sum(table.a[index] * np.exp(-table.b[index] * s_squared), axis=-1) + table.c[index]
+    )
+    return factor
+
+
+def anomalous(element: str, wavelength: float) -> tuple[float, float]:
+    """Anomalous dispersion (f', f'') in electrons, method of Cromer & Liberman (Acta Cryst. A37 (1981) 267).
+
+    Linear interpolation in a table whose points lie closer near absorption edges, to within about 0.01
+    electrons off the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained.
+
+    Parameters
+    ----------
+    element : str
+    wavelength : float, ångström
+        4 to 60 keV, i.e. 0.207 to 3.10 Å.
+
+    Raises
+    ------
+    ValueError
+        Element or energy outside the table.
+
+    Examples
+    --------
+    >>> f1, f2 = anomalous("Ca", 1.5406)
+    >>> round(f1, 2), round(f2, 2)
+    (0.36, 1.29)
+    """
+    f1, f2 = _at_energy(_energy_table("anomalous", ("f1", "f2")), element, wavelength)
+    return f1, f2
+
+
+def incoherent(element: str, s: npt.ArrayLike) -> FloatArray:
+    """Incoherent (Compton) scattering function S(s) in electrons.
+
+    Hubbell et al., J. Phys. Chem. Ref. Data 4 (1975) 471; not Z − Σf²/Z, which is up to 55 % larger. The
+    Breit-Dirac recoil factor and the energy shift are not contained.
+
+    Parameters
+    ----------
+    element : str
+    s : array_like, Å⁻¹, sinθ/λ, 0 to 6
+
+    Returns
+    -------
+    array of the shape of `s`, from 0 (forward) to the atomic number
+
+    Raises
+    ------
+    ValueError
+        Element outside H to U, or s outside the table.
+
+    Examples
+    --------
+    >>> round(float(incoherent("C", 0.3)), 2)
+    3.64
+    """
+    table = _incoherent_table()
+    position = np.asarray(s, dtype=float)
+    if position.size and not (position.min() >= 0 and position.max() <= table.s[-1]):
+        msg = f"s = sin(theta)/lambda must lie within 0 to {table.s[-1]:g} per ångström."
+        raise ValueError(msg)
+    values: FloatArray = np.interp(position, table.s, table.function[_index(element)])
+    return values
+
+
+def mass_attenuation(element: str, wavelength: float) -> float:
+    """Mass attenuation coefficient μ/ρ in cm²/g, photoabsorption and scattering.
+
+    Elam, Ravel & Sieber, Radiat. Phys. Chem. 63 (2002) 121; 4 to 60 keV.
+
+    Parameters
+    ----------
+    element : str
+    wavelength : float, ångström
+
+    Raises
+    ------
+    ValueError
+        Element or energy outside the table.
+    """
+    (log_mu,) = _at_energy(_energy_table("attenuation", ("log_mu",)), element, wavelength)
+    return float(np.exp(log_mu))
+
+
+def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
+    """Mass fractions from numbers of atoms.
+
+    Parameters
+    ----------
+    atoms : mapping
+        Element symbol -> number of atoms (any scale, not negative).
+
+    Raises
+    ------
+    ValueError
+        Nothing in it, or a negative number.
+
+    Examples
+    --------
+    >>> fractions = mass_fractions_of({"H": 2, "O": 1})
+    >>> round(fractions["O"], 4)
+    0.8881
+    """
+    if not atoms or min(atoms.values()) < 0 or sum(atoms.values()) <= 0:
+        msg = (
+            f"a composition needs numbers of atoms that are not negative and not all zero; got {dict(atoms)}."
+        )
+        raise ValueError(msg)
+    masses = {element: number * atomic_weight(element) for element, number in atoms.items()}
+    total = sum(masses.values())
+    return {element: mass / total for element, mass in masses.items()}
+
+
+def _checked(mass_fractions: Mapping[str, float]) -> Mapping[str, float]:
+    total = sum(mass_fractions.values())
+    if not abs(total - 1.0) < 1e-3:
+        msg = f"mass fractions must sum to 1; these sum to {total:.4f}: {dict(mass_fractions)}."
+        raise ValueError(msg)
+    return mass_fractions
+
+
+def mass_attenuation_of(mass_fractions: Mapping[str, float], wavelength: float) -> float:
+    """Mass attenuation coefficient of a mixture or compound in cm²/g, Σ w_i (μ/ρ)_i.
+
+    Parameters
+    ----------
+    mass_fractions : mapping
+        Element symbol -> mass fraction, summing to 1 (see `mass_fractions_of`).
+    wavelength : float, ångström
+    """
+    return sum(w * mass_attenuation(element, wavelength) for element, w in _checked(mass_fractions).items())
+
+
+def coherent_per_gram(
+    mass_fractions: Mapping[str, float], q: npt.ArrayLike, wavelength: float | None = None
+) -> FloatArray:
+    """Independent-atom coherent scattering per gram, Σ w_i |f_i(Q)|² / A_i.
+
+    Parameters
+    ----------
+    mass_fractions : mapping
+        Element symbol -> mass fraction, summing to 1.
+    q : array_like, Å⁻¹
+    wavelength : float, ångström, optional
+        Adds f' and f''; without it f0 alone is taken.
+
+    Returns
+    -------
+    array of the shape of `q`
+        Electrons² per (g/mol): times Avogadro's number it is electrons² per gram. The area of a Bragg line
+        on the same scale is ``bragg_cross_section(...) / molar mass of the cell``.
+    """
+    s = np.asarray(q, dtype=float) / (4.0 * np.pi)
+    total = np.zeros_like(s)
+    for element, w in _checked(mass_fractions).items():
+        f1, f2 = (0.0, 0.0) if wavelength is None else anomalous(element, wavelength)
+        total += w * ((form_factor(element, s) + f1) ** 2 + f2**2) / atomic_weight(element)
+    return total
+
+
+def incoherent_per_gram(mass_fractions: Mapping[str, float], q: npt.ArrayLike) -> FloatArray:
+    """Incoherent scattering per gram, Σ w_i S_i(Q) / A_i, in electrons² per (g/mol)."""
+    s = np.asarray(q, dtype=float) / (4.0 * np.pi)
+    total = np.zeros_like(s)
+    for element, w in _checked(mass_fractions).items():
+        total += w * incoherent(element, s) / atomic_weight(element)
+    return total
