@@ -142,6 +142,23 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         Share of the organic that stays as char in an inert gas at the end of the run.
     sample_density_g_cm3, pan_volume_cm3 : float
         For the buoyancy estimate when no blank run is given.
+    buoyancy_std : float
+        Relative standard uncertainty of that estimate; larger values widen every interval of light specimens.
+    drift_std_ug_h : float, µg per hour
+        Standard uncertainty of the balance's zero drift.
+    placement_std_c : float, °C
+        Standard uncertainty of where a boundary belongs around the DTG minimum; acts in proportion to the
+        DTG left there.
+    bound_water_fraction : float
+        Largest share of the mineral that may leave as bound water or by HPO4 condensation inside the organic
+        window (0 switches it off).
+    smoothing_c : float or None, °C
+        Length scale of the smoothing; None lets the noise decide. Larger values smooth more.
+    assignment : {"auto", "tissue", "none"}
+        Whether steps are read as water, organic and carbonate. ``auto``: only where the loss in the organic
+        window begins early, as tissue does; ``none`` numbers the steps.
+    decompose : {"auto", "never", "always"}
+        Separation of overlapping peaks by fitted components; ``auto`` where peaks overlap.
     """
 
     atmosphere: Atmosphere | None = None
@@ -153,6 +170,13 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     char_std: float = 0.05
     sample_density_g_cm3: float = 1.5
     pan_volume_cm3: float = 0.03
+    buoyancy_std: float = 0.6
+    drift_std_ug_h: float = 10.0
+    placement_std_c: float = 12.0
+    bound_water_fraction: float = 0.02
+    smoothing_c: float | None = None
+    assignment: Literal["auto", "tissue", "none"] = "auto"
+    decompose: Literal["auto", "never", "always"] = "auto"
     bootstrap: int = 200
     seed: int = 20170118
 

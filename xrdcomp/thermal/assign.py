@@ -1,0 +1,146 @@
+"""Which substance a step is: the windows of calcified tissue, or nothing but a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.results import Estimate, TgaStep
+from xrdcomp.thermal.boundaries import Boundaries, loss_between
+from xrdcomp.thermal.corrections import Corrected
+from xrdcomp.thermal.program import shift_with_rate
+from xrdcomp.thermal.steps import Peak, tangents
+from xrdcomp.types import Diagnostic, FloatArray
+
+__all__ = ["Reading", "build_steps", "read_as_tissue"]
+
+_NAMES = ("water", "organic", "carbonate")
+_EARLY_C = 355.0
+_EARLY_SHARE = 0.10
+_NOTICEABLE = 0.03
+_LATEST_START_C = 120.0
+_GAIN = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A smoothed curve with its peaks, ready to be named."""
+
+    corrected: Corrected
+    smooth: FloatArray
+    length: float
+    peaks: tuple[Peak, ...]
+    recipe: ThermalRecipe
+
+
+def read_as_tissue(reading: Reading, boundaries: Boundaries) -> tuple[bool, tuple[Diagnostic, ...]]:
+    """Whether the losses can be read as water, organic and carbonate, and why not.
+
+    Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a tenth of a noticeable
+    loss in the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else:
+    a hydroxide, an oxalate, a plastic.
+    """
+    recipe, curve = reading.recipe, reading.corrected.curve
+    if recipe.assignment == "none":
+        return False, ()
+    if len(boundaries.mass) < 2:
+        return False, (_short(float(curve.temperature_c[-1])),)
+    if recipe.assignment == "tissue":
+        return True, ()
+    reasons = _reasons_against(reading, boundaries)
+    if not reasons:
+        return True, ()
+    text = (
+        "The steps are numbered, not read as water, organic and carbonate: " + "; ".join(reasons) + ". "
+        'Where the specimen is tissue all the same, set thermal.assignment = "tissue".'
+    )
+    return False, (Diagnostic(code="TGA_NOT_ASSIGNED", severity="warning", text=text),)
+
+
+def _reasons_against(reading: Reading, boundaries: Boundaries) -> list[str]:
+    curve, smooth = reading.corrected.curve, reading.smooth
+    reasons = []
+    if curve.temperature_c[0] > _LATEST_START_C:
+        reasons.append(f"the run starts at {curve.temperature_c[0]:.0f} °C, above most of the water")
+    total = float(boundaries.mass[0] - boundaries.mass[1])
+    early_c = shift_with_rate(_EARLY_C, curve.heating_rate_k_min, 180.0)
+    at = float(np.interp(early_c, curve.temperature_c, smooth))
+    early = float(boundaries.mass[0] - at)
+    if total > _NOTICEABLE and early < _EARLY_SHARE * total:
+        reasons.append(
+            f"of the {100 * total:.1f} % lost between {boundaries.temperature_c[0]:.0f} and "
+            f"{boundaries.temperature_c[1]:.0f} °C only {100 * early / total:.0f} % had gone by "
+            f"{early_c:.0f} °C, unlike organic tissue"
+        )
+    gain = float((smooth - np.minimum.accumulate(smooth)).max())
+    if gain > _GAIN:
+        reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
+    return reasons
+
+
+def _short(end_c: float) -> Diagnostic:
+    return Diagnostic(
+        code="TGA_RUN_TOO_SHORT",
+        severity="warning",
+        text=f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no "
+        "balance is given. Heat to 950 °C.",
+        facts={"end_c": end_c},
+    )
+
+
+def build_steps(reading: Reading, boundaries: Boundaries, *, tissue: bool) -> tuple[TgaStep, ...]:
+    """Steps by temperature: named windows where the curve is read as tissue, numbered ones elsewhere."""
+    steps: list[TgaStep] = []
+    taken = 0.0
+    if tissue:
+        edges = np.concatenate(([reading.corrected.curve.progress[0]], boundaries.progress))
+        spans = [(float(low), float(high)) for low, high in pairwise(edges)]
+        steps = [_window(reading, boundaries, i, span) for i, span in enumerate(spans)]
+        taken = float(edges[-1])
+    for peak in reading.peaks:
+        if reading.corrected.curve.progress[peak.top] >= taken:
+            steps.append(_numbered(reading, peak, f"step_{len(steps) + 1}"))
+    return tuple(steps)
+
+
+def _window(reading: Reading, boundaries: Boundaries, i: int, span: tuple[float, float]) -> TgaStep:
+    curve = reading.corrected.curve
+    start, end = (int(np.argmin(np.abs(curve.progress - p))) for p in span)
+    before = 1.0 if i == 0 else float(boundaries.mass[i - 1])
+    covariance = boundaries.total_covariance
+    variance = covariance[i, i]
+    if i > 0:
+        variance += covariance[i - 1, i - 1] - 2.0 * covariance[i, i - 1]
+    loss, std = before - float(boundaries.mass[i]), float(np.sqrt(max(variance, 0.0)))
+    inside = [p for p in reading.peaks if start <= p.top < end]
+    shape = tangents(curve, reading.smooth, start, end) if inside else None
+    parts = tuple(_numbered(reading, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
+    return TgaStep(
+        name=_NAMES[i],
+        start_c=float(curve.temperature_c[start]),
+        end_c=float(curve.temperature_c[end]),
+        mass_loss=Estimate(value=loss, std=std, interval=(loss - 1.959964 * std, loss + 1.959964 * std)),
+        peak_c=shape[1] if shape else None,
+        onset_c=shape[0] if shape else None,
+        endset_c=shape[2] if shape else None,
+        parts=parts if len(parts) > 1 else (),
+    )
+
+
+def _numbered(reading: Reading, peak: Peak, name: str) -> TgaStep:
+    curve = reading.corrected.curve
+    shape = tangents(curve, reading.smooth, peak.start, peak.end)
+    return TgaStep(
+        name=name,
+        start_c=float(curve.temperature_c[peak.start]),
+        end_c=float(curve.temperature_c[peak.end]),
+        mass_loss=loss_between(
+            reading.corrected, reading.smooth, reading.length, (peak.start, peak.end), reading.recipe
+        ),
+        peak_c=float(curve.temperature_c[peak.top]),
+        onset_c=shape[0] if shape else None,
+        endset_c=shape[2] if shape else None,
+    )

@@ -1,0 +1,135 @@
+"""Blank subtraction, buoyancy and drift: what the balance adds to the mass of the specimen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.thermal.prepare import HeatingCurve
+from xrdcomp.thermal.program import heating_part, progress_axis
+from xrdcomp.thermal.smooth import whittaker
+from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, TgaRun
+from xrdcomp.units import celsius_to_kelvin
+
+__all__ = ["Corrected", "correct_baseline", "gas_density"]
+
+_GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
+    "air": 1.184,
+    "oxygen": 1.308,
+    "nitrogen": 1.145,
+    "argon": 1.633,
+    "carbon_dioxide": 1.799,
+    "unknown": 1.184,
+}
+_TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
+_ASSUMED_MG = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """A heating curve after correction, and the directions in which the correction may be wrong.
+
+    `buoyancy` and `drift` are (n,) arrays, fraction of the start mass: what one standard deviation of
+    buoyancy or drift would add to the corrected mass.
+    """
+
+    curve: HeatingCurve
+    buoyancy: FloatArray
+    drift: FloatArray
+
+
+def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
+    """Density of the purge gas in mg/cm³ (ideal gas at 1013 hPa)."""
+    density: FloatArray = _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
+    return density
+
+
+def correct_baseline(
+    curve: HeatingCurve, recipe: ThermalRecipe, atmosphere: Atmosphere, blank: TgaRun | None
+) -> Corrected:
+    """Take the apparent mass out of a curve.
+
+    With a blank run its change of mass is subtracted at equal progress of the programme, and only the
+    specimen's own volume is left to correct. Without one, buoyancy is calculated from the volumes of pan and
+    specimen, Δm = V (ρ(T₀) − ρ(T)), subtracted, and carried as uncertainty (`recipe.buoyancy_std` of it).
+
+    Raises
+    ------
+    AnalysisError
+        The blank is in percent without a start mass, or does not cover the run.
+    """
+    start_mg = curve.start_mass_mg or _ASSUMED_MG
+    gas = gas_density(curve.temperature_c, atmosphere)
+    lighter = gas[0] - gas
+    mass, found = curve.mass, []
+    pan_volume = recipe.pan_volume_cm3
+    if blank is not None:
+        change, message = _blank_change(curve, blank)
+        mass = mass - change / start_mg
+        pan_volume = 0.0
+        if message is not None:
+            found.append(message)
+    specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / recipe.sample_density_g_cm3
+    buoyancy = (pan_volume + specimen_volume) * lighter / start_mg
+    hours = curve.minutes / 60.0
+    drift = recipe.drift_std_ug_h * 1e-3 * hours / start_mg
+    if blank is None:
+        found.append(
+            Diagnostic(
+                code="TGA_NO_BLANK",
+                severity="info",
+                text=f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was "
+                f"calculated for buoyancy and removed, with a relative uncertainty of "
+                f"{100 * recipe.buoyancy_std:.0f} %. Give a blank run of the same programme.",
+                facts={"gain": float(buoyancy[-1])},
+            )
+        )
+    return Corrected(
+        curve=curve.with_mass(mass - buoyancy, *found),
+        buoyancy=recipe.buoyancy_std * buoyancy,
+        drift=drift,
+    )
+
+
+def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Diagnostic | None]:
+    """Change of mass of the blank in mg on the curve's grid, smoothed."""
+    if blank.mass_unit in ("percent", "fraction"):
+        if blank.initial_mass_mg is None:
+            msg = (
+                "the blank run is in percent without a start mass, so its change in mg is unknown. "
+                "Export the blank in mg."
+            )
+            raise AnalysisError(msg)
+        scale = blank.initial_mass_mg / (100.0 if blank.mass_unit == "percent" else 1.0)
+    else:
+        scale = _TO_MG[blank.mass_unit]
+    index = heating_part(blank).index
+    progress, rate = progress_axis(blank, index)
+    edges = np.concatenate((curve.progress - 0.5 * curve.step, [curve.progress[-1] + 0.5 * curve.step]))
+    if progress[0] > curve.progress[0] + 20.0 or progress[-1] < curve.progress[-1] - 20.0:
+        msg = (
+            f"the blank run covers {progress[0]:.0f} to {progress[-1]:.0f} °C, the specimen's run "
+            f"{curve.progress[0]:.0f} to {curve.progress[-1]:.0f} °C. Measure the blank with the same "
+            "programme."
+        )
+        raise AnalysisError(msg)
+    bins = np.clip(np.searchsorted(edges, progress, side="right") - 1, 0, len(curve.progress) - 1)
+    counts = np.bincount(bins, minlength=len(curve.progress)).astype(float)
+    sums = np.bincount(bins, weights=blank.mass[index] * scale, minlength=len(counts))
+    means = np.where(counts > 0, sums / np.maximum(counts, 1.0), 0.0)
+    smooth = whittaker(means, counts / max(counts.mean(), 1e-9), 15.0)
+    message = None
+    own = curve.heating_rate_k_min
+    if rate and own and abs(rate / own - 1.0) > 0.05:
+        message = Diagnostic(
+            code="TGA_BLANK_RATE",
+            severity="warning",
+            text=f"The blank was heated at {rate:.2f} K/min, the specimen at {own:.2f} K/min. Buoyancy and "
+            "drift differ with the rate; measure the blank with the same programme.",
+            facts={"blank_k_min": rate, "run_k_min": own},
+        )
+    change: FloatArray = smooth - smooth[0]
+    return change, message
