@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "AnalysisError",
     "MissingExtraError",
+    "OutputError",
     "PatternError",
     "PhaseError",
     "ReadError",
@@ -99,3 +100,7 @@ class AnalysisError(XrdcompError):
 
 class MissingExtraError(XrdcompError):
     """A format or a function that needs an optional package."""
+
+
+class OutputError(XrdcompError):
+    """A result that cannot be written where it was asked for; nothing was changed there."""

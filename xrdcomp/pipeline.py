@@ -1,0 +1,214 @@
+"""The straight line: measurements and a recipe in, one SampleResult out."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import xrdcomp
+from xrdcomp.composition import compose, evaluate_claims
+from xrdcomp.diffraction import build_instrument, identify
+from xrdcomp.errors import AnalysisError
+from xrdcomp.fit import fit_pattern
+from xrdcomp.phases import load_phases
+from xrdcomp.readers import read_tga, read_xrd
+from xrdcomp.recipe import Recipe
+from xrdcomp.results import Diagnostic, FitResult, PhaseResult, SampleResult
+from xrdcomp.thermal import analyze_tga
+from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
+
+__all__ = ["analyze", "analyze_sample"]
+
+DEFAULT_RECIPE = Recipe()
+DEFAULT_PHASES = ("hydroxyapatite",)
+
+
+def analyze(
+    xrd: str | Path | Pattern | None = None,
+    *,
+    tga: str | Path | TgaRun | None = None,
+    blank: str | Path | Pattern | None = None,
+    tga_blank: str | Path | TgaRun | None = None,
+    sample_id: str | None = None,
+    recipe: Recipe = DEFAULT_RECIPE,
+    scan: int | None = None,
+) -> SampleResult:
+    """Analyse one specimen: from instrument exports to composition, phases and claims.
+
+    Parameters
+    ----------
+    xrd : path or Pattern, optional
+        Powder pattern; without it the result says only what thermogravimetry alone can.
+    tga : path or TgaRun, optional
+        Thermogravimetric curve; without it the result says only what diffraction alone can.
+    blank : path or Pattern, optional
+        Scan of the empty holder; fixes the instrument background and narrows every amorphous fraction.
+    tga_blank : path or TgaRun, optional
+        Run with an empty pan and the same program; removes drift and buoyancy.
+    sample_id : str, optional
+        Name of the specimen; by default the recipe's, else the name of the first file.
+    recipe : Recipe
+        Everything that was chosen; the default fits hydroxyapatite and searches the whole library.
+    scan : int, optional
+        Which scan of `xrd` where the file holds several, from 0.
+
+    Returns
+    -------
+    SampleResult
+
+    Raises
+    ------
+    ReadError, PatternError, PhaseError, RecipeError, AnalysisError
+        See their messages: each names the file, the place, what was expected and what to do.
+
+    Examples
+    --------
+    >>> import xrdcomp as xc
+    >>> result = xc.analyze("a.xrdml", tga="a.csv")     # doctest: +SKIP
+    >>> print(result.composition)                       # doctest: +SKIP
+    """
+    if xrd is None and tga is None:
+        msg = (
+            "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
+        )
+        raise AnalysisError(msg)
+    if (xrd is None and blank is not None) or (tga is None and tga_blank is not None):
+        msg = "a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE."
+        raise AnalysisError(msg)
+    pattern, run = _pattern(xrd, scan), _run(tga)
+    standard = (recipe.internal_standard, recipe.internal_standard_fraction)
+    sample = Sample(
+        sample_id=sample_id or recipe.sample_id or _name_of(pattern, run),
+        pattern=pattern,
+        tga=run,
+        blank=_pattern(blank, None),
+        tga_blank=_run(tga_blank),
+        internal_standard=standard if recipe.internal_standard else None,
+        metadata={"simulated": True} if _simulated(pattern, run) else {},
+    )
+    return analyze_sample(sample, recipe)
+
+
+def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleResult:
+    """Analyse what was measured of one specimen; the whole line on one screen.
+
+    `sample.instrument` overrides what the recipe says of the instrument.
+    """
+    instrument: Instrument | None = None
+    fit: FitResult | None = None
+    found: tuple[PhaseResult, ...] = ()
+    if sample.pattern is not None:
+        phases = load_phases(recipe.phases or DEFAULT_PHASES)
+        instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
+        fit = fit_pattern(sample.pattern, phases, instrument, recipe.fit, blank=sample.blank)
+        found = identify(sample.pattern, fit, recipe.identification)
+    thermal = (
+        analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank) if sample.tga is not None else None
+    )
+    composition = compose(fit, found, thermal, recipe.composition)
+    claims = evaluate_claims(composition, found, recipe.composition)
+    measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
+    return SampleResult(
+        sample_id=sample.sample_id,
+        composition=composition,
+        phases=found,
+        claims=claims,
+        settings=_settings(recipe, sample.sample_id, instrument),
+        software=_software(),
+        inputs=_inputs(sample),
+        sources=tuple(item.source for item in measured if item is not None and item.source is not None),
+        fit=fit,
+        tga=thermal,
+        diagnostics=_diagnostics(*measured, fit, thermal, composition),
+        metadata=_metadata(sample),
+    )
+
+
+def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:
+    if item is None or isinstance(item, Pattern):
+        return item
+    return read_xrd(item) if scan is None else read_xrd(item, scan=scan)
+
+
+def _run(item: str | Path | TgaRun | None) -> TgaRun | None:
+    return item if item is None or isinstance(item, TgaRun) else read_tga(item)
+
+
+def _name_of(*measured: Pattern | TgaRun | None) -> str:
+    """Name of the first file without its endings, with characters that folders dislike replaced by _."""
+    for item in measured:
+        if item is not None and item.source is not None:
+            name = Path(item.source.file)
+            stem = Path(name.stem).stem if name.suffix in {".gz", ".bz2"} else name.stem
+            return re.sub(r"[^\w.+()-]", "_", stem).strip(".")
+    return "specimen"
+
+
+def _simulated(*measured: Pattern | TgaRun | None) -> bool:
+    return any(item is not None and bool(item.metadata.get("simulated")) for item in measured)
+
+
+def _inputs(sample: Sample) -> tuple[dict[str, Any], ...]:
+    """Every file that went in: kind, name, SHA-256, format, and what the file says of itself."""
+    kinds = (
+        ("xrd", sample.pattern),
+        ("xrd_blank", sample.blank),
+        ("tga", sample.tga),
+        ("tga_blank", sample.tga_blank),
+    )
+    return tuple(
+        {
+            "kind": kind,
+            "file": item.source.file,
+            "sha256": item.source.sha256,
+            "format": item.source.format,
+            "metadata": dict(item.metadata),
+        }
+        for kind, item in kinds
+        if item is not None and item.source is not None
+    )
+
+
+def _settings(recipe: Recipe, sample_id: str, instrument: Instrument | None) -> dict[str, Any]:
+    """Return the whole recipe, defaults included, and under ``used`` what the files decided."""
+    settings = recipe.to_dict() | {"sample_id": sample_id}
+    if instrument is not None:
+        settings["used"] = {
+            "instrument": instrument.name,
+            "emission_lines": [
+                {"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines
+            ],
+        }
+    return settings
+
+
+def _software() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        "xrdcomp": xrdcomp.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": version("scipy"),
+    }
+
+
+def _metadata(sample: Sample) -> dict[str, Any]:
+    """Facts about the specimen, and the unit that its curves are in."""
+    unit = {} if sample.pattern is None else {"intensity_unit": sample.pattern.intensity_unit}
+    return {**sample.metadata, **unit}
+
+
+def _diagnostics(*stages: Any) -> tuple[Diagnostic, ...]:
+    """Every stage's messages in the order of the line, each once."""
+    seen: dict[tuple[str, str], Diagnostic] = {}
+    for stage in stages:
+        messages: Iterable[Diagnostic] = getattr(stage, "diagnostics", ())
+        for message in messages:
+            seen.setdefault((message.code, message.text), message)
+    return tuple(seen.values())

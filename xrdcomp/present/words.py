@@ -1,0 +1,77 @@
+"""Words and number formats for people: component names, percentages with uncertainty, intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from xrdcomp.results import COMPONENTS, Estimate
+
+__all__ = [
+    "BASIS_WORDS",
+    "CLAIM_WORDS",
+    "COMPONENT_WORDS",
+    "NOT_SEPARABLE",
+    "component_order",
+    "interval_text",
+    "percent",
+    "words_for",
+]
+
+COMPONENT_WORDS = {
+    "crystalline_hydroxyapatite": "crystalline hydroxyapatite",
+    "organic": "organic",
+    "water": "water",
+    "carbonate": "carbonate (CO₃)",
+    "amorphous_mineral": "amorphous mineral",
+    "other_crystalline": "other crystalline",
+    "total_mineral": "total mineral",
+    "non_crystalline": "non-crystalline",
+}
+CLAIM_WORDS = {
+    "hydroxyapatite_present": "hydroxyapatite is present",
+    "hydroxyapatite_only_crystalline_phase": "hydroxyapatite is the only crystalline phase",
+    "hydroxyapatite_minor_component": "hydroxyapatite is a minor component",
+    "organic_more_than_half": "organic is more than half",
+}
+BASIS_WORDS = {"as_received": "as received", "dry": "dry"}
+NOT_SEPARABLE = "not separable"
+
+
+def words_for(name: str) -> str:
+    """Readable form of a component, claim or parameter id."""
+    return COMPONENT_WORDS.get(name) or CLAIM_WORDS.get(name) or name.replace("_", " ")
+
+
+def component_order(components: Mapping[str, object]) -> list[str]:
+    """Component names in the package's order, unknown ones last."""
+    known = [name for name in COMPONENTS if name in components]
+    return known + [name for name in components if name not in COMPONENTS]
+
+
+def _digits(scale: float) -> int:
+    """Decimals so that an uncertainty of `scale` shows two figures, at most 3."""
+    if not math.isfinite(scale) or scale <= 0:
+        return 1
+    return min(3, max(0, 1 - math.floor(math.log10(scale))))
+
+
+def percent(estimate: Estimate | None, *, unit: bool = True) -> str:
+    """``12.3 ± 0.8 wt%``, or the words for a component that these measurements cannot separate."""
+    if estimate is None:
+        return NOT_SEPARABLE
+    tail = " wt%" if unit else ""
+    if estimate.std is None:
+        return f"{100 * estimate.value:.1f}{tail}"
+    std = 100 * estimate.std
+    digits = min(_digits(std), 2)
+    return f"{100 * estimate.value:.{digits}f} ± {std:.{digits}f}{tail}"
+
+
+def interval_text(estimate: Estimate | None) -> str:
+    """``10.7 – 13.9``: the 95 % interval in wt%, "" where there is none."""
+    if estimate is None or estimate.interval is None:
+        return ""
+    low, high = (100 * end for end in estimate.interval)
+    digits = min(_digits((high - low) / 4), 2)
+    return f"{low:.{digits}f} – {high:.{digits}f}"

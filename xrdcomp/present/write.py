@@ -1,0 +1,253 @@
+"""Results to disk: whole or not at all.
+
+Everything is written into a temporary folder beside the target and moved in one step at the end; a failure
+leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xrdcomp.errors import OutputError
+from xrdcomp.present.toml import to_toml
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xrdcomp.results import SampleResult
+    from xrdcomp.types import FloatArray
+
+__all__ = ["FIGURE_FORMATS", "draw_figures", "result_json", "safe_sample_id", "write_result", "write_text"]
+
+FIGURE_FORMATS = ("png", "svg")
+_LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+
+def safe_sample_id(sample_id: str) -> str:
+    """Return `sample_id` where it can name a folder on every system, refuse it otherwise.
+
+    Letters, digits, blanks and ``_ . + ( ) -`` are legal, 1 to 120 characters, beginning with a letter,
+    digit or underscore.
+
+    Raises
+    ------
+    OutputError
+        The id is empty, holds a path or another character, or is a name Windows reserves.
+    """
+    if not _LEGAL.fullmatch(sample_id) or _RESERVED.fullmatch(sample_id) or ".." in sample_id:
+        msg = (
+            f"sample id {sample_id!r} cannot name a folder. Expected: 1 to 120 letters, digits, blanks or "
+            "_ . + ( ) -, beginning with a letter, digit or underscore. Pass another one with --sample-id "
+            "(in Python: sample_id=)."
+        )
+        raise OutputError(msg)
+    return sample_id
+
+
+def write_result(
+    result: SampleResult, folder: str | Path, *, figures: bool = True, report: bool = False
+) -> Path:
+    """Write one specimen's result below ``folder/<sample_id>``.
+
+    ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable
+    with ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``figures/*.png`` and ``*.svg``, and
+    ``report.html`` where `report` is asked for.
+
+    Parameters
+    ----------
+    result : SampleResult
+    folder : path
+        Created where it does not exist. An earlier result of the same specimen is replaced.
+    figures, report : bool
+        Whether figures are drawn; whether the plain page is written (it shows the figures as well).
+
+    Returns
+    -------
+    Path
+        ``folder/<sample_id>``.
+
+    Raises
+    ------
+    OutputError
+        The sample id cannot name a folder, the target holds something else than a result, or the folder
+        cannot be written.
+    """
+    target = Path(folder) / safe_sample_id(result.sample_id)
+    with _replaced_folder(target) as work:
+        drawn = draw_figures(result) if figures or report else {}
+        names = _write_figures(drawn, work / "figures") if figures else ()
+        (work / "result.json").write_text(result_json(result, figures=names), encoding="utf-8")
+        with (work / "curves.npz").open("wb") as stream:
+            _write_curves(stream, result)
+        (work / "recipe.toml").write_text(_recipe_text(result), encoding="utf-8")
+        if report:
+            from xrdcomp.present.html import render_report
+
+            (work / "report.html").write_text(render_report(result, drawn), encoding="utf-8")
+    return target
+
+
+def result_json(result: SampleResult, *, figures: tuple[str, ...] = ()) -> str:
+    """Return ``result.json`` as text, strict JSON: a NaN or an infinity is an error of the program."""
+    data = result.to_dict(figures=figures)
+    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file whole or not at all (UTF-8; written beside the target, then moved)."""
+    target = Path(path)
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        work = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            work.chmod(0o666 & ~_umask())
+            work.replace(target)
+        except BaseException:
+            work.unlink(missing_ok=True)
+            raise
+    return target
+
+
+def draw_figures(result: SampleResult) -> dict[str, Figure]:
+    """Return the figures there are by name: fit, tga, composition, uncertainty_budget."""
+    from xrdcomp.present.composition_figure import plot_budget, plot_composition
+    from xrdcomp.present.fit_figure import plot_fit
+    from xrdcomp.present.tga_figure import plot_tga
+
+    drawn: dict[str, Figure] = {}
+    if result.fit is not None:
+        drawn["fit"] = plot_fit(result)
+    if result.tga is not None:
+        drawn["tga"] = plot_tga(result)
+    drawn["composition"] = plot_composition(result)
+    if result.composition.budget:
+        drawn["uncertainty_budget"] = plot_budget(result)
+    return drawn
+
+
+def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
+    from xrdcomp.present.style import figure_style, to_png
+
+    folder.mkdir(parents=True)
+    names: list[str] = []
+    for name, figure in drawn.items():
+        (folder / f"{name}.png").write_bytes(to_png(figure))
+        buffer = io.StringIO()
+        with figure_style():
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        (folder / f"{name}.svg").write_text(buffer.getvalue(), encoding="utf-8")
+        names += [f"figures/{name}.{suffix}" for suffix in FIGURE_FORMATS]
+    return tuple(names)
+
+
+def _curves(result: SampleResult) -> dict[str, FloatArray]:
+    """Arrays of curves.npz; names say kind and unit."""
+    arrays: dict[str, FloatArray] = {}
+    if (fit := result.fit) is not None:
+        for name in ("two_theta", "observed", "sigma", "calculated", "background"):
+            arrays[f"xrd_{name}"] = getattr(fit, name)
+        arrays |= {f"xrd_amorphous_{name}": curve for name, curve in fit.amorphous.items()}
+        arrays |= {f"xrd_phase_{name}": curve for name, curve in fit.phases.items()}
+        for name, table in fit.reflections.items():
+            arrays[f"reflections_{name}_hkl"] = table.hkl
+            arrays[f"reflections_{name}_two_theta"] = table.two_theta
+            arrays[f"reflections_{name}_intensity"] = table.intensity
+    if (tga := result.tga) is not None:
+        for name in ("temperature_c", "mass_fraction", "dtg_per_min"):
+            arrays[f"tga_{name}"] = getattr(tga, name)
+    if result.composition.draws.size:
+        arrays["composition_draws"] = result.composition.draws
+    return arrays
+
+
+def _write_curves(stream: Any, result: SampleResult) -> None:
+    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in _curves(result).items()}
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def _recipe_text(result: SampleResult) -> str:
+    files = [f"{item['kind']}: {item['file']} (SHA-256 {item['sha256']})" for item in result.inputs]
+    software = ", ".join(f"{name} {version}" for name, version in result.software.items())
+    settings = {name: value for name, value in result.settings.items() if name != "used"}
+    comment = "\n".join(
+        [
+            f"Settings of the analysis of {result.sample_id}. They repeat it:",
+            "xrdcomp analyze FILE ... --recipe recipe.toml",
+            *files,
+            software,
+        ]
+    )
+    return to_toml(settings, comment=comment)
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars and arrays, tuples and mappings as plain JSON types."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    msg = f"{type(value).__name__} cannot be written as JSON"
+    raise TypeError(msg)
+
+
+@contextmanager
+def _replaced_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target` that takes its place when the block ends well."""
+    with _output_errors(target):
+        if target.exists() and not _is_result_folder(target):
+            msg = (
+                f"{target} exists and is not a result folder (it holds no result.json); nothing was written. "
+                "Choose another --out folder or --sample-id, or move it away."
+            )
+            raise OutputError(msg)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        try:
+            work.chmod(0o777 & ~_umask())
+            yield work
+            if target.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+                target.replace(old / target.name)
+                work.replace(target)
+                shutil.rmtree(old)
+            else:
+                work.replace(target)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+def _is_result_folder(path: Path) -> bool:
+    return path.is_dir() and ((path / "result.json").is_file() or not any(path.iterdir()))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
+    """Turn what the operating system says about `target` into words."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"{target}: cannot be written ({reason}); nothing was left behind. Choose another --out folder."
+        raise OutputError(msg) from error
