@@ -326,5 +326,5 @@ def _phase(
         reference_lines=() if info.quantifiable else info.strongest_lines,
         source=info.source,
         carbonate_fraction=info.carbonate_fraction,
-        metadata=MappingProxyType(metadata),
+        metadata=metadata,
     )
