@@ -34,7 +34,12 @@ __all__ = [
 _T = TypeVar("_T")
 Kind = Literal["xrd", "tga", "xrd_frame"]
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "xrdcomp.readers.xrd_text",
+    "xrdcomp.readers.tga_netzsch",
+    "xrdcomp.readers.tga_ta",
+    "xrdcomp.readers.tga_csv",
+)
 """Modules with a ``READER`` (or ``READERS``); of two readers equally sure of a file the earlier one wins."""
 
 ENTRY_POINT_GROUP = "xrdcomp.readers"

@@ -1,0 +1,238 @@
+"""NETZSCH Proteus text exports: ``#KEY:value`` lines, then ``##Temp./°C;Time/min;Mass/%`` and the numbers.
+
+Separator and decimal sign are declared (``#SEPARATOR:``, ``#DECIMAL:``); exports whose keys were stripped are
+read by looking at the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from xrdcomp.errors import ReadError
+from xrdcomp.readers.registry import TgaOptions, TgaReader
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.tga_blocks import columns_of
+from xrdcomp.readers.tga_columns import Column, split_header
+from xrdcomp.readers.tga_run import build_run
+from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note, number_of
+from xrdcomp.readers.tga_text import Dialect, guess_dialect, parse_rows, split_cells
+from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
+
+__all__ = ["READER", "parse_netzsch"]
+
+FORMAT_ID = "netzsch_text"
+_SEPARATORS = {
+    "SEMICOLON": ";",
+    "COMMA": ",",
+    "TAB": "\t",
+    "TABULATOR": "\t",
+    "SPACE": None,
+    "BLANK": None,
+    "NONE": None,
+}
+_KEY = re.compile(r"^#(?!#)(?P<key>[^:]{1,60}):(?P<value>.*)$")
+_END_TOLERANCE_K = 40.0
+
+
+def parse_netzsch(text: str) -> TgaTable:
+    """Table of a NETZSCH text export, every segment that the file holds.
+
+    Raises
+    ------
+    ReadError
+        No ``##`` row, rows that do not follow the declared separator or decimal sign, differing headers.
+    """
+    lines = text.split("\n")
+    heads = [i for i, line in enumerate(lines) if line.startswith("##")]
+    if not heads:
+        msg = "there is no row of column names"
+        raise ReadError(msg, place=f"line {len(lines)}", expected="a line that starts with ##")
+    facts, segments = _facts(lines, heads[0])
+    parts: list[FloatArray] = []
+    places: list[IntArray] = []
+    names: list[str] = []
+    units: list[str] = []
+    for order, head in enumerate(heads):
+        stop = heads[order + 1] if order + 1 < len(heads) else len(lines)
+        rows = _rows(lines, head + 1, stop)
+        dialect = _dialect(facts, rows, lines[head])
+        pairs = [split_header(cell) for cell in split_cells(lines[head].lstrip("#"), dialect)]
+        if not names:
+            names, units = [p[0] for p in pairs], [p[1] for p in pairs]
+        elif names != [p[0] for p in pairs]:
+            msg = "two parts of the file have different columns"
+            raise ReadError(msg, place=f"line {head + 1}", expected=", ".join(names))
+        try:
+            parts.append(parse_rows(rows, dialect, first_line=head + 2, n_columns=len(names)))
+        except ReadError as problem:
+            problem.expected = problem.expected or dialect.words
+            raise
+        places.append(np.arange(head + 2, head + 2 + len(rows), dtype=np.int64))
+    values = np.concatenate(parts)
+    columns = columns_of(names, units, values)
+    blocks = np.repeat(np.arange(len(parts)), [len(p) for p in parts]).astype(np.int64)
+    segment = _segment(columns, blocks)
+    return TgaTable(
+        columns=columns,
+        places=np.concatenate(places),
+        segment=segment,
+        initial_mass_mg=_positive(facts.get("SAMPLE MASS /mg", "")),
+        atmosphere=_atmosphere(facts),
+        heating_rate_k_min=_heating_rate(segments or [facts.get("RANGE", "")]),
+        metadata=_metadata(facts, segments),
+        diagnostics=tuple(_end_note(columns, segments, facts)),
+    )
+
+
+def _facts(lines: Sequence[str], head: int) -> tuple[dict[str, str], list[str]]:
+    facts: dict[str, str] = {}
+    segments: list[str] = []
+    for line in lines[:head]:
+        match = _KEY.match(line)
+        if not match:
+            continue
+        key, value = match["key"].strip(), match["value"].strip().lstrip(";,\t").strip()
+        if re.fullmatch(r"SEG\.?\s*\d+", key):
+            segments.append(value)
+        elif value:
+            facts.setdefault(key, value)
+    return facts, segments
+
+
+def _rows(lines: Sequence[str], first: int, stop: int) -> list[str]:
+    """Rows of numbers below a ``##`` row: up to the first blank line, which must end the part."""
+    end = first
+    while end < stop and lines[end].strip() and not lines[end].startswith("#"):
+        end += 1
+    rest = next((i for i in range(end, stop) if lines[i].strip() and not lines[i].startswith("#")), None)
+    if rest is not None:
+        msg = f"there is text after a blank line in the table: {lines[rest].strip()[:40]!r}"
+        raise ReadError(
+            msg, place=f"line {rest + 1}", expected="rows without gap", hint="Copy the file again."
+        )
+    if end == first:
+        msg = "there are no rows below the column names"
+        raise ReadError(msg, place=f"line {first}", hint="The file was cut; copy it again.")
+    return list(lines[first:end])
+
+
+def _dialect(facts: Mapping[str, str], rows: Sequence[str], head: str) -> Dialect:
+    separator, decimal = facts.get("SEPARATOR", "").upper(), facts.get("DECIMAL", "").upper()
+    if not separator and not decimal:
+        return guess_dialect(rows, head)
+    if separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
+        msg = f"the file declares #SEPARATOR:{separator} and #DECIMAL:{decimal}"
+        raise ReadError(msg, expected=f"one of {', '.join(_SEPARATORS)} and POINT or COMMA")
+    if decimal == "COMMA" and separator == "COMMA":
+        msg = "the file declares the comma both as separator and as decimal sign"
+        raise ReadError(msg, hint="Export with semicolons.")
+    return Dialect(separator=_SEPARATORS[separator], decimal="," if decimal == "COMMA" else ".")
+
+
+def _segment(columns: Sequence[Column], blocks: IntArray) -> IntArray | None:
+    stated = next((c for c in columns if c.role == "segment" and np.isfinite(c.values).all()), None)
+    if stated is not None:
+        return np.unique(stated.values, return_inverse=True)[1].astype(np.int64)
+    return blocks if blocks[-1] > 0 else None
+
+
+def _positive(text: str) -> float | None:
+    value = number_of(text)
+    return value if value is not None and value > 0 else None
+
+
+def _atmosphere(facts: Mapping[str, str]) -> Atmosphere:
+    """Atmosphere around the sample: the purge gas; the protective gas only where no other is named."""
+    gases = {k: v for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT|MFC", k, re.IGNORECASE)}
+    purge = " ".join(v for k, v in gases.items() if not re.search(r"PROT", k, re.IGNORECASE))
+    found = atmosphere_of(purge)
+    return found if purge.strip() else atmosphere_of(" ".join(gases.values()))
+
+
+def _heating_rate(segments: Sequence[str]) -> float | None:
+    """Rate of the heating segments, where they share one."""
+    rates = set()
+    for text in segments:
+        parts = re.match(r"\s*([-\d.,]+)[^/]*/\s*([-\d.,]+).*/\s*([-\d.,]+)", text)
+        if not parts:
+            continue
+        start, end = number_of(parts[1]), number_of(parts[3])
+        rate = heating_rate_of(text)
+        if start is not None and end is not None and end > start and rate:
+            rates.add(rate)
+    return rates.pop() if len(rates) == 1 else None
+
+
+_NAMES = {
+    "SAMPLE": "sample_name",
+    "IDENTITY": "sample_id",
+    "INSTRUMENT": "instrument",
+    "DATE/TIME": "date",
+    "OPERATOR": "operator",
+    "MATERIAL": "material",
+    "TYPE OF CRUCIBLE": "crucible",
+    "CORR. FILE": "correction_file",
+    "CORR. CODE": "correction_code",
+    "EXO": "exo_sign",
+    "SEGMENT": "segments_exported",
+    "MTYPE": "measurement_type",
+}
+
+
+def _metadata(facts: Mapping[str, str], segments: Sequence[str]) -> dict[str, str | float | int | bool]:
+    found: dict[str, str | float | int | bool] = {
+        name: facts[key] for key, name in _NAMES.items() if facts.get(key)
+    }
+    if segments:
+        found["program"] = " | ".join(segments)
+    gases = [f"{k}: {v}" for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT", k, re.IGNORECASE)]
+    if gases:
+        found["gases"] = " | ".join(gases)
+    return found
+
+
+def _end_note(
+    columns: Sequence[Column], segments: Sequence[str], facts: Mapping[str, str]
+) -> list[Diagnostic]:
+    """Say so where the run ends far from the temperature its program ends at: the file may have been cut."""
+    program = segments[-1] if segments else facts.get("RANGE", "")
+    end = number_of(program.rpartition("/")[2]) if "/" in program else None
+    column = next((c for c in columns if c.role.endswith("temperature") and c.canonical == "C"), None)
+    if end is None or column is None:
+        return []
+    last = column.values[np.isfinite(column.values)][-1:]
+    if not len(last) or abs(float(last[0]) - end) <= _END_TOLERANCE_K:
+        return []
+    text = (
+        f"the last point is at {float(last[0]):.1f} °C and the program ends at {end:g} "
+        "°C: stopped early, or cut."
+    )
+    return [note("TGA_ENDS_EARLY", text, severity="warning", last_c=float(last[0]), program_end_c=end)]
+
+
+def _sniff(source: SourceFile) -> float:
+    text = source.head_text
+    if not text:
+        return 0.0
+    if text.startswith("#") and re.search(
+        r"^#(EXPORTTYPE|IDENTITY|FORMAT: *[;,\t]? *NETZSCH)", text, re.MULTILINE
+    ):
+        return 1.0
+    head = re.search(r"^##.*$", text, re.MULTILINE)
+    return 0.95 if head and re.search(r"Temp|Time|Mass|TG/", head[0]) else 0.0
+
+
+def _read(source: SourceFile, options: TgaOptions) -> TgaRun:
+    return build_run(parse_netzsch(source.text), options, source, FORMAT_ID)
+
+
+READER = TgaReader(
+    id=FORMAT_ID,
+    name="NETZSCH Proteus text export",
+    extensions=("csv", "txt"),
+    sniff=_sniff,
+    read=_read,
+)

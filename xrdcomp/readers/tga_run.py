@@ -1,0 +1,368 @@
+"""From a table to a `TgaRun`: which columns, which units, which rows; refused where it would be a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import numpy as np
+
+from xrdcomp.errors import ReadError
+from xrdcomp.readers.registry import TgaOptions
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.tga_checks import check_run
+from xrdcomp.readers.tga_columns import Column
+from xrdcomp.readers.tga_table import TgaTable, note
+from xrdcomp.types import Diagnostic, FloatArray, IntArray, MassUnit, TgaRun
+from xrdcomp.units import CELSIUS_ZERO_K
+
+__all__ = ["MG_PER_UNIT", "build_run", "choose_columns"]
+
+MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
+SECONDS_PER_UNIT = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_TEMPERATURE_ORDER = ("sample_temperature", "temperature", "furnace_temperature", "program_temperature")
+_MASS_ORDER = ("mg", "g", "ug", "percent", "fraction", "")
+_ASK = {
+    "mass": 'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction").',
+    "temperature": 'Pass temperature_unit="C" (or "K").',
+    "time": 'Pass time_unit="min" (or "s", "h").',
+}
+Dimension = Literal["mass", "temperature", "time"]
+
+
+@dataclass(kw_only=True)
+class _Notes:
+    """What is said about the run while it is put together."""
+
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    metadata: dict[str, str | float | int | bool] = field(default_factory=dict)
+
+
+def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_id: str) -> TgaRun:
+    """Choose columns and units, drop rows without values, check, and make the run.
+
+    Raises
+    ------
+    ReadError
+        No mass (heat flow only, degree of conversion), no temperature, a unit that is not stated, units
+        that the values contradict, values no balance or furnace can give.
+    """
+    notes = _Notes(diagnostics=list(table.diagnostics), metadata=dict(table.metadata))
+    chosen = choose_columns(table, options, notes.diagnostics)
+    unit_t = _unit(chosen.temperature, table, options.temperature_unit, "temperature", notes)
+    unit_m = cast(MassUnit, _unit(chosen.mass, table, options.mass_unit, "mass", notes))
+    if unit_t == "F":
+        _refuse(chosen.temperature, "is in °F", "Export the temperature in °C or K.")
+    temperature = chosen.temperature.values - (CELSIUS_ZERO_K if unit_t == "K" else 0.0)
+    time = None
+    if chosen.time is not None:
+        unit = _unit(chosen.time, table, options.time_unit, "time", notes)
+        time = chosen.time.values * SECONDS_PER_UNIT[unit]
+    keep = _rows_with_values(table, chosen, notes)
+    initial = _initial_mass(table, chosen, options, notes, keep)
+    mass = _absolute_mass(chosen.mass, unit_m, initial, notes, keep)
+    segment = None if table.segment is None else table.segment[keep]
+    places = table.places[keep]
+    if time is not None:
+        time = _running_time(time[keep], segment, table, places, notes)
+    if unit_m in ("percent", "fraction") and initial is None:
+        text = (
+            f"mass is in {unit_m} and the file does not state the mass it refers to; pass "
+            "initial_mass_mg if known."
+        )
+        notes.diagnostics.append(note("TGA_NO_INITIAL_MASS", text))
+    run = TgaRun(
+        temperature_c=temperature[keep],
+        mass=mass,
+        mass_unit=unit_m,
+        time_s=time,
+        initial_mass_mg=initial,
+        segment=segment,
+        atmosphere=table.atmosphere,
+        heating_rate_k_min=table.heating_rate_k_min,
+    )
+    found = check_run(run, table, places, kelvin_stated=unit_t == "K", forced=bool(options.temperature_unit))
+    notes.diagnostics.extend(found)
+    return TgaRun(
+        temperature_c=run.temperature_c,
+        mass=run.mass,
+        mass_unit=unit_m,
+        time_s=run.time_s,
+        initial_mass_mg=initial,
+        segment=run.segment,
+        atmosphere=table.atmosphere,
+        heating_rate_k_min=table.heating_rate_k_min,
+        metadata=notes.metadata,
+        source=source.record(format_id),
+        diagnostics=tuple(notes.diagnostics),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chosen:
+    """The columns a run is made of."""
+
+    temperature: Column
+    mass: Column
+    time: Column | None
+    other_mass: Column | None = None
+    segment: Column | None = None
+
+
+def choose_columns(table: TgaTable, options: TgaOptions, diagnostics: list[Diagnostic]) -> Chosen:
+    """Choose sample temperature, mass and time; say what was chosen among several."""
+    columns = [column for column in table.columns if not np.isnan(column.values).all()]
+    named = {
+        key: _named(table, options, key) for key in ("temperature", "mass", "time") if key in options.columns
+    }
+    temperature = named.get("temperature") or _choose_temperature(columns, diagnostics)
+    masses = [c for c in columns if c.role in ("mass", "mass_change")]
+    if "mass" in named:
+        mass = named["mass"]
+    elif not masses:
+        raise _no_mass(columns)
+    else:
+        mass = _choose_mass(masses, options.mass_unit, diagnostics)
+    if temperature is None:
+        listed = ", ".join(repr(c.label) for c in columns) or "none"
+        msg = f"no column is recognised as temperature; columns: {listed}"
+        hint = 'Pass columns={"temperature": …} with the name or number of the column.'
+        raise ReadError(msg, expected="a column named temperature with °C or K", hint=hint)
+    times = [c for c in columns if c.role == "time"]
+    time = named.get("time") or (_choose_same(times, "time", diagnostics) if times else None)
+    if time is None:
+        diagnostics.append(
+            note("TGA_NO_TIME", "the file has no time column; heating rate cannot be measured.")
+        )
+    others = [
+        c for c in masses if c is not mass and (c.canonical == "percent") != (mass.canonical == "percent")
+    ]
+    return Chosen(temperature=temperature, mass=mass, time=time, other_mass=others[0] if others else None)
+
+
+def _named(table: TgaTable, options: TgaOptions, key: str) -> Column:
+    wanted = options.columns[key]
+    for column in table.columns:
+        if wanted in (column.number, column.name, column.label):
+            return column
+    listed = ", ".join(f"{c.number} {c.label!r}" for c in table.columns)
+    msg = f"there is no column {wanted!r} for {key}"
+    raise ReadError(msg, hint=f"The file has: {listed}.")
+
+
+def _no_mass(columns: Sequence[Column]) -> ReadError:
+    listed = ", ".join(repr(c.label) for c in columns) or "none"
+    if any(c.role == "conversion" for c in columns):
+        msg = f"the file holds the degree of conversion, not mass; columns: {listed}"
+        hint = (
+            "Conversion is scaled to each step's own loss, so mass cannot be recovered; "
+            "export the mass itself."
+        )
+        return ReadError(msg, expected="mass in mg, µg or %", hint=hint)
+    if any(c.role == "heat" for c in columns):
+        msg = f"the file holds heat flow (DSC or DTA) and no mass; columns: {listed}"
+        return ReadError(msg, expected="a thermogravimetric signal", hint="Export the TG signal of the run.")
+    msg = f"no column is recognised as mass; columns: {listed}"
+    hint = 'Pass columns={"mass": …} with the name or number of the column, or name it in the header.'
+    return ReadError(msg, expected="a column named mass or weight with mg, µg or %", hint=hint)
+
+
+def _choose_temperature(columns: Sequence[Column], diagnostics: list[Diagnostic]) -> Column | None:
+    for role in _TEMPERATURE_ORDER:
+        candidates = [c for c in columns if c.role == role]
+        if not candidates:
+            continue
+        column = _choose_same(candidates, "temperature", diagnostics)
+        if role in ("furnace_temperature", "program_temperature"):
+            text = (
+                f"the only temperature is {column.label!r}, not that of the sample; steps may be shifted by "
+                "several kelvin. Export the sample temperature."
+            )
+            diagnostics.append(
+                note("TGA_TEMPERATURE_NOT_OF_SAMPLE", text, severity="warning", column=column.label)
+            )
+        return column
+    return None
+
+
+def _choose_mass(masses: Sequence[Column], wanted: str, diagnostics: list[Diagnostic]) -> Column:
+    if wanted and any(c.canonical == wanted for c in masses):
+        masses = [c for c in masses if c.canonical == wanted]
+    absolute = [c for c in masses if c.role == "mass"] or list(masses)
+    best = min((_MASS_ORDER.index(c.canonical) if c.canonical in _MASS_ORDER else 9) for c in absolute)
+    same = [
+        c for c in absolute if (_MASS_ORDER.index(c.canonical) if c.canonical in _MASS_ORDER else 9) == best
+    ]
+    return _choose_same(same, "mass", diagnostics)
+
+
+def _choose_same(candidates: Sequence[Column], what: str, diagnostics: list[Diagnostic]) -> Column:
+    """Choose among columns that claim to be the same: by content, never by position."""
+    if len(candidates) == 1:
+        return candidates[0]
+    living = [c for c in candidates if np.nanmin(c.values) != np.nanmax(c.values)] or list(candidates[:1])
+    first = living[0]
+    for other in living[1:]:
+        if other.canonical != first.canonical and what != "mass":
+            continue
+        span = float(np.nanmax(first.values) - np.nanmin(first.values))
+        if not np.allclose(first.values, other.values, rtol=0, atol=1e-4 * span, equal_nan=True):
+            labels = ", ".join(f"{c.number} {c.label!r}" for c in living)
+            msg = f"several columns could be the {what} and they differ: {labels}"
+            raise ReadError(msg, hint=f'Pass columns={{"{what}": …}} with the number of the right one.')
+    dropped = ", ".join(f"{c.number} {c.label!r}" for c in candidates if c is not first)
+    text = f"column {first.number} {first.label!r} is used as {what}; equal or empty and not used: {dropped}."
+    diagnostics.append(note("TGA_DUPLICATE_COLUMN", text))
+    return first
+
+
+def _unit(column: Column, table: TgaTable, wanted: str, dimension: Dimension, notes: _Notes) -> str:
+    """Unit of a column: the user's word, the column's own, the header's; asked for where none says."""
+    stated = column.canonical if column.dimension == dimension else ""
+    origin = "column header"
+    if not stated and dimension in table.units:
+        stated, origin = table.units[dimension], "file header"
+    if wanted and stated and wanted != stated:
+        text = f"{dimension} column {column.label!r} states {stated}; it was read as {wanted}, as asked."
+        notes.diagnostics.append(
+            note("TGA_UNIT_OVERRIDDEN", text, severity="warning", stated=stated, used=wanted)
+        )
+    if wanted:
+        stated, origin = wanted, "given"
+    notes.metadata |= {f"{dimension}_column": column.label, f"{dimension}_unit_in_file": stated}
+    notes.metadata[f"{dimension}_unit_from"] = origin
+    if stated:
+        return stated
+    finite = column.values[np.isfinite(column.values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    what = f"unit {column.unit!r} of the" if column.unit else "unit of the"
+    known = "is not one that is known" if column.unit else "is stated nowhere in the file"
+    msg = f"the {what} {dimension} column {column.label!r} (values {low:g} to {high:g}) {known}"
+    raise ReadError(msg, expected=f"the unit of {dimension} in the header", hint=_ASK[dimension])
+
+
+def _refuse(column: Column, what: str, hint: str) -> None:
+    msg = f"column {column.label!r} {what}"
+    raise ReadError(msg, hint=hint)
+
+
+def _rows_with_values(table: TgaTable, chosen: Chosen, notes: _Notes) -> IntArray:
+    blank = np.isnan(chosen.temperature.values) | np.isnan(chosen.mass.values)
+    if chosen.time is not None:
+        blank |= np.isnan(chosen.time.values)
+    keep = np.flatnonzero(~blank)
+    if len(keep) < 2:
+        msg = f"only {len(keep)} of {len(blank)} rows have temperature, mass and time"
+        raise ReadError(msg, place=table.place(0), expected="a table of numbers")
+    dropped = int(blank.sum())
+    if dropped:
+        leading = int(keep[0])
+        first = table.place(int(np.argmax(blank)))
+        text = (
+            f"{dropped} of {len(blank)} rows have no temperature, mass or time and were left out "
+            f"({leading} of them before the first complete row; the first is {first})."
+        )
+        severe = "warning" if dropped - leading > 0.02 * len(blank) else "info"
+        notes.diagnostics.append(
+            note("TGA_ROWS_DROPPED", text, severity=severe, rows=dropped, leading=leading)
+        )
+    return keep
+
+
+def _initial_mass(
+    table: TgaTable, chosen: Chosen, options: TgaOptions, notes: _Notes, keep: IntArray
+) -> float | None:
+    header, given = table.initial_mass_mg, options.initial_mass_mg
+    if given is not None and not (np.isfinite(given) and given > 0):
+        msg = f"initial_mass_mg must be positive; it is {given}"
+        raise ReadError(msg)
+    if header is not None and not 0 < header < 1e6:
+        text = f"the header states a sample mass of {header:g} mg, which cannot be; it was not used."
+        notes.diagnostics.append(note("TGA_HEADER_MASS_INVALID", text, severity="warning", header_mg=header))
+        header = None
+    if given is not None:
+        if header is not None and abs(given - header) > 0.01 * header:
+            text = f"the header states {header:g} mg; {given:g} mg was used, as asked."
+            notes.diagnostics.append(
+                note("TGA_INITIAL_MASS_OVERRIDDEN", text, severity="warning", header_mg=header, used_mg=given)
+            )
+        notes.metadata["initial_mass_from"] = "given"
+        return given
+    if header is not None:
+        notes.metadata["initial_mass_from"] = "file header"
+        return header
+    return _initial_mass_from_ratio(chosen, notes, keep)
+
+
+def _initial_mass_from_ratio(chosen: Chosen, notes: _Notes, keep: IntArray) -> float | None:
+    """Mass that the per cent column refers to, where the file has mass both in mg and in per cent."""
+    other, mass = chosen.other_mass, chosen.mass
+    if other is None or mass.role != "mass" or other.role != "mass":
+        return None
+    percent, weighed = (other, mass) if other.canonical == "percent" else (mass, other)
+    if percent.canonical != "percent" or weighed.canonical not in MG_PER_UNIT:
+        return None
+    share, absolute = percent.values[keep], weighed.values[keep] * MG_PER_UNIT[weighed.canonical]
+    use = np.isfinite(share) & np.isfinite(absolute) & (share > 5.0)
+    if use.sum() < 2:
+        return None
+    initial = float(np.median(absolute[use] / share[use]) * 100.0)
+    notes.metadata["initial_mass_from"] = f"ratio of columns {weighed.label!r} and {percent.label!r}"
+    off = np.abs(absolute - share * initial / 100.0)
+    worst = int(np.nanargmax(off))
+    if off[worst] > 2e-3 * initial:
+        text = (
+            f"the columns {weighed.label!r} and {percent.label!r} disagree by "
+            f"{off[worst]:.4g} mg at point {worst}; "
+            "one of the two values is wrong."
+        )
+        notes.diagnostics.append(note("TGA_COLUMNS_DISAGREE", text, severity="warning", point=worst))
+    return initial if initial > 0 else None
+
+
+def _absolute_mass(
+    column: Column, unit: str, initial: float | None, notes: _Notes, keep: IntArray
+) -> FloatArray:
+    """Mass itself, where the column holds the change of mass since the start."""
+    values = column.values[keep]
+    span = float(np.ptp(values))
+    starts_at_zero = abs(values[0]) < 0.02 * span and values.min() < -0.02 * span
+    if column.role != "mass_change" and not starts_at_zero:
+        return values
+    if column.role == "mass_change" and abs(values[0]) > 0.5 * max(span, 1e-12) and values.min() >= 0:
+        return values  # "weight loss (%)" that starts at 100 is mass under a loose name
+    if column.role == "mass_change" and values.max() > -values.min() and "gain" not in column.name.lower():
+        values = -values  # a loss counted upwards
+    start = {"percent": 100.0, "fraction": 1.0}.get(unit)
+    if start is None:
+        if initial is None:
+            msg = f"column {column.label!r} holds the change of mass from {values[0]:g} on, not mass"
+            hint = "Pass initial_mass_mg=…, the mass weighed in."
+            raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
+        start = initial / MG_PER_UNIT[unit]
+    text = f"column {column.label!r} holds the change of mass; {start:g} {unit} was added to every value."
+    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, added=start))
+    mass: FloatArray = values + start
+    return mass
+
+
+def _running_time(
+    time: FloatArray, segment: IntArray | None, table: TgaTable, places: IntArray, notes: _Notes
+) -> FloatArray:
+    """Time that does not decrease; a clock that restarts with each segment is run on."""
+    back = np.flatnonzero(np.diff(time) < 0) + 1
+    if not len(back):
+        return time
+    if segment is not None and (segment[back] != segment[back - 1]).all() and (time[back] <= 60.0).all():
+        offset = np.zeros_like(time)
+        for jump in back.tolist():
+            offset[jump:] += time[jump - 1] - time[jump]
+        text = f"time restarts with {len(back)} segments; each was set to begin where the one before ends."
+        notes.diagnostics.append(note("TGA_TIME_RESTARTS", text, restarts=len(back)))
+        running: FloatArray = time + offset
+        return running
+    at = int(back[0])
+    msg = f"time falls from {time[at - 1]:g} s to {time[at]:g} s"
+    hint = "The file may hold two runs one after the other, or the value is damaged; export one run."
+    raise ReadError(msg, place=f"{table.place_word} {int(places[at])}", expected="time that rises", hint=hint)
