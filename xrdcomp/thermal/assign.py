@@ -140,7 +140,7 @@ def _numbered(reading: Reading, peak: Peak, name: str) -> TgaStep:
         mass_loss=loss_between(
             reading.corrected, reading.smooth, reading.length, (peak.start, peak.end), reading.recipe
         ),
-        peak_c=float(curve.temperature_c[peak.top]),
+        peak_c=shape[1] if shape else float(curve.temperature_c[peak.top]),
         onset_c=shape[0] if shape else None,
         endset_c=shape[2] if shape else None,
     )

@@ -100,4 +100,23 @@ def tangents(
         )
         crossings.append(float(np.clip(axis[top] - distance, axis[start], axis[end])))
     onset, endset = (float(np.interp(c, axis, curve.temperature_c)) for c in crossings)
-    return onset, float(curve.temperature_c[top]), endset
+    peak = float(np.interp(_vertex(dtg, top, start, end), np.arange(len(axis)), curve.temperature_c))
+    return onset, peak, endset
+
+
+def _vertex(dtg: FloatArray, top: int, start: int, end: int) -> float:
+    """Position of a peak's maximum, in grid points: the vertex of a cubic through its upper fifth."""
+    low = high = top
+    while low > start and dtg[low - 1] > 0.8 * dtg[top]:
+        low -= 1
+    while high < end and dtg[high + 1] > 0.8 * dtg[top]:
+        high += 1
+    if high - low < 5:
+        return float(top)
+    half = 0.5 * (high - low)
+    offset = (np.arange(low, high + 1) - top) / half
+    c3, c2, c1, _ = np.polyfit(offset, dtg[low : high + 1] / dtg[top], 3)
+    roots = np.roots([3.0 * c3, 2.0 * c2, c1])
+    maxima = [r.real for r in roots if abs(r.imag) < 1e-9 and 6.0 * c3 * r.real + 2.0 * c2 < 0]
+    inside = [m for m in maxima if abs(m) <= 1.5]
+    return float(top + half * min(inside, key=abs)) if inside else float(top)

@@ -1,0 +1,352 @@
+"""Activation energies from runs at several heating rates, and prediction with them.
+
+Plain functions on arrays: conversion curves in, energies with intervals out. The methods are those that the
+ICTAC Kinetics Committee recommends (Vyazovkin et al., Thermochim. Acta 520 (2011) 1). Energies are in kJ/mol,
+temperatures in °C, rates in K/min.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import exp1
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.results import Estimate, TgaResult
+from xrdcomp.thermal.regression import Line, fit_line
+from xrdcomp.types import FloatArray
+from xrdcomp.units import celsius_to_kelvin
+
+__all__ = [
+    "ConversionCurve",
+    "IsoconversionalResult",
+    "KissingerResult",
+    "conversion_curve",
+    "flynn_wall_ozawa",
+    "friedman",
+    "kissinger",
+    "kissinger_akahira_sunose",
+    "temperature_integral",
+    "vyazovkin",
+]
+
+GAS_CONSTANT_KJ = 8.314462618e-3
+_LEVELS = np.linspace(0.1, 0.9, 17)
+_ENERGY_BOUNDS = (5.0, 700.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionCurve:
+    """Conversion of one step against temperature.
+
+    Parameters
+    ----------
+    temperature_c : (n,) array, °C, not decreasing
+    minutes : (n,) array
+    conversion : (n,) array, 0 to 1, not decreasing
+    rate_per_min : (n,) array
+        dα/dt.
+    heating_rate_k_min : float
+    """
+
+    temperature_c: FloatArray
+    minutes: FloatArray
+    conversion: FloatArray
+    rate_per_min: FloatArray
+    heating_rate_k_min: float
+
+    def at(self, levels: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Kelvin, minutes and dα/dt where the conversion first reaches each level."""
+        alpha = np.maximum.accumulate(self.conversion)
+        distinct = np.concatenate(([True], np.diff(alpha) > 0))
+        columns = (celsius_to_kelvin(self.temperature_c), self.minutes, self.rate_per_min)
+        kelvin, minutes, rate = (np.interp(levels, alpha[distinct], c[distinct]) for c in columns)
+        return kelvin, minutes, rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class KissingerResult:
+    """Kissinger's line: activation energy, ln of the frequency factor in 1/min, and the fitted line."""
+
+    energy: Estimate
+    ln_prefactor: Estimate
+    line: Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsoconversionalResult:
+    """Activation energy at each level of conversion.
+
+    Parameters
+    ----------
+    method : str
+    conversion, energy, std : (m,) arrays, energies in kJ/mol
+    interval : (m, 2) array
+        95 % confidence limits.
+    lines : tuple of Line
+        One regression per level (empty for ``vyazovkin``), for the usual figure.
+    """
+
+    method: str
+    conversion: FloatArray
+    energy: FloatArray
+    std: FloatArray
+    interval: FloatArray
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def mean(self) -> Estimate:
+        """Mean over the levels; its uncertainty is the larger of the levels' typical one and their spread."""
+        value = float(self.energy.mean())
+        std = float(max(np.median(self.std), self.energy.std(ddof=1) if len(self.energy) > 1 else 0.0))
+        return Estimate(
+            value=value, std=std, interval=(value - 1.96 * std, value + 1.96 * std), unit="kJ/mol"
+        )
+
+
+def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> ConversionCurve:
+    """Conversion of the loss between two temperatures of an analysed run.
+
+    α = (m(start) − m) / (m(start) − m(end)).
+
+    Raises
+    ------
+    AnalysisError
+        The run does not cover the range, loses nothing in it, or its heating rate is unknown.
+    """
+    temperature, mass = result.temperature_c, result.mass_fraction
+    if result.heating_rate_k_min is None:
+        msg = "the heating rate of the run is unknown; kinetics need it."
+        raise AnalysisError(msg)
+    if start_c < temperature[0] - 1.0 or end_c > temperature[-1] + 1.0 or end_c <= start_c:
+        msg = (
+            f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {temperature[0]:.1f} to "
+            f"{temperature[-1]:.1f} °C."
+        )
+        raise AnalysisError(msg)
+    inside = (temperature >= start_c) & (temperature <= end_c)
+    loss = float(mass[inside][0] - mass[inside][-1]) if inside.any() else 0.0
+    if inside.sum() < 10 or loss <= 0:
+        msg = f"nothing is lost between {start_c:g} and {end_c:g} °C; choose the range of a step."
+        raise AnalysisError(msg)
+    minutes = (temperature[inside] - temperature[inside][0]) / result.heating_rate_k_min
+    return ConversionCurve(
+        temperature_c=temperature[inside],
+        minutes=minutes,
+        conversion=(mass[inside][0] - mass[inside]) / loss,
+        rate_per_min=result.dtg_per_min[inside] / loss,
+        heating_rate_k_min=result.heating_rate_k_min,
+    )
+
+
+def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> KissingerResult:
+    """Activation energy from the shift of a DTG peak with heating rate.
+
+    ln(β/T_p²) = ln(A R/E) − E/(R T_p)   [Kissinger, Anal. Chem. 29 (1957) 1702]
+
+    Parameters
+    ----------
+    peak_c : sequence of m >= 3 peak temperatures, °C
+    heating_rates_k_min : sequence of m rates, K/min, at least three different ones
+
+    Raises
+    ------
+    AnalysisError
+        Fewer than three rates, unequal lengths, peaks that do not rise with the rate.
+    """
+    rates = np.asarray(heating_rates_k_min, dtype=float)
+    kelvin = celsius_to_kelvin(np.asarray(peak_c, dtype=float))
+    _check_rates(rates, len(kelvin))
+    line = fit_line(1.0 / kelvin, np.log(rates / kelvin**2))
+    energy, std = -line.slope * GAS_CONSTANT_KJ, line.slope_std * GAS_CONSTANT_KJ
+    if energy <= 0:
+        msg = "the peaks do not move up with the heating rate, so no activation energy follows from them."
+        raise AnalysisError(msg)
+    half = line.t95 * std
+    ln_a = line.intercept + np.log(energy / GAS_CONSTANT_KJ)
+    ln_a_std = float(np.hypot(line.intercept_std, std / energy))
+    return KissingerResult(
+        energy=Estimate(value=energy, std=std, interval=(energy - half, energy + half), unit="kJ/mol"),
+        ln_prefactor=Estimate(
+            value=float(ln_a),
+            std=ln_a_std,
+            interval=(float(ln_a - line.t95 * ln_a_std), float(ln_a + line.t95 * ln_a_std)),
+            unit="ln(1/min)",
+        ),
+        line=line,
+    )
+
+
+def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
+    """Differential isoconversional energies: ln(dα/dt) = ln(A f(α)) − E/(R T).
+
+    [Friedman, J. Polym. Sci. C 6 (1964) 183.] Exact for any temperature programme, but sensitive to noise.
+    """
+    points = _points(curves, levels)
+    lines = [fit_line(1.0 / p.kelvin, np.log(np.maximum(p.rate, 1e-300))) for p in points]
+    return _from_lines("friedman", levels, lines, np.full(len(lines), 1.0))
+
+
+def kissinger_akahira_sunose(
+    curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS
+) -> IsoconversionalResult:
+    """Integral isoconversional energies: ln(β/T²) = C − E/(R T), for constant heating rates.
+
+    [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
+    """
+    rates = _rates(curves)
+    lines = [fit_line(1.0 / p.kelvin, np.log(rates / p.kelvin**2)) for p in _points(curves, levels)]
+    return _from_lines("kissinger-akahira-sunose", levels, lines, np.full(len(lines), 1.0))
+
+
+def flynn_wall_ozawa(
+    curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS
+) -> IsoconversionalResult:
+    """Integral isoconversional energies from ln β = C − b E/(R T), for constant heating rates.
+
+    [Ozawa, Bull. Chem. Soc. Jpn. 38 (1965) 1881; Flynn & Wall 1966.] Doyle's b = 1.052 is replaced by the
+    slope −d ln p/dx of the exact temperature integral at x = E/RT, iterated (Flynn, J. Therm. Anal. 27 (1983)
+    95).
+    """
+    rates = np.log(_rates(curves))
+    points = _points(curves, levels)
+    lines = [fit_line(1.0 / p.kelvin, rates) for p in points]
+    slopes = []
+    for line, point in zip(lines, points, strict=True):
+        factor = 1.052
+        for _ in range(20):
+            x = max(-line.slope / factor / float(point.kelvin.mean()), 2.0)
+            factor = _doyle_slope(x)
+        slopes.append(factor)
+    return _from_lines("flynn-wall-ozawa", levels, lines, np.array(slopes))
+
+
+def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
+    """Non-linear isoconversional energies, integrated over small steps of conversion.
+
+    E minimises Σ_{i≠j} J_i(E)/J_j(E) with J = ∫ exp(−E/(R T)) dt from the previous level to this one, so that
+    an energy that varies with conversion is not averaged [Vyazovkin, J. Comput. Chem. 22 (2001) 178]. The
+    95 % limits are where the variance of J_i/J_j exceeds its minimum by F(0.95; n−1, n−1) [Vyazovkin & Wight,
+    Anal. Chem. 72 (2000) 3171].
+    """
+    from scipy.stats import f as f_distribution
+
+    rates = _rates(curves)
+    limit = float(f_distribution.ppf(0.95, len(rates) - 1, len(rates) - 1))
+    previous = np.concatenate(([max(levels[0] - (levels[1] - levels[0]), 0.01)], levels[:-1]))
+    energy, interval = np.empty(len(levels)), np.empty((len(levels), 2))
+    for k, (low, high) in enumerate(zip(previous, levels, strict=True)):
+        programmes = [_programme(c, float(low), float(high)) for c in curves]
+        energy[k] = _least_variance(programmes)
+        interval[k] = _variance_limits(programmes, energy[k], limit)
+    std = (interval[:, 1] - interval[:, 0]) / (2.0 * 1.96)
+    return IsoconversionalResult(
+        method="vyazovkin", conversion=levels, energy=energy, std=std, interval=interval
+    )
+
+
+def temperature_integral(x: FloatArray) -> FloatArray:
+    """p(x) = ∫ₓ^∞ e⁻ᵘ/u² du = e⁻ˣ/x − E₁(x), for x = E/(R T) > 0."""
+    integral: FloatArray = np.exp(-x) / x - exp1(x)
+    return integral
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Level:
+    kelvin: FloatArray
+    rate: FloatArray
+
+
+def _points(curves: Sequence[ConversionCurve], levels: FloatArray) -> list[_Level]:
+    _rates(curves)
+    columns = [c.at(levels) for c in curves]
+    kelvin = np.array([c[0] for c in columns])
+    rate = np.array([c[2] for c in columns])
+    return [_Level(kelvin=kelvin[:, k], rate=rate[:, k]) for k in range(len(levels))]
+
+
+def _rates(curves: Sequence[ConversionCurve]) -> FloatArray:
+    rates = np.array([c.heating_rate_k_min for c in curves])
+    _check_rates(rates, len(curves))
+    return rates
+
+
+def _check_rates(rates: FloatArray, expected: int) -> None:
+    if len(rates) != expected:
+        msg = f"{expected} runs, but {len(rates)} heating rates."
+        raise AnalysisError(msg)
+    if len(np.unique(np.round(rates, 3))) < 3:
+        msg = (
+            f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."
+        )
+        raise AnalysisError(msg)
+
+
+def _from_lines(
+    method: str, levels: FloatArray, lines: list[Line], factors: FloatArray
+) -> IsoconversionalResult:
+    energy = np.array([-line.slope for line in lines]) * GAS_CONSTANT_KJ / factors
+    std = np.array([line.slope_std for line in lines]) * GAS_CONSTANT_KJ / factors
+    half = np.array([line.t95 for line in lines]) * std
+    return IsoconversionalResult(
+        method=method,
+        conversion=levels,
+        energy=energy,
+        std=std,
+        interval=np.column_stack((energy - half, energy + half)),
+        lines=tuple(lines),
+    )
+
+
+def _doyle_slope(x: float) -> float:
+    """−d ln p / dx at x, from p' = −e⁻ˣ/x²."""
+    p = float(temperature_integral(np.array([x]))[0])
+    return float(np.exp(-x) / (x**2 * p))
+
+
+def _programme(curve: ConversionCurve, low: float, high: float) -> tuple[FloatArray, FloatArray]:
+    """1000/(R T) and quadrature weights in minutes from one level of conversion to the next."""
+    _, minutes, _ = curve.at(np.array([low, high]))
+    nodes = np.linspace(minutes[0], minutes[1], 21)
+    kelvin = np.interp(nodes, curve.minutes, celsius_to_kelvin(curve.temperature_c))
+    weights = np.full(21, (nodes[1] - nodes[0]))
+    weights[[0, -1]] *= 0.5
+    return 1.0 / (GAS_CONSTANT_KJ * kelvin), weights
+
+
+def _ratios(programmes: list[tuple[FloatArray, FloatArray]], energy: float) -> FloatArray:
+    reference = np.mean([inverse.mean() for inverse, _ in programmes])
+    j = np.array([(w * np.exp(-energy * (inverse - reference))).sum() for inverse, w in programmes])
+    off_diagonal = ~np.eye(len(j), dtype=bool)
+    ratios: FloatArray = (j[:, None] / j[None, :])[off_diagonal]
+    return ratios
+
+
+def _variance(programmes: list[tuple[FloatArray, FloatArray]], energy: float) -> float:
+    return float(((_ratios(programmes, energy) - 1.0) ** 2).mean())
+
+
+def _least_variance(programmes: list[tuple[FloatArray, FloatArray]]) -> float:
+    found = minimize_scalar(
+        lambda e: float(_ratios(programmes, float(e)).sum()), bounds=_ENERGY_BOUNDS, method="bounded"
+    )
+    return float(found.x)
+
+
+def _variance_limits(
+    programmes: list[tuple[FloatArray, FloatArray]], energy: float, limit: float
+) -> tuple[float, float]:
+    level = limit * max(_variance(programmes, energy), 1e-14)
+
+    def excess(candidate: float) -> float:
+        return _variance(programmes, candidate) - level
+
+    low, high = _ENERGY_BOUNDS
+    if excess(energy) >= 0:
+        return low, high
+    below = brentq(excess, low, energy) if excess(low) > 0 else low
+    above = brentq(excess, energy, high) if excess(high) > 0 else high
+    return float(below), float(above)
