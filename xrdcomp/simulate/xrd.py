@@ -1,0 +1,288 @@
+"""The diffraction pattern of a specimen: cross section per dalton, tube, optics, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.simulate.amorphous import amorphous_scattering
+from xrdcomp.simulate.conditions import XrdConditions
+from xrdcomp.simulate.crystallites import add_lines, mean_column_length, size_profile
+from xrdcomp.simulate.crystals import PowderLines, crystal_diffuse, element_mass_fractions, powder_lines
+from xrdcomp.simulate.elements import attenuation_cm2_g
+from xrdcomp.simulate.model import ApatiteModel, SpecimenModel, mass_fractions
+from xrdcomp.simulate.optics import convolve_optics, emission_kernel, polarisation
+from xrdcomp.types import Cell, FloatArray, Pattern, Phase
+
+__all__ = ["ExpectedPattern", "apatite_cell", "expected_pattern", "measure"]
+
+_LN_STEP = 6e-5
+_MARGIN = 0.13  # in ln Q: room for Kβ on one side and W Lα on the other
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedPattern:
+    """A pattern without counting noise.
+
+    Parameters
+    ----------
+    two_theta : (n,) array, degrees, as the goniometer reads
+    specimen, background : (n,) arrays, expected counts
+    mass_attenuation : float, cm²/g
+    """
+
+    two_theta: FloatArray
+    specimen: FloatArray
+    background: FloatArray
+    mass_attenuation: float
+
+
+def apatite_cell(model: ApatiteModel, phase: Phase, lattice_carbonate: float) -> Cell:
+    """Cell of the apatite with its carbonate (mass fraction of CO3 in the apatite)."""
+    if model.cell is not None:
+        return model.cell
+    a = phase.cell.a + model.a_offset + model.a_per_carbonate * lattice_carbonate
+    c = phase.cell.c + model.c_offset + model.c_per_carbonate * lattice_carbonate
+    return Cell(a=a, b=a, c=c, gamma=120.0)
+
+
+def _grain_factors(count: int, graininess: float, rng: np.random.Generator) -> FloatArray:
+    factors: FloatArray = np.exp(graininess * rng.standard_normal(count) - 0.5 * graininess**2)
+    return factors
+
+
+def _bragg(
+    lines: PowderLines, ln_edges: FloatArray, lengths: FloatArray, aspect: float, model: ApatiteModel
+) -> FloatArray:
+    """Bragg cross section per dalton on bins of ln Q: Σ strength · profile / (Q q)."""
+    step = min(0.6 / float(lengths.max()), 0.004)
+    q_low, q_high = np.exp(ln_edges[0]), np.exp(ln_edges[-1])
+    edges = np.arange(q_low, q_high + step, step)
+    cosines = np.zeros(len(lines.q)) if model.shape == "ellipsoid" else np.round(lines.cos_c, 2)
+    profiles = [
+        size_profile(model.shape, float(c), round(aspect, 3), round(model.sigma_ln, 4)) for c in cosines
+    ]
+    weight = add_lines(edges, lines.q, lines.strength / lines.q, lengths, profiles)
+    cumulative = np.concatenate([[0.0], np.cumsum(weight)])
+    q_edges = np.exp(ln_edges)
+    density = np.diff(np.interp(q_edges, edges, cumulative)) / np.diff(q_edges)
+    if model.microstrain > 0.0:
+        density = _gaussian_smooth(density, model.microstrain / _LN_STEP)
+    centres = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
+    result: FloatArray = density / centres
+    return result
+
+
+def _gaussian_smooth(values: FloatArray, sigma_points: float) -> FloatArray:
+    half = int(np.ceil(6.0 * sigma_points)) + 1
+    kernel = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / max(sigma_points, 1e-3)))
+    return _smooth(values, kernel / kernel.sum())
+
+
+def _smooth(values: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Convolution with a centred kernel; the ends are continued by their last value."""
+    half = len(kernel) // 2
+    padded = np.pad(values, half, mode="edge")
+    size = 1 << int(np.ceil(np.log2(len(padded) + len(kernel))))
+    full = np.fft.irfft(np.fft.rfft(padded, size) * np.fft.rfft(kernel, size), size)
+    result: FloatArray = full[2 * half : 2 * half + len(values)]
+    return result
+
+
+def _apatite_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray, float]:
+    """Mean column length (Å) along each scattering vector, and height over diameter of the crystallites."""
+    if model.shape == "ellipsoid":
+        a, c = 10.0 * model.length_a_nm, 10.0 * model.length_c_nm
+        lengths: FloatArray = 1.0 / np.sqrt((1.0 - cos_c**2) / a**2 + cos_c**2 / c**2)
+        return lengths, c / a
+    # a cylinder: the mean column along its axis is its height, across it 8/(3π) of its diameter
+    height = 10.0 * model.length_c_nm
+    diameter = 10.0 * model.length_a_nm * 3.0 * np.pi / 8.0
+    table = {
+        c: mean_column_length("cylinder", float(c), diameter, height) for c in np.unique(np.round(cos_c, 2))
+    }
+    return np.array([table[c] for c in np.round(cos_c, 2)]), height / diameter
+
+
+def _crystalline(
+    model: SpecimenModel,
+    phases: dict[str, Phase],
+    conditions: XrdConditions,
+    ln_edges: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Bragg and diffuse scattering of all crystalline phases, per dalton of specimen."""
+    q_max = float(np.exp(ln_edges[-1]))
+    q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
+    coarse = np.linspace(q[0], q[-1], 400)
+    total = np.zeros(len(q))
+    apatite = model.apatite_model
+    mass = model.apatite + (model.carbonate if model.carbonate_site == "lattice" else 0.0)
+    if model.apatite > 0.0:
+        phase = phases[apatite.phase]
+        co3 = model.lattice_carbonate
+        b_excess = apatite.b_excess + apatite.b_per_carbonate * co3
+        lines = powder_lines(
+            phase,
+            q_max=q_max,
+            wavelength=conditions.wavelength,
+            cell=apatite_cell(apatite, phase, co3),
+            b_excess=b_excess,
+            march_dollase=apatite.march_dollase,
+        )
+        lines = _grainy(lines, apatite.graininess, rng)
+        lengths, aspect = _apatite_lengths(apatite, lines.cos_c)
+        total += mass * _bragg(lines, ln_edges, lengths, aspect, apatite)
+        diffuse = crystal_diffuse(phase, coarse, wavelength=conditions.wavelength, b_excess=b_excess)
+        total += mass * np.interp(q, coarse, diffuse)
+    sphere = ApatiteModel(microstrain=3e-4, sigma_ln=0.3)
+    for phase_id, fraction in _other_phases(model).items():
+        phase = phases[phase_id]
+        lines = powder_lines(phase, q_max=q_max, wavelength=conditions.wavelength)
+        lines = _grainy(lines, model.other_graininess, rng)
+        lengths = np.full(len(lines.q), 10.0 * model.other_size_nm)
+        total += fraction * _bragg(lines, ln_edges, lengths, 1.0, sphere)
+        diffuse = crystal_diffuse(phase, coarse, wavelength=conditions.wavelength)
+        total += fraction * np.interp(q, coarse, diffuse)
+    return total
+
+
+def _grainy(lines: PowderLines, graininess: float, rng: np.random.Generator) -> PowderLines:
+    if graininess <= 0.0:
+        return lines
+    factors = _grain_factors(len(lines.q), graininess, rng)
+    return PowderLines(
+        hkl=lines.hkl,
+        q=lines.q,
+        multiplicity=lines.multiplicity,
+        strength=lines.strength * factors,
+        cos_c=lines.cos_c,
+    )
+
+
+def _other_phases(model: SpecimenModel) -> dict[str, float]:
+    named = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
+    return {k: v for k, v in mass_fractions(model).items() if k not in named and v > 0.0}
+
+
+def _amorphous_parts(model: SpecimenModel) -> dict[str, float]:
+    """Mass fractions by material; carbonate of amorphous mineral scatters like the mineral it is part of."""
+    amorphous = model.amorphous_mineral + (model.carbonate if model.carbonate_site == "amorphous" else 0.0)
+    parts = {"protein": model.protein, "lipid": model.lipid, "water": model.water}
+    return {k: v for k, v in (parts | {"amorphous_calcium_phosphate": amorphous}).items() if v > 0.0}
+
+
+def _mass_attenuation(model: SpecimenModel, phases: dict[str, Phase], anode: str) -> float:
+    total = 0.0
+    if model.apatite > 0.0:
+        lattice = model.carbonate if model.carbonate_site == "lattice" else 0.0
+        fractions = element_mass_fractions(phases[model.apatite_model.phase])
+        total += (model.apatite + lattice) * attenuation_cm2_g(fractions, anode)
+    for phase_id, fraction in _other_phases(model).items():
+        total += fraction * attenuation_cm2_g(element_mass_fractions(phases[phase_id]), anode)
+    for name, fraction in _amorphous_parts(model).items():
+        total += fraction * attenuation_cm2_g(model.materials[name].element_mass_fractions(), anode)
+    return total
+
+
+def _cross_section(
+    model: SpecimenModel,
+    phases: dict[str, Phase],
+    conditions: XrdConditions,
+    two_theta: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Cross section per dalton of specimen seen with the whole tube spectrum, on a 2θ axis."""
+    ln_q = np.log(4.0 * np.pi * np.sin(np.radians(two_theta[[0, -1]]) / 2.0) / conditions.wavelength)
+    ln_edges = np.arange(ln_q[0] - _MARGIN, ln_q[1] + _MARGIN, _LN_STEP)
+    q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
+    total = _crystalline(model, phases, conditions, ln_edges, rng)
+    coarse = np.linspace(q[0], q[-1], 600)
+    for name, fraction in _amorphous_parts(model).items():
+        curve = amorphous_scattering(model.materials[name], coarse, conditions.wavelength)
+        total += fraction * np.interp(q, coarse, curve)
+    half = int(_MARGIN / _LN_STEP) - 1
+    seen = _smooth(total, emission_kernel(conditions, _LN_STEP, half))
+    axis = np.log(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / conditions.wavelength)
+    result: FloatArray = np.interp(axis, np.log(q), seen)
+    return result
+
+
+def _background(conditions: XrdConditions, two_theta: FloatArray, level: float) -> FloatArray:
+    curve = np.full(len(two_theta), conditions.background_constant)
+    curve += conditions.air_scatter * (10.0 / np.maximum(two_theta, 1.0)) ** conditions.air_exponent
+    for hump in conditions.humps:
+        curve += hump.height * np.exp(
+            -4.0 * np.log(2.0) * np.square((two_theta - hump.two_theta) / hump.fwhm)
+        )
+    return level * curve
+
+
+def expected_pattern(
+    model: SpecimenModel, conditions: XrdConditions, phases: dict[str, Phase], rng: np.random.Generator
+) -> ExpectedPattern:
+    """Return the pattern before counting.
+
+    Counts = K · [σ(2θ) P(2θ)] ⊗ optics + background, σ the cross section per dalton of specimen with Bragg,
+    thermal diffuse, Compton and amorphous parts on one scale. The specimen is thick and flat, so that
+    absorption is one factor 1/(2μ) for all components.
+
+    Parameters
+    ----------
+    phases : dict of phase id to Phase
+        Every phase that `model` names.
+    rng : numpy Generator
+        Used for grainy intensities only.
+    """
+    for name in {model.apatite_model.phase, *_other_phases(model)} - set(phases):
+        msg = f"phase {name!r} is part of the specimen but was not given."
+        raise AnalysisError(msg)
+    n = round((conditions.two_theta_max - conditions.two_theta_min) / conditions.step) + 1
+    read = np.asarray(conditions.two_theta_min + conditions.step * np.arange(n), dtype=np.float64)
+    shift = (
+        -2.0 * np.degrees(conditions.displacement_mm / conditions.radius_mm) * np.cos(np.radians(read / 2.0))
+    )
+    true = read - conditions.zero_shift - shift
+    fine_step = min(0.25 * conditions.step, 0.005)
+    low = max(true[0] - 1.0, 0.4 * true[0])
+    fine = np.arange(low, true[-1] + 1.0, fine_step)
+    signal = _cross_section(model, phases, conditions, fine, rng) * polarisation(
+        fine, conditions.monochromator_two_theta
+    )
+    if conditions.variable_slit:
+        signal = signal * np.sin(np.radians(fine / 2.0))
+    mu = _mass_attenuation(model, phases, conditions.anode)
+    signal = convolve_optics(fine, signal, conditions, 0.1 * mu * 1.5)
+    specimen = np.interp(true, fine, signal)
+    level = float(specimen.mean())
+    background = _background(conditions, read, level)
+    if conditions.absolute_scale is not None:
+        scale = conditions.absolute_scale / (2.0 * mu)
+    else:
+        scale = conditions.peak_counts / float((specimen + background).max())
+    return ExpectedPattern(
+        two_theta=read, specimen=scale * specimen, background=scale * background, mass_attenuation=mu
+    )
+
+
+def measure(
+    two_theta: FloatArray,
+    expected: FloatArray,
+    conditions: XrdConditions,
+    rng: np.random.Generator,
+    name: str,
+) -> Pattern:
+    """Poisson counts of an expected pattern, as a reader would return them."""
+    counts = rng.poisson(np.maximum(expected, 0.0)).astype(float)
+    return Pattern(
+        two_theta=two_theta,
+        intensity=counts,
+        sigma=np.sqrt(np.maximum(counts, 1.0)),
+        intensity_unit="counts",
+        counting_time_s=conditions.counting_time_s,
+        emission_lines=conditions.emission_lines,
+        anode=conditions.anode,
+        metadata={"sample_name": name, "simulated": True, "instrument": "simulated by xrdcomp"},
+    )
