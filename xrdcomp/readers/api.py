@@ -60,12 +60,12 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
             msg = f"there is no scan {scan}"
             raise source.error(msg, format_id=reader.id, expected=f"0 to {len(scans) - 1}")
         return call_reader(reader, source, lambda: to_pattern(scans[scan], source, reader.id))
-    powder = [raw for raw in scans if not raw.not_powder]
+    powder = [raw for raw in scans if not raw.not_powder and raw.default]
     if len(powder) > 1:
         listing = "; ".join(f"scan={i}: {_outline(raw)}" for i, raw in enumerate(scans[:20]))
         msg = f"the file holds {len(powder)} powder scans ({listing}{'; …' if len(scans) > 20 else ''})"
         raise source.error(msg, format_id=reader.id, hint="Pass scan=N (on the command line --scan N).")
-    chosen = powder[0] if powder else scans[0]
+    chosen = powder[0] if len(powder) == 1 else scans[0]
     return call_reader(reader, source, lambda: to_pattern(chosen, source, reader.id))
 
 

@@ -35,6 +35,9 @@ _T = TypeVar("_T")
 Kind = Literal["xrd", "tga", "xrd_frame"]
 
 MODULES: tuple[str, ...] = (
+    "xrdcomp.readers.xrd_xrdml",
+    "xrdcomp.readers.xrd_gsas",
+    "xrdcomp.readers.xrd_pdcif",
     "xrdcomp.readers.xrd_text",
     "xrdcomp.readers.tga_netzsch",
     "xrdcomp.readers.tga_ta",

@@ -46,6 +46,8 @@ class RawScan:
         ``2theta``, ``2theta-theta``, ``omega``, ``phi``, ``chi``, ``gamma`` … as the file says.
     not_powder : str
         Why this is no powder scan, "" where it is one.
+    default : bool
+        False for what is read only when asked for by number: a calculated pattern beside the measured one.
     place : str
         ``"scan 2"``, ``"range 1"``.
     """
@@ -60,6 +62,7 @@ class RawScan:
     anode: str = ""
     axis: str = "2theta"
     not_powder: str = ""
+    default: bool = True
     place: str = ""
     metadata: Facts = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -201,7 +204,22 @@ def _check_intensity(scan: RawScan, judge: _Judge) -> None:
             "a background was subtracted before; fit the measured pattern instead"
         )
         judge.note("XRD_NEGATIVE_INTENSITY", text, share=share, lowest=float(y[low]))
+    _note_zero_ends(scan, judge)
     _note_spikes(scan, judge)
+
+
+def _note_zero_ends(scan: RawScan, judge: _Judge) -> None:
+    """Note zeros at either end beside a background well above zero: padding, not measurement."""
+    x, y = scan.two_theta, scan.intensity
+    nonzero = np.flatnonzero(y)
+    first, last = int(nonzero[0]), int(nonzero[-1])
+    if (first == 0 and last == len(y) - 1) or min(np.median(y[first : first + 20]), np.median(y)) <= 20:
+        return
+    text = (
+        f"{first} intensities at the beginning and {len(y) - 1 - last} at the end are zero beside a "
+        f"background of {np.median(y):g}: padding; fit between {x[first]:g} and {x[last]:g}°"
+    )
+    judge.note("XRD_ZERO_ENDS", text, two_theta_min=float(x[first]), two_theta_max=float(x[last]))
 
 
 def _note_spikes(scan: RawScan, judge: _Judge) -> None:

@@ -1,0 +1,297 @@
+"""Columns of text: 2θ, intensity and, where it is there, its standard deviation.
+
+Covers ``.xy .xye .csv .txt .dat .prn .tsv .asc`` with any separator and decimal sign, comment and header
+lines before the numbers. The header decides what a column is; without one the first column is 2θ, the
+second the intensity and a third the standard deviation if it behaves like one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from xrdcomp.readers.registry import XrdReader
+from xrdcomp.readers.scan import RawScan
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.table import Table, find_table, numeric_row, parse_table
+from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit
+
+__all__ = ["READER"]
+
+_ROLES: tuple[tuple[str, str], ...] = (
+    (r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|scattering angle", "2theta"),
+    (r"d|d[\s_-]*spacing|d[\s_-]*value", "d"),
+    (r"q|q[\s_-]*vector|scattering vector", "q"),
+    (r"theta|th|θ", "theta"),
+    (r"omega|ω|phi|φ|chi|χ|psi|ψ|gamma|γ|azimuth\w*|eta|beta|alpha|khi", "other angle"),
+    (r"energy|e ?\[?kev\]?|tof|time of flight|channel|wavelength|lambda", "energy"),
+    (r"esd|e\.s\.d\.?|err\w*|sig|sigma|σ|std\w*|uncertainty|e|s\(?i?\)?|dy|di|u\(i\)", "sigma"),
+    (r"diff\w*|resid\w*|bkg\w*|backgr\w*|ycalc|icalc|calc\w*|y?fit\w*|bg|wt|cumulative", "calculated"),
+    (r"temp\w*|t|ts|tr", "temperature"),
+    (r"time|zeit|t ?\[?(?:s|min|h)\]?", "time"),
+    (r"mass\w*|weight\w*|tg\w*|masse|gewicht|dtg|dsc|heat ?flow", "thermal"),
+    (
+        r"counts?|cts|int|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*",
+        "intensity",
+    ),
+    (r"angles?|x|pos\w*|°|deg\w*|winkel", "angle"),
+)
+_UNIT = re.compile(r"[\[(/,].*\Z")
+_WAVELENGTH = re.compile(
+    r"(?:wavelength|wave_length\w*|lambda|\bwl\b)\s*(?:\((?P<u1>\w+|Å)\))?\s*[:=]?\s*[\"']?\s*"
+    r"(?P<value>\d*\.\d+(?:e-?\d+)?)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
+    re.IGNORECASE,
+)
+_ANODE = re.compile(r"[Aa]node\w*\s*[:=]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
+_SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
+_SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
+_TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?([\d.]+)", re.IGNORECASE)
+_POWDER_SCAN = re.compile(
+    r"2\s*theta|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
+)
+_SHARE_OF_ODD_STEPS = 0.02
+
+
+def _sniff(source: SourceFile) -> float:
+    lines = source.head_text.split("\n")
+    first, last = find_table(lines)
+    if first < 0:
+        return 0.0
+    named = any(_role(name) == "2theta" for line in lines[max(0, first - 3) : first] for name in _names(line))
+    return (0.5 if named else 0.35) if last - first >= 3 or len(lines) < 20 else 0.15
+
+
+def _read(source: SourceFile) -> Sequence[RawScan]:
+    lines = source.lines
+    first, last = find_table(lines)
+    if first < 0:
+        msg = "there is no block of numbers with two columns"
+        raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
+    table = parse_table(source, first, last)
+    header = lines[:first]
+    roles, names = _roles(header, table)
+    x_column, y_columns, sigma_column, notes = _assign(source, table, roles, names)
+    notes += _end_notes(source, table)
+    text = "\n".join(header)
+    lines_found, anode = _radiation(text)
+    seconds = _TIME.search(text)
+    scans: list[RawScan] = []
+    for column in y_columns:
+        y = table.values[:, column]
+        sigma = None if sigma_column is None else table.values[:, sigma_column]
+        metadata: dict[str, str | float | int | bool] = {"separator": table.separator or "blank"}
+        if names:
+            metadata["intensity_column"] = names[column][:80]
+        sample = _SAMPLE.search(text)
+        if sample and sample[1].strip():
+            metadata["sample_name"] = sample[1].strip()
+        if seconds:
+            metadata["time_per_step_in_header_s"] = float(seconds[1])
+        unit, why = _unit(names[column] if names else "", y, sigma)
+        scans.append(
+            RawScan(
+                two_theta=table.values[:, x_column],
+                intensity=y,
+                sigma=sigma,
+                unit=unit,
+                emission_lines=lines_found,
+                anode=anode,
+                axis=_axis(text),
+                not_powder=_not_powder(text),
+                place=f"lines {table.first_line} to {table.last_line}",
+                metadata=metadata,
+                diagnostics=tuple(notes + why),
+            )
+        )
+    return scans
+
+
+def _names(line: str) -> list[str]:
+    """Names in a header line, by the strongest separator it holds."""
+    bare = line.strip().lstrip("#;!%'\"*/ \t").rstrip()
+    for separator in (";", "\t", ","):
+        if separator in bare:
+            return [name.strip().strip("\"'") for name in bare.split(separator) if name.strip()]
+    return [name.strip("\"'") for name in re.split(r"\s{2,}", bare)] if "  " in bare else bare.split()
+
+
+def _role(name: str) -> str:
+    plain = name.strip().lower().strip("\"'")
+    for text in (plain, _UNIT.sub("", plain).strip(), plain.split("_")[0]):
+        for pattern, role in _ROLES:
+            if text and re.fullmatch(pattern, text):
+                return role
+    return ""
+
+
+def _roles(header: Sequence[str], table: Table) -> tuple[list[str], list[str]]:
+    """Roles and names of the columns from the last header line that names them all; empty without one."""
+    width = table.values.shape[1]
+    for line in reversed(header[-6:]):
+        for names in (_names(line), line.strip().lstrip("#;!%'\"* \t").split()):
+            if len(names) == width and not numeric_row(line):
+                roles = [_role(name) for name in names]
+                if any(roles):
+                    return roles, names
+    return [], []
+
+
+def _assign(
+    source: SourceFile, table: Table, roles: list[str], names: list[str]
+) -> tuple[int, list[int], int | None, list[Diagnostic]]:
+    """Which column is 2θ, which the intensities, which the standard deviation."""
+    width = table.values.shape[1]
+    if not roles:
+        return _assign_unnamed(source, table)
+    place = f"line {table.first_line - 1}"
+    if "thermal" in roles and ("temperature" in roles or "time" in roles):
+        msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
+        hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
+        raise source.error(msg, place=place, expected="2θ and intensity", hint=hint)
+    notes: list[Diagnostic] = []
+    x = next((roles.index(role) for role in ("2theta", "angle", "") if role in roles[: max(1, width - 1)]), 0)
+    if roles[x] == "temperature":
+        notes.append(_temperature_note(source, table, names[x], place))
+    elif roles[x] not in {"2theta", "angle", "", "intensity"}:
+        hint = "Export it over 2θ; for q or d the wavelength must be known to convert." + (
+            " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
+        )
+        raise source.error(
+            f"the first column is {names[x]!r}", place=place, expected="2θ in degrees", hint=hint
+        )
+    sigma = roles.index("sigma") if "sigma" in roles else None
+    rest = [
+        i for i in range(width) if i not in {x, sigma} and roles[i] not in {"calculated", "time", "d", "q"}
+    ]
+    observed = [i for i in rest if roles[i] == "intensity"] or rest
+    if not observed:
+        msg = f"none of the columns {', '.join(names)} is an intensity"
+        raise source.error(msg, place=place, expected="a column of measured intensities")
+    return x, observed, sigma if len(observed) == 1 else None, notes
+
+
+def _temperature_note(source: SourceFile, table: Table, name: str, place: str) -> Diagnostic:
+    """Accept an axis called temperature only where nothing but a 2θ scan looks like that."""
+    x, y = table.values[:, 0], table.values[:, 1]
+    step = np.diff(x)
+    even = len(x) > 100 and float(np.ptp(step)) < 1e-3 * float(np.median(step))
+    if not (even and x[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
+        msg = f"the first column is called {name!r}"
+        hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
+        raise source.error(msg, place=place, expected="2θ in degrees", hint=hint)
+    text = (
+        f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {x[0]:g} "
+        f"to {x[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
+    )
+    return Diagnostic(code="XRD_AXIS_NAME", severity="warning", text=text, facts={"name": name})
+
+
+def _assign_unnamed(source: SourceFile, table: Table) -> tuple[int, list[int], int | None, list[Diagnostic]]:
+    width = table.values.shape[1]
+    if width == 2:
+        return 0, [1], None, []
+    if width > 3:
+        msg = f"{width} columns without names"
+        hint = "Add a header line such as `two_theta intensity sigma`, or export two columns."
+        raise source.error(msg, place=f"line {table.first_line}", expected="2 or 3 columns", hint=hint)
+    y, third = table.values[:, 1], table.values[:, 2]
+    if _like_sigma(y, third):
+        return 0, [1], 2, []
+    text = (
+        "the third column is no standard deviation of the second (its median is "
+        f"{np.median(third):g} beside {np.median(y):g}) and has no name; it is not used"
+    )
+    return 0, [1], None, [Diagnostic(code="XRD_THIRD_COLUMN", severity="warning", text=text)]
+
+
+def _like_sigma(y: FloatArray, third: FloatArray) -> bool:
+    """Say whether a column can be the standard deviation of another: positive, below it, growing with it."""
+    inside = (y > 0) & np.isfinite(third)
+    if inside.sum() < 5 or (third[inside] < 0).any() or not third.any():
+        return False
+    ratio = third[inside] / np.sqrt(np.maximum(y[inside], 1.0))
+    if np.allclose(ratio, 1.0, atol=0.1):
+        return True
+    return bool(np.median(third[inside] / y[inside]) < 0.5 and np.median(third) < 0.5 * np.median(y[inside]))
+
+
+def _unit(name: str, y: FloatArray, sigma: FloatArray | None) -> tuple[IntensityUnit, list[Diagnostic]]:
+    plain = name.lower()
+    if "cps" in plain or "/s" in plain or "per sec" in plain:
+        return "cps", []
+    whole = bool((y == np.round(y)).all() and (y >= 0).all() and y.max() >= 20)
+    if re.search(r"\b(?:counts|cts)\b", plain) and whole:
+        return "counts", []
+    if whole and sigma is None:
+        text = (
+            "the file does not say its unit; all intensities are whole numbers and are taken as counts, "
+            "so that their standard deviation is the square root"
+        )
+        return "counts", [Diagnostic(code="XRD_UNIT_ASSUMED", severity="info", text=text)]
+    return "arbitrary", []
+
+
+def _radiation(header: str) -> tuple[tuple[EmissionLine, ...], str]:
+    anode = _ANODE.search(header)
+    found = _WAVELENGTH.search(header)
+    lines: tuple[EmissionLine, ...] = ()
+    if found:
+        unit = (found["unit"] or found["u1"] or "a").lower()
+        value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
+        if 0.1 < value < 5.0:
+            lines = (EmissionLine(wavelength=value),)
+    return lines, anode[1] if anode else ""
+
+
+def _axis(header: str) -> str:
+    found = _SCAN_TYPE.search(header)
+    return found[1].strip() if found else "2theta"
+
+
+def _not_powder(header: str) -> str:
+    found = _SCAN_TYPE.search(header)
+    if found and not _POWDER_SCAN.search(found[1]):
+        return f"the header says scan type {found[1].strip()!r}, which is no scan over 2θ"
+    return ""
+
+
+def _end_notes(source: SourceFile, table: Table) -> list[Diagnostic]:
+    """Signs that the file was cut: nothing in such a text declares its length."""
+    x = table.values[:, 0]
+    notes: list[Diagnostic] = []
+    rows = table.rows
+    complete = table.last_line < len(source.lines)
+    if (
+        not complete
+        and len(rows) > 3
+        and len(rows[-1].rstrip()) < min(len(row.rstrip()) for row in rows[-20:-1])
+    ):
+        text = f"the last row, {rows[-1].strip()!r}, is shorter than the rows before it and has no line end"
+        notes.append(
+            Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=f"{text}: the file may be cut")
+        )
+    step = float(np.median(np.diff(x))) if len(x) > 2 else 0.0
+    if step > 0 and _round_angle(x[0], step) and not _round_angle(x[-1], step):
+        text = (
+            f"the scan begins at {x[0]:g}° and ends at {x[-1]:g}°, which is no usual end, and the format "
+            "does not say how many points there should be: the file may be cut; compare with the measured range"
+        )
+        notes.append(
+            Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text, facts={"end": float(x[-1])})
+        )
+    return notes
+
+
+def _round_angle(angle: float, step: float) -> bool:
+    return abs(angle * 2 - round(angle * 2)) <= 2 * max(2.5 * step, 0.011)
+
+
+READER = XrdReader(
+    id="xrd_text",
+    name="Text with columns (XY, XYE, CSV, TXT, DAT, PRN)",
+    extensions=("xy", "xye", "csv", "txt", "dat", "prn", "tsv", "asc"),
+    sniff=_sniff,
+    read=_read,
+)
