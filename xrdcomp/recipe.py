@@ -78,7 +78,10 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``.
     size : {"none", "isotropic", "anisotropic"}
-    strain, texture, displacement, zero_shift, cell, b_overall, asymmetry : bool
+    texture : {"none", "march_dollase", "harmonic"}
+        Preferred orientation: none, one axis along c, or symmetrised spherical harmonics of degree 6 with a
+        prior of 5 % on intensities.
+    strain, displacement, zero_shift, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined.
     profile_std, per_gram_std : float
         Standard uncertainty of halo shapes and of scattering powers per gram, relative; larger values widen
@@ -94,7 +97,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     amorphous: tuple[str, ...] | None = None
     size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
     strain: bool = True
-    texture: bool = True
+    texture: Literal["none", "march_dollase", "harmonic"] = "harmonic"
     displacement: bool = True
     zero_shift: bool = False
     cell: bool = True
@@ -170,8 +173,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     char_std: float = 0.05
     sample_density_g_cm3: float = 1.5
     pan_volume_cm3: float = 0.03
-    buoyancy_std: float = 0.6
-    drift_std_ug_h: float = 10.0
+    buoyancy_std: float = 0.5
+    drift_std_ug_h: float = 4.0
     placement_std_c: float = 12.0
     bound_water_fraction: float = 0.02
     smoothing_c: float | None = None
@@ -192,6 +195,9 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
         second, inconclusive between.
     minor_below, organic_above : float
         The fractions behind "minor component" and "more than half organic".
+    foreign_level : float
+        Mass fraction of the specimen above which another crystalline phase would refute "only crystalline
+        phase"; smaller demands lower detection limits.
     aliquot_std : float
         Standard uncertainty from X-ray and TGA aliquots differing (mass fraction); 0 for one powder.
     xrd_bias_std : float
@@ -208,6 +214,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     refuted_below: float = 0.05
     minor_below: float = 0.5
     organic_above: float = 0.5
+    foreign_level: float = 0.02
     aliquot_std: float = 0.0
     xrd_bias_std: float = 0.10
     draws: int = 4000

@@ -59,12 +59,11 @@ def windows_covered(curve: HeatingCurve, recipe: ThermalRecipe) -> FloatArray:
     rate = curve.heating_rate_k_min
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     moved = [shift_with_rate(t, rate, e) for t, e in zip(stated, _BOUNDARY_ENERGY_KJ, strict=True)]
-    moved[2] = max(moved[2], stated[2])
     end = float(curve.temperature_c[-1])
     reached = [moved[0]] if end > moved[0] + 30.0 else []
     if reached and end > moved[1] - 10.0:
         reached.append(moved[1])
-    if len(reached) == 2 and end > recipe.carbonate_end_c - 100.0:
+    if len(reached) == 2 and end > moved[2] - 100.0:
         reached.append(min(moved[2], end))
     return np.array(reached)
 
