@@ -1,0 +1,73 @@
+"""Made-up evidence for the tests of the composition: what perfect instruments would say, with noise on
+top."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrdcomp.composition import ThermalEvidence
+from xrdcomp.results import PhaseResult, XrdAmounts
+from xrdcomp.types import FloatArray
+
+# order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
+TYPICAL = np.array([0.30, 0.45, 0.15, 0.02, 0.06, 0.02])
+NO_APATITE = np.array([0.0, 0.60, 0.35, 0.0, 0.05, 0.0])
+WET = np.array([0.05, 0.10, 0.83, 0.01, 0.01, 0.0])
+NAMES = ("hydroxyapatite", "protein", "lipid", "water", "amorphous_calcium_phosphate", "calcite")
+STDS = np.array([0.010, 0.040, 0.040, 0.030, 0.015, 0.004])
+CO2 = 44.009 / 60.008
+LATE, BOUND, CHAR = 0.8, 0.1, 0.22
+
+
+def xrd_amounts(
+    x: FloatArray,
+    *,
+    scale: float = 7.0,
+    bias: float = 0.0,
+    rng: np.random.Generator | None = None,
+    stds: FloatArray = STDS,
+    blank: bool = False,
+) -> XrdAmounts:
+    h, o, w, c, a, z = x
+    lattice = h / max(h + a, 1e-12)
+    masses = np.array(
+        [(1 + bias) * (h + lattice * c), 0.8 * o, 0.2 * o, w, a + (1 - lattice) * c, (1 + bias) * z]
+    )
+    covariance = np.diag((scale * stds) ** 2)
+    noise = 0.0 if rng is None else rng.normal(0.0, scale * stds)
+    return XrdAmounts(
+        names=NAMES,
+        amounts=scale * masses + noise,
+        covariance=covariance,
+        crystalline=(True, False, False, False, False, True),
+        counting_covariance=0.2 * covariance,
+        blank_measured=blank,
+    )
+
+
+def balance(
+    x: FloatArray,
+    *,
+    inert: bool = False,
+    rng: np.random.Generator | None = None,
+    stds: tuple[float, float, float] = (0.002, 0.003, 0.002),
+    calcite: bool = True,
+) -> ThermalEvidence:
+    _, o, w, c, a, z = x
+    losses = np.array([w + (1 - LATE) * BOUND * a, o + LATE * BOUND * a, CO2 * c])
+    losses[2] += 0.4397 * z if calcite else 0.0
+    if inert:
+        losses[1] -= CHAR * o
+    if rng is not None:
+        losses = losses + rng.normal(0.0, stds)
+    to_four = np.vstack([np.eye(3), -np.ones(3)])
+    return ThermalEvidence(
+        values=np.append(losses, 1 - losses.sum()),
+        covariance=to_four @ np.diag(np.square(stds)) @ to_four.T,
+        inert=inert,
+        final_c=950.0,
+    )
+
+
+def phase(name: str, decision: str = "not_detected", limit: float | None = 0.005) -> PhaseResult:
+    return PhaseResult(id=name, name=name, formula="", decision=decision, detection_limit=limit)  # type: ignore[arg-type]  # str stands for the literal

@@ -1,0 +1,278 @@
+"""The composition on evidence with known truth: recovery, closure, identifiability, invariance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close
+from tests.unit.composition_evidence import (
+    NAMES,
+    NO_APATITE,
+    STDS,
+    TYPICAL,
+    WET,
+    balance,
+    phase,
+    xrd_amounts,
+)
+from xrdcomp.composition import InternalStandard, ThermalEvidence, compose_evidence
+from xrdcomp.errors import AnalysisError
+from xrdcomp.recipe import CompositionRecipe
+from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
+
+
+def codes(composition: Composition) -> set[str]:
+    return {item.code for item in composition.diagnostics}
+
+
+def central(composition: Composition) -> np.ndarray:
+    return np.array([np.nan if v is None else v.value for v in composition.components.values()])
+
+
+@pytest.mark.parametrize("truth", [TYPICAL, NO_APATITE, WET], ids=["typical", "no apatite", "wet"])
+@pytest.mark.parametrize("basis", ["as_received", "dry"])
+def test_central_values_sum_to_one_and_intervals_hold_them(truth: np.ndarray, basis: str) -> None:
+    recipe = CompositionRecipe(basis=basis)  # type: ignore[arg-type]  # parametrised string
+    found = compose_evidence(xrd_amounts(truth), balance(truth), recipe)
+    assert tuple(found.components) == COMPONENTS
+    assert_close(central(found).sum(), 1.0, atol=1e-9, because="means of draws that each sum to one")
+    for estimate in (*found.components.values(), *found.identifiable_sums.values()):
+        assert estimate is not None
+        assert estimate.interval is not None
+        assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
+
+
+def test_truth_is_recovered_from_perfect_evidence() -> None:
+    found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    std = np.array([v.std for v in found.components.values() if v is not None])
+    assert_close((central(found) - TYPICAL) / std, 0.0, atol=0.3, because="positivity shifts a little")
+    assert found.method == "xrd+tga"
+    assert codes(found) == set()
+
+
+def test_the_unknown_scale_does_not_matter() -> None:
+    a = compose_evidence(xrd_amounts(TYPICAL, scale=7.0), balance(TYPICAL))
+    b = compose_evidence(xrd_amounts(TYPICAL, scale=7e-9), balance(TYPICAL))
+    assert_close(central(a), central(b), atol=1e-6, because="only ratios of amounts carry information")
+
+
+def test_order_of_the_fitted_components_does_not_matter() -> None:
+    amounts = xrd_amounts(TYPICAL, rng=np.random.default_rng(3))
+    order = np.array([4, 0, 5, 2, 1, 3])
+    shuffled = XrdAmounts(
+        names=tuple(amounts.names[i] for i in order),
+        amounts=amounts.amounts[order],
+        covariance=amounts.covariance[np.ix_(order, order)],
+        crystalline=tuple(amounts.crystalline[i] for i in order),
+    )
+    a = compose_evidence(amounts, balance(TYPICAL))
+    b = compose_evidence(shuffled, balance(TYPICAL))
+    assert_close(central(a), central(b), atol=1e-9, because="same evidence, same seed")
+
+
+def test_same_seed_same_bytes_and_another_seed_agrees() -> None:
+    amounts, thermal = xrd_amounts(TYPICAL), balance(TYPICAL)
+    first = compose_evidence(amounts, thermal)
+    second = compose_evidence(amounts, thermal)
+    other = compose_evidence(amounts, thermal, CompositionRecipe(seed=5))
+    assert first.draws.tobytes() == second.draws.tobytes()
+    std = first.draws.std(axis=0)
+    away = (central(first) - central(other)) / std
+    assert_close(away, 0.0, atol=0.1, because="Monte Carlo error, 5 sigma")
+
+
+def test_diffraction_alone_gives_apatite_and_sums_but_not_the_halos() -> None:
+    found = compose_evidence(xrd_amounts(TYPICAL), None)
+    assert found.components["crystalline_hydroxyapatite"] is not None
+    assert found.components["organic"] is None
+    assert found.components["carbonate"] is None
+    assert {"non_crystalline", "crystalline", "organic_and_water"} <= set(found.identifiable_sums)
+    assert "NOT_IDENTIFIABLE" in codes(found)
+    low, high = found.components["crystalline_hydroxyapatite"].interval or (1.0, 0.0)
+    assert low < TYPICAL[0] < high
+
+
+def test_thermogravimetry_alone_gives_the_balance_but_not_the_crystals() -> None:
+    found = compose_evidence(None, balance(TYPICAL, calcite=False))
+    assert found.components["crystalline_hydroxyapatite"] is None
+    assert found.components["amorphous_mineral"] is None
+    assert found.components["water"] is not None
+    low, high = found.identifiable_sums["total_mineral"].interval or (1.0, 0.0)
+    assert low < TYPICAL[[0, 3, 4, 5]].sum() < high
+    assert "NOT_IDENTIFIABLE" in codes(found)
+    assert found.method == "tga"
+
+
+def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
+    amounts = xrd_amounts(TYPICAL)
+    crystals = XrdAmounts(
+        names=("hydroxyapatite", "calcite"),
+        amounts=amounts.amounts[[0, 5]],
+        covariance=amounts.covariance[np.ix_([0, 5], [0, 5])],
+        crystalline=(True, True),
+    )
+    found = compose_evidence(crystals, None)
+    assert all(value is None for value in found.components.values())
+    with_balance = compose_evidence(crystals, balance(TYPICAL))
+    assert with_balance.components["crystalline_hydroxyapatite"] is None
+    assert with_balance.components["organic"] is not None
+
+
+def test_char_widens_organic_in_nitrogen() -> None:
+    air = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    nitrogen = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL, inert=True))
+    assert air.components["organic"] is not None
+    assert nitrogen.components["organic"] is not None
+    assert (nitrogen.components["organic"].std or 0) > 3 * (air.components["organic"].std or 1)
+    assert abs(nitrogen.components["organic"].value - TYPICAL[1]) < 0.02
+    assert nitrogen.budget["organic"]["char"] > 0.3
+    assert "FUSION_CHAR" in codes(nitrogen)
+
+
+def test_specimen_without_apatite_reports_nothing_but_a_limit() -> None:
+    absent = [phase("hydroxyapatite", limit=0.01), phase("calcite")]
+    shrunk = xrd_amounts(NO_APATITE)
+    amounts = shrunk.amounts.copy()
+    amounts[0] += 0.04 * 7  # a halo taken for 2 nm crystals
+    fake = XrdAmounts(
+        names=NAMES, amounts=amounts, covariance=shrunk.covariance, crystalline=shrunk.crystalline
+    )
+    found = compose_evidence(fake, balance(NO_APATITE), phases=absent)
+    apatite = found.components["crystalline_hydroxyapatite"]
+    assert apatite is not None
+    assert apatite.interval is not None
+    assert apatite.interval[0] == 0.0
+    assert apatite.interval[1] < 0.015
+
+
+def test_undetected_phases_add_no_mass() -> None:
+    amounts = xrd_amounts(np.array([0.30, 0.45, 0.15, 0.02, 0.06, 0.02]))
+    found = compose_evidence(
+        amounts, balance(TYPICAL), phases=[phase("hydroxyapatite", "detected"), phase("calcite")]
+    )
+    other = found.components["other_crystalline"]
+    assert other is not None
+    assert other.value < 0.01
+
+
+def test_calcite_is_not_counted_as_lattice_carbonate() -> None:
+    truth = np.array([0.25, 0.45, 0.15, 0.01, 0.04, 0.10])
+    found = compose_evidence(xrd_amounts(truth), balance(truth))
+    assert_close(central(found)[3], 0.01, atol=0.006, because="2 sigma of calcite's CO2 and of the CO2 step")
+
+
+def test_dry_basis_divides_by_what_is_not_water() -> None:
+    wet = compose_evidence(xrd_amounts(WET), balance(WET))
+    dry = compose_evidence(xrd_amounts(WET), balance(WET), CompositionRecipe(basis="dry"))
+    assert dry.components["water"] is not None
+    assert dry.components["water"].value == 0.0
+    expected = WET / (1 - WET[2])
+    expected[2] = 0.0
+    std = np.array([v.std for v in dry.components.values() if v is not None])
+    assert_close(central(dry) - expected, 0.0, atol=float(1.5 * std.max()), because="within its uncertainty")
+    assert wet.other_basis["organic"] == dry.components["organic"]
+
+
+def test_aliquots_that_differ_widen_everything() -> None:
+    one = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    two = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL), CompositionRecipe(aliquot_std=0.05))
+    assert (two.draws.std(axis=0) > one.draws.std(axis=0)).all()
+    assert two.budget["organic"]["aliquot"] > 0.5
+
+
+def test_budget_shares_sum_to_one_and_prior_share_is_part_of_it() -> None:
+    found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    for name in COMPONENTS:
+        assert_close(sum(found.budget[name].values()), 1.0, atol=1e-9, because="shares")
+        assert found.prior_share[name] == pytest.approx(found.budget[name]["prior"])
+    assert found.budget["organic"]["tga"] > found.budget["organic"]["xrd_counting"]
+    assert found.budget["amorphous_mineral"]["xrd_model"] > found.budget["amorphous_mineral"]["tga"]
+
+
+def spiked(x: np.ndarray, fraction: float, *, bias: float = 0.0) -> XrdAmounts:
+    plain = xrd_amounts(x, bias=bias)
+    mass = 7.0 * (1 + bias) * fraction / (1 - fraction) * 0.9902
+    covariance = np.zeros((7, 7))
+    covariance[:6, :6] = plain.covariance
+    covariance[6, 6] = (0.005 * mass) ** 2
+    return XrdAmounts(
+        names=(*NAMES, "corundum"),
+        amounts=np.append(plain.amounts, mass),
+        covariance=covariance,
+        crystalline=(*plain.crystalline, True),
+    )
+
+
+def test_internal_standard_gives_absolute_amounts_of_the_original_specimen() -> None:
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    found = compose_evidence(spiked(TYPICAL, 0.2, bias=0.15), None, internal_standard=standard)
+    apatite = found.components["crystalline_hydroxyapatite"]
+    assert apatite is not None
+    assert found.method == "xrd+internal_standard"
+    assert abs(apatite.value - TYPICAL[0]) < 2 * (apatite.std or 0)
+    free = compose_evidence(xrd_amounts(TYPICAL), None).components["crystalline_hydroxyapatite"]
+    assert free is not None
+    assert (apatite.std or 1) < 0.8 * (free.std or 0)
+    # amorphous share of the original, A = (1 - w_s / R_s) / (1 - w_s), R_s the standard among the crystals
+    crystals = (TYPICAL[0] + TYPICAL[0] / (TYPICAL[0] + TYPICAL[4]) * TYPICAL[3] + TYPICAL[5]) * 0.8
+    share = 0.2 / (0.2 + crystals)
+    amorphous = (1 - 0.2 / share) / (1 - 0.2)
+    expected = 1 - found.identifiable_sums["crystalline"].value
+    # the lattice's carbonate belongs to the crystals for the formula and to carbonate for the balance
+    assert_close(expected, amorphous, atol=0.04, because="two sigma of the crystalline sum, carbonate aside")
+
+
+def test_a_missing_standard_is_refused_by_name() -> None:
+    with pytest.raises(AnalysisError, match="corundum"):
+        compose_evidence(
+            xrd_amounts(TYPICAL), None, internal_standard=InternalStandard(id="corundum", fraction=0.2)
+        )
+    with pytest.raises(AnalysisError, match="fraction"):
+        InternalStandard(id="corundum", fraction=20.0)
+
+
+def test_a_method_without_its_evidence_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="thermal balance"):
+        compose_evidence(xrd_amounts(TYPICAL), None, CompositionRecipe(method="xrd+tga"))
+    with pytest.raises(AnalysisError, match="neither"):
+        compose_evidence(None, None)
+    only = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL), CompositionRecipe(method="tga"))
+    assert only.method == "tga"
+
+
+def test_known_scale_from_an_external_standard() -> None:
+    found = compose_evidence(xrd_amounts(TYPICAL, scale=7.0), None, known_scale=(7.0, 0.02))
+    free = compose_evidence(xrd_amounts(TYPICAL, scale=7.0), None)
+    assert found.method == "xrd+external_standard"
+    assert found.draws[:, 0].std() <= free.draws[:, 0].std()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_amounts_that_are_not_numbers_are_refused(bad: float) -> None:
+    amounts = np.array([1.0, bad])
+    with pytest.raises(AnalysisError, match="finite"):
+        compose_evidence(
+            XrdAmounts(
+                names=("hydroxyapatite", "protein"),
+                amounts=amounts,
+                covariance=np.eye(2),
+                crystalline=(True, False),
+            ),
+            None,
+        )
+    with pytest.raises(AnalysisError, match="4 values"):
+        ThermalEvidence(values=np.ones(3), covariance=np.eye(3))
+
+
+def test_no_positive_amount_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="no positive amount"):
+        compose_evidence(
+            XrdAmounts(
+                names=("hydroxyapatite", "protein"),
+                amounts=np.array([-1.0, 0.0]),
+                covariance=np.diag(STDS[:2]),
+                crystalline=(True, False),
+            ),
+            None,
+        )

@@ -1,0 +1,275 @@
+"""The published findings as tests on one specimen: P(claim | data), a verdict, the evidence in words.
+
+The findings: hydroxyapatite is present; it is the only crystalline phase; it is the minor component; more
+than half of the specimen is organic (Hsu, Emge & Schlesinger 2017, as summarised in clinical guidance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xrdcomp.composition.evidence import APATITES
+from xrdcomp.recipe import CompositionRecipe
+from xrdcomp.results import COMPONENTS, Claim, Composition, PhaseResult, Verdict
+from xrdcomp.types import FloatArray
+
+__all__ = ["CLAIM_IDS", "evaluate_claims"]
+
+CLAIM_IDS = (
+    "hydroxyapatite_present",
+    "hydroxyapatite_only_crystalline_phase",
+    "hydroxyapatite_minor_component",
+    "organic_more_than_half",
+)
+FALSE_ALARM = 0.005
+"""Probability that the search reports a phase in a specimen that has none of it (identification's
+default)."""
+DETECTION = 0.95
+"""Probability with which a phase at its detection limit is found."""
+_Z_DETECTION = 1.645
+_Z_THRESHOLD = 2.576
+_VISIBLE = 0.01
+
+
+def evaluate_claims(
+    composition: Composition,
+    phases: Sequence[PhaseResult],
+    recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
+    *,
+    internal_standard: str = "",
+) -> tuple[Claim, ...]:
+    """Evaluate the four published findings on one specimen.
+
+    Parameters
+    ----------
+    composition : Composition
+        Probabilities are shares of its posterior draws, on its basis.
+    phases : sequence of PhaseResult
+        Decisions and detection limits of the search; they decide presence and absence.
+    recipe : CompositionRecipe
+        Thresholds of the verdicts and of the claims.
+    internal_standard : str
+        Phase id of a spike, which is not a phase of the specimen.
+
+    Returns
+    -------
+    tuple of Claim
+        Four, in the order of ``CLAIM_IDS``. Where the measurements do not decide (an instrument missing), the
+        probability is None and the verdict inconclusive.
+    """
+    own = [phase for phase in phases if phase.id != internal_standard]
+    return (
+        _present(composition, own, recipe),
+        _only(own, recipe),
+        _minor(composition, recipe),
+        _mostly_organic(composition, recipe),
+    )
+
+
+def _verdict(probability: float | None, recipe: CompositionRecipe) -> Verdict:
+    if probability is None:
+        return "inconclusive"
+    if probability >= recipe.supported_above:
+        return "supported"
+    return "refuted" if probability <= recipe.refuted_below else "inconclusive"
+
+
+def _claim(index: int, probability: float | None, statement: str, recipe: CompositionRecipe) -> Claim:
+    if probability is not None:
+        probability = float(np.clip(probability, 0.0, 1.0))
+    return Claim(
+        id=CLAIM_IDS[index],
+        verdict=_verdict(probability, recipe),
+        probability=probability,
+        statement=statement,
+    )
+
+
+def _basis(composition: Composition) -> str:
+    return "of the dry mass" if composition.basis == "dry" else "of the specimen as received"
+
+
+def _draws(composition: Composition, *names: str) -> FloatArray:
+    columns = [COMPONENTS.index(name) for name in names]
+    total: FloatArray = composition.draws[:, columns].sum(axis=1)
+    return total
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2g} wt%" if value < 0.1 else f"{100 * value:.1f} wt%"
+
+
+def _quantity(composition: Composition, name: str) -> str:
+    estimate = composition.components.get(name)
+    if estimate is None or estimate.interval is None:
+        return "not determined"
+    low, high = estimate.interval
+    return f"{100 * estimate.value:.1f} wt% {_basis(composition)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
+
+
+def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
+    """P(apatite present | decision), even prior odds; None where it was not asked after.
+
+    A detection has the likelihood ratio DETECTION : FALSE_ALARM, or better where the amount stands far above
+    its detection limit; a miss has 1 - DETECTION : 1 - FALSE_ALARM for amounts at the detection limit.
+    """
+    asked = [phase for phase in phases if phase.id in APATITES]
+    if not asked:
+        return None
+    if any(phase.decision == "detected" for phase in asked):
+        false = min(_false_alarm(phase) for phase in asked if phase.decision == "detected")
+        return DETECTION / (DETECTION + false)
+    if any(phase.decision == "inconclusive" for phase in asked):
+        return 0.5
+    return (1 - DETECTION) / (1 - DETECTION + 1 - FALSE_ALARM)
+
+
+def _false_alarm(phase: PhaseResult) -> float:
+    """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
+    from scipy.special import ndtr
+
+    if phase.weight_fraction is None or not phase.detection_limit:
+        return FALSE_ALARM
+    score = (_Z_DETECTION + _Z_THRESHOLD) * phase.weight_fraction.value / phase.detection_limit
+    return float(np.clip(ndtr(-score), 1e-12, FALSE_ALARM))
+
+
+def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
+    asked = [phase for phase in phases if phase.id in APATITES]
+    probability = presence_probability(phases)
+    if probability is not None:
+        limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
+        limit = f"detection limit {_percent(max(limits))}" if limits else "detection limit unknown"
+        if any(phase.decision == "detected" for phase in asked):
+            amount = _quantity(composition, "crystalline_hydroxyapatite")
+            text = f"Crystalline hydroxyapatite was found: {amount}; {limit}."
+        elif probability == 0.5:
+            text = f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
+        else:
+            text = (
+                f"No crystalline hydroxyapatite was found; {limit} of the specimen, the amount that "
+                "would have "
+                f"been seen with {100 * DETECTION:.0f} % probability."
+            )
+        return _claim(0, probability, text, recipe)
+    if composition.components.get("crystalline_hydroxyapatite") is None:
+        text = "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral."
+        return _claim(0, None, text, recipe)
+    probability = float((_draws(composition, "crystalline_hydroxyapatite") > _VISIBLE).mean())
+    amount = _quantity(composition, "crystalline_hydroxyapatite")
+    return _claim(
+        0,
+        probability,
+        f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}.",
+        recipe,
+    )
+
+
+def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
+    others = [phase for phase in phases if phase.id not in APATITES]
+    present = presence_probability(phases)
+    if present is None or not others:
+        text = (
+            "No search for other crystalline phases was made, so nothing can be said of being the only one."
+        )
+        return _claim(1, None, text, recipe)
+    found = [phase for phase in others if phase.decision == "detected"]
+    if found:
+        names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
+        chance = float(np.prod([_false_alarm(p) / (_false_alarm(p) + DETECTION) for p in found]))
+        return _claim(1, present * chance, f"Other crystalline phases were found: {names}.", recipe)
+    level = recipe.foreign_level
+    missed = float(np.mean([_missed(phase, level) for phase in others]))
+    none_other = (1 - FALSE_ALARM) / (1 - FALSE_ALARM + missed)
+    unsure = [phase for phase in others if phase.decision == "inconclusive"]
+    if unsure:
+        none_other *= 0.5 ** len(unsure)
+    return _claim(1, present * none_other, _only_text(others, unsure, present, level), recipe)
+
+
+def _only_text(
+    others: Sequence[PhaseResult], unsure: Sequence[PhaseResult], present: float, level: float
+) -> str:
+    limits = {p.name or p.id: p.detection_limit for p in others if p.detection_limit is not None}
+    blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
+    text = f"None of {len(others)} other crystalline phases searched for was found"
+    if unsure:
+        names = ", ".join(phase.name or phase.id for phase in unsure)
+        text = f"No other crystalline phase is certain, but undecided: {names}"
+    if limits:
+        text += (
+            f"; detection limits {_percent(min(limits.values()))} to {_percent(max(limits.values()))} of the "
+            f"specimen (median {_percent(float(np.median(list(limits.values()))))}), level asked "
+            f"{_percent(level)}"
+        )
+    if blind:
+        shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
+        text += f"; {_percent(level)} of {shown} could have escaped"
+    if present < 0.5:
+        text += "; hydroxyapatite itself was not found either"
+    return text + "."
+
+
+def _amount(phase: PhaseResult) -> str:
+    estimate = phase.weight_fraction or phase.crystalline_weight_fraction
+    if estimate is None:
+        return ""
+    of = "of the specimen" if phase.weight_fraction is not None else "of the crystalline part"
+    return f" {_percent(max(estimate.value, 0.0))} {of}"
+
+
+def _missed(phase: PhaseResult, level: float) -> float:
+    """Chance that `level` of a phase escapes: 5 % at the detection limit, normal errors around the
+    threshold.
+    """
+    from scipy.special import ndtr
+
+    if not phase.detection_limit:
+        return 1.0
+    sigma = phase.detection_limit / (_Z_DETECTION + _Z_THRESHOLD)
+    return float(ndtr(_Z_THRESHOLD - level / sigma))
+
+
+def _minor(composition: Composition, recipe: CompositionRecipe) -> Claim:
+    limit = recipe.minor_below
+    if composition.components.get("crystalline_hydroxyapatite") is not None:
+        probability = float((_draws(composition, "crystalline_hydroxyapatite") < limit).mean())
+        amount = _quantity(composition, "crystalline_hydroxyapatite")
+        text = f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
+        return _claim(2, probability, text, recipe)
+    if "tga" in composition.method:
+        mineral = _draws(composition, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
+        at_least = float((mineral < limit).mean())
+        value = f"{100 * mineral.mean():.1f} wt% {_basis(composition)}"
+        if at_least >= recipe.supported_above:
+            text = (
+                f"All mineral without carbonate is {value}, so hydroxyapatite is below {100 * limit:.0f} wt% "
+                "whatever part of it is crystalline."
+            )
+            return _claim(2, at_least, text, recipe)
+        text = f"All mineral without carbonate is {value}; how much of it is crystalline needs diffraction."
+        return _claim(2, None, text, recipe)
+    return _claim(2, None, "These measurements do not determine the amount of hydroxyapatite.", recipe)
+
+
+def _mostly_organic(composition: Composition, recipe: CompositionRecipe) -> Claim:
+    limit = recipe.organic_above
+    if composition.components.get("organic") is not None:
+        probability = float((_draws(composition, "organic") > limit).mean())
+        text = f"Organic {_quantity(composition, 'organic')}, against {100 * limit:.0f} wt%."
+        return _claim(3, probability, text, recipe)
+    if "non_crystalline" in composition.identifiable_sums:
+        soft = _draws(composition, "organic", "water", "amorphous_mineral")
+        at_most = float((soft > limit).mean())
+        value = f"{100 * soft.mean():.1f} wt% {_basis(composition)}"
+        if at_most <= recipe.refuted_below:
+            text = f"Everything not crystalline is {value}, so organic cannot exceed {100 * limit:.0f} wt%."
+            return _claim(3, at_most, text, recipe)
+        text = (
+            f"Everything not crystalline is {value}; X-rays alone do not separate organic from water. Add a "
+            "thermogravimetric run."
+        )
+        return _claim(3, None, text, recipe)
+    return _claim(3, None, "These measurements do not determine the organic part.", recipe)

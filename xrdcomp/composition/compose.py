@@ -1,0 +1,295 @@
+"""Composition of one specimen from a diffraction fit, a thermal balance, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xrdcomp.composition.budget import variance_shares
+from xrdcomp.composition.estimates import SUMS, component_estimates, estimate_from_draws, to_dry
+from xrdcomp.composition.evidence import (
+    InternalStandard,
+    ThermalEvidence,
+    reduce_xrd,
+    thermal_evidence,
+)
+from xrdcomp.composition.messages import (
+    MISFIT_PROBABILITY,
+    birge_message,
+    disagreements,
+    misfit_probability,
+    missing_parts,
+    prior_messages,
+    redundancy,
+)
+from xrdcomp.composition.model import JointModel, build_model
+from xrdcomp.composition.sampler import Posterior, sample_posterior
+from xrdcomp.errors import AnalysisError
+from xrdcomp.recipe import CompositionRecipe
+from xrdcomp.results import COMPONENTS, Composition, FitResult, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.types import Diagnostic, FloatArray, frozen_array
+
+__all__ = ["compose", "compose_evidence"]
+
+BLANK_GAIN = 0.5
+"""Factor on the diffraction scale's uncertainty when the empty holder was measured."""
+_REPORTABLE_STD = 0.03
+_SUMS_OF_XRD = ("crystalline", "non_crystalline", "organic_and_water")
+_SUMS_OF_TGA = ("total_mineral", "volatile")
+_SUMS_OF_BOTH = ("total_mineral", "calcium_phosphate", "crystalline", "non_crystalline", "organic_and_water")
+
+
+def compose(
+    fit: FitResult | None,
+    phases: Sequence[PhaseResult] = (),
+    tga: TgaResult | None = None,
+    recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
+    *,
+    internal_standard: InternalStandard | tuple[str, float] | None = None,
+    known_scale: tuple[float, float] | None = None,
+) -> Composition:
+    """Mass fractions of crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral and the
+    rest.
+
+    Parameters
+    ----------
+    fit : FitResult or None
+        Its `amounts` are used.
+    phases : sequence of PhaseResult
+        The search's decisions; a phase that was not detected adds no mass.
+    tga : TgaResult or None
+    recipe : CompositionRecipe
+    internal_standard : (phase id, fraction of the spiked mass) or InternalStandard, optional
+        Fractions are then reported for the original specimen, without the standard.
+    known_scale : (amount per mass, relative std), optional
+        Scale of the fit's amounts from an external standard measured under the same conditions.
+
+    Raises
+    ------
+    AnalysisError
+        Nothing to compose, or the recipe asks for evidence that is missing.
+    """
+    messages: tuple[Diagnostic, ...] = ()
+    thermal = None
+    if tga is not None:
+        thermal = thermal_evidence(tga)
+        if thermal is None:
+            messages = (_unassigned(tga),)
+    standard = (
+        InternalStandard(id=internal_standard[0], fraction=internal_standard[1])
+        if isinstance(internal_standard, tuple)
+        else internal_standard
+    )
+    return compose_evidence(
+        fit.amounts if fit is not None else None,
+        thermal,
+        recipe,
+        phases=phases,
+        internal_standard=standard,
+        known_scale=known_scale,
+        diagnostics=messages,
+    )
+
+
+def compose_evidence(
+    xrd: XrdAmounts | None,
+    thermal: ThermalEvidence | None,
+    recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
+    *,
+    phases: Sequence[PhaseResult] = (),
+    internal_standard: InternalStandard | None = None,
+    known_scale: tuple[float, float] | None = None,
+    diagnostics: tuple[Diagnostic, ...] = (),
+) -> Composition:
+    """Composition from amounts and a mass balance, without a fit; parameters as in `compose`.
+
+    The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
+    described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`.
+    """
+    xrd, thermal = _select(xrd, thermal, recipe, internal_standard, known_scale)
+    evidence = reduce_xrd(xrd, phases, standard=internal_standard) if xrd is not None else None
+    bias = recipe.xrd_bias_std * (BLANK_GAIN if evidence is not None and evidence.blank_measured else 1.0)
+    log_scale = None
+    if known_scale is not None and xrd is not None and evidence is not None:
+        log_scale = (float(np.log(known_scale[0] / evidence.total)), known_scale[1])
+    model = build_model(
+        evidence,
+        thermal,
+        standard=internal_standard if evidence is not None else None,
+        known_scale=log_scale,
+        bias_std=bias,
+        aliquot_std=recipe.aliquot_std,
+    )
+    posterior, model, widened = _sample(model, recipe)
+    notes = (
+        *diagnostics,
+        *widened,
+        *disagreements(model, posterior, bias_std=bias),
+        *_sampling(posterior, recipe),
+    )
+    return _report(_Solved(model=model, posterior=posterior), recipe, notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Solved:
+    model: JointModel
+    posterior: Posterior
+
+    @property
+    def method(self) -> str:
+        model = self.model
+        names = []
+        if model.xrd is not None:
+            names.append("xrd")
+            if model.standard is not None:
+                names.append("internal_standard")
+            elif np.isfinite(model.nuisances[0].std):
+                names.append("external_standard")
+        if model.thermal is not None:
+            names.append("tga")
+        return "+".join(names)
+
+
+def _select(
+    xrd: XrdAmounts | None,
+    thermal: ThermalEvidence | None,
+    recipe: CompositionRecipe,
+    standard: InternalStandard | None,
+    known_scale: tuple[float, float] | None,
+) -> tuple[XrdAmounts | None, ThermalEvidence | None]:
+    """Keep the evidence which the recipe's method names; refuse where it is missing."""
+    method = recipe.method
+    wants_xrd, wants_tga = method.startswith("xrd"), method.endswith("tga")
+    lacking = []
+    if wants_xrd and xrd is None:
+        lacking.append("a diffraction fit")
+    if wants_tga and thermal is None:
+        lacking.append("a thermal balance with assigned steps")
+    if method == "xrd+internal_standard" and standard is None:
+        lacking.append("an internal standard (id and fraction)")
+    if method == "xrd+external_standard" and known_scale is None:
+        lacking.append("the scale from an external standard")
+    if lacking:
+        msg = (
+            f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
+        )
+        raise AnalysisError(msg)
+    if method == "auto":
+        return xrd, thermal
+    return (xrd if wants_xrd else None), (thermal if wants_tga else None)
+
+
+def _sample(
+    model: JointModel, recipe: CompositionRecipe
+) -> tuple[Posterior, JointModel, tuple[Diagnostic, ...]]:
+    """Sample; where the evidence contradicts itself, once more with uncertainties widened by the Birge
+    ratio.
+    """
+    posterior = sample_posterior(model, draws=recipe.draws, seed=recipe.seed)
+    probability = misfit_probability(model, posterior)
+    if probability >= MISFIT_PROBABILITY:
+        return posterior, model, ()
+    ratio = float(np.sqrt(posterior.chi_square / redundancy(model)))
+    wider = replace(
+        model,
+        covariance=model.covariance * ratio**2,
+        parts={name: part * ratio**2 for name, part in model.parts.items()},
+    )
+    posterior = sample_posterior(wider, draws=recipe.draws, seed=recipe.seed)
+    return posterior, wider, (birge_message(ratio, probability),)
+
+
+def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic, ...]) -> Composition:
+    model, posterior = solved.model, solved.posterior
+    wet = posterior.composition
+    budget = variance_shares(model, wet.mean(axis=0), posterior.constants.mean(axis=0))
+    prior_share = _prior_share(budget)
+    draws, others = (wet, to_dry(wet)) if recipe.basis == "as_received" else (to_dry(wet), wet)
+    hidden = _hidden(model, prior_share, wet)
+    components = component_estimates(draws, frozenset(hidden))
+    known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
+    notes += missing_parts(hidden, has_xrd=model.xrd is not None, has_thermal=model.thermal is not None)
+    notes += prior_messages(prior_share, wet, hidden)
+    return Composition(
+        basis=recipe.basis,
+        method=solved.method,
+        components=components,
+        identifiable_sums={
+            name: estimate_from_draws(draws[:, SUMS[name]].sum(axis=1)) for name in _sum_names(model)
+        },
+        covariance_names=tuple(COMPONENTS[i] for i in known),
+        covariance=frozen_array(np.cov(draws[:, known], rowvar=False).reshape(len(known), len(known))),
+        draws=frozen_array(draws),
+        budget=budget,
+        prior_share=prior_share,
+        other_basis=component_estimates(others, frozenset(hidden)),
+        diagnostics=notes,
+    )
+
+
+def _sum_names(model: JointModel) -> tuple[str, ...]:
+    if model.xrd is None:
+        return _SUMS_OF_TGA
+    if not model.xrd.sees_amorphous and model.thermal is None and model.standard is None:
+        return ()
+    return _SUMS_OF_XRD if model.thermal is None else _SUMS_OF_BOTH
+
+
+def _prior_share(budget: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Share of the variance that rests on assumptions about compositions instead of measurements."""
+    return {
+        name: sum(parts.get(key, 0.0) for key in ("prior", "carbonate_assumed"))
+        for name, parts in budget.items()
+    }
+
+
+def _hidden(model: JointModel, prior_share: dict[str, float], draws: FloatArray) -> tuple[str, ...]:
+    """Components that these measurements do not determine."""
+    if model.xrd is not None and model.thermal is not None:
+        if model.xrd.sees_amorphous or "standard" in model.xrd.rows:
+            return ()
+        return ("crystalline_hydroxyapatite", "amorphous_mineral")
+    if model.xrd is None:
+        return ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
+    if not (model.xrd.sees_amorphous or model.standard is not None or np.isfinite(model.nuisances[0].std)):
+        return COMPONENTS
+    wide = draws.std(axis=0) > _REPORTABLE_STD
+    return tuple(
+        name
+        for i, name in enumerate(COMPONENTS)
+        if name in ("organic", "water", "amorphous_mineral", "carbonate")
+        and (wide[i] or prior_share[name] > 0.5)
+    )
+
+
+def _unassigned(tga: TgaResult) -> Diagnostic:
+    return Diagnostic(
+        code="TGA_NOT_USED",
+        severity="warning",
+        text=(
+            f"The thermal curve has {len(tga.steps)} steps but they could not be assigned to water, organic "
+            "and carbonate, so the composition rests on diffraction alone. Check the range and the "
+            "atmosphere "
+            "of the run, or set the windows in the recipe."
+        ),
+        facts={"steps": len(tga.steps)},
+    )
+
+
+def _sampling(posterior: Posterior, recipe: CompositionRecipe) -> tuple[Diagnostic, ...]:
+    if posterior.effective_size > 0.05 * recipe.draws:
+        return ()
+    return (
+        Diagnostic(
+            code="COMPOSITION_SAMPLING",
+            severity="warning",
+            text=(
+                f"The posterior was sampled with only {posterior.effective_size:.0f} effective draws; "
+                "interval "
+                "ends are uncertain by some tenths of a standard deviation. Raise composition.draws."
+            ),
+            facts={"effective_size": posterior.effective_size},
+        ),
+    )

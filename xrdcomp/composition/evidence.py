@@ -1,0 +1,353 @@
+"""What diffraction and thermogravimetry say, reduced to a few numbers with one covariance.
+
+Diffraction is summed to five masses on one scale (crystalline apatite, organic, water, amorphous mineral,
+other crystalline; and the internal standard). Thermogravimetry is its mass balance. Nothing here knows of a
+prior: that is `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xrdcomp.composition.stoichiometry import mixed_losses
+from xrdcomp.errors import AnalysisError
+from xrdcomp.results import PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.types import FloatArray, frozen_array
+
+__all__ = [
+    "APATITES",
+    "InternalStandard",
+    "ThermalEvidence",
+    "XrdEvidence",
+    "reduce_xrd",
+    "thermal_evidence",
+]
+
+APATITES = frozenset(
+    {
+        "hydroxyapatite",
+        "hydroxyapatite_sy1969",
+        "fluorapatite",
+        "chlorapatite",
+        "carbonate_apatite",
+        "calcium_deficient_apatite",
+        "bioapatite_model",
+    }
+)
+XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "standard")
+INERT = frozenset({"nitrogen", "argon"})
+_AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}
+_BALANCE = ("water", "organic", "carbonate", "residue")
+_LIMIT_IN_SIGMAS = 3.29
+_UNSEEN_STD = 0.002
+_TGA_FLOOR = 2e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class InternalStandard:
+    """A crystalline powder of known mass mixed into the specimen.
+
+    Parameters
+    ----------
+    id : str
+        Phase id as it stands in the fit.
+    fraction : float
+        Mass of the standard over mass of the spiked powder, 0 < fraction < 1.
+    crystallinity, crystallinity_std : float
+        Its own crystalline share. The default is corundum NIST SRM 676a, 99.02 ± 1.11 % (k = 2).
+    scatter_std : float
+        Relative standard uncertainty of the intensity ratio specimen : standard from microabsorption and
+        unlike grains; larger values widen every absolute amount.
+
+    Raises
+    ------
+    AnalysisError
+        A fraction outside (0, 1).
+    """
+
+    id: str
+    fraction: float
+    crystallinity: float = 0.9902
+    crystallinity_std: float = 0.0056
+    scatter_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction < 1:
+            msg = (
+                f"the internal standard's fraction must lie between 0 and 1; it is {self.fraction:g}. "
+                "Give mass of standard / mass of the spiked powder, e.g. corundum:0.2."
+            )
+            raise AnalysisError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThermalEvidence:
+    """A thermogravimetric mass balance as fractions of the initial mass.
+
+    Parameters
+    ----------
+    values : (4,) array
+        Losses in the water, organic and carbonate windows (carbonate as CO2), and the residue.
+    covariance : (4, 4) array
+        Of `values`. Singular where the four sum to one; only the three losses are used, so closure is
+        never counted twice.
+    inert : bool
+        Nitrogen or argon: part of the organic stays as char.
+    char_fraction, char_std : float
+        Share of the organic that stays in an inert gas.
+    final_c : float or None, °C
+        Where the run ended; salts evaporate above 800 °C.
+    budget : mapping
+        For each loss, variance by cause, as thermal analysis gives it.
+    """
+
+    values: FloatArray
+    covariance: FloatArray
+    inert: bool = False
+    char_fraction: float = 0.22
+    char_std: float = 0.05
+    final_c: float | None = None
+    budget: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen_array(self.values))
+        object.__setattr__(self, "covariance", frozen_array(self.covariance))
+        if self.values.shape != (4,) or self.covariance.shape != (4, 4):
+            msg = (
+                f"a thermal balance has 4 values and a 4 x 4 covariance; these have {self.values.shape} "
+                f"and {self.covariance.shape}."
+            )
+            raise AnalysisError(msg)
+        if not (np.isfinite(self.values).all() and np.isfinite(self.covariance).all()):
+            msg = "a thermal balance must be finite; look at the mass column of the run."
+            raise AnalysisError(msg)
+
+    @property
+    def losses(self) -> FloatArray:
+        """The three losses, (3,)."""
+        return self.values[:3]
+
+    @property
+    def loss_covariance(self) -> FloatArray:
+        """Covariance of the three losses with a floor of (0.02 wt%)², (3, 3)."""
+        covariance: FloatArray = self.covariance[:3, :3] + _TGA_FLOOR**2 * np.eye(3)
+        return covariance
+
+
+@dataclass(frozen=True, kw_only=True)
+class XrdEvidence:
+    """Diffraction summed to a few masses, divided by their total so that the unknown scale is near one.
+
+    Parameters
+    ----------
+    rows : tuple of str
+        Which of ``XRD_ROWS`` were observed.
+    values : (n,) array, covariance : (n, n) array
+    counting : (n, n) array
+        The counting part of `covariance`.
+    losses : (3,) array
+        What the other crystalline phases lose in the three windows of thermogravimetry, per mass.
+    total : float
+        What the fit's amounts were divided by.
+    others : mapping
+        Masses of the other crystalline phases that were detected, relative to the total.
+    blank_measured : bool
+    apatite_absent : bool
+        The search did not find apatite; its fitted amount was counted as diffuse mineral.
+    """
+
+    rows: tuple[str, ...]
+    values: FloatArray
+    covariance: FloatArray
+    counting: FloatArray
+    losses: FloatArray
+    others: dict[str, float]
+    total: float = 1.0
+    blank_measured: bool = False
+    apatite_absent: bool = False
+
+    def row(self, name: str) -> float:
+        """Value of one row, 0 where it was not observed."""
+        return float(self.values[self.rows.index(name)]) if name in self.rows else 0.0
+
+    @property
+    def sees_amorphous(self) -> bool:
+        """Whether amorphous components were measured on the same scale as the crystalline ones."""
+        return bool({"organic", "water", "amorphous_mineral"} & set(self.rows))
+
+
+def thermal_evidence(
+    tga: TgaResult, *, char_fraction: float = 0.22, char_std: float = 0.05
+) -> ThermalEvidence | None:
+    """Take the mass balance out of a thermal result; None where its steps could not be assigned.
+
+    Parameters
+    ----------
+    tga : TgaResult
+    char_fraction, char_std : float
+        Used in an inert gas when the result carries no estimate of its own.
+    """
+    if set(tga.balance_names) != set(_BALANCE):
+        return None
+    order = [tga.balance_names.index(name) for name in _BALANCE]
+    char = tga.char_fraction
+    known = char is not None and char.std is not None
+    return ThermalEvidence(
+        values=tga.balance[order],
+        covariance=tga.covariance[np.ix_(order, order)],
+        inert=tga.atmosphere in INERT,
+        char_fraction=char.value if char is not None else char_fraction,
+        char_std=char.std if known and char is not None and char.std else char_std,
+        final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
+        budget={name: dict(parts) for name, parts in tga.budget.items()},
+    )
+
+
+def reduce_xrd(
+    amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
+) -> XrdEvidence:
+    """Sum signed masses to the rows of the joint model.
+
+    Phases that the search did not find leave no mass in "other crystalline"; what could hide below their
+    detection limits stays as an uncertainty of that row. If apatite itself was not found, its fitted amount
+    (a free crystallite size can shrink until a line is a halo) counts as amorphous mineral, and the apatite
+    row says zero with the detection limit as its uncertainty.
+
+    Parameters
+    ----------
+    amounts : XrdAmounts
+    phases : sequence of PhaseResult
+        The search's decisions. Empty: a phase counts where it exceeds three standard deviations.
+    standard : InternalStandard, optional
+
+    Raises
+    ------
+    AnalysisError
+        No positive amount at all, wrong shapes, or a standard that is not among the fitted phases.
+    """
+    values, covariance, counting = _checked(amounts)
+    decisions = {phase.id: phase for phase in phases}
+    row_of = _assign_rows(amounts, decisions, standard)
+    rows = tuple(name for name in XRD_ROWS if name in row_of or name in ("apatite", "other"))
+    sums = np.zeros((len(rows), len(amounts.names)))
+    for column, row in enumerate(row_of):
+        if row:
+            sums[rows.index(row), column] = 1.0
+    total = float(np.clip(sums @ values, 0.0, None).sum())
+    if total <= 0:
+        msg = "diffraction gives no positive amount of anything; look at the fit before composing."
+        raise AnalysisError(msg)
+    grouped = sums @ values / total
+    covariance = sums @ covariance @ sums.T / total**2
+    counting = sums @ counting @ sums.T / total**2
+    other = rows.index("other")
+    covariance[other, other] += _hidden_std(phases, amounts, total) ** 2
+    absent = _apatite_absent(phases)
+    if absent is not None:
+        _count_as_diffuse(rows, grouped, covariance, absent)
+    others = {
+        name: float(value) / total
+        for name, value, row in zip(amounts.names, values, row_of, strict=True)
+        if row == "other"
+    }
+    return XrdEvidence(
+        rows=rows,
+        values=frozen_array(grouped),
+        covariance=frozen_array(covariance),
+        counting=frozen_array(counting),
+        losses=mixed_losses(others),
+        others=others,
+        total=total,
+        blank_measured=amounts.blank_measured,
+        apatite_absent=absent is not None,
+    )
+
+
+def _checked(amounts: XrdAmounts) -> tuple[FloatArray, FloatArray, FloatArray]:
+    values = np.asarray(amounts.amounts, dtype=float)
+    covariance = np.asarray(amounts.covariance, dtype=float)
+    n = len(amounts.names)
+    if values.shape != (n,) or covariance.shape != (n, n) or len(amounts.crystalline) != n:
+        msg = (
+            f"diffraction amounts: {n} names, values of shape {values.shape}, covariance of shape "
+            f"{covariance.shape}, {len(amounts.crystalline)} flags; they must agree."
+        )
+        raise AnalysisError(msg)
+    if not (np.isfinite(values).all() and np.isfinite(covariance).all()):
+        msg = "diffraction amounts must be finite; the fit did not converge to a usable point."
+        raise AnalysisError(msg)
+    counting = amounts.counting_covariance
+    return values, covariance, covariance if counting is None else np.asarray(counting, dtype=float)
+
+
+def _assign_rows(
+    amounts: XrdAmounts, decisions: dict[str, PhaseResult], standard: InternalStandard | None
+) -> tuple[str, ...]:
+    """Row of each column, "" for a phase that was not found."""
+    rows = []
+    std = np.sqrt(np.clip(np.diag(amounts.covariance), 0.0, None))
+    for name, crystalline, value, sigma in zip(
+        amounts.names, amounts.crystalline, amounts.amounts, std, strict=True
+    ):
+        if standard is not None and name == standard.id:
+            rows.append("standard")
+        elif not crystalline:
+            rows.append(_AMORPHOUS_ROW.get(name, "organic"))
+        elif name in APATITES:
+            rows.append("apatite")
+        elif name in decisions:
+            rows.append("other" if decisions[name].decision == "detected" else "")
+        else:
+            rows.append("other" if value > 3 * sigma else "")
+    if standard is not None and "standard" not in rows:
+        msg = (
+            f"the internal standard {standard.id!r} is not among the fitted phases "
+            f"({', '.join(amounts.names)}). Add it to the phases of the fit."
+        )
+        raise AnalysisError(msg)
+    return tuple(rows)
+
+
+def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float) -> float:
+    """What may hide among phases that were not found, as a standard uncertainty of their sum."""
+    fitted = dict(zip(amounts.names, np.asarray(amounts.amounts, dtype=float), strict=True))
+    limits = [
+        phase.detection_limit / _LIMIT_IN_SIGMAS
+        for phase in phases
+        if phase.decision == "not_detected" and phase.detection_limit and phase.id not in APATITES
+    ]
+    unsure = sum(
+        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2
+        for phase in phases
+        if phase.decision == "inconclusive" and phase.id not in APATITES
+    )
+    typical = float(np.median(limits)) if limits else _UNSEEN_STD
+    return float(np.hypot(max(typical, _UNSEEN_STD / 2), np.sqrt(unsure)))
+
+
+def _apatite_absent(phases: Sequence[PhaseResult]) -> float | None:
+    """Detection limit of apatite where the search asked after it and found none."""
+    asked = [phase for phase in phases if phase.id in APATITES]
+    if not asked or any(phase.decision != "not_detected" for phase in asked):
+        return None
+    limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
+    return max(limits) if limits else 0.01
+
+
+def _count_as_diffuse(
+    rows: tuple[str, ...], values: FloatArray, covariance: FloatArray, limit: float
+) -> None:
+    """Move the apatite row's mass to amorphous mineral (in place)."""
+    apatite = rows.index("apatite")
+    if "amorphous_mineral" in rows:
+        target = rows.index("amorphous_mineral")
+        move = np.eye(len(rows))
+        move[target, apatite] = 1.0
+        values[:] = move @ values
+        covariance[:] = move @ covariance @ move.T
+    values[apatite] = 0.0
+    covariance[apatite, :] = covariance[:, apatite] = 0.0
+    covariance[apatite, apatite] = (limit / _LIMIT_IN_SIGMAS) ** 2

@@ -1,0 +1,312 @@
+"""The joint forward model: from a composition and a few uncertain constants to what both instruments see.
+
+Composition x in the order of ``COMPONENTS``: crystalline hydroxyapatite h (without its carbonate), organic o,
+free water w, carbonate c (as CO3), amorphous mineral A (with its bound water), other crystalline z; all are
+at least 0 and sum to 1.
+
+Thermogravimetry (fractions of the initial mass; l are losses of other crystals per mass)::
+
+    water window      w + (1 - a) λ A + l_w z
+    organic window    (1 - χ) o + a λ A + l_o z
+    carbonate window  0.7334 c + l_c z
+
+Diffraction (masses on one unknown scale K; b is the bias of crystalline against diffuse intensities)::
+
+    apatite           K (1 + b) (h + κ c)
+    organic           K o
+    water             K w
+    amorphous mineral K (A + (1 - κ) c)
+    other crystalline K (1 + b) z
+    standard          K (1 + b) (1 + d) R s / (1 - s)
+
+Given K, b, a, λ, χ, κ, d, R the evidence is linear in x; that is what the sampler uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence, XrdEvidence
+from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
+from xrdcomp.errors import AnalysisError
+from xrdcomp.results import COMPONENTS
+from xrdcomp.types import FloatArray
+
+__all__ = ["H", "JointModel", "Nuisance", "build_model"]
+
+H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
+"""Positions in ``COMPONENTS``."""
+
+LATE_WATER = (0.80, 0.20)
+"""a: share of the bound water of amorphous calcium phosphate that leaves above the water window."""
+BOUND_WATER = (0.10, 0.03)
+"""λ: bound water of amorphous calcium phosphate, Ca9(PO4)6·nH2O with n about 3 to 7."""
+LATTICE_STD = 0.10
+"""κ: the lattice takes up carbonate in proportion to its share of the mineral, within this."""
+LATTICE_CARBONATE = (0.06, 0.05)
+"""Carbonate over mineral where nothing measures it: 3.5 to 7.4 wt% in enamel, dentine and bone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nuisance:
+    """An uncertain constant: normal prior with bounds; ``std`` infinite is flat."""
+
+    name: str
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointModel:
+    """Evidence and constants of one specimen.
+
+    Parameters
+    ----------
+    xrd, thermal : evidence or None
+    standard : InternalStandard or None
+    nuisances : tuple of Nuisance
+        The constants in the order in which `design` takes them.
+    values : (m,) array, covariance : (m, m) array
+        Diffraction rows first, then the three losses.
+    parts : mapping from input to (m, m) array
+        How `covariance` adds up: counting, model, aliquot, thermal.
+    """
+
+    xrd: XrdEvidence | None
+    thermal: ThermalEvidence | None
+    standard: InternalStandard | None
+    nuisances: tuple[Nuisance, ...]
+    values: FloatArray
+    covariance: FloatArray
+    parts: Mapping[str, FloatArray]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the constants."""
+        return tuple(item.name for item in self.nuisances)
+
+    @property
+    def carbonate_is_assumed(self) -> bool:
+        """Whether nothing measured the carbonate, so that the literature's share of the mineral is used."""
+        return self.thermal is None
+
+    def design(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Matrix D and offset e of ``prediction = D x + e`` for each set of constants.
+
+        Parameters
+        ----------
+        constants : (n, p) array
+
+        Returns
+        -------
+        matrix : (n, m, 6) array
+        offset : (n, m) array
+        """
+        theta = {name: constants[:, i] for i, name in enumerate(self.names)}
+        n = len(constants)
+        matrix = np.zeros((n, len(self.values), len(COMPONENTS)))
+        offset = np.zeros((n, len(self.values)))
+        start = 0
+        if self.xrd is not None:
+            self._xrd_rows(matrix, offset, theta)
+            start = len(self.xrd.rows)
+        if self.thermal is not None:
+            self._thermal_rows(matrix[:, start:], theta)
+        return matrix, offset
+
+    def _xrd_rows(self, matrix: FloatArray, offset: FloatArray, theta: Mapping[str, FloatArray]) -> None:
+        assert self.xrd is not None
+        scale = np.exp(theta["log_scale"])
+        bragg = scale * (1.0 + theta["xrd_bias"])
+        lattice = theta["carbonate_in_lattice"]
+        for i, row in enumerate(self.xrd.rows):
+            if row == "apatite":
+                matrix[:, i, H] = bragg
+                matrix[:, i, CARBONATE] = bragg * lattice
+            elif row == "organic":
+                matrix[:, i, ORGANIC] = scale
+            elif row == "water":
+                matrix[:, i, WATER] = scale
+            elif row == "amorphous_mineral":
+                matrix[:, i, AMORPHOUS] = scale
+                matrix[:, i, CARBONATE] = scale * (1.0 - lattice)
+            elif row == "other":
+                matrix[:, i, OTHER] = bragg
+            elif self.standard is not None:
+                share = self.standard.fraction / (1.0 - self.standard.fraction)
+                seen = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
+                offset[:, i] = bragg * seen * share
+
+    def _thermal_rows(self, matrix: FloatArray, theta: Mapping[str, FloatArray]) -> None:
+        assert self.thermal is not None
+        late, bound = theta["late_water"], theta["bound_water"]
+        matrix[:, 0, WATER] = 1.0
+        matrix[:, 0, AMORPHOUS] = (1.0 - late) * bound
+        matrix[:, 1, ORGANIC] = 1.0 - theta["char"] if self.thermal.inert else 1.0
+        matrix[:, 1, AMORPHOUS] = late * bound
+        matrix[:, 2, CARBONATE] = CO2_PER_CARBONATE
+        if self.xrd is not None:
+            matrix[:, :3, OTHER] = self.xrd.losses
+
+    def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
+        """Log density of the prior, up to a constant; minus infinity outside the bounds.
+
+        Flat on the simplex of compositions and in log scale; normal for the constants; the share of carbonate
+        in the lattice follows the crystalline share of the mineral.
+
+        Parameters
+        ----------
+        constants : (n, p) array
+        composition : (n, 6) array
+        """
+        from scipy.special import ndtr
+
+        total = np.zeros(len(constants))
+        for i, item in enumerate(self.nuisances):
+            value = constants[:, i]
+            total[(value < item.low) | (value > item.high)] = -np.inf
+            if item.name == "carbonate_in_lattice":
+                mineral = composition[:, H] + composition[:, AMORPHOUS]
+                share = composition[:, H] / np.maximum(mineral, 1e-12)
+                total -= 0.5 * ((value - share) / LATTICE_STD) ** 2
+                total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
+            elif np.isfinite(item.std):
+                total -= 0.5 * ((value - item.mean) / item.std) ** 2
+        if self.carbonate_is_assumed:
+            mineral = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
+            share = composition[:, CARBONATE] / np.maximum(mineral, 1e-12)
+            total -= 0.5 * ((share - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1]) ** 2
+        return total
+
+
+def build_model(
+    xrd: XrdEvidence | None,
+    thermal: ThermalEvidence | None,
+    *,
+    standard: InternalStandard | None = None,
+    known_scale: tuple[float, float] | None = None,
+    bias_std: float = 0.10,
+    aliquot_std: float = 0.0,
+) -> JointModel:
+    """Put evidence and constants together.
+
+    Parameters
+    ----------
+    xrd, thermal : evidence or None, at least one
+    standard : InternalStandard, optional
+    known_scale : (log value, std), optional
+        Natural logarithm of the scale K of the reduced amounts and its standard uncertainty, from an
+        external standard; flat otherwise.
+    bias_std : float
+        Relative standard uncertainty of crystalline against diffuse intensities.
+    aliquot_std : float
+        Standard uncertainty of the difference between the two aliquots, mass fraction; used only where both
+        instruments contribute. Half of its square goes to each.
+
+    Raises
+    ------
+    AnalysisError
+        Neither evidence is given.
+    """
+    if xrd is None and thermal is None:
+        msg = "nothing to compose: neither a diffraction fit nor a thermal balance was given."
+        raise AnalysisError(msg)
+    nuisances: list[Nuisance] = []
+    if xrd is not None:
+        nuisances += _xrd_nuisances(xrd, standard, known_scale, bias_std)
+    if thermal is not None:
+        nuisances.append(
+            Nuisance(name="late_water", mean=LATE_WATER[0], std=LATE_WATER[1], low=0.0, high=1.0)
+        )
+        nuisances.append(
+            Nuisance(name="bound_water", mean=BOUND_WATER[0], std=BOUND_WATER[1], low=0.0, high=0.3)
+        )
+        if thermal.inert:
+            nuisances.append(
+                Nuisance(
+                    name="char",
+                    mean=thermal.char_fraction,
+                    std=max(thermal.char_std, 1e-3),
+                    low=0.0,
+                    high=0.9,
+                )
+            )
+    parts = _covariance_parts(xrd, thermal, aliquot_std)
+    values = [xrd.values] if xrd is not None else []
+    values += [thermal.losses] if thermal is not None else []
+    return JointModel(
+        xrd=xrd,
+        thermal=thermal,
+        standard=standard,
+        nuisances=tuple(nuisances),
+        values=np.concatenate(values),
+        covariance=_regular(np.sum(list(parts.values()), axis=0)),
+        parts=parts,
+    )
+
+
+def _xrd_nuisances(
+    xrd: XrdEvidence,
+    standard: InternalStandard | None,
+    known_scale: tuple[float, float] | None,
+    bias_std: float,
+) -> list[Nuisance]:
+    mean, std = known_scale if known_scale is not None else (0.0, np.inf)
+    mineral = max(xrd.row("apatite"), 0.0) + max(xrd.row("amorphous_mineral"), 0.0)
+    share = max(xrd.row("apatite"), 0.0) / mineral if mineral > 0 else 0.0
+    found = [
+        Nuisance(name="log_scale", mean=mean, std=std, low=-12.0, high=12.0),
+        Nuisance(name="xrd_bias", mean=0.0, std=max(bias_std, 1e-4), low=-0.9, high=3.0),
+        Nuisance(name="carbonate_in_lattice", mean=share, std=LATTICE_STD, low=0.0, high=1.0),
+    ]
+    if standard is not None:
+        found.append(
+            Nuisance(
+                name="standard_crystallinity",
+                mean=standard.crystallinity,
+                std=standard.crystallinity_std,
+                low=0.0,
+                high=1.2,
+            )
+        )
+        found.append(
+            Nuisance(name="standard_scatter", mean=0.0, std=standard.scatter_std, low=-0.5, high=1.0)
+        )
+    return found
+
+
+def _covariance_parts(
+    xrd: XrdEvidence | None, thermal: ThermalEvidence | None, aliquot_std: float
+) -> dict[str, FloatArray]:
+    n_xrd = len(xrd.rows) if xrd is not None else 0
+    m = n_xrd + (3 if thermal is not None else 0)
+    parts: dict[str, FloatArray] = {}
+
+    def place(name: str, block: FloatArray, at: int) -> None:
+        full = np.zeros((m, m))
+        full[at : at + len(block), at : at + len(block)] = block
+        parts[name] = parts.get(name, 0.0) + full
+
+    if xrd is not None:
+        place("xrd_counting", xrd.counting, 0)
+        place("xrd_model", xrd.covariance - xrd.counting, 0)
+    if thermal is not None:
+        place("tga", thermal.loss_covariance, n_xrd)
+    if xrd is not None and thermal is not None and aliquot_std > 0:
+        spread = 0.5 * aliquot_std**2
+        place("aliquot", spread * np.diag([row != "standard" for row in xrd.rows]).astype(float), 0)
+        place("aliquot", spread * np.diag([1.0, 1.0, CO2_PER_CARBONATE**2]), n_xrd)
+    return parts
+
+
+def _regular(covariance: FloatArray) -> FloatArray:
+    """Symmetric and safely positive definite: eigenvalues below 1e-10 of the largest are lifted."""
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    floor = max(values[-1] * 1e-10, 1e-14)
+    regular: FloatArray = (vectors * np.maximum(values, floor)) @ vectors.T
+    return regular
