@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from xrdcomp.composition.model import AMORPHOUS, CARBONATE, LATTICE_CARBONATE, OTHER, H, JointModel
+from xrdcomp.composition.model import (
+    AMORPHOUS,
+    CARBONATE,
+    LATTICE_CARBONATE,
+    OTHER,
+    H,
+    JointModel,
+    reported,
+)
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
@@ -27,6 +35,7 @@ _INPUT_OF = {
     "late_water": "bound_water",
     "bound_water": "bound_water",
     "char": "char",
+    "salt_evaporated": "salt",
 }
 
 
@@ -61,13 +70,14 @@ def variance_shares(
     stds = np.concatenate([prior_stds, flat_stds])
     weight[tail, tail] = 1.0 / stds**2
     normal = rows.T @ weight @ rows + 1e-9 * np.eye(n_free + p)
-    to_six = np.concatenate([np.eye(n_free), -np.ones((1, n_free))])
+    to_six = reported(np.concatenate([np.eye(n_free), -np.ones((1, n_free))]).T, model).T
     gain = to_six @ np.linalg.solve(normal, rows.T @ weight)[:n_free]
     variance: dict[str, FloatArray] = {
         name: np.einsum("ij,jk,ik->i", gain[:, :m], part, gain[:, :m]) for name, part in model.parts.items()
     }
     for k, name in enumerate([*prior_inputs, *["prior"] * len(flat_stds)]):
         variance[name] = variance.get(name, np.zeros(len(COMPONENTS))) + (gain[:, m + k] * stds[k]) ** 2
+    variance = {name: np.maximum(part, 0.0) for name, part in variance.items()}
     total = np.maximum(np.sum(list(variance.values()), axis=0), 1e-300)
     return {
         component: {name: float(part[i] / total[i]) for name, part in variance.items()}

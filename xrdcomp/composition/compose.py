@@ -24,7 +24,7 @@ from xrdcomp.composition.messages import (
     prior_messages,
     redundancy,
 )
-from xrdcomp.composition.model import JointModel, build_model
+from xrdcomp.composition.model import JointModel, build_model, reported
 from xrdcomp.composition.sampler import Posterior, sample_posterior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -203,8 +203,9 @@ def _sample(
 
 def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic, ...]) -> Composition:
     model, posterior = solved.model, solved.posterior
-    wet = posterior.composition
-    budget = variance_shares(model, wet.mean(axis=0), posterior.constants.mean(axis=0))
+    wet = reported(posterior.composition, model)
+    centre = posterior.composition.mean(axis=0), posterior.constants.mean(axis=0)
+    budget = variance_shares(model, *centre)
     prior_share = _prior_share(budget)
     draws, others = (wet, to_dry(wet)) if recipe.basis == "as_received" else (to_dry(wet), wet)
     hidden = _hidden(model, prior_share, wet)

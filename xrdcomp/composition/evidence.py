@@ -7,12 +7,12 @@ prior: that is `model`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from xrdcomp.composition.stoichiometry import mixed_losses
+from xrdcomp.composition.stoichiometry import carbonate_share, mixed_losses
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.types import FloatArray, frozen_array
@@ -38,9 +38,11 @@ APATITES = frozenset(
     }
 )
 XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "standard")
-INERT = frozenset({"nitrogen", "argon"})
+INERT = frozenset({"nitrogen", "argon", "carbon_dioxide"})
 _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}
 _BALANCE = ("water", "organic", "carbonate", "residue")
+_SHORT_BALANCE = ("water", "organic", "residue_with_carbonate")
+_COVERED_HERE = frozenset({"char", "bound_water"})
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
 _TGA_FLOOR = 2e-4
@@ -89,19 +91,20 @@ class ThermalEvidence:
 
     Parameters
     ----------
-    values : (4,) array
-        Losses in the water, organic and carbonate windows (carbonate as CO2), and the residue.
-    covariance : (4, 4) array
-        Of `values`. Singular where the four sum to one; only the three losses are used, so closure is
-        never counted twice.
+    values : (4,) or (3,) array
+        Losses in the water, organic and carbonate windows (carbonate as CO2), and the residue. Three for a run
+        that ended before the carbonate had gone: water, organic, and the rest.
+    covariance : (4, 4) or (3, 3) array
+        Of `values`. Singular where they sum to one; only the losses are used, so closure is never counted
+        twice.
     inert : bool
-        Nitrogen or argon: part of the organic stays as char.
+        Nitrogen, argon or carbon dioxide: part of the organic stays as char.
     char_fraction, char_std : float
         Share of the organic that stays in an inert gas.
     final_c : float or None, °C
         Where the run ended; salts evaporate above 800 °C.
-    budget : mapping
-        For each loss, variance by cause, as thermal analysis gives it.
+    sources : mapping from cause to the variance shares of the losses
+        From thermal analysis, for the uncertainty budget.
     """
 
     values: FloatArray
@@ -110,14 +113,15 @@ class ThermalEvidence:
     char_fraction: float = 0.22
     char_std: float = 0.05
     final_c: float | None = None
-    budget: dict[str, dict[str, float]] = field(default_factory=dict)
+    sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", frozen_array(self.values))
         object.__setattr__(self, "covariance", frozen_array(self.covariance))
-        if self.values.shape != (4,) or self.covariance.shape != (4, 4):
+        n = len(self.values)
+        if self.values.shape not in ((3,), (4,)) or self.covariance.shape != (n, n):
             msg = (
-                f"a thermal balance has 4 values and a 4 x 4 covariance; these have {self.values.shape} "
+                f"a thermal balance has 3 or 4 values and a square covariance; these have {self.values.shape} "
                 f"and {self.covariance.shape}."
             )
             raise AnalysisError(msg)
@@ -126,14 +130,20 @@ class ThermalEvidence:
             raise AnalysisError(msg)
 
     @property
+    def sees_carbonate(self) -> bool:
+        """Whether the run went on until the carbonate had gone."""
+        return len(self.values) == 4
+
+    @property
     def losses(self) -> FloatArray:
-        """The three losses, (3,)."""
-        return self.values[:3]
+        """The losses without the residue, (3,) or (2,)."""
+        return self.values[:-1]
 
     @property
     def loss_covariance(self) -> FloatArray:
-        """Covariance of the three losses with a floor of (0.02 wt%)², (3, 3)."""
-        covariance: FloatArray = self.covariance[:3, :3] + _TGA_FLOOR**2 * np.eye(3)
+        """Covariance of the losses with a floor of (0.02 wt%)²."""
+        n = len(self.losses)
+        covariance: FloatArray = self.covariance[:n, :n] + _TGA_FLOOR**2 * np.eye(n)
         return covariance
 
 
@@ -150,6 +160,8 @@ class XrdEvidence:
         The counting part of `covariance`.
     losses : (3,) array
         What the other crystalline phases lose in the three windows of thermogravimetry, per mass.
+    carbonate_share : float
+        CO3 in the other crystalline phases, per mass; it is reported under carbonate.
     total : float
         What the fit's amounts were divided by.
     others : mapping
@@ -165,6 +177,7 @@ class XrdEvidence:
     counting: FloatArray
     losses: FloatArray
     others: dict[str, float]
+    carbonate_share: float = 0.0
     total: float = 1.0
     blank_measured: bool = False
     apatite_absent: bool = False
@@ -190,20 +203,33 @@ def thermal_evidence(
     char_fraction, char_std : float
         Used in an inert gas when the result carries no estimate of its own.
     """
-    if set(tga.balance_names) != set(_BALANCE):
+    wanted = next(
+        (names for names in (_BALANCE, _SHORT_BALANCE) if set(names) == set(tga.balance_names)), None
+    )
+    if wanted is None:
         return None
-    order = [tga.balance_names.index(name) for name in _BALANCE]
+    order = [tga.balance_names.index(name) for name in wanted]
     char = tga.char_fraction
-    known = char is not None and char.std is not None
     return ThermalEvidence(
         values=tga.balance[order],
         covariance=tga.covariance[np.ix_(order, order)],
         inert=tga.atmosphere in INERT,
         char_fraction=char.value if char is not None else char_fraction,
-        char_std=char.std if known and char is not None and char.std else char_std,
+        char_std=char.std if char is not None and char.std else char_std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
-        budget={name: dict(parts) for name, parts in tga.budget.items()},
+        sources=_sources(tga, len(order) - 1),
     )
+
+
+def _sources(tga: TgaResult, n: int) -> dict[str, tuple[float, ...]]:
+    """Variance shares of the losses by cause; char and bound water are constants of the joint model."""
+    tables = [tga.budget.get(name, {}) for name in ("water", "organic", "carbonate_co2")[:n]]
+    causes = sorted({cause for table in tables for cause in table} - _COVERED_HERE)
+    shares = np.array([[table.get(cause, 0.0) for table in tables] for cause in causes]).reshape(-1, n)
+    total = shares.sum(axis=0)
+    if not causes or not (total > 0).all():
+        return {}
+    return {cause: tuple(float(v) for v in row) for cause, row in zip(causes, shares / total, strict=True)}
 
 
 def reduce_xrd(
@@ -259,6 +285,7 @@ def reduce_xrd(
         covariance=frozen_array(covariance),
         counting=frozen_array(counting),
         losses=mixed_losses(others),
+        carbonate_share=carbonate_share(others),
         others=others,
         total=total,
         blank_measured=amounts.blank_measured,

@@ -85,7 +85,7 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
     variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
     char = thermal.char_fraction / (1 - thermal.char_fraction) if thermal.inert else 0.0
     mineral = 1.0 - thermal.losses[0] - (1 + char) * thermal.losses[1]
-    toward = np.array([-1.0, -(1 + char), 0.0])
+    toward = np.array([-1.0, -(1 + char), 0.0])[: len(thermal.losses)]
     mineral_variance = float(toward @ thermal.loss_covariance @ toward)
     if thermal.inert:
         mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2

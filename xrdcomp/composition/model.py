@@ -8,7 +8,7 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 
     water window      w + (1 - a) λ A + l_w z
     organic window    (1 - χ) o + a λ A + l_o z
-    carbonate window  0.7334 c + l_c z
+    carbonate window  0.7334 c + (l_c + v) z      v: chlorides that evaporated, per mass of z
 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against diffuse intensities)::
 
@@ -30,12 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence, XrdEvidence
-from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
+from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE, SALTS
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
-__all__ = ["H", "JointModel", "Nuisance", "build_model"]
+__all__ = ["H", "JointModel", "Nuisance", "build_model", "reported"]
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""
@@ -44,10 +44,30 @@ LATE_WATER = (0.80, 0.20)
 """a: share of the bound water of amorphous calcium phosphate that leaves above the water window."""
 BOUND_WATER = (0.10, 0.03)
 """λ: bound water of amorphous calcium phosphate, Ca9(PO4)6·nH2O with n about 3 to 7."""
-LATTICE_STD = 0.10
-"""κ: the lattice takes up carbonate in proportion to its share of the mineral, within this."""
+LATTICE_STD = 0.20
+AMORPHOUS_UPTAKE = 0.25
+"""κ: share of the carbonate in the lattice, h / (h + 0.25 A) within 0.2. The crystals hold most of it, but where
+there are none it sits in the amorphous mineral."""
+SALT_EVAPORATED = (0.3, 0.3)
+"""Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
+SALT_FROM_C = 800.0
 LATTICE_CARBONATE = (0.06, 0.05)
 """Carbonate over mineral where nothing measures it: 3.5 to 7.4 wt% in enamel, dentine and bone."""
+
+
+def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
+    """Move the CO3 of carbonate minerals from other crystalline to carbonate, as results report it.
+
+    Parameters
+    ----------
+    compositions : (n, 6) array, in the order of ``COMPONENTS``
+    model : JointModel
+    """
+    share = model.xrd.carbonate_share if model.xrd is not None else 0.0
+    moved = compositions.copy()
+    moved[:, CARBONATE] += share * compositions[:, OTHER]
+    moved[:, OTHER] *= 1.0 - share
+    return moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +113,14 @@ class JointModel:
     @property
     def carbonate_is_assumed(self) -> bool:
         """Whether nothing measured the carbonate, so that the literature's share of the mineral is used."""
-        return self.thermal is None
+        return self.thermal is None or not self.thermal.sees_carbonate
+
+    @property
+    def salt_share(self) -> float:
+        """Chlorides per mass of other crystals, where the run was hot enough for them to evaporate."""
+        if self.xrd is None or self.thermal is None:
+            return 0.0
+        return _salt_share(self.xrd, self.thermal)
 
     def design(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Matrix D and offset e of ``prediction = D x + e`` for each set of constants.
@@ -149,9 +176,13 @@ class JointModel:
         matrix[:, 0, AMORPHOUS] = (1.0 - late) * bound
         matrix[:, 1, ORGANIC] = 1.0 - theta["char"] if self.thermal.inert else 1.0
         matrix[:, 1, AMORPHOUS] = late * bound
-        matrix[:, 2, CARBONATE] = CO2_PER_CARBONATE
+        n = len(self.thermal.losses)
         if self.xrd is not None:
-            matrix[:, :3, OTHER] = self.xrd.losses
+            matrix[:, :n, OTHER] = self.xrd.losses[:n]
+        if n > 2:
+            matrix[:, 2, CARBONATE] = CO2_PER_CARBONATE
+            if "salt_evaporated" in theta:
+                matrix[:, 2, OTHER] += theta["salt_evaporated"] * self.salt_share
 
     def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
         """Log density of the prior, up to a constant; minus infinity outside the bounds.
@@ -171,8 +202,7 @@ class JointModel:
             value = constants[:, i]
             total[(value < item.low) | (value > item.high)] = -np.inf
             if item.name == "carbonate_in_lattice":
-                mineral = composition[:, H] + composition[:, AMORPHOUS]
-                share = composition[:, H] / np.maximum(mineral, 1e-12)
+                share = lattice_share(composition[:, H], composition[:, AMORPHOUS])
                 total -= 0.5 * ((value - share) / LATTICE_STD) ** 2
                 total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
             elif np.isfinite(item.std):
@@ -220,22 +250,7 @@ def build_model(
     if xrd is not None:
         nuisances += _xrd_nuisances(xrd, standard, known_scale, bias_std)
     if thermal is not None:
-        nuisances.append(
-            Nuisance(name="late_water", mean=LATE_WATER[0], std=LATE_WATER[1], low=0.0, high=1.0)
-        )
-        nuisances.append(
-            Nuisance(name="bound_water", mean=BOUND_WATER[0], std=BOUND_WATER[1], low=0.0, high=0.3)
-        )
-        if thermal.inert:
-            nuisances.append(
-                Nuisance(
-                    name="char",
-                    mean=thermal.char_fraction,
-                    std=max(thermal.char_std, 1e-3),
-                    low=0.0,
-                    high=0.9,
-                )
-            )
+        nuisances += _thermal_nuisances(xrd, thermal)
     parts = _covariance_parts(xrd, thermal, aliquot_std)
     values = [xrd.values] if xrd is not None else []
     values += [thermal.losses] if thermal is not None else []
@@ -257,8 +272,8 @@ def _xrd_nuisances(
     bias_std: float,
 ) -> list[Nuisance]:
     mean, std = known_scale if known_scale is not None else (0.0, np.inf)
-    mineral = max(xrd.row("apatite"), 0.0) + max(xrd.row("amorphous_mineral"), 0.0)
-    share = max(xrd.row("apatite"), 0.0) / mineral if mineral > 0 else 0.0
+    crystals, halo = (np.array([max(xrd.row(name), 0.0)]) for name in ("apatite", "amorphous_mineral"))
+    share = float(lattice_share(crystals, halo)[0])
     found = [
         Nuisance(name="log_scale", mean=mean, std=std, low=-12.0, high=12.0),
         Nuisance(name="xrd_bias", mean=0.0, std=max(bias_std, 1e-4), low=-0.9, high=3.0),
@@ -280,11 +295,50 @@ def _xrd_nuisances(
     return found
 
 
+def _thermal_nuisances(xrd: XrdEvidence | None, thermal: ThermalEvidence) -> list[Nuisance]:
+    found = [
+        Nuisance(name="late_water", mean=LATE_WATER[0], std=LATE_WATER[1], low=0.0, high=1.0),
+        Nuisance(name="bound_water", mean=BOUND_WATER[0], std=BOUND_WATER[1], low=0.0, high=0.3),
+    ]
+    if thermal.inert:
+        std = max(thermal.char_std, 1e-3)
+        found.append(Nuisance(name="char", mean=thermal.char_fraction, std=std, low=0.0, high=0.9))
+    if xrd is not None and _salt_share(xrd, thermal) > 0:
+        mean, std = SALT_EVAPORATED
+        found.append(Nuisance(name="salt_evaporated", mean=mean, std=std, low=0.0, high=1.0))
+    return found
+
+
+def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
+    if not thermal.sees_carbonate or (thermal.final_c is not None and thermal.final_c < SALT_FROM_C):
+        return 0.0
+    positive = {name: max(mass, 0.0) for name, mass in xrd.others.items()}
+    total = sum(positive.values())
+    return sum(mass for name, mass in positive.items() if name in SALTS) / total if total > 0 else 0.0
+
+
+def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:
+    """Expected share of the carbonate that sits in the crystals, h / (h + 0.25 A)."""
+    share: FloatArray = crystals / np.maximum(crystals + AMORPHOUS_UPTAKE * amorphous, 1e-12)
+    return share
+
+
+def _by_cause(thermal: ThermalEvidence) -> dict[str, FloatArray]:
+    """Covariance of the losses by cause; correlations are those of the whole."""
+    whole = thermal.loss_covariance
+    parts: dict[str, FloatArray] = {}
+    for cause, shares in thermal.sources.items():
+        root = np.sqrt(shares)
+        parts[f"tga_{cause}"] = whole * np.outer(root, root)
+    parts["tga"] = whole - np.sum(list(parts.values()), axis=0) if parts else whole
+    return parts
+
+
 def _covariance_parts(
     xrd: XrdEvidence | None, thermal: ThermalEvidence | None, aliquot_std: float
 ) -> dict[str, FloatArray]:
     n_xrd = len(xrd.rows) if xrd is not None else 0
-    m = n_xrd + (3 if thermal is not None else 0)
+    m = n_xrd + (len(thermal.losses) if thermal is not None else 0)
     parts: dict[str, FloatArray] = {}
 
     def place(name: str, block: FloatArray, at: int) -> None:
@@ -296,11 +350,12 @@ def _covariance_parts(
         place("xrd_counting", xrd.counting, 0)
         place("xrd_model", xrd.covariance - xrd.counting, 0)
     if thermal is not None:
-        place("tga", thermal.loss_covariance, n_xrd)
+        for name, block in _by_cause(thermal).items():
+            place(name, block, n_xrd)
     if xrd is not None and thermal is not None and aliquot_std > 0:
-        spread = 0.5 * aliquot_std**2
+        spread, n = 0.5 * aliquot_std**2, len(thermal.losses)
         place("aliquot", spread * np.diag([row != "standard" for row in xrd.rows]).astype(float), 0)
-        place("aliquot", spread * np.diag([1.0, 1.0, CO2_PER_CARBONATE**2]), n_xrd)
+        place("aliquot", spread * np.diag([1.0, 1.0, CO2_PER_CARBONATE**2])[:n, :n], n_xrd)
     return parts
 
 

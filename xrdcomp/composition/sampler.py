@@ -26,6 +26,7 @@ from xrdcomp.composition.model import (
     H,
     JointModel,
 )
+from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
@@ -160,8 +161,10 @@ def _start(model: JointModel) -> FloatArray:
             x[index] = max(xrd.row(row), 1e-3)
     log_scale = 0.0
     if thermal is not None:
-        water, organic, carbonate = np.clip(thermal.losses, 1e-3, 0.98)
-        x[WATER], x[CARBONATE] = water, carbonate / 0.7334
+        water, organic = np.clip(thermal.losses[:2], 1e-3, 0.98)
+        x[WATER] = water
+        if thermal.sees_carbonate:
+            x[CARBONATE] = max(float(thermal.losses[2]), 1e-3) / CO2_PER_CARBONATE
         x[ORGANIC] = organic / (1 - thermal.char_fraction) if thermal.inert else organic
         left = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01)
         solid = [H, AMORPHOUS, OTHER]

@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.types import FloatArray
 
-__all__ = ["CO2_PER_CARBONATE", "SALTS", "loss_shares", "mixed_losses"]
+__all__ = ["CO2_PER_CARBONATE", "SALTS", "carbonate_share", "loss_shares", "mixed_losses"]
 
 CO2_PER_CARBONATE = 44.009 / 60.008
 """Mass of CO2 that leaves per mass of CO3."""
@@ -36,8 +36,8 @@ _LOSSES: Mapping[str, tuple[float, float, float]] = {
     # Ca8H2(PO4)6·5H2O
     "octacalcium_phosphate": (0.0917, 0.0183, 0.0),
     "gypsum": (0.2093, 0.0, 0.0),
-    # MgNH4PO4·6H2O -> ½ Mg2P2O7, all volatile before 600 °C, nearly all below 220 °C
-    "struvite": (0.4404, 0.1062, 0.0),
+    # MgNH4PO4·6H2O -> MgHPO4 below 220 °C, then ½ Mg2P2O7
+    "struvite": (0.5099, 0.0367, 0.0),
     "newberyite": (0.3100, 0.0517, 0.0),
     "cppd_triclinic": (0.1242, 0.0, 0.0),
     "cppd_monoclinic": (0.1242, 0.0, 0.0),
@@ -50,6 +50,21 @@ _LOSSES: Mapping[str, tuple[float, float, float]] = {
     # NaC5H3N4O3·H2O: water, then the ring; sodium stays as carbonate
     "monosodium_urate": (0.0866, 0.6587, 0.0),
 }
+
+_CARBONATE_PHASES: Mapping[str, float] = dict.fromkeys(("calcite", "aragonite", "vaterite"), 60.008 / 100.086)
+
+
+def carbonate_share(masses: Mapping[str, float]) -> float:
+    """Mass of CO3 per mass of a mixture of phases; oxalate is not carbonate.
+
+    Parameters
+    ----------
+    masses : mapping from phase id to relative mass
+        Negative entries count as absent.
+    """
+    total = sum(max(mass, 0.0) for mass in masses.values())
+    held = sum(max(mass, 0.0) * _CARBONATE_PHASES.get(name, 0.0) for name, mass in masses.items())
+    return held / total if total > 0 else 0.0
 
 
 def loss_shares(phase_id: str) -> tuple[float, float, float]:
