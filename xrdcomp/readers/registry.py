@@ -40,7 +40,15 @@ MODULES: tuple[str, ...] = (
     "xrdcomp.readers.xrd_pdcif",
     "xrdcomp.readers.xrd_text",
     "xrdcomp.readers.tga_netzsch",
+    "xrdcomp.readers.tga_ngb",
     "xrdcomp.readers.tga_ta",
+    "xrdcomp.readers.tga_trios",
+    "xrdcomp.readers.tga_mettler",
+    "xrdcomp.readers.tga_perkinelmer",
+    "xrdcomp.readers.tga_setaram",
+    "xrdcomp.readers.tga_shimadzu",
+    "xrdcomp.readers.tga_hitachi",
+    "xrdcomp.readers.tga_excel",
     "xrdcomp.readers.tga_csv",
 )
 """Modules with a ``READER`` (or ``READERS``); of two readers equally sure of a file the earlier one wins."""

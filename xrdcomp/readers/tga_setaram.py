@@ -1,0 +1,45 @@
+"""Setaram text exports (Calisto, Setsoft): one row of names with units, furnace and sample temperature, TG in mg.
+
+TG is often the change of mass since the start; the sample mass then comes from the header or from the user.
+"""
+
+from __future__ import annotations
+
+import re
+
+from xrdcomp.readers.registry import TgaOptions, TgaReader
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.tga_csv import parse_generic
+from xrdcomp.readers.tga_run import build_run
+from xrdcomp.types import TgaRun
+
+__all__ = ["READER"]
+
+FORMAT_ID = "setaram"
+_FURNACE = re.compile(r"furnace temperature|température (du )?four|temperature four", re.IGNORECASE)
+_SAMPLE = re.compile(r"sample temperature|température (de l')?échantillon", re.IGNORECASE)
+_SIGNAL = re.compile(r"\bTG\b|heat ?flow|\bdTG\b", re.IGNORECASE)
+
+
+def _sniff(source: SourceFile) -> float:
+    for line in source.head_text.split("\n"):
+        if _FURNACE.search(line) and _SIGNAL.search(line):
+            return 0.9 if _SAMPLE.search(line) else 0.8
+    return (
+        0.8
+        if re.search(r"\b(setaram|calisto|setsoft|setsys|labsys)\b", source.head_text, re.IGNORECASE)
+        else 0.0
+    )
+
+
+def _read(source: SourceFile, options: TgaOptions) -> TgaRun:
+    return build_run(parse_generic(source.text, options), options, source, FORMAT_ID)
+
+
+READER = TgaReader(
+    id=FORMAT_ID,
+    name="Setaram Calisto and Setsoft text export",
+    extensions=("csv", "txt"),
+    sniff=_sniff,
+    read=_read,
+)
