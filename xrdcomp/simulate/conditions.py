@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from xrdcomp.errors import PatternError
 from xrdcomp.types import Atmosphere, EmissionLine
 
-__all__ = ["RADIATIONS", "Hump", "TgaConditions", "TubeLine", "XrdConditions"]
+__all__ = ["RADIATIONS", "Hump", "TgaConditions", "TubeLine", "XrdConditions", "anode_lines"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,13 @@ _TUBES: dict[str, dict[str, tuple[float, float]]] = {
     "Fe": _tube(1.936042, 1.939980, 1.756610, 2.6),
 }
 RADIATIONS = tuple(_TUBES)
+
+
+def anode_lines(anode: str) -> dict[str, tuple[float, float]]:
+    """Wavelength and natural FWHM (Å) of ``kalpha1``, ``kalpha2`` and ``kbeta`` of an anode."""
+    return dict(_TUBES[anode])
+
+
 _TUNGSTEN_LALPHA = (1.476300, 0.001150)
 
 
@@ -207,8 +213,8 @@ class TgaConditions:
         if self.heating_rate_k_min <= 0 or self.end_c <= self.start_c or self.points < 10:
             msg = (
                 f"a programme from {self.start_c:g} to {self.end_c:g} °C at {self.heating_rate_k_min:g} "
-                f"K/min with {self.points} points is not one; the rate must be positive, the end above the start, "
-                "and there must be 10 points or more."
+                f"K/min with {self.points} points is not one; the rate must be positive, the end above "
+                "the start, and there must be 10 points or more."
             )
             raise PatternError(msg)
         temperatures = [t for t, _ in self.holds]
@@ -222,6 +228,3 @@ class TgaConditions:
     def inert(self) -> bool:
         """Whether organic matter chars instead of burning."""
         return self.atmosphere in ("nitrogen", "argon")
-
-
-Kind = Literal["broad", "patients", "bone", "dentine", "enamel"]

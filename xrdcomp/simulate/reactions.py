@@ -77,6 +77,31 @@ def _shift(step: Step, kelvin: float) -> Step:
     return replace(step, reaction=peak_reaction(peak + kelvin - CELSIUS_ZERO_K, r.activation_energy, r.order))
 
 
+def vary_steps(
+    steps: tuple[Step, ...],
+    *,
+    shifts: tuple[float, ...],
+    energy_factors: tuple[float, ...],
+    weights: tuple[float, ...],
+) -> tuple[Step, ...]:
+    """Return steps that peak `shifts` kelvin higher with other energies and shares; the shares still sum to 1.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+    shifts : K at the reference rate, one per step
+    energy_factors, weights : factors on activation energy and share, one per step
+    """
+    total = sum(step.share * w for step, w in zip(steps, weights, strict=True))
+    varied = []
+    for step, shift, factor, weight in zip(steps, shifts, energy_factors, weights, strict=True):
+        r = step.reaction
+        peak = _peak_temperature(r) + shift - CELSIUS_ZERO_K
+        reaction = peak_reaction(peak, factor * r.activation_energy, r.order)
+        varied.append(Step(share=step.share * weight / total, reaction=reaction))
+    return tuple(varied)
+
+
 def _peak_temperature(reaction: Reaction) -> float:
     """Peak at the reference rate in kelvin, from E β / (R T²) = A exp(−E/RT)."""
     t = 600.0

@@ -155,7 +155,7 @@ def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
 def heating_programme(conditions: TgaConditions) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Time (s), temperature (°C) and segment number of every reading.
 
-    The ramp starts with the furnace's lag; a hold is a segment of its own.
+    A plain ramp starts with the furnace's lag; a hold is a segment of its own, without lag.
     """
     rate = conditions.heating_rate_k_min / 60.0
     corners_t, corners_c, starts = [0.0], [conditions.start_c], [0.0]
@@ -167,10 +167,10 @@ def heating_programme(conditions: TgaConditions) -> tuple[FloatArray, FloatArray
             corners_t.append(corners_t[-1] + 60.0 * minutes)
             corners_c.append(corner)
             starts.append(corners_t[-1])
-    time: FloatArray = np.linspace(0.0, corners_t[-1], conditions.points)
-    lag = conditions.furnace_lag_s
+    lag = 0.0 if conditions.holds else conditions.furnace_lag_s
+    time: FloatArray = np.linspace(0.0, corners_t[-1] + lag, conditions.points)
     ramp: FloatArray = np.interp(time, corners_t, corners_c)
-    if lag > 0.0 and not conditions.holds:
+    if lag > 0.0:
         # response of a first-order furnace to a ramp, reaching the programme's end a lag later
         ramp = conditions.start_c + rate * (time - lag * -np.expm1(-time / lag))
     segment = np.searchsorted(np.array(starts[1:]), time, side="right").astype(float)

@@ -284,5 +284,10 @@ def measure(
         counting_time_s=conditions.counting_time_s,
         emission_lines=conditions.emission_lines,
         anode=conditions.anode,
-        metadata={"sample_name": name, "simulated": True, "instrument": "simulated by xrdcomp"},
+        metadata={
+            "sample_name": name,
+            "simulated": True,
+            "instrument": "simulated by xrdcomp",
+            "goniometer_radius_mm": conditions.radius_mm,
+        },
     )
