@@ -1,0 +1,246 @@
+"""fit_pattern: from a pattern, phases and an instrument to a FitResult."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.fit.background import background_columns
+from xrdcomp.fit.evidence import Evidence, collect_evidence
+from xrdcomp.fit.model import PatternModel, build_model, refreeze
+from xrdcomp.fit.parameters import ParameterTable, build_parameters
+from xrdcomp.fit.summary import summarize
+from xrdcomp.fit.varpro import Solution, minimize
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.results import FitResult
+from xrdcomp.types import FloatArray, Instrument, Pattern, Phase
+
+if TYPE_CHECKING:
+    import lmfit
+
+__all__ = ["FitState", "fit_pattern", "fit_state", "initial_parameters", "select_points"]
+
+DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
+MIN_TWO_THETA = 5.0
+"""Below this angle the direct beam and the beam knife decide the counts."""
+
+PHASE_PER_GRAM_STD = 0.03
+"""Relative standard uncertainty of a crystal's calculated intensity per gram: structure, B, microabsorption."""
+
+_START_SIZES = (0.01, 0.04, 0.1)
+_MIN_POINTS = 50
+_ROUGH_POINTS = 1800
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitState:
+    """A finished minimisation with everything needed to go on from it (identification, other phases)."""
+
+    pattern: Pattern
+    phases: tuple[Phase, ...]
+    instrument: Instrument
+    recipe: FitRecipe
+    two_theta: FloatArray
+    intensity: FloatArray
+    sigma: FloatArray
+    table: ParameterTable
+    model: PatternModel
+    solution: Solution
+    evidence: Evidence
+
+
+def select_points(pattern: Pattern, recipe: FitRecipe) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Points of the fit: the recipe's range, else everything above `MIN_TWO_THETA`.
+
+    Raises
+    ------
+    AnalysisError
+        Fewer than 50 points are left, or the intensities are all alike.
+    """
+    low, high = recipe.two_theta_range or (MIN_TWO_THETA, 180.0)
+    inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9)
+    if inside.sum() < _MIN_POINTS:
+        msg = (
+            f"only {int(inside.sum())} points lie in {low:g}-{high:g}°; the scan covers {pattern.two_theta[0]:g}-"
+            f"{pattern.two_theta[-1]:g}° and a fit needs at least {_MIN_POINTS}. Change --range."
+        )
+        raise AnalysisError(msg)
+    x, y, s = pattern.two_theta[inside], pattern.intensity[inside], pattern.sigma[inside]
+    if np.ptp(y) == 0.0:
+        msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
+        raise AnalysisError(msg)
+    return x, y, s
+
+
+def initial_parameters(
+    phases: Sequence[Phase], instrument: Instrument, recipe: FitRecipe | None = None
+) -> lmfit.Parameters:
+    """Return the fit's parameters as lmfit Parameters, to be changed and passed to `fit_pattern`.
+
+    Set ``value``, ``vary``, ``min``, ``max`` or an affine ``expr`` as in lmfit.
+    """
+    return build_parameters(phases, instrument, recipe or FitRecipe()).to_lmfit()
+
+
+def fit_pattern(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instrument: Instrument,
+    recipe: FitRecipe | None = None,
+    *,
+    blank: Pattern | None = None,
+    params: lmfit.Parameters | None = None,
+) -> FitResult:
+    """Fit a whole pattern with crystalline phases, amorphous components and a background.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    phases : sequence of Phase
+        Phases with atoms; their relative intensities follow from the structure.
+    instrument : Instrument
+    recipe : FitRecipe, optional
+    blank : Pattern, optional
+        Empty-holder scan, scaled into the background.
+    params : lmfit.Parameters, optional
+        From `initial_parameters`, changed by the user.
+
+    Raises
+    ------
+    AnalysisError
+        Too few points, a phase without atoms, a blank that does not cover the range.
+    """
+    return summarize(fit_state(pattern, phases, instrument, recipe, blank=blank, params=params))
+
+
+def fit_state(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instrument: Instrument,
+    recipe: FitRecipe | None = None,
+    *,
+    blank: Pattern | None = None,
+    params: lmfit.Parameters | None = None,
+) -> FitState:
+    """Run the minimisation behind `fit_pattern` and keep its internals."""
+    recipe = recipe or FitRecipe()
+    without = [p.id for p in phases if not p.quantifiable]
+    if without:
+        msg = f"{', '.join(without)}: known by line positions only, without atoms; it cannot be fitted, only searched."
+        raise AnalysisError(msg)
+    x, y, s = select_points(pattern, recipe)
+    flexible = recipe.background == "flexible"
+    amorphous = recipe.amorphous if recipe.amorphous is not None else (() if flexible else DEFAULT_AMORPHOUS)
+    table = build_parameters(phases, instrument, recipe)
+    if params is not None:
+        table = table.from_lmfit(params)
+    columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank)
+    if phases:
+        table = _rough_fit(columns, table, (x, y, s), sizes_given=params is not None)
+    model = columns.build(x, y, table)
+    model, table, solution = _run(model, table, y, s, recipe)
+    evidence = collect_evidence(model, solution, y, s, per_gram_std=(PHASE_PER_GRAM_STD, recipe.per_gram_std))
+    return FitState(
+        pattern=pattern,
+        phases=tuple(phases),
+        instrument=instrument,
+        recipe=recipe,
+        two_theta=x,
+        intensity=y,
+        sigma=s,
+        table=table,
+        model=model,
+        solution=solution,
+        evidence=evidence,
+    )
+
+
+@dataclass(frozen=True)
+class _ColumnChoice:
+    """What the model is made of, whatever the points."""
+
+    phases: Sequence[Phase]
+    instrument: Instrument
+    recipe: FitRecipe
+    amorphous: tuple[str, ...]
+    blank: Pattern | None
+
+    def build(self, x: FloatArray, y: FloatArray, table: ParameterTable) -> PatternModel:
+        """Freeze a model on some points."""
+        flexible = self.recipe.background == "flexible"
+        terms = self.recipe.background_terms
+        background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
+        return build_model(
+            x, self.phases, self.instrument, table, amorphous=self.amorphous, background=background
+        )
+
+
+def _rough_fit(
+    columns: _ColumnChoice,
+    table: ParameterTable,
+    data: tuple[FloatArray, FloatArray, FloatArray],
+    *,
+    sizes_given: bool,
+) -> ParameterTable:
+    """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
+    stride = max(1, len(data[0]) // _ROUGH_POINTS)
+    x, y, s = (a[::stride] for a in data)
+    best: tuple[float, ParameterTable, PatternModel] | None = None
+    for inverse in (None,) if sizes_given else _START_SIZES:
+        sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
+        trial = table.with_values(sizes)
+        frozen = replace(
+            trial, items=tuple(replace(item, vary=False) for item in trial.items), base=None, ties=None
+        )
+        model = columns.build(x, y, trial)
+        cost = minimize(model, frozen, y, s).cost
+        if best is None or cost < best[0]:
+            best = (cost, trial, model)
+    assert best is not None
+    solution = minimize(best[2], best[1], y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
+    return best[1].with_values(solution.values)
+
+
+def _run(
+    model: PatternModel, table: ParameterTable, y: FloatArray, s: FloatArray, recipe: FitRecipe
+) -> tuple[PatternModel, ParameterTable, Solution]:
+    """Minimise in rounds: windows are frozen within one and rebuilt between them."""
+    solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
+    if recipe.displacement and not recipe.zero_shift:
+        table, solution = _zero_or_displacement(model, table, solution, y, s)
+    table = table.with_values(solution.values)
+    model = refreeze(model, solution.values)
+    solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
+    return model, table.with_values(solution.values), solution
+
+
+def _zero_or_displacement(
+    model: PatternModel, table: ParameterTable, solution: Solution, y: FloatArray, s: FloatArray
+) -> tuple[ParameterTable, Solution]:
+    """Let the lines' angles decide whether a constant shift explains them better than a displacement.
+
+    The two differ by a factor cosθ only and must not both be free: their difference trades with the cell.
+    """
+    displacement = solution.values["sample_displacement_mm"]
+    shift = -np.degrees(2.0 * displacement / model.instrument.radius_mm) * np.cos(
+        np.radians(model.two_theta.mean() / 2)
+    )
+    step = float(np.median(np.diff(model.two_theta)))
+    if abs(shift) < 0.25 * step:
+        return table, solution
+    items = []
+    for item in table.with_values(solution.values).items:
+        if item.name == "sample_displacement_mm":
+            std = float(np.degrees(2.0 * item.prior_std / model.instrument.radius_mm))
+            item = replace(
+                item, name="zero_shift", value=float(shift), low=-2.0, high=2.0, prior_std=std, step=std
+            )
+            item = replace(item, unit="deg", meaning="observed - true")
+        items.append(item)
+    other = ParameterTable(tuple(items))
+    trial = minimize(model, other, y, s, max_iterations=12, tolerance=1e-3)
+    return (other, trial) if trial.cost < solution.cost else (table, solution)

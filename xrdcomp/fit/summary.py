@@ -1,0 +1,162 @@
+"""Turn a finished minimisation into the FitResult that travels on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xrdcomp.fit.lines import line_properties
+from xrdcomp.results import Diagnostic, Estimate, FitResult, ReflectionTable
+from xrdcomp.types import FloatArray
+
+if TYPE_CHECKING:
+    from xrdcomp.fit.pattern import FitState
+
+__all__ = ["summarize"]
+
+_LOW_COUNTS = 300.0
+
+
+def summarize(state: FitState) -> FitResult:
+    """Curves, parameters with uncertainties, amounts and diagnostics of a fit."""
+    model, solution = state.model, state.solution
+    c = solution.coefficients
+    kinds = np.array([column.kind for column in model.columns])
+    curves = {column.name: solution.columns[:, i] * c[i] for i, column in enumerate(model.columns)}
+    amorphous = {
+        column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
+    }
+    for column in model.columns:
+        if column.kind == "mode":
+            amorphous[column.parent] = amorphous[column.parent] + curves[column.name]
+    instrument_part = np.isin(kinds, ["background", "correction"])
+    background = solution.columns[:, instrument_part] @ c[instrument_part]
+    free_names = tuple(item.name for item in state.table.free)
+    parameters = _parameters(state)
+    bragg = {item.phase.id: float(_bragg_area(state, i)) for i, item in enumerate(model.lines)}
+    halo = sum(float(np.trapezoid(np.maximum(curve, 0.0), model.two_theta)) for curve in amorphous.values())
+    return FitResult(
+        two_theta=model.two_theta,
+        observed=state.intensity,
+        sigma=state.sigma,
+        calculated=solution.columns @ c,
+        background=background,
+        amorphous=amorphous,
+        phases={item.phase.id: curves[item.phase.id] for item in model.lines},
+        reflections={item.phase.id: _reflections(state, i) for i, item in enumerate(model.lines)},
+        parameters=parameters,
+        covariance_names=free_names,
+        covariance=state.evidence.parameter_covariance,
+        amounts=state.evidence.amounts,
+        wavelengths=tuple(line.wavelength for line in state.instrument.emission_lines),
+        n_parameters=int(solution.active.sum()) + len(free_names),
+        n_iterations=solution.n_iterations,
+        converged=solution.converged,
+        crystallinity=_crystallinity(state, bragg, halo),
+        bragg_area=bragg,
+        diagnostics=_diagnostics(state, amorphous),
+    )
+
+
+def _parameters(state: FitState) -> dict[str, Estimate]:
+    free = {item.name: i for i, item in enumerate(state.table.free)}
+    std = np.sqrt(np.maximum(np.diag(state.evidence.parameter_covariance), 0.0))
+    out = {}
+    for item in state.table.items:
+        value = state.solution.values[item.name]
+        if item.name in free:
+            s = float(std[free[item.name]])
+            out[item.name] = Estimate(
+                value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit
+            )
+        else:
+            out[item.name] = Estimate(value=value, std=None, unit=item.unit)
+    return out
+
+
+def _bragg_area(state: FitState, index: int) -> float:
+    lines = state.model.lines[index]
+    diffuse = lines.diffuse + state.solution.values.get(f"{lines.phase.id}_b_extra", 0.0) * lines.diffuse_by_b
+    bragg = state.solution.columns[:, index] - state.model.slit * diffuse
+    return float(np.trapezoid(bragg, state.model.two_theta) * state.solution.coefficients[index])
+
+
+def _crystallinity(state: FitState, bragg: dict[str, float], halo: float) -> Estimate | None:
+    """Bragg area over Bragg plus halo area on the fitted range; its spread follows from the amounts."""
+    crystalline = sum(max(area, 0.0) for area in bragg.values())
+    total = crystalline + halo
+    if total <= 0.0:
+        return None
+    value = crystalline / total
+    amounts = state.evidence.amounts
+    relative = []
+    for flag in (True, False):
+        pick = np.array(amounts.crystalline) == flag
+        amount = float(np.maximum(amounts.amounts[pick], 0.0).sum())
+        variance = float(amounts.covariance[np.ix_(pick, pick)].sum())
+        relative.append(np.sqrt(max(variance, 0.0)) / amount if amount > 0 else 0.0)
+    std = float(value * (1.0 - value) * np.hypot(relative[0], relative[1]))
+    interval = (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
+    return Estimate(value=value, std=std, interval=interval)
+
+
+def _reflections(state: FitState, index: int) -> ReflectionTable:
+    """Positions at the strongest wavelength and areas of all reflections inside the range."""
+    lines = state.model.lines[index]
+    properties = line_properties(lines, state.instrument, state.solution.values)
+    strongest = lines.wavelength == state.instrument.wavelength
+    n = len(lines.hkl)
+    weight = np.bincount(lines.reflection[strongest], properties.intensity[strongest], minlength=n)
+    moment = np.bincount(
+        lines.reflection[strongest], (properties.intensity * properties.position)[strongest], minlength=n
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        position = moment / weight
+    x = state.model.two_theta
+    inside = np.isfinite(position) & (position >= x[0]) & (position <= x[-1])
+    area = weight[inside]
+    top = float(area.max()) if inside.any() else 1.0
+    order = np.argsort(position[inside])
+    return ReflectionTable(
+        hkl=lines.hkl[inside][order], two_theta=position[inside][order], intensity=100.0 * area[order] / top
+    )
+
+
+def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Diagnostic, ...]:
+    out = []
+    peak = float(state.intensity.max())
+    if state.pattern.intensity_unit == "counts" and peak < _LOW_COUNTS:
+        out.append(
+            Diagnostic(
+                code="XRD_LOW_COUNTS",
+                severity="warning",
+                text=f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise. Count longer.",
+                facts={"peak_counts": peak},
+            )
+        )
+    if not state.solution.converged:
+        out.append(
+            Diagnostic(
+                code="XRD_NOT_CONVERGED",
+                severity="warning",
+                text=(
+                    f"The fit stopped after {state.solution.n_iterations} iterations without settling. Check phases, "
+                    "wavelength and range, or raise fit.max_iterations."
+                ),
+                facts={"iterations": state.solution.n_iterations},
+            )
+        )
+    if amorphous and not state.evidence.amounts.blank_measured:
+        out.append(
+            Diagnostic(
+                code="XRD_BLANK_MISSING",
+                severity="warning",
+                text=(
+                    "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by "
+                    "shape alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure "
+                    "the empty holder under the same conditions and pass --blank."
+                ),
+            )
+        )
+    return tuple(out)

@@ -1,0 +1,216 @@
+"""Variable projection: linear coefficients are solved inside, the rest by Levenberg-Marquardt.
+
+Golub & Pereyra 1973 SIAM J. Numer. Anal. 10, 413, with Kaufman's (1975 BIT 15, 49) approximation of the
+Jacobian, which is the Schur complement of the joint normal equations used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from xrdcomp.fit.linear import solve_linear
+from xrdcomp.fit.model import PatternModel, evaluate
+from xrdcomp.fit.parameters import ParameterTable
+from xrdcomp.types import FloatArray
+
+BoolArray = npt.NDArray[np.bool_]
+
+__all__ = ["Solution", "minimize"]
+
+_MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """A minimum: parameters, coefficients, columns (n, m) and Jacobian (n, p) in units of the intensity.
+
+    linear_prior, parameter_prior : inverse variances of the priors of all columns and all free parameters
+    offset : free parameters minus their prior means
+    """
+
+    free: FloatArray
+    values: dict[str, float]
+    coefficients: FloatArray
+    active: BoolArray
+    columns: FloatArray
+    jacobian: FloatArray
+    linear_prior: FloatArray
+    parameter_prior: FloatArray
+    offset: FloatArray
+    at_limit: BoolArray
+    cost: float
+    n_iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    coefficients: FloatArray
+    active: BoolArray
+    columns: FloatArray
+    jacobian: FloatArray
+    prior: FloatArray
+    cost: float
+    values: dict[str, float]
+
+
+class _Problem:
+    """Bundles what stays the same during one minimisation."""
+
+    def __init__(
+        self, model: PatternModel, table: ParameterTable, intensity: FloatArray, sigma: FloatArray
+    ) -> None:
+        self.model, self.table = model, table
+        self.y, self.inv_sigma = intensity, 1.0 / sigma
+        self.weighted_y = intensity / sigma
+        self.fixed_weighted = model.fixed * self.inv_sigma[:, None]
+        self.nonnegative = np.array([c.nonnegative for c in model.columns])
+        index = {c.name: i for i, c in enumerate(model.columns)}
+        self.parent = np.array([index[c.parent] if c.parent else -1 for c in model.columns])
+        self.prior_std = np.array([c.prior_std for c in model.columns])
+        self.is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
+        free = table.free
+        self.mean = np.array([item.prior_mean for item in free])
+        self.precision = np.array([0.0 if np.isinf(i.prior_std) else i.prior_std**-2 for i in free])
+        self.low = np.array([item.low for item in free])
+        self.high = np.array([item.high for item in free])
+        self.ties = table.tie_matrix()
+        self.rows = {name: i for i, name in enumerate(table.names)}
+
+    def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
+        """Inverse variances of the linear coefficients' priors."""
+        precision = np.where(
+            np.isinf(self.prior_std), 0.0, 1.0 / np.where(self.prior_std > 0, self.prior_std, 1.0) ** 2
+        )
+        has_parent = self.parent >= 0
+        if has_parent.any():
+            if coefficients is None:
+                precision[has_parent] = 1e12
+            else:
+                amounts = np.abs(coefficients)
+                floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
+                precision[has_parent] = np.maximum(amounts[self.parent[has_parent]], floor) ** -2
+        return precision
+
+    def state(self, free: FloatArray, prior: FloatArray) -> _State:
+        """Solve the linear part at given non-linear parameters."""
+        values = self.table.values(free)
+        columns, derivatives = evaluate(self.model, values, self.table.needed)
+        weighted = columns * self.inv_sigma[:, None]
+        gram = weighted.T @ weighted
+        gram[np.diag_indices_from(gram)] += prior
+        solution = solve_linear(gram, weighted.T @ self.weighted_y, self.nonnegative)
+        c = solution.coefficients
+        residual = self.weighted_y - weighted @ c
+        full = np.zeros((len(self.y), len(self.rows)))
+        for k, slopes in enumerate(derivatives):
+            for name, column in slopes.items():
+                full[:, self.rows[name]] += c[k] * column
+        jacobian = (full @ self.ties) * self.inv_sigma[:, None]
+        cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
+        return _State(
+            coefficients=c,
+            active=solution.active,
+            columns=weighted,
+            jacobian=jacobian,
+            prior=prior,
+            cost=float(cost),
+            values=values,
+        )
+
+    def step(self, state: _State, free: FloatArray, damping: float) -> FloatArray:
+        """Levenberg-Marquardt step of the free parameters, limits respected by freezing."""
+        residual = self.weighted_y - state.columns @ state.coefficients
+        phi = state.columns[:, state.active]
+        gram = phi.T @ phi
+        gram[np.diag_indices_from(gram)] += state.prior[state.active]
+        cross = phi.T @ state.jacobian
+        scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+        factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
+        projected = cross / scale[:, None]
+        hessian = state.jacobian.T @ state.jacobian - projected.T @ linalg.cho_solve(factor, projected)
+        hessian[np.diag_indices_from(hessian)] += self.precision
+        gradient = state.jacobian.T @ residual - self.precision * (free - self.mean)
+        stuck = ((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0))
+        keep = ~stuck
+        step = np.zeros_like(free)
+        if keep.any():
+            h = hessian[np.ix_(keep, keep)]
+            h[np.diag_indices_from(h)] *= 1.0 + damping
+            step[keep] = linalg.solve(h + 1e-14 * np.diag(np.diag(h)), gradient[keep], assume_a="sym")
+        moved: FloatArray = np.clip(free + step, self.low, self.high)
+        return moved
+
+
+def minimize(
+    model: PatternModel,
+    table: ParameterTable,
+    intensity: FloatArray,
+    sigma: FloatArray,
+    *,
+    max_iterations: int = 40,
+    tolerance: float = 1e-5,
+) -> Solution:
+    """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
+
+    Parameters
+    ----------
+    intensity, sigma : (n,) arrays on the model's points
+    tolerance : float
+        Stop when a step lowers the sum of squares by less than this share of it.
+
+    Returns
+    -------
+    Solution
+        ``converged`` is False where the iteration limit was reached first.
+    """
+    problem = _Problem(model, table, intensity, sigma)
+    free = np.array([item.value for item in table.free])
+    state = problem.state(free, problem.linear_prior(None))
+    state = problem.state(free, problem.linear_prior(state.coefficients))
+    damping, converged, iteration = 1e-3, False, 0
+    if len(free) == 0:
+        return _solution(problem, state, free, 0, converged=True)
+    while iteration < max_iterations:
+        iteration += 1
+        trial_free = problem.step(state, free, damping)
+        trial = problem.state(trial_free, state.prior)
+        if trial.cost < state.cost:
+            gain = (state.cost - trial.cost) / max(state.cost, 1e-300)
+            free, damping, state = trial_free, max(damping * 0.2, 1e-9), trial
+            if gain < tolerance:
+                converged = True
+                break
+        else:
+            if np.allclose(trial_free, free, rtol=1e-9, atol=1e-14):
+                converged = True
+                break
+            damping = max(damping * 8.0, 1e-6)
+            if damping > 1e8:
+                converged = True
+                break
+    return _solution(problem, state, free, iteration, converged=converged)
+
+
+def _solution(
+    problem: _Problem, state: _State, free: FloatArray, n_iterations: int, *, converged: bool
+) -> Solution:
+    return Solution(
+        free=free,
+        values=state.values,
+        coefficients=state.coefficients,
+        active=state.active,
+        columns=state.columns / problem.inv_sigma[:, None],
+        jacobian=state.jacobian / problem.inv_sigma[:, None],
+        linear_prior=state.prior,
+        parameter_prior=problem.precision,
+        offset=free - problem.mean,
+        at_limit=(free <= problem.low) | (free >= problem.high),
+        cost=state.cost,
+        n_iterations=n_iterations,
+        converged=converged,
+    )

@@ -1,0 +1,90 @@
+"""Preferred orientation: March-Dollase for one axis and symmetrised spherical harmonics for any symmetry."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["harmonic_columns", "march_dollase"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Intensity factor of the March-Dollase model and its derivative by the ratio.
+
+    O = (r² cos²α + sin²α / r)^(−3/2)   [Dollase 1986 J. Appl. Cryst. 19, 267]
+
+    Parameters
+    ----------
+    ratio : float
+        r > 0; 1 is random, below 1 plates (the axis turns towards the scattering vector), above 1 needles.
+    cos_sq : (n,) array
+        cos² of the angle between the reflection and the texture axis.
+    """
+    base = ratio * ratio * cos_sq + (1.0 - cos_sq) / ratio
+    factor = base**-1.5
+    return factor, -1.5 * factor / base * (2.0 * ratio * cos_sq - (1.0 - cos_sq) / ratio**2)
+
+
+def harmonic_columns(hkl: IntArray, rotations: IntArray, cell6: npt.ArrayLike, order: int) -> FloatArray:
+    """Even spherical harmonics averaged over the Laue equivalents of each reflection.
+
+    The intensity factor of a cylindrically averaged specimen is 1 + Σ_k c_k K_k(hkl) [Järvinen 1993 J. Appl.
+    Cryst. 26, 525]. The harmonics of each even degree 2 … order are averaged over the Laue group; a singular
+    value decomposition leaves the independent ones (one for degree 2 and 4 each in 6/m, none of degree 2 in a
+    cubic crystal). Columns are scaled to a root mean square of one over the reflections, so that a coefficient
+    is the relative change of intensities it makes.
+
+    Parameters
+    ----------
+    hkl : (n, 3) integer array
+    rotations : (m, 3, 3) integer array
+        Rotations of the space group acting on coordinates.
+    cell6 : the six cell parameters, ångström and degrees
+    order : int
+        Highest degree; larger follows sharper textures.
+
+    Returns
+    -------
+    (n, k) array
+    """
+    directions = _directions(np.asarray(hkl), rotations, cell6)
+    columns = []
+    for degree in range(2, order + 1, 2):
+        mean = _real_harmonics(directions, degree).mean(axis=1)
+        u, singular, _ = np.linalg.svd(mean, full_matrices=False)
+        keep = singular > 1e-6 * np.sqrt(mean.size)
+        columns.append(u[:, keep] * np.sqrt(len(mean)))
+    return np.concatenate(columns, axis=1) if columns else np.empty((len(directions), 0))
+
+
+def _directions(hkl: IntArray, rotations: IntArray, cell6: npt.ArrayLike) -> FloatArray:
+    """Unit vectors of all Laue equivalents of each reflection: (n, m, 3)."""
+    a, b, c, alpha, beta, gamma = np.asarray(cell6, dtype=float)
+    ca, cb, cg = np.cos(np.radians([alpha, beta, gamma]))
+    sg = np.sin(np.radians(gamma))
+    cx = c * cb
+    cy = c * (ca - cb * cg) / sg
+    direct = np.array([[a, 0, 0], [b * cg, b * sg, 0], [cx, cy, np.sqrt(c * c - cx * cx - cy * cy)]])
+    reciprocal = np.linalg.inv(direct)  # columns are a*, b*, c*
+    equivalents = np.einsum("ni,mij->nmj", hkl.astype(float), rotations.astype(float))
+    vectors = equivalents @ reciprocal.T
+    directions: FloatArray = vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+    return directions
+
+
+def _real_harmonics(directions: FloatArray, degree: int) -> FloatArray:
+    """Real spherical harmonics of one degree: (n, m, 2·degree + 1)."""
+    from scipy.special import sph_harm_y
+
+    theta = np.arccos(np.clip(directions[..., 2], -1.0, 1.0))
+    phi = np.arctan2(directions[..., 1], directions[..., 0])
+    out = []
+    for m in range(degree + 1):
+        value = sph_harm_y(degree, m, theta, phi)
+        out.append(value.real)
+        if m:
+            out.append(value.imag)
+    return np.stack(out, axis=-1)
