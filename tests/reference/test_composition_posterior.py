@@ -1,0 +1,183 @@
+"""The posterior against independent ways to it: emcee on a plain forward model, linear algebra, calibration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close, binomial_band
+from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, xrd_amounts
+from xrdcomp.composition import ThermalEvidence
+from xrdcomp.composition.evidence import reduce_xrd
+from xrdcomp.composition.model import build_model
+from xrdcomp.composition.sampler import Posterior, sample_posterior
+from xrdcomp.results import XrdAmounts
+from xrdcomp.types import FloatArray
+
+# order of the unknowns of the plain model: five fractions (h, o, w, c, A; z is the rest), then constants
+CONSTANTS = ("log_scale", "xrd_bias", "carbonate_in_lattice", "late_water", "bound_water", "char")
+
+
+def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
+    """Sum of squares written out row by row, for many points at once; nothing shared with the package."""
+    from scipy.stats import norm
+
+    h, o, w, c, a = point[:, :5].T
+    z = 1 - point[:, :5].sum(axis=1)
+    log_k, bias, kappa = point[:, 5:8].T
+    total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
+    share = h / np.maximum(h + 0.25 * a, 1e-12)
+    total += norm.logpdf(kappa, share, 0.2) - np.log(norm.cdf(1, share, 0.2) - norm.cdf(0, share, 0.2))
+    total += norm.logpdf(bias, 0, 0.10)
+    if evidence is not None:
+        k = np.exp(log_k)
+        seen = {
+            "apatite": k * (1 + bias) * (h + kappa * c),
+            "organic": k * o,
+            "water": k * w,
+            "amorphous_mineral": k * (a + (1 - kappa) * c),
+            "other": k * (1 + bias) * z,
+        }
+        residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
+        total -= 0.5 * np.einsum("ni,ij,nj->n", residual, np.linalg.inv(evidence.covariance), residual)
+    if thermal is not None:
+        late, bound = point[:, 8:10].T
+        char = point[:, 10] if thermal.inert else np.zeros(len(point))
+        total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
+        total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
+        if thermal.inert:
+            total += norm.logpdf(char, 0.22, 0.05)
+        losses = np.array(
+            [w + (1 - late) * bound * a, (1 - char) * o + late * bound * a, CO2 * c + 0.4397 * z]
+        )
+        residual = thermal.losses - losses.T
+        inverse = np.linalg.inv(thermal.loss_covariance)
+        total -= 0.5 * np.einsum("ni,ij,nj->n", residual, inverse, residual)
+    else:
+        assumed = c / np.maximum(h + a + c, 1e-12)
+        total -= 0.5 * ((assumed - 0.06) / 0.05) ** 2
+    return np.where(np.isfinite(total), total, -np.inf)
+
+
+@pytest.mark.parametrize("inert", [False, True, None], ids=["air", "nitrogen", "no TGA"])
+def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
+    import emcee
+
+    evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
+    thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
+    mine = sample_posterior(build_model(evidence, thermal), draws=8000, seed=1)
+    dimensions = 8 if inert is None else 10 + inert
+    rng = np.random.default_rng(5)
+    start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
+    np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
+    sampler = emcee.EnsembleSampler(
+        96,
+        dimensions,
+        plain_log_posterior,
+        args=(evidence, thermal),
+        vectorize=True,
+    )
+    sampler.run_mcmc(start + 1e-6 * rng.standard_normal(start.shape), 5000)
+    chain = sampler.get_chain(discard=1000, flat=True)[:, :5]
+    chain = np.column_stack([chain, 1 - chain.sum(axis=1)])
+    std = chain.std(axis=0)
+    because = (
+        "96 walkers x 4000 steps at an autocorrelation time of about 120 leave 2 % of a standard deviation"
+    )
+    assert_close((mine.composition.mean(axis=0) - chain.mean(axis=0)) / std, 0.0, atol=0.12, because=because)
+    assert_close(mine.composition.std(axis=0) / std, 1.0, atol=0.12, because=because)
+    for tail in (0.025, 0.975):
+        away = (np.quantile(mine.composition, tail, axis=0) - np.quantile(chain, tail, axis=0)) / std
+        assert_close(away, 0.0, atol=0.25, because=f"{because}; three times that in the tails")
+
+
+def test_far_from_the_borders_it_is_the_closed_form() -> None:
+    """x = x0 - N⁻¹1 (1ᵀx0 - 1) / (1ᵀN⁻¹1) for known constants and scale, where everything is linear."""
+    truth = np.array([0.25, 0.30, 0.20, 0.05, 0.12, 0.08])
+    evidence = reduce_xrd(xrd_amounts(truth, stds=np.full(6, 0.003), rng=np.random.default_rng(2)))
+    thermal = balance(truth, rng=np.random.default_rng(3))
+    model = build_model(
+        evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4)
+    )
+    posterior = sample_posterior(model, draws=8000, seed=3)
+    constants = posterior.constants.mean(axis=0)
+    matrix, _ = model.design(constants[None])
+    normal = matrix[0].T @ np.linalg.inv(model.covariance) @ matrix[0]
+    free = np.linalg.solve(normal, matrix[0].T @ np.linalg.inv(model.covariance) @ model.values)
+    spread = np.linalg.inv(normal)
+    ones = np.ones(6)
+    closed = free - spread @ ones * (ones @ free - 1) / (ones @ spread @ ones)
+    covariance = spread - np.outer(spread @ ones, ones @ spread) / (ones @ spread @ ones)
+    std = np.sqrt(np.diag(covariance))
+    because = "constants fixed at their posterior mean; they and Monte Carlo move it by a tenth of a sigma"
+    assert_close((posterior.composition.mean(axis=0) - closed) / std, 0.0, atol=0.15, because=because)
+    assert (posterior.composition.std(axis=0) > 0.9 * std).all()
+
+
+def draw_case(
+    rng: np.random.Generator, kind: str
+) -> tuple[FloatArray, XrdAmounts | None, ThermalEvidence | None]:
+    """A composition from the prior and evidence from the model's own distribution."""
+    from scipy.stats import truncnorm
+
+    def within(mean: float, std: float, low: float, high: float) -> float:
+        return float(truncnorm.rvs((low - mean) / std, (high - mean) / std, mean, std, random_state=rng))
+
+    x = rng.dirichlet(np.ones(6))
+    if kind == "xrd":
+        while abs(x[3] / (x[0] + x[3] + x[4]) - 0.06) > 0.05 * np.sqrt(-2 * np.log(rng.random())):
+            x = rng.dirichlet(np.ones(6))
+    h, o, w, c, a, z = x
+    kappa = within(h / max(h + 0.25 * a, 1e-12), 0.2, 0, 1)
+    bias = rng.normal(0, 0.10)
+    scale = float(np.exp(rng.normal()))
+    masses = [(1 + bias) * (h + kappa * c), o, w, a + (1 - kappa) * c, (1 + bias) * z]
+    stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
+    xrd = XrdAmounts(
+        names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),
+        amounts=scale * np.array(masses) + rng.normal(0, stds),
+        covariance=np.diag(stds**2),
+        crystalline=(True, False, False, False, True),
+    )
+    late, bound, char = within(LATE, 0.2, 0, 1), within(BOUND, 0.03, 0, 0.3), within(CHAR, 0.05, 0, 0.9)
+    inert = kind == "nitrogen"
+    losses = np.array(
+        [w + (1 - late) * bound * a, (1 - char * inert) * o + late * bound * a, CO2 * c]
+    ) + rng.normal(0, [0.004, 0.006, 0.004])
+    to_four = np.vstack([np.eye(3), -np.ones(3)])
+    thermal = ThermalEvidence(
+        values=np.append(losses, 1 - losses.sum()),
+        covariance=to_four @ np.diag([0.004**2, 0.006**2, 0.004**2]) @ to_four.T,
+        inert=inert,
+    )
+    return x, None if kind == "tga" else xrd, None if kind == "xrd" else thermal
+
+
+def rank_of_truth(posterior: Posterior, truth: FloatArray) -> FloatArray:
+    share: FloatArray = (posterior.composition < truth).mean(axis=0)
+    return share
+
+
+@pytest.mark.parametrize("kind", ["air", "nitrogen", "xrd", "tga"])
+def test_simulation_based_calibration(kind: str) -> None:
+    """Talts et al. 2018: with truths from the prior, ranks are uniform and central intervals cover nominally."""
+    from tests.unit.composition_evidence import phase
+
+    rng = np.random.default_rng({"air": 1, "nitrogen": 2, "xrd": 3, "tga": 4}[kind])
+    n = 300
+    # found, whatever its amount: the decision is the search's, not the composition's
+    found = [phase("hydroxyapatite", "detected"), phase("barite", "detected")]
+    ranks = np.empty((n, 6))
+    for i in range(n):
+        truth, xrd, thermal = draw_case(rng, kind)
+        evidence = reduce_xrd(xrd, found) if xrd is not None else None
+        ranks[i] = rank_of_truth(sample_posterior(build_model(evidence, thermal), draws=1000, seed=i), truth)
+    for share in (0.68, 0.95):
+        low, high = binomial_band(n, share, z=3.5)
+        covered = (np.abs(ranks - 0.5) < share / 2).mean(axis=0)
+        assert (covered > low).all(), (share, covered)
+        assert (covered < high).all(), (share, covered)
+    half_width = 3.5 * np.sqrt(1 / 12 / n)
+    assert_close(ranks.mean(axis=0), 0.5, atol=half_width, because="mean rank of uniform ranks, 3.5 sigma")
