@@ -21,6 +21,7 @@ _UNITS = {
     "temperature_unit": ("C", "K"),
     "time_unit": ("s", "min", "h"),
 }
+_SURE, _DOUBTFUL = 0.6, 0.3
 _COLUMNS = ("temperature", "mass", "time")
 _MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 
@@ -107,8 +108,10 @@ def _reader_for(source: SourceFile, format_id: str | None) -> TgaReader:
         reader: Reader = find_reader(format_id)
     else:
         candidates = recognise(source, "tga")
-        if not candidates:
-            raise _not_recognised(source)
+        if not candidates or candidates[0][0] < _DOUBTFUL:
+            others = recognise(source)
+            if not candidates or others[0][0] >= _SURE:
+                raise _not_recognised(source, others)
         reader = candidates[0][1]
     if not isinstance(reader, TgaReader):
         msg = f"format {reader.id!r} is of kind {reader.kind}, not tga"
@@ -116,9 +119,8 @@ def _reader_for(source: SourceFile, format_id: str | None) -> TgaReader:
     return reader
 
 
-def _not_recognised(source: SourceFile) -> ReadError:
-    others = recognise(source)
-    if others and others[0][0] >= 0.6:
+def _not_recognised(source: SourceFile, others: Sequence[tuple[float, Reader]]) -> ReadError:
+    if others and others[0][0] >= _SURE:
         reader = others[0][1]
         msg = f"this is no thermogravimetric run; it looks like {reader.name} ({reader.kind})"
         return source.error(msg, hint="Pass a diffraction pattern as the pattern, not as TGA.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
@@ -107,7 +108,14 @@ def _check_gap(lines: Sequence[str], first: int, stop: int, dialect: Dialect, wi
     """Between two runs of numbers of one table only blank lines may stand."""
     for number in range(first, stop):
         if lines[number].strip():
-            parse_rows([lines[number]], dialect, first_line=number + 1, n_columns=width)
+            _refuse_row(lines[number], number, dialect, width)
+
+
+def _refuse_row(line: str, number: int, dialect: Dialect, width: int) -> NoReturn:
+    """Raise what is wrong with a row that is not one of numbers."""
+    parse_rows([line], dialect, first_line=number + 1, n_columns=width)
+    msg = f"{line.strip()[:40]!r} stands between rows of numbers"
+    raise ReadError(msg, place=f"line {number + 1}", expected="numbers", hint="Copy the file again.")
 
 
 def _check_tail(lines: Sequence[str], stop: int, dialect: Dialect, width: int) -> None:
@@ -117,7 +125,7 @@ def _check_tail(lines: Sequence[str], stop: int, dialect: Dialect, width: int) -
     cells = split_cells(lines[stop], dialect)
     numbers = sum(number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells)
     if numbers and 2 * numbers >= width - 1:
-        parse_rows([lines[stop]], dialect, first_line=stop + 1, n_columns=width)
+        _refuse_row(lines[stop], stop, dialect, width)
 
 
 def _header_above(

@@ -107,14 +107,21 @@ def _nameless(
     return tuple(column_of(name, "", values[:, i], i + 1) for i, name in enumerate(order))
 
 
+_TELLING = re.compile(
+    r"temp|mass|weight|masse|gewicht|poids|peso|residu|°|\btga?\b|\bwt|\bt[sr]\b|\b[tTmM]\b|time|zeit|\bmg\b|%|_t\b",
+    re.IGNORECASE,
+)
+
+
 def score_header(lines: Sequence[str]) -> float:
     """Say how sure the header makes that a table is thermogravimetric: 0.7 with mass and temperature."""
     best = 0.0
     for at, line in enumerate(lines[:400]):
-        if len(line) > 2000 or not re.search(r"[A-Za-z]", line):
+        if len(line) > 2000 or not _TELLING.search(line):
             continue
         below = lines[at + 1] if at + 1 < len(lines) else ""
-        for separator in ("\t", ";", ",", None):
+        signs: list[str | None] = [sign for sign in ("\t", ";", ",") if sign in line]
+        for separator in signs or [None]:
             cells = [
                 c for c in (line.split(separator) if separator else re.split(r"\s{2,}|\s", line.strip())) if c
             ]

@@ -28,6 +28,7 @@ __all__ = ["READER", "parse_mettler"]
 FORMAT_ID = "mettler_stare"
 _HEADER = re.compile(r"^\s*Index\s+\S")
 _UNITS = re.compile(r"^\s*(\[[^\]]*\]\s*)+$")
+_STARTS = tuple("0123456789-+.")
 _VALUE_NAMES = ("value", "wert", "valeur", "valor")
 
 
@@ -77,7 +78,7 @@ def parse_mettler(text: str) -> TgaTable:
 
 
 def _find_curves(lines: Sequence[str]) -> list[_Curve]:
-    heads = [i for i, line in enumerate(lines) if _HEADER.match(line) and i + 1 < len(lines)]
+    heads = [i for i, line in enumerate(lines[:-1]) if "Index" in line and _HEADER.match(line)]
     curves: list[_Curve] = []
     for head in heads:
         names = tuple(re.split(r"\s{2,}", lines[head].strip()))
@@ -90,7 +91,7 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
             msg = f"{len(names)} columns are named and {len(units)} have a unit"
             raise ReadError(msg, place=f"line {head + 2}")
         stop = head + 2
-        while stop < len(lines) and re.match(r"\s*[-+.]?\d", lines[stop]):
+        while stop < len(lines) and lines[stop].lstrip()[:1] in _STARTS:
             stop += 1
         _check_end(lines, stop, len(names))
         if stop - head > 3:
@@ -137,7 +138,7 @@ def _sample_mass(lines: Sequence[str]) -> float | None:
     """Mass of the lines ``  NAME, 4.9292 mg`` where all of them agree."""
     found = set()
     for line in lines:
-        match = _SAMPLE_MASS.match(line)
+        match = _SAMPLE_MASS.match(line) if ", " in line else None
         if match and (value := number_of(match["mass"])) is not None:
             found.add(round(value * {"mg": 1.0, "g": 1e3}.get(match["unit"], 1e-3), 9))
     return found.pop() if len(found) == 1 else None

@@ -24,6 +24,7 @@ from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 __all__ = ["READER", "parse_perkinelmer"]
 
 FORMAT_ID = "perkinelmer_pyris"
+_STARTS = tuple("0123456789-+.")
 _STEP = re.compile(r"^\s*(\d+)\) (TGA|DTA|STA|DSC)\b")
 _METHOD = re.compile(r"^\s*(\d+)\)\s*(Hold|Heat|Cool)\b(.*)")
 _HEATS = re.compile(r"from\s+([-\d.,]+)\D+?to\s+([-\d.,]+)\D+?at\s+([-\d.,]+)")
@@ -39,7 +40,7 @@ def parse_perkinelmer(text: str) -> TgaTable:
         No data part, a number of points other than ``Total Points in Run``, damaged rows.
     """
     lines = text.split("\n")
-    steps = [i for i, line in enumerate(lines) if _STEP.match(line)]
+    steps = [i for i, line in enumerate(lines) if ") " in line and _STEP.match(line)]
     if not steps:
         msg = "there is no part of data"
         expected = "a line such as '1) TGA Temperature Scan' with rows below"
@@ -98,7 +99,7 @@ def _rows(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple[Float
             at += 2
         first = at
         last = steps[order + 1] if order + 1 < len(steps) else len(lines)
-        while at < last and re.match(r"^\t\s*[-+.\d]", lines[at]):
+        while at < last and lines[at][:1] == "\t" and lines[at].lstrip()[:1] in _STARTS:
             at += 1
         if order + 1 < len(steps) and at != last and any(line.strip() for line in lines[at:last]):
             msg = f"{lines[at].strip()[:40]!r} stands between rows of numbers"
@@ -111,11 +112,7 @@ def _rows(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple[Float
         msg = f"there are {len(rows)} rows of numbers"
         raise ReadError(msg, place=f"line {steps[0] + 1}", hint="The file was cut; copy it again.")
     dialect = Dialect(separator="\t", decimal="," if "," in rows[0] else ".")
-    values = np.empty((0, width))
-    if places[-1] - places[0] == len(places) + len(steps) - 2 or len(steps) > 1:
-        values = _parse_parts(rows, counts, places, dialect, width)
-    else:
-        values = parse_rows(rows, dialect, first_line=places[0], n_columns=width)
+    values = _parse_parts(rows, counts, places, dialect, width)
     segment = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     return (
         values,

@@ -9,7 +9,7 @@ import re
 
 from xrdcomp.readers.registry import TgaOptions, TgaReader
 from xrdcomp.readers.source import SourceFile
-from xrdcomp.readers.tga_csv import parse_generic
+from xrdcomp.readers.tga_csv import parse_generic, score_header
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.types import TgaRun
 
@@ -25,11 +25,8 @@ def _sniff(source: SourceFile) -> float:
     for line in source.head_text.split("\n"):
         if _FURNACE.search(line) and _SIGNAL.search(line):
             return 0.9 if _SAMPLE.search(line) else 0.8
-    return (
-        0.8
-        if re.search(r"\b(setaram|calisto|setsoft|setsys|labsys)\b", source.head_text, re.IGNORECASE)
-        else 0.0
-    )
+    named = re.search(r"\b(setaram|calisto|setsoft|setsys|labsys)\b", source.head_text, re.IGNORECASE)
+    return 0.85 if named and score_header(source.head_text.split("\n")) > 0 else 0.0
 
 
 def _read(source: SourceFile, options: TgaOptions) -> TgaRun:

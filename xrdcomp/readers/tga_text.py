@@ -30,8 +30,9 @@ BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "n
 
 _NUMBER = r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?"
 _BLANK_WORD = r"#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
-_ROW = re.compile(rf'[\s;,"]*(?:{_NUMBER})(?:[\s;,"]+(?:{_NUMBER}|{_BLANK_WORD})?)*[\s;,"]*')
-_ALMOST = re.compile(r"[-+.,\d]")
+_ROW = re.compile(rf'[\s;,"]*(?:{_NUMBER}|{_BLANK_WORD})(?:[\s;,"]+(?:{_NUMBER}|{_BLANK_WORD})?)*[\s;,"]*')
+_PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
+"""What nearly every row matches, ten times as fast; whether its cells are numbers is seen when they are parsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +57,10 @@ def looks_numeric(line: str) -> bool:
 
 def find_blocks(lines: Sequence[str], *, start: int = 0) -> list[tuple[int, int]]:
     """Runs of numeric lines as (first, last + 1), 0-based; blank lines inside a run end it."""
-    full = _ROW.fullmatch
-    flags = np.fromiter((full(line) is not None for line in lines[start:]), dtype=np.bool_)
+    plain, full = _PLAIN_ROW.fullmatch, _ROW.fullmatch
+    flags = np.fromiter(
+        (plain(line) is not None or full(line) is not None for line in lines[start:]), dtype=np.bool_
+    )
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return [
         (int(a) + start, int(b) + start)
