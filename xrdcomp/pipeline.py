@@ -132,11 +132,15 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
 def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:
     if item is None or isinstance(item, Pattern):
         return item
-    return read_xrd(item) if scan is None else read_xrd(item, scan=scan)
+    pattern: Pattern = read_xrd(item, scan=scan)
+    return pattern
 
 
 def _run(item: str | Path | TgaRun | None) -> TgaRun | None:
-    return item if item is None or isinstance(item, TgaRun) else read_tga(item)
+    if item is None or isinstance(item, TgaRun):
+        return item
+    run: TgaRun = read_tga(item)
+    return run
 
 
 def _name_of(*measured: Pattern | TgaRun | None) -> str:

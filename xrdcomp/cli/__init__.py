@@ -1,1 +1,1 @@
-"""cli"""
+"""The command line: a shell over pipeline and present that computes nothing."""

@@ -24,6 +24,7 @@ from xrdcomp.present.words import words_for
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from xrdcomp.results import FitResult, SampleResult
     from xrdcomp.types import FloatArray
@@ -59,7 +60,6 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
         window = _apatite_window(fit)
         n_phases = max(len(fit.reflections), 1)
         figure = new_figure(7.2, 4.6)
-        figure.get_layout_engine().set(h_pad=0.02, hspace=0.0)  # type: ignore[union-attr] - set above
         grid = figure.add_gridspec(
             4, 2 if window else 1,
             height_ratios=(5.0, 0.22 * n_phases + 0.1, 1.0, 1.0),
@@ -126,7 +126,7 @@ def draw_fit(
         axes.tick_params(labelbottom=False)
 
 
-def _draw_curves(axes: Axes, fit: FitResult, shown: FloatArray, *, square_root: bool) -> float:
+def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square_root: bool) -> float:
     """Observed points, sum and parts; returns the top of what was drawn."""
 
     def scaled(values: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from xrdcomp.present.words import (
 )
 from xrdcomp.results import Claim, SampleResult, TgaResult
 
-__all__ = ["CLAIM_ORDER", "align", "cohort_table", "result_table", "tga_table"]
+__all__ = ["CLAIM_ORDER", "align", "cohort_table", "phase_table", "result_table", "tga_table"]
 
 _MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "?"}
 
@@ -44,7 +44,7 @@ def result_table(result: SampleResult) -> str:
             f"{fit.n_parameters} parameters"
         )
     if result.phases:
-        blocks.append(_phases_block(result))
+        blocks.append(phase_table(result))
     if result.tga is not None:
         blocks.append(tga_table(result.tga))
     if result.claims:
@@ -69,8 +69,8 @@ def _composition_block(result: SampleResult) -> str:
     return head + "\n" + _indent(align(rows, right=(1, 2)))
 
 
-def _phases_block(result: SampleResult) -> str:
-    """Phases found or undecided in full, those not found in one line with their limits."""
+def phase_table(result: SampleResult) -> str:
+    """Phases found or undecided in full, those not found in one line with their limits, as text."""
     rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
     absent: list[str] = []
     for phase in result.phases:

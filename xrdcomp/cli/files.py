@@ -1,0 +1,96 @@
+"""xrdcomp formats, inspect, convert: what can be read, what a file is, the same in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from xrdcomp.cli.options import examples
+from xrdcomp.cli.output import print_json
+
+__all__ = ["convert", "formats", "inspect"]
+
+_FORMAT = click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp formats",
+    )
+)
+@_FORMAT
+def formats(output_format: str) -> None:
+    """List the file formats that can be read, with the extra packages that some need."""
+    from xrdcomp.present.tables import align
+    from xrdcomp.readers import list_formats
+
+    found = list_formats()
+    if output_format == "json":
+        print_json(found)
+        return
+    rows = [("id", "kind", "suffixes", "needs", "verified on real files", "name")]
+    for item in found:
+        needs = ", ".join(f"xrdcomp[{extra}]" for extra in _list(item["extras"]))
+        verified = "yes" if item["verified"] else "no: from its description"
+        suffixes = " ".join(_list(item["extensions"]))
+        rows.append((str(item["id"]), str(item["kind"]), suffixes, needs, verified, str(item["name"])))
+    click.echo(align(rows))
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp inspect scan.raw --format json",
+    )
+)
+@click.argument("file")
+@_FORMAT
+def inspect(file: str, output_format: str) -> None:
+    """Say what a file is and what it holds, without analysing it."""
+    from xrdcomp.present.tables import align
+    from xrdcomp.readers import inspect_file
+
+    found = inspect_file(file)
+    if output_format == "json":
+        print_json(found)
+        return
+    parts: Any = found.get("scans") or found.get("segments") or []
+    click.echo(f"{file}: {found['kind']}, format {found['format']}, {len(parts)} {_noun(found, len(parts))}")
+    if parts:
+        head = ["", *parts[0]]
+        rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
+        click.echo(align(rows))
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp convert scan.brml scan.xye",
+    )
+)
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@click.option("--scan", type=click.IntRange(min=0), help="Which scan of the file, from 0.")
+def convert(source: str, target: str, scan: int | None) -> None:
+    """Write a pattern in another format, chosen by the suffix of OUT: xy, xye, csv, cif, nxs."""
+    from xrdcomp.readers import convert_file
+
+    convert_file(source, target, **({} if scan is None else {"scan": scan}))
+    click.echo(f"written: {target}", err=True)
+
+
+def _list(value: object) -> list[str]:
+    return list(value) if isinstance(value, list) else []
+
+
+def _noun(found: Mapping[str, Any], count: int) -> str:
+    noun = "segment" if found["kind"] == "tga" else "scan"
+    return noun if count == 1 else noun + "s"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return " ".join(_cell(item) for item in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,120 @@
+"""The group of commands, loaded one by one when used, and what the exit codes mean.
+
+0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the
+program.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from xrdcomp import __version__
+from xrdcomp.cli.options import examples
+from xrdcomp.errors import XrdcompError
+
+__all__ = ["COMMANDS", "EXIT_BAD_INPUT", "EXIT_DEFECT", "EXIT_FAILED_CHECK", "main"]
+
+EXIT_FAILED_CHECK, EXIT_BAD_INPUT, EXIT_DEFECT = 1, 2, 3
+
+# verb: module with a command of the same name, one line for the list of commands
+COMMANDS = {
+    "analyze": ("xrdcomp.cli.analyze", "Composition of one specimen from its measurements."),
+    "demo": ("xrdcomp.cli.demo", "Analyse the ten embedded, simulated specimens."),
+    "identify": ("xrdcomp.cli.identify", "Search a pattern for every crystalline phase of the library."),
+    "tga": ("xrdcomp.cli.tga", "Mass balance of a thermogravimetric run."),
+    "phases": ("xrdcomp.cli.phases", "List the reference phases."),
+    "formats": ("xrdcomp.cli.files", "List the file formats that can be read."),
+    "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),
+    "convert": ("xrdcomp.cli.files", "Write a pattern in another format."),
+    "simulate": ("xrdcomp.cli.simulate", "Write simulated specimens as instrument exports."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands are imported when called, so that ``--help`` is quick; errors become exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Propose the nearest command where there is none of that name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]}?" if close else " `xrdcomp --help` lists them."
+            ctx.fail(f"there is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; the user's mistakes end with 2, the program's with 3."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.UsageError):
+            raise
+        except click.ClickException as error:
+            error.show()
+            ctx.exit(EXIT_BAD_INPUT)
+        except XrdcompError as error:
+            click.echo(f"xrdcomp: {error}", err=True)
+            ctx.exit(EXIT_BAD_INPUT)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            _report_defect(error)
+            ctx.exit(EXIT_DEFECT)
+        except Exception as error:  # noqa: BLE001 - the last line of defence must catch everything
+            _report_defect(error)
+            ctx.exit(EXIT_DEFECT)
+
+
+def _report_defect(error: BaseException) -> None:
+    command = " ".join(["xrdcomp", *sys.argv[1:]])
+    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(
+        f"xrdcomp: this is a defect of the program, not of your input ({type(error).__name__}). Nothing was "
+        "half-written. Please report it to the maintainers with the text above, the command\n"
+        f"  {command}\n"
+        f"the version (xrdcomp {__version__}, Python {sys.version.split()[0]}, {sys.platform}) and, if you "
+        "may, the file.",
+        err=True,
+    )
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "xrdcomp analyze scan.xrdml --tga run.csv --out results",
+    ),
+)
+@click.version_option(__version__, prog_name="xrdcomp")
+def main() -> None:
+    """Composition of calcified specimens from X-ray powder patterns and thermogravimetric curves.
+
+    For research use only; not a diagnostic device.
+    """

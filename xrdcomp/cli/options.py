@@ -1,0 +1,197 @@
+"""Options that several commands share, and how they become a Recipe."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from xrdcomp.errors import RecipeError
+from xrdcomp.recipe import Recipe
+
+__all__ = [
+    "DEFAULT_OUT",
+    "build_recipe",
+    "examples",
+    "output_options",
+    "parse_fraction",
+    "parse_numbers",
+    "recipe_options",
+    "thermal_options",
+    "xrd_options",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
+
+DEFAULT_OUT = "xrdcomp-results"
+_PLAIN = {
+    "radiation": "instrument.radiation",
+    "instrument": "instrument.file",
+    "atmosphere": "thermal.atmosphere",
+    "basis": "composition.basis",
+    "sample_id": "sample_id",
+}
+ATMOSPHERES = ("air", "oxygen", "nitrogen", "argon", "carbon_dioxide")
+
+
+def examples(*commands: str) -> str:
+    """Closing part of a command's help: its examples, line by line as written."""
+    head = "Example:" if len(commands) == 1 else "Examples:"
+    return "\b\n" + "\n".join([head, *(f"  {command}" for command in commands)])
+
+
+def _stack(*options: Decorator) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    return decorate
+
+
+xrd_options = _stack(
+    click.option(
+        "--phases",
+        metavar="ID[,ID…]",
+        help="Phases to fit: ids of `xrdcomp phases`, or CIF files. Without it hydroxyapatite is fitted and "
+        "the whole library searched.",
+    ),
+    click.option("--radiation", metavar="NAME", help="CuKa, CuKa1, CoKa, MoKa …; overrides the file's."),
+    click.option(
+        "--wavelength",
+        metavar="L1[,L2[,RATIO]]",
+        help="Wavelengths in ångström and the weight of the second.",
+    ),
+    click.option(
+        "--range", "two_theta_range", metavar="MIN,MAX", help="Part of the pattern to fit, degrees."
+    ),
+    click.option("--instrument", metavar="FILE", help="Instrument file of `xrdcomp calibrate`."),
+    click.option("--scan", type=click.IntRange(min=0), help="Which scan of the file, from 0."),
+)
+
+thermal_options = _stack(
+    click.option(
+        "--atmosphere", type=click.Choice(ATMOSPHERES), help="Gas of the TGA run; overrides the file's."
+    ),
+)
+
+recipe_options = _stack(
+    click.option("--recipe", metavar="FILE", help="Settings as TOML; options given here go before it."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="One setting, e.g. --set fit.mode=peaks.",
+    ),
+)
+
+output_options = _stack(
+    click.option(
+        "--out", metavar="DIR", help=f"Folder for DIR/<sample id>/ [default: {DEFAULT_OUT}; none with json]."
+    ),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="What standard output gets; json is result.json and nothing else.",
+    ),
+    click.option(
+        "--figures/--no-figures", default=True, help="Draw figures (PNG and SVG).", show_default=True
+    ),
+    click.option("--report", is_flag=True, help="Write report.html, one plain page, as well."),
+    click.option("--quiet", is_flag=True, help="No progress on standard error."),
+)
+
+
+def build_recipe(options: Mapping[str, Any]) -> Recipe:
+    """Recipe from the options of a command: recipe file first, then named options, then ``--set``.
+
+    Raises
+    ------
+    RecipeError
+        A file that cannot be read, a setting that does not exist, a value that is not legal.
+    """
+    recipe = _recipe_file(options.get("recipe"))
+    settings: dict[str, Any] = {}
+    if phases := options.get("phases"):
+        settings["phases"] = [item.strip() for item in phases.split(",") if item.strip()]
+    settings |= {key: options[name] for name, key in _PLAIN.items() if options.get(name)}
+    if wavelength := options.get("wavelength"):
+        settings |= _wavelengths(wavelength)
+    if two_theta_range := options.get("two_theta_range"):
+        settings["fit.two_theta_range"] = _range(two_theta_range)
+    if standard := options.get("internal_standard"):
+        name, fraction = parse_fraction(standard, "--internal-standard")
+        settings |= {"internal_standard": name, "internal_standard_fraction": fraction}
+    for item in options.get("settings", ()):
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            msg = f"--set {item}: expected KEY=VALUE, e.g. --set fit.mode=peaks."
+            raise RecipeError(msg)
+        settings[key.strip()] = value.strip()
+    return recipe.with_settings(settings)
+
+
+def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[float]:
+    """Numbers of a comma-separated option; RecipeError names the option, the text and what was expected."""
+    parts = text.split(",")
+    expected = " or ".join(str(count) for count in counts)
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        msg = f"{option} {text}: expected {expected} numbers separated by commas, with a decimal point."
+        raise RecipeError(msg) from None
+    if len(numbers) not in counts:
+        msg = f"{option} {text}: expected {expected} numbers separated by commas; got {len(numbers)}."
+        raise RecipeError(msg)
+    return numbers
+
+
+def parse_fraction(text: str, option: str) -> tuple[str, float]:
+    """``ID:FRACTION``, e.g. ``corundum:0.2``; the fraction of the spiked mass, between 0 and 1."""
+    name, _, number = text.rpartition(":")
+    try:
+        fraction = float(number)
+    except ValueError:
+        fraction = -1.0
+    if not name or not 0.0 < fraction < 1.0:
+        msg = f"{option} {text}: expected ID:FRACTION with a fraction between 0 and 1, e.g. corundum:0.2."
+        raise RecipeError(msg)
+    return name, fraction
+
+
+def _range(text: str) -> list[float]:
+    low, high = parse_numbers(text, "--range", counts=(2,))
+    if not low < high:
+        msg = f"--range {text}: expected MIN,MAX in degrees with MIN below MAX, e.g. 15,70."
+        raise RecipeError(msg)
+    return [low, high]
+
+
+def _wavelengths(text: str) -> dict[str, Any]:
+    numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
+    if not all(0.1 < value < 5.0 for value in numbers[:2]):
+        msg = f"--wavelength {text}: expected wavelengths in ångström between 0.1 and 5, e.g. 1.5406,1.5444."
+        raise RecipeError(msg)
+    settings: dict[str, Any] = {"instrument.wavelengths": numbers[:2]}
+    if len(numbers) == 3:
+        settings["instrument.intensity_ratio"] = numbers[2]
+    return settings
+
+
+def _recipe_file(name: str | None) -> Recipe:
+    if name is None:
+        return Recipe()
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        msg = (
+            f"{name}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
+        )
+        raise RecipeError(msg) from error
+    return Recipe.from_toml(text, file=name)
