@@ -122,11 +122,12 @@ def compose_evidence(
         bias_std=bias,
         aliquot_std=recipe.aliquot_std,
     )
+    as_measured = model
     posterior, model, widened = _sample(model, recipe)
     notes = (
         *diagnostics,
         *widened,
-        *disagreements(model, posterior, bias_std=bias),
+        *disagreements(as_measured, posterior, bias_std=bias),
         *_sampling(posterior, recipe),
     )
     return _report(_Solved(model=model, posterior=posterior), recipe, notes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
 from xrdcomp.composition.model import JointModel
-from xrdcomp.composition.sampler import Posterior
+from xrdcomp.composition.sampler import Posterior, free_scale
 from xrdcomp.composition.stoichiometry import SALTS
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import Diagnostic, FloatArray
@@ -36,7 +36,7 @@ def disagreements(model: JointModel, posterior: Posterior, *, bias_std: float) -
     if model.xrd is not None and model.thermal is not None:
         found.append(_mineral_balance(model.xrd, model.thermal, bias_std))
         found.append(_hump(model.xrd, posterior))
-        found.append(_scale(model, posterior, bias_std))
+        found.append(_scale(model, bias_std))
     if model.thermal is not None:
         found.append(_char(model.thermal, posterior))
         if model.xrd is not None:
@@ -157,9 +157,11 @@ def _hump(xrd: XrdEvidence, posterior: Posterior) -> Diagnostic | None:
     )
 
 
-def _scale(model: JointModel, posterior: Posterior, bias_std: float) -> Diagnostic | None:
-    bias = float(posterior.constants[:, model.names.index("xrd_bias")].mean())
-    if abs(bias) <= 2 * bias_std:
+def _scale(model: JointModel, bias_std: float) -> Diagnostic | None:
+    if model.xrd is None or not model.xrd.sees_amorphous:
+        return None
+    bias, own = free_scale(model)
+    if abs(bias) <= 2 * np.hypot(bias_std, own):
         return None
     return Diagnostic(
         code="FUSION_SCALE",
@@ -171,7 +173,7 @@ def _scale(model: JointModel, posterior: Posterior, bias_std: float) -> Diagnost
             "instrument background taken as halo or halo as background, microabsorption, preferred "
             "orientation, different aliquots. Spike with a weighed standard, or measure the empty holder."
         ),
-        facts={"bias": bias, "bias_std": bias_std},
+        facts={"bias": bias, "bias_std": bias_std, "own_std": own},
     )
 
 

@@ -10,7 +10,7 @@ the sample is exact whatever the proposal; its quality is the effective sample s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -30,7 +30,7 @@ from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
-__all__ = ["Posterior", "sample_posterior"]
+__all__ = ["Posterior", "free_scale", "sample_posterior"]
 
 FREE = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
 """Order in which coordinates are drawn; h is what is left."""
@@ -101,6 +101,26 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
         chi_square=chi_square,
         effective_size=batch.effective_size,
     )
+
+
+def free_scale(model: JointModel) -> tuple[float, float]:
+    """Bias of crystalline against diffuse intensities that fits best when the prior does not hold it.
+
+    Returns
+    -------
+    bias, std : float
+        At the constrained optimum with a prior of 1 (100 %) on the bias.
+    """
+    at = model.names.index("xrd_bias")
+    loose = replace(
+        model,
+        nuisances=tuple(
+            replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.nuisances
+        ),
+    )
+    root = np.linalg.inv(np.linalg.cholesky(model.covariance))
+    _, theta, _, _, spread = _laplace(loose, root)
+    return float(theta[at]), float(np.sqrt(spread[at, at]))
 
 
 def _laplace(

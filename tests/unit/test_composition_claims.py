@@ -1,0 +1,186 @@
+"""Claims and messages: what is said when instruments agree, contradict each other, or are missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
+from xrdcomp.composition import compose_evidence, evaluate_claims
+from xrdcomp.composition.claims import CLAIM_IDS
+from xrdcomp.recipe import CompositionRecipe
+from xrdcomp.results import Claim, Composition, Diagnostic, Estimate, PhaseResult
+
+FOREIGN = tuple(f"phase_{i}" for i in range(30))
+PURE = np.array([0.12, 0.66, 0.18, 0.01, 0.03, 0.0])
+
+
+def found(name: str, amount: float, limit: float = 0.005) -> PhaseResult:
+    return PhaseResult(
+        id=name,
+        name=name,
+        formula="",
+        decision="detected",
+        detection_limit=limit,
+        weight_fraction=Estimate(value=amount, std=0.1 * amount),
+    )
+
+
+def searched(limit: float = 0.005) -> list[PhaseResult]:
+    return [found("hydroxyapatite", 0.12), *(phase(name, limit=limit) for name in FOREIGN)]
+
+
+def by_id(claims: tuple[Claim, ...]) -> dict[str, Claim]:
+    assert tuple(claim.id for claim in claims) == CLAIM_IDS
+    return {claim.id: claim for claim in claims}
+
+
+def message(composition: Composition, code: str) -> Diagnostic | None:
+    return next((item for item in composition.diagnostics if item.code == code), None)
+
+
+def test_the_four_findings_hold_for_a_specimen_that_has_them() -> None:
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), searched()))
+    assert {claim.verdict for claim in claims.values()} == {"supported"}
+    assert "30 other crystalline phases" in claims["hydroxyapatite_only_crystalline_phase"].statement
+    assert "0.5 wt%" in claims["hydroxyapatite_only_crystalline_phase"].statement
+    assert "as received" in claims["organic_more_than_half"].statement
+
+
+def test_a_search_that_cannot_see_enough_does_not_support_only_one_phase() -> None:
+    composition = compose_evidence(xrd_amounts(PURE), balance(PURE))
+    sharp = by_id(evaluate_claims(composition, searched(0.005)))["hydroxyapatite_only_crystalline_phase"]
+    blunt = by_id(evaluate_claims(composition, searched(0.08)))["hydroxyapatite_only_crystalline_phase"]
+    assert sharp.probability is not None
+    assert blunt.probability is not None
+    assert sharp.verdict == "supported"
+    assert blunt.verdict == "inconclusive"
+    assert "could have escaped" in blunt.statement
+
+
+def test_another_phase_refutes_only_one_and_is_named_with_its_amount() -> None:
+    phases = [*searched()[:-1], found("whewellite", 0.04)]
+    claim = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))[
+        "hydroxyapatite_only_crystalline_phase"
+    ]
+    assert claim.verdict == "refuted"
+    assert "whewellite 4 wt%" in claim.statement
+
+
+def test_an_undecided_phase_leaves_it_open() -> None:
+    phases = [*searched()[:-1], phase("weddellite", "inconclusive")]
+    claim = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))[
+        "hydroxyapatite_only_crystalline_phase"
+    ]
+    assert claim.verdict == "inconclusive"
+    assert "weddellite" in claim.statement
+
+
+def test_a_spike_is_not_a_phase_of_the_specimen() -> None:
+    phases = [*searched(), found("corundum", 0.2)]
+    composition = compose_evidence(xrd_amounts(PURE), balance(PURE))
+    as_spike = by_id(evaluate_claims(composition, phases, internal_standard="corundum"))
+    as_phase = by_id(evaluate_claims(composition, phases))
+    assert as_spike["hydroxyapatite_only_crystalline_phase"].verdict == "supported"
+    assert as_phase["hydroxyapatite_only_crystalline_phase"].verdict == "refuted"
+
+
+def test_absent_apatite_is_refuted_with_its_detection_limit() -> None:
+    phases = [phase("hydroxyapatite", limit=0.011), phase("calcite")]
+    composition = compose_evidence(xrd_amounts(NO_APATITE), balance(NO_APATITE), phases=phases)
+    claims = by_id(evaluate_claims(composition, phases))
+    assert claims["hydroxyapatite_present"].verdict == "refuted"
+    assert "1.1 wt%" in claims["hydroxyapatite_present"].statement
+    assert claims["hydroxyapatite_only_crystalline_phase"].verdict == "refuted"
+    assert claims["hydroxyapatite_minor_component"].verdict == "supported"
+
+
+@pytest.mark.parametrize(("x_only", "t_only"), [(True, False), (False, True)])
+def test_one_instrument_claims_only_what_it_can(x_only: bool, t_only: bool) -> None:
+    composition = compose_evidence(
+        xrd_amounts(TYPICAL) if x_only else None, balance(TYPICAL, calcite=False) if t_only else None
+    )
+    claims = by_id(evaluate_claims(composition, searched() if x_only else ()))
+    if x_only:
+        assert claims["hydroxyapatite_present"].verdict == "supported"
+        assert claims["organic_more_than_half"].probability is None
+        assert "thermogravimetric" in claims["organic_more_than_half"].statement
+    else:
+        assert claims["hydroxyapatite_present"].probability is None
+        assert claims["hydroxyapatite_only_crystalline_phase"].probability is None
+        assert claims["organic_more_than_half"].verdict == "refuted"
+        # all mineral is below one half, so its crystalline part is too
+        assert claims["hydroxyapatite_minor_component"].verdict == "supported"
+
+
+def test_thresholds_of_the_recipe_decide_the_verdict() -> None:
+    composition = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    strict = CompositionRecipe(organic_above=0.40, minor_below=0.25)
+    claims = by_id(evaluate_claims(composition, (), strict))
+    assert claims["organic_more_than_half"].verdict == "supported"
+    assert claims["hydroxyapatite_minor_component"].verdict == "refuted"
+
+
+def test_the_basis_is_named_and_changes_the_answer() -> None:
+    truth = np.array([0.15, 0.40, 0.40, 0.01, 0.04, 0.0])
+    wet = compose_evidence(xrd_amounts(truth), balance(truth))
+    dry = compose_evidence(xrd_amounts(truth), balance(truth), CompositionRecipe(basis="dry"))
+    assert by_id(evaluate_claims(wet, ()))["organic_more_than_half"].verdict == "refuted"
+    claim = by_id(evaluate_claims(dry, ()))["organic_more_than_half"]
+    assert claim.verdict == "supported"
+    assert "dry mass" in claim.statement
+
+
+# ---- disagreement
+
+
+def test_more_crystals_than_mineral_is_said_with_causes_in_order() -> None:
+    dried = np.array([0.50, 0.40, 0.02, 0.03, 0.05, 0.0])
+    wet = np.array([0.20, 0.45, 0.31, 0.01, 0.03, 0.0])
+    item = message(compose_evidence(xrd_amounts(dried), balance(wet)), "FUSION_INCONSISTENT")
+    assert item is not None
+    assert float(item.facts["z"]) > 2
+    assert item.text.index("wet") < item.text.index("aliquots") < item.text.index("burn")
+    assert f"{100 * float(item.facts['mineral_tga']):.1f} wt%" in item.text
+
+
+def test_mineral_that_diffraction_misses_is_said() -> None:
+    seen = np.array([0.10, 0.62, 0.25, 0.01, 0.02, 0.0])
+    weighed = np.array([0.45, 0.35, 0.13, 0.02, 0.05, 0.0])
+    composition = compose_evidence(xrd_amounts(seen), balance(weighed))
+    assert message(composition, "FUSION_MINERAL_UNSEEN") is not None
+
+
+def test_a_hump_without_amorphous_mineral_points_to_the_holder() -> None:
+    amounts = xrd_amounts(np.array([0.30, 0.35, 0.10, 0.01, 0.24, 0.0]))
+    truth = np.array([0.42, 0.42, 0.14, 0.02, 0.0, 0.0])
+    item = message(compose_evidence(amounts, balance(truth)), "HUMP_WITHOUT_ACP")
+    assert item is not None
+    assert "holder" in item.text
+
+
+def test_evidence_that_cannot_be_reconciled_widens_intervals_and_says_so() -> None:
+    water = np.array([0.30, 0.05, 0.55, 0.02, 0.06, 0.02])
+    agreeing = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    item = message(compose_evidence(xrd_amounts(water), balance(TYPICAL)), "FUSION_BIRGE")
+    assert message(agreeing, "FUSION_BIRGE") is None
+    assert item is not None
+    assert float(item.facts["birge_ratio"]) > 1.5
+    assert float(item.facts["probability"]) < 0.01
+
+
+def test_a_scale_error_beyond_the_prior_is_named() -> None:
+    amounts = xrd_amounts(TYPICAL, bias=1.0, stds=0.3 * np.array([0.01, 0.04, 0.04, 0.03, 0.015, 0.004]))
+    item = message(compose_evidence(amounts, balance(TYPICAL)), "FUSION_SCALE")
+    assert item is not None
+    assert float(item.facts["bias"]) > 0.2
+    assert "Spike" in item.text
+
+
+def test_agreement_says_nothing() -> None:
+    quiet = 0
+    rng = np.random.default_rng(8)
+    for _ in range(60):
+        composition = compose_evidence(xrd_amounts(TYPICAL, rng=rng), balance(TYPICAL, rng=rng))
+        quiet += not composition.diagnostics
+    assert quiet >= 54, "each of five two-sigma or 1 % checks may speak; one in ten is the ceiling"
