@@ -27,6 +27,7 @@ from xrdcomp.units import d_to_two_theta
 
 CU_KALPHA1 = 1.5405929
 TWO_THETA_MAX = 80.0
+TWO_THETA_MAX_CELL_ONLY = 35.0  # beyond it the lines of a large cell overlap everywhere
 AVOGADRO_A3 = 0.602214076  # g/mol per Å³ -> g/cm³ is 1/this
 CO3_MASS = 60.009
 MERGE_DEGREES = 0.06
@@ -85,7 +86,8 @@ def cell_mass(phase: Phase) -> float:
 
 def powder_lines(phase: Phase) -> dict[str, np.ndarray]:
     """hkl, d, 2θ and intensity m|F|²LP of every line up to TWO_THETA_MAX, no monochromator."""
-    d_min = CU_KALPHA1 / (2.0 * np.sin(np.radians(TWO_THETA_MAX / 2.0)))
+    limit = TWO_THETA_MAX if phase.quantifiable else TWO_THETA_MAX_CELL_ONLY
+    d_min = CU_KALPHA1 / (2.0 * np.sin(np.radians(limit / 2.0)))
     r = generate_reflections(
         phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min
     )
@@ -158,7 +160,7 @@ def toml_value(value: object) -> str:
 
 
 def pattern_text(lines: dict[str, np.ndarray], *, calculated: bool) -> str:
-    top = lines["intensity"].max() or 1.0
+    top = merged(lines)[1].max() if calculated else 1.0
     rows = ["h,k,l,d_spacing,two_theta_cu_kalpha1,relative_intensity"]
     for (h, k, l_index), d, tt, value in zip(
         lines["hkl"], lines["d"], lines["two_theta"], lines["intensity"], strict=True

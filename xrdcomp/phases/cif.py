@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases.symmetry import Symmetry, symmetry_of
+from xrdcomp.phases.symmetry import Symmetry, check_cell, symmetry_of
 from xrdcomp.types import Atom, Cell
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_cif(path: Path) -> CifStructure:
     ------
     PhaseError
         A file that is not CIF, without cell or symmetry, with values that are not numbers, occupancies
-        outside 0 to 1, displacements below zero, unknown elements.
+        outside 0 to 1, displacements below zero, unknown elements, or a cell without the symmetry of the group.
     """
     import gemmi
 
@@ -77,6 +77,7 @@ def read_cif(path: Path) -> CifStructure:
         raise PhaseError(msg)
     symmetry = symmetry_of(_space_group(block, where), where)
     cell = Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), _cell(block, where), strict=True)))
+    check_cell(cell, symmetry, where)
     atoms, assumed = _atoms(block, cell, where)
     return CifStructure(
         name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),

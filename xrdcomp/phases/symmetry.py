@@ -13,10 +13,13 @@ from xrdcomp.types import Atom, Cell, FloatArray, IntArray
 if TYPE_CHECKING:
     import gemmi
 
-__all__ = ["SITE_TOLERANCE", "FullCell", "Symmetry", "expand_sites", "symmetry_of"]
+__all__ = ["SITE_TOLERANCE", "FullCell", "Symmetry", "check_cell", "expand_sites", "symmetry_of"]
 
 SITE_TOLERANCE = 0.05
 """Ångström: images of an atom closer than this are one atom on a special position."""
+
+METRIC_TOLERANCE = 2e-3
+"""Relative: how far a cell may be from the symmetry of its space group (a of 4.99 beside b of 5.00)."""
 
 CLASH_DISTANCE = 0.5
 """Ångström: two sites closer than this whose occupancies add to more than one are a duplicate."""
@@ -70,7 +73,9 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
         raise PhaseError(msg)
     operations = space_group.operations()
     rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.int64) // 24
-    if system == "monoclinic" and not (np.abs(rotations[:, 1, 1]) * _diagonal_b(rotations) == 1).all():
+    about_b = np.diag([-1, 1, -1])
+    allowed = (np.eye(3), -np.eye(3), about_b, -about_b)
+    if system == "monoclinic" and not all(any((r == a).all() for a in allowed) for r in rotations):
         msg = f"{where}: {symbol} does not have b as its unique axis; write it in a b-unique setting."
         raise PhaseError(msg)
     return Symmetry(
@@ -80,13 +85,6 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
         translations=_frozen(np.array([op.tran for op in operations.sym_ops], dtype=float) / 24.0),
         centring=_frozen(np.array(list(operations.cen_ops), dtype=float) / 24.0),
     )
-
-
-def _diagonal_b(rotations: IntArray) -> IntArray:
-    """1 where an operation mixes nothing into the b axis and nothing of b into a and c."""
-    mixed = np.abs(rotations[:, 1, [0, 2]]).sum(axis=1) + np.abs(rotations[:, [0, 2], 1]).sum(axis=1)
-    values: IntArray = (mixed == 0).astype(np.int64)
-    return values
 
 
 def _orthogonal(cell: Cell) -> FloatArray:
@@ -101,6 +99,26 @@ def _orthogonal(cell: Cell) -> FloatArray:
             [0.0, 0.0, cell.c * z],
         ]
     )
+
+
+def check_cell(cell: Cell, symmetry: Symmetry, where: str) -> None:
+    """Refuse a cell that the operations do not map onto itself: wrong symbol, wrong setting, wrong angle.
+
+    Raises
+    ------
+    PhaseError
+        The metric changes by more than `METRIC_TOLERANCE` under an operation.
+    """
+    matrix = _orthogonal(cell)
+    metric = matrix.T @ matrix
+    scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
+    turned = np.einsum("mji,jk,mkl->mil", symmetry.rotations, metric, symmetry.rotations)
+    if np.abs((turned - metric) / scale).max() > METRIC_TOLERANCE:
+        msg = (
+            f"{where}: the cell {cell.parameters} does not have the symmetry of {symmetry.symbol} "
+            f"({symmetry.crystal_system}). Check the cell, the symbol and its setting."
+        )
+        raise PhaseError(msg)
 
 
 def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where: str) -> FullCell:

@@ -68,7 +68,7 @@ def polarization(
         crystal = float(np.cos(np.radians(monochromator_two_theta)) ** 2)
     in_plane = polarization_fraction * crystal
     across = 1.0 - polarization_fraction
-    if in_plane + across <= 0.0:
+    if in_plane + across < 1e-12:
         msg = "the monochromator extinguishes the whole beam; check its angle and polarization_fraction."
         raise ValueError(msg)
     factor: FloatArray = across + in_plane * np.cos(2.0 * _theta(two_theta)) ** 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,7 @@ __all__ = [
     "anomalous",
     "atomic_weight",
     "coherent_per_gram",
+    "compound",
     "form_factor",
     "incoherent",
     "incoherent_per_gram",
@@ -273,6 +275,67 @@ def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
     masses = {element: number * atomic_weight(element) for element, number in atoms.items()}
     total = sum(masses.values())
     return {element: mass / total for element, mass in masses.items()}
+
+
+def compound(formula: str | Mapping[str, float]) -> dict[str, float]:
+    """Mass fractions from a chemical formula or numbers of atoms.
+
+    Parameters
+    ----------
+    formula : str or mapping
+        ``"Ca5(PO4)3OH"``, ``"CaSO4·2H2O"``; brackets nest, numbers may be decimal, ``·`` or ``*`` (or a dot
+        before water, ``"CaHPO4.2H2O"``) joins parts. A mapping is taken as numbers of atoms.
+
+    Raises
+    ------
+    ValueError
+        A formula that cannot be read to its end, or an unknown element.
+
+    Examples
+    --------
+    >>> {element: round(w, 3) for element, w in compound("CaCO3").items()}
+    {'Ca': 0.4, 'C': 0.12, 'O': 0.48}
+    """
+    if not isinstance(formula, str):
+        return mass_fractions_of(formula)
+    text = "".join(formula.split())
+    text = re.sub(r"(?<![^\d]0)\.(\d*H2O)$", r"·\1", text)
+    atoms: dict[str, float] = {}
+    for part in re.split(r"[·*]", text):
+        match = re.match(r"\d+(\.\d+)?(?=[A-Z(\[])", part)
+        factor = float(match.group()) if match else 1.0
+        for element, number in _count(part[match.end() if match else 0 :], formula).items():
+            atoms[element] = atoms.get(element, 0.0) + factor * number
+    return mass_fractions_of(atoms)
+
+
+_TOKEN = re.compile(r"([A-Z][a-z]?|[(\[]|[)\]])(\d+\.?\d*|\.\d+)?")
+
+
+def _count(text: str, formula: str) -> dict[str, float]:
+    """Numbers of atoms of a formula without joining dots."""
+    stack: list[dict[str, float]] = [{}]
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        opening = match is not None and match.group(1) in "(["
+        closing = match is not None and match.group(1) in ")]"
+        if match is None or (opening and match.group(2)) or (closing and len(stack) == 1):
+            msg = f"cannot read formula {formula!r} at {text[position:]!r}."
+            raise ValueError(msg)
+        position = match.end()
+        number = float(match.group(2) or 1.0)
+        if opening:
+            stack.append({})
+            continue
+        group = stack.pop() if closing else {match.group(1): 1.0}
+        for element, amount in group.items():
+            _index(element)
+            stack[-1][element] = stack[-1].get(element, 0.0) + number * amount
+    if len(stack) != 1 or not stack[0]:
+        msg = f"formula {formula!r} is empty or has a bracket that is not closed."
+        raise ValueError(msg)
+    return stack[0]
 
 
 def _checked(mass_fractions: Mapping[str, float]) -> Mapping[str, float]:

@@ -1,0 +1,412 @@
+"""What every reference phase promises, and what files of the user must and must not do."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close
+from xrdcomp.errors import PhaseError
+from xrdcomp.phases import list_phases, load_phase, load_phases, phase_info, reference_folder
+from xrdcomp.physics.corrections import lp_factor
+from xrdcomp.physics.lattice import cell_freedom, cell_volume, generate_reflections
+from xrdcomp.physics.radiation import emission_lines
+from xrdcomp.physics.scattering import atomic_weight, compound
+from xrdcomp.physics.structure_factors import structure_factor_sq
+from xrdcomp.types import Phase
+from xrdcomp.units import d_to_two_theta
+
+ALL = list_phases()
+WITH_ATOMS = tuple(name for name in ALL if phase_info(name).quantifiable)
+CU = emission_lines("CuKa1")[0][0]
+
+# phases whose refined cell contents are known to differ from their formula, and why
+CONTENTS_DIFFER = {
+    "bioapatite_model": "constructed; the formula is a label",
+    "calcium_deficient_apatite": "refined occupancies do not add up to the nominal formula",
+    "carbonate_apatite": "carbonate carbon is not balanced by oxygen at the source",
+    "chlorapatite": "channel holds Cl0.88 F0.12, rounded in the formula",
+    "weddellite": "zeolitic water: x of the formula is 0.375 here",
+    "whewellite": "hydrogen of the water incomplete",
+    "whitlockite": "Fe replaces some Mg, Ca excess, no hydrogen",
+}
+
+
+def contents(phase: Phase) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
+        counts[element] += float(occupancy)
+    return counts
+
+
+def cell_mass_of(phase: Phase) -> float:
+    """Mass of the cell's contents, g/mol."""
+    return sum(atomic_weight(element) * n for element, n in contents(phase).items())
+
+
+def density(phase: Phase) -> float:
+    return cell_mass_of(phase) / (0.602214076 * cell_volume(phase.cell.parameters))
+
+
+def merged_lines(phase: Phase, two_theta_max: float = 80.0) -> tuple[np.ndarray, np.ndarray]:
+    """Spacings and intensities of lines, those nearer than 0.06 degrees taken as one."""
+    d_min = CU / (2 * math.sin(math.radians(two_theta_max / 2)))
+    r = generate_reflections(
+        phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min
+    )
+    f_sq = structure_factor_sq(
+        r.hkl,
+        r.d_spacing,
+        phase.site_xyz,
+        phase.site_element,
+        phase.site_occupancy,
+        phase.site_b_iso,
+        CU,
+    )
+    two_theta = d_to_two_theta(r.d_spacing, CU)
+    intensity = r.multiplicity * f_sq * lp_factor(two_theta)
+    keep = intensity > 1e-6 * intensity.max()
+    group = np.concatenate([[0], np.cumsum(np.diff(two_theta[keep]) > 0.06)])
+    total = np.bincount(group, intensity[keep])
+    return np.bincount(group, intensity[keep] * r.d_spacing[keep]) / total, total
+
+
+def test_the_library_is_the_frozen_list() -> None:
+    assert len(ALL) == 44
+    assert len(WITH_ATOMS) == 40
+    assert set(ALL) >= {"hydroxyapatite", "fluorapatite", "corundum", "zincite", "fluorite", "lab6"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_phase_is_complete_and_read_only(name: str) -> None:
+    phase, info = load_phase(name), phase_info(name)
+    assert phase.id == info.id == name
+    assert phase.name
+    assert phase.formula
+    assert phase.source
+    assert phase.quantifiable == info.quantifiable
+    n = len(phase.site_element)
+    assert phase.site_xyz.shape == (n, 3)
+    assert phase.site_occupancy.shape == phase.site_b_iso.shape == (n,)
+    for array in (phase.site_xyz, phase.site_occupancy, phase.rotations, phase.translations, phase.centring):
+        assert not array.flags.writeable
+    assert (phase.site_xyz >= -1e-8).all()
+    assert (phase.site_xyz < 1).all()
+    assert ((phase.site_occupancy > 0) & (phase.site_occupancy <= 1)).all()
+    assert (phase.site_b_iso >= 0).all()
+    assert len(phase.rotations) == len(phase.translations)
+    assert phase.centring[0].tolist() == [0, 0, 0]
+    assert cell_freedom(phase.crystal_system)
+    assert set(phase.metadata) <= {
+        "b_assumed",
+        "b_assumed_atoms",
+        "density",
+        "doi",
+        "i_over_ic",
+        "mineral",
+        "notes",
+        "source_verified",
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_citation_says_whether_it_was_checked(name: str) -> None:
+    info = phase_info(name)
+    assert any(c.isdigit() for c in info.source) or "original paper not identified" in info.source
+    if not info.source_verified:
+        assert info.notes, "an unverified citation says what it rests on"
+    if info.doi:
+        assert info.doi.startswith("10.")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_group_keeps_the_cell(name: str) -> None:
+    phase = load_phase(name)
+    cell = gemmi.UnitCell(*phase.cell.parameters)
+    metric = np.array([[cell.calculate_1_d2([1, 0, 0]), 0], [0, cell.calculate_1_d2([0, 0, 1])]])
+    assert (metric >= 0).all()
+    for rotation in phase.rotations:
+        for hkl in ([1, 2, 3], [3, -1, 2]):
+            turned = [int(i) for i in np.array(hkl) @ rotation]
+            assert_close(
+                cell.calculate_1_d2(turned),
+                cell.calculate_1_d2(hkl),
+                rtol=1e-9,
+                because="an operation of the group keeps spacings",
+            )
+    assert gemmi.find_spacegroup_by_name(phase.space_group) is not None
+
+
+@pytest.mark.parametrize("name", WITH_ATOMS)
+def test_full_cell_equals_gemmis(name: str) -> None:
+    phase = load_phase(name)
+    structure = gemmi.read_small_structure(str(reference_folder() / name / "structure.cif"))
+    theirs: Counter[str] = Counter()
+    for site in structure.get_all_unit_cell_sites():
+        theirs[site.element.name] += site.occ
+    ours = contents(phase)
+    assert set(ours) == set(theirs)
+    for element, n in ours.items():
+        assert_close(n, theirs[element], atol=1e-3, because="occupancies have at most four digits")
+
+
+@pytest.mark.parametrize("name", WITH_ATOMS)
+def test_contents_agree_with_the_formula(name: str) -> None:
+    if name in CONTENTS_DIFFER:
+        assert phase_info(name).notes, CONTENTS_DIFFER[name]
+        return
+    phase = load_phase(name)
+    counts = contents(phase)
+    mass = cell_mass_of(phase)
+    expected = compound(phase.formula)
+    assert set(expected) == set(counts)
+    for element, w in expected.items():
+        assert_close(
+            atomic_weight(element) * counts[element] / mass,
+            w,
+            atol=1e-3,
+            because="disordered occupancies such as 0.333 are rounded",
+        )
+
+
+@pytest.mark.parametrize("name", WITH_ATOMS)
+def test_density(name: str) -> None:
+    info = phase_info(name)
+    if info.density is None:
+        assert name in ("bioapatite_model", "carbonate_apatite"), "only these have no measured density"
+        return
+    assert info.density_tolerance <= 0.04
+    assert_close(
+        density(load_phase(name)),
+        info.density,
+        rtol=info.density_tolerance,
+        because="purity of the measured material; where wider than 2 %, phase.toml says why",
+    )
+
+
+@pytest.mark.parametrize("name", WITH_ATOMS)
+def test_no_atoms_clash(name: str) -> None:
+    phase = load_phase(name)
+    cell = gemmi.UnitCell(*phase.cell.parameters)
+    matrix = np.array(cell.orth.mat.tolist())
+    heavy = np.array([e != "H" for e in phase.site_element]) & (phase.site_occupancy > 0.999)
+    xyz = phase.site_xyz[heavy]
+    shifts = np.array(list(np.ndindex(3, 3, 3))) - 1
+    difference = xyz[:, None, None, :] - xyz[None, :, None, :] + shifts
+    distance = np.linalg.norm(difference @ matrix.T, axis=-1)
+    shortest = distance[distance > 1e-6].min()
+    assert shortest > 1.15, "shorter than a C-O or C-N bond"
+
+
+@pytest.mark.parametrize("name", WITH_ATOMS)
+def test_strongest_lines_are_reproduced(name: str) -> None:
+    info = phase_info(name)
+    assert len(info.strongest_lines) >= 5 or name in ("lime", "periclase")
+    d, total = merged_lines(load_phase(name))
+    for line in info.strongest_lines:
+        i = int(np.argmin(np.abs(d - line.d_spacing)))
+        assert_close(d[i], line.d_spacing, rtol=1e-4, because="four printed decimals")
+        assert_close(
+            100 * total[i] / total.max(), line.relative_intensity, atol=0.11, because="one printed decimal"
+        )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_calculated_pattern_file_matches(name: str) -> None:
+    phase = load_phase(name)
+    with (reference_folder() / name / "pattern.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows
+    hkl = np.array([[int(row[c]) for c in "hkl"] for row in rows])
+    d = np.array([float(row["d_spacing"]) for row in rows])
+    r = generate_reflections(
+        phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d.min() - 1e-4
+    )
+    place = {tuple(h): float(x) for h, x in zip(r.hkl.tolist(), r.d_spacing, strict=True)}
+    assert_close([place[tuple(h)] for h in hkl.tolist()], d, atol=1e-5, because="five printed decimals")
+    two_theta = np.array([float(row["two_theta_cu_kalpha1"]) for row in rows])
+    assert_close(d_to_two_theta(d, CU), two_theta, atol=0.002, because="d is printed with five decimals")
+    assert all(bool(row["relative_intensity"]) == phase.quantifiable for row in rows)
+
+
+def test_entries_without_atoms_hold_positions_only() -> None:
+    for name in set(ALL) - set(WITH_ATOMS):
+        phase = load_phase(name)
+        assert phase.atoms == ()
+        assert not phase.quantifiable
+        assert "never quantified" in phase_info(name).notes
+        lattice_lines = generate_reflections(
+            phase.cell.parameters, phase.rotations, phase.translations, phase.centring, 2.5
+        ).d_spacing
+        for line in phase.reference_lines:
+            nearest = np.abs(lattice_lines / line.d_spacing - 1).min()
+            assert nearest < 0.02, f"{name}: {line.d_spacing} is no line of the cell"
+
+
+def test_carbonate_fraction_is_that_of_the_atoms() -> None:
+    for name in ALL:
+        phase = load_phase(name)
+        if "apatite" not in name or not phase.quantifiable:
+            assert phase.carbonate_fraction == 0
+            continue
+        counts = contents(phase)
+        expected = counts["C"] * 60.009 / cell_mass_of(phase)
+        assert_close(phase.carbonate_fraction, expected, atol=1e-4, because="four printed decimals")
+    assert load_phase("bioapatite_model").carbonate_fraction > 0.03
+
+
+def test_unknown_names_get_a_proposal() -> None:
+    with pytest.raises(PhaseError, match="Did you mean 'hydroxyapatite'"):
+        load_phase("hydroxyapatit")
+    with pytest.raises(PhaseError, match="Did you mean 'calcite'"):
+        phase_info("Calcit")
+    with pytest.raises(PhaseError, match="Known: alpha_tcp"):
+        load_phase("zzzz")
+    with pytest.raises(PhaseError, match="given twice"):
+        load_phases(["calcite", "quartz", "calcite"])
+    assert [p.id for p in load_phases(("quartz", "calcite"))] == ["quartz", "calcite"]
+
+
+# ---- files of the user -------------------------------------------------------------------------
+
+GOOD = """data_test
+_chemical_name_mineral Halite
+_cell_length_a 5.6401(2)
+_cell_length_b 5.6401
+_cell_length_c 5.6401
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'F m -3 m'
+loop_
+_atom_site_label
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+_atom_site_U_iso_or_equiv
+Na1 0 0 0 1 0.0198
+Cl1 0.5 0.5 0.5 1 0.0165(3)
+"""
+
+
+def written(tmp_path: Path, text: str, name: str = "mine.cif") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_user_cif_equals_the_library(tmp_path: Path) -> None:
+    phase = load_phase(written(tmp_path, GOOD))
+    assert phase.id == "mine"
+    assert phase.name == "Halite"
+    assert contents(phase) == {"Na": 4.0, "Cl": 4.0}
+    assert_close(phase.site_b_iso[0], 8 * math.pi**2 * 0.0198, rtol=1e-9, because="B = 8π²U")
+    assert phase.metadata["b_assumed"] is False
+    assert_close(density(phase), density(load_phase("halite")), rtol=1e-6, because="same cell and atoms")
+    assert load_phase(str(tmp_path / "mine.cif")).cell == phase.cell
+
+
+def test_displacements_from_tensor_or_default(tmp_path: Path) -> None:
+    text = GOOD.replace("0.0198", "?").replace("0.0165(3)", ".")
+    text += "loop_\n" + "".join(f"_atom_site_aniso_{t}\n" for t in ("label", "U_11", "U_22", "U_33"))
+    text += (
+        "".join(f"_atom_site_aniso_{t}\n" for t in ("U_12", "U_13", "U_23")) + "Na1 0.02 0.03 0.04 0 0 0\n"
+    )
+    phase = load_phase(written(tmp_path, text))
+    b = {atom.element: atom.b_iso for atom in phase.atoms}
+    assert_close(b["Na"], 8 * math.pi**2 * 0.03, rtol=1e-9, because="mean of the tensor in a cubic cell")
+    assert b["Cl"] == 1.0
+    assert phase.metadata["b_assumed"] is True
+    assert phase.metadata["b_assumed_atoms"] == "Cl1"
+
+
+def test_operations_decide_over_the_symbol(tmp_path: Path) -> None:
+    ops = gemmi.find_spacegroup_by_name("P -1").operations()
+    loop = "loop_\n_symmetry_equiv_pos_as_xyz\n" + "".join(f"'{op.triplet()}'\n" for op in ops)
+    phase = load_phase(written(tmp_path, GOOD.replace("loop_", loop + "loop_", 1)))
+    assert phase.space_group == "P -1"
+    assert contents(phase) == {"Na": 1.0, "Cl": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("data_test", "text without a block", "not a readable CIF"),
+        ("_cell_length_a 5.6401(2)\n", "", "no data block with a unit cell"),
+        ("_cell_angle_gamma 90", "_cell_angle_gamma ?", "_cell_angle_gamma"),
+        ("_cell_length_b 5.6401", "_cell_length_b -5.6", "not a cell"),
+        ("_cell_length_b 5.6401", "_cell_length_b 5.7", "does not have the symmetry"),
+        ("_cell_angle_gamma 90", "_cell_angle_gamma 120", "does not have the symmetry"),
+        ("'F m -3 m'", "'Q m -3 m'", "no space group"),
+        ("_symmetry_space_group_name_H-M 'F m -3 m'", "_cell_formula_units_Z 4", "no space group"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 ? 1 0.0198", "fract_z"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 1.4 0.0198", "occupancy 1.4"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 0 0.0198", "occupancy 0"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 1 -0.0198", "negative"),
+        ("Na1 0 0 0 1 0.0198", "Qq1 0 0 0 1 0.0198", "no element"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0.005 0 0 1 0.0198", "special position"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 1 0.0198\nNa2 0 0 0 1 0.02", "listed twice"),
+    ],
+)
+def test_bad_cif_is_refused_with_the_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(PhaseError, match=message) as caught:
+        load_phase(written(tmp_path, GOOD.replace(old, new)))
+    assert "mine.cif" in str(caught.value)
+
+
+def test_cif_without_atoms_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PhaseError, match="no atoms"):
+        load_phase(written(tmp_path, GOOD[: GOOD.index("loop_")]))
+    with pytest.raises(PhaseError, match="no such file"):
+        load_phase(tmp_path / "missing.cif")
+
+
+def test_settings_without_cell_rules_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PhaseError, match="hexagonal axes"):
+        load_phase(written(tmp_path, GOOD.replace("F m -3 m", "R -3 c:R")))
+    with pytest.raises(PhaseError, match="b-unique"):
+        load_phase(written(tmp_path, GOOD.replace("F m -3 m", "P 1 1 21/b")))
+
+
+def test_split_sites_may_be_close_when_partly_filled(tmp_path: Path) -> None:
+    text = GOOD.replace("Na1 0 0 0 1 0.0198", "Na1 0 0 0 0.5 0.0198\nK1 0 0 0 0.5 0.0198")
+    assert contents(load_phase(written(tmp_path, text))) == {"Na": 2.0, "K": 2.0, "Cl": 4.0}
+
+
+def test_user_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "my_calcite"
+    shutil.copytree(reference_folder() / "calcite", folder)
+    toml = folder / "phase.toml"
+    good = toml.read_text(encoding="utf-8").replace('id = "calcite"', 'id = "my_calcite"')
+    toml.write_text(good, encoding="utf-8")
+    assert load_phase(folder).id == "my_calcite"
+    for old, new, message in (
+        ('id = "my_calcite"', 'id = "other"', "must equal the folder"),
+        ("density =", "densty =", "Did you mean 'density'"),
+        ("quantifiable = true", "quantifiable = false", "has atoms"),
+        ("quantifiable = true", 'quantifiable = "yes"', "expected bool"),
+        ("strongest_lines = [[", 'strongest_lines = [["a", 1], [', "strongest_lines"),
+        ("carbonate_fraction = 0.0", "carbonate_fraction = 1.5", "outside 0 to 1"),
+        ("name =", "name = =", "not readable as TOML"),
+        ('formula = "CaCO3"', 'formula = ""', "formula is missing"),
+    ):
+        assert old in good
+        toml.write_text(good.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(PhaseError, match=message):
+            load_phase(folder)
+    toml.write_text(good, encoding="utf-8")
+    (folder / "structure.cif").unlink()
+    with pytest.raises(PhaseError, match=r"structure\.cif is missing"):
+        load_phase(folder)
+    toml.unlink()
+    with pytest.raises(PhaseError, match=r"phase\.toml is missing"):
+        load_phase(folder)
