@@ -28,8 +28,8 @@ def emission_kernel(conditions: XrdConditions, step: float, half_width: int) -> 
     lines = conditions.tube_lines
     normal = 1.0 + conditions.kalpha2_ratio
     for line in lines:
-        # at a fixed angle ln Q = const − ln λ: a line at longer wavelength is seen at lower Q
-        centre = -np.log(line.wavelength / conditions.wavelength)
+        # an angle labelled with Q of Kα1 shows, in a line of longer wavelength, what scatters at lower Q
+        centre = np.log(line.wavelength / conditions.wavelength)
         half = 0.5 * line.fwhm / line.wavelength
         edges = np.concatenate([offsets - 0.5 * step, [offsets[-1] + 0.5 * step]]) - centre
         share = np.diff(np.arctan(edges / half)) / np.pi

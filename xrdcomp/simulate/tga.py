@@ -97,9 +97,9 @@ STANDARDS: dict[str, _Standard] = {
     "copper-sulfate-pentahydrate": _Standard(
         formula="CuSO4.5H2O",
         steps=(
-            (0.14431, "water_1", 72.0, 130.0, 0.7),
-            (0.14431, "water_2", 112.0, 130.0, 0.7),
-            (0.07215, "water_3", 235.0, 150.0, 0.8),
+            (0.14431, "water_1", 72.0, 150.0, 0.5),
+            (0.14431, "water_2", 116.0, 170.0, 0.6),
+            (0.07215, "water_3", 240.0, 170.0, 0.7),
             (0.16033, "sulfur_oxide_1", 690.0, 260.0, 0.7),
             (0.16033, "sulfur_oxide_2", 765.0, 280.0, 0.7),
         ),

@@ -211,7 +211,7 @@ def _cross_section(
 
 
 def _background(conditions: XrdConditions, two_theta: FloatArray, level: float) -> FloatArray:
-    curve = np.full(len(two_theta), conditions.background_constant)
+    curve = np.full(len(two_theta), float(conditions.background_constant))
     curve += conditions.air_scatter * (10.0 / np.maximum(two_theta, 1.0)) ** conditions.air_exponent
     for hump in conditions.humps:
         curve += hump.height * np.exp(
@@ -251,11 +251,11 @@ def expected_pattern(
     signal = _cross_section(model, phases, conditions, fine, rng) * polarisation(
         fine, conditions.monochromator_two_theta
     )
-    if conditions.variable_slit:
-        signal = signal * np.sin(np.radians(fine / 2.0))
     mu = _mass_attenuation(model, phases, conditions.anode)
     signal = convolve_optics(fine, signal, conditions, 0.1 * mu * 1.5)
     specimen = np.interp(true, fine, signal)
+    if conditions.variable_slit:
+        specimen = specimen * np.sin(np.radians(read / 2.0))
     level = float(specimen.mean())
     background = _background(conditions, read, level)
     if conditions.absolute_scale is not None:
