@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ import numpy as np
 
 import xrdcomp
 from xrdcomp.composition import compose, evaluate_claims
-from xrdcomp.diffraction import build_instrument, identify
+from xrdcomp.diffraction import Identification, build_instrument, instrument_diagnostics, investigate
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit import fit_pattern
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
 from xrdcomp.recipe import Recipe
-from xrdcomp.results import Diagnostic, FitResult, PhaseResult, SampleResult
+from xrdcomp.results import Composition, Diagnostic, FitResult, SampleResult, TgaResult
+from xrdcomp.simulate import CohortEntry
 from xrdcomp.thermal import analyze_tga
 from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
 
-__all__ = ["analyze", "analyze_sample"]
+__all__ = ["analyze", "analyze_embedded", "analyze_sample"]
 
 DEFAULT_RECIPE = Recipe()
 DEFAULT_PHASES = ("hydroxyapatite",)
@@ -100,18 +100,26 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     `sample.instrument` overrides what the recipe says of the instrument.
     """
     instrument: Instrument | None = None
-    fit: FitResult | None = None
-    found: tuple[PhaseResult, ...] = ()
+    search: Identification | None = None
+    assumed: tuple[Diagnostic, ...] = ()
+    standard = sample.internal_standard
     if sample.pattern is not None:
-        phases = load_phases(recipe.phases or DEFAULT_PHASES)
+        phases = load_phases(_phase_names(recipe, standard))
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
-        fit = fit_pattern(sample.pattern, phases, instrument, recipe.fit, blank=sample.blank)
-        found = identify(sample.pattern, fit, recipe.identification)
+        if sample.instrument is None:
+            assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
+        recipes = (recipe.fit, recipe.identification)
+        search = investigate(
+            sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
+        )
     thermal = (
         analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank) if sample.tga is not None else None
     )
-    composition = compose(fit, found, thermal, recipe.composition)
-    claims = evaluate_claims(composition, found, recipe.composition)
+    fit, found = (search.fit, search.phases) if search else (None, ())
+    composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
+    claims = evaluate_claims(
+        composition, found, recipe.composition, internal_standard=standard[0] if standard else ""
+    )
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
         sample_id=sample.sample_id,
@@ -124,9 +132,28 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
-        diagnostics=_diagnostics(*measured, fit, thermal, composition),
+        diagnostics=_diagnostics(assumed, *measured, search, fit, thermal, composition),
         metadata=_metadata(sample),
     )
+
+
+def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> SampleResult:
+    """Analyse one specimen of a simulated cohort; its metadata then say so and hold the truth.
+
+    Radiation and atmosphere are those of the cohort's list, because not every export format can state them.
+    """
+    known = {"instrument.radiation": entry.radiation, "thermal.atmosphere": entry.atmosphere}
+    result = analyze(
+        entry.xrd, tga=entry.tga, sample_id=entry.specimen_id, recipe=recipe.with_settings(known)
+    )
+    metadata = {"simulated": True, "kind": entry.kind, "truth": entry.truth["components"]}
+    return replace(result, metadata={**result.metadata, **metadata})
+
+
+def _phase_names(recipe: Recipe, standard: tuple[str, float] | None) -> tuple[str, ...]:
+    """Phases to fit: those of the recipe, else hydroxyapatite; the internal standard always."""
+    names = recipe.phases or DEFAULT_PHASES
+    return names if standard is None else tuple(dict.fromkeys((*names, standard[0])))
 
 
 def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:
@@ -154,7 +181,9 @@ def _name_of(*measured: Pattern | TgaRun | None) -> str:
 
 
 def _simulated(*measured: Pattern | TgaRun | None) -> bool:
-    return any(item is not None and bool(item.metadata.get("simulated")) for item in measured)
+    """Whether a file says of itself that it was simulated, in its sample name, title or instrument."""
+    texts = (value for item in measured if item is not None for value in item.metadata.values())
+    return any("simulated" in str(text).casefold() for text in texts)
 
 
 def _inputs(sample: Sample) -> tuple[dict[str, Any], ...]:
@@ -208,11 +237,13 @@ def _metadata(sample: Sample) -> dict[str, Any]:
     return {**sample.metadata, **unit}
 
 
-def _diagnostics(*stages: Any) -> tuple[Diagnostic, ...]:
+def _diagnostics(
+    assumed: tuple[Diagnostic, ...],
+    *stages: Pattern | TgaRun | Identification | FitResult | TgaResult | Composition | None,
+) -> tuple[Diagnostic, ...]:
     """Every stage's messages in the order of the line, each once."""
     seen: dict[tuple[str, str], Diagnostic] = {}
-    for stage in stages:
-        messages: Iterable[Diagnostic] = getattr(stage, "diagnostics", ())
+    for messages in (assumed, *(stage.diagnostics for stage in stages if stage is not None)):
         for message in messages:
             seen.setdefault((message.code, message.text), message)
     return tuple(seen.values())

@@ -13,6 +13,7 @@ from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import Recipe
 
 __all__ = [
+    "ATMOSPHERES",
     "DEFAULT_OUT",
     "build_recipe",
     "examples",

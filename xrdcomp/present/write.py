@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from xrdcomp.results import SampleResult
     from xrdcomp.types import FloatArray
 
-__all__ = ["FIGURE_FORMATS", "draw_figures", "result_json", "safe_sample_id", "write_result", "write_text"]
+__all__ = [
+    "FIGURE_FORMATS",
+    "draw_figures",
+    "replaced_folder",
+    "result_json",
+    "safe_sample_id",
+    "write_result",
+    "write_text",
+]
 
 FIGURE_FORMATS = ("png", "svg")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
@@ -85,7 +93,7 @@ def write_result(
         cannot be written.
     """
     target = Path(folder) / safe_sample_id(result.sample_id)
-    with _replaced_folder(target) as work:
+    with replaced_folder(target, marker="result.json") as work:
         drawn = draw_figures(result) if figures or report else {}
         names = _write_figures(drawn, work / "figures") if figures else ()
         (work / "result.json").write_text(result_json(result, figures=names), encoding="utf-8")
@@ -206,13 +214,25 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _replaced_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well."""
+def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
+    """Yield an empty folder beside `target` that takes its place when the block ends well.
+
+    Parameters
+    ----------
+    target : Path
+    marker : str
+        File that a folder must hold to be replaced; an empty folder is replaced as well.
+
+    Raises
+    ------
+    OutputError
+        `target` is something else, or cannot be written; nothing was changed.
+    """
     with _output_errors(target):
-        if target.exists() and not _is_result_folder(target):
+        if target.exists() and not _is_ours(target, marker):
             msg = (
-                f"{target} exists and is not a result folder (it holds no result.json); nothing was written. "
-                "Choose another --out folder or --sample-id, or move it away."
+                f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. "
+                "Choose another --out folder, or move it away."
             )
             raise OutputError(msg)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -232,8 +252,8 @@ def _replaced_folder(target: Path) -> Iterator[Path]:
             raise
 
 
-def _is_result_folder(path: Path) -> bool:
-    return path.is_dir() and ((path / "result.json").is_file() or not any(path.iterdir()))
+def _is_ours(path: Path, marker: str) -> bool:
+    return path.is_dir() and ((path / marker).is_file() or not any(path.iterdir()))
 
 
 def _umask() -> int:
