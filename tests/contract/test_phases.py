@@ -269,6 +269,13 @@ def test_unknown_names_get_a_proposal() -> None:
         phase_info("Calcit")
     with pytest.raises(PhaseError, match="Known: alpha_tcp"):
         load_phase("zzzz")
+    for text, meant in (
+        ("HA", "hydroxyapatite"),
+        ("CaCO3", "calcite"),
+        ("hydroxylapatite", "hydroxyapatite"),
+    ):
+        with pytest.raises(PhaseError, match=f"Did you mean .*'{meant}'"):
+            load_phase(text)
     with pytest.raises(PhaseError, match="given twice"):
         load_phases(["calcite", "quartz", "calcite"])
     assert [p.id for p in load_phases(("quartz", "calcite"))] == ["quartz", "calcite"]
@@ -326,6 +333,86 @@ def test_displacements_from_tensor_or_default(tmp_path: Path) -> None:
     assert b["Cl"] == 1.0
     assert phase.metadata["b_assumed"] is True
     assert phase.metadata["b_assumed_atoms"] == "Cl1"
+
+
+def test_displacement_tensor_in_hexagonal_axes() -> None:
+    """U_eq = (4 (U11 + U22 - U12)/3 + U33)/3 where gamma is 120 degrees (Fischer & Tillmanns 1988)."""
+    cell = gemmi.UnitCell(9.4166, 9.4166, 6.8745, 90, 90, 120)
+    u = (0.01375, 0.01375, 0.00790, 0.00687, 0.0, 0.0)
+    by_hand = (4 * (u[0] + u[1] - u[3]) / 3 + u[2]) / 3
+    assert_close(cell.calculate_u_eq(gemmi.SMat33d(*u)), by_hand, rtol=1e-6, because="float arithmetic")
+
+
+def test_unreadable_tensor_rows_count_as_missing(tmp_path: Path) -> None:
+    text = GOOD.replace("0.0198", "?") + "loop_\n"
+    text += "".join(
+        f"_atom_site_aniso_{t}\n" for t in ("label", *(f"U_{ij}" for ij in (11, 22, 33, 12, 13, 23)))
+    )
+    text += "Na1 ? ? ? ? ? ?\n"
+    assert load_phase(written(tmp_path, text)).metadata["b_assumed_atoms"] == "Na1"
+
+
+@pytest.mark.parametrize(
+    ("label", "formula", "element"),
+    [
+        ("Ca1", "", "Ca"),
+        ("CA1", "Ca Cl", "Ca"),
+        ("PB1", "P Cl", "P"),
+        ("PB1", "", "P"),
+        ("OW3", "O Cl", "O"),
+        ("O(H)", "O Cl", "O"),
+        ("D2", "H2 Cl", "H"),
+        ("Cl2", "", "Cl"),
+    ],
+)
+def test_elements_told_from_labels(tmp_path: Path, label: str, formula: str, element: str) -> None:
+    head = f"data_test\n_chemical_formula_sum '{formula}'" if formula else "data_test"
+    phase = load_phase(written(tmp_path, GOOD.replace("Na1", label).replace("data_test", head)))
+    assert phase.atoms[0].element == element
+
+
+def test_elements_outside_the_formula_are_refused(tmp_path: Path) -> None:
+    text = GOOD.replace("Na1", "W1").replace("data_test", "data_test\n_chemical_formula_sum 'O Cl'")
+    with pytest.raises(PhaseError, match="_atom_site_type_symbol"):
+        load_phase(written(tmp_path, text))
+
+
+def test_type_symbols_decide(tmp_path: Path) -> None:
+    text = GOOD.replace("_atom_site_label\n", "_atom_site_label\n_atom_site_type_symbol\n")
+    for symbol, element in (("K1+", "K"), ("CA2+", "Ca"), ("Zn", "Zn"), ("D", "H")):
+        changed = text.replace("Na1 ", f"Na1 {symbol} ").replace("Cl1 ", "Cl1 Cl ")
+        assert load_phase(written(tmp_path, changed)).atoms[0].element == element
+    with pytest.raises(PhaseError, match="type symbol 'Qq'"):
+        load_phase(written(tmp_path, text.replace("Na1 ", "Na1 Qq ").replace("Cl1 ", "Cl1 Cl ")))
+
+
+def test_two_origins_need_a_choice(tmp_path: Path) -> None:
+    diamond = GOOD.replace("Cl1 0.5 0.5 0.5 1 0.0165(3)\n", "")
+    with pytest.raises(PhaseError, match="two choices of origin"):
+        load_phase(written(tmp_path, diamond.replace("F m -3 m", "F d -3 m")))
+    assert contents(load_phase(written(tmp_path, diamond.replace("F m -3 m", "F d -3 m:1")))) == {"Na": 8.0}
+    assert contents(load_phase(written(tmp_path, diamond.replace("F m -3 m", "F d -3 m:2")))) == {"Na": 16.0}
+
+
+def test_hall_symbol_and_number(tmp_path: Path) -> None:
+    hm = "_symmetry_space_group_name_H-M 'F m -3 m'"
+    by_hall = GOOD.replace(hm, "_symmetry_space_group_name_Hall '-F 4 2 3'")
+    assert load_phase(written(tmp_path, by_hall)).space_group == "F m -3 m"
+    assert (
+        load_phase(written(tmp_path, GOOD.replace(hm, "_space_group_IT_number 225"))).space_group
+        == "F m -3 m"
+    )
+    wrong = GOOD.replace(hm, "_symmetry_space_group_name_Hall 'nonsense'")
+    with pytest.raises(PhaseError, match="no space group"):
+        load_phase(written(tmp_path, wrong))
+
+
+def test_citation_of_a_user_file(tmp_path: Path) -> None:
+    head = "data_test\n_journal_name_full 'Am. Mineral.'\n_journal_year 1989\n_journal_volume 74\n"
+    head += "_journal_page_first 870\nloop_\n_publ_author_name\n'Hughes J M'\n'Cameron M'\n"
+    phase = load_phase(written(tmp_path, GOOD.replace("data_test\n", head)))
+    assert phase.source == "Hughes J M, Cameron M, Am. Mineral., 74, 1989, 870"
+    assert load_phase(written(tmp_path, GOOD, "b.cif")).source == "CIF file b.cif"
 
 
 def test_operations_decide_over_the_symbol(tmp_path: Path) -> None:

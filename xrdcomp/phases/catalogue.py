@@ -160,10 +160,41 @@ def _folder_of(phase: str | Path) -> Path:
             return path
         msg = f"{path}: a phase folder holds phase.toml and structure.cif; phase.toml is missing."
         raise PhaseError(msg)
-    near = difflib.get_close_matches(str(phase).lower().replace("-", "_"), list_phases(), n=3, cutoff=0.5)
+    near = _proposals(str(phase))
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     msg = f"unknown phase {str(phase)!r}.{hint} Known: {', '.join(list_phases())}. A CIF file also serves."
     raise PhaseError(msg)
+
+
+_SHORT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "apatite": ("hydroxyapatite", "bioapatite_model", "fluorapatite"),
+    "ha": ("hydroxyapatite",),
+    "hap": ("hydroxyapatite",),
+    "fap": ("fluorapatite",),
+    "tcp": ("beta_tcp", "alpha_tcp"),
+    "ttcp": ("tetracalcium_phosphate",),
+    "ocp": ("octacalcium_phosphate",),
+    "dcpd": ("brushite",),
+    "dcpa": ("monetite",),
+    "com": ("whewellite",),
+    "cod": ("weddellite",),
+    "cppd": ("cppd_triclinic", "cppd_monoclinic"),
+    "msu": ("monosodium_urate",),
+}
+
+
+def _proposals(text: str) -> list[str]:
+    """Ids that may be meant: by abbreviation, by formula or mineral name, by spelling."""
+    plain = "".join(c for c in text.lower() if c.isalnum())
+    if plain in _SHORT_NAMES:
+        return list(_SHORT_NAMES[plain])
+    named = []
+    for name in list_phases():
+        info = _info(reference_folder() / name)
+        words = (info.formula, info.mineral, info.name)
+        if plain and plain in {"".join(c for c in word.lower() if c.isalnum()) for word in words}:
+            named.append(name)
+    return named or difflib.get_close_matches(text.lower().replace("-", "_"), list_phases(), n=3, cutoff=0.5)
 
 
 def _toml(folder: Path) -> Mapping[str, Any]:

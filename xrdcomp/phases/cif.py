@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,10 @@ _CELL_TAGS = tuple(f"_cell_{tag}" for tag in ("length_a", "length_b", "length_c"
     f"_cell_angle_{tag}" for tag in ("alpha", "beta", "gamma")
 )
 _SYMBOL_TAGS = (
-    "_space_group_name_H-M_alt",
-    "_symmetry_space_group_name_H-M",
     "_space_group_name_Hall",
     "_symmetry_space_group_name_Hall",
+    "_space_group_name_H-M_alt",
+    "_symmetry_space_group_name_H-M",
     "_space_group_IT_number",
     "_symmetry_Int_Tables_number",
 )
@@ -75,8 +76,8 @@ def read_cif(path: Path) -> CifStructure:
     if block is None:
         msg = f"{where}: no data block with a unit cell (_cell_length_a)."
         raise PhaseError(msg)
-    symmetry = symmetry_of(_space_group(block, where), where)
     cell = Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), _cell(block, where), strict=True)))
+    symmetry = symmetry_of(_space_group(block, cell, where), where)
     check_cell(cell, symmetry, where)
     atoms, assumed = _atoms(block, cell, where)
     return CifStructure(
@@ -86,7 +87,7 @@ def read_cif(path: Path) -> CifStructure:
         symmetry=symmetry,
         atoms=atoms,
         b_assumed=assumed,
-        citation=_text(block, ("_citation_journal_full", "_journal_name_full", "_publ_section_title")),
+        citation=_citation(block),
     )
 
 
@@ -98,6 +99,17 @@ def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
         if value is not None and value not in (".", "?"):
             return " ".join(gemmi.cif.as_string(value).split())
     return ""
+
+
+def _citation(block: gemmi.cif.Block) -> str:
+    """Authors, journal, volume, year and page as far as the file names them."""
+    import gemmi
+
+    authors = ", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))
+    parts = [authors] + [
+        _text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _number(text: str | None, what: str, where: str) -> float:
@@ -118,7 +130,7 @@ def _cell(block: gemmi.cif.Block, where: str) -> list[float]:
     return values
 
 
-def _space_group(block: gemmi.cif.Block, where: str) -> gemmi.SpaceGroup:
+def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceGroup:
     import gemmi
 
     for tag in _OPERATION_TAGS:
@@ -140,17 +152,42 @@ def _space_group(block: gemmi.cif.Block, where: str) -> gemmi.SpaceGroup:
         if not symbol:
             continue
         tried.append(symbol)
-        found = (
-            gemmi.find_spacegroup_by_number(int(symbol))
-            if symbol.isdigit()
-            else gemmi.find_spacegroup_by_name(symbol)
-        )
-        if found is not None:
-            return found
+        found = _by_hall(symbol) if tag.endswith("Hall") else _by_symbol(symbol, cell)
+        if found is None:
+            continue
+        if (
+            found.ext in ("1", "2")
+            and not tag.endswith("Hall")
+            and not symbol.endswith((f":{found.ext}", " S", " Z"))
+        ):
+            msg = (
+                f"{where}: {symbol!r} has two choices of origin, and the file lists no operations. List them, "
+                f"or write '{found.hm}:1' or '{found.hm}:2'."
+            )
+            raise PhaseError(msg)
+        return found
     msg = (
         f"{where}: no space group: neither operations nor a symbol that is known (found: {tried or 'none'})."
     )
     raise PhaseError(msg)
+
+
+def _by_symbol(symbol: str, cell: Cell) -> gemmi.SpaceGroup | None:
+    """Space group by number or Hermann-Mauguin symbol; the angles tell R:H from R:R."""
+    import gemmi
+
+    if symbol.isdigit():
+        return gemmi.find_spacegroup_by_number(int(symbol))
+    return gemmi.find_spacegroup_by_name(symbol, cell.alpha, cell.gamma)
+
+
+def _by_hall(symbol: str) -> gemmi.SpaceGroup | None:
+    import gemmi
+
+    try:
+        return gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol))
+    except (ValueError, RuntimeError):
+        return None
 
 
 def _by_operations(triplets: list[str]) -> gemmi.SpaceGroup | None:
@@ -164,6 +201,7 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
     tags += ["?U_iso_or_equiv", "?B_iso_or_equiv"]
     table = block.find("_atom_site_", tags)
     tensors = _aniso(block, cell, where)
+    in_formula = frozenset(re.findall(r"[A-Z][a-z]?", _text(block, ("_chemical_formula_sum",))))
     atoms: list[Atom] = []
     assumed: list[str] = []
     for number, row in enumerate(table, start=1):
@@ -178,7 +216,7 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
         if b_iso is None:
             assumed.append(label)
             b_iso = DEFAULT_B_ISO
-        element = _element(row.str(4) if _given(row, 4) else label, place)
+        element = _from_type(row.str(4), place) if _given(row, 4) else _from_label(label, in_formula, place)
         atoms.append(
             Atom(
                 label=label,
@@ -221,25 +259,52 @@ def _aniso(block: gemmi.cif.Block, cell: Cell, where: str) -> Mapping[str, float
         table = block.find("_atom_site_aniso_", ["label", *(f"{kind}_{ij}" for ij in _ANISO)])
         for row in table:
             place = f"{where}, atom {row.str(0)}"
+            if any(gemmi.cif.is_null(row[1 + i]) for i in range(6)):
+                continue
             values = [_number(row[1 + i], f"{kind}_{ij}", place) for i, ij in enumerate(_ANISO)]
-            site = gemmi.SmallStructure.Site()
-            site.aniso = gemmi.SMat33d(*values)
-            found[row.str(0)] = factor * unit.calculate_u_eq(site.aniso)
+            found[row.str(0)] = factor * unit.calculate_u_eq(gemmi.SMat33d(*values))
     return found
 
 
-def _element(text: str, place: str) -> str:
-    """Element symbol from a type symbol or label: ``Ca2+``, ``O1``, ``CA``, ``OW1``, ``D``."""
+def _symbol(text: str) -> str:
+    """The text as an element symbol, "" where it is none; deuterium counts as hydrogen."""
     import gemmi
 
-    letters = ""
-    for character in text:
-        if not character.isalpha():
-            break
-        letters += character
-    for length in (2, 1):
-        candidate = letters[:length].capitalize()
-        if len(candidate) == length and gemmi.Element(candidate).atomic_number > 0:
-            return "H" if candidate == "D" else candidate
-    msg = f"{place}: no element can be told from {text!r}."
-    raise PhaseError(msg)
+    candidate = text.capitalize()
+    if candidate == "D":
+        return "H"
+    return candidate if candidate and gemmi.Element(candidate).name == candidate != "X" else ""
+
+
+def _from_type(text: str, place: str) -> str:
+    """Element of a type symbol: ``Ca``, ``Ca2+``, ``CA``, ``O2-``."""
+    letters = re.match(r"[A-Za-z]*", text)
+    name = letters.group() if letters else ""
+    element = _symbol(name[:2]) if len(name) > 1 else _symbol(name)
+    element = element or _symbol(name[:1])
+    if not element:
+        msg = f"{place}: no element can be told from type symbol {text!r}."
+        raise PhaseError(msg)
+    return element
+
+
+def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
+    """Element of a label where the file has no type symbols: ``Ca1``, ``OW2``, ``O(H)``, ``PB1``.
+
+    The second letter belongs to the symbol where it is small (``Ca``), not where it is large (``PB1`` is
+    phosphorus on a site B), unless the formula says otherwise (``CA1`` with Ca and no C in the formula).
+    """
+    letters = re.match(r"[A-Za-z]*", label)
+    name = letters.group() if letters else ""
+    two, one = (_symbol(name[:2]) if len(name) > 1 else ""), _symbol(name[:1])
+    choices = (two, one) if name[1:2].islower() else (one, two)
+    known = {"H" if element == "D" else element for element in in_formula}
+    fitting = [element for element in choices if element and (not known or element in known)]
+    if not fitting:
+        msg = (
+            f"{place}: no element can be told from label {label!r}"
+            + (f" that is in the formula ({', '.join(sorted(known))})" if known else "")
+            + ". Add the column _atom_site_type_symbol."
+        )
+        raise PhaseError(msg)
+    return fitting[0]
