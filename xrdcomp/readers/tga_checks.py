@@ -121,6 +121,9 @@ def _check_mass(run: TgaRun, table: TgaTable, places: IntArray, found: list[Diag
             "before this segment."
         )
         found.append(note("TGA_START_NOT_FULL", text, severity="warning", start=start))
+    if float(m.max()) > 5 * start:
+        text = f"mass grows from {start:g} to {float(m.max()):g} {unit}; the column may be another quantity."
+        found.append(note("TGA_MASS_GROWS", text, severity="warning", start=start, top=float(m.max())))
     lowest = float(m.min())
     if lowest < -0.02 * start:
         at = int(np.argmin(m))

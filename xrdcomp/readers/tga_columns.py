@@ -169,6 +169,8 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     """Make a column and recognise what it is."""
     dimension, canonical = unit_of(unit)
     role = classify(name, dimension)
+    if dimension == "none" and role in ("mass", "mass_change"):
+        dimension, canonical = _unit_in_name(name)
     return Column(
         name=name,
         unit=_repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
@@ -180,6 +182,14 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
         values=values,
         number=number,
     )
+
+
+def _unit_in_name(name: str) -> tuple[Dimension, str]:
+    """Unit that the name of a mass column says: ``Mass fraction``, ``m/m0``, ``Weight percent``."""
+    low = name.lower()
+    if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
+        return "mass", "fraction"
+    return ("mass", "percent") if re.search(r"percent|prozent|%", low) else ("none", "")
 
 
 _NOT_A_SIGNAL = re.compile(
@@ -195,7 +205,7 @@ _FURNACE = re.compile(r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell")
 _SAMPLE = re.compile(r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra")
 _TIME_NAME = re.compile(r"^(elapsed |run |total |test )?(time|zeit|temps|tiempo|tempo)\b|^time|^t$")
 _MASS_NAME = re.compile(
-    r"mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$|thermograv"
+    r"\bm\s*/\s*m_?0\b|mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$|thermograv"
 )
 _CHANGE = re.compile(r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease")
 _SEGMENT = re.compile(r"^(seg(ment)?|step)(\s*(no\.?|nr\.?|number|#))?$")

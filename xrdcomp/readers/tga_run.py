@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
@@ -28,6 +29,7 @@ _ASK = {
     "temperature": 'Pass temperature_unit="C" (or "K").',
     "time": 'Pass time_unit="min" (or "s", "h").',
 }
+_LOSS = re.compile(r"loss|verlust|perte|decrease|abnahme", re.IGNORECASE)
 Dimension = Literal["mass", "temperature", "time"]
 
 
@@ -37,6 +39,7 @@ class _Notes:
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     metadata: dict[str, str | float | int | bool] = field(default_factory=dict)
+    missing: list[tuple[Dimension, Column]] = field(default_factory=list)
 
 
 def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_id: str) -> TgaRun:
@@ -52,13 +55,13 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
     chosen = choose_columns(table, options, notes.diagnostics)
     unit_t = _unit(chosen.temperature, table, options.temperature_unit, "temperature", notes)
     unit_m = cast(MassUnit, _unit(chosen.mass, table, options.mass_unit, "mass", notes))
+    unit_s = "" if chosen.time is None else _unit(chosen.time, table, options.time_unit, "time", notes)
+    _ask_for_units(notes)
     if unit_t == "F":
-        _refuse(chosen.temperature, "is in °F", "Export the temperature in °C or K.")
+        msg = f"column {chosen.temperature.label!r} is in °F"
+        raise ReadError(msg, expected="°C or K", hint="Export the temperature in °C or K.")
     temperature = chosen.temperature.values - (CELSIUS_ZERO_K if unit_t == "K" else 0.0)
-    time = None
-    if chosen.time is not None:
-        unit = _unit(chosen.time, table, options.time_unit, "time", notes)
-        time = chosen.time.values * SECONDS_PER_UNIT[unit]
+    time = None if chosen.time is None else chosen.time.values * SECONDS_PER_UNIT[unit_s]
     keep = _rows_with_values(table, chosen, notes)
     initial = _initial_mass(table, chosen, options, notes, keep)
     mass = _absolute_mass(chosen.mass, unit_m, initial, notes, keep)
@@ -218,7 +221,7 @@ def _choose_same(candidates: Sequence[Column], what: str, diagnostics: list[Diag
 
 
 def _unit(column: Column, table: TgaTable, wanted: str, dimension: Dimension, notes: _Notes) -> str:
-    """Unit of a column: the user's word, the column's own, the header's; asked for where none says."""
+    """Unit of a column: the user's word, the column's own, the header's; "" and a question where none says."""
     stated = column.canonical if column.dimension == dimension else ""
     origin = "column header"
     if not stated and dimension in table.units:
@@ -232,19 +235,26 @@ def _unit(column: Column, table: TgaTable, wanted: str, dimension: Dimension, no
         stated, origin = wanted, "given"
     notes.metadata |= {f"{dimension}_column": column.label, f"{dimension}_unit_in_file": stated}
     notes.metadata[f"{dimension}_unit_from"] = origin
-    if stated:
-        return stated
+    if not stated:
+        notes.missing.append((dimension, column))
+    return stated
+
+
+def _ask_for_units(notes: _Notes) -> None:
+    """Raise one error that asks for every unit that is stated nowhere."""
+    if not notes.missing:
+        return
+    listed = [f"{dimension} column {column.label!r} {_range(column)}" for dimension, column in notes.missing]
+    msg = f"the file states no unit that is known for the {' and the '.join(listed)}"
+    names = " and ".join(dimension for dimension, _ in notes.missing)
+    hint = " ".join(_ASK[dimension] for dimension, _ in notes.missing)
+    raise ReadError(msg, expected=f"the unit of {names} in the header", hint=hint)
+
+
+def _range(column: Column) -> str:
     finite = column.values[np.isfinite(column.values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-    what = f"unit {column.unit!r} of the" if column.unit else "unit of the"
-    known = "is not one that is known" if column.unit else "is stated nowhere in the file"
-    msg = f"the {what} {dimension} column {column.label!r} (values {low:g} to {high:g}) {known}"
-    raise ReadError(msg, expected=f"the unit of {dimension} in the header", hint=_ASK[dimension])
-
-
-def _refuse(column: Column, what: str, hint: str) -> None:
-    msg = f"column {column.label!r} {what}"
-    raise ReadError(msg, hint=hint)
+    return f"(values {low:g} to {high:g})"
 
 
 def _rows_with_values(table: TgaTable, chosen: Chosen, notes: _Notes) -> IntArray:
@@ -327,13 +337,16 @@ def _absolute_mass(
     """Mass itself, where the column holds the change of mass since the start."""
     values = column.values[keep]
     span = float(np.ptp(values))
-    starts_at_zero = abs(values[0]) < 0.02 * span and values.min() < -0.02 * span
-    if column.role != "mass_change" and not starts_at_zero:
+    named = column.role == "mass_change"
+    near_zero = abs(float(values[0])) < 0.02 * span
+    if not named and not (near_zero and values.min() < -0.02 * span):
         return values
-    if column.role == "mass_change" and abs(values[0]) > 0.5 * max(span, 1e-12) and values.min() >= 0:
-        return values  # "weight loss (%)" that starts at 100 is mass under a loose name
-    if column.role == "mass_change" and values.max() > -values.min() and "gain" not in column.name.lower():
-        values = -values  # a loss counted upwards
+    if named and not near_zero and values.min() >= 0 and values[0] > 0.5 * values.max():
+        text = f"column {column.label!r} is named a change and starts at {values[0]:g}; it was read as mass."
+        notes.diagnostics.append(note("TGA_LOOSE_NAME", text, column=column.label))
+        return values
+    if named and _LOSS.search(column.name) and values.max() > -values.min():
+        values = -values
     start = {"percent": 100.0, "fraction": 1.0}.get(unit)
     if start is None:
         if initial is None:
@@ -342,7 +355,8 @@ def _absolute_mass(
             raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
         start = initial / MG_PER_UNIT[unit]
     text = f"column {column.label!r} holds the change of mass; {start:g} {unit} was added to every value."
-    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, added=start))
+    severity = "info" if named else "warning"
+    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, severity=severity, added=start))
     mass: FloatArray = values + start
     return mass
 
