@@ -134,7 +134,13 @@ def bragg_cross_section(
 
     Notes
     -----
-    Divide by the molar mass of the cell (g/mol) for the value per gram and Avogadro number.
+    Divide by the molar mass of the cell (g/mol) for electrons² Å⁻¹ per (g/mol), the scale of
+    `scattering.coherent_per_gram`.
+
+    Examples
+    --------
+    >>> round(float(bragg_cross_section([8], [100.0], 100.0, [2.0])[0]), 2)
+    39.48
     """
     momentum = np.asarray(q, dtype=float)
     product = np.asarray(multiplicity, dtype=float) * np.asarray(f_sq, dtype=float)
