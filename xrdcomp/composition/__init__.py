@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from xrdcomp.composition.claims import evaluate_claims
+from xrdcomp.composition.cohort import CohortSummary, evaluate_cohort
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence
+from xrdcomp.composition.replicates import combine_replicates
 
-__all__ = ["InternalStandard", "ThermalEvidence", "compose", "compose_evidence", "evaluate_claims"]
+__all__ = [
+    "CohortSummary",
+    "InternalStandard",
+    "ThermalEvidence",
+    "combine_replicates",
+    "compose",
+    "compose_evidence",
+    "evaluate_claims",
+    "evaluate_cohort",
+]

@@ -192,7 +192,7 @@ def _sample(
     probability = misfit_probability(model, posterior)
     if probability >= MISFIT_PROBABILITY:
         return posterior, model, ()
-    ratio = float(np.sqrt(posterior.chi_square / redundancy(model)))
+    ratio = float(np.sqrt(posterior.chi_square / redundancy(model, posterior)))
     wider = replace(
         model,
         covariance=model.covariance * ratio**2,

@@ -18,7 +18,7 @@ __all__ = ["disagreements", "missing_parts", "prior_messages"]
 
 _H, _ORGANIC, _WATER, _CARBONATE, _AMORPHOUS, _OTHER = range(len(COMPONENTS))
 MISFIT_PROBABILITY = 0.01
-_REDUNDANT = 2
+_AT_BORDER = 1e-4
 _LARGE = 0.02
 
 
@@ -52,13 +52,14 @@ def misfit_probability(model: JointModel, posterior: Posterior) -> float:
     """
     from scipy.special import gammaincc
 
-    redundant = redundancy(model)
+    redundant = redundancy(model, posterior)
     return float(gammaincc(redundant / 2, posterior.chi_square / 2)) if redundant > 0 else 1.0
 
 
-def redundancy(model: JointModel) -> int:
-    """Observations minus fractions and scale."""
-    free = len(COMPONENTS) - 1 + (model.xrd is not None)
+def redundancy(model: JointModel, posterior: Posterior) -> int:
+    """Observations minus free fractions and scale; a fraction held at zero by positivity is not free."""
+    held = int((posterior.mode_composition < _AT_BORDER).sum())
+    free = len(COMPONENTS) - 1 - held + (model.xrd is not None)
     return max(len(model.values) - free, 0)
 
 
