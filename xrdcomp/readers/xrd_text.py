@@ -276,7 +276,7 @@ def _end_notes(source: SourceFile, table: Table) -> list[Diagnostic]:
     if step > 0 and _round_angle(x[0], step) and not _round_angle(x[-1], step):
         text = (
             f"the scan begins at {x[0]:g}° and ends at {x[-1]:g}°, which is no usual end, and the format "
-            "does not say how many points there should be: the file may be cut; compare with the measured range"
+            "does not say how many points there should be: the file may be cut; compare with the measurement"
         )
         notes.append(
             Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text, facts={"end": float(x[-1])})

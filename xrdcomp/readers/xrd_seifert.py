@@ -1,0 +1,93 @@
+"""Seifert/GE NJA: ``#Section`` lines, ``&Key=value`` pairs, then rows of numbers.
+
+A pole figure (``#TextureParameter``) is recognised and refused; scans have one count per row or angle and
+count, with ``&Start``, ``&End`` and ``&Step``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from xrdcomp.readers.registry import XrdReader
+from xrdcomp.readers.scan import RawScan, two_theta_grid
+from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.xml_tools import number, number_list
+
+__all__ = ["READER"]
+
+_PAIR = re.compile(r"&([\w ]+)=([^\t\n&]*)")
+_VALUES = re.compile(r"^#(?:Scan)?Values?\b.*$", re.MULTILINE | re.IGNORECASE)
+
+
+def _sniff(source: SourceFile) -> float:
+    head = source.head_text
+    return 1.0 if re.search(r"^#MeasParameter", head, re.MULTILINE) and "&" in head else 0.0
+
+
+def _read(source: SourceFile) -> Sequence[RawScan]:
+    text = source.text
+    starts = list(_VALUES.finditer(text))
+    if not starts:
+        raise source.error("there is no section of values", expected="#Values", hint="The file is cut.")
+    scans: list[RawScan] = []
+    keys: dict[str, str] = {}
+    before = 0
+    for order, start in enumerate(starts):
+        end = starts[order + 1].start() if order + 1 < len(starts) else len(text)
+        header = text[before : start.start()]
+        keys |= {name.strip(): value.strip() for name, value in _PAIR.findall(header)}
+        body = text[start.end() : end]
+        keys |= {name.strip(): value.strip() for name, value in _PAIR.findall(body)}
+        rows = [line for line in body.split("\n") if line.strip() and line.lstrip()[0] not in "&#"]
+        scans.append(_scan(keys, rows, "#TextureParameter" in text, source, f"scan {order}"))
+        before = end
+    return scans
+
+
+def _scan(keys: dict[str, str], rows: list[str], texture: bool, source: SourceFile, place: str) -> RawScan:
+    declared = number(keys.get("NoValues", ""))
+    if not rows or (declared is not None and int(declared) != len(rows)):
+        stated = "no number" if declared is None else f"{int(declared)}"
+        msg = f"the section declares {stated} values and holds {len(rows)}"
+        raise source.error(msg, place=place, expected="both alike", hint="The file is cut or edited.")
+    width = len(rows[0].split())
+    values = number_list("\n".join(rows), source, place)
+    if any(len(row.split()) != width for row in rows):
+        raise source.error("rows have different numbers of columns", place=place, expected=f"{width} columns")
+    table = values.reshape(len(rows), width)
+    facts: dict[str, str | float | int | bool] = {}
+    if keys.get("Sample"):
+        facts["sample_name"] = keys["Sample"]
+    anode = keys.get("Anode", "")
+    if texture:
+        reason = f"a pole figure at 2θ = {keys.get('2Theta', '?')}°, scanned over beta"
+        return RawScan(
+            two_theta=table[:, min(1, width - 1)], intensity=table[:, min(2, width - 1)], anode=anode,
+            unit="counts", axis="beta", not_powder=reason, place=place, metadata=facts,
+        )  # fmt: skip
+    start, step, end = (number(keys.get(name, "")) for name in ("Start", "Step", "End"))
+    if width >= 2:
+        x, y = table[:, 0], table[:, 1]
+    elif start is not None and step:
+        x, y = two_theta_grid(start, step, len(rows)), table[:, 0]
+    else:
+        raise source.error("the scan gives neither angles nor Start and Step", place=place, expected="either")
+    if end is not None and step and abs(x[-1] - end) > abs(step):
+        msg = f"the scan ends at {x[-1]:g}°, the header says {end:g}°"
+        raise source.error(msg, place=place, expected="both alike", hint="The file is cut or edited.")
+    return RawScan(
+        two_theta=x,
+        intensity=y,
+        unit="counts" if bool((y == y.round()).all()) else "arbitrary",
+        counting_time_s=number(keys.get("Time", "")),
+        anode=anode,
+        axis=keys.get("ScanAxis", "2theta"),
+        place=place,
+        metadata=facts,
+    )
+
+
+READER = XrdReader(
+    id="seifert_nja", name="Seifert NJA (pole figures refused)", extensions=("nja",), sniff=_sniff, read=_read
+)
