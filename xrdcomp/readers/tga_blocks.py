@@ -18,6 +18,7 @@ from xrdcomp.types import Diagnostic, FloatArray, IntArray
 __all__ = ["Block", "columns_of", "cut_note", "header_facts", "join_blocks", "mass_in_mg", "read_blocks"]
 
 _HEADER_ROWS = 3
+_NUMBER_CELL = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,38 +53,41 @@ def read_blocks(lines: Sequence[str], *, dialect: Dialect | None = None, start: 
     ReadError
         No block of numbers, a row that is damaged, several tables with different headers.
     """
-    spans = [span for span in find_blocks(lines, start=start) if not _is_header_fact(lines, span)]
+    spans = find_blocks(lines, start=start)
     if not spans:
         msg = "no table of numbers was found"
         raise ReadError(msg, expected="rows of at least two numbers below a header")
     main = max(spans, key=lambda span: span[1] - span[0])
-    header = lines[main[0] - 1] if main[0] else ""
-    used = dialect or guess_dialect(lines[main[0] : main[1]], header)
+    above = lines[main[0] - 1] if main[0] else ""
+    used = dialect or guess_dialect(lines[main[0] : main[1]], above)
     width = len(split_cells(lines[main[0]], used))
-    spans = [span for span in spans if span == main or len(split_cells(lines[span[0]], used)) == width]
+    spans = [
+        span
+        for span in spans
+        if span == main
+        or (len(split_cells(lines[span[0]], used)) == width and (span > main or span[1] - span[0] > 1))
+    ]
     headers = [_header_above(lines, span[0], used, width, start) for span in spans]
-    wanted = headers[spans.index(main)]
+    at = spans.index(main)
+    none: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    wanted = next((header[:2] for header in headers[at::-1] if header[0]), none)
     groups: list[tuple[int, int, int]] = []
     previous = -1
-    for span, (names, units, at) in zip(spans, headers, strict=True):
-        if names and (names, units) == wanted[:2]:
-            groups.append((span[0], span[1], at))
-        elif previous >= 0 and groups:
+    for span, header in zip(spans, headers, strict=True):
+        if header[0] and header[:2] == wanted:
+            groups.append((*span, header[2]))
+        elif not header[0] and groups:
             _check_gap(lines, previous, span[0], used, width)
             groups[-1] = (groups[-1][0], span[1], groups[-1][2])
-        elif span == main:
-            groups.append((span[0], span[1], at))
-        elif not wanted[0] and span[0] < main[0]:
-            _check_gap(lines, span[1], main[0], used, width)
+        elif groups:
+            msg = f"a second table with other columns begins here: {', '.join(header[0])[:80]}"
+            hint = "Export the run alone."
+            raise ReadError(msg, place=f"line {header[2] + 1}", expected=", ".join(wanted[0])[:80], hint=hint)
+        elif not wanted[0]:
+            groups.append((*span, header[2]))
         previous = span[1]
     _check_tail(lines, groups[-1][1], used, width)
-    names, units, _ = wanted
-    return [_block(lines, group, used, width, (names, units)) for group in groups]
-
-
-def _is_header_fact(lines: Sequence[str], span: tuple[int, int]) -> bool:
-    """A lone row of numbers above the table, as a date or a list of calibration points."""
-    return span[1] - span[0] == 1 and len(lines) > 8
+    return [_block(lines, group, used, width, wanted) for group in groups]
 
 
 def _block(
@@ -139,6 +143,8 @@ def _header_above(
             cells = _header_cells(lines[at], dialect, width)
             if cells is None:
                 break
+            if 2 * sum(_NUMBER_CELL.fullmatch(cell) is not None for cell in cells) >= width:
+                _refuse_row(lines[at], at, dialect, width)
             rows.append((at, cells))
         elif rows:
             break
