@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.errors import AnalysisError
 from xrdcomp.phases import load_phase
 from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.amorphous import MATERIALS, amorphous_scattering, independent_atoms
+from xrdcomp.simulate.carbonation import carbonated
 from xrdcomp.simulate.crystals import crystal_diffuse, element_mass_fractions, powder_lines
 from xrdcomp.simulate.elements import attenuation_cm2_g, coherent_amplitude, incoherent_intensity
 from xrdcomp.simulate.xrd import expected_pattern
@@ -138,3 +140,18 @@ def test_whole_chain_conserves_the_absolute_scale(shape: str) -> None:
     bragg = np.trapezoid(pattern.specimen[keep] - diffuse, np.radians(two_theta))
     because = "broad lines near the edges of the window and 0.2 % of tail beyond the profile's table"
     assert_close(bragg, bragg_sum(15.0, 50.0, 0.0), rtol=0.006, because=because)
+
+
+def test_carbonate_in_phosphate_sites_weakens_the_lines() -> None:
+    apatite = load_phase("hydroxyapatite")
+    changed = carbonated(apatite, 0.06)
+    carbon = element_mass_fractions(changed)["C"]
+    assert_close(carbon * 60.009 / 12.011, 0.06, rtol=1e-3, because="atomic masses to five figures")
+    strength = [
+        (lambda lines: (lines.strength / lines.q).sum())(powder_lines(p, q_max=5.0, wavelength=CU_KA1))
+        for p in (apatite, changed)
+    ]
+    # 1.417 / 1.570: reference intensity ratio of a constructed apatite with 10 % P -> C and 4 % of Ca2 vacant
+    assert 1.417 / 1.570 < strength[1] / strength[0] < 1.0
+    with pytest.raises(AnalysisError, match="phosphate"):
+        carbonated(load_phase("calcite"), 0.05)

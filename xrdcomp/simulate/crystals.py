@@ -14,7 +14,14 @@ from xrdcomp.errors import PhaseError
 from xrdcomp.simulate.elements import atomic_mass, coherent_amplitude, incoherent_intensity
 from xrdcomp.types import Cell, FloatArray, IntArray, Phase
 
-__all__ = ["PowderLines", "crystal_diffuse", "element_mass_fractions", "powder_lines"]
+__all__ = [
+    "PowderLines",
+    "cell_mass",
+    "crystal_diffuse",
+    "element_mass_fractions",
+    "metric_of",
+    "powder_lines",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,8 @@ class PowderLines:
     cos_c: FloatArray
 
 
-def _metric(cell: Cell) -> FloatArray:
+def metric_of(cell: Cell) -> FloatArray:
+    """Metric tensor of the direct lattice, Å²."""
     a, b, c, alpha, beta, gamma = cell.parameters
     ca, cb, cg = (np.cos(np.radians(v)) for v in (alpha, beta, gamma))
     return np.array(
@@ -97,7 +105,8 @@ def _structure_factor_sq(
     return mean
 
 
-def _cell_mass(phase: Phase) -> float:
+def cell_mass(phase: Phase) -> float:
+    """Mass of the cell in dalton, occupancies counted."""
     return float(
         sum(o * atomic_mass(e) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True))
     )
@@ -141,7 +150,7 @@ def powder_lines(
         )
         raise PhaseError(msg)
     used = cell or phase.cell
-    metric = _metric(used)
+    metric = metric_of(used)
     reciprocal = np.asarray((2.0 * np.pi) ** 2 * np.linalg.inv(metric), dtype=np.float64)
     hkl, q = _all_indices(reciprocal, metric, q_max)
     first, inverse = _merge(hkl, phase.rotations)
@@ -152,7 +161,7 @@ def powder_lines(
     f_sq = _structure_factor_sq(phase, unique, q_unique / (4.0 * np.pi), wavelength, b_excess)
     keep = f_sq > 1e-7 * f_sq.max()
     volume = float(np.sqrt(np.linalg.det(metric)))
-    strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * _cell_mass(phase))
+    strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * cell_mass(phase))
     cos_c = 2.0 * np.pi * unique[:, 2] / (q_unique * used.c)
     return PowderLines(
         hkl=unique[keep],
@@ -183,12 +192,12 @@ def crystal_diffuse(phase: Phase, q: FloatArray, *, wavelength: float, b_excess:
         bragg_share = np.square(occupancy) @ np.exp(-2.0 * np.outer(b_iso, s2))
         total += f_sq * (occupancy.sum() - bragg_share)
         total += occupancy.sum() * incoherent_intensity(element, s)
-    return total / _cell_mass(phase)
+    return total / cell_mass(phase)
 
 
 def element_mass_fractions(phase: Phase) -> dict[str, float]:
     """Mass fraction of each element of a phase."""
-    mass = _cell_mass(phase)
+    mass = cell_mass(phase)
     fractions: dict[str, float] = {}
     for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
         fractions[element] = fractions.get(element, 0.0) + float(occupancy) * atomic_mass(element) / mass

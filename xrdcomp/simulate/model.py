@@ -59,6 +59,8 @@ class ApatiteModel:
         Standard deviation of a lognormal factor on each line (few large crystallites); 0 is a fine powder.
     march_dollase : float
         Texture about c*; 1 is none.
+    substitution : bool
+        Whether occupancies follow the carbonate, so that the lines weaken (see `carbonation.carbonated`).
     """
 
     phase: str = "hydroxyapatite"
@@ -76,6 +78,7 @@ class ApatiteModel:
     cell: Cell | None = None
     graininess: float = 0.0
     march_dollase: float = 1.0
+    substitution: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

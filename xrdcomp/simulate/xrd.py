@@ -8,6 +8,7 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.simulate.amorphous import amorphous_scattering
+from xrdcomp.simulate.carbonation import carbonated
 from xrdcomp.simulate.conditions import XrdConditions
 from xrdcomp.simulate.crystallites import add_lines, mean_column_length, size_profile
 from xrdcomp.simulate.crystals import PowderLines, crystal_diffuse, element_mass_fractions, powder_lines
@@ -121,8 +122,10 @@ def _crystalline(
     apatite = model.apatite_model
     mass = model.apatite + (model.carbonate if model.carbonate_site == "lattice" else 0.0)
     if model.apatite > 0.0:
-        phase = phases[apatite.phase]
         co3 = model.lattice_carbonate
+        phase = phases[apatite.phase]
+        if apatite.substitution and co3 > 0.0:
+            phase = carbonated(phase, co3)
         b_excess = apatite.b_excess + apatite.b_per_carbonate * co3
         lines = powder_lines(
             phase,
