@@ -464,6 +464,13 @@ def test_settings_without_cell_rules_are_refused(tmp_path: Path) -> None:
         load_phase(written(tmp_path, GOOD.replace("F m -3 m", "P 1 1 21/b")))
 
 
+def test_rounded_coordinates_are_put_on_their_special_position() -> None:
+    phase = load_phase("hydroxyapatite")
+    assert phase.atoms[0].xyz[0] == 0.333333
+    thirds = phase.site_xyz[:4, :2] * 3
+    assert_close(thirds, np.round(thirds), atol=1e-9, because="mean of the images that merge")
+
+
 def test_split_sites_may_be_close_when_partly_filled(tmp_path: Path) -> None:
     text = GOOD.replace("Na1 0 0 0 1 0.0198", "Na1 0 0 0 0.5 0.0198\nK1 0 0 0 0.5 0.0198")
     assert contents(load_phase(written(tmp_path, text))) == {"Na": 2.0, "K": 2.0, "Cl": 4.0}
