@@ -1,1 +1,8 @@
 """The command line: a shell over pipeline and present that computes nothing."""
+
+import os
+
+# The matrices are small: threads of the linear algebra would only wait for each other, four times as long.
+# Must stand before numpy is first loaded; a number set by the user stays.
+for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from xrdcomp.results import FitResult, SampleResult
+    from xrdcomp.results import FitResult, ReflectionTable, SampleResult
     from xrdcomp.types import FloatArray
 
 __all__ = ["draw_fit", "intensity_label", "plot_fit"]
@@ -34,6 +34,8 @@ __all__ = ["draw_fit", "intensity_label", "plot_fit"]
 APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the lines 002 to 202
 CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
+AMORPHOUS_WORDS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
+SAME_LINE = 0.002  # degrees: closer lines have the same spacing, such as 211 and 121 of apatite
 UNIT_WORDS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
 
 
@@ -143,7 +145,7 @@ def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square
             axes.plot(
                 x, scaled(fit.background + curve), linewidth=0.9, linestyle="-.",
                 color=AMORPHOUS_COLOURS.get(name, PHASE_COLOURS[3]),
-                label=f"background + {words_for(name)}",
+                label=f"+ {AMORPHOUS_WORDS.get(name, words_for(name))}",
             )  # fmt: skip
     return float(max(observed.max(), calculated.max()))
 
@@ -206,16 +208,31 @@ def _strong_lines(
             continue
         colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
         top = float(curve.max())
-        for hkl, position, intensity in zip(table.hkl, table.two_theta, table.intensity, strict=True):
+        for hkl, position, intensity in _merged(table):
             hidden = avoid is not None and avoid[0] <= position <= avoid[1]
             if limits[0] <= position <= limits[1] and not hidden and intensity >= 5.0:
-                lines.append((top * intensity, float(position), _hkl_text(hkl), colour))
+                lines.append((top * intensity, position, _hkl_text(hkl), colour))
     return sorted(lines, reverse=True)
 
 
-def _hkl_text(hkl: Sequence[float] | FloatArray) -> str:
+def _merged(table: ReflectionTable) -> list[tuple[tuple[int, ...], float, float]]:
+    """(hkl, two_theta, intensity) with lines at one angle added up, named by the largest h, then k, then l."""
+    order = np.argsort(table.two_theta)
+    groups: list[tuple[tuple[int, ...], float, float]] = []
+    for index in order:
+        hkl = tuple(int(h) for h in table.hkl[index])
+        position, intensity = float(table.two_theta[index]), float(table.intensity[index])
+        if groups and position - groups[-1][1] < SAME_LINE:
+            earlier, first, total = groups.pop()
+            groups.append((max(earlier, hkl), first, total + intensity))
+        else:
+            groups.append((hkl, position, intensity))
+    return groups
+
+
+def _hkl_text(hkl: Sequence[int]) -> str:
     """``002``; negative indices with a minus, blanks where an index has two figures."""
-    parts = [f"{int(h)}" for h in hkl]
+    parts = [str(h) for h in hkl]
     return ("" if all(len(part) == 1 for part in parts) else " ").join(parts)
 
 

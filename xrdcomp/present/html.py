@@ -128,8 +128,10 @@ def _embed(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
 
 
 def _image(name: str, png: bytes) -> dict[str, str]:
+    from xrdcomp.present.style import smaller_png
+
     return {
         "name": words_for(name),
         "alt": FIGURE_WORDS.get(name, words_for(name)),
-        "source": "data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+        "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
     }

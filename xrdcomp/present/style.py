@@ -24,8 +24,10 @@ __all__ = [
     "STEP_COLOURS",
     "ResultFigure",
     "figure_style",
+    "freeze_layout",
     "new_figure",
     "panel_title",
+    "smaller_png",
     "specimen_name",
     "to_png",
 ]
@@ -92,6 +94,24 @@ def new_figure(width: float, height: float) -> ResultFigure:
     figure = ResultFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def freeze_layout(figure: Figure) -> None:
+    """Place everything once, so that writing the figure in several formats does not place it again."""
+    with figure_style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def smaller_png(png: bytes) -> bytes:
+    """Return the image with 64 colours, a third of the size, for pages that carry their figures."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        reduced = image.convert("RGB").quantize(64, method=Image.Quantize.FASTOCTREE)
+        reduced.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
 
 
 def to_png(figure: Figure, *, dpi: int = 160) -> bytes:

@@ -149,11 +149,12 @@ def draw_figures(result: SampleResult) -> dict[str, Figure]:
 
 
 def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
-    from xrdcomp.present.style import figure_style, to_png
+    from xrdcomp.present.style import figure_style, freeze_layout, to_png
 
     folder.mkdir(parents=True)
     names: list[str] = []
     for name, figure in drawn.items():
+        freeze_layout(figure)
         (folder / f"{name}.png").write_bytes(to_png(figure))
         buffer = io.StringIO()
         with figure_style():
