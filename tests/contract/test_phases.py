@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases import list_phases, load_phase, load_phases, phase_info, reference_folder
+from xrdcomp.phases import catalogue, list_phases, load_phase, load_phases, phase_info, reference_folder
 from xrdcomp.physics.corrections import lp_factor
 from xrdcomp.physics.lattice import cell_freedom, cell_volume, generate_reflections
 from xrdcomp.physics.radiation import emission_lines
@@ -321,6 +321,31 @@ def test_user_cif_equals_the_library(tmp_path: Path) -> None:
     assert load_phase(str(tmp_path / "mine.cif")).cell == phase.cell
 
 
+@pytest.mark.parametrize(
+    ("file", "identifier"),
+    [
+        ("my phase (2).cif", "my_phase_2"),
+        ("9001257.cif", "cif_9001257"),
+        ("Straße-1.CIF", "Stra_e_1"),
+        ("é.cif", "cif_phase"),
+    ],
+)
+def test_id_of_a_user_file_serves_as_a_parameter_name(tmp_path: Path, file: str, identifier: str) -> None:
+    phase = load_phase(written(tmp_path, GOOD, file))
+    assert phase.id == identifier
+    assert phase.metadata["user_file"] == file
+
+
+def test_installed_package_holds_its_own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "xrdcomp"
+    (package / "phases").mkdir(parents=True)
+    monkeypatch.setattr(catalogue, "__file__", str(package / "phases" / "catalogue.py"))
+    with pytest.raises(PhaseError, match="reference phases are missing"):
+        reference_folder()
+    (package / "_data" / "reference_patterns").mkdir(parents=True)
+    assert reference_folder() == package / "_data" / "reference_patterns"
+
+
 def test_displacements_from_tensor_or_default(tmp_path: Path) -> None:
     text = GOOD.replace("0.0198", "?").replace("0.0165(3)", ".")
     text += "loop_\n" + "".join(f"_atom_site_aniso_{t}\n" for t in ("label", "U_11", "U_22", "U_33"))
@@ -491,6 +516,7 @@ def test_user_folder(tmp_path: Path) -> None:
         ("strongest_lines = [[", 'strongest_lines = [["a", 1], [', "strongest_lines"),
         ("carbonate_fraction = 0.0", "carbonate_fraction = 1.5", "outside 0 to 1"),
         ("name =", "name = =", "not readable as TOML"),
+        ('id = "my_calcite"', 'id = "my calcite"', "letters, digits"),
         ('formula = "CaCO3"', 'formula = ""', "formula is missing"),
     ):
         assert old in good

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def load_phase(phase: str | Path) -> Phase:
     Returns
     -------
     Phase
-        With the full cell expanded. ``metadata`` holds ``density`` (g/cm³, where known), ``b_assumed``
+        With the full cell expanded. The id of a CIF file is its name with everything but letters and digits
+        turned into underscores. ``metadata`` holds ``density`` (g/cm³, where known), ``b_assumed``
         (bool), ``b_assumed_atoms`` (CIF files: labels that got the default of 1 Å²), ``mineral``, ``doi``.
 
     Raises
@@ -242,6 +244,11 @@ def _info(folder: Path) -> PhaseInfo:
         if not entries.get(key):
             msg = f"{where}: {key} is missing."
             raise PhaseError(msg)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", entries["id"]):
+        msg = (
+            f"{where}: id {entries['id']!r} must be letters, digits and underscores, beginning with a letter."
+        )
+        raise PhaseError(msg)
     if entries["id"] != folder.name:
         msg = f"{where}: id {entries['id']!r} must equal the folder's name {folder.name!r}."
         raise PhaseError(msg)
@@ -305,6 +312,12 @@ def _from_folder(folder: Path) -> Phase:
     return _phase(info, structure, metadata, str(path))
 
 
+def _identifier(stem: str) -> str:
+    """A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores only."""
+    text = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
+    return text if text[:1].isalpha() else f"cif_{text or 'phase'}"
+
+
 def _from_cif(path: Path) -> Phase:
     structure = read_cif(path)
     if not structure.atoms:
@@ -313,7 +326,7 @@ def _from_cif(path: Path) -> Phase:
         )
         raise PhaseError(msg)
     info = PhaseInfo(
-        id=path.stem,
+        id=_identifier(path.stem),
         name=structure.name or path.stem,
         mineral="",
         formula=structure.formula or path.stem,
