@@ -71,6 +71,8 @@ ENTRY_POINT_GROUP = "xrdcomp.readers"
 SUFFIX_BONUS = 0.04
 """Content decides; a fitting suffix only settles a near tie."""
 LEAST_SCORE = 0.1
+SIGNATURE = 1.0
+"""A signature settles the matter: readers behind it are not asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +218,8 @@ def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float,
         if score >= LEAST_SCORE:
             bonus = SUFFIX_BONUS if source.suffix in reader.extensions else 0.0
             scored.append((score + bonus, -order, reader))
+        if score >= SIGNATURE:
+            break
     scored.sort(key=lambda item: item[:2], reverse=True)
     return [(score, reader) for score, _, reader in scored]
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from xrdcomp.errors import ReadError
+from xrdcomp.readers.checks import counting_scale, note_ends, note_noise, note_steps, note_wild_points
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit, Pattern
 
@@ -19,7 +20,10 @@ MAX_POINTS = 2_000_000
 ABSURD_COUNTS = 1e12
 """No detector counts this far: 1e9 per second for an hour would be 4e12, and none is linear beyond 1e8."""
 LEAST_POINTS = 5
-SPIKE_RATIO = 1000.0
+LEAST_COUNTED = 20
+COUNTING_BAND = (0.5, 1.9)
+"""Variance ratios of whole numbers that are counts: 0.9 to 1.4 on measured ones, 0.05 to 0.15 on rescaled ones."""
+NOISE_FREE = 0.01
 
 Severity = Literal["info", "warning", "error"]
 Facts = Mapping[str, "str | float | int | bool"]
@@ -113,7 +117,9 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         )
     scan = _checked_axis(scan, judge)
     _check_intensity(scan, judge)
+    judge.notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
     sigma, unit = _standard_deviation(scan, judge)
+    judge.notes += note_wild_points(scan.two_theta, scan.intensity, sigma)
     seconds = scan.counting_time_s
     return Pattern(
         two_theta=scan.two_theta,
@@ -204,38 +210,6 @@ def _check_intensity(scan: RawScan, judge: _Judge) -> None:
             "a background was subtracted before; fit the measured pattern instead"
         )
         judge.note("XRD_NEGATIVE_INTENSITY", text, share=share, lowest=float(y[low]))
-    _note_zero_ends(scan, judge)
-    _note_spikes(scan, judge)
-
-
-def _note_zero_ends(scan: RawScan, judge: _Judge) -> None:
-    """Note zeros at either end beside a background well above zero: padding, not measurement."""
-    x, y = scan.two_theta, scan.intensity
-    nonzero = np.flatnonzero(y)
-    first, last = int(nonzero[0]), int(nonzero[-1])
-    if (first == 0 and last == len(y) - 1) or min(np.median(y[first : first + 20]), np.median(y)) <= 20:
-        return
-    text = (
-        f"{first} intensities at the beginning and {len(y) - 1 - last} at the end are zero beside a "
-        f"background of {np.median(y):g}: padding; fit between {x[first]:g} and {x[last]:g}°"
-    )
-    judge.note("XRD_ZERO_ENDS", text, two_theta_min=float(x[first]), two_theta_max=float(x[last]))
-
-
-def _note_spikes(scan: RawScan, judge: _Judge) -> None:
-    """Note single points far above both neighbours: no diffraction line is one step wide."""
-    y = scan.intensity
-    level = max(float(np.median(np.abs(y))), 1.0 if scan.unit == "counts" else 0.0)
-    beside = np.maximum(np.abs(y[:-2]), np.abs(y[2:]))
-    spike = np.flatnonzero(np.abs(y[1:-1]) > SPIKE_RATIO * np.maximum(beside, level)) + 1
-    if len(spike):
-        i = int(spike[0])
-        text = (
-            f"{len(spike)} single point(s) stand more than {SPIKE_RATIO:g} times above both neighbours, "
-            f"the first {y[i]:g} at {scan.two_theta[i]:g}°: damaged value or detector spark; "
-            "compare with another export"
-        )
-        judge.note("XRD_SPIKE", text, points=len(spike), two_theta=float(scan.two_theta[i]))
 
 
 def _standard_deviation(scan: RawScan, judge: _Judge) -> tuple[FloatArray, IntensityUnit]:
@@ -244,6 +218,7 @@ def _standard_deviation(scan: RawScan, judge: _Judge) -> tuple[FloatArray, Inten
         return _given_sigma(scan, judge), scan.unit
     factor = np.ones(len(y)) if scan.attenuation is None else np.asarray(scan.attenuation, float)
     if scan.unit == "counts":
+        judge.notes += note_noise(counting_scale(y), scan.attenuation is not None)
         return factor * np.sqrt(np.maximum(y / factor, 1.0)), "counts"
     seconds = scan.counting_time_s
     if scan.unit == "cps" and seconds is not None:
@@ -252,15 +227,40 @@ def _standard_deviation(scan: RawScan, judge: _Judge) -> tuple[FloatArray, Inten
             i = int(np.argmax(~(time > 0)))
             raise judge.refusal(f"a counting time of {time[i]:g} s", at=f"point {i}", expected="above 0 s")
         return factor / time * np.sqrt(np.maximum(y * time / factor, 1.0)), "cps"
-    what = "counts per second without a counting time" if scan.unit == "cps" else "of unknown scale"
-    text = (
-        f"the intensities are {what}, so their standard deviations are taken as the square root of "
-        "the values; parameter errors scale with the goodness of fit"
-    )
-    judge.note("XRD_SIGMA_ASSUMED", text, "info", unit=scan.unit)
-    positive = np.abs(y[y != 0])
-    floor = min(1.0, float(positive.min())) if len(positive) else 1.0
-    return np.sqrt(np.maximum(np.abs(y), floor)), scan.unit
+    return _from_scatter(scan, judge)
+
+
+def _from_scatter(scan: RawScan, judge: _Judge) -> tuple[FloatArray, IntensityUnit]:
+    """Standard deviations where the file says neither counts nor time: what neighbouring points show."""
+    y = scan.intensity
+    scale = counting_scale(y)
+    whole = bool((y == np.round(y)).all() and (y >= 0).all() and y.max() >= LEAST_COUNTED)
+    if (
+        scan.unit == "arbitrary"
+        and whole
+        and (scale is None or COUNTING_BAND[0] <= scale <= COUNTING_BAND[1])
+    ):
+        seen = "" if scale is None else f" and scatter like counts (variance ratio {scale:.2f})"
+        text = f"the file does not say its unit; all intensities are whole numbers{seen}: taken as counts"
+        judge.note("XRD_UNIT_ASSUMED", text, "info")
+        return np.sqrt(np.maximum(y, 1.0)), "counts"
+    quantum = 1.0 if scale is None else scale
+    if scale is None or scale < NOISE_FREE:
+        positive = np.abs(y[y != 0])
+        quantum = min(1.0, float(positive.max()) / 1e4)
+        text = (
+            "the file states neither counts nor counting time, and neighbouring points show no counting noise "
+            "(smoothed, integrated or calculated): standard deviations are those of a pattern whose highest "
+            f"point has {positive.max() / quantum:.3g} counts; parameter errors are relative"
+        )
+        judge.note("XRD_SIGMA_ASSUMED", text, "warning", unit=scan.unit, scale=quantum)
+    else:
+        text = (
+            f"the file states neither counts nor counting time; the scatter of neighbouring points is that of "
+            f"counts times {scale:.3g}, and standard deviations follow from it"
+        )
+        judge.note("XRD_SIGMA_SCATTER", text, "info", unit=scan.unit, scale=scale)
+    return np.sqrt(quantum * np.maximum(np.abs(y), quantum)), scan.unit
 
 
 def _given_sigma(scan: RawScan, judge: _Judge) -> FloatArray:

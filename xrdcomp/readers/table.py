@@ -16,13 +16,12 @@ from xrdcomp.readers.scan import MAX_POINTS
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.types import FloatArray
 
-__all__ = ["Table", "find_table", "floats", "numeric_row", "parse_table"]
+__all__ = ["Table", "find_table", "floats", "has_other", "numeric_row", "parse_table"]
 
 _NUMERIC_ROW = re.compile(r"[\s]*[-+]?[.,]?\d[-+.,;\deE\s]*\Z")
-_SPECIAL_ROW = re.compile(r"[-+.,;\deE\s]*\b(?:nan|inf|infinity)\b[-+.,;\deE\sa-z]*\Z", re.IGNORECASE)
+_DROP_NUMERIC = str.maketrans("", "", "0123456789+-.,;eE \t")
 _NOT_NUMBER = re.compile(r"[^-+.\deE\s]")
 _FOOTER = re.compile(r"\s*(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)")
-_TOO_LONG = re.compile(r"\d{25}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def find_table(lines: Sequence[str], start: int = 0) -> tuple[int, int]:
             i += 1
             continue
         end = i
-        while end < n and (_NUMERIC_ROW.match(lines[end]) or _SPECIAL_ROW.match(lines[end])):
+        while end < n and lines[end] and not lines[end].translate(_DROP_NUMERIC):
             end += 1
         if end - i >= 3 or (end == n and end - i >= 1):
             return i, end
@@ -137,7 +136,7 @@ def parse_table(source: SourceFile, first: int, last: int) -> Table:
     if separator:
         _check_separators(source, rows, separator, first)
         body = body.replace(separator, " ")
-    wrong = _NOT_NUMBER.search(body) or _TOO_LONG.search(body)
+    wrong = _NOT_NUMBER.search(body) if has_other(body) else None
     if wrong:
         at = first + 1 + body.count("\n", 0, wrong.start())
         row = rows[at - first - 1].strip()
@@ -189,6 +188,11 @@ def _check_rest(source: SourceFile, last: int) -> None:
 
 def _hides_row(line: str) -> bool:
     return sum(character.isdigit() for character in line) > 0.5 * len(line.strip())
+
+
+def has_other(text: str) -> bool:
+    """Whether a text holds anything but digits, signs, points, exponents and blanks."""
+    return bool(text.encode("ascii", "replace").translate(None, b"0123456789+-.eE \t\n"))
 
 
 def floats(tokens: Sequence[str], source: SourceFile, first_line: int = 0, width: int = 1) -> FloatArray:

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.table import has_other
 from xrdcomp.types import FloatArray
 
 __all__ = ["local", "number", "number_list", "parse_xml", "text_of"]
@@ -79,7 +80,7 @@ def number_list(text: str, source: SourceFile, place: str, *, separator: str = "
         Something between the numbers is none.
     """
     body = text.replace(separator, " ") if separator else text
-    wrong = _NOT_NUMBERS.search(body)
+    wrong = _NOT_NUMBERS.search(body) if has_other(body) else None
     if wrong is None:
         try:
             return np.array(list(map(float, body.split())), dtype=np.float64)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.readers.source import SourceFile
@@ -36,12 +34,10 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     if not 1 < n <= MAX_POINTS or len(y) != n:
         msg = f"the header declares {n} points, the file holds {len(y)}"
         raise source.error(msg, place="line 2", expected=f"{n} points", hint="The file is cut or edited.")
-    whole = bool((y == np.round(y)).all() and (y >= 0).all())
     return [
         RawScan(
             two_theta=two_theta_grid(start, step, n),
             intensity=y,
-            unit="counts" if whole else "arbitrary",
             emission_lines=(EmissionLine(wavelength=wavelength),) if 0.1 < wavelength < 5 else (),
             place="lines from 3",
             metadata={"title": source.lines[0].strip()[:80]},

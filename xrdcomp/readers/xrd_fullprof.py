@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.readers.source import SourceFile
@@ -76,13 +74,12 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     found = _WAVELENGTH.search(text)
     wavelength = float(found[1]) if found else 0.0
     y = values[:n]
-    whole = bool((y == np.round(y)).all() and (y >= 0).all())
     return [
         RawScan(
             two_theta=two_theta_grid(start, step, n),
             intensity=y,
             sigma=sigma,
-            unit="counts" if whole and sigma is None else "arbitrary",
+            unit="arbitrary",
             emission_lines=(EmissionLine(wavelength=wavelength),) if 0.1 < wavelength < 5 else (),
             place=f"lines {line + 2} to {len(source.lines)}",
             metadata={"title": (source.lines[0].strip() if psi else title)[:80]},

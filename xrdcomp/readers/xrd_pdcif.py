@@ -116,6 +116,10 @@ def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArr
             return np.array(list(map(float, tokens))), None
     except ValueError:
         pass
+    if not any("e" in token or "E" in token or "_" in token for token in tokens):
+        quick = _bracketed(tokens)
+        if quick is not None:
+            return quick
     values, errors = np.empty(len(tokens)), np.full(len(tokens), np.nan)
     for i, token in enumerate(tokens):
         found = _BRACKETS.match(token)
@@ -129,6 +133,20 @@ def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArr
             decimals = len(mantissa.partition(".")[2])
             errors[i] = int(found[2][:15]) * 10.0 ** (int(exponent or 0) - decimals)
     return values, errors if np.isfinite(errors).all() else None
+
+
+def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
+    """Values and deviations where every token is like ``119.2(17)``; None where one is not."""
+    heads = [token.partition("(")[0] for token in tokens]
+    figures = [token[len(head) + 1 : -1] for head, token in zip(heads, tokens, strict=True)]
+    closed = all(token.endswith(")") for token in tokens)
+    if not closed or not all(figure.isdecimal() and len(figure) < 16 for figure in figures):
+        return None
+    decimals = np.array([len(head) - 1 - head.find(".") if "." in head else 0 for head in heads])
+    try:
+        return np.array(list(map(float, heads))), np.array(list(map(float, figures))) * 10.0**-decimals
+    except ValueError:
+        return None
 
 
 def _from_weights(block: cif.Block, tag: str, n: int, source: SourceFile, place: str) -> FloatArray | None:

@@ -40,12 +40,12 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         body = text[start.end() : end]
         keys |= {name.strip(): value.strip() for name, value in _PAIR.findall(body)}
         rows = [line for line in body.split("\n") if line.strip() and line.lstrip()[0] not in "&#"]
-        scans.append(_scan(keys, rows, "#TextureParameter" in text, source, f"scan {order}"))
+        scans.append(_scan(keys, rows, source, f"scan {order}"))
         before = end
     return scans
 
 
-def _scan(keys: dict[str, str], rows: list[str], texture: bool, source: SourceFile, place: str) -> RawScan:
+def _scan(keys: dict[str, str], rows: list[str], source: SourceFile, place: str) -> RawScan:
     declared = number(keys.get("NoValues", ""))
     if not rows or (declared is not None and int(declared) != len(rows)):
         stated = "no number" if declared is None else f"{int(declared)}"
@@ -60,7 +60,7 @@ def _scan(keys: dict[str, str], rows: list[str], texture: bool, source: SourceFi
     if keys.get("Sample"):
         facts["sample_name"] = keys["Sample"]
     anode = keys.get("Anode", "")
-    if texture:
+    if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
         reason = f"a pole figure at 2θ = {keys.get('2Theta', '?')}°, scanned over beta"
         return RawScan(
             two_theta=table[:, min(1, width - 1)], intensity=table[:, min(2, width - 1)], anode=anode,

@@ -48,10 +48,11 @@ _ANODE = re.compile(r"[Aa]node\w*\s*[:=]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)
 _SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
 _TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?([\d.]+)", re.IGNORECASE)
+_UNIT_LINE = re.compile(r"intensity unit:\s*(counts|cps)\b", re.IGNORECASE)
+_WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
     r"2\s*theta|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
 )
-_SHARE_OF_ODD_STEPS = 0.02
 
 
 def _sniff(source: SourceFile) -> float:
@@ -89,20 +90,19 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
             metadata["sample_name"] = sample[1].strip()
         if seconds:
             metadata["time_per_step_in_header_s"] = float(seconds[1])
-        unit, why = _unit(names[column] if names else "", y, sigma)
         scans.append(
             RawScan(
                 two_theta=table.values[:, x_column],
                 intensity=y,
                 sigma=sigma,
-                unit=unit,
+                unit=_unit(names[column] if names else "", text),
                 emission_lines=lines_found,
                 anode=anode,
                 axis=_axis(text),
                 not_powder=_not_powder(text),
                 place=f"lines {table.first_line} to {table.last_line}",
                 metadata=metadata,
-                diagnostics=tuple(notes + why),
+                diagnostics=tuple(notes),
             )
         )
     return scans
@@ -217,32 +217,31 @@ def _like_sigma(y: FloatArray, third: FloatArray) -> bool:
     return bool(np.median(third[inside] / y[inside]) < 0.5 and np.median(third) < 0.5 * np.median(y[inside]))
 
 
-def _unit(name: str, y: FloatArray, sigma: FloatArray | None) -> tuple[IntensityUnit, list[Diagnostic]]:
+def _unit(name: str, header: str) -> IntensityUnit:
+    stated = _UNIT_LINE.search(header)
+    if stated:
+        return "counts" if stated[1].lower() == "counts" else "cps"
     plain = name.lower()
     if "cps" in plain or "/s" in plain or "per sec" in plain:
-        return "cps", []
-    whole = bool((y == np.round(y)).all() and (y >= 0).all() and y.max() >= 20)
-    if re.search(r"\b(?:counts|cts)\b", plain) and whole:
-        return "counts", []
-    if whole and sigma is None:
-        text = (
-            "the file does not say its unit; all intensities are whole numbers and are taken as counts, "
-            "so that their standard deviation is the square root"
-        )
-        return "counts", [Diagnostic(code="XRD_UNIT_ASSUMED", severity="info", text=text)]
-    return "arbitrary", []
+        return "cps"
+    return "counts" if re.search(r"\b(?:counts|cts)\b", plain) else "arbitrary"
 
 
 def _radiation(header: str) -> tuple[tuple[EmissionLine, ...], str]:
     anode = _ANODE.search(header)
-    found = _WAVELENGTH.search(header)
-    lines: tuple[EmissionLine, ...] = ()
-    if found:
+    lines: list[EmissionLine] = []
+    for line in header.split("\n"):
+        found = _WAVELENGTH.search(line)
+        if not found:
+            continue
         unit = (found["unit"] or found["u1"] or "a").lower()
         value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
-        if 0.1 < value < 5.0:
-            lines = (EmissionLine(wavelength=value),)
-    return lines, anode[1] if anode else ""
+        weight = _WEIGHT.search(line)
+        if 0.1 < value < 5.0 and (weight or not lines):
+            lines.append(
+                EmissionLine(wavelength=round(value, 12), weight=float(weight[1]) if weight else 1.0)
+            )
+    return tuple(lines), anode[1] if anode else ""
 
 
 def _axis(header: str) -> str:
