@@ -15,6 +15,7 @@ NO_APATITE = np.array([0.0, 0.60, 0.35, 0.0, 0.05, 0.0])
 WET = np.array([0.05, 0.10, 0.83, 0.01, 0.01, 0.0])
 NAMES = ("hydroxyapatite", "protein", "lipid", "water", "amorphous_calcium_phosphate", "calcite")
 STDS = np.array([0.010, 0.040, 0.040, 0.030, 0.015, 0.004])
+COUNTING = 0.2
 CO2 = 44.009 / 60.008
 LATE, BOUND, CHAR = 0.8, 0.1, 0.22
 
@@ -27,6 +28,7 @@ def xrd_amounts(
     rng: np.random.Generator | None = None,
     stds: FloatArray = STDS,
     blank: bool = False,
+    counting_only: bool = False,
 ) -> XrdAmounts:
     h, o, w, c, a, z = x
     lattice = h / max(h + 0.25 * a, 1e-12)
@@ -34,13 +36,13 @@ def xrd_amounts(
         [(1 + bias) * (h + lattice * c), 0.8 * o, 0.2 * o, w, a + (1 - lattice) * c, (1 + bias) * z]
     )
     covariance = np.diag((scale * stds) ** 2)
-    noise = 0.0 if rng is None else rng.normal(0.0, scale * stds)
+    noise = 0.0 if rng is None else rng.normal(0.0, scale * stds) * (COUNTING**0.5 if counting_only else 1.0)
     return XrdAmounts(
         names=NAMES,
         amounts=scale * masses + noise,
         covariance=covariance,
         crystalline=(True, False, False, False, False, True),
-        counting_covariance=0.2 * covariance,
+        counting_covariance=COUNTING * covariance,
         blank_measured=blank,
     )
 

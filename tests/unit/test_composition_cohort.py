@@ -26,7 +26,7 @@ def runs(k: int, *, scatter: float = 0.0, seed: int = 1) -> list[Composition]:
         x = TYPICAL.copy()
         moved = rng.normal(0.0, scatter)
         x[0], x[1] = x[0] + moved, x[1] - moved
-        found.append(compose_evidence(xrd_amounts(x, rng=rng), balance(x, rng=rng), FAST))
+        found.append(compose_evidence(xrd_amounts(x, rng=rng, counting_only=True), balance(x, rng=rng), FAST))
     return found
 
 
