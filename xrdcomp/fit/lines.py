@@ -31,6 +31,9 @@ SCHERRER_CONSTANT = 0.9
 WINDOW_FWHM = (5.0, 30.0)
 """Least and greatest half width of a line's window, in units of its FWHM."""
 
+WINDOW_MAX = 20.0
+"""Greatest half width of a window, degrees."""
+
 _TAIL_CUT = 3e-5  # a Lorentzian tail is followed until it falls below this share of the strongest line
 
 _UNIAXIAL = {"hexagonal", "trigonal", "tetragonal"}
@@ -249,7 +252,7 @@ def _with_windows(
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
     height = properties.intensity / fwhm
     reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
-    half = margin * fwhm * np.clip(reach, *WINDOW_FWHM)
+    half = np.minimum(margin * fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
     x = lines.two_theta_points
     first = np.searchsorted(x, properties.position - half)
     last = np.searchsorted(x, properties.position + half)

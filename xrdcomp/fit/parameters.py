@@ -17,7 +17,10 @@ from xrdcomp.types import FloatArray, Instrument, Phase
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["FitParameter", "ParameterTable", "build_parameters"]
+__all__ = ["FitParameter", "ParameterTable", "build_parameters", "minor_parameters"]
+
+MAX_INVERSE_SIZE = 0.25
+"""1/nm; below 4 nm a line is as broad as a halo and calling it crystalline has no meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,9 +243,13 @@ def _phase_items(phase: Phase, recipe: FitRecipe) -> list[FitParameter]:
                 _item(p + name, float(value), (0.97 * value, 1.03 * value), 0.005 * value, unit, "cell")
             )
     if recipe.size != "none":
-        items.append(_item(p + "inverse_size_a", 0.01, (0.0, 1.0), 0.3, "1/nm", "1 / crystallite size"))
+        items.append(
+            _item(p + "inverse_size_a", 0.01, (0.0, MAX_INVERSE_SIZE), 0.3, "1/nm", "1 / crystallite size")
+        )
         if recipe.size == "anisotropic" and uniaxial:
-            items.append(_item(p + "inverse_size_c", 0.01, (0.0, 1.0), 0.3, "1/nm", "1 / size along c"))
+            items.append(
+                _item(p + "inverse_size_c", 0.01, (0.0, MAX_INVERSE_SIZE), 0.3, "1/nm", "1 / size along c")
+            )
         items.append(
             _item(p + "size_mixing", 0.5, (0.0, 1.0), 0.3, "", "0 Gaussian … 1 Lorentzian size profile")
         )
@@ -260,6 +267,29 @@ def _phase_items(phase: Phase, recipe: FitRecipe) -> list[FitParameter]:
             for k in range(_harmonic_count(phase))
         ]
     return items
+
+
+def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> tuple[FitParameter, ...]:
+    """Parameters of a phase found beside the main ones: cell and one size, starting where the search saw it.
+
+    Parameters
+    ----------
+    strain : float
+        Relative change of all spacings at the start.
+    inverse_size : float, 1/nm
+    """
+    p = f"{phase.id}_"
+    names, freedom = lattice.cell_freedom(phase.crystal_system)
+    start = np.linalg.lstsq(freedom, np.array(phase.cell.parameters), rcond=None)[0]
+    items = []
+    for name, value in zip(names, start, strict=True):
+        length = name in "abc"
+        moved = float(value) * (1.0 + strain if length else 1.0)
+        limits = (0.99 * float(value), 1.01 * float(value))
+        items.append(_item(p + name, moved, limits, 0.002 * float(value), "Å" if length else "deg", "cell"))
+    limits = (0.0, 0.5 * MAX_INVERSE_SIZE)
+    items.append(_item(p + "inverse_size_a", inverse_size, limits, 0.02, "1/nm", "1 / crystallite size"))
+    return tuple(items)
 
 
 def _harmonic_count(phase: Phase) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
-from xrdcomp.fit.parameters import ParameterTable, build_parameters
+from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters
 from xrdcomp.fit.summary import summarize
 from xrdcomp.fit.varpro import Solution, minimize
 from xrdcomp.recipe import FitRecipe
@@ -22,7 +23,17 @@ from xrdcomp.types import FloatArray, Instrument, Pattern, Phase
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["FitState", "fit_pattern", "fit_state", "initial_parameters", "select_points"]
+BoolArray = npt.NDArray[np.bool_]
+
+__all__ = [
+    "FitState",
+    "continue_state",
+    "dead_points",
+    "fit_pattern",
+    "fit_state",
+    "initial_parameters",
+    "select_points",
+]
 
 DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
 MIN_TWO_THETA = 5.0
@@ -34,6 +45,7 @@ PHASE_PER_GRAM_STD = 0.03
 _START_SIZES = (0.01, 0.04, 0.1)
 _MIN_POINTS = 50
 _ROUGH_POINTS = 1800
+_CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +56,7 @@ class FitState:
     phases: tuple[Phase, ...]
     instrument: Instrument
     recipe: FitRecipe
+    blank: Pattern | None
     two_theta: FloatArray
     intensity: FloatArray
     sigma: FloatArray
@@ -51,6 +64,7 @@ class FitState:
     model: PatternModel
     solution: Solution
     evidence: Evidence
+    dead_points: int = 0
 
 
 def select_points(pattern: Pattern, recipe: FitRecipe) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -62,7 +76,7 @@ def select_points(pattern: Pattern, recipe: FitRecipe) -> tuple[FloatArray, Floa
         Fewer than 50 points are left, or the intensities are all alike.
     """
     low, high = recipe.two_theta_range or (MIN_TWO_THETA, 180.0)
-    inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9)
+    inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9) & ~dead_points(pattern)
     if inside.sum() < _MIN_POINTS:
         msg = (
             f"only {int(inside.sum())} points lie in {low:g}-{high:g}°; the scan covers {pattern.two_theta[0]:g}-"
@@ -74,6 +88,20 @@ def select_points(pattern: Pattern, recipe: FitRecipe) -> tuple[FloatArray, Floa
         msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
         raise AnalysisError(msg)
     return x, y, s
+
+
+def dead_points(pattern: Pattern) -> BoolArray:
+    """Zeros that end or begin a scan beside a clearly non-zero level: padding of the file, not counts."""
+    dead = np.zeros(len(pattern), dtype=bool)
+    live = np.flatnonzero(pattern.intensity > 0.0)
+    if len(live) < _MIN_POINTS:
+        return dead
+    first, last = int(live[0]), int(live[-1])
+    if pattern.intensity[first : first + 10].mean() > _CLEAR_COUNTS:
+        dead[:first] = True
+    if pattern.intensity[last - 9 : last + 1].mean() > _CLEAR_COUNTS:
+        dead[last + 1 :] = True
+    return dead
 
 
 def initial_parameters(
@@ -143,19 +171,70 @@ def fit_state(
         table = _rough_fit(columns, table, (x, y, s), sizes_given=params is not None)
     model = columns.build(x, y, table)
     model, table, solution = _run(model, table, y, s, recipe)
-    evidence = collect_evidence(model, solution, y, s, per_gram_std=(PHASE_PER_GRAM_STD, recipe.per_gram_std))
+    return _finish(pattern, columns, (x, y, s), (model, table, solution))
+
+
+def continue_state(
+    state: FitState,
+    phases: Sequence[Phase],
+    *,
+    starts: Mapping[str, tuple[float, float]] | None = None,
+) -> FitState:
+    """Refine again with other phases, starting from where a fit ended.
+
+    Parameters
+    ----------
+    state : FitState
+    phases : sequence of Phase
+        Those that `state` has keep their parameters; new ones get a cell and one size.
+    starts : mapping
+        Phase id → (relative change of spacings, inverse size in 1/nm) of new phases.
+    """
+    starts = starts or {}
+    old = {p.id for p in state.phases}
+    gone = tuple(f"{p.id}_" for p in state.phases if p.id not in {q.id for q in phases})
+    items = [item for item in state.table.items if not (gone and item.name.startswith(gone))]
+    for phase in phases:
+        if phase.id not in old:
+            strain, inverse = starts.get(phase.id, (0.0, 0.0125))
+            items += minor_parameters(phase, strain=strain, inverse_size=inverse)
+    table = ParameterTable(tuple(items))
+    x, y, s = state.two_theta, state.intensity, state.sigma
+    amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
+    columns = _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
+    model = columns.build(x, y, table)
+    limit = state.recipe.max_iterations
+    solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-3)
+    model = refreeze(model, solution.values)
+    table = table.with_values(solution.values)
+    solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
+    table = table.with_values(solution.values)
+    return _finish(state.pattern, columns, (x, y, s), (model, table, solution))
+
+
+def _finish(
+    pattern: Pattern,
+    columns: _ColumnChoice,
+    data: tuple[FloatArray, FloatArray, FloatArray],
+    result: tuple[PatternModel, ParameterTable, Solution],
+) -> FitState:
+    x, y, s = data
+    model, table, solution = result
+    spread = (PHASE_PER_GRAM_STD, columns.recipe.per_gram_std)
     return FitState(
         pattern=pattern,
-        phases=tuple(phases),
-        instrument=instrument,
-        recipe=recipe,
+        phases=tuple(columns.phases),
+        instrument=columns.instrument,
+        recipe=columns.recipe,
+        blank=columns.blank,
         two_theta=x,
         intensity=y,
         sigma=s,
         table=table,
         model=model,
         solution=solution,
-        evidence=evidence,
+        evidence=collect_evidence(model, solution, y, s, per_gram_std=spread),
+        dead_points=int(dead_points(pattern).sum()),
     )
 
 

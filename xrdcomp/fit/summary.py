@@ -135,6 +135,18 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
                 facts={"peak_counts": peak},
             )
         )
+    if state.dead_points:
+        out.append(
+            Diagnostic(
+                code="XRD_PADDING_LEFT_OUT",
+                severity="info",
+                text=(
+                    f"{state.dead_points} point(s) at the end of the scan are exactly zero beside a clear level; "
+                    "they were taken for padding of the file and left out."
+                ),
+                facts={"points": state.dead_points},
+            )
+        )
     if not state.solution.converged:
         out.append(
             Diagnostic(

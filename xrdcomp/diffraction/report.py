@@ -1,0 +1,180 @@
+"""PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xrdcomp.diffraction.screening import Score
+from xrdcomp.fit.pattern import FitState
+from xrdcomp.results import Decision, Estimate, PhaseResult
+from xrdcomp.types import FloatArray, Phase
+
+__all__ = ["absent_phase", "fitted_phase", "undecided_apatite"]
+
+_CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
+
+
+def _shares(state: FitState, *, crystalline_only: bool) -> tuple[FloatArray, FloatArray]:
+    """Mass shares of all components (or the crystalline ones) and their covariance, first order."""
+    amounts = state.evidence.amounts
+    pick = np.array(amounts.crystalline) if crystalline_only else np.ones(len(amounts.names), bool)
+    values = np.where(pick, np.maximum(amounts.amounts, 0.0), 0.0)
+    total = max(float(values.sum()), 1e-300)
+    shares = values / total
+    jacobian = (np.eye(len(values)) - shares[:, None]) * pick[None, :] / total
+    covariance = jacobian @ amounts.covariance @ jacobian.T
+    return shares, covariance
+
+
+def _fraction(value: float, variance: float) -> Estimate:
+    std = float(np.sqrt(max(variance, 0.0)))
+    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+
+
+def fitted_phase(state: FitState, phase: Phase, threshold: float, score: Score) -> PhaseResult:
+    """Report a phase of the fit: amounts, cell, size, strain."""
+    amounts = state.evidence.amounts
+    index = amounts.names.index(phase.id)
+    whole, whole_cov = _shares(state, crystalline_only=False)
+    crystal, crystal_cov = _shares(state, crystalline_only=True)
+    counting = amounts.counting_covariance
+    variance = counting[index, index] if counting is not None else amounts.covariance[index, index]
+    z = float(amounts.amounts[index] / np.sqrt(variance * state.evidence.inflation))
+    areas = [
+        float(np.abs(state.solution.columns[:, k] * state.solution.coefficients[k]).sum())
+        for k in range(len(state.phases))
+    ]
+    position = [p.id for p in state.phases].index(phase.id)
+    share = areas[position] / max(sum(areas), 1e-300)
+    decision: Decision = "detected" if z > threshold else "inconclusive"
+    total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
+    limit = float(min(1.0, (threshold + 1.645) * score.std / total))
+    return PhaseResult(
+        id=phase.id,
+        name=phase.name,
+        formula=phase.formula,
+        decision=decision,
+        detection_limit=limit,
+        weight_fraction=_fraction(float(whole[index]), float(whole_cov[index, index])),
+        crystalline_weight_fraction=_fraction(float(crystal[index]), float(crystal_cov[index, index])),
+        cell=_cell(state, phase),
+        crystallite_size_nm=_sizes(state, phase),
+        microstrain=_parameter(state, f"{phase.id}_microstrain"),
+        intensity_share=share,
+        evidence={"z": z, "threshold": threshold, "fitted": True},
+    )
+
+
+def _parameter(state: FitState, name: str) -> Estimate | None:
+    names = [item.name for item in state.table.free]
+    if name not in state.solution.values:
+        return None
+    value = state.solution.values[name]
+    if name not in names:
+        return Estimate(value=value, std=None)
+    i = names.index(name)
+    std = float(np.sqrt(max(state.evidence.parameter_covariance[i, i], 0.0)))
+    return Estimate(value=value, std=std, interval=(value - 1.96 * std, value + 1.96 * std))
+
+
+def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
+    out = {}
+    for name in ("a", "b", "c", "alpha", "beta", "gamma"):
+        estimate = _parameter(state, f"{phase.id}_{name}")
+        if estimate is not None:
+            unit = "Å" if name in "abc" else "deg"
+            out[name] = Estimate(
+                value=estimate.value, std=estimate.std, interval=estimate.interval, unit=unit
+            )
+    return out
+
+
+def _sizes(state: FitState, phase: Phase) -> dict[str, Estimate]:
+    """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
+    inverse = {axis: _parameter(state, f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
+    out: dict[str, Estimate] = {}
+    for axis, key in (("c", "c_axis"), ("a", "a_axis")):
+        estimate = inverse[axis]
+        if estimate is None or (axis == "a" and inverse["c"] is None):
+            continue
+        out[key] = _reciprocal(estimate)
+    first = inverse["a"]
+    if first is not None and first.value > 0:
+        second = inverse["c"] or first
+        if second.value > 0:
+            mean = float(np.cbrt(first.value**2 * second.value))
+            relative = np.hypot(
+                2.0 / 3.0 * (first.std or 0.0) / first.value, (second.std or 0.0) / second.value / 3.0
+            )
+            out["volume_mean"] = _reciprocal(Estimate(value=mean, std=float(relative * mean)))
+    return out
+
+
+def _reciprocal(inverse: Estimate) -> Estimate:
+    """Size from inverse size; the interval is transformed end by end, at most 10 µm."""
+    low = max(inverse.value, 1e-4)
+    size = 1.0 / low
+    std = (inverse.std or 0.0) / low**2
+    half = 1.96 * (inverse.std or 0.0)
+    interval = (1.0 / (low + half), 1.0 / max(low - half, 1e-4))
+    return Estimate(
+        value=size, std=float(std), interval=(min(interval[0], size), max(interval[1], size)), unit="nm"
+    )
+
+
+def absent_phase(
+    state: FitState, score: Score, limit_z: float, threshold: float, *, rejected: bool = False
+) -> PhaseResult:
+    """Report a phase that was not accepted, with the fraction that would have been seen."""
+    total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
+    limit = float(min(1.0, limit_z * score.std / total))
+    unclear = score.z > threshold and (rejected or not score.phase.quantifiable)
+    evidence: dict[str, Any] = {
+        "z": score.z,
+        "threshold": threshold,
+        "lines_expected": score.lines_expected,
+        "lines_seen": score.lines_seen,
+        "template_size_nm": score.size_nm,
+        "fitted": False,
+    }
+    if not score.phase.quantifiable:
+        evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"
+    fraction = None
+    if unclear and score.phase.quantifiable:
+        fraction = _fraction(float(np.clip(score.amount / total, 0.0, 1.0)), (score.std / total) ** 2)
+    return PhaseResult(
+        id=score.phase.id,
+        name=score.phase.name,
+        formula=score.phase.formula,
+        decision="inconclusive" if unclear else "not_detected",
+        detection_limit=limit,
+        weight_fraction=fraction,
+        evidence=evidence,
+    )
+
+
+def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResult:
+    """Report another variety of apatite beside the fitted one: excluded by the cell, or not to be told."""
+    fitted = _cell(state, family)
+    nominal = {"a": other.cell.a, "c": other.cell.c}
+    away = max(
+        (abs(fitted[k].value / nominal[k] - 1.0) for k in ("a", "c") if k in fitted),
+        default=0.0,
+    )
+    excluded = away > _CELL_RULED_OUT
+    reason = (
+        f"its cell differs by {100 * away:.2f} % from the one found"
+        if excluded
+        else f"apatite, variety not determined: its lines coincide with those of {family.id}"
+    )
+    return PhaseResult(
+        id=other.id,
+        name=other.name,
+        formula=other.formula,
+        decision="not_detected" if excluded else "inconclusive",
+        detection_limit=1.0 if excluded else None,
+        evidence={"reason": reason, "cell_difference": float(away), "fitted": False},
+    )
