@@ -173,9 +173,9 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     char_std: float = 0.05
     sample_density_g_cm3: float = 1.5
     pan_volume_cm3: float = 0.03
-    buoyancy_std: float = 0.5
+    buoyancy_std: float = 0.6
     drift_std_ug_h: float = 4.0
-    placement_std_c: float = 12.0
+    placement_std_c: float = 20.0
     bound_water_fraction: float = 0.02
     smoothing_c: float | None = None
     assignment: Literal["auto", "tissue", "none"] = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from xrdcomp.results import Estimate, TgaResult
 from xrdcomp.thermal.assign import Reading, build_steps, read_as_tissue
 from xrdcomp.thermal.boundaries import (
     Boundaries,
-    dtg_noise,
     loss_between,
     place_boundaries,
     windows_covered,
 )
-from xrdcomp.thermal.chemistry import Balance, char_estimate, gas_notes, quantities
+from xrdcomp.thermal.chemistry import Balance, char_estimate, quantities
 from xrdcomp.thermal.corrections import correct_baseline
+from xrdcomp.thermal.crosscheck import find_oxalate
+from xrdcomp.thermal.notes import curve_notes, gas_notes
+from xrdcomp.thermal.overlap import with_overlap
 from xrdcomp.thermal.prepare import HeatingCurve, prepare
 from xrdcomp.thermal.smooth import choose_length, derivative, whittaker
 from xrdcomp.thermal.steps import find_peaks
@@ -26,6 +28,7 @@ from xrdcomp.types import Atmosphere, FloatArray, TgaRun
 __all__ = ["analyze_tga"]
 
 _Z95 = 1.959964
+_SHORTEST_C = 4.0
 
 
 def analyze_tga(
@@ -59,18 +62,20 @@ def analyze_tga(
     length = _smoothing_length(curve, recipe)
     boundaries = place_boundaries(corrected, windows_covered(curve, recipe), length, recipe)
     smooth = whittaker(curve.mass, curve.weights, length)
+    boundaries = with_overlap(boundaries, curve, smooth, length, recipe)
     reading = Reading(
         corrected=corrected,
         smooth=smooth,
         length=length,
-        peaks=find_peaks(curve, smooth, dtg_noise(curve, length)),
+        peaks=find_peaks(curve, smooth, length),
         recipe=recipe,
     )
     tissue, notes = read_as_tissue(reading, boundaries)
     steps = build_steps(reading, boundaries, tissue=tissue)
     chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
     notes += gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
-    return TgaResult(
+    notes += curve_notes(curve, smooth, boundaries)
+    result = TgaResult(
         temperature_c=curve.temperature_c,
         mass_fraction=smooth,
         dtg_per_min=-derivative(smooth, curve.step) * curve.rate,
@@ -87,6 +92,8 @@ def analyze_tga(
         budget=chemistry.budget,
         diagnostics=run.diagnostics + curve.diagnostics + notes,
     )
+    oxalate = find_oxalate(result)
+    return result if oxalate is None else replace(result, diagnostics=(*result.diagnostics, oxalate))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +135,7 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
 def _smoothing_length(curve: HeatingCurve, recipe: ThermalRecipe) -> float:
     if recipe.smoothing_c is not None:
         return recipe.smoothing_c / curve.step
-    return choose_length(curve.mass, curve.counts, curve.noise)
+    return choose_length(curve.mass, curve.counts, curve.noise, shortest=_SHORTEST_C / curve.step)
 
 
 def _mass_at_end(reading: Reading) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,10 +19,12 @@ __all__ = ["Reading", "build_steps", "read_as_tissue"]
 
 _NAMES = ("water", "organic", "carbonate")
 _EARLY_C = 355.0
-_EARLY_SHARE = 0.10
+_EARLY_SHARE = 0.22
+_CALCITE_LOSS = 0.4397
 _NOTICEABLE = 0.03
 _LATEST_START_C = 120.0
 _GAIN = 0.01
+_UNSURE = 0.06
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Reading:
 def read_as_tissue(reading: Reading, boundaries: Boundaries) -> tuple[bool, tuple[Diagnostic, ...]]:
     """Whether the losses can be read as water, organic and carbonate, and why not.
 
-    Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a tenth of a noticeable
+    Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a fifth of a noticeable
     loss in the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else:
     a hydroxide, an oxalate, a plastic.
     """
@@ -75,10 +77,33 @@ def _reasons_against(reading: Reading, boundaries: Boundaries) -> list[str]:
             f"{boundaries.temperature_c[1]:.0f} °C only {100 * early / total:.0f} % had gone by "
             f"{early_c:.0f} °C, unlike organic tissue"
         )
+    unsure = float(np.sqrt(boundaries.covariance["placement"].diagonal()[:2].max()))
+    if unsure > _UNSURE:
+        reasons.append(
+            f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)"
+        )
+    reasons += _too_much_for_carbonate(boundaries)
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:
         reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
     return reasons
+
+
+def _too_much_for_carbonate(boundaries: Boundaries) -> list[str]:
+    """Calcium carbonate itself loses 43.97 %; more cannot be the CO2 of a carbonate."""
+    if len(boundaries.mass) < 3:
+        return []
+    before, after = float(boundaries.mass[1]), float(boundaries.mass[2])
+    loss = before - after
+    measured = ("noise", "buoyancy", "drift", "start_mass")
+    spread = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][2, 2] for name in measured)))
+    if loss < 0.01 or loss <= _CALCITE_LOSS * before + spread:
+        return []
+    return [
+        f"the {100 * loss:.1f} % lost between {boundaries.temperature_c[1]:.0f} and "
+        f"{boundaries.temperature_c[2]:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
+        "calcium carbonate loses more than 44 %"
+    ]
 
 
 def _short(end_c: float) -> Diagnostic:
@@ -95,14 +120,16 @@ def build_steps(reading: Reading, boundaries: Boundaries, *, tissue: bool) -> tu
     """Steps by temperature: named windows where the curve is read as tissue, numbered ones elsewhere."""
     steps: list[TgaStep] = []
     taken = 0.0
+    axis = reading.corrected.curve.progress
     if tissue:
         edges = np.concatenate(([reading.corrected.curve.progress[0]], boundaries.progress))
         spans = [(float(low), float(high)) for low, high in pairwise(edges)]
         steps = [_window(reading, boundaries, i, span) for i, span in enumerate(spans)]
         taken = float(edges[-1])
     for peak in reading.peaks:
-        if reading.corrected.curve.progress[peak.top] >= taken:
-            steps.append(_numbered(reading, peak, f"step_{len(steps) + 1}"))
+        if axis[peak.top] >= taken:
+            begin = max(peak.start, int(np.searchsorted(axis, taken)))
+            steps.append(_numbered(reading, replace(peak, start=begin), f"step_{len(steps) + 1}"))
     return tuple(steps)
 
 

@@ -69,20 +69,29 @@ def windows_covered(curve: HeatingCurve, recipe: ThermalRecipe) -> FloatArray:
 
 
 def place_boundaries(
-    corrected: Corrected, literature_c: FloatArray, length: float, recipe: ThermalRecipe
+    corrected: Corrected,
+    literature_c: FloatArray,
+    length: float,
+    recipe: ThermalRecipe,
+    *,
+    half_width_c: FloatArray | None = None,
 ) -> Boundaries:
     """Place every boundary and propagate what is uncertain about it.
 
     Sources: ``noise`` (redrawn on the smoothed curve), ``smoothing`` (0.7 to 1.5 times the chosen length),
-    ``placement`` (literature window, width searched, and ±`recipe.placement_std_c` around the minimum),
+    ``placement`` (literature window, width searched, and the slope at the minimum times
+    `recipe.placement_std_c`),
     ``buoyancy``, ``drift`` and ``start_mass``.
     """
     curve = corrected.curve
     rng = np.random.default_rng(recipe.seed)
     smooth = whittaker(curve.mass, curve.weights, length)
-    best = _find(curve, smooth[:, None], literature_c, recipe.search_half_width_c, length)[:, 0]
+    widths = np.full(len(literature_c), recipe.search_half_width_c) if half_width_c is None else half_width_c
+    best = _find(curve, smooth[:, None], literature_c, widths[:, None], length)[:, 0]
     mass = smooth[best]
-    draws = _Draws(curve=curve, smooth=smooth, literature=literature_c, length=length, recipe=recipe)
+    draws = _Draws(
+        curve=curve, smooth=smooth, literature=literature_c, widths=widths, length=length, recipe=recipe
+    )
     covariance = {
         "noise": draws.noise(rng),
         "smoothing": draws.smoothing(),
@@ -107,6 +116,7 @@ class _Draws:
     curve: HeatingCurve
     smooth: FloatArray
     literature: FloatArray
+    widths: FloatArray
     length: float
     recipe: ThermalRecipe
 
@@ -115,35 +125,34 @@ class _Draws:
         sigma = self.curve.noise / np.sqrt(np.maximum(self.curve.counts, 1.0))
         data = self.smooth[:, None] + sigma[:, None] * rng.standard_normal((n, k))
         curves = whittaker(data, self.curve.weights, self.length)
-        index = _find(self.curve, curves, self.literature, self.recipe.search_half_width_c, self.length)
+        index = _find(self.curve, curves, self.literature, self.widths[:, None], self.length)
         return _covariance(np.take_along_axis(curves, index, axis=0))
 
     def smoothing(self) -> FloatArray:
         values = []
         for factor in _LENGTH_FACTORS:
             smooth = whittaker(self.curve.mass, self.curve.weights, factor * self.length)[:, None]
-            index = _find(
-                self.curve, smooth, self.literature, self.recipe.search_half_width_c, factor * self.length
-            )
+            index = _find(self.curve, smooth, self.literature, self.widths[:, None], factor * self.length)
             values.append(np.take_along_axis(smooth, index, axis=0)[:, 0])
         return _covariance(np.array(values).T)
 
     def placement(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         k, b = self.recipe.bootstrap, len(self.literature)
-        literature = self.literature[:, None] + _LITERATURE_STD_C * rng.standard_normal((b, k))
-        half = self.recipe.search_half_width_c * rng.uniform(0.7, 1.3, (b, k))
+        shift = np.minimum(_LITERATURE_STD_C, 0.2 * self.widths)[:, None]
+        literature = self.literature[:, None] + shift * rng.standard_normal((b, k))
+        half = self.widths[:, None] * rng.uniform(0.9, 1.5, (b, k))
         index = _find(self.curve, self.smooth[:, None], literature, half, self.length)
-        jitter = self.recipe.placement_std_c * rng.standard_normal((b, k)) / self.curve.step
-        moved = np.clip(np.rint(index + jitter).astype(int), 0, len(self.smooth) - 1)
-        spread: FloatArray = np.std(self.curve.temperature_c[moved], axis=1)
-        return _covariance(self.smooth[moved]), spread
+        jitter = self.recipe.placement_std_c * rng.standard_normal((b, k))
+        slope = derivative(self.smooth, self.curve.step)
+        spread: FloatArray = np.std(self.curve.temperature_c[index] + jitter, axis=1)
+        return _covariance(self.smooth[index] + slope[index] * jitter), spread
 
 
 def _find(
     curve: HeatingCurve,
     curves: FloatArray,
     literature: FloatArray,
-    half: float | FloatArray,
+    half: FloatArray,
     length: float,
 ) -> IntArray:
     """Index of the DTG minimum near each literature boundary, for k curves: (b, k).
@@ -183,7 +192,8 @@ def loss_between(
     loss = float(smooth[start] - smooth[end])
     dtg = -derivative(smooth, curve.step)
     variance = 2.0 * smoothed_std(curve.bin_noise, length) ** 2
-    variance += sum((dtg[i] * 0.5 * recipe.placement_std_c) ** 2 for i in feet)
+    inner = [i for i in feet if 0 < i < len(smooth) - 1]
+    variance += sum((dtg[i] * 0.5 * recipe.placement_std_c) ** 2 for i in inner)
     variance += sum((d[end] - d[start]) ** 2 for d in (corrected.buoyancy, corrected.drift))
     std = float(np.sqrt(variance + (loss * _start_std(curve)) ** 2))
     return Estimate(value=loss, std=std, interval=(loss - _Z95 * std, loss + _Z95 * std))

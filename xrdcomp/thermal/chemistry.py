@@ -1,4 +1,4 @@
-"""From losses to substances: stoichiometry, char, bound water, dry basis, and messages about the gas."""
+"""From losses to substances: stoichiometry, char, bound water, dry basis."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
-from xrdcomp.thermal.boundaries import Boundaries
-from xrdcomp.thermal.prepare import HeatingCurve
-from xrdcomp.types import Atmosphere, Diagnostic, FloatArray
+from xrdcomp.types import Atmosphere, FloatArray
 
-__all__ = ["CO3_PER_CO2", "OXALATE_RATIO", "Balance", "char_estimate", "gas_notes", "is_inert", "quantities"]
+__all__ = ["CO3_PER_CO2", "OXALATE_RATIO", "Balance", "char_estimate", "is_inert", "quantities"]
 
 CO3_PER_CO2 = 60.009 / 44.009
 OXALATE_RATIO = 28.010 / 44.009
@@ -48,46 +46,6 @@ def char_estimate(recipe: ThermalRecipe, atmosphere: Atmosphere) -> Estimate | N
         return None
     value, std = recipe.char_fraction, recipe.char_std
     return Estimate(value=value, std=std, interval=(value - _Z95 * std, value + _Z95 * std))
-
-
-def gas_notes(
-    curve: HeatingCurve, recipe: ThermalRecipe, atmosphere: Atmosphere, boundaries: Boundaries
-) -> tuple[Diagnostic, ...]:
-    """Messages about char, an unknown gas and a run that ends early."""
-    notes = []
-    if is_inert(atmosphere):
-        notes.append(
-            Diagnostic(
-                code="TGA_INERT_CHAR",
-                severity="warning",
-                text=f"In {atmosphere} part of the organic stays as char and looks like mineral. Organic and "
-                f"residue were corrected with a char fraction of {recipe.char_fraction:.2f} ± "
-                f"{recipe.char_std:.2f}; `balance` holds the raw losses. Burn the residue off in air to "
-                "measure it.",
-                facts={"char_fraction": recipe.char_fraction, "char_std": recipe.char_std},
-            )
-        )
-    if atmosphere == "unknown":
-        notes.append(
-            Diagnostic(
-                code="TGA_UNKNOWN_GAS",
-                severity="warning",
-                text="The file does not name the purge gas; air was assumed. In an inert gas char would be "
-                "counted as mineral. Give the atmosphere.",
-            )
-        )
-    end = float(curve.temperature_c[-1])
-    if len(boundaries.mass) == 2:
-        notes.append(
-            Diagnostic(
-                code="TGA_ENDS_EARLY",
-                severity="warning",
-                text=f"The run ends at {end:.0f} °C, before all carbonate has gone; the residue still holds "
-                "it. Heat to 950 °C.",
-                facts={"end_c": end},
-            )
-        )
-    return tuple(notes)
 
 
 def quantities(

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _DIFFERENCE = np.array([-1.0, 3.0, -3.0, 1.0])
-_LENGTHS = (1.5, 2.2, 3.2, 4.7, 6.8, 10.0, 14.5)
+_LENGTHS = (0.7, 1.0, 1.5, 2.2, 3.2, 4.7, 6.8, 10.0, 14.5)
 _MIN_WEIGHT = 1e-9
 
 
@@ -76,16 +76,16 @@ def estimate_noise(values: FloatArray, counts: FloatArray) -> float:
     return float(np.median(np.abs(scaled - np.median(scaled))) / 0.6745)
 
 
-def choose_length(values: FloatArray, counts: FloatArray, noise: float) -> float:
-    """Smoothing length in nodes with the smallest estimated risk (Mallows' Cp).
+def choose_length(values: FloatArray, counts: FloatArray, noise: float, *, shortest: float) -> float:
+    """Smoothing length in nodes with the smallest estimated risk (Mallows' Cp), at least `shortest`.
 
     The risk is Σ w (y − z)² + 2 σ² tr(S): too short keeps noise, too long flattens steps.
     """
     mean_count = max(float(counts[counts > 0].mean()), 1e-12)
     weights = counts / mean_count
     variance = noise**2 / mean_count
-    best, best_risk = _LENGTHS[0], np.inf
-    for length in _LENGTHS:
+    best, best_risk = shortest, np.inf
+    for length in sorted({max(candidate, shortest) for candidate in _LENGTHS}):
         residual = values - whittaker(values, weights, length)
         risk = float((weights * residual**2).sum()) + 2.0 * variance * _trace(len(values), length)
         if risk < best_risk:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from xrdcomp.thermal.prepare import HeatingCurve
-from xrdcomp.thermal.smooth import derivative
+from xrdcomp.thermal.smooth import derivative, derivative_std, whittaker
 from xrdcomp.types import FloatArray
 
-__all__ = ["Peak", "find_peaks", "peak_between", "tangents"]
+__all__ = ["Peak", "find_peaks", "tangents"]
 
-_MIN_LOSS = 0.004
-_MIN_SHARE_OF_HIGHEST = 0.015
+_MIN_LOSS = 0.003
+_MIN_NET_LOSS = 0.0015
+_MIN_SHARE_OF_TOTAL = 0.004
+_MIN_SHARE_OF_HIGHEST = 0.012
 _PROMINENCE_SHARE = 0.12
 _FOOT_SHARE = 0.04
 _NOISE_FACTOR = 5.0
+_NEIGHBOURHOOD_C = 40.0
+_MIN_NET_SHARE = 0.15
+_RINGING_LENGTHS = 16.0
+_RINGING_SHARE = 0.1
+_SCALES = (4.0, 2.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,48 +40,123 @@ class Peak:
         return float(smooth[self.start] - smooth[self.end])
 
 
-def find_peaks(curve: HeatingCurve, smooth: FloatArray, dtg_noise: float) -> tuple[Peak, ...]:
+def find_peaks(curve: HeatingCurve, smooth: FloatArray, length: float) -> tuple[Peak, ...]:
     """Peaks of −dm/du that stand out of the noise and of their neighbours' flanks.
 
-    A peak counts where its prominence exceeds five standard deviations of the DTG, 1.5 % of the highest peak
-    and 12 % of its own height, and where at least 0.4 % of the mass is lost between its feet. The feet are
-    the valley to the next peak or the place where the DTG has come down to 4 % of the peak.
+    The DTG is looked at with four, two and one smoothing lengths: broad low peaks show on the coarse scale,
+    and are divided or sharpened on the finer ones. On its scale a peak counts where its prominence exceeds
+    five standard deviations of the DTG around it, 1.2 % of the highest peak and 12 % of its own height, and
+    where it is no echo of the smoothing beside a peak ten times as high. Between its feet at least 0.3 % of
+    the mass must be lost, and 0.15 % (and 15 % of that loss and 0.4 % of all that the run loses) above the
+    level of the higher one. The feet are the valley to the next peak or the place where the DTG has come down
+    to 4 % of the peak.
     """
+    least = max(_MIN_NET_LOSS, _MIN_SHARE_OF_TOTAL * float(smooth.max() - smooth.min()))
+    found: list[_Top] = []
+    for scale in _SCALES:
+        wide = scale * length
+        at_scale = smooth if scale == 1.0 else whittaker(curve.mass, curve.weights, wide)
+        dtg = -derivative(at_scale, curve.step)
+        tops = [_Top(index=i, dtg=dtg, length=wide) for i in _tops(curve, at_scale, dtg, wide)]
+        found = _refine(found, _heavy(tops, at_scale, curve, least))
+    noise = derivative_std(curve.bin_noise, length) / curve.step
+    return tuple(_with_feet(found, k, noise) for k in range(len(found)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Top:
+    """A maximum on the scale it was found on."""
+
+    index: int
+    dtg: FloatArray
+    length: float
+
+
+def _tops(curve: HeatingCurve, smooth: FloatArray, dtg: FloatArray, length: float) -> list[int]:
     from scipy.signal import find_peaks as local_maxima
 
-    dtg = -derivative(smooth, curve.step)
-    padded = np.concatenate(([min(dtg.min(), 0.0)], dtg, [min(dtg.min(), 0.0)]))
+    floor = min(float(dtg.min()), 0.0)
+    padded = np.concatenate(([floor], dtg, [floor]))
     highest = max(float(dtg.max()), 1e-12)
-    tops, info = local_maxima(
-        padded, prominence=max(_NOISE_FACTOR * dtg_noise, _MIN_SHARE_OF_HIGHEST * highest)
-    )
+    tops, info = local_maxima(padded, prominence=_MIN_SHARE_OF_HIGHEST * highest)
+    white = derivative_std(curve.bin_noise, length) / curve.step
+    local = np.maximum(_local_noise(curve, smooth, length), white)
     chosen = [
         int(top) - 1
         for top, prominence in zip(tops, info["prominences"], strict=True)
-        if prominence > _PROMINENCE_SHARE * padded[top]
+        if prominence > max(_PROMINENCE_SHARE * padded[top], _NOISE_FACTOR * local[top - 1])
     ]
-    peaks = [_with_feet(dtg, top, chosen, dtg_noise) for top in chosen]
-    return tuple(peak for peak in peaks if peak.loss(smooth) >= _MIN_LOSS)
+    return [top for top in chosen if not _is_echo(dtg, top, chosen, length)]
 
 
-def _with_feet(dtg: FloatArray, top: int, tops: list[int], noise: float) -> Peak:
-    before = [t for t in tops if t < top]
-    after = [t for t in tops if t > top]
-    low = before[-1] + int(np.argmin(dtg[before[-1] : top + 1])) if before else 0
-    high = top + int(np.argmin(dtg[top : after[0] + 1])) if after else len(dtg) - 1
+def _heavy(tops: list[_Top], smooth: FloatArray, curve: HeatingCurve, least: float) -> list[_Top]:
+    """Maxima under which enough is lost, in all and above the higher foot."""
+    noise = derivative_std(curve.bin_noise, tops[0].length) / curve.step if tops else 0.0
+    peaks = [_with_feet(tops, k, noise) for k in range(len(tops))]
+    return [
+        top
+        for top, peak in zip(tops, peaks, strict=True)
+        if peak.loss(smooth) >= _MIN_LOSS
+        and _net_loss(peak, top.dtg, curve.step) >= max(least, _MIN_NET_SHARE * peak.loss(smooth))
+    ]
+
+
+def _refine(coarse: list[_Top], fine: list[_Top]) -> list[_Top]:
+    """Replace every coarse maximum by the finer ones between its valleys, where there are any."""
+    if not coarse:
+        return fine
+    edges = [0, *(_valley(a, b) for a, b in pairwise(coarse)), len(coarse[0].dtg)]
+    out: list[_Top] = []
+    for k, (low, high) in enumerate(pairwise(edges)):
+        out += [top for top in fine if low <= top.index < high] or coarse[k : k + 1]
+    return out
+
+
+def _valley(before: _Top, after: _Top) -> int:
+    dtg = before.dtg if before.length > after.length else after.dtg
+    low, high = sorted((before.index, after.index))
+    return low + int(np.argmin(dtg[low : high + 1]))
+
+
+def _local_noise(curve: HeatingCurve, smooth: FloatArray, length: float) -> FloatArray:
+    """Standard deviation of the DTG from the residuals of the smoothing within ±40 °C of each point.
+
+    White residuals would give `derivative_std`; twice that allows for noise that is correlated over a few bins.
+    """
+    residual = np.abs(curve.mass - smooth) * np.sqrt(curve.weights)
+    width = max(int(_NEIGHBOURHOOD_C / curve.step), 5)
+    starts = range(0, len(residual), width)
+    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
+    nodes = np.arange(len(residual), dtype=float)
+    scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
+    return 2.0 * derivative_std(1.0, length) / curve.step * scatter
+
+
+def _is_echo(dtg: FloatArray, top: int, tops: list[int], length: float) -> bool:
+    return any(
+        0 < abs(other - top) < _RINGING_LENGTHS * max(length, 1.0) and dtg[top] < _RINGING_SHARE * dtg[other]
+        for other in tops
+    )
+
+
+def _net_loss(peak: Peak, dtg: FloatArray, step: float) -> float:
+    """Loss above the level of the higher foot; a foot where the run begins or ends does not count."""
+    feet = [dtg[i] for i in (peak.start, peak.end) if 0 < i < len(dtg) - 1]
+    level = max(feet) if feet else 0.0
+    inside = dtg[peak.start : peak.end + 1]
+    return float(np.clip(inside - level, 0.0, None).sum() * step)
+
+
+def _with_feet(found: list[_Top], k: int, noise: float) -> Peak:
+    top, dtg = found[k].index, found[k].dtg
+    low = _valley(found[k - 1], found[k]) if k > 0 else 0
+    high = _valley(found[k], found[k + 1]) if k + 1 < len(found) else len(dtg) - 1
     floor = max(_FOOT_SHARE * dtg[top], 2.0 * noise)
     below_left = np.flatnonzero(dtg[low:top] < floor)
     below_right = np.flatnonzero(dtg[top : high + 1] < floor)
     start = low + int(below_left[-1]) if len(below_left) else low
     end = top + int(below_right[0]) if len(below_right) else high
     return Peak(start=start, top=top, end=end)
-
-
-def peak_between(
-    peaks: tuple[Peak, ...], curve: HeatingCurve, low_c: float, high_c: float
-) -> tuple[Peak, ...]:
-    """Peaks whose top lies between two temperatures."""
-    return tuple(p for p in peaks if low_c <= curve.temperature_c[p.top] < high_c)
 
 
 def tangents(

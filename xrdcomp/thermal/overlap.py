@@ -1,0 +1,120 @@
+"""What a cut at a DTG minimum puts on the wrong side, where neighbouring losses overlap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.results import TgaResult
+from xrdcomp.thermal.boundaries import Boundaries
+from xrdcomp.thermal.components import Decomposition, Shape, separate_peaks
+from xrdcomp.thermal.prepare import HeatingCurve
+from xrdcomp.thermal.smooth import derivative
+from xrdcomp.types import FloatArray
+
+__all__ = ["crossing_mass", "overlap_ratio", "separate_steps", "with_overlap"]
+
+_OVERLAP_RATIO = 0.15
+_MAX_COMPONENTS = 5
+_CORRELATION_LENGTHS = 1.5
+
+
+def with_overlap(
+    boundaries: Boundaries, curve: HeatingCurve, smooth: FloatArray, length: float, recipe: ThermalRecipe
+) -> Boundaries:
+    """Add the source ``overlap``: the mass that component peaks would put on the other side of a boundary.
+
+    Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
+    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``).
+    """
+    n = len(boundaries.mass)
+    wrong = np.zeros(n)
+    if recipe.decompose != "never":
+        dtg = -derivative(smooth, curve.step)
+        edges = [0, *(int(np.argmin(np.abs(curve.progress - p))) for p in boundaries.progress)]
+        for k in range(min(n, 2)):
+            low, cut = edges[k], edges[k + 1]
+            high = edges[k + 2] if k + 2 < len(edges) else len(dtg) - 1
+            if high - low >= 12 and (
+                recipe.decompose == "always" or overlap_ratio(dtg, (low, cut, high)) > _OVERLAP_RATIO
+            ):
+                wrong[k] = crossing_mass(curve, smooth, length, (low, cut, high))
+    return replace(boundaries, covariance={**boundaries.covariance, "overlap": np.diag(wrong**2)})
+
+
+def overlap_ratio(dtg: FloatArray, cuts: tuple[int, int, int]) -> float:
+    """DTG at the middle cut relative to the smaller of the peaks on both sides; 0 where a side is too narrow."""
+    low, cut, high = cuts
+    if cut - low < 3 or high - cut < 3:
+        return 0.0
+    smaller = min(float(dtg[low:cut].max()), float(dtg[cut:high].max()))
+    return float(dtg[cut]) / max(smaller, 1e-12)
+
+
+def crossing_mass(
+    curve: HeatingCurve,
+    smooth: FloatArray,
+    length: float,
+    cuts: tuple[int, int, int],
+    *,
+    shapes: tuple[Shape, ...] = ("fraser_suzuki",),
+) -> float:
+    """Mass on the wrong side of the middle one of three grid points, by component peaks between the outer two.
+
+    Subtracted from the mass at the cut it gives the mass at which the loss before would be complete and the one
+    after not begun. 0 where nothing can be fitted.
+    """
+    low, cut, high = cuts
+    dtg = -derivative(smooth, curve.step)
+    try:
+        parts = separate_peaks(
+            curve.progress[low : high + 1],
+            dtg[low : high + 1],
+            correlation_c=_CORRELATION_LENGTHS * length * curve.step,
+            shapes=shapes,
+            max_components=_MAX_COMPONENTS,
+        )
+    except AnalysisError:
+        return 0.0
+    return parts.crossing(float(curve.progress[cut]))
+
+
+def separate_steps(
+    result: TgaResult,
+    start_c: float,
+    end_c: float,
+    *,
+    shapes: tuple[Shape, ...] = ("fraser_suzuki", "nth_order"),
+    max_components: int = 4,
+) -> Decomposition:
+    """Separate the losses between two temperatures of an analysed run into component peaks.
+
+    Parameters
+    ----------
+    result : TgaResult
+    start_c, end_c : float, °C
+    shapes, max_components
+        See `separate_peaks`.
+
+    Raises
+    ------
+    AnalysisError
+        The range is outside the run or nothing is lost in it.
+    """
+    temperature = result.temperature_c
+    if not temperature[0] - 1.0 <= start_c < end_c <= temperature[-1] + 1.0:
+        msg = (
+            f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {temperature[0]:.1f} to "
+            f"{temperature[-1]:.1f} °C."
+        )
+        raise AnalysisError(msg)
+    step = max(float(np.median(np.diff(temperature))), 0.5)
+    axis = np.arange(max(start_c, temperature[0]), min(end_c, temperature[-1]), step)
+    rising = np.concatenate(([True], np.diff(temperature) > 0))
+    mass = np.interp(axis, temperature[rising], result.mass_fraction[rising])
+    return separate_peaks(
+        axis, -derivative(mass, step), correlation_c=10.0, shapes=shapes, max_components=max_components
+    )
