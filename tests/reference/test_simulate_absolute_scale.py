@@ -79,7 +79,7 @@ def test_halo_keeps_the_scale_per_gram() -> None:
             with_halo / np.trapezoid(p * coherent, two_theta),
             material.halo.area_factor,
             rtol=2e-3,
-            because="0.05° grid of the normalisation",
+            because="0.05° sums against 0.0125° trapezoids",
         )
 
 

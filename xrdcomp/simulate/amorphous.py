@@ -45,15 +45,16 @@ class HaloShape:
     fwhm : float, degrees with Cu Kα1
         Width of the main halo; larger blurs the structure.
     height : float
-        How far the structure stands out of independent-atom scattering: 1 is the default, 0 would be a gas.
+        Factor on the height of the maximum of S; other than 1 it changes the scattering per gram.
     second_two_theta, second_height : float
         Second maximum of S and its height relative to the first; 0 leaves it out. Used by the peak families.
     low_q : float
         S at Q = 0, between 0 (incompressible) and 1.
     packing_two_theta, packing_height : float
-        Lateral packing of protein chains (12–14 Å); height relative to the main halo, 0 leaves it out.
+        Lateral packing of protein chains (12–14 Å) and its height in S; 0 leaves it out.
     area_factor : float
-        Scattering in 10–60° (Cu Kα1) relative to independent atoms; 1 keeps the scale per gram.
+        Coherent scattering in 10–60° (Cu Kα1) relative to that of free atoms, at `height` 1: what is missing
+        at low angles has gone into the halo.
     family : {"gaussian", "lorentzian", "hard_sphere"}
         Form of S: peaks on a step, sharper peaks with longer tails, or a Percus-Yevick liquid.
     """
@@ -93,18 +94,34 @@ class AmorphousMaterial:
         return {e: n * atomic_mass(e) / self.mass for e, n in self.atoms}
 
 
+# Area factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times
+# free atoms per gram in 10–60° against fluorapatite, 1.25 times in 20–40°; liquid water peaks near 90 electron
+# units per molecule.
 MATERIALS: dict[str, AmorphousMaterial] = {
     # collagen as amino-acid analysis gives it
     "protein": AmorphousMaterial(
         atoms=(("C", 65.0), ("H", 102.0), ("N", 18.0), ("O", 21.0)),
         halo=HaloShape(
-            two_theta=21.0, fwhm=8.0, second_two_theta=42.0, second_height=0.12, packing_height=0.12
+            two_theta=21.0,
+            fwhm=8.0,
+            second_two_theta=42.0,
+            second_height=0.12,
+            low_q=0.15,
+            packing_height=0.15,
+            area_factor=1.05,
         ),
     ),
     # triolein
     "lipid": AmorphousMaterial(
         atoms=(("C", 57.0), ("H", 104.0), ("O", 6.0)),
-        halo=HaloShape(two_theta=19.5, fwhm=6.0, second_two_theta=42.0, second_height=0.10),
+        halo=HaloShape(
+            two_theta=19.5,
+            fwhm=6.0,
+            second_two_theta=42.0,
+            second_height=0.10,
+            low_q=0.12,
+            area_factor=1.05,
+        ),
     ),
     "water": AmorphousMaterial(
         atoms=(("H", 2.0), ("O", 1.0)),
@@ -113,7 +130,14 @@ MATERIALS: dict[str, AmorphousMaterial] = {
     # Ca9(PO4)6 with about 10 % of its mass as bound water
     "amorphous_calcium_phosphate": AmorphousMaterial(
         atoms=(("Ca", 9.0), ("P", 6.0), ("O", 29.25), ("H", 10.5)),
-        halo=HaloShape(two_theta=30.0, fwhm=7.0, second_two_theta=47.5, second_height=0.25),
+        halo=HaloShape(
+            two_theta=30.0,
+            fwhm=7.0,
+            second_two_theta=47.5,
+            second_height=0.25,
+            low_q=0.20,
+            area_factor=0.95,
+        ),
     ),
 }
 
@@ -153,37 +177,35 @@ def _peak(family: HaloFamily, q: FloatArray, centre: float, fwhm: float) -> Floa
     return gauss
 
 
-def _raw_structure_factor(halo: HaloShape, q: FloatArray, centre: float) -> FloatArray:
-    """S(Q) with its main maximum near `centre`, before the halo is put where it belongs."""
-    width = halo.fwhm * (
-        two_theta_to_q(halo.two_theta + 0.5, _CU_KA1) - two_theta_to_q(halo.two_theta - 0.5, _CU_KA1)
+def _base_and_peaks(halo: HaloShape, q: FloatArray, centre: float) -> tuple[FloatArray, FloatArray]:
+    """S(Q) without its main maximum, tending to 1, and the maximum of unit height with its second one."""
+    width = float(
+        halo.fwhm
+        * (two_theta_to_q(halo.two_theta + 0.5, _CU_KA1) - two_theta_to_q(halo.two_theta - 0.5, _CU_KA1))
     )
+    family: HaloFamily = "gaussian" if halo.family == "hard_sphere" else halo.family
+    peaks = _peak(family, q, centre, width)
     if halo.family == "hard_sphere":
-        packing = float(np.clip(0.34 * halo.height / (1.0 + 1.2 * (float(width) / centre - 0.35)), 0.2, 0.47))
-        diameter = 7.05 / centre
-        liquid = _percus_yevick(q * diameter, packing)
-        loss = np.exp(-np.square(q / (4.5 * centre)))
-        out: FloatArray = 1.0 + (liquid - 1.0) * loss
-        return halo.low_q + (1.0 - halo.low_q) * out
+        liquid = _percus_yevick(q * 7.05 / centre, 0.32)
+        loss = np.exp(-np.square(q / (3.0 * centre)))
+        return halo.low_q + (1.0 - halo.low_q) * (1.0 + (liquid - 1.0) * loss), peaks
     rise = 1.0 / (1.0 + np.exp(-(q - (centre - 0.35 * width)) / (0.33 * width)))
-    out = halo.low_q + (1.0 - halo.low_q) * rise
-    out = out + 0.75 * halo.height * _peak(halo.family, q, centre, float(width))
-    if halo.second_height > 0.0:
-        second = float(two_theta_to_q(halo.second_two_theta, _CU_KA1))
-        out = out + 0.75 * halo.height * halo.second_height * _peak(
-            halo.family, q, second, 1.4 * float(width)
-        )
+    base: FloatArray = halo.low_q + (1.0 - halo.low_q) * rise
     if halo.packing_height > 0.0:
         q_packing = float(two_theta_to_q(halo.packing_two_theta, _CU_KA1))
-        out = out + halo.height * halo.packing_height * _peak(halo.family, q, q_packing, 0.13)
-    return out
+        base = base + halo.packing_height * _peak(family, q, q_packing, 0.13)
+    if halo.second_height > 0.0:
+        second = float(two_theta_to_q(halo.second_two_theta, _CU_KA1))
+        peaks = peaks + halo.second_height * _peak(family, q, second, 1.4 * width)
+    return base, peaks
 
 
 def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
     """S(Q) of an amorphous component with the halo's maximum at `halo.two_theta`.
 
     The free-atom curve falls with Q and would pull the maximum to lower angles; the centre of S is found by
-    bisection so that polarised S·Σ|f|² has it where asked. The result is scaled to `halo.area_factor`.
+    bisection so that polarised S·Σ|f|² has it where asked. At `height` 1 the maximum of S is as high as makes
+    the scattering in the window `area_factor` times that of free atoms; S tends to 1 beyond in any case.
 
     Parameters
     ----------
@@ -196,24 +218,22 @@ def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
     halo = material.halo
     two_theta = np.linspace(10.0, 60.0, 1001)
     grid = two_theta_to_q(two_theta, _CU_KA1)
-    coherent, _ = independent_atoms(material.atoms, grid, _CU_KA1)
-    coherent = coherent * 0.5 * (1.0 + np.cos(np.radians(two_theta)) ** 2)
+    atoms, _ = independent_atoms(material.atoms, grid, _CU_KA1)
+    atoms = atoms * 0.5 * (1.0 + np.cos(np.radians(two_theta)) ** 2)
     target = float(two_theta_to_q(halo.two_theta, _CU_KA1))
     near = np.abs(two_theta - halo.two_theta) < max(4.0, halo.fwhm)
     low, high = 0.8 * target, 1.5 * target
     for _ in range(30):
         centre = 0.5 * (low + high)
-        curve = np.where(near, coherent * _raw_structure_factor(halo, grid, centre), 0.0)
+        base, peaks = _base_and_peaks(halo, grid, centre)
+        height = halo.height * (halo.area_factor * atoms.sum() - atoms @ base) / (atoms @ peaks)
+        curve = np.where(near, atoms * (base + height * peaks), 0.0)
         if float(two_theta[int(np.argmax(curve))]) < halo.two_theta:
             low = centre
         else:
             high = centre
-    s_grid = _raw_structure_factor(halo, grid, centre)
-    scale = halo.area_factor * np.trapezoid(coherent, two_theta) / np.trapezoid(coherent * s_grid, two_theta)
-    q = np.asarray(q, dtype=float)
-    # the scale belongs to the window; beyond it S returns to 1
-    fade = 1.0 / (1.0 + np.exp((q - 7.0) / 0.6))
-    result: FloatArray = _raw_structure_factor(halo, q, centre) * (1.0 + (scale - 1.0) * fade)
+    base, peaks = _base_and_peaks(halo, np.asarray(q, dtype=float), centre)
+    result: FloatArray = base + height * peaks
     return result
 
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from xrdcomp.errors import AnalysisError
-from xrdcomp.simulate.amorphous import AmorphousMaterial, HaloShape
+from xrdcomp.simulate.amorphous import AmorphousMaterial
 from xrdcomp.simulate.conditions import TgaConditions, XrdConditions
 from xrdcomp.simulate.model import ApatiteModel, SpecimenModel
 from xrdcomp.simulate.reactions import LIPID, PROTEIN, OrganicKinetics, Step, vary_steps
@@ -135,7 +135,7 @@ def vary_character(
 ) -> SpecimenModel:
     """Give a specimen halos, crystallites, disorder and kinetics other than the default ones.
 
-    Halos move by 0.4° (σ), their widths by 8 %, heights by 10 %, scattering per gram by 4 %, and their family
+    Halos move by 0.4° (σ), their widths by 8 %, heights by 8 %, scattering per gram by 4 %, and their family
     changes; crystallites are needles of 12–40 by 5–16 nm with distributions of any width; B is up to 0.3 Å²
     higher; protein and lipid take their steps at other temperatures and in other proportions; char is
     0.22 ± 0.05 and the water bound by amorphous mineral 0.10 ± 0.03.
@@ -176,17 +176,19 @@ def vary_material(material: AmorphousMaterial, rng: np.random.Generator) -> Amor
     halo = material.halo.jittered(
         shift=float(rng.normal(0.0, 0.4)),
         width=float(np.exp(rng.normal(0.0, 0.08))),
-        height=float(np.exp(rng.normal(0.0, 0.10))),
+        height=float(np.exp(rng.normal(0.0, 0.08))),
     )
-    family: HaloShape = replace(
-        halo,
-        family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
-        low_q=float(rng.uniform(0.03, 0.15)),
-        area_factor=float(np.exp(rng.normal(0.0, 0.04))),
-        packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
-        second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
+    return replace(
+        material,
+        halo=replace(
+            halo,
+            family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
+            low_q=float(rng.uniform(0.05, 0.30)),
+            area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, 0.04))),
+            packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
+            second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
+        ),
     )
-    return replace(material, halo=family)
 
 
 def _vary_kinetics(kinetics: OrganicKinetics, rng: np.random.Generator) -> OrganicKinetics:
