@@ -394,9 +394,10 @@ class SampleResult:
             out["tga"] = self.tga.to_dict()
         return out
 
-    def to_json(self, *, indent: int | None = 2) -> str:
-        """Return ``result.json`` as text; NaN and infinities are refused."""
-        return json.dumps(self.to_dict(), indent=indent, allow_nan=False, ensure_ascii=False)
+    def to_json(self, *, indent: int | None = 2, figures: tuple[str, ...] = ()) -> str:
+        """Return ``result.json`` as text, naming `figures`; NaN and infinities are refused (ValueError)."""
+        data = self.to_dict(figures=figures)
+        return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False, default=_plain)
 
     def plot(self) -> Any:
         """Draw the specimen's overview figure and return the matplotlib Figure."""
@@ -408,12 +409,14 @@ class SampleResult:
         """Write the result below ``folder/<sample_id>`` and return that path."""
         from xrdcomp.present import write_result
 
-        return write_result(self, folder)
+        target: Path = write_result(self, folder)
+        return target
 
     def _repr_html_(self) -> str:
         from xrdcomp.present import result_html
 
-        return result_html(self)
+        html: str = result_html(self)
+        return html
 
 
 def fit_to_dict(fit: FitResult) -> dict[str, Any]:
@@ -432,6 +435,16 @@ def fit_to_dict(fit: FitResult) -> dict[str, Any]:
         "crystallinity": _quantity(fit.crystallinity),
         "parameters": {name: value.to_dict() for name, value in fit.parameters.items()},
     }
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars and arrays, and mappings, as plain JSON types."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    msg = f"{type(value).__name__} cannot be written as JSON"
+    raise TypeError(msg)
 
 
 def _quantity(estimate: Estimate | None) -> dict[str, Any] | None:

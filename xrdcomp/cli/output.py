@@ -34,7 +34,6 @@ def deliver(
 ) -> None:
     """Write the result as the output options ask and print it; exit code 1 where its status is failed."""
     from xrdcomp.present import write_result
-    from xrdcomp.present.write import result_json
 
     as_json, quiet = options["output_format"] == "json", options["quiet"]
     out = options["out"] or (None if as_json else DEFAULT_OUT)
@@ -45,7 +44,7 @@ def deliver(
         folder = write_result(result, out, figures=options["figures"], report=options["report"])
         text = (folder / "result.json").read_text(encoding="utf-8")
     if as_json:
-        click.echo(text if text is not None else result_json(result), nl=False)
+        click.echo(text if text is not None else result.to_json() + "\n", nl=False)
     else:
         click.echo(as_text(result))
     if out is not None:

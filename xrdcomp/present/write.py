@@ -7,7 +7,6 @@ leaves what was there before.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import shutil
@@ -32,7 +31,6 @@ __all__ = [
     "FIGURE_FORMATS",
     "draw_figures",
     "replaced_folder",
-    "result_json",
     "safe_sample_id",
     "write_result",
     "write_text",
@@ -96,7 +94,7 @@ def write_result(
     with replaced_folder(target, marker="result.json") as work:
         drawn = draw_figures(result) if figures or report else {}
         names = _write_figures(drawn, work / "figures") if figures else ()
-        (work / "result.json").write_text(result_json(result, figures=names), encoding="utf-8")
+        (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         with (work / "curves.npz").open("wb") as stream:
             _write_curves(stream, result)
         (work / "recipe.toml").write_text(_recipe_text(result), encoding="utf-8")
@@ -105,12 +103,6 @@ def write_result(
 
             (work / "report.html").write_text(render_report(result, drawn), encoding="utf-8")
     return target
-
-
-def result_json(result: SampleResult, *, figures: tuple[str, ...] = ()) -> str:
-    """Return ``result.json`` as text, strict JSON: a NaN or an infinity is an error of the program."""
-    data = result.to_dict(figures=figures)
-    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -202,16 +194,6 @@ def _recipe_text(result: SampleResult) -> str:
         ]
     )
     return to_toml(settings, comment=comment)
-
-
-def _plain(value: Any) -> Any:
-    """Numpy scalars and arrays, tuples and mappings as plain JSON types."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    msg = f"{type(value).__name__} cannot be written as JSON"
-    raise TypeError(msg)
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""Figures say what they show: units, labels, intervals, what cannot be separated, what is simulated."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tests.builders import make_result
+from xrdcomp.errors import AnalysisError
+from xrdcomp.present import plot_budget, plot_cohort, plot_composition, plot_fit, plot_overview, plot_tga
+from xrdcomp.present.style import to_png
+
+TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
+
+
+def texts(figure: Figure) -> list[str]:
+    figure.draw_without_rendering()
+    return [t.get_text() for t in figure.findobj(mpl.text.Text) if t.get_text()]
+
+
+def test_fit_figure_shows_every_curve_with_unit_and_quality() -> None:
+    result = make_result(foreign=True, metadata={"intensity_unit": "counts"})
+    figure = plot_fit(result)
+    main = figure.axes[0]
+    labels = [line.get_label() for line in main.lines]
+    assert labels[:3] == ["observed", "calculated", "background"]
+    assert {"+ protein", "+ water"} <= set(labels)
+    np.testing.assert_array_equal(main.lines[1].get_ydata(), result.fit.calculated)
+    np.testing.assert_array_equal(
+        main.lines[3].get_ydata(), result.fit.background + result.fit.amorphous["protein"]
+    )
+    words = texts(figure)
+    assert "intensity (counts)" in words
+    assert any("Rwp 3." in word and "GoF" in word for word in words)
+    assert "2θ (°)" in words
+
+
+def test_fit_figure_marks_phases_and_strong_lines() -> None:
+    words = texts(plot_fit(make_result(foreign=True)))
+    assert {"hydroxyapatite", "calcite"} <= set(words)
+    assert {"211", "002", "300"} <= set(words), "the strongest lines of apatite carry hkl"
+    assert "104" in words, "the strongest line of the foreign phase carries hkl"
+
+
+def test_lines_at_one_angle_share_the_conventional_name() -> None:
+    from dataclasses import replace
+
+    result = make_result()
+    table = result.fit.reflections["hydroxyapatite"]
+    doubled = replace(
+        table,
+        hkl=np.vstack([table.hkl, [1, 2, 1]]),
+        two_theta=np.append(table.two_theta, 31.79),
+        intensity=np.append(table.intensity, 90.0),
+    )
+    fit = replace(result.fit, reflections={"hydroxyapatite": doubled})
+    words = texts(plot_fit(replace(result, fit=fit)))
+    assert "211" in words
+    assert "121" not in words
+
+
+def test_residuals_are_observed_minus_calculated_and_weighted() -> None:
+    result = make_result()
+    fit = result.fit
+    _, _, difference, weighted = plot_fit(result).axes[:4]
+    np.testing.assert_allclose(difference.lines[0].get_ydata(), fit.observed - fit.calculated)
+    np.testing.assert_allclose(weighted.lines[0].get_ydata(), (fit.observed - fit.calculated) / fit.sigma)
+
+
+def test_square_root_scale() -> None:
+    result = make_result()
+    main = plot_fit(result, square_root=True).axes[0]
+    np.testing.assert_allclose(main.lines[0].get_ydata(), np.sqrt(result.fit.observed))
+    assert main.get_ylabel().startswith("√")
+
+
+def test_tga_figure_labels_steps_with_their_uncertainty() -> None:
+    figure = plot_tga(make_result())
+    words = texts(figure)
+    assert "water\n8.00 ± 0.30 wt%" in words
+    assert "onset 285 °C" in words
+    assert "residue 38.00 ± 0.40 wt%" in words
+    assert "temperature (°C)" in words
+    assert any("air, 10 K/min" in word for word in words)
+    assert all(tick <= 105 for tick in figure.axes[0].get_yticks())
+
+
+def test_composition_figure_shows_intervals_and_says_what_is_not_separable() -> None:
+    words = texts(plot_composition(make_result(tga=False)))
+    assert words.count("not separable from these measurements") == 4
+    assert "33.0 ± 1.5  (30.1 – 35.9)" in words
+    assert "sum: non-crystalline" in words
+    assert any("as received" in word for word in words)
+
+
+def test_composition_interval_is_drawn_to_scale() -> None:
+    axes = plot_composition(make_result()).axes[0]
+    low, high = axes.lines[0].get_xdata()
+    interval = make_result().composition.components["crystalline_hydroxyapatite"].interval
+    assert (low / 100, high / 100) == pytest.approx(interval, rel=1e-12)
+
+
+def test_budget_bars_add_up_to_the_whole() -> None:
+    axes = plot_budget(make_result()).axes[0]
+    ends = [bar.get_x() + bar.get_width() for bar in axes.containers[-1]]
+    assert ends == pytest.approx([100.0] * 6, rel=1e-12)
+    assert "halo shapes" in texts(plot_budget(make_result()))
+
+
+@pytest.mark.parametrize("plot", [plot_fit, plot_tga, plot_composition, plot_budget, plot_overview])
+def test_simulated_specimens_are_labelled(plot) -> None:
+    assert any("simulated" in word for word in texts(plot(make_result(metadata={"simulated": True}))))
+    assert not any("simulated" in word for word in texts(plot(make_result())))
+
+
+def test_cohort_figure_shows_all_specimens_truth_and_gaps() -> None:
+    results = [
+        make_result(sample_id="A", metadata={"simulated": True, "truth": TRUTH}),
+        make_result(sample_id="B", tga=False),
+    ]
+    figure = plot_cohort(results)
+    words = texts(figure)
+    assert {"A", "B", "simulated cohort", "n.s."} <= set(words)
+    assert any("truth of the simulation" in word for word in words)
+    diamonds = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert [float(line.get_xdata()[0]) for line in diamonds] == pytest.approx([34.0])
+
+
+def test_a_cohort_on_two_bases_is_not_drawn() -> None:
+    from dataclasses import replace
+
+    wet = make_result()
+    dry = replace(wet, composition=replace(wet.composition, basis="dry"))
+    with pytest.raises(AnalysisError, match="one basis"):
+        plot_cohort([wet, dry])
+    with pytest.raises(AnalysisError):
+        plot_cohort([])
+
+
+def test_missing_parts_are_refused_by_name() -> None:
+    with pytest.raises(AnalysisError, match="no fit"):
+        plot_fit(make_result(fit=False))
+    with pytest.raises(AnalysisError, match="no thermogravimetric curve"):
+        plot_tga(make_result(tga=False))
+
+
+@pytest.mark.parametrize(("fit", "tga"), [(True, True), (True, False), (False, True), (False, False)])
+def test_overview_takes_what_there_is(*, fit: bool, tga: bool) -> None:
+    figure = make_result(fit=fit, tga=tga).plot()
+    assert len(figure.axes) == 4 * fit + 2 * tga + 1
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_figures_leave_the_users_settings_alone() -> None:
+    with mpl.rc_context({"font.size": 23.0}):
+        to_png(plot_overview(make_result()), dpi=40)
+        assert mpl.rcParams["font.size"] == 23.0

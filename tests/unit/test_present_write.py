@@ -1,0 +1,167 @@
+"""Result folders: complete, strict, repeatable, and whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from tests.builders import estimate, make_composition, make_result
+from xrdcomp.errors import OutputError
+from xrdcomp.present import safe_sample_id, to_toml, write_result, write_text
+from xrdcomp.recipe import Recipe
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize(("fit", "tga"), [(True, True), (True, False), (False, True)])
+def test_result_json_keeps_the_contract(tmp_path: Path, *, fit: bool, tga: bool) -> None:
+    folder = write_result(make_result(fit=fit, tga=tga), tmp_path, figures=False)
+    data = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(data)
+    assert ("xrd" in data) is fit
+    assert ("tga" in data) is tga
+    assert data["phases"][0]["evidence"] == {"z": 120.0, "lines": 14}
+
+
+def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
+    folder = write_result(make_result(), tmp_path, report=True)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    figures = {
+        f"figures/{n}.{s}"
+        for n in ("fit", "tga", "composition", "uncertainty_budget")
+        for s in ("png", "svg")
+    }
+    assert names == {"result.json", "curves.npz", "recipe.toml", "report.html"} | figures
+    assert set(json.loads((folder / "result.json").read_text(encoding="utf-8"))["figures"]) == figures
+    assert folder == tmp_path / "S1"
+
+
+def test_curves_need_no_pickle_and_hold_the_fit(tmp_path: Path) -> None:
+    result = make_result()
+    folder = write_result(result, tmp_path, figures=False)
+    with np.load(folder / "curves.npz", allow_pickle=False) as curves:
+        total = curves["xrd_background"] + sum(
+            curves[name] for name in curves.files if name.startswith(("xrd_amorphous_", "xrd_phase_"))
+        )
+        np.testing.assert_allclose(total, curves["xrd_calculated"], rtol=1e-12)
+        assert curves["tga_mass_fraction"].shape == result.tga.mass_fraction.shape
+        assert curves["reflections_hydroxyapatite_hkl"].shape == (18, 3)
+
+
+def test_recipe_toml_repeats_the_settings(tmp_path: Path) -> None:
+    folder = write_result(make_result(), tmp_path, figures=False)
+    text = (folder / "recipe.toml").read_text(encoding="utf-8")
+    assert Recipe.from_toml(text) == Recipe(sample_id="S1")
+    assert "SHA-256" in text
+
+
+def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
+    first = write_result(make_result(), tmp_path / "a")
+    second = write_result(make_result(), tmp_path / "b")
+    for path in first.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (second / path.relative_to(first)).read_bytes(), path.name
+
+
+def test_nan_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    composition = make_composition()
+    broken = {**composition.components, "organic": estimate(float("nan"), 0.1)}
+    result = replace(make_result(), composition=replace(composition, components=broken))
+    with pytest.raises(ValueError, match="JSON"):
+        write_result(result, tmp_path, figures=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_result_stands_until_the_new_one_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_result(make_result(), tmp_path, figures=False)
+    before = (folder / "result.json").read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xrdcomp.present.write._write_curves", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_result(make_result(), tmp_path, figures=False)
+    assert (folder / "result.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["S1"]
+
+
+def test_an_earlier_result_is_replaced_whole(tmp_path: Path) -> None:
+    folder = write_result(make_result(), tmp_path)
+    (folder / "stale.txt").write_text("from the last run")
+    write_result(make_result(), tmp_path, figures=False)
+    assert not (folder / "stale.txt").exists()
+    assert not (folder / "figures").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["S1"]
+
+
+def test_a_folder_that_is_no_result_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "S1").mkdir()
+    (tmp_path / "S1" / "thesis.docx").write_text("years of work")
+    with pytest.raises(OutputError, match=r"holds no result\.json"):
+        write_result(make_result(), tmp_path, figures=False)
+    assert (tmp_path / "S1" / "thesis.docx").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["S1"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_result(make_result(), tmp_path / "file" / "below", figures=False)
+
+
+@pytest.mark.parametrize("name", ["S1", "patient 7, left", "Ca(OH)2_roh", "probe-3.b", "Größe_µ", "1"])
+def test_sample_ids_that_can_name_a_folder(name: str) -> None:
+    if "," in name:
+        with pytest.raises(OutputError):
+            safe_sample_id(name)
+    else:
+        assert safe_sample_id(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", ".", "..", "a/b", "a\\b", "../x", "/root", ".hidden", "a..b", "con", "NUL.txt", "a\n", "x" * 200, "a:b",
+     "a."],
+)  # fmt: skip
+def test_sample_ids_that_are_paths_or_worse_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="sample id"):
+        write_result(make_result(sample_id=name), tmp_path / "out", figures=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    target = write_text(tmp_path / "new" / "index.html", "<p>µ</p>")
+    assert target.read_text(encoding="utf-8") == "<p>µ</p>"
+    assert [path.name for path in target.parent.iterdir()] == ["index.html"]
+
+
+def test_toml_writes_what_tomllib_reads() -> None:
+    data = {
+        "text": 'quote " backslash \\ newline \n tab \t del \x7f µ',
+        "numbers": [1, -2.5, 1e-30, 3.0],
+        "flag": True,
+        "empty": [],
+        "nothing": None,
+        "dotted.key": "quoted",
+        "table": {"inner": {"deep": 1}, "value": 2},
+    }
+    read = tomllib.loads(to_toml(data, comment="two\nlines"))
+    assert read == {key: value for key, value in data.items() if value is not None}
+    assert isinstance(read["numbers"][3], float)
+
+
+@pytest.mark.parametrize(("value", "error"), [(float("nan"), ValueError), (object(), TypeError)])
+def test_toml_refuses_what_it_cannot_hold(value: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        to_toml({"value": value})
