@@ -16,7 +16,7 @@ from xrdcomp.thermal.boundaries import (
     windows_covered,
 )
 from xrdcomp.thermal.chemistry import Balance, char_estimate, quantities
-from xrdcomp.thermal.corrections import correct_baseline
+from xrdcomp.thermal.corrections import correct_baseline, settings_for
 from xrdcomp.thermal.crosscheck import find_oxalate
 from xrdcomp.thermal.notes import curve_notes, gas_notes
 from xrdcomp.thermal.overlap import with_overlap
@@ -55,7 +55,7 @@ def analyze_tga(
     AnalysisError
         Too few points, a signal that is not a mass, time that runs backwards, a blank that does not fit.
     """
-    recipe = recipe or ThermalRecipe()
+    recipe = settings_for(run, recipe or ThermalRecipe())
     atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
     corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
     curve = corrected.curve

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from xrdcomp.errors import AnalysisError
@@ -14,7 +15,7 @@ from xrdcomp.thermal.smooth import whittaker
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, TgaRun
 from xrdcomp.units import celsius_to_kelvin
 
-__all__ = ["Corrected", "correct_baseline", "gas_density"]
+__all__ = ["Corrected", "correct_baseline", "gas_density", "settings_for"]
 
 _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
     "air": 1.184,
@@ -26,6 +27,7 @@ _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
 }
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _ASSUMED_MG = 10.0
+_CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,17 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
     """Density of the purge gas in mg/cm³ (ideal gas at 1013 hPa)."""
     density: FloatArray = _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
     return density
+
+
+def settings_for(run: TgaRun, recipe: ThermalRecipe) -> ThermalRecipe:
+    """Settings with the displaced volume of a whole sample carrier, where a file holds raw balance readings.
+
+    Exports of most instruments hold a mass from which a correction run was subtracted; for raw readings the
+    reader says so (``TGA_NOT_CORRECTED``), and carrier and crucible displace about 0.28 cm³.
+    """
+    if not any(d.code == "TGA_NOT_CORRECTED" for d in run.diagnostics):
+        return recipe
+    return msgspec.structs.replace(recipe, pan_volume_cm3=max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3))
 
 
 def correct_baseline(

@@ -8,8 +8,8 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.thermal.program import heating_part, minutes_of, progress_axis
-from xrdcomp.thermal.smooth import estimate_noise
-from xrdcomp.types import Diagnostic, FloatArray, TgaRun
+from xrdcomp.thermal.smooth import estimate_noise, whittaker
+from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["HeatingCurve", "MassCurve", "prepare", "to_mass_fraction"]
 
@@ -17,6 +17,7 @@ _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _MIN_POINTS = 20
 _MAX_NODES = 2500
 _GAP_C = 15.0
+_RATE_LENGTH = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +105,15 @@ def prepare(run: TgaRun) -> HeatingCurve:
     counts = np.bincount(bins, minlength=grid.n).astype(float)
     minutes = _minutes(run, part.index, progress, rate_k_min)
     mean = {
-        name: _bin_means(values, bins, counts)
+        name: _bin_means(values, progress, bins, grid.centres)
         for name, values in (
             ("temperature", run.temperature_c[part.index]),
             ("minutes", minutes),
             ("mass", curve.mass[part.index]),
         )
     }
-    rate = np.maximum(grid.step / np.maximum(np.gradient(mean["minutes"]), 1e-9), 1e-6)
+    passed = np.gradient(whittaker(mean["minutes"], np.ones(grid.n), _RATE_LENGTH))
+    rate = np.maximum(grid.step / np.maximum(passed, 1e-9), 1e-6)
     heating = HeatingCurve(
         progress=grid.centres,
         temperature_c=np.maximum.accumulate(mean["temperature"]),
@@ -131,8 +133,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
 def to_mass_fraction(run: TgaRun) -> MassCurve:
     """Express mass as a fraction of the start mass.
 
-    The header's mass is the denominator where the curve starts within 20 % below and 1 % above it: a moist
-    specimen loses water between weighing and the first reading, and that water belongs to the balance.
+    The header's mass is the denominator where the curve starts within 20 % below and 1 % above it, or settles
+    at it after a disturbed start: a moist specimen loses water between weighing and the first reading, and that water belongs to the balance.
     Otherwise the first readings are.
 
     Raises
@@ -146,7 +148,7 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
         return _relative(run, first)
     scale = _TO_MG[run.mass_unit]
     header = run.initial_mass_mg
-    if header is not None and header > 0 and 0.8 <= first * scale / header <= 1.01:
+    if header is not None and header > 0 and _belongs(run.mass * scale / header, first * scale / header):
         found: tuple[Diagnostic, ...] = ()
         lost = 1.0 - first * scale / header
         if abs(lost) > 0.005:
@@ -174,6 +176,11 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
             ),
         )
     return MassCurve(mass=run.mass / first, start_mass_mg=first * scale, from_header=False, diagnostics=found)
+
+
+def _belongs(mass: FloatArray, first: float) -> bool:
+    """Whether a header's start mass fits the curve: at its first readings, or at its highest lasting ones."""
+    return 0.8 <= first <= 1.01 or (first < 1.0 and 0.98 <= float(np.percentile(mass, 98.0)) <= 1.06)
 
 
 def _relative(run: TgaRun, first: float) -> MassCurve:
@@ -232,17 +239,17 @@ def _grid(progress: FloatArray) -> _Grid:
     return _Grid(edges=edges, centres=0.5 * (edges[1:] + edges[:-1]), step=step, n=n)
 
 
-def _bin_means(values: FloatArray, bins: np.typing.NDArray[np.int64], counts: FloatArray) -> FloatArray:
-    sums = np.bincount(bins, weights=values, minlength=len(counts))
+def _bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres: FloatArray) -> FloatArray:
+    """Means of each bin, moved from the mean progress of its readings to its centre."""
+    counts = np.bincount(bins, minlength=len(centres))
     filled = counts > 0
-    nodes = np.arange(len(counts), dtype=float)
-    means: FloatArray = np.interp(nodes, nodes[filled], sums[filled] / counts[filled])
-    return means
+    where = np.bincount(bins, weights=progress, minlength=len(centres))[filled] / counts[filled]
+    means = np.bincount(bins, weights=values, minlength=len(centres))[filled] / counts[filled]
+    at_centres: FloatArray = np.interp(centres, where, means)
+    return at_centres
 
 
-def _minutes(
-    run: TgaRun, index: np.typing.NDArray[np.int64], progress: FloatArray, rate: float | None
-) -> FloatArray:
+def _minutes(run: TgaRun, index: IntArray, progress: FloatArray, rate: float | None) -> FloatArray:
     minutes = minutes_of(run, index)
     if minutes is not None:
         return minutes

@@ -11,7 +11,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
 from xrdcomp.thermal.boundaries import Boundaries, place_boundaries
-from xrdcomp.thermal.corrections import correct_baseline
+from xrdcomp.thermal.corrections import correct_baseline, settings_for
 from xrdcomp.thermal.overlap import crossing_mass, overlap_ratio
 from xrdcomp.thermal.prepare import HeatingCurve, prepare
 from xrdcomp.thermal.program import shift_with_rate
@@ -152,7 +152,7 @@ def tga_check(
     if standard not in STANDARDS:
         msg = f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}."
         raise AnalysisError(msg)
-    recipe = recipe or ThermalRecipe()
+    recipe = settings_for(run, recipe or ThermalRecipe())
     known = STANDARDS[standard]
     atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
     corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
