@@ -130,9 +130,11 @@ def _false_alarm(phase: PhaseResult) -> float:
     """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
     from scipy.special import ndtr
 
-    if phase.weight_fraction is None or not phase.detection_limit:
-        return FALSE_ALARM
-    score = (_Z_DETECTION + _Z_THRESHOLD) * phase.weight_fraction.value / phase.detection_limit
+    score = phase.evidence.get("z")
+    if not isinstance(score, (int, float)):
+        if phase.weight_fraction is None or not phase.detection_limit:
+            return FALSE_ALARM
+        score = (_Z_DETECTION + _Z_THRESHOLD) * phase.weight_fraction.value / phase.detection_limit
     return float(np.clip(ndtr(-score), 1e-12, FALSE_ALARM))
 
 

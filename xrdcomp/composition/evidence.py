@@ -275,6 +275,8 @@ def reduce_xrd(
     counting = _part_of(sums @ counting @ sums.T / total**2, covariance)
     other = rows.index("other")
     covariance[other, other] += _hidden_std(phases, amounts, total) ** 2
+    if "apatite" not in row_of:
+        covariance[rows.index("apatite"), rows.index("apatite")] += _UNSEEN_STD**2
     covariance += _exchange(rows, grouped)
     absent = _apatite_absent(phases)
     if absent is not None:
