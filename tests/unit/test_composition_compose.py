@@ -17,10 +17,11 @@ from tests.unit.composition_evidence import (
     reported,
     xrd_amounts,
 )
-from xrdcomp.composition import InternalStandard, ThermalEvidence, compose_evidence
+from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
+from xrdcomp.composition.evidence import thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
+from xrdcomp.results import COMPONENTS, Composition, Estimate, TgaResult, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
@@ -283,3 +284,91 @@ def test_no_positive_amount_is_refused() -> None:
             ),
             None,
         )
+
+
+def thermal_result(names: tuple[str, ...], values: list[float], **more: object) -> TgaResult:
+    n = len(values)
+    to_all = np.vstack([np.eye(n - 1), -np.ones(n - 1)]) if n else np.empty((0, 0))
+    covariance = 4e-6 * to_all @ to_all.T if n else np.empty((0, 0))
+    return TgaResult(
+        temperature_c=np.linspace(25.0, 950.0, 5),
+        mass_fraction=np.linspace(1.0, 0.4, 5),
+        dtg_per_min=np.zeros(5),
+        steps=(),
+        residue=Estimate(value=0.4, std=0.002),
+        initial_mass_mg=10.0,
+        heating_rate_k_min=10.0,
+        balance_names=names,
+        balance=np.array(values),
+        covariance=covariance,
+        **{"atmosphere": "air", **more},  # type: ignore[arg-type]  # keywords of the dataclass
+    )
+
+
+FULL = ("water", "organic", "carbonate", "residue")
+
+
+def test_a_thermal_result_is_read_by_name_and_its_causes_reach_the_budget() -> None:
+    budget = {
+        name: {"boundary": 0.5, "drift": 0.2, "char": 0.3} for name in ("water", "organic", "carbonate_co2")
+    }
+    forward = thermal_result(FULL, [0.155, 0.455, 0.023, 0.367], budget=budget)
+    found = compose(None, (), forward)
+    assert found.components["water"] is not None
+    assert_close(found.components["water"].value, 0.153, atol=0.004, because="bound water of the mineral")
+    causes = found.budget["carbonate"]
+    assert causes["tga_boundary"] / causes["tga_drift"] == pytest.approx(2.5)
+    turned = thermal_result(FULL[::-1], [0.367, 0.023, 0.455, 0.155])
+    again = compose(None, (), turned)
+    assert again.components["water"] is not None
+    assert_close(
+        again.components["water"].value, found.components["water"].value, atol=1e-3, because="by name"
+    )
+
+
+def test_a_run_that_ended_early_leaves_carbonate_open() -> None:
+    names = ("water", "organic", "residue_with_carbonate")
+    short = thermal_result(names, [0.155, 0.455, 0.39])
+    found = compose_evidence(xrd_amounts(TYPICAL), thermal_evidence(short))
+    full = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
+    assert (found.draws[:, 3].std()) > 1.5 * full.draws[:, 3].std()
+    assert found.prior_share["carbonate"] > 0.5
+    assert_close(central(found).sum(), 1.0, atol=1e-9, because="closure")
+
+
+def test_a_run_that_means_nothing_for_tissue_is_left_out_with_a_message() -> None:
+    nothing = thermal_result((), [])
+    alone = compose(None, (), nothing)
+    assert all(value is None for value in alone.components.values())
+    assert codes(alone) == {"TGA_NOT_USED"}
+
+
+def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
+    truth = np.array([0.20, 0.47, 0.20, 0.04, 0.03, 0.06])
+    plain = xrd_amounts(truth)
+    salty = XrdAmounts(
+        names=(*NAMES[:5], "halite"),
+        amounts=plain.amounts,
+        covariance=plain.covariance,
+        crystalline=plain.crystalline,
+    )
+    thermal = balance(truth, calcite=False)
+    found = compose_evidence(salty, thermal)
+    assert "FUSION_SALT" in codes(found)
+    assert found.budget["carbonate"]["salt"] > 0.5
+    cool = ThermalEvidence(values=thermal.values, covariance=thermal.covariance, final_c=790.0)
+    assert compose_evidence(salty, cool).draws[:, 3].std() < 0.5 * found.draws[:, 3].std()
+
+
+def test_apatite_that_nobody_asked_after_is_not_invented() -> None:
+    amounts = xrd_amounts(NO_APATITE)
+    keep = [1, 2, 3, 4]
+    without = XrdAmounts(
+        names=tuple(NAMES[i] for i in keep),
+        amounts=amounts.amounts[keep],
+        covariance=amounts.covariance[np.ix_(keep, keep)],
+        crystalline=(False,) * 4,
+    )
+    apatite = compose_evidence(without, balance(NO_APATITE)).components["crystalline_hydroxyapatite"]
+    assert apatite is not None
+    assert apatite.value < 0.005

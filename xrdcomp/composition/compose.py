@@ -77,6 +77,8 @@ def compose(
         thermal = thermal_evidence(tga)
         if thermal is None:
             messages = (_unassigned(tga),)
+    if fit is None and messages:
+        return _undetermined(recipe, messages)
     standard = (
         InternalStandard(id=internal_standard[0], fraction=internal_standard[1])
         if isinstance(internal_standard, tuple)
@@ -266,15 +268,24 @@ def _hidden(model: JointModel, prior_share: dict[str, float], draws: FloatArray)
     )
 
 
+def _undetermined(recipe: CompositionRecipe, messages: tuple[Diagnostic, ...]) -> Composition:
+    """Return a composition of which nothing is known: a run alone whose steps have no meaning for tissue."""
+    return Composition(
+        basis=recipe.basis,
+        method="tga",
+        components=dict.fromkeys(COMPONENTS),
+        diagnostics=messages,
+    )
+
+
 def _unassigned(tga: TgaResult) -> Diagnostic:
     return Diagnostic(
         code="TGA_NOT_USED",
         severity="warning",
         text=(
             f"The thermal curve has {len(tga.steps)} steps but they could not be assigned to water, organic "
-            "and carbonate, so the composition rests on diffraction alone. Check the range and the "
-            "atmosphere "
-            "of the run, or set the windows in the recipe."
+            "and carbonate, so it says nothing of the composition. Check the range and the atmosphere of the "
+            "run, or set the windows in the recipe."
         ),
         facts={"steps": len(tga.steps)},
     )
