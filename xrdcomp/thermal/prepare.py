@@ -134,8 +134,8 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     """Express mass as a fraction of the start mass.
 
     The header's mass is the denominator where the curve starts within 20 % below and 1 % above it, or settles
-    at it after a disturbed start: a moist specimen loses water between weighing and the first reading, and that water belongs to the balance.
-    Otherwise the first readings are.
+    at it after a disturbed start: a moist specimen loses water between weighing and the first reading, and that
+    water belongs to the balance. Otherwise the first readings are.
 
     Raises
     ------

@@ -15,7 +15,8 @@ __all__ = ["HeatingPart", "heating_part", "minutes_of", "progress_axis", "shift_
 _OVERSHOOT_C = 15.0
 _REFERENCE_RATE = 10.0
 _GAS_CONSTANT = 8.314462618
-_HOLD_SHARE = 0.25
+_HEATING_SHARE = 0.25
+_LONGEST_HOLDS_C = 800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,9 @@ def _trim_cooling(temperature: FloatArray, index: IntArray) -> IntArray:
 def progress_axis(run: TgaRun, index: IntArray) -> tuple[FloatArray, float | None]:
     """Progress of the programme in °C and the heating rate in K/min.
 
-    While heating, progress equals temperature; during a hold it goes on at a quarter of the heating rate, so
-    that a step on a hold has a width. Without times it is the highest temperature so far.
+    While heating, progress equals temperature; during a hold it goes on at the heating rate, so that a loss per
+    progress is a loss per time everywhere. Holds together count for at most 800 °C. Without times it is the
+    highest temperature so far.
 
     Raises
     ------
@@ -121,9 +123,10 @@ def _stretched(
     moving = speeds > max(0.3, 0.1 * float(np.percentile(speeds, 90)))
     rate = float(np.median(speeds[moving])) if moving.any() else None
     nominal = rate or stated or _REFERENCE_RATE
-    increments = np.maximum(rise, _HOLD_SHARE * nominal * passed)
-    heating = speeds > _HOLD_SHARE * nominal
-    increments[heating] = rise[heating]
+    heating = speeds > _HEATING_SHARE * nominal
+    held = nominal * float(passed[~heating].sum())
+    share = min(1.0, _LONGEST_HOLDS_C / held) if held > 0 else 1.0
+    increments = np.where(heating, rise, np.maximum(rise, share * nominal * passed))
     at_nodes = temperature[0] + np.concatenate(([0.0], np.cumsum(increments)))
     progress: FloatArray = np.interp(minutes, nodes, at_nodes)
     return progress, rate if rate is not None else stated

@@ -60,7 +60,8 @@ def find_peaks(curve: HeatingCurve, smooth: FloatArray, length: float) -> tuple[
         tops = [_Top(index=i, dtg=dtg, length=wide) for i in _tops(curve, at_scale, dtg, wide)]
         found = _refine(found, _heavy(tops, at_scale, curve, least))
     noise = derivative_std(curve.bin_noise, length) / curve.step
-    return tuple(_with_feet(found, k, noise) for k in range(len(found)))
+    peaks = (_with_feet(found, k, noise) for k in range(len(found)))
+    return tuple(peak for peak in peaks if peak.loss(smooth) >= _MIN_LOSS)
 
 
 @dataclass(frozen=True, kw_only=True)
