@@ -19,7 +19,7 @@ from xrdcomp.readers import read_tga, read_xrd
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Composition, Diagnostic, FitResult, SampleResult, TgaResult
 from xrdcomp.simulate import CohortEntry
-from xrdcomp.thermal import analyze_tga
+from xrdcomp.thermal import analyze_tga, cross_check
 from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
 
 __all__ = ["analyze", "analyze_embedded", "analyze_sample"]
@@ -117,9 +117,11 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     )
     fit, found = (search.fit, search.phases) if search else (None, ())
     composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
-    claims = evaluate_claims(
-        composition, found, recipe.composition, internal_standard=standard[0] if standard else ""
-    )
+    spike = standard[0] if standard else ""
+    known = composition.draws.size > 0
+    claims = evaluate_claims(composition, found, recipe.composition, internal_standard=spike) if known else ()
+    seen = [phase.id for phase in found if phase.decision == "detected"]
+    mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
         sample_id=sample.sample_id,
@@ -132,7 +134,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
-        diagnostics=_diagnostics(assumed, *measured, search, fit, thermal, composition),
+        diagnostics=_diagnostics((*assumed, *mutual), *measured, search, fit, thermal, composition),
         metadata=_metadata(sample),
     )
 
@@ -238,12 +240,12 @@ def _metadata(sample: Sample) -> dict[str, Any]:
 
 
 def _diagnostics(
-    assumed: tuple[Diagnostic, ...],
+    first: tuple[Diagnostic, ...],
     *stages: Pattern | TgaRun | Identification | FitResult | TgaResult | Composition | None,
 ) -> tuple[Diagnostic, ...]:
-    """Every stage's messages in the order of the line, each once."""
+    """`first`, then every stage's messages in the order of the line, each once."""
     seen: dict[tuple[str, str], Diagnostic] = {}
-    for messages in (assumed, *(stage.diagnostics for stage in stages if stage is not None)):
+    for messages in (first, *(stage.diagnostics for stage in stages if stage is not None)):
         for message in messages:
             seen.setdefault((message.code, message.text), message)
     return tuple(seen.values())

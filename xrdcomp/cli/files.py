@@ -45,13 +45,17 @@ def formats(output_format: str) -> None:
     )
 )
 @click.argument("file")
+@click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
+@click.option("--scan", type=click.IntRange(min=0), help="Which scan to draw, from 0.")
 @_FORMAT
-def inspect(file: str, output_format: str) -> None:
+def inspect(file: str, figure: str | None, scan: int | None, output_format: str) -> None:
     """Say what a file is and what it holds, without analysing it."""
     from xrdcomp.present.tables import align
     from xrdcomp.readers import inspect_file
 
     found = inspect_file(file)
+    if figure is not None:
+        _draw(file, figure, kind=str(found["kind"]), scan=scan)
     if output_format == "json":
         print_json(found)
         return
@@ -76,6 +80,15 @@ def convert(source: str, target: str, scan: int | None) -> None:
     from xrdcomp.readers import convert_file
 
     convert_file(source, target, **({} if scan is None else {"scan": scan}))
+    click.echo(f"written: {target}", err=True)
+
+
+def _draw(file: str, target: str, *, kind: str, scan: int | None) -> None:
+    from xrdcomp.present import plot_measurement, write_figure
+    from xrdcomp.readers import read_tga, read_xrd
+
+    measured = read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)
+    write_figure(plot_measurement(measured), target)
     click.echo(f"written: {target}", err=True)
 
 

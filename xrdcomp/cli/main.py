@@ -29,6 +29,7 @@ COMMANDS = {
     "demo": ("xrdcomp.cli.demo", "Analyse the ten embedded, simulated specimens."),
     "identify": ("xrdcomp.cli.identify", "Search a pattern for every crystalline phase of the library."),
     "tga": ("xrdcomp.cli.tga", "Mass balance of a thermogravimetric run."),
+    "tga-check": ("xrdcomp.cli.tga_check", "Verify a balance against a standard's stoichiometry."),
     "phases": ("xrdcomp.cli.phases", "List the reference phases."),
     "formats": ("xrdcomp.cli.files", "List the file formats that can be read."),
     "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),

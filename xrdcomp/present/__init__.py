@@ -13,6 +13,7 @@ _PUBLIC = {
     "plot_cohort": "xrdcomp.present.cohort",
     "plot_composition": "xrdcomp.present.composition_figure",
     "plot_fit": "xrdcomp.present.fit_figure",
+    "plot_measurement": "xrdcomp.present.raw_figure",
     "plot_overview": "xrdcomp.present.overview",
     "plot_tga": "xrdcomp.present.tga_figure",
     "render_cohort_page": "xrdcomp.present.html",
@@ -22,6 +23,7 @@ _PUBLIC = {
     "result_table": "xrdcomp.present.tables",
     "safe_sample_id": "xrdcomp.present.write",
     "to_toml": "xrdcomp.present.toml",
+    "write_figure": "xrdcomp.present.write",
     "write_result": "xrdcomp.present.write",
     "write_text": "xrdcomp.present.write",
 }

@@ -58,6 +58,8 @@ def result_table(result: SampleResult) -> str:
 
 def _composition_block(result: SampleResult) -> str:
     composition = result.composition
+    if not any(composition.components.values()):
+        return "composition: not determined by these measurements (see messages)"
     rows = [("", "wt%", "95 % interval")]
     for name in component_order(composition.components):
         estimate = composition.components[name]

@@ -32,6 +32,7 @@ __all__ = [
     "draw_figures",
     "replaced_folder",
     "safe_sample_id",
+    "write_figure",
     "write_result",
     "write_text",
 ]
@@ -108,19 +109,39 @@ def write_result(
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text file whole or not at all (UTF-8; written beside the target, then moved)."""
     target = Path(path)
-    with _output_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        work = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            work.chmod(0o666 & ~_umask())
-            work.replace(target)
-        except BaseException:
-            work.unlink(missing_ok=True)
-            raise
+    with _moved_file(target) as work:
+        work.write_text(text, encoding="utf-8", newline="\n")
     return target
+
+
+def write_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        Another suffix, or a place that cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in {f".{suffix}" for suffix in FIGURE_FORMATS}:
+        msg = (
+            f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: "
+        )
+        raise OutputError(msg + " or ".join(f".{suffix}" for suffix in FIGURE_FORMATS) + ".")
+    with _moved_file(target) as work:
+        work.write_bytes(_figure_bytes(figure, target.suffix.lower().removeprefix(".")))
+    return target
+
+
+def _figure_bytes(figure: Figure, suffix: str) -> bytes:
+    from xrdcomp.present.style import figure_style, to_png
+
+    if suffix == "png":
+        return to_png(figure)
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
 
 
 def draw_figures(result: SampleResult) -> dict[str, Figure]:
@@ -141,18 +162,15 @@ def draw_figures(result: SampleResult) -> dict[str, Figure]:
 
 
 def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
-    from xrdcomp.present.style import figure_style, freeze_layout, to_png
+    from xrdcomp.present.style import freeze_layout
 
     folder.mkdir(parents=True)
     names: list[str] = []
     for name, figure in drawn.items():
         freeze_layout(figure)
-        (folder / f"{name}.png").write_bytes(to_png(figure))
-        buffer = io.StringIO()
-        with figure_style():
-            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        (folder / f"{name}.svg").write_text(buffer.getvalue(), encoding="utf-8")
-        names += [f"figures/{name}.{suffix}" for suffix in FIGURE_FORMATS]
+        for suffix in FIGURE_FORMATS:
+            (folder / f"{name}.{suffix}").write_bytes(_figure_bytes(figure, suffix))
+            names.append(f"figures/{name}.{suffix}")
     return tuple(names)
 
 
@@ -194,6 +212,23 @@ def _recipe_text(result: SampleResult) -> str:
         ]
     )
     return to_toml(settings, comment=comment)
+
+
+@contextmanager
+def _moved_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `target` that takes its place when the block ends well."""
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        work = Path(name)
+        try:
+            yield work
+            work.chmod(0o666 & ~_umask())
+            work.replace(target)
+        except BaseException:
+            work.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
