@@ -1,0 +1,273 @@
+"""The command line keeps its contract: exit codes, pure standard output, words, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.builders import make_result
+from xrdcomp.cli.main import COMMANDS, main
+from xrdcomp.cli.options import build_recipe
+from xrdcomp.errors import ReadError, RecipeError
+from xrdcomp.recipe import Recipe
+
+SCHEMA = json.loads(
+    (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")
+)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def analysed(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """Let `analyze` return a made-up result and note what it was called with."""
+    calls: list[dict] = []
+
+    def analyze(xrd: str | None = None, **options: object) -> object:
+        calls.append({"xrd": xrd, **options})
+        return make_result(sample_id=options["recipe"].sample_id or "S1")
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
+    return calls
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_command_has_a_help_with_an_example(verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert f"  xrdcomp {verb}" in result.output.split("Example")[1]
+
+
+def test_the_list_of_commands_matches_the_commands() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for verb, (_, line) in COMMANDS.items():
+        assert verb in result.output
+        assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["anlyze"], "Did you mean analyze?"),
+        (["analyze", "--fromat", "json"], "--f"),
+        (["analyze", "a.xy", "--atmosphere", "argn"], "argon"),
+        (["analyze"], "nothing to analyse"),
+        (["analyze", "a.xy", "--set", "fit.mod=peaks"], "Did you mean fit.mode?"),
+        (["analyze", "a.xy", "--set", "peaks"], "KEY=VALUE"),
+        (["analyze", "a.xy", "--range", "70,15"], "--range 70,15"),
+        (["analyze", "a.xy", "--range", "15"], "2 numbers"),
+        (["analyze", "a.xy", "--wavelength", "1,54"], "--wavelength 1,54"),
+        (["analyze", "a.xy", "--wavelength", "CuKa"], "--wavelength CuKa"),
+        (["analyze", "a.xy", "--internal-standard", "corundum"], "corundum:0.2"),
+        (["analyze", "a.xy", "--internal-standard", "corundum:20"], "between 0 and 1"),
+        (["analyze", "a.xy", "--recipe", "nosuch.toml"], "nosuch.toml"),
+        (["analyze", "nosuch.xy"], "nosuch.xy"),
+        (["analyze", "--tga", "nosuch.csv"], "nosuch.csv"),
+        (["tga", "nosuch.csv"], "nosuch.csv"),
+        (["tga", "nosuch.csv", "--windows", "nosuch.toml"], "nosuch.toml"),
+        (["tga-check", "nosuch.csv", "--standard", "calcite"], "nosuch.csv"),
+        (["identify", "nosuch.xy"], "nosuch.xy"),
+        (["inspect", "nosuch.xy"], "nosuch.xy"),
+        (["phases", "hydroxyapatit"], "hydroxyapatite"),
+        (["simulate", "--composition", "protein=0.5"], "sum to 0.5"),
+        (["simulate", "--composition", "protein"], "NAME=FRACTION"),
+        (["simulate", "--composition", "protein=1", "--sample-id", "../x"], "sample id"),
+    ],
+)
+def test_bad_input_ends_with_2_words_and_no_file(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_defect_ends_with_3_and_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", broken)
+    result = run("analyze", "a.xy")
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    assert "defect of the program" in result.stderr
+    assert "report it" in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+
+
+def test_a_failed_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from xrdcomp.results import Diagnostic
+
+    bad = replace(make_result(), diagnostics=(Diagnostic(code="X", severity="error", text="no."),))
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", lambda *_, **__: bad)
+    result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures")
+    assert result.exit_code == 1
+    assert (tmp_path / "S1" / "result.json").is_file()
+
+
+def test_json_is_the_result_and_nothing_else(analysed: list[dict], tmp_path: Path) -> None:
+    result = run("analyze", "a.xy", "--format", "json", "--out", str(tmp_path), "--no-figures")
+    assert result.exit_code == 0
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(result.stdout))
+    assert result.stdout == (tmp_path / "S1" / "result.json").read_text(encoding="utf-8")
+    assert "written" in result.stderr
+
+
+def test_json_without_a_folder_writes_nothing(
+    analysed: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("analyze", "a.xy", "--format", "json", "--quiet")
+    assert json.loads(result.stdout)["sample_id"] == "S1"
+    assert result.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_goes_to_a_default_folder(
+    analysed: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("analyze", "a.xy", "--no-figures", "--quiet")
+    assert result.exit_code == 0
+    assert "crystalline hydroxyapatite" in result.stdout
+    assert result.stderr == ""
+    assert (tmp_path / "xrdcomp-results" / "S1" / "result.json").is_file()
+
+
+def test_figures_and_report_on_demand(analysed: list[dict], tmp_path: Path) -> None:
+    run("analyze", "a.xy", "--out", str(tmp_path / "a"))
+    assert (tmp_path / "a" / "S1" / "figures" / "fit.svg").is_file()
+    assert not (tmp_path / "a" / "S1" / "report.html").exists()
+    run("analyze", "a.xy", "--out", str(tmp_path / "b"), "--no-figures", "--report")
+    assert not (tmp_path / "b" / "S1" / "figures").exists()
+    assert (tmp_path / "b" / "S1" / "report.html").is_file()
+
+
+def test_a_failed_run_leaves_the_output_folder_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ReadError("no counts", file="a.xy", place="line 3", expected="numbers", hint="Export again.")
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", refuse)
+    result = run("analyze", "a.xy", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "a.xy, line 3: no counts. Expected: numbers. Export again." in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_reach_the_recipe(analysed: list[dict], tmp_path: Path) -> None:
+    recipe_file = tmp_path / "mine.toml"
+    recipe_file.write_text('[fit]\nmode = "peaks"\n[thermal]\nwater_end_c = 200.0\n')
+    result = run(
+        *("analyze", "a.xy", "--tga", "b.csv", "--blank", "c.xy", "--tga-blank", "d.csv", "--scan", "2"),
+        *("--phases", "calcite, mine.cif", "--radiation", "CoKa", "--wavelength", "1.5405,1.5443,0.48"),
+        *("--range", "15,70", "--atmosphere", "nitrogen", "--basis", "dry", "--sample-id", "X 1"),
+        *("--internal-standard", "corundum:0.2", "--instrument", "mine.toml", "--recipe", str(recipe_file)),
+        *(
+            "--set",
+            "thermal.water_end_c=210",
+            "--set",
+            "fit.strain=false",
+            "--out",
+            str(tmp_path),
+            "--no-figures",
+        ),
+    )
+    assert result.exit_code == 0, result.output
+    call = analysed[0]
+    recipe: Recipe = call.pop("recipe")
+    assert call == {"xrd": "a.xy", "tga": "b.csv", "blank": "c.xy", "tga_blank": "d.csv", "scan": 2}
+    assert recipe.phases == ("calcite", "mine.cif")
+    assert recipe.instrument.radiation == "CoKa"
+    assert recipe.instrument.wavelengths == (1.5405, 1.5443)
+    assert recipe.instrument.intensity_ratio == 0.48
+    assert recipe.instrument.file == "mine.toml"
+    assert recipe.fit.two_theta_range == (15.0, 70.0)
+    assert recipe.fit.mode == "peaks"
+    assert recipe.fit.strain is False
+    assert recipe.thermal.atmosphere == "nitrogen"
+    assert recipe.thermal.water_end_c == 210.0
+    assert recipe.composition.basis == "dry"
+    assert (recipe.internal_standard, recipe.internal_standard_fraction) == ("corundum", 0.2)
+    assert (tmp_path / "X 1" / "result.json").is_file()
+
+
+def test_no_option_means_the_default_recipe() -> None:
+    assert build_recipe({}) == Recipe()
+
+
+def test_a_recipe_file_with_a_misspelt_key_names_file_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[fit]\nmdoe = 1\n")
+    with pytest.raises(RecipeError, match=r"mine\.toml.*fit\.mdoe.*Did you mean fit\.mode"):
+        build_recipe({"recipe": str(path)})
+
+
+def test_phases_lists_the_library_as_text_and_json() -> None:
+    listed = json.loads(run("phases", "--format", "json").stdout)
+    ids = [item["id"] for item in listed]
+    assert {"hydroxyapatite", "calcite", "corundum"} <= set(ids)
+    text = run("phases").stdout
+    assert all(any(line.startswith(f"{name} ") for line in text.splitlines()) for name in ids)
+    one = json.loads(run("phases", "hydroxyapatite", "--format", "json").stdout)
+    assert one["formula"] == "Ca5(PO4)3OH"
+    assert "Ca5(PO4)3OH" in run("phases", "hydroxyapatite").stdout
+
+
+def test_formats_lists_kinds_needs_and_verification() -> None:
+    listed = json.loads(run("formats", "--format", "json").stdout)
+    assert {"xrd", "tga"} <= {item["kind"] for item in listed}
+    text = run("formats").stdout
+    assert all(item["id"] in text for item in listed)
+
+
+def test_inspect_and_convert(tmp_path: Path) -> None:
+    source = tmp_path / "scan.xy"
+    source.write_text("\n".join(f"{10 + 0.02 * i:.2f} {100 + i % 7}" for i in range(200)))
+    found = json.loads(run("inspect", str(source), "--format", "json").stdout)
+    assert found["kind"] == "xrd"
+    assert found["scans"][0]["n_points"] == 200
+    assert found["scans"][0]["intensity_max"] == 106
+    figure = tmp_path / "scan.png"
+    result = run("inspect", str(source), "--figure", str(figure))
+    assert "200" in result.stdout
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert run("inspect", str(source), "--figure", str(tmp_path / "a.gif")).exit_code == 2
+    target = tmp_path / "scan.csv"
+    assert run("convert", str(source), str(target)).exit_code == 0
+    again = json.loads(run("inspect", str(target), "--format", "json").stdout)
+    assert again["scans"][0]["n_points"] == 200
+
+
+def test_a_recipe_with_windows_reaches_the_thermal_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Recipe] = []
+
+    def analyze(**options: object) -> object:
+        seen.append(options["recipe"])
+        return make_result(fit=False)
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
+    monkeypatch.setattr("xrdcomp.readers.tga_api.read_tga", lambda *_, **given: given)
+    windows = tmp_path / "windows.toml"
+    windows.write_text("organic_end_c = 620.0\n")
+    result = run("tga", "b.csv", "--windows", str(windows), "--out", str(tmp_path), "--no-figures")
+    assert result.exit_code == 0, result.output
+    assert seen[0].thermal.organic_end_c == 620.0
+    windows.write_text("organic_ends = 620.0\n")
+    assert run("tga", "b.csv", "--windows", str(windows)).exit_code == 2
