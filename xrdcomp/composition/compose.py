@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from xrdcomp.composition.evidence import (
     thermal_evidence,
 )
 from xrdcomp.composition.messages import (
+    CONTRADICTIONS,
     MISFIT_PROBABILITY,
     birge_message,
     disagreements,
@@ -24,7 +25,7 @@ from xrdcomp.composition.messages import (
     prior_messages,
     redundancy,
 )
-from xrdcomp.composition.model import JointModel, build_model, reported
+from xrdcomp.composition.model import JointModel, build_model, reported, widened
 from xrdcomp.composition.sampler import Posterior, sample_posterior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -124,14 +125,8 @@ def compose_evidence(
         bias_std=bias,
         aliquot_std=recipe.aliquot_std,
     )
-    as_measured = model
-    posterior, model, widened = _sample(model, recipe)
-    notes = (
-        *diagnostics,
-        *widened,
-        *disagreements(as_measured, posterior, bias_std=bias),
-        *_sampling(posterior, recipe),
-    )
+    posterior, model, notes = _sample(model, recipe, bias_std=bias)
+    notes = (*diagnostics, *notes, *_sampling(posterior, recipe))
     return _report(_Solved(model=model, posterior=posterior), recipe, notes)
 
 
@@ -185,23 +180,23 @@ def _select(
 
 
 def _sample(
-    model: JointModel, recipe: CompositionRecipe
+    model: JointModel, recipe: CompositionRecipe, *, bias_std: float
 ) -> tuple[Posterior, JointModel, tuple[Diagnostic, ...]]:
-    """Sample; where the evidence contradicts itself, once more with uncertainties widened by the Birge
-    ratio.
+    """Sample; where the evidence contradicts itself, again with uncertainties widened by the Birge ratio.
+
+    The diffraction rows alone are widened while the two mineral balances agree, since their halo model is the
+    weaker part; all rows where the balances contradict each other too.
     """
     posterior = sample_posterior(model, draws=recipe.draws, seed=recipe.seed)
+    notes = disagreements(model, posterior, bias_std=bias_std)
     probability = misfit_probability(model, posterior)
     if probability >= MISFIT_PROBABILITY:
-        return posterior, model, ()
+        return posterior, model, notes
     ratio = float(np.sqrt(posterior.chi_square / redundancy(model, posterior)))
-    wider = replace(
-        model,
-        covariance=model.covariance * ratio**2,
-        parts={name: part * ratio**2 for name, part in model.parts.items()},
-    )
+    everything = any(item.code in CONTRADICTIONS for item in notes)
+    wider = widened(model, ratio, everything=everything)
     posterior = sample_posterior(wider, draws=recipe.draws, seed=recipe.seed)
-    return posterior, wider, (birge_message(ratio, probability),)
+    return posterior, wider, (birge_message(ratio, probability, everything=everything), *notes)
 
 
 def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic, ...]) -> Composition:

@@ -18,6 +18,8 @@ __all__ = ["disagreements", "missing_parts", "prior_messages"]
 
 _H, _ORGANIC, _WATER, _CARBONATE, _AMORPHOUS, _OTHER = range(len(COMPONENTS))
 MISFIT_PROBABILITY = 0.01
+CONTRADICTIONS = frozenset({"FUSION_INCONSISTENT", "FUSION_MINERAL_UNSEEN"})
+"""Messages that the mineral balances of the two instruments do not agree."""
 _AT_BORDER = 1e-4
 _LARGE = 0.02
 
@@ -63,14 +65,15 @@ def redundancy(model: JointModel, posterior: Posterior) -> int:
     return max(len(model.values) - free, 0)
 
 
-def birge_message(ratio: float, probability: float) -> Diagnostic:
+def birge_message(ratio: float, probability: float, *, everything: bool) -> Diagnostic:
     """The message that uncertainties were widened by the Birge ratio (Birge 1932)."""
+    which = "of all evidence" if everything else "of the diffraction amounts"
     return Diagnostic(
         code="FUSION_BIRGE",
         severity="warning",
         text=(
             f"X-ray and thermal evidence do not fit one composition: probability of a misfit this large is "
-            f"{probability:.2g}. All standard uncertainties of the evidence were multiplied by {ratio:.2g} "
+            f"{probability:.2g}. The standard uncertainties {which} were multiplied by {ratio:.2g} "
             "(Birge ratio). Look at the fit and at the thermal boundaries before trusting the split; measure "
             "both on one dried and ground powder."
         ),

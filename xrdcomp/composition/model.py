@@ -25,7 +25,7 @@ Given K, b, a, λ, χ, κ, d, R the evidence is linear in x; that is what the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
-__all__ = ["H", "JointModel", "Nuisance", "build_model", "reported"]
+__all__ = ["H", "JointModel", "Nuisance", "build_model", "reported", "widened"]
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""
@@ -293,6 +293,25 @@ def _xrd_nuisances(
             Nuisance(name="standard_scatter", mean=0.0, std=standard.scatter_std, low=-0.5, high=1.0)
         )
     return found
+
+
+def widened(model: JointModel, ratio: float, *, everything: bool) -> JointModel:
+    """Copy with standard uncertainties multiplied: of all evidence, or of the diffraction rows alone.
+
+    Parameters
+    ----------
+    ratio : float
+    everything : bool
+    """
+    factor = np.full(len(model.values), ratio)
+    if not everything and model.xrd is not None:
+        factor[len(model.xrd.rows) :] = 1.0
+    outer = np.outer(factor, factor)
+    return replace(
+        model,
+        covariance=model.covariance * outer,
+        parts={name: part * outer for name, part in model.parts.items()},
+    )
 
 
 def _thermal_nuisances(xrd: XrdEvidence | None, thermal: ThermalEvidence) -> list[Nuisance]:
