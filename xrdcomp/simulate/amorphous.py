@@ -135,7 +135,7 @@ MATERIALS: dict[str, AmorphousMaterial] = {
             fwhm=7.0,
             second_two_theta=47.5,
             second_height=0.25,
-            low_q=0.20,
+            low_q=0.30,
             area_factor=0.95,
         ),
     ),

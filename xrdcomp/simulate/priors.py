@@ -183,7 +183,7 @@ def vary_material(material: AmorphousMaterial, rng: np.random.Generator) -> Amor
         halo=replace(
             halo,
             family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
-            low_q=float(rng.uniform(0.05, 0.30)),
+            low_q=halo.low_q * float(rng.uniform(0.5, 1.8)),
             area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, 0.04))),
             packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
             second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
