@@ -18,6 +18,7 @@ from xrdcomp.types import Diagnostic, FloatArray, IntArray
 __all__ = ["Block", "columns_of", "cut_note", "header_facts", "join_blocks", "mass_in_mg", "read_blocks"]
 
 _HEADER_ROWS = 3
+_HEADER_LENGTH = 4000
 _NUMBER_CELL = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 
 
@@ -162,6 +163,8 @@ def _header_above(
 
 
 def _header_cells(line: str, dialect: Dialect, width: int) -> list[str] | None:
+    if len(line) > _HEADER_LENGTH:
+        return None
     text = line.strip("\n").lstrip("#%!/ ") if line.lstrip()[:1] in "#%!/" else line.strip("\n")
     if dialect.separator is not None:
         cells = split_cells(text, dialect)
@@ -216,7 +219,7 @@ def header_facts(lines: Sequence[str]) -> dict[str, str]:
     """``key: value`` lines (also with tab, ``=`` or ``;``) above a table, keys in lower case."""
     facts: dict[str, str] = {}
     for line in lines:
-        match = _PAIR.match(line)
+        match = _PAIR.match(line) if len(line) < _HEADER_LENGTH else None
         if match and match["value"]:
             facts.setdefault(match["key"].strip().lower(), match["value"].strip())
     return facts

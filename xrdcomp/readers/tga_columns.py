@@ -115,7 +115,7 @@ def split_header(text: str) -> tuple[str, str]:
     >>> split_header("Gas Flow(purge2)/(ml/min)"), split_header("temperature_K"), split_header("Rest")
     (('Gas Flow(purge2)', 'ml/min'), ('temperature', 'K'), ('Rest', ''))
     """
-    cell = _repair(text).strip().strip('"').lstrip("#").strip()
+    cell = _repair(text[:200]).strip().strip('"').lstrip("#").strip()
     for pattern in (_SLASHED, _BRACKETED):
         match = pattern.match(cell)
         if match and unit_of(match["unit"])[0] != "other":

@@ -22,6 +22,7 @@ from xrdcomp.readers.tga_blocks import (
 from xrdcomp.readers.tga_columns import Column, classify, column_of, split_header, unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note
+from xrdcomp.readers.tga_text import split_lines
 from xrdcomp.types import Diagnostic, FloatArray, TgaRun
 
 __all__ = ["READER", "parse_generic", "score_header"]
@@ -40,7 +41,7 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     ReadError
         No table, a damaged row, no names and no units given.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     blocks = read_blocks(lines)
     values, places, numbers = join_blocks(blocks)
     head = lines[: blocks[0].header_line - 1]

@@ -20,7 +20,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, note, number_of
-from xrdcomp.readers.tga_text import Dialect, parse_rows
+from xrdcomp.readers.tga_text import Dialect, parse_rows, split_lines
 from xrdcomp.types import Diagnostic, TgaRun
 
 __all__ = ["READER", "parse_mettler"]
@@ -51,7 +51,7 @@ def parse_mettler(text: str) -> TgaTable:
     ReadError
         No curve, no mass among the curves, several mass curves, damaged or missing rows.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     curves = _find_curves(lines)
     curve = _mass_curve(curves)
     rows = lines[curve.first : curve.stop]

@@ -18,7 +18,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import Column, split_header
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note, number_of
-from xrdcomp.readers.tga_text import Dialect, guess_dialect, parse_rows, split_cells
+from xrdcomp.readers.tga_text import Dialect, guess_dialect, parse_rows, split_cells, split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "parse_netzsch"]
@@ -45,7 +45,7 @@ def parse_netzsch(text: str) -> TgaTable:
     ReadError
         No ``##`` row, rows that do not follow the declared separator or decimal sign, differing headers.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     heads = [i for i, line in enumerate(lines) if line.startswith("##")]
     if not heads:
         msg = "there is no row of column names"
@@ -156,7 +156,7 @@ def _heating_rate(segments: Sequence[str]) -> float | None:
     """Rate of the heating segments, where they share one."""
     rates = set()
     for text in segments:
-        parts = re.match(r"\s*([-\d.,]+)[^/]*/\s*([-\d.,]+).*/\s*([-\d.,]+)", text)
+        parts = re.match(r"\s*([-\d.,]+)[^/]*/\s*([-\d.,]+).*/\s*([-\d.,]+)", text[:200])
         if not parts:
             continue
         start, end = number_of(parts[1]), number_of(parts[3])

@@ -18,7 +18,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import Column, unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, note, number_of
-from xrdcomp.readers.tga_text import Dialect, parse_rows
+from xrdcomp.readers.tga_text import Dialect, parse_rows, split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "parse_perkinelmer"]
@@ -39,7 +39,7 @@ def parse_perkinelmer(text: str) -> TgaTable:
     ReadError
         No data part, a number of points other than ``Total Points in Run``, damaged rows.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     steps = [i for i, line in enumerate(lines) if ") " in line and _STEP.match(line)]
     if not steps:
         msg = "there is no part of data"
@@ -172,7 +172,7 @@ def _units(head: Sequence[str], mass_unit: str) -> dict[str, str]:
 def _heating_rate(head: Sequence[str]) -> float | None:
     rates = set()
     for line in head:
-        step, heats = _METHOD.match(line), _HEATS.search(line)
+        step, heats = _METHOD.match(line), _HEATS.search(line[:300])
         if step and heats and "/min" in line:
             start, end, rate = (number_of(part) for part in heats.groups())
             if start is not None and end is not None and end > start and rate:
@@ -186,7 +186,7 @@ def _atmosphere(head: Sequence[str], diagnostics: list[Diagnostic]) -> Atmospher
     for line in head:
         step = _METHOD.match(line)
         if step:
-            heats = _HEATS.search(line)
+            heats = _HEATS.search(line[:300])
             ends = [number_of(part) for part in heats.groups()[:2]] if heats else []
             heating = step[2] == "Heat" and len(ends) == 2 and (ends[1] or 0.0) > (ends[0] or 0.0)
             if heating:

@@ -19,7 +19,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import split_header
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note, number_of
-from xrdcomp.readers.tga_text import Dialect, parse_rows
+from xrdcomp.readers.tga_text import Dialect, parse_rows, split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, TgaRun
 
 BoolArray = npt.NDArray[np.bool_]
@@ -38,7 +38,7 @@ def parse_ta(text: str) -> TgaTable:
     ReadError
         No ``StartOfData``, a number of signals other than ``Nsig`` states, damaged rows.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     start = next((i for i, line in enumerate(lines) if line.strip() == "StartOfData"), -1)
     if start < 0:
         msg = "there is no line StartOfData"

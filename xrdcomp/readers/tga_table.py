@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -91,8 +92,8 @@ _RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/
 
 def heating_rate_of(text: str) -> float | None:
     """Heating rate in K/min of a program line: ``10.0(K/min)``, ``Ramp 2.00 °C/min to 550.00 °C``."""
-    match = _RATE.search(text)
-    if not match:
+    match = _RATE.search(text[:4000])
+    if not match or len(match[1]) > 20:
         return None
     rate = abs(float(match[1].replace(",", "."))) * (60.0 if match[2] == "s" else 1.0)
     return rate or None
@@ -101,4 +102,5 @@ def heating_rate_of(text: str) -> float | None:
 def number_of(text: str) -> float | None:
     """First number of a text, decimal point or comma; None where there is none."""
     match = re.search(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?", text)
-    return float(match[0].replace(",", ".")) if match else None
+    value = float(match[0].replace(",", ".")) if match else math.nan
+    return value if math.isfinite(value) else None

@@ -20,6 +20,7 @@ __all__ = [
     "looks_numeric",
     "parse_rows",
     "split_cells",
+    "split_lines",
 ]
 
 MAX_POINTS = 2_000_000
@@ -28,11 +29,15 @@ MAX_COLUMNS = 400
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
 
-_NUMBER = r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?"
-_BLANK_WORD = r"#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
-_ROW = re.compile(rf'[\s;,"]*(?:{_NUMBER}|{_BLANK_WORD})(?:[\s;,"]+(?:{_NUMBER}|{_BLANK_WORD})?)*[\s;,"]*')
+MAX_LINE = 20_000
+"""Longest line that is looked at; rows of `MAX_COLUMNS` numbers have 10 000 characters."""
+
 _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
-"""What nearly every row matches, ten times as fast; whether its cells are numbers is seen when they are parsed."""
+"""What nearly every row matches; whether its cells are numbers is seen when they are parsed."""
+_CELL = re.compile(
+    r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
+)
+_BETWEEN = re.compile(r'[\s;,"]+')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +55,39 @@ class Dialect:
         return f"cells separated by {name}, decimal {'comma' if self.decimal == ',' else 'point'}"
 
 
+def split_lines(text: str) -> list[str]:
+    """Lines of a text.
+
+    Raises
+    ------
+    ReadError
+        A line longer than `MAX_LINE`, or a text of blanks.
+    """
+    lines = text.split("\n")
+    longest = max(map(len, lines))
+    if longest > MAX_LINE:
+        at = next(i for i, line in enumerate(lines) if len(line) > MAX_LINE)
+        msg = f"the line has {len(lines[at])} characters, more than the {MAX_LINE} that a row may have"
+        raise ReadError(msg, place=f"line {at + 1}", expected="a text export with one point per line")
+    return lines
+
+
 def looks_numeric(line: str) -> bool:
-    """Whether a line could be a row of at least two numbers or blanks."""
-    return _ROW.fullmatch(line) is not None and len(re.findall(r"\d[^\s;,]*", line)) > 1
+    """Whether a line could be a row of numbers and blanks."""
+    if _PLAIN_ROW.fullmatch(line):
+        return True
+    cells = [cell for cell in _BETWEEN.split(line) if cell]
+    return any(cell[-1].isdigit() for cell in cells) and all(_CELL.fullmatch(cell) for cell in cells)
 
 
 def find_blocks(lines: Sequence[str], *, start: int = 0) -> list[tuple[int, int]]:
     """Runs of numeric lines as (first, last + 1), 0-based; blank lines inside a run end it."""
-    plain, full = _PLAIN_ROW.fullmatch, _ROW.fullmatch
-    flags = np.fromiter(
-        (plain(line) is not None or full(line) is not None for line in lines[start:]), dtype=np.bool_
-    )
+    flags = np.fromiter(map(looks_numeric, lines[start:]), dtype=np.bool_)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return [
         (int(a) + start, int(b) + start)
         for a, b in zip(edges[::2], edges[1::2], strict=True)
-        if b - a > 1 or looks_numeric(lines[int(a) + start])
+        if b - a > 1 or len(_BETWEEN.split(lines[int(a) + start].strip())) > 1
     ]
 
 

@@ -17,6 +17,7 @@ from xrdcomp.readers.tga_blocks import columns_of, cut_note, join_blocks, mass_i
 from xrdcomp.readers.tga_columns import Column
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note
+from xrdcomp.readers.tga_text import split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, IntArray, TgaRun
 
 __all__ = ["READER", "parse_trios"]
@@ -33,7 +34,7 @@ def parse_trios(text: str) -> TgaTable:
     ReadError
         No table, damaged rows, steps with different columns.
     """
-    lines = text.split("\n")
+    lines = split_lines(text)
     blocks = read_blocks(lines)
     values, places, segment = join_blocks(blocks)
     facts = _facts(lines[: blocks[0].header_line - 1])
