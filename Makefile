@@ -2,25 +2,34 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: demo test check accuracy calibration bench clean
+.PHONY: help demo test check wheel accuracy calibration bench clean
 
-$(BIN)/.installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("xrdcomp needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+help:
+	@echo "make demo    analyse the ten simulated specimens into demo-results/"
+	@echo "make test    run ruff, mypy and the whole test suite"
+	@echo "make check   ruff and mypy only"
+	@echo "make wheel   build the wheel into dist/"
+	@echo "make clean   remove the environment and everything built"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("xrdcomp needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e .
-	touch $@
 
-$(BIN)/.tested: $(BIN)/.installed
-	$(BIN)/python -m pip install --quiet -e ".[test,check]"
-	touch $@
+$(BIN)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet -e .
+	@touch $@
+
+$(BIN)/.tested: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet -e ".[test,check]"
+	@touch $@ $(BIN)/.installed
 
 demo: $(BIN)/.installed
 	$(BIN)/xrdcomp demo --out demo-results
 
-test: $(BIN)/.tested check
+test: check
 	$(BIN)/python -m pytest
 
 check: $(BIN)/.tested
@@ -28,8 +37,11 @@ check: $(BIN)/.tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+wheel: $(BIN)/.tested
+	$(PIP) wheel . --quiet --no-deps --wheel-dir dist
+
 accuracy calibration bench: $(BIN)/.tested
 	$(BIN)/python benchmarks/$@.py
 
 clean:
-	rm -rf $(VENV) demo-results
+	rm -rf $(VENV) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

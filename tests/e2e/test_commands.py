@@ -1,0 +1,153 @@
+"""The installed command from other folders: repeatable runs, refused files, what is loaded, the wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import RUN, xrdcomp
+from xrdcomp.simulate import load_cohort
+
+ENTRY = load_cohort()[0]
+HEAVY = {"scipy", "pandas", "matplotlib", "lmfit", "gemmi", "jinja2", "PIL"}
+ROOT = Path(__file__).parents[2]
+
+
+def loaded_by(code: str, *arguments: str, folder: Path) -> set[str]:
+    report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    done = subprocess.run(
+        [sys.executable, "-c", report + code, *arguments],
+        cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {name.split(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded_by("import xrdcomp", folder=tmp_path) & (HEAVY | {"numpy"})
+
+
+def test_help_and_usage_load_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded_by(RUN, "--help", folder=tmp_path) & HEAVY
+    assert not loaded_by(RUN, "analyze", "--help", folder=tmp_path) & HEAVY
+
+
+def test_an_analysis_without_figures_loads_no_drawing_library(tmp_path: Path) -> None:
+    arguments = ("analyze", str(ENTRY.xrd), "--out", "o", "--no-figures", "--quiet")
+    assert not loaded_by(RUN, *arguments, folder=tmp_path) & {"matplotlib", "pandas", "PIL", "jinja2"}
+
+
+def test_a_recipe_repeats_its_run_byte_for_byte(tmp_path: Path) -> None:
+    files = (str(ENTRY.xrd), "--tga", str(ENTRY.tga))
+    first = xrdcomp(
+        *("analyze", *files, "--atmosphere", "air", "--sample-id", "S 1", "--set", "fit.strain=false"),
+        *("--out", "a", "--no-figures"),
+        folder=tmp_path,
+    )
+    assert first.code == 0, first.stderr
+    second = xrdcomp(
+        *("analyze", *files, "--recipe", "a/S 1/recipe.toml", "--format", "json", "--quiet"), folder=tmp_path
+    )
+    assert second.code == 0, second.stderr
+    assert second.stderr == ""
+    assert second.stdout == (tmp_path / "a" / "S 1" / "result.json").read_text(encoding="utf-8")
+    settings = json.loads(second.stdout)["settings"]
+    assert settings["fit"]["strain"] is False
+    assert settings["thermal"]["atmosphere"] == "air"
+    assert settings["used"]["emission_lines"][0]["wavelength"] == pytest.approx(1.5406, abs=1e-4)
+
+
+def test_one_instrument_alone_says_what_it_cannot_separate(tmp_path: Path) -> None:
+    for arguments in ((str(ENTRY.xrd),), ("--tga", str(ENTRY.tga))):
+        done = xrdcomp("analyze", *arguments, "--format", "json", "--quiet", folder=tmp_path)
+        assert done.code == 0, done.stderr
+        result = json.loads(done.stdout)
+        missing = [name for name, part in result["composition"]["components"].items() if part is None]
+        assert missing
+        assert result["messages"]
+        assert result["composition"]["identifiable_sums"]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"", ""),
+        (b"\x00\xff\x13" * 400, ""),
+        (b"10.0 5\n10.1 x7\n10.2 6\n10.3 7\n", "line 2"),
+        (b"10.0 5\n10.2 6\n10.1 7\n" + b"".join(b"%.1f 5\n" % (11 + i / 10) for i in range(60)), ""),
+    ],
+)
+def test_bad_files_are_refused_with_their_name_and_leave_nothing(
+    content: bytes, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.xy").write_bytes(content)
+    done = xrdcomp("analyze", "bad.xy", "--out", "out", folder=tmp_path)
+    assert done.code == 2, done.stderr
+    assert "bad.xy" in done.stderr
+    assert place in done.stderr
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.xy"]
+
+
+def test_swapped_files_are_told_apart(tmp_path: Path) -> None:
+    done = xrdcomp("analyze", str(ENTRY.tga), folder=tmp_path)
+    assert done.code == 2
+    assert "thermogravimetric" in done.stderr
+    assert "--tga" in done.stderr
+
+
+def test_simulated_specimens_can_be_written_and_analysed(tmp_path: Path) -> None:
+    parts = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous_mineral=0.03"
+    made = xrdcomp("simulate", "--composition", parts, "--sample-id", "T1", "--seed", "3", folder=tmp_path)
+    assert made.code == 0, made.stderr
+    folder = tmp_path / "simulated" / "T1"
+    assert {path.name for path in folder.iterdir()} == {"T1.xy", "T1_tga.csv", "truth.json"}
+    assert json.loads((folder / "truth.json").read_text(encoding="utf-8"))["simulated"] is True
+    done = xrdcomp(
+        *("analyze", str(folder / "T1.xy"), "--tga", str(folder / "T1_tga.csv"), "--format", "json"),
+        folder=tmp_path,
+    )
+    result = json.loads(done.stdout)
+    assert result["metadata"]["simulated"] is True
+    low, high = result["composition"]["components"]["organic"]["ci95"]
+    assert low - 0.02 <= 0.5 <= high + 0.02, "protein and lipid are half of the specimen"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_its_data_and_works_from_any_folder(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-build-isolation"),
+            *("--quiet", "--disable-pip-version-check", "--wheel-dir", str(tmp_path)),
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("xrdcomp-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "site")
+    assert "xrdcomp/_data/reference_patterns/hydroxyapatite/structure.cif" in names
+    assert "xrdcomp/_data/specimens/cohort.json" in names
+    assert "xrdcomp/result.schema.json" in names
+    assert "xrdcomp/present/templates/cohort.html.j2" in names
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code = (
+        "import xrdcomp, pathlib; from xrdcomp.phases import reference_folder; "
+        "from xrdcomp.simulate import load_cohort; "
+        "print(pathlib.Path(xrdcomp.__file__).parent, reference_folder(), load_cohort()[0].xrd)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=elsewhere, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert all(path.startswith(str(tmp_path / "site")) for path in done.stdout.split())
+    listed = xrdcomp("phases", "--format", "json", folder=elsewhere, PYTHONPATH=str(tmp_path / "site"))
+    assert len(json.loads(listed.stdout)) >= 40
