@@ -5,11 +5,22 @@ Nothing is changed here; what is found becomes a diagnostic that reaches the res
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from xrdcomp.types import Diagnostic, FloatArray
 
-__all__ = ["counting_scale", "note_ends", "note_noise", "note_steps", "note_wild_points"]
+__all__ = [
+    "counting_scale",
+    "note_ends",
+    "note_noise",
+    "note_open_end",
+    "note_steps",
+    "note_unfinished",
+    "note_unusual_end",
+    "note_wild_points",
+]
 
 _MEDIAN_CHI_SQUARE = 0.4549
 """Median of chi-square with one degree of freedom."""
@@ -120,3 +131,50 @@ def note_ends(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
     )
     facts = {"two_theta_min": float(two_theta[first]), "two_theta_max": float(two_theta[last])}
     return [Diagnostic(code="XRD_ZERO_ENDS", severity="warning", text=text, facts=facts)]
+
+
+def note_open_end(data: bytes) -> list[Diagnostic]:
+    """Note a text without a line end after its last row, where the format declares no length."""
+    end = data[-3:].replace(b"\x00", b"")[-1:]
+    half = end == b"\r" and b"\r\n" in data[:4096]
+    if end in {b"\n", b"\r", b"\x1a"} and not half:
+        return []
+    text = (
+        "the last row has no line end, as in a file that was cut, and the format does not say how many points there "
+        "should be; compare with the range of the measurement"
+    )
+    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text)]
+
+
+def note_unusual_end(two_theta: FloatArray) -> list[Diagnostic]:
+    """Note a scan that begins at a round angle and ends at none, where the format declares no length."""
+    step = float(np.median(np.diff(two_theta))) if len(two_theta) > 2 else 0.0
+    begin, end = float(two_theta[0]), float(two_theta[-1])
+    if step <= 0 or not _round_angle(begin, step) or _round_angle(end, step):
+        return []
+    text = (
+        f"the scan begins at {begin:g}° and ends at {end:g}°, which is no usual end, and the format does not say how "
+        "many points there should be: the file may be cut; compare with the range of the measurement"
+    )
+    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text, facts={"end": end})]
+
+
+def _round_angle(angle: float, step: float) -> bool:
+    return abs(angle * 2 - round(angle * 2)) <= 2 * max(1.05 * step, 0.006)
+
+
+def note_unfinished(data: bytes) -> list[Diagnostic]:
+    """Note a text whose last number has no line end and fewer characters than those of the lines before."""
+    tail = data[-400:].replace(b"\x00", b"")
+    if not re.fullmatch(rb"[\t\r\n\x20-\x7e]+", tail) or tail[-1:] in b"\r\n":
+        return []
+    last = [line.split()[-1] for line in tail.splitlines() if line.split()]
+    if len(last) < 5 or not re.fullmatch(rb"[-+.\deE]+", last[-1]):
+        return []
+    if len(last[-1]) >= min(map(len, last[-5:-1])):
+        return []
+    text = (
+        f"the last number, {last[-1].decode()!r}, has no line end and is shorter than those of the lines before: the "
+        "file may be cut inside it"
+    )
+    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text)]

@@ -9,7 +9,14 @@ from typing import Literal
 import numpy as np
 
 from xrdcomp.errors import ReadError
-from xrdcomp.readers.checks import counting_scale, note_ends, note_noise, note_steps, note_wild_points
+from xrdcomp.readers.checks import (
+    counting_scale,
+    note_ends,
+    note_noise,
+    note_steps,
+    note_unfinished,
+    note_wild_points,
+)
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit, Pattern
 
@@ -119,7 +126,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     _check_intensity(scan, judge)
     judge.notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
     sigma, unit = _standard_deviation(scan, judge)
-    judge.notes += note_wild_points(scan.two_theta, scan.intensity, sigma)
+    judge.notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
     seconds = scan.counting_time_s
     return Pattern(
         two_theta=scan.two_theta,

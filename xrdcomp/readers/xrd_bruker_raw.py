@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xrdcomp.readers.binary import Fields, emission_lines, odd_fractions
+from xrdcomp.readers.checks import note_unusual_end
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import RawScan, two_theta_grid
 from xrdcomp.readers.source import SourceFile
+from xrdcomp.types import Diagnostic, FloatArray
 
 __all__ = ["READERS"]
 
@@ -38,6 +40,15 @@ def _check_grid(source: SourceFile, start: float, step: float, n: int, place: st
         raise source.error(msg, place=place, expected="angles in degrees", hint="The file is damaged.")
 
 
+def _doubts(x: FloatArray, y: FloatArray, theta: float, place: str) -> tuple[Diagnostic, ...]:
+    """Signs of damage that the lengths do not show."""
+    notes = [*odd_fractions(y, place), *note_unusual_end(x)]
+    if 1.0 < theta < 180.0 and abs(2.0 * theta - x[0]) > 0.01:
+        text = f"{place}: 2θ starts at {x[0]:g}° and θ at {theta:g}°, which is not half of it"
+        notes.append(Diagnostic(code="XRD_START_DOUBTFUL", severity="warning", text=text))
+    return tuple(notes)
+
+
 def _read_v1(source: SourceFile) -> Sequence[RawScan]:
     """Range header of 152 bytes after the four-letter signature: steps, seconds, step, start, sample, lines."""
     fields = Fields(source)
@@ -48,17 +59,18 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
         fields.need(at, 152, place)
         n, seconds, step, start = fields.u32(at), fields.f32(at + 4), fields.f32(at + 8), fields.f32(at + 20)
         _check_grid(source, start, step, n, place)
-        y = fields.points(at + 152, n, 4, place)
+        theta = fields.f32(at + 24)
+        x, y = two_theta_grid(start, step, n), fields.points(at + 152, n, 4, place)
         scans.append(
             RawScan(
-                two_theta=two_theta_grid(start, step, n),
+                two_theta=x,
                 intensity=y,
                 unit="counts",
                 counting_time_s=seconds if 0 < seconds < 1e6 else None,
                 emission_lines=emission_lines(fields.f32(at + 68), fields.f32(at + 72), 0.5),
                 place=place,
                 metadata={"sample_name": fields.text(at + 36, 32)},
-                diagnostics=odd_fractions(y, place),
+                diagnostics=_doubts(x, y, theta, place),
             )
         )
         follows = fields.u32(at + 148)
@@ -91,10 +103,11 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
             raise source.error(f"a header of {length} bytes", place=place, expected="at least 24 bytes")
         seconds, step, start = fields.f32(at + 8), fields.f32(at + 12), fields.f32(at + 16)
         _check_grid(source, start, step, n, place)
-        y = fields.points(at + length, n, 4, place)
+        theta = fields.f32(at + 20)
+        x, y = two_theta_grid(start, step, n), fields.points(at + length, n, 4, place)
         scans.append(
             RawScan(
-                two_theta=two_theta_grid(start, step, n),
+                two_theta=x,
                 intensity=y,
                 unit="counts",
                 counting_time_s=seconds if 0 < seconds < 1e6 else None,
@@ -102,7 +115,7 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
                 anode=fields.text(188, 2).capitalize(),
                 place=place,
                 metadata=facts,
-                diagnostics=odd_fractions(y, place),
+                diagnostics=_doubts(x, y, theta, place),
             )
         )
         at += length + 4 * n
@@ -137,7 +150,8 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
         if record != 4 + 8 * varying.bit_count():
             msg = f"records of {record} bytes with {varying.bit_count()} varying parameter(s)"
             raise source.error(msg, place=place, expected="4 bytes and 8 for each parameter")
-        y = fields.points(at + length + supplement, n, record, place)
+        theta = fields.f64(at + 8)
+        x, y = two_theta_grid(start, step, n), fields.points(at + length + supplement, n, record, place)
         axis = _SCAN_TYPES.get(kind, f"scan type {kind}")
         wavelength = fields.f64(at + 240)
         lines = emission_lines(alpha[1], alpha[2], alpha[4], alpha[0])
@@ -146,7 +160,7 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
         )  # fmt: skip
         scans.append(
             RawScan(
-                two_theta=two_theta_grid(start, step, n),
+                two_theta=x,
                 intensity=y,
                 unit="counts",
                 counting_time_s=seconds if 0 < seconds < 1e6 else None,
@@ -156,7 +170,7 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
                 not_powder="" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ",
                 place=place,
                 metadata=facts_here,
-                diagnostics=odd_fractions(y, place),
+                diagnostics=_doubts(x, y, theta, place),
             )
         )
         at += length + supplement + record * n

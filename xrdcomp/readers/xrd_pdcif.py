@@ -90,6 +90,9 @@ def _scan(block: cif.Block, source: SourceFile, lines: tuple[EmissionLine, ...])
             facts[name] = text
     calculated = block.name.lower().endswith("_calc")
     notes = []
+    if "neutron" in (block.find_value("_diffrn_radiation_probe") or "").lower():
+        text = f"data block {block.name!r} was measured with neutrons; structure factors here are for X-rays"
+        notes.append(Diagnostic(code="XRD_NEUTRONS", severity="warning", text=text))
     if calculated:
         text = f"data block {block.name!r} holds a calculated pattern, not a measurement"
         notes.append(Diagnostic(code="XRD_CALCULATED", severity="warning", text=text))

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xrdcomp.readers.checks import note_open_end, note_unusual_end
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import RawScan
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.readers.table import Table, find_table, numeric_row, parse_table
+from xrdcomp.readers.xml_tools import number
 from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit
 
 __all__ = ["READER"]
@@ -72,9 +74,10 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table = parse_table(source, first, last)
     header = lines[:first]
+    _refuse_swallowed_row(source, header, table)
     roles, names = _roles(header, table)
     x_column, y_columns, sigma_column, notes = _assign(source, table, roles, names)
-    notes += _end_notes(source, table)
+    notes += note_unusual_end(table.values[:, x_column]) + note_open_end(source.data)
     text = "\n".join(header)
     lines_found, anode = _radiation(text)
     seconds = _TIME.search(text)
@@ -106,6 +109,22 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
             )
         )
     return scans
+
+
+def _refuse_swallowed_row(source: SourceFile, header: Sequence[str], table: Table) -> None:
+    """Refuse a header line that ends with what must be the first row: its line end is damaged."""
+    if not header or len(table.values) < 3:
+        return
+    tokens = header[-1].replace(table.separator or " ", " ").replace(table.decimal, ".").split()[-3:]
+    x = table.values[:, 0]
+    step = float(x[1] - x[0])
+    numbers = [value for value in map(number, tokens) if value is not None]
+    if len(numbers) >= 2 and any(abs(x[0] - step - value) < 0.2 * abs(step) for value in numbers[:-1]):
+        msg = f"the line before the block ends with {' '.join(tokens)!r}, which continues it downwards"
+        hint = "A line end is missing between header and first row; copy the file again."
+        raise source.error(
+            msg, place=f"line {table.first_line - 1}", expected="header and rows apart", hint=hint
+        )
 
 
 def _names(line: str) -> list[str]:
@@ -254,37 +273,6 @@ def _not_powder(header: str) -> str:
     if found and not _POWDER_SCAN.search(found[1]):
         return f"the header says scan type {found[1].strip()!r}, which is no scan over 2θ"
     return ""
-
-
-def _end_notes(source: SourceFile, table: Table) -> list[Diagnostic]:
-    """Signs that the file was cut: nothing in such a text declares its length."""
-    x = table.values[:, 0]
-    notes: list[Diagnostic] = []
-    rows = table.rows
-    complete = table.last_line < len(source.lines)
-    if (
-        not complete
-        and len(rows) > 3
-        and len(rows[-1].rstrip()) < min(len(row.rstrip()) for row in rows[-20:-1])
-    ):
-        text = f"the last row, {rows[-1].strip()!r}, is shorter than the rows before it and has no line end"
-        notes.append(
-            Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=f"{text}: the file may be cut")
-        )
-    step = float(np.median(np.diff(x))) if len(x) > 2 else 0.0
-    if step > 0 and _round_angle(x[0], step) and not _round_angle(x[-1], step):
-        text = (
-            f"the scan begins at {x[0]:g}° and ends at {x[-1]:g}°, which is no usual end, and the format "
-            "does not say how many points there should be: the file may be cut; compare with the measurement"
-        )
-        notes.append(
-            Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text, facts={"end": float(x[-1])})
-        )
-    return notes
-
-
-def _round_angle(angle: float, step: float) -> bool:
-    return abs(angle * 2 - round(angle * 2)) <= 2 * max(2.5 * step, 0.011)
 
 
 READER = XrdReader(

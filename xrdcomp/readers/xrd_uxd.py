@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xrdcomp.readers.binary import emission_lines
+from xrdcomp.readers.checks import note_open_end, note_unusual_end
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import RawScan, two_theta_grid
 from xrdcomp.readers.source import SourceFile
@@ -63,6 +64,7 @@ def _range(keys: dict[str, str], mark: re.Match[str], data: str, source: SourceF
     if declared is not None and int(declared) != len(y):
         msg = f"the range declares {int(declared)} points and holds {len(y)}"
         raise source.error(msg, place=place, expected="both alike", hint="The file is cut or edited.")
+    notes = note_unusual_end(x) + note_open_end(source.data) if declared is None else []
     drive = keys.get("DRIVE", "")
     seconds = number(keys.get("STEPTIME", ""))
     scale = 10.0 if keys.get("WL_UNIT", "A").upper() == "NM" else 1.0
@@ -88,6 +90,7 @@ def _range(keys: dict[str, str], mark: re.Match[str], data: str, source: SourceF
         not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
         place=place,
         metadata=facts,
+        diagnostics=tuple(notes),
     )
 
 

@@ -1,0 +1,228 @@
+"""Feed damaged files to every diffraction reader and count what happens.
+
+    python benchmarks/fuzz_readers.py --inputs 100000           # any exception but ReadError is a defect
+    python benchmarks/fuzz_readers.py --damage 2500             # cut and flipped copies of real files: table
+
+Seeds are the files of the folder that XRDCOMP_FIXTURES names, small ones first, and one file of every
+writer in tests/xrd_writers.py. Results go to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.mutations import cut, flip_bytes, mutate
+from tests import xrd_writers
+from xrdcomp.errors import ReadError, XrdcompError
+from xrdcomp.readers import read_xrd_scans
+from xrdcomp.readers.registry import XrdReader, all_readers
+from xrdcomp.types import Pattern
+
+LARGEST_SEED = 120_000
+SLOW_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Seed:
+    name: str
+    data: bytes
+    real: bool
+
+
+def seeds(largest: int = LARGEST_SEED) -> list[Seed]:
+    found = [
+        Seed(f"writer.{suffix}", write(xrd_writers.example(121)), real=False)
+        for suffix, write in xrd_writers.WRITERS.values()
+    ]
+    folder = os.environ.get("XRDCOMP_FIXTURES")
+    if folder:
+        paths = (path for path in sorted((Path(folder) / "xrd").rglob("*")) if path.is_file())
+        small = (path for path in paths if path.stat().st_size <= largest)
+        found += [Seed(str(path.relative_to(folder)), path.read_bytes(), real=True) for path in small]
+    return found
+
+
+def attempt(path: Path, format_id: str | None) -> str:
+    try:
+        read_xrd_scans(path, format=format_id)
+    except ReadError:
+        return "refused"
+    except XrdcompError as other:
+        return f"DEFECT {type(other).__name__}"
+    except BaseException as crash:  # noqa: BLE001 - that is what is being counted
+        return f"DEFECT {type(crash).__name__}: {crash}"
+    return "read"
+
+
+def fuzz(inputs: int, seconds: float, seed: int) -> dict[str, object]:
+    rng = random.Random(seed)
+    pool = seeds()
+    formats = [reader.id for reader in all_readers() if isinstance(reader, XrdReader)]
+    outcomes: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    defects: list[str] = []
+    slowest = 0.0
+    began = time.monotonic()
+    done = 0
+    with tempfile.TemporaryDirectory() as folder:
+        keep = Path(folder) / "defects"
+        keep.mkdir()
+        while done < inputs or time.monotonic() - began < seconds:
+            chosen, other = rng.choice(pool), rng.choice(pool)
+            kind, data = mutate(chosen.data, rng, other.data)
+            if rng.random() < 0.2:
+                again, data = mutate(data, rng, other.data)
+                kind = f"{kind}+{again}"
+            path = Path(folder) / f"input{Path(chosen.name).suffix}"
+            path.write_bytes(data)
+            format_id = rng.choice(formats) if rng.random() < 0.15 else None
+            start = time.monotonic()
+            outcome = attempt(path, format_id)
+            took = time.monotonic() - start
+            slowest = max(slowest, took)
+            if outcome.startswith("DEFECT") or took > SLOW_SECONDS:
+                defects.append(f"{chosen.name} {kind} format={format_id} {took:.1f} s: {outcome}")
+                (Path(tempfile.gettempdir()) / f"xrdcomp-defect-{len(defects)}{path.suffix}").write_bytes(
+                    data
+                )
+            outcomes[outcome if not outcome.startswith("DEFECT") else "defect"] += 1
+            kinds[kind.partition("+")[0]] += 1
+            done += 1
+            if done % 5000 == 0:
+                print(f"{done} inputs, {time.monotonic() - began:.0f} s, {dict(outcomes)}", flush=True)
+    return {
+        "inputs": done,
+        "seconds": round(time.monotonic() - began, 1),
+        "seeds": len(pool),
+        "read": outcomes["read"],
+        "refused": outcomes["refused"],
+        "defects": defects,
+        "slowest_s": round(slowest, 3),
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+def same(one: Pattern, other: Pattern) -> bool:
+    return np.array_equal(one.two_theta, other.two_theta) and np.array_equal(one.intensity, other.intensity)
+
+
+def warned(one: Pattern, original: Pattern) -> bool:
+    """Whether a warning is there that the undamaged file does not have."""
+    before = {(note.code, note.text) for note in original.diagnostics}
+    return any(
+        note.severity == "warning" and (note.code, note.text) not in before for note in one.diagnostics
+    )
+
+
+def judge(path: Path, originals: tuple[Pattern, ...]) -> str:
+    """Classify what became of a damaged copy."""
+    try:
+        patterns = read_xrd_scans(path)
+    except ReadError:
+        return "refused"
+    if len(patterns) != len(originals):
+        return "other number of scans"
+    pairs = list(zip(patterns, originals, strict=True))
+    if all(same(one, original) for one, original in pairs):
+        return "equal"
+    if any(warned(one, original) for one, original in pairs):
+        return "warned"
+    for one, original in pairs:
+        if len(one) != len(original):
+            return "SILENT: fewer points"
+        if not np.array_equal(one.two_theta, original.two_theta):
+            shift = float(np.abs(one.two_theta - original.two_theta).max())
+            changed = int((one.two_theta != original.two_theta).sum())
+            step = float(np.median(np.diff(original.two_theta)))
+            if changed > 1 or shift > 0.05 * step:
+                return "SILENT: other angles"
+    changed = sum(int((one.intensity != original.intensity).sum()) for one, original in pairs)
+    return (
+        "only the flipped value"
+        if changed <= 2
+        else f"SILENT: {'many' if changed > 9 else 'few'} other intensities"
+    )
+
+
+def damage(copies: int, seed: int) -> dict[str, object]:
+    rng = random.Random(seed)
+    pool = [each for each in seeds(2_000_000) if each.real]
+    readable: list[tuple[Seed, tuple[Pattern, ...]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for each in pool:
+            path = Path(folder) / Path(each.name).name
+            path.write_bytes(each.data)
+            try:
+                readable.append((each, read_xrd_scans(path)))
+            except ReadError:
+                continue
+        table: dict[str, Counter[str]] = {}
+        silent: list[str] = []
+        for number in range(copies):
+            each, originals = readable[number % len(readable)]
+            kind = "cut" if number % 2 else "flipped"
+            data = cut(each.data, rng) if kind == "cut" else flip_bytes(each.data, rng)
+            path = Path(folder) / Path(each.name).name
+            path.write_bytes(data)
+            outcome = judge(path, originals)
+            source = originals[0].source
+            table.setdefault(f"{source.format if source else '?'} {kind}", Counter())[outcome] += 1
+            if outcome.startswith("SILENT") or outcome == "other number of scans":
+                at = next(
+                    (i for i, (a, b) in enumerate(zip(data, each.data, strict=False)) if a != b), len(data)
+                )
+                silent.append(f"{each.name} {kind} at byte {at} of {len(each.data)}: {outcome}")
+    total: Counter[str] = Counter()
+    for counts in table.values():
+        total += counts
+    return {
+        "copies": copies,
+        "files": len(readable),
+        "total": dict(total),
+        "table": {key: dict(counts) for key, counts in sorted(table.items())},
+        "silent": silent,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--inputs", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, default=0.0, help="go on at least this long")
+    parser.add_argument(
+        "--damage", type=int, default=0, help="judge so many cut and flipped copies of real files"
+    )
+    parser.add_argument("--seed", type=int, default=20261122)
+    arguments = parser.parse_args()
+    name = "damage_readers" if arguments.damage else "fuzz_readers"
+    found = (
+        damage(arguments.damage, arguments.seed)
+        if arguments.damage
+        else fuzz(arguments.inputs, arguments.seconds, arguments.seed)
+    )
+    found |= {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+    return 1 if found.get("defects") or found.get("silent") else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
