@@ -65,6 +65,7 @@ def draw_specimen(
     kind: SpecimenKind = "broad",
     specimen_id: str = "drawn",
     absent_probability: float = 0.08,
+    no_amorphous_probability: float = 0.25,
     foreign_probability: float = 0.0,
 ) -> SpecimenModel:
     """Draw a composition.
@@ -73,12 +74,15 @@ def draw_specimen(
     ----------
     rng : numpy Generator
     kind : {"broad", "solid", "fluid", "bone", "dentine", "enamel"}
-        ``broad``: apatite 0–60 %, organic 20–95 %, water 1–70 %, amorphous mineral 0–15 % (none in half of the
-        specimens), carbonate 0–6 % but no more than 12 % of the apatite. ``solid`` and ``fluid`` resemble the
+        ``broad``: apatite 0–60 %, organic 20–95 %, water 1–70 %, amorphous mineral 0–15 %, carbonate 0–6 % but
+        no more than 12 % of the apatite; each uniform before closure. ``solid`` and ``fluid`` resemble the
         two sorts of draining calcinosis. Tissues are fixed.
     specimen_id : str
     absent_probability : float
         Probability that there is no crystalline apatite at all.
+    no_amorphous_probability : float
+        Probability that there is no amorphous mineral at all. 0 makes the population the plain broad prior;
+        above it, intervals whose prior has no such point mass are tested where they are weakest.
     foreign_probability : float
         Probability of 1–5 wt% of one further crystalline phase.
 
@@ -96,9 +100,11 @@ def draw_specimen(
     if rng.random() < foreign_probability:
         other[str(rng.choice(_FOREIGN))] = float(rng.uniform(0.01, 0.05))
     absent = bool(rng.random() < absent_probability)
+    no_amorphous = bool(rng.random() < no_amorphous_probability)
     while True:
-        mineral, water = _mineral_and_water(rng, kind)
-        apatite, amorphous, carbonate = (0.0, mineral[1], 0.0) if absent else mineral
+        (apatite, amorphous, carbonate), water = _mineral_and_water(rng, kind)
+        apatite, carbonate = (0.0, 0.0) if absent else (apatite, carbonate)
+        amorphous = 0.0 if no_amorphous else amorphous
         organic = 1.0 - apatite - amorphous - carbonate - water - sum(other.values())
         if 0.20 <= organic <= 0.95:
             break
@@ -125,7 +131,7 @@ def _mineral_and_water(
         "fluid": ((0.01, 0.18), (0.20, 0.50)),
     }[kind]
     apatite = float(rng.uniform(*apatite_range))
-    amorphous = float(rng.uniform(0.0, 0.15 if kind == "broad" else 0.05)) * float(rng.random() < 0.5)
+    amorphous = float(rng.uniform(0.0, 0.15 if kind == "broad" else 0.05))
     carbonate = min(float(rng.uniform(0.0, 0.06)), 0.12 * apatite)
     return (apatite, amorphous, carbonate), float(rng.uniform(*water_range))
 
