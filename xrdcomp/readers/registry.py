@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
 from xrdcomp.readers.scan import RawScan
 from xrdcomp.readers.source import SourceFile
@@ -230,7 +232,8 @@ def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) ->
     `MissingExtraError` passes: it is about the installation, not about the file.
     """
     try:
-        return action()
+        with np.errstate(all="ignore"):  # damaged numbers overflow; what is not finite is refused by name
+            return action()
     except MissingExtraError:
         raise
     except ReadError as problem:

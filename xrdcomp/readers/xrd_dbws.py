@@ -18,13 +18,13 @@ _HEADER = re.compile(r"\s*(\d{2,7})\s+(\d*\.\d+)\s+(\d+\.?\d*)\s+(\d\.\d+)(?:\s+
 
 def _sniff(source: SourceFile) -> float:
     lines = source.head_text.split("\n", 4)
-    if len(lines) < 4 or not _HEADER.match(lines[1]):
+    if len(lines) < 4 or not _HEADER.match(lines[1][:300]):
         return 0.0
     return 0.85 if all(re.fullmatch(r"[-\d.\sEe+]+", line) for line in lines[2:4]) else 0.0
 
 
 def _read(source: SourceFile) -> Sequence[RawScan]:
-    found = _HEADER.match(source.lines[1])
+    found = _HEADER.match(source.lines[1][:300]) if len(source.lines) > 1 else None
     if not found:
         raise source.error(
             "the second line is no header", place="line 2", expected="points step start wavelength"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.readers.source import SourceFile
+from xrdcomp.readers.table import numeric_row
 from xrdcomp.readers.xml_tools import number_list
 from xrdcomp.types import EmissionLine, FloatArray
 
@@ -28,7 +29,7 @@ def _header(lines: Sequence[str]) -> tuple[int, float, float, float, int, str] |
     for i, line in enumerate(lines[:40]):
         if line.lstrip()[:1] in {"!", "#"} or not line.strip():
             continue
-        found = _HEADER.match(line)
+        found = _HEADER.match(line[:300])
         if found and i + 1 < len(lines):
             start, step, end = float(found[1]), float(found[2]), float(found[3])
             if 0 < step < 5 and start < end <= 180:
@@ -94,7 +95,7 @@ def _numbers(source: SourceFile, first: int) -> tuple[FloatArray, str]:
     while end < len(lines) and re.fullmatch(r"[-\d.\sEe+]*", lines[end]):
         end += 1
     rest = "\n".join(lines[end:])
-    if re.search(r"^[-\d.\sEe+]*\d[-\d.\sEe+]*$", rest, re.MULTILINE):
+    if any(numeric_row(line) for line in lines[end:]):
         msg = f"{lines[end].strip()[:50]!r} stands between the counts"
         raise source.error(msg, place=f"line {end + 1}", expected="numbers to the end of the data")
     return number_list("\n".join(lines[first:end]), source, f"lines {first + 1} to {end}"), rest

@@ -23,7 +23,7 @@ from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit
 __all__ = ["READER"]
 
 _BANK = re.compile(
-    r"^BANK\s+(\d+)\s+(\d+)\s+(\d+)\s+([A-Z_]+)((?:\s+[-+.\dEe]+)*)\s*([A-Z]*)\s*$", re.MULTILINE
+    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.\dEe]+)*)[ ]*([A-Z]*)[ ]*$", re.MULTILINE
 )
 _BANK_START = re.compile(r"^BANK\s", re.MULTILINE)
 _WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)

@@ -257,7 +257,9 @@ def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
 
 
 def _ascii_keys(text: str) -> dict[str, str]:
-    return {found[1]: found[2].strip() for found in re.finditer(r"^\*(\w+)\s*=\s*(.*)$", text, re.MULTILINE)}
+    return {
+        found[1]: found[2].strip() for found in re.finditer(r"^\*(\w+)[ \t]*=[ \t]*(.*)$", text, re.MULTILINE)
+    }
 
 
 def _ascii_scan(general: dict[str, str], part: str, source: SourceFile, place: str) -> RawScan:

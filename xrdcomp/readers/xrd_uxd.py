@@ -18,7 +18,7 @@ from xrdcomp.types import FloatArray
 __all__ = ["READER"]
 
 _DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)\s*=?[ \t]*$", re.MULTILINE)
-_KEY = re.compile(r"^_(\w+)\s*=\s*'?([^'\n]*)'?\s*$", re.MULTILINE)
+_KEY = re.compile(r"^_(\w+)[ \t]*=[ \t]*'?([^'\n]*)'?[ \t]*$", re.MULTILINE)
 _LISTED_ROUNDING = 0.0055
 """Half of the second decimal, the coarsest that listed angles are rounded to, and a little."""
 _POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
