@@ -87,7 +87,8 @@ def read_blocks(lines: Sequence[str], *, dialect: Dialect | None = None, start: 
         elif not wanted[0]:
             groups.append((*span, header[2]))
         previous = span[1]
-    _check_tail(lines, groups[-1][1], used, width)
+    for _, stop, _ in groups:
+        _check_tail(lines, stop, used, width)
     return [_block(lines, group, used, width, wanted) for group in groups]
 
 
@@ -235,8 +236,10 @@ def mass_in_mg(key: str, value: str) -> float | None:
 
 
 def cut_note(text: str, block: Block) -> list[Diagnostic]:
-    """Say so where the last row of numbers is the end of the file, without an end of line."""
-    if text.endswith("\n") or int(block.lines[-1]) != text.count("\n") + 1:
+    """Say so where the file ends with its last row of numbers, without an end of line."""
+    if text.endswith("\n") or (
+        text[text.rfind("\n") + 1 :].strip() and int(block.lines[-1]) <= text.count("\n")
+    ):
         return []
     message = "the file ends in its last row of numbers without an end of line; it may have been cut."
     return [note("TGA_NO_FINAL_NEWLINE", message)]

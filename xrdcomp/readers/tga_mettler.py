@@ -93,7 +93,7 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
         stop = head + 2
         while stop < len(lines) and lines[stop].lstrip()[:1] in _STARTS:
             stop += 1
-        _check_end(lines, stop, len(names))
+        _check_end(lines, stop)
         if stop - head > 3:
             curves.append(_Curve(names=names, units=tuple(units), header=head, first=head + 2, stop=stop))
     if not curves:
@@ -104,13 +104,14 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
     return curves
 
 
-def _check_end(lines: Sequence[str], stop: int, width: int) -> None:
+def _check_end(lines: Sequence[str], stop: int) -> None:
     """Refuse a damaged row directly below the rows; a title or a blank line ends a curve."""
-    cells = lines[stop].split() if stop < len(lines) else []
-    numbers = sum(re.fullmatch(r"[-+.\d].*", cell) is not None for cell in cells)
-    if len(cells) == width and 2 * numbers >= width:
-        msg = f"{cells[0][:40]!r} is not a number"
-        raise ReadError(msg, place=f"line {stop + 1}", expected="numbers", hint="Copy the file again.")
+    for at in range(stop, min(stop + 2, len(lines))):
+        cells = lines[at].split()
+        bad = [cell for cell in cells if not re.fullmatch(r"[-+]?[.,]?\d[\d.,]*([eE][-+]?\d+)?", cell)]
+        if len(cells) - len(bad) > 1:
+            msg = f"{(bad or cells)[0][:40]!r} stands between rows of numbers"
+            raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
 
 
 def _mass_curve(curves: Sequence[_Curve]) -> _Curve:
@@ -172,9 +173,9 @@ def _cut_note(lines: Sequence[str], curve: _Curve, *, titled: bool) -> list[Diag
     if titled and not any("STARe" in line for line in tail[-3:]):
         text = "the file does not end with the line of the STARe software; it may have been cut."
         return [note("TGA_CUT", text, severity="warning")]
-    if not titled and not tail and lines[-1].strip():
-        text = "the file ends in its last row of numbers without an end of line; it may have been cut."
-        return [note("TGA_NO_FINAL_NEWLINE", text)]
+    if not titled and not any(re.match(r"^\]\d+\[", line) for line in tail):
+        text = "the file does not end with the remark that STARe writes below bare columns; it may have been cut."
+        return [note("TGA_CUT", text, severity="warning")]
     return []
 
 

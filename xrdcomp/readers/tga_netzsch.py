@@ -83,7 +83,7 @@ def parse_netzsch(text: str) -> TgaTable:
         atmosphere=_atmosphere(facts),
         heating_rate_k_min=_heating_rate(segments or [facts.get("RANGE", "")]),
         metadata=_metadata(facts, segments),
-        diagnostics=tuple(_end_note(columns, segments, facts)),
+        diagnostics=(*_cut_note(lines), *_end_note(columns, segments, facts)),
     )
 
 
@@ -192,6 +192,14 @@ def _metadata(facts: Mapping[str, str], segments: Sequence[str]) -> dict[str, st
     if gases:
         found["gases"] = " | ".join(gases)
     return found
+
+
+def _cut_note(lines: Sequence[str]) -> list[Diagnostic]:
+    """Say so where the blank line is missing that Proteus writes below the rows."""
+    if len(lines) > 2 and not lines[-1].strip() and not lines[-2].strip():
+        return []
+    text = "the file does not end with the blank line that Proteus writes; it was edited, or cut."
+    return [note("TGA_CUT", text, severity="info" if not lines[-1].strip() else "warning")]
 
 
 def _end_note(

@@ -98,6 +98,13 @@ def _table(
             "the last row is not the instrument's mark for the end of the data; the file may have been cut."
         )
         diagnostics.append(note("TGA_CUT", text, severity="warning"))
+    strange = ~marks & (values[:, _time_column(names)] < 0)
+    if strange.any():
+        at = int(np.argmax(strange))
+        msg = f"time is {values[at, _time_column(names)]:g} in a row that is no mark of the instrument"
+        raise ReadError(
+            msg, place=f"line {at + start + 2}", expected="time from 0", hint="Copy the file again."
+        )
     keep = np.flatnonzero(~marks)
     if len(keep) < 2:
         msg = f"there are {len(keep)} measured points"
@@ -116,12 +123,17 @@ def _table(
     )
 
 
+def _time_column(names: Sequence[str]) -> int:
+    found = [i for i, name in enumerate(names) if name.lower().startswith("time")]
+    if not found:
+        msg = f"no signal is the time; they are {', '.join(names)}"
+        raise ReadError(msg, expected="a signal Time", hint="Export the run with its time.")
+    return found[0]
+
+
 def _marks(values: FloatArray, names: Sequence[str]) -> BoolArray:
     """Rows that are marks: a whole negative number as time, zero in the last signals."""
-    time = next((i for i, name in enumerate(names) if name.lower().startswith("time")), None)
-    if time is None:
-        return np.zeros(len(values), dtype=np.bool_)
-    clock = values[:, time]
+    clock = values[:, _time_column(names)]
     marks: BoolArray = (clock < 0) & (clock == np.round(clock)) & (clock >= -20) & (values[:, -1] == 0)
     return marks
 
