@@ -16,10 +16,19 @@ _PUBLIC = {
     "inspect_file": "xrdcomp.readers.api",
     "list_formats": "xrdcomp.readers.api",
     "read_tga": "xrdcomp.readers.tga_api",
+    "select_segments": "xrdcomp.readers.tga_api",
     "convert_file": "xrdcomp.readers.convert",
 }
 
-__all__ = ["convert_file", "inspect_file", "list_formats", "read_tga", "read_xrd", "read_xrd_scans"]
+__all__ = [
+    "convert_file",
+    "inspect_file",
+    "list_formats",
+    "read_tga",
+    "read_xrd",
+    "read_xrd_scans",
+    "select_segments",
+]
 
 
 def __getattr__(name: str) -> Any:

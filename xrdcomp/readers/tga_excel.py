@@ -81,7 +81,7 @@ def _sheets_xlsx(data: bytes) -> list[_Sheet]:
         for page in book.worksheets:
             lines: list[str] = []
             for row in page.iter_rows(values_only=True):
-                budget -= len(row)
+                budget -= len(row) + 1
                 _check_budget(budget)
                 lines.append(_line(row))
             sheets.append(_Sheet(name=page.title, lines=tuple(lines)))
