@@ -20,7 +20,7 @@ from xrdcomp.simulate import (
     simulate_pattern,
 )
 from xrdcomp.simulate.amorphous import halo_maximum, structure_factor
-from xrdcomp.simulate.crystallites import mean_column_length, size_profile
+from xrdcomp.simulate.crystallites import mean_column_length, scherrer_ratio, size_profile
 from xrdcomp.simulate.optics import axial_offsets, emission_kernel, polarisation
 from xrdcomp.simulate.xrd import ExpectedPattern, apatite_cell, expected_pattern
 from xrdcomp.units import d_to_two_theta, two_theta_to_q
@@ -136,6 +136,14 @@ def test_column_lengths_of_simple_bodies() -> None:
     assert_close(mean_column_length("cylinder", 1.0, 8.0, 25.0), 25.0, rtol=2e-3, because=because)
     disc = 8.0 * 8.0 / (3.0 * np.pi)
     assert_close(mean_column_length("cylinder", 0.0, 8.0, 25.0), disc, rtol=1e-3, because=because)
+
+
+def test_scherrer_size_of_a_sphere() -> None:
+    # FWHM of a sphere: 1.1067 λ / (D cosθ), from its profile in closed form; the mean column is 3/4 D
+    expected_ratio = 0.9 / 1.10665 / 0.75
+    found = scherrer_ratio("ellipsoid", 0.0, 1.0, 0.0)
+    assert_close(found, expected_ratio, rtol=1e-3, because="0.05 steps of the tabulated profile")
+    assert scherrer_ratio("ellipsoid", 0.0, 1.0, 0.4) > found
 
 
 def test_smaller_crystallites_give_broader_lines_of_the_same_area() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.types import FloatArray
 
-__all__ = ["CrystalliteShape", "add_lines", "mean_column_length", "size_profile"]
+__all__ = ["CrystalliteShape", "add_lines", "mean_column_length", "scherrer_ratio", "size_profile"]
 
 CrystalliteShape = Literal["ellipsoid", "cylinder"]
 
@@ -97,6 +97,22 @@ def mean_column_length(shape: CrystalliteShape, cos_c: float, diameter: float, h
     It is what the integral breadth measures: L = λ / (β cosθ). Unit as that of `diameter`.
     """
     return diameter * _unit_column_length(shape, round(cos_c, 3), height / diameter)
+
+
+def scherrer_ratio(
+    shape: CrystalliteShape, cos_c: float, aspect: float, sigma_ln: float, *, constant: float = 0.9
+) -> float:
+    """Size that the Scherrer formula gives from the FWHM, over the mean column length.
+
+    A full width at half maximum underrates the tails: for spheres of one size the formula with K = 0.9 gives
+    1.08 times the mean column length, more for a broad distribution.
+    """
+    y, integral = size_profile(shape, cos_c, aspect, sigma_ln)
+    density = np.diff(integral) / np.diff(y)
+    middle = 0.5 * (y[1:] + y[:-1])
+    below = int(np.argmax(density < 0.5 * density[0]))
+    half = np.interp(-0.5 * density[0], -density[below - 1 : below + 1], middle[below - 1 : below + 1])
+    return constant * np.pi / float(half)
 
 
 def add_lines(

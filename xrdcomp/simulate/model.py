@@ -218,8 +218,6 @@ def truth_of(model: SpecimenModel, carbonate_of_phase: Mapping[str, float]) -> d
         "carbonate_site": model.carbonate_site if model.carbonate > 0.0 else "none",
         "carbonate_in_lattice": in_lattice,
         "amorphous_bound_water": model.bound_water * model.amorphous_mineral,
-        "length_c_nm": model.apatite_model.length_c_nm,
-        "length_a_nm": model.apatite_model.length_a_nm,
         "char_fraction": model.char_fraction,
     }
 

@@ -8,7 +8,7 @@ from xrdcomp.phases import load_phase
 from xrdcomp.simulate.conditions import TgaConditions, XrdConditions
 from xrdcomp.simulate.model import CALCITE_CO3, SimulatedSpecimen, SpecimenModel, mass_fractions, truth_of
 from xrdcomp.simulate.tga import simulate_tga_blank, specimen_pools, weigh
-from xrdcomp.simulate.xrd import expected_pattern, measure
+from xrdcomp.simulate.xrd import apatite_sizes, expected_pattern, measure
 from xrdcomp.types import Pattern, Phase, TgaRun
 
 __all__ = ["simulate_pattern", "simulate_specimen", "simulate_tga"]
@@ -103,6 +103,7 @@ def simulate_specimen(
     losses: dict[str, float] = {}
     for pool in specimen_pools(model, inert=tga.inert):
         losses[pool.name] = losses.get(pool.name, 0.0) + pool.mass_fraction
+    truth |= apatite_sizes(model.apatite_model) if model.apatite > 0.0 else {}
     truth["tga_losses"] = losses
     truth["tga_atmosphere"] = tga.atmosphere
     return SimulatedSpecimen(

@@ -10,14 +10,14 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.simulate.amorphous import amorphous_scattering
 from xrdcomp.simulate.carbonation import carbonated
 from xrdcomp.simulate.conditions import XrdConditions
-from xrdcomp.simulate.crystallites import add_lines, mean_column_length, size_profile
+from xrdcomp.simulate.crystallites import add_lines, mean_column_length, scherrer_ratio, size_profile
 from xrdcomp.simulate.crystals import PowderLines, crystal_diffuse, element_mass_fractions, powder_lines
 from xrdcomp.simulate.elements import attenuation_cm2_g
 from xrdcomp.simulate.model import ApatiteModel, SpecimenModel, mass_fractions
 from xrdcomp.simulate.optics import convolve_optics, emission_kernel, polarisation
 from xrdcomp.types import Cell, FloatArray, Pattern, Phase
 
-__all__ = ["ExpectedPattern", "apatite_cell", "expected_pattern", "measure"]
+__all__ = ["ExpectedPattern", "apatite_cell", "apatite_sizes", "expected_pattern", "measure"]
 
 _LN_STEP = 6e-5
 _MARGIN = 0.13  # in ln Q: room for Kβ on one side and W Lα on the other
@@ -105,6 +105,16 @@ def _apatite_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray
         c: mean_column_length("cylinder", float(c), diameter, height) for c in np.unique(np.round(cos_c, 2))
     }
     return np.array([table[c] for c in np.round(cos_c, 2)]), height / diameter
+
+
+def apatite_sizes(model: ApatiteModel) -> dict[str, float]:
+    """Sizes of the apatite in nm as integral breadths and as FWHM with K = 0.9 give them, along c and a."""
+    aspect = round(_apatite_lengths(model, np.array([0.0]))[1], 3)
+    sizes = {"length_c_nm": model.length_c_nm, "length_a_nm": model.length_a_nm}
+    for axis, cosine in (("c", 1.0), ("a", 0.0)):
+        ratio = scherrer_ratio(model.shape, cosine, aspect, round(model.sigma_ln, 4))
+        sizes[f"scherrer_{axis}_nm"] = ratio * sizes[f"length_{axis}_nm"]
+    return sizes
 
 
 def _crystalline(
