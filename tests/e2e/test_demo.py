@@ -85,7 +85,7 @@ def test_the_table_shows_estimate_and_truth_of_every_specimen(demo: Finished) ->
 def test_everything_says_that_it_is_simulated(demo: Finished) -> None:
     out = demo.folder / "demo-results"
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert page.count("simulated specimen") == len(COHORT)
+    assert page.count(">simulated specimen<") == len(COHORT)
     for name, result in results(demo).items():
         assert result["metadata"]["simulated"] is True
         for figure in (out / name / "figures").glob("*.svg"):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tests.builders import make_result
 from xrdcomp.errors import AnalysisError
 from xrdcomp.present import plot_budget, plot_cohort, plot_composition, plot_fit, plot_overview, plot_tga
-from xrdcomp.present.style import to_png
+from xrdcomp.present.style import freeze_layout, to_png
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 
@@ -157,3 +157,16 @@ def test_figures_leave_the_users_settings_alone() -> None:
     with mpl.rc_context({"font.size": 23.0}):
         to_png(plot_overview(make_result()), dpi=40)
         assert mpl.rcParams["font.size"] == 23.0
+
+
+@pytest.mark.parametrize("plot", [plot_tga, plot_composition, plot_budget])
+def test_no_text_is_cut_at_the_edge(plot) -> None:
+    figure = plot(make_result(metadata={"truth": TRUTH}))
+    freeze_layout(figure)
+    drawn = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    rounding = 2 / figure.dpi  # text extents are rounded outwards by up to a pixel on each side
+    assert drawn.x0 >= -rounding
+    assert drawn.y0 >= -rounding
+    assert drawn.x1 <= width + rounding
+    assert drawn.y1 <= height + rounding

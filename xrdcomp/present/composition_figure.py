@@ -65,7 +65,6 @@ def draw_composition(axes: Axes, result: SampleResult) -> None:
             axes.plot(
                 [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
                 markeredgecolor=BLACK, linestyle="none", zorder=5,
-                label="truth of the simulation" if name == next(iter(truth)) else None,
             )  # fmt: skip
     for row, (name, estimate) in enumerate(composition.identifiable_sums.items(), start=len(names)):
         _bar(axes, row, estimate, "#B8B8B8")
@@ -73,9 +72,8 @@ def draw_composition(axes: Axes, result: SampleResult) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 100)
-    axes.set_xlabel(f"wt% of the specimen {BASIS_WORDS[composition.basis]}; lines: 95 % intervals")
-    if truth:
-        axes.legend(loc="lower right")
+    note = "; ◇: truth of the simulation" if truth else ""
+    axes.set_xlabel(f"wt% of the specimen {BASIS_WORDS[composition.basis]}; lines: 95 % intervals{note}")
 
 
 def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:

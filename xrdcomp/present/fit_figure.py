@@ -210,9 +210,16 @@ def _strong_lines(
         top = float(curve.max())
         for hkl, position, intensity in _merged(table):
             hidden = avoid is not None and avoid[0] <= position <= avoid[1]
-            if limits[0] <= position <= limits[1] and not hidden and intensity >= 5.0:
+            seen = intensity >= 5.0 and _stands_out(fit, curve, position)
+            if limits[0] <= position <= limits[1] and not hidden and seen:
                 lines.append((top * intensity, position, _hkl_text(hkl), colour))
     return sorted(lines, reverse=True)
+
+
+def _stands_out(fit: FitResult, curve: FloatArray, position: float) -> bool:
+    """Whether the phase's curve at a line is at least three standard deviations of the data."""
+    index = min(int(np.searchsorted(fit.two_theta, position)), len(curve) - 1)
+    return bool(curve[index] >= 3.0 * fit.sigma[index])
 
 
 def _merged(table: ReflectionTable) -> list[tuple[tuple[int, ...], float, float]]:
