@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from tests.helpers import assert_close
 from xrdcomp.phases import load_phase
@@ -23,7 +24,7 @@ def area(two_theta: FloatArray, intensity: FloatArray, low: float, high: float) 
     keep = (two_theta >= low) & (two_theta <= high)
     x, y = two_theta[keep], intensity[keep]
     line = np.interp(x, [low, high], [np.median(y[:15]), np.median(y[-15:])])
-    return float(np.trapezoid(y - line, x))
+    return float(trapezoid(y - line, x))
 
 
 @pytest.mark.fixtures

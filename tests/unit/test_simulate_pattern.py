@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.errors import AnalysisError, PatternError, PhaseError
@@ -116,7 +117,7 @@ def test_integral_breadth_gives_back_the_column_length() -> None:
     pattern = expected(SpecimenModel(other={"silicon": 1.0}, other_size_nm=20.0), conditions)
     y = pattern.specimen - np.linspace(pattern.specimen[0], pattern.specimen[-1], len(pattern.specimen))
     top = int(np.argmax(y))
-    breadth = np.trapezoid(y, np.radians(pattern.two_theta)) / y[top]
+    breadth = trapezoid(y, np.radians(pattern.two_theta)) / y[top]
     length_nm = 0.1 * CU_KA1 / (breadth * np.cos(np.radians(pattern.two_theta[top] / 2.0)))
     assert_close(length_nm, 20.0, rtol=0.04, because="3 % of the area lies in tails under the straight line")
 

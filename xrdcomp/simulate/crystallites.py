@@ -52,7 +52,8 @@ def _cosine_transform() -> FloatArray:
 def _unit_column_length(shape: CrystalliteShape, cos_c: float, aspect: float) -> float:
     """Volume-weighted mean column length 2∫A dL of a crystallite of diameter 1."""
     length = np.linspace(0.0, float(np.hypot(1.0, aspect)), 4001)
-    return 2.0 * float(np.trapezoid(_common_volume(shape, length, cos_c, aspect), length))
+    values = _common_volume(shape, length, cos_c, aspect)
+    return 2.0 * float(values.sum() - 0.5 * (values[0] + values[-1])) * float(length[1])
 
 
 @lru_cache(maxsize=4096)
