@@ -88,9 +88,9 @@ def separator_of(rows: Sequence[str], source: SourceFile, first_line: int) -> tu
     separated = all(re.search(r",\s*(?:[-+.\d]|\Z)", row) for row in rows[:200])
     if blanks and not dot:
         fields = [field for row in rows[:200] for field in row.split()]
-        if all(re.fullmatch(r"[-+]?\d*(?:,\d+)?(?:[eE][-+]?\d+)?", field) for field in fields):
+        if all(re.fullmatch(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?", field) for field in fields):
             return "", ","
-        if all(re.search(r",\s", row.strip()) or row.count(",") == 0 for row in rows[:200]):
+        if not any(re.search(r",\S", row.strip()) for row in rows[:200]):
             return ",", "."
         raise _ambiguous(source, rows, first_line)
     if dot and separated:

@@ -171,6 +171,7 @@ def _assign(
         raise source.error(msg, place=place, expected="2θ and intensity", hint=hint)
     notes: list[Diagnostic] = []
     x = next((roles.index(role) for role in ("2theta", "angle", "") if role in roles[: max(1, width - 1)]), 0)
+    x = roles.index("2theta") if "2theta" in roles else x
     if roles[x] == "temperature":
         notes.append(_temperature_note(source, table, names[x], place))
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:

@@ -1,0 +1,177 @@
+"""Columns of text: separators, decimal signs, headers, and what is ambiguous."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.xrd_writers import example, text_rows
+from xrdcomp.errors import ReadError
+from xrdcomp.readers import read_xrd, read_xrd_scans
+from xrdcomp.types import Pattern
+
+SCAN = example(201)
+
+
+def read(tmp_path: Path, text: str | bytes, name: str = "a.txt") -> Pattern:
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_xrd(path)
+
+
+def refused(tmp_path: Path, text: str) -> ReadError:
+    with pytest.raises(ReadError) as caught:
+        read(tmp_path, text)
+    return caught.value
+
+
+def is_scan(pattern: Pattern) -> None:
+    np.testing.assert_allclose(pattern.two_theta, SCAN.two_theta, atol=6e-5)
+    np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "   ", ";", " ; ", ",", ", ", "\t,"])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_separators_and_decimal_signs(tmp_path: Path, separator: str, decimal: str) -> None:
+    if "," in separator and decimal == ",":
+        error = refused(tmp_path, text_rows(SCAN, separator, decimal))
+        assert "decimal signs or separators" in error.reason or "column" in error.reason
+    else:
+        is_scan(read(tmp_path, text_rows(SCAN, separator, decimal)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "cp932"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    header = "Prüfung °2θ" if encoding in {"utf-8", "utf-8-sig", "utf-16", "utf-16-le"} else "2theta counts"
+    header = (
+        "Messung 2° counts" if encoding == "cp1252" else "測定 2θ 強度" if encoding == "cp932" else header
+    )
+    is_scan(read(tmp_path, f"# {header}\n{text_rows(SCAN)}".encode(encoding)))
+
+
+@pytest.mark.parametrize("mark", ["#", ";", "!", "%", "'", '"', "//", "*", ""])
+def test_comment_lines_before_and_after(tmp_path: Path, mark: str) -> None:
+    is_scan(
+        read(
+            tmp_path,
+            f"{mark} made by a program, version 3\n\n{text_rows(SCAN)}\n\n{mark or '#'} end of data\n",
+        )
+    )
+
+
+def columns(names: str, *arrays: np.ndarray, separator: str = ",") -> str:
+    rows = [separator.join(f"{v:.10g}" for v in row) for row in zip(*arrays, strict=True)]
+    return "\n".join([names, *rows]) + "\n"
+
+
+X, Y = SCAN.two_theta, SCAN.counts.astype(float)
+
+
+def test_header_names_decide_which_column_is_which(tmp_path: Path) -> None:
+    error, d = 2 * np.sqrt(Y), 1.5406 / 2 / np.sin(np.radians(X / 2))
+    pattern = read(tmp_path, columns("esd,d_spacing,Intensity (counts),2Theta (deg)", error, d, Y, X))
+    is_scan(pattern)
+    np.testing.assert_allclose(pattern.sigma, error, rtol=1e-9)
+    pattern = read(tmp_path, columns("2θ,yobs,ycalc,background,diff", X, Y, Y + 1, Y * 0 + 5, Y * 0 - 1))
+    is_scan(pattern)
+
+
+def test_several_intensity_columns_are_scans_to_choose_from(tmp_path: Path) -> None:
+    text = columns("2theta,counts A,counts B", X, Y, 2 * Y)
+    with pytest.raises(ReadError, match="2 powder scans"):
+        read(tmp_path, text)
+    one, two = read_xrd_scans(tmp_path / "a.txt")
+    np.testing.assert_array_equal(two.intensity, 2 * one.intensity)
+    assert read_xrd(tmp_path / "a.txt", scan=1).metadata["intensity_column"] == "counts B"
+    with pytest.raises(ReadError, match="no scan 2"):
+        read_xrd(tmp_path / "a.txt", scan=2)
+
+
+def test_a_third_column_without_name_is_a_deviation_only_if_it_behaves_like_one(tmp_path: Path) -> None:
+    head = columns("", X, Y, np.sqrt(Y), separator=" ").lstrip()
+    assert read(tmp_path, head).sigma[3] == pytest.approx(np.sqrt(Y[3]), rel=1e-6)
+    smooth = read(tmp_path, columns("", X, Y, Y * 1.01, separator=" ").lstrip())
+    assert "XRD_THIRD_COLUMN" in {note.code for note in smooth.diagnostics}
+    np.testing.assert_array_equal(smooth.sigma, np.sqrt(np.maximum(Y, 1)))
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        ("q,intensity", "'q'"),
+        ("d,intensity", "'d'"),
+        ("theta,intensity", "'theta'"),
+        ("time,intensity", "'time'"),
+        ("chi,intensity", "'chi'"),
+        ("energy,counts", "'energy'"),
+        ("temperature,mass", "thermogravimetric"),
+        ("temp (C),weight (%)", "thermogravimetric"),
+    ],
+)
+def test_other_axes_are_refused_by_name(tmp_path: Path, names: str, word: str) -> None:
+    assert word in refused(tmp_path, columns(names, X, Y)).reason
+
+
+def test_temperature_as_a_name_is_accepted_only_for_what_must_be_a_pattern(tmp_path: Path) -> None:
+    pattern = read(tmp_path, columns("temperature,signal", X, Y))
+    assert "XRD_AXIS_NAME" in {note.code for note in pattern.diagnostics}
+    assert "'temperature'" in refused(tmp_path, columns("temperature,signal", X * 9, Y)).reason
+    assert "'temperature'" in refused(tmp_path, columns("temperature,signal", X, Y / 7)).reason
+
+
+def test_header_facts(tmp_path: Path) -> None:
+    header = 'Id: "B12" Anode: "Co" Wavelength: "1.78897" Scantype: "Locked Coupled" TimePerStep: "2.5"\n'
+    pattern = read(tmp_path, header + text_rows(SCAN))
+    assert pattern.anode == "Co"
+    assert [line.wavelength for line in pattern.emission_lines] == [1.78897]
+    assert pattern.metadata["sample_name"] == "B12"
+    nanometre = read(tmp_path, "# lambda = 0.15406 nm\n" + text_rows(SCAN))
+    assert nanometre.emission_lines[0].wavelength == pytest.approx(1.5406)
+
+
+@pytest.mark.parametrize("scan_type", ["Rocking curve", "Phi", "Chi scan", "Gamma (Gamma)", "Omega"])
+def test_scan_types_that_are_no_powder_scans(tmp_path: Path, scan_type: str) -> None:
+    error = refused(tmp_path, f'# Scantype: "{scan_type}"\n' + text_rows(SCAN))
+    assert scan_type in error.reason
+
+
+def test_damage_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = text_rows(SCAN).split("\n")
+    for bad, word in (
+        ("20.2000 1x3", "follows"),
+        ("20.2000", "column"),
+        ("20.2000 1 2", "column"),
+        ("20.2 nan", "follows"),
+        ("20.2 1_0", "follows"),
+    ):
+        broken = [*rows[:10], bad, *rows[11:]]
+        error = refused(tmp_path, "\n".join(broken))
+        assert word in error.reason
+        assert "11" in error.place
+    assert "does not increase" in refused(tmp_path, "\n".join([*rows[:10], rows[9], *rows[10:]])).reason
+    assert "empty cell" in refused(tmp_path, text_rows(SCAN, ";").replace("20.2000;", "20.2000;;")).reason
+
+
+def test_a_second_block_is_not_dropped(tmp_path: Path) -> None:
+    error = refused(tmp_path, text_rows(SCAN) + "scan 2\n" + text_rows(SCAN))
+    assert "follows the block" in error.reason
+
+
+def test_a_lost_line_end_between_header_and_rows_is_seen(tmp_path: Path) -> None:
+    error = refused(tmp_path, "# 2theta counts " + text_rows(SCAN))
+    assert "continues it downwards" in error.reason
+
+
+def test_missing_rows_and_wild_values_are_noted(tmp_path: Path) -> None:
+    rows = text_rows(SCAN).split("\n")
+    missing = read(tmp_path, "\n".join(rows[:50] + rows[55:]))
+    assert "XRD_UNEVEN_STEP" in {note.code for note in missing.diagnostics}
+    wild = read(tmp_path, "\n".join([*rows[:9], rows[9][:8] + "91234", *rows[10:]]))
+    assert "XRD_SPIKE" in {note.code for note in wild.diagnostics}
+
+
+def test_four_columns_without_names_are_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, columns("", X, Y, Y, Y, separator=" ").lstrip())
+    assert "4 columns without names" in error.reason
