@@ -64,6 +64,10 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
 class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole-pattern fit.
 
+    kbeta_ratio: float = 0.0
+    w_la_ratio: float = 0.0
+    absorption_radius: float = 0.0
+    equatorial_divergence: float = 0.0
     Attributes
     ----------
     two_theta_range : (float, float) or None, degrees
@@ -107,6 +111,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     per_gram_std: float = 0.05
     solver: Literal["varpro", "lmfit"] = "varpro"
     max_iterations: int = 40
+    transparency: bool = False
 
 
 class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

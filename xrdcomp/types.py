@@ -84,10 +84,16 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class EmissionLine:
-    """One line of the X-ray spectrum: wavelength in ångström, weight relative to the strongest line (1)."""
+    """One line of the X-ray spectrum: wavelength in ångström, weight relative to the strongest line (1).
+
+    ``fwhm`` is the line's natural width in ångström where it is known, 0 where one width serves all lines.
+    ``label`` names a residual line, ``kbeta`` or ``w_la``, whose weight the fit may refine; "" otherwise.
+    """
 
     wavelength: float
     weight: float = 1.0
+    fwhm: float = 0.0
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,10 +321,20 @@ class Instrument:
     axial_divergence : float
         Half height of slit and sample over radius, S/L = H/L (Finger, Cox & Jephcoat 1994); 0 turns the
         asymmetry off, larger values pull the low-angle tails further down.
+    axial_correlation : float
+        Share of the axial shift that is the same on both sides of 90°: a ray inclined before the specimen is
+        inclined the other way behind it, because both pass one point of it. 0 without (parallel beam), 0.3 with
+        Soller slits, 0.5 without any; larger values pull all lines down, by height² / (2 sin2θ).
     zero_shift : float, deg
         Observed = true + zero_shift.
+    equatorial_divergence : float, deg
+        Full divergence in the plane of diffraction; a flat specimen then lies off the focusing circle, which
+        moves lines by −α² cotθ / 6. Larger values pull low angles down; 0 leaves it to the displacement.
     variable_slit : bool
         Automatic slits that keep the illuminated length constant; intensity then carries a factor sinθ.
+    absorption_radius : float
+        μR of a capillary (`geometry` debye_scherrer) or μt of a foil (transmission); lowers low or high
+        angles as the path demands. 0: no absorption.
     calibrated : bool
         Whether the resolution comes from a measured line-profile standard.
     """
@@ -334,8 +350,11 @@ class Instrument:
     lorentzian_strain: float = 0.02
     lorentzian_size: float = 0.0
     axial_divergence: float = 0.03
+    axial_correlation: float = 0.0
     zero_shift: float = 0.0
+    equatorial_divergence: float = 0.0
     variable_slit: bool = False
+    absorption_radius: float = 0.0
     calibrated: bool = False
     name: str = "generic laboratory diffractometer"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from xrdcomp.fit import optics
 from xrdcomp.physics import corrections, lattice, profile, scattering, structure_factors, texture
 from xrdcomp.types import FloatArray, Instrument, IntArray, Phase
 
@@ -222,7 +223,7 @@ def _inside(lines: PhaseLines, properties: LineProperties, reach: float) -> Phas
 
 def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
     """Split each line into as many axial-divergence nodes as its asymmetry needs."""
-    height = values.get("axial_divergence", 0.0)
+    height = optics.axial_height(instrument, values)
     start = max(height, 0.02) if "axial_divergence" in values else height
     if start == 0.0:
         return lines
@@ -265,7 +266,8 @@ def _with_windows(
 def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> LineProperties:
     """Position, widths and intensity of every line for the given parameter values.
 
-    position = 2 asin(λ/2d) + zero_shift − 2 s cosθ/R + axial shift
+    position = 2 asin(λ/2d) + zero_shift − 2 s cosθ/R − sin2θ t/2R − α² cotθ/6 + axial shift, t = 1/μ the depth of
+    transparency, α the equatorial divergence [Wilson 1963, Mathematical Theory of X-ray Powder Diffractometry]
     Γ_G² = U tan²θ + V tanθ + W + (size Gaussian)²; Γ_L = X/cosθ + Y tanθ + size Lorentzian + 4 ε tanθ
     size FWHM = K λ / (D_hkl cosθ), 1/D_hkl² = sin²φ/D_a² + cos²φ/D_c²
     """
@@ -279,19 +281,23 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     cosine = np.cos(theta)
     deg = 180.0 / np.pi
     bare = 2.0 * theta * deg
-    height = values.get("axial_divergence", 0.0) * 2.0 * lines.node
+    height = optics.axial_height(instrument, values) * 2.0 * lines.node
     bare_frozen = 2.0 * deg * _theta(lines.wavelength, lines.inverse_d_squared[lines.reflection])
-    axial = profile.axial_shift(bare_frozen, height)
+    axial = profile.axial_shift(bare_frozen, height, instrument.axial_correlation)
     displacement = values.get("sample_displacement_mm", 0.0)
     lever = -2.0 * deg / instrument.radius_mm * np.cos(np.radians(bare_frozen) / 2.0)
-    position = bare + values.get("zero_shift", 0.0) + displacement * lever + axial
+    depth, fixed = optics.depth_and_flatness(instrument, bare_frozen)
+    fixed = fixed + values.get("transparency_mm", 0.0) * depth
+    position = bare + values.get("zero_shift", instrument.zero_shift) + displacement * lever + axial + fixed
     d_position = [
         (p + n, lines.wavelength / (2.0 * np.sqrt(g) * cosine) * deg * dg_by_cell[lines.reflection, i])
         for i, n in enumerate(lines.cell_names)
     ]
     d_position += [("zero_shift", np.ones_like(bare)), ("sample_displacement_mm", lever)]
+    d_position.append(("transparency_mm", depth))
     if height.any():
-        slope = profile.axial_shift_slope(bare_frozen, height) * 2.0 * lines.node
+        slope = profile.axial_shift_slope(bare_frozen, height, instrument.axial_correlation)
+        slope = slope * 2.0 * lines.node
         d_position.append(("axial_divergence", slope))
     frozen = lines.inverse_d_squared[lines.reflection]
     gauss, lorentz, d_gauss, d_lorentz = _widths(lines, instrument, values, frozen)
@@ -365,6 +371,7 @@ def _widths(
         + size * share_l
         + 4.0 * epsilon * tangent * deg
     )
+    lorentz = lorentz + optics.natural_width(instrument, lines.wavelength) * tangent
     lorentz = np.maximum(lorentz, 1e-4)
     half = np.where(low, 0.0, 0.5 / gauss)
     d_gauss = [("caglioti_u", half * tangent**2), ("caglioti_v", half * tangent), ("caglioti_w", half)]
@@ -399,10 +406,11 @@ def _intensity(
     s_sq = inverse_d_squared / 4.0
     factor = np.exp(-2.0 * values.get(p + "b_extra", 0.0) * s_sq)
     logarithmic = [(p + "b_extra", -2.0 * s_sq)]
-    if "kalpha2_ratio" in values:
-        second = lines.wavelength == instrument.emission_lines[1].wavelength
-        factor = factor * np.where(second, values["kalpha2_ratio"] / instrument.emission_lines[1].weight, 1.0)
-        logarithmic.append(("kalpha2_ratio", np.where(second, 1.0 / values["kalpha2_ratio"], 0.0)))
+    for name, (wavelengths, start) in optics.refined_ratios(instrument).items():
+        if name in values:
+            own, ratio = np.isin(lines.wavelength, wavelengths), max(values[name], 1e-9)
+            factor = factor * np.where(own, ratio / start, 1.0)
+            logarithmic.append((name, np.where(own, 1.0 / ratio, 0.0)))
     if p + "march_dollase" in values:
         march, slope = texture.march_dollase(values[p + "march_dollase"], lines.axis_cos_sq[lines.reflection])
         factor = factor * march

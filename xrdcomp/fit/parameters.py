@@ -10,6 +10,7 @@ import numpy as np
 
 from xrdcomp.errors import RecipeError
 from xrdcomp.fit.lines import TEXTURE_ORDER
+from xrdcomp.fit.optics import refined_ratios
 from xrdcomp.physics import lattice, texture
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.types import FloatArray, Instrument, Phase
@@ -201,6 +202,10 @@ def _instrument_items(instrument: Instrument, recipe: FitRecipe) -> list[FitPara
         items.append(_item("sample_displacement_mm", 0.0, (-2.0, 2.0), 0.15, "mm", "shift -2 s cosθ/R"))
     if recipe.zero_shift:
         items.append(_item("zero_shift", instrument.zero_shift, (-1.0, 1.0), 0.03, "deg", "observed - true"))
+    if recipe.transparency:
+        items.append(
+            _item("transparency_mm", 0.05, (0.0, 3.0), 0.3, "mm", "1/μ as packed, shift -sin2θ t/2R")
+        )
     if not instrument.calibrated:
         items += [
             _item(
@@ -219,11 +224,10 @@ def _instrument_items(instrument: Instrument, recipe: FitRecipe) -> list[FitPara
                 "Lorentzian FWHM, tanθ term: emission lines",
             ),
         ]
-    if len(instrument.emission_lines) == 2 and instrument.emission_lines[1].weight > 0:
-        start = instrument.emission_lines[1].weight
-        items.append(
-            _item("kalpha2_ratio", start, (0.3 * start, 2.0 * start), 0.02, "", "weight of the second line")
-        )
+    for name, (_, start) in refined_ratios(instrument).items() if not instrument.calibrated else ():
+        spread = 0.02 if name == "kalpha2_ratio" else 0.5 * start
+        limits = (0.3 * start, 2.0 * start) if name == "kalpha2_ratio" else (0.01 * start, 10.0 * start)
+        items.append(_item(name, start, limits, spread, "", "weight relative to the strongest line"))
     if recipe.asymmetry and not instrument.calibrated and instrument.axial_divergence > 0:
         start = instrument.axial_divergence
         items.append(_item("axial_divergence", start, (0.001, 0.1), 0.015, "", "half height / radius"))

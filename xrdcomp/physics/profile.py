@@ -13,6 +13,7 @@ import numpy.typing as npt
 __all__ = [
     "FWHM_PER_SIGMA",
     "TchWidths",
+    "axial_correlation",
     "axial_nodes",
     "axial_shift",
     "axial_shift_slope",
@@ -144,25 +145,59 @@ def size_components(eta: float) -> tuple[float, float, float, float]:
     return gauss, lorentz, d_gauss, d_lorentz
 
 
-def axial_shift(two_theta: FloatArray, height: FloatArray | float) -> FloatArray:
+def axial_shift(two_theta: FloatArray, height: FloatArray | float, correlation: float = 0.0) -> FloatArray:
     """Apparent shift, in degrees, of radiation that left the equatorial plane by `height` (h / radius).
 
     cos(2φ) = cos(2θ) sqrt(1 + h²)   [Finger, Cox & Jephcoat 1994 J. Appl. Cryst. 27, 892, eq. 4]
 
-    The shift 2φ − 2θ is negative below 90° and positive above.
+    The shift 2φ − 2θ is negative below 90° and positive above. Inclinations α before and β behind the specimen
+    give cos2θ = cosα cosβ cos2φ + sinα sinβ; where they are correlated, κ = −2⟨αβ⟩ / ⟨α² + β²⟩, the mean shift has
+    a second part, −κ h² / (2 sin2θ).
     """
-    cosine = np.clip(np.cos(np.radians(two_theta)) * np.sqrt(1.0 + np.square(height)), -1.0, 1.0)
-    shift: FloatArray = np.degrees(np.arccos(cosine)) - two_theta
+    radians = np.radians(two_theta)
+    cosine = np.clip(np.cos(radians) * np.sqrt(1.0 + np.square(height)), -1.0, 1.0)
+    even = correlation * np.square(height) / (2.0 * np.sin(radians))
+    shift: FloatArray = np.degrees(np.arccos(cosine) - even) - two_theta
     return shift
 
 
-def axial_shift_slope(two_theta: FloatArray, height: FloatArray | float) -> FloatArray:
+def axial_shift_slope(
+    two_theta: FloatArray, height: FloatArray | float, correlation: float = 0.0
+) -> FloatArray:
     """Derivative of `axial_shift` by the height, degrees."""
+    radians = np.radians(two_theta)
     root = np.sqrt(1.0 + np.square(height))
-    cosine = np.clip(np.cos(np.radians(two_theta)) * root, -1.0, 1.0)
+    cosine = np.clip(np.cos(radians) * root, -1.0, 1.0)
     sine = np.sqrt(np.maximum(1.0 - cosine**2, 1e-12))
-    slope: FloatArray = np.degrees(-np.cos(np.radians(two_theta)) * np.asarray(height) / root / sine)
+    odd = -np.cos(radians) * np.asarray(height) / root / sine
+    slope: FloatArray = np.degrees(odd - correlation * np.asarray(height) / np.sin(radians))
     return slope
+
+
+def axial_correlation(lengths_mm: tuple[float, float, float], soller_deg: float, radius_mm: float) -> float:
+    """Correlation κ of axial inclinations before and behind the specimen, for `axial_shift`.
+
+    Inclinations α = (z_specimen − z_source)/R and β = (z_slit − z_specimen)/R of uniformly lit lengths, each passed
+    with triangular weight up to half the Soller acceptance; κ = −2⟨αβ⟩ / ⟨α² + β²⟩ by the midpoint rule.
+
+    Parameters
+    ----------
+    lengths_mm : (source, specimen, receiving slit), axial lengths, mm
+    soller_deg : float, degrees
+        Full acceptance of the Soller slits; larger values raise the correlation, 180 means none.
+    radius_mm : float
+
+    Examples
+    --------
+    >>> round(axial_correlation((12.0, 15.0, 15.0), 6.776, 217.5), 2)
+    0.32
+    """
+    grids = [((np.arange(40) + 0.5) / 40 - 0.5) * length / radius_mm for length in lengths_mm]
+    source, specimen, slit = np.meshgrid(*grids, indexing="ij", sparse=True)
+    before, behind = specimen - source, slit - specimen
+    half = np.radians(soller_deg) / 2.0
+    weight = np.maximum(1.0 - np.abs(before) / half, 0.0) * np.maximum(1.0 - np.abs(behind) / half, 0.0)
+    return float(-2.0 * (weight * before * behind).sum() / (weight * (before**2 + behind**2)).sum())
 
 
 def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
