@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -427,7 +428,6 @@ def test_damaged_row_is_refused_at_its_line(save: Callable[..., Path], kind: str
     lines[line - 1] = row
     error = refusal(save("\n".join(lines), "a.csv"))
     assert error.place == f"line {line}"
-    import re
 
     assert re.search(reason, error.reason)
 
@@ -504,3 +504,70 @@ def test_sniffers_are_calm(reader: TgaReader) -> None:
         assert 0.0 <= score <= 1.0
     assert reader.name
     assert reader.extensions
+
+
+def test_comma_before_three_digits_is_told(save: Callable[..., Path]) -> None:
+    body = "\n".join(
+        f"{t:.0f}\t{m:,.0f}" for t, m in zip(CURVE.temperature_c, CURVE.mass_mg * 1e3, strict=True)
+    )
+    run = read_tga(save("Temperature (°C)\tTG (ug)\n" + body + "\n"))
+    assert "TGA_COMMA_DOUBTFUL" in [d.code for d in run.diagnostics]
+    plain = w.rows([CURVE.temperature_c, CURVE.mass_mg], "\t", ",", digits=4)
+    assert "TGA_COMMA_DOUBTFUL" not in [
+        d.code for d in read_tga(save("Temperature (°C)\tMass (mg)\n" + plain)).diagnostics
+    ]
+
+
+def test_decimal_comma_that_comes_late_is_seen(save: Callable[..., Path]) -> None:
+    body = "".join(f"{20 + i};{10000 - i}\n" for i in range(300)) + "320,5;9699,5\n"
+    run = read_tga(save("Temperature (°C);TG (ug)\n" + body))
+    assert run.mass[-1] == 9699.5
+
+
+@pytest.mark.parametrize(
+    ("gas", "expected"),
+    [
+        ("AIR", "air"), ("synth. air (N2/O2)", "air"), ("Stickstoff", "nitrogen"), ("N2", "nitrogen"), ("O2", "oxygen"),
+        ("Argon", "argon"), ("CO2", "carbon_dioxide"), ("He", "unknown"), ("N2 / O2", "unknown"), ("", "unknown"),
+    ],
+)  # fmt: skip
+def test_gases(save: Callable[..., Path], gas: str, expected: str) -> None:
+    assert read_tga(save(w.netzsch(CURVE, gas=gas))).atmosphere == expected
+
+
+def test_protective_gas_is_not_the_atmosphere(save: Callable[..., Path]) -> None:
+    text = w.netzsch(CURVE, gas="AIR").replace("#EXO:-1", "#EXO:-1\n#PROT. MFC:NITROGEN / 20 (ml/min)")
+    assert read_tga(save(text)).atmosphere == "air"
+
+
+def test_lone_segment_number_is_told(save: Callable[..., Path]) -> None:
+    lines = w.netzsch(CURVE, segments=3).split("\n")
+    at = next(i for i, line in enumerate(lines) if line.startswith("##")) + 50
+    lines[at] = lines[at].rpartition(";")[0] + ";7.000000"
+    assert "TGA_SEGMENTS_ODD" in [d.code for d in read_tga(save("\n".join(lines))).diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("Temperature (C),Mass (mg)\n" + "1,2\n" * 1_100_000, "lines, more than"),
+        ("Temperature (C),Mass (mg)\n" + "20,5\nx\n" * 5_000, "alternate"),
+        ("Temperature (C),Mass (mg)\n20,5\n" + "1," * 15_000 + "\n", "characters"),
+    ],
+    ids=["lines", "alternating", "long"],
+)
+def test_sizes_that_no_run_has(save: Callable[..., Path], content: str, reason: str) -> None:
+    assert reason in refusal(save(content)).reason
+
+
+def test_page_lists_every_format_and_every_code() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "readers.md").read_text(encoding="utf-8")
+    said = {
+        code
+        for path in (root / "xrdcomp" / "readers").glob("tga_*.py")
+        for code in re.findall(r'"(TGA_[A-Z_]+)"', path.read_text(encoding="utf-8"))
+    }
+    missing = {code for code in said if f"`{code}`" not in page}
+    missing |= {f["id"] for f in list_formats() if f["kind"] == "tga" and f"`{f['id']}`" not in page}
+    assert not missing

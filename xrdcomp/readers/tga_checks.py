@@ -45,6 +45,7 @@ def check_run(
     _check_mass(run, table, places, found)
     _check_start(run, found)
     _check_rate(run, found)
+    _check_segments(run, table, places, found)
     span = max(float(np.ptp(run.mass)), 1e-12)
     series = [("temperature", run.temperature_c, 3.0, "°C"), ("mass", run.mass, 0.005 * span, run.mass_unit)]
     for name, values, floor, unit in series:
@@ -181,6 +182,21 @@ def _check_rate(run: TgaRun, found: list[Diagnostic]) -> None:
         found.append(
             note("TGA_HEATING_RATE_ODD", text, severity="warning", rate_k_min=rate, header_k_min=stated)
         )
+
+
+def _check_segments(run: TgaRun, table: TgaTable, places: IntArray, found: list[Diagnostic]) -> None:
+    """Segment numbers must rise with time, and a segment of one point is a damaged number."""
+    if run.segment is None:
+        return
+    back = np.flatnonzero(np.diff(run.segment) < 0) + 1
+    lone = np.flatnonzero(np.bincount(run.segment) == 1)
+    if len(back) or len(lone):
+        at = int(back[0]) if len(back) else int(np.argmax(run.segment == lone[0]))
+        text = (
+            f"segment numbers are out of order or stand alone, first at point {at} ({table.place_word} "
+            f"{int(places[at])}); one of them is damaged, or the points are not in the order measured."
+        )
+        found.append(note("TGA_SEGMENTS_ODD", text, severity="warning", point=at))
 
 
 def _spikes(values: FloatArray, floor: float) -> IntArray:

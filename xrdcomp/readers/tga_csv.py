@@ -23,7 +23,7 @@ from xrdcomp.readers.tga_columns import Column, classify, column_of, split_heade
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note
 from xrdcomp.readers.tga_text import split_lines
-from xrdcomp.types import Diagnostic, FloatArray, TgaRun
+from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "parse_generic", "score_header"]
 
@@ -45,7 +45,7 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     blocks = read_blocks(lines)
     values, places, numbers = join_blocks(blocks)
     head = lines[: blocks[0].header_line - 1]
-    diagnostics: list[Diagnostic] = cut_note(text, blocks[-1])
+    diagnostics = [*cut_note(text, blocks[-1]), *_comma_note(lines, places)]
     if blocks[0].names:
         columns = columns_of(blocks[0].names, blocks[0].units, values)
     else:
@@ -73,6 +73,23 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
 _MASS_KEY = re.compile(
     r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage"
 )
+
+
+def _comma_note(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
+    """Say so where a comma that was read as decimal sign could separate thousands: always three digits behind."""
+    sample = [lines[int(place) - 1] for place in places[:500]]
+    if not any("," in row for row in sample) or any("." in row for row in sample):
+        return []
+    if not all("\t" in row for row in sample) and not all(";" in row for row in sample):
+        return []
+    cells = [cell.strip() for row in sample for cell in re.split(r"[\t;]", row) if "," in cell]
+    if not all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in cells):
+        return []
+    text = (
+        f"every comma has three digits behind it ({cells[0]!r}); it was read as the decimal sign and could "
+        "separate thousands. Export with the decimal point to be sure."
+    )
+    return [note("TGA_COMMA_DOUBTFUL", text, severity="warning", example=cells[0])]
 
 
 def _sample_name(facts: dict[str, str]) -> str:

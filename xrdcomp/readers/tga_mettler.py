@@ -20,7 +20,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, note, number_of
-from xrdcomp.readers.tga_text import Dialect, parse_rows, split_lines
+from xrdcomp.readers.tga_text import MAX_BLOCKS, Dialect, parse_rows, split_lines
 from xrdcomp.types import Diagnostic, TgaRun
 
 __all__ = ["READER", "parse_mettler"]
@@ -80,7 +80,7 @@ def parse_mettler(text: str) -> TgaTable:
 def _find_curves(lines: Sequence[str]) -> list[_Curve]:
     heads = [i for i, line in enumerate(lines[:-1]) if "Index" in line and _HEADER.match(line)]
     curves: list[_Curve] = []
-    for head in heads:
+    for head in heads[:MAX_BLOCKS]:
         names = tuple(re.split(r"\s{2,}", lines[head].strip()))
         if not _UNITS.match(lines[head + 1]):
             continue

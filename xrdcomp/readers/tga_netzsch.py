@@ -18,7 +18,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import Column, split_header
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note, number_of
-from xrdcomp.readers.tga_text import Dialect, guess_dialect, parse_rows, split_cells, split_lines
+from xrdcomp.readers.tga_text import MAX_BLOCKS, Dialect, guess_dialect, parse_rows, split_cells, split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "parse_netzsch"]
@@ -50,6 +50,9 @@ def parse_netzsch(text: str) -> TgaTable:
     if not heads:
         msg = "there is no row of column names"
         raise ReadError(msg, place=f"line {len(lines)}", expected="a line that starts with ##")
+    if len(heads) > MAX_BLOCKS:
+        msg = f"there are {len(heads)} rows of column names"
+        raise ReadError(msg, expected=f"at most {MAX_BLOCKS} segments")
     facts, segments = _facts(lines, heads[0])
     parts: list[FloatArray] = []
     places: list[IntArray] = []

@@ -18,7 +18,7 @@ from xrdcomp.readers.tga_blocks import columns_of
 from xrdcomp.readers.tga_columns import Column, unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, note, number_of
-from xrdcomp.readers.tga_text import Dialect, parse_rows, split_lines
+from xrdcomp.readers.tga_text import MAX_BLOCKS, Dialect, parse_rows, split_lines
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "parse_perkinelmer"]
@@ -45,6 +45,9 @@ def parse_perkinelmer(text: str) -> TgaTable:
         msg = "there is no part of data"
         expected = "a line such as '1) TGA Temperature Scan' with rows below"
         raise ReadError(msg, place=f"line {len(lines)}", expected=expected, hint="Copy the file again.")
+    if len(steps) > MAX_BLOCKS:
+        msg = f"there are {len(steps)} parts of data"
+        raise ReadError(msg, expected=f"at most {MAX_BLOCKS} segments")
     head = lines[: steps[0]]
     names = _names(lines, steps[0])
     values, places, segment = _rows(lines, steps, len(names))

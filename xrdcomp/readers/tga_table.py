@@ -80,7 +80,7 @@ def atmosphere_of(text: str) -> Atmosphere:
     """
     low = text.lower()
     found = {gas for gas, pattern in _GASES if re.search(pattern, low)}
-    if found == {"air", "oxygen"} and "synth" in low:
+    if "air" in found and found <= {"air", "oxygen", "nitrogen"} and ("synth" in low or len(found) == 3):
         return "air"
     return (
         found.pop() if len(found) == 1 and not re.search(r"\bhe(lium)?\b|\bh2\b|hydrogen", low) else "unknown"

@@ -23,9 +23,13 @@ __all__ = [
     "split_lines",
 ]
 
-MAX_POINTS = 2_000_000
-"""More points than any run has; larger tables are refused before arrays are made of them."""
+MAX_POINTS = 1_000_000
+"""More points than any run has (ten a second for a day); larger tables are refused before they are taken apart."""
 MAX_COLUMNS = 400
+MAX_CELLS = 20_000_000
+MAX_BLOCKS = 2_000
+"""More segments than any program has; a file where text and numbers alternate is none of a run."""
+_CHUNK = 20_000
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
 
@@ -63,6 +67,10 @@ def split_lines(text: str) -> list[str]:
     ReadError
         A line longer than `MAX_LINE`, or a text of blanks.
     """
+    count = text.count("\n")
+    if count > MAX_POINTS + 10_000:
+        msg = f"the file has {count} lines, more than the {MAX_POINTS} points that are read"
+        raise ReadError(msg, expected="one run")
     lines = text.split("\n")
     longest = max(map(len, lines))
     if longest > MAX_LINE:
@@ -84,6 +92,9 @@ def find_blocks(lines: Sequence[str], *, start: int = 0) -> list[tuple[int, int]
     """Runs of numeric lines as (first, last + 1), 0-based; blank lines inside a run end it."""
     flags = np.fromiter(map(looks_numeric, lines[start:]), dtype=np.bool_)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    if len(edges) > 2 * MAX_BLOCKS:
+        msg = f"text and numbers alternate {len(edges) // 2} times"
+        raise ReadError(msg, expected=f"at most {MAX_BLOCKS} segments")
     return [
         (int(a) + start, int(b) + start)
         for a, b in zip(edges[::2], edges[1::2], strict=True)
@@ -103,7 +114,7 @@ def guess_dialect(rows: Sequence[str], header: str = "") -> Dialect:
     joined = "\n".join(sample)
     for separator in ("\t", ";"):
         if all(separator in row for row in sample):
-            return Dialect(separator=separator, decimal=_decimal_sign(joined, separator))
+            return Dialect(separator=separator, decimal="," if any("," in row for row in rows) else ".")
     if "," not in joined:
         return Dialect(separator=None)
     commas = {row.count(",") for row in sample}
@@ -122,19 +133,6 @@ def guess_dialect(rows: Sequence[str], header: str = "") -> Dialect:
         expected="a header whose columns are separated as the numbers are",
         hint="Export with semicolons or tabs, or with the decimal point.",
     )
-
-
-def _decimal_sign(joined: str, separator: str) -> str:
-    cells = joined.replace("\n", separator).split(separator)
-    commas = sum("," in cell for cell in cells)
-    if not commas:
-        return "."
-    points = sum("." in cell for cell in cells)
-    return "," if commas >= points or not _plain(cells) else "."
-
-
-def _plain(cells: Sequence[str]) -> bool:
-    return sum(cell.count(".") == 1 and "," not in cell for cell in cells) > 0
 
 
 def split_cells(line: str, dialect: Dialect) -> list[str]:
@@ -166,21 +164,25 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
     ReadError
         A row with more or fewer cells, a cell that is no number, an infinite value.
     """
-    if len(rows) > MAX_POINTS:
-        msg = f"the table has {len(rows)} rows, more than the {MAX_POINTS} that are read"
+    width = n_columns or len(split_cells(rows[0], dialect))
+    if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
+        msg = f"the table has {len(rows)} rows of {width} columns, more than are read"
         raise ReadError(msg, place=f"line {first_line}", expected="one run")
-    separator = dialect.separator
+    parts = [
+        _parse_chunk(rows[at : at + _CHUNK], dialect, first_line + at, width)
+        for at in range(0, len(rows), _CHUNK)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: int) -> FloatArray:
     joined = "\n".join(rows)
     if '"' in joined:
         grid = [split_cells(row, dialect) for row in rows]
-    elif separator is None:
+    elif dialect.separator is None:
         grid = [row.split() for row in rows]
     else:
-        grid = [row.split(separator) for row in rows]
-    width = n_columns or len(grid[0])
-    if width > MAX_COLUMNS:
-        msg = f"the table has {width} columns, more than the {MAX_COLUMNS} that are read"
-        raise ReadError(msg, place=f"line {first_line}")
+        grid = [row.split(dialect.separator) for row in rows]
     for offset, cells in enumerate(grid):
         if len(cells) != width:
             grid[offset] = _mend_width(cells, width, offset, first_line, rows)
@@ -227,16 +229,17 @@ def _parse_with_blanks(flat: list[str], width: int, first_line: int, rows: Seque
 
 
 def _complaint(cell: str) -> str:
-    text = cell.strip().rstrip("!")
+    text = cell.strip().rstrip("!")[:40]
     if text.count(".") > 1:
         return (
-            f"the number {text!r} has {text.count('.')} points: a spreadsheet has taken the "
-            "decimal point for a "
-            "thousands separator, and where the point was cannot be known"
+            f"the number {text!r} has {text.count('.')} points: a spreadsheet has taken the decimal point for "
+            "a thousands separator, and where the point was cannot be known"
         )
+    if "." in text and cell.endswith("!"):
+        return f"the number {text!r} has a point, and others of the table have a decimal comma"
     if "," in text and "." in text:
         return f"the number {text!r} has both a comma and a point"
-    return f"{text[:40]!r} is not a number"
+    return f"{text!r} is not a number"
 
 
 def _refuse(row: str, line: int, complaint: str) -> NoReturn:
