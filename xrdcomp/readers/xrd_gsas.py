@@ -23,7 +23,8 @@ from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit
 __all__ = ["READER"]
 
 _BANK = re.compile(
-    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.\dEe]+)*)[ ]*([A-Z]*)[ ]*$", re.MULTILINE
+    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",
+    re.MULTILINE,
 )
 _BANK_START = re.compile(r"^BANK\s", re.MULTILINE)
 _WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)

@@ -130,6 +130,8 @@ def _positions(points: Element, axis: str, n: int, source: SourceFile, place: st
         fixed = number(text_of(element, "commonPosition"))
         if fixed is not None and axis != "2Theta":
             return np.full(n, fixed)
+    if axis != "2Theta":
+        return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
     msg = f"the scan gives no positions of {axis!r} for its {n} counts"
     raise source.error(msg, place=place, expected="startPosition and endPosition, or listPositions")
 

@@ -1,0 +1,73 @@
+"""Writing patterns: what is written is read back equal, and nothing half-written stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import xrd_writers
+from xrdcomp.errors import MissingExtraError, ReadError
+from xrdcomp.readers import convert_file, read_xrd
+from xrdcomp.readers.convert import WRITERS, write_pattern
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "a.xrdml"
+    path.write_bytes(xrd_writers.xrdml(xrd_writers.example()))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".xy", ".xye", ".csv", ".cif"])
+def test_written_patterns_come_back_exactly(suffix: str, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / f"b{suffix}"
+    pattern = convert_file(source, target)
+    again = read_xrd(target)
+    np.testing.assert_array_equal(again.two_theta, pattern.two_theta)
+    np.testing.assert_array_equal(again.intensity, pattern.intensity)
+    np.testing.assert_allclose(again.sigma, pattern.sigma, rtol=1e-15)
+    assert again.intensity_unit == pattern.intensity_unit
+    if suffix != ".csv":
+        assert again.emission_lines == pattern.emission_lines
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.xrdml", target.name]
+
+
+def test_nexus(source: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="the extra `nexus` is not installed")
+    pattern = convert_file(source, tmp_path / "b.nxs")
+    with h5py.File(tmp_path / "b.nxs") as file:
+        data = file[f"{file.attrs['default']}/data"]
+        np.testing.assert_array_equal(data[data.attrs["signal"]][()], pattern.intensity)
+        np.testing.assert_array_equal(data[data.attrs["axes"]][()], pattern.two_theta)
+
+
+def test_nexus_without_its_extra_says_what_to_install(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match="nexus"):
+        convert_file(source, tmp_path / "b.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.xrdml"]
+
+
+def test_unknown_targets_are_refused_before_reading(tmp_path: Path) -> None:
+    with pytest.raises(ReadError) as caught:
+        convert_file(tmp_path / "missing.xrdml", tmp_path / "b.pdf")
+    assert all(suffix in caught.value.expected for suffix in WRITERS)
+
+
+def test_a_failed_write_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = read_xrd(source)
+
+    def fail(*_: object) -> None:
+        msg = "disk full"
+        raise OSError(msg)
+
+    monkeypatch.setitem(WRITERS, ".xy", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_pattern(pattern, tmp_path / "b.xy")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.xrdml"]
+    with pytest.raises(ReadError, match="cannot be written"):
+        write_pattern(pattern, tmp_path / "no" / "folder.csv")
