@@ -199,7 +199,8 @@ def setaram(curve: Curve, *, change: bool = False, decimal: str = ",") -> str:
 
 def shimadzu(curve: Curve) -> str:
     head = "[Header]\nFile Name:\tmade up.tad\nDetector:\tDTG-60H\n[Sample Info]\nSample Name:\tmade up\n"
-    head += f"Weight:\t{curve.initial_mg}[mg]\nAtmosphere:\tAir\n[Temp Program]\nTemp Rate\t10.0\n[Data]\n"
+    head += f"Sample Weight:\t{curve.initial_mg}[mg]\nAtmosphere:\tAir\n[Temp Program]\n"
+    head += "10.0\t480.0\t0\t0\n10.0\t930.0\t0\t0\n[Data]\n"
     body = rows([curve.time_s, curve.temperature_c, curve.mass_mg, np.zeros_like(curve.mass_mg)], "\t")
     return head + "Time\tTemp\tTGA\tDTA\nsec\tC\tmg\tuV\n" + body
 

@@ -571,3 +571,38 @@ def test_page_lists_every_format_and_every_code() -> None:
     missing = {code for code in said if f"`{code}`" not in page}
     missing |= {f["id"] for f in list_formats() if f["kind"] == "tga" and f"`{f['id']}`" not in page}
     assert not missing
+
+
+def test_netzsch_saved_again_by_a_spreadsheet(save: Callable[..., Path]) -> None:
+    lines = w.netzsch(CURVE, separator=",").replace("SEPARATOR:COMMA", "SEPARATOR:SEMICOLON").split("\n")
+    padded = [line + ",,,," if line.startswith("#") and not line.startswith("##") else line for line in lines]
+    text = "\n".join(line or ",,," for line in padded[:-2]) + "\n,,,\n"
+    run = read_tga(save(text))
+    assert run.initial_mass_mg == 12.5
+    check(run)
+
+
+def test_netzsch_blank_run_in_mg_is_a_change(save: Callable[..., Path]) -> None:
+    text = w.netzsch(CURVE, unit="mg").replace("Mass/mg", "Mass loss/mg")
+    head, _, body = text.partition("##")
+    lines = body.split("\n")
+    for k in range(1, 241):
+        cells = lines[k].split(";")
+        cells[2] = f"{float(cells[2]) - 12.5:.6f}"
+        lines[k] = ";".join(cells)
+    check(read_tga(save(head + "##" + "\n".join(lines))))
+
+
+def test_shimadzu_facts(save: Callable[..., Path]) -> None:
+    run = read_tga(save(w.shimadzu(CURVE)))
+    assert (run.initial_mass_mg, run.atmosphere, run.heating_rate_k_min) == (12.5, "air", 10.0)
+    assert run.metadata["sample_name"] == "made up"
+
+
+def test_samples_side_by_side_are_refused_until_columns_are_given(save: Callable[..., Path]) -> None:
+    header = "Time (s),Temperature (°C),Mass (mg),Time (s),Temperature (°C),Mass (mg)"
+    other = [CURVE.time_s * 2, CURVE.temperature_c, CURVE.mass_mg * 0.7]
+    text = header + "\n" + w.rows([CURVE.time_s, CURVE.temperature_c, CURVE.mass_mg, *other], ",")
+    path = save(text, "two.csv")
+    assert "columns=" in refusal(path).hint
+    check(read_tga(path, columns={"time": 1, "temperature": 2, "mass": 3}))

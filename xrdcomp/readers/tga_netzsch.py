@@ -34,6 +34,7 @@ _SEPARATORS = {
     "NONE": None,
 }
 _KEY = re.compile(r"^#(?!#)(?P<key>[^:]{1,60}):(?P<value>.*)$")
+_BLANK = " \t;,"
 _END_TOLERANCE_K = 40.0
 
 
@@ -97,7 +98,7 @@ def _facts(lines: Sequence[str], head: int) -> tuple[dict[str, str], list[str]]:
         match = _KEY.match(line)
         if not match:
             continue
-        key, value = match["key"].strip(), match["value"].strip().lstrip(";,\t").strip()
+        key, value = match["key"].strip(), match["value"].strip(" \t").strip(";,\t ")
         if re.fullmatch(r"SEG\.?\s*\d+", key):
             segments.append(value)
         elif value:
@@ -108,9 +109,11 @@ def _facts(lines: Sequence[str], head: int) -> tuple[dict[str, str], list[str]]:
 def _rows(lines: Sequence[str], first: int, stop: int) -> list[str]:
     """Rows of numbers below a ``##`` row: up to the first blank line, which must end the part."""
     end = first
-    while end < stop and lines[end].strip() and not lines[end].startswith("#"):
+    while end < stop and lines[end].strip(_BLANK) and not lines[end].startswith("#"):
         end += 1
-    rest = next((i for i in range(end, stop) if lines[i].strip() and not lines[i].startswith("#")), None)
+    rest = next(
+        (i for i in range(end, stop) if lines[i].strip(_BLANK) and not lines[i].startswith("#")), None
+    )
     if rest is not None:
         msg = f"there is text after a blank line in the table: {lines[rest].strip()[:40]!r}"
         raise ReadError(
@@ -124,8 +127,9 @@ def _rows(lines: Sequence[str], first: int, stop: int) -> list[str]:
 
 def _dialect(facts: Mapping[str, str], rows: Sequence[str], head: str) -> Dialect:
     separator, decimal = facts.get("SEPARATOR", "").upper(), facts.get("DECIMAL", "").upper()
-    if not separator and not decimal:
-        return guess_dialect(rows, head)
+    declared = _SEPARATORS.get(separator, "")
+    if (not separator and not decimal) or (declared and declared not in head):
+        return guess_dialect(rows, head)  # keys stripped, or saved again by a spreadsheet
     if separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
         msg = f"the file declares #SEPARATOR:{separator} and #DECIMAL:{decimal}"
         raise ReadError(msg, expected=f"one of {', '.join(_SEPARATORS)} and POINT or COMMA")
@@ -199,7 +203,7 @@ def _metadata(facts: Mapping[str, str], segments: Sequence[str]) -> dict[str, st
 
 def _cut_note(lines: Sequence[str]) -> list[Diagnostic]:
     """Say so where the blank line is missing that Proteus writes below the rows."""
-    if len(lines) > 2 and not lines[-1].strip() and not lines[-2].strip():
+    if len(lines) > 2 and not lines[-1].strip(_BLANK) and not lines[-2].strip(_BLANK):
         return []
     text = "the file does not end with the blank line that Proteus writes; it was edited, or cut."
     return [note("TGA_CUT", text, severity="info" if not lines[-1].strip() else "warning")]

@@ -1,7 +1,8 @@
 """Shimadzu TA-60WS and LabSolutions TA text: sections in brackets, then names, units and rows.
 
-Written from the published layout: ``[Section]`` lines, ``key<tab>value`` facts (``Weight<tab>5.123[mg]``), in
-the data section a row of names (``Time  Temp  TGA  DTA``), a row of units and tab-separated numbers.
+Written from the published layout: ``[Section]`` lines, facts (``Sample Weight:<tab>5.123[mg]``), rows
+``rate<tab>hold temperature<tab>hold time`` below ``[Temp Program]``; below ``[Data]`` a row of names
+(``Time  Temp  TGA  DTA``), a row of units and tab-separated numbers.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Sequence
 
 from xrdcomp.readers.registry import TgaOptions, TgaReader
 from xrdcomp.readers.source import SourceFile
-from xrdcomp.readers.tga_blocks import mass_in_mg
+from xrdcomp.readers.tga_blocks import header_facts, mass_in_mg
 from xrdcomp.readers.tga_csv import parse_generic
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, number_of
+from xrdcomp.readers.tga_text import split_lines
 from xrdcomp.types import TgaRun
 
 __all__ = ["READER", "parse_shimadzu"]
@@ -32,30 +34,36 @@ def parse_shimadzu(text: str, options: TgaOptions) -> TgaTable:
     ReadError
         As for any table with names and units.
     """
-    table = parse_generic(text, options)
-    facts = _facts(text.split("\n")[: int(table.places[0])])
-    mass = next((m for k in ("weight", "sample weight") if (m := mass_in_mg(k, facts.get(k, "")))), None)
-    rate = number_of(facts.get("temp rate", facts.get("rate", "")))
+    lines = split_lines(text)
+    data = next((i for i, line in enumerate(lines) if line.strip() == "[Data]"), -1)
+    table = parse_generic("\n".join([""] * (data + 1) + lines[data + 1 :]), options)
+    facts = header_facts(lines[: data + 1])
+    mass = next((m for k in ("sample weight", "weight") if (m := mass_in_mg(k, facts.get(k, "")))), None)
     metadata = dict(table.metadata)
     for key, name in (("sample name", "sample_name"), ("detector", "instrument"), ("date", "date")):
         if facts.get(key):
             metadata[name] = facts[key]
+    rates = _program_rates(lines[: data + 1])
     return dataclasses.replace(
         table,
         initial_mass_mg=table.initial_mass_mg or mass,
         atmosphere=atmosphere_of(facts.get("atmosphere", facts.get("gas", ""))),
-        heating_rate_k_min=table.heating_rate_k_min or (rate if rate and rate > 0 else None),
+        heating_rate_k_min=rates.pop() if len(rates) == 1 else None,
         metadata=metadata,
     )
 
 
-def _facts(lines: Sequence[str]) -> dict[str, str]:
-    facts: dict[str, str] = {}
+def _program_rates(lines: Sequence[str]) -> set[float]:
+    """First numbers of the rows below ``[Temp Program]``: rate, hold temperature, hold time."""
+    rates: set[float] = set()
+    inside = False
     for line in lines:
-        key, mark, value = line.partition("\t")
-        if mark and value.strip():
-            facts.setdefault(key.strip().rstrip(":").lower(), value.strip())
-    return facts
+        if line.startswith("["):
+            inside = line.strip() == "[Temp Program]"
+        cells = line.split("\t")
+        if inside and len(cells) > 2 and (rate := number_of(cells[0])) is not None and rate > 0:
+            rates.add(rate)
+    return rates
 
 
 def _sniff(source: SourceFile) -> float:
