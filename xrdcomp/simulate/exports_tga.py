@@ -106,7 +106,7 @@ def _netzsch(run: TgaRun) -> bytes:
         f"{c:9.5f};{t:8.5f};{m:9.5f}"
         for c, t, m in zip(run.temperature_c, _minutes(run), percent, strict=True)
     ]
-    text = "\r\n".join([*lines, "", "##Temp./°C;Time/min;Mass/%", *rows]) + "\r\n"
+    text = "\r\n".join([*lines, "", "##Temp./°C;Time/min;Mass/%", *rows, "", ""])  # ends in a blank line
     return text.encode("cp1252")
 
 
