@@ -225,6 +225,29 @@ def test_carbonate_shortens_a_and_lengthens_c() -> None:
     assert cell.c > phase.cell.c
 
 
+def test_microstrain_broadens_by_four_epsilon_tan_theta() -> None:
+    conditions = replace(
+        NO_BACKGROUND,
+        two_theta_min=24.5,
+        two_theta_max=27.2,
+        step=0.005,
+        kalpha2_ratio=0.0,
+        axial_half_angle_deg=0.0,
+        receiving_slit_deg=0.0,
+        fwhm_u=0.0,
+        fwhm_v=0.0,
+        fwhm_w=1e-4,
+    )
+    strained = ApatiteModel(length_a_nm=300.0, length_c_nm=300.0, microstrain=0.004)
+    pattern = expected(SpecimenModel(apatite=1.0, apatite_model=strained), conditions)
+    y = pattern.specimen - pattern.specimen.min()
+    inside = pattern.two_theta[y > 0.5 * y.max()]
+    theta = np.radians(inside.mean() / 2.0)
+    gauss = 2.0 * np.sqrt(2.0 * np.log(2.0)) * np.degrees(2.0 * 0.004 * np.tan(theta))
+    because = "size (0.03°) and optics (0.01°) beside a strain width of 0.25°"
+    assert_close(inside[-1] - inside[0], gauss, rtol=0.08, because=because)
+
+
 def test_texture_and_grains_change_relative_intensities() -> None:
     model = SpecimenModel(
         apatite=1.0, apatite_model=ApatiteModel(length_a_nm=60.0, length_c_nm=60.0, march_dollase=0.6)
