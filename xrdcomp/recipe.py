@@ -47,6 +47,12 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     radius_mm : float or None
     monochromator_two_theta : float or None, degrees
         26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
+    kbeta_ratio, w_la_ratio : float
+        Residual Kβ and tungsten Lα relative to Kα1, start of their refinement; 0: no such lines.
+    absorption_radius : float
+        μR of a capillary or μt of a foil; larger values suppress low (high) angles. Not used in reflection.
+    equatorial_divergence : float, degrees
+        Full divergence angle; moves lines of a flat specimen by −α² cotθ / 6. 0 leaves it to the displacement.
     file : str
         Name of an instrument file written by ``xrdcomp calibrate``.
     """
@@ -58,16 +64,16 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     radius_mm: float | None = None
     monochromator_two_theta: float | None = None
     variable_slit: bool = False
+    kbeta_ratio: float = 0.0
+    w_la_ratio: float = 0.0
+    absorption_radius: float = 0.0
+    equatorial_divergence: float = 0.0
     file: str = ""
 
 
 class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole-pattern fit.
 
-    kbeta_ratio: float = 0.0
-    w_la_ratio: float = 0.0
-    absorption_radius: float = 0.0
-    equatorial_divergence: float = 0.0
     Attributes
     ----------
     two_theta_range : (float, float) or None, degrees
@@ -85,8 +91,9 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     texture : {"none", "march_dollase", "harmonic"}
         Preferred orientation: none, one axis along c, or symmetrised spherical harmonics of degree 6 with a
         prior of 5 % on intensities.
-    strain, displacement, zero_shift, cell, b_overall, asymmetry : bool
-        Which groups of parameters are refined.
+    strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
+        Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
+        specimen of low absorption; it trades with displacement and cell.
     profile_std, per_gram_std : float
         Standard uncertainty of halo shapes and of scattering powers per gram, relative; larger values widen
         the intervals of amorphous components.
@@ -104,6 +111,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     texture: Literal["none", "march_dollase", "harmonic"] = "harmonic"
     displacement: bool = True
     zero_shift: bool = False
+    transparency: bool = False
     cell: bool = True
     b_overall: bool = True
     asymmetry: bool = True
@@ -111,7 +119,6 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     per_gram_std: float = 0.05
     solver: Literal["varpro", "lmfit"] = "varpro"
     max_iterations: int = 40
-    transparency: bool = False
 
 
 class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,8 +159,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         For the buoyancy estimate when no blank run is given.
     buoyancy_std : float
         Relative standard uncertainty of that estimate; larger values widen every interval of light specimens.
-    drift_std_ug_h : float, µg per hour
-        Standard uncertainty of the balance's zero drift.
+    drift_std_ug : float, µg
+        Standard uncertainty of the balance's zero over a whole run; half of it where a blank run was subtracted.
     placement_std_c : float, °C
         Standard uncertainty of where a boundary belongs around the DTG minimum; acts in proportion to the
         DTG left there.
@@ -178,8 +185,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     char_std: float = 0.05
     sample_density_g_cm3: float = 1.5
     pan_volume_cm3: float = 0.03
-    buoyancy_std: float = 0.6
-    drift_std_ug_h: float = 4.0
+    buoyancy_std: float = 0.33
+    drift_std_ug: float = 4.0
     placement_std_c: float = 20.0
     bound_water_fraction: float = 0.02
     smoothing_c: float | None = None

@@ -15,7 +15,7 @@ from xrdcomp.thermal.boundaries import (
     place_boundaries,
     windows_covered,
 )
-from xrdcomp.thermal.chemistry import Balance, char_estimate, quantities
+from xrdcomp.thermal.chemistry import Balance, char_estimate, is_inert, quantities
 from xrdcomp.thermal.corrections import correct_baseline, settings_for
 from xrdcomp.thermal.crosscheck import find_oxalate
 from xrdcomp.thermal.notes import curve_notes, gas_notes
@@ -29,6 +29,7 @@ __all__ = ["analyze_tga"]
 
 _Z95 = 1.959964
 _SHORTEST_C = 4.0
+_INERT_FACTOR = 1.3
 
 
 def analyze_tga(
@@ -60,7 +61,9 @@ def analyze_tga(
     corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
     curve = corrected.curve
     length = _smoothing_length(curve, recipe)
-    boundaries = place_boundaries(corrected, windows_covered(curve, recipe), length, recipe)
+    literature = windows_covered(curve, recipe)
+    std = _placement_std(recipe, atmosphere, len(literature))
+    boundaries = place_boundaries(corrected, literature, length, recipe, placement_std_c=std)
     smooth = whittaker(curve.mass, curve.weights, length)
     boundaries = with_overlap(boundaries, curve, smooth, length, recipe)
     reading = Reading(
@@ -130,6 +133,14 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
         budget=budget,
         residue=residue,
     )
+
+
+def _placement_std(recipe: ThermalRecipe, atmosphere: Atmosphere, n: int) -> FloatArray:
+    """How far each boundary may be off; in inert gas char goes on losing mass, and the organic ends less sharply."""
+    std = np.full(n, recipe.placement_std_c)
+    if is_inert(atmosphere) and n > 1:
+        std[1] *= _INERT_FACTOR
+    return std
 
 
 def _smoothing_length(curve: HeatingCurve, recipe: ThermalRecipe) -> float:

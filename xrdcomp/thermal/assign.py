@@ -19,7 +19,7 @@ __all__ = ["Reading", "build_steps", "read_as_tissue"]
 
 _NAMES = ("water", "organic", "carbonate")
 _EARLY_C = 355.0
-_EARLY_SHARE = 0.22
+_EARLY_SHARE = 0.2
 _CALCITE_LOSS = 0.4397
 _NOTICEABLE = 0.03
 _LATEST_START_C = 120.0

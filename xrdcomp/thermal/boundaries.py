@@ -75,29 +75,38 @@ def place_boundaries(
     recipe: ThermalRecipe,
     *,
     half_width_c: FloatArray | None = None,
+    placement_std_c: FloatArray | None = None,
 ) -> Boundaries:
     """Place every boundary and propagate what is uncertain about it.
 
     Sources: ``noise`` (redrawn on the smoothed curve), ``smoothing`` (0.7 to 1.5 times the chosen length),
     ``placement`` (literature window, width searched, and the slope at the minimum times
     `recipe.placement_std_c`),
-    ``buoyancy``, ``drift`` and ``start_mass``.
+    ``buoyancy``, ``weighing``, ``drift`` and ``start_mass``.
     """
     curve = corrected.curve
     rng = np.random.default_rng(recipe.seed)
     smooth = whittaker(curve.mass, curve.weights, length)
-    widths = np.full(len(literature_c), recipe.search_half_width_c) if half_width_c is None else half_width_c
+    n = len(literature_c)
+    widths = np.full(n, recipe.search_half_width_c) if half_width_c is None else half_width_c
+    stds = np.full(n, recipe.placement_std_c) if placement_std_c is None else placement_std_c
     best = _find(curve, smooth[:, None], literature_c, widths[:, None], length)[:, 0]
     mass = smooth[best]
     draws = _Draws(
-        curve=curve, smooth=smooth, literature=literature_c, widths=widths, length=length, recipe=recipe
+        curve=curve,
+        smooth=smooth,
+        literature=literature_c,
+        widths=widths,
+        stds=stds,
+        length=length,
+        recipe=recipe,
     )
     covariance = {
         "noise": draws.noise(rng),
         "smoothing": draws.smoothing(),
     }
     covariance["placement"], spread = draws.placement(rng)
-    for name, direction in (("buoyancy", corrected.buoyancy), ("drift", corrected.drift)):
+    for name, direction in corrected.directions:
         at = direction[best]
         covariance[name] = np.outer(at, at)
     start = _start_std(curve)
@@ -117,6 +126,7 @@ class _Draws:
     smooth: FloatArray
     literature: FloatArray
     widths: FloatArray
+    stds: FloatArray
     length: float
     recipe: ThermalRecipe
 
@@ -142,7 +152,7 @@ class _Draws:
         literature = self.literature[:, None] + shift * rng.standard_normal((b, k))
         half = self.widths[:, None] * rng.uniform(0.9, 1.5, (b, k))
         index = _find(self.curve, self.smooth[:, None], literature, half, self.length)
-        jitter = self.recipe.placement_std_c * rng.standard_normal((b, k))
+        jitter = self.stds[:, None] * rng.standard_normal((b, k))
         slope = derivative(self.smooth, self.curve.step)
         spread: FloatArray = np.std(self.curve.temperature_c[index] + jitter, axis=1)
         return _covariance(self.smooth[index] + slope[index] * jitter), spread
@@ -194,7 +204,7 @@ def loss_between(
     variance = 2.0 * smoothed_std(curve.bin_noise, length) ** 2
     inner = [i for i in feet if 0 < i < len(smooth) - 1]
     variance += sum((dtg[i] * 0.5 * recipe.placement_std_c) ** 2 for i in inner)
-    variance += sum((d[end] - d[start]) ** 2 for d in (corrected.buoyancy, corrected.drift))
+    variance += sum(float(d[end] - d[start]) ** 2 for _, d in corrected.directions)
     std = float(np.sqrt(variance + (loss * _start_std(curve)) ** 2))
     return Estimate(value=loss, std=std, interval=(loss - _Z95 * std, loss + _Z95 * std))
 
@@ -205,9 +215,9 @@ def dtg_noise(curve: HeatingCurve, length: float) -> float:
 
 
 def _start_std(curve: HeatingCurve) -> float:
-    """Relative uncertainty of the start mass: 2 µg of the balance, or the noise of the first bins."""
+    """Relative uncertainty of the start mass: 1 µg of the balance, or the noise of the first bins."""
     milligrams = curve.start_mass_mg or 10.0
-    from_balance = 2e-3 / milligrams
+    from_balance = 1e-3 / milligrams
     if curve.from_header:
         return from_balance
     return float(np.hypot(from_balance, curve.noise / np.sqrt(max(curve.counts[:3].sum(), 1.0))))

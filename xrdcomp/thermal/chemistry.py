@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr
 
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
@@ -53,7 +54,8 @@ def quantities(
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, float]]]:
     """Substances as received and dry, with the share each source has in their variance.
 
-    ``organic`` = y_O / (1 − χ) and ``residue`` = y_R − χ·organic with the char fraction χ (0 in air);
+    ``organic`` = y_O / (1 − χ) and ``residue`` = y_R − χ·organic with the char fraction χ (0 in air), whose prior
+    ends where no mineral would be left;
     ``carbonate_co3`` = 1.3636 y_C; ``total_mineral`` = residue + carbonate_co2 (mineral with its carbonate).
     The dry quantities are divided by 1 − water. Bound water and HPO4 condensation can only lower the organic
     and raise the mineral, by at most `recipe.bound_water_fraction` of the mineral: a one-sided uncertainty.
@@ -62,8 +64,8 @@ def quantities(
     -------
     estimates, shares of variance
     """
-    chi, chi_std = (recipe.char_fraction, recipe.char_std) if is_inert(atmosphere) else (0.0, 0.0)
     y, h = balance.values, 1e-6
+    chi, chi_std = _char(y, recipe) if is_inert(atmosphere) else (0.0, 0.0)
     base = _derived(y, chi, 0.0)
     names = list(base)
     values = np.array([base[n] for n in names])
@@ -88,6 +90,25 @@ def quantities(
         for i, name in enumerate(names)
     }
     return estimates, budget
+
+
+def _char(y: FloatArray, recipe: ThermalRecipe) -> tuple[float, float]:
+    """Mean and standard deviation of the char fraction, given that the mineral cannot be negative.
+
+    A normal distribution cut at χ = y_R / (y_R + y_O), where all of the residue would be char, and at 0.
+    """
+    mean, std = recipe.char_fraction, recipe.char_std
+    residue, organic = max(float(y[3]), 1e-6), max(float(y[1]), 1e-6)
+    if std <= 0:
+        return mean, 0.0
+    low, high = -mean / std, (residue / (residue + organic) - mean) / std
+    inside = float(ndtr(high) - ndtr(low))
+    if inside < 1e-6:
+        return residue / (residue + organic), 0.3 * std
+    density_low, density_high = (float(np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)) for z in (low, high))
+    shift = (density_low - density_high) / inside
+    spread = 1.0 + (low * density_low - high * density_high) / inside - shift**2
+    return mean + std * shift, float(std * np.sqrt(max(spread, 1e-4)))
 
 
 def _derived(y: FloatArray, chi: float, bound: float) -> dict[str, float]:

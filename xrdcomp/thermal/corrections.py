@@ -27,6 +27,7 @@ _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
 }
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _ASSUMED_MG = 10.0
+_UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
 
@@ -34,13 +35,20 @@ _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of sim
 class Corrected:
     """A heating curve after correction, and the directions in which the correction may be wrong.
 
-    `buoyancy` and `drift` are (n,) arrays, fraction of the start mass: what one standard deviation of
-    buoyancy or drift would add to the corrected mass.
+    `buoyancy`, `weighing` and `drift` are (n,) arrays, fraction of the start mass: what one standard deviation
+    of each would add to the corrected mass. `weighing` is the buoyancy of what has left, in cold gas: whether
+    the start mass holds it depends on how the balance was zeroed, which no file tells.
     """
 
     curve: HeatingCurve
     buoyancy: FloatArray
+    weighing: FloatArray
     drift: FloatArray
+
+    @property
+    def directions(self) -> tuple[tuple[str, FloatArray], ...]:
+        """Sources of uncertainty that move the whole curve, by the name they have in the budget."""
+        return (("buoyancy", self.buoyancy), ("weighing", self.weighing), ("drift", self.drift))
 
 
 def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
@@ -87,8 +95,9 @@ def correct_baseline(
             found.append(message)
     specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / recipe.sample_density_g_cm3
     buoyancy = (pan_volume + specimen_volume) * lighter / start_mg
-    hours = curve.minutes / 60.0
-    drift = recipe.drift_std_ug_h * 1e-3 * hours / start_mg
+    passed = curve.minutes / max(float(curve.minutes[-1]), 1e-9)
+    reproducible = 1.0 if blank is None else 0.5
+    drift = reproducible * recipe.drift_std_ug * 1e-3 * passed / start_mg
     if blank is None:
         found.append(
             Diagnostic(
@@ -103,6 +112,7 @@ def correct_baseline(
     return Corrected(
         curve=curve.with_mass(mass - buoyancy, *found),
         buoyancy=recipe.buoyancy_std * buoyancy,
+        weighing=_UNIFORM * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / recipe.sample_density_g_cm3,
         drift=drift,
     )
 
