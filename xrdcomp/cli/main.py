@@ -34,6 +34,7 @@ COMMANDS = {
     "formats": ("xrdcomp.cli.files", "List the file formats that can be read."),
     "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),
     "convert": ("xrdcomp.cli.files", "Write a pattern in another format."),
+    "calibrate": ("xrdcomp.cli.calibrate", "Instrument file from a scan of a line-profile standard."),
     "simulate": ("xrdcomp.cli.simulate", "Write simulated specimens as instrument exports."),
 }
 

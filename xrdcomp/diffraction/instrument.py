@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
+from xrdcomp.diffraction.instrument_file import read_instrument
 from xrdcomp.errors import RecipeError
 from xrdcomp.physics import radiation
 from xrdcomp.recipe import InstrumentRecipe
@@ -12,10 +15,13 @@ from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern
 __all__ = ["build_instrument", "instrument_diagnostics"]
 
 _DEFAULT_RADIATION = "CuKa"
+_SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
 
 
 def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
     """Instrument for a pattern: wavelengths of the recipe, else of the file, else copper Kα.
+
+    With an instrument file, all is taken from it; a radius given beside it still overrides the file's.
 
     Parameters
     ----------
@@ -25,16 +31,41 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     Raises
     ------
     RecipeError
-        Unknown radiation.
+        Unknown radiation, an instrument file that cannot be read, or one of another radiation.
     """
+    if recipe.file:
+        return _from_file(pattern, recipe)
     instrument = Instrument(
         emission_lines=_lines(pattern, recipe),
         geometry=recipe.geometry,
         monochromator_two_theta=recipe.monochromator_two_theta,
         variable_slit=recipe.variable_slit,
+        equatorial_divergence=recipe.equatorial_divergence,
+        absorption_radius=recipe.absorption_radius,
     )
     radius = recipe.radius_mm or (_number(pattern, "goniometer_radius_mm") if pattern else None)
     return replace(instrument, radius_mm=radius) if radius else instrument
+
+
+def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
+    instrument = read_instrument(recipe.file)
+    given = bool(recipe.wavelengths or recipe.radiation)
+    lines = _lines(pattern, recipe)
+    stated = given or (pattern is not None and bool(pattern.emission_lines or pattern.anode))
+    if stated and abs(_strongest(lines) / instrument.wavelength - 1.0) > _SAME_RADIATION:
+        other = "the settings say" if given else "the scan says"
+        msg = (
+            f"{recipe.file}: calibrated with {instrument.wavelength:.5f} Å, but {other} {_strongest(lines):.5f} Å. "
+            "Calibrate for this radiation, or leave the file out."
+        )
+        raise RecipeError(msg)
+    if given:
+        instrument = replace(instrument, emission_lines=lines)
+    return replace(instrument, radius_mm=recipe.radius_mm) if recipe.radius_mm else instrument
+
+
+def _strongest(lines: tuple[EmissionLine, ...]) -> float:
+    return max(lines, key=lambda line: line.weight).wavelength
 
 
 def _number(pattern: Pattern, key: str) -> float | None:
@@ -43,6 +74,20 @@ def _number(pattern: Pattern, key: str) -> float | None:
 
 
 def _lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
+    lines = _main_lines(pattern, recipe)
+    extra: list[EmissionLine] = []
+    if recipe.kbeta_ratio > 0.0:
+        wavelength = _kbeta(_strongest(lines))
+        extra.append(EmissionLine(wavelength=wavelength, weight=recipe.kbeta_ratio, label="kbeta"))
+    if recipe.w_la_ratio > 0.0:
+        extra += [
+            EmissionLine(wavelength=wavelength, weight=weight * recipe.w_la_ratio, label="w_la")
+            for wavelength, weight in radiation.emission_lines("WLa")
+        ]
+    return (*lines, *extra)
+
+
+def _main_lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
     if recipe.wavelengths:
         weights = [1.0, *[recipe.intensity_ratio] * (len(recipe.wavelengths) - 1)]
         return tuple(
@@ -57,6 +102,14 @@ def _lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionL
     return _named(_DEFAULT_RADIATION)
 
 
+def _kbeta(wavelength: float) -> float:
+    try:
+        return radiation.kbeta_wavelength(wavelength)
+    except ValueError as error:
+        msg = f"instrument.kbeta_ratio: {error}"
+        raise RecipeError(msg) from error
+
+
 def _named(name: str) -> tuple[EmissionLine, ...]:
     try:
         lines = radiation.emission_lines(name)
@@ -67,10 +120,27 @@ def _named(name: str) -> tuple[EmissionLine, ...]:
 
 def instrument_diagnostics(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
     """What was assumed about the instrument because neither the file nor the user said it."""
-    if pattern is None or recipe.wavelengths or recipe.radiation or pattern.emission_lines or pattern.anode:
+    if pattern is None or recipe.file:
         return ()
+    generic = Instrument(emission_lines=_lines(pattern, recipe))
+    width = float(np.sqrt(generic.caglioti_w))
+    out = [
+        Diagnostic(
+            code="XRD_GENERIC_INSTRUMENT",
+            severity="info",
+            text=(
+                f"No instrument file was given: crystallite sizes and strains are relative to a generic laboratory "
+                f"diffractometer (Gaussian width {width:.3f}°, refined with the pattern). Measure a line-profile "
+                "standard, run `xrdcomp calibrate` and pass --instrument."
+            ),
+            facts={"gaussian_fwhm": width},
+        )
+    ]
+    if recipe.wavelengths or recipe.radiation or pattern.emission_lines or pattern.anode:
+        return tuple(out)
     lines = _named(_DEFAULT_RADIATION)
     return (
+        *out,
         Diagnostic(
             code="XRD_RADIATION_ASSUMED",
             severity="warning",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xrdcomp.units import HC_KEV_ANGSTROM
 
-__all__ = ["RADIATIONS", "emission_lines", "fine_profile", "kbeta_absorber_edge"]
+__all__ = ["RADIATIONS", "emission_lines", "fine_profile", "kbeta_absorber_edge", "kbeta_wavelength"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -98,6 +98,26 @@ def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
         msg = f"unknown radiation {name!r}.{hint} Known: {', '.join(RADIATIONS)}."
         raise ValueError(msg)
     return RADIATIONS[key]
+
+
+def kbeta_wavelength(wavelength: float) -> float:
+    """Mean Kβ wavelength of the anode whose Kα line is given, ångström.
+
+    Raises
+    ------
+    ValueError
+        No tabulated Kα line lies within 0.3 %.
+
+    Examples
+    --------
+    >>> kbeta_wavelength(1.5418)
+    1.392234
+    """
+    for first, _, beta in _K_LINES.values():
+        if abs(wavelength / first - 1.0) < 3e-3:
+            return beta
+    msg = f"{wavelength:g} Å is no Kα line of {', '.join(_K_LINES)}: its Kβ line is not known; give the wavelengths."
+    raise ValueError(msg)
 
 
 def fine_profile(name: str = "hoelzer") -> FloatArray:

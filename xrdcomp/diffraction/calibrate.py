@@ -1,0 +1,374 @@
+"""The instrument's resolution from a scan of a line-profile standard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xrdcomp.diffraction.instrument import build_instrument
+from xrdcomp.errors import RecipeError
+from xrdcomp.fit.lines import SCHERRER_CONSTANT
+from xrdcomp.fit.optics import refined_ratios
+from xrdcomp.fit.pattern import FitState, fit_state, initial_parameters
+from xrdcomp.fit.summary import summarize
+from xrdcomp.phases import list_phases, load_phase
+from xrdcomp.physics import profile, radiation
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.results import Estimate, FitResult
+from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, Instrument, Pattern, Phase
+
+if TYPE_CHECKING:
+    import lmfit
+
+__all__ = ["STANDARDS", "Calibration", "Standard", "calibrate", "instrument_fwhm"]
+
+AXIAL_CORRELATION = (0.3, 0.15)
+"""Correlation of axial inclinations of a tube diffractometer with Soller slits, and how far it may be off: 0.2 to
+0.5 for sources of 10-12 mm, specimens of 10-20 mm and Soller slits of 2.3-6.8 degrees (``physics.profile``)."""
+
+_LOW_PEAK_COUNTS = 2000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standard:
+    """A powder of certified cell.
+
+    Attributes
+    ----------
+    id, phase : str
+        Name of the standard and the catalogue phase whose structure it has.
+    cell : mapping from a, c to ångström at `temperature_c`
+    cell_std : mapping, one standard deviation (half of the certificate's k = 2)
+    expansion : mapping from a, c to 1/K
+        Linear thermal expansion near room temperature.
+    source : str
+    """
+
+    id: str
+    phase: str
+    cell: Mapping[str, float]
+    cell_std: Mapping[str, float]
+    expansion: Mapping[str, float]
+    temperature_c: float = 22.5
+    source: str = ""
+
+    def cell_at(self, temperature_c: float) -> dict[str, float]:
+        """Cell lengths at a temperature, a (1 + α ΔT)."""
+        change = temperature_c - self.temperature_c
+        return {k: v * (1.0 + self.expansion.get(k, 0.0) * change) for k, v in self.cell.items()}
+
+
+def _standard(
+    name: str, phase: str, cell: Mapping[str, float], std: float, expansion: Mapping[str, float], source: str
+) -> Standard:
+    stds = dict.fromkeys(cell, std)
+    return Standard(id=name, phase=phase, cell=cell, cell_std=stds, expansion=expansion, source=source)
+
+
+_SI, _LAB6 = {"a": 2.6e-6}, {"a": 6.9e-6}
+STANDARDS: Mapping[str, Standard] = {
+    s.id: s
+    for s in (
+        _standard("srm640d", "silicon", {"a": 5.43123}, 4e-5, _SI, "NIST certificate, SRM 640d"),
+        _standard("srm640e", "silicon", {"a": 5.431179}, 4e-5, _SI, "NIST certificate, SRM 640e"),
+        _standard("srm640f", "silicon", {"a": 5.431144}, 4e-5, _SI, "NIST certificate, SRM 640f"),
+        _standard("srm660b", "lab6", {"a": 4.15691}, 4e-5, _LAB6, "NIST certificate, SRM 660b"),
+        _standard("srm660c", "lab6", {"a": 4.156826}, 4e-5, _LAB6, "NIST certificate, SRM 660c"),
+        _standard(
+            "srm676a",
+            "corundum",
+            {"a": 4.759091, "c": 12.991779},
+            4e-5,
+            {"a": 5.0e-6, "c": 5.7e-6},
+            "NIST certificate, SRM 676a",
+        ),
+    )
+}
+"""Standards with certified cells at 22.5 °C."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What a scan of a standard says about the instrument.
+
+    Attributes
+    ----------
+    instrument : Instrument
+        With ``calibrated=True``: its resolution is held in later fits.
+    displacement_mm : Estimate or None
+    cell : mapping
+        Refined cell, or the certified one that was held (std None). Refined values carry the model's spread.
+    provenance : mapping
+        What goes into the instrument file besides the instrument.
+    """
+
+    instrument: Instrument
+    standard: str
+    fit: FitResult
+    displacement_mm: Estimate | None
+    cell: Mapping[str, Estimate]
+    provenance: Mapping[str, str | float]
+    diagnostics: tuple[Diagnostic, ...] = field(default_factory=tuple)
+
+
+def calibrate(
+    pattern: Pattern,
+    standard: str,
+    recipe: InstrumentRecipe | None = None,
+    *,
+    temperature_c: float | None = None,
+    refine_cell: bool = False,
+    refine_zero: bool = False,
+    two_theta_range: tuple[float, float] | None = None,
+) -> Calibration:
+    """Refine the resolution of an instrument on a standard.
+
+    Refined: Caglioti U, V, W; the Lorentzian terms 1/cosθ and tanθ; axial divergence; specimen displacement, or
+    zero shift instead of it; Kα2 ratio where the spectrum is a plain doublet; B; scale and background. For Cu Kα
+    the four lines of Hölzer et al. 1997 with their natural widths are taken, since two symmetric lines move the
+    cell by 1e-4 Å. The cell is held at the certificate's value, at the temperature of the scan.
+
+    Whatever broadening the standard has of its own counts as the instrument's, so sizes found later are
+    relative to it: use one of micrometre-sized, strain-free grains.
+
+    Parameters
+    ----------
+    standard : str
+        A key of ``STANDARDS``, or a phase id: then the cell is refined, because nothing certifies it.
+    recipe : InstrumentRecipe, optional
+        Radiation, radius, monochromator …; its `file` is not read.
+    temperature_c : float, optional
+        Of the specimen; by default the certificate's.
+    refine_cell : bool
+        Check instead of calibrate: the cell found tells how good positions are.
+    refine_zero : bool
+        Zero shift instead of displacement. Both together cannot be told from the cell.
+
+    Raises
+    ------
+    RecipeError
+        An unknown standard.
+    AnalysisError
+        Too few points.
+    """
+    chosen, phase = _choose(standard)
+    base = _fine_spectrum(build_instrument(pattern, _without_file(recipe)), recipe)
+    base = replace(base, axial_correlation=AXIAL_CORRELATION[0])
+    held = None if chosen is None or refine_cell else chosen.cell_at(_temperature(chosen, temperature_c))
+    options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
+    state = _fit(pattern, phase, base, options, held)
+    result = summarize(state)
+    cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
+    displacement = result.parameters.get("sample_displacement_mm")
+    if held is None:
+        other = replace(base, axial_correlation=sum(AXIAL_CORRELATION))
+        spread = _fit(pattern, phase, other, options, held).solution.values
+        cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
+        if displacement is not None and "sample_displacement_mm" in spread:
+            displacement = _widened(displacement, spread["sample_displacement_mm"])
+    instrument = _calibrated(state, phase, standard)
+    return Calibration(
+        instrument=instrument,
+        standard=standard,
+        fit=result,
+        displacement_mm=displacement,
+        cell=cell,
+        provenance=_provenance(pattern, standard, result, instrument, displacement),
+        diagnostics=(*result.diagnostics, *_messages(pattern, result, chosen, standard)),
+    )
+
+
+def instrument_fwhm(instrument: Instrument, two_theta: FloatArray) -> FloatArray:
+    """Full width at half maximum of the instrument's profile for its strongest line, without asymmetry.
+
+    Γ_G² = U tan²θ + V tanθ + W, Γ_L = X/cosθ + (Y + 2 Δλ/λ) tanθ, joined as in ``physics.profile.tch_widths``.
+
+    Parameters
+    ----------
+    two_theta : (n,) array, degrees
+    """
+    theta = np.radians(two_theta) / 2.0
+    tangent = np.tan(theta)
+    i = instrument
+    gauss = np.sqrt(np.maximum(i.caglioti_u * tangent**2 + i.caglioti_v * tangent + i.caglioti_w, 1e-4))
+    top = max(i.emission_lines, key=lambda line: line.weight)
+    natural = np.degrees(2.0 * top.fwhm / top.wavelength)
+    lorentz = i.lorentzian_size / np.cos(theta) + (i.lorentzian_strain + natural) * tangent
+    return profile.tch_widths(gauss, np.maximum(lorentz, 1e-4)).fwhm
+
+
+def _choose(name: str) -> tuple[Standard | None, Phase]:
+    key = name.lower().replace(" ", "").replace("-", "")
+    if key in STANDARDS:
+        return STANDARDS[key], load_phase(STANDARDS[key].phase)
+    if name in list_phases():
+        return None, load_phase(name)
+    msg = (
+        f"standard {name!r} is not known. Certified: {', '.join(STANDARDS)}; or a phase id of `xrdcomp phases`, "
+        "whose cell is then refined."
+    )
+    raise RecipeError(msg)
+
+
+def _without_file(recipe: InstrumentRecipe | None) -> InstrumentRecipe:
+    import msgspec
+
+    return msgspec.structs.replace(recipe or InstrumentRecipe(), file="")
+
+
+def _temperature(standard: Standard, temperature_c: float | None) -> float:
+    return standard.temperature_c if temperature_c is None else temperature_c
+
+
+def _fine_spectrum(instrument: Instrument, recipe: InstrumentRecipe | None) -> Instrument:
+    """Hölzer's lines for a Cu Kα doublet that the user did not give as numbers; natural width for Kα1 alone."""
+    if recipe is not None and recipe.wavelengths:
+        return instrument
+    copper = radiation.emission_lines("CuKa1")[0][0]
+    if abs(instrument.wavelength / copper - 1.0) > 2e-4:
+        return instrument
+    rows = radiation.fine_profile("hoelzer")
+    extra = tuple(line for line in instrument.emission_lines if line.label)
+    if len(instrument.emission_lines) - len(extra) == 1:
+        rows = rows[:1]
+    # the tables of wavelengths differ by 2 parts per million: the one of all other radiations is kept
+    scale = copper / rows[0, 0]
+    lines = tuple(
+        EmissionLine(wavelength=float(w * scale), weight=float(share / rows[0, 2]), fwhm=float(fwhm))
+        for w, fwhm, share in rows
+    )
+    return replace(instrument, emission_lines=(*lines, *extra), lorentzian_strain=0.005)
+
+
+def _recipe(phase: Phase, two_theta_range: tuple[float, float] | None, *, refine_zero: bool) -> FitRecipe:
+    cubic = phase.crystal_system == "cubic"
+    return FitRecipe(
+        two_theta_range=two_theta_range,
+        background="flexible",
+        amorphous=(),
+        size="isotropic",
+        strain=False,
+        texture="none" if cubic else "harmonic",
+        displacement=not refine_zero,
+        zero_shift=refine_zero,
+    )
+
+
+def _fit(
+    pattern: Pattern,
+    phase: Phase,
+    instrument: Instrument,
+    recipe: FitRecipe,
+    held: Mapping[str, float] | None,
+) -> FitState:
+    params: lmfit.Parameters = initial_parameters((phase,), instrument, recipe)
+    params[f"{phase.id}_size_mixing"].set(value=1.0, vary=False)
+    params[f"{phase.id}_inverse_size_a"].set(value=0.002, min=0.0, max=0.05)
+    for name, value in (held or {}).items():
+        params[f"{phase.id}_{name}"].set(value=value, vary=False)
+    return fit_state(pattern, (phase,), instrument, recipe, params=params)
+
+
+def _widened(estimate: Estimate, other: float) -> Estimate:
+    """Add the change under another admissible axial model to the standard uncertainty."""
+    std = float(np.hypot(estimate.std or 0.0, estimate.value - other))
+    interval = (estimate.value - 1.96 * std, estimate.value + 1.96 * std)
+    return Estimate(value=estimate.value, std=std, interval=interval, unit=estimate.unit)
+
+
+def _calibrated(state: FitState, phase: Phase, standard: str) -> Instrument:
+    values, old = state.solution.values, state.instrument
+    size_width = np.degrees(SCHERRER_CONSTANT * old.wavelength / 10.0 * values[f"{phase.id}_inverse_size_a"])
+    return replace(
+        old,
+        emission_lines=_weighted(old, values),
+        caglioti_u=values["caglioti_u"],
+        caglioti_v=values["caglioti_v"],
+        caglioti_w=values["caglioti_w"],
+        lorentzian_strain=values["instrument_lorentzian_strain"],
+        lorentzian_size=old.lorentzian_size + float(size_width),
+        axial_divergence=values.get("axial_divergence", old.axial_divergence),
+        zero_shift=values.get("zero_shift", old.zero_shift),
+        calibrated=True,
+        name=f"calibrated on {standard}",
+    )
+
+
+def _weighted(instrument: Instrument, values: Mapping[str, float]) -> tuple[EmissionLine, ...]:
+    """Emission lines with the weights that were refined."""
+    factor = {
+        wavelength: values[name] / start
+        for name, (wavelengths, start) in refined_ratios(instrument).items()
+        if name in values
+        for wavelength in wavelengths
+    }
+    return tuple(
+        replace(line, weight=line.weight * factor.get(line.wavelength, 1.0))
+        for line in instrument.emission_lines
+    )
+
+
+def _provenance(
+    pattern: Pattern,
+    standard: str,
+    fit: FitResult,
+    instrument: Instrument,
+    displacement: Estimate | None,
+) -> dict[str, str | float]:
+    out: dict[str, str | float] = {"standard": standard}
+    if pattern.source is not None:
+        out |= {"file": pattern.source.file, "sha256": pattern.source.sha256}
+    out |= {
+        "two_theta_min": float(fit.two_theta[0]),
+        "two_theta_max": float(fit.two_theta[-1]),
+        "rwp": fit.rwp,
+        "gof": fit.gof,
+    }
+    middle = np.array([30.0, 60.0, 90.0])
+    for angle, width in zip(middle, instrument_fwhm(instrument, middle), strict=True):
+        out[f"fwhm_at_{angle:.0f}"] = float(width)
+    if displacement is not None:
+        out["sample_displacement_mm"] = displacement.value
+    for name in (
+        "caglioti_u",
+        "caglioti_v",
+        "caglioti_w",
+        "instrument_lorentzian_strain",
+        "axial_divergence",
+    ):
+        std = fit.parameters[name].std if name in fit.parameters else None
+        if std is not None:
+            out[f"{name}_std"] = std
+    return out
+
+
+def _messages(
+    pattern: Pattern, fit: FitResult, standard: Standard | None, name: str
+) -> tuple[Diagnostic, ...]:
+    out = []
+    peak = float(pattern.intensity.max())
+    if pattern.intensity_unit == "counts" and peak < _LOW_PEAK_COUNTS:
+        text = f"The strongest point of the standard has {peak:.0f} counts; count to {_LOW_PEAK_COUNTS:.0f} or more."
+        out.append(
+            Diagnostic(
+                code="CALIBRATION_LOW_COUNTS", severity="warning", text=text, facts={"peak_counts": peak}
+            )
+        )
+    if standard is None:
+        text = (
+            f"{name} is no certified standard: its cell was refined, and its own size and strain broadening counts as "
+            "the instrument's. Sizes found with this file are relative to it."
+        )
+        out.append(Diagnostic(code="CALIBRATION_NOT_CERTIFIED", severity="warning", text=text))
+    if fit.two_theta[-1] < 80.0:
+        top = float(fit.two_theta[-1])
+        text = f"The scan ends at {top:.0f}°: widths beyond are extrapolated, and U and the tanθ term are poorly known."
+        out.append(
+            Diagnostic(
+                code="CALIBRATION_SHORT_RANGE", severity="info", text=text, facts={"two_theta_max": top}
+            )
+        )
+    return tuple(out)
