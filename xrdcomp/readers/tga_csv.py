@@ -28,6 +28,8 @@ from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 __all__ = ["READER", "parse_generic", "score_header"]
 
 FORMAT_ID = "tga_csv"
+_CERTAIN = 0.72
+"""Score of a header with mass, temperature or time, and a unit; below that of the instruments' own layouts."""
 
 
 def parse_generic(text: str, options: TgaOptions) -> TgaTable:
@@ -135,7 +137,7 @@ def score_header(lines: Sequence[str]) -> float:
     """Say how sure the header makes that a table is thermogravimetric: 0.7 with mass and temperature."""
     best = 0.0
     for at, line in enumerate(lines[:400]):
-        if len(line) > 2000 or not _TELLING.search(line):
+        if len(line) > 2000 or line.lstrip()[:1].isdigit() or not _TELLING.search(line):
             continue
         below = lines[at + 1] if at + 1 < len(lines) else ""
         signs: list[str | None] = [sign for sign in ("\t", ";", ",") if sign in line]
@@ -147,6 +149,8 @@ def score_header(lines: Sequence[str]) -> float:
                 continue
             units = [c for c in (below.split(separator) if separator else below.split()) if c]
             best = max(best, _score_cells(cells, units if len(units) == len(cells) else []))
+        if best >= _CERTAIN:
+            break
     return best
 
 
@@ -161,7 +165,7 @@ def _score_cells(cells: Sequence[str], units: Sequence[str]) -> float:
         stated += dimension in ("mass", "temperature", "time") and role != "other"
     warm = any(role.endswith("temperature") for role in roles)
     if roles & {"mass", "mass_change"} and (warm or "time" in roles):
-        return 0.72 if stated else 0.5
+        return _CERTAIN if stated else 0.5
     if warm and roles & {"conversion", "heat"}:
         return 0.55 if stated else 0.35
     return 0.0

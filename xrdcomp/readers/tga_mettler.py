@@ -28,7 +28,7 @@ __all__ = ["READER", "parse_mettler"]
 FORMAT_ID = "mettler_stare"
 _HEADER = re.compile(r"^\s*Index\s+\S")
 _UNITS = re.compile(r"^\s*(\[[^\]]*\]\s*)+$")
-_STARTS = tuple("0123456789-+.")
+_STARTS = frozenset("0123456789-+.")
 _VALUE_NAMES = ("value", "wert", "valeur", "valor")
 
 
@@ -67,18 +67,23 @@ def parse_mettler(text: str) -> TgaTable:
         raise ReadError(msg, place=f"line {int(places[at])}", expected=f"{index[at - 1] + 1:g}")
     names = ["Weight" if name.lower() in _VALUE_NAMES else name for name in curve.names]
     titled = curve.header > 2
-    mass = _sample_mass(lines) if titled else None
+    words = _words(lines, curves)
+    mass = _sample_mass(words) if titled else None
     return TgaTable(
         columns=columns_of(names, curve.units, values),
         places=places,
         initial_mass_mg=mass,
-        metadata=_metadata(lines, curves),
+        metadata=_metadata(words, len(curves)),
         diagnostics=tuple(_cut_note(lines, curve, titled=titled)),
     )
 
 
 def _find_curves(lines: Sequence[str]) -> list[_Curve]:
-    heads = [i for i, line in enumerate(lines[:-1]) if "Index" in line and _HEADER.match(line)]
+    heads = [
+        i
+        for i, line in enumerate(lines[:-1])
+        if line[:1] not in _STARTS and "Index" in line and _HEADER.match(line)
+    ]
     curves: list[_Curve] = []
     for head in heads[:MAX_BLOCKS]:
         names = tuple(re.split(r"\s{2,}", lines[head].strip()))
@@ -90,9 +95,8 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
         if len(units) != len(names):
             msg = f"{len(names)} columns are named and {len(units)} have a unit"
             raise ReadError(msg, place=f"line {head + 2}")
-        stop = head + 2
-        while stop < len(lines) and lines[stop].lstrip()[:1] in _STARTS:
-            stop += 1
+        rest = (i for i in range(head + 2, len(lines)) if lines[i].lstrip()[:1] not in _STARTS)
+        stop = next(rest, len(lines))
         _check_end(lines, stop)
         if stop - head > 3:
             curves.append(_Curve(names=names, units=tuple(units), header=head, first=head + 2, stop=stop))
@@ -145,16 +149,22 @@ def _sample_mass(lines: Sequence[str]) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _metadata(lines: Sequence[str], curves: Sequence[_Curve]) -> dict[str, str | float | int | bool]:
-    inside = np.zeros(len(lines), dtype=np.bool_)
+def _words(lines: Sequence[str], curves: Sequence[_Curve]) -> list[str]:
+    """Lines outside the curves."""
+    words: list[str] = []
+    at = 0
     for curve in curves:
-        inside[curve.header : curve.stop] = True
-    text = [line for line, skip in zip(lines, inside.tolist(), strict=True) if not skip]
-    found: dict[str, str | float | int | bool] = {"curves": len(curves)}
-    for at, line in enumerate(text[:-1]):
-        key = line.strip().rstrip(":").lower()
-        value = text[at + 1].strip()
+        words += lines[at : curve.header]
+        at = curve.stop
+    return [*words, *lines[at:]]
+
+
+def _metadata(text: Sequence[str], curves: int) -> dict[str, str | float | int | bool]:
+    found: dict[str, str | float | int | bool] = {"curves": curves}
+    for line, below in itertools.pairwise(text):
+        value = below.strip()
         if line.startswith(("Method:", "SampleID:", "Sample:", "TA Module:")) and value:
+            key = line.strip().rstrip(":").lower()
             name = {"sampleid": "sample_name", "sample": "sample_name", "ta module": "instrument"}.get(
                 key, key
             )

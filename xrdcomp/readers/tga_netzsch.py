@@ -108,9 +108,8 @@ def _facts(lines: Sequence[str], head: int) -> tuple[dict[str, str], list[str]]:
 
 def _rows(lines: Sequence[str], first: int, stop: int) -> list[str]:
     """Rows of numbers below a ``##`` row: up to the first blank line, which must end the part."""
-    end = first
-    while end < stop and lines[end].strip(_BLANK) and not lines[end].startswith("#"):
-        end += 1
+    ends = (i for i in range(first, stop) if lines[i][:1] in "#;," or not lines[i].strip(_BLANK))
+    end = next(ends, stop)
     rest = next(
         (i for i in range(end, stop) if lines[i].strip(_BLANK) and not lines[i].startswith("#")), None
     )

@@ -24,7 +24,7 @@ from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 __all__ = ["READER", "parse_perkinelmer"]
 
 FORMAT_ID = "perkinelmer_pyris"
-_STARTS = tuple("0123456789-+.")
+_STARTS = frozenset("0123456789-+.")
 _STEP = re.compile(r"^\s*(\d+)\) (TGA|DTA|STA|DSC)\b")
 _METHOD = re.compile(r"^\s*(\d+)\)\s*(Hold|Heat|Cool)\b(.*)")
 _HEATS = re.compile(r"from\s+([-\d.,]+)\D+?to\s+([-\d.,]+)\D+?at\s+([-\d.,]+)")
@@ -102,13 +102,13 @@ def _rows(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple[Float
             at += 2
         first = at
         last = steps[order + 1] if order + 1 < len(steps) else len(lines)
-        while at < last and lines[at][:1] == "\t" and lines[at].lstrip()[:1] in _STARTS:
-            at += 1
+        rest = (i for i in range(at, last) if lines[i][:1] != "\t" or lines[i].lstrip()[:1] not in _STARTS)
+        at = next(rest, max(at, last))
         if order + 1 < len(steps) and at != last and any(line.strip() for line in lines[at:last]):
             msg = f"{lines[at].strip()[:40]!r} stands between rows of numbers"
             raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
         _check_end(lines, at, width)
-        rows += [line[1:].rstrip() for line in lines[first:at]]
+        rows += [line[1:] for line in lines[first:at]]
         places += range(first + 1, at + 1)
         counts.append(at - first)
     if len(rows) < 2:

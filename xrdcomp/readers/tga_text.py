@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -215,6 +216,10 @@ def _mend_width(cells: list[str], width: int, offset: int, first_line: int, rows
 
 def _parse_with_blanks(flat: list[str], width: int, first_line: int, rows: Sequence[str]) -> FloatArray:
     values = np.empty(len(flat))
+    if "_" not in "".join(rows):
+        filled = [cell if cell and not cell.isspace() else "nan" for cell in flat]
+        with contextlib.suppress(ValueError):
+            return np.fromiter(map(float, filled), dtype=np.float64, count=len(flat))
     for i, cell in enumerate(flat):
         try:
             if "_" in cell:
