@@ -106,7 +106,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     if sample.pattern is not None:
         phases = load_phases(_phase_names(recipe, standard))
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
-        if sample.instrument is None:
+        if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
         recipes = (recipe.fit, recipe.identification)
         search = investigate(
@@ -128,14 +128,14 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         composition=composition,
         phases=found,
         claims=claims,
-        settings=_settings(recipe, sample.sample_id, instrument),
+        settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),
         inputs=_inputs(sample),
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
         diagnostics=_diagnostics((*assumed, *mutual), *measured, search, fit, thermal, composition),
-        metadata=_metadata(sample),
+        metadata=_metadata(sample, search),
     )
 
 
@@ -209,11 +209,14 @@ def _inputs(sample: Sample) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _settings(recipe: Recipe, sample_id: str, instrument: Instrument | None) -> dict[str, Any]:
+def _settings(
+    recipe: Recipe, sample_id: str, instrument: Instrument | None, fit: FitResult | None
+) -> dict[str, Any]:
     """Return the whole recipe, defaults included, and under ``used`` what the files decided."""
     settings = recipe.to_dict() | {"sample_id": sample_id}
-    if instrument is not None:
+    if instrument is not None and fit is not None:
         settings["used"] = {
+            "phases": list(fit.phases),
             "instrument": instrument.name,
             "emission_lines": [
                 {"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines
@@ -233,10 +236,14 @@ def _software() -> dict[str, str]:
     }
 
 
-def _metadata(sample: Sample) -> dict[str, Any]:
-    """Facts about the specimen, and the unit that its curves are in."""
-    unit = {} if sample.pattern is None else {"intensity_unit": sample.pattern.intensity_unit}
-    return {**sample.metadata, **unit}
+def _metadata(sample: Sample, search: Identification | None) -> dict[str, Any]:
+    """Facts about the specimen, the unit of its curves, and the peaks that no phase explains."""
+    facts: dict[str, Any] = dict(sample.metadata)
+    if sample.pattern is not None:
+        facts["intensity_unit"] = sample.pattern.intensity_unit
+    if search is not None:
+        facts["unexplained_peaks"] = [peak.to_dict() for peak in search.unexplained]
+    return facts
 
 
 def _diagnostics(

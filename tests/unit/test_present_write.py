@@ -154,6 +154,7 @@ def test_toml_writes_what_tomllib_reads() -> None:
         "empty": [],
         "nothing": None,
         "dotted.key": "quoted",
+        "rows": [{"a": 1, "b": "x"}, {"a": 2}],
         "table": {"inner": {"deep": 1}, "value": 2},
     }
     read = tomllib.loads(to_toml(data, comment="two\nlines"))

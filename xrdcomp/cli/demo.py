@@ -11,6 +11,7 @@ import click
 
 from xrdcomp.cli.options import examples
 from xrdcomp.cli.output import progress
+from xrdcomp.errors import RecipeError
 
 if TYPE_CHECKING:
     from xrdcomp.results import SampleResult
@@ -51,8 +52,7 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
 
 def _analysed(entries: Sequence[CohortEntry], out: str, *, figures: bool) -> Iterator[SampleResult]:
     """Results in the order of `entries`, whatever the number of processes (XRDCOMP_WORKERS)."""
-    workers = int(os.environ.get("XRDCOMP_WORKERS", DEFAULT_WORKERS))
-    if workers <= 1:
+    if (workers := _workers()) == 1:
         yield from (_one(entry, out, figures) for entry in entries)
         return
     from concurrent.futures import ProcessPoolExecutor
@@ -60,6 +60,14 @@ def _analysed(entries: Sequence[CohortEntry], out: str, *, figures: bool) -> Ite
 
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(_one, entries, repeat(out), repeat(figures))
+
+
+def _workers() -> int:
+    value = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
+    if not value.isdecimal() or int(value) < 1:
+        msg = f"XRDCOMP_WORKERS is {value!r}; expected the number of processes, 1 or more."
+        raise RecipeError(msg)
+    return int(value)
 
 
 def _one(entry: CohortEntry, out: str, figures: bool) -> SampleResult:  # noqa: FBT001 - called by pool.map

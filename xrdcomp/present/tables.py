@@ -90,6 +90,14 @@ def phase_table(result: SampleResult) -> str:
     text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))
     if absent:
         text += "\n  not detected (below, wt%): " + ", ".join(absent)
+    if peaks := result.metadata.get("unexplained_peaks"):
+        rows = [("unexplained peaks", "2θ (°)", "d (Å)", "z", "nearest candidates")]
+        rows += [
+            ("", f"{peak['two_theta']:.2f}", f"{peak['d_spacing']:.3f}", f"{peak['z']:.1f}",
+             ", ".join(peak["candidates"]))
+            for peak in peaks
+        ]  # fmt: skip
+        text += "\n" + _indent(align(rows, right=(1, 2, 3)))
     return text
 
 

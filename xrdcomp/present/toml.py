@@ -21,7 +21,7 @@ def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
     Parameters
     ----------
     data : mapping
-        Values are str, bool, int, finite float, None, sequences of these, or mappings.
+        Values are str, bool, int, finite float, None, mappings, or sequences of these.
     comment : str
         Text for the head of the file, one ``#`` per line.
 
@@ -68,6 +68,9 @@ def _value(value: Any) -> str:
             msg = f"a setting must be finite; got {value}."
             raise ValueError(msg)
         return repr(value)
+    if isinstance(value, Mapping):
+        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(items) + " }"
     if isinstance(value, Sequence):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     msg = f"cannot write {type(value).__name__} as TOML."

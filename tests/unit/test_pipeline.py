@@ -1,0 +1,174 @@
+"""The straight line: what goes in, what is collected on the way, what is written down about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+import xrdcomp as xc
+from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
+from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.pipeline import analyze, analyze_sample
+from xrdcomp.recipe import Recipe
+from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_specimen
+from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Sample, Source, TgaRun
+
+QUICK = Recipe().with_settings({"identification.search": False})
+
+
+@cache
+def measured() -> tuple[Pattern, TgaRun]:
+    """Pattern and run of one simulated specimen without foreign phases."""
+    model = SpecimenModel(
+        specimen_id="T1", apatite=0.3, carbonate=0.02, protein=0.4, lipid=0.1, water=0.15, amorphous_mineral=0.03
+    )  # fmt: skip
+    simulated = simulate_specimen(
+        model, xrd=XrdConditions(step=0.04), tga=TgaConditions(points=1500), seed=11
+    )
+    return simulated.pattern, simulated.tga
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in xc.__all__:
+        assert getattr(xc, name) is not None
+    with pytest.raises(AttributeError, match="no_such"):
+        xc.no_such  # noqa: B018 - the access is the test
+
+
+def test_measurements_in_memory_give_a_whole_result() -> None:
+    pattern, run = measured()
+    result = analyze(pattern, tga=run, sample_id="mine", recipe=QUICK)
+    assert result.sample_id == "mine"
+    assert result.fit is not None
+    assert result.tga is not None
+    assert result.composition.method == "xrd+tga"
+    assert {claim.id for claim in result.claims} == {
+        "hydroxyapatite_present",
+        "hydroxyapatite_only_crystalline_phase",
+        "hydroxyapatite_minor_component",
+        "organic_more_than_half",
+    }
+    assert result.settings["used"]["phases"] == ["hydroxyapatite"]
+    assert result.settings["used"]["emission_lines"][0]["wavelength"] == pytest.approx(1.5406, abs=1e-4)
+    assert {"xrdcomp", "python", "numpy", "scipy"} == set(result.software)
+    assert result.metadata["simulated"] is True
+    assert result.metadata["intensity_unit"] == "counts"
+    assert Recipe.from_dict({k: v for k, v in result.settings.items() if k != "used"}).sample_id == "mine"
+
+
+def test_nothing_and_blanks_alone_are_refused() -> None:
+    pattern, run = measured()
+    with pytest.raises(AnalysisError, match="nothing to analyse"):
+        analyze()
+    with pytest.raises(AnalysisError, match="blank belongs"):
+        analyze(tga=run, blank=pattern)
+    with pytest.raises(AnalysisError, match="blank belongs"):
+        analyze(pattern, tga_blank=run)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("B12.xrdml", "B12"),
+        ("2.Beechwood-10.xlsx", "2.Beechwood-10"),
+        ("scan.xy.gz", "scan"),
+        ("Ca(OH)2_roh.csv", "Ca(OH)2_roh"),
+        ("a b;c.xy", "a_b_c"),
+        ("Größe.xy", "Größe"),
+    ],
+)
+def test_the_specimen_is_named_after_its_file(file: str, name: str) -> None:
+    _, run = measured()
+    run = replace(run, source=Source(file=file, sha256="0" * 64, format="x"))
+    result = analyze(tga=run)
+    assert result.sample_id == name
+    assert [(item["kind"], item["file"]) for item in result.inputs] == [("tga", file)]
+    assert analyze(tga=run, recipe=Recipe(sample_id="R")).sample_id == "R"
+    assert analyze(tga=run, sample_id="S", recipe=Recipe(sample_id="R")).sample_id == "S"
+
+
+def test_messages_of_the_readers_reach_the_result_once() -> None:
+    pattern, run = measured()
+    odd = Diagnostic(code="READER_ODD", severity="warning", text="odd.")
+    result = analyze(replace(pattern, diagnostics=(odd,)), tga=replace(run, diagnostics=(odd,)), recipe=QUICK)
+    assert [d.code for d in result.diagnostics].count("READER_ODD") == 1
+    assert result.status in {"warning", "failed"}
+
+
+def test_an_assumed_radiation_is_told_and_a_given_one_is_used() -> None:
+    pattern, _ = measured()
+    silent = replace(pattern, emission_lines=(), anode="")
+    codes = [d.code for d in analyze(silent, recipe=QUICK).diagnostics]
+    assert "XRD_RADIATION_ASSUMED" in codes
+    given = QUICK.with_settings({"instrument.wavelengths": [1.5406, 1.5444]})
+    result = analyze(silent, recipe=given)
+    assert "XRD_RADIATION_ASSUMED" not in [d.code for d in result.diagnostics]
+    assert [x["wavelength"] for x in result.settings["used"]["emission_lines"]] == [1.5406, 1.5444]
+
+
+def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
+    recipe = QUICK.with_settings({"internal_standard": "corundum", "internal_standard_fraction": 0.2})
+    spiked = simulate_specimen(
+        SpecimenModel(apatite=0.4, protein=0.4, other={"corundum": 0.2}), xrd=XrdConditions(step=0.04), seed=5
+    ).pattern
+    result = analyze(spiked, recipe=recipe)
+    assert set(result.settings["used"]["phases"]) == {"hydroxyapatite", "corundum"}
+    assert "internal_standard" in result.composition.method
+    organic = result.composition.components["organic"]
+    whole = 0.4 / 0.8
+    parts = result.composition.components["crystalline_hydroxyapatite"]
+    assert parts is not None
+    low, high = parts.interval
+    assert low - 0.03 <= whole <= high + 0.03, "half of the specimen without its spike is apatite"
+    assert organic is None or organic.value < 0.7
+
+
+def test_an_instrument_file_replaces_the_generic_instrument(tmp_path) -> None:
+    pattern, _ = measured()
+    instrument = Instrument(
+        emission_lines=(EmissionLine(wavelength=1.5406), EmissionLine(wavelength=1.5444, weight=0.5)),
+        caglioti_w=0.004, calibrated=True, name="ours",
+    )  # fmt: skip
+    path = tmp_path / "instrument.toml"
+    write_instrument(instrument, path, provenance={"standard": "srm660c", "rwp": 0.08})
+    assert [item.name for item in tmp_path.iterdir()] == ["instrument.toml"]
+    assert read_instrument(path) == instrument
+    recipe = QUICK.with_settings({"instrument.file": str(path)})
+    assert analyze(pattern, recipe=recipe).settings["used"]["instrument"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("caglioti_x = 1.0", "Did you mean caglioti_"),
+        ("emission_lines = []", "emission line"),
+        ('emission_lines = [{wavelength = "Cu"}]', "wavelength"),
+        ("= 3", "cannot be read"),
+    ],
+)
+def test_a_wrong_instrument_file_is_refused(text: str, words: str, tmp_path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        read_instrument(path)
+    assert "mine.toml" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_sample_with_its_own_instrument_needs_no_recipe_for_it() -> None:
+    pattern, run = measured()
+    instrument = Instrument(emission_lines=(EmissionLine(wavelength=1.5418),), name="own")
+    sample = Sample(sample_id="S", pattern=pattern, tga=run, instrument=instrument)
+    result = analyze_sample(sample, QUICK)
+    assert result.settings["used"]["instrument"] == "own"
+    assert result.fit.wavelengths == (1.5418,)
+
+
+def test_the_same_input_gives_the_same_result() -> None:
+    pattern, run = measured()
+    first, second = (analyze(pattern, tga=run, recipe=QUICK).to_json() for _ in range(2))
+    assert first == second
+    assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).fit.rwp)
