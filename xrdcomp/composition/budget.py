@@ -32,6 +32,7 @@ _INPUT_OF = {
     "standard_crystallinity": "xrd_scale",
     "standard_scatter": "xrd_scale",
     "carbonate_in_lattice": "carbonate_site",
+    "amorphous_response": "amorphous_halo",
     "late_water": "bound_water",
     "bound_water": "bound_water",
     "char": "char",
@@ -63,6 +64,10 @@ def variance_shares(
     flat_rows[:n_free, :n_free] = np.eye(n_free)
     flat_rows[n_free, :n_free] = -1.0
     flat_stds = _flat_stds(composition)
+    flat_names = ["prior"] * len(flat_stds)
+    for index in model.absent:
+        flat_stds[index] = max(model.xrd.hidden.get(index, 0.0), 1e-6) if model.xrd is not None else 1e-6
+        flat_names[index] = "detection_limit"
     rows = np.concatenate([_jacobian(model, composition, constants), prior_rows, flat_rows])
     weight = np.zeros((len(rows), len(rows)))
     weight[:m, :m] = np.linalg.inv(model.covariance)
@@ -75,7 +80,7 @@ def variance_shares(
     variance: dict[str, FloatArray] = {
         name: np.einsum("ij,jk,ik->i", gain[:, :m], part, gain[:, :m]) for name, part in model.parts.items()
     }
-    for k, name in enumerate([*prior_inputs, *["prior"] * len(flat_stds)]):
+    for k, name in enumerate([*prior_inputs, *flat_names]):
         variance[name] = variance.get(name, np.zeros(len(COMPONENTS))) + (gain[:, m + k] * stds[k]) ** 2
     variance = {name: np.maximum(part, 0.0) for name, part in variance.items()}
     total = np.maximum(np.sum(list(variance.values()), axis=0), 1e-300)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from xrdcomp.composition.evidence import (
 from xrdcomp.composition.messages import (
     CONTRADICTIONS,
     MISFIT_PROBABILITY,
+    amorphous_undecided,
     birge_message,
     disagreements,
     misfit_probability,
@@ -25,8 +26,17 @@ from xrdcomp.composition.messages import (
     prior_messages,
     redundancy,
 )
-from xrdcomp.composition.model import JointModel, build_model, reported, widened
-from xrdcomp.composition.sampler import Posterior, sample_posterior
+from xrdcomp.composition.model import (
+    AMORPHOUS,
+    CARBONATE,
+    ORGANIC,
+    H,
+    JointModel,
+    build_model,
+    reported,
+    widened,
+)
+from xrdcomp.composition.sampler import Posterior, average_models, sample_posterior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Composition, FitResult, PhaseResult, TgaResult, XrdAmounts
@@ -37,6 +47,8 @@ __all__ = ["compose", "compose_evidence"]
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
 _REPORTABLE_STD = 0.03
+_HIDDEN_PROBABILITY = 0.3
+"""Probability that something is there, in a small amount, of what the search did not find."""
 _SUMS_OF_XRD = ("crystalline", "non_crystalline", "organic_and_water")
 _SUMS_OF_TGA = ("total_mineral", "volatile")
 _SUMS_OF_BOTH = ("total_mineral", "calcium_phosphate", "crystalline", "non_crystalline", "organic_and_water")
@@ -187,21 +199,54 @@ def _sample(
     The diffraction rows alone are widened while the two mineral balances agree, since their halo model is the
     weaker part; all rows where the balances contradict each other too.
     """
-    posterior = sample_posterior(model, draws=recipe.draws, seed=recipe.seed)
+    posterior, none = _posterior(model, recipe)
     notes = disagreements(model, posterior, bias_std=bias_std)
     probability = misfit_probability(model, posterior)
-    if probability >= MISFIT_PROBABILITY:
-        return posterior, model, notes
-    ratio = float(np.sqrt(posterior.chi_square / redundancy(model, posterior)))
-    everything = any(item.code in CONTRADICTIONS for item in notes)
-    wider = widened(model, ratio, everything=everything)
-    posterior = sample_posterior(wider, draws=recipe.draws, seed=recipe.seed)
-    return posterior, wider, (birge_message(ratio, probability, everything=everything), *notes)
+    if probability < MISFIT_PROBABILITY:
+        ratio = float(np.sqrt(posterior.chi_square / redundancy(model, posterior)))
+        everything = any(item.code in CONTRADICTIONS for item in notes)
+        model = widened(model, ratio, everything=everything)
+        posterior, none = _posterior(model, recipe)
+        notes = (birge_message(ratio, probability, everything=everything), *notes)
+    return posterior, model, (*notes, *amorphous_undecided(none))
+
+
+def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, float | None]:
+    """Posterior with and without amorphous mineral, and the probability that there is none.
+
+    Half of the prior probability goes to no amorphous mineral at all, where its halo was looked for.
+    """
+    if model.xrd is None or "amorphous_mineral" not in model.xrd.rows:
+        return sample_posterior(model, draws=recipe.draws, seed=recipe.seed), None
+    none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
+    without = replace(model, absent=model.absent | none)
+    posterior, probability = average_models(
+        (model, without), prior=(0.5, 0.5), draws=recipe.draws, seed=recipe.seed
+    )
+    return posterior, float(probability[1])
+
+
+def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
+    """Give what was not found a chance to be there below its detection limit, at the expense of other mineral."""
+    if model.xrd is None:
+        return draws
+    rng = np.random.default_rng(seed)
+    out = draws.copy()
+    for index in sorted(model.absent):
+        there = rng.random(len(out)) < _HIDDEN_PROBABILITY
+        amount = np.abs(rng.normal(0.0, model.xrd.hidden[index], len(out))) * there
+        for source in (H, AMORPHOUS, ORGANIC):
+            if source != index and source not in model.absent:
+                taken = np.minimum(amount, out[:, source])
+                out[:, source] -= taken
+                out[:, index] += taken
+                amount = amount - taken
+    return out
 
 
 def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic, ...]) -> Composition:
     model, posterior = solved.model, solved.posterior
-    wet = reported(posterior.composition, model)
+    wet = reported(_with_hidden(posterior.composition, model, recipe.seed), model)
     centre = posterior.composition.mean(axis=0), posterior.constants.mean(axis=0)
     budget = variance_shares(model, *centre)
     prior_share = _prior_share(budget)

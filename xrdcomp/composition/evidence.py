@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.composition.stoichiometry import carbonate_share, mixed_losses
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.types import FloatArray, frozen_array
 
 __all__ = [
@@ -43,13 +43,20 @@ _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mi
 _BALANCE = ("water", "organic", "carbonate", "residue")
 _SHORT_BALANCE = ("water", "organic", "residue_with_carbonate")
 _COVERED_HERE = frozenset({"char", "bound_water"})
+_APATITE_INDEX, _OTHER_INDEX = (
+    COMPONENTS.index("crystalline_hydroxyapatite"),
+    COMPONENTS.index("other_crystalline"),
+)
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
 _TGA_FLOOR = 2e-4
-HALO_EXCHANGE = 0.15
+HALO_EXCHANGE = 0.06
 """Relative standard uncertainty with which halos of organic matter and of water are told apart: their maxima lie
 8 degrees apart with widths of 8 to 10, and protein, lipid and keratin differ from each other by as much. The sum
 is not affected."""
+HUMP_EXCHANGE = 0.02
+"""Standard uncertainty, relative to organic matter and water, with which their halos leave a hump near 30 degrees
+that is not amorphous mineral, or hide one that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +178,10 @@ class XrdEvidence:
     others : mapping
         Masses of the other crystalline phases that were detected, relative to the total.
     blank_measured : bool
-    apatite_absent : bool
-        The search did not find apatite; its fitted amount was counted as diffuse mineral.
+    absent : set of int
+        Positions in ``COMPONENTS`` of what the search did not find: apatite, or any other crystal.
+    hidden : mapping from position to float
+        Standard deviation of what may be there all the same, from the detection limits.
     """
 
     rows: tuple[str, ...]
@@ -184,7 +193,8 @@ class XrdEvidence:
     carbonate_share: float = 0.0
     total: float = 1.0
     blank_measured: bool = False
-    apatite_absent: bool = False
+    absent: frozenset[int] = frozenset()
+    hidden: Mapping[int, float] = field(default_factory=dict)
 
     def row(self, name: str) -> float:
         """Value of one row, 0 where it was not observed."""
@@ -242,9 +252,8 @@ def reduce_xrd(
     """Sum signed masses to the rows of the joint model.
 
     Phases that the search did not find leave no mass in "other crystalline"; what could hide below their
-    detection limits stays as an uncertainty of that row. If apatite itself was not found, its fitted amount
-    (a free crystallite size can shrink until a line is a halo) counts as amorphous mineral, and the apatite
-    row says zero with the detection limit as its uncertainty.
+    detection limits is kept aside. If apatite itself was not found, its fitted amount (a free crystallite size
+    can shrink until a line is a halo) counts as amorphous mineral.
 
     Parameters
     ----------
@@ -261,26 +270,20 @@ def reduce_xrd(
     values, covariance, counting = _checked(amounts)
     decisions = {phase.id: phase for phase in phases}
     row_of = _assign_rows(amounts, decisions, standard)
-    rows = tuple(name for name in XRD_ROWS if name in row_of or name in ("apatite", "other"))
-    sums = np.zeros((len(rows), len(amounts.names)))
-    for column, row in enumerate(row_of):
-        if row:
-            sums[rows.index(row), column] = 1.0
+    rows = tuple(name for name in XRD_ROWS if name in row_of)
+    sums = np.array([[1.0 if row == name else 0.0 for row in row_of] for name in rows]).reshape(
+        -1, len(row_of)
+    )
     total = float(np.clip(sums @ values, 0.0, None).sum())
     if total <= 0:
         msg = "diffraction gives no positive amount of anything; look at the fit before composing."
         raise AnalysisError(msg)
     grouped = sums @ values / total
-    covariance = sums @ covariance @ sums.T / total**2
+    covariance = sums @ covariance @ sums.T / total**2 + _exchange(rows, grouped)
+    hidden = _hidden_std(phases, amounts, total)
+    if "other" in rows:
+        covariance[rows.index("other"), rows.index("other")] += hidden**2
     counting = _part_of(sums @ counting @ sums.T / total**2, covariance)
-    other = rows.index("other")
-    covariance[other, other] += _hidden_std(phases, amounts, total) ** 2
-    if "apatite" not in row_of:
-        covariance[rows.index("apatite"), rows.index("apatite")] += _UNSEEN_STD**2
-    covariance += _exchange(rows, grouped)
-    absent = _apatite_absent(phases)
-    if absent is not None:
-        _count_as_diffuse(rows, grouped, covariance, absent)
     others = {
         name: float(value) / total
         for name, value, row in zip(amounts.names, values, row_of, strict=True)
@@ -296,7 +299,10 @@ def reduce_xrd(
         others=others,
         total=total,
         blank_measured=amounts.blank_measured,
-        apatite_absent=absent is not None,
+        absent=frozenset(
+            index for index, row in ((_APATITE_INDEX, "apatite"), (_OTHER_INDEX, "other")) if row not in rows
+        ),
+        hidden={_APATITE_INDEX: (_apatite_limit(phases) or 2 * _UNSEEN_STD) / 2, _OTHER_INDEX: hidden},
     )
 
 
@@ -310,12 +316,27 @@ def _part_of(counting: FloatArray, covariance: FloatArray) -> FloatArray:
 
 
 def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:
-    """Covariance of mass that moves between the organic and the water row; zero where one is missing."""
-    direction = np.zeros(len(rows))
+    """Covariance of mass that halo shapes move between rows: organic and water, and water and amorphous mineral."""
+    covariance = np.zeros((len(rows), len(rows)))
+    soft = np.array(
+        [max(values[i], 0.0) if row in ("organic", "water") else 0.0 for i, row in enumerate(rows)]
+    )
+    total = float(soft.sum())
+    if total <= 0:
+        return covariance
+    modes = []
     if "organic" in rows and "water" in rows:
-        pair = [rows.index("organic"), rows.index("water")]
-        direction[pair] = np.array([1.0, -1.0]) * HALO_EXCHANGE * max(float(values[pair].sum()), 0.0)
-    return np.outer(direction, direction)
+        between = np.zeros(len(rows))
+        between[[rows.index("organic"), rows.index("water")]] = 1.0, -1.0
+        modes.append(HALO_EXCHANGE * total * between)
+    if "amorphous_mineral" in rows:
+        partner = "water" if "water" in rows else "organic"
+        hump = np.zeros(len(rows))
+        hump[[rows.index("amorphous_mineral"), rows.index(partner)]] = 1.0, -1.0
+        modes.append(HUMP_EXCHANGE * total * hump)
+    for mode in modes:
+        covariance += np.outer(mode, mode)
+    return covariance
 
 
 def _checked(amounts: XrdAmounts) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -340,6 +361,7 @@ def _assign_rows(
 ) -> tuple[str, ...]:
     """Row of each column, "" for a phase that was not found."""
     rows = []
+    diffuse = "amorphous_mineral" if "amorphous_calcium_phosphate" in amounts.names else ""
     std = np.sqrt(np.clip(np.diag(amounts.covariance), 0.0, None))
     for name, crystalline, value, sigma in zip(
         amounts.names, amounts.crystalline, amounts.amounts, std, strict=True
@@ -349,7 +371,7 @@ def _assign_rows(
         elif not crystalline:
             rows.append(_AMORPHOUS_ROW.get(name, "organic"))
         elif name in APATITES:
-            rows.append("apatite")
+            rows.append("apatite" if _apatite_limit(tuple(decisions.values())) is None else diffuse)
         elif name in decisions:
             rows.append("other" if decisions[name].decision == "detected" else "")
         else:
@@ -380,26 +402,10 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
     return float(np.hypot(max(typical, _UNSEEN_STD / 2), np.sqrt(unsure)))
 
 
-def _apatite_absent(phases: Sequence[PhaseResult]) -> float | None:
+def _apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
     """Detection limit of apatite where the search asked after it and found none."""
     asked = [phase for phase in phases if phase.id in APATITES]
     if not asked or any(phase.decision != "not_detected" for phase in asked):
         return None
     limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
     return max(limits) if limits else 0.01
-
-
-def _count_as_diffuse(
-    rows: tuple[str, ...], values: FloatArray, covariance: FloatArray, limit: float
-) -> None:
-    """Move the apatite row's mass to amorphous mineral (in place)."""
-    apatite = rows.index("apatite")
-    if "amorphous_mineral" in rows:
-        target = rows.index("amorphous_mineral")
-        move = np.eye(len(rows))
-        move[target, apatite] = 1.0
-        values[:] = move @ values
-        covariance[:] = move @ covariance @ move.T
-    values[apatite] = 0.0
-    covariance[apatite, :] = covariance[:, apatite] = 0.0
-    covariance[apatite, apatite] = (limit / _LIMIT_IN_SIGMAS) ** 2

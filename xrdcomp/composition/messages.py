@@ -14,7 +14,7 @@ from xrdcomp.composition.stoichiometry import SALTS
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import Diagnostic, FloatArray
 
-__all__ = ["disagreements", "missing_parts", "prior_messages"]
+__all__ = ["amorphous_undecided", "disagreements", "missing_parts", "prior_messages"]
 
 _H, _ORGANIC, _WATER, _CARBONATE, _AMORPHOUS, _OTHER = range(len(COMPONENTS))
 MISFIT_PROBABILITY = 0.01
@@ -81,6 +81,30 @@ def birge_message(ratio: float, probability: float, *, everything: bool) -> Diag
     )
 
 
+def amorphous_undecided(probability: float | None) -> tuple[Diagnostic, ...]:
+    """Say that it is open whether there is amorphous mineral at all.
+
+    Parameters
+    ----------
+    probability : float or None
+        That there is none; None where it was not asked.
+    """
+    if probability is None or not 0.05 < probability < 0.95:
+        return ()
+    return (
+        Diagnostic(
+            code="AMORPHOUS_UNDECIDED",
+            severity="info",
+            text=(
+                f"Whether there is amorphous mineral at all is open: probability of none {probability:.2f} "
+                "(one half before measuring). Its value is a mean over both cases. Count longer and measure "
+                "the empty holder."
+            ),
+            facts={"probability_of_none": probability},
+        ),
+    )
+
+
 def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> Diagnostic | None:
     """Compare crystalline mineral by diffraction with total mineral by thermogravimetry."""
     if not xrd.sees_amorphous:
@@ -141,7 +165,7 @@ def _share_of_total(xrd: XrdEvidence, names: tuple[str, ...]) -> tuple[float, Fl
 
 def _hump(xrd: XrdEvidence, posterior: Posterior) -> Diagnostic | None:
     """A halo near 30 degrees that the balance has no amorphous mineral for."""
-    if "amorphous_mineral" not in xrd.rows or xrd.apatite_absent:
+    if "amorphous_mineral" not in xrd.rows or _H in xrd.absent:
         return None
     share, gradient = _share_of_total(xrd, ("amorphous_mineral",))
     sigma = float(np.sqrt(gradient @ xrd.covariance @ gradient))

@@ -14,12 +14,12 @@ Diffraction (masses on one unknown scale K; b is the bias of crystalline against
 
     apatite           K (1 + b) (h + κ c)
     organic           K o
-    water             K w
-    amorphous mineral K (A + (1 - κ) c)
+    water             K (w + (1 - g) (A + (1 - κ) c))
+    amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
-Given K, b, a, λ, χ, κ, d, R the evidence is linear in x; that is what the sampler uses.
+Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x; that is what the sampler uses.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ LATTICE_STD = 0.20
 AMORPHOUS_UPTAKE = 0.25
 """κ: share of the carbonate in the lattice, h / (h + 0.25 A) within 0.2. The crystals hold most of it, but where
 there are none it sits in the amorphous mineral."""
+AMORPHOUS_RESPONSE = (0.85, 0.25)
+"""g: share of the amorphous mineral's halo (29 to 31 degrees, its form varies) that the fit tells from water's
+(28 degrees)."""
 SALT_EVAPORATED = (0.3, 0.3)
 """Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
 SALT_FROM_C = 800.0
@@ -95,6 +98,8 @@ class JointModel:
         Diffraction rows first, then the three losses.
     parts : mapping from input to (m, m) array
         How `covariance` adds up: counting, model, aliquot, thermal.
+    absent : set of int
+        Positions in ``COMPONENTS`` of what is taken not to be there.
     """
 
     xrd: XrdEvidence | None
@@ -104,6 +109,7 @@ class JointModel:
     values: FloatArray
     covariance: FloatArray
     parts: Mapping[str, FloatArray]
+    absent: frozenset[int] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -151,6 +157,7 @@ class JointModel:
         scale = np.exp(theta["log_scale"])
         bragg = scale * (1.0 + theta["xrd_bias"])
         lattice = theta["carbonate_in_lattice"]
+        seen = theta["amorphous_response"]
         for i, row in enumerate(self.xrd.rows):
             if row == "apatite":
                 matrix[:, i, H] = bragg
@@ -159,15 +166,17 @@ class JointModel:
                 matrix[:, i, ORGANIC] = scale
             elif row == "water":
                 matrix[:, i, WATER] = scale
+                matrix[:, i, AMORPHOUS] = scale * (1.0 - seen)
+                matrix[:, i, CARBONATE] = scale * (1.0 - seen) * (1.0 - lattice)
             elif row == "amorphous_mineral":
-                matrix[:, i, AMORPHOUS] = scale
-                matrix[:, i, CARBONATE] = scale * (1.0 - lattice)
+                matrix[:, i, AMORPHOUS] = scale * seen
+                matrix[:, i, CARBONATE] = scale * seen * (1.0 - lattice)
             elif row == "other":
                 matrix[:, i, OTHER] = bragg
             elif self.standard is not None:
                 share = self.standard.fraction / (1.0 - self.standard.fraction)
-                seen = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
-                offset[:, i] = bragg * seen * share
+                crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
+                offset[:, i] = bragg * crystals * share
 
     def _thermal_rows(self, matrix: FloatArray, theta: Mapping[str, FloatArray]) -> None:
         assert self.thermal is not None
@@ -195,9 +204,10 @@ class JointModel:
         constants : (n, p) array
         composition : (n, 6) array
         """
-        from scipy.special import ndtr
+        from scipy.special import gammaln, ndtr
 
-        total = np.zeros(len(constants))
+        there = len(COMPONENTS) - len(self.absent)
+        total = np.full(len(constants), gammaln(there))
         for i, item in enumerate(self.nuisances):
             value = constants[:, i]
             total[(value < item.low) | (value > item.high)] = -np.inf
@@ -207,11 +217,22 @@ class JointModel:
                 total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
-        if self.carbonate_is_assumed:
+        if self.carbonate_is_assumed and CARBONATE not in self.absent:
             mineral = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(mineral, 1e-12)
             total -= 0.5 * ((share - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1]) ** 2
+            total -= _log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
         return total
+
+
+def _log_mean_tilt(parts: int) -> float:
+    """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
+    mean, std = LATTICE_CARBONATE
+    if parts < 2:
+        return -0.5 * ((1.0 - mean) / std) ** 2
+    share = (np.arange(2000) + 0.5) / 2000
+    density = (parts - 1) * (1.0 - share) ** (parts - 2)
+    return float(np.log(np.mean(density * np.exp(-0.5 * ((share - mean) / std) ** 2))))
 
 
 def build_model(
@@ -255,6 +276,7 @@ def build_model(
     values = [xrd.values] if xrd is not None else []
     values += [thermal.losses] if thermal is not None else []
     return JointModel(
+        absent=frozenset() if xrd is None else xrd.absent,
         xrd=xrd,
         thermal=thermal,
         standard=standard,
@@ -278,6 +300,13 @@ def _xrd_nuisances(
         Nuisance(name="log_scale", mean=mean, std=std, low=-12.0, high=12.0),
         Nuisance(name="xrd_bias", mean=0.0, std=max(bias_std, 1e-4), low=-0.9, high=3.0),
         Nuisance(name="carbonate_in_lattice", mean=share, std=LATTICE_STD, low=0.0, high=1.0),
+        Nuisance(
+            name="amorphous_response",
+            mean=AMORPHOUS_RESPONSE[0],
+            std=AMORPHOUS_RESPONSE[1],
+            low=0.05,
+            high=1.15,
+        ),
     ]
     if standard is not None:
         found.append(

@@ -10,6 +10,7 @@ the sample is exact whatever the proposal; its quality is the effective sample s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,10 +31,10 @@ from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import FloatArray
 
-__all__ = ["Posterior", "free_scale", "sample_posterior"]
+__all__ = ["Posterior", "average_models", "free_scale", "sample_posterior"]
 
-FREE = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
-"""Order in which coordinates are drawn; h is what is left."""
+_ORDER = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
+"""Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
 _DOF = 7.0
 _RIDGE = 0.05
 _PILOT = 1500
@@ -53,6 +54,8 @@ class Posterior:
         Weighted squared residual at the optimum, priors of the constants included.
     effective_size : float
         Effective number of independent draws before resampling.
+    log_evidence : float
+        Logarithm of the marginal likelihood, up to a constant that is common to models of the same evidence.
     """
 
     composition: FloatArray
@@ -61,6 +64,7 @@ class Posterior:
     mode_constants: FloatArray
     chi_square: float
     effective_size: float
+    log_evidence: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,32 @@ class _Batch:
     composition: FloatArray
     weights: FloatArray
     effective_size: float
+    log_evidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Coordinates:
+    """Which fractions are drawn, and which one is the rest; absent ones are zero."""
+
+    free: tuple[int, ...]
+    rest: int
+
+    @classmethod
+    def of(cls, model: JointModel) -> _Coordinates:
+        there = [i for i in range(len(COMPONENTS)) if i not in model.absent]
+        rest = next(i for i in (H, AMORPHOUS, ORGANIC) if i in there)
+        return cls(free=tuple(i for i in _ORDER if i in there and i != rest), rest=rest)
+
+    def complete(self, drawn: FloatArray) -> FloatArray:
+        """Compositions (n, 6) from the drawn coordinates."""
+        x = np.zeros((len(drawn), len(COMPONENTS)))
+        x[:, self.free] = drawn
+        x[:, self.rest] = 1.0 - drawn.sum(axis=1)
+        return x
+
+    def at(self, index: int) -> int | None:
+        """Position of a component among the drawn ones."""
+        return self.free.index(index) if index in self.free else None
 
 
 def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
@@ -87,10 +117,10 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     mode, theta, chi_square, centre, spread = _laplace(model, root)
     mineral = max(float(mode[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), 0.02)
     batch = _batch(model, root, (centre, 1.5 * spread, mineral), _PILOT, rng)
-    for size in (_PILOT, 2 * draws, 4 * draws, 8 * draws):
+    for size in (_PILOT, 5 * draws // 4, 5 * draws // 2, 5 * draws):
         centre, spread = _moments(batch, spread)
         batch = _batch(model, root, (centre, 1.2 * spread, mineral), size, rng)
-        if size > _PILOT and batch.effective_size > 0.2 * draws:
+        if size != _PILOT and batch.effective_size > 0.2 * draws:
             break
     chosen = _resample(batch.weights, draws, rng)
     return Posterior(
@@ -100,7 +130,43 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
         mode_constants=theta,
         chi_square=chi_square,
         effective_size=batch.effective_size,
+        log_evidence=batch.log_evidence,
     )
+
+
+def average_models(
+    models: Sequence[JointModel], *, prior: Sequence[float], draws: int, seed: int
+) -> tuple[Posterior, FloatArray]:
+    """Posterior over several models of one evidence, and the probability of each.
+
+    Parameters
+    ----------
+    models : sequence of JointModel
+        They differ in which components are absent. The first is the most general; optimum and χ² are its own.
+    prior : sequence of float
+        Prior probabilities, sum 1.
+    draws, seed : int
+
+    Returns
+    -------
+    posterior : Posterior
+        Draws of each model in proportion to its probability.
+    probability : (k,) array
+    """
+    parts = [sample_posterior(model, draws=draws, seed=seed + i) for i, model in enumerate(models)]
+    log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
+    probability = np.exp(log_odds - log_odds.max())
+    probability /= probability.sum()
+    ends = np.round(np.cumsum(probability) * draws).astype(int)
+    counts = np.diff(np.concatenate([[0], ends]))
+    order = np.random.default_rng(seed).permutation(draws)
+    chosen = [(part, int(n)) for part, n in zip(parts, counts, strict=True)]
+    return replace(
+        parts[0],
+        composition=np.concatenate([part.composition[:n] for part, n in chosen])[order],
+        constants=np.concatenate([part.constants[:n] for part, n in chosen])[order],
+        effective_size=min(part.effective_size for part, n in chosen if n > 0.05 * draws),
+    ), probability
 
 
 def free_scale(model: JointModel) -> tuple[float, float]:
@@ -127,13 +193,14 @@ def _laplace(
     model: JointModel, root: FloatArray
 ) -> tuple[FloatArray, FloatArray, float, FloatArray, FloatArray]:
     """Constrained optimum and the Gaussian of the constants around it."""
-    k = len(FREE)
+    coordinates = _Coordinates.of(model)
+    k = len(coordinates.free)
     low = np.array([0.0] * k + [item.low for item in model.nuisances])
     high = np.array([1.0] * k + [item.high for item in model.nuisances])
-    start = np.clip(_start(model), low + 1e-6, high - 1e-6)
+    start = np.clip(_start(model, coordinates), low + 1e-6, high - 1e-6)
 
     def residual(point: FloatArray) -> FloatArray:
-        x = _complete(point[None, :k])
+        x = coordinates.complete(point[None, :k])
         matrix, offset = model.design(point[None, k:])
         data = root @ (model.values - matrix[0] @ x[0] - offset[0])
         priors = [
@@ -141,7 +208,7 @@ def _laplace(
             for value, item in zip(point[k:], model.nuisances, strict=True)
             if np.isfinite(item.std)
         ]
-        beyond = min(float(x[0, H]), 0.0) / 1e-4
+        beyond = min(float(x[0, coordinates.rest]), 0.0) / 1e-4
         assumed = _assumed_carbonate(x[0]) if model.carbonate_is_assumed else 0.0
         weak = 0.1 * (point[:k] - 1.0 / 6)
         out: FloatArray = np.concatenate([data, priors, [beyond, assumed], weak])
@@ -157,7 +224,7 @@ def _laplace(
     m = len(model.values)
     n_prior = sum(np.isfinite(item.std) for item in model.nuisances)
     chi_square = float((found.fun[: m + n_prior] ** 2).sum())
-    return _complete(found.x[None, :k])[0], found.x[k:], chi_square, found.x[k:], spread
+    return coordinates.complete(found.x[None, :k])[0], found.x[k:], chi_square, found.x[k:], spread
 
 
 def _assumed_carbonate(x: FloatArray) -> float:
@@ -165,7 +232,7 @@ def _assumed_carbonate(x: FloatArray) -> float:
     return float((x[CARBONATE] / mineral - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1])
 
 
-def _start(model: JointModel) -> FloatArray:
+def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
     """A composition read off the evidence, then the constants at their prior means."""
     x = np.full(len(COMPONENTS), 0.01)
     xrd, thermal = model.xrd, model.thermal
@@ -191,6 +258,7 @@ def _start(model: JointModel) -> FloatArray:
         before = x[solid].sum()
         x[solid] *= left / before
         log_scale = float(np.log(before / left)) if xrd is not None and not xrd.sees_amorphous else 0.0
+    x[sorted(model.absent)] = 0.0
     x /= x.sum()
     if xrd is not None and "standard" in xrd.rows and model.standard is not None:
         share = model.standard.fraction / (1 - model.standard.fraction)
@@ -199,15 +267,7 @@ def _start(model: JointModel) -> FloatArray:
         item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale
         for item in model.nuisances
     ]
-    return np.concatenate([x[list(FREE)], means])
-
-
-def _complete(free: FloatArray) -> FloatArray:
-    """Compositions (n, 6) from the drawn coordinates (n, 5)."""
-    x = np.empty((len(free), len(COMPONENTS)))
-    x[:, FREE] = free
-    x[:, H] = 1.0 - free.sum(axis=1)
-    return x
+    return np.concatenate([x[list(coordinates.free)], means])
 
 
 def _batch(
@@ -226,29 +286,35 @@ def _batch(
     matrix, offset = model.design(safe)
     matrix = root @ matrix
     target = model.values @ root.T - offset @ root.T
-    free, log_qx = _draw_simplex(*_conditional(model, matrix, target, mineral), rng)
-    x = _complete(free)
-    x[:, H] = np.maximum(x[:, H], 0.0)
+    coordinates = _Coordinates.of(model)
+    drawn, log_qx = _draw_simplex(*_conditional(model, matrix, target, mineral), rng)
+    x = np.maximum(coordinates.complete(drawn), 0.0)
     misfit = target - np.einsum("nij,nj->ni", matrix, x)
     log_w = model.log_prior(safe, x) - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
     log_w[outside | ~np.isfinite(log_w)] = -np.inf
     weights = np.exp(log_w - log_w.max())
-    weights /= weights.sum()
+    total = float(weights.sum())
+    weights /= total
     return _Batch(
-        constants=safe, composition=x, weights=weights, effective_size=float(1.0 / (weights**2).sum())
+        constants=safe,
+        composition=x,
+        weights=weights,
+        effective_size=float(1.0 / (weights**2).sum()),
+        log_evidence=float(log_w.max()) + float(np.log(total / n)),
     )
 
 
 def _draw_constants(
     centre: FloatArray, spread: FloatArray, n: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Multivariate Student draws and their log density up to a constant."""
+    """Multivariate Student draws and their log density up to a constant of the dimension."""
     p = len(centre)
     root = np.linalg.cholesky(spread + 1e-12 * np.eye(p))
     normal = _stratified_normal(n, p, rng)
     mix = rng.chisquare(_DOF, size=n) / _DOF
     scaled = normal / np.sqrt(mix)[:, None]
     log_density = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
+    log_density -= float(np.log(np.diag(root)).sum())
     return centre + scaled @ root.T, log_density
 
 
@@ -268,19 +334,27 @@ def _conditional(
     A weak normal term keeps directions finite which the evidence leaves open; it belongs to the proposal
     only.
     """
-    free = matrix[:, :, FREE] - matrix[:, :, [H]]
-    rest = target - matrix[:, :, H]
-    if model.carbonate_is_assumed and model.xrd is not None:
+    coordinates = _Coordinates.of(model)
+    free = matrix[:, :, coordinates.free] - matrix[:, :, [coordinates.rest]]
+    rest = target - matrix[:, :, coordinates.rest]
+    k = len(coordinates.free)
+    carbonate = coordinates.at(CARBONATE)
+    if model.carbonate_is_assumed and carbonate is not None:
         # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
         share, std = LATTICE_CARBONATE
-        row = np.zeros((len(free), 1, len(FREE)))
-        row[:, 0, [FREE.index(WATER), FREE.index(ORGANIC), FREE.index(OTHER)]] = share
-        row[:, 0, FREE.index(CARBONATE)] = 1.0
+        row = np.zeros((len(free), 1, k))
+        for index in (WATER, ORGANIC, OTHER):
+            at = coordinates.at(index)
+            if at is not None:
+                row[:, 0, at] = share
+        row[:, 0, carbonate] = 1.0
         free = np.concatenate([free, row / (1.3 * std * mineral)], axis=1)
         rest = np.concatenate([rest, np.full((len(rest), 1), share / (1.3 * std * mineral))], axis=1)
-    weak = np.array([_RIDGE, _RIDGE, _RIDGE, 1.0 / mineral**2, 1.0 / mineral**2])
+    solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
+    weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
+    toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
     precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
-    right = np.einsum("nij,ni->nj", free, rest) + weak * np.array([1 / 6, 0, 1 / 6, mineral / 3, mineral / 3])
+    right = np.einsum("nij,ni->nj", free, rest) + weak * toward
     mean = np.linalg.solve(precision, right[..., None])[..., 0]
     root = np.asarray(np.linalg.cholesky(precision[:, ::-1, ::-1]), dtype=np.float64)
     return np.asarray(mean, dtype=np.float64), root
