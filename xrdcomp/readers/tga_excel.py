@@ -114,11 +114,12 @@ def _check_budget(budget: int) -> None:
 
 
 def _line(row: Sequence[Any]) -> str:
-    cells = [
-        "" if cell is None else repr(cell) if isinstance(cell, float) else str(cell).replace("\t", " ")
-        for cell in row
-    ]
-    return re.sub(r"[\r\n]+", " ", "\t".join(cells)).rstrip("\t")
+    line = "\t".join([repr(cell) if type(cell) is float else _word(cell) for cell in row])
+    return (re.sub(r"[\r\n]+", " ", line) if "\n" in line or "\r" in line else line).rstrip("\t")
+
+
+def _word(cell: object) -> str:
+    return "" if cell is None else str(cell).replace("\t", " ")
 
 
 def _read(source: SourceFile, options: TgaOptions) -> TgaRun:
