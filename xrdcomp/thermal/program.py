@@ -55,14 +55,19 @@ def heating_part(run: TgaRun) -> HeatingPart:
 
 
 def _trim_cooling(temperature: FloatArray, index: IntArray) -> IntArray:
-    """Drop the first degrees of the final cooling, which lie within the overshoot tolerance."""
+    """Drop the first degrees of the final cooling, which lie within the overshoot tolerance.
+
+    After the highest point a hold stays near one level, and a cooling does not.
+    """
     kept = temperature[index]
     top = int(np.argmax(kept))
     tail = kept[top:]
     if len(tail) < 3:
         return index
     level = float(np.median(tail))
-    inside = np.flatnonzero(tail >= level - 1.0)
+    holds = float((np.abs(tail - level) <= 1.0).mean()) > 0.5
+    lowest = level - 1.0 if holds else float(tail[0]) - 1.0
+    inside = np.flatnonzero(tail >= lowest)
     return index[: top + int(inside[-1]) + 1]
 
 
@@ -117,8 +122,9 @@ def _stretched(
     temperature: FloatArray, minutes: FloatArray, stated: float | None
 ) -> tuple[FloatArray, float | None]:
     nodes = np.linspace(minutes[0], minutes[-1], min(max(len(minutes) // 2, 4), 1500))
-    highest = np.maximum.accumulate(_node_means(temperature, minutes, nodes))
-    rise, passed = np.diff(highest), np.diff(nodes)
+    at_nodes, means = _node_means(temperature, minutes, nodes)
+    highest = np.maximum.accumulate(means)
+    rise, passed = np.diff(highest), np.diff(at_nodes)
     speeds = rise / passed
     moving = speeds > max(0.3, 0.1 * float(np.percentile(speeds, 90)))
     rate = float(np.median(speeds[moving])) if moving.any() else None
@@ -127,19 +133,24 @@ def _stretched(
     held = nominal * float(passed[~heating].sum())
     share = min(1.0, _LONGEST_HOLDS_C / held) if held > 0 else 1.0
     increments = np.where(heating, rise, np.maximum(rise, share * nominal * passed))
-    at_nodes = temperature[0] + np.concatenate(([0.0], np.cumsum(increments)))
-    progress: FloatArray = np.interp(minutes, nodes, at_nodes)
+    reached = means[0] + np.concatenate(([0.0], np.cumsum(increments)))
+    lead = increments[0] / passed[0] * (at_nodes[0] - minutes[0])
+    tail = increments[-1] / passed[-1] * (minutes[-1] - at_nodes[-1])
+    ends = np.concatenate(([minutes[0]], at_nodes, [minutes[-1]]))
+    reached = np.concatenate(([reached[0] - lead], reached, [reached[-1] + tail]))
+    progress: FloatArray = np.interp(minutes, ends, reached)
     return progress, rate if rate is not None else stated
 
 
-def _node_means(values: FloatArray, minutes: FloatArray, nodes: FloatArray) -> FloatArray:
+def _node_means(values: FloatArray, minutes: FloatArray, nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean time and mean value of the readings nearest to each node that has any."""
     half = 0.5 * (nodes[1] - nodes[0])
     bins: npt.NDArray[np.int64] = np.searchsorted(nodes + half, minutes).clip(0, len(nodes) - 1)
-    counts = np.bincount(bins, minlength=len(nodes)).astype(float)
-    sums = np.bincount(bins, weights=values, minlength=len(nodes))
+    counts = np.bincount(bins, minlength=len(nodes))
     filled = counts > 0
-    means: FloatArray = np.interp(nodes, nodes[filled], sums[filled] / counts[filled])
-    return means
+    time = np.bincount(bins, weights=minutes, minlength=len(nodes))[filled] / counts[filled]
+    means = np.bincount(bins, weights=values, minlength=len(nodes))[filled] / counts[filled]
+    return time, means
 
 
 def shift_with_rate(temperature_c: float, rate_k_min: float | None, activation_energy_kj: float) -> float:
