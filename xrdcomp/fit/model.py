@@ -2,7 +2,7 @@
 
 y(2θ) = s(2θ) · [ Σ_phases c_p B_p(2θ; θ) + Σ_amorphous c_a (A_a(2θ) + Σ_modes t_am M_am(2θ)) ] + Σ_k d_k K_k(2θ)
 
-B and A are per gram on one absolute scale (electron units); s is the slit factor, 1 for fixed slits; K are
+B and A are per gram on one absolute scale (electron units); s is slits and absorption; K are
 instrument and air background. Scales c_p of phases are signed, amorphous and physical background terms are not
 negative, shape modes t have priors of one standard deviation (in units of their component's amount).
 """
@@ -15,13 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns
+from xrdcomp.fit.optics import geometry_factor
 from xrdcomp.fit.parameters import ParameterTable
 from xrdcomp.physics import amorphous as amorphous_physics
 from xrdcomp.physics import corrections
 from xrdcomp.types import FloatArray, Instrument, Phase
 from xrdcomp.units import two_theta_to_q
 
-__all__ = ["Column", "PatternModel", "build_model", "evaluate", "refreeze"]
+ALL_AMORPHOUS = "*"
+"""Parent of modes that all amorphous components share; their prior scales with the sum of amounts."""
+
+__all__ = ["ALL_AMORPHOUS", "Column", "PatternModel", "build_model", "evaluate", "refreeze"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,7 @@ class Column:
     """One linear term: its kind, whether it must not be negative, and its prior.
 
     kind : "phase", "amorphous", "mode", "background" or "correction"
-    parent : name of the amorphous component whose amount is the prior standard deviation of a mode
+    parent : name of the amorphous component whose amount is the prior standard deviation of a mode, or "*"
     prior_std : fixed prior standard deviation of the coefficient (infinity: none)
     """
 
@@ -73,7 +77,7 @@ def build_model(
     amorphous : names of amorphous components (keys of ``physics.amorphous.AMORPHOUS``)
     background : columns and their (n, k) values
     """
-    slit = np.sin(np.radians(two_theta) / 2.0) if instrument.variable_slit else np.ones_like(two_theta)
+    slit = geometry_factor(instrument, two_theta)
     columns = [Column(name=p.id, kind="phase", nonnegative=False) for p in phases]
     values: list[FloatArray] = []
     q = two_theta_to_q(two_theta, instrument.wavelength)
@@ -98,6 +102,13 @@ def build_model(
             for k in range(modes.shape[1])
         ]
         values.append(factor[:, None] * modes)
+    if amorphous:
+        smooth = amorphous_physics.smooth_modes(q)
+        columns += [
+            Column(name=f"smooth_mode_{k}", kind="mode", nonnegative=False, parent=ALL_AMORPHOUS)
+            for k in range(smooth.shape[1])
+        ]
+        values.append(factor[:, None] * smooth)
     columns += list(background[0])
     values.append(background[1])
     start = {item.name: item.value for item in table.items}
@@ -120,11 +131,11 @@ def refreeze(model: PatternModel, values: Mapping[str, float]) -> PatternModel:
 def evaluate(
     model: PatternModel, values: Mapping[str, float], needed: frozenset[str]
 ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
-    """Columns of the pattern and, for each phase, the derivatives of its column.
+    """Columns of the phases and the derivatives of each.
 
     Returns
     -------
-    columns : (n, m) array in the order of ``model.columns``
+    columns : (n, phases) array: the first of ``model.columns``; the others are ``model.fixed``
     derivatives : list of dict name → (n,) array, one dict per phase
     """
     bases, derivatives = [], []
@@ -132,4 +143,5 @@ def evaluate(
         basis, slopes = phase_columns(lines, model.instrument, values, needed)
         bases.append((model.slit * basis)[:, None])
         derivatives.append({name: model.slit * column for name, column in slopes.items()})
-    return np.concatenate([*bases, model.fixed], axis=1), derivatives
+    empty = np.empty((len(model.two_theta), 0))
+    return np.concatenate([empty, *bases], axis=1), derivatives

@@ -12,10 +12,12 @@ import numpy.typing as npt
 from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
+from xrdcomp.fit.lines import build_lines, line_properties
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters
 from xrdcomp.fit.summary import summarize
 from xrdcomp.fit.varpro import Solution, minimize
+from xrdcomp.physics.profile import tch_widths
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.results import FitResult
 from xrdcomp.types import FloatArray, Instrument, Pattern, Phase
@@ -44,7 +46,9 @@ PHASE_PER_GRAM_STD = 0.03
 
 _START_SIZES = (0.01, 0.04, 0.1)
 _MIN_POINTS = 50
-_ROUGH_POINTS = 1800
+_ROUGH_POINTS = 1500
+_POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and position need
+_MAX_BIN = 8
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 
@@ -169,8 +173,7 @@ def fit_state(
     columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank)
     if phases:
         table = _rough_fit(columns, table, (x, y, s), sizes_given=params is not None)
-    model = columns.build(x, y, table)
-    model, table, solution = _run(model, table, y, s, recipe)
+    model, table, solution = _run(columns, table, (x, y, s))
     return _finish(pattern, columns, (x, y, s), (model, table, solution))
 
 
@@ -266,8 +269,7 @@ def _rough_fit(
     sizes_given: bool,
 ) -> ParameterTable:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
-    stride = max(1, len(data[0]) // _ROUGH_POINTS)
-    x, y, s = (a[::stride] for a in data)
+    x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
     for inverse in (None,) if sizes_given else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
@@ -285,20 +287,60 @@ def _rough_fit(
 
 
 def _run(
-    model: PatternModel, table: ParameterTable, y: FloatArray, s: FloatArray, recipe: FitRecipe
+    columns: _ColumnChoice,
+    table: ParameterTable,
+    data: tuple[FloatArray, FloatArray, FloatArray],
 ) -> tuple[PatternModel, ParameterTable, Solution]:
-    """Minimise in rounds: windows are frozen within one and rebuilt between them."""
+    """Minimise on points as coarse as the lines allow, then settle on all points.
+
+    Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
+    """
+    recipe = columns.recipe
+    fwhm = _narrowest(columns, table)
+    step = float(np.median(np.diff(data[0])))
+    x, y, s = _binned(data, int(np.clip(fwhm / (_POINTS_PER_FWHM * step), 1, _MAX_BIN)))
+    model = columns.build(x, y, table)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
-    if recipe.displacement and not recipe.zero_shift:
-        table, solution = _zero_or_displacement(model, table, solution, y, s)
+    if recipe.displacement and not recipe.zero_shift and columns.phases:
+        table, solution = _zero_or_displacement(model, table, solution, (y, s), max(0.25 * step, 0.04 * fwhm))
     table = table.with_values(solution.values)
-    model = refreeze(model, solution.values)
+    x, y, s = data
+    model = columns.build(x, y, table)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
     return model, table.with_values(solution.values), solution
 
 
+def _narrowest(columns: _ColumnChoice, table: ParameterTable) -> float:
+    """FWHM of the narrowest line at the current values, degrees."""
+    if not columns.phases:
+        return 0.0
+    values = {item.name: item.value for item in table.items}
+    probe = np.array([10.0, 60.0])
+    widths = []
+    for phase in columns.phases:
+        lines = build_lines(phase, columns.instrument, probe, values)
+        properties = line_properties(lines, columns.instrument, values)
+        widths.append(float(tch_widths(properties.gauss, properties.lorentz).fwhm.min()))
+    return min(widths)
+
+
+def _binned(
+    data: tuple[FloatArray, FloatArray, FloatArray], k: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Means of k neighbouring points and their standard deviations."""
+    if k <= 1:
+        return data
+    n = len(data[0]) // k * k
+    x, y, s = (a[:n].reshape(-1, k) for a in data)
+    return x.mean(axis=1), y.mean(axis=1), np.sqrt((s**2).sum(axis=1)) / k
+
+
 def _zero_or_displacement(
-    model: PatternModel, table: ParameterTable, solution: Solution, y: FloatArray, s: FloatArray
+    model: PatternModel,
+    table: ParameterTable,
+    solution: Solution,
+    data: tuple[FloatArray, FloatArray],
+    negligible: float,
 ) -> tuple[ParameterTable, Solution]:
     """Let the lines' angles decide whether a constant shift explains them better than a displacement.
 
@@ -308,8 +350,7 @@ def _zero_or_displacement(
     shift = -np.degrees(2.0 * displacement / model.instrument.radius_mm) * np.cos(
         np.radians(model.two_theta.mean() / 2)
     )
-    step = float(np.median(np.diff(model.two_theta)))
-    if abs(shift) < 0.25 * step:
+    if abs(shift) < negligible:
         return table, solution
     items = []
     for item in table.with_values(solution.values).items:
@@ -321,5 +362,5 @@ def _zero_or_displacement(
             item = replace(item, unit="deg", meaning="observed - true")
         items.append(item)
     other = ParameterTable(tuple(items))
-    trial = minimize(model, other, y, s, max_iterations=12, tolerance=1e-3)
+    trial = minimize(model, other, *data, max_iterations=12, tolerance=1e-3)
     return (other, trial) if trial.cost < solution.cost else (table, solution)

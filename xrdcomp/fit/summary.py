@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.fit.lines import line_properties
+from xrdcomp.fit.model import ALL_AMORPHOUS
 from xrdcomp.results import Diagnostic, Estimate, FitResult, ReflectionTable
 from xrdcomp.types import FloatArray
 
@@ -27,9 +28,11 @@ def summarize(state: FitState) -> FitResult:
     amorphous = {
         column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
     }
+    largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
     for column in model.columns:
         if column.kind == "mode":
-            amorphous[column.parent] = amorphous[column.parent] + curves[column.name]
+            owner = largest if column.parent == ALL_AMORPHOUS else column.parent
+            amorphous[owner] = amorphous[owner] + curves[column.name]
     instrument_part = np.isin(kinds, ["background", "correction"])
     background = solution.columns[:, instrument_part] @ c[instrument_part]
     free_names = tuple(item.name for item in state.table.free)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import linalg
 
 from xrdcomp.fit.linear import solve_linear
-from xrdcomp.fit.model import PatternModel, evaluate
+from xrdcomp.fit.model import ALL_AMORPHOUS, PatternModel, evaluate
 from xrdcomp.fit.parameters import ParameterTable
 from xrdcomp.types import FloatArray
 
@@ -49,13 +49,25 @@ class Solution:
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
+    """The linear solution at given non-linear parameters; arrays over points are divided by sigma."""
+
     coefficients: FloatArray
     active: BoolArray
-    columns: FloatArray
+    moving: FloatArray
+    gram: FloatArray
+    residual: FloatArray
     jacobian: FloatArray
     prior: FloatArray
     cost: float
     values: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Normal:
+    """Gauss-Newton equations of the non-linear parameters, linear ones eliminated."""
+
+    hessian: FloatArray
+    gradient: FloatArray
 
 
 class _Problem:
@@ -67,10 +79,14 @@ class _Problem:
         self.model, self.table = model, table
         self.y, self.inv_sigma = intensity, 1.0 / sigma
         self.weighted_y = intensity / sigma
-        self.fixed_weighted = model.fixed * self.inv_sigma[:, None]
+        self.fixed = np.asfortranarray(model.fixed * self.inv_sigma[:, None])
+        self.fixed_gram = self.fixed.T @ self.fixed
+        self.fixed_right = self.fixed.T @ self.weighted_y
         self.nonnegative = np.array([c.nonnegative for c in model.columns])
         index = {c.name: i for i, c in enumerate(model.columns)}
-        self.parent = np.array([index[c.parent] if c.parent else -1 for c in model.columns])
+        self.parent = np.array([index.get(c.parent, -1) for c in model.columns])
+        self.shared = np.array([c.parent == ALL_AMORPHOUS for c in model.columns])
+        self.is_amorphous = np.array([c.kind == "amorphous" for c in model.columns])
         self.prior_std = np.array([c.prior_std for c in model.columns])
         self.is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
         free = table.free
@@ -79,6 +95,8 @@ class _Problem:
         self.low = np.array([item.low for item in free])
         self.high = np.array([item.high for item in free])
         self.ties = table.tie_matrix()
+        self.plain = table.ties is None
+        self.chosen = [i for i, item in enumerate(table.items) if item.vary]
         self.rows = {name: i for i, name in enumerate(table.names)}
 
     def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
@@ -87,59 +105,66 @@ class _Problem:
             np.isinf(self.prior_std), 0.0, 1.0 / np.where(self.prior_std > 0, self.prior_std, 1.0) ** 2
         )
         has_parent = self.parent >= 0
-        if has_parent.any():
-            if coefficients is None:
-                precision[has_parent] = 1e12
-            else:
-                amounts = np.abs(coefficients)
-                floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
-                precision[has_parent] = np.maximum(amounts[self.parent[has_parent]], floor) ** -2
+        if coefficients is None:
+            precision[has_parent | self.shared] = 1e12
+        elif has_parent.any():
+            amounts = np.abs(coefficients)
+            floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
+            precision[has_parent] = np.maximum(amounts[self.parent[has_parent]], floor) ** -2
+            precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
     def state(self, free: FloatArray, prior: FloatArray) -> _State:
         """Solve the linear part at given non-linear parameters."""
         values = self.table.values(free)
-        columns, derivatives = evaluate(self.model, values, self.table.needed)
-        weighted = columns * self.inv_sigma[:, None]
-        gram = weighted.T @ weighted
-        gram[np.diag_indices_from(gram)] += prior
-        solution = solve_linear(gram, weighted.T @ self.weighted_y, self.nonnegative)
+        bases, derivatives = evaluate(self.model, values, self.table.needed)
+        moving = bases * self.inv_sigma[:, None]
+        cross = moving.T @ self.fixed
+        gram = np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]])
+        right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
+        solution = solve_linear(gram + np.diag(prior), right, self.nonnegative)
         c = solution.coefficients
-        residual = self.weighted_y - weighted @ c
+        n_moving = moving.shape[1]
+        residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
         full = np.zeros((len(self.y), len(self.rows)))
         for k, slopes in enumerate(derivatives):
             for name, column in slopes.items():
                 full[:, self.rows[name]] += c[k] * column
-        jacobian = (full @ self.ties) * self.inv_sigma[:, None]
+        jacobian = (full[:, self.chosen] if self.plain else full @ self.ties) * self.inv_sigma[:, None]
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
             coefficients=c,
             active=solution.active,
-            columns=weighted,
+            moving=moving,
+            gram=gram,
+            residual=residual,
             jacobian=jacobian,
             prior=prior,
             cost=float(cost),
             values=values,
         )
 
-    def step(self, state: _State, free: FloatArray, damping: float) -> FloatArray:
-        """Levenberg-Marquardt step of the free parameters, limits respected by freezing."""
-        residual = self.weighted_y - state.columns @ state.coefficients
-        phi = state.columns[:, state.active]
-        gram = phi.T @ phi
-        gram[np.diag_indices_from(gram)] += state.prior[state.active]
-        cross = phi.T @ state.jacobian
+    def normal(self, state: _State, free: FloatArray) -> _Normal:
+        """Eliminate the linear coefficients from the joint normal equations (Schur complement)."""
+        jacobian, active = state.jacobian, state.active
+        gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
+        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
         scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
         factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
         projected = cross / scale[:, None]
-        hessian = state.jacobian.T @ state.jacobian - projected.T @ linalg.cho_solve(factor, projected)
+        hessian = jacobian.T @ jacobian - projected.T @ linalg.cho_solve(factor, projected)
         hessian[np.diag_indices_from(hessian)] += self.precision
-        gradient = state.jacobian.T @ residual - self.precision * (free - self.mean)
+        gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
+        return _Normal(hessian=hessian, gradient=gradient)
+
+    def step(self, normal: _Normal, free: FloatArray, damping: float) -> FloatArray:
+        """Levenberg-Marquardt step of the free parameters, limits respected by freezing."""
+        hessian, gradient = normal.hessian, normal.gradient
         stuck = ((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0))
         keep = ~stuck
         step = np.zeros_like(free)
         if keep.any():
-            h = hessian[np.ix_(keep, keep)]
+            h = hessian[np.ix_(keep, keep)].copy()
             h[np.diag_indices_from(h)] *= 1.0 + damping
             step[keep] = linalg.solve(h + 1e-14 * np.diag(np.diag(h)), gradient[keep], assume_a="sym")
         moved: FloatArray = np.clip(free + step, self.low, self.high)
@@ -175,9 +200,10 @@ def minimize(
     damping, converged, iteration = 1e-3, False, 0
     if len(free) == 0:
         return _solution(problem, state, free, 0, converged=True)
+    normal = problem.normal(state, free)
     while iteration < max_iterations:
         iteration += 1
-        trial_free = problem.step(state, free, damping)
+        trial_free = problem.step(normal, free, damping)
         trial = problem.state(trial_free, state.prior)
         if trial.cost < state.cost:
             gain = (state.cost - trial.cost) / max(state.cost, 1e-300)
@@ -185,6 +211,7 @@ def minimize(
             if gain < tolerance:
                 converged = True
                 break
+            normal = problem.normal(state, free)
         else:
             if np.allclose(trial_free, free, rtol=1e-9, atol=1e-14):
                 converged = True
@@ -204,7 +231,7 @@ def _solution(
         values=state.values,
         coefficients=state.coefficients,
         active=state.active,
-        columns=state.columns / problem.inv_sigma[:, None],
+        columns=np.concatenate([state.moving / problem.inv_sigma[:, None], problem.model.fixed], axis=1),
         jacobian=state.jacobian / problem.inv_sigma[:, None],
         linear_prior=state.prior,
         parameter_prior=problem.precision,

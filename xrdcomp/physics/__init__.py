@@ -1,1 +1,1 @@
-"""physics"""
+"""Physics of xrdcomp."""
