@@ -31,6 +31,7 @@ COMMANDS = {
     "tga": ("xrdcomp.cli.tga", "Mass balance of a thermogravimetric run."),
     "tga-check": ("xrdcomp.cli.tga_check", "Verify a balance against a standard's stoichiometry."),
     "phases": ("xrdcomp.cli.phases", "List the reference phases."),
+    "integrate": ("xrdcomp.cli.integrate", "Integrate frames of an area detector to a pattern."),
     "formats": ("xrdcomp.cli.files", "List the file formats that can be read."),
     "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),
     "convert": ("xrdcomp.cli.files", "Write a pattern in another format."),

@@ -1,0 +1,289 @@
+"""Azimuthal integration: counts of all frames summed per step of 2θ, with their counting error.
+
+In a bin with pixels i of all frames, with counts N_i, solid angle Ω_i, polarisation P_i and exposure t_i
+
+    intensity = k Σ N_i / Σ (Ω_i P_i t_i),     sigma = k sqrt(Σ N_i) / Σ (Ω_i P_i t_i)
+
+the maximum-likelihood rate of Poisson counts with its standard deviation; k is the solid angle of one pixel
+that faces the sample. Every pixel belongs to one bin, so that bins are independent. Overlapping frames merge
+by the same sums, each with the weight of its exposure.
+
+The mean over the ring, not its sum, is what a point detector behind a slit measures on a powder: the Lorentz
+and polarisation factors of a Debye-Scherrer pattern stay in it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrdcomp.errors import AnalysisError
+from xrdcomp.frames.geometry import PixelMap, Sector, load_poni, pixel_map
+from xrdcomp.frames.image import BoolArray, Frame, read_frame
+from xrdcomp.frames.mask import read_mask
+from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, Pattern, Source
+
+__all__ = ["PathLike", "Placed", "frame_stem", "integrate_frames", "place_frames"]
+
+PathLike = str | os.PathLike[str]
+LEAST_PIXELS = 8
+"""Bins with fewer pixels are dropped: corners of the detector, the innermost ring."""
+PIXELS_PER_BIN = 0.5
+"""Default width of a bin, in pixels that face the sample; a ring meets the pixels at all phases."""
+MAX_BINS = 20_000
+SAME_WAVELENGTH = 3e-3
+LEAST_OVERLAP = 10
+"""Common steps of 2θ from which on two frames are compared."""
+SAME_RATE = 0.05
+"""Frames whose rates differ by more at the same angles were not measured alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A frame with what each of its pixels sees, and the pixels that may be used."""
+
+    frame: Frame
+    pixels: PixelMap
+    usable: BoolArray
+
+    @property
+    def weight(self) -> FloatArray:
+        """Solid angle × polarisation × exposure of each pixel (exposure 1 where no frame states one)."""
+        seconds = self.frame.exposure_s or 1.0
+        weight: FloatArray = self.pixels.solid_angle * self.pixels.polarization * seconds
+        return weight
+
+
+def integrate_frames(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    poni: PathLike | Sequence[PathLike] | None = None,
+    mask: PathLike | BoolArray | None = None,
+    sector: Sector | tuple[float, float] | None = None,
+    n_points: int | None = None,
+    polarization: float | None = None,
+    orientation: int | None = None,
+) -> Pattern:
+    """Integrate frames of an area detector to one powder pattern.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5. Several are merged: rates, weighted by exposure.
+    poni : path or sequence of paths, optional
+        Calibration by pyFAI, one for all frames or one for each. Without it the frames' headers are used.
+    mask : path or boolean array, optional
+        Pixels not to be used (nonzero or True), besides those that the frames rule out themselves.
+    sector : Sector or (start, stop), optional
+        Azimuth in degrees, 0 towards higher columns, 90 towards higher rows. Without it all azimuths count,
+        which is right for oriented tissue: a sector sees some crystallites more than others.
+    n_points : int, optional
+        Number of steps of 2θ over the range. Without it a step is half a pixel. Fewer give smaller errors per
+        point and blunter lines.
+    polarization : float, optional
+        As in `pixel_map`; leave it out for a laboratory tube.
+    orientation : int, optional
+        As in `pixel_map`; only with a PONI file.
+
+    Returns
+    -------
+    Pattern
+        Mean rate of a pixel that faces the sample (counts per second, or counts where no frame states its
+        exposure), with standard deviations from counting.
+
+    Raises
+    ------
+    ReadError
+        A frame, mask or calibration that cannot be read.
+    AnalysisError
+        No geometry, frames that do not fit each other, nothing left in the sector or behind the mask.
+    MissingExtraError
+        fabio or pyFAI is not installed.
+    """
+    wanted = Sector(start=sector[0], stop=sector[1]) if isinstance(sector, tuple) else sector
+    placed = place_frames(paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation)
+    low, high, pixel = _range(placed)
+    bins = n_points if n_points is not None else math.ceil((high - low) / (PIXELS_PER_BIN * pixel))
+    if not 2 <= bins <= MAX_BINS:
+        msg = f"n_points is {bins}; expected 2 to {MAX_BINS} steps from {low:.2f} to {high:.2f} degrees."
+        raise AnalysisError(msg)
+    edges = np.linspace(low, high, bins + 1)
+    parts = np.zeros((len(placed), 3, bins))
+    for part, one in zip(parts, placed, strict=True):
+        use = one.usable if wanted is None else one.usable & wanted.contains(one.pixels.azimuth)
+        index = np.clip(((one.pixels.two_theta[use] - low) * (bins / (high - low))).astype(int), 0, bins - 1)
+        part[0] = np.bincount(index, weights=one.frame.counts[use], minlength=bins)
+        part[1] = np.bincount(index, weights=one.weight[use], minlength=bins)
+        part[2] = np.bincount(index, minlength=bins)
+    counts, weight, number = parts.sum(axis=0)
+    kept = (number >= LEAST_PIXELS) & (weight > 0)
+    if kept.sum() < 2 or not (counts[kept] > 0).any():
+        where = "" if wanted is None else f" in the sector from {wanted.start:g} to {wanted.stop:g} degrees"
+        msg = f"no counts are left{where} behind the mask. Widen the sector or check the mask."
+        raise AnalysisError(msg)
+    scale = float(placed[0].pixels.solid_angle.max())
+    rate = scale * counts[kept] / weight[kept]
+    sigma = scale * np.sqrt(np.maximum(counts[kept], 1.0)) / weight[kept]
+    notes = (*_coverage_note(placed), *_overlap_notes(placed, parts))
+    return _pattern(placed, np.vstack([(edges[:-1] + edges[1:])[kept] / 2.0, rate, sigma]), wanted, notes)
+
+
+def place_frames(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    poni: PathLike | Sequence[PathLike] | None = None,
+    mask: PathLike | BoolArray | None = None,
+    polarization: float | None = None,
+    orientation: int | None = None,
+) -> tuple[Placed, ...]:
+    """Read frames and find out what their pixels see; parameters and errors as in `integrate_frames`."""
+    files = _listed(paths)
+    calibrations = [None] * len(files) if poni is None else _listed(poni)
+    if not files or len(calibrations) not in {1, len(files)}:
+        msg = (
+            f"{len(files)} frames and {len(calibrations)} calibrations; expected one for all or one for each."
+        )
+        raise AnalysisError(msg)
+    calibrations = calibrations * (len(files) // len(calibrations))
+    if orientation is not None and poni is None:
+        msg = "orientation is known from the header of a frame; pass it only together with poni=."
+        raise AnalysisError(msg)
+    placed = []
+    for path, calibration in zip(files, calibrations, strict=True):
+        frame = read_frame(path)
+        geometry: Any = frame.geometry if calibration is None else load_poni(calibration)
+        if geometry is None:
+            msg = (
+                f"{path}: the file does not say where the detector stood, so that pixels have no angle. "
+                "Calibrate with a standard (pyFAI-calib2) and pass poni= (on the command line --poni FILE)."
+            )
+            raise AnalysisError(msg)
+        pixels = pixel_map(geometry, frame.shape, polarization=polarization, orientation=orientation)
+        usable = ~(frame.masked | pixels.masked)
+        if mask is not None:
+            usable &= ~read_mask(mask, frame.shape)
+        if not usable.any():
+            msg = f"{path}: the mask leaves no pixel. A mask is nonzero where pixels are not to be used."
+            raise AnalysisError(msg)
+        placed.append(Placed(frame=frame, pixels=pixels, usable=usable))
+    _check_together(placed)
+    return tuple(placed)
+
+
+def _listed(paths: PathLike | Sequence[PathLike]) -> list[Any]:
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _check_together(placed: Sequence[Placed]) -> None:
+    timed = [one.frame.exposure_s is not None for one in placed]
+    if any(timed) and not all(timed):
+        name = placed[timed.index(False)].frame.source.file
+        msg = f"{name} does not state its exposure, other frames do: their rates cannot be merged. Integrate apart."
+        raise AnalysisError(msg)
+    waves = [one.pixels.wavelength for one in placed if one.pixels.wavelength]
+    if waves and max(waves) - min(waves) > SAME_WAVELENGTH * min(waves):
+        msg = f"the frames have wavelengths from {min(waves):g} to {max(waves):g} Å. Integrate them apart."
+        raise AnalysisError(msg)
+
+
+def _range(placed: Sequence[Placed]) -> tuple[float, float, float]:
+    low = min(float(one.pixels.two_theta[one.usable].min()) for one in placed)
+    high = max(float(one.pixels.two_theta[one.usable].max()) for one in placed)
+    if not 0.0 <= low < high < 180.0:
+        msg = f"the geometry gives 2θ from {low:g} to {high:g} degrees. Check distance and centre."
+        raise AnalysisError(msg)
+    return low, high, min(one.pixels.pixel_degrees for one in placed)
+
+
+def _pattern(
+    placed: Sequence[Placed], curve: FloatArray, sector: Sector | None, notes: Sequence[Diagnostic]
+) -> Pattern:
+    first = placed[0].frame
+    seconds = sum(one.frame.exposure_s or 0.0 for one in placed)
+    names = ", ".join(one.frame.source.file for one in placed)
+    facts: dict[str, str | float | int | bool] = {
+        **first.metadata,
+        "scan_axis": "2theta",
+        "frames": names,
+        "frame_sha256": ", ".join(one.frame.source.sha256 for one in placed),
+        "integration": "mean over azimuth per step of 2θ, solid angle divided out, no pixel splitting",
+        "pixels_used": int(sum(one.usable.sum() for one in placed)),
+    }
+    if sector is not None:
+        facts |= {"sector_start": sector.start, "sector_stop": sector.stop}
+    frame_notes = [note for one in placed for note in one.frame.diagnostics]
+    return Pattern(
+        two_theta=curve[0],
+        intensity=curve[1],
+        sigma=curve[2],
+        intensity_unit="cps" if seconds else "counts",
+        counting_time_s=None,
+        emission_lines=_emission_lines(placed),
+        anode=first.anode,
+        metadata=facts,
+        source=Source(file=first.source.file, sha256=first.source.sha256, format=first.source.format),
+        diagnostics=(*frame_notes, *notes),
+    )
+
+
+def _emission_lines(placed: Sequence[Placed]) -> tuple[EmissionLine, ...]:
+    """Lines of the header, unless the calibration's wavelength contradicts them."""
+    lines, calibrated = placed[0].frame.emission_lines, placed[0].pixels.wavelength
+    if calibrated is None:
+        return lines
+    total = sum(line.weight for line in lines)
+    mean = sum(line.wavelength * line.weight for line in lines) / total if lines else 0.0
+    if lines and abs(mean - calibrated) < SAME_WAVELENGTH * calibrated:
+        return lines
+    return (EmissionLine(wavelength=calibrated),)
+
+
+def _coverage_note(placed: Sequence[Placed]) -> list[Diagnostic]:
+    zero = float(np.mean([(one.frame.counts[one.usable] == 0).mean() for one in placed]))
+    mean = float(np.mean([one.frame.counts[one.usable].mean() for one in placed]))
+    if mean < 5.0 or zero < 10.0 * math.exp(-mean) + 0.02:
+        return []
+    text = (
+        f"{100 * zero:.1f} % of the pixels used hold no count although the mean is {mean:.1f}: dead areas or a "
+        "shadow lower the intensity there. Mask them: mask= (on the command line --mask FILE)."
+    )
+    facts: dict[str, str | float | int | bool] = {"zero_fraction": zero, "mean_counts": mean}
+    return [Diagnostic(code="FRAME_DEAD_AREA", severity="warning", text=text, facts=facts)]
+
+
+def _overlap_notes(placed: Sequence[Placed], parts: FloatArray) -> list[Diagnostic]:
+    """Rates of each later frame against the ones before it, where they overlap."""
+    notes = []
+    for k in range(1, len(placed)):
+        before, here = parts[:k].sum(axis=0), parts[k]
+        both = (before[2] >= LEAST_PIXELS) & (here[2] >= LEAST_PIXELS)
+        if both.sum() < LEAST_OVERLAP:
+            continue
+        seen = here[0, both].sum()
+        predicted = (before[0, both] / before[1, both] * here[1, both]).sum()
+        ratio = float(seen / predicted) if predicted > 0 else float("inf")
+        if abs(ratio - 1.0) <= SAME_RATE + 3.0 / math.sqrt(max(seen, 1.0)):
+            continue
+        name = placed[k].frame.source.file
+        text = (
+            f"{name} counts {ratio:.3g} times what the frames before it count at the same angles. The beam, the "
+            "exposure in its header or the specimen changed; the merged pattern has a step. Integrate it apart, "
+            "or find out what changed."
+        )
+        facts: dict[str, str | float | int | bool] = {"frame": name, "ratio": ratio}
+        notes.append(Diagnostic(code="FRAME_OVERLAP", severity="warning", text=text, facts=facts))
+    return notes
+
+
+def frame_stem(path: PathLike) -> str:
+    """Name of a frame without folders and suffixes, for output files."""
+    name = Path(path).name
+    for suffix in (".gz", ".bz2"):
+        name = name.removesuffix(suffix)
+    return Path(name).stem
