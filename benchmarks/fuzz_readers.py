@@ -199,6 +199,54 @@ def damage(copies: int, seed: int) -> dict[str, object]:
     }
 
 
+def write_rows(name: str, rows: list[dict[str, object]], details: dict[str, object]) -> None:
+    """Write the table of figures with their bars, and beside it what they were measured on."""
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    machine = {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}
+    (results / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    (results / f"{name}.machine.json").write_text(
+        json.dumps(machine | details, indent=1) + "\n", encoding="utf-8"
+    )
+    for each in rows:
+        print(f"{each['name']:60s} {each['value']} {each['unit']} (bar {each['bar']}: {each['holds']})")
+
+
+def row(name: str, value: float, unit: str, bar: float) -> dict[str, object]:
+    return {"name": name, "value": value, "unit": unit, "bar": f"<= {bar:g}", "holds": value <= bar}
+
+
+def fuzz_rows(found: dict[str, object]) -> list[dict[str, object]]:
+    defects = found["defects"]
+    assert isinstance(defects, list)
+    return [
+        {"name": "xrd fuzz inputs", "value": found["inputs"], "unit": "inputs", "bar": None, "holds": None},
+        {"name": "xrd fuzz time", "value": found["seconds"], "unit": "s", "bar": None, "holds": None},
+        row("xrd fuzz crashes, hangs, other exceptions", len(defects), "inputs", 0),
+        row("xrd fuzz slowest input", float(str(found["slowest_s"])), "s", SLOW_SECONDS),
+        row("xrd fuzz peak memory", float(str(found["peak_memory_mb"])), "MB", 500),
+    ]
+
+
+def damage_rows(found: dict[str, object]) -> list[dict[str, object]]:
+    total = found["total"]
+    silent = found["silent"]
+    assert isinstance(total, dict)
+    assert isinstance(silent, list)
+    unseen = {
+        "name": "xrd damaged copies silent",
+        "value": len(silent),
+        "unit": "files",
+        "bar": None,
+        "holds": None,
+    }
+    counts = [
+        {"name": f"xrd damaged copies: {name}", "value": count, "unit": "files", "bar": None, "holds": None}
+        for name, count in sorted(total.items())
+    ]
+    return [*counts, unseen]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -210,18 +258,14 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=20261122)
     arguments = parser.parse_args()
-    name = "damage_readers" if arguments.damage else "fuzz_readers"
-    found = (
-        damage(arguments.damage, arguments.seed)
-        if arguments.damage
-        else fuzz(arguments.inputs, arguments.seconds, arguments.seed)
-    )
-    found |= {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
-    return 1 if found.get("defects") or found.get("silent") else 0
+    if arguments.damage:
+        found = damage(arguments.damage, arguments.seed)
+        write_rows("damage_readers", damage_rows(found), found)
+        print("\n".join(map(str, found["silent"])) if isinstance(found["silent"], list) else "")
+        return 0
+    found = fuzz(arguments.inputs, arguments.seconds, arguments.seed)
+    write_rows("fuzz_readers", fuzz_rows(found), found)
+    return 1 if found["defects"] else 0
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ def test_a_format_of_another_kind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "problem",
     [ValueError("v"), KeyError("k"), IndexError("i"), MemoryError(), RecursionError(), UnicodeError("u"),
-     OverflowError(), ZeroDivisionError(), AttributeError("a"), AssertionError(), PatternError("p"), ReadError("r"), OSError(5, "io")],
+     OverflowError(), ZeroDivisionError(), AttributeError("a"), AssertionError(), PatternError("p"),
+     ReadError("r"), OSError(5, "io")],
 )  # fmt: skip
 def test_whatever_a_reader_raises_leaves_as_an_error_that_names_the_file(problem: Exception) -> None:
     source = SourceFile(path=Path("folder/a.lab"), data=b"x")

@@ -21,7 +21,7 @@ from xrdcomp.readers.checks import (
 )
 from xrdcomp.readers.scan import RawScan, to_pattern, two_theta_grid
 from xrdcomp.readers.source import SourceFile
-from xrdcomp.types import Pattern
+from xrdcomp.types import EmissionLine, Pattern
 
 SCAN = example(801)
 X, Y = SCAN.two_theta, SCAN.counts.astype(float)
@@ -133,6 +133,21 @@ def test_descending_scans_are_turned_with_all_that_belongs_to_them() -> None:
 
 def test_angles_below_zero_are_kept_and_noted() -> None:
     assert "XRD_NEGATIVE_ANGLE" in codes(judged(replace(RAW, two_theta=X - 21.0)))
+
+
+def test_reflectivity_is_told_from_a_pattern() -> None:
+    x = two_theta_grid(0.2, 0.005, 1200)
+    fall = np.round(1e6 * np.minimum(1.0, (0.4 / x) ** 4))
+    with pytest.raises(ReadError, match="reflectivity"):
+        judged(replace(RAW, two_theta=x, intensity=fall))
+    short = judged(replace(RAW, two_theta=x, intensity=fall, emission_lines=(EmissionLine(wavelength=0.2),)))
+    assert len(short) == 1200, "at 0.2 Å diffraction lines stand below 12°"
+
+
+def test_a_list_of_lines_is_noted() -> None:
+    lines = np.array([10.8, 22.9, 25.9, 28.1, 31.8, 32.2, 32.9, 34.0, 39.8, 46.7])
+    pattern = judged(replace(RAW, two_theta=lines, intensity=100 * np.ones(10)))
+    assert "XRD_UNEVEN_STEP" in codes(pattern)
 
 
 def test_subtracted_background_is_noted() -> None:

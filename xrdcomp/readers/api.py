@@ -22,6 +22,7 @@ from xrdcomp.types import Pattern
 
 __all__ = ["inspect_file", "list_formats", "read_xrd", "read_xrd_scans"]
 
+PLAUSIBLE = 0.3
 SURE = 0.55
 """From this score on a reader has recognised its format; below, it only could read such content."""
 
@@ -165,7 +166,7 @@ def _xrd_reader(source: SourceFile, format_id: str | None) -> XrdReader:
     for _, reader in found:
         if isinstance(reader, XrdReader):
             return reader
-    raise _wrong_kind(source, best) if best else _unknown(source)
+    raise _wrong_kind(source, best) if best and found[0][0] >= PLAUSIBLE else _unknown(source)
 
 
 def _wrong_kind(source: SourceFile, reader: Reader) -> ReadError:

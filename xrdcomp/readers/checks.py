@@ -101,6 +101,17 @@ def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatA
 
 def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
     """Note few odd steps in an otherwise regular scan: a damaged angle, or points that are missing."""
+    steps = np.diff(two_theta)
+    if len(two_theta) >= 5 and float(np.quantile(steps, 0.9)) > 4.0 * float(np.quantile(steps, 0.1)):
+        text = (
+            f"steps vary between {steps.min():.3g} and {steps.max():.3g}°: this looks like a list of lines, not like "
+            "a scan; intensities between the points are unknown"
+        )
+        return [
+            Diagnostic(
+                code="XRD_UNEVEN_STEP", severity="warning", text=text, facts={"points": len(two_theta)}
+            )
+        ]
     if len(two_theta) < 30:
         return []
     curvature = np.abs(two_theta[1:-1] - 0.5 * (two_theta[:-2] + two_theta[2:]))

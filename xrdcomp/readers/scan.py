@@ -22,11 +22,12 @@ from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit, P
 
 __all__ = ["MAX_POINTS", "RawScan", "to_pattern", "two_theta_grid"]
 
-MAX_POINTS = 2_000_000
-"""More points than any scan of a powder has; arrays beyond are refused before they are made."""
+MAX_POINTS = 500_000
+"""Ten times the longest known scan (11-BM, 49 493 points); arrays beyond are refused before they are made."""
 ABSURD_COUNTS = 1e12
 """No detector counts this far: 1e9 per second for an hour would be 4e12, and none is linear beyond 1e8."""
 LEAST_POINTS = 5
+REFLECTIVITY_START, REFLECTIVITY_END, REFLECTIVITY_FALL = 1.5, 12.0, 200.0
 LEAST_COUNTED = 20
 COUNTING_BAND = (0.5, 1.9)
 """Variance ratios of whole numbers that are counts: 0.9 to 1.4 on measured ones, 0.05 to 0.15 on rescaled ones."""
@@ -174,10 +175,26 @@ def _checked_axis(scan: RawScan, judge: _Judge) -> RawScan:
             expected="2θ between 0 and 180 degrees",
             hint="This may be azimuth (gamma), time, temperature or wavelength instead of 2θ.",
         )
+    _refuse_reflectivity(scan, judge)
     if x[0] <= 0:
         text = f"the scan starts at {x[0]:g}°; set a fit range above 0°, where diffraction begins"
         judge.note("XRD_NEGATIVE_ANGLE", text, two_theta_min=float(x[0]))
     return scan
+
+
+def _refuse_reflectivity(scan: RawScan, judge: _Judge) -> None:
+    """Refuse what only total reflection looks like: a steep fall from below 1.5° that ends before 12°."""
+    x, y = scan.two_theta, scan.intensity
+    wavelength = max((line.wavelength for line in scan.emission_lines), default=1.54)
+    if len(x) < 50 or x[-1] > REFLECTIVITY_END or x[0] > REFLECTIVITY_START or wavelength < 1.0:
+        return
+    tail = float(np.median(y[-max(3, len(y) // 4) :]))
+    if int(np.argmax(y)) < 0.4 * len(y) and y.max() > REFLECTIVITY_FALL * max(tail, 1e-12):
+        raise judge.refusal(
+            f"the scan falls by a factor of {y.max() / max(tail, 1e-12):.3g} from {x[0]:g} to {x[-1]:g}°, which is a "
+            "reflectivity or small-angle curve",
+            expected="a powder scan that reaches diffraction lines",
+        )
 
 
 def _turned(scan: RawScan) -> RawScan:

@@ -20,12 +20,22 @@ from pathlib import Path
 from xrdcomp.errors import ReadError
 from xrdcomp.types import Source
 
-__all__ = ["HEAD_BYTES", "MAX_EXPANDED_BYTES", "MAX_FILE_BYTES", "SourceFile", "decode_text", "open_source"]
+__all__ = [
+    "HEAD_BYTES",
+    "MAX_EXPANDED_BYTES",
+    "MAX_FILE_BYTES",
+    "MAX_LINES",
+    "SourceFile",
+    "decode_text",
+    "open_source",
+]
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file that is opened: the largest instrument export known has 5 MB."""
-MAX_EXPANDED_BYTES = 96 * 2**20
+MAX_EXPANDED_BYTES = 64 * 2**20
 """Largest size after unpacking gzip, bzip2 or all members of an archive together."""
+MAX_LINES = 1_000_000
+"""A bound on memory: a line costs some sixty bytes whatever it holds."""
 HEAD_BYTES = 8192
 """What sniffers look at."""
 
@@ -92,7 +102,16 @@ class SourceFile:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """Lines of the text; line n of an error message is ``lines[n - 1]``."""
+        """Lines of the text; line n of an error message is ``lines[n - 1]``.
+
+        Raises
+        ------
+        ReadError
+            The content is binary, or has more than `MAX_LINES` lines.
+        """
+        count = self.text.count("\n")
+        if count > MAX_LINES:
+            raise self.error(f"the text has {count} lines", expected=f"up to {MAX_LINES}")
         return tuple(self.text.split("\n"))
 
     def error(

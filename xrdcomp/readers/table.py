@@ -21,6 +21,7 @@ __all__ = ["Table", "find_table", "floats", "has_other", "numeric_row", "parse_t
 _NUMERIC_ROW = re.compile(r"[\s]*[-+]?[.,]?\d[-+.,;\deE\s]*\Z")
 _DROP_NUMERIC = str.maketrans("", "", "0123456789+-.,;eE \t")
 _NOT_NUMBER = re.compile(r"[^-+.\deE\s]")
+MAX_ROW = 2000
 _FOOTER = re.compile(r"\s*(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)")
 
 
@@ -52,7 +53,8 @@ def find_table(lines: Sequence[str], start: int = 0) -> tuple[int, int]:
     n = len(lines)
     i = start
     while i < n:
-        if not (_NUMERIC_ROW.match(lines[i]) and _columns(lines[i]) >= 2):
+        line = lines[i]
+        if len(line) > MAX_ROW or not (_NUMERIC_ROW.match(line) and _columns(line) >= 2):
             i += 1
             continue
         end = i
@@ -129,6 +131,9 @@ def parse_table(source: SourceFile, first: int, last: int) -> Table:
     if len(rows) > MAX_POINTS:
         msg = f"{len(rows)} rows of numbers"
         raise source.error(msg, expected=f"one scan of up to {MAX_POINTS} points")
+    longest = max(map(len, rows), default=0)
+    if longest > MAX_ROW:
+        raise source.error(f"a row of {longest} characters", expected=f"up to {MAX_ROW}")
     separator, decimal = separator_of(rows, source, first + 1)
     body = "\n".join(rows)
     if decimal == ",":

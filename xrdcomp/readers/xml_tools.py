@@ -17,6 +17,11 @@ __all__ = ["local", "number", "number_list", "parse_xml", "text_of"]
 _NOT_NUMBERS = re.compile(r"[^-+.\deE\s]")
 
 
+MAX_ELEMENTS = 1_500_000
+MAX_NUMBERS = 3_000_000
+"""Bounds on memory: an element costs some hundred bytes, a number seventy-five while it is text."""
+
+
 def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:
     """Parse bytes; `member` names the part of an archive they come from.
 
@@ -25,6 +30,9 @@ def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:
     ReadError
         Not well-formed (a cut or damaged file), or with a document type, which no instrument writes.
     """
+    elements = data.count(b"<")
+    if elements > MAX_ELEMENTS:
+        raise source.error(f"{elements} XML tags", place=member, expected=f"up to {MAX_ELEMENTS}")
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
@@ -80,6 +88,8 @@ def number_list(text: str, source: SourceFile, place: str, *, separator: str = "
         Something between the numbers is none.
     """
     body = text.replace(separator, " ") if separator else text
+    if body.count(" ") + body.count("\n") + body.count("\t") > MAX_NUMBERS:
+        raise source.error("the list of numbers is too long", place=place, expected=f"up to {MAX_NUMBERS}")
     wrong = _NOT_NUMBERS.search(body) if has_other(body) else None
     if wrong is None:
         try:

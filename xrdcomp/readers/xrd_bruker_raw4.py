@@ -19,6 +19,7 @@ from xrdcomp.types import EmissionLine
 
 __all__ = ["READER"]
 
+MAX_SEGMENTS = 100_000
 _POWDER = ("locked coupled", "unlocked coupled", "detector scan", "2theta", "twotheta")
 _FACTS = {"SAMPLEID": "sample_name", "CREATOR": "written_by", "USER": "user", "SITE": "site"}
 
@@ -30,8 +31,11 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     lines: tuple[EmissionLine, ...] = ()
     anode = ""
     scans: list[RawScan] = []
-    at = 61
+    at, segments = 61, 0
     while at < len(source.data):
+        segments += 1
+        if segments > MAX_SEGMENTS:
+            raise source.error(f"more than {MAX_SEGMENTS} segments", expected="a few dozen")
         kind = fields.u32(at)
         if kind in {0, 160}:
             scan, at = _range(fields, at, f"range {len(scans)}", (lines, anode, facts))

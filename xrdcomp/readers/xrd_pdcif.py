@@ -31,6 +31,7 @@ _INTENSITY: tuple[tuple[str, str], ...] = (
     ("_pd_proc_intensity_net", "arbitrary"),
 )
 _ANGLE = ("_pd_meas_2theta_scan", "_pd_meas_2theta_corrected", "_pd_proc_2theta_corrected")
+MAX_CIF_BYTES = 8 * 2**20
 _BRACKETS = re.compile(r"([-+]?\d*\.?\d*(?:[eE][-+]?\d+)?)\((\d+)\)\Z")
 
 
@@ -47,6 +48,8 @@ def _sniff(source: SourceFile) -> float:
 def _read(source: SourceFile) -> Sequence[RawScan]:
     from gemmi import cif
 
+    if len(source.data) > MAX_CIF_BYTES:
+        raise source.error(f"a CIF of {len(source.data)} bytes", expected=f"up to {MAX_CIF_BYTES}")
     try:
         document = cif.read_string(source.text)
     except (ValueError, RuntimeError) as problem:
