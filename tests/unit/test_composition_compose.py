@@ -18,6 +18,7 @@ from tests.unit.composition_evidence import (
     xrd_amounts,
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
+from xrdcomp.composition.estimates import estimate_from_draws, interval_from_draws
 from xrdcomp.composition.evidence import thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -372,3 +373,23 @@ def test_apatite_that_nobody_asked_after_is_not_invented() -> None:
     apatite = compose_evidence(without, balance(NO_APATITE)).components["crystalline_hydroxyapatite"]
     assert apatite is not None
     assert apatite.value < 0.005
+
+
+# ---- intervals
+
+
+def test_intervals_are_equal_tailed_inside_and_reach_the_border_near_it() -> None:
+    rng = np.random.default_rng(0)
+    inside = interval_from_draws(rng.normal(0.5, 0.02, 100_000))
+    because = "quantile of 100 000 draws"
+    assert_close(inside, [0.5 - 1.96 * 0.02, 0.5 + 1.96 * 0.02], atol=5e-4, because=because)
+    low, high = interval_from_draws(np.abs(rng.normal(0.0, 0.01, 100_000)))
+    assert low == 0.0
+    assert_close(high, 1.96 * 0.01, atol=3e-4, because=because)
+    half = interval_from_draws(rng.normal(0.5, 0.02, 100_000), 0.68)
+    assert_close(np.ptp(half), 2 * 0.9945 * 0.02, atol=5e-4, because=because)
+
+
+def test_a_constant_has_no_width() -> None:
+    found = estimate_from_draws(np.zeros(10))
+    assert (found.value, found.std, found.interval) == (0.0, 0.0, (0.0, 0.0))

@@ -28,6 +28,9 @@ FALSE_ALARM = 0.005
 default)."""
 DETECTION = 0.95
 """Probability with which a phase at its detection limit is found."""
+ALONE_BEFORE = 0.64
+"""Probability before measuring that apatite is alone: 9 of 14 subcutaneous calcifications (Franzen et al. 2017
+Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the searched ones, equally likely."""
 _Z_DETECTION = 1.645
 _Z_THRESHOLD = 2.576
 _VISIBLE = 0.01
@@ -184,7 +187,8 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
         return _claim(1, present * chance, f"Other crystalline phases were found: {names}.", recipe)
     level = recipe.foreign_level
     missed = float(np.mean([_missed(phase, level) for phase in others]))
-    none_other = (1 - FALSE_ALARM) / (1 - FALSE_ALARM + missed)
+    alone, other = ALONE_BEFORE * (1 - FALSE_ALARM), (1 - ALONE_BEFORE) * missed
+    none_other = alone / (alone + other)
     unsure = [phase for phase in others if phase.decision == "inconclusive"]
     if unsure:
         none_other *= 0.5 ** len(unsure)
@@ -194,7 +198,9 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
 def _only_text(
     others: Sequence[PhaseResult], unsure: Sequence[PhaseResult], present: float, level: float
 ) -> str:
-    limits = {p.name or p.id: p.detection_limit for p in others if p.detection_limit is not None}
+    limits = {
+        p.id: p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1
+    }
     blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
     text = f"None of {len(others)} other crystalline phases searched for was found"
     if unsure:

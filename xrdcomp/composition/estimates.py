@@ -10,7 +10,7 @@ from xrdcomp.composition.model import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATE
 from xrdcomp.results import COMPONENTS, Estimate
 from xrdcomp.types import FloatArray
 
-__all__ = ["SUMS", "estimate_from_draws", "to_dry"]
+__all__ = ["SUMS", "component_estimates", "estimate_from_draws", "interval_from_draws", "to_dry"]
 
 SUMS: Mapping[str, tuple[int, ...]] = {
     "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER),
@@ -22,35 +22,44 @@ SUMS: Mapping[str, tuple[int, ...]] = {
 }
 """Sums of components, by position in ``COMPONENTS``."""
 
-_TAILS = np.arange(0.0, 0.0501, 0.005)
+_SPLITS = 11
+
+
+def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
+    """Interval of a fraction that holds `probability`.
+
+    Equal-tailed away from 0 and 1. Within three standard deviations of a border the shortest of the intervals
+    with that probability is taken, so that it can reach 0 or 1.
+
+    Parameters
+    ----------
+    draws : (n,) array, within [0, 1]
+    probability : float, between 0 and 1
+    """
+    mean, std = float(draws.mean()), float(draws.std())
+    tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
+    lower = np.quantile(draws, tails)
+    upper = np.quantile(draws, probability + tails)
+    at_zero, at_one = mean < 3 * std, 1.0 - mean < 3 * std
+    if at_zero:
+        lower[0] = 0.0
+    if at_one:
+        upper[-1] = 1.0
+    chosen = int(np.argmin(upper - lower)) if at_zero or at_one else _SPLITS // 2
+    return float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
 
 
 def estimate_from_draws(draws: FloatArray) -> Estimate:
-    """Mean, standard deviation and 95 % interval of a fraction.
-
-    The interval is equal-tailed away from 0 and 1. Near a border, where the density does not fall off towards
-    it, the shortest of the intervals with 95 % probability is taken, so that it can reach 0 or 1. It always
-    contains the mean.
+    """Mean, standard deviation and 95 % interval of a fraction; the interval always contains the mean.
 
     Parameters
     ----------
     draws : (n,) array, within [0, 1]
     """
-    mean, std = float(draws.mean()), float(draws.std())
+    mean, std = float(np.clip(draws.mean(), 0.0, 1.0)), float(draws.std())
     if std < 1e-12:
-        value = float(np.clip(mean, 0.0, 1.0))
-        return Estimate(value=value, std=0.0, interval=(value, value))
-    lower = np.quantile(draws, _TAILS)
-    upper = np.quantile(draws, 0.95 + _TAILS)
-    lower[0], upper[-1] = max(lower[0], 0.0), min(upper[-1], 1.0)
-    if mean < 3 * std:
-        lower[0] = 0.0
-    if 1.0 - mean < 3 * std:
-        upper[-1] = 1.0
-    near = mean < 3 * std or 1.0 - mean < 3 * std
-    chosen = int(np.argmin(upper - lower)) if near else len(_TAILS) // 2
-    low, high = float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
-    mean = float(np.clip(mean, 0.0, 1.0))
+        return Estimate(value=mean, std=0.0, interval=(mean, mean))
+    low, high = interval_from_draws(draws)
     return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
 
 
