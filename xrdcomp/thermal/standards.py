@@ -53,7 +53,7 @@ STANDARDS: dict[str, _Standard] = {
         steps=(
             ("H2O", 0.12329, _Boundary(temperature_c=310.0, half_width_c=70.0, energy_kj=150.0)),
             ("CO", 0.19170, _Boundary(temperature_c=565.0, half_width_c=45.0, energy_kj=230.0)),
-            ("CO2", 0.30119, _Boundary(temperature_c=840.0, half_width_c=80.0, energy_kj=210.0)),
+            ("CO2", 0.30120, _Boundary(temperature_c=840.0, half_width_c=80.0, energy_kj=210.0)),
         ),
         residue=("CaO", 0.38380),
     ),

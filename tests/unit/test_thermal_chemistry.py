@@ -1,0 +1,110 @@
+"""Stoichiometry, dry basis, char, oxalate, cross-checks with phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close
+from tests.unit.thermal_curves import run_of
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.thermal import analyze_tga, cross_check
+from xrdcomp.thermal.chemistry import CO3_PER_CO2, OXALATE_RATIO, Balance, quantities
+
+OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))
+VALUES = np.array([0.10, 0.40, 0.03, 0.47])
+
+
+def balance(std: float = 0.002) -> Balance:
+    lower = np.array([[-1.0, 0, 0], [1, -1, 0], [0, 1, -1], [0, 0, 1]])
+    return Balance(values=VALUES, covariance={"noise": lower @ (std**2 * np.eye(3)) @ lower.T})
+
+
+def test_carbonate_and_mineral_follow_from_stoichiometry() -> None:
+    found, _ = quantities(balance(), ThermalRecipe(), "air")
+    assert_close(CO3_PER_CO2, 1.3636, atol=1e-4, because="atomic masses")
+    assert_close(OXALATE_RATIO, 0.6365, atol=1e-4, because="atomic masses")
+    assert_close(found["carbonate_co3"].value, 0.03 * CO3_PER_CO2, atol=1e-12, because="definition")
+    assert_close(found["total_mineral"].value, 0.50, atol=1e-12, because="residue with its carbonate")
+
+
+def test_dry_basis_has_the_variance_of_the_published_formula() -> None:
+    found, _ = quantities(balance(), ThermalRecipe(bound_water_fraction=0.0), "air")
+    total = balance().total
+    g = 0.40 / 0.90
+    variance = (total[1, 1] + g**2 * total[0, 0] + 2 * g * total[0, 1]) / 0.90**2
+    assert_close(found["dry_organic"].value, g, atol=1e-12, because="definition")
+    assert_close(
+        found["dry_organic"].std or 0.0, np.sqrt(variance), rtol=1e-4, because="numerical derivative"
+    )
+
+
+def test_char_goes_from_the_residue_to_the_organic() -> None:
+    recipe = ThermalRecipe(bound_water_fraction=0.0)
+    found, budget = quantities(balance(), recipe, "nitrogen")
+    organic = found["organic"].value
+    assert_close(organic, 0.40 / 0.78, rtol=1e-3, because="the prior's cut at no mineral lies six sigma away")
+    assert_close(found["residue"].value, 0.47 - 0.22 * organic, atol=1e-3, because="char leaves the residue")
+    assert budget["organic"]["char"] > 0.9
+
+
+def test_bound_water_is_one_sided() -> None:
+    found, budget = quantities(balance(), ThermalRecipe(bound_water_fraction=0.02), "air")
+    interval = found["organic"].interval
+    assert interval is not None
+    assert 0.40 - interval[0] > 1.5 * (interval[1] - 0.40)
+    assert budget["organic"]["bound_water"] > 0.5
+    mineral = found["total_mineral"].interval
+    assert mineral is not None
+    assert mineral[1] - 0.50 > 1.5 * (0.50 - mineral[0])
+
+
+def test_shares_of_variance_sum_to_one() -> None:
+    _, budget = quantities(balance(), ThermalRecipe(), "nitrogen")
+    for shares in budget.values():
+        assert_close(sum(shares.values()), 1.0, atol=1e-9, because="independent sources")
+
+
+def test_oxalate_is_recognised_by_its_ratio() -> None:
+    result = analyze_tga(run_of(OXALATE))
+    found = next(d for d in result.diagnostics if d.code == "TGA_POSSIBLE_OXALATE")
+    assert_close(float(found.facts["ratio"]), OXALATE_RATIO, rtol=0.05, because="feet of logistic steps")
+
+
+def test_tissue_is_no_oxalate() -> None:
+    assert "TGA_POSSIBLE_OXALATE" not in {d.code for d in analyze_tga(run_of()).diagnostics}
+
+
+def test_oxalate_that_diffraction_does_not_see_is_said() -> None:
+    result = analyze_tga(run_of(OXALATE))
+    assert [d.code for d in cross_check(result, [])] == ["TGA_OXALATE_NOT_IN_PATTERN"]
+    assert [d.code for d in cross_check(result, ["whewellite"])] == ["TGA_OXALATE_PRESENT"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "code"),
+    [
+        ("weddellite", "TGA_OXALATE_PRESENT"),
+        ("halite", "TGA_CHLORIDE"),
+        ("sylvite", "TGA_CHLORIDE"),
+        ("calcite", "TGA_CARBONATE_PHASE"),
+        ("struvite", "TGA_CRYSTAL_WATER"),
+        ("portlandite", "TGA_HYDROXIDE"),
+        ("uric_acid", "TGA_ORGANIC_CRYSTALS"),
+    ],
+)
+def test_phases_that_change_the_reading_are_named(phase: str, code: str) -> None:
+    result = analyze_tga(run_of())
+    found = cross_check(result, ["hydroxyapatite", phase])
+    assert [d.code for d in found] == [code]
+    assert phase in found[0].text
+
+
+def test_apatite_alone_changes_nothing() -> None:
+    assert cross_check(analyze_tga(run_of()), ["hydroxyapatite"]) == ()
+
+
+def test_chloride_message_holds_what_was_lost_late() -> None:
+    rows = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.05, 900.0, 10.0))
+    (found,) = cross_check(analyze_tga(run_of(rows)), ["halite"])
+    assert_close(float(found.facts["lost_above_800_c"]), 0.05, atol=3e-3, because="buoyancy estimate")

@@ -1,0 +1,63 @@
+"""tga_check on ideal curves that owe nothing to the simulator."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.helpers import assert_close
+from tests.unit.thermal_curves import run_of
+from xrdcomp.errors import AnalysisError
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.thermal import STANDARDS, tga_check
+
+NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
+OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))
+# 2 % calcite with 98 % portlandite: 23.83 % water, 0.88 % carbon dioxide
+CARBONATED = ((0.98 * 0.24315, 450.0, 9.0), (0.02 * 0.43971, 680.0, 10.0))
+
+
+def test_calcium_oxalate_holds() -> None:
+    check = tga_check(run_of(OXALATE), "calcium-oxalate-monohydrate", NO_BUOYANCY)
+    assert check.passed
+    assert [s.name for s in check.steps] == ["H2O", "CO", "CO2", "residue CaO"]
+    for step in check.steps:
+        assert_close(
+            step.measured.value, step.theory, atol=1e-3, because="tails of logistic steps at the cuts"
+        )
+
+
+def test_theory_is_the_stoichiometry() -> None:
+    water, monoxide, dioxide = (theory for _, theory, _ in STANDARDS["calcium-oxalate-monohydrate"].steps)
+    molar = 40.078 + 2 * 12.011 + 5 * 15.999 + 2 * 1.008
+    assert_close(water, 18.015 / molar, atol=1e-5, because="five printed digits")
+    assert_close(monoxide, 28.010 / molar, atol=1e-5, because="five printed digits")
+    assert_close(dioxide, 44.009 / molar, atol=1e-5, because="five printed digits")
+    copper = 63.546 + 32.06 + 9 * 15.999 + 10 * 1.008
+    total = sum(theory for _, theory, _ in STANDARDS["copper-sulfate-pentahydrate"].steps)
+    assert_close(total, 5 * 18.015 / copper, atol=2e-5, because="five printed digits")
+    assert_close(
+        STANDARDS["portlandite"].steps[0][1], 18.015 / 74.092, atol=1e-5, because="five printed digits"
+    )
+    assert_close(STANDARDS["calcite"].steps[0][1], 44.009 / 100.086, atol=1e-5, because="five printed digits")
+
+
+def test_a_balance_that_is_two_percent_off_fails() -> None:
+    scaled = tuple((0.98 * loss, centre, width) for loss, centre, width in OXALATE)
+    check = tga_check(run_of(scaled), "calcium-oxalate-monohydrate", NO_BUOYANCY)
+    assert not check.passed
+    assert not check.steps[2].holds
+
+
+def test_carbonated_portlandite_is_judged_by_what_is_hydroxide() -> None:
+    check = tga_check(run_of(CARBONATED), "portlandite", NO_BUOYANCY)
+    assert check.passed
+    assert check.carbonate is not None
+    assert_close(check.carbonate.value, 0.02 * 0.43971, atol=5e-4, because="noise and tails")
+    assert_close(check.steps[0].theory, 0.98 * 0.24315, atol=5e-4, because="purity from the carbonate found")
+
+
+def test_what_cannot_be_checked_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="no standard 'chalk'"):
+        tga_check(run_of(), "chalk")
+    with pytest.raises(AnalysisError, match="the run covers"):
+        tga_check(run_of(OXALATE, end_c=400.0), "calcium-oxalate-monohydrate")
