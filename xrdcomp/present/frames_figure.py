@@ -94,7 +94,8 @@ def _draw_image(axes: Axes, placed: Any, profile: RingLike | None) -> None:
     row = np.arange(0, counts.shape[0], every) + 0.5
     levels = _round_levels(float(angle.min()), float(angle.max()))
     lines = axes.contour(column, row, angle, levels=levels, colors=BLUE, linewidths=0.5, alpha=0.8)
-    axes.clabel(lines, fmt=lambda value: f"{value:g}°", fontsize=6)
+    for label in axes.clabel(lines, fmt=lambda value: f"{value:g}°", fontsize=6, colors=BLACK):
+        label.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6})
     if profile is not None:
         edges = [profile.two_theta - profile.half_width, profile.two_theta + profile.half_width]
         axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)

@@ -99,8 +99,7 @@ def new_figure(width: float, height: float) -> ResultFigure:
 def freeze_layout(figure: Figure) -> None:
     """Place everything once, so that writing the figure in several formats does not place it again."""
     with figure_style():
-        for _ in range(2):  # the second pass corrects for tick labels that the first one changed
-            figure.draw_without_rendering()
+        figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
 
