@@ -11,7 +11,7 @@ import pytest
 from tests.builders import estimate, make_result
 from xrdcomp.present import cohort_table, plot_cohort, render_cohort_page, render_report, result_table
 from xrdcomp.present.style import to_png
-from xrdcomp.present.words import interval_text, percent
+from xrdcomp.present.words import interval_text, limit_text, percent
 from xrdcomp.present.write import draw_figures
 from xrdcomp.results import Diagnostic, Estimate
 
@@ -58,6 +58,13 @@ class Page(HTMLParser):
 )
 def test_percent_shows_two_figures_of_the_uncertainty(value: float, std: float | None, expected: str) -> None:
     assert percent(Estimate(value=value, std=std)) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(0.006, "0.6"), (0.0012, "0.12"), (0.0234, "2.3"), (1.0, "100"), (None, "")]
+)
+def test_detection_limits_are_plain_numbers(limit: float | None, expected: str) -> None:
+    assert limit_text(limit) == expected
 
 
 def test_what_is_not_there_is_said() -> None:

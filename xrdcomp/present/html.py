@@ -17,6 +17,7 @@ from xrdcomp.present.words import (
     NOT_SEPARABLE,
     component_order,
     interval_text,
+    limit_text,
     percent,
     words_for,
 )
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["render_cohort_page", "render_report", "result_html"]
 
 EMBEDDED_DPI = 100
+FIGURE_TITLES = {
+    "fit": "Whole-pattern fit",
+    "tga": "Thermogravimetry",
+    "composition": "Composition",
+    "uncertainty_budget": "Where the uncertainty comes from",
+    "cohort": "All specimens",
+}
 FIGURE_WORDS = {
     "fit": "Whole-pattern fit: observed points, calculated curve, background, amorphous parts, phase ticks "
     "and difference against the scattering angle",
@@ -95,7 +103,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, interval=interval_text, words=words_for)
+    environment.filters.update(percent=_percent, interval=interval_text, limit=limit_text, words=words_for)
     return environment
 
 
@@ -131,7 +139,7 @@ def _image(name: str, png: bytes) -> dict[str, str]:
     from xrdcomp.present.style import smaller_png
 
     return {
-        "name": words_for(name),
+        "title": FIGURE_TITLES.get(name, words_for(name)),
         "alt": FIGURE_WORDS.get(name, words_for(name)),
         "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
     }

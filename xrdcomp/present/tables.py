@@ -9,6 +9,7 @@ from xrdcomp.present.words import (
     NOT_SEPARABLE,
     component_order,
     interval_text,
+    limit_text,
     percent,
     words_for,
 )
@@ -76,7 +77,7 @@ def phase_table(result: SampleResult) -> str:
     rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
     absent: list[str] = []
     for phase in result.phases:
-        limit = "" if phase.detection_limit is None else f" < {100 * phase.detection_limit:.2g}"
+        limit = "" if phase.detection_limit is None else f" < {limit_text(phase.detection_limit)}"
         if phase.decision == "not_detected":
             absent.append(f"{phase.id}{limit}")
             continue

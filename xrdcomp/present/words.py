@@ -14,6 +14,7 @@ __all__ = [
     "NOT_SEPARABLE",
     "component_order",
     "interval_text",
+    "limit_text",
     "percent",
     "words_for",
 ]
@@ -66,6 +67,14 @@ def percent(estimate: Estimate | None, *, unit: bool = True) -> str:
     std = 100 * estimate.std
     digits = min(_digits(std), 2)
     return f"{100 * estimate.value:.{digits}f} ± {std:.{digits}f}{tail}"
+
+
+def limit_text(limit: float | None) -> str:
+    """Detection limit in wt% with two figures; "" where there is none."""
+    if limit is None:
+        return ""
+    value = 100 * limit
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def interval_text(estimate: Estimate | None) -> str:
