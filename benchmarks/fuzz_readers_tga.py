@@ -126,7 +126,11 @@ def main() -> int:
             (folder / f"crash_{done}_{name}").write_bytes(data)
             print(f"crash_{done}_{name}")
             traceback.print_exc()
-        worst = max(worst, time.monotonic() - began)
+        took = time.monotonic() - began
+        if took > max(0.5, worst):
+            (folder / f"slow_{done}_{name}").write_bytes(data)
+            print(f"slow_{done}_{name}: {took:.2f} s")
+        worst = max(worst, took)
         done += 1
     print(f"{done} inputs, {dict(outcomes)}, {bad} other exceptions, slowest {worst:.2f} s")
     silent = sum(number for name, number in counts.items() if name.endswith("silent"))
