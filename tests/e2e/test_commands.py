@@ -74,6 +74,13 @@ def test_one_instrument_alone_says_what_it_cannot_separate(tmp_path: Path) -> No
         assert result["composition"]["identifiable_sums"]
 
 
+def test_output_is_utf8_whatever_the_system_says(tmp_path: Path) -> None:
+    old = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+    done = xrdcomp("tga", str(ENTRY.tga), "--no-figures", "--out", "o", folder=tmp_path, **old)
+    assert done.code == 0, done.stderr
+    assert "carbonate (CO₃)" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [

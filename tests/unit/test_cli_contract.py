@@ -74,6 +74,7 @@ def test_the_list_of_commands_matches_the_commands() -> None:
         (["tga", "nosuch.csv", "--windows", "nosuch.toml"], "nosuch.toml"),
         (["tga-check", "nosuch.csv", "--standard", "calcite"], "nosuch.csv"),
         (["identify", "nosuch.xy"], "nosuch.xy"),
+        (["calibrate", "nosuch.xy", "--standard", "srm660c"], "nosuch.xy"),
         (["inspect", "nosuch.xy"], "nosuch.xy"),
         (["phases", "hydroxyapatit"], "hydroxyapatite"),
         (["simulate", "--composition", "protein=0.5"], "sum to 0.5"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import sys
 import traceback
 from typing import Any
@@ -42,6 +43,13 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """Commands are imported when called, so that ``--help`` is quick; errors become exit codes."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run; whatever the system's encoding, standard output and error speak UTF-8."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+                stream.reconfigure(encoding="utf-8")
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which a newcomer needs them."""
