@@ -25,9 +25,9 @@ SECONDS_PER_UNIT = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _TEMPERATURE_ORDER = ("sample_temperature", "temperature", "furnace_temperature", "program_temperature")
 _MASS_ORDER = ("mg", "g", "ug", "percent", "fraction", "")
 _ASK = {
-    "mass": 'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction").',
-    "temperature": 'Pass temperature_unit="C" (or "K").',
-    "time": 'Pass time_unit="min" (or "s", "h").',
+    "mass": 'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction"; --mass-unit on the command line).',
+    "temperature": 'Pass temperature_unit="C" (or "K"; --temperature-unit).',
+    "time": 'Pass time_unit="min" (or "s", "h"; --time-unit).',
 }
 _LOSS = re.compile(r"loss|verlust|perte|decrease|abnahme", re.IGNORECASE)
 Dimension = Literal["mass", "temperature", "time"]
@@ -351,7 +351,7 @@ def _absolute_mass(
     if start is None:
         if initial is None:
             msg = f"column {column.label!r} holds the change of mass from {values[0]:g} on, not mass"
-            hint = "Pass initial_mass_mg=…, the mass weighed in."
+            hint = "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line)."
             raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
         start = initial / MG_PER_UNIT[unit]
     text = f"column {column.label!r} holds the change of mass; {start:g} {unit} was added to every value."
