@@ -51,9 +51,13 @@ def test_mutated_files(format_id: str, tmp_path: Path) -> None:
 def test_random_bytes(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "random.raw"
     path.write_bytes(data)
-    for look in (read_xrd, inspect_file):
-        with pytest.raises(ReadError):
-            look(path)
+    with pytest.raises(ReadError):
+        read_xrd(path)
+    try:
+        found = inspect_file(path)
+    except ReadError:
+        return
+    assert found["kind"] == "xrd_frame", "a signature is all that is asked of a frame here"
 
 
 @QUIET

@@ -161,7 +161,15 @@ def test_a_second_block_is_not_dropped(tmp_path: Path) -> None:
 
 def test_a_lost_line_end_between_header_and_rows_is_seen(tmp_path: Path) -> None:
     error = refused(tmp_path, "# 2theta counts " + text_rows(SCAN))
-    assert "continues it downwards" in error.reason
+    assert "looks like a row of it" in error.reason
+
+
+def test_a_damaged_first_row_is_no_header(tmp_path: Path) -> None:
+    rows = text_rows(SCAN).split("\n")
+    for bad in (f"x{rows[0][1:]}", rows[0].replace(" ", " L", 1)):
+        assert "looks like a row" in refused(tmp_path, "\n".join(["# header", bad, *rows[1:]])).reason
+    for header in ("2024-01-05 10:33:12", "12/05/2024 10:33", "CuKa1 1.5406", "sample 12"):
+        is_scan(read(tmp_path, f"{header}\n{text_rows(SCAN)}"))
 
 
 def test_missing_rows_and_wild_values_are_noted(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def note_unusual_end(two_theta: FloatArray) -> list[Diagnostic]:
     """Note a scan that begins at a round angle and ends at none, where the format declares no length."""
     step = float(np.median(np.diff(two_theta))) if len(two_theta) > 2 else 0.0
     begin, end = float(two_theta[0]), float(two_theta[-1])
-    if step <= 0 or not _round_angle(begin, step) or _round_angle(end, step):
+    round_start = _round_angle(begin, step) or _round_angle(begin - step, step)
+    if step <= 0 or not round_start or _round_angle(end, step):
         return []
     text = (
         f"the scan begins at {begin:g}° and ends at {end:g}°, which is no usual end, and the format does not say how "
@@ -171,7 +172,9 @@ def note_unusual_end(two_theta: FloatArray) -> list[Diagnostic]:
 
 
 def _round_angle(angle: float, step: float) -> bool:
-    return abs(angle * 2 - round(angle * 2)) <= 2 * max(1.05 * step, 0.006)
+    """Whether an angle is a half degree, up to one step below it or half a step above."""
+    off = angle - round(angle * 2) / 2
+    return -max(1.05 * step, 0.006) <= off <= max(0.55 * step, 0.006)
 
 
 def note_unfinished(data: bytes) -> list[Diagnostic]:

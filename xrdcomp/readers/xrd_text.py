@@ -74,7 +74,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table = parse_table(source, first, last)
     header = lines[:first]
-    _refuse_swallowed_row(source, header, table)
+    _refuse_damaged_rows(source, header, table)
     roles, names = _roles(header, table)
     x_column, y_columns, sigma_column, notes = _assign(source, table, roles, names)
     notes += note_unusual_end(table.values[:, x_column]) + note_open_end(source.data)
@@ -111,20 +111,34 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _refuse_swallowed_row(source: SourceFile, header: Sequence[str], table: Table) -> None:
-    """Refuse a header line that ends with what must be the first row: its line end is damaged."""
+def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table) -> None:
+    """Refuse a header line that is, or ends with, what must be a row: a figure or line end is damaged there."""
     if not header or len(table.values) < 3:
         return
-    tokens = header[-1].replace(table.separator or " ", " ").replace(table.decimal, ".").split()[-3:]
+    bare = [
+        line.replace(table.separator or " ", " ").replace(table.decimal, ".").split() for line in header[-3:]
+    ]
     x = table.values[:, 0]
     step = float(x[1] - x[0])
-    numbers = [value for value in map(number, tokens) if value is not None]
-    if len(numbers) >= 2 and any(abs(x[0] - step - value) < 0.2 * abs(step) for value in numbers[:-1]):
-        msg = f"the line before the block ends with {' '.join(tokens)!r}, which continues it downwards"
-        hint = "A line end is missing between header and first row; copy the file again."
+    width = table.values.shape[1]
+    numbers = [value for value in map(number, bare[-1][-3:]) if value is not None]
+    joined = len(numbers) >= 2 and any(abs(x[0] - step - value) < 0.2 * abs(step) for value in numbers[:-1])
+    damaged = len(bare[-1]) == width and all(map(_mostly_figures, bare[-1]))
+    if joined or damaged:
+        msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
+        hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
         raise source.error(
             msg, place=f"line {table.first_line - 1}", expected="header and rows apart", hint=hint
         )
+
+
+def _mostly_figures(token: str) -> bool:
+    """Whether a token must have been a number: figures and points, and neither date, time nor word."""
+    if re.fullmatch(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})*", token) and not re.fullmatch(
+        r"\d+\.\d*", token
+    ):
+        return False
+    return sum(character.isdigit() for character in token) >= 0.6 * len(token)
 
 
 def _names(line: str) -> list[str]:

@@ -96,7 +96,12 @@ def _intensities(
     if given is None:
         msg = "the scan has neither counts nor intensities"
         raise source.error(msg, place=place, expected="a list of counts")
-    y = number_list(given.text or "", source, f"{place}, counts")
+    listed = (given.text or "").strip()
+    breaks = listed.count("\n")
+    if 0 < breaks <= 3 and listed.count(" ") > 100:
+        msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
+        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
+    y = number_list(listed, source, f"{place}, counts")
     text = text_of(points, "beamAttenuationFactors")
     if not text:
         return y, given.get("unit", "counts"), None
