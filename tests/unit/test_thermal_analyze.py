@@ -308,3 +308,25 @@ def test_smoothing_setting_is_obeyed() -> None:
     fine = analyze_tga(run_of(noise_ug=100.0), ThermalRecipe(smoothing_c=2.0))
     coarse = analyze_tga(run_of(noise_ug=100.0), ThermalRecipe(smoothing_c=12.0))
     assert np.abs(np.diff(coarse.dtg_per_min)).sum() < np.abs(np.diff(fine.dtg_per_min)).sum()
+
+
+def test_the_dtg_follows_the_rate_when_segments_differ() -> None:
+    temperature = np.concatenate((np.arange(25.0, 250.0, 0.05), np.arange(250.0, 1000.0, 0.4)))
+    minutes = np.concatenate((np.arange(4500) * 0.025, 4500 * 0.025 + np.arange(1875) * 0.01))
+    mass = (
+        1.0
+        - 0.2 / (1 + np.exp(-(temperature - 120.0) / 10.0))
+        - 0.3 / (1 + np.exp(-(temperature - 450.0) / 10.0))
+    )
+    run = TgaRun(
+        temperature_c=temperature,
+        mass=10.0 * mass,
+        mass_unit="mg",
+        time_s=60.0 * minutes,
+        initial_mass_mg=10.0,
+    )
+    result = analyze_tga(run, NO_BUOYANCY)
+    slow = result.dtg_per_min[result.temperature_c < 240.0].max()
+    fast = result.dtg_per_min[result.temperature_c > 300.0].max()
+    assert_close(slow, 0.2 / 40.0 * 2.0, rtol=0.05, because="smoothing of 4 °C flattens the top")
+    assert_close(fast, 0.3 / 40.0 * 40.0, rtol=0.05, because="smoothing of 4 °C flattens the top")

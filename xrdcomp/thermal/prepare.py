@@ -8,7 +8,7 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.thermal.program import heating_part, minutes_of, progress_axis
-from xrdcomp.thermal.smooth import estimate_noise, whittaker
+from xrdcomp.thermal.smooth import estimate_noise
 from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
 __all__ = ["HeatingCurve", "MassCurve", "prepare", "to_mass_fraction"]
@@ -17,7 +17,7 @@ _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _MIN_POINTS = 20
 _MAX_NODES = 2500
 _GAP_C = 15.0
-_RATE_LENGTH = 6.0
+_RATE_BINS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +112,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
             ("mass", curve.mass[part.index]),
         )
     }
-    passed = np.gradient(whittaker(mean["minutes"], np.ones(grid.n), _RATE_LENGTH))
-    rate = np.maximum(grid.step / np.maximum(passed, 1e-9), 1e-6)
+    rate = _progress_rate(mean["minutes"], grid.step, rate_k_min or 10.0)
     heating = HeatingCurve(
         progress=grid.centres,
         temperature_c=np.maximum.accumulate(mean["temperature"]),
@@ -247,6 +246,18 @@ def _bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres
     means = np.bincount(bins, weights=values, minlength=len(centres))[filled] / counts[filled]
     at_centres: FloatArray = np.interp(centres, where, means)
     return at_centres
+
+
+def _progress_rate(minutes: FloatArray, step: float, nominal: float) -> FloatArray:
+    """Progress per minute, over four bins to both sides; at most ten times the heating rate."""
+    n = len(minutes)
+    after = np.minimum(np.arange(n) + _RATE_BINS, n - 1)
+    before = np.maximum(np.arange(n) - _RATE_BINS, 0)
+    passed = np.maximum(minutes[after] - minutes[before], 0.0)
+    rate: FloatArray = (
+        step * (after - before) / np.maximum(passed, step * (after - before) / (10.0 * nominal))
+    )
+    return rate
 
 
 def _minutes(run: TgaRun, index: IntArray, progress: FloatArray, rate: float | None) -> FloatArray:
