@@ -22,6 +22,7 @@ __all__ = [
     "FitRecipe",
     "IdentificationRecipe",
     "InstrumentRecipe",
+    "QuantificationRecipe",
     "Recipe",
     "ThermalRecipe",
 ]
@@ -88,9 +89,13 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``.
     size : {"none", "isotropic", "anisotropic"}
-    texture : {"none", "march_dollase", "harmonic"}
+    texture : {"auto", "none", "march_dollase", "harmonic"}
         Preferred orientation: none, one axis along c, or symmetrised spherical harmonics of degree 6 with a
-        prior of 5 % on intensities.
+        prior of 5 % on intensities. ``auto``: harmonic where one phase is fitted, March-Dollase where several
+        are, because harmonics of minor phases trade with their amounts.
+    grain_size_um : float, µm
+        Grain diameter for microabsorption of phases with crystallites above 60 nm; typical of ground powder,
+        its uncertainty of a factor of two carried. 0 turns the correction off.
     strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
         specimen of low absorption; it trades with displacement and cell.
@@ -108,7 +113,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     amorphous: tuple[str, ...] | None = None
     size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
     strain: bool = True
-    texture: Literal["none", "march_dollase", "harmonic"] = "harmonic"
+    texture: Literal["auto", "none", "march_dollase", "harmonic"] = "auto"
+    grain_size_um: float = 3.0
     displacement: bool = True
     zero_shift: bool = False
     transparency: bool = False
@@ -233,6 +239,51 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: int = 20170118
 
 
+class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Mass fractions from diffraction alone.
+
+    Attributes
+    ----------
+    method : str
+        ``auto`` takes the best that the data allow: internal standard, external standard, PONKCS factors,
+        calibrated crystallinity, the absolute scale, Hill-Howard; a message says which and why.
+    standard_crystallinity : (value, standard uncertainty) or None
+        Crystalline share of the spike; None: 0.9902 ± 0.0056 for corundum (SRM 676a), 0.99 ± 0.01 otherwise.
+    external_constant : (G, standard uncertainty)
+        Of the diffractometer, from a pure standard; 0: not measured.
+    rest_attenuation : (value, standard uncertainty), cm²/g
+        Mass attenuation of what is not crystalline: 6.3 dry collagen, 10.2 water.
+    ponkcs_factors : mapping of component to (factor, standard uncertainty)
+    amorphous_file : str
+        Written by ``xrdcomp calibrate-amorphous``.
+    k : (value, standard uncertainty) or None
+        Bragg area per gram over halo area per gram, instead of a file.
+    per_gram_std : float
+        Relative standard uncertainty of each component's intensity per gram on the absolute scale, beyond the
+        fit's: 0.2 for coarse powders, whose strong lines are weakened by extinction and microabsorption.
+    particle_size_um : mapping of component to grain diameter in µm
+        Corrects microabsorption; larger grains of a strong absorber raise its fraction.
+    """
+
+    method: Literal[
+        "auto",
+        "hill_howard",
+        "internal_standard",
+        "external_standard",
+        "ponkcs",
+        "crystallinity",
+        "absolute",
+    ] = "auto"
+    standard_crystallinity: tuple[float, float] | None = None
+    external_constant: tuple[float, float] = (0.0, 0.0)
+    rest_attenuation: tuple[float, float] = (6.5, 1.0)
+    ponkcs_factors: dict[str, tuple[float, float]] = {}
+    amorphous_file: str = ""
+    k: tuple[float, float] | None = None
+    per_gram_std: float = 0.0
+    particle_size_um: dict[str, float] = {}
+
+
 class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one analysis; ``Recipe()`` is the default one.
 
@@ -252,6 +303,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fit: FitRecipe = FitRecipe()
     identification: IdentificationRecipe = IdentificationRecipe()
     thermal: ThermalRecipe = ThermalRecipe()
+    quantification: QuantificationRecipe = QuantificationRecipe()
     composition: CompositionRecipe = CompositionRecipe()
 
     @classmethod

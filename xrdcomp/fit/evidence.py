@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from xrdcomp.fit.microabsorption import apply_factors, grain_factors
 from xrdcomp.fit.model import PatternModel
 from xrdcomp.fit.varpro import Solution
 from xrdcomp.results import XrdAmounts
@@ -103,6 +104,7 @@ def collect_evidence(
     sigma: FloatArray,
     *,
     per_gram_std: tuple[float, float],
+    grain_size_um: float = 0.0,
 ) -> Evidence:
     """Amounts of every component with their complete covariance.
 
@@ -110,6 +112,8 @@ def collect_evidence(
     ----------
     per_gram_std : (float, float)
         Relative standard uncertainty of the scattering per gram of crystalline and of amorphous components.
+    grain_size_um : float
+        Typical grain diameter for microabsorption; 0 for none.
     """
     columns, jacobian = solution.columns / sigma[:, None], solution.jacobian / sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
@@ -130,10 +134,13 @@ def collect_evidence(
     amounts, amount_cov = _marginal(moved[:m], covariance[:m, :m], is_amount, bounded)
     crystalline = np.array([c.kind == "phase" for c in model.columns])[is_amount]
     relative = np.where(crystalline, per_gram_std[0], per_gram_std[1])
+    names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
+    factors = _grain_factors(model, solution, dict(zip(names, amounts.tolist(), strict=True)), grain_size_um)
+    amounts, amount_cov = apply_factors(amounts, amount_cov, factors)
     scale = relative * np.maximum(amounts, 0.0)
     return Evidence(
         amounts=XrdAmounts(
-            names=tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous")),
+            names=names,
             amounts=amounts,
             covariance=amount_cov + np.diag(scale**2),
             crystalline=tuple(bool(v) for v in crystalline),
@@ -144,6 +151,21 @@ def collect_evidence(
         inflation=inflation,
         correlation_length=tau,
     )
+
+
+def _grain_factors(
+    model: PatternModel, solution: Solution, amounts: dict[str, float], grain_size_um: float
+) -> FloatArray:
+    """Brindley factor of every component, 1 for amorphous ones."""
+    phases = [item.phase for item in model.lines]
+    sizes = {}
+    for phase in phases:
+        inverse = [solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac"]
+        sizes[phase.id] = 1.0 / max(*inverse, 1e-6)
+    factors = grain_factors(
+        phases, amounts, sizes, wavelength=model.instrument.wavelength, grain_size_um=grain_size_um
+    )
+    return np.array([factors.get(name, 1.0) for name in amounts])
 
 
 def _unconstrained(

@@ -18,14 +18,18 @@ from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns
 from xrdcomp.fit.optics import geometry_factor
 from xrdcomp.fit.parameters import ParameterTable
 from xrdcomp.physics import amorphous as amorphous_physics
-from xrdcomp.physics import corrections
+from xrdcomp.physics import corrections, scattering
 from xrdcomp.types import FloatArray, Instrument, Phase
 from xrdcomp.units import two_theta_to_q
 
 ALL_AMORPHOUS = "*"
 """Parent of modes that all amorphous components share; their prior scales with the sum of amounts."""
 
-__all__ = ["ALL_AMORPHOUS", "Column", "PatternModel", "build_model", "evaluate", "refreeze"]
+INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
+"""Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the
+diffracted beam takes out most of the Compton scattering at high angles, an energy window some of it."""
+
+__all__ = ["ALL_AMORPHOUS", "INELASTIC_STD", "Column", "PatternModel", "build_model", "evaluate", "refreeze"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class Column:
 
     kind : "phase", "amorphous", "mode", "background" or "correction"
     parent : name of the amorphous component whose amount is the prior standard deviation of a mode, or "*"
+    relative_std : prior standard deviation of a mode in units of its parent's amount
     prior_std : fixed prior standard deviation of the coefficient (infinity: none)
     """
 
@@ -41,6 +46,7 @@ class Column:
     kind: str
     nonnegative: bool
     parent: str = ""
+    relative_std: float = 1.0
     prior_std: float = np.inf
 
 
@@ -109,13 +115,29 @@ def build_model(
             for k in range(smooth.shape[1])
         ]
         values.append(factor[:, None] * smooth)
+    start = {item.name: item.value for item in table.items}
+    lines = tuple(build_lines(p, instrument, two_theta, start) for p in phases)
+    window = INELASTIC_STD["filter" if instrument.monochromator_two_theta is None else "monochromator"]
+    for item in lines:
+        name = item.phase.id
+        column = Column(
+            name=f"{name}_diffuse", kind="mode", nonnegative=False, parent=name, relative_std=window
+        )
+        columns.append(column)
+        values.append((slit * item.diffuse)[:, None])
+    for name in amorphous:
+        column = Column(
+            name=f"{name}_compton", kind="mode", nonnegative=False, parent=name, relative_std=window
+        )
+        columns.append(column)
+        fractions = amorphous_physics.mass_fractions(amorphous_physics.AMORPHOUS[name].atoms)
+        values.append((factor * scattering.incoherent_per_gram(fractions, q))[:, None])
     columns += list(background[0])
     values.append(background[1])
-    start = {item.name: item.value for item in table.items}
     return PatternModel(
         two_theta=two_theta,
         instrument=instrument,
-        lines=tuple(build_lines(p, instrument, two_theta, start) for p in phases),
+        lines=lines,
         columns=tuple(columns),
         fixed=np.concatenate(values, axis=1),
         slit=slit,

@@ -175,8 +175,11 @@ def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: Fi
     millimetre, cells within half a per cent, extra B within a few tenths of Å², March-Dollase near 1.
     """
     items = _instrument_items(instrument, recipe)
+    texture_model = recipe.texture
+    if texture_model == "auto":
+        texture_model = "harmonic" if len(phases) == 1 else "march_dollase"
     for phase in phases:
-        items += _phase_items(phase, recipe)
+        items += _phase_items(phase, recipe, texture_model)
     return ParameterTable(tuple(items))
 
 
@@ -234,7 +237,7 @@ def _instrument_items(instrument: Instrument, recipe: FitRecipe) -> list[FitPara
     return items
 
 
-def _phase_items(phase: Phase, recipe: FitRecipe) -> list[FitParameter]:
+def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[FitParameter]:
     p = f"{phase.id}_"
     uniaxial = phase.crystal_system in {"hexagonal", "trigonal", "tetragonal"}
     items = []
@@ -261,11 +264,11 @@ def _phase_items(phase: Phase, recipe: FitRecipe) -> list[FitParameter]:
         items.append(_item(p + "microstrain", 0.0, (0.0, 0.05), 0.003, "", "Δd/d, FWHM 4 ε tanθ"))
     if recipe.b_overall:
         items.append(_item(p + "b_extra", 0.0, (-1.0, 4.0), 0.2, "Å²", "added to every B of the structure"))
-    if recipe.texture == "march_dollase" and uniaxial:
+    if texture_model == "march_dollase" and uniaxial:
         items.append(
             _item(p + "march_dollase", 1.0, (0.3, 3.0), 0.15, "", "texture along c; < 1 plates, > 1 needles")
         )
-    if recipe.texture == "harmonic":
+    if texture_model == "harmonic":
         items += [
             _item(f"{p}harmonic_{k + 1}", 0.0, (-0.5, 0.5), 0.05, "", "texture harmonic, relative")
             for k in range(_harmonic_count(phase))

@@ -236,7 +236,9 @@ def _finish(
         table=table,
         model=model,
         solution=solution,
-        evidence=collect_evidence(model, solution, y, s, per_gram_std=spread),
+        evidence=collect_evidence(
+            model, solution, y, s, per_gram_std=spread, grain_size_um=columns.recipe.grain_size_um
+        ),
         dead_points=int(dead_points(pattern).sum()),
     )
 

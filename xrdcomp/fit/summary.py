@@ -29,10 +29,12 @@ def summarize(state: FitState) -> FitResult:
         column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
     }
     largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
+    phases = {item.phase.id: curves[item.phase.id].copy() for item in model.lines}
     for column in model.columns:
         if column.kind == "mode":
             owner = largest if column.parent == ALL_AMORPHOUS else column.parent
-            amorphous[owner] = amorphous[owner] + curves[column.name]
+            part = amorphous if owner in amorphous else phases
+            part[owner] = part[owner] + curves[column.name]
     instrument_part = np.isin(kinds, ["background", "correction"])
     background = solution.columns[:, instrument_part] @ c[instrument_part]
     free_names = tuple(item.name for item in state.table.free)
@@ -46,7 +48,7 @@ def summarize(state: FitState) -> FitResult:
         calculated=solution.columns @ c,
         background=background,
         amorphous=amorphous,
-        phases={item.phase.id: curves[item.phase.id] for item in model.lines},
+        phases=phases,
         reflections={item.phase.id: _reflections(state, i) for i, item in enumerate(model.lines)},
         parameters=parameters,
         covariance_names=free_names,

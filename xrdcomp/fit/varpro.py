@@ -85,6 +85,7 @@ class _Problem:
         self.nonnegative = np.array([c.nonnegative for c in model.columns])
         index = {c.name: i for i, c in enumerate(model.columns)}
         self.parent = np.array([index.get(c.parent, -1) for c in model.columns])
+        self.relative_std = np.array([c.relative_std for c in model.columns])
         self.shared = np.array([c.parent == ALL_AMORPHOUS for c in model.columns])
         self.is_amorphous = np.array([c.kind == "amorphous" for c in model.columns])
         self.prior_std = np.array([c.prior_std for c in model.columns])
@@ -110,7 +111,8 @@ class _Problem:
         elif has_parent.any():
             amounts = np.abs(coefficients)
             floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
-            precision[has_parent] = np.maximum(amounts[self.parent[has_parent]], floor) ** -2
+            scale = np.maximum(amounts[self.parent[has_parent]], floor) * self.relative_std[has_parent]
+            precision[has_parent] = scale**-2
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
