@@ -606,3 +606,19 @@ def test_samples_side_by_side_are_refused_until_columns_are_given(save: Callable
     path = save(text, "two.csv")
     assert "columns=" in refusal(path).hint
     check(read_tga(path, columns={"time": 1, "temperature": 2, "mass": 3}))
+
+
+def test_other_tables_are_told(save: Callable[..., Path]) -> None:
+    extra = "calibration\n1.0,2.0\n2.0,3.0\n3.0,4.0\n4.0,5.0\n\n"
+    for text in (extra + w.table(CURVE), w.table(CURVE) + "\n" + extra):
+        run = read_tga(save(text, "a.csv"))
+        assert len(run) == 240
+        assert "TGA_OTHER_TABLE" in [d.code for d in run.diagnostics]
+
+
+def test_clock_times_are_named_in_the_hint(save: Callable[..., Path]) -> None:
+    body = "\n".join(f"00:{i // 60:02d}:{i % 60:02d},{t},{m}" for i, (t, m) in enumerate(CURVE_ROWS))
+    assert "export the time" in refusal(save("Time (hh:mm:ss),Temp (°C),Mass (mg)\n" + body, "a.csv")).hint
+
+
+CURVE_ROWS = list(zip(CURVE.temperature_c.tolist(), CURVE.mass_mg.tolist(), strict=True))

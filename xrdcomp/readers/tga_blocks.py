@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -15,7 +15,16 @@ from xrdcomp.readers.tga_table import note, number_of
 from xrdcomp.readers.tga_text import Dialect, find_blocks, guess_dialect, parse_rows, split_cells
 from xrdcomp.types import Diagnostic, FloatArray, IntArray
 
-__all__ = ["Block", "columns_of", "cut_note", "header_facts", "join_blocks", "mass_in_mg", "read_blocks"]
+__all__ = [
+    "Block",
+    "columns_of",
+    "cut_note",
+    "header_facts",
+    "join_blocks",
+    "mass_in_mg",
+    "other_note",
+    "read_blocks",
+]
 
 _HEADER_ROWS = 3
 _HEADER_LENGTH = 4000
@@ -35,6 +44,8 @@ class Block:
         Line number (from 1) of each row.
     header_line : int
         Line number of the first header row; that of the first row of numbers without header.
+    skipped : tuple of int
+        Lines where other tables of at least three rows begin that are no part of the run.
     """
 
     names: tuple[str, ...]
@@ -42,6 +53,7 @@ class Block:
     values: FloatArray
     lines: IntArray
     header_line: int
+    skipped: tuple[int, ...] = ()
 
 
 def read_blocks(lines: Sequence[str], *, dialect: Dialect | None = None, start: int = 0) -> list[Block]:
@@ -57,11 +69,14 @@ def read_blocks(lines: Sequence[str], *, dialect: Dialect | None = None, start: 
     spans = find_blocks(lines, start=start)
     if not spans:
         msg = "no table of numbers was found"
-        raise ReadError(msg, expected="rows of at least two numbers below a header")
+        clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
+        hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
+        raise ReadError(msg, expected="rows of at least two numbers below a header", hint=hint)
     main = max(spans, key=lambda span: span[1] - span[0])
     above = lines[main[0] - 1] if main[0] else ""
     used = dialect or guess_dialect(lines[main[0] : main[1]], above)
     width = len(split_cells(lines[main[0]], used))
+    found = spans
     spans = [
         span
         for span in spans
@@ -89,7 +104,9 @@ def read_blocks(lines: Sequence[str], *, dialect: Dialect | None = None, start: 
         previous = span[1]
     for _, stop, _ in groups:
         _check_tail(lines, stop, used, width)
-    return [_block(lines, group, used, width, wanted) for group in groups]
+    blocks = [_block(lines, group, used, width, wanted) for group in groups]
+    other = [a + 1 for a, b in found if b - a > 2 and not any(g[0] <= a < g[1] for g in groups)]
+    return [replace(blocks[0], skipped=tuple(other)), *blocks[1:]]
 
 
 def _block(
@@ -233,6 +250,15 @@ def mass_in_mg(key: str, value: str) -> float | None:
     if number is None or match is None:
         return None
     return number * {"mg": 1.0, "g": 1e3}.get(match[1], 1e-3)
+
+
+def other_note(block: Block) -> list[Diagnostic]:
+    """Say so where the file holds other tables that were not read."""
+    if not block.skipped:
+        return []
+    listed = ", ".join(map(str, block.skipped[:5]))
+    text = f"{len(block.skipped)} other tables of numbers were not read; they begin at line {listed}."
+    return [note("TGA_OTHER_TABLE", text, severity="warning", line=block.skipped[0])]
 
 
 def cut_note(text: str, block: Block) -> list[Diagnostic]:

@@ -17,6 +17,7 @@ from xrdcomp.readers.tga_blocks import (
     header_facts,
     join_blocks,
     mass_in_mg,
+    other_note,
     read_blocks,
 )
 from xrdcomp.readers.tga_columns import Column, classify, column_of, split_header, unit_of
@@ -47,7 +48,7 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     blocks = read_blocks(lines)
     values, places, numbers = join_blocks(blocks)
     head = lines[: blocks[0].header_line - 1]
-    diagnostics = [*cut_note(text, blocks[-1]), *_comma_note(lines, places)]
+    diagnostics = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_comma_note(lines, places)]
     if blocks[0].names:
         columns = columns_of(blocks[0].names, blocks[0].units, values)
     else:

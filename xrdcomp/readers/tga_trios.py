@@ -13,7 +13,7 @@ import numpy as np
 
 from xrdcomp.readers.registry import TgaOptions, TgaReader
 from xrdcomp.readers.source import SourceFile
-from xrdcomp.readers.tga_blocks import columns_of, cut_note, join_blocks, mass_in_mg, read_blocks
+from xrdcomp.readers.tga_blocks import columns_of, cut_note, join_blocks, mass_in_mg, other_note, read_blocks
 from xrdcomp.readers.tga_columns import Column
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note
@@ -39,7 +39,7 @@ def parse_trios(text: str) -> TgaTable:
     values, places, segment = join_blocks(blocks)
     facts = _facts(lines[: blocks[0].header_line - 1])
     names = [_step_name(lines, block.header_line - 1) for block in blocks]
-    diagnostics = [*cut_note(text, blocks[-1]), *_missing_steps(facts, len(blocks))]
+    diagnostics = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_missing_steps(facts, len(blocks))]
     program = [name for name in names if name]
     metadata: dict[str, str | float | int | bool] = {"program": " | ".join(program)} if program else {}
     for key, name in (("sample name", "sample_name"), ("instrument name", "instrument"), ("rundate", "date")):
