@@ -60,7 +60,7 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * np.einsum("ni,ij,nj->n", residual, inverse, residual)
     else:
         assumed = c / np.maximum(h + a + c, 1e-12)
-        total -= 0.5 * ((assumed - 0.06) / 0.05) ** 2
+        total -= 0.5 * ((assumed - 0.05) / 0.05) ** 2
     return np.where(np.isfinite(total), total, -np.inf)
 
 
@@ -134,7 +134,7 @@ def draw_case(
 
     x = composition()
     if kind == "xrd":
-        while abs(x[3] / (x[0] + x[3] + x[4]) - 0.06) > 0.05 * np.sqrt(-2 * np.log(rng.random())):
+        while abs(x[3] / (x[0] + x[3] + x[4]) - 0.05) > 0.05 * np.sqrt(-2 * np.log(rng.random())):
             x = composition()
     h, o, w, c, a, z = x
     kappa, seen = within(h / max(h + 0.25 * a, 1e-12), 0.2, 0, 1), within(0.85, 0.25, 0.05, 1.15)

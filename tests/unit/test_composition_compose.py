@@ -393,3 +393,33 @@ def test_intervals_are_equal_tailed_inside_and_reach_the_border_near_it() -> Non
 def test_a_constant_has_no_width() -> None:
     found = estimate_from_draws(np.zeros(10))
     assert (found.value, found.std, found.interval) == (0.0, 0.0, (0.0, 0.0))
+
+
+def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
+    pure = xrd_amounts(np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
+    found = compose_evidence(pure, None)
+    for estimate in (found.components["crystalline_hydroxyapatite"], found.identifiable_sums["crystalline"]):
+        assert estimate is not None
+        assert estimate.interval is not None
+        assert estimate.interval[1] > 0.999
+    tissue = compose_evidence(xrd_amounts(TYPICAL), None)
+    assert (tissue.draws[:, 1] > 0).all()
+
+
+def test_without_an_empty_holder_diffraction_alone_is_less_certain() -> None:
+    open_air = compose_evidence(xrd_amounts(TYPICAL), None)
+    holder = compose_evidence(xrd_amounts(TYPICAL, blank=True), None)
+    assert open_air.draws[:, 0].std() > 1.3 * holder.draws[:, 0].std()
+
+
+def test_crystals_weigh_with_the_carbonate_of_their_lattice() -> None:
+    for basis in ("as_received", "dry"):
+        recipe = CompositionRecipe(basis=basis)  # type: ignore[arg-type]  # loop over the two literals
+        found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL), recipe)
+        crystals = found.identifiable_sums["crystalline"].value
+        rest = found.identifiable_sums["non_crystalline"].value
+        assert_close(crystals + rest, 1.0, atol=1e-9, because="complements")
+        expected = 0.30 + 0.02 + 0.02 * 0.30 / (0.30 + 0.25 * 0.06)
+        expected /= 1.0 if basis == "as_received" else 1 - 0.15
+        std = found.identifiable_sums["crystalline"].std or 0.0
+        assert_close(crystals, expected, atol=std, because="one standard uncertainty")

@@ -30,6 +30,8 @@ from xrdcomp.composition.model import (
     AMORPHOUS,
     CARBONATE,
     ORGANIC,
+    OTHER,
+    WATER,
     H,
     JointModel,
     build_model,
@@ -39,7 +41,15 @@ from xrdcomp.composition.model import (
 from xrdcomp.composition.sampler import Posterior, average_models, sample_posterior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, FitResult, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.results import (
+    COMPONENTS,
+    Composition,
+    Estimate,
+    FitResult,
+    PhaseResult,
+    TgaResult,
+    XrdAmounts,
+)
 from xrdcomp.types import Diagnostic, FloatArray, frozen_array
 
 __all__ = ["compose", "compose_evidence"]
@@ -47,6 +57,8 @@ __all__ = ["compose", "compose_evidence"]
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
 _REPORTABLE_STD = 0.03
+_PURE_PROBABILITY = 0.1
+"""Probability before measuring that a powder is crystals alone: a mineral, enamel, a synthetic one."""
 _HIDDEN_PROBABILITY = 0.3
 """Probability that something is there, in a small amount, of what the search did not find."""
 _SUMS_OF_XRD = ("crystalline", "non_crystalline", "organic_and_water")
@@ -124,7 +136,12 @@ def compose_evidence(
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`.
     """
     xrd, thermal = _select(xrd, thermal, recipe, internal_standard, known_scale)
-    evidence = reduce_xrd(xrd, phases, standard=internal_standard) if xrd is not None else None
+    evidence = None
+    if xrd is not None:
+        # thermogravimetry, an empty holder or a spike say how much of the diffuse scattering is background
+        calibrated = thermal is not None or xrd.blank_measured or internal_standard is not None
+        background = 0.0 if calibrated else recipe.xrd_bias_std
+        evidence = reduce_xrd(xrd, phases, standard=internal_standard, background_std=background)
     bias = recipe.xrd_bias_std * (BLANK_GAIN if evidence is not None and evidence.blank_measured else 1.0)
     log_scale = None
     if known_scale is not None and xrd is not None and evidence is not None:
@@ -212,18 +229,25 @@ def _sample(
 
 
 def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, float | None]:
-    """Posterior with and without amorphous mineral, and the probability that there is none.
+    """Posterior over what may be absent, and the probability that there is no amorphous mineral.
 
-    Half of the prior probability goes to no amorphous mineral at all, where its halo was looked for.
+    Half of the prior probability goes to no amorphous mineral at all, where its halo was looked for; one tenth,
+    where diffraction stands alone, to a powder of crystals and nothing else, with or without carbonate.
     """
-    if model.xrd is None or "amorphous_mineral" not in model.xrd.rows:
+    models, prior = [model], [1.0]
+    sought = model.xrd is not None and "amorphous_mineral" in model.xrd.rows
+    if sought:
+        none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
+        models.append(replace(model, absent=model.absent | none))
+        prior = [0.5, 0.5]
+    if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
+        crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
+        models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
+        prior = [p * (1.0 - _PURE_PROBABILITY) for p in prior] + [_PURE_PROBABILITY / 2] * 2
+    if len(models) == 1:
         return sample_posterior(model, draws=recipe.draws, seed=recipe.seed), None
-    none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
-    without = replace(model, absent=model.absent | none)
-    posterior, probability = average_models(
-        (model, without), prior=(0.5, 0.5), draws=recipe.draws, seed=recipe.seed
-    )
-    return posterior, float(probability[1])
+    posterior, probability = average_models(models, prior=prior, draws=recipe.draws, seed=recipe.seed)
+    return posterior, float(probability[1:].sum()) if sought else None
 
 
 def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
@@ -260,9 +284,7 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
         basis=recipe.basis,
         method=solved.method,
         components=components,
-        identifiable_sums={
-            name: estimate_from_draws(draws[:, SUMS[name]].sum(axis=1)) for name in _sum_names(model)
-        },
+        identifiable_sums=_sums(solved, draws, wet),
         covariance_names=tuple(COMPONENTS[i] for i in known),
         covariance=frozen_array(np.cov(draws[:, known], rowvar=False).reshape(len(known), len(known))),
         draws=frozen_array(draws),
@@ -271,6 +293,22 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
         other_basis=component_estimates(others, frozenset(hidden)),
         diagnostics=notes,
     )
+
+
+def _sums(solved: _Solved, draws: FloatArray, wet: FloatArray) -> dict[str, Estimate]:
+    """Estimates of the sums that are determined; crystals weigh with the carbonate in their lattice."""
+    model, found = solved.model, {}
+    for name in _sum_names(model):
+        total = draws[:, SUMS[name]].sum(axis=1)
+        if name in ("crystalline", "non_crystalline") and model.xrd is not None:
+            inside = solved.posterior.constants[:, model.names.index("carbonate_in_lattice")]
+            held = inside * solved.posterior.composition[:, CARBONATE]
+            held = held + model.xrd.carbonate_share * solved.posterior.composition[:, OTHER]
+            if draws is not wet:
+                held = held / np.maximum(1.0 - wet[:, WATER], 1e-9)
+            total = total + (held if name == "crystalline" else -held)
+        found[name] = estimate_from_draws(np.clip(total, 0.0, 1.0))
+    return found
 
 
 def _sum_names(model: JointModel) -> tuple[str, ...]:

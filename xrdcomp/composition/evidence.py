@@ -247,7 +247,11 @@ def _sources(tga: TgaResult, n: int) -> dict[str, tuple[float, ...]]:
 
 
 def reduce_xrd(
-    amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
+    amounts: XrdAmounts,
+    phases: Sequence[PhaseResult] = (),
+    *,
+    standard: InternalStandard | None = None,
+    background_std: float = 0.0,
 ) -> XrdEvidence:
     """Sum signed masses to the rows of the joint model.
 
@@ -261,6 +265,9 @@ def reduce_xrd(
     phases : sequence of PhaseResult
         The search's decisions. Empty: a phase counts where it exceeds three standard deviations.
     standard : InternalStandard, optional
+    background_std : float
+        Standard uncertainty of the organic row, relative to the total, from instrument and air scattering that
+        no empty-holder scan fixed: what falls off smoothly passes for a halo, and the reverse.
 
     Raises
     ------
@@ -280,6 +287,8 @@ def reduce_xrd(
         raise AnalysisError(msg)
     grouped = sums @ values / total
     covariance = sums @ covariance @ sums.T / total**2 + _exchange(rows, grouped)
+    if "organic" in rows:
+        covariance[rows.index("organic"), rows.index("organic")] += background_std**2
     hidden = _hidden_std(phases, amounts, total)
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2

@@ -54,8 +54,9 @@ AMORPHOUS_RESPONSE = (0.85, 0.25)
 SALT_EVAPORATED = (0.3, 0.3)
 """Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
 SALT_FROM_C = 800.0
-LATTICE_CARBONATE = (0.06, 0.05)
-"""Carbonate over mineral where nothing measures it: 3.5 to 7.4 wt% in enamel, dentine and bone."""
+LATTICE_CARBONATE = (0.05, 0.05)
+"""Carbonate over mineral where nothing measures it: 3.5 to 7.4 wt% in enamel, dentine and bone, none in synthetic
+apatite."""
 
 
 def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
