@@ -12,7 +12,14 @@ import numpy as np
 
 import xrdcomp
 from xrdcomp.composition import compose, evaluate_claims
-from xrdcomp.diffraction import Identification, build_instrument, instrument_diagnostics, investigate
+from xrdcomp.diffraction import (
+    Identification,
+    Quantification,
+    build_instrument,
+    instrument_diagnostics,
+    investigate,
+    quantify_or_say_why,
+)
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
@@ -117,6 +124,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     )
     fit, found = (search.fit, search.phases) if search else (None, ())
     composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
+    quantified, why = _quantify(fit, recipe, standard, thermal)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
     claims = evaluate_claims(composition, found, recipe.composition, internal_standard=spike) if known else ()
@@ -134,8 +142,8 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
-        diagnostics=_diagnostics((*assumed, *mutual), *measured, search, fit, thermal, composition),
-        metadata=_metadata(sample, search),
+        diagnostics=_diagnostics((*assumed, *mutual, *why), *measured, search, fit, thermal, composition),
+        metadata=_metadata(sample, search, quantified),
     )
 
 
@@ -150,6 +158,25 @@ def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> Sam
     )
     metadata = {"simulated": True, "kind": entry.kind, "truth": entry.truth["components"]}
     return replace(result, metadata={**result.metadata, **metadata})
+
+
+def _quantify(
+    fit: FitResult | None, recipe: Recipe, standard: tuple[str, float] | None, thermal: TgaResult | None
+) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
+    """Fractions from diffraction alone; attenuation may use the mineral balance of thermogravimetry."""
+    if fit is None:
+        return None, ()
+    chosen = {phase.id: phase for phase in load_phases(_phase_names(recipe, standard))}
+    missing = tuple(name for name in fit.phases if name not in chosen)
+    phases = [*chosen.values(), *load_phases(missing)]
+    mineral = thermal.quantities.get("mineral") if thermal is not None else None
+    return quantify_or_say_why(
+        fit,
+        [phase for phase in phases if phase.id in fit.phases],
+        recipe.quantification,
+        internal_standard=standard,
+        mineral=mineral,
+    )
 
 
 def _phase_names(recipe: Recipe, standard: tuple[str, float] | None) -> tuple[str, ...]:
@@ -236,13 +263,17 @@ def _software() -> dict[str, str]:
     }
 
 
-def _metadata(sample: Sample, search: Identification | None) -> dict[str, Any]:
-    """Facts about the specimen, the unit of its curves, and the peaks that no phase explains."""
+def _metadata(
+    sample: Sample, search: Identification | None, quantified: Quantification | None
+) -> dict[str, Any]:
+    """Facts about the specimen, unit of its curves, peaks that no phase explains, fractions from diffraction."""
     facts: dict[str, Any] = dict(sample.metadata)
     if sample.pattern is not None:
         facts["intensity_unit"] = sample.pattern.intensity_unit
     if search is not None:
         facts["unexplained_peaks"] = [peak.to_dict() for peak in search.unexplained]
+    if quantified is not None:
+        facts["quantification"] = quantified.to_dict()
     return facts
 
 

@@ -1,0 +1,59 @@
+"""xrdcomp calibrate-amorphous: the constant of the degree of crystallinity from mixtures of known composition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xrdcomp.cli.options import build_recipe, examples, parse_fraction, recipe_options, xrd_options
+from xrdcomp.cli.output import progress
+from xrdcomp.errors import AnalysisError
+
+__all__ = ["calibrate_amorphous"]
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp calibrate-amorphous ha20.xy:0.2 ha50.xy:0.5 ha80.xy:0.8 --phases hydroxyapatite -o amorphous.toml",
+        "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml",
+    )
+)
+@click.argument("mixtures", nargs=-1, required=True, metavar="SCAN:FRACTION…")
+@click.option("-o", "--out", default="amorphous.toml", show_default=True, metavar="FILE")
+@click.option("--blank", metavar="FILE", help="Scan of the empty holder.")
+@click.option(
+    "--weighing-std",
+    type=click.FloatRange(min=0),
+    default=0.005,
+    show_default=True,
+    help="Standard uncertainty of the fractions.",
+)
+@xrd_options
+@recipe_options
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
+    """Determine k from scans of mixtures whose crystalline mass fraction is known."""
+    from xrdcomp.diffraction.crystallinity import KnownMixture, write_amorphous
+    from xrdcomp.diffraction.crystallinity import calibrate_amorphous as calibrate
+    from xrdcomp.pipeline import analyze
+
+    recipe = build_recipe(options).with_settings({"identification.search": False})
+    known, window = [], (0.0, 0.0)
+    for item in mixtures:
+        name, fraction = parse_fraction(item, "SCAN:FRACTION")
+        progress(f"analysing {name}", quiet=options["quiet"])
+        fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).fit
+        if fit is None or fit.crystallinity is None:
+            msg = f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate."
+            raise AnalysisError(msg)
+        known.append(
+            KnownMixture(
+                crystallinity=fit.crystallinity, fraction=fraction, fraction_std=options["weighing_std"]
+            )
+        )
+        window = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+    result = calibrate(known, window)
+    target = write_amorphous(result, options["out"])
+    click.echo(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")
+    progress(f"written: {target}", quiet=options["quiet"])

@@ -1,0 +1,225 @@
+"""Which method of quantification a specimen gets, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xrdcomp.diffraction import absorption
+from xrdcomp.diffraction import quantify as methods
+from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant, read_amorphous
+from xrdcomp.diffraction.quantify import Quantification
+from xrdcomp.errors import AnalysisError
+from xrdcomp.physics import lattice, scattering
+from xrdcomp.physics.amorphous import AMORPHOUS
+from xrdcomp.recipe import QuantificationRecipe
+from xrdcomp.results import Estimate, FitResult, XrdAmounts
+from xrdcomp.types import Diagnostic, Phase
+
+__all__ = ["linear_attenuation", "phase_attenuation", "phase_density", "quantify", "quantify_or_say_why"]
+
+_AMORPHOUS_DENSITY = {"protein": 1.35, "lipid": 0.92, "water": 1.0, "amorphous_calcium_phosphate": 2.5}
+_DALTON_PER_CUBIC_ANGSTROM = 1.66054  # g/cm³
+_REASONS = {
+    "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
+    "external_standard": "the diffractometer's constant was given; the specimen must be thick and flat",
+    "ponkcs": "calibrated intensities per gram were given",
+    "crystallinity": "a calibration constant was given",
+    "absolute": "amorphous parts were fitted and nothing else fixes the scale: their scattering per gram is calculated",
+    "hill_howard": "no amorphous part was fitted: fractions refer to the crystalline part only",
+}
+
+
+def phase_density(phase: Phase) -> float:
+    """X-ray density in g/cm³, from the cell's mass and volume."""
+    mass = sum(
+        scattering.atomic_weight(e) * o for e, o in zip(phase.site_element, phase.site_occupancy, strict=True)
+    )
+    return float(_DALTON_PER_CUBIC_ANGSTROM * mass / lattice.cell_volume(np.array(phase.cell.parameters)))
+
+
+def phase_attenuation(phase: Phase, wavelength: float) -> float:
+    """Mass attenuation μ* in cm²/g of a phase with atoms."""
+    atoms: dict[str, float] = {}
+    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
+        atoms[element] = atoms.get(element, 0.0) + float(occupancy)
+    return scattering.mass_attenuation_of(scattering.mass_fractions_of(atoms), wavelength)
+
+
+def linear_attenuation(
+    names: Sequence[str], phases: Sequence[Phase], wavelength: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Linear attenuation (cm⁻¹) and density (g/cm³) of every fitted component."""
+    known = {p.id: p for p in phases}
+    mu, rho = {}, {}
+    for name in names:
+        if name in known:
+            rho[name] = phase_density(known[name])
+            mu[name] = rho[name] * phase_attenuation(known[name], wavelength)
+        else:
+            rho[name] = _AMORPHOUS_DENSITY[name]
+            fractions = scattering.mass_fractions_of(AMORPHOUS[name].atoms)
+            mu[name] = rho[name] * scattering.mass_attenuation_of(fractions, wavelength)
+    return mu, rho
+
+
+def quantify(
+    fit: FitResult,
+    phases: Sequence[Phase],
+    recipe: QuantificationRecipe,
+    *,
+    internal_standard: tuple[str, float] | None = None,
+    mineral: Estimate | None = None,
+) -> Quantification:
+    """Mass fractions by the recipe's method, or by the best that the data allow.
+
+    In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
+    absolute scale, Hill-Howard. Microabsorption is corrected first where grain sizes are given.
+
+    Parameters
+    ----------
+    phases : those of the fit, for attenuation and density
+    internal_standard : (phase id, fraction of the spiked mass), optional
+    mineral : Estimate, optional
+        Mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method.
+
+    Raises
+    ------
+    AnalysisError
+        The method asked for lacks what it needs.
+    """
+    amounts, wavelength = fit.amounts, max(fit.wavelengths[:1] or (1.5406,))
+    notes: list[Diagnostic] = []
+    if recipe.particle_size_um:
+        mu, rho = linear_attenuation(amounts.names, phases, wavelength)
+        amounts = absorption.brindley(amounts, mu, rho, recipe.particle_size_um)
+    method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
+    _refuse_missing(method, recipe, internal_standard, amounts)
+    if method == "internal_standard" and internal_standard is not None:
+        pure = recipe.standard_crystallinity
+        found = methods.internal_standard(
+            amounts, *internal_standard, crystallinity=pure or _crystallinity(internal_standard[0])
+        )
+        notes += _negative_rest(found)
+    elif method == "external_standard":
+        attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
+        constant = Estimate(value=recipe.external_constant[0], std=recipe.external_constant[1])
+        known = None if mineral is None else (mineral.value, mineral.std or 0.0)
+        found = absorption.external_standard(
+            amounts, constant, attenuation, recipe.rest_attenuation, mineral=known
+        )
+    elif method == "ponkcs":
+        factors = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
+        found = methods.ponkcs(amounts, factors)
+    elif method == "crystallinity":
+        found = _by_crystallinity(fit, recipe)
+    elif method == "absolute":
+        found = methods.whole_pattern(amounts, per_gram_std=recipe.per_gram_std)
+    else:
+        found = methods.hill_howard(amounts)
+    return replace(found, diagnostics=(_reason(method, recipe), *notes))
+
+
+def quantify_or_say_why(
+    fit: FitResult,
+    phases: Sequence[Phase],
+    recipe: QuantificationRecipe,
+    *,
+    internal_standard: tuple[str, float] | None = None,
+    mineral: Estimate | None = None,
+) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
+    """`quantify`, where the automatic choice that finds nothing to quantify gives a message instead of an error.
+
+    A method that was asked for by name still raises.
+    """
+    try:
+        found = quantify(fit, phases, recipe, internal_standard=internal_standard, mineral=mineral)
+    except AnalysisError as error:
+        if recipe.method != "auto":
+            raise
+        text = f"No fractions from diffraction alone: {error}"
+        return None, (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
+    return found, found.diagnostics
+
+
+def _crystallinity(standard: str) -> tuple[float, float]:
+    """Certified for corundum; of any other spike one per cent may be amorphous surface."""
+    return methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
+
+
+def _best(amounts: XrdAmounts, recipe: QuantificationRecipe, standard: tuple[str, float] | None) -> str:
+    if standard is not None:
+        return "internal_standard"
+    if recipe.external_constant[0] > 0.0:
+        return "external_standard"
+    if recipe.ponkcs_factors:
+        return "ponkcs"
+    if recipe.amorphous_file or recipe.k is not None:
+        return "crystallinity"
+    return "hill_howard" if all(amounts.crystalline) else "absolute"
+
+
+def _refuse_missing(
+    method: str, recipe: QuantificationRecipe, standard: tuple[str, float] | None, amounts: XrdAmounts
+) -> None:
+    lacking = ""
+    if method == "internal_standard" and standard is None:
+        lacking = "the spike: --internal-standard ID:FRACTION"
+    elif method == "external_standard" and not recipe.external_constant[0] > 0.0:
+        lacking = "quantification.external_constant = [G, standard uncertainty]"
+    elif method == "ponkcs" and not recipe.ponkcs_factors:
+        lacking = "quantification.ponkcs_factors"
+    elif method == "crystallinity" and all(amounts.crystalline):
+        lacking = "an amorphous component in the fit (fit.amorphous)"
+    if lacking:
+        msg = f"quantification.method = {method!r} needs {lacking}. Give it, or set the method to 'auto'."
+        raise AnalysisError(msg)
+
+
+def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
+    if fit.crystallinity is None:
+        msg = "the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity."
+        raise AnalysisError(msg)
+    if recipe.amorphous_file:
+        k = read_amorphous(recipe.amorphous_file).k
+    elif recipe.k is not None:
+        k = Estimate(value=recipe.k[0], std=recipe.k[1])
+    else:
+        k = prior_constant(fit)
+    w = crystalline_fraction(fit.crystallinity, k)
+    variance = (w.std or 0.0) ** 2
+    return Quantification(
+        method="crystallinity",
+        basis="specimen",
+        names=("crystalline", "non_crystalline"),
+        fractions=np.array([w.value, 1.0 - w.value]),
+        covariance=variance * np.array([[1.0, -1.0], [-1.0, 1.0]]),
+        constants={"k": k, "crystallinity": fit.crystallinity},
+    )
+
+
+def _reason(method: str, recipe: QuantificationRecipe) -> Diagnostic:
+    chosen = "chosen because" if recipe.method == "auto" else "as asked for;"
+    return Diagnostic(
+        code="QUANTIFICATION_METHOD",
+        severity="info",
+        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {_REASONS[method]}.",
+        facts={"method": method},
+    )
+
+
+def _negative_rest(found: Quantification) -> list[Diagnostic]:
+    rest = found.estimate("non_crystalline")
+    if rest.value > -2.0 * (rest.std or 0.0):
+        return []
+    text = (
+        f"The crystalline phases sum to {1.0 - rest.value:.3f} of the specimen, {-rest.value / (rest.std or 1.0):.1f} "
+        "standard uncertainties above one. Check the spike's fraction, its grain size and the phases."
+    )
+    return [
+        Diagnostic(
+            code="QUANTIFICATION_OVER_ONE", severity="warning", text=text, facts={"excess": -rest.value}
+        )
+    ]
