@@ -26,6 +26,12 @@ BoolArray = npt.NDArray[np.bool_]
 __all__ = ["Evidence", "collect_evidence", "residual_inflation", "truncated_moments"]
 
 
+BLANK_STD = 0.2
+"""Share of the instrument background that may have the form of a halo when no blank was measured."""
+
+_HALO_RANGE = (10.0, 55.0)  # degrees
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Covariances at the minimum.
@@ -135,6 +141,7 @@ def collect_evidence(
     crystalline = np.array([c.kind == "phase" for c in model.columns])[is_amount]
     relative = np.where(crystalline, per_gram_std[0], per_gram_std[1])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
+    amount_cov = amount_cov + _hidden_halo(model, solution, names)
     factors = _grain_factors(model, solution, dict(zip(names, amounts.tolist(), strict=True)), grain_size_um)
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors)
     scale = relative * np.maximum(amounts, 0.0)
@@ -151,6 +158,29 @@ def collect_evidence(
         inflation=inflation,
         correlation_length=tau,
     )
+
+
+def _hidden_halo(model: PatternModel, solution: Solution, names: tuple[str, ...]) -> FloatArray:
+    """Covariance of the organic halo from what air and holder may scatter in its shape.
+
+    Without an empty-holder scan a share of the instrument background (`BLANK_STD`, one standard deviation) may
+    have the form of a halo; it is expressed as an amount of protein, whose ring lies where glass and plastic
+    holders and air have theirs. A measured blank leaves nothing of it.
+    """
+    out = np.zeros((len(names), len(names)))
+    kinds = np.array([c.kind for c in model.columns])
+    if "protein" not in names or any(c.name == "background_blank" for c in model.columns):
+        return out
+    window = (model.two_theta >= _HALO_RANGE[0]) & (model.two_theta <= _HALO_RANGE[1])
+    if not window.any():
+        return out
+    instrument = np.isin(kinds, ["background", "correction"])
+    level = solution.columns[np.ix_(window, instrument)] @ solution.coefficients[instrument]
+    column = [c.name for c in model.columns].index("protein")
+    per_gram = float(solution.columns[window, column].sum())
+    index = names.index("protein")
+    out[index, index] = (BLANK_STD * max(float(level.sum()), 0.0) / per_gram) ** 2
+    return out
 
 
 def _grain_factors(
