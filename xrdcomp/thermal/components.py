@@ -218,7 +218,7 @@ def _fit(axis: FloatArray, data: FloatArray, shape: Shape, rows: list[tuple[floa
             columns += [loss * g for g in fraser_suzuki_gradient(axis, center, fwhm, s)]
         return np.array(columns) / scale
 
-    options: dict[str, Any] = {"max_nfev": 150 if shape == "fraser_suzuki" else 1500}
+    options: dict[str, Any] = {"max_nfev": 60 if shape == "fraser_suzuki" else 1500}
     if shape == "fraser_suzuki":
         options |= {"Dfun": jacobian, "col_deriv": 1}
     return lmfit.minimize(residual, parameters, method="leastsq", **options)

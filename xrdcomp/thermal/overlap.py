@@ -18,7 +18,7 @@ from xrdcomp.types import FloatArray
 __all__ = ["crossing_mass", "overlap_ratio", "separate_steps", "with_overlap"]
 
 _OVERLAP_RATIO = 0.15
-_MAX_COMPONENTS = 5
+_MAX_COMPONENTS = 4
 _CORRELATION_LENGTHS = 1.5
 
 

@@ -23,7 +23,8 @@ __all__ = [
 
 _DIFFERENCE = np.array([-1.0, 3.0, -3.0, 1.0])
 _LENGTHS = (0.7, 1.0, 1.5, 2.2, 3.2, 4.7, 6.8, 10.0, 14.5)
-_MIN_WEIGHT = 1e-9
+_MIN_WEIGHT = 1e-4
+_MAX_LENGTH = 30.0  # keeps the banded system well conditioned
 
 
 def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatArray:
@@ -34,8 +35,8 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
     values : (n,) or (n, k) array
     weights : (n,) array, >= 0; 0 marks a node without data, which is interpolated
     length : float, in nodes, >= 0
-        λ = length⁶: ripples of a wavelength 2π·length are halved, shorter ones removed, longer ones kept.
-        Larger values smooth more.
+        λ = length⁶, with at most 30 nodes: ripples of a wavelength 2π·length are halved, shorter ones removed,
+        longer ones kept. Larger values smooth more.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
     if length <= 0 or n < 5:
         return np.array(values, dtype=float)
     weight = np.maximum(weights, _MIN_WEIGHT)
-    bands = length**6 * _penalty_bands(n)
+    bands = min(length, _MAX_LENGTH) ** 6 * _penalty_bands(n)
     bands[0] += weight
     right = weight * values if values.ndim == 1 else weight[:, None] * values
     smooth: FloatArray = solveh_banded(bands, right, lower=True, overwrite_ab=True)
