@@ -60,7 +60,7 @@ def find_table(lines: Sequence[str], start: int = 0) -> tuple[int, int]:
         end = i
         while end < n and lines[end] and not lines[end].translate(_DROP_NUMERIC):
             end += 1
-        if end - i >= 3 or (end == n and end - i >= 1):
+        if end - i >= 3:
             return i, end
         i = end + 1
     return -1, -1

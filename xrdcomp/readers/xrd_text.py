@@ -59,11 +59,11 @@ _POWDER_SCAN = re.compile(
 
 def _sniff(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
-    first, last = find_table(lines)
+    first, _ = find_table(lines)
     if first < 0:
         return 0.0
     named = any(_role(name) == "2theta" for line in lines[max(0, first - 3) : first] for name in _names(line))
-    return (0.5 if named else 0.35) if last - first >= 3 or len(lines) < 20 else 0.15
+    return 0.5 if named else 0.35
 
 
 def _read(source: SourceFile) -> Sequence[RawScan]:
