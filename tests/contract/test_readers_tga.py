@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import re
+import sys
+import types
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -622,3 +627,79 @@ def test_clock_times_are_named_in_the_hint(save: Callable[..., Path]) -> None:
 
 
 CURVE_ROWS = list(zip(CURVE.temperature_c.tolist(), CURVE.mass_mg.tolist(), strict=True))
+
+
+class FakeTable:
+    """As much of a pyarrow table as the reader of NETZSCH binaries looks at."""
+
+    def __init__(self, columns: dict[str, w.FloatArray], facts: dict[str, object]) -> None:
+        self.columns, self.num_rows = columns, len(CURVE.mass_mg)
+        metadata = {b"file_metadata": json.dumps(facts).encode()}
+        self.schema = types.SimpleNamespace(names=list(columns), metadata=metadata)
+
+    def column(self, name: str) -> types.SimpleNamespace:
+        return types.SimpleNamespace(to_numpy=lambda: self.columns[name])
+
+
+@pytest.fixture
+def binary(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    def make(**changes: object) -> Path:
+        stage = {"purge_1_mfc_flow": 0.0, "purge_2_mfc_flow": 20.0, "stage_type": 1, "heating_rate": 10.0}
+        program = {
+            "stage_0": {**stage, "stage_type": 0, "temperature": 30.0, "time": 0.0},
+            "stage_1": {**stage, "temperature": 480.0, "time": 2700.0},
+            "stage_2": {**stage, "temperature": 930.0, "time": 2699.0},
+            "stage_3": {**stage, "stage_type": 2, "temperature": 950.0, "time": 0.0},
+        }
+        facts = {"sample_mass": 12.5, "temperature_program": program, "purge_1_mfc_gas": "NITROGEN"}
+        facts |= {"purge_2_mfc_gas": "SYNTHETIC AIR", "sample_name": "made up", **changes}
+        columns = {
+            "time": CURVE.time_s,
+            "sample_temperature": CURVE.temperature_c,
+            "mass": CURVE.mass_mg - 12.5,
+            "furnace_temperature": CURVE.temperature_c + 20,
+        }
+        dropped = changes.get("without")
+        fake = types.ModuleType("pyngb")
+        kept = {name: values for name, values in columns.items() if name != dropped}
+        monkeypatch.setattr(fake, "read_ngb", lambda _: FakeTable(kept, facts), raising=False)
+        monkeypatch.setitem(sys.modules, "pyngb", fake)
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("Streams/stream_1.table", b"x" * 100)
+        return save(stream.getvalue(), "run.ngb-ss3")
+
+    return make
+
+
+def test_netzsch_binary_mass_is_change_before_correction(binary: Callable[..., Path]) -> None:
+    run = read_tga(binary())
+    check(run)
+    assert run.source is not None
+    assert run.source.format == "netzsch_ngb"
+    assert (run.atmosphere, run.heating_rate_k_min, run.initial_mass_mg) == ("air", 10.0, 12.5)
+    assert [d.code for d in run.diagnostics] == ["TGA_NOT_CORRECTED", "TGA_MASS_IS_CHANGE"]
+    assert run.segment is not None
+    assert list(np.unique(run.segment)) == [0, 1]  # the point behind the last stage belongs to it
+
+
+def test_netzsch_binary_without_sample_mass_asks_for_it(binary: Callable[..., Path]) -> None:
+    path = binary(sample_mass=None)
+    assert "initial_mass_mg" in refusal(path).hint
+    check(read_tga(path, initial_mass_mg=12.5))
+
+
+def test_netzsch_binary_without_mass_is_refused(binary: Callable[..., Path]) -> None:
+    assert "no mass signal" in refusal(binary(without="mass")).reason
+
+
+def test_netzsch_binary_that_its_package_cannot_decode(
+    binary: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        msg = "bad stream"
+        raise KeyError(msg)
+
+    path = binary()
+    monkeypatch.setattr(sys.modules["pyngb"], "read_ngb", fail)
+    assert "bad stream" in refusal(path).reason

@@ -91,17 +91,17 @@ RUNS = (
 _RAW = ("TGA_MASS_IS_CHANGE", "TGA_NOT_CORRECTED")
 BINARY = (
     Run("netzsch_ngb/01_Messung_Probe_G_300_Grad_Ar.ngb-ds3", "netzsch_ngb", 5801, (34.854, 304.049), 4380.05,
-        10.848, 7.988, "mg", 10.848, "unknown", 10.0, 6, _RAW),
+        10.848, 7.988, "mg", 10.848, "argon", 10.0, 5, _RAW),
     Run("netzsch_ngb/02_Messung_Probe_E_300_Grad_Ar.ngb-ds3", "netzsch_ngb", 5801, (34.077, 303.983), 4380.05,
-        13.856, 8.359, "mg", 13.856, "unknown", 10.0, 6, (*_RAW, "TGA_NEGATIVE_MASS", "TGA_SPIKE")),
+        13.856, 8.359, "mg", 13.856, "argon", 10.0, 5, (*_RAW, "TGA_NEGATIVE_MASS", "TGA_SPIKE")),
     Run("netzsch_ngb/BM_80CASH01_20CH.ngb-ds3", "netzsch_ngb", 9249, (21.031, 947.941), 5548.8, 24.3, 19.202,
-        "mg", 24.3, "unknown", 10.0, 1, _RAW),
+        "mg", 24.3, "nitrogen", 10.0, 1, _RAW),
     Run("netzsch_ngb/Douglas_Fir_STA_10K_250730_R13.ngb-ss3", "netzsch_ngb", 9190, (25.489, 815.306), 8391,
-        4.026, 0.966, "mg", 4.026, "unknown", 10.0, 3, _RAW),
+        4.026, 0.966, "mg", 4.026, "nitrogen", 10.0, 3, _RAW),
     Run("netzsch_ngb/Portlandit_roh.ngb-ds3", "netzsch_ngb", 9251, (23.864, 948.084), 5550, 23.6, 17.89, "mg",
-        23.6, "unknown", 10.0, 1, _RAW),
+        23.6, "nitrogen", 10.0, 1, _RAW),
     Run("netzsch_ngb/Red_Oak_STA_10K_250731_R7.ngb-ss3", "netzsch_ngb", 9171, (27.023, 815.347), 8381.95,
-        4.044, 0.958, "mg", 4.044, "unknown", 10.0, 3, _RAW),
+        4.044, 0.958, "mg", 4.044, "nitrogen", 10.0, 3, _RAW),
 )  # fmt: skip
 REFUSED = {
     "csv/2.Beechwood-10.xlsx": ("tga_excel", "row 1", "no header", "temperature_unit"),

@@ -18,8 +18,8 @@ from xrdcomp.readers.registry import TgaOptions, TgaReader
 from xrdcomp.readers.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.readers.tga_columns import Column, column_of
 from xrdcomp.readers.tga_run import build_run
-from xrdcomp.readers.tga_table import TgaTable, note
-from xrdcomp.types import FloatArray, IntArray, TgaRun
+from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, note
+from xrdcomp.types import Atmosphere, FloatArray, IntArray, TgaRun
 
 __all__ = ["READER", "stage_of_time"]
 
@@ -52,6 +52,7 @@ def _read(source: SourceFile, options: TgaOptions) -> TgaRun:
             place_word="point",
             segment=None if time is None else stage_of_time(time, stages),
             initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
+            atmosphere=_atmosphere(facts, stages),
             heating_rate_k_min=_heating_rate(stages),
             metadata=_metadata(facts),
             diagnostics=(note("TGA_NOT_CORRECTED", text, severity="warning"),),
@@ -124,7 +125,7 @@ def stage_of_time(time: FloatArray, stages: list[dict[str, Any]]) -> IntArray | 
     ends = np.cumsum([float(stage.get("time", 0.0)) for stage in stages if stage.get("stage_type") == 1])
     if not len(ends):
         return None
-    number = np.searchsorted(ends, time - 1e-6, side="right")
+    number = np.minimum(np.searchsorted(ends, time - 1e-6, side="right"), len(ends) - 1)
     return np.unique(number, return_inverse=True)[1].astype(np.int64)
 
 
@@ -144,6 +145,17 @@ def _heating_rate(stages: list[dict[str, Any]]) -> float | None:
     return rates.pop() if len(rates) == 1 else None
 
 
+def _atmosphere(facts: dict[str, Any], stages: list[dict[str, Any]]) -> Atmosphere:
+    """Gas of the purge lines that flow while stages are recorded; "unknown" where there are several."""
+    gases = {
+        str(facts.get(f"purge_{line}_mfc_gas", ""))
+        for stage in stages
+        for line in (1, 2)
+        if stage.get("stage_type") == 1 and float(stage.get(f"purge_{line}_mfc_flow", 0.0)) > 0
+    }
+    return atmosphere_of(gases.pop()) if len(gases) == 1 else "unknown"
+
+
 def _metadata(facts: dict[str, Any]) -> dict[str, str | float | int | bool]:
     keys = {
         "instrument": "instrument",
@@ -152,7 +164,18 @@ def _metadata(facts: dict[str, Any]) -> dict[str, str | float | int | bool]:
         "material": "material",
     }
     keys |= {"sample_name": "sample_name", "sample_id": "sample_id", "crucible_type": "crucible"}
-    return {name: str(facts[key]) for key, name in keys.items() if facts.get(key)}
+    found: dict[str, str | float | int | bool] = {
+        name: str(facts[key]) for key, name in keys.items() if facts.get(key)
+    }
+    lines = ("purge_1", "purge_2", "protective")
+    flows = [
+        f"{n}: {facts[f'{n}_mfc_gas']}, {facts.get(f'{n}_mfc_flow')} ml/min"
+        for n in lines
+        if f"{n}_mfc_gas" in facts
+    ]
+    if flows:
+        found["gases"] = " | ".join(flows)
+    return found
 
 
 def _sniff(source: SourceFile) -> float:
