@@ -27,6 +27,7 @@ _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
 }
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _ASSUMED_MG = 10.0
+_DOUBTFUL = 0.005
 _UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
@@ -102,7 +103,7 @@ def correct_baseline(
         found.append(
             Diagnostic(
                 code="TGA_NO_BLANK",
-                severity="info",
+                severity="warning" if recipe.buoyancy_std * float(buoyancy[-1]) > _DOUBTFUL else "info",
                 text=f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was "
                 f"calculated for buoyancy and removed, with a relative uncertainty of "
                 f"{100 * recipe.buoyancy_std:.0f} %. Give a blank run of the same programme.",

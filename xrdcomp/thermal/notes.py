@@ -15,11 +15,12 @@ __all__ = ["curve_notes", "gas_notes"]
 
 _MIN_GAIN = 0.003
 _MIN_LATE_LOSS = 0.001
+_BELOW_ZERO = 0.003
 _HYDROXYL_SHARE = 0.01793
 
 
 def curve_notes(curve: HeatingCurve, smooth: FloatArray, boundaries: Boundaries) -> tuple[Diagnostic, ...]:
-    """Messages about gains of mass and about losses after the last boundary."""
+    """Messages about gains of mass, masses below zero, and losses after the last boundary."""
     notes = []
     lowest = np.minimum.accumulate(smooth)
     top = int(np.argmax(smooth - lowest))
@@ -34,6 +35,16 @@ def curve_notes(curve: HeatingCurve, smooth: FloatArray, boundaries: Boundaries)
                 f"{curve.temperature_c[top]:.0f} °C. Oxidation, uptake of gas, or buoyancy larger than "
                 "estimated; losses in this range are too small by it. Measure a blank.",
                 facts={"gain": gain, "from_c": float(curve.temperature_c[low])},
+            )
+        )
+    if float(smooth.min()) < -_BELOW_ZERO:
+        notes.append(
+            Diagnostic(
+                code="TGA_BELOW_ZERO",
+                severity="warning",
+                text=f"The mass falls to {100 * float(smooth.min()):.2f} % of the start: the zero of the balance or of "
+                "the export is off by at least that much, or a blank was subtracted that is not this run's.",
+                facts={"lowest": float(smooth.min())},
             )
         )
     if len(boundaries.mass) == 3:

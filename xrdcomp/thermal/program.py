@@ -46,7 +46,7 @@ def heating_part(run: TgaRun) -> HeatingPart:
         return HeatingPart(index=index)
     note = Diagnostic(
         code="TGA_COOLING_DROPPED",
-        severity="info",
+        severity="warning" if dropped > 0.5 * len(run) else "info",
         text=f"{dropped} of {len(run)} points were measured while cooling, or while heating again to a "
         "temperature already reached; they are not used.",
         facts={"points_dropped": dropped},

@@ -19,6 +19,7 @@ _MIN_SHARE_OF_TOTAL = 0.004
 _MIN_SHARE_OF_HIGHEST = 0.012
 _PROMINENCE_SHARE = 0.12
 _FOOT_SHARE = 0.04
+_FLAT_SHARE = 0.004
 _NOISE_FACTOR = 5.0
 _NEIGHBOURHOOD_C = 40.0
 _MIN_NET_SHARE = 0.15
@@ -49,7 +50,7 @@ def find_peaks(curve: HeatingCurve, smooth: FloatArray, length: float) -> tuple[
     where it is no echo of the smoothing beside a peak ten times as high. Between its feet at least 0.3 % of
     the mass must be lost, and 0.15 % (and 15 % of that loss and 0.4 % of all that the run loses) above the
     level of the higher one. The feet are the valley to the next peak or the place where the DTG has come down
-    to 4 % of the peak.
+    to 4 % of the peak, moved out to where it is flat (0.4 %) if that is no further again.
     """
     least = max(_MIN_NET_LOSS, _MIN_SHARE_OF_TOTAL * float(smooth.max() - smooth.min()))
     found: list[_Top] = []
@@ -157,6 +158,11 @@ def _with_feet(found: list[_Top], k: int, noise: float) -> Peak:
     below_right = np.flatnonzero(dtg[top : high + 1] < floor)
     start = low + int(below_left[-1]) if len(below_left) else low
     end = top + int(below_right[0]) if len(below_right) else high
+    flat = dtg < max(_FLAT_SHARE * dtg[top], noise)
+    before = np.flatnonzero(flat[max(2 * start - top, low) : start + 1])
+    after = np.flatnonzero(flat[end : min(2 * end - top, high) + 1])
+    start = max(2 * start - top, low) + int(before[-1]) if len(before) else start
+    end = end + int(after[0]) if len(after) else end
     return Peak(start=start, top=top, end=end)
 
 
