@@ -9,6 +9,7 @@ import click
 
 from xrdcomp.cli.options import examples
 from xrdcomp.cli.output import print_json
+from xrdcomp.errors import MissingExtraError
 
 __all__ = ["convert", "formats", "inspect"]
 
@@ -54,6 +55,8 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
     from xrdcomp.readers import inspect_file
 
     found = inspect_file(file)
+    if found["kind"] == "xrd_frame" and found["format"] != "poni":
+        found["frame"] = _frame(file)
     if figure is not None:
         _draw(file, figure, kind=str(found["kind"]), scan=scan)
     if output_format == "json":
@@ -61,6 +64,8 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
         return
     parts: Any = found.get("scans") or found.get("segments") or []
     click.echo(f"{file}: {found['kind']}, format {found['format']}, {len(parts)} {_noun(found, len(parts))}")
+    if frame := found.get("frame"):
+        click.echo(align([(name, _cell(value)) for name, value in dict(frame).items()]))
     if parts:
         head = ["", *parts[0]]
         rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
@@ -83,10 +88,29 @@ def convert(source: str, target: str, scan: int | None) -> None:
     click.echo(f"written: {target}", err=True)
 
 
+def _frame(file: str) -> dict[str, object] | None:
+    """Facts of a frame; None, with a word on standard error, where the extra is not installed."""
+    from xrdcomp.frames import describe_frame
+
+    try:
+        facts: dict[str, object] = describe_frame(file)
+    except MissingExtraError as missing:
+        click.echo(str(missing), err=True)
+        return None
+    return facts
+
+
 def _draw(file: str, target: str, *, kind: str, scan: int | None) -> None:
     from xrdcomp.present import plot_measurement, write_figure
     from xrdcomp.readers import read_tga, read_xrd
 
+    if kind == "xrd_frame":
+        from xrdcomp.frames import read_frame
+        from xrdcomp.present import plot_frame_image
+
+        write_figure(plot_frame_image(read_frame(file)), target)
+        click.echo(f"written: {target}", err=True)
+        return
     measured = read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)
     write_figure(plot_measurement(measured), target)
     click.echo(f"written: {target}", err=True)

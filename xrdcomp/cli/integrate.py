@@ -154,11 +154,15 @@ def _text(summary: dict[str, Any]) -> str:
         lines.append(f"orientation: not judged; {summary['ring_missing']}")
     else:
         hermans = "" if ring["hermans"] is None else f", Hermans factor {ring['hermans']:.2f}"
-        verdict = "oriented" if ring["oriented"] else "no orientation seen"
+        verdict = {
+            True: "oriented",
+            False: "no orientation seen",
+            None: "too little of the ring is seen to judge",
+        }
         lines.append(
-            f"orientation: ring d {ring['d_spacing']:g} Å at {ring['two_theta']:.2f}°: {verdict}, amplitude "
-            f"{ring['amplitude']:.3f} ± {ring['amplitude_esd']:.3f} along {ring['direction']:.0f}°{hermans} "
-            f"(seen over {100 * ring['coverage']:.0f} % of the turn)"
+            f"orientation: ring d {ring['d_spacing']:g} Å at {ring['two_theta']:.2f}°: {verdict[ring['oriented']]}, "
+            f"amplitude {ring['amplitude']:.3f} ± {ring['amplitude_esd']:.3f} along {ring['direction']:.0f}°"
+            f"{hermans} (seen over {100 * ring['coverage']:.0f} % of the turn)"
         )
     lines += [f"warning: {text}" for text in summary["warnings"]]
     return "\n".join([*lines, *(f"written: {path}" for path in summary["written"])])

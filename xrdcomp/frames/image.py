@@ -247,15 +247,16 @@ def _dispersion(counts: FloatArray, masked: BoolArray) -> float | None:
 def _noise_note(dispersion: float | None, name: str) -> list[Diagnostic]:
     if dispersion is None or DISPERSION_BAND[0] <= dispersion <= DISPERSION_BAND[1]:
         return []
-    text = (
-        f"{name}: neighbouring pixels scatter with {dispersion:.2f} times the variance of counting. "
-        + (
-            "The image was smoothed, resampled or spread over pixels, so that they are not independent; "
-            if dispersion < 1.0
-            else "One photon gives more than one unit, or rings are grainy; "
+    text = f"{name}: neighbouring pixels scatter with {dispersion:.2f} times the variance of counting. "
+    if dispersion < 1.0:
+        text += (
+            "The image was smoothed or resampled, or a photon spreads over several pixels: neighbouring points of "
+            "the pattern are not independent, and errors of fitted parameters come out too small."
         )
-        + f"standard deviations from counting may be wrong by a factor of about {np.sqrt(dispersion):.2f} "
-        "pixel by pixel. Compare the goodness of fit with one."
-    )
+    else:
+        text += (
+            "One photon gives more than one unit, or rings are grainy: standard deviations from counting are too "
+            f"small by a factor of up to {np.sqrt(dispersion):.2f}. Compare the goodness of fit with one."
+        )
     facts: dict[str, str | float | int | bool] = {"variance_over_mean": dispersion}
     return [Diagnostic(code="FRAME_NOT_POISSON", severity="info", text=text, facts=facts)]

@@ -5,9 +5,10 @@ solid angle around the ring is described by its second harmonic
 
     I(φ) = a₀ [1 + A cos 2(φ − φ₀)]
 
-A is 0 for a powder, 1 for cos²; φ₀ is the direction of the c axes' projection. Where most of the ring is seen,
-Hermans' factor f = (3⟨cos²φ⟩ − 1) / 2 about φ₀, with weight |sin φ|, is 0 for a powder and 1 for a perfect
-fibre (Hermans & Weidinger 1948, J. Appl. Phys. 19, 491).
+A is 0 for a powder, 1 for cos²; φ₀ is the direction of the c axes' projection. A first harmonic is fitted beside
+it and left out of A: crystallites have no front and back, but absorption and a beam off centre do. Where most of
+the ring is seen, Hermans' factor f = (3⟨cos²φ⟩ − 1) / 2 about φ₀, with weight |sin φ|, is 0 for a powder and 1 for
+a perfect fibre (Hermans & Weidinger 1948, J. Appl. Phys. 19, 491).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from xrdcomp.errors import AnalysisError
 from xrdcomp.frames.image import BoolArray
 from xrdcomp.frames.integrate import PathLike, Placed, place_frames
-from xrdcomp.types import FloatArray
+from xrdcomp.types import FloatArray, IntArray
 
 __all__ = ["APATITE_002", "AzimuthalProfile", "azimuthal_profile"]
 
@@ -28,7 +29,10 @@ APATITE_002 = 3.44
 """d of 002 of hydroxyapatite, ångström (c/2 with c = 6.88)."""
 SECTORS = 72
 """Per turn: 5 degrees each, narrow beside the 20 to 60 degrees over which fibres of tissue scatter."""
-LEAST_SECTORS = 8
+PARTS = 4
+"""Parts per side of a pixel when it is shared out to sectors."""
+LEAST_SECTORS = 18
+"""A quarter of a turn; the harmonics cannot be told apart on less."""
 LEAST_COVERAGE = 0.7
 
 
@@ -59,7 +63,7 @@ class AzimuthalProfile:
     coverage : float
         Part of the turn that is seen.
     graininess : float
-        Reduced χ² of the points about the second harmonic; far above one means few, large crystallites or
+        Reduced χ² of the points about the harmonics; far above one means few, large crystallites or
         an orientation sharper than a second harmonic.
     """
 
@@ -81,9 +85,9 @@ class AzimuthalProfile:
     frames: str = ""
 
     @property
-    def oriented(self) -> bool:
-        """Whether the amplitude exceeds three standard deviations."""
-        return self.amplitude > 3.0 * self.amplitude_esd
+    def oriented(self) -> bool | None:
+        """Whether the amplitude exceeds three standard deviations; None where too little of the ring is seen."""
+        return None if self.coverage < LEAST_COVERAGE else self.amplitude > 3.0 * self.amplitude_esd
 
 
 def azimuthal_profile(
@@ -134,12 +138,22 @@ def azimuthal_profile(
         )
         raise AnalysisError(msg)
     rate = counts[:, seen] / weight[:, seen]
-    variance = np.maximum(counts[:, seen], 1.0) / weight[:, seen] ** 2
     background = (rate[0] + rate[2]) / 2.0
     net = rate[1] - background
-    sigma = np.sqrt(variance[1] + (variance[0] + variance[2]) / 4.0)
+    sigma = _sigma(np.maximum(counts[:, seen], 1.0) / weight[:, seen], weight[:, seen])
+    # Sectors that happen to be weak must not weigh more: the fit takes the mean rate for all of them.
+    pooled = counts[:, seen].sum(axis=1, keepdims=True) / weight[:, seen].sum(axis=1, keepdims=True)
+    expected = _sigma(np.maximum(pooled, 1e-300), weight[:, seen])
     azimuth = -180.0 + 360.0 / SECTORS * (np.arange(SECTORS, dtype=np.float64) + 0.5)
-    return _described(azimuth[seen], net, sigma, background, (d_spacing, two_theta, half_width, placed))
+    points = np.vstack([azimuth[seen], net, sigma, background, expected])
+    return _described(points, (d_spacing, two_theta, half_width, placed))
+
+
+def _sigma(rate: FloatArray, weight: FloatArray) -> FloatArray:
+    """Standard deviation of ring minus mean of both sides, for counting."""
+    variance = rate / weight
+    sigma: FloatArray = np.sqrt(variance[1] + (variance[0] + variance[2]) / 4.0)
+    return sigma
 
 
 def _ring_angle(placed: Sequence[Placed], d_spacing: float) -> float:
@@ -157,33 +171,62 @@ def _ring_angle(placed: Sequence[Placed], d_spacing: float) -> float:
 def _window_sums(
     placed: Sequence[Placed], two_theta: float, half_width: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Counts, weights and pixels in (below, ring, above) × sectors."""
-    sums = np.zeros((3, 3, SECTORS))
+    """Counts, weights and pixels in (below, ring, above) × sectors.
+
+    Each pixel is shared out in `PARTS` × `PARTS` parts: given whole to one sector, the pixels on a sector's edge
+    would make the rates of narrow rings scatter by several per cent.
+    """
+    flat = np.zeros((3, 3 * SECTORS))
     for one in placed:
-        window = np.floor((one.pixels.two_theta - two_theta) / (2.0 * half_width) + 1.5).astype(int)
-        use = one.usable & (window >= 0) & (window <= 2)
-        sector = np.mod((one.pixels.azimuth[use] + 180.0) * (SECTORS / 360.0), SECTORS).astype(int)
-        index = window[use] * SECTORS + np.minimum(sector, SECTORS - 1)
-        for row, weights in enumerate((one.frame.counts[use], one.weight[use], np.ones(index.size))):
-            sums[row] += np.bincount(index, weights=weights, minlength=3 * SECTORS).reshape(3, SECTORS)
+        angles, down, right = _near_ring(one, two_theta, 3.0 * half_width)
+        near = (angles[2].astype(int), angles[3].astype(int))
+        share = PARTS**-2.0
+        values = (one.frame.counts[near] * share, one.weight[near] * share, np.full(len(near[0]), share))
+        for part in range(PARTS**2):
+            row, column = ((np.array(divmod(part, PARTS)) + 0.5) / PARTS - 0.5).tolist()
+            angle = angles[0] + row * down[0] + column * right[0]
+            azimuth = angles[1] + row * down[1] + column * right[1]
+            window = np.floor((angle - two_theta) / (2.0 * half_width) + 1.5).astype(int)
+            use = (window >= 0) & (window <= 2)
+            sector = np.mod((azimuth[use] + 180.0) * (SECTORS / 360.0), SECTORS).astype(int)
+            index = window[use] * SECTORS + np.minimum(sector, SECTORS - 1)
+            for total, weights in zip(flat, values, strict=True):
+                total += np.bincount(index, weights=weights[use], minlength=3 * SECTORS)
+    sums = flat.reshape(3, 3, SECTORS)
     return sums[0], sums[1], sums[2]
 
 
-def _described(
-    azimuth: FloatArray,
-    net: FloatArray,
-    sigma: FloatArray,
-    background: FloatArray,
-    ring: tuple[float, float, float, Sequence[Placed]],
-) -> AzimuthalProfile:
+def _near_ring(one: Placed, two_theta: float, reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """2θ, azimuth, row and column of the usable pixels near a ring; steps of both angles down and to the right."""
+    pixels, (rows, columns) = one.pixels, one.frame.shape
+    margin = 2.0 * pixels.pixel_degrees
+    row, column = np.nonzero(one.usable & (np.abs(pixels.two_theta - two_theta) < reach + margin))
+
+    def steps(before: tuple[IntArray, IntArray], after: tuple[IntArray, IntArray]) -> FloatArray:
+        pixels_apart = np.maximum(after[0] - before[0] + after[1] - before[1], 1)
+        angle = pixels.two_theta[after] - pixels.two_theta[before]
+        turn = np.mod(pixels.azimuth[after] - pixels.azimuth[before] + 180.0, 360.0) - 180.0
+        stacked: FloatArray = np.vstack([angle, turn]) / pixels_apart
+        return stacked
+
+    up, under = np.maximum(row - 1, 0), np.minimum(row + 1, rows - 1)
+    left, beside = np.maximum(column - 1, 0), np.minimum(column + 1, columns - 1)
+    here = np.vstack([pixels.two_theta[row, column], pixels.azimuth[row, column], row, column])
+    return here, steps((up, column), (under, column)), steps((row, left), (row, beside))
+
+
+def _described(points: FloatArray, ring: tuple[float, float, float, Sequence[Placed]]) -> AzimuthalProfile:
     d_spacing, two_theta, half_width, placed = ring
+    azimuth, net, sigma, background, expected = points
     phi = np.radians(azimuth)
-    design = np.column_stack([np.ones_like(phi), np.cos(2 * phi), np.sin(2 * phi)]) / sigma[:, None]
-    covariance = np.linalg.pinv(design.T @ design)
-    a0, c, s = covariance @ (design.T @ (net / sigma))
-    residual = (net / sigma) - design @ np.array([a0, c, s])
-    graininess = float(residual @ residual / max(1, len(net) - 3))
-    covariance *= max(1.0, graininess)
+    terms = (np.ones_like(phi), np.cos(2 * phi), np.sin(2 * phi), np.cos(phi), np.sin(phi))
+    design = np.column_stack(terms) / expected[:, None]
+    covariance = np.linalg.pinv(design.T @ design, rcond=1e-13)
+    solution = covariance @ (design.T @ (net / expected))
+    residual = (net / expected) - design @ solution
+    graininess = float(residual @ residual / max(1, len(net) - len(terms)))
+    covariance = max(1.0, graininess) * covariance[:3, :3]
+    a0, c, s = solution[:3]
     if a0 <= 2.0 * np.sqrt(covariance[0, 0]):
         msg = (
             f"there is no ring at {two_theta:.2f} degrees (d {d_spacing:g} Å): net intensity {a0:.3g} ± "
@@ -194,6 +237,7 @@ def _described(
     gradient = np.array([-second / a0, c / max(second, 1e-300), s / max(second, 1e-300)]) / a0
     direction = float(np.degrees(np.arctan2(s, c)) / 2.0)
     coverage = len(net) * float(np.median(np.diff(azimuth))) / 360.0
+    enough = coverage >= LEAST_COVERAGE
     return AzimuthalProfile(
         azimuth=azimuth,
         intensity=net,
@@ -207,17 +251,24 @@ def _described(
         amplitude=second / float(a0),
         amplitude_esd=float(np.sqrt(gradient @ covariance @ gradient)),
         direction=direction,
-        hermans=_hermans(phi, net, direction) if coverage >= LEAST_COVERAGE else None,
+        hermans=_hermans(phi, net, (float(a0), second / float(a0), direction)) if enough else None,
         coverage=min(coverage, 1.0),
         graininess=graininess,
         frames=", ".join(one.frame.source.file for one in placed),
     )
 
 
-def _hermans(phi: FloatArray, net: FloatArray, direction: float) -> float | None:
-    angle = phi - np.radians(direction)
-    weight = np.abs(np.sin(angle)) * net
+def _hermans(phi: FloatArray, net: FloatArray, harmonic: tuple[float, float, float]) -> float | None:
+    """Hermans' factor on half a turn: opposite sectors are averaged, unseen ones taken from the harmonic."""
+    mean, amplitude, direction = harmonic
+    half = SECTORS // 2
+    middle = np.pi / half * (np.arange(half) + 0.5)
+    index = np.floor(np.mod(phi - np.radians(direction), np.pi) / (np.pi / half)).astype(int) % half
+    number = np.bincount(index, minlength=half)
+    folded = np.bincount(index, weights=net, minlength=half) / np.maximum(number, 1)
+    folded = np.where(number > 0, folded, mean * (1.0 + amplitude * np.cos(2.0 * middle)))
+    weight = np.sin(middle) * folded
     total = float(weight.sum())
     if total <= 0.0:
         return None
-    return float((3.0 * (weight * np.cos(angle) ** 2).sum() / total - 1.0) / 2.0)
+    return float((3.0 * (weight * np.cos(middle) ** 2).sum() / total - 1.0) / 2.0)

@@ -14,6 +14,7 @@ _PUBLIC = {
     "plot_composition": "xrdcomp.present.composition_figure",
     "plot_fit": "xrdcomp.present.fit_figure",
     "plot_measurement": "xrdcomp.present.raw_figure",
+    "plot_frame_image": "xrdcomp.present.frames_figure",
     "plot_frames": "xrdcomp.present.frames_figure",
     "plot_ring": "xrdcomp.present.frames_figure",
     "plot_overview": "xrdcomp.present.overview",

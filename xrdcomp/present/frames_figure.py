@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_frames", "plot_ring"]
+__all__ = ["plot_frame_image", "plot_frames", "plot_ring"]
 
 MAX_SIDE = 700
 UNITS: Mapping[str, str] = {"cps": "counts/s per pixel", "counts": "counts per pixel"}
@@ -70,6 +70,14 @@ def plot_frames(placed: Any, pattern: Pattern, profile: RingLike | None = None) 
         return figure
 
 
+def plot_frame_image(frame: Any) -> Figure:
+    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels."""
+    with figure_style():
+        figure = new_figure(5.2, 5.0)
+        _show(figure.add_subplot(), frame, ~frame.masked)
+        return figure
+
+
 def plot_ring(profile: RingLike) -> Figure:
     """Figure of the intensity around one ring, with its second harmonic."""
     with figure_style():
@@ -79,16 +87,8 @@ def plot_ring(profile: RingLike) -> Figure:
 
 
 def _draw_image(axes: Axes, placed: Any, profile: RingLike | None) -> None:
-    counts, usable = placed.frame.counts, placed.usable
-    every = max(1, -(-max(counts.shape) // MAX_SIDE))
-    shown = np.where(usable, counts, np.nan)[::every, ::every]
-    low, high = np.nanpercentile(shown, (2.0, 99.7))
-    extent = (0, counts.shape[1], counts.shape[0], 0)
-    axes.imshow(
-        np.sqrt(np.clip(shown, 0.0, None)), cmap="gray_r", extent=extent, interpolation="nearest",
-        vmin=np.sqrt(max(low, 0.0)), vmax=np.sqrt(max(high, low + 1.0)),
-    )  # fmt: skip
-    axes.set_facecolor("#f2dfc4")
+    every = _show(axes, placed.frame, placed.usable)
+    counts = placed.frame.counts
     angle = placed.pixels.two_theta[::every, ::every]
     column = np.arange(0, counts.shape[1], every) + 0.5
     row = np.arange(0, counts.shape[0], every) + 0.5
@@ -99,10 +99,24 @@ def _draw_image(axes: Axes, placed: Any, profile: RingLike | None) -> None:
     if profile is not None:
         edges = [profile.two_theta - profile.half_width, profile.two_theta + profile.half_width]
         axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
+
+
+def _show(axes: Axes, frame: Any, usable: Any) -> int:
+    """Draw the counts on a square-root scale; returns the step in pixels that was drawn."""
+    counts = frame.counts
+    every = max(1, -(-int(max(counts.shape)) // MAX_SIDE))
+    shown = np.where(usable, counts, np.nan)[::every, ::every]
+    low, high = np.nanpercentile(shown, (2.0, 99.7))
+    axes.imshow(
+        np.sqrt(np.clip(shown, 0.0, None)), cmap="gray_r", extent=(0, counts.shape[1], counts.shape[0], 0),
+        interpolation="nearest", vmin=np.sqrt(max(low, 0.0)), vmax=np.sqrt(max(high, low + 1.0)),
+    )  # fmt: skip
+    axes.set_facecolor("#f2dfc4")
     axes.set_xlabel("column")
     axes.set_ylabel("row")
-    title = placed.frame.source.file
+    title = frame.source.file
     panel_title(axes, title if len(title) <= 34 else f"{title[:16]}…{title[-16:]}")
+    return every
 
 
 def _round_levels(low: float, high: float) -> list[float]:
