@@ -12,6 +12,7 @@ import pytest
 from tests.helpers import assert_close
 from xrdcomp.errors import ReadError
 from xrdcomp.readers import inspect_file, read_xrd, read_xrd_scans
+from xrdcomp.readers.convert import write_pattern
 
 pytestmark = pytest.mark.fixtures
 
@@ -276,6 +277,17 @@ def test_round_robin_and_laboratory_scans_count_like_counts(name: str, folder: P
     pattern = read_xrd(folder / name)
     assert pattern.intensity_unit == "counts"
     np.testing.assert_array_equal(pattern.sigma, np.sqrt(np.maximum(pattern.intensity, 1.0)))
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_was_read_can_be_written_and_read_again(name: str, folder: Path, tmp_path: Path) -> None:
+    pattern = read_xrd_scans(folder / name)[0]
+    for suffix in (".xye", ".cif"):
+        again = read_xrd(write_pattern(pattern, tmp_path / f"again{suffix}"))
+        np.testing.assert_array_equal(again.two_theta, pattern.two_theta)
+        np.testing.assert_array_equal(again.intensity, pattern.intensity)
+        assert_close(again.sigma, pattern.sigma, rtol=1e-12, because="weights are inverse squares")
+        assert again.emission_lines == pattern.emission_lines
 
 
 def test_thermogravimetric_files_are_refused_in_words(real_files: Path) -> None:

@@ -75,7 +75,12 @@ def _writer(path: Path) -> Callable[[Pattern, Path], None]:
 
 
 def _header(pattern: Pattern) -> list[str]:
-    facts = [f"{key}: {value}" for key, value in pattern.metadata.items()]
+    skipped = {
+        "scan_axis",
+        "separator",
+        "intensity_column",
+    }  # about the file that was read, not the one written
+    facts = [f"{key}: {value}" for key, value in pattern.metadata.items() if key not in skipped]
     lines = [f"wavelength: {line.wavelength} (weight {line.weight:g})" for line in pattern.emission_lines]
     origin = [f"source: {pattern.source.file} sha256 {pattern.source.sha256}"] if pattern.source else []
     unit = [f"intensity unit: {pattern.intensity_unit}"]

@@ -53,7 +53,7 @@ _TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?
 _UNIT_LINE = re.compile(r"intensity unit:\s*(counts|cps)\b", re.IGNORECASE)
 _WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
-    r"2\s*theta|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
+    r"2\s*theta|two\s*theta|2θ|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
 )
 
 
