@@ -703,3 +703,22 @@ def test_netzsch_binary_that_its_package_cannot_decode(
     path = binary()
     monkeypatch.setattr(sys.modules["pyngb"], "read_ngb", fail)
     assert "bad stream" in refusal(path).reason
+
+
+@pytest.mark.parametrize(
+    ("gases", "method", "expected", "told"),
+    [
+        ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 1", "nitrogen", False),
+        ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 2", "air", False),
+        ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 1\nOrgMethod\t2: Select gas 2", "unknown", True),
+        ("Gas1: Argon\nXcomment\tGas2: Argon", "Select gas 1\nOrgMethod\t2: Select gas 2", "argon", False),
+        ("Pan: Pt Gas1: Nitrogen 50 mL/min Gas2: None", "Ramp 10 °C/min to 900 °C", "nitrogen", False),
+    ],
+)
+def test_ta_gases_follow_the_method(
+    save: Callable[..., Path], gases: str, method: str, expected: str, *, told: bool
+) -> None:
+    text = w.ta_universal(CURVE).replace("Sample Gas: Air 90.0 ml/min", gases)
+    run = read_tga(save(text.replace("OrgMethod\t1: Ramp", f"OrgMethod\t0: {method}\nOrgMethod\t1: Ramp")))
+    assert run.atmosphere == expected
+    assert ("TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.diagnostics]) is told

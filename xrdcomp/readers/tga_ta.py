@@ -111,12 +111,13 @@ def _table(
         raise ReadError(msg, place=f"line {start + 2}", hint="The file was cut; copy it again.")
     passed = np.cumsum(marks)[keep]
     segment = np.unique(passed, return_inverse=True)[1].astype(np.int64)
+    atmosphere = _atmosphere(comments, method, diagnostics)
     return TgaTable(
         columns=columns_of(names, units, values[keep]),
         places=(keep + start + 2).astype(np.int64),
         segment=segment,
         initial_mass_mg=_size(facts.get("Size", "")),
-        atmosphere=_atmosphere(comments),
+        atmosphere=atmosphere,
         heating_rate_k_min=_rate(method),
         metadata=_metadata(facts, comments, method),
         diagnostics=tuple(diagnostics),
@@ -144,12 +145,25 @@ def _size(text: str) -> float | None:
     return value * _MASS_FACTORS[unit] if value is not None and value > 0 and unit in _MASS_FACTORS else None
 
 
-def _atmosphere(comments: Sequence[str]) -> Atmosphere:
-    """Gas at the sample; the balance gas only where no other is named."""
+def _atmosphere(comments: Sequence[str], method: Sequence[str], diagnostics: list[Diagnostic]) -> Atmosphere:
+    """Gas at the sample, followed through the gases that the method selects; the balance gas never counts."""
+    pairs = [
+        re.findall(r"[Gg]as ?(\d): *([^,;]*?)(?= *(?:[Gg]as ?\d|$|,|;))", comment) for comment in comments
+    ]
+    numbered: dict[str, str] = dict(pair for found in pairs for pair in found)
+    selected = dict.fromkeys(re.findall(r"[Ss]elect [Gg]as:? *(?:[Gg]as)? *(\d)", " ".join(method)))
+    names = list(dict.fromkeys(numbered.get(number, "").strip() for number in selected))
+    if len(names) > 1:
+        listed = ", ".join(name or "not stated" for name in names)
+        said = (
+            f"the method selects several gases ({listed}); choose segments of one gas, or state atmosphere."
+        )
+        diagnostics.append(note("TGA_ATMOSPHERE_CHANGES", said, severity="warning", gases=listed))
+        return "unknown"
+    if names and names[0]:
+        return atmosphere_of(names[0])
     sample = [c for c in comments if re.search(r"sample gas|furnace gas", c, re.IGNORECASE)]
-    numbered = [c for c in comments if re.match(r"\s*(pan:.*)?gas ?\d", c, re.IGNORECASE)]
-    found = atmosphere_of(" ".join(sample))
-    return found if sample else atmosphere_of(" ".join(numbered))
+    return atmosphere_of(" ".join(sample) if sample else numbered.get("1", ""))
 
 
 def _rate(method: Sequence[str]) -> float | None:
