@@ -131,10 +131,30 @@ def test_header_facts(tmp_path: Path) -> None:
     assert nanometre.emission_lines[0].wavelength == pytest.approx(1.5406)
 
 
+EXPORTS = {
+    "PANalytical": "[Measurement conditions]\nAnode material,Cu\nK-Alpha1 wavelength,1.5406\nScan axis,Gonio\n"
+    "Start angle,20\n[Scan points]\nAngle,Intensity\n",
+    "Bruker": ";RAW4.00\n[Measurement]\nAnode=Cu\nAlpha1=1.5406\nScanType=Locked Coupled\n[Data]\n"
+    "Angle,       PSD,\n",
+    "Shimadzu": "<Group>=1\nAnode=Cu\nlambda=1.5406\n[Data]\n<2Theta>  < I >\n",
+    "Rigaku": "#Anode=Cu\n#Wavelength=1.5406\n#Intensity_unit=counts\n2-Theta,Intensity\n",
+}
+
+
+@pytest.mark.parametrize("vendor", EXPORTS)
+def test_text_exports_of_the_vendors(vendor: str, tmp_path: Path) -> None:
+    separator = "  " if vendor == "Shimadzu" else ", "
+    rows = text_rows(SCAN, separator)
+    pattern = read(tmp_path, EXPORTS[vendor] + (rows.replace("\n", ",\n") if vendor == "Bruker" else rows))
+    is_scan(pattern)
+    assert pattern.anode == "Cu"
+    assert [line.wavelength for line in pattern.emission_lines] == [1.5406]
+
+
 @pytest.mark.parametrize("scan_type", ["Rocking curve", "Phi", "Chi scan", "Gamma (Gamma)", "Omega"])
 def test_scan_types_that_are_no_powder_scans(tmp_path: Path, scan_type: str) -> None:
-    error = refused(tmp_path, f'# Scantype: "{scan_type}"\n' + text_rows(SCAN))
-    assert scan_type in error.reason
+    for header in (f'# Scantype: "{scan_type}"', f"Scan axis,{scan_type}"):
+        assert scan_type in refused(tmp_path, f"{header}\n{text_rows(SCAN)}").reason
 
 
 def test_damage_is_named_with_its_line(tmp_path: Path) -> None:

@@ -42,12 +42,12 @@ _ROLES: tuple[tuple[str, str], ...] = (
 )
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|lambda|\bwl\b)\s*(?:\((?P<u1>\w+|Å)\))?\s*[:=]?\s*[\"']?\s*"
+    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\balpha1\b)\s*(?:\((?P<u1>\w+|Å)\))?\s*[:=,;]?\s*[\"']?\s*"
     r"(?P<value>\d*\.\d+(?:e-?\d+)?)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
-_ANODE = re.compile(r"[Aa]node\w*\s*[:=]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
-_SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
+_ANODE = re.compile(r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
+_SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=,;]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
 _TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?([\d.]+)", re.IGNORECASE)
 _UNIT_LINE = re.compile(r"intensity unit:\s*(counts|cps)\b", re.IGNORECASE)
@@ -151,7 +151,7 @@ def _names(line: str) -> list[str]:
 
 
 def _role(name: str) -> str:
-    plain = name.strip().lower().strip("\"'")
+    plain = name.strip().lower().strip("\"'<> ")
     for text in (plain, _UNIT.sub("", plain).strip(), plain.split("_")[0]):
         for pattern, role in _ROLES:
             if text and re.fullmatch(pattern, text):
