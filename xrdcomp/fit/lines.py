@@ -51,6 +51,7 @@ class PhaseLines:
 
     Attributes
     ----------
+    multiplier : (r,) factor on the intensity of each reflection; other than 1 in peaks mode only
     intensity_at_reference : (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
     reflection, wavelength, weight, node : (l,) arrays
         For each line (reflection × emission line × axial node): index of the reflection, ångström, weight
@@ -69,6 +70,7 @@ class PhaseLines:
     cell_reference: FloatArray
     axis_cos_sq: FloatArray
     intensity_at_reference: FloatArray
+    multiplier: FloatArray
     inverse_d_squared: FloatArray
     reflection: IntArray
     wavelength: FloatArray
@@ -84,6 +86,11 @@ class PhaseLines:
     def uniaxial(self) -> bool:
         """Whether the phase has one unique axis, along c."""
         return self.phase.crystal_system in _UNIAXIAL
+
+    def intensity_factors(self) -> dict[tuple[int, int, int], float]:
+        """Factor on the intensity of each reflection by hkl."""
+        keys = [(int(h), int(k), int(m)) for h, k, m in self.hkl]
+        return dict(zip(keys, self.multiplier.tolist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +113,7 @@ def build_lines(
     two_theta: FloatArray,
     values: Mapping[str, float],
     *,
-    margin: float = 1.0,
+    multipliers: Mapping[tuple[int, int, int], float] | None = None,
 ) -> PhaseLines:
     """Freeze reflections, nodes and windows for the given starting values.
 
@@ -114,8 +121,11 @@ def build_lines(
     ----------
     two_theta : (n,) array, degrees, the points of the fit
     values : mapping
-        Parameter values that fix windows and node counts (widths may grow by `margin` later).
+        Parameter values that fix windows and node counts.
+    multipliers : mapping, optional
+        hkl → factor on its intensity (peaks mode).
     """
+    factors = multipliers or {}
     wavelengths = np.array([line.wavelength for line in instrument.emission_lines])
     weights = np.array([line.weight for line in instrument.emission_lines])
     names, freedom = lattice.cell_freedom(phase.crystal_system)
@@ -160,6 +170,7 @@ def build_lines(
         cell_reference=cell_start,
         axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
         intensity_at_reference=strength,
+        multiplier=np.array([factors.get((int(h), int(k), int(m)), 1.0) for h, k, m in hkl]),
         inverse_d_squared=1.0 / d_spacing**2,
         reflection=reflection,
         wavelength=np.tile(wavelengths, len(hkl)),
@@ -172,7 +183,7 @@ def build_lines(
         diffuse_by_b=diffuse_by_b,
     )
     partial = _inside(partial, line_properties(partial, instrument, values), reach)
-    return _with_windows(_with_nodes(partial, instrument, values), instrument, values, margin)
+    return _with_windows(_with_nodes(partial, instrument, values), instrument, values)
 
 
 def _diffuse(phase: Phase, instrument: Instrument, two_theta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -245,15 +256,13 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
     return _take(lines, index, node=np.concatenate(pieces_node)[order], weight=weight)
 
 
-def _with_windows(
-    lines: PhaseLines, instrument: Instrument, values: Mapping[str, float], margin: float
-) -> PhaseLines:
+def _with_windows(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
     """Freeze which points each line reaches."""
     properties = line_properties(lines, instrument, values)
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
     height = properties.intensity / fwhm
     reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
-    half = np.minimum(margin * fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
+    half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
     x = lines.two_theta_points
     first = np.searchsorted(x, properties.position - half)
     last = np.searchsorted(x, properties.position + half)
@@ -421,7 +430,8 @@ def _intensity(
         harmonic = np.maximum(1.0 + columns @ np.array([values[name] for name in names]), 0.05)
         factor = factor * harmonic
         logarithmic += [(name, columns[:, k] / harmonic) for k, name in enumerate(names)]
-    intensity = lines.intensity_at_reference[lines.reflection] * lines.weight * geometry * factor
+    strength = (lines.intensity_at_reference * lines.multiplier)[lines.reflection]
+    intensity = strength * lines.weight * geometry * factor
     return intensity, [(name, intensity * slope) for name, slope in logarithmic]
 
 

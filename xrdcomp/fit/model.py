@@ -75,6 +75,7 @@ def build_model(
     *,
     amorphous: Sequence[str],
     background: tuple[Sequence[Column], FloatArray],
+    multipliers: Mapping[str, Mapping[tuple[int, int, int], float]] | None = None,
 ) -> PatternModel:
     """Freeze lines and fixed columns.
 
@@ -82,7 +83,9 @@ def build_model(
     ----------
     amorphous : names of amorphous components (keys of ``physics.amorphous.AMORPHOUS``)
     background : columns and their (n, k) values
+    multipliers : phase id → hkl → factor on its intensity (peaks mode)
     """
+    factors = multipliers or {}
     slit = geometry_factor(instrument, two_theta)
     columns = [Column(name=p.id, kind="phase", nonnegative=False) for p in phases]
     values: list[FloatArray] = []
@@ -116,7 +119,7 @@ def build_model(
         ]
         values.append(factor[:, None] * smooth)
     start = {item.name: item.value for item in table.items}
-    lines = tuple(build_lines(p, instrument, two_theta, start) for p in phases)
+    lines = tuple(build_lines(p, instrument, two_theta, start, multipliers=factors.get(p.id)) for p in phases)
     window = INELASTIC_STD["filter" if instrument.monochromator_two_theta is None else "monochromator"]
     for item in lines:
         name = item.phase.id
@@ -146,7 +149,12 @@ def build_model(
 
 def refreeze(model: PatternModel, values: Mapping[str, float]) -> PatternModel:
     """Rebuild nodes and windows for new parameter values (between least-squares runs, never within one)."""
-    lines = tuple(build_lines(item.phase, model.instrument, model.two_theta, values) for item in model.lines)
+    lines = tuple(
+        build_lines(
+            item.phase, model.instrument, model.two_theta, values, multipliers=item.intensity_factors()
+        )
+        for item in model.lines
+    )
     return replace(model, lines=lines)
 
 

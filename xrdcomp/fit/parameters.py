@@ -145,12 +145,14 @@ class ParameterTable:
 def _affine(params: Any, table: ParameterTable) -> tuple[FloatArray, FloatArray]:
     """Values as an affine function of the varied parameters, by evaluating lmfit's expressions."""
     work = params.copy()
+    for name in work:
+        work[name].set(min=-np.inf, max=np.inf)
     free = [item.name for item in table.free]
     start = np.array([work[name].value for name in free])
 
     def evaluate(vector: FloatArray) -> FloatArray:
         for name, value in zip(free, vector, strict=True):
-            work[name].set(value=float(value), min=-np.inf, max=np.inf)
+            work[name].set(value=float(value))
         work.update_constraints()
         return np.array(
             [work[n].value if n in work else i.value for n, i in zip(table.names, table.items, strict=True)]

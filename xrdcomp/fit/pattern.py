@@ -13,8 +13,10 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
 from xrdcomp.fit.lines import build_lines, line_properties
+from xrdcomp.fit.lmfit_face import minimize_lmfit
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters
+from xrdcomp.fit.peaks import with_free_intensities
 from xrdcomp.fit.summary import summarize
 from xrdcomp.fit.varpro import Solution, minimize
 from xrdcomp.physics.profile import tch_widths
@@ -49,6 +51,7 @@ _MIN_POINTS = 50
 _ROUGH_POINTS = 1500
 _POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and position need
 _MAX_BIN = 8
+_PEAK_ROUNDS = 3
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 
@@ -170,9 +173,9 @@ def fit_state(
     table = build_parameters(phases, instrument, recipe)
     if params is not None:
         table = table.from_lmfit(params)
-    columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank)
+    columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank, params is not None)
     if phases:
-        table = _rough_fit(columns, table, (x, y, s), sizes_given=params is not None)
+        table = _rough_fit(columns, table, (x, y, s))
     model, table, solution = _run(columns, table, (x, y, s))
     return _finish(pattern, columns, (x, y, s), (model, table, solution))
 
@@ -205,7 +208,7 @@ def continue_state(
     x, y, s = state.two_theta, state.intensity, state.sigma
     amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
     columns = _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
-    model = columns.build(x, y, table)
+    model = columns.build(x, y, table, like=state.model)
     limit = state.recipe.max_iterations
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-3)
     model = refreeze(model, solution.values)
@@ -252,14 +255,24 @@ class _ColumnChoice:
     recipe: FitRecipe
     amorphous: tuple[str, ...]
     blank: Pattern | None
+    user_parameters: bool = False
 
-    def build(self, x: FloatArray, y: FloatArray, table: ParameterTable) -> PatternModel:
-        """Freeze a model on some points."""
+    def build(
+        self, x: FloatArray, y: FloatArray, table: ParameterTable, like: PatternModel | None = None
+    ) -> PatternModel:
+        """Freeze a model on some points, with the intensity factors of another one."""
+        factors = {item.phase.id: item.intensity_factors() for item in like.lines} if like else {}
         flexible = self.recipe.background == "flexible"
         terms = self.recipe.background_terms
         background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
         return build_model(
-            x, self.phases, self.instrument, table, amorphous=self.amorphous, background=background
+            x,
+            self.phases,
+            self.instrument,
+            table,
+            amorphous=self.amorphous,
+            background=background,
+            multipliers=factors,
         )
 
 
@@ -267,13 +280,11 @@ def _rough_fit(
     columns: _ColumnChoice,
     table: ParameterTable,
     data: tuple[FloatArray, FloatArray, FloatArray],
-    *,
-    sizes_given: bool,
 ) -> ParameterTable:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
     x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
-    for inverse in (None,) if sizes_given else _START_SIZES:
+    for inverse in (None,) if columns.user_parameters else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
         trial = table.with_values(sizes)
         frozen = replace(
@@ -303,12 +314,20 @@ def _run(
     x, y, s = _binned(data, int(np.clip(fwhm / (_POINTS_PER_FWHM * step), 1, _MAX_BIN)))
     model = columns.build(x, y, table)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
-    if recipe.displacement and not recipe.zero_shift and columns.phases:
+    if recipe.displacement and not recipe.zero_shift and columns.phases and not columns.user_parameters:
         table, solution = _zero_or_displacement(model, table, solution, (y, s), max(0.25 * step, 0.04 * fwhm))
     table = table.with_values(solution.values)
+    if recipe.mode == "peaks":
+        for _ in range(_PEAK_ROUNDS):
+            model = refreeze(with_free_intensities(model, solution, y, s), solution.values)
+            solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
+            table = table.with_values(solution.values)
     x, y, s = data
-    model = columns.build(x, y, table)
-    solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
+    model = columns.build(x, y, table, like=model)
+    if recipe.solver == "lmfit":
+        solution = minimize_lmfit(model, table, y, s)
+    else:
+        solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
     return model, table.with_values(solution.values), solution
 
 

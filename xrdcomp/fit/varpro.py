@@ -19,7 +19,7 @@ from xrdcomp.types import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
 
-__all__ = ["Solution", "minimize"]
+__all__ = ["LeastSquares", "Solution", "minimize"]
 
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
@@ -70,7 +70,7 @@ class _Normal:
     gradient: FloatArray
 
 
-class _Problem:
+class LeastSquares:
     """Bundles what stays the same during one minimisation."""
 
     def __init__(
@@ -172,6 +172,24 @@ class _Problem:
         moved: FloatArray = np.clip(free + step, self.low, self.high)
         return moved
 
+    def solution(self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool) -> Solution:
+        """Bundle a state as the result of a minimisation."""
+        return Solution(
+            free=free,
+            values=state.values,
+            coefficients=state.coefficients,
+            active=state.active,
+            columns=np.concatenate([state.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
+            jacobian=state.jacobian / self.inv_sigma[:, None],
+            linear_prior=state.prior,
+            parameter_prior=self.precision,
+            offset=free - self.mean,
+            at_limit=(free <= self.low) | (free >= self.high),
+            cost=state.cost,
+            n_iterations=n_iterations,
+            converged=converged,
+        )
+
 
 def minimize(
     model: PatternModel,
@@ -195,13 +213,13 @@ def minimize(
     Solution
         ``converged`` is False where the iteration limit was reached first.
     """
-    problem = _Problem(model, table, intensity, sigma)
+    problem = LeastSquares(model, table, intensity, sigma)
     free = np.array([item.value for item in table.free])
     state = problem.state(free, problem.linear_prior(None))
     state = problem.state(free, problem.linear_prior(state.coefficients))
     damping, converged, iteration = 1e-3, False, 0
     if len(free) == 0:
-        return _solution(problem, state, free, 0, converged=True)
+        return problem.solution(state, free, 0, converged=True)
     normal = problem.normal(state, free)
     while iteration < max_iterations:
         iteration += 1
@@ -222,24 +240,4 @@ def minimize(
             if damping > 1e8:
                 converged = True
                 break
-    return _solution(problem, state, free, iteration, converged=converged)
-
-
-def _solution(
-    problem: _Problem, state: _State, free: FloatArray, n_iterations: int, *, converged: bool
-) -> Solution:
-    return Solution(
-        free=free,
-        values=state.values,
-        coefficients=state.coefficients,
-        active=state.active,
-        columns=np.concatenate([state.moving / problem.inv_sigma[:, None], problem.model.fixed], axis=1),
-        jacobian=state.jacobian / problem.inv_sigma[:, None],
-        linear_prior=state.prior,
-        parameter_prior=problem.precision,
-        offset=free - problem.mean,
-        at_limit=(free <= problem.low) | (free >= problem.high),
-        cost=state.cost,
-        n_iterations=n_iterations,
-        converged=converged,
-    )
+    return problem.solution(state, free, iteration, converged=converged)

@@ -1,0 +1,44 @@
+"""Small patterns for tests of the fit, made with its own physics (recovery tests use the simulator)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrdcomp.fit.lines import build_lines, phase_columns
+from xrdcomp.phases import load_phase
+from xrdcomp.physics.amorphous import AMORPHOUS, scattering_per_gram
+from xrdcomp.physics.corrections import polarization
+from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.units import two_theta_to_q
+
+INSTRUMENT = Instrument(
+    emission_lines=(EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
+)
+VALUES = {
+    "sample_displacement_mm": 0.03,
+    "axial_divergence": 0.03,
+    "caglioti_w": 0.004,
+    "hydroxyapatite_a": 9.425,
+    "hydroxyapatite_c": 6.880,
+    "hydroxyapatite_inverse_size_a": 0.06,
+    "hydroxyapatite_inverse_size_c": 0.03,
+    "hydroxyapatite_size_mixing": 0.6,
+    "hydroxyapatite_b_extra": 0.1,
+}
+
+
+def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None) -> Pattern:
+    """Nano-apatite, protein and air with Poisson counts; some 00l lines may be changed by a factor."""
+    x = np.arange(10.0, 70.0, 0.04)
+    lines = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, x, VALUES)
+    if strengthen is not None:
+        every, factor = strengthen
+        lines.multiplier[::every] *= factor
+    apatite, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    q = two_theta_to_q(x, INSTRUMENT.wavelength)
+    protein = 1.5 * polarization(x) * scattering_per_gram(AMORPHOUS["protein"], q)
+    mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0
+    counts = np.random.default_rng(seed).poisson(mean).astype(float)
+    return Pattern(
+        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts"
+    )

@@ -1,0 +1,68 @@
+"""Analytic derivatives of a phase's pattern, every parameter, against central differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.fit_cases import INSTRUMENT, VALUES
+from tests.helpers import assert_close
+from xrdcomp.fit.lines import build_lines, phase_columns
+from xrdcomp.phases import load_phase
+from xrdcomp.types import EmissionLine, Instrument
+
+X = np.arange(20.0, 80.0, 0.05)
+ALL = {
+    **VALUES,
+    "zero_shift": 0.01,
+    "kalpha2_ratio": 0.48,
+    "caglioti_u": 0.002,
+    "caglioti_v": -0.001,
+    "instrument_lorentzian_strain": 0.02,
+    "hydroxyapatite_microstrain": 0.001,
+    "hydroxyapatite_march_dollase": 1.2,
+    "hydroxyapatite_harmonic_1": 0.05,
+    "hydroxyapatite_harmonic_2": -0.03,
+    "hydroxyapatite_harmonic_3": 0.02,
+    "hydroxyapatite_harmonic_4": 0.01,
+    "hydroxyapatite_harmonic_5": -0.04,
+}
+LINES = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, X, ALL)
+BASIS, SLOPES = phase_columns(LINES, INSTRUMENT, ALL, frozenset(ALL))
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_derivative(name: str) -> None:
+    step = 1e-6 * max(1.0, abs(ALL[name]))
+    up, down = ({**ALL, name: ALL[name] + sign * step} for sign in (1, -1))
+    numeric = (
+        phase_columns(LINES, INSTRUMENT, up, frozenset())[0]
+        - phase_columns(LINES, INSTRUMENT, down, frozenset())[0]
+    ) / (2 * step)
+    scale = np.abs(numeric).max()
+    assert scale > 0
+    assert_close(
+        SLOPES[name], numeric, atol=2e-6 * scale, because="central difference with relative step 1e-6"
+    )
+
+
+def test_lines_sum_to_their_areas() -> None:
+    """The windows keep all but a small, bounded share of Lorentzian tails."""
+    from xrdcomp.fit.lines import line_properties
+
+    properties = line_properties(LINES, INSTRUMENT, ALL)
+    wide = np.arange(5.0, 100.0, 0.02)
+    lines = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, wide, VALUES)
+    properties = line_properties(lines, INSTRUMENT, VALUES)
+    inside = (properties.position > 15) & (properties.position < 80)
+    basis, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    diffuse = lines.diffuse + VALUES["hydroxyapatite_b_extra"] * lines.diffuse_by_b
+    area = np.trapezoid((basis - diffuse)[(wide > 15) & (wide < 80)], dx=0.02)
+    assert_close(area, properties.intensity[inside].sum(), rtol=0.015, because="tails cut beyond 5-30 widths")
+
+
+def test_single_wavelength_gives_single_lines() -> None:
+    mono = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))
+    lines = build_lines(load_phase("silicon"), mono, np.arange(20, 60, 0.02), {})
+    assert set(lines.reflection.tolist()) <= set(range(len(lines.hkl)))
+    assert len(lines.reflection) == len(set(lines.reflection.tolist()))

@@ -1,0 +1,148 @@
+"""The linear solver, variable projection against lmfit, and the moments behind the evidence."""
+
+from __future__ import annotations
+
+import lmfit
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from tests.fit_cases import INSTRUMENT, made_pattern
+from tests.helpers import assert_close
+from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.fit import fit_pattern, initial_parameters, minimizer_result
+from xrdcomp.fit.evidence import residual_inflation, truncated_moments
+from xrdcomp.fit.linear import solve_linear
+from xrdcomp.phases import load_phase
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.types import Pattern
+
+HA = load_phase("hydroxyapatite")
+PLAIN = FitRecipe(texture="none", amorphous=("protein",), background_terms=2)
+
+
+def test_bounded_least_squares_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(4)
+    for trial in range(20):
+        a, b = rng.normal(size=(60, 8)), rng.normal(size=60)
+        bounded = rng.random(8) < 0.6
+        ours = solve_linear(a.T @ a, a.T @ b, bounded).coefficients
+        low = np.where(bounded, 0.0, -np.inf)
+        theirs = optimize.lsq_linear(a, b, bounds=(low, np.inf), tol=1e-14, method="bvls").x
+        assert_close(ours, theirs, atol=1e-6, because=f"two exact solvers, trial {trial}, 1e-12 of jitter")
+
+
+def test_fast_solver_reaches_the_minimum_of_lmfit() -> None:
+    pattern = made_pattern(seed=1)
+    fast = fit_pattern(pattern, [HA], INSTRUMENT, PLAIN)
+    slow = fit_pattern(pattern, [HA], INSTRUMENT, FitRecipe(**{**_fields(PLAIN), "solver": "lmfit"}))
+    assert_close(fast.rwp, slow.rwp, rtol=2e-4, because="stops when a step gains less than 1e-4 of the cost")
+    for name in ("hydroxyapatite_a", "hydroxyapatite_c", "hydroxyapatite_inverse_size_a"):
+        std = fast.parameters[name].std
+        assert std is not None
+        assert_close(
+            fast.parameters[name].value,
+            slow.parameters[name].value,
+            atol=0.3 * std,
+            because="a cost within 1e-4 of its minimum leaves a fraction of a standard deviation",
+        )
+
+
+def test_result_prints_like_lmfit() -> None:
+    fit = fit_pattern(made_pattern(seed=2), [HA], INSTRUMENT, PLAIN)
+    report = lmfit.fit_report(minimizer_result(fit))
+    assert "hydroxyapatite_a" in report
+    assert "reduced chi-square" in report
+
+
+def test_fixing_and_affine_ties_are_respected() -> None:
+    params = initial_parameters([HA], INSTRUMENT, PLAIN)
+    params["hydroxyapatite_b_extra"].set(value=0.1, vary=False)
+    params["hydroxyapatite_inverse_size_c"].set(expr="0.5 * hydroxyapatite_inverse_size_a")
+    fit = fit_pattern(made_pattern(seed=3), [HA], INSTRUMENT, PLAIN, params=params)
+    assert fit.parameters["hydroxyapatite_b_extra"].std is None
+    assert fit.parameters["hydroxyapatite_b_extra"].value == 0.1
+    values = {name: estimate.value for name, estimate in fit.parameters.items()}
+    assert_close(
+        values["hydroxyapatite_inverse_size_c"],
+        0.5 * values["hydroxyapatite_inverse_size_a"],
+        rtol=1e-9,
+        because="an affine tie holds exactly",
+    )
+
+
+def test_unknown_and_non_affine_parameters_are_refused() -> None:
+    params = initial_parameters([HA], INSTRUMENT, PLAIN)
+    params.add("hydroxyapatite_z", value=1.0)
+    with pytest.raises(RecipeError, match="hydroxyapatite_z"):
+        fit_pattern(made_pattern(seed=3), [HA], INSTRUMENT, PLAIN, params=params)
+    params = initial_parameters([HA], INSTRUMENT, PLAIN)
+    params["hydroxyapatite_inverse_size_c"].set(expr="hydroxyapatite_inverse_size_a ** 2")
+    with pytest.raises(RecipeError, match="affine"):
+        fit_pattern(made_pattern(seed=3), [HA], INSTRUMENT, PLAIN, params=params)
+
+
+def test_peaks_mode_follows_wrong_intensities() -> None:
+    """A textured powder: free intensities fit where the structure's cannot."""
+    pattern = made_pattern(seed=5, strengthen=(2, 0.4))
+    structure = fit_pattern(pattern, [HA], INSTRUMENT, PLAIN)
+    peaks = fit_pattern(pattern, [HA], INSTRUMENT, FitRecipe(**{**_fields(PLAIN), "mode": "peaks"}))
+    assert structure.gof > 2.0
+    assert peaks.gof < 0.6 * structure.gof
+
+
+def test_inputs_that_cannot_be_fitted() -> None:
+    pattern = made_pattern(seed=1)
+    with pytest.raises(AnalysisError, match="points lie in"):
+        fit_pattern(pattern, [HA], INSTRUMENT, FitRecipe(two_theta_range=(100.0, 120.0)))
+    with pytest.raises(AnalysisError, match="positions only"):
+        fit_pattern(pattern, [load_phase("monosodium_urate")], INSTRUMENT)
+    flat = Pattern(two_theta=np.arange(10, 40, 0.05), intensity=np.full(600, 7.0), sigma=np.ones(600))
+    with pytest.raises(AnalysisError, match="nothing to fit"):
+        fit_pattern(flat, [HA], INSTRUMENT)
+    short = Pattern(
+        two_theta=pattern.two_theta[:900], intensity=pattern.intensity[:900], sigma=pattern.sigma[:900]
+    )
+    with pytest.raises(AnalysisError, match="blank covers"):
+        fit_pattern(pattern, [HA], INSTRUMENT, blank=short)
+
+
+def test_fit_is_repeatable_to_the_bit() -> None:
+    first = fit_pattern(made_pattern(seed=6), [HA], INSTRUMENT, PLAIN)
+    second = fit_pattern(made_pattern(seed=6), [HA], INSTRUMENT, PLAIN)
+    assert np.array_equal(first.calculated, second.calculated)
+    assert np.array_equal(first.amounts.covariance, second.amounts.covariance)
+
+
+def test_scaling_the_counts_scales_the_amounts() -> None:
+    pattern = made_pattern(seed=7)
+    scaled = Pattern(two_theta=pattern.two_theta, intensity=10 * pattern.intensity, sigma=10 * pattern.sigma)
+    one, ten = (fit_pattern(p, [HA], INSTRUMENT, PLAIN).amounts.amounts for p in (pattern, scaled))
+    assert_close(ten / one, 10.0, rtol=1e-6, because="the problem is linear in the scale of the data")
+
+
+def test_white_residuals_do_not_inflate() -> None:
+    rng = np.random.default_rng(8)
+    factor, tau = residual_inflation(rng.normal(size=4000), 20)
+    assert_close(factor, 1.0, atol=0.15, because="3 σ of χ²_ν for 4000 points (0.07) and of τ")
+    assert_close(tau, 1.0, atol=0.1, because="autocorrelation of white noise, ±2/sqrt(n) per lag")
+
+
+def test_correlated_residuals_inflate_by_their_length() -> None:
+    rng = np.random.default_rng(9)
+    noise = rng.normal(size=40000)
+    smooth = np.convolve(noise, np.ones(5) / np.sqrt(5), mode="same")
+    _, tau = residual_inflation(smooth, 0)
+    assert_close(tau, 5.0, rtol=0.1, because="a moving mean of 5 has τ = 5; scatter of τ over 40 000 points")
+
+
+def test_truncated_moments_of_one_dimension() -> None:
+    for mean in (-1.0, 0.0, 2.0):
+        exact = stats.truncnorm(-mean, np.inf, loc=mean)
+        value, variance = truncated_moments(np.array([mean]), np.array([[1.0]]))
+        assert_close(value, exact.mean(), atol=0.03, because="3 σ of 16 000 correlated draws")
+        assert_close(variance, exact.var(), rtol=0.06, because="3 σ of 16 000 correlated draws")
+
+
+def _fields(recipe: FitRecipe) -> dict[str, object]:
+    return {name: getattr(recipe, name) for name in recipe.__struct_fields__}
