@@ -97,6 +97,28 @@ def test_beam_attenuation_of_both_xrdml_generations(read: Callable[..., Pattern]
     assert_close(old.sigma, new.sigma, rtol=1e-12, because="the same measurement")
 
 
+def test_xrdml_in_another_encoding(read: Callable[..., Pattern]) -> None:
+    text = w.xrdml(SCAN).decode().replace('version="1.0"', 'version="1.0" encoding="utf-16"', 1)
+    np.testing.assert_array_equal(read(text.encode("utf-16")).intensity, SCAN.counts)
+
+
+def test_xrdml_common_attenuation_and_slits_that_opened(read: Callable[..., Pattern]) -> None:
+    plain = w.xrdml(SCAN).decode()
+    mark = "<commonCountingTime"
+    common = plain.replace(mark, "<commonBeamAttenuationFactor>172</commonBeamAttenuationFactor>" + mark)
+    np.testing.assert_array_equal(read(common.encode()).intensity, 172.0 * SCAN.counts)
+    listed = " ".join(["1.5"] * SCAN.n)
+    opened = plain.replace(mark, f"<divergenceCorrections>{listed}</divergenceCorrections>" + mark)
+    pattern = read(opened.encode())
+    np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
+    assert pattern.metadata["variable_slit"] is True
+    assert "XRD_VARIABLE_SLIT" in {note.code for note in pattern.diagnostics}
+    corrected = read(opened.replace("counts>", "intensities>").replace("<counts ", "<intensities ").encode())
+    assert_close(
+        corrected.sigma, 1.5 * np.sqrt(np.maximum(SCAN.counts / 1.5, 1)), rtol=1e-12, because="1.5 √(I / 1.5)"
+    )
+
+
 @pytest.mark.parametrize("factor", [1.0, 8.3])
 @pytest.mark.parametrize("folder", ["", "SRM1976b/"])
 @pytest.mark.parametrize("live_time_last", [True, False])

@@ -1,6 +1,6 @@
 """PANalytical XRDML, versions 1.x and 2.x: one XML file, any number of scans.
 
-Version 1 writes ``intensities``, already multiplied by the beam attenuation factors; version 2 writes
+Version 1 writes ``intensities``, already multiplied by attenuation and divergence factors; version 2 writes
 ``counts`` as the detector gave them with ``beamAttenuationFactors`` beside them.
 """
 
@@ -23,10 +23,9 @@ _POWDER_AXES = {"gonio", "2theta", "2theta-omega", "omega-2theta", "2theta-theta
 
 
 def _sniff(source: SourceFile) -> float:
-    head = source.head[:4096]
-    if b"xrdMeasurements" in head:
+    if b"xrdMeasurements" in source.head[:4096] or "<xrdMeasurements" in source.head_text:
         return 1.0
-    return 0.7 if b"XRDMeasurement" in head else 0.0
+    return 0.7 if b"XRDMeasurement" in source.head[:4096] else 0.0
 
 
 def _read(source: SourceFile) -> Sequence[RawScan]:
@@ -68,6 +67,13 @@ def _scan(
     if scan.get("status", "Completed") != "Completed":
         text = f"the scan's status is {scan.get('status')!r}: the measurement was not completed"
         notes.append(Diagnostic(code="XRD_NOT_COMPLETED", severity="warning", text=text))
+    if points.find("{*}counts") is not None and text_of(points, "divergenceCorrections"):
+        facts = facts | {"variable_slit": True}
+        text = (
+            "the slits opened during the scan and the file's corrections for it were not applied: the counts are as "
+            "measured; tell the instrument variable_slit = true"
+        )
+        notes.append(Diagnostic(code="XRD_VARIABLE_SLIT", severity="warning", text=text))
     stamp = text_of(scan, "header/startTimeStamp")
     if stamp:
         facts = facts | {"date": stamp}
@@ -102,16 +108,28 @@ def _intensities(
         msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
         raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
     y = number_list(listed, source, f"{place}, counts")
-    text = text_of(points, "beamAttenuationFactors")
-    if not text:
-        return y, given.get("unit", "counts"), None
-    factor = number_list(text, source, f"{place}, beamAttenuationFactors")
-    if len(factor) != len(y) or not (factor > 0).all():
-        msg = f"{len(factor)} attenuation factors for {len(y)} counts"
-        raise source.error(msg, place=place, expected="one positive factor per point")
+    factor = _factors(points, "beamAttenuationFactors", len(y), source, place)
+    common = number(text_of(points, "commonBeamAttenuationFactor"))
+    if factor is None and common is not None and common > 0 and common != 1.0:
+        factor = np.full(len(y), common)
     if counts is None:
-        y = y / factor
+        divergence = _factors(points, "divergenceCorrections", len(y), source, place)
+        if divergence is not None:
+            factor = divergence if factor is None else factor * divergence
+        if factor is not None:
+            y = y / factor
     return y, given.get("unit", "counts"), factor
+
+
+def _factors(points: Element, name: str, n: int, source: SourceFile, place: str) -> FloatArray | None:
+    text = text_of(points, name)
+    if not text:
+        return None
+    factor = number_list(text, source, f"{place}, {name}")
+    if len(factor) != n or not (factor > 0).all():
+        msg = f"{len(factor)} values of {name} for {n} counts"
+        raise source.error(msg, place=place, expected="one positive factor per point")
+    return factor
 
 
 def _positions(points: Element, axis: str, n: int, source: SourceFile, place: str) -> FloatArray:
