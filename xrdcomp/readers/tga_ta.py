@@ -148,7 +148,8 @@ def _size(text: str) -> float | None:
 def _atmosphere(comments: Sequence[str], method: Sequence[str], diagnostics: list[Diagnostic]) -> Atmosphere:
     """Gas at the sample, followed through the gases that the method selects; the balance gas never counts."""
     pairs = [
-        re.findall(r"[Gg]as ?(\d): *([^,;]*?)(?= *(?:[Gg]as ?\d|$|,|;))", comment) for comment in comments
+        re.findall(r"[Gg]as ?(\d): *([^,;]*?)(?= *(?:[Gg]as ?\d|$|,|;))", comment[:300])
+        for comment in comments
     ]
     numbered: dict[str, str] = dict(pair for found in pairs for pair in found)
     selected = dict.fromkeys(re.findall(r"[Ss]elect [Gg]as:? *(?:[Gg]as)? *(\d)", " ".join(method)))
