@@ -33,7 +33,7 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
     total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.85, 0.25))
     share = h / np.maximum(h + 0.25 * a, 1e-12)
     total += norm.logpdf(kappa, share, 0.2) - np.log(norm.cdf(1, share, 0.2) - norm.cdf(0, share, 0.2))
-    total += norm.logpdf(bias, 0, 0.10)
+    total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
         k = np.exp(log_k)
         seen = {
@@ -119,6 +119,11 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     assert (posterior.composition.std(axis=0) > 0.9 * std).all()
 
 
+def _without(rng: np.random.Generator) -> FloatArray:
+    """Parts of a mineral that has nothing amorphous: crystals, 0, carbonate, other crystals."""
+    return np.insert(rng.dirichlet([1, 1, 1]), 1, 0.0)
+
+
 def draw_case(
     rng: np.random.Generator, kind: str, *, amorphous: bool = True
 ) -> tuple[FloatArray, XrdAmounts | None, ThermalEvidence | None]:
@@ -129,8 +134,13 @@ def draw_case(
         return float(truncnorm.rvs((low - mean) / std, (high - mean) / std, mean, std, random_state=rng))
 
     def composition() -> FloatArray:
-        drawn = rng.dirichlet(np.ones(6 if amorphous else 5))
-        return drawn if amorphous else np.insert(drawn, 4, 0.0)
+        while True:
+            mineral, organic, water = rng.dirichlet(np.ones(3))
+            crystals, halo, co3, rest = rng.dirichlet([1, 1, 1, 1]) if amorphous else _without(rng)
+            if rng.random() < (mineral / (mineral + 0.02)) ** (3 if amorphous else 2):
+                return np.array(
+                    [mineral * crystals, organic, water, mineral * co3, mineral * halo, mineral * rest]
+                )
 
     x = composition()
     if kind == "xrd":
@@ -144,7 +154,7 @@ def draw_case(
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     # what the reduction adds for halos, on the scale of the amounts
     soft = (o + w) * scale
-    exchange = [0.06 * soft * np.array([0, 1, -1, 0, 0]), 0.02 * soft * np.array([0, 0, -1, 1, 0])]
+    exchange = [0.06 * soft * np.array([0, 1, -1, 0, 0]), 0.03 * soft * np.array([0, 0, -1, 1, 0])]
     noise = rng.normal(0, stds) + sum(rng.normal() * mode for mode in exchange)
     xrd = XrdAmounts(
         names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),

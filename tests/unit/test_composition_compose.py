@@ -121,6 +121,10 @@ def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
     assert all(value is None for value in found.components.values())
     with_balance = compose_evidence(crystals, balance(TYPICAL))
     assert with_balance.components["crystalline_hydroxyapatite"] is None
+    assert set(with_balance.identifiable_sums) == {"total_mineral", "volatile"}
+    assert "no amorphous components" in next(
+        d.text for d in found.diagnostics if d.code == "NOT_IDENTIFIABLE"
+    )
     assert with_balance.components["organic"] is not None
 
 

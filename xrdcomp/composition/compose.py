@@ -231,11 +231,12 @@ def _sample(
 def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, float | None]:
     """Posterior over what may be absent, and the probability that there is no amorphous mineral.
 
-    Half of the prior probability goes to no amorphous mineral at all, where its halo was looked for; one tenth,
-    where diffraction stands alone, to a powder of crystals and nothing else, with or without carbonate.
+    Half of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
+    halo; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
+    carbonate.
     """
     models, prior = [model], [1.0]
-    sought = model.xrd is not None and "amorphous_mineral" in model.xrd.rows
+    sought = model.xrd is None or "amorphous_mineral" in model.xrd.rows
     if sought:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
@@ -247,7 +248,7 @@ def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior,
     if len(models) == 1:
         return sample_posterior(model, draws=recipe.draws, seed=recipe.seed), None
     posterior, probability = average_models(models, prior=prior, draws=recipe.draws, seed=recipe.seed)
-    return posterior, float(probability[1:].sum()) if sought else None
+    return posterior, float(probability[1:].sum()) if sought and model.xrd is not None else None
 
 
 def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
@@ -278,7 +279,7 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
     hidden = _hidden(model, prior_share, wet)
     components = component_estimates(draws, frozenset(hidden))
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
-    notes += missing_parts(hidden, has_xrd=model.xrd is not None, has_thermal=model.thermal is not None)
+    notes += missing_parts(hidden, model)
     notes += prior_messages(prior_share, wet, hidden)
     return Composition(
         basis=recipe.basis,
@@ -314,8 +315,8 @@ def _sums(solved: _Solved, draws: FloatArray, wet: FloatArray) -> dict[str, Esti
 def _sum_names(model: JointModel) -> tuple[str, ...]:
     if model.xrd is None:
         return _SUMS_OF_TGA
-    if not model.xrd.sees_amorphous and model.thermal is None and model.standard is None:
-        return ()
+    if not model.weighs_crystals:
+        return () if model.thermal is None else _SUMS_OF_TGA
     return _SUMS_OF_XRD if model.thermal is None else _SUMS_OF_BOTH
 
 
@@ -329,13 +330,11 @@ def _prior_share(budget: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _hidden(model: JointModel, prior_share: dict[str, float], draws: FloatArray) -> tuple[str, ...]:
     """Components that these measurements do not determine."""
-    if model.xrd is not None and model.thermal is not None:
-        if model.xrd.sees_amorphous or "standard" in model.xrd.rows:
-            return ()
-        return ("crystalline_hydroxyapatite", "amorphous_mineral")
     if model.xrd is None:
         return ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
-    if not (model.xrd.sees_amorphous or model.standard is not None or np.isfinite(model.nuisances[0].std)):
+    if model.thermal is not None:
+        return () if model.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
+    if not model.weighs_crystals:
         return COMPONENTS
     wide = draws.std(axis=0) > _REPORTABLE_STD
     return tuple(

@@ -54,7 +54,7 @@ HALO_EXCHANGE = 0.06
 """Relative standard uncertainty with which halos of organic matter and of water are told apart: their maxima lie
 8 degrees apart with widths of 8 to 10, and protein, lipid and keratin differ from each other by as much. The sum
 is not affected."""
-HUMP_EXCHANGE = 0.02
+HUMP_EXCHANGE = 0.03
 """Standard uncertainty, relative to organic matter and water, with which their halos leave a hump near 30 degrees
 that is not amorphous mineral, or hide one that is."""
 

@@ -242,14 +242,17 @@ def _salts(xrd: XrdEvidence, thermal: ThermalEvidence) -> Diagnostic | None:
     )
 
 
-def missing_parts(hidden: tuple[str, ...], *, has_xrd: bool, has_thermal: bool) -> tuple[Diagnostic, ...]:
+def missing_parts(hidden: tuple[str, ...], model: JointModel) -> tuple[Diagnostic, ...]:
     """Say which components these measurements cannot separate, and what would."""
     if not hidden:
         return ()
     names = ", ".join(name.replace("_", " ") for name in hidden)
-    if has_xrd and has_thermal:
-        why, next_step = "the evidence is too weak", "Count longer, or spike with a weighed standard"
-    elif has_xrd:
+    if model.xrd is not None and not model.weighs_crystals:
+        why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
+        next_step = (
+            "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
+        )
+    elif model.xrd is not None:
         why = "X-rays see them only as overlapping halos or as part of the lattice"
         next_step = "Add a thermogravimetric run"
     else:

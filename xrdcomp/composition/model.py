@@ -40,6 +40,9 @@ __all__ = ["H", "JointModel", "Nuisance", "build_model", "reported", "widened"]
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""
 
+MINERAL = (H, CARBONATE, AMORPHOUS, OTHER)
+MINERAL_FLOOR = 0.02
+"""Below this mass fraction of mineral its parts are no longer told apart by the prior."""
 LATE_WATER = (0.80, 0.20)
 """a: share of the bound water of amorphous calcium phosphate that leaves above the water window."""
 BOUND_WATER = (0.10, 0.03)
@@ -123,6 +126,14 @@ class JointModel:
         return self.thermal is None or not self.thermal.sees_carbonate
 
     @property
+    def weighs_crystals(self) -> bool:
+        """Whether crystals can be weighed against the whole: by halos, a spike or a known scale."""
+        if self.xrd is None:
+            return False
+        known = self.standard is not None or np.isfinite(self.nuisances[0].std)
+        return bool(self.xrd.sees_amorphous or known)
+
+    @property
     def salt_share(self) -> float:
         """Chlorides per mass of other crystals, where the run was hot enough for them to evaporate."""
         if self.xrd is None or self.thermal is None:
@@ -197,8 +208,9 @@ class JointModel:
     def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
         """Log density of the prior, up to a constant; minus infinity outside the bounds.
 
-        Flat on the simplex of compositions and in log scale; normal for the constants; the share of carbonate
-        in the lattice follows the crystalline share of the mineral.
+        Flat for (mineral, organic, water) and for the parts of the mineral among themselves, so that their number
+        does not favour mineral; flat in log scale; normal for the constants; the share of carbonate in the
+        lattice follows the crystalline share of the mineral.
 
         Parameters
         ----------
@@ -218,12 +230,27 @@ class JointModel:
                 total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
+        mineral = composition[:, MINERAL].sum(axis=1)
+        parts = [index for index in MINERAL if index not in self.absent]
+        total -= (len(parts) - 1) * np.log(mineral + MINERAL_FLOOR)
+        total -= _log_mean_grouping(len(parts), there - len(parts))
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
-            mineral = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
-            share = composition[:, CARBONATE] / np.maximum(mineral, 1e-12)
+            phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
+            share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
             total -= 0.5 * ((share - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1]) ** 2
             total -= _log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
         return total
+
+
+def _log_mean_grouping(parts: int, others: int) -> float:
+    """Logarithm of the mean of (M + floor)^-(parts - 1) over a flat simplex of so many mineral and other parts."""
+    if others == 0:
+        return -(parts - 1) * float(np.log1p(MINERAL_FLOOR))
+    mineral = (np.arange(4000) + 0.5) / 4000
+    log_density = (parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral)
+    density = np.exp(log_density)
+    weighted = density * (mineral + MINERAL_FLOOR) ** -(parts - 1.0)
+    return float(np.log(weighted.sum() / density.sum()))
 
 
 def _log_mean_tilt(parts: int) -> float:
