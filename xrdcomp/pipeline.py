@@ -13,12 +13,16 @@ import numpy as np
 import xrdcomp
 from xrdcomp.composition import compose, evaluate_claims
 from xrdcomp.diffraction import (
+    APATITES,
     Identification,
     Quantification,
     build_instrument,
+    holder_humps,
+    holder_humps_of_fit,
     instrument_diagnostics,
     investigate,
     quantify_or_say_why,
+    with_apatite_indices,
 )
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases import load_phases
@@ -123,8 +127,11 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank) if sample.tga is not None else None
     )
     fit, found = (search.fit, search.phases) if search else (None, ())
+    if fit is not None:
+        found = with_apatite_indices(found, fit, APATITES)
     composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
     quantified, why = _quantify(fit, recipe, standard, thermal)
+    why += _holder(fit, sample.blank)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
     claims = evaluate_claims(composition, found, recipe.composition, internal_standard=spike) if known else ()
@@ -169,13 +176,22 @@ def _quantify(
     chosen = {phase.id: phase for phase in load_phases(_phase_names(recipe, standard))}
     missing = tuple(name for name in fit.phases if name not in chosen)
     phases = [*chosen.values(), *load_phases(missing)]
-    mineral = thermal.quantities.get("mineral") if thermal is not None else None
+    mineral = thermal.quantities.get("total_mineral") if thermal is not None else None
     return quantify_or_say_why(
         fit,
         [phase for phase in phases if phase.id in fit.phases],
         recipe.quantification,
         internal_standard=standard,
         mineral=mineral,
+    )
+
+
+def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:
+    """Humps of the specimen holder, from its own scan or from what the fit could not explain."""
+    if fit is None:
+        return ()
+    return (
+        holder_humps(blank, wavelength=fit.wavelengths[0]) if blank is not None else holder_humps_of_fit(fit)
     )
 
 

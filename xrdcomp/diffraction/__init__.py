@@ -2,23 +2,30 @@
 
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
 from xrdcomp.diffraction.choice import quantify, quantify_or_say_why
-from xrdcomp.diffraction.identify import Identification, identify, investigate
+from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
+from xrdcomp.diffraction.identify import APATITES, Identification, identify, investigate
 from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
+from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
 from xrdcomp.diffraction.quantify import Quantification
 
 __all__ = [
+    "APATITES",
     "STANDARDS",
     "Calibration",
     "Identification",
     "Quantification",
+    "apatite_indices",
     "build_instrument",
     "calibrate",
+    "holder_humps",
+    "holder_humps_of_fit",
     "identify",
     "instrument_diagnostics",
     "investigate",
     "quantify",
     "quantify_or_say_why",
     "read_instrument",
+    "with_apatite_indices",
     "write_instrument",
 ]
