@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test check wheel accuracy calibration bench clean
+.PHONY: help demo test test-frames check wheel accuracy calibration bench clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
 	@echo "make test    run ruff, mypy and the whole test suite"
+	@echo "make test-frames  the same for frames of area detectors, with fabio and pyFAI in .venv-frames"
 	@echo "make check   ruff and mypy only"
 	@echo "make wheel   build the wheel into dist/"
 	@echo "make clean   remove the environment and everything built"
@@ -32,6 +33,17 @@ demo: $(BIN)/.installed
 test: check
 	$(BIN)/python -m pytest
 
+# fabio and pyFAI bring 300 MB (of which 190 MB are compression plug-ins for HDF5): an environment of their own.
+FRAMES := .venv-frames
+
+$(FRAMES)/.tested: pyproject.toml
+	$(PYTHON) -m venv $(FRAMES)
+	$(FRAMES)/bin/python -m pip --disable-pip-version-check install --quiet -e ".[frames,test]"
+	@touch $@
+
+test-frames: $(FRAMES)/.tested
+	$(FRAMES)/bin/python -m pytest tests/unit/test_frames_files.py tests/unit/test_frames_integrate.py tests/real/test_frames_real.py
+
 check: $(BIN)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +56,4 @@ accuracy calibration bench: $(BIN)/.tested
 	$(BIN)/python benchmarks/$@.py
 
 clean:
-	rm -rf $(VENV) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FRAMES) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -122,6 +122,15 @@ def bruker(scene: Scene, counts: Counts, *, bottom_first: bool = False, **header
     return lines.ljust(15 * 512, ".").encode() + small.astype(np.uint8).tobytes() + table
 
 
+def bruker86(scene: Scene, counts: Counts, *, factor: str = "1.0") -> bytes:
+    """Bruker frame, format 86: 1-byte pixels, overflows as 9 characters of counts and 7 of position."""
+    small = np.minimum(counts, 255)
+    places = np.flatnonzero(small.ravel() == 255)
+    text = bruker(scene, counts, NPIXELB="1", NOVERFL=f"{len(places)}", LINEAR=f"{factor} 0.0", FORMAT="86")
+    table = "".join(f"{int(counts.ravel()[place]):9d}{place:7d}" for place in places)
+    return text[: 15 * 512] + small.astype(np.uint8).tobytes() + table.encode()
+
+
 def tiff(counts: npt.NDArray[np.generic], *, order: str = "<") -> bytes:
     """Grey TIFF of one strip, 32-bit."""
     kind = {"i": 2, "u": 1, "f": 3}[counts.dtype.kind]

@@ -99,6 +99,14 @@ def test_frame_stored_from_the_bottom_is_turned_by_its_strongest_pixel(tmp_path:
     )
 
 
+@pytest.mark.parametrize("factor", ["1.0", "0.1"])
+def test_older_bruker_frames_hold_the_same_counts(factor: str, tmp_path: Path) -> None:
+    counts = FLAT.counts()
+    read = read_frame(written(tmp_path, "f.gfrm", fw.bruker86(FLAT, counts, factor=factor)))
+    assert_close(read.counts, counts * float(factor), rtol=1e-12, because="whole numbers times the factor")
+    assert read.geometry == read_frame(frame(tmp_path, FLAT, "g.gfrm")).geometry
+
+
 @pytest.mark.parametrize("flip", [1, 2, 3, 4])
 def test_flipped_images_with_their_orientation_give_one_pattern(flip: int, tmp_path: Path) -> None:
     scene = FLAT.but(center_row=70.0, center_column=60.0)

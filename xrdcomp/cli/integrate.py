@@ -139,7 +139,8 @@ def _summary(
         "frames": pattern.metadata["frames"],
         "ring": ring,
         "ring_missing": reason,
-        "warnings": [note.text for note in pattern.diagnostics],
+        "warnings": [note.text for note in pattern.diagnostics if note.severity != "info"],
+        "notes": [note.text for note in pattern.diagnostics if note.severity == "info"],
         "written": [str(path) for path in written],
     }
 
@@ -165,4 +166,5 @@ def _text(summary: dict[str, Any]) -> str:
             f"{hermans} (seen over {100 * ring['coverage']:.0f} % of the turn)"
         )
     lines += [f"warning: {text}" for text in summary["warnings"]]
+    lines += [f"note: {text}" for text in summary["notes"]]
     return "\n".join([*lines, *(f"written: {path}" for path in summary["written"])])

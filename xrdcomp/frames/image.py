@@ -151,6 +151,8 @@ def _read_bruker(source: SourceFile) -> Content:
         ("bruker100image", "Bruker100Image") if version == "100" else ("brukerimage", "BrukerImage")
     )
     counts = decode(source, "gfrm", f"fabio.{module}", name)
+    if version != "100":
+        counts = np.round(counts / header.scale)  # fabio has applied the factor of this version already
     notes = check_counts(counts, header)
     top_first = rows_from_top(counts, header)
     geometry = header.geometry(top_first=top_first)

@@ -73,7 +73,8 @@ def plot_frames(placed: Any, pattern: Pattern, profile: RingLike | None = None) 
 def plot_frame_image(frame: Any) -> Figure:
     """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels."""
     with figure_style():
-        figure = new_figure(5.2, 5.0)
+        rows, columns = frame.counts.shape
+        figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)
         _show(figure.add_subplot(), frame, ~frame.masked)
         return figure
 
