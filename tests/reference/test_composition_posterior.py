@@ -193,12 +193,13 @@ def test_simulation_based_calibration(kind: str) -> None:
         posterior = sample_posterior(build_model(evidence, thermal), draws=500, seed=i)
         ranks[i] = (posterior.composition < truth).mean(axis=0)
     for share in (0.68, 0.95):
-        low, high = binomial_band(n, share, z=3.5)
+        # 48 shares are looked at over the four kinds: 4 sigma leaves 0.3 % for any of them
+        low, high = binomial_band(n, share, z=4.0)
         covered = (np.abs(ranks - 0.5) < share / 2).mean(axis=0)
         assert (covered > low).all(), (share, covered)
         assert (covered < high).all(), (share, covered)
-    half_width = 3.5 * np.sqrt(1 / 12 / n)
-    assert_close(ranks.mean(axis=0), 0.5, atol=half_width, because="mean rank of uniform ranks, 3.5 sigma")
+    half_width = 4.0 * np.sqrt(1 / 12 / n)
+    assert_close(ranks.mean(axis=0), 0.5, atol=half_width, because="mean rank of uniform ranks, 4 sigma")
 
 
 @pytest.mark.slow
@@ -221,8 +222,7 @@ def test_reported_intervals_cover_with_and_without_amorphous_mineral(kind: str) 
             covered[i, k] = interval[0] <= truth[k] <= interval[1]
     low, _ = binomial_band(n, 0.95, z=3.5)
     assert (covered.mean(axis=0) > low).all(), covered.mean(axis=0)
-    # intervals that may end at 0 hold a truth of 0 always: above nominal for amorphous mineral only
-    assert (covered.mean(axis=0) < 0.995).all(), covered.mean(axis=0)
+    assert covered.mean() < 0.99, "not by being wide"
     spread = np.sqrt((claimed * (1 - claimed)).sum()) / n
     because = "probabilities of there being any are calibrated: 3.5 sigma of their sum"
     assert_close(claimed.mean(), there.mean(), atol=3.5 * spread, because=because)
