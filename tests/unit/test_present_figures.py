@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -45,8 +47,6 @@ def test_fit_figure_marks_phases_and_strong_lines() -> None:
 
 
 def test_lines_at_one_angle_share_the_conventional_name() -> None:
-    from dataclasses import replace
-
     result = make_result()
     table = result.fit.reflections["hydroxyapatite"]
     doubled = replace(
@@ -82,9 +82,21 @@ def test_tga_figure_labels_steps_with_their_uncertainty() -> None:
     assert "water\n8.00 ± 0.30 wt%" in words
     assert "onset 285 °C" in words
     assert "residue 38.00 ± 0.40 wt%" in words
-    assert "temperature (°C)" in words
-    assert any("air, 10 K/min" in word for word in words)
+    assert "temperature (°C); air, 10 K/min" in words
     assert all(tick <= 105 for tick in figure.axes[0].get_yticks())
+
+
+def test_labels_of_narrow_steps_do_not_cover_each_other() -> None:
+    result = make_result()
+    narrow = tuple(
+        replace(result.tga.steps[0], name=f"step_{i}", start_c=300 + 12.0 * i, end_c=310 + 12.0 * i)
+        for i in range(5)
+    )
+    figure = plot_tga(replace(result, tga=replace(result.tga, steps=narrow)))
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts if t.get_text().startswith("step")]
+    assert len(boxes) == 5
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_composition_figure_shows_intervals_and_says_what_is_not_separable() -> None:
@@ -129,8 +141,6 @@ def test_cohort_figure_shows_all_specimens_truth_and_gaps() -> None:
 
 
 def test_a_cohort_on_two_bases_is_not_drawn() -> None:
-    from dataclasses import replace
-
     wet = make_result()
     dry = replace(wet, composition=replace(wet.composition, basis="dry"))
     with pytest.raises(AnalysisError, match="one basis"):

@@ -128,5 +128,6 @@ def specimen_name(result: SampleResult) -> str:
 
 
 def panel_title(axes: Axes, text: str) -> None:
-    """Left-aligned bold title of one panel."""
-    axes.set_title(text, loc="left", fontweight="bold")
+    """Left-aligned bold title of one panel, smaller where it is long."""
+    size = 9.0 if len(text) < 50 else 7.0
+    axes.set_title(text, loc="left", fontweight="bold", fontsize=size)
