@@ -159,6 +159,13 @@ def test_ras_attenuator_column(read: Callable[..., Pattern]) -> None:
     )
 
 
+def test_stoe_repeats_its_highest_count(refused: Callable[..., str]) -> None:
+    data = bytearray(w.stoe(SCAN))
+    top = 2560 + 4 * int(np.argmax(SCAN.counts))
+    data[top : top + 4] = int(SCAN.counts.max() - 1).to_bytes(4, "little")
+    assert f"the header says {SCAN.counts.min()} to {SCAN.counts.max()}" in refused(bytes(data))
+
+
 @pytest.mark.parametrize("record", [4, 8])
 def test_raw4_records_of_both_lengths(record: int, read: Callable[..., Pattern]) -> None:
     np.testing.assert_array_equal(read(w.raw4(SCAN, record=record)).intensity, SCAN.counts)
