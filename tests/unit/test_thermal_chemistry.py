@@ -108,3 +108,23 @@ def test_chloride_message_holds_what_was_lost_late() -> None:
     rows = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.05, 900.0, 10.0))
     (found,) = cross_check(analyze_tga(run_of(rows)), ["halite"])
     assert_close(float(found.facts["lost_above_800_c"]), 0.05, atol=3e-3, because="buoyancy estimate")
+
+
+SALT = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.03, 740.0, 14.0), (0.05, 930.0, 12.0))
+
+
+def test_evaporating_salt_is_not_counted_as_carbonate() -> None:
+    result = analyze_tga(run_of(SALT))
+    found = next(d for d in result.diagnostics if d.code == "TGA_LATE_PEAK")
+    assert_close(float(found.facts["peak_c"]), 930.0, atol=2.0, because="grid step and the cut of the top")
+    carbonate = result.quantities["carbonate_co2"]
+    assert_close(carbonate.value, 0.03, atol=2e-3, because="tails at the cut and the buoyancy estimate")
+    assert (carbonate.std or 0.0) > (analyze_tga(run_of()).quantities["carbonate_co2"].std or 0.0)
+    assert result.steps[-1].name == "step_4"
+
+
+def test_hydroxyl_at_the_end_does_not_end_the_carbonate_early() -> None:
+    rows = ((0.10, 90.0, 12.0), (0.25, 320.0, 16.0), (0.04, 770.0, 16.0), (0.010, 990.0, 12.0))
+    result = analyze_tga(run_of(rows))
+    assert "TGA_LATE_PEAK" not in {d.code for d in result.diagnostics}
+    assert_close(result.balance[2], 0.04, atol=2e-3, because="tails at the cut and the buoyancy estimate")

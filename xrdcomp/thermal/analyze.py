@@ -18,11 +18,12 @@ from xrdcomp.thermal.boundaries import (
 from xrdcomp.thermal.chemistry import Balance, char_estimate, is_inert, quantities
 from xrdcomp.thermal.corrections import correct_baseline, settings_for
 from xrdcomp.thermal.crosscheck import find_oxalate
+from xrdcomp.thermal.late import Windows, end_carbonate_before_salts
 from xrdcomp.thermal.notes import curve_notes, gas_notes
 from xrdcomp.thermal.overlap import with_overlap
 from xrdcomp.thermal.prepare import HeatingCurve, prepare
 from xrdcomp.thermal.smooth import choose_length, derivative, whittaker
-from xrdcomp.thermal.steps import find_peaks
+from xrdcomp.thermal.steps import Peak, find_peaks
 from xrdcomp.types import Atmosphere, FloatArray, TgaRun
 
 __all__ = ["analyze_tga"]
@@ -61,22 +62,23 @@ def analyze_tga(
     corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
     curve = corrected.curve
     length = _smoothing_length(curve, recipe)
-    literature = windows_covered(curve, recipe)
-    std = _placement_std(recipe, atmosphere, len(literature))
-    boundaries = place_boundaries(corrected, literature, length, recipe, placement_std_c=std)
     smooth = whittaker(curve.mass, curve.weights, length)
-    boundaries = with_overlap(boundaries, curve, smooth, length, recipe)
-    reading = Reading(
-        corrected=corrected,
-        smooth=smooth,
-        length=length,
-        peaks=find_peaks(curve, smooth, length),
-        recipe=recipe,
+    peaks = find_peaks(curve, smooth, length)
+    windows = _windows(curve, smooth, peaks, recipe, atmosphere)
+    boundaries = place_boundaries(
+        corrected,
+        windows.literature_c,
+        length,
+        recipe,
+        half_width_c=windows.half_width_c,
+        placement_std_c=_placement_std(recipe, atmosphere, len(windows.literature_c)),
     )
+    boundaries = with_overlap(boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt)
+    reading = Reading(corrected=corrected, smooth=smooth, length=length, peaks=peaks, recipe=recipe)
     tissue, notes = read_as_tissue(reading, boundaries)
     steps = build_steps(reading, boundaries, tissue=tissue)
     chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
-    notes += gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
+    notes += windows.diagnostics + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
     notes += curve_notes(curve, smooth, boundaries)
     result = TgaResult(
         temperature_c=curve.temperature_c,
@@ -133,6 +135,20 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
         budget=budget,
         residue=residue,
     )
+
+
+def _windows(
+    curve: HeatingCurve,
+    smooth: FloatArray,
+    peaks: tuple[Peak, ...],
+    recipe: ThermalRecipe,
+    atmosphere: Atmosphere,
+) -> Windows:
+    literature = windows_covered(curve, recipe)
+    stated = Windows(
+        literature_c=literature, half_width_c=np.full(len(literature), recipe.search_half_width_c)
+    )
+    return end_carbonate_before_salts(curve, smooth, peaks, stated, atmosphere)
 
 
 def _placement_std(recipe: ThermalRecipe, atmosphere: Atmosphere, n: int) -> FloatArray:

@@ -23,12 +23,19 @@ _CORRELATION_LENGTHS = 1.5
 
 
 def with_overlap(
-    boundaries: Boundaries, curve: HeatingCurve, smooth: FloatArray, length: float, recipe: ThermalRecipe
+    boundaries: Boundaries,
+    curve: HeatingCurve,
+    smooth: FloatArray,
+    length: float,
+    recipe: ThermalRecipe,
+    *,
+    salt_doubt: float = 0.0,
 ) -> Boundaries:
     """Add the source ``overlap``: the mass that component peaks would put on the other side of a boundary.
 
     Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
-    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``).
+    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``). The end of the
+    carbonate takes `salt_doubt`, the mass that carbonate and evaporating salts share.
     """
     n = len(boundaries.mass)
     wrong = np.zeros(n)
@@ -42,6 +49,8 @@ def with_overlap(
                 recipe.decompose == "always" or overlap_ratio(dtg, (low, cut, high)) > _OVERLAP_RATIO
             ):
                 wrong[k] = crossing_mass(curve, smooth, length, (low, cut, high))
+    if n > 2:
+        wrong[2] = salt_doubt
     return replace(boundaries, covariance={**boundaries.covariance, "overlap": np.diag(wrong**2)})
 
 
