@@ -184,3 +184,17 @@ def test_agreement_says_nothing() -> None:
         composition = compose_evidence(xrd_amounts(TYPICAL, rng=rng), balance(TYPICAL, rng=rng))
         quiet += all(item.severity == "info" for item in composition.diagnostics)
     assert quiet >= 54, "each of five two-sigma or 1 % checks may speak; one in ten is the ceiling"
+
+
+def test_varieties_that_cannot_be_told_apart_do_not_blur_the_limit() -> None:
+    phases = [
+        phase("hydroxyapatite", limit=0.011),
+        phase("carbonate_apatite", limit=1.0),
+        phase("fluorapatite", "inconclusive", limit=None),
+        phase("calcite"),
+    ]
+    composition = compose_evidence(xrd_amounts(NO_APATITE), balance(NO_APATITE), phases=phases)
+    claim = by_id(evaluate_claims(composition, phases))["hydroxyapatite_present"]
+    assert claim.verdict == "refuted"
+    assert "1.1 wt%" in claim.statement
+    assert composition.draws[:, 0].max() < 0.05

@@ -124,7 +124,10 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     if any(phase.decision == "detected" for phase in asked):
         false = min(_false_alarm(phase) for phase in asked if phase.decision == "detected")
         return DETECTION / (DETECTION + false)
-    if any(phase.decision == "inconclusive" for phase in asked):
+    # a variety without a limit cannot be told from the others; it does not make their absence doubtful
+    if any(phase.decision == "inconclusive" and phase.detection_limit is not None for phase in asked):
+        return 0.5
+    if all(phase.decision == "inconclusive" for phase in asked):
         return 0.5
     return (1 - DETECTION) / (1 - DETECTION + 1 - FALSE_ALARM)
 
@@ -145,7 +148,7 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
     asked = [phase for phase in phases if phase.id in APATITES]
     probability = presence_probability(phases)
     if probability is not None:
-        limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
+        limits = [p.detection_limit for p in asked if p.detection_limit is not None and p.detection_limit < 1]
         limit = f"detection limit {_percent(max(limits))}" if limits else "detection limit unknown"
         if any(phase.decision == "detected" for phase in asked):
             amount = _quantity(composition, "crystalline_hydroxyapatite")

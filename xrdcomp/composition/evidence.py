@@ -413,8 +413,10 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
 
 def _apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
     """Detection limit of apatite where the search asked after it and found none."""
-    asked = [phase for phase in phases if phase.id in APATITES]
+    asked = [phase for phase in phases if phase.id in APATITES and phase.detection_limit is not None]
     if not asked or any(phase.decision != "not_detected" for phase in asked):
         return None
+    # a limit of 1 says that the variety cannot be told from the others, not that it may be all there is
     limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
-    return max(limits) if limits else 0.01
+    usable = [limit for limit in limits if limit < 1]
+    return max(usable) if usable else 0.01
