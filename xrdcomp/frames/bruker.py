@@ -130,9 +130,8 @@ class BrukerHeader:
     def facts(self) -> dict[str, str | float | int | bool]:
         """What else is worth keeping."""
         keys = {"SAMPLE": "sample_name", "CREATED": "date", "MODEL": "instrument", "DETTYPE": "detector"}
-        return {
-            name: " ".join(self.values[key].split()) for key, name in keys.items() if self.values.get(key)
-        }
+        found = {name: " ".join(self.values.get(key, "").split()) for key, name in keys.items()}
+        return {name: text for name, text in found.items() if text and text.lower() not in {"unknown", "?"}}
 
     def geometry(self, *, top_first: bool = True) -> FrameGeometry | None:
         """Geometry, or None where the header has no pixel pitch, distance or centre.

@@ -51,7 +51,14 @@ def _poni(source: SourceFile) -> float:
 
 
 READERS = tuple(
-    FrameReader(id=name, name=title, extensions=extensions, sniff=sniff, extras=("frames",))
+    FrameReader(
+        id=name,
+        name=title,
+        extensions=extensions,
+        sniff=sniff,
+        extras=("frames",),
+        verified=name not in {"edf", "hdf5"},  # no real file of these could be had
+    )
     for name, title, extensions, sniff in (
         ("gfrm", "Bruker frame (GFRM, SFRM)", ("gfrm", "sfrm"), _bruker),
         ("tiff", "TIFF frame", ("tif", "tiff"), _tiff),
