@@ -54,6 +54,9 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         μR of a capillary or μt of a foil; larger values suppress low (high) angles. Not used in reflection.
     equatorial_divergence : float, degrees
         Full divergence angle; moves lines of a flat specimen by −α² cotθ / 6. 0 leaves it to the displacement.
+    axial_correlation : float or None
+        For calibration: see ``physics.profile.axial_correlation``, which computes it from the lengths of source,
+        specimen and slit and the Soller acceptance; None takes 0.3.
     file : str
         Name of an instrument file written by ``xrdcomp calibrate``.
     """
@@ -69,6 +72,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     w_la_ratio: float = 0.0
     absorption_radius: float = 0.0
     equatorial_divergence: float = 0.0
+    axial_correlation: float | None = None
     file: str = ""
 
 

@@ -156,7 +156,8 @@ def calibrate(
     """
     chosen, phase = _choose(standard)
     base = _fine_spectrum(build_instrument(pattern, _without_file(recipe)), recipe)
-    base = replace(base, axial_correlation=AXIAL_CORRELATION[0])
+    given = recipe.axial_correlation if recipe is not None else None
+    base = replace(base, axial_correlation=AXIAL_CORRELATION[0] if given is None else given)
     held = None if chosen is None or refine_cell else chosen.cell_at(_temperature(chosen, temperature_c))
     options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
     state = _fit(pattern, phase, base, options, held)
@@ -164,7 +165,7 @@ def calibrate(
     cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
     displacement = result.parameters.get("sample_displacement_mm")
     if held is None:
-        other = replace(base, axial_correlation=sum(AXIAL_CORRELATION))
+        other = replace(base, axial_correlation=base.axial_correlation + AXIAL_CORRELATION[1])
         spread = _fit(pattern, phase, other, options, held).solution.values
         cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
         if displacement is not None and "sample_displacement_mm" in spread:

@@ -1,0 +1,128 @@
+"""Calibration, crystallite sizes and quantification on real measurements."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close
+from xrdcomp.diffraction import build_instrument, calibrate, holder_humps_of_fit
+from xrdcomp.diffraction.quantify import whole_pattern
+from xrdcomp.diffraction.summation import sum_patterns
+from xrdcomp.fit.pattern import fit_pattern
+from xrdcomp.phases import load_phase, load_phases
+from xrdcomp.physics.profile import axial_correlation
+from xrdcomp.readers import read_xrd
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.results import Estimate
+from xrdcomp.types import Pattern
+
+FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
+ROCKS = ("calcite", "gypsum", "quartz", "corundum", "organic_matter")
+
+
+def test_cell_and_displacement_of_the_certified_lab6_scan(real_files: Path) -> None:
+    scan = read_xrd(real_files / "xrd/pdcif/nist_srm660c_100a.cif", scan=0)
+    # as the file says: source 12 mm, specimen and slit 15 mm, Soller acceptance 6.776°
+    correlation = axial_correlation((12.0, 15.0, 15.0), 6.776, 217.5)
+    recipe = InstrumentRecipe(
+        radiation="CuKa", radius_mm=217.5, monochromator_two_theta=26.6, axial_correlation=correlation
+    )
+    found = calibrate(scan, "srm660c", recipe, refine_cell=True)
+    a = found.cell["a"]
+    assert_close(
+        a.value, 4.156780, atol=5e-5, because="the spread of admissible axial models, relative 1.2e-5"
+    )
+    assert a.interval[0] <= 4.156780 <= a.interval[1]
+    assert found.displacement_mm is not None
+    assert_close(found.displacement_mm.value, -0.0788, atol=0.005, because="0.003° at low angles")
+    held = calibrate(scan, "srm660c", recipe, temperature_c=20.85)
+    assert_close(held.cell["a"].value, 4.156780, atol=4e-6, because="certificate and expansion")
+    assert held.cell["a"].std is None
+
+
+def convolved(pattern: Pattern, length_nm: float, wavelength: float = 1.5418) -> Pattern:
+    """Spread a scan by Lorentzians of FWHM 0.9 λ / (L cosθ); level ends stand for what lies outside."""
+    x = pattern.two_theta
+    half = 0.5 * np.degrees(0.09 * wavelength / (length_nm * np.cos(np.radians(x / 2.0))))
+    kernel = (half / np.pi)[None, :] / ((x[:, None] - x[None, :]) ** 2 + half[None, :] ** 2)
+    base = np.interp(x, x[[0, -1]], [pattern.intensity[:50].mean(), pattern.intensity[-50:].mean()])
+    y = base + (kernel * np.gradient(x)[None, :]) @ (pattern.intensity - base)
+    return replace(pattern, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)))
+
+
+def live(pattern: Pattern) -> Pattern:
+    """Leave out the zeros that pad the end of the scan."""
+    last = int(np.flatnonzero(pattern.intensity > 0)[-1]) + 1
+    return replace(
+        pattern,
+        two_theta=pattern.two_theta[:last],
+        intensity=pattern.intensity[:last],
+        sigma=pattern.sigma[:last],
+    )
+
+
+@pytest.fixture(scope="module")
+def apatite_instrument(real_files: Path):
+    return calibrate(live(read_xrd(real_files / "xrd/gsas/FAP.XRA")), "fluorapatite", FAP).instrument
+
+
+@pytest.mark.parametrize("length", [50.0, 20.0, 10.0])
+def test_size_of_convolved_apatite(real_files: Path, apatite_instrument, length: float) -> None:
+    scan = convolved(live(read_xrd(real_files / "xrd/gsas/FAP.XRA")), length)
+    fit = fit_pattern(scan, (load_phase("fluorapatite"),), apatite_instrument, FitRecipe())
+    a, c = (fit.parameters[f"fluorapatite_inverse_size_{axis}"].value for axis in "ac")
+    assert_close((a * a * c) ** (-1.0 / 3.0), length, rtol=0.05, because="5 %, volume mean of the two axes")
+
+
+def rock_references(folder: Path) -> tuple[dict[str, Pattern], dict[str, float]]:
+    with (folder / "rir.csv").open(encoding="utf-8") as stream:
+        ratios = {row["phase"]: float(row["rir_corundum"]) for row in csv.DictReader(stream)}
+    return {name: read_xrd(folder / f"{name}.xy") for name in ROCKS}, ratios
+
+
+def rock_mixture(references: dict[str, Pattern], ratios: dict[str, float], weights, seed: int) -> Pattern:
+    expected = sum(w * ratios[n] * references[n].intensity for w, n in zip(weights, ROCKS, strict=True))
+    counts = np.random.default_rng(seed).poisson(np.maximum(expected, 0.0)).astype(float)
+    return Pattern(
+        two_theta=references["calcite"].two_theta,
+        intensity=counts,
+        sigma=np.sqrt(np.maximum(counts, 1.0)),
+        intensity_unit="counts",
+    )
+
+
+def test_measured_references_sum_to_the_mixture(real_files: Path) -> None:
+    references, ratios = rock_references(real_files / "standards/rockjock")
+    known = {name: Estimate(value=ratios[name], std=0.02 * ratios[name]) for name in ROCKS}
+    rng = np.random.default_rng(3)
+    for seed in range(4):
+        weights = rng.dirichlet(np.ones(5))
+        found = sum_patterns(rock_mixture(references, ratios, weights, seed), references, known)
+        assert_close(found.quantification.fractions, weights, atol=0.015, because="1.5 wt%")
+
+
+def test_calculated_references_hold_the_truth_in_their_intervals(real_files: Path) -> None:
+    references, ratios = rock_references(real_files / "standards/rockjock")
+    weights = np.array([0.2, 0.2, 0.2, 0.2, 0.2])
+    scan = rock_mixture(references, ratios, weights, 1)
+    instrument = build_instrument(scan, InstrumentRecipe(radiation="CuKa"))
+    fit = fit_pattern(scan, load_phases(ROCKS[:4]), instrument, FitRecipe())
+    found = whole_pattern(fit.amounts, per_gram_std=0.2)
+    for name in ROCKS[:4]:
+        low, high = found.estimate(name).interval
+        assert low <= 0.2 <= high, name
+    soft = ~np.array(fit.amounts.crystalline)
+    organic = float(found.fractions[soft].sum())
+    std = float(np.sqrt(found.covariance[np.ix_(soft, soft)].sum()))
+    assert abs(organic - 0.2) < 1.96 * std
+
+
+def test_no_holder_is_seen_where_none_was_reported(real_files: Path) -> None:
+    scan = live(read_xrd(real_files / "xrd/gsas/FAP.XRA"))
+    fit = fit_pattern(scan, (load_phase("fluorapatite"),), build_instrument(scan, FAP), FitRecipe())
+    assert holder_humps_of_fit(fit) == ()
