@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from xrdcomp.diffraction.candidates import APATITES, library, phase_lines
 from xrdcomp.diffraction.peaks import UnexplainedPeak, unexplained_peaks
-from xrdcomp.diffraction.report import absent_phase, fitted_phase, undecided_apatite
-from xrdcomp.diffraction.screening import (
-    CELL_STRAINS,
+from xrdcomp.diffraction.report import Test, absent_phase, fitted_phase, undecided_apatite
+from xrdcomp.diffraction.scoring import (
+    COLD_VARIANTS,
+    STRAINS,
     TEMPLATE_SIZES_NM,
-    CandidateLines,
-    Nuisance,
     Score,
-    candidate_lines,
-    nuisance_space,
-    position_lines,
-    score_phase,
+    coincidence,
+    score_phases,
 )
+from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
+from xrdcomp.fit.parameters import ParameterTable, build_parameters
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import summarize
-from xrdcomp.phases import list_phases, load_phases
+from xrdcomp.phases import list_phases
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
 from xrdcomp.types import Instrument, Pattern, Phase
 
 __all__ = ["APATITES", "Identification", "identify", "investigate"]
 
-APATITES = frozenset(
-    {
-        "hydroxyapatite",
-        "hydroxyapatite_sy1969",
-        "fluorapatite",
-        "chlorapatite",
-        "carbonate_apatite",
-        "bioapatite_model",
-        "calcium_deficient_apatite",
-    }
-)
-"""Varieties of one structure; a pattern tells them apart only as far as the cell and intensities allow."""
-
 PRESENCE_SIZES_NM = (60.0, 25.0, 12.0)
 _MAX_FOUND = 6
-_SURE_Z = 25.0
-_CONSISTENT = 4.0
+_MAIN_SHARE = 0.3
 _MIN_INTENSITY_SHARE = 5e-4
 
 
@@ -114,32 +99,30 @@ def investigate(
     base = fit_state(pattern, phases, instrument, fit_recipe, blank=blank)
     threshold = _threshold(recipe, _library_size(recipe))
     base, missing = _drop_absent(base, threshold, keep=assumed)
-    state = base
-    rejected: dict[str, Score] = {}
-    scores: dict[str, Score] = {}
+    outcome = _Outcome(base, make_screen(base))
     if recipe.search:
-        state, scores, rejected = _search(base, recipe, threshold)
-    nuisance = nuisance_space(state)
+        outcome = _search(outcome, recipe, threshold)
+    state, screen = outcome.state, outcome.screen
+    nuisance = outcome.nuisance or screen.nuisance()
     asked = {p.id for p in base.phases} if assumed else set()
+    test = Test(threshold, threshold + _detection_quantile(recipe.detection_probability))
     reports = [
-        fitted_phase(base if p.id in asked else state, p, threshold, _score(state, nuisance, p))
-        for p in state.phases
+        fitted_phase(base if p.id in asked else state, p, test, _present(screen, p)) for p in state.phases
     ]
-    absent = {s.phase.id for s in missing} - {p.id for p in state.phases}
-    missing = [s for s in missing if s.phase.id in absent]
-    limit_z = threshold + _detection_quantile(recipe.detection_probability)
-    reports += [absent_phase(state, score, limit_z, threshold) for score in missing]
     in_fit = {p.id for p in state.phases}
+    missing = [s for s in missing if s.phase.id not in in_fit]
+    absent = {s.phase.id for s in missing}
+    reports += [absent_phase(state, score, test) for score in missing]
     family = next((p for p in state.phases if p.id in APATITES), None)
-    for phase_id, score in scores.items():
+    for phase_id, score in outcome.scores.items():
         if phase_id in in_fit or phase_id in absent:
             continue
         if family is not None and phase_id in APATITES:
             reports.append(undecided_apatite(state, family, score.phase))
         else:
-            reports.append(absent_phase(state, score, limit_z, threshold, rejected=phase_id in rejected))
-    known = tuple(_lines(s.phase, state) for s in scores.values())
-    peaks = unexplained_peaks(state, nuisance, known, recipe.false_alarm_rate)
+            reports.append(absent_phase(state, score, test))
+    known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
+    peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     fit = summarize(base if assumed else state)
     found = _messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
@@ -162,112 +145,155 @@ def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
     """
     from scipy.special import ndtri
 
-    trials = n_phases * len(TEMPLATE_SIZES_NM) * max(1, len(CELL_STRAINS) // 3)
+    trials = n_phases * len(TEMPLATE_SIZES_NM) * max(1, len(STRAINS) // 3)
     return float(-ndtri(recipe.false_alarm_rate / trials))
 
 
-@lru_cache(maxsize=4)
-def _library(ids: tuple[str, ...]) -> tuple[Phase, ...]:
-    return load_phases(ids or list_phases())
-
-
-def _lines(phase: Phase, state: FitState) -> CandidateLines:
-    return candidate_lines(phase, state) if phase.quantifiable else position_lines(phase, state)
-
-
-def _score(state: FitState, nuisance: Nuisance, phase: Phase) -> Score:
-    return score_phase(_lines(phase, state), state, nuisance, TEMPLATE_SIZES_NM)
+def _present(screen: Screen, phase: Phase) -> Score:
+    """Score of a phase of the fit, its own terms left out, with templates of fixed size."""
+    nuisance = screen.nuisance(without=phase.id)
+    return score_phases([phase_lines(phase, screen.state)], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
 
 
 def _drop_absent(state: FitState, threshold: float, *, keep: bool) -> tuple[FitState, list[Score]]:
-    """Test each fitted phase against the fit without it, with templates of fixed size."""
+    """Test each fitted phase against the fit without it, with templates of fixed size.
+
+    The test is first made on the linearised fit; only where that leaves doubt is the fit repeated without the
+    phase.
+    """
     missing: list[Score] = []
+    screen = make_screen(state)
     for phase in state.phases:
-        index = state.evidence.amounts.names.index(phase.id)
-        amount = float(state.evidence.amounts.amounts[index])
-        std = float(np.sqrt(state.evidence.amounts.covariance[index, index]))
-        floor = 0.03 * max(amount, 0.0)
-        if amount / np.sqrt(max(std**2 - floor**2, (0.01 * amount) ** 2)) > _SURE_Z:
+        if _present(screen, phase).z > 3.0 * threshold:
             continue
         without = continue_state(state, [p for p in state.phases if p.id != phase.id])
-        nuisance = nuisance_space(without)
-        score = score_phase(_lines(phase, without), without, nuisance, PRESENCE_SIZES_NM)
+        nuisance = make_screen(without).nuisance()
+        lines = phase_lines(phase, without)
+        score = score_phases([lines], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
         if score.z < threshold or score.lines_seen < min(2, score.lines_expected):
             missing.append(score)
             if not keep:
                 state = without
+                screen = make_screen(state)
     return state, missing
 
 
-def _search(
-    state: FitState, recipe: IdentificationRecipe, threshold: float
-) -> tuple[FitState, dict[str, Score], dict[str, Score]]:
+@dataclass(frozen=True)
+class _Outcome:
+    """Where a search stands: the fit, its screen, and the last score of every candidate."""
+
+    state: FitState
+    screen: Screen
+    nuisance: Nuisance | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+
+
+def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> _Outcome:
     """Accept the best-scoring phase, refine with it, score again, until none passes."""
-    library = [p for p in _library(recipe.library) if p.id not in {q.id for q in state.phases}]
-    rejected: dict[str, Score] = {}
+    state, screen = start.state, start.screen
+    phases = [p for p in library(recipe.library) if p.id not in {q.id for q in state.phases}]
+    lines = [phase_lines(p, state) for p in phases]
+    lines = [item for item in lines if len(item.d_spacing)]
     weak: dict[str, Score] = {}
+    refused: set[str] = set()
     while True:
-        nuisance = nuisance_space(state)
-        has_apatite = any(p.id in APATITES for p in state.phases)
-        scores = {p.id: _score(state, nuisance, p) for p in library}
+        nuisance = screen.nuisance()
+        cold = not state.phases
+        fitted = {p.id for p in state.phases}
+        scores = score_phases(
+            [c for c in lines if c.phase.id not in fitted],
+            nuisance,
+            variants=COLD_VARIANTS if cold else STRAINS,
+        )
+        scores |= {name: score for name, score in weak.items() if name not in fitted}
+        has_apatite = bool(fitted & APATITES)
         able = [
             s
-            for s in scores.values()
+            for name, s in scores.items()
             if s.z > threshold
             and s.phase.quantifiable
-            and s.phase.id not in rejected
-            and s.phase.id not in weak
-            and not (has_apatite and s.phase.id in APATITES)
-            and s.phase.id not in {p.id for p in state.phases}
+            and s.lines_agree
+            and name not in refused
+            and not (has_apatite and name in APATITES)
         ]
-        able = [s for s in able if _lines_agree(s, rejected)]
         if not able or len(state.phases) >= _MAX_FOUND:
-            return state, {**scores, **weak}, rejected
+            scores = _discounted(scores, nuisance, threshold)
+            return _without_ghosts(_Outcome(state, screen, nuisance, scores), start, threshold)
         best = max(able, key=lambda s: s.z)
-        start = {best.phase.id: (best.strain, 1.0 / best.size_nm)}
-        trial = continue_state(state, [*state.phases, best.phase], starts=start)
-        refined = _refined_z(trial, best.phase)
-        if refined < threshold:
-            weak[best.phase.id] = replace(best, z=refined)
-        elif _confirmed(state, trial, best, threshold):
-            state = trial
+        chance = coincidence(phase_lines(best.phase, state), nuisance, best)
+        if best.z / chance < threshold:
+            refused.add(best.phase.id)
+            continue
+        trial = _refine_with(state, best)
+        trial_screen = make_screen(trial)
+        refined = _present(trial_screen, best.phase)
+        if refined.z < threshold:
+            weak[best.phase.id] = replace(best, z=refined.z)
+        elif _carried_by_intensity(trial, best.phase):
+            state, screen = trial, trial_screen
         else:
-            rejected[best.phase.id] = best
+            refused.add(best.phase.id)
 
 
-def _refined_z(state: FitState, phase: Phase) -> float:
-    """Amount over its standard deviation from counting and misfit, all else refined with it."""
+def _discounted(scores: Mapping[str, Score], nuisance: Nuisance, threshold: float) -> dict[str, Score]:
+    """Scores with the scatter of coincidences taken out of those that stand out."""
+    out = dict(scores)
+    for name, score in scores.items():
+        if score.z > threshold:
+            lines = phase_lines(score.phase, nuisance.grid.state)
+            chance = coincidence(lines, nuisance, score)
+            out[name] = replace(score, z=score.z / chance, std=score.std * chance)
+    return out
+
+
+def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcome:
+    """Drop phases that the search accepted early and that phases accepted later explain better."""
+    asked = {p.id for p in start.state.phases}
+    for phase in end.state.phases:
+        if phase.id in asked:
+            continue
+        score = _present(end.screen, phase)
+        if score.z < threshold or score.lines_refute:
+            state = continue_state(end.state, [p for p in end.state.phases if p.id != phase.id])
+            scores = {**end.scores, phase.id: replace(score, z=min(score.z, threshold))}
+            return _without_ghosts(_Outcome(state, make_screen(state), None, scores), start, threshold)
+    return end
+
+
+def _refine_with(state: FitState, score: Score) -> FitState:
+    """Refine with one more phase; one that dominates the pattern then gets all parameters of a main phase."""
+    phase = score.phase
+    mm = -np.radians(score.variant.shift) * state.instrument.radius_mm / 2.0
+    moved = state.solution.values.get("sample_displacement_mm", 0.0) + mm
+    if mm:
+        state = replace(state, table=state.table.with_values({"sample_displacement_mm": moved}))
+    start = {phase.id: (score.variant.strain, 1.0 / score.size_nm)}
+    trial = continue_state(state, [*state.phases, phase], starts=start)
+    if _bragg_share(trial, phase) < _MAIN_SHARE:
+        return trial
+    values = trial.solution.values
+    own = f"{phase.id}_"
+    full = build_parameters([phase], state.instrument, state.recipe)
+    items = [item for item in trial.table.items if not item.name.startswith(own)]
+    known = {item.name: values[item.name] for item in full.items if item.name in values}
+    if f"{own}inverse_size_c" in full.names:
+        known[f"{own}inverse_size_c"] = values[f"{own}inverse_size_a"]
+    items += [item for item in full.with_values(known).items if item.name.startswith(own)]
+    return continue_state(replace(trial, table=ParameterTable(tuple(items))), trial.phases)
+
+
+def _bragg_share(state: FitState, phase: Phase) -> float:
+    """Share of the phase's curve in the sum of all phases' curves."""
+    n = len(state.phases)
+    areas = np.abs(state.solution.columns[:, :n] * state.solution.coefficients[:n]).sum(axis=0)
+    return float(areas[[p.id for p in state.phases].index(phase.id)] / max(float(areas.sum()), 1e-300))
+
+
+def _carried_by_intensity(state: FitState, phase: Phase) -> bool:
+    """Whether a refined amount is positive and real intensity stands behind it."""
     amounts = state.evidence.amounts
-    index = amounts.names.index(phase.id)
-    counting = amounts.counting_covariance
-    variance = amounts.covariance[index, index] if counting is None else counting[index, index]
-    return float(amounts.amounts[index] / np.sqrt(variance * state.evidence.inflation))
-
-
-def _lines_agree(score: Score, rejected: dict[str, Score]) -> bool:
-    """Whether the lines that should show do, in about the right ratio."""
-    need = min(2, score.lines_expected)
-    good = score.lines_seen >= need and score.lines_seen >= 0.6 * score.lines_expected
-    good = good and score.consistency < _CONSISTENT
-    if not good:
-        rejected[score.phase.id] = score
-    return good
-
-
-def _confirmed(before: FitState, after: FitState, score: Score, threshold: float) -> bool:
-    """Whether the refined amount stands: significant, near the screened one, carried by real intensity."""
-    amounts = after.evidence.amounts
-    index = amounts.names.index(score.phase.id)
-    amount = float(amounts.amounts[index])
-    gain = (before.solution.cost - after.solution.cost) / after.evidence.inflation
-    if amount <= 0.0 or gain < 0.5 * threshold**2:
-        return False
-    curve = after.solution.columns[:, index] * after.solution.coefficients[index]
-    total = sum(
-        float(np.abs(after.solution.columns[:, k] * after.solution.coefficients[k]).sum())
-        for k in range(len(after.phases))
-    )
-    return float(np.abs(curve).sum()) > _MIN_INTENSITY_SHARE * total
+    amount = float(amounts.amounts[amounts.names.index(phase.id)])
+    return amount > 0.0 and _bragg_share(state, phase) > _MIN_INTENSITY_SHARE
 
 
 def _messages(reports: list[PhaseResult], peaks: tuple[UnexplainedPeak, ...]) -> tuple[Diagnostic, ...]:

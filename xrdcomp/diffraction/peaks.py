@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.diffraction.screening import CandidateLines, Nuisance, template_fwhm
+from xrdcomp.diffraction.candidates import CandidateLines
+from xrdcomp.diffraction.screening import Nuisance, matched_filter
+from xrdcomp.diffraction.templates import template_fwhm
 from xrdcomp.fit.pattern import FitState
-from xrdcomp.physics import profile
+from xrdcomp.types import FloatArray
 from xrdcomp.units import two_theta_to_d
 
 __all__ = ["UnexplainedPeak", "unexplained_peaks"]
@@ -18,6 +20,7 @@ __all__ = ["UnexplainedPeak", "unexplained_peaks"]
 _MATCH = 4e-3  # relative difference of spacings up to which a library line counts as near
 _STRONG = 25.0
 _MOST = 20
+_TRIALS_PER_FWHM = 2.0  # the filter output is correlated over about half a width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class UnexplainedPeak:
 
 
 def unexplained_peaks(
-    state: FitState, nuisance: Nuisance, library: Sequence[CandidateLines], false_alarm_rate: float
+    nuisance: Nuisance, library: Sequence[CandidateLines], false_alarm_rate: float
 ) -> tuple[UnexplainedPeak, ...]:
     """Matched-filter search of the cleaned residual for peaks of instrumental width.
 
@@ -58,21 +61,13 @@ def unexplained_peaks(
     """
     from scipy.special import ndtri
 
-    x = state.two_theta[nuisance.points]
-    step = float(np.median(np.diff(x)))
-    fwhm = max(template_fwhm(state, 100.0), 3.0 * step)
-    n_trials = (x[-1] - x[0]) / fwhm
-    threshold = float(-ndtri(false_alarm_rate / n_trials))
-    half = int(np.ceil(2.0 * fwhm / step))
-    offset = np.asarray(np.arange(-half, half + 1) * step, dtype=np.float64)
-    kernel, *_ = profile.pseudo_voigt(offset, np.full_like(offset, fwhm), np.full_like(offset, 0.4))
-    kernel = kernel - kernel.mean()
-    weight = 1.0 / nuisance.sigma
-    signal = np.convolve(nuisance.residual * weight, kernel, mode="same")
-    power = np.convolve(weight**2, kernel**2, mode="same")
+    grid = nuisance.grid
+    x = grid.two_theta
+    fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
+    threshold = float(-ndtri(false_alarm_rate / (_TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)))
+    z, height = matched_filter(grid, nuisance.residual, 1.0 / nuisance.sigma)
     free_share = np.maximum(1.0 - (nuisance.half**2).sum(axis=0), 0.05)
-    z = signal / np.sqrt(power * free_share * nuisance.inflation)
-    z[: half + 1] = z[-half - 1 :] = 0.0
+    z = z / np.sqrt(free_share * nuisance.inflation)
     found: list[UnexplainedPeak] = []
     taken = np.zeros(len(x), bool)
     for i in np.argsort(z)[::-1]:
@@ -81,9 +76,17 @@ def unexplained_peaks(
         if taken[i]:
             continue
         taken[np.abs(x - x[i]) < 2.5 * fwhm] = True
-        height = float(signal[i] / power[i] * kernel.max())
-        found.append(_peak(state, float(x[i]), float(z[i]), height, library))
+        found.append(_peak(grid.state, _vertex(x, z, int(i)), float(z[i]), float(height[i]), library))
     return tuple(found)
+
+
+def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
+    """Angle of a maximum between bins, from the parabola through three of them."""
+    if not 0 < i < len(x) - 1:
+        return float(x[i])
+    curvature = z[i - 1] - 2.0 * z[i] + z[i + 1]
+    part = 0.5 * (z[i - 1] - z[i + 1]) / curvature if curvature < 0.0 else 0.0
+    return float(x[i] + np.clip(part, -0.5, 0.5) * (x[i + 1] - x[i]))
 
 
 def _peak(

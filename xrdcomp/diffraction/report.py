@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xrdcomp.diffraction.screening import Score
+from xrdcomp.diffraction.scoring import CONSISTENT, Score
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.results import Decision, Estimate, PhaseResult
 from xrdcomp.types import FloatArray, Phase
 
-__all__ = ["absent_phase", "fitted_phase", "undecided_apatite"]
+__all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
+
+LIMIT_FACTOR = 1.0
+"""Detection limits in units of those of a perfect template: see the page on identification."""
 
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
+
+
+@dataclass(frozen=True)
+class Test:
+    """Z from which a phase counts as found, and z that a phase at its detection limit has on average."""
+
+    __test__ = False  # not a class of tests
+
+    threshold: float
+    limit_z: float
+
+
+def _limit(state: FitState, score: Score, test: Test) -> float:
+    """Smallest share of the specimen that is found with the stated probability."""
+    total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
+    return float(min(1.0, LIMIT_FACTOR * test.limit_z * score.nominal_std / total))
 
 
 def _shares(state: FitState, *, crystalline_only: bool) -> tuple[FloatArray, FloatArray]:
@@ -34,37 +54,33 @@ def _fraction(value: float, variance: float) -> Estimate:
     return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
 
 
-def fitted_phase(state: FitState, phase: Phase, threshold: float, score: Score) -> PhaseResult:
+def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> PhaseResult:
     """Report a phase of the fit: amounts, cell, size, strain."""
     amounts = state.evidence.amounts
     index = amounts.names.index(phase.id)
     whole, whole_cov = _shares(state, crystalline_only=False)
     crystal, crystal_cov = _shares(state, crystalline_only=True)
-    counting = amounts.counting_covariance
-    variance = counting[index, index] if counting is not None else amounts.covariance[index, index]
-    z = float(amounts.amounts[index] / np.sqrt(variance * state.evidence.inflation))
+    z = score.z
     areas = [
         float(np.abs(state.solution.columns[:, k] * state.solution.coefficients[k]).sum())
         for k in range(len(state.phases))
     ]
     position = [p.id for p in state.phases].index(phase.id)
     share = areas[position] / max(sum(areas), 1e-300)
-    decision: Decision = "detected" if z > threshold else "inconclusive"
-    total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
-    limit = float(min(1.0, (threshold + 1.645) * score.std / total))
+    decision: Decision = "detected" if z > test.threshold else "inconclusive"
     return PhaseResult(
         id=phase.id,
         name=phase.name,
         formula=phase.formula,
         decision=decision,
-        detection_limit=limit,
+        detection_limit=_limit(state, score, test),
         weight_fraction=_fraction(float(whole[index]), float(whole_cov[index, index])),
         crystalline_weight_fraction=_fraction(float(crystal[index]), float(crystal_cov[index, index])),
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
         microstrain=_parameter(state, f"{phase.id}_microstrain"),
         intensity_share=share,
-        evidence={"z": z, "threshold": threshold, "fitted": True},
+        evidence={"z": z, "threshold": test.threshold, "fitted": True},
     )
 
 
@@ -125,21 +141,26 @@ def _reciprocal(inverse: Estimate) -> Estimate:
     )
 
 
-def absent_phase(
-    state: FitState, score: Score, limit_z: float, threshold: float, *, rejected: bool = False
-) -> PhaseResult:
-    """Report a phase that was not accepted, with the fraction that would have been seen."""
+def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
+    """Report a phase that was not accepted, with the fraction that would have been seen.
+
+    Significant but not accepted means inconclusive, unless lines that should show at that amount are missing:
+    then the signal belongs to something else.
+    """
     total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
-    limit = float(min(1.0, limit_z * score.std / total))
-    unclear = score.z > threshold and (rejected or not score.phase.quantifiable)
+    unclear = score.z > test.threshold and not score.lines_refute
     evidence: dict[str, Any] = {
         "z": score.z,
-        "threshold": threshold,
+        "threshold": test.threshold,
         "lines_expected": score.lines_expected,
         "lines_seen": score.lines_seen,
         "template_size_nm": score.size_nm,
         "fitted": False,
     }
+    if score.z > test.threshold:
+        evidence["reason"] = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
+            ", not in the ratio of this phase" if score.consistency >= CONSISTENT else ""
+        )
     if not score.phase.quantifiable:
         evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"
     fraction = None
@@ -150,7 +171,7 @@ def absent_phase(
         name=score.phase.name,
         formula=score.phase.formula,
         decision="inconclusive" if unclear else "not_detected",
-        detection_limit=limit,
+        detection_limit=_limit(state, score, test),
         weight_fraction=fraction,
         evidence=evidence,
     )

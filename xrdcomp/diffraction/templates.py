@@ -1,0 +1,188 @@
+"""Patterns of candidates on bins as coarse as the lines allow, many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xrdcomp.diffraction.candidates import MAX_TWO_THETA, CandidateLines
+from xrdcomp.fit.pattern import FitState
+from xrdcomp.physics import corrections, profile
+from xrdcomp.types import FloatArray, IntArray
+
+__all__ = ["Grid", "Variant", "draw_lines", "draw_patterns", "make_grid", "template_fwhm"]
+
+_BINS_PER_FWHM = 3.0
+_MAX_BIN = 8
+_ETA = 0.5
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a candidate may differ from its entry: change of all spacings, displacement of the specimen.
+
+    strain : relative change of all spacings
+    shift : degrees, added as shift · cosθ to what the fit found
+    """
+
+    strain: float = 0.0
+    shift: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Bins of neighbouring points of a fit.
+
+    Attributes
+    ----------
+    two_theta : (n,) centres, degrees
+    slit : (n,) intensity factor of slits and absorption
+    per_bin : points of the fit in each bin
+    step : width of a bin, degrees
+    """
+
+    state: FitState
+    two_theta: FloatArray
+    slit: FloatArray
+    per_bin: int
+    step: float
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Means over the bins of an array whose first axis is the fit's points."""
+        n = len(self.two_theta) * self.per_bin
+        if self.per_bin == 1:
+            return values[:n]
+        out: FloatArray = values[:n].reshape(len(self.two_theta), self.per_bin, -1).mean(axis=1)
+        return out.reshape(len(self.two_theta), *values.shape[1:])
+
+
+def make_grid(state: FitState) -> Grid:
+    """Bin the fit's points to about a third of a line width, up to `MAX_TWO_THETA`."""
+    x = state.two_theta
+    step = float(np.median(np.diff(x)))
+    per_bin = int(np.clip(template_fwhm(state, 80.0) / (_BINS_PER_FWHM * step), 1, _MAX_BIN))
+    n = int((x <= MAX_TWO_THETA).sum()) // per_bin
+    bins = x[: n * per_bin].reshape(n, per_bin)
+    slit = state.model.slit[: n * per_bin].reshape(n, per_bin).mean(axis=1)
+    return Grid(state=state, two_theta=bins.mean(axis=1), slit=slit, per_bin=per_bin, step=step * per_bin)
+
+
+def template_fwhm(state: FitState, size_nm: float) -> float:
+    """Line width of a template near the middle of the useful range, degrees."""
+    theta = np.radians(18.0)
+    values, instrument = state.solution.values, state.instrument
+    u, v, w = (values.get(f"caglioti_{k}", getattr(instrument, f"caglioti_{k}")) for k in "uvw")
+    gauss = np.sqrt(max(u * np.tan(theta) ** 2 + v * np.tan(theta) + w, 1e-3))
+    strain = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
+    size = np.degrees(0.9 * instrument.wavelength / (10.0 * size_nm * np.cos(theta)))
+    return float(np.hypot(gauss, 0.7 * size) + strain * np.tan(theta) + 0.5 * size)
+
+
+def draw_patterns(
+    candidates: Sequence[CandidateLines], grid: Grid, variants: Sequence[Variant], sizes: Sequence[float]
+) -> FloatArray:
+    """Bragg patterns of one gram of each candidate in each variant and size.
+
+    Returns
+    -------
+    (sizes, candidates, variants, bins) array, electron units per gram
+    """
+    n_variants = len(variants)
+    strain = np.array([v.strain for v in variants])
+    counts = np.array([len(c.d_spacing) for c in candidates])
+    d = np.concatenate([c.d_spacing for c in candidates])
+    strength = np.concatenate([c.strength for c in candidates])
+    first = np.repeat(np.arange(len(candidates)) * n_variants, counts)
+    row = first[:, None] + np.arange(n_variants)[None, :]
+    shift = np.broadcast_to(np.array([v.shift for v in variants])[None, :], row.shape)
+    d_all = d[:, None] * (1.0 + strain[None, :])
+    strength_all = np.broadcast_to(strength[:, None], row.shape)
+    sticks = _sticks(grid, (d_all.ravel(), strength_all.ravel(), shift.ravel()), row.ravel())
+    n_rows = len(candidates) * n_variants
+    curves = [_convolved(sticks, grid, n_rows, template_fwhm(grid.state, size)) for size in sizes]
+    return np.stack(curves).reshape(len(sizes), len(candidates), n_variants, -1)
+
+
+def draw_lines(
+    lines: CandidateLines, chosen: npt.NDArray[np.bool_], grid: Grid, variant: Variant, size_nm: float
+) -> FloatArray:
+    """Patterns of groups of lines of one candidate.
+
+    Parameters
+    ----------
+    chosen : (groups, lines) boolean array, which lines belong to each group
+
+    Returns
+    -------
+    (groups, bins) array, electron units per gram
+    """
+    row, line = np.nonzero(chosen)
+    d = lines.d_spacing[line] * (1.0 + variant.strain)
+    shift = np.full(len(line), variant.shift)
+    sticks = _sticks(grid, (d, lines.strength[line], shift), row)
+    return _convolved(sticks, grid, len(chosen), template_fwhm(grid.state, size_nm))
+
+
+def _sticks(
+    grid: Grid, lines: tuple[FloatArray, FloatArray, FloatArray], row: IntArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Row, bin and area (degrees) of every line of every emission line, split between two bins."""
+    d, strength, extra = lines
+    state = grid.state
+    values, instrument = state.solution.values, state.instrument
+    displacement = values.get("sample_displacement_mm", 0.0)
+    lever = -np.degrees(2.0 * displacement / instrument.radius_mm) + extra
+    n = int(np.ceil((grid.two_theta[-1] - grid.two_theta[0]) / grid.step)) + 1
+    zero = values.get("zero_shift", instrument.zero_shift)
+    rows, bins, areas = [], [], []
+    for line in instrument.emission_lines:
+        sine = line.wavelength / (2.0 * d)
+        ok = sine < 0.9999
+        theta = np.arcsin(np.where(ok, sine, 0.5))
+        cosine = np.cos(theta)
+        bare = np.degrees(2.0 * theta)
+        index = (bare + zero + lever * cosine - grid.two_theta[0]) / grid.step
+        ok &= (index >= 0) & (index < n - 1)
+        index, theta, cosine, bare = index[ok], theta[ok], cosine[ok], bare[ok]
+        polarization = corrections.polarization(
+            bare,
+            monochromator_two_theta=instrument.monochromator_two_theta,
+            polarization_fraction=instrument.polarization_fraction,
+        )
+        geometry = line.wavelength**3 * polarization / (16.0 * np.pi * np.sin(theta) ** 2 * cosine)
+        area = strength[ok] * (line.weight * np.degrees(1.0)) * geometry
+        whole = index.astype(np.int64)
+        part = index - whole
+        rows += [row[ok], row[ok]]
+        bins += [whole, whole + 1]
+        areas += [area * (1.0 - part), area * part]
+    return np.concatenate(rows), np.concatenate(bins), np.concatenate(areas)
+
+
+def _convolved(
+    sticks: tuple[IntArray, IntArray, FloatArray], grid: Grid, n_rows: int, fwhm: float
+) -> FloatArray:
+    """Convolve sticks with a pseudo-Voigt (eta 0.5) and bring them to the bins."""
+    from scipy import fft
+
+    row, bin_index, area = sticks
+    x = grid.two_theta
+    n = int(np.ceil((x[-1] - x[0]) / grid.step)) + 1
+    half = min(int(np.ceil(15.0 * fwhm / grid.step)), n)
+    weights = np.bincount(row * n + bin_index, area, minlength=n_rows * n).reshape(n_rows, n)
+    offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
+    kernel, *_ = profile.pseudo_voigt(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
+    size = fft.next_fast_len(n + half, real=True)  # what wraps around falls outside the part that is kept
+    padded = np.zeros(size)
+    padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
+    out = fft.irfft(fft.rfft(weights, size, axis=1) * fft.rfft(padded)[None, :], size, axis=1)
+    at = x[0] + grid.step * np.arange(n)
+    if np.allclose(at[: len(x)], x, atol=0.1 * grid.step):
+        return np.asarray(out[:, : len(x)] * grid.slit)
+    index = np.clip(np.searchsorted(at, x) - 1, 0, n - 2)
+    part = (x - at[index]) / grid.step
+    curve: FloatArray = out[:, index] * (1.0 - part) + out[:, index + 1] * part
+    return np.asarray(curve * grid.slit)
