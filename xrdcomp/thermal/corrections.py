@@ -28,6 +28,7 @@ _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _ASSUMED_MG = 10.0
 _DOUBTFUL = 0.005
+_CARRIER_STD = 0.6
 _UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
@@ -62,11 +63,15 @@ def settings_for(run: TgaRun, recipe: ThermalRecipe) -> ThermalRecipe:
     """Settings with the displaced volume of a whole sample carrier, where a file holds raw balance readings.
 
     Exports of most instruments hold a mass from which a correction run was subtracted; for raw readings the
-    reader says so (``TGA_NOT_CORRECTED``), and carrier and crucible displace about 0.28 cm³.
+    reader says so (``TGA_NOT_CORRECTED``), and carrier and crucible displace about 0.28 cm³, give or take 60 %.
     """
     if not any(d.code == "TGA_NOT_CORRECTED" for d in run.diagnostics):
         return recipe
-    return msgspec.structs.replace(recipe, pan_volume_cm3=max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3))
+    return msgspec.structs.replace(
+        recipe,
+        pan_volume_cm3=max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3),
+        buoyancy_std=max(recipe.buoyancy_std, _CARRIER_STD),
+    )
 
 
 def correct_baseline(
