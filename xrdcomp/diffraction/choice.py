@@ -116,7 +116,9 @@ def quantify(
     elif method == "crystallinity":
         found = _by_crystallinity(fit, recipe)
     elif method == "absolute":
-        found = methods.whole_pattern(amounts, per_gram_std=recipe.per_gram_std)
+        found = methods.whole_pattern(
+            amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
+        )
     else:
         found = methods.hill_howard(amounts)
     return replace(found, diagnostics=(_reason(method, recipe), *notes))

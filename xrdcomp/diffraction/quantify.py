@@ -95,7 +95,9 @@ def hill_howard(amounts: XrdAmounts) -> Quantification:
     return _normalised(amounts, np.array(amounts.crystalline), "hill_howard", "crystalline")
 
 
-def whole_pattern(amounts: XrdAmounts, *, per_gram_std: float = 0.0) -> Quantification:
+def whole_pattern(
+    amounts: XrdAmounts, *, per_gram_std: float = 0.0, amorphous_std: float = 0.0
+) -> Quantification:
     """All components normalised to one on the absolute per-gram scale, crystalline and amorphous.
 
     w_i = a_i / Σ_j a_j; a from calculated Bragg and amorphous scattering in electron units per gram, after
@@ -107,8 +109,12 @@ def whole_pattern(amounts: XrdAmounts, *, per_gram_std: float = 0.0) -> Quantifi
         Relative standard uncertainty of every component's intensity per gram beyond what the amounts
         carry. Calculated and measured reference intensity ratios of coarse powders differ by 0.2 on
         average (extinction, microabsorption); fine ones by a few per cent.
+    amorphous_std : float
+        The same of all amorphous components together: one error of the calculated halo against Bragg scale.
     """
-    extra = np.diag((per_gram_std * np.maximum(amounts.amounts, 0.0)) ** 2)
+    mass = np.maximum(amounts.amounts, 0.0)
+    halo = amorphous_std * np.where(np.array(amounts.crystalline), 0.0, mass)
+    extra = np.diag((per_gram_std * mass) ** 2) + np.outer(halo, halo)
     wider = with_amounts(amounts, amounts.amounts, amounts.covariance + extra)
     return _normalised(wider, np.ones(len(amounts.names), bool), "absolute", "specimen")
 
