@@ -37,7 +37,10 @@ COMMANDS = {
     "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),
     "convert": ("xrdcomp.cli.files", "Write a pattern in another format."),
     "calibrate": ("xrdcomp.cli.calibrate", "Instrument file from a scan of a line-profile standard."),
-    "calibrate-amorphous": ("xrdcomp.cli.calibrate_amorphous", "Constant of crystallinity from known mixtures."),
+    "calibrate-amorphous": (
+        "xrdcomp.cli.calibrate_amorphous",
+        "Constant of crystallinity from known mixtures.",
+    ),
     "simulate": ("xrdcomp.cli.simulate", "Write simulated specimens as instrument exports."),
 }
 
