@@ -253,7 +253,7 @@ def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcom
         if phase.id in asked:
             continue
         score = _present(end.screen, phase)
-        if score.z < threshold or score.lines_refute:
+        if score.z < threshold:
             state = continue_state(end.state, [p for p in end.state.phases if p.id != phase.id])
             scores = {**end.scores, phase.id: replace(score, z=min(score.z, threshold))}
             return _without_ghosts(_Outcome(state, make_screen(state), None, scores), start, threshold)

@@ -238,17 +238,25 @@ def _images(screen: Screen, without: str) -> list[_Block]:
 def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: FloatArray) -> FloatArray:
     """Standard deviation of each bin with the misfit of line profiles added.
 
-    σ² + a B² + b (w dB/d2θ)², B the Bragg intensity of the fitted phases and w their line width; a and b are
-    estimated from the residual by non-negative least squares: height and shape errors of strong lines scale so.
+    σ² + a B² + b (w dB/d2θ)² + c S², B the Bragg intensity of the fitted phases, w their line width, S what stands
+    beside strong lines (B smeared over three widths, less B). a, b and c are estimated from the residual by
+    non-negative least squares: errors of height, of width and position, and of the feet of lines scale so. They
+    are the same over a line's width and not independent from bin to bin, which the variance is enlarged for.
     """
     if not bragg.any():
         return sigma
-    slope = np.gradient(bragg, grid.two_theta) * template_fwhm(grid.state, 80.0)
-    terms = np.stack([bragg**2, slope**2], axis=1)
-    weight = 1.0 / (sigma**2 + (0.05 * bragg) ** 2 + (0.05 * slope) ** 2)
+    fwhm = template_fwhm(grid.state, 80.0)
+    slope = np.gradient(bragg, grid.two_theta) * fwhm
+    half = int(np.ceil(6.0 * fwhm / grid.step))
+    offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
+    kernel = np.exp(-4.0 * np.log(2.0) * (offset / (3.0 * fwhm)) ** 2)
+    feet = np.maximum(np.convolve(bragg, kernel / kernel.sum(), mode="same") - bragg, 0.0)
+    terms = np.stack([bragg**2, slope**2, feet**2], axis=1)
+    weight = 1.0 / (sigma**2 + (0.05 * bragg) ** 2 + (0.05 * slope) ** 2 + (0.02 * feet) ** 2)
     target = np.clip(residual**2 - sigma**2, None, 25.0 / weight)
     share, _ = optimize.nnls(terms * weight[:, None], target * weight)
-    return np.asarray(np.sqrt(sigma**2 + terms @ share))
+    coherent = max(fwhm / grid.step, 1.0)
+    return np.asarray(np.sqrt(sigma**2 + coherent * (terms @ share)))
 
 
 def _local_scatter(grid: Grid, normal: FloatArray) -> FloatArray:
