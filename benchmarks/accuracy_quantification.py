@@ -196,7 +196,7 @@ def _with_wrong_constant(fit: FitResult, factor: float, truth: float) -> list[bo
         covariance=fit.amounts.covariance * np.outer(scale, scale),
         crystalline=fit.amounts.crystalline,
     )
-    absolute = whole_pattern(wrong, amorphous_std=0.15).estimate("hydroxyapatite")
+    absolute = whole_pattern(wrong, amorphous_std=0.2).estimate("hydroxyapatite")
     k = prior_constant(fit)
     x = fit.crystallinity
     assert absolute.std is not None

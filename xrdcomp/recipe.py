@@ -103,9 +103,9 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
         specimen of low absorption; it trades with displacement and cell.
-    profile_std, per_gram_std : float
-        Standard uncertainty of halo shapes and of scattering powers per gram, relative; larger values widen
-        the intervals of amorphous components.
+    per_gram_std : float
+        Relative standard uncertainty of the scattering power per gram of each amorphous component, beyond its
+        shape's; larger values widen the intervals of amorphous components.
     solver : {"varpro", "lmfit"}
         ``lmfit`` runs the same residual through lmfit: slow, for checking.
     """
@@ -125,8 +125,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cell: bool = True
     b_overall: bool = True
     asymmetry: bool = True
-    profile_std: float = 0.05
-    per_gram_std: float = 0.05
+    per_gram_std: float = 0.03
     solver: Literal["varpro", "lmfit"] = "varpro"
     max_iterations: int = 40
 
@@ -238,7 +237,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     organic_above: float = 0.5
     foreign_level: float = 0.02
     aliquot_std: float = 0.0
-    xrd_bias_std: float = 0.10
+    xrd_bias_std: float = 0.03
     draws: int = 4000
     seed: int = 20170118
 
@@ -267,7 +266,7 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         fit's: 0.2 for coarse powders, whose strong lines are weakened by extinction and microabsorption.
     amorphous_std : float
         Relative standard uncertainty of the calculated scattering per gram of amorphous components, which is common to
-        all of them: measured patterns of organic matter agree with calculation to 15 %.
+        all of them: measured patterns of organic matter agree with calculation to 15 %, one composite to 40 %.
     particle_size_um : mapping of component to grain diameter in µm
         Corrects microabsorption; larger grains of a strong absorber raise its fraction.
     """
@@ -288,7 +287,7 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     amorphous_file: str = ""
     k: tuple[float, float] | None = None
     per_gram_std: float = 0.0
-    amorphous_std: float = 0.15
+    amorphous_std: float = 0.2
     particle_size_um: dict[str, float] = {}
 
 

@@ -53,7 +53,7 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
     w = X / (X + k (1 − X)), σ_w² = (k σ_X / D²)² + (X (1 − X) σ_k / D²)², D = X + k (1 − X)
     [area ratio with a calibration constant: Alexander 1969, X-ray Diffraction Methods in Polymer Science, ch. 3];
     k is the Bragg area per gram of crystal over the halo area per gram of the amorphous part in the same range.
-    A larger k lowers w.
+    A larger k lowers w. The interval is symmetric in the logarithm of w / (1 − w) = X / (k (1 − X)).
 
     Raises
     ------
@@ -67,8 +67,12 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
     d = x + c * (1.0 - x)
     value = x / d
     std = float(np.hypot(c * (crystallinity.std or 0.0), x * (1.0 - x) * (k.std or 0.0)) / d**2)
-    interval = (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
-    return Estimate(value=value, std=std, interval=interval)
+    if not 0.0 < x < 1.0:
+        return Estimate(value=value, std=std, interval=(value, value))
+    spread = 1.96 * float(np.hypot((crystallinity.std or 0.0) / (x * (1.0 - x)), (k.std or 0.0) / c))
+    odds = value / (1.0 - value)
+    low, high = odds * float(np.exp(-spread)), odds * float(np.exp(spread))
+    return Estimate(value=value, std=std, interval=(low / (1.0 + low), high / (1.0 + high)))
 
 
 def prior_constant(fit: FitResult) -> Estimate:
