@@ -87,7 +87,7 @@ def prior_constant(fit: FitResult) -> Estimate:
     bragg = sum(max(area, 0.0) for name, area in fit.bragg_area.items() if amounts[name] > 0)
     mass = sum(float(amounts[name]) for name in fit.bragg_area if amounts[name] > 0)
     halo = sum(float(np.trapezoid(np.maximum(curve, 0.0), fit.two_theta)) for curve in fit.amorphous.values())
-    soft = sum(max(float(amounts[name]), 0.0) for name in fit.amorphous)
+    soft = sum(float(amounts[name]) for name in fit.amorphous)  # signed: halos trade with each other
     if not (mass > 0 and bragg > 0 and soft > 0 and halo > 0):
         msg = "k cannot be calculated from a fit without a crystalline or without an amorphous part; give k."
         raise AnalysisError(msg)
