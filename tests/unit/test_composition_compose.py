@@ -411,8 +411,9 @@ def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
 
 
 def test_without_an_empty_holder_diffraction_alone_is_less_certain() -> None:
-    open_air = compose_evidence(xrd_amounts(TYPICAL), None)
-    holder = compose_evidence(xrd_amounts(TYPICAL, blank=True), None)
+    recipe = CompositionRecipe(xrd_bias_std=0.10)  # of made-up evidence, which carries no background itself
+    open_air = compose_evidence(xrd_amounts(TYPICAL), None, recipe)
+    holder = compose_evidence(xrd_amounts(TYPICAL, blank=True), None, recipe)
     assert open_air.draws[:, 0].std() > 1.3 * holder.draws[:, 0].std()
 
 

@@ -50,12 +50,13 @@ _APATITE_INDEX, _OTHER_INDEX = (
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
 _TGA_FLOOR = 2e-4
-HALO_EXCHANGE = 0.06
-"""Relative standard uncertainty with which halos of organic matter and of water are told apart: their maxima lie
+HALO_EXCHANGE = 0.02
+"""Relative standard uncertainty, beyond the shapes the fit carries, with which halos of organic matter and of
+water are told apart: their maxima lie
 8 degrees apart with widths of 8 to 10, and protein, lipid and keratin differ from each other by as much. The sum
 is not affected."""
-HUMP_EXCHANGE = 0.03
-"""Standard uncertainty, relative to organic matter and water, with which their halos leave a hump near 30 degrees
+HUMP_EXCHANGE = 0.015
+"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their halos leave a hump near 30 degrees
 that is not amorphous mineral, or hide one that is."""
 
 
