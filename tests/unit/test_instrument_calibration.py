@@ -16,10 +16,11 @@ from xrdcomp.diffraction.instrument_file import read_instrument, write_instrumen
 from xrdcomp.errors import OutputError, RecipeError
 from xrdcomp.fit.lines import build_lines, line_properties
 from xrdcomp.fit.optics import geometry_factor, refined_ratios
+from xrdcomp.fit.pattern import fit_pattern
 from xrdcomp.phases import load_phase
 from xrdcomp.physics import profile
-from xrdcomp.recipe import InstrumentRecipe
-from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern, write_pattern
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern, write_pattern
 from xrdcomp.types import EmissionLine, Instrument, Pattern
 
 CUKA = (EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
@@ -182,3 +183,20 @@ def test_known_mixtures_from_the_command_line(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     assert "k = " in result.output
     assert "k_std" in target.read_text(encoding="utf-8")
+
+
+def test_residual_lines_of_a_simulated_tube_are_found() -> None:
+    parts = {**EMPTY, "apatite": 0.7, "protein": 0.3}
+    model = SpecimenModel(
+        specimen_id="b", apatite_model=ApatiteModel(length_c_nm=60.0, length_a_nm=40.0), **parts
+    )
+    conditions = XrdConditions(peak_counts=10000, kbeta_ratio=0.02, tungsten_ratio=0.01)
+    scan = simulate_pattern(model, conditions, seed=2)[0]
+    phases = (load_phase("hydroxyapatite"),)
+    recipe = InstrumentRecipe(kbeta_ratio=0.005, w_la_ratio=0.005)
+    fit = fit_pattern(scan, phases, build_instrument(scan, recipe), FitRecipe())
+    plain = fit_pattern(scan, phases, build_instrument(scan, InstrumentRecipe()), FitRecipe())
+    assert fit.rwp < 0.95 * plain.rwp
+    kbeta, tungsten = fit.parameters["kbeta_ratio"], fit.parameters["w_la_ratio"]
+    assert_close(kbeta.value, 0.02, atol=0.003, because="3 standard uncertainties of 0.0009")
+    assert_close(tungsten.value, 0.01, atol=0.003, because="3 standard uncertainties of 0.0009")
