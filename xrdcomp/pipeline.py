@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import xrdcomp
-from xrdcomp.composition import compose, evaluate_claims
+from xrdcomp.composition import compose, evaluate_claims, weigh_phases
 from xrdcomp.diffraction import (
     APATITES,
     Identification,
@@ -141,7 +141,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=found,
+        phases=weigh_phases(found, composition),
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),

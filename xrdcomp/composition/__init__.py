@@ -7,6 +7,7 @@ from xrdcomp.composition.cohort import CohortSummary, evaluate_cohort
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence
 from xrdcomp.composition.replicates import combine_replicates
+from xrdcomp.composition.weights import weigh_phases
 
 __all__ = [
     "CohortSummary",
@@ -17,4 +18,5 @@ __all__ = [
     "compose_evidence",
     "evaluate_claims",
     "evaluate_cohort",
+    "weigh_phases",
 ]

@@ -56,8 +56,8 @@ water are told apart: their maxima lie
 8 degrees apart with widths of 8 to 10, and protein, lipid and keratin differ from each other by as much. The sum
 is not affected."""
 HUMP_EXCHANGE = 0.015
-"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their halos leave a hump near 30 degrees
-that is not amorphous mineral, or hide one that is."""
+"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their halos leave a
+hump near 30 degrees that is not amorphous mineral, or hide one that is."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ TEXTURE_ORDER = 6
 
 _MIN_RELATIVE_INTENSITY = 1e-5
 _NODES_MAX = 10
+_SINE_MAX = 0.99999  # 2θ = 179.5°, outside every scan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,10 +325,9 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
 
 
 def _theta(wavelength: FloatArray, inverse_d_squared: FloatArray) -> FloatArray:
-    """Bragg angle in radians; NaN beyond 90°."""
+    """Bragg angle in radians; a line that a changing cell drives beyond 90° stays just below it."""
     sine = wavelength * np.sqrt(inverse_d_squared) / 2.0
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.arcsin(np.where(sine < 1.0, sine, np.nan)))
+    return np.asarray(np.arcsin(np.minimum(sine, _SINE_MAX)))
 
 
 def _metric(lines: PhaseLines, cell: FloatArray) -> tuple[FloatArray, FloatArray]:

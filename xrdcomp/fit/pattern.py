@@ -284,13 +284,14 @@ def _rough_fit(
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
     x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
+    base = columns.build(x, y, table)
     for inverse in (None,) if columns.user_parameters else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
         trial = table.with_values(sizes)
         frozen = replace(
             trial, items=tuple(replace(item, vary=False) for item in trial.items), base=None, ties=None
         )
-        model = columns.build(x, y, trial)
+        model = refreeze(base, {item.name: item.value for item in trial.items})
         cost = minimize(model, frozen, y, s).cost
         if best is None or cost < best[0]:
             best = (cost, trial, model)

@@ -1,0 +1,48 @@
+"""Phases weigh what the composition says."""
+
+from __future__ import annotations
+
+from tests.helpers import assert_close
+from xrdcomp.composition.weights import weigh_phases
+from xrdcomp.results import Composition, Estimate, PhaseResult
+
+
+def phase(decision: str = "detected", share: float = 0.25, std: float = 0.02) -> PhaseResult:
+    return PhaseResult(
+        id="calcite",
+        name="Calcite",
+        formula="CaCO3",
+        decision=decision,  # type: ignore[arg-type]  # the tests' own words
+        detection_limit=0.01,
+        weight_fraction=Estimate(value=0.3, std=0.1, interval=(0.1, 0.5)),
+        crystalline_weight_fraction=Estimate(value=share, std=std, interval=(0.2, 0.3)),
+    )
+
+
+def composed(**sums: Estimate) -> Composition:
+    return Composition(basis="as_received", method="xrd+tga", components={}, identifiable_sums=sums)
+
+
+def test_share_times_crystalline_part() -> None:
+    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    (weighed,) = weigh_phases([phase()], composed(crystalline=total))
+    assert weighed.weight_fraction is not None
+    assert weighed.weight_fraction.std is not None
+    assert_close(weighed.weight_fraction.value, 0.1, rtol=1e-12, because="0.25 of 0.4")
+    expected = ((0.4 * 0.02) ** 2 + (0.25 * 0.03) ** 2) ** 0.5
+    assert_close(weighed.weight_fraction.std, expected, rtol=1e-12, because="first-order propagation")
+    assert weighed.evidence["weight_fraction_from_pattern_alone"]["value"] == 0.3
+
+
+def test_a_single_phase_has_the_interval_of_the_crystalline_part() -> None:
+    total = Estimate(value=0.4, std=0.03, interval=(0.33, 0.45))
+    (weighed,) = weigh_phases([phase(share=1.0, std=0.0)], composed(crystalline=total))
+    assert weighed.weight_fraction is not None
+    assert weighed.weight_fraction.interval == (0.33, 0.45)
+
+
+def test_phases_that_were_not_found_and_sums_that_are_unknown_change_nothing() -> None:
+    total = Estimate(value=0.4, std=0.03, interval=(0.33, 0.45))
+    absent, found = phase("not_detected"), phase()
+    assert weigh_phases([absent], composed(crystalline=total)) == (absent,)
+    assert weigh_phases([found], composed()) == (found,)
