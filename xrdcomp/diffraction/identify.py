@@ -32,6 +32,7 @@ __all__ = ["APATITES", "Identification", "identify", "investigate"]
 PRESENCE_SIZES_NM = (60.0, 25.0, 12.0)
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3
+_RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
 _MIN_INTENSITY_SHARE = 5e-4
 
 
@@ -102,12 +103,21 @@ def investigate(
     outcome = _Outcome(base, make_screen(base))
     if recipe.search:
         outcome = _search(outcome, recipe, threshold)
+        if not assumed:
+            outcome, doubtful = _reconsider(outcome, base.phases, recipe, threshold)
+            missing += doubtful
     state, screen = outcome.state, outcome.screen
     nuisance = outcome.nuisance or screen.nuisance()
     asked = {p.id for p in base.phases} if assumed else set()
     test = Test(threshold, threshold + _detection_quantile(recipe.detection_probability))
     reports = [
         fitted_phase(base if p.id in asked else state, p, test, _present(screen, p)) for p in state.phases
+    ]
+    reports = [
+        replace(r, evidence={**r.evidence, "alternatives": list(outcome.rivals[r.id])})
+        if outcome.rivals.get(r.id)
+        else r
+        for r in reports
     ]
     in_fit = {p.id for p in state.phases}
     missing = [s for s in missing if s.phase.id not in in_fit]
@@ -166,7 +176,7 @@ def _drop_absent(state: FitState, threshold: float, *, keep: bool) -> tuple[FitS
     for phase in state.phases:
         if _present(screen, phase).z > 3.0 * threshold:
             continue
-        without = continue_state(state, [p for p in state.phases if p.id != phase.id])
+        without = _leave_out(state, phase)
         nuisance = make_screen(without).nuisance()
         lines = phase_lines(phase, without)
         score = score_phases([lines], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
@@ -178,6 +188,15 @@ def _drop_absent(state: FitState, threshold: float, *, keep: bool) -> tuple[FitS
     return state, missing
 
 
+def _leave_out(state: FitState, phase: Phase) -> FitState:
+    """Fit again without a phase; where none is left, what it did to the instrument is undone."""
+    left = [p for p in state.phases if p.id != phase.id]
+    if not left:
+        start = {item.name: item.prior_mean for item in state.table.items}
+        state = replace(state, table=state.table.with_values(start))
+    return continue_state(state, left)
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """Where a search stands: the fit, its screen, and the last score of every candidate."""
@@ -186,6 +205,7 @@ class _Outcome:
     screen: Screen
     nuisance: Nuisance | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> _Outcome:
@@ -196,6 +216,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
     lines = [item for item in lines if len(item.d_spacing)]
     weak: dict[str, Score] = {}
     refused: set[str] = set()
+    rivals: dict[str, tuple[str, ...]] = {}
     while True:
         nuisance = screen.nuisance()
         cold = not state.phases
@@ -218,7 +239,8 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
         ]
         if not able or len(state.phases) >= _MAX_FOUND:
             scores = _discounted(scores, nuisance, threshold)
-            return _without_ghosts(_Outcome(state, screen, nuisance, scores), start, threshold)
+            end = _Outcome(state, screen, nuisance, scores, _still_rivals(rivals, scores, threshold))
+            return _without_ghosts(end, start, threshold)
         best = max(able, key=lambda s: s.z)
         chance = coincidence(phase_lines(best.phase, state), nuisance, best)
         if best.z / chance < threshold:
@@ -231,8 +253,23 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             weak[best.phase.id] = replace(best, z=refined.z)
         elif _carried_by_intensity(trial, best.phase):
             state, screen = trial, trial_screen
+            rivals[best.phase.id] = tuple(s.phase.id for s in able if s is not best and _rivals(s, best))
         else:
             refused.add(best.phase.id)
+
+
+def _rivals(score: Score, best: Score) -> bool:
+    """Whether a score is so close to the best that intensities and positions do not decide between them."""
+    return score.z > _RIVAL_SHARE * best.z
+
+
+def _still_rivals(
+    rivals: Mapping[str, tuple[str, ...]], scores: Mapping[str, Score], threshold: float
+) -> dict[str, tuple[str, ...]]:
+    """Keep those that have nothing left to explain: they fitted the same lines."""
+    return {
+        name: tuple(i for i in ids if i in scores and scores[i].z < threshold) for name, ids in rivals.items()
+    }
 
 
 def _discounted(scores: Mapping[str, Score], nuisance: Nuisance, threshold: float) -> dict[str, Score]:
@@ -246,6 +283,20 @@ def _discounted(scores: Mapping[str, Score], nuisance: Nuisance, threshold: floa
     return out
 
 
+def _reconsider(
+    outcome: _Outcome, asked: Sequence[Phase], recipe: IdentificationRecipe, threshold: float
+) -> tuple[_Outcome, list[Score]]:
+    """Drop asked phases that do not stand beside what the search found, and search again without them."""
+    missing: list[Score] = []
+    for phase in asked:
+        score = _present(outcome.screen, phase)
+        if score.z < threshold or not _carried_by_intensity(outcome.state, phase):
+            missing.append(replace(score, z=min(score.z, threshold)))
+            state = _leave_out(outcome.state, phase)
+            outcome = _search(_Outcome(state, make_screen(state)), recipe, threshold)
+    return outcome, missing
+
+
 def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcome:
     """Drop phases that the search accepted early and that phases accepted later explain better."""
     asked = {p.id for p in start.state.phases}
@@ -254,9 +305,11 @@ def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcom
             continue
         score = _present(end.screen, phase)
         if score.z < threshold:
-            state = continue_state(end.state, [p for p in end.state.phases if p.id != phase.id])
+            state = _leave_out(end.state, phase)
             scores = {**end.scores, phase.id: replace(score, z=min(score.z, threshold))}
-            return _without_ghosts(_Outcome(state, make_screen(state), None, scores), start, threshold)
+            return _without_ghosts(
+                _Outcome(state, make_screen(state), None, scores, end.rivals), start, threshold
+            )
     return end
 
 

@@ -65,7 +65,7 @@ def unexplained_peaks(
     x = grid.two_theta
     fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
     threshold = float(-ndtri(false_alarm_rate / (_TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)))
-    z, height = matched_filter(grid, nuisance.residual, 1.0 / nuisance.sigma)
+    z, height = matched_filter(grid, nuisance.residual, nuisance.sigma)
     free_share = np.maximum(1.0 - (nuisance.half**2).sum(axis=0), 0.05)
     z = z / np.sqrt(free_share * nuisance.inflation)
     found: list[UnexplainedPeak] = []

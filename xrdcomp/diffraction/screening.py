@@ -51,6 +51,7 @@ _TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
 _WINDOW = 7.5  # degrees on either side, for the local scatter
 _MAD = 1.4826
+_FAR_ABOVE = 10.0  # z from which a line may be found without weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,24 +277,32 @@ def _local_scatter(grid: Grid, normal: FloatArray) -> FloatArray:
     return np.maximum(np.interp(x, centres, scatter), 1.0)
 
 
-def matched_filter(grid: Grid, normal: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Significance and height of a line of instrumental width at every bin, a constant taken out around it.
+
+    Weighted by 1/σ². A line far above everything is found without weights: the variance of counts that it has
+    itself would hide it.
 
     Parameters
     ----------
     normal : (n,) residual / sigma
-    weight : (n,) 1 / sigma, in which heights are measured
+    sigma : (n,) in which heights are measured
     """
     fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
     half = int(np.ceil(2.0 * fwhm / grid.step))
     offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
     kernel, *_ = profile.pseudo_voigt(offset, np.full_like(offset, fwhm), np.full_like(offset, 0.4))
     kernel = kernel - kernel.mean()
-    signal = np.convolve(normal * weight, kernel, mode="same")
-    power = np.convolve(weight**2, kernel**2, mode="same")
-    z = signal / np.sqrt(power)
+    signal = np.convolve(normal / sigma, kernel, mode="same")
+    power = np.convolve(sigma**-2, kernel**2, mode="same")
+    z, height = signal / np.sqrt(power), signal / power
+    plain = np.convolve(normal * sigma, kernel, mode="same")
+    plain_z = plain / np.sqrt(np.convolve(sigma**2, kernel**2, mode="same"))
+    far = plain_z > np.maximum(_FAR_ABOVE, z)
+    z = np.where(far, plain_z, z)
+    height = np.where(far, plain / float((kernel**2).sum()), height)
     z[: half + 1] = z[-half - 1 :] = 0.0
-    return z, signal / power * float(kernel.max())
+    return z, height * float(kernel.max())
 
 
 def _grain_columns(state: FitState, index: int) -> tuple[FloatArray, FloatArray]:
