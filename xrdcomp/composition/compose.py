@@ -57,6 +57,9 @@ __all__ = ["compose", "compose_evidence"]
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
 _REPORTABLE_STD = 0.03
+_NO_AMORPHOUS_PROBABILITY = 0.2
+"""Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
+synthetic apatite has none."""
 _PURE_PROBABILITY = 0.1
 """Probability before measuring that a powder is crystals alone: a mineral, enamel, a synthetic one."""
 _HIDDEN_PROBABILITY = 0.3
@@ -231,7 +234,7 @@ def _sample(
 def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, float | None]:
     """Posterior over what may be absent, and the probability that there is no amorphous mineral.
 
-    Half of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
+    A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
     halo; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
     carbonate.
     """
@@ -240,7 +243,7 @@ def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior,
     if sought:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
-        prior = [0.5, 0.5]
+        prior = [1.0 - _NO_AMORPHOUS_PROBABILITY, _NO_AMORPHOUS_PROBABILITY]
     if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
         crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
         models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]

@@ -375,13 +375,20 @@ def _zero_or_displacement(
     if abs(shift) < negligible:
         return table, solution
     items = []
+    known = model.instrument.zero_shift
     for item in table.with_values(solution.values).items:
         if item.name == "sample_displacement_mm":
             std = float(np.degrees(2.0 * item.prior_std / model.instrument.radius_mm))
             item = replace(
-                item, name="zero_shift", value=float(shift), low=-2.0, high=2.0, prior_std=std, step=std
+                item,
+                name="zero_shift",
+                value=float(known + shift),
+                low=-2.0,
+                high=2.0,
+                prior_std=std,
+                step=std,
             )
-            item = replace(item, unit="deg", meaning="observed - true")
+            item = replace(item, prior_mean=known, unit="deg", meaning="observed - true")
         items.append(item)
     other = ParameterTable(tuple(items))
     trial = minimize(model, other, *data, max_iterations=12, tolerance=1e-3)

@@ -12,6 +12,7 @@ from xrdcomp.present.words import (
     limit_text,
     percent,
     words_for,
+    words_for_step,
 )
 from xrdcomp.results import Claim, SampleResult, TgaResult
 
@@ -106,7 +107,7 @@ def tga_table(tga: TgaResult) -> str:
     """Steps of a thermogravimetric run as text."""
     rows = [("", "start °C", "end °C", "peak °C", "onset °C", "loss wt%", "95 % interval")]
     rows += [
-        (words_for(step.name), f"{step.start_c:.0f}", f"{step.end_c:.0f}", _celsius(step.peak_c),
+        (words_for_step(step.name), f"{step.start_c:.0f}", f"{step.end_c:.0f}", _celsius(step.peak_c),
          _celsius(step.onset_c), percent(step.mass_loss, unit=False), interval_text(step.mass_loss))
         for step in tga.steps
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from xrdcomp.present.style import (
     panel_title,
     specimen_name,
 )
-from xrdcomp.present.words import percent, words_for
+from xrdcomp.present.words import percent, words_for, words_for_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult) -> None:
             axes.axvspan(step.start_c, step.end_c, color=colour, alpha=0.22, linewidth=0)
         upper.text(
             centre, 0.985 - ROW_HEIGHT * level,
-            f"{words_for(step.name)}\n{percent(step.mass_loss)}",
+            f"{words_for_step(step.name)}\n{percent(step.mass_loss)}",
             ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
         )  # fmt: skip
     _mark_onsets(upper, tga, temperature, mass)

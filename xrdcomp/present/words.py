@@ -17,6 +17,7 @@ __all__ = [
     "limit_text",
     "percent",
     "words_for",
+    "words_for_step",
 ]
 
 COMPONENT_WORDS = {
@@ -37,6 +38,11 @@ CLAIM_WORDS = {
 }
 BASIS_WORDS = {"as_received": "as received", "dry": "dry"}
 NOT_SEPARABLE = "not separable"
+
+
+def words_for_step(name: str) -> str:
+    """Readable form of a mass-loss step; what leaves in the carbonate step is CO₂."""
+    return "CO₂ of carbonate" if name == "carbonate" else words_for(name)
 
 
 def words_for(name: str) -> str:
