@@ -79,6 +79,11 @@ def test_the_list_of_commands_matches_the_commands() -> None:
         (["phases", "hydroxyapatit"], "hydroxyapatite"),
         (["simulate", "--composition", "protein=0.5"], "sum to 0.5"),
         (["simulate", "--composition", "protein"], "NAME=FRACTION"),
+        (["simulate", "--seed", "-1"], "--seed"),
+        (["analyze", "a.xy", "--phases", ""], "separated by commas"),
+        (["analyze", "a.xy", "--phases", "quartz,,calcite"], "separated by commas"),
+        (["analyze", "a.xy", "--wavelength", "1.5406,1.5444,-3"], "weight of the second line"),
+        (["calibrate-amorphous", "ha20.xy"], "ha20.xy:0.2"),
         (["simulate", "--composition", "protein=1", "--sample-id", "../x"], "sample id"),
     ],
 )

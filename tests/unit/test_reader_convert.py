@@ -58,6 +58,25 @@ def test_unknown_targets_are_refused_before_reading(tmp_path: Path) -> None:
     assert all(suffix in caught.value.expected for suffix in WRITERS)
 
 
+def test_a_measurement_is_never_replaced_by_its_conversion(tmp_path: Path) -> None:
+    source = tmp_path / "scan.xy"
+    source.write_text("\n".join(f"{10 + 0.02 * i:.2f} {100 + i % 7}" for i in range(200)))
+    before = source.read_bytes()
+    (tmp_path / "link.xy").symlink_to(source)
+    for target in (source, tmp_path / "link.xy"):
+        with pytest.raises(ReadError, match="it would be lost"):
+            convert_file(source, target)
+    assert source.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_written_files_can_be_read_by_whom_the_umask_allows(source: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    convert_file(source, tmp_path / "b.xy")
+    assert (tmp_path / "b.xy").stat().st_mode == plain.stat().st_mode
+
+
 def test_a_failed_write_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern = read_xrd(source)
 

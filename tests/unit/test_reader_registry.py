@@ -118,7 +118,7 @@ def test_a_missing_extra_is_not_the_files_fault() -> None:
         msg = "needs h5py"
         raise MissingExtraError(msg)
 
-    with pytest.raises(MissingExtraError):
+    with pytest.raises(MissingExtraError, match=r"^a \[lab_format\]: needs h5py"):
         call_reader(lab_reader(), SourceFile(path=Path("a"), data=b"x"), fail)
 
 

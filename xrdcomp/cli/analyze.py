@@ -47,7 +47,7 @@ def analyze(xrd: str | None, **options: Any) -> None:
     """
     recipe = build_recipe(options)
     names = ", ".join(name for name in (xrd, options["tga"]) if name)
-    progress(f"analysing {names}", quiet=options["quiet"])
+    progress(f"analysing {names}", quiet=options["quiet"] or not names)
     from xrdcomp.pipeline import analyze as analyze_specimen
     from xrdcomp.present import result_table
 

@@ -41,7 +41,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     recipe = build_recipe(options).with_settings({"identification.search": False})
     known, window = [], (0.0, 0.0)
     for item in mixtures:
-        name, fraction = parse_fraction(item, "SCAN:FRACTION")
+        name, fraction = parse_fraction(item, "mixture", example="ha20.xy:0.2")
         progress(f"analysing {name}", quiet=options["quiet"])
         fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).fit
         if fit is None or fit.crystallinity is None:

@@ -118,8 +118,8 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     """
     recipe = _recipe_file(options.get("recipe"))
     settings: dict[str, Any] = {}
-    if phases := options.get("phases"):
-        settings["phases"] = [item.strip() for item in phases.split(",") if item.strip()]
+    if (phases := options.get("phases")) is not None:
+        settings["phases"] = _names(phases)
     settings |= {key: options[name] for name, key in _PLAIN.items() if options.get(name)}
     if wavelength := options.get("wavelength"):
         settings |= _wavelengths(wavelength)
@@ -152,17 +152,25 @@ def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[fl
     return numbers
 
 
-def parse_fraction(text: str, option: str) -> tuple[str, float]:
-    """``ID:FRACTION``, e.g. ``corundum:0.2``; the fraction of the spiked mass, between 0 and 1."""
+def parse_fraction(text: str, option: str, *, example: str = "corundum:0.2") -> tuple[str, float]:
+    """``ID:FRACTION``, e.g. ``corundum:0.2``, with a fraction between 0 and 1."""
     name, _, number = text.rpartition(":")
     try:
         fraction = float(number)
     except ValueError:
         fraction = -1.0
     if not name or not 0.0 < fraction < 1.0:
-        msg = f"{option} {text}: expected ID:FRACTION with a fraction between 0 and 1, e.g. corundum:0.2."
+        msg = f"{option} {text}: expected NAME:FRACTION with a fraction between 0 and 1, e.g. {example}."
         raise RecipeError(msg)
     return name, fraction
+
+
+def _names(text: str) -> list[str]:
+    names = [item.strip() for item in text.split(",")]
+    if not all(names):
+        msg = f"--phases {text!r}: expected ids of `xrdcomp phases` or CIF files, separated by commas."
+        raise RecipeError(msg)
+    return names
 
 
 def _range(text: str) -> list[float]:
@@ -180,6 +188,9 @@ def _wavelengths(text: str) -> dict[str, Any]:
         raise RecipeError(msg)
     settings: dict[str, Any] = {"instrument.wavelengths": numbers[:2]}
     if len(numbers) == 3:
+        if not 0.0 <= numbers[2] <= 1.0:
+            msg = f"--wavelength {text}: expected the weight of the second line beside the first, 0 to 1, e.g. 0.5."
+            raise RecipeError(msg)
         settings["instrument.intensity_ratio"] = numbers[2]
     return settings
 

@@ -25,7 +25,7 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
     )
 )
 @click.option("--out", default="simulated", show_default=True, metavar="DIR", help="Folder to write.")
-@click.option("--seed", type=int, help="The same seed writes the same bytes.")
+@click.option("--seed", type=click.IntRange(min=0), help="The same seed writes the same bytes.")
 @click.option(
     "--composition",
     metavar="NAME=FRACTION[,…]",

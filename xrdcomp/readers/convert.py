@@ -35,11 +35,16 @@ def convert_file(
     Raises
     ------
     ReadError
-        The source cannot be read, or the suffix names no format that can be written.
+        The source cannot be read, the suffix names no format that can be written, or the target is the
+        source itself: a measurement is never replaced.
     MissingExtraError
         NeXus without the extra ``nexus`` (h5py).
     """
-    _writer(Path(target))
+    path = Path(target)
+    _writer(path)
+    if path.exists() and path.samefile(source):
+        msg = "the target is the file that is read; it would be lost"
+        raise ReadError(msg, file=str(path), expected="another name for OUT", hint="Nothing was written.")
     pattern = read_xrd(source, scan=scan)
     write_pattern(pattern, target)
     return pattern
@@ -57,11 +62,18 @@ def write_pattern(pattern: Pattern, target: str | os.PathLike[str]) -> Path:
     os.close(handle)
     try:
         write(pattern, Path(temporary))
+        Path(temporary).chmod(0o666 & ~_umask())  # a temporary file is private; its name's new file is not
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _writer(path: Path) -> Callable[[Pattern, Path], None]:

@@ -229,13 +229,14 @@ def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float,
 def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) -> _T:
     """Run `action`; whatever goes wrong in it leaves as a `ReadError` that names file and format.
 
-    `MissingExtraError` passes: it is about the installation, not about the file.
+    `MissingExtraError` stays one, with the file's name before it: it is about the installation.
     """
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow; what is not finite is refused by name
             return action()
-    except MissingExtraError:
-        raise
+    except MissingExtraError as missing:
+        msg = f"{source.path} [{reader.id}]: {missing}"
+        raise MissingExtraError(msg) from missing
     except ReadError as problem:
         problem.file = problem.file or str(source.path)
         problem.format_id = problem.format_id or reader.id
