@@ -300,7 +300,12 @@ def real_standards(folder: Path) -> list[Row]:
     return rows
 
 
-IMPURITIES = {"zincite.xy": ("corundum", "quartz"), "gypsum.xy": ("quartz",), "brucite.xy": ("corundum",)}
+IMPURITIES = {
+    "zincite.xy": ("corundum", "quartz"),
+    "gypsum.xy": ("quartz", "corundum"),
+    "corundum.xy": ("zincite",),
+    "brucite.xy": ("corundum",),
+}
 """Phases that specimens of one collection hold besides the named one, by lines that nothing else explains."""
 
 

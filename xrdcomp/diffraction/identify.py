@@ -213,7 +213,6 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
     state, screen = start.state, start.screen
     phases = [p for p in library(recipe.library) if p.id not in {q.id for q in state.phases}]
     lines = [phase_lines(p, state) for p in phases]
-    lines = [item for item in lines if len(item.d_spacing)]
     weak: dict[str, Score] = {}
     refused: set[str] = set()
     rivals: dict[str, tuple[str, ...]] = {}

@@ -1,0 +1,51 @@
+"""The phase search on measured scans of known specimens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import accuracy_identification as study
+from xrdcomp.readers import read_xrd
+from xrdcomp.recipe import InstrumentRecipe
+
+COPPER = InstrumentRecipe(radiation="CuKa")
+
+
+def test_fluorapatite_is_pure_and_injected_calcite_is_found(real_files: Path) -> None:
+    rows = study.real_fluorapatite(real_files)
+    assert [row["name"] for row in rows if not row["holds"]] == []
+
+
+def test_weighed_mixtures_and_pure_phases_show_no_ghosts(real_files: Path) -> None:
+    rows = study.real_standards(real_files)
+    assert [row["name"] for row in rows if not row["holds"]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "phases"),
+    [
+        ("xrd/xrdml/TiO2_0p4009-ZnO_0p6010--8min.xrdml", {"zincite", "anatase", "rutile"}),
+        ("xrd/pdcif/nist_srm660c_100a.cif", {"lab6"}),
+        ("xrd/brml/SRM1976b_260105_D8A_20-155_0.008_4s_19hm.brml", {"corundum"}),
+    ],
+)
+def test_standards_are_found_from_nothing(real_files: Path, name: str, phases: set[str]) -> None:
+    found = study.run_search(read_xrd(real_files / name), (), COPPER)
+    detected = {p.id for p in found.phases if p.decision == "detected"}
+    assert detected == phases
+
+
+def test_phases_outside_the_library_leave_peaks(real_files: Path) -> None:
+    found = study.run_search(read_xrd(real_files / "xrd/xy/Mn2O3+LiF.xy"), (), COPPER)
+    assert [p.id for p in found.phases if p.decision == "detected"] == []
+    angles = [peak.two_theta for peak in found.unexplained]
+    assert any(abs(angle - 32.96) < 0.1 for angle in angles)
+    assert any(abs(angle - 45.0) < 0.2 for angle in angles)
+
+
+def test_apatite_asked_for_does_not_stay_in_a_specimen_without(real_files: Path) -> None:
+    scan = read_xrd(real_files / "standards/cpd_round_robin/zincite.prn")
+    found = study.run_search(scan, ("hydroxyapatite",), COPPER)
+    assert [p.id for p in found.phases if p.decision == "detected"] == ["zincite"]

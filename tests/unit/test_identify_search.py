@@ -1,0 +1,176 @@
+"""The phase search on small simulated scans: what is found, what is not, and how it is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy_identification import MEDICAL_PHASES, found_in, others, run_search
+from tests.helpers import assert_close
+from xrdcomp.diffraction import Identification, build_instrument, identify
+from xrdcomp.diffraction.candidates import library, phase_lines
+from xrdcomp.diffraction.peaks import unexplained_peaks
+from xrdcomp.diffraction.scoring import coincidence, score_phases
+from xrdcomp.diffraction.screening import make_screen
+from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid
+from xrdcomp.fit.pattern import FitState, fit_state
+from xrdcomp.phases import load_phase, load_phases
+from xrdcomp.recipe import IdentificationRecipe, Recipe
+from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.types import Pattern
+
+CONDITIONS = XrdConditions(peak_counts=4000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)
+
+
+def scan(*, apatite: float = 0.3, seed: int = 1, **other: float) -> Pattern:
+    rest = 1.0 - apatite - sum(other.values())
+    model = SpecimenModel(apatite=apatite, protein=0.8 * rest, water=0.2 * rest, other=other)
+    return simulate_pattern(model, CONDITIONS, seed=seed)[0]
+
+
+@pytest.fixture(scope="module")
+def clean() -> Identification:
+    return run_search(scan())
+
+
+@pytest.fixture(scope="module")
+def state() -> FitState:
+    pattern = scan(halite=0.03)
+    instrument = build_instrument(pattern, Recipe().instrument)
+    return fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+
+
+def test_clean_specimen_has_apatite_and_nothing_else(clean: Identification) -> None:
+    assert [p.id for p in clean.phases if p.decision == "detected"] == ["hydroxyapatite"]
+    assert others(clean, "inconclusive") == []
+    assert clean.unexplained == ()
+
+
+def test_every_phase_of_the_library_is_reported_once(clean: Identification) -> None:
+    ids = [p.id for p in clean.phases]
+    assert sorted(ids) == sorted({p.id for p in library(())})
+
+
+def test_absent_phases_have_limits_of_a_few_per_cent_at_most(clean: Identification) -> None:
+    named = [p for p in clean.phases if p.id in MEDICAL_PHASES]
+    assert all(p.decision == "not_detected" for p in named)
+    limits = np.array([p.detection_limit for p in named], float)
+    assert (limits > 0).all()
+    assert np.median(limits) < 0.02
+
+
+def test_other_apatites_are_not_told_apart(clean: Identification) -> None:
+    other = next(p for p in clean.phases if p.id == "bioapatite_model")
+    assert other.decision in {"inconclusive", "not_detected"}
+    assert "reason" in other.evidence
+    assert other.weight_fraction is None
+
+
+def test_halite_is_found_by_lines_that_apatite_leaves_free() -> None:
+    found = run_search(scan(halite=0.03))
+    halite = next(p for p in found.phases if p.id == "halite")
+    assert halite.decision == "detected"
+    assert halite.weight_fraction is not None
+    assert_close(halite.weight_fraction.value, 0.03, atol=0.007, because="the stated accuracy of 0.7 wt%")
+    assert others(found, "detected", known=("halite",)) == []
+
+
+def test_no_apatite_is_said_with_a_limit() -> None:
+    found = run_search(scan(apatite=0.0))
+    apatite = next(p for p in found.phases if p.id == "hydroxyapatite")
+    assert apatite.decision == "not_detected"
+    assert apatite.detection_limit is not None
+    assert apatite.detection_limit < 0.1
+
+
+def test_identify_starts_from_nothing() -> None:
+    pattern = scan(apatite=0.0, calcite=0.5)
+    found = identify(pattern, build_instrument(pattern, Recipe().instrument))
+    assert found_in(found, "calcite")
+    assert others(found, "detected", known=("calcite",)) == []
+
+
+def test_a_phase_that_is_not_there_does_not_stay_because_it_was_asked_for() -> None:
+    found = run_search(scan(apatite=0.0, quartz=0.3))
+    assert [p.id for p in found.phases if p.decision == "detected"] == ["quartz"]
+
+
+def test_phases_that_share_their_lines_are_named_as_alternatives() -> None:
+    found = run_search(scan(whitlockite=0.08))
+    same = {"whitlockite", "beta_tcp", "beta_tcp_mg"}
+    hit = [p for p in found.phases if p.decision == "detected" and p.id in same]
+    assert hit
+    assert set(hit[0].evidence.get("alternatives", [])) & same
+
+
+def test_lines_of_no_known_phase_are_listed_as_peaks() -> None:
+    pattern = scan()
+    bump = 600.0 * np.exp(-0.5 * ((pattern.two_theta - 19.3) / 0.06) ** 2)
+    spiked = Pattern(
+        two_theta=pattern.two_theta,
+        intensity=np.round(pattern.intensity + bump),
+        sigma=np.sqrt(np.maximum(pattern.intensity + bump, 1.0)),
+        intensity_unit="counts",
+        emission_lines=pattern.emission_lines,
+        anode=pattern.anode,
+        metadata=pattern.metadata,
+    )
+    found = run_search(spiked)
+    assert any(abs(peak.two_theta - 19.3) < 0.05 for peak in found.unexplained)
+    assert any(d.code == "XRD_UNEXPLAINED_PEAKS" for d in found.diagnostics)
+    assert others(found, "detected") == []
+
+
+def test_search_can_be_narrowed() -> None:
+    pattern = scan(halite=0.03)
+    instrument = build_instrument(pattern, Recipe().instrument)
+    found = identify(pattern, instrument, IdentificationRecipe(library=("hydroxyapatite", "halite")))
+    assert {p.id for p in found.phases} == {"hydroxyapatite", "halite"}
+
+
+def test_score_is_the_amount_of_one_more_term(state: FitState) -> None:
+    nuisance = make_screen(state).nuisance()
+    lines = [phase_lines(load_phase(name), state) for name in ("halite", "quartz")]
+    scores = score_phases(lines, nuisance)
+    assert scores["halite"].z > 10.0
+    assert scores["halite"].lines_agree
+    assert abs(scores["quartz"].z) < 4.0
+    total = float(np.maximum(state.evidence.amounts.amounts, 0.0).sum())
+    assert_close(
+        scores["halite"].amount / total,
+        0.03,
+        atol=0.01,
+        because="template widths differ from the lines by some 20 %",
+    )
+
+
+def test_a_real_phase_is_no_coincidence(state: FitState) -> None:
+    nuisance = make_screen(state).nuisance()
+    lines = phase_lines(load_phase("halite"), state)
+    assert coincidence(lines, nuisance, score_phases([lines], nuisance)["halite"]) == 1.0
+
+
+def test_templates_shift_with_strain_and_keep_their_area(state: FitState) -> None:
+    grid = make_grid(state)
+    lines = [phase_lines(load_phase("halite"), state)]
+    drawn = draw_patterns(lines, grid, (Variant(), Variant(strain=0.004)), (80.0, 20.0))
+    assert drawn.shape == (2, 1, 2, len(grid.two_theta))
+    area = (drawn / grid.slit).sum(axis=-1)
+    assert_close(area[1], area[0], rtol=0.05, because="broader tails leave the scan and their window")
+    near = np.abs(grid.two_theta - 45.45) < 1.0
+    top = grid.two_theta[near][np.argmax(drawn[0, 0][:, near], axis=1)]
+    expected = np.degrees(0.004 * 2.0 * np.tan(np.radians(45.45 / 2.0)))
+    assert_close(top[0] - top[1], expected, atol=grid.step, because="maxima fall on bins")
+
+
+def test_leaving_a_phase_out_brings_it_back(state: FitState) -> None:
+    screen = make_screen(state)
+    lines = phase_lines(load_phase("hydroxyapatite"), state)
+    with_it = score_phases([lines], screen.nuisance())["hydroxyapatite"]
+    without = score_phases([lines], screen.nuisance(without="hydroxyapatite"), sizes=(25.0, 12.0))
+    assert without["hydroxyapatite"].z > 20.0 > abs(with_it.z)
+
+
+def test_peaks_of_pure_noise_are_rare(state: FitState) -> None:
+    found = unexplained_peaks(make_screen(state).nuisance(), (), 1e-9)
+    assert all(peak.z > 6.0 for peak in found)
