@@ -14,7 +14,7 @@ from xrdcomp.types import FloatArray, Phase
 
 __all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
 
-LIMIT_FACTOR = 0.92
+LIMIT_FACTOR = 0.95
 """Detection limits in units of those of a perfect template: see the page on identification."""
 
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
