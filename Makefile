@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-frames check wheel accuracy calibration bench clean
+.PHONY: help demo test test-frames check wheel accuracy calibration bench notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-frames  the same for frames of area detectors, with fabio and pyFAI in .venv-frames"
 	@echo "make check   ruff and mypy only"
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
+	@echo "make notebooks   build and execute the notebooks again"
 	@echo "make wheel   build the wheel into dist/"
 	@echo "make clean   remove the environment and everything built"
 
@@ -61,6 +62,11 @@ accuracy calibration bench: export OPENBLAS_NUM_THREADS := 1
 accuracy bench: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
 accuracy calibration bench: $(BIN)/.tested
 	$(BIN)/python benchmarks/$@.py
+
+notebooks: export OPENBLAS_NUM_THREADS := 1
+notebooks: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
+notebooks: $(BIN)/.tested
+	$(BIN)/python notebooks/build.py
 
 clean:
 	rm -rf $(VENV) $(FRAMES) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """Every promised figure of accuracy in one table, measured on real standards and simulated specimens.
 
-    XRDCOMP_FIXTURES=folder python benchmarks/accuracy.py [--only NAME[,NAME…]] [--n 300] [--dry]
+    XRDCOMP_FIXTURES=folder python benchmarks/accuracy.py [--only NAME[,NAME…]] [--share 1.0] [--dry]
 
 Sections: fluorapatite, round_robin, apatite_alone, embedded, and the studies of identification, quantification and
 thermogravimetry in modules of their own. Those on real files need the folder of real measurements and are left out,
@@ -11,7 +11,6 @@ with a word, where XRDCOMP_FIXTURES does not name it. Writes ``benchmarks/result
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import resource
 import subprocess
@@ -90,7 +89,7 @@ def cpu_of_command(*arguments: str | Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def fluorapatite(fixtures: Path, _: int) -> list[Row]:
+def fluorapatite(fixtures: Path, _: float) -> list[Row]:
     """Fit of the real fluorapatite scan with atoms held at the literature structure."""
     file = fixtures / "xrd" / "gsas" / "FAP.XRA"
     recipe = Recipe().with_settings(FLUORAPATITE)
@@ -129,7 +128,7 @@ def fluorapatite(fixtures: Path, _: int) -> list[Row]:
     ]
 
 
-def round_robin(fixtures: Path, _: int) -> list[Row]:
+def round_robin(fixtures: Path, _: float) -> list[Row]:
     """Weighed mixtures of the round robin, one identical command."""
     recipe = Recipe().with_settings({"phases": list(ROUND_ROBIN_PHASES)})
     errors, inside, slowest = [], [], 0.0
@@ -163,11 +162,12 @@ def round_robin(fixtures: Path, _: int) -> list[Row]:
     ]
 
 
-def apatite_alone(_: Path | None, n: int) -> list[Row]:
+def apatite_alone(_: Path | None, share: float) -> list[Row]:
     """Apatite from one pattern without a spike, without an empty holder, without thermogravimetry.
 
     The specimens are the first n of the calibration study; those it holds already are not analysed again.
     """
+    n = max(20, round(300 * share))
     store = ROOT / "build" / "calibration" / f"{source_hash()}.csv"
     found = calibration.run([("air", seed) for seed in range(n)], store)
     summary = calibration.summarize(found, "xrd", calibration.APATITE)
@@ -184,7 +184,7 @@ def apatite_alone(_: Path | None, n: int) -> list[Row]:
     ]
 
 
-def embedded(_: Path | None, __: int) -> list[Row]:
+def embedded(_: Path | None, __: float) -> list[Row]:
     """The ten embedded simulated specimens: errors, coverage, and the four findings."""
     entries = load_cohort()
     results = [analyze_embedded(entry) for entry in entries]
@@ -226,34 +226,47 @@ def embedded(_: Path | None, __: int) -> list[Row]:
     ]
 
 
-def study(module: str) -> Callable[[Path | None, int], list[Row]]:
-    """Section of a module of its own: its function ``all_rows(fixtures)``."""
+def identification(fixtures: Path | None, share: float) -> list[Row]:
+    """False phases, detection limits, overlaps, real standards; a share of the trials of the whole study."""
+    from benchmarks import accuracy_identification as study
 
-    def rows(fixtures: Path | None, _: int) -> list[Row]:
-        found = importlib.import_module(f"benchmarks.{module}").all_rows(fixtures)
-        return [as_row(item) for item in found]
+    trials = max(2, round(10 * share))
+    found = [*study.purity(max(20, round(200 * share))), *study.detection_limits(trials)]
+    found += [
+        *study.halite_beside_apatite(max(5, round(20 * share))),
+        *study.mixtures(max(10, round(40 * share))),
+    ]
+    if fixtures is not None:
+        found += [*study.real_fluorapatite(fixtures), *study.real_standards(fixtures)]
+    return [Row(name="trials of each phase at its limit", value=trials), *map(as_row, found)]
 
-    return rows
+
+def quantification(fixtures: Path | None, _: float) -> list[Row]:
+    """Certified cell, summation of measured patterns, internal standard, wrong constants, sizes."""
+    from benchmarks import accuracy_quantification as study
+
+    return [as_row(item) for item in study.all_rows(fixtures)]
 
 
-def thermal(_: Path | None, __: int) -> list[Row]:
-    """Thermogravimetry: balances of 100 runs per laboratory, standards, activation energies, time."""
+def thermal(_: Path | None, share: float) -> list[Row]:
+    """Thermogravimetry: balances of many runs per laboratory, standards, activation energies, time."""
     from benchmarks import thermal_study
 
-    found: list[Any] = []
+    runs = max(20, round(500 * share))
+    found: list[Any] = [Row(name="runs of each laboratory", value=runs)]
     for case in thermal_study.CASES:
-        found += thermal_study.balances(case, 100)[0]
+        found += thermal_study.balances(case, runs)[0]
     found += [*thermal_study.standards(), *thermal_study.energies(), *thermal_study.speed()]
     return [as_row(item) for item in found]
 
 
 REAL = {"fluorapatite": fluorapatite, "round_robin": round_robin}
-SECTIONS: dict[str, Callable[[Any, int], list[Row]]] = {
+SECTIONS: dict[str, Callable[[Any, float], list[Row]]] = {
     **REAL,
-    "identification": study("accuracy_identification"),
-    "quantification": study("accuracy_quantification"),
-    "apatite_alone": apatite_alone,
+    "quantification": quantification,
     "embedded": embedded,
+    "apatite_alone": apatite_alone,
+    "identification": identification,
     "thermal": thermal,
 }
 
@@ -269,7 +282,7 @@ def fixtures_folder() -> Path | None:
     return folder
 
 
-def collect(names: Iterable[str], n: int) -> dict[str, list[Row]]:
+def collect(names: Iterable[str], share: float) -> dict[str, list[Row]]:
     """Rows of each section; without the real files their sections are left out and named on standard error."""
     fixtures = fixtures_folder()
     found: dict[str, list[Row]] = {}
@@ -280,7 +293,7 @@ def collect(names: Iterable[str], n: int) -> dict[str, list[Row]]:
             )
             continue
         began = time.monotonic()
-        found[name] = SECTIONS[name](fixtures, n)
+        found[name] = SECTIONS[name](fixtures, share)
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return found
 
@@ -291,15 +304,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--n", type=int, default=300, help="simulated specimens of apatite_alone")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the simulated trials; 0.1 for a quick look"
+    )
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else list(SECTIONS)
-    found = collect(names, arguments.n)
+    found = collect(names, arguments.share)
     rows = [row for section in found.values() for row in section]
     print(table(rows))
     if not arguments.dry:
-        about = machine(sections=" ".join(found))
+        about = machine(share_of_trials=arguments.share, sections=" ".join(found))
         write_rows("accuracy", rows, about)
         parts = [
             f"### {name.replace('_', ' ').capitalize()}\n\n{table(part)}" for name, part in found.items()

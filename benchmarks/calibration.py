@@ -1,6 +1,6 @@
 """Simulation-based calibration: do the intervals of the ordinary analysis hold what they promise?
 
-    python benchmarks/calibration.py [--n 1000] [--fresh]
+    python benchmarks/calibration.py [--n 1000] [--minutes M] [--fresh]
 
 Draws specimens from a broad population, measures them in varied laboratories, analyses them blind with
 `xrdcomp.pipeline.analyze_sample` and compares with the truth: with both instruments in air and in nitrogen,
@@ -184,8 +184,13 @@ def refused(seed: int, scene: str) -> Outcome:
     return Outcome(scene=scene, seed=seed, component="", given=False, false_phases=0, **nothing)
 
 
-def run(tasks: Iterable[tuple[str, int]], store: Path | None = None) -> list[Outcome]:
-    """Analyse every (scene, seed) that `store` does not hold yet; each is stored as soon as it is done."""
+def run(
+    tasks: Iterable[tuple[str, int]], store: Path | None = None, *, minutes: float = float("inf")
+) -> list[Outcome]:
+    """Analyse every (scene, seed) that `store` does not hold yet; each is stored as soon as it is done.
+
+    After `minutes` no further one is begun, and what there is comes back.
+    """
     known = read_store(store)
     done = {(item.scene, item.seed) for item in known}
     tasks = list(tasks)
@@ -193,6 +198,8 @@ def run(tasks: Iterable[tuple[str, int]], store: Path | None = None) -> list[Out
     found = list(known)
     began = time.monotonic()
     for number, (scene, seed) in enumerate(missing, start=1):
+        if time.monotonic() - began > 60 * minutes:
+            break
         try:
             new = list(measure(seed, scene))
         except XrdcompError as error:
@@ -395,19 +402,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--n", type=int, default=1000, help="specimens with both instruments")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop then and report what there is"
+    )
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
     store = ROOT / "build" / "calibration" / f"{source_hash()}.csv"
     if arguments.fresh:
         store.unlink(missing_ok=True)
-    found = run(tasks(arguments.n), store)
+    found = run(tasks(arguments.n), store, minutes=arguments.minutes)
     rows = judged(found)
     print(study_table(found))
     print()
     print(table(row for row in rows if row.bar))
     if not arguments.dry:
-        about = machine(specimens=arguments.n)
+        about = machine(specimens=len({item.seed for item in found if item.scene == "air"}))
         write_rows("calibration", rows, about)
         text = f"{study_table(found)}\n\n{table(row for row in rows if row.bar)}\n\n{sentence(about)}"
         put_into_page(PAGE, "calibration", text)

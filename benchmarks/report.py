@@ -41,12 +41,21 @@ def between(name: str, value: float, low: float, high: float, unit: str = "") ->
 
 
 def as_row(item: Row | Mapping[str, Any] | Any) -> Row:
-    """Row from what a study returned: a Row, a mapping, or a dataclass with the same names."""
+    """Row from what a study returned: a Row, a mapping, or a dataclass with the same names.
+
+    A bar that is a number is an upper bound of the absolute value, or a lower bound where `holds` says so and for
+    shares of truths inside intervals.
+    """
     if isinstance(item, Row):
         return item
     if is_dataclass(item) and not isinstance(item, type):
         item = asdict(item)
-    return Row(**{key: item[key] for key in ("name", "value", "unit", "bar", "holds")})
+    found = {key: item[key] for key in ("name", "value", "unit", "bar", "holds")}
+    bar, value, holds = found["bar"], float(found["value"]), found["holds"]
+    if isinstance(bar, int | float):
+        upper = holds == (abs(value) <= bar) and "inside" not in item["name"]
+        found["bar"] = f"within ±{bar:g}" if upper else f">= {bar:g}"
+    return Row(**found | {"value": value})
 
 
 def machine(**facts: Any) -> dict[str, Any]:
