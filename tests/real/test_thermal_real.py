@@ -45,7 +45,8 @@ FILES = (
     Drawn("mettler_stare/Al_0.083_K_per_min.txt", (), (), 0),
     Drawn("mettler_stare/In_0.083_k_per_s.txt", (), (), 0),
     Drawn("mettler_stare/MettlerToledo_example_file.txt", ((453, 96),), (), 1),
-    Drawn("mettler_stare/mettlerToledoWeight.txt", ((398, 64), (657, 15)), WITHOUT_CARBONATE, 3),
+    # no balance: the last step takes 46 % of what the organic leaves, more than any calcium carbonate loses
+    Drawn("mettler_stare/mettlerToledoWeight.txt", ((398, 64), (657, 15)), (), 3),
     Drawn("netzsch_text/80CASH01_20CH.csv", ((113, 14.8), (413, 4.8), (614, 2.3)), (), 3),
     Drawn("netzsch_text/Ca(OH)2_roh.csv", ((85, 0.9), (451, 22.8), (635, 1.3)), (), 3),
     Drawn("netzsch_text/DIG10_1.txt", ((53, 7.6), (283, 26), (511, 30)), FULL, 5),

@@ -127,6 +127,19 @@ def test_an_early_end_says_only_what_can_be_said() -> None:
     assert_close(result.balance, (0.10, 0.37, 0.53), atol=1e-3, because=CUT)
     assert "TGA_ENDS_EARLY" in codes(result)
     assert result.quantities == {}
+    assert_close(
+        result.residue.value, result.mass_fraction[-1], atol=1e-12, because="the residue is what is left"
+    )
+
+
+def test_what_is_lost_after_the_organic_of_a_short_run_can_be_too_much_for_carbonate() -> None:
+    rows = ((0.10, 90.0, 12.0), (0.37, 320.0, 16.0), (0.30, 690.0, 4.0))
+    result = analyze_tga(run_of(rows, end_c=720.0), NO_BUOYANCY)
+    text = next(d.text for d in result.diagnostics if d.code == "TGA_NOT_ASSIGNED")
+    assert "no calcium carbonate loses more than 44 %" in text
+    assert result.balance_names == ()
+    lost = sum(step.mass_loss.value for step in result.steps)
+    assert_close(lost + result.residue.value, 1.0, atol=0.01, because="steps and residue are the whole curve")
 
 
 def test_a_run_without_the_organic_window_numbers_its_steps() -> None:

@@ -50,7 +50,8 @@ def analyze_tga(
     TgaResult
         Steps, residue and, where the losses can be read as water, organic and carbonate, the balance with its
         covariance, quantities as received and dry, and the variance budget. A run that ends before the
-        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``.
+        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``; its residue is the mass
+        at its end.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
     residue = Estimate(value=rest, std=std, interval=(rest - _Z95 * std, rest + _Z95 * std))
     if n < 3:
         names = ("water", "organic", "residue_with_carbonate")
-        return _Chemistry(names=names, values=values, covariance=covariance, residue=residue)
+        return _Chemistry(names=names, values=values, covariance=covariance)  # what is left lies beyond
     balance = Balance(values=values, covariance=by_source)
     estimates, budget = quantities(balance, recipe, atmosphere)
     return _Chemistry(

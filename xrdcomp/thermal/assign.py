@@ -82,26 +82,30 @@ def _reasons_against(reading: Reading, boundaries: Boundaries) -> list[str]:
         reasons.append(
             f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)"
         )
-    reasons += _too_much_for_carbonate(boundaries)
+    reasons += _too_much_for_carbonate(reading, boundaries)
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:
         reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
     return reasons
 
 
-def _too_much_for_carbonate(boundaries: Boundaries) -> list[str]:
-    """Calcium carbonate itself loses 43.97 %; more cannot be the CO2 of a carbonate."""
-    if len(boundaries.mass) < 3:
-        return []
-    before, after = float(boundaries.mass[1]), float(boundaries.mass[2])
+def _too_much_for_carbonate(reading: Reading, boundaries: Boundaries) -> list[str]:
+    """Calcium carbonate itself loses 43.97 %; more cannot be the CO2 of a carbonate.
+
+    Of a run that ends before the carbonate has gone, all that is lost after the organic counts.
+    """
+    before = float(boundaries.mass[1])
+    whole = len(boundaries.mass) > 2
+    after = float(boundaries.mass[2] if whole else reading.smooth[-1])
+    end_c = float(boundaries.temperature_c[2] if whole else reading.corrected.curve.temperature_c[-1])
     loss = before - after
     measured = ("noise", "buoyancy", "drift", "start_mass")
-    spread = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][2, 2] for name in measured)))
+    spread = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][-1, -1] for name in measured)))
     if loss < 0.01 or loss <= _CALCITE_LOSS * before + spread:
         return []
     return [
         f"the {100 * loss:.1f} % lost between {boundaries.temperature_c[1]:.0f} and "
-        f"{boundaries.temperature_c[2]:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
+        f"{end_c:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
         "calcium carbonate loses more than 44 %"
     ]
 
