@@ -28,7 +28,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
 from xrdcomp.recipe import Recipe
-from xrdcomp.results import Composition, Diagnostic, FitResult, SampleResult, TgaResult
+from xrdcomp.results import Composition, Diagnostic, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
 from xrdcomp.simulate import CohortEntry
 from xrdcomp.thermal import analyze_tga, cross_check
 from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
@@ -141,7 +141,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=weigh_phases(found, composition),
+        phases=weigh_phases(_without_standard(found, standard), composition),
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),
@@ -186,6 +186,51 @@ def _quantify(
     )
 
 
+def _without_standard(
+    found: tuple[PhaseResult, ...], standard: tuple[str, float] | None
+) -> tuple[PhaseResult, ...]:
+    """Fractions and limits of the original specimen: what was measured of the spiked powder, over 1 - s.
+
+    Shares of the crystalline part are f/(f+g), g what the other phases of the specimen share; f and g are taken
+    as independent. The standard itself keeps its share of the spiked powder and has none of the specimen.
+    """
+    if standard is None:
+        return found
+    name, spiked = standard
+    own = {
+        p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction
+    }
+    total = sum(share.value for share in own.values())
+    out = []
+    for phase in found:
+        if phase.id == name:
+            out.append(
+                replace(phase, weight_fraction=None, evidence={**phase.evidence, "internal_standard": True})
+            )
+            continue
+        limit, share = phase.detection_limit, own.get(phase.id)
+        if share is not None and total > 0.0:
+            rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
+            std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
+            share = _within_one(share.value / total, std)
+        whole = phase.weight_fraction
+        out.append(
+            replace(
+                phase,
+                detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
+                weight_fraction=whole
+                and _within_one(whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)),
+                crystalline_weight_fraction=share,
+            )
+        )
+    return tuple(out)
+
+
+def _within_one(value: float, std: float) -> Estimate:
+    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+
+
 def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:
     """Humps of the specimen holder, from its own scan or from what the fit could not explain."""
     if fit is None:
@@ -221,7 +266,8 @@ def _name_of(*measured: Pattern | TgaRun | None) -> str:
         if item is not None and item.source is not None:
             name = Path(item.source.file)
             stem = Path(name.stem).stem if name.suffix in {".gz", ".bz2"} else name.stem
-            return re.sub(r"[^\w.+()-]", "_", stem).strip(".")
+            legal = re.sub(r"\.\.+|[^\w.+()-]", "_", stem)[:100].rstrip(".-")
+            return legal if re.match(r"\w", legal) else f"specimen_{legal}".rstrip("_.-")
     return "specimen"
 
 

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import xrdcomp as xc
+from tests.helpers import assert_close
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.pipeline import analyze, analyze_sample
+from xrdcomp.pipeline import _name_of, _without_standard, analyze, analyze_sample
+from xrdcomp.present.write import safe_sample_id
 from xrdcomp.recipe import Recipe
+from xrdcomp.results import Estimate, PhaseResult
 from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_specimen
 from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Sample, Source, TgaRun
 
@@ -117,6 +120,12 @@ def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
     result = analyze(spiked, recipe=recipe)
     assert set(result.settings["used"]["phases"]) == {"hydroxyapatite", "corundum"}
     assert "internal_standard" in result.composition.method
+    phases = {phase.id: phase for phase in result.phases}
+    assert phases["corundum"].weight_fraction is None
+    assert phases["corundum"].evidence["internal_standard"] is True
+    share = phases["hydroxyapatite"].crystalline_weight_fraction
+    assert share is not None
+    assert_close(share.value, 1.0, atol=1e-12, because="the only crystalline phase of the original specimen")
     organic = result.composition.components["organic"]
     whole = 0.4 / 0.8
     parts = result.composition.components["crystalline_hydroxyapatite"]
@@ -124,6 +133,39 @@ def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
     low, high = parts.interval
     assert low - 0.03 <= whole <= high + 0.03, "half of the specimen without its spike is apatite"
     assert organic is None or organic.value < 0.7
+
+
+def test_fractions_are_of_the_specimen_before_it_was_spiked() -> None:
+    def phase(name: str, share: float) -> PhaseResult:
+        estimate = Estimate(value=share, std=0.01, interval=(share - 0.02, share + 0.02))
+        return PhaseResult(
+            id=name, name=name, formula="", decision="detected", detection_limit=0.008,
+            weight_fraction=estimate, crystalline_weight_fraction=estimate,
+        )  # fmt: skip
+
+    found = (phase("quartz", 0.2), phase("calcite", 0.6), phase("corundum", 0.2))
+    quartz, calcite, corundum = _without_standard(found, ("corundum", 0.2))
+    assert _without_standard(found, None) == found
+    assert quartz.weight_fraction is not None
+    assert calcite.crystalline_weight_fraction is not None
+    assert_close(quartz.weight_fraction.value, 0.25, atol=1e-12, because="0.2 of the powder over 0.8")
+    assert_close(calcite.crystalline_weight_fraction.value, 0.75, atol=1e-12, because="0.6 of 0.6 + 0.2")
+    std = calcite.crystalline_weight_fraction.std
+    assert_close(
+        std, (0.2**2 + 0.6**2) ** 0.5 * 0.01 / 0.64, rtol=1e-12, because="first order of f / (f + g)"
+    )
+    assert quartz.detection_limit is not None
+    assert_close(quartz.detection_limit, 0.01, atol=1e-12, because="0.008 of the powder over 0.8")
+    assert corundum.weight_fraction is None
+
+
+@pytest.mark.parametrize(
+    "file", ["a.xy", "(NH4)2HPO4.xy", "-x-.xy", "..a...b.xy", ".xy", "°.xy", "é µ.xy.gz", "a" * 300 + ".xy"]
+)
+def test_every_file_name_gives_a_name_that_a_folder_can_have(file: str) -> None:
+    pattern = replace(measured()[0], source=Source(file=file, sha256="", format="xy"))
+    name = _name_of(pattern, None)
+    assert safe_sample_id(name) == name
 
 
 def test_an_instrument_file_replaces_the_generic_instrument(tmp_path) -> None:
