@@ -57,7 +57,7 @@ __all__ = ["compose", "compose_evidence"]
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
 _REPORTABLE_STD = 0.03
-_NO_AMORPHOUS_PROBABILITY = 0.2
+NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none."""
 _PURE_PROBABILITY = 0.1
@@ -243,7 +243,7 @@ def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior,
     if sought:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
-        prior = [1.0 - _NO_AMORPHOUS_PROBABILITY, _NO_AMORPHOUS_PROBABILITY]
+        prior = [1.0 - NO_AMORPHOUS_PROBABILITY, NO_AMORPHOUS_PROBABILITY]
     if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
         crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
         models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
