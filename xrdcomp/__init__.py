@@ -21,6 +21,7 @@ _PUBLIC = {
     "load_phase": "xrdcomp.phases",
     "load_phases": "xrdcomp.phases",
     "list_phases": "xrdcomp.phases",
+    "build_instrument": "xrdcomp.diffraction",
     "fit_pattern": "xrdcomp.fit",
     "analyze_tga": "xrdcomp.thermal",
     "compose": "xrdcomp.composition",

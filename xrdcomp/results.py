@@ -412,6 +412,13 @@ class SampleResult:
         target: Path = write_result(self, folder)
         return target
 
+    def __str__(self) -> str:
+        """Tables as the command line prints them."""
+        from xrdcomp.present import result_table
+
+        text: str = result_table(self)
+        return text
+
     def _repr_html_(self) -> str:
         from xrdcomp.present import result_html
 

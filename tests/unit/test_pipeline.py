@@ -34,6 +34,22 @@ def measured() -> tuple[Pattern, TgaRun]:
     return simulated.pattern, simulated.tga
 
 
+def test_each_stage_alone_gives_what_the_whole_line_gives() -> None:
+    pattern, run = measured()
+    instrument = xc.build_instrument(pattern, QUICK.instrument)
+    fit = xc.fit_pattern(pattern, xc.load_phases(["hydroxyapatite"]), instrument, QUICK.fit)
+    thermal = xc.analyze_tga(run, QUICK.thermal)
+    alone = xc.compose(fit, (), thermal, QUICK.composition).components["organic"]
+    result = xc.analyze(pattern, tga=run, recipe=QUICK)
+    whole = result.composition.components["organic"]
+    assert alone is not None
+    assert whole is not None
+    assert_close(
+        alone.value, whole.value, atol=0.01, because="the line adds only which phases were decided on"
+    )
+    assert "crystalline hydroxyapatite" in str(result)
+
+
 def test_every_public_name_can_be_had() -> None:
     for name in xc.__all__:
         assert getattr(xc, name) is not None
