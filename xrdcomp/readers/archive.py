@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from xrdcomp.readers.source import MAX_EXPANDED_BYTES, SourceFile
 
-__all__ = ["is_zip", "member_names", "read_members"]
+__all__ = ["is_zip", "read_members"]
 
 MAX_MEMBERS = 5000
 MAX_RATIO = 400
@@ -21,15 +21,6 @@ _RATIO_FREE_BYTES = 2**20
 def is_zip(source: SourceFile) -> bool:
     """Whether the content begins like a zip archive."""
     return source.data[:4] == b"PK\x03\x04"
-
-
-def member_names(source: SourceFile) -> list[str]:
-    """Names in the archive's directory; empty where it is damaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
-            return archive.namelist()[:MAX_MEMBERS]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
-        return []
 
 
 def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str, bytes]:
