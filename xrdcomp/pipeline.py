@@ -25,10 +25,20 @@ from xrdcomp.diffraction import (
     with_apatite_indices,
 )
 from xrdcomp.errors import AnalysisError
+from xrdcomp.fit import POOR_FIT_GOF
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
 from xrdcomp.recipe import Recipe
-from xrdcomp.results import Composition, Diagnostic, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
+from xrdcomp.results import (
+    Claim,
+    Composition,
+    Diagnostic,
+    Estimate,
+    FitResult,
+    PhaseResult,
+    SampleResult,
+    TgaResult,
+)
 from xrdcomp.simulate import CohortEntry
 from xrdcomp.thermal import analyze_tga, cross_check
 from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
@@ -135,6 +145,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
     claims = evaluate_claims(composition, found, recipe.composition, internal_standard=spike) if known else ()
+    claims = _without_poor_fits(claims, fit)
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
@@ -240,9 +251,20 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
     )
 
 
+def _without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None) -> tuple[Claim, ...]:
+    """A fit that does not describe the pattern supports and refutes nothing."""
+    if fit is None or fit.gof <= POOR_FIT_GOF:
+        return claims
+    reason = f"The fit does not describe the pattern (goodness of fit {fit.gof:.1f}), so nothing follows. "
+    return tuple(
+        replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
+    )
+
+
 def _phase_names(recipe: Recipe, standard: tuple[str, float] | None) -> tuple[str, ...]:
-    """Phases to fit: those of the recipe, else hydroxyapatite; the internal standard always."""
-    names = recipe.phases or DEFAULT_PHASES
+    """Phases to fit: those of the recipe, else what the search starts from; the internal standard always."""
+    default = DEFAULT_PHASES if recipe.identification.start == "hydroxyapatite" else ()
+    names = recipe.phases or default
     return names if standard is None else tuple(dict.fromkeys((*names, standard[0])))
 
 

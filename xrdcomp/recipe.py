@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -63,7 +63,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
 
     radiation: str | None = None
     wavelengths: tuple[float, ...] = ()
-    intensity_ratio: float = 0.5
+    intensity_ratio: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
     geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
     radius_mm: float | None = None
     monochromator_two_theta: float | None = None
@@ -137,6 +137,9 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     ----------
     search : bool
         Whether the library is searched at all.
+    start : {"hydroxyapatite", "nothing"}
+        What is fitted before the search where no phases are named: apatite (tested, and dropped where it is not
+        there), or nothing, for material of any kind.
     library : tuple of str
         Phase ids to search; empty means the whole library.
     false_alarm_rate : float
@@ -146,6 +149,7 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     search: bool = True
+    start: Literal["hydroxyapatite", "nothing"] = "hydroxyapatite"
     library: tuple[str, ...] = ()
     false_alarm_rate: float = 0.005
     detection_probability: float = 0.95

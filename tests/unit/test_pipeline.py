@@ -230,3 +230,25 @@ def test_the_same_input_gives_the_same_result() -> None:
     first, second = (analyze(pattern, tga=run, recipe=QUICK).to_json() for _ in range(2))
     assert first == second
     assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).fit.rwp)
+
+
+def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
+    """Zincite lines fitted as apatite with the search off."""
+    from xrdcomp.fit.lines import build_lines, phase_columns
+
+    x = np.arange(20.0, 70.0, 0.03)
+    instrument = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=1.5405929),))
+    zincite, _ = phase_columns(
+        build_lines(xc.load_phase("zincite"), instrument, x, {}), instrument, {}, frozenset()
+    )
+    counts = np.random.default_rng(3).poisson(20.0 + 2e4 * zincite / zincite.max()).astype(float)
+    pattern = xc.Pattern(
+        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts"
+    )
+    recipe = xc.Recipe().with_settings(
+        {"identification.search": False, "phases": ["hydroxyapatite"], "instrument.radiation": "CuKa1"}
+    )
+    result = xc.analyze(pattern, recipe=recipe)
+    assert "XRD_POOR_FIT" in {message.code for message in result.diagnostics}
+    assert {claim.verdict for claim in result.claims} == {"inconclusive"}
+    assert all(claim.probability is None for claim in result.claims)

@@ -26,9 +26,10 @@ __all__ = ["identify"]
 def identify(file: str, **options: Any) -> None:
     """Search a pattern for every crystalline phase of the library.
 
-    Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive.
+    Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive. Nothing is
+    assumed to be there.
     """
-    recipe = build_recipe(options)
+    recipe = build_recipe(options).with_settings({"identification.start": "nothing"})
     progress(f"searching {file}", quiet=options["quiet"])
     from xrdcomp.pipeline import analyze
     from xrdcomp.present.tables import phase_table

@@ -32,6 +32,7 @@ __all__ = ["APATITES", "Identification", "identify", "investigate"]
 PRESENCE_SIZES_NM = (60.0, 25.0, 12.0)
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3
+_USUAL_APATITE = "hydroxyapatite"
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
 _MIN_INTENSITY_SHARE = 5e-4
 
@@ -240,7 +241,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             scores = _discounted(scores, nuisance, threshold)
             end = _Outcome(state, screen, nuisance, scores, _still_rivals(rivals, scores, threshold))
             return _without_ghosts(end, start, threshold)
-        best = max(able, key=lambda s: s.z)
+        best = _usual_variety(max(able, key=lambda s: s.z), able)
         chance = coincidence(phase_lines(best.phase, state), nuisance, best)
         if best.z / chance < threshold:
             refused.add(best.phase.id)
@@ -255,6 +256,14 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             rivals[best.phase.id] = tuple(s.phase.id for s in able if s is not best and _rivals(s, best))
         else:
             refused.add(best.phase.id)
+
+
+def _usual_variety(best: Score, able: Sequence[Score]) -> Score:
+    """Take hydroxyapatite for another variety of apatite that scores no better than texture could make it."""
+    usual = next((s for s in able if s.phase.id == _USUAL_APATITE), None)
+    if best.phase.id not in APATITES or usual is None:
+        return best
+    return usual if usual.z > _RIVAL_SHARE * best.z else best
 
 
 def _rivals(score: Score, best: Score) -> bool:

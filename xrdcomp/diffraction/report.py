@@ -10,7 +10,7 @@ import numpy as np
 from xrdcomp.diffraction.scoring import CONSISTENT, Score
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.results import Decision, Estimate, PhaseResult
-from xrdcomp.types import FloatArray, Phase
+from xrdcomp.types import Phase
 
 __all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
 
@@ -36,16 +36,18 @@ def _limit(state: FitState, score: Score, test: Test) -> float:
     return float(min(1.0, LIMIT_FACTOR * test.limit_z * score.nominal_std / total))
 
 
-def _shares(state: FitState, *, crystalline_only: bool) -> tuple[FloatArray, FloatArray]:
-    """Mass shares of all components (or the crystalline ones) and their covariance, first order."""
+def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate | None:
+    """Mass share of one component of all (or of the crystalline ones), first order; None where nothing is there."""
     amounts = state.evidence.amounts
     pick = np.array(amounts.crystalline) if crystalline_only else np.ones(len(amounts.names), bool)
     values = np.where(pick, np.maximum(amounts.amounts, 0.0), 0.0)
-    total = max(float(values.sum()), 1e-300)
-    shares = values / total
-    jacobian = (np.eye(len(values)) - shares[:, None]) * pick[None, :] / total
-    covariance = jacobian @ amounts.covariance @ jacobian.T
-    return shares, covariance
+    total = float(values.sum())
+    if total <= 0.0:
+        return None
+    gradient = -values[index] / total * pick
+    gradient[index] += 1.0
+    variance = float(gradient @ amounts.covariance @ gradient) / total**2
+    return _fraction(float(values[index] / total), variance)
 
 
 def _fraction(value: float, variance: float) -> Estimate:
@@ -58,8 +60,8 @@ def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> Pha
     """Report a phase of the fit: amounts, cell, size, strain."""
     amounts = state.evidence.amounts
     index = amounts.names.index(phase.id)
-    whole, whole_cov = _shares(state, crystalline_only=False)
-    crystal, crystal_cov = _shares(state, crystalline_only=True)
+    whole = _share(state, index, crystalline_only=False)
+    crystal = _share(state, index, crystalline_only=True)
     z = score.z
     areas = [
         float(np.abs(state.solution.columns[:, k] * state.solution.coefficients[k]).sum())
@@ -67,15 +69,15 @@ def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> Pha
     ]
     position = [p.id for p in state.phases].index(phase.id)
     share = areas[position] / max(sum(areas), 1e-300)
-    decision: Decision = "detected" if z > test.threshold else "inconclusive"
+    decision: Decision = "detected" if z > test.threshold and crystal is not None else "inconclusive"
     return PhaseResult(
         id=phase.id,
         name=phase.name,
         formula=phase.formula,
         decision=decision,
         detection_limit=_limit(state, score, test),
-        weight_fraction=_fraction(float(whole[index]), float(whole_cov[index, index])),
-        crystalline_weight_fraction=_fraction(float(crystal[index]), float(crystal_cov[index, index])),
+        weight_fraction=whole,
+        crystalline_weight_fraction=crystal,
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
         microstrain=_parameter(state, f"{phase.id}_microstrain"),
@@ -187,7 +189,8 @@ def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResu
     )
     excluded = away > _CELL_RULED_OUT
     reason = (
-        f"its cell differs by {100 * away:.2f} % from the one found"
+        f"not the main apatite: its cell differs by {100 * away:.2f} % from the one found; a small share beside it "
+        f"would hide under the lines of {family.id}"
         if excluded
         else f"apatite, variety not determined: its lines coincide with those of {family.id}"
     )
@@ -195,7 +198,7 @@ def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResu
         id=other.id,
         name=other.name,
         formula=other.formula,
-        decision="not_detected" if excluded else "inconclusive",
-        detection_limit=1.0 if excluded else None,
+        decision="inconclusive",
+        detection_limit=None,
         evidence={"reason": reason, "cell_difference": float(away), "fitted": False},
     )

@@ -14,9 +14,11 @@ from xrdcomp.types import FloatArray
 if TYPE_CHECKING:
     from xrdcomp.fit.pattern import FitState
 
-__all__ = ["summarize"]
+__all__ = ["POOR_FIT_GOF", "summarize"]
 
 _LOW_COUNTS = 300.0
+POOR_FIT_GOF = 6.0
+"""Goodness of fit beyond which a fit is no evidence; clean powders with high counts reach 3 by imperfect profiles."""
 
 
 def summarize(state: FitState) -> FitResult:
@@ -152,6 +154,7 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
                 facts={"points": state.dead_points},
             )
         )
+    out += _poor_fit(state)
     if not state.solution.converged:
         out.append(
             Diagnostic(
@@ -177,3 +180,17 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
             )
         )
     return tuple(out)
+
+
+def _poor_fit(state: FitState) -> list[Diagnostic]:
+    """Say where a fit does not describe its pattern."""
+    weighted = (state.intensity - state.solution.columns @ state.solution.coefficients) / state.sigma
+    gof = float(np.sqrt((weighted**2).mean()))
+    if gof <= POOR_FIT_GOF:
+        return []
+    text = (
+        f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}): a phase, the "
+        "wavelength or the kind of radiation is probably wrong. Amounts and limits of this fit prove nothing. Run "
+        "xrdcomp identify, look at the figure, name the phases with --phases."
+    )
+    return [Diagnostic(code="XRD_POOR_FIT", severity="warning", text=text, facts={"gof": gof})]
