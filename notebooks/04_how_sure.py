@@ -64,9 +64,9 @@ if rows:
         for place, scene in enumerate(scenes):
             for shift, component in enumerate(JUDGED):
                 share = values.get(f"{scene}: {component}, coverage of {level} % intervals")
-                if share is None:
+                n = values.get(f"{scene}: {component}, specimens", 0)
+                if share is None or n < 20:
                     continue
-                n = values[f"{scene}: {component}, specimens"]
                 y = place + 0.15 * (shift - 2)
                 half = 200 * np.sqrt(level / 100 * (1 - level / 100) / n)
                 axes.plot([level - half, min(level + half, 100)], [y, y], color="#D0D0D0", linewidth=5, solid_capstyle="butt")
@@ -94,7 +94,7 @@ if rows:
     for scene in scenes:
         for component in ("crystalline_hydroxyapatite", "organic", "amorphous_mineral"):
             mae = values.get(f"{scene}: {component}, mean absolute error")
-            if mae is not None:
+            if mae is not None and values[f"{scene}: {component}, specimens"] >= 20:
                 half = values[f"{scene}: {component}, mean half width of 95 % intervals"]
                 lines.append(f"| {scene} | {words(component)} | {mae:.2f} | {half:.2f} |")
     display(Markdown("\n".join(lines)))
