@@ -227,7 +227,10 @@ def _sample(
         everything = any(item.code in CONTRADICTIONS for item in notes)
         model = widened(model, ratio, everything=everything)
         posterior, none = _posterior(model, recipe)
-        notes = (birge_message(ratio, probability, everything=everything), *notes)
+        notes = (
+            birge_message(ratio, probability, everything=everything, both=model.thermal is not None),
+            *notes,
+        )
     return posterior, model, (*notes, *amorphous_undecided(none))
 
 
@@ -343,8 +346,8 @@ def _hidden(model: JointModel, prior_share: dict[str, float], draws: FloatArray)
     return tuple(
         name
         for i, name in enumerate(COMPONENTS)
-        if name in ("organic", "water", "amorphous_mineral", "carbonate")
-        and (wide[i] or prior_share[name] > 0.5)
+        if name == "amorphous_mineral"  # its halo lies between those of water and of broad apatite lines
+        or (name in ("organic", "water", "carbonate") and (wide[i] or prior_share[name] > 0.5))
     )
 
 

@@ -65,17 +65,22 @@ def redundancy(model: JointModel, posterior: Posterior) -> int:
     return max(len(model.values) - free, 0)
 
 
-def birge_message(ratio: float, probability: float, *, everything: bool) -> Diagnostic:
+def birge_message(ratio: float, probability: float, *, everything: bool, both: bool = True) -> Diagnostic:
     """The message that uncertainties were widened by the Birge ratio (Birge 1932)."""
     which = "of all evidence" if everything else "of the diffraction amounts"
+    what = "X-ray and thermal evidence do" if both else "The amounts of the pattern do"
+    advice = (
+        "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
+        "ground powder."
+        if both
+        else "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+    )
     return Diagnostic(
         code="FUSION_BIRGE",
         severity="warning",
         text=(
-            f"X-ray and thermal evidence do not fit one composition: probability of a misfit this large is "
-            f"{probability:.2g}. The standard uncertainties {which} were multiplied by {ratio:.2g} "
-            "(Birge ratio). Look at the fit and at the thermal boundaries before trusting the split; measure "
-            "both on one dried and ground powder."
+            f"{what} not fit one composition: probability of a misfit this large is {probability:.2g}. The standard "
+            f"uncertainties {which} were multiplied by {ratio:.2g} (Birge ratio). {advice}"
         ),
         facts={"birge_ratio": ratio, "probability": probability},
     )
