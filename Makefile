@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
 	@echo "make test    run ruff, mypy and the whole test suite"
-	@echo "make test-frames  the same for frames of area detectors, with fabio and pyFAI in .venv-frames"
+	@echo "make test-frames  the tests that need the optional extras (frames, ngb, nexus), in .venv-frames"
 	@echo "make check   ruff and mypy only"
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
 	@echo "make notebooks   build and execute the notebooks again"
@@ -35,16 +35,18 @@ demo: $(BIN)/.installed
 test: check
 	$(BIN)/python -m pytest
 
-# fabio and pyFAI bring 300 MB (of which 190 MB are compression plug-ins for HDF5): an environment of their own.
+# The optional extras bring some hundred megabytes (fabio and pyFAI 300 MB, of which 190 MB are compression plug-ins
+# for HDF5): an environment of their own, in which the tests run that need them.
 FRAMES := .venv-frames
 
 $(FRAMES)/.tested: pyproject.toml
 	$(PYTHON) -m venv $(FRAMES)
-	$(FRAMES)/bin/python -m pip --disable-pip-version-check install --quiet -e ".[frames,test]"
+	$(FRAMES)/bin/python -m pip --disable-pip-version-check install --quiet -e ".[frames,ngb,nexus,test]"
 	@touch $@
 
 test-frames: $(FRAMES)/.tested
-	$(FRAMES)/bin/python -m pytest tests/unit/test_frames_files.py tests/unit/test_frames_integrate.py tests/real/test_frames_real.py
+	$(FRAMES)/bin/python -m pytest tests/unit/test_frames_files.py tests/unit/test_frames_integrate.py tests/real/test_frames_real.py \
+		tests/real/test_fixtures_tga.py tests/real/test_thermal_real.py tests/unit/test_reader_convert.py
 
 check: $(BIN)/.tested
 	$(BIN)/ruff check .
