@@ -37,7 +37,6 @@ WINDOW_MAX = 20.0
 
 _TAIL_CUT = 3e-5  # a Lorentzian tail is followed until it falls below this share of the strongest line
 
-_UNIAXIAL = {"hexagonal", "trigonal", "tetragonal"}
 TEXTURE_ORDER = 6
 """Highest degree of the spherical harmonics of preferred orientation."""
 
@@ -82,11 +81,6 @@ class PhaseLines:
     two_theta_points: FloatArray
     diffuse: FloatArray
     diffuse_by_b: FloatArray
-
-    @property
-    def uniaxial(self) -> bool:
-        """Whether the phase has one unique axis, along c."""
-        return self.phase.crystal_system in _UNIAXIAL
 
     def intensity_factors(self) -> dict[tuple[int, int, int], float]:
         """Factor on the intensity of each reflection by hkl."""

@@ -41,7 +41,6 @@ class Solution:
     linear_prior: FloatArray
     parameter_prior: FloatArray
     offset: FloatArray
-    at_limit: BoolArray
     cost: float
     n_iterations: int
     converged: bool
@@ -184,7 +183,6 @@ class LeastSquares:
             linear_prior=state.prior,
             parameter_prior=self.precision,
             offset=free - self.mean,
-            at_limit=(free <= self.low) | (free >= self.high),
             cost=state.cost,
             n_iterations=n_iterations,
             converged=converged,
