@@ -6,8 +6,7 @@ give the same result.
 
 from __future__ import annotations
 
-import difflib
-import re
+import itertools
 import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from xrdcomp.errors import RecipeError
+from xrdcomp.settings import all_keys, did_you_mean, explain, explain_value, plain, section_name
 from xrdcomp.types import Atmosphere
 
 __all__ = [
@@ -30,8 +30,28 @@ __all__ = [
 Basis = Literal["as_received", "dry"]
 
 
+_Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+_Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+_NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+_Angle = Annotated[float, msgspec.Meta(gt=0.0, lt=180.0)]
+_Wavelength = Annotated[float, msgspec.Meta(gt=0.1, lt=5.0)]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Seed = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; a key that is not declared is an error."""
+    """A group of settings; a key that is not declared or a value that is not legal is an error."""
+
+    def __post_init__(self) -> None:
+        for item in msgspec.structs.fields(type(self)):
+            value = getattr(self, item.name)
+            try:
+                checked = msgspec.convert(plain(value), item.type)
+            except msgspec.ValidationError as error:
+                key = f"{section_name(type(self))}{item.name}"
+                raise RecipeError(explain_value(str(error), key, value, item.type)) from error
+            msgspec.structs.force_setattr(self, item.name, checked)
 
 
 class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,17 +82,17 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     radiation: str | None = None
-    wavelengths: tuple[float, ...] = ()
-    intensity_ratio: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
+    wavelengths: tuple[_Wavelength, ...] = ()
+    intensity_ratio: _Share = 0.5
     geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
-    radius_mm: float | None = None
-    monochromator_two_theta: float | None = None
+    radius_mm: _Positive | None = None
+    monochromator_two_theta: _Angle | None = None
     variable_slit: bool = False
-    kbeta_ratio: float = 0.0
-    w_la_ratio: float = 0.0
-    absorption_radius: float = 0.0
-    equatorial_divergence: float = 0.0
-    axial_correlation: float | None = None
+    kbeta_ratio: _Share = 0.0
+    w_la_ratio: _Share = 0.0
+    absorption_radius: _NotNegative = 0.0
+    equatorial_divergence: _NotNegative = 0.0
+    axial_correlation: _Share | None = None
     file: str = ""
 
 
@@ -113,21 +133,28 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     two_theta_range: tuple[float, float] | None = None
     mode: Literal["structure", "peaks"] = "structure"
     background: Literal["auto", "physical", "flexible"] = "auto"
-    background_terms: int = 8
+    background_terms: _Count = 8
     amorphous: tuple[str, ...] | None = None
     size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
     strain: bool = True
     texture: Literal["auto", "none", "march_dollase", "harmonic"] = "auto"
-    grain_size_um: float = 3.0
+    grain_size_um: _NotNegative = 3.0
     displacement: bool = True
     zero_shift: bool = False
     transparency: bool = False
     cell: bool = True
     b_overall: bool = True
     asymmetry: bool = True
-    per_gram_std: float = 0.03
+    per_gram_std: _NotNegative = 0.03
     solver: Literal["varpro", "lmfit"] = "varpro"
-    max_iterations: int = 40
+    max_iterations: _Count = 40
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.two_theta_range is not None and not self.two_theta_range[0] < self.two_theta_range[1]:
+            low, high = self.two_theta_range
+            msg = f"fit.two_theta_range: {low:g} is not below {high:g}. Expected: the lower angle first, e.g. [15, 70]."
+            raise RecipeError(msg)
 
 
 class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,8 +178,8 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     search: bool = True
     start: Literal["hydroxyapatite", "nothing"] = "hydroxyapatite"
     library: tuple[str, ...] = ()
-    false_alarm_rate: float = 0.005
-    detection_probability: float = 0.95
+    false_alarm_rate: _Probability = 0.005
+    detection_probability: _Probability = 0.95
 
 
 class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,20 +220,31 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     water_end_c: float = 220.0
     organic_end_c: float = 600.0
     carbonate_end_c: float = 950.0
-    search_half_width_c: float = 60.0
-    char_fraction: float = 0.22
-    char_std: float = 0.05
-    sample_density_g_cm3: float = 1.5
-    pan_volume_cm3: float = 0.03
-    buoyancy_std: float = 0.33
-    drift_std_ug: float = 4.0
-    placement_std_c: float = 20.0
-    bound_water_fraction: float = 0.02
-    smoothing_c: float | None = None
+    search_half_width_c: _NotNegative = 60.0
+    char_fraction: _Share = 0.22
+    char_std: _NotNegative = 0.05
+    sample_density_g_cm3: _Positive = 1.5
+    pan_volume_cm3: _NotNegative = 0.03
+    buoyancy_std: _NotNegative = 0.33
+    drift_std_ug: _NotNegative = 4.0
+    placement_std_c: _NotNegative = 20.0
+    bound_water_fraction: _Share = 0.02
+    smoothing_c: _Positive | None = None
     assignment: Literal["auto", "tissue", "none"] = "auto"
     decompose: Literal["auto", "never", "always"] = "auto"
-    bootstrap: int = 200
-    seed: int = 20170118
+    bootstrap: _Count = 200
+    seed: _Seed = 20170118
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ends = {name: getattr(self, name) for name in ("water_end_c", "organic_end_c", "carbonate_end_c")}
+        for (lower, low), (upper, high) in itertools.pairwise(ends.items()):
+            if not low < high:
+                msg = (
+                    f"thermal.{upper}: {high:g} °C is not above thermal.{lower}, {low:g} °C. Expected: the ends of "
+                    "water, organic and carbonate in this order."
+                )
+                raise RecipeError(msg)
 
 
 class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,15 +273,25 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     method: Literal["auto", "xrd", "tga", "xrd+tga", "xrd+internal_standard", "xrd+external_standard"] = (
         "auto"
     )
-    supported_above: float = 0.95
-    refuted_below: float = 0.05
-    minor_below: float = 0.5
-    organic_above: float = 0.5
-    foreign_level: float = 0.02
-    aliquot_std: float = 0.0
-    xrd_bias_std: float = 0.03
-    draws: int = 4000
-    seed: int = 20170118
+    supported_above: _Share = 0.95
+    refuted_below: _Share = 0.05
+    minor_below: _Share = 0.5
+    organic_above: _Share = 0.5
+    foreign_level: _Share = 0.02
+    aliquot_std: _NotNegative = 0.0
+    xrd_bias_std: _NotNegative = 0.03
+    draws: _Count = 4000
+    seed: _Seed = 20170118
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.refuted_below, self.supported_above
+        if not low < high:
+            msg = (
+                f"composition.refuted_below: {low:g} is not below composition.supported_above, {high:g}. "
+                "Expected: a claim cannot be refuted and supported at once."
+            )
+            raise RecipeError(msg)
 
 
 class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -290,9 +338,9 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     ponkcs_factors: dict[str, tuple[float, float]] = {}
     amorphous_file: str = ""
     k: tuple[float, float] | None = None
-    per_gram_std: float = 0.0
-    amorphous_std: float = 0.2
-    particle_size_um: dict[str, float] = {}
+    per_gram_std: _NotNegative = 0.0
+    amorphous_std: _NotNegative = 0.2
+    particle_size_um: dict[str, _Positive] = {}
 
 
 class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -309,7 +357,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sample_id: str = ""
     phases: tuple[str, ...] = ()
     internal_standard: str = ""
-    internal_standard_fraction: float = 0.0
+    internal_standard_fraction: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     instrument: InstrumentRecipe = InstrumentRecipe()
     fit: FitRecipe = FitRecipe()
     identification: IdentificationRecipe = IdentificationRecipe()
@@ -333,7 +381,10 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             return msgspec.convert(dict(data), cls, strict=False)
         except msgspec.ValidationError as error:
-            msg = f"{file}: {_explain(str(error), cls)}"
+            msg = f"{file}: {explain(str(error), cls, data)}"
+            raise RecipeError(msg) from error
+        except RecipeError as error:
+            msg = f"{file}: {error}"
             raise RecipeError(msg) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -353,11 +404,11 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for part in path:
                 child = node.get(part)
                 if not isinstance(child, dict):
-                    msg = f"setting {key}: {_did_you_mean(key, _all_keys(type(self)))}"
+                    msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
                     raise RecipeError(msg)
                 node = child
             if last not in node:
-                msg = f"setting {key}: {_did_you_mean(key, _all_keys(type(self)))}"
+                msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
                 raise RecipeError(msg)
             node[last] = _from_text(value) if isinstance(value, str) else value
         return type(self).from_dict(data, file="settings")
@@ -368,24 +419,3 @@ def _from_text(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
-
-
-def _all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for item in msgspec.structs.fields(struct):
-        nested = item.type if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct) else None
-        keys += _all_keys(nested, f"{prefix}{item.name}.") if nested else [prefix + item.name]
-    return keys
-
-
-def _did_you_mean(key: str, legal: list[str]) -> str:
-    close = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
-    return f"there is no such setting. Did you mean {close[0]}?" if close else "there is no such setting."
-
-
-def _explain(message: str, struct: type[msgspec.Struct]) -> str:
-    match = re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
-    if not match:
-        return message.replace("$.", "")
-    key = f"{match[2]}.{match[1]}" if match[2] else match[1]
-    return f"{key}: {_did_you_mean(key, _all_keys(struct))}"

@@ -14,7 +14,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "types": {"errors", "units"},
-    "recipe": {"errors", "types"},
+    "settings": set(),
+    "recipe": {"errors", "settings", "types"},
     # results calls present only inside SampleResult.plot/write/_repr_html_ (design note 001)
     "results": {"errors", "units", "types", "present"},
     "physics": {"units"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -277,3 +278,37 @@ def test_a_recipe_with_windows_reaches_the_thermal_settings(
     assert seen[0].thermal.organic_end_c == 620.0
     windows.write_text("organic_ends = 620.0\n")
     assert run("tga", "b.csv", "--windows", str(windows)).exit_code == 2
+
+
+BARE = "\n".join(f"{25 + 10 * i},{20 - 0.1 * i:.2f}" for i in range(60))
+
+
+def test_a_table_without_names_is_read_as_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[dict] = []
+
+    def analyze(*_: object, **given: object) -> object:
+        seen.append(given)
+        return make_result(fit=False)
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
+    monkeypatch.chdir(tmp_path)
+    Path("bare.csv").write_text(BARE)
+    told = ("--column", "temperature=1", "--column", "mass=2", "--temperature-unit", "C", "--mass-unit", "mg")
+    for start in (("tga", "bare.csv"), ("analyze", "--tga", "bare.csv")):
+        result = run(*start, *told, "--no-figures")
+        assert result.exit_code == 0, result.output
+        assert seen[-1]["tga"].mass[1] == 19.9
+    assert run("analyze", "a.xy", *told).exit_code == 2
+    assert "--tga FILE" in run("analyze", "a.xy", *told).stderr
+    assert "e.g. --column mass=3" in run("tga", "bare.csv", "--column", "weight=2").stderr
+
+
+def test_every_option_that_a_tga_error_names_exists(tmp_path: Path) -> None:
+    (tmp_path / "bare.csv").write_text(BARE)
+    (tmp_path / "odd.csv").write_text(f"oven C,a\n{BARE}")
+    (tmp_path / "two.csv").write_text("temp C,mass mg,mass b mg\n" + BARE.replace("\n", ",7\n") + ",9")
+    for name in ("bare", "odd", "two"):
+        stderr = run("tga", str(tmp_path / f"{name}.csv")).stderr
+        named = set(re.findall(r"--[a-z-]+", stderr))
+        assert named, stderr
+        assert named <= set(re.findall(r"--[a-z-]+", run("tga", "--help").stdout))

@@ -203,3 +203,23 @@ def test_missing_rows_and_wild_values_are_noted(tmp_path: Path) -> None:
 def test_four_columns_without_names_are_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, columns("", X, Y, Y, Y, separator=" ").lstrip())
     assert "4 columns without names" in error.reason
+
+
+@pytest.mark.parametrize("bad", range(12))
+@pytest.mark.parametrize("n", [5, 6, 7, 12])
+def test_a_bad_figure_in_a_short_scan_is_named_with_its_line(n: int, bad: int, tmp_path: Path) -> None:
+    bad %= n
+    rows = [f"{10 + i / 10:.1f} {5 + i}" for i in range(n)]
+    rows[bad] = rows[bad].replace(" ", " x")
+    error = refused(tmp_path, "\n".join(rows))
+    assert error.place == f"line {bad + 1}"
+    assert rows[bad] in error.reason
+
+
+def test_a_last_row_without_a_value_is_no_footer(tmp_path: Path) -> None:
+    assert refused(tmp_path, f"{text_rows(SCAN).rstrip()}\nnan nan\n").place == f"line {len(SCAN.counts) + 1}"
+
+
+def test_numbers_among_prose_are_no_scan(tmp_path: Path) -> None:
+    text = "Dear all,\n1 2\nthis is\na letter\nwith\n3 4\nand\n5 6\nin it\n"
+    assert "no reader recognises" in refused(tmp_path, text).reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,37 @@ def test_illegal_values_name_their_place(text: str, words: str) -> None:
         Recipe.from_toml(text, file="mine.toml")
     assert words in str(caught.value)
     assert str(caught.value).startswith("mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "legal"),
+    [
+        ("fit.mode", "peeks", "peaks or structure. Did you mean peaks?"),
+        ("fit.texture", "yes", "auto, harmonic, march_dollase or none"),
+        ("thermal.atmosphere", "neon", "air, argon, carbon_dioxide, nitrogen, oxygen"),
+        ("fit.strain", "perhaps", "true or false"),
+        ("fit.background_terms", "0", "a whole number of at least 1"),
+        ("fit.two_theta_range", "[70, 15]", "the lower angle first"),
+        ("instrument.wavelengths", "[15.4]", "a number below 5.0 as each item"),
+        ("identification.false_alarm_rate", "5", "a number below 1.0"),
+        ("thermal.organic_end_c", "200", "the ends of water, organic and carbonate in this order"),
+        ("composition.refuted_below", "0.97", "refuted and supported"),
+        ("fit", "3", "settings fit.…"),
+    ],
+)
+def test_illegal_values_say_what_is_legal(key: str, value: str, legal: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe().with_settings({key: value})
+    assert str(caught.value).startswith(f"settings: {key}")
+    assert legal in str(caught.value)
+
+
+def test_settings_built_in_python_are_checked_alike() -> None:
+    with pytest.raises(RecipeError, match=r"fit\.mode: 'peeks' is no legal value"):
+        FitRecipe(mode="peeks")
+    with pytest.raises(RecipeError, match=r"thermal\.organic_end_c: 200 °C is not above"):
+        ThermalRecipe(organic_end_c=200)
+    assert FitRecipe(two_theta_range=[np.float64(15), 70]).two_theta_range == (15.0, 70.0)
 
 
 def test_settings_from_the_command_line_are_read_as_toml_where_possible() -> None:
@@ -73,7 +105,7 @@ def test_default_recipe_survives_toml() -> None:
 @given(
     phases=st.lists(st.text(min_size=1, max_size=12), max_size=3),
     sample_id=st.text(max_size=20),
-    water_end=st.floats(0, 1000, allow_nan=False),
+    water_end=st.floats(0, 599, allow_nan=False),
     limits=st.none() | st.tuples(st.floats(1, 50), st.floats(51, 170)),
     strain=st.booleans(),
     gas=st.sampled_from([None, "air", "nitrogen"]),

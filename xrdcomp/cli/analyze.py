@@ -10,11 +10,15 @@ from xrdcomp.cli.options import (
     build_recipe,
     examples,
     output_options,
+    read_tga_as_told,
     recipe_options,
+    tells_of_tga,
+    tga_file_options,
     thermal_options,
     xrd_options,
 )
 from xrdcomp.cli.output import deliver, progress
+from xrdcomp.errors import RecipeError
 
 __all__ = ["analyze"]
 
@@ -33,6 +37,7 @@ __all__ = ["analyze"]
 @click.option("--tga-blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @click.option("--sample-id", metavar="ID", help="Name of the specimen [default: the file's name].")
 @xrd_options
+@tga_file_options
 @thermal_options
 @click.option(
     "--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass."
@@ -45,17 +50,23 @@ def analyze(xrd: str | None, **options: Any) -> None:
 
     Writes DIR/<sample id>/ with result.json, curves.npz, recipe.toml and figures.
     """
+    if options["tga"] is None and tells_of_tga(options):
+        msg = "units, mass and columns were given for a TGA file, but no file. Expected: --tga FILE as well."
+        raise RecipeError(msg)
     recipe = build_recipe(options)
     names = ", ".join(name for name in (xrd, options["tga"]) if name)
     progress(f"analysing {names}", quiet=options["quiet"] or not names)
     from xrdcomp.pipeline import analyze as analyze_specimen
     from xrdcomp.present import result_table
 
+    tga, tga_blank = options["tga"], options["tga_blank"]
+    if tga is not None and tells_of_tga(options):
+        tga, tga_blank = read_tga_as_told(tga, tga_blank, options)
     result = analyze_specimen(
         xrd,
-        tga=options["tga"],
+        tga=tga,
         blank=options["blank"],
-        tga_blank=options["tga_blank"],
+        tga_blank=tga_blank,
         recipe=recipe,
         scan=options["scan"],
     )

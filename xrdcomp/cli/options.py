@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import Recipe
+
+if TYPE_CHECKING:
+    from xrdcomp.types import TgaRun
 
 __all__ = [
     "ATMOSPHERES",
@@ -20,7 +23,10 @@ __all__ = [
     "output_options",
     "parse_fraction",
     "parse_numbers",
+    "read_tga_as_told",
     "recipe_options",
+    "tells_of_tga",
+    "tga_file_options",
     "thermal_options",
     "xrd_options",
 ]
@@ -35,6 +41,11 @@ _PLAIN = {
     "atmosphere": "thermal.atmosphere",
     "basis": "composition.basis",
     "sample_id": "sample_id",
+}
+TGA_UNITS = {
+    "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
+    "temperature_unit": ("C", "K"),
+    "time_unit": ("s", "min", "h"),
 }
 ATMOSPHERES = ("air", "oxygen", "nitrogen", "argon", "carbon_dioxide")
 
@@ -75,6 +86,24 @@ xrd_options = _stack(
 thermal_options = _stack(
     click.option(
         "--atmosphere", type=click.Choice(ATMOSPHERES), help="Gas of the TGA run; overrides the file's."
+    ),
+)
+
+tga_file_options = _stack(
+    click.option(
+        "--mass-unit", type=click.Choice(TGA_UNITS["mass_unit"]), help="Where the TGA file does not say."
+    ),
+    click.option("--temperature-unit", type=click.Choice(TGA_UNITS["temperature_unit"]), help="Likewise."),
+    click.option("--time-unit", type=click.Choice(TGA_UNITS["time_unit"]), help="Likewise."),
+    click.option(
+        "--initial-mass", metavar="MG", type=click.FloatRange(min=0, min_open=True), help="Likewise."
+    ),
+    click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="NAME=COLUMN",
+        help="Where temperature, mass or time stands in the TGA file: number from 1, or name.",
     ),
 )
 
@@ -135,6 +164,42 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
             raise RecipeError(msg)
         settings[key.strip()] = value.strip()
     return recipe.with_settings(settings)
+
+
+def read_tga_as_told(
+    file: str, blank: str | None, options: Mapping[str, Any]
+) -> tuple[TgaRun, TgaRun | None]:
+    """Run and blank run, read with what the options of `tga_file_options` say of units and columns.
+
+    Units and columns go for both files, the mass weighed in for the run alone.
+
+    Raises
+    ------
+    RecipeError
+        A column that is no NAME=COLUMN.
+    ReadError, MissingExtraError
+        As `read_tga`.
+    """
+    from xrdcomp.readers import read_tga
+
+    given: dict[str, Any] = {name: options[name] for name in TGA_UNITS if options[name]}
+    if options["columns"]:
+        given["columns"] = dict(map(_column, options["columns"]))
+    mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
+    return read_tga(file, **given, **mass), None if blank is None else read_tga(blank, **given)
+
+
+def tells_of_tga(options: Mapping[str, Any]) -> bool:
+    """Whether any option of `tga_file_options` was given."""
+    return any(options[name] for name in (*TGA_UNITS, "initial_mass", "columns"))
+
+
+def _column(text: str) -> tuple[str, str | int]:
+    name, _, column = (part.strip() for part in text.partition("="))
+    if name not in ("temperature", "mass", "time") or not column:
+        msg = f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
+        raise RecipeError(msg)
+    return name, int(column) if column.isdecimal() else column
 
 
 def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[float]:

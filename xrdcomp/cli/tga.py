@@ -8,22 +8,25 @@ from typing import Any
 
 import click
 
-from xrdcomp.cli.options import build_recipe, examples, output_options, recipe_options, thermal_options
+from xrdcomp.cli.options import (
+    build_recipe,
+    examples,
+    output_options,
+    read_tga_as_told,
+    recipe_options,
+    tga_file_options,
+    thermal_options,
+)
 from xrdcomp.cli.output import deliver, progress
 from xrdcomp.errors import RecipeError
 
 __all__ = ["tga"]
 
-UNITS = {
-    "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
-    "temperature_unit": ("C", "K"),
-    "time_unit": ("s", "min", "h"),
-}
-
 
 @click.command(
     epilog=examples(
         "xrdcomp tga run.csv --atmosphere air",
+        "xrdcomp tga bare.csv --column temperature=1 --column mass=2 --temperature-unit C --mass-unit mg",
         "xrdcomp tga run.txt --blank empty_pan.txt --windows windows.toml --out results",
     )
 )
@@ -31,10 +34,7 @@ UNITS = {
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @thermal_options
 @click.option("--windows", metavar="FILE", help="TOML with water_end_c, organic_end_c, carbonate_end_c …")
-@click.option("--mass-unit", type=click.Choice(UNITS["mass_unit"]), help="Where the file does not say.")
-@click.option("--temperature-unit", type=click.Choice(UNITS["temperature_unit"]), help="Likewise.")
-@click.option("--time-unit", type=click.Choice(UNITS["time_unit"]), help="Likewise.")
-@click.option("--initial-mass", metavar="MG", type=click.FloatRange(min=0, min_open=True), help="Likewise.")
+@tga_file_options
 @click.option("--sample-id", metavar="ID", help="Name of the specimen [default: the file's name].")
 @recipe_options
 @output_options
@@ -46,12 +46,9 @@ def tga(file: str, **options: Any) -> None:
     progress(f"analysing {file}", quiet=options["quiet"])
     from xrdcomp.pipeline import analyze
     from xrdcomp.present import result_table
-    from xrdcomp.readers import read_tga
 
-    given: dict[str, Any] = {name: options[name] for name in UNITS if options[name]}
-    if options["initial_mass"]:
-        given["initial_mass_mg"] = options["initial_mass"]
-    result = analyze(tga=read_tga(file, **given), tga_blank=options["blank"], recipe=recipe)
+    run, blank = read_tga_as_told(file, options["blank"], options)
+    result = analyze(tga=run, tga_blank=blank, recipe=recipe)
     deliver(result, options, as_text=result_table)
 
 

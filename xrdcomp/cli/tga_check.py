@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xrdcomp.cli.options import build_recipe, examples, recipe_options, thermal_options
+from xrdcomp.cli.options import (
+    build_recipe,
+    examples,
+    read_tga_as_told,
+    recipe_options,
+    tga_file_options,
+    thermal_options,
+)
 from xrdcomp.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -30,19 +37,20 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
     show_default=True,
     help="Difference up to which a step holds, as a fraction of the start mass.",
 )
+@tga_file_options
 @thermal_options
 @recipe_options
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
 def tga_check(file: str, **options: Any) -> None:
     """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
-    from xrdcomp.readers import read_tga
     from xrdcomp.thermal import tga_check as check_standard
 
-    blank = read_tga(options["blank"]) if options["blank"] else None
+    recipe = build_recipe(options)
+    run, blank = read_tga_as_told(file, options["blank"], options)
     check = check_standard(
-        read_tga(file),
+        run,
         options["standard"],
-        build_recipe(options).thermal,
+        recipe.thermal,
         blank=blank,
         tolerance=options["tolerance"],
     )

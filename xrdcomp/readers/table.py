@@ -16,13 +16,14 @@ from xrdcomp.readers.scan import MAX_POINTS
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.types import FloatArray
 
-__all__ = ["Table", "find_table", "floats", "has_other", "numeric_row", "parse_table"]
+__all__ = ["Table", "find_broken_row", "find_table", "floats", "has_other", "numeric_row", "parse_table"]
 
 _NUMERIC_ROW = re.compile(r"[\s]*[-+]?[.,]?\d[-+.,;\deE\s]*\Z")
 _DROP_NUMERIC = str.maketrans("", "", "0123456789+-.,;eE \t")
 _NOT_NUMBER = re.compile(r"[^-+.\deE\s]")
 MAX_ROW = 2000
-_FOOTER = re.compile(r"\s*(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)")
+LEAST_ROWS = 3
+_FOOTER = re.compile(r"\s*(?!(?:nan|inf)\b)(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +61,23 @@ def find_table(lines: Sequence[str], start: int = 0) -> tuple[int, int]:
         end = i
         while end < n and lines[end] and not lines[end].translate(_DROP_NUMERIC):
             end += 1
-        if end - i >= 3:
+        if end - i >= LEAST_ROWS:
             return i, end
         i = end + 1
     return -1, -1
+
+
+def find_broken_row(lines: Sequence[str]) -> int:
+    """Find what interrupts a block too short for `find_table`: index of the first such row, -1 where there is none.
+
+    Three rows of numbers or more make a block, and twice as many as what stands between the first and the last.
+    """
+    good = [i for i, line in enumerate(lines) if numeric_row(line[:MAX_ROW]) and _columns(line) >= 2]
+    if len(good) < LEAST_ROWS:
+        return -1
+    kept = set(good)
+    broken = [i for i in range(good[0], good[-1]) if i not in kept and lines[i].strip()]
+    return broken[0] if broken and 2 * len(broken) <= len(good) else -1
 
 
 def _columns(line: str) -> int:

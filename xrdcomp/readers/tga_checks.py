@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.errors import ReadError
+from xrdcomp.readers.tga_columns import ask_column
 from xrdcomp.readers.tga_table import TgaTable, note
 from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
@@ -72,7 +73,9 @@ def _check_temperature(
     t = run.temperature_c
     if kelvin_stated and not forced and t[0] < SMALLEST_START_C:
         msg = f"the temperature column says kelvin and starts at {t[0] + 273.15:g}, {t[0]:g} °C"
-        hint = 'If the numbers are °C, pass temperature_unit="C"; if they are kelvin, temperature_unit="K".'
+        hint = (
+            'If the numbers are °C, pass temperature_unit="C"; if they are kelvin, "K" (--temperature-unit).'
+        )
         raise ReadError(msg, place=f"{table.place_word} {int(places[0])}", hint=hint)
     bad = (t < COLDEST_C) | (t > HOTTEST_C)
     if bad.any():
@@ -87,7 +90,7 @@ def _check_temperature(
         text = (
             f"temperature is stated in °C and starts at {t[0]:.1f}; a run from room "
             "temperature in kelvin would "
-            'look like this. Pass temperature_unit="K" if so.'
+            'look like this. Pass temperature_unit="K" (--temperature-unit K) if so.'
         )
         found.append(note("TGA_TEMPERATURE_LOOKS_KELVIN", text, severity="warning", start_c=float(t[0])))
 
@@ -110,11 +113,13 @@ def _check_mass(run: TgaRun, table: TgaTable, places: IntArray, found: list[Diag
         raise ReadError(msg, place=f"{table.place_word} {int(places[0])}", expected="a mass above zero")
     if unit == "percent" and start < 2.0:
         msg = f"mass is stated in per cent and starts at {start:g}, as a fraction would"
-        hint = 'Pass mass_unit="fraction" if it is one, columns={"mass": …} if another column is the mass.'
+        hint = 'If it is one, pass mass_unit="fraction" (--mass-unit fraction). ' + ask_column("mass") + "."
         raise ReadError(msg, expected="a start near 100 %", hint=hint)
     if unit == "fraction" and start > 20.0:
         msg = f"mass is stated as a fraction and starts at {start:g}, as per cent would"
-        raise ReadError(msg, expected="a start near 1", hint='Pass mass_unit="percent" if it is.')
+        raise ReadError(
+            msg, expected="a start near 1", hint='Pass mass_unit="percent" (--mass-unit percent) if it is.'
+        )
     scale = {"percent": 100.0, "fraction": 1.0}.get(unit)
     if scale and not 0.8 * scale < start < 1.2 * scale:
         text = (

@@ -8,7 +8,7 @@ from typing import Literal
 
 from xrdcomp.types import FloatArray
 
-__all__ = ["Column", "Dimension", "Role", "classify", "column_of", "split_header", "unit_of"]
+__all__ = ["Column", "Dimension", "Role", "ask_column", "classify", "column_of", "split_header", "unit_of"]
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
 Role = Literal[
@@ -241,3 +241,12 @@ def classify(name: str, dimension: Dimension) -> Role:
     if _CHANGE.search(low) and dimension == "mass":
         return "mass_change"
     return "other"
+
+
+def ask_column(*names: str) -> str:
+    """Say how a column is named by hand, in Python and on the command line; ends without a full stop."""
+    mapping = ", ".join(f'"{name}": N' for name in names)
+    options = " ".join(f"--column {name}=N" for name in names)
+    return (
+        f"Pass columns={{{mapping}}} with the number or name of the right one (on the command line {options})"
+    )

@@ -20,7 +20,7 @@ from xrdcomp.readers.tga_blocks import (
     other_note,
     read_blocks,
 )
-from xrdcomp.readers.tga_columns import Column, classify, column_of, split_header, unit_of
+from xrdcomp.readers.tga_columns import Column, ask_column, classify, column_of, split_header, unit_of
 from xrdcomp.readers.tga_run import build_run
 from xrdcomp.readers.tga_table import TgaTable, atmosphere_of, heating_rate_of, note
 from xrdcomp.readers.tga_text import split_lines
@@ -113,15 +113,16 @@ def _nameless(
         units["time"] = options.time_unit
     missing = [name for name in order if not units.get(name)]
     if k not in (2, 3) or missing:
-        wanted = " and ".join(f"{name}_unit=…" for name in missing) or "columns={…}"
+        wanted = " and ".join(f"{name}_unit=… (--{name}-unit)" for name in missing)
         msg = f"the table has {k} columns and no header that names them"
-        hint = f'Pass {wanted}, and columns={{"temperature": 1, "mass": 2}} if the order differs.'
+        order_hint = ask_column("temperature", "mass") + " where the order differs."
+        hint = f"Pass {wanted}. {order_hint}" if wanted else order_hint
         raise ReadError(msg, place=place, expected="a header with names and units", hint=hint)
     t, m = values[:, k - 2], values[:, k - 1]
     good = np.isfinite(t) & np.isfinite(m)
     if good.sum() < 2 or not (np.diff(t[good]) >= 0).mean() > 0.5 or t[good][-1] <= t[good][0]:
         msg = f"column {k - 1} does not rise as a temperature does, and no header names it"
-        raise ReadError(msg, place=place, hint='Pass columns={"temperature": …, "mass": …}.')
+        raise ReadError(msg, place=place, hint=ask_column("temperature", "mass") + ".")
     names = ", ".join(order)
     text = f"the table has no header; its columns were taken as {names}, since the units were given."
     diagnostics.append(note("TGA_COLUMNS_ASSUMED", text, severity="warning", columns=k))

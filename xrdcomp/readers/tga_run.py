@@ -13,7 +13,7 @@ from xrdcomp.errors import ReadError
 from xrdcomp.readers.registry import TgaOptions
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.readers.tga_checks import check_run
-from xrdcomp.readers.tga_columns import Column
+from xrdcomp.readers.tga_columns import Column, ask_column
 from xrdcomp.readers.tga_table import TgaTable, note
 from xrdcomp.types import Diagnostic, FloatArray, IntArray, MassUnit, TgaRun
 from xrdcomp.units import CELSIUS_ZERO_K
@@ -26,8 +26,8 @@ _TEMPERATURE_ORDER = ("sample_temperature", "temperature", "furnace_temperature"
 _MASS_ORDER = ("mg", "g", "ug", "percent", "fraction", "")
 _ASK = {
     "mass": 'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction"; --mass-unit on the command line).',
-    "temperature": 'Pass temperature_unit="C" (or "K"; --temperature-unit).',
-    "time": 'Pass time_unit="min" (or "s", "h"; --time-unit).',
+    "temperature": 'Pass temperature_unit="C" (or "K"; --temperature-unit on the command line).',
+    "time": 'Pass time_unit="min" (or "s", "h"; --time-unit on the command line).',
 }
 _LOSS = re.compile(r"loss|verlust|perte|decrease|abnahme", re.IGNORECASE)
 Dimension = Literal["mass", "temperature", "time"]
@@ -130,7 +130,7 @@ def choose_columns(table: TgaTable, options: TgaOptions, diagnostics: list[Diagn
     if temperature is None:
         listed = ", ".join(repr(c.label) for c in columns) or "none"
         msg = f"no column is recognised as temperature; columns: {listed}"
-        hint = 'Pass columns={"temperature": …} with the name or number of the column.'
+        hint = ask_column("temperature") + "."
         raise ReadError(msg, expected="a column named temperature with °C or K", hint=hint)
     times = [c for c in columns if c.role == "time"]
     time = named.get("time") or (_choose_same(times, "time", diagnostics) if times else None)
@@ -167,7 +167,7 @@ def _no_mass(columns: Sequence[Column]) -> ReadError:
         msg = f"the file holds heat flow (DSC or DTA) and no mass; columns: {listed}"
         return ReadError(msg, expected="a thermogravimetric signal", hint="Export the TG signal of the run.")
     msg = f"no column is recognised as mass; columns: {listed}"
-    hint = 'Pass columns={"mass": …} with the name or number of the column, or name it in the header.'
+    hint = ask_column("mass") + ", or name it in the header."
     return ReadError(msg, expected="a column named mass or weight with mg, µg or %", hint=hint)
 
 
@@ -213,7 +213,7 @@ def _choose_same(candidates: Sequence[Column], what: str, diagnostics: list[Diag
         if not np.allclose(first.values, other.values, rtol=0, atol=1e-4 * span, equal_nan=True):
             labels = ", ".join(f"{c.number} {c.label!r}" for c in living)
             msg = f"several columns could be the {what} and they differ: {labels}"
-            raise ReadError(msg, hint=f'Pass columns={{"{what}": …}} with the number of the right one.')
+            raise ReadError(msg, hint=ask_column(what) + ".")
     dropped = ", ".join(f"{c.number} {c.label!r}" for c in candidates if c is not first)
     text = f"column {first.number} {first.label!r} is used as {what}; equal or empty and not used: {dropped}."
     diagnostics.append(note("TGA_DUPLICATE_COLUMN", text))

@@ -16,7 +16,7 @@ from xrdcomp.readers.checks import note_open_end, note_unusual_end
 from xrdcomp.readers.registry import XrdReader
 from xrdcomp.readers.scan import RawScan
 from xrdcomp.readers.source import SourceFile
-from xrdcomp.readers.table import Table, find_table, numeric_row, parse_table
+from xrdcomp.readers.table import Table, find_broken_row, find_table, numeric_row, parse_table
 from xrdcomp.readers.xml_tools import number
 from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, IntensityUnit
 
@@ -61,7 +61,7 @@ def _sniff(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
     first, _ = find_table(lines)
     if first < 0:
-        return 0.0
+        return 0.3 if find_broken_row(lines) >= 0 else 0.0
     named = any(_role(name) == "2theta" for line in lines[max(0, first - 3) : first] for name in _names(line))
     return 0.5 if named else 0.35
 
@@ -70,6 +70,10 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     lines = source.lines
     first, last = find_table(lines)
     if first < 0:
+        if (broken := find_broken_row(lines)) >= 0:
+            msg = f"{lines[broken].strip()[:50]!r} is not a row of numbers"
+            hint = "A figure is damaged there; copy the file again, or export it again."
+            raise source.error(msg, place=f"line {broken + 1}", expected="numbers in every row", hint=hint)
         msg = "there is no block of numbers with two columns"
         raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table = parse_table(source, first, last)
@@ -124,7 +128,9 @@ def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table
     numbers = [value for value in map(number, bare[-1][-3:]) if value is not None]
     joined = len(numbers) >= 2 and any(abs(x[0] - step - value) < 0.2 * abs(step) for value in numbers[:-1])
     damaged = len(bare[-1]) == width and all(map(_mostly_figures, bare[-1]))
-    if joined or damaged:
+    angle = number(bare[-1][0]) if len(bare[-1]) > 1 else None
+    on_grid = angle is not None and abs(x[0] - step - angle) < 0.02 * abs(step)
+    if joined or damaged or on_grid:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
         raise source.error(
@@ -138,7 +144,7 @@ def _mostly_figures(token: str) -> bool:
         r"\d+\.\d*", token
     ):
         return False
-    return sum(character.isdigit() for character in token) >= 0.6 * len(token)
+    return sum(character in "0123456789." for character in token) >= 0.6 * len(token)
 
 
 def _names(line: str) -> list[str]:
