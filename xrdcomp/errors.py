@@ -5,6 +5,9 @@ The facts are attributes, so that scripts and tests never parse the sentence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "AnalysisError",
     "MissingExtraError",
@@ -14,6 +17,7 @@ __all__ = [
     "ReadError",
     "RecipeError",
     "XrdcompError",
+    "naming",
 ]
 
 
@@ -104,3 +108,21 @@ class MissingExtraError(XrdcompError):
 
 class OutputError(XrdcompError):
     """A result that cannot be written where it was asked for; nothing was changed there."""
+
+
+@contextmanager
+def naming(*files: str) -> Iterator[None]:
+    """Put the files that were being analysed before the text of an error that names none of them.
+
+    Parameters
+    ----------
+    *files : str
+        Names as the user knows them; empty ones are left out.
+    """
+    try:
+        yield
+    except (AnalysisError, PatternError) as error:
+        text, names = str(error), [name for name in files if name]
+        if names and not any(name in text for name in names):
+            error.args = (f"{', '.join(names)}: {text}", *error.args[1:])
+        raise

@@ -24,7 +24,7 @@ from xrdcomp.diffraction import (
     quantify_or_say_why,
     with_apatite_indices,
 )
-from xrdcomp.errors import AnalysisError
+from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit import POOR_FIT_GOF
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
@@ -130,17 +130,20 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
         recipes = (recipe.fit, recipe.identification)
-        search = investigate(
-            sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
-        )
-    thermal = (
-        analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank) if sample.tga is not None else None
-    )
+        with naming(*_files(sample.pattern)):
+            search = investigate(
+                sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
+            )
+    thermal = None
+    if sample.tga is not None:
+        with naming(*_files(sample.tga)):
+            thermal = analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank)
     fit, found = (search.fit, search.phases) if search else (None, ())
     if fit is not None:
         found = with_apatite_indices(found, fit, APATITES)
-    composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
-    quantified, why = _quantify(fit, recipe, standard, thermal)
+    with naming(*_files(sample.pattern, sample.tga)):
+        composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
+        quantified, why = _quantify(fit, recipe, standard, thermal)
     why += _holder(fit, sample.blank)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
@@ -280,6 +283,10 @@ def _run(item: str | Path | TgaRun | None) -> TgaRun | None:
         return item
     run: TgaRun = read_tga(item)
     return run
+
+
+def _files(*measured: Pattern | TgaRun | None) -> list[str]:
+    return [item.source.file for item in measured if item is not None and item.source is not None]
 
 
 def _name_of(*measured: Pattern | TgaRun | None) -> str:

@@ -252,3 +252,17 @@ def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
     assert "XRD_POOR_FIT" in {message.code for message in result.diagnostics}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
     assert all(claim.probability is None for claim in result.claims)
+
+
+def test_errors_of_the_analysis_name_the_file() -> None:
+    pattern, run = measured()
+    named = replace(pattern, source=Source(file="scan.xy", sha256="0" * 64, format="xrd_text"))
+    with pytest.raises(AnalysisError, match=r"\Ascan\.xy: only 0 points lie in 150-160°"):
+        analyze(named, recipe=QUICK.with_settings({"fit.two_theta_range": [150, 160]}))
+    blank = replace(run, temperature_c=run.temperature_c - 400.0)
+    named_run = replace(run, source=Source(file="run.csv", sha256="0" * 64, format="tga_csv"))
+    with pytest.raises(AnalysisError, match=r"\Arun\.csv: the blank run covers"):
+        analyze(tga=named_run, tga_blank=blank)
+    empty = replace(named, intensity=np.zeros(len(named)))
+    with pytest.raises(AnalysisError, match=r"\Ascan\.xy: all \d+ intensities"):
+        analyze(empty, recipe=QUICK)

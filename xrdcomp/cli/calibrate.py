@@ -8,6 +8,7 @@ import click
 
 from xrdcomp.cli.options import build_recipe, examples
 from xrdcomp.cli.output import print_json, progress
+from xrdcomp.errors import naming
 
 __all__ = ["calibrate"]
 
@@ -51,15 +52,17 @@ def calibrate(scan_file: str, **options: Any) -> None:
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
     recipe = recipe.with_settings(given)
     progress(f"calibrating on {scan_file}", quiet=options["quiet"])
-    result = calibrate_instrument(
-        read_xrd(scan_file, scan=options["scan"]),
-        options["standard"],
-        recipe.instrument,
-        temperature_c=options["temperature"],
-        refine_cell=options["refine_cell"],
-        refine_zero=options["refine_zero"],
-        two_theta_range=recipe.fit.two_theta_range,
-    )
+    pattern = read_xrd(scan_file, scan=options["scan"])
+    with naming(scan_file):
+        result = calibrate_instrument(
+            pattern,
+            options["standard"],
+            recipe.instrument,
+            temperature_c=options["temperature"],
+            refine_cell=options["refine_cell"],
+            refine_zero=options["refine_zero"],
+            two_theta_range=recipe.fit.two_theta_range,
+        )
     target = write_instrument(result.instrument, options["out"], provenance=result.provenance)
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}

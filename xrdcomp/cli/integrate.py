@@ -9,7 +9,7 @@ import click
 
 from xrdcomp.cli.options import examples, parse_numbers
 from xrdcomp.cli.output import print_json, progress
-from xrdcomp.errors import AnalysisError, OutputError
+from xrdcomp.errors import AnalysisError, OutputError, naming
 
 if TYPE_CHECKING:
     from xrdcomp.frames import AzimuthalProfile
@@ -67,9 +67,9 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
     given: dict[str, Any] = {"poni": options["ponis"] or None, "mask": options["mask"]}
     given |= {"polarization": options["polarization"], "orientation": options["orientation"]}
-    pattern = integrate_frames(
-        frames, **given, sector=(limits[0], limits[1]) if limits else None, n_points=options["points"]
-    )
+    sector_of_turn = (limits[0], limits[1]) if limits else None
+    with naming(*frames):
+        pattern = integrate_frames(frames, **given, sector=sector_of_turn, n_points=options["points"])
     target = Path(options["out"] or f"{frame_stem(frames[0])}.xye")
     write_pattern(pattern, target)
     profile, reason = _ring(frames, given, options["ring"])

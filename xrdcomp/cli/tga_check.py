@@ -15,6 +15,7 @@ from xrdcomp.cli.options import (
     thermal_options,
 )
 from xrdcomp.cli.output import print_json
+from xrdcomp.errors import naming
 
 if TYPE_CHECKING:
     from xrdcomp.thermal import StandardCheck
@@ -47,13 +48,10 @@ def tga_check(file: str, **options: Any) -> None:
 
     recipe = build_recipe(options)
     run, blank = read_tga_as_told(file, options["blank"], options)
-    check = check_standard(
-        run,
-        options["standard"],
-        recipe.thermal,
-        blank=blank,
-        tolerance=options["tolerance"],
-    )
+    with naming(file):
+        check = check_standard(
+            run, options["standard"], recipe.thermal, blank=blank, tolerance=options["tolerance"]
+        )
     if options["output_format"] == "json":
         print_json(_to_dict(check))
     else:
