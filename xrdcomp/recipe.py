@@ -71,7 +71,8 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     kbeta_ratio, w_la_ratio : float
         Residual Kβ and tungsten Lα relative to Kα1, start of their refinement; 0: no such lines.
     absorption_radius : float
-        μR of a capillary or μt of a foil; larger values suppress low (high) angles. Not used in reflection.
+        μR of a capillary, μt of a foil or of a thin layer in reflection; larger values suppress low angles for a
+        capillary, high angles for a foil, small ones high angles for a layer. 0: no absorption, a thick specimen.
     equatorial_divergence : float, degrees
         Full divergence angle; moves lines of a flat specimen by −α² cotθ / 6. 0 leaves it to the displacement.
     axial_correlation : float or None

@@ -333,8 +333,9 @@ class Instrument:
     variable_slit : bool
         Automatic slits that keep the illuminated length constant; intensity then carries a factor sinθ.
     absorption_radius : float
-        μR of a capillary (`geometry` debye_scherrer) or μt of a foil (transmission); lowers low or high
-        angles as the path demands. 0: no absorption.
+        μR of a capillary (`geometry` debye_scherrer), μt of a foil (transmission) or of a layer too thin to
+        stop the beam (bragg_brentano); lowers low or high angles as the path demands. 0: no absorption, a thick
+        specimen.
     calibrated : bool
         Whether the resolution comes from a measured line-profile standard.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,11 +15,14 @@ from xrdcomp.diffraction.peaks import unexplained_peaks
 from xrdcomp.diffraction.scoring import coincidence, score_phases
 from xrdcomp.diffraction.screening import make_screen
 from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid
+from xrdcomp.fit.model import build_model
 from xrdcomp.fit.pattern import FitState, fit_state
+from xrdcomp.fit.peaks import group_columns
 from xrdcomp.phases import load_phase, load_phases
 from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import Pattern
+from xrdcomp.types import EmissionLine, Pattern
+from xrdcomp.units import two_theta_to_d
 
 CONDITIONS = XrdConditions(peak_counts=4000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)
 
@@ -174,3 +179,50 @@ def test_leaving_a_phase_out_brings_it_back(state: FitState) -> None:
 def test_peaks_of_pure_noise_are_rare(state: FitState) -> None:
     found = unexplained_peaks(make_screen(state).nuisance(), (), 1e-9)
     assert all(peak.z > 6.0 for peak in found)
+
+
+def test_spacing_of_a_peak_counts_the_known_zero_shift() -> None:
+    pattern = scan()
+    shifted = replace(pattern, two_theta=pattern.two_theta + 0.1)
+    instrument = replace(build_instrument(shifted, Recipe().instrument), zero_shift=0.1)
+    bump = 600.0 * np.exp(-0.5 * ((pattern.two_theta - 19.3) / 0.06) ** 2)
+    shifted = replace(shifted, intensity=shifted.intensity + bump)
+    state = fit_state(shifted, load_phases(("hydroxyapatite",)), instrument)
+    assert "zero_shift" not in state.solution.values
+    (peak,) = unexplained_peaks(make_screen(state).nuisance(), (), 0.005)
+    assert_close(
+        peak.d_spacing,
+        two_theta_to_d(19.3, 1.540598),
+        rtol=1.5e-3,
+        because="the maximum of noisy counts on 0.03° steps, and the refined displacement",
+    )
+
+
+def test_groups_of_reflections_follow_the_strongest_line(state: FitState) -> None:
+    lines = state.instrument.emission_lines
+    with_beta = replace(
+        state.instrument,
+        emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
+    )
+    plain = group_columns(state.model, 0, state.solution.values)
+    other = build_model(
+        state.two_theta,
+        state.phases,
+        with_beta,
+        state.table,
+        amorphous=(),
+        background=((), np.empty((len(state.two_theta), 0))),
+    )
+    grouped = group_columns(other, 0, state.solution.values)
+    number = {tuple(hkl): k for hkl, k in zip(other.lines[0].hkl, grouped.group, strict=True)}
+    inside = np.sqrt(state.model.lines[0].inverse_d_squared) < 2.0 * np.sin(np.radians(31.0)) / 1.5406
+    common = zip(state.model.lines[0].hkl[inside], plain.group[inside], strict=True)
+    pairs = {(k, number[tuple(hkl)]) for hkl, k in common}
+    assert len(pairs) == len({k for k, _ in pairs}) == len({k for _, k in pairs}) > 30
+    assert_close(
+        grouped.strongest,
+        plain.strongest,
+        atol=1e-2 * plain.strongest.max(),
+        because="a line outside the scan that Kβ brings in has its foot inside",
+    )
+    assert grouped.columns.sum() > plain.columns.sum() > plain.strongest.sum()

@@ -147,6 +147,12 @@ def test_geometry_factors() -> None:
     assert (np.diff(geometry_factor(capillary, x)) > 0).all(), "absorption lowers low angles"
     foil = Instrument(emission_lines=CUKA, geometry="transmission", absorption_radius=1.0)
     assert geometry_factor(foil, x)[-1] < geometry_factor(foil, x)[0], "the path in a foil grows with angle"
+    thin = Instrument(emission_lines=CUKA, absorption_radius=1e-4)
+    layer = geometry_factor(thin, x) * np.sin(np.radians(x / 2.0))
+    assert_close(layer / layer[0], 1.0, rtol=2e-3, because="a layer that absorbs nothing loses as 1/sinθ")
+    assert_close(
+        geometry_factor(replace(thin, absorption_radius=50.0), x), 1.0, rtol=1e-12, because="thick: no loss"
+    )
 
 
 def test_axial_correlation_from_geometry() -> None:

@@ -20,7 +20,7 @@ from xrdcomp.simulate import (
     XrdConditions,
     simulate_pattern,
 )
-from xrdcomp.simulate.amorphous import halo_maximum, structure_factor
+from xrdcomp.simulate.amorphous import AmorphousMaterial, amorphous_scattering, structure_factor
 from xrdcomp.simulate.crystallites import mean_column_length, scherrer_ratio, size_profile
 from xrdcomp.simulate.optics import axial_offsets, emission_kernel, polarisation
 from xrdcomp.simulate.xrd import ExpectedPattern, apatite_cell, expected_pattern
@@ -157,6 +157,13 @@ def test_smaller_crystallites_give_broader_lines_of_the_same_area() -> None:
         heights.append(pattern.specimen.max())
     assert_close(areas[0] / areas[1], 1.0, rtol=0.01, because="tails that leave the window")
     assert heights[1] > 1.8 * heights[0]
+
+
+def halo_maximum(material: AmorphousMaterial) -> float:
+    """Angle (10-60°, Cu Kα1) at which the polarised scattering has its main maximum."""
+    two_theta = np.linspace(10.0, 60.0, 5001)
+    curve = amorphous_scattering(material, two_theta_to_q(two_theta, 1.540598), 1.540598)
+    return float(two_theta[int(np.argmax(curve * (1.0 + np.cos(np.radians(two_theta)) ** 2)))])
 
 
 @pytest.mark.parametrize("family", ["gaussian", "lorentzian", "hard_sphere"])

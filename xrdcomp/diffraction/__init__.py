@@ -3,7 +3,13 @@
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
 from xrdcomp.diffraction.choice import quantify, quantify_or_say_why
 from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
-from xrdcomp.diffraction.identify import APATITES, Identification, identify, investigate
+from xrdcomp.diffraction.identify import (
+    APATITES,
+    Identification,
+    identify,
+    investigate,
+    investigate_fit,
+)
 from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
@@ -23,6 +29,7 @@ __all__ = [
     "identify",
     "instrument_diagnostics",
     "investigate",
+    "investigate_fit",
     "quantify",
     "quantify_or_say_why",
     "read_instrument",

@@ -19,7 +19,7 @@ from xrdcomp.physics.corrections import brindley_factor
 from xrdcomp.results import Estimate, XrdAmounts
 from xrdcomp.types import FloatArray
 
-__all__ = ["brindley", "external_constant", "external_standard", "mixture_attenuation"]
+__all__ = ["brindley", "external_constant", "external_standard"]
 
 
 def external_constant(
@@ -122,12 +122,6 @@ def external_standard(
         "rest_attenuation": Estimate(value=rest_attenuation[0], std=rest_attenuation[1]),
     }
     return with_rest("external_standard", names, fractions, covariance, constants)
-
-
-def mixture_attenuation(fractions: Mapping[str, float], attenuation: Mapping[str, float]) -> float:
-    """Mass attenuation of a mixture, Σ w_i μ*_i over Σ w_i, cm²/g."""
-    total = sum(fractions.values())
-    return sum(w * attenuation[name] for name, w in fractions.items()) / total
 
 
 def brindley(

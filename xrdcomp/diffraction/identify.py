@@ -27,7 +27,7 @@ from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
 from xrdcomp.types import Instrument, Pattern, Phase
 
-__all__ = ["APATITES", "Identification", "identify", "investigate"]
+__all__ = ["APATITES", "Identification", "identify", "investigate", "investigate_fit"]
 
 PRESENCE_SIZES_NM = (60.0, 25.0, 12.0)
 _MAX_FOUND = 6
@@ -97,8 +97,12 @@ def investigate(
         Whether exactly the phases asked for are fitted; others that are found are then reported with the amount
         they have when refined too, and phases asked for stay in the fit even when they do not show.
     """
-    fit_recipe, recipe = recipes
-    base = fit_state(pattern, phases, instrument, fit_recipe, blank=blank)
+    base = fit_state(pattern, phases, instrument, recipes[0], blank=blank)
+    return investigate_fit(base, recipes[1], assumed=assumed)
+
+
+def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bool = False) -> Identification:
+    """Go on from a finished fit of the phases asked for; see `investigate`."""
     threshold = _threshold(recipe, _library_size(recipe))
     base, missing = _drop_absent(base, threshold, keep=assumed)
     outcome = _Outcome(base, make_screen(base))

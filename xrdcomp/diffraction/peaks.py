@@ -94,7 +94,11 @@ def _peak(
 ) -> UnexplainedPeak:
     values = state.solution.values
     lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / state.instrument.radius_mm)
-    true = two_theta - values.get("zero_shift", 0.0) - lever * np.cos(np.radians(two_theta / 2.0))
+    true = (
+        two_theta
+        - values.get("zero_shift", state.instrument.zero_shift)
+        - lever * np.cos(np.radians(two_theta / 2.0))
+    )
     d = float(two_theta_to_d(true, state.instrument.wavelength))
     near = []
     for lines in library:

@@ -21,8 +21,8 @@ import numpy as np
 from scipy import linalg, optimize
 
 from xrdcomp.diffraction.templates import Grid, make_grid, template_fwhm
-from xrdcomp.fit.lines import line_properties
 from xrdcomp.fit.pattern import FitState
+from xrdcomp.fit.peaks import group_columns
 from xrdcomp.physics import profile
 from xrdcomp.types import FloatArray
 
@@ -307,31 +307,7 @@ def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[F
 
 def _grain_columns(state: FitState, index: int) -> tuple[FloatArray, FloatArray]:
     """Contribution of each group of overlapping reflections of a fitted phase, and all of them in Kα1 alone."""
-    lines = state.model.lines[index]
+    lines = group_columns(state.model, index, state.solution.values)
     amount = abs(float(state.solution.coefficients[index]))
-    properties = line_properties(lines, state.instrument, state.solution.values)
-    strongest = lines.wavelength == state.instrument.wavelength
-    n = len(lines.hkl)
-    centre = np.full(n, np.nan)
-    centre[lines.reflection[strongest]] = properties.position[strongest]
-    widths = profile.tch_widths(properties.gauss, properties.lorentz)
-    width = np.full(n, 0.1)
-    width[lines.reflection] = widths.fwhm
-    order = np.argsort(np.where(np.isfinite(centre), centre, 1e9))
-    gap = np.diff(centre[order], prepend=-1e9)
-    new = np.where(np.isfinite(gap), gap, 0.0) > 0.35 * width[order]
-    group = np.empty(n, dtype=np.int64)
-    group[order] = np.cumsum(new) - int(new[0])
-    offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, np.diff(lines.indptr))
-    per_line = np.diff(lines.indptr)
-    value, *_ = profile.pseudo_voigt(
-        offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line)
-    )
-    value *= np.repeat(properties.intensity, per_line) * amount
-    n_groups = int(group.max()) + 1
-    flat = np.repeat(group[lines.reflection], per_line) + n_groups * lines.point
-    out = np.bincount(flat, value, minlength=n_groups * len(state.two_theta)).reshape(-1, n_groups)
-    strong = out.max(axis=0) > float(np.median(state.sigma))
-    one_line = np.where(np.repeat(strongest, per_line), value, 0.0)
-    single = np.bincount(lines.point, one_line, minlength=len(state.two_theta))
-    return out[:, strong] * state.model.slit[:, None], single * state.model.slit
+    strong = amount * lines.columns.max(axis=0, initial=0.0) > float(np.median(state.sigma))
+    return amount * lines.columns[:, strong], amount * lines.strongest

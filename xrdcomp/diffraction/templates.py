@@ -146,14 +146,13 @@ def _sticks(
         bare = np.degrees(2.0 * theta)
         index = (bare + zero + lever * cosine - grid.two_theta[0]) / grid.step
         ok &= (index >= 0) & (index < n - 1)
-        index, theta, cosine, bare = index[ok], theta[ok], cosine[ok], bare[ok]
-        polarization = corrections.polarization(
+        index, bare = index[ok], bare[ok]
+        lp = corrections.lp_factor(
             bare,
             monochromator_two_theta=instrument.monochromator_two_theta,
             polarization_fraction=instrument.polarization_fraction,
         )
-        geometry = line.wavelength**3 * polarization / (16.0 * np.pi * np.sin(theta) ** 2 * cosine)
-        area = strength[ok] * (line.weight * np.degrees(1.0)) * geometry
+        area = strength[ok] * (line.weight * np.degrees(1.0) * line.wavelength**3 / (16.0 * np.pi)) * lp
         whole = index.astype(np.int64)
         part = index - whole
         rows += [row[ok], row[ok]]

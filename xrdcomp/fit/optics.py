@@ -12,6 +12,7 @@ from xrdcomp.types import FloatArray, Instrument
 __all__ = ["axial_height", "depth_and_flatness", "geometry_factor", "natural_width", "refined_ratios"]
 
 _DEG = 180.0 / np.pi
+_PER_MM = 10.0  # cm⁻¹, a depth of transparency of 1 mm
 
 
 def axial_height(instrument: Instrument, values: Mapping[str, float]) -> float:
@@ -61,18 +62,18 @@ def depth_and_flatness(instrument: Instrument, two_theta: FloatArray) -> tuple[F
     -------
     depth, flat : arrays of the shape of `two_theta`
     """
-    radians = np.radians(two_theta)
-    depth = -np.sin(radians) / (2.0 * instrument.radius_mm) * _DEG
+    depth = corrections.transparency_shift(two_theta, _PER_MM, instrument.radius_mm)
     alpha = np.radians(instrument.equatorial_divergence)
-    flat = -_DEG * alpha**2 / 6.0 / np.tan(radians / 2.0)
-    return np.asarray(depth), np.asarray(flat)
+    flat = -_DEG * alpha**2 / 6.0 / np.tan(np.radians(two_theta) / 2.0)
+    return depth, np.asarray(flat)
 
 
 def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray:
     """Factor on everything the specimen scatters: variable slits, and absorption outside reflection.
 
     sinθ for slits that keep the lit length; for a capillary the transmission of its section, for a foil
-    exp(−μt / cosθ) / cosθ (see ``physics.corrections``); relative to the middle of the scan's range for the two.
+    exp(−μt / cosθ) / cosθ, for a thin layer in reflection 1 − exp(−2μt / sinθ) (see ``physics.corrections``);
+    relative to the middle of the scan's range for these three.
 
     Parameters
     ----------
@@ -81,9 +82,11 @@ def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray
     factor = np.ones_like(two_theta)
     if instrument.variable_slit:
         factor = factor * corrections.variable_slit(two_theta)
-    if instrument.absorption_radius > 0.0 and instrument.geometry != "bragg_brentano":
+    if instrument.absorption_radius > 0.0:
         if instrument.geometry == "debye_scherrer":
             own = corrections.absorption_cylinder(two_theta, instrument.absorption_radius)
+        elif instrument.geometry == "bragg_brentano":
+            own = corrections.absorption_flat_reflection(two_theta, instrument.absorption_radius)
         else:
             own = corrections.absorption_flat_transmission(two_theta, instrument.absorption_radius)
         factor = factor * own / own[len(own) // 2]

@@ -16,7 +16,6 @@ _PUBLIC = {
     "plot_measurement": "xrdcomp.present.raw_figure",
     "plot_frame_image": "xrdcomp.present.frames_figure",
     "plot_frames": "xrdcomp.present.frames_figure",
-    "plot_ring": "xrdcomp.present.frames_figure",
     "plot_overview": "xrdcomp.present.overview",
     "plot_tga": "xrdcomp.present.tga_figure",
     "render_cohort_page": "xrdcomp.present.html",

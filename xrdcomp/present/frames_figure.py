@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_frame_image", "plot_frames", "plot_ring"]
+__all__ = ["plot_frame_image", "plot_frames"]
 
 MAX_SIDE = 700
 UNITS: Mapping[str, str] = {"cps": "counts/s per pixel", "counts": "counts per pixel"}
@@ -76,14 +76,6 @@ def plot_frame_image(frame: Any) -> Figure:
         rows, columns = frame.counts.shape
         figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)
         _show(figure.add_subplot(), frame, ~frame.masked)
-        return figure
-
-
-def plot_ring(profile: RingLike) -> Figure:
-    """Figure of the intensity around one ring, with its second harmonic."""
-    with figure_style():
-        figure = new_figure(5.2, 3.0)
-        _draw_ring(figure.add_subplot(), profile)
         return figure
 
 

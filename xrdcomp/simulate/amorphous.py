@@ -19,7 +19,7 @@ import numpy as np
 
 from xrdcomp.simulate.elements import atomic_mass, coherent_amplitude, incoherent_intensity
 from xrdcomp.types import FloatArray
-from xrdcomp.units import q_to_two_theta, two_theta_to_q
+from xrdcomp.units import two_theta_to_q
 
 __all__ = [
     "MATERIALS",
@@ -241,11 +241,3 @@ def amorphous_scattering(material: AmorphousMaterial, q: FloatArray, wavelength:
     """Coherent and Compton scattering of an amorphous component, electron units per dalton, Q in Å⁻¹."""
     coherent, incoherent = independent_atoms(material.atoms, q, wavelength)
     return coherent * structure_factor(material, q) + incoherent
-
-
-def halo_maximum(material: AmorphousMaterial, *, wavelength: float = _CU_KA1) -> float:
-    """Angle in degrees at which the polarised scattering has its main maximum (10–60° with Cu Kα1)."""
-    two_theta = np.linspace(10.0, 60.0, 5001)
-    q = two_theta_to_q(two_theta, _CU_KA1)
-    curve = amorphous_scattering(material, q, wavelength) * (1.0 + np.cos(np.radians(two_theta)) ** 2)
-    return float(q_to_two_theta(q[int(np.argmax(curve))], wavelength))
