@@ -180,3 +180,28 @@ def test_no_text_is_cut_at_the_edge(plot) -> None:
     assert drawn.y0 >= -rounding
     assert drawn.x1 <= width + rounding
     assert drawn.y1 <= height + rounding
+
+
+@pytest.mark.parametrize("plot", [plot_fit, plot_tga, plot_overview])
+def test_labels_of_axes_are_no_longer_than_their_panel(plot) -> None:
+    figure = plot(make_result(foreign=True))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        panel, label = axes.get_window_extent(), axes.yaxis.label.get_window_extent()
+        assert label.height <= panel.height + 6, f"{axes.get_ylabel()!r} runs into the next panel"
+
+
+@pytest.mark.parametrize("plot", [plot_tga, plot_overview])
+def test_labels_of_steps_stay_inside_the_panel(plot) -> None:
+    result = make_result()
+    narrow = replace(result.tga.steps[0], start_c=25.0, end_c=150.0)
+    narrow = replace(narrow, mass_loss=replace(narrow.mass_loss, value=0.2707, std=0.0004))
+    result = replace(result, tga=replace(result.tga, steps=(narrow, *result.tga.steps[1:])))
+    figure = plot(result)
+    figure.draw_without_rendering()
+    (axes,) = [axes for axes in figure.axes if axes.get_ylabel() == "mass (wt% of start)"]
+    panel = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert panel.x0 - 1 <= box.x0, f"{text.get_text()!r} leaves the panel on the left"
+        assert box.x1 <= panel.x1 + 1, f"{text.get_text()!r} leaves the panel on the right"

@@ -74,13 +74,20 @@ def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -
     else:
         low, high = estimate.interval or (estimate.value, estimate.value)
         colour = COMPONENT_COLOURS[component]
-        axes.plot([100 * low, 100 * high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
-        axes.plot([100 * estimate.value], [row], marker="o", markersize=4, color=colour)
+        axes.plot(
+            [100 * low, 100 * high],
+            [row, row],
+            color=colour,
+            linewidth=1.6,
+            solid_capstyle="butt",
+            clip_on=False,
+        )
+        axes.plot([100 * estimate.value], [row], marker="o", markersize=4, color=colour, clip_on=False)
         top = 100 * high
     if component in truth:
         axes.plot(
             [100 * truth[component]], [row], marker="D", markersize=5.5, markerfacecolor="none",
-            markeredgecolor=BLACK, markeredgewidth=0.8,
+            markeredgecolor=BLACK, markeredgewidth=0.8, clip_on=False,
         )  # fmt: skip
         top = max(top, 100 * truth[component])
     return top

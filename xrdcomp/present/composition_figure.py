@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.present.style import (
@@ -24,6 +24,7 @@ from xrdcomp.present.style import (
 from xrdcomp.present.words import (
     BASIS_WORDS,
     NOT_SEPARABLE,
+    budget_words,
     component_order,
     interval_text,
     percent,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_composition", "plot_budget", "plot_composition"]
 
+LEAST_SHARE = 1e-3
+"""Inputs below it in every component are left out: they would be in the legend and nowhere else."""
 BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BLACK)
 
 
@@ -64,7 +67,7 @@ def draw_composition(axes: Axes, result: SampleResult) -> None:
         if name in truth:
             axes.plot(
                 [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
-                markeredgecolor=BLACK, linestyle="none", zorder=5,
+                markeredgecolor=BLACK, linestyle="none", zorder=5, clip_on=False,
             )  # fmt: skip
     for row, (name, estimate) in enumerate(composition.identifiable_sums.items(), start=len(names)):
         _bar(axes, row, estimate, "#B8B8B8")
@@ -87,9 +90,10 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
     text = percent(estimate, unit=False)
     if estimate.interval is not None:
         low, high = estimate.interval
-        axes.plot([100 * low, 100 * high], [row, row], color=BLACK, linewidth=1.1, solid_capstyle="butt")
+        line: dict[str, Any] = {"color": BLACK, "linewidth": 1.1, "clip_on": False, "solid_capstyle": "butt"}
+        axes.plot([100 * low, 100 * high], [row, row], **line)
         for end in (low, high):
-            axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], color=BLACK, linewidth=1.1)
+            axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], **line)
         text += f"  ({interval_text(estimate)})"
     axes.text(1.01, row, text, ha="left", va="center", fontsize=7, transform=beside)
 
@@ -106,7 +110,8 @@ def plot_budget(result: SampleResult) -> Figure:
     if not budget:
         msg = f"{result.sample_id}: the composition holds no uncertainty budget."
         raise AnalysisError(msg)
-    inputs = list(dict.fromkeys(name for parts in budget.values() for name in parts))
+    named = dict.fromkeys(name for parts in budget.values() for name in parts)
+    inputs = [n for n in named if any(parts.get(n, 0.0) >= LEAST_SHARE for parts in budget.values())]
     rows = component_order(budget)
     with figure_style():
         figure = new_figure(6.4, 0.95 + 0.3 * len(rows) + 0.13 * ((len(inputs) + 2) // 3))
@@ -115,7 +120,7 @@ def plot_budget(result: SampleResult) -> Figure:
             left = [100 * sum(budget[row].get(earlier, 0.0) for earlier in inputs[:index]) for row in rows]
             axes.barh(
                 range(len(rows)), [100 * budget[row].get(source, 0.0) for row in rows], left=left,
-                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=words_for(source),
+                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_words(source),
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
         axes.set_yticks(range(len(rows)), [words_for(name) for name in rows])

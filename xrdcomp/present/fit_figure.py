@@ -114,8 +114,8 @@ def draw_fit(
     residual = (fit.observed - fit.calculated)[shown]
     difference.plot(x, residual, color=GREY, linewidth=0.6)
     weighted.plot(x, residual / fit.sigma[shown], color=GREY, linewidth=0.6)
-    difference.set_ylabel("obs − calc")
-    weighted.set_ylabel("/ σ")
+    difference.set_ylabel("obs\n− calc", fontsize=7)  # two short lines: the panel is lower than one long
+    weighted.set_ylabel("diff.\n/ σ", fontsize=7)
     weighted.set_xlabel("2θ (°)")
     for axes in (difference, weighted):
         axes.axhline(0.0, color=BLACK, linewidth=0.5)

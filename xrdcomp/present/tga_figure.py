@@ -32,7 +32,7 @@ __all__ = ["draw_tga", "plot_tga"]
 
 OTHER_STEP_COLOURS = ("#999999", YELLOW)
 MAX_POINTS = 3000
-LABEL_WIDTH = 0.22  # of the temperature range
+LABEL_WIDTH = 0.18  # of the temperature range, in a panel 4.6 inch wide
 FOOT = 0.1  # of the panel, below the curve, for the residue
 ROW_HEIGHT = 0.125  # of the panel, for the two lines of a label
 
@@ -59,8 +59,11 @@ def plot_tga(result: SampleResult) -> Figure:
         return figure
 
 
-def draw_tga(upper: Axes, lower: Axes, tga: TgaResult) -> None:
-    """Draw mass (wt%) on `upper` and DTG (%/min) on `lower`, against temperature in °C."""
+def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = LABEL_WIDTH) -> None:
+    """Draw mass (wt%) on `upper` and DTG (%/min) on `lower`, against temperature in °C.
+
+    label_width : width of a step's label as a share of the panel; larger in a narrow panel.
+    """
     every = max(1, len(tga.temperature_c) // MAX_POINTS)
     temperature = tga.temperature_c[::every]
     mass = 100.0 * tga.mass_fraction[::every]
@@ -69,7 +72,7 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult) -> None:
     low, high = float(mass.min()), float(mass.max())
     span = max(high - low, 1e-3)
     start, end = float(temperature.min()), float(temperature.max())
-    levels = _label_levels(tga.steps, start, end)
+    levels = _label_levels(tga.steps, start, end, label_width)
     rows = max((level for _, level in levels), default=0) + 1
     head = 0.04 + ROW_HEIGHT * rows
     whole = span / (1.0 - head - FOOT)
@@ -84,22 +87,24 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult) -> None:
             f"{words_for_step(step.name)}\n{percent(step.mass_loss)}",
             ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
         )  # fmt: skip
-    _mark_onsets(upper, tga, temperature, mass)
+    _mark_onsets(upper, tga, temperature, mass, room=0.6 * label_width * (end - start))
     upper.annotate(
         f"residue {percent(tga.residue)}", (float(temperature[-1]), float(mass[-1])), xytext=(-3, -4),
         textcoords="offset points", ha="right", va="top", fontsize=6.5,
     )  # fmt: skip
     lower.axhline(0.0, color=BLACK, linewidth=0.5)
     upper.set_ylabel("mass (wt% of start)")
-    lower.set_ylabel("mass loss rate (% min⁻¹)")
+    lower.set_ylabel("mass loss rate\n(% min⁻¹)")
     lower.set_xlabel(f"temperature (°C); {_conditions(tga)}")
     upper.tick_params(labelbottom=False)
     upper.set_xlim(start, end)
 
 
-def _label_levels(steps: Sequence[TgaStep], start: float, end: float) -> list[tuple[float, int]]:
+def _label_levels(
+    steps: Sequence[TgaStep], start: float, end: float, label_width: float
+) -> list[tuple[float, int]]:
     """Centre (°C) and row of each step's label, so that labels of narrow steps do not cover each other."""
-    width = LABEL_WIDTH * (end - start)
+    width = label_width * (end - start)
     placed: list[tuple[float, int]] = []
     for index, step in enumerate(steps):
         centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
@@ -110,9 +115,10 @@ def _label_levels(steps: Sequence[TgaStep], start: float, end: float) -> list[tu
     return placed
 
 
-def _mark_onsets(axes: Axes, tga: TgaResult, temperature: FloatArray, mass: FloatArray) -> None:
+def _mark_onsets(
+    axes: Axes, tga: TgaResult, temperature: FloatArray, mass: FloatArray, *, room: float
+) -> None:
     """Mark every extrapolated onset on the curve; write its temperature where there is room."""
-    room = 0.6 * LABEL_WIDTH * float(temperature.max() - temperature.min())
     written: list[float] = []
     for step in tga.steps:
         if step.onset_c is None:

@@ -12,6 +12,7 @@ __all__ = [
     "CLAIM_WORDS",
     "COMPONENT_WORDS",
     "NOT_SEPARABLE",
+    "budget_words",
     "component_order",
     "interval_text",
     "limit_text",
@@ -48,6 +49,11 @@ def words_for_step(name: str) -> str:
 def words_for(name: str) -> str:
     """Readable form of a component, claim or parameter id."""
     return COMPONENT_WORDS.get(name) or CLAIM_WORDS.get(name) or name.replace("_", " ")
+
+
+def budget_words(name: str) -> str:
+    """Readable form of an input of the uncertainty budget."""
+    return words_for(name).replace("xrd", "XRD").replace("tga", "TGA")
 
 
 def component_order(components: Mapping[str, object]) -> list[str]:
