@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests import tga_writers as w
-from tests.helpers import assert_close
+from tests.helpers import SEGMENT_KEYS, assert_close
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.readers import inspect_file, list_formats, read_tga, read_xrd
 from xrdcomp.readers.registry import TgaReader, all_readers
@@ -497,6 +497,9 @@ def test_kinds_are_told_apart(save: Callable[..., Path]) -> None:
     pattern = "2theta,intensity\n" + "\n".join(f"{10 + 0.02 * i:.2f},{100 + i % 7}" for i in range(500))
     path = save(pattern, "p.csv")
     assert inspect_file(path)["kind"] == "xrd"
+    found = inspect_file(save(w.netzsch(CURVE), "t.csv"))
+    assert set(found) == {"kind", "format", "segments"}
+    assert all(set(segment) == SEGMENT_KEYS for segment in found["segments"])  # type: ignore[attr-defined]  # JSON
     refusal(path)
     with pytest.raises(ReadError, match="thermogravimetric"):
         read_xrd(save(w.netzsch(CURVE), "t.csv"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests import xrd_writers as writers
-from tests.helpers import assert_close
+from tests.helpers import SCAN_KEYS, assert_close
 from xrdcomp.errors import ReadError
 from xrdcomp.readers import inspect_file, list_formats, read_xrd, read_xrd_scans
 from xrdcomp.readers.registry import XrdReader, all_readers, find_reader
@@ -98,7 +98,9 @@ def test_inspection_is_json_and_agrees_with_reading(format_id: str, tmp_path: Pa
     found = json.loads(json.dumps(inspect_file(path)))
     pattern = read_xrd(path)
     assert found["kind"] == "xrd"
+    assert set(found) == {"kind", "format", "scans"}
     (scan,) = found["scans"]
+    assert set(scan) == SCAN_KEYS
     assert scan["n_points"] == len(pattern)
     assert scan["two_theta_min"] == pattern.two_theta[0]
     assert scan["two_theta_max"] == pattern.two_theta[-1]

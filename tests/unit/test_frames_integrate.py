@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests import frame_writers as fw
-from tests.helpers import assert_close
+from tests.helpers import SCAN_KEYS, assert_close
 from xrdcomp.errors import AnalysisError, ReadError
 from xrdcomp.types import Pattern
 
@@ -476,5 +476,10 @@ def test_inspect_describes_a_frame(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["inspect", str(path), "--format", "json"])
     found = json.loads(result.stdout)
     assert (found["kind"], found["format"]) == ("xrd_frame", "gfrm")
-    assert found["frame"]["geometry"] == "cylinder"
-    assert found["frame"] == describe_frame(path)
+    facts = describe_frame(path)
+    (scan,) = found["scans"]
+    assert set(scan) == SCAN_KEYS
+    assert scan["n_points"] == facts["rows"] * facts["columns"]
+    assert scan["intensity_max"] == facts["counts_max"]
+    text = CliRunner().invoke(main, ["inspect", str(path)]).stdout
+    assert "cylinder" in text

@@ -52,24 +52,30 @@ def formats(output_format: str) -> None:
 def inspect(file: str, figure: str | None, scan: int | None, output_format: str) -> None:
     """Say what a file is and what it holds, without analysing it."""
     from xrdcomp.present.tables import align
-    from xrdcomp.readers import inspect_file
+    from xrdcomp.readers import inspect_file, why_not_powder
 
     found = inspect_file(file)
-    if found["kind"] == "xrd_frame" and found["format"] != "poni":
-        found["frame"] = _frame(file)
+    frame = _frame(file) if found["kind"] == "xrd_frame" and found["format"] != "poni" else None
+    if frame is not None:
+        found["scans"] = [_frame_as_scan(frame)]
     if figure is not None:
         _draw(file, figure, kind=str(found["kind"]), scan=scan)
     if output_format == "json":
         print_json(found)
         return
-    parts: Any = found.get("scans") or found.get("segments") or []
-    click.echo(f"{file}: {found['kind']}, format {found['format']}, {len(parts)} {_noun(found, len(parts))}")
-    if frame := found.get("frame"):
-        click.echo(align([(name, _cell(value)) for name, value in dict(frame).items()]))
+    parts: Any = [] if frame else found.get("scans") or found.get("segments") or []
+    count = f", {len(parts)} {_noun(found, len(parts))}" if parts else ""
+    click.echo(f"{file}: {found['kind']}, format {found['format']}{count}")
+    if frame is not None:
+        click.echo(align([(name, _cell(value)) for name, value in frame.items()]))
     if parts:
         head = ["", *parts[0]]
         rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
         click.echo(align(rows))
+    reasons = why_not_powder(file) if found["kind"] == "xrd" else ()
+    for number, reason in enumerate(reasons):
+        if reason:
+            click.echo(f"scan {number} is no powder scan: {reason}")
 
 
 @click.command(
@@ -98,6 +104,19 @@ def _frame(file: str) -> dict[str, object] | None:
         click.echo(str(missing), err=True)
         return None
     return facts
+
+
+def _frame_as_scan(frame: Mapping[str, Any]) -> dict[str, object]:
+    """Say of a frame what is said of a scan; it has angles only once it is integrated."""
+    return {
+        "n_points": frame["rows"] * frame["columns"],
+        "two_theta_min": None,
+        "two_theta_max": None,
+        "intensity_max": frame["counts_max"],
+        "intensity_unit": "counts",
+        "wavelengths": frame["wavelengths"],
+        "axis": "frame",
+    }
 
 
 def _draw(file: str, target: str, *, kind: str, scan: int | None) -> None:

@@ -17,6 +17,7 @@ _PUBLIC = {
     "list_formats": "xrdcomp.readers.api",
     "read_tga": "xrdcomp.readers.tga_api",
     "select_segments": "xrdcomp.readers.tga_api",
+    "why_not_powder": "xrdcomp.readers.api",
     "convert_file": "xrdcomp.readers.convert",
 }
 
@@ -28,6 +29,7 @@ __all__ = [
     "read_xrd",
     "read_xrd_scans",
     "select_segments",
+    "why_not_powder",
 ]
 
 

@@ -20,7 +20,7 @@ from xrdcomp.readers.scan import RawScan, to_pattern
 from xrdcomp.readers.source import SourceFile, open_source
 from xrdcomp.types import Pattern
 
-__all__ = ["inspect_file", "list_formats", "read_xrd", "read_xrd_scans"]
+__all__ = ["inspect_file", "list_formats", "read_xrd", "read_xrd_scans", "why_not_powder"]
 
 PLAUSIBLE = 0.3
 SURE = 0.55
@@ -106,7 +106,9 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
     Returns
     -------
     dict
-        ``kind``, ``format`` and ``scans`` (patterns) or ``segments`` (thermogravimetry), ready for JSON.
+        ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
+        ``segments`` (thermogravimetry), ready for JSON. Angles in degrees, wavelengths in ångström, temperature
+        in °C, mass in mg, time in s.
 
     Raises
     ------
@@ -139,9 +141,19 @@ def _describe(raw: RawScan) -> dict[str, object]:
         "intensity_unit": raw.unit,
         "wavelengths": [line.wavelength for line in raw.emission_lines],
         "axis": raw.axis,
-        "powder": not raw.not_powder,
-        "reason": raw.not_powder,
     }
+
+
+def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Say for each scan of a file why it is no powder scan; "" for one that is.
+
+    Raises
+    ------
+    ReadError, MissingExtraError
+        As `read_xrd`.
+    """
+    source = open_source(path)
+    return tuple(raw.not_powder for raw in _raw_scans(_xrd_reader(source, None), source))
 
 
 def _outline(raw: RawScan) -> str:
