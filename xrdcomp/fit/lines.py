@@ -7,13 +7,14 @@ any parameter values as a product of one sparse matrix (points × lines) with sm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from xrdcomp.fit import optics
-from xrdcomp.physics import corrections, lattice, profile, scattering, structure_factors, texture
+from xrdcomp.fit.diffuse import diffuse_scattering
+from xrdcomp.physics import lattice, profile, scattering, structure_factors, texture
 from xrdcomp.types import FloatArray, Instrument, IntArray, Phase
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "build_lines",
     "line_properties",
     "phase_columns",
+    "refreeze_lines",
 ]
 
 SCHERRER_CONSTANT = 0.9
@@ -42,6 +44,7 @@ TEXTURE_ORDER = 6
 
 _MIN_RELATIVE_INTENSITY = 1e-5
 _NODES_MAX = 10
+_REACH = 3.0  # degrees beyond the points from which lines are taken in
 _SINE_MAX = 0.99999  # 2θ = 179.5°, outside every scan
 
 
@@ -51,6 +54,7 @@ class PhaseLines:
 
     Attributes
     ----------
+    multiplicity : (r,) number of equivalent reflections
     multiplier : (r,) factor on the intensity of each reflection; other than 1 in peaks mode only
     intensity_at_reference : (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
     reflection, wavelength, weight, node : (l,) arrays
@@ -65,6 +69,7 @@ class PhaseLines:
 
     phase: Phase
     hkl: FloatArray
+    multiplicity: FloatArray
     harmonics: FloatArray
     cell_names: tuple[str, ...]
     cell_reference: FloatArray
@@ -82,11 +87,6 @@ class PhaseLines:
     diffuse: FloatArray
     diffuse_by_b: FloatArray
 
-    def intensity_factors(self) -> dict[tuple[int, int, int], float]:
-        """Factor on the intensity of each reflection by hkl."""
-        keys = [(int(h), int(k), int(m)) for h, k, m in self.hkl]
-        return dict(zip(keys, self.multiplier.tolist(), strict=True))
-
 
 @dataclass(frozen=True, kw_only=True)
 class LineProperties:
@@ -103,12 +103,7 @@ class LineProperties:
 
 
 def build_lines(
-    phase: Phase,
-    instrument: Instrument,
-    two_theta: FloatArray,
-    values: Mapping[str, float],
-    *,
-    multipliers: Mapping[tuple[int, int, int], float] | None = None,
+    phase: Phase, instrument: Instrument, two_theta: FloatArray, values: Mapping[str, float]
 ) -> PhaseLines:
     """Freeze reflections, nodes and windows for the given starting values.
 
@@ -117,99 +112,102 @@ def build_lines(
     two_theta : (n,) array, degrees, the points of the fit
     values : mapping
         Parameter values that fix windows and node counts.
-    multipliers : mapping, optional
-        hkl → factor on its intensity (peaks mode).
     """
-    factors = multipliers or {}
-    wavelengths = np.array([line.wavelength for line in instrument.emission_lines])
-    weights = np.array([line.weight for line in instrument.emission_lines])
+    wavelengths = [line.wavelength for line in instrument.emission_lines]
     names, freedom = lattice.cell_freedom(phase.crystal_system)
     cell6 = np.array(phase.cell.parameters)
     cell_start = np.linalg.lstsq(freedom, cell6, rcond=None)[0]
     cell_now = np.array([values.get(f"{phase.id}_{n}", v) for n, v in zip(names, cell_start, strict=True)])
     cell6 = cell6 + freedom @ (cell_now - cell_start)
-    reach = 3.0
-    sine = np.sin(
-        np.radians(np.clip(np.array([two_theta[0] - reach, two_theta[-1] + reach]), 0.5, 175.0)) / 2.0
-    )
-    d_min, d_max = wavelengths.min() / (2.0 * sine[1]), wavelengths.max() / (2.0 * sine[0])
+    ends = np.clip(np.array([two_theta[0] - _REACH, two_theta[-1] + _REACH]), 0.5, 175.0)
+    sine = np.sin(np.radians(ends) / 2.0)
+    d_min, d_max = min(wavelengths) / (2.0 * sine[1]), max(wavelengths) / (2.0 * sine[0])
     found = lattice.generate_reflections(
         cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
     )
-    hkl = found.hkl.astype(float)
-    f_sq = structure_factors.structure_factor_sq(
-        found.hkl,
-        found.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso,
-        instrument.wavelength,
-    )
-    mass = float(
-        sum(
-            scattering.atomic_weight(e) * o
-            for e, o in zip(phase.site_element, phase.site_occupancy, strict=True)
-        )
-    )
-    strength = found.multiplicity * f_sq / (lattice.cell_volume(cell6) * mass)
-    keep = strength * found.d_spacing**2 > _MIN_RELATIVE_INTENSITY * (strength * found.d_spacing**2).max()
-    hkl, strength, d_spacing = hkl[keep], strength[keep], found.d_spacing[keep]
-    diffuse, diffuse_by_b = _diffuse(phase, instrument, two_theta)
-    reflection = np.repeat(np.arange(len(hkl)), len(wavelengths))
-    partial = PhaseLines(
+    strength = _strength(phase, found.hkl, found.multiplicity, found.d_spacing, cell6, instrument.wavelength)
+    apparent = strength * found.d_spacing**2
+    keep = apparent > _MIN_RELATIVE_INTENSITY * apparent.max()
+    hkl, d_spacing = found.hkl[keep].astype(float), found.d_spacing[keep]
+    diffuse, diffuse_by_b = diffuse_scattering(phase, instrument, two_theta)
+    bare = PhaseLines(
         phase=phase,
         hkl=hkl,
+        multiplicity=found.multiplicity[keep].astype(float),
         harmonics=texture.harmonic_columns(found.hkl[keep], phase.rotations, cell6, TEXTURE_ORDER),
         cell_names=tuple(names),
         cell_reference=cell_start,
         axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
-        intensity_at_reference=strength,
-        multiplier=np.array([factors.get((int(h), int(k), int(m)), 1.0) for h, k, m in hkl]),
+        intensity_at_reference=strength[keep],
+        multiplier=np.ones(len(hkl)),
         inverse_d_squared=1.0 / d_spacing**2,
-        reflection=reflection,
-        wavelength=np.tile(wavelengths, len(hkl)),
-        weight=np.tile(weights, len(hkl)),
-        node=np.zeros(len(reflection)),
+        reflection=np.empty(0, np.int64),
+        wavelength=np.empty(0),
+        weight=np.empty(0),
+        node=np.empty(0),
         point=np.empty(0, np.int64),
-        indptr=np.zeros(len(reflection) + 1, np.int64),
+        indptr=np.zeros(1, np.int64),
         two_theta_points=two_theta,
         diffuse=diffuse,
         diffuse_by_b=diffuse_by_b,
     )
-    partial = _inside(partial, line_properties(partial, instrument, values), reach)
-    return _with_windows(_with_nodes(partial, instrument, values), instrument, values)
+    return _frozen(bare, instrument, values)
 
 
-def _diffuse(phase: Phase, instrument: Instrument, two_theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Thermal diffuse (1 − e^(−2Bs²)) f² and Compton scattering of the crystal, per gram, polarised; d/dB."""
-    q = 4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / instrument.wavelength
-    s = q / (4.0 * np.pi)
-    total, by_b = np.zeros_like(s), np.zeros_like(s)
-    mass = 0.0
-    keys: dict[tuple[str, float], float] = {}
-    for element, occupancy, b_iso in zip(
-        phase.site_element, phase.site_occupancy, phase.site_b_iso, strict=True
-    ):
-        key = (element, round(float(b_iso), 3))
-        keys[key] = keys.get(key, 0.0) + float(occupancy)
-    for (element, b_iso), count in keys.items():
-        f = scattering.form_factor(element, s)
-        bragg_share = np.exp(-2.0 * b_iso * s**2)
-        total += count * (f**2 * (1.0 - bragg_share) + scattering.incoherent(element, s))
-        by_b += count * f**2 * bragg_share * 2.0 * s**2
-        mass += count * scattering.atomic_weight(element)
-    weight = sum(line.weight for line in instrument.emission_lines)
-    factor = weight * _polarization(two_theta, instrument) / mass
-    return total * factor, by_b * factor
+def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
+    """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
+    cell = _cell(lines, values)
+    g, _ = _metric(lines, cell)
+    if not np.array_equal(g, lines.inverse_d_squared):
+        _, freedom = lattice.cell_freedom(lines.phase.crystal_system)
+        cell6 = np.array(lines.phase.cell.parameters) + freedom @ (cell - lines.cell_reference)
+        d_spacing = 1.0 / np.sqrt(g)
+        strength = _strength(
+            lines.phase, lines.hkl, lines.multiplicity, d_spacing, cell6, instrument.wavelength
+        )
+        axis_cos_sq = np.clip((lines.hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0)
+        lines = replace(lines, inverse_d_squared=g, intensity_at_reference=strength, axis_cos_sq=axis_cos_sq)
+    return _frozen(lines, instrument, values)
 
 
-def _polarization(two_theta: FloatArray, instrument: Instrument) -> FloatArray:
-    return corrections.polarization(
-        two_theta,
-        monochromator_two_theta=instrument.monochromator_two_theta,
-        polarization_fraction=instrument.polarization_fraction,
+def _strength(
+    phase: Phase,
+    hkl: FloatArray | IntArray,
+    multiplicity: FloatArray | IntArray,
+    d_spacing: FloatArray,
+    cell6: FloatArray,
+    wavelength: float,
+) -> FloatArray:
+    """Return m |F|² / (V × cell mass) of reflections."""
+    f_sq = structure_factors.structure_factor_sq(
+        hkl, d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso, wavelength
     )
+    pairs = zip(phase.site_element, phase.site_occupancy, strict=True)
+    mass = float(sum(scattering.atomic_weight(e) * o for e, o in pairs))
+    strength: FloatArray = multiplicity * f_sq / (lattice.cell_volume(cell6) * mass)
+    return strength
+
+
+def _frozen(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
+    """One line for each reflection and wavelength inside the range, with nodes and windows."""
+    n = len(lines.hkl)
+    wavelengths = np.array([line.wavelength for line in instrument.emission_lines])
+    reflection = np.repeat(np.arange(n), len(wavelengths))
+    lines = replace(
+        lines,
+        reflection=reflection,
+        wavelength=np.tile(wavelengths, n),
+        weight=np.tile([line.weight for line in instrument.emission_lines], n),
+        node=np.zeros(len(reflection)),
+    )
+    lines = _inside(lines, line_properties(lines, instrument, values), _REACH)
+    return _with_windows(_with_nodes(lines, instrument, values), instrument, values)
+
+
+def _cell(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
+    """Free cell parameters at the given values."""
+    pairs = zip(lines.cell_names, lines.cell_reference, strict=True)
+    return np.array([values.get(f"{lines.phase.id}_{name}", reference) for name, reference in pairs])
 
 
 def _take(lines: PhaseLines, index: IntArray, **changes: FloatArray) -> PhaseLines:
@@ -276,9 +274,7 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     size FWHM = K λ / (D_hkl cosθ), 1/D_hkl² = sin²φ/D_a² + cos²φ/D_c²
     """
     p = f"{lines.phase.id}_"
-    cell = np.array(
-        [values.get(p + name, ref) for name, ref in zip(lines.cell_names, lines.cell_reference, strict=True)]
-    )
+    cell = _cell(lines, values)
     g_of_reflection, dg_by_cell = _metric(lines, cell)
     g = g_of_reflection[lines.reflection]
     theta = _theta(lines.wavelength, g)
@@ -399,10 +395,9 @@ def _intensity(
     """
     theta = _theta(lines.wavelength, inverse_d_squared)
     p = f"{lines.phase.id}_"
-    polarization = _polarization(np.degrees(2.0 * theta), instrument)
     geometry = (
         lines.wavelength**3
-        * polarization
+        * optics.polarization(np.degrees(2.0 * theta), instrument)
         / (16.0 * np.pi * np.sin(theta) ** 2 * np.cos(theta))
         * (180.0 / np.pi)
     )
@@ -444,17 +439,18 @@ def phase_columns(
     shape = (len(lines.two_theta_points), len(properties.position))
     widths = profile.tch_widths(properties.gauss, properties.lorentz)
     per_line = np.diff(lines.indptr)
-
-    def spread(array: FloatArray) -> FloatArray:
-        return np.repeat(array, per_line)
-
-    offset = lines.two_theta_points[lines.point] - spread(properties.position)
-    value, d_offset, d_fwhm, d_eta = profile.pseudo_voigt(offset, spread(widths.fwhm), spread(widths.eta))
+    offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
+    broad = (offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line))
 
     def matrix(data: FloatArray) -> sparse.csc_matrix:
         return sparse.csc_matrix((data, lines.point, lines.indptr), shape=shape, copy=False)
 
     intensity = properties.intensity
+    b_name = f"{lines.phase.id}_b_extra"
+    diffuse = lines.diffuse + values.get(b_name, 0.0) * lines.diffuse_by_b
+    if not vary:
+        return matrix(profile.pseudo_voigt_value(*broad)) @ intensity + diffuse, {}
+    value, d_offset, d_fwhm, d_eta = profile.pseudo_voigt(*broad)
     groups: list[tuple[FloatArray, list[tuple[str, FloatArray]]]] = [
         (value, [("", intensity), *((n, d) for n, d in properties.d_intensity if n in vary)]),
         (d_offset, [(n, -intensity * d) for n, d in properties.d_position if n in vary]),
@@ -472,11 +468,10 @@ def phase_columns(
     for data, terms in groups:
         if not terms:
             continue
-        product = matrix(data) @ np.stack([t for _, t in terms], axis=1)
-        for i, (name, _) in enumerate(terms):
-            columns[name] = columns[name] + product[:, i] if name in columns else product[:, i]
-    b_name = f"{lines.phase.id}_b_extra"
-    basis = columns.pop("") + lines.diffuse + values.get(b_name, 0.0) * lines.diffuse_by_b
+        product = (matrix(data) @ np.stack([t for _, t in terms], axis=1)).T.copy()
+        for (name, _), column in zip(terms, product, strict=True):
+            columns[name] = columns[name] + column if name in columns else column
+    basis = columns.pop("") + diffuse
     if b_name in columns:
         columns[b_name] = columns[b_name] + lines.diffuse_by_b
     return basis, columns

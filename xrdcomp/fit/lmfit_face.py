@@ -36,7 +36,7 @@ def minimize_lmfit(
 
     problem = LeastSquares(model, table, intensity, sigma)
     start = np.array([item.value for item in table.free])
-    prior = problem.linear_prior(problem.state(start, problem.linear_prior(None)).coefficients)
+    prior = problem.start(start).prior
     params = lmfit.Parameters()
     for item in table.free:
         value = float(np.clip(item.value, item.low + 1e-9 * item.step, item.high - 1e-9 * item.step))

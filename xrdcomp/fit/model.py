@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns
-from xrdcomp.fit.optics import geometry_factor
+from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns, refreeze_lines
+from xrdcomp.fit.optics import geometry_factor, polarization
 from xrdcomp.fit.parameters import ParameterTable
 from xrdcomp.physics import amorphous as amorphous_physics
-from xrdcomp.physics import corrections, scattering
+from xrdcomp.physics import scattering
 from xrdcomp.types import FloatArray, Instrument, Phase
 from xrdcomp.units import two_theta_to_q
 
@@ -40,6 +40,7 @@ class Column:
     parent : name of the amorphous component whose amount is the prior standard deviation of a mode, or "*"
     relative_std : prior standard deviation of a mode in units of its parent's amount
     prior_std : fixed prior standard deviation of the coefficient (infinity: none)
+    halo : whether it belongs to the amorphous components, which depend on nothing that is refined
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     parent: str = ""
     relative_std: float = 1.0
     prior_std: float = np.inf
+    halo: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def build_model(
     *,
     amorphous: Sequence[str],
     background: tuple[Sequence[Column], FloatArray],
-    multipliers: Mapping[str, Mapping[tuple[int, int, int], float]] | None = None,
+    like: PatternModel | None = None,
 ) -> PatternModel:
     """Freeze lines and fixed columns.
 
@@ -83,44 +85,30 @@ def build_model(
     ----------
     amorphous : names of amorphous components (keys of ``physics.amorphous.AMORPHOUS``)
     background : columns and their (n, k) values
-    multipliers : phase id → hkl → factor on its intensity (peaks mode)
+    like : PatternModel, optional
+        A model with the same amorphous components, on the same points or on those that were binned to these: its
+        reflections, with their intensities, and its halos are taken over.
     """
-    factors = multipliers or {}
-    slit = geometry_factor(instrument, two_theta)
     columns = [Column(name=p.id, kind="phase", nonnegative=False) for p in phases]
-    values: list[FloatArray] = []
-    q = two_theta_to_q(two_theta, instrument.wavelength)
-    weight = sum(line.weight for line in instrument.emission_lines)
-    factor = (
-        weight
-        * slit
-        * corrections.polarization(
-            two_theta,
-            monochromator_two_theta=instrument.monochromator_two_theta,
-            polarization_fraction=instrument.polarization_fraction,
-        )
-    )
-    for name in amorphous:
-        component = amorphous_physics.AMORPHOUS[name]
-        columns.append(Column(name=name, kind="amorphous", nonnegative=True))
-        values.append((factor * amorphous_physics.scattering_per_gram(component, q))[:, None])
-    for name in amorphous:
-        modes = amorphous_physics.shape_modes(amorphous_physics.AMORPHOUS[name], q)
-        columns += [
-            Column(name=f"{name}_mode_{k}", kind="mode", nonnegative=False, parent=name)
-            for k in range(modes.shape[1])
-        ]
-        values.append(factor[:, None] * modes)
-    if amorphous:
-        smooth = amorphous_physics.smooth_modes(q)
-        columns += [
-            Column(name=f"smooth_mode_{k}", kind="mode", nonnegative=False, parent=ALL_AMORPHOUS)
-            for k in range(smooth.shape[1])
-        ]
-        values.append(factor[:, None] * smooth)
     start = {item.name: item.value for item in table.items}
-    lines = tuple(build_lines(p, instrument, two_theta, start, multipliers=factors.get(p.id)) for p in phases)
-    window = INELASTIC_STD["filter" if instrument.monochromator_two_theta is None else "monochromator"]
+    if like is None:
+        slit = geometry_factor(instrument, two_theta)
+        halo_columns, halos = _halo_columns(two_theta, instrument, slit, amorphous)
+        known: dict[str, PhaseLines] = {}
+    else:
+        n_halos = sum(c.halo for c in like.columns)
+        halo_columns = [c for c in like.columns if c.halo]
+        slit, halos = (_to_bins(a, len(two_theta)) for a in (like.slit, like.fixed[:, :n_halos]))
+        known = {item.phase.id: _on_points(item, two_theta) for item in like.lines}
+    columns += halo_columns
+    values = [halos]
+    lines = tuple(
+        refreeze_lines(known[p.id], instrument, start)
+        if p.id in known
+        else build_lines(p, instrument, two_theta, start)
+        for p in phases
+    )
+    window = _inelastic_std(instrument)
     for item in lines:
         name = item.phase.id
         column = Column(
@@ -128,13 +116,6 @@ def build_model(
         )
         columns.append(column)
         values.append((slit * item.diffuse)[:, None])
-    for name in amorphous:
-        column = Column(
-            name=f"{name}_compton", kind="mode", nonnegative=False, parent=name, relative_std=window
-        )
-        columns.append(column)
-        fractions = amorphous_physics.mass_fractions(amorphous_physics.AMORPHOUS[name].atoms)
-        values.append((factor * scattering.incoherent_per_gram(fractions, q))[:, None])
     columns += list(background[0])
     values.append(background[1])
     return PatternModel(
@@ -147,14 +128,72 @@ def build_model(
     )
 
 
+def _inelastic_std(instrument: Instrument) -> float:
+    return INELASTIC_STD["filter" if instrument.monochromator_two_theta is None else "monochromator"]
+
+
+def _halo_columns(
+    two_theta: FloatArray, instrument: Instrument, slit: FloatArray, amorphous: Sequence[str]
+) -> tuple[list[Column], FloatArray]:
+    """Amorphous components and everything whose form is theirs: shape modes, smooth modes, Compton scattering."""
+    columns: list[Column] = []
+    values: list[FloatArray] = [np.empty((len(two_theta), 0))]
+    q = two_theta_to_q(two_theta, instrument.wavelength)
+    weight = sum(line.weight for line in instrument.emission_lines)
+    factor = weight * slit * polarization(two_theta, instrument)
+    for name in amorphous:
+        component = amorphous_physics.AMORPHOUS[name]
+        columns.append(Column(name=name, kind="amorphous", nonnegative=True, halo=True))
+        values.append((factor * amorphous_physics.scattering_per_gram(component, q))[:, None])
+    for name in amorphous:
+        modes = amorphous_physics.shape_modes(amorphous_physics.AMORPHOUS[name], q)
+        columns += [
+            Column(name=f"{name}_mode_{k}", kind="mode", nonnegative=False, parent=name, halo=True)
+            for k in range(modes.shape[1])
+        ]
+        values.append(factor[:, None] * modes)
+    if amorphous:
+        smooth = amorphous_physics.smooth_modes(q)
+        columns += [
+            Column(name=f"smooth_mode_{k}", kind="mode", nonnegative=False, parent=ALL_AMORPHOUS, halo=True)
+            for k in range(smooth.shape[1])
+        ]
+        values.append(factor[:, None] * smooth)
+    window = _inelastic_std(instrument)
+    for name in amorphous:
+        column = Column(
+            name=f"{name}_compton",
+            kind="mode",
+            nonnegative=False,
+            parent=name,
+            relative_std=window,
+            halo=True,
+        )
+        columns.append(column)
+        fractions = amorphous_physics.mass_fractions(amorphous_physics.AMORPHOUS[name].atoms)
+        values.append((factor * scattering.incoherent_per_gram(fractions, q))[:, None])
+    return columns, np.concatenate(values, axis=1)
+
+
+def _to_bins(values: FloatArray, n: int) -> FloatArray:
+    """Means of as many neighbours along the first axis as leave n."""
+    k = len(values) // n
+    if k == 1:
+        return values
+    out: FloatArray = values[: n * k].reshape(n, k, -1).mean(axis=1)
+    return out.reshape(n, *values.shape[1:])
+
+
+def _on_points(lines: PhaseLines, two_theta: FloatArray) -> PhaseLines:
+    """Lines whose smooth scattering stands on other points; their windows are to be frozen again."""
+    n = len(two_theta)
+    diffuse, by_b = _to_bins(lines.diffuse, n), _to_bins(lines.diffuse_by_b, n)
+    return replace(lines, two_theta_points=two_theta, diffuse=diffuse, diffuse_by_b=by_b)
+
+
 def refreeze(model: PatternModel, values: Mapping[str, float]) -> PatternModel:
     """Rebuild nodes and windows for new parameter values (between least-squares runs, never within one)."""
-    lines = tuple(
-        build_lines(
-            item.phase, model.instrument, model.two_theta, values, multipliers=item.intensity_factors()
-        )
-        for item in model.lines
-    )
+    lines = tuple(refreeze_lines(item, model.instrument, values) for item in model.lines)
     return replace(model, lines=lines)
 
 

@@ -9,7 +9,14 @@ import numpy as np
 from xrdcomp.physics import corrections
 from xrdcomp.types import FloatArray, Instrument
 
-__all__ = ["axial_height", "depth_and_flatness", "geometry_factor", "natural_width", "refined_ratios"]
+__all__ = [
+    "axial_height",
+    "depth_and_flatness",
+    "geometry_factor",
+    "natural_width",
+    "polarization",
+    "refined_ratios",
+]
 
 _DEG = 180.0 / np.pi
 _PER_MM = 10.0  # cm⁻¹, a depth of transparency of 1 mm
@@ -91,3 +98,12 @@ def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray
             own = corrections.absorption_flat_transmission(two_theta, instrument.absorption_radius)
         factor = factor * own / own[len(own) // 2]
     return factor
+
+
+def polarization(two_theta: FloatArray, instrument: Instrument) -> FloatArray:
+    """Polarisation factor of the instrument, a monochromator's included."""
+    return corrections.polarization(
+        two_theta,
+        monochromator_two_theta=instrument.monochromator_two_theta,
+        polarization_fraction=instrument.polarization_fraction,
+    )

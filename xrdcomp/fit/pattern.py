@@ -12,7 +12,7 @@ import numpy.typing as npt
 from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
-from xrdcomp.fit.lines import build_lines, line_properties
+from xrdcomp.fit.lines import line_properties
 from xrdcomp.fit.lmfit_face import minimize_lmfit
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters
@@ -51,6 +51,7 @@ _MIN_POINTS = 50
 _ROUGH_POINTS = 1500
 _POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and position need
 _MAX_BIN = 8
+_PROBE = (7.0, 63.0)  # degrees, where the sampling that lines need is judged
 _PEAK_ROUNDS = 3
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
@@ -174,9 +175,10 @@ def fit_state(
     if params is not None:
         table = table.from_lmfit(params)
     columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank, params is not None)
+    fine = columns.build(x, y, table)
     if phases:
-        table = _rough_fit(columns, table, (x, y, s))
-    model, table, solution = _run(columns, table, (x, y, s))
+        table = _rough_fit(columns, table, (x, y, s), fine)
+    model, table, solution = _run(columns, table, (x, y, s), fine)
     return _finish(pattern, columns, (x, y, s), (model, table, solution))
 
 
@@ -260,8 +262,7 @@ class _ColumnChoice:
     def build(
         self, x: FloatArray, y: FloatArray, table: ParameterTable, like: PatternModel | None = None
     ) -> PatternModel:
-        """Freeze a model on some points, with the intensity factors of another one."""
-        factors = {item.phase.id: item.intensity_factors() for item in like.lines} if like else {}
+        """Freeze a model on some points, with the reflections and halos of another one."""
         flexible = self.recipe.background == "flexible"
         terms = self.recipe.background_terms
         background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
@@ -272,7 +273,7 @@ class _ColumnChoice:
             table,
             amorphous=self.amorphous,
             background=background,
-            multipliers=factors,
+            like=like,
         )
 
 
@@ -280,11 +281,12 @@ def _rough_fit(
     columns: _ColumnChoice,
     table: ParameterTable,
     data: tuple[FloatArray, FloatArray, FloatArray],
+    fine: PatternModel,
 ) -> ParameterTable:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
     x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
-    base = columns.build(x, y, table)
+    base = columns.build(x, y, table, like=fine)
     for inverse in (None,) if columns.user_parameters else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
         trial = table.with_values(sizes)
@@ -304,16 +306,17 @@ def _run(
     columns: _ColumnChoice,
     table: ParameterTable,
     data: tuple[FloatArray, FloatArray, FloatArray],
+    fine: PatternModel,
 ) -> tuple[PatternModel, ParameterTable, Solution]:
     """Minimise on points as coarse as the lines allow, then settle on all points.
 
     Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
     """
     recipe = columns.recipe
-    fwhm = _narrowest(columns, table)
+    fwhm = _narrowest(fine, table)
     step = float(np.median(np.diff(data[0])))
     x, y, s = _binned(data, int(np.clip(fwhm / (_POINTS_PER_FWHM * step), 1, _MAX_BIN)))
-    model = columns.build(x, y, table)
+    model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
     if recipe.displacement and not recipe.zero_shift and columns.phases and not columns.user_parameters:
         table, solution = _zero_or_displacement(model, table, solution, (y, s), max(0.25 * step, 0.04 * fwhm))
@@ -324,7 +327,9 @@ def _run(
             solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
             table = table.with_values(solution.values)
     x, y, s = data
-    model = columns.build(x, y, table, like=model)
+    pairs = zip(fine.lines, model.lines, strict=True)
+    fine = replace(fine, lines=tuple(replace(a, multiplier=b.multiplier) for a, b in pairs))
+    model = columns.build(x, y, table, like=fine)
     if recipe.solver == "lmfit":
         solution = minimize_lmfit(model, table, y, s)
     else:
@@ -332,18 +337,19 @@ def _run(
     return model, table.with_values(solution.values), solution
 
 
-def _narrowest(columns: _ColumnChoice, table: ParameterTable) -> float:
-    """FWHM of the narrowest line at the current values, degrees."""
-    if not columns.phases:
-        return 0.0
+def _narrowest(model: PatternModel, table: ParameterTable) -> float:
+    """FWHM of the narrowest line at the current values, degrees; outside `_PROBE` only where no line is inside."""
     values = {item.name: item.value for item in table.items}
-    probe = np.array([10.0, 60.0])
-    widths = []
-    for phase in columns.phases:
-        lines = build_lines(phase, columns.instrument, probe, values)
-        properties = line_properties(lines, columns.instrument, values)
-        widths.append(float(tch_widths(properties.gauss, properties.lorentz).fwhm.min()))
-    return min(widths)
+    inside, outside = [], []
+    for lines in model.lines:
+        properties = line_properties(lines, model.instrument, values)
+        fwhm = tch_widths(properties.gauss, properties.lorentz).fwhm
+        near = (properties.position > _PROBE[0]) & (properties.position < _PROBE[1])
+        inside.append(float(fwhm[near].min(initial=np.inf)))
+        outside.append(float(fwhm.min(initial=np.inf)))
+    narrowest = min([*inside, np.inf])
+    narrowest = narrowest if np.isfinite(narrowest) else min([*outside, np.inf])
+    return narrowest if np.isfinite(narrowest) else 0.0
 
 
 def _binned(

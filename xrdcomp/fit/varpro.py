@@ -47,6 +47,17 @@ class Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Point:
+    """The pattern's columns and slopes at given non-linear parameters, and what the linear solution needs."""
+
+    values: dict[str, float]
+    moving: FloatArray
+    derivatives: list[dict[str, FloatArray]]
+    gram: FloatArray
+    right: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
 class _State:
     """The linear solution at given non-linear parameters; arrays over points are divided by sigma."""
 
@@ -115,34 +126,53 @@ class LeastSquares:
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
-    def state(self, free: FloatArray, prior: FloatArray) -> _State:
-        """Solve the linear part at given non-linear parameters."""
+    def point(self, free: FloatArray) -> _Point:
+        """Evaluate the pattern at given non-linear parameters."""
         values = self.table.values(free)
         bases, derivatives = evaluate(self.model, values, self.table.needed)
         moving = bases * self.inv_sigma[:, None]
         cross = moving.T @ self.fixed
-        gram = np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]])
-        right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
-        solution = solve_linear(gram + np.diag(prior), right, self.nonnegative)
-        c = solution.coefficients
+        return _Point(
+            values=values,
+            moving=moving,
+            derivatives=derivatives,
+            gram=np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]]),
+            right=np.concatenate([moving.T @ self.weighted_y, self.fixed_right]),
+        )
+
+    def start(self, free: FloatArray) -> _State:
+        """Evaluate once; solve twice: without shape modes, then with priors in units of the amounts found."""
+        point = self.point(free)
+        prior = self.linear_prior(None)
+        rough = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
+        return self.solved(point, free, self.linear_prior(rough.coefficients))
+
+    def state(self, free: FloatArray, prior: FloatArray) -> _State:
+        """Solve the linear part at given non-linear parameters."""
+        return self.solved(self.point(free), free, prior)
+
+    def solved(self, point: _Point, free: FloatArray, prior: FloatArray) -> _State:
+        """Solve the linear part of an evaluated point."""
+        solution = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
+        c, moving = solution.coefficients, point.moving
         n_moving = moving.shape[1]
         residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
-        full = np.zeros((len(self.y), len(self.rows)))
-        for k, slopes in enumerate(derivatives):
+        full = np.zeros((len(self.rows), len(self.y)))
+        for k, slopes in enumerate(point.derivatives):
             for name, column in slopes.items():
-                full[:, self.rows[name]] += c[k] * column
-        jacobian = (full[:, self.chosen] if self.plain else full @ self.ties) * self.inv_sigma[:, None]
+                full[self.rows[name]] += c[k] * column
+        jacobian = (full[self.chosen] if self.plain else self.ties.T @ full) * self.inv_sigma
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
             coefficients=c,
             active=solution.active,
             moving=moving,
-            gram=gram,
+            gram=point.gram,
             residual=residual,
-            jacobian=jacobian,
+            jacobian=jacobian.T,
             prior=prior,
             cost=float(cost),
-            values=values,
+            values=point.values,
         )
 
     def normal(self, state: _State, free: FloatArray) -> _Normal:
@@ -213,8 +243,7 @@ def minimize(
     """
     problem = LeastSquares(model, table, intensity, sigma)
     free = np.array([item.value for item in table.free])
-    state = problem.state(free, problem.linear_prior(None))
-    state = problem.state(free, problem.linear_prior(state.coefficients))
+    state = problem.start(free)
     damping, converged, iteration = 1e-3, False, 0
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
