@@ -104,8 +104,9 @@ def investigate(
 def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bool = False) -> Identification:
     """Go on from a finished fit of the phases asked for; see `investigate`."""
     threshold = _threshold(recipe, _library_size(recipe))
-    base, missing = _drop_absent(base, threshold, keep=assumed)
-    outcome = _Outcome(base, make_screen(base))
+    screen, missing = _drop_absent(make_screen(base), threshold, keep=assumed)
+    base = screen.state
+    outcome = _Outcome(base, screen)
     if recipe.search:
         outcome = _search(outcome, recipe, threshold)
         if not assumed:
@@ -166,31 +167,32 @@ def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
 
 def _present(screen: Screen, phase: Phase) -> Score:
     """Score of a phase of the fit, its own terms left out, with templates of fixed size."""
-    nuisance = screen.nuisance(without=phase.id)
-    return score_phases([phase_lines(phase, screen.state)], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
+    if phase.id not in screen.presence:
+        nuisance = screen.nuisance(without=phase.id)
+        lines = [phase_lines(phase, screen.state)]
+        screen.presence[phase.id] = score_phases(lines, nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
+    return screen.presence[phase.id]
 
 
-def _drop_absent(state: FitState, threshold: float, *, keep: bool) -> tuple[FitState, list[Score]]:
+def _drop_absent(screen: Screen, threshold: float, *, keep: bool) -> tuple[Screen, list[Score]]:
     """Test each fitted phase against the fit without it, with templates of fixed size.
 
     The test is first made on the linearised fit; only where that leaves doubt is the fit repeated without the
     phase.
     """
     missing: list[Score] = []
-    screen = make_screen(state)
-    for phase in state.phases:
+    for phase in screen.state.phases:
         if _present(screen, phase).z > 3.0 * threshold:
             continue
-        without = _leave_out(state, phase)
-        nuisance = make_screen(without).nuisance()
-        lines = phase_lines(phase, without)
+        without = make_screen(_leave_out(screen.state, phase))
+        nuisance = without.nuisance()
+        lines = phase_lines(phase, without.state)
         score = score_phases([lines], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
         if score.z < threshold or score.lines_seen < min(2, score.lines_expected):
             missing.append(score)
             if not keep:
-                state = without
-                screen = make_screen(state)
-    return state, missing
+                screen = without
+    return screen, missing
 
 
 def _leave_out(state: FitState, phase: Phase) -> FitState:

@@ -15,7 +15,8 @@ the tube) and at the places of residual Kβ and W Lα.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import linalg, optimize
@@ -25,6 +26,9 @@ from xrdcomp.fit.pattern import FitState
 from xrdcomp.fit.peaks import group_columns
 from xrdcomp.physics import profile
 from xrdcomp.types import FloatArray
+
+if TYPE_CHECKING:
+    from xrdcomp.diffraction.scoring import Score
 
 __all__ = ["Nuisance", "Screen", "make_screen", "matched_filter"]
 
@@ -51,6 +55,7 @@ _TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
 _WINDOW = 7.5  # degrees on either side, for the local scatter
 _MAD = 1.4826
+_BLOCK = 64  # patterns judged at a time: what they need stays in a core's cache
 _FAR_ABOVE = 10.0  # z from which a line may be found without weights
 
 
@@ -76,12 +81,17 @@ class Nuisance:
 
     def estimate(self, patterns: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Amounts of patterns (..., bins) and their standard deviations, each (...)."""
-        flat = patterns.reshape(-1, patterns.shape[-1]) / self.sigma
-        raw = np.einsum("ij,ij->i", flat, flat)
-        explained = flat @ self.half.T
-        information = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
         shape = patterns.shape[:-1]
-        amount: FloatArray = (flat @ self.residual) / information
+        rows = patterns.reshape(-1, patterns.shape[-1])
+        amount, information = np.empty(len(rows)), np.empty(len(rows))
+        inverse = 1.0 / self.sigma
+        for first in range(0, len(rows), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            flat = rows[part] * inverse
+            raw = np.einsum("ij,ij->i", flat, flat)
+            explained = flat @ self.half.T
+            raw = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
+            information[part], amount[part] = raw, (flat @ self.residual) / raw
         return amount.reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
 
 
@@ -97,7 +107,10 @@ class _Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """A fit prepared for the search: bins, residual, sigma and blocks of nuisance columns."""
+    """A fit prepared for the search: bins, residual, sigma and blocks of nuisance columns.
+
+    presence : scores of the fit's own phases, kept by whoever asked for them
+    """
 
     state: FitState
     grid: Grid
@@ -106,6 +119,7 @@ class Screen:
     bragg: FloatArray
     single: FloatArray
     blocks: tuple[_Block, ...]
+    presence: dict[str, Score] = field(default_factory=dict)
 
     def nuisance(self, without: str = "") -> Nuisance:
         """Factorise all nuisance columns.
@@ -291,7 +305,7 @@ def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[F
     fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
     half = int(np.ceil(2.0 * fwhm / grid.step))
     offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
-    kernel, *_ = profile.pseudo_voigt(offset, np.full_like(offset, fwhm), np.full_like(offset, 0.4))
+    kernel = profile.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, 0.4))
     kernel = kernel - kernel.mean()
     signal = np.convolve(normal / sigma, kernel, mode="same")
     power = np.convolve(sigma**-2, kernel**2, mode="same")

@@ -18,6 +18,7 @@ __all__ = ["Grid", "Variant", "draw_lines", "draw_patterns", "make_grid", "templ
 _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
 _ETA = 0.5
+_BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def draw_patterns(
     strength_all = np.broadcast_to(strength[:, None], row.shape)
     sticks = _sticks(grid, (d_all.ravel(), strength_all.ravel(), shift.ravel()), row.ravel())
     n_rows = len(candidates) * n_variants
-    curves = [_convolved(sticks, grid, n_rows, template_fwhm(grid.state, size)) for size in sizes]
-    return np.stack(curves).reshape(len(sizes), len(candidates), n_variants, -1)
+    curves = _convolved(sticks, grid, n_rows, [template_fwhm(grid.state, size) for size in sizes])
+    return curves.reshape(len(sizes), len(candidates), n_variants, -1)
 
 
 def draw_lines(
@@ -123,7 +124,7 @@ def draw_lines(
     d = lines.d_spacing[line] * (1.0 + variant.strain)
     shift = np.full(len(line), variant.shift)
     sticks = _sticks(grid, (d, lines.strength[line], shift), row)
-    return _convolved(sticks, grid, len(chosen), template_fwhm(grid.state, size_nm))
+    return _convolved(sticks, grid, len(chosen), [template_fwhm(grid.state, size_nm)])[0]
 
 
 def _sticks(
@@ -162,26 +163,35 @@ def _sticks(
 
 
 def _convolved(
-    sticks: tuple[IntArray, IntArray, FloatArray], grid: Grid, n_rows: int, fwhm: float
+    sticks: tuple[IntArray, IntArray, FloatArray], grid: Grid, n_rows: int, widths: Sequence[float]
 ) -> FloatArray:
-    """Convolve sticks with a pseudo-Voigt (eta 0.5) and bring them to the bins."""
+    """Convolve sticks with a pseudo-Voigt (eta 0.5) of each FWHM and bring them to the bins: (widths, rows, bins)."""
     from scipy import fft
 
     row, bin_index, area = sticks
     x = grid.two_theta
     n = int(np.ceil((x[-1] - x[0]) / grid.step)) + 1
-    half = min(int(np.ceil(15.0 * fwhm / grid.step)), n)
+    reach = [min(int(np.ceil(15.0 * fwhm / grid.step)), n) for fwhm in widths]
+    size = fft.next_fast_len(
+        n + max(reach), real=True
+    )  # what wraps around falls outside the part that is kept
+    kernels = np.zeros((len(widths), size))
+    for padded, fwhm, half in zip(kernels, widths, reach, strict=True):
+        offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
+        kernel = profile.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
+        padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
+    transfer = fft.rfft(kernels, axis=1)
     weights = np.bincount(row * n + bin_index, area, minlength=n_rows * n).reshape(n_rows, n)
-    offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
-    kernel, *_ = profile.pseudo_voigt(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
-    size = fft.next_fast_len(n + half, real=True)  # what wraps around falls outside the part that is kept
-    padded = np.zeros(size)
-    padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
-    out = fft.irfft(fft.rfft(weights, size, axis=1) * fft.rfft(padded)[None, :], size, axis=1)
     at = x[0] + grid.step * np.arange(n)
-    if np.allclose(at[: len(x)], x, atol=0.1 * grid.step):
-        return np.asarray(out[:, : len(x)] * grid.slit)
+    even = np.allclose(at[: len(x)], x, atol=0.1 * grid.step)
     index = np.clip(np.searchsorted(at, x) - 1, 0, n - 2)
     part = (x - at[index]) / grid.step
-    curve: FloatArray = out[:, index] * (1.0 - part) + out[:, index + 1] * part
-    return np.asarray(curve * grid.slit)
+    curves = np.empty((len(widths), n_rows, len(x)))
+    for first in range(0, n_rows, _BLOCK):
+        block = slice(first, first + _BLOCK)
+        spectrum = fft.rfft(weights[block], size, axis=1)
+        for k in range(len(widths)):
+            out = fft.irfft(spectrum * transfer[k], size, axis=1)
+            drawn = out[:, : len(x)] if even else out[:, index] * (1.0 - part) + out[:, index + 1] * part
+            np.multiply(drawn, grid.slit, out=curves[k, block])
+    return curves

@@ -62,7 +62,7 @@ def group_columns(model: PatternModel, index: int, values: dict[str, float]) -> 
     group = _groups(lines, strongest, properties.position, widths.fwhm)
     per_line = np.diff(lines.indptr)
     offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
-    shape, *_ = profile.pseudo_voigt(
+    shape = profile.pseudo_voigt_value(
         offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line)
     )
     shape *= np.repeat(properties.intensity, per_line)
