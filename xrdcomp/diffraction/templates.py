@@ -124,7 +124,8 @@ def draw_lines(
     d = lines.d_spacing[line] * (1.0 + variant.strain)
     shift = np.full(len(line), variant.shift)
     sticks = _sticks(grid, (d, lines.strength[line], shift), row)
-    return _convolved(sticks, grid, len(chosen), [template_fwhm(grid.state, size_nm)])[0]
+    (drawn,) = _convolved(sticks, grid, len(chosen), [template_fwhm(grid.state, size_nm)])
+    return np.asarray(drawn)
 
 
 def _sticks(
