@@ -204,19 +204,16 @@ def test_groups_of_reflections_follow_the_strongest_line(state: FitState) -> Non
         state.instrument,
         emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
     )
-    plain = group_columns(state.model, 0, state.solution.values)
-    other = build_model(
-        state.two_theta,
-        state.phases,
-        with_beta,
-        state.table,
-        amorphous=(),
-        background=((), np.empty((len(state.two_theta), 0))),
+    nothing = ((), np.empty((len(state.two_theta), 0)))
+    model, other = (
+        build_model(state.two_theta, state.phases, item, state.table, amorphous=(), background=nothing)
+        for item in (state.instrument, with_beta)
     )
+    plain = group_columns(model, 0, state.solution.values)
     grouped = group_columns(other, 0, state.solution.values)
     number = {tuple(hkl): k for hkl, k in zip(other.lines[0].hkl, grouped.group, strict=True)}
-    inside = np.sqrt(state.model.lines[0].inverse_d_squared) < 2.0 * np.sin(np.radians(31.0)) / 1.5406
-    common = zip(state.model.lines[0].hkl[inside], plain.group[inside], strict=True)
+    inside = np.sqrt(model.lines[0].inverse_d_squared) < 2.0 * np.sin(np.radians(31.0)) / 1.5406
+    common = zip(model.lines[0].hkl[inside], plain.group[inside], strict=True)
     pairs = {(k, number[tuple(hkl)]) for hkl, k in common}
     assert len(pairs) == len({k for k, _ in pairs}) == len({k for _, k in pairs}) > 30
     assert_close(
