@@ -118,7 +118,9 @@ def _block(
 ) -> Block:
     first, stop, at = group
     rows, numbers = list(lines[first:stop]), np.arange(first + 1, stop + 1)
-    filled = np.fromiter((bool(row.strip()) for row in rows), dtype=np.bool_, count=len(rows))
+    filled = np.ones(len(rows), dtype=np.bool_)
+    if not all(map(str.strip, rows)):
+        filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
     if filled.all():
         values = parse_rows(rows, dialect, first_line=first + 1, n_columns=width)
     else:

@@ -50,6 +50,8 @@ def parse_hitachi(text: str, options: TgaOptions) -> TgaTable:
 
 def _sniff(source: SourceFile) -> float:
     text = source.head_text
+    if "TG" not in text:
+        return 0.0
     celsius = re.search(r"\bCel\b", text)
     if _NAMES.search(text) and re.search(r"\bTG\b", text):
         return 0.9 if celsius else 0.75

@@ -79,11 +79,7 @@ def parse_mettler(text: str) -> TgaTable:
 
 
 def _find_curves(lines: Sequence[str]) -> list[_Curve]:
-    heads = [
-        i
-        for i, line in enumerate(lines[:-1])
-        if line[:1] not in _STARTS and "Index" in line and _HEADER.match(line)
-    ]
+    heads = [i for i, line in enumerate(lines[:-1]) if "Index" in line and _HEADER.match(line)]
     curves: list[_Curve] = []
     for head in heads[:MAX_BLOCKS]:
         names = tuple(re.split(r"\s{2,}", lines[head].strip()))
@@ -95,8 +91,9 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
         if len(units) != len(names):
             msg = f"{len(names)} columns are named and {len(units)} have a unit"
             raise ReadError(msg, place=f"line {head + 2}")
-        rest = (i for i in range(head + 2, len(lines)) if lines[i].lstrip()[:1] not in _STARTS)
-        stop = next(rest, len(lines))
+        stop = next(
+            (i for i in range(head + 2, len(lines)) if lines[i].lstrip()[:1] not in _STARTS), len(lines)
+        )
         _check_end(lines, stop)
         if stop - head > 3:
             curves.append(_Curve(names=names, units=tuple(units), header=head, first=head + 2, stop=stop))

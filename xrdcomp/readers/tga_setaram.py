@@ -20,12 +20,18 @@ _FURNACE = re.compile(r"furnace temperature|température (du )?four|temperature 
 _SAMPLE = re.compile(r"sample temperature|température (de l')?échantillon", re.IGNORECASE)
 _SIGNAL = re.compile(r"\bTG\b|heat ?flow|\bdTG\b", re.IGNORECASE)
 
+_NAMES = ("setaram", "calisto", "setsoft", "setsys", "labsys")
+
 
 def _sniff(source: SourceFile) -> float:
-    for line in source.head_text.split("\n"):
-        if _FURNACE.search(line) and _SIGNAL.search(line):
-            return 0.9 if _SAMPLE.search(line) else 0.8
-    named = re.search(r"\b(setaram|calisto|setsoft|setsys|labsys)\b", source.head_text, re.IGNORECASE)
+    low = source.head_text.lower()
+    if "furnace" in low or "four" in low:
+        for line in source.head_text.split("\n"):
+            if _FURNACE.search(line) and _SIGNAL.search(line):
+                return 0.9 if _SAMPLE.search(line) else 0.8
+    if not any(name in low for name in _NAMES):
+        return 0.0
+    named = re.search(rf"\b({'|'.join(_NAMES)})\b", low)
     return 0.85 if named and score_header(source.head_text.split("\n")) > 0 else 0.0
 
 

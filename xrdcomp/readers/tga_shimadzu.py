@@ -68,10 +68,12 @@ def _program_rates(lines: Sequence[str]) -> set[float]:
 
 def _sniff(source: SourceFile) -> float:
     text = source.head_text
+    if "\n[" not in text and not text.startswith("["):
+        return 0.0
     sections = re.findall(
         r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]", text, re.MULTILINE
     )
-    if _NAMES.search(text) and sections:
+    if sections and _NAMES.search(text):
         return 0.95
     return 0.85 if "Data" in sections and re.search(r"^Time\tTemp", text, re.MULTILINE) else 0.0
 

@@ -178,6 +178,9 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
 
 def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: int) -> FloatArray:
     joined = "\n".join(rows)
+    values = _parse_plain(rows, joined, dialect, width)
+    if values is not None:
+        return values
     if '"' in joined:
         grid = [split_cells(row, dialect) for row in rows]
     elif dialect.separator is None:
@@ -200,6 +203,20 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
         where = int(np.argmax(np.isinf(values))) // width
         _refuse(rows[where], first_line + where, "it holds an infinite value")
     return values.reshape(-1, width)
+
+
+def _parse_plain(rows: Sequence[str], joined: str, dialect: Dialect, width: int) -> FloatArray | None:
+    """Rows of nothing but finite numbers, taken apart at once; None where there is anything else to judge."""
+    comma = dialect.decimal == ","
+    if '"' in joined or (comma and "." in joined) or not rows[0].strip():
+        return None
+    if comma:
+        rows = joined.replace(",", ".").split("\n")
+    try:
+        values = np.loadtxt(rows, delimiter=dialect.separator, comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return values if values.shape == (len(rows), width) and np.isfinite(values).all() else None
 
 
 def _mend_width(cells: list[str], width: int, offset: int, first_line: int, rows: Sequence[str]) -> list[str]:

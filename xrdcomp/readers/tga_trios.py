@@ -126,9 +126,11 @@ def _atmosphere(facts: Mapping[str, str]) -> Atmosphere:
 
 def _sniff(source: SourceFile) -> float:
     text = source.head_text
-    if re.search(r"^\"?(proceduresegments|Trios version)\b", text, re.MULTILINE | re.IGNORECASE):
+    low = text.lower()
+    named = "proceduresegments" in low or "trios version" in low
+    if named and re.search(r"^\"?(proceduresegments|trios version)\b", low, re.MULTILINE):
         return 1.0
-    if re.search(r"^\[step\]", text, re.MULTILINE) or b"\n[step]" in source.data:
+    if "\n[step]" in f"\n{text}" or b"\n[step]" in source.data:
         return 0.95
     return 0.0
 
