@@ -41,3 +41,11 @@ def test_equivalent_reflections_have_equal_harmonics() -> None:
     hkl = np.array([[2, 1, 1], [-3, 1, 1], [-2, -1, -1], [1, -3, 1]])  # images of 211 under 6/m
     columns = harmonic_columns(hkl, apatite.rotations, apatite.cell.parameters, 4)
     assert_close(columns, np.broadcast_to(columns[0], columns.shape), atol=1e-9, because="one Laue orbit")
+
+
+def test_a_coefficient_means_the_same_whatever_reflections_are_there() -> None:
+    apatite = load_phase("hydroxyapatite")
+    many = np.array([(h, k, m) for h in range(5) for k in range(3) for m in range(5) if h + k + m])
+    columns = harmonic_columns(many, apatite.rotations, apatite.cell.parameters, 6)
+    few = harmonic_columns(many[7:10], apatite.rotations, apatite.cell.parameters, 6)
+    assert_close(few, columns[7:10], rtol=1e-12, because="each reflection is evaluated by itself")

@@ -134,7 +134,7 @@ def build_lines(
         phase=phase,
         hkl=hkl,
         multiplicity=found.multiplicity[keep].astype(float),
-        harmonics=texture.harmonic_columns(found.hkl[keep], phase.rotations, cell6, TEXTURE_ORDER),
+        harmonics=texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER),
         cell_names=tuple(names),
         cell_reference=cell_start,
         axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),

@@ -302,10 +302,8 @@ def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> tup
 
 
 def _harmonic_count(phase: Phase) -> int:
-    """Number of independent texture harmonics, from a generic set of reflections."""
-    probe = np.array(
-        [(h, k, m) for h in range(-3, 4) for k in range(-3, 4) for m in range(4) if (h, k, m) > (0, 0, 0)]
+    """Number of independent texture harmonics."""
+    columns = texture.harmonic_columns(
+        np.array([[1, 0, 0]]), phase.rotations, phase.cell.parameters, TEXTURE_ORDER
     )
-    return int(
-        texture.harmonic_columns(probe, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1]
-    )
+    return int(columns.shape[1])

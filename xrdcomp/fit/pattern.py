@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
+from xrdcomp.fit.line_shape import with_shoulders
 from xrdcomp.fit.lines import line_properties
 from xrdcomp.fit.lmfit_face import minimize_lmfit
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
@@ -175,7 +176,7 @@ def fit_state(
     if params is not None:
         table = table.from_lmfit(params)
     columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank, params is not None)
-    fine = columns.build(x, y, table)
+    fine = columns.build(x, y, table, shoulders=False)
     if phases:
         table = _rough_fit(columns, table, (x, y, s), fine)
     model, table, solution = _run(columns, table, (x, y, s), fine)
@@ -260,13 +261,22 @@ class _ColumnChoice:
     user_parameters: bool = False
 
     def build(
-        self, x: FloatArray, y: FloatArray, table: ParameterTable, like: PatternModel | None = None
+        self,
+        x: FloatArray,
+        y: FloatArray,
+        table: ParameterTable,
+        like: PatternModel | None = None,
+        *,
+        shoulders: bool = True,
     ) -> PatternModel:
-        """Freeze a model on some points, with the reflections and halos of another one."""
+        """Freeze a model on some points, with the reflections and halos of another one.
+
+        `shoulders` frees the form of each phase's lines, which asks for widths that are about right.
+        """
         flexible = self.recipe.background == "flexible"
         terms = self.recipe.background_terms
         background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
-        return build_model(
+        model = build_model(
             x,
             self.phases,
             self.instrument,
@@ -275,6 +285,7 @@ class _ColumnChoice:
             background=background,
             like=like,
         )
+        return with_shoulders(model, {i.name: i.value for i in table.items}) if shoulders else model
 
 
 def _rough_fit(
@@ -286,7 +297,7 @@ def _rough_fit(
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
     x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
-    base = columns.build(x, y, table, like=fine)
+    base = columns.build(x, y, table, like=fine, shoulders=False)
     for inverse in (None,) if columns.user_parameters else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
         trial = table.with_values(sizes)

@@ -18,6 +18,7 @@ __all__ = [
     "axial_shift",
     "axial_shift_slope",
     "pseudo_voigt",
+    "pseudo_voigt_shoulder",
     "pseudo_voigt_value",
     "size_components",
     "tch_widths",
@@ -115,6 +116,34 @@ def _with_slopes(
     slope *= 2.0
     lorentz -= gauss
     return value, slope, d_fwhm, lorentz
+
+
+def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
+    """Deformation of a pseudo-Voigt that leaves its area, height and full width at half maximum unchanged.
+
+    D = h G H4(u) + p Γ ∂PV/∂Γ + q ∂PV/∂eta with u = t/σ, H4 = u⁴ − 6u² + 3 and h = 1/√24 (the fourth term of a
+    Gram-Charlier series); p and q follow from D(0) = D(Γ/2) = 0. Positive amounts move area from the tails to the
+    shoulders between a half and one FWHM from the centre. Lines of ellipsoids with lognormal sizes (standard
+    deviation of ln size 0.4, 0.25, 0.05) take amounts of about +0.06, −0.03 and −0.15 of their area.
+
+    Parameters
+    ----------
+    offset, fwhm, eta : arrays, as in `pseudo_voigt`
+
+    Returns
+    -------
+    array, 1/degree; its integral is zero
+    """
+    _, _, d_fwhm, d_eta = pseudo_voigt(offset, fwhm, eta)
+    u_squared = np.square(offset * (FWHM_PER_SIGMA / fwhm))
+    gauss = _GAUSS_NORM / fwhm * np.exp(-0.5 * np.minimum(u_squared, 700.0))
+    top, half = 3.0, (2.0 * _LN2) ** 2 - 12.0 * _LN2 + 3.0  # H4 at the centre and where G is half its height
+    lorentz_top, gauss_top = 2.0 / np.pi, _GAUSS_NORM  # in units of 1/Γ
+    p = gauss_top * (top - half) / (2.0 * _LN2 * (1.0 - eta) * gauss_top + eta * lorentz_top)
+    height = top * gauss_top - p * (eta * lorentz_top + (1.0 - eta) * gauss_top)
+    q = height / (gauss_top - lorentz_top)
+    deformed = gauss * (np.square(u_squared) - 6.0 * u_squared + 3.0) + p * fwhm * d_fwhm + q * d_eta
+    return np.asarray(deformed / np.sqrt(24.0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,10 @@ __all__ = ["harmonic_columns", "march_dollase"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+_PROBE = np.array(
+    [(h, k, m) for h in range(-3, 4) for k in range(-3, 4) for m in range(4) if (h, k, m) > (0, 0, 0)]
+)
 
 
 def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -28,21 +34,25 @@ def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatAr
     return factor, -1.5 * factor / base * (2.0 * ratio * cos_sq - (1.0 - cos_sq) / ratio**2)
 
 
-def harmonic_columns(hkl: IntArray, rotations: IntArray, cell6: npt.ArrayLike, order: int) -> FloatArray:
+def harmonic_columns(
+    hkl: IntArray | FloatArray, rotations: IntArray, cell6: npt.ArrayLike, order: int
+) -> FloatArray:
     """Even spherical harmonics averaged over the Laue equivalents of each reflection.
 
     The intensity factor of a cylindrically averaged specimen is 1 + Σ_k c_k K_k(hkl) [Järvinen 1993 J. Appl.
     Cryst. 26, 525]. The harmonics of each even degree 2 … order are averaged over the Laue group; a singular
     value decomposition leaves the independent ones (one for degree 2 and 4 each in 6/m, none of degree 2 in a
-    cubic crystal). Columns are scaled to a root mean square of one over the reflections, so that a coefficient
-    is the relative change of intensities it makes.
+    cubic crystal). The decomposition and the scale, a root mean square of one, refer to a fixed set of low
+    reflections, so that a coefficient means the same whatever reflections a scan covers: the relative change of
+    intensities it makes.
 
     Parameters
     ----------
-    hkl : (n, 3) integer array
+    hkl : (n, 3) array of whole numbers
     rotations : (m, 3, 3) integer array
         Rotations of the space group acting on coordinates.
     cell6 : the six cell parameters, ångström and degrees
+        Of the reference structure: another cell gives another set of functions.
     order : int
         Highest degree; larger follows sharper textures.
 
@@ -50,17 +60,33 @@ def harmonic_columns(hkl: IntArray, rotations: IntArray, cell6: npt.ArrayLike, o
     -------
     (n, k) array
     """
-    directions = _directions(np.asarray(hkl), rotations, cell6)
-    columns = []
+    rotations = np.asarray(rotations, dtype=np.int64)
+    cell = tuple(float(value) for value in np.asarray(cell6, dtype=float))
+    directions = _directions(hkl, rotations, cell)
+    columns = [
+        _real_harmonics(directions, degree).mean(axis=1) @ transform
+        for degree, transform in _independent(rotations.tobytes(), cell, order)
+    ]
+    return np.concatenate([np.empty((len(directions), 0)), *columns], axis=1)
+
+
+@lru_cache(maxsize=256)
+def _independent(
+    rotations: bytes, cell6: tuple[float, ...], order: int
+) -> tuple[tuple[int, FloatArray], ...]:
+    """Degree and matrix that turns averaged harmonics of it into independent ones, on the fixed reflections."""
+    laue = np.frombuffer(rotations, dtype=np.int64).reshape(-1, 3, 3)
+    directions = _directions(_PROBE, laue, cell6)
+    out = []
     for degree in range(2, order + 1, 2):
         mean = _real_harmonics(directions, degree).mean(axis=1)
-        u, singular, _ = np.linalg.svd(mean, full_matrices=False)
+        _, singular, right = np.linalg.svd(mean, full_matrices=False)
         keep = singular > 1e-6 * np.sqrt(mean.size)
-        columns.append(u[:, keep] * np.sqrt(len(mean)))
-    return np.concatenate(columns, axis=1) if columns else np.empty((len(directions), 0))
+        out.append((degree, np.sqrt(len(mean)) * right[keep].T / singular[keep]))
+    return tuple(out)
 
 
-def _directions(hkl: IntArray, rotations: IntArray, cell6: npt.ArrayLike) -> FloatArray:
+def _directions(hkl: IntArray | FloatArray, rotations: IntArray, cell6: npt.ArrayLike) -> FloatArray:
     """Unit vectors of all Laue equivalents of each reflection: (n, m, 3)."""
     a, b, c, alpha, beta, gamma = np.asarray(cell6, dtype=float)
     ca, cb, cg = np.cos(np.radians([alpha, beta, gamma]))
