@@ -233,7 +233,8 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
         return lines
     properties = line_properties(lines, instrument, {**values, "axial_divergence": 0.0})
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
-    shift = np.abs(profile.axial_shift(properties.position, 2.0 * start))
+    _, flat = optics.depth_and_flatness(instrument, properties.position)
+    shift = np.abs(profile.axial_shift(properties.position, 2.0 * start) + 6.0 * flat)
     count = np.clip(np.round(1.0 + 2.5 * shift / fwhm), 1, _NODES_MAX).astype(int)
     pieces_index, pieces_node, pieces_weight = [], [], []
     for k in np.unique(count):
@@ -286,7 +287,9 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     axial = profile.axial_shift(bare_frozen, height, instrument.axial_correlation)
     displacement = values.get("sample_displacement_mm", 0.0)
     lever = -2.0 * deg / instrument.radius_mm * np.cos(np.radians(bare_frozen) / 2.0)
-    depth, fixed = optics.depth_and_flatness(instrument, bare_frozen)
+    depth, flat = optics.depth_and_flatness(instrument, bare_frozen)
+    # the spread of a flat specimen's shift, proportional to the square of the place, is that of the axial one
+    fixed = flat * np.where(lines.node > 0.0, 6.0 * lines.node**2, 1.0)
     fixed = fixed + values.get("transparency_mm", 0.0) * depth
     position = bare + values.get("zero_shift", instrument.zero_shift) + displacement * lever + axial + fixed
     d_position = [

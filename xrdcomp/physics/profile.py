@@ -271,15 +271,28 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
     """Quadrature over axial divergence for equal slit and sample heights.
 
     The intensity at relative height u = h / (S + H) is proportional to 1 − u [Finger, Cox & Jephcoat
-    1994, eqs. 7-10, in the variable h, where their integrand is regular], so that
-    ∫ f(u) 2(1 − u) du ≈ Σ w_k f(u_k), exact for polynomials of degree 2·count − 1.
+    1994, eqs. 7-10, in the variable h, where their integrand is regular]. A line's shift is proportional to u²,
+    so the nodes are those of Gauss in t = u²: ∫ f(u²) 2(1 − u) du ≈ Σ w_k f(u_k²), exact for polynomials in t of
+    degree 2·count − 1. One node already has the mean shift, two its spread.
 
     Returns
     -------
     nodes, weights : (count,) arrays
         u_k in 0 … 1 and weights with sum 1.
     """
-    from scipy.special import roots_jacobi
-
-    x, w = roots_jacobi(count, 1.0, 0.0)
-    return 0.5 * (x + 1.0), w / w.sum()
+    u, w = np.polynomial.legendre.leggauss(8 * count)
+    u = 0.5 * (u + 1.0)
+    t, density = u**2, w * (1.0 - u) / (w * (1.0 - u)).sum()
+    # three-term recurrence of the polynomials orthogonal on the density (Stieltjes), then Golub & Welsch 1969
+    diagonal, off = np.zeros(count), np.zeros(count)
+    before, now = np.zeros_like(t), np.sqrt(density)
+    for k in range(count):
+        diagonal[k] = now @ (t * now)
+        following = (t - diagonal[k]) * now - off[k] * before
+        norm = float(np.sqrt(following @ following))
+        if k + 1 < count:
+            off[k + 1] = norm
+        before, now = now, following / norm
+    jacobi = np.diag(diagonal) + np.diag(off[1:], 1) + np.diag(off[1:], -1)
+    values, vectors = np.linalg.eigh(jacobi)
+    return np.sqrt(values), vectors[0] ** 2

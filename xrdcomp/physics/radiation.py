@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from xrdcomp.units import HC_KEV_ANGSTROM
 
-__all__ = ["RADIATIONS", "emission_lines", "fine_profile", "kbeta_absorber_edge", "kbeta_wavelength"]
+__all__ = ["RADIATIONS", "emission_lines", "fine_profile", "kbeta_absorber_edge", "kbeta_wavelength", "profile_top"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -153,6 +153,23 @@ def fine_profile(name: str = "hoelzer") -> FloatArray:
     rows[:, 2] /= rows[:, 2].sum()
     ordered: FloatArray = rows[np.argsort(-rows[:, 2])]
     return ordered
+
+
+def profile_top(rows: FloatArray) -> float:
+    """Wavelength at which a sum of Lorentzians is highest: what tables of wavelengths call the line, ångström.
+
+    Parameters
+    ----------
+    rows : (n, 3) array
+        As `fine_profile` returns them, strongest line first.
+    """
+    centre, width = rows[0, 0], rows[0, 1]
+    for _ in range(3):
+        grid = centre + width * np.linspace(-0.5, 0.5, 2001)
+        offset = (grid[:, None] - rows[:, 0]) / rows[:, 1]
+        centre = float(grid[np.argmax((rows[:, 2] / rows[:, 1] / (1.0 + 4.0 * offset**2)).sum(axis=1))])
+        width *= 0.01
+    return centre
 
 
 # K edges of the usual beta filters, ångström (Deslattes et al. 2003; Mo and Ag: Zr and Rh)
