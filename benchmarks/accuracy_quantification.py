@@ -20,7 +20,6 @@ from xrdcomp.diffraction.quantify import whole_pattern
 from xrdcomp.diffraction.summation import sum_patterns
 from xrdcomp.fit.pattern import fit_pattern
 from xrdcomp.phases import load_phase, load_phases
-from xrdcomp.physics.profile import axial_correlation
 from xrdcomp.pipeline import analyze
 from xrdcomp.readers import read_xrd
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
@@ -50,11 +49,7 @@ def _row(name: str, value: float, unit: str, bar: float, *, at_least: bool = Fal
 def calibration_rows(folder: Path) -> list[Row]:
     """Cell and displacement of the certified LaB6 scan."""
     scan = read_xrd(folder / "xrd/pdcif/nist_srm660c_100a.cif", scan=0)
-    correlation = axial_correlation((12.0, 15.0, 15.0), 6.776, 217.5)
-    recipe = InstrumentRecipe(
-        radiation="CuKa", radius_mm=217.5, monochromator_two_theta=26.6, axial_correlation=correlation
-    )
-    found = calibrate(scan, "srm660c", recipe, refine_cell=True)
+    found = calibrate(scan, "srm660c", refine_cell=True)
     displacement = found.displacement_mm.value if found.displacement_mm is not None else np.nan
     return [
         _row("SRM 660c: a − 4.156780", found.cell["a"].value - 4.156780, "Å", 5e-5),

@@ -73,11 +73,12 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     absorption_radius : float
         μR of a capillary, μt of a foil or of a thin layer in reflection; larger values suppress low angles for a
         capillary, high angles for a foil, small ones high angles for a layer. 0: no absorption, a thick specimen.
-    equatorial_divergence : float, degrees
-        Full divergence angle; moves lines of a flat specimen by −α² cotθ / 6. 0 leaves it to the displacement.
+    equatorial_divergence : float or None, degrees
+        Full divergence angle; moves and broadens lines of a flat specimen, by −α² cotθ / 6 in the mean. None: what
+        the file says, else 0.7 where lines are sharp; 0 leaves it to the displacement.
     axial_correlation : float or None
-        For calibration: see ``physics.profile.axial_correlation``, which computes it from the lengths of source,
-        specimen and slit and the Soller acceptance; None takes 0.3.
+        See ``physics.profile.axial_correlation``, which computes it from the lengths of source, specimen and slit
+        and the Soller acceptance. None: the same from the file, else 0.3 where lines are sharp.
     file : str
         Name of an instrument file written by ``xrdcomp calibrate``.
     """
@@ -92,7 +93,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     kbeta_ratio: _Share = 0.0
     w_la_ratio: _Share = 0.0
     absorption_radius: _NotNegative = 0.0
-    equatorial_divergence: _NotNegative = 0.0
+    equatorial_divergence: _NotNegative | None = None
     axial_correlation: _Share | None = None
     file: str = ""
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.diffraction.instrument import build_instrument
+from xrdcomp.diffraction.tube import AXIAL_CORRELATION, EQUATORIAL_DIVERGENCE, with_tube_optics
 from xrdcomp.errors import RecipeError
 from xrdcomp.fit.lines import SCHERRER_CONSTANT
 from xrdcomp.fit.optics import refined_ratios
 from xrdcomp.fit.pattern import FitState, fit_state, initial_parameters
 from xrdcomp.fit.summary import summarize
 from xrdcomp.phases import list_phases, load_phase
-from xrdcomp.physics import profile, radiation
+from xrdcomp.physics import profile
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.results import Estimate, FitResult
 from xrdcomp.types import Diagnostic, EmissionLine, FloatArray, Instrument, Pattern, Phase
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     import lmfit
 
 __all__ = ["STANDARDS", "Calibration", "Standard", "calibrate", "instrument_fwhm"]
-
-AXIAL_CORRELATION = (0.3, 0.15)
-"""Correlation of axial inclinations of a tube diffractometer with Soller slits, and how far it may be off: 0.2 to
-0.5 for sources of 10-12 mm, specimens of 10-20 mm and Soller slits of 2.3-6.8 degrees (``physics.profile``)."""
 
 _LOW_PEAK_COUNTS = 2000.0
 
@@ -127,9 +124,9 @@ def calibrate(
     """Refine the resolution of an instrument on a standard.
 
     Refined: Caglioti U, V, W; the Lorentzian terms 1/cosθ and tanθ; axial divergence; specimen displacement, or
-    zero shift instead of it; Kα2 ratio where the spectrum is a plain doublet; B; scale and background. For Cu Kα
-    the four lines of Hölzer et al. 1997 with their natural widths are taken, since two symmetric lines move the
-    cell by 1e-4 Å. The cell is held at the certificate's value, at the temperature of the scan.
+    zero shift instead of it; Kα2 ratio; B; scale and background. Spectrum and fixed aberrations are those of
+    ``diffraction.tube``. The cell is held at the certificate's value, at the temperature of the scan; a refined one
+    carries what the typical aberrations may be off.
 
     Whatever broadening the standard has of its own counts as the instrument's, so sizes found later are
     relative to it: use one of micrometre-sized, strain-free grains.
@@ -141,7 +138,7 @@ def calibrate(
     recipe : InstrumentRecipe, optional
         Radiation, radius, monochromator …; its `file` is not read.
     temperature_c : float, optional
-        Of the specimen; by default the certificate's.
+        Of the specimen; by default the file's, else the certificate's.
     refine_cell : bool
         Check instead of calibrate: the cell found tells how good positions are.
     refine_zero : bool
@@ -155,21 +152,23 @@ def calibrate(
         Too few points.
     """
     chosen, phase = _choose(standard)
-    base = _fine_spectrum(build_instrument(pattern, _without_file(recipe)), recipe)
-    given = recipe.axial_correlation if recipe is not None else None
-    base = replace(base, axial_correlation=AXIAL_CORRELATION[0] if given is None else given)
-    held = None if chosen is None or refine_cell else chosen.cell_at(_temperature(chosen, temperature_c))
+    base = with_tube_optics(build_instrument(pattern, _without_file(recipe)), recipe, pattern)
+    held = (
+        None
+        if chosen is None or refine_cell
+        else chosen.cell_at(_temperature(chosen, temperature_c, pattern))
+    )
     options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
     state = _fit(pattern, phase, base, options, held)
     result = summarize(state)
     cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
     displacement = result.parameters.get("sample_displacement_mm")
     if held is None:
-        other = replace(base, axial_correlation=base.axial_correlation + AXIAL_CORRELATION[1])
-        spread = _fit(pattern, phase, other, options, held).solution.values
-        cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
-        if displacement is not None and "sample_displacement_mm" in spread:
-            displacement = _widened(displacement, spread["sample_displacement_mm"])
+        for other in _other_optics(base):
+            spread = _fit(pattern, phase, other, options, held).solution.values
+            cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
+            if displacement is not None:
+                displacement = _widened(displacement, spread["sample_displacement_mm"])
     instrument = _calibrated(state, phase, standard)
     return Calibration(
         instrument=instrument,
@@ -220,28 +219,25 @@ def _without_file(recipe: InstrumentRecipe | None) -> InstrumentRecipe:
     return msgspec.structs.replace(recipe or InstrumentRecipe(), file="")
 
 
-def _temperature(standard: Standard, temperature_c: float | None) -> float:
-    return standard.temperature_c if temperature_c is None else temperature_c
+def _temperature(standard: Standard, temperature_c: float | None, pattern: Pattern) -> float:
+    """Temperature of the specimen: the user's, else the file's, else the certificate's."""
+    if temperature_c is not None:
+        return temperature_c
+    stated = pattern.metadata.get("specimen_temperature_c")
+    return float(stated) if isinstance(stated, int | float) else standard.temperature_c
 
 
-def _fine_spectrum(instrument: Instrument, recipe: InstrumentRecipe | None) -> Instrument:
-    """Hölzer's lines for a Cu Kα doublet that the user did not give as numbers; natural width for Kα1 alone."""
-    if recipe is not None and recipe.wavelengths:
-        return instrument
-    copper = radiation.emission_lines("CuKa1")[0][0]
-    if abs(instrument.wavelength / copper - 1.0) > 2e-4:
-        return instrument
-    rows = radiation.fine_profile("hoelzer")
-    extra = tuple(line for line in instrument.emission_lines if line.label)
-    if len(instrument.emission_lines) - len(extra) == 1:
-        rows = rows[:1]
-    # the table of wavelengths gives the top of the profile, 0.3 parts per million above that of Hölzer's energies
-    scale = copper / radiation.profile_top(rows)
-    lines = tuple(
-        EmissionLine(wavelength=float(w * scale), weight=float(share / rows[0, 2]), fwhm=float(fwhm))
-        for w, fwhm, share in rows
-    )
-    return replace(instrument, emission_lines=(*lines, *extra), lorentzian_strain=0.005)
+def _other_optics(instrument: Instrument) -> tuple[Instrument, ...]:
+    """Instruments whose aberrations differ as much as the typical ones may be off."""
+    if instrument.geometry != "bragg_brentano":
+        return ()
+    out = [
+        replace(instrument, axial_correlation=min(instrument.axial_correlation + AXIAL_CORRELATION[1], 1.0))
+    ]
+    if instrument.equatorial_divergence > 0.0:
+        wider = instrument.equatorial_divergence + EQUATORIAL_DIVERGENCE[1]
+        out.append(replace(instrument, equatorial_divergence=wider))
+    return tuple(out)
 
 
 def _recipe(phase: Phase, two_theta_range: tuple[float, float] | None, *, refine_zero: bool) -> FitRecipe:

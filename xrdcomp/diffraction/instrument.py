@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from xrdcomp.diffraction.instrument_file import read_instrument
+from xrdcomp.diffraction.tube import has_sharp_lines, with_tube_optics
 from xrdcomp.errors import RecipeError
 from xrdcomp.physics import radiation
 from xrdcomp.recipe import InstrumentRecipe
@@ -35,16 +36,23 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     """
     if recipe.file:
         return _from_file(pattern, recipe)
+    monochromator = recipe.monochromator_two_theta
+    if monochromator is None and pattern is not None:
+        monochromator = _number(pattern, "monochromator_two_theta")
     instrument = Instrument(
         emission_lines=_lines(pattern, recipe),
         geometry=recipe.geometry,
-        monochromator_two_theta=recipe.monochromator_two_theta,
+        monochromator_two_theta=monochromator,
         variable_slit=recipe.variable_slit,
-        equatorial_divergence=recipe.equatorial_divergence,
+        equatorial_divergence=recipe.equatorial_divergence or 0.0,
+        axial_correlation=recipe.axial_correlation or 0.0,
         absorption_radius=recipe.absorption_radius,
     )
     radius = recipe.radius_mm or (_number(pattern, "goniometer_radius_mm") if pattern else None)
-    return replace(instrument, radius_mm=radius) if radius else instrument
+    instrument = replace(instrument, radius_mm=radius) if radius else instrument
+    if recipe.wavelengths or pattern is None or not has_sharp_lines(pattern):
+        return instrument
+    return with_tube_optics(instrument, recipe, pattern)
 
 
 def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:

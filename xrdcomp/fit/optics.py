@@ -30,15 +30,16 @@ def axial_height(instrument: Instrument, values: Mapping[str, float]) -> float:
 def refined_ratios(instrument: Instrument) -> dict[str, tuple[tuple[float, ...], float]]:
     """Emission lines whose weight a fit may refine: name → (wavelengths, weight at the start).
 
-    ``kalpha2_ratio`` where exactly one other line lies within 1 % of the strongest; ``kbeta_ratio`` and
-    ``w_la_ratio`` for lines of these labels, all lines of a label in the ratio they have.
+    ``kalpha2_ratio`` for the lines 0.1 to 1 % longer than the strongest, relative to those beside it;
+    ``kbeta_ratio`` and ``w_la_ratio`` for lines of these labels, all lines of a label in the ratio they have.
     """
     top = instrument.wavelength
     plain = [x for x in instrument.emission_lines if not x.label and x.weight > 0 and x.wavelength != top]
-    near = [x for x in plain if abs(x.wavelength / top - 1.0) < 0.01]
+    near = [x for x in plain if 0.001 < x.wavelength / top - 1.0 < 0.01]
     out: dict[str, tuple[tuple[float, ...], float]] = {}
-    if len(near) == 1:
-        out["kalpha2_ratio"] = ((near[0].wavelength,), near[0].weight)
+    if near:
+        own = sum(x.weight for x in instrument.emission_lines if abs(x.wavelength / top - 1.0) <= 0.001)
+        out["kalpha2_ratio"] = (tuple(x.wavelength for x in near), sum(x.weight for x in near) / own)
     for label in ("kbeta", "w_la"):
         named = [x for x in instrument.emission_lines if x.label == label and x.weight > 0]
         if named:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["POOR_FIT_GOF", "summarize"]
 
 _LOW_COUNTS = 300.0
+_OPTICS_CELL_STD = 1.2e-5
+"""Relative standard uncertainty of cell lengths from aberrations nobody measured: what a refined cell of LaB6 moves by
+between the admissible axial correlations and divergences of ``diffraction.tube``."""
+
 POOR_FIT_GOF = 6.0
 """Goodness of fit beyond which a fit is no evidence; clean powders with high counts reach 3 by imperfect profiles."""
 
@@ -74,6 +78,8 @@ def _parameters(state: FitState) -> dict[str, Estimate]:
         value = state.solution.values[item.name]
         if item.name in free:
             s = float(std[free[item.name]])
+            if item.meaning == "cell" and item.unit == "Å" and not state.instrument.calibrated:
+                s = float(np.hypot(s, _OPTICS_CELL_STD * value))
             out[item.name] = Estimate(
                 value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit
             )

@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from xrdcomp.units import HC_KEV_ANGSTROM
 
-__all__ = ["RADIATIONS", "emission_lines", "fine_profile", "kbeta_absorber_edge", "kbeta_wavelength", "profile_top"]
+__all__ = [
+    "RADIATIONS",
+    "emission_lines",
+    "fine_profile",
+    "kbeta_absorber_edge",
+    "kbeta_wavelength",
+    "profile_top",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -163,7 +170,7 @@ def profile_top(rows: FloatArray) -> float:
     rows : (n, 3) array
         As `fine_profile` returns them, strongest line first.
     """
-    centre, width = rows[0, 0], rows[0, 1]
+    centre, width = float(rows[0, 0]), float(rows[0, 1])
     for _ in range(3):
         grid = centre + width * np.linspace(-0.5, 0.5, 2001)
         offset = (grid[:, None] - rows[:, 0]) / rows[:, 1]

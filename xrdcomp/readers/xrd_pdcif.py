@@ -8,7 +8,7 @@ Larson 2003, J. Appl. Cryst. 36, 1290).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,16 @@ _INTENSITY: tuple[tuple[str, str], ...] = (
     ("_pd_proc_intensity_net", "arbitrary"),
 )
 _ANGLE = ("_pd_meas_2theta_scan", "_pd_meas_2theta_corrected", "_pd_proc_2theta_corrected")
+_INSTRUMENT: dict[str, tuple[str, ...]] = {
+    "goniometer_radius_mm": ("_pd_instr_dist_spec/detc",),
+    "equatorial_divergence_deg": ("_pd_instr_divg_eq_mono/spec", "_pd_instr_divg_eq_src/spec"),
+    "soller_deg": ("_pd_instr_divg_ax_src/spec", "_pd_instr_soller_ax_src/spec"),
+    "source_length_mm": ("_pd_instr_source_size_ax",),
+    "specimen_length_mm": ("_pd_instr_beam_size_ax",),
+    "monochromator_two_theta": ("_pd_instr_monochr_post_spec",),
+    "specimen_temperature_c": ("_diffrn_ambient_temperature",),
+}
+_CRYSTAL_ANGLE = re.compile(r"(\d+\.?\d*) ?(?:deg|°)")
 MAX_CIF_BYTES = 8 * 2**20
 _BRACKETS = re.compile(r"([-+]?\d*\.?\d*(?:[eE][-+]?\d+)?)\((\d+)\)\Z")
 
@@ -57,8 +67,9 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         raise source.error(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem
     scans: list[RawScan] = []
     lines = next((found for found in map(_radiation, document) if found), ())
+    facts = _diffractometer(document)
     for block in document:
-        scan = _scan(block, source, _radiation(block) or lines)
+        scan = _scan(block, source, _radiation(block) or lines, facts)
         if scan is not None:
             scans.append(scan)
     if not scans:
@@ -68,7 +79,27 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _scan(block: cif.Block, source: SourceFile, lines: tuple[EmissionLine, ...]) -> RawScan | None:
+def _diffractometer(document: cif.Document) -> dict[str, str | float | int | bool]:
+    """What the file says of the diffractometer, wherever it says it once: lengths in mm, angles in degrees, °C."""
+    facts: dict[str, str | float | int | bool] = {}
+    for name, items in _INSTRUMENT.items():
+        texts = {block.find_value(item) or "" for item in items for block in document} - {"", "?", "."}
+        if len(texts) != 1:
+            continue
+        text = texts.pop().strip("'\" ").partition("(")[0]
+        angle = _CRYSTAL_ANGLE.match(text) if name == "monochromator_two_theta" else None
+        value = number(angle[1] if angle else text)
+        if value is not None and value > 0.0:
+            facts[name] = value - 273.15 if name == "specimen_temperature_c" else value
+    return facts
+
+
+def _scan(
+    block: cif.Block,
+    source: SourceFile,
+    lines: tuple[EmissionLine, ...],
+    instrument: Mapping[str, str | float | int | bool],
+) -> RawScan | None:
     place = f"data_{block.name}"
     column = next(((tag, unit) for tag, unit in _INTENSITY if len(block.find_loop(tag)) > 1), None)
     if column is None:
@@ -82,7 +113,7 @@ def _scan(block: cif.Block, source: SourceFile, lines: tuple[EmissionLine, ...])
         sigma = _from_weights(block, tag, n, source, place)
     unit: IntensityUnit = "counts" if given == "counts" else "arbitrary"
     counting = number(block.find_value("_pd_meas_scan_method") or "") if unit == "cps" else None
-    facts: dict[str, str | float | int | bool] = {"block": block.name, "intensity_item": tag}
+    facts = {**instrument, "block": block.name, "intensity_item": tag}
     for item, name in (
         ("_pd_phase_name", "phase_name"),
         ("_pd_spec_description", "sample_name"),
