@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -363,6 +365,18 @@ def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
     assert found.budget["carbonate"]["salt"] > 0.5
     cool = ThermalEvidence(values=thermal.values, covariance=thermal.covariance, final_c=790.0)
     assert compose_evidence(salty, cool).draws[:, 3].std() < 0.5 * found.draws[:, 3].std()
+    apart = replace(thermal, salts_apart=True)
+    narrow = compose_evidence(salty, apart)
+    assert "FUSION_SALT" in codes(narrow)
+    assert "salt" not in narrow.budget["carbonate"]
+    carbonate = narrow.components["carbonate"]
+    assert carbonate is not None
+    assert_close(
+        carbonate.value,
+        truth[3],
+        atol=3 * (carbonate.std or 0.0),
+        because="salt is taken off the carbonate once",
+    )
 
 
 def test_apatite_that_nobody_asked_after_is_not_invented() -> None:

@@ -231,11 +231,11 @@ def _sample(
             birge_message(ratio, probability, everything=everything, both=model.thermal is not None),
             *notes,
         )
-    return posterior, model, (*notes, *amorphous_undecided(none))
+    return posterior, model, (*notes, *amorphous_undecided(*none))
 
 
-def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, float | None]:
-    """Posterior over what may be absent, and the probability that there is no amorphous mineral.
+def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior, tuple[float | None, float]]:
+    """Posterior over what may be absent, and the probability of no amorphous mineral after and before measuring.
 
     A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
     halo; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
@@ -252,9 +252,10 @@ def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior,
         models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
         prior = [p * (1.0 - _PURE_PROBABILITY) for p in prior] + [_PURE_PROBABILITY / 2] * 2
     if len(models) == 1:
-        return sample_posterior(model, draws=recipe.draws, seed=recipe.seed), None
+        return sample_posterior(model, draws=recipe.draws, seed=recipe.seed), (None, 0.0)
     posterior, probability = average_models(models, prior=prior, draws=recipe.draws, seed=recipe.seed)
-    return posterior, float(probability[1:].sum()) if sought and model.xrd is not None else None
+    after = float(probability[1:].sum()) if sought and model.xrd is not None else None
+    return posterior, (after, sum(prior[1:]))
 
 
 def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:

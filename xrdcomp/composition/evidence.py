@@ -115,6 +115,8 @@ class ThermalEvidence:
         Share of the organic that stays in an inert gas.
     final_c : float or None, °C
         Where the run ended; salts evaporate above 800 °C.
+    salts_apart : bool
+        The carbonate was ended before the salts evaporated, and what both may have lost is in `covariance`.
     sources : mapping from cause to the variance shares of the losses
         From thermal analysis, for the uncertainty budget.
     """
@@ -125,6 +127,7 @@ class ThermalEvidence:
     char_fraction: float = 0.22
     char_std: float = 0.05
     final_c: float | None = None
+    salts_apart: bool = False
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -232,6 +235,7 @@ def thermal_evidence(
         char_fraction=char.value if char is not None else char_fraction,
         char_std=char.std if char is not None and char.std else char_std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
+        salts_apart=any(d.code == "TGA_LATE_PEAK" for d in tga.diagnostics),
         sources=_sources(tga, len(order) - 1),
     )
 

@@ -86,13 +86,15 @@ def birge_message(ratio: float, probability: float, *, everything: bool, both: b
     )
 
 
-def amorphous_undecided(probability: float | None) -> tuple[Diagnostic, ...]:
+def amorphous_undecided(probability: float | None, before: float) -> tuple[Diagnostic, ...]:
     """Say that it is open whether there is amorphous mineral at all.
 
     Parameters
     ----------
     probability : float or None
         That there is none; None where it was not asked.
+    before : float
+        The same before measuring, the prior probability.
     """
     if probability is None or not 0.05 < probability < 0.95:
         return ()
@@ -102,10 +104,10 @@ def amorphous_undecided(probability: float | None) -> tuple[Diagnostic, ...]:
             severity="info",
             text=(
                 f"Whether there is amorphous mineral at all is open: probability of none {probability:.2f} "
-                "(one half before measuring). Its value is a mean over both cases. Count longer and measure "
+                f"({before:.2f} before measuring). Its value is a mean over both cases. Count longer and measure "
                 "the empty holder."
             ),
-            facts={"probability_of_none": probability},
+            facts={"probability_of_none": probability, "before": before},
         ),
     )
 

@@ -135,7 +135,7 @@ class JointModel:
 
     @property
     def salt_share(self) -> float:
-        """Chlorides per mass of other crystals, where the run was hot enough for them to evaporate."""
+        """Chlorides per mass of other crystals, where what evaporates of them is in the carbonate's loss."""
         if self.xrd is None or self.thermal is None:
             return 0.0
         return _salt_share(self.xrd, self.thermal)
@@ -386,7 +386,8 @@ def _thermal_nuisances(xrd: XrdEvidence | None, thermal: ThermalEvidence) -> lis
 
 
 def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
-    if not thermal.sees_carbonate or (thermal.final_c is not None and thermal.final_c < SALT_FROM_C):
+    cool = thermal.final_c is not None and thermal.final_c < SALT_FROM_C
+    if not thermal.sees_carbonate or thermal.salts_apart or cool:
         return 0.0
     positive = {name: max(mass, 0.0) for name, mass in xrd.others.items()}
     total = sum(positive.values())
