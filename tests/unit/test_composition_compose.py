@@ -408,6 +408,24 @@ def test_intervals_are_equal_tailed_inside_and_reach_the_border_near_it() -> Non
     assert_close(np.ptp(half), 2 * 0.9945 * 0.02, atol=5e-4, because=because)
 
 
+def test_an_interval_holds_the_peak_at_the_end_of_a_skewed_posterior() -> None:
+    rng = np.random.default_rng(1)
+    amorphous = np.abs(rng.normal(0.0, 0.03, 4000)) * (rng.random(4000) > 0.3)
+    crystals = 0.40 - amorphous + rng.normal(0.0, 0.001, 4000)
+    assert interval_from_draws(amorphous)[0] == 0.0
+    low, high = interval_from_draws(crystals)
+    assert high > 0.401, "if there may be no amorphous mineral, all of the mineral may be crystals"
+    inside = ((crystals >= low) & (crystals <= high)).mean()
+    assert_close(inside, 0.95, atol=1e-3, because="quantiles of the same 4 000 draws")
+
+
+def test_equal_tails_do_not_depend_on_the_noise_of_few_draws() -> None:
+    draws = np.random.default_rng(2).normal(0.5, 0.02, (50, 4000))
+    because = "the very quantiles"
+    for row in draws:
+        assert_close(interval_from_draws(row), np.quantile(row, [0.025, 0.975]), atol=1e-12, because=because)
+
+
 def test_a_constant_has_no_width() -> None:
     found = estimate_from_draws(np.zeros(10))
     assert (found.value, found.std, found.interval) == (0.0, 0.0, (0.0, 0.0))

@@ -22,14 +22,18 @@ SUMS: Mapping[str, tuple[int, ...]] = {
 }
 """Sums of components, by position in ``COMPONENTS``."""
 
-_SPLITS = 11
+_SPLITS = 21
+_CLEARLY_SHORTER = 0.97
+"""Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
 
 
 def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
     """Interval of a fraction that holds `probability`.
 
-    Equal-tailed away from 0 and 1. Within three standard deviations of a border the shortest of the intervals
-    with that probability is taken, so that it can reach 0 or 1.
+    Equal-tailed, but the shortest of the intervals with that probability within three standard deviations of 0
+    or 1, so that it can reach them, and where it is clearly shorter. The second is the case of crystals beside an
+    amorphous mineral that may be absent: without it nearly all mineral is crystalline, a narrow peak at the
+    upper end, which an equal tail would cut off although the interval of the amorphous mineral reaches 0.
 
     Parameters
     ----------
@@ -45,7 +49,10 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
         lower[0] = 0.0
     if at_one:
         upper[-1] = 1.0
-    chosen = int(np.argmin(upper - lower)) if at_zero or at_one else _SPLITS // 2
+    width = upper - lower
+    chosen = int(np.argmin(width))
+    if not (at_zero or at_one) and width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]:
+        chosen = _SPLITS // 2
     return float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
 
 
