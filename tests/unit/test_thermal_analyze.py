@@ -13,7 +13,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.thermal import analyze_tga
-from xrdcomp.types import MassUnit, TgaRun
+from xrdcomp.types import Atmosphere, MassUnit, TgaRun
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6, bound_water_fraction=0.0)
 CUT = "tails of logistic steps beyond the cuts (0.05 wt%) and 1 µg of noise on 20 mg"
@@ -155,6 +155,22 @@ def test_a_late_single_reaction_is_not_tissue_unless_told() -> None:
     assert "TGA_NOT_ASSIGNED" in codes(auto)
     assert [s.name for s in auto.steps] == ["step_1"]
     assert forced.balance_names != ()
+
+
+@pytest.mark.parametrize(("atmosphere", "tissue"), [("nitrogen", True), ("unknown", False)])
+def test_fat_alone_goes_late_where_nothing_burns(atmosphere: Atmosphere, tissue: bool) -> None:
+    fat = replace(
+        run_of(((0.10, 90.0, 12.0), (0.45, 395.0, 22.0), (0.01, 760.0, 20.0))), atmosphere=atmosphere
+    )
+    result = analyze_tga(fat, NO_BUOYANCY)
+    assert ("TGA_NOT_ASSIGNED" not in codes(result)) == tissue
+
+
+@pytest.mark.parametrize("rows", [((0.24, 460.0, 8.0),), ((0.08, 395.0, 22.0),), ((0.95, 440.0, 12.0),)])
+def test_a_late_reaction_in_nitrogen_is_no_fat(rows: tuple[tuple[float, float, float], ...]) -> None:
+    """Portlandite, bound water of a cement, polyethylene: too late, or too little."""
+    result = analyze_tga(replace(run_of(rows), atmosphere="nitrogen"), NO_BUOYANCY)
+    assert "TGA_NOT_ASSIGNED" in codes(result)
 
 
 def test_more_than_calcite_can_lose_is_no_carbonate() -> None:

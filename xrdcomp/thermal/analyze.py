@@ -76,7 +76,7 @@ def analyze_tga(
     )
     boundaries = with_overlap(boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt)
     reading = Reading(corrected=corrected, smooth=smooth, length=length, peaks=peaks, recipe=recipe)
-    tissue, notes = read_as_tissue(reading, boundaries)
+    tissue, notes = read_as_tissue(reading, boundaries, inert=is_inert(atmosphere))
     steps = build_steps(reading, boundaries, tissue=tissue)
     chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
     notes += windows.diagnostics + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
