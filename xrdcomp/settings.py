@@ -37,7 +37,8 @@ def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
 def did_you_mean(key: str, legal: list[str]) -> str:
     """Say that a key is no setting, and which of the legal ones is nearest."""
     close = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
-    return f"there is no such setting. Did you mean {close[0]}?" if close else "there is no such setting."
+    hint = f"Did you mean {close[0]}?" if close else "recipe.toml of any result lists them all."
+    return f"there is no such setting. {hint}"
 
 
 def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -100,6 +101,25 @@ def test_bad_files_are_refused_with_their_name_and_leave_nothing(
     assert place in done.stderr
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["bad.xy"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@pytest.mark.parametrize("verb", ["analyze", "demo"])
+def test_an_interrupted_run_leaves_nothing_half_written(verb: str, tmp_path: Path) -> None:
+    files = [str(ENTRY.xrd)] if verb == "analyze" else []
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, verb, *files, "--out", "out"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    assert "analysing" in first or "specimens" in first
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert verb == "demo" or "Traceback" not in stderr, "a worker that is only starting may say more"
+    written = list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else []
+    assert not [path.name for path in written if path.name.endswith((".partial", ".old"))]
 
 
 def test_swapped_files_are_told_apart(tmp_path: Path) -> None:

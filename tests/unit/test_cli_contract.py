@@ -312,3 +312,30 @@ def test_every_option_that_a_tga_error_names_exists(tmp_path: Path) -> None:
         named = set(re.findall(r"--[a-z-]+", stderr))
         assert named, stderr
         assert named <= set(re.findall(r"--[a-z-]+", run("tga", "--help").stdout))
+
+
+def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xrdcomp.pipeline.analyze", interrupted)
+    result = run("analyze", "a.xy")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_name_that_is_no_folder_is_refused_before_the_work(analysed: list[dict], tmp_path: Path) -> None:
+    result = run("analyze", "a.xy", "--sample-id", "a/b", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "sample id 'a/b'" in result.stderr
+    assert analysed == []
+
+
+def test_the_demo_leaves_the_pages_of_others_alone(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_text("<h1>my own page</h1>")
+    result = run("demo", "--out", str(tmp_path), "--quiet")
+    assert result.exit_code == 2
+    assert "index.html" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]

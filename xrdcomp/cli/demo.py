@@ -11,7 +11,7 @@ import click
 
 from xrdcomp.cli.options import examples
 from xrdcomp.cli.output import progress
-from xrdcomp.errors import RecipeError
+from xrdcomp.errors import OutputError, RecipeError
 
 if TYPE_CHECKING:
     from xrdcomp.results import SampleResult
@@ -36,6 +36,7 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
     from xrdcomp.present import cohort_table
     from xrdcomp.simulate import load_cohort
 
+    _keep_other_pages(Path(out) / "index.html")
     entries = load_cohort()
     progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
     results = []
@@ -58,8 +59,23 @@ def _analysed(entries: Sequence[CohortEntry], out: str, *, figures: bool) -> Ite
     from concurrent.futures import ProcessPoolExecutor
     from itertools import repeat
 
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_take_interrupts) as pool:
         yield from pool.map(_one, entries, repeat(out), repeat(figures))
+
+
+_interrupted = False
+
+
+def _take_interrupts() -> None:
+    """In a worker: Ctrl-C breaks off the specimen at hand, and no further one is begun."""
+    import signal
+
+    def stop(*_: object) -> None:
+        global _interrupted  # noqa: PLW0603 - a signal handler has no other way to leave word
+        _interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _workers() -> int:
@@ -71,12 +87,23 @@ def _workers() -> int:
 
 
 def _one(entry: CohortEntry, out: str, figures: bool) -> SampleResult:  # noqa: FBT001 - called by pool.map
+    if _interrupted:
+        raise KeyboardInterrupt
     from xrdcomp.pipeline import analyze_embedded
     from xrdcomp.present import write_result
 
     result = analyze_embedded(entry)
     write_result(result, out, figures=figures)
     return result
+
+
+def _keep_other_pages(page: Path) -> None:
+    """Refuse a folder whose index.html was made by something else."""
+    if page.is_file() and b"xrdcomp" not in page.read_bytes():
+        msg = (
+            f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
+        )
+        raise OutputError(msg)
 
 
 def _write_page(results: Sequence[SampleResult], out: Path) -> Path:

@@ -1,7 +1,7 @@
 """The group of commands, loaded one by one when used, and what the exit codes mean.
 
 0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the
-program.
+program, 130 interrupted (128 and the number of the signal, as shells have it).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from xrdcomp import __version__
 from xrdcomp.cli.options import examples
 from xrdcomp.errors import XrdcompError
 
-__all__ = ["COMMANDS", "EXIT_BAD_INPUT", "EXIT_DEFECT", "EXIT_FAILED_CHECK", "main"]
+__all__ = ["COMMANDS", "EXIT_BAD_INPUT", "EXIT_DEFECT", "EXIT_FAILED_CHECK", "EXIT_INTERRUPTED", "main"]
 
 EXIT_FAILED_CHECK, EXIT_BAD_INPUT, EXIT_DEFECT = 1, 2, 3
+EXIT_INTERRUPTED = 130
 
 # verb: module with a command of the same name, one line for the list of commands
 COMMANDS = {
@@ -89,8 +90,11 @@ class LazyGroup(click.Group):
         """Run a command; the user's mistakes end with 2, the program's with 3."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, click.UsageError):
+        except (click.exceptions.Exit, click.UsageError):
             raise
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nxrdcomp: interrupted; nothing was half-written.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
             error.show()
             ctx.exit(EXIT_BAD_INPUT)

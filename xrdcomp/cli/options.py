@@ -163,7 +163,12 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
             msg = f"--set {item}: expected KEY=VALUE, e.g. --set fit.mode=peaks."
             raise RecipeError(msg)
         settings[key.strip()] = value.strip()
-    return recipe.with_settings(settings)
+    recipe = recipe.with_settings(settings)
+    if recipe.sample_id and (options.get("out") or options.get("output_format") != "json"):
+        from xrdcomp.present.write import safe_sample_id
+
+        safe_sample_id(recipe.sample_id)  # before the work, not after it
+    return recipe
 
 
 def read_tga_as_told(

@@ -261,8 +261,13 @@ def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
             if target.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
                 target.replace(old / target.name)
-                work.replace(target)
-                shutil.rmtree(old)
+                try:
+                    work.replace(target)
+                except BaseException:
+                    (old / target.name).replace(target)
+                    raise
+                finally:
+                    shutil.rmtree(old, ignore_errors=True)
             else:
                 work.replace(target)
         except BaseException:
