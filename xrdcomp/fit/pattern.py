@@ -211,10 +211,12 @@ def continue_state(
     x, y, s = state.two_theta, state.intensity, state.sigma
     amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
     columns = _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
-    model = columns.build(x, y, table, like=state.model)
+    fine = columns.build(x, y, table, like=state.model)
     limit = state.recipe.max_iterations
-    solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-3)
-    model = refreeze(model, solution.values)
+    coarse = _binned((x, y, s), _bins(fine, table, x))
+    model = fine if len(coarse[0]) == len(x) else columns.build(*coarse[:2], table, like=fine)
+    solution = minimize(model, table, *coarse[1:], max_iterations=limit, tolerance=1e-3)
+    model = refreeze(fine, solution.values)
     table = table.with_values(solution.values)
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
     table = table.with_values(solution.values)
@@ -309,8 +311,13 @@ def _rough_fit(
         if best is None or cost < best[0]:
             best = (cost, trial, model)
     assert best is not None
-    solution = minimize(best[2], best[1], y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
-    return best[1].with_values(solution.values)
+    _, table, model = best
+    more = _bins(model, table, x)
+    if more > 1:
+        x, y, s = _binned((x, y, s), more)
+        model = columns.build(x, y, table, like=model)
+    solution = minimize(model, table, y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
+    return table.with_values(solution.values)
 
 
 def _run(
@@ -324,9 +331,8 @@ def _run(
     Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
     """
     recipe = columns.recipe
-    fwhm = _narrowest(fine, table)
-    step = float(np.median(np.diff(data[0])))
-    x, y, s = _binned(data, int(np.clip(fwhm / (_POINTS_PER_FWHM * step), 1, _MAX_BIN)))
+    fwhm, step = _narrowest(fine, table), float(np.median(np.diff(data[0])))
+    x, y, s = _binned(data, _bins(fine, table, data[0]))
     model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
     if recipe.displacement and not recipe.zero_shift and columns.phases and not columns.user_parameters:
@@ -361,6 +367,12 @@ def _narrowest(model: PatternModel, table: ParameterTable) -> float:
     narrowest = min([*inside, np.inf])
     narrowest = narrowest if np.isfinite(narrowest) else min([*outside, np.inf])
     return narrowest if np.isfinite(narrowest) else 0.0
+
+
+def _bins(model: PatternModel, table: ParameterTable, two_theta: FloatArray) -> int:
+    """How many points may be taken together without a loss to the lines at the current values."""
+    step = float(np.median(np.diff(two_theta)))
+    return int(np.clip(_narrowest(model, table) / (_POINTS_PER_FWHM * step), 1, _MAX_BIN))
 
 
 def _binned(

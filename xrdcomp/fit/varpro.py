@@ -21,6 +21,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 __all__ = ["LeastSquares", "Solution", "minimize"]
 
+_NEGLIGIBLE = 1e-2  # of the tolerance: a step that promises less is not tried
+_FIRM = 5e-3  # least damping after a step that failed: less hardly changes it
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -126,10 +128,10 @@ class LeastSquares:
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
-    def point(self, free: FloatArray) -> _Point:
-        """Evaluate the pattern at given non-linear parameters."""
+    def point(self, free: FloatArray, *, slopes: bool = True) -> _Point:
+        """Evaluate the pattern at given non-linear parameters, with its derivatives or without."""
         values = self.table.values(free)
-        bases, derivatives = evaluate(self.model, values, self.table.needed)
+        bases, derivatives = evaluate(self.model, values, self.table.needed if slopes else frozenset())
         moving = bases * self.inv_sigma[:, None]
         cross = moving.T @ self.fixed
         return _Point(
@@ -147,9 +149,9 @@ class LeastSquares:
         rough = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
         return self.solved(point, free, self.linear_prior(rough.coefficients))
 
-    def state(self, free: FloatArray, prior: FloatArray) -> _State:
-        """Solve the linear part at given non-linear parameters."""
-        return self.solved(self.point(free), free, prior)
+    def state(self, free: FloatArray, prior: FloatArray, *, slopes: bool = True) -> _State:
+        """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero."""
+        return self.solved(self.point(free, slopes=slopes), free, prior)
 
     def solved(self, point: _Point, free: FloatArray, prior: FloatArray) -> _State:
         """Solve the linear part of an evaluated point."""
@@ -188,8 +190,14 @@ class LeastSquares:
         gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
         return _Normal(hessian=hessian, gradient=gradient)
 
-    def step(self, normal: _Normal, free: FloatArray, damping: float) -> FloatArray:
-        """Levenberg-Marquardt step of the free parameters, limits respected by freezing."""
+    def step(self, normal: _Normal, free: FloatArray, damping: float) -> tuple[FloatArray, float]:
+        """Levenberg-Marquardt step of the free parameters, limits respected by freezing.
+
+        Returns
+        -------
+        moved : the parameters after it
+        promise : by how much it would lower the cost were the problem linear and without limits
+        """
         hessian, gradient = normal.hessian, normal.gradient
         stuck = ((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0))
         keep = ~stuck
@@ -198,8 +206,8 @@ class LeastSquares:
             h = hessian[np.ix_(keep, keep)].copy()
             h[np.diag_indices_from(h)] *= 1.0 + damping
             step[keep] = linalg.solve(h + 1e-14 * np.diag(np.diag(h)), gradient[keep], assume_a="sym")
-        moved: FloatArray = np.clip(free + step, self.low, self.high)
-        return moved
+        promise = 2.0 * gradient @ step - step @ hessian @ step
+        return np.clip(free + step, self.low, self.high), float(promise)
 
     def solution(self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool) -> Solution:
         """Bundle a state as the result of a minimisation."""
@@ -234,7 +242,7 @@ def minimize(
     ----------
     intensity, sigma : (n,) arrays on the model's points
     tolerance : float
-        Stop when a step lowers the sum of squares by less than this share of it.
+        Stop when a step lowers the sum of squares by less than this share of it, or promises a hundredth of that.
 
     Returns
     -------
@@ -244,27 +252,26 @@ def minimize(
     problem = LeastSquares(model, table, intensity, sigma)
     free = np.array([item.value for item in table.free])
     state = problem.start(free)
-    damping, converged, iteration = 1e-3, False, 0
+    damping, converged, iteration, rejected = 1e-3, False, 0, False
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
     normal = problem.normal(state, free)
     while iteration < max_iterations:
         iteration += 1
-        trial_free = problem.step(normal, free, damping)
-        trial = problem.state(trial_free, state.prior)
+        trial_free, promise = problem.step(normal, free, damping)
+        if promise < _NEGLIGIBLE * tolerance * state.cost:
+            converged = True
+            break
+        trial = problem.state(trial_free, state.prior, slopes=not rejected)
         if trial.cost < state.cost:
+            if rejected:
+                trial = problem.state(trial_free, state.prior)
             gain = (state.cost - trial.cost) / max(state.cost, 1e-300)
-            free, damping, state = trial_free, max(damping * 0.2, 1e-9), trial
+            free, damping, state, rejected = trial_free, max(damping * 0.2, 1e-9), trial, False
             if gain < tolerance:
                 converged = True
                 break
             normal = problem.normal(state, free)
         else:
-            if np.allclose(trial_free, free, rtol=1e-9, atol=1e-14):
-                converged = True
-                break
-            damping = max(damping * 8.0, 1e-6)
-            if damping > 1e8:
-                converged = True
-                break
+            damping, rejected = max(damping * 8.0, _FIRM), True
     return problem.solution(state, free, iteration, converged=converged)
