@@ -211,13 +211,13 @@ def continue_state(
     x, y, s = state.two_theta, state.intensity, state.sigma
     amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
     columns = _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
-    fine = columns.build(x, y, table, like=state.model)
+    fine = columns.build(x, y, table, like=state.model, shoulders=False)
     limit = state.recipe.max_iterations
     coarse = _binned((x, y, s), _bins(fine, table, x))
-    model = fine if len(coarse[0]) == len(x) else columns.build(*coarse[:2], table, like=fine)
+    model = columns.build(*coarse[:2], table, like=fine)
     solution = minimize(model, table, *coarse[1:], max_iterations=limit, tolerance=1e-3)
-    model = refreeze(fine, solution.values)
     table = table.with_values(solution.values)
+    model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
     table = table.with_values(solution.values)
     return _finish(state.pattern, columns, (x, y, s), (model, table, solution))
@@ -315,7 +315,7 @@ def _rough_fit(
     more = _bins(model, table, x)
     if more > 1:
         x, y, s = _binned((x, y, s), more)
-        model = columns.build(x, y, table, like=model)
+        model = columns.build(x, y, table, like=model, shoulders=False)
     solution = minimize(model, table, y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
     return table.with_values(solution.values)
 

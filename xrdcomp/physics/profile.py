@@ -6,6 +6,7 @@ Everything is vectorised over lines or over (line, point) pairs; nothing here kn
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -128,12 +129,22 @@ def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray)
 
     Parameters
     ----------
-    offset, fwhm, eta : arrays, as in `pseudo_voigt`
+    offset, fwhm, eta : arrays, as in `pseudo_voigt`; the first is flat, the others broadcast to it
 
     Returns
     -------
     array, 1/degree; its integral is zero
     """
+    out = np.empty_like(offset)
+    offset, fwhm, eta = np.broadcast_arrays(offset, fwhm, eta)
+    for first in range(0, len(offset), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        out[part] = _shoulder(offset[part], fwhm[part], eta[part])
+    return out
+
+
+def _shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
+    """One block of `pseudo_voigt_shoulder`."""
     _, _, d_fwhm, d_eta = pseudo_voigt(offset, fwhm, eta)
     u_squared = np.square(offset * (FWHM_PER_SIGMA / fwhm))
     gauss = _GAUSS_NORM / fwhm * np.exp(-0.5 * np.minimum(u_squared, 700.0))
@@ -267,6 +278,7 @@ def axial_correlation(lengths_mm: tuple[float, float, float], soller_deg: float,
     return float(-2.0 * (weight * before * behind).sum() / (weight * (before**2 + behind**2)).sum())
 
 
+@lru_cache(maxsize=32)
 def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
     """Quadrature over axial divergence for equal slit and sample heights.
 
@@ -277,7 +289,7 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
 
     Returns
     -------
-    nodes, weights : (count,) arrays
+    nodes, weights : (count,) arrays, read-only
         u_k in 0 … 1 and weights with sum 1.
     """
     u, w = np.polynomial.legendre.leggauss(8 * count)
@@ -295,4 +307,6 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
         before, now = now, following / norm
     jacobi = np.diag(diagonal) + np.diag(off[1:], 1) + np.diag(off[1:], -1)
     values, vectors = np.linalg.eigh(jacobi)
-    return np.sqrt(values), vectors[0] ** 2
+    nodes, weights = np.sqrt(values), np.square(vectors[0])
+    nodes.flags.writeable = weights.flags.writeable = False
+    return nodes, weights

@@ -161,10 +161,10 @@ def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
     20.0
     """
     table, index = _elements(), _index(element)
-    s_squared = np.square(np.asarray(s, dtype=float))[..., None]
-    factor: FloatArray = (
-        np.sum(table.a[index] * np.exp(-table.b[index] * s_squared), axis=-1) + table.c[index]
-    )
+    s_squared = np.square(np.asarray(s, dtype=float))
+    factor: FloatArray = np.full_like(s_squared, table.c[index])
+    for a, b in zip(table.a[index], table.b[index], strict=True):
+        factor += a * np.exp(-b * s_squared)
     return factor
 
 
