@@ -31,11 +31,12 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
     z = 1 - point[:, :5].sum(axis=1)
     log_k, bias, kappa, seen = point[:, 5:9].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
-    total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.85, 0.25))
+    total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.75, 0.25))
     share = h / np.maximum(h + 0.25 * a, 1e-12)
     total += norm.logpdf(kappa, share, 0.2) - np.log(norm.cdf(1, share, 0.2) - norm.cdf(0, share, 0.2))
     total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
+        total += 3 * log_k  # K times mineral, organic and water are flat
         k = np.exp(log_k)
         seen = {
             "apatite": k * (1 + bias) * (h + kappa * c),
@@ -148,7 +149,7 @@ def draw_case(
         while abs(x[3] / (x[0] + x[3] + x[4]) - 0.05) > 0.05 * np.sqrt(-2 * np.log(rng.random())):
             x = composition()
     h, o, w, c, a, z = x
-    kappa, seen = within(h / max(h + 0.25 * a, 1e-12), 0.2, 0, 1), within(0.85, 0.25, 0.05, 1.15)
+    kappa, seen = within(h / max(h + 0.25 * a, 1e-12), 0.2, 0, 1), within(0.75, 0.25, 0.05, 1.15)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
     masses = [(1 + bias) * (h + kappa * c), o, w + (1 - seen) * halo, seen * halo, (1 + bias) * z]

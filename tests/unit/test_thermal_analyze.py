@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -33,11 +34,22 @@ def test_losses_of_tissue_are_found_and_sum_to_one() -> None:
 
 
 def test_neighbours_share_a_boundary_and_are_anticorrelated() -> None:
-    steps = analyze_tga(run_of(noise_ug=20.0), NO_BUOYANCY)
+    # a drifting balance would move neighbouring losses alike
+    steps = analyze_tga(run_of(noise_ug=20.0), msgspec.structs.replace(NO_BUOYANCY, drift_std_ug=0.0))
     covariance = steps.covariance
     assert covariance[0, 1] < 0
     assert covariance[1, 2] < 0
     assert steps.steps[0].end_c == steps.steps[1].start_c
+
+
+def test_a_mass_that_drifts_upwards_has_no_loss_left_at_the_boundary() -> None:
+    """A rise is no loss that could belong to the other side: it is left to noise, drift and buoyancy."""
+    run, gain = run_of(noise_ug=0.1), 2e-5
+    mass = run.mass + gain * (run.temperature_c - run.temperature_c[0]) * float(run.mass[0])
+    result = analyze_tga(replace(run, mass=mass), NO_BUOYANCY)
+    variance = result.budget["carbonate_co2"]["placement"] * float(result.covariance[2, 2])
+    both_boundaries = float(np.sqrt(2.0)) * NO_BUOYANCY.placement_std_c
+    assert np.sqrt(variance) < 0.5 * gain * both_boundaries, "only the windows searched are moved"
 
 
 def test_step_shapes_are_those_of_the_logistic_curve() -> None:

@@ -141,10 +141,7 @@ def compose_evidence(
     xrd, thermal = _select(xrd, thermal, recipe, internal_standard, known_scale)
     evidence = None
     if xrd is not None:
-        # thermogravimetry, an empty holder or a spike say how much of the diffuse scattering is background
-        calibrated = thermal is not None or xrd.blank_measured or internal_standard is not None
-        background = 0.0 if calibrated else recipe.xrd_bias_std
-        evidence = reduce_xrd(xrd, phases, standard=internal_standard, background_std=background)
+        evidence = reduce_xrd(xrd, phases, standard=internal_standard)
     bias = recipe.xrd_bias_std * (BLANK_GAIN if evidence is not None and evidence.blank_measured else 1.0)
     log_scale = None
     if known_scale is not None and xrd is not None and evidence is not None:

@@ -35,11 +35,24 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
     amorphous mineral that may be absent: without it nearly all mineral is crystalline, a narrow peak at the
     upper end, which an equal tail would cut off although the interval of the amorphous mineral reaches 0.
 
+    Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0),
+    the interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it. An
+    interval over both cases would be short because of what was assumed about their odds before measuring.
+
     Parameters
     ----------
     draws : (n,) array, within [0, 1]
     probability : float, between 0 and 1
     """
+    there = draws[draws > 0.0]
+    none = 1.0 - len(there) / len(draws)
+    if 0.0 < none < probability:
+        low, high = _interval_of_what_is(there, probability)
+        return (0.0 if none > 1.0 - probability else low), high
+    return _interval_of_what_is(draws, probability)
+
+
+def _interval_of_what_is(draws: FloatArray, probability: float) -> tuple[float, float]:
     mean, std = float(draws.mean()), float(draws.std())
     tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
     lower = np.quantile(draws, tails)

@@ -49,7 +49,10 @@ _APATITE_INDEX, _OTHER_INDEX = (
 )
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
-_TGA_FLOOR = 2e-4
+_TGA_FLOOR = 5e-5
+LATE_CHAR = 0.001
+"""Standard uncertainty, relative to the organic loss, of what char goes on losing in the carbonate window of an inert
+gas."""
 HALO_EXCHANGE = 0.02
 """Relative standard uncertainty, beyond the shapes the fit carries, with which halos of organic matter and of
 water are told apart: their maxima lie
@@ -156,9 +159,11 @@ class ThermalEvidence:
 
     @property
     def loss_covariance(self) -> FloatArray:
-        """Covariance of the losses with a floor of (0.02 wt%)²."""
+        """Covariance of the losses with a floor of (0.005 wt%)², and in an inert gas with what char still loses."""
         n = len(self.losses)
         covariance: FloatArray = self.covariance[:n, :n] + _TGA_FLOOR**2 * np.eye(n)
+        if self.inert and self.sees_carbonate:
+            covariance[2, 2] += (LATE_CHAR * max(float(self.values[1]), 0.0)) ** 2
         return covariance
 
 
@@ -256,7 +261,6 @@ def reduce_xrd(
     phases: Sequence[PhaseResult] = (),
     *,
     standard: InternalStandard | None = None,
-    background_std: float = 0.0,
 ) -> XrdEvidence:
     """Sum signed masses to the rows of the joint model.
 
@@ -270,9 +274,6 @@ def reduce_xrd(
     phases : sequence of PhaseResult
         The search's decisions. Empty: a phase counts where it exceeds three standard deviations.
     standard : InternalStandard, optional
-    background_std : float
-        Standard uncertainty of the organic row, relative to the total, from instrument and air scattering that
-        no empty-holder scan fixed: what falls off smoothly passes for a halo, and the reverse.
 
     Raises
     ------
@@ -292,8 +293,6 @@ def reduce_xrd(
         raise AnalysisError(msg)
     grouped = sums @ values / total
     covariance = sums @ covariance @ sums.T / total**2 + _exchange(rows, grouped)
-    if "organic" in rows:
-        covariance[rows.index("organic"), rows.index("organic")] += background_std**2
     hidden = _hidden_std(phases, amounts, total)
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2

@@ -51,9 +51,12 @@ LATTICE_STD = 0.20
 AMORPHOUS_UPTAKE = 0.25
 """κ: share of the carbonate in the lattice, h / (h + 0.25 A) within 0.2. The crystals hold most of it, but where
 there are none it sits in the amorphous mineral."""
-AMORPHOUS_RESPONSE = (0.85, 0.25)
+AMORPHOUS_RESPONSE = (0.75, 0.25)
 """g: share of the amorphous mineral's halo (29 to 31 degrees, its form varies) that the fit tells from water's
 (28 degrees)."""
+SCALE_POWER = 3
+"""Prior of an unknown scale, K^3 d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
+flat. With K^0 what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
 SALT_EVAPORATED = (0.3, 0.3)
 """Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
 SALT_FROM_C = 800.0
@@ -209,8 +212,8 @@ class JointModel:
         """Log density of the prior, up to a constant; minus infinity outside the bounds.
 
         Flat for (mineral, organic, water) and for the parts of the mineral among themselves, so that their number
-        does not favour mineral; flat in log scale; normal for the constants; the share of carbonate in the
-        lattice follows the crystalline share of the mineral.
+        does not favour mineral; an unknown scale so that these three masses are flat; normal for the constants; the
+        share of carbonate in the lattice follows the crystalline share of the mineral.
 
         Parameters
         ----------
@@ -230,6 +233,8 @@ class JointModel:
                 total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
+            elif item.name == "log_scale":
+                total += SCALE_POWER * value
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = [index for index in MINERAL if index not in self.absent]
         total -= (len(parts) - 1) * np.log(mineral + MINERAL_FLOOR)

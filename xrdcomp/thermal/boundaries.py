@@ -80,7 +80,7 @@ def place_boundaries(
     """Place every boundary and propagate what is uncertain about it.
 
     Sources: ``noise`` (redrawn on the smoothed curve), ``smoothing`` (0.7 to 1.5 times the chosen length),
-    ``placement`` (literature window, width searched, and the slope at the minimum times
+    ``placement`` (literature window, width searched, and the loss per °C left at the minimum times
     `recipe.placement_std_c`),
     ``buoyancy``, ``weighing``, ``drift`` and ``start_mass``.
     """
@@ -153,7 +153,8 @@ class _Draws:
         half = self.widths[:, None] * rng.uniform(0.9, 1.5, (b, k))
         index = _find(self.curve, self.smooth[:, None], literature, half, self.length)
         jitter = self.stds[:, None] * rng.standard_normal((b, k))
-        slope = derivative(self.smooth, self.curve.step)
+        # a mass that rises at the minimum is noise, drift or buoyancy, which have their own sources
+        slope = np.minimum(derivative(self.smooth, self.curve.step), 0.0)
         spread: FloatArray = np.std(self.curve.temperature_c[index] + jitter, axis=1)
         return _covariance(self.smooth[index] + slope[index] * jitter), spread
 
