@@ -147,7 +147,8 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     why += _holder(fit, sample.blank)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
-    claims = evaluate_claims(composition, found, recipe.composition, internal_standard=spike) if known else ()
+    own = _without_standard(found, standard)
+    claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike) if known else ()
     claims = _without_poor_fits(claims, fit)
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
@@ -155,7 +156,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=weigh_phases(_without_standard(found, standard), composition),
+        phases=weigh_phases(own, composition),
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),

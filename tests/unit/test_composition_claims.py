@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,40 @@ def test_a_spike_is_not_a_phase_of_the_specimen() -> None:
     as_phase = by_id(evaluate_claims(composition, phases))
     assert as_spike["hydroxyapatite_only_crystalline_phase"].verdict == "supported"
     assert as_phase["hydroxyapatite_only_crystalline_phase"].verdict == "refuted"
+
+
+def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
+    """Another variety of apatite as the search reports it beside the fitted one."""
+    reason = (
+        "not the main apatite: its cell differs" if excluded else "apatite, variety not determined: its lines"
+    )
+    return replace(phase(name, "inconclusive"), detection_limit=None, evidence={"reason": reason})
+
+
+@pytest.mark.parametrize(
+    ("fitted", "other", "excluded", "verdict", "words"),
+    [
+        (
+            "hydroxyapatite",
+            "fluorapatite",
+            False,
+            "supported",
+            "variety not determined, the lines of fluorapatite",
+        ),
+        ("hydroxyapatite", "chlorapatite", True, "supported", "Crystalline hydroxyapatite was found: "),
+        ("fluorapatite", "hydroxyapatite", False, "supported", "fitted as fluorapatite"),
+        ("chlorapatite", "hydroxyapatite", True, "inconclusive", "its cell is not that of hydroxyapatite"),
+    ],
+)
+def test_the_variety_of_apatite_is_named_where_it_is_open(
+    fitted: str, other: str, excluded: bool, verdict: str, words: str
+) -> None:
+    phases = [found(fitted, 0.12), coincident(other, excluded=excluded), *searched()[1:]]
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))
+    claim = claims["hydroxyapatite_present"]
+    assert claim.verdict == verdict
+    assert words in claim.statement
+    assert ("not determined" in claim.statement) is not excluded
 
 
 def test_absent_apatite_is_refuted_with_its_detection_limit() -> None:

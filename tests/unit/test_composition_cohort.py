@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,6 +200,19 @@ def test_a_cohort_with_the_published_findings() -> None:
     assert len(summary.rows) == 10
     assert summary.rows[9]["hydroxyapatite"] == "not_detected"
     assert set(COMPONENTS) <= set(summary.rows[0])
+
+
+def test_the_table_states_the_limit_that_the_claim_states() -> None:
+    result = specimen("f0", np.array([0.0, 0.70, 0.25, 0.01, 0.04, 0.0]), "fluid")
+    other = PhaseResult(
+        id="fluorapatite", name="fluorapatite", formula="", decision="not_detected", detection_limit=0.013
+    )
+    blind = replace(other, id="chlorapatite", detection_limit=1.0)
+    phases = (*result.phases, other, blind)
+    result = replace(result, phases=phases, claims=evaluate_claims(result.composition, phases))
+    row = evaluate_cohort([result]).rows[0]
+    assert row["hydroxyapatite_limit"] == 0.013
+    assert "1.3 wt%" in result.claims[0].statement
 
 
 def test_the_order_of_specimens_does_not_matter() -> None:

@@ -21,7 +21,7 @@ from tests.unit.composition_evidence import (
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
 from xrdcomp.composition.estimates import estimate_from_draws, interval_from_draws
-from xrdcomp.composition.evidence import thermal_evidence
+from xrdcomp.composition.evidence import reduce_xrd, thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Composition, Estimate, TgaResult, XrdAmounts
@@ -482,3 +482,20 @@ def test_crystals_weigh_with_the_carbonate_of_their_lattice() -> None:
         expected /= 1.0 if basis == "as_received" else 1 - 0.15
         std = found.identifiable_sums["crystalline"].std or 0.0
         assert_close(crystals, expected, atol=std, because="one standard uncertainty")
+
+
+def test_what_hides_below_the_limits_of_a_spiked_powder_is_said_of_the_specimen() -> None:
+    phases = (phase("hydroxyapatite", limit=0.01), phase("calcite", limit=0.02))
+    amounts = xrd_amounts(NO_APATITE)
+    spiked = XrdAmounts(
+        names=(*amounts.names, "corundum"),
+        amounts=np.append(amounts.amounts, 0.25 * float(np.sum(amounts.amounts))),
+        covariance=np.pad(np.asarray(amounts.covariance), ((0, 1), (0, 1)))
+        + 1e-8 * np.eye(len(amounts.names) + 1),
+        crystalline=(*amounts.crystalline, True),
+    )
+    alone = reduce_xrd(amounts, phases)
+    beside = reduce_xrd(spiked, phases, standard=InternalStandard(id="corundum", fraction=0.2))
+    for index in (0, 5):
+        because = "limits of the powder over 1 - 0.2"
+        assert_close(beside.hidden[index], alone.hidden[index] / 0.8, rtol=1e-9, because=because)

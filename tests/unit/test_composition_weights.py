@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.helpers import assert_close
 from xrdcomp.composition.weights import weigh_phases
 from xrdcomp.results import Composition, Estimate, PhaseResult
@@ -46,3 +48,27 @@ def test_phases_that_were_not_found_and_sums_that_are_unknown_change_nothing() -
     absent, found = phase("not_detected"), phase()
     assert weigh_phases([absent], composed(crystalline=total)) == (absent,)
     assert weigh_phases([found], composed()) == (found,)
+
+
+def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_count_it() -> None:
+    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    apatite = replace(phase(share=0.6), id="hydroxyapatite")
+    undecided = replace(phase("inconclusive", share=0.4), id="quartz")
+    weighed = weigh_phases([apatite, undecided], composed(crystalline=total))
+    assert weighed[0].weight_fraction is not None
+    assert weighed[0].crystalline_weight_fraction is not None
+    assert_close(weighed[0].weight_fraction.value, 0.4, rtol=1e-12, because="all of what is counted")
+    assert_close(
+        weighed[0].crystalline_weight_fraction.value, 1.0, rtol=1e-12, because="the only one counted"
+    )
+    assert weighed[1].weight_fraction is None
+    assert weighed[1].crystalline_weight_fraction is None
+    assert weighed[1].evidence["weight_fraction_from_pattern_alone"]["value"] == 0.3
+
+
+def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:
+    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    apatite = replace(phase("inconclusive", share=1.0), id="hydroxyapatite")
+    (weighed,) = weigh_phases([apatite], composed(crystalline=total))
+    assert weighed.weight_fraction is not None
+    assert_close(weighed.weight_fraction.value, 0.4, rtol=1e-12, because="the crystalline part is apatite")

@@ -31,6 +31,8 @@ DETECTION = 0.95
 ALONE_BEFORE = 0.64
 """Probability before measuring that apatite is alone: 9 of 14 subcutaneous calcifications (Franzen et al. 2017
 Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the searched ones, equally likely."""
+_HYDROXYL = APATITES - {"fluorapatite", "chlorapatite"}
+"""Varieties that are hydroxyapatite with vacancies or carbonate; only fluorine and chlorine make another mineral."""
 _Z_DETECTION = 1.645
 _Z_THRESHOLD = 2.576
 _VISIBLE = 0.01
@@ -50,7 +52,8 @@ def evaluate_claims(
     composition : Composition
         Probabilities are shares of its posterior draws, on its basis.
     phases : sequence of PhaseResult
-        Decisions and detection limits of the search; they decide presence and absence.
+        Decisions and detection limits of the search; they decide presence and absence. Limits are of the
+        specimen: those of a spiked powder must be divided by 1 - its fraction of the standard first.
     recipe : CompositionRecipe
         Thresholds of the verdicts and of the claims.
     internal_standard : str
@@ -132,6 +135,49 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     return (1 - DETECTION) / (1 - DETECTION + 1 - FALSE_ALARM)
 
 
+def apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
+    """Detection limit of apatite, whatever its variety: the largest; None where none is stated.
+
+    A limit of 1 says that a variety cannot be told from the others, not that it may be all there is.
+
+    Parameters
+    ----------
+    phases : sequence of PhaseResult
+    """
+    own = (phase.detection_limit for phase in phases if phase.id in APATITES)
+    return max((limit for limit in own if limit is not None and limit < 1), default=None)
+
+
+def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
+    """What was found, with a place for its amount, and whether it may be hydroxyapatite.
+
+    Varieties whose lines coincide with those of the one that was fitted are named: intensities and cell do not
+    decide between them.
+    """
+    fitted = next(phase for phase in asked if phase.decision == "detected")
+    open_ones = [
+        phase.name or phase.id
+        for phase in asked
+        if phase is not fitted and phase.decision != "not_detected" and not _ruled_out(phase)
+    ]
+    hydroxyl = fitted.id in _HYDROXYL
+    text = "Crystalline hydroxyapatite was found: {amount}"
+    if not hydroxyl:
+        text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
+    if open_ones:
+        text += f"; variety not determined, the lines of {', '.join(open_ones)} coincide"
+    if hydroxyl or any(phase.id in _HYDROXYL and not _ruled_out(phase) for phase in asked):
+        return text, True
+    return f"{text}; its cell is not that of hydroxyapatite", False
+
+
+def _ruled_out(phase: PhaseResult) -> bool:
+    """Whether the cell of the apatite that was found excludes this variety as the main one."""
+    return phase.decision == "not_detected" or str(phase.evidence.get("reason", "")).startswith(
+        "not the main"
+    )
+
+
 def _false_alarm(phase: PhaseResult) -> float:
     """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
     from scipy.special import ndtr
@@ -148,11 +194,13 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
     asked = [phase for phase in phases if phase.id in APATITES]
     probability = presence_probability(phases)
     if probability is not None:
-        limits = [p.detection_limit for p in asked if p.detection_limit is not None and p.detection_limit < 1]
-        limit = f"detection limit {_percent(max(limits))}" if limits else "detection limit unknown"
+        least = apatite_limit(asked)
+        limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
         if any(phase.decision == "detected" for phase in asked):
             amount = _quantity(composition, "crystalline_hydroxyapatite")
-            text = f"Crystalline hydroxyapatite was found: {amount}; {limit}."
+            variety, hydroxyl = _variety(asked)
+            probability = probability if hydroxyl else 0.5
+            text = f"{variety.format(amount=amount)}; {limit}."
         elif probability == 0.5:
             text = f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
         else:

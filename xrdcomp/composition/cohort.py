@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.composition.claims import CLAIM_IDS
+from xrdcomp.composition.claims import CLAIM_IDS, apatite_limit
 from xrdcomp.composition.evidence import APATITES
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, Claim, Estimate, SampleResult
@@ -348,8 +348,9 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
         low, high = (None, None) if estimate is None else (estimate.interval or (None, None))
         row[f"{name}_low"], row[f"{name}_high"] = low, high
     asked = [phase for phase in result.phases if phase.id in APATITES]
-    row["hydroxyapatite"] = asked[0].decision if asked else "not asked"
-    row["hydroxyapatite_limit"] = asked[0].detection_limit if asked else None
+    found = next((phase for phase in asked if phase.decision == "detected"), asked[0] if asked else None)
+    row["hydroxyapatite"] = "not asked" if found is None else found.decision
+    row["hydroxyapatite_limit"] = apatite_limit(asked)
     others = [p for p in result.phases if p.id not in APATITES and p.decision == "detected"]
     row["other_phases"] = ", ".join(phase.id for phase in others)
     for claim in result.claims:

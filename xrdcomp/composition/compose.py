@@ -56,7 +56,7 @@ __all__ = ["compose", "compose_evidence"]
 
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
-_REPORTABLE_STD = 0.03
+_REPORTABLE_STD = 0.02
 NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none."""

@@ -302,6 +302,7 @@ def reduce_xrd(
         for name, value, row in zip(amounts.names, values, row_of, strict=True)
         if row == "other"
     }
+    own = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
     return XrdEvidence(
         rows=rows,
         values=frozen_array(grouped),
@@ -315,7 +316,10 @@ def reduce_xrd(
         absent=frozenset(
             index for index, row in ((_APATITE_INDEX, "apatite"), (_OTHER_INDEX, "other")) if row not in rows
         ),
-        hidden={_APATITE_INDEX: (_apatite_limit(phases) or 2 * _UNSEEN_STD) / 2, _OTHER_INDEX: hidden},
+        hidden={
+            _APATITE_INDEX: (_apatite_limit(phases) or 2 * _UNSEEN_STD) / 2 / own,
+            _OTHER_INDEX: hidden / own,
+        },
     )
 
 

@@ -7,17 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from xrdcomp.composition.evidence import APATITES
 from xrdcomp.results import Composition, Estimate, PhaseResult
 
 __all__ = ["weigh_phases"]
 
 
 def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tuple[PhaseResult, ...]:
-    """Give detected phases their share of the composition's crystalline part.
+    """Give the phases that the composition counts their share of its crystalline part.
 
     w_j = f_j · C with f_j the fraction of the crystalline part and C the crystalline mass fraction (lattice
     carbonate included) that all instruments together determine; to first order
     σ_w² = C² σ_f² + f² σ_C². The value from the pattern alone stays in the evidence.
+
+    A phase that is undecided is not counted in the composition: it has no weight, and the shares of the others are
+    those without it. What the pattern alone would give it stays in the evidence.
 
     Parameters
     ----------
@@ -28,12 +32,48 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     crystalline = composition.identifiable_sums.get("crystalline")
     if crystalline is None or crystalline.std is None:
         return tuple(phases)
-    return tuple(_weighed(phase, crystalline) for phase in phases)
+    undecided = [phase.crystalline_weight_fraction for phase in phases if not _counted(phase)]
+    counted = 1.0 - sum(share.value for share in undecided if share is not None)
+    return tuple(
+        _weighed(_without_undecided(phase, counted), crystalline) if _counted(phase) else _unweighed(phase)
+        for phase in phases
+    )
+
+
+def _counted(phase: PhaseResult) -> bool:
+    """Whether the composition has mass for a phase: what was found, and apatite unless it was not."""
+    return phase.decision == "detected" or (phase.decision == "inconclusive" and phase.id in APATITES)
+
+
+def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:
+    """Share of the crystalline part that is counted."""
+    share = phase.crystalline_weight_fraction
+    if share is None or not 0.0 < total < 1.0 - 1e-9:
+        return phase
+    value, std = share.value / total, (share.std or 0.0) / total
+    alone = 1.0 - value < 1e-9
+    low, high = (1.0, 1.0) if alone else (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
+    counted = Estimate(
+        value=min(value, 1.0), std=0.0 if alone else std, interval=(min(low, value), max(high, value))
+    )
+    return replace(phase, crystalline_weight_fraction=counted)
+
+
+def _unweighed(phase: PhaseResult) -> PhaseResult:
+    if (
+        phase.decision != "inconclusive"
+        or (phase.weight_fraction or phase.crystalline_weight_fraction) is None
+    ):
+        return phase
+    evidence = dict(phase.evidence)
+    if phase.weight_fraction is not None:
+        evidence["weight_fraction_from_pattern_alone"] = phase.weight_fraction.to_dict()
+    return replace(phase, weight_fraction=None, crystalline_weight_fraction=None, evidence=evidence)
 
 
 def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
     share = phase.crystalline_weight_fraction
-    if phase.decision != "detected" or share is None or phase.weight_fraction is None:
+    if share is None or phase.weight_fraction is None:
         return phase
     value = share.value * crystalline.value
     std = float(np.hypot(crystalline.value * (share.std or 0.0), share.value * (crystalline.std or 0.0)))
