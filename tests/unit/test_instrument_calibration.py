@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from xrdcomp.cli.main import main
 from xrdcomp.diffraction import build_instrument, calibrate, instrument_diagnostics
 from xrdcomp.diffraction.calibrate import STANDARDS, instrument_fwhm
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
-from xrdcomp.errors import OutputError, RecipeError
+from xrdcomp.diffraction.microstructure import column_lengths
+from xrdcomp.errors import AnalysisError, OutputError, RecipeError
 from xrdcomp.fit.lines import build_lines, line_properties
 from xrdcomp.fit.optics import geometry_factor, refined_ratios
 from xrdcomp.fit.pattern import fit_pattern
@@ -77,6 +79,62 @@ def test_a_file_of_another_radiation_is_refused(calibration, tmp_path) -> None:
 def test_an_unknown_standard_is_refused() -> None:
     with pytest.raises(RecipeError, match="srm660c"):
         calibrate(standard_scan(), "srm999")
+
+
+@pytest.mark.parametrize(
+    ("standard", "changes"), [("srm640f", {}), ("srm676a", {}), ("srm660c", {"anode": "Co"})]
+)
+def test_a_scan_of_something_else_is_refused(standard: str, changes: dict[str, str]) -> None:
+    scan = standard_scan(**changes)
+    with pytest.raises(AnalysisError, match="Check --standard"):
+        calibrate(scan, standard, InstrumentRecipe(radiation="CuKa"))
+
+
+def test_a_scan_with_too_few_lines_is_refused() -> None:
+    with pytest.raises(AnalysisError, match="3 line"):
+        calibrate(standard_scan(two_theta_min=24, two_theta_max=48), "srm660c")
+
+
+def test_a_cell_that_differs_from_the_certificate_is_said() -> None:
+    model = SpecimenModel(specimen_id="al2o3", other={"corundum": 1.0}, other_size_nm=600.0, **EMPTY)
+    conditions = XrdConditions(peak_counts=20000, two_theta_min=18, two_theta_max=130, step=0.02)
+    found = calibrate(
+        simulate_pattern(model, conditions, seed=4)[0], "srm676a"
+    )  # simulated with a = 4.7602 Å
+    messages = [d for d in found.diagnostics if d.code == "CALIBRATION_CELL_DIFFERS"]
+    assert len(messages) == 2
+    assert_close(messages[0].facts["refined"], 4.7602, atol=3e-4, because="held zero, free displacement")
+    assert not [d for d in calibrate(standard_scan(), "srm660c").diagnostics if "CELL" in d.code]
+
+
+@pytest.mark.parametrize("anode", ["Cu", "Co", "Mo", "Cr", "Ag"])
+def test_sizes_hold_the_truth_with_a_file_and_without_one(anode: str, tmp_path: Path) -> None:
+    ends = {"Mo": (8.0, 70.0, 45.0), "Ag": (6.0, 55.0, 35.0), "Cr": (30.0, 150.0, 120.0)}
+    low, high, last = ends.get(anode, (18.0, 130.0, 80.0))
+    radiation = f"{anode}Ka"
+    measured = {
+        "anode": anode,
+        "two_theta_min": low,
+        "two_theta_max": high,
+        "step": 0.01 if high < 80 else 0.02,
+    }
+    found = calibrate(standard_scan(**measured), "srm660c", InstrumentRecipe(radiation=radiation))
+    file = write_instrument(found.instrument, tmp_path / "instrument.toml")
+    apatite = ApatiteModel(length_c_nm=60.0, length_a_nm=30.0, microstrain=0.0)
+    model = SpecimenModel(
+        specimen_id="ha", apatite_model=apatite, **{**EMPTY, "apatite": 0.7, "protein": 0.3}
+    )
+    conditions = XrdConditions(anode=anode, peak_counts=8000, two_theta_min=0.6 * low, two_theta_max=last)
+    scan = simulate_pattern(model, conditions, seed=9)[0]
+    spread = []
+    for recipe in (InstrumentRecipe(file=str(file)), InstrumentRecipe(radiation=radiation)):
+        fit = fit_pattern(scan, (load_phase("hydroxyapatite"),), build_instrument(scan, recipe))
+        lengths = column_lengths(fit, "hydroxyapatite")
+        for axis, truth in (("c_axis", 60.0), ("a_axis", 30.0)):
+            assert lengths[axis].interval[0] <= truth <= lengths[axis].interval[1], (recipe.file, axis)
+        spread.append(lengths["a_axis"].std / lengths["a_axis"].value)
+    assert spread[0] < 0.1
+    assert spread[1] > 1.5 * spread[0], "nobody measured the generic instrument's width"
 
 
 def test_certified_cells_follow_the_temperature() -> None:

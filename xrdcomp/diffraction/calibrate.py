@@ -10,12 +10,12 @@ import numpy as np
 
 from xrdcomp.diffraction.instrument import build_instrument
 from xrdcomp.diffraction.tube import AXIAL_CORRELATION, EQUATORIAL_DIVERGENCE, with_tube_optics
-from xrdcomp.errors import RecipeError
+from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.fit.lines import SCHERRER_CONSTANT
 from xrdcomp.fit.optics import refined_ratios
 from xrdcomp.fit.pattern import FitState, fit_state, initial_parameters
 from xrdcomp.fit.summary import summarize
-from xrdcomp.phases import list_phases, load_phase
+from xrdcomp.phases import list_phases, load_phase, load_phases
 from xrdcomp.physics import profile
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.results import Estimate, FitResult
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["STANDARDS", "Calibration", "Standard", "calibrate", "instrument_fwhm"]
 
 _LOW_PEAK_COUNTS = 2000.0
+_MIN_LINES = 5  # widths at fewer angles do not fix U, V, W and two Lorentzian terms
+_WRONG_RWP = 0.4  # what a fit leaves whose lines lie elsewhere, with counts that could show better
+_CELL_DIFFERS = 1e-4  # relative; several times what typical aberrations move a refined cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ def calibrate(
     Parameters
     ----------
     standard : str
-        A key of ``STANDARDS``, or a phase id: then the cell is refined, because nothing certifies it.
+        A key of ``STANDARDS``, or a phase id or CIF file: then the cell is refined, because nothing certifies it.
     recipe : InstrumentRecipe, optional
         Radiation, radius, monochromator …; its `file` is not read.
     temperature_c : float, optional
@@ -149,7 +152,7 @@ def calibrate(
     RecipeError
         An unknown standard.
     AnalysisError
-        Too few points.
+        Too few points or lines, or a scan whose lines are not the standard's.
     """
     chosen, phase = _choose(standard)
     base = with_tube_optics(build_instrument(pattern, _without_file(recipe)), recipe, pattern)
@@ -161,9 +164,13 @@ def calibrate(
     options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
     state = _fit(pattern, phase, base, options, held)
     result = summarize(state)
+    _check(result, phase, standard)
     cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
     displacement = result.parameters.get("sample_displacement_mm")
-    if held is None:
+    differs: tuple[Diagnostic, ...] = ()
+    if held is not None:
+        differs = _cell_message(_fit(pattern, phase, base, options, None), held, phase, standard)
+    else:
         for other in _other_optics(base):
             spread = _fit(pattern, phase, other, options, held).solution.values
             cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
@@ -177,8 +184,49 @@ def calibrate(
         displacement_mm=displacement,
         cell=cell,
         provenance=_provenance(pattern, standard, result, instrument, displacement),
-        diagnostics=(*result.diagnostics, *_messages(pattern, result, chosen, standard)),
+        diagnostics=(*result.diagnostics, *_messages(pattern, result, chosen, standard), *differs),
     )
+
+
+def _check(fit: FitResult, phase: Phase, standard: str) -> None:
+    """Refuse a scan that cannot calibrate: too few lines, or lines of something else."""
+    lines = fit.reflections[phase.id]
+    count = int((lines.intensity > 1.0).sum())
+    span = f"{fit.two_theta[0]:.1f}-{fit.two_theta[-1]:.1f}°"
+    if count < _MIN_LINES:
+        msg = (
+            f"{count} line(s) of {standard} lie in {span}; widths need at least {_MIN_LINES} to follow the angle. "
+            "Scan the standard to 100° or beyond, or pass a wider --range."
+        )
+        raise AnalysisError(msg)
+    if fit.rwp > _WRONG_RWP and fit.gof > 2.0:
+        msg = (
+            f"the lines of {standard} ({phase.name}) are not those of this scan: the fit leaves Rwp {fit.rwp:.2f}, "
+            f"counting explains {fit.rexp:.2f}, in {span} at {fit.wavelengths[0]:.4f} Å. Check --standard and "
+            "--radiation; xrdcomp identify says what the scan shows."
+        )
+        raise AnalysisError(msg)
+
+
+def _cell_message(
+    free: FitState, held: Mapping[str, float], phase: Phase, standard: str
+) -> tuple[Diagnostic, ...]:
+    """Compare a refined cell with the held one."""
+    found = summarize(free).parameters
+    out = []
+    for name, certified in held.items():
+        estimate = found[f"{phase.id}_{name}"]
+        change = estimate.value - certified
+        if abs(change) <= max(_CELL_DIFFERS * certified, 4.0 * (estimate.std or 0.0)):
+            continue
+        text = (
+            f"Refined, {name} of this scan is {estimate.value:.5f} Å; the certificate of {standard} says "
+            f"{certified:.5f} Å, which was held. The difference is now in displacement and widths. Check the standard, "
+            "its temperature, the wavelengths and the radius."
+        )
+        facts = {"refined": estimate.value, "held": certified}
+        out.append(Diagnostic(code="CALIBRATION_CELL_DIFFERS", severity="warning", text=text, facts=facts))
+    return tuple(out)
 
 
 def instrument_fwhm(instrument: Instrument, two_theta: FloatArray) -> FloatArray:
@@ -206,9 +254,11 @@ def _choose(name: str) -> tuple[Standard | None, Phase]:
         return STANDARDS[key], load_phase(STANDARDS[key].phase)
     if name in list_phases():
         return None, load_phase(name)
+    if name.lower().endswith(".cif"):
+        return None, load_phases((name,))[0]
     msg = (
-        f"standard {name!r} is not known. Certified: {', '.join(STANDARDS)}; or a phase id of `xrdcomp phases`, "
-        "whose cell is then refined."
+        f"standard {name!r} is not known. Certified: {', '.join(STANDARDS)}; or a phase id of `xrdcomp phases` or a "
+        "CIF file, whose cell is then refined."
     )
     raise RecipeError(msg)
 
