@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.fit_cases import EMPTY, convolved
 from xrdcomp.diffraction import apatite_indices, build_instrument, calibrate
 from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant
 from xrdcomp.diffraction.quantify import whole_pattern
@@ -31,14 +32,6 @@ Row = dict[str, Any]
 ORGANIC = (0.0, 0.1, 0.2, 0.4, 0.6, 0.9)
 ROCKS = ("calcite", "gypsum", "quartz", "corundum", "organic_matter")
 PURITY = 0.9902
-EMPTY = {
-    "apatite": 0.0,
-    "protein": 0.0,
-    "lipid": 0.0,
-    "water": 0.0,
-    "amorphous_mineral": 0.0,
-    "carbonate": 0.0,
-}
 
 
 def _row(name: str, value: float, unit: str, bar: float, *, at_least: bool = False) -> Row:
@@ -201,16 +194,6 @@ def _with_wrong_constant(fit: FitResult, factor: float, truth: float) -> list[bo
         abs(absolute.value - truth) < 1.96 * absolute.std,
         by_area.interval is not None and by_area.interval[0] <= truth <= by_area.interval[1],
     ]
-
-
-def convolved(pattern: Pattern, length_nm: float, wavelength: float = 1.5418) -> Pattern:
-    """Spread a scan by Lorentzians of FWHM 0.9 λ / (L cosθ)."""
-    x = pattern.two_theta
-    half = 0.5 * np.degrees(0.09 * wavelength / (length_nm * np.cos(np.radians(x / 2.0))))
-    kernel = (half / np.pi)[None, :] / ((x[:, None] - x[None, :]) ** 2 + half[None, :] ** 2)
-    base = np.interp(x, x[[0, -1]], [pattern.intensity[:50].mean(), pattern.intensity[-50:].mean()])
-    y = base + (kernel * np.gradient(x)[None, :]) @ (pattern.intensity - base)
-    return replace(pattern, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)))
 
 
 def size_rows(folder: Path) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from xrdcomp.fit.lines import build_lines, phase_columns
@@ -14,6 +16,15 @@ from xrdcomp.units import two_theta_to_q
 INSTRUMENT = Instrument(
     emission_lines=(EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
 )
+EMPTY = {
+    "apatite": 0.0,
+    "protein": 0.0,
+    "lipid": 0.0,
+    "water": 0.0,
+    "amorphous_mineral": 0.0,
+    "carbonate": 0.0,
+}
+"""A specimen of nothing, to which a test adds what it is about."""
 VALUES = {
     "sample_displacement_mm": 0.03,
     "axial_divergence": 0.03,
@@ -42,3 +53,13 @@ def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None) -> P
     return Pattern(
         two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts"
     )
+
+
+def convolved(pattern: Pattern, length_nm: float, wavelength: float = 1.5418) -> Pattern:
+    """Spread a scan by Lorentzians of FWHM 0.9 λ / (L cosθ); level ends stand for what lies outside."""
+    x = pattern.two_theta
+    half = 0.5 * np.degrees(0.09 * wavelength / (length_nm * np.cos(np.radians(x / 2.0))))
+    kernel = (half / np.pi)[None, :] / ((x[:, None] - x[None, :]) ** 2 + half[None, :] ** 2)
+    base = np.interp(x, x[[0, -1]], [pattern.intensity[:50].mean(), pattern.intensity[-50:].mean()])
+    y = base + (kernel * np.gradient(x)[None, :]) @ (pattern.intensity - base)
+    return replace(pattern, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fit_cases import convolved
 from tests.helpers import assert_close
 from xrdcomp.diffraction import build_instrument, calibrate, holder_humps_of_fit
 from xrdcomp.diffraction.quantify import whole_pattern
@@ -48,16 +49,6 @@ def test_a_plain_analysis_finds_the_cell_of_lab6(real_files: Path) -> None:
     a = fit.parameters["lab6_a"]
     assert_close(a.value, 4.156780, atol=3e-5, because="admissible axial models and divergences")
     assert a.interval[0] <= 4.156780 <= a.interval[1]
-
-
-def convolved(pattern: Pattern, length_nm: float, wavelength: float = 1.5418) -> Pattern:
-    """Spread a scan by Lorentzians of FWHM 0.9 λ / (L cosθ); level ends stand for what lies outside."""
-    x = pattern.two_theta
-    half = 0.5 * np.degrees(0.09 * wavelength / (length_nm * np.cos(np.radians(x / 2.0))))
-    kernel = (half / np.pi)[None, :] / ((x[:, None] - x[None, :]) ** 2 + half[None, :] ** 2)
-    base = np.interp(x, x[[0, -1]], [pattern.intensity[:50].mean(), pattern.intensity[-50:].mean()])
-    y = base + (kernel * np.gradient(x)[None, :]) @ (pattern.intensity - base)
-    return replace(pattern, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)))
 
 
 def live(pattern: Pattern) -> Pattern:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.thermal_study import truth
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate import (
@@ -22,7 +23,6 @@ from xrdcomp.simulate import (
     vary_character,
     vary_conditions,
 )
-from xrdcomp.simulate.tga import specimen_pools
 from xrdcomp.thermal import (
     analyze_tga,
     conversion_curve,
@@ -35,16 +35,6 @@ from xrdcomp.thermal import (
 )
 
 QUANTITIES = ("water", "organic", "carbonate_co2", "residue")
-LEAVES_AS = {
-    "water": 0,
-    "bound_water_early": 0,
-    "protein": 1,
-    "lipid": 1,
-    "bound_water_late": 1,
-    "condensation": 1,
-    "carbonate": 2,
-    "hydroxyl": 3,
-}
 N = 60
 
 
@@ -70,12 +60,7 @@ def test_mass_balance_of_simulated_specimens(atmosphere: str, bar: float) -> Non
     errors, inside = [], []
     for seed in range(N):
         model, conditions = draw(seed, atmosphere)
-        left = np.zeros(4)
-        for pool in specimen_pools(model, inert=conditions.inert):
-            left[LEAVES_AS[pool.name]] += pool.mass_fraction
-        if conditions.inert:
-            left[1] += model.char_fraction * (model.protein + model.lipid)
-        left[3] = 1.0 - left[:3].sum()
+        left = truth(model, inert=conditions.inert)
         result = analyze_tga(
             simulate_tga(model, conditions, seed=seed), ThermalRecipe(bound_water_fraction=0.0)
         )

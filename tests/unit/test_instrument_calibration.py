@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp.cli.main import main
 from xrdcomp.diffraction import build_instrument, calibrate, instrument_diagnostics
@@ -26,14 +27,6 @@ from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulat
 from xrdcomp.types import EmissionLine, Instrument, Pattern
 
 CUKA = (EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
-EMPTY = {
-    "apatite": 0.0,
-    "protein": 0.0,
-    "lipid": 0.0,
-    "water": 0.0,
-    "amorphous_mineral": 0.0,
-    "carbonate": 0.0,
-}
 
 
 def standard_scan(**changes: float) -> Pattern:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp.diffraction import (
     apatite_indices,
@@ -21,15 +22,6 @@ from xrdcomp.phases import load_phase
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.results import Estimate, PhaseResult
 from xrdcomp.simulate import ApatiteModel, Hump, SpecimenModel, XrdConditions, simulate_pattern
-
-EMPTY = {
-    "apatite": 0.0,
-    "protein": 0.0,
-    "lipid": 0.0,
-    "water": 0.0,
-    "amorphous_mineral": 0.0,
-    "carbonate": 0.0,
-}
 
 
 @pytest.fixture(scope="module")
