@@ -25,7 +25,7 @@ from xrdcomp.diffraction import (
     with_apatite_indices,
 )
 from xrdcomp.errors import AnalysisError, naming
-from xrdcomp.fit import POOR_FIT_GOF
+from xrdcomp.fit import describes_pattern
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
 from xrdcomp.recipe import Recipe
@@ -257,9 +257,10 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
 
 def _without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None) -> tuple[Claim, ...]:
     """A fit that does not describe the pattern supports and refutes nothing."""
-    if fit is None or fit.gof <= POOR_FIT_GOF:
+    if fit is None or describes_pattern(fit.gof, fit.rwp):
         return claims
-    reason = f"The fit does not describe the pattern (goodness of fit {fit.gof:.1f}), so nothing follows. "
+    figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
+    reason = f"The fit does not describe the pattern ({figures}), so nothing follows. "
     return tuple(
         replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
     )

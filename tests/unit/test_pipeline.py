@@ -254,6 +254,26 @@ def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
     assert all(claim.probability is None for claim in result.claims)
 
 
+def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
+    """Apatite measured with cobalt, few counts, no wavelength in the file: read as copper its lines fit nothing."""
+    from xrdcomp.fit.lines import build_lines, phase_columns
+
+    x = np.arange(15.0, 75.0, 0.03)
+    cobalt = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=1.789007),))
+    apatite, _ = phase_columns(
+        build_lines(xc.load_phase("hydroxyapatite"), cobalt, x, {}), cobalt, {}, frozenset()
+    )
+    counts = np.random.default_rng(4).poisson(40.0 + 1e3 * apatite / apatite.max()).astype(float)
+    pattern = xc.Pattern(
+        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts"
+    )
+    result = xc.analyze(pattern)
+    found = {message.code for message in result.diagnostics}
+    assert {"XRD_RADIATION_ASSUMED", "XRD_POOR_FIT"} <= found
+    assert result.claims[0].id == "hydroxyapatite_present"
+    assert result.claims[0].verdict == "inconclusive", "few counts make no proof of absence"
+
+
 def test_errors_of_the_analysis_name_the_file() -> None:
     pattern, run = measured()
     named = replace(pattern, source=Source(file="scan.xy", sha256="0" * 64, format="xrd_text"))

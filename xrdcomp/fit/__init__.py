@@ -2,6 +2,6 @@
 
 from xrdcomp.fit.lmfit_face import minimizer_result
 from xrdcomp.fit.pattern import fit_pattern, fit_state, initial_parameters
-from xrdcomp.fit.summary import POOR_FIT_GOF
+from xrdcomp.fit.summary import describes_pattern
 
-__all__ = ["POOR_FIT_GOF", "fit_pattern", "fit_state", "initial_parameters", "minimizer_result"]
+__all__ = ["describes_pattern", "fit_pattern", "fit_state", "initial_parameters", "minimizer_result"]

@@ -15,7 +15,7 @@ from xrdcomp.types import FloatArray, Instrument
 if TYPE_CHECKING:
     from xrdcomp.fit.pattern import FitState
 
-__all__ = ["POOR_FIT_GOF", "summarize"]
+__all__ = ["describes_pattern", "summarize"]
 
 _LOW_COUNTS = 300.0
 _OPTICS_CELL_STD = 1.2e-5
@@ -34,6 +34,9 @@ _GENERIC_WIDTH_STD = 0.03
 
 POOR_FIT_GOF = 6.0
 """Goodness of fit beyond which a fit is no evidence; clean powders with high counts reach 3 by imperfect profiles."""
+POOR_FIT_MISFIT = 0.20
+"""Rwp beyond counting, sqrt(Rwp² - Rexp²), beyond which a fit is no evidence: few counts excuse no fit that leaves a
+fifth of the intensity. Measured powders with the right phases and wavelength stay below 0.15."""
 
 
 def summarize(state: FitState) -> FitResult:
@@ -210,15 +213,31 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
     return tuple(out)
 
 
+def describes_pattern(gof: float, rwp: float) -> bool:
+    """Whether a fit is good enough to be evidence: by the scatter that counting explains and by the intensity left.
+
+    Parameters
+    ----------
+    gof : float
+        Rwp / Rexp.
+    rwp : float
+        Weighted profile R factor, background not subtracted.
+    """
+    misfit = rwp * np.sqrt(max(1.0 - 1.0 / gof**2, 0.0))
+    return bool(gof <= POOR_FIT_GOF and misfit <= POOR_FIT_MISFIT)
+
+
 def _poor_fit(state: FitState) -> list[Diagnostic]:
     """Say where a fit does not describe its pattern."""
     weighted = (state.intensity - state.solution.columns @ state.solution.coefficients) / state.sigma
     gof = float(np.sqrt((weighted**2).mean()))
-    if gof <= POOR_FIT_GOF:
+    rwp = float(np.sqrt((weighted**2).sum() / ((state.intensity / state.sigma) ** 2).sum()))
+    if describes_pattern(gof, rwp):
         return []
     text = (
-        f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}): a phase, the "
-        "wavelength or the kind of radiation is probably wrong. Amounts and limits of this fit prove nothing. Run "
-        "xrdcomp identify, look at the figure, name the phases with --phases."
+        f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
+        f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "
+        "limits of this fit prove nothing. Check --radiation, run xrdcomp identify, look at the figure, name the "
+        "phases with --phases."
     )
-    return [Diagnostic(code="XRD_POOR_FIT", severity="warning", text=text, facts={"gof": gof})]
+    return [Diagnostic(code="XRD_POOR_FIT", severity="warning", text=text, facts={"gof": gof, "rwp": rwp})]
