@@ -45,6 +45,8 @@ def test_sharp_lines_are_seen_beside_broad_ones() -> None:
 def test_sharp_copper_lines_get_the_spectrum_and_broad_ones_the_doublet() -> None:
     fine = build_instrument(peaks(0.1), InstrumentRecipe())
     assert len(fine.emission_lines) == 4
+    total = sum(line.weight for line in fine.emission_lines)
+    assert_close(total, 1.5, rtol=1e-12, because="amounts of sharp and broad patterns are on one scale")
     assert fine.axial_correlation == AXIAL_CORRELATION[0]
     assert fine.equatorial_divergence == EQUATORIAL_DIVERGENCE[0]
     assert refined_ratios(fine)["kalpha2_ratio"][0] == tuple(

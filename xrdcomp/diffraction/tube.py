@@ -95,8 +95,10 @@ def _fine_spectrum(instrument: Instrument) -> Instrument:
     scale = copper / radiation.profile_top(rows)
     if len(instrument.emission_lines) - len(extra) == 1:
         rows, scale = rows[:1], copper / rows[0, 0]
+    # amounts are per unit of all weights: what is replaced keeps its sum, so that sharp and broad patterns compare
+    total = sum(line.weight for line in instrument.emission_lines if not line.label) / rows[:, 2].sum()
     lines = tuple(
-        EmissionLine(wavelength=float(w * scale), weight=float(share / rows[0, 2]), fwhm=float(fwhm))
+        EmissionLine(wavelength=float(w * scale), weight=float(share * total), fwhm=float(fwhm))
         for w, fwhm, share in rows
     )
     return replace(instrument, emission_lines=(*lines, *extra), lorentzian_strain=0.005)
