@@ -21,6 +21,7 @@ from xrdcomp.diffraction import (
     holder_humps_of_fit,
     instrument_diagnostics,
     investigate,
+    other_radiation,
     quantify_or_say_why,
     with_apatite_indices,
 )
@@ -145,11 +146,12 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
         quantified, why = _quantify(fit, recipe, standard, thermal)
     why += _holder(fit, sample.blank)
+    doubt = _other_radiation(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
     own = _without_standard(found, standard)
     claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike) if known else ()
-    claims = _without_poor_fits(claims, fit)
+    claims = _without_poor_fits(claims, fit, doubt)
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
@@ -164,7 +166,9 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
-        diagnostics=_diagnostics((*assumed, *mutual, *why), *measured, search, fit, thermal, composition),
+        diagnostics=_diagnostics(
+            (*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition
+        ),
         metadata=_metadata(sample, search, quantified),
     )
 
@@ -255,9 +259,21 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
     )
 
 
-def _without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None) -> tuple[Claim, ...]:
-    """A fit that does not describe the pattern supports and refutes nothing."""
-    if fit is None or describes_pattern(fit.gof, fit.rwp):
+def _other_radiation(
+    fit: FitResult | None, sample: Sample, recipe: Recipe, assumed: tuple[Diagnostic, ...]
+) -> tuple[Diagnostic, ...]:
+    """Where copper was assumed and fits badly: the tube that fits, if there is one."""
+    if fit is None or sample.pattern is None or all(d.code != "XRD_RADIATION_ASSUMED" for d in assumed):
+        return ()
+    phases = load_phases(_phase_names(recipe, sample.internal_standard))
+    return other_radiation(fit, sample.pattern, phases, recipe, sample.blank) if phases else ()
+
+
+def _without_poor_fits(
+    claims: tuple[Claim, ...], fit: FitResult | None, doubt: tuple[Diagnostic, ...]
+) -> tuple[Claim, ...]:
+    """A fit that does not describe the pattern supports and refutes nothing, nor does one of the wrong radiation."""
+    if fit is None or (describes_pattern(fit.gof, fit.rwp) and not doubt):
         return claims
     figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
     reason = f"The fit does not describe the pattern ({figures}), so nothing follows. "

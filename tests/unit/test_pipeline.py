@@ -272,6 +272,11 @@ def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     assert {"XRD_RADIATION_ASSUMED", "XRD_POOR_FIT"} <= found
     assert result.claims[0].id == "hydroxyapatite_present"
     assert result.claims[0].verdict == "inconclusive", "few counts make no proof of absence"
+    doubt = next(message for message in result.diagnostics if message.code == "XRD_OTHER_RADIATION")
+    assert doubt.facts["radiation"] == "CoKa"
+    stated = xc.analyze(pattern, recipe=xc.Recipe().with_settings({"instrument.radiation": "CoKa1"}))
+    assert stated.claims[0].verdict == "supported"
+    assert "XRD_OTHER_RADIATION" not in {message.code for message in stated.diagnostics}
 
 
 def test_errors_of_the_analysis_name_the_file() -> None:

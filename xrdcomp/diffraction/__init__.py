@@ -10,7 +10,7 @@ from xrdcomp.diffraction.identify import (
     investigate,
     investigate_fit,
 )
-from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics
+from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics, other_radiation
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
 from xrdcomp.diffraction.quantify import Quantification
@@ -30,6 +30,7 @@ __all__ = [
     "instrument_diagnostics",
     "investigate",
     "investigate_fit",
+    "other_radiation",
     "quantify",
     "quantify_or_say_why",
     "read_instrument",

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from xrdcomp.diffraction.instrument_file import read_instrument
 from xrdcomp.diffraction.tube import has_sharp_lines, with_tube_optics
 from xrdcomp.errors import RecipeError
+from xrdcomp.fit import fit_pattern
 from xrdcomp.physics import radiation
-from xrdcomp.recipe import InstrumentRecipe
-from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern
+from xrdcomp.recipe import InstrumentRecipe, Recipe
+from xrdcomp.results import FitResult
+from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Phase
 
-__all__ = ["build_instrument", "instrument_diagnostics"]
+__all__ = ["build_instrument", "instrument_diagnostics", "other_radiation"]
 
 _DEFAULT_RADIATION = "CuKa"
+_OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
+_DOUBTFUL_GOF = 2.0
+_EXPLAINED = 0.25
 _SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
 
 
@@ -157,5 +164,47 @@ def instrument_diagnostics(pattern: Pattern | None, recipe: InstrumentRecipe) ->
                 "Pass --radiation or --wavelength if the tube was another."
             ),
             facts={"wavelength": lines[0].wavelength},
+        ),
+    )
+
+
+def other_radiation(
+    fit: FitResult, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
+) -> tuple[Diagnostic, ...]:
+    """Whether another tube explains a pattern that was taken for copper and fits badly.
+
+    Nothing is changed: the wavelength is the user's to state. A tube is named where the start phases alone, with its
+    Kα lines, leave less than a quarter of the excess χ² that the whole fit left, and the lowest of all tubes tried.
+
+    Parameters
+    ----------
+    fit : FitResult
+        With the assumed radiation, all phases found included.
+    pattern : Pattern
+    phases : sequence of Phase
+        Those the search started from.
+    recipe : Recipe
+    blank : Pattern, optional
+        Empty-holder scan.
+    """
+    if fit.gof <= _DOUBTFUL_GOF:
+        return ()
+    tried = {}
+    for name in _OTHER_TUBES:
+        instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
+        tried[name] = fit_pattern(pattern, phases, instrument, recipe.fit, blank=blank).gof
+    best = min(tried, key=lambda name: tried[name])
+    if tried[best] ** 2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
+        return ()
+    return (
+        Diagnostic(
+            code="XRD_OTHER_RADIATION",
+            severity="warning",
+            text=(
+                f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {fit.gof:.1f} "
+                f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
+                f"Pass --radiation {best}; until then nothing follows about phases and amounts."
+            ),
+            facts={"gof": fit.gof, "radiation": best, "gof_with_it": tried[best]},
         ),
     )
