@@ -230,9 +230,10 @@ def embedded(_: Path | None, __: float) -> list[Row]:
 def identification(fixtures: Path | None, share: float) -> list[Row]:
     """False phases, detection limits, overlaps, real standards; a share of the trials of the whole study."""
     from benchmarks import accuracy_identification as study
+    from benchmarks.detection_limits import detection_limits
 
-    trials = max(2, round(10 * share))
-    found = [*study.purity(max(20, round(200 * share))), *study.detection_limits(trials)]
+    trials = max(2, round(100 * share))
+    found = [*study.purity(max(20, round(200 * share))), *detection_limits(trials)]
     found += [
         *study.halite_beside_apatite(max(5, round(20 * share))),
         *study.mixtures(max(10, round(40 * share))),

@@ -12,11 +12,13 @@ from tests.helpers import assert_close
 from xrdcomp.diffraction import Identification, build_instrument, identify
 from xrdcomp.diffraction.candidates import library, phase_lines
 from xrdcomp.diffraction.peaks import unexplained_peaks
-from xrdcomp.diffraction.scoring import coincidence, score_phases
+from xrdcomp.diffraction.report import Test
+from xrdcomp.diffraction.scoring import coincidence, misfit, score_phases, widened
 from xrdcomp.diffraction.screening import make_screen
-from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid
+from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid, refined_fwhm, template_fwhm
 from xrdcomp.fit.model import build_model
-from xrdcomp.fit.pattern import FitState, fit_state
+from xrdcomp.fit.parameters import phase_of
+from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.peaks import group_columns
 from xrdcomp.phases import load_phase, load_phases
 from xrdcomp.recipe import IdentificationRecipe, Recipe
@@ -223,3 +225,65 @@ def test_groups_of_reflections_follow_the_strongest_line(state: FitState) -> Non
         because="a line outside the scan that Kβ brings in has its foot inside",
     )
     assert grouped.columns.sum() > plain.columns.sum() > plain.strongest.sum()
+
+
+def test_a_limit_grows_with_what_is_not_known_of_the_specimen() -> None:
+    test = Test(4.12, 1.645)
+    assert_close(test.limit_z(0.0), 4.12 + 1.645, rtol=1e-12, because="t + q without other scatter")
+    m = test.limit_z(0.15)
+    assert m > 6.0
+    assert_close(m - 4.12, 1.645 * np.sqrt(1.0 + (0.15 * m) ** 2), rtol=1e-12, because="the equation solved")
+    assert test.limit_z(0.4) == test.limit_z(3.0), "beyond 40 % a limit says nothing more"
+
+
+def test_parameters_belong_to_the_phase_with_the_longest_name_that_fits() -> None:
+    ids = ("beta_tcp", "beta_tcp_mg")
+    assert phase_of("beta_tcp_a", ids) == "beta_tcp"
+    assert phase_of("beta_tcp_mg_a", ids) == "beta_tcp_mg"
+    assert phase_of("sample_displacement_mm", ids) == ""
+
+
+def test_leaving_out_a_phase_keeps_another_with_a_longer_name() -> None:
+    phases = load_phases(("beta_tcp", "beta_tcp_mg"))
+    pattern = scan(apatite=0.0, beta_tcp=0.3)
+    both = fit_state(pattern, phases, build_instrument(pattern, Recipe().instrument))
+    one = continue_state(both, phases[1:])
+    kept = {item.name for item in both.table.items if item.name.startswith("beta_tcp_mg_")}
+    assert kept <= {item.name for item in one.table.items}
+    assert not [
+        item for item in one.table.items if phase_of(item.name, ("beta_tcp", "beta_tcp_mg")) == "beta_tcp"
+    ]
+
+
+def test_misfit_is_what_absent_phases_scatter_too_much(state: FitState) -> None:
+    lines = [phase_lines(p, state) for p in library(()) if p.id not in {"hydroxyapatite", "halite"}]
+    scores = list(score_phases(lines, make_screen(state).nuisance()).values())
+    assert misfit(scores[:5]) == 1.0, "a short library says nothing"
+    wild = [replace(score, typical_z=1.2) for score in scores]
+    assert_close(misfit(wild), np.sqrt((1.4826 * 1.2) ** 2 - 0.8), rtol=1e-12, because="definition")
+    wide = widened(scores[0], 2.0)
+    assert (wide.z, wide.std, wide.nominal_std) == (
+        scores[0].z / 2.0,
+        scores[0].std * 2.0,
+        scores[0].nominal_std * 2.0,
+    )
+
+
+def test_small_crystallites_do_not_set_the_width_of_templates(state: FitState) -> None:
+    plain = template_fwhm(replace(state, phases=()), 80.0)
+    assert template_fwhm(state, 80.0) == plain
+    assert refined_fwhm(state) != plain
+
+
+def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:
+    pattern, halite = scan(halite=0.003), load_phase("halite")
+    state = fit_state(
+        pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, Recipe().instrument)
+    )
+    first = score_phases([phase_lines(halite, state)], make_screen(state).nuisance())["halite"]
+    with_it = continue_state(state, [*state.phases, halite])
+    nuisance = make_screen(with_it).nuisance(without="halite")
+    again = score_phases([phase_lines(halite, with_it)], nuisance)["halite"]
+    assert first.z > 4.0
+    assert_close(again.z, first.z, rtol=0.15, because="displacement and apatite move by their uncertainties")
+    assert_close(again.std, first.std, rtol=0.15, because="misfit is estimated from each residual anew")

@@ -16,10 +16,12 @@ from xrdcomp.diffraction.scoring import (
     TEMPLATE_SIZES_NM,
     Score,
     coincidence,
+    misfit,
     score_phases,
+    widened,
 )
 from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
-from xrdcomp.fit.parameters import ParameterTable, build_parameters
+from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import summarize
 from xrdcomp.phases import list_phases
@@ -29,7 +31,9 @@ from xrdcomp.types import Instrument, Pattern, Phase
 
 __all__ = ["APATITES", "Identification", "identify", "investigate", "investigate_fit"]
 
-PRESENCE_SIZES_NM = (60.0, 25.0, 12.0)
+PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
+"""Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first."""
+
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3
 _USUAL_APATITE = "hydroxyapatite"
@@ -115,7 +119,7 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     state, screen = outcome.state, outcome.screen
     nuisance = outcome.nuisance or screen.nuisance()
     asked = {p.id for p in base.phases} if assumed else set()
-    test = Test(threshold, threshold + _detection_quantile(recipe.detection_probability))
+    test = Test(threshold, _detection_quantile(recipe.detection_probability))
     reports = [
         fitted_phase(base if p.id in asked else state, p, test, _present(screen, p)) for p in state.phases
     ]
@@ -138,7 +142,8 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
         else:
             reports.append(absent_phase(state, score, test))
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
-    peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
+    widening = misfit(s for s in outcome.scores.values() if s.phase.id not in APATITES)
+    peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate, widening=widening)
     fit = summarize(base if assumed else state)
     found = _messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
@@ -188,11 +193,19 @@ def _drop_absent(screen: Screen, threshold: float, *, keep: bool) -> tuple[Scree
         nuisance = without.nuisance()
         lines = phase_lines(phase, without.state)
         score = score_phases([lines], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
+        if score.z > threshold:
+            score = widened(score, _library_misfit(without.state, nuisance))
         if score.z < threshold or score.lines_seen < min(2, score.lines_expected):
             missing.append(score)
             if not keep:
                 screen = without
     return screen, missing
+
+
+def _library_misfit(state: FitState, nuisance: Nuisance) -> float:
+    """How far the scores of the whole library scatter: doubtful phases must stand out from what any phase gets."""
+    lines = [phase_lines(p, state) for p in library(()) if p.id not in APATITES and p.quantifiable]
+    return misfit(score_phases(lines, nuisance).values())
 
 
 def _leave_out(state: FitState, phase: Phase) -> FitState:
@@ -232,6 +245,8 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             nuisance,
             variants=COLD_VARIANTS if cold else STRAINS,
         )
+        scatter = misfit(s for s in scores.values() if s.phase.id not in APATITES)
+        scores = {name: widened(score, scatter) for name, score in scores.items()}
         scores |= {name: score for name, score in weak.items() if name not in fitted}
         has_apatite = bool(fitted & APATITES)
         able = [
@@ -254,7 +269,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             continue
         trial = _refine_with(state, best)
         trial_screen = make_screen(trial)
-        refined = _present(trial_screen, best.phase)
+        refined = widened(_present(trial_screen, best.phase), scatter)
         if refined.z < threshold:
             weak[best.phase.id] = replace(best, z=refined.z)
         elif _carried_by_intensity(trial, best.phase):
@@ -341,11 +356,12 @@ def _refine_with(state: FitState, score: Score) -> FitState:
     values = trial.solution.values
     own = f"{phase.id}_"
     full = build_parameters([phase], state.instrument, state.recipe)
-    items = [item for item in trial.table.items if not item.name.startswith(own)]
+    ids = [p.id for p in trial.phases]
+    items = [item for item in trial.table.items if phase_of(item.name, ids) != phase.id]
     known = {item.name: values[item.name] for item in full.items if item.name in values}
     if f"{own}inverse_size_c" in full.names:
         known[f"{own}inverse_size_c"] = values[f"{own}inverse_size_a"]
-    items += [item for item in full.with_values(known).items if item.name.startswith(own)]
+    items += [item for item in full.with_values(known).items if phase_of(item.name, ids) == phase.id]
     return continue_state(replace(trial, table=ParameterTable(tuple(items))), trial.phases)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.diffraction.scoring import CONSISTENT, Score
+from xrdcomp.diffraction.scoring import Score
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.results import Decision, Estimate, PhaseResult
 from xrdcomp.types import Phase
@@ -15,25 +15,41 @@ from xrdcomp.types import Phase
 __all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
 
 LIMIT_FACTOR = 0.95
-"""Detection limits in units of those of a perfect template: see the page on identification."""
+"""Detection limits in units of those of one perfect template: see the page on identification."""
 
+WIDTH_STD = 0.1
+"""Relative standard deviation of what a template sees of a phase whose line width is not known."""
+
+_LARGEST_STD = 0.4
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
 
 
 @dataclass(frozen=True)
 class Test:
-    """Z from which a phase counts as found, and z that a phase at its detection limit has on average."""
+    """Z from which a phase counts as found, and the normal quantile with which one at its limit is found."""
 
     __test__ = False  # not a class of tests
 
     threshold: float
-    limit_z: float
+    quantile: float
+
+    def limit_z(self, relative_std: float) -> float:
+        """Mean z at which the threshold is exceeded with the stated probability.
+
+        z then scatters by 1, and by `relative_std` of itself from specimen to specimen, because neither the mass
+        that diffracts nor the width of the lines is known well: m − t = q √(1 + m² s²), solved for m.
+        """
+        spread = (self.quantile * min(relative_std, _LARGEST_STD)) ** 2
+        t = self.threshold
+        return (t + float(np.sqrt(t**2 - (1.0 - spread) * (t**2 - self.quantile**2)))) / (1.0 - spread)
 
 
 def _limit(state: FitState, score: Score, test: Test) -> float:
     """Smallest share of the specimen that is found with the stated probability."""
-    total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
-    return float(min(1.0, LIMIT_FACTOR * test.limit_z * score.nominal_std / total))
+    amounts = state.evidence.amounts
+    total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
+    relative_std = float(np.hypot(np.sqrt(max(amounts.covariance.sum(), 0.0)) / total, WIDTH_STD))
+    return float(min(1.0, LIMIT_FACTOR * test.limit_z(relative_std) * score.nominal_std / total))
 
 
 def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate | None:
@@ -161,7 +177,7 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
     }
     if score.z > test.threshold:
         evidence["reason"] = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
-            ", not in the ratio of this phase" if score.consistency >= CONSISTENT else ""
+            ", not in the ratio of this phase" if not score.in_ratio else ""
         )
     if not score.phase.quantifiable:
         evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,9 @@ __all__ = [
     "TEMPLATE_SIZES_NM",
     "Score",
     "coincidence",
+    "misfit",
     "score_phases",
+    "widened",
 ]
 
 STRAINS = tuple(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9))
@@ -43,8 +45,13 @@ INTENSITY_STD = 0.35
 CONSISTENT = 4.0
 """χ² per line of the lines' own amounts up to which they count as being in the phase's ratio."""
 
+_TEXTURED = 9.0  # the same where every one of the expected lines is seen
+_ALL_OF = 4
 _LOOK_AT_LINES = 3.0
 _MOST_LINES = 6
+_MANY = 20  # phases, from which on their typical z is worth something
+_MOST_MISFIT = 2.0
+_RESEMBLANCE = 0.8
 _SAME_LINE = 2e-3
 
 
@@ -56,6 +63,8 @@ class Score:
     ----------
     amount, std, z : of the best template, grams on the fit's scale
     nominal_std : standard deviation of the amount at the library's cell with the larger crystallites
+    typical_z : median absolute z of all templates
+    widening : factor that is in z and the standard deviations already, see `widened`
     lines_expected, lines_seen : of the six strongest, how many should show at this amount and how many do
     consistency : χ² per expected line of the lines' own amounts about the common one
     """
@@ -65,18 +74,29 @@ class Score:
     std: float
     z: float
     nominal_std: float
+    typical_z: float
     variant: Variant
     size_nm: float
     lines_expected: int
     lines_seen: int
     consistency: float
+    widening: float = 1.0
 
     @property
     def lines_agree(self) -> bool:
-        """Whether the lines that should show do, in about the right ratio."""
+        """Whether the lines that should show do, in about the right ratio.
+
+        Four or more lines that all are where they should be are no chance; texture may then have its way.
+        """
         need = min(2, self.lines_expected)
         enough = self.lines_seen >= need and self.lines_seen >= 0.6 * self.lines_expected
-        return enough and self.consistency < CONSISTENT
+        return enough and self.in_ratio
+
+    @property
+    def in_ratio(self) -> bool:
+        """Whether the lines' own amounts scatter no more than texture and grains make them."""
+        complete = self.lines_expected >= _ALL_OF and self.lines_seen == self.lines_expected
+        return self.consistency < (_TEXTURED if complete else CONSISTENT)
 
     @property
     def lines_refute(self) -> bool:
@@ -117,6 +137,7 @@ def score_phases(
             std=float(std[size, i, variant]),
             z=float(z[size, i, variant]),
             nominal_std=float(std[0, i, nominal]),
+            typical_z=float(np.median(np.abs(z[:, i]))),
             variant=choice[1],
             size_nm=choice[2],
             lines_expected=expected,
@@ -124,6 +145,32 @@ def score_phases(
             consistency=consistency,
         )
     return out
+
+
+def misfit(scores: Iterable[Score]) -> float:
+    """Factor, 1 to 2, by which the z of phases that are not there scatter more than they should.
+
+    Most phases of a library are absent; their z are a sample of what misfit of profiles, smoothing and counts that
+    are not counts do to any phase: their median absolute value is 0.67 without. A phase at its detection limit, which
+    others resemble here and there, adds up to 0.8 to the square of the scatter, which is let pass. Beyond a factor
+    of 2, lines of unknown phases are at work, see `coincidence`. A short library says nothing.
+    """
+    typical = [s.typical_z for s in scores]
+    if len(typical) < _MANY:
+        return 1.0
+    scatter = 1.4826 * float(np.median(typical))
+    return float(np.clip(np.sqrt(max(scatter**2 - _RESEMBLANCE, 0.0)), 1.0, _MOST_MISFIT))
+
+
+def widened(score: Score, factor: float) -> Score:
+    """The score with all standard deviations larger by a factor."""
+    return replace(
+        score,
+        z=score.z / factor,
+        std=score.std * factor,
+        nominal_std=score.nominal_std * factor,
+        widening=score.widening * factor,
+    )
 
 
 def coincidence(lines: CandidateLines, nuisance: Nuisance, score: Score) -> float:
@@ -134,7 +181,7 @@ def coincidence(lines: CandidateLines, nuisance: Nuisance, score: Score) -> floa
     """
     moved = [Variant(strain=score.variant.strain + decoy, shift=score.variant.shift) for decoy in _DECOYS]
     amount, std = nuisance.estimate(draw_patterns([lines], nuisance.grid, moved, (score.size_nm,)))
-    z = np.abs(amount / std)
+    z = np.abs(amount / std) / score.widening
     if score.z > 1.5 * float(z.max()):
         return 1.0
     return max(1.0, float(np.sqrt(np.mean(z**2))) / _CHANCE)

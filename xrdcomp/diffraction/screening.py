@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg, optimize
 
-from xrdcomp.diffraction.templates import Grid, make_grid, template_fwhm
+from xrdcomp.diffraction.templates import Grid, make_grid, refined_fwhm, template_fwhm
+from xrdcomp.fit.lines import phase_columns
+from xrdcomp.fit.parameters import phase_of
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.fit.peaks import group_columns
 from xrdcomp.physics import profile
@@ -53,7 +55,7 @@ _KBETA = {
 
 _TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
-_WINDOW = 7.5  # degrees on either side, for the local scatter
+_WINDOW = 5.0  # degrees on either side, for the local scatter
 _MAD = 1.4826
 _BLOCK = 64  # patterns judged at a time: what they need stays in a core's cache
 _FAR_ABOVE = 10.0  # z from which a line may be found without weights
@@ -109,12 +111,15 @@ class _Block:
 class Screen:
     """A fit prepared for the search: bins, residual, sigma and blocks of nuisance columns.
 
+    residual, counting, sigma : (n,) arrays; sigma has the misfit of all phases in it, counting that of none
+    bragg, single : (n, phases) arrays, all emission lines and the strongest alone
     presence : scores of the fit's own phases, kept by whoever asked for them
     """
 
     state: FitState
     grid: Grid
     residual: FloatArray
+    counting: FloatArray
     sigma: FloatArray
     bragg: FloatArray
     single: FloatArray
@@ -130,23 +135,26 @@ class Screen:
             Phase id whose own terms are left out, so that the phase itself can be asked for again.
         """
         blocks = [b for b in self.blocks if not without or b.phase != without]
-        residual = self.residual
+        residual, sigma = self.residual, self.sigma
         if without:
-            residual = residual + self.bragg[:, self.state.model.phase_ids.index(without)]
-        blocks += _images(self, without)
-        columns = np.concatenate([b.columns for b in blocks], axis=1) / self.sigma[:, None]
+            index = self.state.model.phase_ids.index(without)
+            residual = residual + self.bragg[:, index]
+            rest = np.delete(self.bragg, index, axis=1)
+            sigma = _full_sigma(self.grid, self.counting, self.residual, rest)
+        blocks += _parameter_blocks(self.state, self.grid, without) + _images(self, without)
+        columns = np.concatenate([b.columns for b in blocks], axis=1) / sigma[:, None]
         gram = columns.T @ columns
         precision = np.concatenate([b.precision for b in blocks])
         gram[np.diag_indices_from(gram)] += precision + 1e-9 * np.diag(gram) + 1e-12
         lower = linalg.cholesky(gram, lower=True, check_finite=False)
         half = linalg.solve_triangular(lower, columns.T, lower=True, check_finite=False)
-        normal = residual / self.sigma
+        normal = residual / sigma
         pull = np.concatenate([b.pull for b in blocks])
         shift = half @ normal + linalg.solve_triangular(lower, pull, lower=True, check_finite=False)
         cleaned = normal - half.T @ shift
         effective = max(len(cleaned) - float((half**2).sum()), 1.0)
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
-        return Nuisance(grid=self.grid, sigma=self.sigma, half=half, residual=cleaned, inflation=inflation)
+        return Nuisance(grid=self.grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
 
 
 def make_screen(state: FitState) -> Screen:
@@ -156,10 +164,8 @@ def make_screen(state: FitState) -> Screen:
     residual = grid.mean(state.intensity - solution.columns @ solution.coefficients)
     n_phases = len(state.phases)
     bragg = grid.mean(solution.columns[:, :n_phases] * solution.coefficients[:n_phases])
-    sigma = np.sqrt(grid.mean(state.sigma**2) / grid.per_bin)
-    sigma = _with_misfit(grid, sigma, residual, np.abs(bragg).sum(axis=1))
-    sigma = sigma * _local_scatter(grid, residual / sigma)
-    blocks = [*_linear_blocks(state, grid), *_parameter_blocks(state, grid)]
+    counting = np.sqrt(grid.mean(state.sigma**2) / grid.per_bin)
+    blocks = _linear_blocks(state, grid)
     single = np.zeros_like(bragg)
     for k in range(n_phases):
         raw, one_line = _grain_columns(state, k)
@@ -177,7 +183,8 @@ def make_screen(state: FitState) -> Screen:
         state=state,
         grid=grid,
         residual=residual,
-        sigma=sigma,
+        counting=counting,
+        sigma=_full_sigma(grid, counting, residual, bragg),
         bragg=bragg,
         single=single,
         blocks=tuple(blocks),
@@ -186,7 +193,8 @@ def make_screen(state: FitState) -> Screen:
 
 def _linear_blocks(state: FitState, grid: Grid) -> list[_Block]:
     solution, model = state.solution, state.model
-    owner = np.array([c.name if c.kind == "phase" else "" for c in model.columns])
+    names = {c.name for c in model.columns if c.kind == "phase"}
+    owner = np.array([next((n for n in (c.name, c.parent) if n in names), "") for c in model.columns])
     columns = grid.mean(solution.columns)
     blocks = []
     for name in np.unique(owner[solution.active]):
@@ -203,23 +211,40 @@ def _linear_blocks(state: FitState, grid: Grid) -> list[_Block]:
     return blocks
 
 
-def _parameter_blocks(state: FitState, grid: Grid) -> list[_Block]:
-    """Jacobian columns: a phase's own parameters belong to it, shared ones to a phase that is alone."""
+def _parameter_blocks(state: FitState, grid: Grid, without: str) -> list[_Block]:
+    """Jacobian columns, less what the phase that is left out has in them.
+
+    Its own parameters go with it. Shared ones (displacement, resolution) keep what the other phases have in them:
+    with its own share they would resemble the phase itself.
+    """
     solution = state.solution
-    names = [item.name for item in state.table.free]
-    alone = state.phases[0].id if len(state.phases) == 1 else ""
-    ids = sorted((p.id for p in state.phases), key=len, reverse=True)
-    owner = np.array([next((i for i in ids if n.startswith(f"{i}_")), alone) for n in names])
-    jacobian = grid.mean(solution.jacobian)
+    ids = [p.id for p in state.phases]
+    owner = np.array([phase_of(item.name, ids) for item in state.table.free], dtype=str)
+    keep = owner != without if without else np.ones(len(owner), bool)
+    if ids == [without] or not keep.any():
+        return []
+    jacobian = solution.jacobian
+    if without:
+        jacobian = jacobian - _jacobian_share(state, state.model.phase_ids.index(without))
+    precision = solution.parameter_prior[keep]
     return [
         _Block(
-            columns=jacobian[:, owner == name],
-            precision=solution.parameter_prior[owner == name],
-            pull=-(solution.parameter_prior * solution.offset)[owner == name],
-            phase=str(name),
+            columns=grid.mean(jacobian[:, keep]),
+            precision=precision,
+            pull=-precision * solution.offset[keep],
         )
-        for name in np.unique(owner)
     ]
+
+
+def _jacobian_share(state: FitState, index: int) -> FloatArray:
+    """What one phase has in the Jacobian of the free parameters."""
+    table, values = state.table, state.solution.values
+    _, slopes = phase_columns(state.model.lines[index], state.instrument, values, table.needed)
+    full = np.zeros((len(state.two_theta), len(table.items)))
+    row = {name: i for i, name in enumerate(table.names)}
+    for name, slope in slopes.items():
+        full[:, row[name]] = state.solution.coefficients[index] * state.model.slit * slope
+    return np.asarray(full @ table.tie_matrix())
 
 
 def _images(screen: Screen, without: str) -> list[_Block]:
@@ -250,6 +275,12 @@ def _images(screen: Screen, without: str) -> list[_Block]:
     return [_Block(columns=columns, precision=std**-2, pull=np.zeros(len(std)))]
 
 
+def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: FloatArray) -> FloatArray:
+    """Standard deviation of each bin: counting, misfit of the lines of some phases, local scatter."""
+    sigma = _with_misfit(grid, counting, residual, np.abs(bragg).sum(axis=1))
+    return sigma * _local_scatter(grid, residual / sigma)
+
+
 def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: FloatArray) -> FloatArray:
     """Standard deviation of each bin with the misfit of line profiles added.
 
@@ -260,7 +291,7 @@ def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: Flo
     """
     if not bragg.any():
         return sigma
-    fwhm = template_fwhm(grid.state, 80.0)
+    fwhm = refined_fwhm(grid.state)
     slope = np.gradient(bragg, grid.two_theta) * fwhm
     half = int(np.ceil(6.0 * fwhm / grid.step))
     offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
@@ -277,7 +308,7 @@ def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: Flo
 def _local_scatter(grid: Grid, normal: FloatArray) -> FloatArray:
     """Factor by which the residual scatters more than counting at the scale of a line, at least 1.
 
-    The median absolute value of the matched-filter output within 15° does not see the few lines that a missing
+    The median absolute value of the matched-filter output within 10° does not see the few lines that a missing
     phase has, but does see smoothed or rescaled data and a wavy background.
     """
     x = grid.two_theta

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,16 @@ import numpy.typing as npt
 from xrdcomp.diffraction.candidates import MAX_TWO_THETA, CandidateLines
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.physics import corrections, profile
-from xrdcomp.types import FloatArray, IntArray
+from xrdcomp.types import FloatArray, Instrument, IntArray
 
-__all__ = ["Grid", "Variant", "draw_lines", "draw_patterns", "make_grid", "template_fwhm"]
+__all__ = ["Grid", "Variant", "draw_lines", "draw_patterns", "make_grid", "refined_fwhm", "template_fwhm"]
 
 _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
 _ETA = 0.5
 _BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
+_MIDDLE = 18.0  # θ in degrees
+_SHARP_SHARE = 0.3  # of the Bragg intensity
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,54 @@ def make_grid(state: FitState) -> Grid:
 
 
 def template_fwhm(state: FitState, size_nm: float) -> float:
-    """Line width of a template near the middle of the useful range, degrees."""
-    theta = np.radians(18.0)
-    values, instrument = state.solution.values, state.instrument
+    """Line width of a template near the middle of the useful range, degrees.
+
+    The instrument's share is the refined one where phases with lines hardly broader than it carry a good part of the
+    intensity. Lines of small crystallites do not show it, and what is refined on them trades with their size: the
+    instrument's entry is taken then.
+    """
+    return _line_width(state, state.solution.values if _resolution_seen(state) else {}, size_nm)
+
+
+def refined_fwhm(state: FitState) -> float:
+    """Width near the middle that the refined instrument gives a line of large crystallites, degrees."""
+    return _line_width(state, state.solution.values, 80.0)
+
+
+def _line_width(state: FitState, values: Mapping[str, float], size_nm: float) -> float:
+    gauss, lorentz = _instrument_width(state.instrument, values)
+    size = np.degrees(0.9 * state.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(_MIDDLE))))
+    return float(np.hypot(gauss, 0.7 * size) + lorentz + 0.5 * size)
+
+
+def _resolution_seen(state: FitState) -> bool:
+    """Whether phases whose own broadening is below the instrument's carry a good part of the Bragg intensity."""
+    if not state.phases:
+        return False
+    broad = sum(_instrument_width(state.instrument, state.solution.values))
+    sharp = np.array([_own_width(state, phase.id) < broad for phase in state.phases])
+    n = len(state.phases)
+    areas = np.abs(state.solution.columns[:, :n] * state.solution.coefficients[:n]).sum(axis=0)
+    return bool(areas[sharp].sum() > _SHARP_SHARE * areas.sum())
+
+
+def _instrument_width(instrument: Instrument, values: Mapping[str, float]) -> tuple[float, float]:
+    """Gaussian and Lorentzian widths that the instrument gives a line near the middle, degrees."""
+    tangent = np.tan(np.radians(_MIDDLE))
     u, v, w = (values.get(f"caglioti_{k}", getattr(instrument, f"caglioti_{k}")) for k in "uvw")
-    gauss = np.sqrt(max(u * np.tan(theta) ** 2 + v * np.tan(theta) + w, 1e-3))
     strain = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
-    size = np.degrees(0.9 * instrument.wavelength / (10.0 * size_nm * np.cos(theta)))
-    return float(np.hypot(gauss, 0.7 * size) + strain * np.tan(theta) + 0.5 * size)
+    return float(np.sqrt(max(u * tangent**2 + v * tangent + w, 1e-3))), float(strain * tangent)
+
+
+def _own_width(state: FitState, phase_id: str) -> float:
+    """Width that a fitted phase's smallest size and its strain give a line near the middle, degrees."""
+    theta, values = np.radians(_MIDDLE), state.solution.values
+    inverse = [
+        values[f"{phase_id}_{k}"] for k in ("inverse_size_a", "inverse_size_c") if f"{phase_id}_{k}" in values
+    ]
+    size = 0.09 * state.instrument.wavelength * max(inverse, default=0.0) / np.cos(theta)
+    strain = 4.0 * values.get(f"{phase_id}_microstrain", 0.0) * np.tan(theta)
+    return float(np.degrees(size + strain))
 
 
 def draw_patterns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from xrdcomp.types import FloatArray, Instrument, Phase
 if TYPE_CHECKING:
     import lmfit
 
-__all__ = ["FitParameter", "ParameterTable", "build_parameters", "minor_parameters"]
+__all__ = ["FitParameter", "ParameterTable", "build_parameters", "minor_parameters", "phase_of"]
 
 MAX_INVERSE_SIZE = 0.25
 """1/nm; below 4 nm a line is as broad as a halo and calling it crystalline has no meaning."""
@@ -168,6 +168,11 @@ def _affine(params: Any, table: ParameterTable) -> tuple[FloatArray, FloatArray]
         msg = "an expression is not affine in the varied parameters; use sums and constant multiples, or solver='lmfit'"
         raise RecipeError(msg)
     return at_start - ties @ start, ties
+
+
+def phase_of(name: str, phase_ids: Iterable[str]) -> str:
+    """Phase that a parameter belongs to, empty for the instrument's; ids may begin alike (beta_tcp, beta_tcp_mg)."""
+    return max((i for i in phase_ids if name.startswith(f"{i}_")), key=len, default="")
 
 
 def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: FitRecipe) -> ParameterTable:

@@ -16,7 +16,7 @@ from xrdcomp.fit.line_shape import with_shoulders
 from xrdcomp.fit.lines import line_properties
 from xrdcomp.fit.lmfit_face import minimize_lmfit
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
-from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters
+from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters, phase_of
 from xrdcomp.fit.peaks import with_free_intensities
 from xrdcomp.fit.summary import summarize
 from xrdcomp.fit.varpro import Solution, minimize
@@ -201,8 +201,8 @@ def continue_state(
     """
     starts = starts or {}
     old = {p.id for p in state.phases}
-    gone = tuple(f"{p.id}_" for p in state.phases if p.id not in {q.id for q in phases})
-    items = [item for item in state.table.items if not (gone and item.name.startswith(gone))]
+    gone = old - {p.id for p in phases}
+    items = [item for item in state.table.items if phase_of(item.name, old) not in gone]
     for phase in phases:
         if phase.id not in old:
             strain, inverse = starts.get(phase.id, (0.0, 0.0125))

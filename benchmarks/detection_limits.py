@@ -1,0 +1,198 @@
+"""Is each phase found at the limit that was stated for it?
+
+    python -m benchmarks.detection_limits [--trials 100] [--phases a,b] [--store FILE]
+
+The specimens are those of the study of false phases: apatite with organic, water and amorphous mineral in varied
+laboratories, a quarter grainy, a quarter without apatite. Each is measured and searched once; the limits printed for
+it are noted. Then every phase in turn replaces exactly its limit of the specimen, which is measured anew (the same
+grains, fresh counts) and searched; the fit of apatite to it starts where that to the clean specimen ended, which saves
+three quarters of the time. Trials are kept in ``build/identification/`` as soon as a specimen is done, so that an
+interrupted run goes on where it stopped as long as the package has not changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy_identification import (
+    MEDICAL_PHASES,
+    Row,
+    clean_scan,
+    found_in,
+    others,
+    row,
+)
+from benchmarks.report import ROOT, source_hash
+from xrdcomp.diffraction import build_instrument, investigate_fit
+from xrdcomp.fit.pattern import continue_state, fit_state, select_points
+from xrdcomp.phases import load_phase, load_phases
+from xrdcomp.recipe import Recipe
+from xrdcomp.simulate import SpecimenModel, XrdConditions
+from xrdcomp.simulate.xrd import expected_pattern, measure
+from xrdcomp.types import Pattern
+
+LARGEST_LIMIT = 0.5
+"""Phases whose stated limit is more than half the specimen are not tried: it cannot be called a limit."""
+
+LOW, HIGH = 0.90, 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One phase in one specimen at the limit stated for it.
+
+    Attributes
+    ----------
+    specimen : which of the clean specimens
+    limit : weight fraction stated for the specimen without the phase, and put in
+    found : whether it, or one that a pattern cannot tell from it, was detected
+    z : of the phase itself, decision : about it
+    instead : phases detected beside apatite and it
+    """
+
+    specimen: int
+    phase: str
+    limit: float
+    found: bool
+    z: float
+    decision: str
+    instead: str
+
+
+def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
+    """Search a clean specimen, then the same with each phase at its stated limit."""
+    recipe = Recipe()
+    model, conditions, pattern = clean_scan(specimen)
+    instrument = build_instrument(pattern, recipe.instrument)
+    fit = fit_state(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
+    limits = {p.id: p.detection_limit for p in investigate_fit(fit, recipe.identification).phases}
+    for phase in phases:
+        limit = limits[phase]
+        if limit is None or limit > LARGEST_LIMIT:
+            continue
+        spiked = with_phase((model, conditions), phase, limit, specimen)
+        _, counts, sigma = select_points(spiked, recipe.fit)
+        start = replace(fit, pattern=spiked, intensity=counts, sigma=sigma)
+        search = investigate_fit(continue_state(start, fit.phases), recipe.identification)
+        report = next(p for p in search.phases if p.id == phase)
+        yield Trial(
+            specimen=specimen,
+            phase=phase,
+            limit=limit,
+            found=found_in(search, phase),
+            z=float(report.evidence.get("z", np.nan)),
+            decision=report.decision,
+            instead=" ".join(others(search, "detected", known=(phase,))),
+        )
+
+
+def with_phase(
+    specimen: tuple[SpecimenModel, XrdConditions], phase: str, fraction: float, number: int
+) -> Pattern:
+    """Replace a share of a specimen by a phase and measure it: its own grains, fresh counts."""
+    model, conditions = specimen
+    names = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
+    rest = {name: getattr(model, name) * (1.0 - fraction) for name in names}
+    mixed = replace(model, **rest, other={phase: fraction})
+    loaded = {name: load_phase(name) for name in (model.apatite_model.phase, phase)}
+    expected = expected_pattern(mixed, conditions, loaded, np.random.default_rng(number))
+    counting = np.random.default_rng([number, zlib.crc32(phase.encode())])
+    total = expected.specimen + expected.background
+    return measure(expected.two_theta, total, conditions, counting, f"{phase} in {number}")
+
+
+def run(trials: int, phases: Sequence[str], store: Path | None = None) -> list[Trial]:
+    """Every trial of the first specimens that the store does not hold yet."""
+    found = read_store(store)
+    done = {(item.specimen, item.phase) for item in found}
+    for specimen in range(trials):
+        left = [phase for phase in phases if (specimen, phase) not in done]
+        if left:
+            new = list(trials_of(specimen, left))
+            append_store(store, new)
+            found += new
+            print(f"specimen {specimen + 1} of {trials}", file=sys.stderr)
+    return [item for item in found if item.specimen < trials and item.phase in phases]
+
+
+def read_store(store: Path | None) -> list[Trial]:
+    if store is None or not store.is_file():
+        return []
+    kinds = {field.name: field.type for field in fields(Trial)}
+    convert = {"str": str, "int": int, "float": float, "bool": lambda text: text == "True"}
+    with store.open(encoding="utf-8", newline="") as file:
+        rows = [item for item in csv.DictReader(file) if None not in item.values()]
+    return [Trial(**{k: convert[str(kinds[k])](v) for k, v in item.items()}) for item in rows]
+
+
+def append_store(store: Path | None, found: Iterable[Trial]) -> None:
+    if store is None:
+        return
+    store.parent.mkdir(parents=True, exist_ok=True)
+    new = not store.is_file()
+    with store.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow([field.name for field in fields(Trial)])
+        writer.writerows([[getattr(item, field.name) for field in fields(Trial)] for item in found])
+
+
+def rows_of(found: Sequence[Trial]) -> list[Row]:
+    """Share of trials in which each phase is found, the extremes of the phases, and all together."""
+    bar = f"{LOW:.2f} to {HIGH:.2f}"
+    by_phase: dict[str, list[Trial]] = {}
+    for item in found:
+        by_phase.setdefault(item.phase, []).append(item)
+    shares = {phase: float(np.mean([t.found for t in items])) for phase, items in sorted(by_phase.items())}
+    rows = []
+    for phase, share in shares.items():
+        limit = 100 * float(np.median([item.limit for item in by_phase[phase]]))
+        n = len(by_phase[phase])
+        rows.append(
+            row(f"{phase} at its limit (median {limit:.2f} wt%), of {n} trials found", share, "", bar)
+        )
+    lowest, highest = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    return [
+        *rows,
+        row(f"phase found least often at its limit: {lowest}", shares[lowest], "", f">= {LOW}"),
+        row(f"phase found most often at its limit: {highest}", shares[highest], "", f"<= {HIGH}"),
+        row("all phases at their limits", float(np.mean([item.found for item in found])), "", bar),
+    ]
+
+
+def detection_limits(trials: int = 100, phases: Sequence[str] = MEDICAL_PHASES) -> list[Row]:
+    """Run the study, or what is left of it, and return its figures."""
+    searched = tuple(p.id for p in load_phases(tuple(phases)) if p.quantifiable)
+    return rows_of(run(trials, searched, ROOT / "build" / "identification" / f"{source_hash()}.csv"))
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=100, help="specimens")
+    parser.add_argument("--phases", default=",".join(MEDICAL_PHASES))
+    parser.add_argument("--store", type=Path, help="keep trials there, whatever code they come from")
+    arguments = parser.parse_args()
+    phases = tuple(arguments.phases.split(","))
+    if arguments.store:
+        searched = tuple(p.id for p in load_phases(phases) if p.quantifiable)
+        rows = rows_of(run(arguments.trials, searched, arguments.store))
+    else:
+        rows = detection_limits(arguments.trials, phases)
+    for item in rows:
+        mark = {True: "holds", False: "FAILS", None: ""}[item["holds"]]
+        print(f"{item['name']:<80} {item['value']:8.3f} {item['bar']:<16} {mark}")
+
+
+if __name__ == "__main__":
+    main()
