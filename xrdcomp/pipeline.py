@@ -202,6 +202,7 @@ def _quantify(
         recipe.quantification,
         internal_standard=standard,
         mineral=mineral,
+        references={name: read_xrd(file) for name, file in recipe.quantification.reference_patterns.items()},
     )
 
 

@@ -323,6 +323,10 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         all of them: measured patterns of organic matter agree with calculation to 15 %, one composite to 40 %.
     particle_size_um : mapping of component to grain diameter in µm
         Corrects microabsorption; larger grains of a strong absorber raise its fraction.
+    reference_ratios : mapping of phase or reference to (I/Ic, standard uncertainty)
+        For ``rir``, of each fitted phase's strongest line; for ``summation``, of each reference pattern, on one scale.
+    reference_patterns : mapping of name to file
+        Measured patterns of pure components for ``summation``, on one intensity scale.
     """
 
     method: Literal[
@@ -333,6 +337,8 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         "ponkcs",
         "crystallinity",
         "absolute",
+        "rir",
+        "summation",
     ] = "auto"
     standard_crystallinity: tuple[float, float] | None = None
     external_constant: tuple[float, float] = (0.0, 0.0)
@@ -343,6 +349,8 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     per_gram_std: _NotNegative = 0.0
     amorphous_std: _NotNegative = 0.2
     particle_size_um: dict[str, _Positive] = {}
+    reference_ratios: dict[str, tuple[_Positive, _NotNegative]] = {}
+    reference_patterns: dict[str, str] = {}
 
 
 class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
+from tests.helpers import assert_close
+from xrdcomp.diffraction.absorption import external_constant
+from xrdcomp.diffraction.choice import phase_attenuation, strongest_line_areas
 from xrdcomp.errors import AnalysisError
+from xrdcomp.phases import load_phase
 from xrdcomp.pipeline import analyze
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern, write_pattern
 from xrdcomp.types import Pattern
 
 PURITY = 0.9902
@@ -70,3 +79,84 @@ def test_microabsorption_and_crystallinity_from_settings(spiked: Pattern) -> Non
     found = analyze(spiked, recipe=by_area).metadata["quantification"]
     assert found["method"] == "crystallinity"
     assert set(found["fractions"]) == {"crystalline", "non_crystalline"}
+
+
+ALONE = {
+    "apatite": 0.0,
+    "protein": 0.0,
+    "lipid": 0.0,
+    "water": 0.0,
+    "amorphous_mineral": 0.0,
+    "carbonate": 0.0,
+}
+COPPER = {**QUICK, "instrument.radiation": "CuKa", "instrument.radius_mm": 240.0}
+
+
+def mixture(seed: int, parts: dict[str, float], other: dict[str, float], **conditions: float) -> Pattern:
+    model = SpecimenModel(specimen_id="mixture", **{**ALONE, **parts}, other=other)
+    measured = XrdConditions(**{"two_theta_min": 10.0, "peak_counts": 8000.0, **conditions})
+    return simulate_pattern(model, measured, seed=seed)[0]
+
+
+def fractions(scan: Pattern, phases: list[str], settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    recipe = Recipe().with_settings({**COPPER, "phases": phases, **settings})
+    found: dict[str, dict[str, Any]] = analyze(scan, recipe=recipe).metadata["quantification"]["fractions"]
+    return found
+
+
+def assert_inside(found: dict[str, dict[str, Any]], truth: dict[str, float]) -> None:
+    for name, value in truth.items():
+        low, high = found[name]["ci95"]
+        assert low <= value <= high, f"{name}: {low:.4f} to {high:.4f}, truth {value}"
+
+
+def test_reference_intensity_ratios_from_settings() -> None:
+    phases = ["corundum", "zincite", "fluorite"]
+    ratios = {"corundum": [1.0, 1e-4], "zincite": [5.28, 0.16], "fluorite": [4.03, 0.12]}
+    literature = {"zincite": 5.4, "fluorite": 3.9}
+    for k, (name, value) in enumerate(literature.items()):
+        scan = mixture(70 + k, {}, {"corundum": 0.5, name: 0.5})
+        recipe = Recipe().with_settings({**COPPER, "phases": ["corundum", name]})
+        fit = analyze(scan, recipe=recipe).fit
+        areas = strongest_line_areas(fit, fit.amounts)
+        found = areas[name].value / areas["corundum"].value
+        assert_close(found, value, rtol=0.06, because="spread of published I/Ic of one phase")
+    truth = {"corundum": 0.05, "zincite": 0.15, "fluorite": 0.8}
+    settings = {"quantification.method": "rir", "quantification.reference_ratios": ratios}
+    assert_inside(fractions(mixture(1, {}, truth), phases, settings), truth)
+
+
+def test_summation_of_measured_patterns_from_settings(tmp_path: Path) -> None:
+    names = ("calcite", "quartz")
+    pure = {name: mixture(80 + k, {}, {name: 1.0}, absolute_scale=3e4) for k, name in enumerate(names)}
+    truth = {"calcite": 0.3, "quartz": 0.7}
+    mean = sum(share * pure[name].intensity for name, share in truth.items())
+    counts = np.random.default_rng(3).poisson(mean).astype(float)
+    scan = replace(pure["quartz"], intensity=counts, sigma=np.sqrt(counts + 1.0))
+    for name in names:
+        write_pattern(tmp_path / f"{name}.xy", pure[name], "xy")
+    settings = {
+        "quantification.method": "summation",
+        "quantification.reference_patterns": {name: str(tmp_path / f"{name}.xy") for name in names},
+        "quantification.reference_ratios": {name: [1.0, 0.02] for name in names},
+    }
+    assert_inside(fractions(scan, list(names), settings), truth)
+    with pytest.raises(AnalysisError, match="reference_patterns"):
+        fractions(scan, list(names), {**settings, "quantification.reference_patterns": {}})
+
+
+def test_one_constant_serves_sharp_standard_and_broad_specimen() -> None:
+    scale = {"absolute_scale": 2e3, "air_scatter": 0.05, "two_theta_max": 80.0}
+    standard = mixture(20, {}, {"corundum": 1.0}, **scale)
+    recipe = Recipe().with_settings({**COPPER, "phases": ["corundum"], "fit.amorphous": []})
+    fit = analyze(standard, recipe=recipe).fit
+    attenuation = phase_attenuation(load_phase("corundum"), fit.wavelengths[0])
+    constant = external_constant(fit.amounts, "corundum", attenuation, crystallinity=(1.0, 0.001))
+    for seed, organic in ((30, 0.2), (31, 0.6)):
+        scan = mixture(seed, {"apatite": 1.0 - organic, "protein": organic}, {}, **scale)
+        settings = {
+            "quantification.external_constant": [constant.value, constant.std],
+            "quantification.rest_attenuation": [8.0, 2.0],
+        }
+        found = fractions(scan, ["hydroxyapatite"], settings)
+        assert_inside(found, {"hydroxyapatite": 1.0 - organic, "non_crystalline": organic})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,22 +11,33 @@ from xrdcomp.diffraction import absorption
 from xrdcomp.diffraction import quantify as methods
 from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant, read_amorphous
 from xrdcomp.diffraction.quantify import Quantification
+from xrdcomp.diffraction.summation import sum_patterns
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import lattice, scattering
 from xrdcomp.physics.amorphous import AMORPHOUS
 from xrdcomp.recipe import QuantificationRecipe
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
-from xrdcomp.types import Diagnostic, Phase
+from xrdcomp.types import Diagnostic, Pattern, Phase
 
-__all__ = ["linear_attenuation", "phase_attenuation", "phase_density", "quantify", "quantify_or_say_why"]
+__all__ = [
+    "linear_attenuation",
+    "phase_attenuation",
+    "phase_density",
+    "quantify",
+    "quantify_or_say_why",
+    "strongest_line_areas",
+]
 
 _AMORPHOUS_DENSITY = {"protein": 1.35, "lipid": 0.92, "water": 1.0, "amorphous_calcium_phosphate": 2.5}
 _DALTON_PER_CUBIC_ANGSTROM = 1.66054  # g/cm³
+_ONE_LINE = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
     "external_standard": "the diffractometer's constant was given; the specimen must be thick and flat",
     "ponkcs": "calibrated intensities per gram were given",
     "crystallinity": "a calibration constant was given",
+    "rir": "areas of strongest lines are compared through the reference intensity ratios given",
+    "summation": "the pattern is a sum of the reference patterns given",
     "absolute": "amorphous parts were fitted and nothing else fixes the scale: their scattering per gram is calculated",
     "hill_howard": "no amorphous part was fitted: fractions refer to the crystalline part only",
 }
@@ -72,6 +83,7 @@ def quantify(
     *,
     internal_standard: tuple[str, float] | None = None,
     mineral: Estimate | None = None,
+    references: Mapping[str, Pattern] | None = None,
 ) -> Quantification:
     """Mass fractions by the recipe's method, or by the best that the data allow.
 
@@ -84,6 +96,8 @@ def quantify(
     internal_standard : (phase id, fraction of the spiked mass), optional
     mineral : Estimate, optional
         Mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method.
+    references : mapping of name to Pattern, optional
+        What ``recipe.reference_patterns`` names, read.
 
     Raises
     ------
@@ -119,6 +133,11 @@ def quantify(
         found = methods.whole_pattern(
             amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
         )
+    elif method == "rir":
+        found = methods.rir(strongest_line_areas(fit, amounts), _ratios(recipe), standard=internal_standard)
+    elif method == "summation":
+        scan = Pattern(two_theta=fit.two_theta, intensity=fit.observed, sigma=fit.sigma)
+        found = sum_patterns(scan, references or {}, _ratios(recipe)).quantification
     else:
         found = methods.hill_howard(amounts)
     return replace(found, diagnostics=(_reason(method, recipe), *notes))
@@ -131,19 +150,45 @@ def quantify_or_say_why(
     *,
     internal_standard: tuple[str, float] | None = None,
     mineral: Estimate | None = None,
+    references: Mapping[str, Pattern] | None = None,
 ) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
     """`quantify`, where the automatic choice that finds nothing to quantify gives a message instead of an error.
 
     A method that was asked for by name still raises.
     """
     try:
-        found = quantify(fit, phases, recipe, internal_standard=internal_standard, mineral=mineral)
+        found = quantify(
+            fit, phases, recipe, internal_standard=internal_standard, mineral=mineral, references=references
+        )
     except AnalysisError as error:
         if recipe.method != "auto":
             raise
         text = f"No fractions from diffraction alone: {error}"
         return None, (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
     return found, found.diagnostics
+
+
+def strongest_line_areas(fit: FitResult, amounts: XrdAmounts) -> dict[str, Estimate]:
+    """Area of the strongest line of every fitted phase, what a reference intensity ratio refers to.
+
+    The phase's Bragg area times its strongest line's share of it; lines at one angle count as one. The relative
+    standard uncertainty is that of the amount, which the same lines determine.
+    """
+    out = {}
+    for name, area in fit.bragg_area.items():
+        table, i = fit.reflections[name], amounts.names.index(name)
+        if not len(table.intensity) or not amounts.amounts[i] > 0.0 or not area > 0.0:
+            continue
+        group = np.cumsum(np.diff(table.two_theta, prepend=table.two_theta[0]) > _ONE_LINE)
+        share = np.bincount(group, table.intensity).max() / table.intensity.sum()
+        relative = float(np.sqrt(amounts.covariance[i, i]) / amounts.amounts[i])
+        value = float(area * share * amounts.amounts[i] / fit.amounts.amounts[i])
+        out[name] = Estimate(value=value, std=relative * value)
+    return out
+
+
+def _ratios(recipe: QuantificationRecipe) -> dict[str, Estimate]:
+    return {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
 
 
 def _crystallinity(standard: str) -> tuple[float, float]:
@@ -173,6 +218,10 @@ def _refuse_missing(
         lacking = "quantification.external_constant = [G, standard uncertainty]"
     elif method == "ponkcs" and not recipe.ponkcs_factors:
         lacking = "quantification.ponkcs_factors"
+    elif method in ("rir", "summation") and not recipe.reference_ratios:
+        lacking = "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }"
+    elif method == "summation" and not recipe.reference_patterns:
+        lacking = "quantification.reference_patterns = { name = 'file' }"
     elif method == "crystallinity" and all(amounts.crystalline):
         lacking = "an amorphous component in the fit (fit.amorphous)"
     if lacking:
