@@ -118,6 +118,10 @@ def naming(*files: str) -> Iterator[None]:
     ----------
     *files : str
         Names as the user knows them; empty ones are left out.
+
+    Yields
+    ------
+    context manager
     """
     try:
         yield

@@ -120,6 +120,15 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     """Analyse what was measured of one specimen; the whole line on one screen.
 
     `sample.instrument` overrides what the recipe says of the instrument.
+
+    Parameters
+    ----------
+    sample : Sample
+    recipe : Recipe
+
+    Returns
+    -------
+    SampleResult
     """
     instrument: Instrument | None = None
     search: Identification | None = None
@@ -177,6 +186,16 @@ def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> Sam
     """Analyse one specimen of a simulated cohort; its metadata then say so and hold the truth.
 
     Radiation and atmosphere are those of the cohort's list, because not every export format can state them.
+
+    Parameters
+    ----------
+    entry : CohortEntry
+        Of `load_cohort`.
+    recipe : Recipe
+
+    Returns
+    -------
+    SampleResult
     """
     known = {"instrument.radiation": entry.radiation, "thermal.atmosphere": entry.atmosphere}
     result = analyze(

@@ -50,6 +50,8 @@ class Estimate:
     """A value with its standard uncertainty (one sigma) and its 95 % interval.
 
     ``std`` is None only for a parameter that was held fixed. ``interval`` need not be symmetric.
+
+    ``unit`` is "" for fractions and whatever has none.
     """
 
     value: float
@@ -126,6 +128,10 @@ class PhaseResult:
 
     weight_fraction is of the whole specimen, crystalline_weight_fraction of the crystalline part.
     intensity_share is the phase's share of the calculated Bragg intensity in the fitted range.
+
+    `id`, `name` and `formula` are the catalogue's; `detection_limit` is the mass fraction that would have been found
+    where `decision` is not "detected". `cell` is in ångström and degrees, `crystallite_size_nm` in nm along and across
+    the axis, `microstrain` is Δd/d; `evidence` holds what the decision rests on as plain values.
     """
 
     id: str
@@ -167,6 +173,12 @@ class FitResult:
     Curves have the pattern's intensity unit. `background` is instrument and air only; `amorphous` holds one
     curve per amorphous component, `phases` one per crystalline phase (Bragg and its own diffuse part).
     ``calculated = background + Σ amorphous + Σ phases``.
+
+    `two_theta` is in degrees, `observed` and its standard deviation `sigma` are those fitted, `wavelengths` are in
+    ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
+    `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
+    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `diffraction.quantify`; `diagnostics`
+    are its messages.
     """
 
     two_theta: FloatArray
@@ -215,6 +227,9 @@ class TgaStep:
     """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass.
 
     `parts` are the peaks a step is made of, where the DTG shows more than one.
+
+    `name` is the substance or ``step_1`` …; the step lies from `start_c` to `end_c`, is quickest at `peak_c`, and its
+    tangents meet at `onset_c` and `endset_c` (None where no peak shows).
     """
 
     name: str
@@ -250,6 +265,11 @@ class TgaResult:
     ``("water", "organic", "carbonate", "residue")`` where the steps could be assigned (carbonate as the CO2
     that left); `balance` are the fractions of the initial mass, which sum to 1, so `covariance` (4 × 4) is
     singular. In an inert gas they are raw losses; `char_fraction` says what share of the organic stayed.
+
+    `mass_fraction` (of the start) and its rate `dtg_per_min` (1/min) are smoothed, over `temperature_c`;
+    `initial_mass_mg` and `heating_rate_k_min` are None where unknown, `atmosphere` then "unknown". `quantities` are the
+    substances, mass fractions with their uncertainty, `budget` the shares of their variance by source, `diagnostics`
+    the messages.
     """
 
     temperature_c: FloatArray
@@ -294,6 +314,10 @@ class Composition:
     `draws` are posterior draws in the order of ``COMPONENTS`` (all components, also the ones that are None),
     so that any probability can be formed from them. `budget` gives, for each component, the share of its
     variance that each input contributes.
+
+    Fractions run from 0 to 1 on `basis`; `method` says what they came from (``xrd+tga`` …), `other_basis` holds the
+    components on the other basis. `identifiable_sums` are sums that can be told where their parts cannot. `prior_share`
+    is the part of each variance that rests on assumptions about compositions; `diagnostics` are the messages.
     """
 
     basis: Literal["as_received", "dry"]
@@ -327,7 +351,10 @@ class Composition:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A published finding as a test on this specimen: P(claim | data), verdict, evidence in words."""
+    """A published finding as a test on this specimen: P(claim | data), verdict, evidence in words.
+
+    `id` is the contract's, `probability` None where these measurements give none, `statement` the evidence.
+    """
 
     id: str
     verdict: Verdict
@@ -346,7 +373,13 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleResult:
-    """Everything about one specimen; what `analyze` returns."""
+    """Everything about one specimen; what `analyze` returns.
+
+    `sample_id` names it; `composition`, `phases` and `claims` are the answers, `fit` and `tga` what they rest on (None
+    where not measured), `diagnostics` every message. `settings` hold the whole recipe, `software` the versions,
+    `inputs` the files with what they say of themselves, `sources` where they came from, `metadata` further facts (truth
+    of a simulation …).
+    """
 
     sample_id: str
     composition: Composition

@@ -13,20 +13,50 @@ __all__ = ["all_keys", "did_you_mean", "explain", "explain_value", "plain", "sec
 
 
 def section_name(struct: type[msgspec.Struct]) -> str:
-    """``thermal.`` for ThermalRecipe, nothing for Recipe."""
+    """``thermal.`` for ThermalRecipe, nothing for Recipe.
+
+    Parameters
+    ----------
+    struct : type
+
+    Returns
+    -------
+    str
+    """
     name = struct.__name__.removesuffix("Recipe").lower()
     return f"{name}." if name else ""
 
 
 def plain(value: Any) -> Any:
-    """Scalars of numpy as those of Python; everything else as it is."""
+    """Scalars of numpy as those of Python; everything else as it is.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    object
+    """
     if isinstance(value, (list, tuple)):
         return tuple(map(plain, value))
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
 def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
-    """Dotted keys of a group of settings and of those within it, in the order declared."""
+    """Dotted keys of a group of settings and of those within it, in the order declared.
+
+    Parameters
+    ----------
+    struct : type
+        A group of settings.
+    prefix : str
+        What stands before its keys.
+
+    Returns
+    -------
+    list of str
+    """
     keys: list[str] = []
     for item in msgspec.structs.fields(struct):
         nested = item.type if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct) else None
@@ -35,14 +65,38 @@ def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
 
 
 def did_you_mean(key: str, legal: list[str]) -> str:
-    """Say that a key is no setting, and which of the legal ones is nearest."""
+    """Say that a key is no setting, and which of the legal ones is nearest.
+
+    Parameters
+    ----------
+    key : str
+    legal : list of str
+
+    Returns
+    -------
+    str
+    """
     close = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]}?" if close else "recipe.toml of any result lists them all."
     return f"there is no such setting. {hint}"
 
 
 def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any]) -> str:
-    """Say in the user's words what msgspec says: key first, value found, what is legal."""
+    """Say in the user's words what msgspec says: key first, value found, what is legal.
+
+    Parameters
+    ----------
+    message : str
+        Of msgspec's ValidationError.
+    struct : type
+        The group of settings that was to be made.
+    data : mapping
+        What it was to be made from.
+
+    Returns
+    -------
+    str
+    """
     match = re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
     if match:
         key = f"{match[2]}.{match[1]}" if match[2] else match[1]
@@ -60,7 +114,22 @@ def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any])
 
 
 def explain_value(message: str, key: str, value: Any, kind: Any) -> str:
-    """Say what of a setting is not legal, from msgspec's message, the value found and the declared type."""
+    """Say what of a setting is not legal, from msgspec's message, the value found and the declared type.
+
+    Parameters
+    ----------
+    message : str
+        Of msgspec's ValidationError.
+    key : str
+    value : object
+        What was given.
+    kind : type
+        What was declared.
+
+    Returns
+    -------
+    str
+    """
     if legal := _choices(msgspec.inspect.type_info(kind)):
         close = difflib.get_close_matches(str(value), legal, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]}?" if close else ""

@@ -46,7 +46,16 @@ def _no_facts() -> Metadata:
 
 
 def frozen_array(values: npt.ArrayLike) -> FloatArray:
-    """Copy to a contiguous float64 array that cannot be written to."""
+    """Copy to a contiguous float64 array that cannot be written to.
+
+    Parameters
+    ----------
+    values : array_like
+
+    Returns
+    -------
+    array, float64, read-only
+    """
     array = np.array(values, dtype=np.float64, copy=True, order="C")
     array.setflags(write=False)
     return array
@@ -75,7 +84,15 @@ class Diagnostic:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id."""
+    """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id.
+
+    Attributes
+    ----------
+    file : str
+    sha256 : str
+        Hexadecimal.
+    format : str
+    """
 
     file: str
     sha256: str
@@ -114,6 +131,8 @@ class Pattern:
         Element symbol of the tube's anode, "" where unknown.
     metadata : mapping
         Other facts of the file (``sample_name``, ``date``, ``instrument``, ``scan_axis`` …).
+    source : Source or None
+        Which file it came from.
     diagnostics : tuple of Diagnostic
         What the reader found suspicious; reaches ``result.json``.
 
@@ -169,6 +188,11 @@ class TgaRun:
         Atmosphere as far as the file states it, "unknown" otherwise.
     heating_rate_k_min : float or None
         From the header; the analysis measures it from time and temperature where it can.
+    metadata : mapping
+        Other facts of the file.
+    source : Source or None
+    diagnostics : tuple of Diagnostic
+        What the reader found suspicious; reaches ``result.json``.
     """
 
     temperature_c: FloatArray
@@ -225,7 +249,16 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Atom:
-    """One site of the asymmetric unit: fractional coordinates, occupancy, b_iso in Å²."""
+    """One site of the asymmetric unit: fractional coordinates, occupancy, b_iso in Å².
+
+    Attributes
+    ----------
+    label, element : str
+    xyz : (float, float, float)
+        Fractions of the cell.
+    occupancy : float, 0 to 1
+    b_iso : float, Å²
+    """
 
     label: str
     element: str
@@ -236,7 +269,13 @@ class Atom:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceLine:
-    """A line known by position only: d in ångström, intensity relative to 100."""
+    """A line known by position only: d in ångström, intensity relative to 100.
+
+    Attributes
+    ----------
+    d_spacing : float, ångström
+    relative_intensity : float
+    """
 
     d_spacing: float
     relative_intensity: float
@@ -273,6 +312,8 @@ class Phase:
         Citation of the structure.
     carbonate_fraction : float
         Mass fraction of CO3 in the phase (apatites with structural carbonate), 0 otherwise.
+    metadata : mapping
+        What was assumed, such as displacement parameters that the source does not give.
     """
 
     id: str
@@ -314,6 +355,8 @@ class Instrument:
     monochromator_two_theta : float or None
         Diffraction angle of a crystal monochromator (26.6 for graphite with Cu Kα, diffracted beam);
         None for a filter or an energy-resolving detector.
+    polarization_fraction : float
+        As in ``physics.corrections.polarization``; 0.5 for the unpolarised beam of a tube.
     caglioti_u, caglioti_v, caglioti_w : float, deg²
         Gaussian FWHM² = U tan²θ + V tanθ + W.
     lorentzian_strain, lorentzian_size : float, deg
@@ -338,6 +381,7 @@ class Instrument:
         specimen.
     calibrated : bool
         Whether the resolution comes from a measured line-profile standard.
+    name : str
     """
 
     emission_lines: tuple[EmissionLine, ...]
@@ -372,7 +416,22 @@ class Instrument:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """All that was measured of one specimen."""
+    """All that was measured of one specimen.
+
+    Attributes
+    ----------
+    sample_id : str
+    pattern, blank : Pattern or None
+        Powder pattern, and the scan of the empty holder.
+    tga, tga_blank : TgaRun or None
+        Thermogravimetric run, and that of the empty pan with the same programme.
+    instrument : Instrument or None
+        None: from the recipe, else from the pattern.
+    internal_standard : (str, float) or None
+        Phase id and its fraction of the spiked mass, 0 to 1.
+    metadata : mapping
+        Further facts; ``simulated`` where the measurements were computed.
+    """
 
     sample_id: str
     pattern: Pattern | None = None

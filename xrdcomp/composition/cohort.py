@@ -172,6 +172,10 @@ def evaluate_cohort(
     order : (str, str)
         The groups, first the one expected to have more.
 
+    Returns
+    -------
+    CohortSummary
+
     Raises
     ------
     AnalysisError

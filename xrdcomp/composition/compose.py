@@ -94,6 +94,11 @@ def compose(
     known_scale : (amount per mass, relative std), optional
         Scale of the fit's amounts from an external standard measured under the same conditions.
 
+    Returns
+    -------
+    Composition
+        Mass fractions, 0 to 1, on the basis that the recipe names.
+
     Raises
     ------
     AnalysisError
@@ -137,6 +142,26 @@ def compose_evidence(
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`.
+
+    Parameters
+    ----------
+    xrd : XrdAmounts or None
+        Masses on one unknown scale.
+    thermal : ThermalEvidence or None
+        Losses as fractions of the initial mass.
+    recipe : CompositionRecipe
+    phases : sequence of PhaseResult
+    internal_standard : (str, float) or None
+        Phase id and its fraction of the spiked mass.
+    known_scale : (float, float) or None
+        Value and standard uncertainty of the diffraction scale, where an external standard gave it.
+    diagnostics : sequence of Diagnostic
+        Messages to pass on.
+
+    Returns
+    -------
+    Composition
+        Mass fractions, 0 to 1.
     """
     xrd, thermal = _select(xrd, thermal, recipe, internal_standard, known_scale)
     evidence = None

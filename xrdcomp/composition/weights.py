@@ -28,6 +28,11 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     phases : sequence of PhaseResult
     composition : Composition
         Without a crystalline sum (one instrument that does not give it) the phases are returned unchanged.
+
+    Returns
+    -------
+    tuple of PhaseResult
+        In the order given; fractions 0 to 1.
     """
     crystalline = composition.identifiable_sums.get("crystalline")
     if crystalline is None or crystalline.std is None:

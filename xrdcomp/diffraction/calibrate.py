@@ -103,6 +103,10 @@ class Calibration:
         Refined cell, or the certified one that was held (std None). Refined values carry the model's spread.
     provenance : mapping
         What goes into the instrument file besides the instrument.
+    standard : str
+    fit : FitResult
+        Of the standard's scan.
+    diagnostics : tuple of Diagnostic
     """
 
     instrument: Instrument
@@ -136,6 +140,10 @@ def calibrate(
 
     Parameters
     ----------
+    pattern : Pattern
+        Scan of the standard, to 100° or beyond.
+    two_theta_range : (float, float) or None, degrees
+        Part of the scan to fit.
     standard : str
         A key of ``STANDARDS``, or a phase id or CIF file: then the cell is refined, because nothing certifies it.
     recipe : InstrumentRecipe, optional
@@ -146,6 +154,10 @@ def calibrate(
         Check instead of calibrate: the cell found tells how good positions are.
     refine_zero : bool
         Zero shift instead of displacement. Both together cannot be told from the cell.
+
+    Returns
+    -------
+    Calibration
 
     Raises
     ------

@@ -92,12 +92,19 @@ def quantify(
 
     Parameters
     ----------
+    fit : FitResult
+    recipe : QuantificationRecipe
     phases : those of the fit, for attenuation and density
     internal_standard : (phase id, fraction of the spiked mass), optional
     mineral : Estimate, optional
         Mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method.
     references : mapping of name to Pattern, optional
         What ``recipe.reference_patterns`` names, read.
+
+    Returns
+    -------
+    Quantification
+        Mass fractions, 0 to 1, not cut where the data say more or less.
 
     Raises
     ------
@@ -155,6 +162,21 @@ def quantify_or_say_why(
     """`quantify`, where the automatic choice that finds nothing to quantify gives a message instead of an error.
 
     A method that was asked for by name still raises.
+
+    Parameters
+    ----------
+    fit : FitResult
+    phases : sequence of Phase
+        Those of the fit.
+    recipe : QuantificationRecipe
+    internal_standard : (str, float) or None
+        Phase id and its fraction of the spiked mass.
+    mineral : Estimate or None
+        Mineral fraction of thermogravimetry, for the attenuation.
+
+    Returns
+    -------
+    Quantification or None, tuple of Diagnostic
     """
     try:
         found = quantify(

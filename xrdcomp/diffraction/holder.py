@@ -75,6 +75,15 @@ def holder_humps_of_fit(fit: FitResult) -> tuple[Diagnostic, ...]:
     """Look for a holder's humps in what a fit took for background or left unexplained.
 
     Halos of the specimen that were fitted are subtracted first, so a hump that a halo swallowed is not seen.
+
+    Parameters
+    ----------
+    fit : FitResult
+
+    Returns
+    -------
+    tuple of Diagnostic
+        One per hump that was named, with its angle in degrees.
     """
     rest = fit.observed - fit.calculated + fit.background
     wavelength = fit.wavelengths[0] if fit.wavelengths else _COPPER

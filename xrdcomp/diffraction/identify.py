@@ -43,7 +43,15 @@ _MIN_INTENSITY_SHARE = 5e-4
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """The fit with every accepted phase, and one PhaseResult for every phase asked after."""
+    """The fit with every accepted phase, and one PhaseResult for every phase asked after.
+
+    Attributes
+    ----------
+    fit : FitResult
+    phases : tuple of PhaseResult
+    unexplained : tuple of peaks that no phase explains
+    diagnostics : tuple of Diagnostic
+    """
 
     fit: FitResult
     phases: tuple[PhaseResult, ...]
@@ -70,6 +78,10 @@ def identify(
     fit : FitRecipe, optional
     blank : Pattern, optional
         Empty-holder scan.
+
+    Returns
+    -------
+    Identification
     """
     return investigate(
         pattern, (), instrument, (fit or FitRecipe(), recipe or IdentificationRecipe()), blank=blank
@@ -94,19 +106,40 @@ def investigate(
 
     Parameters
     ----------
+    pattern : Pattern
+    instrument : Instrument
+    blank : Pattern or None
+        Scan of the empty holder.
     phases : sequence of Phase
         Asked for; fitted first.
     recipes : (FitRecipe, IdentificationRecipe)
     assumed : bool
         Whether exactly the phases asked for are fitted; others that are found are then reported with the amount
         they have when refined too, and phases asked for stay in the fit even when they do not show.
+
+    Returns
+    -------
+    Identification
     """
     base = fit_state(pattern, phases, instrument, recipes[0], blank=blank)
     return investigate_fit(base, recipes[1], assumed=assumed)
 
 
 def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bool = False) -> Identification:
-    """Go on from a finished fit of the phases asked for; see `investigate`."""
+    """Go on from a finished fit of the phases asked for; see `investigate`.
+
+    Parameters
+    ----------
+    base : FitState
+        Of `fit_state`.
+    recipe : IdentificationRecipe
+    assumed : bool
+        Whether the phases were named by the user and stay.
+
+    Returns
+    -------
+    Identification
+    """
     threshold = _threshold(recipe, _library_size(recipe))
     screen, missing = _drop_absent(make_screen(base), threshold, keep=assumed)
     base = screen.state

@@ -36,6 +36,11 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     pattern : Pattern or None
     recipe : InstrumentRecipe
 
+    Returns
+    -------
+    Instrument
+        Wavelengths in ångström, angles in degrees, lengths in mm.
+
     Raises
     ------
     RecipeError
@@ -134,7 +139,17 @@ def _named(name: str) -> tuple[EmissionLine, ...]:
 
 
 def instrument_diagnostics(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
-    """What was assumed about the instrument because neither the file nor the user said it."""
+    """What was assumed about the instrument because neither the file nor the user said it.
+
+    Parameters
+    ----------
+    pattern : Pattern or None
+    recipe : InstrumentRecipe
+
+    Returns
+    -------
+    tuple of Diagnostic
+    """
     if pattern is None or recipe.file:
         return ()
     generic = Instrument(emission_lines=_lines(pattern, recipe))

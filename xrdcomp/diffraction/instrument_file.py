@@ -32,6 +32,10 @@ def read_instrument(path: str | Path) -> Instrument:
         in ångström and ``weight``. Fields that are left out take their defaults; the table ``provenance``
         is for people.
 
+    Returns
+    -------
+    Instrument
+
     Raises
     ------
     RecipeError
@@ -64,8 +68,15 @@ def write_instrument(
 
     Parameters
     ----------
+    instrument : Instrument
+    path : path
     provenance : mapping, optional
         Where the numbers come from (standard, file, figures of the fit); kept, not used.
+
+    Returns
+    -------
+    Path
+        Of the file written.
 
     Raises
     ------

@@ -197,6 +197,17 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
 
     Keys: ``column_length_nm`` (c_axis, a_axis), ``aspect_ratio``, ``width_002_deg``, ``inverse_width_002``,
     ``landi_width``, ``landi_valley``, ``person`` (each with value, in_domain, why) and ``carbonate_from_cell``.
+
+    Parameters
+    ----------
+    fit : FitResult
+    phase_id : str
+        An apatite of the fit.
+
+    Returns
+    -------
+    mapping of str to plain values
+        Lengths in nm, angles in degrees, fractions 0 to 1.
     """
     out: dict[str, Any] = {}
     lengths = column_lengths(fit, phase_id)
@@ -227,7 +238,20 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
 def with_apatite_indices(
     phases: Sequence[PhaseResult], fit: FitResult, apatites: Collection[str]
 ) -> tuple[PhaseResult, ...]:
-    """Add `apatite_indices` to the evidence of every fitted, detected apatite."""
+    """Add `apatite_indices` to the evidence of every fitted, detected apatite.
+
+    Parameters
+    ----------
+    phases : sequence of PhaseResult
+    fit : FitResult
+    apatites : collection of str
+        Phase ids that are apatites.
+
+    Returns
+    -------
+    tuple of PhaseResult
+        In the order given.
+    """
     return tuple(
         replace(phase, evidence={**phase.evidence, **apatite_indices(fit, phase.id)})
         if phase.id in apatites and phase.id in fit.phases and phase.decision == "detected"

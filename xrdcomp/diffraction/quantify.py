@@ -53,6 +53,7 @@ class Quantification:
         First order, complete.
     constants : mapping of name to Estimate
         What the method leans on.
+    diagnostics : tuple of Diagnostic
     """
 
     method: str

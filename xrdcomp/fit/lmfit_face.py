@@ -59,6 +59,14 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
     """Return a fit as lmfit's MinimizerResult: prints with ``lmfit.fit_report``, knows stderr and correl.
 
     Standard errors include the inflation by misfit, as in ``fit.parameters``.
+
+    Parameters
+    ----------
+    fit : FitResult
+
+    Returns
+    -------
+    lmfit.minimizer.MinimizerResult
     """
     import lmfit
 

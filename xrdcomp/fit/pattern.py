@@ -119,6 +119,17 @@ def initial_parameters(
     """Return the fit's parameters as lmfit Parameters, to be changed and passed to `fit_pattern`.
 
     Set ``value``, ``vary``, ``min``, ``max`` or an affine ``expr`` as in lmfit.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+    instrument : Instrument
+    recipe : FitRecipe, optional
+
+    Returns
+    -------
+    lmfit.Parameters
+        Cell in ångström, inverse sizes in 1/nm, angles in degrees, lengths in mm.
     """
     return build_parameters(phases, instrument, recipe or FitRecipe()).to_lmfit()
 
@@ -146,6 +157,11 @@ def fit_pattern(
     params : lmfit.Parameters, optional
         From `initial_parameters`, changed by the user.
 
+    Returns
+    -------
+    FitResult
+        Angles in degrees, lengths in ångström, sizes in nm, amounts signed on one common scale.
+
     Raises
     ------
     AnalysisError
@@ -163,7 +179,23 @@ def fit_state(
     blank: Pattern | None = None,
     params: lmfit.Parameters | None = None,
 ) -> FitState:
-    """Run the minimisation behind `fit_pattern` and keep its internals."""
+    """Run the minimisation behind `fit_pattern` and keep its internals.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    phases : sequence of Phase
+    instrument : Instrument
+    recipe : FitRecipe, optional
+    blank : Pattern, optional
+        Scan of the empty holder.
+    params : lmfit.Parameters, optional
+        Changed `initial_parameters`.
+
+    Returns
+    -------
+    FitState
+    """
     recipe = recipe or FitRecipe()
     without = [p.id for p in phases if not p.quantifiable]
     if without:

@@ -121,6 +121,14 @@ class Sector:
 def load_poni(path: str | os.PathLike[str]) -> Any:
     """Read a PONI file (pyFAI's calibration) as a pyFAI integrator.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    pyFAI.integrator.azimuthal.AzimuthalIntegrator
+
     Raises
     ------
     ReadError
@@ -178,6 +186,11 @@ def pixel_map(
     orientation : {1, 2, 3, 4}, optional
         Corner of the detector where the first pixel of the frame sits, seen from the sample: 1 top left,
         2 top right, 3 bottom right (pyFAI's usual), 4 bottom left. Replaces that of the PONI file.
+
+    Returns
+    -------
+    PixelMap
+        Angles in degrees.
 
     Raises
     ------

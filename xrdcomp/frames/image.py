@@ -45,6 +45,12 @@ class Frame:
         From the header; None where it has none.
     dispersion : float or None
         Variance of neighbouring pixels over their mean; 1 for counting, None where too few counts tell.
+    emission_lines : tuple of EmissionLine
+    anode : str
+    metadata : mapping
+        Other facts of the header.
+    source : Source or None
+    diagnostics : tuple of Diagnostic
     """
 
     counts: FloatArray
@@ -67,6 +73,15 @@ class Frame:
 def read_frame(path: str | os.PathLike[str]) -> Frame:
     """Read one frame: Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5; gzip and bzip2 are undone.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Frame
+        Counts as stored, exposure in s.
+
     Raises
     ------
     ReadError
@@ -88,6 +103,15 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
 
 def describe_frame(path: str | os.PathLike[str]) -> dict[str, object]:
     """Facts of one frame, ready for JSON: size, counts, exposure, geometry of the header, mask.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        Sizes in pixels, exposure in s, distance in mm, wavelengths in ångström.
 
     Raises
     ------

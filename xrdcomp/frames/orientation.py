@@ -65,6 +65,8 @@ class AzimuthalProfile:
     graininess : float
         Reduced χ² of the points about the harmonics; far above one means few, large crystallites or
         an orientation sharper than a second harmonic.
+    frames : str
+        Names of the frames.
     """
 
     azimuth: FloatArray
@@ -110,6 +112,11 @@ def azimuthal_profile(
         The ring; apatite 002 by default.
     half_width : float, degrees of 2θ
         Half the window of the ring. Wider takes in more of broad lines, and of neighbouring ones.
+
+    Returns
+    -------
+    AzimuthalProfile
+        Angles in degrees, intensity as the mean rate of a pixel.
 
     Raises
     ------

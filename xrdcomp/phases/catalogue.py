@@ -27,7 +27,7 @@ class PhaseInfo:
     Parameters
     ----------
     id, name, mineral, formula : str
-    source : str
+    source, doi : str
         Citation of the structure.
     source_verified : bool
         Whether the citation was checked; False where it is inferred from cell and composition.
@@ -68,6 +68,10 @@ class PhaseInfo:
 def reference_folder() -> Path:
     """Folder of the reference phases: inside the installed package, or beside it in a source tree.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     PhaseError
@@ -95,6 +99,11 @@ def phase_info(phase: str | Path) -> PhaseInfo:
     ----------
     phase : str or Path
         Id of the library, or a folder with ``phase.toml``.
+
+    Returns
+    -------
+    PhaseInfo
+        Spacings in ångström, density in g/cm³.
 
     Raises
     ------
@@ -137,6 +146,16 @@ def load_phase(phase: str | Path) -> Phase:
 
 def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
     """Load several phases, in the order given.
+
+    Parameters
+    ----------
+    phases : iterable of str or path
+        Ids of the catalogue or CIF files.
+
+    Returns
+    -------
+    tuple of Phase
+        Lengths in ångström, angles in degrees, B in Å².
 
     Raises
     ------

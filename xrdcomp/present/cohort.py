@@ -30,6 +30,15 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
 
     Truth, where the specimens are simulated, is an open diamond.
 
+    Parameters
+    ----------
+    results : sequence of SampleResult
+        All on one basis.
+
+    Returns
+    -------
+    matplotlib Figure
+
     Raises
     ------
     AnalysisError

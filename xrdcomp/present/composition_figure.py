@@ -45,7 +45,16 @@ BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BL
 
 
 def plot_composition(result: SampleResult) -> Figure:
-    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so."""
+    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+    """
     with figure_style():
         rows = len(result.composition.components) + len(result.composition.identifiable_sums)
         figure = new_figure(5.2, 0.75 + 0.3 * rows)
@@ -100,6 +109,14 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
 
 def plot_budget(result: SampleResult) -> Figure:
     """Figure of the uncertainty budget: which input contributes what share of each component's variance.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
 
     Raises
     ------

@@ -49,6 +49,10 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
     square_root : bool
         Draw the square root of intensity: weak lines and the background become visible.
 
+    Returns
+    -------
+    matplotlib Figure
+
     Raises
     ------
     AnalysisError

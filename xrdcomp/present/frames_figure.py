@@ -58,6 +58,10 @@ def plot_frames(placed: Any, pattern: Pattern, profile: RingLike | None = None) 
         What the frames gave.
     profile : AzimuthalProfile, optional
         One ring; its windows are marked on the frame and in the pattern.
+
+    Returns
+    -------
+    matplotlib Figure
     """
     with figure_style():
         figure = new_figure(9.6, 4.6)
@@ -71,7 +75,16 @@ def plot_frames(placed: Any, pattern: Pattern, profile: RingLike | None = None) 
 
 
 def plot_frame_image(frame: Any) -> Figure:
-    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels."""
+    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels.
+
+    Parameters
+    ----------
+    frame : frames.Frame
+
+    Returns
+    -------
+    matplotlib Figure
+    """
     with figure_style():
         rows, columns = frame.counts.shape
         figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)

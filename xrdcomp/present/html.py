@@ -48,12 +48,34 @@ FIGURE_WORDS = {
 
 
 def result_html(result: SampleResult) -> str:
-    """Compact HTML fragment for a notebook: composition, phases, claims, messages."""
+    """Compact HTML fragment for a notebook: composition, phases, claims, messages.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return _environment().get_template("result.html.j2").render(_context(result))
 
 
 def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
-    """One self-contained page about one specimen."""
+    """One self-contained page about one specimen.
+
+    Parameters
+    ----------
+    result : SampleResult
+    figures : mapping of name to Figure
+        As `draw_figures` gives them.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return (
         _environment()
         .get_template("report.html.j2")
@@ -75,6 +97,11 @@ def render_cohort_page(
         Figures of the whole cohort by name.
     specimen_figures : mapping
         For each sample id its figures by name, as PNG bytes.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     specimens = [
         _context(result)

@@ -18,7 +18,16 @@ __all__ = ["plot_overview"]
 
 
 def plot_overview(result: SampleResult) -> Figure:
-    """Figure of everything there is of one specimen, as `SampleResult.plot` returns it."""
+    """Figure of everything there is of one specimen, as `SampleResult.plot` returns it.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+    """
     measured = [result.fit is not None, result.tga is not None]
     with figure_style():
         figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)

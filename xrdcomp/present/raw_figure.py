@@ -18,7 +18,16 @@ MASS_WORDS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fr
 
 
 def plot_measurement(measured: Pattern | TgaRun) -> Figure:
-    """Figure of a pattern against its angle, or of a thermogravimetric run, its segments in colours."""
+    """Figure of a pattern against its angle, or of a thermogravimetric run, its segments in colours.
+
+    Parameters
+    ----------
+    measured : Pattern or TgaRun
+
+    Returns
+    -------
+    matplotlib Figure
+    """
     name = measured.source.file if measured.source is not None else "measurement"
     with figure_style():
         figure = new_figure(7.2, 3.2)

@@ -35,7 +35,17 @@ def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str 
 
 
 def result_table(result: SampleResult) -> str:
-    """One specimen: composition, steps, phases, claims and messages, as text."""
+    """One specimen: composition, steps, phases, claims and messages, as text.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    str
+        Fractions in wt%, temperatures in °C.
+    """
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
     blocks = [f"{result.sample_id}{label}: {result.status}", _composition_block(result)]
     if result.fit is not None:
@@ -74,7 +84,17 @@ def _composition_block(result: SampleResult) -> str:
 
 
 def phase_table(result: SampleResult) -> str:
-    """Phases found or undecided in full, those not found in one line with their limits, as text."""
+    """Phases found or undecided in full, those not found in one line with their limits, as text.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    str
+        Fractions and limits in wt%.
+    """
     rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
     absent: list[str] = []
     for phase in result.phases:
@@ -124,7 +144,17 @@ def tga_table(tga: TgaResult) -> str:
 
 
 def cohort_table(results: Sequence[SampleResult]) -> str:
-    """One line per specimen: hydroxyapatite and organic, beside truth where simulated, and the claims."""
+    """One line per specimen: hydroxyapatite and organic, beside truth where simulated, and the claims.
+
+    Parameters
+    ----------
+    results : sequence of SampleResult
+
+    Returns
+    -------
+    str
+        Fractions in wt%.
+    """
     simulated = any(result.metadata.get("truth") for result in results)
     head = ["specimen", "HA wt%", "organic wt%", "HA present", "HA only", "HA minor", "organic > half"]
     if simulated:

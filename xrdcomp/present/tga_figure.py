@@ -40,6 +40,14 @@ ROW_HEIGHT = 0.125  # of the panel, for the two lines of a label
 def plot_tga(result: SampleResult) -> Figure:
     """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked.
 
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+
     Raises
     ------
     AnalysisError

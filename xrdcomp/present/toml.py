@@ -25,6 +25,11 @@ def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
     comment : str
         Text for the head of the file, one ``#`` per line.
 
+    Returns
+    -------
+    str
+        Ends with a line feed.
+
     Raises
     ------
     TypeError

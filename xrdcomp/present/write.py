@@ -48,6 +48,15 @@ def safe_sample_id(sample_id: str) -> str:
     Letters, digits, blanks and ``_ . + ( ) -`` are legal, 1 to 120 characters, beginning with a letter,
     digit or underscore.
 
+    Parameters
+    ----------
+    sample_id : str
+
+    Returns
+    -------
+    str
+        The same id.
+
     Raises
     ------
     OutputError
@@ -107,7 +116,18 @@ def write_result(
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all (UTF-8; written beside the target, then moved)."""
+    """Write a text file whole or not at all (UTF-8; written beside the target, then moved).
+
+    Parameters
+    ----------
+    path : path
+    text : str
+
+    Returns
+    -------
+    Path
+        Of the file written.
+    """
     target = Path(path)
     with _moved_file(target) as work:
         work.write_text(text, encoding="utf-8", newline="\n")
@@ -116,6 +136,16 @@ def write_text(path: str | Path, text: str) -> Path:
 
 def write_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    path : path
+
+    Returns
+    -------
+    Path
+        Of the file written.
 
     Raises
     ------

@@ -73,6 +73,16 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
 def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[Pattern, ...]:
     """Read every powder scan of a file, in its order; scans that are none are left out.
 
+    Parameters
+    ----------
+    path : path
+    format : str, optional
+        Id of the format; without it the content decides.
+
+    Returns
+    -------
+    tuple of Pattern
+
     Raises
     ------
     ReadError
@@ -86,7 +96,13 @@ def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -
 
 
 def list_formats() -> list[dict[str, str | bool | list[str]]]:
-    """List the formats: id, name, kind, extensions, extras needed, whether verified on real files."""
+    """List the formats: id, name, kind, extensions, extras needed, whether verified on real files.
+
+    Returns
+    -------
+    list of dict
+        In the order in which formats are tried.
+    """
     return [
         {
             "id": reader.id,
@@ -102,6 +118,10 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
     """Say what a file is and what it holds, without judging whether it can be analysed.
+
+    Parameters
+    ----------
+    path : path
 
     Returns
     -------
@@ -146,6 +166,15 @@ def _describe(raw: RawScan) -> dict[str, object]:
 
 def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Say for each scan of a file why it is no powder scan; "" for one that is.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    tuple of str
+        One per scan.
 
     Raises
     ------

@@ -32,6 +32,11 @@ def convert_file(
     scan : int, optional
         As in `read_xrd`.
 
+    Returns
+    -------
+    Pattern
+        What was read and written.
+
     Raises
     ------
     ReadError

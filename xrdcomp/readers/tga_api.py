@@ -140,6 +140,10 @@ def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
     segments : sequence of int
         Numbers as in ``run.segment``, from 0.
 
+    Returns
+    -------
+    TgaRun
+
     Raises
     ------
     ReadError

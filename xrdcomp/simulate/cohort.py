@@ -306,6 +306,11 @@ def specimens_folder() -> Path:
 def load_cohort(folder: Path | None = None) -> tuple[CohortEntry, ...]:
     """Return the embedded specimens, or those that `generate_cohort` wrote into `folder`.
 
+    Parameters
+    ----------
+    folder : path, optional
+        Without it the specimens that come with the package.
+
     Returns
     -------
     tuple of CohortEntry

@@ -53,7 +53,13 @@ _TUNGSTEN_LALPHA = (1.476300, 0.001150)
 
 @dataclass(frozen=True, kw_only=True)
 class Hump:
-    """A broad maximum of the holder: centre and FWHM in degrees, height relative to the mean signal."""
+    """A broad maximum of the holder: centre and FWHM in degrees, height relative to the mean signal.
+
+    Attributes
+    ----------
+    two_theta, fwhm : float, degrees
+    height : float
+    """
 
     two_theta: float
     fwhm: float

@@ -107,6 +107,8 @@ class SpecimenModel:
         Water from HPO4 condensation as a share of apatite and amorphous mineral (250–550 °C); 0 by default.
     char_fraction : float
         Share of the organic that stays as char in an inert gas.
+    apatite_model : ApatiteModel
+        Crystallites and lattice of the apatite.
     organics : tuple of OrganicKinetics
         How protein and lipid decompose; None takes the defaults.
     materials : mapping of amorphous component to AmorphousMaterial
@@ -231,6 +233,7 @@ class SimulatedSpecimen:
 
     Parameters
     ----------
+    model : SpecimenModel
     pattern, tga : the measurements, as a reader would return them
     blank : Pattern or None
         Scan of the empty holder on the same scale.

@@ -42,6 +42,11 @@ def tissue(kind: Tissue) -> SpecimenModel:
     kind : {"bone", "dentine", "enamel"}
         Mineral / organic / water 65/25/10, 70/20/10 and 97/1.5/1.5 wt% with 7.4, 5.6 and 3.5 wt% CO3 in the
         lattice [Dorozhkin 2011, Biomatter 1, 121].
+
+    Returns
+    -------
+    SpecimenModel
+        Mass fractions, 0 to 1.
     """
     if kind not in _TISSUES:
         msg = f"{kind!r} is not a tissue with a published composition; choose one of {', '.join(_TISSUES)}."
@@ -148,8 +153,15 @@ def vary_character(
 
     Parameters
     ----------
+    model : SpecimenModel
+    rng : numpy.random.Generator
     graininess : float
         Standard deviation of the lognormal factor on each line of the apatite.
+
+    Returns
+    -------
+    SpecimenModel
+        Of the same composition.
     """
     length_a = float(rng.uniform(5.0, 16.0))
     apatite = replace(
@@ -217,6 +229,15 @@ def vary_conditions(
     Peak counts 10³–10⁴, other optics, alignment, axial divergence, monochromator or filter with residual Kβ,
     transparency, air scatter; heating rate 2–40 K/min, 1–30 mg, noise 0.5–10 µg, drift of some µg over the
     run, pan volume 0.01–0.05 cm³.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    atmosphere : str
+
+    Returns
+    -------
+    XrdConditions, TgaConditions
     """
     monochromator = 26.6 if rng.random() < 0.3 else None
     filtered = monochromator is None and rng.random() < 0.6

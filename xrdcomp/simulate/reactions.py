@@ -32,7 +32,15 @@ _REFERENCE_RATE_K_MIN = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reaction:
-    """Kinetics of one step: activation energy kJ/mol, ln of the pre-exponential factor (1/s), order."""
+    """Kinetics of one step: activation energy kJ/mol, ln of the pre-exponential factor (1/s), order.
+
+    Attributes
+    ----------
+    activation_energy : float, kJ/mol
+    ln_a : float
+        A in 1/s.
+    order : float
+    """
 
     activation_energy: float
     ln_a: float
@@ -122,6 +130,10 @@ def peak_reaction(peak_c: float, activation_energy: float, order: float = 1.0) -
     peak_c : float, °C
     activation_energy : float, kJ/mol; larger makes the step narrower
     order : float; above 1 draws a tail to high temperatures, below 1 ends the step abruptly
+
+    Returns
+    -------
+    Reaction
     """
     t = peak_c + CELSIUS_ZERO_K
     e = activation_energy / GAS_CONSTANT

@@ -57,6 +57,11 @@ def simulate_tga(model: SpecimenModel, conditions: TgaConditions | None = None, 
     conditions : TgaConditions, optional
     seed : int
         Decides noise and wander.
+
+    Returns
+    -------
+    TgaRun
+        Temperature in °C, mass in mg, time in s.
     """
     conditions = conditions or TgaConditions()
     pools = specimen_pools(model, inert=conditions.inert)

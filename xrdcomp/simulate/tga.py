@@ -257,7 +257,18 @@ def _run(
 
 
 def simulate_tga_blank(conditions: TgaConditions, *, seed: int) -> TgaRun:
-    """Run the same programme with an empty pan: buoyancy of the pan, drift and noise, starting at 0 mg."""
+    """Run the same programme with an empty pan: buoyancy of the pan, drift and noise, starting at 0 mg.
+
+    Parameters
+    ----------
+    conditions : TgaConditions
+    seed : int
+
+    Returns
+    -------
+    TgaRun
+        Temperature in °C, apparent mass in mg, time in s.
+    """
     time, temperature, segment = heating_programme(conditions)
     rng = np.random.default_rng(seed)
     mass = measure_mass(np.zeros(len(time)), time, temperature, conditions, rng)
@@ -269,8 +280,15 @@ def simulate_standard(standard: str, conditions: TgaConditions, *, seed: int) ->
 
     Parameters
     ----------
+    conditions : TgaConditions
+    seed : int
     standard : str, one of ``STANDARDS``
         ``calcium-oxalate-monohydrate``, ``copper-sulfate-pentahydrate``, ``calcite``, ``portlandite``.
+
+    Returns
+    -------
+    TgaRun
+        Temperature in °C, mass in mg, time in s.
 
     Raises
     ------
@@ -287,6 +305,20 @@ def simulate_standard(standard: str, conditions: TgaConditions, *, seed: int) ->
 def simulate_reaction(
     reaction: Reaction, conditions: TgaConditions, *, loss: float = 0.4, seed: int
 ) -> TgaRun:
-    """TGA run of a single-step reaction that loses `loss` of the mass, for tests of kinetics."""
+    """TGA run of a single-step reaction that loses `loss` of the mass, for tests of kinetics.
+
+    Parameters
+    ----------
+    reaction : Reaction
+    conditions : TgaConditions
+    loss : float
+        Fraction of the mass.
+    seed : int
+
+    Returns
+    -------
+    TgaRun
+        Temperature in °C, mass in mg, time in s.
+    """
     pool = Pool(name="reaction", mass_fraction=loss, reaction=reaction)
     return weigh((pool,), conditions, seed=seed, name="single step (simulated)")

@@ -29,7 +29,15 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One peak: mass lost in it, its position, and its shape parameters by name."""
+    """One peak: mass lost in it, its position, and its shape parameters by name.
+
+    Attributes
+    ----------
+    mass_loss : float
+        Fraction of the start mass.
+    center_c : float, °C
+    parameters : mapping of name to float
+    """
 
     mass_loss: Estimate
     center_c: float
@@ -112,6 +120,12 @@ def separate_peaks(
     correlation_c : float, °C
         Over which the smoothed curve is correlated; larger values favour fewer components.
     shapes : tuple of {"fraser_suzuki", "nth_order"}
+    max_components : int
+        Most peaks that are tried.
+
+    Returns
+    -------
+    Decomposition
 
     Raises
     ------

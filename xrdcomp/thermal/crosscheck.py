@@ -66,6 +66,10 @@ def cross_check(result: TgaResult, detected_phase_ids: Iterable[str]) -> tuple[D
     result : TgaResult
     detected_phase_ids : iterable of str
         Ids of the crystalline phases that were detected.
+
+    Returns
+    -------
+    tuple of Diagnostic
     """
     detected = set(detected_phase_ids)
     found = [

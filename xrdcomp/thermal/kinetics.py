@@ -69,7 +69,16 @@ class ConversionCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class KissingerResult:
-    """Kissinger's line: activation energy, ln of the frequency factor in 1/min, and the fitted line."""
+    """Kissinger's line: activation energy, ln of the frequency factor in 1/min, and the fitted line.
+
+    Attributes
+    ----------
+    energy : Estimate
+        kJ/mol.
+    ln_prefactor : Estimate
+        A in 1/min.
+    line : Line
+    """
 
     energy: Estimate
     ln_prefactor: Estimate
@@ -112,6 +121,16 @@ def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> Convers
 
     α = (m(start) − m) / (m(start) − m(end)).
 
+    Parameters
+    ----------
+    result : TgaResult
+    start_c, end_c : float, °C
+
+    Returns
+    -------
+    ConversionCurve
+        Temperature in °C, conversion 0 to 1.
+
     Raises
     ------
     AnalysisError
@@ -152,6 +171,11 @@ def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> 
     peak_c : sequence of m >= 3 peak temperatures, °C
     heating_rates_k_min : sequence of m rates, K/min, at least three different ones
 
+    Returns
+    -------
+    KissingerResult
+        Energy in kJ/mol.
+
     Raises
     ------
     AnalysisError
@@ -184,6 +208,18 @@ def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) ->
     """Differential isoconversional energies: ln(dα/dt) = ln(A f(α)) − E/(R T).
 
     [Friedman, J. Polym. Sci. C 6 (1964) 183.] Exact for any temperature programme, but sensitive to noise.
+
+    Parameters
+    ----------
+    curves : sequence of ConversionCurve
+        Of one step at three heating rates or more.
+    levels : (n,) array
+        Conversions at which the energy is wanted, between 0 and 1.
+
+    Returns
+    -------
+    IsoconversionalResult
+        Energies in kJ/mol with their standard errors.
     """
     points = _points(curves, levels)
     lines = [fit_line(1.0 / p.kelvin, np.log(np.maximum(p.rate, 1e-300))) for p in points]
@@ -196,6 +232,18 @@ def kissinger_akahira_sunose(
     """Integral isoconversional energies: ln(β/T²) = C − E/(R T), for constant heating rates.
 
     [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
+
+    Parameters
+    ----------
+    curves : sequence of ConversionCurve
+        Of one step at three heating rates or more.
+    levels : (n,) array
+        Conversions at which the energy is wanted, between 0 and 1.
+
+    Returns
+    -------
+    IsoconversionalResult
+        Energies in kJ/mol with their standard errors.
     """
     rates = _rates(curves)
     lines = [fit_line(1.0 / p.kelvin, np.log(rates / p.kelvin**2)) for p in _points(curves, levels)]
@@ -210,6 +258,18 @@ def flynn_wall_ozawa(
     [Ozawa, Bull. Chem. Soc. Jpn. 38 (1965) 1881; Flynn & Wall 1966.] Doyle's b = 1.052 is replaced by the
     slope −d ln p/dx of the exact temperature integral at x = E/RT, iterated (Flynn, J. Therm. Anal. 27 (1983)
     95).
+
+    Parameters
+    ----------
+    curves : sequence of ConversionCurve
+        Of one step at three heating rates or more.
+    levels : (n,) array
+        Conversions at which the energy is wanted, between 0 and 1.
+
+    Returns
+    -------
+    IsoconversionalResult
+        Energies in kJ/mol with their standard errors.
     """
     rates = np.log(_rates(curves))
     points = _points(curves, levels)
@@ -231,6 +291,18 @@ def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -
     an energy that varies with conversion is not averaged [Vyazovkin, J. Comput. Chem. 22 (2001) 178]. The
     95 % limits are where the variance of J_i/J_j exceeds its minimum by F(0.95; n−1, n−1) [Vyazovkin & Wight,
     Anal. Chem. 72 (2000) 3171].
+
+    Parameters
+    ----------
+    curves : sequence of ConversionCurve
+        Of one step at three heating rates or more.
+    levels : (n,) array
+        Conversions at which the energy is wanted, between 0 and 1.
+
+    Returns
+    -------
+    IsoconversionalResult
+        Energies in kJ/mol with their standard errors.
     """
     from scipy.stats import f as f_distribution
 

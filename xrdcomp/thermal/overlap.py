@@ -108,6 +108,10 @@ def separate_steps(
     shapes, max_components
         See `separate_peaks`.
 
+    Returns
+    -------
+    Decomposition
+
     Raises
     ------
     AnalysisError

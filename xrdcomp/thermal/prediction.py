@@ -44,6 +44,18 @@ def predict_isothermal(
 
     t(α) = Σ ∫ exp(−E_α/(R T(t))) dt / exp(−E_α/(R T₀)) over the steps of conversion of a measured run
     [Vyazovkin, Int. Rev. Phys. Chem. 19 (2000) 45].
+
+    Parameters
+    ----------
+    energies : IsoconversionalResult
+    curve : ConversionCurve
+        One of those that the energies came from.
+    temperature_c : float, °C
+
+    Returns
+    -------
+    Prediction
+        Time in min.
     """
     kelvin = float(celsius_to_kelvin(temperature_c))
 
@@ -64,7 +76,20 @@ def predict_isothermal(
 def predict_heating(
     energies: IsoconversionalResult, curve: ConversionCurve, heating_rate_k_min: float
 ) -> Prediction:
-    """Temperature and time of each conversion at another heating rate, counted from the first temperature."""
+    """Temperature and time of each conversion at another heating rate, counted from the first temperature.
+
+    Parameters
+    ----------
+    energies : IsoconversionalResult
+    curve : ConversionCurve
+        One of those that the energies came from.
+    heating_rate_k_min : float, K/min
+
+    Returns
+    -------
+    Prediction
+        Temperature in °C, time in min.
+    """
     start = float(celsius_to_kelvin(curve.temperature_c[0]))
 
     def temperatures(energy: FloatArray) -> FloatArray:

@@ -85,7 +85,17 @@ StandardName = Literal["calcium-oxalate-monohydrate", "copper-sulfate-pentahydra
 
 @dataclass(frozen=True, kw_only=True)
 class StandardStep:
-    """One theoretical step beside the measured one; fractions of the start mass."""
+    """One theoretical step beside the measured one; fractions of the start mass.
+
+    Attributes
+    ----------
+    name : str
+    start_c, end_c : float, °C
+    theory : float
+    measured : Estimate
+    tolerance : float
+        Difference from theory up to which the step holds.
+    """
 
     name: str
     start_c: float
@@ -111,6 +121,9 @@ class StandardCheck:
 
     `before` is what was lost before the first step (moisture), `carbonate` the CO2 that a portlandite lost
     after its step; both are None where the run does not show them.
+
+    `standard` and its `formula` say what was weighed in; `steps` are compared one by one, `diagnostics` are the
+    messages.
     """
 
     standard: str
@@ -143,6 +156,14 @@ def tga_check(
     tolerance : float
         Difference of mass fractions up to which a step holds. For portlandite, whose powders are always
         carbonated, theory is scaled to the hydroxide that the CO2 found above its step leaves over.
+    recipe : ThermalRecipe, optional
+    blank : TgaRun, optional
+        Run of the empty pan with the same programme.
+
+    Returns
+    -------
+    StandardCheck
+        Losses as fractions of the start mass, temperatures in °C.
 
     Raises
     ------
