@@ -65,7 +65,11 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         Wavelengths in ångström, strongest first; overrides `radiation`.
     intensity_ratio : float
         Weight of the second wavelength relative to the first (Kα2/Kα1).
+    geometry : {"bragg_brentano", "debye_scherrer", "transmission"}
+    variable_slit : bool
+        Automatic slits that keep the illuminated length constant.
     radius_mm : float or None
+        Goniometer radius; turns a displacement in mm into an angle.
     monochromator_two_theta : float or None, degrees
         26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
     kbeta_ratio, w_la_ratio : float
@@ -111,6 +115,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ``physical``: non-negative, falling air and instrument terms, so that broad halos stay in the
         amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
         fractions are wanted. ``auto``: flexible where every phase asked for is given and none is amorphous.
+    background_terms : int
+        Terms of the polynomial of the flexible background; more follow finer bends and may eat halos.
     amorphous : tuple of str
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``.
@@ -130,6 +136,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         shape's; larger values widen the intervals of amorphous components.
     solver : {"varpro", "lmfit"}
         ``lmfit`` runs the same residual through lmfit: slow, for checking.
+    max_iterations : int
+        Steps of the minimisation after which it stops and says so.
     """
 
     two_theta_range: tuple[float, float] | None = None
@@ -216,6 +224,10 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         window begins early, as tissue does; ``none`` numbers the steps.
     decompose : {"auto", "never", "always"}
         Separation of overlapping peaks by fitted components; ``auto`` where peaks overlap.
+    bootstrap : int
+        Repetitions behind the uncertainty of boundaries.
+    seed : int
+        Of the repetitions; the same seed gives the same figures.
     """
 
     atmosphere: Atmosphere | None = None
@@ -255,6 +267,8 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes
     ----------
     basis : {"as_received", "dry"}
+    method : str
+        ``auto`` uses everything that was measured; the others what they name, and refuse where it is missing.
     supported_above, refuted_below : float
         A claim is supported where its probability is at least the first, refuted where it is at most the
         second, inconclusive between.
@@ -269,6 +283,8 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
         Relative standard uncertainty of the diffraction scale when nothing calibrates it.
     draws : int
         Posterior draws; more narrow the Monte Carlo error of the interval ends.
+    seed : int
+        Of the draws; the same seed gives the same figures.
     """
 
     basis: Basis = "as_received"
@@ -362,6 +378,12 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Phase ids or CIF files to fit; empty means hydroxyapatite, with the whole library searched.
     sample_id : str
         Empty means: from the pattern's file name.
+    internal_standard : str
+        Phase id of the spike, "" without one.
+    internal_standard_fraction : float
+        Mass of the spike over that of the spiked powder, 0 to 1.
+    instrument, fit, identification, thermal, quantification, composition
+        The groups above.
     """
 
     sample_id: str = ""

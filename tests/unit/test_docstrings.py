@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 
+import msgspec
 import pytest
 
 import xrdcomp
@@ -61,6 +62,9 @@ def test_classes_name_their_fields_and_methods_say_what_they_do(name: str) -> No
     if dataclasses.is_dataclass(item):
         for field in dataclasses.fields(item):
             assert re.search(rf"\b{field.name}\b", text), f"{field.name} is not explained"
+    elif issubclass(item, msgspec.Struct):  # type: ignore[arg-type]  # only classes are in the list
+        for setting in msgspec.structs.fields(item):  # type: ignore[arg-type]  # as above
+            assert re.search(rf"\b{setting.name}\b", text), f"{setting.name} is not explained"
     for key, member in vars(item).items():
         if inspect.isfunction(member) and not key.startswith("_"):
             assert inspect.getdoc(member), f"{key} has no docstring"

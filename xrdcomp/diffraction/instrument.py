@@ -201,6 +201,11 @@ def other_radiation(
     recipe : Recipe
     blank : Pattern, optional
         Empty-holder scan.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        One where a tube explains the pattern better, else empty.
     """
     if fit.gof <= _DOUBTFUL_GOF:
         return ()

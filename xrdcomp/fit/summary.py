@@ -222,6 +222,10 @@ def describes_pattern(gof: float, rwp: float) -> bool:
         Rwp / Rexp.
     rwp : float
         Weighted profile R factor, background not subtracted.
+
+    Returns
+    -------
+    bool
     """
     misfit = rwp * np.sqrt(max(1.0 - 1.0 / gof**2, 0.0))
     return bool(gof <= POOR_FIT_GOF and misfit <= POOR_FIT_MISFIT)
