@@ -21,6 +21,7 @@ from xrdcomp.diffraction import (
     holder_humps_of_fit,
     instrument_diagnostics,
     investigate,
+    known_grains,
     other_radiation,
     quantify_or_say_why,
     with_apatite_indices,
@@ -139,7 +140,8 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
-        recipes = (recipe.fit, recipe.identification)
+        grains = known_grains(recipe, standard)
+        recipes = (recipe.with_settings({"fit.grain_sizes_um": grains}).fit, recipe.identification)
         with naming(*_files(sample.pattern)):
             search = investigate(
                 sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)

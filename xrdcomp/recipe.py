@@ -128,6 +128,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     grain_size_um : float, µm
         Grain diameter for microabsorption of phases with crystallites above 60 nm; typical of ground powder,
         its uncertainty of a factor of two carried. 0 turns the correction off.
+    grain_sizes_um : mapping of phase id to grain diameter in µm
+        Where it is known, instead of the typical one and whatever the size of the crystallites.
     strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
         specimen of low absorption; it trades with displacement and cell.
@@ -149,6 +151,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     strain: bool = True
     texture: Literal["auto", "none", "march_dollase", "harmonic"] = "auto"
     grain_size_um: _NotNegative = 3.0
+    grain_sizes_um: dict[str, _Positive] = {}
     displacement: bool = True
     zero_shift: bool = False
     transparency: bool = False
@@ -338,7 +341,8 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         Relative standard uncertainty of the calculated scattering per gram of amorphous components, which is common to
         all of them: measured patterns of organic matter agree with calculation to 15 %, one composite to 40 %.
     particle_size_um : mapping of component to grain diameter in µm
-        Corrects microabsorption; larger grains of a strong absorber raise its fraction.
+        Corrects microabsorption instead of ``fit.grain_size_um``; larger grains of a strong absorber raise its
+        fraction.
     reference_ratios : mapping of phase or reference to (I/Ic, standard uncertainty)
         For ``rir``, of each fitted phase's strongest line; for ``summation``, of each reference pattern, on one scale.
     reference_patterns : mapping of name to file

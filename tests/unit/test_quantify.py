@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.diffraction.absorption import brindley, external_constant, external_standard
+from xrdcomp.diffraction.absorption import external_constant, external_standard
 from xrdcomp.diffraction.crystallinity import (
     KnownMixture,
     calibrate_amorphous,
@@ -141,18 +141,6 @@ def test_rir_normalised_and_spiked() -> None:
     assert_close(spiked.estimate("calcite").value, 0.25, atol=1e-12, because=EXACT)
     with pytest.raises(AnalysisError, match="calcite"):
         rir(areas, {"corundum": ratios["corundum"]})
-
-
-def test_microabsorption_raises_the_stronger_absorber() -> None:
-    mu = {"hydroxyapatite": 273.0, "corundum": 126.0, "protein": 8.5}
-    rho = {"hydroxyapatite": 3.16, "corundum": 3.98, "protein": 1.35}
-    seen = amounts((0.4, 0.0, 0.4))
-    corrected = brindley(seen, mu, rho, {"hydroxyapatite": 5.0})
-    gain = corrected.amounts[0] / seen.amounts[0]
-    assert 1.02 < gain < 1.12, "first order 0.75 Δμ D = 0.05 to 0.08 for 5 µm"
-    assert corrected.covariance[0, 0] > seen.covariance[0, 0]
-    with pytest.raises(AnalysisError, match="grind"):
-        brindley(seen, mu, rho, {"hydroxyapatite": 80.0})
 
 
 def test_crystalline_fraction_derivatives() -> None:

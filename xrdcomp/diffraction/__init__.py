@@ -1,7 +1,7 @@
 """What a fit means: instrument, identification, quantification, microstructure."""
 
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
-from xrdcomp.diffraction.choice import quantify, quantify_or_say_why
+from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why
 from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
 from xrdcomp.diffraction.identify import (
     APATITES,
@@ -30,6 +30,7 @@ __all__ = [
     "instrument_diagnostics",
     "investigate",
     "investigate_fit",
+    "known_grains",
     "other_radiation",
     "quantify",
     "quantify_or_say_why",

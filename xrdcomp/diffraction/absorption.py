@@ -1,4 +1,4 @@
-"""Quantification through absorption: external standard, attenuation of mixtures, microabsorption of grains."""
+"""Quantification through absorption: external standard, attenuation of mixtures."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from xrdcomp.diffraction.quantify import (
     STANDARD_SPREAD,
     Quantification,
     standard_index,
-    with_amounts,
     with_rest,
 )
 from xrdcomp.errors import AnalysisError
-from xrdcomp.physics.corrections import brindley_factor
 from xrdcomp.results import Estimate, XrdAmounts
 from xrdcomp.types import FloatArray
 
-__all__ = ["brindley", "external_constant", "external_standard"]
+__all__ = ["external_constant", "external_standard"]
 
 
 def external_constant(
@@ -122,62 +120,6 @@ def external_standard(
         "rest_attenuation": Estimate(value=rest_attenuation[0], std=rest_attenuation[1]),
     }
     return with_rest("external_standard", names, fractions, covariance, constants)
-
-
-def brindley(
-    amounts: XrdAmounts,
-    linear_attenuation: Mapping[str, float],
-    density: Mapping[str, float],
-    diameter_um: Mapping[str, float],
-    *,
-    relative_std: float = 0.5,
-) -> XrdAmounts:
-    """Amounts corrected for microabsorption, for phases whose grain diameter is given.
-
-    a_i / τ_i with τ_i = V⁻¹ ∫ exp(−(μ_i − μ̄) x) dV   [Brindley 1945 Phil. Mag. 36, 347]; μ̄ is the volume mean of
-    the solid, found with the corrected amounts by iteration.
-
-    Parameters
-    ----------
-    linear_attenuation : mapping of name to cm⁻¹, every component of the amounts
-    density : mapping of name to g/cm³, likewise
-    diameter_um : mapping of name to µm
-        Grains, not crystallites. Larger grains of the stronger absorber raise its amount.
-    relative_std : float
-        Share of the correction taken as its standard uncertainty: grains are never spheres of one size.
-
-    Raises
-    ------
-    AnalysisError
-        A component without attenuation or density, or a correction beyond a factor of 2, where the theory ends.
-    """
-    missing = [n for n in amounts.names if n not in linear_attenuation or n not in density]
-    if missing:
-        msg = f"microabsorption needs attenuation and density of {', '.join(missing)}."
-        raise AnalysisError(msg)
-    mu = np.array([linear_attenuation[n] for n in amounts.names])
-    rho = np.array([density[n] for n in amounts.names])
-    tau = np.ones(len(mu))
-    for _ in range(20):
-        volume = np.maximum(amounts.amounts, 0.0) / tau / rho
-        mean = float((volume * mu).sum() / max(volume.sum(), 1e-300))
-        new = np.array(
-            [
-                float(brindley_factor(mu[i], mean, diameter_um[n])) if n in diameter_um else 1.0
-                for i, n in enumerate(amounts.names)
-            ]
-        )
-        if np.abs(new - tau).max() < 1e-6:
-            break
-        tau = new
-    if tau.min() < 0.5 or tau.max() > 2.0:
-        worst = amounts.names[int(np.argmax(np.abs(np.log(tau))))]
-        factor = float(tau[amounts.names.index(worst)])
-        msg = f"the microabsorption factor of {worst} is {factor:.2f}: grind finer, below 10 µm."
-        raise AnalysisError(msg)
-    values = amounts.amounts / tau
-    spread = relative_std * np.abs(1.0 / tau - 1.0) * np.abs(amounts.amounts)
-    return with_amounts(amounts, values, amounts.covariance / np.outer(tau, tau) + np.diag(spread**2))
 
 
 def _numeric_jacobian(function: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:

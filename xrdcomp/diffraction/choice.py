@@ -13,23 +13,19 @@ from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_consta
 from xrdcomp.diffraction.quantify import Quantification
 from xrdcomp.diffraction.summation import sum_patterns
 from xrdcomp.errors import AnalysisError
-from xrdcomp.physics import lattice, scattering
-from xrdcomp.physics.amorphous import AMORPHOUS
-from xrdcomp.recipe import QuantificationRecipe
+from xrdcomp.physics import scattering
+from xrdcomp.recipe import QuantificationRecipe, Recipe
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.types import Diagnostic, Pattern, Phase
 
 __all__ = [
-    "linear_attenuation",
+    "known_grains",
     "phase_attenuation",
-    "phase_density",
     "quantify",
     "quantify_or_say_why",
     "strongest_line_areas",
 ]
 
-_AMORPHOUS_DENSITY = {"protein": 1.35, "lipid": 0.92, "water": 1.0, "amorphous_calcium_phosphate": 2.5}
-_DALTON_PER_CUBIC_ANGSTROM = 1.66054  # g/cm³
 _ONE_LINE = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
@@ -43,14 +39,6 @@ _REASONS = {
 }
 
 
-def phase_density(phase: Phase) -> float:
-    """X-ray density in g/cm³, from the cell's mass and volume."""
-    mass = sum(
-        scattering.atomic_weight(e) * o for e, o in zip(phase.site_element, phase.site_occupancy, strict=True)
-    )
-    return float(_DALTON_PER_CUBIC_ANGSTROM * mass / lattice.cell_volume(np.array(phase.cell.parameters)))
-
-
 def phase_attenuation(phase: Phase, wavelength: float) -> float:
     """Mass attenuation μ* in cm²/g of a phase with atoms."""
     atoms: dict[str, float] = {}
@@ -59,21 +47,17 @@ def phase_attenuation(phase: Phase, wavelength: float) -> float:
     return scattering.mass_attenuation_of(scattering.mass_fractions_of(atoms), wavelength)
 
 
-def linear_attenuation(
-    names: Sequence[str], phases: Sequence[Phase], wavelength: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Linear attenuation (cm⁻¹) and density (g/cm³) of every fitted component."""
-    known = {p.id: p for p in phases}
-    mu, rho = {}, {}
-    for name in names:
-        if name in known:
-            rho[name] = phase_density(known[name])
-            mu[name] = rho[name] * phase_attenuation(known[name], wavelength)
-        else:
-            rho[name] = _AMORPHOUS_DENSITY[name]
-            fractions = scattering.mass_fractions_of(AMORPHOUS[name].atoms)
-            mu[name] = rho[name] * scattering.mass_attenuation_of(fractions, wavelength)
-    return mu, rho
+def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) -> dict[str, float]:
+    """Grain diameters in µm that replace the fit's typical one, for ``fit.grain_sizes_um``.
+
+    Those of the settings, and that of a corundum spike, which is taken for SRM 676a as its crystallinity is: a
+    standard of fine grains hides nothing, whatever the specimen absorbs. Nothing is added where the correction is off.
+    """
+    standard = internal_standard[0] if internal_standard is not None else ""
+    spike = (
+        {standard: methods.CORUNDUM_GRAIN_UM} if standard == "corundum" and recipe.fit.grain_size_um else {}
+    )
+    return {**spike, **recipe.quantification.particle_size_um, **recipe.fit.grain_sizes_um}
 
 
 def quantify(
@@ -88,7 +72,7 @@ def quantify(
     """Mass fractions by the recipe's method, or by the best that the data allow.
 
     In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
-    absolute scale, Hill-Howard. Microabsorption is corrected first where grain sizes are given.
+    absolute scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
 
     Parameters
     ----------
@@ -113,9 +97,6 @@ def quantify(
     """
     amounts, wavelength = fit.amounts, max(fit.wavelengths[:1] or (1.5406,))
     notes: list[Diagnostic] = []
-    if recipe.particle_size_um:
-        mu, rho = linear_attenuation(amounts.names, phases, wavelength)
-        amounts = absorption.brindley(amounts, mu, rho, recipe.particle_size_um)
     method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
     _refuse_missing(method, recipe, internal_standard, amounts)
     if method == "internal_standard" and internal_standard is not None:

@@ -18,6 +18,7 @@ from xrdcomp.results import Estimate, XrdAmounts
 from xrdcomp.types import Diagnostic, FloatArray
 
 __all__ = [
+    "CORUNDUM_GRAIN_UM",
     "Quantification",
     "hill_howard",
     "internal_standard",
@@ -32,6 +33,9 @@ __all__ = [
 
 CORUNDUM_CRYSTALLINITY = (0.9902, 0.0056)
 """Crystalline share of corundum NIST SRM 676a: 99.02 ± 1.11 %, k = 2 (certificate)."""
+
+CORUNDUM_GRAIN_UM = 0.5
+"""Grain diameter of corundum NIST SRM 676a: jet-milled, disaggregated grains below a micrometre (certificate)."""
 
 STANDARD_SPREAD = 0.01
 """Relative standard uncertainty of a ratio of two crystalline phases beyond the fit's own: residual texture,

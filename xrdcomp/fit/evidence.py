@@ -9,6 +9,7 @@ composition is formed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +112,7 @@ def collect_evidence(
     *,
     per_gram_std: tuple[float, float],
     grain_size_um: float = 0.0,
+    known_grains_um: Mapping[str, float] | None = None,
 ) -> Evidence:
     """Amounts of every component with their complete covariance.
 
@@ -120,6 +122,8 @@ def collect_evidence(
         Relative standard uncertainty of the scattering per gram of crystalline and of amorphous components.
     grain_size_um : float
         Typical grain diameter for microabsorption; 0 for none.
+    known_grains_um : mapping, optional
+        Phase id → its own grain diameter.
     """
     columns, jacobian = solution.columns / sigma[:, None], solution.jacobian / sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
@@ -142,7 +146,8 @@ def collect_evidence(
     relative = np.where(crystalline, per_gram_std[0], per_gram_std[1])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     amount_cov = amount_cov + _hidden_halo(model, solution, names)
-    factors = _grain_factors(model, solution, dict(zip(names, amounts.tolist(), strict=True)), grain_size_um)
+    masses = dict(zip(names, amounts.tolist(), strict=True))
+    factors = _grain_factors(model, solution, masses, (grain_size_um, known_grains_um))
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors)
     scale = relative * np.maximum(amounts, 0.0)
     return Evidence(
@@ -184,7 +189,10 @@ def _hidden_halo(model: PatternModel, solution: Solution, names: tuple[str, ...]
 
 
 def _grain_factors(
-    model: PatternModel, solution: Solution, amounts: dict[str, float], grain_size_um: float
+    model: PatternModel,
+    solution: Solution,
+    amounts: dict[str, float],
+    grains_um: tuple[float, Mapping[str, float] | None],
 ) -> FloatArray:
     """Brindley factor of every component, 1 for amorphous ones."""
     phases = [item.phase for item in model.lines]
@@ -193,7 +201,12 @@ def _grain_factors(
         inverse = [solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac"]
         sizes[phase.id] = 1.0 / max(*inverse, 1e-6)
     factors = grain_factors(
-        phases, amounts, sizes, wavelength=model.instrument.wavelength, grain_size_um=grain_size_um
+        phases,
+        amounts,
+        sizes,
+        wavelength=model.instrument.wavelength,
+        grain_size_um=grains_um[0],
+        known_um=grains_um[1],
     )
     return np.array([factors.get(name, 1.0) for name in amounts])
 

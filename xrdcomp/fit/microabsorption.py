@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous as amorphous_physics
 from xrdcomp.physics import corrections, lattice, scattering
 from xrdcomp.types import FloatArray, Phase
@@ -23,6 +24,7 @@ GRAIN_LOG_STD = 0.7
 COARSE_NM = 60.0
 """Crystallites below this size belong to aggregates of nano-crystals in a matrix, which absorb like it."""
 
+_CONTRAST_MAX = 2.9  # |Δμ|·D; beyond 3 Brindley's factor means nothing
 _DENSITY = {"protein": 1.35, "lipid": 0.91, "water": 1.0, "amorphous_calcium_phosphate": 2.3}  # g/cm³
 _DALTON_PER_CUBIC_ANGSTROM = 1.66053907
 
@@ -34,6 +36,7 @@ def grain_factors(
     *,
     wavelength: float,
     grain_size_um: float,
+    known_um: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Brindley factors τ by which apparent amounts are to be divided.
 
@@ -45,12 +48,20 @@ def grain_factors(
         Crystallite size of each phase; phases below 60 nm get τ = 1.
     wavelength : float, ångström
     grain_size_um : float
-        Grain diameter; 0 turns the correction off, larger makes it stronger.
+        Typical grain diameter; 0 turns the correction off, larger makes it stronger.
+    known_um : mapping, optional
+        Phase id → its own grain diameter, whatever the size of its crystallites.
 
     Returns
     -------
     dict, phase id → τ
+
+    Raises
+    ------
+    AnalysisError
+        A known diameter gives a factor beyond 2 either way, where the theory ends.
     """
+    known = known_um or {}
     linear: dict[str, float] = {}
     volume: dict[str, float] = {}
     for phase in phases:
@@ -68,15 +79,21 @@ def grain_factors(
             linear[name] = density * scattering.mass_attenuation_of(fractions, wavelength)
             volume[name] = max(amounts[name], 0.0) / density
     total = sum(volume.values())
-    if total <= 0.0 or grain_size_um <= 0.0:
+    if total <= 0.0 or (grain_size_um <= 0.0 and not known):
         return {phase.id: 1.0 for phase in phases}
     mean = sum(volume[name] * linear[name] for name in volume) / total
     out = {}
     for phase in phases:
-        coarse = sizes_nm.get(phase.id, 0.0) >= COARSE_NM
-        reach = 2.9 / max(abs(linear[phase.id] - mean) * 1e-4, 1e-12)
-        size = min(grain_size_um, reach)
-        out[phase.id] = float(corrections.brindley_factor(linear[phase.id], mean, size)) if coarse else 1.0
+        size = known.get(phase.id, grain_size_um if sizes_nm.get(phase.id, 0.0) >= COARSE_NM else 0.0)
+        contrast = abs(linear[phase.id] - mean) * 1e-4
+        inside = min(size, _CONTRAST_MAX / max(contrast, 1e-12))
+        out[phase.id] = float(corrections.brindley_factor(linear[phase.id], mean, inside)) if inside else 1.0
+        if phase.id in known and (inside < size or not 0.5 < out[phase.id] < 2.0):
+            msg = (
+                f"grains of {size:g} µm give {phase.id} a microabsorption factor of {out[phase.id]:.2f}, beyond "
+                "what the correction can do. Grind finer, below 10 µm."
+            )
+            raise AnalysisError(msg)
     return out
 
 

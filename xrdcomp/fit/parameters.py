@@ -24,6 +24,13 @@ MAX_INVERSE_SIZE = 0.25
 """1/nm; below 4 nm a line is as broad as a halo and calling it crystalline has no meaning."""
 
 
+B_RELATIVE_STD = 0.2
+"""Standard deviation of the overall B relative to the structure's mean: hard crystals, with small B, vary little
+between preparations and refinements (0.05 Å² for corundum), apatites much (0.2 Å²)."""
+
+_B_STD_MIN = 0.05  # Å²
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitParameter:
     """One non-linear parameter of the fit.
@@ -270,7 +277,9 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
     if recipe.strain:
         items.append(_item(p + "microstrain", 0.0, (0.0, 0.05), 0.003, "", "Δd/d, FWHM 4 ε tanθ"))
     if recipe.b_overall:
-        items.append(_item(p + "b_extra", 0.0, (-1.0, 4.0), 0.2, "Å²", "added to every B of the structure"))
+        items.append(
+            _item(p + "b_extra", 0.0, (-1.0, 4.0), _b_std(phase), "Å²", "added to every B of the structure")
+        )
     if texture_model == "march_dollase" and uniaxial:
         items.append(
             _item(p + "march_dollase", 1.0, (0.3, 3.0), 0.15, "", "texture along c; < 1 plates, > 1 needles")
@@ -281,6 +290,12 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
             for k in range(_harmonic_count(phase))
         ]
     return items
+
+
+def _b_std(phase: Phase) -> float:
+    """Standard deviation of what is added to all B: a share of the structure's own mean, Å²."""
+    mean = float(np.average(phase.site_b_iso, weights=phase.site_occupancy))
+    return max(B_RELATIVE_STD * mean, _B_STD_MIN)
 
 
 def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> tuple[FitParameter, ...]:

@@ -277,7 +277,13 @@ def _finish(
         model=model,
         solution=solution,
         evidence=collect_evidence(
-            model, solution, y, s, per_gram_std=spread, grain_size_um=columns.recipe.grain_size_um
+            model,
+            solution,
+            y,
+            s,
+            per_gram_std=spread,
+            grain_size_um=columns.recipe.grain_size_um,
+            known_grains_um=columns.recipe.grain_sizes_um,
         ),
         dead_points=int(dead_points(pattern).sum()),
     )
