@@ -52,6 +52,15 @@ def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) ->
 
     Those of the settings, and that of a corundum spike, which is taken for SRM 676a as its crystallinity is: a
     standard of fine grains hides nothing, whatever the specimen absorbs. Nothing is added where the correction is off.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    internal_standard : (phase id, fraction of the spiked mass) or None
+
+    Returns
+    -------
+    dict, phase id → µm
     """
     standard = internal_standard[0] if internal_standard is not None else ""
     spike = (
