@@ -163,6 +163,8 @@ def quantify_or_say_why(
         Phase id and its fraction of the spiked mass.
     mineral : Estimate or None
         Mineral fraction of thermogravimetry, for the attenuation.
+    references : mapping of name to Pattern, optional
+        Measured patterns of pure components, for ``summation``.
 
     Returns
     -------
