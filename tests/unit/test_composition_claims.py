@@ -121,6 +121,12 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     assert ("not determined" in claim.statement) is not excluded
 
 
+def test_carbonate_and_vacancies_do_not_make_another_variety() -> None:
+    phases = [found("hydroxyapatite", 0.12), coincident("carbonate_apatite"), *searched()[1:]]
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))
+    assert "variety" not in claims["hydroxyapatite_present"].statement
+
+
 def test_absent_apatite_is_refuted_with_its_detection_limit() -> None:
     phases = [phase("hydroxyapatite", limit=0.011), phase("calcite")]
     composition = compose_evidence(xrd_amounts(NO_APATITE), balance(NO_APATITE), phases=phases)

@@ -435,6 +435,9 @@ def test_what_may_be_absent_has_the_interval_of_what_may_be_there(none: float) -
     because = "quantiles of 2 000 to 18 000 draws, however likely none is"
     assert_close(high, 0.05 + 1.96 * 0.005, atol=6e-4, because=because)
     assert low == 0.0, "none is credible at 95 %"
+    assert_close(
+        interval_from_draws(1.0 - draws), (1.0 - high, 1.0), atol=1e-9, because="the same of what is left"
+    )
 
 
 def test_what_is_hardly_credible_does_not_move_an_interval() -> None:

@@ -155,12 +155,12 @@ def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
     decide between them.
     """
     fitted = next(phase for phase in asked if phase.decision == "detected")
+    hydroxyl = fitted.id in _HYDROXYL
     open_ones = [
         phase.name or phase.id
         for phase in asked
-        if phase is not fitted and phase.decision != "not_detected" and not _ruled_out(phase)
+        if phase is not fitted and not _ruled_out(phase) and not (hydroxyl and phase.id in _HYDROXYL)
     ]
-    hydroxyl = fitted.id in _HYDROXYL
     text = "Crystalline hydroxyapatite was found: {amount}"
     if not hydroxyl:
         text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"

@@ -23,6 +23,7 @@ SUMS: Mapping[str, tuple[int, ...]] = {
 """Sums of components, by position in ``COMPONENTS``."""
 
 _SPLITS = 21
+_ROUNDING = 1e-12
 _CLEARLY_SHORTER = 0.97
 """Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
 
@@ -37,22 +38,24 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
 
     Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0),
     the interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it. An
-    interval over both cases would be short because of what was assumed about their odds before measuring.
+    interval over both cases would be short because of what was assumed about their odds before measuring. The same
+    holds for what may be all there is.
 
     Parameters
     ----------
     draws : (n,) array, within [0, 1]
     probability : float, between 0 and 1
     """
-    there = draws[draws > 0.0]
-    none = 1.0 - len(there) / len(draws)
-    if 0.0 < none < probability:
-        low, high = _interval_of_what_is(there, probability)
-        return (0.0 if none > 1.0 - probability else low), high
-    return _interval_of_what_is(draws, probability)
+    none, whole = draws <= 0.0, draws >= 1.0 - _ROUNDING
+    part = draws[~(none | whole)]
+    if not 1.0 - probability < len(part) / len(draws) < 1.0:
+        return _interval_of_part(draws, probability)
+    low, high = _interval_of_part(part, probability)
+    credible = 1.0 - probability
+    return 0.0 if none.mean() > credible else low, 1.0 if whole.mean() > credible else high
 
 
-def _interval_of_what_is(draws: FloatArray, probability: float) -> tuple[float, float]:
+def _interval_of_part(draws: FloatArray, probability: float) -> tuple[float, float]:
     mean, std = float(draws.mean()), float(draws.std())
     tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
     lower = np.quantile(draws, tails)
