@@ -29,7 +29,9 @@ _SETTINGS = {
 @click.argument("scan_file", metavar="STANDARD_SCAN")
 @click.option("--standard", required=True, metavar="NAME", help="srm660c, srm640f, srm676a … or a phase id.")
 @click.option("-o", "--out", default="instrument.toml", show_default=True, metavar="FILE")
-@click.option("--temperature", type=float, metavar="C", help="Of the specimen [default: 22.5].")
+@click.option(
+    "--temperature", type=float, metavar="C", help="Of the specimen [default: the file's, else 22.5]."
+)
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
 @click.option("--radiation", metavar="NAME", help="CuKa, CuKa1, CoKa, MoKa …; overrides the file's.")

@@ -168,11 +168,8 @@ def calibrate(
     """
     chosen, phase = _choose(standard)
     base = with_tube_optics(build_instrument(pattern, _without_file(recipe)), recipe, pattern)
-    held = (
-        None
-        if chosen is None or refine_cell
-        else chosen.cell_at(_temperature(chosen, temperature_c, pattern))
-    )
+    at = None if chosen is None else _temperature(chosen, temperature_c, pattern)
+    held = None if chosen is None or at is None or refine_cell else chosen.cell_at(at)
     options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
     state = _fit(pattern, phase, base, options, held)
     result = summarize(state)
@@ -183,6 +180,7 @@ def calibrate(
     if held is not None:
         differs = _cell_message(_fit(pattern, phase, base, options, None), held, phase, standard)
     else:
+        cell = {n: _without_model(e, result, f"{phase.id}_{n}") for n, e in cell.items()}
         for other in _other_optics(base):
             spread = _fit(pattern, phase, other, options, held).solution.values
             cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
@@ -195,7 +193,7 @@ def calibrate(
         fit=result,
         displacement_mm=displacement,
         cell=cell,
-        provenance=_provenance(pattern, standard, result, instrument, displacement),
+        provenance=_provenance(pattern, standard, result, instrument, displacement) | _stated(at),
         diagnostics=(*result.diagnostics, *_messages(pattern, result, chosen, standard), *differs),
     )
 
@@ -331,6 +329,12 @@ def _fit(
     return fit_state(pattern, (phase,), instrument, recipe, params=params)
 
 
+def _without_model(estimate: Estimate, fit: FitResult, name: str) -> Estimate:
+    """Return the estimate with the covariance's standard uncertainty alone, without that of typical aberrations."""
+    i = fit.covariance_names.index(name)
+    return replace(estimate, std=float(np.sqrt(max(fit.covariance[i, i], 0.0))))
+
+
 def _widened(estimate: Estimate, other: float) -> Estimate:
     """Add the change under another admissible axial model to the standard uncertainty."""
     std = float(np.hypot(estimate.std or 0.0, estimate.value - other))
@@ -402,6 +406,10 @@ def _provenance(
         if std is not None:
             out[f"{name}_std"] = std
     return out
+
+
+def _stated(temperature_c: float | None) -> dict[str, float]:
+    return {} if temperature_c is None else {"temperature_c": round(temperature_c, 2)}
 
 
 def _messages(

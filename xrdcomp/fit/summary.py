@@ -22,6 +22,9 @@ _OPTICS_CELL_STD = 1.2e-5
 """Relative standard uncertainty of cell lengths from aberrations nobody measured: what a refined cell of LaB6 moves by
 between the admissible axial correlations and divergences of ``diffraction.tube``."""
 
+_OPTICS_DISPLACEMENT_STD = 7e-6
+"""The same of a displacement, as a share of the goniometer's radius."""
+
 _SIZE_SHAPE_STD = 0.04
 """Relative standard uncertainty of a size: a distribution of sizes and shapes has no pseudo-Voigt profile, which moves
 lengths of simulated lognormal crystals by 2 to 4 %."""
@@ -102,9 +105,11 @@ def _parameters(state: FitState) -> dict[str, Estimate]:
 
 
 def _model_std(item: FitParameter, value: float, instrument: Instrument) -> float:
-    """Return what the model leaves open of a cell length or an inverse size, beyond the fit's covariance."""
+    """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
     if item.meaning == "cell" and item.unit == "Å" and not instrument.calibrated:
         return _OPTICS_CELL_STD * value
+    if item.name == "sample_displacement_mm" and not instrument.calibrated:
+        return _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
     if "_inverse_size_" not in item.name:
         return 0.0
     own = _STANDARD_OWN
