@@ -23,7 +23,7 @@ from xrdcomp.diffraction.scoring import (
 from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
-from xrdcomp.fit.summary import summarize
+from xrdcomp.fit.summary import POOR_FIT_GOF, misfit, summarize
 from xrdcomp.phases import list_phases
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
@@ -121,7 +121,8 @@ def investigate(
     -------
     Identification
     """
-    base = fit_state(pattern, phases, instrument, recipes[0], blank=blank)
+    free = recipes[1].search and not assumed
+    base = _first_fit(pattern, phases, instrument, recipes[0], blank, free=free)
     return investigate_fit(base, recipes[1], assumed=assumed)
 
 
@@ -180,6 +181,34 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     fit = summarize(base if assumed else state)
     found = _messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
+
+
+def _first_fit(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instrument: Instrument,
+    recipe: FitRecipe,
+    blank: Pattern | None,
+    *,
+    free: bool,
+) -> FitState:
+    """Fit the phases to begin with; where apatite is far from describing the pattern, begin with nothing.
+
+    A hopeless fit takes long, and what it does to displacement and widths hides the phases that are there. Apatite
+    is then searched for like any other phase.
+
+    Parameters
+    ----------
+    free : bool
+        Whether the phases are only where the search begins.
+    """
+    doubtful = free and bool(phases) and all(phase.id in APATITES for phase in phases)
+    if not doubtful:
+        return fit_state(pattern, phases, instrument, recipe, blank=blank)
+    state = fit_state(pattern, phases, instrument, recipe, blank=blank, hopeless_gof=1.5 * POOR_FIT_GOF)
+    if state.phases and misfit(state) > POOR_FIT_GOF:
+        state = fit_state(pattern, (), instrument, recipe, blank=blank)
+    return state
 
 
 def _detection_quantile(probability: float) -> float:

@@ -293,7 +293,7 @@ def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: Flo
         return sigma
     fwhm = refined_fwhm(grid.state)
     slope = np.gradient(bragg, grid.two_theta) * fwhm
-    half = int(np.ceil(6.0 * fwhm / grid.step))
+    half = min(int(np.ceil(6.0 * fwhm / grid.step)), (len(bragg) - 1) // 2)
     offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
     kernel = np.exp(-4.0 * np.log(2.0) * (offset / (3.0 * fwhm)) ** 2)
     feet = np.maximum(np.convolve(bragg, kernel / kernel.sum(), mode="same") - bragg, 0.0)
@@ -334,7 +334,7 @@ def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[F
     sigma : (n,) in which heights are measured
     """
     fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
-    half = int(np.ceil(2.0 * fwhm / grid.step))
+    half = min(int(np.ceil(2.0 * fwhm / grid.step)), (len(normal) - 1) // 2)
     offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
     kernel = profile.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, 0.4))
     kernel = kernel - kernel.mean()

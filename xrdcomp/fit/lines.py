@@ -44,6 +44,10 @@ TEXTURE_ORDER = 6
 
 _MIN_RELATIVE_INTENSITY = 1e-5
 _NODES_MAX = 10
+_WEAK, _FAINT = (
+    0.01,
+    1e-3,
+)  # of the strongest line: three nodes, which give mean and spread; one, which gives the mean
 _REACH = 3.0  # degrees beyond the points from which lines are taken in
 _SINE_MAX = 0.99999  # 2θ = 179.5°, outside every scan
 
@@ -235,7 +239,9 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
     _, flat = optics.depth_and_flatness(instrument, properties.position)
     shift = np.abs(profile.axial_shift(properties.position, 2.0 * start) + 6.0 * flat)
-    count = np.clip(np.round(1.0 + 2.5 * shift / fwhm), 1, _NODES_MAX).astype(int)
+    relative = properties.intensity / max(float(properties.intensity.max(initial=0.0)), 1e-300)
+    most = np.select([relative < _FAINT, relative < _WEAK], [1, 3], _NODES_MAX)
+    count = np.clip(np.round(1.0 + 2.5 * shift / fwhm), 1, most).astype(int)
     pieces_index, pieces_node, pieces_weight = [], [], []
     for k in np.unique(count):
         nodes, node_weights = profile.axial_nodes(int(k))

@@ -178,6 +178,7 @@ def fit_state(
     *,
     blank: Pattern | None = None,
     params: lmfit.Parameters | None = None,
+    hopeless_gof: float = np.inf,
 ) -> FitState:
     """Run the minimisation behind `fit_pattern` and keep its internals.
 
@@ -191,6 +192,9 @@ def fit_state(
         Scan of the empty holder.
     params : lmfit.Parameters, optional
         Changed `initial_parameters`.
+    hopeless_gof : float
+        Goodness of fit after the first rough fit beyond which the phases are given up and none is fitted; smaller
+        gives up earlier.
 
     Returns
     -------
@@ -210,7 +214,9 @@ def fit_state(
     columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank, params is not None)
     fine = columns.build(x, y, table, shoulders=False)
     if phases:
-        table = _rough_fit(columns, table, (x, y, s), fine)
+        table, cost = _rough_fit(columns, table, (x, y, s), fine)
+        if cost > hopeless_gof**2 * len(x):
+            return fit_state(pattern, (), instrument, recipe, blank=blank)
     model, table, solution = _run(columns, table, (x, y, s), fine)
     return _finish(pattern, columns, (x, y, s), (model, table, solution))
 
@@ -333,8 +339,8 @@ def _rough_fit(
     table: ParameterTable,
     data: tuple[FloatArray, FloatArray, FloatArray],
     fine: PatternModel,
-) -> ParameterTable:
-    """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
+) -> tuple[ParameterTable, float]:
+    """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit; its cost."""
     x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
     base = columns.build(x, y, table, like=fine, shoulders=False)
@@ -355,7 +361,7 @@ def _rough_fit(
         x, y, s = _binned((x, y, s), more)
         model = columns.build(x, y, table, like=model, shoulders=False)
     solution = minimize(model, table, y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
-    return table.with_values(solution.values)
+    return table.with_values(solution.values), solution.cost
 
 
 def _run(

@@ -15,7 +15,7 @@ from xrdcomp.types import FloatArray, Instrument
 if TYPE_CHECKING:
     from xrdcomp.fit.pattern import FitState
 
-__all__ = ["describes_pattern", "summarize"]
+__all__ = ["POOR_FIT_GOF", "describes_pattern", "misfit", "summarize"]
 
 _LOW_COUNTS = 300.0
 _OPTICS_CELL_STD = 1.2e-5
@@ -40,6 +40,23 @@ POOR_FIT_GOF = 6.0
 POOR_FIT_MISFIT = 0.20
 """Rwp beyond counting, sqrt(Rwp² - Rexp²), beyond which a fit is no evidence: few counts excuse no fit that leaves a
 fifth of the intensity. Measured powders with the right phases and wavelength stay below 0.15."""
+
+
+def misfit(state: FitState) -> float:
+    """Goodness of fit: root of the mean squared residual in standard deviations, free numbers allowed for.
+
+    Parameters
+    ----------
+    state : FitState
+
+    Returns
+    -------
+    float
+    """
+    solution = state.solution
+    residual = (state.intensity - solution.columns @ solution.coefficients) / state.sigma
+    n_free = int(solution.active.sum()) + len(solution.free)
+    return float(np.sqrt(residual @ residual / max(len(residual) - n_free, 1)))
 
 
 def summarize(state: FitState) -> FitResult:
