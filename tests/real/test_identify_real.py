@@ -49,3 +49,11 @@ def test_apatite_asked_for_does_not_stay_in_a_specimen_without(real_files: Path)
     scan = read_xrd(real_files / "standards/cpd_round_robin/zincite.prn")
     found = study.run_search(scan, ("hydroxyapatite",), COPPER)
     assert [p.id for p in found.phases if p.decision == "detected"] == ["zincite"]
+
+
+@pytest.mark.parametrize("name", ["cpd-1d", "cpd-1g"])
+def test_a_start_from_apatite_gives_way_where_it_describes_nothing(real_files: Path, name: str) -> None:
+    scan = read_xrd(real_files / f"standards/cpd_round_robin/{name}.prn")
+    found = study.run_search(scan, ("hydroxyapatite",), COPPER)
+    assert {p.id for p in found.phases if p.decision == "detected"} == {"corundum", "fluorite", "zincite"}
+    assert found.fit.gof < 2.0

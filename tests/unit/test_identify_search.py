@@ -287,3 +287,30 @@ def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:
     assert first.z > 4.0
     assert_close(again.z, first.z, rtol=0.15, because="displacement and apatite move by their uncertainties")
     assert_close(again.std, first.std, rtol=0.15, because="misfit is estimated from each residual anew")
+
+
+def test_a_scan_of_a_few_degrees_can_be_searched() -> None:
+    pattern = scan()
+    few = (pattern.two_theta > 30.5) & (pattern.two_theta < 33.5)
+    cut = {name: getattr(pattern, name)[few] for name in ("two_theta", "intensity", "sigma")}
+    found = run_search(replace(pattern, **cut))
+    assert found.fit.two_theta[-1] < 33.5
+    assert len({p.id for p in found.phases}) == len(found.phases) > 20
+
+
+def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: FitState) -> None:
+    n = len(state.two_theta) // 2
+    x = state.two_theta[: 2 * n].reshape(n, 2).mean(axis=1)
+    nothing = ((), np.empty((n, 0)))
+    coarse = build_model(
+        x, state.phases, state.instrument, state.table, amorphous=(), background=nothing, like=state.model
+    )
+    halos = sum(column.halo for column in state.model.columns)
+    means = state.model.fixed[: 2 * n, :halos].reshape(n, 2, halos).mean(axis=1)
+    assert_close(coarse.fixed[:, :halos], means, rtol=1e-12, because="means of the same numbers")
+    assert_close(
+        coarse.lines[0].intensity_at_reference,
+        state.model.lines[0].intensity_at_reference,
+        rtol=5e-3,
+        because="the last step of the fit moved the cell after its model was frozen",
+    )

@@ -38,6 +38,19 @@ def test_pseudo_voigt_derivatives() -> None:
         assert_close(slope, (up - down) / (2 * STEP), atol=1e-8 * value.max() / STEP**0.15, because=NUMERIC)
 
 
+def test_blocks_and_values_alone_give_the_same_profile() -> None:
+    t, fwhm, eta = RNG.normal(size=20_000), RNG.uniform(0.2, 1.5, 20_000), RNG.uniform(0.0, 1.0, 20_000)
+    whole, alone = profile.pseudo_voigt(t, fwhm, eta), profile.pseudo_voigt_value(t, fwhm, eta)
+    assert_close(alone, whole[0], rtol=1e-13, because="the same formula, another order of operations")
+    shoulder = profile.pseudo_voigt_shoulder(t, fwhm, eta)
+    for first in (0, 8190, 19_990):
+        part = slice(first, first + 10)
+        piece = profile.pseudo_voigt(t[part], fwhm[part], eta[part])
+        assert all(np.array_equal(a[part], b) for a, b in zip(whole, piece, strict=True))
+        own = profile.pseudo_voigt_shoulder(t[part], fwhm[part], eta[part])
+        assert_close(own, shoulder[part], rtol=1e-13, atol=1e-15, because="float arithmetic")
+
+
 def test_tch_derivatives_and_limits() -> None:
     gauss, lorentz = RNG.uniform(0.05, 1.0, 50), RNG.uniform(0.01, 1.0, 50)
     widths = profile.tch_widths(gauss, lorentz)

@@ -23,7 +23,7 @@ from xrdcomp.diffraction.scoring import (
 from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
-from xrdcomp.fit.summary import POOR_FIT_GOF, misfit, summarize
+from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
 from xrdcomp.phases import list_phases
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
@@ -206,7 +206,7 @@ def _first_fit(
     if not doubtful:
         return fit_state(pattern, phases, instrument, recipe, blank=blank)
     state = fit_state(pattern, phases, instrument, recipe, blank=blank, hopeless_gof=1.5 * POOR_FIT_GOF)
-    if state.phases and misfit(state) > POOR_FIT_GOF:
+    if state.phases and goodness_of_fit(state) > POOR_FIT_GOF:
         state = fit_state(pattern, (), instrument, recipe, blank=blank)
     return state
 

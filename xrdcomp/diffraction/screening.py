@@ -313,7 +313,7 @@ def _local_scatter(grid: Grid, normal: FloatArray) -> FloatArray:
     """
     x = grid.two_theta
     trace = matched_filter(grid, normal, np.ones_like(normal))[0]
-    centres = np.arange(x[0] + 0.5 * _WINDOW, x[-1], _WINDOW)
+    centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)
     first, last = np.searchsorted(x, centres - _WINDOW), np.searchsorted(x, centres + _WINDOW)
     scatter = [
         _MAD * float(np.median(np.abs(trace[i:j]))) if j - i > 30 else 1.0

@@ -15,7 +15,7 @@ from xrdcomp.types import FloatArray, Instrument
 if TYPE_CHECKING:
     from xrdcomp.fit.pattern import FitState
 
-__all__ = ["POOR_FIT_GOF", "describes_pattern", "misfit", "summarize"]
+__all__ = ["POOR_FIT_GOF", "describes_pattern", "goodness_of_fit", "summarize"]
 
 _LOW_COUNTS = 300.0
 _OPTICS_CELL_STD = 1.2e-5
@@ -42,7 +42,7 @@ POOR_FIT_MISFIT = 0.20
 fifth of the intensity. Measured powders with the right phases and wavelength stay below 0.15."""
 
 
-def misfit(state: FitState) -> float:
+def goodness_of_fit(state: FitState) -> float:
     """Goodness of fit: root of the mean squared residual in standard deviations, free numbers allowed for.
 
     Parameters
