@@ -25,6 +25,7 @@ from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
 from xrdcomp.phases import list_phases
+from xrdcomp.physics import lattice
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
 from xrdcomp.types import Instrument, Pattern, Phase
@@ -39,6 +40,7 @@ _MAIN_SHARE = 0.3
 _USUAL_APATITE = "hydroxyapatite"
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
 _MIN_INTENSITY_SHARE = 5e-4
+_CELL_KEPT = 0.008  # mean relative change of spacings by refinement; decoys begin there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +178,7 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
         else:
             reports.append(absent_phase(state, score, test))
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
-    widening = misfit(s for s in outcome.scores.values() if s.phase.id not in APATITES)
-    peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate, widening=widening)
+    peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     fit = summarize(base if assumed else state)
     found = _messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
@@ -233,11 +234,17 @@ def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
 
 
 def _present(screen: Screen, phase: Phase) -> Score:
-    """Score of a phase of the fit, its own terms left out, with templates of fixed size."""
+    """Score of a phase of the fit, its own terms left out, with templates of fixed size.
+
+    A phase that is alone has set the displacement itself, and is given the freedom that it was found with.
+    """
     if phase.id not in screen.presence:
         nuisance = screen.nuisance(without=phase.id)
         lines = [phase_lines(phase, screen.state)]
-        screen.presence[phase.id] = score_phases(lines, nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
+        alone = len(screen.state.phases) == 1
+        variants = (*STRAINS, *COLD_VARIANTS) if alone else STRAINS
+        found = score_phases(lines, nuisance, variants=variants, sizes=PRESENCE_SIZES_NM)
+        screen.presence[phase.id] = found[phase.id]
     return screen.presence[phase.id]
 
 
@@ -307,7 +314,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             nuisance,
             variants=COLD_VARIANTS if cold else STRAINS,
         )
-        scatter = misfit(s for s in scores.values() if s.phase.id not in APATITES)
+        scatter = 1.0 if cold else misfit(s for s in scores.values() if s.phase.id not in APATITES)
         scores = {name: widened(score, scatter) for name, score in scores.items()}
         scores |= {name: score for name, score in weak.items() if name not in fitted}
         has_apatite = bool(fitted & APATITES)
@@ -334,7 +341,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
         refined = widened(_present(trial_screen, best.phase), scatter)
         if refined.z < threshold:
             weak[best.phase.id] = replace(best, z=refined.z)
-        elif _carried_by_intensity(trial, best.phase):
+        elif _carried_by_intensity(trial, best.phase) and _cell_kept(trial, best.phase):
             state, screen = trial, trial_screen
             rivals[best.phase.id] = tuple(s.phase.id for s in able if s is not best and _rivals(s, best))
         else:
@@ -439,6 +446,19 @@ def _carried_by_intensity(state: FitState, phase: Phase) -> bool:
     amounts = state.evidence.amounts
     amount = float(amounts.amounts[amounts.names.index(phase.id)])
     return amount > 0.0 and _bragg_share(state, phase) > _MIN_INTENSITY_SHARE
+
+
+def _cell_kept(state: FitState, phase: Phase) -> bool:
+    """Whether refinement left the cell where the phase can be: its lines otherwise ran to those of another."""
+    names, freedom = lattice.cell_freedom(phase.crystal_system)
+    nominal = np.array(phase.cell.parameters)
+    start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
+    own = [
+        state.solution.values.get(f"{phase.id}_{name}", value)
+        for name, value in zip(names, start, strict=True)
+    ]
+    volume = lattice.cell_volume(nominal + freedom @ (np.array(own) - start))
+    return bool(abs(np.cbrt(volume / lattice.cell_volume(nominal)) - 1.0) < _CELL_KEPT)
 
 
 def _messages(reports: list[PhaseResult], peaks: tuple[UnexplainedPeak, ...]) -> tuple[Diagnostic, ...]:

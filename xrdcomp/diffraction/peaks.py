@@ -49,11 +49,7 @@ class UnexplainedPeak:
 
 
 def unexplained_peaks(
-    nuisance: Nuisance,
-    library: Sequence[CandidateLines],
-    false_alarm_rate: float,
-    *,
-    widening: float = 1.0,
+    nuisance: Nuisance, library: Sequence[CandidateLines], false_alarm_rate: float
 ) -> tuple[UnexplainedPeak, ...]:
     """Matched-filter search of the cleaned residual for peaks of instrumental width.
 
@@ -62,8 +58,6 @@ def unexplained_peaks(
     library : lines of the phases whose strong ones are named as candidates
     false_alarm_rate : float
         Chance of one or more false peaks in the pattern.
-    widening : float
-        Factor by which the residual scatters more than its standard deviation says, see ``scoring.misfit``.
     """
     from scipy.special import ndtri
 
@@ -73,7 +67,7 @@ def unexplained_peaks(
     threshold = float(-ndtri(false_alarm_rate / (_TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)))
     z, height = matched_filter(grid, nuisance.residual, nuisance.sigma)
     free_share = np.maximum(1.0 - (nuisance.half**2).sum(axis=0), 0.05)
-    z = z / (np.sqrt(free_share * nuisance.inflation) * widening)
+    z = z / np.sqrt(free_share * nuisance.inflation)
     found: list[UnexplainedPeak] = []
     taken = np.zeros(len(x), bool)
     for i in np.argsort(z)[::-1]:

@@ -21,6 +21,7 @@ _ETA = 0.5
 _BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
 _MIDDLE = 18.0  # θ in degrees
 _SHARP_SHARE = 0.3  # of the Bragg intensity
+_CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,14 @@ def _line_width(state: FitState, values: Mapping[str, float], size_nm: float) ->
 
 
 def _resolution_seen(state: FitState) -> bool:
-    """Whether phases whose own broadening is below the instrument's carry a good part of the Bragg intensity."""
+    """Whether clear phases with less broadening than the instrument's carry a good part of the Bragg intensity."""
     if not state.phases:
         return False
     broad = sum(_instrument_width(state.instrument, state.solution.values))
-    sharp = np.array([_own_width(state, phase.id) < broad for phase in state.phases])
+    amounts = state.evidence.amounts
+    std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
+    clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
+    sharp = np.array([_own_width(state, p.id) < broad and clear[p.id] for p in state.phases])
     n = len(state.phases)
     areas = np.abs(state.solution.columns[:, :n] * state.solution.coefficients[:n]).sum(axis=0)
     return bool(areas[sharp].sum() > _SHARP_SHARE * areas.sum())
