@@ -160,7 +160,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     doubt = _other_radiation(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     known = composition.draws.size > 0
-    own = _without_standard(found, standard)
+    own = weigh_phases(_without_standard(found, standard), composition)
     claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike) if known else ()
     claims = _without_poor_fits(claims, fit, doubt)
     seen = [phase.id for phase in found if phase.decision == "detected"]
@@ -169,7 +169,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=weigh_phases(own, composition),
+        phases=own,
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),

@@ -254,6 +254,26 @@ def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
     assert all(claim.probability is None for claim in result.claims)
 
 
+def test_the_claim_names_the_amount_that_the_table_of_phases_gives() -> None:
+    """Thermogravimetry, here of a poorer aliquot, moves the amount of the pattern alone; the statement follows."""
+
+    def specimen(whewellite: float) -> SpecimenModel:
+        return SpecimenModel(
+            specimen_id="T2", apatite=0.02, carbonate=0.0, protein=0.9 - whewellite, water=0.08,
+            other={"whewellite": whewellite},
+        )  # fmt: skip
+
+    pattern = simulate_specimen(specimen(0.05), xrd=XrdConditions(step=0.04), seed=12).pattern
+    run = simulate_specimen(specimen(0.02), tga=TgaConditions(points=1500), seed=12).tga
+    result = xc.analyze(pattern, tga=run)
+    found = next(phase for phase in result.phases if phase.id == "whewellite")
+    assert found.weight_fraction is not None
+    alone = found.evidence["weight_fraction_from_pattern_alone"]["value"]
+    assert f"{100 * alone:.2g}" != f"{100 * found.weight_fraction.value:.2g}", "else this shows nothing"
+    only = next(claim for claim in result.claims if claim.id == "hydroxyapatite_only_crystalline_phase")
+    assert f"{100 * found.weight_fraction.value:.2g} wt% of the specimen" in only.statement
+
+
 def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     """Apatite measured with cobalt, few counts, no wavelength in the file: read as copper its lines fit nothing."""
     from xrdcomp.fit.lines import build_lines, phase_columns
