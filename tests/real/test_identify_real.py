@@ -57,3 +57,16 @@ def test_a_start_from_apatite_gives_way_where_it_describes_nothing(real_files: P
     found = study.run_search(scan, ("hydroxyapatite",), COPPER)
     assert {p.id for p in found.phases if p.decision == "detected"} == {"corundum", "fluorite", "zincite"}
     assert found.fit.gof < 2.0
+
+
+def test_a_library_phase_whose_cell_runs_off_is_no_find(real_files: Path) -> None:
+    scan = read_xrd(real_files / "xrd/xrdml/2Fe3O4-3Y2O3_1000C_60min.xrdml")
+    found = study.run_search(scan, (), COPPER)
+    assert [p.id for p in found.phases if p.decision == "detected"] == []
+    assert found.unexplained
+
+
+@pytest.mark.parametrize("name", ["cpd-1a", "cpd-1d", "cpd-1g"])
+def test_weighed_mixtures_are_found_from_nothing(real_files: Path, name: str) -> None:
+    found = study.run_search(read_xrd(real_files / f"standards/cpd_round_robin/{name}.prn"), (), COPPER)
+    assert {p.id for p in found.phases if p.decision == "detected"} == {"corundum", "zincite", "fluorite"}

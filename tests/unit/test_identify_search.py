@@ -314,3 +314,12 @@ def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: FitState) -> 
         rtol=5e-3,
         because="the last step of the fit moved the cell after its model was frozen",
     )
+
+
+def test_lines_that_all_show_may_be_textured(state: FitState) -> None:
+    score = score_phases([phase_lines(load_phase("halite"), state)], make_screen(state).nuisance())["halite"]
+    off = replace(score, lines_expected=5, lines_seen=5, consistency=6.0)
+    assert off.lines_agree
+    assert not replace(off, lines_seen=4).lines_agree
+    assert not replace(off, lines_expected=3, lines_seen=3).lines_agree
+    assert not replace(off, consistency=10.0).lines_agree
