@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from xrdcomp.composition import ThermalEvidence, compose_evidence
 from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY
 from xrdcomp.composition.estimates import estimate_from_draws
 from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, reduce_xrd
-from xrdcomp.composition.model import build_model
+from xrdcomp.composition.model import UNCERTAINTY_SPREAD, build_model
 from xrdcomp.composition.sampler import sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
@@ -23,13 +24,13 @@ from xrdcomp.types import FloatArray
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
     """Sum of squares written out row by row, for many points at once; nothing shared with the package.
 
-    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, a, λ, χ.
+    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, log of the factor on diffraction's stds, a, λ, χ.
     """
     from scipy.stats import norm
 
     h, o, w, c, a = point[:, :5].T
     z = 1 - point[:, :5].sum(axis=1)
-    log_k, bias, kappa, seen = point[:, 5:9].T
+    log_k, bias, kappa, seen, spread = point[:, 5:10].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
     total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.75, 0.25))
     share = h / np.maximum(h + 0.25 * a, 1e-12)
@@ -46,10 +47,12 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
             "other": k * (1 + bias) * z,
         }
         residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
-        total -= 0.5 * np.einsum("ni,ij,nj->n", residual, np.linalg.inv(evidence.covariance), residual)
+        weighted = np.einsum("ni,ij,nj->n", residual, np.linalg.inv(evidence.covariance), residual)
+        total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
+        total += norm.logpdf(spread, *UNCERTAINTY_SPREAD)
     if thermal is not None:
-        late, bound = point[:, 9:11].T
-        char = point[:, 11] if thermal.inert else np.zeros(len(point))
+        late, bound = point[:, 10:12].T
+        char = point[:, 12] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
         total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
         if thermal.inert:
@@ -73,7 +76,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     mine = sample_posterior(build_model(evidence, thermal), draws=8000, seed=1)
-    dimensions = 9 if inert is None else 11 + inert
+    dimensions = 10 if inert is None else 12 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -106,6 +109,10 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     model = build_model(
         evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4)
     )
+    usual = [
+        item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.nuisances
+    ]
+    model = replace(model, nuisances=tuple(usual))
     posterior = sample_posterior(model, draws=8000, seed=3)
     constants = posterior.constants.mean(axis=0)
     matrix, _ = model.design(constants[None])
@@ -119,6 +126,15 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     because = "constants fixed at their posterior mean; they and Monte Carlo move it by a tenth of a sigma"
     assert_close((posterior.composition.mean(axis=0) - closed) / std, 0.0, atol=0.15, because=because)
     assert (posterior.composition.std(axis=0) > 0.9 * std).all()
+
+
+def test_a_spread_of_the_uncertainties_keeps_95_percent_and_narrows_68() -> None:
+    """Errors normal but for a log-normal factor on their size: where the prior puts it, 1.96 std hold 95 % of them."""
+    rng = np.random.default_rng(8)
+    errors = np.abs(rng.standard_normal(400_000) * np.exp(rng.normal(*UNCERTAINTY_SPREAD, 400_000)))
+    because = "400 000 draws leave 0.2 % of a quantile; the constants are rounded to 0.5 %"
+    assert_close(np.quantile(errors, 0.95), 1.96, rtol=0.01, because=because)
+    assert 0.7 < np.quantile(errors, 0.6827) < 0.9, "Student's distribution with 3 to 7 degrees of freedom"
 
 
 def _without(rng: np.random.Generator) -> FloatArray:
@@ -161,6 +177,7 @@ def draw_case(
         HUMP_EXCHANGE * soft * np.array([0, 0, -1, 1, 0]),
     ]
     noise = rng.normal(0, stds) + sum(rng.normal() * mode for mode in exchange)
+    noise *= np.exp(rng.normal(*UNCERTAINTY_SPREAD))
     xrd = XrdAmounts(
         names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),
         amounts=scale * np.array(masses) + noise,

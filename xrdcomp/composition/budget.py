@@ -37,6 +37,7 @@ _INPUT_OF = {
     "bound_water": "bound_water",
     "char": "char",
     "salt_evaporated": "salt",
+    "xrd_spread": "xrd_model",
 }
 
 

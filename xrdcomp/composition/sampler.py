@@ -284,13 +284,14 @@ def _batch(
     outside = ((theta < low) | (theta > high)).any(axis=1)
     safe = np.clip(theta, low, high)
     matrix, offset = model.design(safe)
-    matrix = root @ matrix
-    target = model.values @ root.T - offset @ root.T
+    factor, log_det = model.precision_factor(safe)
+    matrix = (root @ matrix) * factor[:, :, None]
+    target = (model.values @ root.T - offset @ root.T) * factor
     coordinates = _Coordinates.of(model)
     drawn, log_qx = _draw_simplex(*_conditional(model, matrix, target, mineral), rng)
     x = np.maximum(coordinates.complete(drawn), 0.0)
     misfit = target - np.einsum("nij,nj->ni", matrix, x)
-    log_w = model.log_prior(safe, x) - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
+    log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
     log_w[outside | ~np.isfinite(log_w)] = -np.inf
     weights = np.exp(log_w - log_w.max())
     total = float(weights.sum())
@@ -354,6 +355,8 @@ def _conditional(
     weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
     toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
     precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
+    largest = np.einsum("nii->n", precision)
+    precision[:, range(k), range(k)] += 1e-13 * largest[:, None]
     right = np.einsum("nij,ni->nj", free, rest) + weak * toward
     mean = np.linalg.solve(precision, right[..., None])[..., 0]
     root = np.asarray(np.linalg.cholesky(precision[:, ::-1, ::-1]), dtype=np.float64)
