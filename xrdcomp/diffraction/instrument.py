@@ -11,7 +11,8 @@ import numpy as np
 from xrdcomp.diffraction.instrument_file import read_instrument
 from xrdcomp.diffraction.tube import has_sharp_lines, with_tube_optics
 from xrdcomp.errors import RecipeError
-from xrdcomp.fit import fit_pattern
+from xrdcomp.fit import fit_state
+from xrdcomp.fit.summary import goodness_of_fit
 from xrdcomp.physics import radiation
 from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.results import FitResult
@@ -212,7 +213,8 @@ def other_radiation(
     tried = {}
     for name in _OTHER_TUBES:
         instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
-        tried[name] = fit_pattern(pattern, phases, instrument, recipe.fit, blank=blank).gof
+        state = fit_state(pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=fit.gof)
+        tried[name] = goodness_of_fit(state) if state.phases else np.inf
     best = min(tried, key=lambda name: tried[name])
     if tried[best] ** 2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
         return ()
