@@ -38,6 +38,7 @@ PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3
 _USUAL_APATITE = "hydroxyapatite"
+_SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
 _MIN_INTENSITY_SHARE = 5e-4
 _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; decoys begin there
@@ -101,6 +102,9 @@ def investigate(
 ) -> Identification:
     """Fit the phases asked for, drop those that are not there, add the ones that are found.
 
+    Where apatite fits so badly that the search begins with nothing and ends badly too, the search from apatite is
+    made as well and the better fit taken: from nothing, small crystals beside sharp lines are not found.
+
     A phase is detected where z of its amount exceeds the threshold that keeps the chance of one or more false
     phases in the whole search at the stated rate, where the lines that should show do show, and where a
     refinement with it confirms the amount. Phases that were asked for are tested with templates of fixed size,
@@ -125,7 +129,11 @@ def investigate(
     """
     free = recipes[1].search and not assumed
     base = _first_fit(pattern, phases, instrument, recipes[0], blank, free=free)
-    return investigate_fit(base, recipes[1], assumed=assumed)
+    found = investigate_fit(base, recipes[1], assumed=assumed)
+    if base.phases or not phases or found.fit.gof <= _SETTLED_GOF:
+        return found
+    again = investigate_fit(fit_state(pattern, phases, instrument, recipes[0], blank=blank), recipes[1])
+    return min(found, again, key=lambda result: result.fit.gof)
 
 
 def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bool = False) -> Identification:
