@@ -39,7 +39,7 @@ from benchmarks.report import (
     write_rows,
 )
 from xrdcomp.composition import compose
-from xrdcomp.composition.estimates import interval_from_draws
+from xrdcomp.composition.estimates import component_interval
 from xrdcomp.errors import XrdcompError
 from xrdcomp.pipeline import analyze_sample
 from xrdcomp.recipe import Recipe
@@ -125,8 +125,10 @@ def outcomes(
     for index, name in enumerate(COMPONENTS):
         estimate = composition.components[name]
         draws = composition.draws[:, index]
-        wide = estimate.interval if estimate is not None and estimate.interval else interval_from_draws(draws)
-        narrow = interval_from_draws(draws, 0.68)
+        wide = component_interval(composition.draws, index)
+        if estimate is not None and estimate.interval:
+            wide = estimate.interval
+        narrow = component_interval(composition.draws, index, 0.68)
         yield Outcome(
             scene=scene,
             seed=seed,

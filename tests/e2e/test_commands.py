@@ -103,6 +103,11 @@ def test_bad_files_are_refused_with_their_name_and_leave_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.xy"]
 
 
+def _heed_interrupts() -> None:
+    """A suite that a shell runs in the background has SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 @pytest.mark.parametrize("verb", ["analyze", "demo"])
 def test_an_interrupted_run_leaves_nothing_half_written(verb: str, tmp_path: Path) -> None:
@@ -110,6 +115,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(verb: str, tmp_path: Pat
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, verb, *files, "--out", "out"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=_heed_interrupts,
     )  # fmt: skip
     assert process.stderr is not None
     first = process.stderr.readline()

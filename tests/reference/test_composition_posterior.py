@@ -14,7 +14,7 @@ from xrdcomp.composition import ThermalEvidence, compose_evidence
 from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY
 from xrdcomp.composition.estimates import estimate_from_draws
 from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, reduce_xrd
-from xrdcomp.composition.model import UNCERTAINTY_SPREAD, build_model
+from xrdcomp.composition.model import CARBONATE_LINES, UNCERTAINTY_SPREAD, build_model
 from xrdcomp.composition.sampler import sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
@@ -24,23 +24,26 @@ from xrdcomp.types import FloatArray
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
     """Sum of squares written out row by row, for many points at once; nothing shared with the package.
 
-    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, log of the factor on diffraction's stds, a, λ, χ.
+    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, ε, log of the factor on
+    diffraction's stds, a, λ, χ.
     """
     from scipy.stats import norm
 
     h, o, w, c, a = point[:, :5].T
     z = 1 - point[:, :5].sum(axis=1)
-    log_k, bias, kappa, seen, spread = point[:, 5:10].T
+    log_k, bias, kappa, seen, lines, spread = point[:, 5:11].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
     total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.75, 0.25))
-    share = h / np.maximum(h + 0.25 * a, 1e-12)
-    total += norm.logpdf(kappa, share, 0.2) - np.log(norm.cdf(1, share, 0.2) - norm.cdf(0, share, 0.2))
+    share = np.clip(h / np.maximum(h + 0.25 * a, 1e-12), 0.0, 1.0)
+    sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
+    total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
+    total += np.where((lines < -1) | (lines > 1.2), -np.inf, norm.logpdf(lines, *CARBONATE_LINES))
     total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
         total += 3 * log_k  # K times mineral, organic and water are flat
         k = np.exp(log_k)
         seen = {
-            "apatite": k * (1 + bias) * (h + kappa * c),
+            "apatite": k * (1 + bias) * (h + lines * kappa * c),
             "organic": k * o,
             "water": k * (w + (1 - seen) * (a + (1 - kappa) * c)),
             "amorphous_mineral": k * seen * (a + (1 - kappa) * c),
@@ -51,8 +54,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
         total += norm.logpdf(spread, *UNCERTAINTY_SPREAD)
     if thermal is not None:
-        late, bound = point[:, 10:12].T
-        char = point[:, 12] if thermal.inert else np.zeros(len(point))
+        late, bound = point[:, 11:13].T
+        char = point[:, 13] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
         total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
         if thermal.inert:
@@ -76,7 +79,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     mine = sample_posterior(build_model(evidence, thermal), draws=8000, seed=1)
-    dimensions = 10 if inert is None else 12 + inert
+    dimensions = 11 if inert is None else 13 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -165,10 +168,15 @@ def draw_case(
         while abs(x[3] / (x[0] + x[3] + x[4]) - 0.05) > 0.05 * np.sqrt(-2 * np.log(rng.random())):
             x = composition()
     h, o, w, c, a, z = x
-    kappa, seen = within(h / max(h + 0.25 * a, 1e-12), 0.2, 0, 1), within(0.75, 0.25, 0.05, 1.15)
+    share = h / max(h + 0.25 * a, 1e-12)
+    kappa, seen = (
+        within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1),
+        within(0.75, 0.25, 0.05, 1.15),
+    )
+    lines = within(*CARBONATE_LINES, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
-    masses = [(1 + bias) * (h + kappa * c), o, w + (1 - seen) * halo, seen * halo, (1 + bias) * z]
+    masses = [(1 + bias) * (h + lines * kappa * c), o, w + (1 - seen) * halo, seen * halo, (1 + bias) * z]
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     # what the reduction adds for halos, on the scale of the amounts
     soft = (o + w) * scale

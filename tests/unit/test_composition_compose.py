@@ -20,7 +20,7 @@ from tests.unit.composition_evidence import (
     xrd_amounts,
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
-from xrdcomp.composition.estimates import estimate_from_draws, interval_from_draws
+from xrdcomp.composition.estimates import component_interval, estimate_from_draws, interval_from_draws
 from xrdcomp.composition.evidence import reduce_xrd, thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -502,3 +502,19 @@ def test_what_hides_below_the_limits_of_a_spiked_powder_is_said_of_the_specimen(
     for index in (0, 5):
         because = "limits of the powder over 1 - 0.2"
         assert_close(beside.hidden[index], alone.hidden[index] / 0.8, rtol=1e-9, because=because)
+
+
+def test_where_amorphous_mineral_may_be_absent_all_mineral_may_be_crystals() -> None:
+    """The sum is known to 0.2 wt%, the split is not: neither interval may exclude what the other one allows."""
+    rng = np.random.default_rng(31)
+    mineral = rng.normal(0.30, 0.002, 20_000)
+    amorphous = np.abs(rng.normal(0.0, 0.01, 20_000))
+    draws = np.zeros((20_000, 6))
+    draws[:, [0, 4]] = np.column_stack([mineral - amorphous, amorphous])
+    draws[:, 1] = 1.0 - mineral
+    low, high = component_interval(draws, 0)
+    assert component_interval(draws, 4)[0] == 0.0
+    assert_close(high, 0.30 + 1.96 * 0.002, atol=2e-4, because="the sum's upper end, from 20 000 draws")
+    assert low < 0.285
+    draws[:, [0, 4]] = np.column_stack([mineral - 0.1 - amorphous, 0.1 + amorphous])
+    assert component_interval(draws, 0) == interval_from_draws(draws[:, 0]), "there is some in any case"

@@ -32,6 +32,7 @@ _INPUT_OF = {
     "standard_crystallinity": "xrd_scale",
     "standard_scatter": "xrd_scale",
     "carbonate_in_lattice": "carbonate_site",
+    "carbonate_lines": "carbonate_site",
     "amorphous_response": "amorphous_halo",
     "late_water": "bound_water",
     "bound_water": "bound_water",

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.composition.budget import variance_shares
-from xrdcomp.composition.estimates import SUMS, component_estimates, estimate_from_draws, to_dry
+from xrdcomp.composition.estimates import (
+    SUMS,
+    component_estimates,
+    estimate_from_draws,
+    interval_from_draws,
+    to_dry,
+    with_interval_to,
+)
 from xrdcomp.composition.evidence import (
     InternalStandard,
     ThermalEvidence,
@@ -328,6 +335,8 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
 def _sums(solved: _Solved, draws: FloatArray, wet: FloatArray) -> dict[str, Estimate]:
     """Estimates of the sums that are determined; crystals weigh with the carbonate in their lattice."""
     model, found = solved.model, {}
+    both = model.xrd is not None and model.thermal is not None
+    may_be_none = both and interval_from_draws(draws[:, AMORPHOUS])[0] <= 0.0
     for name in _sum_names(model):
         total = draws[:, SUMS[name]].sum(axis=1)
         if name in ("crystalline", "non_crystalline") and model.xrd is not None:
@@ -338,6 +347,9 @@ def _sums(solved: _Solved, draws: FloatArray, wet: FloatArray) -> dict[str, Esti
                 held = held / np.maximum(1.0 - wet[:, WATER], 1e-9)
             total = total + (held if name == "crystalline" else -held)
         found[name] = estimate_from_draws(np.clip(total, 0.0, 1.0))
+        if name in ("crystalline", "non_crystalline") and may_be_none:
+            moved = draws[:, AMORPHOUS] if name == "crystalline" else -draws[:, AMORPHOUS]
+            found[name] = with_interval_to(found[name], np.clip(total + moved, 0.0, 1.0))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,15 @@ from xrdcomp.composition.model import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATE
 from xrdcomp.results import COMPONENTS, Estimate
 from xrdcomp.types import FloatArray
 
-__all__ = ["SUMS", "component_estimates", "estimate_from_draws", "interval_from_draws", "to_dry"]
+__all__ = [
+    "SUMS",
+    "component_estimates",
+    "component_interval",
+    "estimate_from_draws",
+    "interval_from_draws",
+    "to_dry",
+    "with_interval_to",
+]
 
 SUMS: Mapping[str, tuple[int, ...]] = {
     "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER),
@@ -86,6 +95,49 @@ def estimate_from_draws(draws: FloatArray) -> Estimate:
     return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
 
 
+def component_interval(draws: FloatArray, index: int, probability: float = 0.95) -> tuple[float, float]:
+    """Interval of one component, in agreement with that of the component it shares the mineral with.
+
+    Crystals and amorphous mineral are told apart less well than their sum. Where the interval of one reaches 0, that
+    of the other reaches the upper end of their sum.
+
+    Parameters
+    ----------
+    draws : (n, 6) array, in the order of ``COMPONENTS``
+    index : int
+    probability : float, between 0 and 1
+
+    Returns
+    -------
+    low, high : float
+    """
+    low, high = interval_from_draws(draws[:, index], probability)
+    partner = {H: AMORPHOUS, AMORPHOUS: H}.get(index)
+    if partner is not None and interval_from_draws(draws[:, partner], probability)[0] <= 0.0:
+        both = draws[:, H] + draws[:, AMORPHOUS]
+        high = max(high, interval_from_draws(both, probability)[1])
+    return low, high
+
+
+def with_interval_to(estimate: Estimate, draws: FloatArray) -> Estimate:
+    """Estimate whose interval holds the ends of the interval of `draws` as well.
+
+    Parameters
+    ----------
+    estimate : Estimate
+    draws : (n,) array, within [0, 1]
+        The same quantity if what may be absent is.
+
+    Returns
+    -------
+    Estimate
+    """
+    if estimate.interval is None:
+        return estimate
+    low, high = interval_from_draws(draws)
+    return replace(estimate, interval=(min(low, estimate.interval[0]), max(high, estimate.interval[1])))
+
+
 def to_dry(draws: FloatArray) -> FloatArray:
     """Fractions of the dry mass: every component over 1 - water, and water 0.
 
@@ -104,4 +156,11 @@ def component_estimates(draws: FloatArray, hidden: frozenset[str]) -> dict[str, 
     found: dict[str, Estimate | None] = {}
     for i, name in enumerate(COMPONENTS):
         found[name] = None if name in hidden else estimate_from_draws(draws[:, i])
+    pair = COMPONENTS[H], COMPONENTS[AMORPHOUS]
+    for name, index in zip(pair, (H, AMORPHOUS), strict=True):
+        estimate = found[name]
+        if hidden.isdisjoint(pair) and estimate is not None and estimate.std:
+            low, high = component_interval(draws, index)
+            interval = min(low, estimate.value), max(high, estimate.value)
+            found[name] = replace(estimate, interval=interval)
     return found

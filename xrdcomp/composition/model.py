@@ -12,7 +12,7 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against diffuse intensities)::
 
-    apatite           K (1 + b) (h + κ c)
+    apatite           K (1 + b) (h + ε κ c)
     organic           K o
     water             K (w + (1 - g) (A + (1 - κ) c))
     amorphous mineral K g (A + (1 - κ) c)
@@ -47,16 +47,21 @@ LATE_WATER = (0.80, 0.20)
 """a: share of the bound water of amorphous calcium phosphate that leaves above the water window."""
 BOUND_WATER = (0.10, 0.03)
 """λ: bound water of amorphous calcium phosphate, Ca9(PO4)6·nH2O with n about 3 to 7."""
-LATTICE_STD = 0.20
+LATTICE_STD = (0.02, 0.20)
 AMORPHOUS_UPTAKE = 0.25
-"""κ: share of the carbonate in the lattice, h / (h + 0.25 A) within 0.2. The crystals hold most of it, but where
-there are none it sits in the amorphous mineral."""
+"""κ: share of the carbonate in the lattice, s = h / (h + 0.25 A) within 0.02 + 2 s (1 - s), at most 0.2. The crystals
+hold most of it; where there are none it sits in the amorphous mineral, and where there is none of that in the
+crystals."""
 AMORPHOUS_RESPONSE = (0.75, 0.25)
 """g: share of the amorphous mineral's halo (29 to 31 degrees, its form varies) that the fit tells from water's
 (28 degrees)."""
 SCALE_POWER = 3
 """Prior of an unknown scale, K^3 d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
 flat. With K^0 what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
+CARBONATE_LINES = (0.4, 0.5)
+"""ε: intensity of the apatite's lines that goes with carbonate in its lattice, per gram and relative to
+hydroxyapatite. 1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon
+for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)."""
 UNCERTAINTY_SPREAD = (-0.202, 0.40)
 """log of the factor on the standard uncertainties of diffraction: they are those of typical specimens, and how far
 the halos and lines of one specimen are from typical differs between specimens. With a spread of 0.40 and its mean at
@@ -202,7 +207,7 @@ class JointModel:
         for i, row in enumerate(self.xrd.rows):
             if row == "apatite":
                 matrix[:, i, H] = bragg
-                matrix[:, i, CARBONATE] = bragg * lattice
+                matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_lines"]
             elif row == "organic":
                 matrix[:, i, ORGANIC] = scale
             elif row == "water":
@@ -255,8 +260,9 @@ class JointModel:
             total[(value < item.low) | (value > item.high)] = -np.inf
             if item.name == "carbonate_in_lattice":
                 share = lattice_share(composition[:, H], composition[:, AMORPHOUS])
-                total -= 0.5 * ((value - share) / LATTICE_STD) ** 2
-                total -= np.log(ndtr((1.0 - share) / LATTICE_STD) - ndtr(-share / LATTICE_STD))
+                std = _lattice_std(share)
+                total -= 0.5 * ((value - share) / std) ** 2
+                total -= np.log(std * (ndtr((1.0 - share) / std) - ndtr(-share / std)))
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
             elif item.name == "log_scale":
@@ -358,7 +364,7 @@ def _xrd_nuisances(
     found = [
         Nuisance(name="log_scale", mean=mean, std=std, low=-12.0, high=12.0),
         Nuisance(name="xrd_bias", mean=0.0, std=max(bias_std, 1e-4), low=-0.9, high=3.0),
-        Nuisance(name="carbonate_in_lattice", mean=share, std=LATTICE_STD, low=0.0, high=1.0),
+        Nuisance(name="carbonate_in_lattice", mean=share, std=LATTICE_STD[1], low=0.0, high=1.0),
         Nuisance(
             name="amorphous_response",
             mean=AMORPHOUS_RESPONSE[0],
@@ -366,6 +372,7 @@ def _xrd_nuisances(
             low=0.05,
             high=1.15,
         ),
+        Nuisance(name="carbonate_lines", mean=CARBONATE_LINES[0], std=CARBONATE_LINES[1], low=-1.0, high=1.2),
         Nuisance(
             name="xrd_spread",
             mean=UNCERTAINTY_SPREAD[0],
@@ -436,6 +443,11 @@ def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:
     """Expected share of the carbonate that sits in the crystals, h / (h + 0.25 A)."""
     share: FloatArray = crystals / np.maximum(crystals + AMORPHOUS_UPTAKE * amorphous, 1e-12)
     return share
+
+
+def _lattice_std(share: FloatArray) -> FloatArray:
+    std: FloatArray = np.minimum(LATTICE_STD[0] + 2.0 * share * (1.0 - share), LATTICE_STD[1])
+    return std
 
 
 def _by_cause(thermal: ThermalEvidence) -> dict[str, FloatArray]:

@@ -148,8 +148,9 @@ def vary_character(
 
     Halos move by 0.4° (σ), their widths by 8 %, heights by 8 %, scattering per gram by 4 %, and their family
     changes; crystallites are needles of 12–40 by 5–16 nm with distributions of any width; B is up to 0.3 Å²
-    higher; protein and lipid take their steps at other temperatures and in other proportions; char is
-    0.22 ± 0.05 and the water bound by amorphous mineral 0.10 ± 0.03.
+    higher, and in every other specimen carbonate weakens the lines (`carbonated`); protein and lipid take their
+    steps at other temperatures and in other proportions; char is 0.22 ± 0.05 and the water bound by amorphous
+    mineral 0.10 ± 0.03.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def vary_character(
     )
     materials = {name: vary_material(material, rng) for name, material in model.materials.items()}
     organics = {"protein": _vary_kinetics(PROTEIN, rng), "lipid": _vary_kinetics(LIPID, rng)}
-    return replace(
+    varied = replace(
         model,
         apatite_model=apatite,
         materials=materials,
@@ -187,6 +188,7 @@ def vary_character(
         bound_water=float(np.clip(rng.normal(0.10, 0.03), 0.02, 0.2)),
         bound_water_late=float(np.clip(rng.normal(0.8, 0.15), 0.2, 1.0)),
     )
+    return replace(varied, apatite_model=replace(apatite, substitution=bool(rng.random() < 0.5)))
 
 
 def vary_material(material: AmorphousMaterial, rng: np.random.Generator) -> AmorphousMaterial:
