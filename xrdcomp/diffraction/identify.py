@@ -233,7 +233,7 @@ def _library_size(recipe: IdentificationRecipe) -> int:
 def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
     """Z beyond which one or more false phases appear with the stated rate (Bonferroni over trials).
 
-    Neighbouring strains of a cell overlap, so every third counts as a trial of its own.
+    Neighbouring strains and displacements overlap, so every third counts as a trial of its own.
     """
     from scipy.special import ndtri
 

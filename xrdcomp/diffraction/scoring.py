@@ -24,8 +24,12 @@ __all__ = [
     "widened",
 ]
 
-STRAINS = tuple(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9))
-"""Relative changes of all spacings that are tried for a candidate: solid solution, temperature."""
+STRAINS = (
+    *(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9)),
+    *(Variant(shift=s) for s in (-0.06, -0.03, 0.03, 0.06)),
+)
+"""Relative changes of all spacings that are tried for a candidate, for solid solution and temperature, and what broad
+lines leave open of the displacement: at 10 degrees a change of spacing moves lines too little to stand for it."""
 
 COLD_VARIANTS = tuple(
     Variant(strain=float(strain), shift=float(shift))
