@@ -137,7 +137,8 @@ def collect_evidence(
         [-solution.linear_prior * solution.coefficients, -solution.parameter_prior * solution.offset]
     )
     moved, covariance = _unconstrained(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
-    _, counting = _unconstrained(gram, prior, joint.T @ residual + pull, start)
+    _, spread = _unconstrained(gram, prior, joint.T @ residual + pull, start)
+    counting = spread @ gram @ spread  # what the priors of halo and line forms leave open is not counting
     m = len(model.columns)
     is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
     bounded = np.array([c.kind == "background" and c.nonnegative for c in model.columns])
