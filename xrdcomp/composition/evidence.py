@@ -50,7 +50,7 @@ _APATITE_INDEX, _OTHER_INDEX = (
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
 _TGA_FLOOR = 5e-5
-LATE_CHAR = 0.0008
+LATE_CHAR = 0.0006
 """Standard uncertainty, relative to the organic loss, of what char goes on losing in the carbonate window of an inert
 gas."""
 HALO_EXCHANGE = 0.02

@@ -62,11 +62,10 @@ CARBONATE_LINES = (0.4, 0.5)
 """ε: intensity of the apatite's lines that goes with carbonate in its lattice, per gram and relative to
 hydroxyapatite. 1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon
 for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)."""
-UNCERTAINTY_SPREAD = (-0.202, 0.40)
+UNCERTAINTY_SPREAD = (-0.055, 0.20)
 """log of the factor on the standard uncertainties of diffraction: they are those of typical specimens, and how far
-the halos and lines of one specimen are from typical differs between specimens. With a spread of 0.40 and its mean at
-log 0.817 the 95 % range stays 1.96 standard uncertainties, as for a normal error, and the tails are those of
-Student's distribution with about five degrees of freedom (Gelman et al. 2013, ch. 17)."""
+the halos and lines of one specimen are from typical differs between specimens. With a spread of 0.20 and its mean at
+log 0.947 the 95 % range stays 1.96 standard uncertainties, as for a normal error (Gelman et al. 2013, ch. 17)."""
 SALT_EVAPORATED = (0.3, 0.3)
 """Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
 SALT_FROM_C = 800.0
