@@ -41,6 +41,7 @@ from benchmarks.report import (
     table,
     write_rows,
 )
+from benchmarks.store import read_store
 from xrdcomp.diffraction import build_instrument
 from xrdcomp.fit import fit_pattern
 from xrdcomp.phases import load_phases
@@ -168,7 +169,7 @@ def apatite_alone(_: Path | None, share: float) -> list[Row]:
     The specimens are the first of the calibration study, as many as it holds already and no more than 300.
     """
     store = ROOT / "build" / "calibration" / f"{source_hash()}.csv"
-    known = {item.seed for item in calibration.read_store(store) if item.scene == "air"}
+    known = {item.seed for item in read_store(store, calibration.Outcome) if item.scene == "air"}
     n = max(20, round(300 * share), min(300, len(known)))
     found = calibration.run([("air", seed) for seed in range(n)], store)
     summary = calibration.summarize(found, "xrd", calibration.APATITE)

@@ -13,11 +13,10 @@ stopped as long as the package has not changed (``--fresh`` begins anew). Writes
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +37,7 @@ from benchmarks.report import (
     table,
     write_rows,
 )
+from benchmarks.store import append_store, read_store
 from xrdcomp.composition import compose
 from xrdcomp.composition.estimates import component_interval
 from xrdcomp.errors import XrdcompError
@@ -193,7 +193,7 @@ def run(
 
     After `minutes` no further one is begun, and what there is comes back.
     """
-    known = read_store(store)
+    known = read_store(store, Outcome)
     done = {(item.scene, item.seed) for item in known}
     tasks = list(tasks)
     missing = [task for task in tasks if task not in done]
@@ -216,28 +216,6 @@ def run(
     wanted = set(tasks)
     scene_of = {"nitrogen": "air", "xrd": "air"}
     return [item for item in found if (scene_of.get(item.scene, item.scene), item.seed) in wanted]
-
-
-def read_store(store: Path | None) -> list[Outcome]:
-    if store is None or not store.is_file():
-        return []
-    kinds = {field.name: field.type for field in fields(Outcome)}
-    convert = {"str": str, "int": int, "float": float, "bool": lambda text: text == "True"}
-    with store.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [Outcome(**{k: convert[str(kinds[k])](v) for k, v in row.items()}) for row in rows]
-
-
-def append_store(store: Path | None, found: list[Outcome]) -> None:
-    if store is None:
-        return
-    store.parent.mkdir(parents=True, exist_ok=True)
-    new = not store.is_file()
-    with store.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow([field.name for field in fields(Outcome)])
-        writer.writerows([[getattr(item, field.name) for field in fields(Outcome)] for item in found])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ interrupted run goes on where it stopped as long as the package has not changed.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from benchmarks.accuracy_identification import (
     row,
 )
 from benchmarks.report import ROOT, source_hash
+from benchmarks.store import append_store, read_store
 from xrdcomp.diffraction import build_instrument, investigate_fit
 from xrdcomp.fit.pattern import continue_state, fit_state, select_points
 from xrdcomp.phases import load_phase, load_phases
@@ -111,7 +111,7 @@ def with_phase(
 
 def run(trials: int, phases: Sequence[str], store: Path | None = None) -> list[Trial]:
     """Every trial of the first specimens that the store does not hold yet."""
-    found = read_store(store)
+    found = read_store(store, Trial)
     done = {(item.specimen, item.phase) for item in found}
     for specimen in range(trials):
         left = [phase for phase in phases if (specimen, phase) not in done]
@@ -121,28 +121,6 @@ def run(trials: int, phases: Sequence[str], store: Path | None = None) -> list[T
             found += new
             print(f"specimen {specimen + 1} of {trials}", file=sys.stderr)
     return [item for item in found if item.specimen < trials and item.phase in phases]
-
-
-def read_store(store: Path | None) -> list[Trial]:
-    if store is None or not store.is_file():
-        return []
-    kinds = {field.name: field.type for field in fields(Trial)}
-    convert = {"str": str, "int": int, "float": float, "bool": lambda text: text == "True"}
-    with store.open(encoding="utf-8", newline="") as file:
-        rows = [item for item in csv.DictReader(file) if None not in item.values()]
-    return [Trial(**{k: convert[str(kinds[k])](v) for k, v in item.items()}) for item in rows]
-
-
-def append_store(store: Path | None, found: Iterable[Trial]) -> None:
-    if store is None:
-        return
-    store.parent.mkdir(parents=True, exist_ok=True)
-    new = not store.is_file()
-    with store.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow([field.name for field in fields(Trial)])
-        writer.writerows([[getattr(item, field.name) for field in fields(Trial)] for item in found])
 
 
 def rows_of(found: Sequence[Trial]) -> list[Row]:

@@ -1,0 +1,41 @@
+"""What a long study has measured so far, one CSV row per case, so that an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+_CONVERT: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: text == "True",
+}
+
+
+def read_store(store: Path | None, kind: type[Any]) -> list[Any]:
+    """Cases stored as `kind`, a dataclass of str, int, float and bool; a row that was cut off is left out."""
+    if store is None or not store.is_file():
+        return []
+    kinds = {field.name: str(field.type) for field in fields(kind)}
+    with store.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [kind(**{name: _CONVERT[kinds[name]](text) for name, text in row.items()}) for row in rows]
+
+
+def append_store(store: Path | None, found: Iterable[Any]) -> None:
+    """Add cases of one kind, with a header if they are the first; no store keeps nothing."""
+    rows = list(found)
+    if store is None or not rows:
+        return
+    names = [field.name for field in fields(rows[0])]
+    store.parent.mkdir(parents=True, exist_ok=True)
+    new = not store.is_file()
+    with store.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(names)
+        writer.writerows([[getattr(row, name) for name in names] for row in rows])
