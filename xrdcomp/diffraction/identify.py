@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from xrdcomp.diffraction.candidates import APATITES, library, phase_lines
+from xrdcomp.diffraction.ghosts import question
+from xrdcomp.diffraction.messages import search_messages
 from xrdcomp.diffraction.peaks import UnexplainedPeak, unexplained_peaks
 from xrdcomp.diffraction.report import Test, absent_phase, fitted_phase, undecided_apatite
 from xrdcomp.diffraction.scoring import (
@@ -167,6 +169,7 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     reports = [
         fitted_phase(base if p.id in asked else state, p, test, _present(screen, p)) for p in state.phases
     ]
+    reports = question(reports, screen, asked, _library_size(recipe))
     reports = [
         replace(r, evidence={**r.evidence, "alternatives": list(outcome.rivals[r.id])})
         if outcome.rivals.get(r.id)
@@ -188,7 +191,7 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     fit = summarize(base if assumed else state)
-    found = _messages(reports, peaks)
+    found = search_messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
 
 
@@ -467,34 +470,3 @@ def _cell_kept(state: FitState, phase: Phase) -> bool:
     ]
     volume = lattice.cell_volume(nominal + freedom @ (np.array(own) - start))
     return bool(abs(np.cbrt(volume / lattice.cell_volume(nominal)) - 1.0) < _CELL_KEPT)
-
-
-def _messages(reports: list[PhaseResult], peaks: tuple[UnexplainedPeak, ...]) -> tuple[Diagnostic, ...]:
-    out = []
-    if peaks:
-        listed = "; ".join(str(peak) for peak in peaks[:5])
-        out.append(
-            Diagnostic(
-                code="XRD_UNEXPLAINED_PEAKS",
-                severity="warning",
-                text=(
-                    f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}. Check for sample-holder lines, "
-                    "a contamination, or a phase outside the library (add its CIF with --phases)."
-                ),
-                facts={"count": len(peaks), "strongest_d": peaks[0].d_spacing},
-            )
-        )
-    undecided = [r for r in reports if r.decision == "inconclusive" and r.id not in APATITES]
-    if undecided:
-        names = ", ".join(r.name for r in undecided)
-        out.append(
-            Diagnostic(
-                code="XRD_PHASE_INCONCLUSIVE",
-                severity="warning",
-                text=(
-                    f"Neither shown nor excluded: {names}. Lines appear where this phase has some, but not all that "
-                    "should show do, or not in its ratio. Count longer or look at the listed lines."
-                ),
-            )
-        )
-    return tuple(out)

@@ -15,7 +15,7 @@ from xrdcomp.types import FloatArray, Instrument
 if TYPE_CHECKING:
     from xrdcomp.fit.pattern import FitState
 
-__all__ = ["POOR_FIT_GOF", "describes_pattern", "goodness_of_fit", "summarize"]
+__all__ = ["POOR_FIT_GOF", "describes_pattern", "goodness_of_fit", "pattern_misfit", "summarize"]
 
 _LOW_COUNTS = 300.0
 _OPTICS_CELL_STD = 1.2e-5
@@ -235,6 +235,23 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
     return tuple(out)
 
 
+def pattern_misfit(state: FitState) -> tuple[float, float]:
+    """Root mean square of the residual in standard deviations, and Rwp (background not subtracted).
+
+    Parameters
+    ----------
+    state : FitState
+
+    Returns
+    -------
+    gof, rwp : float
+        What `describes_pattern` asks for; free parameters are not allowed for.
+    """
+    weighted = (state.intensity - state.solution.columns @ state.solution.coefficients) / state.sigma
+    observed = state.intensity / state.sigma
+    return float(np.sqrt((weighted**2).mean())), float(np.sqrt((weighted**2).sum() / (observed**2).sum()))
+
+
 def describes_pattern(gof: float, rwp: float) -> bool:
     """Whether a fit is good enough to be evidence: by the scatter that counting explains and by the intensity left.
 
@@ -255,9 +272,7 @@ def describes_pattern(gof: float, rwp: float) -> bool:
 
 def _poor_fit(state: FitState) -> list[Diagnostic]:
     """Say where a fit does not describe its pattern."""
-    weighted = (state.intensity - state.solution.columns @ state.solution.coefficients) / state.sigma
-    gof = float(np.sqrt((weighted**2).mean()))
-    rwp = float(np.sqrt((weighted**2).sum() / ((state.intensity / state.sigma) ** 2).sum()))
+    gof, rwp = pattern_misfit(state)
     if describes_pattern(gof, rwp):
         return []
     text = (

@@ -1,0 +1,223 @@
+"""Whether a phase that was fitted stands for itself, or for lines of something that the library does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xrdcomp.diffraction.scoring import STRAINS, Score
+from xrdcomp.diffraction.screening import GRAIN_STD, Screen, matched_filter
+from xrdcomp.diffraction.templates import template_fwhm
+from xrdcomp.fit.summary import describes_pattern, pattern_misfit
+from xrdcomp.physics import lattice
+from xrdcomp.results import PhaseResult
+from xrdcomp.types import FloatArray, Phase
+from xrdcomp.units import two_theta_to_d
+
+__all__ = ["Leftover", "leftover_peaks", "question"]
+
+MOST_CHANCE = 0.05
+"""Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found."""
+
+_CLEAR = 6.0  # standard deviations of a peak in the residual
+_COMPARABLE = 0.5  # of a line's height: a peak from which on it could have been taken for that line
+_REACH = 1.5  # line widths within which a peak and a line are taken for one, both sides together
+_APART = 2.0  # line widths between two peaks
+_MOST = 80
+_TOP_LINES = 8
+_NOTHING = 0.02  # of the strongest line: lines below have no place in the pattern
+_ESSENTIAL = 0.05  # of the strongest line: a peak of another compound with the same lattice
+_SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which it is theirs
+_FEWEST = 3
+_OUT_OF_RATIO = 9.0  # χ² per line about the common amount
+_FAR_ABOVE = 40.0  # standard deviations of an amount with which its second line would be seen as well
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """Peaks that a fit leaves over and that are no misfit of its own lines: angles (deg) and heights."""
+
+    two_theta: FloatArray
+    height: FloatArray
+    span: float
+    fwhm: float
+
+    def density(self, height: float) -> float:
+        """Peaks per degree that could be taken for a line of a height."""
+        return float((self.height > _COMPARABLE * height).sum()) / self.span
+
+
+def leftover_peaks(screen: Screen) -> Leftover:
+    """Peaks in the residual beyond six standard deviations of its noise, strongest first.
+
+    The noise is that of counting, or what neighbouring points scatter by where that is more. Peaks below a quarter
+    of the fitted line they stand on are misfit of that line. Unlike `peaks.unexplained_peaks`, many of them do not
+    hide each other.
+    """
+    grid = screen.grid
+    x, fwhm = grid.two_theta, max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
+    normal = screen.residual / screen.counting
+    rough = normal[1:-1] - 0.5 * (normal[:-2] + normal[2:])
+    noise = max(1.0, 1.4826 * float(np.median(np.abs(rough))) / np.sqrt(1.5))
+    z, height = matched_filter(grid, normal, screen.counting)
+    near = int(np.ceil(_APART * fwhm / grid.step))
+    lines = _widest(np.abs(screen.bragg).sum(axis=1), near)
+    z = np.where(height > GRAIN_STD * lines, z / noise, 0.0)
+    found = _separate(x, np.where(z > _CLEAR, height, 0.0), _APART * fwhm, _MOST)
+    return Leftover(two_theta=x[found], height=height[found], span=float(x[-1] - x[0]), fwhm=fwhm)
+
+
+def question(
+    reports: Sequence[PhaseResult], screen: Screen, known: Collection[str], library_size: int
+) -> list[PhaseResult]:
+    """Take back what was detected where lines of something else explain it as well.
+
+    A fitted phase becomes inconclusive, and the reason is stated, where
+
+    - the phase's lines are not in its ratio, and some are missing or the fit does not describe the pattern,
+    - one line of it is all that the scan can show: others would be seen at this significance,
+    - as many peaks of the heights of its lines are left unexplained that some phase of the library would meet as
+      many of them by chance: Π (1 − exp(−ρ w)) over its lines that are seen, times the trials of the search, with ρ
+      the density of peaks at least half as high and w the distance within which lines count as met,
+    - strong peaks that it cannot explain all lie on its own lattice: another compound with the same lattice.
+
+    Parameters
+    ----------
+    reports : PhaseResult of the fitted phases
+    screen : Screen
+        Of the fit that they are in, with their scores in ``presence``.
+    known : ids of phases that the user named; they are not questioned
+    library_size : int
+        Phases that were searched for.
+    """
+    names = screen.state.model.phase_ids
+    if all(report.id in known or report.decision != "detected" for report in reports):
+        return list(reports)
+    left, described = leftover_peaks(screen), describes_pattern(*pattern_misfit(screen.state))
+    out = []
+    for report in reports:
+        reason = ""
+        if report.decision == "detected" and report.id in names and report.id not in known:
+            index, score = names.index(report.id), screen.presence[report.id]
+            reason = _out_of_ratio(score, described) or _one_line(score)
+            reason = reason or _by_chance(screen, index, score, left, library_size)
+            reason = reason or _same_lattice(screen, index, score.phase, left)
+        if reason:
+            evidence = {**report.evidence, "reason": reason}
+            out.append(replace(report, decision="inconclusive", evidence=evidence))
+        else:
+            out.append(report)
+    return out
+
+
+def _out_of_ratio(score: Score, described: bool) -> str:  # noqa: FBT001 -- one caller, two lines above
+    """Say so where the lines of a phase disagree by more than texture does, and something else is wrong too."""
+    complete = described and score.lines_seen == score.lines_expected
+    if complete or score.consistency < _OUT_OF_RATIO:
+        return ""
+    return (
+        f"{score.lines_seen} of {score.lines_expected} lines that should show do, and not in the ratio of this phase"
+        + ("" if described else ", in a fit that does not describe the pattern")
+    )
+
+
+def _one_line(score: Score) -> str:
+    """Say so where one line is all that the scan can show of a phase that is far above its threshold."""
+    if score.lines_expected > 1 or score.z < _FAR_ABOVE:
+        return ""
+    return "the scan holds one line of it only, and one line does not tell which phase it belongs to"
+
+
+def _by_chance(screen: Screen, index: int, score: Score, left: Leftover, library_size: int) -> str:
+    """Say so where lines of a phase are no more than a search among so many peaks must find."""
+    _, heights = _own_lines(screen, index, left.fwhm)
+    seen = heights[: max(score.lines_seen, 1)]
+    met = [1.0 - np.exp(-left.density(float(h)) * _REACH * left.fwhm) for h in seen]
+    chance = library_size * max(1, len(STRAINS) // 3) * float(np.prod(met))
+    if not len(seen) or chance < MOST_CHANCE:
+        return ""
+    n = int((left.height > _COMPARABLE * float(seen[-1])).sum())
+    lines = "line is" if len(seen) == 1 else f"{len(seen)} lines are"
+    return (
+        f"only {lines} seen, and {n} peaks as high belong to nothing in the library: some phase would meet as many "
+        "of them by chance"
+    )
+
+
+def _same_lattice(screen: Screen, index: int, phase: Phase, left: Leftover) -> str:
+    """Say so where peaks that a phase cannot explain lie where its lattice has lines without intensity."""
+    from scipy import stats
+
+    state = screen.state
+    places, heights = _own_lines(screen, index, left.fwhm)
+    if not len(heights):
+        return ""
+    strong = left.two_theta[left.height > _ESSENTIAL * heights[0]]
+    if len(strong) < _FEWEST:
+        return ""
+    values, wavelength = state.solution.values, state.instrument.wavelength
+    cell = _refined_cell(phase, values)
+    ends = np.array([screen.grid.two_theta[0], screen.grid.two_theta[-1]])
+    d_max, d_min = two_theta_to_d(ends, wavelength)
+    simple = lattice.generate_reflections(
+        cell, [np.eye(3)], [np.zeros(3)], [np.zeros(3)], d_min=float(d_min), d_max=float(d_max)
+    )
+    bare = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * np.unique(simple.d_spacing.round(6)))))
+    lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / state.instrument.radius_mm)
+    bare = (
+        bare + values.get("zero_shift", state.instrument.zero_shift) + lever * np.cos(np.radians(bare / 2.0))
+    )
+    half = 0.5 * left.fwhm
+    free = bare[np.abs(bare[:, None] - places).min(axis=1) > left.fwhm]
+    if not len(free):
+        return ""
+    on = int((np.abs(strong[:, None] - free).min(axis=1) < half).sum())
+    covered = (np.abs(screen.grid.two_theta[:, None] - free).min(axis=1) < half).mean()
+    if on < _FEWEST or stats.binom.sf(on - 1, len(strong), covered) > _SAME_LATTICE:
+        return ""
+    return (
+        f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably another compound "
+        "with the same lattice"
+    )
+
+
+def _refined_cell(phase: Phase, values: dict[str, float]) -> FloatArray:
+    names, freedom = lattice.cell_freedom(phase.crystal_system)
+    nominal = np.array(phase.cell.parameters)
+    start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
+    own = [values.get(f"{phase.id}_{name}", value) for name, value in zip(names, start, strict=True)]
+    cell: FloatArray = nominal + freedom @ (np.array(own) - start)
+    return cell
+
+
+def _own_lines(screen: Screen, index: int, fwhm: float) -> tuple[FloatArray, FloatArray]:
+    """Angles and heights, as the matched filter sees them, of the strongest lines of a fitted phase."""
+    grid = screen.grid
+    curve = screen.bragg[:, index]
+    _, height = matched_filter(grid, curve / screen.counting, screen.counting)
+    height = np.where(height > _NOTHING * float(height.max()), height, 0.0)
+    found = _separate(grid.two_theta, height, _APART * fwhm, _TOP_LINES)
+    return grid.two_theta[found], height[found]
+
+
+def _separate(x: FloatArray, height: FloatArray, distance: float, most: int) -> list[int]:
+    """Places of the highest values that are at least a distance apart."""
+    taken, found = height <= 0.0, []
+    for i in np.argsort(height)[::-1]:
+        if taken[i]:
+            continue
+        taken |= np.abs(x - x[i]) < distance
+        found.append(int(i))
+        if len(found) == most:
+            break
+    return found
+
+
+def _widest(values: FloatArray, near: int) -> FloatArray:
+    """Largest value within so many bins on either side."""
+    from scipy import ndimage
+
+    out: FloatArray = ndimage.maximum_filter1d(values, 2 * near + 1)
+    return out
