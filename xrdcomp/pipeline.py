@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import xrdcomp
-from xrdcomp.composition import compose, evaluate_claims, weigh_phases
+from xrdcomp.composition import compose, evaluate_claims, undecided_claims, weigh_phases
 from xrdcomp.diffraction import (
     APATITES,
     Identification,
@@ -159,10 +159,14 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     why += _holder(fit, sample.blank)
     doubt = _other_radiation(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
-    known = composition.draws.size > 0
     own = weigh_phases(_without_standard(found, standard), composition)
-    claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike) if known else ()
-    claims = _without_poor_fits(claims, fit, doubt)
+    if composition.draws.size:
+        claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike)
+        claims = _without_poor_fits(claims, fit, doubt)
+    else:
+        claims = (
+            undecided_claims("the pattern shows nothing that was searched for") if fit is not None else ()
+        )
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)

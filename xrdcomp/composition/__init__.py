@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrdcomp.composition.claims import evaluate_claims
+from xrdcomp.composition.claims import evaluate_claims, undecided_claims
 from xrdcomp.composition.cohort import CohortSummary, evaluate_cohort
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence
@@ -18,5 +18,6 @@ __all__ = [
     "compose_evidence",
     "evaluate_claims",
     "evaluate_cohort",
+    "undecided_claims",
     "weigh_phases",
 ]

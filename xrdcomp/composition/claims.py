@@ -15,7 +15,7 @@ from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Claim, Composition, PhaseResult, Verdict
 from xrdcomp.types import FloatArray
 
-__all__ = ["CLAIM_IDS", "evaluate_claims"]
+__all__ = ["CLAIM_IDS", "evaluate_claims", "undecided_claims"]
 
 CLAIM_IDS = (
     "hydroxyapatite_present",
@@ -71,6 +71,25 @@ def evaluate_claims(
         _only(own, recipe),
         _minor(composition, recipe),
         _mostly_organic(composition, recipe),
+    )
+
+
+def undecided_claims(reason: str) -> tuple[Claim, ...]:
+    """All claims without a verdict, where nothing is known of the composition.
+
+    Parameters
+    ----------
+    reason : str
+        What the statements say after "Not decided".
+
+    Returns
+    -------
+    tuple of Claim
+        Four, in the order of ``CLAIM_IDS``, inconclusive and without probability.
+    """
+    return tuple(
+        Claim(id=name, verdict="inconclusive", probability=None, statement=f"Not decided: {reason}.")
+        for name in CLAIM_IDS
     )
 
 

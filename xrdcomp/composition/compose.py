@@ -20,6 +20,7 @@ from xrdcomp.composition.evidence import (
     InternalStandard,
     ThermalEvidence,
     reduce_xrd,
+    shows_something,
     thermal_evidence,
 )
 from xrdcomp.composition.messages import (
@@ -117,15 +118,18 @@ def compose(
         thermal = thermal_evidence(tga)
         if thermal is None:
             messages = (_unassigned(tga),)
-    if fit is None and messages:
-        return _undetermined(recipe, messages)
     standard = (
         InternalStandard(id=internal_standard[0], fraction=internal_standard[1])
         if isinstance(internal_standard, tuple)
         else internal_standard
     )
+    amounts = fit.amounts if fit is not None else None
+    if amounts is not None and standard is None and not shows_something(amounts, phases):
+        messages, amounts = (*messages, _nothing_seen()), None
+    if amounts is None and thermal is None and messages:
+        return _undetermined(recipe, "xrd" if fit is not None else "tga", messages)
     return compose_evidence(
-        fit.amounts if fit is not None else None,
+        amounts,
         thermal,
         recipe,
         phases=phases,
@@ -386,13 +390,25 @@ def _hidden(model: JointModel, prior_share: dict[str, float], draws: FloatArray)
     )
 
 
-def _undetermined(recipe: CompositionRecipe, messages: tuple[Diagnostic, ...]) -> Composition:
-    """Return a composition of which nothing is known: a run alone whose steps have no meaning for tissue."""
+def _undetermined(recipe: CompositionRecipe, method: str, messages: tuple[Diagnostic, ...]) -> Composition:
+    """Return a composition of which nothing is known: no step of the run or no part of the pattern is tissue's."""
     return Composition(
         basis=recipe.basis,
-        method="tga",
+        method=method,
         components=dict.fromkeys(COMPONENTS),
         diagnostics=messages,
+    )
+
+
+def _nothing_seen() -> Diagnostic:
+    return Diagnostic(
+        code="XRD_NOT_USED",
+        severity="warning",
+        text=(
+            "The pattern shows none of the phases that were searched for, and no halo: diffraction says nothing of the "
+            "composition. Look at the unexplained peaks, check --radiation, and add the phases that are there with "
+            "--phases."
+        ),
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "ThermalEvidence",
     "XrdEvidence",
     "reduce_xrd",
+    "shows_something",
     "thermal_evidence",
 ]
 
@@ -256,6 +257,40 @@ def _sources(tga: TgaResult, n: int) -> dict[str, tuple[float, ...]]:
     return {cause: tuple(float(v) for v in row) for cause, row in zip(causes, shares / total, strict=True)}
 
 
+def shows_something(
+    amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
+) -> bool:
+    """Whether diffraction gives a positive amount of anything that counts; `reduce_xrd` needs that.
+
+    Parameters
+    ----------
+    amounts, phases, standard
+        As in `reduce_xrd`.
+
+    Returns
+    -------
+    bool
+    """
+    _, sums = _summation(amounts, phases, standard)
+    return bool((sums @ _checked(amounts)[0] > 0.0).any())
+
+
+def _summation(
+    amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Rows of the joint model that the amounts belong to, and the (rows, amounts) matrix that sums them."""
+    decisions = {phase.id: phase for phase in phases}
+    row_of = _assign_rows(amounts, decisions, standard)
+    rows = tuple(name for name in XRD_ROWS if name in row_of)
+    sums = np.array([[1.0 if row == name else 0.0 for row in row_of] for name in rows])
+    return rows, sums.reshape(-1, len(row_of))
+
+
+def _belongs(rows: tuple[str, ...], sums: FloatArray, row: str) -> list[bool]:
+    """Which amounts are summed to a row."""
+    return [bool(flag) for flag in sums[rows.index(row)]] if row in rows else [False] * sums.shape[1]
+
+
 def reduce_xrd(
     amounts: XrdAmounts,
     phases: Sequence[PhaseResult] = (),
@@ -281,12 +316,7 @@ def reduce_xrd(
         No positive amount at all, wrong shapes, or a standard that is not among the fitted phases.
     """
     values, covariance, counting = _checked(amounts)
-    decisions = {phase.id: phase for phase in phases}
-    row_of = _assign_rows(amounts, decisions, standard)
-    rows = tuple(name for name in XRD_ROWS if name in row_of)
-    sums = np.array([[1.0 if row == name else 0.0 for row in row_of] for name in rows]).reshape(
-        -1, len(row_of)
-    )
+    rows, sums = _summation(amounts, phases, standard)
     total = float(np.clip(sums @ values, 0.0, None).sum())
     if total <= 0:
         msg = "diffraction gives no positive amount of anything; look at the fit before composing."
@@ -299,8 +329,8 @@ def reduce_xrd(
     counting = _part_of(sums @ counting @ sums.T / total**2, covariance)
     others = {
         name: float(value) / total
-        for name, value, row in zip(amounts.names, values, row_of, strict=True)
-        if row == "other"
+        for name, value, other in zip(amounts.names, values, _belongs(rows, sums, "other"), strict=True)
+        if other
     }
     own = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
     return XrdEvidence(
