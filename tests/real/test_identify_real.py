@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import xrdcomp as xc
 from benchmarks import accuracy_identification as study
 from xrdcomp.readers import read_xrd
 from xrdcomp.recipe import InstrumentRecipe
@@ -70,3 +71,30 @@ def test_a_library_phase_whose_cell_runs_off_is_no_find(real_files: Path) -> Non
 def test_weighed_mixtures_are_found_from_nothing(real_files: Path, name: str) -> None:
     found = study.run_search(read_xrd(real_files / f"standards/cpd_round_robin/{name}.prn"), (), COPPER)
     assert {p.id for p in found.phases if p.decision == "detected"} == {"corundum", "zincite", "fluorite"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ghosts"),
+    [
+        ("xrd/xy/CeO2_Pilatus1M.xy", {"silicon", "monetite"}),
+        ("xrd/bruker_raw_v3/BT86.raw", {"portlandite"}),
+        ("xrd/bruker_raw_v3/D5000_1.RAW", {"periclase"}),
+        ("standards/rockjock/mix2.xy", {"periclase"}),
+        ("xrd/brml/23-012-AG_2thomegascan_long.brml", {"quartz"}),
+        ("xrd/xrdml/simpack_xrd_AlGaAs.xrdml.gz", {"vaterite", "gypsum"}),
+    ],
+)
+def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(
+    real_files: Path, name: str, ghosts: set[str]
+) -> None:
+    """Ceria on the lattice of silicon, an organic crystal, a soil, feldspars and clays, two single-crystal films."""
+    found = study.run_search(read_xrd(real_files / name), ())
+    assert {p.id for p in found.phases if p.decision == "detected"} & ghosts == set()
+    stated = [p.evidence["reason"] for p in found.phases if p.id in ghosts and p.decision == "inconclusive"]
+    assert all(stated)
+
+
+def test_a_metal_that_no_phase_describes_gives_a_result(real_files: Path) -> None:
+    result = xc.analyze(real_files / "xrd/brml/test.brml")
+    assert "XRD_NOT_USED" in {message.code for message in result.diagnostics}
+    assert {claim.verdict for claim in result.claims} == {"inconclusive"}
