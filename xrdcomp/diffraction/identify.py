@@ -37,6 +37,10 @@ __all__ = ["APATITES", "Identification", "identify", "investigate", "investigate
 PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
 """Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first."""
 
+SMALL_SIZES_NM = (25.0, 12.0, 7.0)
+"""Sizes of apatite that the search from nothing may take for halos."""
+
+_FAR_OUT_OF_RATIO = 20.0  # χ² per line: small crystals, whose lines run together, stay below 10
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3
 _USUAL_APATITE = "hydroxyapatite"
@@ -104,8 +108,9 @@ def investigate(
 ) -> Identification:
     """Fit the phases asked for, drop those that are not there, add the ones that are found.
 
-    Where apatite fits so badly that the search begins with nothing and ends badly too, the search from apatite is
-    made as well and the better fit taken: from nothing, small crystals beside sharp lines are not found.
+    Where the search begins with nothing, because nothing was asked for or apatite fits badly, and ends badly while
+    what is left over looks like small crystals of apatite, the search from apatite is made as well and the better fit
+    taken: from nothing, small crystals beside sharp lines are not found.
 
     A phase is detected where z of its amount exceeds the threshold that keeps the chance of one or more false
     phases in the whole search at the stated rate, where the lines that should show do show, and where a
@@ -131,10 +136,13 @@ def investigate(
     """
     free = recipes[1].search and not assumed
     base = _first_fit(pattern, phases, instrument, recipes[0], blank, free=free)
-    found = investigate_fit(base, recipes[1], assumed=assumed)
-    if base.phases or not phases or found.fit.gof <= _SETTLED_GOF:
+    found, screen = _investigated(base, recipes[1], assumed=assumed)
+    if base.phases or not free or found.fit.gof <= _SETTLED_GOF:
         return found
-    again = investigate_fit(fit_state(pattern, phases, instrument, recipes[0], blank=blank), recipes[1])
+    start = phases or [p for p in library(recipes[1].library) if p.id == _USUAL_APATITE]
+    if not _small_crystals_left(screen, start, _threshold(recipes[1], _library_size(recipes[1]))):
+        return found
+    again = investigate_fit(fit_state(pattern, start, instrument, recipes[0], blank=blank), recipes[1])
     return min(found, again, key=lambda result: result.fit.gof)
 
 
@@ -153,6 +161,13 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     -------
     Identification
     """
+    return _investigated(base, recipe, assumed=assumed)[0]
+
+
+def _investigated(
+    base: FitState, recipe: IdentificationRecipe, *, assumed: bool
+) -> tuple[Identification, Screen]:
+    """`investigate_fit`, and the screen of the fit that it ended with."""
     threshold = _threshold(recipe, _library_size(recipe))
     screen, missing = _drop_absent(make_screen(base), threshold, keep=assumed)
     base = screen.state
@@ -192,7 +207,17 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     fit = summarize(base if assumed else state)
     found = search_messages(reports, peaks)
-    return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found)
+    return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found), screen
+
+
+def _small_crystals_left(screen: Screen, phases: Sequence[Phase], threshold: float) -> bool:
+    """Whether broad lines of a phase stand in the residual, about in its ratio."""
+    fitted = {p.id for p in screen.state.phases}
+    lines = [phase_lines(p, screen.state) for p in phases if p.id not in fitted]
+    if fitted & APATITES or not lines:
+        return False
+    left = score_phases(lines, screen.nuisance(), sizes=SMALL_SIZES_NM).values()
+    return any(s.z > threshold and not s.lines_refute and s.consistency < _FAR_OUT_OF_RATIO for s in left)
 
 
 def _first_fit(

@@ -21,6 +21,7 @@ from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Phase
 __all__ = ["build_instrument", "instrument_diagnostics", "other_radiation"]
 
 _DEFAULT_RADIATION = "CuKa"
+_HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
 _OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
 _EXPLAINED = 0.25
@@ -213,7 +214,9 @@ def other_radiation(
     tried = {}
     for name in _OTHER_TUBES:
         instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
-        state = fit_state(pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=fit.gof)
+        state = fit_state(
+            pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=_HOPELESS * fit.gof
+        )
         tried[name] = goodness_of_fit(state) if state.phases else np.inf
     best = min(tried, key=lambda name: tried[name])
     if tried[best] ** 2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
