@@ -341,17 +341,18 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
     weak: dict[str, Score] = {}
     refused: set[str] = set()
     rivals: dict[str, tuple[str, ...]] = {}
+    scored: FitState | None = None
     while True:
-        nuisance = screen.nuisance()
-        cold = not state.phases
         fitted = {p.id for p in state.phases}
-        scores = score_phases(
-            [c for c in lines if c.phase.id not in fitted],
-            nuisance,
-            variants=COLD_VARIANTS if cold else STRAINS,
-        )
-        scatter = 1.0 if cold else misfit(s for s in scores.values() if s.phase.id not in APATITES)
-        scores = {name: widened(score, scatter) for name, score in scores.items()}
+        if scored is not state:  # a candidate that was refused changes nothing of what the others score
+            scored, nuisance, cold = state, screen.nuisance(), not state.phases
+            scores = score_phases(
+                [c for c in lines if c.phase.id not in fitted],
+                nuisance,
+                variants=COLD_VARIANTS if cold else STRAINS,
+            )
+            scatter = 1.0 if cold else misfit(s for s in scores.values() if s.phase.id not in APATITES)
+            scores = {name: widened(score, scatter) for name, score in scores.items()}
         scores |= {name: score for name, score in weak.items() if name not in fitted}
         has_apatite = bool(fitted & APATITES)
         able = [
