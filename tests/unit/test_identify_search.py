@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,16 @@ from xrdcomp.diffraction.report import Test
 from xrdcomp.diffraction.scoring import coincidence, misfit, score_phases, widened
 from xrdcomp.diffraction.screening import make_screen
 from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid, refined_fwhm, template_fwhm
+from xrdcomp.fit.lines import phase_columns
 from xrdcomp.fit.model import build_model
 from xrdcomp.fit.parameters import phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.peaks import group_columns
 from xrdcomp.phases import load_phase, load_phases
+from xrdcomp.physics import lattice
 from xrdcomp.recipe import IdentificationRecipe, Recipe
-from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import EmissionLine, Pattern
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.types import EmissionLine, FloatArray, Pattern
 from xrdcomp.units import two_theta_to_d
 
 CONDITIONS = XrdConditions(peak_counts=4000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)
@@ -155,6 +158,79 @@ def test_a_real_phase_is_no_coincidence(state: FitState) -> None:
     nuisance = make_screen(state).nuisance()
     lines = phase_lines(load_phase("halite"), state)
     assert coincidence(lines, nuisance, score_phases([lines], nuisance)["halite"]) == 1.0
+
+
+@pytest.fixture(scope="module")
+def low_angles() -> FitState:
+    """Apatite fitted to a scan with 1 % of octacalcium phosphate, whose strongest lines lie at 9.4 degrees."""
+    wide = replace(CONDITIONS, two_theta_min=5.0)
+    model = SpecimenModel(apatite=0.3, protein=0.5, water=0.19, other={"octacalcium_phosphate": 0.01})
+    pattern, _ = simulate_pattern(model, wide, seed=4)
+    instrument = build_instrument(pattern, Recipe().instrument)
+    return fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+
+
+def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: FitState) -> None:
+    """0.8 % of the spacing at 9.4 degrees is half a line width: what is there is seen by the wrong cell too."""
+    nuisance = make_screen(low_angles).nuisance()
+    lines = phase_lines(load_phase("octacalcium_phosphate"), low_angles)
+    score = score_phases([lines], nuisance)["octacalcium_phosphate"]
+    moved = [replace(score.variant, strain=score.variant.strain + s) for s in (0.0, 0.008)]
+    drawn = draw_patterns([lines], nuisance.grid, moved, (score.size_nm,))[0, 0]
+    z, alike = nuisance.correlated_scores(drawn)
+    assert_close(z[0], score.z, rtol=1e-9, because="the same sum in another order")
+    assert_close(alike[0], 1.0, rtol=1e-12, because="a pattern is like itself")
+    assert 0.2 < alike[1] < 1.0
+    assert z[1] > 2.0
+    assert coincidence(lines, nuisance, score) == 1.0
+
+
+def test_templates_lie_where_the_fit_puts_lines(low_angles: FitState) -> None:
+    """Axial divergence moves lines at low angles by more than half their width; templates follow."""
+    phase = load_phase("octacalcium_phosphate")
+    state = continue_state(low_angles, [*low_angles.phases, phase])
+    moved = {"axial_divergence": 0.04, "sample_displacement_mm": 0.2}
+    names, cell = lattice.cell_freedom(phase.crystal_system)[0], phase.cell.parameters
+    nominal = {f"{phase.id}_{name}": value for name, value in zip(names, cell, strict=True)}
+    lines = state.model.lines[state.model.phase_ids.index(phase.id)]
+    grid = make_grid(state)
+    drawn = draw_patterns(
+        [phase_lines(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)
+    ).ravel()
+    fitted, _ = phase_columns(
+        lines, state.instrument, {**state.solution.values, **moved, **nominal}, frozenset()
+    )
+    fitted = grid.mean(fitted - lines.diffuse)
+    x = grid.two_theta
+    near = (x > 8.0) & (x < 11.0)
+
+    def centre(curve: FloatArray) -> float:
+        return float((x * curve)[near].sum() / curve[near].sum())
+
+    plain = draw_patterns([phase_lines(phase, state)], grid, (Variant(),), (25.0,)).ravel()
+    assert_close(centre(drawn), centre(fitted), atol=0.02, because="widths and tails of the two differ")
+    assert centre(plain) - centre(drawn) > 0.1
+
+
+def test_displacement_reckons_with_grains() -> None:
+    """Intensities that grains have changed pull the fitted displacement; templates are drawn at what is left of it."""
+    mm_to_degrees = -2.0 * np.degrees(1.0 / CONDITIONS.radius_mm)
+
+    def shift(values: Mapping[str, float]) -> float:
+        return values.get("zero_shift", 0.0) + mm_to_degrees * values.get("sample_displacement_mm", 0.0)
+
+    fitted, judged = [], []
+    for seed in range(8):
+        crystal = replace(ApatiteModel(), graininess=0.4)
+        model = SpecimenModel(apatite=0.4, protein=0.45, water=0.15, apatite_model=crystal)
+        pattern, _ = simulate_pattern(model, CONDITIONS, seed=seed)
+        instrument = build_instrument(pattern, Recipe().instrument)
+        state = fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+        truth = CONDITIONS.zero_shift + mm_to_degrees * CONDITIONS.displacement_mm
+        fitted.append(shift(state.solution.values) - truth)
+        judged.append(shift(make_screen(state).nuisance().grid.moved) - truth)
+    assert np.sqrt(np.mean(np.square(fitted))) > 0.02
+    assert np.mean(np.square(judged)) < 0.7 * np.mean(np.square(fitted))
 
 
 def test_templates_shift_with_strain_and_keep_their_area(state: FitState) -> None:

@@ -22,7 +22,7 @@ from xrdcomp.diffraction.scoring import (
     score_phases,
     widened,
 )
-from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
+from xrdcomp.diffraction.screening import SHIFTS, Nuisance, Screen, make_screen
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
@@ -373,7 +373,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
         if best.z / chance < threshold:
             refused.add(best.phase.id)
             continue
-        trial = _refine_with(state, best)
+        trial = _refine_with(state, best, nuisance.grid.moved)
         trial_screen = make_screen(trial)
         refined = widened(_present(trial_screen, best.phase), scatter)
         if refined.z < threshold:
@@ -448,13 +448,10 @@ def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcom
     return end
 
 
-def _refine_with(state: FitState, score: Score) -> FitState:
+def _refine_with(state: FitState, score: Score, moved: Mapping[str, float]) -> FitState:
     """Refine with one more phase; one that dominates the pattern then gets all parameters of a main phase."""
     phase = score.phase
-    mm = -np.radians(score.variant.shift) * state.instrument.radius_mm / 2.0
-    moved = state.solution.values.get("sample_displacement_mm", 0.0) + mm
-    if mm:
-        state = replace(state, table=state.table.with_values({"sample_displacement_mm": moved}))
+    state = replace(state, table=state.table.with_values(_shifted(state, score.variant.shift, moved)))
     start = {phase.id: (score.variant.strain, 1.0 / score.size_nm)}
     trial = continue_state(state, [*state.phases, phase], starts=start)
     if _bragg_share(trial, phase) < _MAIN_SHARE:
@@ -469,6 +466,18 @@ def _refine_with(state: FitState, score: Score) -> FitState:
         known[f"{own}inverse_size_c"] = values[f"{own}inverse_size_a"]
     items += [item for item in full.with_values(known).items if phase_of(item.name, ids) == phase.id]
     return continue_state(replace(trial, table=ParameterTable(tuple(items))), trial.phases)
+
+
+def _shifted(state: FitState, shift: float, moved: Mapping[str, float]) -> dict[str, float]:
+    """Displacement, or the zero where that is refined instead, by which a template was drawn."""
+    start = dict(state.solution.values) | dict(moved)
+    free = {item.name for item in state.table.free}
+    if "sample_displacement_mm" in free or "zero_shift" not in free:
+        mm = -np.radians(shift) * state.instrument.radius_mm / 2.0
+        start["sample_displacement_mm"] = start.get("sample_displacement_mm", 0.0) + mm
+    else:
+        start["zero_shift"] += shift
+    return {name: value for name, value in start.items() if name in SHIFTS}
 
 
 def _bragg_share(state: FitState, phase: Phase) -> float:

@@ -39,6 +39,7 @@ COLD_VARIANTS = tuple(
 """Strains and displacements tried while no phase has fixed the displacement yet."""
 
 _DECOYS = tuple(sign * s for s in (0.008, 0.011, 0.015, 0.02, 0.026, 0.033) for sign in (1.0, -1.0))
+_APART = 0.9  # correlation of two cells of one phase up to which they are two
 _CHANCE = 1.25  # rms of a dozen standard normal numbers that is exceeded in 4 %
 
 TEMPLATE_SIZES_NM = (80.0, 20.0)
@@ -49,10 +50,15 @@ INTENSITY_STD = 0.35
 CONSISTENT = 4.0
 """χ² per line of the lines' own amounts up to which they count as being in the phase's ratio."""
 
+_FEW_LINES = {1: 7.9, 2: 5.3, 3: 4.3}
+"""The same for so few lines that chance alone would exceed it: 99.5 % quantiles of χ² per line."""
+
 _TEXTURED = 9.0  # the same where every one of the expected lines is seen
 _ALL_OF = 4
 _LOOK_AT_LINES = 3.0
 _MOST_LINES = 6
+_EXPECTED = 3.0  # standard deviations from which on a line should show
+_SEEN = 1.0  # and from which on one that should counts as seen: one that is there is below in 2 %
 _MANY = 20  # phases, from which on their typical z is worth something
 _MOST_MISFIT = 2.0
 _RESEMBLANCE = 0.8
@@ -100,7 +106,9 @@ class Score:
     def in_ratio(self) -> bool:
         """Whether the lines' own amounts scatter no more than texture and grains make them."""
         complete = self.lines_expected >= _ALL_OF and self.lines_seen == self.lines_expected
-        return self.consistency < (_TEXTURED if complete else CONSISTENT)
+        if complete:
+            return self.consistency < _TEXTURED
+        return self.consistency < _FEW_LINES.get(self.lines_expected, CONSISTENT)
 
     @property
     def lines_refute(self) -> bool:
@@ -182,13 +190,19 @@ def coincidence(lines: CandidateLines, nuisance: Nuisance, score: Score) -> floa
 
     In a residual full of lines that belong to nothing in the library, any pattern of many lines meets some; at
     spacings 0.8 to 3.3 % off, only by chance. A score half as high again as the best of those is no coincidence.
+    At low angles so small a change leaves lines half on top of where they were; what the candidate itself gives such
+    a cell is taken out of its z.
     """
-    moved = [Variant(strain=score.variant.strain + decoy, shift=score.variant.shift) for decoy in _DECOYS]
-    amount, std = nuisance.estimate(draw_patterns([lines], nuisance.grid, moved, (score.size_nm,)))
-    z = np.abs(amount / std) / score.widening
-    if score.z > 1.5 * float(z.max()):
+    variants = [Variant(strain=score.variant.strain + d, shift=score.variant.shift) for d in (0.0, *_DECOYS)]
+    patterns = draw_patterns([lines], nuisance.grid, variants, (score.size_nm,))[0, 0]
+    z, alike = nuisance.correlated_scores(patterns)
+    apart = alike[1:] < _APART
+    if not apart.any():
         return 1.0
-    return max(1.0, float(np.sqrt(np.mean(z**2))) / _CHANCE)
+    beside = (z[1:] - alike[1:] * z[0])[apart] / np.sqrt(1.0 - alike[1:][apart] ** 2) / score.widening
+    if score.z > 1.5 * float(np.abs(beside).max()):
+        return 1.0
+    return max(1.0, float(np.sqrt(np.mean(beside**2))) / _CHANCE)
 
 
 def _check_lines(
@@ -199,8 +213,8 @@ def _check_lines(
     apparent = lines.strength * lines.d_spacing**2
     strongest = _strongest_groups(lines.d_spacing, apparent)
     value, error = nuisance.estimate(draw_lines(lines, strongest, nuisance.grid, variant, size))
-    expected = amount / error > 3.0
-    seen = expected & (value / error > 1.5) & (value > 0.25 * amount)
+    expected = amount / error > _EXPECTED
+    seen = expected & (value / error > _SEEN) & (value > 0.25 * amount)
     spread = (value - amount) / np.hypot(error, INTENSITY_STD * amount)
     consistency = float((spread[expected] ** 2).mean()) if expected.any() else 0.0
     return int(expected.sum()), int(seen.sum()), consistency

@@ -15,7 +15,7 @@ the tube) and at the places of residual Kβ and W Lα.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ from xrdcomp.types import FloatArray
 if TYPE_CHECKING:
     from xrdcomp.diffraction.scoring import Score
 
-__all__ = ["Nuisance", "Screen", "make_screen", "matched_filter"]
+__all__ = ["SHIFTS", "Nuisance", "Screen", "make_screen", "matched_filter"]
 
 GRAIN_STD = 0.25
 """Prior relative standard deviation of each reflection's intensity in a phase already fitted."""
@@ -53,6 +53,7 @@ _KBETA = {
 }
 """Kβ of Cu, Co, Mo, Cr, Ag, Fe by Kα1, ångström [as in common use: Hölzer et al. 1997; Bearden 1967]."""
 
+SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")
 _TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
 _WINDOW = 5.0  # degrees on either side, for the local scatter
@@ -67,7 +68,7 @@ class Nuisance:
 
     Attributes
     ----------
-    grid : bins that are searched
+    grid : bins that are searched, with the displacement that the fit has when grains are reckoned with
     sigma : (n,) standard deviation of those bins, profile misfit of the fitted lines included
     half : (k, n) array
         L⁻¹Aᵀ with LLᵀ = AᵀA + P, so that a template's information is b·b − |half b|².
@@ -96,15 +97,25 @@ class Nuisance:
             information[part], amount[part] = raw, (flat @ self.residual) / raw
         return amount.reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
 
+    def correlated_scores(self, patterns: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Z of each of a few patterns (n, bins), and its correlation with that of the first, each (n,)."""
+        flat = patterns / self.sigma
+        explained = flat @ self.half.T
+        information = flat @ flat.T - explained @ explained.T
+        scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+        z = flat @ self.residual / (scale * np.sqrt(self.inflation))
+        return z, information[0] / (scale[0] * scale)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Block:
-    """Columns with prior precisions, their pull towards the prior mean, and the phase they belong to."""
+    """Columns with prior precisions, their pull towards the prior mean, the phase or parameters they belong to."""
 
     columns: FloatArray
     precision: FloatArray
     pull: FloatArray
     phase: str = ""
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +163,19 @@ class Screen:
         pull = np.concatenate([b.pull for b in blocks])
         shift = half @ normal + linalg.solve_triangular(lower, pull, lower=True, check_finite=False)
         cleaned = normal - half.T @ shift
+        steps = linalg.solve_triangular(lower, shift, lower=True, trans=1, check_finite=False)
+        names = [name for b in blocks for name in b.parameters or [""] * b.columns.shape[1]]
+        values = self.state.solution.values
+        table = {item.name: item for item in self.state.table.items}
+        moved = {
+            n: float(np.clip(values[n] + step, table[n].low, table[n].high))
+            for n, step in zip(names, steps, strict=True)
+            if n in SHIFTS
+        }
         effective = max(len(cleaned) - float((half**2).sum()), 1.0)
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
-        return Nuisance(grid=self.grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
+        grid = replace(self.grid, moved=moved)
+        return Nuisance(grid=grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
 
 
 def make_screen(state: FitState) -> Screen:
@@ -232,6 +253,7 @@ def _parameter_blocks(state: FitState, grid: Grid, without: str) -> list[_Block]
             columns=grid.mean(jacobian[:, keep]),
             precision=precision,
             pull=-precision * solution.offset[keep],
+            parameters=tuple(item.name for item, kept in zip(state.table.free, keep, strict=True) if kept),
         )
     ]
 

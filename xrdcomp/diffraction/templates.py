@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from xrdcomp.diffraction.candidates import MAX_TWO_THETA, CandidateLines
+from xrdcomp.fit import optics
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.physics import corrections, profile
 from xrdcomp.types import FloatArray, Instrument, IntArray
@@ -19,6 +20,9 @@ _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
 _ETA = 0.5
 _BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
+_AXIAL_NODES = 3
+_NARROW = 0.3  # bins of mean shift up to which its spread is not drawn
+_MEAN_NODE = 6.0**-0.5  # place at which a line has its mean shift
 _MIDDLE = 18.0  # θ in degrees
 _SHARP_SHARE = 0.3  # of the Bragg intensity
 _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
@@ -46,6 +50,7 @@ class Grid:
     slit : (n,) intensity factor of slits and absorption
     per_bin : points of the fit in each bin
     step : width of a bin, degrees
+    moved : displacement or zero by which templates are drawn in place of the fitted one
     """
 
     state: FitState
@@ -53,6 +58,7 @@ class Grid:
     slit: FloatArray
     per_bin: int
     step: float
+    moved: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, values: FloatArray) -> FloatArray:
         """Means over the bins of an array whose first axis is the fit's points."""
@@ -180,10 +186,12 @@ def _sticks(
     """Row, bin and area (degrees) of every line of every emission line, split between two bins."""
     d, strength, extra = lines
     state = grid.state
-    values, instrument = state.solution.values, state.instrument
+    values, instrument = {**state.solution.values, **grid.moved}, state.instrument
     displacement = values.get("sample_displacement_mm", 0.0)
     lever = -np.degrees(2.0 * displacement / instrument.radius_mm) + extra
     n = int(np.ceil((grid.two_theta[-1] - grid.two_theta[0]) / grid.step)) + 1
+    height = optics.axial_height(instrument, values)
+    nodes, shares = profile.axial_nodes(_AXIAL_NODES)
     zero = values.get("zero_shift", instrument.zero_shift)
     rows, bins, areas = [], [], []
     for line in instrument.emission_lines:
@@ -192,20 +200,28 @@ def _sticks(
         theta = np.arcsin(np.where(ok, sine, 0.5))
         cosine = np.cos(theta)
         bare = np.degrees(2.0 * theta)
-        index = (bare + zero + lever * cosine - grid.two_theta[0]) / grid.step
-        ok &= (index >= 0) & (index < n - 1)
-        index, bare = index[ok], bare[ok]
+        depth, spread = optics.depth_and_flatness(instrument, bare)
+        centre = bare + zero + lever * cosine + values.get("transparency_mm", 0.0) * depth
+        # axial divergence and a flat specimen shift in proportion to the square of the place
+        mean = spread + profile.axial_shift(bare, 2.0 * height * _MEAN_NODE, instrument.axial_correlation)
+        narrow = np.abs(mean) < _NARROW * grid.step
         lp = corrections.lp_factor(
             bare,
             monochromator_two_theta=instrument.monochromator_two_theta,
             polarization_fraction=instrument.polarization_fraction,
         )
-        area = strength[ok] * (line.weight * np.degrees(1.0) * line.wavelength**3 / (16.0 * np.pi)) * lp
-        whole = index.astype(np.int64)
-        part = index - whole
-        rows += [row[ok], row[ok]]
-        bins += [whole, whole + 1]
-        areas += [area * (1.0 - part), area * part]
+        area = strength * (line.weight * np.degrees(1.0) * line.wavelength**3 / (16.0 * np.pi)) * lp
+        pieces = [(mean, 1.0, ok & narrow)]
+        pieces += [(6.0 * mean * u**2, share, ok & ~narrow) for u, share in zip(nodes, shares, strict=True)]
+        for moved, share, pick in pieces:
+            index = (centre + moved - grid.two_theta[0]) / grid.step
+            inside = pick & (index >= 0) & (index < n - 1)
+            index, weight = index[inside], area[inside] * share
+            whole = index.astype(np.int64)
+            part = index - whole
+            rows += [row[inside], row[inside]]
+            bins += [whole, whole + 1]
+            areas += [weight * (1.0 - part), weight * part]
     return np.concatenate(rows), np.concatenate(bins), np.concatenate(areas)
 
 
