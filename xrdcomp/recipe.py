@@ -191,7 +191,7 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     search: bool = True
     start: Literal["hydroxyapatite", "nothing"] = "hydroxyapatite"
     library: tuple[str, ...] = ()
-    false_alarm_rate: _Probability = 0.005
+    false_alarm_rate: _Probability = 0.002
     detection_probability: _Probability = 0.95
 
 

@@ -23,7 +23,7 @@ CLAIM_IDS = (
     "hydroxyapatite_minor_component",
     "organic_more_than_half",
 )
-FALSE_ALARM = 0.005
+FALSE_ALARM = 0.002
 """Probability that the search reports a phase in a specimen that has none of it (identification's
 default)."""
 DETECTION = 0.95
@@ -34,7 +34,7 @@ Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the sea
 _HYDROXYL = APATITES - {"fluorapatite", "chlorapatite"}
 """Varieties that are hydroxyapatite with vacancies or carbonate; only fluorine and chlorine make another mineral."""
 _Z_DETECTION = 1.645
-_Z_THRESHOLD = 2.576
+_Z_THRESHOLD = 4.39  # of the search of the whole library
 _VISIBLE = 0.01
 
 
