@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from xrdcomp.diffraction.candidates import APATITES, library, phase_lines
+from xrdcomp.diffraction.confirm import carried_by_intensity, cell_kept, refine_with
 from xrdcomp.diffraction.ghosts import question
 from xrdcomp.diffraction.messages import search_messages
 from xrdcomp.diffraction.peaks import UnexplainedPeak, unexplained_peaks
@@ -22,12 +21,10 @@ from xrdcomp.diffraction.scoring import (
     score_phases,
     widened,
 )
-from xrdcomp.diffraction.screening import SHIFTS, Nuisance, Screen, make_screen
-from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
+from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
 from xrdcomp.phases import list_phases
-from xrdcomp.physics import lattice
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
 from xrdcomp.types import Instrument, Pattern, Phase
@@ -42,12 +39,9 @@ SMALL_SIZES_NM = (25.0, 12.0, 7.0)
 
 _FAR_OUT_OF_RATIO = 20.0  # χ² per line: small crystals, whose lines run together, stay below 10
 _MAX_FOUND = 6
-_MAIN_SHARE = 0.3
 _USUAL_APATITE = "hydroxyapatite"
 _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
-_MIN_INTENSITY_SHARE = 5e-4
-_CELL_KEPT = 0.008  # mean relative change of spacings by refinement; decoys begin there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,12 +367,12 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
         if best.z / chance < threshold:
             refused.add(best.phase.id)
             continue
-        trial = _refine_with(state, best, nuisance.grid.moved)
+        trial = refine_with(state, best, nuisance.grid.moved)
         trial_screen = make_screen(trial)
         refined = widened(_present(trial_screen, best.phase), scatter)
         if refined.z < threshold:
             weak[best.phase.id] = replace(best, z=refined.z)
-        elif _carried_by_intensity(trial, best.phase) and _cell_kept(trial, best.phase):
+        elif carried_by_intensity(trial, best.phase) and cell_kept(trial, best.phase):
             state, screen = trial, trial_screen
             rivals[best.phase.id] = tuple(s.phase.id for s in able if s is not best and _rivals(s, best))
         else:
@@ -425,7 +419,7 @@ def _reconsider(
     missing: list[Score] = []
     for phase in asked:
         score = _present(outcome.screen, phase)
-        if score.z < threshold or not _carried_by_intensity(outcome.state, phase):
+        if score.z < threshold or not carried_by_intensity(outcome.state, phase):
             missing.append(replace(score, z=min(score.z, threshold)))
             state = _leave_out(outcome.state, phase)
             outcome = _search(_Outcome(state, make_screen(state)), recipe, threshold)
@@ -446,62 +440,3 @@ def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcom
                 _Outcome(state, make_screen(state), None, scores, end.rivals), start, threshold
             )
     return end
-
-
-def _refine_with(state: FitState, score: Score, moved: Mapping[str, float]) -> FitState:
-    """Refine with one more phase; one that dominates the pattern then gets all parameters of a main phase."""
-    phase = score.phase
-    state = replace(state, table=state.table.with_values(_shifted(state, score.variant.shift, moved)))
-    start = {phase.id: (score.variant.strain, 1.0 / score.size_nm)}
-    trial = continue_state(state, [*state.phases, phase], starts=start)
-    if _bragg_share(trial, phase) < _MAIN_SHARE:
-        return trial
-    values = trial.solution.values
-    own = f"{phase.id}_"
-    full = build_parameters([phase], state.instrument, state.recipe)
-    ids = [p.id for p in trial.phases]
-    items = [item for item in trial.table.items if phase_of(item.name, ids) != phase.id]
-    known = {item.name: values[item.name] for item in full.items if item.name in values}
-    if f"{own}inverse_size_c" in full.names:
-        known[f"{own}inverse_size_c"] = values[f"{own}inverse_size_a"]
-    items += [item for item in full.with_values(known).items if phase_of(item.name, ids) == phase.id]
-    return continue_state(replace(trial, table=ParameterTable(tuple(items))), trial.phases)
-
-
-def _shifted(state: FitState, shift: float, moved: Mapping[str, float]) -> dict[str, float]:
-    """Displacement, or the zero where that is refined instead, by which a template was drawn."""
-    start = dict(state.solution.values) | dict(moved)
-    free = {item.name for item in state.table.free}
-    if "sample_displacement_mm" in free or "zero_shift" not in free:
-        mm = -np.radians(shift) * state.instrument.radius_mm / 2.0
-        start["sample_displacement_mm"] = start.get("sample_displacement_mm", 0.0) + mm
-    else:
-        start["zero_shift"] += shift
-    return {name: value for name, value in start.items() if name in SHIFTS}
-
-
-def _bragg_share(state: FitState, phase: Phase) -> float:
-    """Share of the phase's curve in the sum of all phases' curves."""
-    n = len(state.phases)
-    areas = np.abs(state.solution.columns[:, :n] * state.solution.coefficients[:n]).sum(axis=0)
-    return float(areas[[p.id for p in state.phases].index(phase.id)] / max(float(areas.sum()), 1e-300))
-
-
-def _carried_by_intensity(state: FitState, phase: Phase) -> bool:
-    """Whether a refined amount is positive and real intensity stands behind it."""
-    amounts = state.evidence.amounts
-    amount = float(amounts.amounts[amounts.names.index(phase.id)])
-    return amount > 0.0 and _bragg_share(state, phase) > _MIN_INTENSITY_SHARE
-
-
-def _cell_kept(state: FitState, phase: Phase) -> bool:
-    """Whether refinement left the cell where the phase can be: its lines otherwise ran to those of another."""
-    names, freedom = lattice.cell_freedom(phase.crystal_system)
-    nominal = np.array(phase.cell.parameters)
-    start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
-    own = [
-        state.solution.values.get(f"{phase.id}_{name}", value)
-        for name, value in zip(names, start, strict=True)
-    ]
-    volume = lattice.cell_volume(nominal + freedom @ (np.array(own) - start))
-    return bool(abs(np.cbrt(volume / lattice.cell_volume(nominal)) - 1.0) < _CELL_KEPT)
