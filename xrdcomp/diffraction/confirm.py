@@ -12,9 +12,9 @@ from xrdcomp.diffraction.screening import SHIFTS
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state
 from xrdcomp.physics import lattice
-from xrdcomp.types import Phase
+from xrdcomp.types import FloatArray, Phase
 
-__all__ = ["carried_by_intensity", "cell_kept", "refine_with"]
+__all__ = ["carried_by_intensity", "cell_kept", "refine_with", "refined_cell"]
 
 _MAIN_SHARE = 0.3
 _MIN_INTENSITY_SHARE = 5e-4
@@ -69,12 +69,16 @@ def carried_by_intensity(state: FitState, phase: Phase) -> bool:
 
 def cell_kept(state: FitState, phase: Phase) -> bool:
     """Whether refinement left the cell where the phase can be: its lines otherwise ran to those of another."""
+    refined = lattice.cell_volume(refined_cell(phase, state.solution.values))
+    nominal = lattice.cell_volume(np.array(phase.cell.parameters))
+    return bool(abs(np.cbrt(refined / nominal) - 1.0) < _CELL_KEPT)
+
+
+def refined_cell(phase: Phase, values: Mapping[str, float]) -> FloatArray:
+    """Cell (6,) of a phase with the parameters of a fit."""
     names, freedom = lattice.cell_freedom(phase.crystal_system)
     nominal = np.array(phase.cell.parameters)
     start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
-    own = [
-        state.solution.values.get(f"{phase.id}_{name}", value)
-        for name, value in zip(names, start, strict=True)
-    ]
-    volume = lattice.cell_volume(nominal + freedom @ (np.array(own) - start))
-    return bool(abs(np.cbrt(volume / lattice.cell_volume(nominal)) - 1.0) < _CELL_KEPT)
+    own = [values.get(f"{phase.id}_{name}", value) for name, value in zip(names, start, strict=True)]
+    cell: FloatArray = nominal + freedom @ (np.array(own) - start)
+    return cell

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.diffraction.confirm import refined_cell
 from xrdcomp.diffraction.scoring import STRAINS, Score
 from xrdcomp.diffraction.screening import GRAIN_STD, Screen, matched_filter
 from xrdcomp.diffraction.templates import template_fwhm
@@ -158,7 +159,7 @@ def _same_lattice(screen: Screen, index: int, phase: Phase, left: Leftover) -> s
     if len(strong) < _FEWEST:
         return ""
     values, wavelength = state.solution.values, state.instrument.wavelength
-    cell = _refined_cell(phase, values)
+    cell = refined_cell(phase, values)
     ends = np.array([screen.grid.two_theta[0], screen.grid.two_theta[-1]])
     d_max, d_min = two_theta_to_d(ends, wavelength)
     simple = lattice.generate_reflections(
@@ -181,15 +182,6 @@ def _same_lattice(screen: Screen, index: int, phase: Phase, left: Leftover) -> s
         f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably another compound "
         "with the same lattice"
     )
-
-
-def _refined_cell(phase: Phase, values: dict[str, float]) -> FloatArray:
-    names, freedom = lattice.cell_freedom(phase.crystal_system)
-    nominal = np.array(phase.cell.parameters)
-    start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
-    own = [values.get(f"{phase.id}_{name}", value) for name, value in zip(names, start, strict=True)]
-    cell: FloatArray = nominal + freedom @ (np.array(own) - start)
-    return cell
 
 
 def _own_lines(screen: Screen, index: int, fwhm: float) -> tuple[FloatArray, FloatArray]:
