@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import log_ndtr, ndtri, ndtri_exp
 
 from xrdcomp.composition.model import (
     AMORPHOUS,
@@ -199,22 +199,41 @@ def _laplace(
     high = np.array([1.0] * k + [item.high for item in model.nuisances])
     start = np.clip(_start(model, coordinates), low + 1e-6, high - 1e-6)
 
-    def residual(point: FloatArray) -> FloatArray:
-        x = coordinates.complete(point[None, :k])
-        matrix, offset = model.design(point[None, k:])
-        data = root @ (model.values - matrix[0] @ x[0] - offset[0])
-        priors = [
-            (value - item.mean) / item.std
-            for value, item in zip(point[k:], model.nuisances, strict=True)
-            if np.isfinite(item.std)
-        ]
-        beyond = min(float(x[0, coordinates.rest]), 0.0) / 1e-4
-        assumed = _assumed_carbonate(x[0]) if model.carbonate_is_assumed else 0.0
-        weak = 0.1 * (point[:k] - 1.0 / 6)
-        out: FloatArray = np.concatenate([data, priors, [beyond, assumed], weak])
+    finite = np.array([np.isfinite(item.std) for item in model.nuisances])
+    mean, std = (np.array([getattr(item, name) for item in model.nuisances]) for name in ("mean", "std"))
+
+    def residuals(points: FloatArray) -> FloatArray:
+        """Residuals of several points, one in each row."""
+        x, theta = coordinates.complete(points[:, :k]), points[:, k:]
+        matrix, offset = model.design(theta)
+        data = (model.values - np.einsum("nij,nj->ni", matrix, x) - offset) @ root.T
+        priors = ((theta - mean) / std)[:, finite]
+        beyond = np.minimum(x[:, coordinates.rest], 0.0) / 1e-4
+        assumed = _assumed_carbonate(x) if model.carbonate_is_assumed else np.zeros(len(x))
+        weak = 0.1 * (points[:, :k] - 1.0 / 6)
+        return np.concatenate([data, priors, beyond[:, None], assumed[:, None], weak], axis=1)
+
+    def slopes(point: FloatArray) -> FloatArray:
+        """Forward differences, backward where a limit is in the way; all in one call."""
+        step = np.sqrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(point))
+        step = np.where(point + step > high, -step, step)
+        moved = residuals(np.concatenate([point[None], point + np.diag(step)]))
+        out: FloatArray = ((moved[1:] - moved[0]) / step[:, None]).T
         return out
 
-    found = least_squares(residual, start, bounds=(low, high), x_scale=0.1, ftol=1e-6, xtol=1e-6, gtol=1e-6)
+    def residual(point: FloatArray) -> FloatArray:
+        return np.asarray(residuals(point[None])[0])
+
+    found = least_squares(
+        residual,
+        start,
+        slopes,
+        bounds=(low, high),
+        x_scale=0.1,
+        ftol=1e-6,
+        xtol=1e-6,
+        gtol=1e-6,
+    )
     jacobian = np.asarray(found.jac, dtype=float)
     precision = jacobian.T @ jacobian
     at_bound = found.active_mask != 0
@@ -227,9 +246,9 @@ def _laplace(
     return coordinates.complete(found.x[None, :k])[0], found.x[k:], chi_square, found.x[k:], spread
 
 
-def _assumed_carbonate(x: FloatArray) -> float:
-    mineral = max(float(x[H] + x[AMORPHOUS] + x[CARBONATE]), 1e-3)
-    return float((x[CARBONATE] / mineral - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1])
+def _assumed_carbonate(x: FloatArray) -> FloatArray:
+    mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
+    return np.asarray((x[:, CARBONATE] / mineral - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1])
 
 
 def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
@@ -323,7 +342,7 @@ def _stratified_normal(n: int, p: int, rng: np.random.Generator) -> FloatArray:
     """Standard normal draws, each coordinate one per stratum (Latin hypercube, McKay et al. 1979)."""
     out = np.empty((n, p))
     for j in range(p):
-        out[:, j] = ndtri_exp(np.log((rng.permutation(n) + rng.random(n)) / n))
+        out[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
     return out
 
 

@@ -87,17 +87,21 @@ def truncated_moments(
     precision = np.linalg.inv(covariance)
     std = 1.0 / np.sqrt(np.diag(precision))
     draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
+    uniform = rng.random((60, k, 2, len(draws)))
+    weights = precision / np.diag(precision)[:, None] - np.eye(k)
     kept = []
     for sweep in range(60):
         for j in range(k):
-            shift = (draws - mean) @ precision[j] - precision[j, j] * (draws[:, j] - mean[j])
-            centre = mean[j] - shift / precision[j, j]
-            lower = ndtr(-centre / std[j])
-            u = lower + (1.0 - lower) * rng.random(len(draws))
-            normal = ndtri(np.clip(u, 1e-300, 1.0 - 1e-16))
+            centre = mean[j] - (draws - mean) @ weights[j]
+            low = centre / -std[j]
+            lower = ndtr(low)
+            u = lower + (1.0 - lower) * uniform[sweep, j, 0]
+            drawn = np.maximum(centre + std[j] * ndtri(np.clip(u, 1e-300, 1.0 - 1e-16)), 0.0)
             far = lower > 1.0 - 1e-9
-            tail = -np.log(1.0 - rng.random(len(draws))) * std[j] / np.maximum(-centre / std[j], 1.0)
-            draws[:, j] = np.where(far, tail, np.maximum(centre + std[j] * normal, 0.0))
+            if far.any():
+                tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
+                drawn = np.where(far, tail, drawn)
+            draws[:, j] = drawn
         if sweep >= 20:
             kept.append(draws.copy())
     sample = np.concatenate(kept)

@@ -451,14 +451,13 @@ def phase_columns(
     offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
     broad = (offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line))
 
-    def matrix(data: FloatArray) -> sparse.csc_matrix:
-        return sparse.csc_matrix((data, lines.point, lines.indptr), shape=shape, copy=False)
-
+    spread = sparse.csc_matrix((offset, lines.point, lines.indptr), shape=shape, copy=False)
     intensity = properties.intensity
     b_name = f"{lines.phase.id}_b_extra"
     diffuse = lines.diffuse + values.get(b_name, 0.0) * lines.diffuse_by_b
     if not vary:
-        return matrix(profile.pseudo_voigt_value(*broad)) @ intensity + diffuse, {}
+        spread.data = profile.pseudo_voigt_value(*broad)
+        return spread @ intensity + diffuse, {}
     value, d_offset, d_fwhm, d_eta = profile.pseudo_voigt(*broad)
     groups: list[tuple[FloatArray, list[tuple[str, FloatArray]]]] = [
         (value, [("", intensity), *((n, d) for n, d in properties.d_intensity if n in vary)]),
@@ -477,7 +476,8 @@ def phase_columns(
     for data, terms in groups:
         if not terms:
             continue
-        product = (matrix(data) @ np.stack([t for _, t in terms], axis=1)).T.copy()
+        spread.data = data  # the places of the entries, which were checked, are those of all groups
+        product = (spread @ np.stack([t for _, t in terms], axis=1)).T.copy()
         for (name, _), column in zip(terms, product, strict=True):
             columns[name] = columns[name] + column if name in columns else column
     basis = columns.pop("") + diffuse
