@@ -6,6 +6,7 @@ import csv
 import math
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import gemmi
@@ -407,8 +408,9 @@ def test_type_symbols_decide(tmp_path: Path) -> None:
     for symbol, element in (("K1+", "K"), ("CA2+", "Ca"), ("Zn", "Zn"), ("D", "H")):
         changed = text.replace("Na1 ", f"Na1 {symbol} ").replace("Cl1 ", "Cl1 Cl ")
         assert load_phase(written(tmp_path, changed)).atoms[0].element == element
-    with pytest.raises(PhaseError, match="type symbol 'Qq'"):
-        load_phase(written(tmp_path, text.replace("Na1 ", "Na1 Qq ").replace("Cl1 ", "Cl1 Cl ")))
+    for symbol in ("Qq", "Wat", "H2O"):
+        with pytest.raises(PhaseError, match=f"type symbol '{symbol}'"):
+            load_phase(written(tmp_path, text.replace("Na1 ", f"Na1 {symbol} ").replace("Cl1 ", "Cl1 Cl ")))
 
 
 def test_two_origins_need_a_choice(tmp_path: Path) -> None:
@@ -461,7 +463,7 @@ def test_operations_decide_over_the_symbol(tmp_path: Path) -> None:
         ("_symmetry_space_group_name_H-M 'F m -3 m'", "_cell_formula_units_Z 4", "no space group"),
         ("Na1 0 0 0 1 0.0198", "Na1 0 0 ? 1 0.0198", "fract_z"),
         ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 1.4 0.0198", "occupancy 1.4"),
-        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 0 0.0198", "occupancy 0"),
+        ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 0 0.0198", "remove rows of atoms"),
         ("Na1 0 0 0 1 0.0198", "Na1 0 0 0 1 -0.0198", "negative"),
         ("Na1 0 0 0 1 0.0198", "Qq1 0 0 0 1 0.0198", "no element"),
         ("Na1 0 0 0 1 0.0198", "Na1 0.005 0 0 1 0.0198", "special position"),
@@ -482,11 +484,137 @@ def test_cif_without_atoms_is_refused(tmp_path: Path) -> None:
         load_phase(tmp_path / "missing.cif")
 
 
-def test_settings_without_cell_rules_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PhaseError, match="hexagonal axes"):
-        load_phase(written(tmp_path, GOOD.replace("F m -3 m", "R -3 c:R")))
-    with pytest.raises(PhaseError, match="b-unique"):
-        load_phase(written(tmp_path, GOOD.replace("F m -3 m", "P 1 1 21/b")))
+CALCITE_RHOMBOHEDRAL = """data_calcite
+_cell_length_a 6.3752
+_cell_length_b 6.3752
+_cell_length_c 6.3752
+_cell_angle_alpha 46.075
+_cell_angle_beta 46.075
+_cell_angle_gamma 46.075
+_symmetry_space_group_name_H-M 'R -3 c :R'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Ca Ca2+ 0 0 0
+C C 0.25 0.25 0.25
+O O2- 0.5073 -0.0073 0.25
+"""
+
+
+def strong_lines(phase: Phase) -> tuple[np.ndarray, np.ndarray]:
+    """Spacings and relative intensities of lines above 5 %."""
+    d, total = merged_lines(phase)
+    keep = total > 0.05 * total.max()
+    return d[keep], total[keep] / total.max()
+
+
+def test_rhombohedral_axes_give_the_same_lines(tmp_path: Path) -> None:
+    turned = load_phase(written(tmp_path, CALCITE_RHOMBOHEDRAL, "rhombohedral.cif"))
+    text = CALCITE_RHOMBOHEDRAL.replace(":R", ":H").replace("O O2- 0.5073 -0.0073", "O O2- 0.2573 0")
+    text = text.replace("C C 0.25 0.25 0.25", "C C 0 0 0.25")
+    for axis in ("a 4.9896", "b 4.9896", "c 17.0610"):
+        text = text.replace(f"_cell_length_{axis[0]} 6.3752", f"_cell_length_{axis}")
+    for name, angle in (("alpha", 90), ("beta", 90), ("gamma", 120)):
+        text = text.replace(f"_cell_angle_{name} 46.075", f"_cell_angle_{name} {angle}")
+    direct = load_phase(written(tmp_path, text, "hexagonal.cif"))
+    assert turned.space_group == direct.space_group == "R -3 c:H"
+    assert contents(turned) == contents(direct) == {"Ca": 6.0, "C": 6.0, "O": 18.0}
+    assert_close(turned.cell.parameters, direct.cell.parameters, rtol=1e-4, because="rounded edges and angle")
+    (d, found), (expected_d, expected) = strong_lines(turned), strong_lines(direct)
+    assert_close(d, expected_d, rtol=2e-4, because="rounded edges and angle")
+    assert_close(found, expected, rtol=2e-3, because="the same structure, rounded edges and angle")
+
+
+def test_monoclinic_axes_are_turned_to_b_unique(tmp_path: Path) -> None:
+    gypsum = load_phase("gypsum")
+    source = gemmi.cif.read(str(reference_folder() / "gypsum" / "structure.cif")).sole_block()
+    structure = gemmi.make_small_structure_from_block(source)
+    cell = structure.cell  # a b c, beta -> c a b, gamma: b becomes c
+    head = (
+        f"data_turned\n_cell_length_a {cell.c}\n_cell_length_b {cell.a}\n_cell_length_c {cell.b}\n"
+        f"_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma {cell.beta}\nloop_\n"
+        "_space_group_symop_operation_xyz\n"
+    )
+    cyclic = gemmi.Op("z,x,y")  # new coordinates from old ones
+    ops = [
+        cyclic * op * cyclic.inverse()
+        for op in gemmi.find_spacegroup_by_name(gypsum.space_group).operations()
+    ]
+    tags = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "U_iso_or_equiv")
+    rows = [
+        f"{a.label} {a.element.name} {a.fract.z} {a.fract.x} {a.fract.y} {a.u_iso}" for a in structure.sites
+    ]
+    text = head + "\n".join(f"'{op.wrap().triplet()}'" for op in ops) + "\nloop_\n"
+    text += "\n".join(f"_atom_site_{tag}" for tag in tags) + "\n" + "\n".join(rows) + "\n"
+    turned = load_phase(written(tmp_path, text))
+    assert turned.crystal_system == "monoclinic"
+    assert contents(turned) == contents(gypsum)
+    (d, found), (expected_d, expected) = strong_lines(turned), strong_lines(gypsum)
+    assert_close(d, expected_d, rtol=1e-6, because="the same lattice")
+    assert_close(found, expected, rtol=1e-6, because="the same structure")
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace("data_test", "data_test\n_publ_author_name 'Müller'").encode("cp1252"),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("_cell_length", "_Cell_Length").replace("loop_", "LOOP_").encode(),
+        lambda text: b"data_global\n_journal_year 1989\n" + text.encode(),
+        lambda text: (
+            text.replace("_U_iso_or_equiv", "_U_iso_or_equiv\n_atom_site_calc_flag")
+            .replace("0.0198", "0.0198 d")
+            .replace("0.0165(3)", "0.0165(3) d\nX1 ? ? ? . . dum")
+            .encode()
+        ),
+    ],
+    ids=["bom_crlf", "cr", "cp1252", "utf16", "capitals", "text_block_first", "dummy_atom"],
+)
+def test_files_as_programs_write_them(tmp_path: Path, encode: Callable[[str], bytes]) -> None:
+    path = tmp_path / "mine.cif"
+    path.write_bytes(encode(GOOD))
+    assert contents(load_phase(path)) == {"Na": 4.0, "Cl": 4.0}
+
+
+def test_the_block_with_atoms_is_meant_and_two_are_refused(tmp_path: Path) -> None:
+    bare = GOOD[: GOOD.index("loop_")].replace("data_test", "data_cell")
+    assert contents(load_phase(written(tmp_path, bare + GOOD))) == {"Na": 4.0, "Cl": 4.0}
+    with pytest.raises(PhaseError, match=r"2 structures \(data_test, data_again\)"):
+        load_phase(written(tmp_path, GOOD + GOOD.replace("data_test", "data_again")))
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("_space_group_magn.number_BNS 225.119", "magnetic"),
+        ("_cell_modulation_dimension 1", "modulated"),
+        ("loop_\n_cell_wave_vector_seq_id\n_cell_wave_vector_x\n1 0.31", "modulated"),
+    ],
+)
+def test_structures_beyond_three_dimensions_are_refused(tmp_path: Path, line: str, kind: str) -> None:
+    with pytest.raises(PhaseError, match=f"belongs to a {kind} structure"):
+        load_phase(written(tmp_path, f"{GOOD}{line}\n"))
+    plain = GOOD + "_cell_modulation_dimension 0\n"
+    assert contents(load_phase(written(tmp_path, plain))) == {"Na": 4.0, "Cl": 4.0}
+
+
+def test_displacements_of_zero_are_taken_as_not_given(tmp_path: Path) -> None:
+    phase = load_phase(written(tmp_path, GOOD.replace("0.0198", "0").replace("0.0165(3)", "0.0")))
+    assert phase.metadata["b_assumed_atoms"] == "Na1 Cl1"
+    assert set(phase.site_b_iso.tolist()) == {1.0}
+
+
+def test_old_names_of_origins_and_axes(tmp_path: Path) -> None:
+    diamond = GOOD.replace("Cl1 0.5 0.5 0.5 1 0.0165(3)\n", "")
+    for old, atoms in (("F d -3 m S", 8.0), ("F d -3 m Z", 16.0)):
+        assert contents(load_phase(written(tmp_path, diamond.replace("F m -3 m", old)))) == {"Na": atoms}
+    text = CALCITE_RHOMBOHEDRAL.replace("R -3 c :R", "R -3 c RS")
+    assert contents(load_phase(written(tmp_path, text)))["Ca"] == 6.0
 
 
 def test_rounded_coordinates_are_put_on_their_special_position() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import lmfit
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.fit import fit_pattern, initial_parameters, minimizer_result
 from xrdcomp.fit.evidence import residual_inflation, truncated_moments
 from xrdcomp.fit.linear import solve_linear
+from xrdcomp.fit.parameters import build_parameters
+from xrdcomp.fit.pattern import _without_strays, fit_state
 from xrdcomp.phases import load_phase
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.types import Pattern
@@ -146,3 +150,22 @@ def test_truncated_moments_of_one_dimension() -> None:
 
 def _fields(recipe: FitRecipe) -> dict[str, object]:
     return {name: getattr(recipe, name) for name in recipe.__struct_fields__}
+
+
+def test_a_phase_whose_cell_ran_off_starts_again() -> None:
+    phases = [HA, load_phase("calcite")]
+    start = build_parameters(phases, INSTRUMENT, FitRecipe())
+    fit = fit_state(made_pattern(seed=1), phases, INSTRUMENT, FitRecipe(max_iterations=1))
+    end = {**fit.solution.values, "hydroxyapatite_a": 9.43, "sample_displacement_mm": 0.07}
+    wild = replace(fit.solution, values={**end, "calcite_a": 1.02 * 4.99, "calcite_b_extra": 3.0})
+    again = _without_strays(phases, start, wild)
+    assert again is not None
+    values, first = ({item.name: item.value for item in table.items} for table in (again, start))
+    assert values["calcite_a"] == first["calcite_a"]
+    assert values["calcite_b_extra"] == first["calcite_b_extra"]
+    assert values["hydroxyapatite_a"] == 9.43
+    assert values["sample_displacement_mm"] == 0.07
+    tame = replace(fit.solution, values={**end, "calcite_a": 1.005 * 4.99, "calcite_c": 17.06})
+    assert _without_strays(phases, start, tame) is None
+    lost = replace(fit.solution, values={**wild.values, "hydroxyapatite_a": 9.7})
+    assert _without_strays(phases, start, lost) is None, "a wrong wavelength: nothing to hold on to"

@@ -54,6 +54,7 @@ _POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and pos
 _MAX_BIN = 8
 _PROBE = (7.0, 63.0)  # degrees, where the sampling that lines need is judged
 _PEAK_ROUNDS = 3
+_STRAY = 0.015  # three standard deviations of a cell's prior
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 
@@ -360,8 +361,32 @@ def _rough_fit(
     if more > 1:
         x, y, s = _binned((x, y, s), more)
         model = columns.build(x, y, table, like=model, shoulders=False)
-    solution = minimize(model, table, y, s, max_iterations=columns.recipe.max_iterations, tolerance=3e-3)
+    limit = columns.recipe.max_iterations
+    solution = minimize(model, table, y, s, max_iterations=limit, tolerance=3e-3)
+    recalled = None if columns.user_parameters else _without_strays(columns.phases, table, solution)
+    if recalled is not None:
+        model = refreeze(model, {item.name: item.value for item in recalled.items})
+        other = minimize(model, recalled, y, s, max_iterations=limit, tolerance=3e-3)
+        solution = other if other.cost < solution.cost else solution
     return table.with_values(solution.values), solution.cost
+
+
+def _without_strays(
+    phases: Sequence[Phase], start: ParameterTable, solution: Solution
+) -> ParameterTable | None:
+    """Where a fit ended, with phases whose cell ran off at their start again; None where no cell did, or all.
+
+    Before displacement and widths are right, a phase of few or weak lines may stretch its cell to its limits and
+    fill gaps of others; from there no descent leads back.
+    """
+    ids = [phase.id for phase in phases]
+    off = {
+        phase_of(item.name, ids)
+        for item in start.items
+        if item.meaning == "cell" and abs(solution.values[item.name] / item.value - 1.0) > _STRAY
+    }
+    kept = {name: value for name, value in solution.values.items() if phase_of(name, ids) not in off}
+    return start.with_values(kept) if off and len(off) < len(ids) else None
 
 
 def _run(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases.symmetry import Symmetry, check_cell, symmetry_of
+from xrdcomp.phases.symmetry import Symmetry, check_cell, has_cell_rules, symmetry_of
 from xrdcomp.types import Atom, Cell
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _SYMBOL_TAGS = (
     "_symmetry_Int_Tables_number",
 )
 _OPERATION_TAGS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
+_MAGNETIC_TAGS = ("_space_group_magn", "_space_group_symop_magn", "_atom_site_moment", "_parent_propagation")
+_MODULATED_TAGS = ("_cell_modulation_dimension", "_cell_wave_vector", "_space_group_ssg", "_cell_subsystem")
+_OLD_ORIGINS = {" S": ":1", " Z": ":2", " HR": ":H", " RS": ":R"}
 _ANISO = ("11", "22", "33", "12", "13", "23")
 
 
@@ -40,7 +43,7 @@ _ANISO = ("11", "22", "33", "12", "13", "23")
 class CifStructure:
     """What a CIF says of a structure: names, cell, symmetry, asymmetric unit.
 
-    `b_assumed` lists the labels of atoms that got `DEFAULT_B_ISO` because the file gives no displacement.
+    `b_assumed` lists the labels of atoms that got `DEFAULT_B_ISO` because the file gives no displacement, or zero.
     """
 
     name: str
@@ -53,33 +56,38 @@ class CifStructure:
 
 
 def read_cif(path: Path) -> CifStructure:
-    """Read the first data block of a CIF that has a cell.
+    """Read the structure of a CIF: of its data blocks, the one with a cell and atoms.
 
     Displacements are taken from U_iso, B_iso or the anisotropic tensor (then U_eq = trace in the Cartesian
-    frame / 3). Symmetry operations, where listed, decide over the symbol.
+    frame / 3). Symmetry operations, where listed, decide over the symbol. Rhombohedral axes and monoclinic cells whose
+    unique axis is not b are turned into the group's reference setting, coordinates and cell alike.
 
     Raises
     ------
     PhaseError
-        A file that is not CIF, without cell or symmetry, with values that are not numbers, occupancies
-        outside 0 to 1, displacements below zero, unknown elements, or a cell without the symmetry of the group.
+        A file that is not CIF, with several structures, without cell or symmetry, of a magnetic or modulated
+        structure, with values that are not numbers, occupancies outside 0 to 1, displacements below zero, unknown
+        elements, or a cell without the symmetry of the group.
     """
     import gemmi
 
     where = path.name
     try:
-        document = gemmi.cif.read(str(path))
+        document = gemmi.cif.read_string(_decoded(path.read_bytes()))
     except (ValueError, RuntimeError, OSError) as error:
-        msg = f"{where}: not a readable CIF file ({error})."
+        place = str(error).removeprefix("string:")
+        msg = f"{where}: not a readable CIF file ({place}). Export the structure again, as CIF 1.1 text."
         raise PhaseError(msg) from error
-    block = next((b for b in document if b.find_value("_cell_length_a") is not None), None)
-    if block is None:
-        msg = f"{where}: no data block with a unit cell (_cell_length_a)."
-        raise PhaseError(msg)
-    cell = Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), _cell(block, where), strict=True)))
-    symmetry = symmetry_of(_space_group(block, cell, where), where)
-    check_cell(cell, symmetry, where)
+    block = _structure_block(document, where)
+    _refuse_special(block, where)
+    cell = _as_cell(_cell(block, where))
+    group = _space_group(block, cell, where)
+    symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
+    check_cell(cell, group, where)
     atoms, assumed = _atoms(block, cell, where)
+    if symmetry is None:
+        cell, atoms = _in_reference_setting(group, cell, atoms)
+        symmetry = symmetry_of(gemmi.get_spacegroup_reference_setting(group.number), where)
     return CifStructure(
         name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),
         formula=_text(block, ("_chemical_formula_sum", "_chemical_formula_structural")),
@@ -89,6 +97,66 @@ def read_cif(path: Path) -> CifStructure:
         b_assumed=assumed,
         citation=_citation(block),
     )
+
+
+def _decoded(data: bytes) -> str:
+    """Text of a file in UTF-8 or UTF-16 with or without byte-order mark, else in Windows-1252."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _structure_block(document: gemmi.cif.Document, where: str) -> gemmi.cif.Block:
+    """Return the block with a cell and atoms, the first with a cell where none has atoms."""
+    cells = [block for block in document if block.find_value("_cell_length_a") is not None]
+    full = [block for block in cells if len(block.find_values("_atom_site_fract_x"))]
+    if len(full) > 1:
+        names = ", ".join(f"data_{block.name}" for block in full)
+        msg = f"{where}: {len(full)} structures ({names}); which one is meant? Keep one data block per file."
+        raise PhaseError(msg)
+    if not cells:
+        msg = f"{where}: no data block with a unit cell (_cell_length_a …). Export the structure as small-molecule CIF."
+        raise PhaseError(msg)
+    return (full or cells)[0]
+
+
+def _refuse_special(block: gemmi.cif.Block, where: str) -> None:
+    """Magnetic and modulated structures have lines that this program does not calculate."""
+    for item in block:
+        pair = cast("tuple[str, str] | None", item.pair)
+        tags = (pair[0],) if pair is not None else tuple(item.loop.tags) if item.loop else ()
+        for tag in tags:
+            name = tag.lower()
+            kind = "magnetic" if name.startswith(_MAGNETIC_TAGS) else ""
+            if name.startswith(_MODULATED_TAGS) and _text(block, (tag,)) != "0":
+                kind = "modulated"
+            if kind:
+                msg = (
+                    f"{where}: {tag} belongs to a {kind} structure, of which X-ray lines cannot be calculated here. "
+                    "Give the nuclear, three-dimensional average structure."
+                )
+                raise PhaseError(msg)
+
+
+def _as_cell(values: Sequence[float]) -> Cell:
+    return Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), values, strict=True)))
+
+
+def _in_reference_setting(
+    group: gemmi.SpaceGroup, cell: Cell, atoms: tuple[Atom, ...]
+) -> tuple[Cell, tuple[Atom, ...]]:
+    """Cell and coordinates in the group's reference setting; isotropic displacements do not change."""
+    import gemmi
+
+    unit = gemmi.UnitCell(*cell.parameters).changed_basis_backward(group.basisop, set_images=False)
+    change = group.basisop.inverse()
+    moved = [tuple(float(x) for x in change.apply_to_xyz(list(atom.xyz))) for atom in atoms]
+    turned = tuple(replace(a, xyz=(x, y, z)) for a, (x, y, z) in zip(atoms, moved, strict=True))
+    exact = [round(angle, 6) for angle in (unit.alpha, unit.beta, unit.gamma)]
+    return _as_cell([unit.a, unit.b, unit.c, *exact]), turned
 
 
 def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
@@ -143,7 +211,10 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
             msg = f"{where}: {tag} holds an operation that cannot be read ({error})."
             raise PhaseError(msg) from error
         if found is None:
-            msg = f"{where}: the {len(listed)} operations of {tag} are not those of any tabulated setting."
+            msg = (
+                f"{where}: the {len(listed)} operations of {tag} are not those of any tabulated setting. Write the "
+                "structure in a standard setting, or with all atoms of the cell in P 1."
+            )
             raise PhaseError(msg)
         return found
     tried = []
@@ -178,6 +249,8 @@ def _by_symbol(symbol: str, cell: Cell) -> gemmi.SpaceGroup | None:
 
     if symbol.isdigit():
         return gemmi.find_spacegroup_by_number(int(symbol))
+    for old, new in _OLD_ORIGINS.items():
+        symbol = symbol.removesuffix(old) + new if symbol.endswith(old) else symbol
     return gemmi.find_spacegroup_by_name(symbol, cell.alpha, cell.gamma)
 
 
@@ -198,7 +271,7 @@ def _by_operations(triplets: list[str]) -> gemmi.SpaceGroup | None:
 
 def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, ...], tuple[str, ...]]:
     tags = ["fract_x", "fract_y", "fract_z", "?label", "?type_symbol", "?occupancy"]
-    tags += ["?U_iso_or_equiv", "?B_iso_or_equiv"]
+    tags += ["?U_iso_or_equiv", "?B_iso_or_equiv", "?calc_flag"]
     table = block.find("_atom_site_", tags)
     tensors = _aniso(block, cell, where)
     in_formula = frozenset(re.findall(r"[A-Z][a-z]?", _text(block, ("_chemical_formula_sum",))))
@@ -207,13 +280,18 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
     for number, row in enumerate(table, start=1):
         label = row.str(3) if _given(row, 3) else f"atom {number}"
         place = f"{where}, atom {label}"
+        if _given(row, 8) and row.str(8) == "dum":
+            continue  # a place in the structure, not an atom
         xyz = [_number(row[i], f"fract_{axis}", place) for i, axis in enumerate("xyz")]
         occupancy = _number(row[5], "occupancy", place) if _given(row, 5) else 1.0
         if not 0.0 < occupancy <= 1.0 + 1e-6:
-            msg = f"{place}: occupancy {occupancy:g} is outside 0 to 1."
+            msg = (
+                f"{place}: occupancy {occupancy:g} is not above 0 and at most 1; remove rows of atoms that are not "
+                "there."
+            )
             raise PhaseError(msg)
         b_iso = _displacement(row, tensors.get(label), place)
-        if b_iso is None:
+        if not b_iso:  # not given; calculated structures write zero
             assumed.append(label)
             b_iso = DEFAULT_B_ISO
         element = _from_type(row.str(4), place) if _given(row, 4) else _from_label(label, in_formula, place)
@@ -277,13 +355,12 @@ def _symbol(text: str) -> str:
 
 
 def _from_type(text: str, place: str) -> str:
-    """Element of a type symbol: ``Ca``, ``Ca2+``, ``CA``, ``O2-``."""
+    """Element of a type symbol: ``Ca``, ``Ca2+``, ``CA``, ``O2-``, ``OH``; no other group of letters (``Wat``)."""
     letters = re.match(r"[A-Za-z]*", text)
     name = letters.group() if letters else ""
-    element = _symbol(name[:2]) if len(name) > 1 else _symbol(name)
-    element = element or _symbol(name[:1])
-    if not element:
-        msg = f"{place}: no element can be told from type symbol {text!r}."
+    element = "O" if name.upper() == "OH" else _symbol(name)
+    if not element or re.search(r"\d[A-Za-z]", text):
+        msg = f"{place}: no element can be told from type symbol {text!r}. Write a symbol, as in Ca or Ca2+."
         raise PhaseError(msg)
     return element
 
@@ -296,6 +373,7 @@ def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
     """
     letters = re.match(r"[A-Za-z]*", label)
     name = letters.group() if letters else ""
+    name = "O" if name.lower() == "wat" else name  # water, as mineral databases label its oxygen
     two, one = (_symbol(name[:2]) if len(name) > 1 else ""), _symbol(name[:1])
     choices = (two, one) if name[1:2].islower() else (one, two)
     known = {"H" if element == "D" else element for element in in_formula}

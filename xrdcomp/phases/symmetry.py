@@ -57,6 +57,16 @@ def _frozen(array: FloatArray) -> FloatArray:
     return array
 
 
+def has_cell_rules(space_group: gemmi.SpaceGroup) -> bool:
+    """Whether the cell of a setting can be refined: hexagonal axes for R, b unique for monoclinic."""
+    if space_group.crystal_system_str() != "monoclinic":
+        return space_group.ext != "R"
+    about_b = np.diag([-1, 1, -1])
+    allowed = (np.eye(3), -np.eye(3), about_b, -about_b)
+    rotations = [np.array(op.rot) // 24 for op in space_group.operations().sym_ops]
+    return all(any((r == a).all() for a in allowed) for r in rotations)
+
+
 def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     """Operations of a gemmi space group, split into centring and the rest.
 
@@ -68,15 +78,10 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     """
     symbol = space_group.xhm()
     system = str(space_group.crystal_system_str())
-    if space_group.ext == "R":
-        msg = f"{where}: {symbol} is on rhombohedral axes; write the structure on hexagonal axes (ending :H)."
-        raise PhaseError(msg)
     operations = space_group.operations()
     rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.int64) // 24
-    about_b = np.diag([-1, 1, -1])
-    allowed = (np.eye(3), -np.eye(3), about_b, -about_b)
-    if system == "monoclinic" and not all(any((r == a).all() for a in allowed) for r in rotations):
-        msg = f"{where}: {symbol} does not have b as its unique axis; write it in a b-unique setting."
+    if not has_cell_rules(space_group):
+        msg = f"{where}: {symbol} is on rhombohedral axes, or monoclinic without b as unique axis."
         raise PhaseError(msg)
     return Symmetry(
         symbol=symbol,
@@ -101,7 +106,7 @@ def _orthogonal(cell: Cell) -> FloatArray:
     )
 
 
-def check_cell(cell: Cell, symmetry: Symmetry, where: str) -> None:
+def check_cell(cell: Cell, space_group: gemmi.SpaceGroup, where: str) -> None:
     """Refuse a cell that the operations do not map onto itself: wrong symbol, wrong setting, wrong angle.
 
     Raises
@@ -112,11 +117,12 @@ def check_cell(cell: Cell, symmetry: Symmetry, where: str) -> None:
     matrix = _orthogonal(cell)
     metric = matrix.T @ matrix
     scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
-    turned = np.einsum("mji,jk,mkl->mil", symmetry.rotations, metric, symmetry.rotations)
+    rotations = np.array([op.rot for op in space_group.operations().sym_ops], dtype=np.int64) // 24
+    turned = np.einsum("mji,jk,mkl->mil", rotations, metric, rotations)
     if np.abs((turned - metric) / scale).max() > METRIC_TOLERANCE:
         msg = (
-            f"{where}: the cell {cell.parameters} does not have the symmetry of {symmetry.symbol} "
-            f"({symmetry.crystal_system}). Check the cell, the symbol and its setting."
+            f"{where}: the cell {cell.parameters} does not have the symmetry of {space_group.xhm()} "
+            f"({space_group.crystal_system_str()}). Check the cell, the symbol and its setting."
         )
         raise PhaseError(msg)
 
