@@ -38,14 +38,20 @@ VALUES = {
 }
 
 
-def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None) -> Pattern:
+def made_pattern(
+    *, seed: int, strengthen: tuple[int, float] | None = None, variety: str = "hydroxyapatite"
+) -> Pattern:
     """Nano-apatite, protein and air with Poisson counts; some 00l lines may be changed by a factor."""
     x = np.arange(10.0, 70.0, 0.04)
-    lines = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, x, VALUES)
+    values = {name.replace("hydroxyapatite", variety): value for name, value in VALUES.items()}
+    if variety != "hydroxyapatite":
+        cell = load_phase(variety).cell
+        values |= {f"{variety}_a": cell.a, f"{variety}_c": cell.c}
+    lines = build_lines(load_phase(variety), INSTRUMENT, x, values)
     if strengthen is not None:
         every, factor = strengthen
         lines.multiplier[::every] *= factor
-    apatite, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    apatite, _ = phase_columns(lines, INSTRUMENT, values, frozenset())
     q = two_theta_to_q(x, INSTRUMENT.wavelength)
     protein = 1.5 * polarization(x) * scattering_per_gram(AMORPHOUS["protein"], q)
     mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0

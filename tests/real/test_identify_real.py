@@ -19,6 +19,16 @@ def test_fluorapatite_is_pure_and_injected_calcite_is_found(real_files: Path) ->
     assert [row["name"] for row in rows if not row["holds"]] == []
 
 
+def test_fluorapatite_is_told_from_hydroxyapatite_by_its_intensities(real_files: Path) -> None:
+    scan = read_xrd(real_files / "xrd/gsas/FAP.XRA")
+    found = study.run_search(scan, ("hydroxyapatite",), COPPER)
+    assert [p.id for p in found.phases if p.decision == "detected"] == ["fluorapatite"]
+    reasons = {p.id: str(p.evidence.get("reason", "")) for p in found.phases}
+    for name in ("hydroxyapatite", "chlorapatite", "carbonate_apatite"):
+        assert reasons[name].startswith("not the main apatite"), name
+    assert found.fit.rwp < 0.09, "as with fluorapatite named"
+
+
 def test_weighed_mixtures_and_pure_phases_show_no_ghosts(real_files: Path) -> None:
     rows = study.real_standards(real_files)
     assert [row["name"] for row in rows if not row["holds"]] == []

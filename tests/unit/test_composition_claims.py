@@ -107,7 +107,13 @@ def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
         ),
         ("hydroxyapatite", "chlorapatite", True, "supported", "Crystalline hydroxyapatite was found: "),
         ("fluorapatite", "hydroxyapatite", False, "supported", "fitted as fluorapatite"),
-        ("chlorapatite", "hydroxyapatite", True, "inconclusive", "its cell is not that of hydroxyapatite"),
+        (
+            "chlorapatite",
+            "hydroxyapatite",
+            True,
+            "inconclusive",
+            "its intensities are not those of hydroxyapatite",
+        ),
     ],
 )
 def test_the_variety_of_apatite_is_named_where_it_is_open(

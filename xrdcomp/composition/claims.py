@@ -187,7 +187,7 @@ def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
         text += f"; variety not determined, the lines of {', '.join(open_ones)} coincide"
     if hydroxyl or any(phase.id in _HYDROXYL and not _ruled_out(phase) for phase in asked):
         return text, True
-    return f"{text}; its cell is not that of hydroxyapatite", False
+    return f"{text}; its cell or its intensities are not those of hydroxyapatite", False
 
 
 def _ruled_out(phase: PhaseResult) -> bool:

@@ -22,6 +22,7 @@ from xrdcomp.diffraction.scoring import (
     widened,
 )
 from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
+from xrdcomp.diffraction.varieties import better_variety
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
 from xrdcomp.phases import list_phases
@@ -104,7 +105,8 @@ def investigate(
 
     Where the search begins with nothing, because nothing was asked for or apatite fits badly, and ends badly while
     what is left over looks like small crystals of apatite, the search from apatite is made as well and the better fit
-    taken: from nothing, small crystals beside sharp lines are not found.
+    taken: from nothing, small crystals beside sharp lines are not found. A variety of apatite that fits decisively
+    better than the one the search began with is searched with anew.
 
     A phase is detected where z of its amount exceeds the threshold that keeps the chance of one or more false
     phases in the whole search at the stated rate, where the lines that should show do show, and where a
@@ -131,6 +133,9 @@ def investigate(
     free = recipes[1].search and not assumed
     base = _first_fit(pattern, phases, instrument, recipes[0], blank, free=free)
     found, screen = _investigated(base, recipes[1], assumed=assumed)
+    other = better_variety(base, found.phases) if free else None
+    if other is not None:
+        base, (found, screen) = other, _investigated(other, recipes[1], assumed=False)
     if base.phases or not free or found.fit.gof <= _SETTLED_GOF:
         return found
     start = phases or [p for p in library(recipes[1].library) if p.id == _USUAL_APATITE]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xrdcomp.diffraction.scoring import Score
+from xrdcomp.diffraction.varieties import compare_intensities
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.results import Decision, Estimate, PhaseResult
 from xrdcomp.types import Phase
@@ -196,25 +197,32 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
 
 
 def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResult:
-    """Report another variety of apatite beside the fitted one: excluded by the cell, or not to be told."""
+    """Report another variety of apatite beside the fitted one: excluded by cell or intensities, or not to be told."""
     fitted = _cell(state, family)
-    nominal = {"a": other.cell.a, "c": other.cell.c}
-    away = max(
-        (abs(fitted[k].value / nominal[k] - 1.0) for k in ("a", "c") if k in fitted),
-        default=0.0,
+    away, own = (
+        max((abs(fitted[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in fitted), default=0.0)
+        for p in (other, family)
     )
-    excluded = away > _CELL_RULED_OUT
-    reason = (
-        f"not the main apatite: its cell differs by {100 * away:.2f} % from the one found; a small share beside it "
-        f"would hide under the lines of {family.id}"
-        if excluded
-        else f"apatite, variety not determined: its lines coincide with those of {family.id}"
-    )
+    hidden = f"a small share beside it would hide under the lines of {family.id}"
+    reason = f"apatite, variety not determined: its lines coincide with those of {family.id}"
+    verdict = compare_intensities(state, family, other) if away <= _CELL_RULED_OUT else -1
+    better = verdict > 0 and away <= own
+    if better:
+        reason += ", and it describes cell and intensities better"
+    elif away > _CELL_RULED_OUT:
+        reason = f"not the main apatite: its cell differs by {100 * away:.2f} % from the one found; {hidden}"
+    elif verdict < 0:
+        reason = f"not the main apatite: its intensities are not those found; {hidden}"
     return PhaseResult(
         id=other.id,
         name=other.name,
         formula=other.formula,
         decision="inconclusive",
         detection_limit=None,
-        evidence={"reason": reason, "cell_difference": float(away), "fitted": False},
+        evidence={
+            "reason": reason,
+            "cell_difference": float(away),
+            "fitted": False,
+            "fits_better": better,
+        },
     )

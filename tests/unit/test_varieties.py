@@ -1,0 +1,58 @@
+"""Varieties of apatite told apart by intensities, and only where these decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.fit_cases import EMPTY, INSTRUMENT, made_pattern
+from xrdcomp.diffraction import investigate
+from xrdcomp.diffraction.varieties import better_variety, compare_intensities
+from xrdcomp.fit.pattern import fit_state
+from xrdcomp.phases import load_phase
+from xrdcomp.recipe import FitRecipe, IdentificationRecipe
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.types import Pattern
+
+HA = load_phase("hydroxyapatite")
+VARIETIES = ("fluorapatite", "chlorapatite", "carbonate_apatite")
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> Pattern:
+    parts = {**EMPTY, "apatite": 0.4, "protein": 0.6}
+    model = SpecimenModel(specimen_id="plain", apatite_model=ApatiteModel(), **parts)
+    return simulate_pattern(model, XrdConditions(peak_counts=5000), seed=2)[0]
+
+
+def test_hydroxyapatite_of_a_few_nanometres_is_no_other_variety(ordinary: Pattern) -> None:
+    state = fit_state(ordinary, [HA], INSTRUMENT, FitRecipe())
+    assert [compare_intensities(state, HA, load_phase(name)) for name in VARIETIES] == [-1, -1, -1]
+    assert compare_intensities(state, HA, load_phase("bioapatite_model")) == 0, "a hydroxyapatite too"
+
+
+def test_few_counts_decide_nothing(ordinary: Pattern) -> None:
+    counts = np.random.default_rng(0).poisson(ordinary.intensity / 500.0).astype(float)
+    faint = Pattern(
+        two_theta=ordinary.two_theta,
+        intensity=counts,
+        sigma=np.sqrt(np.maximum(counts, 1.0)),
+        intensity_unit="counts",
+    )
+    state = fit_state(faint, [HA], INSTRUMENT, FitRecipe())
+    assert compare_intensities(state, HA, load_phase("fluorapatite")) == 0
+
+
+def test_a_search_from_the_wrong_variety_changes_over() -> None:
+    fluor = load_phase("fluorapatite")
+    scan = made_pattern(seed=3, variety="fluorapatite")
+    state = fit_state(scan, [HA], INSTRUMENT, FitRecipe())
+    assert compare_intensities(state, HA, fluor) == 1
+    recipes = (FitRecipe(), IdentificationRecipe())
+    found = investigate(scan, [HA], INSTRUMENT, recipes)
+    assert [p.id for p in found.phases if p.decision == "detected"] == ["fluorapatite"]
+    kept = investigate(scan, [HA], INSTRUMENT, recipes, assumed=True)
+    reports = {p.id: p for p in kept.phases}
+    assert reports["hydroxyapatite"].decision == "detected", "named by the user"
+    assert "describes cell and intensities better" in reports["fluorapatite"].evidence["reason"]
+    assert better_variety(state, found.phases) is None, "nothing better than the one found"
