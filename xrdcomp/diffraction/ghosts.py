@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.diffraction.candidates import CandidateLines
 from xrdcomp.diffraction.confirm import refined_cell
+from xrdcomp.diffraction.peaks import MOST_PEAKS, UnexplainedPeak, explain_peak
 from xrdcomp.diffraction.scoring import STRAINS, Score
 from xrdcomp.diffraction.screening import GRAIN_STD, Screen, matched_filter
 from xrdcomp.diffraction.templates import template_fwhm
@@ -17,7 +19,7 @@ from xrdcomp.results import PhaseResult
 from xrdcomp.types import FloatArray, Phase
 from xrdcomp.units import two_theta_to_d
 
-__all__ = ["Leftover", "leftover_peaks", "question"]
+__all__ = ["Leftover", "leftover_peaks", "peaks_of_poor_fit", "question"]
 
 MOST_CHANCE = 0.05
 """Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found."""
@@ -38,9 +40,10 @@ _FAR_ABOVE = 40.0  # standard deviations of an amount with which its second line
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """Peaks that a fit leaves over and that are no misfit of its own lines: angles (deg) and heights."""
+    """Peaks that a fit leaves over and that are no misfit of its own lines: angles (deg), significance, heights."""
 
     two_theta: FloatArray
+    z: FloatArray
     height: FloatArray
     span: float
     fwhm: float
@@ -67,7 +70,33 @@ def leftover_peaks(screen: Screen) -> Leftover:
     lines = _widest(np.abs(screen.bragg).sum(axis=1), near)
     z = np.where(height > GRAIN_STD * lines, z / noise, 0.0)
     found = _separate(x, np.where(z > _CLEAR, height, 0.0), _APART * fwhm, _MOST)
-    return Leftover(two_theta=x[found], height=height[found], span=float(x[-1] - x[0]), fwhm=fwhm)
+    return Leftover(two_theta=x[found], z=z[found], height=height[found], span=float(x[-1] - x[0]), fwhm=fwhm)
+
+
+def peaks_of_poor_fit(
+    peaks: Sequence[UnexplainedPeak], screen: Screen, known: Sequence[CandidateLines]
+) -> tuple[UnexplainedPeak, ...]:
+    """Peaks to list beside those found: where a fit does not describe its pattern, many of them hide each other.
+
+    Parameters
+    ----------
+    peaks : found by `peaks.unexplained_peaks`, whose noise is that of a residual with few peaks
+    known : lines of the library, for the names of candidates
+
+    Returns
+    -------
+    tuple of UnexplainedPeak
+        At most 20, most significant first; `peaks` as they are where the fit describes the pattern.
+    """
+    if describes_pattern(*pattern_misfit(screen.state)):
+        return tuple(peaks)
+    left = leftover_peaks(screen)
+    more = [
+        explain_peak(screen.state, float(x), (float(z), float(height)), known)
+        for x, z, height in zip(left.two_theta, left.z, left.height, strict=True)
+    ]
+    new = [p for p in peaks if all(abs(p.two_theta - q.two_theta) > left.fwhm for q in more)]
+    return tuple(sorted([*more, *new], key=lambda peak: -peak.z)[:MOST_PEAKS])
 
 
 def question(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from xrdcomp.diffraction.candidates import APATITES, library, phase_lines
 from xrdcomp.diffraction.confirm import carried_by_intensity, cell_kept, refine_with
-from xrdcomp.diffraction.ghosts import question
+from xrdcomp.diffraction.ghosts import peaks_of_poor_fit, question
 from xrdcomp.diffraction.messages import search_messages
 from xrdcomp.diffraction.peaks import UnexplainedPeak, unexplained_peaks
 from xrdcomp.diffraction.report import Test, absent_phase, fitted_phase, undecided_apatite
@@ -204,6 +204,7 @@ def _investigated(
             reports.append(absent_phase(state, score, test))
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
+    peaks = peaks_of_poor_fit(peaks, screen, known)
     fit = summarize(base if assumed else state)
     found = search_messages(reports, peaks)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found), screen

@@ -15,11 +15,13 @@ from xrdcomp.fit.pattern import FitState
 from xrdcomp.types import FloatArray
 from xrdcomp.units import two_theta_to_d
 
-__all__ = ["UnexplainedPeak", "unexplained_peaks"]
+__all__ = ["MOST_PEAKS", "UnexplainedPeak", "explain_peak", "unexplained_peaks"]
 
 _MATCH = 4e-3  # relative difference of spacings up to which a library line counts as near
 _STRONG = 25.0
-_MOST = 20
+MOST_PEAKS = 20
+"""Unexplained peaks that are listed at most."""
+
 _TRIALS_PER_FWHM = 2.0  # the filter output is correlated over about half a width
 
 
@@ -71,12 +73,14 @@ def unexplained_peaks(
     found: list[UnexplainedPeak] = []
     taken = np.zeros(len(x), bool)
     for i in np.argsort(z)[::-1]:
-        if z[i] < threshold or len(found) >= _MOST:
+        if z[i] < threshold or len(found) >= MOST_PEAKS:
             break
         if taken[i]:
             continue
         taken[np.abs(x - x[i]) < 2.5 * fwhm] = True
-        found.append(_peak(grid.state, _vertex(x, z, int(i)), float(z[i]), float(height[i]), library))
+        found.append(
+            explain_peak(grid.state, _vertex(x, z, int(i)), (float(z[i]), float(height[i])), library)
+        )
     return tuple(found)
 
 
@@ -89,9 +93,18 @@ def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
     return float(x[i] + np.clip(part, -0.5, 0.5) * (x[i + 1] - x[i]))
 
 
-def _peak(
-    state: FitState, two_theta: float, z: float, height: float, library: Sequence[CandidateLines]
+def explain_peak(
+    state: FitState, two_theta: float, size: tuple[float, float], library: Sequence[CandidateLines]
 ) -> UnexplainedPeak:
+    """Spacing of a peak at an observed angle, and whose strong lines lie there.
+
+    Parameters
+    ----------
+    two_theta : float
+        Degrees, as observed.
+    size : (significance, height)
+    library : lines of the phases that may be named as candidates
+    """
     values = state.solution.values
     lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / state.instrument.radius_mm)
     true = (
@@ -111,4 +124,4 @@ def _peak(
             near.append((float(relative[close].max()), lines.phase.id))
     near.sort(reverse=True)
     names = tuple(name for _, name in near[:3])
-    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=z, height=height, candidates=names)
+    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=size[0], height=size[1], candidates=names)

@@ -149,12 +149,16 @@ def _sizes(state: FitState, phase: Phase) -> dict[str, Estimate]:
 
 
 def _reciprocal(inverse: Estimate) -> Estimate:
-    """Size from inverse size; the interval is transformed end by end, at most 10 µm."""
+    """Size from inverse size; the interval is transformed end by end, at most 10 µm.
+
+    Where the lines show no broadening the size has no upper end of its own: its standard deviation is then that of
+    the interval, not that of an inverse near zero.
+    """
     low = max(inverse.value, 1e-4)
     size = 1.0 / low
-    std = (inverse.std or 0.0) / low**2
     half = 1.96 * (inverse.std or 0.0)
     interval = (1.0 / (low + half), 1.0 / max(low - half, 1e-4))
+    std = min((inverse.std or 0.0) / low**2, (interval[1] - interval[0]) / 3.92)
     return Estimate(
         value=size, std=float(std), interval=(min(interval[0], size), max(interval[1], size)), unit="nm"
     )
