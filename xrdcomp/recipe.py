@@ -65,13 +65,18 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         Wavelengths in ångström, strongest first; overrides `radiation`.
     intensity_ratio : float
         Weight of the second wavelength relative to the first (Kα2/Kα1).
+    wavelength_weights : tuple of float
+        Weight of each of `wavelengths`, instead of `intensity_ratio` for all but the first.
     geometry : {"bragg_brentano", "debye_scherrer", "transmission"}
-    variable_slit : bool
-        Automatic slits that keep the illuminated length constant.
+    variable_slit : bool or None
+        Automatic slits that keep the illuminated length constant. None: what the file says, else fixed slits.
     radius_mm : float or None
         Goniometer radius; turns a displacement in mm into an angle.
     monochromator_two_theta : float or None, degrees
         26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
+    polarization_fraction : float
+        Share of the primary beam polarised in the plane of diffraction: 0.5 for a tube, 0 to 0.05 for a synchrotron
+        that scatters upwards. Larger values lower intensities around 90°.
     kbeta_ratio, w_la_ratio : float
         Residual Kβ and tungsten Lα relative to Kα1, start of their refinement; 0: no such lines.
     absorption_radius : float
@@ -90,16 +95,28 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     radiation: str | None = None
     wavelengths: tuple[_Wavelength, ...] = ()
     intensity_ratio: _Share = 0.5
+    wavelength_weights: tuple[_NotNegative, ...] = ()
     geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
     radius_mm: _Positive | None = None
     monochromator_two_theta: _Angle | None = None
-    variable_slit: bool = False
+    polarization_fraction: _Share = 0.5
+    variable_slit: bool | None = None
     kbeta_ratio: _Share = 0.0
     w_la_ratio: _Share = 0.0
     absorption_radius: _NotNegative = 0.0
     equatorial_divergence: _NotNegative | None = None
     axial_correlation: _Share | None = None
     file: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        n, given = len(self.wavelengths), len(self.wavelength_weights)
+        if given and (given != n or self.wavelength_weights[0] <= 0.0):
+            msg = (
+                f"instrument.wavelength_weights: {given} weight(s) for {n} wavelength(s). Expected: one for each of "
+                "instrument.wavelengths, the first above 0, e.g. [1, 0.5]."
+            )
+            raise RecipeError(msg)
 
 
 class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

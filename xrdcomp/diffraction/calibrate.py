@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.diffraction.instrument import build_instrument
+from xrdcomp.diffraction.standard_checks import standard_messages
 from xrdcomp.diffraction.tube import AXIAL_CORRELATION, EQUATORIAL_DIVERGENCE, with_tube_optics
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.fit.lines import SCHERRER_CONSTANT
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STANDARDS", "Calibration", "Standard", "calibrate", "instrument_fwhm"]
 
-_LOW_PEAK_COUNTS = 2000.0
 _MIN_LINES = 5  # widths at fewer angles do not fix U, V, W and two Lorentzian terms
 _WRONG_RWP = 0.4  # what a fit leaves whose lines lie elsewhere, with counts that could show better
 _CELL_DIFFERS = 1e-4  # relative; several times what typical aberrations move a refined cell
@@ -159,6 +159,8 @@ def calibrate(
     -------
     Calibration
 
+    Messages warn of lines that are not the standard's, of one that is itself broadened, of few counts or lines.
+
     Raises
     ------
     RecipeError
@@ -194,7 +196,11 @@ def calibrate(
         displacement_mm=displacement,
         cell=cell,
         provenance=_provenance(pattern, standard, result, instrument, displacement) | _stated(at),
-        diagnostics=(*result.diagnostics, *_messages(pattern, result, chosen, standard), *differs),
+        diagnostics=(
+            *result.diagnostics,
+            *standard_messages(state, result, phase, name=standard, certified=chosen is not None),
+            *differs,
+        ),
     )
 
 
@@ -410,32 +416,3 @@ def _provenance(
 
 def _stated(temperature_c: float | None) -> dict[str, float]:
     return {} if temperature_c is None else {"temperature_c": round(temperature_c, 2)}
-
-
-def _messages(
-    pattern: Pattern, fit: FitResult, standard: Standard | None, name: str
-) -> tuple[Diagnostic, ...]:
-    out = []
-    peak = float(pattern.intensity.max())
-    if pattern.intensity_unit == "counts" and peak < _LOW_PEAK_COUNTS:
-        text = f"The strongest point of the standard has {peak:.0f} counts; count to {_LOW_PEAK_COUNTS:.0f} or more."
-        out.append(
-            Diagnostic(
-                code="CALIBRATION_LOW_COUNTS", severity="warning", text=text, facts={"peak_counts": peak}
-            )
-        )
-    if standard is None:
-        text = (
-            f"{name} is no certified standard: its cell was refined, and its own size and strain broadening counts as "
-            "the instrument's. Sizes found with this file are relative to it."
-        )
-        out.append(Diagnostic(code="CALIBRATION_NOT_CERTIFIED", severity="warning", text=text))
-    if fit.two_theta[-1] < 80.0:
-        top = float(fit.two_theta[-1])
-        text = f"The scan ends at {top:.0f}°: widths beyond are extrapolated, and U and the tanθ term are poorly known."
-        out.append(
-            Diagnostic(
-                code="CALIBRATION_SHORT_RANGE", severity="info", text=text, facts={"two_theta_max": top}
-            )
-        )
-    return tuple(out)

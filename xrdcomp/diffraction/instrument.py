@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,13 +27,23 @@ _HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end bel
 _OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
 _EXPLAINED = 0.25
+_BESIDE_A_FILE = (
+    "radius_mm",
+    "monochromator_two_theta",
+    "polarization_fraction",
+    "variable_slit",
+    "absorption_radius",
+    "equatorial_divergence",
+    "axial_correlation",
+)
 _SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
 
 
 def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
     """Instrument for a pattern: wavelengths of the recipe, else of the file, else copper Kα.
 
-    With an instrument file, all is taken from it; a radius given beside it still overrides the file's.
+    With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
+    defaults go before it.
 
     Parameters
     ----------
@@ -46,7 +58,7 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     Raises
     ------
     RecipeError
-        Unknown radiation, an instrument file that cannot be read, or one of another radiation.
+        Unknown radiation, an instrument file that cannot be read, or one of another radiation or geometry.
     """
     if recipe.file:
         return _from_file(pattern, recipe)
@@ -57,7 +69,8 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
         emission_lines=_lines(pattern, recipe),
         geometry=recipe.geometry,
         monochromator_two_theta=monochromator,
-        variable_slit=recipe.variable_slit,
+        polarization_fraction=recipe.polarization_fraction,
+        variable_slit=_variable_slit(pattern, recipe),
         equatorial_divergence=recipe.equatorial_divergence or 0.0,
         axial_correlation=recipe.axial_correlation or 0.0,
         absorption_radius=recipe.absorption_radius,
@@ -81,9 +94,47 @@ def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
             "Calibrate for this radiation, or leave the file out."
         )
         raise RecipeError(msg)
-    if given:
+    if recipe.wavelengths:
         instrument = replace(instrument, emission_lines=lines)
-    return replace(instrument, radius_mm=recipe.radius_mm) if recipe.radius_mm else instrument
+    elif given and _families(lines) != _families(instrument.emission_lines):
+        msg = (
+            f"{recipe.file}: calibrated with {_families(instrument.emission_lines)} line(s) of Kα, but "
+            f"{recipe.radiation} has {_families(lines)}. Calibrate for this radiation, or leave the file out."
+        )
+        raise RecipeError(msg)
+    else:
+        known = {line.label for line in instrument.emission_lines}
+        residual = tuple(x for x in _residual_lines(instrument.wavelength, recipe) if x.label not in known)
+        instrument = replace(instrument, emission_lines=(*instrument.emission_lines, *residual))
+    default = InstrumentRecipe()
+    if recipe.geometry not in (default.geometry, instrument.geometry):
+        msg = (
+            f"{recipe.file}: calibrated in {instrument.geometry} geometry, but the settings say {recipe.geometry}. "
+            "Calibrate in this geometry, or leave the file out."
+        )
+        raise RecipeError(msg)
+    changes: dict[str, Any] = {
+        name: getattr(recipe, name)
+        for name in _BESIDE_A_FILE
+        if getattr(recipe, name) not in (None, getattr(default, name))
+    }
+    stated = pattern is not None and pattern.metadata.get("variable_slit") is True
+    if stated and recipe.variable_slit is None:
+        changes["variable_slit"] = True
+    return replace(instrument, **changes)
+
+
+def _families(lines: tuple[EmissionLine, ...]) -> int:
+    """How many lines the spectrum has, those within 0.1 % being one of several components."""
+    plain = sorted(line.wavelength for line in lines if not line.label and line.weight > 0.0)
+    return 1 + sum(b / a - 1.0 > 1e-3 for a, b in pairwise(plain))
+
+
+def _variable_slit(pattern: Pattern | None, recipe: InstrumentRecipe) -> bool:
+    """Whether the slits opened with the angle: the user's word, else the file's."""
+    if recipe.variable_slit is not None:
+        return recipe.variable_slit
+    return pattern is not None and pattern.metadata.get("variable_slit") is True
 
 
 def _strongest(lines: tuple[EmissionLine, ...]) -> float:
@@ -97,21 +148,28 @@ def _number(pattern: Pattern, key: str) -> float | None:
 
 def _lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
     lines = _main_lines(pattern, recipe)
+    return (*lines, *_residual_lines(_strongest(lines), recipe))
+
+
+def _residual_lines(strongest: float, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
     extra: list[EmissionLine] = []
     if recipe.kbeta_ratio > 0.0:
-        wavelength = _kbeta(_strongest(lines))
+        wavelength = _kbeta(strongest)
         extra.append(EmissionLine(wavelength=wavelength, weight=recipe.kbeta_ratio, label="kbeta"))
     if recipe.w_la_ratio > 0.0:
         extra += [
             EmissionLine(wavelength=wavelength, weight=weight * recipe.w_la_ratio, label="w_la")
             for wavelength, weight in radiation.emission_lines("WLa")
         ]
-    return (*lines, *extra)
+    return tuple(extra)
 
 
 def _main_lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
     if recipe.wavelengths:
-        weights = [1.0, *[recipe.intensity_ratio] * (len(recipe.wavelengths) - 1)]
+        weights = recipe.wavelength_weights or (
+            1.0,
+            *[recipe.intensity_ratio] * (len(recipe.wavelengths) - 1),
+        )
         return tuple(
             EmissionLine(wavelength=w, weight=g) for w, g in zip(recipe.wavelengths, weights, strict=True)
         )

@@ -39,6 +39,7 @@ carbonate raise a."""
 LANDI_CONSTANT = 0.24
 """K of β(002) · Xc^(1/3) = K, FWHM in degrees for Cu Kα [Landi et al. 2000 J. Eur. Ceram. Soc. 20, 2377]."""
 
+_LARGEST_NM = 1e4  # no diffractometer tells larger crystallites from infinite ones
 _COPPER = 1.540593
 _BASELINE_D = (3.705, 2.366)  # 24 and 38 degrees of Cu Kα, the ends of the straight baseline of the index
 
@@ -62,6 +63,9 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
     A prism or cylinder has a column length along its axis equal to its height, and across it 8/3π of its diameter;
     an ellipsoid three quarters of its axis.
 
+    The interval is symmetric in 1/⟨L⟩, which is what widths measure; where that reaches zero the length has no upper
+    limit, and 10 µm stands for it.
+
     Returns
     -------
     mapping with ``c_axis`` and ``a_axis``, or ``all`` where one size was refined
@@ -76,11 +80,11 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
         inverse = fit.parameters.get(key)
         if inverse is None or inverse.value <= 0.0:
             continue
-        value = 1.0 / (SCHERRER_CONSTANT * ratio[0] * inverse.value)
-        std = value * float(np.hypot((inverse.std or 0.0) / inverse.value, ratio[1] / ratio[0]))
-        out[name] = Estimate(
-            value=value, std=std, interval=(max(0.0, value - 1.96 * std), value + 1.96 * std), unit="nm"
-        )
+        breadth = SCHERRER_CONSTANT * ratio[0] * inverse.value  # 1/nm
+        relative = float(np.hypot((inverse.std or 0.0) / inverse.value, ratio[1] / ratio[0]))
+        low, high = breadth * (1.0 + 1.96 * relative), breadth * (1.0 - 1.96 * relative)
+        interval = (1.0 / low, 1.0 / max(high, min(1.0 / _LARGEST_NM, breadth)))
+        out[name] = Estimate(value=1.0 / breadth, std=relative / breadth, interval=interval, unit="nm")
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from xrdcomp.fit.lmfit_face import minimize_lmfit
 from xrdcomp.fit.model import PatternModel, build_model, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters, phase_of
 from xrdcomp.fit.peaks import with_free_intensities
+from xrdcomp.fit.shift import zero_or_displacement
 from xrdcomp.fit.summary import summarize
 from xrdcomp.fit.varpro import Solution, minimize
 from xrdcomp.physics.profile import tch_widths
@@ -60,7 +61,10 @@ _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 @dataclass(frozen=True, kw_only=True)
 class FitState:
-    """A finished minimisation with everything needed to go on from it (identification, other phases)."""
+    """A finished minimisation with everything needed to go on from it (identification, other phases).
+
+    `shift_std` is what is open of cell and shift because zero and displacement are hard to tell apart.
+    """
 
     pattern: Pattern
     phases: tuple[Phase, ...]
@@ -75,6 +79,7 @@ class FitState:
     solution: Solution
     evidence: Evidence
     dead_points: int = 0
+    shift_std: Mapping[str, float] = field(default_factory=dict)
 
 
 def select_points(pattern: Pattern, recipe: FitRecipe) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -218,8 +223,8 @@ def fit_state(
         table, cost = _rough_fit(columns, table, (x, y, s), fine)
         if cost > hopeless_gof**2 * len(x):
             return fit_state(pattern, (), instrument, recipe, blank=blank)
-    model, table, solution = _run(columns, table, (x, y, s), fine)
-    return _finish(pattern, columns, (x, y, s), (model, table, solution))
+    model, table, solution, doubt = _run(columns, table, (x, y, s), fine)
+    return replace(_finish(pattern, columns, (x, y, s), (model, table, solution)), shift_std=doubt)
 
 
 def continue_state(
@@ -259,7 +264,8 @@ def continue_state(
     model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
     table = table.with_values(solution.values)
-    return _finish(state.pattern, columns, (x, y, s), (model, table, solution))
+    done = _finish(state.pattern, columns, (x, y, s), (model, table, solution))
+    return replace(done, shift_std=state.shift_std)
 
 
 def _finish(
@@ -394,7 +400,7 @@ def _run(
     table: ParameterTable,
     data: tuple[FloatArray, FloatArray, FloatArray],
     fine: PatternModel,
-) -> tuple[PatternModel, ParameterTable, Solution]:
+) -> tuple[PatternModel, ParameterTable, Solution, Mapping[str, float]]:
     """Minimise on points as coarse as the lines allow, then settle on all points.
 
     Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
@@ -404,8 +410,10 @@ def _run(
     x, y, s = _binned(data, _bins(fine, table, data[0]))
     model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
+    doubt: Mapping[str, float] = {}
     if recipe.displacement and not recipe.zero_shift and columns.phases and not columns.user_parameters:
-        table, solution = _zero_or_displacement(model, table, solution, (y, s), max(0.25 * step, 0.04 * fwhm))
+        negligible = max(0.25 * step, 0.04 * fwhm)
+        table, solution, doubt = zero_or_displacement(model, table, solution, (y, s), negligible)
     table = table.with_values(solution.values)
     if recipe.mode == "peaks":
         for _ in range(_PEAK_ROUNDS):
@@ -420,7 +428,7 @@ def _run(
         solution = minimize_lmfit(model, table, y, s)
     else:
         solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
-    return model, table.with_values(solution.values), solution
+    return model, table.with_values(solution.values), solution, doubt
 
 
 def _narrowest(model: PatternModel, table: ParameterTable) -> float:
@@ -453,41 +461,3 @@ def _binned(
     n = len(data[0]) // k * k
     x, y, s = (a[:n].reshape(-1, k) for a in data)
     return x.mean(axis=1), y.mean(axis=1), np.sqrt((s**2).sum(axis=1)) / k
-
-
-def _zero_or_displacement(
-    model: PatternModel,
-    table: ParameterTable,
-    solution: Solution,
-    data: tuple[FloatArray, FloatArray],
-    negligible: float,
-) -> tuple[ParameterTable, Solution]:
-    """Let the lines' angles decide whether a constant shift explains them better than a displacement.
-
-    The two differ by a factor cosθ only and must not both be free: their difference trades with the cell.
-    """
-    displacement = solution.values["sample_displacement_mm"]
-    shift = -np.degrees(2.0 * displacement / model.instrument.radius_mm) * np.cos(
-        np.radians(model.two_theta.mean() / 2)
-    )
-    if abs(shift) < negligible:
-        return table, solution
-    items = []
-    known = model.instrument.zero_shift
-    for item in table.with_values(solution.values).items:
-        if item.name == "sample_displacement_mm":
-            std = float(np.degrees(2.0 * item.prior_std / model.instrument.radius_mm))
-            item = replace(
-                item,
-                name="zero_shift",
-                value=float(known + shift),
-                low=-2.0,
-                high=2.0,
-                prior_std=std,
-                step=std,
-            )
-            item = replace(item, prior_mean=known, unit="deg", meaning="observed - true")
-        items.append(item)
-    other = ParameterTable(tuple(items))
-    trial = minimize(model, other, *data, max_iterations=12, tolerance=1e-3)
-    return (other, trial) if trial.cost < solution.cost else (table, solution)

@@ -128,6 +128,12 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     judge.notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
     sigma, unit = _standard_deviation(scan, judge)
     judge.notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
+    if scan.metadata.get("variable_slit") is True:
+        text = (
+            "the slits opened during the scan, the file says: analysis puts a factor sinθ on what the specimen "
+            "scatters. If the intensities were corrected to fixed slits, pass --set instrument.variable_slit=false"
+        )
+        judge.note("XRD_VARIABLE_SLIT", text, "info")
     seconds = scan.counting_time_s
     return Pattern(
         two_theta=scan.two_theta,

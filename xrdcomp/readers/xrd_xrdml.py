@@ -67,13 +67,8 @@ def _scan(
     if scan.get("status", "Completed") != "Completed":
         text = f"the scan's status is {scan.get('status')!r}: the measurement was not completed"
         notes.append(Diagnostic(code="XRD_NOT_COMPLETED", severity="warning", text=text))
-    if points.find("{*}counts") is not None and text_of(points, "divergenceCorrections"):
-        facts = facts | {"variable_slit": True}
-        text = (
-            "the slits opened during the scan and the file's corrections for it were not applied: the counts are as "
-            "measured; tell the instrument variable_slit = true"
-        )
-        notes.append(Diagnostic(code="XRD_VARIABLE_SLIT", severity="warning", text=text))
+    if text_of(points, "divergenceCorrections"):  # "intensities" have them applied, "counts" are as measured
+        facts = facts | {"variable_slit": points.find("{*}counts") is not None}
     stamp = text_of(scan, "header/startTimeStamp")
     if stamp:
         facts = facts | {"date": stamp}
@@ -209,7 +204,8 @@ def _instrument(measurement: Element) -> dict[str, str | float | int | bool]:
     if slit is not None:
         kind = next((value for key, value in slit.attrib.items() if key.endswith("type")), "")
         facts["divergence_slit"] = slit.get("name", kind)
-        facts["variable_slit"] = "programmable" in kind.lower() or "automatic" in kind.lower()
+        opens = "programmable" in kind.lower() or "automatic" in kind.lower()
+        facts["variable_slit"] = opens and slit.find("{*}angle") is None
     detector = measurement.find("{*}diffractedBeamPath/{*}detector")
     if detector is not None and detector.get("name"):
         facts["detector"] = str(detector.get("name"))

@@ -1,0 +1,125 @@
+"""Settings of the instrument: polarisation, lists of wavelengths, slits from the file, settings beside a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fit_cases import EMPTY
+from tests.helpers import assert_close
+from xrdcomp.diffraction import build_instrument, calibrate, write_instrument
+from xrdcomp.errors import RecipeError
+from xrdcomp.fit.optics import polarization
+from xrdcomp.fit.pattern import fit_pattern
+from xrdcomp.phases import load_phase
+from xrdcomp.physics import radiation
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.types import EmissionLine, Instrument, Pattern
+
+FINE = tuple(
+    EmissionLine(wavelength=float(w), weight=float(s), fwhm=float(f))
+    for w, f, s in radiation.fine_profile("hoelzer")
+)
+CALIBRATED = Instrument(emission_lines=FINE, calibrated=True, radius_mm=217.5)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return str(write_instrument(CALIBRATED, tmp_path / "instrument.toml"))
+
+
+def apatite_scan(*, length_nm: float = 60.0, seed: int = 3, **conditions: float) -> Pattern:
+    apatite = ApatiteModel(length_c_nm=length_nm, length_a_nm=length_nm / 2.0, microstrain=0.0, a_offset=0.0)
+    model = SpecimenModel(specimen_id="ha", apatite_model=apatite, **{**EMPTY, "apatite": 1.0})
+    return simulate_pattern(
+        model, XrdConditions(two_theta_min=10, peak_counts=8000, **conditions), seed=seed
+    )[0]
+
+
+def test_a_synchrotron_keeps_its_intensity_at_a_right_angle() -> None:
+    angle = np.array([90.0])
+    tube = build_instrument(None, InstrumentRecipe())
+    beam = build_instrument(None, InstrumentRecipe(wavelengths=(0.41,), polarization_fraction=0.0))
+    assert_close(polarization(angle, tube), 0.5, rtol=1e-12, because="(1 + cos²90°) / 2")
+    assert_close(polarization(angle, beam), 1.0, rtol=1e-12, because="the beam is polarised across the plane")
+
+
+def test_every_wavelength_has_its_weight() -> None:
+    recipe = InstrumentRecipe(wavelengths=(0.7, 0.71, 0.63), wavelength_weights=(1.0, 0.5, 0.02))
+    lines = build_instrument(None, recipe).emission_lines
+    assert [(x.wavelength, x.weight) for x in lines] == [(0.7, 1.0), (0.71, 0.5), (0.63, 0.02)]
+    with pytest.raises(RecipeError, match=r"one for each of instrument\.wavelengths"):
+        InstrumentRecipe(wavelengths=(0.7, 0.71), wavelength_weights=(1.0,))
+
+
+def test_slits_are_those_of_the_file_unless_the_user_says_otherwise() -> None:
+    scan = apatite_scan(variable_slit=True)
+    said = replace(scan, metadata={**scan.metadata, "variable_slit": True})
+    assert build_instrument(said, InstrumentRecipe()).variable_slit
+    assert not build_instrument(said, InstrumentRecipe(variable_slit=False)).variable_slit
+    assert not build_instrument(scan, InstrumentRecipe()).variable_slit
+    phase = load_phase("hydroxyapatite")
+    right = fit_pattern(said, (phase,), build_instrument(said, InstrumentRecipe()))
+    wrong = fit_pattern(scan, (phase,), build_instrument(scan, InstrumentRecipe()))
+    assert right.rwp < wrong.rwp
+    b = right.parameters["hydroxyapatite_b_extra"]
+    assert abs(b.value) < 4.0 * b.std, "intensities fall with angle as the structure has it"
+
+
+def test_settings_beside_a_file_count(file: str) -> None:
+    recipe = InstrumentRecipe(
+        file=file, radiation="CuKa", absorption_radius=0.7, monochromator_two_theta=26.6, kbeta_ratio=0.01
+    )
+    found = build_instrument(None, recipe)
+    assert (found.absorption_radius, found.monochromator_two_theta) == (0.7, 26.6)
+    assert found.radius_mm == CALIBRATED.radius_mm
+    assert found.emission_lines[:4] == FINE, "the name of the tube does not replace the spectrum of its file"
+    assert [line.label for line in found.emission_lines[4:]] == ["kbeta"]
+
+
+@pytest.mark.parametrize("change", [{"geometry": "debye_scherrer"}, {"radiation": "CuKa1"}])
+def test_what_contradicts_the_calibration_is_refused(file: str, change: dict[str, str]) -> None:
+    with pytest.raises(RecipeError, match=r"leave the file out"):
+        build_instrument(None, InstrumentRecipe(file=file, **change))
+
+
+def standard(*, nm: float = 600.0, quartz: float = 0.0, **conditions: float) -> Pattern:
+    parts = {"lab6": 1.0 - quartz, **({"quartz": quartz} if quartz else {})}
+    model = SpecimenModel(specimen_id="lab6", other=parts, other_size_nm=nm, **EMPTY)
+    scan = {"two_theta_min": 18.0, "two_theta_max": 130.0, "peak_counts": 20000.0, **conditions}
+    return simulate_pattern(model, XrdConditions(**scan), seed=4)[0]
+
+
+@pytest.mark.parametrize(
+    ("scan", "code"),
+    [
+        ({}, ""),
+        ({"quartz": 0.05}, "CALIBRATION_FOREIGN_LINES"),
+        ({"nm": 60.0}, "CALIBRATION_BROAD"),
+        ({"two_theta_max": 62.0}, "CALIBRATION_SHORT_RANGE"),
+        ({"peak_counts": 400.0}, "CALIBRATION_LOW_COUNTS"),
+    ],
+)
+def test_a_bad_scan_of_a_standard_is_said(scan: dict[str, float], code: str) -> None:
+    messages = calibrate(standard(**scan), "srm660c", InstrumentRecipe(radiation="CuKa")).diagnostics
+    assert [d.code for d in messages if d.severity == "warning"] == [code] * bool(code)
+    if code == "CALIBRATION_FOREIGN_LINES":
+        assert "quartz" in messages[0].text
+
+
+@pytest.mark.parametrize("conditions", [{"displacement_mm": 0.1}, {"zero_shift": 0.04}])
+def test_the_cell_holds_its_truth_though_shift_and_displacement_are_alike(
+    conditions: dict[str, float],
+) -> None:
+    inside, phase = 0, load_phase("hydroxyapatite")  # its cell is the simulator's
+    for seed in range(4):
+        scan = apatite_scan(length_nm=40.0, seed=seed, **conditions)
+        fit = fit_pattern(scan, (phase,), build_instrument(scan, InstrumentRecipe()), FitRecipe())
+        for axis, truth in (("a", phase.cell.parameters[0]), ("c", phase.cell.parameters[2])):
+            low, high = fit.parameters[f"hydroxyapatite_{axis}"].interval
+            inside += low <= truth <= high
+    assert inside >= 6, "six of eight 95 % intervals: fewer have a chance of 0.6 %"
