@@ -28,9 +28,10 @@ from xrdcomp.diffraction import (
 )
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit import describes_pattern
+from xrdcomp.fit.halo import measured_halo, with_measured_halos
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.recipe import Recipe
+from xrdcomp.recipe import FitRecipe, Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
@@ -140,8 +141,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
-        grains = known_grains(recipe, standard)
-        recipes = (recipe.with_settings({"fit.grain_sizes_um": grains}).fit, recipe.identification)
+        recipes = (_fit_recipe(recipe, standard, instrument), recipe.identification)
         with naming(*_files(sample.pattern)):
             search = investigate(
                 sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
@@ -209,6 +209,19 @@ def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> Sam
     )
     metadata = {"simulated": True, "kind": entry.kind, "truth": entry.truth["components"]}
     return replace(result, metadata={**result.metadata, **metadata})
+
+
+def _fit_recipe(recipe: Recipe, standard: tuple[str, float] | None, instrument: Instrument) -> FitRecipe:
+    """Settings of the fit, with grain sizes that are known and measured amorphous patterns read."""
+    chosen = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
+    halos = {}
+    for name, file in chosen.amorphous_patterns.items():
+        reference = read_xrd(file)
+        stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
+        with naming(file):
+            own = build_instrument(reference, recipe.instrument) if stated else instrument
+            halos[name] = measured_halo(name, reference, own)
+    return with_measured_halos(chosen, halos)
 
 
 def _quantify(
@@ -407,6 +420,7 @@ def _metadata(
         facts["intensity_unit"] = sample.pattern.intensity_unit
     if search is not None:
         facts["unexplained_peaks"] = [peak.to_dict() for peak in search.unexplained]
+        facts["bragg_area_lost"] = dict(search.fit.bragg_area_lost)
     if quantified is not None:
         facts["quantification"] = quantified.to_dict()
     return facts

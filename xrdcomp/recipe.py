@@ -137,6 +137,9 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     amorphous : tuple of str
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``.
+    amorphous_patterns : mapping of amorphous component to file
+        Measured pattern of the pure amorphous material, air and holder taken off, that gives the component its form;
+        the scale per gram follows from the component's composition.
     size : {"none", "isotropic", "anisotropic"}
     texture : {"auto", "none", "march_dollase", "harmonic"}
         Preferred orientation: none, one axis along c, or symmetrised spherical harmonics of degree 6 with a
@@ -164,6 +167,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     background: Literal["auto", "physical", "flexible"] = "auto"
     background_terms: _Count = 8
     amorphous: tuple[str, ...] | None = None
+    amorphous_patterns: dict[str, str] = {}
     size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
     strain: bool = True
     texture: Literal["auto", "none", "march_dollase", "harmonic"] = "auto"

@@ -177,8 +177,8 @@ class FitResult:
     `two_theta` is in degrees, `observed` and its standard deviation `sigma` are those fitted, `wavelengths` are in
     ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
     `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
-    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `diffraction.quantify`; `diagnostics`
-    are its messages.
+    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `diffraction.quantify`;
+    `bragg_area_lost` says what share of it backgrounds take (``fit.bragg_loss``); `diagnostics` are its messages.
     """
 
     two_theta: FloatArray
@@ -199,6 +199,7 @@ class FitResult:
     converged: bool
     crystallinity: Estimate | None = None
     bragg_area: Mapping[str, float] = field(default_factory=dict)
+    bragg_area_lost: Mapping[str, float] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

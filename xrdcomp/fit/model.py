@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.fit.halo import MeasuredHalo, measured_columns
 from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns, refreeze_lines
 from xrdcomp.fit.optics import geometry_factor, polarization
 from xrdcomp.fit.parameters import ParameterTable
@@ -75,7 +76,7 @@ def build_model(
     instrument: Instrument,
     table: ParameterTable,
     *,
-    amorphous: Sequence[str],
+    amorphous: Sequence[str | MeasuredHalo],
     background: tuple[Sequence[Column], FloatArray],
     like: PatternModel | None = None,
 ) -> PatternModel:
@@ -83,7 +84,7 @@ def build_model(
 
     Parameters
     ----------
-    amorphous : names of amorphous components (keys of ``physics.amorphous.AMORPHOUS``)
+    amorphous : names of amorphous components (keys of ``physics.amorphous.AMORPHOUS``), or measured ones
     background : columns and their (n, k) values
     like : PatternModel, optional
         A model with the same amorphous components, on the same points or on those that were binned to these: its
@@ -133,7 +134,10 @@ def _inelastic_std(instrument: Instrument) -> float:
 
 
 def _halo_columns(
-    two_theta: FloatArray, instrument: Instrument, slit: FloatArray, amorphous: Sequence[str]
+    two_theta: FloatArray,
+    instrument: Instrument,
+    slit: FloatArray,
+    amorphous: Sequence[str | MeasuredHalo],
 ) -> tuple[list[Column], FloatArray]:
     """Amorphous components and everything whose form is theirs: shape modes, smooth modes, Compton scattering."""
     columns: list[Column] = []
@@ -141,38 +145,39 @@ def _halo_columns(
     q = two_theta_to_q(two_theta, instrument.wavelength)
     weight = sum(line.weight for line in instrument.emission_lines)
     factor = weight * slit * polarization(two_theta, instrument)
-    for name in amorphous:
-        component = amorphous_physics.AMORPHOUS[name]
+    calculated = [name for name in amorphous if isinstance(name, str)]
+    flat = {}
+    for item in amorphous:
+        if isinstance(item, str):
+            name, curve = item, amorphous_physics.scattering_per_gram(amorphous_physics.AMORPHOUS[item], q)
+        else:
+            name = item.name
+            curve, flat[name] = measured_columns(item, q)
         columns.append(Column(name=name, kind="amorphous", nonnegative=True, halo=True))
-        values.append((factor * amorphous_physics.scattering_per_gram(component, q))[:, None])
-    for name in amorphous:
+        values.append((factor * curve)[:, None])
+    for name in calculated:
         modes = amorphous_physics.shape_modes(amorphous_physics.AMORPHOUS[name], q)
-        columns += [
-            Column(name=f"{name}_mode_{k}", kind="mode", nonnegative=False, parent=name, halo=True)
-            for k in range(modes.shape[1])
-        ]
+        columns += [_mode(f"{name}_mode_{k}", name) for k in range(modes.shape[1])]
         values.append(factor[:, None] * modes)
+    for name, change in flat.items():
+        columns.append(_mode(f"{name}_flat", name))
+        values.append((factor * change)[:, None])
     if amorphous:
         smooth = amorphous_physics.smooth_modes(q)
-        columns += [
-            Column(name=f"smooth_mode_{k}", kind="mode", nonnegative=False, parent=ALL_AMORPHOUS, halo=True)
-            for k in range(smooth.shape[1])
-        ]
+        columns += [_mode(f"smooth_mode_{k}", ALL_AMORPHOUS) for k in range(smooth.shape[1])]
         values.append(factor[:, None] * smooth)
     window = _inelastic_std(instrument)
-    for name in amorphous:
-        column = Column(
-            name=f"{name}_compton",
-            kind="mode",
-            nonnegative=False,
-            parent=name,
-            relative_std=window,
-            halo=True,
-        )
-        columns.append(column)
+    for name in calculated:
+        columns.append(_mode(f"{name}_compton", name, window))
         fractions = amorphous_physics.mass_fractions(amorphous_physics.AMORPHOUS[name].atoms)
         values.append((factor * scattering.incoherent_per_gram(fractions, q))[:, None])
     return columns, np.concatenate(values, axis=1)
+
+
+def _mode(name: str, parent: str, relative_std: float = 1.0) -> Column:
+    return Column(
+        name=name, kind="mode", nonnegative=False, parent=parent, relative_std=relative_std, halo=True
+    )
 
 
 def _to_bins(values: FloatArray, n: int) -> FloatArray:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xrdcomp.errors import AnalysisError
 from xrdcomp.fit.background import background_columns
 from xrdcomp.fit.evidence import Evidence, collect_evidence
+from xrdcomp.fit.halo import MeasuredHalo, halo_pieces
 from xrdcomp.fit.line_shape import with_shoulders
 from xrdcomp.fit.lines import line_properties
 from xrdcomp.fit.lmfit_face import minimize_lmfit
@@ -217,7 +218,8 @@ def fit_state(
     table = build_parameters(phases, instrument, recipe)
     if params is not None:
         table = table.from_lmfit(params)
-    columns = _ColumnChoice(phases, instrument, recipe, tuple(amorphous), blank, params is not None)
+    halos = halo_pieces(recipe, tuple(amorphous))
+    columns = _ColumnChoice(phases, instrument, recipe, halos, blank, params is not None)
     fine = columns.build(x, y, table, shoulders=False)
     if phases:
         table, cost = _rough_fit(columns, table, (x, y, s), fine)
@@ -309,7 +311,7 @@ class _ColumnChoice:
     phases: Sequence[Phase]
     instrument: Instrument
     recipe: FitRecipe
-    amorphous: tuple[str, ...]
+    amorphous: tuple[str | MeasuredHalo, ...]
     blank: Pattern | None
     user_parameters: bool = False
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xrdcomp.fit.bragg_loss import bragg_area_lost
 from xrdcomp.fit.lines import SCHERRER_CONSTANT, line_properties
 from xrdcomp.fit.model import ALL_AMORPHOUS
 from xrdcomp.fit.parameters import FitParameter
@@ -104,6 +105,7 @@ def summarize(state: FitState) -> FitResult:
         converged=solution.converged,
         crystallinity=_crystallinity(state, bragg, halo),
         bragg_area=bragg,
+        bragg_area_lost=bragg_area_lost(state, bragg),
         diagnostics=_diagnostics(state, amorphous),
     )
 

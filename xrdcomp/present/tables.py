@@ -14,7 +14,7 @@ from xrdcomp.present.words import (
     words_for,
     words_for_step,
 )
-from xrdcomp.results import Claim, SampleResult, TgaResult
+from xrdcomp.results import Claim, FitResult, SampleResult, TgaResult
 
 __all__ = ["CLAIM_ORDER", "align", "cohort_table", "phase_table", "result_table", "tga_table"]
 
@@ -53,7 +53,7 @@ def result_table(result: SampleResult) -> str:
         blocks.append(
             f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
             f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, "
-            f"{fit.n_parameters} parameters"
+            f"{fit.n_parameters} parameters" + _bragg_lost(fit)
         )
     if result.phases:
         blocks.append(phase_table(result))
@@ -197,6 +197,18 @@ def _probability(claim: Claim) -> str:
 
 def _celsius(value: float | None) -> str:
     return "" if value is None else f"{value:.0f}"
+
+
+def _bragg_lost(fit: FitResult) -> str:
+    """One line on the share of the Bragg area that backgrounds take."""
+    lost = fit.bragg_area_lost
+    if "free_polynomial" not in lost:
+        return ""
+    own, free, rolling = (100.0 * lost[key] + 0.0 for key in ("fit", "free_polynomial", "rolling"))
+    return (
+        f"\nBragg area lost to the background: {own:.1f} % in this fit, {free:.1f} % with a free polynomial; a rolling "
+        f"background of ± 2° would take {rolling:.1f} %"
+    )
 
 
 def _indent(text: str) -> str:

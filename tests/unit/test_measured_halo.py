@@ -1,0 +1,156 @@
+"""Measured patterns of amorphous matter in place of calculated halos; Bragg area that backgrounds take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fit_cases import EMPTY, INSTRUMENT, VALUES
+from tests.helpers import assert_close
+from xrdcomp import analyze
+from xrdcomp.diffraction import build_instrument
+from xrdcomp.errors import AnalysisError, XrdcompError
+from xrdcomp.fit.bragg_loss import rolling_background
+from xrdcomp.fit.halo import measured_halo, with_measured_halos
+from xrdcomp.fit.lines import build_lines, phase_columns
+from xrdcomp.fit.pattern import fit_pattern
+from xrdcomp.phases import load_phase
+from xrdcomp.physics import amorphous, scattering
+from xrdcomp.physics.corrections import polarization
+from xrdcomp.present.tables import result_table
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
+from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern, write_pattern
+from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.units import two_theta_to_q
+
+COPPER = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))
+PHASE = load_phase("hydroxyapatite")
+QUARTZ = simulate_pattern(
+    SpecimenModel(specimen_id="quartz", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1
+)[0]
+
+
+def odd_halo(*, low: float = 7.0, high: float = 75.0, counts: float = 4000.0, seed: int = 0) -> Pattern:
+    """Protein whose ring lies 0.25 Å⁻¹ (four and a half standard deviations) above the usual place."""
+    x = np.arange(low, high, 0.02)
+    q = two_theta_to_q(x, COPPER.wavelength)
+    return counted(x, polarization(x) * odd_per_gram(q), counts, seed)
+
+
+def odd_per_gram(q: np.ndarray) -> np.ndarray:
+    fractions = amorphous.mass_fractions(amorphous.AMORPHOUS["protein"].atoms)
+    grid = np.linspace(0.7, 4.1, 500)
+
+    def coherent(at: np.ndarray) -> np.ndarray:
+        s = 0.15 + 0.85 / (1.0 + np.exp(-(at - 1.45) / 0.17)) + 1.0 * np.exp(-0.5 * ((at - 1.75) / 0.2) ** 2)
+        return scattering.coherent_per_gram(fractions, at) * s
+
+    free = 1.02 * np.trapezoid(scattering.coherent_per_gram(fractions, grid), grid)
+    return coherent(q) * free / np.trapezoid(coherent(grid), grid) + scattering.incoherent_per_gram(
+        fractions, q
+    )
+
+
+def counted(x: np.ndarray, y: np.ndarray, counts: float, seed: int) -> Pattern:
+    noisy = np.random.default_rng(seed).poisson(y * counts / y.max()).astype(float)
+    return Pattern(
+        two_theta=x, intensity=noisy, sigma=np.sqrt(np.maximum(noisy, 1.0)), intensity_unit="counts"
+    )
+
+
+def apatite_and(halo_share: float, *, seed: int = 1) -> Pattern:
+    """Nano-apatite and the odd halo per gram, with air."""
+    x = np.arange(8.0, 70.0, 0.03)
+    lines = build_lines(PHASE, INSTRUMENT, x, VALUES)
+    crystal, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    halo = 1.5 * polarization(x) * odd_per_gram(two_theta_to_q(x, INSTRUMENT.wavelength))
+    y = (1.0 - halo_share) * crystal + halo_share * halo
+    return counted(x, y + 0.1 * np.median(y) * 8.0 / x, 1e4, seed)
+
+
+def test_a_measured_halo_is_on_the_scale_per_gram() -> None:
+    halo = measured_halo("protein", odd_halo(), COPPER)
+    inside = (halo.q > 0.6) & (halo.q < 4.5)
+    truth = odd_per_gram(halo.q[inside])
+    assert_close(
+        halo.per_gram[inside] / truth, 1.0, atol=0.06, because="4 σ of counting in bins of some 15 points"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "words"),
+    [
+        ("collagen", odd_halo(), "no amorphous component"),
+        ("protein", odd_halo(low=20.0), "wider range"),
+        (
+            "protein",
+            simulate_pattern(
+                SpecimenModel(specimen_id="q", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1
+            )[0],
+            "narrower than a halo",
+        ),
+    ],
+)
+def test_what_is_no_halo_is_refused(name: str, pattern: Pattern, words: str) -> None:
+    with pytest.raises(AnalysisError, match=words):
+        measured_halo(name, pattern, COPPER)
+
+
+def test_names_of_components_are_checked() -> None:
+    scan = odd_halo()
+    with pytest.raises(AnalysisError, match="is no amorphous component"):
+        fit_pattern(scan, (), COPPER, FitRecipe(amorphous=("collagen",)))
+    only_lipid = with_measured_halos(
+        FitRecipe(amorphous=("lipid",)), {"protein": measured_halo("protein", scan, COPPER)}
+    )
+    with pytest.raises(AnalysisError, match="not among the fitted components"):
+        fit_pattern(scan, (), COPPER, only_lipid)
+    short = with_measured_halos(
+        FitRecipe(), {"protein": measured_halo("protein", odd_halo(high=60.0), COPPER)}
+    )
+    with pytest.raises(AnalysisError, match="whole range"):
+        fit_pattern(scan, (), COPPER, short)
+
+
+def test_a_measured_halo_gives_a_better_amount_than_a_calculated_one(tmp_path: Path) -> None:
+    write_pattern(tmp_path / "collagen.xy", odd_halo(), "xy")
+    recipe = Recipe(phases=("hydroxyapatite",), instrument=InstrumentRecipe(radiation="CuKa"))
+    known = recipe.with_settings({"fit.amorphous_patterns": {"protein": str(tmp_path / "collagen.xy")}})
+    errors, widths = [], []
+    for chosen in (recipe, known):
+        amount = analyze(apatite_and(0.6), recipe=chosen).phases[0].weight_fraction
+        errors.append(abs(amount.value - 0.4))
+        widths.append(amount.interval[1] - amount.interval[0])
+    assert errors[1] < 0.03, "without an empty-holder scan the air's share is open to some 3 wt%"
+    assert errors[1] < 0.5 * errors[0]
+    with pytest.raises(XrdcompError, match="cannot be opened"):
+        analyze(
+            apatite_and(0.6), recipe=recipe.with_settings({"fit.amorphous_patterns": {"protein": "no.xy"}})
+        )
+
+
+def test_the_bragg_area_that_backgrounds_take_is_reported() -> None:
+    result = analyze(apatite_and(0.3), recipe=Recipe(phases=("hydroxyapatite",)))
+    lost = result.metadata["bragg_area_lost"]
+    assert lost["fit"] == 0.0, "the physical background is the one that is used"
+    assert abs(lost["free_polynomial"]) < 0.05, "halos and lines, not the background, explain broad features"
+    assert 0.08 < lost["rolling"] < 0.25, (
+        "crystallites of 33 × 17 nm: between 0.09 and 0.14, here with merged tails"
+    )
+    assert "Bragg area lost to the background: 0.0 % in this fit" in result_table(result)
+    flexible = build_instrument(None, InstrumentRecipe())
+    free = fit_pattern(apatite_and(0.6), (PHASE,), flexible, FitRecipe(background="flexible"))
+    assert free.bragg_area_lost["fit"] != 0.0
+    assert not fit_pattern(odd_halo(), (), COPPER, FitRecipe()).bragg_area_lost
+
+
+def test_a_rolling_background_cuts_broad_peaks_and_spares_sharp_ones() -> None:
+    x = np.arange(20.0, 60.0, 0.02)
+    areas = []
+    for fwhm in (0.1, 8.0):
+        peak = np.exp(-4.0 * np.log(2.0) * ((x - 40.0) / fwhm) ** 2)
+        areas.append(rolling_background(peak, 0.02).sum() / peak.sum())
+    assert areas[0] < 0.01
+    assert areas[1] > 0.2
