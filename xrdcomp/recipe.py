@@ -153,6 +153,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
         specimen of low absorption; it trades with displacement and cell.
+    b_elements : bool
+        B of every element but hydrogen instead of one addition to all; asks for lines to high angles.
     per_gram_std : float
         Relative standard uncertainty of the scattering power per gram of each amorphous component, beyond its
         shape's; larger values widen the intervals of amorphous components.
@@ -178,6 +180,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     transparency: bool = False
     cell: bool = True
     b_overall: bool = True
+    b_elements: bool = False
     asymmetry: bool = True
     per_gram_std: _NotNegative = 0.03
     solver: Literal["varpro", "lmfit"] = "varpro"

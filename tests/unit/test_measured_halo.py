@@ -153,4 +153,4 @@ def test_a_rolling_background_cuts_broad_peaks_and_spares_sharp_ones() -> None:
         peak = np.exp(-4.0 * np.log(2.0) * ((x - 40.0) / fwhm) ** 2)
         areas.append(rolling_background(peak, 0.02).sum() / peak.sum())
     assert areas[0] < 0.01
-    assert areas[1] > 0.2
+    assert areas[1] > 0.1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xrdcomp.fit.diffuse import diffuse_now
 from xrdcomp.fit.linear import solve_linear
 from xrdcomp.types import FloatArray
 
@@ -73,8 +74,7 @@ def rolling_background(curve: FloatArray, step: float) -> FloatArray:
 def _bragg_curve(state: FitState) -> FloatArray:
     total = np.zeros_like(state.two_theta)
     for k, lines in enumerate(state.model.lines):
-        b = state.solution.values.get(f"{lines.phase.id}_b_extra", 0.0)
-        diffuse = state.model.slit * (lines.diffuse + b * lines.diffuse_by_b)
+        diffuse = state.model.slit * diffuse_now(lines, state.solution.values)
         total += state.solution.coefficients[k] * (state.solution.columns[:, k] - diffuse)
     return np.maximum(total, 0.0)
 

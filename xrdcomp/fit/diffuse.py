@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from xrdcomp.fit.element_b import element_diffuse
 from xrdcomp.fit.optics import polarization
 from xrdcomp.physics import scattering
 from xrdcomp.types import FloatArray, Instrument, Phase
 
-__all__ = ["diffuse_scattering"]
+if TYPE_CHECKING:
+    from xrdcomp.fit.lines import PhaseLines
+
+__all__ = ["diffuse_now", "diffuse_scattering"]
 
 
 def diffuse_scattering(
@@ -34,3 +41,9 @@ def diffuse_scattering(
     weight = sum(line.weight for line in instrument.emission_lines)
     factor = weight * polarization(two_theta, instrument) / mass
     return total * factor, by_b * factor
+
+
+def diffuse_now(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
+    """Thermal diffuse and Compton scattering of a phase per gram, on its points, at the B of `values`."""
+    extra = values.get(f"{lines.phase.id}_b_extra", 0.0) * lines.diffuse_by_b
+    return lines.diffuse + extra + element_diffuse(lines.elements, values)

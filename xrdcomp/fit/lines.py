@@ -13,7 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from xrdcomp.fit import optics
-from xrdcomp.fit.diffuse import diffuse_scattering
+from xrdcomp.fit.diffuse import diffuse_now, diffuse_scattering
+from xrdcomp.fit.element_b import ElementB, element_b, element_factor
 from xrdcomp.physics import lattice, profile, scattering, structure_factors, texture
 from xrdcomp.types import FloatArray, Instrument, IntArray, Phase
 
@@ -69,6 +70,7 @@ class PhaseLines:
     diffuse, diffuse_by_b : (n,) arrays
         Thermal diffuse and Compton scattering per gram on the points, polarisation included, and its change
         per Å² of extra B: what the Bragg lines lose to disorder stays in the pattern.
+    elements : parts by element where B of each is refined
     """
 
     phase: Phase
@@ -90,6 +92,7 @@ class PhaseLines:
     two_theta_points: FloatArray
     diffuse: FloatArray
     diffuse_by_b: FloatArray
+    elements: ElementB | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +157,7 @@ def build_lines(
         two_theta_points=two_theta,
         diffuse=diffuse,
         diffuse_by_b=diffuse_by_b,
+        elements=element_b(phase, instrument, two_theta, (hkl, d_spacing), values),
     )
     return _frozen(bare, instrument, values)
 
@@ -413,6 +417,10 @@ def _intensity(
     s_sq = inverse_d_squared / 4.0
     factor = np.exp(-2.0 * values.get(p + "b_extra", 0.0) * s_sq)
     logarithmic = [(p + "b_extra", -2.0 * s_sq)]
+    if lines.elements is not None:
+        by_element, slopes = element_factor(lines.elements, values)
+        factor = factor * by_element[lines.reflection]
+        logarithmic += [(name, slope[lines.reflection]) for name, slope in slopes]
     for name, (wavelengths, start) in optics.refined_ratios(instrument).items():
         if name in values:
             own, ratio = np.isin(lines.wavelength, wavelengths), max(values[name], 1e-9)
@@ -454,7 +462,7 @@ def phase_columns(
     spread = sparse.csc_matrix((offset, lines.point, lines.indptr), shape=shape, copy=False)
     intensity = properties.intensity
     b_name = f"{lines.phase.id}_b_extra"
-    diffuse = lines.diffuse + values.get(b_name, 0.0) * lines.diffuse_by_b
+    diffuse = diffuse_now(lines, values)
     if not vary:
         spread.data = profile.pseudo_voigt_value(*broad)
         return spread @ intensity + diffuse, {}
@@ -483,4 +491,8 @@ def phase_columns(
     basis = columns.pop("") + diffuse
     if b_name in columns:
         columns[b_name] = columns[b_name] + lines.diffuse_by_b
+    if lines.elements is not None:
+        for name, change in zip(lines.elements.names, lines.elements.diffuse_by_b, strict=True):
+            if name in columns:
+                columns[name] = columns[name] + change
     return basis, columns

@@ -193,7 +193,9 @@ def _on_points(lines: PhaseLines, two_theta: FloatArray) -> PhaseLines:
     """Lines whose smooth scattering stands on other points; their windows are to be frozen again."""
     n = len(two_theta)
     diffuse, by_b = _to_bins(lines.diffuse, n), _to_bins(lines.diffuse_by_b, n)
-    return replace(lines, two_theta_points=two_theta, diffuse=diffuse, diffuse_by_b=by_b)
+    own = lines.elements
+    own = own and own.on_points(_to_bins(own.diffuse_by_b.T, n).T)
+    return replace(lines, two_theta_points=two_theta, diffuse=diffuse, diffuse_by_b=by_b, elements=own)
 
 
 def refreeze(model: PatternModel, values: Mapping[str, float]) -> PatternModel:

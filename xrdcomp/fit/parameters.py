@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrdcomp.errors import RecipeError
+from xrdcomp.fit.element_b import element_names
 from xrdcomp.fit.lines import TEXTURE_ORDER
 from xrdcomp.fit.optics import refined_ratios
 from xrdcomp.physics import lattice, texture
@@ -29,6 +30,7 @@ B_RELATIVE_STD = 0.2
 between preparations and refinements (0.05 Å² for corundum), apatites much (0.2 Å²)."""
 
 _B_STD_MIN = 0.05  # Å²
+_ELEMENT_B_STD = 0.3  # Å², of each element: refinements of one compound differ by so much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +278,12 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
         )
     if recipe.strain:
         items.append(_item(p + "microstrain", 0.0, (0.0, 0.05), 0.003, "", "Δd/d, FWHM 4 ε tanθ"))
-    if recipe.b_overall:
+    if recipe.b_elements:
+        items += [
+            _item(name, 0.0, (-1.0, 4.0), _ELEMENT_B_STD, "Å²", f"added to B of {element}")
+            for element, name in element_names(phase).items()
+        ]
+    elif recipe.b_overall:
         items.append(
             _item(p + "b_extra", 0.0, (-1.0, 4.0), _b_std(phase), "Å²", "added to every B of the structure")
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.fit.bragg_loss import bragg_area_lost
+from xrdcomp.fit.diffuse import diffuse_now
 from xrdcomp.fit.lines import SCHERRER_CONSTANT, line_properties
 from xrdcomp.fit.model import ALL_AMORPHOUS
 from xrdcomp.fit.parameters import FitParameter
@@ -145,7 +146,7 @@ def _model_std(item: FitParameter, value: float, instrument: Instrument) -> floa
 
 def _bragg_area(state: FitState, index: int) -> float:
     lines = state.model.lines[index]
-    diffuse = lines.diffuse + state.solution.values.get(f"{lines.phase.id}_b_extra", 0.0) * lines.diffuse_by_b
+    diffuse = diffuse_now(lines, state.solution.values)
     bragg = state.solution.columns[:, index] - state.model.slit * diffuse
     return float(np.trapezoid(bragg, state.model.two_theta) * state.solution.coefficients[index])
 

@@ -1,0 +1,73 @@
+"""Displacement parameters of single elements."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.fit_cases import INSTRUMENT, VALUES
+from tests.helpers import assert_close
+from xrdcomp.fit.element_b import element_factor, element_names
+from xrdcomp.fit.lines import build_lines, phase_columns
+from xrdcomp.fit.pattern import fit_pattern
+from xrdcomp.phases import load_phase
+from xrdcomp.physics import structure_factors
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.types import Pattern
+
+PHASE = load_phase("hydroxyapatite")
+NAMES = element_names(PHASE)
+X = np.arange(15.0, 110.0, 0.04)
+CHANGES = {"hydroxyapatite_b_ca": 0.35, "hydroxyapatite_b_o": -0.15, "hydroxyapatite_b_p": 0.2}
+
+
+def test_hydrogen_has_no_parameter() -> None:
+    assert NAMES == {"Ca": "hydroxyapatite_b_ca", "O": "hydroxyapatite_b_o", "P": "hydroxyapatite_b_p"}
+
+
+def test_structure_factors_follow_as_if_the_structure_had_those_b() -> None:
+    lines = build_lines(PHASE, INSTRUMENT, X, dict.fromkeys(NAMES.values(), 0.0))
+    d = 1.0 / np.sqrt(lines.inverse_d_squared)
+
+    def squares(b: np.ndarray) -> np.ndarray:
+        atoms = (PHASE.site_xyz, PHASE.site_element, PHASE.site_occupancy, b, INSTRUMENT.wavelength)
+        return structure_factors.structure_factor_sq(lines.hkl, d, *atoms)
+
+    b = np.asarray(PHASE.site_b_iso, dtype=float)
+    change = np.array([CHANGES.get(NAMES.get(e, ""), 0.0) for e in PHASE.site_element])
+    expected = squares(b + change) / squares(b)
+    factor, _ = element_factor(lines.elements, CHANGES)
+    strong = squares(b) > 1e-4 * squares(b).max()
+    assert_close(factor[strong], expected[strong], rtol=1e-9, because="the same sum in another order")
+
+
+def test_derivatives() -> None:
+    values = {**VALUES, **CHANGES}
+    values.pop("hydroxyapatite_b_extra")
+    lines = build_lines(PHASE, INSTRUMENT, X, values)
+    _, slopes = phase_columns(lines, INSTRUMENT, values, frozenset(CHANGES))
+    for name in CHANGES:
+        up, down = ({**values, name: values[name] + step} for step in (1e-4, -1e-4))
+        change = phase_columns(lines, INSTRUMENT, up, frozenset())[0]
+        change = (change - phase_columns(lines, INSTRUMENT, down, frozenset())[0]) / 2e-4
+        atol = 1e-5 * float(np.abs(change).max())
+        assert_close(slopes[name], change, atol=atol, because="step of 1e-4 in a smooth function")
+
+
+def test_a_fit_finds_them() -> None:
+    values = {
+        **VALUES,
+        **CHANGES,
+        "hydroxyapatite_inverse_size_a": 0.02,
+        "hydroxyapatite_inverse_size_c": 0.02,
+    }
+    values.pop("hydroxyapatite_b_extra")
+    lines = build_lines(PHASE, INSTRUMENT, X, values)
+    y, _ = phase_columns(lines, INSTRUMENT, values, frozenset())
+    y = np.random.default_rng(3).poisson(20000.0 * (y / y.max() + 0.02)).astype(float)
+    pattern = Pattern(two_theta=X, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)), intensity_unit="counts")
+    fit = fit_pattern(pattern, (PHASE,), INSTRUMENT, FitRecipe(b_elements=True, amorphous=(), texture="none"))
+    assert "hydroxyapatite_b_extra" not in fit.parameters
+    for name, truth in CHANGES.items():
+        found = fit.parameters[name]
+        assert_close(found.value, truth, atol=3.5 * found.std, because="3.5 standard uncertainties")
+        assert found.std < 0.05
