@@ -10,6 +10,7 @@ import numpy as np
 from xrdcomp.diffraction.scoring import Score
 from xrdcomp.diffraction.varieties import compare_intensities
 from xrdcomp.fit.pattern import FitState
+from xrdcomp.fit.summary import parameter_estimate
 from xrdcomp.results import Decision, Estimate, PhaseResult
 from xrdcomp.types import Phase
 
@@ -97,28 +98,16 @@ def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> Pha
         crystalline_weight_fraction=crystal,
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
-        microstrain=_parameter(state, f"{phase.id}_microstrain"),
+        microstrain=parameter_estimate(state, f"{phase.id}_microstrain"),
         intensity_share=share,
         evidence={"z": z, "threshold": test.threshold, "fitted": True},
     )
 
 
-def _parameter(state: FitState, name: str) -> Estimate | None:
-    names = [item.name for item in state.table.free]
-    if name not in state.solution.values:
-        return None
-    value = state.solution.values[name]
-    if name not in names:
-        return Estimate(value=value, std=None)
-    i = names.index(name)
-    std = float(np.sqrt(max(state.evidence.parameter_covariance[i, i], 0.0)))
-    return Estimate(value=value, std=std, interval=(value - 1.96 * std, value + 1.96 * std))
-
-
 def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
     out = {}
     for name in ("a", "b", "c", "alpha", "beta", "gamma"):
-        estimate = _parameter(state, f"{phase.id}_{name}")
+        estimate = parameter_estimate(state, f"{phase.id}_{name}")
         if estimate is not None:
             unit = "Å" if name in "abc" else "deg"
             out[name] = Estimate(
@@ -129,7 +118,7 @@ def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
 
 def _sizes(state: FitState, phase: Phase) -> dict[str, Estimate]:
     """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
-    inverse = {axis: _parameter(state, f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
+    inverse = {axis: parameter_estimate(state, f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
     out: dict[str, Estimate] = {}
     for axis, key in (("c", "c_axis"), ("a", "a_axis")):
         estimate = inverse[axis]

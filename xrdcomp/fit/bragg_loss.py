@@ -86,7 +86,7 @@ def _total(state: FitState, areas: Mapping[str, float], *, free: bool) -> float:
     correction = np.array([c.kind == "correction" for c in model.columns])
     background = np.array([c.kind == "background" for c in model.columns])
     bounded = np.array([c.nonnegative for c in model.columns])
-    held = (_CORRECTION_STD * max(float(np.median(state.intensity)), 1e-300)) ** -2
+    held = (_CORRECTION_STD * float(np.median(state.intensity)) or 1.0) ** -2
     prior = np.where(correction, 0.0 if free else held, solution.linear_prior)
     bounded = np.where(background, not free, bounded)
     gram = weighted.T @ weighted + np.diag(prior + 1e-12 * np.diag(weighted.T @ weighted))

@@ -112,21 +112,41 @@ def summarize(state: FitState) -> FitResult:
 
 
 def _parameters(state: FitState) -> dict[str, Estimate]:
-    free = {item.name: i for i, item in enumerate(state.table.free)}
     std = np.sqrt(np.maximum(np.diag(state.evidence.parameter_covariance), 0.0))
-    out = {}
-    for item in state.table.items:
-        value = state.solution.values[item.name]
-        if item.name in free:
-            s = float(std[free[item.name]])
-            s = float(np.hypot(s, _model_std(item, value, state.instrument)))
-            s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
-            out[item.name] = Estimate(
-                value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit
-            )
-        else:
-            out[item.name] = Estimate(value=value, std=None, unit=item.unit)
-    return out
+    free = dict(zip((item.name for item in state.table.free), std.tolist(), strict=True))
+    return {item.name: _estimate(state, item, free.get(item.name)) for item in state.table.items}
+
+
+def parameter_estimate(state: FitState, name: str) -> Estimate | None:
+    """Value of a parameter and its standard uncertainty, what the model leaves open included; None if it has none.
+
+    Parameters
+    ----------
+    state : FitState
+    name : str
+        As ``hydroxyapatite_a``.
+
+    Returns
+    -------
+    Estimate or None
+    """
+    free = [item.name for item in state.table.free]
+    item = next((item for item in state.table.items if item.name == name), None)
+    if item is None:
+        return None
+    i = free.index(name) if name in free else None
+    covariance = state.evidence.parameter_covariance
+    return _estimate(state, item, None if i is None else float(np.sqrt(max(covariance[i, i], 0.0))))
+
+
+def _estimate(state: FitState, item: FitParameter, std: float | None) -> Estimate:
+    """Estimate of a parameter; `std` from the covariance, None where it was held."""
+    value = state.solution.values[item.name]
+    if std is None:
+        return Estimate(value=value, std=None, unit=item.unit)
+    s = float(np.hypot(std, _model_std(item, value, state.instrument)))
+    s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
+    return Estimate(value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit)
 
 
 def _model_std(item: FitParameter, value: float, instrument: Instrument) -> float:
