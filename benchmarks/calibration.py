@@ -39,7 +39,7 @@ from benchmarks.report import (
 )
 from benchmarks.store import append_store, read_store
 from xrdcomp.composition import compose
-from xrdcomp.composition.estimates import component_interval
+from xrdcomp.composition.estimates import interval_of
 from xrdcomp.errors import XrdcompError
 from xrdcomp.pipeline import analyze_sample
 from xrdcomp.recipe import Recipe
@@ -122,13 +122,16 @@ def outcomes(
     composition: Composition, truth: Mapping[str, float], scene: str, seed: int, facts: tuple[int, float]
 ) -> Iterator[Outcome]:
     """Compare a composition with its truth, component by component."""
+    both = (composition.components[name] for name in (APATITE, "amorphous_mineral"))
+    told_apart = all(estimate is not None for estimate in both)
     for index, name in enumerate(COMPONENTS):
         estimate = composition.components[name]
         draws = composition.draws[:, index]
-        wide = component_interval(composition.draws, index)
+        wide, narrow = (
+            interval_of(composition.draws, (index,), level, told_apart=told_apart) for level in (0.95, 0.68)
+        )
         if estimate is not None and estimate.interval:
             wide = estimate.interval
-        narrow = component_interval(composition.draws, index, 0.68)
         yield Outcome(
             scene=scene,
             seed=seed,

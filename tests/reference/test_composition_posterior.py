@@ -12,7 +12,7 @@ from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition import ThermalEvidence, compose_evidence
 from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY
-from xrdcomp.composition.estimates import estimate_from_draws
+from xrdcomp.composition.estimates import estimate_of
 from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, reduce_xrd
 from xrdcomp.composition.model import CARBONATE_LINES, UNCERTAINTY_SPREAD, build_model
 from xrdcomp.composition.sampler import sample_posterior
@@ -249,7 +249,7 @@ def test_reported_intervals_cover_with_and_without_amorphous_mineral(kind: str) 
         found = compose_evidence(xrd, thermal, recipe, phases=FOUND)
         claimed[i] = (found.draws[:, 4] > 0).mean()
         for k in range(6):
-            interval = estimate_from_draws(found.draws[:, k]).interval
+            interval = estimate_of(found.draws, (k,), told_apart=False).interval
             assert interval is not None
             covered[i, k] = interval[0] <= truth[k] <= interval[1]
     low, _ = binomial_band(n, 0.95, z=3.5)

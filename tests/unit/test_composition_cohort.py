@@ -119,6 +119,24 @@ def test_replicates_close_and_narrow_only_what_repeating_can_narrow() -> None:
     assert four.diagnostics[-1].code == "REPLICATES"
 
 
+def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
+    """Two runs: Student's t for one degree of freedom, and carbonate of the lattice weighs with the crystals."""
+    two = runs(2, scatter=0.06)
+    found = combine_replicates(two)
+    organic = found.components["organic"]
+    both = found.identifiable_sums["organic_and_water"]
+    assert organic is not None
+    for estimate in (organic, both):
+        assert estimate.interval is not None
+        assert np.ptp(estimate.interval) > 2 * 3.0 * (estimate.std or 0.0), "1.96 would be that of many runs"
+    crystals = found.identifiable_sums["crystalline"].value
+    singles = [item.identifiable_sums["crystalline"].value for item in two]
+    assert min(singles) - 0.005 < crystals < max(singles) + 0.005
+    assert_close(
+        crystals + found.identifiable_sums["non_crystalline"].value, 1.0, atol=1e-6, because="complements"
+    )
+
+
 def test_scatter_between_aliquots_is_seen_said_and_widens() -> None:
     quiet, loud = combine_replicates(runs(4)), combine_replicates(runs(4, scatter=0.06))
     assert "REPLICATE_SCATTER" in {item.code for item in loud.diagnostics}

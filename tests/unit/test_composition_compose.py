@@ -20,7 +20,7 @@ from tests.unit.composition_evidence import (
     xrd_amounts,
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
-from xrdcomp.composition.estimates import component_interval, estimate_from_draws, interval_from_draws
+from xrdcomp.composition.estimates import estimate_of, interval_from_draws, interval_of
 from xrdcomp.composition.evidence import reduce_xrd, thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -450,7 +450,7 @@ def test_what_is_hardly_credible_does_not_move_an_interval() -> None:
 
 
 def test_a_constant_has_no_width() -> None:
-    found = estimate_from_draws(np.zeros(10))
+    found = estimate_of(np.zeros((10, 6)), (0,))
     assert (found.value, found.std, found.interval) == (0.0, 0.0, (0.0, 0.0))
 
 
@@ -512,9 +512,40 @@ def test_where_amorphous_mineral_may_be_absent_all_mineral_may_be_crystals() -> 
     draws = np.zeros((20_000, 6))
     draws[:, [0, 4]] = np.column_stack([mineral - amorphous, amorphous])
     draws[:, 1] = 1.0 - mineral
-    low, high = component_interval(draws, 0)
-    assert component_interval(draws, 4)[0] == 0.0
+    low, high = interval_of(draws, (0,))
+    assert interval_of(draws, (4,))[0] == 0.0
     assert_close(high, 0.30 + 1.96 * 0.002, atol=2e-4, because="the sum's upper end, from 20 000 draws")
     assert low < 0.285
     draws[:, [0, 4]] = np.column_stack([mineral - 0.1 - amorphous, 0.1 + amorphous])
-    assert component_interval(draws, 0) == interval_from_draws(draws[:, 0]), "there is some in any case"
+    assert interval_of(draws, (0,)) == interval_from_draws(draws[:, 0]), "there is some in any case"
+
+
+def test_sums_follow_the_rule_of_components() -> None:
+    """What holds one of crystals and amorphous mineral is held against the other; what holds both or neither is not."""
+    rng = np.random.default_rng(32)
+    mineral = rng.normal(0.30, 0.002, 20_000)
+    crystals = np.abs(rng.normal(0.0, 0.01, 20_000))
+    draws = np.zeros((20_000, 6))
+    draws[:, [0, 4]] = np.column_stack([crystals, mineral - crystals])
+    draws[:, 5] = 0.05
+    draws[:, 1] = 0.95 - mineral
+    crystalline, rest = interval_of(draws, (0, 5)), interval_of(draws, (1, 2, 3, 4))
+    assert_close(crystalline[0], 0.05, atol=1e-9, because="without apatite the other crystals are left")
+    assert_close(rest, (1 - crystalline[1], 1 - crystalline[0]), atol=1e-9, because="complements")
+    own = interval_from_draws(draws[:, 0])
+    assert_close(crystalline, (0.05 + own[0], 0.05 + own[1]), atol=2e-4, because="apatite and a constant")
+    assert interval_of(draws, (4,))[1] == interval_of(draws, (0, 4))[1], "all of the mineral may be amorphous"
+    assert interval_of(draws, (0, 4)) == interval_from_draws(draws[:, [0, 4]].sum(axis=1)), "holds both"
+    assert interval_of(draws, (1, 2)) == interval_from_draws(draws[:, [1, 2]].sum(axis=1)), "holds neither"
+    apart = interval_of(draws, (4,), told_apart=False)
+    assert apart == interval_from_draws(draws[:, 4]), "nothing tells the two apart"
+
+
+def test_an_estimate_says_what_its_interval_says() -> None:
+    draws = np.random.default_rng(33).dirichlet([20, 40, 20, 4, 2, 0.1], 4000)
+    for parts in ((0,), (4,), (0, 5), (0, 3, 4, 5)):
+        found = estimate_of(draws, parts)
+        assert found.interval == interval_of(draws, parts)
+        narrow = interval_of(draws, parts, 0.68)
+        assert found.interval[0] <= narrow[0] < found.value < narrow[1] <= found.interval[1]
+        assert_close(found.value, draws[:, parts].sum(axis=1).mean(), atol=1e-12, because="mean of the draws")

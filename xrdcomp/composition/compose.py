@@ -11,10 +11,8 @@ from xrdcomp.composition.budget import variance_shares
 from xrdcomp.composition.estimates import (
     SUMS,
     component_estimates,
-    estimate_from_draws,
-    interval_from_draws,
+    estimate_of,
     to_dry,
-    with_interval_to,
 )
 from xrdcomp.composition.evidence import (
     InternalStandard,
@@ -317,7 +315,7 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
     prior_share = _prior_share(budget)
     draws, others = (wet, to_dry(wet)) if recipe.basis == "as_received" else (to_dry(wet), wet)
     hidden = _hidden(model, prior_share, wet)
-    components = component_estimates(draws, frozenset(hidden))
+    components = component_estimates(draws, hidden)
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
     notes += missing_parts(hidden, model)
     notes += prior_messages(prior_share, wet, hidden)
@@ -331,7 +329,7 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
         draws=frozen_array(draws),
         budget=budget,
         prior_share=prior_share,
-        other_basis=component_estimates(others, frozenset(hidden)),
+        other_basis=component_estimates(others, hidden),
         diagnostics=notes,
     )
 
@@ -339,22 +337,24 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
 def _sums(solved: _Solved, draws: FloatArray, wet: FloatArray) -> dict[str, Estimate]:
     """Estimates of the sums that are determined; crystals weigh with the carbonate in their lattice."""
     model, found = solved.model, {}
-    both = model.xrd is not None and model.thermal is not None
-    may_be_none = both and interval_from_draws(draws[:, AMORPHOUS])[0] <= 0.0
+    told_apart = model.xrd is not None and model.thermal is not None
+    inside = _carbonate_of_crystals(solved)
+    if draws is not wet:
+        inside = inside / np.maximum(1.0 - wet[:, WATER], 1e-9)
+    held = {"crystalline": inside, "non_crystalline": -inside}
     for name in _sum_names(model):
-        total = draws[:, SUMS[name]].sum(axis=1)
-        if name in ("crystalline", "non_crystalline") and model.xrd is not None:
-            inside = solved.posterior.constants[:, model.names.index("carbonate_in_lattice")]
-            held = inside * solved.posterior.composition[:, CARBONATE]
-            held = held + model.xrd.carbonate_share * solved.posterior.composition[:, OTHER]
-            if draws is not wet:
-                held = held / np.maximum(1.0 - wet[:, WATER], 1e-9)
-            total = total + (held if name == "crystalline" else -held)
-        found[name] = estimate_from_draws(np.clip(total, 0.0, 1.0))
-        if name in ("crystalline", "non_crystalline") and may_be_none:
-            moved = draws[:, AMORPHOUS] if name == "crystalline" else -draws[:, AMORPHOUS]
-            found[name] = with_interval_to(found[name], np.clip(total + moved, 0.0, 1.0))
+        found[name] = estimate_of(draws, SUMS[name], held=held.get(name, 0.0), told_apart=told_apart)
     return found
+
+
+def _carbonate_of_crystals(solved: _Solved) -> FloatArray:
+    """CO3 that the components count as carbonate and that is in crystals, (n,), as received."""
+    model, composition = solved.model, solved.posterior.composition
+    if model.xrd is None:
+        return np.zeros(len(composition))
+    in_lattice = solved.posterior.constants[:, model.names.index("carbonate_in_lattice")]
+    held: FloatArray = in_lattice * composition[:, CARBONATE]
+    return held + model.xrd.carbonate_share * composition[:, OTHER]
 
 
 def _sum_names(model: JointModel) -> tuple[str, ...]:

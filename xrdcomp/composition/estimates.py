@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -14,11 +13,10 @@ from xrdcomp.types import FloatArray
 __all__ = [
     "SUMS",
     "component_estimates",
-    "component_interval",
-    "estimate_from_draws",
+    "estimate_of",
     "interval_from_draws",
+    "interval_of",
     "to_dry",
-    "with_interval_to",
 ]
 
 SUMS: Mapping[str, tuple[int, ...]] = {
@@ -33,6 +31,7 @@ SUMS: Mapping[str, tuple[int, ...]] = {
 
 _SPLITS = 21
 _ROUNDING = 1e-12
+_CONSTANT = 1e-12
 _CLEARLY_SHORTER = 0.97
 """Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
 
@@ -81,61 +80,74 @@ def _interval_of_part(draws: FloatArray, probability: float) -> tuple[float, flo
     return float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
 
 
-def estimate_from_draws(draws: FloatArray) -> Estimate:
-    """Mean, standard deviation and 95 % interval of a fraction; the interval always contains the mean.
+def interval_of(
+    draws: FloatArray,
+    parts: Sequence[int],
+    probability: float = 0.95,
+    *,
+    held: FloatArray | float = 0.0,
+    told_apart: bool = True,
+) -> tuple[float, float]:
+    """Interval of a component or of a sum of components: one rule for both.
 
-    Parameters
-    ----------
-    draws : (n,) array, within [0, 1]
-    """
-    mean, std = float(np.clip(draws.mean(), 0.0, 1.0)), float(draws.std())
-    if std < 1e-12:
-        return Estimate(value=mean, std=0.0, interval=(mean, mean))
-    low, high = interval_from_draws(draws)
-    return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
-
-
-def component_interval(draws: FloatArray, index: int, probability: float = 0.95) -> tuple[float, float]:
-    """Interval of one component, in agreement with that of the component it shares the mineral with.
-
-    Crystals and amorphous mineral are told apart less well than their sum. Where the interval of one reaches 0, that
-    of the other reaches the upper end of their sum.
+    The interval of the quantity's own draws (`interval_from_draws`), and as far as the split of the mineral allows
+    beyond it. Crystals and amorphous mineral are told apart less well than their sum is known, so a quantity that
+    holds one of the two is held against the other: where the interval of the part it lacks reaches 0, all of that
+    part may belong to it, and the upper end is at least that of the two together; where the interval of the part it
+    holds reaches 0, the lower end is at most that of what is left without. A quantity that holds both or neither
+    does not depend on the split.
 
     Parameters
     ----------
     draws : (n, 6) array, in the order of ``COMPONENTS``
-    index : int
+    parts : sequence of int
+        Positions in ``COMPONENTS`` of what adds up to the quantity.
     probability : float, between 0 and 1
+    held : (n,) array or float
+        Added to the sum: carbonate that weighs with the crystals, or the negative of it.
+    told_apart : bool
+        Whether both crystals and amorphous mineral are reported. False leaves the interval of the quantity's own
+        draws: the split is then the prior's, which is no evidence that one is absent.
 
     Returns
     -------
     low, high : float
     """
-    low, high = interval_from_draws(draws[:, index], probability)
-    partner = {H: AMORPHOUS, AMORPHOUS: H}.get(index)
-    if partner is not None and interval_from_draws(draws[:, partner], probability)[0] <= 0.0:
-        both = draws[:, H] + draws[:, AMORPHOUS]
-        high = max(high, interval_from_draws(both, probability)[1])
+    total = _total(draws, parts, held)
+    low, high = interval_from_draws(total, probability)
+    if not told_apart or (H in parts) == (AMORPHOUS in parts):
+        return low, high
+    own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
+    if interval_from_draws(draws[:, other], probability)[0] <= 0.0:
+        high = max(high, interval_from_draws(_total(draws, (*parts, other), held), probability)[1])
+    if interval_from_draws(draws[:, own], probability)[0] <= 0.0:
+        without = [part for part in parts if part != own]
+        low = min(low, interval_from_draws(_total(draws, without, held), probability)[0])
     return low, high
 
 
-def with_interval_to(estimate: Estimate, draws: FloatArray) -> Estimate:
-    """Estimate whose interval holds the ends of the interval of `draws` as well.
+def estimate_of(
+    draws: FloatArray,
+    parts: Sequence[int],
+    *,
+    held: FloatArray | float = 0.0,
+    told_apart: bool = True,
+) -> Estimate:
+    """Mean, standard deviation and 95 % interval of a component or sum; the interval always contains the mean.
 
-    Parameters
-    ----------
-    estimate : Estimate
-    draws : (n,) array, within [0, 1]
-        The same quantity if what may be absent is.
-
-    Returns
-    -------
-    Estimate
+    Parameters are those of `interval_of`. A constant has no width.
     """
-    if estimate.interval is None:
-        return estimate
-    low, high = interval_from_draws(draws)
-    return replace(estimate, interval=(min(low, estimate.interval[0]), max(high, estimate.interval[1])))
+    total = _total(draws, parts, held)
+    mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
+    if std < _CONSTANT:
+        return Estimate(value=mean, std=0.0, interval=(mean, mean))
+    low, high = interval_of(draws, parts, held=held, told_apart=told_apart)
+    return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
+
+
+def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
+    total: FloatArray = np.clip(draws[:, list(parts)].sum(axis=1) + held, 0.0, 1.0)
+    return total
 
 
 def to_dry(draws: FloatArray) -> FloatArray:
@@ -151,16 +163,17 @@ def to_dry(draws: FloatArray) -> FloatArray:
     return out
 
 
-def component_estimates(draws: FloatArray, hidden: frozenset[str]) -> dict[str, Estimate | None]:
-    """Estimate of each component; None for the names in `hidden`."""
-    found: dict[str, Estimate | None] = {}
-    for i, name in enumerate(COMPONENTS):
-        found[name] = None if name in hidden else estimate_from_draws(draws[:, i])
-    pair = COMPONENTS[H], COMPONENTS[AMORPHOUS]
-    for name, index in zip(pair, (H, AMORPHOUS), strict=True):
-        estimate = found[name]
-        if hidden.isdisjoint(pair) and estimate is not None and estimate.std:
-            low, high = component_interval(draws, index)
-            interval = min(low, estimate.value), max(high, estimate.value)
-            found[name] = replace(estimate, interval=interval)
-    return found
+def component_estimates(draws: FloatArray, hidden: Collection[str] = ()) -> dict[str, Estimate | None]:
+    """Estimate of each component; None for the names in `hidden`.
+
+    Parameters
+    ----------
+    draws : (n, 6) array, in the order of ``COMPONENTS``
+    hidden : collection of str
+        Components that the measurements do not determine.
+    """
+    told_apart = COMPONENTS[H] not in hidden and COMPONENTS[AMORPHOUS] not in hidden
+    return {
+        name: None if name in hidden else estimate_of(draws, (i,), told_apart=told_apart)
+        for i, name in enumerate(COMPONENTS)
+    }

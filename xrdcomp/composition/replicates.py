@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrdcomp.composition.estimates import SUMS, estimate_from_draws
+from xrdcomp.composition.estimates import SUMS
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, Composition, Estimate
 from xrdcomp.types import Diagnostic, FloatArray, frozen_array
@@ -147,7 +147,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         method=f"{compositions[0].method} ({k} runs)",
         components=components,
         identifiable_sums={
-            name: estimate_from_draws(draws[:, SUMS[name]].sum(axis=1)) for name in SUMS if name in sums
+            name: _sum_estimate(name, compositions, draws, (repeated, total)) for name in SUMS if name in sums
         },
         covariance_names=tuple(COMPONENTS[i] for i in known),
         covariance=frozen_array(np.atleast_2d(np.cov(draws[:, known], rowvar=False))),
@@ -177,6 +177,28 @@ def _estimate(value: float, variance: float, freedom: float) -> Estimate:
     return Estimate(
         value=float(value), std=std, interval=(float(max(value - half, 0.0)), float(min(value + half, 1.0)))
     )
+
+
+def _sum_estimate(
+    name: str,
+    compositions: Sequence[Composition],
+    draws: FloatArray,
+    variances: tuple[FloatArray, FloatArray],
+) -> Estimate:
+    """Sum of components over the runs, with Student's t as for the components.
+
+    What a run's own sum has beyond its components (carbonate that weighs with the crystals) is added as the runs'
+    mean. `variances` are those of the components: what repeating reduces, and all.
+    """
+    parts = list(SUMS[name])
+    beyond = [
+        item.identifiable_sums[name].value - item.draws[:, parts].sum(axis=1).mean() for item in compositions
+    ]
+    summed = draws[:, parts].sum(axis=1)
+    repeated, total = (max(float(part[parts].sum()), 1e-300) for part in variances)
+    freedom = (len(compositions) - 1) * (total / repeated) ** 2
+    value = float(np.clip(summed.mean() + np.mean(beyond), 0.0, 1.0))
+    return _estimate(value, float(summed.var()), freedom)
 
 
 def _draws(
