@@ -112,6 +112,9 @@ class XrdAmounts:
         The counting part alone, for the uncertainty budget.
     blank_measured : bool
         Whether an empty-holder scan fixed the instrument background.
+    misfit_covariance : (n, n) array or None
+        What a fit that does not describe its pattern everywhere leaves open beyond `covariance`; None or zero where it
+        does.
     """
 
     names: tuple[str, ...]
@@ -120,6 +123,7 @@ class XrdAmounts:
     crystalline: tuple[bool, ...]
     counting_covariance: FloatArray | None = None
     blank_measured: bool = False
+    misfit_covariance: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

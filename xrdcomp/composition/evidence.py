@@ -179,6 +179,8 @@ class XrdEvidence:
     values : (n,) array, covariance : (n, n) array
     counting : (n, n) array
         The counting part of `covariance`.
+    misfit : (n, n) array
+        The part of `covariance` from misfit of the fit.
     losses : (3,) array
         What the other crystalline phases lose in the three windows of thermogravimetry, per mass.
     carbonate_share : float
@@ -198,6 +200,7 @@ class XrdEvidence:
     values: FloatArray
     covariance: FloatArray
     counting: FloatArray
+    misfit: FloatArray
     losses: FloatArray
     others: dict[str, float]
     carbonate_share: float = 0.0
@@ -315,7 +318,7 @@ def reduce_xrd(
     AnalysisError
         No positive amount at all, wrong shapes, or a standard that is not among the fitted phases.
     """
-    values, covariance, counting = _checked(amounts)
+    values, covariance, counting, misfit = _checked(amounts)
     rows, sums = _summation(amounts, phases, standard)
     total = float(np.clip(sums @ values, 0.0, None).sum())
     if total <= 0:
@@ -327,6 +330,7 @@ def reduce_xrd(
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2
     counting = _part_of(sums @ counting @ sums.T / total**2, covariance)
+    misfit = sums @ misfit @ sums.T / total**2
     others = {
         name: float(value) / total
         for name, value, other in zip(amounts.names, values, _belongs(rows, sums, "other"), strict=True)
@@ -336,8 +340,9 @@ def reduce_xrd(
     return XrdEvidence(
         rows=rows,
         values=frozen_array(grouped),
-        covariance=frozen_array(covariance),
+        covariance=frozen_array(covariance + misfit),
         counting=frozen_array(counting),
+        misfit=frozen_array(misfit),
         losses=mixed_losses(others),
         carbonate_share=carbonate_share(others),
         others=others,
@@ -386,7 +391,8 @@ def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:
     return covariance
 
 
-def _checked(amounts: XrdAmounts) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _checked(amounts: XrdAmounts) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Amounts, their covariance, its counting part, and what misfit adds."""
     values = np.asarray(amounts.amounts, dtype=float)
     covariance = np.asarray(amounts.covariance, dtype=float)
     n = len(amounts.names)
@@ -399,8 +405,10 @@ def _checked(amounts: XrdAmounts) -> tuple[FloatArray, FloatArray, FloatArray]:
     if not (np.isfinite(values).all() and np.isfinite(covariance).all()):
         msg = "diffraction amounts must be finite; the fit did not converge to a usable point."
         raise AnalysisError(msg)
-    counting = amounts.counting_covariance
-    return values, covariance, covariance if counting is None else np.asarray(counting, dtype=float)
+    counting, misfit = amounts.counting_covariance, amounts.misfit_covariance
+    counting = covariance if counting is None else np.asarray(counting, dtype=float)
+    misfit = np.zeros((n, n)) if misfit is None else np.asarray(misfit, dtype=float)
+    return values, covariance, counting, misfit
 
 
 def _assign_rows(

@@ -474,7 +474,9 @@ def _covariance_parts(
 
     if xrd is not None:
         place("xrd_counting", xrd.counting, 0)
-        place("xrd_model", xrd.covariance - xrd.counting, 0)
+        place("xrd_model", xrd.covariance - xrd.counting - xrd.misfit, 0)
+        if xrd.misfit.any():
+            place("xrd_misfit", xrd.misfit, 0)
     if thermal is not None:
         for name, block in _by_cause(thermal).items():
             place(name, block, n_xrd)

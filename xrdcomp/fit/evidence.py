@@ -37,13 +37,14 @@ _HALO_RANGE = (10.0, 55.0)  # degrees
 class Evidence:
     """Covariances at the minimum.
 
-    parameter_covariance refers to the free parameters, linear_covariance to all columns of the model.
+    parameter_covariance refers to the free parameters, grain_factors to the amounts, which are divided by them.
     """
 
     amounts: XrdAmounts
     parameter_covariance: FloatArray
     inflation: float
     correlation_length: float
+    grain_factors: FloatArray
 
 
 def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, float]:
@@ -167,6 +168,7 @@ def collect_evidence(
         parameter_covariance=covariance[m:, m:],
         inflation=inflation,
         correlation_length=tau,
+        grain_factors=factors,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from xrdcomp.fit.bragg_loss import bragg_area_lost
 from xrdcomp.fit.diffuse import diffuse_now
 from xrdcomp.fit.lines import SCHERRER_CONSTANT, line_properties
+from xrdcomp.fit.misfit import misfit_covariance
 from xrdcomp.fit.model import ALL_AMORPHOUS
 from xrdcomp.fit.parameters import FitParameter
-from xrdcomp.results import Diagnostic, Estimate, FitResult, ReflectionTable
+from xrdcomp.results import Diagnostic, Estimate, FitResult, ReflectionTable, XrdAmounts
 from xrdcomp.types import FloatArray, Instrument
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def summarize(state: FitState) -> FitResult:
         parameters=parameters,
         covariance_names=free_names,
         covariance=state.evidence.parameter_covariance,
-        amounts=state.evidence.amounts,
+        amounts=_with_misfit(state),
         wavelengths=tuple(line.wavelength for line in state.instrument.emission_lines),
         n_parameters=int(solution.active.sum()) + len(free_names),
         n_iterations=solution.n_iterations,
@@ -109,6 +111,15 @@ def summarize(state: FitState) -> FitResult:
         bragg_area_lost=bragg_area_lost(state, bragg),
         diagnostics=_diagnostics(state, amorphous),
     )
+
+
+def _with_misfit(state: FitState) -> XrdAmounts:
+    """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
+    evidence, solution = state.evidence, state.solution
+    residual = (state.intensity - solution.columns @ solution.coefficients) / state.sigma
+    covariance = misfit_covariance(state.model, solution, (residual, state.sigma), evidence.inflation)
+    factors = evidence.grain_factors
+    return replace(evidence.amounts, misfit_covariance=covariance / np.outer(factors, factors))
 
 
 def _parameters(state: FitState) -> dict[str, Estimate]:

@@ -1,0 +1,89 @@
+"""What a fit that does not describe its pattern leaves open of the amounts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.helpers import assert_close
+from tests.unit.composition_evidence import TYPICAL, balance, xrd_amounts
+from xrdcomp.composition import compose_evidence
+from xrdcomp.composition.evidence import reduce_xrd
+from xrdcomp.diffraction.instrument import build_instrument
+from xrdcomp.fit.misfit import GOOD_FIT_GOF
+from xrdcomp.fit.pattern import fit_pattern
+from xrdcomp.phases import load_phases
+from xrdcomp.recipe import InstrumentRecipe
+from xrdcomp.results import COMPONENTS, FitResult
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_specimen
+
+
+def fitted(graininess: float) -> FitResult:
+    model = SpecimenModel(
+        apatite=0.4,
+        protein=0.45,
+        water=0.15,
+        apatite_model=ApatiteModel(graininess=graininess, a_offset=0.0, length_c_nm=40.0, length_a_nm=20.0),
+    )
+    pattern = simulate_specimen(model, xrd=XrdConditions(peak_counts=20000.0), seed=5).pattern
+    return fit_pattern(
+        pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, InstrumentRecipe())
+    )
+
+
+@pytest.fixture(scope="module")
+def grainy() -> FitResult:
+    return fitted(0.8)
+
+
+def test_a_good_fit_leaves_nothing_more_open() -> None:
+    good = fitted(0.0)
+    assert good.gof < GOOD_FIT_GOF
+    assert good.amounts is not None
+    assert good.amounts.misfit_covariance is not None
+    assert not good.amounts.misfit_covariance.any()
+
+
+def test_wrong_intensities_leave_the_amount_of_the_crystals_open(grainy: FitResult) -> None:
+    """Few large grains: errors of lines are errors of the amount, which noise of one size everywhere understates."""
+    amounts = grainy.amounts
+    assert grainy.gof > GOOD_FIT_GOF
+    assert amounts is not None
+    misfit = amounts.misfit_covariance
+    assert misfit is not None
+    assert_close(misfit, misfit.T, atol=1e-12 * misfit.max(), because="a covariance")
+    assert np.linalg.eigvalsh(misfit)[0] >= -1e-9 * np.linalg.eigvalsh(misfit)[-1]
+    crystals = amounts.names.index("hydroxyapatite")
+    assert misfit[crystals, crystals] > 0.3 * amounts.covariance[crystals, crystals]
+
+
+def test_misfit_widens_the_composition_and_its_budget_says_so(grainy: FitResult) -> None:
+    amounts = grainy.amounts
+    assert amounts is not None
+    without = compose_evidence(replace(amounts, misfit_covariance=None), None)
+    found = compose_evidence(amounts, None)
+    name = COMPONENTS[0]
+    before, after = without.components[name], found.components[name]
+    assert before is not None
+    assert after is not None
+    assert (after.std or 0.0) > 1.1 * (before.std or 0.0)
+    assert found.budget[name]["xrd_misfit"] > 0.05
+    assert "xrd_misfit" not in without.budget[name]
+    assert_close(sum(found.budget[name].values()), 1.0, atol=1e-9, because="shares")
+
+
+def test_no_misfit_changes_nothing() -> None:
+    amounts = xrd_amounts(TYPICAL)
+    zero = replace(amounts, misfit_covariance=np.zeros_like(amounts.covariance))
+    plain, same = (compose_evidence(item, balance(TYPICAL)) for item in (amounts, zero))
+    assert_close(same.draws, plain.draws, atol=0.0, because="the same numbers, the same seed")
+
+
+def test_misfit_is_summed_and_scaled_as_the_rest_of_the_covariance() -> None:
+    amounts = xrd_amounts(TYPICAL, scale=3.0)
+    noisy = replace(amounts, misfit_covariance=0.5 * amounts.covariance)
+    plain, wider = reduce_xrd(amounts), reduce_xrd(noisy)
+    assert_close(wider.covariance - wider.misfit, plain.covariance, rtol=1e-9, because="added once")
+    assert_close(wider.counting, plain.counting, rtol=1e-9, because="counting is not misfit")
