@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = "from xrdcomp.cli.main import main; main()"
+RUN = "from xrdcomp.cli.start import start; start()"
 
 
 @dataclass(frozen=True)

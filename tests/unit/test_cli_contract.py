@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -339,3 +341,20 @@ def test_the_demo_leaves_the_pages_of_others_alone(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "index.html" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
+def test_an_interrupt_while_the_command_loads_ends_with_130_and_no_traceback() -> None:
+    """The command is interrupted at its first import of a library; half of a second passes before the work begins."""
+    code = (
+        "import sys\n"
+        "from xrdcomp.cli.start import start\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "assert 'click' not in sys.modules\n"
+        "start()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (130, "", "")

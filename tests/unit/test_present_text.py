@@ -10,8 +10,9 @@ import pytest
 
 from tests.builders import estimate, make_result
 from xrdcomp.present import cohort_table, plot_cohort, render_cohort_page, render_report, result_table
+from xrdcomp.present.html import result_html
 from xrdcomp.present.style import to_png
-from xrdcomp.present.words import interval_text, limit_text, percent
+from xrdcomp.present.words import component_words, interval_text, limit_text, percent
 from xrdcomp.present.write import draw_figures
 from xrdcomp.results import Diagnostic, Estimate
 
@@ -136,3 +137,17 @@ def test_cohort_page_is_self_contained_labelled_and_linked() -> None:
     assert "simulated cohort" in html
     assert page.tables.count("caption") == 5
     assert "34.0" in html
+
+
+def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:
+    result = make_result()
+    other = replace(result.phases[0], id="fluorapatite", name="Fluorapatite (synthetic)")
+    absent = replace(result.phases[0], id="chlorapatite", name="Chlorapatite", decision="not_detected")
+    fluor = replace(result, phases=(other, absent))
+    words = "crystalline apatite (fluorapatite)"
+    assert component_words("crystalline_hydroxyapatite", result) == "crystalline hydroxyapatite"
+    assert component_words("crystalline_hydroxyapatite", fluor) == words
+    assert component_words("organic", fluor) == "organic"
+    assert words in result_table(fluor)
+    assert words in result_html(fluor)
+    assert words not in result_html(result)

@@ -26,6 +26,7 @@ from xrdcomp.present.words import (
     NOT_SEPARABLE,
     budget_words,
     component_order,
+    component_words,
     interval_text,
     percent,
     words_for,
@@ -72,7 +73,7 @@ def draw_composition(axes: Axes, result: SampleResult) -> None:
     labels: list[str] = []
     for row, name in enumerate(names):
         _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
-        labels.append(words_for(name))
+        labels.append(component_words(name, result))
         if name in truth:
             axes.plot(
                 [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
@@ -140,7 +141,7 @@ def plot_budget(result: SampleResult) -> Figure:
                 height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_words(source),
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [words_for(name) for name in rows])
+        axes.set_yticks(range(len(rows)), [component_words(name, result) for name in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("share of the variance (%)")

@@ -16,6 +16,7 @@ from xrdcomp.present.words import (
     BASIS_WORDS,
     NOT_SEPARABLE,
     component_order,
+    component_words,
     interval_text,
     limit_text,
     percent,
@@ -145,7 +146,8 @@ def _context(result: SampleResult) -> dict[str, Any]:
         "result": result,
         "basis": BASIS_WORDS[composition.basis],
         "components": [
-            (name, composition.components[name]) for name in component_order(composition.components)
+            (name, component_words(name, result), composition.components[name])
+            for name in component_order(composition.components)
         ],
         "sums": list(composition.identifiable_sums.items()),
         "phases": shown,

@@ -8,6 +8,7 @@ from xrdcomp.present.words import (
     BASIS_WORDS,
     NOT_SEPARABLE,
     component_order,
+    component_words,
     interval_text,
     limit_text,
     percent,
@@ -76,7 +77,7 @@ def _composition_block(result: SampleResult) -> str:
     for name in component_order(composition.components):
         estimate = composition.components[name]
         value = NOT_SEPARABLE if estimate is None else percent(estimate, unit=False)
-        rows.append((words_for(name), value, interval_text(estimate)))
+        rows.append((component_words(name, result), value, interval_text(estimate)))
     for name, total in composition.identifiable_sums.items():
         rows.append((f"sum: {words_for(name)}", percent(total, unit=False), interval_text(total)))
     head = f"composition, {BASIS_WORDS[composition.basis]} (from {composition.method})"

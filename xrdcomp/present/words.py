@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from xrdcomp.results import COMPONENTS, Estimate
+from xrdcomp.results import COMPONENTS, Estimate, SampleResult
 
 __all__ = [
     "BASIS_WORDS",
@@ -14,6 +14,7 @@ __all__ = [
     "NOT_SEPARABLE",
     "budget_words",
     "component_order",
+    "component_words",
     "interval_text",
     "limit_text",
     "percent",
@@ -49,6 +50,26 @@ def words_for_step(name: str) -> str:
 def words_for(name: str) -> str:
     """Readable form of a component, claim or parameter id."""
     return COMPONENT_WORDS.get(name) or CLAIM_WORDS.get(name) or name.replace("_", " ")
+
+
+def component_words(name: str, result: SampleResult) -> str:
+    """Readable form of a component of one result: the crystalline apatite is called what was found.
+
+    Parameters
+    ----------
+    name : str
+        Component or sum of the composition.
+    result : SampleResult
+
+    Returns
+    -------
+    str
+        ``crystalline hydroxyapatite``, or e.g. ``crystalline apatite (fluorapatite)``.
+    """
+    found = [phase for phase in result.phases if "apatite" in phase.id and phase.decision == "detected"]
+    if name != COMPONENTS[0] or all(phase.id.startswith("hydroxyapatite") for phase in found):
+        return words_for(name)
+    return f"crystalline apatite ({', '.join(phase.name.split(' (')[0].lower() for phase in found)})"
 
 
 def budget_words(name: str) -> str:
