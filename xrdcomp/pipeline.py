@@ -25,13 +25,14 @@ from xrdcomp.diffraction import (
     other_radiation,
     quantify_or_say_why,
     with_apatite_indices,
+    with_external_scan,
 )
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit import describes_pattern
 from xrdcomp.fit.halo import measured_halo, with_measured_halos
 from xrdcomp.phases import load_phases
 from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.recipe import FitRecipe, Recipe
+from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
@@ -156,7 +157,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     with naming(*_files(sample.pattern, sample.tga)):
         composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
         quantified, why = _quantify(fit, recipe, standard, thermal)
-    why += _holder(fit, sample.blank)
+    why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe))
     doubt = _other_radiation(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     own = weigh_phases(_without_standard(found, standard), composition)
@@ -237,11 +238,25 @@ def _quantify(
     return quantify_or_say_why(
         fit,
         [phase for phase in phases if phase.id in fit.phases],
-        recipe.quantification,
+        _with_constant(recipe),
         internal_standard=standard,
         mineral=mineral,
         references={name: read_xrd(file) for name, file in recipe.quantification.reference_patterns.items()},
     )
+
+
+def _with_constant(recipe: Recipe) -> QuantificationRecipe:
+    """Settings of the quantification with the external standard's scan read and fitted, where it is used."""
+    settings = recipe.quantification
+    used = settings.external_scan and settings.method in ("auto", "external_standard")
+    if (
+        not used
+        or settings.external_constant[0] > 0.0
+        or (settings.method == "auto" and recipe.internal_standard)
+    ):
+        return settings
+    with naming(settings.external_scan):
+        return with_external_scan(recipe, read_xrd(settings.external_scan))
 
 
 def _without_standard(
@@ -287,6 +302,24 @@ def _without_standard(
 def _within_one(value: float, std: float) -> Estimate:
     low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
     return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+
+
+def _beside_the_named(
+    found: tuple[PhaseResult, ...], fit: FitResult | None, recipe: Recipe
+) -> tuple[Diagnostic, ...]:
+    """Phases that the search found beside those that were named, and which the fit therefore leaves out."""
+    if fit is None or not recipe.phases:
+        return ()
+    beside = [phase for phase in found if phase.decision == "detected" and phase.id not in fit.phases]
+    if not beside:
+        return ()
+    shares = {p.id: p.crystalline_weight_fraction.value for p in beside if p.crystalline_weight_fraction}
+    listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
+    text = (
+        f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
+        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases."
+    )
+    return (Diagnostic(code="XRD_PHASES_NOT_FITTED", severity="warning", text=text, facts=shares),)
 
 
 def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:

@@ -351,9 +351,16 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         Crystalline share of the spike; None: 0.9902 ± 0.0056 for corundum (SRM 676a), 0.99 ± 0.01 otherwise.
     external_constant : (G, standard uncertainty)
         Of the diffractometer, from a pure standard; 0: not measured.
+    external_scan : str
+        Scan of the pure standard instead: G is found from it, fitted with `external_phase`. It must be of the same
+        geometry, tube load, slits and counting time per step as the specimen's.
+    external_phase : str
+        Phase of that scan; its crystallinity and grain size are those of an internal standard of this phase.
     rest_attenuation : (value, standard uncertainty), cm²/g
         Mass attenuation of what is not crystalline: 6.3 dry collagen, 10.2 water.
     ponkcs_factors : mapping of component to (factor, standard uncertainty)
+        Mass per fitted amount relative to phases with a structure; ``non_crystalline`` for all amorphous components
+        together. Empty with method ``ponkcs``: the factor in `amorphous_file`.
     amorphous_file : str
         Written by ``xrdcomp calibrate-amorphous``.
     k : (value, standard uncertainty) or None
@@ -386,6 +393,8 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     ] = "auto"
     standard_crystallinity: tuple[float, float] | None = None
     external_constant: tuple[float, float] = (0.0, 0.0)
+    external_scan: str = ""
+    external_phase: str = "corundum"
     rest_attenuation: tuple[float, float] = (6.5, 1.0)
     ponkcs_factors: dict[str, tuple[float, float]] = {}
     amorphous_file: str = ""

@@ -48,6 +48,12 @@ def test_standards_are_found_from_nothing(real_files: Path, name: str, phases: s
     assert detected == phases
 
 
+@pytest.mark.parametrize("start", [(), ("hydroxyapatite",)])
+def test_a_halo_is_no_phase(real_files: Path, start: tuple[str, ...]) -> None:
+    found = study.run_search(read_xrd(real_files / "standards/rockjock/organic_matter.xy"), start, COPPER)
+    assert [p.id for p in found.phases if p.decision == "detected"] == []
+
+
 def test_phases_outside_the_library_leave_peaks(real_files: Path) -> None:
     found = study.run_search(read_xrd(real_files / "xrd/xy/Mn2O3+LiF.xy"), (), COPPER)
     assert [p.id for p in found.phases if p.decision == "detected"] == []

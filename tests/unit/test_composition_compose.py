@@ -21,7 +21,7 @@ from tests.unit.composition_evidence import (
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
 from xrdcomp.composition.estimates import estimate_of, interval_from_draws, interval_of
-from xrdcomp.composition.evidence import reduce_xrd, thermal_evidence
+from xrdcomp.composition.evidence import reduce_xrd, shows_something, thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Composition, Estimate, TgaResult, XrdAmounts
@@ -549,3 +549,17 @@ def test_an_estimate_says_what_its_interval_says() -> None:
         narrow = interval_of(draws, parts, 0.68)
         assert found.interval[0] <= narrow[0] < found.value < narrow[1] <= found.interval[1]
         assert_close(found.value, draws[:, parts].sum(axis=1).mean(), atol=1e-12, because="mean of the draws")
+
+
+def test_air_and_holder_have_no_composition() -> None:
+    amounts = XrdAmounts(
+        names=("protein", "water"),
+        amounts=np.array([40.0, -5.0]),
+        covariance=np.diag([30.0**2, 10.0**2]),
+        crystalline=(False, False),
+    )
+    searched = [phase("calcite")]
+    assert not shows_something(amounts, searched), "1.1 standard uncertainties above nothing"
+    assert shows_something(replace(amounts, amounts=np.array([80.0, 5.0])), searched)
+    seen = [replace(searched[0], decision="detected")]
+    assert shows_something(amounts, seen), "a line is enough"

@@ -12,7 +12,8 @@ import pytest
 from tests.helpers import assert_close
 from xrdcomp.diffraction.absorption import external_constant
 from xrdcomp.diffraction.choice import phase_attenuation, strongest_line_areas
-from xrdcomp.errors import AnalysisError
+from xrdcomp.diffraction.crystallinity import KnownMixture, calibrate_amorphous, write_amorphous
+from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.phases import load_phase
 from xrdcomp.pipeline import analyze
 from xrdcomp.recipe import Recipe
@@ -160,3 +161,65 @@ def test_one_constant_serves_sharp_standard_and_broad_specimen() -> None:
         }
         found = fractions(scan, ["hydroxyapatite"], settings)
         assert_inside(found, {"hydroxyapatite": 1.0 - organic, "non_crystalline": organic})
+
+
+def test_the_scan_of_a_pure_standard_gives_the_constant(tmp_path: Path) -> None:
+    scale = {"absolute_scale": 2e3, "air_scatter": 0.05, "two_theta_max": 80.0}
+    write_pattern(tmp_path / "pure.xy", mixture(20, {}, {"corundum": 1.0}, **scale), "xy")
+    settings = {
+        "quantification.external_scan": str(tmp_path / "pure.xy"),
+        "quantification.standard_crystallinity": [1.0, 0.001],
+        "quantification.rest_attenuation": [8.0, 2.0],
+    }
+    scan = mixture(30, {"apatite": 0.8, "protein": 0.2}, {}, **scale)
+    found = fractions(scan, ["hydroxyapatite"], settings)
+    assert_inside(found, {"hydroxyapatite": 0.8, "non_crystalline": 0.2})
+    wrong = {**settings, "quantification.external_phase": "quartz"}
+    with pytest.raises(AnalysisError, match="not described by quartz"):
+        fractions(scan, ["hydroxyapatite"], wrong)
+
+
+def test_one_calibration_file_serves_crystallinity_and_ponkcs(tmp_path: Path) -> None:
+    known = []
+    for seed, share in ((50, 0.3), (51, 0.7)):
+        scan = mixture(seed, {"apatite": share, "protein": 1.0 - share}, {})
+        recipe = Recipe().with_settings({**COPPER, "phases": ["hydroxyapatite"]})
+        fit = analyze(scan, recipe=recipe).fit
+        assert fit is not None
+        assert fit.crystallinity is not None
+        known.append(
+            KnownMixture(
+                crystallinity=fit.crystallinity, fraction=share, fraction_std=0.005, amounts=fit.amounts
+            )
+        )
+    ends = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+    file = str(write_amorphous(calibrate_amorphous(known, ends), tmp_path / "amorphous.toml"))
+    scan = mixture(52, {"apatite": 0.5, "protein": 0.5}, {})
+    settings = {"quantification.amorphous_file": file}
+    assert_inside(fractions(scan, ["hydroxyapatite"], settings), {"crystalline": 0.5})
+    by_factor = fractions(scan, ["hydroxyapatite"], {**settings, "quantification.method": "ponkcs"})
+    assert_inside(by_factor, {"hydroxyapatite": 0.5, "non_crystalline": 0.5})
+    with pytest.raises(RecipeError, match=r"--range 20\.0"):
+        fractions(scan, ["hydroxyapatite"], {**settings, "fit.two_theta_range": [20.0, 60.0]})
+    two = mixture(53, {"apatite": 0.4, "protein": 0.4}, {"corundum": 0.2})
+    recipe = Recipe().with_settings({**COPPER, **settings, "phases": ["hydroxyapatite", "corundum"]})
+    told = {d.code: d.text for d in analyze(two, recipe=recipe).diagnostics}
+    assert "corundum" in told["QUANTIFICATION_SECOND_PHASE"]
+
+
+def test_phases_found_beside_the_named_ones_are_told() -> None:
+    scan = mixture(54, {}, {"corundum": 0.6, "zincite": 0.4})
+    searched = {**COPPER, "identification.search": True, "phases": ["corundum"]}
+    result = analyze(scan, recipe=Recipe().with_settings(searched))
+    told = {d.code: d for d in result.diagnostics}
+    assert "zincite" in told["XRD_PHASES_NOT_FITTED"].facts
+    named = analyze(scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite"]}))
+    assert "XRD_PHASES_NOT_FITTED" not in {d.code for d in named.diagnostics}
+    ghost = analyze(
+        scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite", "calcite"]})
+    )
+    report = next(p for p in ghost.phases if p.id == "calcite")
+    assert report.decision == "inconclusive"
+    assert report.weight_fraction is None
+    text = next(d.text for d in ghost.diagnostics if d.code == "XRD_PHASE_INCONCLUSIVE")
+    assert "its lines do not show" in text

@@ -133,6 +133,48 @@ def test_ponkcs_factor_and_its_use_cancel() -> None:
     assert_close(found.estimate("protein").value, 0.5, atol=1e-12, because=EXACT)
 
 
+def test_amorphous_components_count_as_one_where_their_sum_was_calibrated() -> None:
+    names = ("hydroxyapatite", "corundum", "protein", "lipid")
+    trade = np.diag([0.01, 0.01, 4.0, 4.0])
+    trade[2, 3] = trade[3, 2] = -3.999  # protein and lipid trade, their sum is known
+    seen = XrdAmounts(
+        names=names,
+        amounts=np.array([3.0, 1.0, 4.0, -1.0]),
+        covariance=trade,
+        crystalline=(True, True, False, False),
+    )
+    found = ponkcs(seen, {"non_crystalline": Estimate(value=2.0, std=0.0)})
+    assert found.names == ("hydroxyapatite", "corundum", "non_crystalline")
+    assert_close(found.fractions, [0.3, 0.1, 0.6], atol=1e-12, because=EXACT)
+    assert found.estimate("non_crystalline").std < 0.02
+
+
+def test_mixtures_give_the_factor_of_their_amorphous_part(tmp_path) -> None:
+    mixtures = []
+    for w in (0.25, 0.5, 0.75):
+        seen = XrdAmounts(
+            names=("hydroxyapatite", "protein", "water"),
+            amounts=np.array([w, 0.9 * (1.0 - w), -0.1 * (1.0 - w)]),
+            covariance=1e-4 * np.eye(3),
+            crystalline=(True, False, False),
+        )
+        mixtures.append(
+            KnownMixture(
+                crystallinity=Estimate(value=w, std=0.01), fraction=w, fraction_std=0.001, amounts=seen
+            )
+        )
+    found = calibrate_amorphous(mixtures, (10.0, 60.0))
+    assert found.factor is not None
+    assert_close(found.factor.value, 1.0 / 0.8, rtol=1e-12, because="noise-free")
+    path = write_amorphous(found, tmp_path / "amorphous.toml")
+    again = read_amorphous(path)
+    assert again.factor is not None
+    assert (again.factor.value, again.factor.std) == (found.factor.value, found.factor.std)
+    path.write_text(path.read_text(encoding="utf-8").replace("factor_std", "factor_sd"), encoding="utf-8")
+    with pytest.raises(RecipeError, match="factor_std"):
+        read_amorphous(path)
+
+
 def test_rir_normalised_and_spiked() -> None:
     areas = {n: Estimate(value=v, std=0.0) for n, v in (("calcite", 2.0), ("corundum", 1.0))}
     ratios = {n: Estimate(value=v, std=0.0) for n, v in (("calcite", 2.0), ("corundum", 1.0))}

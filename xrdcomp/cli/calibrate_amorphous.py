@@ -17,6 +17,8 @@ __all__ = ["calibrate_amorphous"]
     epilog=examples(
         "xrdcomp calibrate-amorphous ha20.xy:0.2 ha50.xy:0.5 ha80.xy:0.8 --phases hydroxyapatite -o amorphous.toml",
         "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml",
+        "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml "
+        "--set quantification.method=ponkcs",
     )
 )
 @click.argument("mixtures", nargs=-1, required=True, metavar="SCAN:FRACTION…")
@@ -33,7 +35,7 @@ __all__ = ["calibrate_amorphous"]
 @recipe_options
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
-    """Determine k from scans of mixtures whose crystalline mass fraction is known."""
+    """Determine k and the PONKCS factor from scans of mixtures whose crystalline mass fraction is known."""
     from xrdcomp.diffraction.crystallinity import KnownMixture, write_amorphous
     from xrdcomp.diffraction.crystallinity import calibrate_amorphous as calibrate
     from xrdcomp.pipeline import analyze
@@ -49,11 +51,16 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
             raise AnalysisError(msg)
         known.append(
             KnownMixture(
-                crystallinity=fit.crystallinity, fraction=fraction, fraction_std=options["weighing_std"]
+                crystallinity=fit.crystallinity,
+                fraction=fraction,
+                fraction_std=options["weighing_std"],
+                amounts=fit.amounts,
             )
         )
         window = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
     result = calibrate(known, window)
     target = write_amorphous(result, options["out"])
     click.echo(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")
+    if result.factor is not None:
+        click.echo(f"PONKCS factor of the amorphous part = {result.factor}")
     progress(f"written: {target}", quiet=options["quiet"])

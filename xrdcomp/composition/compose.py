@@ -405,9 +405,9 @@ def _nothing_seen() -> Diagnostic:
         code="XRD_NOT_USED",
         severity="warning",
         text=(
-            "The pattern shows none of the phases that were searched for, and no halo: diffraction says nothing of the "
-            "composition. Look at the unexplained peaks, check --radiation, and add the phases that are there with "
-            "--phases."
+            "The pattern shows none of the phases that were searched for, and no halo that stands out of the "
+            "background: diffraction says nothing of the composition. If this is no empty holder, measure longer, "
+            "look at the unexplained peaks, check --radiation, and add the phases that are there with --phases."
         ),
     )
 

@@ -265,6 +265,9 @@ def shows_something(
 ) -> bool:
     """Whether diffraction gives a positive amount of anything that counts; `reduce_xrd` needs that.
 
+    Where no phase was detected, lines and halos together must stand two standard uncertainties above nothing: an empty
+    holder and its air have no composition.
+
     Parameters
     ----------
     amounts, phases, standard
@@ -275,7 +278,11 @@ def shows_something(
     bool
     """
     _, sums = _summation(amounts, phases, standard)
-    return bool((sums @ _checked(amounts)[0] > 0.0).any())
+    values, covariance = _checked(amounts)[:2]
+    positive = bool((sums @ values > 0.0).any())
+    if not positive or not phases or any(phase.decision == "detected" for phase in phases):
+        return positive
+    return float(values.sum()) > 2.0 * float(np.sqrt(max(float(covariance.sum()), 0.0)))
 
 
 def _summation(

@@ -1,7 +1,7 @@
 """What a fit means: instrument, identification, quantification, microstructure."""
 
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
-from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why
+from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why, with_external_scan
 from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
 from xrdcomp.diffraction.identify import (
     APATITES,
@@ -36,5 +36,6 @@ __all__ = [
     "quantify_or_say_why",
     "read_instrument",
     "with_apatite_indices",
+    "with_external_scan",
     "write_instrument",
 ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from xrdcomp.diffraction import absorption
 from xrdcomp.diffraction import quantify as methods
 from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant, read_amorphous
+from xrdcomp.diffraction.instrument import build_instrument
 from xrdcomp.diffraction.quantify import Quantification
 from xrdcomp.diffraction.summation import sum_patterns
-from xrdcomp.errors import AnalysisError
+from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.fit import describes_pattern, fit_pattern
+from xrdcomp.phases import load_phase
 from xrdcomp.physics import scattering
 from xrdcomp.recipe import QuantificationRecipe, Recipe
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
@@ -24,8 +28,10 @@ __all__ = [
     "quantify",
     "quantify_or_say_why",
     "strongest_line_areas",
+    "with_external_scan",
 ]
 
+_RANGE_TOLERANCE = 1.0  # degrees by which ends of ranges may differ: scans rarely end on the same step
 _ONE_LINE = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
@@ -103,6 +109,8 @@ def quantify(
     ------
     AnalysisError
         The method asked for lacks what it needs.
+    RecipeError
+        A calibration file that cannot be read, or of another range of angles.
     """
     amounts, wavelength = fit.amounts, max(fit.wavelengths[:1] or (1.5406,))
     notes: list[Diagnostic] = []
@@ -122,10 +130,10 @@ def quantify(
             amounts, constant, attenuation, recipe.rest_attenuation, mineral=known
         )
     elif method == "ponkcs":
-        factors = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
-        found = methods.ponkcs(amounts, factors)
+        found = methods.ponkcs(amounts, _factors(recipe))
     elif method == "crystallinity":
         found = _by_crystallinity(fit, recipe)
+        notes += _other_crystals(amounts)
     elif method == "absolute":
         found = methods.whole_pattern(
             amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
@@ -138,6 +146,49 @@ def quantify(
     else:
         found = methods.hill_howard(amounts)
     return replace(found, diagnostics=(_reason(method, recipe), *notes))
+
+
+def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
+    """Quantification settings with G measured on the scan of a pure standard.
+
+    The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
+    `xrdcomp.diffraction.absorption.external_constant`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    scan : Pattern
+        What ``quantification.external_scan`` names, read.
+
+    Returns
+    -------
+    QuantificationRecipe
+        With ``external_constant``.
+
+    Raises
+    ------
+    AnalysisError
+        The scan shows nothing of the phase.
+    """
+    settings = recipe.quantification
+    phase = load_phase(settings.external_phase)
+    pure = settings.standard_crystallinity or _crystallinity(phase.id)
+    grains = known_grains(recipe, (phase.id, pure[0]))
+    changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
+    fit = fit_pattern(scan, (phase,), build_instrument(scan, recipe.instrument), changed.fit)
+    if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(
+        fit.gof, fit.rwp
+    ):
+        msg = (
+            f"quantification.external_scan = {settings.external_scan!r} is not described by {phase.id} (Rwp "
+            f"{100 * fit.rwp:.0f} %). Give the scan of the pure standard and its phase as external_phase."
+        )
+        raise AnalysisError(msg)
+    wavelength = max(fit.wavelengths[:1] or (1.5406,))
+    found = absorption.external_constant(
+        fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure
+    )
+    return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))
 
 
 def quantify_or_say_why(
@@ -229,9 +280,11 @@ def _refuse_missing(
     if method == "internal_standard" and standard is None:
         lacking = "the spike: --internal-standard ID:FRACTION"
     elif method == "external_standard" and not recipe.external_constant[0] > 0.0:
-        lacking = "quantification.external_constant = [G, standard uncertainty]"
-    elif method == "ponkcs" and not recipe.ponkcs_factors:
-        lacking = "quantification.ponkcs_factors"
+        lacking = (
+            "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]"
+        )
+    elif method == "ponkcs" and not _factors(recipe):
+        lacking = "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous"
     elif method in ("rir", "summation") and not recipe.reference_ratios:
         lacking = "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }"
     elif method == "summation" and not recipe.reference_patterns:
@@ -243,12 +296,30 @@ def _refuse_missing(
         raise AnalysisError(msg)
 
 
+def _factors(recipe: QuantificationRecipe) -> dict[str, Estimate]:
+    """Factors of the settings, else that of all amorphous matter together from the calibration file."""
+    given = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
+    if given or not recipe.amorphous_file:
+        return given
+    factor = read_amorphous(recipe.amorphous_file).factor
+    return {} if factor is None else {methods.AMORPHOUS_TOGETHER: factor}
+
+
 def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
     if fit.crystallinity is None:
         msg = "the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity."
         raise AnalysisError(msg)
     if recipe.amorphous_file:
-        k = read_amorphous(recipe.amorphous_file).k
+        calibration = read_amorphous(recipe.amorphous_file)
+        k = calibration.k
+        ends, own = calibration.two_theta_range, (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+        if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > _RANGE_TOLERANCE:
+            msg = (
+                f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
+                f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range: --range "
+                f"{max(ends[0], own[0]):.1f},{min(ends[1], own[1]):.1f} here and in calibrate-amorphous."
+            )
+            raise RecipeError(msg)
     elif recipe.k is not None:
         k = Estimate(value=recipe.k[0], std=recipe.k[1])
     else:
@@ -273,6 +344,24 @@ def _reason(method: str, recipe: QuantificationRecipe) -> Diagnostic:
         text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {_REASONS[method]}.",
         facts={"method": method},
     )
+
+
+def _other_crystals(amounts: XrdAmounts) -> list[Diagnostic]:
+    """Warn of a second phase where k is that of one; the second one has lines of its own strength per gram."""
+    mass = {
+        n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c
+    }
+    total = sum(max(a, 0.0) for a in mass.values())
+    main = max(mass, key=lambda name: mass[name], default="")
+    minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
+    if not minor:
+        return []
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in minor.items())
+    text = (
+        f"k relates the lines of one crystalline phase to the halo; beside {main} there is {listed} of the crystalline "
+        "part, whose lines are of another strength per gram. Calibrate with the same phases, or take another method."
+    )
+    return [Diagnostic(code="QUANTIFICATION_SECOND_PHASE", severity="warning", text=text, facts=minor)]
 
 
 def _negative_rest(found: Quantification) -> list[Diagnostic]:

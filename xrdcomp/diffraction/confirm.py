@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from xrdcomp.diffraction.candidates import APATITES
 from xrdcomp.diffraction.scoring import Score
 from xrdcomp.diffraction.screening import SHIFTS
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
@@ -19,6 +20,7 @@ __all__ = ["carried_by_intensity", "cell_kept", "refine_with", "refined_cell"]
 _MAIN_SHARE = 0.3
 _MIN_INTENSITY_SHARE = 5e-4
 _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; decoys begin there
+_SMALLEST_NM = 6.0  # templates have 20 nm and more; what is refined to less than a third of it follows a halo
 
 
 def refine_with(state: FitState, score: Score, moved: Mapping[str, float]) -> FitState:
@@ -68,7 +70,13 @@ def carried_by_intensity(state: FitState, phase: Phase) -> bool:
 
 
 def cell_kept(state: FitState, phase: Phase) -> bool:
-    """Whether refinement left the cell where the phase can be: its lines otherwise ran to those of another."""
+    """Whether refinement left cell and crystallites where the phase can be.
+
+    Its lines otherwise ran to those of another, or spread to a halo. Apatites alone have crystals of a few nanometres.
+    """
+    inverse = max(state.solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac")
+    if phase.id not in APATITES and inverse * _SMALLEST_NM > 1.0:
+        return False
     refined = lattice.cell_volume(refined_cell(phase, state.solution.values))
     nominal = lattice.cell_volume(np.array(phase.cell.parameters))
     return bool(abs(np.cbrt(refined / nominal) - 1.0) < _CELL_KEPT)

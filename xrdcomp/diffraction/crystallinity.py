@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from xrdcomp.errors import AnalysisError, OutputError, RecipeError
-from xrdcomp.results import Estimate, FitResult
+from xrdcomp.results import Estimate, FitResult, XrdAmounts
 
 __all__ = [
     "AmorphousCalibration",
@@ -27,24 +27,30 @@ PRIOR_RELATIVE_STD = 0.20
 patterns of organic matter beside fluorapatite agree with calculation to 15 %, one composite to 40 %."""
 
 _KEYS = ("k", "k_std", "n_mixtures", "two_theta_min", "two_theta_max")
+_FACTOR_KEYS = ("factor", "factor_std")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownMixture:
-    """A mixture of known crystalline mass fraction w and the area ratio X that its pattern shows."""
+    """A mixture of known crystalline mass fraction w, the area ratio X that its pattern shows, and fitted amounts."""
 
     crystallinity: Estimate
     fraction: float
     fraction_std: float = 0.0
+    amounts: XrdAmounts | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class AmorphousCalibration:
-    """Constant k of a laboratory for one pair of materials, over one range of angles."""
+    """Constant k of a laboratory for one pair of materials, over one range of angles.
+
+    `factor` is the amorphous material's mass per fitted amount relative to the crystalline phases', for PONKCS.
+    """
 
     k: Estimate
     n_mixtures: int
     two_theta_range: tuple[float, float]
+    factor: Estimate | None = None
 
 
 def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
@@ -101,7 +107,9 @@ def calibrate_amorphous(
     """Determine k from mixtures of known composition.
 
     Each gives k_i = X_i (1 − w_i) / (w_i (1 − X_i)); the weighted mean of ln k_i is taken, its uncertainty widened by
-    the Birge ratio where the mixtures scatter more than their uncertainties allow.
+    the Birge ratio where the mixtures scatter more than their uncertainties allow. Where fitted amounts are given, the
+    PONKCS factor f_i = (1 − w_i) Σ_crystalline a / (w_i Σ_amorphous a) is found likewise
+    [Scarlett & Madsen 2006 Powder Diffr. 21, 278].
 
     Parameters
     ----------
@@ -125,6 +133,35 @@ def calibrate_amorphous(
         logs.append(np.log(x * (1.0 - w) / (w * (1.0 - x))))
         own = (item.crystallinity.std or 0.0) / (x * (1.0 - x))
         variances.append(max(own**2 + (item.fraction_std / (w * (1.0 - w))) ** 2, 1e-8))
+    return AmorphousCalibration(
+        k=_mean_of_logs(logs, variances),
+        n_mixtures=len(logs),
+        two_theta_range=two_theta_range,
+        factor=_factor(mixtures),
+    )
+
+
+def _factor(mixtures: Sequence[KnownMixture]) -> Estimate | None:
+    """PONKCS factor of all amorphous components together; None where a mixture lacks amounts of one kind."""
+    logs, variances = [], []
+    for item in mixtures:
+        if item.amounts is None:
+            return None
+        crystals = np.array(item.amounts.crystalline)
+        sums = np.stack([crystals, ~crystals]).astype(float)
+        mass, covariance = sums @ item.amounts.amounts, sums @ item.amounts.covariance @ sums.T
+        if not (mass > 0.0).all():
+            return None
+        w = item.fraction
+        logs.append(float(np.log((1.0 - w) * mass[0] / (w * mass[1]))))
+        gradient = np.array([1.0, -1.0]) / mass
+        own = float(gradient @ covariance @ gradient)
+        variances.append(max(own + (item.fraction_std / (w * (1.0 - w))) ** 2, 1e-8))
+    return _mean_of_logs(logs, variances)
+
+
+def _mean_of_logs(logs: Sequence[float], variances: Sequence[float]) -> Estimate:
+    """Weighted mean of logarithms as an estimate of the quantity, widened by the Birge ratio."""
     weight = 1.0 / np.array(variances)
     mean = float(np.average(logs, weights=weight))
     variance = 1.0 / float(weight.sum())
@@ -132,11 +169,7 @@ def calibrate_amorphous(
         variance *= max(1.0, float((weight * (np.array(logs) - mean) ** 2).sum()) / (len(logs) - 1))
     value, std = float(np.exp(mean)), float(np.sqrt(variance))
     interval = (value * float(np.exp(-1.96 * std)), value * float(np.exp(1.96 * std)))
-    return AmorphousCalibration(
-        k=Estimate(value=value, std=value * std, interval=interval),
-        n_mixtures=len(logs),
-        two_theta_range=two_theta_range,
-    )
+    return Estimate(value=value, std=value * std, interval=interval)
 
 
 def write_amorphous(calibration: AmorphousCalibration, path: str | Path) -> Path:
@@ -144,6 +177,9 @@ def write_amorphous(calibration: AmorphousCalibration, path: str | Path) -> Path
     values = (calibration.k.value, calibration.k.std or 0.0, calibration.n_mixtures)
     lines = ["# Constant of the degree of crystallinity, for quantification.amorphous_file.", ""]
     lines += [f"{k} = {v!r}" for k, v in zip(_KEYS, (*values, *calibration.two_theta_range), strict=True)]
+    if calibration.factor is not None:
+        pair = (calibration.factor.value, calibration.factor.std or 0.0)
+        lines += [f"{k} = {v!r}" for k, v in zip(_FACTOR_KEYS, pair, strict=True)]
     target = Path(path)
     temporary = target.with_name(f".{target.name}.part")
     try:
@@ -168,12 +204,13 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{path}: cannot be read as a calibration ({error}). Write one with `xrdcomp calibrate-amorphous`."
         raise RecipeError(msg) from error
+    expected = (*_KEYS, *(_FACTOR_KEYS if set(_FACTOR_KEYS) & set(data) else ()))
     bad = [
         k
-        for k in _KEYS
+        for k in expected
         if isinstance(data.get(k), bool) or not isinstance(data.get(k), int | float) or not data[k] > 0
     ]
-    if bad or set(data) - set(_KEYS):
+    if bad or set(data) - set(expected):
         wrong = ", ".join(bad) or "keys that do not belong here"
         msg = f"{path}: expected the keys {', '.join(_KEYS)} with positive numbers; wrong: {wrong}."
         raise RecipeError(msg)
@@ -182,4 +219,7 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
         k=Estimate(value=k, std=std, interval=(k - 1.96 * std, k + 1.96 * std)),
         n_mixtures=int(data["n_mixtures"]),
         two_theta_range=(float(data["two_theta_min"]), float(data["two_theta_max"])),
+        factor=Estimate(value=float(data["factor"]), std=float(data["factor_std"]))
+        if "factor" in data
+        else None,
     )

@@ -39,7 +39,8 @@ def search_messages(
     undecided = [r for r in reports if r.decision == "inconclusive" and r.id not in APATITES]
     if undecided:
         names = ", ".join(r.name for r in undecided)
-        told = [f"{r.name}: {r.evidence['reason']}" for r in undecided if r.evidence.get("fitted")]
+        unseen = "named for the fit, but its lines do not show"
+        told = [f"{r.name}: {r.evidence.get('reason', unseen)}" for r in undecided if r.evidence.get("fitted")]
         why = (
             "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
             if len(told) < len(undecided)

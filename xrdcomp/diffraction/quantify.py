@@ -18,6 +18,7 @@ from xrdcomp.results import Estimate, XrdAmounts
 from xrdcomp.types import Diagnostic, FloatArray
 
 __all__ = [
+    "AMORPHOUS_TOGETHER",
     "CORUNDUM_GRAIN_UM",
     "Quantification",
     "hill_howard",
@@ -36,6 +37,9 @@ CORUNDUM_CRYSTALLINITY = (0.9902, 0.0056)
 
 CORUNDUM_GRAIN_UM = 0.5
 """Grain diameter of corundum NIST SRM 676a: jet-milled, disaggregated grains below a micrometre (certificate)."""
+
+AMORPHOUS_TOGETHER = "non_crystalline"
+"""Name under which all amorphous components count as one whose scattering per gram was measured."""
 
 STANDARD_SPREAD = 0.01
 """Relative standard uncertainty of a ratio of two crystalline phases beyond the fit's own: residual texture,
@@ -212,14 +216,32 @@ def ponkcs(amounts: XrdAmounts, factors: Mapping[str, Estimate]) -> Quantificati
     Parameters
     ----------
     factors : mapping of component to Estimate
-        From `ponkcs_factor`; they replace the per-gram scale of that component.
+        From `ponkcs_factor`; they replace the per-gram scale of that component. ``non_crystalline`` stands for all
+        amorphous components as one, which trade with each other while their sum is well determined; its factor is
+        written by ``xrdcomp calibrate-amorphous``.
     """
+    if AMORPHOUS_TOGETHER in factors:
+        amounts = _amorphous_as_one(amounts)
     k = np.array([factors[name].value if name in factors else 1.0 for name in amounts.names])
     own = np.array([factors[n].std or 0.0 if n in factors else 0.0 for n in amounts.names])
     covariance = amounts.covariance * np.outer(k, k) + np.diag((own * amounts.amounts) ** 2)
     scaled = with_amounts(amounts, amounts.amounts * k, covariance)
     found = _normalised(scaled, np.ones(len(k), bool), "ponkcs", "specimen")
     return _with_constants(found, {f"factor_{name}": value for name, value in factors.items()})
+
+
+def _amorphous_as_one(amounts: XrdAmounts) -> XrdAmounts:
+    """Amounts with all amorphous components summed."""
+    crystals = [i for i, c in enumerate(amounts.crystalline) if c]
+    sums = np.zeros((len(crystals) + 1, len(amounts.names)))
+    sums[np.arange(len(crystals)), crystals] = 1.0
+    sums[-1, [i for i, c in enumerate(amounts.crystalline) if not c]] = 1.0
+    return XrdAmounts(
+        names=(*(amounts.names[i] for i in crystals), AMORPHOUS_TOGETHER),
+        amounts=sums @ amounts.amounts,
+        covariance=sums @ amounts.covariance @ sums.T,
+        crystalline=(*(True for _ in crystals), False),
+    )
 
 
 def rir(
