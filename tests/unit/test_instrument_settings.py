@@ -123,3 +123,21 @@ def test_the_cell_holds_its_truth_though_shift_and_displacement_are_alike(
             low, high = fit.parameters[f"hydroxyapatite_{axis}"].interval
             inside += low <= truth <= high
     assert inside >= 6, "six of eight 95 % intervals: fewer have a chance of 0.6 %"
+
+
+@pytest.mark.parametrize("depth_mm", [0.25, 0.9])
+def test_the_depth_of_a_transparent_specimen_is_found(depth_mm: float) -> None:
+    phase = load_phase("hydroxyapatite")
+    scan = apatite_scan(length_nm=30.0)
+    x, y = scan.two_theta, scan.intensity
+    # I(z) ~ exp(-z / (depth sinθ / 2)): exponential tails of mean sin2θ depth / 2R towards low angles
+    tail = np.degrees(np.sin(np.radians(x)) * depth_mm / (2.0 * 240.0))
+    reach = x[:, None] - x[None, :]
+    kernel = np.where(reach <= 0.0, np.exp(np.minimum(reach, 0.0) / tail[None, :]), 0.0)
+    blurred = (kernel / kernel.sum(axis=0)) @ y
+    moved = replace(scan, intensity=blurred, sigma=np.sqrt(np.maximum(blurred, 1.0)))
+    recipe = InstrumentRecipe(radius_mm=240.0)
+    fit = fit_pattern(moved, (phase,), build_instrument(moved, recipe), FitRecipe(transparency=True))
+    found = fit.parameters["transparency_mm"]
+    assert found.interval[0] <= depth_mm <= found.interval[1]
+    assert found.std < 0.25 * depth_mm + 0.05

@@ -241,7 +241,8 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
         return lines
     properties = line_properties(lines, instrument, {**values, "axial_divergence": 0.0})
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
-    _, flat = optics.depth_and_flatness(instrument, properties.position)
+    depth, flat = optics.depth_and_flatness(instrument, properties.position)
+    flat = flat + values.get("transparency_mm", 0.0) * depth
     shift = np.abs(profile.axial_shift(properties.position, 2.0 * start) + 6.0 * flat)
     relative = properties.intensity / max(float(properties.intensity.max(initial=0.0)), 1e-300)
     most = np.select([relative < _FAINT, relative < _WEAK], [1, 3], _NODES_MAX)
@@ -284,8 +285,7 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     Γ_G² = U tan²θ + V tanθ + W + (size Gaussian)²; Γ_L = X/cosθ + Y tanθ + size Lorentzian + 4 ε tanθ
     size FWHM = K λ / (D_hkl cosθ), 1/D_hkl² = sin²φ/D_a² + cos²φ/D_c²
     """
-    p = f"{lines.phase.id}_"
-    cell = _cell(lines, values)
+    p, cell = f"{lines.phase.id}_", _cell(lines, values)
     g_of_reflection, dg_by_cell = _metric(lines, cell)
     g = g_of_reflection[lines.reflection]
     theta = _theta(lines.wavelength, g)
@@ -298,9 +298,11 @@ def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     displacement = values.get("sample_displacement_mm", 0.0)
     lever = -2.0 * deg / instrument.radius_mm * np.cos(np.radians(bare_frozen) / 2.0)
     depth, flat = optics.depth_and_flatness(instrument, bare_frozen)
-    # the spread of a flat specimen's shift, proportional to the square of the place, is that of the axial one
-    fixed = flat * np.where(lines.node > 0.0, 6.0 * lines.node**2, 1.0)
-    fixed = fixed + values.get("transparency_mm", 0.0) * depth
+    # the spread of a flat specimen's shift, proportional to the square of the place, is that of the axial one; the
+    # variance of the decay with depth, its mean squared, is 1/1.4 of that
+    spread = np.where(lines.node > 0.0, 6.0 * lines.node**2, 1.0)
+    depth = depth * (1.0 + (spread - 1.0) / np.sqrt(1.4))
+    fixed = flat * spread + values.get("transparency_mm", 0.0) * depth
     position = bare + values.get("zero_shift", instrument.zero_shift) + displacement * lever + axial + fixed
     d_position = [
         (p + n, lines.wavelength / (2.0 * np.sqrt(g) * cosine) * deg * dg_by_cell[lines.reflection, i])

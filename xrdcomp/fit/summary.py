@@ -33,6 +33,10 @@ _SPECTRUM_CELL_STD = 4e-5
 _OPTICS_DISPLACEMENT_STD = 7e-6
 """The same of a displacement, as a share of the goniometer's radius."""
 
+_DEPTH_STD = (0.15, 0.03, 0.02)
+"""Of a refined transparency, as a share and in mm, and what it leaves of the displacement, per mm: the decay with depth
+is modelled by its mean and variance, which moves depths of 0.2 to 1.2 mm by a tenth."""
+
 _SIZE_SHAPE_STD = 0.04
 """Relative standard uncertainty of a size: a distribution of sizes and shapes has no pseudo-Voigt profile, which moves
 lengths of simulated lognormal crystals by 2 to 4 %."""
@@ -155,18 +159,25 @@ def _estimate(state: FitState, item: FitParameter, std: float | None) -> Estimat
     value = state.solution.values[item.name]
     if std is None:
         return Estimate(value=value, std=None, unit=item.unit)
-    s = float(np.hypot(std, _model_std(item, value, state.instrument)))
+    s = float(
+        np.hypot(
+            std, _model_std(item, value, state.instrument, state.solution.values.get("transparency_mm", 0.0))
+        )
+    )
     s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
     return Estimate(value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit)
 
 
-def _model_std(item: FitParameter, value: float, instrument: Instrument) -> float:
+def _model_std(item: FitParameter, value: float, instrument: Instrument, depth: float) -> float:
     """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
     if item.meaning == "cell" and item.unit == "Å" and not instrument.calibrated:
         skew = all(line.fwhm == 0.0 for line in instrument.emission_lines)
         return float(np.hypot(_OPTICS_CELL_STD, _SPECTRUM_CELL_STD if skew else 0.0)) * value
-    if item.name == "sample_displacement_mm" and not instrument.calibrated:
-        return _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
+    if item.name == "sample_displacement_mm":
+        optics = 0.0 if instrument.calibrated else _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
+        return float(np.hypot(optics, _DEPTH_STD[2] * depth))
+    if item.name == "transparency_mm":
+        return float(np.hypot(_DEPTH_STD[0] * value, _DEPTH_STD[1]))
     if "_inverse_size_" not in item.name:
         return 0.0
     own = _STANDARD_OWN
