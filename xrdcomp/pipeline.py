@@ -23,6 +23,7 @@ from xrdcomp.diffraction import (
     investigate,
     known_grains,
     other_radiation,
+    other_slit,
     quantify_or_say_why,
     with_apatite_indices,
     with_external_scan,
@@ -158,7 +159,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
         quantified, why = _quantify(fit, recipe, standard, thermal)
     why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe))
-    doubt = _other_radiation(fit, sample, recipe, assumed)
+    doubt = _other_optics(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     own = weigh_phases(_without_standard(found, standard), composition)
     if composition.draws.size:
@@ -331,14 +332,20 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
     )
 
 
-def _other_radiation(
+def _other_optics(
     fit: FitResult | None, sample: Sample, recipe: Recipe, assumed: tuple[Diagnostic, ...]
 ) -> tuple[Diagnostic, ...]:
-    """Where copper was assumed and fits badly: the tube that fits, if there is one."""
-    if fit is None or sample.pattern is None or all(d.code != "XRD_RADIATION_ASSUMED" for d in assumed):
+    """Where copper or fixed slits were assumed and fit badly: the tube or the slits that fit, if there are any."""
+    if fit is None or sample.pattern is None or sample.instrument is not None:
         return ()
     phases = load_phases(_phase_names(recipe, sample.internal_standard))
-    return other_radiation(fit, sample.pattern, phases, recipe, sample.blank) if phases else ()
+    if not phases:
+        return ()
+    if any(d.code == "XRD_RADIATION_ASSUMED" for d in assumed):
+        found = other_radiation(fit, sample.pattern, phases, recipe, sample.blank)
+        if found:
+            return found
+    return other_slit(fit, sample.pattern, phases, recipe, sample.blank)
 
 
 def _without_poor_fits(

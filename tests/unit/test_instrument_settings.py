@@ -10,13 +10,14 @@ import pytest
 
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
+from xrdcomp import analyze
 from xrdcomp.diffraction import build_instrument, calibrate, write_instrument
 from xrdcomp.errors import RecipeError
 from xrdcomp.fit.optics import polarization
 from xrdcomp.fit.pattern import fit_pattern
 from xrdcomp.phases import load_phase
 from xrdcomp.physics import radiation
-from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
 from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
 from xrdcomp.types import EmissionLine, Instrument, Pattern
 
@@ -68,6 +69,22 @@ def test_slits_are_those_of_the_file_unless_the_user_says_otherwise() -> None:
     assert right.rwp < wrong.rwp
     b = right.parameters["hydroxyapatite_b_extra"]
     assert abs(b.value) < 4.0 * b.std, "intensities fall with angle as the structure has it"
+
+
+@pytest.mark.parametrize("apatite", [0.3, 0.6])
+def test_slits_that_nobody_stated_are_recognised(apatite: float) -> None:
+    parts = {**EMPTY, "apatite": apatite, "protein": 1.0 - apatite}
+    conditions = XrdConditions(two_theta_min=8, two_theta_max=75, peak_counts=8000, variable_slit=True)
+    scan = simulate_pattern(SpecimenModel(specimen_id="v", **parts), conditions, seed=2)[0]
+    silent = replace(scan, metadata={})
+    recipe = Recipe(phases=("hydroxyapatite",))
+    result = analyze(silent, recipe=recipe)
+    assert "XRD_OTHER_SLIT" in {d.code for d in result.diagnostics}
+    assert {claim.verdict for claim in result.claims} == {"inconclusive"}
+    told = analyze(silent, recipe=recipe.with_settings({"instrument.variable_slit": True}))
+    assert "XRD_OTHER_SLIT" not in {d.code for d in told.diagnostics}
+    share = told.phases[0].weight_fraction
+    assert share.interval[0] <= apatite <= share.interval[1]
 
 
 def test_settings_beside_a_file_count(file: str) -> None:

@@ -10,7 +10,12 @@ from xrdcomp.diffraction.identify import (
     investigate,
     investigate_fit,
 )
-from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics, other_radiation
+from xrdcomp.diffraction.instrument import (
+    build_instrument,
+    instrument_diagnostics,
+    other_radiation,
+    other_slit,
+)
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
 from xrdcomp.diffraction.quantify import Quantification
@@ -32,6 +37,7 @@ __all__ = [
     "investigate_fit",
     "known_grains",
     "other_radiation",
+    "other_slit",
     "quantify",
     "quantify_or_say_why",
     "read_instrument",

@@ -20,12 +20,13 @@ from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.results import FitResult
 from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Phase
 
-__all__ = ["build_instrument", "instrument_diagnostics", "other_radiation"]
+__all__ = ["build_instrument", "instrument_diagnostics", "other_radiation", "other_slit"]
 
 _DEFAULT_RADIATION = "CuKa"
 _HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
 _OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
+_SLIT_GOF = 1.5  # slits taken for fixed ones bend the whole pattern, which halos half follow
 _EXPLAINED = 0.25
 _BESIDE_A_FILE = (
     "radius_mm",
@@ -291,3 +292,47 @@ def other_radiation(
             facts={"gof": fit.gof, "radiation": best, "gof_with_it": tried[best]},
         ),
     )
+
+
+def other_slit(
+    fit: FitResult, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
+) -> tuple[Diagnostic, ...]:
+    """Whether slits that opened with the angle explain a pattern that was taken for one of fixed slits and fits badly.
+
+    Nothing is changed. Asked only where neither the user nor the file says which slits there were; automatic slits are
+    named where the start phases, with the factor sinθ, leave less than a quarter of the excess χ² of the whole fit.
+
+    Parameters
+    ----------
+    fit : FitResult
+        With fixed slits, all phases found included.
+    pattern : Pattern
+    phases : sequence of Phase
+        Those the search started from.
+    recipe : Recipe
+    blank : Pattern, optional
+        Empty-holder scan.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        One where automatic slits explain the pattern better, else empty.
+    """
+    unsaid = recipe.instrument.variable_slit is None and "variable_slit" not in pattern.metadata
+    chosen = recipe.instrument
+    instrument = (
+        build_instrument(pattern, msgspec.structs.replace(chosen, variable_slit=True)) if unsaid else None
+    )
+    if instrument is None or instrument.geometry != "bragg_brentano" or fit.gof <= _SLIT_GOF:
+        return ()
+    state = fit_state(pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=fit.gof)
+    tried = goodness_of_fit(state) if state.phases else np.inf
+    if tried**2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
+        return ()
+    text = (
+        f"With fixed slits, which were assumed, the fit leaves {fit.gof:.1f} times the scatter of counting, with slits "
+        f"that open with the angle {tried:.1f} times: the scan was probably taken with automatic slits. Pass --set "
+        "instrument.variable_slit=true; until then nothing follows about amounts."
+    )
+    facts = {"gof": fit.gof, "gof_with_it": tried}
+    return (Diagnostic(code="XRD_OTHER_SLIT", severity="warning", text=text, facts=facts),)
