@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.composition import ThermalEvidence
-from xrdcomp.results import PhaseResult, XrdAmounts
+from xrdcomp.results import Estimate, PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.types import FloatArray
 
 # order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
@@ -81,3 +81,25 @@ def balance(
 
 def phase(name: str, decision: str = "not_detected", limit: float | None = 0.005) -> PhaseResult:
     return PhaseResult(id=name, name=name, formula="", decision=decision, detection_limit=limit)  # type: ignore[arg-type]  # str stands for the literal
+
+
+FULL = ("water", "organic", "carbonate", "residue")
+
+
+def thermal_result(names: tuple[str, ...], values: list[float], **more: object) -> TgaResult:
+    n = len(values)
+    to_all = np.vstack([np.eye(n - 1), -np.ones(n - 1)]) if n else np.empty((0, 0))
+    covariance = 4e-6 * to_all @ to_all.T if n else np.empty((0, 0))
+    return TgaResult(
+        temperature_c=np.linspace(25.0, 950.0, 5),
+        mass_fraction=np.linspace(1.0, 0.4, 5),
+        dtg_per_min=np.zeros(5),
+        steps=(),
+        residue=Estimate(value=0.4, std=0.002),
+        initial_mass_mg=10.0,
+        heating_rate_k_min=10.0,
+        balance_names=names,
+        balance=np.array(values),
+        covariance=covariance,
+        **{"atmosphere": "air", **more},  # type: ignore[arg-type]  # keywords of the dataclass
+    )

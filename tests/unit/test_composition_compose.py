@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import (
+    FULL,
     NAMES,
     NO_APATITE,
     STDS,
@@ -17,6 +18,7 @@ from tests.unit.composition_evidence import (
     balance,
     phase,
     reported,
+    thermal_result,
     xrd_amounts,
 )
 from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
@@ -24,7 +26,7 @@ from xrdcomp.composition.estimates import estimate_of, interval_from_draws, inte
 from xrdcomp.composition.evidence import reduce_xrd, shows_something, thermal_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, Estimate, TgaResult, XrdAmounts
+from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
@@ -291,28 +293,6 @@ def test_no_positive_amount_is_refused() -> None:
             ),
             None,
         )
-
-
-def thermal_result(names: tuple[str, ...], values: list[float], **more: object) -> TgaResult:
-    n = len(values)
-    to_all = np.vstack([np.eye(n - 1), -np.ones(n - 1)]) if n else np.empty((0, 0))
-    covariance = 4e-6 * to_all @ to_all.T if n else np.empty((0, 0))
-    return TgaResult(
-        temperature_c=np.linspace(25.0, 950.0, 5),
-        mass_fraction=np.linspace(1.0, 0.4, 5),
-        dtg_per_min=np.zeros(5),
-        steps=(),
-        residue=Estimate(value=0.4, std=0.002),
-        initial_mass_mg=10.0,
-        heating_rate_k_min=10.0,
-        balance_names=names,
-        balance=np.array(values),
-        covariance=covariance,
-        **{"atmosphere": "air", **more},  # type: ignore[arg-type]  # keywords of the dataclass
-    )
-
-
-FULL = ("water", "organic", "carbonate", "residue")
 
 
 def test_a_thermal_result_is_read_by_name_and_its_causes_reach_the_budget() -> None:

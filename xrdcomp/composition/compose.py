@@ -46,6 +46,7 @@ from xrdcomp.composition.model import (
 )
 from xrdcomp.composition.sampler import Posterior, average_models, sample_posterior
 from xrdcomp.errors import AnalysisError
+from xrdcomp.fit import describes_pattern
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import (
     COMPONENTS,
@@ -63,6 +64,10 @@ __all__ = ["compose", "compose_evidence"]
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""
 _REPORTABLE_STD = 0.02
+_TRACES = 0.05
+"""Standard deviation of a hidden mass fraction up to which it may be of crystals that burn."""
+_LARGEST_LIMIT = 0.9
+"""Of a phase in a fit that does not describe its pattern; a limit of one says that nothing was asked."""
 NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none."""
@@ -130,11 +135,27 @@ def compose(
         amounts,
         thermal,
         recipe,
-        phases=phases,
+        phases=phases if fit is None else _limits_that_hold(phases, fit),
         internal_standard=standard,
         known_scale=known_scale,
         diagnostics=messages,
     )
+
+
+def _limits_that_hold(phases: Sequence[PhaseResult], fit: FitResult) -> Sequence[PhaseResult]:
+    """Detection limits no smaller than what a fit that does not describe its pattern leaves: phases may hide in it.
+
+    What is left, √(Rwp² - Rexp²), stands for one standard deviation of what may be there; half a limit is one.
+    """
+    if describes_pattern(fit.gof, fit.rwp):
+        return phases
+    least = min(2.0 * float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0))), _LARGEST_LIMIT)
+    return [
+        replace(phase, detection_limit=max(phase.detection_limit, least))
+        if phase.decision == "not_detected" and phase.detection_limit is not None
+        else phase
+        for phase in phases
+    ]
 
 
 def compose_evidence(
@@ -290,7 +311,11 @@ def _posterior(model: JointModel, recipe: CompositionRecipe) -> tuple[Posterior,
 
 
 def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
-    """Give what was not found a chance to be there below its detection limit, at the expense of other mineral."""
+    """Give what was not found a chance to be there below its detection limit, at the expense of other mineral.
+
+    What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
+    thermogravimetry weighs what burns.
+    """
     if model.xrd is None:
         return draws
     rng = np.random.default_rng(seed)
@@ -298,7 +323,8 @@ def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
     for index in sorted(model.absent):
         there = rng.random(len(out)) < _HIDDEN_PROBABILITY
         amount = np.abs(rng.normal(0.0, model.xrd.hidden[index], len(out))) * there
-        for source in (H, AMORPHOUS, ORGANIC):
+        weighed = model.thermal is not None and model.xrd.hidden[index] > _TRACES
+        for source in (H, AMORPHOUS) if weighed else (H, AMORPHOUS, ORGANIC):
             if source != index and source not in model.absent:
                 taken = np.minimum(amount, out[:, source])
                 out[:, source] -= taken
