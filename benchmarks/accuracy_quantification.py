@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fit_cases import EMPTY, convolved
+from tests.fit_cases import convolved
 from xrdcomp.diffraction import apatite_indices, build_instrument, calibrate
 from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant
 from xrdcomp.diffraction.quantify import whole_pattern
@@ -93,10 +93,11 @@ def summation_rows(folder: Path, *, trials: int = 20) -> list[Row]:
         _row("RockJock, measured references: inside 95 %", float(np.mean(inside)), "", 0.9, at_least=True),
     ]
     held = []
-    for seed, weights in enumerate(
-        ([0.2, 0.2, 0.2, 0.2, 0.2], [0.4, 0.1, 0.2, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1, 0.5])
-    ):
-        held += _calculated(rock_mixture(references, ratios, np.array(weights), seed), np.array(weights))
+    known_weights = np.array(
+        [[0.2, 0.2, 0.2, 0.2, 0.2], [0.4, 0.1, 0.2, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1, 0.5]]
+    )
+    for seed, weights in enumerate(known_weights):
+        held += _calculated(rock_mixture(references, ratios, weights, seed), weights)
     rows.append(
         _row("RockJock, calculated references: inside 95 %", float(np.mean(held)), "", 1.0, at_least=True)
     )
@@ -116,12 +117,13 @@ def _calculated(scan: Pattern, weights: FloatArray) -> list[bool]:
 
 def spiked_specimen(organic: float, apatite: ApatiteModel, seed: int) -> Pattern:
     """Apatite and protein with 20 % corundum, of which 99.02 % is crystalline."""
-    parts = {"apatite": 0.8 * (1.0 - organic), "protein": 0.8 * organic}
     model = SpecimenModel(
         specimen_id="spiked",
         apatite_model=apatite,
         other={"corundum": 0.2 * PURITY},
-        **{**EMPTY, **parts, "amorphous_mineral": 0.2 * (1.0 - PURITY)},
+        apatite=0.8 * (1.0 - organic),
+        protein=0.8 * organic,
+        amorphous_mineral=0.2 * (1.0 - PURITY),
     )
     return simulate_pattern(model, XrdConditions(peak_counts=10000), seed=seed)[0]
 
@@ -161,7 +163,7 @@ def wrong_constant_rows() -> list[Row]:
     """Truth inside the interval of the methods that use the scattering constant, when it is off by 20 %."""
     inside = []
     for seed, organic in enumerate((0.2, 0.4, 0.6)):
-        model = SpecimenModel(specimen_id="plain", **{**EMPTY, "apatite": 1.0 - organic, "protein": organic})
+        model = SpecimenModel(specimen_id="plain", apatite=1.0 - organic, protein=organic)
         scan = simulate_pattern(model, XrdConditions(peak_counts=10000), seed=seed)[0]
         instrument = build_instrument(scan, InstrumentRecipe())
         fit = fit_pattern(scan, load_phases(("hydroxyapatite",)), instrument, FitRecipe())
@@ -246,7 +248,7 @@ def size_rows(folder: Path) -> list[Row]:
 
 def needle_rows() -> list[Row]:
     """Volume-weighted column lengths of a simulated needle, 25 × 8 nm, on a calibrated instrument."""
-    model = SpecimenModel(specimen_id="lab6", other={"lab6": 1.0}, other_size_nm=500.0, **EMPTY)
+    model = SpecimenModel(specimen_id="lab6", other={"lab6": 1.0}, other_size_nm=500.0)
     conditions = XrdConditions(peak_counts=20000, two_theta_min=15, two_theta_max=140, step=0.01)
     instrument = calibrate(simulate_pattern(model, conditions, seed=1)[0], "lab6").instrument
     rows = []
@@ -262,7 +264,8 @@ def _needle(instrument: Instrument, organic: float) -> dict[str, dict[str, float
     model = SpecimenModel(
         specimen_id="needle",
         apatite_model=ApatiteModel(length_c_nm=25.0, length_a_nm=8.0, shape="cylinder"),
-        **{**EMPTY, "apatite": 1.0 - organic, "protein": organic},
+        apatite=1.0 - organic,
+        protein=organic,
     )
     scan = simulate_pattern(model, XrdConditions(peak_counts=10000, two_theta_min=8), seed=5)[0]
     fit = fit_pattern(scan, (load_phase("hydroxyapatite"),), instrument, FitRecipe())

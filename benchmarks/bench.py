@@ -87,9 +87,9 @@ def reading(repeats: int) -> Iterator[Row]:
             path = Path(folder) / f"{name}.{suffix}"
             path.write_bytes(write(scan))
             yield Row(name=f"read {name}", value=cpu_of(lambda: read_xrd(path), repeats), unit="s CPU")  # noqa: B023 - called at once
-        for name, write in tga_writers.TEXTS.items():
+        for name, write_run in tga_writers.TEXTS.items():
             path = Path(folder) / f"{name}.txt"
-            path.write_text(write(curve), encoding="utf-8")
+            path.write_text(write_run(curve), encoding="utf-8")
             yield Row(name=f"read {name}", value=cpu_of(lambda: read_tga(path), repeats), unit="s CPU")  # noqa: B023 - called at once
 
 

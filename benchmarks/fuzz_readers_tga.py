@@ -53,7 +53,8 @@ def originals() -> dict[str, bytes]:
 def read(data: bytes, name: str, folder: Path) -> TgaRun:
     path = folder / name
     path.write_bytes(data)
-    return read_tga(path)
+    run: TgaRun = read_tga(path)
+    return run
 
 
 def damaged_copies(files: dict[str, bytes], count: int, dice: random.Random, folder: Path) -> Iterator[str]:

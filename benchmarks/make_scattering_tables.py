@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gemmi
 import numpy as np
@@ -52,7 +53,7 @@ def refine(
 def pack(name: Path, entries: list[tuple[np.ndarray, np.ndarray]], columns: tuple[str, ...]) -> None:
     start = np.cumsum([0] + [len(e) for e, _ in entries])
     table = np.concatenate([v for _, v in entries])
-    arrays = {column: table[:, i].astype(np.float32) for i, column in enumerate(columns)}
+    arrays: dict[str, Any] = {column: table[:, i].astype(np.float32) for i, column in enumerate(columns)}
     energy = np.concatenate([e for e, _ in entries])
     np.savez_compressed(name, start=start, energy_ev=energy, **arrays)
     print(name.name, len(energy), "rows", name.stat().st_size, "bytes")

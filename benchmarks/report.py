@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,11 @@ def as_row(item: Row | Mapping[str, Any] | Any) -> Row:
     """
     if isinstance(item, Row):
         return item
-    if is_dataclass(item) and not isinstance(item, type):
-        item = asdict(item)
-    found = {key: item[key] for key in ("name", "value", "unit", "bar", "holds")}
+    given: Mapping[str, Any] = item if isinstance(item, Mapping) else asdict(item)
+    found = {key: given[key] for key in ("name", "value", "unit", "bar", "holds")}
     bar, value, holds = found["bar"], float(found["value"]), found["holds"]
     if isinstance(bar, int | float):
-        upper = holds == (abs(value) <= bar) and "inside" not in item["name"]
+        upper = holds == (abs(value) <= bar) and "inside" not in given["name"]
         found["bar"] = f"within ±{bar:g}" if upper else f">= {bar:g}"
     return Row(**found | {"value": value})
 

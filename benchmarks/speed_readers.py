@@ -21,7 +21,7 @@ ZIPPED = {"brml", "rasx"}
 BAR_MS, BAR_ZIPPED_MS = 20.0, 60.0
 
 
-TGA_WRITERS = {
+TGA_WRITERS: dict[str, Callable[..., str]] = {
     "netzsch_text": tga_writers.netzsch,
     "ta_universal": tga_writers.ta_universal,
     "ta_trios": tga_writers.trios,

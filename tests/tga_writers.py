@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -236,7 +237,7 @@ def workbook(
     return stream.getvalue()
 
 
-TEXTS = {
+TEXTS: dict[str, Callable[..., str]] = {
     "netzsch_text": netzsch,
     "ta_universal": ta_universal,
     "ta_trios": trios,
