@@ -22,6 +22,7 @@ from xrdcomp.diffraction import (
     instrument_diagnostics,
     investigate,
     known_grains,
+    late_start,
     other_radiation,
     other_slit,
     quantify_or_say_why,
@@ -158,7 +159,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     with naming(*_files(sample.pattern, sample.tga)):
         composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
         quantified, why = _quantify(fit, recipe, standard, thermal)
-    why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe))
+    why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe), *late_start(fit, found))
     doubt = _other_optics(fit, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     own = weigh_phases(_without_standard(found, standard), composition)

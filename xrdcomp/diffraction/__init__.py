@@ -2,6 +2,7 @@
 
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
 from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why, with_external_scan
+from xrdcomp.diffraction.coverage import late_start
 from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
 from xrdcomp.diffraction.identify import (
     APATITES,
@@ -36,6 +37,7 @@ __all__ = [
     "investigate",
     "investigate_fit",
     "known_grains",
+    "late_start",
     "other_radiation",
     "other_slit",
     "quantify",
