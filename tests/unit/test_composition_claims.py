@@ -125,6 +125,9 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     assert claim.verdict == verdict
     assert words in claim.statement
     assert ("not determined" in claim.statement) is not excluded
+    only = claims["hydroxyapatite_only_crystalline_phase"]
+    assert only.verdict == verdict
+    assert ("another variety" in only.statement) is (verdict == "inconclusive")
 
 
 def test_carbonate_and_vacancies_do_not_make_another_variety() -> None:

@@ -250,6 +250,10 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
             "No search for other crystalline phases was made, so nothing can be said of being the only one."
         )
         return _claim(1, None, text, recipe)
+    apatites = [phase for phase in phases if phase.id in APATITES]
+    seen = any(phase.decision == "detected" for phase in apatites)
+    variety = not seen or _variety(apatites)[1]
+    present = present if variety else min(present, 0.5)
     found = [phase for phase in others if phase.decision == "detected"]
     if found:
         names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
@@ -262,7 +266,10 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
     unsure = [phase for phase in others if phase.decision == "inconclusive"]
     if unsure:
         none_other *= 0.5 ** len(unsure)
-    return _claim(1, present * none_other, _only_text(others, unsure, present, level), recipe)
+    text = _only_text(others, unsure, present, level)
+    if not variety:
+        text += " The apatite that was found is fitted as another variety than hydroxyapatite."
+    return _claim(1, present * none_other, text, recipe)
 
 
 def _only_text(

@@ -40,7 +40,9 @@ def search_messages(
     if undecided:
         names = ", ".join(r.name for r in undecided)
         unseen = "named for the fit, but its lines do not show"
-        told = [f"{r.name}: {r.evidence.get('reason', unseen)}" for r in undecided if r.evidence.get("fitted")]
+        told = [
+            f"{r.name}: {r.evidence.get('reason', unseen)}" for r in undecided if r.evidence.get("fitted")
+        ]
         why = (
             "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
             if len(told) < len(undecided)
