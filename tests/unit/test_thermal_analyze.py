@@ -326,6 +326,43 @@ def test_hydroxyl_loss_stays_in_the_residue() -> None:
     assert_close(result.balance, TISSUE_BALANCE, atol=1.2e-3, because=CUT)
 
 
+@pytest.mark.parametrize("energy_kj", [220.0, 280.0, 350.0])
+def test_what_left_before_the_carbonate_s_end_is_given_back(energy_kj: float) -> None:
+    """A front of hydroxyl: 0.03 wt% by 930 °C, 0.17 by 1000 °C at 280 kJ/mol."""
+    run = run_of(noise_ug=0.5)
+    kelvin, at = run.temperature_c + 273.15, 1203.15
+    front = 3e-4 * (kelvin / at) ** 2 * np.exp(energy_kj / 8.314e-3 * (1.0 / at - 1.0 / kelvin))
+    with_front = analyze_tga(replace(run, mass=run.mass - 20.0 * front), NO_BUOYANCY)
+    without = analyze_tga(run, NO_BUOYANCY)
+    drawn = with_front.quantities["carbonate_co2"]
+    assert drawn.std is not None
+    assert_close(
+        drawn.value, without.quantities["carbonate_co2"].value, atol=2e-4, because="half of the front remains"
+    )
+    assert abs(drawn.value - without.quantities["carbonate_co2"].value) < 2.0 * drawn.std
+    assert with_front.budget["carbonate_co2"]["late_loss"] > without.budget["carbonate_co2"]["late_loss"]
+
+
+def test_a_run_that_ends_with_the_carbonate_gives_back_no_more_than_hydroxyl_explains() -> None:
+    whole, cut = (
+        analyze_tga(run_of(end_c=end), NO_BUOYANCY).quantities["carbonate_co2"] for end in (1000.0, 925.0)
+    )
+    most = 0.05 * 0.018 * 0.5
+    assert_close(cut.value, whole.value, atol=most, because="5 % of the hydroxyl of half the mass")
+    assert (cut.std or 0.0) > (whole.std or 0.0)
+
+
+def test_the_noise_of_a_blank_counts() -> None:
+    run = run_of()
+    noise = 1e-3 * np.random.default_rng(3).standard_normal(len(run))
+    shares = []
+    for ug in (1.0, 30.0):
+        blank = TgaRun(temperature_c=run.temperature_c, mass=ug * noise, mass_unit="mg", time_s=run.time_s)
+        shares.append(analyze_tga(run, NO_BUOYANCY, blank=blank).budget["water"]["blank"])
+    assert shares[0] < 0.05
+    assert shares[1] > 0.3
+
+
 def test_overlap_adds_doubt() -> None:
     apart = run_of()
     close = run_of(((0.10, 130.0, 25.0), (0.25, 300.0, 30.0), (0.12, 470.0, 14.0), (0.03, 770.0, 16.0)))

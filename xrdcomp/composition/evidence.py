@@ -51,9 +51,6 @@ _APATITE_INDEX, _OTHER_INDEX = (
 _LIMIT_IN_SIGMAS = 3.29
 _UNSEEN_STD = 0.002
 _TGA_FLOOR = 5e-5
-LATE_CHAR = 0.0006
-"""Standard uncertainty, relative to the organic loss, of what char goes on losing in the carbonate window of an inert
-gas."""
 HALO_EXCHANGE = 0.02
 """Relative standard uncertainty, beyond the shapes the fit carries, with which halos of organic matter and of
 water are told apart: their maxima lie
@@ -160,11 +157,9 @@ class ThermalEvidence:
 
     @property
     def loss_covariance(self) -> FloatArray:
-        """Covariance of the losses with a floor of (0.005 wt%)², and in an inert gas with what char still loses."""
+        """Covariance of the losses with a floor of (0.005 wt%)²."""
         n = len(self.losses)
         covariance: FloatArray = self.covariance[:n, :n] + _TGA_FLOOR**2 * np.eye(n)
-        if self.inert and self.sees_carbonate:
-            covariance[2, 2] += (LATE_CHAR * max(float(self.values[1]), 0.0)) ** 2
         return covariance
 
 

@@ -18,7 +18,7 @@ from xrdcomp.thermal.boundaries import (
 from xrdcomp.thermal.chemistry import Balance, char_estimate, is_inert, quantities
 from xrdcomp.thermal.corrections import correct_baseline, settings_for
 from xrdcomp.thermal.crosscheck import find_oxalate
-from xrdcomp.thermal.late import Windows, end_carbonate_before_salts
+from xrdcomp.thermal.late import Windows, end_carbonate_before_salts, with_late_front
 from xrdcomp.thermal.notes import curve_notes, gas_notes
 from xrdcomp.thermal.overlap import with_overlap
 from xrdcomp.thermal.prepare import HeatingCurve, prepare
@@ -30,7 +30,6 @@ __all__ = ["analyze_tga"]
 
 _Z95 = 1.959964
 _SHORTEST_C = 4.0
-_INERT_FACTOR = 1.3
 
 
 def analyze_tga(
@@ -66,15 +65,21 @@ def analyze_tga(
     smooth = whittaker(curve.mass, curve.weights, length)
     peaks = find_peaks(curve, smooth, length)
     windows = _windows(curve, smooth, peaks, recipe, atmosphere)
+    stds = np.full(len(windows.literature_c), recipe.placement_std_c)
+    judged = len(stds) > 2 and not windows.salt_doubt
+    if judged:
+        stds[2] = 0.0  # the front below judges whose the loss left at the last boundary is
     boundaries = place_boundaries(
         corrected,
         windows.literature_c,
         length,
         recipe,
         half_width_c=windows.half_width_c,
-        placement_std_c=_placement_std(recipe, atmosphere, len(windows.literature_c)),
+        placement_std_c=stds,
     )
     boundaries = with_overlap(boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt)
+    if judged:
+        boundaries = with_late_front(boundaries, curve, recipe.placement_std_c)
     reading = Reading(corrected=corrected, smooth=smooth, length=length, peaks=peaks, recipe=recipe)
     tissue, notes = read_as_tissue(reading, boundaries, inert=is_inert(atmosphere))
     steps = build_steps(reading, boundaries, tissue=tissue)
@@ -150,14 +155,6 @@ def _windows(
         literature_c=literature, half_width_c=np.full(len(literature), recipe.search_half_width_c)
     )
     return end_carbonate_before_salts(curve, smooth, peaks, stated, atmosphere)
-
-
-def _placement_std(recipe: ThermalRecipe, atmosphere: Atmosphere, n: int) -> FloatArray:
-    """How far each boundary may be off; in inert gas char goes on losing mass, and the organic ends less sharply."""
-    std = np.full(n, recipe.placement_std_c)
-    if is_inert(atmosphere) and n > 1:
-        std[1] *= _INERT_FACTOR
-    return std
 
 
 def _smoothing_length(curve: HeatingCurve, recipe: ThermalRecipe) -> float:

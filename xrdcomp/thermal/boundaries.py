@@ -15,10 +15,17 @@ from xrdcomp.thermal.program import shift_with_rate
 from xrdcomp.thermal.smooth import derivative, derivative_std, smoothed_std, whittaker
 from xrdcomp.types import FloatArray, IntArray
 
-__all__ = ["Boundaries", "dtg_noise", "loss_between", "place_boundaries", "windows_covered"]
+__all__ = [
+    "BOUNDARY_ENERGY_KJ",
+    "Boundaries",
+    "dtg_noise",
+    "loss_between",
+    "place_boundaries",
+    "windows_covered",
+]
 
 _LITERATURE_STD_C = 12.0
-_BOUNDARY_ENERGY_KJ = (90.0, 200.0, 260.0)
+BOUNDARY_ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _END_MARGIN_C = 6.0
 _Z95 = 1.959964
@@ -58,7 +65,7 @@ def windows_covered(curve: HeatingCurve, recipe: ThermalRecipe) -> FloatArray:
     """
     rate = curve.heating_rate_k_min
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
-    moved = [shift_with_rate(t, rate, e) for t, e in zip(stated, _BOUNDARY_ENERGY_KJ, strict=True)]
+    moved = [shift_with_rate(t, rate, e) for t, e in zip(stated, BOUNDARY_ENERGY_KJ, strict=True)]
     end = float(curve.temperature_c[-1])
     reached = [moved[0]] if end > moved[0] + 30.0 else []
     if reached and end > moved[1] - 10.0:
@@ -79,10 +86,11 @@ def place_boundaries(
 ) -> Boundaries:
     """Place every boundary and propagate what is uncertain about it.
 
-    Sources: ``noise`` (redrawn on the smoothed curve), ``smoothing`` (0.7 to 1.5 times the chosen length),
+    Sources: ``noise`` (redrawn on the smoothed curve), ``smoothing`` (the smoothed curve again with 0.7 to 1.5
+    times the chosen length, so that noise does not count twice),
     ``placement`` (literature window, width searched, and the loss per °C left at the minimum times
     `recipe.placement_std_c`),
-    ``buoyancy``, ``weighing``, ``drift`` and ``start_mass``.
+    ``buoyancy``, ``weighing``, ``drift``, ``blank`` (with a blank run) and ``start_mass``.
     """
     curve = corrected.curve
     rng = np.random.default_rng(recipe.seed)
@@ -106,9 +114,7 @@ def place_boundaries(
         "smoothing": draws.smoothing(),
     }
     covariance["placement"], spread = draws.placement(rng)
-    for name, direction in corrected.directions:
-        at = direction[best]
-        covariance[name] = np.outer(at, at)
+    covariance |= corrected.covariances(best)
     start = _start_std(curve)
     covariance["start_mass"] = np.outer(mass * start, mass * start)
     return Boundaries(
@@ -141,7 +147,7 @@ class _Draws:
     def smoothing(self) -> FloatArray:
         values = []
         for factor in _LENGTH_FACTORS:
-            smooth = whittaker(self.curve.mass, self.curve.weights, factor * self.length)[:, None]
+            smooth = whittaker(self.smooth, self.curve.weights, factor * self.length)[:, None]
             index = _find(self.curve, smooth, self.literature, self.widths[:, None], factor * self.length)
             values.append(np.take_along_axis(smooth, index, axis=0)[:, 0])
         return _covariance(np.array(values).T)
@@ -205,7 +211,8 @@ def loss_between(
     variance = 2.0 * smoothed_std(curve.bin_noise, length) ** 2
     inner = [i for i in feet if 0 < i < len(smooth) - 1]
     variance += sum((dtg[i] * 0.5 * recipe.placement_std_c) ** 2 for i in inner)
-    variance += sum(float(d[end] - d[start]) ** 2 for _, d in corrected.directions)
+    corrections = corrected.covariances(np.array([start, end])).values()
+    variance += sum(float(c[0, 0] + c[1, 1] - c[0, 1] - c[1, 0]) for c in corrections)
     std = float(np.sqrt(variance + (loss * _start_std(curve)) ** 2))
     return Estimate(value=loss, std=std, interval=(loss - _Z95 * std, loss + _Z95 * std))
 

@@ -11,11 +11,11 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.thermal.prepare import HeatingCurve
 from xrdcomp.thermal.program import heating_part, progress_axis
-from xrdcomp.thermal.smooth import whittaker
-from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, TgaRun
+from xrdcomp.thermal.smooth import estimate_noise, smoothed_std, whittaker
+from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 from xrdcomp.units import celsius_to_kelvin
 
-__all__ = ["Corrected", "correct_baseline", "gas_density", "settings_for"]
+__all__ = ["UNIFORM", "BlankNoise", "Corrected", "correct_baseline", "gas_density", "settings_for"]
 
 _GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
     "air": 1.184,
@@ -29,28 +29,47 @@ _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _ASSUMED_MG = 10.0
 _DOUBTFUL = 0.005
 _CARRIER_STD = 0.6
-_UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
+_NOT_REPEATED = 0.5  # share of the drift of a run that its blank does not show
+_BLANK_LENGTH = 15.0
+UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlankNoise:
+    """Standard deviation of the smoothed blank at its start and inside, fraction of the specimen's start mass."""
+
+    start: float
+    inside: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Corrected:
-    """A heating curve after correction, and the directions in which the correction may be wrong.
+    """A heating curve after correction, and how the correction may be wrong.
 
     `buoyancy`, `weighing` and `drift` are (n,) arrays, fraction of the start mass: what one standard deviation
     of each would add to the corrected mass. `weighing` is the buoyancy of what has left, in cold gas: whether
-    the start mass holds it depends on how the balance was zeroed, which no file tells.
+    the start mass holds it depends on how the balance was zeroed, which no file tells. `blank` is None without a
+    blank run.
     """
 
     curve: HeatingCurve
     buoyancy: FloatArray
     weighing: FloatArray
     drift: FloatArray
+    blank: BlankNoise | None = None
 
-    @property
-    def directions(self) -> tuple[tuple[str, FloatArray], ...]:
-        """Sources of uncertainty that move the whole curve, by the name they have in the budget."""
-        return (("buoyancy", self.buoyancy), ("weighing", self.weighing), ("drift", self.drift))
+    def covariances(self, index: IntArray) -> dict[str, FloatArray]:
+        """Covariance of the corrected mass at some grid points, by the name each source has in the budget.
+
+        Buoyancy, weighing and drift move the whole curve; the noise of the blank is that of its smoothed readings
+        at each point, and at the start, to which its change refers.
+        """
+        together = {"buoyancy": self.buoyancy, "weighing": self.weighing, "drift": self.drift}
+        found: dict[str, FloatArray] = {name: np.outer(d[index], d[index]) for name, d in together.items()}
+        if self.blank is not None:
+            found["blank"] = self.blank.inside**2 * np.eye(len(index)) + self.blank.start**2
+        return found
 
 
 def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
@@ -89,21 +108,23 @@ def correct_baseline(
         The blank is in percent without a start mass, or does not cover the run.
     """
     start_mg = curve.start_mass_mg or _ASSUMED_MG
+    noise: BlankNoise | None = None
     gas = gas_density(curve.temperature_c, atmosphere)
     lighter = gas[0] - gas
     mass, found = curve.mass, []
     pan_volume = recipe.pan_volume_cm3
     if blank is not None:
-        change, message = _blank_change(curve, blank)
+        change, noise, message = _blank_change(curve, blank)
         mass = mass - change / start_mg
+        noise = BlankNoise(start=noise.start / start_mg, inside=noise.inside / start_mg)
         pan_volume = 0.0
         if message is not None:
             found.append(message)
     specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / recipe.sample_density_g_cm3
     buoyancy = (pan_volume + specimen_volume) * lighter / start_mg
     passed = curve.minutes / max(float(curve.minutes[-1]), 1e-9)
-    reproducible = 1.0 if blank is None else 0.5
-    drift = reproducible * recipe.drift_std_ug * 1e-3 * passed / start_mg
+    left = 1.0 if blank is None else _NOT_REPEATED
+    drift = left * recipe.drift_std_ug * 1e-3 * passed / start_mg
     if blank is None:
         found.append(
             Diagnostic(
@@ -118,13 +139,14 @@ def correct_baseline(
     return Corrected(
         curve=curve.with_mass(mass - buoyancy, *found),
         buoyancy=recipe.buoyancy_std * buoyancy,
-        weighing=_UNIFORM * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / recipe.sample_density_g_cm3,
+        weighing=UNIFORM * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / recipe.sample_density_g_cm3,
         drift=drift,
+        blank=noise,
     )
 
 
-def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Diagnostic | None]:
-    """Change of mass of the blank in mg on the curve's grid, smoothed."""
+def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, BlankNoise, Diagnostic | None]:
+    """Change of mass of the blank in mg on the curve's grid, smoothed, and what noise is left in it."""
     if blank.mass_unit in ("percent", "fraction"):
         if blank.initial_mass_mg is None:
             msg = (
@@ -149,7 +171,13 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Diagn
     counts = np.bincount(bins, minlength=len(curve.progress)).astype(float)
     sums = np.bincount(bins, weights=blank.mass[index] * scale, minlength=len(counts))
     means = np.where(counts > 0, sums / np.maximum(counts, 1.0), 0.0)
-    smooth = whittaker(means, counts / max(counts.mean(), 1e-9), 15.0)
+    weights = counts / max(counts.mean(), 1e-9)
+    smooth = whittaker(means, weights, _BLANK_LENGTH)
+    single = estimate_noise(means, counts) / np.sqrt(max(counts.mean(), 1e-9))
+    first = whittaker(np.eye(len(means), 1)[:, 0], weights, _BLANK_LENGTH)
+    noise = BlankNoise(
+        start=single * float(np.sqrt((first**2).sum())), inside=smoothed_std(single, _BLANK_LENGTH)
+    )
     message = None
     own = curve.heating_rate_k_min
     if rate and own and abs(rate / own - 1.0) > 0.05:
@@ -161,4 +189,4 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Diagn
             facts={"blank_k_min": rate, "run_k_min": own},
         )
     change: FloatArray = smooth - smooth[0]
-    return change, message
+    return change, noise, message

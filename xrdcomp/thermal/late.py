@@ -1,17 +1,20 @@
-"""Losses that peak above where carbonates go: evaporating salts."""
+"""Losses above where carbonates go: evaporating salts, and hydroxyl that begins to leave before."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import log_ndtr
 
+from xrdcomp.thermal.boundaries import Boundaries
 from xrdcomp.thermal.prepare import HeatingCurve
-from xrdcomp.thermal.program import shift_with_rate
+from xrdcomp.thermal.program import GAS_CONSTANT, shift_with_rate
 from xrdcomp.thermal.steps import Peak
-from xrdcomp.types import Atmosphere, Diagnostic, FloatArray
+from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray
+from xrdcomp.units import celsius_to_kelvin
 
-__all__ = ["Windows", "end_carbonate_before_salts"]
+__all__ = ["Windows", "end_carbonate_before_salts", "with_late_front"]
 
 _LATEST_CARBONATE_PEAK_C = 885.0
 _ENERGY_KJ = 230.0
@@ -21,6 +24,10 @@ _SHARED_STD = 0.5
 _END_BINS = 40
 _MOST_OF_IT = 0.8
 _HYDROXYL_SHARE = 0.021  # 1.793 % of apatite and the tails of what went before
+_HYDROXYL = 0.01793
+_HYDROXYL_ENERGY_KJ, _ENERGY_FACTOR = 280.0, 1.25
+_EARLY_HYDROXYL = 0.05
+_FRONT_C = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +84,68 @@ def _hydroxyl(peak: Peak, smooth: FloatArray) -> bool:
     """Whether a loss may be the hydroxyl of apatite: still rising at the end, and no more than apatite holds."""
     rising = peak.top > len(smooth) - _END_BINS
     return rising and peak.loss(smooth) < _HYDROXYL_SHARE * float(smooth[-1])
+
+
+def with_late_front(boundaries: Boundaries, curve: HeatingCurve, placement_std_c: float) -> Boundaries:
+    """Give back what had left of the hydroxyl before the carbonate's end, from how the loss goes on after it.
+
+    The first part of a thermally activated reaction has gone as T² exp(−E/RT), so that what follows the end of the
+    carbonate tells what came before it: the front fitted to the (at most) 100 °C after the boundary is continued
+    below it, as far as the loss per °C around the boundary allows. E of dehydroxylation is 280 kJ/mol, known within a
+    factor of 1.25 (its stages differ: Wang, Dorner-Reisel & Müller, J. Eur. Ceram. Soc. 24 (2004) 693). Where the
+    noise hides the front, or the run ends at the boundary, the prior decides: no loss below nought, and some 5 % of
+    the hydroxyl that the residue may hold. The source ``late_loss`` carries noise and energy, and the loss per °C that
+    the front does not explain, times `placement_std_c`: it may be either side's.
+    """
+    at, residue = float(boundaries.progress[2]), max(float(boundaries.mass[2]), 0.0)
+    beside = np.flatnonzero(np.abs(curve.progress - at) <= placement_std_c)
+    after = np.flatnonzero((curve.progress >= at) & (curve.progress <= at + _FRONT_C))
+    left = _not_negative(_amount(curve.progress[beside], curve, beside), np.inf)
+    prior = _EARLY_HYDROXYL * _HYDROXYL * residue
+    energies = _HYDROXYL_ENERGY_KJ * np.array([1.0 / _ENERGY_FACTOR, 1.0, _ENERGY_FACTOR])
+    (low, _), (front, length_c), (high, _) = (_front(curve, after, e, prior) for e in energies)
+    given = min(front.value, length_c * left.value)
+    unexplained = left.value - given / length_c
+    mass, covariance = boundaries.mass.copy(), np.zeros((3, 3))
+    mass[2] += given
+    covariance[2, 2] = front.variance + 0.25 * (high.value - low.value) ** 2 + (front.value - given) ** 2
+    covariance[2, 2] += (placement_std_c * unexplained) ** 2
+    return replace(boundaries, mass=mass, covariance={**boundaries.covariance, "late_loss": covariance})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Amount:
+    value: float
+    variance: float
+
+
+def _front(curve: HeatingCurve, after: IntArray, energy_kj: float, prior: float) -> tuple[_Amount, float]:
+    """Mass that a late front took before the first of the grid points `after`, and °C over which it grows e-fold."""
+    kelvin = celsius_to_kelvin(curve.temperature_c[after])
+    energy = 1e3 * energy_kj / GAS_CONSTANT
+    gone = (kelvin / kelvin[0]) ** 2 * np.exp(energy * (1.0 / kelvin[0] - 1.0 / kelvin))
+    length_c = 1.0 / float(2.0 / kelvin[0] + energy / kelvin[0] ** 2)
+    return _not_negative(_amount(gone, curve, after), prior), length_c
+
+
+def _amount(shape: FloatArray, curve: HeatingCurve, rows: IntArray) -> _Amount:
+    """Amount of a loss of known shape at the grid points `rows` by least squares; variance infinite: not known."""
+    weights, mass = curve.weights[rows], curve.mass[rows]
+    total = max(float(weights.sum()), 1e-12)
+    centred = shape - float((weights * shape).sum()) / total
+    power = float((weights * centred**2).sum())
+    if power <= 1e-9:
+        return _Amount(value=0.0, variance=np.inf)
+    value = -float((weights * centred * mass).sum()) / power
+    return _Amount(value=value, variance=max(curve.bin_noise, 1e-7) ** 2 / power)
+
+
+def _not_negative(measured: _Amount, prior: float) -> _Amount:
+    """Mean and variance of an amount from a measurement and a half-normal prior (infinite: anything above 0)."""
+    precision = 1.0 / measured.variance + (prior**-2 if prior > 0 else np.inf)
+    if not 0.0 < precision < np.inf:
+        return _Amount(value=0.0, variance=0.0)
+    std = precision**-0.5
+    z = max(measured.value / measured.variance * std, -6.0)
+    hazard = float(np.exp(-0.5 * z * z - log_ndtr(z)) / np.sqrt(2.0 * np.pi))
+    return _Amount(value=std * (z + hazard), variance=std**2 * max(1.0 - hazard * (z + hazard), 0.0))

@@ -9,13 +9,16 @@ import numpy as np
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
-from xrdcomp.thermal.boundaries import Boundaries
+from xrdcomp.thermal.boundaries import BOUNDARY_ENERGY_KJ, Boundaries
 from xrdcomp.thermal.components import Decomposition, Shape, separate_peaks
+from xrdcomp.thermal.corrections import UNIFORM
 from xrdcomp.thermal.prepare import HeatingCurve
+from xrdcomp.thermal.program import GAS_CONSTANT
 from xrdcomp.thermal.smooth import derivative
 from xrdcomp.types import FloatArray
+from xrdcomp.units import celsius_to_kelvin
 
-__all__ = ["crossing_mass", "overlap_ratio", "separate_steps", "with_overlap"]
+__all__ = ["crossing_mass", "most_crossing", "overlap_ratio", "separate_steps", "with_overlap"]
 
 _OVERLAP_RATIO = 0.15
 _MAX_COMPONENTS = 4
@@ -34,8 +37,9 @@ def with_overlap(
     """Add the source ``overlap``: the mass that component peaks would put on the other side of a boundary.
 
     Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
-    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``). The end of the
-    carbonate takes `salt_doubt`, the mass that carbonate and evaporating salts share.
+    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``), and no more than anything
+    up to `most_crossing` would be, because fitted peaks have tails of any length. The end of the carbonate takes
+    `salt_doubt`, the mass that carbonate and evaporating salts share.
     """
     n = len(boundaries.mass)
     wrong = np.zeros(n)
@@ -48,10 +52,28 @@ def with_overlap(
             if high - low >= 12 and (
                 recipe.decompose == "always" or overlap_ratio(dtg, (low, cut, high)) > _OVERLAP_RATIO
             ):
-                wrong[k] = crossing_mass(curve, smooth, length, (low, cut, high))
+                most = most_crossing(curve, smooth, cut, BOUNDARY_ENERGY_KJ[k])
+                wrong[k] = min(abs(crossing_mass(curve, smooth, length, (low, cut, high))), UNIFORM * most)
     if n > 2:
         wrong[2] = salt_doubt
     return replace(boundaries, covariance={**boundaries.covariance, "overlap": np.diag(wrong**2)})
+
+
+def most_crossing(curve: HeatingCurve, smooth: FloatArray, cut: int, energy_kj: float) -> float:
+    """Largest mass that a cut at a DTG minimum can put on the wrong side.
+
+    Where one tail falls over a length a and the next loss rises over b, the DTG d is lowest where both bend alike,
+    and d·|a − b| of mass is on the wrong side; the tails of thermally activated reactions are some RT²/E long.
+
+    Parameters
+    ----------
+    cut : int, grid point
+    energy_kj : float, kJ/mol; larger values allow less
+    """
+    length_c = GAS_CONSTANT * float(celsius_to_kelvin(curve.temperature_c[cut])) ** 2 / (1e3 * energy_kj)
+    half = max(int(0.5 * length_c / curve.step), 1)
+    low, high = max(cut - half, 0), min(cut + half, len(smooth) - 1)
+    return length_c * max(float(smooth[low] - smooth[high]), 0.0) / (float(high - low) * curve.step)
 
 
 def overlap_ratio(dtg: FloatArray, cuts: tuple[int, int, int]) -> float:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from xrdcomp.errors import AnalysisError
 from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
-__all__ = ["HeatingPart", "heating_part", "minutes_of", "progress_axis", "shift_with_rate"]
+__all__ = ["GAS_CONSTANT", "HeatingPart", "heating_part", "minutes_of", "progress_axis", "shift_with_rate"]
 
 _OVERSHOOT_C = 15.0
 _REFERENCE_RATE = 10.0
-_GAS_CONSTANT = 8.314462618
+GAS_CONSTANT = 8.314462618
 _HEATING_SHARE = 0.25
 _LONGEST_HOLDS_C = 800.0
 
@@ -168,5 +168,5 @@ def shift_with_rate(temperature_c: float, rate_k_min: float | None, activation_e
     if rate_k_min is None or rate_k_min <= 0:
         return temperature_c
     kelvin = temperature_c + 273.15
-    shift = _GAS_CONSTANT * kelvin**2 / (1e3 * activation_energy_kj) * np.log(rate_k_min / _REFERENCE_RATE)
+    shift = GAS_CONSTANT * kelvin**2 / (1e3 * activation_energy_kj) * np.log(rate_k_min / _REFERENCE_RATE)
     return temperature_c + float(np.clip(shift, -100.0, 100.0))
