@@ -38,8 +38,9 @@ def with_overlap(
 
     Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
     (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``), and no more than anything
-    up to `most_crossing` would be, because fitted peaks have tails of any length. The end of the carbonate takes
-    `salt_doubt`, the mass that carbonate and evaporating salts share.
+    up to `most_crossing` would be, because fitted peaks have tails of any length. The source ``placement`` is the same error seen otherwise, so
+    only what exceeds it is added. The end of the carbonate takes `salt_doubt`, the mass that carbonate and
+    evaporating salts share.
     """
     n = len(boundaries.mass)
     wrong = np.zeros(n)
@@ -54,6 +55,8 @@ def with_overlap(
             ):
                 most = most_crossing(curve, smooth, cut, BOUNDARY_ENERGY_KJ[k])
                 wrong[k] = min(abs(crossing_mass(curve, smooth, length, (low, cut, high))), UNIFORM * most)
+    placed = boundaries.covariance["placement"].diagonal()
+    wrong = np.sqrt(np.maximum(wrong**2 - placed, 0.0))
     if n > 2:
         wrong[2] = salt_doubt
     return replace(boundaries, covariance={**boundaries.covariance, "overlap": np.diag(wrong**2)})
