@@ -37,10 +37,10 @@ def with_overlap(
     """Add the source ``overlap``: the mass that component peaks would put on the other side of a boundary.
 
     Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
-    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``), and no more than anything
-    up to `most_crossing` would be, because fitted peaks have tails of any length. The source ``placement`` is the same error seen otherwise, so
-    only what exceeds it is added. The end of the carbonate takes `salt_doubt`, the mass that carbonate and
-    evaporating salts share.
+    (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``). It is no more than anything
+    up to `most_crossing` would be, because fitted peaks have tails of any length, and only what exceeds the source
+    ``placement``, which is the same error seen otherwise. The end of the carbonate takes `salt_doubt`, the mass
+    that carbonate and evaporating salts share.
     """
     n = len(boundaries.mass)
     wrong = np.zeros(n)
