@@ -212,6 +212,29 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: FitState) -> None:
     assert centre(plain) - centre(drawn) > 0.1
 
 
+def test_background_of_another_shape_is_no_broad_line() -> None:
+    """Bumps of 2 % at low angles, beyond what the background's own terms take up, are not all left to lines."""
+    long = replace(CONDITIONS, two_theta_min=5.0, peak_counts=20000.0)
+    model = SpecimenModel(apatite=0.3, protein=0.5, water=0.2)
+    pattern, _ = simulate_pattern(model, long, seed=4)
+    instrument = build_instrument(pattern, Recipe().instrument)
+    state = fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+    screen = make_screen(state)
+    x = screen.grid.two_theta
+    smooth = screen.grid.mean(state.solution.columns @ state.solution.coefficients) - screen.bragg.sum(axis=1)
+    bumps = 0.02 * np.exp(-0.5 * ((x - np.array([[6.0], [9.3], [12.0]])) / 0.8) ** 2) * smooth
+
+    def left(blocks: int) -> FloatArray:
+        nuisance = replace(screen, blocks=screen.blocks[:blocks]).nuisance()
+        curves = bumps / nuisance.sigma
+        return np.asarray((curves**2).sum(axis=1) - ((curves @ nuisance.half.T) ** 2).sum(axis=1))
+
+    without, with_it = left(len(screen.blocks) - 1), left(len(screen.blocks))
+    assert without.max() > 2.0
+    assert (with_it < 0.9 * without).all()
+    assert with_it.sum() < 0.65 * without.sum()
+
+
 def test_displacement_reckons_with_grains() -> None:
     """Intensities that grains have changed pull the fitted displacement; templates are drawn at what is left of it."""
     mm_to_degrees = -2.0 * np.degrees(1.0 / CONDITIONS.radius_mm)

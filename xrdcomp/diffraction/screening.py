@@ -43,6 +43,12 @@ TAIL_STD = 0.01
 GHOST_STD = 0.02
 """Prior standard deviation of residual Kβ and W Lα relative to Kα1."""
 
+BACKGROUND_STD = 0.01
+"""Prior standard deviation of what bumps of 2.4° add to everything but the lines at low angles, relative to it: air
+scatter, the beam stop and a specimen shorter than the beam make shapes there that the background's terms only resemble."""
+
+_LOW_ANGLES = 20.0
+_BUMP = 1.0  # degrees, standard deviation
 _KBETA = {
     1.540598: 1.392250,
     1.789010: 1.620830,
@@ -200,6 +206,7 @@ def make_screen(state: FitState) -> Screen:
                 phase=state.phases[k].id,
             )
         )
+    blocks.append(_background_block(state, grid, bragg))
     return Screen(
         state=state,
         grid=grid,
@@ -210,6 +217,15 @@ def make_screen(state: FitState) -> Screen:
         single=single,
         blocks=tuple(blocks),
     )
+
+
+def _background_block(state: FitState, grid: Grid, bragg: FloatArray) -> _Block:
+    x = grid.two_theta
+    smooth = grid.mean(state.solution.columns @ state.solution.coefficients) - bragg.sum(axis=1)
+    centres = np.arange(x[0], min(_LOW_ANGLES, float(x[-1])), _BUMP)
+    bumps = np.exp(-0.5 * ((x[:, None] - centres) / _BUMP) ** 2)
+    n = len(centres)
+    return _Block(columns=bumps * smooth[:, None], precision=np.full(n, BACKGROUND_STD**-2), pull=np.zeros(n))
 
 
 def _linear_blocks(state: FitState, grid: Grid) -> list[_Block]:
