@@ -44,8 +44,9 @@ GHOST_STD = 0.02
 """Prior standard deviation of residual Kβ and W Lα relative to Kα1."""
 
 BACKGROUND_STD = 0.01
-"""Prior standard deviation of what bumps of 2.4° add to everything but the lines at low angles, relative to it: air
-scatter, the beam stop and a specimen shorter than the beam make shapes there that the background's terms only resemble."""
+"""Prior standard deviation of what bumps of 2.4° add to everything but the lines at low angles, relative to it.
+
+Air scatter, the beam stop and a specimen shorter than the beam make shapes that the background terms only resemble."""
 
 _LOW_ANGLES = 20.0
 _BUMP = 1.0  # degrees, standard deviation
