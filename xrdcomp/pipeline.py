@@ -18,7 +18,6 @@ from xrdcomp.diffraction import (
     Quantification,
     build_instrument,
     holder_humps,
-    holder_humps_of_fit,
     instrument_diagnostics,
     investigate,
     known_grains,
@@ -325,12 +324,10 @@ def _beside_the_named(
 
 
 def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:
-    """Humps of the specimen holder, from its own scan or from what the fit could not explain."""
-    if fit is None:
+    """Humps of the specimen holder from its own scan; without one the fit looks for them."""
+    if fit is None or blank is None:
         return ()
-    return (
-        holder_humps(blank, wavelength=fit.wavelengths[0]) if blank is not None else holder_humps_of_fit(fit)
-    )
+    return holder_humps(blank, wavelength=fit.wavelengths[0])
 
 
 def _other_optics(

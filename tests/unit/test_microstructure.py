@@ -112,6 +112,29 @@ def test_holders_are_named_from_their_blank(material: str, humps) -> None:
     assert all(d.code == "HOLDER_HUMP" for d in found)
 
 
+@pytest.mark.parametrize(
+    ("humps", "named"),
+    [
+        (((13.8, 5.0, 0.4), (30.9, 6.0, 0.16), (42.3, 6.0, 0.08)), ["PMMA"]),
+        (((26.1, 12.0, 0.2),), []),  # passes for a halo; only its own scan shows it
+        ((), []),
+    ],
+)
+def test_a_holder_below_a_specimen_is_named_where_no_halo_explains_it(humps, named: list[str]) -> None:
+    parts = {**EMPTY, "apatite": 0.6, "protein": 0.4}
+    conditions = XrdConditions(
+        peak_counts=10000,
+        two_theta_min=6,
+        humps=tuple(Hump(two_theta=p, fwhm=w, height=h) for p, w, h in humps),
+    )
+    for seed in (1, 2):
+        scan = simulate_pattern(SpecimenModel(specimen_id="h", **parts), conditions, seed=seed)[0]
+        used = build_instrument(scan, InstrumentRecipe())
+        fit = fit_pattern(scan, (load_phase("hydroxyapatite"),), used)
+        found = [d for d in fit.diagnostics if d.code == "HOLDER_HUMP"]
+        assert [d.facts["holder"] for d in found] == named
+
+
 def test_a_hump_is_recognised_with_another_radiation() -> None:
     x = np.arange(5.0, 60.0, 0.05)
     centre = 2 * np.degrees(np.arcsin(np.sin(np.radians(13.05)) * 1.79026 / 1.541838))

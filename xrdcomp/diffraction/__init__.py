@@ -3,7 +3,7 @@
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
 from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why, with_external_scan
 from xrdcomp.diffraction.coverage import late_start
-from xrdcomp.diffraction.holder import holder_humps, holder_humps_of_fit
+from xrdcomp.diffraction.holder import holder_humps
 from xrdcomp.diffraction.identify import (
     APATITES,
     Identification,
@@ -31,7 +31,6 @@ __all__ = [
     "build_instrument",
     "calibrate",
     "holder_humps",
-    "holder_humps_of_fit",
     "identify",
     "instrument_diagnostics",
     "investigate",

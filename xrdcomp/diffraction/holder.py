@@ -1,53 +1,22 @@
-"""Humps of the specimen holder: glass, PMMA, Kapton, recognised by where they lie."""
+"""Material of an empty holder, recognised by where its humps lie. Below a specimen: ``fit.holder_test``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.results import FitResult
+from xrdcomp.physics.holders import COPPER, HOLDERS, Holder, holder_shape
 from xrdcomp.types import Diagnostic, FloatArray, Pattern
 
-__all__ = ["HOLDERS", "Holder", "holder_humps", "holder_humps_of_fit"]
+__all__ = ["holder_humps"]
 
-_COPPER = 1.541838
 _MIN_RELATIVE_HEIGHT = 0.04
 _MIN_Z = 6.0
 _MIN_SHARE = 0.25
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
-    """A holder material and its broad maxima: (2θ for Cu Kα, FWHM, relative height) in degrees."""
-
-    name: str
-    humps: tuple[tuple[float, float, float], ...]
-    advice: str
-
-
-HOLDERS = (
-    Holder(
-        name="glass",
-        humps=((26.1, 12.0, 1.0),),
-        advice="its maximum lies under the water halo and beside 002",
-    ),
-    Holder(
-        name="PMMA",
-        humps=((13.8, 5.0, 1.0), (30.9, 6.0, 0.4), (42.3, 6.0, 0.2)),
-        advice="its 30.9° maximum lies under the apatite triplet and mimics amorphous calcium phosphate",
-    ),
-    Holder(
-        name="Kapton",
-        humps=((5.5, 1.5, 0.6), (20.5, 10.0, 1.0)),
-        advice="its broad maximum lies under the organic halo",
-    ),
-)
-"""Glass: maximum 26.1°, half height 19.5-32°; PMMA 13.8, 30.9, 42.3° (measured empty holders); Kapton 5.5° and
-15-26°."""
-
-
-def holder_humps(pattern: Pattern, *, wavelength: float = _COPPER) -> tuple[Diagnostic, ...]:
+def holder_humps(pattern: Pattern, *, wavelength: float = COPPER) -> tuple[Diagnostic, ...]:
     """Name the material of an empty holder from its scan.
 
     Falling air terms and a constant, (2θ0/2θ)^k with k = 0, 1, 2, 4, are fitted with and without each material's humps,
@@ -64,38 +33,13 @@ def holder_humps(pattern: Pattern, *, wavelength: float = _COPPER) -> tuple[Diag
     -------
     One Diagnostic ``HOLDER_HUMP``, or none.
     """
-    where = "The empty holder"
-    found = _recognise((pattern.two_theta, pattern.intensity, pattern.sigma), wavelength, where)
+    found = _recognise((pattern.two_theta, pattern.intensity, pattern.sigma), wavelength)
     return tuple(
         replace(d, severity="info", text=f"{d.text} The scan is scaled into the background.") for d in found
     )
 
 
-def holder_humps_of_fit(fit: FitResult) -> tuple[Diagnostic, ...]:
-    """Look for a holder's humps in what a fit took for background or left unexplained.
-
-    Halos of the specimen that were fitted are subtracted first, so a hump that a halo swallowed is not seen.
-
-    Parameters
-    ----------
-    fit : FitResult
-
-    Returns
-    -------
-    tuple of Diagnostic
-        One per hump that was named, with its angle in degrees.
-    """
-    rest = fit.observed - fit.calculated + fit.background
-    wavelength = fit.wavelengths[0] if fit.wavelengths else _COPPER
-    where = "What the fit calls background or leaves over"
-    found = _recognise((fit.two_theta, rest, fit.sigma), wavelength, where)
-    advice = "Pass the empty-holder scan with --blank, or use a zero-background holder."
-    return tuple(replace(d, text=f"{d.text} {advice}") for d in found)
-
-
-def _recognise(
-    curve: tuple[FloatArray, FloatArray, FloatArray], wavelength: float, where: str
-) -> tuple[Diagnostic, ...]:
+def _recognise(curve: tuple[FloatArray, FloatArray, FloatArray], wavelength: float) -> tuple[Diagnostic, ...]:
     from scipy import optimize
 
     x, y, s = _binned(*curve)
@@ -103,7 +47,7 @@ def _recognise(
     _, plain = optimize.nnls(falling, y / s)
     best: tuple[float, Holder, float, float, float] | None = None
     for holder in HOLDERS:
-        shape = _shape(holder, x, wavelength)
+        shape = holder_shape(holder, x, wavelength)
         if shape is None:
             continue
         joined = np.concatenate([falling, (shape / s)[:, None]], axis=1)
@@ -127,8 +71,8 @@ def _recognise(
         return ()
     positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
     text = (
-        f"{where} shows the broad maxima of {holder.name} ({positions}° for Cu Kα), {height:.3g} high over a level of "
-        f"{level:.3g} (z = {z:.0f}): {holder.advice}."
+        f"The empty holder shows the broad maxima of {holder.name} ({positions}° for Cu Kα), {height:.3g} high over a "
+        f"level of {level:.3g} (z = {z:.0f}): {holder.advice}."
     )
     facts: dict[str, str | float] = {"holder": holder.name, "height": height, "level": level, "z": z}
     return (Diagnostic(code="HOLDER_HUMP", severity="warning", text=text, facts=facts),)
@@ -147,18 +91,3 @@ def _binned(
         rows.append((float(two_theta[pick].mean()), float(np.median(intensity[pick])), noise))
     x, y, s = np.array(rows).T
     return x, y, np.maximum(s, 0.005 * np.maximum(np.abs(y), 1e-12))
-
-
-def _shape(holder: Holder, x: FloatArray, wavelength: float) -> FloatArray | None:
-    """Sum of the holder's humps at its own height ratios; None where no maximum lies inside the scan."""
-    total = np.zeros_like(x)
-    seen = False
-    for position, fwhm, height in holder.humps:
-        sine = np.sin(np.radians(position / 2.0)) * wavelength / _COPPER
-        if not sine < 1.0:
-            continue
-        centre = 2.0 * float(np.degrees(np.arcsin(sine)))
-        scale = centre / position
-        total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
-        seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
-    return total if seen else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from xrdcomp.fit.bragg_loss import bragg_area_lost
 from xrdcomp.fit.diffuse import diffuse_now
+from xrdcomp.fit.holder_test import holder_below
 from xrdcomp.fit.lines import SCHERRER_CONSTANT, line_properties
 from xrdcomp.fit.misfit import misfit_covariance
 from xrdcomp.fit.model import ALL_AMORPHOUS
@@ -283,6 +284,7 @@ def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Dia
                 ),
             )
         )
+        out += holder_below(state)
     return tuple(out)
 
 
