@@ -10,16 +10,16 @@ docs/thermal.md.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import scipy
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, table, write_rows
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate import (
     SpecimenModel,
@@ -45,7 +45,7 @@ from xrdcomp.thermal import (
 )
 from xrdcomp.types import Atmosphere, FloatArray
 
-ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "thermal.md"
 NAMES = ("water", "organic", "carbonate", "residue")
 LEAVES_AS = {
     "water": 0,
@@ -57,18 +57,6 @@ LEAVES_AS = {
     "carbonate": 2,
     "hydroxyl": 3,
 }
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One figure with its bar; `bar` None is for information."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str | None = None
-    holds: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,40 +307,6 @@ def speed() -> list[Row]:
     ]
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown table of the rows."""
-    lines = ["| figure | value | bar | holds |", "|---|---|---|---|"]
-    for row in rows:
-        verdict = {True: "yes", False: "**no**", None: ""}[row.holds]
-        lines.append(f"| {row.name} | {row.value:.3g} {row.unit} | {row.bar or ''} | {verdict} |")
-    return "\n".join(lines)
-
-
-def write(rows: list[Row], runs: int) -> None:
-    """Write the results, the machine, and the table of the documentation."""
-    folder = ROOT / "benchmarks" / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    data = [
-        {"name": r.name, "value": round(r.value, 6), "unit": r.unit, "bar": r.bar, "holds": r.holds}
-        for r in rows
-    ]
-    (folder / "thermal.json").write_text(json.dumps(data, indent=1) + "\n")
-    machine = {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "runs_per_case": runs,
-    }
-    (folder / "thermal.machine.json").write_text(json.dumps(machine, indent=1) + "\n")
-    page = ROOT / "docs" / "thermal.md"
-    if page.is_file():
-        text = page.read_text()
-        head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        page.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}")
-
-
 def main() -> int:
     """Run everything; the exit code says whether every bar holds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -371,9 +325,10 @@ def main() -> int:
         )
     )
     rows += salts(0.015, 0.08) + salts(0.002, 0.015) + fat() + standards() + energies() + speed()
-    write(rows, runs)
+    write_rows("thermal", rows, machine(runs_per_case=runs))
+    put_into_page(PAGE, "study", table(rows))
     print(table(rows))
-    return 1 if any(row.holds is False for row in rows) else 0
+    return 1 if shortfalls(rows) else 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xrdcomp.errors import PatternError
 
 __all__ = [
+    "APATITES",
     "Atmosphere",
     "Atom",
     "Cell",
@@ -39,6 +40,18 @@ MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
 Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
+APATITES = frozenset(
+    {
+        "hydroxyapatite",
+        "hydroxyapatite_sy1969",
+        "fluorapatite",
+        "chlorapatite",
+        "carbonate_apatite",
+        "calcium_deficient_apatite",
+        "bioapatite_model",
+    }
+)
+"""Ids of the library's varieties of apatite; a pattern tells them apart only as far as cell and intensities allow."""
 
 
 def _no_facts() -> Metadata:

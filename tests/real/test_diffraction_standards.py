@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.accuracy_quantification import ROCKS, rock_mixture, rock_references
 from tests.fit_cases import convolved
 from tests.helpers import assert_close
 from xrdcomp.diffraction import build_instrument, calibrate
@@ -22,7 +22,6 @@ from xrdcomp.results import Estimate
 from xrdcomp.types import Pattern
 
 FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
-ROCKS = ("calcite", "gypsum", "quartz", "corundum", "organic_matter")
 
 
 def test_cell_and_displacement_of_the_certified_lab6_scan(real_files: Path) -> None:
@@ -75,25 +74,8 @@ def test_size_of_convolved_apatite(real_files: Path, apatite_instrument, length:
     assert_close((a * a * c) ** (-1.0 / 3.0), length, rtol=0.05, because="5 %, volume mean of the two axes")
 
 
-def rock_references(folder: Path) -> tuple[dict[str, Pattern], dict[str, float]]:
-    with (folder / "rir.csv").open(encoding="utf-8") as stream:
-        ratios = {row["phase"]: float(row["rir_corundum"]) for row in csv.DictReader(stream)}
-    return {name: read_xrd(folder / f"{name}.xy") for name in ROCKS}, ratios
-
-
-def rock_mixture(references: dict[str, Pattern], ratios: dict[str, float], weights, seed: int) -> Pattern:
-    expected = sum(w * ratios[n] * references[n].intensity for w, n in zip(weights, ROCKS, strict=True))
-    counts = np.random.default_rng(seed).poisson(np.maximum(expected, 0.0)).astype(float)
-    return Pattern(
-        two_theta=references["calcite"].two_theta,
-        intensity=counts,
-        sigma=np.sqrt(np.maximum(counts, 1.0)),
-        intensity_unit="counts",
-    )
-
-
 def test_measured_references_sum_to_the_mixture(real_files: Path) -> None:
-    references, ratios = rock_references(real_files / "standards/rockjock")
+    references, ratios = rock_references(real_files)
     known = {name: Estimate(value=ratios[name], std=0.02 * ratios[name]) for name in ROCKS}
     rng = np.random.default_rng(3)
     for seed in range(4):
@@ -103,7 +85,7 @@ def test_measured_references_sum_to_the_mixture(real_files: Path) -> None:
 
 
 def test_calculated_references_hold_the_truth_in_their_intervals(real_files: Path) -> None:
-    references, ratios = rock_references(real_files / "standards/rockjock")
+    references, ratios = rock_references(real_files)
     weights = np.array([0.2, 0.2, 0.2, 0.2, 0.2])
     scan = rock_mixture(references, ratios, weights, 1)
     instrument = build_instrument(scan, InstrumentRecipe(radiation="CuKa"))

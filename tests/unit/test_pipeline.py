@@ -232,19 +232,26 @@ def test_the_same_input_gives_the_same_result() -> None:
     assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).fit.rwp)
 
 
-def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
-    """Zincite lines fitted as apatite with the search off."""
+def lines_of(
+    phase: str, wavelength: float, x: np.ndarray, *, heights: tuple[float, float], seed: int
+) -> xc.Pattern:
+    """Lines of one phase, without the air's and the holder's scatter: counts between them and of the strongest."""
     from xrdcomp.fit.lines import build_lines, phase_columns
 
-    x = np.arange(20.0, 70.0, 0.03)
-    instrument = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=1.5405929),))
-    zincite, _ = phase_columns(
-        build_lines(xc.load_phase("zincite"), instrument, x, {}), instrument, {}, frozenset()
+    instrument = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=wavelength),))
+    lines, _ = phase_columns(
+        build_lines(xc.load_phase(phase), instrument, x, {}), instrument, {}, frozenset()
     )
-    counts = np.random.default_rng(3).poisson(20.0 + 2e4 * zincite / zincite.max()).astype(float)
-    pattern = xc.Pattern(
+    level, height = heights
+    counts = np.random.default_rng(seed).poisson(level + height * lines / lines.max()).astype(float)
+    return xc.Pattern(
         two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts"
     )
+
+
+def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
+    """Zincite lines fitted as apatite with the search off."""
+    pattern = lines_of("zincite", 1.5405929, np.arange(20.0, 70.0, 0.03), heights=(20.0, 2e4), seed=3)
     recipe = xc.Recipe().with_settings(
         {"identification.search": False, "phases": ["hydroxyapatite"], "instrument.radiation": "CuKa1"}
     )
@@ -276,17 +283,7 @@ def test_the_claim_names_the_amount_that_the_table_of_phases_gives() -> None:
 
 def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     """Apatite measured with cobalt, few counts, no wavelength in the file: read as copper its lines fit nothing."""
-    from xrdcomp.fit.lines import build_lines, phase_columns
-
-    x = np.arange(15.0, 75.0, 0.03)
-    cobalt = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=1.789007),))
-    apatite, _ = phase_columns(
-        build_lines(xc.load_phase("hydroxyapatite"), cobalt, x, {}), cobalt, {}, frozenset()
-    )
-    counts = np.random.default_rng(4).poisson(40.0 + 1e3 * apatite / apatite.max()).astype(float)
-    pattern = xc.Pattern(
-        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts"
-    )
+    pattern = lines_of("hydroxyapatite", 1.789007, np.arange(15.0, 75.0, 0.03), heights=(40.0, 1e3), seed=4)
     result = xc.analyze(pattern)
     found = {message.code for message in result.diagnostics}
     assert {"XRD_RADIATION_ASSUMED", "XRD_POOR_FIT"} <= found

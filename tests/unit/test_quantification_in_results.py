@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp.diffraction.absorption import external_constant
 from xrdcomp.diffraction.choice import phase_attenuation, strongest_line_areas
@@ -82,19 +83,11 @@ def test_microabsorption_and_crystallinity_from_settings(spiked: Pattern) -> Non
     assert set(found["fractions"]) == {"crystalline", "non_crystalline"}
 
 
-ALONE = {
-    "apatite": 0.0,
-    "protein": 0.0,
-    "lipid": 0.0,
-    "water": 0.0,
-    "amorphous_mineral": 0.0,
-    "carbonate": 0.0,
-}
 COPPER = {**QUICK, "instrument.radiation": "CuKa", "instrument.radius_mm": 240.0}
 
 
 def mixture(seed: int, parts: dict[str, float], other: dict[str, float], **conditions: float) -> Pattern:
-    model = SpecimenModel(specimen_id="mixture", **{**ALONE, **parts}, other=other)
+    model = SpecimenModel(specimen_id="mixture", **{**EMPTY, **parts}, other=other)
     measured = XrdConditions(**{"two_theta_min": 10.0, "peak_counts": 8000.0, **conditions})
     return simulate_pattern(model, measured, seed=seed)[0]
 

@@ -29,6 +29,15 @@ from xrdcomp.units import d_to_two_theta, two_theta_to_q
 BONE = SpecimenModel(apatite=0.60, protein=0.25, water=0.10, carbonate=0.05)
 CU_KA1 = 1.540598
 NO_BACKGROUND = XrdConditions(background_constant=0.0, air_scatter=0.0)
+SHARP = replace(
+    NO_BACKGROUND,
+    kalpha2_ratio=0.0,
+    axial_half_angle_deg=0.0,
+    receiving_slit_deg=0.0,
+    fwhm_u=0.0,
+    fwhm_v=0.0,
+)
+"""One wavelength, and optics that widen no line."""
 
 
 def expected(model: SpecimenModel, conditions: XrdConditions) -> ExpectedPattern:
@@ -102,18 +111,7 @@ def test_displacement_and_zero_move_lines_as_stated() -> None:
 
 
 def test_integral_breadth_gives_back_the_column_length() -> None:
-    conditions = replace(
-        NO_BACKGROUND,
-        two_theta_min=18.0,
-        two_theta_max=39.0,
-        step=0.01,
-        kalpha2_ratio=0.0,
-        axial_half_angle_deg=0.0,
-        receiving_slit_deg=0.0,
-        fwhm_u=0.0,
-        fwhm_v=0.0,
-        fwhm_w=1e-5,
-    )
+    conditions = replace(SHARP, two_theta_min=18.0, two_theta_max=39.0, step=0.01, fwhm_w=1e-5)
     pattern = expected(SpecimenModel(other={"silicon": 1.0}, other_size_nm=20.0), conditions)
     y = pattern.specimen - np.linspace(pattern.specimen[0], pattern.specimen[-1], len(pattern.specimen))
     top = int(np.argmax(y))
@@ -233,18 +231,7 @@ def test_carbonate_shortens_a_and_lengthens_c() -> None:
 
 
 def test_microstrain_broadens_by_four_epsilon_tan_theta() -> None:
-    conditions = replace(
-        NO_BACKGROUND,
-        two_theta_min=24.5,
-        two_theta_max=27.2,
-        step=0.005,
-        kalpha2_ratio=0.0,
-        axial_half_angle_deg=0.0,
-        receiving_slit_deg=0.0,
-        fwhm_u=0.0,
-        fwhm_v=0.0,
-        fwhm_w=1e-4,
-    )
+    conditions = replace(SHARP, two_theta_min=24.5, two_theta_max=27.2, step=0.005, fwhm_w=1e-4)
     strained = ApatiteModel(length_a_nm=300.0, length_c_nm=300.0, microstrain=0.004)
     pattern = expected(SpecimenModel(apatite=1.0, apatite_model=strained), conditions)
     y = pattern.specimen - pattern.specimen.min()

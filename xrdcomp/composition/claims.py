@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.composition.evidence import APATITES
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Claim, Composition, PhaseResult, Verdict
-from xrdcomp.types import FloatArray
+from xrdcomp.types import APATITES, FloatArray
 
 __all__ = ["CLAIM_IDS", "evaluate_claims", "undecided_claims"]
 

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from xrdcomp.composition.claims import CLAIM_IDS, apatite_limit
-from xrdcomp.composition.evidence import APATITES
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, Claim, Estimate, SampleResult
-from xrdcomp.types import FloatArray
+from xrdcomp.types import APATITES, FloatArray
 
 __all__ = [
     "CohortClaim",

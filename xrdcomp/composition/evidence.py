@@ -15,10 +15,9 @@ import numpy as np
 from xrdcomp.composition.stoichiometry import carbonate_share, mixed_losses
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts
-from xrdcomp.types import FloatArray, frozen_array
+from xrdcomp.types import APATITES, FloatArray, frozen_array
 
 __all__ = [
-    "APATITES",
     "InternalStandard",
     "ThermalEvidence",
     "XrdEvidence",
@@ -27,17 +26,6 @@ __all__ = [
     "thermal_evidence",
 ]
 
-APATITES = frozenset(
-    {
-        "hydroxyapatite",
-        "hydroxyapatite_sy1969",
-        "fluorapatite",
-        "chlorapatite",
-        "carbonate_apatite",
-        "calcium_deficient_apatite",
-        "bioapatite_model",
-    }
-)
 XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "standard")
 INERT = frozenset({"nitrogen", "argon", "carbon_dioxide"})
 _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}

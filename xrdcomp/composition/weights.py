@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.composition.evidence import APATITES
 from xrdcomp.results import Composition, Estimate, PhaseResult
+from xrdcomp.types import APATITES
 
 __all__ = ["weigh_phases"]
 
