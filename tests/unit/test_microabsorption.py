@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.diffraction import known_grains
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit.microabsorption import grain_factors
+from xrdcomp.fit.microabsorption import GRAIN_LOG_STD, KNOWN_LOG_STD, apply_factors, grain_factors
 from xrdcomp.phases import load_phases
 from xrdcomp.recipe import Recipe
 
@@ -56,3 +57,16 @@ def test_a_corundum_spike_is_fine_and_settings_come_first() -> None:
     assert known_grains(own, ("corundum", 0.2)) == {"corundum": 2.0, "calcite": 4.0}
     off = recipe.with_settings({"fit.grain_size_um": 0.0})
     assert known_grains(off, ("corundum", 0.2)) == {}
+
+
+def test_a_measured_grain_is_half_as_uncertain_as_the_typical_one() -> None:
+    amounts, tau = np.array([2.0, 1.0, 1.0]), np.array([0.9, 1.05, 1.0])
+    none = np.zeros((3, 3))
+    typical = apply_factors(amounts, none, tau, np.array([False, False, False]))
+    measured = apply_factors(amounts, none, tau, np.array([True, True, False]))
+    assert_close(typical[0], amounts / tau, rtol=1e-12, because="divided by the factor either way")
+    assert_close(measured[0], typical[0], rtol=1e-12, because="divided by the factor either way")
+    ratio = np.sqrt(np.diag(typical[1])[:2] / np.diag(measured[1])[:2])
+    assert_close(ratio, GRAIN_LOG_STD / KNOWN_LOG_STD, rtol=1e-12, because="ln τ is proportional to the size")
+    assert typical[1][0, 1] < 0.0, "one typical size: what raises one lowers the other"
+    assert measured[1][0, 1] == 0.0, "each size was measured for itself"

@@ -154,7 +154,8 @@ def collect_evidence(
     amount_cov = amount_cov + _hidden_halo(model, solution, names)
     masses = dict(zip(names, amounts.tolist(), strict=True))
     factors = _grain_factors(model, solution, masses, (grain_size_um, known_grains_um))
-    amounts, amount_cov = apply_factors(amounts, amount_cov, factors)
+    measured = np.array([name in (known_grains_um or {}) for name in names])
+    amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
     scale = relative * np.maximum(amounts, 0.0)
     return Evidence(
         amounts=XrdAmounts(

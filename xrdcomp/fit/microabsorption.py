@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous as amorphous_physics
 from xrdcomp.physics import corrections, lattice, scattering
 from xrdcomp.types import FloatArray, Phase
 
-__all__ = ["COARSE_NM", "GRAIN_LOG_STD", "apply_factors", "grain_factors"]
+__all__ = ["COARSE_NM", "GRAIN_LOG_STD", "KNOWN_LOG_STD", "apply_factors", "grain_factors"]
 
 GRAIN_LOG_STD = 0.7
 """Standard deviation of ln(grain size): a factor of two either way."""
+
+KNOWN_LOG_STD = 0.35
+"""The same of a grain size that was measured: one diameter for grains of many sizes and shapes."""
 
 COARSE_NM = 60.0
 """Crystallites below this size belong to aggregates of nano-crystals in a matrix, which absorb like it."""
@@ -98,14 +102,22 @@ def grain_factors(
 
 
 def apply_factors(
-    amounts: FloatArray, covariance: FloatArray, factors: FloatArray
+    amounts: FloatArray, covariance: FloatArray, factors: FloatArray, known: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """Divide amounts by their factors; the uncertainty of the grain size is common to all of them.
+    """Divide amounts by their factors; the uncertainty of the typical grain size is common to all that have it.
 
     ln τ is proportional to the grain size to first order, so that its standard deviation is |ln τ| times that
-    of ln(size).
+    of ln(size): 0.7 for the typical size, 0.35, independently, for each size that was measured.
+
+    Parameters
+    ----------
+    amounts, covariance, factors : (n,), (n, n), (n,) arrays
+    known : (n,) array of bool
+        Whose grains were measured.
     """
     corrected = amounts / factors
     scaled = covariance / np.outer(factors, factors)
-    common = corrected * np.log(factors) * GRAIN_LOG_STD
-    return corrected, scaled + np.outer(common, common)
+    moved = corrected * np.log(factors)
+    common = np.where(known, 0.0, GRAIN_LOG_STD * moved)
+    own = np.where(known, KNOWN_LOG_STD * moved, 0.0)
+    return corrected, scaled + np.outer(common, common) + np.diag(own**2)
