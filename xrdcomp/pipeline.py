@@ -25,6 +25,7 @@ from xrdcomp.diffraction import (
     other_radiation,
     other_slit,
     quantify_or_say_why,
+    tube_of_lines,
     with_apatite_indices,
     with_external_scan,
 )
@@ -159,7 +160,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
         quantified, why = _quantify(fit, recipe, standard, thermal)
     why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe), *late_start(fit, found))
-    doubt = _other_optics(fit, sample, recipe, assumed)
+    doubt = _other_optics(search, sample, recipe, assumed)
     spike = standard[0] if standard else ""
     own = weigh_phases(_without_standard(found, standard), composition)
     if composition.draws.size:
@@ -331,19 +332,20 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
 
 
 def _other_optics(
-    fit: FitResult | None, sample: Sample, recipe: Recipe, assumed: tuple[Diagnostic, ...]
+    search: Identification | None, sample: Sample, recipe: Recipe, assumed: tuple[Diagnostic, ...]
 ) -> tuple[Diagnostic, ...]:
     """Where copper or fixed slits were assumed and fit badly: the tube or the slits that fit, if there are any."""
-    if fit is None or sample.pattern is None or sample.instrument is not None:
+    if search is None or sample.pattern is None or sample.instrument is not None:
         return ()
+    found: tuple[Diagnostic, ...] = ()
+    fit, pattern, blank = search.fit, sample.pattern, sample.blank
     phases = load_phases(_phase_names(recipe, sample.internal_standard))
-    if not phases:
-        return ()
     if any(d.code == "XRD_RADIATION_ASSUMED" for d in assumed):
-        found = other_radiation(fit, sample.pattern, phases, recipe, sample.blank)
-        if found:
-            return found
-    return other_slit(fit, sample.pattern, phases, recipe, sample.blank)
+        found = other_radiation(fit, pattern, phases, recipe, blank) if phases else ()
+        nothing = all(p.decision != "detected" for p in search.phases)
+        if nothing and recipe.identification.search and not found:
+            found = tube_of_lines(fit, pattern, recipe, blank)
+    return found or (other_slit(fit, pattern, phases, recipe, blank) if phases else ())
 
 
 def _without_poor_fits(

@@ -114,3 +114,13 @@ def test_a_metal_that_no_phase_describes_gives_a_result(real_files: Path) -> Non
     result = xc.analyze(real_files / "xrd/brml/test.brml")
     assert "XRD_NOT_USED" in {message.code for message in result.diagnostics}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
+
+
+@pytest.mark.parametrize("name", ["D5000_1.xy", "D5000_3.xy"])
+def test_cobalt_is_named_where_the_file_states_no_wavelength(real_files: Path, name: str) -> None:
+    """Soils measured with cobalt; the exports hold angles and counts alone."""
+    result = xc.analyze(
+        real_files / "xrd/xy" / name, recipe=xc.Recipe().with_settings({"identification.start": "nothing"})
+    )
+    doubt = next(message for message in result.diagnostics if message.code == "XRD_OTHER_RADIATION")
+    assert (doubt.facts["radiation"], doubt.facts["phase"]) == ("CoKa", "quartz")

@@ -19,6 +19,7 @@ from xrdcomp.diffraction.instrument import (
 )
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
+from xrdcomp.diffraction.other_tubes import tube_of_lines
 from xrdcomp.diffraction.quantify import Quantification
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "quantify",
     "quantify_or_say_why",
     "read_instrument",
+    "tube_of_lines",
     "with_apatite_indices",
     "with_external_scan",
     "write_instrument",

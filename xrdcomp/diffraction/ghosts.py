@@ -11,7 +11,7 @@ from xrdcomp.diffraction.candidates import CandidateLines
 from xrdcomp.diffraction.confirm import refined_cell
 from xrdcomp.diffraction.peaks import MOST_PEAKS, UnexplainedPeak, explain_peak
 from xrdcomp.diffraction.scoring import STRAINS, Score
-from xrdcomp.diffraction.screening import GRAIN_STD, Screen, matched_filter
+from xrdcomp.diffraction.screening import GRAIN_STD, Screen, foreign_wavelengths, matched_filter
 from xrdcomp.diffraction.templates import template_fwhm
 from xrdcomp.fit.summary import describes_pattern, pattern_misfit
 from xrdcomp.physics import lattice
@@ -29,12 +29,15 @@ _COMPARABLE = 0.5  # of a line's height: a peak from which on it could have been
 _REACH = 1.5  # line widths within which a peak and a line are taken for one, both sides together
 _APART = 2.0  # line widths between two peaks
 _MOST = 80
+_IMAGE = 0.05  # of a line's height: residual Kβ and tungsten stay below
 _TOP_LINES = 8
 _NOTHING = 0.02  # of the strongest line: lines below have no place in the pattern
 _ESSENTIAL = 0.05  # of the strongest line: a peak of another compound with the same lattice
 _SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which it is theirs
 _FEWEST = 3
 _OUT_OF_RATIO = 9.0  # χ² per line about the common amount
+_MANY_LINES = 5  # of six, and
+_CLOSE_RATIO = 1.0  # χ² per line, with which a phase stands beside whatever is unexplained
 _FAR_ABOVE = 40.0  # standard deviations of an amount with which its second line would be seen as well
 
 
@@ -57,7 +60,8 @@ def leftover_peaks(screen: Screen) -> Leftover:
     """Peaks in the residual beyond six standard deviations of its noise, strongest first.
 
     The noise is that of counting, or what neighbouring points scatter by where that is more. Peaks below a quarter
-    of the fitted line they stand on are misfit of that line. Unlike `peaks.unexplained_peaks`, many of them do not
+    of the fitted line they stand on are misfit of that line, and those where a strong line shows again with residual
+    Kβ or tungsten Lα are its images. Unlike `peaks.unexplained_peaks`, many of them do not
     hide each other.
     """
     grid = screen.grid
@@ -70,6 +74,8 @@ def leftover_peaks(screen: Screen) -> Leftover:
     lines = _widest(np.abs(screen.bragg).sum(axis=1), near)
     z = np.where(height > GRAIN_STD * lines, z / noise, 0.0)
     found = _separate(x, np.where(z > _CLEAR, height, 0.0), _APART * fwhm, _MOST)
+    images = _images(screen, fwhm)
+    found = [i for i in found if not any(abs(x[i] - at) < fwhm and height[i] < most for at, most in images)]
     return Leftover(two_theta=x[found], z=z[found], height=height[found], span=float(x[-1] - x[0]), fwhm=fwhm)
 
 
@@ -91,9 +97,13 @@ def peaks_of_poor_fit(
     if describes_pattern(*pattern_misfit(screen.state)):
         return tuple(peaks)
     left = leftover_peaks(screen)
+    own = [_own_lines(screen, i, left.fwhm, 3e-3, _MOST)[0] for i in range(screen.bragg.shape[1])]
+    places = np.concatenate([*own, np.array([-np.inf])])
     more = [
         explain_peak(screen.state, float(x), (float(z), float(height)), known)
         for x, z, height in zip(left.two_theta, left.z, left.height, strict=True)
+        if np.abs(places - x).min()
+        > left.fwhm  # texture makes a fitted phase's own lines several times higher
     ]
     new = [p for p in peaks if all(abs(p.two_theta - q.two_theta) > left.fwhm for q in more)]
     return tuple(sorted([*more, *new], key=lambda peak: -peak.z)[:MOST_PEAKS])
@@ -107,6 +117,7 @@ def question(
     A fitted phase becomes inconclusive, and the reason is stated, where
 
     - the phase's lines are not in its ratio, and some are missing or the fit does not describe the pattern,
+    - higher peaks are unexplained, the fit does not describe the pattern, and its lines are few or out of ratio,
     - one line of it is all that the scan can show: others would be seen at this significance,
     - as many peaks of the heights of its lines are left unexplained that some phase of the library would meet as
       many of them by chance: Π (1 − exp(−ρ w)) over its lines that are seen, times the trials of the search, with ρ
@@ -132,6 +143,7 @@ def question(
         if report.decision == "detected" and report.id in names and report.id not in known:
             index, score = names.index(report.id), screen.presence[report.id]
             reason = _out_of_ratio(score, described) or _one_line(score)
+            reason = reason or ("" if described else _beneath_others(screen, index, score, left))
             reason = reason or _by_chance(screen, index, score, left, library_size)
             reason = reason or _same_lattice(screen, index, score.phase, left)
         if reason:
@@ -158,6 +170,18 @@ def _one_line(score: Score) -> str:
     if score.lines_expected > 1 or score.z < _FAR_ABOVE:
         return ""
     return "the scan holds one line of it only, and one line does not tell which phase it belongs to"
+
+
+def _beneath_others(screen: Screen, index: int, score: Score, left: Leftover) -> str:
+    """Say so where higher peaks than a phase's strongest are unexplained and its own lines are no clear proof."""
+    _, heights = _own_lines(screen, index, left.fwhm)
+    clear = score.lines_seen >= _MANY_LINES and score.consistency < _CLOSE_RATIO
+    if clear or not len(heights) or not len(left.height) or left.height.max() < heights[0]:
+        return ""
+    return (
+        "peaks higher than its strongest line belong to nothing in the library, in a fit that does not describe the "
+        "pattern, and its own lines are few or not quite in its ratio"
+    )
 
 
 def _by_chance(screen: Screen, index: int, score: Score, left: Leftover, library_size: int) -> str:
@@ -213,14 +237,29 @@ def _same_lattice(screen: Screen, index: int, phase: Phase, left: Leftover) -> s
     )
 
 
-def _own_lines(screen: Screen, index: int, fwhm: float) -> tuple[FloatArray, FloatArray]:
+def _own_lines(
+    screen: Screen, index: int, fwhm: float, least: float = _NOTHING, most: int = _TOP_LINES
+) -> tuple[FloatArray, FloatArray]:
     """Angles and heights, as the matched filter sees them, of the strongest lines of a fitted phase."""
     grid = screen.grid
     curve = screen.bragg[:, index]
     _, height = matched_filter(grid, curve / screen.counting, screen.counting)
-    height = np.where(height > _NOTHING * float(height.max()), height, 0.0)
-    found = _separate(grid.two_theta, height, _APART * fwhm, _TOP_LINES)
+    height = np.where(height > least * float(height.max()), height, 0.0)
+    found = _separate(grid.two_theta, height, _APART * fwhm, most)
     return grid.two_theta[found], height[found]
+
+
+def _images(screen: Screen, fwhm: float) -> list[tuple[float, float]]:
+    """Where residual Kβ and tungsten lines show the fitted lines again, and how high they may be there."""
+    wavelength = screen.state.instrument.wavelength
+    out = []
+    for index in range(screen.bragg.shape[1]):
+        places, heights = _own_lines(screen, index, fwhm, most=20)
+        for other in foreign_wavelengths(wavelength):
+            sine = np.sin(np.radians(places / 2.0)) * other / wavelength
+            at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
+            out += list(zip(at.tolist(), (_IMAGE * heights).tolist(), strict=True))
+    return out
 
 
 def _separate(x: FloatArray, height: FloatArray, distance: float, most: int) -> list[int]:

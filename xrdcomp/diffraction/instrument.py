@@ -24,8 +24,8 @@ __all__ = ["build_instrument", "instrument_diagnostics", "other_radiation", "oth
 
 _DEFAULT_RADIATION = "CuKa"
 _HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
-_OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
-_DOUBTFUL_GOF = 2.0
+OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
+DOUBTFUL_GOF = 2.0
 _SLIT_GOF = 1.5  # slits taken for fixed ones bend the whole pattern, which halos half follow
 _EXPLAINED = 0.25
 _BESIDE_A_FILE = (
@@ -268,10 +268,10 @@ def other_radiation(
     tuple of Diagnostic
         One where a tube explains the pattern better, else empty.
     """
-    if fit.gof <= _DOUBTFUL_GOF:
+    if fit.gof <= DOUBTFUL_GOF:
         return ()
     tried = {}
-    for name in _OTHER_TUBES:
+    for name in OTHER_TUBES:
         instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
         state = fit_state(
             pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=_HOPELESS * fit.gof

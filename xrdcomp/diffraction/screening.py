@@ -32,7 +32,7 @@ from xrdcomp.types import FloatArray
 if TYPE_CHECKING:
     from xrdcomp.diffraction.scoring import Score
 
-__all__ = ["SHIFTS", "Nuisance", "Screen", "make_screen", "matched_filter"]
+__all__ = ["SHIFTS", "Nuisance", "Screen", "foreign_wavelengths", "make_screen", "matched_filter"]
 
 GRAIN_STD = 0.25
 """Prior relative standard deviation of each reflection's intensity in a phase already fitted."""
@@ -286,6 +286,16 @@ def _jacobian_share(state: FitState, index: int) -> FloatArray:
     return np.asarray(full @ table.tie_matrix())
 
 
+def foreign_wavelengths(wavelength: float) -> list[float]:
+    """Kβ of the tube with this Kα1, and tungsten's Lα lines, ångström.
+
+    Parameters
+    ----------
+    wavelength : float, ångström
+    """
+    return [b for a, b in _KBETA.items() if abs(a - wavelength) < 0.002] + list(_TUNGSTEN)
+
+
 def _images(screen: Screen, without: str) -> list[_Block]:
     """Faint copies of the fitted lines: tails of the tube, residual Kβ and W Lα.
 
@@ -302,7 +312,7 @@ def _images(screen: Screen, without: str) -> list[_Block]:
     bragg = screen.bragg[:, keep].sum(axis=1) - np.stack(diffuse, axis=1) @ coefficients
     tails = [np.interp(x, x + s * offset, bragg) for offset in _TAIL_OFFSETS for s in (1.0, -1.0)]
     wavelength = state.instrument.wavelength
-    foreign = [b for a, b in _KBETA.items() if abs(a - wavelength) < 0.002] + list(_TUNGSTEN)
+    foreign = foreign_wavelengths(wavelength)
     single = screen.single[:, keep].sum(axis=1)
     ghosts = []
     for other in foreign:

@@ -20,7 +20,7 @@ from xrdcomp.fit.model import PatternModel, build_model, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters, phase_of
 from xrdcomp.fit.peaks import with_free_intensities
 from xrdcomp.fit.shift import zero_or_displacement
-from xrdcomp.fit.summary import summarize
+from xrdcomp.fit.summary import POOR_FIT_GOF, summarize
 from xrdcomp.fit.varpro import Solution, minimize
 from xrdcomp.physics.profile import tch_widths
 from xrdcomp.recipe import FitRecipe
@@ -56,6 +56,8 @@ _POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and pos
 _MAX_BIN = 8
 _PROBE = (7.0, 63.0)  # degrees, where the sampling that lines need is judged
 _PEAK_ROUNDS = 3
+_HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
+_HEAVY = 2_000_000  # points under lines, which a broad pattern of many lines on a fine scan has
 _STRAY = 0.015  # three standard deviations of a cell's prior
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
@@ -264,6 +266,9 @@ def continue_state(
     solution = minimize(model, table, *coarse[1:], max_iterations=limit, tolerance=1e-3)
     table = table.with_values(solution.values)
     model = columns.build(x, y, table, like=fine)
+    heavy = sum(len(item.point) for item in model.lines) > _HEAVY
+    if heavy and solution.cost > POOR_FIT_GOF**2 * len(x):
+        limit = min(limit, _HOPELESS_ITERATIONS)
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
     table = table.with_values(solution.values)
     done = _finish(state.pattern, columns, (x, y, s), (model, table, solution))
