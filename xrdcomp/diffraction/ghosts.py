@@ -38,6 +38,7 @@ _FEWEST = 3
 _OUT_OF_RATIO = 9.0  # χ² per line about the common amount
 _MANY_LINES = 5  # of six, and
 _CLOSE_RATIO = 1.0  # χ² per line, with which a phase stands beside whatever is unexplained
+_SHORT = 20.0  # degrees, a scan that shows so little of a phase that one line may be all
 _FAR_ABOVE = 40.0  # standard deviations of an amount with which its second line would be seen as well
 
 
@@ -118,7 +119,7 @@ def question(
 
     - the phase's lines are not in its ratio, and some are missing or the fit does not describe the pattern,
     - higher peaks are unexplained, the fit does not describe the pattern, and its lines are few or out of ratio,
-    - one line of it is all that the scan can show: others would be seen at this significance,
+    - one line of it is all that the scan can show: it is short, or others would be seen at this significance,
     - as many peaks of the heights of its lines are left unexplained that some phase of the library would meet as
       many of them by chance: Π (1 − exp(−ρ w)) over its lines that are seen, times the trials of the search, with ρ
       the density of peaks at least half as high and w the distance within which lines count as met,
@@ -142,7 +143,7 @@ def question(
         reason = ""
         if report.decision == "detected" and report.id in names and report.id not in known:
             index, score = names.index(report.id), screen.presence[report.id]
-            reason = _out_of_ratio(score, described) or _one_line(score)
+            reason = _out_of_ratio(score, described) or _one_line(score, left.span)
             reason = reason or ("" if described else _beneath_others(screen, index, score, left))
             reason = reason or _by_chance(screen, index, score, left, library_size)
             reason = reason or _same_lattice(screen, index, score.phase, left)
@@ -165,9 +166,9 @@ def _out_of_ratio(score: Score, described: bool) -> str:  # noqa: FBT001 -- one 
     )
 
 
-def _one_line(score: Score) -> str:
-    """Say so where one line is all that the scan can show of a phase that is far above its threshold."""
-    if score.lines_expected > 1 or score.z < _FAR_ABOVE:
+def _one_line(score: Score, span: float) -> str:
+    """Say so where one line is all that the scan can show: in a short one, or of a phase far above its threshold."""
+    if score.lines_expected > 1 or (score.z < _FAR_ABOVE and span > _SHORT):
         return ""
     return "the scan holds one line of it only, and one line does not tell which phase it belongs to"
 
@@ -188,11 +189,16 @@ def _by_chance(screen: Screen, index: int, score: Score, left: Leftover, library
     """Say so where lines of a phase are no more than a search among so many peaks must find."""
     _, heights = _own_lines(screen, index, left.fwhm)
     seen = heights[: max(score.lines_seen, 1)]
-    met = [1.0 - np.exp(-left.density(float(h)) * _REACH * left.fwhm) for h in seen]
+    others = (
+        len(seen) - 1
+    ) / left.span  # each of its lines could have been met by the others that it is said to have
+    met = [1.0 - np.exp(-(left.density(float(h)) + others) * _REACH * left.fwhm) for h in seen]
     chance = library_size * max(1, len(STRAINS) // 3) * float(np.prod(met))
     if not len(seen) or chance < MOST_CHANCE:
         return ""
     n = int((left.height > _COMPARABLE * float(seen[-1])).sum())
+    if not n:
+        return f"the scan of {left.span:.0f}° holds {len(seen)} lines of it only: some phase would have as many there"
     lines = "line is" if len(seen) == 1 else f"{len(seen)} lines are"
     return (
         f"only {lines} seen, and {n} peaks as high belong to nothing in the library: some phase would meet as many "
