@@ -103,6 +103,27 @@ def test_bad_files_are_refused_with_their_name_and_leave_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.xy"]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("not a structure\n", "not a readable CIF file"),
+        ("data_x\n_cell_length_a 5.6\n_cell_modulation_dimension 1\n", "modulated structure"),
+        ("data_x\n_cell_length_a 5.6\n", "_cell_length_b is missing"),
+    ],
+)
+def test_a_bad_structure_is_refused_with_its_name_and_leaves_nothing(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "scan.xy").write_bytes(ROWS)
+    (tmp_path / "mine.cif").write_text(text, encoding="utf-8")
+    done = xrdcomp("analyze", "scan.xy", "--phases", "quartz,mine.cif", "--out", "out", folder=tmp_path)
+    assert done.code == 2, done.stderr
+    assert "mine.cif" in done.stderr
+    assert told in done.stderr
+    assert done.stdout == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.cif", "scan.xy"]
+
+
 def _heed_interrupts() -> None:
     """A suite that a shell runs in the background has SIGINT ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -83,6 +83,23 @@ def test_microabsorption_and_crystallinity_from_settings(spiked: Pattern) -> Non
     assert set(found["fractions"]) == {"crystalline", "non_crystalline"}
 
 
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("auto", "chosen because amorphous parts were fitted"),
+        ("absolute", "as asked for; the scattering per gram"),
+        ("hill_howard", "as asked for; they refer to the crystalline part only"),
+        ("crystallinity", "as asked for; no constant was given, so k is calculated"),
+    ],
+)
+def test_the_reason_is_true_of_the_specimen(spiked: Pattern, method: str, reason: str) -> None:
+    recipe = Recipe(phases=("hydroxyapatite", "corundum")).with_settings(
+        {**QUICK, "quantification.method": method}
+    )
+    told = {d.code: d.text for d in analyze(spiked, recipe=recipe).diagnostics}
+    assert reason in told["QUANTIFICATION_METHOD"]
+
+
 COPPER = {**QUICK, "instrument.radiation": "CuKa", "instrument.radius_mm": 240.0}
 
 

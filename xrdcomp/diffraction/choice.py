@@ -337,11 +337,19 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
 
 
 def _reason(method: str, recipe: QuantificationRecipe) -> Diagnostic:
-    chosen = "chosen because" if recipe.method == "auto" else "as asked for;"
+    asked = recipe.method != "auto"
+    chosen = "as asked for;" if asked else "chosen because"
+    why = _REASONS[method]
+    if asked and method == "hill_howard":
+        why = "they refer to the crystalline part only"
+    elif asked and method == "absolute":
+        why = "the scattering per gram of amorphous parts is calculated"
+    elif method == "crystallinity" and not recipe.amorphous_file and recipe.k is None:
+        why = "no constant was given, so k is calculated, ± 20 %"
     return Diagnostic(
         code="QUANTIFICATION_METHOD",
         severity="info",
-        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {_REASONS[method]}.",
+        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}.",
         facts={"method": method},
     )
 
