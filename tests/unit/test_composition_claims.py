@@ -202,6 +202,27 @@ def test_mineral_that_diffraction_misses_is_said() -> None:
     assert message(composition, "FUSION_MINERAL_UNSEEN") is not None
 
 
+@pytest.mark.parametrize(
+    ("truly_inert", "code", "words"),
+    [
+        (True, "FUSION_MINERAL_UNSEEN", "in nitrogen instead of air"),
+        (False, "FUSION_INCONSISTENT", "in air instead of an inert gas"),
+    ],
+)
+def test_a_gas_that_is_stated_wrongly_is_named(truly_inert: bool, code: str, words: str) -> None:
+    """Char of half a specimen of organic makes a seventh of it: mineral that is not there, or not enough of it."""
+    truth = np.array([0.20, 0.70, 0.08, 0.01, 0.01, 0.0])
+    stated = replace(balance(truth, inert=truly_inert), inert=not truly_inert)
+    item = message(compose_evidence(xrd_amounts(truth), stated), code)
+    assert item is not None
+    assert words in item.text
+    other = np.array([0.10, 0.62, 0.25, 0.01, 0.02, 0.0])
+    aliquot = np.array([0.55, 0.25, 0.13, 0.02, 0.05, 0.0])
+    elsewhere = message(compose_evidence(xrd_amounts(other), balance(aliquot)), "FUSION_MINERAL_UNSEEN")
+    assert elsewhere is not None
+    assert "instead of" not in elsewhere.text, "char does not explain it"
+
+
 def test_a_hump_without_amorphous_mineral_points_to_the_holder() -> None:
     amounts = xrd_amounts(np.array([0.30, 0.35, 0.10, 0.01, 0.24, 0.0]))
     truth = np.array([0.42, 0.42, 0.14, 0.02, 0.0, 0.0])

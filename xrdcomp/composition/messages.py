@@ -8,16 +8,26 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
-from xrdcomp.composition.model import JointModel
+from xrdcomp.composition.model import AMORPHOUS, ORGANIC, H, JointModel
 from xrdcomp.composition.sampler import Posterior, free_scale
 from xrdcomp.composition.stoichiometry import SALTS
 from xrdcomp.results import COMPONENTS
 from xrdcomp.types import Diagnostic, FloatArray
 
-__all__ = ["amorphous_undecided", "disagreements", "missing_parts", "prior_messages"]
+__all__ = [
+    "CONTRADICTIONS",
+    "MISFIT_PROBABILITY",
+    "amorphous_undecided",
+    "birge_message",
+    "disagreements",
+    "misfit_probability",
+    "missing_parts",
+    "prior_messages",
+    "redundancy",
+]
 
-_H, _ORGANIC, _WATER, _CARBONATE, _AMORPHOUS, _OTHER = range(len(COMPONENTS))
 MISFIT_PROBABILITY = 0.01
+"""Probability of a larger misfit below which the evidence is taken not to fit one composition."""
 CONTRADICTIONS = frozenset({"FUSION_INCONSISTENT", "FUSION_MINERAL_UNSEEN"})
 """Messages that the mineral balances of the two instruments do not agree."""
 _AT_BORDER = 1e-4
@@ -124,7 +134,9 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
     mineral_variance = float(toward @ thermal.loss_covariance @ toward)
     if thermal.inert:
         mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2
-    score = (share - mineral) / np.sqrt(variance + mineral_variance)
+    uncertainty = float(np.sqrt(variance + mineral_variance))
+    score = (share - mineral) / uncertainty
+    gas = _other_gas(thermal, share - mineral, uncertainty)
     facts = {"crystalline_xrd": share, "mineral_tga": float(mineral), "z": float(score)}
     figures = (
         f"crystalline mineral by X-rays {100 * share:.1f} wt%, total mineral by thermogravimetry "
@@ -139,11 +151,12 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
                 "other wet; different aliquots; background or empty holder taken for crystals, or halo "
                 "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). Measure "
                 "the empty holder, run both on one dried powder, and search for organic crystals."
+                f"{gas}"
             ),
             facts=facts,
         )
     amorphous, _ = _share_of_total(xrd, ("apatite", "other", "amorphous_mineral"))
-    if score < -2 and (mineral - amorphous) > 2 * np.sqrt(variance + mineral_variance):
+    if score < -2 and (mineral - amorphous) > 2 * uncertainty:
         return Diagnostic(
             code="FUSION_MINERAL_UNSEEN",
             severity="warning",
@@ -154,11 +167,32 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
                 "background took a part of them; coarse or strongly absorbing grains (microabsorption); char "
                 "in the residue; salts in the residue; different aliquots. Grind finer, scan to 70 "
                 "degrees or "
-                "more, burn off in air, rinse salts."
+                f"more, burn off in air, rinse salts.{gas}"
             ),
             facts={**facts, "with_amorphous_xrd": amorphous},
         )
     return None
+
+
+def _other_gas(thermal: ThermalEvidence, difference: float, uncertainty: float) -> str:
+    """Say so where crystals and mineral would agree if the run had been in the other kind of gas.
+
+    Parameters
+    ----------
+    thermal : ThermalEvidence
+    difference : float
+        Crystals by diffraction minus mineral by thermogravimetry; in an inert gas the mineral is less by the char.
+    uncertainty : float
+        Standard uncertainty of the difference.
+    """
+    char = thermal.char_fraction / (1 - thermal.char_fraction) * float(thermal.losses[1])
+    otherwise = difference + (-char if thermal.inert else char)
+    if abs(otherwise) > min(uncertainty, abs(difference) / 2):
+        return ""
+    stated, other = ("an inert gas", "air") if thermal.inert else ("air", "nitrogen")
+    return (
+        f" Both would agree if the run had been in {other} instead of {stated}: check the gas that is stated."
+    )
 
 
 def _share_of_total(xrd: XrdEvidence, names: tuple[str, ...]) -> tuple[float, FloatArray]:
@@ -172,11 +206,11 @@ def _share_of_total(xrd: XrdEvidence, names: tuple[str, ...]) -> tuple[float, Fl
 
 def _hump(xrd: XrdEvidence, posterior: Posterior) -> Diagnostic | None:
     """A halo near 30 degrees that the balance has no amorphous mineral for."""
-    if "amorphous_mineral" not in xrd.rows or _H in xrd.absent:
+    if "amorphous_mineral" not in xrd.rows or H in xrd.absent:
         return None
     share, gradient = _share_of_total(xrd, ("amorphous_mineral",))
     sigma = float(np.sqrt(gradient @ xrd.covariance @ gradient))
-    upper = float(np.quantile(posterior.composition[:, _AMORPHOUS], 0.975))
+    upper = float(np.quantile(posterior.composition[:, AMORPHOUS], 0.975))
     if share < max(3 * sigma, _LARGE) or upper > share:
         return None
     return Diagnostic(
@@ -215,8 +249,8 @@ def _scale(model: JointModel, bias_std: float) -> Diagnostic | None:
 def _char(thermal: ThermalEvidence, posterior: Posterior) -> Diagnostic | None:
     if not thermal.inert:
         return None
-    organic = float(posterior.composition[:, _ORGANIC].mean())
-    std = float(posterior.composition[:, _ORGANIC].std())
+    organic = float(posterior.composition[:, ORGANIC].mean())
+    std = float(posterior.composition[:, ORGANIC].std())
     return Diagnostic(
         code="FUSION_CHAR",
         severity="info",

@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.types import FloatArray
 
-__all__ = ["CO2_PER_CARBONATE", "SALTS", "carbonate_share", "loss_shares", "mixed_losses"]
+__all__ = ["CO2_PER_CARBONATE", "SALTS", "carbonate_share", "mixed_losses"]
 
 CO2_PER_CARBONATE = 44.009 / 60.008
 """Mass of CO2 that leaves per mass of CO3."""
@@ -51,6 +51,7 @@ _LOSSES: Mapping[str, tuple[float, float, float]] = {
     "monosodium_urate": (0.0866, 0.6587, 0.0),
 }
 
+_STAYS = (0.0, 0.0, 0.0)
 _CARBONATE_PHASES: Mapping[str, float] = dict.fromkeys(("calcite", "aragonite", "vaterite"), 60.008 / 100.086)
 
 
@@ -67,33 +68,17 @@ def carbonate_share(masses: Mapping[str, float]) -> float:
     return held / total if total > 0 else 0.0
 
 
-def loss_shares(phase_id: str) -> tuple[float, float, float]:
-    """Mass lost in the water, organic and carbonate windows per mass of one phase.
-
-    Parameters
-    ----------
-    phase_id : str
-        Folder name of the reference phase. A phase that is not listed is taken to stay (0, 0, 0).
-
-    Examples
-    --------
-    >>> loss_shares("calcite")
-    (0.0, 0.0, 0.4397)
-    """
-    return _LOSSES.get(phase_id, (0.0, 0.0, 0.0))
-
-
 def mixed_losses(masses: Mapping[str, float]) -> FloatArray:
     """Losses of a mixture of phases, (3,): water, organic, carbonate windows; zero where nothing is there.
 
     Parameters
     ----------
     masses : mapping from phase id to relative mass
-        Negative entries count as absent.
+        Negative entries count as absent; a phase without listed losses is taken to stay.
     """
     total = sum(max(mass, 0.0) for mass in masses.values())
     mixed = np.zeros(3)
     if total > 0:
         for phase_id, mass in masses.items():
-            mixed += max(mass, 0.0) / total * np.array(loss_shares(phase_id))
+            mixed += max(mass, 0.0) / total * np.array(_LOSSES.get(phase_id, _STAYS))
     return mixed
