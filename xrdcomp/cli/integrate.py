@@ -9,7 +9,7 @@ import click
 
 from xrdcomp.cli.options import examples, parse_numbers
 from xrdcomp.cli.output import print_json, progress
-from xrdcomp.errors import AnalysisError, OutputError, naming
+from xrdcomp.errors import AnalysisError, naming
 
 if TYPE_CHECKING:
     from xrdcomp.frames import AzimuthalProfile
@@ -108,17 +108,11 @@ def _draw(
     target: Path,
 ) -> Path:
     from xrdcomp.frames.integrate import place_frames
-    from xrdcomp.present.frames_figure import plot_frames
-    from xrdcomp.present.style import to_png
+    from xrdcomp.present import plot_frames, write_figure
 
     given = {**given, "poni": given["poni"][:1] if given["poni"] else None}
     figure = plot_frames(place_frames(frames[:1], **given)[0], pattern, profile)
-    path = target.with_suffix(".png")
-    try:
-        path.write_bytes(to_png(figure))
-    except OSError as problem:
-        msg = f"{path}: the figure cannot be written ({problem.strerror})."
-        raise OutputError(msg) from problem
+    path: Path = write_figure(figure, target.with_suffix(".png"))
     return path
 
 

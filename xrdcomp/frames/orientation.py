@@ -141,7 +141,8 @@ def azimuthal_profile(
     if seen.sum() < LEAST_SECTORS:
         msg = (
             f"the ring at {two_theta:.2f} degrees (d {d_spacing:g} Å) is seen in {int(seen.sum())} of {SECTORS} "
-            f"sectors; expected at least {LEAST_SECTORS}. Choose a ring on the frame or wider sectors."
+            f"sectors; expected at least {LEAST_SECTORS}. Choose a ring of which more lies on the frame, or a larger "
+            "half_width."
         )
         raise AnalysisError(msg)
     rate = counts[:, seen] / weight[:, seen]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from xrdcomp.present.words import (
     BASIS_WORDS,
+    CLAIM_WORDS,
     NOT_SEPARABLE,
     component_order,
     component_words,
@@ -19,6 +20,7 @@ from xrdcomp.results import Claim, FitResult, SampleResult, TgaResult
 
 __all__ = ["CLAIM_ORDER", "align", "cohort_table", "phase_table", "result_table", "tga_table"]
 
+CLAIM_ORDER = tuple(CLAIM_WORDS)
 _MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "?"}
 
 
@@ -175,14 +177,6 @@ def cohort_table(results: Sequence[SampleResult]) -> str:
         rows.append(row)
     numbers = range(1, 5 if simulated else 3)
     return align(rows, right=tuple(numbers))
-
-
-CLAIM_ORDER = (
-    "hydroxyapatite_present",
-    "hydroxyapatite_only_crystalline_phase",
-    "hydroxyapatite_minor_component",
-    "organic_more_than_half",
-)
 
 
 def _verdict(claim: Claim | None) -> str:
