@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.accuracy_identification import MEDICAL_PHASES, found_in, others, run_search
 from tests.helpers import assert_close
-from xrdcomp.diffraction import Identification, build_instrument, identify
+from xrdcomp.diffraction import Identification, build_instrument, identify, investigate_fit
 from xrdcomp.diffraction.candidates import library, phase_lines
 from xrdcomp.diffraction.peaks import unexplained_peaks
 from xrdcomp.diffraction.report import Test
@@ -183,6 +183,19 @@ def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: 
     assert 0.2 < alike[1] < 1.0
     assert z[1] > 2.0
     assert coincidence(lines, nuisance, score) == 1.0
+
+
+def test_asking_for_a_phase_again_leaves_the_displacement(low_angles: FitState) -> None:
+    """Without the main phase everything of it is residual, which no displacement explains."""
+    state = continue_state(low_angles, [*low_angles.phases, load_phase("octacalcium_phosphate")])
+    screen = make_screen(state)
+    assert screen.nuisance(without="hydroxyapatite").grid.moved == screen.nuisance().grid.moved
+
+
+def test_apatite_stays_beside_a_phase_that_is_found(low_angles: FitState) -> None:
+    found = investigate_fit(low_angles, Recipe().identification)
+    detected = {p.id for p in found.phases if p.decision == "detected"}
+    assert detected == {"hydroxyapatite", "octacalcium_phosphate"}
 
 
 def test_templates_lie_where_the_fit_puts_lines(low_angles: FitState) -> None:

@@ -15,7 +15,9 @@ the tube) and at the places of residual Kβ and W Lα.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +62,7 @@ _KBETA = {
 }
 """Kβ of Cu, Co, Mo, Cr, Ag, Fe by Kα1, ångström [as in common use: Hölzer et al. 1997; Bearden 1967]."""
 
+_FARTHEST = 0.15  # degrees
 SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")
 _TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
@@ -144,14 +147,24 @@ class Screen:
     blocks: tuple[_Block, ...]
     presence: dict[str, Score] = field(default_factory=dict)
 
+    @cached_property
+    def _everything(self) -> Nuisance:
+        return self._factorised("")
+
     def nuisance(self, without: str = "") -> Nuisance:
         """Factorise all nuisance columns.
 
         Parameters
         ----------
         without : str
-            Phase id whose own terms are left out, so that the phase itself can be asked for again.
+            Phase id whose own terms are left out, so that the phase itself can be asked for again. The displacement
+            remains that which follows with the phase.
         """
+        if not without:
+            return self._everything
+        return replace(self._factorised(without), grid=self._everything.grid)
+
+    def _factorised(self, without: str) -> Nuisance:
         blocks = [b for b in self.blocks if not without or b.phase != without]
         residual, sigma = self.residual, self.sigma
         if without:
@@ -172,17 +185,31 @@ class Screen:
         cleaned = normal - half.T @ shift
         steps = linalg.solve_triangular(lower, shift, lower=True, trans=1, check_finite=False)
         names = [name for b in blocks for name in b.parameters or [""] * b.columns.shape[1]]
-        values = self.state.solution.values
-        table = {item.name: item for item in self.state.table.items}
-        moved = {
-            n: float(np.clip(values[n] + step, table[n].low, table[n].high))
-            for n, step in zip(names, steps, strict=True)
-            if n in SHIFTS
-        }
+        grid = replace(self.grid, moved=_moved(self.state, dict(zip(names, steps.tolist(), strict=True))))
         effective = max(len(cleaned) - float((half**2).sum()), 1.0)
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
-        grid = replace(self.grid, moved=moved)
         return Nuisance(grid=grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
+
+
+def _moved(state: FitState, steps: Mapping[str, float]) -> dict[str, float]:
+    """Where steps lead the parameters that move lines, within their limits and `_FARTHEST` of where the fit ended."""
+    reach = {
+        "sample_displacement_mm": np.radians(_FARTHEST) * state.instrument.radius_mm / 2.0,
+        "zero_shift": _FARTHEST,
+        "axial_divergence": np.inf,
+    }
+    values = state.solution.values
+    return {
+        item.name: float(
+            np.clip(
+                values[item.name] + np.clip(steps[item.name], -reach[item.name], reach[item.name]),
+                item.low,
+                item.high,
+            )
+        )
+        for item in state.table.free
+        if item.name in SHIFTS and item.name in steps
+    }
 
 
 def make_screen(state: FitState) -> Screen:
