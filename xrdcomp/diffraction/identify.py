@@ -24,7 +24,7 @@ from xrdcomp.diffraction.scoring import (
 from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
 from xrdcomp.diffraction.varieties import better_variety
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
-from xrdcomp.fit.summary import POOR_FIT_GOF, goodness_of_fit, summarize
+from xrdcomp.fit.summary import POOR_FIT_GOF, describes_pattern, goodness_of_fit, summarize
 from xrdcomp.phases import list_phases
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
@@ -138,6 +138,8 @@ def investigate(
         base, (found, screen) = other, _investigated(other, recipes[1], assumed=False)
     if base.phases or not free or found.fit.gof <= _SETTLED_GOF:
         return found
+    if not phases and not describes_pattern(found.fit.gof, found.fit.rwp):
+        return found  # what is there is mostly unknown, and nobody asked for apatite
     start = phases or [p for p in library(recipes[1].library) if p.id == _USUAL_APATITE]
     if not _small_crystals_left(screen, start, _threshold(recipes[1], _library_size(recipes[1]))):
         return found
