@@ -31,7 +31,7 @@ from benchmarks.accuracy_identification import (
 )
 from benchmarks.report import ROOT, source_hash
 from benchmarks.store import append_store, read_store
-from xrdcomp.diffraction import build_instrument, investigate_fit
+from xrdcomp.diffraction import APATITES, Identification, build_instrument, investigate_fit
 from xrdcomp.fit.pattern import continue_state, fit_state, select_points
 from xrdcomp.phases import load_phase, load_phases
 from xrdcomp.recipe import Recipe
@@ -53,7 +53,7 @@ class Trial:
     ----------
     specimen : which of the clean specimens
     limit : weight fraction stated for the specimen without the phase, and put in
-    found : whether it, or one that a pattern cannot tell from it, was detected
+    found : whether it, or one that a pattern cannot tell from it, was detected, and apatite as before
     z : of the phase itself, decision : about it
     instead : phases detected beside apatite and it
     """
@@ -73,7 +73,8 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
     model, conditions, pattern = clean_scan(specimen)
     instrument = build_instrument(pattern, recipe.instrument)
     fit = fit_state(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
-    limits = {p.id: p.detection_limit for p in investigate_fit(fit, recipe.identification).phases}
+    clean = investigate_fit(fit, recipe.identification)
+    limits = {p.id: p.detection_limit for p in clean.phases}
     for phase in phases:
         limit = limits[phase]
         if limit is None or limit > LARGEST_LIMIT:
@@ -87,11 +88,15 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
             specimen=specimen,
             phase=phase,
             limit=limit,
-            found=found_in(search, phase),
+            found=found_in(search, phase) and _has_apatite(search) >= _has_apatite(clean),
             z=float(report.evidence.get("z", np.nan)),
             decision=report.decision,
             instead=" ".join(others(search, "detected", known=(phase,))),
         )
+
+
+def _has_apatite(found: Identification) -> bool:
+    return any(p.decision == "detected" and p.id in APATITES for p in found.phases)
 
 
 def with_phase(
