@@ -15,10 +15,11 @@ from xrdcomp.types import Pattern
 
 __all__ = ["tube_of_lines"]
 
+_TUBES = tuple(name for name in OTHER_TUBES if name != "MoKa")  # molybdenum has ten times the lines in range
 _LINES = 6
 _IN_RATIO = 1.0  # χ² per line; lines met by chance are at 2 and more
 _SIZES_NM = (60.0,)
-_VARIANTS = tuple(v for v in COLD_VARIANTS if abs(v.strain) < 1.5e-3)
+_VARIANTS = tuple(v for v in COLD_VARIANTS if abs(v.strain) < 1e-9)
 
 
 def tube_of_lines(
@@ -26,7 +27,7 @@ def tube_of_lines(
 ) -> tuple[Diagnostic, ...]:
     """Name the tube with which six lines of a library phase lie in place and ratio, where copper was assumed.
 
-    For patterns in which the search found nothing. Nothing is changed: the wavelength is the user's to state.
+    For patterns in which the search found nothing; cobalt, iron and chromium are tried. Nothing is changed: the wavelength is the user's to state.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def tube_of_lines(
     if fit.gof <= DOUBTFUL_GOF:
         return ()
     found: list[tuple[Score, str]] = []
-    for name in OTHER_TUBES:
+    for name in _TUBES:
         instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
         state = fit_state(pattern, (), instrument, recipe.fit, blank=blank)
         lines = [phase_lines(p, state) for p in library(recipe.identification.library) if p.quantifiable]
