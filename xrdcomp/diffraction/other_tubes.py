@@ -27,7 +27,8 @@ def tube_of_lines(
 ) -> tuple[Diagnostic, ...]:
     """Name the tube with which six lines of a library phase lie in place and ratio, where copper was assumed.
 
-    For patterns in which the search found nothing; cobalt, iron and chromium are tried. Nothing is changed: the wavelength is the user's to state.
+    For patterns in which the search found nothing; cobalt, iron and chromium are tried. Nothing is changed: the
+    wavelength is the user's to state.
 
     Parameters
     ----------
