@@ -12,20 +12,7 @@ from xrdcomp.phases import list_phases, load_phases
 from xrdcomp.physics import lattice, scattering, structure_factors
 from xrdcomp.types import FloatArray, Phase
 
-__all__ = ["APATITES", "MAX_TWO_THETA", "CandidateLines", "library", "phase_lines"]
-
-APATITES = frozenset(
-    {
-        "hydroxyapatite",
-        "hydroxyapatite_sy1969",
-        "fluorapatite",
-        "chlorapatite",
-        "carbonate_apatite",
-        "bioapatite_model",
-        "calcium_deficient_apatite",
-    }
-)
-"""Varieties of one structure; a pattern tells them apart only as far as the cell and intensities allow."""
+__all__ = ["MAX_TWO_THETA", "CandidateLines", "library", "phase_lines"]
 
 MAX_TWO_THETA = 92.0
 """Largest angle that is searched: beyond it lines are many, weak and close."""

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.diffraction.candidates import APATITES
 from xrdcomp.diffraction.scoring import Score
 from xrdcomp.diffraction.screening import SHIFTS
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state
 from xrdcomp.physics import lattice
-from xrdcomp.types import FloatArray, Phase
+from xrdcomp.types import APATITES, FloatArray, Phase
 
 __all__ = ["carried_by_intensity", "cell_kept", "refine_with", "refined_cell"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from xrdcomp.diffraction.candidates import APATITES, library, phase_lines
+from xrdcomp.diffraction.candidates import library, phase_lines
 from xrdcomp.diffraction.confirm import carried_by_intensity, cell_kept, refine_with
 from xrdcomp.diffraction.ghosts import peaks_of_poor_fit, question
 from xrdcomp.diffraction.messages import search_messages
@@ -28,7 +28,7 @@ from xrdcomp.fit.summary import POOR_FIT_GOF, describes_pattern, goodness_of_fit
 from xrdcomp.phases import list_phases
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
-from xrdcomp.types import Instrument, Pattern, Phase
+from xrdcomp.types import APATITES, Instrument, Pattern, Phase
 
 __all__ = ["APATITES", "Identification", "identify", "investigate", "investigate_fit"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xrdcomp.diffraction.candidates import APATITES
 from xrdcomp.diffraction.peaks import UnexplainedPeak
 from xrdcomp.results import PhaseResult
-from xrdcomp.types import Diagnostic
+from xrdcomp.types import APATITES, Diagnostic
 
 __all__ = ["search_messages"]
 

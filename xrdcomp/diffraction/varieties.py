@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xrdcomp.diffraction.candidates import APATITES
 from xrdcomp.fit.exchange import exchange_phase, finish_exchange
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.phases import load_phase
 from xrdcomp.results import PhaseResult
-from xrdcomp.types import Phase
+from xrdcomp.types import APATITES, Phase
 
 __all__ = ["HYDROXYL", "better_variety", "compare_intensities"]
 
