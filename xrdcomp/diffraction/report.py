@@ -16,7 +16,7 @@ from xrdcomp.types import Phase
 
 __all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
 
-LIMIT_FACTOR = 0.85
+LIMIT_FACTOR = 0.865
 """Detection limits in units of those of one perfect template: see the page on identification."""
 
 WIDTH_STD = 0.1
