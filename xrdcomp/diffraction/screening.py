@@ -45,10 +45,11 @@ TAIL_STD = 0.01
 GHOST_STD = 0.02
 """Prior standard deviation of residual Kβ and W Lα relative to Kα1."""
 
-BACKGROUND_STD = 0.01
+BACKGROUND_STD = 0.05
 """Prior standard deviation of what bumps of 2.4° add to everything but the lines at low angles, relative to it.
 
-Air scatter, the beam stop and a specimen shorter than the beam make shapes that the background terms only resemble."""
+Rings of organic matter, air scatter, the beam stop and a specimen shorter than the beam make shapes that the background
+terms only resemble; they are broader than lines."""
 
 _LOW_ANGLES = 20.0
 _BUMP = 1.0  # degrees, standard deviation

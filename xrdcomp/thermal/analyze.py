@@ -77,11 +77,14 @@ def analyze_tga(
         half_width_c=windows.half_width_c,
         placement_std_c=stds,
     )
-    boundaries = with_overlap(boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt)
+    inert = is_inert(atmosphere)
+    boundaries = with_overlap(
+        boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt, inert=inert
+    )
     if judged:
         boundaries = with_late_front(boundaries, curve, recipe.placement_std_c)
     reading = Reading(corrected=corrected, smooth=smooth, length=length, peaks=peaks, recipe=recipe)
-    tissue, notes = read_as_tissue(reading, boundaries, inert=is_inert(atmosphere))
+    tissue, notes = read_as_tissue(reading, boundaries, inert=inert)
     steps = build_steps(reading, boundaries, tissue=tissue)
     chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
     notes += windows.diagnostics + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()

@@ -33,14 +33,16 @@ def with_overlap(
     recipe: ThermalRecipe,
     *,
     salt_doubt: float = 0.0,
+    inert: bool = False,
 ) -> Boundaries:
     """Add the source ``overlap``: the mass that component peaks would put on the other side of a boundary.
 
     Evaluated where the DTG at a boundary is more than 15 % of the smaller of the two peaks beside it
     (``decompose = "auto"``), at every boundary (``"always"``) or nowhere (``"never"``). It is no more than anything
     up to `most_crossing` would be, because fitted peaks have tails of any length, and only what exceeds the source
-    ``placement``, which is the same error seen otherwise. The end of the carbonate takes `salt_doubt`, the mass
-    that carbonate and evaporating salts share.
+    ``placement``, which is the same error seen otherwise. Char goes on losing mass in the carbonate's window, which
+    is no tail: with nothing that burns it away (`inert`) the end of the organic has no such bound. The end of the
+    carbonate takes `salt_doubt`, the mass that carbonate and evaporating salts share.
     """
     n = len(boundaries.mass)
     wrong = np.zeros(n)
@@ -53,8 +55,10 @@ def with_overlap(
             if high - low >= 12 and (
                 recipe.decompose == "always" or overlap_ratio(dtg, (low, cut, high)) > _OVERLAP_RATIO
             ):
-                most = most_crossing(curve, smooth, cut, BOUNDARY_ENERGY_KJ[k])
-                wrong[k] = min(abs(crossing_mass(curve, smooth, length, (low, cut, high))), UNIFORM * most)
+                wrong[k] = abs(crossing_mass(curve, smooth, length, (low, cut, high)))
+                if not (inert and k == 1):
+                    most = most_crossing(curve, smooth, cut, BOUNDARY_ENERGY_KJ[k])
+                    wrong[k] = min(wrong[k], UNIFORM * most)
     placed = boundaries.covariance["placement"].diagonal()
     wrong = np.sqrt(np.maximum(wrong**2 - placed, 0.0))
     if n > 2:
