@@ -97,10 +97,15 @@ def new_figure(width: float, height: float) -> ResultFigure:
 
 
 def freeze_layout(figure: Figure) -> None:
-    """Place everything once, so that writing the figure in several formats does not place it again."""
+    """Place everything once, so that writing the figure in several formats does not place it again.
+
+    The engine is taken away, not replaced by matplotlib's placeholder: with any engine `savefig` draws twice.
+    Figures without an engine stay as they are.
+    """
     with figure_style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def smaller_png(png: bytes) -> bytes:
