@@ -11,13 +11,14 @@ with a word, where XRDCOMP_FIXTURES does not name it. Writes ``benchmarks/result
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import calibration
 from benchmarks.report import (
+    RESULTS,
     ROOT,
     Row,
     as_row,
@@ -301,12 +303,53 @@ def collect(names: Iterable[str], share: float) -> dict[str, list[Row]]:
     return found
 
 
+def keep(found: Mapping[str, list[Row]], share: float, *, alone: bool) -> None:
+    """Write the results and the page; unless `alone`, sections that were not run now stay as they are stored.
+
+    The file beside the results says for every section how many rows it has, what code measured it, and with what
+    share of the trials.
+    """
+    about = machine()
+    code = about.pop("source")
+    stored = {} if alone else stored_sections()
+    for name, rows in found.items():
+        stored[name] = (rows, {"source": code, "share_of_trials": share})
+    parts = {name: stored[name] for name in SECTIONS if name in stored}
+    sections = [{"name": name, "rows": len(rows), **how} for name, (rows, how) in parts.items()]
+    write_rows(
+        "accuracy", [row for rows, _ in parts.values() for row in rows], about | {"sections": sections}
+    )
+    tables = [
+        f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}" for name, (rows, _) in parts.items()
+    ]
+    measured: dict[str, list[str]] = {}
+    for name, (_, how) in parts.items():
+        key = f"source {how['source']}, share of trials {how['share_of_trials']:g}"
+        measured.setdefault(key, []).append(name)
+    by = "; ".join(f"{key}: {' '.join(names)}" for key, names in measured.items())
+    put_into_page(PAGE, "accuracy", "\n\n".join([*tables, f"{sentence(about)}; {by}"]))
+
+
+def stored_sections() -> dict[str, tuple[list[Row], dict[str, Any]]]:
+    """Rows of each stored section and how they were measured; nothing where nothing is stored."""
+    if not (RESULTS / "accuracy.json").is_file():
+        return {}
+    rows = [Row(**row) for row in json.loads((RESULTS / "accuracy.json").read_text(encoding="utf-8"))]
+    about = json.loads((RESULTS / "accuracy.machine.json").read_text(encoding="utf-8"))
+    found: dict[str, tuple[list[Row], dict[str, Any]]] = {}
+    for section in about["sections"]:
+        count = section.pop("rows")
+        found[section.pop("name")] = (rows[:count], section)
+        rows = rows[count:]
+    return found
+
+
 def main() -> int:
     """Run the sections; the exit code says whether every bar holds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default="", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--only", default="", help=f"of {', '.join(SECTIONS)}; the others stay as stored")
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the simulated trials; 0.1 for a quick look"
     )
@@ -317,12 +360,7 @@ def main() -> int:
     rows = [row for section in found.values() for row in section]
     print(table(rows))
     if not arguments.dry:
-        about = machine(share_of_trials=arguments.share, sections=" ".join(found))
-        write_rows("accuracy", rows, about)
-        parts = [
-            f"### {name.replace('_', ' ').capitalize()}\n\n{table(part)}" for name, part in found.items()
-        ]
-        put_into_page(PAGE, "accuracy", "\n\n".join([*parts, sentence(about)]))
+        keep(found, arguments.share, alone=not arguments.only)
     return 1 if shortfalls(rows) else 0
 
 
