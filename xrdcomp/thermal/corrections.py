@@ -9,9 +9,9 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal.prepare import HeatingCurve
+from xrdcomp.thermal.prepare import HeatingCurve, bin_means
 from xrdcomp.thermal.program import heating_part, progress_axis
-from xrdcomp.thermal.smooth import estimate_noise, smoothed_std, whittaker
+from xrdcomp.thermal.smooth import end_factor, estimate_noise, smoothed_std, whittaker
 from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, IntArray, TgaRun
 from xrdcomp.units import celsius_to_kelvin
 
@@ -31,6 +31,7 @@ _DOUBTFUL = 0.005
 _CARRIER_STD = 0.6
 _NOT_REPEATED = 0.5  # share of the drift of a run that its blank does not show
 _BLANK_LENGTH = 15.0
+_MIN_BLANK_POINTS = 20
 UNIFORM = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 
@@ -98,14 +99,15 @@ def correct_baseline(
 ) -> Corrected:
     """Take the apparent mass out of a curve.
 
-    With a blank run its change of mass is subtracted at equal progress of the programme, and only the
-    specimen's own volume is left to correct. Without one, buoyancy is calculated from the volumes of pan and
+    With a blank run its change of mass since the specimen's run began is subtracted at equal progress of the
+    programme (what the blank holds before and after is not used), and only the specimen's own volume is left to
+    correct. Without one, buoyancy is calculated from the volumes of pan and
     specimen, Δm = V (ρ(T₀) − ρ(T)), subtracted, and carried as uncertainty (`recipe.buoyancy_std` of it).
 
     Raises
     ------
     AnalysisError
-        The blank is in percent without a start mass, or does not cover the run.
+        The blank is in percent without a start mass, does not cover the run, or has fewer than 20 readings in it.
     """
     start_mg = curve.start_mass_mg or _ASSUMED_MG
     noise: BlankNoise | None = None
@@ -159,7 +161,6 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Blank
         scale = _TO_MG[blank.mass_unit]
     index = heating_part(blank).index
     progress, rate = progress_axis(blank, index)
-    edges = np.concatenate((curve.progress - 0.5 * curve.step, [curve.progress[-1] + 0.5 * curve.step]))
     if progress[0] > curve.progress[0] + 20.0 or progress[-1] < curve.progress[-1] - 20.0:
         msg = (
             f"the blank run covers {progress[0]:.0f} to {progress[-1]:.0f} °C, the specimen's run "
@@ -167,16 +168,23 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun) -> tuple[FloatArray, Blank
             "programme."
         )
         raise AnalysisError(msg)
+    edges = np.concatenate((curve.progress - 0.5 * curve.step, [curve.progress[-1] + 0.5 * curve.step]))
+    shared = (progress >= edges[0]) & (progress <= edges[-1])
+    index, progress = index[shared], progress[shared]
+    if len(index) < _MIN_BLANK_POINTS:
+        msg = (
+            f"the blank run has {len(index)} readings in the range of the specimen's run; {_MIN_BLANK_POINTS} are "
+            "needed. Export the blank as measured."
+        )
+        raise AnalysisError(msg)
     bins = np.clip(np.searchsorted(edges, progress, side="right") - 1, 0, len(curve.progress) - 1)
     counts = np.bincount(bins, minlength=len(curve.progress)).astype(float)
-    sums = np.bincount(bins, weights=blank.mass[index] * scale, minlength=len(counts))
-    means = np.where(counts > 0, sums / np.maximum(counts, 1.0), 0.0)
-    weights = counts / max(counts.mean(), 1e-9)
+    means = bin_means(blank.mass[index] * scale, progress, bins, curve.progress)
+    weights = counts / counts.mean()
     smooth = whittaker(means, weights, _BLANK_LENGTH)
-    single = estimate_noise(means, counts) / np.sqrt(max(counts.mean(), 1e-9))
-    first = whittaker(np.eye(len(means), 1)[:, 0], weights, _BLANK_LENGTH)
+    single = estimate_noise(means, counts) / np.sqrt(counts.mean())
     noise = BlankNoise(
-        start=single * float(np.sqrt((first**2).sum())), inside=smoothed_std(single, _BLANK_LENGTH)
+        start=single * end_factor(weights, _BLANK_LENGTH), inside=smoothed_std(single, _BLANK_LENGTH)
     )
     message = None
     own = curve.heating_rate_k_min

@@ -11,7 +11,7 @@ from xrdcomp.thermal.program import heating_part, minutes_of, progress_axis
 from xrdcomp.thermal.smooth import estimate_noise
 from xrdcomp.types import Diagnostic, FloatArray, IntArray, TgaRun
 
-__all__ = ["HeatingCurve", "MassCurve", "prepare", "to_mass_fraction"]
+__all__ = ["HeatingCurve", "MassCurve", "bin_means", "prepare", "to_mass_fraction"]
 
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _MIN_POINTS = 20
@@ -105,7 +105,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
     counts = np.bincount(bins, minlength=grid.n).astype(float)
     minutes = _minutes(run, part.index, progress, rate_k_min)
     mean = {
-        name: _bin_means(values, progress, bins, grid.centres)
+        name: bin_means(values, progress, bins, grid.centres)
         for name, values in (
             ("temperature", run.temperature_c[part.index]),
             ("minutes", minutes),
@@ -238,8 +238,19 @@ def _grid(progress: FloatArray) -> _Grid:
     return _Grid(edges=edges, centres=0.5 * (edges[1:] + edges[:-1]), step=step, n=n)
 
 
-def _bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres: FloatArray) -> FloatArray:
-    """Means of each bin, moved from the mean progress of its readings to its centre."""
+def bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres: FloatArray) -> FloatArray:
+    """Means of each bin, moved from the mean progress of its readings to its centre; empty bins are interpolated.
+
+    Parameters
+    ----------
+    values, progress, bins : (n,) arrays
+        Readings, their progress in °C and the bin each falls into.
+    centres : (m,) array, °C
+
+    Returns
+    -------
+    (m,) array
+    """
     counts = np.bincount(bins, minlength=len(centres))
     filled = counts > 0
     where = np.bincount(bins, weights=progress, minlength=len(centres))[filled] / counts[filled]

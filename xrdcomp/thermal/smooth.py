@@ -16,6 +16,7 @@ __all__ = [
     "choose_length",
     "derivative",
     "derivative_std",
+    "end_factor",
     "estimate_noise",
     "smoothed_std",
     "whittaker",
@@ -100,6 +101,24 @@ def smoothed_std(noise: float, length: float) -> float:
     Variance = σ² (1/π) ∫ dω / (1 + (length·ω)⁶)² = 0.278 σ² / length.
     """
     return float(noise * min(1.0, np.sqrt(0.2778 / max(length, 0.1))))
+
+
+def end_factor(weights: FloatArray, length: float) -> float:
+    """Standard deviation of the first smoothed value, for white noise of 1 at nodes of weight 1.
+
+    The first row of the smoother is (W + λ DᵀD)⁻¹ W, so that Σ wᵢ gᵢ² is its variance, g being the first column of
+    the symmetric inverse. Where the first nodes hold no data, it grows as extrapolation does.
+
+    Parameters
+    ----------
+    weights : (n,) array
+        Readings per node relative to their mean; the variance of a node is 1/weight.
+    length : float, in nodes
+    """
+    unit = np.zeros(len(weights))
+    unit[0] = 1.0 / max(float(weights[0]), _MIN_WEIGHT)
+    column = whittaker(unit, weights, length)
+    return float(np.sqrt((weights * column**2).sum()))
 
 
 def derivative_std(noise: float, length: float) -> float:
