@@ -37,6 +37,7 @@ _NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 _Angle = Annotated[float, msgspec.Meta(gt=0.0, lt=180.0)]
 _Wavelength = Annotated[float, msgspec.Meta(gt=0.1, lt=5.0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
+_Repeats = Annotated[int, msgspec.Meta(ge=2)]
 _Seed = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -251,7 +252,7 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         window begins early, as tissue does; ``none`` numbers the steps.
     decompose : {"auto", "never", "always"}
         Separation of overlapping peaks by fitted components; ``auto`` where peaks overlap.
-    bootstrap : int
+    bootstrap : int, >= 2
         Repetitions behind the uncertainty of boundaries.
     seed : int
         Of the repetitions; the same seed gives the same figures.
@@ -273,7 +274,7 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     smoothing_c: _Positive | None = None
     assignment: Literal["auto", "tissue", "none"] = "auto"
     decompose: Literal["auto", "never", "always"] = "auto"
-    bootstrap: _Count = 200
+    bootstrap: _Repeats = 200
     seed: _Seed = 20170118
 
     def __post_init__(self) -> None:

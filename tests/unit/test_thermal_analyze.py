@@ -409,3 +409,11 @@ def test_the_dtg_follows_the_rate_when_segments_differ() -> None:
     fast = result.dtg_per_min[result.temperature_c > 300.0].max()
     assert_close(slow, 0.2 / 40.0 * 2.0, rtol=0.05, because="smoothing of 4 °C flattens the top")
     assert_close(fast, 0.3 / 40.0 * 40.0, rtol=0.05, because="smoothing of 4 °C flattens the top")
+
+
+def test_no_width_to_search_leaves_the_boundary_at_its_literature_value() -> None:
+    fixed = analyze_tga(
+        run_of(), msgspec.structs.replace(NO_BUOYANCY, search_half_width_c=0.0, water_end_c=231.0)
+    )
+    assert_close(fixed.steps[0].end_c, 231.0, atol=1.0, because="one grid step")
+    assert np.isfinite(fixed.covariance).all()

@@ -66,7 +66,7 @@ def analyze_tga(
     peaks = find_peaks(curve, smooth, length)
     windows = _windows(curve, smooth, peaks, recipe, atmosphere)
     stds = np.full(len(windows.literature_c), recipe.placement_std_c)
-    judged = len(stds) > 2 and not windows.salt_doubt
+    judged = len(stds) > 2 and not windows.diagnostics
     if judged:
         stds[2] = 0.0  # the front below judges whose the loss left at the last boundary is
     boundaries = place_boundaries(

@@ -180,7 +180,9 @@ def _find(
     centres = literature[:, None] if literature.ndim == 1 else literature
     k = max(centres.shape[1], curves.shape[1])
     centres = np.broadcast_to(centres, (len(centres), k))
-    widths = np.broadcast_to(half, centres.shape)
+    widths = np.maximum(
+        np.broadcast_to(half, centres.shape), curve.step
+    )  # 0: the grid point at the literature value
     flat = max(dtg_noise(curve, length), 1e-7)
     last = float(curve.temperature_c[-1]) - _END_MARGIN_C
     out = np.empty(centres.shape, dtype=np.int64)

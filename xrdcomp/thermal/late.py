@@ -24,6 +24,7 @@ _SHARED_STD = 0.5
 _END_BINS = 40
 _MOST_OF_IT = 0.8
 _HYDROXYL_SHARE = 0.021  # 1.793 % of apatite and the tails of what went before
+_HYDROXYL_ALONE_C = 1020.0  # at 10 K/min; halite's and sylvite's losses peak below 1000 °C
 _HYDROXYL = 0.01793
 _HYDROXYL_ENERGY_KJ, _ENERGY_FACTOR = 280.0, 1.25
 _EARLY_HYDROXYL = 0.05
@@ -51,11 +52,17 @@ def end_carbonate_before_salts(
     CO2 of apatite and calcite has gone by then in any gas but carbon dioxide itself, while halite and sylvite
     evaporate between 800 and 1000 °C. Between 780 and 850 °C both go: half of what is lost there is the
     standard uncertainty of the cut. What follows stays in the residue, of which the salt was a part.
-    Where nearly nothing is left (more than 80 % gone), char burnt and no salt evaporated.
+    Where nearly nothing is left (more than 80 % gone), char burnt and no salt evaporated. A loss no larger than
+    apatite's hydroxyl that still rises at the end of the run, or peaks above 1020 °C (at 10 K/min), is no salt.
     """
     rate = curve.heating_rate_k_min
     latest = shift_with_rate(_LATEST_CARBONATE_PEAK_C, rate, _ENERGY_KJ)
-    late = [p for p in peaks if curve.temperature_c[p.top] > latest and not _hydroxyl(p, smooth)]
+    alone = shift_with_rate(_HYDROXYL_ALONE_C, rate, _ENERGY_KJ)
+    late = [
+        p
+        for p in peaks
+        if curve.temperature_c[p.top] > latest and not _hydroxyl(p, smooth, curve.temperature_c, alone)
+    ]
     if len(windows.literature_c) < 3 or atmosphere == "carbon_dioxide" or not late:
         return windows
     cut = shift_with_rate(_CUT_C, rate, _ENERGY_KJ)
@@ -80,10 +87,14 @@ def end_carbonate_before_salts(
     return Windows(literature_c=literature, half_width_c=half, salt_doubt=doubt, diagnostics=(note,))
 
 
-def _hydroxyl(peak: Peak, smooth: FloatArray) -> bool:
-    """Whether a loss may be the hydroxyl of apatite: still rising at the end, and no more than apatite holds."""
-    rising = peak.top > len(smooth) - _END_BINS
-    return rising and peak.loss(smooth) < _HYDROXYL_SHARE * float(smooth[-1])
+def _hydroxyl(peak: Peak, smooth: FloatArray, temperature_c: FloatArray, alone_c: float) -> bool:
+    """Whether a loss may be the hydroxyl of apatite.
+
+    It is no more than apatite holds, and still rises at the end of the run or peaks above `alone_c`, where salts have
+    evaporated.
+    """
+    late = peak.top > len(smooth) - _END_BINS or float(temperature_c[peak.top]) > alone_c
+    return late and peak.loss(smooth) < _HYDROXYL_SHARE * float(smooth[-1])
 
 
 def with_late_front(boundaries: Boundaries, curve: HeatingCurve, placement_std_c: float) -> Boundaries:
