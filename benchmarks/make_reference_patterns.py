@@ -30,6 +30,7 @@ TWO_THETA_MAX = 80.0
 TWO_THETA_MAX_CELL_ONLY = 35.0  # beyond it the lines of a large cell overlap everywhere
 AVOGADRO_A3 = 0.602214076  # g/mol per Å³ -> g/cm³ is 1/this
 CO3_MASS = 60.009
+CARBONATES = ("calcite", "aragonite", "vaterite")
 MERGE_DEGREES = 0.06
 SOURCES = Path(__file__).with_name("reference_sources.toml")
 
@@ -173,7 +174,7 @@ def pattern_text(lines: dict[str, np.ndarray], *, calculated: bool) -> str:
 
 
 def carbonate_fraction(entry: dict[str, Any], phase: Phase) -> float:
-    if "apatite" not in entry["key"] or not phase.quantifiable:
+    if not ("apatite" in entry["key"] or entry["key"] in CARBONATES) or not phase.quantifiable:
         return 0.0
     carbon = sum(float(o) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True) if e == "C")
     return round(carbon * CO3_MASS / cell_mass(phase), 4)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,15 @@ from typing import Any
 import numpy as np
 
 import xrdcomp
-from xrdcomp.composition import compose, evaluate_claims, undecided_claims, weigh_phases
+from xrdcomp.composition import (
+    InternalStandard,
+    compose,
+    evaluate_claims,
+    undecided_claims,
+    weigh_phases,
+    without_standard,
+)
 from xrdcomp.diffraction import (
-    APATITES,
     Identification,
     Quantification,
     build_instrument,
@@ -24,30 +32,32 @@ from xrdcomp.diffraction import (
     late_start,
     other_radiation,
     other_slit,
+    phases_not_fitted,
     quantify_or_say_why,
+    searched_phases,
+    standard_crystallinity,
     tube_of_lines,
+    uses_external_scan,
     with_apatite_indices,
     with_external_scan,
 )
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit import describes_pattern
 from xrdcomp.fit.halo import measured_halo, with_measured_halos
-from xrdcomp.phases import load_phases
+from xrdcomp.phases import load_phase, load_phases, own_phase_files
 from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
+from xrdcomp.recipe import FitRecipe, Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
     Diagnostic,
-    Estimate,
     FitResult,
-    PhaseResult,
     SampleResult,
     TgaResult,
 )
 from xrdcomp.simulate import CohortEntry
 from xrdcomp.thermal import analyze_tga, cross_check
-from xrdcomp.types import Instrument, Pattern, Sample, TgaRun
+from xrdcomp.types import Instrument, Pattern, Phase, Sample, TgaRun
 
 __all__ = ["analyze", "analyze_embedded", "analyze_sample"]
 
@@ -138,13 +148,16 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     instrument: Instrument | None = None
     search: Identification | None = None
     assumed: tuple[Diagnostic, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    references: dict[str, Pattern] = {}
     standard = sample.internal_standard
     if sample.pattern is not None:
-        phases = load_phases(_phase_names(recipe, standard))
+        phases, standard = _start_phases(recipe, standard)
+        references = _references(recipe)
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
-        recipes = (_fit_recipe(recipe, standard, instrument), recipe.identification)
+        recipes = (_fit_recipe(recipe, standard, instrument, references), recipe.identification)
         with naming(*_files(sample.pattern)):
             search = investigate(
                 sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
@@ -155,14 +168,17 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
             thermal = analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank)
     fit, found = (search.fit, search.phases) if search else (None, ())
     if fit is not None:
-        found = with_apatite_indices(found, fit, APATITES)
+        found = with_apatite_indices(found, fit, {phase.id for phase in found if phase.is_apatite})
     with naming(*_files(sample.pattern, sample.tga)):
-        composition = compose(fit, found, thermal, recipe.composition, internal_standard=standard)
-        quantified, why = _quantify(fit, recipe, standard, thermal)
-    why += (*_holder(fit, sample.blank), *_beside_the_named(found, fit, recipe), *late_start(fit, found))
-    doubt = _other_optics(search, sample, recipe, assumed)
+        composition = compose(
+            fit, found, thermal, recipe.composition, internal_standard=_spike(recipe, standard)
+        )
+        quantified, why = _quantify(fit, recipe, (phases, standard, references), thermal)
+    beside = phases_not_fitted(found, fit) if fit is not None and recipe.phases else ()
+    why += (*_holder(fit, sample.blank), *beside, *late_start(fit, found))
+    doubt = _other_optics(search, (sample, phases), recipe, assumed)
     spike = standard[0] if standard else ""
-    own = weigh_phases(_without_standard(found, standard), composition)
+    own = weigh_phases(without_standard(found, standard), composition)
     if composition.draws.size:
         claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike)
         claims = _without_poor_fits(claims, fit, doubt)
@@ -180,7 +196,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),
-        inputs=_inputs(sample),
+        inputs=_inputs(sample, references),
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
@@ -214,12 +230,53 @@ def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> Sam
     return replace(result, metadata={**result.metadata, **metadata})
 
 
-def _fit_recipe(recipe: Recipe, standard: tuple[str, float] | None, instrument: Instrument) -> FitRecipe:
-    """Settings of the fit, with grain sizes that are known and measured amorphous patterns read."""
+def _start_phases(
+    recipe: Recipe, standard: tuple[str, float] | None
+) -> tuple[tuple[Phase, ...], tuple[str, float] | None]:
+    """Phases to fit: those of the recipe, else what the search starts from; the internal standard, by its id, always.
+
+    The standard may be a phase of the recipe or of the library, a CIF file or a phase folder.
+    """
+    default = DEFAULT_PHASES if recipe.identification.start == "hydroxyapatite" else ()
+    phases = load_phases(recipe.phases or default)
+    if standard is None or standard[0] in {phase.id for phase in phases}:
+        return phases, standard
+    spike = load_phase(standard[0])
+    known = {phase.id for phase in phases}
+    return (phases if spike.id in known else (*phases, spike)), (spike.id, standard[1])
+
+
+def _spike(recipe: Recipe, standard: tuple[str, float] | None) -> InternalStandard | None:
+    """Return the weighed spike with the crystallinity that the settings give it, or that is known of its kind."""
+    if standard is None:
+        return None
+    value, std = standard_crystallinity(recipe.quantification, standard[0])
+    return InternalStandard(id=standard[0], fraction=standard[1], crystallinity=value, crystallinity_std=std)
+
+
+def _references(recipe: Recipe) -> dict[str, Pattern]:
+    """Read the patterns of other materials that settings name, by setting."""
+    groups = {
+        "fit.amorphous_patterns": recipe.fit.amorphous_patterns,
+        "quantification.reference_patterns": recipe.quantification.reference_patterns,
+    }
+    named = {f"{key}.{name}": file for key, files in groups.items() for name, file in files.items()}
+    if uses_external_scan(recipe):
+        named["quantification.external_scan"] = recipe.quantification.external_scan
+    return {setting: read_xrd(file) for setting, file in named.items()}
+
+
+def _fit_recipe(
+    recipe: Recipe,
+    standard: tuple[str, float] | None,
+    instrument: Instrument,
+    references: Mapping[str, Pattern],
+) -> FitRecipe:
+    """Settings of the fit, with grain sizes that are known and measured amorphous patterns on their scale."""
     chosen = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
     halos = {}
     for name, file in chosen.amorphous_patterns.items():
-        reference = read_xrd(file)
+        reference = references[f"fit.amorphous_patterns.{name}"]
         stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
         with naming(file):
             own = build_instrument(reference, recipe.instrument) if stated else instrument
@@ -228,100 +285,34 @@ def _fit_recipe(recipe: Recipe, standard: tuple[str, float] | None, instrument: 
 
 
 def _quantify(
-    fit: FitResult | None, recipe: Recipe, standard: tuple[str, float] | None, thermal: TgaResult | None
+    fit: FitResult | None,
+    recipe: Recipe,
+    known: tuple[tuple[Phase, ...], tuple[str, float] | None, Mapping[str, Pattern]],
+    thermal: TgaResult | None,
 ) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
     """Fractions from diffraction alone; attenuation may use the mineral balance of thermogravimetry."""
     if fit is None:
         return None, ()
-    chosen = {phase.id: phase for phase in load_phases(_phase_names(recipe, standard))}
-    missing = tuple(name for name in fit.phases if name not in chosen)
-    phases = [*chosen.values(), *load_phases(missing)]
+    phases, standard, references = known
+    if not set(fit.phases) <= {phase.id for phase in phases}:
+        ids = {phase.id for phase in phases}
+        phases += tuple(p for p in searched_phases(recipe.identification) if p.id not in ids)
+    settings, scan = recipe.quantification, references.get("quantification.external_scan")
+    if scan is not None:
+        with naming(settings.external_scan):
+            settings = with_external_scan(recipe, scan)
     mineral = thermal.quantities.get("total_mineral") if thermal is not None else None
     return quantify_or_say_why(
         fit,
         [phase for phase in phases if phase.id in fit.phases],
-        _with_constant(recipe),
+        settings,
         internal_standard=standard,
         mineral=mineral,
-        references={name: read_xrd(file) for name, file in recipe.quantification.reference_patterns.items()},
+        references={
+            name: references[f"quantification.reference_patterns.{name}"]
+            for name in settings.reference_patterns
+        },
     )
-
-
-def _with_constant(recipe: Recipe) -> QuantificationRecipe:
-    """Settings of the quantification with the external standard's scan read and fitted, where it is used."""
-    settings = recipe.quantification
-    used = settings.external_scan and settings.method in ("auto", "external_standard")
-    if (
-        not used
-        or settings.external_constant[0] > 0.0
-        or (settings.method == "auto" and recipe.internal_standard)
-    ):
-        return settings
-    with naming(settings.external_scan):
-        return with_external_scan(recipe, read_xrd(settings.external_scan))
-
-
-def _without_standard(
-    found: tuple[PhaseResult, ...], standard: tuple[str, float] | None
-) -> tuple[PhaseResult, ...]:
-    """Fractions and limits of the original specimen: what was measured of the spiked powder, over 1 - s.
-
-    Shares of the crystalline part are f/(f+g), g what the other phases of the specimen share; f and g are taken
-    as independent. The standard itself keeps its share of the spiked powder and has none of the specimen.
-    """
-    if standard is None:
-        return found
-    name, spiked = standard
-    own = {
-        p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction
-    }
-    total = sum(share.value for share in own.values())
-    out = []
-    for phase in found:
-        if phase.id == name:
-            out.append(
-                replace(phase, weight_fraction=None, evidence={**phase.evidence, "internal_standard": True})
-            )
-            continue
-        limit, share = phase.detection_limit, own.get(phase.id)
-        if share is not None and total > 0.0:
-            rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
-            std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
-            share = _within_one(share.value / total, std)
-        whole = phase.weight_fraction
-        out.append(
-            replace(
-                phase,
-                detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
-                weight_fraction=whole
-                and _within_one(whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)),
-                crystalline_weight_fraction=share,
-            )
-        )
-    return tuple(out)
-
-
-def _within_one(value: float, std: float) -> Estimate:
-    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
-
-
-def _beside_the_named(
-    found: tuple[PhaseResult, ...], fit: FitResult | None, recipe: Recipe
-) -> tuple[Diagnostic, ...]:
-    """Phases that the search found beside those that were named, and which the fit therefore leaves out."""
-    if fit is None or not recipe.phases:
-        return ()
-    beside = [phase for phase in found if phase.decision == "detected" and phase.id not in fit.phases]
-    if not beside:
-        return ()
-    shares = {p.id: p.crystalline_weight_fraction.value for p in beside if p.crystalline_weight_fraction}
-    listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
-    text = (
-        f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
-        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases."
-    )
-    return (Diagnostic(code="XRD_PHASES_NOT_FITTED", severity="warning", text=text, facts=shares),)
 
 
 def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:
@@ -332,14 +323,17 @@ def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, .
 
 
 def _other_optics(
-    search: Identification | None, sample: Sample, recipe: Recipe, assumed: tuple[Diagnostic, ...]
+    search: Identification | None,
+    measured: tuple[Sample, tuple[Phase, ...]],
+    recipe: Recipe,
+    assumed: tuple[Diagnostic, ...],
 ) -> tuple[Diagnostic, ...]:
     """Where copper or fixed slits were assumed and fit badly: the tube or the slits that fit, if there are any."""
+    sample, phases = measured
     if search is None or sample.pattern is None or sample.instrument is not None:
         return ()
     found: tuple[Diagnostic, ...] = ()
     fit, pattern, blank = search.fit, sample.pattern, sample.blank
-    phases = load_phases(_phase_names(recipe, sample.internal_standard))
     if any(d.code == "XRD_RADIATION_ASSUMED" for d in assumed):
         found = other_radiation(fit, pattern, phases, recipe, blank) if phases else ()
         nothing = all(p.decision != "detected" for p in search.phases)
@@ -359,13 +353,6 @@ def _without_poor_fits(
     return tuple(
         replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
     )
-
-
-def _phase_names(recipe: Recipe, standard: tuple[str, float] | None) -> tuple[str, ...]:
-    """Phases to fit: those of the recipe, else what the search starts from; the internal standard always."""
-    default = DEFAULT_PHASES if recipe.identification.start == "hydroxyapatite" else ()
-    names = recipe.phases or default
-    return names if standard is None else tuple(dict.fromkeys((*names, standard[0])))
 
 
 def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:
@@ -403,13 +390,17 @@ def _simulated(*measured: Pattern | TgaRun | None) -> bool:
     return any("simulated" in str(text).casefold() for text in texts)
 
 
-def _inputs(sample: Sample) -> tuple[dict[str, Any], ...]:
-    """Every file that went in: kind, name, SHA-256, format, and what the file says of itself."""
+def _inputs(sample: Sample, references: Mapping[str, Pattern]) -> tuple[dict[str, Any], ...]:
+    """Every measurement that went in: kind, name, SHA-256, format, and what the file says of itself.
+
+    Patterns of other materials that a setting names follow those of the specimen and carry its key as ``setting``.
+    """
     kinds = (
-        ("xrd", sample.pattern),
-        ("xrd_blank", sample.blank),
-        ("tga", sample.tga),
-        ("tga_blank", sample.tga_blank),
+        ("xrd", "", sample.pattern),
+        ("xrd_blank", "", sample.blank),
+        ("tga", "", sample.tga),
+        ("tga_blank", "", sample.tga_blank),
+        *(("xrd", setting, pattern) for setting, pattern in references.items()),
     )
     return tuple(
         {
@@ -418,10 +409,31 @@ def _inputs(sample: Sample) -> tuple[dict[str, Any], ...]:
             "sha256": item.source.sha256,
             "format": item.source.format,
             "metadata": dict(item.metadata),
+            **({"setting": setting} if setting else {}),
         }
-        for kind, item in kinds
+        for kind, setting, item in kinds
         if item is not None and item.source is not None
     )
+
+
+def _files_of_settings(recipe: Recipe) -> list[dict[str, str]]:
+    """Calibrations and structures that settings name, with their SHA-256: what they hold decides results as well."""
+    groups = {
+        "phases": recipe.phases,
+        "internal_standard": (recipe.internal_standard,) if recipe.internal_standard else (),
+        "identification.library": recipe.identification.library,
+        "identification.own_phases": recipe.identification.own_phases,
+    }
+    files = [(key, file) for key, names in groups.items() for file in own_phase_files(names)]
+    single = {
+        "instrument.file": recipe.instrument.file,
+        "quantification.amorphous_file": recipe.quantification.amorphous_file,
+    }
+    files += [(key, Path(name)) for key, name in single.items() if name]
+    return [
+        {"setting": key, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        for key, file in files
+    ]
 
 
 def _settings(
@@ -437,6 +449,8 @@ def _settings(
                 {"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines
             ],
         }
+        if files := _files_of_settings(recipe):
+            settings["used"]["files"] = files
     return settings
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from xrdcomp.errors import RecipeError
-from xrdcomp.settings import all_keys, did_you_mean, explain, explain_value, plain, section_name
+from xrdcomp.settings import all_keys, did_you_mean, explain, explain_value, from_text, plain, section_name
 from xrdcomp.types import Atmosphere
 
 __all__ = [
@@ -39,6 +39,7 @@ _Wavelength = Annotated[float, msgspec.Meta(gt=0.1, lt=5.0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Repeats = Annotated[int, msgspec.Meta(ge=2)]
 _Seed = Annotated[int, msgspec.Meta(ge=0)]
+_KALPHA_RATIO = 0.5
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +66,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     wavelengths : tuple of float
         Wavelengths in ångström, strongest first; overrides `radiation`.
     intensity_ratio : float
-        Weight of the second wavelength relative to the first (Kα2/Kα1).
+        Weight of the second of `wavelengths` relative to the first (Kα2/Kα1); a named radiation has its own.
     wavelength_weights : tuple of float
         Weight of each of `wavelengths`, instead of `intensity_ratio` for all but the first.
     geometry : {"bragg_brentano", "debye_scherrer", "transmission"}
@@ -95,7 +96,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
 
     radiation: str | None = None
     wavelengths: tuple[_Wavelength, ...] = ()
-    intensity_ratio: _Share = 0.5
+    intensity_ratio: _Share = _KALPHA_RATIO
     wavelength_weights: tuple[_NotNegative, ...] = ()
     geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
     radius_mm: _Positive | None = None
@@ -118,6 +119,12 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
                 "instrument.wavelengths, the first above 0, e.g. [1, 0.5]."
             )
             raise RecipeError(msg)
+        if n == 0 and self.intensity_ratio != _KALPHA_RATIO:
+            msg = (
+                f"instrument.intensity_ratio: {self.intensity_ratio:g} belongs to instrument.wavelengths, and none are "
+                "given: a named radiation has its own ratio. Expected: both, e.g. --wavelength 1.5406,1.5444,0.48."
+            )
+            raise RecipeError(msg)
 
 
 class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,12 +139,12 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     background : {"auto", "physical", "flexible"}
         ``physical``: non-negative, falling air and instrument terms, so that broad halos stay in the
         amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
-        fractions are wanted. ``auto``: flexible where every phase asked for is given and none is amorphous.
+        fractions are wanted; no amorphous component is fitted unless named. ``auto``: physical.
     background_terms : int
         Terms of the polynomial of the flexible background; more follow finer bends and may eat halos.
     amorphous : tuple of str
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
-        ``amorphous_calcium_phosphate``.
+        ``amorphous_calcium_phosphate``. None: all four, none with the flexible background.
     amorphous_patterns : mapping of amorphous component to file
         Measured pattern of the pure amorphous material, air and holder taken off, that gives the component its form;
         the scale per gram follows from the component's composition.
@@ -206,7 +213,9 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         What is fitted before the search where no phases are named: apatite (tested, and dropped where it is not
         there), or nothing, for material of any kind.
     library : tuple of str
-        Phase ids to search; empty means the whole library.
+        What is searched, as in `Recipe.phases`; empty means the whole library.
+    own_phases : tuple of str
+        CIF files, phase folders, or folders of these that are searched as well.
     false_alarm_rate : float
         Probability of one or more false phases in a specimen that has none.
     detection_probability : float
@@ -216,6 +225,7 @@ class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     search: bool = True
     start: Literal["hydroxyapatite", "nothing"] = "hydroxyapatite"
     library: tuple[str, ...] = ()
+    own_phases: tuple[str, ...] = ()
     false_alarm_rate: _Probability = 0.002
     detection_probability: _Probability = 0.95
 
@@ -413,7 +423,8 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes
     ----------
     phases : tuple of str
-        Phase ids or CIF files to fit; empty means hydroxyapatite, with the whole library searched.
+        Phase ids, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders of these, to fit; empty
+        means hydroxyapatite, with the whole library searched.
     sample_id : str
         Empty means: from the pattern's file name.
     internal_standard : str
@@ -434,6 +445,12 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thermal: ThermalRecipe = ThermalRecipe()
     quantification: QuantificationRecipe = QuantificationRecipe()
     composition: CompositionRecipe = CompositionRecipe()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.internal_standard_fraction > 0.0 and not self.internal_standard:
+            msg = "internal_standard_fraction: of what? Expected: internal_standard as well, e.g. 'corundum'."
+            raise RecipeError(msg)
 
     @classmethod
     def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:
@@ -480,12 +497,5 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if last not in node:
                 msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
                 raise RecipeError(msg)
-            node[last] = _from_text(value) if isinstance(value, str) else value
+            node[last] = from_text(value) if isinstance(value, str) else value
         return type(self).from_dict(data, file="settings")
-
-
-def _from_text(value: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value

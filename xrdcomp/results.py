@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, Source
+from xrdcomp.types import APATITES, Atmosphere, Diagnostic, FloatArray, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,12 +130,11 @@ class XrdAmounts:
 class PhaseResult:
     """One crystalline phase that was asked after, found or not.
 
-    weight_fraction is of the whole specimen, crystalline_weight_fraction of the crystalline part.
-    intensity_share is the phase's share of the calculated Bragg intensity in the fitted range.
-
-    `id`, `name` and `formula` are the catalogue's; `detection_limit` is the mass fraction that would have been found
-    where `decision` is not "detected". `cell` is in ångström and degrees, `crystallite_size_nm` in nm along and across
-    the axis, `microstrain` is Δd/d; `evidence` holds what the decision rests on as plain values.
+    `weight_fraction` is of the whole specimen, `crystalline_weight_fraction` of the crystalline part, `intensity_share`
+    of the calculated Bragg intensity in the fitted range. `id`, `name` and `formula` are the catalogue's;
+    `detection_limit` is the mass fraction that would have been found where `decision` is not "detected". `cell` is in Å
+    and degrees, `crystallite_size_nm` along and across the axis, `microstrain` is Δd/d; `evidence` holds what the
+    decision rests on, and facts of the structure, as plain values.
     """
 
     id: str
@@ -150,6 +149,11 @@ class PhaseResult:
     microstrain: Estimate | None = None
     intensity_share: float = 0.0
     evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_apatite(self) -> bool:
+        """Whether this is apatite, of the library or recognised by its atoms."""
+        return self.id in APATITES or "apatite" in self.evidence
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``phases``."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-__all__ = ["all_keys", "did_you_mean", "explain", "explain_value", "plain", "section_name"]
+__all__ = ["all_keys", "did_you_mean", "explain", "explain_value", "from_text", "plain", "section_name"]
 
 
 def section_name(struct: type[msgspec.Struct]) -> str:
@@ -41,6 +42,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(map(plain, value))
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+
+
+def from_text(value: str) -> Any:
+    """Value of a setting given as text: read as TOML where that is possible, else the text itself.
+
+    Parameters
+    ----------
+    value : str
+
+    Returns
+    -------
+    object
+    """
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
 
 
 def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:

@@ -324,9 +324,10 @@ class Phase:
     source : str
         Citation of the structure.
     carbonate_fraction : float
-        Mass fraction of CO3 in the phase (apatites with structural carbonate), 0 otherwise.
+        Mass fraction of CO3 in carbonate groups.
     metadata : mapping
-        What was assumed, such as displacement parameters that the source does not give.
+        What was assumed, such as displacement parameters that the source does not give; ``apatite`` names the variety
+        that the atoms of a structure outside the library show.
     """
 
     id: str
@@ -352,6 +353,11 @@ class Phase:
     def quantifiable(self) -> bool:
         """Whether the phase has atoms, so that its intensities can be calculated."""
         return len(self.atoms) > 0
+
+    @property
+    def is_apatite(self) -> bool:
+        """Whether the phase is a variety of apatite, of the library or recognised by its atoms."""
+        return self.id in APATITES or "apatite" in self.metadata
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,15 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases import catalogue, list_phases, load_phase, load_phases, phase_info, reference_folder
+from xrdcomp.phases import (
+    catalogue,
+    list_phases,
+    load_phase,
+    load_phases,
+    own_phase_files,
+    phase_info,
+    reference_folder,
+)
 from xrdcomp.physics.corrections import lp_factor
 from xrdcomp.physics.lattice import cell_freedom, cell_volume, generate_reflections
 from xrdcomp.physics.radiation import emission_lines
@@ -27,6 +35,8 @@ from xrdcomp.units import d_to_two_theta
 ALL = list_phases()
 WITH_ATOMS = tuple(name for name in ALL if phase_info(name).quantifiable)
 CU = emission_lines("CuKa1")[0][0]
+
+CARBONATES = ("calcite", "aragonite", "vaterite")
 
 # phases whose refined cell contents are known to differ from their formula, and why
 CONTENTS_DIFFER = {
@@ -254,7 +264,7 @@ def test_entries_without_atoms_hold_positions_only() -> None:
 def test_carbonate_fraction_is_that_of_the_atoms() -> None:
     for name in ALL:
         phase = load_phase(name)
-        if "apatite" not in name or not phase.quantifiable:
+        if not ("apatite" in name or name in CARBONATES) or not phase.quantifiable:
             assert phase.carbonate_fraction == 0
             continue
         counts = contents(phase)
@@ -629,6 +639,57 @@ def test_split_sites_may_be_close_when_partly_filled(tmp_path: Path) -> None:
     assert contents(load_phase(written(tmp_path, text))) == {"Na": 2.0, "K": 2.0, "Cl": 4.0}
 
 
+def test_contents_are_told_from_the_atoms(tmp_path: Path) -> None:
+    """Of a structure outside the library nothing else says that it is a carbonate, or an apatite."""
+    varieties = {
+        name: "fluorapatite" if name == "fluorapatite" else "hydroxyapatite"
+        for name in WITH_ATOMS
+        if "apatite" in name
+    } | {"chlorapatite": "chlorapatite"}
+    for name in WITH_ATOMS:
+        path = tmp_path / f"own_{name}.cif"
+        shutil.copy(reference_folder() / name / "structure.cif", path)
+        phase = load_phase(path)
+        assert phase.metadata.get("apatite", "") == varieties.get(name, ""), name
+        assert phase.is_apatite == load_phase(name).is_apatite == (name in varieties)
+        if (
+            name != "bioapatite_model"
+        ):  # its carbon stands on the place of phosphorus, without oxygen of its own
+            expected = load_phase(name).carbonate_fraction
+            assert_close(phase.carbonate_fraction, expected, atol=1e-4, because="four printed decimals")
+
+
+def test_a_folder_of_phases_is_all_that_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    shutil.copytree(reference_folder() / "zincite", folder / "zincite")
+    shutil.copy(reference_folder() / "calcite" / "structure.cif", folder / "from_paper.cif")
+    (folder / "notes.txt").write_text("of no interest")
+    assert [phase.id for phase in load_phases(["quartz", folder])] == ["quartz", "from_paper", "zincite"]
+    assert load_phases([folder])[1].metadata["user_file"] == "zincite/structure.cif"
+    names = [path.name for path in own_phase_files(["quartz", str(folder), "no_file"])]
+    assert names == ["from_paper.cif", "phase.toml", "structure.cif"]
+    with pytest.raises(PhaseError, match="given twice"):
+        load_phases(["zincite", folder])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PhaseError, match="holds no phase"):
+        load_phases([tmp_path / "empty"])
+    shutil.copy(
+        folder / "from_paper.cif", tmp_path / "empty" / "structure.cif"
+    )  # its phase.toml was forgotten
+    with pytest.raises(PhaseError, match=r"phase\.toml is missing"):
+        load_phases([tmp_path / "empty"])
+
+
+def test_a_structure_that_borrows_the_name_of_another_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "calcite.cif"
+    shutil.copy(reference_folder() / "quartz" / "structure.cif", path)
+    with pytest.raises(PhaseError, match="named like calcite of the library but holds no C or Ca"):
+        load_phase(path)
+    shutil.copy(reference_folder() / "calcite" / "structure.cif", path)
+    assert load_phase(path).id == "calcite"
+
+
 def test_user_folder(tmp_path: Path) -> None:
     folder = tmp_path / "my_calcite"
     shutil.copytree(reference_folder() / "calcite", folder)
@@ -642,7 +703,7 @@ def test_user_folder(tmp_path: Path) -> None:
         ("quantifiable = true", "quantifiable = false", "has atoms"),
         ("quantifiable = true", 'quantifiable = "yes"', "expected bool"),
         ("strongest_lines = [[", 'strongest_lines = [["a", 1], [', "strongest_lines"),
-        ("carbonate_fraction = 0.0", "carbonate_fraction = 1.5", "outside 0 to 1"),
+        ("carbonate_fraction = 0.5996", "carbonate_fraction = 1.5", "outside 0 to 1"),
         ("name =", "name = =", "not readable as TOML"),
         ('id = "my_calcite"', 'id = "my calcite"', "letters, digits"),
         ('formula = "CaCO3"', 'formula = ""', "formula is missing"),

@@ -89,10 +89,8 @@ def test_a_spike_is_not_a_phase_of_the_specimen() -> None:
 
 def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
     """Another variety of apatite as the search reports it beside the fitted one."""
-    reason = (
-        "not the main apatite: its cell differs" if excluded else "apatite, variety not determined: its lines"
-    )
-    return replace(phase(name, "inconclusive"), detection_limit=None, evidence={"reason": reason})
+    evidence = {"reason": "words do not decide", "excluded_as_main": excluded}
+    return replace(phase(name, "inconclusive"), detection_limit=None, evidence=evidence)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +126,40 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     only = claims["hydroxyapatite_only_crystalline_phase"]
     assert only.verdict == verdict
     assert ("another variety" in only.statement) is (verdict == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("variety", "verdict"), [("hydroxyapatite", "supported"), ("fluorapatite", "inconclusive")]
+)
+def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, verdict: str) -> None:
+    own = replace(found("from_a_paper", 0.12), evidence={"apatite": variety})
+    claims = by_id(
+        evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [own, *searched()[1:]])
+    )
+    for name in ("hydroxyapatite_present", "hydroxyapatite_only_crystalline_phase"):
+        assert claims[name].verdict == verdict, name
+    said = claims["hydroxyapatite_present"].statement
+    minor = claims["hydroxyapatite_minor_component"].statement
+    assert ("another variety than hydroxyapatite" in minor) is (variety == "fluorapatite")
+    assert ("it was not compared with hydroxyapatite" in said) is (variety == "fluorapatite")
+
+
+def test_nothing_is_said_of_apatite_that_nobody_asked_for() -> None:
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), searched()[1:]))
+    for name in ("hydroxyapatite_present", "hydroxyapatite_only_crystalline_phase"):
+        assert claims[name].probability is None
+        assert "neither fitted nor searched for" in claims[name].statement
+    assert "All mineral" in claims["hydroxyapatite_minor_component"].statement, "an upper limit all the same"
+    by_lines = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), None), searched()[1:]))
+    assert by_lines["hydroxyapatite_minor_component"].probability is None
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(30, "supported"), (3, "inconclusive")])
+def test_a_narrow_search_does_not_make_apatite_the_only_phase(n: int, verdict: str) -> None:
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), searched()[: n + 1]))
+    only = claims["hydroxyapatite_only_crystalline_phase"]
+    assert only.verdict == verdict
+    assert ("narrow search" in only.statement) is (n == 3)
 
 
 def test_carbonate_and_vacancies_do_not_make_another_variety() -> None:

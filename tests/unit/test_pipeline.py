@@ -10,9 +10,10 @@ import pytest
 
 import xrdcomp as xc
 from tests.helpers import assert_close
+from xrdcomp.composition import without_standard
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.pipeline import _name_of, _without_standard, analyze, analyze_sample
+from xrdcomp.pipeline import _name_of, analyze, analyze_sample
 from xrdcomp.present.write import safe_sample_id
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Estimate, PhaseResult
@@ -160,8 +161,8 @@ def test_fractions_are_of_the_specimen_before_it_was_spiked() -> None:
         )  # fmt: skip
 
     found = (phase("quartz", 0.2), phase("calcite", 0.6), phase("corundum", 0.2))
-    quartz, calcite, corundum = _without_standard(found, ("corundum", 0.2))
-    assert _without_standard(found, None) == found
+    quartz, calcite, corundum = without_standard(found, ("corundum", 0.2))
+    assert without_standard(found, None) == found
     assert quartz.weight_fraction is not None
     assert calcite.crystalline_weight_fraction is not None
     assert_close(quartz.weight_fraction.value, 0.25, atol=1e-12, because="0.2 of the powder over 0.8")

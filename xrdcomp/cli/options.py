@@ -67,8 +67,8 @@ xrd_options = _stack(
     click.option(
         "--phases",
         metavar="ID[,ID…]",
-        help="Phases to fit: ids of `xrdcomp phases`, or CIF files. Without it hydroxyapatite is fitted and "
-        "the whole library searched.",
+        help="Phases to fit: ids of `xrdcomp phases`, CIF files, folders with phase.toml and structure.cif, or folders "
+        "of these. Without it hydroxyapatite is fitted; the library is searched for others either way.",
     ),
     click.option("--radiation", metavar="NAME", help="CuKa, CuKa1, CoKa, MoKa …; overrides the file's."),
     click.option(
@@ -238,7 +238,7 @@ def parse_fraction(text: str, option: str, *, example: str = "corundum:0.2") -> 
 def _names(text: str) -> list[str]:
     names = [item.strip() for item in text.split(",")]
     if not all(names):
-        msg = f"--phases {text!r}: expected ids of `xrdcomp phases` or CIF files, separated by commas."
+        msg = f"--phases {text!r}: expected ids of `xrdcomp phases`, CIF files or phase folders, separated by commas."
         raise RecipeError(msg)
     return names
 

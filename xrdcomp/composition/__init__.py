@@ -7,7 +7,7 @@ from xrdcomp.composition.cohort import CohortSummary, evaluate_cohort
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence
 from xrdcomp.composition.replicates import combine_replicates
-from xrdcomp.composition.weights import weigh_phases
+from xrdcomp.composition.weights import weigh_phases, without_standard
 
 __all__ = [
     "CohortSummary",
@@ -20,4 +20,5 @@ __all__ = [
     "evaluate_cohort",
     "undecided_claims",
     "weigh_phases",
+    "without_standard",
 ]

@@ -30,8 +30,12 @@ DETECTION = 0.95
 ALONE_BEFORE = 0.64
 """Probability before measuring that apatite is alone: 9 of 14 subcutaneous calcifications (Franzen et al. 2017
 Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the searched ones, equally likely."""
+_WIDE_SEARCH = 20
+"""Phases that a search has to hold to speak for all that calcifications may contain; each one fewer would have
+escaped."""
 _HYDROXYL = APATITES - {"fluorapatite", "chlorapatite"}
 """Varieties that are hydroxyapatite with vacancies or carbonate; only fluorine and chlorine make another mineral."""
+_NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 _Z_DETECTION = 1.645
 _Z_THRESHOLD = 4.39  # of the search of the whole library
 _VISIBLE = 0.01
@@ -68,7 +72,7 @@ def evaluate_claims(
     return (
         _present(composition, own, recipe),
         _only(own, recipe),
-        _minor(composition, recipe),
+        _minor(composition, own, recipe),
         _mostly_organic(composition, recipe),
     )
 
@@ -139,7 +143,7 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     A detection has the likelihood ratio DETECTION : FALSE_ALARM, or better where the amount stands far above
     its detection limit; a miss has 1 - DETECTION : 1 - FALSE_ALARM for amounts at the detection limit.
     """
-    asked = [phase for phase in phases if phase.id in APATITES]
+    asked = [phase for phase in phases if phase.is_apatite]
     if not asked:
         return None
     if any(phase.decision == "detected" for phase in asked):
@@ -162,7 +166,7 @@ def apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
     ----------
     phases : sequence of PhaseResult
     """
-    own = (phase.detection_limit for phase in phases if phase.id in APATITES)
+    own = (phase.detection_limit for phase in phases if phase.is_apatite)
     return max((limit for limit in own if limit is not None and limit < 1), default=None)
 
 
@@ -173,27 +177,33 @@ def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
     decide between them.
     """
     fitted = next(phase for phase in asked if phase.decision == "detected")
-    hydroxyl = fitted.id in _HYDROXYL
+    hydroxyl = _is_hydroxyl(fitted)
+    others = [phase for phase in asked if phase is not fitted]
     open_ones = [
         phase.name or phase.id
-        for phase in asked
-        if phase is not fitted and not _ruled_out(phase) and not (hydroxyl and phase.id in _HYDROXYL)
+        for phase in others
+        if not _ruled_out(phase) and not (hydroxyl and _is_hydroxyl(phase))
     ]
     text = "Crystalline hydroxyapatite was found: {amount}"
     if not hydroxyl:
         text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
     if open_ones:
         text += f"; variety not determined, the lines of {', '.join(open_ones)} coincide"
-    if hydroxyl or any(phase.id in _HYDROXYL and not _ruled_out(phase) for phase in asked):
+    if hydroxyl or any(_is_hydroxyl(phase) and not _ruled_out(phase) for phase in others):
         return text, True
+    if not any(map(_is_hydroxyl, others)):
+        return f"{text}; it was not compared with hydroxyapatite", False
     return f"{text}; its cell or its intensities are not those of hydroxyapatite", False
 
 
+def _is_hydroxyl(phase: PhaseResult) -> bool:
+    """Whether an apatite is hydroxyapatite by its id or, outside the library, by its atoms."""
+    return phase.id in _HYDROXYL or phase.evidence.get("apatite") == "hydroxyapatite"
+
+
 def _ruled_out(phase: PhaseResult) -> bool:
-    """Whether the cell of the apatite that was found excludes this variety as the main one."""
-    return phase.decision == "not_detected" or str(phase.evidence.get("reason", "")).startswith(
-        "not the main"
-    )
+    """Whether cell or intensities of the apatite that was found exclude this variety as the main one."""
+    return phase.decision == "not_detected" or phase.evidence.get("excluded_as_main") is True
 
 
 def _false_alarm(phase: PhaseResult) -> float:
@@ -209,7 +219,7 @@ def _false_alarm(phase: PhaseResult) -> float:
 
 
 def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
-    asked = [phase for phase in phases if phase.id in APATITES]
+    asked = [phase for phase in phases if phase.is_apatite]
     probability = presence_probability(phases)
     if probability is not None:
         least = apatite_limit(asked)
@@ -228,6 +238,8 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
                 f"been seen with {100 * DETECTION:.0f} % probability."
             )
         return _claim(0, probability, text, recipe)
+    if phases:
+        return _claim(0, None, f"{_NOT_ASKED}, so its presence is open.", recipe)
     if composition.components.get("crystalline_hydroxyapatite") is None:
         text = "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral."
         return _claim(0, None, text, recipe)
@@ -242,14 +254,12 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
 
 
 def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
-    others = [phase for phase in phases if phase.id not in APATITES]
+    others = [phase for phase in phases if not phase.is_apatite]
     present = presence_probability(phases)
     if present is None or not others:
-        text = (
-            "No search for other crystalline phases was made, so nothing can be said of being the only one."
-        )
-        return _claim(1, None, text, recipe)
-    apatites = [phase for phase in phases if phase.id in APATITES]
+        missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
+        return _claim(1, None, f"{missing}, so nothing can be said of its being the only one.", recipe)
+    apatites = [phase for phase in phases if phase.is_apatite]
     seen = any(phase.decision == "detected" for phase in apatites)
     variety = not seen or _variety(apatites)[1]
     present = present if variety else min(present, 0.5)
@@ -259,7 +269,8 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
         chance = float(np.prod([_false_alarm(p) / (_false_alarm(p) + DETECTION) for p in found]))
         return _claim(1, present * chance, f"Other crystalline phases were found: {names}.", recipe)
     level = recipe.foreign_level
-    missed = float(np.mean([_missed(phase, level) for phase in others]))
+    unasked = max(_WIDE_SEARCH - len(others), 0)
+    missed = float(np.mean([_missed(phase, level) for phase in others] + [1.0] * unasked))
     alone, other = ALONE_BEFORE * (1 - FALSE_ALARM), (1 - ALONE_BEFORE) * missed
     none_other = alone / (alone + other)
     unsure = [phase for phase in others if phase.decision == "inconclusive"]
@@ -268,6 +279,8 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
     text = _only_text(others, unsure, present, level)
     if not variety:
         text += " The apatite that was found is fitted as another variety than hydroxyapatite."
+    if unasked:
+        text += " That is a narrow search: what was not searched for could be there."
     return _claim(1, present * none_other, text, recipe)
 
 
@@ -316,12 +329,17 @@ def _missed(phase: PhaseResult, level: float) -> float:
     return float(ndtr(_Z_THRESHOLD - level / sigma))
 
 
-def _minor(composition: Composition, recipe: CompositionRecipe) -> Claim:
+def _minor(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
     limit = recipe.minor_below
-    if composition.components.get("crystalline_hydroxyapatite") is not None:
+    apatites = [phase for phase in phases if phase.is_apatite]
+    asked = not phases or bool(apatites)
+    if asked and composition.components.get("crystalline_hydroxyapatite") is not None:
         probability = float((_draws(composition, "crystalline_hydroxyapatite") < limit).mean())
         amount = _quantity(composition, "crystalline_hydroxyapatite")
         text = f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
+        if any(p.decision == "detected" for p in apatites) and not _variety(apatites)[1]:
+            probability = 0.5 * (1.0 + probability)
+            text = f"Crystalline apatite, fitted as another variety than hydroxyapatite, {amount}."
         return _claim(2, probability, text, recipe)
     if "tga" in composition.method:
         mineral = _draws(composition, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
@@ -335,7 +353,8 @@ def _minor(composition: Composition, recipe: CompositionRecipe) -> Claim:
             return _claim(2, at_least, text, recipe)
         text = f"All mineral without carbonate is {value}; how much of it is crystalline needs diffraction."
         return _claim(2, None, text, recipe)
-    return _claim(2, None, "These measurements do not determine the amount of hydroxyapatite.", recipe)
+    text = "These measurements do not determine the amount of hydroxyapatite."
+    return _claim(2, None, text if asked else f"{_NOT_ASKED}, so its amount is open.", recipe)
 
 
 def _mostly_organic(composition: Composition, recipe: CompositionRecipe) -> Claim:

@@ -17,7 +17,7 @@ import numpy as np
 from xrdcomp.composition.claims import CLAIM_IDS, apatite_limit
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, Claim, Estimate, SampleResult
-from xrdcomp.types import APATITES, FloatArray
+from xrdcomp.types import FloatArray
 
 __all__ = [
     "CohortClaim",
@@ -350,11 +350,11 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
         row[name] = None if estimate is None else estimate.value
         low, high = (None, None) if estimate is None else (estimate.interval or (None, None))
         row[f"{name}_low"], row[f"{name}_high"] = low, high
-    asked = [phase for phase in result.phases if phase.id in APATITES]
+    asked = [phase for phase in result.phases if phase.is_apatite]
     found = next((phase for phase in asked if phase.decision == "detected"), asked[0] if asked else None)
     row["hydroxyapatite"] = "not asked" if found is None else found.decision
     row["hydroxyapatite_limit"] = apatite_limit(asked)
-    others = [p for p in result.phases if p.id not in APATITES and p.decision == "detected"]
+    others = [p for p in result.phases if not p.is_apatite and p.decision == "detected"]
     row["other_phases"] = ", ".join(phase.id for phase in others)
     for claim in result.claims:
         row[claim.id] = claim.verdict

@@ -25,6 +25,7 @@ from xrdcomp.composition.messages import (
     CONTRADICTIONS,
     MISFIT_PROBABILITY,
     amorphous_undecided,
+    apatite_not_asked,
     birge_message,
     disagreements,
     misfit_probability,
@@ -129,6 +130,8 @@ def compose(
     amounts = fit.amounts if fit is not None else None
     if amounts is not None and standard is None and not shows_something(amounts, phases):
         messages, amounts = (*messages, _nothing_seen()), None
+    if amounts is not None:
+        messages += apatite_not_asked(phases)
     if amounts is None and thermal is None and messages:
         return _undetermined(recipe, "xrd" if fit is not None else "tga", messages)
     return compose_evidence(
@@ -431,8 +434,8 @@ def _nothing_seen() -> Diagnostic:
         code="XRD_NOT_USED",
         severity="warning",
         text=(
-            "The pattern shows none of the phases that were searched for, and no halo that stands out of the "
-            "background: diffraction says nothing of the composition. If this is no empty holder, measure longer, "
+            "The pattern shows none of the phases that were searched for beyond doubt, and no halo that stands out of "
+            "the background: diffraction says nothing of the composition. If this is no empty holder, measure longer, "
             "look at the unexplained peaks, check --radiation, and add the phases that are there with --phases."
         ),
     )

@@ -326,6 +326,7 @@ def reduce_xrd(
         for name, value, other in zip(amounts.names, values, _belongs(rows, sums, "other"), strict=True)
         if other
     }
+    carbonate = {phase.id: float(phase.evidence.get("carbonate_fraction", 0.0)) for phase in phases}
     own = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
     return XrdEvidence(
         rows=rows,
@@ -333,8 +334,8 @@ def reduce_xrd(
         covariance=frozen_array(covariance + misfit),
         counting=frozen_array(counting),
         misfit=frozen_array(misfit),
-        losses=mixed_losses(others),
-        carbonate_share=carbonate_share(others),
+        losses=mixed_losses(others, carbonate),
+        carbonate_share=carbonate_share(others, carbonate),
         others=others,
         total=total,
         blank_measured=amounts.blank_measured,
@@ -415,7 +416,7 @@ def _assign_rows(
             rows.append("standard")
         elif not crystalline:
             rows.append(_AMORPHOUS_ROW.get(name, "organic"))
-        elif name in APATITES:
+        elif name in APATITES or (name in decisions and decisions[name].is_apatite):
             rows.append("apatite" if _apatite_limit(tuple(decisions.values())) is None else diffuse)
         elif name in decisions:
             rows.append("other" if decisions[name].decision == "detected" else "")
@@ -423,8 +424,8 @@ def _assign_rows(
             rows.append("other" if value > 3 * sigma else "")
     if standard is not None and "standard" not in rows:
         msg = (
-            f"the internal standard {standard.id!r} is not among the fitted phases "
-            f"({', '.join(amounts.names)}). Add it to the phases of the fit."
+            f"the internal standard {standard.id!r} is not among the phases of the fit ({', '.join(amounts.names)}): "
+            "the pattern does not show it, or it was not asked for. Check its id and fraction, or add it to --phases."
         )
         raise AnalysisError(msg)
     return tuple(rows)
@@ -436,12 +437,12 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
     limits = [
         phase.detection_limit / _LIMIT_IN_SIGMAS
         for phase in phases
-        if phase.decision == "not_detected" and phase.detection_limit and phase.id not in APATITES
+        if phase.decision == "not_detected" and phase.detection_limit and not phase.is_apatite
     ]
     unsure = sum(
         max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2
         for phase in phases
-        if phase.decision == "inconclusive" and phase.id not in APATITES
+        if phase.decision == "inconclusive" and not phase.is_apatite
     )
     typical = float(np.median(limits)) if limits else _UNSEEN_STD
     return float(np.hypot(max(typical, _UNSEEN_STD / 2), np.sqrt(unsure)))
@@ -449,7 +450,7 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
 
 def _apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
     """Detection limit of apatite where the search asked after it and found none."""
-    asked = [phase for phase in phases if phase.id in APATITES and phase.detection_limit is not None]
+    asked = [phase for phase in phases if phase.is_apatite and phase.detection_limit is not None]
     if not asked or any(phase.decision != "not_detected" for phase in asked):
         return None
     # a limit of 1 says that the variety cannot be told from the others, not that it may be all there is

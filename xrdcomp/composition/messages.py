@@ -5,19 +5,22 @@ Every message has the figure that shows it, the likely causes in order, and what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
 from xrdcomp.composition.model import AMORPHOUS, ORGANIC, H, JointModel
 from xrdcomp.composition.sampler import Posterior, free_scale
 from xrdcomp.composition.stoichiometry import SALTS
-from xrdcomp.results import COMPONENTS
+from xrdcomp.results import COMPONENTS, PhaseResult
 from xrdcomp.types import Diagnostic, FloatArray
 
 __all__ = [
     "CONTRADICTIONS",
     "MISFIT_PROBABILITY",
     "amorphous_undecided",
+    "apatite_not_asked",
     "birge_message",
     "disagreements",
     "misfit_probability",
@@ -93,6 +96,28 @@ def birge_message(ratio: float, probability: float, *, everything: bool, both: b
             f"uncertainties {which} were multiplied by {ratio:.2g} (Birge ratio). {advice}"
         ),
         facts={"birge_ratio": ratio, "probability": probability},
+    )
+
+
+def apatite_not_asked(phases: Sequence[PhaseResult]) -> tuple[Diagnostic, ...]:
+    """Say that apatite is taken to be absent where neither the fit nor the search held any.
+
+    Parameters
+    ----------
+    phases : sequence of PhaseResult
+        All that were asked after; none where no search was made at all.
+    """
+    if not phases or any(phase.is_apatite for phase in phases):
+        return ()
+    return (
+        Diagnostic(
+            code="APATITE_NOT_ASKED",
+            severity="warning",
+            text=(
+                "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
+                "Add hydroxyapatite to --phases or to identification.library if the specimen may hold it."
+            ),
+        ),
     )
 
 

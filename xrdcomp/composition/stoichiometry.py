@@ -9,6 +9,7 @@ K 39.098, Ca 40.078).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -51,34 +52,42 @@ _LOSSES: Mapping[str, tuple[float, float, float]] = {
     "monosodium_urate": (0.0866, 0.6587, 0.0),
 }
 
-_STAYS = (0.0, 0.0, 0.0)
+_NONE: Mapping[str, float] = MappingProxyType({})
 _CARBONATE_PHASES: Mapping[str, float] = dict.fromkeys(("calcite", "aragonite", "vaterite"), 60.008 / 100.086)
 
 
-def carbonate_share(masses: Mapping[str, float]) -> float:
+def carbonate_share(masses: Mapping[str, float], carbonate: Mapping[str, float] = _NONE) -> float:
     """Mass of CO3 per mass of a mixture of phases; oxalate is not carbonate.
 
     Parameters
     ----------
     masses : mapping from phase id to relative mass
         Negative entries count as absent.
+    carbonate : mapping from phase id to mass fraction
+        CO3 in phases from outside the library.
     """
     total = sum(max(mass, 0.0) for mass in masses.values())
-    held = sum(max(mass, 0.0) * _CARBONATE_PHASES.get(name, 0.0) for name, mass in masses.items())
+    held = sum(
+        max(mass, 0.0) * _CARBONATE_PHASES.get(name, carbonate.get(name, 0.0))
+        for name, mass in masses.items()
+    )
     return held / total if total > 0 else 0.0
 
 
-def mixed_losses(masses: Mapping[str, float]) -> FloatArray:
+def mixed_losses(masses: Mapping[str, float], carbonate: Mapping[str, float] = _NONE) -> FloatArray:
     """Losses of a mixture of phases, (3,): water, organic, carbonate windows; zero where nothing is there.
 
     Parameters
     ----------
     masses : mapping from phase id to relative mass
         Negative entries count as absent; a phase without listed losses is taken to stay.
+    carbonate : mapping from phase id to mass fraction
+        CO3 in phases from outside the library, whose CO2 leaves in the carbonate window.
     """
     total = sum(max(mass, 0.0) for mass in masses.values())
     mixed = np.zeros(3)
     if total > 0:
         for phase_id, mass in masses.items():
-            mixed += max(mass, 0.0) / total * np.array(_LOSSES.get(phase_id, _STAYS))
+            own = (0.0, 0.0, CO2_PER_CARBONATE * carbonate.get(phase_id, 0.0))
+            mixed += max(mass, 0.0) / total * np.array(_LOSSES.get(phase_id, own))
     return mixed

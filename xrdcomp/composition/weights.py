@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from xrdcomp.results import Composition, Estimate, PhaseResult
-from xrdcomp.types import APATITES
 
-__all__ = ["weigh_phases"]
+__all__ = ["weigh_phases", "without_standard"]
 
 
 def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tuple[PhaseResult, ...]:
@@ -47,7 +46,7 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
 
 def _counted(phase: PhaseResult) -> bool:
     """Whether the composition has mass for a phase: what was found, and apatite unless it was not."""
-    return phase.decision == "detected" or (phase.decision == "inconclusive" and phase.id in APATITES)
+    return phase.decision == "detected" or (phase.decision == "inconclusive" and phase.is_apatite)
 
 
 def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:
@@ -88,3 +87,59 @@ def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
     evidence = {**phase.evidence, "weight_fraction_from_pattern_alone": phase.weight_fraction.to_dict()}
     weighed = Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
     return replace(phase, weight_fraction=weighed, evidence=evidence)
+
+
+def without_standard(
+    found: tuple[PhaseResult, ...], standard: tuple[str, float] | None
+) -> tuple[PhaseResult, ...]:
+    """Fractions and limits of the original specimen: what was measured of the spiked powder, over 1 - s.
+
+    Shares of the crystalline part are f/(f+g), g what the other phases of the specimen share; f and g are taken
+    as independent. The standard itself keeps its share of the spiked powder and has none of the specimen.
+
+    Parameters
+    ----------
+    found : tuple of PhaseResult
+        Of the spiked powder.
+    standard : (phase id, fraction of the spiked mass) or None
+
+    Returns
+    -------
+    tuple of PhaseResult
+        In the order given; unchanged without a standard.
+    """
+    if standard is None:
+        return found
+    name, spiked = standard
+    own = {
+        p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction
+    }
+    total = sum(share.value for share in own.values())
+    out = []
+    for phase in found:
+        if phase.id == name:
+            out.append(
+                replace(phase, weight_fraction=None, evidence={**phase.evidence, "internal_standard": True})
+            )
+            continue
+        limit, share = phase.detection_limit, own.get(phase.id)
+        if share is not None and total > 0.0:
+            rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
+            std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
+            share = _within_one(share.value / total, std)
+        whole = phase.weight_fraction
+        out.append(
+            replace(
+                phase,
+                detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
+                weight_fraction=whole
+                and _within_one(whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)),
+                crystalline_weight_fraction=share,
+            )
+        )
+    return tuple(out)
+
+
+def _within_one(value: float, std: float) -> Estimate:
+    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))

@@ -1,7 +1,15 @@
 """What a fit means: instrument, identification, quantification, microstructure."""
 
 from xrdcomp.diffraction.calibrate import STANDARDS, Calibration, calibrate
-from xrdcomp.diffraction.choice import known_grains, quantify, quantify_or_say_why, with_external_scan
+from xrdcomp.diffraction.candidates import searched_phases
+from xrdcomp.diffraction.choice import (
+    known_grains,
+    quantify,
+    quantify_or_say_why,
+    standard_crystallinity,
+    uses_external_scan,
+    with_external_scan,
+)
 from xrdcomp.diffraction.coverage import late_start
 from xrdcomp.diffraction.holder import holder_humps
 from xrdcomp.diffraction.identify import (
@@ -18,6 +26,7 @@ from xrdcomp.diffraction.instrument import (
     other_slit,
 )
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
+from xrdcomp.diffraction.messages import phases_not_fitted
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
 from xrdcomp.diffraction.other_tubes import tube_of_lines
 from xrdcomp.diffraction.quantify import Quantification
@@ -40,10 +49,14 @@ __all__ = [
     "late_start",
     "other_radiation",
     "other_slit",
+    "phases_not_fitted",
     "quantify",
     "quantify_or_say_why",
     "read_instrument",
+    "searched_phases",
+    "standard_crystallinity",
     "tube_of_lines",
+    "uses_external_scan",
     "with_apatite_indices",
     "with_external_scan",
     "write_instrument",

@@ -10,9 +10,10 @@ import numpy as np
 from xrdcomp.fit.pattern import FitState
 from xrdcomp.phases import list_phases, load_phases
 from xrdcomp.physics import lattice, scattering, structure_factors
+from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.types import FloatArray, Phase
 
-__all__ = ["MAX_TWO_THETA", "CandidateLines", "library", "phase_lines"]
+__all__ = ["MAX_TWO_THETA", "CandidateLines", "library", "phase_lines", "searched_phases"]
 
 MAX_TWO_THETA = 92.0
 """Largest angle that is searched: beyond it lines are many, weak and close."""
@@ -30,10 +31,36 @@ class CandidateLines:
     strength: FloatArray
 
 
-@lru_cache(maxsize=4)
 def library(ids: tuple[str, ...]) -> tuple[Phase, ...]:
-    """Return the named phases of the library, all of them where none is named."""
+    """Return the named phases, all of the library where none is named; the user's files are read anew each time."""
+    return _of_library(ids) if set(ids) <= set(list_phases()) else load_phases(ids)
+
+
+@lru_cache(maxsize=4)
+def _of_library(ids: tuple[str, ...]) -> tuple[Phase, ...]:
     return load_phases(ids or list_phases())
+
+
+def searched_phases(recipe: IdentificationRecipe) -> tuple[Phase, ...]:
+    """Phases that a search tries: those of the recipe's library and the user's own.
+
+    Parameters
+    ----------
+    recipe : IdentificationRecipe
+
+    Returns
+    -------
+    tuple of Phase
+        A phase of the user goes before one of the library that has the same id.
+
+    Raises
+    ------
+    PhaseError
+        As `load_phases`.
+    """
+    own = load_phases(recipe.own_phases)
+    ids = {phase.id for phase in own}
+    return (*(phase for phase in library(recipe.library) if phase.id not in ids), *own)
 
 
 class _ByIdentity:

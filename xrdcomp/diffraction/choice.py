@@ -27,7 +27,9 @@ __all__ = [
     "phase_attenuation",
     "quantify",
     "quantify_or_say_why",
+    "standard_crystallinity",
     "strongest_line_areas",
+    "uses_external_scan",
     "with_external_scan",
 ]
 
@@ -117,10 +119,8 @@ def quantify(
     method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
     _refuse_missing(method, recipe, internal_standard, amounts)
     if method == "internal_standard" and internal_standard is not None:
-        pure = recipe.standard_crystallinity
-        found = methods.internal_standard(
-            amounts, *internal_standard, crystallinity=pure or _crystallinity(internal_standard[0])
-        )
+        pure = standard_crystallinity(recipe, internal_standard[0])
+        found = methods.internal_standard(amounts, *internal_standard, crystallinity=pure)
         notes += _negative_rest(found)
     elif method == "external_standard":
         attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
@@ -172,7 +172,7 @@ def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     """
     settings = recipe.quantification
     phase = load_phase(settings.external_phase)
-    pure = settings.standard_crystallinity or _crystallinity(phase.id)
+    pure = standard_crystallinity(settings, phase.id)
     grains = known_grains(recipe, (phase.id, pure[0]))
     changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
     fit = fit_pattern(scan, (phase,), build_instrument(scan, recipe.instrument), changed.fit)
@@ -256,9 +256,41 @@ def _ratios(recipe: QuantificationRecipe) -> dict[str, Estimate]:
     return {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
 
 
-def _crystallinity(standard: str) -> tuple[float, float]:
-    """Certified for corundum; of any other spike one per cent may be amorphous surface."""
-    return methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
+def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple[float, float]:
+    """Crystalline share of a spike and its standard uncertainty: that of the settings, else what is usual of its kind.
+
+    Certified for corundum; of any other spike one per cent may be amorphous surface.
+
+    Parameters
+    ----------
+    recipe : QuantificationRecipe
+    standard : str
+        Phase id.
+
+    Returns
+    -------
+    value, std : float
+    """
+    usual = methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
+    return recipe.standard_crystallinity or usual
+
+
+def uses_external_scan(recipe: Recipe) -> bool:
+    """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    bool
+    """
+    settings = recipe.quantification
+    wanted = settings.method == "external_standard" or (
+        settings.method == "auto" and not recipe.internal_standard
+    )
+    return bool(settings.external_scan) and wanted and not settings.external_constant[0] > 0.0
 
 
 def _best(amounts: XrdAmounts, recipe: QuantificationRecipe, standard: tuple[str, float] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from xrdcomp.diffraction.candidates import library, phase_lines
+from xrdcomp.diffraction.candidates import library, phase_lines, searched_phases
 from xrdcomp.diffraction.confirm import carried_by_intensity, cell_kept, refine_with
 from xrdcomp.diffraction.ghosts import peaks_of_poor_fit, question
 from xrdcomp.diffraction.messages import search_messages
@@ -140,7 +140,7 @@ def investigate(
         return found
     if not phases and not describes_pattern(found.fit.gof, found.fit.rwp):
         return found  # what is there is mostly unknown, and nobody asked for apatite
-    start = phases or [p for p in library(recipes[1].library) if p.id == _USUAL_APATITE]
+    start = phases or [p for p in searched_phases(recipes[1]) if p.id == _USUAL_APATITE]
     if not _small_crystals_left(screen, start, _threshold(recipes[1], _library_size(recipes[1]))):
         return found
     again = investigate_fit(fit_state(pattern, start, instrument, recipes[0], blank=blank), recipes[1])
@@ -196,11 +196,11 @@ def _investigated(
     missing = [s for s in missing if s.phase.id not in in_fit]
     absent = {s.phase.id for s in missing}
     reports += [absent_phase(state, score, test) for score in missing]
-    family = next((p for p in state.phases if p.id in APATITES), None)
+    family = next((p for p in state.phases if p.is_apatite), None)
     for phase_id, score in outcome.scores.items():
         if phase_id in in_fit or phase_id in absent:
             continue
-        if family is not None and phase_id in APATITES:
+        if family is not None and score.phase.is_apatite:
             reports.append(undecided_apatite(state, family, score.phase))
         else:
             reports.append(absent_phase(state, score, test))
@@ -216,7 +216,7 @@ def _small_crystals_left(screen: Screen, phases: Sequence[Phase], threshold: flo
     """Whether broad lines of a phase stand in the residual, about in its ratio."""
     fitted = {p.id for p in screen.state.phases}
     lines = [phase_lines(p, screen.state) for p in phases if p.id not in fitted]
-    if fitted & APATITES or not lines:
+    if any(p.is_apatite for p in screen.state.phases) or not lines:
         return False
     left = score_phases(lines, screen.nuisance(), sizes=SMALL_SIZES_NM).values()
     return any(s.z > threshold and not s.lines_refute and s.consistency < _FAR_OUT_OF_RATIO for s in left)
@@ -241,7 +241,7 @@ def _first_fit(
     free : bool
         Whether the phases are only where the search begins.
     """
-    doubtful = free and bool(phases) and all(phase.id in APATITES for phase in phases)
+    doubtful = free and bool(phases) and all(phase.is_apatite for phase in phases)
     if not doubtful:
         return fit_state(pattern, phases, instrument, recipe, blank=blank)
     state = fit_state(pattern, phases, instrument, recipe, blank=blank, hopeless_gof=1.5 * POOR_FIT_GOF)
@@ -257,7 +257,9 @@ def _detection_quantile(probability: float) -> float:
 
 
 def _library_size(recipe: IdentificationRecipe) -> int:
-    return len(recipe.library) or len(list_phases())
+    if not recipe.own_phases and set(recipe.library) <= set(list_phases()):
+        return len(recipe.library) or len(list_phases())
+    return len(searched_phases(recipe))
 
 
 def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
@@ -311,7 +313,7 @@ def _drop_absent(screen: Screen, threshold: float, *, keep: bool) -> tuple[Scree
 
 def _library_misfit(state: FitState, nuisance: Nuisance) -> float:
     """How far the scores of the whole library scatter: doubtful phases must stand out from what any phase gets."""
-    lines = [phase_lines(p, state) for p in library(()) if p.id not in APATITES and p.quantifiable]
+    lines = [phase_lines(p, state) for p in library(()) if not p.is_apatite and p.quantifiable]
     return misfit(score_phases(lines, nuisance).values())
 
 
@@ -338,7 +340,7 @@ class _Outcome:
 def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> _Outcome:
     """Accept the best-scoring phase, refine with it, score again, until none passes."""
     state, screen = start.state, start.screen
-    phases = [p for p in library(recipe.library) if p.id not in {q.id for q in state.phases}]
+    phases = [p for p in searched_phases(recipe) if p.id not in {q.id for q in state.phases}]
     lines = [phase_lines(p, state) for p in phases]
     weak: dict[str, Score] = {}
     refused: set[str] = set()
@@ -353,10 +355,10 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
                 nuisance,
                 variants=COLD_VARIANTS if cold else STRAINS,
             )
-            scatter = 1.0 if cold else misfit(s for s in scores.values() if s.phase.id not in APATITES)
+            scatter = 1.0 if cold else misfit(s for s in scores.values() if not s.phase.is_apatite)
             scores = {name: widened(score, scatter) for name, score in scores.items()}
         scores |= {name: score for name, score in weak.items() if name not in fitted}
-        has_apatite = bool(fitted & APATITES)
+        has_apatite = any(p.is_apatite for p in state.phases)
         able = [
             s
             for name, s in scores.items()
@@ -364,7 +366,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
             and s.phase.quantifiable
             and s.lines_agree
             and name not in refused
-            and not (has_apatite and name in APATITES)
+            and not (has_apatite and s.phase.is_apatite)
         ]
         if not able or len(state.phases) >= _MAX_FOUND:
             scores = _discounted(scores, nuisance, threshold)
@@ -390,7 +392,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
 def _usual_variety(best: Score, able: Sequence[Score]) -> Score:
     """Take hydroxyapatite for another variety of apatite that scores no better than texture could make it."""
     usual = next((s for s in able if s.phase.id == _USUAL_APATITE), None)
-    if best.phase.id not in APATITES or usual is None:
+    if not best.phase.is_apatite or usual is None:
         return best
     return usual if usual.z > _RIVAL_SHARE * best.z else best
 

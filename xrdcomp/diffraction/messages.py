@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xrdcomp.diffraction.peaks import UnexplainedPeak
-from xrdcomp.results import PhaseResult
-from xrdcomp.types import APATITES, Diagnostic
+from xrdcomp.results import FitResult, PhaseResult
+from xrdcomp.types import Diagnostic
 
-__all__ = ["search_messages"]
+__all__ = ["phases_not_fitted", "search_messages"]
 
 
 def search_messages(
@@ -35,7 +35,7 @@ def search_messages(
                 facts={"count": len(peaks), "strongest_d": peaks[0].d_spacing},
             )
         )
-    undecided = [r for r in reports if r.decision == "inconclusive" and r.id not in APATITES]
+    undecided = [r for r in reports if r.decision == "inconclusive" and not r.is_apatite]
     if undecided:
         names = ", ".join(r.name for r in undecided)
         unseen = "named for the fit, but its lines do not show"
@@ -56,3 +56,29 @@ def search_messages(
             )
         )
     return tuple(out)
+
+
+def phases_not_fitted(found: Sequence[PhaseResult], fit: FitResult) -> tuple[Diagnostic, ...]:
+    """Phases that the search found beside those that were named, and which the fit therefore leaves out.
+
+    Parameters
+    ----------
+    found : sequence of PhaseResult
+    fit : FitResult
+        Of the phases named.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        ``XRD_PHASES_NOT_FITTED``, or none.
+    """
+    beside = [phase for phase in found if phase.decision == "detected" and phase.id not in fit.phases]
+    if not beside:
+        return ()
+    shares = {p.id: p.crystalline_weight_fraction.value for p in beside if p.crystalline_weight_fraction}
+    listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
+    text = (
+        f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
+        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases."
+    )
+    return (Diagnostic(code="XRD_PHASES_NOT_FITTED", severity="warning", text=text, facts=shares),)

@@ -100,8 +100,18 @@ def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> Pha
         crystallite_size_nm=_sizes(state, phase),
         microstrain=parameter_estimate(state, f"{phase.id}_microstrain"),
         intensity_share=share,
-        evidence={"z": z, "threshold": test.threshold, "fitted": True},
+        evidence={"z": z, "threshold": test.threshold, "fitted": True, **_structure(phase)},
     )
+
+
+def _structure(phase: Phase) -> dict[str, Any]:
+    """Facts of a structure from outside the library, by which the composition knows it."""
+    facts: dict[str, Any] = {}
+    if "apatite" in phase.metadata:
+        facts["apatite"] = phase.metadata["apatite"]
+    if "user_file" in phase.metadata:
+        facts["carbonate_fraction"] = phase.carbonate_fraction
+    return facts
 
 
 def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
@@ -168,6 +178,7 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
         "lines_seen": score.lines_seen,
         "template_size_nm": score.size_nm,
         "fitted": False,
+        **_structure(score.phase),
     }
     if score.z > test.threshold:
         evidence["reason"] = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
@@ -217,5 +228,7 @@ def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResu
             "cell_difference": float(away),
             "fitted": False,
             "fits_better": better,
+            "excluded_as_main": away > _CELL_RULED_OUT or verdict < 0,
+            **_structure(other),
         },
     )

@@ -5,8 +5,17 @@ from xrdcomp.phases.catalogue import (
     list_phases,
     load_phase,
     load_phases,
+    own_phase_files,
     phase_info,
     reference_folder,
 )
 
-__all__ = ["PhaseInfo", "list_phases", "load_phase", "load_phases", "phase_info", "reference_folder"]
+__all__ = [
+    "PhaseInfo",
+    "list_phases",
+    "load_phase",
+    "load_phases",
+    "own_phase_files",
+    "phase_info",
+    "reference_folder",
+]

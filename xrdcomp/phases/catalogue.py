@@ -14,10 +14,22 @@ from typing import Any
 
 from xrdcomp.errors import PhaseError
 from xrdcomp.phases.cif import CifStructure, read_cif
+from xrdcomp.phases.contents import apatite_variety, carbonate_fraction
 from xrdcomp.phases.symmetry import expand_sites
 from xrdcomp.types import Phase, ReferenceLine
 
-__all__ = ["PhaseInfo", "list_phases", "load_phase", "load_phases", "phase_info", "reference_folder"]
+__all__ = [
+    "PhaseInfo",
+    "list_phases",
+    "load_phase",
+    "load_phases",
+    "own_phase_files",
+    "phase_info",
+    "reference_folder",
+]
+
+
+_PHASE_FILES = frozenset({"phase.toml", "structure.cif"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +48,7 @@ class PhaseInfo:
     density_tolerance : float
         Relative difference to the calculated density that the self-test allows.
     carbonate_fraction : float
-        Mass fraction of CO3.
+        Mass fraction of CO3 in carbonate groups.
     quantifiable : bool
         False for entries without atoms: positions only.
     b_assumed : bool
@@ -120,14 +132,15 @@ def load_phase(phase: str | Path) -> Phase:
     ----------
     phase : str or Path
         Id of the library (``"hydroxyapatite"``), a CIF file, or a folder with ``phase.toml`` and
-        ``structure.cif``.
+        ``structure.cif`` (``load_phases`` takes folders of these as well).
 
     Returns
     -------
     Phase
         With the full cell expanded. The id of a CIF file is its name with everything but letters and digits
         turned into underscores. ``metadata`` holds ``density`` (g/cm³, where known), ``b_assumed``
-        (bool), ``b_assumed_atoms`` (CIF files: labels that got the default of 1 Å²), ``mineral``, ``doi``.
+        (bool), ``b_assumed_atoms`` (CIF files: labels that got the default of 1 Å²), ``mineral``, ``doi``, and of
+        structures outside the library ``user_file``, and ``apatite``: the variety, where the atoms show one.
 
     Raises
     ------
@@ -150,7 +163,8 @@ def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
     Parameters
     ----------
     phases : iterable of str or path
-        Ids of the catalogue or CIF files.
+        Ids of the library, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders that hold any
+        number of such folders and CIF files, which are taken in alphabetical order.
 
     Returns
     -------
@@ -162,7 +176,7 @@ def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
     PhaseError
         As `load_phase`, or an id given twice.
     """
-    loaded = tuple(load_phase(phase) for phase in phases)
+    loaded = tuple(load_phase(part) for phase in phases for part in _parts(phase))
     seen: set[str] = set()
     for phase in loaded:
         if phase.id in seen:
@@ -172,6 +186,36 @@ def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
     return loaded
 
 
+def own_phase_files(phases: Iterable[str | Path]) -> tuple[Path, ...]:
+    """Files that phases from outside the library are read from, as `load_phases` takes them.
+
+    Parameters
+    ----------
+    phases : iterable of str or path
+        Ids of the library, and names that are no file, have none.
+
+    Returns
+    -------
+    tuple of Path
+    """
+    files: list[Path] = []
+    for part in (Path(part) for phase in phases for part in _parts(phase)):
+        if str(part) in list_phases():
+            continue
+        files += [part / "phase.toml", part / "structure.cif"] if part.is_dir() else [part]
+    return tuple(file for file in files if file.is_file())
+
+
+def _parts(phase: str | Path) -> tuple[str | Path, ...]:
+    """Phases of a folder that is none itself, but holds some; everything else as it is."""
+    path = Path(phase)
+    if str(phase) in list_phases() or not path.is_dir() or _PHASE_FILES & {p.name for p in path.iterdir()}:
+        return (phase,)
+    found = [item for item in path.iterdir() if item.suffix.lower() == ".cif" and item.is_file()]
+    found += [item for item in path.iterdir() if (item / "phase.toml").is_file()]
+    return tuple(sorted(found)) or (phase,)
+
+
 def _folder_of(phase: str | Path) -> Path:
     if str(phase) in list_phases():
         return reference_folder() / str(phase)
@@ -179,11 +223,17 @@ def _folder_of(phase: str | Path) -> Path:
     if path.is_dir():
         if (path / "phase.toml").is_file():
             return path
-        msg = f"{path}: a phase folder holds phase.toml and structure.cif; phase.toml is missing."
+        msg = (
+            f"{path}: holds no phase: phase.toml is missing. Expected: phase.toml and structure.cif, or, in a list of "
+            "phases, any number of such folders and CIF files."
+        )
         raise PhaseError(msg)
     near = _proposals(str(phase))
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    msg = f"unknown phase {str(phase)!r}.{hint} Known: {', '.join(list_phases())}. A CIF file also serves."
+    msg = (
+        f"unknown phase {str(phase)!r}.{hint} Known: {', '.join(list_phases())}. A CIF file or a folder with "
+        "phase.toml and structure.cif also serves."
+    )
     raise PhaseError(msg)
 
 
@@ -328,6 +378,8 @@ def _from_folder(folder: Path) -> Phase:
         metadata["density"] = info.density
     if info.i_over_ic is not None:
         metadata["i_over_ic"] = info.i_over_ic
+    if folder.resolve().parent != reference_folder().resolve():
+        metadata["user_file"] = str(Path(folder.name) / path.name)
     return _phase(info, structure, metadata, str(path))
 
 
@@ -371,6 +423,12 @@ def _phase(
 ) -> Phase:
     symmetry = structure.symmetry
     full = expand_sites(structure.cell, symmetry, structure.atoms, where)
+    carbonate = info.carbonate_fraction
+    if "user_file" in metadata:
+        carbonate = carbonate or carbonate_fraction(structure.cell, full)
+        variety = apatite_variety(symmetry.crystal_system, structure.cell, full)
+        metadata = metadata | ({"apatite": variety} if variety else {})
+        _refuse_borrowed_name(info.id, set(full.element), where)
     return Phase(
         id=info.id,
         name=info.name,
@@ -388,6 +446,19 @@ def _phase(
         site_b_iso=full.b_iso,
         reference_lines=() if info.quantifiable else info.strongest_lines,
         source=info.source,
-        carbonate_fraction=info.carbonate_fraction,
+        carbonate_fraction=carbonate,
         metadata=metadata,
     )
+
+
+def _refuse_borrowed_name(name: str, elements: set[str], where: str) -> None:
+    """Refuse a structure that is named like a phase of the library, whose properties it would get, but is another."""
+    if name not in list_phases():
+        return
+    lacking = set(re.findall(r"[A-Z][a-z]?", _info(reference_folder() / name).formula)) - elements - {"H"}
+    if lacking:
+        msg = (
+            f"{where}: is named like {name} of the library but holds no {' or '.join(sorted(lacking))}. Give it "
+            "another name."
+        )
+        raise PhaseError(msg)

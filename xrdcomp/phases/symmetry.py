@@ -13,7 +13,15 @@ from xrdcomp.types import Atom, Cell, FloatArray, IntArray
 if TYPE_CHECKING:
     import gemmi
 
-__all__ = ["SITE_TOLERANCE", "FullCell", "Symmetry", "check_cell", "expand_sites", "symmetry_of"]
+__all__ = [
+    "SITE_TOLERANCE",
+    "FullCell",
+    "Symmetry",
+    "check_cell",
+    "expand_sites",
+    "orthogonal",
+    "symmetry_of",
+]
 
 SITE_TOLERANCE = 0.05
 """Ångström: images of an atom closer than this are one atom on a special position."""
@@ -92,8 +100,8 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     )
 
 
-def _orthogonal(cell: Cell) -> FloatArray:
-    """Matrix that turns fractional into Cartesian coordinates (columns are the axes)."""
+def orthogonal(cell: Cell) -> FloatArray:
+    """Matrix that turns fractional into Cartesian coordinates in ångström; columns are the axes."""
     alpha, beta, gamma = (np.radians(x) for x in (cell.alpha, cell.beta, cell.gamma))
     x = (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
     z = np.sqrt(max(1.0 - np.cos(beta) ** 2 - x**2, 0.0))
@@ -114,7 +122,7 @@ def check_cell(cell: Cell, space_group: gemmi.SpaceGroup, where: str) -> None:
     PhaseError
         The metric changes by more than `METRIC_TOLERANCE` under an operation.
     """
-    matrix = _orthogonal(cell)
+    matrix = orthogonal(cell)
     metric = matrix.T @ matrix
     scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
     rotations = np.array([op.rot for op in space_group.operations().sym_ops], dtype=np.int64) // 24
@@ -139,7 +147,7 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
         Images that merge unevenly (an atom almost, but not quite, on a special position), or two atoms on
         one place with occupancies that add to more than one.
     """
-    matrix = _orthogonal(cell)
+    matrix = orthogonal(cell)
     shifts = (symmetry.translations[:, None, :] + symmetry.centring[None, :, :]).reshape(-1, 3)
     rotations = np.repeat(symmetry.rotations, len(symmetry.centring), axis=0)
     sites: list[FloatArray] = []

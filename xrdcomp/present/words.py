@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 from xrdcomp.results import COMPONENTS, Estimate, SampleResult
-from xrdcomp.types import APATITES
 
 __all__ = [
     "BASIS_WORDS",
@@ -67,7 +66,7 @@ def component_words(name: str, result: SampleResult) -> str:
     str
         ``crystalline hydroxyapatite``, or e.g. ``crystalline apatite (fluorapatite)``.
     """
-    found = [phase for phase in result.phases if phase.id in APATITES and phase.decision == "detected"]
+    found = [phase for phase in result.phases if phase.is_apatite and phase.decision == "detected"]
     if name != COMPONENTS[0] or all(phase.id.startswith("hydroxyapatite") for phase in found):
         return words_for(name)
     return f"crystalline apatite ({', '.join(phase.name.split(' (')[0].lower() for phase in found)})"

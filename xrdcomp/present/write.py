@@ -230,7 +230,11 @@ def _write_curves(stream: Any, result: SampleResult) -> None:
 
 
 def _recipe_text(result: SampleResult) -> str:
-    files = [f"{item['kind']}: {item['file']} (SHA-256 {item['sha256']})" for item in result.inputs]
+    named: Any = result.settings.get("used", {}).get("files", [])
+    files = [
+        f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
+        for item in (*result.inputs, *named)
+    ]
     software = ", ".join(f"{name} {version}" for name, version in result.software.items())
     settings = {name: value for name, value in result.settings.items() if name != "used"}
     comment = "\n".join(
