@@ -120,10 +120,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
             )
             raise RecipeError(msg)
         if n == 0 and self.intensity_ratio != _KALPHA_RATIO:
-            msg = (
-                f"instrument.intensity_ratio: {self.intensity_ratio:g} belongs to instrument.wavelengths, and none are "
-                "given: a named radiation has its own ratio. Expected: both, e.g. --wavelength 1.5406,1.5444,0.48."
-            )
+            msg = "instrument.intensity_ratio: belongs to instrument.wavelengths. Expected: both, or a named radiation."
             raise RecipeError(msg)
 
 

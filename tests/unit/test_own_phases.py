@@ -148,7 +148,7 @@ def test_files_that_settings_name_stand_in_the_result(tmp_path: Path) -> None:
 
 def test_settings_that_would_do_nothing_are_refused() -> None:
     for settings, words in (
-        ({"instrument.intensity_ratio": 0.4}, "belongs to instrument.wavelengths"),
+        ({"instrument.intensity_ratio": 0.4}, "Expected: both, or a named radiation"),
         ({"internal_standard_fraction": 0.2}, "internal_standard as well"),
     ):
         with pytest.raises(RecipeError, match=words):
