@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
-from xrdcomp.fit.lines import PhaseLines, line_properties
+from xrdcomp.fit.lines import PhaseLines, line_properties, spread_lines
 from xrdcomp.fit.model import Column, PatternModel
-from xrdcomp.physics import profile
+from xrdcomp.fit.spread import spread_shoulder
 from xrdcomp.types import FloatArray, Instrument
 
 __all__ = ["SHOULDER_STD", "shoulder_column", "with_shoulders"]
@@ -35,16 +34,8 @@ def shoulder_column(lines: PhaseLines, instrument: Instrument, values: Mapping[s
     -------
     (n,) array on the lines' points, slits left out
     """
-    properties = line_properties(lines, instrument, values)
-    widths = profile.tch_widths(properties.gauss, properties.lorentz)
-    per_line = np.diff(lines.indptr)
-    offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
-    deformed = profile.pseudo_voigt_shoulder(
-        offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line)
-    )
-    shape = (len(lines.two_theta_points), len(per_line))
-    matrix = sparse.csc_matrix((deformed, lines.point, lines.indptr), shape=shape, copy=False)
-    return np.asarray(matrix @ properties.intensity)
+    properties = line_properties(lines, instrument, values, slopes=False)
+    return spread_shoulder(spread_lines(lines, properties), properties.intensity)
 
 
 def with_shoulders(model: PatternModel, values: Mapping[str, float]) -> PatternModel:

@@ -10,11 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
-from xrdcomp.fit import optics
+from xrdcomp.fit import optics, spread
 from xrdcomp.fit.diffuse import diffuse_now, diffuse_scattering
-from xrdcomp.fit.element_b import ElementB, element_b, element_factor
+from xrdcomp.fit.element_b import ElementB, element_b
+from xrdcomp.fit.properties import (
+    SCHERRER_CONSTANT,
+    LineFrame,
+    LineProperties,
+    free_cell,
+    line_frame,
+    line_properties,
+    metric,
+)
 from xrdcomp.physics import lattice, profile, scattering, structure_factors, texture
 from xrdcomp.types import FloatArray, Instrument, IntArray, Phase
 
@@ -27,10 +35,8 @@ __all__ = [
     "line_properties",
     "phase_columns",
     "refreeze_lines",
+    "spread_lines",
 ]
-
-SCHERRER_CONSTANT = 0.9
-"""K of L = K λ / (FWHM cosθ); 0.9 goes with widths at half maximum."""
 
 WINDOW_FWHM = (5.0, 30.0)
 """Least and greatest half width of a line's window, in units of its FWHM."""
@@ -50,7 +56,6 @@ _WEAK, _FAINT = (
     1e-3,
 )  # of the strongest line: three nodes, which give mean and spread; one, which gives the mean
 _REACH = 3.0  # degrees beyond the points from which lines are taken in
-_SINE_MAX = 0.99999  # 2θ = 179.5°, outside every scan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,7 @@ class PhaseLines:
         Thermal diffuse and Compton scattering per gram on the points, polarisation included, and its change
         per Å² of extra B: what the Bragg lines lose to disorder stays in the pattern.
     elements : parts by element where B of each is refined
+    frame : what follows from the frozen angles of the lines
     """
 
     phase: Phase
@@ -93,20 +99,7 @@ class PhaseLines:
     diffuse: FloatArray
     diffuse_by_b: FloatArray
     elements: ElementB | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineProperties:
-    """Position, widths and intensity of every line, with derivatives as (parameter name, (l,) array) pairs."""
-
-    position: FloatArray
-    gauss: FloatArray
-    lorentz: FloatArray
-    intensity: FloatArray
-    d_position: tuple[tuple[str, FloatArray], ...]
-    d_gauss: tuple[tuple[str, FloatArray], ...]
-    d_lorentz: tuple[tuple[str, FloatArray], ...]
-    d_intensity: tuple[tuple[str, FloatArray], ...]
+    frame: LineFrame | None = None
 
 
 def build_lines(
@@ -164,8 +157,8 @@ def build_lines(
 
 def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
     """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
-    cell = _cell(lines, values)
-    g, _ = _metric(lines, cell)
+    cell = free_cell(lines, values)
+    g = metric(lines, cell)
     if not np.array_equal(g, lines.inverse_d_squared):
         _, freedom = lattice.cell_freedom(lines.phase.crystal_system)
         cell6 = np.array(lines.phase.cell.parameters) + freedom @ (cell - lines.cell_reference)
@@ -208,14 +201,11 @@ def _frozen(lines: PhaseLines, instrument: Instrument, values: Mapping[str, floa
         weight=np.tile([line.weight for line in instrument.emission_lines], n),
         node=np.zeros(len(reflection)),
     )
-    lines = _inside(lines, line_properties(lines, instrument, values), _REACH)
+    lines = replace(
+        lines, frame=line_frame(instrument, lines.wavelength, lines.inverse_d_squared[lines.reflection])
+    )
+    lines = _inside(lines, line_properties(lines, instrument, values, slopes=False), _REACH)
     return _with_windows(_with_nodes(lines, instrument, values), instrument, values)
-
-
-def _cell(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
-    """Free cell parameters at the given values."""
-    pairs = zip(lines.cell_names, lines.cell_reference, strict=True)
-    return np.array([values.get(f"{lines.phase.id}_{name}", reference) for name, reference in pairs])
 
 
 def _take(lines: PhaseLines, index: IntArray, **changes: FloatArray) -> PhaseLines:
@@ -223,6 +213,8 @@ def _take(lines: PhaseLines, index: IntArray, **changes: FloatArray) -> PhaseLin
     fields = {name: getattr(lines, name) for name in lines.__dataclass_fields__}
     for name in ("reflection", "wavelength", "weight", "node"):
         fields[name] = fields[name][index]
+    if lines.frame is not None:
+        fields["frame"] = lines.frame.take(index)
     fields.update(changes)
     return PhaseLines(**fields)
 
@@ -239,7 +231,7 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
     start = max(height, 0.02) if "axial_divergence" in values else height
     if start == 0.0:
         return lines
-    properties = line_properties(lines, instrument, {**values, "axial_divergence": 0.0})
+    properties = line_properties(lines, instrument, {**values, "axial_divergence": 0.0}, slopes=False)
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
     depth, flat = optics.depth_and_flatness(instrument, properties.position)
     flat = flat + values.get("transparency_mm", 0.0) * depth
@@ -263,184 +255,35 @@ def _with_nodes(lines: PhaseLines, instrument: Instrument, values: Mapping[str, 
 
 def _with_windows(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
     """Freeze which points each line reaches."""
-    properties = line_properties(lines, instrument, values)
+    properties = line_properties(lines, instrument, values, slopes=False)
     fwhm = profile.tch_widths(properties.gauss, properties.lorentz).fwhm
     height = properties.intensity / fwhm
     reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
     half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
-    x = lines.two_theta_points
-    first = np.searchsorted(x, properties.position - half)
-    last = np.searchsorted(x, properties.position + half)
-    length = last - first
-    indptr = np.concatenate([[0], np.cumsum(length)])
-    point = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - first, length)
-    return _take(lines, np.arange(len(first)), point=point, indptr=indptr)
+    point, indptr = spread.reach_of(lines.two_theta_points, properties.position, half)
+    return replace(lines, point=point, indptr=indptr)
 
 
-def line_properties(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> LineProperties:
-    """Position, widths and intensity of every line for the given parameter values.
+def spread_lines(lines: PhaseLines, properties: LineProperties) -> spread.Lines:
+    """Lines on the points, for the sums of `fit.spread`.
 
-    position = 2 asin(λ/2d) + zero_shift − 2 s cosθ/R − sin2θ t/2R − α² cotθ/6 + axial shift, t = 1/μ the depth of
-    transparency, α the equatorial divergence [Wilson 1963, Mathematical Theory of X-ray Powder Diffractometry]
-    Γ_G² = U tan²θ + V tanθ + W + (size Gaussian)²; Γ_L = X/cosθ + Y tanθ + size Lorentzian + 4 ε tanθ
-    size FWHM = K λ / (D_hkl cosθ), 1/D_hkl² = sin²φ/D_a² + cos²φ/D_c²
+    Parameters
+    ----------
+    lines : PhaseLines
+    properties : LineProperties
+        Of these lines.
+
+    Returns
+    -------
+    spread.Lines
     """
-    p, cell = f"{lines.phase.id}_", _cell(lines, values)
-    g_of_reflection, dg_by_cell = _metric(lines, cell)
-    g = g_of_reflection[lines.reflection]
-    theta = _theta(lines.wavelength, g)
-    cosine = np.cos(theta)
-    deg = 180.0 / np.pi
-    bare = 2.0 * theta * deg
-    height = optics.axial_height(instrument, values) * 2.0 * lines.node
-    bare_frozen = 2.0 * deg * _theta(lines.wavelength, lines.inverse_d_squared[lines.reflection])
-    axial = profile.axial_shift(bare_frozen, height, instrument.axial_correlation)
-    displacement = values.get("sample_displacement_mm", 0.0)
-    lever = -2.0 * deg / instrument.radius_mm * np.cos(np.radians(bare_frozen) / 2.0)
-    depth, flat = optics.depth_and_flatness(instrument, bare_frozen)
-    # the spread of a flat specimen's shift, proportional to the square of the place, is that of the axial one; the
-    # variance of the decay with depth, its mean squared, is 1/1.4 of that
-    spread = np.where(lines.node > 0.0, 6.0 * lines.node**2, 1.0)
-    depth = depth * (1.0 + (spread - 1.0) / np.sqrt(1.4))
-    fixed = flat * spread + values.get("transparency_mm", 0.0) * depth
-    position = bare + values.get("zero_shift", instrument.zero_shift) + displacement * lever + axial + fixed
-    d_position = [
-        (p + n, lines.wavelength / (2.0 * np.sqrt(g) * cosine) * deg * dg_by_cell[lines.reflection, i])
-        for i, n in enumerate(lines.cell_names)
-    ]
-    d_position += [("zero_shift", np.ones_like(bare)), ("sample_displacement_mm", lever)]
-    d_position.append(("transparency_mm", depth))
-    if height.any():
-        slope = profile.axial_shift_slope(bare_frozen, height, instrument.axial_correlation)
-        slope = slope * 2.0 * lines.node
-        d_position.append(("axial_divergence", slope))
-    frozen = lines.inverse_d_squared[lines.reflection]
-    gauss, lorentz, d_gauss, d_lorentz = _widths(lines, instrument, values, frozen)
-    intensity, d_intensity = _intensity(lines, instrument, values, frozen)
-    return LineProperties(
-        position=position,
-        gauss=gauss,
-        lorentz=lorentz,
-        intensity=intensity,
-        d_position=tuple(d_position),
-        d_gauss=tuple(d_gauss),
-        d_lorentz=tuple(d_lorentz),
-        d_intensity=tuple(d_intensity),
+    return spread.Lines(
+        two_theta=lines.two_theta_points,
+        point=lines.point,
+        indptr=lines.indptr,
+        position=properties.position,
+        widths=profile.tch_widths(properties.gauss, properties.lorentz),
     )
-
-
-def _theta(wavelength: FloatArray, inverse_d_squared: FloatArray) -> FloatArray:
-    """Bragg angle in radians; a line that a changing cell drives beyond 90° stays just below it."""
-    sine = wavelength * np.sqrt(inverse_d_squared) / 2.0
-    return np.asarray(np.arcsin(np.minimum(sine, _SINE_MAX)))
-
-
-def _metric(lines: PhaseLines, cell: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """1/d² of each reflection and its derivatives by the free cell parameters, at the given cell."""
-    _, freedom = lattice.cell_freedom(lines.phase.crystal_system)
-    cell6 = freedom @ cell + (np.array(lines.phase.cell.parameters) - freedom @ lines.cell_reference)
-    return (
-        lattice.inverse_d_squared(lines.hkl, cell6),
-        lattice.inverse_d_squared_derivatives(lines.hkl, cell6) @ freedom,
-    )
-
-
-def _widths(
-    lines: PhaseLines,
-    instrument: Instrument,
-    values: Mapping[str, float],
-    inverse_d_squared: FloatArray,
-) -> tuple[FloatArray, FloatArray, list[tuple[str, FloatArray]], list[tuple[str, FloatArray]]]:
-    theta = _theta(lines.wavelength, inverse_d_squared)
-    cosine, tangent = np.cos(theta), np.tan(theta)
-    p = f"{lines.phase.id}_"
-    deg = 180.0 / np.pi
-    u, v, w = (values.get(f"caglioti_{k}", getattr(instrument, f"caglioti_{k}")) for k in "uvw")
-    strain_width = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
-    scherrer = SCHERRER_CONSTANT * lines.wavelength / 10.0 / cosine * deg
-    ia = values.get(p + "inverse_size_a", 0.0)
-    ic = values.get(p + "inverse_size_c", ia)
-    cos_sq = lines.axis_cos_sq[lines.reflection]
-    if p + "inverse_size_c" in values:
-        inverse = np.sqrt(ia**2 * (1.0 - cos_sq) + ic**2 * cos_sq + 1e-10)
-        d_inverse = [
-            (p + "inverse_size_a", ia * (1.0 - cos_sq) / inverse),
-            (p + "inverse_size_c", ic * cos_sq / inverse),
-        ]
-    else:
-        inverse = np.full_like(cosine, max(ia, 1e-5))
-        d_inverse = [(p + "inverse_size_a", np.ones_like(cosine))]
-    size = scherrer * inverse
-    mixing = values.get(p + "size_mixing", 0.5)
-    share_g, share_l, d_share_g, d_share_l = profile.size_components(mixing)
-    epsilon = values.get(p + "microstrain", 0.0)
-    instrument_sq = u * tangent**2 + v * tangent + w
-    floor = 1e-4  # (0.01°)²: no laboratory line is narrower, and U, V, W may go negative together
-    low = instrument_sq < floor
-    square = np.where(low, floor, instrument_sq) + (size * share_g) ** 2
-    gauss = np.sqrt(square)
-    lorentz = (
-        instrument.lorentzian_size / cosine
-        + strain_width * tangent
-        + size * share_l
-        + 4.0 * epsilon * tangent * deg
-    )
-    lorentz = lorentz + optics.natural_width(instrument, lines.wavelength) * tangent
-    lorentz = np.maximum(lorentz, 1e-4)
-    half = np.where(low, 0.0, 0.5 / gauss)
-    d_gauss = [("caglioti_u", half * tangent**2), ("caglioti_v", half * tangent), ("caglioti_w", half)]
-    d_lorentz = [("instrument_lorentzian_strain", tangent), (p + "microstrain", 4.0 * tangent * deg)]
-    for name, slope in d_inverse:
-        d_gauss.append((name, size * share_g**2 * scherrer * slope / gauss))
-        d_lorentz.append((name, scherrer * share_l * slope))
-    d_gauss.append((p + "size_mixing", size**2 * share_g * d_share_g / gauss))
-    d_lorentz.append((p + "size_mixing", size * d_share_l))
-    return gauss, lorentz, d_gauss, d_lorentz
-
-
-def _intensity(
-    lines: PhaseLines,
-    instrument: Instrument,
-    values: Mapping[str, float],
-    inverse_d_squared: FloatArray,
-) -> tuple[FloatArray, list[tuple[str, FloatArray]]]:
-    """Area of each line in degrees, electron units per gram.
-
-    A = 2π² m |F|² / (V Q²) · dQ⁻¹/d2θ · P = m |F|² λ³ P / (16 π V sin²θ cosθ) per radian
-    """
-    theta = _theta(lines.wavelength, inverse_d_squared)
-    p = f"{lines.phase.id}_"
-    geometry = (
-        lines.wavelength**3
-        * optics.polarization(np.degrees(2.0 * theta), instrument)
-        / (16.0 * np.pi * np.sin(theta) ** 2 * np.cos(theta))
-        * (180.0 / np.pi)
-    )
-    s_sq = inverse_d_squared / 4.0
-    factor = np.exp(-2.0 * values.get(p + "b_extra", 0.0) * s_sq)
-    logarithmic = [(p + "b_extra", -2.0 * s_sq)]
-    if lines.elements is not None:
-        by_element, slopes = element_factor(lines.elements, values)
-        factor = factor * by_element[lines.reflection]
-        logarithmic += [(name, slope[lines.reflection]) for name, slope in slopes]
-    for name, (wavelengths, start) in optics.refined_ratios(instrument).items():
-        if name in values:
-            own, ratio = np.isin(lines.wavelength, wavelengths), max(values[name], 1e-9)
-            factor = factor * np.where(own, ratio / start, 1.0)
-            logarithmic.append((name, np.where(own, 1.0 / ratio, 0.0)))
-    if p + "march_dollase" in values:
-        march, slope = texture.march_dollase(values[p + "march_dollase"], lines.axis_cos_sq[lines.reflection])
-        factor = factor * march
-        logarithmic.append((p + "march_dollase", slope / march))
-    if p + "harmonic_1" in values:
-        columns = lines.harmonics[lines.reflection]
-        names = [f"{p}harmonic_{k + 1}" for k in range(columns.shape[1])]
-        harmonic = np.maximum(1.0 + columns @ np.array([values[name] for name in names]), 0.05)
-        factor = factor * harmonic
-        logarithmic += [(name, columns[:, k] / harmonic) for k, name in enumerate(names)]
-    strength = (lines.intensity_at_reference * lines.multiplier)[lines.reflection]
-    intensity = strength * lines.weight * geometry * factor
-    return intensity, [(name, intensity * slope) for name, slope in logarithmic]
 
 
 def phase_columns(
@@ -454,43 +297,17 @@ def phase_columns(
         Bragg and diffuse scattering, electron units per gram.
     derivatives : dict of (n,) arrays
     """
-    properties = line_properties(lines, instrument, values)
-    shape = (len(lines.two_theta_points), len(properties.position))
-    widths = profile.tch_widths(properties.gauss, properties.lorentz)
-    per_line = np.diff(lines.indptr)
-    offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
-    broad = (offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line))
-
-    spread = sparse.csc_matrix((offset, lines.point, lines.indptr), shape=shape, copy=False)
-    intensity = properties.intensity
-    b_name = f"{lines.phase.id}_b_extra"
-    diffuse = diffuse_now(lines, values)
+    properties = line_properties(lines, instrument, values, slopes=bool(vary))
+    placed, diffuse = spread_lines(lines, properties), diffuse_now(lines, values)
     if not vary:
-        spread.data = profile.pseudo_voigt_value(*broad)
-        return spread @ intensity + diffuse, {}
-    value, d_offset, d_fwhm, d_eta = profile.pseudo_voigt(*broad)
-    groups: list[tuple[FloatArray, list[tuple[str, FloatArray]]]] = [
-        (value, [("", intensity), *((n, d) for n, d in properties.d_intensity if n in vary)]),
-        (d_offset, [(n, -intensity * d) for n, d in properties.d_position if n in vary]),
-    ]
-    width_terms: list[tuple[str, FloatArray, FloatArray]] = []
-    width_terms += [
-        (n, d * widths.d_fwhm_gauss, d * widths.d_eta_gauss) for n, d in properties.d_gauss if n in vary
-    ]
-    width_terms += [
-        (n, d * widths.d_fwhm_lorentz, d * widths.d_eta_lorentz) for n, d in properties.d_lorentz if n in vary
-    ]
-    groups.append((d_fwhm, [(n, intensity * f) for n, f, _ in width_terms]))
-    groups.append((d_eta, [(n, intensity * e) for n, _, e in width_terms]))
+        return spread.spread_value(placed, properties.intensity) + diffuse, {}
+    names, slopes = _slopes(properties, placed.widths, vary)
     columns: dict[str, FloatArray] = {}
-    for data, terms in groups:
-        if not terms:
-            continue
-        spread.data = data  # the places of the entries, which were checked, are those of all groups
-        product = (spread @ np.stack([t for _, t in terms], axis=1)).T.copy()
-        for (name, _), column in zip(terms, product, strict=True):
-            columns[name] = columns[name] + column if name in columns else column
+    for own, rows in zip(names, spread.spread_slopes(placed, slopes), strict=True):
+        for name, row in zip(own, rows, strict=True):
+            columns[name] = columns[name] + row if name in columns else row
     basis = columns.pop("") + diffuse
+    b_name = f"{lines.phase.id}_b_extra"
     if b_name in columns:
         columns[b_name] = columns[b_name] + lines.diffuse_by_b
     if lines.elements is not None:
@@ -498,3 +315,30 @@ def phase_columns(
             if name in columns:
                 columns[name] = columns[name] + change
     return basis, columns
+
+
+def _slopes(
+    properties: LineProperties, widths: profile.TchWidths, vary: frozenset[str]
+) -> tuple[tuple[list[str], list[str], list[str]], spread.Slopes]:
+    """Names and changes of the lines by the varied parameters; the first is the pattern itself, without a name."""
+    intensity = properties.intensity
+    by_intensity = {"": intensity, **{n: d for n, d in properties.d_intensity if n in vary}}
+    by_position = {n: intensity * d for n, d in properties.d_position if n in vary}
+    fwhm = {n: d * widths.d_fwhm_gauss for n, d in properties.d_gauss if n in vary}
+    eta = {n: d * widths.d_eta_gauss for n, d in properties.d_gauss if n in vary}
+    for name, d in properties.d_lorentz:
+        if name in vary:
+            fwhm[name] = fwhm.get(name, 0.0) + d * widths.d_fwhm_lorentz
+            eta[name] = eta.get(name, 0.0) + d * widths.d_eta_lorentz
+    slopes = spread.Slopes(
+        intensity=_stacked(by_intensity, intensity),
+        position=_stacked(by_position, intensity),
+        fwhm=_stacked(fwhm, intensity) * intensity[:, None],
+        eta=_stacked(eta, intensity) * intensity[:, None],
+    )
+    return (list(by_intensity), list(by_position), list(fwhm)), slopes
+
+
+def _stacked(terms: Mapping[str, FloatArray], like: FloatArray) -> FloatArray:
+    """Arrays as columns, (l, k), also where there are none."""
+    return np.stack(list(terms.values()), axis=1) if terms else np.empty((len(like), 0))

@@ -443,7 +443,7 @@ def _narrowest(model: PatternModel, table: ParameterTable) -> float:
     values = {item.name: item.value for item in table.items}
     inside, outside = [], []
     for lines in model.lines:
-        properties = line_properties(lines, model.instrument, values)
+        properties = line_properties(lines, model.instrument, values, slopes=False)
         fwhm = tch_widths(properties.gauss, properties.lorentz).fwhm
         near = (properties.position > _PROBE[0]) & (properties.position < _PROBE[1])
         inside.append(float(fwhm[near].min(initial=np.inf)))

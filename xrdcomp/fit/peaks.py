@@ -56,7 +56,7 @@ def group_columns(model: PatternModel, index: int, values: dict[str, float]) -> 
         Which phase of the model.
     """
     lines = model.lines[index]
-    properties = line_properties(lines, model.instrument, values)
+    properties = line_properties(lines, model.instrument, values, slopes=False)
     widths = profile.tch_widths(properties.gauss, properties.lorentz)
     strongest = lines.wavelength == model.instrument.wavelength
     group = _groups(lines, strongest, properties.position, widths.fwhm)
@@ -67,7 +67,7 @@ def group_columns(model: PatternModel, index: int, values: dict[str, float]) -> 
     )
     shape *= np.repeat(properties.intensity, per_line)
     n_groups = int(group.max(initial=-1)) + 1
-    flat = np.repeat(group[lines.reflection], per_line) + n_groups * lines.point
+    flat = np.repeat(group[lines.reflection], per_line) + n_groups * lines.point.astype(np.int64)
     n = len(model.two_theta)
     columns = np.bincount(flat, shape, minlength=n_groups * n).reshape(n, n_groups)
     alone = np.bincount(lines.point, np.where(np.repeat(strongest, per_line), shape, 0.0), minlength=n)

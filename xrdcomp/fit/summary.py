@@ -216,7 +216,7 @@ def _crystallinity(state: FitState, bragg: dict[str, float], halo: float) -> Est
 def _reflections(state: FitState, index: int) -> ReflectionTable:
     """Positions at the strongest wavelength and areas of all reflections inside the range."""
     lines = state.model.lines[index]
-    properties = line_properties(lines, state.instrument, state.solution.values)
+    properties = line_properties(lines, state.instrument, state.solution.values, slopes=False)
     strongest = lines.wavelength == state.instrument.wavelength
     n = len(lines.hkl)
     weight = np.bincount(lines.reflection[strongest], properties.intensity[strongest], minlength=n)

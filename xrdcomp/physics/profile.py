@@ -181,8 +181,10 @@ def tch_widths(gauss: FloatArray, lorentz: FloatArray) -> TchWidths:
     gauss, lorentz : (n,) arrays
         FWHM of the Gaussian and Lorentzian parts, degrees, >= 0 and not both 0.
     """
-    powers_g = np.stack([gauss**k for k in range(5, -1, -1)])
-    powers_l = np.stack([lorentz**k for k in range(6)])
+    powers_g, powers_l = np.ones((6, *np.shape(gauss))), np.ones((6, *np.shape(lorentz)))
+    for power in range(5):
+        np.multiply(powers_g[5 - power], gauss, out=powers_g[4 - power])
+        np.multiply(powers_l[power], lorentz, out=powers_l[power + 1])
     fifth = (_TCH[:, None] * powers_g * powers_l).sum(axis=0)
     fwhm = fifth**0.2
     k = np.arange(1, 6)

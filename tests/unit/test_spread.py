@@ -1,0 +1,71 @@
+"""Sums of many lines against one line after another with the functions of a single profile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.helpers import assert_close
+from xrdcomp.fit import spread
+from xrdcomp.physics import profile
+from xrdcomp.types import FloatArray
+
+X = np.arange(20.0, 60.0, 0.002)
+POSITION = np.array([15.0, 21.0, 21.05, 30.0, 45.0, 59.9, 70.0])
+HALF = np.array([6.0, 2.0, 9.0, 8.0, 20.0, 1.0, 3.0])
+"""The first reaches in from below, the last no point at all, the fifth more than one block holds."""
+WIDTHS = profile.tch_widths(np.linspace(0.1, 0.5, 7), np.linspace(0.3, 0.02, 7))
+INTENSITY = np.array([3.0, 1.0, 0.5, 2.0, 4.0, 1.0, 9.0])
+RNG = np.random.default_rng(5)
+
+
+def placed() -> spread.Lines:
+    point, indptr = spread.reach_of(X, POSITION, HALF)
+    return spread.Lines(two_theta=X, point=point, indptr=indptr, position=POSITION, widths=WIDTHS)
+
+
+def one_by_one(shape: str, weights: FloatArray) -> FloatArray:
+    """Σ_l weight_l × function_l over the points within the window, one line after another."""
+    out = np.zeros(len(X))
+    for k, weight in enumerate(weights):
+        first, last = np.searchsorted(X, [POSITION[k] - HALF[k], POSITION[k] + HALF[k]])
+        near = slice(int(first), int(last))
+        t, fwhm, eta = X[near] - POSITION[k], WIDTHS.fwhm[k], WIDTHS.eta[k]
+        if shape == "shoulder":
+            out[near] += weight * profile.pseudo_voigt_shoulder(t, np.array(fwhm), np.array(eta))
+        else:
+            which = ("value", "offset", "fwhm", "eta").index(shape)
+            out[near] += weight * profile.pseudo_voigt(t, fwhm, eta)[which]
+    return out
+
+
+def test_sum_of_lines() -> None:
+    found = spread.spread_value(placed(), INTENSITY)
+    assert_close(found, one_by_one("value", INTENSITY), atol=1e-12, because="order of summation")
+
+
+def test_sum_of_deformations() -> None:
+    found = spread.spread_shoulder(placed(), INTENSITY)
+    assert_close(found, one_by_one("shoulder", INTENSITY), atol=1e-11, because="order of summation")
+
+
+def test_slopes() -> None:
+    terms = {name: RNG.normal(size=(7, 2)) for name in ("value", "offset", "fwhm", "eta")}
+    slopes = spread.Slopes(
+        intensity=terms["value"], position=terms["offset"], fwhm=terms["fwhm"], eta=terms["eta"]
+    )
+    by_intensity, by_position, by_width = spread.spread_slopes(placed(), slopes)
+    for k in range(2):
+        value, offset, fwhm, eta = (one_by_one(name, terms[name][:, k]) for name in terms)
+        assert_close(by_intensity[k], value, atol=1e-12, because="order of summation")
+        # a line that moves up by d has the offset t - d
+        assert_close(by_position[k], -offset, atol=1e-10, because="order of summation, slopes up to 300")
+        assert_close(by_width[k], fwhm + eta, atol=1e-10, because="order of summation, slopes up to 300")
+
+
+def test_no_lines() -> None:
+    point, indptr = spread.reach_of(X, np.array([80.0]), np.array([1.0]))
+    one = np.array([1.0])
+    lines = spread.Lines(
+        two_theta=X, point=point, indptr=indptr, position=80.0 * one, widths=profile.tch_widths(one, one)
+    )
+    assert not spread.spread_value(lines, one).any()
