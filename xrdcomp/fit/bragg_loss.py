@@ -82,15 +82,14 @@ def _bragg_curve(state: FitState) -> FloatArray:
 def _total(state: FitState, areas: Mapping[str, float], *, free: bool) -> float:
     """Bragg area of all phases with one of two backgrounds."""
     solution, model = state.solution, state.model
-    weighted = solution.columns / state.sigma[:, None]
     correction = np.array([c.kind == "correction" for c in model.columns])
     background = np.array([c.kind == "background" for c in model.columns])
     bounded = np.array([c.nonnegative for c in model.columns])
     held = (_CORRECTION_STD * float(np.median(state.intensity)) or 1.0) ** -2
     prior = np.where(correction, 0.0 if free else held, solution.linear_prior)
     bounded = np.where(background, not free, bounded)
-    gram = weighted.T @ weighted + np.diag(prior + 1e-12 * np.diag(weighted.T @ weighted))
-    found = solve_linear(gram, weighted.T @ (state.intensity / state.sigma), bounded).coefficients
+    gram = state.evidence.gram + np.diag(prior + 1e-12 * np.diag(state.evidence.gram))
+    found = solve_linear(gram, state.evidence.right, bounded).coefficients
     own = solution.coefficients
     pairs = enumerate(model.phase_ids)
     return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))

@@ -37,7 +37,8 @@ _HALO_RANGE = (10.0, 55.0)  # degrees
 class Evidence:
     """Covariances at the minimum.
 
-    parameter_covariance refers to the free parameters, grain_factors to the amounts, which are divided by them.
+    parameter_covariance refers to the free parameters, grain_factors to the amounts, which are divided by them; gram
+    and right are Φᵀ W Φ and Φᵀ W y of the columns, no prior in them.
     """
 
     amounts: XrdAmounts
@@ -45,6 +46,8 @@ class Evidence:
     inflation: float
     correlation_length: float
     grain_factors: FloatArray
+    gram: FloatArray
+    right: FloatArray
 
 
 def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, float]:
@@ -90,22 +93,23 @@ def truncated_moments(
     draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
     uniform = rng.random((60, k, 2, len(draws)))
     weights = precision / np.diag(precision)[:, None] - np.eye(k)
-    kept = []
+    off = np.ascontiguousarray((draws - mean).T)
+    kept = np.empty((40, k, len(draws)))
     for sweep in range(60):
         for j in range(k):
-            centre = mean[j] - (draws - mean) @ weights[j]
+            centre = mean[j] - weights[j] @ off
             low = centre / -std[j]
             lower = ndtr(low)
             u = lower + (1.0 - lower) * uniform[sweep, j, 0]
-            drawn = np.maximum(centre + std[j] * ndtri(np.clip(u, 1e-300, 1.0 - 1e-16)), 0.0)
-            far = lower > 1.0 - 1e-9
-            if far.any():
+            np.minimum(np.maximum(u, 1e-300, out=u), 1.0 - 1e-16, out=u)
+            drawn = np.maximum(centre + std[j] * ndtri(u), 0.0)
+            if lower.max() > 1.0 - 1e-9:
                 tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
-                drawn = np.where(far, tail, drawn)
-            draws[:, j] = drawn
+                drawn = np.where(lower > 1.0 - 1e-9, tail, drawn)
+            np.subtract(drawn, mean[j], out=off[j])
         if sweep >= 20:
-            kept.append(draws.copy())
-    sample = np.concatenate(kept)
+            np.add(off, mean[:, None], out=kept[sweep - 20])
+    sample = kept.transpose(0, 2, 1).reshape(-1, k)
     return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
 
 
@@ -170,6 +174,8 @@ def collect_evidence(
         inflation=inflation,
         correlation_length=tau,
         grain_factors=factors,
+        gram=gram[:m, :m],
+        right=columns.T @ (intensity / sigma),
     )
 
 

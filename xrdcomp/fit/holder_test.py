@@ -38,10 +38,9 @@ def holder_below(state: FitState) -> tuple[Diagnostic, ...]:
     One Diagnostic ``HOLDER_HUMP``, or none.
     """
     solution = state.solution
-    weighted = solution.columns / state.sigma[:, None]
     y = state.intensity / state.sigma
-    gram = weighted.T @ weighted + np.diag(solution.linear_prior + 1e-12)
-    right = weighted.T @ y
+    gram = state.evidence.gram + np.diag(solution.linear_prior + 1e-12)
+    right = state.evidence.right
     bounded = np.array([c.nonnegative for c in state.model.columns])
     plain = _cost(gram, right, bounded)[0]
     best: tuple[float, Holder, float] | None = None
@@ -50,7 +49,7 @@ def holder_below(state: FitState) -> tuple[Diagnostic, ...]:
         if shape is None:
             continue
         column = shape / state.sigma
-        cross = weighted.T @ column
+        cross = solution.columns.T @ (column / state.sigma)
         wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
         cost, coefficient = _cost(wider, np.append(right, column @ y), np.append(bounded, True))
         height = coefficient * float(shape.max()) / max(float(np.median(state.intensity)), 1e-300)

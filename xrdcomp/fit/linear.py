@@ -41,18 +41,19 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
     order = np.concatenate([np.flatnonzero(~nonnegative), np.flatnonzero(nonnegative)])
     n_free = int((~nonnegative).sum())
-    scaled = (gram / np.outer(scale, scale))[np.ix_(order, order)]
+    scaled = gram[np.ix_(order, order)] / np.outer(scale[order], scale[order])
     scaled[np.diag_indices(m)] += 1e-12
-    upper = linalg.cholesky(scaled, lower=False)
-    target = linalg.solve_triangular(upper, (right / scale)[order], trans="T")
+    upper = linalg.cholesky(scaled, lower=False, overwrite_a=True, check_finite=False)
+    target = linalg.solve_triangular(upper, (right / scale)[order], trans="T", check_finite=False)
     part = np.zeros(m)
     if n_free < m:
         part[n_free:], _ = optimize.nnls(upper[n_free:, n_free:], target[n_free:])
     if n_free:
         rest = target[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
-        part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest)
+        part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest, check_finite=False)
     coefficients = np.empty(m)
     coefficients[order] = part
     active = np.ones(m, dtype=bool)
     active[nonnegative & (coefficients <= 0.0)] = False
     return LinearSolution(coefficients=coefficients / scale, active=active)
+

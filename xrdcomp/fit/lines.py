@@ -67,6 +67,7 @@ class PhaseLines:
     multiplicity : (r,) number of equivalent reflections
     multiplier : (r,) factor on the intensity of each reflection; other than 1 in peaks mode only
     intensity_at_reference : (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
+    cell_reference, cell_frozen : free cell parameters of the structure, and those at which the lines were frozen
     reflection, wavelength, weight, node : (l,) arrays
         For each line (reflection × emission line × axial node): index of the reflection, ångström, weight
         (all weights of a reflection sum to the sum of emission weights), relative height u.
@@ -85,6 +86,7 @@ class PhaseLines:
     harmonics: FloatArray
     cell_names: tuple[str, ...]
     cell_reference: FloatArray
+    cell_frozen: FloatArray
     axis_cos_sq: FloatArray
     intensity_at_reference: FloatArray
     multiplier: FloatArray
@@ -137,6 +139,7 @@ def build_lines(
         harmonics=texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER),
         cell_names=tuple(names),
         cell_reference=cell_start,
+        cell_frozen=cell_now,
         axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
         intensity_at_reference=strength[keep],
         multiplier=np.ones(len(hkl)),
@@ -158,8 +161,8 @@ def build_lines(
 def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[str, float]) -> PhaseLines:
     """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
     cell = free_cell(lines, values)
-    g = metric(lines, cell)
-    if not np.array_equal(g, lines.inverse_d_squared):
+    if not np.array_equal(cell, lines.cell_frozen):
+        g = metric(lines, cell)
         _, freedom = lattice.cell_freedom(lines.phase.crystal_system)
         cell6 = np.array(lines.phase.cell.parameters) + freedom @ (cell - lines.cell_reference)
         d_spacing = 1.0 / np.sqrt(g)
@@ -167,7 +170,13 @@ def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[st
             lines.phase, lines.hkl, lines.multiplicity, d_spacing, cell6, instrument.wavelength
         )
         axis_cos_sq = np.clip((lines.hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0)
-        lines = replace(lines, inverse_d_squared=g, intensity_at_reference=strength, axis_cos_sq=axis_cos_sq)
+        lines = replace(
+            lines,
+            cell_frozen=cell,
+            inverse_d_squared=g,
+            intensity_at_reference=strength,
+            axis_cos_sq=axis_cos_sq,
+        )
     return _frozen(lines, instrument, values)
 
 

@@ -188,6 +188,8 @@ def free_cell(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
 
 def metric(lines: PhaseLines, cell: FloatArray) -> FloatArray:
     """1/d² of each reflection at the given free cell parameters, Å⁻²."""
+    if np.array_equal(cell, lines.cell_frozen):
+        return lines.inverse_d_squared
     return lattice.inverse_d_squared(lines.hkl, _cell6(lines, cell)[0])
 
 
