@@ -19,16 +19,11 @@ from xrdcomp.diffraction.identify import (
     investigate,
     investigate_fit,
 )
-from xrdcomp.diffraction.instrument import (
-    build_instrument,
-    instrument_diagnostics,
-    other_radiation,
-    other_slit,
-)
+from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
 from xrdcomp.diffraction.messages import phases_not_fitted
 from xrdcomp.diffraction.microstructure import apatite_indices, with_apatite_indices
-from xrdcomp.diffraction.other_tubes import tube_of_lines
+from xrdcomp.diffraction.other_tubes import other_radiation, other_slit, tube_of_lines
 from xrdcomp.diffraction.quantify import Quantification
 
 __all__ = [

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from xrdcomp.diffraction.instrument_file import read_instrument
 from xrdcomp.diffraction.tube import has_sharp_lines, with_tube_optics
 from xrdcomp.errors import RecipeError
-from xrdcomp.fit import fit_state
-from xrdcomp.fit.summary import goodness_of_fit
 from xrdcomp.physics import radiation
-from xrdcomp.recipe import InstrumentRecipe, Recipe
-from xrdcomp.results import FitResult
-from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Phase
+from xrdcomp.recipe import InstrumentRecipe
+from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern
 
-__all__ = ["build_instrument", "instrument_diagnostics", "other_radiation", "other_slit"]
+__all__ = ["build_instrument", "instrument_diagnostics"]
 
 _DEFAULT_RADIATION = "CuKa"
-_HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
-OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
-DOUBTFUL_GOF = 2.0
-_SLIT_GOF = 1.5  # slits taken for fixed ones bend the whole pattern, which halos half follow
-_EXPLAINED = 0.25
 _BESIDE_A_FILE = (
     "radius_mm",
     "monochromator_two_theta",
@@ -242,97 +232,3 @@ def instrument_diagnostics(pattern: Pattern | None, recipe: InstrumentRecipe) ->
             facts={"wavelength": lines[0].wavelength},
         ),
     )
-
-
-def other_radiation(
-    fit: FitResult, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
-) -> tuple[Diagnostic, ...]:
-    """Whether another tube explains a pattern that was taken for copper and fits badly.
-
-    Nothing is changed: the wavelength is the user's to state. A tube is named where the start phases alone, with its
-    Kα lines, leave less than a quarter of the excess χ² that the whole fit left, and the lowest of all tubes tried.
-
-    Parameters
-    ----------
-    fit : FitResult
-        With the assumed radiation, all phases found included.
-    pattern : Pattern
-    phases : sequence of Phase
-        Those the search started from.
-    recipe : Recipe
-    blank : Pattern, optional
-        Empty-holder scan.
-
-    Returns
-    -------
-    tuple of Diagnostic
-        One where a tube explains the pattern better, else empty.
-    """
-    if fit.gof <= DOUBTFUL_GOF:
-        return ()
-    tried = {}
-    for name in OTHER_TUBES:
-        instrument = build_instrument(pattern, msgspec.structs.replace(recipe.instrument, radiation=name))
-        state = fit_state(
-            pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=_HOPELESS * fit.gof
-        )
-        tried[name] = goodness_of_fit(state) if state.phases else np.inf
-    best = min(tried, key=lambda name: tried[name])
-    if tried[best] ** 2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
-        return ()
-    return (
-        Diagnostic(
-            code="XRD_OTHER_RADIATION",
-            severity="warning",
-            text=(
-                f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {fit.gof:.1f} "
-                f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
-                f"Pass --radiation {best}; until then nothing follows about phases and amounts."
-            ),
-            facts={"gof": fit.gof, "radiation": best, "gof_with_it": tried[best]},
-        ),
-    )
-
-
-def other_slit(
-    fit: FitResult, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
-) -> tuple[Diagnostic, ...]:
-    """Whether slits that opened with the angle explain a pattern that was taken for one of fixed slits and fits badly.
-
-    Nothing is changed. Asked only where neither the user nor the file says which slits there were; automatic slits are
-    named where the start phases, with the factor sinθ, leave less than a quarter of the excess χ² of the whole fit.
-
-    Parameters
-    ----------
-    fit : FitResult
-        With fixed slits, all phases found included.
-    pattern : Pattern
-    phases : sequence of Phase
-        Those the search started from.
-    recipe : Recipe
-    blank : Pattern, optional
-        Empty-holder scan.
-
-    Returns
-    -------
-    tuple of Diagnostic
-        One where automatic slits explain the pattern better, else empty.
-    """
-    unsaid = recipe.instrument.variable_slit is None and "variable_slit" not in pattern.metadata
-    chosen = recipe.instrument
-    instrument = (
-        build_instrument(pattern, msgspec.structs.replace(chosen, variable_slit=True)) if unsaid else None
-    )
-    if instrument is None or instrument.geometry != "bragg_brentano" or fit.gof <= _SLIT_GOF:
-        return ()
-    state = fit_state(pattern, phases, instrument, recipe.fit, blank=blank, hopeless_gof=fit.gof)
-    tried = goodness_of_fit(state) if state.phases else np.inf
-    if tried**2 - 1.0 > _EXPLAINED * (fit.gof**2 - 1.0):
-        return ()
-    text = (
-        f"With fixed slits, which were assumed, the fit leaves {fit.gof:.1f} times the scatter of counting, with slits "
-        f"that open with the angle {tried:.1f} times: the scan was probably taken with automatic slits. Pass --set "
-        "instrument.variable_slit=true; until then nothing follows about amounts."
-    )
-    facts = {"gof": fit.gof, "gof_with_it": tried}
-    return (Diagnostic(code="XRD_OTHER_SLIT", severity="warning", text=text, facts=facts),)

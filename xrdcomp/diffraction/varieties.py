@@ -16,6 +16,7 @@ HYDROXYL = APATITES - {"fluorapatite", "chlorapatite", "carbonate_apatite"}
 """Structures of hydroxyapatite with more or less calcium: one variety, which preparations differ in."""
 
 _DECIDES = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
+_TOLERANCE = 0.01  # of χ², where a fifth decides
 _DECIDES_DELTA = (
     40.0  # Δχ² over the better fit's inflation; a hundred specimens of hydroxyapatite gave at most 5
 )
@@ -42,7 +43,7 @@ def compare_intensities(state: FitState, family: Phase, other: Phase) -> int:
     """
     if {family.id, other.id} <= HYDROXYL:
         return 0
-    own, trial = (exchange_phase(state, family, phase) for phase in (family, other))
+    own, trial = (exchange_phase(state, family, phase, tolerance=_TOLERANCE) for phase in (family, other))
     low, high = sorted((own, trial), key=lambda item: item.cost)
     if high.cost < _DECIDES * low.cost or high.cost - low.cost < _DECIDES_DELTA * low.inflation:
         return 0

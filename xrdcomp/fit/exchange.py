@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xrdcomp.fit.building import ModelChoice, allowed_bins, binned
 from xrdcomp.fit.evidence import residual_inflation
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
-from xrdcomp.fit.pattern import FitState, _binned, _bins, _ColumnChoice, _finish
+from xrdcomp.fit.pattern import FitState, finished_state
 from xrdcomp.fit.varpro import minimize
 from xrdcomp.types import Phase
 
@@ -27,7 +28,9 @@ class Exchange:
     inflation: float
 
 
-def exchange_phase(state: FitState, old: Phase, new: Phase, *, max_iterations: int = 6) -> Exchange:
+def exchange_phase(
+    state: FitState, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3
+) -> Exchange:
     """Fit again with `new` in the place of `old`, starting from cell, sizes and texture found for `old`.
 
     Parameters
@@ -38,6 +41,8 @@ def exchange_phase(state: FitState, old: Phase, new: Phase, *, max_iterations: i
         with.
     max_iterations : int
         Few suffice: the lines are where they were.
+    tolerance : float
+        Share of χ² below which an improvement ends the fit; larger is coarser and faster.
 
     Returns
     -------
@@ -52,9 +57,9 @@ def exchange_phase(state: FitState, old: Phase, new: Phase, *, max_iterations: i
     kept = [item for item in state.table.items if phase_of(item.name, ids) != old.id]
     table = ParameterTable((*kept, *own))
     data = (state.two_theta, state.intensity, state.sigma)
-    x, y, s = _binned(data, _bins(state.model, state.table, data[0]))
+    x, y, s = binned(data, allowed_bins(state.model, state.table, data[0]))
     model = _columns(state, phases).build(x, y, table, like=state.model)
-    solution = minimize(model, table, y, s, max_iterations=max_iterations, tolerance=1e-3)
+    solution = minimize(model, table, y, s, max_iterations=max_iterations, tolerance=tolerance)
     residual = (y - solution.columns @ solution.coefficients) / s
     inflation, _ = residual_inflation(residual, int(solution.active.sum()) + solution.jacobian.shape[1])
     return Exchange(
@@ -84,9 +89,9 @@ def finish_exchange(state: FitState, exchange: Exchange) -> FitState:
     limit = state.recipe.max_iterations
     solution = minimize(model, exchange.table, *data[1:], max_iterations=limit, tolerance=1e-4)
     table = exchange.table.with_values(solution.values)
-    return _finish(state.pattern, columns, data, (model, table, solution))
+    return finished_state(state.pattern, columns, data, (model, table, solution))
 
 
-def _columns(state: FitState, phases: tuple[Phase, ...]) -> _ColumnChoice:
+def _columns(state: FitState, phases: tuple[Phase, ...]) -> ModelChoice:
     amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
-    return _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
+    return ModelChoice(phases, state.instrument, state.recipe, amorphous, state.blank)

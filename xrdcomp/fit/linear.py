@@ -56,4 +56,3 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     active = np.ones(m, dtype=bool)
     active[nonnegative & (coefficients <= 0.0)] = False
     return LinearSolution(coefficients=coefficients / scale, active=active)
-

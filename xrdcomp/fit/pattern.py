@@ -10,19 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit.background import background_columns
+from xrdcomp.fit.building import ModelChoice, allowed_bins, binned, narrowest_line
 from xrdcomp.fit.evidence import Evidence, collect_evidence
-from xrdcomp.fit.halo import MeasuredHalo, halo_pieces
-from xrdcomp.fit.line_shape import with_shoulders
-from xrdcomp.fit.lines import line_properties
+from xrdcomp.fit.halo import halo_pieces
 from xrdcomp.fit.lmfit_face import minimize_lmfit
-from xrdcomp.fit.model import PatternModel, build_model, refreeze
+from xrdcomp.fit.model import PatternModel, refreeze
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_parameters, phase_of
 from xrdcomp.fit.peaks import with_free_intensities
 from xrdcomp.fit.shift import zero_or_displacement
 from xrdcomp.fit.summary import POOR_FIT_GOF, summarize
 from xrdcomp.fit.varpro import Solution, minimize
-from xrdcomp.physics.profile import tch_widths
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.results import FitResult
 from xrdcomp.types import FloatArray, Instrument, Pattern, Phase
@@ -36,10 +33,12 @@ __all__ = [
     "FitState",
     "continue_state",
     "dead_points",
+    "finished_state",
     "fit_pattern",
     "fit_state",
     "initial_parameters",
     "select_points",
+    "trial_gof",
 ]
 
 DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
@@ -52,9 +51,7 @@ PHASE_PER_GRAM_STD = 0.03
 _START_SIZES = (0.01, 0.04, 0.1)
 _MIN_POINTS = 50
 _ROUGH_POINTS = 1500
-_POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and position need
-_MAX_BIN = 8
-_PROBE = (7.0, 63.0)  # degrees, where the sampling that lines need is judged
+_Data = tuple[FloatArray, FloatArray, FloatArray]
 _PEAK_ROUNDS = 3
 _HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
 _HEAVY = 2_000_000  # points under lines, which a broad pattern of many lines on a fine scan has
@@ -210,25 +207,65 @@ def fit_state(
     FitState
     """
     recipe = recipe or FitRecipe()
+    columns, table, data = _prepared(pattern, phases, instrument, (recipe, blank, params))
+    found = _minimised(columns, table, data, hopeless_gof)
+    if found is None:
+        return fit_state(pattern, (), instrument, recipe, blank=blank)
+    return replace(finished_state(pattern, columns, data, found[:3]), shift_std=found[3])
+
+
+def trial_gof(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instrument: Instrument,
+    recipe: FitRecipe,
+    *,
+    blank: Pattern | None = None,
+    hopeless_gof: float = np.inf,
+) -> float:
+    """Goodness of fit of `fit_state`, infinity where the phases are given up; parameters as there.
+
+    Returns
+    -------
+    float
+    """
+    columns, table, data = _prepared(pattern, phases, instrument, (recipe, blank, None))
+    found = _minimised(columns, table, data, hopeless_gof)
+    return np.inf if found is None else found[2].goodness(*data[1:])
+
+
+def _prepared(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instrument: Instrument,
+    settings: tuple[FitRecipe, Pattern | None, lmfit.Parameters | None],
+) -> tuple[ModelChoice, ParameterTable, _Data]:
+    """What the model is made of, its parameters, and the points: two_theta, intensity, sigma."""
+    recipe, blank, params = settings
     without = [p.id for p in phases if not p.quantifiable]
     if without:
         msg = f"{', '.join(without)}: known by line positions only, without atoms; it cannot be fitted, only searched."
         raise AnalysisError(msg)
-    x, y, s = select_points(pattern, recipe)
+    data = select_points(pattern, recipe)
     flexible = recipe.background == "flexible"
     amorphous = recipe.amorphous if recipe.amorphous is not None else (() if flexible else DEFAULT_AMORPHOUS)
     table = build_parameters(phases, instrument, recipe)
     if params is not None:
         table = table.from_lmfit(params)
     halos = halo_pieces(recipe, tuple(amorphous))
-    columns = _ColumnChoice(phases, instrument, recipe, halos, blank, params is not None)
-    fine = columns.build(x, y, table, shoulders=False)
-    if phases:
-        table, cost = _rough_fit(columns, table, (x, y, s), fine)
-        if cost > hopeless_gof**2 * len(x):
-            return fit_state(pattern, (), instrument, recipe, blank=blank)
-    model, table, solution, doubt = _run(columns, table, (x, y, s), fine)
-    return replace(_finish(pattern, columns, (x, y, s), (model, table, solution)), shift_std=doubt)
+    return ModelChoice(phases, instrument, recipe, halos, blank, params is not None), table, data
+
+
+def _minimised(
+    columns: ModelChoice, table: ParameterTable, data: _Data, hopeless_gof: float
+) -> tuple[PatternModel, ParameterTable, Solution, Mapping[str, float]] | None:
+    """Model, parameters, solution and what shift and displacement leave open; None where the phases are given up."""
+    fine = columns.build(*data[:2], table, shoulders=False)
+    if columns.phases:
+        table, cost = _rough_fit(columns, table, data, fine)
+        if cost > hopeless_gof**2 * len(data[0]):
+            return None
+    return _run(columns, table, data, fine)
 
 
 def continue_state(
@@ -258,10 +295,10 @@ def continue_state(
     table = ParameterTable(tuple(items))
     x, y, s = state.two_theta, state.intensity, state.sigma
     amorphous = tuple(c.name for c in state.model.columns if c.kind == "amorphous")
-    columns = _ColumnChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
+    columns = ModelChoice(phases, state.instrument, state.recipe, amorphous, state.blank)
     fine = columns.build(x, y, table, like=state.model, shoulders=False)
     limit = state.recipe.max_iterations
-    coarse = _binned((x, y, s), _bins(fine, table, x))
+    coarse = binned((x, y, s), allowed_bins(fine, table, x))
     model = columns.build(*coarse[:2], table, like=fine)
     solution = minimize(model, table, *coarse[1:], max_iterations=limit, tolerance=1e-3)
     table = table.with_values(solution.values)
@@ -271,16 +308,29 @@ def continue_state(
         limit = min(limit, _HOPELESS_ITERATIONS)
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=1e-4)
     table = table.with_values(solution.values)
-    done = _finish(state.pattern, columns, (x, y, s), (model, table, solution))
+    done = finished_state(state.pattern, columns, (x, y, s), (model, table, solution))
     return replace(done, shift_std=state.shift_std)
 
 
-def _finish(
+def finished_state(
     pattern: Pattern,
-    columns: _ColumnChoice,
-    data: tuple[FloatArray, FloatArray, FloatArray],
+    columns: ModelChoice,
+    data: _Data,
     result: tuple[PatternModel, ParameterTable, Solution],
 ) -> FitState:
+    """Bundle a minimisation with what it says about amounts.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    columns : ModelChoice
+    data : two_theta, intensity and sigma on all points of the fit
+    result : model, parameters and solution on these points
+
+    Returns
+    -------
+    FitState
+    """
     x, y, s = data
     model, table, solution = result
     spread = (PHASE_PER_GRAM_STD, columns.recipe.per_gram_std)
@@ -309,53 +359,14 @@ def _finish(
     )
 
 
-@dataclass(frozen=True)
-class _ColumnChoice:
-    """What the model is made of, whatever the points."""
-
-    phases: Sequence[Phase]
-    instrument: Instrument
-    recipe: FitRecipe
-    amorphous: tuple[str | MeasuredHalo, ...]
-    blank: Pattern | None
-    user_parameters: bool = False
-
-    def build(
-        self,
-        x: FloatArray,
-        y: FloatArray,
-        table: ParameterTable,
-        like: PatternModel | None = None,
-        *,
-        shoulders: bool = True,
-    ) -> PatternModel:
-        """Freeze a model on some points, with the reflections and halos of another one.
-
-        `shoulders` frees the form of each phase's lines, which asks for widths that are about right.
-        """
-        flexible = self.recipe.background == "flexible"
-        terms = self.recipe.background_terms
-        background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
-        model = build_model(
-            x,
-            self.phases,
-            self.instrument,
-            table,
-            amorphous=self.amorphous,
-            background=background,
-            like=like,
-        )
-        return with_shoulders(model, {i.name: i.value for i in table.items}) if shoulders else model
-
-
 def _rough_fit(
-    columns: _ColumnChoice,
+    columns: ModelChoice,
     table: ParameterTable,
-    data: tuple[FloatArray, FloatArray, FloatArray],
+    data: _Data,
     fine: PatternModel,
 ) -> tuple[ParameterTable, float]:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit; its cost."""
-    x, y, s = _binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
+    x, y, s = binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
     base = columns.build(x, y, table, like=fine, shoulders=False)
     for inverse in (None,) if columns.user_parameters else _START_SIZES:
@@ -370,9 +381,9 @@ def _rough_fit(
             best = (cost, trial, model)
     assert best is not None
     _, table, model = best
-    more = _bins(model, table, x)
+    more = allowed_bins(model, table, x)
     if more > 1:
-        x, y, s = _binned((x, y, s), more)
+        x, y, s = binned((x, y, s), more)
         model = columns.build(x, y, table, like=model, shoulders=False)
     limit = columns.recipe.max_iterations
     solution = minimize(model, table, y, s, max_iterations=limit, tolerance=3e-3)
@@ -403,9 +414,9 @@ def _without_strays(
 
 
 def _run(
-    columns: _ColumnChoice,
+    columns: ModelChoice,
     table: ParameterTable,
-    data: tuple[FloatArray, FloatArray, FloatArray],
+    data: _Data,
     fine: PatternModel,
 ) -> tuple[PatternModel, ParameterTable, Solution, Mapping[str, float]]:
     """Minimise on points as coarse as the lines allow, then settle on all points.
@@ -413,8 +424,8 @@ def _run(
     Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
     """
     recipe = columns.recipe
-    fwhm, step = _narrowest(fine, table), float(np.median(np.diff(data[0])))
-    x, y, s = _binned(data, _bins(fine, table, data[0]))
+    fwhm, step = narrowest_line(fine, table), float(np.median(np.diff(data[0])))
+    x, y, s = binned(data, allowed_bins(fine, table, data[0]))
     model = columns.build(x, y, table, like=fine)
     solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
     doubt: Mapping[str, float] = {}
@@ -427,6 +438,8 @@ def _run(
             model = refreeze(with_free_intensities(model, solution, y, s), solution.values)
             solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-3)
             table = table.with_values(solution.values)
+    if not columns.phases and len(y) == len(data[1]) and recipe.solver != "lmfit":
+        return model, table, solution, doubt  # nothing moves: a second run would find the same
     x, y, s = data
     pairs = zip(fine.lines, model.lines, strict=True)
     fine = replace(fine, lines=tuple(replace(a, multiplier=b.multiplier) for a, b in pairs))
@@ -436,35 +449,3 @@ def _run(
     else:
         solution = minimize(model, table, y, s, max_iterations=recipe.max_iterations, tolerance=1e-4)
     return model, table.with_values(solution.values), solution, doubt
-
-
-def _narrowest(model: PatternModel, table: ParameterTable) -> float:
-    """FWHM of the narrowest line at the current values, degrees; outside `_PROBE` only where no line is inside."""
-    values = {item.name: item.value for item in table.items}
-    inside, outside = [], []
-    for lines in model.lines:
-        properties = line_properties(lines, model.instrument, values, slopes=False)
-        fwhm = tch_widths(properties.gauss, properties.lorentz).fwhm
-        near = (properties.position > _PROBE[0]) & (properties.position < _PROBE[1])
-        inside.append(float(fwhm[near].min(initial=np.inf)))
-        outside.append(float(fwhm.min(initial=np.inf)))
-    narrowest = min([*inside, np.inf])
-    narrowest = narrowest if np.isfinite(narrowest) else min([*outside, np.inf])
-    return narrowest if np.isfinite(narrowest) else 0.0
-
-
-def _bins(model: PatternModel, table: ParameterTable, two_theta: FloatArray) -> int:
-    """How many points may be taken together without a loss to the lines at the current values."""
-    step = float(np.median(np.diff(two_theta)))
-    return int(np.clip(_narrowest(model, table) / (_POINTS_PER_FWHM * step), 1, _MAX_BIN))
-
-
-def _binned(
-    data: tuple[FloatArray, FloatArray, FloatArray], k: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Means of k neighbouring points and their standard deviations."""
-    if k <= 1:
-        return data
-    n = len(data[0]) // k * k
-    x, y, s = (a[:n].reshape(-1, k) for a in data)
-    return x.mean(axis=1), y.mean(axis=1), np.sqrt((s**2).sum(axis=1)) / k

@@ -66,10 +66,7 @@ def goodness_of_fit(state: FitState) -> float:
     -------
     float
     """
-    solution = state.solution
-    residual = (state.intensity - solution.columns @ solution.coefficients) / state.sigma
-    n_free = int(solution.active.sum()) + len(solution.free)
-    return float(np.sqrt(residual @ residual / max(len(residual) - n_free, 1)))
+    return state.solution.goodness(state.intensity, state.sigma)
 
 
 def summarize(state: FitState) -> FitResult:

@@ -47,6 +47,21 @@ class Solution:
     n_iterations: int
     converged: bool
 
+    def goodness(self, intensity: FloatArray, sigma: FloatArray) -> float:
+        """Root of the mean squared residual in standard deviations, free numbers allowed for.
+
+        Parameters
+        ----------
+        intensity, sigma : (n,) arrays
+
+        Returns
+        -------
+        float
+        """
+        residual = (intensity - self.columns @ self.coefficients) / sigma
+        n_free = int(self.active.sum()) + len(self.free)
+        return float(np.sqrt(residual @ residual / max(len(residual) - n_free, 1)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Point:
