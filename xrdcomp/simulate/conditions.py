@@ -183,6 +183,9 @@ class TgaConditions:
     heating_rate_k_min : float
     start_c, end_c : float, °C
     sample_mass_mg : float
+        In vacuum; the balance is taken to show it at the start. A balance shows less by the buoyancy of the cold
+        specimen (0.08 % at 1.5 g/cm³), so that what has left weighs too little here by its own: the largest error
+        that zeroing can make.
     noise_ug : float
         Standard deviation of a reading.
     drift_ug_h : float

@@ -1,0 +1,134 @@
+"""Pages and program agree: links, messages, settings, commands and their options, Python names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+import xrdcomp
+from xrdcomp.cli.main import main
+from xrdcomp.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+ALL_PAGES = "\n".join(PAGES.values())
+SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp").rglob("*.py")}
+FAMILIES = "AMORPHOUS|CALIBRATION|COMPOSITION|FRAME|FUSION|HOLDER|HUMP|QUANTIFICATION|REPLICATE|TGA|XRD"
+SINGLE = {"NOT_IDENTIFIABLE", "PRIOR_DOMINATED"}
+# quoted words of these families that are no messages: constants listed in __all__
+NO_MESSAGES = {"AMORPHOUS_COLOURS", "AMORPHOUS_TOGETHER", "FRAME_FORMATS", "TGA_FORMATS", "XRD_FORMATS"}
+
+
+def messages() -> set[str]:
+    """Codes of every Diagnostic that the package can make."""
+    found = set()
+    for text in SOURCES.values():
+        found |= set(re.findall(rf'"((?:{FAMILIES})_[A-Z0-9_]+)"', text))
+        found |= {code for code in SINGLE if f'"{code}"' in text}
+    checks = SOURCES[ROOT / "xrdcomp" / "diffraction" / "standard_checks.py"]
+    found |= {f"CALIBRATION_{name}" for name in re.findall(r'_warning\(\s*"([A-Z_]+)"', checks)}
+    return found - NO_MESSAGES
+
+
+def test_every_message_is_explained_and_every_one_explained_exists() -> None:
+    written = set(re.findall(rf"`((?:{FAMILIES})_[A-Z0-9_]+|NOT_IDENTIFIABLE|PRIOR_DOMINATED)`", ALL_PAGES))
+    assert len(messages()) > 100, "the search above finds the messages"
+    assert messages() - written == set(), "said by the program, explained on no page"
+    assert written - messages() == set(), "explained on a page, never said"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", PAGES[page]):
+        if not re.match(r"[a-z]+://", target):
+            assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_modules_that_pages_name_exist(page: str) -> None:
+    for path in re.findall(r"`((?:xrdcomp|benchmarks|data|docs|tests|notebooks)/[\w./-]*)`", PAGES[page]):
+        assert (ROOT / path).exists(), f"{page} names {path}"
+    for dotted in re.findall(r"`(xrdcomp(?:\.\w+)+)`", PAGES[page]):
+        parts, module = dotted.split("."), ROOT
+        while parts and ((module / parts[0]).is_dir() or (module / f"{parts[0]}.py").is_file()):
+            module = module / parts.pop(0)
+        assert len(parts) <= 1, f"{page} names {dotted}"
+        file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        assert not parts or re.search(rf"\b{parts[0]}\b", SOURCES[file]), f"{page} names {dotted}"
+
+
+def commands(text: str) -> list[list[str]]:
+    """Command lines of the fenced blocks, continued lines joined."""
+    found = []
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        joined = block.replace("\\\n", " ") if language in ("", "sh", "console") else ""
+        for row in joined.splitlines():
+            words = row.removeprefix("$ ")
+            if words.startswith("xrdcomp "):
+                found.append(shlex.split(words, comments=True))
+    return found
+
+
+def settings() -> dict[str, object]:
+    """Default of every setting, as ``group.key``."""
+    found: dict[str, object] = {}
+    for group, values in msgspec.to_builtins(Recipe()).items():
+        found |= (
+            {f"{group}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {}
+        )
+    return found
+
+
+def test_commands_on_the_pages_are_accepted() -> None:
+    context = click.Context(main)
+    shown = [words for text in PAGES.values() for words in commands(text)]
+    assert len(shown) > 15, "the search above finds the commands"
+    for words in shown:
+        if words[1].startswith("-"):
+            continue
+        verb = main.get_command(context, words[1])
+        assert verb is not None, f"no command {words[1]}"
+        known = {name for parameter in verb.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        given = {word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
+        assert given <= known | {"--help"}, " ".join(words)
+        for key in [words[i + 1].split("=")[0] for i, word in enumerate(words) if word == "--set"]:
+            assert key in settings(), " ".join(words)
+
+
+def test_settings_that_pages_name_exist() -> None:
+    groups = {key.split(".")[0] for key in settings()}
+    written = {
+        f"{group}.{key}"
+        for group, key in re.findall(r"[`\s\[](\w+)\.([a-z]\w+)(?:`| = |=)", ALL_PAGES)
+        if group in groups
+    }
+    assert len(written) > 25, "the search above finds the settings"
+    assert written - set(settings()) == set()
+
+
+def test_options_that_pages_name_exist() -> None:
+    context = click.Context(main)
+    known = {"--help", "--version"}
+    for verb in main.list_commands(context):
+        command = main.get_command(context, verb)
+        assert command is not None
+        known |= {
+            name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+    benchmarks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    known |= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', benchmarks))
+    written = set(re.findall(r"`(--[a-z][a-z-]+)", ALL_PAGES))
+    assert written - known == set()
+
+
+def test_names_used_in_python_examples_exist() -> None:
+    for name in set(re.findall(r"\bxc\.(\w+)", ALL_PAGES)):
+        assert hasattr(xrdcomp, name), f"xc.{name}"
