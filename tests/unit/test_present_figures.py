@@ -101,7 +101,7 @@ def test_labels_of_narrow_steps_do_not_cover_each_other() -> None:
 
 def test_composition_figure_shows_intervals_and_says_what_is_not_separable() -> None:
     words = texts(plot_composition(make_result(tga=False)))
-    assert words.count("not separable from these measurements") == 4
+    assert words.count("not separable") == 4
     assert "33.0 ± 1.5  (30.1 – 35.9)" in words
     assert "sum: non-crystalline" in words
     assert any("as received" in word for word in words)

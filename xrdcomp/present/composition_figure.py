@@ -33,6 +33,8 @@ from xrdcomp.present.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -93,7 +95,7 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
     beside = axes.get_yaxis_transform()
     if estimate is None:
         axes.barh(row, 100, height=0.62, facecolor="none", edgecolor="#D0D0D0", hatch="////", linewidth=0.0)
-        axes.text(50, row, f"{NOT_SEPARABLE} from these measurements", ha="center", va="center", fontsize=7,
+        axes.text(50, row, NOT_SEPARABLE, ha="center", va="center", fontsize=7,
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
         return
     axes.barh(row, 100 * estimate.value, height=0.62, color=colour, alpha=0.85)
@@ -105,7 +107,7 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
         for end in (low, high):
             axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], **line)
         text += f"  ({interval_text(estimate)})"
-    axes.text(1.01, row, text, ha="left", va="center", fontsize=7, transform=beside)
+    axes.text(1.025, row, text, ha="left", va="center", fontsize=7, transform=beside)
 
 
 def plot_budget(result: SampleResult) -> Figure:
@@ -141,6 +143,9 @@ def plot_budget(result: SampleResult) -> Figure:
                 height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_words(source),
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
+            _name_wide_segments(
+                axes, budget_words(source), left, [100 * budget[row].get(source, 0.0) for row in rows]
+            )
         axes.set_yticks(range(len(rows)), [component_words(name, result) for name in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 100)
@@ -148,3 +153,13 @@ def plot_budget(result: SampleResult) -> Figure:
         panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
         figure.legend(loc="outside lower center", ncols=3)
         return figure
+
+
+def _name_wide_segments(axes: Axes, words: str, left: Sequence[float], width: Sequence[float]) -> None:
+    """Write the input's name into every segment that has room for it, so that the figure can be read in grey."""
+    for row, (start, share) in enumerate(zip(left, width, strict=True)):
+        if share > 1.5 * len(words):
+            axes.text(
+                start + 0.5 * share, row, words, ha="center", va="center", fontsize=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+            )  # fmt: skip

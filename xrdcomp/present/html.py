@@ -17,6 +17,7 @@ from xrdcomp.present.words import (
     NOT_SEPARABLE,
     component_order,
     component_words,
+    gas_words,
     interval_text,
     limit_text,
     percent,
@@ -131,7 +132,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, interval=interval_text, limit=limit_text, words=words_for)
+    environment.filters.update(
+        percent=_percent, interval=interval_text, limit=limit_text, words=words_for, gas=gas_words
+    )
     return environment
 
 

@@ -10,6 +10,7 @@ from xrdcomp.present.words import (
     NOT_SEPARABLE,
     component_order,
     component_words,
+    gas_words,
     interval_text,
     limit_text,
     percent,
@@ -135,7 +136,7 @@ def tga_table(tga: TgaResult) -> str:
         for step in tga.steps
     ]  # fmt: skip
     rows.append(("residue", "", "", "", "", percent(tga.residue, unit=False), interval_text(tga.residue)))
-    head = f"thermogravimetry ({words_for(tga.atmosphere)})"
+    head = f"thermogravimetry ({gas_words(tga.atmosphere)})"
     text = head + "\n" + _indent(align(rows, right=(1, 2, 3, 4, 5, 6)))
     if tga.quantities:
         quantities = [

@@ -19,7 +19,7 @@ from xrdcomp.present.style import (
     panel_title,
     specimen_name,
 )
-from xrdcomp.present.words import percent, words_for, words_for_step
+from xrdcomp.present.words import gas_words, percent, words_for_step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,5 +142,5 @@ def _mark_onsets(
 
 
 def _conditions(tga: TgaResult) -> str:
-    gas = words_for(tga.atmosphere) if tga.atmosphere != "unknown" else "atmosphere unknown"
+    gas = gas_words(tga.atmosphere)
     return gas if tga.heating_rate_k_min is None else f"{gas}, {tga.heating_rate_k_min:.3g} K/min"

@@ -15,6 +15,7 @@ __all__ = [
     "budget_words",
     "component_order",
     "component_words",
+    "gas_words",
     "interval_text",
     "limit_text",
     "percent",
@@ -31,6 +32,10 @@ COMPONENT_WORDS = {
     "other_crystalline": "other crystalline",
     "total_mineral": "total mineral",
     "non_crystalline": "non-crystalline",
+    "carbonate_co2": "carbonate as CO₂",
+    "carbonate_co3": "carbonate as CO₃",
+    "dry_carbonate_co2": "dry carbonate as CO₂",
+    "dry_carbonate_co3": "dry carbonate as CO₃",
 }
 CLAIM_WORDS = {
     "hydroxyapatite_present": "hydroxyapatite is present",
@@ -45,6 +50,11 @@ NOT_SEPARABLE = "not separable"
 def words_for_step(name: str) -> str:
     """Readable form of a mass-loss step; what leaves in the carbonate step is CO₂."""
     return "CO₂ of carbonate" if name == "carbonate" else words_for(name)
+
+
+def gas_words(atmosphere: str) -> str:
+    """Readable form of the gas of a thermogravimetric run, which files often do not name."""
+    return "gas not stated" if atmosphere == "unknown" else words_for(atmosphere)
 
 
 def words_for(name: str) -> str:
