@@ -17,12 +17,11 @@ _CONVERT: dict[str, Callable[[str], Any]] = {
 
 
 def read_store(store: Path | None, kind: type[Any]) -> list[Any]:
-    """Cases stored as `kind`, a dataclass of str, int, float and bool; a row that was cut off is left out."""
+    """Cases stored as `kind`, a dataclass of str, int, float and bool; a last row that was cut off is left out."""
     if store is None or not store.is_file():
         return []
     kinds = {field.name: str(field.type) for field in fields(kind)}
-    with store.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    rows = csv.DictReader(_whole_rows(store).decode("utf-8").splitlines())
     return [kind(**{name: _CONVERT[kinds[name]](text) for name, text in row.items()}) for row in rows]
 
 
@@ -33,9 +32,18 @@ def append_store(store: Path | None, found: Iterable[Any]) -> None:
         return
     names = [field.name for field in fields(rows[0])]
     store.parent.mkdir(parents=True, exist_ok=True)
-    new = not store.is_file()
-    with store.open("a", encoding="utf-8", newline="") as file:
+    whole = _whole_rows(store) if store.is_file() else b""
+    if whole and len(whole) < store.stat().st_size:
+        store.write_bytes(whole)
+    new = not whole
+    with store.open("w" if new else "a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(names)
         writer.writerows([[getattr(row, name) for name in names] for row in rows])
+
+
+def _whole_rows(store: Path) -> bytes:
+    """What the file holds up to its last end of line: a number that was cut off would still be a number."""
+    data = store.read_bytes()
+    return data[: data.rfind(b"\n") + 1]

@@ -100,7 +100,7 @@ def read_cif(path: Path) -> CifStructure:
 
 
 def _decoded(data: bytes) -> str:
-    """Text of a file in UTF-8 or UTF-16 with or without byte-order mark, else in Windows-1252."""
+    """Text of a file in UTF-16 with its byte-order mark, in UTF-8 with or without one, else in Windows-1252."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
     try:
