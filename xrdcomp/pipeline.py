@@ -25,6 +25,7 @@ from xrdcomp.diffraction import (
     Identification,
     Quantification,
     build_instrument,
+    external_scale,
     holder_humps,
     instrument_diagnostics,
     investigate,
@@ -34,8 +35,10 @@ from xrdcomp.diffraction import (
     other_slit,
     phases_not_fitted,
     quantify_or_say_why,
+    refuse_unknown_names,
     searched_phases,
     standard_crystallinity,
+    start_phases,
     tube_of_lines,
     uses_external_scan,
     with_apatite_indices,
@@ -44,9 +47,9 @@ from xrdcomp.diffraction import (
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit import describes_pattern
 from xrdcomp.fit.halo import measured_halo, with_measured_halos
-from xrdcomp.phases import load_phase, load_phases, own_phase_files
+from xrdcomp.phases import own_phase_files
 from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.recipe import FitRecipe, Recipe
+from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
@@ -62,7 +65,6 @@ from xrdcomp.types import Instrument, Pattern, Phase, Sample, TgaRun
 __all__ = ["analyze", "analyze_embedded", "analyze_sample"]
 
 DEFAULT_RECIPE = Recipe()
-DEFAULT_PHASES = ("hydroxyapatite",)
 
 
 def analyze(
@@ -152,8 +154,8 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     references: dict[str, Pattern] = {}
     standard = sample.internal_standard
     if sample.pattern is not None:
-        phases, standard = _start_phases(recipe, standard)
-        references = _references(recipe)
+        phases, standard = start_phases(recipe, standard)
+        references = _references(recipe, phases)
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
@@ -170,22 +172,22 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     if fit is not None:
         found = with_apatite_indices(found, fit, {phase.id for phase in found if phase.is_apatite})
     with naming(*_files(sample.pattern, sample.tga)):
+        quantified, why, scale = _quantify(fit, recipe, (phases, standard, references), thermal)
+        spike = _spike(recipe, standard)
         composition = compose(
-            fit, found, thermal, recipe.composition, internal_standard=_spike(recipe, standard)
+            fit, found, thermal, recipe.composition, internal_standard=spike, known_scale=scale
         )
-        quantified, why = _quantify(fit, recipe, (phases, standard, references), thermal)
     beside = phases_not_fitted(found, fit) if fit is not None and recipe.phases else ()
     why += (*_holder(fit, sample.blank), *beside, *late_start(fit, found))
     doubt = _other_optics(search, (sample, phases), recipe, assumed)
-    spike = standard[0] if standard else ""
     own = weigh_phases(without_standard(found, standard), composition)
     if composition.draws.size:
-        claims = evaluate_claims(composition, own, recipe.composition, internal_standard=spike)
+        name = spike.id if spike else ""
+        claims = evaluate_claims(composition, own, recipe.composition, internal_standard=name)
         claims = _without_poor_fits(claims, fit, doubt)
     else:
-        claims = (
-            undecided_claims("the pattern shows nothing that was searched for") if fit is not None else ()
-        )
+        reason = "the pattern shows nothing that was searched for beyond doubt"
+        claims = undecided_claims(reason) if fit is not None else ()
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
@@ -230,22 +232,6 @@ def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> Sam
     return replace(result, metadata={**result.metadata, **metadata})
 
 
-def _start_phases(
-    recipe: Recipe, standard: tuple[str, float] | None
-) -> tuple[tuple[Phase, ...], tuple[str, float] | None]:
-    """Phases to fit: those of the recipe, else what the search starts from; the internal standard, by its id, always.
-
-    The standard may be a phase of the recipe or of the library, a CIF file or a phase folder.
-    """
-    default = DEFAULT_PHASES if recipe.identification.start == "hydroxyapatite" else ()
-    phases = load_phases(recipe.phases or default)
-    if standard is None or standard[0] in {phase.id for phase in phases}:
-        return phases, standard
-    spike = load_phase(standard[0])
-    known = {phase.id for phase in phases}
-    return (phases if spike.id in known else (*phases, spike)), (spike.id, standard[1])
-
-
 def _spike(recipe: Recipe, standard: tuple[str, float] | None) -> InternalStandard | None:
     """Return the weighed spike with the crystallinity that the settings give it, or that is known of its kind."""
     if standard is None:
@@ -254,8 +240,9 @@ def _spike(recipe: Recipe, standard: tuple[str, float] | None) -> InternalStanda
     return InternalStandard(id=standard[0], fraction=standard[1], crystallinity=value, crystallinity_std=std)
 
 
-def _references(recipe: Recipe) -> dict[str, Pattern]:
-    """Read the patterns of other materials that settings name, by setting."""
+def _references(recipe: Recipe, phases: tuple[Phase, ...]) -> dict[str, Pattern]:
+    """Read the patterns of other materials that settings name, by setting; names of phases in settings are checked."""
+    refuse_unknown_names(recipe, [phase.id for phase in phases])
     groups = {
         "fit.amorphous_patterns": recipe.fit.amorphous_patterns,
         "quantification.reference_patterns": recipe.quantification.reference_patterns,
@@ -284,27 +271,37 @@ def _fit_recipe(
     return with_measured_halos(chosen, halos)
 
 
+def _with_scale(recipe: Recipe, references: Mapping[str, Pattern]) -> QuantificationRecipe:
+    """Settings of the quantification, the external standard's constant found from its scan where one is wanted."""
+    scan = references.get("quantification.external_scan")
+    if scan is None:
+        return recipe.quantification
+    with naming(recipe.quantification.external_scan):
+        return with_external_scan(recipe, scan)
+
+
 def _quantify(
     fit: FitResult | None,
     recipe: Recipe,
     known: tuple[tuple[Phase, ...], tuple[str, float] | None, Mapping[str, Pattern]],
     thermal: TgaResult | None,
-) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
-    """Fractions from diffraction alone; attenuation may use the mineral balance of thermogravimetry."""
+) -> tuple[Quantification | None, tuple[Diagnostic, ...], tuple[float, float] | None]:
+    """Fractions from diffraction alone, and the scale of an external standard where the composition is to use it.
+
+    Attenuation may use the mineral balance of thermogravimetry.
+    """
     if fit is None:
-        return None, ()
+        return None, (), None
     phases, standard, references = known
     if not set(fit.phases) <= {phase.id for phase in phases}:
         ids = {phase.id for phase in phases}
         phases += tuple(p for p in searched_phases(recipe.identification) if p.id not in ids)
-    settings, scan = recipe.quantification, references.get("quantification.external_scan")
-    if scan is not None:
-        with naming(settings.external_scan):
-            settings = with_external_scan(recipe, scan)
+    phases = tuple(phase for phase in phases if phase.id in fit.phases)
+    settings = _with_scale(recipe, references)
     mineral = thermal.quantities.get("total_mineral") if thermal is not None else None
-    return quantify_or_say_why(
+    found, why = quantify_or_say_why(
         fit,
-        [phase for phase in phases if phase.id in fit.phases],
+        phases,
         settings,
         internal_standard=standard,
         mineral=mineral,
@@ -313,6 +310,8 @@ def _quantify(
             for name in settings.reference_patterns
         },
     )
+    wanted = recipe.composition.method == "xrd+external_standard"
+    return found, why, external_scale(fit, phases, settings, mineral) if wanted else None
 
 
 def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:

@@ -333,7 +333,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     foreign_level: _Share = 0.02
     aliquot_std: _NotNegative = 0.0
     xrd_bias_std: _NotNegative = 0.03
-    draws: _Count = 4000
+    draws: Annotated[int, msgspec.Meta(ge=100)] = 4000
     seed: _Seed = 20170118
 
     def __post_init__(self) -> None:

@@ -189,6 +189,43 @@ def test_the_scan_of_a_pure_standard_gives_the_constant(tmp_path: Path) -> None:
         fractions(scan, ["hydroxyapatite"], wrong)
 
 
+def test_the_composition_takes_its_scale_from_the_external_standard(tmp_path: Path) -> None:
+    scale = {"absolute_scale": 2e3, "air_scatter": 0.05, "two_theta_max": 80.0}
+    write_pattern(tmp_path / "pure.xy", mixture(20, {}, {"corundum": 1.0}, **scale), "xy")
+    specimen = mixture(31, {"apatite": 0.4, "protein": 0.6}, {}, **scale)
+    settings = {
+        **COPPER,
+        "phases": ["hydroxyapatite"],
+        "composition.method": "xrd+external_standard",
+        "quantification.standard_crystallinity": [1.0, 0.001],
+        "quantification.rest_attenuation": [8.0, 2.0],
+    }
+    with pytest.raises(AnalysisError, match="external_scan or external_constant"):
+        analyze(specimen, recipe=Recipe().with_settings(settings))
+    settings["quantification.external_scan"] = str(tmp_path / "pure.xy")
+    found = analyze(specimen, recipe=Recipe().with_settings(settings)).composition
+    assert found.method == "xrd+external_standard"
+    apatite = found.components["crystalline_hydroxyapatite"]
+    assert apatite is not None
+    assert apatite.interval is not None
+    low, high = apatite.interval
+    assert low <= 0.4 <= high
+    assert high - low < 0.3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"fit.grain_sizes_um": {"hydroxyapatit": 5.0}},
+        {"quantification.particle_size_um": {"hydroxyapatit": 5.0}},
+        {"quantification.ponkcs_factors": {"hydroxyapatit": [1.0, 0.1]}},
+    ],
+)
+def test_a_slip_in_a_name_is_refused(settings: dict[str, Any], spiked: Pattern) -> None:
+    with pytest.raises(RecipeError, match="Did you mean hydroxyapatite"):
+        analyze(spiked, recipe=Recipe(phases=("hydroxyapatite",)).with_settings({**QUICK, **settings}))
+
+
 def test_one_calibration_file_serves_crystallinity_and_ponkcs(tmp_path: Path) -> None:
     known = []
     for seed, share in ((50, 0.3), (51, 0.7)):

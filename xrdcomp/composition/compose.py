@@ -255,7 +255,7 @@ def _select(
     if method == "xrd+internal_standard" and standard is None:
         lacking.append("an internal standard (id and fraction)")
     if method == "xrd+external_standard" and known_scale is None:
-        lacking.append("the scale from an external standard")
+        lacking.append("a scale (quantification.external_scan or external_constant)")
     if lacking:
         msg = (
             f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."

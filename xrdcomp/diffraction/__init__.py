@@ -6,11 +6,11 @@ from xrdcomp.diffraction.choice import (
     known_grains,
     quantify,
     quantify_or_say_why,
+    refuse_unknown_names,
     standard_crystallinity,
-    uses_external_scan,
-    with_external_scan,
 )
 from xrdcomp.diffraction.coverage import late_start
+from xrdcomp.diffraction.external import external_scale, uses_external_scan, with_external_scan
 from xrdcomp.diffraction.holder import holder_humps
 from xrdcomp.diffraction.identify import (
     APATITES,
@@ -18,6 +18,7 @@ from xrdcomp.diffraction.identify import (
     identify,
     investigate,
     investigate_fit,
+    start_phases,
 )
 from xrdcomp.diffraction.instrument import build_instrument, instrument_diagnostics
 from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
@@ -35,6 +36,7 @@ __all__ = [
     "apatite_indices",
     "build_instrument",
     "calibrate",
+    "external_scale",
     "holder_humps",
     "identify",
     "instrument_diagnostics",
@@ -48,8 +50,10 @@ __all__ = [
     "quantify",
     "quantify_or_say_why",
     "read_instrument",
+    "refuse_unknown_names",
     "searched_phases",
     "standard_crystallinity",
+    "start_phases",
     "tube_of_lines",
     "uses_external_scan",
     "with_apatite_indices",

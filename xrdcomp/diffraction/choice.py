@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 
 from xrdcomp.diffraction import absorption
 from xrdcomp.diffraction import quantify as methods
+from xrdcomp.diffraction.candidates import searched_phases
 from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant, read_amorphous
-from xrdcomp.diffraction.instrument import build_instrument
 from xrdcomp.diffraction.quantify import Quantification
 from xrdcomp.diffraction.summation import sum_patterns
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.fit import describes_pattern, fit_pattern
-from xrdcomp.phases import load_phase
+from xrdcomp.phases import list_phases
 from xrdcomp.physics import scattering
+from xrdcomp.physics.amorphous import AMORPHOUS
 from xrdcomp.recipe import QuantificationRecipe, Recipe
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.types import Diagnostic, Pattern, Phase
 
 __all__ = [
+    "by_external_standard",
     "known_grains",
     "phase_attenuation",
     "quantify",
     "quantify_or_say_why",
+    "refuse_unknown_names",
     "standard_crystallinity",
     "strongest_line_areas",
-    "uses_external_scan",
-    "with_external_scan",
 ]
 
 _RANGE_TOLERANCE = 1.0  # degrees by which ends of ranges may differ: scans rarely end on the same step
@@ -114,7 +114,7 @@ def quantify(
     RecipeError
         A calibration file that cannot be read, or of another range of angles.
     """
-    amounts, wavelength = fit.amounts, max(fit.wavelengths[:1] or (1.5406,))
+    amounts = fit.amounts
     notes: list[Diagnostic] = []
     method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
     _refuse_missing(method, recipe, internal_standard, amounts)
@@ -123,12 +123,7 @@ def quantify(
         found = methods.internal_standard(amounts, *internal_standard, crystallinity=pure)
         notes += _negative_rest(found)
     elif method == "external_standard":
-        attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
-        constant = Estimate(value=recipe.external_constant[0], std=recipe.external_constant[1])
-        known = None if mineral is None else (mineral.value, mineral.std or 0.0)
-        found = absorption.external_standard(
-            amounts, constant, attenuation, recipe.rest_attenuation, mineral=known
-        )
+        found = by_external_standard(fit, amounts, phases, recipe, mineral)
     elif method == "ponkcs":
         found = methods.ponkcs(amounts, _factors(recipe))
     elif method == "crystallinity":
@@ -146,49 +141,6 @@ def quantify(
     else:
         found = methods.hill_howard(amounts)
     return replace(found, diagnostics=(_reason(method, recipe), *notes))
-
-
-def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
-    """Quantification settings with G measured on the scan of a pure standard.
-
-    The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
-    `xrdcomp.diffraction.absorption.external_constant`.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    scan : Pattern
-        What ``quantification.external_scan`` names, read.
-
-    Returns
-    -------
-    QuantificationRecipe
-        With ``external_constant``.
-
-    Raises
-    ------
-    AnalysisError
-        The scan shows nothing of the phase.
-    """
-    settings = recipe.quantification
-    phase = load_phase(settings.external_phase)
-    pure = standard_crystallinity(settings, phase.id)
-    grains = known_grains(recipe, (phase.id, pure[0]))
-    changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
-    fit = fit_pattern(scan, (phase,), build_instrument(scan, recipe.instrument), changed.fit)
-    if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(
-        fit.gof, fit.rwp
-    ):
-        msg = (
-            f"quantification.external_scan = {settings.external_scan!r} is not described by {phase.id} (Rwp "
-            f"{100 * fit.rwp:.0f} %). Give the scan of the pure standard and its phase as external_phase."
-        )
-        raise AnalysisError(msg)
-    wavelength = max(fit.wavelengths[:1] or (1.5406,))
-    found = absorption.external_constant(
-        fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure
-    )
-    return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))
 
 
 def quantify_or_say_why(
@@ -275,22 +227,71 @@ def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple
     return recipe.standard_crystallinity or usual
 
 
-def uses_external_scan(recipe: Recipe) -> bool:
-    """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given.
+def by_external_standard(
+    fit: FitResult,
+    amounts: XrdAmounts,
+    phases: Sequence[Phase],
+    settings: QuantificationRecipe,
+    mineral: Estimate | None,
+) -> Quantification:
+    """`absorption.external_standard` with the attenuation of the fit's phases.
+
+    Parameters
+    ----------
+    fit : FitResult
+    amounts : XrdAmounts
+        Those of the fit, or the same with another covariance.
+    phases : sequence of Phase
+        Those of the fit.
+    settings : QuantificationRecipe
+        With ``external_constant``.
+    mineral : Estimate or None
+        Mineral fraction of thermogravimetry.
+
+    Returns
+    -------
+    Quantification
+    """
+    wavelength = max(fit.wavelengths[:1] or (1.5406,))
+    attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
+    constant = Estimate(value=settings.external_constant[0], std=settings.external_constant[1])
+    known = None if mineral is None else (mineral.value, mineral.std or 0.0)
+    return absorption.external_standard(
+        amounts, constant, attenuation, settings.rest_attenuation, mineral=known
+    )
+
+
+def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
+    """Refuse grain sizes and factors of what is neither a phase nor an amorphous component: a slip would do nothing.
 
     Parameters
     ----------
     recipe : Recipe
+    fitted : collection of str
+        Ids of the phases that are fitted first.
 
-    Returns
-    -------
-    bool
+    Raises
+    ------
+    RecipeError
+        Names the setting and the nearest legal name.
     """
-    settings = recipe.quantification
-    wanted = settings.method == "external_standard" or (
-        settings.method == "auto" and not recipe.internal_standard
-    )
-    return bool(settings.external_scan) and wanted and not settings.external_constant[0] > 0.0
+    crystals = {*fitted, *list_phases()}
+    legal: dict[str, tuple[Collection[str], set[str]]] = {
+        "fit.grain_sizes_um": (recipe.fit.grain_sizes_um, crystals),
+        "quantification.particle_size_um": (recipe.quantification.particle_size_um, crystals),
+        "quantification.ponkcs_factors": (
+            recipe.quantification.ponkcs_factors,
+            {*crystals, *AMORPHOUS, methods.AMORPHOUS_TOGETHER},
+        ),
+    }
+    for setting, (given, names) in legal.items():
+        if set(given) - names:  # the user's own among those that are searched for
+            names |= {phase.id for phase in searched_phases(recipe.identification)}
+        for name in sorted(set(given) - names):
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            msg = f"{setting}: {name!r} is neither a phase of the library nor one that is given.{hint}"
+            raise RecipeError(msg)
 
 
 def _best(amounts: XrdAmounts, recipe: QuantificationRecipe, standard: tuple[str, float] | None) -> str:

@@ -25,12 +25,12 @@ from xrdcomp.diffraction.screening import Nuisance, Screen, make_screen
 from xrdcomp.diffraction.varieties import better_variety
 from xrdcomp.fit.pattern import FitState, continue_state, fit_state
 from xrdcomp.fit.summary import POOR_FIT_GOF, describes_pattern, goodness_of_fit, summarize
-from xrdcomp.phases import list_phases
-from xrdcomp.recipe import FitRecipe, IdentificationRecipe
+from xrdcomp.phases import list_phases, load_phase, load_phases
+from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.results import Diagnostic, FitResult, PhaseResult
 from xrdcomp.types import APATITES, Instrument, Pattern, Phase
 
-__all__ = ["APATITES", "Identification", "identify", "investigate", "investigate_fit"]
+__all__ = ["APATITES", "Identification", "identify", "investigate", "investigate_fit", "start_phases"]
 
 PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
 """Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first."""
@@ -61,6 +61,30 @@ class Identification:
     phases: tuple[PhaseResult, ...]
     unexplained: tuple[UnexplainedPeak, ...]
     diagnostics: tuple[Diagnostic, ...]
+
+
+def start_phases(
+    recipe: Recipe, standard: tuple[str, float] | None
+) -> tuple[tuple[Phase, ...], tuple[str, float] | None]:
+    """Phases to fit: those of the recipe, else what the search starts from; the internal standard, by its id, always.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    standard : (phase, fraction of the spiked mass) or None
+        A phase of the recipe or of the library, a CIF file or a phase folder.
+
+    Returns
+    -------
+    tuple of Phase, (phase id, fraction) or None
+    """
+    default = (_USUAL_APATITE,) if recipe.identification.start == "hydroxyapatite" else ()
+    phases = load_phases(recipe.phases or default)
+    if standard is None or standard[0] in {phase.id for phase in phases}:
+        return phases, standard
+    spike = load_phase(standard[0])
+    known = {phase.id for phase in phases}
+    return (phases if spike.id in known else (*phases, spike)), (spike.id, standard[1])
 
 
 def identify(
