@@ -111,7 +111,7 @@ def apatite_not_asked(phases: Sequence[PhaseResult]) -> tuple[Diagnostic, ...]:
         return ()
     return (
         Diagnostic(
-            code="APATITE_NOT_ASKED",
+            code="COMPOSITION_WITHOUT_APATITE",
             severity="warning",
             text=(
                 "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
