@@ -417,3 +417,13 @@ def test_no_width_to_search_leaves_the_boundary_at_its_literature_value() -> Non
     )
     assert_close(fixed.steps[0].end_c, 231.0, atol=1.0, because="one grid step")
     assert np.isfinite(fixed.covariance).all()
+
+
+@pytest.mark.parametrize(("factor", "read"), [(0.056, False), (0.7, True), (1.0, True), (1.3, False)])
+def test_per_cent_that_are_none_are_not_read_as_water(factor: float, read: bool) -> None:
+    """Milligrams said to be per cent: what is missing at the start would be counted as water."""
+    run = run_of(unit="percent")
+    result = analyze_tga(replace(run, mass=factor * run.mass), NO_BUOYANCY)
+    assert bool(result.quantities) is read
+    assert ("TGA_NOT_ASSIGNED" in codes(result)) is not read
+    assert ("TGA_PERCENT_START" in codes(result)) is (factor != 1.0)

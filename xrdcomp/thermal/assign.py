@@ -26,6 +26,7 @@ hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound w
 _CALCITE_LOSS = 0.4397
 _NOTICEABLE = 0.03
 _LATEST_START_C = 120.0
+_FIRST = (0.5, 1.05)
 _GAIN = 0.01
 _UNSURE = 0.06
 
@@ -73,6 +74,11 @@ def _reasons_against(reading: Reading, boundaries: Boundaries, *, inert: bool) -
     reasons = []
     if curve.temperature_c[0] > _LATEST_START_C:
         reasons.append(f"the run starts at {curve.temperature_c[0]:.0f} °C, above most of the water")
+    if not _FIRST[0] <= float(smooth[0]) <= _FIRST[1]:
+        reasons.append(
+            f"the curve starts at {100 * float(smooth[0]):.3g} % of its start mass, so that unit or start mass are not "
+            "what was stated"
+        )
     total = float(boundaries.mass[0] - boundaries.mass[1])
     early_c = shift_with_rate(_EARLY_C, curve.heating_rate_k_min, 180.0)
     at = float(np.interp(early_c, curve.temperature_c, smooth))
