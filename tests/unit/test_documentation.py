@@ -24,7 +24,14 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp")
 FAMILIES = "AMORPHOUS|CALIBRATION|COMPOSITION|FRAME|FUSION|HOLDER|HUMP|QUANTIFICATION|REPLICATE|TGA|XRD"
 SINGLE = {"NOT_IDENTIFIABLE", "PRIOR_DOMINATED"}
 # quoted words of these families that are no messages: constants listed in __all__
-NO_MESSAGES = {"AMORPHOUS_COLOURS", "AMORPHOUS_TOGETHER", "FRAME_FORMATS", "TGA_FORMATS", "XRD_FORMATS"}
+NO_MESSAGES = {
+    "AMORPHOUS_COLOURS",
+    "AMORPHOUS_DASHES",
+    "AMORPHOUS_TOGETHER",
+    "FRAME_FORMATS",
+    "TGA_FORMATS",
+    "XRD_FORMATS",
+}
 
 
 def messages() -> set[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from xrdcomp.errors import AnalysisError
 from xrdcomp.present.style import (
     AMORPHOUS_COLOURS,
+    AMORPHOUS_DASHES,
     BLACK,
     GREY,
     PHASE_COLOURS,
@@ -147,7 +148,7 @@ def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square
     for name, curve in fit.amorphous.items():
         if curve.any():
             axes.plot(
-                x, scaled(fit.background + curve), linewidth=0.9, linestyle="-.",
+                x, scaled(fit.background + curve), linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
                 color=AMORPHOUS_COLOURS.get(name, PHASE_COLOURS[3]),
                 label=f"+ {AMORPHOUS_WORDS.get(name, words_for(name))}",
             )  # fmt: skip

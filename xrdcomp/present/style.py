@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AMORPHOUS_COLOURS",
+    "AMORPHOUS_DASHES",
     "COMPONENT_COLOURS",
     "GREY",
     "PHASE_COLOURS",
@@ -51,6 +52,12 @@ AMORPHOUS_COLOURS = {
     "lipid": "#9C6B00",
     "water": SKY,
     "amorphous_calcium_phosphate": GREEN,
+}
+AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
+    "protein": (0, (6, 1.5, 1, 1.5)),
+    "lipid": (0, (1, 1)),
+    "water": (0, (7, 2)),
+    "amorphous_calcium_phosphate": (0, (4, 1, 1, 1, 1, 1)),
 }
 STEP_COLOURS = {"water": SKY, "organic": ORANGE, "carbonate": PURPLE}
 
