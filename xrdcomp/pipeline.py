@@ -19,6 +19,7 @@ from xrdcomp.composition import (
     evaluate_claims,
     undecided_claims,
     weigh_phases,
+    without_poor_fits,
     without_standard,
 )
 from xrdcomp.diffraction import (
@@ -45,7 +46,6 @@ from xrdcomp.diffraction import (
     with_external_scan,
 )
 from xrdcomp.errors import AnalysisError, naming
-from xrdcomp.fit import describes_pattern
 from xrdcomp.fit.halo import measured_halo, with_measured_halos
 from xrdcomp.phases import own_phase_files
 from xrdcomp.readers import read_tga, read_xrd
@@ -55,6 +55,7 @@ from xrdcomp.results import (
     Composition,
     Diagnostic,
     FitResult,
+    PhaseResult,
     SampleResult,
     TgaResult,
 )
@@ -178,16 +179,15 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
             fit, found, thermal, recipe.composition, internal_standard=spike, known_scale=scale
         )
     beside = phases_not_fitted(found, fit) if fit is not None and recipe.phases else ()
-    why += (*_holder(fit, sample.blank), *beside, *late_start(fit, found))
+    holder = (
+        holder_humps(sample.blank, wavelength=fit.wavelengths[0])
+        if fit is not None and sample.blank is not None
+        else ()
+    )
+    why += (*holder, *beside, *late_start(fit, found))
     doubt = _other_optics(search, (sample, phases), recipe, assumed)
     own = weigh_phases(without_standard(found, standard), composition)
-    if composition.draws.size:
-        name = spike.id if spike else ""
-        claims = evaluate_claims(composition, own, recipe.composition, internal_standard=name)
-        claims = _without_poor_fits(claims, fit, doubt)
-    else:
-        reason = "the pattern shows nothing that was searched for beyond doubt"
-        claims = undecided_claims(reason) if fit is not None else ()
+    claims = _claims(composition, own, recipe, (search, spike.id if spike else "", doubt))
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
@@ -314,13 +314,6 @@ def _quantify(
     return found, why, external_scale(fit, phases, settings, mineral) if wanted else None
 
 
-def _holder(fit: FitResult | None, blank: Pattern | None) -> tuple[Diagnostic, ...]:
-    """Humps of the specimen holder from its own scan; without one the fit looks for them."""
-    if fit is None or blank is None:
-        return ()
-    return holder_humps(blank, wavelength=fit.wavelengths[0])
-
-
 def _other_optics(
     search: Identification | None,
     measured: tuple[Sample, tuple[Phase, ...]],
@@ -341,17 +334,23 @@ def _other_optics(
     return found or (other_slit(fit, pattern, phases, recipe, blank) if phases else ())
 
 
-def _without_poor_fits(
-    claims: tuple[Claim, ...], fit: FitResult | None, doubt: tuple[Diagnostic, ...]
+def _claims(
+    composition: Composition,
+    phases: tuple[PhaseResult, ...],
+    recipe: Recipe,
+    seen: tuple[Identification | None, str, tuple[Diagnostic, ...]],
 ) -> tuple[Claim, ...]:
-    """A fit that does not describe the pattern supports and refutes nothing, nor does one of the wrong radiation."""
-    if fit is None or (describes_pattern(fit.gof, fit.rwp) and not doubt):
-        return claims
-    figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
-    reason = f"The fit does not describe the pattern ({figures}), so nothing follows. "
-    return tuple(
-        replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
+    """Findings on one specimen; `seen` is the search, the id of a spike, and what is in doubt of the optics."""
+    search, spike, doubt = seen
+    fit = search.fit if search else None
+    if not composition.draws.size:
+        reason = "the pattern shows nothing that was searched for beyond doubt"
+        return undecided_claims(reason) if fit is not None else ()
+    left = len(search.unexplained) if search else 0
+    claims = evaluate_claims(
+        composition, phases, recipe.composition, internal_standard=spike, unexplained=left
     )
+    return without_poor_fits(claims, fit, doubtful=bool(doubt))
 
 
 def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:

@@ -162,6 +162,15 @@ def test_a_narrow_search_does_not_make_apatite_the_only_phase(n: int, verdict: s
     assert ("narrow search" in only.statement) is (n == 3)
 
 
+def test_peaks_that_no_phase_explains_leave_open_whether_apatite_is_alone() -> None:
+    composition = compose_evidence(xrd_amounts(PURE), balance(PURE))
+    only = by_id(evaluate_claims(composition, searched(), unexplained=3))[
+        "hydroxyapatite_only_crystalline_phase"
+    ]
+    assert only.verdict == "inconclusive"
+    assert "3 peak(s) belong to none of them" in only.statement
+
+
 def test_carbonate_and_vacancies_do_not_make_another_variety() -> None:
     phases = [found("hydroxyapatite", 0.12), coincident("carbonate_apatite"), *searched()[1:]]
     claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))

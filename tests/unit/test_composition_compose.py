@@ -179,6 +179,14 @@ def test_carbonate_of_calcite_is_reported_as_carbonate_but_not_put_into_the_latt
     )
 
 
+def test_crystals_beside_a_negative_halo_are_not_more_than_all() -> None:
+    """Amounts are signed; a share of 113 wt% crystals was told."""
+    amounts = xrd_amounts(np.array([0.9, -0.2, 0.0, 0.0, 0.0, 0.0]))
+    found = compose_evidence(amounts, balance(TYPICAL))
+    told = next(item for item in found.diagnostics if item.code == "FUSION_INCONSISTENT")
+    assert told.facts["crystalline_xrd"] == 1.0
+
+
 def test_dry_basis_divides_by_what_is_not_water() -> None:
     wet = compose_evidence(xrd_amounts(WET), balance(WET))
     dry = compose_evidence(xrd_amounts(WET), balance(WET), CompositionRecipe(basis="dry"))

@@ -50,6 +50,17 @@ def test_phases_that_were_not_found_and_sums_that_are_unknown_change_nothing() -
     assert weigh_phases([found], composed()) == (found,)
 
 
+def test_where_crystals_are_not_weighed_only_what_was_found_has_a_share() -> None:
+    found = replace(phase(share=0.6), id="quartz")
+    for name in ("calcite", "hydroxyapatite"):
+        doubtful = replace(phase("inconclusive", share=0.4), id=name)
+        one, other = weigh_phases([found, doubtful], composed())
+        assert other.weight_fraction is None
+        assert other.crystalline_weight_fraction is None
+        assert one.crystalline_weight_fraction is not None
+        assert_close(one.crystalline_weight_fraction.value, 1.0, rtol=1e-12, because="all of what was found")
+
+
 def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_count_it() -> None:
     total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
     apatite = replace(phase(share=0.6), id="hydroxyapatite")

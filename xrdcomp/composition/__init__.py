@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xrdcomp.composition.claims import evaluate_claims, undecided_claims
+from xrdcomp.composition.claims import evaluate_claims, undecided_claims, without_poor_fits
 from xrdcomp.composition.cohort import CohortSummary, evaluate_cohort
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence
@@ -20,5 +20,6 @@ __all__ = [
     "evaluate_cohort",
     "undecided_claims",
     "weigh_phases",
+    "without_poor_fits",
     "without_standard",
 ]

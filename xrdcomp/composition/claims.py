@@ -7,14 +7,16 @@ than half of the specimen is organic (Hsu, Emge & Schlesinger 2017, as summarise
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from xrdcomp.fit import describes_pattern
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Claim, Composition, PhaseResult, Verdict
+from xrdcomp.results import COMPONENTS, Claim, Composition, FitResult, PhaseResult, Verdict
 from xrdcomp.types import APATITES, FloatArray
 
-__all__ = ["CLAIM_IDS", "evaluate_claims", "undecided_claims"]
+__all__ = ["CLAIM_IDS", "evaluate_claims", "undecided_claims", "without_poor_fits"]
 
 CLAIM_IDS = (
     "hydroxyapatite_present",
@@ -47,6 +49,7 @@ def evaluate_claims(
     recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
     *,
     internal_standard: str = "",
+    unexplained: int = 0,
 ) -> tuple[Claim, ...]:
     """Evaluate the four published findings on one specimen.
 
@@ -61,6 +64,8 @@ def evaluate_claims(
         Thresholds of the verdicts and of the claims.
     internal_standard : str
         Phase id of a spike, which is not a phase of the specimen.
+    unexplained : int
+        Peaks that belong to no phase: of another one, or of the holder.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def evaluate_claims(
     own = [phase for phase in phases if phase.id != internal_standard]
     return (
         _present(composition, own, recipe),
-        _only(own, recipe),
+        _only(own, recipe, unexplained),
         _minor(composition, own, recipe),
         _mostly_organic(composition, recipe),
     )
@@ -93,6 +98,37 @@ def undecided_claims(reason: str) -> tuple[Claim, ...]:
     return tuple(
         Claim(id=name, verdict="inconclusive", probability=None, statement=f"Not decided: {reason}.")
         for name in CLAIM_IDS
+    )
+
+
+def without_poor_fits(
+    claims: tuple[Claim, ...], fit: FitResult | None, *, doubtful: bool = False
+) -> tuple[Claim, ...]:
+    """Claims without verdicts where the fit does not describe the pattern, or is one of the wrong radiation.
+
+    Such a fit supports and refutes nothing.
+
+    Parameters
+    ----------
+    claims : tuple of Claim
+    fit : FitResult or None
+    doubtful : bool
+        Whether another tube or other slits explain the pattern better.
+
+    Returns
+    -------
+    tuple of Claim
+        As they are where the fit is evidence.
+    """
+    if fit is None or (describes_pattern(fit.gof, fit.rwp) and not doubtful):
+        return claims
+    figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
+    told = f"The fit does not describe the pattern ({figures})"
+    if describes_pattern(fit.gof, fit.rwp):
+        told = "Another radiation or other slits than those assumed explain the pattern"
+    reason = f"{told}, so nothing follows. "
+    return tuple(
+        replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
     )
 
 
@@ -253,7 +289,7 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
     )
 
 
-def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
+def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe, unexplained: int) -> Claim:
     others = [phase for phase in phases if not phase.is_apatite]
     present = presence_probability(phases)
     if present is None or not others:
@@ -279,6 +315,9 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
     text = _only_text(others, unsure, present, level)
     if not variety:
         text += " The apatite that was found is fitted as another variety than hydroxyapatite."
+    if unexplained:
+        none_other *= 0.5
+        text += f" But {unexplained} peak(s) belong to none of them: to another phase, or to the holder."
     if unasked:
         text += " That is a narrow search: what was not searched for could be there."
     return _claim(1, present * none_other, text, recipe)

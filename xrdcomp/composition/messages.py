@@ -152,6 +152,7 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
     if not xrd.sees_amorphous:
         return None
     share, gradient = _share_of_total(xrd, ("apatite", "other"))
+    share = min(max(share, 0.0), 1.0)  # amounts are signed: beside a negative halo crystals are more than all
     variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
     char = thermal.char_fraction / (1 - thermal.char_fraction) if thermal.inert else 0.0
     mineral = 1.0 - thermal.losses[0] - (1 + char) * thermal.losses[1]
@@ -180,7 +181,7 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
             ),
             facts=facts,
         )
-    amorphous, _ = _share_of_total(xrd, ("apatite", "other", "amorphous_mineral"))
+    amorphous = min(_share_of_total(xrd, ("apatite", "other", "amorphous_mineral"))[0], 1.0)
     if score < -2 and (mineral - amorphous) > 2 * uncertainty:
         return Diagnostic(
             code="FUSION_MINERAL_UNSEEN",

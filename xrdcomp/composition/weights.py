@@ -26,7 +26,8 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     ----------
     phases : sequence of PhaseResult
     composition : Composition
-        Without a crystalline sum (one instrument that does not give it) the phases are returned unchanged.
+        Without a crystalline sum (one instrument that does not give it) the phases that were found keep the weight that
+        the pattern alone gives them.
 
     Returns
     -------
@@ -34,19 +35,25 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
         In the order given; fractions 0 to 1.
     """
     crystalline = composition.identifiable_sums.get("crystalline")
-    if crystalline is None or crystalline.std is None:
-        return tuple(phases)
-    undecided = [phase.crystalline_weight_fraction for phase in phases if not _counted(phase)]
+    weighed = crystalline is not None and crystalline.std is not None
+    undecided = [p.crystalline_weight_fraction for p in phases if not _counted(p, weighed=weighed)]
     counted = 1.0 - sum(share.value for share in undecided if share is not None)
+    if crystalline is None or crystalline.std is None:
+        return tuple(
+            _without_undecided(phase, counted) if _counted(phase, weighed=False) else _unweighed(phase)
+            for phase in phases
+        )
     return tuple(
-        _weighed(_without_undecided(phase, counted), crystalline) if _counted(phase) else _unweighed(phase)
+        _weighed(_without_undecided(phase, counted), crystalline)
+        if _counted(phase, weighed=True)
+        else _unweighed(phase)
         for phase in phases
     )
 
 
-def _counted(phase: PhaseResult) -> bool:
-    """Whether the composition has mass for a phase: what was found, and apatite unless it was not."""
-    return phase.decision == "detected" or (phase.decision == "inconclusive" and phase.is_apatite)
+def _counted(phase: PhaseResult, *, weighed: bool) -> bool:
+    """Whether the composition has mass for a phase: what was found, and, where it weighs crystals, apatite in doubt."""
+    return phase.decision == "detected" or (weighed and phase.decision == "inconclusive" and phase.is_apatite)
 
 
 def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:

@@ -198,12 +198,11 @@ def _by_chance(screen: Screen, index: int, score: Score, left: Leftover, library
         return ""
     n = int((left.height > _COMPARABLE * float(seen[-1])).sum())
     if not n:
-        return f"the scan of {left.span:.0f}° holds {len(seen)} lines of it only: some phase would have as many there"
-    lines = "line is" if len(seen) == 1 else f"{len(seen)} lines are"
-    return (
-        f"only {lines} seen, and {n} peaks as high belong to nothing in the library: some phase would meet as many "
-        "of them by chance"
-    )
+        lines = "one line" if len(seen) == 1 else f"{len(seen)} lines"
+        return f"the scan of {left.span:.0f}° holds {lines} of it only: some phase would have as many there"
+    lines = "one line is" if len(seen) == 1 else f"{len(seen)} lines are"
+    peaks = "one peak as high belongs" if n == 1 else f"{n} peaks as high belong"
+    return f"only {lines} seen, and {peaks} to nothing in the library: some phase would meet as many of them by chance"
 
 
 def _same_lattice(screen: Screen, index: int, phase: Phase, left: Leftover) -> str:

@@ -232,7 +232,7 @@ def _investigated(
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     peaks = peaks_of_poor_fit(peaks, screen, known)
     fit = summarize(base if assumed else state)
-    found = search_messages(reports, peaks)
+    found = search_messages(reports, peaks, searched=recipe.search)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found), screen
 
 

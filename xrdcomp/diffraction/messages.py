@@ -12,7 +12,7 @@ __all__ = ["phases_not_fitted", "search_messages"]
 
 
 def search_messages(
-    reports: Sequence[PhaseResult], peaks: tuple[UnexplainedPeak, ...]
+    reports: Sequence[PhaseResult], peaks: tuple[UnexplainedPeak, ...], *, searched: bool = True
 ) -> tuple[Diagnostic, ...]:
     """Messages of a search: peaks that no phase explains, phases neither shown nor excluded.
 
@@ -20,17 +20,23 @@ def search_messages(
     ----------
     reports : sequence of PhaseResult
     peaks : tuple of UnexplainedPeak
+    searched : bool
+        Whether the library was searched.
     """
     out = []
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
+        outside = "a phase outside the library (add its CIF with --phases)"
+        phase = (
+            outside if searched else "a phase of the library, which was not searched (identification.search)"
+        )
         out.append(
             Diagnostic(
                 code="XRD_UNEXPLAINED_PEAKS",
                 severity="warning",
                 text=(
                     f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}. Check for sample-holder lines, "
-                    "a contamination, or a phase outside the library (add its CIF with --phases)."
+                    f"a contamination, or {phase}."
                 ),
                 facts={"count": len(peaks), "strongest_d": peaks[0].d_spacing},
             )
