@@ -108,6 +108,8 @@ def test_ranges_that_cannot_be_separated_are_refused() -> None:
     result = analyze_tga(run_of())
     with pytest.raises(AnalysisError, match="not inside"):
         separate_steps(result, 500.0, 5000.0)
+    with pytest.raises(AnalysisError, match="holds 1 points of the curve"):
+        separate_steps(result, 390.0, 390.5)
     with pytest.raises(AnalysisError, match="nothing to separate"):
         separate_peaks(AXIS, np.zeros(len(AXIS)), correlation_c=10.0)
 

@@ -165,3 +165,9 @@ def test_line_of_exact_points_has_no_scatter() -> None:
         (line.slope, line.intercept, line.r_squared), (2.0, 1.0, 1.0), atol=1e-12, because="arithmetic"
     )
     assert_close(line.slope_std, 0.0, atol=1e-12, because="no scatter")
+
+
+@pytest.mark.parametrize("rate", [-5.0, 0.0, float("nan")])
+def test_a_heating_rate_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(AnalysisError, match="each must be a number above 0"):
+        kissinger([400.0, 410.0, 420.0], [10.0, 20.0, rate])

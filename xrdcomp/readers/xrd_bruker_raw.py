@@ -17,8 +17,6 @@ from xrdcomp.types import Diagnostic, FloatArray
 
 __all__ = ["READERS"]
 
-_UNDEFINED = -1e5
-"""Drive positions that were not recorded are stored as -1e6."""
 _SCAN_TYPES = {
     0: "locked coupled", 1: "unlocked coupled", 2: "detector scan", 3: "rocking curve", 4: "chi scan",
     5: "phi scan", 6: "x scan", 7: "y scan", 8: "z scan", 129: "fixed position-sensitive detector",

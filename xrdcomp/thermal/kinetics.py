@@ -350,6 +350,9 @@ def _check_rates(rates: FloatArray, expected: int) -> None:
     if len(rates) != expected:
         msg = f"{expected} runs, but {len(rates)} heating rates."
         raise AnalysisError(msg)
+    if not (np.isfinite(rates).all() and (rates > 0).all()):
+        msg = f"heating rates of {rates.tolist()} K/min: each must be a number above 0."
+        raise AnalysisError(msg)
     if len(np.unique(np.round(rates, 3))) < 3:
         msg = (
             f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."

@@ -23,6 +23,7 @@ __all__ = ["crossing_mass", "most_crossing", "overlap_ratio", "separate_steps", 
 _OVERLAP_RATIO = 0.15
 _MAX_COMPONENTS = 4
 _CORRELATION_LENGTHS = 1.5
+_FEWEST_POINTS = 12
 
 
 def with_overlap(
@@ -52,7 +53,7 @@ def with_overlap(
         for k in range(min(n, 2)):
             low, cut = edges[k], edges[k + 1]
             high = edges[k + 2] if k + 2 < len(edges) else len(dtg) - 1
-            if high - low >= 12 and (
+            if high - low >= _FEWEST_POINTS and (
                 recipe.decompose == "always" or overlap_ratio(dtg, (low, cut, high)) > _OVERLAP_RATIO
             ):
                 wrong[k] = abs(crossing_mass(curve, smooth, length, (low, cut, high)))
@@ -155,6 +156,9 @@ def separate_steps(
         raise AnalysisError(msg)
     step = max(float(np.median(np.diff(temperature))), 0.5)
     axis = np.arange(max(start_c, temperature[0]), min(end_c, temperature[-1]), step)
+    if len(axis) < _FEWEST_POINTS:
+        msg = f"{start_c:g} to {end_c:g} °C holds {len(axis)} points of the curve; choose a range that holds a step."
+        raise AnalysisError(msg)
     rising = np.concatenate(([True], np.diff(temperature) > 0))
     mass = np.interp(axis, temperature[rising], result.mass_fraction[rising])
     return separate_peaks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -80,7 +79,6 @@ STANDARDS: dict[str, _Standard] = {
         residue=("CaO", 0.56029),
     ),
 }
-StandardName = Literal["calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite"]
 
 
 @dataclass(frozen=True, kw_only=True)
