@@ -16,7 +16,14 @@ from xrdcomp.diffraction.peaks import unexplained_peaks
 from xrdcomp.diffraction.report import Test
 from xrdcomp.diffraction.scoring import coincidence, misfit, score_phases, widened
 from xrdcomp.diffraction.screening import make_screen
-from xrdcomp.diffraction.templates import Variant, draw_patterns, make_grid, refined_fwhm, template_fwhm
+from xrdcomp.diffraction.templates import (
+    Variant,
+    draw_crystals,
+    draw_patterns,
+    make_grid,
+    refined_fwhm,
+    template_fwhm,
+)
 from xrdcomp.fit.lines import phase_columns
 from xrdcomp.fit.model import build_model
 from xrdcomp.fit.parameters import phase_of
@@ -385,6 +392,37 @@ def test_small_crystallites_do_not_set_the_width_of_templates(state: FitState) -
     plain = template_fwhm(replace(state, phases=()), 80.0)
     assert template_fwhm(state, 80.0) == plain
     assert refined_fwhm(state) != plain
+
+
+def test_lines_of_crystals_widen_with_the_angle(low_angles: FitState) -> None:
+    """Equal areas; sharper and higher than the template's at 9.4 degrees, broader and lower at 57.5."""
+    grid = make_grid(low_angles)
+    lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
+    flat = draw_patterns(lines, grid, (Variant(),), (80.0,))[0, :, 0]
+    true = draw_crystals(lines, grid, 80.0)
+    assert_close(
+        true.sum(axis=1), flat.sum(axis=1), rtol=5e-3, because="the scan cuts tails, broad ones elsewhere"
+    )
+    first, last = (np.abs(grid.two_theta - at) < 0.3 for at in (9.4, 57.5))
+    widths = [template_fwhm(low_angles, 80.0, theta) for theta in (4.7, 18.0, 28.75)]
+    assert widths == sorted(widths)
+    assert_close(widths[1], template_fwhm(low_angles, 80.0), rtol=1e-12, because="the middle is the default")
+    assert true[0, first].max() > 1.02 * flat[0, first].max()
+    assert true[1, last].max() < 0.98 * flat[1, last].max()
+
+
+def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: FitState) -> None:
+    nuisance = make_screen(low_angles).nuisance()
+    lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
+    flat = draw_patterns(lines, nuisance.grid, (Variant(),), (80.0,))[0, :, 0]
+    assert_close(
+        nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-9, because="an amount is linear"
+    )
+    _, std = nuisance.estimate(flat)
+    response = nuisance.response(flat, draw_crystals(lines, nuisance.grid, 80.0))
+    found = [s.nominal_std for s in score_phases(lines, nuisance).values()]
+    assert_close(np.array(found), std / response, rtol=1e-9, because="mean z is response over std")
+    assert response[0] > 1.0 > response[1]
 
 
 def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:

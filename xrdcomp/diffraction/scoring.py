@@ -9,7 +9,7 @@ import numpy as np
 
 from xrdcomp.diffraction.candidates import CandidateLines
 from xrdcomp.diffraction.screening import Nuisance
-from xrdcomp.diffraction.templates import Variant, draw_lines, draw_patterns
+from xrdcomp.diffraction.templates import Variant, draw_crystals, draw_lines, draw_patterns
 from xrdcomp.types import FloatArray, Phase
 
 __all__ = [
@@ -63,6 +63,7 @@ _MANY = 20  # phases, from which on their typical z is worth something
 _MOST_MISFIT = 2.0
 _RESEMBLANCE = 0.8
 _SAME_LINE = 2e-3
+_RESPONSE = (0.5, 2.0)  # what widths make of it; beyond, little but what imitates a phase is left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Score:
     Attributes
     ----------
     amount, std, z : of the best template, grams on the fit's scale
-    nominal_std : standard deviation of the amount at the library's cell with the larger crystallites
+    nominal_std : amount of the larger crystallites, with the library's cell, whose z is 1 on the average
     typical_z : median absolute z of all templates
     widening : factor that is in z and the standard deviations already, see `widened`
     lines_expected, lines_seen : of the six strongest, how many should show at this amount and how many do
@@ -135,6 +136,8 @@ def score_phases(
     amount, std = nuisance.estimate(patterns)
     z = amount / std
     nominal = int(np.argmin([abs(v.strain) + abs(v.shift) for v in variants]))
+    response = nuisance.response(patterns[0, :, nominal], draw_crystals(candidates, nuisance.grid, sizes[0]))
+    nominal_std = std[0, :, nominal] / np.clip(response, *_RESPONSE)
     out = {}
     for i, lines in enumerate(candidates):
         size, variant = divmod(int(np.argmax(z[:, i])), len(variants))
@@ -148,7 +151,7 @@ def score_phases(
             amount=best,
             std=float(std[size, i, variant]),
             z=float(z[size, i, variant]),
-            nominal_std=float(std[0, i, nominal]),
+            nominal_std=float(nominal_std[i]),
             typical_z=float(np.median(np.abs(z[:, i]))),
             variant=choice[1],
             size_nm=choice[2],

@@ -108,6 +108,15 @@ class Nuisance:
             information[part], amount[part] = raw, (flat @ self.residual) / raw
         return amount.reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
 
+    def response(self, patterns: FloatArray, crystals: FloatArray) -> FloatArray:
+        """Amount that each pattern (n, bins) finds in one gram of crystals (n, bins), on the average: (n,)."""
+        flat, true = patterns / self.sigma, crystals / self.sigma
+        explained, also = flat @ self.half.T, true @ self.half.T
+        raw = np.einsum("ij,ij->i", flat, flat)
+        own = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
+        shared = np.einsum("ij,ij->i", flat, true) - np.einsum("ij,ij->i", explained, also)
+        return np.asarray(shared / own)
+
     def correlated_scores(self, patterns: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Z of each of a few patterns (n, bins), and its correlation with that of the first, each (n,)."""
         flat = patterns / self.sigma

@@ -14,7 +14,16 @@ from xrdcomp.fit.pattern import FitState
 from xrdcomp.physics import corrections, profile
 from xrdcomp.types import FloatArray, Instrument, IntArray
 
-__all__ = ["Grid", "Variant", "draw_lines", "draw_patterns", "make_grid", "refined_fwhm", "template_fwhm"]
+__all__ = [
+    "Grid",
+    "Variant",
+    "draw_crystals",
+    "draw_lines",
+    "draw_patterns",
+    "make_grid",
+    "refined_fwhm",
+    "template_fwhm",
+]
 
 _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
@@ -25,6 +34,7 @@ _NARROW = 0.3  # bins of mean shift up to which its spread is not drawn
 _MEAN_NODE = 6.0**-0.5  # place at which a line has its mean shift
 _MIDDLE = 18.0  # θ in degrees
 _SHARP_SHARE = 0.3  # of the Bragg intensity
+_NODES = (5.0, 15.0, 25.0, 35.0, 45.0)  # θ in degrees, between which widths are interpolated
 _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
 
 
@@ -80,24 +90,24 @@ def make_grid(state: FitState) -> Grid:
     return Grid(state=state, two_theta=bins.mean(axis=1), slit=slit, per_bin=per_bin, step=step * per_bin)
 
 
-def template_fwhm(state: FitState, size_nm: float) -> float:
-    """Line width of a template near the middle of the useful range, degrees.
+def template_fwhm(state: FitState, size_nm: float, theta: float = _MIDDLE) -> float:
+    """Line width of a template at a Bragg angle θ (degrees), near the middle of the useful range by default, degrees.
 
     The instrument's share is the refined one where phases with lines hardly broader than it carry a good part of the
     intensity. Lines of small crystallites do not show it, and what is refined on them trades with their size: the
     instrument's entry is taken then.
     """
-    return _line_width(state, state.solution.values if _resolution_seen(state) else {}, size_nm)
+    return _line_width(state, state.solution.values if _resolution_seen(state) else {}, size_nm, theta)
 
 
 def refined_fwhm(state: FitState) -> float:
     """Width near the middle that the refined instrument gives a line of large crystallites, degrees."""
-    return _line_width(state, state.solution.values, 80.0)
+    return _line_width(state, state.solution.values, 80.0, _MIDDLE)
 
 
-def _line_width(state: FitState, values: Mapping[str, float], size_nm: float) -> float:
-    gauss, lorentz = _instrument_width(state.instrument, values)
-    size = np.degrees(0.9 * state.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(_MIDDLE))))
+def _line_width(state: FitState, values: Mapping[str, float], size_nm: float, theta: float) -> float:
+    gauss, lorentz = _instrument_width(state.instrument, values, theta)
+    size = np.degrees(0.9 * state.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(theta))))
     return float(np.hypot(gauss, 0.7 * size) + lorentz + 0.5 * size)
 
 
@@ -105,7 +115,7 @@ def _resolution_seen(state: FitState) -> bool:
     """Whether clear phases with less broadening than the instrument's carry a good part of the Bragg intensity."""
     if not state.phases:
         return False
-    broad = sum(_instrument_width(state.instrument, state.solution.values))
+    broad = sum(_instrument_width(state.instrument, state.solution.values, _MIDDLE))
     amounts = state.evidence.amounts
     std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
     clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
@@ -115,9 +125,11 @@ def _resolution_seen(state: FitState) -> bool:
     return bool(areas[sharp].sum() > _SHARP_SHARE * areas.sum())
 
 
-def _instrument_width(instrument: Instrument, values: Mapping[str, float]) -> tuple[float, float]:
-    """Gaussian and Lorentzian widths that the instrument gives a line near the middle, degrees."""
-    tangent = np.tan(np.radians(_MIDDLE))
+def _instrument_width(
+    instrument: Instrument, values: Mapping[str, float], theta: float
+) -> tuple[float, float]:
+    """Gaussian and Lorentzian widths that the instrument gives a line at a Bragg angle, degrees."""
+    tangent = np.tan(np.radians(theta))
     u, v, w = (values.get(f"caglioti_{k}", getattr(instrument, f"caglioti_{k}")) for k in "uvw")
     strain = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
     return float(np.sqrt(max(u * tangent**2 + v * tangent + w, 1e-3))), float(strain * tangent)
@@ -157,6 +169,31 @@ def draw_patterns(
     n_rows = len(candidates) * n_variants
     curves = _convolved(sticks, grid, n_rows, [template_fwhm(grid.state, size) for size in sizes])
     return curves.reshape(len(sizes), len(candidates), n_variants, -1)
+
+
+def draw_crystals(candidates: Sequence[CandidateLines], grid: Grid, size_nm: float) -> FloatArray:
+    """Bragg patterns of one gram of crystals with each candidate's own cell, whose widths grow with the angle.
+
+    Templates have the width of the middle of the useful range everywhere, which is quick. Size broadens with
+    1/cosθ and the instrument with tanθ, so that lines at low angles are sharper than their templates, and stand out
+    more than these tell.
+
+    Returns
+    -------
+    (candidates, bins) array, electron units per gram
+    """
+    row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
+    d = np.concatenate([c.d_spacing for c in candidates])
+    strength = np.concatenate([c.strength for c in candidates])
+    theta = np.degrees(np.arcsin(np.minimum(grid.state.instrument.wavelength / (2.0 * d), 1.0)))
+    widths = [template_fwhm(grid.state, size_nm, node) for node in _NODES]
+    total = np.zeros((len(candidates), len(grid.two_theta)))
+    for k, width in enumerate(widths):
+        share = np.interp(theta, _NODES, np.eye(len(_NODES))[k])
+        pick = share > 0.0
+        sticks = _sticks(grid, (d[pick], (strength * share)[pick], np.zeros(int(pick.sum()))), row[pick])
+        total += _convolved(sticks, grid, len(candidates), [width])[0]
+    return total
 
 
 def draw_lines(
