@@ -688,6 +688,9 @@ def test_a_structure_that_borrows_the_name_of_another_is_refused(tmp_path: Path)
         load_phase(path)
     shutil.copy(reference_folder() / "calcite" / "structure.cif", path)
     assert load_phase(path).id == "calcite"
+    assert phase_info(path).formula.replace(" ", "") in ("CaCO3", "CCaO3", "CO3Ca", "calcite")
+    with pytest.raises(PhaseError, match="no such file"):
+        phase_info(tmp_path / "other.cif")
 
 
 def test_user_folder(tmp_path: Path) -> None:

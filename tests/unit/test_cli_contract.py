@@ -87,6 +87,7 @@ def test_the_list_of_commands_matches_the_commands() -> None:
         (["analyze", "a.xy", "--phases", "quartz,,calcite"], "separated by commas"),
         (["analyze", "a.xy", "--wavelength", "1.5406,1.5444,-3"], "weight of the second line"),
         (["calibrate-amorphous", "ha20.xy"], "ha20.xy:0.2"),
+        (["calibrate", "a.xy", "--standard", "srm660c", "--set", "fit.cell=false"], "no others"),
         (["simulate", "--composition", "protein=1", "--sample-id", "../x"], "sample id"),
     ],
 )

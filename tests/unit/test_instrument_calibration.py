@@ -240,6 +240,17 @@ def test_known_mixtures_from_the_command_line(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     assert "k = " in result.output
     assert "k_std" in target.read_text(encoding="utf-8")
+    short = tmp_path / "short.xy"
+    write_pattern(
+        short,
+        simulate_pattern(
+            SpecimenModel(specimen_id="s", **parts), XrdConditions(two_theta_min=20, step=0.04), seed=1
+        )[0],
+        "xy",
+    )
+    result = CliRunner().invoke(main, [*arguments, f"{short}:0.5", "-o", str(target), "--quiet"])
+    assert result.exit_code == 2
+    assert "k holds for one range" in result.stderr
 
 
 def test_residual_lines_of_a_simulated_tube_are_found() -> None:

@@ -8,7 +8,7 @@ import click
 
 from xrdcomp.cli.options import build_recipe, examples
 from xrdcomp.cli.output import print_json, progress
-from xrdcomp.errors import naming
+from xrdcomp.errors import RecipeError, naming
 
 __all__ = ["calibrate"]
 
@@ -50,6 +50,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     from xrdcomp.diffraction import write_instrument
     from xrdcomp.readers import read_xrd
 
+    _refuse_others(options["settings"])
     recipe = build_recipe(options)
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
     recipe = recipe.with_settings(given)
@@ -78,3 +79,14 @@ def calibrate(scan_file: str, **options: Any) -> None:
         for message in result.diagnostics:
             click.echo(f"{message.severity}: {message.text}", err=True)
     progress(f"written: {target}", quiet=options["quiet"])
+
+
+def _refuse_others(settings: tuple[str, ...]) -> None:
+    """Refuse settings that a calibration does not look at."""
+    for item in settings:
+        key = item.partition("=")[0].strip()
+        if not key.startswith("instrument.") and key != "fit.two_theta_range":
+            msg = (
+                f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
+            )
+            raise RecipeError(msg)

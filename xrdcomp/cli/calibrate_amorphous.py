@@ -36,12 +36,13 @@ __all__ = ["calibrate_amorphous"]
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     """Determine k and the PONKCS factor from scans of mixtures whose crystalline mass fraction is known."""
-    from xrdcomp.diffraction.crystallinity import KnownMixture, write_amorphous
+    from xrdcomp.diffraction.crystallinity import RANGE_TOLERANCE, KnownMixture, write_amorphous
     from xrdcomp.diffraction.crystallinity import calibrate_amorphous as calibrate
     from xrdcomp.pipeline import analyze
 
     recipe = build_recipe(options).with_settings({"identification.search": False})
-    known, window = [], (0.0, 0.0)
+    known: list[KnownMixture] = []
+    window: tuple[float, float] | None = None
     for item in mixtures:
         name, fraction = parse_fraction(item, "mixture", example="ha20.xy:0.2")
         progress(f"analysing {name}", quiet=options["quiet"])
@@ -57,7 +58,16 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
                 amounts=fit.amounts,
             )
         )
-        window = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+        own = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+        if window is not None and max(abs(a - b) for a, b in zip(own, window, strict=True)) > RANGE_TOLERANCE:
+            msg = (
+                f"{name}: covers {own[0]:.1f}-{own[1]:.1f}°, those before it {window[0]:.1f}-{window[1]:.1f}°, and "
+                "k holds for one range. Give all the same: --range "
+                f"{max(own[0], window[0]):.1f},{min(own[1], window[1]):.1f}."
+            )
+            raise AnalysisError(msg)
+        window = window or own
+    window = window or (0.0, 0.0)
     result = calibrate(known, window)
     target = write_amorphous(result, options["out"])
     click.echo(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")

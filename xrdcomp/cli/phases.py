@@ -19,10 +19,10 @@ __all__ = ["phases"]
         "xrdcomp phases --format json",
     )
 )
-@click.argument("phase", required=False, metavar="[ID]")
+@click.argument("phase", required=False, metavar="[ID|FILE.cif|FOLDER]")
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
 def phases(phase: str | None, output_format: str) -> None:
-    """List the reference phases, or tell what is known of one."""
+    """List the reference phases, or tell what is known of one: of the library, a CIF file or a phase folder."""
     from xrdcomp.phases import list_phases, phase_info
     from xrdcomp.present.tables import align
 

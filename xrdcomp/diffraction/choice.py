@@ -11,7 +11,12 @@ import numpy as np
 from xrdcomp.diffraction import absorption
 from xrdcomp.diffraction import quantify as methods
 from xrdcomp.diffraction.candidates import searched_phases
-from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant, read_amorphous
+from xrdcomp.diffraction.crystallinity import (
+    RANGE_TOLERANCE,
+    crystalline_fraction,
+    prior_constant,
+    read_amorphous,
+)
 from xrdcomp.diffraction.quantify import Quantification
 from xrdcomp.diffraction.summation import sum_patterns
 from xrdcomp.errors import AnalysisError, RecipeError
@@ -33,7 +38,6 @@ __all__ = [
     "strongest_line_areas",
 ]
 
-_RANGE_TOLERANCE = 1.0  # degrees by which ends of ranges may differ: scans rarely end on the same step
 _ONE_LINE = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
@@ -346,7 +350,7 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         calibration = read_amorphous(recipe.amorphous_file)
         k = calibration.k
         ends, own = calibration.two_theta_range, (float(fit.two_theta[0]), float(fit.two_theta[-1]))
-        if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > _RANGE_TOLERANCE:
+        if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > RANGE_TOLERANCE:
             msg = (
                 f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
                 f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range: --range "

@@ -13,6 +13,7 @@ from xrdcomp.errors import AnalysisError, OutputError, RecipeError
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 
 __all__ = [
+    "RANGE_TOLERANCE",
     "AmorphousCalibration",
     "KnownMixture",
     "calibrate_amorphous",
@@ -25,6 +26,9 @@ __all__ = [
 PRIOR_RELATIVE_STD = 0.20
 """Relative standard uncertainty of a calculated k: independent atoms ignore low-angle interference, and measured
 patterns of organic matter beside fluorapatite agree with calculation to 15 %, one composite to 40 %."""
+
+RANGE_TOLERANCE = 1.0
+"""Degrees by which ends of ranges may differ that a constant is found on or used for: scans rarely end on one step."""
 
 _KEYS = ("k", "k_std", "n_mixtures", "two_theta_min", "two_theta_max")
 _FACTOR_KEYS = ("factor", "factor_std")

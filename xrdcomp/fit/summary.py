@@ -325,6 +325,7 @@ def _poor_fit(state: FitState) -> list[Diagnostic]:
     gof, rwp = pattern_misfit(state)
     if describes_pattern(gof, rwp):
         return []
+    gof = goodness_of_fit(state)  # as everywhere else in the result
     text = (
         f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
         f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "

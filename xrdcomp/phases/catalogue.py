@@ -110,7 +110,7 @@ def phase_info(phase: str | Path) -> PhaseInfo:
     Parameters
     ----------
     phase : str or Path
-        Id of the library, or a folder with ``phase.toml``.
+        Id of the library, a folder with ``phase.toml``, or a CIF file.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def phase_info(phase: str | Path) -> PhaseInfo:
     PhaseError
         Unknown id (the nearest is proposed), or a ``phase.toml`` that cannot be used.
     """
-    return _info(_folder_of(phase))
+    path = Path(phase)
+    return _cif_info(path, read_cif(path)) if _is_cif(path) else _info(_folder_of(phase))
 
 
 def load_phase(phase: str | Path) -> Phase:
@@ -148,10 +149,7 @@ def load_phase(phase: str | Path) -> Phase:
         Unknown id, a file that is not a usable structure, a CIF without atoms.
     """
     path = Path(phase)
-    if path.suffix.lower() == ".cif":
-        if not path.is_file():
-            msg = f"{path}: no such file."
-            raise PhaseError(msg)
+    if _is_cif(path):
         return _from_cif(path)
     folder = _folder_of(phase)
     return _from_folder(folder)
@@ -389,14 +387,23 @@ def _identifier(stem: str) -> str:
     return text if text[:1].isalpha() else f"cif_{text or 'phase'}"
 
 
-def _from_cif(path: Path) -> Phase:
-    structure = read_cif(path)
+def _is_cif(path: Path) -> bool:
+    """Whether a phase is a CIF file; PhaseError where it is named like one and does not exist."""
+    if path.suffix.lower() != ".cif":
+        return False
+    if not path.is_file():
+        msg = f"{path}: no such file."
+        raise PhaseError(msg)
+    return True
+
+
+def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
     if not structure.atoms:
         msg = (
             f"{path.name}: no atoms (_atom_site), so no intensities can be calculated. Use a CIF with atoms."
         )
         raise PhaseError(msg)
-    info = PhaseInfo(
+    return PhaseInfo(
         id=_identifier(path.stem),
         name=structure.name or path.stem,
         mineral="",
@@ -412,6 +419,11 @@ def _from_cif(path: Path) -> Phase:
         strongest_lines=(),
         notes="",
     )
+
+
+def _from_cif(path: Path) -> Phase:
+    structure = read_cif(path)
+    info = _cif_info(path, structure)
     metadata: dict[str, str | float | int | bool] = {"b_assumed": info.b_assumed, "user_file": path.name}
     if structure.b_assumed:
         metadata["b_assumed_atoms"] = " ".join(structure.b_assumed)

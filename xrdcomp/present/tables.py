@@ -108,9 +108,10 @@ def phase_table(result: SampleResult) -> str:
             continue
         cell = ", ".join(f"{phase.cell[axis].value:.4f}" for axis in ("a", "c") if axis in phase.cell)
         specimen = "" if phase.weight_fraction is None else percent(phase.weight_fraction, unit=False)
-        share = phase.crystalline_weight_fraction
+        spike = phase.evidence.get("internal_standard") is True  # what it shares is the spiked powder
+        share = None if spike else phase.crystalline_weight_fraction
         rows.append(
-            (phase.name, phase.decision.replace("_", " "), specimen,
+            (f"{phase.name} (internal standard)" if spike else phase.name, phase.decision.replace("_", " "), specimen,
              "" if share is None else percent(share, unit=False), cell)
         )  # fmt: skip
     text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))
