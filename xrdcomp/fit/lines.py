@@ -65,6 +65,7 @@ class PhaseLines:
     Attributes
     ----------
     multiplicity : (r,) number of equivalent reflections
+    harmonics : (r, k) texture harmonics; k is 0 where they are no parameters
     multiplier : (r,) factor on the intensity of each reflection; other than 1 in peaks mode only
     intensity_at_reference : (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
     cell_reference, cell_frozen : free cell parameters of the structure, and those at which the lines were frozen
@@ -136,7 +137,7 @@ def build_lines(
         phase=phase,
         hkl=hkl,
         multiplicity=found.multiplicity[keep].astype(float),
-        harmonics=texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER),
+        harmonics=_harmonics(phase, hkl, values),
         cell_names=tuple(names),
         cell_reference=cell_start,
         cell_frozen=cell_now,
@@ -177,7 +178,16 @@ def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[st
             intensity_at_reference=strength,
             axis_cos_sq=axis_cos_sq,
         )
+    if not lines.harmonics.size:
+        lines = replace(lines, harmonics=_harmonics(lines.phase, lines.hkl, values))
     return _frozen(lines, instrument, values)
+
+
+def _harmonics(phase: Phase, hkl: FloatArray, values: Mapping[str, float]) -> FloatArray:
+    """Texture harmonics of the reflections, (r, k), where their coefficients are among the parameters."""
+    if f"{phase.id}_harmonic_1" not in values:
+        return np.empty((len(hkl), 0))
+    return texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
 
 
 def _strength(

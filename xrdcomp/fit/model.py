@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from xrdcomp.fit.lines import PhaseLines, build_lines, phase_columns, refreeze_l
 from xrdcomp.fit.optics import geometry_factor, polarization
 from xrdcomp.fit.parameters import ParameterTable
 from xrdcomp.physics import amorphous as amorphous_physics
-from xrdcomp.physics import scattering
 from xrdcomp.types import FloatArray, Instrument, Phase
 from xrdcomp.units import two_theta_to_q
 
@@ -63,6 +63,11 @@ class PatternModel:
     columns: tuple[Column, ...]
     fixed: FloatArray
     slit: FloatArray
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether slits and absorption change nothing."""
+        return bool((self.slit == 1.0).all())
 
     @property
     def phase_ids(self) -> tuple[str, ...]:
@@ -145,20 +150,23 @@ def _halo_columns(
     q = two_theta_to_q(two_theta, instrument.wavelength)
     weight = sum(line.weight for line in instrument.emission_lines)
     factor = weight * slit * polarization(two_theta, instrument)
-    calculated = [name for name in amorphous if isinstance(name, str)]
+    calculated = {
+        name: amorphous_physics.halo_columns(amorphous_physics.AMORPHOUS[name], q)
+        for name in amorphous
+        if isinstance(name, str)
+    }
     flat = {}
     for item in amorphous:
         if isinstance(item, str):
-            name, curve = item, amorphous_physics.scattering_per_gram(amorphous_physics.AMORPHOUS[item], q)
+            name, curve = item, calculated[item].per_gram
         else:
             name = item.name
             curve, flat[name] = measured_columns(item, q)
         columns.append(Column(name=name, kind="amorphous", nonnegative=True, halo=True))
         values.append((factor * curve)[:, None])
-    for name in calculated:
-        modes = amorphous_physics.shape_modes(amorphous_physics.AMORPHOUS[name], q)
-        columns += [_mode(f"{name}_mode_{k}", name) for k in range(modes.shape[1])]
-        values.append(factor[:, None] * modes)
+    for name, parts in calculated.items():
+        columns += [_mode(f"{name}_mode_{k}", name) for k in range(parts.modes.shape[1])]
+        values.append(factor[:, None] * parts.modes)
     for name, change in flat.items():
         columns.append(_mode(f"{name}_flat", name))
         values.append((factor * change)[:, None])
@@ -167,10 +175,9 @@ def _halo_columns(
         columns += [_mode(f"smooth_mode_{k}", ALL_AMORPHOUS) for k in range(smooth.shape[1])]
         values.append(factor[:, None] * smooth)
     window = _inelastic_std(instrument)
-    for name in calculated:
+    for name, parts in calculated.items():
         columns.append(_mode(f"{name}_compton", name, window))
-        fractions = amorphous_physics.mass_fractions(amorphous_physics.AMORPHOUS[name].atoms)
-        values.append((factor * scattering.incoherent_per_gram(fractions, q))[:, None])
+        values.append((factor * parts.incoherent)[:, None])
     return columns, np.concatenate(values, axis=1)
 
 
@@ -214,10 +221,12 @@ def evaluate(
     columns : (n, phases) array: the first of ``model.columns``; the others are ``model.fixed``
     derivatives : list of dict name → (n,) array, one dict per phase
     """
-    bases, derivatives = [], []
-    for lines in model.lines:
+    columns = np.empty((len(model.two_theta), len(model.lines)))
+    derivatives = []
+    for k, lines in enumerate(model.lines):
         basis, slopes = phase_columns(lines, model.instrument, values, needed)
-        bases.append((model.slit * basis)[:, None])
-        derivatives.append({name: model.slit * column for name, column in slopes.items()})
-    empty = np.empty((len(model.two_theta), 0))
-    return np.concatenate([empty, *bases], axis=1), derivatives
+        columns[:, k] = model.slit * basis
+        if not model.plain:
+            slopes = {name: model.slit * column for name, column in slopes.items()}
+        derivatives.append(slopes)
+    return columns, derivatives

@@ -19,7 +19,7 @@ from xrdcomp.fit.parameters import ParameterTable, build_parameters, minor_param
 from xrdcomp.fit.peaks import with_free_intensities
 from xrdcomp.fit.shift import zero_or_displacement
 from xrdcomp.fit.summary import POOR_FIT_GOF, summarize
-from xrdcomp.fit.varpro import Solution, minimize
+from xrdcomp.fit.varpro import LeastSquares, Solution, minimize
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.results import FitResult
 from xrdcomp.types import FloatArray, Instrument, Pattern, Phase
@@ -369,14 +369,14 @@ def _rough_fit(
     x, y, s = binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
     base = columns.build(x, y, table, like=fine, shoulders=False)
+    problem: LeastSquares | None = None
     for inverse in (None,) if columns.user_parameters else _START_SIZES:
         sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
         trial = table.with_values(sizes)
-        frozen = replace(
-            trial, items=tuple(replace(item, vary=False) for item in trial.items), base=None, ties=None
-        )
+        held = ParameterTable(tuple(replace(item, vary=False) for item in trial.items))
         model = refreeze(base, {item.name: item.value for item in trial.items})
-        cost = minimize(model, frozen, y, s).cost
+        problem = LeastSquares(model, held, y, s, like=problem)
+        cost = problem.start(np.empty(0)).cost
         if best is None or cost < best[0]:
             best = (cost, trial, model)
     assert best is not None

@@ -98,17 +98,26 @@ class _Normal:
 
 
 class LeastSquares:
-    """Bundles what stays the same during one minimisation."""
+    """Bundles what stays the same during one minimisation.
+
+    `like` is one with the same intensities; its products of the fixed columns are taken over where these are the same.
+    """
 
     def __init__(
-        self, model: PatternModel, table: ParameterTable, intensity: FloatArray, sigma: FloatArray
+        self,
+        model: PatternModel,
+        table: ParameterTable,
+        intensity: FloatArray,
+        sigma: FloatArray,
+        like: LeastSquares | None = None,
     ) -> None:
         self.model, self.table = model, table
         self.y, self.inv_sigma = intensity, 1.0 / sigma
         self.weighted_y = intensity / sigma
-        self.fixed = np.asfortranarray(model.fixed * self.inv_sigma[:, None])
-        self.fixed_gram = self.fixed.T @ self.fixed
-        self.fixed_right = self.fixed.T @ self.weighted_y
+        same = like if like is not None and like.model.fixed is model.fixed else None
+        self.fixed: FloatArray = same.fixed if same else model.fixed * self.inv_sigma[:, None]
+        self.fixed_gram: FloatArray = same.fixed_gram if same else self.fixed.T @ self.fixed
+        self.fixed_right: FloatArray = same.fixed_right if same else self.fixed.T @ self.weighted_y
         self.nonnegative = np.array([c.nonnegative for c in model.columns])
         index = {c.name: i for i, c in enumerate(model.columns)}
         self.parent = np.array([index.get(c.parent, -1) for c in model.columns])
@@ -124,8 +133,8 @@ class LeastSquares:
         self.high = np.array([item.high for item in free])
         self.ties = table.tie_matrix()
         self.plain = table.ties is None
-        self.chosen = [i for i, item in enumerate(table.items) if item.vary]
         self.rows = {name: i for i, name in enumerate(table.names)}
+        self.places = {item.name: i for i, item in enumerate(free)}
 
     def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
         """Inverse variances of the linear coefficients' priors."""
@@ -174,11 +183,7 @@ class LeastSquares:
         c, moving = solution.coefficients, point.moving
         n_moving = moving.shape[1]
         residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
-        full = np.zeros((len(self.rows), len(self.y)))
-        for k, slopes in enumerate(point.derivatives):
-            for name, column in slopes.items():
-                full[self.rows[name]] += c[k] * column
-        jacobian = (full[self.chosen] if self.plain else self.ties.T @ full) * self.inv_sigma
+        jacobian = self.jacobian(point, c)
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
             coefficients=c,
@@ -191,6 +196,16 @@ class LeastSquares:
             cost=float(cost),
             values=point.values,
         )
+
+    def jacobian(self, point: _Point, coefficients: FloatArray) -> FloatArray:
+        """Changes of the pattern by the free parameters over sigma, (p, n)."""
+        rows = self.places if self.plain else self.rows
+        full = np.zeros((len(rows), len(self.y)))
+        for k, slopes in enumerate(point.derivatives):
+            weight = coefficients[k] * self.inv_sigma
+            for name, column in slopes.items():
+                full[rows[name]] += weight * column
+        return full if self.plain else np.asarray(self.ties.T @ full)
 
     def normal(self, state: _State, free: FloatArray) -> _Normal:
         """Eliminate the linear coefficients from the joint normal equations (Schur complement)."""

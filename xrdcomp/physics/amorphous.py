@@ -24,7 +24,9 @@ from xrdcomp.physics import scattering
 __all__ = [
     "AMORPHOUS",
     "AmorphousComponent",
+    "HaloColumns",
     "Ring",
+    "halo_columns",
     "mass_fractions",
     "scattering_per_gram",
     "shape_modes",
@@ -172,15 +174,47 @@ def shape_modes(component: AmorphousComponent, q: FloatArray) -> FloatArray:
         Main ring: position, width, skewness, peakedness, height; other rings: position and height; low-q core:
         floor and position.
     """
+    return _shape_modes(component, q, scattering.coherent_per_gram(mass_fractions(component.atoms), q))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HaloColumns:
+    """`scattering_per_gram` and its incoherent part, (n,), and `shape_modes`, (n, k), of one component."""
+
+    per_gram: FloatArray
+    incoherent: FloatArray
+    modes: FloatArray
+
+
+def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
+    """Everything that a fit needs of a component, with one evaluation of the atoms.
+
+    Parameters
+    ----------
+    component : AmorphousComponent
+    q : (n,) array, Å⁻¹
+
+    Returns
+    -------
+    HaloColumns
+    """
     w = mass_fractions(component.atoms)
-    coherent = scattering.coherent_per_gram(w, q)
+    coherent, incoherent = scattering.coherent_per_gram(w, q), scattering.incoherent_per_gram(w, q)
+    return HaloColumns(
+        per_gram=coherent * structure_factor(component, q) + incoherent,
+        incoherent=incoherent,
+        modes=_shape_modes(component, q, coherent),
+    )
+
+
+def _shape_modes(component: AmorphousComponent, q: FloatArray, coherent: FloatArray) -> FloatArray:
     grid = np.linspace(*_AREA_WINDOW, 400)
-    grid_coherent = scattering.coherent_per_gram(w, grid)
+    grid_coherent = scattering.coherent_per_gram(mass_fractions(component.atoms), grid)
     main = component.rings[0]
+    bell, area = _bell(main, q), float(grid_coherent @ _bell(main, grid))
 
     def neutral(mode: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        share = float(grid_coherent @ mode(grid)) / float(grid_coherent @ _bell(main, grid))
-        return mode(q) - share * _bell(main, q)
+        return mode(q) - float(grid_coherent @ mode(grid)) / area * bell
 
     modes = []
     for ring in component.rings:
@@ -189,7 +223,7 @@ def shape_modes(component: AmorphousComponent, q: FloatArray) -> FloatArray:
             modes.append(neutral(partial(_widened, ring)))
             modes.append(neutral(partial(_skewed, ring)))
             modes.append(neutral(partial(_peaked, ring)))
-            modes.append(_bell(ring, q) * ring.height_relative_std)
+            modes.append(bell * ring.height_relative_std)
         else:
             modes.append(neutral(partial(_raised, ring)))
     modes.append(neutral(partial(_core_floor, component)))
