@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.phases import load_phase
+from xrdcomp.physics import texture
 from xrdcomp.physics.texture import harmonic_columns, march_dollase
 
 
@@ -49,3 +51,14 @@ def test_a_coefficient_means_the_same_whatever_reflections_are_there() -> None:
     columns = harmonic_columns(many, apatite.rotations, apatite.cell.parameters, 6)
     few = harmonic_columns(many[7:10], apatite.rotations, apatite.cell.parameters, 6)
     assert_close(few, columns[7:10], rtol=1e-12, because="each reflection is evaluated by itself")
+
+
+@pytest.mark.parametrize("degree", [0, 2, 4, 6])
+def test_recurrence_gives_the_harmonics_of_scipy(degree: int) -> None:
+    directions = np.random.default_rng(3).normal(size=(50, 4, 3))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    directions[0, 0] = (0.0, 0.0, 1.0)
+    found, expected = (
+        make(directions, degree) for make in (texture._real_harmonics, texture._tabulated_harmonics)
+    )
+    assert_close(found, expected, atol=1e-13, because="rounding of values up to 3")

@@ -230,8 +230,13 @@ def trial_gof(
     float
     """
     columns, table, data = _prepared(pattern, phases, instrument, (recipe, blank, None))
-    found = _minimised(columns, table, data, hopeless_gof)
-    return np.inf if found is None else found[2].goodness(*data[1:])
+    if columns.phases:
+        rough = binned(data, max(1, len(data[0]) // _ROUGH_POINTS))
+        table, cost = _rough_fit(columns, table, rough, columns.build(*rough[:2], table, shoulders=False))
+        if cost > hopeless_gof**2 * len(data[0]):
+            return np.inf
+    fine = columns.build(*data[:2], table, shoulders=False)
+    return _run(columns, table, data, fine)[2].goodness(*data[1:])
 
 
 def _prepared(
