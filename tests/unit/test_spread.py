@@ -12,7 +12,8 @@ from xrdcomp.types import FloatArray
 X = np.arange(20.0, 60.0, 0.0005)
 POSITION = np.array([15.0, 21.0, 21.05, 30.0, 45.0, 59.9, 70.0])
 HALF = np.array([6.0, 2.0, 9.0, 8.0, 20.0, 1.0, 3.0])
-"""The first reaches in from below, the last no point at all, the fifth more than one block holds, all together more than one piece."""
+"""The first reaches in from below, the last no point at all, the fifth more than one block holds, all
+together more than one piece."""
 WIDTHS = profile.tch_widths(np.linspace(0.1, 0.5, 7), np.linspace(0.3, 0.02, 7))
 INTENSITY = np.array([3.0, 1.0, 0.5, 2.0, 4.0, 1.0, 9.0])
 RNG = np.random.default_rng(5)
