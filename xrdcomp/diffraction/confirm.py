@@ -12,7 +12,7 @@ from xrdcomp.diffraction.screening import SHIFTS
 from xrdcomp.fit.parameters import ParameterTable, build_parameters, phase_of
 from xrdcomp.fit.pattern import FitState, continue_state
 from xrdcomp.physics import lattice
-from xrdcomp.types import APATITES, FloatArray, Phase
+from xrdcomp.types import FloatArray, Phase
 
 __all__ = ["carried_by_intensity", "cell_kept", "refine_with", "refined_cell"]
 
@@ -74,7 +74,7 @@ def cell_kept(state: FitState, phase: Phase) -> bool:
     Its lines otherwise ran to those of another, or spread to a halo. Apatites alone have crystals of a few nanometres.
     """
     inverse = max(state.solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac")
-    if phase.id not in APATITES and inverse * _SMALLEST_NM > 1.0:
+    if not phase.is_apatite and inverse * _SMALLEST_NM > 1.0:
         return False
     refined = lattice.cell_volume(refined_cell(phase, state.solution.values))
     nominal = lattice.cell_volume(np.array(phase.cell.parameters))
