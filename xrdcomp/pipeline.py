@@ -48,7 +48,7 @@ from xrdcomp.diffraction import (
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.fit.halo import measured_halo, with_measured_halos
 from xrdcomp.phases import own_phase_files
-from xrdcomp.readers import read_tga, read_xrd
+from xrdcomp.readers import read_empty_pan, read_tga, read_xrd
 from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
 from xrdcomp.results import (
     Claim,
@@ -127,7 +127,7 @@ def analyze(
         pattern=pattern,
         tga=run,
         blank=_pattern(blank, None),
-        tga_blank=_run(tga_blank),
+        tga_blank=_run(tga_blank, empty_pan=True),
         internal_standard=standard if recipe.internal_standard else None,
         metadata={"simulated": True} if _simulated(pattern, run) else {},
     )
@@ -360,10 +360,10 @@ def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | N
     return pattern
 
 
-def _run(item: str | Path | TgaRun | None) -> TgaRun | None:
+def _run(item: str | Path | TgaRun | None, *, empty_pan: bool = False) -> TgaRun | None:
     if item is None or isinstance(item, TgaRun):
         return item
-    run: TgaRun = read_tga(item)
+    run: TgaRun = read_empty_pan(item) if empty_pan else read_tga(item)
     return run
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests import tga_writers as w
 from tests.helpers import SEGMENT_KEYS, assert_close
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.readers import inspect_file, list_formats, read_tga, read_xrd
+from xrdcomp.readers import inspect_file, list_formats, read_empty_pan, read_tga, read_xrd
 from xrdcomp.readers.registry import TgaReader, all_readers
 from xrdcomp.readers.source import SourceFile
 from xrdcomp.readers.tga_api import describe_run, select_segments
@@ -204,6 +204,26 @@ def test_setaram_change_of_mass_needs_the_initial_mass(save: Callable[..., Path]
     bare = text.replace("Initial mass (mg) : 12.5\n", "")
     assert "initial_mass_mg" in refusal(save(bare)).hint
     check(read_tga(save(bare), initial_mass_mg=12.5))
+
+
+@pytest.mark.parametrize("weighed", [0.0, -0.0004, 0.02, 63.0])
+@pytest.mark.parametrize("unit", ["mg", "ug"])
+def test_blank_run_of_a_tared_balance_keeps_its_change(
+    save: Callable[..., Path], weighed: float, unit: str
+) -> None:
+    """Only the change of an empty pan counts; its readings may lie on either side of nought."""
+    factor = {"mg": 1.0, "ug": 1e3}[unit]
+    temperature = np.arange(30.0, 900.0, 5.0)
+    change = 4e-5 * (temperature - 30.0) - 0.003 * np.sin(temperature / 40.0)
+    rows = [f"{t:.1f},{factor * (weighed + m):.6f}" for t, m in zip(temperature, change, strict=True)]
+    path = save("\n".join([f"Temperature (°C),Mass ({unit})", *rows]) + "\n")
+    run = read_empty_pan(path)
+    assert run.mass.min() > 0
+    assert run.mass_unit == unit
+    found = (run.mass - run.mass[0]) / factor
+    assert_close(found, change - change[0], atol=2e-6, because="the file has six decimals")
+    if weighed <= 0.0:
+        assert "read_empty_pan" in refusal(path).hint or "above zero" in str(refusal(path).expected)
 
 
 def test_number_mangled_by_a_spreadsheet_is_refused(save: Callable[..., Path]) -> None:

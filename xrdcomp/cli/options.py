@@ -185,13 +185,14 @@ def read_tga_as_told(
     ReadError, MissingExtraError
         As `read_tga`.
     """
-    from xrdcomp.readers import read_tga
+    from xrdcomp.readers import read_empty_pan, read_tga
 
     given: dict[str, Any] = {name: options[name] for name in TGA_UNITS if options[name]}
     if options["columns"]:
         given["columns"] = dict(map(_column, options["columns"]))
     mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
-    return read_tga(file, **given, **mass), None if blank is None else read_tga(blank, **given)
+    pan = None if blank is None else read_empty_pan(blank, **given)
+    return read_tga(file, **given, **mass), pan
 
 
 def tells_of_tga(options: Mapping[str, Any]) -> bool:

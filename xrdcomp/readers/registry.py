@@ -88,6 +88,8 @@ class TgaOptions:
     initial_mass_mg : float or None
     columns : mapping
         Column name or number (from 1) for ``temperature``, ``mass``, ``time``; empty: recognised.
+    empty_pan : bool
+        The run of an empty pan: only its change counts, readings of a tared balance lie about nought.
     """
 
     mass_unit: str = ""
@@ -95,6 +97,7 @@ class TgaOptions:
     time_unit: str = ""
     initial_mass_mg: float | None = None
     columns: Mapping[str, str | int] = field(default_factory=dict)
+    empty_pan: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from xrdcomp.readers.registry import Reader, TgaOptions, TgaReader, call_reader,
 from xrdcomp.readers.source import SourceFile, open_source
 from xrdcomp.types import TgaRun
 
-__all__ = ["describe_run", "read_tga", "select_segments"]
+__all__ = ["describe_run", "read_empty_pan", "read_tga", "select_segments"]
 
 _UNITS = {
     "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
@@ -76,6 +76,46 @@ def read_tga(
         initial_mass_mg=_checked_mass(initial_mass_mg),
         columns=_checked_columns(columns),
     )
+    return _read(path, format, options)
+
+
+def read_empty_pan(
+    path: str | os.PathLike[str],
+    *,
+    mass_unit: str | None = None,
+    temperature_unit: str | None = None,
+    time_unit: str | None = None,
+    columns: Mapping[str, str | int] | None = None,
+) -> TgaRun:
+    """Read the run of an empty pan, whose change alone counts.
+
+    As `read_tga`; readings about zero, of a tared balance, are allowed: 100 mg are added to them.
+
+    Parameters
+    ----------
+    path, mass_unit, temperature_unit, time_unit, columns
+        As in `read_tga`.
+
+    Returns
+    -------
+    TgaRun
+
+    Raises
+    ------
+    ReadError, MissingExtraError
+        As `read_tga`.
+    """
+    options = TgaOptions(
+        mass_unit=_checked("mass_unit", mass_unit),
+        temperature_unit=_checked("temperature_unit", temperature_unit),
+        time_unit=_checked("time_unit", time_unit),
+        columns=_checked_columns(columns),
+        empty_pan=True,
+    )
+    return _read(path, None, options)
+
+
+def _read(path: str | os.PathLike[str], format: str | None, options: TgaOptions) -> TgaRun:
     source = open_source(path)
     reader = _reader_for(source, format)
     return call_reader(reader, source, lambda: reader.read(source, options))

@@ -29,6 +29,7 @@ _ASK = {
     "temperature": 'Pass temperature_unit="C" (or "K"; --temperature-unit on the command line).',
     "time": 'Pass time_unit="min" (or "s", "h"; --time-unit on the command line).',
 }
+_PAN_MG = 100.0
 _LOSS = re.compile(r"loss|verlust|perte|decrease|abnahme", re.IGNORECASE)
 Dimension = Literal["mass", "temperature", "time"]
 
@@ -64,7 +65,11 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
     time = None if chosen.time is None else chosen.time.values * SECONDS_PER_UNIT[unit_s]
     keep = _rows_with_values(table, chosen, notes)
     initial = _initial_mass(table, chosen, options, notes, keep)
-    mass = _absolute_mass(chosen.mass, unit_m, initial, notes, keep)
+    tared = options.empty_pan and initial is None and unit_m in MG_PER_UNIT
+    if tared:
+        mass = _pan_mass(chosen.mass, unit_m, notes, keep)
+    else:
+        mass = _absolute_mass(chosen.mass, unit_m, initial, notes, keep)
     segment = None if table.segment is None else table.segment[keep]
     places = table.places[keep]
     if time is not None:
@@ -331,6 +336,20 @@ def _initial_mass_from_ratio(chosen: Chosen, notes: _Notes, keep: IntArray) -> f
     return initial if initial > 0 else None
 
 
+def _pan_mass(column: Column, unit: str, notes: _Notes, keep: IntArray) -> FloatArray:
+    """Readings of an empty pan; those of a tared balance, about zero, are raised to some pan's mass."""
+    values = column.values[keep]
+    if _LOSS.search(column.name) and values.max() > -values.min():
+        values = -values
+    elif values.min() > float(np.ptp(values)):
+        return values
+    start = _PAN_MG / MG_PER_UNIT[unit]
+    text = f"column {column.label!r} holds the change of an empty pan; {start:g} {unit} was added to every value."
+    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, severity="info", added=start))
+    mass: FloatArray = values + start
+    return mass
+
+
 def _absolute_mass(
     column: Column, unit: str, initial: float | None, notes: _Notes, keep: IntArray
 ) -> FloatArray:
@@ -351,7 +370,10 @@ def _absolute_mass(
     if start is None:
         if initial is None:
             msg = f"column {column.label!r} holds the change of mass from {values[0]:g} on, not mass"
-            hint = "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line)."
+            hint = (
+                "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line); "
+                "a blank run is read with xrdcomp.readers.read_empty_pan (--tga-blank)."
+            )
             raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
         start = initial / MG_PER_UNIT[unit]
     text = f"column {column.label!r} holds the change of mass; {start:g} {unit} was added to every value."
