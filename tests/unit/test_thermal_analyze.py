@@ -14,6 +14,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.thermal import analyze_tga
+from xrdcomp.thermal.prepare import to_mass_fraction
 from xrdcomp.types import Atmosphere, MassUnit, TgaRun
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6, bound_water_fraction=0.0)
@@ -427,3 +428,30 @@ def test_per_cent_that_are_none_are_not_read_as_water(factor: float, read: bool)
     assert bool(result.quantities) is read
     assert ("TGA_NOT_ASSIGNED" in codes(result)) is not read
     assert ("TGA_PERCENT_START" in codes(result)) is (factor != 1.0)
+
+
+def test_a_specimen_that_dries_before_the_programme_starts_keeps_its_water() -> None:
+    """At 44 % water the first 15 readings may see 0.5 % of the mass go; their middle is not the start."""
+    lost = np.maximum(10.0 - 0.007 * np.arange(3000.0), 6.0)
+    found = to_mass_fraction(
+        TgaRun(
+            temperature_c=np.linspace(25.0, 600.0, 3000),
+            mass=lost,
+            mass_unit="mg",
+            time_s=np.arange(3000.0),
+        )
+    )
+    assert_close(found.start_mass_mg or 0.0, 10.0, rtol=1e-9, because="a straight line is followed exactly")
+
+
+def test_noise_of_the_first_readings_is_no_slope() -> None:
+    rng = np.random.default_rng(3)
+    starts = []
+    for _ in range(300):
+        mass = 10.0 + 0.001 * rng.standard_normal(3000)
+        run = TgaRun(temperature_c=np.linspace(25.0, 600.0, 3000), mass=mass, mass_unit="mg")
+        starts.append(to_mass_fraction(run).start_mass_mg)
+    because = (
+        "the median of 15 readings has 1.25 / sqrt(15) = 0.32 of one reading's noise; 300 leave 4 % of it"
+    )
+    assert_close(float(np.std(starts)), 0.00032, rtol=0.2, because=because)

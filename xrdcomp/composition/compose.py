@@ -283,7 +283,7 @@ def _sample(
         model = widened(model, ratio, everything=everything)
         posterior, none = _posterior(model, recipe)
         notes = (
-            birge_message(ratio, probability, everything=everything, both=model.thermal is not None),
+            birge_message(ratio, probability, model, everything=everything),
             *notes,
         )
     return posterior, model, (*notes, *amorphous_undecided(*none))
@@ -446,7 +446,7 @@ def _unassigned(tga: TgaResult) -> Diagnostic:
         code="TGA_NOT_USED",
         severity="warning",
         text=(
-            f"The thermal curve has {len(tga.steps)} steps but they could not be assigned to water, organic "
+            f"What the thermal curve loses (steps: {len(tga.steps)}) could not be assigned to water, organic "
             "and carbonate, so it says nothing of the composition. Check the range and the atmosphere of the "
             "run, or set the windows in the recipe."
         ),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
-from xrdcomp.composition.model import AMORPHOUS, ORGANIC, H, JointModel
+from xrdcomp.composition.model import AMORPHOUS, H, JointModel
 from xrdcomp.composition.sampler import Posterior, free_scale
 from xrdcomp.composition.stoichiometry import SALTS
 from xrdcomp.results import COMPONENTS, PhaseResult
@@ -53,7 +53,7 @@ def disagreements(model: JointModel, posterior: Posterior, *, bias_std: float) -
         found.append(_hump(model.xrd, posterior))
         found.append(_scale(model, bias_std))
     if model.thermal is not None:
-        found.append(_char(model.thermal, posterior))
+        found.append(_char(model.thermal))
         if model.xrd is not None:
             found.append(_salts(model.xrd, model.thermal))
     return tuple(item for item in found if item is not None)
@@ -78,16 +78,26 @@ def redundancy(model: JointModel, posterior: Posterior) -> int:
     return max(len(model.values) - free, 0)
 
 
-def birge_message(ratio: float, probability: float, *, everything: bool, both: bool = True) -> Diagnostic:
+def birge_message(ratio: float, probability: float, model: JointModel, *, everything: bool) -> Diagnostic:
     """The message that uncertainties were widened by the Birge ratio (Birge 1932)."""
     which = "of all evidence" if everything else "of the diffraction amounts"
-    what = "X-ray and thermal evidence do" if both else "The amounts of the pattern do"
-    advice = (
-        "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
-        "ground powder."
-        if both
-        else "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+    what, advice = (
+        "The amounts of the pattern do",
+        (
+            "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+        ),
     )
+    if model.xrd is None:
+        what, which = "The losses of the thermal run do", "of these losses"
+        advice = (
+            "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
+        )
+    elif model.thermal is not None:
+        what = "X-ray and thermal evidence do"
+        advice = (
+            "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
+            "ground powder."
+        )
     return Diagnostic(
         code="FUSION_BIRGE",
         severity="warning",
@@ -272,21 +282,20 @@ def _scale(model: JointModel, bias_std: float) -> Diagnostic | None:
     )
 
 
-def _char(thermal: ThermalEvidence, posterior: Posterior) -> Diagnostic | None:
+def _char(thermal: ThermalEvidence) -> Diagnostic | None:
     if not thermal.inert:
         return None
-    organic = float(posterior.composition[:, ORGANIC].mean())
-    std = float(posterior.composition[:, ORGANIC].std())
     return Diagnostic(
         code="FUSION_CHAR",
         severity="info",
         text=(
             f"The run was in an inert gas: {100 * thermal.char_fraction:.0f} ± "
             f"{100 * thermal.char_std:.0f} % "
-            f"of the organic is taken to stay as char. Organic {100 * organic:.1f} ± {100 * std:.1f} wt% and "
-            "the residue carry that assumption. Burn off in air at the end of the run to remove it."
+            "of the organic is taken to stay as char; fat leaves next to none, so that fatty tissue has less organic "
+            "than this gives. The organic and the residue carry that assumption. Burn off in air at the end of the "
+            "run to remove it."
         ),
-        facts={"organic": organic, "std": std, "char_fraction": thermal.char_fraction},
+        facts={"char_fraction": thermal.char_fraction, "char_std": thermal.char_std},
     )
 
 

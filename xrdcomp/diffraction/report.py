@@ -19,6 +19,8 @@ __all__ = ["Test", "absent_phase", "fitted_phase", "undecided_apatite"]
 LIMIT_FACTOR = 0.865
 """Detection limits in units of those of one perfect template: see the page on identification."""
 
+_UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
+
 WIDTH_STD = 0.1
 """Relative standard deviation of what a template sees of a phase whose line width is not known."""
 
@@ -188,7 +190,9 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
         evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"
     fraction = None
     if unclear and score.phase.quantifiable:
-        fraction = _fraction(float(np.clip(score.amount / total, 0.0, 1.0)), (score.std / total) ** 2)
+        fraction = _fraction(
+            float(np.clip(score.amount / total, 0.0, 1.0)), min(score.std / total, _UNKNOWN_STD) ** 2
+        )
     return PhaseResult(
         id=score.phase.id,
         name=score.phase.name,

@@ -15,6 +15,8 @@ __all__ = ["HeatingCurve", "MassCurve", "bin_means", "prepare", "to_mass_fractio
 
 _TO_MG = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _MIN_POINTS = 20
+_MIN_TREND = 5  # readings that show a slope
+_CLEAR_TREND = 5.0  # standard deviations; robust ones of so few readings are uncertain by a third
 _MAX_NODES = 2500
 _GAP_C = 15.0
 _RATE_BINS = 4
@@ -134,14 +136,15 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
 
     The header's mass is the denominator where the curve starts within 20 % below and 1 % above it, or settles
     at it after a disturbed start: a moist specimen loses water between weighing and the first reading, and that
-    water belongs to the balance. Otherwise the first readings are.
+    water belongs to the balance. Otherwise the first readings are, followed back to the first of them where they
+    fall already.
 
     Raises
     ------
     AnalysisError
         The signal is not a mass: mostly negative, or it starts at or below zero.
     """
-    first = float(np.median(run.mass[: max(3, min(len(run) // 200, 15))]))
+    first = _first_mass(run.mass[: max(3, min(len(run) // 200, 15))])
     _refuse_what_is_not_mass(run, first)
     if run.mass_unit in ("percent", "fraction"):
         return _relative(run, first)
@@ -175,6 +178,23 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
             ),
         )
     return MassCurve(mass=run.mass / first, start_mass_mg=first * scale, from_header=False, diagnostics=found)
+
+
+def _first_mass(early: FloatArray) -> float:
+    """Mass at the first of a few readings: their median, or where they clearly fall, a robust line through them.
+
+    The slope is the median of those of all pairs (Sen, J. Am. Stat. Assoc. 63 (1968) 1379). A wet specimen that dries
+    before the programme starts would otherwise lose the water of half these readings from its balance.
+    """
+    place = np.arange(len(early), dtype=float)
+    later, earlier = np.triu_indices(len(early), 1)[::-1]
+    slope = float(np.median((early[later] - early[earlier]) / (place[later] - place[earlier])))
+    middle = float(np.median(early))
+    centre = 0.5 * (len(early) - 1)
+    scatter = float(np.median(np.abs(early - middle - slope * (place - centre)))) * 1.4826
+    std = scatter * np.sqrt(12.0 / len(early) ** 3)
+    clear = len(early) >= _MIN_TREND and -slope > _CLEAR_TREND * std
+    return middle - slope * centre if clear else middle
 
 
 def _belongs(mass: FloatArray, first: float) -> bool:
