@@ -185,7 +185,7 @@ def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: 
     moved = [replace(score.variant, strain=score.variant.strain + s) for s in (0.0, 0.008)]
     drawn = draw_patterns([lines], nuisance.grid, moved, (score.size_nm,))[0, 0]
     z, alike = nuisance.correlated_scores(drawn)
-    assert_close(z[0], score.z, rtol=1e-9, because="the same sum in another order")
+    assert_close(z[0], score.z, rtol=1e-6, because="the same sum, templates in single precision")
     assert_close(alike[0], 1.0, rtol=1e-12, because="a pattern is like itself")
     assert 0.2 < alike[1] < 1.0
     assert z[1] > 2.0

@@ -43,6 +43,7 @@ _MAX_FOUND = 6
 _USUAL_APATITE = "hydroxyapatite"
 _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of lines by as much
+_STANDS_OUT = 30.0  # standard deviations: seven thresholds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,15 +301,17 @@ def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
 def _present(screen: Screen, phase: Phase) -> Score:
     """Score of a phase of the fit, its own terms left out, with templates of fixed size.
 
-    A phase that is alone has set the displacement itself, and is given the freedom that it was found with.
+    A phase that is alone has set the displacement itself: where it does not stand out, it is given the freedom that it
+    was found with.
     """
     if phase.id not in screen.presence:
         nuisance = screen.nuisance(without=phase.id)
         lines = [phase_lines(phase, screen.state)]
-        alone = len(screen.state.phases) == 1
-        variants = (*STRAINS, *COLD_VARIANTS) if alone else STRAINS
-        found = score_phases(lines, nuisance, variants=variants, sizes=PRESENCE_SIZES_NM)
-        screen.presence[phase.id] = found[phase.id]
+        found = score_phases(lines, nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
+        if len(screen.state.phases) == 1 and found.z < _STANDS_OUT:
+            variants = (*STRAINS, *COLD_VARIANTS)
+            found = score_phases(lines, nuisance, variants=variants, sizes=PRESENCE_SIZES_NM)[phase.id]
+        screen.presence[phase.id] = found
     return screen.presence[phase.id]
 
 
