@@ -421,7 +421,9 @@ def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: FitSta
     _, std = nuisance.estimate(flat)
     response = nuisance.response(flat, draw_crystals(lines, nuisance.grid, 80.0))
     found = [s.nominal_std for s in score_phases(lines, nuisance).values()]
-    assert_close(np.array(found), std / response, rtol=1e-9, because="mean z is response over std")
+    assert_close(
+        np.array(found), std / response, rtol=1e-6, because="mean z is response over std, in single precision"
+    )
     assert response[0] > 1.0 > response[1]
 
 
