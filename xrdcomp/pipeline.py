@@ -293,8 +293,8 @@ def _quantify(
     if fit is None:
         return None, (), None
     phases, standard, references = known
-    if not set(fit.phases) <= {phase.id for phase in phases}:
-        ids = {phase.id for phase in phases}
+    ids = {phase.id for phase in phases}
+    if not set(fit.phases) <= ids:
         phases += tuple(p for p in searched_phases(recipe.identification) if p.id not in ids)
     phases = tuple(phase for phase in phases if phase.id in fit.phases)
     settings = _with_scale(recipe, references)

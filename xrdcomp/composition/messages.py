@@ -81,18 +81,15 @@ def redundancy(model: JointModel, posterior: Posterior) -> int:
 def birge_message(ratio: float, probability: float, model: JointModel, *, everything: bool) -> Diagnostic:
     """The message that uncertainties were widened by the Birge ratio (Birge 1932)."""
     which = "of all evidence" if everything else "of the diffraction amounts"
-    what, advice = (
-        "The amounts of the pattern do",
-        (
-            "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
-        ),
-    )
     if model.xrd is None:
         what, which = "The losses of the thermal run do", "of these losses"
         advice = (
             "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
         )
-    elif model.thermal is not None:
+    elif model.thermal is None:
+        what = "The amounts of the pattern do"
+        advice = "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+    else:
         what = "X-ray and thermal evidence do"
         advice = (
             "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "

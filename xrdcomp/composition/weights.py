@@ -35,20 +35,19 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
         In the order given; fractions 0 to 1.
     """
     crystalline = composition.identifiable_sums.get("crystalline")
-    weighed = crystalline is not None and crystalline.std is not None
-    undecided = [p.crystalline_weight_fraction for p in phases if not _counted(p, weighed=weighed)]
+    if crystalline is not None and crystalline.std is None:
+        crystalline = None
+    inside = [_counted(phase, weighed=crystalline is not None) for phase in phases]
+    undecided = [p.crystalline_weight_fraction for p, own in zip(phases, inside, strict=True) if not own]
     counted = 1.0 - sum(share.value for share in undecided if share is not None)
-    if crystalline is None or crystalline.std is None:
-        return tuple(
-            _without_undecided(phase, counted) if _counted(phase, weighed=False) else _unweighed(phase)
-            for phase in phases
-        )
-    return tuple(
-        _weighed(_without_undecided(phase, counted), crystalline)
-        if _counted(phase, weighed=True)
-        else _unweighed(phase)
-        for phase in phases
-    )
+    out = []
+    for phase, own in zip(phases, inside, strict=True):
+        if not own:
+            out.append(_unweighed(phase))
+            continue
+        decided = _without_undecided(phase, counted)
+        out.append(decided if crystalline is None else _weighed(decided, crystalline))
+    return tuple(out)
 
 
 def _counted(phase: PhaseResult, *, weighed: bool) -> bool:

@@ -102,20 +102,23 @@ class Nuisance:
         for first in range(0, len(rows), _BLOCK):
             part = slice(first, first + _BLOCK)
             flat = rows[part] * inverse
-            raw = np.einsum("ij,ij->i", flat, flat)
-            explained = flat @ self.half.T
-            raw = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
-            information[part], amount[part] = raw, (flat @ self.residual) / raw
+            _, information[part] = self._left(flat)
+            amount[part] = (flat @ self.residual) / information[part]
         return amount.reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
 
     def response(self, patterns: FloatArray, crystals: FloatArray) -> FloatArray:
         """Amount that each pattern (n, bins) finds in one gram of crystals (n, bins), on the average: (n,)."""
         flat, true = patterns / self.sigma, crystals / self.sigma
-        explained, also = flat @ self.half.T, true @ self.half.T
+        explained, information = self._left(flat)
+        shared = np.einsum("ij,ij->i", flat, true) - np.einsum("ij,ij->i", explained, true @ self.half.T)
+        return np.asarray(shared / information)
+
+    def _left(self, flat: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What the nuisance columns explain of patterns in units of sigma, and the information that they leave."""
         raw = np.einsum("ij,ij->i", flat, flat)
-        own = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
-        shared = np.einsum("ij,ij->i", flat, true) - np.einsum("ij,ij->i", explained, also)
-        return np.asarray(shared / own)
+        explained = flat @ self.half.T
+        left = np.maximum(raw - np.einsum("ij,ij->i", explained, explained), 1e-9 * raw + 1e-300)
+        return explained, left
 
     def correlated_scores(self, patterns: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Z of each of a few patterns (n, bins), and its correlation with that of the first, each (n,)."""

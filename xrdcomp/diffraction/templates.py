@@ -91,13 +91,17 @@ def make_grid(state: FitState) -> Grid:
 
 
 def template_fwhm(state: FitState, size_nm: float, theta: float = _MIDDLE) -> float:
-    """Line width of a template at a Bragg angle θ (degrees), near the middle of the useful range by default, degrees.
+    """Line width of a template at a Bragg angle θ, by default near the middle of the useful range; degrees."""
+    return _line_width(state, _resolution(state), size_nm, theta)
 
-    The instrument's share is the refined one where phases with lines hardly broader than it carry a good part of the
-    intensity. Lines of small crystallites do not show it, and what is refined on them trades with their size: the
-    instrument's entry is taken then.
+
+def _resolution(state: FitState) -> Mapping[str, float]:
+    """Parameters that give the instrument's share of a template's width; none where its own entry is taken.
+
+    The refined ones serve where phases with lines hardly broader than the instrument's carry a good part of the
+    intensity. Lines of small crystallites do not show it, and what is refined on them trades with their size.
     """
-    return _line_width(state, state.solution.values if _resolution_seen(state) else {}, size_nm, theta)
+    return state.solution.values if _resolution_seen(state) else {}
 
 
 def refined_fwhm(state: FitState) -> float:
@@ -186,7 +190,8 @@ def draw_crystals(candidates: Sequence[CandidateLines], grid: Grid, size_nm: flo
     d = np.concatenate([c.d_spacing for c in candidates])
     strength = np.concatenate([c.strength for c in candidates])
     theta = np.degrees(np.arcsin(np.minimum(grid.state.instrument.wavelength / (2.0 * d), 1.0)))
-    widths = [template_fwhm(grid.state, size_nm, node) for node in _NODES]
+    values = _resolution(grid.state)
+    widths = [_line_width(grid.state, values, size_nm, node) for node in _NODES]
     total = np.zeros((len(candidates), len(grid.two_theta)))
     for k, width in enumerate(widths):
         share = np.interp(theta, _NODES, np.eye(len(_NODES))[k])
