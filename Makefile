@@ -63,7 +63,7 @@ FIXTURES ?= ../shared/fixtures
 accuracy calibration bench: export OPENBLAS_NUM_THREADS := 1
 accuracy bench: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
 accuracy calibration bench: $(BIN)/.tested
-	$(BIN)/python benchmarks/$@.py
+	$(BIN)/python -m benchmarks.$@
 
 notebooks: export OPENBLAS_NUM_THREADS := 1
 notebooks: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))

@@ -1,6 +1,6 @@
 """Every promised figure of accuracy in one table, measured on real standards and simulated specimens.
 
-    XRDCOMP_FIXTURES=folder python benchmarks/accuracy.py [--only NAME[,NAME…]] [--share 1.0] [--dry]
+    XRDCOMP_FIXTURES=folder python -m benchmarks.accuracy [--only NAME[,NAME…]] [--share 1.0] [--dry]
 
 Sections: fluorapatite, round_robin, apatite_alone, embedded, and the studies of identification, quantification and
 thermogravimetry in modules of their own. Those on real files need the folder of real measurements and are left out,
@@ -23,8 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import calibration
 from benchmarks.report import (

@@ -1,6 +1,6 @@
 """How long things take: CPU seconds, and ratios to a fixed piece of numpy work measured in the same run.
 
-    python benchmarks/bench.py [--repeats 5] [--dry]
+    python -m benchmarks.bench [--repeats 5] [--dry]
 
 Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``. Input is simulated or written by the
 writers of the tests; FAP.XRA is added where XRDCOMP_FIXTURES names the folder of real measurements.
@@ -17,8 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.accuracy import FLUORAPATITE, cpu_of, cpu_of_command, fixtures_folder
 from benchmarks.report import (

@@ -1,6 +1,6 @@
 """Simulation-based calibration: do the intervals of the ordinary analysis hold what they promise?
 
-    python benchmarks/calibration.py [--n 1000] [--minutes M] [--fresh]
+    python -m benchmarks.calibration [--n 1000] [--minutes M] [--fresh]
 
 Draws specimens from a broad population, measures them in varied laboratories, analyses them blind with
 `xrdcomp.pipeline.analyze_sample` and compares with the truth: with both instruments in air and in nitrogen,
@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import (
     ROOT,

@@ -1,7 +1,7 @@
 """Feed damaged files to every diffraction reader and count what happens.
 
-    python benchmarks/fuzz_readers.py --inputs 100000           # any exception but ReadError is a defect
-    python benchmarks/fuzz_readers.py --damage 2500             # cut and flipped copies of real files: table
+    python -m benchmarks.fuzz_readers --inputs 100000           # any exception but ReadError is a defect
+    python -m benchmarks.fuzz_readers --damage 2500             # cut and flipped copies of real files: table
 
 Seeds are the files of the folder that XRDCOMP_FIXTURES names, small ones first, and one file of every
 writer in tests/xrd_writers.py. Results go to benchmarks/results/.
@@ -15,7 +15,6 @@ import os
 import platform
 import random
 import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.mutations import cut, flip_bytes, mutate
 from tests import xrd_writers

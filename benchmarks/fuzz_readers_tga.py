@@ -1,6 +1,6 @@
 """Damaged thermogravimetric files: what the readers do with cut, flipped and rewritten copies.
 
-python benchmarks/fuzz_readers_tga.py [--inputs 20000] [--seconds 600] [--seed 1] [--damaged 2500]
+python -m benchmarks.fuzz_readers_tga [--inputs 20000] [--seconds 600] [--seed 1] [--damaged 2500]
 
 Originals are the real files of the folder named by XRDCOMP_FIXTURES (where set) and files of the writers in
 tests/tga_writers.py. Part one: cut and flipped copies are refused, told, harmless, or differ only in the values
@@ -23,8 +23,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests import tga_writers
 from tests.tga_damage import LateError, cut, flip, limit, rewrite, verdict

@@ -1,6 +1,6 @@
 """Write data/reference_patterns/<phase>/ from a folder of structure descriptions in JSON.
 
-    python benchmarks/make_reference_patterns.py JSON_FOLDER data/reference_patterns
+    python -m benchmarks.make_reference_patterns JSON_FOLDER data/reference_patterns
 
 Each JSON file holds cell, space group, atoms (label, element, xyz, occ, B_iso in Å²) and literature values;
 citations and what is to be said of each phase are in ``reference_sources.toml`` beside this script.

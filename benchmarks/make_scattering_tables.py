@@ -1,6 +1,6 @@
 """Write the tables of xrdcomp/physics/data. Needs gemmi, xraylib and xraydb in an environment of its own.
 
-    python benchmarks/make_scattering_tables.py xrdcomp/physics/data
+    python -m benchmarks.make_scattering_tables xrdcomp/physics/data
 
 - elements.csv      atomic weight; coherent form factor coefficients of International Tables C (1992),
                     section 6.1.1.4, as gemmi ships them (MPL-2.0 program, published numbers).

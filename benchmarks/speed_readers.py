@@ -1,17 +1,14 @@
 """Time to read 10 000 points in each text and binary format: CPU time, best of nine, file cache warm.
 
-python benchmarks/speed_readers.py
+python -m benchmarks.speed_readers
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.fuzz_readers import row, write_rows
 from tests import tga_writers, xrd_writers

@@ -1,6 +1,6 @@
 """What thermogravimetry promises, measured: mass balances, standards, activation energies, time.
 
-    python benchmarks/thermal_study.py [--runs 500]
+    python -m benchmarks.thermal_study [--runs 500]
 
 Specimens, laboratories and kinetics are drawn by the simulator, which shares no code with the analysis. Writes
 benchmarks/results/thermal.json (name, value, unit, bar, holds), the machine beside it, and the table in
@@ -13,11 +13,8 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, table, write_rows
 from xrdcomp.recipe import ThermalRecipe

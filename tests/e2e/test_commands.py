@@ -187,6 +187,8 @@ def test_the_wheel_holds_its_data_and_works_from_any_folder(tmp_path: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
+    top = {name.split("/")[0] for name in names}
+    assert top == {"xrdcomp", f"xrdcomp-{wheel.name.split('-')[1]}.dist-info"}, "and no other package"
     assert "xrdcomp/_data/reference_patterns/hydroxyapatite/structure.cif" in names
     assert "xrdcomp/_data/specimens/cohort.json" in names
     assert "xrdcomp/result.schema.json" in names
