@@ -72,5 +72,5 @@ def imports_of(tree: ast.AST) -> set[str]:
 def test_imports_follow_the_drawn_arrows(path: Path) -> None:
     unit = unit_of(path)
     allowed = MAY_IMPORT[unit] | {unit, "__version__", "_data"}
-    extra = imports_of(ast.parse(path.read_text())) - allowed
+    extra = imports_of(ast.parse(path.read_text(encoding="utf-8"))) - allowed
     assert not extra, f"{unit} may not import {sorted(extra)}"
