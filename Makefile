@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-frames check wheel accuracy calibration bench notebooks clean
+.PHONY: help demo test test-frames test-lowest check wheel accuracy calibration bench notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
 	@echo "make test    run ruff, mypy and the whole test suite"
 	@echo "make test-frames  the tests that need the optional extras (frames, ngb, nexus), in .venv-frames"
+	@echo "make test-lowest  unit and contract tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make check   ruff and mypy only"
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
 	@echo "make notebooks   build and execute the notebooks again"
@@ -48,6 +49,18 @@ test-frames: $(FRAMES)/.tested
 	$(FRAMES)/bin/python -m pytest tests/unit/test_frames_files.py tests/unit/test_frames_integrate.py tests/real/test_frames_real.py \
 		tests/real/test_fixtures_tga.py tests/real/test_thermal_real.py tests/unit/test_reader_convert.py
 
+# The lowest versions of what the core and the tests need, so that the stated bounds are true ones.
+LOWEST := .venv-lowest
+
+$(LOWEST)/.tested: pyproject.toml tools/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python tools/lowest.py test > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet -e ".[test]" -c $(LOWEST)/constraints.txt
+	@touch $@
+
+test-lowest: $(LOWEST)/.tested
+	$(LOWEST)/bin/python -m pytest tests/unit tests/contract
+
 check: $(BIN)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,4 +84,4 @@ notebooks: $(BIN)/.tested
 	$(BIN)/python notebooks/build.py
 
 clean:
-	rm -rf $(VENV) $(FRAMES) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FRAMES) $(LOWEST) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
