@@ -42,14 +42,14 @@ from benchmarks.report import (
     write_rows,
 )
 from benchmarks.store import read_store
-from xrdcomp.diffraction import build_instrument
-from xrdcomp.fit import fit_pattern
-from xrdcomp.phases import load_phases
-from xrdcomp.pipeline import analyze, analyze_embedded
-from xrdcomp.readers import read_xrd
+from xrdcomp.analysis import analyze, analyze_embedded
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.io.front import read_xrd
+from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
+from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import COMPONENTS
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 PAGE = ROOT / "docs" / "accuracy.md"
 COMMAND = Path(sys.executable).parent / "xrdcomp"

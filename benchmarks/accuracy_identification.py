@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.diffraction import Identification, build_instrument, investigate
-from xrdcomp.phases import load_phases
-from xrdcomp.readers import read_xrd
+from xrdcomp.data import Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.io.front import read_xrd
+from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe, Recipe
-from xrdcomp.simulate import (
+from xrdcomp.search.search import Identification, investigate
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import (
     SpecimenModel,
     XrdConditions,
     draw_specimen,
-    simulate_pattern,
     vary_character,
     vary_conditions,
 )
-from xrdcomp.types import Pattern
 
 Row = dict[str, Any]
 
@@ -176,7 +177,7 @@ FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
 
 def with_line(pattern: Pattern, two_theta: Sequence[tuple[float, float]], fwhm: float = 0.12) -> Pattern:
     """Add lines (angle, counts at the maximum) of Kα1 to a measured pattern, without noise of their own."""
-    from xrdcomp.physics.profile import pseudo_voigt
+    from xrdcomp.physics.profiles import pseudo_voigt
 
     extra = np.zeros(len(pattern))
     for angle, height in two_theta:

@@ -15,20 +15,22 @@ from typing import Any
 import numpy as np
 
 from tests.fit_cases import convolved
-from xrdcomp.diffraction import apatite_indices, build_instrument, calibrate
-from xrdcomp.diffraction.crystallinity import crystalline_fraction, prior_constant
-from xrdcomp.diffraction.quantify import whole_pattern
-from xrdcomp.diffraction.summation import sum_patterns
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase, load_phases
-from xrdcomp.pipeline import analyze
-from xrdcomp.readers import read_xrd
+from xrdcomp.analysis import analyze
+from xrdcomp.data import Instrument, Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.instrument.calibrate import calibrate
+from xrdcomp.io.front import read_xrd
+from xrdcomp.phases.library import load_phase, load_phases
+from xrdcomp.quantification.methods import crystalline_fraction, prior_constant, sum_patterns, whole_pattern
+from xrdcomp.quantification.microstructure import apatite_indices
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
+from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
 from xrdcomp.simulate.amorphous import MATERIALS, amorphous_scattering
-from xrdcomp.simulate.optics import polarisation
-from xrdcomp.types import FloatArray, Instrument, Pattern
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.simulate.xrd import polarisation
+from xrdcomp.units import FloatArray
 
 Row = dict[str, Any]
 ORGANIC = (0.0, 0.1, 0.2, 0.4, 0.6, 0.9)

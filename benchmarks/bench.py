@@ -19,27 +19,20 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import FLUORAPATITE, cpu_of, cpu_of_command, fixtures_folder
-from benchmarks.report import (
-    ROOT,
-    Row,
-    at_most,
-    machine,
-    put_into_page,
-    sentence,
-    shortfalls,
-    write_rows,
-)
+from benchmarks.report import ROOT, Row, at_most, machine, put_into_page, sentence, shortfalls, write_rows
 from tests import tga_writers, xrd_writers
-from xrdcomp.composition import compose
-from xrdcomp.diffraction import build_instrument, identify
-from xrdcomp.fit import fit_pattern
-from xrdcomp.phases import load_phases
-from xrdcomp.pipeline import analyze_sample
-from xrdcomp.readers import read_tga, read_xrd
+from xrdcomp.analysis import analyze_sample
+from xrdcomp.composition.compose import compose
+from xrdcomp.data import Pattern, Sample
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.io.front import read_tga, read_xrd
+from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, load_cohort, simulate_specimen
-from xrdcomp.thermal import analyze_tga
-from xrdcomp.types import Pattern, Sample
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.search.search import identify
+from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.thermal.balance import analyze_tga
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 POINTS = 10_000

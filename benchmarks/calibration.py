@@ -3,7 +3,7 @@
     python -m benchmarks.calibration [--n 1000] [--minutes M] [--fresh]
 
 Draws specimens from a broad population, measures them in varied laboratories, analyses them blind with
-`xrdcomp.pipeline.analyze_sample` and compares with the truth: with both instruments in air and in nitrogen,
+`xrdcomp.analysis.analyze_sample` and compares with the truth: with both instruments in air and in nitrogen,
 with diffraction alone, with a simulator that is what the analysis assumes, and for bone, dentine and enamel.
 Every specimen is kept in ``build/calibration/`` as soon as it is done; a run that was interrupted goes on where it
 stopped as long as the package has not changed (``--fresh`` begins anew). Writes
@@ -36,25 +36,23 @@ from benchmarks.report import (
     write_rows,
 )
 from benchmarks.store import append_store, read_store
-from xrdcomp.composition import compose
-from xrdcomp.composition.estimates import interval_of
+from xrdcomp.analysis import analyze_sample
+from xrdcomp.composition.compose import compose, interval_of
+from xrdcomp.data import Sample
 from xrdcomp.errors import XrdcompError
-from xrdcomp.pipeline import analyze_sample
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import COMPONENTS, Composition, SampleResult
-from xrdcomp.simulate import (
+from xrdcomp.simulate.cohort import simulate_specimen, simulate_tga
+from xrdcomp.simulate.specimens import (
     SpecimenModel,
     TgaConditions,
     XrdConditions,
     draw_specimen,
-    simulate_specimen,
-    simulate_tga,
     tissue,
     vary_character,
     vary_conditions,
 )
-from xrdcomp.thermal import analyze_tga
-from xrdcomp.types import Sample
+from xrdcomp.thermal.balance import analyze_tga
 
 PAGE = ROOT / "docs" / "calibration-study.md"
 JUDGED = tuple(name for name in COMPONENTS if name != "other_crystalline")

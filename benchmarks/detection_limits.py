@@ -21,23 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy_identification import (
-    MEDICAL_PHASES,
-    Row,
-    clean_scan,
-    found_in,
-    others,
-    row,
-)
+from benchmarks.accuracy_identification import MEDICAL_PHASES, Row, clean_scan, found_in, others, row
 from benchmarks.report import ROOT, source_hash
 from benchmarks.store import append_store, read_store
-from xrdcomp.diffraction import APATITES, Identification, build_instrument, investigate_fit
-from xrdcomp.fit.pattern import continue_state, fit_state, select_points
-from xrdcomp.phases import load_phase, load_phases
+from xrdcomp.data import APATITES, Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate import SpecimenModel, XrdConditions
+from xrdcomp.refinement.refine import continue_state, fit_state, select_points
+from xrdcomp.search.search import Identification, investigate_fit
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
-from xrdcomp.types import Pattern
 
 LARGEST_LIMIT = 0.5
 """Phases whose stated limit is more than half the specimen are not tried: it cannot be called a limit."""

@@ -25,10 +25,10 @@ import numpy as np
 
 from benchmarks.mutations import cut, flip_bytes, mutate
 from tests import xrd_writers
+from xrdcomp.data import Pattern
 from xrdcomp.errors import ReadError, XrdcompError
-from xrdcomp.readers import read_xrd_scans
-from xrdcomp.readers.registry import XrdReader, all_readers
-from xrdcomp.types import Pattern
+from xrdcomp.io.front import read_xrd_scans
+from xrdcomp.io.registry import XrdReader, all_readers
 
 LARGEST_SEED = 120_000
 SLOW_SECONDS = 5.0

@@ -26,9 +26,9 @@ import numpy as np
 
 from tests import tga_writers
 from tests.tga_damage import LateError, cut, flip, limit, rewrite, verdict
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.readers import read_tga
-from xrdcomp.types import TgaRun
+from xrdcomp.io.front import read_tga
 
 SLOWEST_S = 5.0
 

@@ -18,11 +18,10 @@ from typing import Any
 import gemmi
 import numpy as np
 
-from xrdcomp.phases.catalogue import _from_folder
-from xrdcomp.physics.lattice import cell_volume, generate_reflections
-from xrdcomp.physics.scattering import atomic_weight
-from xrdcomp.physics.structure_factors import structure_factor_sq
-from xrdcomp.types import Phase
+from xrdcomp.data import Phase
+from xrdcomp.phases.library import _from_folder
+from xrdcomp.physics.elements import atomic_weight
+from xrdcomp.physics.reflections import cell_volume, generate_reflections, structure_factor_sq
 from xrdcomp.units import d_to_two_theta
 
 CU_KALPHA1 = 1.5405929

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.fuzz_readers import row, write_rows
 from tests import tga_writers, xrd_writers
-from xrdcomp.readers import read_tga, read_xrd
+from xrdcomp.io.front import read_tga, read_xrd
 
 ZIPPED = {"brml", "rasx"}
 BAR_MS, BAR_ZIPPED_MS = 20.0, 60.0

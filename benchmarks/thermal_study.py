@@ -17,30 +17,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, table, write_rows
+from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.simulate import (
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import (
     SpecimenModel,
     TgaConditions,
     peak_reaction,
-    simulate_reaction,
-    simulate_standard,
-    simulate_tga,
-    simulate_tga_blank,
     vary_character,
     vary_conditions,
 )
-from xrdcomp.simulate.tga import specimen_pools
-from xrdcomp.thermal import (
-    analyze_tga,
+from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,
     friedman,
     kissinger,
     kissinger_akahira_sunose,
-    tga_check,
     vyazovkin,
 )
-from xrdcomp.types import Atmosphere, FloatArray
+from xrdcomp.thermal.standards import tga_check
+from xrdcomp.units import FloatArray
 
 PAGE = ROOT / "docs" / "thermal.md"
 NAMES = ("water", "organic", "carbonate", "residue")

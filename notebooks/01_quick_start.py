@@ -8,7 +8,7 @@
 from IPython.display import Markdown, display
 
 import xrdcomp as xc
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 entry = load_cohort()[0]
 result = xc.analyze(entry.xrd, tga=entry.tga)

@@ -31,12 +31,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 import xrdcomp as xc
-from xrdcomp.composition import evaluate_cohort
-from xrdcomp.pipeline import analyze_embedded
-from xrdcomp.present import plot_cohort
+from xrdcomp.analysis import analyze_embedded
+from xrdcomp.composition.cohort import evaluate_cohort
+from xrdcomp.present.figures import plot_cohort
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import COMPONENTS
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 
 def own_specimens(folder):

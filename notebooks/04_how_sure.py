@@ -16,18 +16,12 @@ from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 import xrdcomp as xc
-from xrdcomp.pipeline import analyze_sample
-from xrdcomp.present import plot_budget
+from xrdcomp.analysis import analyze_sample
+from xrdcomp.data import Sample
+from xrdcomp.present.figures import plot_budget
 from xrdcomp.results import COMPONENTS
-from xrdcomp.simulate import (
-    ApatiteModel,
-    SpecimenModel,
-    TgaConditions,
-    XrdConditions,
-    load_cohort,
-    simulate_specimen,
-)
-from xrdcomp.types import Sample
+from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, TgaConditions, XrdConditions
 
 RESULTS = Path.cwd().parent / "benchmarks" / "results"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from xrdcomp.data import Diagnostic
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
-    Diagnostic,
     Estimate,
     FitResult,
     PhaseResult,

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.fit.lines import build_lines, phase_columns
-from xrdcomp.phases import load_phase
+from xrdcomp.data import EmissionLine, Instrument, Pattern
+from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.amorphous import AMORPHOUS, scattering_per_gram
 from xrdcomp.physics.corrections import polarization
-from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.refinement.reflections import build_lines, phase_columns
 from xrdcomp.units import two_theta_to_q
 
 INSTRUMENT = Instrument(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from xrdcomp.types import TgaRun
+from xrdcomp.data import TgaRun
 
 
 class LateError(BaseException):
@@ -129,7 +129,7 @@ def verdict(copy: TgaRun, original: TgaRun, hits: int, *, at_row_end: bool) -> s
     elif copy.time_s is not original.time_s:
         return "silent"
     differ = sum(int((a != b).sum()) for a, b in pairs)
-    if differ == 0 and np.array_equal(copy.segment, original.segment):
+    if differ == 0 and np.array_equal(np.asarray(copy.segment), np.asarray(original.segment)):
         same = (copy.initial_mass_mg, copy.mass_unit, copy.atmosphere, copy.heating_rate_k_min) == (
             original.initial_mass_mg,
             original.mass_unit,

@@ -37,7 +37,7 @@ class Scan:
 
     @property
     def two_theta(self) -> npt.NDArray[np.float64]:
-        return self.start + self.step * np.arange(self.n)
+        return self.start + self.step * np.arange(self.n, dtype=np.float64)
 
 
 def example(n: int = 401, *, start: float = 20.0, step: float = 0.02, seed: int = 7) -> Scan:

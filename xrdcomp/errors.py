@@ -8,18 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = [
-    "AnalysisError",
-    "MissingExtraError",
-    "OutputError",
-    "PatternError",
-    "PhaseError",
-    "ReadError",
-    "RecipeError",
-    "XrdcompError",
-    "naming",
-]
-
 
 class XrdcompError(Exception):
     """Anything wrong with what the user gave; the command line exits with 2."""

@@ -12,25 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.types import APATITES, Atmosphere, Diagnostic, FloatArray, Source
+from xrdcomp.data import APATITES, Atmosphere, Diagnostic, Source
+from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = [
-    "COMPONENTS",
-    "Claim",
-    "Composition",
-    "Diagnostic",
-    "Estimate",
-    "FitResult",
-    "PhaseResult",
-    "ReflectionTable",
-    "SampleResult",
-    "TgaResult",
-    "TgaStep",
-    "XrdAmounts",
-]
 
 SCHEMA_VERSION = "1.0"
 COMPONENTS = (
@@ -185,8 +171,9 @@ class FitResult:
     `two_theta` is in degrees, `observed` and its standard deviation `sigma` are those fitted, `wavelengths` are in
     ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
     `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
-    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `diffraction.quantify`;
-    `bragg_area_lost` says what share of it backgrounds take (``fit.bragg_loss``); `diagnostics` are its messages.
+    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `quantification.methods`;
+    `bragg_area_lost` says what share of it backgrounds take (`refinement.covariance`); `diagnostics` are its
+    messages.
     """
 
     two_theta: FloatArray
@@ -443,26 +430,26 @@ class SampleResult:
 
     def plot(self) -> Any:
         """Draw the specimen's overview figure and return the matplotlib Figure."""
-        from xrdcomp.present import plot_overview
+        from xrdcomp.present.figures import plot_overview
 
         return plot_overview(self)
 
     def write(self, folder: str | Path) -> Path:
         """Write the result below ``folder/<sample_id>`` and return that path."""
-        from xrdcomp.present import write_result
+        from xrdcomp.present.write import write_result
 
         target: Path = write_result(self, folder)
         return target
 
     def __str__(self) -> str:
         """Tables as the command line prints them."""
-        from xrdcomp.present import result_table
+        from xrdcomp.present.tables import result_table
 
         text: str = result_table(self)
         return text
 
     def _repr_html_(self) -> str:
-        from xrdcomp.present import result_html
+        from xrdcomp.present.html import result_html
 
         html: str = result_html(self)
         return html

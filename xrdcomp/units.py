@@ -5,20 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "CELSIUS_ZERO_K",
-    "HC_KEV_ANGSTROM",
-    "celsius_to_kelvin",
-    "d_to_q",
-    "d_to_two_theta",
-    "kelvin_to_celsius",
-    "q_to_two_theta",
-    "two_theta_to_d",
-    "two_theta_to_q",
-    "wavelength_to_energy_kev",
-]
-
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
 HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)

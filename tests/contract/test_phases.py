@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.data import Phase
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases import (
-    catalogue,
+from xrdcomp.phases import library as catalogue
+from xrdcomp.phases.library import (
     list_phases,
     load_phase,
     load_phases,
@@ -25,11 +26,8 @@ from xrdcomp.phases import (
     reference_folder,
 )
 from xrdcomp.physics.corrections import lp_factor
-from xrdcomp.physics.lattice import cell_freedom, cell_volume, generate_reflections
-from xrdcomp.physics.radiation import emission_lines
-from xrdcomp.physics.scattering import atomic_weight, compound
-from xrdcomp.physics.structure_factors import structure_factor_sq
-from xrdcomp.types import Phase
+from xrdcomp.physics.elements import atomic_weight, compound, emission_lines
+from xrdcomp.physics.reflections import cell_freedom, cell_volume, generate_reflections, structure_factor_sq
 from xrdcomp.units import d_to_two_theta
 
 ALL = list_phases()

@@ -17,12 +17,19 @@ import pytest
 
 from tests import tga_writers as w
 from tests.helpers import SEGMENT_KEYS, assert_close
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.readers import inspect_file, list_formats, read_empty_pan, read_tga, read_xrd
-from xrdcomp.readers.registry import TgaReader, all_readers
-from xrdcomp.readers.source import SourceFile
-from xrdcomp.readers.tga_api import describe_run, select_segments
-from xrdcomp.types import TgaRun
+from xrdcomp.io.front import (
+    describe_run,
+    inspect_file,
+    list_formats,
+    read_empty_pan,
+    read_tga,
+    read_xrd,
+    select_segments,
+)
+from xrdcomp.io.registry import TgaReader, all_readers
+from xrdcomp.io.source import SourceFile
 
 CURVE = w.make_curve()
 WRITTEN = "digits that the writer prints"

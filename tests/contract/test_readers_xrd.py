@@ -13,8 +13,8 @@ import pytest
 from tests import xrd_writers as writers
 from tests.helpers import SCAN_KEYS, assert_close
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import inspect_file, list_formats, read_xrd, read_xrd_scans
-from xrdcomp.readers.registry import XrdReader, all_readers, find_reader
+from xrdcomp.io.front import inspect_file, list_formats, read_xrd, read_xrd_scans
+from xrdcomp.io.registry import XrdReader, all_readers, find_reader
 
 FORMATS = sorted(writers.WRITERS)
 SCAN = writers.example()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import RUN, xrdcomp
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 ENTRY = load_cohort()[0]
 HEAVY = {"scipy", "pandas", "matplotlib", "lmfit", "gemmi", "jinja2", "PIL"}

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from tests.e2e.conftest import Finished, xrdcomp
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from types import ModuleType
 import nbformat
 import pytest
 
-from xrdcomp.simulate import load_cohort
+from xrdcomp.simulate.cohort import load_cohort
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = ("01_quick_start", "02_published_findings", "03_validation", "04_how_sure")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases import load_phase, reference_folder
+from xrdcomp.phases.library import load_phase, reference_folder
 
 SOURCES = tuple(
     (reference_folder() / name / "structure.cif").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests import tga_writers
 from tests.tga_damage import cut, flip, limit, rewrite, verdict
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import read_tga
-from xrdcomp.types import TgaRun
+from xrdcomp.io.front import read_tga
 
 CURVE = tga_writers.make_curve(60)
 FILES = {name: write(CURVE).encode() for name, write in tga_writers.TEXTS.items()}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.mutations import KINDS, mutate
 from tests import xrd_writers
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import inspect_file, read_xrd, read_xrd_scans
+from xrdcomp.io.front import inspect_file, read_xrd, read_xrd_scans
 
 SCAN = xrd_writers.example(81)
 FORMATS = sorted(xrd_writers.WRITERS)

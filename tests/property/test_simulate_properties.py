@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import assert_close
-from xrdcomp.phases import load_phase
-from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_tga
-from xrdcomp.simulate.model import truth_of
+from xrdcomp.phases.library import load_phase
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions, truth_of
 from xrdcomp.simulate.tga import specimen_pools
 from xrdcomp.simulate.xrd import expected_pattern
-from xrdcomp.types import FloatArray
+from xrdcomp.units import FloatArray
 
 PHASES = {"hydroxyapatite": load_phase("hydroxyapatite"), "calcite": load_phase("calcite")}
 CONDITIONS = XrdConditions(

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import sigmoid_losses
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import XrdcompError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal import analyze_tga, cross_check
-from xrdcomp.types import TgaRun
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.notes import cross_check
 
 QUICK = ThermalRecipe(bootstrap=20)
 

@@ -11,15 +11,15 @@ import pytest
 from benchmarks.accuracy_quantification import ROCKS, rock_mixture, rock_references
 from tests.fit_cases import convolved
 from tests.helpers import assert_close
-from xrdcomp.diffraction import build_instrument, calibrate
-from xrdcomp.diffraction.quantify import whole_pattern
-from xrdcomp.diffraction.summation import sum_patterns
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase, load_phases
-from xrdcomp.readers import read_xrd
+from xrdcomp.data import Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.instrument.calibrate import calibrate
+from xrdcomp.io.front import read_xrd
+from xrdcomp.phases.library import load_phase, load_phases
+from xrdcomp.quantification.methods import sum_patterns, whole_pattern
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate
-from xrdcomp.types import Pattern
 
 FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
 

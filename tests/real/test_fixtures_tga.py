@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.readers import inspect_file, read_tga
-from xrdcomp.types import TgaRun
+from xrdcomp.io.front import inspect_file, read_tga
 
 pytestmark = pytest.mark.fixtures
 

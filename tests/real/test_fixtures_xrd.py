@@ -11,8 +11,8 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import inspect_file, read_xrd, read_xrd_scans
-from xrdcomp.readers.convert import write_pattern
+from xrdcomp.io.export import write_pattern
+from xrdcomp.io.front import inspect_file, read_xrd, read_xrd_scans
 
 pytestmark = pytest.mark.fixtures
 

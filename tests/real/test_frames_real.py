@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, ReadError
-from xrdcomp.types import Pattern
 
 pytest.importorskip("fabio", reason='needs the optional packages of pip install "xrdcomp[frames]"')
 pytest.importorskip("pyFAI", reason='needs the optional packages of pip install "xrdcomp[frames]"')
 
-from xrdcomp.frames import azimuthal_profile, integrate_frames, read_frame
-from xrdcomp.readers import inspect_file, read_xrd
+from xrdcomp.frames.integrate import azimuthal_profile, integrate_frames
+from xrdcomp.frames.read import read_frame
+from xrdcomp.io.front import inspect_file, read_xrd
 
 pytestmark = pytest.mark.fixtures
 

@@ -8,7 +8,7 @@ import pytest
 
 import xrdcomp as xc
 from benchmarks import accuracy_identification as study
-from xrdcomp.readers import read_xrd
+from xrdcomp.io.front import read_xrd
 from xrdcomp.recipe import InstrumentRecipe
 
 COPPER = InstrumentRecipe(radiation="CuKa")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.contract.test_phases import merged_lines
 from tests.helpers import assert_close
-from xrdcomp.phases import load_phase
-from xrdcomp.physics.radiation import emission_lines
+from xrdcomp.phases.library import load_phase
+from xrdcomp.physics.elements import emission_lines
 from xrdcomp.units import d_to_two_theta
 
 CU = emission_lines("CuKa1")[0][0]

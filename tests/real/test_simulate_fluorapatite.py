@@ -9,11 +9,12 @@ import pytest
 from scipy.integrate import trapezoid
 
 from tests.helpers import assert_close
-from xrdcomp.phases import load_phase
-from xrdcomp.readers import read_xrd
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.data import Cell
+from xrdcomp.io.front import read_xrd
+from xrdcomp.phases.library import load_phase
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern
-from xrdcomp.types import Cell, FloatArray
+from xrdcomp.units import FloatArray
 
 # groups of lines between angles where the pattern comes down to its background
 GROUPS = ((24.8, 27.0), (31.2, 33.8), (46.2, 48.8), (48.9, 54.2), (62.5, 66.2), (74.5, 79.5))

@@ -15,9 +15,10 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import read_tga
+from xrdcomp.io.front import read_tga
 from xrdcomp.results import TgaResult, TgaStep
-from xrdcomp.thermal import analyze_tga, tga_check
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.standards import tga_check
 
 pytestmark = pytest.mark.fixtures
 

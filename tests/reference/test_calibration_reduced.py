@@ -14,10 +14,10 @@ import pytest
 from benchmarks import calibration
 from benchmarks.calibration import APATITE, JUDGED, Outcome, summarize
 from tests.helpers import assert_close, binomial_band
-from xrdcomp.pipeline import analyze_sample
+from xrdcomp.analysis import analyze_sample
+from xrdcomp.data import Sample
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate import simulate_specimen, simulate_tga
-from xrdcomp.types import Sample
+from xrdcomp.simulate.cohort import simulate_specimen, simulate_tga
 
 pytestmark = pytest.mark.slow
 BOTH, ALONE = 40, 20

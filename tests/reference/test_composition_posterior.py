@@ -10,15 +10,13 @@ import pytest
 
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, phase, xrd_amounts
-from xrdcomp.composition import ThermalEvidence, compose_evidence
-from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY
-from xrdcomp.composition.estimates import estimate_of
-from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, reduce_xrd
+from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY, compose_evidence, estimate_of
+from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import CARBONATE_LINES, UNCERTAINTY_SPREAD, build_model
 from xrdcomp.composition.sampler import sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
-from xrdcomp.types import FloatArray
+from xrdcomp.units import FloatArray
 
 
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:

@@ -13,15 +13,20 @@ from scipy.integrate import trapezoid
 
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError
-from xrdcomp.phases import load_phase
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.phases.library import load_phase
 from xrdcomp.simulate.amorphous import MATERIALS, amorphous_scattering, independent_atoms
-from xrdcomp.simulate.carbonation import carbonated
-from xrdcomp.simulate.crystals import crystal_diffuse, element_mass_fractions, powder_lines
-from xrdcomp.simulate.elements import attenuation_cm2_g, coherent_amplitude, incoherent_intensity
+from xrdcomp.simulate.crystals import (
+    attenuation_cm2_g,
+    carbonated,
+    coherent_amplitude,
+    crystal_diffuse,
+    element_mass_fractions,
+    incoherent_intensity,
+    powder_lines,
+)
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern
-from xrdcomp.types import FloatArray
-from xrdcomp.units import q_to_two_theta, two_theta_to_q
+from xrdcomp.units import FloatArray, q_to_two_theta, two_theta_to_q
 
 CU_KA1 = 1.540598
 # window: Bragg per dalton, the same with B + 1 Å², collagen, triolein, water (coherent)

@@ -13,26 +13,25 @@ import pytest
 from benchmarks.thermal_study import truth
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.simulate import (
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import (
     SpecimenModel,
     TgaConditions,
     peak_reaction,
-    simulate_reaction,
-    simulate_standard,
-    simulate_tga,
     vary_character,
     vary_conditions,
 )
-from xrdcomp.thermal import (
-    analyze_tga,
+from xrdcomp.simulate.tga import simulate_reaction, simulate_standard
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,
     friedman,
     kissinger,
     kissinger_akahira_sunose,
-    tga_check,
     vyazovkin,
 )
+from xrdcomp.thermal.standards import tga_check
 
 QUANTITIES = ("water", "organic", "carbonate_co2", "residue")
 N = 60

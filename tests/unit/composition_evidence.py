@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xrdcomp.composition import ThermalEvidence
+from xrdcomp.composition.evidence import ThermalEvidence
 from xrdcomp.results import Estimate, PhaseResult, TgaResult, XrdAmounts
-from xrdcomp.types import FloatArray
+from xrdcomp.units import FloatArray
 
 # order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
 TYPICAL = np.array([0.30, 0.45, 0.15, 0.02, 0.06, 0.02])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.physics import scattering
+from xrdcomp.physics import elements as scattering
 from xrdcomp.physics.amorphous import (
     AMORPHOUS,
     mass_fractions,

@@ -7,12 +7,13 @@ import pytest
 
 from tests.fit_cases import INSTRUMENT, VALUES
 from tests.helpers import assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit.background import smooth_blank
-from xrdcomp.fit.lines import build_lines, phase_columns
-from xrdcomp.fit.pattern import fit_state
-from xrdcomp.phases import load_phase
-from xrdcomp.types import FloatArray, Pattern
+from xrdcomp.phases.library import load_phase
+from xrdcomp.refinement.model import smooth_blank
+from xrdcomp.refinement.refine import fit_state
+from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.units import FloatArray
 
 PHASE = load_phase("hydroxyapatite")
 

@@ -36,7 +36,7 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
         calls.append({"xrd": xrd, **options})
         return make_result(sample_id=options["recipe"].sample_id or "S1")
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", analyze)
     return calls
 
 
@@ -107,7 +107,7 @@ def test_a_defect_ends_with_3_and_says_how_to_report_it(monkeypatch: pytest.Monk
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", broken)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", broken)
     result = run("analyze", "a.xy")
     assert result.exit_code == 3
     assert result.stdout == ""
@@ -119,10 +119,10 @@ def test_a_defect_ends_with_3_and_says_how_to_report_it(monkeypatch: pytest.Monk
 def test_a_failed_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from xrdcomp.results import Diagnostic
+    from xrdcomp.data import Diagnostic
 
     bad = replace(make_result(), diagnostics=(Diagnostic(code="X", severity="error", text="no."),))
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", lambda *_, **__: bad)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", lambda *_, **__: bad)
     result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures")
     assert result.exit_code == 1
     assert (tmp_path / "S1" / "result.json").is_file()
@@ -172,7 +172,7 @@ def test_a_failed_run_leaves_the_output_folder_as_it_was(
     def refuse(*_: object, **__: object) -> None:
         raise ReadError("no counts", file="a.xy", place="line 3", expected="numbers", hint="Export again.")
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", refuse)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", refuse)
     result = run("analyze", "a.xy", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert "a.xy, line 3: no counts. Expected: numbers. Export again." in result.stderr
@@ -272,8 +272,8 @@ def test_a_recipe_with_windows_reaches_the_thermal_settings(
         seen.append(options["recipe"])
         return make_result(fit=False)
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
-    monkeypatch.setattr("xrdcomp.readers.tga_api.read_tga", lambda *_, **given: given)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", analyze)
+    monkeypatch.setattr("xrdcomp.io.front.read_tga", lambda *_, **given: given)
     windows = tmp_path / "windows.toml"
     windows.write_text("organic_end_c = 620.0\n")
     result = run("tga", "b.csv", "--windows", str(windows), "--out", str(tmp_path), "--no-figures")
@@ -293,7 +293,7 @@ def test_a_table_without_names_is_read_as_told(monkeypatch: pytest.MonkeyPatch, 
         seen.append(given)
         return make_result(fit=False)
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", analyze)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", analyze)
     monkeypatch.chdir(tmp_path)
     Path("bare.csv").write_text(BARE)
     told = ("--column", "temperature=1", "--column", "mass=2", "--temperature-unit", "C", "--mass-unit", "mg")
@@ -321,7 +321,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xrdcomp.pipeline.analyze", interrupted)
+    monkeypatch.setattr("xrdcomp.analysis.analyze", interrupted)
     result = run("analyze", "a.xy")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
-from xrdcomp.composition import compose_evidence, evaluate_claims
-from xrdcomp.composition.claims import CLAIM_IDS
+from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims
+from xrdcomp.composition.compose import compose_evidence
+from xrdcomp.data import Diagnostic
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import Claim, Composition, Diagnostic, Estimate, PhaseResult
+from xrdcomp.results import Claim, Composition, Estimate, PhaseResult
 
 FOREIGN = tuple(f"phase_{i}" for i in range(30))
 PURE = np.array([0.12, 0.66, 0.18, 0.01, 0.03, 0.0])

@@ -10,9 +10,15 @@ import pytest
 
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
-from xrdcomp.composition import combine_replicates, compose_evidence, evaluate_claims, evaluate_cohort
-from xrdcomp.composition.cohort import exact_rank_sum, share_interval
-from xrdcomp.composition.replicates import random_effects
+from xrdcomp.composition.claims import evaluate_claims
+from xrdcomp.composition.cohort import (
+    combine_replicates,
+    evaluate_cohort,
+    exact_rank_sum,
+    random_effects,
+    share_interval,
+)
+from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Composition, Estimate, PhaseResult, SampleResult

@@ -21,9 +21,20 @@ from tests.unit.composition_evidence import (
     thermal_result,
     xrd_amounts,
 )
-from xrdcomp.composition import InternalStandard, ThermalEvidence, compose, compose_evidence
-from xrdcomp.composition.estimates import estimate_of, interval_from_draws, interval_of
-from xrdcomp.composition.evidence import reduce_xrd, shows_something, thermal_evidence
+from xrdcomp.composition.compose import (
+    compose,
+    compose_evidence,
+    estimate_of,
+    interval_from_draws,
+    interval_of,
+)
+from xrdcomp.composition.evidence import (
+    InternalStandard,
+    ThermalEvidence,
+    reduce_xrd,
+    shows_something,
+    thermal_evidence,
+)
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, Composition, XrdAmounts

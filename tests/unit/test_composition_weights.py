@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.helpers import assert_close
-from xrdcomp.composition.weights import weigh_phases
+from xrdcomp.composition.compose import weigh_phases
 from xrdcomp.results import Composition, Estimate, PhaseResult
 
 

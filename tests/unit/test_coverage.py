@@ -6,8 +6,8 @@ import numpy as np
 
 from tests.builders import make_fit, make_result
 from tests.unit.composition_evidence import phase
-from xrdcomp.diffraction import late_start
 from xrdcomp.results import FitResult
+from xrdcomp.search.report import late_start
 
 ASKED = (phase("brushite"), phase("gypsum"), phase("calcite"), phase("of_my_own"))
 

@@ -40,7 +40,7 @@ def messages() -> set[str]:
     for text in SOURCES.values():
         found |= set(re.findall(rf'"((?:{FAMILIES})_[A-Z0-9_]+)"', text))
         found |= {code for code in SINGLE if f'"{code}"' in text}
-    checks = SOURCES[ROOT / "xrdcomp" / "diffraction" / "standard_checks.py"]
+    checks = SOURCES[ROOT / "xrdcomp" / "instrument" / "calibrate.py"]
     found |= {f"CALIBRATION_{name}" for name in re.findall(r'_warning\(\s*"([A-Z_]+)"', checks)}
     return found - NO_MESSAGES
 

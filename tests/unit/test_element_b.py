@@ -6,13 +6,12 @@ import numpy as np
 
 from tests.fit_cases import INSTRUMENT, VALUES
 from tests.helpers import assert_close
-from xrdcomp.fit.element_b import element_factor, element_names
-from xrdcomp.fit.lines import build_lines, phase_columns
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase
-from xrdcomp.physics import structure_factors
+from xrdcomp.data import Pattern
+from xrdcomp.phases.library import load_phase
+from xrdcomp.physics import reflections as structure_factors
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.types import Pattern
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.reflections import build_lines, element_factor, element_names, phase_columns
 
 PHASE = load_phase("hydroxyapatite")
 NAMES = element_names(PHASE)

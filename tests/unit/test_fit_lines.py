@@ -7,9 +7,9 @@ import pytest
 
 from tests.fit_cases import INSTRUMENT, VALUES
 from tests.helpers import assert_close
-from xrdcomp.fit.lines import build_lines, phase_columns
-from xrdcomp.phases import load_phase
-from xrdcomp.types import EmissionLine, Instrument
+from xrdcomp.data import EmissionLine, Instrument
+from xrdcomp.phases.library import load_phase
+from xrdcomp.refinement.reflections import build_lines, phase_columns
 
 X = np.arange(20.0, 80.0, 0.05)
 ALL = {
@@ -48,7 +48,7 @@ def test_derivative(name: str) -> None:
 
 def test_lines_sum_to_their_areas() -> None:
     """The windows keep all but a small, bounded share of Lorentzian tails."""
-    from xrdcomp.fit.lines import line_properties
+    from xrdcomp.refinement.reflections import line_properties
 
     properties = line_properties(LINES, INSTRUMENT, ALL)
     wide = np.arange(5.0, 100.0, 0.02)

@@ -9,16 +9,17 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import FULL, TYPICAL, balance, phase, thermal_result, xrd_amounts
-from xrdcomp.composition import compose, compose_evidence
+from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import reduce_xrd
-from xrdcomp.diffraction.instrument import build_instrument
-from xrdcomp.fit import describes_pattern
-from xrdcomp.fit.misfit import GOOD_FIT_GOF
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phases
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe
+from xrdcomp.refinement.covariance import GOOD_FIT_GOF
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import COMPONENTS, FitResult
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_specimen
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 
 def fitted(graininess: float) -> FitResult:

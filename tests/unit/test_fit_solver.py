@@ -11,15 +11,14 @@ from scipy import optimize, stats
 
 from tests.fit_cases import INSTRUMENT, made_pattern
 from tests.helpers import assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.fit import fit_pattern, initial_parameters, minimizer_result
-from xrdcomp.fit.evidence import residual_inflation, truncated_moments
-from xrdcomp.fit.linear import solve_linear
-from xrdcomp.fit.parameters import build_parameters
-from xrdcomp.fit.pattern import _without_strays, fit_state
-from xrdcomp.phases import load_phase
+from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.types import Pattern
+from xrdcomp.refinement.covariance import residual_inflation, truncated_moments
+from xrdcomp.refinement.parameters import build_parameters
+from xrdcomp.refinement.refine import _without_strays, fit_pattern, fit_state, initial_parameters
+from xrdcomp.refinement.solver import minimizer_result, solve_linear
 
 HA = load_phase("hydroxyapatite")
 PLAIN = FitRecipe(texture="none", amorphous=("protein",), background_terms=2)

@@ -11,10 +11,9 @@ import pytest
 from tests import frame_writers as fw
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError
-from xrdcomp.frames import Sector, integrate_frames, load_poni, read_frame
-from xrdcomp.frames.bruker import BrukerHeader, bruker_mask
-from xrdcomp.frames.mask import read_mask
-from xrdcomp.readers.source import open_source
+from xrdcomp.frames.integrate import integrate_frames
+from xrdcomp.frames.read import BrukerHeader, Sector, bruker_mask, load_poni, read_frame, read_mask
+from xrdcomp.io.source import open_source
 
 SCENE = fw.Scene(rows=60, columns=50, center_column=24.0, center_row=31.0)
 

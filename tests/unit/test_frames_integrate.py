@@ -11,21 +11,14 @@ from click.testing import CliRunner
 
 from tests import frame_writers as fw
 from tests.helpers import SCAN_KEYS, assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, ReadError
-from xrdcomp.types import Pattern
 
 pytest.importorskip("fabio", reason='needs the optional packages of pip install "xrdcomp[frames]"')
 pytest.importorskip("pyFAI", reason='needs the optional packages of pip install "xrdcomp[frames]"')
 
-from xrdcomp.frames import (
-    Sector,
-    azimuthal_profile,
-    describe_frame,
-    integrate_frames,
-    load_poni,
-    pixel_map,
-    read_frame,
-)
+from xrdcomp.frames.integrate import azimuthal_profile, integrate_frames
+from xrdcomp.frames.read import Sector, describe_frame, load_poni, pixel_map, read_frame
 
 FLAT = fw.Scene()
 SWUNG = fw.Scene(swing=14.0, seconds=5.0)
@@ -440,7 +433,7 @@ def test_flipped_bytes_are_refused_or_stay_a_frame(name: str, tmp_path: Path) ->
 
 def test_command_writes_pattern_and_figure(tmp_path: Path) -> None:
     from xrdcomp.cli.main import main
-    from xrdcomp.readers import read_xrd
+    from xrdcomp.io.front import read_xrd
 
     path = frame(tmp_path, FLAT.but(amplitude=0.5), "tissue_01.gfrm")
     spacing = 1.5418 / 2.0 / np.sin(np.radians(10.0))

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 import xrdcomp as xc
-from xrdcomp.composition import compose, undecided_claims
-from xrdcomp.physics.profile import pseudo_voigt_value
+from xrdcomp.composition.claims import undecided_claims
+from xrdcomp.composition.compose import compose
+from xrdcomp.physics.profiles import pseudo_voigt_value
 
 FROM_NOTHING = xc.Recipe().with_settings({"identification.start": "nothing", "instrument.radiation": "CuKa1"})
 COPPER = 1.5405929

@@ -10,31 +10,31 @@ import pytest
 
 from benchmarks.accuracy_identification import MEDICAL_PHASES, found_in, others, run_search
 from tests.helpers import assert_close
-from xrdcomp.diffraction import Identification, build_instrument, identify, investigate_fit
-from xrdcomp.diffraction.candidates import library, phase_lines
-from xrdcomp.diffraction.peaks import unexplained_peaks
-from xrdcomp.diffraction.report import Test
-from xrdcomp.diffraction.scoring import coincidence, misfit, score_phases, widened
-from xrdcomp.diffraction.screening import make_screen
-from xrdcomp.diffraction.templates import (
+from xrdcomp.data import EmissionLine, Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phase, load_phases
+from xrdcomp.physics import reflections as lattice
+from xrdcomp.recipe import IdentificationRecipe, Recipe
+from xrdcomp.refinement.model import build_model
+from xrdcomp.refinement.parameters import phase_of
+from xrdcomp.refinement.refine import FitState, continue_state, fit_state, group_columns
+from xrdcomp.refinement.reflections import phase_columns
+from xrdcomp.search.nuisance import coincidence, make_screen, misfit, score_phases, widened
+from xrdcomp.search.report import Test, unexplained_peaks
+from xrdcomp.search.search import Identification, identify, investigate_fit
+from xrdcomp.search.templates import (
     Variant,
     draw_crystals,
     draw_patterns,
+    library,
     make_grid,
+    phase_lines,
     refined_fwhm,
     template_fwhm,
 )
-from xrdcomp.fit.lines import phase_columns
-from xrdcomp.fit.model import build_model
-from xrdcomp.fit.parameters import phase_of
-from xrdcomp.fit.pattern import FitState, continue_state, fit_state
-from xrdcomp.fit.peaks import group_columns
-from xrdcomp.phases import load_phase, load_phases
-from xrdcomp.physics import lattice
-from xrdcomp.recipe import IdentificationRecipe, Recipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import EmissionLine, FloatArray, Pattern
-from xrdcomp.units import two_theta_to_d
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.units import FloatArray, two_theta_to_d
 
 CONDITIONS = XrdConditions(peak_counts=4000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import xrdcomp as xc
-from xrdcomp.simulate import load_cohort, simulate_specimen
-from xrdcomp.simulate.conditions import XrdConditions
-from xrdcomp.simulate.model import ApatiteModel, SpecimenModel
+from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 FROM_NOTHING = xc.Recipe().with_settings({"identification.start": "nothing", "instrument.radiation": "CuKa"})
 

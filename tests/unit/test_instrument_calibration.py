@@ -12,19 +12,24 @@ from click.testing import CliRunner
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp.cli.main import main
-from xrdcomp.diffraction import build_instrument, calibrate, instrument_diagnostics
-from xrdcomp.diffraction.calibrate import STANDARDS, instrument_fwhm
-from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
-from xrdcomp.diffraction.microstructure import column_lengths
+from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import AnalysisError, OutputError, RecipeError
-from xrdcomp.fit.lines import build_lines, line_properties
-from xrdcomp.fit.optics import geometry_factor, refined_ratios
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase
-from xrdcomp.physics import profile
+from xrdcomp.instrument.build import (
+    build_instrument,
+    instrument_diagnostics,
+    read_instrument,
+    write_instrument,
+)
+from xrdcomp.instrument.calibrate import STANDARDS, calibrate, instrument_fwhm
+from xrdcomp.phases.library import load_phase
+from xrdcomp.physics import profiles as profile
+from xrdcomp.quantification.microstructure import column_lengths
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern, write_pattern
-from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.reflections import build_lines, geometry_factor, line_properties, refined_ratios
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 CUKA = (EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
 

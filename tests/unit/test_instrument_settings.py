@@ -11,15 +11,17 @@ import pytest
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp import analyze
-from xrdcomp.diffraction import build_instrument, calibrate, write_instrument
+from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import RecipeError
-from xrdcomp.fit.optics import polarization
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase
-from xrdcomp.physics import radiation
+from xrdcomp.instrument.build import build_instrument, write_instrument
+from xrdcomp.instrument.calibrate import calibrate
+from xrdcomp.phases.library import load_phase
+from xrdcomp.physics import elements as radiation
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.reflections import polarization
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 FINE = tuple(
     EmissionLine(wavelength=float(w), weight=float(s), fwhm=float(f))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.physics import lattice
+from xrdcomp.physics import reflections as lattice
 
 CELLS = {
     "triclinic": (7.1, 8.3, 6.7, 102.0, 73.0, 95.0),

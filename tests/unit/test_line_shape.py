@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.diffraction import build_instrument
-from xrdcomp.fit import fit_pattern
-from xrdcomp.fit.line_shape import shoulder_column
-from xrdcomp.fit.lines import build_lines
-from xrdcomp.phases import load_phase, load_phases
-from xrdcomp.physics.profile import pseudo_voigt, pseudo_voigt_shoulder
+from xrdcomp.data import EmissionLine, Instrument
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phase, load_phases
+from xrdcomp.physics.profiles import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import EmissionLine, Instrument
+from xrdcomp.refinement.model import shoulder_column
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.reflections import build_lines
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 INSTRUMENT = Instrument(emission_lines=(EmissionLine(wavelength=1.5406, weight=1.0),), radius_mm=240.0)
 
@@ -34,7 +35,7 @@ def test_area_height_and_width_stay(eta: float) -> None:
 def test_it_describes_lognormal_sizes_better_than_any_pseudo_voigt() -> None:
     from scipy.optimize import least_squares
 
-    from xrdcomp.simulate.crystallites import size_profile
+    from xrdcomp.simulate.crystals import size_profile
 
     t = np.linspace(0.0, 30.0, 1500)
     for sigma, sign in ((0.05, -1.0), (0.4, 1.0)):

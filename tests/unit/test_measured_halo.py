@@ -10,19 +10,22 @@ import pytest
 from tests.fit_cases import EMPTY, INSTRUMENT, VALUES
 from tests.helpers import assert_close
 from xrdcomp import analyze
-from xrdcomp.diffraction import build_instrument
+from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import AnalysisError, XrdcompError
-from xrdcomp.fit.bragg_loss import rolling_background
-from xrdcomp.fit.halo import measured_halo, with_measured_halos
-from xrdcomp.fit.lines import build_lines, phase_columns
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase
-from xrdcomp.physics import amorphous, scattering
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phase
+from xrdcomp.physics import amorphous
+from xrdcomp.physics import elements as scattering
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.present.tables import result_table
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern, write_pattern
-from xrdcomp.types import EmissionLine, Instrument, Pattern
+from xrdcomp.refinement.covariance import rolling_background
+from xrdcomp.refinement.model import measured_halo, with_measured_halos
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.units import two_theta_to_q
 
 COPPER = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))

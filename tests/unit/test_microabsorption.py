@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.diffraction import known_grains
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit.microabsorption import GRAIN_LOG_STD, KNOWN_LOG_STD, apply_factors, grain_factors
-from xrdcomp.phases import load_phases
+from xrdcomp.phases.library import load_phases
+from xrdcomp.quantification.select import known_grains
 from xrdcomp.recipe import Recipe
+from xrdcomp.refinement.covariance import GRAIN_LOG_STD, KNOWN_LOG_STD, apply_factors, grain_factors
 
 PHASES = load_phases(("hydroxyapatite", "corundum"))
 SEEN = {"hydroxyapatite": 0.4, "corundum": 0.2, "protein": 0.4}

@@ -9,19 +9,20 @@ import pytest
 
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
-from xrdcomp.diffraction import (
+from xrdcomp.instrument.build import build_instrument, holder_humps
+from xrdcomp.instrument.calibrate import calibrate
+from xrdcomp.phases.library import load_phase
+from xrdcomp.quantification.microstructure import (
     apatite_indices,
-    build_instrument,
-    calibrate,
-    holder_humps,
+    carbonate_from_cell,
+    landi_width_index,
     with_apatite_indices,
 )
-from xrdcomp.diffraction.microstructure import carbonate_from_cell, landi_width_index
-from xrdcomp.fit.pattern import fit_pattern
-from xrdcomp.phases import load_phase
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
+from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate, PhaseResult
-from xrdcomp.simulate import ApatiteModel, Hump, SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, Hump, SpecimenModel, XrdConditions
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_a_hump_is_recognised_with_another_radiation() -> None:
     x = np.arange(5.0, 60.0, 0.05)
     centre = 2 * np.degrees(np.arcsin(np.sin(np.radians(13.05)) * 1.79026 / 1.541838))
     y = 200.0 + 300.0 * np.exp(-4 * np.log(2) * ((x - centre) / 14.0) ** 2)
-    from xrdcomp.types import Pattern
+    from xrdcomp.data import Pattern
 
     cobalt = Pattern(two_theta=x, intensity=y, sigma=np.sqrt(y))
     assert [d.facts["holder"] for d in holder_humps(cobalt, wavelength=1.79026)] == ["glass"]

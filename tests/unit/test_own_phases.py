@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.analysis import analyze
+from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import RecipeError
-from xrdcomp.phases import reference_folder
-from xrdcomp.pipeline import analyze
+from xrdcomp.phases.library import reference_folder
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult
-from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_specimen, write_pattern
-from xrdcomp.types import Pattern, TgaRun
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
 
 @cache

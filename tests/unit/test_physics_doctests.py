@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ("corrections", "lattice", "radiation", "scattering", "structure_factors")
+MODULES = ("corrections", "elements", "reflections")
 
 
 @pytest.mark.parametrize("name", MODULES)

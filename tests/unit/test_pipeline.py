@@ -10,15 +10,16 @@ import pytest
 
 import xrdcomp as xc
 from tests.helpers import assert_close
-from xrdcomp.composition import without_standard
-from xrdcomp.diffraction.instrument_file import read_instrument, write_instrument
+from xrdcomp.analysis import _name_of, analyze, analyze_sample
+from xrdcomp.composition.compose import without_standard
+from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, Sample, Source, TgaRun
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.pipeline import _name_of, analyze, analyze_sample
+from xrdcomp.instrument.build import read_instrument, write_instrument
 from xrdcomp.present.write import safe_sample_id
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Estimate, PhaseResult
-from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_specimen
-from xrdcomp.types import Diagnostic, EmissionLine, Instrument, Pattern, Sample, Source, TgaRun
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
 QUICK = Recipe().with_settings({"identification.search": False})
 
@@ -237,7 +238,7 @@ def lines_of(
     phase: str, wavelength: float, x: np.ndarray, *, heights: tuple[float, float], seed: int
 ) -> xc.Pattern:
     """Lines of one phase, without the air's and the holder's scatter: counts between them and of the strongest."""
-    from xrdcomp.fit.lines import build_lines, phase_columns
+    from xrdcomp.refinement.reflections import build_lines, phase_columns
 
     instrument = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=wavelength),))
     lines, _ = phase_columns(

@@ -11,8 +11,16 @@ from matplotlib.figure import Figure
 
 from tests.builders import make_result
 from xrdcomp.errors import AnalysisError
-from xrdcomp.present import plot_budget, plot_cohort, plot_composition, plot_fit, plot_overview, plot_tga
-from xrdcomp.present.style import freeze_layout, to_png
+from xrdcomp.present.figures import (
+    freeze_layout,
+    plot_budget,
+    plot_cohort,
+    plot_composition,
+    plot_fit,
+    plot_overview,
+    plot_tga,
+    to_png,
+)
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 

@@ -9,12 +9,19 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.builders import estimate, make_result
-from xrdcomp.present import cohort_table, plot_cohort, render_cohort_page, render_report, result_table
-from xrdcomp.present.html import result_html
-from xrdcomp.present.style import to_png
-from xrdcomp.present.words import component_words, interval_text, limit_text, percent
+from xrdcomp.data import Diagnostic
+from xrdcomp.present.figures import plot_cohort, to_png
+from xrdcomp.present.html import render_cohort_page, render_report, result_html
+from xrdcomp.present.tables import (
+    cohort_table,
+    component_words,
+    interval_text,
+    limit_text,
+    percent,
+    result_table,
+)
 from xrdcomp.present.write import draw_figures
-from xrdcomp.results import Diagnostic, Estimate
+from xrdcomp.results import Estimate
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 VOID = {"meta", "link", "img", "br", "hr"}

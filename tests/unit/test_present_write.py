@@ -13,7 +13,7 @@ import pytest
 
 from tests.builders import estimate, make_composition, make_result
 from xrdcomp.errors import OutputError
-from xrdcomp.present import safe_sample_id, to_toml, write_result, write_text
+from xrdcomp.present.write import safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.recipe import Recipe
 
 SCHEMA = json.loads(

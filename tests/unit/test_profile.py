@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from tests.helpers import assert_close
-from xrdcomp.physics import profile
+from xrdcomp.physics import profiles as profile
 
 RNG = np.random.default_rng(11)
 STEP = 1e-6

@@ -11,15 +11,21 @@ import pytest
 
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
-from xrdcomp.diffraction.absorption import external_constant
-from xrdcomp.diffraction.choice import phase_attenuation, strongest_line_areas
-from xrdcomp.diffraction.crystallinity import KnownMixture, calibrate_amorphous, write_amorphous
+from xrdcomp.analysis import analyze
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.phases import load_phase
-from xrdcomp.pipeline import analyze
+from xrdcomp.phases.library import load_phase
+from xrdcomp.quantification.methods import (
+    KnownMixture,
+    calibrate_amorphous,
+    external_constant,
+    write_amorphous,
+)
+from xrdcomp.quantification.select import phase_attenuation, strongest_line_areas
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern, write_pattern
-from xrdcomp.types import Pattern
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 PURITY = 0.9902
 QUICK = {"identification.search": False, "composition.draws": 400}

@@ -6,26 +6,25 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.diffraction.absorption import external_constant, external_standard
-from xrdcomp.diffraction.crystallinity import (
+from xrdcomp.data import Pattern
+from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.quantification.methods import (
     KnownMixture,
     calibrate_amorphous,
     crystalline_fraction,
-    read_amorphous,
-    write_amorphous,
-)
-from xrdcomp.diffraction.quantify import (
+    external_constant,
+    external_standard,
     hill_howard,
     internal_standard,
     ponkcs,
     ponkcs_factor,
+    read_amorphous,
     rir,
+    sum_patterns,
     whole_pattern,
+    write_amorphous,
 )
-from xrdcomp.diffraction.summation import sum_patterns
-from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.results import Estimate, XrdAmounts
-from xrdcomp.types import Pattern
 
 EXACT = "float arithmetic"
 NAMES = ("hydroxyapatite", "corundum", "protein")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.physics import radiation
+from xrdcomp.physics import elements as radiation
 from xrdcomp.units import wavelength_to_energy_kev
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests import xrd_writers
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.readers import convert_file, read_xrd
-from xrdcomp.readers.convert import WRITERS, write_pattern
+from xrdcomp.io.export import WRITERS, convert_file, write_pattern
+from xrdcomp.io.front import read_xrd
 
 
 @pytest.fixture

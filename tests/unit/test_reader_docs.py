@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xrdcomp.readers import list_formats, read_xrd
-from xrdcomp.readers import registry as registry_module
-from xrdcomp.readers.registry import XrdReader, all_readers
+from xrdcomp.io import registry as registry_module
+from xrdcomp.io.front import list_formats, read_xrd
+from xrdcomp.io.registry import XrdReader, all_readers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "readers.md").read_text(encoding="utf-8")
@@ -35,7 +35,5 @@ def test_the_reader_in_thirty_lines_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_format_and_every_message_is_on_the_page() -> None:
     assert not {str(row["id"]) for row in list_formats() if f"`{row['id']}`" not in PAGE}
-    sources = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp" / "readers").glob("*.py")
-    )
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp" / "io").rglob("*.py"))
     assert set(CODES.findall(sources)) == set(CODES.findall(PAGE))

@@ -11,9 +11,9 @@ import pytest
 
 from tests import xrd_writers as w
 from tests.helpers import assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import inspect_file, read_xrd, read_xrd_scans, why_not_powder
-from xrdcomp.types import Pattern
+from xrdcomp.io.front import inspect_file, read_xrd, read_xrd_scans, why_not_powder
 
 SCAN, HIGH = w.example(201), w.example(151, start=40.0, seed=8)
 

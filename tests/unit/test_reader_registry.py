@@ -10,10 +10,11 @@ import pytest
 
 from tests import xrd_writers
 from xrdcomp.errors import MissingExtraError, PatternError, ReadError
-from xrdcomp.readers import list_formats, read_xrd, registry
-from xrdcomp.readers.registry import Reader, XrdReader, all_readers, call_reader, find_reader, recognise
-from xrdcomp.readers.scan import RawScan
-from xrdcomp.readers.source import SourceFile, open_source
+from xrdcomp.io import registry
+from xrdcomp.io.front import list_formats, read_xrd
+from xrdcomp.io.registry import Reader, XrdReader, all_readers, call_reader, find_reader, recognise
+from xrdcomp.io.scans import RawScan
+from xrdcomp.io.source import SourceFile, open_source
 
 
 class EntryPoint:
@@ -131,7 +132,7 @@ def test_a_reader_without_scans_is_an_error(plugins: list[EntryPoint], tmp_path:
         read_xrd(path)
 
 
-def test_each_line_of_the_module_list_is_one_module_of_this_package() -> None:
-    assert len(set(registry.MODULES)) == len(registry.MODULES)
-    assert all(name.startswith("xrdcomp.readers.") for name in registry.MODULES)
+def test_each_line_of_the_list_is_one_reader_of_this_package() -> None:
+    assert len(set(registry.READERS)) == len(registry.READERS)
+    assert all(name.startswith("xrdcomp.io.") for name in registry.READERS)
     assert all(isinstance(reader, Reader) for reader in all_readers())

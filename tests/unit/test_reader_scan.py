@@ -10,18 +10,20 @@ import pytest
 
 from tests.helpers import assert_close, binomial_band
 from tests.xrd_writers import example
+from xrdcomp.data import EmissionLine, Pattern
 from xrdcomp.errors import ReadError
-from xrdcomp.readers.checks import (
+from xrdcomp.io.scans import (
+    RawScan,
     counting_scale,
     note_ends,
     note_open_end,
     note_steps,
     note_unusual_end,
     note_wild_points,
+    to_pattern,
+    two_theta_grid,
 )
-from xrdcomp.readers.scan import RawScan, to_pattern, two_theta_grid
-from xrdcomp.readers.source import SourceFile
-from xrdcomp.types import EmissionLine, Pattern
+from xrdcomp.io.source import SourceFile
 
 SCAN = example(801)
 X, Y = SCAN.two_theta, SCAN.counts.astype(float)

@@ -14,9 +14,10 @@ import pytest
 
 from tests import xrd_writers
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import archive, read_xrd
-from xrdcomp.readers import source as source_module
-from xrdcomp.readers.source import decode_text, open_source
+from xrdcomp.io import archive
+from xrdcomp.io import source as source_module
+from xrdcomp.io.front import read_xrd
+from xrdcomp.io.source import decode_text, open_source
 
 XY = xrd_writers.xy(xrd_writers.example(61))
 

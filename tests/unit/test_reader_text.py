@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.xrd_writers import example, text_rows
+from xrdcomp.data import Pattern
 from xrdcomp.errors import ReadError
-from xrdcomp.readers import read_xrd, read_xrd_scans
-from xrdcomp.types import Pattern
+from xrdcomp.io.front import read_xrd, read_xrd_scans
 
 SCAN = example(201)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.physics import scattering as sc
+from xrdcomp.physics import elements as sc
 from xrdcomp.units import HC_KEV_ANGSTROM
 
 CU_KALPHA = HC_KEV_ANGSTROM / 8.0478

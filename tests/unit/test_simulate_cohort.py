@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from xrdcomp.errors import AnalysisError
-from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.simulate import generate_cohort, load_cohort
-from xrdcomp.simulate.cohort import specimens_folder
+from xrdcomp.io.front import read_tga, read_xrd
+from xrdcomp.simulate.cohort import generate_cohort, load_cohort, specimens_folder
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError
-from xrdcomp.readers import read_tga, read_xrd
-from xrdcomp.simulate import (
-    TGA_FORMATS,
-    XRD_FORMATS,
-    SimulatedSpecimen,
-    TgaConditions,
-    XrdConditions,
-    simulate_specimen,
-    tissue,
-    write_pattern,
-    write_tga,
-)
-from xrdcomp.types import Pattern
+from xrdcomp.io.front import read_tga, read_xrd
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.exports import TGA_FORMATS, XRD_FORMATS, write_pattern, write_tga
+from xrdcomp.simulate.specimens import SimulatedSpecimen, TgaConditions, XrdConditions, tissue
 
 SUFFIX = {"gsas": "gsa", "netzsch": "txt", "ta": "txt"}
 

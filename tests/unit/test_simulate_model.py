@@ -10,18 +10,20 @@ import pytest
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
-from xrdcomp.simulate import (
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.specimens import (
+    CALCITE_CO3,
+    SpecimenKind,
     SpecimenModel,
     TgaConditions,
     XrdConditions,
     draw_specimen,
-    simulate_specimen,
+    mass_fractions,
     tissue,
+    truth_of,
     vary_character,
     vary_conditions,
 )
-from xrdcomp.simulate.model import CALCITE_CO3, mass_fractions, truth_of
-from xrdcomp.simulate.priors import SpecimenKind
 
 SHORT = XrdConditions(two_theta_min=24.0, two_theta_max=36.0, step=0.05)
 

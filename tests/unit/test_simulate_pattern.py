@@ -10,20 +10,25 @@ from scipy.integrate import trapezoid
 
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.errors import AnalysisError, PatternError, PhaseError
-from xrdcomp.phases import load_phase
-from xrdcomp.simulate import (
+from xrdcomp.phases.library import load_phase
+from xrdcomp.simulate.amorphous import (
     MATERIALS,
-    ApatiteModel,
+    AmorphousMaterial,
     HaloShape,
-    Hump,
-    SpecimenModel,
-    XrdConditions,
-    simulate_pattern,
+    amorphous_scattering,
+    structure_factor,
 )
-from xrdcomp.simulate.amorphous import AmorphousMaterial, amorphous_scattering, structure_factor
-from xrdcomp.simulate.crystallites import mean_column_length, scherrer_ratio, size_profile
-from xrdcomp.simulate.optics import axial_offsets, emission_kernel, polarisation
-from xrdcomp.simulate.xrd import ExpectedPattern, apatite_cell, expected_pattern
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.crystals import mean_column_length, scherrer_ratio, size_profile
+from xrdcomp.simulate.specimens import ApatiteModel, Hump, SpecimenModel, XrdConditions
+from xrdcomp.simulate.xrd import (
+    ExpectedPattern,
+    apatite_cell,
+    axial_offsets,
+    emission_kernel,
+    expected_pattern,
+    polarisation,
+)
 from xrdcomp.units import d_to_two_theta, two_theta_to_q
 
 BONE = SpecimenModel(apatite=0.60, protein=0.25, water=0.10, carbonate=0.05)

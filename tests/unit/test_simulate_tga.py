@@ -9,21 +9,29 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError, PatternError
-from xrdcomp.simulate import (
-    STANDARDS,
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import (
+    GAS_CONSTANT,
+    LIPID,
+    PROTEIN,
     OrganicKinetics,
     Reaction,
     SpecimenModel,
     Step,
     TgaConditions,
+    extent,
     peak_reaction,
+)
+from xrdcomp.simulate.tga import (
+    STANDARDS,
+    expected_mass,
+    heating_programme,
+    measure_mass,
     simulate_reaction,
     simulate_standard,
-    simulate_tga,
     simulate_tga_blank,
+    specimen_pools,
 )
-from xrdcomp.simulate.reactions import GAS_CONSTANT, LIPID, PROTEIN, extent
-from xrdcomp.simulate.tga import expected_mass, heating_programme, measure_mass, specimen_pools
 
 CALM = TgaConditions(noise_ug=0.0, pan_volume_cm3=0.0, sample_density_g_cm3=1e9)
 SPECIMEN = SpecimenModel(

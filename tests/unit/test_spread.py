@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tests.helpers import assert_close
-from xrdcomp.fit import spread
-from xrdcomp.physics import profile
-from xrdcomp.types import FloatArray
+from xrdcomp.physics import profiles as profile
+from xrdcomp.physics import profiles as spread
+from xrdcomp.units import FloatArray
 
 X = np.arange(20.0, 60.0, 0.0005)
 POSITION = np.array([15.0, 21.0, 21.05, 30.0, 45.0, 59.9, 70.0])

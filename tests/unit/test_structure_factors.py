@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.phases import load_phase, reference_folder
-from xrdcomp.physics import structure_factors
-from xrdcomp.physics.lattice import Reflections, cell_volume, generate_reflections
-from xrdcomp.physics.scattering import anomalous, form_factor
-from xrdcomp.physics.structure_factors import bragg_cross_section, structure_factor_sq
-from xrdcomp.types import Phase
+from xrdcomp.data import Phase
+from xrdcomp.phases.library import load_phase, reference_folder
+from xrdcomp.physics import reflections as structure_factors
+from xrdcomp.physics.elements import anomalous, form_factor
+from xrdcomp.physics.reflections import (
+    Reflections,
+    bragg_cross_section,
+    cell_volume,
+    generate_reflections,
+    structure_factor_sq,
+)
 
 WAVELENGTH = 1.5405929
 

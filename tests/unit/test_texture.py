@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.phases import load_phase
+from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import texture
 from xrdcomp.physics.texture import harmonic_columns, march_dollase
 

@@ -10,10 +10,12 @@ import pytest
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import TgaResult
-from xrdcomp.simulate import SpecimenModel, TgaConditions, simulate_tga, simulate_tga_blank
-from xrdcomp.thermal import analyze_tga
-from xrdcomp.thermal.smooth import end_factor, whittaker
-from xrdcomp.types import FloatArray
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
+from xrdcomp.simulate.tga import simulate_tga_blank
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.curve import end_factor, whittaker
+from xrdcomp.units import FloatArray
 
 SPECIMEN = SpecimenModel(apatite=0.4, protein=0.35, lipid=0.1, water=0.12, carbonate=0.03)
 LIGHT = TgaConditions(sample_mass_mg=3.0, pan_volume_cm3=0.05, noise_ug=1.0)

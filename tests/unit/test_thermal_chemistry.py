@@ -8,9 +8,11 @@ import pytest
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.simulate import SpecimenModel, TgaConditions, simulate_tga
-from xrdcomp.thermal import analyze_tga, cross_check
+from xrdcomp.simulate.cohort import simulate_tga
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
+from xrdcomp.thermal.balance import analyze_tga
 from xrdcomp.thermal.chemistry import CO3_PER_CO2, OXALATE_RATIO, Balance, quantities
+from xrdcomp.thermal.notes import cross_check
 
 OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))
 VALUES = np.array([0.10, 0.40, 0.03, 0.47])

@@ -8,10 +8,10 @@ import pytest
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
-from xrdcomp.thermal import analyze_tga, separate_peaks, separate_steps
-from xrdcomp.thermal.overlap import most_crossing
-from xrdcomp.thermal.prepare import prepare
-from xrdcomp.thermal.shapes import fraser_suzuki, fraser_suzuki_gradient, nth_order
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.boundaries import most_crossing, separate_steps
+from xrdcomp.thermal.components import fraser_suzuki, fraser_suzuki_gradient, nth_order, separate_peaks
+from xrdcomp.thermal.curve import prepare
 
 AXIS = np.arange(150.0, 650.0, 1.0)
 

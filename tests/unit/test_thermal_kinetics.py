@@ -11,21 +11,21 @@ from scipy.integrate import solve_ivp
 from tests.helpers import assert_close, binomial_band
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
-from xrdcomp.thermal import (
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.kinetics import (
     ConversionCurve,
     IsoconversionalResult,
-    analyze_tga,
     conversion_curve,
+    fit_line,
     flynn_wall_ozawa,
     friedman,
     kissinger,
     kissinger_akahira_sunose,
     predict_heating,
     predict_isothermal,
+    temperature_integral,
     vyazovkin,
 )
-from xrdcomp.thermal.kinetics import temperature_integral
-from xrdcomp.thermal.regression import fit_line
 
 R_KJ = 8.314462618e-3
 RATES = (2.0, 5.0, 10.0, 20.0, 40.0)

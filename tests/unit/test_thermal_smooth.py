@@ -9,20 +9,23 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
+from xrdcomp.data import Diagnostic, TgaRun
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal import analyze_tga
-from xrdcomp.thermal.corrections import gas_density, settings_for
-from xrdcomp.thermal.prepare import prepare
-from xrdcomp.thermal.program import heating_part, progress_axis, shift_with_rate
-from xrdcomp.thermal.smooth import (
+from xrdcomp.thermal.balance import analyze_tga
+from xrdcomp.thermal.curve import (
     choose_length,
     derivative,
     derivative_std,
     estimate_noise,
+    gas_density,
+    heating_part,
+    prepare,
+    progress_axis,
+    settings_for,
+    shift_with_rate,
     smoothed_std,
     whittaker,
 )
-from xrdcomp.types import Diagnostic, TgaRun
 
 X = np.arange(400.0)
 ONES = np.ones(400)

@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from tests.helpers import assert_close
-from xrdcomp.diffraction import build_instrument
-from xrdcomp.diffraction.tube import (
+from xrdcomp.data import Pattern
+from xrdcomp.instrument.build import (
     AXIAL_CORRELATION,
     EQUATORIAL_DIVERGENCE,
+    build_instrument,
     has_sharp_lines,
     with_tube_optics,
 )
-from xrdcomp.fit.optics import refined_ratios
-from xrdcomp.physics import profile, radiation
+from xrdcomp.physics import elements as radiation
+from xrdcomp.physics import profiles as profile
 from xrdcomp.recipe import InstrumentRecipe
-from xrdcomp.types import Pattern
+from xrdcomp.refinement.reflections import refined_ratios
 
 
 def peaks(fwhm: float, height: float = 1e4, metadata: dict[str, float] | None = None) -> Pattern:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.helpers import assert_close
 from xrdcomp import units
+from xrdcomp.data import Cell, EmissionLine, Instrument, Pattern, TgaRun
 from xrdcomp.errors import PatternError, ReadError
-from xrdcomp.types import Cell, EmissionLine, Instrument, Pattern, TgaRun
 
 ANGLES = np.linspace(1.0, 179.0, 50)
 

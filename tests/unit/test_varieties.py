@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from tests.fit_cases import EMPTY, INSTRUMENT, made_pattern
-from xrdcomp.diffraction import investigate
-from xrdcomp.diffraction.varieties import better_variety, compare_intensities
-from xrdcomp.fit.pattern import fit_state
-from xrdcomp.phases import load_phase
+from xrdcomp.data import Pattern
+from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
-from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
-from xrdcomp.types import Pattern
+from xrdcomp.refinement.refine import fit_state
+from xrdcomp.search.family import better_variety, compare_intensities
+from xrdcomp.search.search import investigate
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 HA = load_phase("hydroxyapatite")
 VARIETIES = ("fluorapatite", "chlorapatite", "carbonate_apatite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xrdcomp.types import Atmosphere, MassUnit, TgaRun
+from xrdcomp.data import Atmosphere, MassUnit, TgaRun
 
 FloatArray = npt.NDArray[np.float64]
 

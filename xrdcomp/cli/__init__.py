@@ -1,4 +1,4 @@
-"""The command line: a shell over pipeline and present that computes nothing."""
+"""The command line: a shell over analysis and present that computes nothing."""
 
 import os
 

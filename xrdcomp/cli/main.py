@@ -20,29 +20,27 @@ from xrdcomp import __version__
 from xrdcomp.cli.options import examples
 from xrdcomp.errors import XrdcompError
 
-__all__ = ["COMMANDS", "EXIT_BAD_INPUT", "EXIT_DEFECT", "EXIT_FAILED_CHECK", "EXIT_INTERRUPTED", "main"]
-
 EXIT_FAILED_CHECK, EXIT_BAD_INPUT, EXIT_DEFECT = 1, 2, 3
 EXIT_INTERRUPTED = 130
 
 # verb: module with a command of the same name, one line for the list of commands
 COMMANDS = {
-    "analyze": ("xrdcomp.cli.analyze", "Composition of one specimen from its measurements."),
-    "demo": ("xrdcomp.cli.demo", "Analyse the ten embedded, simulated specimens."),
-    "identify": ("xrdcomp.cli.identify", "Search a pattern for every crystalline phase of the library."),
-    "tga": ("xrdcomp.cli.tga", "Mass balance of a thermogravimetric run."),
-    "tga-check": ("xrdcomp.cli.tga_check", "Verify a balance against a standard's stoichiometry."),
-    "phases": ("xrdcomp.cli.phases", "List the reference phases."),
-    "integrate": ("xrdcomp.cli.integrate", "Integrate frames of an area detector to a pattern."),
-    "formats": ("xrdcomp.cli.files", "List the file formats that can be read."),
-    "inspect": ("xrdcomp.cli.files", "Say what a file is and what it holds."),
-    "convert": ("xrdcomp.cli.files", "Write a pattern in another format."),
-    "calibrate": ("xrdcomp.cli.calibrate", "Instrument file from a scan of a line-profile standard."),
+    "analyze": ("xrdcomp.cli.commands", "Composition of one specimen from its measurements."),
+    "demo": ("xrdcomp.cli.commands", "Analyse the ten embedded, simulated specimens."),
+    "identify": ("xrdcomp.cli.commands", "Search a pattern for every crystalline phase of the library."),
+    "tga": ("xrdcomp.cli.commands", "Mass balance of a thermogravimetric run."),
+    "tga-check": ("xrdcomp.cli.commands", "Verify a balance against a standard's stoichiometry."),
+    "phases": ("xrdcomp.cli.commands", "List the reference phases."),
+    "integrate": ("xrdcomp.cli.commands", "Integrate frames of an area detector to a pattern."),
+    "formats": ("xrdcomp.cli.commands", "List the file formats that can be read."),
+    "inspect": ("xrdcomp.cli.commands", "Say what a file is and what it holds."),
+    "convert": ("xrdcomp.cli.commands", "Write a pattern in another format."),
+    "calibrate": ("xrdcomp.cli.commands", "Instrument file from a scan of a line-profile standard."),
     "calibrate-amorphous": (
-        "xrdcomp.cli.calibrate_amorphous",
+        "xrdcomp.cli.commands",
         "Constant of crystallinity from known mixtures.",
     ),
-    "simulate": ("xrdcomp.cli.simulate", "Write simulated specimens as instrument exports."),
+    "simulate": ("xrdcomp.cli.commands", "Write simulated specimens as instrument exports."),
 }
 
 

@@ -1,8 +1,9 @@
-"""Options that several commands share, and how they become a Recipe."""
+"""What commands print and write: results to standard output, progress and messages to standard error."""
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,23 +14,10 @@ from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import Recipe
 
 if TYPE_CHECKING:
-    from xrdcomp.types import TgaRun
+    from xrdcomp.data import TgaRun
+    from xrdcomp.results import SampleResult
 
-__all__ = [
-    "ATMOSPHERES",
-    "DEFAULT_OUT",
-    "build_recipe",
-    "examples",
-    "output_options",
-    "parse_fraction",
-    "parse_numbers",
-    "read_tga_as_told",
-    "recipe_options",
-    "tells_of_tga",
-    "tga_file_options",
-    "thermal_options",
-    "xrd_options",
-]
+# ------------ Options that several commands share, and how they become a Recipe.
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -185,7 +173,7 @@ def read_tga_as_told(
     ReadError, MissingExtraError
         As `read_tga`.
     """
-    from xrdcomp.readers import read_empty_pan, read_tga
+    from xrdcomp.io.front import read_empty_pan, read_tga
 
     given: dict[str, Any] = {name: options[name] for name in TGA_UNITS if options[name]}
     if options["columns"]:
@@ -278,3 +266,42 @@ def _recipe_file(name: str | None) -> Recipe:
         )
         raise RecipeError(msg) from error
     return Recipe.from_toml(text, file=name)
+
+
+# ------------ What commands print and write: results to standard output, progress and messages to standard
+# error.
+
+
+def progress(text: str, *, quiet: bool) -> None:
+    """Write one line of progress to standard error."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+def print_json(data: Any) -> None:
+    """Print strict JSON to standard output."""
+    click.echo(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def deliver(
+    result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]
+) -> None:
+    """Write the result as the output options ask and print it; exit code 1 where its status is failed."""
+    from xrdcomp.present.write import write_result
+
+    as_json, quiet = options["output_format"] == "json", options["quiet"]
+    out = options["out"] or (None if as_json else DEFAULT_OUT)
+    text = None
+    if out is not None:
+        if options["figures"]:
+            progress("drawing figures", quiet=quiet)
+        folder = write_result(result, out, figures=options["figures"], report=options["report"])
+        text = (folder / "result.json").read_text(encoding="utf-8")
+    if as_json:
+        click.echo(text if text is not None else result.to_json() + "\n", nl=False)
+    else:
+        click.echo(as_text(result))
+    if out is not None:
+        progress(f"written: {folder}", quiet=quiet)
+    if result.status == "failed":
+        raise click.exceptions.Exit(1)

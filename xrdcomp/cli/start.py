@@ -1,8 +1,8 @@
 """Where the command starts: what is imported here must be next to nothing, so that Ctrl-C is heard from the start."""
 
-import sys
+from __future__ import annotations
 
-__all__ = ["start"]
+import sys
 
 
 def start() -> None:

@@ -11,12 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.fit import describes_pattern
+from xrdcomp.data import APATITES
 from xrdcomp.recipe import CompositionRecipe
+from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import COMPONENTS, Claim, Composition, FitResult, PhaseResult, Verdict
-from xrdcomp.types import APATITES, FloatArray
-
-__all__ = ["CLAIM_IDS", "evaluate_claims", "undecided_claims", "without_poor_fits"]
+from xrdcomp.units import FloatArray
 
 CLAIM_IDS = (
     "hydroxyapatite_present",

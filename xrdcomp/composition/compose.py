@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xrdcomp.composition.budget import variance_shares
-from xrdcomp.composition.estimates import (
-    SUMS,
-    component_estimates,
-    estimate_of,
-    to_dry,
-)
 from xrdcomp.composition.evidence import (
     InternalStandard,
     ThermalEvidence,
@@ -36,6 +29,7 @@ from xrdcomp.composition.messages import (
 from xrdcomp.composition.model import (
     AMORPHOUS,
     CARBONATE,
+    LATTICE_CARBONATE,
     ORGANIC,
     OTHER,
     WATER,
@@ -46,21 +40,432 @@ from xrdcomp.composition.model import (
     widened,
 )
 from xrdcomp.composition.sampler import Posterior, average_models, sample_posterior
+from xrdcomp.data import Diagnostic, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.fit import describes_pattern
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import (
-    COMPONENTS,
-    Composition,
-    Estimate,
-    FitResult,
-    PhaseResult,
-    TgaResult,
-    XrdAmounts,
-)
-from xrdcomp.types import Diagnostic, FloatArray, frozen_array
+from xrdcomp.refinement.result import describes_pattern
+from xrdcomp.results import COMPONENTS, Composition, Estimate, FitResult, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.units import FloatArray
 
-__all__ = ["compose", "compose_evidence"]
+# ------------ Mass fractions of the phases that agree with the composition.
+
+
+def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tuple[PhaseResult, ...]:
+    """Give the phases that the composition counts their share of its crystalline part.
+
+    w_j = f_j · C with f_j the fraction of the crystalline part and C the crystalline mass fraction (lattice
+    carbonate included) that all instruments together determine; to first order
+    σ_w² = C² σ_f² + f² σ_C². The value from the pattern alone stays in the evidence.
+
+    A phase that is undecided is not counted in the composition: it has no weight, and the shares of the others are
+    those without it. What the pattern alone would give it stays in the evidence.
+
+    Parameters
+    ----------
+    phases : sequence of PhaseResult
+    composition : Composition
+        Without a crystalline sum (one instrument that does not give it) the phases that were found keep the weight that
+        the pattern alone gives them.
+
+    Returns
+    -------
+    tuple of PhaseResult
+        In the order given; fractions 0 to 1.
+    """
+    crystalline = composition.identifiable_sums.get("crystalline")
+    if crystalline is not None and crystalline.std is None:
+        crystalline = None
+    inside = [_counted(phase, weighed=crystalline is not None) for phase in phases]
+    undecided = [p.crystalline_weight_fraction for p, own in zip(phases, inside, strict=True) if not own]
+    counted = 1.0 - sum(share.value for share in undecided if share is not None)
+    out = []
+    for phase, own in zip(phases, inside, strict=True):
+        if not own:
+            out.append(_unweighed(phase))
+            continue
+        decided = _without_undecided(phase, counted)
+        out.append(decided if crystalline is None else _weighed(decided, crystalline))
+    return tuple(out)
+
+
+def _counted(phase: PhaseResult, *, weighed: bool) -> bool:
+    """Whether the composition has mass for a phase: what was found, and, where it weighs crystals, apatite in doubt."""
+    return phase.decision == "detected" or (weighed and phase.decision == "inconclusive" and phase.is_apatite)
+
+
+def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:
+    """Share of the crystalline part that is counted."""
+    share = phase.crystalline_weight_fraction
+    if share is None or not 0.0 < total < 1.0 - 1e-9:
+        return phase
+    value, std = share.value / total, (share.std or 0.0) / total
+    alone = 1.0 - value < 1e-9
+    low, high = (1.0, 1.0) if alone else (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
+    counted = Estimate(
+        value=min(value, 1.0), std=0.0 if alone else std, interval=(min(low, value), max(high, value))
+    )
+    return replace(phase, crystalline_weight_fraction=counted)
+
+
+def _unweighed(phase: PhaseResult) -> PhaseResult:
+    if (
+        phase.decision != "inconclusive"
+        or (phase.weight_fraction or phase.crystalline_weight_fraction) is None
+    ):
+        return phase
+    evidence = dict(phase.evidence)
+    if phase.weight_fraction is not None:
+        evidence["weight_fraction_from_pattern_alone"] = phase.weight_fraction.to_dict()
+    return replace(phase, weight_fraction=None, crystalline_weight_fraction=None, evidence=evidence)
+
+
+def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
+    share = phase.crystalline_weight_fraction
+    if share is None or phase.weight_fraction is None:
+        return phase
+    value = share.value * crystalline.value
+    std = float(np.hypot(crystalline.value * (share.std or 0.0), share.value * (crystalline.std or 0.0)))
+    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    if crystalline.interval is not None and (share.std or 0.0) < 1e-9:
+        low, high = (share.value * end for end in crystalline.interval)
+    evidence = {**phase.evidence, "weight_fraction_from_pattern_alone": phase.weight_fraction.to_dict()}
+    weighed = Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+    return replace(phase, weight_fraction=weighed, evidence=evidence)
+
+
+def without_standard(
+    found: tuple[PhaseResult, ...], standard: tuple[str, float] | None
+) -> tuple[PhaseResult, ...]:
+    """Fractions and limits of the original specimen: what was measured of the spiked powder, over 1 - s.
+
+    Shares of the crystalline part are f/(f+g), g what the other phases of the specimen share; f and g are taken
+    as independent. The standard itself keeps its share of the spiked powder and has none of the specimen.
+
+    Parameters
+    ----------
+    found : tuple of PhaseResult
+        Of the spiked powder.
+    standard : (phase id, fraction of the spiked mass) or None
+
+    Returns
+    -------
+    tuple of PhaseResult
+        In the order given; unchanged without a standard.
+    """
+    if standard is None:
+        return found
+    name, spiked = standard
+    own = {
+        p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction
+    }
+    total = sum(share.value for share in own.values())
+    out = []
+    for phase in found:
+        if phase.id == name:
+            out.append(
+                replace(phase, weight_fraction=None, evidence={**phase.evidence, "internal_standard": True})
+            )
+            continue
+        limit, share = phase.detection_limit, own.get(phase.id)
+        if share is not None and total > 0.0:
+            rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
+            std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
+            share = _within_one(share.value / total, std)
+        whole = phase.weight_fraction
+        out.append(
+            replace(
+                phase,
+                detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
+                weight_fraction=whole
+                and _within_one(whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)),
+                crystalline_weight_fraction=share,
+            )
+        )
+    return tuple(out)
+
+
+def _within_one(value: float, std: float) -> Estimate:
+    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+
+
+# ------------ From draws to what is reported: central values, intervals, wet and dry, sums.
+
+SUMS: Mapping[str, tuple[int, ...]] = {
+    "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER),
+    "calcium_phosphate": (H, AMORPHOUS),
+    "crystalline": (H, OTHER),
+    "non_crystalline": (ORGANIC, WATER, CARBONATE, AMORPHOUS),
+    "organic_and_water": (ORGANIC, WATER),
+    "volatile": (ORGANIC, WATER),
+}
+"""Sums of components, by position in ``COMPONENTS``."""
+
+_SPLITS = 21
+_ROUNDING = 1e-12
+_CONSTANT = 1e-12
+_CLEARLY_SHORTER = 0.97
+"""Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
+
+
+def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
+    """Interval of a fraction that holds `probability`.
+
+    Equal-tailed, but the shortest of the intervals with that probability within three standard deviations of 0
+    or 1, so that it can reach them, and where it is clearly shorter. The second is the case of crystals beside an
+    amorphous mineral that may be absent: without it nearly all mineral is crystalline, a narrow peak at the
+    upper end, which an equal tail would cut off although the interval of the amorphous mineral reaches 0.
+
+    Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0),
+    the interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it. An
+    interval over both cases would be short because of what was assumed about their odds before measuring. The same
+    holds for what may be all there is.
+
+    Parameters
+    ----------
+    draws : (n,) array, within [0, 1]
+    probability : float, between 0 and 1
+    """
+    none, whole = draws <= 0.0, draws >= 1.0 - _ROUNDING
+    part = draws[~(none | whole)]
+    if not 1.0 - probability < len(part) / len(draws) < 1.0:
+        return _interval_of_part(draws, probability)
+    low, high = _interval_of_part(part, probability)
+    credible = 1.0 - probability
+    return 0.0 if none.mean() > credible else low, 1.0 if whole.mean() > credible else high
+
+
+def _interval_of_part(draws: FloatArray, probability: float) -> tuple[float, float]:
+    mean, std = float(draws.mean()), float(draws.std())
+    tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
+    lower = np.quantile(draws, tails)
+    upper = np.quantile(draws, probability + tails)
+    at_zero, at_one = mean < 3 * std, 1.0 - mean < 3 * std
+    if at_zero:
+        lower[0] = 0.0
+    if at_one:
+        upper[-1] = 1.0
+    width = upper - lower
+    chosen = int(np.argmin(width))
+    if not (at_zero or at_one) and width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]:
+        chosen = _SPLITS // 2
+    return float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
+
+
+def interval_of(
+    draws: FloatArray,
+    parts: Sequence[int],
+    probability: float = 0.95,
+    *,
+    held: FloatArray | float = 0.0,
+    told_apart: bool = True,
+) -> tuple[float, float]:
+    """Interval of a component or of a sum of components: one rule for both.
+
+    The interval of the quantity's own draws (`interval_from_draws`), and as far as the split of the mineral allows
+    beyond it. Crystals and amorphous mineral are told apart less well than their sum is known, so a quantity that
+    holds one of the two is held against the other: where the interval of the part it lacks reaches 0, all of that
+    part may belong to it, and the upper end is at least that of the two together; where the interval of the part it
+    holds reaches 0, the lower end is at most that of what is left without. A quantity that holds both or neither
+    does not depend on the split.
+
+    Parameters
+    ----------
+    draws : (n, 6) array, in the order of ``COMPONENTS``
+    parts : sequence of int
+        Positions in ``COMPONENTS`` of what adds up to the quantity.
+    probability : float, between 0 and 1
+    held : (n,) array or float
+        Added to the sum: carbonate that weighs with the crystals, or the negative of it.
+    told_apart : bool
+        Whether both crystals and amorphous mineral are reported. False leaves the interval of the quantity's own
+        draws: the split is then the prior's, which is no evidence that one is absent.
+
+    Returns
+    -------
+    low, high : float
+    """
+    total = _total(draws, parts, held)
+    low, high = interval_from_draws(total, probability)
+    if not told_apart or (H in parts) == (AMORPHOUS in parts):
+        return low, high
+    own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
+    if interval_from_draws(draws[:, other], probability)[0] <= 0.0:
+        high = max(high, interval_from_draws(_total(draws, (*parts, other), held), probability)[1])
+    if interval_from_draws(draws[:, own], probability)[0] <= 0.0:
+        without = [part for part in parts if part != own]
+        low = min(low, interval_from_draws(_total(draws, without, held), probability)[0])
+    return low, high
+
+
+def estimate_of(
+    draws: FloatArray,
+    parts: Sequence[int],
+    *,
+    held: FloatArray | float = 0.0,
+    told_apart: bool = True,
+) -> Estimate:
+    """Mean, standard deviation and 95 % interval of a component or sum; the interval always contains the mean.
+
+    Parameters are those of `interval_of`. A constant has no width.
+    """
+    total = _total(draws, parts, held)
+    mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
+    if std < _CONSTANT:
+        return Estimate(value=mean, std=0.0, interval=(mean, mean))
+    low, high = interval_of(draws, parts, held=held, told_apart=told_apart)
+    return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
+
+
+def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
+    total: FloatArray = np.clip(draws[:, list(parts)].sum(axis=1) + held, 0.0, 1.0)
+    return total
+
+
+def to_dry(draws: FloatArray) -> FloatArray:
+    """Fractions of the dry mass: every component over 1 - water, and water 0.
+
+    Parameters
+    ----------
+    draws : (n, 6) array, in the order of ``COMPONENTS``, as received
+    """
+    dry = draws / np.maximum(1.0 - draws[:, [WATER]], 1e-9)
+    dry[:, WATER] = 0.0
+    out: FloatArray = dry / dry.sum(axis=1, keepdims=True)
+    return out
+
+
+def component_estimates(draws: FloatArray, hidden: Collection[str] = ()) -> dict[str, Estimate | None]:
+    """Estimate of each component; None for the names in `hidden`.
+
+    Parameters
+    ----------
+    draws : (n, 6) array, in the order of ``COMPONENTS``
+    hidden : collection of str
+        Components that the measurements do not determine.
+    """
+    told_apart = COMPONENTS[H] not in hidden and COMPONENTS[AMORPHOUS] not in hidden
+    return {
+        name: None if name in hidden else estimate_of(draws, (i,), told_apart=told_apart)
+        for i, name in enumerate(COMPONENTS)
+    }
+
+
+# ------------ Where the uncertainty comes from: the variance of every component by input, the prior among
+# them.
+# The joint model is linearised at the posterior mean. For weighted least squares with independent inputs j of
+# covariance Σ_j the estimate's covariance is Σ_j G Σ_j Gᵀ with G = (JᵀWJ)⁻¹JᵀW: each input's term is its share.
+
+_FLAT_STD = 0.14
+"""Standard deviation of a component under the flat prior on the simplex of six parts: √(5/36/7)."""
+_SPLIT = 0.3
+"""The same for a part of the mineral, relative to the mineral: no part exceeds the whole."""
+_INPUT_OF = {
+    "xrd_bias": "xrd_scale",
+    "log_scale": "xrd_scale",
+    "standard_crystallinity": "xrd_scale",
+    "standard_scatter": "xrd_scale",
+    "carbonate_in_lattice": "carbonate_site",
+    "carbonate_lines": "carbonate_site",
+    "amorphous_response": "amorphous_halo",
+    "late_water": "bound_water",
+    "bound_water": "bound_water",
+    "char": "char",
+    "salt_evaporated": "salt",
+    "xrd_spread": "xrd_model",
+}
+
+
+def variance_shares(
+    model: JointModel, composition: FloatArray, constants: FloatArray
+) -> dict[str, dict[str, float]]:
+    """Split the variance of every component by input.
+
+    Parameters
+    ----------
+    model : JointModel
+    composition : (6,) array
+        Point of linearisation, usually the posterior mean.
+    constants : (p,) array
+
+    Returns
+    -------
+    dict
+        component -> input -> share; the shares of a component sum to 1. ``prior`` is what rests on fractions
+        being positive and taken as equally likely.
+    """
+    n_free, p, m = len(COMPONENTS) - 1, len(constants), len(model.values)
+    prior_rows, prior_stds, prior_inputs = _constant_rows(model, n_free)
+    flat_rows = np.zeros((n_free + 1, n_free + p))
+    flat_rows[:n_free, :n_free] = np.eye(n_free)
+    flat_rows[n_free, :n_free] = -1.0
+    flat_stds = _flat_stds(composition)
+    flat_names = ["prior"] * len(flat_stds)
+    for index in model.absent:
+        flat_stds[index] = max(model.xrd.hidden.get(index, 0.0), 1e-6) if model.xrd is not None else 1e-6
+        flat_names[index] = "detection_limit"
+    rows = np.concatenate([_jacobian(model, composition, constants), prior_rows, flat_rows])
+    weight = np.zeros((len(rows), len(rows)))
+    weight[:m, :m] = np.linalg.inv(model.covariance)
+    tail = np.arange(m, len(rows))
+    stds = np.concatenate([prior_stds, flat_stds])
+    weight[tail, tail] = 1.0 / stds**2
+    normal = rows.T @ weight @ rows + 1e-9 * np.eye(n_free + p)
+    to_six = reported(np.concatenate([np.eye(n_free), -np.ones((1, n_free))]).T, model).T
+    gain = to_six @ np.linalg.solve(normal, rows.T @ weight)[:n_free]
+    variance: dict[str, FloatArray] = {
+        name: np.einsum("ij,jk,ik->i", gain[:, :m], part, gain[:, :m]) for name, part in model.parts.items()
+    }
+    for k, name in enumerate([*prior_inputs, *flat_names]):
+        variance[name] = variance.get(name, np.zeros(len(COMPONENTS))) + (gain[:, m + k] * stds[k]) ** 2
+    variance = {name: np.maximum(part, 0.0) for name, part in variance.items()}
+    total = np.maximum(np.sum(list(variance.values()), axis=0), 1e-300)
+    return {
+        component: {name: float(part[i] / total[i]) for name, part in variance.items()}
+        for i, component in enumerate(COMPONENTS)
+    }
+
+
+def _flat_stds(composition: FloatArray) -> FloatArray:
+    mineral = max(float(composition[[H, CARBONATE, AMORPHOUS, OTHER]].sum()), 0.02)
+    stds = np.full(len(COMPONENTS), _FLAT_STD)
+    stds[[H, CARBONATE, AMORPHOUS, OTHER]] = min(_FLAT_STD, _SPLIT * mineral)
+    return stds
+
+
+def _jacobian(model: JointModel, composition: FloatArray, constants: FloatArray) -> FloatArray:
+    """Derivative of the prediction with respect to the first five components and the constants."""
+    p = len(constants)
+    step = 1e-6
+    points = np.vstack([constants, constants + step * np.eye(p), constants - step * np.eye(p)])
+    matrix, offset = model.design(points)
+    predicted = matrix @ composition + offset
+    by_constant = (predicted[1 : p + 1] - predicted[p + 1 :]) / (2 * step)
+    free = matrix[0][:, :-1] - matrix[0][:, [-1]]
+    return np.concatenate([free, by_constant.T], axis=1)
+
+
+def _constant_rows(model: JointModel, n_free: int) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Priors of the constants as observations: rows, standard deviations, names of the inputs."""
+    p = len(model.nuisances)
+    known = [i for i, item in enumerate(model.nuisances) if np.isfinite(item.std)]
+    rows = np.zeros((len(known), n_free + p))
+    rows[np.arange(len(known)), [n_free + i for i in known]] = 1.0
+    stds = np.array([model.nuisances[i].std for i in known])
+    names = [_INPUT_OF[model.nuisances[i].name] for i in known]
+    if model.carbonate_is_assumed and model.xrd is not None:
+        share, std = LATTICE_CARBONATE
+        row = np.zeros((1, n_free + p))
+        row[0, CARBONATE] = 1.0
+        row[0, [H, CARBONATE, AMORPHOUS]] -= share
+        mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), 0.02)
+        rows = np.concatenate([rows, row])
+        stds = np.append(stds, std * mineral)
+        names.append("carbonate_assumed")
+    return rows, stds, names
+
+
+# ------------ Composition of one specimen from a diffraction fit, a thermal balance, or both.
 
 BLANK_GAIN = 0.5
 """Factor on the diffraction scale's uncertainty when the empty holder was measured."""

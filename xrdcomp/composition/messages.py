@@ -9,25 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
+from xrdcomp.composition.evidence import SALTS, ThermalEvidence, XrdEvidence
 from xrdcomp.composition.model import AMORPHOUS, H, JointModel
 from xrdcomp.composition.sampler import Posterior, free_scale
-from xrdcomp.composition.stoichiometry import SALTS
+from xrdcomp.data import Diagnostic
 from xrdcomp.results import COMPONENTS, PhaseResult
-from xrdcomp.types import Diagnostic, FloatArray
-
-__all__ = [
-    "CONTRADICTIONS",
-    "MISFIT_PROBABILITY",
-    "amorphous_undecided",
-    "apatite_not_asked",
-    "birge_message",
-    "disagreements",
-    "misfit_probability",
-    "missing_parts",
-    "prior_messages",
-    "redundancy",
-]
+from xrdcomp.units import FloatArray
 
 MISFIT_PROBABILITY = 0.01
 """Probability of a larger misfit below which the evidence is taken not to fit one composition."""

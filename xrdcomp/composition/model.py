@@ -29,13 +29,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xrdcomp.composition.evidence import InternalStandard, ThermalEvidence, XrdEvidence
-from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE, SALTS
+from xrdcomp.composition.evidence import (
+    CO2_PER_CARBONATE,
+    SALTS,
+    InternalStandard,
+    ThermalEvidence,
+    XrdEvidence,
+)
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
-from xrdcomp.types import FloatArray
-
-__all__ = ["H", "JointModel", "Nuisance", "build_model", "reported", "widened"]
+from xrdcomp.units import FloatArray
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""

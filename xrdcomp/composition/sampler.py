@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
+from xrdcomp.composition.evidence import CO2_PER_CARBONATE
 from xrdcomp.composition.model import (
     AMORPHOUS,
     CARBONATE,
@@ -27,11 +28,8 @@ from xrdcomp.composition.model import (
     H,
     JointModel,
 )
-from xrdcomp.composition.stoichiometry import CO2_PER_CARBONATE
 from xrdcomp.results import COMPONENTS
-from xrdcomp.types import FloatArray
-
-__all__ = ["Posterior", "average_models", "free_scale", "sample_posterior"]
+from xrdcomp.units import FloatArray
 
 _ORDER = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""

@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from xrdcomp.data import Atom, Cell
 from xrdcomp.errors import PhaseError
-from xrdcomp.types import Atom, Cell, FloatArray, IntArray
+from xrdcomp.units import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import gemmi
-
-__all__ = [
-    "SITE_TOLERANCE",
-    "FullCell",
-    "Symmetry",
-    "check_cell",
-    "expand_sites",
-    "orthogonal",
-    "symmetry_of",
-]
 
 SITE_TOLERANCE = 0.05
 """Ångström: images of an atom closer than this are one atom on a special position."""

@@ -1,1 +1,1 @@
-"""Physics of xrdcomp."""
+"""Scattering physics: numbers and derivatives, no files and no fitting."""

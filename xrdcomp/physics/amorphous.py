@@ -1,14 +1,4 @@
-"""Amorphous components on the absolute per-gram scale: protein, lipid, water, amorphous calcium phosphate.
-
-The coherent part is the independent-atom scattering Σ f² times a structure factor S(q) that tends to 1 at high
-q; the incoherent part is added. S(q) is a low-q suppression and a few Gaussian rings whose positions are those
-of the literature (collagen and protein: diffuse ring at 4.2-4.6 Å and interchain packing near 11 Å; lipid acyl
-chains: 4.5-4.6 Å; liquid water: 3.1 Å with a second ring near 2.2 Å; amorphous calcium phosphate: 2.9-3.1 Å and
-a second ring near 1.9 Å). Heights follow from a sum rule: between 0.7 and 4.1 Å⁻¹ the coherent scattering is
-1.00 to 1.04 times that of free atoms, as measured humic acid, peat, kerogen and liquid water have it.
-Positions, widths and heights have stated uncertainties that the fit carries as nuisance columns, because real
-halos differ from specimen to specimen.
-"""
+"""Broad maxima of specimen holders: glass, PMMA, Kapton."""
 
 from __future__ import annotations
 
@@ -17,24 +7,20 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from xrdcomp.physics import scattering
+from xrdcomp.physics import elements
+from xrdcomp.units import FloatArray
 
-__all__ = [
-    "AMORPHOUS",
-    "AmorphousComponent",
-    "HaloColumns",
-    "Ring",
-    "halo_columns",
-    "mass_fractions",
-    "scattering_per_gram",
-    "shape_modes",
-    "smooth_modes",
-    "structure_factor",
-]
-
-FloatArray = npt.NDArray[np.float64]
+# ------------ Amorphous components on the absolute per-gram scale: protein, lipid, water, amorphous calcium
+# phosphate.
+# The coherent part is the independent-atom scattering Σ f² times a structure factor S(q) that tends to 1 at high
+# q; the incoherent part is added. S(q) is a low-q suppression and a few Gaussian rings whose positions are those
+# of the literature (collagen and protein: diffuse ring at 4.2-4.6 Å and interchain packing near 11 Å; lipid acyl
+# chains: 4.5-4.6 Å; liquid water: 3.1 Å with a second ring near 2.2 Å; amorphous calcium phosphate: 2.9-3.1 Å and
+# a second ring near 1.9 Å). Heights follow from a sum rule: between 0.7 and 4.1 Å⁻¹ the coherent scattering is
+# 1.00 to 1.04 times that of free atoms, as measured humic acid, peat, kerogen and liquid water have it.
+# Positions, widths and heights have stated uncertainties that the fit carries as nuisance columns, because real
+# halos differ from specimen to specimen.
 
 _FORM_STD = 0.1  # departure of a ring from a Gaussian, as a Hermite coefficient
 _SMOOTH_CENTRES = (0.8, 1.4, 2.0, 2.6, 3.2, 3.8, 4.4)  # Å⁻¹
@@ -134,7 +120,7 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
 
 def mass_fractions(atoms: Mapping[str, float]) -> dict[str, float]:
     """Mass fraction of each element from atom counts."""
-    masses = {element: count * scattering.atomic_weight(element) for element, count in atoms.items()}
+    masses = {element: count * elements.atomic_weight(element) for element, count in atoms.items()}
     total = sum(masses.values())
     return {element: mass / total for element, mass in masses.items()}
 
@@ -157,8 +143,8 @@ def structure_factor(component: AmorphousComponent, q: FloatArray) -> FloatArray
 def scattering_per_gram(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     """Coherent times S(q) plus incoherent scattering of one gram, electron units × mol/g."""
     w = mass_fractions(component.atoms)
-    coherent = scattering.coherent_per_gram(w, q) * structure_factor(component, q)
-    return np.asarray(coherent + scattering.incoherent_per_gram(w, q))
+    coherent = elements.coherent_per_gram(w, q) * structure_factor(component, q)
+    return np.asarray(coherent + elements.incoherent_per_gram(w, q))
 
 
 def shape_modes(component: AmorphousComponent, q: FloatArray) -> FloatArray:
@@ -174,7 +160,7 @@ def shape_modes(component: AmorphousComponent, q: FloatArray) -> FloatArray:
         Main ring: position, width, skewness, peakedness, height; other rings: position and height; low-q core:
         floor and position.
     """
-    return _shape_modes(component, q, scattering.coherent_per_gram(mass_fractions(component.atoms), q))
+    return _shape_modes(component, q, elements.coherent_per_gram(mass_fractions(component.atoms), q))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +185,7 @@ def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
     HaloColumns
     """
     w = mass_fractions(component.atoms)
-    coherent, incoherent = scattering.coherent_per_gram(w, q), scattering.incoherent_per_gram(w, q)
+    coherent, incoherent = elements.coherent_per_gram(w, q), elements.incoherent_per_gram(w, q)
     return HaloColumns(
         per_gram=coherent * structure_factor(component, q) + incoherent,
         incoherent=incoherent,
@@ -209,7 +195,7 @@ def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
 
 def _shape_modes(component: AmorphousComponent, q: FloatArray, coherent: FloatArray) -> FloatArray:
     grid = np.linspace(*_AREA_WINDOW, 400)
-    grid_coherent = scattering.coherent_per_gram(mass_fractions(component.atoms), grid)
+    grid_coherent = elements.coherent_per_gram(mass_fractions(component.atoms), grid)
     main = component.rings[0]
     bell, area = _bell(main, q), float(grid_coherent @ _bell(main, grid))
 
@@ -240,7 +226,7 @@ def smooth_modes(q: FloatArray) -> FloatArray:
     -------
     (n, 7) array
     """
-    coherent = scattering.coherent_per_gram(mass_fractions(AMORPHOUS["protein"].atoms), q)
+    coherent = elements.coherent_per_gram(mass_fractions(AMORPHOUS["protein"].atoms), q)
     bells = [np.exp(-0.5 * ((q - centre) / _SMOOTH_WIDTH) ** 2) for centre in _SMOOTH_CENTRES]
     return np.asarray(_SMOOTH_STD * coherent[:, None] * np.stack(bells, axis=1))
 
@@ -284,3 +270,66 @@ def _core_floor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
 def _core_moved(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     core = _core(component, q)
     return (1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10
+
+
+# ------------ Broad maxima of specimen holders: glass, PMMA, Kapton.
+
+COPPER = 1.541838
+"""Mean Cu Kα in ångström, for which the angles are given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A holder material and its broad maxima: (2θ for Cu Kα, FWHM, relative height) in degrees."""
+
+    name: str
+    humps: tuple[tuple[float, float, float], ...]
+    advice: str
+
+
+HOLDERS = (
+    Holder(
+        name="glass",
+        humps=((26.1, 12.0, 1.0),),
+        advice="its maximum lies under the water halo and beside 002",
+    ),
+    Holder(
+        name="PMMA",
+        humps=((13.8, 5.0, 1.0), (30.9, 6.0, 0.4), (42.3, 6.0, 0.2)),
+        advice="its 30.9° maximum lies under the apatite triplet and mimics amorphous calcium phosphate",
+    ),
+    Holder(
+        name="Kapton",
+        humps=((5.5, 1.5, 0.6), (20.5, 10.0, 1.0)),
+        advice="its broad maximum lies under the organic halo",
+    ),
+)
+"""Glass: maximum 26.1°, half height 19.5-32°; PMMA 13.8, 30.9, 42.3° (measured empty holders); Kapton 5.5° and
+15-26°."""
+
+
+def holder_shape(holder: Holder, two_theta: FloatArray, wavelength: float) -> FloatArray | None:
+    """Sum of a holder's humps at its own height ratios; None where no maximum of note lies inside the scan.
+
+    Parameters
+    ----------
+    holder : Holder
+    two_theta : (n,) array, degrees
+    wavelength : float, ångström; positions are those at constant q
+
+    Returns
+    -------
+    (n,) array or None
+    """
+    x = two_theta
+    total = np.zeros_like(x)
+    seen = False
+    for position, fwhm, height in holder.humps:
+        sine = np.sin(np.radians(position / 2.0)) * wavelength / COPPER
+        if not sine < 1.0:
+            continue
+        centre = 2.0 * float(np.degrees(np.arcsin(sine)))
+        scale = centre / position
+        total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
+        seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
+    return total if seen else None

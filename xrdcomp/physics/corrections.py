@@ -6,20 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial.legendre import leggauss
 
-__all__ = [
-    "absorption_cylinder",
-    "absorption_flat_reflection",
-    "absorption_flat_transmission",
-    "brindley_factor",
-    "displacement_shift",
-    "lorentz",
-    "lp_factor",
-    "polarization",
-    "transparency_shift",
-    "variable_slit",
-]
-
-FloatArray = npt.NDArray[np.float64]
+from xrdcomp.units import FloatArray
 
 
 def _theta(two_theta: npt.ArrayLike) -> FloatArray:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from xrdcomp.present.tables import CLAIM_ORDER
-from xrdcomp.present.words import (
+from xrdcomp.present.tables import (
     BASIS_WORDS,
+    CLAIM_ORDER,
     NOT_SEPARABLE,
     component_order,
     component_words,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xrdcomp.results import Estimate, SampleResult
-
-__all__ = ["render_cohort_page", "render_report", "result_html"]
 
 EMBEDDED_DPI = 100
 FIGURE_TITLES = {
@@ -162,13 +160,13 @@ def _context(result: SampleResult) -> dict[str, Any]:
 
 
 def _embed(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
-    from xrdcomp.present.style import to_png
+    from xrdcomp.present.figures import to_png
 
     return [_image(name, to_png(figure, dpi=EMBEDDED_DPI)) for name, figure in figures.items()]
 
 
 def _image(name: str, png: bytes) -> dict[str, str]:
-    from xrdcomp.present.style import smaller_png
+    from xrdcomp.present.figures import smaller_png
 
     return {
         "title": FIGURE_TITLES.get(name, words_for(name)),

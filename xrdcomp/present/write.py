@@ -7,11 +7,13 @@ leaves what was there before.
 from __future__ import annotations
 
 import io
+import json
+import math
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,23 +21,96 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrdcomp.errors import OutputError
-from xrdcomp.present.toml import to_toml
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xrdcomp.results import SampleResult
-    from xrdcomp.types import FloatArray
+    from xrdcomp.units import FloatArray
 
-__all__ = [
-    "FIGURE_FORMATS",
-    "draw_figures",
-    "replaced_folder",
-    "safe_sample_id",
-    "write_figure",
-    "write_result",
-    "write_text",
-]
+# ------------ TOML out: the recipe of a result, as a file that repeats it (the standard library only reads
+# TOML).
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
+    """Write nested mappings as TOML 1.0 text.
+
+    Keys whose value is None are left out, because TOML has no null; a reader then takes its default.
+
+    Parameters
+    ----------
+    data : mapping
+        Values are str, bool, int, finite float, None, mappings, or sequences of these.
+    comment : str
+        Text for the head of the file, one ``#`` per line.
+
+    Returns
+    -------
+    str
+        Ends with a line feed.
+
+    Raises
+    ------
+    TypeError
+        A value of another type.
+    ValueError
+        A number that is not finite.
+    """
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    if lines:
+        lines.append("")
+    _write_table(data, (), lines)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+    for key, value in data.items():
+        if value is not None and not isinstance(value, Mapping):
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            nested = (*path, key)
+            if lines and lines[-1]:
+                lines.append("")
+            lines.append(f"[{'.'.join(_key(part) for part in nested)}]")
+            _write_table(value, nested, lines)
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _string(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            msg = f"a setting must be finite; got {value}."
+            raise ValueError(msg)
+        return repr(value)
+    if isinstance(value, Mapping):
+        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(items) + " }"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    msg = f"cannot write {type(value).__name__} as TOML."
+    raise TypeError(msg)
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are a subset of TOML's basic strings, except that TOML also wants DEL escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# ------------ Results to disk: whole or not at all.
+# Everything is written into a temporary folder beside the target and moved in one step at the end; a failure
+# leaves what was there before.
 
 FIGURE_FORMATS = ("png", "svg")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
@@ -164,7 +239,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def _figure_bytes(figure: Figure, suffix: str) -> bytes:
-    from xrdcomp.present.style import figure_style, to_png
+    from xrdcomp.present.figures import figure_style, to_png
 
     if suffix == "png":
         return to_png(figure)
@@ -176,9 +251,7 @@ def _figure_bytes(figure: Figure, suffix: str) -> bytes:
 
 def draw_figures(result: SampleResult) -> dict[str, Figure]:
     """Return the figures there are by name: fit, tga, composition, uncertainty_budget."""
-    from xrdcomp.present.composition_figure import plot_budget, plot_composition
-    from xrdcomp.present.fit_figure import plot_fit
-    from xrdcomp.present.tga_figure import plot_tga
+    from xrdcomp.present.figures import plot_budget, plot_composition, plot_fit, plot_tga
 
     drawn: dict[str, Figure] = {}
     if result.fit is not None:
@@ -192,7 +265,7 @@ def draw_figures(result: SampleResult) -> dict[str, Figure]:
 
 
 def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
-    from xrdcomp.present.style import freeze_layout
+    from xrdcomp.present.figures import freeze_layout
 
     folder.mkdir(parents=True)
     names: list[str] = []

@@ -17,18 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from xrdcomp.simulate.elements import atomic_mass, coherent_amplitude, incoherent_intensity
-from xrdcomp.types import FloatArray
-from xrdcomp.units import two_theta_to_q
-
-__all__ = [
-    "MATERIALS",
-    "AmorphousMaterial",
-    "HaloShape",
-    "amorphous_scattering",
-    "independent_atoms",
-    "structure_factor",
-]
+from xrdcomp.simulate.crystals import atomic_mass, coherent_amplitude, incoherent_intensity
+from xrdcomp.units import FloatArray, two_theta_to_q
 
 HaloFamily = Literal["gaussian", "lorentzian", "hard_sphere"]
 _CU_KA1 = 1.540598

@@ -13,25 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xrdcomp.data import TgaRun
 from xrdcomp.errors import AnalysisError
-from xrdcomp.simulate.conditions import TgaConditions
-from xrdcomp.simulate.model import SpecimenModel, mass_fractions
-from xrdcomp.simulate.reactions import LIPID, PROTEIN, OrganicKinetics, Reaction, extent, peak_reaction
-from xrdcomp.types import FloatArray, TgaRun
-from xrdcomp.units import CELSIUS_ZERO_K
-
-__all__ = [
-    "STANDARDS",
-    "Pool",
-    "expected_mass",
-    "heating_programme",
-    "measure_mass",
-    "simulate_reaction",
-    "simulate_standard",
-    "simulate_tga_blank",
-    "specimen_pools",
-    "weigh",
-]
+from xrdcomp.simulate.specimens import (
+    LIPID,
+    PROTEIN,
+    OrganicKinetics,
+    Reaction,
+    SpecimenModel,
+    TgaConditions,
+    extent,
+    mass_fractions,
+    peak_reaction,
+)
+from xrdcomp.units import CELSIUS_ZERO_K, FloatArray
 
 CO2_PER_CO3 = 44.0095 / 60.009
 HYDROXYL_LOSS = 0.01793  # 2 Ca5(PO4)3OH -> H2O, mass fraction of hydroxyapatite

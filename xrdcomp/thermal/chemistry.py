@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
+from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
-from xrdcomp.types import Atmosphere, FloatArray
-
-__all__ = ["CO3_PER_CO2", "OXALATE_RATIO", "Balance", "char_estimate", "is_inert", "quantities"]
+from xrdcomp.units import FloatArray
 
 CO3_PER_CO2 = 60.009 / 44.009
 OXALATE_RATIO = 28.010 / 44.009

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
-from xrdcomp.thermal.boundaries import Boundaries, place_boundaries
-from xrdcomp.thermal.corrections import correct_baseline, settings_for
-from xrdcomp.thermal.overlap import crossing_mass, overlap_ratio
-from xrdcomp.thermal.prepare import HeatingCurve, prepare
-from xrdcomp.thermal.program import shift_with_rate
-from xrdcomp.thermal.smooth import choose_length, derivative, whittaker
-from xrdcomp.types import Atmosphere, Diagnostic, FloatArray, TgaRun
-
-__all__ = ["STANDARDS", "StandardCheck", "StandardStep", "tga_check"]
+from xrdcomp.thermal.boundaries import Boundaries, crossing_mass, overlap_ratio, place_boundaries
+from xrdcomp.thermal.curve import (
+    HeatingCurve,
+    choose_length,
+    correct_baseline,
+    derivative,
+    prepare,
+    settings_for,
+    shift_with_rate,
+    whittaker,
+)
+from xrdcomp.units import FloatArray
 
 _Z95 = 1.959964
 _SHORTEST_C = 1.0

@@ -7,11 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from xrdcomp.thermal.prepare import HeatingCurve
-from xrdcomp.thermal.smooth import derivative, derivative_std, whittaker
-from xrdcomp.types import FloatArray
-
-__all__ = ["Peak", "find_peaks", "tangents"]
+from xrdcomp.thermal.curve import HeatingCurve, derivative, derivative_std, whittaker
+from xrdcomp.units import FloatArray
 
 _MIN_LOSS = 0.003
 _MIN_NET_LOSS = 0.0015

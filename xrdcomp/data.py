@@ -1,0 +1,465 @@
+"""What travels in: measurements, reference phases, instruments. Frozen, checked once, arrays read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from xrdcomp.errors import PatternError
+from xrdcomp.units import FloatArray, IntArray
+
+Severity = Literal["info", "warning", "error"]
+IntensityUnit = Literal["counts", "cps", "arbitrary"]
+MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
+Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
+Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
+Metadata = Mapping[str, "str | float | int | bool"]
+APATITES = frozenset(
+    {
+        "hydroxyapatite",
+        "hydroxyapatite_sy1969",
+        "fluorapatite",
+        "chlorapatite",
+        "carbonate_apatite",
+        "calcium_deficient_apatite",
+        "bioapatite_model",
+    }
+)
+"""Ids of the library's varieties of apatite; a pattern tells them apart only as far as cell and intensities allow."""
+
+
+def _no_facts() -> Metadata:
+    return {}  # not a read-only proxy: results travel between processes, and a proxy cannot be pickled
+
+
+def frozen_array(values: npt.ArrayLike) -> FloatArray:
+    """Copy to a contiguous float64 array that cannot be written to.
+
+    Parameters
+    ----------
+    values : array_like
+
+    Returns
+    -------
+    array, float64, read-only
+    """
+    array = np.array(values, dtype=np.float64, copy=True, order="C")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostic:
+    """One thing the user should know, with the figure that shows it.
+
+    Parameters
+    ----------
+    code : str
+        Stable, upper-case: ``XRD_LOW_COUNTS``, ``TGA_INERT_CHAR``.
+    severity : {"info", "warning", "error"}
+    text : str
+        What is wrong, how it was seen (the figure), what to do.
+    facts : mapping
+        The figures of the text, for scripts.
+    """
+
+    code: str
+    severity: Severity
+    text: str
+    facts: Metadata = field(default_factory=_no_facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id.
+
+    Attributes
+    ----------
+    file : str
+    sha256 : str
+        Hexadecimal.
+    format : str
+    """
+
+    file: str
+    sha256: str
+    format: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmissionLine:
+    """One line of the X-ray spectrum: wavelength in ångström, weight relative to the strongest line (1).
+
+    ``fwhm`` is the line's natural width in ångström where it is known, 0 where one width serves all lines.
+    ``label`` names a residual line, ``kbeta`` or ``w_la``, whose weight the fit may refine; "" otherwise.
+    """
+
+    wavelength: float
+    weight: float = 1.0
+    fwhm: float = 0.0
+    label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pattern:
+    """One powder diffraction scan.
+
+    Parameters
+    ----------
+    two_theta : (n,) array, degrees, strictly increasing, 0 < two_theta < 180 at every point used
+    intensity : (n,) array, as measured, in `intensity_unit`
+    sigma : (n,) array, one standard deviation of `intensity`, same unit, > 0
+    intensity_unit : {"counts", "cps", "arbitrary"}
+    counting_time_s : float or None
+        Seconds per point, where the file holds it.
+    emission_lines : tuple of EmissionLine
+        As the file states them; empty where it does not.
+    anode : str
+        Element symbol of the tube's anode, "" where unknown.
+    metadata : mapping
+        Other facts of the file (``sample_name``, ``date``, ``instrument``, ``scan_axis`` …).
+    source : Source or None
+        Which file it came from.
+    diagnostics : tuple of Diagnostic
+        What the reader found suspicious; reaches ``result.json``.
+
+    Raises
+    ------
+    PatternError
+        Unequal lengths, fewer than two points, angles that do not increase, values that are not finite,
+        sigma that is not positive.
+    """
+
+    two_theta: FloatArray
+    intensity: FloatArray
+    sigma: FloatArray
+    intensity_unit: IntensityUnit = "arbitrary"
+    counting_time_s: float | None = None
+    emission_lines: tuple[EmissionLine, ...] = ()
+    anode: str = ""
+    metadata: Metadata = field(default_factory=_no_facts)
+    source: Source | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("two_theta", "intensity", "sigma"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name)))
+        _check_axis(self.two_theta, "two_theta", "degrees")
+        for name in ("intensity", "sigma"):
+            _check_finite(getattr(self, name), name, len(self.two_theta))
+        if not (self.sigma > 0).all():
+            index = int(np.argmax(self.sigma <= 0))
+            msg = f"sigma must be positive; point {index} has {self.sigma[index]:g}."
+            raise PatternError(msg, index=index, value=float(self.sigma[index]))
+
+    def __len__(self) -> int:
+        return len(self.two_theta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaRun:
+    """One thermogravimetric run, every segment the file holds, in the order measured.
+
+    Parameters
+    ----------
+    temperature_c : (n,) array, °C (of the sample where the file has it)
+    mass : (n,) array, in `mass_unit`
+    mass_unit : {"mg", "ug", "g", "percent", "fraction"}
+        Unit of `mass` as read. ``percent`` and ``fraction`` refer to `initial_mass_mg`.
+    time_s : (n,) array or None, seconds from the start, not decreasing
+    initial_mass_mg : float or None
+        From the header; None where the file does not say.
+    segment : (n,) integer array
+        Number of the temperature segment each point belongs to, from 0.
+    atmosphere : str
+        Atmosphere as far as the file states it, "unknown" otherwise.
+    heating_rate_k_min : float or None
+        From the header; the analysis measures it from time and temperature where it can.
+    metadata : mapping
+        Other facts of the file.
+    source : Source or None
+    diagnostics : tuple of Diagnostic
+        What the reader found suspicious; reaches ``result.json``.
+    """
+
+    temperature_c: FloatArray
+    mass: FloatArray
+    mass_unit: MassUnit
+    time_s: FloatArray | None = None
+    initial_mass_mg: float | None = None
+    segment: IntArray | None = None
+    atmosphere: Atmosphere = "unknown"
+    heating_rate_k_min: float | None = None
+    metadata: Metadata = field(default_factory=_no_facts)
+    source: Source | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "temperature_c", frozen_array(self.temperature_c))
+        object.__setattr__(self, "mass", frozen_array(self.mass))
+        n = len(self.temperature_c)
+        if n < 2:
+            msg = f"a TGA run needs at least two points; this one has {n}."
+            raise PatternError(msg)
+        _check_finite(self.temperature_c, "temperature_c", n)
+        _check_finite(self.mass, "mass", n)
+        if self.time_s is not None:
+            object.__setattr__(self, "time_s", frozen_array(self.time_s))
+            _check_finite(self.time_s, "time_s", n)
+        segment = np.zeros(n, dtype=np.int64) if self.segment is None else np.array(self.segment, np.int64)
+        if len(segment) != n:
+            msg = f"segment has {len(segment)} entries for {n} points."
+            raise PatternError(msg)
+        segment.setflags(write=False)
+        object.__setattr__(self, "segment", segment)
+
+    def __len__(self) -> int:
+        return len(self.temperature_c)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Unit cell: a, b, c in ångström; alpha, beta, gamma in degrees."""
+
+    a: float
+    b: float
+    c: float
+    alpha: float = 90.0
+    beta: float = 90.0
+    gamma: float = 90.0
+
+    @property
+    def parameters(self) -> tuple[float, float, float, float, float, float]:
+        """The six parameters in the order a, b, c, alpha, beta, gamma."""
+        return (self.a, self.b, self.c, self.alpha, self.beta, self.gamma)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Atom:
+    """One site of the asymmetric unit: fractional coordinates, occupancy, b_iso in Å².
+
+    Attributes
+    ----------
+    label, element : str
+    xyz : (float, float, float)
+        Fractions of the cell.
+    occupancy : float, 0 to 1
+    b_iso : float, Å²
+    """
+
+    label: str
+    element: str
+    xyz: tuple[float, float, float]
+    occupancy: float
+    b_iso: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceLine:
+    """A line known by position only: d in ångström, intensity relative to 100.
+
+    Attributes
+    ----------
+    d_spacing : float, ångström
+    relative_intensity : float
+    """
+
+    d_spacing: float
+    relative_intensity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A reference crystal structure, expanded so that numerical code needs no symmetry library.
+
+    Parameters
+    ----------
+    id, name, formula : str
+    space_group : str
+        Hermann-Mauguin symbol with its setting, e.g. ``"P 63/m"``, ``"R -3 c:H"``.
+    crystal_system : str
+        ``triclinic, monoclinic, orthorhombic, tetragonal, trigonal, hexagonal, cubic``; trigonal
+        structures are held in hexagonal axes.
+    cell : Cell
+    rotations : (m, 3, 3) integer array
+        Rotation parts of the space group's operations (without centring), acting on coordinates.
+    translations : (m, 3) array
+        Translation parts, in fractions of the cell; centring vectors are in `centring`.
+    centring : (k, 3) array
+        Lattice centring vectors, the zero vector included.
+    atoms : tuple of Atom
+        The asymmetric unit.
+    site_element : tuple of str, length s
+        Element of each site of the full cell (asymmetric unit expanded by symmetry).
+    site_xyz, site_occupancy, site_b_iso : (s, 3), (s,), (s,) arrays
+        The full cell.
+    reference_lines : tuple of ReferenceLine
+        For phases without atoms: what is known of the pattern, positions only.
+    source : str
+        Citation of the structure.
+    carbonate_fraction : float
+        Mass fraction of CO3 in carbonate groups.
+    metadata : mapping
+        What was assumed, such as displacement parameters that the source does not give; ``apatite`` names the variety
+        that the atoms of a structure outside the library show.
+    """
+
+    id: str
+    name: str
+    formula: str
+    space_group: str
+    crystal_system: str
+    cell: Cell
+    rotations: IntArray
+    translations: FloatArray
+    centring: FloatArray
+    atoms: tuple[Atom, ...]
+    site_element: tuple[str, ...]
+    site_xyz: FloatArray
+    site_occupancy: FloatArray
+    site_b_iso: FloatArray
+    reference_lines: tuple[ReferenceLine, ...] = ()
+    source: str = ""
+    carbonate_fraction: float = 0.0
+    metadata: Metadata = field(default_factory=_no_facts)
+
+    @property
+    def quantifiable(self) -> bool:
+        """Whether the phase has atoms, so that its intensities can be calculated."""
+        return len(self.atoms) > 0
+
+    @property
+    def is_apatite(self) -> bool:
+        """Whether the phase is a variety of apatite, of the library or recognised by its atoms."""
+        return self.id in APATITES or "apatite" in self.metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instrument:
+    """A diffractometer: radiation, geometry, resolution. Angles in degrees, lengths in mm.
+
+    Parameters
+    ----------
+    emission_lines : tuple of EmissionLine
+        All lines that reach the detector, Kα2, residual Kβ and W Lα included.
+    geometry : {"bragg_brentano", "debye_scherrer", "transmission"}
+    radius_mm : float
+        Goniometer radius; turns displacement in mm into an angle.
+    monochromator_two_theta : float or None
+        Diffraction angle of a crystal monochromator (26.6 for graphite with Cu Kα, diffracted beam);
+        None for a filter or an energy-resolving detector.
+    polarization_fraction : float
+        As in ``physics.corrections.polarization``; 0.5 for the unpolarised beam of a tube.
+    caglioti_u, caglioti_v, caglioti_w : float, deg²
+        Gaussian FWHM² = U tan²θ + V tanθ + W.
+    lorentzian_strain, lorentzian_size : float, deg
+        Instrument's Lorentzian FWHM = lorentzian_size / cosθ + lorentzian_strain tanθ.
+    axial_divergence : float
+        Half height of slit and sample over radius, S/L = H/L (Finger, Cox & Jephcoat 1994); 0 turns the
+        asymmetry off, larger values pull the low-angle tails further down.
+    axial_correlation : float
+        Share of the axial shift that is the same on both sides of 90°: a ray inclined before the specimen is
+        inclined the other way behind it, because both pass one point of it. 0 without (parallel beam), 0.3 with
+        Soller slits, 0.5 without any; larger values pull all lines down, by height² / (2 sin2θ).
+    zero_shift : float, deg
+        Observed = true + zero_shift.
+    equatorial_divergence : float, deg
+        Full divergence in the plane of diffraction; a flat specimen then lies off the focusing circle, which
+        moves lines by −α² cotθ / 6. Larger values pull low angles down; 0 leaves it to the displacement.
+    variable_slit : bool
+        Automatic slits that keep the illuminated length constant; intensity then carries a factor sinθ.
+    absorption_radius : float
+        μR of a capillary (`geometry` debye_scherrer), μt of a foil (transmission) or of a layer too thin to
+        stop the beam (bragg_brentano); lowers low or high angles as the path demands. 0: no absorption, a thick
+        specimen.
+    calibrated : bool
+        Whether the resolution comes from a measured line-profile standard.
+    name : str
+    """
+
+    emission_lines: tuple[EmissionLine, ...]
+    geometry: Geometry = "bragg_brentano"
+    radius_mm: float = 200.0
+    monochromator_two_theta: float | None = None
+    polarization_fraction: float = 0.5
+    caglioti_u: float = 0.0
+    caglioti_v: float = 0.0
+    caglioti_w: float = 0.0025
+    lorentzian_strain: float = 0.02
+    lorentzian_size: float = 0.0
+    axial_divergence: float = 0.03
+    axial_correlation: float = 0.0
+    zero_shift: float = 0.0
+    equatorial_divergence: float = 0.0
+    variable_slit: bool = False
+    absorption_radius: float = 0.0
+    calibrated: bool = False
+    name: str = "generic laboratory diffractometer"
+
+    def __post_init__(self) -> None:
+        if not self.emission_lines:
+            msg = "an instrument needs at least one emission line; pass radiation= or wavelength=."
+            raise PatternError(msg)
+
+    @property
+    def wavelength(self) -> float:
+        """Wavelength of the strongest line, ångström."""
+        return max(self.emission_lines, key=lambda line: line.weight).wavelength
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """All that was measured of one specimen.
+
+    Attributes
+    ----------
+    sample_id : str
+    pattern, blank : Pattern or None
+        Powder pattern, and the scan of the empty holder.
+    tga, tga_blank : TgaRun or None
+        Thermogravimetric run, and that of the empty pan with the same programme.
+    instrument : Instrument or None
+        None: from the recipe, else from the pattern.
+    internal_standard : (str, float) or None
+        Phase id and its fraction of the spiked mass, 0 to 1.
+    metadata : mapping
+        Further facts; ``simulated`` where the measurements were computed.
+    """
+
+    sample_id: str
+    pattern: Pattern | None = None
+    tga: TgaRun | None = None
+    instrument: Instrument | None = None
+    blank: Pattern | None = None
+    tga_blank: TgaRun | None = None
+    internal_standard: tuple[str, float] | None = None
+    metadata: Metadata = field(default_factory=_no_facts)
+
+
+def _check_axis(axis: FloatArray, name: str, unit: str) -> None:
+    if axis.ndim != 1 or len(axis) < 2:
+        msg = f"{name} must be one-dimensional with at least two points; it has shape {axis.shape}."
+        raise PatternError(msg)
+    _check_finite(axis, name, len(axis))
+    step = np.diff(axis)
+    if not (step > 0).all():
+        i = int(np.argmax(step <= 0))
+        msg = (
+            f"{name} must increase; point {i + 1} is {axis[i + 1]:g} after {axis[i]:g} {unit}. "
+            "The data may hold two scans, or columns may be swapped."
+        )
+        raise PatternError(msg, index=i + 1, value=float(axis[i + 1]))
+
+
+def _check_finite(values: FloatArray, name: str, n: int) -> None:
+    if values.shape != (n,):
+        msg = f"{name} has shape {values.shape}; expected ({n},)."
+        raise PatternError(msg)
+    if not np.isfinite(values).all():
+        i = int(np.argmax(~np.isfinite(values)))
+        msg = f"{name} must be finite; point {i} is {values[i]}."
+        raise PatternError(msg, index=i, value=float(values[i]))

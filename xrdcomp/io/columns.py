@@ -1,0 +1,353 @@
+"""What every thermogravimetric reader hands over: columns, segments and the facts of the header."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from xrdcomp.data import Atmosphere, Diagnostic
+from xrdcomp.units import FloatArray, IntArray
+
+# ------------ What a column of a thermogravimetric table is, from its name and unit as instruments write
+# them.
+
+Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
+Role = Literal[
+    "time",
+    "sample_temperature",
+    "temperature",
+    "furnace_temperature",
+    "program_temperature",
+    "mass",
+    "mass_change",
+    "conversion",
+    "heat",
+    "segment",
+    "other",
+]
+
+_REPAIRS = (
+    ("Â°", "°"),
+    ("ï¿½", "°"),
+    ("\ufffd", "°"),
+    ("Âµ", "µ"),
+    ("Î¼", "µ"),
+    ("℃", "°C"),
+)
+"""Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
+_DEGREE_SIGNS = str.maketrans("º˚ø>ｰ", "°°°°°")
+_TIME = {
+    "s": ("s", "sec", "secs", "second", "seconds", "sek", "sekunden"),
+    "min": ("min", "mins", "minute", "minutes", "minuten"),
+    "h": ("h", "hr", "hrs", "hour", "hours", "std"),
+}
+_TEMPERATURE = {
+    "C": ("°c", "c", "degc", "deg.c", "oc", "celsius", "cel", "degreec", "degreesc", "degcelsius"),
+    "K": ("k", "kelvin", "°k", "degk"),
+    "F": ("°f", "f", "fahrenheit", "degf"),
+}
+_MASS = {
+    "mg": ("mg", "milligram", "milligrams"),
+    "ug": ("ug", "mcg", "microgram", "micrograms"),
+    "g": ("g", "gram", "grams"),
+    "percent": (
+        *("%", "wt%", "wt.%", "wt.-%", "w%", "w/w%", "%w/w", "mass%", "mass-%", "m%", "m.-%", "ma%", "ma.-%"),
+        *("pct", "percent", "%(w/w)", "weight%", "gew%", "gew.-%", "%m/m"),
+    ),
+    "fraction": ("g/g", "mg/mg", "kg/kg", "fraction", "frac", "frac.", "1"),
+}
+_UNITS: dict[str, tuple[Dimension, str]] = {}
+_TABLES: tuple[tuple[Dimension, dict[str, tuple[str, ...]]], ...] = (
+    ("time", _TIME),
+    ("temperature", _TEMPERATURE),
+    ("mass", _MASS),
+)
+for _dimension, _table in _TABLES:
+    for _canonical, _spellings in _table.items():
+        _UNITS |= dict.fromkeys(_spellings, (_dimension, _canonical))
+_RATE = re.compile(r"^(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|^(min|s|°?c|k)(\^?-1|⁻¹)$")
+_HEAT = re.compile(r"^(m|u)?w(/m?g)?$|^(m|u)v(/m?g)?$|^j/.*|^uv/m?w$|^m?w/m?w$")
+_FLOW = re.compile(r"^(m|c)?l/(min|s|h)$|^sccm$|^cc?m?/min$|^cm3/min$|^cm³/min$")
+_TEMPERATURE_RATE = re.compile(r"^(°?c|k)/(min|s)$")
+
+
+def unit_of(text: str) -> tuple[Dimension, str]:
+    """Dimension and canonical unit of a unit as written; ("none", "") where there is none.
+
+    Examples
+    --------
+    >>> unit_of("µg"), unit_of("[°C]"), unit_of("ml/min")
+    (('mass', 'ug'), ('temperature', 'C'), ('flow', 'ml/min'))
+    """
+    unit = _repair(text).strip().strip("[]{}").strip()
+    if unit.startswith("(") and unit.endswith(")"):
+        unit = unit[1:-1].strip()
+    unit = unit.translate(_DEGREE_SIGNS).replace("µ", "u").replace("μ", "u").replace(" ", "").lower()
+    unit = unit.rstrip(".") if unit not in ("frac.",) else unit
+    if unit in ("", "-", "--", "°"):
+        return "none", ""
+    if unit in _UNITS:
+        return _UNITS[unit]
+    if _RATE.match(unit):
+        return "rate", unit
+    if _HEAT.match(unit):
+        return "heat", unit
+    if _FLOW.match(unit) or _TEMPERATURE_RATE.match(unit):
+        return "flow", unit
+    return "other", unit
+
+
+def _repair(text: str) -> str:
+    for wrong, right in _REPAIRS:
+        text = text.replace(wrong, right)
+    return text.replace("�", "°")
+
+
+_BRACKETED = re.compile(r"^(?P<name>.*?)\s*[\[({](?P<unit>[^\[\](){}]*)[\])}]\s*$")
+_SLASHED = re.compile(r"^(?P<name>.+?)\s*/\s*(?P<unit>\(.*\)|[^/\s()]+)\s*$")
+_TRAILING = re.compile(r"^(?P<name>.+?)[\s,_]+(?P<unit>[^\s,_]+)\s*$")
+
+
+def split_header(text: str) -> tuple[str, str]:
+    """Name and unit of a header cell: ``Time (s)``, ``Mass/%``, ``Temp [K]``, ``weight, mg``, ``mass_mg``.
+
+    Examples
+    --------
+    >>> split_header("Gas Flow(purge2)/(ml/min)"), split_header("temperature_K"), split_header("Rest")
+    (('Gas Flow(purge2)', 'ml/min'), ('temperature', 'K'), ('Rest', ''))
+    """
+    cell = _repair(text[:200]).strip().strip('"').lstrip("#").strip()
+    for pattern in (_SLASHED, _BRACKETED):
+        match = pattern.match(cell)
+        if match and unit_of(match["unit"])[0] != "other":
+            unit = match["unit"].strip()
+            return match["name"].strip(), unit[1:-1] if unit.startswith("(") else unit
+    match = _BRACKETED.match(cell)
+    if match and match["name"] and not re.search(r"[-/(]", match["name"]):
+        return match["name"].strip(), match["unit"].strip()
+    match = _TRAILING.match(cell)
+    if match and unit_of(match["unit"])[0] not in ("other", "none") and match["unit"].lower() != "f":
+        return match["name"].strip(), match["unit"].strip()
+    if cell.endswith("%") and len(cell) > 1:
+        return cell[:-1].strip(), "%"
+    return cell, ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    name, unit : str
+        As the file writes them, degree and micro signs mended.
+    dimension : str
+        What the unit measures.
+    canonical : str
+        ``s min h``, ``C K F``, ``mg ug g percent fraction``, "" where no unit is stated.
+    role : str
+        What the column is used as.
+    values : (n,) array, NaN where the cell is blank
+    number : int
+        Position in the file, from 1.
+    """
+
+    name: str
+    unit: str
+    dimension: Dimension
+    canonical: str
+    role: Role
+    values: FloatArray
+    number: int
+
+    @property
+    def label(self) -> str:
+        """Name and unit for messages."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name or f"column {self.number}"
+
+
+def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
+    """Make a column and recognise what it is."""
+    dimension, canonical = unit_of(unit)
+    role = classify(name, dimension)
+    if dimension == "none" and role in ("mass", "mass_change"):
+        dimension, canonical = _unit_in_name(name)
+    return Column(
+        name=name,
+        unit=_repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
+        if dimension != "other"
+        else unit.strip(),
+        dimension=dimension,
+        canonical=canonical,
+        role=role,
+        values=values,
+        number=number,
+    )
+
+
+def _unit_in_name(name: str) -> tuple[Dimension, str]:
+    """Unit that the name of a mass column says: ``Mass fraction``, ``m/m0``, ``Weight percent``."""
+    low = name.lower()
+    if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
+        return "mass", "fraction"
+    return ("mass", "percent") if re.search(r"percent|prozent|%", low) else ("none", "")
+
+
+_NOT_A_SIGNAL = re.compile(
+    r"crucible|tiegel|baseline|\bflow\b|fluss|purge|pressure|druck|index|\bpoint|ambient|diagnostic"
+    r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t"
+)
+_DERIVATIVE = re.compile(r"d{0,2}dtga?\b|deriv|ableitung|d\(?(m|w|tg|tga|mass|weight)%?\)?\s*/\s*d")
+_CONVERSION = re.compile(r"conversion|\balpha\b|^α$|umsatz|m_?0\s*-\s*m\b.*m_?(f|inf|∞)|degree of")
+_HEAT_NAME = re.compile(r"\bdsc\b|\bdta\b|heat ?flow|wärmestrom|^hf$|enthalp|heat flux|flux de chaleur|^udsc")
+_TEMPERATURE_NAME = re.compile(r"temp|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$|^x_?temp")
+_PROGRAM = re.compile(r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target")
+_FURNACE = re.compile(r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell")
+_SAMPLE = re.compile(r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra")
+_TIME_NAME = re.compile(r"^(elapsed |run |total |test )?(time|zeit|temps|tiempo|tempo)\b|^time|^t$")
+_MASS_NAME = re.compile(
+    r"\bm\s*/\s*m_?0\b|mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$|thermograv"
+)
+_CHANGE = re.compile(r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease")
+_SEGMENT = re.compile(r"^(seg(ment)?|step)(\s*(no\.?|nr\.?|number|#))?$")
+
+
+def classify(name: str, dimension: Dimension) -> Role:
+    """Role of a column from its name; the unit's dimension decides where the name leaves it open.
+
+    A name and a unit that contradict each other (mass in °C) give ``other``.
+    """
+    low = _repair(name).strip().strip('"').lower()
+    if _SEGMENT.match(low):
+        return "segment"
+    if _CONVERSION.search(low):
+        return "conversion"
+    if dimension == "heat" or (_HEAT_NAME.search(low) and dimension in ("none", "other", "rate")):
+        return "heat"
+    if dimension in ("rate", "flow", "other") or _DERIVATIVE.search(low) or _NOT_A_SIGNAL.search(low):
+        return "other"
+    if _TIME_NAME.match(low) and dimension in ("time", "none") and not (low == "t" and name.strip() == "T"):
+        return "time"
+    if _TEMPERATURE_NAME.search(low) and dimension in ("temperature", "none"):
+        if _PROGRAM.search(low):
+            return "program_temperature"
+        if _FURNACE.search(low):
+            return "furnace_temperature"
+        return "sample_temperature" if _SAMPLE.search(low) else "temperature"
+    if _MASS_NAME.search(low) and dimension in ("mass", "none"):
+        return "mass_change" if _CHANGE.search(low) else "mass"
+    if low == "" or dimension == "time":
+        by_unit: dict[str, Role] = {"time": "time", "temperature": "temperature", "mass": "mass"}
+        return by_unit.get(dimension, "other")
+    if _CHANGE.search(low) and dimension == "mass":
+        return "mass_change"
+    return "other"
+
+
+def ask_column(*names: str) -> str:
+    """Say how a column is named by hand, in Python and on the command line; ends without a full stop."""
+    mapping = ", ".join(f'"{name}": N' for name in names)
+    options = " ".join(f"--column {name}=N" for name in names)
+    return (
+        f"Pass columns={{{mapping}}} with the number or name of the right one (on the command line {options})"
+    )
+
+
+# ------------ What every thermogravimetric reader hands over: columns, segments and the facts of the
+# header.
+
+Facts = Mapping[str, "str | float | int | bool"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TgaTable:
+    """A table before it is judged.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        In the order of the file.
+    places : (n,) integer array
+        Line (or spreadsheet row) of each point, for messages.
+    place_word : str
+        ``"line"``, ``"sheet 'Ramp', row"``.
+    segment : (n,) integer array or None
+        Number of the segment from 0; None where the file knows none.
+    initial_mass_mg, atmosphere, heating_rate_k_min
+        As the header states them.
+    units : mapping
+        Units that the header states for all columns of a dimension (``{"mass": "mg"}``), for formats whose
+        columns carry none.
+    metadata : mapping
+    diagnostics : tuple of Diagnostic
+    """
+
+    columns: tuple[Column, ...]
+    places: IntArray
+    place_word: str = "line"
+    segment: IntArray | None = None
+    initial_mass_mg: float | None = None
+    atmosphere: Atmosphere = "unknown"
+    heating_rate_k_min: float | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    metadata: Facts = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def place(self, row: int) -> str:
+        """Where in the file a row stands."""
+        return f"{self.place_word} {int(self.places[row])}"
+
+
+def note(code: str, text: str, *, severity: str = "info", **facts: str | float) -> Diagnostic:
+    """Make a `Diagnostic`; severity is ``info`` or ``warning``."""
+    if severity == "info":
+        return Diagnostic(code=code, severity="info", text=text, facts=facts)
+    return Diagnostic(code=code, severity="warning", text=text, facts=facts)
+
+
+_GASES: tuple[tuple[Atmosphere, str], ...] = (
+    ("carbon_dioxide", r"\bco2\b|co₂|carbon[ _-]?dioxide|kohlendioxid|kohlenstoffdioxid"),
+    ("air", r"\bair\b|\bluft\b|synth(etic)?\.? ?air|\bsyn\.? ?luft"),
+    ("oxygen", r"\bo2\b|o₂|oxygen|sauerstoff|oxygène"),
+    ("nitrogen", r"\bn2\b|n₂|nitrogen|stickstoff|azote"),
+    ("argon", r"\bar\b|argon"),
+)
+
+
+def atmosphere_of(text: str) -> Atmosphere:
+    """Atmosphere named in a text; "unknown" where it names none or several.
+
+    Examples
+    --------
+    >>> atmosphere_of("Gas to Nitrogen at 20.0 ml/min"), atmosphere_of("N2/O2"), atmosphere_of("He")
+    ('nitrogen', 'unknown', 'unknown')
+    """
+    low = text.lower()
+    found = {gas for gas, pattern in _GASES if re.search(pattern, low)}
+    if "air" in found and found <= {"air", "oxygen", "nitrogen"} and ("synth" in low or len(found) == 3):
+        return "air"
+    return (
+        found.pop() if len(found) == 1 and not re.search(r"\bhe(lium)?\b|\bh2\b|hydrogen", low) else "unknown"
+    )
+
+
+_TABLE_RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/\s*(min|s)\b")
+
+
+def heating_rate_of(text: str) -> float | None:
+    """Heating rate in K/min of a program line: ``10.0(K/min)``, ``Ramp 2.00 °C/min to 550.00 °C``."""
+    match = _TABLE_RATE.search(text[:4000])
+    if not match or len(match[1]) > 20:
+        return None
+    rate = abs(float(match[1].replace(",", "."))) * (60.0 if match[2] == "s" else 1.0)
+    return rate or None
+
+
+def number_of(text: str) -> float | None:
+    """First number of a text, decimal point or comma; None where there is none."""
+    match = re.search(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?", text)
+    value = float(match[0].replace(",", ".")) if match else math.nan
+    return value if math.isfinite(value) else None

@@ -1,0 +1,188 @@
+"""Write a pattern as XY, XYE, CSV, powder CIF or NeXus, so that other programs can read it.
+
+Numbers are written with the figures that give them back exactly; the file appears under its name only when
+it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from xrdcomp.data import Pattern
+from xrdcomp.errors import MissingExtraError, ReadError
+from xrdcomp.io.front import read_xrd
+
+
+def convert_file(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], *, scan: int | None = None
+) -> Pattern:
+    """Read a diffraction file and write it in the format that the target's suffix names.
+
+    Parameters
+    ----------
+    source, target : path
+        Target suffixes: ``.xy``, ``.xye``, ``.csv``, ``.cif``, ``.h5``, ``.nxs``.
+    scan : int, optional
+        As in `read_xrd`.
+
+    Returns
+    -------
+    Pattern
+        What was read and written.
+
+    Raises
+    ------
+    ReadError
+        The source cannot be read, the suffix names no format that can be written, or the target is the
+        source itself: a measurement is never replaced.
+    MissingExtraError
+        NeXus without the extra ``nexus`` (h5py).
+    """
+    path = Path(target)
+    _writer(path)
+    if path.exists() and path.samefile(source):
+        msg = "the target is the file that is read; it would be lost"
+        raise ReadError(msg, file=str(path), expected="another name for OUT", hint="Nothing was written.")
+    pattern = read_xrd(source, scan=scan)
+    write_pattern(pattern, target)
+    return pattern
+
+
+def write_pattern(pattern: Pattern, target: str | os.PathLike[str]) -> Path:
+    """Write a pattern; the suffix of `target` decides the format."""
+    path = Path(target)
+    write = _writer(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as problem:
+        msg = f"the file cannot be written: {problem.strerror}"
+        raise ReadError(msg, file=str(path), hint="Check folder and permission.") from problem
+    os.close(handle)
+    try:
+        write(pattern, Path(temporary))
+        Path(temporary).chmod(0o666 & ~_umask())  # a temporary file is private; its name's new file is not
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _writer(path: Path) -> Callable[[Pattern, Path], None]:
+    write = WRITERS.get(path.suffix.lower())
+    if write is None:
+        msg = f"{path.suffix or 'no suffix'!r} names no format that can be written"
+        raise ReadError(
+            msg, file=str(path), expected=", ".join(WRITERS), hint="Choose one of these suffixes."
+        )
+    return write
+
+
+def _header(pattern: Pattern) -> list[str]:
+    skipped = {
+        "scan_axis",
+        "separator",
+        "intensity_column",
+    }  # about the file that was read, not the one written
+    facts = [f"{key}: {value}" for key, value in pattern.metadata.items() if key not in skipped]
+    lines = [f"wavelength: {line.wavelength} (weight {line.weight:g})" for line in pattern.emission_lines]
+    origin = [f"source: {pattern.source.file} sha256 {pattern.source.sha256}"] if pattern.source else []
+    unit = [f"intensity unit: {pattern.intensity_unit}"]
+    return [" ".join(text.split()) for text in (*origin, *lines, *unit, *facts)]
+
+
+def _columns(pattern: Pattern, separator: str, *, sigma: bool) -> str:
+    arrays = [pattern.two_theta, pattern.intensity, pattern.sigma][: 3 if sigma else 2]
+    rows = zip(*(map(repr, array.tolist()) for array in arrays), strict=True)
+    return "\n".join(map(separator.join, rows)) + "\n"
+
+
+def _write_xy(pattern: Pattern, path: Path) -> None:
+    head = "".join(f"# {line}\n" for line in (*_header(pattern), "two_theta intensity"))
+    path.write_text(head + _columns(pattern, " ", sigma=False), encoding="utf-8")
+
+
+def _write_xye(pattern: Pattern, path: Path) -> None:
+    head = "".join(f"# {line}\n" for line in (*_header(pattern), "two_theta intensity sigma"))
+    path.write_text(head + _columns(pattern, " ", sigma=True), encoding="utf-8")
+
+
+def _write_csv(pattern: Pattern, path: Path) -> None:
+    name = {"counts": "counts", "cps": "intensity_cps"}.get(pattern.intensity_unit, "intensity")
+    path.write_text(f"two_theta,{name},sigma\n" + _columns(pattern, ",", sigma=True), encoding="utf-8")
+
+
+def _write_cif(pattern: Pattern, path: Path) -> None:
+    from gemmi import cif
+
+    document = cif.Document()
+    block = document.add_new_block("pattern")
+    if pattern.source:
+        block.set_pair("_pd_meas_info_author_name", "?")
+        block.set_pair("_pd_proc_info_data_reduction", cif.quote(f"from {pattern.source.file}"))
+    block.set_pair("_pd_meas_number_of_points", str(len(pattern)))
+    if pattern.emission_lines:
+        loop = block.init_loop("_diffrn_radiation_wavelength", ["", "_wt"])
+        for line in pattern.emission_lines:
+            loop.add_row([repr(line.wavelength), repr(line.weight)])
+    counts = pattern.intensity_unit == "counts" and bool(
+        np.all(pattern.intensity == np.round(pattern.intensity))
+    )
+    name = "_pd_meas_counts_total" if counts else "_pd_meas_intensity_total"
+    table = block.init_loop("", ["_pd_meas_2theta_scan", name, "_pd_proc_ls_weight"])
+    weight = 1.0 / pattern.sigma**2
+    table.set_all_values(
+        [list(map(repr, array.tolist())) for array in (pattern.two_theta, pattern.intensity, weight)]
+    )
+    path.write_text(document.as_string(), encoding="utf-8")
+
+
+def _write_nexus(pattern: Pattern, path: Path) -> None:
+    try:
+        import h5py
+    except ImportError as missing:
+        msg = "NeXus needs h5py: pip install 'xrdcomp[nexus]'"
+        raise MissingExtraError(msg) from missing
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = file.create_group("entry")
+        entry.attrs.update({"NX_class": "NXentry", "default": "data"})
+        data = entry.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "intensity", "axes": "two_theta"})
+        angles = data.create_dataset("two_theta", data=pattern.two_theta)
+        angles.attrs["units"] = "degree"
+        intensity = data.create_dataset("intensity", data=pattern.intensity)
+        intensity.attrs["units"] = pattern.intensity_unit
+        data.create_dataset("intensity_errors", data=pattern.sigma)
+        beam = entry.create_group("beam")
+        beam.attrs["NX_class"] = "NXbeam"
+        wavelength = beam.create_dataset(
+            "incident_wavelength", data=[e.wavelength for e in pattern.emission_lines]
+        )
+        wavelength.attrs["units"] = "angstrom"
+        beam.create_dataset("incident_wavelength_weights", data=[e.weight for e in pattern.emission_lines])
+        notes = entry.create_group("notes")
+        notes.attrs["NX_class"] = "NXnote"
+        for key, value in pattern.metadata.items():
+            notes.attrs[key] = value
+
+
+WRITERS: dict[str, Callable[[Pattern, Path], None]] = {
+    ".xy": _write_xy,
+    ".xye": _write_xye,
+    ".csv": _write_csv,
+    ".cif": _write_cif,
+    ".h5": _write_nexus,
+    ".nxs": _write_nexus,
+}

@@ -1,0 +1,466 @@
+"""`read_tga`: a thermogravimetric export on disk becomes a `TgaRun`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from xrdcomp.data import Pattern, TgaRun
+from xrdcomp.errors import ReadError
+from xrdcomp.io.registry import (
+    Reader,
+    TgaOptions,
+    TgaReader,
+    XrdReader,
+    all_readers,
+    call_reader,
+    find_reader,
+    recognise,
+)
+from xrdcomp.io.scans import RawScan, to_pattern
+from xrdcomp.io.source import SourceFile, open_source
+
+# ------------ What users call: read a pattern, list the scans of a file, say what a file is.
+
+PLAUSIBLE = 0.3
+SURE = 0.55
+"""From this score on a reader has recognised its format; below, it only could read such content."""
+
+
+def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: str | None = None) -> Pattern:
+    """Read one powder diffraction scan from an instrument's file.
+
+    Parameters
+    ----------
+    path : path
+        The file; gzip and bzip2 are undone.
+    scan : int, optional
+        Number of the scan in the file, from 0. Without it the only powder scan is taken; where there are
+        several, they are listed and the choice is asked for.
+    format : str, optional
+        Id of the format (``xrdcomp formats`` lists them); without it the content decides.
+
+    Returns
+    -------
+    Pattern
+        With the standard deviations, wavelengths, counting time and other facts that the file holds, and
+        diagnostics on what is suspicious.
+
+    Raises
+    ------
+    ReadError
+        The file cannot be read, or must not be because a number in it would be a guess.
+    MissingExtraError
+        The format needs an optional package.
+    """
+    source = open_source(path)
+    reader = _xrd_reader(source, format)
+    scans = _raw_scans(reader, source)
+    if scan is not None:
+        if not 0 <= scan < len(scans):
+            msg = f"there is no scan {scan}"
+            raise source.error(msg, format_id=reader.id, expected=f"0 to {len(scans) - 1}")
+        return call_reader(reader, source, lambda: to_pattern(scans[scan], source, reader.id))
+    powder = [raw for raw in scans if not raw.not_powder and raw.default]
+    if len(powder) > 1:
+        listing = "; ".join(f"scan={i}: {_outline(raw)}" for i, raw in enumerate(scans[:20]))
+        msg = f"the file holds {len(powder)} powder scans ({listing}{'; …' if len(scans) > 20 else ''})"
+        raise source.error(msg, format_id=reader.id, hint="Pass scan=N (on the command line --scan N).")
+    chosen = powder[0] if len(powder) == 1 else scans[0]
+    return call_reader(reader, source, lambda: to_pattern(chosen, source, reader.id))
+
+
+def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[Pattern, ...]:
+    """Read every powder scan of a file, in its order; scans that are none are left out.
+
+    Parameters
+    ----------
+    path : path
+    format : str, optional
+        Id of the format; without it the content decides.
+
+    Returns
+    -------
+    tuple of Pattern
+
+    Raises
+    ------
+    ReadError
+        As `read_xrd`; also where no scan is a powder scan.
+    """
+    source = open_source(path)
+    reader = _xrd_reader(source, format)
+    scans = _raw_scans(reader, source)
+    powder = [raw for raw in scans if not raw.not_powder] or list(scans[:1])
+    return call_reader(reader, source, lambda: tuple(to_pattern(raw, source, reader.id) for raw in powder))
+
+
+def list_formats() -> list[dict[str, str | bool | list[str]]]:
+    """List the formats: id, name, kind, extensions, extras needed, whether verified on real files.
+
+    Returns
+    -------
+    list of dict
+        In the order in which formats are tried.
+    """
+    return [
+        {
+            "id": reader.id,
+            "name": reader.name,
+            "kind": reader.kind,
+            "extensions": list(reader.extensions),
+            "extras": list(reader.extras),
+            "verified": reader.verified,
+        }
+        for reader in all_readers()
+    ]
+
+
+def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
+    """Say what a file is and what it holds, without judging whether it can be analysed.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
+        ``segments`` (thermogravimetry), ready for JSON. Angles in degrees, wavelengths in ångström, temperature
+        in °C, mass in mg, time in s.
+
+    Raises
+    ------
+    ReadError
+        Nothing recognises the file, or it is damaged.
+    """
+    source = open_source(path)
+    found = recognise(source)
+    if not found:
+        raise _unknown(source)
+    reader = found[0][1]
+    if isinstance(reader, XrdReader):
+        scans = _raw_scans(reader, source)
+        return {"kind": "xrd", "format": reader.id, "scans": [_describe(raw) for raw in scans]}
+    if isinstance(reader, TgaReader):
+        run = call_reader(reader, source, lambda: reader.read(source, TgaOptions()))
+        return {"kind": "tga", "format": reader.id, "segments": describe_run(run)}
+    return {"kind": reader.kind, "format": reader.id, "scans": []}
+
+
+def _describe(raw: RawScan) -> dict[str, object]:
+    n = len(raw.two_theta)
+    return {
+        "n_points": n,
+        "two_theta_min": float(raw.two_theta.min()) if n else None,
+        "two_theta_max": float(raw.two_theta.max()) if n else None,
+        "intensity_max": float(raw.intensity.max()) if n else None,
+        "intensity_unit": raw.unit,
+        "wavelengths": [line.wavelength for line in raw.emission_lines],
+        "axis": raw.axis,
+    }
+
+
+def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Say for each scan of a file why it is no powder scan; "" for one that is.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    tuple of str
+        One per scan.
+
+    Raises
+    ------
+    ReadError, MissingExtraError
+        As `read_xrd`.
+    """
+    source = open_source(path)
+    return tuple(raw.not_powder for raw in _raw_scans(_xrd_reader(source, None), source))
+
+
+def _outline(raw: RawScan) -> str:
+    n = len(raw.two_theta)
+    span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
+    return f"{raw.axis} {span}" + (" (no powder scan)" if raw.not_powder else "")
+
+
+def _xrd_reader(source: SourceFile, format_id: str | None) -> XrdReader:
+    if format_id is not None:
+        chosen = find_reader(format_id)
+        if isinstance(chosen, XrdReader):
+            return chosen
+        msg = f"format {format_id!r} is not a one-dimensional diffraction format"
+        raise source.error(msg, hint="`xrdcomp formats` lists them.")
+    found = recognise(source)
+    best: Reader | None = found[0][1] if found else None
+    if isinstance(best, XrdReader):
+        return best
+    if best is not None and found[0][0] >= SURE:
+        raise _wrong_kind(source, best)
+    for _, reader in found:
+        if isinstance(reader, XrdReader):
+            return reader
+    raise _wrong_kind(source, best) if best and found[0][0] >= PLAUSIBLE else _unknown(source)
+
+
+def _wrong_kind(source: SourceFile, reader: Reader) -> ReadError:
+    if reader.kind == "tga":
+        return source.error(
+            f"this is a thermogravimetric file ({reader.name})",
+            format_id=reader.id,
+            expected="a diffraction pattern",
+            hint="Pass it as the TGA file: read_tga(path), or --tga on the command line.",
+        )
+    return source.error(
+        f"this is a two-dimensional frame ({reader.name})",
+        format_id=reader.id,
+        expected="a one-dimensional scan",
+        hint="Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI).",
+    )
+
+
+def _unknown(source: SourceFile) -> ReadError:
+    start = source.head[:16]
+    return source.error(
+        f"no reader recognises the content (it starts with {start!r})",
+        expected="a format that `xrdcomp formats` lists",
+        hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
+    )
+
+
+def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
+    scans = call_reader(reader, source, lambda: tuple(reader.read(source)))
+    if not scans:
+        msg = "the file holds no scan"
+        raise source.error(
+            msg, format_id=reader.id, hint="The measurement may have been stopped or not saved."
+        )
+    return scans
+
+
+# ------------ `read_tga`: a thermogravimetric export on disk becomes a `TgaRun`.
+
+_UNITS = {
+    "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
+    "temperature_unit": ("C", "K"),
+    "time_unit": ("s", "min", "h"),
+}
+_SURE, _DOUBTFUL = 0.6, 0.3
+_COLUMNS = ("temperature", "mass", "time")
+_MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
+
+
+def read_tga(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    mass_unit: str | None = None,
+    temperature_unit: str | None = None,
+    time_unit: str | None = None,
+    initial_mass_mg: float | None = None,
+    columns: Mapping[str, str | int] | None = None,
+) -> TgaRun:
+    """Read a thermogravimetric run with all its segments, cooling included.
+
+    Units are taken from the file. Where it does not state one, the error names the keyword to pass; values
+    are never used to guess a unit, only to contradict one. A unit given here overrides the file, with a
+    warning in the run's diagnostics.
+
+    Parameters
+    ----------
+    path : str or path
+    format : str, optional
+        Registry id (``netzsch_text`` …); recognised from the content by default.
+    mass_unit : {"mg", "ug", "g", "percent", "fraction"}, optional
+        Of the mass column; among several mass columns the one in this unit is taken.
+    temperature_unit : {"C", "K"}, optional
+    time_unit : {"s", "min", "h"}, optional
+    initial_mass_mg : float, optional
+        Mass weighed in, mg; overrides the header. What per cent and changes of mass refer to.
+    columns : mapping, optional
+        Name or number (from 1) of the column for ``temperature``, ``mass`` and ``time``.
+
+    Returns
+    -------
+    TgaRun
+        Temperature in °C (of the sample where the file has it; ``metadata["temperature_column"]`` names the
+        column), mass in the file's own unit, time in s.
+
+    Raises
+    ------
+    ReadError
+        A file that is none of a run, is damaged, or leaves a unit open.
+    MissingExtraError
+        The format needs an optional package that is not installed.
+    """
+    options = TgaOptions(
+        mass_unit=_checked("mass_unit", mass_unit),
+        temperature_unit=_checked("temperature_unit", temperature_unit),
+        time_unit=_checked("time_unit", time_unit),
+        initial_mass_mg=_checked_mass(initial_mass_mg),
+        columns=_checked_columns(columns),
+    )
+    return _read(path, format, options)
+
+
+def read_empty_pan(
+    path: str | os.PathLike[str],
+    *,
+    mass_unit: str | None = None,
+    temperature_unit: str | None = None,
+    time_unit: str | None = None,
+    columns: Mapping[str, str | int] | None = None,
+) -> TgaRun:
+    """Read the run of an empty pan, whose change alone counts.
+
+    As `read_tga`; readings about zero, of a tared balance, are allowed: 100 mg are added to them.
+
+    Parameters
+    ----------
+    path, mass_unit, temperature_unit, time_unit, columns
+        As in `read_tga`.
+
+    Returns
+    -------
+    TgaRun
+
+    Raises
+    ------
+    ReadError, MissingExtraError
+        As `read_tga`.
+    """
+    options = TgaOptions(
+        mass_unit=_checked("mass_unit", mass_unit),
+        temperature_unit=_checked("temperature_unit", temperature_unit),
+        time_unit=_checked("time_unit", time_unit),
+        columns=_checked_columns(columns),
+        empty_pan=True,
+    )
+    return _read(path, None, options)
+
+
+def _read(path: str | os.PathLike[str], format: str | None, options: TgaOptions) -> TgaRun:
+    source = open_source(path)
+    reader = _reader_for(source, format)
+    return call_reader(reader, source, lambda: reader.read(source, options))
+
+
+def _checked(keyword: str, value: str | None) -> str:
+    if value is None or value in _UNITS[keyword]:
+        return value or ""
+    msg = f"{keyword}={value!r} is not a unit that is known"
+    raise ReadError(msg, file=keyword, expected=", ".join(_UNITS[keyword]))
+
+
+def _checked_mass(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        msg = f"initial_mass_mg={value!r} is not a mass"
+        raise ReadError(msg, file="initial_mass_mg", expected="a number above zero, in mg")
+    return value
+
+
+def _checked_columns(columns: Mapping[str, str | int] | None) -> Mapping[str, str | int]:
+    unknown = sorted(set(columns or {}) - set(_COLUMNS))
+    if unknown:
+        msg = f"columns names {', '.join(map(repr, unknown))}"
+        raise ReadError(msg, file="columns", expected=f"keys among {', '.join(_COLUMNS)}")
+    return dict(columns or {})
+
+
+def _reader_for(source: SourceFile, format_id: str | None) -> TgaReader:
+    if format_id:
+        reader: Reader = find_reader(format_id)
+    else:
+        candidates = recognise(source, "tga")
+        if not candidates or candidates[0][0] < _DOUBTFUL:
+            others = recognise(source)
+            if not candidates or others[0][0] >= _SURE:
+                raise _not_recognised(source, others)
+        reader = candidates[0][1]
+    if not isinstance(reader, TgaReader):
+        msg = f"format {reader.id!r} is of kind {reader.kind}, not tga"
+        raise source.error(msg, expected="the format of a thermogravimetric run")
+    return reader
+
+
+def _not_recognised(source: SourceFile, others: Sequence[tuple[float, Reader]]) -> ReadError:
+    if others and others[0][0] >= _SURE:
+        reader = others[0][1]
+        msg = f"this is no thermogravimetric run; it looks like {reader.name} ({reader.kind})"
+        return source.error(msg, hint="Pass a diffraction pattern as the pattern, not as TGA.")
+    return source.error(
+        "the content is not recognised as a thermogravimetric run",
+        expected="an export of a thermobalance, or a table with temperature and mass in its header",
+        hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
+    )
+
+
+def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
+    """Part of a run: the points of some of its segments, in the order measured.
+
+    Parameters
+    ----------
+    run : TgaRun
+    segments : sequence of int
+        Numbers as in ``run.segment``, from 0.
+
+    Returns
+    -------
+    TgaRun
+
+    Raises
+    ------
+    ReadError
+        A number that the run does not have.
+    """
+    held = np.zeros(len(run), dtype=np.int64) if run.segment is None else run.segment
+    known = [int(number) for number in np.unique(held)]
+    missing = sorted(set(segments) - set(known))
+    if missing or not segments:
+        name = run.source.file if run.source else ""
+        msg = f"the run has no segment {', '.join(map(str, missing)) or 'of an empty choice'}"
+        raise ReadError(msg, file=name, expected=f"numbers among {', '.join(map(str, known))}")
+    keep = np.isin(held, list(segments))
+    return dataclasses.replace(
+        run,
+        temperature_c=run.temperature_c[keep],
+        mass=run.mass[keep],
+        time_s=None if run.time_s is None else run.time_s[keep],
+        segment=held[keep],
+    )
+
+
+def describe_run(run: TgaRun) -> list[dict[str, int | float | str | None]]:
+    """One record per segment for ``xrdcomp inspect``: points, range, start mass, unit in the file, duration.
+
+    ``mass_start_mg`` is None where the file holds per cent and not the mass it refers to.
+    """
+    held = np.zeros(len(run), dtype=np.int64) if run.segment is None else run.segment
+    factor = _MG_PER_UNIT.get(run.mass_unit)
+    if factor is None and run.initial_mass_mg is not None:
+        factor = run.initial_mass_mg / (100.0 if run.mass_unit == "percent" else 1.0)
+    records: list[dict[str, int | float | str | None]] = []
+    for number in np.unique(held):
+        part = np.flatnonzero(held == number)
+        temperature = run.temperature_c[part]
+        duration = None if run.time_s is None else float(run.time_s[part[-1]] - run.time_s[part[0]])
+        records.append(
+            {
+                "n_points": len(part),
+                "temperature_min_C": float(temperature.min()),
+                "temperature_max_C": float(temperature.max()),
+                "mass_start_mg": None if factor is None else float(run.mass[part[0]]) * factor,
+                "mass_unit_in_file": str(run.metadata.get("mass_unit_in_file", run.mass_unit)),
+                "duration_s": duration,
+            }
+        )
+    return records

@@ -1,0 +1,305 @@
+"""Two-dimensional frames, recognised so that they are refused in words where a scan is expected."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from xrdcomp.data import TgaRun
+from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
+from xrdcomp.io.scans import RawScan
+from xrdcomp.io.source import SourceFile
+
+# ------------ One record per format, one list of modules: a new file plus one line in `READERS` adds a
+# format.
+# Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader`
+# or a callable that returns one. One that cannot be loaded becomes a warning, never a crash.
+
+_T = TypeVar("_T")
+Kind = Literal["xrd", "tga", "xrd_frame"]
+
+READERS: tuple[str, ...] = (
+    "xrdcomp.io.xrd.panalytical:XRDML",
+    "xrdcomp.io.xrd.bruker:RAW1_TO_3",
+    "xrdcomp.io.xrd.bruker:RAW4",
+    "xrdcomp.io.xrd.stoe_seifert:STOE",
+    "xrdcomp.io.xrd.bruker:BRML",
+    "xrdcomp.io.xrd.rigaku:RIGAKU",
+    "xrdcomp.io.xrd.bruker:UXD",
+    "xrdcomp.io.xrd.gsas_fullprof:FULLPROF",
+    "xrdcomp.io.xrd.gsas_fullprof:DBWS",
+    "xrdcomp.io.xrd.ascii:CHI",
+    "xrdcomp.io.xrd.ascii:ASCII_RAW",
+    "xrdcomp.io.xrd.stoe_seifert:SEIFERT",
+    "xrdcomp.io.xrd.philips:PHILIPS",
+    "xrdcomp.io.xrd.ascii:CPI",
+    "xrdcomp.io.registry:FRAMES",
+    "xrdcomp.io.xrd.gsas_fullprof:GSAS",
+    "xrdcomp.io.xrd.cif:PDCIF",
+    "xrdcomp.io.xrd.text:TEXT",
+    "xrdcomp.io.tga.netzsch:NETZSCH",
+    "xrdcomp.io.tga.netzsch:NGB",
+    "xrdcomp.io.tga.ta:UNIVERSAL_ANALYSIS",
+    "xrdcomp.io.tga.ta:TRIOS",
+    "xrdcomp.io.tga.mettler:STARE",
+    "xrdcomp.io.tga.perkinelmer:PYRIS",
+    "xrdcomp.io.tga.setaram:SETARAM",
+    "xrdcomp.io.tga.table:SHIMADZU",
+    "xrdcomp.io.tga.table:HITACHI",
+    "xrdcomp.io.tga.table:EXCEL",
+    "xrdcomp.io.tga.table:CSV",
+)
+"""``module:NAME`` of a `Reader`, or of several; of two equally sure of a file the earlier one wins."""
+
+ENTRY_POINT_GROUP = "xrdcomp.readers"
+SUFFIX_BONUS = 0.04
+"""Content decides; a fitting suffix only settles a near tie."""
+LEAST_SCORE = 0.1
+SIGNATURE = 1.0
+"""A signature settles the matter: readers behind it are not asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaOptions:
+    """What the user says about a thermogravimetric file that does not say it itself.
+
+    Parameters
+    ----------
+    mass_unit, temperature_unit, time_unit : str
+        ``mg ug g percent fraction``, ``C K F``, ``s min h``; "" where the file is to tell.
+    initial_mass_mg : float or None
+    columns : mapping
+        Column name or number (from 1) for ``temperature``, ``mass``, ``time``; empty: recognised.
+    empty_pan : bool
+        The run of an empty pan: only its change counts, readings of a tared balance lie about nought.
+    """
+
+    mass_unit: str = ""
+    temperature_unit: str = ""
+    time_unit: str = ""
+    initial_mass_mg: float | None = None
+    columns: Mapping[str, str | int] = field(default_factory=dict)
+    empty_pan: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """What is common to all readers.
+
+    Parameters
+    ----------
+    id : str
+        Stable, lower-case: ``bruker_raw3``. Goes into results.
+    name : str
+        For people: ``"Bruker RAW, third version (RAW1.01)"``.
+    extensions : tuple of str
+        Usual suffixes, lower-case, no dot.
+    sniff : callable
+        Takes the `SourceFile` and says from its content how sure it is: 0 not this format, 0.3 anything
+        generic, 0.6 a header that fits, 1 a signature. Must be quick and look at ``head`` first.
+    extras : tuple of str
+        Optional extras of the package that it needs.
+    verified : bool
+        False where no real file of the format could be had; the reader follows its description.
+    """
+
+    id: str
+    name: str
+    extensions: tuple[str, ...]
+    sniff: Callable[[SourceFile], float]
+    extras: tuple[str, ...] = ()
+    verified: bool = True
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of measurement."""
+        return "xrd"
+
+
+@dataclass(frozen=True, kw_only=True)
+class XrdReader(Reader):
+    """A one-dimensional diffraction format: `read` returns every scan of the file."""
+
+    read: Callable[[SourceFile], Sequence[RawScan]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TgaReader(Reader):
+    """A thermogravimetric format: `read` returns the run with all its segments."""
+
+    read: Callable[[SourceFile, TgaOptions], TgaRun]
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of measurement."""
+        return "tga"
+
+
+@cache
+def all_readers() -> tuple[Reader, ...]:
+    """Every reader: those of the package in the order of `READERS`, then those of other packages."""
+    found: dict[str, Reader] = {}
+    for entry in READERS:
+        module, _, name = entry.partition(":")
+        item = getattr(importlib.import_module(module), name)
+        for reader in (item,) if isinstance(item, Reader) else item:
+            if reader.id in found:
+                msg = f"two readers are called {reader.id!r}"
+                raise RuntimeError(msg)
+            found[reader.id] = reader
+    for reader in _plugins():
+        if reader.id in found:
+            warnings.warn(
+                f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2
+            )
+        else:
+            found[reader.id] = reader
+    return tuple(found.values())
+
+
+def _plugins() -> list[Reader]:
+    from importlib.metadata import entry_points
+
+    readers: list[Reader] = []
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded = entry.load()
+            reader = loaded if isinstance(loaded, Reader) else loaded()
+            if not isinstance(reader, Reader):
+                msg = f"it gave {type(reader).__name__}, not a Reader"
+                raise TypeError(msg)
+        except Exception as problem:  # noqa: BLE001 - code of others; whatever it raises is only a warning
+            warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=3)
+            continue
+        readers.append(reader)
+    return readers
+
+
+def find_reader(format_id: str) -> Reader:
+    """Return the reader with this id.
+
+    Raises
+    ------
+    ReadError
+        There is none; the nearest ids are proposed.
+    """
+    readers = {reader.id: reader for reader in all_readers()}
+    if format_id in readers:
+        return readers[format_id]
+    import difflib
+
+    near = difflib.get_close_matches(format_id, readers, n=3) or sorted(readers)
+    msg = f"there is no format {format_id!r}"
+    raise ReadError(msg, hint=f"Did you mean {', '.join(near)}? `xrdcomp formats` lists them.")
+
+
+def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float, Reader]]:
+    """Readers that could read the file, surest first, each with its score."""
+    scored: list[tuple[float, int, Reader]] = []
+    for order, reader in enumerate(all_readers()):
+        if kind is not None and reader.kind != kind:
+            continue
+        try:
+            score = float(reader.sniff(source))
+        except Exception:  # noqa: BLE001 - a sniffer that stumbles over content has not recognised it
+            score = 0.0
+        if score >= LEAST_SCORE:
+            bonus = SUFFIX_BONUS if source.suffix in reader.extensions else 0.0
+            scored.append((score + bonus, -order, reader))
+        if score >= SIGNATURE:
+            break
+    scored.sort(key=lambda item: item[:2], reverse=True)
+    return [(score, reader) for score, _, reader in scored]
+
+
+def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) -> _T:
+    """Run `action`; whatever goes wrong in it leaves as a `ReadError` that names file and format.
+
+    `MissingExtraError` stays one, with the file's name before it: it is about the installation.
+    """
+    try:
+        with np.errstate(all="ignore"):  # damaged numbers overflow; what is not finite is refused by name
+            return action()
+    except MissingExtraError as missing:
+        msg = f"{source.path} [{reader.id}]: {missing}"
+        raise MissingExtraError(msg) from missing
+    except ReadError as problem:
+        problem.file = problem.file or str(source.path)
+        problem.format_id = problem.format_id or reader.id
+        raise
+    except XrdcompError as problem:
+        raise source.error(str(problem), format_id=reader.id) from problem
+    except Exception as problem:
+        msg = f"the content does not follow the format ({type(problem).__name__}: {problem})"
+        hint = "The file is damaged or of another format; export it again, or as text with two columns."
+        raise source.error(msg, format_id=reader.id, hint=hint) from problem
+
+
+# ------------ Two-dimensional frames, recognised so that they are refused in words where a scan is
+# expected.
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameReader(Reader):
+    """A frame format: recognised here, read by the azimuthal integration."""
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of measurement."""
+        return "xrd_frame"
+
+
+def _bruker(source: SourceFile) -> float:
+    return 1.0 if re.match(rb"FORMAT\s*:\s*(?:86|100)", source.data[:80]) else 0.0
+
+
+def _tiff(source: SourceFile) -> float:
+    return 1.0 if source.data[:4] in {b"II*\x00", b"MM\x00*"} else 0.0
+
+
+def _cbf(source: SourceFile) -> float:
+    return (
+        1.0
+        if source.data[:7] == b"###CBF:" or b"Content-Type: application/octet-stream" in source.head
+        else 0.0
+    )
+
+
+def _edf(source: SourceFile) -> float:
+    head = source.data[:2048]
+    return 0.9 if head.lstrip()[:1] == b"{" and (b"Dim_1" in head or b"HeaderID" in head) else 0.0
+
+
+def _hdf(source: SourceFile) -> float:
+    return 0.6 if source.data[:8] == b"\x89HDF\r\n\x1a\n" else 0.0
+
+
+def _poni(source: SourceFile) -> float:
+    return 0.9 if b"Poni1:" in source.head and b"Rot1:" in source.head else 0.0
+
+
+FRAMES = tuple(
+    FrameReader(
+        id=name,
+        name=title,
+        extensions=extensions,
+        sniff=sniff,
+        extras=("frames",),
+        verified=name not in {"edf", "hdf5"},  # no real file of these could be had
+    )
+    for name, title, extensions, sniff in (
+        ("gfrm", "Bruker frame (GFRM, SFRM)", ("gfrm", "sfrm"), _bruker),
+        ("tiff", "TIFF frame", ("tif", "tiff"), _tiff),
+        ("cbf", "CBF frame (Dectris, imgCIF)", ("cbf",), _cbf),
+        ("edf", "ESRF data format frame", ("edf",), _edf),
+        ("hdf5", "HDF5 container (Eiger, NeXus)", ("h5", "hdf5", "nxs"), _hdf),
+        ("poni", "pyFAI geometry (no measurement)", ("poni",), _poni),
+    )
+)

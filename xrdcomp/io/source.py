@@ -1,0 +1,256 @@
+"""A file on disk as readers see it: its bytes, bounded, unpacked, hashed, and its text, decoded once.
+
+Everything that could hurt is refused here, so that a reader never opens a path itself.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from xrdcomp.data import Source
+from xrdcomp.errors import ReadError
+
+MAX_FILE_BYTES = 64 * 2**20
+"""Largest file that is opened: the largest instrument export known has 5 MB."""
+MAX_EXPANDED_BYTES = 64 * 2**20
+"""Largest size after unpacking gzip, bzip2 or all members of an archive together."""
+MAX_LINES = 1_000_000
+"""A bound on memory: a line costs some sixty bytes whatever it holds."""
+HEAD_BYTES = 8192
+"""What sniffers look at."""
+
+_CONTROL = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """The content of one file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As the user gave it.
+    data : bytes
+        Content after gzip or bzip2 was undone.
+    sha256 : str
+        Of the bytes on disk.
+    packed : str
+        ``"gz"``, ``"bz2"`` or ``""``.
+    """
+
+    path: Path
+    data: bytes = field(repr=False)
+    sha256: str = ""
+    packed: str = ""
+
+    @property
+    def name(self) -> str:
+        """File name without folders."""
+        return self.path.name
+
+    @property
+    def suffix(self) -> str:
+        """Lower-case suffix without the dot; of the inner file where it is packed (``a.xy.gz``: ``xy``)."""
+        path = self.path.with_suffix("") if self.packed and self.path.suffix else self.path
+        return path.suffix.lower().lstrip(".")
+
+    @property
+    def head(self) -> bytes:
+        """The first `HEAD_BYTES` bytes."""
+        return self.data[:HEAD_BYTES]
+
+    @cached_property
+    def head_text(self) -> str:
+        """The head, decoded, with line feeds as line ends; empty where the content is binary."""
+        return decode_text(self.head, cut=True)[0]
+
+    @cached_property
+    def text(self) -> str:
+        """All of the content, decoded, with line feeds as line ends.
+
+        Raises
+        ------
+        ReadError
+            The content is binary.
+        """
+        text, encoding = decode_text(self.data)
+        if not encoding:
+            msg = "the content is binary where text was expected"
+            raise self.error(msg, expected="text in UTF-8, UTF-16, cp1252 or Shift-JIS")
+        return text
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """Lines of the text; line n of an error message is ``lines[n - 1]``.
+
+        Raises
+        ------
+        ReadError
+            The content is binary, or has more than `MAX_LINES` lines.
+        """
+        count = self.text.count("\n")
+        if count > MAX_LINES:
+            raise self.error(f"the text has {count} lines", expected=f"up to {MAX_LINES}")
+        return tuple(self.text.split("\n"))
+
+    def error(
+        self, reason: str, *, format_id: str = "", place: str = "", expected: str = "", hint: str = ""
+    ) -> ReadError:
+        """Make (not raise) the error that names this file."""
+        return ReadError(
+            reason, file=str(self.path), format_id=format_id, place=place, expected=expected, hint=hint
+        )
+
+    def record(self, format_id: str) -> Source:
+        """Provenance that travels with the measurement."""
+        return Source(file=self.name, sha256=self.sha256, format=format_id)
+
+
+def open_source(path: str | os.PathLike[str]) -> SourceFile:
+    """Read a regular file into memory, undoing gzip or bzip2 by content.
+
+    Raises
+    ------
+    ReadError
+        Missing, a folder, a device or pipe, empty, unreadable, above `MAX_FILE_BYTES`, a broken or
+        exploding compressed stream.
+    """
+    given = Path(path)
+    data = _read_regular(given)
+    digest = hashlib.sha256(data).hexdigest()
+    packed = "gz" if data[:2] == b"\x1f\x8b" else "bz2" if re.match(rb"BZh[1-9]1AY&SY", data) else ""
+    if packed:
+        try:
+            data = _expand(data, packed, given)
+        except (EOFError, OSError, zlib.error, ValueError) as broken:
+            msg = f"the {packed} stream is damaged: {broken}"
+            raise ReadError(msg, file=str(given), hint="Copy the file again from the instrument.") from broken
+        if not data:
+            msg = "the compressed file holds nothing"
+            raise ReadError(msg, file=str(given), hint="Export it again.")
+    return SourceFile(path=given, data=data, sha256=digest, packed=packed)
+
+
+def _read_regular(path: Path) -> bytes:
+    try:
+        info = path.stat()
+        kind = stat.S_IFMT(info.st_mode)
+        if kind != stat.S_IFREG:
+            named = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+            msg = f"this is {named.get(kind, 'a pipe or socket')}, not a file"
+            raise ReadError(msg, file=str(path), expected="one regular file")
+        if info.st_size == 0:
+            msg = "the file is empty (0 bytes)"
+            raise ReadError(msg, file=str(path), hint="Export it again.")
+        if info.st_size > MAX_FILE_BYTES:
+            msg = f"the file has {info.st_size} bytes, more than the {MAX_FILE_BYTES} that are opened"
+            raise ReadError(msg, file=str(path), expected="one scan; the largest known export is 5 MB")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        msg = f"the file cannot be opened: {reason}"
+        raise ReadError(msg, file=str(path), hint="Check name and permission.") from problem
+    if not data or len(data) > MAX_FILE_BYTES:
+        msg = f"the file changed while it was read ({len(data)} bytes)"
+        raise ReadError(msg, file=str(path), hint="Wait until the instrument has finished writing.")
+    return data
+
+
+def _expand(data: bytes, packed: str, path: Path) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for chunk in _gzip_chunks(data) if packed == "gz" else _bz2_chunks(data):
+        size += len(chunk)
+        if size > MAX_EXPANDED_BYTES:
+            msg = f"the {packed} stream grows beyond {MAX_EXPANDED_BYTES} bytes from {len(data)}"
+            raise ReadError(msg, file=str(path), expected="one compressed scan")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _gzip_chunks(data: bytes) -> Iterator[bytes]:
+    import io
+
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _bz2_chunks(data: bytes) -> Iterator[bytes]:
+    machine = bz2.BZ2Decompressor()
+    chunk = machine.decompress(data, _CHUNK)
+    while True:
+        if chunk:
+            yield chunk
+        if machine.eof:
+            return
+        if machine.needs_input:
+            msg = "it ends before its end mark"
+            raise EOFError(msg)
+        chunk = machine.decompress(b"", _CHUNK)
+
+
+def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
+    """Decode bytes to text with line feeds as line ends.
+
+    UTF-8 and UTF-16 with or without byte-order mark, then Shift-JIS where its lead bytes occur, then
+    cp1252. Numbers are ASCII in all of them; the choice matters for units and names only.
+
+    Parameters
+    ----------
+    data : bytes
+    cut : bool
+        The bytes are the beginning of a longer text: its last character may be incomplete.
+
+    Returns
+    -------
+    text, encoding : str
+        Both empty where the content is binary.
+    """
+    encoding = _encoding(data, cut=cut)
+    if not encoding:
+        return "", ""
+    text = data.decode(encoding, errors="ignore" if cut else "strict")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff"), encoding
+
+
+def _encoding(data: bytes, *, cut: bool) -> str:
+    body = data[:-4] if cut and len(data) >= HEAD_BYTES else data
+    for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if data.startswith(mark):
+            return name if _decodes(body[: len(body) // 2 * 2] if name == "utf-16" else body, name) else ""
+    if len(data) >= 8 and b"\x00" in data[:64]:
+        for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+            sample = data[offset:512:2]
+            if sample.count(0) > 0.7 * len(sample) and 0 not in data[1 - offset : 512 : 2]:
+                return name if _decodes(body[: len(body) // 2 * 2], name) and len(data) % 2 == 0 else ""
+    plain = data.removesuffix(b"\x1a")
+    if len(plain.translate(None, _CONTROL)) != len(plain):  # ten times as quick as a search for them
+        return ""
+    if _decodes(body, "utf-8"):
+        return "utf-8"
+    if re.search(rb"[\x81-\x9f]", data) and _decodes(body, "cp932"):
+        return "cp932"
+    return "cp1252" if _decodes(body, "cp1252") else "latin-1"
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

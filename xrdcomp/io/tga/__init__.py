@@ -1,0 +1,1 @@
+"""Thermogravimetric runs: one module for each vendor or family of formats."""

@@ -1,0 +1,1 @@
+"""Powder patterns: one module for each vendor or family of formats."""

@@ -1,0 +1,442 @@
+"""Structure factors and Bragg cross-sections on the absolute electron scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xrdcomp.physics.elements import anomalous, form_factor
+from xrdcomp.units import FloatArray, IntArray
+
+# ------------ Unit cells, lattice spacings with their derivatives, and lists of reflections.
+
+MAX_CANDIDATES = 20_000_000  # lattice points looked at before a list is refused: 0.5 GB of indices
+
+# free parameter -> positions among (a, b, c, alpha, beta, gamma) that move with it
+_FREEDOM: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
+    "triclinic": tuple((name, (i,)) for i, name in enumerate(("a", "b", "c", "alpha", "beta", "gamma"))),
+    "monoclinic": (("a", (0,)), ("b", (1,)), ("c", (2,)), ("beta", (4,))),
+    "orthorhombic": (("a", (0,)), ("b", (1,)), ("c", (2,))),
+    "tetragonal": (("a", (0, 1)), ("c", (2,))),
+    "trigonal": (("a", (0, 1)), ("c", (2,))),
+    "hexagonal": (("a", (0, 1)), ("c", (2,))),
+    "cubic": (("a", (0, 1, 2)),),
+}
+CRYSTAL_SYSTEMS = tuple(_FREEDOM)
+
+
+@dataclass(frozen=True)
+class Reflections:
+    """Powder reflections, one row per set of Laue-equivalent ones, by decreasing spacing.
+
+    Parameters
+    ----------
+    hkl : (n, 3) integer array
+        One representative: fewest negative indices first, then the largest h, k, l.
+    multiplicity : (n,) integer array
+        Number of equivalent reflections, Friedel mates included.
+    d_spacing : (n,) array, ångström
+    """
+
+    hkl: IntArray
+    multiplicity: IntArray
+    d_spacing: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.d_spacing)
+
+
+def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
+    """Metric tensor G of a cell, G_ij = a_i · a_j, in Å².
+
+    Parameters
+    ----------
+    cell6 : (6,) array_like
+        a, b, c in ångström; alpha, beta, gamma in degrees.
+
+    Returns
+    -------
+    (3, 3) array
+
+    Raises
+    ------
+    ValueError
+        Not six finite numbers, an edge that is not positive, or angles that do not close to a cell.
+    """
+    cell = np.asarray(cell6, dtype=float)
+    if cell.shape != (6,) or not np.isfinite(cell).all() or not (cell[:3] > 0).all():
+        msg = (
+            f"a cell is six finite numbers (a, b, c > 0 in ångström, three angles in degrees); got {cell6!r}."
+        )
+        raise ValueError(msg)
+    length = cell[:3]
+    cosines = np.cos(np.radians(cell[3:]))
+    cosines[np.abs(cosines) < 1e-15] = 0.0  # exactly 90 degrees
+    unit = np.eye(3)
+    for (i, j), cosine in zip(((1, 2), (0, 2), (0, 1)), cosines, strict=True):
+        unit[i, j] = unit[j, i] = cosine
+    if np.linalg.det(unit) <= 0 or not ((cell[3:] > 0) & (cell[3:] < 180)).all():
+        msg = f"the angles {cell[3:].tolist()} degrees do not close to a unit cell."
+        raise ValueError(msg)
+    metric: FloatArray = unit * np.outer(length, length)
+    return metric
+
+
+def cell_volume(cell6: npt.ArrayLike) -> float:
+    """Volume of a unit cell in Å³, V = sqrt(det G).
+
+    Parameters
+    ----------
+    cell6 : (6,) array_like
+        a, b, c in ångström; alpha, beta, gamma in degrees.
+
+    Examples
+    --------
+    >>> round(cell_volume((9.4166, 9.4166, 6.8745, 90, 90, 120)), 2)   # hydroxyapatite
+    527.91
+    """
+    return float(np.sqrt(np.linalg.det(metric_tensor(cell6))))
+
+
+def inverse_d_squared(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
+    """Squared reciprocal spacing 1/d² = hᵀ G⁻¹ h, in Å⁻².
+
+    Parameters
+    ----------
+    hkl : (n, 3) array_like
+    cell6 : (6,) array_like
+        a, b, c in ångström; alpha, beta, gamma in degrees.
+
+    Returns
+    -------
+    (n,) array
+
+    Examples
+    --------
+    >>> float(inverse_d_squared([[0, 0, 2]], (5, 5, 8, 90, 90, 90))[0])
+    0.0625
+    """
+    indices = np.asarray(hkl, dtype=float)
+    values: FloatArray = np.sum((indices @ np.linalg.inv(metric_tensor(cell6))) * indices, axis=1)
+    return values
+
+
+def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
+    """Derivatives of 1/d² with respect to the six cell parameters.
+
+    From d(G⁻¹) = −G⁻¹ dG G⁻¹ follows ∂(1/d²)/∂p = −xᵀ (∂G/∂p) x with x = G⁻¹ h, exact for every cell.
+
+    Parameters
+    ----------
+    hkl : (n, 3) array_like
+    cell6 : (6,) array_like
+        a, b, c in ångström; alpha, beta, gamma in degrees.
+
+    Returns
+    -------
+    (n, 6) array
+        Columns a, b, c in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
+    """
+    cell = np.asarray(cell6, dtype=float)
+    metric = metric_tensor(cell)
+    x = np.asarray(hkl, dtype=float) @ np.linalg.inv(metric)
+    derivatives = np.empty((len(x), 6))
+    derivatives[:, :3] = -2.0 * x * (x @ metric) / cell[:3]
+    radians = np.radians(cell[3:])
+    for column, (i, j) in enumerate(((1, 2), (0, 2), (0, 1))):
+        slope = 2.0 * cell[i] * cell[j] * np.sin(radians[column]) * np.pi / 180.0
+        derivatives[:, 3 + column] = slope * x[:, i] * x[:, j]
+    return derivatives
+
+
+def cell_freedom(crystal_system: str) -> tuple[tuple[str, ...], FloatArray]:
+    """Free cell parameters of a crystal system and how the six parameters move with them.
+
+    With M the matrix, ``cell6 = cell6_start + M @ (free - free_start)``, and derivatives with respect to
+    the free parameters are ``inverse_d_squared_derivatives(...) @ M``. Trigonal cells are in hexagonal
+    axes; monoclinic cells have b unique.
+
+    Parameters
+    ----------
+    crystal_system : str
+        ``triclinic, monoclinic, orthorhombic, tetragonal, trigonal, hexagonal`` or ``cubic``.
+
+    Returns
+    -------
+    names : tuple of str, length k
+    matrix : (6, k) array of zeros and ones
+
+    Raises
+    ------
+    ValueError
+        Unknown crystal system.
+
+    Examples
+    --------
+    >>> names, matrix = cell_freedom("hexagonal")
+    >>> names
+    ('a', 'c')
+    >>> matrix[:, 0].tolist()
+    [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    if crystal_system not in _FREEDOM:
+        msg = f"unknown crystal system {crystal_system!r}; one of {', '.join(CRYSTAL_SYSTEMS)}."
+        raise ValueError(msg)
+    entries = _FREEDOM[crystal_system]
+    matrix = np.zeros((6, len(entries)))
+    for column, (_, rows) in enumerate(entries):
+        matrix[list(rows), column] = 1.0
+    return tuple(name for name, _ in entries), matrix
+
+
+def generate_reflections(
+    cell6: npt.ArrayLike,
+    rotations: npt.ArrayLike,
+    translations: npt.ArrayLike,
+    centring: npt.ArrayLike,
+    d_min: float,
+    d_max: float = np.inf,
+) -> Reflections:
+    """All reflections a powder pattern can show between two spacings.
+
+    Equivalent reflections (h R and −h R for every rotation R) are merged, systematic absences removed: a
+    reflection is absent where h·v is not an integer for a centring vector v, or where an operation
+    (R, t) with h R = h has h·t not an integer (International Tables A, 2016, section 1.6.4).
+
+    Parameters
+    ----------
+    cell6 : (6,) array_like
+        a, b, c in ångström; alpha, beta, gamma in degrees.
+    rotations : (m, 3, 3) array_like of integers
+        Rotation parts acting on coordinates, without centring.
+    translations : (m, 3) array_like
+    centring : (k, 3) array_like
+        Centring vectors, the zero vector included.
+    d_min, d_max : float, ångström
+        Both ends included.
+
+    Returns
+    -------
+    Reflections
+
+    Raises
+    ------
+    ValueError
+        d_min not positive or not below d_max, shapes that do not fit, or more than 20 million candidates.
+    """
+    cell = np.asarray(cell6, dtype=float)
+    rot = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
+    tran = np.asarray(translations, dtype=float).reshape(-1, 3)
+    cen = np.asarray(centring, dtype=float).reshape(-1, 3)
+    if len(rot) != len(tran) or len(rot) == 0:
+        msg = f"{len(rot)} rotations for {len(tran)} translations; a space group has at least the identity."
+        raise ValueError(msg)
+    if not 0 < d_min < d_max:
+        msg = f"d_min must be positive and below d_max; got {d_min:g} and {d_max:g} ångström."
+        raise ValueError(msg)
+    inverse_metric = np.asarray(np.linalg.inv(metric_tensor(cell)), dtype=np.float64)
+    candidates = _half_sphere(cell, inverse_metric, cen, d_min, d_max)
+    base = 2.0 * (np.abs(candidates).max(initial=1.0) * 2.0) + 1.0
+    weights = np.array([base * base, base, 1.0])
+    images = candidates @ (rot @ weights).T  # one number per reflection and rotation, odd under inversion
+    own = candidates @ weights
+    first = own >= np.abs(images).max(axis=1)
+    hkl, images, own = candidates[first], images[first], own[first]
+    fixed = images == own[:, None]
+    phase = hkl @ tran.T
+    absent = (fixed & (np.abs(phase - np.round(phase)) > 1e-2)).any(axis=1)
+    stabiliser = fixed.sum(axis=1) + (images == -own[:, None]).sum(axis=1)
+    multiplicity = (2 * len(rot)) // stabiliser
+    hkl, multiplicity = _readable(hkl[~absent], rot), multiplicity[~absent]
+    d_spacing = 1.0 / np.sqrt(np.sum((hkl @ inverse_metric) * hkl, axis=1))
+    order = np.lexsort((hkl[:, 2], hkl[:, 1], hkl[:, 0], -np.round(d_spacing, 10)))
+    return Reflections(
+        hkl=hkl[order].astype(np.int64),
+        multiplicity=multiplicity[order].astype(np.int64),
+        d_spacing=d_spacing[order],
+    )
+
+
+def _half_sphere(
+    cell: FloatArray, inverse_metric: FloatArray, centring: FloatArray, d_min: float, d_max: float
+) -> FloatArray:
+    """Indices of one Friedel mate each between the spacings that the centring allows, as floats (n, 3)."""
+    limit = np.floor(cell[:3] / d_min * (1.0 + 1e-12)).astype(int)  # |h| = |a · q| <= a / d
+    count = int(np.prod(2 * limit + 1, dtype=float) / 2)
+    if count > MAX_CANDIDATES:
+        msg = (
+            f"d_min = {d_min:g} ångström gives {count} candidate reflections for this cell "
+            f"(limit {MAX_CANDIDATES}); raise d_min."
+        )
+        raise ValueError(msg)
+    h, k, l_index = (np.arange(-n, n + 1, dtype=float) for n in limit)
+    h = h[limit[0] :]
+    grid = np.stack(np.meshgrid(h, k, l_index, indexing="ij"), axis=-1).reshape(-1, 3)
+    # the plane h = 0 holds both mates: drop (0 k<0 l), (0 0 l<=0)
+    keep = (grid[:, 0] > 0) | (grid[:, 1] > 0) | ((grid[:, 1] == 0) & (grid[:, 2] > 0))
+    for vector in centring:
+        if vector.any():
+            product = grid @ vector
+            keep &= np.abs(product - np.round(product)) < 1e-2
+    grid = grid[keep]
+    inverse = np.sum((grid @ inverse_metric) * grid, axis=1)
+    tolerance = 1.0 + 1e-12
+    inside = (inverse <= tolerance / d_min**2) & (inverse * tolerance >= 1.0 / d_max**2)
+    found: FloatArray = grid[inside]
+    return found
+
+
+def _readable(hkl: FloatArray, rotations: FloatArray) -> FloatArray:
+    """The equivalent that people write: fewest negative indices, l then k not negative, largest h, k, l."""
+    if len(hkl) == 0:
+        return hkl
+    orbit = np.einsum("ni,mij->nmj", hkl, rotations)
+    orbit = np.concatenate([orbit, -orbit], axis=1)
+    base = 2.0 * np.abs(orbit).max() + 1.0
+    negative = orbit < 0
+    score = orbit @ np.array([base * base, base, 1.0])
+    preference = 4.0 * negative.sum(axis=2) + 2.0 * negative[:, :, 2] + negative[:, :, 1]
+    score = score - preference * base**3
+    best = np.argmax(score, axis=1)
+    chosen: FloatArray = orbit[np.arange(len(hkl)), best] + 0.0
+    return chosen
+
+
+# ------------ Structure factors and Bragg cross-sections on the absolute electron scale.
+
+CHUNK_BYTES = 50_000_000  # phase factors held at a time; cosine, sine and product make about four such arrays
+
+
+def structure_factor_sq(
+    hkl: npt.ArrayLike,
+    d_spacing: npt.ArrayLike,
+    site_xyz: npt.ArrayLike,
+    site_element: Sequence[str],
+    site_occupancy: npt.ArrayLike,
+    site_b_iso: npt.ArrayLike,
+    wavelength: float,
+) -> FloatArray:
+    """Squared structure factor |F|² of the full cell, mean of both Friedel mates.
+
+    F(h) = Σ_j occ_j [f0_j(s) + f'_j + i f''_j] exp(−B_j s²) exp(2πi h·x_j), s = 1/(2d), over every site of
+    the cell. With A = Σ (f0 + f') cos, B = Σ (f0 + f') sin, A″ = Σ f'' cos, B″ = Σ f'' sin (each weighted
+    with occupancy and Debye-Waller factor) the mean of |F(h)|² and |F(−h)|² is A² + B² + A″² + B″²: a
+    powder line holds both mates in equal number (International Tables C, 2004, section 6.1.1).
+
+    Parameters
+    ----------
+    hkl : (n, 3) array_like
+    d_spacing : (n,) array_like, ångström
+        Spacings that belong to `hkl`; passed in so that a cell in refinement is not needed here.
+    site_xyz : (m, 3) array_like
+        Fractional coordinates of every site of the cell, not of the asymmetric unit.
+    site_element : sequence of str, length m
+    site_occupancy : (m,) array_like
+    site_b_iso : (m,) array_like, Å²
+        B = 8π²U; a larger value lowers the lines at small spacings.
+    wavelength : float, ångström
+
+    Returns
+    -------
+    (n,) array, electrons² per cell
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, an element or an energy outside the tables.
+    """
+    indices = np.asarray(hkl, dtype=float).reshape(-1, 3)
+    s_squared = 0.25 / np.asarray(d_spacing, dtype=float) ** 2
+    xyz = np.asarray(site_xyz, dtype=float).reshape(-1, 3)
+    occupancy = np.asarray(site_occupancy, dtype=float)
+    b_iso = np.asarray(site_b_iso, dtype=float)
+    if not len(xyz) == len(site_element) == len(occupancy) == len(b_iso) or len(indices) != len(s_squared):
+        msg = (
+            f"sites: {len(xyz)} positions, {len(site_element)} elements, {len(occupancy)} occupancies, "
+            f"{len(b_iso)} b_iso; reflections: {len(indices)} hkl, {len(s_squared)} spacings. Must agree."
+        )
+        raise ValueError(msg)
+    group, kinds = _groups(site_element, b_iso)
+    membership = np.zeros((len(xyz), len(kinds)))
+    membership[np.arange(len(xyz)), group] = occupancy
+    normal, imaginary = _site_factors(kinds, s_squared, wavelength)
+    result = np.empty(len(indices))
+    step = max(1, CHUNK_BYTES // (8 * max(len(xyz), 1)))
+    for start in range(0, len(indices), step):
+        part = slice(start, start + step)
+        angle = (2.0 * np.pi) * (indices[part] @ xyz.T)
+        cosine, sine = np.cos(angle) @ membership, np.sin(angle) @ membership
+        total = np.einsum("ng,ng->n", normal[part], cosine) ** 2
+        total += np.einsum("ng,ng->n", normal[part], sine) ** 2
+        total += np.einsum("ng,ng->n", imaginary[part], cosine) ** 2
+        total += np.einsum("ng,ng->n", imaginary[part], sine) ** 2
+        result[part] = total
+    return result
+
+
+def _groups(
+    site_element: Sequence[str], b_iso: FloatArray
+) -> tuple[npt.NDArray[np.intp], list[tuple[str, float]]]:
+    """Group number of each site, and element and b_iso of each group: equal sites share one factor."""
+    kinds: dict[tuple[str, float], int] = {}
+    group = [
+        kinds.setdefault((element, float(b)), len(kinds))
+        for element, b in zip(site_element, b_iso, strict=True)
+    ]
+    return np.array(group, dtype=np.intp), list(kinds)
+
+
+def _site_factors(
+    kinds: list[tuple[str, float]], s_squared: FloatArray, wavelength: float
+) -> tuple[FloatArray, FloatArray]:
+    """(f0 + f') and f'' of every group with its Debye-Waller factor, each (n, groups)."""
+    s = np.sqrt(s_squared)
+    normal, imaginary = np.empty((len(s), len(kinds))), np.empty((len(s), len(kinds)))
+    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element, _ in kinds}
+    for column, (element, b) in enumerate(kinds):
+        f0, (f1, f2) = atomic[element]
+        damping = np.exp(-b * s_squared)
+        normal[:, column] = (f0 + f1) * damping
+        imaginary[:, column] = f2 * damping
+    return normal, imaginary
+
+
+def bragg_cross_section(
+    multiplicity: npt.ArrayLike, f_sq: npt.ArrayLike, cell_volume: float, q: npt.ArrayLike
+) -> FloatArray:
+    """Area of a powder line in the scattering per unit cell, 2π² m |F|² / (V Q²).
+
+    The scattering of a crystal per cell is ((2π)³/V) Σ_h |F_h|² δ³(Q − H_h). Averaged over all
+    orientations each reflection is spread over a sphere of area 4πQ², so that m equivalent ones give
+    (2π)³ m|F|² / (4πQ² V) = 2π² m|F|² / (V Q²), the area under the line in Q. It is on the scale on which
+    one free atom scatters f² at every Q, so that Bragg lines, amorphous and incoherent scattering can be
+    added (Warren, X-ray Diffraction, 1969, chapters 4 and 10). Polarisation and absorption come on top;
+    the geometric factor 1/(sin²θ cosθ) of a scan in 2θ is contained: Q⁻² dQ.
+
+    Parameters
+    ----------
+    multiplicity, f_sq, q : (n,) array_like
+        Equivalent reflections; |F|² in electrons² per cell; 2π/d in Å⁻¹.
+    cell_volume : float, Å³
+
+    Returns
+    -------
+    (n,) array, electrons² Å⁻¹ per cell
+
+    Notes
+    -----
+    Divide by the molar mass of the cell (g/mol) for electrons² Å⁻¹ per (g/mol), the scale of
+    `scattering.coherent_per_gram`.
+
+    Examples
+    --------
+    >>> round(float(bragg_cross_section([8], [100.0], 100.0, [2.0])[0]), 2)
+    39.48
+    """
+    momentum = np.asarray(q, dtype=float)
+    product = np.asarray(multiplicity, dtype=float) * np.asarray(f_sq, dtype=float)
+    area: FloatArray = 2.0 * np.pi**2 * product / (cell_volume * momentum**2)
+    return area

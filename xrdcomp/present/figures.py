@@ -1,0 +1,958 @@
+"""All specimens of a cohort side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from xrdcomp.data import Pattern, TgaRun
+from xrdcomp.errors import AnalysisError
+from xrdcomp.present.tables import (
+    BASIS_WORDS,
+    NOT_SEPARABLE,
+    budget_words,
+    component_order,
+    component_words,
+    gas_words,
+    interval_text,
+    percent,
+    words_for,
+    words_for_step,
+)
+from xrdcomp.results import COMPONENTS
+from xrdcomp.units import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from xrdcomp.results import Estimate, FitResult, ReflectionTable, SampleResult, TgaResult, TgaStep
+
+# ------------ One look for all figures: colours told apart by colour-blind readers, sizes legible in print.
+
+# Okabe & Ito (2008), Color Universal Design: told apart with every common colour-vision deficiency.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY = "#767676"  # 4.5:1 on white
+COMPONENT_COLOURS = {
+    "crystalline_hydroxyapatite": BLUE,
+    "organic": ORANGE,
+    "water": SKY,
+    "carbonate": PURPLE,
+    "amorphous_mineral": GREEN,
+    "other_crystalline": VERMILLION,
+}
+PHASE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+AMORPHOUS_COLOURS = {
+    "protein": ORANGE,
+    "lipid": "#9C6B00",
+    "water": SKY,
+    "amorphous_calcium_phosphate": GREEN,
+}
+AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
+    "protein": (0, (6, 1.5, 1, 1.5)),
+    "lipid": (0, (1, 1)),
+    "water": (0, (7, 2)),
+    "amorphous_calcium_phosphate": (0, (4, 1, 1, 1, 1, 1)),
+}
+STEP_COLOURS = {"water": SKY, "organic": ORANGE, "carbonate": PURPLE}
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 9.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "xrdcomp",
+    "path.simplify": True,
+    "figure.dpi": 160,  # as written, because text is a little wider or narrower at another resolution
+    "savefig.dpi": 160,
+}
+
+
+class ResultFigure(Figure):
+    """A figure that shows itself in a notebook without touching matplotlib's global state."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self, dpi=110)
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Apply the package's look inside the block only; the user's own settings are untouched outside."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> ResultFigure:
+    """Return an empty figure, width × height in inch, with an Agg canvas."""
+    figure = ResultFigure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def freeze_layout(figure: Figure) -> None:
+    """Place everything once, so that writing the figure in several formats does not place it again.
+
+    The engine is taken away, not replaced by matplotlib's placeholder: with any engine `savefig` draws twice.
+    Figures without an engine stay as they are.
+    """
+    with figure_style():
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def smaller_png(png: bytes) -> bytes:
+    """Return the image with 64 colours, a third of the size, for pages that carry their figures."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        reduced = image.convert("RGB").quantize(64, method=Image.Quantize.FASTOCTREE)
+        reduced.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure, *, dpi: int = 160) -> bytes:
+    """Return the figure as PNG bytes without date, so that equal results give equal files."""
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def specimen_name(result: SampleResult) -> str:
+    """Sample id for titles; says "simulated" where the measurements were computed, not measured."""
+    return f"{result.sample_id} (simulated)" if result.metadata.get("simulated") else result.sample_id
+
+
+def panel_title(axes: Axes, text: str) -> None:
+    """Left-aligned bold title of one panel, smaller where it is long."""
+    size = 9.0 if len(text) < 50 else 7.0
+    axes.set_title(text, loc="left", fontweight="bold", fontsize=size)
+
+
+# ------------ The fit as a figure: observed, calculated, background, amorphous parts, difference, ticks and
+# hkl.
+
+APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the lines 002 to 202
+CU_WAVELENGTH = 1.5406
+MAX_LABELS = 9
+AMORPHOUS_WORDS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
+SAME_LINE = 0.002  # degrees: closer lines have the same spacing, such as 211 and 121 of apatite
+UNIT_WORDS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
+
+
+def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
+    """Figure of the whole-pattern fit.
+
+    Parameters
+    ----------
+    result : SampleResult
+        With a fit.
+    square_root : bool
+        Draw the square root of intensity: weak lines and the background become visible.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    AnalysisError
+        The result holds no fit.
+    """
+    fit = result.fit
+    if fit is None:
+        msg = f"{result.sample_id}: no fit to draw; the analysis had no powder pattern."
+        raise AnalysisError(msg)
+    with figure_style():
+        window = _apatite_window(fit)
+        n_phases = max(len(fit.reflections), 1)
+        figure = new_figure(7.2, 4.6)
+        grid = figure.add_gridspec(
+            4, 2 if window else 1,
+            height_ratios=(5.0, 0.22 * n_phases + 0.1, 1.0, 1.0),
+            width_ratios=(1.75, 1.0) if window else None,
+        )  # fmt: skip
+        column = [figure.add_subplot(grid[row, 0]) for row in range(4)]
+        draw_fit(column, fit, unit=intensity_label(result), square_root=square_root, avoid=window)
+        panel_title(column[0], f"{specimen_name(result)}: whole-pattern fit")
+        if window:
+            zoom = [figure.add_subplot(grid[row, 1]) for row in range(4)]
+            draw_fit(zoom, fit, unit="", square_root=square_root, limits=window)
+            panel_title(zoom[0], "main lines of apatite")
+            for axes in zoom:
+                axes.set_ylabel("")
+        return figure
+
+
+def intensity_label(result: SampleResult) -> str:
+    """Label of the intensity axis in the unit that the file states."""
+    return f"intensity ({UNIT_WORDS[result.metadata.get('intensity_unit', 'arbitrary')]})"
+
+
+def draw_fit(
+    panels: Sequence[Axes],
+    fit: FitResult,
+    *,
+    unit: str,
+    square_root: bool = False,
+    limits: tuple[float, float] | None = None,
+    avoid: tuple[float, float] | None = None,
+) -> None:
+    """Draw the fit on four axes: curves, ticks, difference, weighted difference.
+
+    unit : label of the intensity axis; limits : part of the range to show,
+    degrees, without legend; avoid : part whose hkl labels are left to another panel.
+    """
+    curves, ticks, difference, weighted = panels
+    legend = limits is None
+    low, high = limits or (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+    shown = (fit.two_theta >= low) & (fit.two_theta <= high)
+    x = fit.two_theta[shown]
+    top = _draw_curves(curves, fit, shown, square_root=square_root)
+    _label_lines(curves, fit, (low, high), avoid, square_root=square_root)
+    curves.set_ylim(0.0, 1.22 * top)
+    curves.set_ylabel(f"√ {unit}" if square_root else unit)
+    if legend:
+        note = f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
+        curves.legend(loc="upper right", title=note, title_fontsize=7, alignment="left")
+    _draw_ticks(ticks, fit, (low, high), names=legend)
+    residual = (fit.observed - fit.calculated)[shown]
+    difference.plot(x, residual, color=GREY, linewidth=0.6)
+    weighted.plot(x, residual / fit.sigma[shown], color=GREY, linewidth=0.6)
+    difference.set_ylabel("obs\n− calc", fontsize=7)  # two short lines: the panel is lower than one long
+    weighted.set_ylabel("diff.\n/ σ", fontsize=7)
+    weighted.set_xlabel("2θ (°)")
+    for axes in (difference, weighted):
+        axes.axhline(0.0, color=BLACK, linewidth=0.5)
+        axes.locator_params(axis="y", nbins=3)
+    span = max(4.0, float(np.abs(residual / fit.sigma[shown]).max()))
+    weighted.set_ylim(-1.1 * span, 1.1 * span)
+    for axes in panels:
+        axes.set_xlim(low, high)
+    for axes in panels[:-1]:
+        axes.tick_params(labelbottom=False)
+
+
+def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square_root: bool) -> float:
+    """Observed points, sum and parts; returns the top of what was drawn."""
+
+    def scaled(values: FloatArray) -> FloatArray:
+        part: FloatArray = values[shown]
+        return np.sqrt(np.clip(part, 0.0, None)) if square_root else part
+
+    x = fit.two_theta[shown]
+    observed, calculated = scaled(fit.observed), scaled(fit.calculated)
+    axes.plot(x, observed, ".", color=BLACK, markersize=1.6, label="observed", rasterized=len(x) > 4000)
+    axes.plot(x, calculated, color=VERMILLION, linewidth=0.9, label="calculated")
+    axes.plot(x, scaled(fit.background), color=GREY, linewidth=0.9, linestyle="--", label="background")
+    for name, curve in fit.amorphous.items():
+        if curve.any():
+            axes.plot(
+                x, scaled(fit.background + curve), linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
+                color=AMORPHOUS_COLOURS.get(name, PHASE_COLOURS[3]),
+                label=f"+ {AMORPHOUS_WORDS.get(name, words_for(name))}",
+            )  # fmt: skip
+    return float(max(observed.max(), calculated.max()))
+
+
+def _draw_ticks(axes: Axes, fit: FitResult, limits: tuple[float, float], *, names: bool) -> None:
+    """One row of ticks per phase, the phase's name beside it."""
+    for row, (phase, table) in enumerate(fit.reflections.items()):
+        inside = (table.two_theta >= limits[0]) & (table.two_theta <= limits[1])
+        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
+        axes.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
+        if names:
+            axes.text(
+                -0.01, -row, _short(words_for(phase)), color=colour, fontsize=6.5,
+                ha="right", va="center", transform=axes.get_yaxis_transform(),
+            )  # fmt: skip
+    axes.set_ylim(-max(len(fit.reflections), 1) + 0.5, 0.5)
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(bottom=False)
+
+
+def _label_lines(
+    axes: Axes,
+    fit: FitResult,
+    limits: tuple[float, float],
+    avoid: tuple[float, float] | None,
+    *,
+    square_root: bool,
+) -> None:
+    """Write hkl over the strongest lines, leaving out those that would overlap a stronger one's label."""
+    gap = 0.04 * (limits[1] - limits[0])
+    lines = _strong_lines(fit, limits, avoid)
+    placed: list[float] = []
+    for _, position, text, colour in lines:
+        if len(placed) == MAX_LABELS:
+            break
+        if any(abs(position - other) < gap for other in placed):
+            continue
+        near = np.abs(fit.two_theta - position) <= gap / 2
+        if not near.any():
+            continue
+        height = float(np.maximum(fit.observed, fit.calculated)[near].max())
+        height = float(np.sqrt(max(height, 0.0))) if square_root else height
+        axes.annotate(
+            text, (position, height), xytext=(0, 4), textcoords="offset points",
+            ha="center", va="bottom", rotation=90, fontsize=6.5, color=colour,
+        )  # fmt: skip
+        placed.append(position)
+
+
+def _strong_lines(
+    fit: FitResult, limits: tuple[float, float], avoid: tuple[float, float] | None
+) -> list[tuple[float, float, str, str]]:
+    """(height, two_theta, hkl, colour) of lines worth a label, strongest first."""
+    lines: list[tuple[float, float, str, str]] = []
+    for row, (phase, table) in enumerate(fit.reflections.items()):
+        curve = fit.phases.get(phase)
+        if curve is None or not (curve > 0).any():
+            continue
+        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
+        top = float(curve.max())
+        for hkl, position, intensity in _merged(table):
+            hidden = avoid is not None and avoid[0] <= position <= avoid[1]
+            seen = intensity >= 5.0 and _stands_out(fit, curve, position)
+            if limits[0] <= position <= limits[1] and not hidden and seen:
+                lines.append((top * intensity, position, _hkl_text(hkl), colour))
+    return sorted(lines, reverse=True)
+
+
+def _stands_out(fit: FitResult, curve: FloatArray, position: float) -> bool:
+    """Whether the phase's curve at a line is at least three standard deviations of the data."""
+    index = min(int(np.searchsorted(fit.two_theta, position)), len(curve) - 1)
+    return bool(curve[index] >= 3.0 * fit.sigma[index])
+
+
+def _merged(table: ReflectionTable) -> list[tuple[tuple[int, ...], float, float]]:
+    """(hkl, two_theta, intensity) with lines at one angle added up, named by the largest h, then k, then l."""
+    order = np.argsort(table.two_theta)
+    groups: list[tuple[tuple[int, ...], float, float]] = []
+    for index in order:
+        hkl = tuple(int(h) for h in table.hkl[index])
+        position, intensity = float(table.two_theta[index]), float(table.intensity[index])
+        if groups and position - groups[-1][1] < SAME_LINE:
+            earlier, first, total = groups.pop()
+            groups.append((max(earlier, hkl), first, total + intensity))
+        else:
+            groups.append((hkl, position, intensity))
+    return groups
+
+
+def _hkl_text(hkl: Sequence[int]) -> str:
+    """``002``; negative indices with a minus, blanks where an index has two figures."""
+    parts = [str(h) for h in hkl]
+    return ("" if all(len(part) == 1 for part in parts) else " ").join(parts)
+
+
+def _short(name: str, limit: int = 16) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def _apatite_window(fit: FitResult) -> tuple[float, float] | None:
+    """Range of apatite's main lines at this wavelength, None where none is fitted or it is out of range."""
+    if not any("apatite" in name for name in fit.reflections) or not fit.wavelengths:
+        return None
+    s = np.sin(np.radians(np.array(APATITE_WINDOW) / 2)) * fit.wavelengths[0] / CU_WAVELENGTH
+    if (s >= 1).any():
+        return None
+    low, high = np.degrees(2 * np.arcsin(s))
+    inside = low >= fit.two_theta[0] - 1 and high <= fit.two_theta[-1] + 1
+    wide = fit.two_theta[-1] - fit.two_theta[0] > 1.5 * (high - low)
+    return (float(low), float(high)) if inside and wide else None
+
+
+# ------------ The thermogravimetric run as a figure: mass and DTG, steps shaded and labelled.
+
+OTHER_STEP_COLOURS = ("#999999", YELLOW)
+MAX_POINTS = 3000
+LABEL_WIDTH = 0.18  # of the temperature range, in a panel 4.6 inch wide
+FOOT = 0.1  # of the panel, below the curve, for the residue
+ROW_HEIGHT = 0.125  # of the panel, for the two lines of a label
+
+
+def plot_tga(result: SampleResult) -> Figure:
+    """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    AnalysisError
+        The result holds no thermogravimetry.
+    """
+    tga = result.tga
+    if tga is None:
+        msg = f"{result.sample_id}: no thermogravimetric curve to draw; the analysis had none."
+        raise AnalysisError(msg)
+    with figure_style():
+        figure = new_figure(5.2, 4.2)
+        grid = figure.add_gridspec(2, 1, height_ratios=(1.6, 1.0))
+        upper = figure.add_subplot(grid[0])
+        lower = figure.add_subplot(grid[1], sharex=upper)
+        draw_tga(upper, lower, tga)
+        panel_title(upper, f"{specimen_name(result)}: thermogravimetry")
+        return figure
+
+
+def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = LABEL_WIDTH) -> None:
+    """Draw mass (wt%) on `upper` and DTG (%/min) on `lower`, against temperature in °C.
+
+    label_width : width of a step's label as a share of the panel; larger in a narrow panel.
+    """
+    every = max(1, len(tga.temperature_c) // MAX_POINTS)
+    temperature = tga.temperature_c[::every]
+    mass = 100.0 * tga.mass_fraction[::every]
+    upper.plot(temperature, mass, color=BLACK)
+    lower.plot(temperature, 100.0 * tga.dtg_per_min[::every], color=VERMILLION)
+    low, high = float(mass.min()), float(mass.max())
+    span = max(high - low, 1e-3)
+    start, end = float(temperature.min()), float(temperature.max())
+    levels = _label_levels(tga.steps, start, end, label_width)
+    rows = max((level for _, level in levels), default=0) + 1
+    head = 0.04 + ROW_HEIGHT * rows
+    whole = span / (1.0 - head - FOOT)
+    upper.set_ylim(low - FOOT * whole, low + (1.0 - FOOT) * whole)
+    upper.set_yticks([tick for tick in upper.get_yticks() if low - 0.05 * span <= tick <= high + 0.02 * span])
+    for index, (step, (centre, level)) in enumerate(zip(tga.steps, levels, strict=True)):
+        colour = STEP_COLOURS.get(step.name, OTHER_STEP_COLOURS[index % 2])
+        for axes in (upper, lower):
+            axes.axvspan(step.start_c, step.end_c, color=colour, alpha=0.22, linewidth=0)
+        upper.text(
+            centre, 0.985 - ROW_HEIGHT * level,
+            f"{words_for_step(step.name)}\n{percent(step.mass_loss)}",
+            ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
+        )  # fmt: skip
+    _mark_onsets(upper, tga, temperature, mass, room=0.6 * label_width * (end - start))
+    upper.annotate(
+        f"residue {percent(tga.residue)}", (float(temperature[-1]), float(mass[-1])), xytext=(-3, -4),
+        textcoords="offset points", ha="right", va="top", fontsize=6.5,
+    )  # fmt: skip
+    lower.axhline(0.0, color=BLACK, linewidth=0.5)
+    upper.set_ylabel("mass (wt% of start)")
+    lower.set_ylabel("mass loss rate\n(% min⁻¹)")
+    lower.set_xlabel(f"temperature (°C); {_conditions(tga)}")
+    upper.tick_params(labelbottom=False)
+    upper.set_xlim(start, end)
+
+
+def _label_levels(
+    steps: Sequence[TgaStep], start: float, end: float, label_width: float
+) -> list[tuple[float, int]]:
+    """Centre (°C) and row of each step's label, so that labels of narrow steps do not cover each other."""
+    width = label_width * (end - start)
+    placed: list[tuple[float, int]] = []
+    for index, step in enumerate(steps):
+        centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
+        taken = {level for other, level in placed if abs(other - centre) < width}
+        first = index % 2 if len(steps) > 1 else 0
+        free = [level for level in (first, 1 - first, *range(2, len(steps) + 2)) if level not in taken]
+        placed.append((centre, free[0]))
+    return placed
+
+
+def _mark_onsets(
+    axes: Axes, tga: TgaResult, temperature: FloatArray, mass: FloatArray, *, room: float
+) -> None:
+    """Mark every extrapolated onset on the curve; write its temperature where there is room."""
+    written: list[float] = []
+    for step in tga.steps:
+        if step.onset_c is None:
+            continue
+        height = float(np.interp(step.onset_c, temperature, mass))
+        axes.plot([step.onset_c], [height], marker="v", color=BLACK, markersize=4)
+        if all(abs(step.onset_c - other) > room for other in written):
+            axes.annotate(
+                f"onset {step.onset_c:.0f} °C", (step.onset_c, height), xytext=(4, 4),
+                textcoords="offset points", fontsize=6, color=GREY,
+            )  # fmt: skip
+            written.append(step.onset_c)
+
+
+def _conditions(tga: TgaResult) -> str:
+    gas = gas_words(tga.atmosphere)
+    return gas if tga.heating_rate_k_min is None else f"{gas}, {tga.heating_rate_k_min:.3g} K/min"
+
+
+# ------------ Composition with its 95 % intervals, and the uncertainty budget.
+
+LEAST_SHARE = 1e-3
+"""Inputs below it in every component are left out: they would be in the legend and nowhere else."""
+BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BLACK)
+
+
+def plot_composition(result: SampleResult) -> Figure:
+    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    with figure_style():
+        rows = len(result.composition.components) + len(result.composition.identifiable_sums)
+        figure = new_figure(5.2, 0.75 + 0.3 * rows)
+        axes = figure.add_subplot()
+        draw_composition(axes, result)
+        panel_title(axes, f"{specimen_name(result)}: composition, {BASIS_WORDS[result.composition.basis]}")
+        return figure
+
+
+def draw_composition(axes: Axes, result: SampleResult) -> None:
+    """Draw one bar per component on `axes` (wt%), sums that can be determined below in grey."""
+    composition = result.composition
+    truth = result.metadata.get("truth") or {}
+    names = component_order(composition.components)
+    labels: list[str] = []
+    for row, name in enumerate(names):
+        _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
+        labels.append(component_words(name, result))
+        if name in truth:
+            axes.plot(
+                [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
+                markeredgecolor=BLACK, linestyle="none", zorder=5, clip_on=False,
+            )  # fmt: skip
+    for row, (name, estimate) in enumerate(composition.identifiable_sums.items(), start=len(names)):
+        _bar(axes, row, estimate, "#B8B8B8")
+        labels.append(f"sum: {words_for(name)}")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlim(0, 100)
+    note = "; ◇: truth of the simulation" if truth else ""
+    axes.set_xlabel(f"wt% of the specimen {BASIS_WORDS[composition.basis]}; lines: 95 % intervals{note}")
+
+
+def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
+    beside = axes.get_yaxis_transform()
+    if estimate is None:
+        axes.barh(row, 100, height=0.62, facecolor="none", edgecolor="#D0D0D0", hatch="////", linewidth=0.0)
+        axes.text(50, row, NOT_SEPARABLE, ha="center", va="center", fontsize=7,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
+        return
+    axes.barh(row, 100 * estimate.value, height=0.62, color=colour, alpha=0.85)
+    text = percent(estimate, unit=False)
+    if estimate.interval is not None:
+        low, high = estimate.interval
+        line: dict[str, Any] = {"color": BLACK, "linewidth": 1.1, "clip_on": False, "solid_capstyle": "butt"}
+        axes.plot([100 * low, 100 * high], [row, row], **line)
+        for end in (low, high):
+            axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], **line)
+        text += f"  ({interval_text(estimate)})"
+    axes.text(1.025, row, text, ha="left", va="center", fontsize=7, transform=beside)
+
+
+def plot_budget(result: SampleResult) -> Figure:
+    """Figure of the uncertainty budget: which input contributes what share of each component's variance.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    AnalysisError
+        The result holds no budget.
+    """
+    budget = result.composition.budget
+    if not budget:
+        msg = f"{result.sample_id}: the composition holds no uncertainty budget."
+        raise AnalysisError(msg)
+    named = dict.fromkeys(name for parts in budget.values() for name in parts)
+    inputs = [n for n in named if any(parts.get(n, 0.0) >= LEAST_SHARE for parts in budget.values())]
+    rows = component_order(budget)
+    with figure_style():
+        figure = new_figure(6.4, 0.95 + 0.3 * len(rows) + 0.13 * ((len(inputs) + 2) // 3))
+        axes = figure.add_subplot()
+        for index, source in enumerate(inputs):
+            left = [100 * sum(budget[row].get(earlier, 0.0) for earlier in inputs[:index]) for row in rows]
+            axes.barh(
+                range(len(rows)), [100 * budget[row].get(source, 0.0) for row in rows], left=left,
+                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_words(source),
+                hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
+            )  # fmt: skip
+            _name_wide_segments(
+                axes, budget_words(source), left, [100 * budget[row].get(source, 0.0) for row in rows]
+            )
+        axes.set_yticks(range(len(rows)), [component_words(name, result) for name in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("share of the variance (%)")
+        panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
+        figure.legend(loc="outside lower center", ncols=3)
+        return figure
+
+
+def _name_wide_segments(axes: Axes, words: str, left: Sequence[float], width: Sequence[float]) -> None:
+    """Write the input's name into every segment that has room for it, so that the figure can be read in grey."""
+    for row, (start, share) in enumerate(zip(left, width, strict=True)):
+        if share > 1.5 * len(words):
+            axes.text(
+                start + 0.5 * share, row, words, ha="center", va="center", fontsize=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+            )  # fmt: skip
+
+
+# ------------ A measurement as it was read, before any analysis.
+
+MASS_WORDS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fraction"}
+
+
+def plot_measurement(measured: Pattern | TgaRun) -> Figure:
+    """Figure of a pattern against its angle, or of a thermogravimetric run, its segments in colours.
+
+    Parameters
+    ----------
+    measured : Pattern or TgaRun
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    name = measured.source.file if measured.source is not None else "measurement"
+    with figure_style():
+        figure = new_figure(7.2, 3.2)
+        axes = figure.add_subplot()
+        if isinstance(measured, Pattern):
+            axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
+            axes.set_xlabel("scattering angle 2θ (°)")
+            axes.set_ylabel(f"intensity ({UNIT_WORDS[measured.intensity_unit]})")
+            axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
+        else:
+            _draw_run(axes, measured)
+        panel_title(axes, name)
+        return figure
+
+
+def _draw_run(axes: Axes, run: TgaRun) -> None:
+    segment = run.segment
+    assert segment is not None, "set by TgaRun"
+    numbers = list(dict.fromkeys(segment.tolist()))
+    for index, number in enumerate(numbers):
+        part = segment == number
+        label = f"segment {number}" if len(numbers) > 1 else None
+        colour = PHASE_COLOURS[index % len(PHASE_COLOURS)]
+        axes.plot(run.temperature_c[part], run.mass[part], color=colour, label=label)
+    if len(numbers) > 1:
+        axes.legend()
+    axes.set_xlabel("temperature (°C)")
+    axes.set_ylabel(f"mass ({MASS_WORDS[run.mass_unit]})")
+
+
+# ------------ Frames made visible: image with its rings, integrated pattern, intensity around one ring.
+
+MAX_SIDE = 700
+UNITS: Mapping[str, str] = {"cps": "counts/s per pixel", "counts": "counts per pixel"}
+
+
+class _RingLike(Protocol):
+    """What is drawn of an azimuthal profile (`xrdcomp.frames.AzimuthalProfile`)."""
+
+    @property
+    def azimuth(self) -> FloatArray: ...
+    @property
+    def intensity(self) -> FloatArray: ...
+    @property
+    def sigma(self) -> FloatArray: ...
+    @property
+    def d_spacing(self) -> float: ...
+    @property
+    def two_theta(self) -> float: ...
+    @property
+    def half_width(self) -> float: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def amplitude(self) -> float: ...
+    @property
+    def amplitude_esd(self) -> float: ...
+    @property
+    def direction(self) -> float: ...
+    @property
+    def hermans(self) -> float | None: ...
+
+
+def plot_frames(placed: Any, pattern: Pattern, profile: _RingLike | None = None) -> Figure:
+    """Figure of one frame with circles of 2θ, the integrated pattern, and the ring where there is one.
+
+    Parameters
+    ----------
+    placed : xrdcomp.frames.integrate.Placed
+        The (first) frame, with its angles.
+    pattern : Pattern
+        What the frames gave.
+    profile : AzimuthalProfile, optional
+        One ring; its windows are marked on the frame and in the pattern.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    with figure_style():
+        figure = new_figure(9.6, 4.6)
+        grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.5))
+        _draw_image(figure.add_subplot(grid[:, 0]), placed, profile)
+        upper = figure.add_subplot(grid[0, 1] if profile is not None else grid[:, 1])
+        _draw_pattern(upper, pattern, profile)
+        if profile is not None:
+            _draw_ring(figure.add_subplot(grid[1, 1]), profile)
+        return figure
+
+
+def plot_frame_image(frame: Any) -> Figure:
+    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels.
+
+    Parameters
+    ----------
+    frame : frames.Frame
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    with figure_style():
+        rows, columns = frame.counts.shape
+        figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)
+        _show(figure.add_subplot(), frame, ~frame.masked)
+        return figure
+
+
+def _draw_image(axes: Axes, placed: Any, profile: _RingLike | None) -> None:
+    every = _show(axes, placed.frame, placed.usable)
+    counts = placed.frame.counts
+    angle = placed.pixels.two_theta[::every, ::every]
+    column = np.arange(0, counts.shape[1], every) + 0.5
+    row = np.arange(0, counts.shape[0], every) + 0.5
+    levels = _round_levels(float(angle.min()), float(angle.max()))
+    lines = axes.contour(column, row, angle, levels=levels, colors=BLUE, linewidths=0.5, alpha=0.8)
+    for label in axes.clabel(lines, fmt=lambda value: f"{value:g}°", fontsize=6, colors=BLACK):
+        label.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6})
+    if profile is not None:
+        edges = [profile.two_theta - profile.half_width, profile.two_theta + profile.half_width]
+        axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
+
+
+def _show(axes: Axes, frame: Any, usable: Any) -> int:
+    """Draw the counts on a square-root scale; returns the step in pixels that was drawn."""
+    counts = frame.counts
+    every = max(1, -(-int(max(counts.shape)) // MAX_SIDE))
+    shown = np.where(usable, counts, np.nan)[::every, ::every]
+    low, high = np.nanpercentile(shown, (2.0, 99.7))
+    axes.imshow(
+        np.sqrt(np.clip(shown, 0.0, None)), cmap="gray_r", extent=(0, counts.shape[1], counts.shape[0], 0),
+        interpolation="nearest", vmin=np.sqrt(max(low, 0.0)), vmax=np.sqrt(max(high, low + 1.0)),
+    )  # fmt: skip
+    axes.set_facecolor("#f2dfc4")
+    axes.set_xlabel("column")
+    axes.set_ylabel("row")
+    title = frame.source.file
+    panel_title(axes, title if len(title) <= 34 else f"{title[:16]}…{title[-16:]}")
+    return every
+
+
+def _round_levels(low: float, high: float) -> list[float]:
+    step = next(s for s in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0) if (high - low) / s <= 7 or s == 50.0)
+    return [float(v) for v in np.arange(np.ceil(low / step) * step, high, step) if v > 0] or [
+        (low + high) / 2
+    ]
+
+
+def _draw_pattern(axes: Axes, pattern: Pattern, profile: _RingLike | None) -> None:
+    x, y, e = pattern.two_theta, pattern.intensity, pattern.sigma
+    axes.fill_between(x, y - e, y + e, color=GREY, alpha=0.5, linewidth=0, label="± standard deviation")
+    axes.plot(x, y, color=BLACK, linewidth=0.7, label="mean over azimuth")
+    high = float(np.percentile(y, 99.9))
+    axes.set_ylim(min(0.0, float(y.min())), 1.1 * high if high > 0 else None)
+    if profile is not None:
+        axes.axvspan(
+            profile.two_theta - profile.half_width, profile.two_theta + profile.half_width,
+            color=VERMILLION, alpha=0.25, linewidth=0, label=f"ring d {profile.d_spacing:g} Å",
+        )  # fmt: skip
+    axes.set_xlim(float(x[0]), float(x[-1]))
+    axes.set_xlabel("2θ (degrees)")
+    axes.set_ylabel(f"intensity ({UNITS.get(pattern.intensity_unit, 'arb. units')})")
+    axes.legend(loc="upper right")
+    count = str(pattern.metadata.get("frames", "")).count(", ") + 1
+    panel_title(axes, f"pattern of {count} frame{'s' * (count > 1)}")
+
+
+def _draw_ring(axes: Axes, profile: _RingLike) -> None:
+    axes.errorbar(
+        profile.azimuth, profile.intensity, yerr=profile.sigma, fmt="o", markersize=2.0, color=BLACK,
+        elinewidth=0.5, label="net intensity, counting error",
+    )  # fmt: skip
+    phi = np.linspace(-180.0, 180.0, 361)
+    wave = profile.mean * (1.0 + profile.amplitude * np.cos(2.0 * np.radians(phi - profile.direction)))
+    axes.plot(phi, wave, color=VERMILLION, label="second harmonic")
+    axes.axhline(0.0, color=GREY, linewidth=0.5)
+    axes.set_xlim(-180.0, 180.0)
+    axes.set_xticks(np.arange(-180, 181, 60))
+    low, high = min(0.0, float(profile.intensity.min())), float(max(profile.intensity.max(), wave.max()))
+    axes.set_ylim(low, high + 0.35 * (high - low))
+    axes.set_xlabel("azimuth (degrees; 0 towards higher columns, 90 towards higher rows)")
+    axes.set_ylabel("net intensity")
+    axes.legend(loc="upper right", ncols=2)
+    hermans = "" if profile.hermans is None else f", Hermans {profile.hermans:.2f}"
+    panel_title(
+        axes,
+        f"ring d {profile.d_spacing:g} Å: A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along "
+        f"{profile.direction:.0f}°{hermans}",
+    )
+
+
+# ------------ One figure for one specimen: fit, thermogravimetry and composition together.
+
+
+def plot_overview(result: SampleResult) -> Figure:
+    """Figure of everything there is of one specimen, as `SampleResult.plot` returns it.
+
+    Parameters
+    ----------
+    result : SampleResult
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    measured = [result.fit is not None, result.tga is not None]
+    with figure_style():
+        figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)
+        if not any(measured):
+            axes = figure.add_subplot()
+            draw_composition(axes, result)
+            panel_title(axes, f"{specimen_name(result)}: composition")
+            return figure
+        outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5))
+        upper = outer[0].subgridspec(1, sum(measured), width_ratios=(1.5, 1.0)[: sum(measured)])
+        if result.fit is not None:
+            ticks = 0.3 * max(len(result.fit.reflections), 1)
+            grid = upper[0].subgridspec(4, 1, height_ratios=(5.0, ticks, 1.0, 1.0), hspace=0.05)
+            panels = [figure.add_subplot(grid[row]) for row in range(4)]
+            draw_fit(panels, result.fit, unit=intensity_label(result))
+            panel_title(panels[0], f"{specimen_name(result)}: diffraction")
+        if result.tga is not None:
+            grid = upper[-1].subgridspec(2, 1, height_ratios=(1.6, 1.0), hspace=0.05)
+            panels = [figure.add_subplot(grid[row]) for row in range(2)]
+            draw_tga(panels[0], panels[1], result.tga, label_width=0.27 if all(measured) else LABEL_WIDTH)
+            panels[1].set_xlim(panels[0].get_xlim())
+            name = "" if result.fit is not None else f"{specimen_name(result)}: "
+            panel_title(panels[0], f"{name}thermogravimetry")
+        axes = figure.add_subplot(outer[1])
+        draw_composition(axes, result)
+        panel_title(axes, "composition")
+        return figure
+
+
+# ------------ All specimens of a cohort side by side.
+
+
+def plot_cohort(results: Sequence[SampleResult]) -> Figure:
+    """Figure with one panel per component: every specimen's estimate with its 95 % interval, wt%.
+
+    Truth, where the specimens are simulated, is an open diamond.
+
+    Parameters
+    ----------
+    results : sequence of SampleResult
+        All on one basis.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    AnalysisError
+        No results, or results on different bases, which must not stand on one axis.
+    """
+    bases = {result.composition.basis for result in results}
+    if len(bases) != 1:
+        msg = f"a cohort figure needs results on one basis; got {sorted(bases) or 'no results'}."
+        raise AnalysisError(msg)
+    with figure_style():
+        figure = new_figure(9.6, 1.1 + 0.24 * len(results))
+        grid = figure.add_gridspec(1, len(COMPONENTS), width_ratios=(1.6, 1.6, 1.2, 1.0, 1.0, 1.0))
+        if any(result.metadata.get("simulated") for result in results):
+            figure.suptitle("simulated cohort", fontsize=9, fontweight="bold")
+        for column, component in enumerate(COMPONENTS):
+            axes = figure.add_subplot(grid[0, column])
+            top = 1.0
+            for row, result in enumerate(results):
+                top = max(top, _draw_estimate(axes, row, result, component))
+            axes.set_ylim(len(results) - 0.4, -0.6)
+            axes.set_xlim(0.0, min(105.0, 1.08 * top))
+            axes.set_yticks(range(len(results)), [r.sample_id for r in results] if column == 0 else [])
+            axes.grid(axis="x", color="#E2E2E2", linewidth=0.5)
+            axes.set_axisbelow(True)
+            axes.set_title(words_for(component).replace("crystalline ", "crystalline\n", 1), fontsize=8)
+        note = f"wt% {BASIS_WORDS[bases.pop()]}; lines: 95 % intervals"
+        if any(result.metadata.get("truth") for result in results):
+            note += "; open diamonds: truth of the simulation"
+        figure.supxlabel(f"{note}; n.s.: {NOT_SEPARABLE} from these measurements", fontsize=8)
+        return figure
+
+
+def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -> float:
+    """Draw one estimate and its truth; returns the largest number drawn, wt%."""
+    estimate = result.composition.components.get(component)
+    truth = result.metadata.get("truth") or {}
+    top = 0.0
+    if estimate is None:
+        axes.text(
+            0.02, row, "n.s.", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=GREY
+        )
+    else:
+        low, high = estimate.interval or (estimate.value, estimate.value)
+        colour = COMPONENT_COLOURS[component]
+        axes.plot(
+            [100 * low, 100 * high],
+            [row, row],
+            color=colour,
+            linewidth=1.6,
+            solid_capstyle="butt",
+            clip_on=False,
+        )
+        axes.plot([100 * estimate.value], [row], marker="o", markersize=4, color=colour, clip_on=False)
+        top = 100 * high
+    if component in truth:
+        axes.plot(
+            [100 * truth[component]], [row], marker="D", markersize=5.5, markerfacecolor="none",
+            markeredgecolor=BLACK, markeredgewidth=0.8, clip_on=False,
+        )  # fmt: skip
+        top = max(top, 100 * truth[component])
+    return top

@@ -1,0 +1,1 @@
+"""Weight fractions from refined amounts, and crystallite size from refined profiles."""

@@ -1,0 +1,518 @@
+"""The external standard: its scan turned into the diffractometer's constant, and the scale that this gives a fit."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from xrdcomp.data import Diagnostic, Pattern, Phase
+from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import list_phases, load_phase
+from xrdcomp.physics import elements
+from xrdcomp.physics.amorphous import AMORPHOUS
+from xrdcomp.quantification import methods
+from xrdcomp.quantification.methods import (
+    RANGE_TOLERANCE,
+    Quantification,
+    crystalline_fraction,
+    prior_constant,
+    read_amorphous,
+    sum_patterns,
+    with_amounts,
+)
+from xrdcomp.recipe import QuantificationRecipe, Recipe
+from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.result import describes_pattern
+from xrdcomp.results import Estimate, FitResult, XrdAmounts
+from xrdcomp.search.templates import searched_phases
+
+# ------------ Which method of quantification a specimen gets, and why.
+
+_ONE_LINE = 0.01  # degrees: reflections of equal spacing
+_REASONS = {
+    "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
+    "external_standard": "the diffractometer's constant was given; the specimen must be thick and flat",
+    "ponkcs": "calibrated intensities per gram were given",
+    "crystallinity": "a calibration constant was given",
+    "rir": "areas of strongest lines are compared through the reference intensity ratios given",
+    "summation": "the pattern is a sum of the reference patterns given",
+    "absolute": "amorphous parts were fitted and nothing else fixes the scale: their scattering per gram is calculated",
+    "hill_howard": "no amorphous part was fitted: fractions refer to the crystalline part only",
+}
+
+
+def phase_attenuation(phase: Phase, wavelength: float) -> float:
+    """Mass attenuation μ* in cm²/g of a phase with atoms."""
+    atoms: dict[str, float] = {}
+    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
+        atoms[element] = atoms.get(element, 0.0) + float(occupancy)
+    return elements.mass_attenuation_of(elements.mass_fractions_of(atoms), wavelength)
+
+
+def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) -> dict[str, float]:
+    """Grain diameters in µm that replace the fit's typical one, for ``fit.grain_sizes_um``.
+
+    Those of the settings, and that of a corundum spike, which is taken for SRM 676a as its crystallinity is: a
+    standard of fine grains hides nothing, whatever the specimen absorbs. Nothing is added where the correction is off.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    internal_standard : (phase id, fraction of the spiked mass) or None
+
+    Returns
+    -------
+    dict, phase id → µm
+    """
+    standard = internal_standard[0] if internal_standard is not None else ""
+    spike = (
+        {standard: methods.CORUNDUM_GRAIN_UM} if standard == "corundum" and recipe.fit.grain_size_um else {}
+    )
+    return {**spike, **recipe.quantification.particle_size_um, **recipe.fit.grain_sizes_um}
+
+
+def quantify(
+    fit: FitResult,
+    phases: Sequence[Phase],
+    recipe: QuantificationRecipe,
+    *,
+    internal_standard: tuple[str, float] | None = None,
+    mineral: Estimate | None = None,
+    references: Mapping[str, Pattern] | None = None,
+) -> Quantification:
+    """Mass fractions by the recipe's method, or by the best that the data allow.
+
+    In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
+    absolute scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
+
+    Parameters
+    ----------
+    fit : FitResult
+    recipe : QuantificationRecipe
+    phases : those of the fit, for attenuation and density
+    internal_standard : (phase id, fraction of the spiked mass), optional
+    mineral : Estimate, optional
+        Mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method.
+    references : mapping of name to Pattern, optional
+        What ``recipe.reference_patterns`` names, read.
+
+    Returns
+    -------
+    Quantification
+        Mass fractions, 0 to 1, not cut where the data say more or less.
+
+    Raises
+    ------
+    AnalysisError
+        The method asked for lacks what it needs.
+    RecipeError
+        A calibration file that cannot be read, or of another range of angles.
+    """
+    amounts = fit.amounts
+    notes: list[Diagnostic] = []
+    method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
+    _refuse_missing(method, recipe, internal_standard, amounts)
+    if method == "internal_standard" and internal_standard is not None:
+        pure = standard_crystallinity(recipe, internal_standard[0])
+        found = methods.internal_standard(amounts, *internal_standard, crystallinity=pure)
+        notes += _negative_rest(found)
+    elif method == "external_standard":
+        found = by_external_standard(fit, amounts, phases, recipe, mineral)
+    elif method == "ponkcs":
+        found = methods.ponkcs(amounts, _factors(recipe))
+    elif method == "crystallinity":
+        found = _by_crystallinity(fit, recipe)
+        notes += _other_crystals(amounts)
+    elif method == "absolute":
+        found = methods.whole_pattern(
+            amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
+        )
+    elif method == "rir":
+        found = methods.rir(strongest_line_areas(fit, amounts), _ratios(recipe), standard=internal_standard)
+    elif method == "summation":
+        scan = Pattern(two_theta=fit.two_theta, intensity=fit.observed, sigma=fit.sigma)
+        found = sum_patterns(scan, references or {}, _ratios(recipe)).quantification
+    else:
+        found = methods.hill_howard(amounts)
+    return replace(found, diagnostics=(_reason(method, recipe), *notes))
+
+
+def quantify_or_say_why(
+    fit: FitResult,
+    phases: Sequence[Phase],
+    recipe: QuantificationRecipe,
+    *,
+    internal_standard: tuple[str, float] | None = None,
+    mineral: Estimate | None = None,
+    references: Mapping[str, Pattern] | None = None,
+) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
+    """`quantify`, where the automatic choice that finds nothing to quantify gives a message instead of an error.
+
+    A method that was asked for by name still raises.
+
+    Parameters
+    ----------
+    fit : FitResult
+    phases : sequence of Phase
+        Those of the fit.
+    recipe : QuantificationRecipe
+    internal_standard : (str, float) or None
+        Phase id and its fraction of the spiked mass.
+    mineral : Estimate or None
+        Mineral fraction of thermogravimetry, for the attenuation.
+    references : mapping of name to Pattern, optional
+        Measured patterns of pure components, for ``summation``.
+
+    Returns
+    -------
+    Quantification or None, tuple of Diagnostic
+    """
+    try:
+        found = quantify(
+            fit, phases, recipe, internal_standard=internal_standard, mineral=mineral, references=references
+        )
+    except AnalysisError as error:
+        if recipe.method != "auto":
+            raise
+        text = f"No fractions from diffraction alone: {error}"
+        return None, (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
+    return found, found.diagnostics
+
+
+def strongest_line_areas(fit: FitResult, amounts: XrdAmounts) -> dict[str, Estimate]:
+    """Area of the strongest line of every fitted phase, what a reference intensity ratio refers to.
+
+    The phase's Bragg area times its strongest line's share of it; lines at one angle count as one. The relative
+    standard uncertainty is that of the amount, which the same lines determine.
+    """
+    out = {}
+    for name, area in fit.bragg_area.items():
+        table, i = fit.reflections[name], amounts.names.index(name)
+        if not len(table.intensity) or not amounts.amounts[i] > 0.0 or not area > 0.0:
+            continue
+        group = np.cumsum(np.diff(table.two_theta, prepend=table.two_theta[0]) > _ONE_LINE)
+        share = np.bincount(group, table.intensity).max() / table.intensity.sum()
+        relative = float(np.sqrt(amounts.covariance[i, i]) / amounts.amounts[i])
+        value = float(area * share * amounts.amounts[i] / fit.amounts.amounts[i])
+        out[name] = Estimate(value=value, std=relative * value)
+    return out
+
+
+def _ratios(recipe: QuantificationRecipe) -> dict[str, Estimate]:
+    return {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
+
+
+def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple[float, float]:
+    """Crystalline share of a spike and its standard uncertainty: that of the settings, else what is usual of its kind.
+
+    Certified for corundum; of any other spike one per cent may be amorphous surface.
+
+    Parameters
+    ----------
+    recipe : QuantificationRecipe
+    standard : str
+        Phase id.
+
+    Returns
+    -------
+    value, std : float
+    """
+    usual = methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
+    return recipe.standard_crystallinity or usual
+
+
+def by_external_standard(
+    fit: FitResult,
+    amounts: XrdAmounts,
+    phases: Sequence[Phase],
+    settings: QuantificationRecipe,
+    mineral: Estimate | None,
+) -> Quantification:
+    """`absorption.external_standard` with the attenuation of the fit's phases.
+
+    Parameters
+    ----------
+    fit : FitResult
+    amounts : XrdAmounts
+        Those of the fit, or the same with another covariance.
+    phases : sequence of Phase
+        Those of the fit.
+    settings : QuantificationRecipe
+        With ``external_constant``.
+    mineral : Estimate or None
+        Mineral fraction of thermogravimetry.
+
+    Returns
+    -------
+    Quantification
+    """
+    wavelength = max(fit.wavelengths[:1] or (1.5406,))
+    attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
+    constant = Estimate(value=settings.external_constant[0], std=settings.external_constant[1])
+    known = None if mineral is None else (mineral.value, mineral.std or 0.0)
+    return methods.external_standard(amounts, constant, attenuation, settings.rest_attenuation, mineral=known)
+
+
+def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
+    """Refuse grain sizes and factors of what is neither a phase nor an amorphous component: a slip would do nothing.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    fitted : collection of str
+        Ids of the phases that are fitted first.
+
+    Raises
+    ------
+    RecipeError
+        Names the setting and the nearest legal name.
+    """
+    crystals = {*fitted, *list_phases()}
+    legal: dict[str, tuple[Collection[str], set[str]]] = {
+        "fit.grain_sizes_um": (recipe.fit.grain_sizes_um, crystals),
+        "quantification.particle_size_um": (recipe.quantification.particle_size_um, crystals),
+        "quantification.ponkcs_factors": (
+            recipe.quantification.ponkcs_factors,
+            {*crystals, *AMORPHOUS, methods.AMORPHOUS_TOGETHER},
+        ),
+    }
+    for setting, (given, names) in legal.items():
+        if set(given) - names:  # the user's own among those that are searched for
+            names |= {phase.id for phase in searched_phases(recipe.identification)}
+        for name in sorted(set(given) - names):
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            msg = f"{setting}: {name!r} is neither a phase of the library nor one that is given.{hint}"
+            raise RecipeError(msg)
+
+
+def _best(amounts: XrdAmounts, recipe: QuantificationRecipe, standard: tuple[str, float] | None) -> str:
+    if standard is not None:
+        return "internal_standard"
+    if recipe.external_constant[0] > 0.0:
+        return "external_standard"
+    if recipe.ponkcs_factors:
+        return "ponkcs"
+    if recipe.amorphous_file or recipe.k is not None:
+        return "crystallinity"
+    return "hill_howard" if all(amounts.crystalline) else "absolute"
+
+
+def _refuse_missing(
+    method: str, recipe: QuantificationRecipe, standard: tuple[str, float] | None, amounts: XrdAmounts
+) -> None:
+    lacking = ""
+    if method == "internal_standard" and standard is None:
+        lacking = "the spike: --internal-standard ID:FRACTION"
+    elif method == "external_standard" and not recipe.external_constant[0] > 0.0:
+        lacking = (
+            "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]"
+        )
+    elif method == "ponkcs" and not _factors(recipe):
+        lacking = "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous"
+    elif method in ("rir", "summation") and not recipe.reference_ratios:
+        lacking = "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }"
+    elif method == "summation" and not recipe.reference_patterns:
+        lacking = "quantification.reference_patterns = { name = 'file' }"
+    elif method == "crystallinity" and all(amounts.crystalline):
+        lacking = "an amorphous component in the fit (fit.amorphous)"
+    if lacking:
+        msg = f"quantification.method = {method!r} needs {lacking}. Give it, or set the method to 'auto'."
+        raise AnalysisError(msg)
+
+
+def _factors(recipe: QuantificationRecipe) -> dict[str, Estimate]:
+    """Factors of the settings, else that of all amorphous matter together from the calibration file."""
+    given = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
+    if given or not recipe.amorphous_file:
+        return given
+    factor = read_amorphous(recipe.amorphous_file).factor
+    return {} if factor is None else {methods.AMORPHOUS_TOGETHER: factor}
+
+
+def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
+    if fit.crystallinity is None:
+        msg = "the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity."
+        raise AnalysisError(msg)
+    if recipe.amorphous_file:
+        calibration = read_amorphous(recipe.amorphous_file)
+        k = calibration.k
+        ends, own = calibration.two_theta_range, (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+        if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > RANGE_TOLERANCE:
+            msg = (
+                f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
+                f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range: --range "
+                f"{max(ends[0], own[0]):.1f},{min(ends[1], own[1]):.1f} here and in calibrate-amorphous."
+            )
+            raise RecipeError(msg)
+    elif recipe.k is not None:
+        k = Estimate(value=recipe.k[0], std=recipe.k[1])
+    else:
+        k = prior_constant(fit)
+    w = crystalline_fraction(fit.crystallinity, k)
+    variance = (w.std or 0.0) ** 2
+    return Quantification(
+        method="crystallinity",
+        basis="specimen",
+        names=("crystalline", "non_crystalline"),
+        fractions=np.array([w.value, 1.0 - w.value]),
+        covariance=variance * np.array([[1.0, -1.0], [-1.0, 1.0]]),
+        constants={"k": k, "crystallinity": fit.crystallinity},
+    )
+
+
+def _reason(method: str, recipe: QuantificationRecipe) -> Diagnostic:
+    asked = recipe.method != "auto"
+    chosen = "as asked for;" if asked else "chosen because"
+    why = _REASONS[method]
+    if asked and method == "hill_howard":
+        why = "they refer to the crystalline part only"
+    elif asked and method == "absolute":
+        why = "the scattering per gram of amorphous parts is calculated"
+    elif method == "crystallinity" and not recipe.amorphous_file and recipe.k is None:
+        why = "no constant was given, so k is calculated, ± 20 %"
+    return Diagnostic(
+        code="QUANTIFICATION_METHOD",
+        severity="info",
+        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}.",
+        facts={"method": method},
+    )
+
+
+def _other_crystals(amounts: XrdAmounts) -> list[Diagnostic]:
+    """Warn of a second phase where k is that of one; the second one has lines of its own strength per gram."""
+    mass = {
+        n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c
+    }
+    total = sum(max(a, 0.0) for a in mass.values())
+    main = max(mass, key=lambda name: mass[name], default="")
+    minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
+    if not minor:
+        return []
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in minor.items())
+    text = (
+        f"k relates the lines of one crystalline phase to the halo; beside {main} there is {listed} of the crystalline "
+        "part, whose lines are of another strength per gram. Calibrate with the same phases, or take another method."
+    )
+    return [Diagnostic(code="QUANTIFICATION_SECOND_PHASE", severity="warning", text=text, facts=minor)]
+
+
+def _negative_rest(found: Quantification) -> list[Diagnostic]:
+    rest = found.estimate("non_crystalline")
+    if rest.value > -2.0 * (rest.std or 0.0):
+        return []
+    text = (
+        f"The crystalline phases sum to {1.0 - rest.value:.3f} of the specimen, {-rest.value / (rest.std or 1.0):.1f} "
+        "standard uncertainties above one. Check the spike's fraction, its grain size and the phases."
+    )
+    return [
+        Diagnostic(
+            code="QUANTIFICATION_OVER_ONE", severity="warning", text=text, facts={"excess": -rest.value}
+        )
+    ]
+
+
+# ------------ The external standard: its scan turned into the diffractometer's constant, and the scale that
+# this gives a fit.
+
+
+def uses_external_scan(recipe: Recipe) -> bool:
+    """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    bool
+    """
+    settings = recipe.quantification
+    wanted = (
+        settings.method == "external_standard"
+        or recipe.composition.method == "xrd+external_standard"
+        or (settings.method == "auto" and not recipe.internal_standard)
+    )
+    return bool(settings.external_scan) and wanted and not settings.external_constant[0] > 0.0
+
+
+def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
+    """Quantification settings with G measured on the scan of a pure standard.
+
+    The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
+    `xrdcomp.quantification.methods.external_constant`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    scan : Pattern
+        What ``quantification.external_scan`` names, read.
+
+    Returns
+    -------
+    QuantificationRecipe
+        With ``external_constant``.
+
+    Raises
+    ------
+    AnalysisError
+        The scan shows nothing of the phase.
+    """
+    settings = recipe.quantification
+    phase = load_phase(settings.external_phase)
+    pure = standard_crystallinity(settings, phase.id)
+    grains = known_grains(recipe, (phase.id, pure[0]))
+    changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
+    fit = fit_pattern(scan, (phase,), build_instrument(scan, recipe.instrument), changed.fit)
+    if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(
+        fit.gof, fit.rwp
+    ):
+        msg = (
+            f"quantification.external_scan = {settings.external_scan!r} is not described by {phase.id} (Rwp "
+            f"{100 * fit.rwp:.0f} %). Give the scan of the pure standard and its phase as external_phase."
+        )
+        raise AnalysisError(msg)
+    wavelength = max(fit.wavelengths[:1] or (1.5406,))
+    found = methods.external_constant(
+        fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure
+    )
+    return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))
+
+
+def external_scale(
+    fit: FitResult, phases: Sequence[Phase], settings: QuantificationRecipe, mineral: Estimate | None = None
+) -> tuple[float, float] | None:
+    """Amount per mass on the scale of a fit, from the diffractometer's constant, and its relative standard uncertainty.
+
+    K = Σ a_i / Σ w_i = G / μ*_m over the crystalline phases, w_i as in `absorption.external_standard`. Its uncertainty
+    is that of G and of the attenuation; that of the amounts is left out, because whoever takes the scale has them.
+
+    Parameters
+    ----------
+    fit : FitResult
+    phases : sequence of Phase
+        Those of the fit.
+    settings : QuantificationRecipe
+        With ``external_constant``.
+    mineral : Estimate or None
+        Mineral fraction of thermogravimetry, for the attenuation.
+
+    Returns
+    -------
+    (float, float) or None
+        None where no constant is known, or nothing crystalline is there.
+    """
+    if not settings.external_constant[0] > 0.0:
+        return None
+    exact = with_amounts(fit.amounts, fit.amounts.amounts, np.zeros_like(np.asarray(fit.amounts.covariance)))
+    found = by_external_standard(fit, exact, phases, settings, mineral)
+    weights, crystals = found.fractions[:-1], np.array(fit.amounts.crystalline)
+    if not weights.sum() > 0.0:
+        return None
+    std = float(np.sqrt(max(found.covariance[:-1, :-1].sum(), 0.0)))
+    return float(fit.amounts.amounts[crystals].sum() / weights.sum()), std / float(weights.sum())

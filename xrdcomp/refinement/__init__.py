@@ -1,0 +1,1 @@
+"""Refinement of a whole pattern: parameters, model, variable projection, covariance."""

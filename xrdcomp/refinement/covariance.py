@@ -1,0 +1,524 @@
+"""How much of the Bragg area a background would take: the one of this fit, a free polynomial, a rolling one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from xrdcomp.data import Phase
+from xrdcomp.errors import AnalysisError
+from xrdcomp.physics import amorphous, corrections, elements, reflections
+from xrdcomp.refinement.model import PatternModel
+from xrdcomp.refinement.reflections import diffuse_now
+from xrdcomp.refinement.solver import Solution, solve_linear
+from xrdcomp.results import XrdAmounts
+from xrdcomp.units import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from xrdcomp.refinement.refine import FitState
+
+# ------------ Microabsorption of the phases whose grains are coarse enough to matter, at a stated typical
+# grain size.
+# Grains of a phase that absorbs more than the mean of the powder hide part of their own scattering [Brindley 1945
+# Phil. Mag. 36, 347]. Its size is rarely measured; ground powders have grains of a few micrometres. Correcting for
+# a typical size and carrying the whole correction's uncertainty is nearer the truth than no correction.
+
+GRAIN_LOG_STD = 0.7
+"""Standard deviation of ln(grain size): a factor of two either way."""
+
+KNOWN_LOG_STD = 0.35
+"""The same of a grain size that was measured: one diameter for grains of many sizes and shapes."""
+
+COARSE_NM = 60.0
+"""Crystallites below this size belong to aggregates of nano-crystals in a matrix, which absorb like it."""
+
+_CONTRAST_MAX = 2.9  # |Δμ|·D; beyond 3 Brindley's factor means nothing
+_DENSITY = {"protein": 1.35, "lipid": 0.91, "water": 1.0, "amorphous_calcium_phosphate": 2.3}  # g/cm³
+_DALTON_PER_CUBIC_ANGSTROM = 1.66053907
+
+
+def grain_factors(
+    phases: Sequence[Phase],
+    amounts: Mapping[str, float],
+    sizes_nm: Mapping[str, float],
+    *,
+    wavelength: float,
+    grain_size_um: float,
+    known_um: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """Brindley factors τ by which apparent amounts are to be divided.
+
+    Parameters
+    ----------
+    amounts : mapping
+        Apparent masses of phases and amorphous components, any common unit.
+    sizes_nm : mapping
+        Crystallite size of each phase; phases below 60 nm get τ = 1.
+    wavelength : float, ångström
+    grain_size_um : float
+        Typical grain diameter; 0 turns the correction off, larger makes it stronger.
+    known_um : mapping, optional
+        Phase id → its own grain diameter, whatever the size of its crystallites.
+
+    Returns
+    -------
+    dict, phase id → τ
+
+    Raises
+    ------
+    AnalysisError
+        A known diameter gives a factor beyond 2 either way, where the theory ends.
+    """
+    known = known_um or {}
+    linear: dict[str, float] = {}
+    volume: dict[str, float] = {}
+    for phase in phases:
+        atoms: dict[str, float] = {}
+        for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
+            atoms[element] = atoms.get(element, 0.0) + float(occupancy)
+        mass = sum(elements.atomic_weight(e) * n for e, n in atoms.items())
+        density = mass * _DALTON_PER_CUBIC_ANGSTROM / reflections.cell_volume(phase.cell.parameters)
+        attenuation = elements.mass_attenuation_of(elements.mass_fractions_of(atoms), wavelength)
+        linear[phase.id] = density * attenuation
+        volume[phase.id] = max(amounts.get(phase.id, 0.0), 0.0) / density
+    for name, density in _DENSITY.items():
+        if name in amounts:
+            fractions = amorphous.mass_fractions(amorphous.AMORPHOUS[name].atoms)
+            linear[name] = density * elements.mass_attenuation_of(fractions, wavelength)
+            volume[name] = max(amounts[name], 0.0) / density
+    total = sum(volume.values())
+    if total <= 0.0 or (grain_size_um <= 0.0 and not known):
+        return {phase.id: 1.0 for phase in phases}
+    mean = sum(volume[name] * linear[name] for name in volume) / total
+    out = {}
+    for phase in phases:
+        size = known.get(phase.id, grain_size_um if sizes_nm.get(phase.id, 0.0) >= COARSE_NM else 0.0)
+        contrast = abs(linear[phase.id] - mean) * 1e-4
+        inside = min(size, _CONTRAST_MAX / max(contrast, 1e-12))
+        out[phase.id] = float(corrections.brindley_factor(linear[phase.id], mean, inside)) if inside else 1.0
+        if phase.id in known and (inside < size or not 0.5 < out[phase.id] < 2.0):
+            msg = (
+                f"grains of {size:g} µm give {phase.id} a microabsorption factor of {out[phase.id]:.2f}, beyond "
+                "what the correction can do. Grind finer, below 10 µm."
+            )
+            raise AnalysisError(msg)
+    return out
+
+
+def apply_factors(
+    amounts: FloatArray, covariance: FloatArray, factors: FloatArray, known: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Divide amounts by their factors; the uncertainty of the typical grain size is common to all that have it.
+
+    ln τ is proportional to the grain size to first order, so that its standard deviation is |ln τ| times that
+    of ln(size): 0.7 for the typical size, 0.35, independently, for each size that was measured.
+
+    Parameters
+    ----------
+    amounts, covariance, factors : (n,), (n, n), (n,) arrays
+    known : (n,) array of bool
+        Whose grains were measured.
+    """
+    corrected = amounts / factors
+    scaled = covariance / np.outer(factors, factors)
+    moved = corrected * np.log(factors)
+    common = np.where(known, 0.0, GRAIN_LOG_STD * moved)
+    own = np.where(known, KNOWN_LOG_STD * moved, 0.0)
+    return corrected, scaled + np.outer(common, common) + np.diag(own**2)
+
+
+# ------------ From a minimum to what it says about amounts: covariance with model error, marginal over a
+# bounded background.
+# The joint linearised problem in all linear coefficients and non-linear parameters is Gaussian; its data part is
+# divided by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval.
+# Background terms cannot be negative: amounts are marginalised over them with that bound (moments of a truncated
+# normal distribution). Amounts themselves stay signed; positivity of a composition is imposed where the
+# composition is formed.
+
+BLANK_STD = 0.2
+"""Share of the instrument background that may have the form of a halo when no blank was measured."""
+
+_HALO_RANGE = (10.0, 55.0)  # degrees
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Covariances at the minimum.
+
+    parameter_covariance refers to the free parameters, grain_factors to the amounts, which are divided by them; gram
+    and right are Φᵀ W Φ and Φᵀ W y of the columns, no prior in them.
+    """
+
+    amounts: XrdAmounts
+    parameter_covariance: FloatArray
+    inflation: float
+    correlation_length: float
+    grain_factors: FloatArray
+    gram: FloatArray
+    right: FloatArray
+
+
+def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, float]:
+    """Factor by which variances grow because of misfit, and the correlation length behind it.
+
+    Variances are multiplied by max(1, χ²_ν) · τ with τ = 1 + 2 Σ ρ_k, the integrated autocorrelation of the
+    normalised residual up to its first negative value [after Bérar & Lelann 1991 J. Appl. Cryst. 24, 1, who
+    treat serial correlation of profile residuals; τ in the form of Geyer 1992 Stat. Sci. 7, 473].
+
+    Parameters
+    ----------
+    residual : (n,) array, (observed − calculated) / sigma
+    """
+    n = len(residual)
+    chi_sq = float(residual @ residual) / max(n - n_parameters, 1)
+    centred = residual - residual.mean()
+    power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    auto = np.fft.irfft(power)[: min(n, 400)]
+    rho = auto[1:] / max(float(auto[0]), 1e-300)
+    negative = np.flatnonzero(rho < 2.0 / np.sqrt(n))
+    stop = int(negative[0]) if len(negative) else len(rho)
+    tau = 1.0 + 2.0 * float(rho[:stop].sum())
+    return max(1.0, chi_sq) * tau, tau
+
+
+def truncated_moments(
+    mean: FloatArray, covariance: FloatArray, *, seed: int = 7
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and covariance of a normal distribution restricted to the positive orthant, by Gibbs sampling.
+
+    Parameters
+    ----------
+    mean, covariance : (k,), (k, k) arrays
+    seed : int
+        The sampler's seed; results are reproducible.
+    """
+    from scipy.special import ndtr, ndtri
+
+    k = len(mean)
+    rng = np.random.default_rng(seed)
+    precision = np.linalg.inv(covariance)
+    std = 1.0 / np.sqrt(np.diag(precision))
+    draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
+    uniform = rng.random((60, k, 2, len(draws)))
+    weights = precision / np.diag(precision)[:, None] - np.eye(k)
+    off = np.ascontiguousarray((draws - mean).T)
+    kept = np.empty((40, k, len(draws)))
+    for sweep in range(60):
+        for j in range(k):
+            centre = mean[j] - weights[j] @ off
+            low = centre / -std[j]
+            lower = ndtr(low)
+            u = lower + (1.0 - lower) * uniform[sweep, j, 0]
+            np.minimum(np.maximum(u, 1e-300, out=u), 1.0 - 1e-16, out=u)
+            drawn = np.maximum(centre + std[j] * ndtri(u), 0.0)
+            if lower.max() > 1.0 - 1e-9:
+                tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
+                drawn = np.where(lower > 1.0 - 1e-9, tail, drawn)
+            np.subtract(drawn, mean[j], out=off[j])
+        if sweep >= 20:
+            np.add(off, mean[:, None], out=kept[sweep - 20])
+    sample = kept.transpose(0, 2, 1).reshape(-1, k)
+    return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
+
+
+def collect_evidence(
+    model: PatternModel,
+    solution: Solution,
+    intensity: FloatArray,
+    sigma: FloatArray,
+    *,
+    per_gram_std: tuple[float, float],
+    grain_size_um: float = 0.0,
+    known_grains_um: Mapping[str, float] | None = None,
+) -> Evidence:
+    """Amounts of every component with their complete covariance.
+
+    Parameters
+    ----------
+    per_gram_std : (float, float)
+        Relative standard uncertainty of the scattering per gram of crystalline and of amorphous components.
+    grain_size_um : float
+        Typical grain diameter for microabsorption; 0 for none.
+    known_grains_um : mapping, optional
+        Phase id → its own grain diameter.
+    """
+    columns, jacobian = solution.columns / sigma[:, None], solution.jacobian / sigma[:, None]
+    joint = np.concatenate([columns, jacobian], axis=1)
+    residual = (intensity - solution.columns @ solution.coefficients) / sigma
+    n_free = int(solution.active.sum()) + jacobian.shape[1]
+    inflation, tau = residual_inflation(residual, n_free)
+    gram = joint.T @ joint
+    prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
+    start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
+    pull = np.concatenate(
+        [-solution.linear_prior * solution.coefficients, -solution.parameter_prior * solution.offset]
+    )
+    moved, covariance = _unconstrained(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
+    _, spread = _unconstrained(gram, prior, joint.T @ residual + pull, start)
+    counting = spread @ gram @ spread  # what the priors of halo and line forms leave open is not counting
+    m = len(model.columns)
+    is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
+    bounded = np.array([c.kind == "background" and c.nonnegative for c in model.columns])
+    amounts, amount_cov = _marginal(moved[:m], covariance[:m, :m], is_amount, bounded)
+    crystalline = np.array([c.kind == "phase" for c in model.columns])[is_amount]
+    relative = np.where(crystalline, per_gram_std[0], per_gram_std[1])
+    names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
+    amount_cov = amount_cov + _hidden_halo(model, solution, names)
+    masses = dict(zip(names, amounts.tolist(), strict=True))
+    factors = _grain_factors(model, solution, masses, (grain_size_um, known_grains_um))
+    measured = np.array([name in (known_grains_um or {}) for name in names])
+    amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
+    scale = relative * np.maximum(amounts, 0.0)
+    return Evidence(
+        amounts=XrdAmounts(
+            names=names,
+            amounts=amounts,
+            covariance=amount_cov + np.diag(scale**2),
+            crystalline=tuple(bool(v) for v in crystalline),
+            counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
+            blank_measured=any(c.name == "background_blank" for c in model.columns),
+        ),
+        parameter_covariance=covariance[m:, m:],
+        inflation=inflation,
+        correlation_length=tau,
+        grain_factors=factors,
+        gram=gram[:m, :m],
+        right=columns.T @ (intensity / sigma),
+    )
+
+
+def _hidden_halo(model: PatternModel, solution: Solution, names: tuple[str, ...]) -> FloatArray:
+    """Covariance of the organic halo from what air and holder may scatter in its shape.
+
+    Without an empty-holder scan a share of the instrument background (`BLANK_STD`, one standard deviation) may
+    have the form of a halo; it is expressed as an amount of protein, whose ring lies where glass and plastic
+    holders and air have theirs. A measured blank leaves nothing of it.
+    """
+    out = np.zeros((len(names), len(names)))
+    kinds = np.array([c.kind for c in model.columns])
+    if "protein" not in names or any(c.name == "background_blank" for c in model.columns):
+        return out
+    window = (model.two_theta >= _HALO_RANGE[0]) & (model.two_theta <= _HALO_RANGE[1])
+    if not window.any():
+        return out
+    instrument = np.isin(kinds, ["background", "correction"])
+    level = solution.columns[np.ix_(window, instrument)] @ solution.coefficients[instrument]
+    column = [c.name for c in model.columns].index("protein")
+    per_gram = float(solution.columns[window, column].sum())
+    index = names.index("protein")
+    out[index, index] = (BLANK_STD * max(float(level.sum()), 0.0) / per_gram) ** 2
+    return out
+
+
+def _grain_factors(
+    model: PatternModel,
+    solution: Solution,
+    amounts: dict[str, float],
+    grains_um: tuple[float, Mapping[str, float] | None],
+) -> FloatArray:
+    """Brindley factor of every component, 1 for amorphous ones."""
+    phases = [item.phase for item in model.lines]
+    sizes = {}
+    for phase in phases:
+        inverse = [solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac"]
+        sizes[phase.id] = 1.0 / max(*inverse, 1e-6)
+    factors = grain_factors(
+        phases,
+        amounts,
+        sizes,
+        wavelength=model.instrument.wavelength,
+        grain_size_um=grains_um[0],
+        known_um=grains_um[1],
+    )
+    return np.array([factors.get(name, 1.0) for name in amounts])
+
+
+def _unconstrained(
+    gram: FloatArray, prior: FloatArray, gradient: FloatArray, start: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """One Newton step with all bounds lifted, and the covariance there."""
+    normal = gram + np.diag(prior)
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    scaled = normal / np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += 1e-11
+    inverse = linalg.inv(scaled) / np.outer(scale, scale)
+    inverse = 0.5 * (inverse + inverse.T)
+    return start + inverse @ gradient, inverse
+
+
+def _marginal(
+    mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Moments of the amounts with the background terms restricted to be non-negative."""
+    caa = covariance[np.ix_(is_amount, is_amount)]
+    if not bounded.any():
+        return mean[is_amount], caa
+    cab = covariance[np.ix_(is_amount, bounded)]
+    cbb = covariance[np.ix_(bounded, bounded)]
+    truncated_mean, truncated_cov = truncated_moments(mean[bounded], cbb)
+    gain = np.linalg.solve(cbb, cab.T).T
+    moments = mean[is_amount] + gain @ (truncated_mean - mean[bounded])
+    spread = caa - gain @ cab.T + gain @ truncated_cov @ gain.T
+    return moments, 0.5 * (spread + spread.T)
+
+
+# ------------ How far amounts hang on single stretches of a pattern that is fitted badly.
+
+GOOD_FIT_GOF = 1.2
+"""Goodness of fit up to which misfit is what counting and the stated forms of halos and lines leave: of 400 simulated
+specimens whose halos, lines and optics are not those of the model the worst had 1.15."""
+_STRETCH = 2.0
+"""Degrees; a line with what overlaps it, so that positive and negative residuals of one profile belong together."""
+_KEPT = 0.02
+"""Weight that a stretch keeps when it is left out, so that a phase with all its lines in one stays finite."""
+
+
+def misfit_covariance(
+    model: PatternModel, solution: Solution, weighted: tuple[FloatArray, FloatArray], inflation: float
+) -> FloatArray:
+    """Covariance of the amounts from misfit that is not spread evenly over the pattern.
+
+    The fit's own covariance takes the misfit as noise of one size everywhere (`residual_inflation`). Where the
+    intensities of lines are wrong (few large grains, texture, a missing phase under one of them) the misfit sits on
+    the very points that determine an amount. It shows when stretches of the pattern are left out in turn: the
+    amounts then move by more than noise of that size moves them (jackknife over blocks, Künsch 1989 Ann. Stat. 17,
+    1217), V = (K - 1)/K Σ d_k d_kᵀ with the linearised change d_k of the amounts without stretch k. What V has beyond
+    the noise that the fit assumed is returned, weighted with (g² - g₀²)/(g² - 1), the share of the excess of χ² that
+    lies beyond a good fit's; g is the goodness of fit, g₀ = `GOOD_FIT_GOF`. Up to g₀ it is zero.
+
+    Parameters
+    ----------
+    model : PatternModel
+    solution : Solution
+    weighted : (n,) array and (n,) array
+        Residual over standard deviation, and the standard deviation.
+    inflation : float
+        Factor by which the fit's covariance allows for misfit.
+
+    Returns
+    -------
+    (k, k) array
+        In the order of the amounts, before corrections for grains; positive semidefinite.
+    """
+    residual, sigma = weighted
+    amounts = np.flatnonzero([column.kind in ("phase", "amorphous") for column in model.columns])
+    joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / sigma[:, None]
+    free = int(solution.active.sum()) + solution.jacobian.shape[1]
+    excess = float(residual @ residual) / max(len(residual) - free, 1)
+    none = np.zeros((len(amounts), len(amounts)))
+    if excess <= GOOD_FIT_GOF**2:
+        return none
+    prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
+    scale = np.sqrt(np.maximum((joint**2).sum(axis=0) / inflation + prior, 1e-300))
+    joint, prior = joint / scale / np.sqrt(inflation), prior / scale**2 + 1e-9
+    gram = joint.T @ joint
+    right = np.eye(len(gram))[:, amounts]
+    found = none.copy()
+    parts = _stretches(model.two_theta)
+    for part in parts:
+        own = joint[part]
+        gain = np.linalg.solve(gram + np.diag(prior) - (1.0 - _KEPT) * own.T @ own, right)
+        move = gain.T @ (own.T @ residual[part]) / np.sqrt(inflation)
+        found += np.outer(move, move)
+    gain = np.linalg.solve(gram + np.diag(prior), right)
+    beyond = (found * (len(parts) - 1) / len(parts) - gain.T @ gram @ gain) / np.outer(
+        scale[amounts], scale[amounts]
+    )
+    values, vectors = np.linalg.eigh(0.5 * (beyond + beyond.T))
+    share = (excess - GOOD_FIT_GOF**2) / (excess - 1.0)
+    out: FloatArray = share * (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return out
+
+
+def _stretches(two_theta: FloatArray) -> list[slice]:
+    edges = np.arange(two_theta[0], two_theta[-1], _STRETCH)[1:]
+    at = [0, *np.searchsorted(two_theta, edges).tolist(), len(two_theta)]
+    return [slice(low, high) for low, high in pairwise(at) if high > low]
+
+
+# ------------ How much of the Bragg area a background would take: the one of this fit, a free polynomial, a
+# rolling one.
+
+ROLLING_HALF_WINDOW = 2.0
+"""Degrees, half window of the rolling background with which the fit is compared."""
+
+_CORRECTION_STD = 0.01  # of the median intensity, as in `refinement.model`
+
+
+def bragg_area_lost(state: FitState, areas: Mapping[str, float]) -> dict[str, float]:
+    """Shares of the crystalline phases' Bragg area that the background takes, or would take.
+
+    Positions, widths and halo forms are held at the minimum and the linear problem is solved twice: with the physical
+    background (non-negative falling terms, corrections of one per cent) and with a free polynomial.
+
+    Parameters
+    ----------
+    state : FitState
+    areas : mapping of phase id to its Bragg area in this fit
+
+    Returns
+    -------
+    mapping
+        ``fit``: what the background of this fit takes more than the physical one, 0 for that one itself; negative where
+        it takes less. ``free_polynomial``: what a free polynomial would take; the amounts lean on the background by so
+        much. ``rolling``: what lies under a rolling background of ± 2° (`rolling_background`) laid under the fitted
+        lines, which a fit does not lose and an area ratio does. Empty without Bragg lines.
+    """
+    total = sum(areas.values())
+    if not total > 0.0:
+        return {}
+    physical, free = (_total(state, areas, free=flag) for flag in (False, True))
+    bragg = _bragg_curve(state)
+    below = rolling_background(bragg, float(np.median(np.diff(state.two_theta))))
+    out = {"rolling": float(below.sum() / bragg.sum())}
+    if physical > 0.0:
+        out["fit"] = 1.0 - total / physical if state.recipe.background == "flexible" else 0.0
+        out["free_polynomial"] = 1.0 - free / physical
+    return out
+
+
+def rolling_background(curve: FloatArray, step: float) -> FloatArray:
+    """Background by clipping peaks, y ← min(y, mean of the values w to either side), w falling from 2° to one point.
+
+    [Ryan et al. 1988 Nucl. Instrum. Methods B34, 396, without its logarithms]
+
+    Parameters
+    ----------
+    curve : (n,) array
+    step : float, degrees between points
+    """
+    out = curve.copy()
+    for w in range(max(round(ROLLING_HALF_WINDOW / step), 1), 0, -1):
+        if 2 * w < len(out):
+            out[w:-w] = np.minimum(out[w:-w], 0.5 * (out[: -2 * w] + out[2 * w :]))
+    return out
+
+
+def _bragg_curve(state: FitState) -> FloatArray:
+    total = np.zeros_like(state.two_theta)
+    for k, lines in enumerate(state.model.lines):
+        diffuse = state.model.slit * diffuse_now(lines, state.solution.values)
+        total += state.solution.coefficients[k] * (state.solution.columns[:, k] - diffuse)
+    return np.maximum(total, 0.0)
+
+
+def _total(state: FitState, areas: Mapping[str, float], *, free: bool) -> float:
+    """Bragg area of all phases with one of two backgrounds."""
+    solution, model = state.solution, state.model
+    correction = np.array([c.kind == "correction" for c in model.columns])
+    background = np.array([c.kind == "background" for c in model.columns])
+    bounded = np.array([c.nonnegative for c in model.columns])
+    held = (_CORRECTION_STD * float(np.median(state.intensity)) or 1.0) ** -2
+    prior = np.where(correction, 0.0 if free else held, solution.linear_prior)
+    bounded = np.where(background, not free, bounded)
+    gram = state.evidence.gram + np.diag(prior + 1e-12 * np.diag(state.evidence.gram))
+    found = solve_linear(gram, state.evidence.right, bounded).coefficients
+    own = solution.coefficients
+    pairs = enumerate(model.phase_ids)
+    return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))

@@ -1,0 +1,444 @@
+"""lmfit as face and as slow oracle: the same residual through lmfit, and a fit as an lmfit result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import linalg, optimize
+
+from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, evaluate
+from xrdcomp.refinement.parameters import ParameterTable
+from xrdcomp.units import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import lmfit
+
+    from xrdcomp.results import FitResult
+
+# ------------ Linear least squares with some coefficients held non-negative and some with Gaussian priors.
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSolution:
+    """Coefficients and which of them are free (not held at zero)."""
+
+    coefficients: FloatArray
+    active: BoolArray
+
+
+def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) -> LinearSolution:
+    """Minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j.
+
+    The free coefficients are eliminated by a Cholesky factor, the rest is a non-negative least-squares
+    problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not penalised.
+
+    Parameters
+    ----------
+    gram : (m, m) array
+        Φᵀ W Φ, priors' inverse variances added on the diagonal.
+    right : (m,) array
+        Φᵀ W y.
+    nonnegative : (m,) boolean array
+    """
+    m = len(right)
+    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    order = np.concatenate([np.flatnonzero(~nonnegative), np.flatnonzero(nonnegative)])
+    n_free = int((~nonnegative).sum())
+    scaled = gram[np.ix_(order, order)] / np.outer(scale[order], scale[order])
+    scaled[np.diag_indices(m)] += 1e-12
+    upper = linalg.cholesky(scaled, lower=False, overwrite_a=True, check_finite=False)
+    target = linalg.solve_triangular(upper, (right / scale)[order], trans="T", check_finite=False)
+    part = np.zeros(m)
+    if n_free < m:
+        part[n_free:], _ = optimize.nnls(upper[n_free:, n_free:], target[n_free:])
+    if n_free:
+        rest = target[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
+        part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest, check_finite=False)
+    coefficients = np.empty(m)
+    coefficients[order] = part
+    active = np.ones(m, dtype=bool)
+    active[nonnegative & (coefficients <= 0.0)] = False
+    return LinearSolution(coefficients=coefficients / scale, active=active)
+
+
+# ------------ Variable projection: linear coefficients are solved inside, the rest by Levenberg-Marquardt.
+# Golub & Pereyra 1973 SIAM J. Numer. Anal. 10, 413, with Kaufman's (1975 BIT 15, 49) approximation of the
+# Jacobian, which is the Schur complement of the joint normal equations used here.
+
+_NEGLIGIBLE = 1e-2  # of the tolerance: a step that promises less is not tried
+_FIRM = 5e-3  # least damping after a step that failed: less hardly changes it
+_MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """A minimum: parameters, coefficients, columns (n, m) and Jacobian (n, p) in units of the intensity.
+
+    linear_prior, parameter_prior : inverse variances of the priors of all columns and all free parameters
+    offset : free parameters minus their prior means
+    """
+
+    free: FloatArray
+    values: dict[str, float]
+    coefficients: FloatArray
+    active: BoolArray
+    columns: FloatArray
+    jacobian: FloatArray
+    linear_prior: FloatArray
+    parameter_prior: FloatArray
+    offset: FloatArray
+    cost: float
+    n_iterations: int
+    converged: bool
+
+    def goodness(self, intensity: FloatArray, sigma: FloatArray) -> float:
+        """Root of the mean squared residual in standard deviations, free numbers allowed for.
+
+        Parameters
+        ----------
+        intensity, sigma : (n,) arrays
+
+        Returns
+        -------
+        float
+        """
+        residual = (intensity - self.columns @ self.coefficients) / sigma
+        n_free = int(self.active.sum()) + len(self.free)
+        return float(np.sqrt(residual @ residual / max(len(residual) - n_free, 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Point:
+    """The pattern's columns and slopes at given non-linear parameters, and what the linear solution needs."""
+
+    values: dict[str, float]
+    moving: FloatArray
+    derivatives: list[dict[str, FloatArray]]
+    gram: FloatArray
+    right: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """The linear solution at given non-linear parameters; arrays over points are divided by sigma."""
+
+    coefficients: FloatArray
+    active: BoolArray
+    moving: FloatArray
+    gram: FloatArray
+    residual: FloatArray
+    jacobian: FloatArray
+    prior: FloatArray
+    cost: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Normal:
+    """Gauss-Newton equations of the non-linear parameters, linear ones eliminated."""
+
+    hessian: FloatArray
+    gradient: FloatArray
+
+
+class LeastSquares:
+    """Bundles what stays the same during one minimisation.
+
+    `like` is one with the same intensities; its products of the fixed columns are taken over where these are the same.
+    """
+
+    def __init__(
+        self,
+        model: PatternModel,
+        table: ParameterTable,
+        intensity: FloatArray,
+        sigma: FloatArray,
+        like: LeastSquares | None = None,
+    ) -> None:
+        self.model, self.table = model, table
+        self.y, self.inv_sigma = intensity, 1.0 / sigma
+        self.weighted_y = intensity / sigma
+        same = like if like is not None and like.model.fixed is model.fixed else None
+        self.fixed: FloatArray = same.fixed if same else model.fixed * self.inv_sigma[:, None]
+        self.fixed_gram: FloatArray = same.fixed_gram if same else self.fixed.T @ self.fixed
+        self.fixed_right: FloatArray = same.fixed_right if same else self.fixed.T @ self.weighted_y
+        self.nonnegative = np.array([c.nonnegative for c in model.columns])
+        index = {c.name: i for i, c in enumerate(model.columns)}
+        self.parent = np.array([index.get(c.parent, -1) for c in model.columns])
+        self.relative_std = np.array([c.relative_std for c in model.columns])
+        self.shared = np.array([c.parent == ALL_AMORPHOUS for c in model.columns])
+        self.is_amorphous = np.array([c.kind == "amorphous" for c in model.columns])
+        self.prior_std = np.array([c.prior_std for c in model.columns])
+        self.is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
+        free = table.free
+        self.mean = np.array([item.prior_mean for item in free])
+        self.precision = np.array([0.0 if np.isinf(i.prior_std) else i.prior_std**-2 for i in free])
+        self.low = np.array([item.low for item in free])
+        self.high = np.array([item.high for item in free])
+        self.ties = table.tie_matrix()
+        self.plain = table.ties is None
+        self.rows = {name: i for i, name in enumerate(table.names)}
+        self.places = {item.name: i for i, item in enumerate(free)}
+
+    def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
+        """Inverse variances of the linear coefficients' priors."""
+        precision = np.where(
+            np.isinf(self.prior_std), 0.0, 1.0 / np.where(self.prior_std > 0, self.prior_std, 1.0) ** 2
+        )
+        has_parent = self.parent >= 0
+        if coefficients is None:
+            precision[has_parent | self.shared] = 1e12
+        elif has_parent.any():
+            amounts = np.abs(coefficients)
+            floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
+            scale = np.maximum(amounts[self.parent[has_parent]], floor) * self.relative_std[has_parent]
+            precision[has_parent] = scale**-2
+            precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
+        return precision
+
+    def point(self, free: FloatArray, *, slopes: bool = True) -> _Point:
+        """Evaluate the pattern at given non-linear parameters, with its derivatives or without."""
+        values = self.table.values(free)
+        bases, derivatives = evaluate(self.model, values, self.table.needed if slopes else frozenset())
+        moving = bases * self.inv_sigma[:, None]
+        cross = moving.T @ self.fixed
+        return _Point(
+            values=values,
+            moving=moving,
+            derivatives=derivatives,
+            gram=np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]]),
+            right=np.concatenate([moving.T @ self.weighted_y, self.fixed_right]),
+        )
+
+    def start(self, free: FloatArray) -> _State:
+        """Evaluate once; solve twice: without shape modes, then with priors in units of the amounts found."""
+        point = self.point(free)
+        prior = self.linear_prior(None)
+        rough = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
+        return self.solved(point, free, self.linear_prior(rough.coefficients))
+
+    def state(self, free: FloatArray, prior: FloatArray, *, slopes: bool = True) -> _State:
+        """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero."""
+        return self.solved(self.point(free, slopes=slopes), free, prior)
+
+    def solved(self, point: _Point, free: FloatArray, prior: FloatArray) -> _State:
+        """Solve the linear part of an evaluated point."""
+        solution = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
+        c, moving = solution.coefficients, point.moving
+        n_moving = moving.shape[1]
+        residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
+        jacobian = self.jacobian(point, c)
+        cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
+        return _State(
+            coefficients=c,
+            active=solution.active,
+            moving=moving,
+            gram=point.gram,
+            residual=residual,
+            jacobian=jacobian.T,
+            prior=prior,
+            cost=float(cost),
+            values=point.values,
+        )
+
+    def jacobian(self, point: _Point, coefficients: FloatArray) -> FloatArray:
+        """Changes of the pattern by the free parameters over sigma, (p, n)."""
+        rows = self.places if self.plain else self.rows
+        full = np.zeros((len(rows), len(self.y)))
+        for k, slopes in enumerate(point.derivatives):
+            weight = coefficients[k] * self.inv_sigma
+            for name, column in slopes.items():
+                full[rows[name]] += weight * column
+        return full if self.plain else np.asarray(self.ties.T @ full)
+
+    def normal(self, state: _State, free: FloatArray) -> _Normal:
+        """Eliminate the linear coefficients from the joint normal equations (Schur complement)."""
+        jacobian, active = state.jacobian, state.active
+        gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
+        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
+        scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+        factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
+        projected = cross / scale[:, None]
+        hessian = jacobian.T @ jacobian - projected.T @ linalg.cho_solve(factor, projected)
+        hessian[np.diag_indices_from(hessian)] += self.precision
+        gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
+        return _Normal(hessian=hessian, gradient=gradient)
+
+    def step(self, normal: _Normal, free: FloatArray, damping: float) -> tuple[FloatArray, float]:
+        """Levenberg-Marquardt step of the free parameters, limits respected by freezing.
+
+        Returns
+        -------
+        moved : the parameters after it
+        promise : by how much it would lower the cost were the problem linear and without limits
+        """
+        hessian, gradient = normal.hessian, normal.gradient
+        stuck = ((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0))
+        keep = ~stuck
+        step = np.zeros_like(free)
+        if keep.any():
+            h = hessian[np.ix_(keep, keep)].copy()
+            h[np.diag_indices_from(h)] *= 1.0 + damping
+            step[keep] = linalg.solve(h + 1e-14 * np.diag(np.diag(h)), gradient[keep], assume_a="sym")
+        promise = 2.0 * gradient @ step - step @ hessian @ step
+        return np.clip(free + step, self.low, self.high), float(promise)
+
+    def solution(self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool) -> Solution:
+        """Bundle a state as the result of a minimisation."""
+        return Solution(
+            free=free,
+            values=state.values,
+            coefficients=state.coefficients,
+            active=state.active,
+            columns=np.concatenate([state.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
+            jacobian=state.jacobian / self.inv_sigma[:, None],
+            linear_prior=state.prior,
+            parameter_prior=self.precision,
+            offset=free - self.mean,
+            cost=state.cost,
+            n_iterations=n_iterations,
+            converged=converged,
+        )
+
+
+def minimize(
+    model: PatternModel,
+    table: ParameterTable,
+    intensity: FloatArray,
+    sigma: FloatArray,
+    *,
+    max_iterations: int = 40,
+    tolerance: float = 1e-5,
+) -> Solution:
+    """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
+
+    Parameters
+    ----------
+    intensity, sigma : (n,) arrays on the model's points
+    tolerance : float
+        Stop when a step lowers the sum of squares by less than this share of it, or promises a hundredth of that.
+
+    Returns
+    -------
+    Solution
+        ``converged`` is False where the iteration limit was reached first.
+    """
+    problem = LeastSquares(model, table, intensity, sigma)
+    free = np.array([item.value for item in table.free])
+    state = problem.start(free)
+    damping, converged, iteration, rejected = 1e-3, False, 0, False
+    if len(free) == 0:
+        return problem.solution(state, free, 0, converged=True)
+    normal = problem.normal(state, free)
+    while iteration < max_iterations:
+        iteration += 1
+        trial_free, promise = problem.step(normal, free, damping)
+        if promise < _NEGLIGIBLE * tolerance * state.cost:
+            converged = True
+            break
+        trial = problem.state(trial_free, state.prior, slopes=not rejected)
+        if trial.cost < state.cost:
+            if rejected:
+                trial = problem.state(trial_free, state.prior)
+            gain = (state.cost - trial.cost) / max(state.cost, 1e-300)
+            free, damping, state, rejected = trial_free, max(damping * 0.2, 1e-9), trial, False
+            if gain < tolerance:
+                converged = True
+                break
+            normal = problem.normal(state, free)
+        else:
+            damping, rejected = max(damping * 8.0, _FIRM), True
+    return problem.solution(state, free, iteration, converged=converged)
+
+
+# ------------ lmfit as face and as slow oracle: the same residual through lmfit, and a fit as an lmfit
+# result.
+
+
+def minimize_lmfit(
+    model: PatternModel,
+    table: ParameterTable,
+    intensity: FloatArray,
+    sigma: FloatArray,
+    *,
+    max_nfev: int = 4000,
+) -> Solution:
+    """Minimise as `refinement.solver.minimize` does, but by lmfit's Levenberg-Marquardt with numerical derivatives.
+
+    Linear coefficients are solved inside the residual; priors are rows of it. Slow: every derivative costs one
+    evaluation of the pattern. It exists to check the fast solver.
+    """
+    import lmfit
+
+    problem = LeastSquares(model, table, intensity, sigma)
+    start = np.array([item.value for item in table.free])
+    prior = problem.start(start).prior
+    params = lmfit.Parameters()
+    for item in table.free:
+        value = float(np.clip(item.value, item.low + 1e-9 * item.step, item.high - 1e-9 * item.step))
+        params.add(item.name, value=value, min=item.low, max=item.high)
+
+    def residual(p: Any) -> FloatArray:
+        free = np.array([p[item.name].value for item in table.free])
+        state = problem.state(free, prior)
+        rows = np.sqrt(problem.precision) * (free - problem.mean)
+        return np.concatenate([state.residual, np.sqrt(prior) * state.coefficients, rows])
+
+    result = lmfit.minimize(residual, params, method="leastsq", max_nfev=max_nfev, calc_covar=False)
+    free = np.array([result.params[item.name].value for item in table.free])
+    return problem.solution(
+        problem.state(free, prior), free, int(result.nfev), converged=bool(result.success)
+    )
+
+
+def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
+    """Return a fit as lmfit's MinimizerResult: prints with ``lmfit.fit_report``, knows stderr and correl.
+
+    Standard errors include the inflation by misfit, as in ``refinement.parameters``.
+
+    Parameters
+    ----------
+    fit : FitResult
+
+    Returns
+    -------
+    lmfit.minimizer.MinimizerResult
+    """
+    import lmfit
+
+    params = lmfit.Parameters()
+    for name, estimate in fit.parameters.items():
+        params.add(name, value=estimate.value, vary=estimate.std is not None)
+        params[name].stderr = estimate.std
+    std = np.sqrt(np.maximum(np.diag(fit.covariance), 1e-300))
+    correlation = fit.covariance / np.outer(std, std)
+    for i, name in enumerate(fit.covariance_names):
+        others = {o: float(correlation[i, j]) for j, o in enumerate(fit.covariance_names) if j != i}
+        params[name].correl = others
+    weighted = (fit.observed - fit.calculated) / fit.sigma
+    chisqr = float(weighted @ weighted)
+    nfree = len(weighted) - fit.n_parameters
+    return lmfit.minimizer.MinimizerResult(
+        params=params,
+        residual=weighted,
+        var_names=list(fit.covariance_names),
+        covar=np.array(fit.covariance),
+        success=fit.converged,
+        errorbars=True,
+        method="variable projection",
+        nfev=fit.n_iterations,
+        ndata=len(weighted),
+        nvarys=len(fit.covariance_names),
+        nfree=nfree,
+        chisqr=chisqr,
+        redchi=chisqr / max(nfree, 1),
+        aic=len(weighted) * np.log(chisqr / len(weighted)) + 2 * fit.n_parameters,
+        bic=len(weighted) * np.log(chisqr / len(weighted)) + np.log(len(weighted)) * fit.n_parameters,
+        init_values={},
+        message="",
+        ier=1,
+        lmdif_message="",
+        aborted=False,
+    )

@@ -1,0 +1,1 @@
+"""Phases found or not found in a pattern, with thresholds and detection limits."""
