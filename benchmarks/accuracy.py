@@ -117,8 +117,8 @@ def fluorapatite(fixtures: Path, _: float) -> list[Row]:
     others = [p.id for p in result.phases if p.decision == "detected" and p.id != "fluorapatite"]
     peaks = result.metadata["unexplained_peaks"]
     high = (
-        phase.weight_fraction.interval[1]
-        if phase.weight_fraction and phase.weight_fraction.interval
+        phase.weight_fraction.ci95[1]
+        if phase.weight_fraction and phase.weight_fraction.ci95
         else float("nan")
     )
     return [
@@ -142,11 +142,11 @@ def round_robin(fixtures: Path, _: float) -> list[Row]:
         found = {phase.id: phase.crystalline_weight_fraction for phase in result.phases}
         for phase, weighed in zip(ROUND_ROBIN_PHASES, truth, strict=True):
             estimate = found[phase]
-            if estimate is None or estimate.interval is None:
+            if estimate is None or estimate.ci95 is None:
                 msg = f"{phase} of {name} was not quantified"
                 raise RuntimeError(msg)
             errors.append(100 * (estimate.value - weighed))
-            inside.append(estimate.interval[0] <= weighed <= estimate.interval[1])
+            inside.append(estimate.ci95[0] <= weighed <= estimate.ci95[1])
             rows.append(Row(name=f"round robin {name}: {phase}, error", value=errors[-1], unit="wt%"))
     command = cpu_of_command("analyze", file, "--phases", ",".join(ROUND_ROBIN_PHASES))
     return [
@@ -198,8 +198,8 @@ def embedded(_: Path | None, __: float) -> list[Row]:
             truth = entry.truth["components"][component]
             estimate = result.composition.components[component]
             errors.append(100 * (result.composition.draws[:, index].mean() - truth))
-            if estimate is not None and estimate.interval is not None:
-                covered.append(estimate.interval[0] <= truth <= estimate.interval[1])
+            if estimate is not None and estimate.ci95 is not None:
+                covered.append(estimate.ci95[0] <= truth <= estimate.ci95[1])
         mae = float(np.mean(np.abs(errors)))
         rows.append(
             Row(name=f"ten embedded specimens: {component}, mean absolute error", value=mae, unit="wt%")

@@ -198,7 +198,7 @@ def _with_wrong_constant(fit: FitResult, factor: float, truth: float) -> list[bo
     by_area = crystalline_fraction(x, Estimate(value=k.value * factor, std=(k.std or 0.0) * factor))
     return [
         abs(absolute.value - truth) < 1.96 * absolute.std,
-        by_area.interval is not None and by_area.interval[0] <= truth <= by_area.interval[1],
+        by_area.ci95 is not None and by_area.ci95[0] <= truth <= by_area.ci95[1],
     ]
 
 

@@ -126,8 +126,8 @@ def outcomes(
         wide, narrow = (
             interval_of(composition.draws, (index,), level, told_apart=told_apart) for level in (0.95, 0.68)
         )
-        if estimate is not None and estimate.interval:
-            wide = estimate.interval
+        if estimate is not None and estimate.ci95:
+            wide = estimate.ci95
         yield Outcome(
             scene=scene,
             seed=seed,

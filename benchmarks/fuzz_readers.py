@@ -120,10 +120,8 @@ def same(one: Pattern, other: Pattern) -> bool:
 
 def warned(one: Pattern, original: Pattern) -> bool:
     """Whether a warning is there that the undamaged file does not have."""
-    before = {(note.code, note.text) for note in original.diagnostics}
-    return any(
-        note.severity == "warning" and (note.code, note.text) not in before for note in one.diagnostics
-    )
+    before = {(note.code, note.text) for note in original.messages}
+    return any(note.severity == "warning" and (note.code, note.text) not in before for note in one.messages)
 
 
 def judge(path: Path, originals: tuple[Pattern, ...]) -> str:

@@ -134,11 +134,7 @@ def balances(case: Case, runs: int) -> tuple[list[Row], list[float]]:
         errors.append(np.array([e.value for e in estimates]) - expected)
         inside.append(
             np.array(
-                [
-                    e.interval[0] <= t <= e.interval[1]
-                    for e, t in zip(estimates, expected, strict=True)
-                    if e.interval
-                ]
+                [e.ci95[0] <= t <= e.ci95[1] for e, t in zip(estimates, expected, strict=True) if e.ci95]
             )
         )
     error, covered = np.array(errors), np.array(inside, dtype=float)

@@ -48,7 +48,7 @@ for name, estimate in result.composition.components.items():
     if estimate is None:
         lines.append(f"| {name} | not separable | | |")
         continue
-    low, high = estimate.interval
+    low, high = estimate.ci95
     lines.append(
         f"| {name} | {100 * estimate.value:.2f} | {100 * estimate.std:.2f} | {100 * low:.2f} to {100 * high:.2f} |"
     )
@@ -57,7 +57,7 @@ display(Markdown("\n".join(lines)))
 # %%
 hydroxyapatite = result.composition.components["crystalline_hydroxyapatite"]
 true = entry.truth["components"]["crystalline_hydroxyapatite"]
-low, high = hydroxyapatite.interval
+low, high = hydroxyapatite.ci95
 inside = "inside" if low <= true <= high else "outside"
 display(
     Markdown(
@@ -81,7 +81,7 @@ for claim in result.claims:
 # Whatever is doubtful carries a message with its figure and with what to do about it.
 
 # %%
-for message in result.diagnostics:
+for message in result.messages:
     display(Markdown(f"- `{message.code}` ({message.severity}): {message.text}"))
 
 # %% [markdown]

@@ -209,9 +209,9 @@ for name in present.refuted:
     claim = next(item for item in result.claims if item.id == "hydroxyapatite_present")
     display(Markdown(f"**{name}** (P = {claim.probability:.4f}): {claim.statement}"))
     estimate = result.composition.components["crystalline_hydroxyapatite"]
-    if estimate is not None and estimate.interval is not None:
+    if estimate is not None and estimate.ci95 is not None:
         display(
-            Markdown(f"Its interval of crystalline hydroxyapatite ends at {100 * estimate.interval[1]:.2f} wt%.")
+            Markdown(f"Its interval of crystalline hydroxyapatite ends at {100 * estimate.ci95[1]:.2f} wt%.")
         )
 if not present.refuted:
     display(Markdown("Hydroxyapatite is not refuted in any specimen."))
@@ -232,7 +232,7 @@ if comparison is None:
     display(Markdown("There are not two groups with decided specimens, so nothing can be compared."))
 else:
     first, second = comparison.groups
-    low, high = comparison.difference.interval
+    low, high = comparison.difference.ci95
     display(
         Markdown(
             f"Median crystalline hydroxyapatite: {100 * comparison.medians[0]:.1f} wt% in {comparison.sizes[0]} {first}, "
@@ -249,7 +249,7 @@ else:
 # %%
 lines = ["| claim | supported | refuted | not decided | share in the population, 95 % |", "|---|---|---|---|---|"]
 for claim in summary.claims:
-    low, high = claim.share.interval if claim.share is not None and claim.share.interval else (float("nan"),) * 2
+    low, high = claim.share.ci95 if claim.share is not None and claim.share.ci95 else (float("nan"),) * 2
     counts = " | ".join(str(len(getattr(claim, verdict))) for verdict in ("supported", "refuted", "inconclusive"))
     lines.append(f"| {claim.id.replace('_', ' ')} | {counts} | {100 * low:.0f} to {100 * high:.0f} % |")
 display(Markdown("\n".join(lines)))
@@ -262,7 +262,7 @@ if entries:
     for entry, result in zip(entries, results, strict=True):
         for name in COMPONENTS[:-1]:
             estimate = result.composition.components[name]
-            low, high = estimate.interval
+            low, high = estimate.ci95
             if not low - 1e-9 <= entry.truth["components"][name] <= high + 1e-9:
                 wrong.append(f"{entry.specimen_id}: {name}")
     total = len(entries) * (len(COMPONENTS) - 1)

@@ -91,7 +91,7 @@ if fixtures:
         fractions = {phase.id: phase.crystalline_weight_fraction for phase in result.phases}
         for phase, truth in zip(PHASES, weighed, strict=True):
             estimate = fractions[phase]
-            low, high = estimate.interval
+            low, high = estimate.ci95
             found.append((name, phase, truth, 100 * estimate.value, 100 * low, 100 * high))
     table = pd.DataFrame(found, columns=["mixture", "phase", "weighed", "found", "low", "high"])
     table["error"] = table.found - table.weighed
@@ -143,7 +143,7 @@ if fixtures:
     fit = result.fit
     cell = {axis: fit.parameters[f"fluorapatite_{axis}"] for axis in "ac"}
     phase = next(item for item in result.phases if item.id == "fluorapatite")
-    low, high = phase.weight_fraction.interval
+    low, high = phase.weight_fraction.ci95
     display(
         Markdown(
             f"Rwp = {fit.rwp:.4f} over {len(fit.observed):,} points; a = {cell['a'].value:.5f} ± {cell['a'].std:.5f} Å, "

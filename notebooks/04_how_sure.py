@@ -131,7 +131,7 @@ truth = entry.truth["components"]
 def text(estimate):
     if estimate is None:
         return "not separable"
-    low, high = estimate.interval
+    low, high = estimate.ci95
     return f"{100 * estimate.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
@@ -188,7 +188,7 @@ for title, sample in ways.items():
         estimate = composition.components[name]
         if estimate is None:
             continue
-        low, high = estimate.interval
+        low, high = estimate.ci95
         widths[title][words(name)] = 50 * (high - low)
         if not low - 1e-9 <= base.truth["components"][name] <= high + 1e-9:
             outside.append(f"{words(name)} ({title})")

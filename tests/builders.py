@@ -35,9 +35,7 @@ APATITE_LINES = np.array(
 
 def estimate(value: float, std: float) -> Estimate:
     """Estimate with a 95 % interval that stays within 0 and 1."""
-    return Estimate(
-        value=value, std=std, interval=(max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
-    )
+    return Estimate(value=value, std=std, ci95=(max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)))
 
 
 def _peaks(two_theta: np.ndarray, table: ReflectionTable, *, width: float) -> np.ndarray:
@@ -154,7 +152,7 @@ def make_composition(*, separable: bool = True) -> Composition:
             for name, value in components.items()
             if value is not None
         },
-        diagnostics=()
+        messages=()
         if separable
         else (
             Diagnostic(
@@ -213,6 +211,6 @@ def make_result(
         inputs=({"kind": "xrd", "file": "a.xy", "sha256": "0" * 64, "format": "text", "metadata": {}},),
         fit=make_fit(foreign=foreign) if fit else None,
         tga=make_tga() if tga else None,
-        diagnostics=composition.diagnostics,
+        messages=composition.messages,
         metadata=metadata or {},
     )  # fmt: skip

@@ -112,8 +112,8 @@ def verdict(copy: TgaRun, original: TgaRun, hits: int, *, at_row_end: bool) -> s
     differs; ``value``: as many values differ as bytes were hit; ``shorter``: cut at the end of a row in a layout
     without end mark, so that the rest is a complete file; ``silent``: anything else.
     """
-    before = {d.code for d in original.diagnostics}
-    if any(d.code not in before for d in copy.diagnostics):
+    before = {d.code for d in original.messages}
+    if any(d.code not in before for d in copy.messages):
         return "told"
     n = len(copy)
     if n < len(original) and at_row_end:

@@ -180,7 +180,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         fit=fit,
         tga=thermal,
-        diagnostics=_diagnostics(
+        messages=_diagnostics(
             (*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition
         ),
         metadata=_metadata(sample, search, quantified),
@@ -462,7 +462,7 @@ def _diagnostics(
 ) -> tuple[Diagnostic, ...]:
     """`first`, then every stage's messages in the order of the line, each once."""
     seen: dict[tuple[str, str], Diagnostic] = {}
-    for messages in (first, *(stage.diagnostics for stage in stages if stage is not None)):
+    for messages in (first, *(stage.messages for stage in stages if stage is not None)):
         for message in messages:
             seen.setdefault((message.code, message.text), message)
     return tuple(seen.values())

@@ -124,7 +124,7 @@ class Pattern:
         Other facts of the file (``sample_name``, ``date``, ``instrument``, ``scan_axis`` …).
     source : Source or None
         Which file it came from.
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
         What the reader found suspicious; reaches ``result.json``.
 
     Raises
@@ -143,7 +143,7 @@ class Pattern:
     anode: str = ""
     metadata: Metadata = field(default_factory=_no_facts)
     source: Source | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("two_theta", "intensity", "sigma"):
@@ -182,7 +182,7 @@ class TgaRun:
     metadata : mapping
         Other facts of the file.
     source : Source or None
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
         What the reader found suspicious; reaches ``result.json``.
     """
 
@@ -196,7 +196,7 @@ class TgaRun:
     heating_rate_k_min: float | None = None
     metadata: Metadata = field(default_factory=_no_facts)
     source: Source | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temperature_c", frozen_array(self.temperature_c))

@@ -35,14 +35,14 @@ Decision = Literal["detected", "not_detected", "inconclusive"]
 class Estimate:
     """A value with its standard uncertainty (one sigma) and its 95 % interval.
 
-    ``std`` is None only for a parameter that was held fixed. ``interval`` need not be symmetric.
+    ``std`` is None only for a parameter that was held fixed. ``ci95`` need not be symmetric.
 
     ``unit`` is "" for fractions and whatever has none.
     """
 
     value: float
     std: float | None = None
-    interval: tuple[float, float] | None = None
+    ci95: tuple[float, float] | None = None
     unit: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,8 +51,8 @@ class Estimate:
             "value": float(self.value),
             "std": None if self.std is None else float(self.std),
         }
-        if self.interval is not None:
-            out["ci95"] = [float(self.interval[0]), float(self.interval[1])]
+        if self.ci95 is not None:
+            out["ci95"] = [float(self.ci95[0]), float(self.ci95[1])]
         if self.unit:
             out["unit"] = self.unit
         return out
@@ -172,7 +172,7 @@ class FitResult:
     ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
     `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
     `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `quantification.methods`;
-    `bragg_area_lost` says what share of it backgrounds take (`refinement.covariance`); `diagnostics` are its
+    `bragg_area_lost` says what share of it backgrounds take (`refinement.covariance`); `messages` are its
     messages.
     """
 
@@ -195,7 +195,7 @@ class FitResult:
     crystallinity: Estimate | None = None
     bragg_area: Mapping[str, float] = field(default_factory=dict)
     bragg_area_lost: Mapping[str, float] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     @property
     def rwp(self) -> float:
@@ -264,7 +264,7 @@ class TgaResult:
 
     `mass_fraction` (of the start) and its rate `dtg_per_min` (1/min) are smoothed, over `temperature_c`;
     `initial_mass_mg` and `heating_rate_k_min` are None where unknown, `atmosphere` then "unknown". `quantities` are the
-    substances, mass fractions with their uncertainty, `budget` the shares of their variance by source, `diagnostics`
+    substances, mass fractions with their uncertainty, `budget` the shares of their variance by source, `messages`
     the messages.
     """
 
@@ -282,7 +282,7 @@ class TgaResult:
     char_fraction: Estimate | None = None
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
@@ -313,7 +313,7 @@ class Composition:
 
     Fractions run from 0 to 1 on `basis`; `method` says what they came from (``xrd+tga`` …), `other_basis` holds the
     components on the other basis. `identifiable_sums` are sums that can be told where their parts cannot. `prior_share`
-    is the part of each variance that rests on assumptions about compositions; `diagnostics` are the messages.
+    is the part of each variance that rests on assumptions about compositions; `messages` are the messages.
     """
 
     basis: Literal["as_received", "dry"]
@@ -326,7 +326,7 @@ class Composition:
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     prior_share: Mapping[str, float] = field(default_factory=dict)
     other_basis: Mapping[str, Estimate | None] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
@@ -372,7 +372,7 @@ class SampleResult:
     """Everything about one specimen; what `analyze` returns.
 
     `sample_id` names it; `composition`, `phases` and `claims` are the answers, `fit` and `tga` what they rest on (None
-    where not measured), `diagnostics` every message. `settings` hold the whole recipe, `software` the versions,
+    where not measured), `messages` every message. `settings` hold the whole recipe, `software` the versions,
     `inputs` the files with what they say of themselves, `sources` where they came from, `metadata` further facts (truth
     of a simulation …).
     """
@@ -387,13 +387,13 @@ class SampleResult:
     sources: tuple[Source, ...] = ()
     fit: FitResult | None = None
     tga: TgaResult | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> Literal["ok", "warning", "failed"]:
         """The worst severity among the messages: ok, warning or failed."""
-        severities = {d.severity for d in self.diagnostics}
+        severities = {d.severity for d in self.messages}
         if "error" in severities:
             return "failed"
         return "warning" if "warning" in severities else "ok"
@@ -406,7 +406,7 @@ class SampleResult:
             "status": self.status,
             "messages": [
                 {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
-                for d in self.diagnostics
+                for d in self.messages
             ],
             "inputs": [dict(item) for item in self.inputs],
             "software": dict(self.software),

@@ -76,7 +76,7 @@ def test_round_trip(save: Callable[..., Path], format_id: str, encoding: str) ->
     assert run.source is not None
     assert run.source.format == format_id
     check(run)
-    assert [d for d in run.diagnostics if d.severity != "info"] == []
+    assert [d for d in run.messages if d.severity != "info"] == []
     if format_id != "tga_csv":
         assert run.initial_mass_mg == pytest.approx(CURVE.initial_mg, rel=1e-6)
         assert run.metadata["temperature_column"]
@@ -144,7 +144,7 @@ def test_ta_gas_rate_and_end_mark(save: Callable[..., Path]) -> None:
     run = read_tga(save(text))
     assert (run.atmosphere, run.heating_rate_k_min, run.initial_mass_mg) == ("air", 10.0, 12.5)
     cut = read_tga(save("\n".join(text.split("\n")[:-2]) + "\n"))
-    assert [d.code for d in cut.diagnostics if d.severity == "warning"] == ["TGA_CUT"]
+    assert [d.code for d in cut.messages if d.severity == "warning"] == ["TGA_CUT"]
 
 
 def test_trios_steps_missing_is_told(save: Callable[..., Path]) -> None:
@@ -154,7 +154,7 @@ def test_trios_steps_missing_is_told(save: Callable[..., Path]) -> None:
     assert run.segment.max() == 2
     assert "initial_mass_from" in run.metadata
     shorter = read_tga(save(text[: text.rindex("[step]")]))
-    assert "TGA_STEPS_MISSING" in [d.code for d in shorter.diagnostics]
+    assert "TGA_STEPS_MISSING" in [d.code for d in shorter.messages]
 
 
 def test_trios_csv(save: Callable[..., Path]) -> None:
@@ -167,7 +167,7 @@ def test_columns_in_mg_and_percent_that_disagree_are_told(save: Callable[..., Pa
     cells[3] = f"{float(cells[3]) * 1.02:.6f}"
     lines[60] = "\t".join(cells)
     run = read_tga(save("\n".join(lines)))
-    assert "TGA_COLUMNS_DISAGREE" in [d.code for d in run.diagnostics]
+    assert "TGA_COLUMNS_DISAGREE" in [d.code for d in run.messages]
 
 
 def test_pyris_units_come_from_its_header_or_are_asked_for(save: Callable[..., Path]) -> None:
@@ -189,7 +189,7 @@ def test_pyris_gas_that_changes_is_told(save: Callable[..., Path]) -> None:
     )
     run = read_tga(save(text))
     assert run.atmosphere == "unknown"
-    assert "TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.diagnostics]
+    assert "TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.messages]
 
 
 def test_mettler_takes_the_mass_curve_and_misses_no_row(save: Callable[..., Path]) -> None:
@@ -207,7 +207,7 @@ def test_setaram_change_of_mass_needs_the_initial_mass(save: Callable[..., Path]
     text = w.setaram(CURVE, change=True)
     run = read_tga(save(text, encoding="utf-16"))
     check(run)
-    assert [d.code for d in run.diagnostics] == ["TGA_MASS_IS_CHANGE"]
+    assert [d.code for d in run.messages] == ["TGA_MASS_IS_CHANGE"]
     bare = text.replace("Initial mass (mg) : 12.5\n", "")
     assert "initial_mass_mg" in refusal(save(bare)).hint
     check(read_tga(save(bare), initial_mass_mg=12.5))
@@ -304,7 +304,7 @@ def test_mass_units(save: Callable[..., Path], unit: str, factor: float, expecte
     run = read_tga(save(f"Temperature (°C),Mass ({unit})\n" + w.rows(columns, ",", digits=9), "a.csv"))
     assert run.mass_unit == expected
     assert_close(run.mass, CURVE.mass_mg * factor, because=WRITTEN, atol=1e-9)
-    codes = [d.code for d in run.diagnostics]
+    codes = [d.code for d in run.messages]
     assert ("TGA_NO_INITIAL_MASS" in codes) == (expected in ("percent", "fraction"))
     assert "TGA_NO_TIME" in codes
 
@@ -349,19 +349,19 @@ def test_values_contradict_a_unit(save: Callable[..., Path]) -> None:
     fraction = "Temperature (°C),Mass (%)\n" + w.rows([CURVE.temperature_c, CURVE.percent / 100], ",")
     assert "as a fraction would" in refusal(save(fraction, "b.csv")).reason
     kelvin = "Temperature (°C),Mass (mg)\n" + w.rows([CURVE.temperature_c + 273.15, CURVE.mass_mg], ",")
-    codes = [d.code for d in read_tga(save(kelvin, "c.csv")).diagnostics]
+    codes = [d.code for d in read_tga(save(kelvin, "c.csv")).messages]
     assert "TGA_TEMPERATURE_LOOKS_KELVIN" in codes
 
 
 def test_a_unit_given_against_the_file_is_told(save: Callable[..., Path]) -> None:
     run = read_tga(save(w.table(CURVE), "a.csv"), mass_unit="g")
-    assert [d.code for d in run.diagnostics if d.severity == "warning"] == ["TGA_UNIT_OVERRIDDEN"]
+    assert [d.code for d in run.messages if d.severity == "warning"] == ["TGA_UNIT_OVERRIDDEN"]
 
 
 def test_initial_mass_given_against_the_header_is_told(save: Callable[..., Path]) -> None:
     run = read_tga(save(w.netzsch(CURVE)), initial_mass_mg=20.0)
     assert run.initial_mass_mg == 20.0
-    assert "TGA_INITIAL_MASS_OVERRIDDEN" in [d.code for d in run.diagnostics]
+    assert "TGA_INITIAL_MASS_OVERRIDDEN" in [d.code for d in run.messages]
 
 
 def test_mass_column_can_be_chosen_by_its_unit(save: Callable[..., Path]) -> None:
@@ -374,7 +374,7 @@ def test_duplicate_columns_are_resolved_by_content(save: Callable[..., Path]) ->
     header = "Temperature (°C),Mass (mg),Temperature (°C),Mass (mg)"
     equal = [CURVE.temperature_c, CURVE.mass_mg, CURVE.temperature_c, CURVE.mass_mg]
     run = read_tga(save(header + "\n" + w.rows(equal, ","), "a.csv"))
-    assert [d.code for d in run.diagnostics].count("TGA_DUPLICATE_COLUMN") == 2
+    assert [d.code for d in run.messages].count("TGA_DUPLICATE_COLUMN") == 2
     empty = [CURVE.temperature_c, np.zeros_like(CURVE.mass_mg), CURVE.temperature_c, CURVE.mass_mg]
     run = read_tga(save(header + "\n" + w.rows(empty, ","), "a.csv"))
     assert_close(run.mass, CURVE.mass_mg, because=WRITTEN, atol=1e-6)
@@ -387,7 +387,7 @@ def test_duplicate_columns_are_resolved_by_content(save: Callable[..., Path]) ->
 def test_program_temperature_only_is_used_with_a_warning(save: Callable[..., Path]) -> None:
     text = "Program Temperature (°C),Mass (mg)\n" + w.rows([CURVE.temperature_c, CURVE.mass_mg], ",")
     run = read_tga(save(text, "a.csv"))
-    assert "TGA_TEMPERATURE_NOT_OF_SAMPLE" in [d.code for d in run.diagnostics]
+    assert "TGA_TEMPERATURE_NOT_OF_SAMPLE" in [d.code for d in run.messages]
 
 
 def test_heat_flow_only_and_conversion_are_refused(save: Callable[..., Path]) -> None:
@@ -405,7 +405,7 @@ def test_blank_leading_values_are_left_out_with_a_message(save: Callable[..., Pa
         lines[k] = f"{time},,{mass}"
     run = read_tga(save("\n".join(lines), "a.csv"))
     assert len(run) == len(CURVE.mass_mg) - 3
-    (said,) = [d for d in run.diagnostics if d.code == "TGA_ROWS_DROPPED"]
+    (said,) = [d for d in run.messages if d.code == "TGA_ROWS_DROPPED"]
     assert (said.facts["rows"], said.facts["leading"]) == (3, 3)
 
 
@@ -426,7 +426,7 @@ def test_clock_that_restarts_with_each_segment_runs_on(save: Callable[..., Path]
     assert run.segment[119:121].tolist() == [0, 1]
     assert run.time_s is not None
     assert (np.diff(run.time_s) >= 0).all()
-    assert "TGA_TIME_RESTARTS" in [d.code for d in run.diagnostics]
+    assert "TGA_TIME_RESTARTS" in [d.code for d in run.messages]
 
 
 def test_cooling_is_kept(save: Callable[..., Path]) -> None:
@@ -475,9 +475,9 @@ def test_absurd_values_are_refused_or_told(save: Callable[..., Path]) -> None:
     assert "temperature is" in refusal(with_row("99999.0,12.0")).reason
     assert "temperature is" in refusal(with_row("-5.0,12.0")).reason
     spike = read_tga(with_row("700.0,9999"))
-    assert "TGA_SPIKE" in [d.code for d in spike.diagnostics]
+    assert "TGA_SPIKE" in [d.code for d in spike.messages]
     spike = read_tga(with_row("350.0,12.0"))
-    assert "TGA_SPIKE" in [d.code for d in spike.diagnostics]
+    assert "TGA_SPIKE" in [d.code for d in spike.messages]
 
 
 def test_no_mass_at_all_is_refused(save: Callable[..., Path]) -> None:
@@ -546,10 +546,10 @@ def test_comma_before_three_digits_is_told(save: Callable[..., Path]) -> None:
         f"{t:.0f}\t{m:,.0f}" for t, m in zip(CURVE.temperature_c, CURVE.mass_mg * 1e3, strict=True)
     )
     run = read_tga(save("Temperature (°C)\tTG (ug)\n" + body + "\n"))
-    assert "TGA_COMMA_DOUBTFUL" in [d.code for d in run.diagnostics]
+    assert "TGA_COMMA_DOUBTFUL" in [d.code for d in run.messages]
     plain = w.rows([CURVE.temperature_c, CURVE.mass_mg], "\t", ",", digits=4)
     assert "TGA_COMMA_DOUBTFUL" not in [
-        d.code for d in read_tga(save("Temperature (°C)\tMass (mg)\n" + plain)).diagnostics
+        d.code for d in read_tga(save("Temperature (°C)\tMass (mg)\n" + plain)).messages
     ]
 
 
@@ -579,7 +579,7 @@ def test_lone_segment_number_is_told(save: Callable[..., Path]) -> None:
     lines = w.netzsch(CURVE, segments=3).split("\n")
     at = next(i for i, line in enumerate(lines) if line.startswith("##")) + 50
     lines[at] = lines[at].rpartition(";")[0] + ";7.000000"
-    assert "TGA_SEGMENTS_ODD" in [d.code for d in read_tga(save("\n".join(lines))).diagnostics]
+    assert "TGA_SEGMENTS_ODD" in [d.code for d in read_tga(save("\n".join(lines))).messages]
 
 
 @pytest.mark.parametrize(
@@ -648,7 +648,7 @@ def test_other_tables_are_told(save: Callable[..., Path]) -> None:
     for text in (extra + w.table(CURVE), w.table(CURVE) + "\n" + extra):
         run = read_tga(save(text, "a.csv"))
         assert len(run) == 240
-        assert "TGA_OTHER_TABLE" in [d.code for d in run.diagnostics]
+        assert "TGA_OTHER_TABLE" in [d.code for d in run.messages]
 
 
 def test_clock_times_are_named_in_the_hint(save: Callable[..., Path]) -> None:
@@ -708,7 +708,7 @@ def test_netzsch_binary_mass_is_change_before_correction(binary: Callable[..., P
     assert run.source is not None
     assert run.source.format == "netzsch_ngb"
     assert (run.atmosphere, run.heating_rate_k_min, run.initial_mass_mg) == ("air", 10.0, 12.5)
-    assert [d.code for d in run.diagnostics] == ["TGA_NOT_CORRECTED", "TGA_MASS_IS_CHANGE"]
+    assert [d.code for d in run.messages] == ["TGA_NOT_CORRECTED", "TGA_MASS_IS_CHANGE"]
     assert run.segment is not None
     assert list(np.unique(run.segment)) == [0, 1]  # the point behind the last stage belongs to it
 
@@ -751,4 +751,4 @@ def test_ta_gases_follow_the_method(
     text = w.ta_universal(CURVE).replace("Sample Gas: Air 90.0 ml/min", gases)
     run = read_tga(save(text.replace("OrgMethod\t1: Ramp", f"OrgMethod\t0: {method}\nOrgMethod\t1: Ramp")))
     assert run.atmosphere == expected
-    assert ("TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.diagnostics]) is told
+    assert ("TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.messages]) is told

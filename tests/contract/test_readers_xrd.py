@@ -67,7 +67,7 @@ def test_scan_comes_back(format_id: str, tmp_path: Path) -> None:
             pattern.sigma, np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="sqrt(N) of counts"
         )
     assert pattern.intensity_unit == "counts"
-    assert not any(note.severity != "info" for note in pattern.diagnostics)
+    assert not any(note.severity != "info" for note in pattern.messages)
     if format_id in KNOWS_COUNTS:
         assert pattern.counting_time_s == pytest.approx(SCAN.seconds, rel=1e-6)
 
@@ -131,7 +131,7 @@ def test_a_cut_inside_the_last_number_is_noticed(format_id: str, tmp_path: Path)
         return
     if np.array_equal(pattern.intensity, SCAN.counts):
         return  # the format ends with a mark, and the cut fell into it
-    assert "XRD_MAYBE_CUT" in {note.code for note in pattern.diagnostics}
+    assert "XRD_MAYBE_CUT" in {note.code for note in pattern.messages}
 
 
 @pytest.mark.parametrize("format_id", ["fullprof_dat", "uxd", "xrd_text"])
@@ -152,7 +152,7 @@ def test_a_cut_text_never_gives_other_angles(format_id: str, tmp_path: Path) -> 
             pattern.two_theta[: n - 1], SCAN.two_theta[: n - 1], atol=1e-4, because="rounded listing"
         )
         np.testing.assert_array_equal(pattern.intensity[: n - 1], SCAN.counts[: n - 1])
-        warned += any(note.code == "XRD_MAYBE_CUT" for note in pattern.diagnostics)
+        warned += any(note.code == "XRD_MAYBE_CUT" for note in pattern.messages)
     if format_id != "fullprof_dat":
         assert refused + warned >= 0.7 * len(cuts)
 
@@ -176,5 +176,5 @@ def test_order_of_reading_does_not_matter(format_id: str, tmp_path: Path) -> Non
     first = read_xrd(path)
     (second,) = read_xrd_scans(path)
     np.testing.assert_array_equal(first.two_theta, second.two_theta)
-    assert first.diagnostics == second.diagnostics
+    assert first.messages == second.messages
     assert not first.intensity.flags.writeable

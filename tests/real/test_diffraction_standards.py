@@ -32,7 +32,7 @@ def test_cell_and_displacement_of_the_certified_lab6_scan(real_files: Path) -> N
         found = calibrate(pattern, "srm660c", recipe, refine_cell=True)
         a = found.cell["a"]
         assert_close(a.value, 4.156780, atol=3e-5, because=spread)
-        assert a.interval[0] <= 4.156780 <= a.interval[1]
+        assert a.ci95[0] <= 4.156780 <= a.ci95[1]
         assert found.displacement_mm is not None
         assert_close(found.displacement_mm.value, -0.0788, atol=0.0035, because="0.002° at low angles")
     held = calibrate(scan, "srm660c")
@@ -47,7 +47,7 @@ def test_a_plain_analysis_finds_the_cell_of_lab6(real_files: Path) -> None:
     fit = fit_pattern(scan, (load_phase("lab6"),), build_instrument(scan, InstrumentRecipe()), FitRecipe())
     a = fit.parameters["lab6_a"]
     assert_close(a.value, 4.156780, atol=3e-5, because="admissible axial models and divergences")
-    assert a.interval[0] <= 4.156780 <= a.interval[1]
+    assert a.ci95[0] <= 4.156780 <= a.ci95[1]
 
 
 def live(pattern: Pattern) -> Pattern:
@@ -92,7 +92,7 @@ def test_calculated_references_hold_the_truth_in_their_intervals(real_files: Pat
     fit = fit_pattern(scan, load_phases(ROCKS[:4]), instrument, FitRecipe())
     found = whole_pattern(fit.amounts, per_gram_std=0.2)
     for name in ROCKS[:4]:
-        low, high = found.estimate(name).interval
+        low, high = found.estimate(name).ci95
         assert low <= 0.2 <= high, name
     soft = ~np.array(fit.amounts.crystalline)
     organic = float(found.fractions[soft].sum())
@@ -103,4 +103,4 @@ def test_calculated_references_hold_the_truth_in_their_intervals(real_files: Pat
 def test_no_holder_is_seen_where_none_was_reported(real_files: Path) -> None:
     scan = live(read_xrd(real_files / "xrd/gsas/FAP.XRA"))
     fit = fit_pattern(scan, (load_phase("fluorapatite"),), build_instrument(scan, FAP), FitRecipe())
-    assert "HOLDER_HUMP" not in {d.code for d in fit.diagnostics}
+    assert "HOLDER_HUMP" not in {d.code for d in fit.messages}

@@ -142,7 +142,7 @@ def check(run: TgaRun, expected: Run) -> None:
     assert run.heating_rate_k_min == expected.rate
     assert run.segment is not None
     assert list(np.unique(run.segment)) == list(range(expected.segments))
-    assert sorted(d.code for d in run.diagnostics) == sorted(expected.said)
+    assert sorted(d.code for d in run.messages) == sorted(expected.said)
 
 
 @pytest.mark.parametrize("expected", RUNS, ids=lambda run: short(run.path))
@@ -220,7 +220,7 @@ def test_workbook_without_header_is_read_when_told_its_units(real_files: Path) -
     run = read_tga(real_files / "tga" / "csv" / "2.Beechwood-10.xlsx", temperature_unit="C", mass_unit="mg")
     assert len(run) == 14729
     assert_close([run.temperature_c[0], run.mass[0]], [25.60932, 5.633787], because=PRINTED, atol=1e-9)
-    assert [d.code for d in run.diagnostics if d.severity == "warning"] == ["TGA_COLUMNS_ASSUMED"]
+    assert [d.code for d in run.messages if d.severity == "warning"] == ["TGA_COLUMNS_ASSUMED"]
 
 
 def test_sample_temperature_is_used_where_there_is_a_choice(real_files: Path) -> None:

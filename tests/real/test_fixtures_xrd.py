@@ -187,9 +187,7 @@ def test_read_in_agreement_with_the_header(
 
 @pytest.mark.parametrize("name", READ)
 def test_warnings_are_only_those_that_are_deserved(name: str, folder: Path) -> None:
-    warnings = {
-        note.code for note in read_xrd_scans(folder / name)[0].diagnostics if note.severity == "warning"
-    }
+    warnings = {note.code for note in read_xrd_scans(folder / name)[0].messages if note.severity == "warning"}
     assert warnings == WARNED.get(name, set())
 
 
@@ -264,7 +262,7 @@ def test_the_measured_block_of_a_certificate_is_the_default(folder: Path) -> Non
     path = folder / "pdcif/nist_srm660c_100a.cif"
     assert str(read_xrd(path).metadata["block"]).endswith("_meas")
     calculated = read_xrd(path, scan=1)
-    assert "XRD_CALCULATED" in {note.code for note in calculated.diagnostics}
+    assert "XRD_CALCULATED" in {note.code for note in calculated.messages}
 
 
 def test_several_ranges_are_listed_and_asked_for(folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_bruker_header_geometry_gives_ceria_within_its_accuracy(
         errors - errors.mean(), 0.0, atol=1.8e-3, because="tilts of 0.3 degrees that are not applied"
     )
     assert [emission.wavelength for emission in pattern.emission_lines] == [0.7093, 0.71359]
-    assert "FRAME_HEADER_GEOMETRY" in [note.code for note in pattern.diagnostics]
+    assert "FRAME_HEADER_GEOMETRY" in [note.code for note in pattern.messages]
 
 
 def test_swung_frame_reaches_beyond_the_centred_one(real_files: Path) -> None:
@@ -117,7 +117,7 @@ def test_swung_frame_reaches_beyond_the_centred_one(real_files: Path) -> None:
     merged = integrate_frames(paths)
     assert merged.two_theta[0] < 0.5
     assert merged.two_theta[-1] > 64.0
-    notes = {note.code: note for note in merged.diagnostics}
+    notes = {note.code: note for note in merged.messages}
     # one second of the second frame counts twice what one second of the first does: not one experiment
     assert_close(float(notes["FRAME_OVERLAP"].facts["ratio"]), 2.0, rtol=0.1, because="ceiling: as measured")
 
@@ -174,7 +174,7 @@ def test_header_sums_of_all_bruker_frames_hold(real_files: Path) -> None:
     paths = [*(real_files / "xrd/sfrm").glob("*.sfrm"), *(real_files / "xrd/gfrm").glob("*.gfrm")]
     assert len(paths) >= 5
     for path in paths:
-        assert "FRAME_COUNT_SUM" not in [note.code for note in read_frame(path).diagnostics]
+        assert "FRAME_COUNT_SUM" not in [note.code for note in read_frame(path).messages]
         assert inspect_file(path)["kind"] == "xrd_frame"
 
 

@@ -112,7 +112,7 @@ def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(
 
 def test_a_metal_that_no_phase_describes_gives_a_result(real_files: Path) -> None:
     result = xc.analyze(real_files / "xrd/brml/test.brml")
-    assert "XRD_NOT_USED" in {message.code for message in result.diagnostics}
+    assert "XRD_NOT_USED" in {message.code for message in result.messages}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
 
 
@@ -122,5 +122,5 @@ def test_cobalt_is_named_where_the_file_states_no_wavelength(real_files: Path, n
     result = xc.analyze(
         real_files / "xrd/xy" / name, recipe=xc.Recipe().with_settings({"identification.start": "nothing"})
     )
-    doubt = next(message for message in result.diagnostics if message.code == "XRD_OTHER_RADIATION")
+    doubt = next(message for message in result.messages if message.code == "XRD_OTHER_RADIATION")
     assert (doubt.facts["radiation"], doubt.facts["phase"]) == ("CoKa", "quartz")

@@ -125,7 +125,7 @@ def test_every_file_is_in_the_table_or_refused(real_files: Path) -> None:
 
 def test_carbon_deposition_is_named_as_a_gain(real_files: Path) -> None:
     result = analyse(real_files, "perkinelmer/Methane_Pyrolysis.txt")
-    gain = next(d for d in result.diagnostics if d.code == "TGA_MASS_GAIN")
+    gain = next(d for d in result.messages if d.code == "TGA_MASS_GAIN")
     assert float(gain.facts["gain"]) > 0.9
     assert result.balance_names == ()
 
@@ -158,5 +158,5 @@ def test_two_exports_of_one_portlandite_run_give_the_same_steps(real_files: Path
 
 def test_wood_is_no_calcified_tissue_when_its_char_burns(real_files: Path) -> None:
     result = analyse(real_files, "ta_trios/MIS_1.txt")
-    reason = next(d for d in result.diagnostics if d.code == "TGA_NOT_ASSIGNED")
+    reason = next(d for d in result.messages if d.code == "TGA_NOT_ASSIGNED")
     assert "44 %" in reason.text

@@ -247,7 +247,7 @@ def test_reported_intervals_cover_with_and_without_amorphous_mineral(kind: str) 
         found = compose_evidence(xrd, thermal, recipe, phases=FOUND)
         claimed[i] = (found.draws[:, 4] > 0).mean()
         for k in range(6):
-            interval = estimate_of(found.draws, (k,), told_apart=False).interval
+            interval = estimate_of(found.draws, (k,), told_apart=False).ci95
             assert interval is not None
             covered[i, k] = interval[0] <= truth[k] <= interval[1]
     low, _ = binomial_band(n, 0.95, z=3.5)

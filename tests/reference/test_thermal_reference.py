@@ -66,10 +66,7 @@ def test_mass_balance_of_simulated_specimens(atmosphere: str, bar: float) -> Non
         found = [result.quantities[name] for name in QUANTITIES]
         errors.append(np.array([q.value for q in found]) - left)
         inside.append(
-            [
-                q.interval is not None and q.interval[0] <= t <= q.interval[1]
-                for q, t in zip(found, left, strict=True)
-            ]
+            [q.ci95 is not None and q.ci95[0] <= t <= q.ci95[1] for q, t in zip(found, left, strict=True)]
         )
     rms = np.sqrt((np.array(errors) ** 2).mean(axis=0))
     assert (rms <= 1.15 * bar).all(), "bar of the study, with the 10 % scatter of an RMS of 60 runs"

@@ -121,7 +121,7 @@ def test_a_failed_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     from xrdcomp.data import Diagnostic
 
-    bad = replace(make_result(), diagnostics=(Diagnostic(code="X", severity="error", text="no."),))
+    bad = replace(make_result(), messages=(Diagnostic(code="X", severity="error", text="no."),))
     monkeypatch.setattr("xrdcomp.analysis.analyze", lambda *_, **__: bad)
     result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures")
     assert result.exit_code == 1

@@ -39,7 +39,7 @@ def by_id(claims: tuple[Claim, ...]) -> dict[str, Claim]:
 
 
 def message(composition: Composition, code: str) -> Diagnostic | None:
-    return next((item for item in composition.diagnostics if item.code == code), None)
+    return next((item for item in composition.messages if item.code == code), None)
 
 
 def test_the_four_findings_hold_for_a_specimen_that_has_them() -> None:
@@ -296,7 +296,7 @@ def test_agreement_says_nothing() -> None:
     rng = np.random.default_rng(8)
     for _ in range(60):
         composition = compose_evidence(xrd_amounts(TYPICAL, rng=rng), balance(TYPICAL, rng=rng))
-        quiet += all(item.severity == "info" for item in composition.diagnostics)
+        quiet += all(item.severity == "info" for item in composition.messages)
     assert quiet >= 54, "each of five two-sigma or 1 % checks may speak; one in ten is the ceiling"
 
 

@@ -116,13 +116,13 @@ def test_replicates_close_and_narrow_only_what_repeating_can_narrow() -> None:
         before = single.components[name]
         assert estimate is not None
         assert before is not None
-        assert estimate.interval is not None
-        assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
+        assert estimate.ci95 is not None
+        assert 0 <= estimate.ci95[0] <= estimate.value <= estimate.ci95[1] <= 1
         shared = 1 - sum(v for k, v in single.budget[name].items() if k.startswith(("xrd_counting", "tga")))
         assert (estimate.std or 0) > 0.8 * np.sqrt(shared) * (before.std or 0)
         assert_close(sum(four.budget[name].values()), 1.0, atol=1e-6, because="shares")
     assert "(4 runs)" in four.method
-    assert four.diagnostics[-1].code == "REPLICATES"
+    assert four.messages[-1].code == "REPLICATES"
 
 
 def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
@@ -133,8 +133,8 @@ def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
     both = found.identifiable_sums["organic_and_water"]
     assert organic is not None
     for estimate in (organic, both):
-        assert estimate.interval is not None
-        assert np.ptp(estimate.interval) > 2 * 3.0 * (estimate.std or 0.0), "1.96 would be that of many runs"
+        assert estimate.ci95 is not None
+        assert np.ptp(estimate.ci95) > 2 * 3.0 * (estimate.std or 0.0), "1.96 would be that of many runs"
     crystals = found.identifiable_sums["crystalline"].value
     singles = [item.identifiable_sums["crystalline"].value for item in two]
     assert min(singles) - 0.005 < crystals < max(singles) + 0.005
@@ -145,7 +145,7 @@ def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
 
 def test_scatter_between_aliquots_is_seen_said_and_widens() -> None:
     quiet, loud = combine_replicates(runs(4)), combine_replicates(runs(4, scatter=0.06))
-    assert "REPLICATE_SCATTER" in {item.code for item in loud.diagnostics}
+    assert "REPLICATE_SCATTER" in {item.code for item in loud.messages}
     assert quiet.components["organic"] is not None
     assert loud.components["organic"] is not None
     assert (loud.components["organic"].std or 0) > 3 * (quiet.components["organic"].std or 1)
@@ -197,14 +197,14 @@ def test_share_of_certain_specimens_is_the_jeffreys_interval() -> None:
     from scipy.stats import beta
 
     found = share_interval([1.0] * 9 + [0.0])
-    assert found.interval is not None
-    assert_close(found.interval, beta.ppf([0.025, 0.975], 9.5, 1.5), atol=1e-9, because="same distribution")
+    assert found.ci95 is not None
+    assert_close(found.ci95, beta.ppf([0.025, 0.975], 9.5, 1.5), atol=1e-9, because="same distribution")
     unsure = share_interval([0.9] * 9 + [0.1])
-    assert unsure.interval is not None
-    assert np.ptp(unsure.interval) > np.ptp(found.interval)
+    assert unsure.ci95 is not None
+    assert np.ptp(unsure.ci95) > np.ptp(found.ci95)
     everyone = share_interval([1.0, 1.0])
-    assert everyone.interval is not None
-    assert everyone.interval[1] == 1.0
+    assert everyone.ci95 is not None
+    assert everyone.ci95[1] == 1.0
 
 
 def test_a_cohort_with_the_published_findings() -> None:
@@ -218,8 +218,8 @@ def test_a_cohort_with_the_published_findings() -> None:
     assert summary.comparison.sizes == (6, 4)
     # complete separation of 6 and 4: one assignment of 210
     assert_close(summary.comparison.p_greater, 1 / 210, atol=1e-12, because="exact")
-    assert summary.comparison.difference.interval is not None
-    assert summary.comparison.difference.interval[0] > 0
+    assert summary.comparison.difference.ci95 is not None
+    assert summary.comparison.difference.ci95[0] > 0
     assert summary.simulated
     assert len(summary.rows) == 10
     assert summary.rows[9]["hydroxyapatite"] == "not_detected"

@@ -41,7 +41,7 @@ from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
-    return {item.code for item in composition.diagnostics}
+    return {item.code for item in composition.messages}
 
 
 def central(composition: Composition) -> np.ndarray:
@@ -57,8 +57,8 @@ def test_central_values_sum_to_one_and_intervals_hold_them(truth: np.ndarray, ba
     assert_close(central(found).sum(), 1.0, atol=1e-9, because="means of draws that each sum to one")
     for estimate in (*found.components.values(), *found.identifiable_sums.values()):
         assert estimate is not None
-        assert estimate.interval is not None
-        assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
+        assert estimate.ci95 is not None
+        assert 0 <= estimate.ci95[0] <= estimate.value <= estimate.ci95[1] <= 1
 
 
 def test_truth_is_recovered_from_perfect_evidence() -> None:
@@ -109,7 +109,7 @@ def test_diffraction_alone_gives_apatite_and_sums_but_not_the_halos() -> None:
     assert found.components["carbonate"] is None
     assert {"non_crystalline", "crystalline", "organic_and_water"} <= set(found.identifiable_sums)
     assert "NOT_IDENTIFIABLE" in codes(found)
-    low, high = found.components["crystalline_hydroxyapatite"].interval or (1.0, 0.0)
+    low, high = found.components["crystalline_hydroxyapatite"].ci95 or (1.0, 0.0)
     assert low < TYPICAL[0] < high
 
 
@@ -118,7 +118,7 @@ def test_thermogravimetry_alone_gives_the_balance_but_not_the_crystals() -> None
     assert found.components["crystalline_hydroxyapatite"] is None
     assert found.components["amorphous_mineral"] is None
     assert found.components["water"] is not None
-    low, high = found.identifiable_sums["total_mineral"].interval or (1.0, 0.0)
+    low, high = found.identifiable_sums["total_mineral"].ci95 or (1.0, 0.0)
     assert low < TYPICAL[[0, 3, 4, 5]].sum() < high
     assert "NOT_IDENTIFIABLE" in codes(found)
     assert found.method == "tga"
@@ -137,9 +137,7 @@ def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
     with_balance = compose_evidence(crystals, balance(TYPICAL))
     assert with_balance.components["crystalline_hydroxyapatite"] is None
     assert set(with_balance.identifiable_sums) == {"total_mineral", "volatile"}
-    assert "no amorphous components" in next(
-        d.text for d in found.diagnostics if d.code == "NOT_IDENTIFIABLE"
-    )
+    assert "no amorphous components" in next(d.text for d in found.messages if d.code == "NOT_IDENTIFIABLE")
     assert with_balance.components["organic"] is not None
 
 
@@ -165,9 +163,9 @@ def test_specimen_without_apatite_reports_nothing_but_a_limit() -> None:
     found = compose_evidence(fake, balance(NO_APATITE), phases=absent)
     apatite = found.components["crystalline_hydroxyapatite"]
     assert apatite is not None
-    assert apatite.interval is not None
-    assert apatite.interval[0] == 0.0
-    assert apatite.interval[1] < 0.015
+    assert apatite.ci95 is not None
+    assert apatite.ci95[0] == 0.0
+    assert apatite.ci95[1] < 0.015
 
 
 def test_undetected_phases_add_no_mass() -> None:
@@ -194,7 +192,7 @@ def test_crystals_beside_a_negative_halo_are_not_more_than_all() -> None:
     """Amounts are signed; a share of 113 wt% crystals was told."""
     amounts = xrd_amounts(np.array([0.9, -0.2, 0.0, 0.0, 0.0, 0.0]))
     found = compose_evidence(amounts, balance(TYPICAL))
-    told = next(item for item in found.diagnostics if item.code == "FUSION_INCONSISTENT")
+    told = next(item for item in found.messages if item.code == "FUSION_INCONSISTENT")
     assert told.facts["crystalline_xrd"] == 1.0
 
 
@@ -450,7 +448,7 @@ def test_what_is_hardly_credible_does_not_move_an_interval() -> None:
 
 def test_a_constant_has_no_width() -> None:
     found = estimate_of(np.zeros((10, 6)), (0,))
-    assert (found.value, found.std, found.interval) == (0.0, 0.0, (0.0, 0.0))
+    assert (found.value, found.std, found.ci95) == (0.0, 0.0, (0.0, 0.0))
 
 
 def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
@@ -458,8 +456,8 @@ def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
     found = compose_evidence(pure, None)
     for estimate in (found.components["crystalline_hydroxyapatite"], found.identifiable_sums["crystalline"]):
         assert estimate is not None
-        assert estimate.interval is not None
-        assert estimate.interval[1] > 0.999
+        assert estimate.ci95 is not None
+        assert estimate.ci95[1] > 0.999
     tissue = compose_evidence(xrd_amounts(TYPICAL), None)
     assert (tissue.draws[:, 1] > 0).all()
 
@@ -544,9 +542,9 @@ def test_an_estimate_says_what_its_interval_says() -> None:
     draws = np.random.default_rng(33).dirichlet([20, 40, 20, 4, 2, 0.1], 4000)
     for parts in ((0,), (4,), (0, 5), (0, 3, 4, 5)):
         found = estimate_of(draws, parts)
-        assert found.interval == interval_of(draws, parts)
+        assert found.ci95 == interval_of(draws, parts)
         narrow = interval_of(draws, parts, 0.68)
-        assert found.interval[0] <= narrow[0] < found.value < narrow[1] <= found.interval[1]
+        assert found.ci95[0] <= narrow[0] < found.value < narrow[1] <= found.ci95[1]
         assert_close(found.value, draws[:, parts].sum(axis=1).mean(), atol=1e-12, because="mean of the draws")
 
 

@@ -16,8 +16,8 @@ def phase(decision: str = "detected", share: float = 0.25, std: float = 0.02) ->
         formula="CaCO3",
         decision=decision,  # type: ignore[arg-type]  # the tests' own words
         detection_limit=0.01,
-        weight_fraction=Estimate(value=0.3, std=0.1, interval=(0.1, 0.5)),
-        crystalline_weight_fraction=Estimate(value=share, std=std, interval=(0.2, 0.3)),
+        weight_fraction=Estimate(value=0.3, std=0.1, ci95=(0.1, 0.5)),
+        crystalline_weight_fraction=Estimate(value=share, std=std, ci95=(0.2, 0.3)),
     )
 
 
@@ -26,7 +26,7 @@ def composed(**sums: Estimate) -> Composition:
 
 
 def test_share_times_crystalline_part() -> None:
-    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
     (weighed,) = weigh_phases([phase()], composed(crystalline=total))
     assert weighed.weight_fraction is not None
     assert weighed.weight_fraction.std is not None
@@ -37,14 +37,14 @@ def test_share_times_crystalline_part() -> None:
 
 
 def test_a_single_phase_has_the_interval_of_the_crystalline_part() -> None:
-    total = Estimate(value=0.4, std=0.03, interval=(0.33, 0.45))
+    total = Estimate(value=0.4, std=0.03, ci95=(0.33, 0.45))
     (weighed,) = weigh_phases([phase(share=1.0, std=0.0)], composed(crystalline=total))
     assert weighed.weight_fraction is not None
-    assert weighed.weight_fraction.interval == (0.33, 0.45)
+    assert weighed.weight_fraction.ci95 == (0.33, 0.45)
 
 
 def test_phases_that_were_not_found_and_sums_that_are_unknown_change_nothing() -> None:
-    total = Estimate(value=0.4, std=0.03, interval=(0.33, 0.45))
+    total = Estimate(value=0.4, std=0.03, ci95=(0.33, 0.45))
     absent, found = phase("not_detected"), phase()
     assert weigh_phases([absent], composed(crystalline=total)) == (absent,)
     assert weigh_phases([found], composed()) == (found,)
@@ -62,7 +62,7 @@ def test_where_crystals_are_not_weighed_only_what_was_found_has_a_share() -> Non
 
 
 def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_count_it() -> None:
-    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
     apatite = replace(phase(share=0.6), id="hydroxyapatite")
     undecided = replace(phase("inconclusive", share=0.4), id="quartz")
     weighed = weigh_phases([apatite, undecided], composed(crystalline=total))
@@ -78,7 +78,7 @@ def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_cou
 
 
 def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:
-    total = Estimate(value=0.4, std=0.03, interval=(0.34, 0.46))
+    total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
     apatite = replace(phase("inconclusive", share=1.0), id="hydroxyapatite")
     (weighed,) = weigh_phases([apatite], composed(crystalline=total))
     assert weighed.weight_fraction is not None

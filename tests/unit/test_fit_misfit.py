@@ -108,7 +108,7 @@ def test_a_fit_that_does_not_describe_its_pattern_excludes_no_apatite() -> None:
     crystals, organic = found.components[COMPONENTS[0]], found.components["organic"]
     assert crystals is not None
     assert organic is not None
-    assert crystals.interval is not None
-    assert crystals.interval[0] == 0.0
-    assert crystals.interval[1] > 0.15, "the truth is not excluded"
+    assert crystals.ci95 is not None
+    assert crystals.ci95[0] == 0.0
+    assert crystals.ci95[1] > 0.15, "the truth is not excluded"
     assert_close(organic.value, 0.55, atol=0.02, because="weighed by heating, whatever the pattern")

@@ -173,7 +173,7 @@ def test_merged_frames_cover_both_ranges_and_weigh_by_exposure(tmp_path: Path) -
     assert merged.two_theta[-1] > alone[0].two_theta[-1] + 5.0
     found = pulls(merged, FLAT)
     assert_close(found.std(), 1.0, atol=4.0 / np.sqrt(2.0 * len(found)), because="four standard errors")
-    assert not [note for note in merged.diagnostics if note.code == "FRAME_OVERLAP"]
+    assert not [note for note in merged.messages if note.code == "FRAME_OVERLAP"]
     twice = integrate_frames([first, first])
     both = np.isin(
         twice.two_theta, alone[0].two_theta
@@ -187,7 +187,7 @@ def test_merged_frames_cover_both_ranges_and_weigh_by_exposure(tmp_path: Path) -
 
 def test_frames_that_disagree_where_they_overlap_are_reported(tmp_path: Path) -> None:
     paths = [frame(tmp_path, FLAT, "a.gfrm"), frame(tmp_path, SWUNG.but(rate=1.5), "b.gfrm")]
-    notes = {note.code: note for note in integrate_frames(paths).diagnostics}
+    notes = {note.code: note for note in integrate_frames(paths).messages}
     assert_close(float(notes["FRAME_OVERLAP"].facts["ratio"]), 1.5, rtol=0.01, because="10^6 counts overlap")
 
 
@@ -267,10 +267,10 @@ def test_header_sums_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="NCOUNTS"):
         read_frame(written(tmp_path, "b.gfrm", fw.bruker(FLAT, counts, NCOUNTS=f"{2 * counts.sum()} 0")))
     slightly = fw.bruker(FLAT, counts, NCOUNTS=f"{counts.sum() + 500} 0")
-    notes = read_frame(written(tmp_path, "c.gfrm", slightly)).diagnostics
+    notes = read_frame(written(tmp_path, "c.gfrm", slightly)).messages
     assert [note.code for note in notes] == ["FRAME_COUNT_SUM"]
     rounded = fw.bruker(FLAT, counts, NCOUNTS=f"{int(np.float32(counts.sum()))} 0")
-    assert not read_frame(written(tmp_path, "d.gfrm", rounded)).diagnostics
+    assert not read_frame(written(tmp_path, "d.gfrm", rounded)).messages
 
 
 def test_noise_other_than_counting_is_reported(tmp_path: Path) -> None:
@@ -278,15 +278,15 @@ def test_noise_other_than_counting_is_reported(tmp_path: Path) -> None:
     gained = read_frame(written(tmp_path, "g.edf", fw.edf(4 * counts)))
     assert gained.dispersion is not None
     assert_close(gained.dispersion, 4.0, rtol=0.25, because="rings add their own curvature, 15 % here")
-    assert "FRAME_NOT_POISSON" in [note.code for note in gained.diagnostics]
+    assert "FRAME_NOT_POISSON" in [note.code for note in gained.messages]
     plain = read_frame(written(tmp_path, "p.edf", fw.edf(counts)))
-    assert "FRAME_NOT_POISSON" not in [note.code for note in plain.diagnostics]
+    assert "FRAME_NOT_POISSON" not in [note.code for note in plain.messages]
 
 
 def test_dead_areas_are_reported(tmp_path: Path) -> None:
     counts = FLAT.counts()
     counts[40:90, 20:70] = 0
-    notes = integrate_frames(written(tmp_path, "f.gfrm", fw.bruker(FLAT, counts))).diagnostics
+    notes = integrate_frames(written(tmp_path, "f.gfrm", fw.bruker(FLAT, counts))).messages
     assert "FRAME_DEAD_AREA" in [note.code for note in notes]
 
 

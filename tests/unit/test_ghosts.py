@@ -68,5 +68,5 @@ def test_a_pattern_that_shows_nothing_has_a_composition_of_unknowns() -> None:
     composition = compose(negative)
     assert set(composition.components.values()) == {None}
     assert composition.method == "xrd"
-    assert [message.code for message in composition.diagnostics] == ["XRD_NOT_USED"]
+    assert [message.code for message in composition.messages] == ["XRD_NOT_USED"]
     assert {claim.verdict for claim in undecided_claims("nothing shows")} == {"inconclusive"}

@@ -134,7 +134,7 @@ def test_lines_of_no_known_phase_are_listed_as_peaks() -> None:
     )
     found = run_search(spiked)
     assert any(abs(peak.two_theta - 19.3) < 0.05 for peak in found.unexplained)
-    assert any(d.code == "XRD_UNEXPLAINED_PEAKS" for d in found.diagnostics)
+    assert any(d.code == "XRD_UNEXPLAINED_PEAKS" for d in found.messages)
     assert others(found, "detected") == []
 
 

@@ -99,10 +99,10 @@ def test_a_cell_that_differs_from_the_certificate_is_said() -> None:
     found = calibrate(
         simulate_pattern(model, conditions, seed=4)[0], "srm676a"
     )  # simulated with a = 4.7602 Å
-    messages = [d for d in found.diagnostics if d.code == "CALIBRATION_CELL_DIFFERS"]
+    messages = [d for d in found.messages if d.code == "CALIBRATION_CELL_DIFFERS"]
     assert len(messages) == 2
     assert_close(messages[0].facts["refined"], 4.7602, atol=3e-4, because="held zero, free displacement")
-    assert not [d for d in calibrate(standard_scan(), "srm660c").diagnostics if "CELL" in d.code]
+    assert not [d for d in calibrate(standard_scan(), "srm660c").messages if "CELL" in d.code]
 
 
 @pytest.mark.parametrize("anode", ["Cu", "Co", "Mo", "Cr", "Ag"])
@@ -129,7 +129,7 @@ def test_sizes_hold_the_truth_with_a_file_and_without_one(anode: str, tmp_path: 
         fit = fit_pattern(scan, (load_phase("hydroxyapatite"),), build_instrument(scan, recipe))
         lengths = column_lengths(fit, "hydroxyapatite")
         for axis, truth in (("c_axis", 60.0), ("a_axis", 30.0)):
-            assert lengths[axis].interval[0] <= truth <= lengths[axis].interval[1], (recipe.file, axis)
+            assert lengths[axis].ci95[0] <= truth <= lengths[axis].ci95[1], (recipe.file, axis)
         spread.append(lengths["a_axis"].std / lengths["a_axis"].value)
     assert spread[0] < 0.1
     assert spread[1] > 1.5 * spread[0], "nobody measured the generic instrument's width"

@@ -81,12 +81,12 @@ def test_slits_that_nobody_stated_are_recognised(apatite: float) -> None:
     silent = replace(scan, metadata={})
     recipe = Recipe(phases=("hydroxyapatite",))
     result = analyze(silent, recipe=recipe)
-    assert "XRD_OTHER_SLIT" in {d.code for d in result.diagnostics}
+    assert "XRD_OTHER_SLIT" in {d.code for d in result.messages}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
     told = analyze(silent, recipe=recipe.with_settings({"instrument.variable_slit": True}))
-    assert "XRD_OTHER_SLIT" not in {d.code for d in told.diagnostics}
+    assert "XRD_OTHER_SLIT" not in {d.code for d in told.messages}
     share = told.phases[0].weight_fraction
-    assert share.interval[0] <= apatite <= share.interval[1]
+    assert share.ci95[0] <= apatite <= share.ci95[1]
 
 
 def test_settings_beside_a_file_count(file: str) -> None:
@@ -124,7 +124,7 @@ def standard(*, nm: float = 600.0, quartz: float = 0.0, **conditions: float) -> 
     ],
 )
 def test_a_bad_scan_of_a_standard_is_said(scan: dict[str, float], code: str) -> None:
-    messages = calibrate(standard(**scan), "srm660c", InstrumentRecipe(radiation="CuKa")).diagnostics
+    messages = calibrate(standard(**scan), "srm660c", InstrumentRecipe(radiation="CuKa")).messages
     assert [d.code for d in messages if d.severity == "warning"] == [code] * bool(code)
     if code == "CALIBRATION_FOREIGN_LINES":
         assert "quartz" in messages[0].text
@@ -139,7 +139,7 @@ def test_the_cell_holds_its_truth_though_shift_and_displacement_are_alike(
         scan = apatite_scan(length_nm=100.0, seed=seed, **conditions)
         fit = fit_pattern(scan, (phase,), build_instrument(scan, InstrumentRecipe()), FitRecipe())
         for axis, truth in (("a", phase.cell.parameters[0]), ("c", phase.cell.parameters[2])):
-            low, high = fit.parameters[f"hydroxyapatite_{axis}"].interval
+            low, high = fit.parameters[f"hydroxyapatite_{axis}"].ci95
             inside += low <= truth <= high
     assert inside >= 6, "six of eight 95 % intervals: fewer have a chance of 0.6 %"
 
@@ -158,5 +158,5 @@ def test_the_depth_of_a_transparent_specimen_is_found(depth_mm: float) -> None:
     recipe = InstrumentRecipe(radius_mm=240.0)
     fit = fit_pattern(moved, (phase,), build_instrument(moved, recipe), FitRecipe(transparency=True))
     found = fit.parameters["transparency_mm"]
-    assert found.interval[0] <= depth_mm <= found.interval[1]
+    assert found.ci95[0] <= depth_mm <= found.ci95[1]
     assert found.std < 0.25 * depth_mm + 0.05

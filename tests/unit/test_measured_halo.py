@@ -125,7 +125,7 @@ def test_a_measured_halo_gives_a_better_amount_than_a_calculated_one(tmp_path: P
     for chosen in (recipe, known):
         amount = analyze(apatite_and(0.6), recipe=chosen).phases[0].weight_fraction
         errors.append(abs(amount.value - 0.4))
-        widths.append(amount.interval[1] - amount.interval[0])
+        widths.append(amount.ci95[1] - amount.ci95[0])
     assert errors[1] < 0.03, "without an empty-holder scan the air's share is open to some 3 wt%"
     assert errors[1] < 0.5 * errors[0]
     with pytest.raises(XrdcompError, match="cannot be opened"):

@@ -92,7 +92,7 @@ def test_carbonate_from_the_cell_is_no_better_than_tissue_allows() -> None:
     assert_close(synthetic.value, 0.05, atol=1e-9, because="0.03 Å at −0.6 Å per unit")
     for a, truth in ((9.441, 0.035), (9.421, 0.056), (9.41, 0.074)):
         tissue = carbonate_from_cell(Estimate(value=a, std=0.003))
-        assert tissue.interval[0] <= truth <= tissue.interval[1]
+        assert tissue.ci95[0] <= truth <= tissue.ci95[1]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_holder_below_a_specimen_is_named_where_no_halo_explains_it(humps, nam
         scan = simulate_pattern(SpecimenModel(specimen_id="h", **parts), conditions, seed=seed)[0]
         used = build_instrument(scan, InstrumentRecipe())
         fit = fit_pattern(scan, (load_phase("hydroxyapatite"),), used)
-        found = [d for d in fit.diagnostics if d.code == "HOLDER_HUMP"]
+        found = [d for d in fit.messages if d.code == "HOLDER_HUMP"]
         assert [d.facts["holder"] for d in found] == named
 
 

@@ -92,7 +92,7 @@ def test_a_search_without_apatite_says_so() -> None:
     pattern, _ = with_calcite()
     settings = {"phases": ["calcite"], "identification.search": False}
     result = analyze(pattern, recipe=Recipe().with_settings(settings))
-    assert "COMPOSITION_WITHOUT_APATITE" in [message.code for message in result.diagnostics]
+    assert "COMPOSITION_WITHOUT_APATITE" in [message.code for message in result.messages]
     verdicts = {claim.id: claim.verdict for claim in result.claims}
     assert verdicts["hydroxyapatite_present"] == "inconclusive"
 

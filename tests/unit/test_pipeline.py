@@ -114,19 +114,19 @@ def test_the_specimen_is_named_after_its_file(file: str, name: str) -> None:
 def test_messages_of_the_readers_reach_the_result_once() -> None:
     pattern, run = measured()
     odd = Diagnostic(code="READER_ODD", severity="warning", text="odd.")
-    result = analyze(replace(pattern, diagnostics=(odd,)), tga=replace(run, diagnostics=(odd,)), recipe=QUICK)
-    assert [d.code for d in result.diagnostics].count("READER_ODD") == 1
+    result = analyze(replace(pattern, messages=(odd,)), tga=replace(run, messages=(odd,)), recipe=QUICK)
+    assert [d.code for d in result.messages].count("READER_ODD") == 1
     assert result.status in {"warning", "failed"}
 
 
 def test_an_assumed_radiation_is_told_and_a_given_one_is_used() -> None:
     pattern, _ = measured()
     silent = replace(pattern, emission_lines=(), anode="")
-    codes = [d.code for d in analyze(silent, recipe=QUICK).diagnostics]
+    codes = [d.code for d in analyze(silent, recipe=QUICK).messages]
     assert "XRD_RADIATION_ASSUMED" in codes
     given = QUICK.with_settings({"instrument.wavelengths": [1.5406, 1.5444]})
     result = analyze(silent, recipe=given)
-    assert "XRD_RADIATION_ASSUMED" not in [d.code for d in result.diagnostics]
+    assert "XRD_RADIATION_ASSUMED" not in [d.code for d in result.messages]
     assert [x["wavelength"] for x in result.settings["used"]["emission_lines"]] == [1.5406, 1.5444]
 
 
@@ -148,14 +148,14 @@ def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
     whole = 0.4 / 0.8
     parts = result.composition.components["crystalline_hydroxyapatite"]
     assert parts is not None
-    low, high = parts.interval
+    low, high = parts.ci95
     assert low - 0.03 <= whole <= high + 0.03, "half of the specimen without its spike is apatite"
     assert organic is None or organic.value < 0.7
 
 
 def test_fractions_are_of_the_specimen_before_it_was_spiked() -> None:
     def phase(name: str, share: float) -> PhaseResult:
-        estimate = Estimate(value=share, std=0.01, interval=(share - 0.02, share + 0.02))
+        estimate = Estimate(value=share, std=0.01, ci95=(share - 0.02, share + 0.02))
         return PhaseResult(
             id=name, name=name, formula="", decision="detected", detection_limit=0.008,
             weight_fraction=estimate, crystalline_weight_fraction=estimate,
@@ -258,7 +258,7 @@ def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:
         {"identification.search": False, "phases": ["hydroxyapatite"], "instrument.radiation": "CuKa1"}
     )
     result = xc.analyze(pattern, recipe=recipe)
-    assert "XRD_POOR_FIT" in {message.code for message in result.diagnostics}
+    assert "XRD_POOR_FIT" in {message.code for message in result.messages}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
     assert all(claim.probability is None for claim in result.claims)
 
@@ -287,15 +287,15 @@ def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     """Apatite measured with cobalt, few counts, no wavelength in the file: read as copper its lines fit nothing."""
     pattern = lines_of("hydroxyapatite", 1.789007, np.arange(15.0, 75.0, 0.03), heights=(40.0, 1e3), seed=4)
     result = xc.analyze(pattern)
-    found = {message.code for message in result.diagnostics}
+    found = {message.code for message in result.messages}
     assert {"XRD_RADIATION_ASSUMED", "XRD_POOR_FIT"} <= found
     assert result.claims[0].id == "hydroxyapatite_present"
     assert result.claims[0].verdict == "inconclusive", "few counts make no proof of absence"
-    doubt = next(message for message in result.diagnostics if message.code == "XRD_OTHER_RADIATION")
+    doubt = next(message for message in result.messages if message.code == "XRD_OTHER_RADIATION")
     assert doubt.facts["radiation"] == "CoKa"
     stated = xc.analyze(pattern, recipe=xc.Recipe().with_settings({"instrument.radiation": "CoKa1"}))
     assert stated.claims[0].verdict == "supported"
-    assert "XRD_OTHER_RADIATION" not in {message.code for message in stated.diagnostics}
+    assert "XRD_OTHER_RADIATION" not in {message.code for message in stated.messages}
 
 
 def test_errors_of_the_analysis_name_the_file() -> None:

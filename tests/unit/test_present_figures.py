@@ -118,7 +118,7 @@ def test_composition_figure_shows_intervals_and_says_what_is_not_separable() -> 
 def test_composition_interval_is_drawn_to_scale() -> None:
     axes = plot_composition(make_result()).axes[0]
     low, high = axes.lines[0].get_xdata()
-    interval = make_result().composition.components["crystalline_hydroxyapatite"].interval
+    interval = make_result().composition.components["crystalline_hydroxyapatite"].ci95
     assert (low / 100, high / 100) == pytest.approx(interval, rel=1e-12)
 
 

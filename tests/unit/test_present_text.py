@@ -107,7 +107,7 @@ def test_cohort_table_puts_truth_beside_the_estimate_only_where_known() -> None:
 
 def test_notebook_table_escapes_what_files_say() -> None:
     hostile = Diagnostic(code="X", severity="warning", text="<script>alert(1)</script>")
-    result = replace(make_result(), diagnostics=(hostile,))
+    result = replace(make_result(), messages=(hostile,))
     html = result._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html

@@ -56,7 +56,7 @@ def test_a_spike_is_used_and_the_reason_given(spiked: Pattern) -> None:
     low, high = found["fractions"]["non_crystalline"]["ci95"]
     assert low <= 0.4 <= high
     assert high - low < 0.15, "narrow enough to be of use"
-    messages = {d.code: d for d in result.diagnostics}
+    messages = {d.code: d for d in result.messages}
     assert messages["QUANTIFICATION_METHOD"].facts["method"] == "internal_standard"
     assert "XRD_GENERIC_INSTRUMENT" in messages
 
@@ -102,7 +102,7 @@ def test_the_reason_is_true_of_the_specimen(spiked: Pattern, method: str, reason
     recipe = Recipe(phases=("hydroxyapatite", "corundum")).with_settings(
         {**QUICK, "quantification.method": method}
     )
-    told = {d.code: d.text for d in analyze(spiked, recipe=recipe).diagnostics}
+    told = {d.code: d.text for d in analyze(spiked, recipe=recipe).messages}
     assert reason in told["QUANTIFICATION_METHOD"]
 
 
@@ -213,8 +213,8 @@ def test_the_composition_takes_its_scale_from_the_external_standard(tmp_path: Pa
     assert found.method == "xrd+external_standard"
     apatite = found.components["crystalline_hydroxyapatite"]
     assert apatite is not None
-    assert apatite.interval is not None
-    low, high = apatite.interval
+    assert apatite.ci95 is not None
+    low, high = apatite.ci95
     assert low <= 0.4 <= high
     assert high - low < 0.3
 
@@ -256,7 +256,7 @@ def test_one_calibration_file_serves_crystallinity_and_ponkcs(tmp_path: Path) ->
         fractions(scan, ["hydroxyapatite"], {**settings, "fit.two_theta_range": [20.0, 60.0]})
     two = mixture(53, {"apatite": 0.4, "protein": 0.4}, {"corundum": 0.2})
     recipe = Recipe().with_settings({**COPPER, **settings, "phases": ["hydroxyapatite", "corundum"]})
-    told = {d.code: d.text for d in analyze(two, recipe=recipe).diagnostics}
+    told = {d.code: d.text for d in analyze(two, recipe=recipe).messages}
     assert "corundum" in told["QUANTIFICATION_SECOND_PHASE"]
 
 
@@ -264,15 +264,15 @@ def test_phases_found_beside_the_named_ones_are_told() -> None:
     scan = mixture(54, {}, {"corundum": 0.6, "zincite": 0.4})
     searched = {**COPPER, "identification.search": True, "phases": ["corundum"]}
     result = analyze(scan, recipe=Recipe().with_settings(searched))
-    told = {d.code: d for d in result.diagnostics}
+    told = {d.code: d for d in result.messages}
     assert "zincite" in told["XRD_PHASES_NOT_FITTED"].facts
     named = analyze(scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite"]}))
-    assert "XRD_PHASES_NOT_FITTED" not in {d.code for d in named.diagnostics}
+    assert "XRD_PHASES_NOT_FITTED" not in {d.code for d in named.messages}
     ghost = analyze(
         scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite", "calcite"]})
     )
     report = next(p for p in ghost.phases if p.id == "calcite")
     assert report.decision == "inconclusive"
     assert report.weight_fraction is None
-    text = next(d.text for d in ghost.diagnostics if d.code == "XRD_PHASE_INCONCLUSIVE")
+    text = next(d.text for d in ghost.messages if d.code == "XRD_PHASE_INCONCLUSIVE")
     assert "its lines do not show" in text

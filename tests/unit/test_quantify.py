@@ -77,11 +77,11 @@ def test_a_wrong_scattering_constant_leaves_the_truth_inside_the_interval() -> N
     for factor in (0.8, 1.2):
         seen = amounts((0.5, 0.0, 0.5 * factor), relative=0.02)
         estimate = whole_pattern(seen, per_gram_std=0.2).estimate("protein")
-        assert estimate.interval[0] <= 0.5 <= estimate.interval[1]
+        assert estimate.ci95[0] <= 0.5 <= estimate.ci95[1]
         x = Estimate(value=0.6, std=0.01)
         w = crystalline_fraction(x, Estimate(value=1.5 * factor, std=0.3 * factor))
         truth = crystalline_fraction(x, Estimate(value=1.5, std=0.0)).value
-        assert w.interval[0] <= truth <= w.interval[1]
+        assert w.ci95[0] <= truth <= w.ci95[1]
 
 
 @pytest.mark.parametrize(("standard", "fraction"), [("corundum", 1.0), ("zincite", 0.2), ("protein", 0.2)])

@@ -113,7 +113,7 @@ def test_xrdml_common_attenuation_and_slits_that_opened(read: Callable[..., Patt
     pattern = read(opened.encode())
     np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
     assert pattern.metadata["variable_slit"] is True
-    assert "XRD_VARIABLE_SLIT" in {note.code for note in pattern.diagnostics}
+    assert "XRD_VARIABLE_SLIT" in {note.code for note in pattern.messages}
     corrected = read(opened.replace("counts>", "intensities>").replace("<counts ", "<intensities ").encode())
     assert_close(
         corrected.sigma, 1.5 * np.sqrt(np.maximum(SCAN.counts / 1.5, 1)), rtol=1e-12, because="1.5 √(I / 1.5)"
@@ -148,8 +148,8 @@ def test_brml_with_an_edited_value_is_refused(refused: Callable[..., str]) -> No
 
 
 def test_rasx_checksum_of_the_instrument(read: Callable[..., Pattern]) -> None:
-    assert not read(w.rasx(SCAN)).diagnostics
-    assert "XRD_CHECKSUM" in {note.code for note in read(w.rasx(SCAN, damaged=True)).diagnostics}
+    assert not read(w.rasx(SCAN)).messages
+    assert "XRD_CHECKSUM" in {note.code for note in read(w.rasx(SCAN, damaged=True)).messages}
 
 
 def test_ras_attenuator_column(read: Callable[..., Pattern]) -> None:
@@ -194,7 +194,7 @@ def test_flipped_bits_of_stored_counts_are_seen_as_fractions_or_wild_points(
         data = bytearray(clean)
         data[first + 4 * 60 + bit // 8] ^= 1 << bit % 8
         try:
-            notes = read(bytes(data)).diagnostics
+            notes = read(bytes(data)).messages
         except ReadError:
             seen += 1
             continue

@@ -36,7 +36,7 @@ def judged(raw: RawScan) -> Pattern:
 
 
 def codes(pattern: Pattern) -> set[str]:
-    return {note.code for note in pattern.diagnostics}
+    return {note.code for note in pattern.messages}
 
 
 def test_counts_rates_and_attenuated_counts_have_poisson_errors() -> None:

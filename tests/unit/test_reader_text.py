@@ -93,7 +93,7 @@ def test_a_third_column_without_name_is_a_deviation_only_if_it_behaves_like_one(
     head = columns("", X, Y, np.sqrt(Y), separator=" ").lstrip()
     assert read(tmp_path, head).sigma[3] == pytest.approx(np.sqrt(Y[3]), rel=1e-6)
     smooth = read(tmp_path, columns("", X, Y, Y * 1.01, separator=" ").lstrip())
-    assert "XRD_THIRD_COLUMN" in {note.code for note in smooth.diagnostics}
+    assert "XRD_THIRD_COLUMN" in {note.code for note in smooth.messages}
     np.testing.assert_array_equal(smooth.sigma, np.sqrt(np.maximum(Y, 1)))
 
 
@@ -116,7 +116,7 @@ def test_other_axes_are_refused_by_name(tmp_path: Path, names: str, word: str) -
 
 def test_temperature_as_a_name_is_accepted_only_for_what_must_be_a_pattern(tmp_path: Path) -> None:
     pattern = read(tmp_path, columns("temperature,signal", X, Y))
-    assert "XRD_AXIS_NAME" in {note.code for note in pattern.diagnostics}
+    assert "XRD_AXIS_NAME" in {note.code for note in pattern.messages}
     assert "'temperature'" in refused(tmp_path, columns("temperature,signal", X * 9, Y)).reason
     assert "'temperature'" in refused(tmp_path, columns("temperature,signal", X, Y / 7)).reason
 
@@ -195,9 +195,9 @@ def test_a_damaged_first_row_is_no_header(tmp_path: Path) -> None:
 def test_missing_rows_and_wild_values_are_noted(tmp_path: Path) -> None:
     rows = text_rows(SCAN).split("\n")
     missing = read(tmp_path, "\n".join(rows[:50] + rows[55:]))
-    assert "XRD_UNEVEN_STEP" in {note.code for note in missing.diagnostics}
+    assert "XRD_UNEVEN_STEP" in {note.code for note in missing.messages}
     wild = read(tmp_path, "\n".join([*rows[:9], rows[9][:8] + "91234", *rows[10:]]))
-    assert "XRD_SPIKE" in {note.code for note in wild.diagnostics}
+    assert "XRD_SPIKE" in {note.code for note in wild.messages}
 
 
 def test_four_columns_without_names_are_refused(tmp_path: Path) -> None:

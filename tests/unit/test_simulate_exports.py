@@ -34,7 +34,7 @@ def test_pattern_is_read_back(bone: SimulatedSpecimen, tmp_path: Path, export_fo
     assert_close(read.two_theta, bone.pattern.two_theta, atol=5e-5, because="four decimals in the file")
     assert_close(read.intensity, bone.pattern.intensity, atol=0.0, because="whole counts")
     assert read.intensity_unit == "counts"
-    assert not read.diagnostics, "an export that makes its reader suspicious is not like the instrument's"
+    assert not read.messages, "an export that makes its reader suspicious is not like the instrument's"
     if export_format in ("xrdml", "ras"):
         assert len(read.emission_lines) == 2
         assert_close(
@@ -60,7 +60,7 @@ def test_run_is_read_back(bone: SimulatedSpecimen, tmp_path: Path, export_format
     assert_close(read.time_s, bone.tga.time_s, atol=4e-3, because="four decimals or more, minutes")
     assert read.atmosphere == "nitrogen"
     assert read.heating_rate_k_min == 20.0
-    assert not read.diagnostics, "an export that makes its reader suspicious is not like the instrument's"
+    assert not read.messages, "an export that makes its reader suspicious is not like the instrument's"
     assert_close(read.initial_mass_mg or 0.0, 12.0, atol=1e-9, because="four decimals")
 
 

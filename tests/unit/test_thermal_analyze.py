@@ -22,7 +22,7 @@ CUT = "tails of logistic steps beyond the cuts (0.05 wt%) and 1 µg of noise on 
 
 
 def codes(result: TgaResult) -> set[str]:
-    return {d.code for d in result.diagnostics}
+    return {d.code for d in result.messages}
 
 
 def test_losses_of_tissue_are_found_and_sum_to_one() -> None:
@@ -125,13 +125,11 @@ def test_bound_water_widens_the_organic_downwards_only() -> None:
     with_bound = analyze_tga(
         run_of(), ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
     ).quantities["organic"]
-    assert without.interval is not None
-    assert with_bound.interval is not None
+    assert without.ci95 is not None
+    assert with_bound.ci95 is not None
     assert with_bound.value == without.value
-    assert with_bound.interval[0] < without.interval[0] - 0.005
-    assert_close(
-        with_bound.interval[1], without.interval[1], atol=1e-12, because="it can only lower the organic"
-    )
+    assert with_bound.ci95[0] < without.ci95[0] - 0.005
+    assert_close(with_bound.ci95[1], without.ci95[1], atol=1e-12, because="it can only lower the organic")
 
 
 def test_an_early_end_says_only_what_can_be_said() -> None:
@@ -148,7 +146,7 @@ def test_an_early_end_says_only_what_can_be_said() -> None:
 def test_what_is_lost_after_the_organic_of_a_short_run_can_be_too_much_for_carbonate() -> None:
     rows = ((0.10, 90.0, 12.0), (0.37, 320.0, 16.0), (0.30, 690.0, 4.0))
     result = analyze_tga(run_of(rows, end_c=720.0), NO_BUOYANCY)
-    text = next(d.text for d in result.diagnostics if d.code == "TGA_NOT_ASSIGNED")
+    text = next(d.text for d in result.messages if d.code == "TGA_NOT_ASSIGNED")
     assert "no calcium carbonate loses more than 44 %" in text
     assert result.balance_names == ()
     lost = sum(step.mass_loss.value for step in result.steps)
@@ -189,13 +187,13 @@ def test_a_late_reaction_in_nitrogen_is_no_fat(rows: tuple[tuple[float, float, f
 def test_more_than_calcite_can_lose_is_no_carbonate() -> None:
     run = run_of(((0.10, 90.0, 12.0), (0.70, 320.0, 16.0), (0.15, 770.0, 10.0)))
     result = analyze_tga(run, NO_BUOYANCY)
-    reason = next(d for d in result.diagnostics if d.code == "TGA_NOT_ASSIGNED")
+    reason = next(d for d in result.messages if d.code == "TGA_NOT_ASSIGNED")
     assert "calcium carbonate" in reason.text
 
 
 def test_a_gain_of_mass_is_named_with_its_size() -> None:
     result = analyze_tga(run_of((*TISSUE, (-0.02, 620.0, 8.0))), NO_BUOYANCY)
-    gain = next(d for d in result.diagnostics if d.code == "TGA_MASS_GAIN")
+    gain = next(d for d in result.messages if d.code == "TGA_MASS_GAIN")
     assert_close(float(gain.facts["gain"]), 0.02, atol=2e-3, because="noise of the extremes")
 
 
@@ -212,7 +210,7 @@ def test_a_gap_is_named_where_it_is() -> None:
         atmosphere="air",
     )
     result = analyze_tga(holed, NO_BUOYANCY)
-    gap = next(d for d in result.diagnostics if d.code == "TGA_GAP")
+    gap = next(d for d in result.messages if d.code == "TGA_GAP")
     assert_close(float(gap.facts["from_c"]), 300.0, atol=2.0, because="grid step")
     assert_close(result.balance, TISSUE_BALANCE, atol=1.5e-3, because=CUT)
 

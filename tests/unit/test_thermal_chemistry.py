@@ -53,11 +53,11 @@ def test_char_goes_from_the_residue_to_the_organic() -> None:
 
 def test_bound_water_is_one_sided() -> None:
     found, budget = quantities(balance(), ThermalRecipe(bound_water_fraction=0.02), "air")
-    interval = found["organic"].interval
+    interval = found["organic"].ci95
     assert interval is not None
     assert 0.40 - interval[0] > 1.5 * (interval[1] - 0.40)
     assert budget["organic"]["bound_water"] > 0.5
-    mineral = found["total_mineral"].interval
+    mineral = found["total_mineral"].ci95
     assert mineral is not None
     assert mineral[1] - 0.50 > 1.5 * (0.50 - mineral[0])
 
@@ -70,12 +70,12 @@ def test_shares_of_variance_sum_to_one() -> None:
 
 def test_oxalate_is_recognised_by_its_ratio() -> None:
     result = analyze_tga(run_of(OXALATE))
-    found = next(d for d in result.diagnostics if d.code == "TGA_POSSIBLE_OXALATE")
+    found = next(d for d in result.messages if d.code == "TGA_POSSIBLE_OXALATE")
     assert_close(float(found.facts["ratio"]), OXALATE_RATIO, rtol=0.05, because="feet of logistic steps")
 
 
 def test_tissue_is_no_oxalate() -> None:
-    assert "TGA_POSSIBLE_OXALATE" not in {d.code for d in analyze_tga(run_of()).diagnostics}
+    assert "TGA_POSSIBLE_OXALATE" not in {d.code for d in analyze_tga(run_of()).messages}
 
 
 def test_oxalate_that_diffraction_does_not_see_is_said() -> None:
@@ -118,7 +118,7 @@ SALT = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.03, 740.0, 14.0), (0.05, 930
 
 def test_evaporating_salt_is_not_counted_as_carbonate() -> None:
     result = analyze_tga(run_of(SALT))
-    found = next(d for d in result.diagnostics if d.code == "TGA_LATE_PEAK")
+    found = next(d for d in result.messages if d.code == "TGA_LATE_PEAK")
     assert_close(float(found.facts["peak_c"]), 930.0, atol=2.0, because="grid step and the cut of the top")
     carbonate = result.quantities["carbonate_co2"]
     assert_close(carbonate.value, 0.03, atol=2e-3, because="tails at the cut and the buoyancy estimate")
@@ -129,7 +129,7 @@ def test_evaporating_salt_is_not_counted_as_carbonate() -> None:
 def test_hydroxyl_at_the_end_does_not_end_the_carbonate_early() -> None:
     rows = ((0.10, 90.0, 12.0), (0.25, 320.0, 16.0), (0.04, 770.0, 16.0), (0.010, 990.0, 12.0))
     result = analyze_tga(run_of(rows))
-    assert "TGA_LATE_PEAK" not in {d.code for d in result.diagnostics}
+    assert "TGA_LATE_PEAK" not in {d.code for d in result.messages}
     assert_close(result.balance[2], 0.04, atol=2e-3, because="tails at the cut and the buoyancy estimate")
 
 
@@ -138,7 +138,7 @@ def test_hydroxyl_that_has_gone_before_the_end_is_no_salt(rate: float) -> None:
     specimen = SpecimenModel(apatite=0.92, water=0.05, carbonate=0.03)
     hot = TgaConditions(heating_rate_k_min=rate, end_c=1500.0, sample_mass_mg=15.0)
     result = analyze_tga(simulate_tga(specimen, hot, seed=1))
-    assert "TGA_LATE_PEAK" not in {d.code for d in result.diagnostics}
+    assert "TGA_LATE_PEAK" not in {d.code for d in result.messages}
     because = "twice the standard uncertainty; cut at 815 °C it was 0.5 wt% low"
     assert_close(
         result.quantities["carbonate_co2"].value, 0.03 * 44.0095 / 60.009, atol=6e-4, because=because
@@ -148,4 +148,4 @@ def test_hydroxyl_that_has_gone_before_the_end_is_no_salt(rate: float) -> None:
 def test_salt_below_the_hydroxyl_is_still_seen_in_a_hot_run() -> None:
     specimen = SpecimenModel(apatite=0.9, water=0.04, carbonate=0.03, other={"halite": 0.03})
     hot = TgaConditions(end_c=1400.0, sample_mass_mg=15.0)
-    assert "TGA_LATE_PEAK" in {d.code for d in analyze_tga(simulate_tga(specimen, hot, seed=1)).diagnostics}
+    assert "TGA_LATE_PEAK" in {d.code for d in analyze_tga(simulate_tga(specimen, hot, seed=1)).messages}

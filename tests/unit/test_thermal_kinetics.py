@@ -71,9 +71,9 @@ def test_isoconversional_energies_of_a_single_step(
 ) -> None:
     result = method([exact(rate, energy, order=1.3) for rate in RATES])
     assert_close(result.energy, energy, rtol=tolerance, because=why)
-    assert result.interval.shape == (len(result.conversion), 2)
-    assert (result.interval[:, 0] <= result.energy).all()
-    assert (result.interval[:, 1] >= result.energy).all()
+    assert result.ci95.shape == (len(result.conversion), 2)
+    assert (result.ci95[:, 0] <= result.energy).all()
+    assert (result.ci95[:, 1] >= result.energy).all()
 
 
 def test_kissinger_finds_energy_and_frequency_factor() -> None:
@@ -84,8 +84,8 @@ def test_kissinger_finds_energy_and_frequency_factor() -> None:
     at = 673.15
     ln_a = np.log(10.0 * 150.0 / (R_KJ * at**2)) + 150.0 / (R_KJ * at)
     assert_close(result.ln_prefactor.value, ln_a, atol=0.4, because="1 % of E/RT = 27")
-    assert result.energy.interval is not None
-    assert result.energy.interval[0] < 150.0 < result.energy.interval[1]
+    assert result.energy.ci95 is not None
+    assert result.energy.ci95[0] < 150.0 < result.energy.ci95[1]
 
 
 def test_kissinger_interval_covers() -> None:
@@ -96,7 +96,7 @@ def test_kissinger_interval_covers() -> None:
     rates = kelvin**2 * np.exp(20.0 - truth / R_KJ * (inverse - inverse.mean()))
     for _ in range(n):
         noisy = rates * np.exp(dice.normal(0.0, 0.03, 5))
-        interval = kissinger(kelvin - 273.15, noisy).energy.interval
+        interval = kissinger(kelvin - 273.15, noisy).energy.ci95
         assert interval is not None
         inside += interval[0] <= truth <= interval[1]
     low, high = binomial_band(n, 0.95)

@@ -156,6 +156,6 @@ def test_buoyancy_of_the_stated_pan_is_taken_out() -> None:
 
 def test_raw_balance_readings_displace_a_carrier() -> None:
     note = Diagnostic(code="TGA_NOT_CORRECTED", severity="warning", text="raw readings")
-    raw = replace(run_of(), diagnostics=(note,))
+    raw = replace(run_of(), messages=(note,))
     assert settings_for(raw, ThermalRecipe()).pan_volume_cm3 > 0.2
     assert settings_for(run_of(), ThermalRecipe()) == ThermalRecipe()

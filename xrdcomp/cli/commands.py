@@ -334,7 +334,7 @@ def _to_dict(check: StandardCheck) -> dict[str, Any]:
         "carbonate": None if check.carbonate is None else check.carbonate.to_dict(),
         "messages": [
             {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
-            for d in check.diagnostics
+            for d in check.messages
         ],
     }
 
@@ -357,7 +357,7 @@ def _to_text(check: StandardCheck) -> str:
     ]
     lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
     lines.append(align(rows, right=(1, 2, 3, 4, 5)))
-    lines += [f"{d.severity}: {d.code}: {d.text}" for d in check.diagnostics]
+    lines += [f"{d.severity}: {d.code}: {d.text}" for d in check.messages]
     return "\n".join(lines)
 
 
@@ -420,14 +420,14 @@ def calibrate(scan_file: str, **options: Any) -> None:
     target = write_instrument(result.instrument, options["out"], provenance=result.provenance)
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}
-        messages = [{"code": d.code, "severity": d.severity, "text": d.text} for d in result.diagnostics]
+        messages = [{"code": d.code, "severity": d.severity, "text": d.text} for d in result.messages]
         figures = {**result.provenance, "rexp": result.fit.rexp}
         print_json({"instrument": str(target), "cell": cell, "figures": figures, "messages": messages})
     else:
         for name, value in (*result.fit.parameters.items(), *result.cell.items()):
             click.echo(f"{name:32s} {value}")
         click.echo(f"{'Rwp':32s} {result.fit.rwp:.4f} (expected {result.fit.rexp:.4f})")
-        for message in result.diagnostics:
+        for message in result.messages:
             click.echo(f"{message.severity}: {message.text}", err=True)
     progress(f"written: {target}", quiet=options["quiet"])
 
@@ -712,8 +712,8 @@ def _summary(
         "frames": pattern.metadata["frames"],
         "ring": ring,
         "ring_missing": reason,
-        "warnings": [note.text for note in pattern.diagnostics if note.severity != "info"],
-        "notes": [note.text for note in pattern.diagnostics if note.severity == "info"],
+        "warnings": [note.text for note in pattern.messages if note.severity != "info"],
+        "notes": [note.text for note in pattern.messages if note.severity == "info"],
         "written": [str(path) for path in written],
     }
 

@@ -166,9 +166,9 @@ def _percent(value: float) -> str:
 
 def _quantity(composition: Composition, name: str) -> str:
     estimate = composition.components.get(name)
-    if estimate is None or estimate.interval is None:
+    if estimate is None or estimate.ci95 is None:
         return "not determined"
-    low, high = estimate.interval
+    low, high = estimate.ci95
     return f"{100 * estimate.value:.1f} wt% {_basis(composition)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
 
 

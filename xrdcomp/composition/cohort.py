@@ -164,7 +164,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
             name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions]))
             for name in COMPONENTS
         },
-        diagnostics=(*_shared_messages(compositions), _scatter(effects, hidden, k)),
+        messages=(*_shared_messages(compositions), _scatter(effects, hidden, k)),
     )
 
 
@@ -182,7 +182,7 @@ def _estimate(value: float, variance: float, freedom: float) -> Estimate:
     std = float(np.sqrt(variance))
     half = float(stdtrit(min(freedom, 1e6), 0.975)) * std
     return Estimate(
-        value=float(value), std=std, interval=(float(max(value - half, 0.0)), float(min(value + half, 1.0)))
+        value=float(value), std=std, ci95=(float(max(value - half, 0.0)), float(min(value + half, 1.0)))
     )
 
 
@@ -258,7 +258,7 @@ def _shared_messages(compositions: Sequence[Composition]) -> tuple[Diagnostic, .
     """Every code once, from the first run that has it."""
     seen: dict[str, Diagnostic] = {}
     for item in compositions:
-        for message in item.diagnostics:
+        for message in item.messages:
             seen.setdefault(message.code, message)
     return tuple(seen.values())
 
@@ -509,7 +509,7 @@ def share_interval(probabilities: Sequence[float]) -> Estimate:
 
     low = 0.0 if counts[0] > 1 - 1e-9 else quantile(0.025)
     high = 1.0 if counts[-1] > 1 - 1e-9 else quantile(0.975)
-    return Estimate(value=mean, std=float(np.sqrt(max(second - mean**2, 0.0))), interval=(low, high))
+    return Estimate(value=mean, std=float(np.sqrt(max(second - mean**2, 0.0))), ci95=(low, high))
 
 
 def _cohort_claim(claim_id: str, results: Sequence[SampleResult]) -> CohortClaim:
@@ -536,8 +536,8 @@ def _claim_of(result: SampleResult, claim_id: str) -> Claim | None:
 
 def _statement(claim_id: str, verdicts: Mapping[str, list[str]], n: int, share: Estimate | None) -> str:
     text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {n} specimens"
-    if share is not None and share.interval is not None:
-        low, high = share.interval
+    if share is not None and share.ci95 is not None:
+        low, high = share.ci95
         text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
     for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
         if verdicts[verdict]:
@@ -598,7 +598,7 @@ def _compare(
         sizes=(len(members[0]), len(members[1])),
         medians=(float(np.median(values[0])), float(np.median(values[1]))),
         difference=Estimate(
-            value=float(difference.mean()), std=float(difference.std()), interval=(float(low), float(high))
+            value=float(difference.mean()), std=float(difference.std()), ci95=(float(low), float(high))
         ),
         p_greater=greater,
         p_two_sided=two_sided,
@@ -617,7 +617,7 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
     for name in COMPONENTS:
         estimate = result.composition.components.get(name)
         row[name] = None if estimate is None else estimate.value
-        low, high = (None, None) if estimate is None else (estimate.interval or (None, None))
+        low, high = (None, None) if estimate is None else (estimate.ci95 or (None, None))
         row[f"{name}_low"], row[f"{name}_high"] = low, high
     asked = [phase for phase in result.phases if phase.is_apatite]
     found = next((phase for phase in asked if phase.decision == "detected"), asked[0] if asked else None)
@@ -627,5 +627,5 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
     row["other_phases"] = ", ".join(phase.id for phase in others)
     for claim in result.claims:
         row[claim.id] = claim.verdict
-    row["messages"] = ", ".join(sorted({item.code for item in result.diagnostics if item.severity != "info"}))
+    row["messages"] = ", ".join(sorted({item.code for item in result.messages if item.severity != "info"}))
     return row

@@ -102,7 +102,7 @@ def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:
     alone = 1.0 - value < 1e-9
     low, high = (1.0, 1.0) if alone else (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
     counted = Estimate(
-        value=min(value, 1.0), std=0.0 if alone else std, interval=(min(low, value), max(high, value))
+        value=min(value, 1.0), std=0.0 if alone else std, ci95=(min(low, value), max(high, value))
     )
     return replace(phase, crystalline_weight_fraction=counted)
 
@@ -126,10 +126,10 @@ def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
     value = share.value * crystalline.value
     std = float(np.hypot(crystalline.value * (share.std or 0.0), share.value * (crystalline.std or 0.0)))
     low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    if crystalline.interval is not None and (share.std or 0.0) < 1e-9:
-        low, high = (share.value * end for end in crystalline.interval)
+    if crystalline.ci95 is not None and (share.std or 0.0) < 1e-9:
+        low, high = (share.value * end for end in crystalline.ci95)
     evidence = {**phase.evidence, "weight_fraction_from_pattern_alone": phase.weight_fraction.to_dict()}
-    weighed = Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+    weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
     return replace(phase, weight_fraction=weighed, evidence=evidence)
 
 
@@ -186,7 +186,7 @@ def without_standard(
 
 def _within_one(value: float, std: float) -> Estimate:
     low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+    return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
 
 
 # ------------ From draws to what is reported: central values, intervals, wet and dry, sums.
@@ -312,9 +312,9 @@ def estimate_of(
     total = _total(draws, parts, held)
     mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
     if std < _CONSTANT:
-        return Estimate(value=mean, std=0.0, interval=(mean, mean))
+        return Estimate(value=mean, std=0.0, ci95=(mean, mean))
     low, high = interval_of(draws, parts, held=held, told_apart=told_apart)
-    return Estimate(value=mean, std=std, interval=(min(low, mean), max(high, mean)))
+    return Estimate(value=mean, std=std, ci95=(min(low, mean), max(high, mean)))
 
 
 def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
@@ -546,7 +546,7 @@ def compose(
         phases=phases if fit is None else _limits_that_hold(phases, fit),
         internal_standard=standard,
         known_scale=known_scale,
-        diagnostics=messages,
+        messages=messages,
     )
 
 
@@ -574,7 +574,7 @@ def compose_evidence(
     phases: Sequence[PhaseResult] = (),
     internal_standard: InternalStandard | None = None,
     known_scale: tuple[float, float] | None = None,
-    diagnostics: tuple[Diagnostic, ...] = (),
+    messages: tuple[Diagnostic, ...] = (),
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; parameters as in `compose`.
 
@@ -593,7 +593,7 @@ def compose_evidence(
         Phase id and its fraction of the spiked mass.
     known_scale : (float, float) or None
         Value and standard uncertainty of the diffraction scale, where an external standard gave it.
-    diagnostics : sequence of Diagnostic
+    messages : sequence of Diagnostic
         Messages to pass on.
 
     Returns
@@ -618,7 +618,7 @@ def compose_evidence(
         aliquot_std=recipe.aliquot_std,
     )
     posterior, model, notes = _sample(model, recipe, bias_std=bias)
-    notes = (*diagnostics, *notes, *_sampling(posterior, recipe))
+    notes = (*messages, *notes, *_sampling(posterior, recipe))
     return _report(_Solved(model=model, posterior=posterior), recipe, notes)
 
 
@@ -764,7 +764,7 @@ def _report(solved: _Solved, recipe: CompositionRecipe, notes: tuple[Diagnostic,
         budget=budget,
         prior_share=prior_share,
         other_basis=component_estimates(others, hidden),
-        diagnostics=notes,
+        messages=notes,
     )
 
 
@@ -830,7 +830,7 @@ def _undetermined(recipe: CompositionRecipe, method: str, messages: tuple[Diagno
         basis=recipe.basis,
         method=method,
         components=dict.fromkeys(COMPONENTS),
-        diagnostics=messages,
+        messages=messages,
     )
 
 

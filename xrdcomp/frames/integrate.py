@@ -225,7 +225,7 @@ def _pattern(
     }
     if sector is not None:
         facts |= {"sector_start": sector.start, "sector_stop": sector.stop}
-    frame_notes = [note for one in placed for note in one.frame.diagnostics]
+    frame_notes = [note for one in placed for note in one.frame.messages]
     return Pattern(
         two_theta=curve[0],
         intensity=curve[1],
@@ -236,7 +236,7 @@ def _pattern(
         anode=first.anode,
         metadata=facts,
         source=Source(file=first.source.file, sha256=first.source.sha256, format=first.source.format),
-        diagnostics=(*frame_notes, *notes),
+        messages=(*frame_notes, *notes),
     )
 
 

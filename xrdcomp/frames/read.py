@@ -372,7 +372,7 @@ class Content:
     emission_lines: tuple[EmissionLine, ...] = ()
     anode: str = ""
     metadata: dict[str, str | float | int | bool] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
 
 def decode(source: SourceFile, format_id: str, module: str, name: str) -> FloatArray:
@@ -1048,7 +1048,7 @@ class Frame:
     metadata : mapping
         Other facts of the header.
     source : Source or None
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
     """
 
     counts: FloatArray
@@ -1060,7 +1060,7 @@ class Frame:
     dispersion: float | None = None
     metadata: Metadata = field(default_factory=dict)
     source: Source
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -1127,7 +1127,7 @@ def describe_frame(path: str | os.PathLike[str]) -> dict[str, object]:
         "geometry": None if geometry is None else geometry.shape,
         "distance_mm": None if geometry is None else geometry.distance_mm,
         "wavelengths": [line.wavelength for line in frame.emission_lines],
-        "warnings": [note.text for note in frame.diagnostics],
+        "warnings": [note.text for note in frame.messages],
     }
 
 
@@ -1187,7 +1187,7 @@ def _read_bruker(source: SourceFile) -> Content:
         emission_lines=header.emission_lines,
         anode=header.values.get("TARGET", "").strip(),
         metadata=header.facts,
-        diagnostics=(*notes, *(header.notes() if geometry else ())),
+        messages=(*notes, *(header.notes() if geometry else ())),
     )
 
 
@@ -1214,7 +1214,7 @@ def _judged(content: Content, source: Source, file: str) -> Frame:
     if not (counts[~masked] > 0).any():
         msg = "all pixels are zero"
         raise refusal(msg, "The shutter was closed or the frame was not saved; measure again.")
-    notes = list(content.diagnostics)
+    notes = list(content.messages)
     masked |= _gaps(counts)
     if content.geometry is not None:
         check_header_geometry(content.geometry, file=file, format_id=source.format)
@@ -1232,7 +1232,7 @@ def _judged(content: Content, source: Source, file: str) -> Frame:
         dispersion=dispersion,
         metadata=content.metadata,
         source=source,
-        diagnostics=tuple(notes),
+        messages=tuple(notes),
     )
 
 

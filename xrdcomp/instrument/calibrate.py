@@ -203,7 +203,7 @@ class Calibration:
     standard : str
     fit : FitResult
         Of the standard's scan.
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
     """
 
     instrument: Instrument
@@ -212,7 +212,7 @@ class Calibration:
     displacement_mm: Estimate | None
     cell: Mapping[str, Estimate]
     provenance: Mapping[str, str | float]
-    diagnostics: tuple[Diagnostic, ...] = field(default_factory=tuple)
+    messages: tuple[Diagnostic, ...] = field(default_factory=tuple)
 
 
 def calibrate(
@@ -293,8 +293,8 @@ def calibrate(
         displacement_mm=displacement,
         cell=cell,
         provenance=_provenance(pattern, standard, result, instrument, displacement) | _stated(at),
-        diagnostics=(
-            *result.diagnostics,
+        messages=(
+            *result.messages,
             *standard_messages(state, result, phase, name=standard, certified=chosen is not None),
             *differs,
         ),
@@ -442,7 +442,7 @@ def _widened(estimate: Estimate, other: float) -> Estimate:
     """Add the change under another admissible axial model to the standard uncertainty."""
     std = float(np.hypot(estimate.std or 0.0, estimate.value - other))
     interval = (estimate.value - 1.96 * std, estimate.value + 1.96 * std)
-    return Estimate(value=estimate.value, std=std, interval=interval, unit=estimate.unit)
+    return Estimate(value=estimate.value, std=std, ci95=interval, unit=estimate.unit)
 
 
 def _calibrated(state: FitState, phase: Phase, standard: str) -> Instrument:

@@ -282,7 +282,7 @@ class TgaTable:
         Units that the header states for all columns of a dimension (``{"mass": "mg"}``), for formats whose
         columns carry none.
     metadata : mapping
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
     """
 
     columns: tuple[Column, ...]
@@ -294,7 +294,7 @@ class TgaTable:
     heating_rate_k_min: float | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     metadata: Facts = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def place(self, row: int) -> str:
         """Where in the file a row stands."""

@@ -48,7 +48,7 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     -------
     Pattern
         With the standard deviations, wavelengths, counting time and other facts that the file holds, and
-        diagnostics on what is suspicious.
+        messages on what is suspicious.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def read_tga(
 
     Units are taken from the file. Where it does not state one, the error names the keyword to pass; values
     are never used to guess a unit, only to contradict one. A unit given here overrides the file, with a
-    warning in the run's diagnostics.
+    warning in the run's messages.
 
     Parameters
     ----------

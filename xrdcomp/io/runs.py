@@ -246,7 +246,7 @@ Dimension = Literal["mass", "temperature", "time"]
 class _Notes:
     """What is said about the run while it is put together."""
 
-    diagnostics: list[Diagnostic] = field(default_factory=list)
+    messages: list[Diagnostic] = field(default_factory=list)
     metadata: dict[str, str | float | int | bool] = field(default_factory=dict)
     missing: list[tuple[Dimension, Column]] = field(default_factory=list)
 
@@ -260,8 +260,8 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
         No mass (heat flow only, degree of conversion), no temperature, a unit that is not stated, units
         that the values contradict, values no balance or furnace can give.
     """
-    notes = _Notes(diagnostics=list(table.diagnostics), metadata=dict(table.metadata))
-    chosen = choose_columns(table, options, notes.diagnostics)
+    notes = _Notes(messages=list(table.messages), metadata=dict(table.metadata))
+    chosen = choose_columns(table, options, notes.messages)
     unit_t = _unit(chosen.temperature, table, options.temperature_unit, "temperature", notes)
     unit_m = cast(MassUnit, _unit(chosen.mass, table, options.mass_unit, "mass", notes))
     unit_s = "" if chosen.time is None else _unit(chosen.time, table, options.time_unit, "time", notes)
@@ -287,7 +287,7 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
             f"mass is in {unit_m} and the file does not state the mass it refers to; pass "
             "initial_mass_mg if known."
         )
-        notes.diagnostics.append(note("TGA_NO_INITIAL_MASS", text))
+        notes.messages.append(note("TGA_NO_INITIAL_MASS", text))
     run = TgaRun(
         temperature_c=temperature[keep],
         mass=mass,
@@ -299,7 +299,7 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
         heating_rate_k_min=table.heating_rate_k_min,
     )
     found = check_run(run, table, places, kelvin_stated=unit_t == "K", forced=bool(options.temperature_unit))
-    notes.diagnostics.extend(found)
+    notes.messages.extend(found)
     return TgaRun(
         temperature_c=run.temperature_c,
         mass=run.mass,
@@ -311,7 +311,7 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
         heating_rate_k_min=table.heating_rate_k_min,
         metadata=notes.metadata,
         source=source.record(format_id),
-        diagnostics=tuple(notes.diagnostics),
+        messages=tuple(notes.messages),
     )
 
 
@@ -326,31 +326,29 @@ class Chosen:
     segment: Column | None = None
 
 
-def choose_columns(table: TgaTable, options: TgaOptions, diagnostics: list[Diagnostic]) -> Chosen:
+def choose_columns(table: TgaTable, options: TgaOptions, messages: list[Diagnostic]) -> Chosen:
     """Choose sample temperature, mass and time; say what was chosen among several."""
     columns = [column for column in table.columns if not np.isnan(column.values).all()]
     named = {
         key: _named(table, options, key) for key in ("temperature", "mass", "time") if key in options.columns
     }
-    temperature = named.get("temperature") or _choose_temperature(columns, diagnostics)
+    temperature = named.get("temperature") or _choose_temperature(columns, messages)
     masses = [c for c in columns if c.role in ("mass", "mass_change")]
     if "mass" in named:
         mass = named["mass"]
     elif not masses:
         raise _no_mass(columns)
     else:
-        mass = _choose_mass(masses, options.mass_unit, diagnostics)
+        mass = _choose_mass(masses, options.mass_unit, messages)
     if temperature is None:
         listed = ", ".join(repr(c.label) for c in columns) or "none"
         msg = f"no column is recognised as temperature; columns: {listed}"
         hint = ask_column("temperature") + "."
         raise ReadError(msg, expected="a column named temperature with °C or K", hint=hint)
     times = [c for c in columns if c.role == "time"]
-    time = named.get("time") or (_choose_same(times, "time", diagnostics) if times else None)
+    time = named.get("time") or (_choose_same(times, "time", messages) if times else None)
     if time is None:
-        diagnostics.append(
-            note("TGA_NO_TIME", "the file has no time column; heating rate cannot be measured.")
-        )
+        messages.append(note("TGA_NO_TIME", "the file has no time column; heating rate cannot be measured."))
     others = [
         c for c in masses if c is not mass and (c.canonical == "percent") != (mass.canonical == "percent")
     ]
@@ -384,25 +382,25 @@ def _no_mass(columns: Sequence[Column]) -> ReadError:
     return ReadError(msg, expected="a column named mass or weight with mg, µg or %", hint=hint)
 
 
-def _choose_temperature(columns: Sequence[Column], diagnostics: list[Diagnostic]) -> Column | None:
+def _choose_temperature(columns: Sequence[Column], messages: list[Diagnostic]) -> Column | None:
     for role in _TEMPERATURE_ORDER:
         candidates = [c for c in columns if c.role == role]
         if not candidates:
             continue
-        column = _choose_same(candidates, "temperature", diagnostics)
+        column = _choose_same(candidates, "temperature", messages)
         if role in ("furnace_temperature", "program_temperature"):
             text = (
                 f"the only temperature is {column.label!r}, not that of the sample; steps may be shifted by "
                 "several kelvin. Export the sample temperature."
             )
-            diagnostics.append(
+            messages.append(
                 note("TGA_TEMPERATURE_NOT_OF_SAMPLE", text, severity="warning", column=column.label)
             )
         return column
     return None
 
 
-def _choose_mass(masses: Sequence[Column], wanted: str, diagnostics: list[Diagnostic]) -> Column:
+def _choose_mass(masses: Sequence[Column], wanted: str, messages: list[Diagnostic]) -> Column:
     if wanted and any(c.canonical == wanted for c in masses):
         masses = [c for c in masses if c.canonical == wanted]
     absolute = [c for c in masses if c.role == "mass"] or list(masses)
@@ -410,10 +408,10 @@ def _choose_mass(masses: Sequence[Column], wanted: str, diagnostics: list[Diagno
     same = [
         c for c in absolute if (_MASS_ORDER.index(c.canonical) if c.canonical in _MASS_ORDER else 9) == best
     ]
-    return _choose_same(same, "mass", diagnostics)
+    return _choose_same(same, "mass", messages)
 
 
-def _choose_same(candidates: Sequence[Column], what: str, diagnostics: list[Diagnostic]) -> Column:
+def _choose_same(candidates: Sequence[Column], what: str, messages: list[Diagnostic]) -> Column:
     """Choose among columns that claim to be the same: by content, never by position."""
     if len(candidates) == 1:
         return candidates[0]
@@ -429,7 +427,7 @@ def _choose_same(candidates: Sequence[Column], what: str, diagnostics: list[Diag
             raise ReadError(msg, hint=ask_column(what) + ".")
     dropped = ", ".join(f"{c.number} {c.label!r}" for c in candidates if c is not first)
     text = f"column {first.number} {first.label!r} is used as {what}; equal or empty and not used: {dropped}."
-    diagnostics.append(note("TGA_DUPLICATE_COLUMN", text))
+    messages.append(note("TGA_DUPLICATE_COLUMN", text))
     return first
 
 
@@ -441,7 +439,7 @@ def _unit(column: Column, table: TgaTable, wanted: str, dimension: Dimension, no
         stated, origin = table.units[dimension], "file header"
     if wanted and stated and wanted != stated:
         text = f"{dimension} column {column.label!r} states {stated}; it was read as {wanted}, as asked."
-        notes.diagnostics.append(
+        notes.messages.append(
             note("TGA_UNIT_OVERRIDDEN", text, severity="warning", stated=stated, used=wanted)
         )
     if wanted:
@@ -487,9 +485,7 @@ def _rows_with_values(table: TgaTable, chosen: Chosen, notes: _Notes) -> IntArra
             f"({leading} of them before the first complete row; the first is {first})."
         )
         severe = "warning" if dropped - leading > 0.02 * len(blank) else "info"
-        notes.diagnostics.append(
-            note("TGA_ROWS_DROPPED", text, severity=severe, rows=dropped, leading=leading)
-        )
+        notes.messages.append(note("TGA_ROWS_DROPPED", text, severity=severe, rows=dropped, leading=leading))
     return keep
 
 
@@ -502,12 +498,12 @@ def _initial_mass(
         raise ReadError(msg)
     if header is not None and not 0 < header < 1e6:
         text = f"the header states a sample mass of {header:g} mg, which cannot be; it was not used."
-        notes.diagnostics.append(note("TGA_HEADER_MASS_INVALID", text, severity="warning", header_mg=header))
+        notes.messages.append(note("TGA_HEADER_MASS_INVALID", text, severity="warning", header_mg=header))
         header = None
     if given is not None:
         if header is not None and abs(given - header) > 0.01 * header:
             text = f"the header states {header:g} mg; {given:g} mg was used, as asked."
-            notes.diagnostics.append(
+            notes.messages.append(
                 note("TGA_INITIAL_MASS_OVERRIDDEN", text, severity="warning", header_mg=header, used_mg=given)
             )
         notes.metadata["initial_mass_from"] = "given"
@@ -540,7 +536,7 @@ def _initial_mass_from_ratio(chosen: Chosen, notes: _Notes, keep: IntArray) -> f
             f"{off[worst]:.4g} mg at point {worst}; "
             "one of the two values is wrong."
         )
-        notes.diagnostics.append(note("TGA_COLUMNS_DISAGREE", text, severity="warning", point=worst))
+        notes.messages.append(note("TGA_COLUMNS_DISAGREE", text, severity="warning", point=worst))
     return initial if initial > 0 else None
 
 
@@ -553,7 +549,7 @@ def _pan_mass(column: Column, unit: str, notes: _Notes, keep: IntArray) -> Float
         return values
     start = _PAN_MG / MG_PER_UNIT[unit]
     text = f"column {column.label!r} holds the change of an empty pan; {start:g} {unit} was added to every value."
-    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, severity="info", added=start))
+    notes.messages.append(note("TGA_MASS_IS_CHANGE", text, severity="info", added=start))
     mass: FloatArray = values + start
     return mass
 
@@ -570,7 +566,7 @@ def _absolute_mass(
         return values
     if named and not near_zero and values.min() >= 0 and values[0] > 0.5 * values.max():
         text = f"column {column.label!r} is named a change and starts at {values[0]:g}; it was read as mass."
-        notes.diagnostics.append(note("TGA_LOOSE_NAME", text, column=column.label))
+        notes.messages.append(note("TGA_LOOSE_NAME", text, column=column.label))
         return values
     if named and _LOSS.search(column.name) and values.max() > -values.min():
         values = -values
@@ -586,7 +582,7 @@ def _absolute_mass(
         start = initial / MG_PER_UNIT[unit]
     text = f"column {column.label!r} holds the change of mass; {start:g} {unit} was added to every value."
     severity = "info" if named else "warning"
-    notes.diagnostics.append(note("TGA_MASS_IS_CHANGE", text, severity=severity, added=start))
+    notes.messages.append(note("TGA_MASS_IS_CHANGE", text, severity=severity, added=start))
     mass: FloatArray = values + start
     return mass
 
@@ -603,7 +599,7 @@ def _running_time(
         for jump in back.tolist():
             offset[jump:] += time[jump - 1] - time[jump]
         text = f"time restarts with {len(back)} segments; each was set to begin where the one before ends."
-        notes.diagnostics.append(note("TGA_TIME_RESTARTS", text, restarts=len(back)))
+        notes.messages.append(note("TGA_TIME_RESTARTS", text, restarts=len(back)))
         running: FloatArray = time + offset
         return running
     at = int(back[0])

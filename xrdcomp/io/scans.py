@@ -248,7 +248,7 @@ class RawScan:
     default: bool = True
     place: str = ""
     metadata: Facts = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
 
 def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
@@ -262,7 +262,7 @@ class _Judge:
 
     def __init__(self, scan: RawScan, source: SourceFile, format_id: str) -> None:
         self.source, self.format_id, self.place = source, format_id, scan.place
-        self.notes = list(scan.diagnostics)
+        self.notes = list(scan.messages)
 
     def refusal(self, reason: str, *, at: str = "", expected: str = "", hint: str = "") -> ReadError:
         where = ", ".join(part for part in (self.place, at) if part)
@@ -316,7 +316,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         anode=scan.anode,
         metadata={"scan_axis": scan.axis, **scan.metadata},
         source=source.record(format_id),
-        diagnostics=tuple(judge.notes),
+        messages=tuple(judge.notes),
     )
 
 

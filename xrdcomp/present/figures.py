@@ -563,8 +563,8 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
         return
     axes.barh(row, 100 * estimate.value, height=0.62, color=colour, alpha=0.85)
     text = percent(estimate, unit=False)
-    if estimate.interval is not None:
-        low, high = estimate.interval
+    if estimate.ci95 is not None:
+        low, high = estimate.ci95
         line: dict[str, Any] = {"color": BLACK, "linewidth": 1.1, "clip_on": False, "solid_capstyle": "butt"}
         axes.plot([100 * low, 100 * high], [row, row], **line)
         for end in (low, high):
@@ -937,7 +937,7 @@ def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -
             0.02, row, "n.s.", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=GREY
         )
     else:
-        low, high = estimate.interval or (estimate.value, estimate.value)
+        low, high = estimate.ci95 or (estimate.value, estimate.value)
         colour = COMPONENT_COLOURS[component]
         axes.plot(
             [100 * low, 100 * high],

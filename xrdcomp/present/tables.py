@@ -109,9 +109,9 @@ def limit_text(limit: float | None) -> str:
 
 def interval_text(estimate: Estimate | None) -> str:
     """``10.7 – 13.9``: the 95 % interval in wt%, "" where there is none."""
-    if estimate is None or estimate.interval is None:
+    if estimate is None or estimate.ci95 is None:
         return ""
-    low, high = (100 * end for end in estimate.interval)
+    low, high = (100 * end for end in estimate.ci95)
     digits = min(_digits((high - low) / 4), 2)
     return f"{low:.{digits}f} – {high:.{digits}f}"
 
@@ -163,8 +163,8 @@ def result_table(result: SampleResult) -> str:
     if result.claims:
         rows = [(words_for(c.id), c.verdict, _probability(c)) for c in result.claims]
         blocks.append("claims\n" + _indent(align(rows)))
-    if result.diagnostics:
-        lines = [f"{d.severity}: {d.code}: {d.text}" for d in result.diagnostics]
+    if result.messages:
+        lines = [f"{d.severity}: {d.code}: {d.text}" for d in result.messages]
         blocks.append("messages\n" + _indent("\n".join(lines)))
     return "\n\n".join(blocks)
 

@@ -51,7 +51,7 @@ class Quantification:
         First order, complete.
     constants : mapping of name to Estimate
         What the method leans on.
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
     """
 
     method: str
@@ -60,14 +60,14 @@ class Quantification:
     fractions: FloatArray
     covariance: FloatArray
     constants: Mapping[str, Estimate] = field(default_factory=dict)
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     def estimate(self, name: str) -> Estimate:
         """Fraction of one component with its 95 % interval, cut to 0 … 1 around the value."""
         i = self.names.index(name)
         value, std = float(self.fractions[i]), float(np.sqrt(max(self.covariance[i, i], 0.0)))
         low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-        return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+        return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values for ``result.json``."""
@@ -664,11 +664,11 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
     value = x / d
     std = float(np.hypot(c * (crystallinity.std or 0.0), x * (1.0 - x) * (k.std or 0.0)) / d**2)
     if not 0.0 < x < 1.0:
-        return Estimate(value=value, std=std, interval=(value, value))
+        return Estimate(value=value, std=std, ci95=(value, value))
     spread = 1.96 * float(np.hypot((crystallinity.std or 0.0) / (x * (1.0 - x)), (k.std or 0.0) / c))
     odds = value / (1.0 - value)
     low, high = odds * float(np.exp(-spread)), odds * float(np.exp(spread))
-    return Estimate(value=value, std=std, interval=(low / (1.0 + low), high / (1.0 + high)))
+    return Estimate(value=value, std=std, ci95=(low / (1.0 + low), high / (1.0 + high)))
 
 
 def prior_constant(fit: FitResult) -> Estimate:
@@ -759,7 +759,7 @@ def _mean_of_logs(logs: Sequence[float], variances: Sequence[float]) -> Estimate
         variance *= max(1.0, float((weight * (np.array(logs) - mean) ** 2).sum()) / (len(logs) - 1))
     value, std = float(np.exp(mean)), float(np.sqrt(variance))
     interval = (value * float(np.exp(-1.96 * std)), value * float(np.exp(1.96 * std)))
-    return Estimate(value=value, std=value * std, interval=interval)
+    return Estimate(value=value, std=value * std, ci95=interval)
 
 
 def write_amorphous(calibration: AmorphousCalibration, path: str | Path) -> Path:
@@ -806,7 +806,7 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
         raise RecipeError(msg)
     k, std = float(data["k"]), float(data["k_std"])
     return AmorphousCalibration(
-        k=Estimate(value=k, std=std, interval=(k - 1.96 * std, k + 1.96 * std)),
+        k=Estimate(value=k, std=std, ci95=(k - 1.96 * std, k + 1.96 * std)),
         n_mixtures=int(data["n_mixtures"]),
         two_theta_range=(float(data["two_theta_min"]), float(data["two_theta_max"])),
         factor=Estimate(value=float(data["factor"]), std=float(data["factor_std"]))

@@ -73,7 +73,7 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
         relative = float(np.hypot((inverse.std or 0.0) / inverse.value, ratio[1] / ratio[0]))
         low, high = breadth * (1.0 + 1.96 * relative), breadth * (1.0 - 1.96 * relative)
         interval = (1.0 / low, 1.0 / max(high, min(1.0 / _LARGEST_NM, breadth)))
-        out[name] = Estimate(value=1.0 / breadth, std=relative / breadth, interval=interval, unit="nm")
+        out[name] = Estimate(value=1.0 / breadth, std=relative / breadth, ci95=interval, unit="nm")
     return out
 
 
@@ -107,9 +107,7 @@ def width_002(fit: FitResult, phase_id: str) -> Estimate | None:
         profiles.tch_widths(np.array([max(size * share_g, 1e-6)]), np.array([max(lorentz, 1e-6)])).fwhm[0]
     )
     std = size * (inverse.std or 0.0) / max(inverse.value, 1e-9)
-    return Estimate(
-        value=width, std=std, interval=(max(0.0, width - 1.96 * std), width + 1.96 * std), unit="deg"
-    )
+    return Estimate(value=width, std=std, ci95=(max(0.0, width - 1.96 * std), width + 1.96 * std), unit="deg")
 
 
 def landi_width_index(width: Estimate | None) -> dict[str, Any]:
@@ -182,7 +180,7 @@ def carbonate_from_cell(a: Estimate) -> Estimate:
         TISSUE_SCATTER,
     )
     std = float(np.sqrt(sum(v**2 for v in parts)))
-    return Estimate(value=value, std=std, interval=(value - 1.96 * std, value + 1.96 * std))
+    return Estimate(value=value, std=std, ci95=(value - 1.96 * std, value + 1.96 * std))
 
 
 def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:

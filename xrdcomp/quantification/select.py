@@ -139,7 +139,7 @@ def quantify(
         found = sum_patterns(scan, references or {}, _ratios(recipe)).quantification
     else:
         found = methods.hill_howard(amounts)
-    return replace(found, diagnostics=(_reason(method, recipe), *notes))
+    return replace(found, messages=(_reason(method, recipe), *notes))
 
 
 def quantify_or_say_why(
@@ -181,7 +181,7 @@ def quantify_or_say_why(
             raise
         text = f"No fractions from diffraction alone: {error}"
         return None, (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
-    return found, found.diagnostics
+    return found, found.messages
 
 
 def strongest_line_areas(fit: FitResult, amounts: XrdAmounts) -> dict[str, Estimate]:

@@ -134,7 +134,7 @@ def goodness_of_fit(state: FitState) -> float:
 
 
 def summarize(state: FitState) -> FitResult:
-    """Curves, parameters with uncertainties, amounts and diagnostics of a fit."""
+    """Curves, parameters with uncertainties, amounts and messages of a fit."""
     model, solution = state.model, state.solution
     c = solution.coefficients
     kinds = np.array([column.kind for column in model.columns])
@@ -175,7 +175,7 @@ def summarize(state: FitState) -> FitResult:
         crystallinity=_crystallinity(state, bragg, halo),
         bragg_area=bragg,
         bragg_area_lost=bragg_area_lost(state, bragg),
-        diagnostics=_diagnostics(state, amorphous),
+        messages=_diagnostics(state, amorphous),
     )
 
 
@@ -227,7 +227,7 @@ def _estimate(state: FitState, item: FitParameter, std: float | None) -> Estimat
         )
     )
     s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
-    return Estimate(value=value, std=s, interval=(value - 1.96 * s, value + 1.96 * s), unit=item.unit)
+    return Estimate(value=value, std=s, ci95=(value - 1.96 * s, value + 1.96 * s), unit=item.unit)
 
 
 def _model_std(item: FitParameter, value: float, instrument: Instrument, depth: float) -> float:
@@ -271,7 +271,7 @@ def _crystallinity(state: FitState, bragg: dict[str, float], halo: float) -> Est
         relative.append(np.sqrt(max(variance, 0.0)) / amount if amount > 0 else 0.0)
     std = float(value * (1.0 - value) * np.hypot(relative[0], relative[1]))
     interval = (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
-    return Estimate(value=value, std=std, interval=interval)
+    return Estimate(value=value, std=std, ci95=interval)
 
 
 def _reflections(state: FitState, index: int) -> ReflectionTable:

@@ -244,7 +244,7 @@ def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate |
 def _fraction(value: float, variance: float) -> Estimate:
     std = float(np.sqrt(max(variance, 0.0)))
     low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    return Estimate(value=value, std=std, interval=(min(low, value), max(high, value)))
+    return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
 
 
 def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> PhaseResult:
@@ -293,9 +293,7 @@ def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
         estimate = parameter_estimate(state, f"{phase.id}_{name}")
         if estimate is not None:
             unit = "Å" if name in "abc" else "deg"
-            out[name] = Estimate(
-                value=estimate.value, std=estimate.std, interval=estimate.interval, unit=unit
-            )
+            out[name] = Estimate(value=estimate.value, std=estimate.std, ci95=estimate.ci95, unit=unit)
     return out
 
 
@@ -332,7 +330,7 @@ def _reciprocal(inverse: Estimate) -> Estimate:
     interval = (1.0 / (low + half), 1.0 / max(low - half, 1e-4))
     std = min((inverse.std or 0.0) / low**2, (interval[1] - interval[0]) / 3.92)
     return Estimate(
-        value=size, std=float(std), interval=(min(interval[0], size), max(interval[1], size)), unit="nm"
+        value=size, std=float(std), ci95=(min(interval[0], size), max(interval[1], size)), unit="nm"
     )
 
 

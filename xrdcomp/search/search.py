@@ -425,13 +425,13 @@ class Identification:
     fit : FitResult
     phases : tuple of PhaseResult
     unexplained : tuple of peaks that no phase explains
-    diagnostics : tuple of Diagnostic
+    messages : tuple of Diagnostic
     """
 
     fit: FitResult
     phases: tuple[PhaseResult, ...]
     unexplained: tuple[UnexplainedPeak, ...]
-    diagnostics: tuple[Diagnostic, ...]
+    messages: tuple[Diagnostic, ...]
 
 
 def start_phases(
@@ -604,7 +604,7 @@ def _investigated(
     peaks = peaks_of_poor_fit(peaks, screen, known)
     fit = summarize(base if assumed else state)
     found = search_messages(reports, peaks, searched=recipe.search)
-    return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, diagnostics=found), screen
+    return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, messages=found), screen
 
 
 def _small_crystals_left(screen: Screen, phases: Sequence[Phase], threshold: float) -> bool:

@@ -187,7 +187,7 @@ def _window(reading: Reading, boundaries: Boundaries, i: int, span: tuple[float,
         name=_NAMES[i],
         start_c=float(curve.temperature_c[start]),
         end_c=float(curve.temperature_c[end]),
-        mass_loss=Estimate(value=loss, std=std, interval=(loss - 1.959964 * std, loss + 1.959964 * std)),
+        mass_loss=Estimate(value=loss, std=std, ci95=(loss - 1.959964 * std, loss + 1.959964 * std)),
         peak_c=shape[1] if shape else None,
         onset_c=shape[0] if shape else None,
         endset_c=shape[2] if shape else None,
@@ -251,7 +251,7 @@ def analyze_tga(
     peaks = find_peaks(curve, smooth, length)
     windows = _windows(curve, smooth, peaks, recipe, atmosphere)
     stds = np.full(len(windows.literature_c), recipe.placement_std_c)
-    judged = len(stds) > 2 and not windows.diagnostics
+    judged = len(stds) > 2 and not windows.messages
     if judged:
         stds[2] = 0.0  # the front below judges whose the loss left at the last boundary is
     boundaries = place_boundaries(
@@ -272,7 +272,7 @@ def analyze_tga(
     tissue, notes = read_as_tissue(reading, boundaries, inert=inert)
     steps = build_steps(reading, boundaries, tissue=tissue)
     chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
-    notes += windows.diagnostics + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
+    notes += windows.messages + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
     notes += curve_notes(curve, smooth, boundaries)
     result = TgaResult(
         temperature_c=curve.temperature_c,
@@ -289,10 +289,10 @@ def analyze_tga(
         char_fraction=char_estimate(recipe, atmosphere) if tissue else None,
         quantities=chemistry.quantities,
         budget=chemistry.budget,
-        diagnostics=run.diagnostics + curve.diagnostics + notes,
+        messages=run.messages + curve.messages + notes,
     )
     oxalate = find_oxalate(result)
-    return result if oxalate is None else replace(result, diagnostics=(*result.diagnostics, oxalate))
+    return result if oxalate is None else replace(result, messages=(*result.messages, oxalate))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +315,7 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     std = float(np.sqrt(covariance[-1, -1]))
     rest = float(values[-1])
-    residue = Estimate(value=rest, std=std, interval=(rest - _Z95 * std, rest + _Z95 * std))
+    residue = Estimate(value=rest, std=std, ci95=(rest - _Z95 * std, rest + _Z95 * std))
     if n < 3:
         names = ("water", "organic", "residue_with_carbonate")
         return _Chemistry(names=names, values=values, covariance=covariance)  # what is left lies beyond
@@ -355,4 +355,4 @@ def _mass_at_end(reading: Reading) -> Estimate:
     last = len(reading.smooth) - 1
     lost = loss_between(reading.corrected, reading.smooth, reading.length, (0, last), reading.recipe)
     rest, std = float(reading.smooth[last]), lost.std or 0.0
-    return Estimate(value=rest, std=std, interval=(rest - _Z95 * std, rest + _Z95 * std))
+    return Estimate(value=rest, std=std, ci95=(rest - _Z95 * std, rest + _Z95 * std))

@@ -222,7 +222,7 @@ def loss_between(
     corrections = corrected.covariances(np.array([start, end])).values()
     variance += sum(float(c[0, 0] + c[1, 1] - c[0, 1] - c[1, 0]) for c in corrections)
     std = float(np.sqrt(variance + (loss * _start_std(curve)) ** 2))
-    return Estimate(value=loss, std=std, interval=(loss - _Z95 * std, loss + _Z95 * std))
+    return Estimate(value=loss, std=std, ci95=(loss - _Z95 * std, loss + _Z95 * std))
 
 
 def dtg_noise(curve: HeatingCurve, length: float) -> float:
@@ -420,7 +420,7 @@ class Windows:
     literature_c: FloatArray
     half_width_c: FloatArray
     salt_doubt: float = 0.0
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
 
 def end_carbonate_before_salts(
@@ -463,7 +463,7 @@ def end_carbonate_before_salts(
         "diffraction pattern, or wash the specimen.",
         facts={"peak_c": top, "carbonate_end_c": cut, "lost": at - float(smooth[-1]), "doubt": doubt},
     )
-    return Windows(literature_c=literature, half_width_c=half, salt_doubt=doubt, diagnostics=(note,))
+    return Windows(literature_c=literature, half_width_c=half, salt_doubt=doubt, messages=(note,))
 
 
 def _hydroxyl(peak: Peak, smooth: FloatArray, temperature_c: FloatArray, alone_c: float) -> bool:

@@ -45,7 +45,7 @@ def char_estimate(recipe: ThermalRecipe, atmosphere: Atmosphere) -> Estimate | N
     if not is_inert(atmosphere):
         return None
     value, std = recipe.char_fraction, recipe.char_std
-    return Estimate(value=value, std=std, interval=(value - _Z95 * std, value + _Z95 * std))
+    return Estimate(value=value, std=std, ci95=(value - _Z95 * std, value + _Z95 * std))
 
 
 def quantities(
@@ -80,7 +80,7 @@ def quantities(
         name: Estimate(
             value=float(values[i]),
             std=float(total[i]),
-            interval=_interval(float(values[i]), float(symmetric[i]), float(toward_bound[i])),
+            ci95=_interval(float(values[i]), float(symmetric[i]), float(toward_bound[i])),
         )
         for i, name in enumerate(names)
     }

@@ -28,7 +28,7 @@ class HeatingPart:
     """Indices of the points that are used, and what was left out."""
 
     index: IntArray
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
 
 def heating_part(run: TgaRun) -> HeatingPart:
@@ -55,7 +55,7 @@ def heating_part(run: TgaRun) -> HeatingPart:
         "temperature already reached; they are not used.",
         facts={"points_dropped": dropped},
     )
-    return HeatingPart(index=index, diagnostics=(note,))
+    return HeatingPart(index=index, messages=(note,))
 
 
 def _trim_cooling(temperature: FloatArray, index: IntArray) -> IntArray:
@@ -323,7 +323,7 @@ class MassCurve:
     mass: FloatArray
     start_mass_mg: float | None
     from_header: bool
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +354,7 @@ class HeatingCurve:
     heating_rate_k_min: float | None
     start_mass_mg: float | None
     from_header: bool
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     @property
     def step(self) -> float:
@@ -375,7 +375,7 @@ class HeatingCurve:
 
     def with_mass(self, mass: FloatArray, *extra: Diagnostic) -> HeatingCurve:
         """Return the same curve with another mass and further messages."""
-        return replace(self, mass=mass, diagnostics=self.diagnostics + extra)
+        return replace(self, mass=mass, messages=self.messages + extra)
 
 
 def prepare(run: TgaRun) -> HeatingCurve:
@@ -416,9 +416,9 @@ def prepare(run: TgaRun) -> HeatingCurve:
         heating_rate_k_min=rate_k_min,
         start_mass_mg=curve.start_mass_mg,
         from_header=curve.from_header,
-        diagnostics=curve.diagnostics + part.diagnostics,
+        messages=curve.messages + part.messages,
     )
-    return replace(heating, diagnostics=heating.diagnostics + _gaps(heating))
+    return replace(heating, messages=heating.messages + _gaps(heating))
 
 
 def to_mass_fraction(run: TgaRun) -> MassCurve:
@@ -454,7 +454,7 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
                 ),
             )
         return MassCurve(
-            mass=run.mass * scale / header, start_mass_mg=header, from_header=True, diagnostics=found
+            mass=run.mass * scale / header, start_mass_mg=header, from_header=True, messages=found
         )
     found = ()
     if header is not None and header > 0:
@@ -467,7 +467,7 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
                 facts={"first_mg": first * scale, "header_mg": header},
             ),
         )
-    return MassCurve(mass=run.mass / first, start_mass_mg=first * scale, from_header=False, diagnostics=found)
+    return MassCurve(mass=run.mass / first, start_mass_mg=first * scale, from_header=False, messages=found)
 
 
 def _first_mass(early: FloatArray) -> float:
@@ -515,7 +515,7 @@ def _relative(run: TgaRun, first: float) -> MassCurve:
             )
         )
     return MassCurve(
-        mass=run.mass / full, start_mass_mg=run.initial_mass_mg, from_header=True, diagnostics=tuple(found)
+        mass=run.mass / full, start_mass_mg=run.initial_mass_mg, from_header=True, messages=tuple(found)
     )
 
 
@@ -686,7 +686,7 @@ def settings_for(run: TgaRun, recipe: ThermalRecipe) -> ThermalRecipe:
     Exports of most instruments hold a mass from which a correction run was subtracted; for raw readings the
     reader says so (``TGA_NOT_CORRECTED``), and carrier and crucible displace about 0.28 cm³, give or take 60 %.
     """
-    if not any(d.code == "TGA_NOT_CORRECTED" for d in run.diagnostics):
+    if not any(d.code == "TGA_NOT_CORRECTED" for d in run.messages):
         return recipe
     return msgspec.structs.replace(
         recipe,

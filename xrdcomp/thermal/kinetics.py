@@ -122,7 +122,7 @@ class IsoconversionalResult:
     ----------
     method : str
     conversion, energy, std : (m,) arrays, energies in kJ/mol
-    interval : (m, 2) array
+    ci95 : (m, 2) array
         95 % confidence limits.
     lines : tuple of Line
         One regression per level (empty for ``vyazovkin``), for the usual figure.
@@ -132,7 +132,7 @@ class IsoconversionalResult:
     conversion: FloatArray
     energy: FloatArray
     std: FloatArray
-    interval: FloatArray
+    ci95: FloatArray
     lines: tuple[Line, ...] = ()
 
     @property
@@ -140,9 +140,7 @@ class IsoconversionalResult:
         """Mean over the levels; its uncertainty is the larger of the levels' typical one and their spread."""
         value = float(self.energy.mean())
         std = float(max(np.median(self.std), self.energy.std(ddof=1) if len(self.energy) > 1 else 0.0))
-        return Estimate(
-            value=value, std=std, interval=(value - 1.96 * std, value + 1.96 * std), unit="kJ/mol"
-        )
+        return Estimate(value=value, std=std, ci95=(value - 1.96 * std, value + 1.96 * std), unit="kJ/mol")
 
 
 def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> ConversionCurve:
@@ -222,11 +220,11 @@ def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> 
     ln_a = line.intercept + np.log(energy / GAS_CONSTANT_KJ)
     ln_a_std = float(np.hypot(line.intercept_std, std / energy))
     return KissingerResult(
-        energy=Estimate(value=energy, std=std, interval=(energy - half, energy + half), unit="kJ/mol"),
+        energy=Estimate(value=energy, std=std, ci95=(energy - half, energy + half), unit="kJ/mol"),
         ln_prefactor=Estimate(
             value=float(ln_a),
             std=ln_a_std,
-            interval=(float(ln_a - line.t95 * ln_a_std), float(ln_a + line.t95 * ln_a_std)),
+            ci95=(float(ln_a - line.t95 * ln_a_std), float(ln_a + line.t95 * ln_a_std)),
             unit="ln(1/min)",
         ),
         line=line,
@@ -344,9 +342,7 @@ def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -
         energy[k] = _least_variance(programmes)
         interval[k] = _variance_limits(programmes, energy[k], limit)
     std = (interval[:, 1] - interval[:, 0]) / (2.0 * 1.96)
-    return IsoconversionalResult(
-        method="vyazovkin", conversion=levels, energy=energy, std=std, interval=interval
-    )
+    return IsoconversionalResult(method="vyazovkin", conversion=levels, energy=energy, std=std, ci95=interval)
 
 
 def temperature_integral(x: FloatArray) -> FloatArray:
@@ -400,7 +396,7 @@ def _from_lines(
         conversion=levels,
         energy=energy,
         std=std,
-        interval=np.column_stack((energy - half, energy + half)),
+        ci95=np.column_stack((energy - half, energy + half)),
         lines=tuple(lines),
     )
 
@@ -505,7 +501,7 @@ def predict_isothermal(
         total: FloatArray = np.cumsum(doses * np.exp(energy / (GAS_CONSTANT_KJ * kelvin)))
         return total
 
-    limits = np.sort(np.column_stack([times(energies.interval[:, i]) for i in (0, 1)]), axis=1)
+    limits = np.sort(np.column_stack([times(energies.ci95[:, i]) for i in (0, 1)]), axis=1)
     return Prediction(
         conversion=energies.conversion,
         minutes=times(energies.energy),
@@ -542,7 +538,7 @@ def predict_heating(
         return out
 
     kelvin = temperatures(energies.energy)
-    limits = np.sort(np.column_stack([temperatures(energies.interval[:, i]) for i in (0, 1)]), axis=1)
+    limits = np.sort(np.column_stack([temperatures(energies.ci95[:, i]) for i in (0, 1)]), axis=1)
     return Prediction(
         conversion=energies.conversion,
         minutes=(kelvin - start) / heating_rate_k_min,

@@ -124,7 +124,7 @@ class StandardCheck:
     `before` is what was lost before the first step (moisture), `carbonate` the CO2 that a portlandite lost
     after its step; both are None where the run does not show them.
 
-    `standard` and its `formula` say what was weighed in; `steps` are compared one by one, `diagnostics` are the
+    `standard` and its `formula` say what was weighed in; `steps` are compared one by one, `messages` are the
     messages.
     """
 
@@ -133,7 +133,7 @@ class StandardCheck:
     steps: tuple[StandardStep, ...]
     before: Estimate
     carbonate: Estimate | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
+    messages: tuple[Diagnostic, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -216,7 +216,7 @@ def tga_check(
         steps=tuple(steps),
         before=_estimate(before, float(covariance[0, 0])),
         carbonate=carbonate,
-        diagnostics=run.diagnostics + curve.diagnostics,
+        messages=run.messages + curve.messages,
     )
 
 
@@ -253,7 +253,7 @@ def _loss(mass: FloatArray, covariance: FloatArray, k: int) -> Estimate:
 
 def _estimate(value: float, variance: float) -> Estimate:
     std = float(np.sqrt(max(variance, 0.0)))
-    return Estimate(value=value, std=std, interval=(value - _Z95 * std, value + _Z95 * std))
+    return Estimate(value=value, std=std, ci95=(value - _Z95 * std, value + _Z95 * std))
 
 
 def _residue(

@@ -70,7 +70,7 @@ def parse_mettler(text: str) -> TgaTable:
         places=places,
         initial_mass_mg=mass,
         metadata=_metadata(words, len(curves)),
-        diagnostics=tuple(_cut_note(lines, curve, titled=titled)),
+        messages=tuple(_cut_note(lines, curve, titled=titled)),
     )
 
 

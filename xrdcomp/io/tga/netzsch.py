@@ -110,7 +110,7 @@ def parse_netzsch(text: str) -> TgaTable:
         atmosphere=_atmosphere(facts),
         heating_rate_k_min=_heating_rate(segments or [facts.get("RANGE", "")]),
         metadata=_metadata(facts, segments),
-        diagnostics=(*_cut_note(lines), *_end_note(columns, segments, facts)),
+        messages=(*_cut_note(lines), *_end_note(columns, segments, facts)),
     )
 
 
@@ -312,7 +312,7 @@ def _ngb_read(source: SourceFile, options: TgaOptions) -> TgaRun:
             atmosphere=_ngb_atmosphere(facts, stages),
             heating_rate_k_min=_ngb_heating_rate(stages),
             metadata=_ngb_metadata(facts),
-            diagnostics=(note("TGA_NOT_CORRECTED", text, severity="warning"),),
+            messages=(note("TGA_NOT_CORRECTED", text, severity="warning"),),
         ),
         options,
         source,

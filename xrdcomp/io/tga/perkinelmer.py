@@ -56,10 +56,10 @@ def parse_perkinelmer(text: str) -> TgaTable:
         raise ReadError(
             msg, place=f"line {int(places[-1])}", hint="The file was cut or edited; export it again."
         )
-    diagnostics: list[Diagnostic] = []
-    atmosphere = _atmosphere(head, diagnostics)
+    messages: list[Diagnostic] = []
+    atmosphere = _atmosphere(head, messages)
     columns = columns_of(names, [""] * len(names), values)
-    _baseline_note(columns, diagnostics)
+    _baseline_note(columns, messages)
     mass, mass_unit = _sample_mass(head)
     return TgaTable(
         columns=columns,
@@ -70,7 +70,7 @@ def parse_perkinelmer(text: str) -> TgaTable:
         heating_rate_k_min=_heating_rate(head),
         units=_units(head, mass_unit),
         metadata=_metadata(head),
-        diagnostics=tuple(diagnostics),
+        messages=tuple(messages),
     )
 
 
@@ -180,7 +180,7 @@ def _heating_rate(head: Sequence[str]) -> float | None:
     return rates.pop() if len(rates) == 1 else None
 
 
-def _atmosphere(head: Sequence[str], diagnostics: list[Diagnostic]) -> Atmosphere:
+def _atmosphere(head: Sequence[str], messages: list[Diagnostic]) -> Atmosphere:
     """Gas of the heating steps, followed through the switches of the method; "unknown" where it changes."""
     gas, heated, heating = "", [], False
     for line in head:
@@ -205,15 +205,15 @@ def _atmosphere(head: Sequence[str], diagnostics: list[Diagnostic]) -> Atmospher
             f"the gas changes between heating steps ({listed}); choose segments of one gas, "
             "or state atmosphere."
         )
-        diagnostics.append(note("TGA_ATMOSPHERE_CHANGES", text, severity="warning", gases=listed))
+        messages.append(note("TGA_ATMOSPHERE_CHANGES", text, severity="warning", gases=listed))
     return "unknown"
 
 
-def _baseline_note(columns: Sequence[Column], diagnostics: list[Diagnostic]) -> None:
+def _baseline_note(columns: Sequence[Column], messages: list[Diagnostic]) -> None:
     for column in columns:
         if column.name.lower().startswith("baseline") and float(np.nanmax(np.abs(column.values))) > 0:
             text = f"the file carries a baseline ({column.name}) that was not subtracted from the weight."
-            diagnostics.append(note("TGA_BASELINE_NOT_SUBTRACTED", text, severity="warning"))
+            messages.append(note("TGA_BASELINE_NOT_SUBTRACTED", text, severity="warning"))
 
 
 def _metadata(head: Sequence[str]) -> dict[str, str | float | int | bool]:

@@ -101,12 +101,12 @@ def _table(
     method: Sequence[str],
 ) -> TgaTable:
     marks = _marks(values, names)
-    diagnostics: list[Diagnostic] = []
+    messages: list[Diagnostic] = []
     if not marks[-1]:
         text = (
             "the last row is not the instrument's mark for the end of the data; the file may have been cut."
         )
-        diagnostics.append(note("TGA_CUT", text, severity="warning"))
+        messages.append(note("TGA_CUT", text, severity="warning"))
     strange = ~marks & (values[:, _time_column(names)] < 0)
     if strange.any():
         at = int(np.argmax(strange))
@@ -120,7 +120,7 @@ def _table(
         raise ReadError(msg, place=f"line {start + 2}", hint="The file was cut; copy it again.")
     passed = np.cumsum(marks)[keep]
     segment = np.unique(passed, return_inverse=True)[1].astype(np.int64)
-    atmosphere = _atmosphere(comments, method, diagnostics)
+    atmosphere = _atmosphere(comments, method, messages)
     return TgaTable(
         columns=columns_of(names, units, values[keep]),
         places=(keep + start + 2).astype(np.int64),
@@ -129,7 +129,7 @@ def _table(
         atmosphere=atmosphere,
         heating_rate_k_min=_rate(method),
         metadata=_metadata(facts, comments, method),
-        diagnostics=tuple(diagnostics),
+        messages=tuple(messages),
     )
 
 
@@ -154,7 +154,7 @@ def _size(text: str) -> float | None:
     return value * _MASS_FACTORS[unit] if value is not None and value > 0 and unit in _MASS_FACTORS else None
 
 
-def _atmosphere(comments: Sequence[str], method: Sequence[str], diagnostics: list[Diagnostic]) -> Atmosphere:
+def _atmosphere(comments: Sequence[str], method: Sequence[str], messages: list[Diagnostic]) -> Atmosphere:
     """Gas at the sample, followed through the gases that the method selects; the balance gas never counts."""
     pairs = [
         re.findall(r"[Gg]as ?(\d): *([^,;]*?)(?= *(?:[Gg]as ?\d|$|,|;))", comment[:300])
@@ -168,7 +168,7 @@ def _atmosphere(comments: Sequence[str], method: Sequence[str], diagnostics: lis
         said = (
             f"the method selects several gases ({listed}); choose segments of one gas, or state atmosphere."
         )
-        diagnostics.append(note("TGA_ATMOSPHERE_CHANGES", said, severity="warning", gases=listed))
+        messages.append(note("TGA_ATMOSPHERE_CHANGES", said, severity="warning", gases=listed))
         return "unknown"
     if names and names[0]:
         return atmosphere_of(names[0])
@@ -237,7 +237,7 @@ def parse_trios(text: str) -> TgaTable:
     values, places, segment = join_blocks(blocks)
     facts = _facts(lines[: blocks[0].header_line - 1])
     names = [_step_name(lines, block.header_line - 1) for block in blocks]
-    diagnostics = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_missing_steps(facts, len(blocks))]
+    messages = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_missing_steps(facts, len(blocks))]
     program = [name for name in names if name]
     metadata: dict[str, str | float | int | bool] = {"program": " | ".join(program)} if program else {}
     for key, name in (("sample name", "sample_name"), ("instrument name", "instrument"), ("rundate", "date")):
@@ -256,7 +256,7 @@ def parse_trios(text: str) -> TgaTable:
         atmosphere=_trios_atmosphere(facts),
         heating_rate_k_min=rates.pop() if len(rates) == 1 else None,
         metadata=metadata,
-        diagnostics=tuple(diagnostics),
+        messages=tuple(messages),
     )
 
 

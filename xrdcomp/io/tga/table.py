@@ -71,11 +71,11 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     blocks = read_blocks(lines)
     values, places, numbers = join_blocks(blocks)
     head = lines[: blocks[0].header_line - 1]
-    diagnostics = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_comma_note(lines, places)]
+    messages = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_comma_note(lines, places)]
     if blocks[0].names:
         columns = columns_of(blocks[0].names, blocks[0].units, values)
     else:
-        columns = _nameless(values, blocks[0], options, diagnostics)
+        columns = _nameless(values, blocks[0], options, messages)
     facts = header_facts(head)
     segment = numbers if len(blocks) > 1 else None
     stated = next((c for c in columns if c.role == "segment" and np.isfinite(c.values).all()), None)
@@ -92,7 +92,7 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
         atmosphere=atmosphere_of(gas),
         heating_rate_k_min=heating_rate_of(program),
         metadata={"sample_name": name} if (name := _sample_name(facts)) else {},
-        diagnostics=tuple(diagnostics),
+        messages=tuple(messages),
     )
 
 
@@ -125,7 +125,7 @@ def _sample_name(facts: dict[str, str]) -> str:
 
 
 def _nameless(
-    values: FloatArray, block: Block, options: TgaOptions, diagnostics: list[Diagnostic]
+    values: FloatArray, block: Block, options: TgaOptions, messages: list[Diagnostic]
 ) -> tuple[Column, ...]:
     k, place = values.shape[1], f"line {int(block.lines[0])}"
     if options.columns:
@@ -148,7 +148,7 @@ def _nameless(
         raise ReadError(msg, place=place, hint=ask_column("temperature", "mass") + ".")
     names = ", ".join(order)
     text = f"the table has no header; its columns were taken as {names}, since the units were given."
-    diagnostics.append(note("TGA_COLUMNS_ASSUMED", text, severity="warning", columns=k))
+    messages.append(note("TGA_COLUMNS_ASSUMED", text, severity="warning", columns=k))
     return tuple(column_of(name, "", values[:, i], i + 1) for i, name in enumerate(order))
 
 
@@ -331,9 +331,9 @@ def _excel_read(source: SourceFile, options: TgaOptions) -> TgaRun:
                 dataclasses.replace(
                     d, text=re.sub(r"\bline \d+\b", lambda m: _translate(m[0], places), d.text)
                 )
-                for d in run.diagnostics
+                for d in run.messages
             )
-            return dataclasses.replace(run, diagnostics=said)
+            return dataclasses.replace(run, messages=said)
         except ReadError as problem:
             problem.place = _translate(problem.place, places)
             raise

@@ -59,7 +59,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
             not_powder=reason,
             place=f"lines 5 to {last}",
             metadata={"title": lines[0].strip()[:80]},
-            diagnostics=notes,
+            messages=notes,
         )
     ]
 

@@ -81,7 +81,7 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
                 emission_lines=emission_lines(fields.f32(at + 68), fields.f32(at + 72), 0.5),
                 place=place,
                 metadata={"sample_name": fields.text(at + 36, 32)},
-                diagnostics=_doubts(x, y, theta, place),
+                messages=_doubts(x, y, theta, place),
             )
         )
         follows = fields.u32(at + 148)
@@ -126,7 +126,7 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
                 anode=fields.text(188, 2).capitalize(),
                 place=place,
                 metadata=facts,
-                diagnostics=_doubts(x, y, theta, place),
+                messages=_doubts(x, y, theta, place),
             )
         )
         at += length + 4 * n
@@ -181,7 +181,7 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
                 not_powder="" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ",
                 place=place,
                 metadata=facts_here,
-                diagnostics=_doubts(x, y, theta, place),
+                messages=_doubts(x, y, theta, place),
             )
         )
         at += length + supplement + record * n
@@ -300,7 +300,7 @@ def _range(
             not_powder=reason,
             place=place,
             metadata=facts,
-            diagnostics=odd_fractions(y, place),
+            messages=odd_fractions(y, place),
         ),
         data + record * n,
     )
@@ -649,7 +649,7 @@ def _uxd_range(
         not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
         place=place,
         metadata=facts,
-        diagnostics=tuple(notes),
+        messages=tuple(notes),
     )
 
 

@@ -141,7 +141,7 @@ def _scan(
         default=not calculated,
         place=place,
         metadata=facts,
-        diagnostics=tuple(notes),
+        messages=tuple(notes),
     )
 
 

@@ -82,7 +82,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
                 else "",
                 place=f"bank {bank.number}",
                 metadata=facts | {"bank": bank.number, "gsas_type": f"{bank.binning} {bank.kind}"},
-                diagnostics=notes,
+                messages=notes,
             )
         )
     return scans

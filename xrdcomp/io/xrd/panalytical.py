@@ -83,7 +83,7 @@ def _scan(
         not_powder=reason,
         place=place,
         metadata=facts,
-        diagnostics=tuple(notes),
+        messages=tuple(notes),
     )
 
 

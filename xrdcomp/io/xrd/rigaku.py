@@ -229,7 +229,7 @@ def _rasx_scan(
         not_powder=_powder_reason(axis),
         place=name,
         metadata=facts,
-        diagnostics=notes,
+        messages=notes,
     )
 
 

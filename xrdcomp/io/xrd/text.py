@@ -107,7 +107,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
                 not_powder=_not_powder(text),
                 place=f"lines {table.first_line} to {table.last_line}",
                 metadata=metadata,
-                diagnostics=tuple(notes),
+                messages=tuple(notes),
             )
         )
     return scans
