@@ -74,6 +74,71 @@ class Diagnostic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MessageKind:
+    """One kind of message, declared once; calling it with text and figures gives the `Diagnostic`.
+
+    Parameters
+    ----------
+    code : str
+        Stable, upper-case.
+    severity : {"info", "warning", "error"}
+        error: figures of this kind may not be used; warning: usable with care; info: the rest.
+    meaning : str
+        What the message says, for the page of messages: one or two sentences.
+    remedy : str
+        What to do about it; empty where there is nothing to do.
+    threshold : str
+        The figure at which it is said, with its unit; empty where it is no matter of degree.
+    origin : str
+        Where that figure comes from: a source, a study, a judgement.
+    """
+
+    code: str
+    severity: Severity
+    meaning: str
+    remedy: str = ""
+    threshold: str = ""
+    origin: str = ""
+
+    def __call__(self, text: str, **facts: str | float | int | bool) -> Diagnostic:
+        """Give the message with its text and the figures of the text."""
+        return Diagnostic(code=self.code, severity=self.severity, text=text, facts=facts)
+
+
+MESSAGE_KINDS: dict[str, MessageKind] = {}
+"""Every kind of message by its code, filled where the kinds are declared; the page of messages is made from it."""
+
+
+def message_kind(
+    code: str, severity: Severity, meaning: str, *, remedy: str = "", threshold: str = "", origin: str = ""
+) -> MessageKind:
+    """Declare a kind of message; each code once.
+
+    Parameters
+    ----------
+    code, severity, meaning, remedy, threshold, origin
+        As in `MessageKind`.
+
+    Returns
+    -------
+    MessageKind
+
+    Raises
+    ------
+    ValueError
+        The code is taken.
+    """
+    if code in MESSAGE_KINDS:
+        msg = f"message code {code!r} is declared twice"
+        raise ValueError(msg)
+    kind = MessageKind(
+        code=code, severity=severity, meaning=meaning, remedy=remedy, threshold=threshold, origin=origin
+    )
+    MESSAGE_KINDS[code] = kind
+    return kind
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id.
 

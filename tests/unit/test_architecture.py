@@ -27,10 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantification": {"instrument", "search", "refinement", "physics", "phases", *BASE},
     "thermal": {*BASE},
     "composition": {"refinement", "thermal", "physics", *BASE},
+    "checks": {*BASE},
     "simulate": {"errors", "units", "data", "phases"},
     "analysis": {
         *("io", "phases", "refinement", "search", "instrument", "quantification", "thermal"),
-        *("composition", "simulate", *BASE),
+        *("composition", "checks", "simulate", *BASE),
     },
     "present": {"results", "data", "errors", "units"},
     "cli": {

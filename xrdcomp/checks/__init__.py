@@ -1,0 +1,1 @@
+"""Rules over finished results: one registered function for each rule and message."""
