@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-frames test-lowest check wheel accuracy calibration bench notebooks clean
+.PHONY: help demo test test-frames test-lowest check wheel dist accuracy calibration bench notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
@@ -16,6 +16,7 @@ help:
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
 	@echo "make notebooks   build and execute the notebooks again"
 	@echo "make wheel   build the wheel into dist/"
+	@echo "make dist    build wheel and source archive into dist/, for a release"
 	@echo "make clean   remove the environment and everything built"
 
 $(BIN)/python:
@@ -68,6 +69,9 @@ check: $(BIN)/.tested
 
 wheel: $(BIN)/.tested
 	$(PIP) wheel . --quiet --no-deps --wheel-dir dist
+
+dist: $(BIN)/.tested
+	$(BIN)/hatchling build --directory dist
 
 # Real measurements lie beside the repository; without them their sections are left out. One BLAS thread: several
 # wait for each other on busy cores and their waiting counts as CPU time.
