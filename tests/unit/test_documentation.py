@@ -17,7 +17,10 @@ from xrdcomp.recipe import Recipe
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RELEASING.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
 }
 ALL_PAGES = "\n".join(PAGES.values())
 SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp").rglob("*.py")}

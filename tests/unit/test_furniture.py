@@ -184,3 +184,14 @@ def test_files_that_guides_name_exist(guide: str) -> None:
             (".venv", "xrdcomp/")
         ):
             assert (ROOT / name).exists(), f"{guide} names {name}"
+
+
+def test_whatever_is_sought_is_at_most_three_files_away() -> None:
+    _, _, section = text_of("CONTRIBUTING.md").partition("### Where is what")
+    rows = [row for row in section.partition("\n## ")[0].splitlines() if row.startswith("|")][2:]
+    assert len(rows) == 7
+    for row in rows:
+        files = re.findall(r"`([^`]+)`", row)
+        assert files[0] == "xrdcomp/analysis.py"
+        assert len(files) <= 3, row
+        assert all((ROOT / name).is_file() for name in files), row
