@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,33 @@ class Estimate:
     std: float | None = None
     ci95: tuple[float, float] | None = None
     unit: str = ""
+
+    @classmethod
+    def normal(
+        cls,
+        value: float,
+        std: float,
+        *,
+        unit: str = "",
+        low: float = -math.inf,
+        high: float = math.inf,
+        coverage_factor: float = 1.96,
+    ) -> Estimate:
+        """Estimate with the interval of a normal error, ``value ± coverage_factor · std``.
+
+        Parameters
+        ----------
+        value, std : float
+            In `unit`.
+        unit : str
+        low, high : float
+            Bounds of what is possible (0 and 1 for a fraction); the interval is cut there, but always holds `value`.
+        coverage_factor : float
+            1.96 for a normal error at 95 %; Student's t where few degrees of freedom stand behind `std`.
+        """
+        half = coverage_factor * std
+        interval = (min(max(value - half, low), value), max(min(value + half, high), value))
+        return cls(value=value, std=std, ci95=interval, unit=unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``quantity``."""

@@ -13,6 +13,7 @@ from tests.helpers import assert_close
 from xrdcomp import units
 from xrdcomp.data import Cell, EmissionLine, Instrument, Pattern, TgaRun
 from xrdcomp.errors import PatternError, ReadError
+from xrdcomp.results import Estimate
 
 ANGLES = np.linspace(1.0, 179.0, 50)
 
@@ -125,3 +126,10 @@ def test_a_read_error_says_file_place_expected_and_what_to_do() -> None:
     text = "a.raw [bruker_raw3], byte 0x2c: 1e36 counts. Expected: counts below 1e9. Export it again."
     assert str(error) == text
     assert (error.file, error.place, error.format_id) == ("a.raw", "byte 0x2c", "bruker_raw3")
+
+
+def test_normal_interval_is_cut_to_what_is_possible_and_holds_the_value() -> None:
+    assert Estimate.normal(2.0, 0.5, unit="deg").ci95 == (2.0 - 1.96 * 0.5, 2.0 + 1.96 * 0.5)
+    assert Estimate.normal(0.1, 0.2, low=0.0, high=1.0).ci95 == (0.0, 0.1 + 1.96 * 0.2)
+    assert Estimate.normal(-0.1, 0.01, low=0.0, high=1.0).ci95 == (-0.1, -0.1 + 1.96 * 0.01)
+    assert Estimate.normal(0.5, 0.1, coverage_factor=2.5).ci95 == (0.25, 0.75)

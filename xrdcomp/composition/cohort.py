@@ -180,10 +180,8 @@ def _estimate(value: float, variance: float, freedom: float) -> Estimate:
     from scipy.special import stdtrit
 
     std = float(np.sqrt(variance))
-    half = float(stdtrit(min(freedom, 1e6), 0.975)) * std
-    return Estimate(
-        value=float(value), std=std, ci95=(float(max(value - half, 0.0)), float(min(value + half, 1.0)))
-    )
+    student = float(stdtrit(min(freedom, 1e6), 0.975))
+    return Estimate.normal(float(value), std, low=0.0, high=1.0, coverage_factor=student)
 
 
 def _sum_estimate(

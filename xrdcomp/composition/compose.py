@@ -99,11 +99,8 @@ def _without_undecided(phase: PhaseResult, total: float) -> PhaseResult:
     if share is None or not 0.0 < total < 1.0 - 1e-9:
         return phase
     value, std = share.value / total, (share.std or 0.0) / total
-    alone = 1.0 - value < 1e-9
-    low, high = (1.0, 1.0) if alone else (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
-    counted = Estimate(
-        value=min(value, 1.0), std=0.0 if alone else std, ci95=(min(low, value), max(high, value))
-    )
+    alone = 1.0 - value < 1e-9  # the only phase that counts: its share is one, whatever its amount
+    counted = Estimate.normal(1.0, 0.0) if alone else Estimate.normal(value, std, low=0.0, high=1.0)
     return replace(phase, crystalline_weight_fraction=counted)
 
 
@@ -125,11 +122,11 @@ def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
         return phase
     value = share.value * crystalline.value
     std = float(np.hypot(crystalline.value * (share.std or 0.0), share.value * (crystalline.std or 0.0)))
-    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
+    weighed = Estimate.normal(value, std, low=0.0, high=1.0)
     if crystalline.ci95 is not None and (share.std or 0.0) < 1e-9:
         low, high = (share.value * end for end in crystalline.ci95)
+        weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
     evidence = {**phase.evidence, "weight_fraction_from_pattern_alone": phase.weight_fraction.to_dict()}
-    weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
     return replace(phase, weight_fraction=weighed, evidence=evidence)
 
 
@@ -170,23 +167,20 @@ def without_standard(
         if share is not None and total > 0.0:
             rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
             std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
-            share = _within_one(share.value / total, std)
+            share = Estimate.normal(share.value / total, std, low=0.0, high=1.0)
         whole = phase.weight_fraction
         out.append(
             replace(
                 phase,
                 detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
                 weight_fraction=whole
-                and _within_one(whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)),
+                and Estimate.normal(
+                    whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked), low=0.0, high=1.0
+                ),
                 crystalline_weight_fraction=share,
             )
         )
     return tuple(out)
-
-
-def _within_one(value: float, std: float) -> Estimate:
-    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
 
 
 # ------------ From draws to what is reported: central values, intervals, wet and dry, sums.

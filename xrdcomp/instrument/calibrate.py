@@ -441,8 +441,7 @@ def _without_model(estimate: Estimate, fit: FitResult, name: str) -> Estimate:
 def _widened(estimate: Estimate, other: float) -> Estimate:
     """Add the change under another admissible axial model to the standard uncertainty."""
     std = float(np.hypot(estimate.std or 0.0, estimate.value - other))
-    interval = (estimate.value - 1.96 * std, estimate.value + 1.96 * std)
-    return Estimate(value=estimate.value, std=std, ci95=interval, unit=estimate.unit)
+    return Estimate.normal(estimate.value, std, unit=estimate.unit)
 
 
 def _calibrated(state: FitState, phase: Phase, standard: str) -> Instrument:

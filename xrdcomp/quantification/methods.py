@@ -66,8 +66,7 @@ class Quantification:
         """Fraction of one component with its 95 % interval, cut to 0 … 1 around the value."""
         i = self.names.index(name)
         value, std = float(self.fractions[i]), float(np.sqrt(max(self.covariance[i, i], 0.0)))
-        low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-        return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
+        return Estimate.normal(value, std, low=0.0, high=1.0)
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values for ``result.json``."""
@@ -806,7 +805,7 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
         raise RecipeError(msg)
     k, std = float(data["k"]), float(data["k_std"])
     return AmorphousCalibration(
-        k=Estimate(value=k, std=std, ci95=(k - 1.96 * std, k + 1.96 * std)),
+        k=Estimate.normal(k, std),
         n_mixtures=int(data["n_mixtures"]),
         two_theta_range=(float(data["two_theta_min"]), float(data["two_theta_max"])),
         factor=Estimate(value=float(data["factor"]), std=float(data["factor_std"]))

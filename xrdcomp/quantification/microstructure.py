@@ -107,7 +107,7 @@ def width_002(fit: FitResult, phase_id: str) -> Estimate | None:
         profiles.tch_widths(np.array([max(size * share_g, 1e-6)]), np.array([max(lorentz, 1e-6)])).fwhm[0]
     )
     std = size * (inverse.std or 0.0) / max(inverse.value, 1e-9)
-    return Estimate(value=width, std=std, ci95=(max(0.0, width - 1.96 * std), width + 1.96 * std), unit="deg")
+    return Estimate.normal(width, std, unit="deg", low=0.0)
 
 
 def landi_width_index(width: Estimate | None) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def carbonate_from_cell(a: Estimate) -> Estimate:
         TISSUE_SCATTER,
     )
     std = float(np.sqrt(sum(v**2 for v in parts)))
-    return Estimate(value=value, std=std, ci95=(value - 1.96 * std, value + 1.96 * std))
+    return Estimate.normal(value, std)
 
 
 def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:

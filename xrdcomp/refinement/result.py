@@ -227,7 +227,7 @@ def _estimate(state: FitState, item: FitParameter, std: float | None) -> Estimat
         )
     )
     s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
-    return Estimate(value=value, std=s, ci95=(value - 1.96 * s, value + 1.96 * s), unit=item.unit)
+    return Estimate.normal(value, s, unit=item.unit)
 
 
 def _model_std(item: FitParameter, value: float, instrument: Instrument, depth: float) -> float:
@@ -270,8 +270,7 @@ def _crystallinity(state: FitState, bragg: dict[str, float], halo: float) -> Est
         variance = float(amounts.covariance[np.ix_(pick, pick)].sum())
         relative.append(np.sqrt(max(variance, 0.0)) / amount if amount > 0 else 0.0)
     std = float(value * (1.0 - value) * np.hypot(relative[0], relative[1]))
-    interval = (max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std))
-    return Estimate(value=value, std=std, ci95=interval)
+    return Estimate.normal(value, std, low=0.0, high=1.0)
 
 
 def _reflections(state: FitState, index: int) -> ReflectionTable:

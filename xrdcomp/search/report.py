@@ -238,13 +238,9 @@ def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate |
     gradient = -values[index] / total * pick
     gradient[index] += 1.0
     variance = float(gradient @ amounts.covariance @ gradient) / total**2
-    return _fraction(float(values[index] / total), variance)
-
-
-def _fraction(value: float, variance: float) -> Estimate:
-    std = float(np.sqrt(max(variance, 0.0)))
-    low, high = max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)
-    return Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
+    return Estimate.normal(
+        float(values[index] / total), float(np.sqrt(max(variance, 0.0))), low=0.0, high=1.0
+    )
 
 
 def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> PhaseResult:
@@ -359,9 +355,8 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
         evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"
     fraction = None
     if unclear and score.phase.quantifiable:
-        fraction = _fraction(
-            float(np.clip(score.amount / total, 0.0, 1.0)), min(score.std / total, _UNKNOWN_STD) ** 2
-        )
+        share = float(np.clip(score.amount / total, 0.0, 1.0))
+        fraction = Estimate.normal(share, min(float(score.std / total), _UNKNOWN_STD), low=0.0, high=1.0)
     return PhaseResult(
         id=score.phase.id,
         name=score.phase.name,

@@ -187,7 +187,7 @@ def _window(reading: Reading, boundaries: Boundaries, i: int, span: tuple[float,
         name=_NAMES[i],
         start_c=float(curve.temperature_c[start]),
         end_c=float(curve.temperature_c[end]),
-        mass_loss=Estimate(value=loss, std=std, ci95=(loss - 1.959964 * std, loss + 1.959964 * std)),
+        mass_loss=Estimate.normal(loss, std, coverage_factor=_Z95),
         peak_c=shape[1] if shape else None,
         onset_c=shape[0] if shape else None,
         endset_c=shape[2] if shape else None,
@@ -315,7 +315,7 @@ def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosp
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     std = float(np.sqrt(covariance[-1, -1]))
     rest = float(values[-1])
-    residue = Estimate(value=rest, std=std, ci95=(rest - _Z95 * std, rest + _Z95 * std))
+    residue = Estimate.normal(rest, std, coverage_factor=_Z95)
     if n < 3:
         names = ("water", "organic", "residue_with_carbonate")
         return _Chemistry(names=names, values=values, covariance=covariance)  # what is left lies beyond
@@ -355,4 +355,4 @@ def _mass_at_end(reading: Reading) -> Estimate:
     last = len(reading.smooth) - 1
     lost = loss_between(reading.corrected, reading.smooth, reading.length, (0, last), reading.recipe)
     rest, std = float(reading.smooth[last]), lost.std or 0.0
-    return Estimate(value=rest, std=std, ci95=(rest - _Z95 * std, rest + _Z95 * std))
+    return Estimate.normal(rest, std, coverage_factor=_Z95)

@@ -222,7 +222,7 @@ def loss_between(
     corrections = corrected.covariances(np.array([start, end])).values()
     variance += sum(float(c[0, 0] + c[1, 1] - c[0, 1] - c[1, 0]) for c in corrections)
     std = float(np.sqrt(variance + (loss * _start_std(curve)) ** 2))
-    return Estimate(value=loss, std=std, ci95=(loss - _Z95 * std, loss + _Z95 * std))
+    return Estimate.normal(loss, std, coverage_factor=_Z95)
 
 
 def dtg_noise(curve: HeatingCurve, length: float) -> float:

@@ -45,7 +45,7 @@ def char_estimate(recipe: ThermalRecipe, atmosphere: Atmosphere) -> Estimate | N
     if not is_inert(atmosphere):
         return None
     value, std = recipe.char_fraction, recipe.char_std
-    return Estimate(value=value, std=std, ci95=(value - _Z95 * std, value + _Z95 * std))
+    return Estimate.normal(value, std, coverage_factor=_Z95)
 
 
 def quantities(

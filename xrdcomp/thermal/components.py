@@ -338,7 +338,7 @@ def _decomposition(models: list[_Model], data: tuple[FloatArray, FloatArray]) ->
         loss = float(curves[position].sum()) * step
         components.append(
             Component(
-                mass_loss=Estimate(value=loss, std=std, ci95=(loss - 1.96 * std, loss + 1.96 * std)),
+                mass_loss=Estimate.normal(loss, std),
                 center_c=row[1],
                 parameters=dict(zip(_FIELDS[best.shape], row, strict=True)),
             )

@@ -140,7 +140,7 @@ class IsoconversionalResult:
         """Mean over the levels; its uncertainty is the larger of the levels' typical one and their spread."""
         value = float(self.energy.mean())
         std = float(max(np.median(self.std), self.energy.std(ddof=1) if len(self.energy) > 1 else 0.0))
-        return Estimate(value=value, std=std, ci95=(value - 1.96 * std, value + 1.96 * std), unit="kJ/mol")
+        return Estimate.normal(value, std, unit="kJ/mol")
 
 
 def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> ConversionCurve:
@@ -216,17 +216,11 @@ def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> 
     if energy <= 0:
         msg = "the peaks do not move up with the heating rate, so no activation energy follows from them."
         raise AnalysisError(msg)
-    half = line.t95 * std
     ln_a = line.intercept + np.log(energy / GAS_CONSTANT_KJ)
     ln_a_std = float(np.hypot(line.intercept_std, std / energy))
     return KissingerResult(
-        energy=Estimate(value=energy, std=std, ci95=(energy - half, energy + half), unit="kJ/mol"),
-        ln_prefactor=Estimate(
-            value=float(ln_a),
-            std=ln_a_std,
-            ci95=(float(ln_a - line.t95 * ln_a_std), float(ln_a + line.t95 * ln_a_std)),
-            unit="ln(1/min)",
-        ),
+        energy=Estimate.normal(energy, std, unit="kJ/mol", coverage_factor=line.t95),
+        ln_prefactor=Estimate.normal(float(ln_a), ln_a_std, unit="ln(1/min)", coverage_factor=line.t95),
         line=line,
     )
 

@@ -253,7 +253,7 @@ def _loss(mass: FloatArray, covariance: FloatArray, k: int) -> Estimate:
 
 def _estimate(value: float, variance: float) -> Estimate:
     std = float(np.sqrt(max(variance, 0.0)))
-    return Estimate(value=value, std=std, ci95=(value - _Z95 * std, value + _Z95 * std))
+    return Estimate.normal(value, std, coverage_factor=_Z95)
 
 
 def _residue(
