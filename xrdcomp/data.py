@@ -244,6 +244,8 @@ class TgaRun:
         Atmosphere as far as the file states it, "unknown" otherwise.
     heating_rate_k_min : float or None
         From the header; the analysis measures it from time and temperature where it can.
+    corrected : bool
+        False where the masses are raw readings of the balance, from which no correction run was subtracted.
     metadata : mapping
         Other facts of the file.
     source : Source or None
@@ -259,6 +261,7 @@ class TgaRun:
     segment: IntArray | None = None
     atmosphere: Atmosphere = "unknown"
     heating_rate_k_min: float | None = None
+    corrected: bool = True
     metadata: Metadata = field(default_factory=_no_facts)
     source: Source | None = None
     messages: tuple[Diagnostic, ...] = ()

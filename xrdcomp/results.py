@@ -294,6 +294,11 @@ class TgaResult:
     `initial_mass_mg` and `heating_rate_k_min` are None where unknown, `atmosphere` then "unknown". `quantities` are the
     substances, mass fractions with their uncertainty, `budget` the shares of their variance by source, `messages`
     the messages.
+
+    `boundary_c` (b,) are the temperatures at which water, organic and carbonate end, as far as the run reaches them,
+    also where the losses were not read so, and `boundary_mass` (b,) the mass fractions there. `salts_apart` tells that
+    a salt evaporated after the carbonate and was kept out of it. `noise` is the standard deviation of the mass fraction
+    at one point of the curve before smoothing.
     """
 
     temperature_c: FloatArray
@@ -308,6 +313,10 @@ class TgaResult:
     balance: FloatArray = field(default_factory=lambda: np.empty(0))
     covariance: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     char_fraction: Estimate | None = None
+    boundary_c: FloatArray = field(default_factory=lambda: np.empty(0))
+    boundary_mass: FloatArray = field(default_factory=lambda: np.empty(0))
+    salts_apart: bool = False
+    noise: float = 0.0
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()

@@ -11,6 +11,7 @@ BoolArray = npt.NDArray[np.bool_]
 ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
+GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
 HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
 
 

@@ -709,6 +709,7 @@ def test_netzsch_binary_mass_is_change_before_correction(binary: Callable[..., P
     assert run.source.format == "netzsch_ngb"
     assert (run.atmosphere, run.heating_rate_k_min, run.initial_mass_mg) == ("air", 10.0, 12.5)
     assert [d.code for d in run.messages] == ["TGA_NOT_CORRECTED", "TGA_MASS_IS_CHANGE"]
+    assert not run.corrected
     assert run.segment is not None
     assert list(np.unique(run.segment)) == [0, 1]  # the point behind the last stage belongs to it
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
-from xrdcomp.data import Diagnostic, TgaRun
+from xrdcomp.data import TgaRun
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.thermal.balance import analyze_tga
 from xrdcomp.thermal.curve import (
@@ -155,7 +155,6 @@ def test_buoyancy_of_the_stated_pan_is_taken_out() -> None:
 
 
 def test_raw_balance_readings_displace_a_carrier() -> None:
-    note = Diagnostic(code="TGA_NOT_CORRECTED", severity="warning", text="raw readings")
-    raw = replace(run_of(), messages=(note,))
+    raw = replace(run_of(), corrected=False)
     assert settings_for(raw, ThermalRecipe()).pan_volume_cm3 > 0.2
     assert settings_for(run_of(), ThermalRecipe()) == ThermalRecipe()

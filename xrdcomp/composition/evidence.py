@@ -306,7 +306,7 @@ def thermal_evidence(
         char_fraction=char.value if char is not None else char_fraction,
         char_std=char.std if char is not None and char.std else char_std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
-        salts_apart=any(d.code == "TGA_LATE_PEAK" for d in tga.messages),
+        salts_apart=tga.salts_apart,
         sources=_sources(tga, len(order) - 1),
     )
 

@@ -281,6 +281,8 @@ class TgaTable:
     units : mapping
         Units that the header states for all columns of a dimension (``{"mass": "mg"}``), for formats whose
         columns carry none.
+    corrected : bool
+        As in `TgaRun`.
     metadata : mapping
     messages : tuple of Diagnostic
     """
@@ -293,6 +295,7 @@ class TgaTable:
     atmosphere: Atmosphere = "unknown"
     heating_rate_k_min: float | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    corrected: bool = True
     metadata: Facts = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
 

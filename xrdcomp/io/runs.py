@@ -309,6 +309,7 @@ def build_run(table: TgaTable, options: TgaOptions, source: SourceFile, format_i
         segment=run.segment,
         atmosphere=table.atmosphere,
         heating_rate_k_min=table.heating_rate_k_min,
+        corrected=table.corrected,
         metadata=notes.metadata,
         source=source.record(format_id),
         messages=tuple(notes.messages),

@@ -14,7 +14,6 @@ from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate, TgaResult
 from xrdcomp.thermal.components import Decomposition, Shape, separate_peaks
 from xrdcomp.thermal.curve import (
-    GAS_CONSTANT,
     UNIFORM,
     Corrected,
     HeatingCurve,
@@ -25,7 +24,7 @@ from xrdcomp.thermal.curve import (
     whittaker,
 )
 from xrdcomp.thermal.steps import Peak
-from xrdcomp.units import FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
 
 # ------------ Where one loss ends and the next begins: DTG minima near the literature windows, with their
 # uncertainty.

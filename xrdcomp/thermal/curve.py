@@ -12,13 +12,12 @@ from scipy.linalg import solveh_banded
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.units import FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
 
 # ------------ The temperature programme: which part is heating, what is a hold, how fast it went.
 
 _OVERSHOOT_C = 15.0
 _REFERENCE_RATE = 10.0
-GAS_CONSTANT = 8.314462618
 _HEATING_SHARE = 0.25
 _LONGEST_HOLDS_C = 800.0
 
@@ -171,7 +170,7 @@ def shift_with_rate(temperature_c: float, rate_k_min: float | None, activation_e
     """
     if rate_k_min is None or rate_k_min <= 0:
         return temperature_c
-    kelvin = temperature_c + 273.15
+    kelvin = temperature_c + CELSIUS_ZERO_K
     shift = GAS_CONSTANT * kelvin**2 / (1e3 * activation_energy_kj) * np.log(rate_k_min / _REFERENCE_RATE)
     return temperature_c + float(np.clip(shift, -100.0, 100.0))
 
@@ -683,10 +682,10 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
 def settings_for(run: TgaRun, recipe: ThermalRecipe) -> ThermalRecipe:
     """Settings with the displaced volume of a whole sample carrier, where a file holds raw balance readings.
 
-    Exports of most instruments hold a mass from which a correction run was subtracted; for raw readings the
-    reader says so (``TGA_NOT_CORRECTED``), and carrier and crucible displace about 0.28 cm³, give or take 60 %.
+    Exports of most instruments hold a mass from which a correction run was subtracted; a run of raw readings is not
+    `corrected`, and carrier and crucible displace about 0.28 cm³, give or take 60 %.
     """
-    if not any(d.code == "TGA_NOT_CORRECTED" for d in run.messages):
+    if run.corrected:
         return recipe
     return msgspec.structs.replace(
         recipe,

@@ -311,6 +311,7 @@ def _ngb_read(source: SourceFile, options: TgaOptions) -> TgaRun:
             initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
             atmosphere=_ngb_atmosphere(facts, stages),
             heating_rate_k_min=_ngb_heating_rate(stages),
+            corrected=False,
             metadata=_ngb_metadata(facts),
             messages=(note("TGA_NOT_CORRECTED", text, severity="warning"),),
         ),
