@@ -83,7 +83,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
             phase=phase,
             limit=limit,
             found=found_in(search, phase) and _has_apatite(search) >= _has_apatite(clean),
-            z=float(report.evidence.get("z", np.nan)),
+            z=np.nan if report.evidence.z is None else report.evidence.z,
             decision=report.decision,
             instead=" ".join(others(search, "detected", known=(phase,))),
         )

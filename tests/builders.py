@@ -11,6 +11,7 @@ from xrdcomp.recipe import Recipe
 from xrdcomp.results import (
     Claim,
     Composition,
+    DetectionEvidence,
     Estimate,
     FitResult,
     PhaseResult,
@@ -186,7 +187,7 @@ def make_result(
             cell={"a": Estimate(value=9.42, std=0.001, unit="Å"),
                   "c": Estimate(value=6.88, std=0.001, unit="Å")},
             intensity_share=1.0,
-            evidence={"z": np.float64(120.0), "lines": np.int64(14)},
+            evidence=DetectionEvidence(z=np.float64(120.0), reflections_seen=np.int64(14)),  # type: ignore[arg-type]  # as numpy gives it
         ),
         PhaseResult(
             id="calcite", name="calcite", formula="CaCO3", decision="not_detected", detection_limit=0.006

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,6 +141,83 @@ class XrdAmounts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectionRule:
+    """The rule by which a search decides, and what its limits mean [Currie 1968 Anal. Chem. 40, 586; ISO 11843-1].
+
+    `false_alarm_rate` is the probability of one or more false phases in the whole search, `threshold` the z that it
+    leads to, `detection_probability` that with which a phase at its detection limit is found, `quantile` its normal
+    quantile. ``xrdcomp.search.detection`` makes it from the settings.
+    """
+
+    false_alarm_rate: float
+    detection_probability: float
+    threshold: float
+    quantile: float
+
+    @property
+    def limit_in_sigmas(self) -> float:
+        """A detection limit over the standard uncertainty of a small amount: the threshold and the quantile."""
+        return self.threshold + self.quantile
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberComparison:
+    """A member of the apatite family against the one that was fitted.
+
+    `cell_difference` is the larger relative difference of a or c from the cell found, `fits_better` whether cell and
+    intensities are described better, `excluded_as_main` whether they rule it out as the main apatite.
+    """
+
+    cell_difference: float
+    fits_better: bool
+    excluded_as_main: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionEvidence:
+    """Grounds of a decision on one phase; None or empty where something was not asked.
+
+    `z` is the amount over its standard uncertainty, held against ``rule.threshold``. `reflections_expected` and
+    `reflections_seen` count, of the six strongest, those that should show at this amount and those that do;
+    `template_size_nm` is the crystallite size that scored best. `fitted` says whether the phase is part of the fit,
+    `reason` why it is neither shown nor excluded, `limit_basis` what a limit of less than full worth rests on,
+    `alternatives` which phases fitted the same reflections about as well.
+    """
+
+    z: float | None = None
+    rule: DetectionRule | None = None
+    fitted: bool | None = None
+    reflections_expected: int | None = None
+    reflections_seen: int | None = None
+    template_size_nm: float | None = None
+    reason: str = ""
+    limit_basis: str = ""
+    alternatives: tuple[str, ...] = ()
+    member: MemberComparison | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known as plain values."""
+        out: dict[str, Any] = {
+            "z": self.z,
+            "threshold": self.rule.threshold if self.rule is not None and self.z is not None else None,
+            "lines_expected": self.reflections_expected,
+            "lines_seen": self.reflections_seen,
+            "template_size_nm": self.template_size_nm,
+            "fitted": self.fitted,
+            "reason": self.reason or None,
+            "limit_basis": self.limit_basis or None,
+            "alternatives": list(self.alternatives) or None,
+        }
+        if self.member is not None:
+            out |= {
+                "cell_difference": self.member.cell_difference,
+                "fits_better": self.member.fits_better,
+                "excluded_as_main": self.member.excluded_as_main,
+            }
+        return {key: value for key, value in out.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhaseResult:
     """One crystalline phase that was asked after, found or not.
 
@@ -148,7 +225,12 @@ class PhaseResult:
     of the calculated Bragg intensity in the fitted range. `id`, `name` and `formula` are the catalogue's;
     `detection_limit` is the mass fraction that would have been found where `decision` is not "detected". `cell` is in Å
     and degrees, `crystallite_size_nm` along and across the axis, `microstrain` is Δd/d; `evidence` holds what the
-    decision rests on, and facts of the structure, as plain values.
+    decision rests on.
+
+    `apatite` names the member of the apatite family that the atoms of a structure from outside the library show,
+    `carbonate_fraction` is the mass fraction of CO3 in such a structure. `internal_standard` marks the spike,
+    `pattern_weight_fraction` is the fraction from the pattern alone where another one replaces it, `apatite_indices`
+    are those of ``quantification.microstructure``.
     """
 
     id: str
@@ -162,15 +244,37 @@ class PhaseResult:
     crystallite_size_nm: Mapping[str, Estimate] = field(default_factory=dict)
     microstrain: Estimate | None = None
     intensity_share: float = 0.0
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: DetectionEvidence = DetectionEvidence()
+    apatite: str = ""
+    carbonate_fraction: float | None = None
+    internal_standard: bool = False
+    pattern_weight_fraction: Estimate | None = None
+    apatite_indices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_apatite(self) -> bool:
         """Whether this is apatite, of the library or recognised by its atoms."""
-        return self.id in APATITES or "apatite" in self.evidence
+        return self.id in APATITES or bool(self.apatite)
+
+    @property
+    def limit_sigma(self) -> float | None:
+        """Standard uncertainty of a small mass fraction that the detection limit implies; None where either is open."""
+        rule = self.evidence.rule
+        if rule is None or not self.detection_limit:
+            return None
+        return self.detection_limit / rule.limit_in_sigmas
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``phases``."""
+        evidence = self.evidence.to_dict()
+        if self.apatite:
+            evidence["apatite"] = self.apatite
+        if self.carbonate_fraction is not None:
+            evidence["carbonate_fraction"] = self.carbonate_fraction
+        if self.internal_standard:
+            evidence["internal_standard"] = True
+        if self.pattern_weight_fraction is not None:
+            evidence["weight_fraction_from_pattern_alone"] = self.pattern_weight_fraction.to_dict()
         out: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
@@ -183,9 +287,18 @@ class PhaseResult:
             "crystallite_size_nm": {k: v.to_dict() for k, v in self.crystallite_size_nm.items()},
             "microstrain": _quantity(self.microstrain),
             "intensity_share": float(self.intensity_share),
-            "evidence": dict(self.evidence),
+            "evidence": {**evidence, **self.apatite_indices},
         }
         return out
+
+
+def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
+    """Detection limit of apatite of any kind: the largest of its members; None where none is stated.
+
+    A limit of 1 says that a member cannot be told from the others, not that it may be all there is.
+    """
+    limits = (phase.detection_limit for phase in phases if phase.is_apatite)
+    return max((limit for limit in limits if limit is not None and limit < 1.0), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

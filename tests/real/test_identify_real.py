@@ -23,7 +23,7 @@ def test_fluorapatite_is_told_from_hydroxyapatite_by_its_intensities(real_files:
     scan = read_xrd(real_files / "xrd/gsas/FAP.XRA")
     found = study.run_search(scan, ("hydroxyapatite",), COPPER)
     assert [p.id for p in found.phases if p.decision == "detected"] == ["fluorapatite"]
-    reasons = {p.id: str(p.evidence.get("reason", "")) for p in found.phases}
+    reasons = {p.id: p.evidence.reason for p in found.phases}
     for name in ("hydroxyapatite", "chlorapatite", "carbonate_apatite"):
         assert reasons[name].startswith("not the main apatite"), name
     assert found.fit.rwp < 0.09, "as with fluorapatite named"
@@ -106,7 +106,7 @@ def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(
     """Ceria on the lattice of silicon, an organic crystal, a soil, feldspars and clays, two single-crystal films."""
     found = study.run_search(read_xrd(real_files / name), ())
     assert {p.id for p in found.phases if p.decision == "detected"} & ghosts == set()
-    stated = [p.evidence["reason"] for p in found.phases if p.id in ghosts and p.decision == "inconclusive"]
+    stated = [p.evidence.reason for p in found.phases if p.id in ghosts and p.decision == "inconclusive"]
     assert all(stated)
 
 

@@ -12,7 +12,7 @@ from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.data import Diagnostic
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import Claim, Composition, Estimate, PhaseResult
+from xrdcomp.results import Claim, Composition, DetectionEvidence, Estimate, MemberComparison, PhaseResult
 
 FOREIGN = tuple(f"phase_{i}" for i in range(30))
 PURE = np.array([0.12, 0.66, 0.18, 0.01, 0.03, 0.0])
@@ -90,7 +90,8 @@ def test_a_spike_is_not_a_phase_of_the_specimen() -> None:
 
 def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
     """Another variety of apatite as the search reports it beside the fitted one."""
-    evidence = {"reason": "words do not decide", "excluded_as_main": excluded}
+    member = MemberComparison(cell_difference=0.0, fits_better=False, excluded_as_main=excluded)
+    evidence = DetectionEvidence(reason="words do not decide", member=member)
     return replace(phase(name, "inconclusive"), detection_limit=None, evidence=evidence)
 
 
@@ -133,7 +134,7 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     ("variety", "verdict"), [("hydroxyapatite", "supported"), ("fluorapatite", "inconclusive")]
 )
 def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, verdict: str) -> None:
-    own = replace(found("from_a_paper", 0.12), evidence={"apatite": variety})
+    own = replace(found("from_a_paper", 0.12), apatite=variety)
     claims = by_id(
         evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [own, *searched()[1:]])
     )

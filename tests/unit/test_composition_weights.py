@@ -33,7 +33,7 @@ def test_share_times_crystalline_part() -> None:
     assert_close(weighed.weight_fraction.value, 0.1, rtol=1e-12, because="0.25 of 0.4")
     expected = ((0.4 * 0.02) ** 2 + (0.25 * 0.03) ** 2) ** 0.5
     assert_close(weighed.weight_fraction.std, expected, rtol=1e-12, because="first-order propagation")
-    assert weighed.evidence["weight_fraction_from_pattern_alone"]["value"] == 0.3
+    assert weighed.to_dict()["evidence"]["weight_fraction_from_pattern_alone"]["value"] == 0.3
 
 
 def test_a_single_phase_has_the_interval_of_the_crystalline_part() -> None:
@@ -74,7 +74,7 @@ def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_cou
     )
     assert weighed[1].weight_fraction is None
     assert weighed[1].crystalline_weight_fraction is None
-    assert weighed[1].evidence["weight_fraction_from_pattern_alone"]["value"] == 0.3
+    assert weighed[1].to_dict()["evidence"]["weight_fraction_from_pattern_alone"]["value"] == 0.3
 
 
 def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:

@@ -44,7 +44,7 @@ def test_another_compound_on_the_same_lattice_is_no_silicon() -> None:
     found = decisions(scan(bragg, 8000.0))
     assert found["silicon"].decision != "detected"
     assert "detected" not in {phase.decision for phase in found.values()}
-    assert "lattice" in found["silicon"].evidence["reason"]
+    assert "lattice" in found["silicon"].evidence.reason
 
 
 def test_lines_among_many_of_their_height_prove_nothing_and_alone_they_do() -> None:

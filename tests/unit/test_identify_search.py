@@ -19,8 +19,10 @@ from xrdcomp.refinement.model import build_model
 from xrdcomp.refinement.parameters import phase_of
 from xrdcomp.refinement.refine import FitState, continue_state, fit_state, group_columns
 from xrdcomp.refinement.reflections import phase_columns
+from xrdcomp.results import DetectionRule
+from xrdcomp.search.detection import limit_z
 from xrdcomp.search.nuisance import coincidence, make_screen, misfit, score_phases, widened
-from xrdcomp.search.report import Test, unexplained_peaks
+from xrdcomp.search.report import unexplained_peaks
 from xrdcomp.search.search import Identification, identify, investigate_fit
 from xrdcomp.search.templates import (
     Variant,
@@ -79,7 +81,7 @@ def test_absent_phases_have_limits_of_a_few_per_cent_at_most(clean: Identificati
 def test_other_apatites_are_not_told_apart(clean: Identification) -> None:
     other = next(p for p in clean.phases if p.id == "bioapatite_model")
     assert other.decision in {"inconclusive", "not_detected"}
-    assert "reason" in other.evidence
+    assert other.evidence.reason
     assert other.weight_fraction is None
 
 
@@ -117,7 +119,7 @@ def test_phases_that_share_their_lines_are_named_as_alternatives() -> None:
     same = {"whitlockite", "beta_tcp", "beta_tcp_mg"}
     hit = [p for p in found.phases if p.decision == "detected" and p.id in same]
     assert hit
-    assert set(hit[0].evidence.get("alternatives", [])) & same
+    assert set(hit[0].evidence.alternatives) & same
 
 
 def test_lines_of_no_known_phase_are_listed_as_peaks() -> None:
@@ -347,12 +349,12 @@ def test_groups_of_reflections_follow_the_strongest_line(state: FitState) -> Non
 
 
 def test_a_limit_grows_with_what_is_not_known_of_the_specimen() -> None:
-    test = Test(4.12, 1.645)
-    assert_close(test.limit_z(0.0), 4.12 + 1.645, rtol=1e-12, because="t + q without other scatter")
-    m = test.limit_z(0.15)
+    rule = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, threshold=4.12, quantile=1.645)
+    assert_close(limit_z(rule, 0.0), 4.12 + 1.645, rtol=1e-12, because="t + q without other scatter")
+    m = limit_z(rule, 0.15)
     assert m > 6.0
     assert_close(m - 4.12, 1.645 * np.sqrt(1.0 + (0.15 * m) ** 2), rtol=1e-12, because="the equation solved")
-    assert test.limit_z(0.4) == test.limit_z(3.0), "beyond 40 % a limit says nothing more"
+    assert limit_z(rule, 0.4) == limit_z(rule, 3.0), "beyond 40 % a limit says nothing more"
 
 
 def test_parameters_belong_to_the_phase_with_the_longest_name_that_fits() -> None:

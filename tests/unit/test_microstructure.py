@@ -20,7 +20,7 @@ from xrdcomp.quantification.microstructure import (
 )
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.results import Estimate, PhaseResult
+from xrdcomp.results import DetectionEvidence, Estimate, PhaseResult
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, Hump, SpecimenModel, XrdConditions
 
@@ -67,11 +67,11 @@ def test_indices_say_where_they_do_not_hold(instrument) -> None:
         formula="",
         decision="detected",
         detection_limit=None,
-        evidence={"z": 9.0},
+        evidence=DetectionEvidence(z=9.0),
     )
     reported = with_apatite_indices((phase,), fit, {"hydroxyapatite"})[0]
-    assert reported.evidence["z"] == 9.0
-    assert "person" in reported.evidence
+    assert reported.evidence.z == 9.0
+    assert "person" in reported.to_dict()["evidence"]
     absent = replace(phase, decision="not_detected")
     assert with_apatite_indices((absent,), fit, {"hydroxyapatite"}) == (absent,)
 

@@ -85,7 +85,7 @@ def test_an_own_apatite_is_apatite(tmp_path: Path) -> None:
     }
     claims = {claim.id: claim for claim in result.claims}
     assert claims["hydroxyapatite_present"].verdict == "supported"
-    assert "column_length_nm" in result.phases[0].evidence, "crystal sizes belong to every apatite"
+    assert "column_length_nm" in result.phases[0].apatite_indices, "crystal sizes belong to every apatite"
 
 
 def test_a_search_without_apatite_says_so() -> None:

@@ -140,7 +140,7 @@ def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
     assert "internal_standard" in result.composition.method
     phases = {phase.id: phase for phase in result.phases}
     assert phases["corundum"].weight_fraction is None
-    assert phases["corundum"].evidence["internal_standard"] is True
+    assert phases["corundum"].internal_standard
     share = phases["hydroxyapatite"].crystalline_weight_fraction
     assert share is not None
     assert_close(share.value, 1.0, atol=1e-12, because="the only crystalline phase of the original specimen")
@@ -277,8 +277,9 @@ def test_the_claim_names_the_amount_that_the_table_of_phases_gives() -> None:
     result = xc.analyze(pattern, tga=run)
     found = next(phase for phase in result.phases if phase.id == "whewellite")
     assert found.weight_fraction is not None
-    alone = found.evidence["weight_fraction_from_pattern_alone"]["value"]
-    assert f"{100 * alone:.2g}" != f"{100 * found.weight_fraction.value:.2g}", "else this shows nothing"
+    alone = found.pattern_weight_fraction
+    assert alone is not None
+    assert f"{100 * alone.value:.2g}" != f"{100 * found.weight_fraction.value:.2g}", "else this shows nothing"
     only = next(claim for claim in result.claims if claim.id == "hydroxyapatite_only_crystalline_phase")
     assert f"{100 * found.weight_fraction.value:.2g} wt% of the specimen" in only.statement
 

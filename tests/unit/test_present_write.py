@@ -28,7 +28,7 @@ def test_result_json_keeps_the_contract(tmp_path: Path, *, fit: bool, tga: bool)
     jsonschema.Draft202012Validator(SCHEMA).validate(data)
     assert ("xrd" in data) is fit
     assert ("tga" in data) is tga
-    assert data["phases"][0]["evidence"] == {"z": 120.0, "lines": 14}
+    assert data["phases"][0]["evidence"] == {"z": 120.0, "lines_seen": 14}
 
 
 def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:

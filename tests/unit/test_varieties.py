@@ -55,5 +55,5 @@ def test_a_search_from_the_wrong_variety_changes_over() -> None:
     kept = investigate(scan, [HA], INSTRUMENT, recipes, assumed=True)
     reports = {p.id: p for p in kept.phases}
     assert reports["hydroxyapatite"].decision == "detected", "named by the user"
-    assert "describes cell and intensities better" in reports["fluorapatite"].evidence["reason"]
+    assert "describes cell and intensities better" in reports["fluorapatite"].evidence.reason
     assert better_variety(state, found.phases) is None, "nothing better than the one found"

@@ -14,7 +14,15 @@ import numpy as np
 from xrdcomp.data import APATITES
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.refinement.result import describes_pattern
-from xrdcomp.results import COMPONENTS, Claim, Composition, FitResult, PhaseResult, Verdict
+from xrdcomp.results import (
+    COMPONENTS,
+    Claim,
+    Composition,
+    FitResult,
+    PhaseResult,
+    Verdict,
+    apatite_limit,
+)
 from xrdcomp.units import FloatArray
 
 CLAIM_IDS = (
@@ -192,19 +200,6 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     return (1 - DETECTION) / (1 - DETECTION + 1 - FALSE_ALARM)
 
 
-def apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
-    """Detection limit of apatite, whatever its variety: the largest; None where none is stated.
-
-    A limit of 1 says that a variety cannot be told from the others, not that it may be all there is.
-
-    Parameters
-    ----------
-    phases : sequence of PhaseResult
-    """
-    own = (phase.detection_limit for phase in phases if phase.is_apatite)
-    return max((limit for limit in own if limit is not None and limit < 1), default=None)
-
-
 def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
     """What was found, with a place for its amount, and whether it may be hydroxyapatite.
 
@@ -233,20 +228,21 @@ def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
 
 def _is_hydroxyl(phase: PhaseResult) -> bool:
     """Whether an apatite is hydroxyapatite by its id or, outside the library, by its atoms."""
-    return phase.id in _HYDROXYL or phase.evidence.get("apatite") == "hydroxyapatite"
+    return phase.id in _HYDROXYL or phase.apatite == "hydroxyapatite"
 
 
 def _ruled_out(phase: PhaseResult) -> bool:
     """Whether cell or intensities of the apatite that was found exclude this variety as the main one."""
-    return phase.decision == "not_detected" or phase.evidence.get("excluded_as_main") is True
+    member = phase.evidence.member
+    return phase.decision == "not_detected" or (member is not None and member.excluded_as_main)
 
 
 def _false_alarm(phase: PhaseResult) -> float:
     """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
     from scipy.special import ndtr
 
-    score = phase.evidence.get("z")
-    if not isinstance(score, (int, float)):
+    score = phase.evidence.z
+    if score is None:
         if phase.weight_fraction is None or not phase.detection_limit:
             return FALSE_ALARM
         score = (_Z_DETECTION + _Z_THRESHOLD) * phase.weight_fraction.value / phase.detection_limit

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.composition.claims import CLAIM_IDS, apatite_limit
+from xrdcomp.composition.claims import CLAIM_IDS
 from xrdcomp.composition.compose import SUMS
 from xrdcomp.data import Diagnostic, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, SampleResult
+from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, SampleResult, apatite_limit
 from xrdcomp.units import FloatArray
 
 # ------------ Several runs of one specimen combined, with the scatter between them.

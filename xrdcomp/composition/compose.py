@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.composition.evidence import (
+    HIDDEN_PER_LIMIT,
     InternalStandard,
     ThermalEvidence,
     reduce_xrd,
@@ -110,10 +111,10 @@ def _unweighed(phase: PhaseResult) -> PhaseResult:
         or (phase.weight_fraction or phase.crystalline_weight_fraction) is None
     ):
         return phase
-    evidence = dict(phase.evidence)
-    if phase.weight_fraction is not None:
-        evidence["weight_fraction_from_pattern_alone"] = phase.weight_fraction.to_dict()
-    return replace(phase, weight_fraction=None, crystalline_weight_fraction=None, evidence=evidence)
+    alone = phase.weight_fraction or phase.pattern_weight_fraction
+    return replace(
+        phase, weight_fraction=None, crystalline_weight_fraction=None, pattern_weight_fraction=alone
+    )
 
 
 def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
@@ -126,8 +127,7 @@ def _weighed(phase: PhaseResult, crystalline: Estimate) -> PhaseResult:
     if crystalline.ci95 is not None and (share.std or 0.0) < 1e-9:
         low, high = (share.value * end for end in crystalline.ci95)
         weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
-    evidence = {**phase.evidence, "weight_fraction_from_pattern_alone": phase.weight_fraction.to_dict()}
-    return replace(phase, weight_fraction=weighed, evidence=evidence)
+    return replace(phase, weight_fraction=weighed, pattern_weight_fraction=phase.weight_fraction)
 
 
 def without_standard(
@@ -159,9 +159,7 @@ def without_standard(
     out = []
     for phase in found:
         if phase.id == name:
-            out.append(
-                replace(phase, weight_fraction=None, evidence={**phase.evidence, "internal_standard": True})
-            )
+            out.append(replace(phase, weight_fraction=None, internal_standard=True))
             continue
         limit, share = phase.detection_limit, own.get(phase.id)
         if share is not None and total > 0.0:
@@ -547,11 +545,12 @@ def compose(
 def _limits_that_hold(phases: Sequence[PhaseResult], fit: FitResult) -> Sequence[PhaseResult]:
     """Detection limits no smaller than what a fit that does not describe its pattern leaves: phases may hide in it.
 
-    What is left, √(Rwp² - Rexp²), stands for one standard deviation of what may be there; half a limit is one.
+    What is left, √(Rwp² - Rexp²), stands for one standard deviation of what may be there.
     """
     if describes_pattern(fit.gof, fit.rwp):
         return phases
-    least = min(2.0 * float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0))), _LARGEST_LIMIT)
+    left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
+    least = min(left_over / HIDDEN_PER_LIMIT, _LARGEST_LIMIT)
     return [
         replace(phase, detection_limit=max(phase.detection_limit, least))
         if phase.decision == "not_detected" and phase.detection_limit is not None

@@ -7,7 +7,7 @@ prior: that is `model`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from xrdcomp.data import APATITES, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts, apatite_limit
 from xrdcomp.units import FloatArray
 
 # ------------ What crystalline phases other than apatite lose on heating, as mass fractions of the phase.
@@ -115,8 +115,14 @@ _APATITE_INDEX, _OTHER_INDEX = (
     COMPONENTS.index("crystalline_hydroxyapatite"),
     COMPONENTS.index("other_crystalline"),
 )
-_LIMIT_IN_SIGMAS = 3.29
+HIDDEN_PER_LIMIT = 0.5
+"""Standard deviation of an amount that hides below a detection limit, over that limit: of a normal distribution that
+is cut at zero 5 % lies beyond the limit."""
+_LIMIT_IN_STDS_OF_ALL = 3.29
+"""Detection limit of the median phase over the standard deviation of what hides of all phases together, few of which
+are there at all: 0.1 % would lie beyond the limit."""
 _UNSEEN_STD = 0.002
+_UNSTATED_LIMIT = 0.01
 _TGA_FLOOR = 5e-5
 HALO_EXCHANGE = 0.02
 """Relative standard uncertainty, beyond the shapes the fit carries, with which halos of organic matter and of
@@ -405,8 +411,11 @@ def reduce_xrd(
         for name, value, other in zip(amounts.names, values, _belongs(rows, sums, "other"), strict=True)
         if other
     }
-    carbonate = {phase.id: float(phase.evidence.get("carbonate_fraction", 0.0)) for phase in phases}
+    carbonate = {phase.id: phase.carbonate_fraction or 0.0 for phase in phases}
     own = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
+    hidden_apatite = _UNSEEN_STD
+    if _apatite_absent(phases):
+        hidden_apatite = HIDDEN_PER_LIMIT * (apatite_limit(phases) or _UNSTATED_LIMIT)
     return XrdEvidence(
         rows=rows,
         values=frozen_array(grouped),
@@ -422,7 +431,7 @@ def reduce_xrd(
             index for index, row in ((_APATITE_INDEX, "apatite"), (_OTHER_INDEX, "other")) if row not in rows
         ),
         hidden={
-            _APATITE_INDEX: (_apatite_limit(phases) or 2 * _UNSEEN_STD) / 2 / own,
+            _APATITE_INDEX: hidden_apatite / own,
             _OTHER_INDEX: hidden / own,
         },
     )
@@ -496,7 +505,7 @@ def _assign_rows(
         elif not crystalline:
             rows.append(_AMORPHOUS_ROW.get(name, "organic"))
         elif name in APATITES or (name in decisions and decisions[name].is_apatite):
-            rows.append("apatite" if _apatite_limit(tuple(decisions.values())) is None else diffuse)
+            rows.append(diffuse if _apatite_absent(decisions.values()) else "apatite")
         elif name in decisions:
             rows.append("other" if decisions[name].decision == "detected" else "")
         else:
@@ -514,7 +523,7 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
     """What may hide among phases that were not found, as a standard uncertainty of their sum."""
     fitted = dict(zip(amounts.names, np.asarray(amounts.amounts, dtype=float), strict=True))
     limits = [
-        phase.detection_limit / _LIMIT_IN_SIGMAS
+        phase.detection_limit / _LIMIT_IN_STDS_OF_ALL
         for phase in phases
         if phase.decision == "not_detected" and phase.detection_limit and not phase.is_apatite
     ]
@@ -527,12 +536,7 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
     return float(np.hypot(max(typical, _UNSEEN_STD / 2), np.sqrt(unsure)))
 
 
-def _apatite_limit(phases: Sequence[PhaseResult]) -> float | None:
-    """Detection limit of apatite where the search asked after it and found none."""
+def _apatite_absent(phases: Iterable[PhaseResult]) -> bool:
+    """Tell whether the search asked after apatite and found none of its members."""
     asked = [phase for phase in phases if phase.is_apatite and phase.detection_limit is not None]
-    if not asked or any(phase.decision != "not_detected" for phase in asked):
-        return None
-    # a limit of 1 says that the variety cannot be told from the others, not that it may be all there is
-    limits = [phase.detection_limit for phase in asked if phase.detection_limit is not None]
-    usable = [limit for limit in limits if limit < 1]
-    return max(usable) if usable else 0.01
+    return bool(asked) and all(phase.decision == "not_detected" for phase in asked)

@@ -13,8 +13,8 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.refine import fit_state, trial_gof
 from xrdcomp.results import FitResult
-from xrdcomp.search.nuisance import COLD_VARIANTS, Score, make_screen, score_phases
-from xrdcomp.search.templates import library, phase_lines
+from xrdcomp.search.nuisance import Score, make_screen, score_phases
+from xrdcomp.search.templates import COLD_VARIANTS, library, phase_lines
 
 OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 DOUBTFUL_GOF = 2.0

@@ -205,7 +205,7 @@ def phase_table(result: SampleResult) -> str:
             continue
         cell = ", ".join(f"{phase.cell[axis].value:.4f}" for axis in ("a", "c") if axis in phase.cell)
         specimen = "" if phase.weight_fraction is None else percent(phase.weight_fraction, unit=False)
-        spike = phase.evidence.get("internal_standard") is True  # what it shares is the spiked powder
+        spike = phase.internal_standard  # what it shares is the spiked powder
         share = None if spike else phase.crystalline_weight_fraction
         rows.append(
             (f"{phase.name} (internal standard)" if spike else phase.name, phase.decision.replace("_", " "), specimen,

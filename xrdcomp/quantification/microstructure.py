@@ -184,7 +184,7 @@ def carbonate_from_cell(a: Estimate) -> Estimate:
 
 
 def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
-    """Everything of this module for one apatite, as plain values for ``PhaseResult.evidence``.
+    """Everything of this module for one apatite, as plain values for ``PhaseResult.apatite_indices``.
 
     Keys: ``column_length_nm`` (c_axis, a_axis), ``aspect_ratio``, ``width_002_deg``, ``inverse_width_002``,
     ``landi_width``, ``landi_valley``, ``person`` (each with value, in_domain, why) and ``carbonate_from_cell``.
@@ -229,7 +229,7 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
 def with_apatite_indices(
     phases: Sequence[PhaseResult], fit: FitResult, apatites: Collection[str]
 ) -> tuple[PhaseResult, ...]:
-    """Add `apatite_indices` to the evidence of every fitted, detected apatite.
+    """Add `apatite_indices` to every fitted, detected apatite.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def with_apatite_indices(
         In the order given.
     """
     return tuple(
-        replace(phase, evidence={**phase.evidence, **apatite_indices(fit, phase.id)})
+        replace(phase, apatite_indices=apatite_indices(fit, phase.id))
         if phase.id in apatites and phase.id in fit.phases and phase.decision == "detected"
         else phase
         for phase in phases

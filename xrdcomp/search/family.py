@@ -55,7 +55,7 @@ def better_variety(base: FitState, reports: Sequence[PhaseResult]) -> FitState |
     base : FitState
         Where the search began.
     reports : sequence of PhaseResult
-        What it ended with; ``evidence["fits_better"]`` marks varieties.
+        What it ended with; ``evidence.member`` marks varieties that fit better.
 
     Returns
     -------
@@ -63,7 +63,9 @@ def better_variety(base: FitState, reports: Sequence[PhaseResult]) -> FitState |
         None where there is nothing to exchange.
     """
     family = next((phase for phase in base.phases if phase.id in APATITES), None)
-    better = [r.id for r in reports if r.evidence.get("fits_better") and r.id in APATITES]
+    better = [
+        r.id for r in reports if r.evidence.member and r.evidence.member.fits_better and r.id in APATITES
+    ]
     if family is None or not better:
         return None
     trials = [exchange_phase(base, family, load_phase(name)) for name in better]

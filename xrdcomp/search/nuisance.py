@@ -15,6 +15,8 @@ from xrdcomp.refinement.parameters import phase_of
 from xrdcomp.refinement.refine import FitState, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.search.templates import (
+    STRAINS,
+    TEMPLATE_SIZES_NM,
     CandidateLines,
     Grid,
     Variant,
@@ -454,25 +456,9 @@ def _grain_columns(state: FitState, index: int) -> tuple[FloatArray, FloatArray]
 # ------------ How well each candidate answers to what a fit leaves unexplained, as a whole and line by
 # line.
 
-STRAINS = (
-    *(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9)),
-    *(Variant(shift=s) for s in (-0.06, -0.03, 0.03, 0.06)),
-)
-"""Relative changes of all spacings that are tried for a candidate, for solid solution and temperature, and what broad
-lines leave open of the displacement: at 10 degrees a change of spacing moves lines too little to stand for it."""
-
-COLD_VARIANTS = tuple(
-    Variant(strain=float(strain), shift=float(shift))
-    for shift in np.linspace(-0.15, 0.15, 7)
-    for strain in np.linspace(-0.002, 0.002, 5)
-)
-"""Strains and displacements tried while no phase has fixed the displacement yet."""
-
 _DECOYS = tuple(sign * s for s in (0.008, 0.011, 0.015, 0.02, 0.026, 0.033) for sign in (1.0, -1.0))
 _APART = 0.9  # correlation of two cells of one phase up to which they are two
 _CHANCE = 1.25  # rms of a dozen standard normal numbers that is exceeded in 4 %
-
-TEMPLATE_SIZES_NM = (80.0, 20.0)
 
 INTENSITY_STD = 0.35
 """Relative standard deviation allowed to the intensity of each line of a candidate: texture, grains."""

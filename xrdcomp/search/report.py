@@ -12,7 +12,16 @@ from xrdcomp.data import Diagnostic, Phase
 from xrdcomp.phases.library import list_phases, phase_info
 from xrdcomp.refinement.refine import FitState
 from xrdcomp.refinement.result import parameter_estimate
-from xrdcomp.results import Decision, Estimate, FitResult, PhaseResult
+from xrdcomp.results import (
+    Decision,
+    DetectionEvidence,
+    DetectionRule,
+    Estimate,
+    FitResult,
+    MemberComparison,
+    PhaseResult,
+)
+from xrdcomp.search.detection import decision_threshold, detection_limit
 from xrdcomp.search.family import compare_intensities
 from xrdcomp.search.nuisance import Nuisance, Score, matched_filter
 from xrdcomp.search.templates import CandidateLines, template_fwhm
@@ -64,12 +73,10 @@ def unexplained_peaks(
     false_alarm_rate : float
         Chance of one or more false peaks in the pattern.
     """
-    from scipy.special import ndtri
-
     grid = nuisance.grid
     x = grid.two_theta
     fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
-    threshold = float(-ndtri(false_alarm_rate / (_TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)))
+    threshold = decision_threshold(false_alarm_rate, _TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)
     z, height = matched_filter(grid, nuisance.residual, nuisance.sigma)
     free_share = np.maximum(1.0 - (nuisance.half**2).sum(axis=0), 0.05)
     z = z / np.sqrt(free_share * nuisance.inflation)
@@ -187,44 +194,16 @@ def _strong_line_beyond(name: str, spacing: float) -> bool:
 
 # ------------ PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart.
 
-LIMIT_FACTOR = 0.865
-"""Detection limits in units of those of one perfect template: see the page on identification."""
-
 _UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
-
-WIDTH_STD = 0.1
-"""Relative standard deviation of what a template sees of a phase whose line width is not known."""
-
-_LARGEST_STD = 0.4
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
 
 
-@dataclass(frozen=True)
-class Test:
-    """Z from which a phase counts as found, and the normal quantile with which one at its limit is found."""
-
-    __test__ = False  # not a class of tests
-
-    threshold: float
-    quantile: float
-
-    def limit_z(self, relative_std: float) -> float:
-        """Mean z at which the threshold is exceeded with the stated probability.
-
-        z then scatters by 1, and by `relative_std` of itself from specimen to specimen, because neither the mass
-        that diffracts nor the width of the lines is known well: m − t = q √(1 + m² s²), solved for m.
-        """
-        spread = (self.quantile * min(relative_std, _LARGEST_STD)) ** 2
-        t = self.threshold
-        return (t + float(np.sqrt(t**2 - (1.0 - spread) * (t**2 - self.quantile**2)))) / (1.0 - spread)
-
-
-def _limit(state: FitState, score: Score, test: Test) -> float:
-    """Smallest share of the specimen that is found with the stated probability."""
+def _limit(state: FitState, score: Score, rule: DetectionRule) -> float:
+    """Return the smallest share of the specimen that is found with the stated probability."""
     amounts = state.evidence.amounts
     total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
-    relative_std = float(np.hypot(np.sqrt(max(amounts.covariance.sum(), 0.0)) / total, WIDTH_STD))
-    return float(min(1.0, LIMIT_FACTOR * test.limit_z(relative_std) * score.nominal_std / total))
+    relative_std = float(np.sqrt(max(amounts.covariance.sum(), 0.0))) / total
+    return detection_limit(rule, score.nominal_std / total, relative_std)
 
 
 def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate | None:
@@ -243,7 +222,7 @@ def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate |
     )
 
 
-def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> PhaseResult:
+def fitted_phase(state: FitState, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
     """Report a phase of the fit: amounts, cell, size, strain."""
     amounts = state.evidence.amounts
     index = amounts.names.index(phase.id)
@@ -256,31 +235,28 @@ def fitted_phase(state: FitState, phase: Phase, test: Test, score: Score) -> Pha
     ]
     position = [p.id for p in state.phases].index(phase.id)
     share = areas[position] / max(sum(areas), 1e-300)
-    decision: Decision = "detected" if z > test.threshold and crystal is not None else "inconclusive"
+    decision: Decision = "detected" if z > rule.threshold and crystal is not None else "inconclusive"
     return PhaseResult(
         id=phase.id,
         name=phase.name,
         formula=phase.formula,
         decision=decision,
-        detection_limit=_limit(state, score, test),
+        detection_limit=_limit(state, score, rule),
         weight_fraction=whole,
         crystalline_weight_fraction=crystal,
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
         microstrain=parameter_estimate(state, f"{phase.id}_microstrain"),
         intensity_share=share,
-        evidence={"z": z, "threshold": test.threshold, "fitted": True, **_structure(phase)},
+        evidence=DetectionEvidence(z=z, rule=rule, fitted=True),
+        apatite=str(phase.metadata.get("apatite", "")),
+        carbonate_fraction=_stated_carbonate(phase),
     )
 
 
-def _structure(phase: Phase) -> dict[str, Any]:
-    """Facts of a structure from outside the library, by which the composition knows it."""
-    facts: dict[str, Any] = {}
-    if "apatite" in phase.metadata:
-        facts["apatite"] = phase.metadata["apatite"]
-    if "user_file" in phase.metadata:
-        facts["carbonate_fraction"] = phase.carbonate_fraction
-    return facts
+def _stated_carbonate(phase: Phase) -> float | None:
+    """CO3 of a structure from outside the library, by which the composition knows its losses on heating."""
+    return phase.carbonate_fraction if "user_file" in phase.metadata else None
 
 
 def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
@@ -330,29 +306,21 @@ def _reciprocal(inverse: Estimate) -> Estimate:
     )
 
 
-def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
+def absent_phase(state: FitState, score: Score, rule: DetectionRule) -> PhaseResult:
     """Report a phase that was not accepted, with the fraction that would have been seen.
 
     Significant but not accepted means inconclusive, unless lines that should show at that amount are missing:
     then the signal belongs to something else.
     """
     total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
-    unclear = score.z > test.threshold and not score.lines_refute
-    evidence: dict[str, Any] = {
-        "z": score.z,
-        "threshold": test.threshold,
-        "lines_expected": score.lines_expected,
-        "lines_seen": score.lines_seen,
-        "template_size_nm": score.size_nm,
-        "fitted": False,
-        **_structure(score.phase),
-    }
-    if score.z > test.threshold:
-        evidence["reason"] = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
+    unclear = score.z > rule.threshold and not score.lines_refute
+    reason, basis = "", ""
+    if score.z > rule.threshold:
+        reason = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
             ", not in the ratio of this phase" if not score.in_ratio else ""
         )
     if not score.phase.quantifiable:
-        evidence["limit_basis"] = "line positions only; intensity per gram taken from a similar compound"
+        basis = "line positions only; intensity per gram taken from a similar compound"
     fraction = None
     if unclear and score.phase.quantifiable:
         share = float(np.clip(score.amount / total, 0.0, 1.0))
@@ -362,13 +330,24 @@ def absent_phase(state: FitState, score: Score, test: Test) -> PhaseResult:
         name=score.phase.name,
         formula=score.phase.formula,
         decision="inconclusive" if unclear else "not_detected",
-        detection_limit=_limit(state, score, test),
+        detection_limit=_limit(state, score, rule),
         weight_fraction=fraction,
-        evidence=evidence,
+        evidence=DetectionEvidence(
+            z=score.z,
+            rule=rule,
+            fitted=False,
+            reflections_expected=score.lines_expected,
+            reflections_seen=score.lines_seen,
+            template_size_nm=score.size_nm,
+            reason=reason,
+            limit_basis=basis,
+        ),
+        apatite=str(score.phase.metadata.get("apatite", "")),
+        carbonate_fraction=_stated_carbonate(score.phase),
     )
 
 
-def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResult:
+def undecided_apatite(state: FitState, family: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
     """Report another variety of apatite beside the fitted one: excluded by cell or intensities, or not to be told."""
     fitted = _cell(state, family)
     away, own = (
@@ -391,14 +370,18 @@ def undecided_apatite(state: FitState, family: Phase, other: Phase) -> PhaseResu
         formula=other.formula,
         decision="inconclusive",
         detection_limit=None,
-        evidence={
-            "reason": reason,
-            "cell_difference": float(away),
-            "fitted": False,
-            "fits_better": better,
-            "excluded_as_main": away > _CELL_RULED_OUT or verdict < 0,
-            **_structure(other),
-        },
+        evidence=DetectionEvidence(
+            rule=rule,
+            reason=reason,
+            fitted=False,
+            member=MemberComparison(
+                cell_difference=float(away),
+                fits_better=better,
+                excluded_as_main=away > _CELL_RULED_OUT or verdict < 0,
+            ),
+        ),
+        apatite=str(other.metadata.get("apatite", "")),
+        carbonate_fraction=_stated_carbonate(other),
     )
 
 
@@ -439,9 +422,7 @@ def search_messages(
     if undecided:
         names = ", ".join(r.name for r in undecided)
         unseen = "named for the fit, but its lines do not show"
-        told = [
-            f"{r.name}: {r.evidence.get('reason', unseen)}" for r in undecided if r.evidence.get("fitted")
-        ]
+        told = [f"{r.name}: {r.evidence.reason or unseen}" for r in undecided if r.evidence.fitted]
         why = (
             "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
             if len(told) < len(undecided)

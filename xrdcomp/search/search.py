@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase
-from xrdcomp.phases.library import list_phases, load_phase, load_phases
+from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.physics import reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.parameters import ParameterTable, build_parameters, phase_of
@@ -21,13 +21,11 @@ from xrdcomp.refinement.result import (
     summarize,
 )
 from xrdcomp.results import FitResult, PhaseResult
+from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.family import better_variety
 from xrdcomp.search.nuisance import (
-    COLD_VARIANTS,
     GRAIN_STD,
     SHIFTS,
-    STRAINS,
-    TEMPLATE_SIZES_NM,
     Nuisance,
     Score,
     Screen,
@@ -41,7 +39,6 @@ from xrdcomp.search.nuisance import (
 )
 from xrdcomp.search.report import (
     MOST_PEAKS,
-    Test,
     UnexplainedPeak,
     absent_phase,
     explain_peak,
@@ -50,7 +47,15 @@ from xrdcomp.search.report import (
     undecided_apatite,
     unexplained_peaks,
 )
-from xrdcomp.search.templates import CandidateLines, library, phase_lines, searched_phases, template_fwhm
+from xrdcomp.search.templates import (
+    COLD_VARIANTS,
+    STRAINS,
+    CandidateLines,
+    library,
+    phase_lines,
+    searched_phases,
+    template_fwhm,
+)
 from xrdcomp.units import FloatArray, two_theta_to_d
 
 # ------------ Refinement with one more phase, and whether the phase is still itself afterwards.
@@ -260,7 +265,7 @@ def question(
             reason = reason or _by_chance(screen, index, score, left, library_size)
             reason = reason or _same_lattice(screen, index, score.phase, left)
         if reason:
-            evidence = {**report.evidence, "reason": reason}
+            evidence = replace(report.evidence, reason=reason)
             out.append(replace(report, decision="inconclusive", evidence=evidence))
         else:
             out.append(report)
@@ -305,7 +310,7 @@ def _by_chance(screen: Screen, index: int, score: Score, left: Leftover, library
         len(seen) - 1
     ) / left.span  # each of its lines could have been met by the others that it is said to have
     met = [1.0 - np.exp(-(left.density(float(h)) + others) * _REACH * left.fwhm) for h in seen]
-    chance = library_size * max(1, len(STRAINS) // 3) * float(np.prod(met))
+    chance = library_size * INDEPENDENT_CELLS * float(np.prod(met))
     if not len(seen) or chance < MOST_CHANCE:
         return ""
     n = int((left.height > _COMPARABLE * float(seen[-1])).sum())
@@ -536,7 +541,7 @@ def investigate(
     if not phases and not describes_pattern(found.fit.gof, found.fit.rwp):
         return found  # what is there is mostly unknown, and nobody asked for apatite
     start = phases or [p for p in searched_phases(recipes[1]) if p.id == _USUAL_APATITE]
-    if not _small_crystals_left(screen, start, _threshold(recipes[1], _library_size(recipes[1]))):
+    if not _small_crystals_left(screen, start, detection_rule(recipes[1]).threshold):
         return found
     again = investigate_fit(fit_state(pattern, start, instrument, recipes[0], blank=blank), recipes[1])
     return min(found, again, key=lambda result: result.fit.gof)
@@ -564,7 +569,8 @@ def _investigated(
     base: FitState, recipe: IdentificationRecipe, *, assumed: bool
 ) -> tuple[Identification, Screen]:
     """`investigate_fit`, and the screen of the fit that it ended with."""
-    threshold = _threshold(recipe, _library_size(recipe))
+    rule = detection_rule(recipe)
+    threshold = rule.threshold
     screen, missing = _drop_absent(make_screen(base), threshold, keep=assumed)
     base = screen.state
     outcome = _Outcome(base, screen)
@@ -576,13 +582,12 @@ def _investigated(
     state, screen = outcome.state, outcome.screen
     nuisance = outcome.nuisance or screen.nuisance()
     asked = {p.id for p in base.phases} if assumed else set()
-    test = Test(threshold, _detection_quantile(recipe.detection_probability))
     reports = [
-        fitted_phase(base if p.id in asked else state, p, test, _present(screen, p)) for p in state.phases
+        fitted_phase(base if p.id in asked else state, p, rule, _present(screen, p)) for p in state.phases
     ]
-    reports = question(reports, screen, asked, _library_size(recipe))
+    reports = question(reports, screen, asked, number_searched(recipe))
     reports = [
-        replace(r, evidence={**r.evidence, "alternatives": list(outcome.rivals[r.id])})
+        replace(r, evidence=replace(r.evidence, alternatives=outcome.rivals[r.id]))
         if outcome.rivals.get(r.id)
         else r
         for r in reports
@@ -590,15 +595,15 @@ def _investigated(
     in_fit = {p.id for p in state.phases}
     missing = [s for s in missing if s.phase.id not in in_fit]
     absent = {s.phase.id for s in missing}
-    reports += [absent_phase(state, score, test) for score in missing]
+    reports += [absent_phase(state, score, rule) for score in missing]
     family = next((p for p in state.phases if p.is_apatite), None)
     for phase_id, score in outcome.scores.items():
         if phase_id in in_fit or phase_id in absent:
             continue
         if family is not None and score.phase.is_apatite:
-            reports.append(undecided_apatite(state, family, score.phase))
+            reports.append(undecided_apatite(state, family, score.phase, rule))
         else:
-            reports.append(absent_phase(state, score, test))
+            reports.append(absent_phase(state, score, rule))
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     peaks = peaks_of_poor_fit(peaks, screen, known)
@@ -643,29 +648,6 @@ def _first_fit(
     if state.phases and goodness_of_fit(state) > POOR_FIT_GOF:
         state = fit_state(pattern, (), instrument, recipe, blank=blank)
     return state
-
-
-def _detection_quantile(probability: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))
-
-
-def _library_size(recipe: IdentificationRecipe) -> int:
-    if not recipe.own_phases and set(recipe.library) <= set(list_phases()):
-        return len(recipe.library) or len(list_phases())
-    return len(searched_phases(recipe))
-
-
-def _threshold(recipe: IdentificationRecipe, n_phases: int) -> float:
-    """Z beyond which one or more false phases appear with the stated rate (Bonferroni over trials).
-
-    Neighbouring strains and displacements overlap, so every third counts as a trial of its own.
-    """
-    from scipy.special import ndtri
-
-    trials = n_phases * len(TEMPLATE_SIZES_NM) * max(1, len(STRAINS) // 3)
-    return float(-ndtri(recipe.false_alarm_rate / trials))
 
 
 def _present(screen: Screen, phase: Phase) -> Score:

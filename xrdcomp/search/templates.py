@@ -164,6 +164,24 @@ class Variant:
     shift: float = 0.0
 
 
+STRAINS = (
+    *(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9)),
+    *(Variant(shift=s) for s in (-0.06, -0.03, 0.03, 0.06)),
+)
+"""Relative changes of all spacings that are tried for a candidate, for solid solution and temperature, and what broad
+lines leave open of the displacement: at 10 degrees a change of spacing moves lines too little to stand for it."""
+
+COLD_VARIANTS = tuple(
+    Variant(strain=float(strain), shift=float(shift))
+    for shift in np.linspace(-0.15, 0.15, 7)
+    for strain in np.linspace(-0.002, 0.002, 5)
+)
+"""Strains and displacements tried while no phase has fixed the displacement yet."""
+
+TEMPLATE_SIZES_NM = (80.0, 20.0)
+"""Crystallite sizes with which every candidate is tried."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """Bins of neighbouring points of a fit.
