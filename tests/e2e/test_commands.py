@@ -196,7 +196,7 @@ def test_the_wheel_holds_its_data_and_works_from_any_folder(tmp_path: Path) -> N
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     code = (
-        "import xrdcomp, pathlib; from xrdcomp.phases import reference_folder; "
+        "import xrdcomp, pathlib; from xrdcomp.phases.library import reference_folder; "
         "from xrdcomp.simulate import load_cohort; "
         "print(pathlib.Path(xrdcomp.__file__).parent, reference_folder(), load_cohort()[0].xrd)"
     )
