@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.composition.evidence import ThermalEvidence
-from xrdcomp.results import Estimate, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.results import DetectionEvidence, DetectionRule, Estimate, PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.units import FloatArray
 
 # order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
@@ -79,8 +79,18 @@ def balance(
     )
 
 
+RULE = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, threshold=4.39, quantile=1.645)
+
+
 def phase(name: str, decision: str = "not_detected", limit: float | None = 0.005) -> PhaseResult:
-    return PhaseResult(id=name, name=name, formula="", decision=decision, detection_limit=limit)  # type: ignore[arg-type]  # str stands for the literal
+    return PhaseResult(
+        id=name,
+        name=name,
+        formula="",
+        decision=decision,  # type: ignore[arg-type]  # str stands for the literal
+        detection_limit=limit,
+        evidence=DetectionEvidence(rule=RULE),
+    )
 
 
 FULL = ("water", "organic", "carbonate", "residue")

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
-from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims
+from tests.helpers import assert_close
+from tests.unit.composition_evidence import NO_APATITE, RULE, TYPICAL, balance, phase, xrd_amounts
+from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims, presence_probability
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.data import Diagnostic
+from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import Claim, Composition, DetectionEvidence, Estimate, MemberComparison, PhaseResult
 
@@ -26,6 +28,7 @@ def found(name: str, amount: float, limit: float = 0.005) -> PhaseResult:
         decision="detected",
         detection_limit=limit,
         weight_fraction=Estimate(value=amount, std=0.1 * amount),
+        evidence=DetectionEvidence(rule=RULE),
     )
 
 
@@ -91,7 +94,7 @@ def test_a_spike_is_not_a_phase_of_the_specimen() -> None:
 def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
     """Another variety of apatite as the search reports it beside the fitted one."""
     member = MemberComparison(cell_difference=0.0, fits_better=False, excluded_as_main=excluded)
-    evidence = DetectionEvidence(reason="words do not decide", member=member)
+    evidence = DetectionEvidence(rule=RULE, reason="words do not decide", member=member)
     return replace(phase(name, "inconclusive"), detection_limit=None, evidence=evidence)
 
 
@@ -223,6 +226,27 @@ def test_the_basis_is_named_and_changes_the_answer() -> None:
     claim = by_id(evaluate_claims(dry, ()))["organic_more_than_half"]
     assert claim.verdict == "supported"
     assert "dry mass" in claim.statement
+
+
+def test_claims_follow_the_rates_of_the_search() -> None:
+    """A search that reports one false phase in five specimens proves little with what it finds and does not find."""
+    composition = compose_evidence(xrd_amounts(PURE), balance(PURE))
+    only, present = {}, {}
+    for rate, threshold in ((0.002, 4.39), (0.2, 3.25)):
+        rule = replace(RULE, false_alarm_rate=rate, threshold=threshold)
+        phases = [replace(p, evidence=replace(p.evidence, z=threshold, rule=rule)) for p in searched()]
+        claims = by_id(evaluate_claims(composition, phases))
+        only[rate] = claims["hydroxyapatite_only_crystalline_phase"].probability
+        present[rate] = presence_probability([replace(phases[0], decision="not_detected")])
+    assert only[0.2] < only[0.002] - 1e-4
+    assert_close(present[0.002], 0.05 / (0.05 + 0.998), rtol=1e-12, because="odds of a miss, by definition")
+    assert_close(present[0.2], 0.05 / (0.05 + 0.8), rtol=1e-12, because="odds of a miss, by definition")
+
+
+def test_a_decision_without_its_rule_is_no_evidence() -> None:
+    bare = replace(phase("hydroxyapatite"), evidence=DetectionEvidence())
+    with pytest.raises(AnalysisError, match="rule is not set"):
+        presence_probability([bare])
 
 
 # ---- disagreement

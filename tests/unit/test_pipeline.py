@@ -52,6 +52,29 @@ def test_each_stage_alone_gives_what_the_whole_line_gives() -> None:
     assert "crystalline hydroxyapatite" in str(result)
 
 
+def test_the_false_alarm_rate_moves_threshold_limits_and_claims_together() -> None:
+    pattern, run = measured()
+    strict, loose = (
+        analyze(pattern, tga=run, recipe=Recipe().with_settings({"identification.false_alarm_rate": rate}))
+        for rate in (0.002, 0.2)
+    )
+    limits = []
+    for result in (strict, loose):
+        absent = {p.id: p for p in result.phases if p.decision == "not_detected"}
+        rule = absent["calcite"].evidence.rule
+        assert rule is not None
+        limits.append((rule.threshold, absent["calcite"].detection_limit))
+    assert limits[1][0] < limits[0][0] - 1.0
+    assert limits[1][1] < 0.9 * limits[0][1]
+    only = [
+        next(c.probability for c in result.claims if c.id == "hydroxyapatite_only_crystalline_phase")
+        for result in (strict, loose)
+    ]
+    assert only[0] is not None
+    assert only[1] is not None
+    assert abs(only[1] - only[0]) > 1e-4
+
+
 def test_every_public_name_can_be_had() -> None:
     for name in xc.__all__:
         assert getattr(xc, name) is not None

@@ -12,12 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from xrdcomp.data import APATITES
+from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import (
     COMPONENTS,
     Claim,
     Composition,
+    DetectionRule,
     FitResult,
     PhaseResult,
     Verdict,
@@ -31,11 +33,6 @@ CLAIM_IDS = (
     "hydroxyapatite_minor_component",
     "organic_more_than_half",
 )
-FALSE_ALARM = 0.002
-"""Probability that the search reports a phase in a specimen that has none of it (identification's
-default)."""
-DETECTION = 0.95
-"""Probability with which a phase at its detection limit is found."""
 ALONE_BEFORE = 0.64
 """Probability before measuring that apatite is alone: 9 of 14 subcutaneous calcifications (Franzen et al. 2017
 Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the searched ones, equally likely."""
@@ -45,8 +42,6 @@ escaped."""
 _HYDROXYL = APATITES - {"fluorapatite", "chlorapatite"}
 """Varieties that are hydroxyapatite with vacancies or carbonate; only fluorine and chlorine make another mineral."""
 _NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
-_Z_DETECTION = 1.645
-_Z_THRESHOLD = 4.39  # of the search of the whole library
 _VISIBLE = 0.01
 
 
@@ -183,21 +178,36 @@ def _quantity(composition: Composition, name: str) -> str:
 def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     """P(apatite present | decision), even prior odds; None where it was not asked after.
 
-    A detection has the likelihood ratio DETECTION : FALSE_ALARM, or better where the amount stands far above
-    its detection limit; a miss has 1 - DETECTION : 1 - FALSE_ALARM for amounts at the detection limit.
+    With the search's detection probability p and false-alarm rate f, a detection has the likelihood ratio p : f, or
+    better where the amount stands far above its detection limit; a miss has 1 - p : 1 - f for amounts at the detection
+    limit.
     """
     asked = [phase for phase in phases if phase.is_apatite]
     if not asked:
         return None
+    rule = _rule(asked)
     if any(phase.decision == "detected" for phase in asked):
-        false = min(_false_alarm(phase) for phase in asked if phase.decision == "detected")
-        return DETECTION / (DETECTION + false)
+        false = min(_false_alarm(phase, rule) for phase in asked if phase.decision == "detected")
+        return rule.detection_probability / (rule.detection_probability + false)
     # a variety without a limit cannot be told from the others; it does not make their absence doubtful
     if any(phase.decision == "inconclusive" and phase.detection_limit is not None for phase in asked):
         return 0.5
     if all(phase.decision == "inconclusive" for phase in asked):
         return 0.5
-    return (1 - DETECTION) / (1 - DETECTION + 1 - FALSE_ALARM)
+    return (1 - rule.detection_probability) / (1 - rule.detection_probability + 1 - rule.false_alarm_rate)
+
+
+def _rule(phases: Sequence[PhaseResult]) -> DetectionRule:
+    """Return the rule of the search that decided on these phases: all have the same."""
+    rule = next((phase.evidence.rule for phase in phases if phase.evidence.rule is not None), None)
+    if rule is None:
+        names = ", ".join(phase.id for phase in phases)
+        msg = (
+            f"phases {names}: evidence.rule is not set. Without the false-alarm rate and the detection probability by "
+            "which they were decided, nothing follows of presence or absence; pass phases as identify() gives them."
+        )
+        raise AnalysisError(msg)
+    return rule
 
 
 def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
@@ -237,16 +247,16 @@ def _ruled_out(phase: PhaseResult) -> bool:
     return phase.decision == "not_detected" or (member is not None and member.excluded_as_main)
 
 
-def _false_alarm(phase: PhaseResult) -> float:
+def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
     """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
     from scipy.special import ndtr
 
     score = phase.evidence.z
     if score is None:
-        if phase.weight_fraction is None or not phase.detection_limit:
-            return FALSE_ALARM
-        score = (_Z_DETECTION + _Z_THRESHOLD) * phase.weight_fraction.value / phase.detection_limit
-    return float(np.clip(ndtr(-score), 1e-12, FALSE_ALARM))
+        if phase.weight_fraction is None or phase.limit_sigma is None:
+            return rule.false_alarm_rate
+        score = phase.weight_fraction.value / phase.limit_sigma
+    return float(np.clip(ndtr(-score), 1e-12, rule.false_alarm_rate))
 
 
 def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
@@ -266,7 +276,7 @@ def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: Co
             text = (
                 f"No crystalline hydroxyapatite was found; {limit} of the specimen, the amount that "
                 "would have "
-                f"been seen with {100 * DETECTION:.0f} % probability."
+                f"been seen with {100 * _rule(asked).detection_probability:.0f} % probability."
             )
         return _claim(0, probability, text, recipe)
     if phases:
@@ -295,14 +305,16 @@ def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe, unexplained:
     variety = not seen or _variety(apatites)[1]
     present = present if variety else min(present, 0.5)
     found = [phase for phase in others if phase.decision == "detected"]
+    rule = _rule(phases)
     if found:
         names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
-        chance = float(np.prod([_false_alarm(p) / (_false_alarm(p) + DETECTION) for p in found]))
+        false = np.array([_false_alarm(phase, rule) for phase in found])
+        chance = float(np.prod(false / (false + rule.detection_probability)))
         return _claim(1, present * chance, f"Other crystalline phases were found: {names}.", recipe)
     level = recipe.foreign_level
     unasked = max(_WIDE_SEARCH - len(others), 0)
     missed = float(np.mean([_missed(phase, level) for phase in others] + [1.0] * unasked))
-    alone, other = ALONE_BEFORE * (1 - FALSE_ALARM), (1 - ALONE_BEFORE) * missed
+    alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
     none_other = alone / (alone + other)
     unsure = [phase for phase in others if phase.decision == "inconclusive"]
     if unsure:
@@ -352,15 +364,11 @@ def _amount(phase: PhaseResult) -> str:
 
 
 def _missed(phase: PhaseResult, level: float) -> float:
-    """Chance that `level` of a phase escapes: 5 % at the detection limit, normal errors around the
-    threshold.
-    """
+    """Chance that `level` of a phase escapes: normal errors around the threshold; certain where no limit is known."""
     from scipy.special import ndtr
 
-    if not phase.detection_limit:
-        return 1.0
-    sigma = phase.detection_limit / (_Z_DETECTION + _Z_THRESHOLD)
-    return float(ndtr(_Z_THRESHOLD - level / sigma))
+    sigma = phase.limit_sigma
+    return 1.0 if sigma is None else float(ndtr(_rule((phase,)).threshold - level / sigma))
 
 
 def _minor(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
