@@ -28,7 +28,8 @@ from xrdcomp.data import APATITES, Pattern
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.recipe import Recipe
-from xrdcomp.refinement.refine import continue_state, fit_state, select_points
+from xrdcomp.refinement.model import Points
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.search import Identification, investigate_fit
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
@@ -66,7 +67,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
     recipe = Recipe()
     model, conditions, pattern = clean_scan(specimen)
     instrument = build_instrument(pattern, recipe.instrument)
-    fit = fit_state(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
+    fit = Refinement.run(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
     clean = investigate_fit(fit, recipe.identification)
     limits = {p.id: p.detection_limit for p in clean.phases}
     for phase in phases:
@@ -74,9 +75,8 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
         if limit is None or limit > LARGEST_LIMIT:
             continue
         spiked = with_phase((model, conditions), phase, limit, specimen)
-        _, counts, sigma = select_points(spiked, recipe.fit)
-        start = replace(fit, pattern=spiked, intensity=counts, sigma=sigma)
-        search = investigate_fit(continue_state(start, fit.phases), recipe.identification)
+        start = replace(fit, pattern=spiked, points=Points.select(spiked, recipe.fit))
+        search = investigate_fit(start.add([]), recipe.identification)
         report = next(p for p in search.phases if p.id == phase)
         yield Trial(
             specimen=specimen,

@@ -11,7 +11,7 @@ from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.refinement.model import smooth_blank
-from xrdcomp.refinement.refine import fit_state
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.reflections import build_lines, phase_columns
 from xrdcomp.units import FloatArray
 
@@ -60,7 +60,7 @@ def test_a_noisy_blank_keeps_its_scale(time: float, step: float) -> None:
     scan = counted(x, 4000.0 * apatite / apatite.max() + holder(x), 3)
     at = np.arange(7.0, 72.0, step)
     blank = counted(at, time * holder(at), 4)
-    state = fit_state(scan, (PHASE,), INSTRUMENT, blank=blank)
+    state = Refinement.run(scan, (PHASE,), INSTRUMENT, blank=blank)
     names = [column.name for column in state.model.columns]
     scale = time * state.solution.coefficients[names.index("background_blank")]
     assert 0.5 < scale < 1.4, (
@@ -72,4 +72,4 @@ def test_a_blank_that_ends_too_early_is_refused() -> None:
     x = np.arange(8.0, 70.0, 0.02)
     scan, short = counted(x, holder(x), 1), np.arange(8.0, 50.0, 0.02)
     with pytest.raises(AnalysisError, match=r"the blank covers 8\.00-49\.98°, the fit 8\.00-69\.98°"):
-        fit_state(scan, (), INSTRUMENT, blank=counted(short, holder(short), 2))
+        Refinement.run(scan, (), INSTRUMENT, blank=counted(short, holder(short), 2))

@@ -17,7 +17,7 @@ from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation, truncated_moments
 from xrdcomp.refinement.parameters import build_parameters
-from xrdcomp.refinement.refine import _without_strays, fit_pattern, fit_state, initial_parameters
+from xrdcomp.refinement.refine import Refinement, fit_pattern, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.solver import minimizer_result, solve_linear
 
 HA = load_phase("hydroxyapatite")
@@ -154,10 +154,10 @@ def _fields(recipe: FitRecipe) -> dict[str, object]:
 def test_a_phase_whose_cell_ran_off_starts_again() -> None:
     phases = [HA, load_phase("calcite")]
     start = build_parameters(phases, INSTRUMENT, FitRecipe())
-    fit = fit_state(made_pattern(seed=1), phases, INSTRUMENT, FitRecipe(max_iterations=1))
+    fit = Refinement.run(made_pattern(seed=1), phases, INSTRUMENT, FitRecipe(max_iterations=1))
     end = {**fit.solution.values, "hydroxyapatite_a": 9.43, "sample_displacement_mm": 0.07}
     wild = replace(fit.solution, values={**end, "calcite_a": 1.02 * 4.99, "calcite_b_extra": 3.0})
-    again = _without_strays(phases, start, wild)
+    again = recall_strayed_cells(phases, start, wild)
     assert again is not None
     values, first = ({item.name: item.value for item in table.items} for table in (again, start))
     assert values["calcite_a"] == first["calcite_a"]
@@ -165,6 +165,6 @@ def test_a_phase_whose_cell_ran_off_starts_again() -> None:
     assert values["hydroxyapatite_a"] == 9.43
     assert values["sample_displacement_mm"] == 0.07
     tame = replace(fit.solution, values={**end, "calcite_a": 1.005 * 4.99, "calcite_c": 17.06})
-    assert _without_strays(phases, start, tame) is None
+    assert recall_strayed_cells(phases, start, tame) is None
     lost = replace(fit.solution, values={**wild.values, "hydroxyapatite_a": 9.7})
-    assert _without_strays(phases, start, lost) is None, "a wrong wavelength: nothing to hold on to"
+    assert recall_strayed_cells(phases, start, lost) is None, "a wrong wavelength: nothing to hold on to"

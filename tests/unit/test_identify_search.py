@@ -17,7 +17,7 @@ from xrdcomp.physics import reflections as lattice
 from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.model import build_model
 from xrdcomp.refinement.parameters import phase_of
-from xrdcomp.refinement.refine import FitState, continue_state, fit_state, group_columns
+from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z
@@ -53,10 +53,10 @@ def clean() -> Identification:
 
 
 @pytest.fixture(scope="module")
-def state() -> FitState:
+def state() -> Refinement:
     pattern = scan(halite=0.03)
     instrument = build_instrument(pattern, Recipe().instrument)
-    return fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+    return Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
 
 
 def test_clean_specimen_has_apatite_and_nothing_else(clean: Identification) -> None:
@@ -147,7 +147,7 @@ def test_search_can_be_narrowed() -> None:
     assert {p.id for p in found.phases} == {"hydroxyapatite", "halite"}
 
 
-def test_score_is_the_amount_of_one_more_term(state: FitState) -> None:
+def test_score_is_the_amount_of_one_more_term(state: Refinement) -> None:
     nuisance = make_screen(state).nuisance()
     lines = [phase_lines(load_phase(name), state) for name in ("halite", "quartz")]
     scores = score_phases(lines, nuisance)
@@ -163,23 +163,23 @@ def test_score_is_the_amount_of_one_more_term(state: FitState) -> None:
     )
 
 
-def test_a_real_phase_is_no_coincidence(state: FitState) -> None:
+def test_a_real_phase_is_no_coincidence(state: Refinement) -> None:
     nuisance = make_screen(state).nuisance()
     lines = phase_lines(load_phase("halite"), state)
     assert coincidence(lines, nuisance, score_phases([lines], nuisance)["halite"]) == 1.0
 
 
 @pytest.fixture(scope="module")
-def low_angles() -> FitState:
+def low_angles() -> Refinement:
     """Apatite fitted to a scan with 1 % of octacalcium phosphate, whose strongest lines lie at 9.4 degrees."""
     wide = replace(CONDITIONS, two_theta_min=5.0)
     model = SpecimenModel(apatite=0.3, protein=0.5, water=0.19, other={"octacalcium_phosphate": 0.01})
     pattern, _ = simulate_pattern(model, wide, seed=4)
     instrument = build_instrument(pattern, Recipe().instrument)
-    return fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+    return Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
 
 
-def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: FitState) -> None:
+def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: Refinement) -> None:
     """0.8 % of the spacing at 9.4 degrees is half a line width: what is there is seen by the wrong cell too."""
     nuisance = make_screen(low_angles).nuisance()
     lines = phase_lines(load_phase("octacalcium_phosphate"), low_angles)
@@ -194,23 +194,23 @@ def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: 
     assert coincidence(lines, nuisance, score) == 1.0
 
 
-def test_asking_for_a_phase_again_leaves_the_displacement(low_angles: FitState) -> None:
+def test_asking_for_a_phase_again_leaves_the_displacement(low_angles: Refinement) -> None:
     """Without the main phase everything of it is residual, which no displacement explains."""
-    state = continue_state(low_angles, [*low_angles.phases, load_phase("octacalcium_phosphate")])
+    state = low_angles.add([load_phase("octacalcium_phosphate")])
     screen = make_screen(state)
     assert screen.nuisance(without="hydroxyapatite").grid.moved == screen.nuisance().grid.moved
 
 
-def test_apatite_stays_beside_a_phase_that_is_found(low_angles: FitState) -> None:
+def test_apatite_stays_beside_a_phase_that_is_found(low_angles: Refinement) -> None:
     found = investigate_fit(low_angles, Recipe().identification)
     detected = {p.id for p in found.phases if p.decision == "detected"}
     assert detected == {"hydroxyapatite", "octacalcium_phosphate"}
 
 
-def test_templates_lie_where_the_fit_puts_lines(low_angles: FitState) -> None:
+def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
     """Axial divergence moves lines at low angles by more than half their width; templates follow."""
     phase = load_phase("octacalcium_phosphate")
-    state = continue_state(low_angles, [*low_angles.phases, phase])
+    state = low_angles.add([phase])
     moved = {"axial_divergence": 0.04, "sample_displacement_mm": 0.2}
     names, cell = lattice.cell_freedom(phase.crystal_system)[0], phase.cell.parameters
     nominal = {f"{phase.id}_{name}": value for name, value in zip(names, cell, strict=True)}
@@ -240,7 +240,7 @@ def test_background_of_another_shape_is_no_broad_line() -> None:
     model = SpecimenModel(apatite=0.3, protein=0.5, water=0.2)
     pattern, _ = simulate_pattern(model, long, seed=4)
     instrument = build_instrument(pattern, Recipe().instrument)
-    state = fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+    state = Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
     screen = make_screen(state)
     x = screen.grid.two_theta
     smooth = screen.grid.mean(state.solution.columns @ state.solution.coefficients) - screen.bragg.sum(axis=1)
@@ -270,7 +270,7 @@ def test_displacement_reckons_with_grains() -> None:
         model = SpecimenModel(apatite=0.4, protein=0.45, water=0.15, apatite_model=crystal)
         pattern, _ = simulate_pattern(model, CONDITIONS, seed=seed)
         instrument = build_instrument(pattern, Recipe().instrument)
-        state = fit_state(pattern, load_phases(("hydroxyapatite",)), instrument)
+        state = Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
         truth = CONDITIONS.zero_shift + mm_to_degrees * CONDITIONS.displacement_mm
         fitted.append(shift(state.solution.values) - truth)
         judged.append(shift(make_screen(state).nuisance().grid.moved) - truth)
@@ -278,7 +278,7 @@ def test_displacement_reckons_with_grains() -> None:
     assert np.mean(np.square(judged)) < 0.7 * np.mean(np.square(fitted))
 
 
-def test_templates_shift_with_strain_and_keep_their_area(state: FitState) -> None:
+def test_templates_shift_with_strain_and_keep_their_area(state: Refinement) -> None:
     grid = make_grid(state)
     lines = [phase_lines(load_phase("halite"), state)]
     drawn = draw_patterns(lines, grid, (Variant(), Variant(strain=0.004)), (80.0, 20.0))
@@ -291,7 +291,7 @@ def test_templates_shift_with_strain_and_keep_their_area(state: FitState) -> Non
     assert_close(top[0] - top[1], expected, atol=grid.step, because="maxima fall on bins")
 
 
-def test_leaving_a_phase_out_brings_it_back(state: FitState) -> None:
+def test_leaving_a_phase_out_brings_it_back(state: Refinement) -> None:
     screen = make_screen(state)
     lines = phase_lines(load_phase("hydroxyapatite"), state)
     with_it = score_phases([lines], screen.nuisance())["hydroxyapatite"]
@@ -299,7 +299,7 @@ def test_leaving_a_phase_out_brings_it_back(state: FitState) -> None:
     assert without["hydroxyapatite"].z > 20.0 > abs(with_it.z)
 
 
-def test_peaks_of_pure_noise_are_rare(state: FitState) -> None:
+def test_peaks_of_pure_noise_are_rare(state: Refinement) -> None:
     found = unexplained_peaks(make_screen(state).nuisance(), (), 1e-9)
     assert all(peak.z > 6.0 for peak in found)
 
@@ -310,7 +310,7 @@ def test_spacing_of_a_peak_counts_the_known_zero_shift() -> None:
     instrument = replace(build_instrument(shifted, Recipe().instrument), zero_shift=0.1)
     bump = 600.0 * np.exp(-0.5 * ((pattern.two_theta - 19.3) / 0.06) ** 2)
     shifted = replace(shifted, intensity=shifted.intensity + bump)
-    state = fit_state(shifted, load_phases(("hydroxyapatite",)), instrument)
+    state = Refinement.run(shifted, load_phases(("hydroxyapatite",)), instrument)
     assert "zero_shift" not in state.solution.values
     (peak,) = unexplained_peaks(make_screen(state).nuisance(), (), 0.005)
     assert_close(
@@ -321,15 +321,15 @@ def test_spacing_of_a_peak_counts_the_known_zero_shift() -> None:
     )
 
 
-def test_groups_of_reflections_follow_the_strongest_line(state: FitState) -> None:
+def test_groups_of_reflections_follow_the_strongest_line(state: Refinement) -> None:
     lines = state.instrument.emission_lines
     with_beta = replace(
         state.instrument,
         emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
     )
-    nothing = ((), np.empty((len(state.two_theta), 0)))
+    nothing = ((), np.empty((len(state.points.two_theta), 0)))
     model, other = (
-        build_model(state.two_theta, state.phases, item, state.table, amorphous=(), background=nothing)
+        build_model(state.points.two_theta, state.phases, item, state.table, amorphous=(), background=nothing)
         for item in (state.instrument, with_beta)
     )
     plain = group_columns(model, 0, state.solution.values)
@@ -367,8 +367,8 @@ def test_parameters_belong_to_the_phase_with_the_longest_name_that_fits() -> Non
 def test_leaving_out_a_phase_keeps_another_with_a_longer_name() -> None:
     phases = load_phases(("beta_tcp", "beta_tcp_mg"))
     pattern = scan(apatite=0.0, beta_tcp=0.3)
-    both = fit_state(pattern, phases, build_instrument(pattern, Recipe().instrument))
-    one = continue_state(both, phases[1:])
+    both = Refinement.run(pattern, phases, build_instrument(pattern, Recipe().instrument))
+    one = both.drop(["beta_tcp"])
     kept = {item.name for item in both.table.items if item.name.startswith("beta_tcp_mg_")}
     assert kept <= {item.name for item in one.table.items}
     assert not [
@@ -376,7 +376,7 @@ def test_leaving_out_a_phase_keeps_another_with_a_longer_name() -> None:
     ]
 
 
-def test_misfit_is_what_absent_phases_scatter_too_much(state: FitState) -> None:
+def test_misfit_is_what_absent_phases_scatter_too_much(state: Refinement) -> None:
     lines = [phase_lines(p, state) for p in library(()) if p.id not in {"hydroxyapatite", "halite"}]
     scores = list(score_phases(lines, make_screen(state).nuisance()).values())
     assert misfit(scores[:5]) == 1.0, "a short library says nothing"
@@ -390,13 +390,13 @@ def test_misfit_is_what_absent_phases_scatter_too_much(state: FitState) -> None:
     )
 
 
-def test_small_crystallites_do_not_set_the_width_of_templates(state: FitState) -> None:
-    plain = template_fwhm(replace(state, phases=()), 80.0)
+def test_small_crystallites_do_not_set_the_width_of_templates(state: Refinement) -> None:
+    plain = template_fwhm(replace(state, setup=replace(state.setup, phases=())), 80.0)
     assert template_fwhm(state, 80.0) == plain
     assert refined_fwhm(state) != plain
 
 
-def test_lines_of_crystals_widen_with_the_angle(low_angles: FitState) -> None:
+def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
     """Equal areas; sharper and higher than the template's at 9.4 degrees, broader and lower at 57.5."""
     grid = make_grid(low_angles)
     lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
@@ -413,7 +413,7 @@ def test_lines_of_crystals_widen_with_the_angle(low_angles: FitState) -> None:
     assert true[1, last].max() < 0.98 * flat[1, last].max()
 
 
-def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: FitState) -> None:
+def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: Refinement) -> None:
     nuisance = make_screen(low_angles).nuisance()
     lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, nuisance.grid, (Variant(),), (80.0,))[0, :, 0]
@@ -431,11 +431,11 @@ def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: FitSta
 
 def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:
     pattern, halite = scan(halite=0.003), load_phase("halite")
-    state = fit_state(
+    state = Refinement.run(
         pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, Recipe().instrument)
     )
     first = score_phases([phase_lines(halite, state)], make_screen(state).nuisance())["halite"]
-    with_it = continue_state(state, [*state.phases, halite])
+    with_it = state.add([halite])
     nuisance = make_screen(with_it).nuisance(without="halite")
     again = score_phases([phase_lines(halite, with_it)], nuisance)["halite"]
     assert first.z > 4.0
@@ -452,9 +452,9 @@ def test_a_scan_of_a_few_degrees_can_be_searched() -> None:
     assert len({p.id for p in found.phases}) == len(found.phases) > 20
 
 
-def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: FitState) -> None:
-    n = len(state.two_theta) // 2
-    x = state.two_theta[: 2 * n].reshape(n, 2).mean(axis=1)
+def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: Refinement) -> None:
+    n = len(state.points.two_theta) // 2
+    x = state.points.two_theta[: 2 * n].reshape(n, 2).mean(axis=1)
     nothing = ((), np.empty((n, 0)))
     coarse = build_model(
         x, state.phases, state.instrument, state.table, amorphous=(), background=nothing, like=state.model
@@ -470,7 +470,7 @@ def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: FitState) -> 
     )
 
 
-def test_lines_that_all_show_may_be_textured(state: FitState) -> None:
+def test_lines_that_all_show_may_be_textured(state: Refinement) -> None:
     score = score_phases([phase_lines(load_phase("halite"), state)], make_screen(state).nuisance())["halite"]
     off = replace(score, lines_expected=5, lines_seen=5, consistency=6.0)
     assert off.lines_agree

@@ -19,10 +19,10 @@ from xrdcomp.physics import elements as scattering
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.present.tables import result_table
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.refinement.covariance import rolling_background
 from xrdcomp.refinement.model import measured_halo, with_measured_halos
 from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.refinement.result import rolling_background
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.exports import write_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions

@@ -9,7 +9,7 @@ from tests.fit_cases import EMPTY, INSTRUMENT, made_pattern
 from xrdcomp.data import Pattern
 from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
-from xrdcomp.refinement.refine import fit_state
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.family import better_variety, compare_intensities
 from xrdcomp.search.search import investigate
 from xrdcomp.simulate.cohort import simulate_pattern
@@ -27,7 +27,7 @@ def ordinary() -> Pattern:
 
 
 def test_hydroxyapatite_of_a_few_nanometres_is_no_other_variety(ordinary: Pattern) -> None:
-    state = fit_state(ordinary, [HA], INSTRUMENT, FitRecipe())
+    state = Refinement.run(ordinary, [HA], INSTRUMENT, FitRecipe())
     assert [compare_intensities(state, HA, load_phase(name)) for name in VARIETIES] == [-1, -1, -1]
     assert compare_intensities(state, HA, load_phase("bioapatite_model")) == 0, "a hydroxyapatite too"
 
@@ -40,14 +40,14 @@ def test_few_counts_decide_nothing(ordinary: Pattern) -> None:
         sigma=np.sqrt(np.maximum(counts, 1.0)),
         intensity_unit="counts",
     )
-    state = fit_state(faint, [HA], INSTRUMENT, FitRecipe())
+    state = Refinement.run(faint, [HA], INSTRUMENT, FitRecipe())
     assert compare_intensities(state, HA, load_phase("fluorapatite")) == 0
 
 
 def test_a_search_from_the_wrong_variety_changes_over() -> None:
     fluor = load_phase("fluorapatite")
     scan = made_pattern(seed=3, variety="fluorapatite")
-    state = fit_state(scan, [HA], INSTRUMENT, FitRecipe())
+    state = Refinement.run(scan, [HA], INSTRUMENT, FitRecipe())
     assert compare_intensities(state, HA, fluor) == 1
     recipes = (FitRecipe(), IdentificationRecipe())
     found = investigate(scan, [HA], INSTRUMENT, recipes)

@@ -19,9 +19,8 @@ from xrdcomp.instrument.build import (
 from xrdcomp.phases.library import list_phases, load_phase, load_phases
 from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.refinement.refine import FitState, fit_state, initial_parameters
+from xrdcomp.refinement.refine import Refinement, initial_parameters
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, refined_ratios
-from xrdcomp.refinement.result import summarize
 from xrdcomp.results import Estimate, FitResult
 from xrdcomp.search.nuisance import make_screen
 from xrdcomp.search.report import unexplained_peaks
@@ -44,13 +43,13 @@ more to a width that goes with 1/cosθ."""
 
 
 def standard_messages(
-    state: FitState, fit: FitResult, phase: Phase, *, name: str, certified: bool
+    state: Refinement, fit: FitResult, phase: Phase, *, name: str, certified: bool
 ) -> tuple[Diagnostic, ...]:
     """Warn of what makes a calibration worse than it looks.
 
     Parameters
     ----------
-    state, fit : FitState, FitResult
+    state, fit : Refinement, FitResult
         Of the standard's scan, cell held where it is certified.
     phase : Phase
         The standard's structure.
@@ -64,7 +63,7 @@ def standard_messages(
         ``CALIBRATION_FOREIGN_LINES``, ``_BROAD``, ``_LOW_COUNTS``, ``_NOT_CERTIFIED``, ``_SHORT_RANGE``.
     """
     out = [*_foreign_lines(state, phase, name), *_broad(state, phase, name)]
-    peak = float(state.intensity.max())
+    peak = float(state.points.intensity.max())
     if state.pattern.intensity_unit == "counts" and peak < _LOW_PEAK_COUNTS:
         text = f"The strongest point of the standard has {peak:.0f} counts; count to {_LOW_PEAK_COUNTS:.0f} or more."
         out.append(_warning("LOW_COUNTS", text, peak_counts=peak))
@@ -93,14 +92,14 @@ def _warning(code: str, text: str, **facts: float) -> Diagnostic:
     return Diagnostic(code=f"CALIBRATION_{code}", severity="warning", text=text, facts=facts)
 
 
-def _foreign_lines(state: FitState, phase: Phase, name: str) -> list[Diagnostic]:
+def _foreign_lines(state: Refinement, phase: Phase, name: str) -> list[Diagnostic]:
     """Peaks that the standard has not: another powder in it, a holder, residual radiation."""
     nuisance = make_screen(state).nuisance()
     if not unexplained_peaks(nuisance, (), _FALSE_ALARM_RATE):
         return []
     known = tuple(phase_lines(other, state) for other in library(()) if other.id != phase.id)
     peaks = unexplained_peaks(nuisance, known, _FALSE_ALARM_RATE)
-    share = max(peak.height for peak in peaks) / float(state.intensity.max())
+    share = max(peak.height for peak in peaks) / float(state.points.intensity.max())
     text = (
         f"{len(peaks)} peak(s) up to {100 * share:.2g} % of the strongest line are not lines of {name}: "
         f"{'; '.join(str(peak) for peak in peaks[:5])}. Another powder or the holder is in this scan; where such "
@@ -109,7 +108,7 @@ def _foreign_lines(state: FitState, phase: Phase, name: str) -> list[Diagnostic]
     return [_warning("FOREIGN_LINES", text, peaks=len(peaks), relative_height=share)]
 
 
-def _broad(state: FitState, phase: Phase, name: str) -> list[Diagnostic]:
+def _broad(state: Refinement, phase: Phase, name: str) -> list[Diagnostic]:
     """A standard whose widths rise with 1/cosθ as those of small crystallites do."""
     inverse = state.solution.values[f"{phase.id}_inverse_size_a"]
     if inverse <= _LARGEST_BROADENING:
@@ -271,7 +270,7 @@ def calibrate(
     held = None if chosen is None or at is None or refine_cell else chosen.cell_at(at)
     options = _recipe(phase, two_theta_range, refine_zero=refine_zero)
     state = _fit(pattern, phase, base, options, held)
-    result = summarize(state)
+    result = state.result()
     _check(result, phase, standard)
     cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
     displacement = result.parameters.get("sample_displacement_mm")
@@ -322,10 +321,10 @@ def _check(fit: FitResult, phase: Phase, standard: str) -> None:
 
 
 def _cell_message(
-    free: FitState, held: Mapping[str, float], phase: Phase, standard: str
+    free: Refinement, held: Mapping[str, float], phase: Phase, standard: str
 ) -> tuple[Diagnostic, ...]:
     """Compare a refined cell with the held one."""
-    found = summarize(free).parameters
+    found = free.result().parameters
     out = []
     for name, certified in held.items():
         estimate = found[f"{phase.id}_{name}"]
@@ -423,13 +422,13 @@ def _fit(
     instrument: Instrument,
     recipe: FitRecipe,
     held: Mapping[str, float] | None,
-) -> FitState:
+) -> Refinement:
     params: lmfit.Parameters = initial_parameters((phase,), instrument, recipe)
     params[f"{phase.id}_size_mixing"].set(value=1.0, vary=False)
     params[f"{phase.id}_inverse_size_a"].set(value=0.002, min=0.0, max=0.05)
     for name, value in (held or {}).items():
         params[f"{phase.id}_{name}"].set(value=value, vary=False)
-    return fit_state(pattern, (phase,), instrument, recipe, params=params)
+    return Refinement.run(pattern, (phase,), instrument, recipe, params=params)
 
 
 def _without_model(estimate: Estimate, fit: FitResult, name: str) -> Estimate:
@@ -444,7 +443,7 @@ def _widened(estimate: Estimate, other: float) -> Estimate:
     return Estimate.normal(estimate.value, std, unit=estimate.unit)
 
 
-def _calibrated(state: FitState, phase: Phase, standard: str) -> Instrument:
+def _calibrated(state: Refinement, phase: Phase, standard: str) -> Instrument:
     values, old = state.solution.values, state.instrument
     size_width = np.degrees(SCHERRER_CONSTANT * old.wavelength / 10.0 * values[f"{phase.id}_inverse_size_a"])
     return replace(

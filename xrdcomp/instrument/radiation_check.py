@@ -11,7 +11,7 @@ import msgspec
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.recipe import Recipe
-from xrdcomp.refinement.refine import fit_state, trial_gof
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import FitResult
 from xrdcomp.search.nuisance import Score, make_screen, score_phases
 from xrdcomp.search.templates import COLD_VARIANTS, library, phase_lines
@@ -143,7 +143,7 @@ def tube_of_lines(
     found: list[tuple[Score, str]] = []
     trial = _Trial(fit, pattern, (), recipe, blank)
     for name in _TUBES:
-        state = fit_state(pattern, (), trial.instrument(radiation=name), recipe.fit, blank=blank)
+        state = Refinement.run(pattern, (), trial.instrument(radiation=name), recipe.fit, blank=blank)
         lines = [phase_lines(p, state) for p in library(recipe.identification.library) if p.quantifiable]
         scores = score_phases(lines, make_screen(state).nuisance(), variants=_VARIANTS, sizes=_SIZES_NM)
         found += [
@@ -181,7 +181,9 @@ class _Trial:
         """Goodness of fit of the start phases with it, infinity where a first fit gives no hope."""
         hopeless = _HOPELESS * self.fit.gof
         fit = self.recipe.fit
-        return trial_gof(self.pattern, self.phases, instrument, fit, blank=self.blank, hopeless_gof=hopeless)
+        return Refinement.trial_goodness(
+            self.pattern, self.phases, instrument, fit, blank=self.blank, abandon_gof=hopeless
+        )
 
     def explains(self, gof: float) -> bool:
         """Whether a goodness of fit leaves less than a quarter of the excess χ² that the whole fit left."""

@@ -1,11 +1,10 @@
-"""How much of the Bragg area a background would take: the one of this fit, a free polynomial, a rolling one."""
+"""Covariance of amounts and parameters at a minimum: misfit, bounded background, microabsorption, jackknife."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +13,11 @@ from scipy import linalg
 from xrdcomp.data import Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, corrections, elements, reflections
-from xrdcomp.refinement.model import PatternModel
-from xrdcomp.refinement.reflections import diffuse_now
-from xrdcomp.refinement.solver import Solution, solve_linear
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.refinement.model import PatternModel, Points
+from xrdcomp.refinement.solver import Solution
 from xrdcomp.results import XrdAmounts
 from xrdcomp.units import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from xrdcomp.refinement.refine import FitState
 
 # ------------ Microabsorption of the phases whose grains are coarse enough to matter, at a stated typical
 # grain size.
@@ -141,6 +137,9 @@ def apply_factors(
 # normal distribution). Amounts themselves stay signed; positivity of a composition is imposed where the
 # composition is formed.
 
+PHASE_PER_GRAM_STD = 0.03
+"""Relative standard uncertainty of a crystal's calculated intensity per gram: structure, B, microabsorption."""
+
 BLANK_STD = 0.2
 """Share of the instrument background that may have the form of a halo when no blank was measured."""
 
@@ -227,32 +226,13 @@ def truncated_moments(
     return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
 
 
-def collect_evidence(
-    model: PatternModel,
-    solution: Solution,
-    intensity: FloatArray,
-    sigma: FloatArray,
-    *,
-    per_gram_std: tuple[float, float],
-    grain_size_um: float = 0.0,
-    known_grains_um: Mapping[str, float] | None = None,
-) -> Evidence:
-    """Amounts of every component with their complete covariance.
-
-    Parameters
-    ----------
-    per_gram_std : (float, float)
-        Relative standard uncertainty of the scattering per gram of crystalline and of amorphous components.
-    grain_size_um : float
-        Typical grain diameter for microabsorption; 0 for none.
-    known_grains_um : mapping, optional
-        Phase id → its own grain diameter.
-    """
+def collect_evidence(model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe) -> Evidence:
+    """Amounts of every component with their complete covariance."""
+    intensity, sigma = points.intensity, points.sigma
     columns, jacobian = solution.columns / sigma[:, None], solution.jacobian / sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
-    residual = (intensity - solution.columns @ solution.coefficients) / sigma
-    n_free = int(solution.active.sum()) + jacobian.shape[1]
-    inflation, tau = residual_inflation(residual, n_free)
+    residual = solution.residual(points)
+    inflation, tau = residual_inflation(residual, solution.n_free)
     gram = joint.T @ joint
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
     start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
@@ -267,12 +247,12 @@ def collect_evidence(
     bounded = np.array([c.kind == "background" and c.nonnegative for c in model.columns])
     amounts, amount_cov = _marginal(moved[:m], covariance[:m, :m], is_amount, bounded)
     crystalline = np.array([c.kind == "phase" for c in model.columns])[is_amount]
-    relative = np.where(crystalline, per_gram_std[0], per_gram_std[1])
+    relative = np.where(crystalline, PHASE_PER_GRAM_STD, recipe.per_gram_std)
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     amount_cov = amount_cov + _hidden_halo(model, solution, names)
     masses = dict(zip(names, amounts.tolist(), strict=True))
-    factors = _grain_factors(model, solution, masses, (grain_size_um, known_grains_um))
-    measured = np.array([name in (known_grains_um or {}) for name in names])
+    factors = _grain_factors(model, solution, masses, recipe)
+    measured = np.array([name in recipe.grain_sizes_um for name in names])
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
     scale = relative * np.maximum(amounts, 0.0)
     return Evidence(
@@ -320,7 +300,7 @@ def _grain_factors(
     model: PatternModel,
     solution: Solution,
     amounts: dict[str, float],
-    grains_um: tuple[float, Mapping[str, float] | None],
+    recipe: FitRecipe,
 ) -> FloatArray:
     """Brindley factor of every component, 1 for amorphous ones."""
     phases = [item.phase for item in model.lines]
@@ -333,8 +313,8 @@ def _grain_factors(
         amounts,
         sizes,
         wavelength=model.instrument.wavelength,
-        grain_size_um=grains_um[0],
-        known_um=grains_um[1],
+        grain_size_um=recipe.grain_size_um,
+        known_um=recipe.grain_sizes_um,
     )
     return np.array([factors.get(name, 1.0) for name in amounts])
 
@@ -380,7 +360,7 @@ _KEPT = 0.02
 
 
 def misfit_covariance(
-    model: PatternModel, solution: Solution, weighted: tuple[FloatArray, FloatArray], inflation: float
+    model: PatternModel, solution: Solution, points: Points, inflation: float
 ) -> FloatArray:
     """Covariance of the amounts from misfit that is not spread evenly over the pattern.
 
@@ -396,8 +376,7 @@ def misfit_covariance(
     ----------
     model : PatternModel
     solution : Solution
-    weighted : (n,) array and (n,) array
-        Residual over standard deviation, and the standard deviation.
+    points : Points
     inflation : float
         Factor by which the fit's covariance allows for misfit.
 
@@ -406,11 +385,10 @@ def misfit_covariance(
     (k, k) array
         In the order of the amounts, before corrections for grains; positive semidefinite.
     """
-    residual, sigma = weighted
+    residual = solution.residual(points)
     amounts = np.flatnonzero([column.kind in ("phase", "amorphous") for column in model.columns])
-    joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / sigma[:, None]
-    free = int(solution.active.sum()) + solution.jacobian.shape[1]
-    excess = float(residual @ residual) / max(len(residual) - free, 1)
+    joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / points.sigma[:, None]
+    excess = float(residual @ residual) / max(len(residual) - solution.n_free, 1)
     none = np.zeros((len(amounts), len(amounts)))
     if excess <= GOOD_FIT_GOF**2:
         return none
@@ -440,85 +418,3 @@ def _stretches(two_theta: FloatArray) -> list[slice]:
     edges = np.arange(two_theta[0], two_theta[-1], _STRETCH)[1:]
     at = [0, *np.searchsorted(two_theta, edges).tolist(), len(two_theta)]
     return [slice(low, high) for low, high in pairwise(at) if high > low]
-
-
-# ------------ How much of the Bragg area a background would take: the one of this fit, a free polynomial, a
-# rolling one.
-
-ROLLING_HALF_WINDOW = 2.0
-"""Degrees, half window of the rolling background with which the fit is compared."""
-
-_CORRECTION_STD = 0.01  # of the median intensity, as in `refinement.model`
-
-
-def bragg_area_lost(state: FitState, areas: Mapping[str, float]) -> dict[str, float]:
-    """Shares of the crystalline phases' Bragg area that the background takes, or would take.
-
-    Positions, widths and halo forms are held at the minimum and the linear problem is solved twice: with the physical
-    background (non-negative falling terms, corrections of one per cent) and with a free polynomial.
-
-    Parameters
-    ----------
-    state : FitState
-    areas : mapping of phase id to its Bragg area in this fit
-
-    Returns
-    -------
-    mapping
-        ``fit``: what the background of this fit takes more than the physical one, 0 for that one itself; negative where
-        it takes less. ``free_polynomial``: what a free polynomial would take; the amounts lean on the background by so
-        much. ``rolling``: what lies under a rolling background of ± 2° (`rolling_background`) laid under the fitted
-        lines, which a fit does not lose and an area ratio does. Empty without Bragg lines.
-    """
-    total = sum(areas.values())
-    if not total > 0.0:
-        return {}
-    physical, free = (_total(state, areas, free=flag) for flag in (False, True))
-    bragg = _bragg_curve(state)
-    below = rolling_background(bragg, float(np.median(np.diff(state.two_theta))))
-    out = {"rolling": float(below.sum() / bragg.sum())}
-    if physical > 0.0:
-        out["fit"] = 1.0 - total / physical if state.recipe.background == "flexible" else 0.0
-        out["free_polynomial"] = 1.0 - free / physical
-    return out
-
-
-def rolling_background(curve: FloatArray, step: float) -> FloatArray:
-    """Background by clipping peaks, y ← min(y, mean of the values w to either side), w falling from 2° to one point.
-
-    [Ryan et al. 1988 Nucl. Instrum. Methods B34, 396, without its logarithms]
-
-    Parameters
-    ----------
-    curve : (n,) array
-    step : float, degrees between points
-    """
-    out = curve.copy()
-    for w in range(max(round(ROLLING_HALF_WINDOW / step), 1), 0, -1):
-        if 2 * w < len(out):
-            out[w:-w] = np.minimum(out[w:-w], 0.5 * (out[: -2 * w] + out[2 * w :]))
-    return out
-
-
-def _bragg_curve(state: FitState) -> FloatArray:
-    total = np.zeros_like(state.two_theta)
-    for k, lines in enumerate(state.model.lines):
-        diffuse = state.model.slit * diffuse_now(lines, state.solution.values)
-        total += state.solution.coefficients[k] * (state.solution.columns[:, k] - diffuse)
-    return np.maximum(total, 0.0)
-
-
-def _total(state: FitState, areas: Mapping[str, float], *, free: bool) -> float:
-    """Bragg area of all phases with one of two backgrounds."""
-    solution, model = state.solution, state.model
-    correction = np.array([c.kind == "correction" for c in model.columns])
-    background = np.array([c.kind == "background" for c in model.columns])
-    bounded = np.array([c.nonnegative for c in model.columns])
-    held = (_CORRECTION_STD * float(np.median(state.intensity)) or 1.0) ** -2
-    prior = np.where(correction, 0.0 if free else held, solution.linear_prior)
-    bounded = np.where(background, not free, bounded)
-    gram = state.evidence.gram + np.diag(prior + 1e-12 * np.diag(state.evidence.gram))
-    found = solve_linear(gram, state.evidence.right, bounded).coefficients
-    own = solution.coefficients
-    pairs = enumerate(model.phase_ids)
-    return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))

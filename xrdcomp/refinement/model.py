@@ -28,7 +28,7 @@ from xrdcomp.refinement.reflections import (
     refreeze_lines,
     spread_lines,
 )
-from xrdcomp.units import FloatArray, two_theta_to_q
+from xrdcomp.units import BoolArray, FloatArray, two_theta_to_q
 
 # ------------ Measured patterns of amorphous matter as components on the per-gram scale.
 
@@ -577,57 +577,90 @@ def with_shoulders(model: PatternModel, values: Mapping[str, float]) -> PatternM
     return replace(model, columns=model.columns + columns, fixed=fixed)
 
 
-# ------------ What a fit's model is made of, and on how coarse points it may stand.
+# Points of a fit, and how coarse they may be.
 
-_POINTS_PER_FWHM = 5.0  # a line sampled so loses nothing that its width and position need
+_POINTS_PER_FWHM = 5.0  # a reflection sampled so loses nothing that its width and position need
 _MAX_BIN = 8
-_PROBE = (7.0, 63.0)  # degrees, where the sampling that lines need is judged
+_PROBE = (7.0, 63.0)  # degrees, where the sampling that reflections need is judged
 
 
-@dataclass(frozen=True)
-class ModelChoice:
-    """What the model is made of, whatever the points.
+MIN_TWO_THETA = 5.0
+"""Below this angle the direct beam and the beam knife decide the counts."""
 
-    `user_parameters` says that the user chose where the parameters start.
-    """
+_MIN_POINTS = 50
+_CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
-    phases: Sequence[Phase]
-    instrument: Instrument
-    recipe: FitRecipe
-    amorphous: tuple[str | MeasuredHalo, ...]
-    blank: Pattern | None
-    user_parameters: bool = False
 
-    def build(
-        self,
-        x: FloatArray,
-        y: FloatArray,
-        table: ParameterTable,
-        like: PatternModel | None = None,
-        *,
-        shoulders: bool = True,
-    ) -> PatternModel:
-        """Freeze a model on some points, with the reflections and halos of another one.
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Points of a fit: angle (degrees), intensity and its standard deviation, each (n,)."""
 
-        `shoulders` frees the form of each phase's lines, which asks for widths that are about right.
+    two_theta: FloatArray
+    intensity: FloatArray
+    sigma: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.two_theta)
+
+    @classmethod
+    def select(cls, pattern: Pattern, recipe: FitRecipe) -> Points:
+        """Take the recipe's range of a pattern, else everything above `MIN_TWO_THETA`.
+
+        Raises AnalysisError where fewer than 50 points are left, or the intensities are all alike.
         """
-        flexible = self.recipe.background == "flexible"
-        terms = self.recipe.background_terms
-        background = background_columns(x, y, flexible=flexible, terms=terms, blank=self.blank)
-        model = build_model(
-            x,
-            self.phases,
-            self.instrument,
-            table,
-            amorphous=self.amorphous,
-            background=background,
-            like=like,
+        low, high = recipe.two_theta_range or (MIN_TWO_THETA, 180.0)
+        inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9)
+        inside &= ~padding_points(pattern)
+        if inside.sum() < _MIN_POINTS:
+            msg = (
+                f"only {int(inside.sum())} points lie in {low:g}-{high:g}°; the scan covers "
+                f"{pattern.two_theta[0]:g}-{pattern.two_theta[-1]:g}° and a fit needs at least {_MIN_POINTS}. Change "
+                "--range."
+            )
+            raise AnalysisError(msg)
+        y = pattern.intensity[inside]
+        if np.ptp(y) == 0.0:
+            msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
+            raise AnalysisError(msg)
+        return cls(two_theta=pattern.two_theta[inside], intensity=y, sigma=pattern.sigma[inside])
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring points, degrees."""
+        return float(np.median(np.diff(self.two_theta)))
+
+    def binned(self, k: int) -> Points:
+        """Means of k neighbouring points and their standard deviations."""
+        if k <= 1:
+            return self
+        n = len(self) // k * k
+        x, y, s = (a[:n].reshape(-1, k) for a in (self.two_theta, self.intensity, self.sigma))
+        return Points(
+            two_theta=x.mean(axis=1), intensity=y.mean(axis=1), sigma=np.sqrt((s**2).sum(axis=1)) / k
         )
-        return with_shoulders(model, {i.name: i.value for i in table.items}) if shoulders else model
+
+    def coarsened(self, model: PatternModel, table: ParameterTable) -> Points:
+        """Bin as many points together as the reflections allow at the current values."""
+        allowed = narrowest_fwhm(model, table) / (_POINTS_PER_FWHM * self.step)
+        return self.binned(int(np.clip(allowed, 1, _MAX_BIN)))
 
 
-def narrowest_line(model: PatternModel, table: ParameterTable) -> float:
-    """FWHM of the narrowest line at the current values, degrees; outside `_PROBE` only where no line is inside."""
+def padding_points(pattern: Pattern) -> BoolArray:
+    """Mark zeros that end or begin a scan beside a clearly non-zero level: padding of the file, not counts."""
+    padding = np.zeros(len(pattern), dtype=bool)
+    live = np.flatnonzero(pattern.intensity > 0.0)
+    if len(live) < _MIN_POINTS:
+        return padding
+    first, last = int(live[0]), int(live[-1])
+    if pattern.intensity[first : first + 10].mean() > _CLEAR_COUNTS:
+        padding[:first] = True
+    if pattern.intensity[last - 9 : last + 1].mean() > _CLEAR_COUNTS:
+        padding[last + 1 :] = True
+    return padding
+
+
+def narrowest_fwhm(model: PatternModel, table: ParameterTable) -> float:
+    """FWHM of the narrowest reflection, degrees; outside `_PROBE` only where none is inside; 0 without reflections."""
     values = {item.name: item.value for item in table.items}
     inside, outside = [], []
     for lines in model.lines:
@@ -641,18 +674,79 @@ def narrowest_line(model: PatternModel, table: ParameterTable) -> float:
     return narrowest if np.isfinite(narrowest) else 0.0
 
 
-def allowed_bins(model: PatternModel, table: ParameterTable, two_theta: FloatArray) -> int:
-    """How many points may be taken together without a loss to the lines at the current values."""
-    step = float(np.median(np.diff(two_theta)))
-    return int(np.clip(narrowest_line(model, table) / (_POINTS_PER_FWHM * step), 1, _MAX_BIN))
+# Everything a model is made of except points and parameter values.
+
+DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
 
 
-def binned(
-    data: tuple[FloatArray, FloatArray, FloatArray], k: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Means of k neighbouring points and their standard deviations."""
-    if k <= 1:
-        return data
-    n = len(data[0]) // k * k
-    x, y, s = (a[:n].reshape(-1, k) for a in data)
-    return x.mean(axis=1), y.mean(axis=1), np.sqrt((s**2).sum(axis=1)) / k
+@dataclass(frozen=True, kw_only=True)
+class ModelSetup:
+    """Phases, instrument, recipe, amorphous components and empty-holder scan of a fit.
+
+    `start_given`: the user chose where the parameters start, so that no other starts are tried.
+    """
+
+    phases: tuple[Phase, ...]
+    instrument: Instrument
+    recipe: FitRecipe
+    amorphous: tuple[str | MeasuredHalo, ...]
+    blank: Pattern | None = None
+    start_given: bool = False
+
+    @classmethod
+    def create(
+        cls,
+        phases: Sequence[Phase],
+        instrument: Instrument,
+        recipe: FitRecipe,
+        *,
+        blank: Pattern | None = None,
+        start_given: bool = False,
+    ) -> ModelSetup:
+        """Choose the amorphous components by the recipe; AnalysisError for phases without atoms."""
+        without = [p.id for p in phases if not p.quantifiable]
+        if without:
+            msg = (
+                f"{', '.join(without)}: known by line positions only, without atoms; it cannot be fitted, only "
+                "searched."
+            )
+            raise AnalysisError(msg)
+        default = () if recipe.background == "flexible" else DEFAULT_AMORPHOUS
+        names = recipe.amorphous if recipe.amorphous is not None else default
+        return cls(
+            phases=tuple(phases),
+            instrument=instrument,
+            recipe=recipe,
+            amorphous=halo_pieces(recipe, tuple(names)),
+            blank=blank,
+            start_given=start_given,
+        )
+
+    def build(
+        self,
+        points: Points,
+        table: ParameterTable,
+        like: PatternModel | None = None,
+        *,
+        shoulders: bool = True,
+    ) -> PatternModel:
+        """Freeze a model on some points, with the reflections and amorphous columns of another one.
+
+        `shoulders` frees the form of each phase's profiles, which asks for widths that are about right.
+        """
+        model = build_model(
+            points.two_theta,
+            self.phases,
+            self.instrument,
+            table,
+            amorphous=self.amorphous,
+            background=background_columns(
+                points.two_theta,
+                points.intensity,
+                flexible=self.recipe.background == "flexible",
+                terms=self.recipe.background_terms,
+                blank=self.blank,
+            ),
+            like=like,
+        )
+        return with_shoulders(model, {i.name: i.value for i in table.items}) if shoulders else model

@@ -1,104 +1,38 @@
-"""Turn a finished minimisation into the FitResult that travels on."""
+"""A model at its minimum, and the FitResult that follows from it: curves, parameters, amounts, messages."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from xrdcomp.data import Diagnostic, Instrument
+from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import HOLDERS, Holder, holder_shape
-from xrdcomp.refinement.covariance import bragg_area_lost, misfit_covariance
-from xrdcomp.refinement.model import ALL_AMORPHOUS
-from xrdcomp.refinement.parameters import FitParameter
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
+from xrdcomp.refinement.model import ALL_AMORPHOUS, ModelSetup, PatternModel, Points, padding_points
+from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, diffuse_now, line_properties
-from xrdcomp.refinement.solver import solve_linear
+from xrdcomp.refinement.solver import Solution, solve_linear
 from xrdcomp.results import Estimate, FitResult, ReflectionTable, XrdAmounts
 from xrdcomp.units import FloatArray
 
-if TYPE_CHECKING:
-    from xrdcomp.refinement.refine import FitState
+# What a model leaves open beyond the covariance of its minimum.
 
-# ------------ Whether a holder of glass, PMMA or Kapton shows beneath a specimen.
-
-_MIN_Z = 4.0
-_MIN_HEIGHT = 0.04  # of the median intensity
-
-
-def holder_below(state: FitState) -> tuple[Diagnostic, ...]:
-    """Name the holder whose humps, not negative, improve a fit most.
-
-    One column is added to the linear problem and halos with their deformations, air and lines are fitted again beside
-    it; a holder is named where the cost, over the misfit's inflation, falls by 4² and the hump exceeds 4 % of the
-    median intensity. Humps where the specimen's own halos lie (glass, Kapton below an organic) mostly pass for
-    these: nothing but an empty-holder scan tells them.
-
-    Parameters
-    ----------
-    state : FitState
-        With amorphous components and without an empty-holder scan.
-
-    Returns
-    -------
-    One Diagnostic ``HOLDER_HUMP``, or none.
-    """
-    solution = state.solution
-    y = state.intensity / state.sigma
-    gram = state.evidence.gram + np.diag(solution.linear_prior + 1e-12)
-    right = state.evidence.right
-    bounded = np.array([c.nonnegative for c in state.model.columns])
-    plain = _cost(gram, right, bounded)[0]
-    best: tuple[float, Holder, float] | None = None
-    for holder in HOLDERS:
-        shape = holder_shape(holder, state.two_theta, state.instrument.wavelength)
-        if shape is None:
-            continue
-        column = shape / state.sigma
-        cross = solution.columns.T @ (column / state.sigma)
-        wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
-        cost, coefficient = _cost(wider, np.append(right, column @ y), np.append(bounded, True))
-        height = coefficient * float(shape.max()) / max(float(np.median(state.intensity)), 1e-300)
-        if best is None or plain - cost > best[0]:
-            best = (plain - cost, holder, height)
-    if best is None:
-        return ()
-    gain, holder, height = best
-    z = float(np.sqrt(max(gain, 0.0) / state.evidence.inflation))
-    if z < _MIN_Z or height < _MIN_HEIGHT:
-        return ()
-    positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
-    text = (
-        f"The broad maxima of {holder.name} ({positions}° for Cu Kα) show beneath the specimen, {100 * height:.0f} % "
-        f"of the median intensity (z = {z:.0f}): {holder.advice}. Pass the empty-holder scan with --blank, or use a "
-        "zero-background holder."
-    )
-    facts: dict[str, str | float] = {"holder": holder.name, "height": height, "z": z}
-    return (Diagnostic(code="HOLDER_HUMP", severity="warning", text=text, facts=facts),)
-
-
-def _cost(gram: FloatArray, right: FloatArray, bounded: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Cost of the linear solution but for a constant, and its last coefficient."""
-    c = solve_linear(gram, right, bounded).coefficients
-    return float(c @ gram @ c - 2.0 * right @ c), float(c[-1])
-
-
-# ------------ Turn a finished minimisation into the FitResult that travels on.
-
-_LOW_COUNTS = 300.0
 _OPTICS_CELL_STD = 1.2e-5
 """Relative standard uncertainty of cell lengths from aberrations nobody measured: what a refined cell of LaB6 moves by
 between the admissible axial correlations and divergences of ``instrument.build``."""
 
 _SPECTRUM_CELL_STD = 4e-5
 """The same where emission lines are taken as symmetric: centroid and top of Cu Kα1 differ by 3.7e-5 [Hölzer et al.
-1997 Phys. Rev. A 56, 4554], and broad lines follow the centroid, tables of wavelengths the top."""
+1997 Phys. Rev. A 56, 4554], and broad reflections follow the centroid, tables of wavelengths the top."""
 
 _OPTICS_DISPLACEMENT_STD = 7e-6
 """The same of a displacement, as a share of the goniometer's radius."""
 
-_DEPTH_STD = (0.15, 0.03, 0.02)
+_DEPTH_RELATIVE_STD, _DEPTH_STD_MM, _DEPTH_ON_DISPLACEMENT = 0.15, 0.03, 0.02
 """Of a refined transparency, as a share and in mm, and what it leaves of the displacement, per mm: the decay with depth
 is modelled by its mean and variance, which moves depths of 0.2 to 1.2 mm by a tenth."""
 
@@ -112,287 +46,408 @@ _STANDARD_OWN = 0.001
 _GENERIC_WIDTH_STD = 0.03
 """Degrees, standard uncertainty of the width of an instrument that nobody calibrated: 0.05 to 0.12° are usual."""
 
+# Thresholds of the messages.
+
 POOR_FIT_GOF = 6.0
 """Goodness of fit beyond which a fit is no evidence; clean powders with high counts reach 3 by imperfect profiles."""
+
 POOR_FIT_MISFIT = 0.20
 """Rwp beyond counting, sqrt(Rwp² - Rexp²), beyond which a fit is no evidence: few counts excuse no fit that leaves a
 fifth of the intensity. Measured powders with the right phases and wavelength stay below 0.15."""
 
+_LOW_COUNTS = 300.0
+_HOLDER_Z = 4.0
+_HOLDER_HEIGHT = 0.04  # of the median intensity
 
-def goodness_of_fit(state: FitState) -> float:
-    """Goodness of fit: root of the mean squared residual in standard deviations, free numbers allowed for.
-
-    Parameters
-    ----------
-    state : FitState
-
-    Returns
-    -------
-    float
-    """
-    return state.solution.goodness(state.intensity, state.sigma)
-
-
-def summarize(state: FitState) -> FitResult:
-    """Curves, parameters with uncertainties, amounts and messages of a fit."""
-    model, solution = state.model, state.solution
-    c = solution.coefficients
-    kinds = np.array([column.kind for column in model.columns])
-    curves = {column.name: solution.columns[:, i] * c[i] for i, column in enumerate(model.columns)}
-    amorphous = {
-        column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
-    }
-    largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
-    phases = {item.phase.id: curves[item.phase.id].copy() for item in model.lines}
-    for column in model.columns:
-        if column.kind == "mode":
-            owner = largest if column.parent == ALL_AMORPHOUS else column.parent
-            part = amorphous if owner in amorphous else phases
-            part[owner] = part[owner] + curves[column.name]
-    instrument_part = np.isin(kinds, ["background", "correction"])
-    background = solution.columns[:, instrument_part] @ c[instrument_part]
-    free_names = tuple(item.name for item in state.table.free)
-    parameters = _parameters(state)
-    bragg = {item.phase.id: float(_bragg_area(state, i)) for i, item in enumerate(model.lines)}
-    halo = sum(float(np.trapezoid(np.maximum(curve, 0.0), model.two_theta)) for curve in amorphous.values())
-    return FitResult(
-        two_theta=model.two_theta,
-        observed=state.intensity,
-        sigma=state.sigma,
-        calculated=solution.columns @ c,
-        background=background,
-        amorphous=amorphous,
-        phases=phases,
-        reflections={item.phase.id: _reflections(state, i) for i, item in enumerate(model.lines)},
-        parameters=parameters,
-        covariance_names=free_names,
-        covariance=state.evidence.parameter_covariance,
-        amounts=_with_misfit(state),
-        wavelengths=tuple(line.wavelength for line in state.instrument.emission_lines),
-        n_parameters=int(solution.active.sum()) + len(free_names),
-        n_iterations=solution.n_iterations,
-        converged=solution.converged,
-        crystallinity=_crystallinity(state, bragg, halo),
-        bragg_area=bragg,
-        bragg_area_lost=bragg_area_lost(state, bragg),
-        messages=_diagnostics(state, amorphous),
-    )
+LOW_COUNTS = message_kind(
+    "XRD_LOW_COUNTS",
+    "warning",
+    "The strongest point of the pattern has few counts: small phases and amorphous scattering drown in noise.",
+    remedy="Count longer.",
+    threshold="300 counts",
+    origin="judgement: a phase of a few per cent then stands within the noise",
+)
+PADDING_LEFT_OUT = message_kind(
+    "XRD_PADDING_LEFT_OUT",
+    "info",
+    "Zeros at the end of the scan beside a clear level were taken for padding of the file and left out.",
+)
+POOR_FIT = message_kind(
+    "XRD_POOR_FIT",
+    "warning",
+    "The fit does not describe the pattern: a phase, the wavelength or the radiation is probably wrong. Amounts and "
+    "limits of this fit prove nothing.",
+    remedy="Check --radiation, run xrdcomp identify, look at the figure, name the phases with --phases.",
+    threshold="root mean square residual of 6 standard deviations, or sqrt(Rwp² - Rexp²) of 0.20",
+    origin="clean powders with high counts reach 3 by imperfect profiles; measured powders with the right phases and "
+    "wavelength stay below 0.15",
+)
+NOT_CONVERGED = message_kind(
+    "XRD_NOT_CONVERGED",
+    "warning",
+    "The minimisation reached its limit of iterations without settling.",
+    remedy="Check phases, wavelength and range, or raise fit.max_iterations.",
+)
+BLANK_MISSING = message_kind(
+    "XRD_BLANK_MISSING",
+    "warning",
+    "No empty-holder scan was given: air and holder scattering are told from the specimen's amorphous scattering by "
+    "shape alone.",
+    remedy="Measure the empty holder under the same conditions and pass --blank.",
+)
+HOLDER_SHOWS = message_kind(
+    "HOLDER_HUMP",
+    "warning",
+    "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern.",
+    remedy="Pass the empty-holder scan with --blank, or use a zero-background holder.",
+    threshold="z of 4, and 4 % of the median intensity",
+    origin="judgement",
+)
 
 
-def _with_misfit(state: FitState) -> XrdAmounts:
-    """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
-    evidence, solution = state.evidence, state.solution
-    residual = (state.intensity - solution.columns @ solution.coefficients) / state.sigma
-    covariance = misfit_covariance(state.model, solution, (residual, state.sigma), evidence.inflation)
-    factors = evidence.grain_factors
-    return replace(evidence.amounts, misfit_covariance=covariance / np.outer(factors, factors))
-
-
-def _parameters(state: FitState) -> dict[str, Estimate]:
-    std = np.sqrt(np.maximum(np.diag(state.evidence.parameter_covariance), 0.0))
-    free = dict(zip((item.name for item in state.table.free), std.tolist(), strict=True))
-    return {item.name: _estimate(state, item, free.get(item.name)) for item in state.table.items}
-
-
-def parameter_estimate(state: FitState, name: str) -> Estimate | None:
-    """Value of a parameter and its standard uncertainty, what the model leaves open included; None if it has none.
-
-    Parameters
-    ----------
-    state : FitState
-    name : str
-        As ``hydroxyapatite_a``.
-
-    Returns
-    -------
-    Estimate or None
-    """
-    free = [item.name for item in state.table.free]
-    item = next((item for item in state.table.items if item.name == name), None)
-    if item is None:
-        return None
-    i = free.index(name) if name in free else None
-    covariance = state.evidence.parameter_covariance
-    return _estimate(state, item, None if i is None else float(np.sqrt(max(covariance[i, i], 0.0))))
-
-
-def _estimate(state: FitState, item: FitParameter, std: float | None) -> Estimate:
-    """Estimate of a parameter; `std` from the covariance, None where it was held."""
-    value = state.solution.values[item.name]
-    if std is None:
-        return Estimate(value=value, std=None, unit=item.unit)
-    s = float(
-        np.hypot(
-            std, _model_std(item, value, state.instrument, state.solution.values.get("transparency_mm", 0.0))
-        )
-    )
-    s = float(np.hypot(s, state.shift_std.get(item.name, 0.0)))
-    return Estimate.normal(value, s, unit=item.unit)
-
-
-def _model_std(item: FitParameter, value: float, instrument: Instrument, depth: float) -> float:
-    """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
-    if item.meaning == "cell" and item.unit == "Å" and not instrument.calibrated:
-        skew = all(line.fwhm == 0.0 for line in instrument.emission_lines)
-        return float(np.hypot(_OPTICS_CELL_STD, _SPECTRUM_CELL_STD if skew else 0.0)) * value
-    if item.name == "sample_displacement_mm":
-        optics = 0.0 if instrument.calibrated else _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
-        return float(np.hypot(optics, _DEPTH_STD[2] * depth))
-    if item.name == "transparency_mm":
-        return float(np.hypot(_DEPTH_STD[0] * value, _DEPTH_STD[1]))
-    if "_inverse_size_" not in item.name:
-        return 0.0
-    own = _STANDARD_OWN
-    if not instrument.calibrated:
-        own = _GENERIC_WIDTH_STD / float(np.degrees(SCHERRER_CONSTANT * instrument.wavelength / 10.0))
-    return float(np.hypot(_SIZE_SHAPE_STD * value, own))
-
-
-def _bragg_area(state: FitState, index: int) -> float:
-    lines = state.model.lines[index]
-    diffuse = diffuse_now(lines, state.solution.values)
-    bragg = state.solution.columns[:, index] - state.model.slit * diffuse
-    return float(np.trapezoid(bragg, state.model.two_theta) * state.solution.coefficients[index])
-
-
-def _crystallinity(state: FitState, bragg: dict[str, float], halo: float) -> Estimate | None:
-    """Bragg area over Bragg plus halo area on the fitted range; its spread follows from the amounts."""
-    crystalline = sum(max(area, 0.0) for area in bragg.values())
-    total = crystalline + halo
-    if total <= 0.0:
-        return None
-    value = crystalline / total
-    amounts = state.evidence.amounts
-    relative = []
-    for flag in (True, False):
-        pick = np.array(amounts.crystalline) == flag
-        amount = float(np.maximum(amounts.amounts[pick], 0.0).sum())
-        variance = float(amounts.covariance[np.ix_(pick, pick)].sum())
-        relative.append(np.sqrt(max(variance, 0.0)) / amount if amount > 0 else 0.0)
-    std = float(value * (1.0 - value) * np.hypot(relative[0], relative[1]))
-    return Estimate.normal(value, std, low=0.0, high=1.0)
-
-
-def _reflections(state: FitState, index: int) -> ReflectionTable:
-    """Positions at the strongest wavelength and areas of all reflections inside the range."""
-    lines = state.model.lines[index]
-    properties = line_properties(lines, state.instrument, state.solution.values, slopes=False)
-    strongest = lines.wavelength == state.instrument.wavelength
-    n = len(lines.hkl)
-    weight = np.bincount(lines.reflection[strongest], properties.intensity[strongest], minlength=n)
-    moment = np.bincount(
-        lines.reflection[strongest], (properties.intensity * properties.position)[strongest], minlength=n
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        position = moment / weight
-    x = state.model.two_theta
-    inside = np.isfinite(position) & (position >= x[0]) & (position <= x[-1])
-    area = weight[inside]
-    top = float(area.max()) if inside.any() else 1.0
-    order = np.argsort(position[inside])
-    return ReflectionTable(
-        hkl=lines.hkl[inside][order], two_theta=position[inside][order], intensity=100.0 * area[order] / top
-    )
-
-
-def _diagnostics(state: FitState, amorphous: dict[str, FloatArray]) -> tuple[Diagnostic, ...]:
-    out = []
-    peak = float(state.intensity.max())
-    if state.pattern.intensity_unit == "counts" and peak < _LOW_COUNTS:
-        out.append(
-            Diagnostic(
-                code="XRD_LOW_COUNTS",
-                severity="warning",
-                text=f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise. Count longer.",
-                facts={"peak_counts": peak},
-            )
-        )
-    if state.dead_points:
-        out.append(
-            Diagnostic(
-                code="XRD_PADDING_LEFT_OUT",
-                severity="info",
-                text=(
-                    f"{state.dead_points} point(s) at the end of the scan are exactly zero beside a clear level; "
-                    "they were taken for padding of the file and left out."
-                ),
-                facts={"points": state.dead_points},
-            )
-        )
-    out += _poor_fit(state)
-    if not state.solution.converged:
-        out.append(
-            Diagnostic(
-                code="XRD_NOT_CONVERGED",
-                severity="warning",
-                text=(
-                    f"The fit stopped after {state.solution.n_iterations} iterations without settling. Check phases, "
-                    "wavelength and range, or raise fit.max_iterations."
-                ),
-                facts={"iterations": state.solution.n_iterations},
-            )
-        )
-    if amorphous and not state.evidence.amounts.blank_measured:
-        out.append(
-            Diagnostic(
-                code="XRD_BLANK_MISSING",
-                severity="warning",
-                text=(
-                    "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by "
-                    "shape alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure "
-                    "the empty holder under the same conditions and pass --blank."
-                ),
-            )
-        )
-        out += holder_below(state)
-    return tuple(out)
-
-
-def pattern_misfit(state: FitState) -> tuple[float, float]:
-    """Root mean square of the residual in standard deviations, and Rwp (background not subtracted).
-
-    Parameters
-    ----------
-    state : FitState
-
-    Returns
-    -------
-    gof, rwp : float
-        What `describes_pattern` asks for; free parameters are not allowed for.
-    """
-    weighted = (state.intensity - state.solution.columns @ state.solution.coefficients) / state.sigma
-    observed = state.intensity / state.sigma
-    return float(np.sqrt((weighted**2).mean())), float(np.sqrt((weighted**2).sum() / (observed**2).sum()))
+def _linear_cost(gram: FloatArray, right: FloatArray, coefficients: FloatArray) -> float:
+    """Sum of squares of a linear solution but for a constant."""
+    return float(coefficients @ gram @ coefficients - 2.0 * right @ coefficients)
 
 
 def describes_pattern(gof: float, rwp: float) -> bool:
-    """Whether a fit is good enough to be evidence: by the scatter that counting explains and by the intensity left.
+    """Tell whether a fit is good enough to be evidence, by the scatter that counting explains and the intensity left.
 
-    Parameters
-    ----------
-    gof : float
-        Rwp / Rexp.
-    rwp : float
-        Weighted profile R factor, background not subtracted.
-
-    Returns
-    -------
-    bool
+    `gof` is Rwp / Rexp, `rwp` the weighted profile R factor with the background not subtracted.
     """
     misfit = rwp * np.sqrt(max(1.0 - 1.0 / gof**2, 0.0))
     return bool(gof <= POOR_FIT_GOF and misfit <= POOR_FIT_MISFIT)
 
 
-def _poor_fit(state: FitState) -> list[Diagnostic]:
-    """Say where a fit does not describe its pattern."""
-    gof, rwp = pattern_misfit(state)
-    if describes_pattern(gof, rwp):
-        return []
-    gof = goodness_of_fit(state)  # as everywhere else in the result
-    text = (
-        f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
-        f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "
-        "limits of this fit prove nothing. Check --radiation, run xrdcomp identify, look at the figure, name the "
-        "phases with --phases."
-    )
-    return [Diagnostic(code="XRD_POOR_FIT", severity="warning", text=text, facts={"gof": gof, "rwp": rwp})]
+# Backgrounds with which the one of a fit is compared.
+
+ROLLING_HALF_WINDOW = 2.0
+"""Degrees, half window of the rolling background with which the fit is compared."""
+
+_CORRECTION_STD = 0.01  # of the median intensity, as in `refinement.model`
+
+
+def rolling_background(curve: FloatArray, step: float) -> FloatArray:
+    """Background by clipping peaks, y ← min(y, mean of the values w to either side), w falling from 2° to one point.
+
+    [Ryan et al. 1988 Nucl. Instrum. Methods B34, 396, without its logarithms]; `step` in degrees between points.
+    """
+    out = curve.copy()
+    for w in range(max(round(ROLLING_HALF_WINDOW / step), 1), 0, -1):
+        if 2 * w < len(out):
+            out[w:-w] = np.minimum(out[w:-w], 0.5 * (out[: -2 * w] + out[2 * w :]))
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedModel:
+    """A model at its minimum on the points of a pattern, and the results that follow from it.
+
+    The parameters of `table` start at the minimum; `shift_std` is what is open of cells and shift because a constant
+    shift and a displacement of the specimen are hard to tell apart (name of the parameter → standard deviation).
+    """
+
+    pattern: Pattern
+    setup: ModelSetup
+    points: Points
+    table: ParameterTable
+    model: PatternModel
+    solution: Solution
+    shift_std: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases of the fit."""
+        return self.setup.phases
+
+    @property
+    def instrument(self) -> Instrument:
+        """Instrument of the fit; refined values are in the solution."""
+        return self.setup.instrument
+
+    @property
+    def recipe(self) -> FitRecipe:
+        """Settings of the fit."""
+        return self.setup.recipe
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Amounts of every component with their covariance, and that of the parameters."""
+        return collect_evidence(self.model, self.solution, self.points, self.recipe)
+
+    @property
+    def residual(self) -> FloatArray:
+        """(observed − calculated) / sigma on the points, (n,)."""
+        return self.solution.residual(self.points)
+
+    @property
+    def goodness(self) -> float:
+        """Goodness of fit: root of the mean squared residual in standard deviations, free numbers allowed for."""
+        residual = self.residual
+        return float(np.sqrt(residual @ residual / max(len(residual) - self.solution.n_free, 1)))
+
+    @property
+    def rwp(self) -> float:
+        """Weighted profile R factor, background not subtracted."""
+        observed = self.points.intensity / self.points.sigma
+        return float(np.sqrt((self.residual**2).sum() / (observed**2).sum()))
+
+    @property
+    def describes_pattern(self) -> bool:
+        """Whether the fit is evidence of anything; free parameters are not allowed for."""
+        return describes_pattern(float(np.sqrt((self.residual**2).mean())), self.rwp)
+
+    def estimate(self, name: str) -> Estimate | None:
+        """Value and standard uncertainty of a parameter, what the model leaves open included; None if it is none."""
+        item = next((item for item in self.table.items if item.name == name), None)
+        return None if item is None else self._estimate(item)
+
+    def _estimate(self, item: FitParameter) -> Estimate:
+        value = self.solution.values[item.name]
+        free = [other.name for other in self.table.free]
+        if item.name not in free:
+            return Estimate(value=value, std=None, unit=item.unit)
+        i = free.index(item.name)
+        counted = float(np.sqrt(max(self.evidence.parameter_covariance[i, i], 0.0)))
+        std = float(np.hypot(counted, self._model_std(item, value)))
+        std = float(np.hypot(std, self.shift_std.get(item.name, 0.0)))
+        return Estimate.normal(value, std, unit=item.unit)
+
+    def _model_std(self, item: FitParameter, value: float) -> float:
+        """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
+        instrument = self.instrument
+        if item.meaning == "cell" and item.unit == "Å" and not instrument.calibrated:
+            skew = all(line.fwhm == 0.0 for line in instrument.emission_lines)
+            return float(np.hypot(_OPTICS_CELL_STD, _SPECTRUM_CELL_STD if skew else 0.0)) * value
+        if item.name == "sample_displacement_mm":
+            optics = 0.0 if instrument.calibrated else _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
+            depth = self.solution.values.get("transparency_mm", 0.0)
+            return float(np.hypot(optics, _DEPTH_ON_DISPLACEMENT * depth))
+        if item.name == "transparency_mm":
+            return float(np.hypot(_DEPTH_RELATIVE_STD * value, _DEPTH_STD_MM))
+        if "_inverse_size_" not in item.name:
+            return 0.0
+        own = _STANDARD_OWN
+        if not instrument.calibrated:
+            own = _GENERIC_WIDTH_STD / float(np.degrees(SCHERRER_CONSTANT * instrument.wavelength / 10.0))
+        return float(np.hypot(_SIZE_SHAPE_STD * value, own))
+
+    def result(self) -> FitResult:
+        """Curves, parameters with uncertainties, amounts and messages of the fit."""
+        model, solution = self.model, self.solution
+        c = solution.coefficients
+        kinds = np.array([column.kind for column in model.columns])
+        curves = {column.name: solution.columns[:, i] * c[i] for i, column in enumerate(model.columns)}
+        amorphous = {
+            column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
+        }
+        largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
+        phases = {item.phase.id: curves[item.phase.id].copy() for item in model.lines}
+        for column in model.columns:
+            if column.kind == "mode":
+                owner = largest if column.parent == ALL_AMORPHOUS else column.parent
+                part = amorphous if owner in amorphous else phases
+                part[owner] = part[owner] + curves[column.name]
+        instrument_part = np.isin(kinds, ["background", "correction"])
+        bragg = {item.phase.id: self._bragg_area(i) for i, item in enumerate(model.lines)}
+        halo = sum(
+            float(np.trapezoid(np.maximum(curve, 0.0), model.two_theta)) for curve in amorphous.values()
+        )
+        return FitResult(
+            two_theta=model.two_theta,
+            observed=self.points.intensity,
+            sigma=self.points.sigma,
+            calculated=solution.calculated,
+            background=solution.columns[:, instrument_part] @ c[instrument_part],
+            amorphous=amorphous,
+            phases=phases,
+            reflections={item.phase.id: self._reflections(i) for i, item in enumerate(model.lines)},
+            parameters={item.name: self._estimate(item) for item in self.table.items},
+            covariance_names=tuple(item.name for item in self.table.free),
+            covariance=self.evidence.parameter_covariance,
+            amounts=self._amounts_with_misfit(),
+            wavelengths=tuple(line.wavelength for line in self.instrument.emission_lines),
+            n_parameters=solution.n_free,
+            n_iterations=solution.n_iterations,
+            converged=solution.converged,
+            crystallinity=self._crystallinity(bragg, halo),
+            bragg_area=bragg,
+            bragg_area_lost=self._bragg_area_lost(bragg),
+            messages=self._messages(),
+        )
+
+    def _amounts_with_misfit(self) -> XrdAmounts:
+        """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
+        evidence = self.evidence
+        covariance = misfit_covariance(self.model, self.solution, self.points, evidence.inflation)
+        factors = evidence.grain_factors
+        return replace(evidence.amounts, misfit_covariance=covariance / np.outer(factors, factors))
+
+    def _reflections(self, index: int) -> ReflectionTable:
+        """Positions at the strongest wavelength and areas of all reflections inside the range."""
+        lines = self.model.lines[index]
+        properties = line_properties(lines, self.instrument, self.solution.values, slopes=False)
+        strongest = lines.wavelength == self.instrument.wavelength
+        n, own = len(lines.hkl), lines.reflection[strongest]
+        weight = np.bincount(own, properties.intensity[strongest], minlength=n)
+        moment = np.bincount(own, (properties.intensity * properties.position)[strongest], minlength=n)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            position = moment / weight
+        x = self.model.two_theta
+        inside = np.isfinite(position) & (position >= x[0]) & (position <= x[-1])
+        area = weight[inside]
+        top = float(area.max()) if inside.any() else 1.0
+        order = np.argsort(position[inside])
+        return ReflectionTable(
+            hkl=lines.hkl[inside][order],
+            two_theta=position[inside][order],
+            intensity=100.0 * area[order] / top,
+        )
+
+    def _bragg_curve(self, index: int) -> FloatArray:
+        """Bragg scattering of one phase per gram on the points, diffuse scattering taken off."""
+        diffuse = diffuse_now(self.model.lines[index], self.solution.values)
+        curve: FloatArray = self.solution.columns[:, index] - self.model.slit * diffuse
+        return curve
+
+    def _bragg_area(self, index: int) -> float:
+        area = np.trapezoid(self._bragg_curve(index), self.model.two_theta)
+        return float(area * self.solution.coefficients[index])
+
+    def _crystallinity(self, bragg: Mapping[str, float], halo: float) -> Estimate | None:
+        """Bragg area over Bragg plus amorphous area on the fitted range; its uncertainty follows from the amounts."""
+        crystalline = sum(max(area, 0.0) for area in bragg.values())
+        total = crystalline + halo
+        if total <= 0.0:
+            return None
+        value = crystalline / total
+        amounts = self.evidence.amounts
+        relative = []
+        for flag in (True, False):
+            pick = np.array(amounts.crystalline) == flag
+            amount = float(np.maximum(amounts.amounts[pick], 0.0).sum())
+            variance = float(amounts.covariance[np.ix_(pick, pick)].sum())
+            relative.append(np.sqrt(max(variance, 0.0)) / amount if amount > 0 else 0.0)
+        std = float(value * (1.0 - value) * np.hypot(relative[0], relative[1]))
+        return Estimate.normal(value, std, low=0.0, high=1.0)
+
+    def _bragg_area_lost(self, areas: Mapping[str, float]) -> dict[str, float]:
+        """Shares of the crystalline phases' Bragg area that the background takes, or would take.
+
+        Positions, widths and forms are held at the minimum and the linear problem is solved twice: with the physical
+        background (non-negative falling terms, corrections of one per cent) and with a free polynomial.
+
+        ``fit``: what the background of this fit takes more than the physical one, 0 for that one itself; negative
+        where it takes less. ``free_polynomial``: what a free polynomial would take; the amounts lean on the background
+        by so much. ``rolling``: what lies under a rolling background of ± 2° laid under the fitted reflections, which
+        a fit does not lose and an area ratio does. Empty without reflections.
+        """
+        total = sum(areas.values())
+        if not total > 0.0:
+            return {}
+        physical, free = (self._bragg_total(areas, free_polynomial=flag) for flag in (False, True))
+        bragg = np.zeros_like(self.points.two_theta)
+        for k in range(len(self.phases)):
+            bragg += self.solution.coefficients[k] * self._bragg_curve(k)
+        bragg = np.maximum(bragg, 0.0)
+        below = rolling_background(bragg, self.points.step)
+        out = {"rolling": float(below.sum() / bragg.sum())}
+        if physical > 0.0:
+            out["fit"] = 1.0 - total / physical if self.recipe.background == "flexible" else 0.0
+            out["free_polynomial"] = 1.0 - free / physical
+        return out
+
+    def _bragg_total(self, areas: Mapping[str, float], *, free_polynomial: bool) -> float:
+        """Bragg area of all phases with one of two backgrounds."""
+        solution, columns = self.solution, self.model.columns
+        correction = np.array([c.kind == "correction" for c in columns])
+        background = np.array([c.kind == "background" for c in columns])
+        bounded = np.array([c.nonnegative for c in columns])
+        held = (_CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
+        prior = np.where(correction, 0.0 if free_polynomial else held, solution.linear_prior)
+        bounded = np.where(background, not free_polynomial, bounded)
+        gram = self.evidence.gram + np.diag(prior + 1e-12 * np.diag(self.evidence.gram))
+        found = solve_linear(gram, self.evidence.right, bounded).coefficients
+        own = solution.coefficients
+        pairs = enumerate(self.model.phase_ids)
+        return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))
+
+    def _messages(self) -> tuple[Diagnostic, ...]:
+        out = []
+        peak = float(self.points.intensity.max())
+        if self.pattern.intensity_unit == "counts" and peak < _LOW_COUNTS:
+            text = f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise. Count longer."
+            out.append(LOW_COUNTS(text, peak_counts=peak))
+        padding = int(padding_points(self.pattern).sum())
+        if padding:
+            text = (
+                f"{padding} point(s) at the end of the scan are exactly zero beside a clear level; they were taken for "
+                "padding of the file and left out."
+            )
+            out.append(PADDING_LEFT_OUT(text, points=padding))
+        if not self.describes_pattern:
+            gof, rwp = self.goodness, self.rwp
+            text = (
+                f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
+                f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "
+                "limits of this fit prove nothing. Check --radiation, run xrdcomp identify, look at the figure, name "
+                "the phases with --phases."
+            )
+            out.append(POOR_FIT(text, gof=gof, rwp=rwp))
+        if not self.solution.converged:
+            iterations = self.solution.n_iterations
+            text = (
+                f"The fit stopped after {iterations} iterations without settling. Check phases, wavelength and range, "
+                "or raise fit.max_iterations."
+            )
+            out.append(NOT_CONVERGED(text, iterations=iterations))
+        amorphous = any(column.kind == "amorphous" for column in self.model.columns)
+        if amorphous and not self.evidence.amounts.blank_measured:
+            text = (
+                "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
+                "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure the empty "
+                "holder under the same conditions and pass --blank."
+            )
+            out += [BLANK_MISSING(text), *self._holder_messages()]
+        return tuple(out)
+
+    def _holder_messages(self) -> tuple[Diagnostic, ...]:
+        """Name the holder whose broad maxima, not negative, improve the fit most, if they show.
+
+        One column is added to the linear problem, and amorphous scattering with its deformations, air and reflections
+        are fitted again beside it; a holder is named where the cost, over the misfit's inflation, falls by 4² and the
+        maximum exceeds 4 % of the median intensity. Maxima where the specimen's own lie (glass, Kapton below an
+        organic) mostly pass for these: nothing but an empty-holder scan tells them.
+        """
+        points, gram = self.points, self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
+        right = self.evidence.right
+        bounded = np.array([c.nonnegative for c in self.model.columns])
+        plain = _linear_cost(gram, right, solve_linear(gram, right, bounded).coefficients)
+        median = max(float(np.median(points.intensity)), 1e-300)
+        best: tuple[float, Holder] | None = None
+        height = 0.0
+        for holder in HOLDERS:
+            shape = holder_shape(holder, points.two_theta, self.instrument.wavelength)
+            if shape is None:
+                continue
+            column = shape / points.sigma
+            cross = self.solution.columns.T @ (column / points.sigma)
+            wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
+            more = np.append(right, column @ (points.intensity / points.sigma))
+            found = solve_linear(wider, more, np.append(bounded, True)).coefficients
+            gain = plain - _linear_cost(wider, more, found)
+            if best is None or gain > best[0]:
+                best, height = (gain, holder), float(found[-1]) * float(shape.max()) / median
+        if best is None:
+            return ()
+        gain, holder = best
+        z = float(np.sqrt(max(gain, 0.0) / self.evidence.inflation))
+        if z < _HOLDER_Z or height < _HOLDER_HEIGHT:
+            return ()
+        positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
+        text = (
+            f"The broad maxima of {holder.name} ({positions}° for Cu Kα) show beneath the specimen, "
+            f"{100 * height:.0f} % of the median intensity (z = {z:.0f}): {holder.advice}. Pass the empty-holder scan "
+            "with --blank, or use a zero-background holder."
+        )
+        return (HOLDER_SHOWS(text, holder=holder.name, height=height, z=z),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import linalg, optimize
 
-from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, evaluate
+from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points, evaluate
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.units import BoolArray, FloatArray
 
@@ -93,20 +93,20 @@ class Solution:
     n_iterations: int
     converged: bool
 
-    def goodness(self, intensity: FloatArray, sigma: FloatArray) -> float:
-        """Root of the mean squared residual in standard deviations, free numbers allowed for.
+    @property
+    def calculated(self) -> FloatArray:
+        """The whole pattern, (n,)."""
+        out: FloatArray = self.columns @ self.coefficients
+        return out
 
-        Parameters
-        ----------
-        intensity, sigma : (n,) arrays
+    @property
+    def n_free(self) -> int:
+        """Number of coefficients that no bound holds and of free parameters."""
+        return int(self.active.sum()) + len(self.free)
 
-        Returns
-        -------
-        float
-        """
-        residual = (intensity - self.columns @ self.coefficients) / sigma
-        n_free = int(self.active.sum()) + len(self.free)
-        return float(np.sqrt(residual @ residual / max(len(residual) - n_free, 1)))
+    def residual(self, points: Points) -> FloatArray:
+        """(observed − calculated) / sigma on the points of the minimisation, (n,)."""
+        return (points.intensity - self.calculated) / points.sigma
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,13 +153,12 @@ class LeastSquares:
         self,
         model: PatternModel,
         table: ParameterTable,
-        intensity: FloatArray,
-        sigma: FloatArray,
+        points: Points,
         like: LeastSquares | None = None,
     ) -> None:
         self.model, self.table = model, table
-        self.y, self.inv_sigma = intensity, 1.0 / sigma
-        self.weighted_y = intensity / sigma
+        self.y, self.inv_sigma = points.intensity, 1.0 / points.sigma
+        self.weighted_y = points.intensity / points.sigma
         same = like if like is not None and like.model.fixed is model.fixed else None
         self.fixed: FloatArray = same.fixed if same else model.fixed * self.inv_sigma[:, None]
         self.fixed_gram: FloatArray = same.fixed_gram if same else self.fixed.T @ self.fixed
@@ -306,8 +305,7 @@ class LeastSquares:
 def minimize(
     model: PatternModel,
     table: ParameterTable,
-    intensity: FloatArray,
-    sigma: FloatArray,
+    points: Points,
     *,
     max_iterations: int = 40,
     tolerance: float = 1e-5,
@@ -316,7 +314,6 @@ def minimize(
 
     Parameters
     ----------
-    intensity, sigma : (n,) arrays on the model's points
     tolerance : float
         Stop when a step lowers the sum of squares by less than this share of it, or promises a hundredth of that.
 
@@ -325,7 +322,7 @@ def minimize(
     Solution
         ``converged`` is False where the iteration limit was reached first.
     """
-    problem = LeastSquares(model, table, intensity, sigma)
+    problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
     state = problem.start(free)
     damping, converged, iteration, rejected = 1e-3, False, 0, False
@@ -360,8 +357,7 @@ def minimize(
 def minimize_lmfit(
     model: PatternModel,
     table: ParameterTable,
-    intensity: FloatArray,
-    sigma: FloatArray,
+    points: Points,
     *,
     max_nfev: int = 4000,
 ) -> Solution:
@@ -372,7 +368,7 @@ def minimize_lmfit(
     """
     import lmfit
 
-    problem = LeastSquares(model, table, intensity, sigma)
+    problem = LeastSquares(model, table, points)
     start = np.array([item.value for item in table.free])
     prior = problem.start(start).prior
     params = lmfit.Parameters()

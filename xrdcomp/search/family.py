@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xrdcomp.data import APATITES, Phase
 from xrdcomp.phases.library import load_phase
-from xrdcomp.refinement.refine import FitState, exchange_phase, finish_exchange
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import PhaseResult
 
 HYDROXYL = APATITES - {"fluorapatite", "chlorapatite", "carbonate_apatite"}
@@ -19,7 +19,7 @@ _DECIDES_DELTA = (
 )
 
 
-def compare_intensities(state: FitState, family: Phase, other: Phase) -> int:
+def compare_intensities(state: Refinement, family: Phase, other: Phase) -> int:
     """Whether another variety in the place of the fitted one describes the pattern better or worse.
 
     Both are fitted at the place of the lines that were found, so that only intensities count (the cell is judged by
@@ -27,7 +27,7 @@ def compare_intensities(state: FitState, family: Phase, other: Phase) -> int:
 
     Parameters
     ----------
-    state : FitState
+    state : Refinement
     family : Phase
         Of the fit.
     other : Phase
@@ -40,26 +40,26 @@ def compare_intensities(state: FitState, family: Phase, other: Phase) -> int:
     """
     if {family.id, other.id} <= HYDROXYL:
         return 0
-    own, trial = (exchange_phase(state, family, phase, tolerance=_TOLERANCE) for phase in (family, other))
+    own, trial = (state.substitute(family, phase, tolerance=_TOLERANCE) for phase in (family, other))
     low, high = sorted((own, trial), key=lambda item: item.cost)
     if high.cost < _DECIDES * low.cost or high.cost - low.cost < _DECIDES_DELTA * low.inflation:
         return 0
     return 1 if low is trial else -1
 
 
-def better_variety(base: FitState, reports: Sequence[PhaseResult]) -> FitState | None:
+def better_variety(base: Refinement, reports: Sequence[PhaseResult]) -> Refinement | None:
     """Exchange the apatite that a search began with for the variety that the search found to fit better.
 
     Parameters
     ----------
-    base : FitState
+    base : Refinement
         Where the search began.
     reports : sequence of PhaseResult
         What it ended with; ``evidence.member`` marks varieties that fit better.
 
     Returns
     -------
-    FitState or None
+    Refinement or None
         None where there is nothing to exchange.
     """
     family = next((phase for phase in base.phases if phase.id in APATITES), None)
@@ -68,5 +68,5 @@ def better_variety(base: FitState, reports: Sequence[PhaseResult]) -> FitState |
     ]
     if family is None or not better:
         return None
-    trials = [exchange_phase(base, family, load_phase(name)) for name in better]
-    return finish_exchange(base, min(trials, key=lambda trial: trial.cost))
+    trials = [base.substitute(family, load_phase(name)) for name in better]
+    return min(trials, key=lambda trial: trial.cost).settle()

@@ -12,7 +12,7 @@ from scipy import linalg, optimize
 from xrdcomp.data import Phase
 from xrdcomp.physics import profiles
 from xrdcomp.refinement.parameters import phase_of
-from xrdcomp.refinement.refine import FitState, group_columns
+from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.search.templates import (
     STRAINS,
@@ -156,7 +156,7 @@ class Screen:
     presence : scores of the fit's own phases, kept by whoever asked for them
     """
 
-    state: FitState
+    state: Refinement
     grid: Grid
     residual: FloatArray
     counting: FloatArray
@@ -210,7 +210,7 @@ class Screen:
         return Nuisance(grid=grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
 
 
-def _moved(state: FitState, steps: Mapping[str, float]) -> dict[str, float]:
+def _moved(state: Refinement, steps: Mapping[str, float]) -> dict[str, float]:
     """Where steps lead the parameters that move lines, within their limits and `_FARTHEST` of where the fit ended."""
     reach = {
         "sample_displacement_mm": np.radians(_FARTHEST) * state.instrument.radius_mm / 2.0,
@@ -231,14 +231,14 @@ def _moved(state: FitState, steps: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def make_screen(state: FitState) -> Screen:
+def make_screen(state: Refinement) -> Screen:
     """Bin a finished fit and collect what may imitate a phase in its residual."""
     grid = make_grid(state)
     solution = state.solution
-    residual = grid.mean(state.intensity - solution.columns @ solution.coefficients)
+    residual = grid.mean(state.points.intensity - solution.calculated)
     n_phases = len(state.phases)
     bragg = grid.mean(solution.columns[:, :n_phases] * solution.coefficients[:n_phases])
-    counting = np.sqrt(grid.mean(state.sigma**2) / grid.per_bin)
+    counting = np.sqrt(grid.mean(state.points.sigma**2) / grid.per_bin)
     blocks = _linear_blocks(state, grid)
     single = np.zeros_like(bragg)
     for k in range(n_phases):
@@ -266,7 +266,7 @@ def make_screen(state: FitState) -> Screen:
     )
 
 
-def _background_block(state: FitState, grid: Grid, bragg: FloatArray) -> _Block:
+def _background_block(state: Refinement, grid: Grid, bragg: FloatArray) -> _Block:
     x = grid.two_theta
     smooth = grid.mean(state.solution.columns @ state.solution.coefficients) - bragg.sum(axis=1)
     centres = np.arange(x[0], min(_LOW_ANGLES, float(x[-1])), _BUMP)
@@ -275,7 +275,7 @@ def _background_block(state: FitState, grid: Grid, bragg: FloatArray) -> _Block:
     return _Block(columns=bumps * smooth[:, None], precision=np.full(n, BACKGROUND_STD**-2), pull=np.zeros(n))
 
 
-def _linear_blocks(state: FitState, grid: Grid) -> list[_Block]:
+def _linear_blocks(state: Refinement, grid: Grid) -> list[_Block]:
     solution, model = state.solution, state.model
     names = {c.name for c in model.columns if c.kind == "phase"}
     owner = np.array([next((n for n in (c.name, c.parent) if n in names), "") for c in model.columns])
@@ -295,7 +295,7 @@ def _linear_blocks(state: FitState, grid: Grid) -> list[_Block]:
     return blocks
 
 
-def _parameter_blocks(state: FitState, grid: Grid, without: str) -> list[_Block]:
+def _parameter_blocks(state: Refinement, grid: Grid, without: str) -> list[_Block]:
     """Jacobian columns, less what the phase that is left out has in them.
 
     Its own parameters go with it. Shared ones (displacement, resolution) keep what the other phases have in them:
@@ -321,11 +321,11 @@ def _parameter_blocks(state: FitState, grid: Grid, without: str) -> list[_Block]
     ]
 
 
-def _jacobian_share(state: FitState, index: int) -> FloatArray:
+def _jacobian_share(state: Refinement, index: int) -> FloatArray:
     """What one phase has in the Jacobian of the free parameters."""
     table, values = state.table, state.solution.values
     _, slopes = phase_columns(state.model.lines[index], state.instrument, values, table.needed)
-    full = np.zeros((len(state.two_theta), len(table.items)))
+    full = np.zeros((len(state.points.two_theta), len(table.items)))
     row = {name: i for i, name in enumerate(table.names)}
     for name, slope in slopes.items():
         full[:, row[name]] = state.solution.coefficients[index] * state.model.slit * slope
@@ -445,11 +445,11 @@ def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[F
     return z, height * float(kernel.max())
 
 
-def _grain_columns(state: FitState, index: int) -> tuple[FloatArray, FloatArray]:
+def _grain_columns(state: Refinement, index: int) -> tuple[FloatArray, FloatArray]:
     """Contribution of each group of overlapping reflections of a fitted phase, and all of them in Kα1 alone."""
     lines = group_columns(state.model, index, state.solution.values)
     amount = abs(float(state.solution.coefficients[index]))
-    strong = amount * lines.columns.max(axis=0, initial=0.0) > float(np.median(state.sigma))
+    strong = amount * lines.columns.max(axis=0, initial=0.0) > float(np.median(state.points.sigma))
     return amount * lines.columns[:, strong], amount * lines.strongest
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, Phase
 from xrdcomp.phases.library import list_phases, phase_info
-from xrdcomp.refinement.refine import FitState
-from xrdcomp.refinement.result import parameter_estimate
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import (
     Decision,
     DetectionEvidence,
@@ -104,7 +103,7 @@ def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
 
 
 def explain_peak(
-    state: FitState, two_theta: float, size: tuple[float, float], library: Sequence[CandidateLines]
+    state: Refinement, two_theta: float, size: tuple[float, float], library: Sequence[CandidateLines]
 ) -> UnexplainedPeak:
     """Spacing of a peak at an observed angle, and whose strong lines lie there.
 
@@ -198,7 +197,7 @@ _UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
 
 
-def _limit(state: FitState, score: Score, rule: DetectionRule) -> float:
+def _limit(state: Refinement, score: Score, rule: DetectionRule) -> float:
     """Return the smallest share of the specimen that is found with the stated probability."""
     amounts = state.evidence.amounts
     total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
@@ -206,7 +205,7 @@ def _limit(state: FitState, score: Score, rule: DetectionRule) -> float:
     return detection_limit(rule, score.nominal_std / total, relative_std)
 
 
-def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate | None:
+def _share(state: Refinement, index: int, *, crystalline_only: bool) -> Estimate | None:
     """Mass share of one component of all (or of the crystalline ones), first order; None where nothing is there."""
     amounts = state.evidence.amounts
     pick = np.array(amounts.crystalline) if crystalline_only else np.ones(len(amounts.names), bool)
@@ -222,7 +221,7 @@ def _share(state: FitState, index: int, *, crystalline_only: bool) -> Estimate |
     )
 
 
-def fitted_phase(state: FitState, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
+def fitted_phase(state: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
     """Report a phase of the fit: amounts, cell, size, strain."""
     amounts = state.evidence.amounts
     index = amounts.names.index(phase.id)
@@ -246,7 +245,7 @@ def fitted_phase(state: FitState, phase: Phase, rule: DetectionRule, score: Scor
         crystalline_weight_fraction=crystal,
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
-        microstrain=parameter_estimate(state, f"{phase.id}_microstrain"),
+        microstrain=state.estimate(f"{phase.id}_microstrain"),
         intensity_share=share,
         evidence=DetectionEvidence(z=z, rule=rule, fitted=True),
         apatite=str(phase.metadata.get("apatite", "")),
@@ -259,19 +258,19 @@ def _stated_carbonate(phase: Phase) -> float | None:
     return phase.carbonate_fraction if "user_file" in phase.metadata else None
 
 
-def _cell(state: FitState, phase: Phase) -> dict[str, Estimate]:
+def _cell(state: Refinement, phase: Phase) -> dict[str, Estimate]:
     out = {}
     for name in ("a", "b", "c", "alpha", "beta", "gamma"):
-        estimate = parameter_estimate(state, f"{phase.id}_{name}")
+        estimate = state.estimate(f"{phase.id}_{name}")
         if estimate is not None:
             unit = "Å" if name in "abc" else "deg"
             out[name] = Estimate(value=estimate.value, std=estimate.std, ci95=estimate.ci95, unit=unit)
     return out
 
 
-def _sizes(state: FitState, phase: Phase) -> dict[str, Estimate]:
+def _sizes(state: Refinement, phase: Phase) -> dict[str, Estimate]:
     """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
-    inverse = {axis: parameter_estimate(state, f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
+    inverse = {axis: state.estimate(f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
     out: dict[str, Estimate] = {}
     for axis, key in (("c", "c_axis"), ("a", "a_axis")):
         estimate = inverse[axis]
@@ -306,7 +305,7 @@ def _reciprocal(inverse: Estimate) -> Estimate:
     )
 
 
-def absent_phase(state: FitState, score: Score, rule: DetectionRule) -> PhaseResult:
+def absent_phase(state: Refinement, score: Score, rule: DetectionRule) -> PhaseResult:
     """Report a phase that was not accepted, with the fraction that would have been seen.
 
     Significant but not accepted means inconclusive, unless lines that should show at that amount are missing:
@@ -347,7 +346,7 @@ def absent_phase(state: FitState, score: Score, rule: DetectionRule) -> PhaseRes
     )
 
 
-def undecided_apatite(state: FitState, family: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
+def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
     """Report another variety of apatite beside the fitted one: excluded by cell or intensities, or not to be told."""
     fitted = _cell(state, family)
     away, own = (

@@ -11,15 +11,8 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.physics import reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
-from xrdcomp.refinement.parameters import ParameterTable, build_parameters, phase_of
-from xrdcomp.refinement.refine import FitState, continue_state, fit_state
-from xrdcomp.refinement.result import (
-    POOR_FIT_GOF,
-    describes_pattern,
-    goodness_of_fit,
-    pattern_misfit,
-    summarize,
-)
+from xrdcomp.refinement.refine import PhaseStart, Refinement
+from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
 from xrdcomp.results import FitResult, PhaseResult
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.family import better_variety
@@ -66,27 +59,18 @@ _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; decoys beg
 _SMALLEST_NM = 6.0  # templates have 20 nm and more; what is refined to less than a third of it follows a halo
 
 
-def refine_with(state: FitState, score: Score, moved: Mapping[str, float]) -> FitState:
+def refine_with(state: Refinement, score: Score, moved: Mapping[str, float]) -> Refinement:
     """Refine with one more phase; one that dominates the pattern then gets all parameters of a main phase."""
     phase = score.phase
-    state = replace(state, table=state.table.with_values(_shifted(state, score.variant.shift, moved)))
-    start = {phase.id: (score.variant.strain, 1.0 / score.size_nm)}
-    trial = continue_state(state, [*state.phases, phase], starts=start)
+    start = PhaseStart(strain=score.variant.strain, inverse_size=1.0 / score.size_nm)
+    shifted = state.starting_from(_shifted(state, score.variant.shift, moved))
+    trial = shifted.add([phase], {phase.id: start})
     if _bragg_share(trial, phase) < _MAIN_SHARE:
         return trial
-    values = trial.solution.values
-    own = f"{phase.id}_"
-    full = build_parameters([phase], state.instrument, state.recipe)
-    ids = [p.id for p in trial.phases]
-    items = [item for item in trial.table.items if phase_of(item.name, ids) != phase.id]
-    known = {item.name: values[item.name] for item in full.items if item.name in values}
-    if f"{own}inverse_size_c" in full.names:
-        known[f"{own}inverse_size_c"] = values[f"{own}inverse_size_a"]
-    items += [item for item in full.with_values(known).items if phase_of(item.name, ids) == phase.id]
-    return continue_state(replace(trial, table=ParameterTable(tuple(items))), trial.phases)
+    return trial.with_all_parameters(phase)
 
 
-def _shifted(state: FitState, shift: float, moved: Mapping[str, float]) -> dict[str, float]:
+def _shifted(state: Refinement, shift: float, moved: Mapping[str, float]) -> dict[str, float]:
     """Displacement, or the zero where that is refined instead, by which a template was drawn."""
     start = dict(state.solution.values) | dict(moved)
     free = {item.name for item in state.table.free}
@@ -98,21 +82,21 @@ def _shifted(state: FitState, shift: float, moved: Mapping[str, float]) -> dict[
     return {name: value for name, value in start.items() if name in SHIFTS}
 
 
-def _bragg_share(state: FitState, phase: Phase) -> float:
+def _bragg_share(state: Refinement, phase: Phase) -> float:
     """Share of the phase's curve in the sum of all phases' curves."""
     n = len(state.phases)
     areas = np.abs(state.solution.columns[:, :n] * state.solution.coefficients[:n]).sum(axis=0)
     return float(areas[[p.id for p in state.phases].index(phase.id)] / max(float(areas.sum()), 1e-300))
 
 
-def carried_by_intensity(state: FitState, phase: Phase) -> bool:
+def carried_by_intensity(state: Refinement, phase: Phase) -> bool:
     """Whether a refined amount is positive and real intensity stands behind it."""
     amounts = state.evidence.amounts
     amount = float(amounts.amounts[amounts.names.index(phase.id)])
     return amount > 0.0 and _bragg_share(state, phase) > _MIN_INTENSITY_SHARE
 
 
-def cell_kept(state: FitState, phase: Phase) -> bool:
+def cell_kept(state: Refinement, phase: Phase) -> bool:
     """Whether refinement left cell and crystallites where the phase can be.
 
     Its lines otherwise ran to those of another, or spread to a halo. Apatites alone have crystals of a few nanometres.
@@ -212,7 +196,7 @@ def peaks_of_poor_fit(
     tuple of UnexplainedPeak
         At most 20, most significant first; `peaks` as they are where the fit describes the pattern.
     """
-    if describes_pattern(*pattern_misfit(screen.state)):
+    if screen.state.describes_pattern:
         return tuple(peaks)
     left = leftover_peaks(screen)
     own = [_own_lines(screen, i, left.fwhm, 3e-3, _MOST)[0] for i in range(screen.bragg.shape[1])]
@@ -254,7 +238,7 @@ def question(
     names = screen.state.model.phase_ids
     if all(report.id in known or report.decision != "detected" for report in reports):
         return list(reports)
-    left, described = leftover_peaks(screen), describes_pattern(*pattern_misfit(screen.state))
+    left, described = leftover_peaks(screen), screen.state.describes_pattern
     out = []
     for report in reports:
         reason = ""
@@ -543,17 +527,19 @@ def investigate(
     start = phases or [p for p in searched_phases(recipes[1]) if p.id == _USUAL_APATITE]
     if not _small_crystals_left(screen, start, detection_rule(recipes[1]).threshold):
         return found
-    again = investigate_fit(fit_state(pattern, start, instrument, recipes[0], blank=blank), recipes[1])
+    again = investigate_fit(Refinement.run(pattern, start, instrument, recipes[0], blank=blank), recipes[1])
     return min(found, again, key=lambda result: result.fit.gof)
 
 
-def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bool = False) -> Identification:
+def investigate_fit(
+    base: Refinement, recipe: IdentificationRecipe, *, assumed: bool = False
+) -> Identification:
     """Go on from a finished fit of the phases asked for; see `investigate`.
 
     Parameters
     ----------
-    base : FitState
-        Of `fit_state`.
+    base : Refinement
+        Of `Refinement.run`.
     recipe : IdentificationRecipe
     assumed : bool
         Whether the phases were named by the user and stay.
@@ -566,7 +552,7 @@ def investigate_fit(base: FitState, recipe: IdentificationRecipe, *, assumed: bo
 
 
 def _investigated(
-    base: FitState, recipe: IdentificationRecipe, *, assumed: bool
+    base: Refinement, recipe: IdentificationRecipe, *, assumed: bool
 ) -> tuple[Identification, Screen]:
     """`investigate_fit`, and the screen of the fit that it ended with."""
     rule = detection_rule(recipe)
@@ -607,7 +593,7 @@ def _investigated(
     known = tuple(phase_lines(s.phase, state) for s in outcome.scores.values())
     peaks = unexplained_peaks(nuisance, known, recipe.false_alarm_rate)
     peaks = peaks_of_poor_fit(peaks, screen, known)
-    fit = summarize(base if assumed else state)
+    fit = (base if assumed else state).result()
     found = search_messages(reports, peaks, searched=recipe.search)
     return Identification(fit=fit, phases=tuple(reports), unexplained=peaks, messages=found), screen
 
@@ -630,7 +616,7 @@ def _first_fit(
     blank: Pattern | None,
     *,
     free: bool,
-) -> FitState:
+) -> Refinement:
     """Fit the phases to begin with; where apatite is far from describing the pattern, begin with nothing.
 
     A hopeless fit takes long, and what it does to displacement and widths hides the phases that are there. Apatite
@@ -643,10 +629,10 @@ def _first_fit(
     """
     doubtful = free and bool(phases) and all(phase.is_apatite for phase in phases)
     if not doubtful:
-        return fit_state(pattern, phases, instrument, recipe, blank=blank)
-    state = fit_state(pattern, phases, instrument, recipe, blank=blank, hopeless_gof=1.5 * POOR_FIT_GOF)
-    if state.phases and goodness_of_fit(state) > POOR_FIT_GOF:
-        state = fit_state(pattern, (), instrument, recipe, blank=blank)
+        return Refinement.run(pattern, phases, instrument, recipe, blank=blank)
+    state = Refinement.run(pattern, phases, instrument, recipe, blank=blank, abandon_gof=1.5 * POOR_FIT_GOF)
+    if state.phases and state.goodness > POOR_FIT_GOF:
+        state = Refinement.run(pattern, (), instrument, recipe, blank=blank)
     return state
 
 
@@ -677,7 +663,7 @@ def _drop_absent(screen: Screen, threshold: float, *, keep: bool) -> tuple[Scree
     for phase in screen.state.phases:
         if _present(screen, phase).z > 3.0 * threshold:
             continue
-        without = make_screen(_leave_out(screen.state, phase))
+        without = make_screen(screen.state.drop([phase.id]))
         nuisance = without.nuisance()
         lines = phase_lines(phase, without.state)
         score = score_phases([lines], nuisance, sizes=PRESENCE_SIZES_NM)[phase.id]
@@ -690,26 +676,17 @@ def _drop_absent(screen: Screen, threshold: float, *, keep: bool) -> tuple[Scree
     return screen, missing
 
 
-def _library_misfit(state: FitState, nuisance: Nuisance) -> float:
+def _library_misfit(state: Refinement, nuisance: Nuisance) -> float:
     """How far the scores of the whole library scatter: doubtful phases must stand out from what any phase gets."""
     lines = [phase_lines(p, state) for p in library(()) if not p.is_apatite and p.quantifiable]
     return misfit(score_phases(lines, nuisance).values())
-
-
-def _leave_out(state: FitState, phase: Phase) -> FitState:
-    """Fit again without a phase; where none is left, what it did to the instrument is undone."""
-    left = [p for p in state.phases if p.id != phase.id]
-    if not left:
-        start = {item.name: item.prior_mean for item in state.table.items}
-        state = replace(state, table=state.table.with_values(start))
-    return continue_state(state, left)
 
 
 @dataclass(frozen=True)
 class _Outcome:
     """Where a search stands: the fit, its screen, and the last score of every candidate."""
 
-    state: FitState
+    state: Refinement
     screen: Screen
     nuisance: Nuisance | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -724,7 +701,7 @@ def _search(start: _Outcome, recipe: IdentificationRecipe, threshold: float) -> 
     weak: dict[str, Score] = {}
     refused: set[str] = set()
     rivals: dict[str, tuple[str, ...]] = {}
-    scored: FitState | None = None
+    scored: Refinement | None = None
     while True:
         fitted = {p.id for p in state.phases}
         if scored is not state:  # a candidate that was refused changes nothing of what the others score
@@ -810,7 +787,7 @@ def _reconsider(
         score = _present(outcome.screen, phase)
         if score.z < threshold or not carried_by_intensity(outcome.state, phase):
             missing.append(replace(score, z=min(score.z, threshold)))
-            state = _leave_out(outcome.state, phase)
+            state = outcome.state.drop([phase.id])
             outcome = _search(_Outcome(state, make_screen(state)), recipe, threshold)
     return outcome, missing
 
@@ -823,7 +800,7 @@ def _without_ghosts(end: _Outcome, start: _Outcome, threshold: float) -> _Outcom
             continue
         score = _present(end.screen, phase)
         if score.z < threshold:
-            state = _leave_out(end.state, phase)
+            state = end.state.drop([phase.id])
             scores = {**end.scores, phase.id: replace(score, z=min(score.z, threshold))}
             return _without_ghosts(
                 _Outcome(state, make_screen(state), None, scores, end.rivals), start, threshold

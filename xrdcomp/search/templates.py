@@ -14,7 +14,7 @@ from xrdcomp.phases.library import list_phases, load_phases
 from xrdcomp.physics import corrections, elements, profiles, reflections
 from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
-from xrdcomp.refinement.refine import FitState
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.units import FloatArray, IntArray
 
 # ------------ Lines of library phases: spacings and strengths per gram, from the atoms or from a list of
@@ -81,7 +81,7 @@ class _ByIdentity:
         return isinstance(other, _ByIdentity) and self.phase is other.phase
 
 
-def phase_lines(phase: Phase, state: FitState) -> CandidateLines:
+def phase_lines(phase: Phase, state: Refinement) -> CandidateLines:
     """Lines of a phase inside the fitted range, up to `MAX_TWO_THETA`.
 
     Phases without atoms take their listed positions. Their absolute strength is made up: the coherent scattering
@@ -91,7 +91,7 @@ def phase_lines(phase: Phase, state: FitState) -> CandidateLines:
     wavelength = state.instrument.wavelength
     if not phase.quantifiable:
         return _listed(_ByIdentity(phase), wavelength)
-    low, high = state.two_theta[0] - 1.0, min(float(state.two_theta[-1]) + 1.0, MAX_TWO_THETA)
+    low, high = state.points.two_theta[0] - 1.0, min(float(state.points.two_theta[-1]) + 1.0, MAX_TWO_THETA)
     sine = np.sin(np.radians([max(low, 1.0) / 2.0, high / 2.0]))
     d_max, d_min = wavelength / (2.0 * sine)
     return _from_atoms(_ByIdentity(phase), wavelength, round(float(d_min), 6), round(float(d_max), 6))
@@ -195,7 +195,7 @@ class Grid:
     moved : displacement or zero by which templates are drawn in place of the fitted one
     """
 
-    state: FitState
+    state: Refinement
     two_theta: FloatArray
     slit: FloatArray
     per_bin: int
@@ -211,9 +211,9 @@ class Grid:
         return out.reshape(len(self.two_theta), *values.shape[1:])
 
 
-def make_grid(state: FitState) -> Grid:
+def make_grid(state: Refinement) -> Grid:
     """Bin the fit's points to about a third of a line width, up to `MAX_TWO_THETA`."""
-    x = state.two_theta
+    x = state.points.two_theta
     step = float(np.median(np.diff(x)))
     per_bin = int(np.clip(template_fwhm(state, 80.0) / (_BINS_PER_FWHM * step), 1, _MAX_BIN))
     n = int((x <= MAX_TWO_THETA).sum()) // per_bin
@@ -222,12 +222,12 @@ def make_grid(state: FitState) -> Grid:
     return Grid(state=state, two_theta=bins.mean(axis=1), slit=slit, per_bin=per_bin, step=step * per_bin)
 
 
-def template_fwhm(state: FitState, size_nm: float, theta: float = _MIDDLE) -> float:
+def template_fwhm(state: Refinement, size_nm: float, theta: float = _MIDDLE) -> float:
     """Line width of a template at a Bragg angle θ, by default near the middle of the useful range; degrees."""
     return _line_width(state, _resolution(state), size_nm, theta)
 
 
-def _resolution(state: FitState) -> Mapping[str, float]:
+def _resolution(state: Refinement) -> Mapping[str, float]:
     """Parameters that give the instrument's share of a template's width; none where its own entry is taken.
 
     The refined ones serve where phases with lines hardly broader than the instrument's carry a good part of the
@@ -236,18 +236,18 @@ def _resolution(state: FitState) -> Mapping[str, float]:
     return state.solution.values if _resolution_seen(state) else {}
 
 
-def refined_fwhm(state: FitState) -> float:
+def refined_fwhm(state: Refinement) -> float:
     """Width near the middle that the refined instrument gives a line of large crystallites, degrees."""
     return _line_width(state, state.solution.values, 80.0, _MIDDLE)
 
 
-def _line_width(state: FitState, values: Mapping[str, float], size_nm: float, theta: float) -> float:
+def _line_width(state: Refinement, values: Mapping[str, float], size_nm: float, theta: float) -> float:
     gauss, lorentz = _instrument_width(state.instrument, values, theta)
     size = np.degrees(0.9 * state.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(theta))))
     return float(np.hypot(gauss, 0.7 * size) + lorentz + 0.5 * size)
 
 
-def _resolution_seen(state: FitState) -> bool:
+def _resolution_seen(state: Refinement) -> bool:
     """Whether clear phases with less broadening than the instrument's carry a good part of the Bragg intensity."""
     if not state.phases:
         return False
@@ -271,7 +271,7 @@ def _instrument_width(
     return float(np.sqrt(max(u * tangent**2 + v * tangent + w, 1e-3))), float(strain * tangent)
 
 
-def _own_width(state: FitState, phase_id: str) -> float:
+def _own_width(state: Refinement, phase_id: str) -> float:
     """Width that a fitted phase's smallest size and its strain give a line near the middle, degrees."""
     theta, values = np.radians(_MIDDLE), state.solution.values
     inverse = [
