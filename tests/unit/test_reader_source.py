@@ -171,3 +171,11 @@ def test_xml_entities_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.xrdml"
     path.write_text(text)
     assert "entities" in reason(path)
+
+
+def test_all_streams_of_a_bzip2_file_are_read(tmp_path: Path) -> None:
+    """Parallel compressors write one stream after the other."""
+    path = tmp_path / "a.xy.bz2"
+    half = XY.index(b"\n", len(XY) // 2) + 1
+    path.write_bytes(bz2.compress(XY[:half]) + bz2.compress(XY[half:]))
+    assert open_source(path).data == XY

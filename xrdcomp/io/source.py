@@ -8,11 +8,11 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import io
 import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ MAX_EXPANDED_BYTES = 64 * 2**20
 MAX_LINES = 1_000_000
 """A bound on memory: a line costs some sixty bytes whatever it holds."""
 HEAD_BYTES = 8192
-"""What sniffers look at."""
+"""Length of the beginning that sniffers look at."""
 
 _CONTROL = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
 _CHUNK = 2**18
@@ -37,16 +37,8 @@ _CHUNK = 2**18
 class SourceFile:
     """The content of one file.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        As the user gave it.
-    data : bytes
-        Content after gzip or bzip2 was undone.
-    sha256 : str
-        Of the bytes on disk.
-    packed : str
-        ``"gz"``, ``"bz2"`` or ``""``.
+    `data` is the content after gzip or bzip2 was undone, `sha256` that of the bytes on disk, `packed` is
+    ``"gz"``, ``"bz2"`` or ``""``; `path` is as the user gave it.
     """
 
     path: Path
@@ -77,13 +69,7 @@ class SourceFile:
 
     @cached_property
     def text(self) -> str:
-        """All of the content, decoded, with line feeds as line ends.
-
-        Raises
-        ------
-        ReadError
-            The content is binary.
-        """
+        """All of the content, decoded, with line feeds as line ends; binary content is a `ReadError`."""
         text, encoding = decode_text(self.data)
         if not encoding:
             msg = "the content is binary where text was expected"
@@ -92,13 +78,7 @@ class SourceFile:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """Lines of the text; line n of an error message is ``lines[n - 1]``.
-
-        Raises
-        ------
-        ReadError
-            The content is binary, or has more than `MAX_LINES` lines.
-        """
+        """Lines of the text, `MAX_LINES` at most; line n of an error message is ``lines[n - 1]``."""
         count = self.text.count("\n")
         if count > MAX_LINES:
             raise self.error(f"the text has {count} lines", expected=f"up to {MAX_LINES}")
@@ -120,29 +100,18 @@ class SourceFile:
 def open_source(path: str | os.PathLike[str]) -> SourceFile:
     """Read a regular file into memory, undoing gzip or bzip2 by content.
 
-    Raises
-    ------
-    ReadError
-        Missing, a folder, a device or pipe, empty, unreadable, above `MAX_FILE_BYTES`, a broken or
-        exploding compressed stream.
+    A `ReadError` names what is missing, a folder, a device or pipe, empty, unreadable, above
+    `MAX_FILE_BYTES`, or a broken or exploding compressed stream.
     """
     given = Path(path)
     data = _read_regular(given)
-    digest = hashlib.sha256(data).hexdigest()
     packed = "gz" if data[:2] == b"\x1f\x8b" else "bz2" if re.match(rb"BZh[1-9]1AY&SY", data) else ""
-    if packed:
-        try:
-            data = _expand(data, packed, given)
-        except (EOFError, OSError, zlib.error, ValueError) as broken:
-            msg = f"the {packed} stream is damaged: {broken}"
-            raise ReadError(msg, file=str(given), hint="Copy the file again from the instrument.") from broken
-        if not data:
-            msg = "the compressed file holds nothing"
-            raise ReadError(msg, file=str(given), hint="Export it again.")
-    return SourceFile(path=given, data=data, sha256=digest, packed=packed)
+    content = _expand(data, packed, given) if packed else data
+    return SourceFile(path=given, data=content, sha256=hashlib.sha256(data).hexdigest(), packed=packed)
 
 
 def _read_regular(path: Path) -> bytes:
+    """Bytes of a regular file of at most `MAX_FILE_BYTES`; a pipe or device is refused unopened."""
     try:
         info = path.stat()
         kind = stat.S_IFMT(info.st_mode)
@@ -169,55 +138,32 @@ def _read_regular(path: Path) -> bytes:
 
 
 def _expand(data: bytes, packed: str, path: Path) -> bytes:
+    """Undo gzip or bzip2, piece by piece so that a bomb is noticed while it grows."""
     parts: list[bytes] = []
     size = 0
-    for chunk in _gzip_chunks(data) if packed == "gz" else _bz2_chunks(data):
-        size += len(chunk)
-        if size > MAX_EXPANDED_BYTES:
-            msg = f"the {packed} stream grows beyond {MAX_EXPANDED_BYTES} bytes from {len(data)}"
-            raise ReadError(msg, file=str(path), expected="one compressed scan")
-        parts.append(chunk)
+    try:
+        with (gzip.open if packed == "gz" else bz2.open)(io.BytesIO(data)) as stream:
+            while chunk := stream.read(_CHUNK):
+                parts.append(chunk)
+                size += len(chunk)
+                if size > MAX_EXPANDED_BYTES:
+                    msg = f"the {packed} stream grows beyond {MAX_EXPANDED_BYTES} bytes from {len(data)}"
+                    raise ReadError(msg, file=str(path), expected="one compressed scan")
+    except (EOFError, OSError, zlib.error, ValueError) as broken:
+        msg = f"the {packed} stream is damaged: {broken}"
+        raise ReadError(msg, file=str(path), hint="Copy the file again from the instrument.") from broken
+    if not size:
+        msg = "the compressed file holds nothing"
+        raise ReadError(msg, file=str(path), hint="Export it again.")
     return b"".join(parts)
 
 
-def _gzip_chunks(data: bytes) -> Iterator[bytes]:
-    import io
-
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-
-
-def _bz2_chunks(data: bytes) -> Iterator[bytes]:
-    machine = bz2.BZ2Decompressor()
-    chunk = machine.decompress(data, _CHUNK)
-    while True:
-        if chunk:
-            yield chunk
-        if machine.eof:
-            return
-        if machine.needs_input:
-            msg = "it ends before its end mark"
-            raise EOFError(msg)
-        chunk = machine.decompress(b"", _CHUNK)
-
-
 def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
-    """Decode bytes to text with line feeds as line ends.
+    """Text with line feeds as line ends, and its encoding; both empty where the content is binary.
 
     UTF-8 and UTF-16 with or without byte-order mark, then Shift-JIS where its lead bytes occur, then
-    cp1252. Numbers are ASCII in all of them; the choice matters for units and names only.
-
-    Parameters
-    ----------
-    data : bytes
-    cut : bool
-        The bytes are the beginning of a longer text: its last character may be incomplete.
-
-    Returns
-    -------
-    text, encoding : str
-        Both empty where the content is binary.
+    cp1252. Numbers are ASCII in all of them; the choice matters for units and names only. With `cut` the
+    bytes are the beginning of a longer text, whose last character may be incomplete.
     """
     encoding = _encoding(data, cut=cut)
     if not encoding:
@@ -230,14 +176,16 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
 
 def _encoding(data: bytes, *, cut: bool) -> str:
     body = data[:-4] if cut and len(data) >= HEAD_BYTES else data
-    for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if data.startswith(mark):
-            return name if _decodes(body[: len(body) // 2 * 2] if name == "utf-16" else body, name) else ""
-    if len(data) >= 8 and b"\x00" in data[:64]:
+    pairs = body[: len(body) // 2 * 2]
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig" if _decodes(body, "utf-8-sig") else ""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16" if _decodes(pairs, "utf-16") else ""
+    if len(data) >= 8 and b"\x00" in data[:64]:  # UTF-16 of Latin text: every second byte is zero
         for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
             sample = data[offset:512:2]
             if sample.count(0) > 0.7 * len(sample) and 0 not in data[1 - offset : 512 : 2]:
-                return name if _decodes(body[: len(body) // 2 * 2], name) and len(data) % 2 == 0 else ""
+                return name if _decodes(pairs, name) and len(data) % 2 == 0 else ""
     plain = data.removesuffix(b"\x1a")
     if len(plain.translate(None, _CONTROL)) != len(plain):  # ten times as quick as a search for them
         return ""
