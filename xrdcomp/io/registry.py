@@ -1,4 +1,9 @@
-"""Two-dimensional frames, recognised so that they are refused in words where a scan is expected."""
+"""One record per format and one list of them: a constant in a module and its line in `READERS` add a format.
+
+Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader` or
+a callable that returns one. One that cannot be loaded becomes a warning, never a crash. Two-dimensional frames
+are recognised here too, so that they are refused in words where a scan is expected.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -16,11 +21,6 @@ from xrdcomp.data import TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
 from xrdcomp.io.scans import RawScan
 from xrdcomp.io.source import SourceFile
-
-# ------------ One record per format, one list of modules: a new file plus one line in `READERS` adds a
-# format.
-# Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader`
-# or a callable that returns one. One that cannot be loaded becomes a warning, never a crash.
 
 _T = TypeVar("_T")
 Kind = Literal["xrd", "tga", "xrd_frame"]
@@ -70,15 +70,10 @@ SIGNATURE = 1.0
 class TgaOptions:
     """What the user says about a thermogravimetric file that does not say it itself.
 
-    Parameters
-    ----------
-    mass_unit, temperature_unit, time_unit : str
-        ``mg ug g percent fraction``, ``C K F``, ``s min h``; "" where the file is to tell.
-    initial_mass_mg : float or None
-    columns : mapping
-        Column name or number (from 1) for ``temperature``, ``mass``, ``time``; empty: recognised.
-    empty_pan : bool
-        The run of an empty pan: only its change counts, readings of a tared balance lie about nought.
+    Units are ``mg ug g percent fraction``, ``C K F``, ``s min h``, or "" where the file is to tell; `columns`
+    has a column's name or number (from 1) for ``temperature``, ``mass``, ``time``, or is empty where they are
+    to be recognised. `empty_pan` marks the run of an empty pan: only its change counts, readings of a tared
+    balance lie about nought.
     """
 
     mass_unit: str = ""
@@ -93,34 +88,20 @@ class TgaOptions:
 class Reader:
     """What is common to all readers.
 
-    Parameters
-    ----------
-    id : str
-        Stable, lower-case: ``bruker_raw3``. Goes into results.
-    name : str
-        For people: ``"Bruker RAW, third version (RAW1.01)"``.
-    extensions : tuple of str
-        Usual suffixes, lower-case, no dot.
-    sniff : callable
-        Takes the `SourceFile` and says from its content how sure it is: 0 not this format, 0.3 anything
-        generic, 0.6 a header that fits, 1 a signature. Must be quick and look at ``head`` first.
-    extras : tuple of str
-        Optional extras of the package that it needs.
-    verified : bool
-        False where no real file of the format could be had; the reader follows its description.
+    `id` is stable and lower-case (``bruker_raw_v3``) and goes into results; `name` is for people; `extensions`
+    are the usual suffixes, lower-case, without dot. `sniff` says from the content how sure it is: 0 not this
+    format, 0.3 anything generic, 0.6 a header that fits, 1 a signature; it must be quick and look at ``head``
+    first. `extras` names optional extras of the package that it needs. `verified` is False where no real file
+    of the format could be had, and the reader follows its description.
     """
 
+    kind: ClassVar[Kind] = "xrd"
     id: str
     name: str
     extensions: tuple[str, ...]
     sniff: Callable[[SourceFile], float]
     extras: tuple[str, ...] = ()
     verified: bool = True
-
-    @property
-    def kind(self) -> Kind:
-        """Kind of measurement."""
-        return "xrd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,40 +115,65 @@ class XrdReader(Reader):
 class TgaReader(Reader):
     """A thermogravimetric format: `read` returns the run with all its segments."""
 
+    kind: ClassVar[Kind] = "tga"
     read: Callable[[SourceFile, TgaOptions], TgaRun]
 
-    @property
-    def kind(self) -> Kind:
-        """Kind of measurement."""
-        return "tga"
+
+@dataclass(frozen=True, kw_only=True)
+class FrameReader(Reader):
+    """A frame format: recognised here, read by the azimuthal integration."""
+
+    kind: ClassVar[Kind] = "xrd_frame"
+
+
+def begins(pattern: bytes, score: float = SIGNATURE) -> Callable[[SourceFile], float]:
+    """Sniffer for files that begin with a pattern; ``.`` matches line ends too."""
+    compiled = re.compile(pattern, re.DOTALL)
+    return lambda source: score if compiled.match(source.head) else 0.0
+
+
+def has_line(pattern: str, score: float = SIGNATURE) -> Callable[[SourceFile], float]:
+    """Sniffer for texts with a pattern in their head; ``^`` and ``$`` match at every line."""
+    compiled = re.compile(pattern, re.MULTILINE)
+    return lambda source: score if compiled.search(source.head_text) else 0.0
+
+
+FRAMES = tuple(
+    FrameReader(
+        id=name, name=title, extensions=tuple(suffixes.split()), sniff=sniff, extras=("frames",),
+        verified=name not in {"edf", "hdf5"},  # no real file of these could be had
+    )
+    for name, title, suffixes, sniff in (
+        ("gfrm", "Bruker frame (GFRM, SFRM)", "gfrm sfrm", begins(rb"FORMAT\s*:\s*(?:86|100)")),
+        ("tiff", "TIFF frame", "tif tiff", begins(rb"II\*\x00|MM\x00\*")),
+        (
+            "cbf", "CBF frame (Dectris, imgCIF)", "cbf",
+            lambda s: float(s.data[:7] == b"###CBF:" or b"Content-Type: application/octet-stream" in s.head),
+        ),
+        ("edf", "ESRF data format frame", "edf", begins(rb"\s*\{.{0,2040}?(?:Dim_1|HeaderID)", 0.9)),
+        ("hdf5", "HDF5 container (Eiger, NeXus)", "h5 hdf5 nxs", begins(rb"\x89HDF\r\n\x1a\n", 0.6)),
+        (
+            "poni", "pyFAI geometry (no measurement)", "poni",
+            lambda s: 0.9 * (b"Poni1:" in s.head and b"Rot1:" in s.head),
+        ),
+    )
+)  # fmt: skip
 
 
 @cache
 def all_readers() -> tuple[Reader, ...]:
     """Every reader: those of the package in the order of `READERS`, then those of other packages."""
+    from importlib.metadata import entry_points
+
     found: dict[str, Reader] = {}
-    for entry in READERS:
-        module, _, name = entry.partition(":")
+    for line in READERS:
+        module, _, name = line.partition(":")
         item = getattr(importlib.import_module(module), name)
         for reader in (item,) if isinstance(item, Reader) else item:
             if reader.id in found:
                 msg = f"two readers are called {reader.id!r}"
                 raise RuntimeError(msg)
             found[reader.id] = reader
-    for reader in _plugins():
-        if reader.id in found:
-            warnings.warn(
-                f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2
-            )
-        else:
-            found[reader.id] = reader
-    return tuple(found.values())
-
-
-def _plugins() -> list[Reader]:
-    from importlib.metadata import entry_points
-
-    readers: list[Reader] = []
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = entry.load()
@@ -176,20 +182,16 @@ def _plugins() -> list[Reader]:
                 msg = f"it gave {type(reader).__name__}, not a Reader"
                 raise TypeError(msg)
         except Exception as problem:  # noqa: BLE001 - code of others; whatever it raises is only a warning
-            warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=3)
+            warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=2)
             continue
-        readers.append(reader)
-    return readers
+        if found.setdefault(reader.id, reader) is not reader:
+            msg = f"reader {reader.id!r} of another package hides none: the id is taken"
+            warnings.warn(msg, stacklevel=2)
+    return tuple(found.values())
 
 
 def find_reader(format_id: str) -> Reader:
-    """Return the reader with this id.
-
-    Raises
-    ------
-    ReadError
-        There is none; the nearest ids are proposed.
-    """
+    """Return the reader with this id; a `ReadError` proposes the nearest ids where there is none."""
     readers = {reader.id: reader for reader in all_readers()}
     if format_id in readers:
         return readers[format_id]
@@ -240,66 +242,3 @@ def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) ->
         msg = f"the content does not follow the format ({type(problem).__name__}: {problem})"
         hint = "The file is damaged or of another format; export it again, or as text with two columns."
         raise source.error(msg, format_id=reader.id, hint=hint) from problem
-
-
-# ------------ Two-dimensional frames, recognised so that they are refused in words where a scan is
-# expected.
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameReader(Reader):
-    """A frame format: recognised here, read by the azimuthal integration."""
-
-    @property
-    def kind(self) -> Kind:
-        """Kind of measurement."""
-        return "xrd_frame"
-
-
-def _bruker(source: SourceFile) -> float:
-    return 1.0 if re.match(rb"FORMAT\s*:\s*(?:86|100)", source.data[:80]) else 0.0
-
-
-def _tiff(source: SourceFile) -> float:
-    return 1.0 if source.data[:4] in {b"II*\x00", b"MM\x00*"} else 0.0
-
-
-def _cbf(source: SourceFile) -> float:
-    return (
-        1.0
-        if source.data[:7] == b"###CBF:" or b"Content-Type: application/octet-stream" in source.head
-        else 0.0
-    )
-
-
-def _edf(source: SourceFile) -> float:
-    head = source.data[:2048]
-    return 0.9 if head.lstrip()[:1] == b"{" and (b"Dim_1" in head or b"HeaderID" in head) else 0.0
-
-
-def _hdf(source: SourceFile) -> float:
-    return 0.6 if source.data[:8] == b"\x89HDF\r\n\x1a\n" else 0.0
-
-
-def _poni(source: SourceFile) -> float:
-    return 0.9 if b"Poni1:" in source.head and b"Rot1:" in source.head else 0.0
-
-
-FRAMES = tuple(
-    FrameReader(
-        id=name,
-        name=title,
-        extensions=extensions,
-        sniff=sniff,
-        extras=("frames",),
-        verified=name not in {"edf", "hdf5"},  # no real file of these could be had
-    )
-    for name, title, extensions, sniff in (
-        ("gfrm", "Bruker frame (GFRM, SFRM)", ("gfrm", "sfrm"), _bruker),
-        ("tiff", "TIFF frame", ("tif", "tiff"), _tiff),
-        ("cbf", "CBF frame (Dectris, imgCIF)", ("cbf",), _cbf),
-        ("edf", "ESRF data format frame", ("edf",), _edf),
-        ("hdf5", "HDF5 container (Eiger, NeXus)", ("h5", "hdf5", "nxs"), _hdf),
-        ("poni", "pyFAI geometry (no measurement)", ("poni",), _poni),
-    )
-)

@@ -1,22 +1,220 @@
-"""From what a file holds to a `Pattern`: counting statistics, checks, refusal of what is no powder scan."""
+"""Scans as files hold them, and what makes one a `Pattern`: checks, counting statistics, refusals.
+
+Readers give a `RawScan`; `to_pattern` judges it. No value is corrected: what is only odd becomes a message
+that reaches the result, what cannot be a powder scan is refused with its place.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, Pattern
+from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, Metadata, Pattern, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
-# ------------ What can be seen in a scan without knowing its format: counting noise, single wild points,
-# uneven steps.
-# Nothing is changed here; what is found becomes a diagnostic that reaches the result.
+MAX_POINTS = 500_000
+"""Ten times the longest known scan (11-BM, 49 493 points); arrays beyond are refused before they are made."""
+KALPHA2_RATIO = 0.5
+"""Weight of Kα2 beside Kα1 where a file gives both wavelengths and no ratio: half as many electrons fall."""
+CUT, DAMAGED = "The file is cut or edited.", "The file is damaged or edited."
+"""Hints of refusals."""
+
+_NO_POINTS: FloatArray = np.zeros(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawScan:
+    """One scan as the file holds it, before it is judged; `replace` adds points to what scans of a file share.
+
+    `two_theta` is the scanned axis in degrees, whatever `axis` calls it (``2theta``, ``omega``, ``gamma`` …);
+    `intensity` is in `unit` with attenuation factors already applied, `attenuation` holds the factors by which
+    the detector's counts were multiplied; `counting_time_s` is one number or one per point. `not_powder` says
+    why this is no powder scan. `default` is False for what is read only when asked for by number, such as a
+    calculated pattern beside the measured one. `place` (``"scan 2"``) stands in error messages.
+    """
+
+    two_theta: FloatArray = field(default_factory=lambda: _NO_POINTS)
+    intensity: FloatArray = field(default_factory=lambda: _NO_POINTS)
+    unit: IntensityUnit = "arbitrary"
+    sigma: FloatArray | None = None
+    counting_time_s: float | FloatArray | None = None
+    attenuation: FloatArray | None = None
+    emission_lines: tuple[EmissionLine, ...] = ()
+    anode: str = ""
+    axis: str = "2theta"
+    not_powder: str = ""
+    default: bool = True
+    place: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    messages: tuple[Diagnostic, ...] = ()
+
+
+# --- Parts of readers ----------------------------------------------------------------------------------
+
+
+def emission_lines(
+    alpha1: float | None,
+    alpha2: float | None = None,
+    ratio: float | None = KALPHA2_RATIO,
+    average: float = 0.0,
+) -> tuple[EmissionLine, ...]:
+    """Emission lines from header fields in ångström; fields that are zero, missing or absurd give none."""
+    if not alpha1 or not 0.1 < alpha1 < 5.0:
+        return (EmissionLine(wavelength=average),) if 0.1 < average < 5.0 else ()
+    lines = [EmissionLine(wavelength=alpha1)]
+    if alpha2 and ratio and 0.98 < alpha2 / alpha1 < 1.02 and alpha2 != alpha1 and 0.0 < ratio < 1.0:
+        lines.append(EmissionLine(wavelength=alpha2, weight=ratio))
+    return tuple(lines)
+
+
+def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
+    """Angles start + step·i for i = 0 … n-1, without the drift of repeated addition."""
+    grid: FloatArray = start + step * np.arange(n, dtype=np.float64)
+    return grid
+
+
+def grid_to_end(
+    source: SourceFile, start: float, step: float, n: int, end: float | None, place: str
+) -> FloatArray:
+    """Angles of n points; refused where the last lies more than 0.6 steps off the header's end."""
+    if end is not None and not abs(start + step * (n - 1) - end) <= 0.6 * abs(step):
+        reason = f"{n} points from {start:g} in steps of {step:g} do not end at {end:g}"
+        raise source.error(reason, place=place, expected="a range that fits its points", hint=CUT)
+    return two_theta_grid(start, step, n)
+
+
+def points_between(
+    source: SourceFile, start: float, end: float, step: float, place: str, fraction: float = 0.1
+) -> int:
+    """Number of points of a range in degrees; refuses one that misses whole steps by more than `fraction`."""
+    if not (np.isfinite([start, end, step]).all() and 0 < step < 10 and start < end <= 180):
+        reason = f"the range runs from {start:g} to {end:g} in steps of {step:g}"
+        raise source.error(reason, place=place, expected="angles in degrees", hint=DAMAGED)
+    exact = (end - start) / step + 1
+    n = round(exact)
+    if abs(exact - n) > fraction or not 1 < n <= MAX_POINTS:
+        reason = f"{start:g} to {end:g}° is no whole number of steps of {step:g}°"
+        raise source.error(reason, place=place, expected="a whole number of steps", hint=DAMAGED)
+    return n
+
+
+def check_count(
+    source: SourceFile, held: int, declared: float | None, place: str, what: str = "points"
+) -> None:
+    """Refuse another number of points than the header declares, where it declares one."""
+    if declared is not None and int(declared) != held:
+        reason = f"the header declares {int(declared)} {what}, the file holds {held}"
+        raise source.error(reason, place=place, expected=f"{int(declared)} {what}", hint=CUT)
+
+
+def follows_grid(
+    source: SourceFile, listed: FloatArray, grid: FloatArray, tolerance: float, place: str
+) -> bool:
+    """True where listed angles are those of the header's range; refuses them where half are and others not.
+
+    Where most angles lie elsewhere the header describes another range, and the list stands.
+    """
+    off = np.abs(grid - listed)
+    if not off.max() > tolerance:
+        return True
+    if np.median(off) <= tolerance:
+        i = int(np.argmax(off))
+        reason = f"point {i} stands at {listed[i]:g}°, start and step of the header give {grid[i]:g}°"
+        raise source.error(reason, place=place, expected="both alike", hint=DAMAGED)
+    return False
+
+
+# --- What can be seen in a scan without knowing its format ---------------------------------------------
+
+NOISE = message_kind(
+    "XRD_NOISE",
+    "info",
+    "Neighbouring points scatter otherwise than counting alone would have them: the scan is smoothed, summed "
+    "from overlapping channels, rescaled or background-corrected, or the source drifted.",
+    remedy="Use the scan as measured; standard deviations of single points are too large or too small.",
+    threshold="variance ratio below 0.4 or above 2.5",
+    origin="measured counts give 0.9 to 1.4",
+)
+SPIKE = message_kind(
+    "XRD_SPIKE",
+    "warning",
+    "Single points leave a calm neighbourhood, or tower above both neighbours: damaged values or sparks of "
+    "the detector, for no reflection is one step wide.",
+    remedy="Compare with another export, or exclude the points.",
+    threshold="8 standard deviations beside neighbours within 5, or 25 times both neighbours",
+    origin="one false alarm in 200 scans of pure Poisson noise at most",
+)
+UNEVEN_STEP = message_kind(
+    "XRD_UNEVEN_STEP",
+    "warning",
+    "Few odd steps in a regular scan (missing points, segments, a damaged angle), or steps so uneven that "
+    "this is a list of reflections and no scan.",
+    remedy="Compare with another export of the measurement.",
+    threshold="up to 1 % of the steps off by 2 % of a step; steps that vary fourfold",
+    origin="rounding of listed angles and steps that change steadily stay below",
+)
+ZERO_ENDS = message_kind(
+    "XRD_ZERO_ENDS",
+    "warning",
+    "Zeros at the ends of a scan beside a background well above zero: padding, no measurement.",
+    remedy="Fit the range that the message names.",
+    threshold="median above 20",
+)
+MAYBE_CUT = message_kind(
+    "XRD_MAYBE_CUT",
+    "warning",
+    "A text that does not declare its length ends at an unusual angle, inside a line or inside a number.",
+    remedy="Compare with the range of the measurement.",
+)
+SCAN_DESCENDING = message_kind(
+    "XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was turned round."
+)
+NEGATIVE_ANGLE = message_kind(
+    "XRD_NEGATIVE_ANGLE", "warning", "The scan starts at or below 0°.", remedy="Set a fit range above 0°."
+)
+NEGATIVE_INTENSITY = message_kind(
+    "XRD_NEGATIVE_INTENSITY",
+    "warning",
+    "Some intensities are negative: a background was subtracted before.",
+    remedy="Fit the measured pattern instead.",
+)
+VARIABLE_SLIT = message_kind(
+    "XRD_VARIABLE_SLIT",
+    "info",
+    "The file says that slits opened during the scan; analysis puts a factor sinθ on what the specimen scatters.",
+    remedy="Set instrument.variable_slit to false where the intensities were corrected to fixed slits.",
+)
+UNIT_ASSUMED = message_kind(
+    "XRD_UNIT_ASSUMED",
+    "info",
+    "The file does not say its unit; whole numbers that scatter like counts were taken as counts.",
+    threshold="variance ratio 0.5 to 1.9",
+    origin="0.9 to 1.4 on measured counts, 0.05 to 0.15 on rescaled ones",
+)
+SIGMA_ASSUMED = message_kind(
+    "XRD_SIGMA_ASSUMED",
+    "warning",
+    "No unit and no counting noise to judge by (smoothed, integrated or calculated): standard deviations are "
+    "those of 10 000 counts in the highest point at least, and errors of parameters are relative.",
+    remedy="Use the scan as measured.",
+    threshold="variance ratio below 0.01",
+)
+SIGMA_SCATTER = message_kind(
+    "XRD_SIGMA_SCATTER",
+    "info",
+    "The file states neither counts nor counting time; standard deviations follow from the scatter of "
+    "neighbouring points, which is that of counts times a constant.",
+)
+SIGMA_ZERO = message_kind(
+    "XRD_SIGMA_ZERO",
+    "warning",
+    "Standard deviations of the file that are zero or negative got the largest of the scan, not infinite weight.",
+)
 
 _MEDIAN_CHI_SQUARE = 0.4549
 """Median of chi-square with one degree of freedom."""
@@ -27,16 +225,11 @@ _ODD_STEP_SHARE = 0.01
 
 
 def counting_scale(intensity: FloatArray) -> float | None:
-    """Estimate the variance of a scan in units of its intensity: 1 for counts, c for counts times c.
+    """Variance of a scan in units of its intensity: 1 for counts, c for counts times c, 0 without noise.
 
     Second differences y[i] - (y[i-1] + y[i+1])/2 of a smooth curve hold noise only, of variance 1.5 k y; the
-    median over all points ignores the few that stand on sharp lines. Smoothed or averaged data give k well
-    below 1, noise-free ones 0.
-
-    Returns
-    -------
-    float or None
-        None where fewer than 50 points have an intensity to judge by.
+    median over all points ignores the few that stand on sharp reflections. Smoothed or averaged data give k
+    well below 1. None where fewer than 50 points have an intensity to judge by.
     """
     if len(intensity) < _LEAST_POINTS:
         return None
@@ -50,36 +243,21 @@ def counting_scale(intensity: FloatArray) -> float | None:
     return float(np.median(second[used] ** 2 / (1.5 * level[used])) / _MEDIAN_CHI_SQUARE)
 
 
-def note_noise(scale: float | None, attenuated: bool) -> list[Diagnostic]:  # noqa: FBT001 - two facts of a scan
-    """Note counts whose scatter is not that of counting: smoothed, averaged, rescaled, or drifting."""
-    if scale is None or attenuated or 0.4 <= scale <= 2.5:
-        return []
-    cause = (
-        "the points are smoothed, summed from overlapping channels or rescaled, so that standard deviations "
-        "from counting are too large for single points" if scale < 1
-        else "an unstable source, a rescaled or a background-corrected scan; standard deviations are too small"
-    )  # fmt: skip
-    text = f"neighbouring points scatter with {scale:.2g} times the variance of counting: {cause}"
-    return [Diagnostic(code="XRD_NOISE", severity="info", text=text, facts={"variance_ratio": scale})]
-
-
 def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatArray) -> list[Diagnostic]:
-    """Note single points that leave a calm neighbourhood, or tower above both neighbours.
-
-    No diffraction line is one step wide: damaged values and detector sparks are.
-    """
+    """Note single points that leave a calm neighbourhood, or tower above both neighbours."""
     n = len(intensity)
     if n < 10:
         return []
     inner = slice(3, n - 3)
     around = np.stack([intensity[3 + shift : n - 3 + shift] for shift in _NEIGHBOURS])
     ordered = np.sort(around, axis=0)
-    base = 0.5 * (ordered[2] + ordered[3])
-    unit = 0.5 * (sigma[: n - 6] + sigma[6:])
+    base = 0.5 * (ordered[2] + ordered[3])  # median of the six neighbours
+    unit = 0.5 * (sigma[: n - 6] + sigma[6:])  # beside the point: its own value may be the damaged one
     unrest = np.maximum(ordered[5] - base, base - ordered[0])
     height = np.abs(intensity[inner] - base)
     wild = np.zeros(n, dtype=bool)
     wild[inner] = (unrest <= _CALM_SIGMA * unit) & (height > _WILD_SIGMA * unit) & (height > 3.0 * unrest)
+    # on the slope of a reflection the neighbourhood is never calm: there only what towers above it counts
     beside = np.maximum(np.abs(intensity[:-2]), np.abs(intensity[2:])) + 3.0 * sigma[1:-1] / _WILD_RATIO
     typical = float(np.median(np.abs(intensity)))
     wild[1:-1] |= np.abs(intensity[1:-1]) > _WILD_RATIO * np.maximum(beside, 0.2 * typical)
@@ -91,8 +269,9 @@ def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatA
         f"{len(found)} single point(s) leave their neighbours, the largest {intensity[i]:g} at {two_theta[i]:g}°: "
         "a damaged value or a spark of the detector; compare with another export, or exclude it"
     )
-    facts = {"points": len(found), "two_theta": float(two_theta[i]), "intensity": float(intensity[i])}
-    return [Diagnostic(code="XRD_SPIKE", severity="warning", text=text, facts=facts)]
+    return [
+        SPIKE(text, points=len(found), two_theta=float(two_theta[i]), intensity=float(intensity[i])),
+    ]
 
 
 def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
@@ -103,16 +282,14 @@ def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
             f"steps vary between {steps.min():.3g} and {steps.max():.3g}°: this looks like a list of lines, not like "
             "a scan; intensities between the points are unknown"
         )
-        return [
-            Diagnostic(
-                code="XRD_UNEVEN_STEP", severity="warning", text=text, facts={"points": len(two_theta)}
-            )
-        ]
+        return [UNEVEN_STEP(text, points=len(two_theta))]
     if len(two_theta) < 30:
         return []
+    # second differences: rounding of listed angles and the step of a flat detector, which changes steadily,
+    # leave them small everywhere
     curvature = np.abs(two_theta[1:-1] - 0.5 * (two_theta[:-2] + two_theta[2:]))
     usual = float(np.quantile(curvature, 1.0 - 2.0 * _ODD_STEP_SHARE))
-    step = float(np.median(np.diff(two_theta)))
+    step = float(np.median(steps))
     odd = np.flatnonzero(curvature > max(2.5 * usual, 0.02 * step))
     if not 0 < len(odd) <= max(4, _ODD_STEP_SHARE * len(two_theta)):
         return []
@@ -121,23 +298,22 @@ def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
         f"the step of {step:g}° is broken at {len(odd)} place(s), first near {two_theta[int(odd[0]) + 1]:g}° "
         f"(worst near {two_theta[i]:g}°): a segmented scan, missing points or a damaged angle"
     )
-    facts = {"places": len(odd), "two_theta": float(two_theta[i])}
-    return [Diagnostic(code="XRD_UNEVEN_STEP", severity="warning", text=text, facts=facts)]
+    return [UNEVEN_STEP(text, places=len(odd), two_theta=float(two_theta[i]))]
 
 
 def note_ends(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
-    """Note zeros at either end beside a background well above zero: padding, not measurement."""
+    """Note zeros at either end beside a background well above zero."""
     nonzero = np.flatnonzero(intensity)
     first, last = int(nonzero[0]), int(nonzero[-1])
     whole = first == 0 and last == len(intensity) - 1
     if whole or min(np.median(intensity[first : first + 20]), np.median(intensity)) <= 20:
         return []
+    low, high = float(two_theta[first]), float(two_theta[last])
     text = (
         f"{first} intensities at the beginning and {len(intensity) - 1 - last} at the end are zero beside a "
-        f"background of {np.median(intensity):g}: padding; fit between {two_theta[first]:g} and {two_theta[last]:g}°"
+        f"background of {np.median(intensity):g}: padding; fit between {low:g} and {high:g}°"
     )
-    facts = {"two_theta_min": float(two_theta[first]), "two_theta_max": float(two_theta[last])}
-    return [Diagnostic(code="XRD_ZERO_ENDS", severity="warning", text=text, facts=facts)]
+    return [ZERO_ENDS(text, two_theta_min=low, two_theta_max=high)]
 
 
 def note_open_end(data: bytes) -> list[Diagnostic]:
@@ -150,27 +326,25 @@ def note_open_end(data: bytes) -> list[Diagnostic]:
         "the last row has no line end, as in a file that was cut, and the format does not say how many points there "
         "should be; compare with the range of the measurement"
     )
-    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text)]
+    return [MAYBE_CUT(text)]
 
 
 def note_unusual_end(two_theta: FloatArray) -> list[Diagnostic]:
     """Note a scan that begins at a round angle and ends at none, where the format declares no length."""
     step = float(np.median(np.diff(two_theta))) if len(two_theta) > 2 else 0.0
     begin, end = float(two_theta[0]), float(two_theta[-1])
-    round_start = _round_angle(begin, step) or _round_angle(begin - step, step)
-    if step <= 0 or not round_start or _round_angle(end, step):
+
+    def is_round(angle: float) -> bool:  # a half degree, up to one step below it or half a step above
+        off = angle - round(angle * 2) / 2
+        return -max(1.05 * step, 0.006) <= off <= max(0.55 * step, 0.006)
+
+    if step <= 0 or not (is_round(begin) or is_round(begin - step)) or is_round(end):
         return []
     text = (
         f"the scan begins at {begin:g}° and ends at {end:g}°, which is no usual end, and the format does not say how "
         "many points there should be: the file may be cut; compare with the range of the measurement"
     )
-    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text, facts={"end": end})]
-
-
-def _round_angle(angle: float, step: float) -> bool:
-    """Whether an angle is a half degree, up to one step below it or half a step above."""
-    off = angle - round(angle * 2) / 2
-    return -max(1.05 * step, 0.006) <= off <= max(0.55 * step, 0.006)
+    return [MAYBE_CUT(text, end=end)]
 
 
 def note_unfinished(data: bytes) -> list[Diagnostic]:
@@ -187,14 +361,11 @@ def note_unfinished(data: bytes) -> list[Diagnostic]:
         f"the last number, {last[-1].decode()!r}, has no line end and is shorter than those of the lines before: the "
         "file may be cut inside it"
     )
-    return [Diagnostic(code="XRD_MAYBE_CUT", severity="warning", text=text)]
+    return [MAYBE_CUT(text)]
 
 
-# ------------ From what a file holds to a `Pattern`: counting statistics, checks, refusal of what is no
-# powder scan.
+# --- From a scan to a pattern --------------------------------------------------------------------------
 
-MAX_POINTS = 500_000
-"""Ten times the longest known scan (11-BM, 49 493 points); arrays beyond are refused before they are made."""
 ABSURD_COUNTS = 1e12
 """No detector counts this far: 1e9 per second for an hour would be 4e12, and none is linear beyond 1e8."""
 LEAST_POINTS = 5
@@ -204,75 +375,6 @@ COUNTING_BAND = (0.5, 1.9)
 """Variance ratios of whole numbers that are counts: 0.9 to 1.4 on measured ones, 0.05 to 0.15 on rescaled ones."""
 NOISE_FREE = 0.01
 
-Severity = Literal["info", "warning", "error"]
-Facts = Mapping[str, "str | float | int | bool"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RawScan:
-    """One scan as the file holds it, before it is judged.
-
-    Parameters
-    ----------
-    two_theta : (n,) array
-        The scanned axis, in degrees whatever it is called.
-    intensity : (n,) array
-        With attenuation factors already applied, in `unit`.
-    unit : {"counts", "cps", "arbitrary"}
-    sigma : (n,) array or None
-        Standard deviations where the file has them.
-    counting_time_s : float, (n,) array or None
-        Seconds per point.
-    attenuation : (n,) array or None
-        Factors by which the detector's counts were multiplied to give `intensity`.
-    axis : str
-        ``2theta``, ``2theta-theta``, ``omega``, ``phi``, ``chi``, ``gamma`` … as the file says.
-    not_powder : str
-        Why this is no powder scan, "" where it is one.
-    default : bool
-        False for what is read only when asked for by number: a calculated pattern beside the measured one.
-    place : str
-        ``"scan 2"``, ``"range 1"``.
-    """
-
-    two_theta: FloatArray
-    intensity: FloatArray
-    unit: IntensityUnit = "arbitrary"
-    sigma: FloatArray | None = None
-    counting_time_s: float | FloatArray | None = None
-    attenuation: FloatArray | None = None
-    emission_lines: tuple[EmissionLine, ...] = ()
-    anode: str = ""
-    axis: str = "2theta"
-    not_powder: str = ""
-    default: bool = True
-    place: str = ""
-    metadata: Facts = field(default_factory=dict)
-    messages: tuple[Diagnostic, ...] = ()
-
-
-def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
-    """Angles start + step·i for i = 0 … n-1, without the drift of repeated addition."""
-    grid: FloatArray = start + step * np.arange(n, dtype=np.float64)
-    return grid
-
-
-class _Judge:
-    """Where a scan stands in its file, to word refusals; and the notes that travel with it."""
-
-    def __init__(self, scan: RawScan, source: SourceFile, format_id: str) -> None:
-        self.source, self.format_id, self.place = source, format_id, scan.place
-        self.notes = list(scan.messages)
-
-    def refusal(self, reason: str, *, at: str = "", expected: str = "", hint: str = "") -> ReadError:
-        where = ", ".join(part for part in (self.place, at) if part)
-        return self.source.error(reason, format_id=self.format_id, place=where, expected=expected, hint=hint)
-
-    def note(
-        self, code: str, text: str, severity: Severity = "warning", **facts: str | float | int | bool
-    ) -> None:
-        self.notes.append(Diagnostic(code=code, severity=severity, text=text, facts=facts))
-
 
 def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     """Judge a scan and make it a `Pattern`.
@@ -281,30 +383,29 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     factor times sqrt(N) behind an absorber, sqrt(rate / time) for a rate. A count of zero gets the standard
     deviation of one count, because an interval of no width at zero would exclude every true mean.
 
-    Raises
-    ------
-    ReadError
-        Not a powder scan, too few or too many points, values that are not finite, absurd or negative
-        counts, angles out of order or outside 0 to 180 degrees.
+    A `ReadError` names what is not a powder scan, too few or too many points, values that are not finite,
+    absurd or negative counts, angles out of order or outside 0 to 180 degrees.
     """
-    judge = _Judge(scan, source, format_id)
-    if scan.not_powder:
-        raise judge.refusal(
-            scan.not_powder,
-            expected="a powder scan over 2θ",
-            hint="Choose another scan of the file, if it has one.",
-        )
-    scan = _checked_axis(scan, judge)
-    _check_intensity(scan, judge)
-    judge.notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
-    sigma, unit = _standard_deviation(scan, judge)
-    judge.notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
+    notes = list(scan.messages)
+    try:
+        if scan.not_powder:
+            hint = "Choose another scan of the file, if it has one."
+            raise ReadError(scan.not_powder, expected="a powder scan over 2θ", hint=hint)
+        scan = _with_rising_angles(scan, notes)
+        _check_intensity(scan, notes)
+        notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
+        sigma, unit = _standard_deviation(scan, notes)
+    except ReadError as refusal:
+        refusal.file, refusal.format_id = str(source.path), format_id
+        refusal.place = ", ".join(part for part in (scan.place, refusal.place) if part)
+        raise
+    notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
     if scan.metadata.get("variable_slit") is True:
         text = (
             "the slits opened during the scan, the file says: analysis puts a factor sinθ on what the specimen "
             "scatters. If the intensities were corrected to fixed slits, pass --set instrument.variable_slit=false"
         )
-        judge.note("XRD_VARIABLE_SLIT", text, "info")
+        notes.append(VARIABLE_SLIT(text))
     seconds = scan.counting_time_s
     return Pattern(
         two_theta=scan.two_theta,
@@ -316,166 +417,156 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         anode=scan.anode,
         metadata={"scan_axis": scan.axis, **scan.metadata},
         source=source.record(format_id),
-        messages=tuple(judge.notes),
+        messages=tuple(notes),
     )
 
 
-def _checked_axis(scan: RawScan, judge: _Judge) -> RawScan:
+def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
+    """Check the axis point by point, and turn a scan round that ran from high to low angle."""
     x, n = scan.two_theta, len(scan.two_theta)
     if n < LEAST_POINTS:
-        raise judge.refusal(
-            f"the scan holds {n} point(s)", expected=f"at least {LEAST_POINTS} points over 2θ"
-        )
+        raise ReadError(f"the scan holds {n} point(s)", expected=f"at least {LEAST_POINTS} points over 2θ")
     if n > MAX_POINTS or len(scan.intensity) != n:
         reason = f"{n} angles and {len(scan.intensity)} intensities"
-        raise judge.refusal(reason, expected=f"as many of both, up to {MAX_POINTS}")
+        raise ReadError(reason, expected=f"as many of both, up to {MAX_POINTS}")
     for name, values in (("2θ", x), ("intensity", scan.intensity)):
         if not np.isfinite(values).all():
             i = int(np.argmin(np.isfinite(values)))
-            raise judge.refusal(f"{name} is {values[i]}", at=f"point {i}", expected="a number")
+            raise ReadError(f"{name} is {values[i]}", place=f"point {i}", expected="a number")
+    if (np.diff(x) < 0).all():
+        arrays = {name: getattr(scan, name) for name in ("sigma", "attenuation", "counting_time_s")}
+        turned: dict[str, Any] = {k: v[::-1] for k, v in arrays.items() if isinstance(v, np.ndarray)}
+        scan = replace(scan, two_theta=x[::-1], intensity=scan.intensity[::-1], **turned)
+        x = scan.two_theta
+        notes.append(SCAN_DESCENDING("the scan runs from high to low angle; it was turned round"))
     step = np.diff(x)
-    if (step < 0).all():
-        scan = _turned(scan)
-        x, step = scan.two_theta, -step[::-1]
-        judge.note("XRD_SCAN_DESCENDING", "the scan runs from high to low angle; it was turned round", "info")
     if not (step > 0).all():
         i = int(np.argmax(step <= 0)) + 1
-        raise judge.refusal(
+        raise ReadError(
             f"2θ does not increase: {x[i]:g} after {x[i - 1]:g} degrees",
-            at=f"point {i}",
+            place=f"point {i}",
             expected="angles in order",
             hint="The file may hold two scans in one column, columns may be swapped, or it is damaged.",
         )
     if x[-1] <= 0 or x[-1] > 180 or x[0] < -60:
-        raise judge.refusal(
+        raise ReadError(
             f"the axis runs from {x[0]:g} to {x[-1]:g}",
             expected="2θ between 0 and 180 degrees",
             hint="This may be azimuth (gamma), time, temperature or wavelength instead of 2θ.",
         )
-    _refuse_reflectivity(scan, judge)
+    _refuse_reflectivity(scan)
     if x[0] <= 0:
         text = f"the scan starts at {x[0]:g}°; set a fit range above 0°, where diffraction begins"
-        judge.note("XRD_NEGATIVE_ANGLE", text, two_theta_min=float(x[0]))
+        notes.append(NEGATIVE_ANGLE(text, two_theta_min=float(x[0])))
     return scan
 
 
-def _refuse_reflectivity(scan: RawScan, judge: _Judge) -> None:
+def _refuse_reflectivity(scan: RawScan) -> None:
     """Refuse what only total reflection looks like: a steep fall from below 1.5° that ends before 12°."""
     x, y = scan.two_theta, scan.intensity
     wavelength = max((line.wavelength for line in scan.emission_lines), default=1.54)
     if len(x) < 50 or x[-1] > REFLECTIVITY_END or x[0] > REFLECTIVITY_START or wavelength < 1.0:
         return
-    tail = float(np.median(y[-max(3, len(y) // 4) :]))
-    if int(np.argmax(y)) < 0.4 * len(y) and y.max() > REFLECTIVITY_FALL * max(tail, 1e-12):
-        raise judge.refusal(
-            f"the scan falls by a factor of {y.max() / max(tail, 1e-12):.3g} from {x[0]:g} to {x[-1]:g}°, which is a "
-            "reflectivity or small-angle curve",
-            expected="a powder scan that reaches diffraction lines",
+    fall = float(y.max()) / max(float(np.median(y[-max(3, len(y) // 4) :])), 1e-12)
+    if int(np.argmax(y)) < 0.4 * len(y) and fall > REFLECTIVITY_FALL:
+        reason = (
+            f"the scan falls by a factor of {fall:.3g} from {x[0]:g} to {x[-1]:g}°, which is a reflectivity or "
+            "small-angle curve"
         )
+        raise ReadError(reason, expected="a powder scan that reaches diffraction lines")
 
 
-def _turned(scan: RawScan) -> RawScan:
-    def back(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else values[::-1]
-
-    seconds = scan.counting_time_s
-    return replace(
-        scan,
-        two_theta=scan.two_theta[::-1],
-        intensity=scan.intensity[::-1],
-        sigma=back(scan.sigma),
-        attenuation=back(scan.attenuation),
-        counting_time_s=seconds[::-1] if isinstance(seconds, np.ndarray) else seconds,
-    )
-
-
-def _check_intensity(scan: RawScan, judge: _Judge) -> None:
+def _check_intensity(scan: RawScan, notes: list[Diagnostic]) -> None:
     y = scan.intensity
-    top = int(np.argmax(np.abs(y)))
+    top, low = int(np.argmax(np.abs(y))), int(np.argmin(y))
     if abs(y[top]) > ABSURD_COUNTS:
-        raise judge.refusal(
+        raise ReadError(
             f"intensity is {y[top]:g}",
-            at=f"point {top}",
+            place=f"point {top}",
             expected=f"less than {ABSURD_COUNTS:g}",
             hint="The file is damaged, or the bytes were read as another type than they were written.",
         )
     if not y.any():
-        raise judge.refusal("every intensity is zero", expected="a measured pattern")
-    low = int(np.argmin(y))
+        raise ReadError("every intensity is zero", expected="a measured pattern")
     if y[low] < 0:
         if scan.unit == "counts":
-            raise judge.refusal(f"a count of {y[low]:g}", at=f"point {low}", expected="counts from 0 upwards")
+            raise ReadError(f"a count of {y[low]:g}", place=f"point {low}", expected="counts from 0 upwards")
         share = float(np.mean(y < 0))
         text = (
             f"{share:.1%} of the intensities are negative (lowest {y[low]:g} at {scan.two_theta[low]:g}°): "
             "a background was subtracted before; fit the measured pattern instead"
         )
-        judge.note("XRD_NEGATIVE_INTENSITY", text, share=share, lowest=float(y[low]))
+        notes.append(NEGATIVE_INTENSITY(text, share=share, lowest=float(y[low])))
 
 
-def _standard_deviation(scan: RawScan, judge: _Judge) -> tuple[FloatArray, IntensityUnit]:
+def _standard_deviation(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatArray, IntensityUnit]:
+    """Standard deviations from what the file says of its intensities, and their unit."""
     y = scan.intensity
     if scan.sigma is not None:
-        return _given_sigma(scan, judge), scan.unit
+        return _given_sigma(scan, notes), scan.unit
     factor = np.ones(len(y)) if scan.attenuation is None else np.asarray(scan.attenuation, float)
     if scan.unit == "counts":
-        judge.notes += note_noise(counting_scale(y), scan.attenuation is not None)
+        scale = counting_scale(y)
+        if scale is not None and scan.attenuation is None and not 0.4 <= scale <= 2.5:
+            cause = (
+                "the points are smoothed, summed from overlapping channels or rescaled, so that standard deviations "
+                "from counting are too large for single points" if scale < 1
+                else "an unstable source, a rescaled or a background-corrected scan; standard deviations are too small"
+            )  # fmt: skip
+            text = f"neighbouring points scatter with {scale:.2g} times the variance of counting: {cause}"
+            notes.append(NOISE(text, variance_ratio=scale))
         return factor * np.sqrt(np.maximum(y / factor, 1.0)), "counts"
-    seconds = scan.counting_time_s
-    if scan.unit == "cps" and seconds is not None:
-        time = np.broadcast_to(np.asarray(seconds, float), y.shape)
+    if scan.unit == "cps" and scan.counting_time_s is not None:
+        time = np.broadcast_to(np.asarray(scan.counting_time_s, float), y.shape)
         if not (time > 0).all():
             i = int(np.argmax(~(time > 0)))
-            raise judge.refusal(f"a counting time of {time[i]:g} s", at=f"point {i}", expected="above 0 s")
+            raise ReadError(f"a counting time of {time[i]:g} s", place=f"point {i}", expected="above 0 s")
         return factor / time * np.sqrt(np.maximum(y * time / factor, 1.0)), "cps"
-    return _from_scatter(scan, judge)
+    return _from_scatter(scan, notes)
 
 
-def _from_scatter(scan: RawScan, judge: _Judge) -> tuple[FloatArray, IntensityUnit]:
+def _from_scatter(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatArray, IntensityUnit]:
     """Standard deviations where the file says neither counts nor time: what neighbouring points show."""
     y = scan.intensity
     scale = counting_scale(y)
     whole = bool((y == np.round(y)).all() and (y >= 0).all() and y.max() >= LEAST_COUNTED)
-    if (
-        scan.unit == "arbitrary"
-        and whole
-        and (scale is None or COUNTING_BAND[0] <= scale <= COUNTING_BAND[1])
-    ):
+    like_counts = scale is None or COUNTING_BAND[0] <= scale <= COUNTING_BAND[1]
+    if scan.unit == "arbitrary" and whole and like_counts:
         seen = "" if scale is None else f" and scatter like counts (variance ratio {scale:.2f})"
         text = f"the file does not say its unit; all intensities are whole numbers{seen}: taken as counts"
-        judge.note("XRD_UNIT_ASSUMED", text, "info")
+        notes.append(UNIT_ASSUMED(text))
         return np.sqrt(np.maximum(y, 1.0)), "counts"
-    quantum = 1.0 if scale is None else scale
     if scale is None or scale < NOISE_FREE:
-        positive = np.abs(y[y != 0])
-        quantum = min(1.0, float(positive.max()) / 1e4)
+        highest = float(np.abs(y).max())
+        scale = min(1.0, highest / 1e4)
         text = (
             "the file states neither counts nor counting time, and neighbouring points show no counting noise "
             "(smoothed, integrated or calculated): standard deviations are those of a pattern whose highest "
-            f"point has {positive.max() / quantum:.3g} counts; parameter errors are relative"
+            f"point has {highest / scale:.3g} counts; parameter errors are relative"
         )
-        judge.note("XRD_SIGMA_ASSUMED", text, "warning", unit=scan.unit, scale=quantum)
+        notes.append(SIGMA_ASSUMED(text, unit=scan.unit, scale=scale))
     else:
         text = (
             f"the file states neither counts nor counting time; the scatter of neighbouring points is that of "
             f"counts times {scale:.3g}, and standard deviations follow from it"
         )
-        judge.note("XRD_SIGMA_SCATTER", text, "info", unit=scan.unit, scale=scale)
-    return np.sqrt(quantum * np.maximum(np.abs(y), quantum)), scan.unit
+        notes.append(SIGMA_SCATTER(text, unit=scan.unit, scale=scale))
+    return np.sqrt(scale * np.maximum(np.abs(y), scale)), scan.unit
 
 
-def _given_sigma(scan: RawScan, judge: _Judge) -> FloatArray:
+def _given_sigma(scan: RawScan, notes: list[Diagnostic]) -> FloatArray:
+    """Standard deviations of the file; zeros among them get the largest instead of infinite weight."""
     sigma = np.array(scan.sigma, float)
     if sigma.shape != scan.intensity.shape or not np.isfinite(sigma).all():
-        raise judge.refusal("the standard deviations are incomplete or not numbers", expected="one per point")
+        raise ReadError("the standard deviations are incomplete or not numbers", expected="one per point")
     bad = sigma <= 0
     if bad.all():
-        raise judge.refusal("no standard deviation is above zero", expected="positive standard deviations")
+        raise ReadError("no standard deviation is above zero", expected="positive standard deviations")
     if bad.any():
         text = (
             f"{int(bad.sum())} standard deviation(s) are zero or negative in the file, which would give "
             "these points infinite weight; they got the largest of the scan"
         )
-        judge.note("XRD_SIGMA_ZERO", text, points=int(bad.sum()))
+        notes.append(SIGMA_ZERO(text, points=int(bad.sum())))
         sigma[bad] = sigma[~bad].max()
     return sigma

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine
-from xrdcomp.io.archive import emission_lines, number, number_list
+from xrdcomp.io.archive import number, number_list
 from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
+from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
 
 # ------------ Fit2D CHI: a title, the names of both axes, the number of points, then two columns.

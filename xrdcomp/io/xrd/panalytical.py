@@ -7,16 +7,21 @@ Version 1 writes ``intensities``, already multiplied by attenuation and divergen
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine
+from xrdcomp.data import message_kind
 from xrdcomp.io.archive import number, number_list, parse_xml, text_of
 from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import MAX_POINTS, RawScan
+from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
+
+NOT_COMPLETED = message_kind(
+    "XRD_NOT_COMPLETED", "warning", "The scan's status says that the measurement was not completed."
+)
 
 _POWDER_AXES = {"gonio", "2theta", "2theta-omega", "omega-2theta", "2theta-theta", "theta-2theta"}
 
@@ -29,169 +34,25 @@ def _sniff(source: SourceFile) -> float:
 
 def _read(source: SourceFile) -> Sequence[RawScan]:
     root = parse_xml(source, source.data)
-    common = _sample(root)
+    sample = text_of(root, "sample/name") or text_of(root, "sample/id")
     scans: list[RawScan] = []
     for measurement in root.iterfind("{*}xrdMeasurement"):
-        lines, anode = _radiation(measurement, source)
-        facts = common | _instrument(measurement)
+        common = _instrument(measurement, source)
+        if sample:
+            common = replace(common, metadata={"sample_name": sample, **common.metadata})
         kind = measurement.get("measurementType", "Scan")
         for scan in measurement.iterfind("{*}scan"):
-            place = f"scan {len(scans)}"
-            scans.append(_scan(scan, source, place, kind, (lines, anode, facts)))
+            scans.append(_scan(scan, source, kind, replace(common, place=f"scan {len(scans)}")))
     return scans
 
 
-def _scan(
-    scan: Element,
-    source: SourceFile,
-    place: str,
-    kind: str,
-    common: tuple[tuple[EmissionLine, ...], str, dict[str, str | float | int | bool]],
-) -> RawScan:
-    lines, anode, facts = common
-    axis = scan.get("scanAxis", "")
-    points = scan.find("{*}dataPoints")
-    if points is None:
-        raise source.error("the scan has no data points", place=place, expected="an element dataPoints")
-    y, unit, factor = _intensities(points, source, place)
-    n = len(y)
-    moved = "2Theta" if axis.lower() in _POWDER_AXES else axis
-    x = _positions(points, moved, n, source, place)
-    reason = ""
-    if axis.lower() not in _POWDER_AXES:
-        reason = f"the scanned axis is {axis!r} (measurement type {kind!r}), not 2θ"
-    elif "pole figure" in kind.lower():
-        reason = f"the measurement type is {kind!r}"
-    notes = []
-    if scan.get("status", "Completed") != "Completed":
-        text = f"the scan's status is {scan.get('status')!r}: the measurement was not completed"
-        notes.append(Diagnostic(code="XRD_NOT_COMPLETED", severity="warning", text=text))
-    if text_of(points, "divergenceCorrections"):  # "intensities" have them applied, "counts" are as measured
-        facts = facts | {"variable_slit": points.find("{*}counts") is not None}
-    stamp = text_of(scan, "header/startTimeStamp")
-    if stamp:
-        facts = facts | {"date": stamp}
-    return RawScan(
-        two_theta=x,
-        intensity=y if factor is None else y * factor,
-        unit="cps" if unit.lower() in {"cps", "counts per second"} else "counts",
-        counting_time_s=_times(points, n, source, place),
-        attenuation=factor,
-        emission_lines=lines,
-        anode=anode,
-        axis=axis,
-        not_powder=reason,
-        place=place,
-        metadata=facts,
-        messages=tuple(notes),
-    )
-
-
-def _intensities(
-    points: Element, source: SourceFile, place: str
-) -> tuple[FloatArray, str, FloatArray | None]:
-    """Detector counts, their unit, and the factors that turn them into intensities (None: all one)."""
-    counts = points.find("{*}counts")
-    given = counts if counts is not None else points.find("{*}intensities")
-    if given is None:
-        msg = "the scan has neither counts nor intensities"
-        raise source.error(msg, place=place, expected="a list of counts")
-    listed = (given.text or "").strip()
-    breaks = listed.count("\n")
-    if 0 < breaks <= 3 and listed.count(" ") > 100:
-        msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
-        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
-    y = number_list(listed, source, f"{place}, counts")
-    factor = _factors(points, "beamAttenuationFactors", len(y), source, place)
-    common = number(text_of(points, "commonBeamAttenuationFactor"))
-    if factor is None and common is not None and common > 0 and common != 1.0:
-        factor = np.full(len(y), common)
-    if counts is None:
-        divergence = _factors(points, "divergenceCorrections", len(y), source, place)
-        if divergence is not None:
-            factor = divergence if factor is None else factor * divergence
-        if factor is not None:
-            y = y / factor
-    return y, given.get("unit", "counts"), factor
-
-
-def _factors(points: Element, name: str, n: int, source: SourceFile, place: str) -> FloatArray | None:
-    text = text_of(points, name)
-    if not text:
-        return None
-    factor = number_list(text, source, f"{place}, {name}")
-    if len(factor) != n or not (factor > 0).all():
-        msg = f"{len(factor)} values of {name} for {n} counts"
-        raise source.error(msg, place=place, expected="one positive factor per point")
-    return factor
-
-
-def _positions(points: Element, axis: str, n: int, source: SourceFile, place: str) -> FloatArray:
-    for element in points.iterfind("{*}positions"):
-        if element.get("axis", "") != axis:
-            continue
-        unit = element.get("unit", "deg")
-        if axis == "2Theta" and unit != "deg":
-            raise source.error(f"2Theta is in {unit!r}", place=place, expected="degrees")
-        listed = text_of(element, "listPositions")
-        if listed:
-            x = number_list(listed, source, f"{place}, listPositions")
-            if len(x) != n:
-                msg = f"{len(x)} positions for {n} counts"
-                raise source.error(msg, place=place, expected="as many of both")
-            return x
-        start = number(text_of(element, "startPosition"))
-        end = number(text_of(element, "endPosition"))
-        if start is not None and end is not None and 2 <= n <= MAX_POINTS:
-            return np.linspace(start, end, n)
-        fixed = number(text_of(element, "commonPosition"))
-        if fixed is not None and axis != "2Theta":
-            return np.full(n, fixed)
-    if axis != "2Theta":
-        return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
-    msg = f"the scan gives no positions of {axis!r} for its {n} counts"
-    raise source.error(msg, place=place, expected="startPosition and endPosition, or listPositions")
-
-
-def _times(points: Element, n: int, source: SourceFile, place: str) -> float | FloatArray | None:
-    common = number(text_of(points, "commonCountingTime"))
-    if common is not None:
-        return common
-    listed = text_of(points, "countingTimes")
-    if not listed:
-        return None
-    times = number_list(listed, source, f"{place}, countingTimes")
-    if len(times) != n:
-        raise source.error(
-            f"{len(times)} counting times for {n} counts", place=place, expected="as many of both"
-        )
-    return float(times[0]) if (times == times[0]).all() else times
-
-
-def _radiation(measurement: Element, source: SourceFile) -> tuple[tuple[EmissionLine, ...], str]:
+def _instrument(measurement: Element, source: SourceFile) -> RawScan:
+    """Radiation, slits and detector as a scan without points."""
     used = measurement.find("{*}usedWavelength")
-    anode = text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial")
-    first = number(text_of(used, "kAlpha1"))
-    if first is None:
-        return (), anode
-    if not 0.1 < first < 5.0:
-        raise source.error(f"a wavelength of {first:g} Å", expected="0.1 to 5 Å", place="usedWavelength")
-    lines = [EmissionLine(wavelength=first)]
-    second, ratio = number(text_of(used, "kAlpha2")), number(text_of(used, "ratioKAlpha2KAlpha1"))
-    if second is not None and ratio is not None and 0 < ratio < 1 and 0.98 < second / first < 1.02:
-        lines.append(EmissionLine(wavelength=second, weight=ratio))
-    return tuple(lines), anode
-
-
-def _sample(root: Element) -> dict[str, str | float | int | bool]:
-    facts: dict[str, str | float | int | bool] = {}
-    name = text_of(root, "sample/name") or text_of(root, "sample/id")
-    if name:
-        facts["sample_name"] = name
-    return facts
-
-
-def _instrument(measurement: Element) -> dict[str, str | float | int | bool]:
+    alpha1 = number(text_of(used, "kAlpha1"))
+    if alpha1 is not None and not 0.1 < alpha1 < 5.0:
+        raise source.error(f"a wavelength of {alpha1:g} Å", expected="0.1 to 5 Å", place="usedWavelength")
+    ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
     facts: dict[str, str | float | int | bool] = {}
     control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
     if control:
@@ -208,7 +69,112 @@ def _instrument(measurement: Element) -> dict[str, str | float | int | bool]:
     detector = measurement.find("{*}diffractedBeamPath/{*}detector")
     if detector is not None and detector.get("name"):
         facts["detector"] = str(detector.get("name"))
-    return facts
+    return RawScan(
+        emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
+        anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"),
+        metadata=facts,
+    )
+
+
+def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawScan:
+    axis, place = scan.get("scanAxis", ""), common.place
+    points = scan.find("{*}dataPoints")
+    if points is None:
+        raise source.error("the scan has no data points", place=place, expected="an element dataPoints")
+    counts, intensities = points.find("{*}counts"), points.find("{*}intensities")
+    given = counts if counts is not None else intensities
+    if given is None:
+        msg = "the scan has neither counts nor intensities"
+        raise source.error(msg, place=place, expected="a list of counts")
+    y = _counts(given, source, place)
+    n = len(y)
+    attenuation = _per_point(points, "beamAttenuationFactors", n, source, place)
+    single = number(text_of(points, "commonBeamAttenuationFactor"))
+    if attenuation is None and single is not None and single > 0 and single != 1.0:
+        attenuation = np.full(n, single)
+    divergence = _per_point(points, "divergenceCorrections", n, source, place) if counts is None else None
+    factors = [factor for factor in (attenuation, divergence) if factor is not None]
+    factor = np.prod(factors, axis=0) if factors else None
+    if factor is not None and counts is not None:
+        y = y * factor  # "intensities" have the factors applied, "counts" are as measured
+    facts = dict(common.metadata)
+    if text_of(points, "divergenceCorrections"):
+        facts["variable_slit"] = counts is not None
+    if stamp := text_of(scan, "header/startTimeStamp"):
+        facts["date"] = stamp
+    reason = ""
+    if axis.lower() not in _POWDER_AXES:
+        reason = f"the scanned axis is {axis!r} (measurement type {kind!r}), not 2θ"
+    elif "pole figure" in kind.lower():
+        reason = f"the measurement type is {kind!r}"
+    status = scan.get("status", "Completed")
+    text = f"the scan's status is {status!r}: the measurement was not completed"
+    return replace(
+        common,
+        two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, source, place),
+        intensity=y,
+        unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
+        counting_time_s=_seconds(points, n, source, place),
+        attenuation=factor,
+        axis=axis,
+        not_powder=reason,
+        metadata=facts,
+        messages=() if status == "Completed" else (NOT_COMPLETED(text),),
+    )
+
+
+def _counts(given: Element, source: SourceFile, place: str) -> FloatArray:
+    listed = (given.text or "").strip()
+    breaks = listed.count("\n")
+    if 0 < breaks <= 3 and listed.count(" ") > 100:
+        msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
+        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
+    return number_list(listed, source, f"{place}, counts")
+
+
+def _per_point(
+    points: Element, name: str, n: int, source: SourceFile, place: str, *, positive: bool = True
+) -> FloatArray | None:
+    """A list with one value for each count, or None where there is none."""
+    text = text_of(points, name)
+    if not text:
+        return None
+    values = number_list(text, source, f"{place}, {name}")
+    if len(values) != n or (positive and not (values > 0).all()):
+        msg = f"{len(values)} values of {name} for {n} counts"
+        raise source.error(msg, place=place, expected=f"one {'positive ' if positive else ''}value per count")
+    return values
+
+
+def _seconds(points: Element, n: int, source: SourceFile, place: str) -> float | FloatArray | None:
+    single = number(text_of(points, "commonCountingTime"))
+    if single is not None:
+        return single
+    times = _per_point(points, "countingTimes", n, source, place, positive=False)
+    return float(times[0]) if times is not None and (times == times[0]).all() else times
+
+
+def _positions(points: Element, axis: str, n: int, source: SourceFile, place: str) -> FloatArray:
+    for element in points.iterfind("{*}positions"):
+        if element.get("axis", "") != axis:
+            continue
+        unit = element.get("unit", "deg")
+        if axis == "2Theta" and unit != "deg":
+            raise source.error(f"2Theta is in {unit!r}", place=place, expected="degrees")
+        listed = _per_point(element, "listPositions", n, source, place, positive=False)
+        if listed is not None:
+            return listed
+        start = number(text_of(element, "startPosition"))
+        end = number(text_of(element, "endPosition"))
+        if start is not None and end is not None and 2 <= n <= MAX_POINTS:
+            return np.linspace(start, end, n)
+        fixed = number(text_of(element, "commonPosition"))
+        if fixed is not None and axis != "2Theta":
+            return np.full(n, fixed)
+    if axis != "2Theta":
+        return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
+    msg = f"the scan gives no positions of {axis!r} for its {n} counts"
+    raise source.error(msg, place=place, expected="startPosition and endPosition, or listPositions")
 
 
 XRDML = XrdReader(

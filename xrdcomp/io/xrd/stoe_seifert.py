@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.io.archive import Fields, emission_lines, number, number_list
+from xrdcomp.io.archive import Fields, number, number_list
 from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import RawScan, two_theta_grid
+from xrdcomp.io.scans import RawScan, emission_lines, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
