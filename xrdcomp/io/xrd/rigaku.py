@@ -200,7 +200,7 @@ def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
     general = dict(_ASCII_KEY.findall(parts[0]))
     groups = Header(general)
     if "Polefig" not in groups["CLASS"]:
-        check_count(source, len(parts) - 1, groups.number("GROUP_COUNT"), "*GROUP_COUNT", "groups")
+        check_count(source, len(parts) - 1, groups.number("GROUP_COUNT"), "*GROUP_COUNT", "group(s)")
     scans = []
     for i, part in enumerate(parts[1:]):
         keys = Header(
