@@ -18,7 +18,7 @@ from xrdcomp.composition.compose import compose, weigh_phases, without_standard
 from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
-from xrdcomp.instrument.build import build_instrument, holder_humps, instrument_diagnostics
+from xrdcomp.instrument.build import build_instrument, holder_humps, instrument_messages
 from xrdcomp.instrument.radiation_check import other_radiation, other_slit, tube_of_lines
 from xrdcomp.io.front import read_empty_pan, read_tga, read_xrd
 from xrdcomp.phases.library import own_phase_files
@@ -137,7 +137,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         references = _references(recipe, phases)
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
-            assumed = instrument_diagnostics(sample.pattern, recipe.instrument)
+            assumed = instrument_messages(sample.pattern, recipe.instrument)
         recipes = (_fit_recipe(recipe, standard, instrument, references), recipe.identification)
         with naming(*_files(sample.pattern)):
             search = investigate(

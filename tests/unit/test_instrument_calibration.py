@@ -16,7 +16,7 @@ from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import AnalysisError, OutputError, RecipeError
 from xrdcomp.instrument.build import (
     build_instrument,
-    instrument_diagnostics,
+    instrument_messages,
     read_instrument,
     write_instrument,
 )
@@ -143,9 +143,9 @@ def test_certified_cells_follow_the_temperature() -> None:
 
 def test_without_a_file_the_message_says_that_sizes_are_relative() -> None:
     pattern = standard_scan()
-    codes = [d.code for d in instrument_diagnostics(pattern, InstrumentRecipe())]
+    codes = [d.code for d in instrument_messages(pattern, InstrumentRecipe())]
     assert "XRD_GENERIC_INSTRUMENT" in codes
-    assert not instrument_diagnostics(pattern, InstrumentRecipe(file="any.toml"))
+    assert not instrument_messages(pattern, InstrumentRecipe(file="any.toml"))
 
 
 def test_residual_lines_come_from_the_recipe_and_are_refined() -> None:

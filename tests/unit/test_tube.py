@@ -12,7 +12,7 @@ from xrdcomp.instrument.build import (
     AXIAL_CORRELATION,
     EQUATORIAL_DIVERGENCE,
     build_instrument,
-    has_sharp_lines,
+    has_sharp_reflections,
     with_tube_optics,
 )
 from xrdcomp.physics import elements as radiation
@@ -36,11 +36,11 @@ def peaks(fwhm: float, height: float = 1e4, metadata: dict[str, float] | None = 
 
 def test_sharp_lines_are_seen_beside_broad_ones() -> None:
     sharp, broad = peaks(0.1, 4e3), peaks(0.6)
-    assert has_sharp_lines(sharp)
-    assert not has_sharp_lines(broad)
+    assert has_sharp_reflections(sharp)
+    assert not has_sharp_reflections(broad)
     both = replace(broad, intensity=broad.intensity + np.roll(sharp.intensity, 300))
-    assert has_sharp_lines(both)
-    assert not has_sharp_lines(peaks(0.1, 30.0)), "a peak of 30 counts above 50 shows no shape"
+    assert has_sharp_reflections(both)
+    assert not has_sharp_reflections(peaks(0.1, 30.0)), "a peak of 30 counts above 50 shows no shape"
 
 
 def test_sharp_copper_lines_get_the_spectrum_and_broad_ones_the_doublet() -> None:

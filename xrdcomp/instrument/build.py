@@ -1,4 +1,8 @@
-"""Material of an empty holder, recognised by where its humps lie. Below a specimen: ``refinement.result``."""
+"""The instrument of one analysis: what the user said, else what the file says, else a stated generic one.
+
+Where reflections are sharp a tube diffractometer is more than a doublet and a width: the spectrum has a shape, rays are
+inclined, and the specimen is flat. At 0.1° of width these move a refined cell by parts in 10⁵.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +21,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern
+from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, message_kind
 from xrdcomp.errors import OutputError, RecipeError
 from xrdcomp.physics import elements, profiles
 from xrdcomp.physics.amorphous import COPPER, HOLDERS, Holder, holder_shape
 from xrdcomp.recipe import InstrumentRecipe
 from xrdcomp.units import FloatArray
-
-# ------------ What a tube diffractometer does to sharp lines: the shape of its spectrum, inclined rays, a
-# flat specimen.
-# At 0.1° of width these move a refined cell by parts in 10⁵. They are put in wherever lines are that sharp and the user
-# has not given wavelengths as numbers, which stand for lines as symmetric as the numbers are plain.
 
 AXIAL_CORRELATION = (0.3, 0.15)
 """Correlation of axial inclinations of a tube diffractometer with Soller slits, and how far it may be off: 0.2 to
@@ -37,9 +36,213 @@ EQUATORIAL_DIVERGENCE = (0.7, 0.3)
 """Divergence of fixed slits where nobody says, and how far it may be off, degrees: slits of 0.5 and 1 are usual."""
 
 SHARP_FWHM = 0.2
-"""Full width at half maximum, degrees, up to which a line shows the shape of the spectrum."""
+"""Full width at half maximum, degrees, up to which a reflection shows the shape of the spectrum."""
 
-_SAME_LINE = 2e-4
+GENERIC_INSTRUMENT = message_kind(
+    "XRD_GENERIC_INSTRUMENT",
+    "info",
+    "No instrument file was given: sizes and strains are relative to a generic laboratory diffractometer.",
+    remedy="Measure a line-profile standard, run `xrdcomp calibrate` and pass --instrument.",
+)
+RADIATION_ASSUMED = message_kind(
+    "XRD_RADIATION_ASSUMED",
+    "warning",
+    "Neither the file nor the user states a wavelength; copper Kα was assumed.",
+    remedy="Pass --radiation or --wavelength if the tube was another.",
+)
+
+_DEFAULT_RADIATION = "CuKa"
+_SAME_LINE = 2e-4  # relative difference of wavelengths up to which a doublet is copper's
+_SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
+_BESIDE_A_FILE = (
+    "radius_mm",
+    "monochromator_two_theta",
+    "polarization_fraction",
+    "variable_slit",
+    "absorption_radius",
+    "equatorial_divergence",
+    "axial_correlation",
+)
+
+
+def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
+    """Instrument for a pattern: wavelengths of the recipe, else of the file, else copper Kα.
+
+    With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
+    defaults go before it.
+
+    Parameters
+    ----------
+    pattern : Pattern or None
+    recipe : InstrumentRecipe
+
+    Returns
+    -------
+    Instrument
+        Wavelengths in ångström, angles in degrees, lengths in mm.
+
+    Raises
+    ------
+    RecipeError
+        Unknown radiation, an instrument file that cannot be read, or one of another radiation or geometry.
+    """
+    if recipe.file:
+        return _from_file(pattern, recipe)
+    monochromator = recipe.monochromator_two_theta
+    if monochromator is None:
+        monochromator = _stated_number(pattern, "monochromator_two_theta")
+    variable_slit = recipe.variable_slit
+    if variable_slit is None:
+        variable_slit = _states_variable_slit(pattern)
+    instrument = Instrument(
+        emission_lines=_emission_lines(pattern, recipe),
+        geometry=recipe.geometry,
+        monochromator_two_theta=monochromator,
+        polarization_fraction=recipe.polarization_fraction,
+        variable_slit=variable_slit,
+        equatorial_divergence=recipe.equatorial_divergence or 0.0,
+        axial_correlation=recipe.axial_correlation or 0.0,
+        absorption_radius=recipe.absorption_radius,
+    )
+    radius = recipe.radius_mm or _stated_number(pattern, "goniometer_radius_mm")
+    instrument = replace(instrument, radius_mm=radius) if radius else instrument
+    if recipe.wavelengths or pattern is None or not has_sharp_reflections(pattern):
+        return (
+            instrument  # wavelengths given as numbers stand for lines as symmetric as the numbers are plain
+        )
+    return with_tube_optics(instrument, recipe, pattern)
+
+
+def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
+    instrument = read_instrument(recipe.file)
+    given = bool(recipe.wavelengths or recipe.radiation)
+    lines = _emission_lines(pattern, recipe)
+    strongest = max(lines, key=lambda line: line.weight).wavelength
+    stated = given or (pattern is not None and bool(pattern.emission_lines or pattern.anode))
+    if stated and abs(strongest / instrument.wavelength - 1.0) > _SAME_RADIATION:
+        other = "the settings say" if given else "the scan says"
+        msg = (
+            f"{recipe.file}: calibrated with {instrument.wavelength:.5f} Å, but {other} {strongest:.5f} Å. "
+            "Calibrate for this radiation, or leave the file out."
+        )
+        raise RecipeError(msg)
+    if recipe.wavelengths:
+        instrument = replace(instrument, emission_lines=lines)
+    elif given and _number_of_lines(lines) != _number_of_lines(instrument.emission_lines):
+        msg = (
+            f"{recipe.file}: calibrated with {_number_of_lines(instrument.emission_lines)} line(s) of Kα, but "
+            f"{recipe.radiation} has {_number_of_lines(lines)}. Calibrate for this radiation, or leave the file out."
+        )
+        raise RecipeError(msg)
+    else:
+        known = {line.label for line in instrument.emission_lines}
+        residual = tuple(x for x in _residual_lines(instrument.wavelength, recipe) if x.label not in known)
+        instrument = replace(instrument, emission_lines=(*instrument.emission_lines, *residual))
+    default = InstrumentRecipe()
+    if recipe.geometry not in (default.geometry, instrument.geometry):
+        msg = (
+            f"{recipe.file}: calibrated in {instrument.geometry} geometry, but the settings say {recipe.geometry}. "
+            "Calibrate in this geometry, or leave the file out."
+        )
+        raise RecipeError(msg)
+    changes: dict[str, Any] = {
+        name: getattr(recipe, name)
+        for name in _BESIDE_A_FILE
+        if getattr(recipe, name) not in (None, getattr(default, name))
+    }
+    if recipe.variable_slit is None and _states_variable_slit(pattern):
+        changes["variable_slit"] = True
+    return replace(instrument, **changes)
+
+
+def _number_of_lines(lines: tuple[EmissionLine, ...]) -> int:
+    """Count the lines of a spectrum, those within 0.1 % being components of one."""
+    plain = sorted(line.wavelength for line in lines if not line.label and line.weight > 0.0)
+    return 1 + sum(b / a - 1.0 > 1e-3 for a, b in pairwise(plain))
+
+
+def _states_variable_slit(pattern: Pattern | None) -> bool:
+    return pattern is not None and pattern.metadata.get("variable_slit") is True
+
+
+def _stated_number(pattern: Pattern | None, key: str) -> float | None:
+    value = pattern.metadata.get(key) if pattern is not None else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def radiation_is_assumed(pattern: Pattern, recipe: InstrumentRecipe) -> bool:
+    """Tell whether copper is only assumed: neither the settings nor the scan say which radiation it was."""
+    stated = recipe.file or recipe.wavelengths or recipe.radiation or pattern.emission_lines or pattern.anode
+    return not stated
+
+
+def _emission_lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
+    """Return the lines of the settings, else of the scan, else of copper, with the residual ones of the settings."""
+    if recipe.wavelengths:
+        equal = [recipe.intensity_ratio] * (len(recipe.wavelengths) - 1)
+        weights = recipe.wavelength_weights or (1.0, *equal)
+        pairs = zip(recipe.wavelengths, weights, strict=True)
+        lines = tuple(EmissionLine(wavelength=wavelength, weight=weight) for wavelength, weight in pairs)
+    elif recipe.radiation:
+        lines = _named_lines(recipe.radiation)
+    elif pattern is not None and pattern.emission_lines:
+        lines = pattern.emission_lines
+    else:
+        anode = pattern.anode if pattern is not None else ""
+        lines = _named_lines(f"{anode}Ka" if anode else _DEFAULT_RADIATION)
+    strongest = max(lines, key=lambda line: line.weight).wavelength
+    return (*lines, *_residual_lines(strongest, recipe))
+
+
+def _named_lines(name: str) -> tuple[EmissionLine, ...]:
+    try:
+        lines = elements.emission_lines(name)
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
+    return tuple(EmissionLine(wavelength=wavelength, weight=weight) for wavelength, weight in lines)
+
+
+def _residual_lines(strongest: float, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
+    """Return Kβ and W Lα with the weights at which their refinement starts."""
+    extra: list[EmissionLine] = []
+    if recipe.kbeta_ratio > 0.0:
+        try:
+            wavelength = elements.kbeta_wavelength(strongest)
+        except ValueError as error:
+            msg = f"instrument.kbeta_ratio: {error}"
+            raise RecipeError(msg) from error
+        extra.append(EmissionLine(wavelength=wavelength, weight=recipe.kbeta_ratio, label="kbeta"))
+    if recipe.w_la_ratio > 0.0:
+        extra += [
+            EmissionLine(wavelength=wavelength, weight=weight * recipe.w_la_ratio, label="w_la")
+            for wavelength, weight in elements.emission_lines("WLa")
+        ]
+    return tuple(extra)
+
+
+def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
+    """Say what was assumed about the instrument because neither the file nor the user said it."""
+    if pattern is None or recipe.file:
+        return ()
+    width = float(np.sqrt(Instrument(emission_lines=_emission_lines(pattern, recipe)).caglioti_w))
+    generic = GENERIC_INSTRUMENT(
+        f"No instrument file was given: crystallite sizes and strains are relative to a generic laboratory "
+        f"diffractometer (Gaussian width {width:.3f}°, refined with the pattern); their uncertainty holds 0.03 "
+        "degrees for it. Measure a line-profile standard, run `xrdcomp calibrate` and pass --instrument.",
+        gaussian_fwhm=width,
+    )
+    if not radiation_is_assumed(pattern, recipe):
+        return (generic,)
+    wavelength = _named_lines(_DEFAULT_RADIATION)[0].wavelength
+    assumed = RADIATION_ASSUMED(
+        f"The file states no wavelength; copper Kα ({wavelength:.6f} Å) was assumed. "
+        "Pass --radiation or --wavelength if the tube was another.",
+        wavelength=wavelength,
+    )
+    return generic, assumed
+
+
+# ---- spectrum and aberrations of a tube diffractometer
 
 
 def with_tube_optics(
@@ -48,16 +251,11 @@ def with_tube_optics(
     """Put the spectrum's shape and the aberrations of flat specimens and inclined rays into an instrument.
 
     For Cu Kα the four lines of Hölzer et al. 1997 with their natural widths replace the doublet, since two symmetric
-    lines move the cell of LaB6 by 1e-4 Å. Axial correlation and equatorial divergence are those of the recipe, else
-    follow from what the file states, else are `AXIAL_CORRELATION` and `EQUATORIAL_DIVERGENCE`. Only the spectrum is
-    changed where the geometry is another than reflection from a flat specimen.
-
-    Parameters
-    ----------
-    recipe : InstrumentRecipe, optional
-        Wavelengths given as numbers are taken as they are.
-    pattern : Pattern, optional
-        Its metadata may state the lengths of source, specimen and slit, Soller acceptance and divergence.
+    lines move the cell of LaB6 by 1e-4 Å; wavelengths that the recipe gives as numbers are taken as they are. Axial
+    correlation and equatorial divergence are those of the recipe, else follow from what the scan states (lengths of
+    source, specimen and slit, Soller acceptance, divergence), else are `AXIAL_CORRELATION` and
+    `EQUATORIAL_DIVERGENCE`. Only the spectrum is changed where the geometry is another than reflection from a flat
+    specimen.
     """
     recipe = recipe or InstrumentRecipe()
     if not recipe.wavelengths:
@@ -66,15 +264,21 @@ def with_tube_optics(
         return instrument
     correlation, divergence = recipe.axial_correlation, recipe.equatorial_divergence
     if correlation is None:
-        correlation = _stated_correlation(pattern, instrument.radius_mm)
+        correlation = AXIAL_CORRELATION[0]
+        source, specimen, soller = (
+            _stated_number(pattern, key) for key in ("source_length_mm", "specimen_length_mm", "soller_deg")
+        )
+        if source is not None and specimen is not None and soller is not None:
+            lengths = (source, specimen, specimen)
+            correlation = profiles.axial_correlation(lengths, soller, instrument.radius_mm)
     if divergence is None:
-        stated = _number(pattern, "equatorial_divergence_deg")
+        stated = _stated_number(pattern, "equatorial_divergence_deg")
         divergence = 0.0 if instrument.variable_slit else stated or EQUATORIAL_DIVERGENCE[0]
     return replace(instrument, axial_correlation=correlation, equatorial_divergence=divergence)
 
 
-def has_sharp_lines(pattern: Pattern) -> bool:
-    """Whether one of the five highest peaks is narrower at half its height than `SHARP_FWHM`.
+def has_sharp_reflections(pattern: Pattern) -> bool:
+    """Tell whether one of the five highest peaks is narrower at half its height than `SHARP_FWHM`.
 
     Peaks below a quarter of the highest, or below ten times their own scatter, are not looked at.
     """
@@ -93,12 +297,13 @@ def has_sharp_lines(pattern: Pattern) -> bool:
         last = behind[0] if len(behind) else len(y) - 1
         if len(before) and len(behind) and x[last] - x[first] < SHARP_FWHM:
             return True
+        # three half widths on either side are this peak's own; the next highest is sought beyond
         left[max(0, 3 * first - 2 * top) : 3 * last - 2 * top + 1] = False
     return False
 
 
 def _fine_spectrum(instrument: Instrument) -> Instrument:
-    """Hölzer's lines for a Cu Kα doublet; the natural width for Kα1 alone."""
+    """Put Hölzer's lines in place of a Cu Kα doublet; give Kα1 alone its natural width."""
     copper = elements.emission_lines("CuKa1")[0][0]
     if abs(instrument.wavelength / copper - 1.0) > _SAME_LINE:
         return instrument
@@ -117,45 +322,18 @@ def _fine_spectrum(instrument: Instrument) -> Instrument:
     return replace(instrument, emission_lines=(*lines, *extra), lorentzian_strain=0.005)
 
 
-def _stated_correlation(pattern: Pattern | None, radius_mm: float) -> float:
-    source, specimen, soller = (
-        _number(pattern, key) for key in ("source_length_mm", "specimen_length_mm", "soller_deg")
-    )
-    if source is None or specimen is None or soller is None:
-        return AXIAL_CORRELATION[0]
-    return profiles.axial_correlation((source, specimen, specimen), soller, radius_mm)
-
-
-def _number(pattern: Pattern | None, key: str) -> float | None:
-    value = pattern.metadata.get(key) if pattern is not None else None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
-
-
-# ------------ An instrument on disk: TOML with the fields of `Instrument`, as `xrdcomp calibrate` writes
-# it.
+# ---- an instrument on disk: TOML with the fields of `Instrument`, as `xrdcomp calibrate` writes it
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Instrument))
 _PROVENANCE = "provenance"
 
 
 def read_instrument(path: str | Path) -> Instrument:
-    """Read an instrument file.
+    """Read an instrument file (TOML).
 
-    Parameters
-    ----------
-    path : path
-        TOML; keys are the fields of `Instrument`, ``emission_lines`` is a list of tables with ``wavelength``
-        in ångström and ``weight``. Fields that are left out take their defaults; the table ``provenance``
-        is for people.
-
-    Returns
-    -------
-    Instrument
-
-    Raises
-    ------
-    RecipeError
-        The file cannot be read, a key does not exist (the nearest is proposed) or has an illegal value.
+    Keys are the fields of `Instrument`, ``emission_lines`` is a list of tables with ``wavelength`` in ångström and
+    ``weight``. Fields that are left out take their defaults; the table ``provenance`` is for people. A file that cannot
+    be read, a key that does not exist (the nearest is proposed) or an illegal value is a RecipeError.
     """
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -180,24 +358,9 @@ def read_instrument(path: str | Path) -> Instrument:
 def write_instrument(
     instrument: Instrument, path: str | Path, *, provenance: Mapping[str, str | float] | None = None
 ) -> Path:
-    """Write an instrument file, whole or not at all.
+    """Write an instrument file, whole or not at all (OutputError), and return its path.
 
-    Parameters
-    ----------
-    instrument : Instrument
-    path : path
-    provenance : mapping, optional
-        Where the numbers come from (standard, file, figures of the fit); kept, not used.
-
-    Returns
-    -------
-    Path
-        Of the file written.
-
-    Raises
-    ------
-    OutputError
-        The place cannot be written.
+    `provenance` tells people where the numbers come from (standard, file, figures of the fit); it is kept, not used.
     """
     target = Path(path)
     fields = dataclasses.asdict(instrument)
@@ -226,228 +389,7 @@ def _table(values: Mapping[str, object]) -> str:
     )
 
 
-# ------------ The instrument of one analysis: what the user said, else what the file says, else a stated
-# generic one.
-
-_DEFAULT_RADIATION = "CuKa"
-_BESIDE_A_FILE = (
-    "radius_mm",
-    "monochromator_two_theta",
-    "polarization_fraction",
-    "variable_slit",
-    "absorption_radius",
-    "equatorial_divergence",
-    "axial_correlation",
-)
-_SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
-
-
-def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
-    """Instrument for a pattern: wavelengths of the recipe, else of the file, else copper Kα.
-
-    With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
-    defaults go before it.
-
-    Parameters
-    ----------
-    pattern : Pattern or None
-    recipe : InstrumentRecipe
-
-    Returns
-    -------
-    Instrument
-        Wavelengths in ångström, angles in degrees, lengths in mm.
-
-    Raises
-    ------
-    RecipeError
-        Unknown radiation, an instrument file that cannot be read, or one of another radiation or geometry.
-    """
-    if recipe.file:
-        return _from_file(pattern, recipe)
-    monochromator = recipe.monochromator_two_theta
-    if monochromator is None and pattern is not None:
-        monochromator = _instrument_number(pattern, "monochromator_two_theta")
-    instrument = Instrument(
-        emission_lines=_lines(pattern, recipe),
-        geometry=recipe.geometry,
-        monochromator_two_theta=monochromator,
-        polarization_fraction=recipe.polarization_fraction,
-        variable_slit=_variable_slit(pattern, recipe),
-        equatorial_divergence=recipe.equatorial_divergence or 0.0,
-        axial_correlation=recipe.axial_correlation or 0.0,
-        absorption_radius=recipe.absorption_radius,
-    )
-    radius = recipe.radius_mm or (_instrument_number(pattern, "goniometer_radius_mm") if pattern else None)
-    instrument = replace(instrument, radius_mm=radius) if radius else instrument
-    if recipe.wavelengths or pattern is None or not has_sharp_lines(pattern):
-        return instrument
-    return with_tube_optics(instrument, recipe, pattern)
-
-
-def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
-    instrument = read_instrument(recipe.file)
-    given = bool(recipe.wavelengths or recipe.radiation)
-    lines = _lines(pattern, recipe)
-    stated = given or (pattern is not None and bool(pattern.emission_lines or pattern.anode))
-    if stated and abs(_strongest(lines) / instrument.wavelength - 1.0) > _SAME_RADIATION:
-        other = "the settings say" if given else "the scan says"
-        msg = (
-            f"{recipe.file}: calibrated with {instrument.wavelength:.5f} Å, but {other} {_strongest(lines):.5f} Å. "
-            "Calibrate for this radiation, or leave the file out."
-        )
-        raise RecipeError(msg)
-    if recipe.wavelengths:
-        instrument = replace(instrument, emission_lines=lines)
-    elif given and _families(lines) != _families(instrument.emission_lines):
-        msg = (
-            f"{recipe.file}: calibrated with {_families(instrument.emission_lines)} line(s) of Kα, but "
-            f"{recipe.radiation} has {_families(lines)}. Calibrate for this radiation, or leave the file out."
-        )
-        raise RecipeError(msg)
-    else:
-        known = {line.label for line in instrument.emission_lines}
-        residual = tuple(x for x in _residual_lines(instrument.wavelength, recipe) if x.label not in known)
-        instrument = replace(instrument, emission_lines=(*instrument.emission_lines, *residual))
-    default = InstrumentRecipe()
-    if recipe.geometry not in (default.geometry, instrument.geometry):
-        msg = (
-            f"{recipe.file}: calibrated in {instrument.geometry} geometry, but the settings say {recipe.geometry}. "
-            "Calibrate in this geometry, or leave the file out."
-        )
-        raise RecipeError(msg)
-    changes: dict[str, Any] = {
-        name: getattr(recipe, name)
-        for name in _BESIDE_A_FILE
-        if getattr(recipe, name) not in (None, getattr(default, name))
-    }
-    stated = pattern is not None and pattern.metadata.get("variable_slit") is True
-    if stated and recipe.variable_slit is None:
-        changes["variable_slit"] = True
-    return replace(instrument, **changes)
-
-
-def _families(lines: tuple[EmissionLine, ...]) -> int:
-    """How many lines the spectrum has, those within 0.1 % being one of several components."""
-    plain = sorted(line.wavelength for line in lines if not line.label and line.weight > 0.0)
-    return 1 + sum(b / a - 1.0 > 1e-3 for a, b in pairwise(plain))
-
-
-def _variable_slit(pattern: Pattern | None, recipe: InstrumentRecipe) -> bool:
-    """Whether the slits opened with the angle: the user's word, else the file's."""
-    if recipe.variable_slit is not None:
-        return recipe.variable_slit
-    return pattern is not None and pattern.metadata.get("variable_slit") is True
-
-
-def _strongest(lines: tuple[EmissionLine, ...]) -> float:
-    return max(lines, key=lambda line: line.weight).wavelength
-
-
-def _instrument_number(pattern: Pattern, key: str) -> float | None:
-    value = pattern.metadata.get(key)
-    return float(value) if isinstance(value, int | float) and value > 0 else None
-
-
-def _lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
-    lines = _main_lines(pattern, recipe)
-    return (*lines, *_residual_lines(_strongest(lines), recipe))
-
-
-def _residual_lines(strongest: float, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
-    extra: list[EmissionLine] = []
-    if recipe.kbeta_ratio > 0.0:
-        wavelength = _kbeta(strongest)
-        extra.append(EmissionLine(wavelength=wavelength, weight=recipe.kbeta_ratio, label="kbeta"))
-    if recipe.w_la_ratio > 0.0:
-        extra += [
-            EmissionLine(wavelength=wavelength, weight=weight * recipe.w_la_ratio, label="w_la")
-            for wavelength, weight in elements.emission_lines("WLa")
-        ]
-    return tuple(extra)
-
-
-def _main_lines(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[EmissionLine, ...]:
-    if recipe.wavelengths:
-        weights = recipe.wavelength_weights or (
-            1.0,
-            *[recipe.intensity_ratio] * (len(recipe.wavelengths) - 1),
-        )
-        return tuple(
-            EmissionLine(wavelength=w, weight=g) for w, g in zip(recipe.wavelengths, weights, strict=True)
-        )
-    if recipe.radiation:
-        return _named(recipe.radiation)
-    if pattern is not None and pattern.emission_lines:
-        return pattern.emission_lines
-    if pattern is not None and pattern.anode:
-        return _named(f"{pattern.anode}Ka")
-    return _named(_DEFAULT_RADIATION)
-
-
-def _kbeta(wavelength: float) -> float:
-    try:
-        return elements.kbeta_wavelength(wavelength)
-    except ValueError as error:
-        msg = f"instrument.kbeta_ratio: {error}"
-        raise RecipeError(msg) from error
-
-
-def _named(name: str) -> tuple[EmissionLine, ...]:
-    try:
-        lines = elements.emission_lines(name)
-    except ValueError as error:
-        raise RecipeError(str(error)) from error
-    return tuple(EmissionLine(wavelength=wavelength, weight=weight) for wavelength, weight in lines)
-
-
-def instrument_diagnostics(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
-    """What was assumed about the instrument because neither the file nor the user said it.
-
-    Parameters
-    ----------
-    pattern : Pattern or None
-    recipe : InstrumentRecipe
-
-    Returns
-    -------
-    tuple of Diagnostic
-    """
-    if pattern is None or recipe.file:
-        return ()
-    generic = Instrument(emission_lines=_lines(pattern, recipe))
-    width = float(np.sqrt(generic.caglioti_w))
-    out = [
-        Diagnostic(
-            code="XRD_GENERIC_INSTRUMENT",
-            severity="info",
-            text=(
-                f"No instrument file was given: crystallite sizes and strains are relative to a generic laboratory "
-                f"diffractometer (Gaussian width {width:.3f}°, refined with the pattern); their uncertainty holds 0.03 "
-                "degrees for it. Measure a line-profile standard, run `xrdcomp calibrate` and pass --instrument."
-            ),
-            facts={"gaussian_fwhm": width},
-        )
-    ]
-    if recipe.wavelengths or recipe.radiation or pattern.emission_lines or pattern.anode:
-        return tuple(out)
-    lines = _named(_DEFAULT_RADIATION)
-    return (
-        *out,
-        Diagnostic(
-            code="XRD_RADIATION_ASSUMED",
-            severity="warning",
-            text=(
-                f"The file states no wavelength; copper Kα ({lines[0].wavelength:.6f} Å) was assumed. "
-                "Pass --radiation or --wavelength if the tube was another."
-            ),
-            facts={"wavelength": lines[0].wavelength},
-        ),
-    )
-
-
-# ------------ Material of an empty holder, recognised by where its humps lie. Below a specimen:
-# ``refinement.result``.
+# ---- material of an empty holder, recognised by where its broad maxima lie
 
 _MIN_RELATIVE_HEIGHT = 0.04
 _MIN_Z = 6.0
