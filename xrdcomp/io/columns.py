@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -247,6 +247,14 @@ def classify(name: str, dimension: Dimension) -> Role:
     return "other"
 
 
+def columns_of(names: Sequence[str], units: Sequence[str], values: FloatArray) -> tuple[Column, ...]:
+    """Columns of a table, recognised by name and unit; a column without header has an empty name."""
+    k = values.shape[1]
+    names = list(names) or [""] * k
+    units = list(units) or [""] * k
+    return tuple(column_of(names[i], units[i], values[:, i], i + 1) for i in range(k))
+
+
 def ask_column(*names: str) -> str:
     """Say how a column is named by hand, in Python and on the command line; ends without a full stop."""
     mapping = ", ".join(f'"{name}": N' for name in names)
@@ -354,3 +362,25 @@ def number_of(text: str) -> float | None:
     match = re.search(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?", text)
     value = float(match[0].replace(",", ".")) if match else math.nan
     return value if math.isfinite(value) else None
+
+
+_PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;]{2,60}?)\s*[:=\t;]+\s*(?P<value>.*?)[\s;\"]*$")
+
+
+def header_facts(lines: Sequence[str]) -> dict[str, str]:
+    """``key: value`` lines (also with tab, ``=`` or ``;``) above a table, keys in lower case."""
+    facts: dict[str, str] = {}
+    for line in lines:
+        match = _PAIR.match(line) if len(line) < 4000 else None
+        if match and match["value"]:
+            facts.setdefault(match["key"].strip().lower(), match["value"].strip())
+    return facts
+
+
+def mass_in_mg(key: str, value: str) -> float | None:
+    """Mass in mg of a header line whose key or value states its unit; None otherwise."""
+    number = number_of(value)
+    match = re.search(r"(mg|µg|ug|μg|\bg)\b", value) or re.search(r"(mg|µg|ug|μg|\bg)\b", key)
+    if number is None or match is None:
+        return None
+    return number * {"mg": 1.0, "g": 1e3}.get(match[1], 1e-3)

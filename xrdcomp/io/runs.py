@@ -14,6 +14,7 @@ from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import Column, TgaTable, ask_column, note
 from xrdcomp.io.registry import TgaOptions
 from xrdcomp.io.source import SourceFile
+from xrdcomp.io.text_table import Table
 from xrdcomp.units import CELSIUS_ZERO_K, FloatArray, IntArray
 
 # ------------ Is this a thermogravimetric run? Values that cannot be are refused, those that are odd are
@@ -607,3 +608,18 @@ def _running_time(
     msg = f"time falls from {time[at - 1]:g} s to {time[at]:g} s"
     hint = "The file may hold two runs one after the other, or the value is damaged; export one run."
     raise ReadError(msg, place=f"{table.place_word} {int(places[at])}", expected="time that rises", hint=hint)
+
+
+def table_notes(text: str, table: Table) -> list[Diagnostic]:
+    """Say so where a file holds tables that were not read, or ends with a row of numbers without an end of line."""
+    found: list[Diagnostic] = []
+    if not text.endswith("\n") and not (
+        text[text.rfind("\n") + 1 :].strip() and int(table.lines[-1]) <= text.count("\n")
+    ):
+        said = "the file ends in its last row of numbers without an end of line; it may have been cut."
+        found.append(note("TGA_NO_FINAL_NEWLINE", said))
+    if table.others:
+        listed = ", ".join(map(str, table.others[:5]))
+        said = f"{len(table.others)} other tables of numbers were not read; they begin at line {listed}."
+        found.append(note("TGA_OTHER_TABLE", said, severity="warning", line=table.others[0]))
+    return found

@@ -15,11 +15,11 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import TgaTable, note, number_of, unit_of
+from xrdcomp.io.columns import TgaTable, columns_of, note, number_of, unit_of
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.runs import build_run
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import MAX_BLOCKS, Dialect, columns_of, parse_rows, split_lines
+from xrdcomp.io.text_table import MAX_PARTS, Dialect, parse_rows, split_lines
 
 STARE_ID = "mettler_stare"
 _HEADER = re.compile(r"^\s*Index\s+\S")
@@ -77,7 +77,7 @@ def parse_mettler(text: str) -> TgaTable:
 def _find_curves(lines: Sequence[str]) -> list[_Curve]:
     heads = [i for i, line in enumerate(lines[:-1]) if "Index" in line and _HEADER.match(line)]
     curves: list[_Curve] = []
-    for head in heads[:MAX_BLOCKS]:
+    for head in heads[:MAX_PARTS]:
         names = tuple(re.split(r"\s{2,}", lines[head].strip()))
         if not _UNITS.match(lines[head + 1]):
             continue

@@ -22,6 +22,7 @@ from xrdcomp.io.columns import (
     TgaTable,
     atmosphere_of,
     column_of,
+    columns_of,
     heating_rate_of,
     note,
     number_of,
@@ -31,9 +32,8 @@ from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.runs import build_run
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import (
-    MAX_BLOCKS,
+    MAX_PARTS,
     Dialect,
-    columns_of,
     guess_dialect,
     parse_rows,
     split_cells,
@@ -74,9 +74,9 @@ def parse_netzsch(text: str) -> TgaTable:
     if not heads:
         msg = "there is no row of column names"
         raise ReadError(msg, place=f"line {len(lines)}", expected="a line that starts with ##")
-    if len(heads) > MAX_BLOCKS:
+    if len(heads) > MAX_PARTS:
         msg = f"there are {len(heads)} rows of column names"
-        raise ReadError(msg, expected=f"at most {MAX_BLOCKS} segments")
+        raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
     facts, segments = _facts(lines, heads[0])
     parts: list[FloatArray] = []
     places: list[IntArray] = []
@@ -95,7 +95,7 @@ def parse_netzsch(text: str) -> TgaTable:
         try:
             parts.append(parse_rows(rows, dialect, first_line=head + 2, n_columns=len(names)))
         except ReadError as problem:
-            problem.expected = problem.expected or dialect.words
+            problem.expected = ", ".join(filter(None, (problem.expected, dialect.words)))
             raise
         places.append(np.arange(head + 2, head + 2 + len(rows), dtype=np.int64))
     values = np.concatenate(parts)

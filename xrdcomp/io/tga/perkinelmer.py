@@ -13,11 +13,11 @@ import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import Column, TgaTable, atmosphere_of, note, number_of, unit_of
+from xrdcomp.io.columns import Column, TgaTable, atmosphere_of, columns_of, note, number_of, unit_of
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.runs import build_run
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import MAX_BLOCKS, Dialect, columns_of, parse_rows, split_lines
+from xrdcomp.io.text_table import MAX_PARTS, Dialect, parse_rows, split_lines
 from xrdcomp.units import FloatArray, IntArray
 
 PYRIS_ID = "perkinelmer_pyris"
@@ -42,9 +42,9 @@ def parse_perkinelmer(text: str) -> TgaTable:
         msg = "there is no part of data"
         expected = "a line such as '1) TGA Temperature Scan' with rows below"
         raise ReadError(msg, place=f"line {len(lines)}", expected=expected, hint="Copy the file again.")
-    if len(steps) > MAX_BLOCKS:
+    if len(steps) > MAX_PARTS:
         msg = f"there are {len(steps)} parts of data"
-        raise ReadError(msg, expected=f"at most {MAX_BLOCKS} segments")
+        raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
     head = lines[: steps[0]]
     names = _names(lines, steps[0])
     values, places, segment = _rows(lines, steps, len(names))

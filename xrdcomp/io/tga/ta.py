@@ -13,21 +13,21 @@ import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import Column, TgaTable, atmosphere_of, heating_rate_of, note, number_of, split_header
-from xrdcomp.io.registry import TgaOptions, TgaReader
-from xrdcomp.io.runs import build_run
-from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import (
-    Dialect,
+from xrdcomp.io.columns import (
+    Column,
+    TgaTable,
+    atmosphere_of,
     columns_of,
-    cut_note,
-    join_blocks,
+    heating_rate_of,
     mass_in_mg,
-    other_note,
-    parse_rows,
-    read_blocks,
-    split_lines,
+    note,
+    number_of,
+    split_header,
 )
+from xrdcomp.io.registry import TgaOptions, TgaReader
+from xrdcomp.io.runs import build_run, table_notes
+from xrdcomp.io.source import SourceFile
+from xrdcomp.io.text_table import Dialect, parse_rows, read_table, split_lines
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
 # ------------ TA Instruments Universal Analysis text: header, ``Sig1 … Sign``, ``StartOfData``, rows with
@@ -233,11 +233,10 @@ def parse_trios(text: str) -> TgaTable:
         No table, damaged rows, steps with different columns.
     """
     lines = split_lines(text)
-    blocks = read_blocks(lines)
-    values, places, segment = join_blocks(blocks)
-    facts = _facts(lines[: blocks[0].header_line - 1])
-    names = [_step_name(lines, block.header_line - 1) for block in blocks]
-    messages = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_missing_steps(facts, len(blocks))]
+    table = read_table(lines)
+    facts = _facts(lines[: table.header_lines[0] - 1])
+    names = [_step_name(lines, line - 1) for line in table.header_lines]
+    messages = [*table_notes(text, table), *_missing_steps(facts, len(names))]
     program = [name for name in names if name]
     metadata: dict[str, str | float | int | bool] = {"program": " | ".join(program)} if program else {}
     for key, name in (("sample name", "sample_name"), ("instrument name", "instrument"), ("rundate", "date")):
@@ -246,12 +245,12 @@ def parse_trios(text: str) -> TgaTable:
     gases = " ".join(value for key, value in facts.items() if re.match(r"gas ?\d", key))
     if gases or "proceduresegments" in facts:
         metadata["gases"] = (gases or facts["proceduresegments"])[:500]
-    columns = columns_of(blocks[0].names, blocks[0].units, values)
-    rates = _heating_rates(columns, segment, names)
+    columns = columns_of(table.names, table.units, table.values)
+    rates = _heating_rates(columns, table.part, names)
     return TgaTable(
         columns=columns,
-        places=places,
-        segment=segment if len(blocks) > 1 else None,
+        places=table.lines,
+        segment=table.part if len(names) > 1 else None,
         initial_mass_mg=mass_in_mg("", facts.get("sample mass", "")),
         atmosphere=_trios_atmosphere(facts),
         heating_rate_k_min=rates.pop() if len(rates) == 1 else None,

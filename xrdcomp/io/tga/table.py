@@ -25,29 +25,21 @@ from xrdcomp.io.columns import (
     atmosphere_of,
     classify,
     column_of,
+    columns_of,
+    header_facts,
     heating_rate_of,
+    mass_in_mg,
     note,
     number_of,
     split_header,
     unit_of,
 )
 from xrdcomp.io.registry import TgaOptions, TgaReader
-from xrdcomp.io.runs import build_run
+from xrdcomp.io.runs import build_run, table_notes
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
-from xrdcomp.io.text_table import (
-    Block,
-    columns_of,
-    cut_note,
-    find_blocks,
-    header_facts,
-    join_blocks,
-    mass_in_mg,
-    other_note,
-    read_blocks,
-    split_lines,
-)
+from xrdcomp.io.text_table import Table, find_blocks, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
-from xrdcomp.units import FloatArray, IntArray
+from xrdcomp.units import IntArray
 
 # ------------ Generic tables of a thermogravimetric run: CSV, TXT, with names and units in one row or two.
 
@@ -68,16 +60,15 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
         No table, a damaged row, no names and no units given.
     """
     lines = split_lines(text)
-    blocks = read_blocks(lines)
-    values, places, numbers = join_blocks(blocks)
-    head = lines[: blocks[0].header_line - 1]
-    messages = [*cut_note(text, blocks[-1]), *other_note(blocks[0]), *_comma_note(lines, places)]
-    if blocks[0].names:
-        columns = columns_of(blocks[0].names, blocks[0].units, values)
-    else:
-        columns = _nameless(values, blocks[0], options, messages)
-    facts = header_facts(head)
-    segment = numbers if len(blocks) > 1 else None
+    table = read_table(lines)
+    messages = [*table_notes(text, table), *_comma_note(lines, table.lines)]
+    columns = (
+        columns_of(table.names, table.units, table.values)
+        if table.names
+        else _nameless(table, options, messages)
+    )
+    facts = header_facts(lines[: table.header_lines[0] - 1])
+    segment = table.part if table.part[-1] > 0 else None
     stated = next((c for c in columns if c.role == "segment" and np.isfinite(c.values).all()), None)
     if stated is not None:
         segment = np.unique(stated.values, return_inverse=True)[1].astype(np.int64)
@@ -86,7 +77,7 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     program = " ".join(v for k, v in facts.items() if re.search(r"rate|method|program|ramp", k))
     return TgaTable(
         columns=columns,
-        places=places,
+        places=table.lines,
         segment=segment,
         initial_mass_mg=initial,
         atmosphere=atmosphere_of(gas),
@@ -124,10 +115,9 @@ def _sample_name(facts: dict[str, str]) -> str:
     )
 
 
-def _nameless(
-    values: FloatArray, block: Block, options: TgaOptions, messages: list[Diagnostic]
-) -> tuple[Column, ...]:
-    k, place = values.shape[1], f"line {int(block.lines[0])}"
+def _nameless(table: Table, options: TgaOptions, messages: list[Diagnostic]) -> tuple[Column, ...]:
+    values = table.values
+    k, place = values.shape[1], f"line {int(table.lines[0])}"
     if options.columns:
         return columns_of((), (), values)
     units = {"temperature": options.temperature_unit, "mass": options.mass_unit}

@@ -87,7 +87,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     for column in y_columns:
         y = table.values[:, column]
         sigma = None if sigma_column is None else table.values[:, sigma_column]
-        metadata: dict[str, str | float | int | bool] = {"separator": table.separator or "blank"}
+        metadata: dict[str, str | float | int | bool] = {"separator": table.dialect.separator or "blank"}
         if names:
             metadata["intensity_column"] = names[column][:80]
         sample = _SAMPLE.search(text)
@@ -105,7 +105,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
                 anode=anode,
                 axis=_axis(text),
                 not_powder=_not_powder(text),
-                place=f"lines {table.first_line} to {table.last_line}",
+                place=f"lines {table.lines[0]} to {table.lines[-1]}",
                 metadata=metadata,
                 messages=tuple(notes),
             )
@@ -118,7 +118,8 @@ def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table
     if not header or len(table.values) < 3:
         return
     bare = [
-        line.replace(table.separator or " ", " ").replace(table.decimal, ".").split() for line in header[-3:]
+        line.replace(table.dialect.separator or " ", " ").replace(table.dialect.decimal, ".").split()
+        for line in header[-3:]
     ]
     x = table.values[:, 0]
     step = float(x[1] - x[0])
@@ -132,7 +133,7 @@ def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
         raise source.error(
-            msg, place=f"line {table.first_line - 1}", expected="header and rows apart", hint=hint
+            msg, place=f"line {table.lines[0] - 1}", expected="header and rows apart", hint=hint
         )
 
 
@@ -182,7 +183,7 @@ def _assign(
     width = table.values.shape[1]
     if not roles:
         return _assign_unnamed(source, table)
-    place = f"line {table.first_line - 1}"
+    place = f"line {table.lines[0] - 1}"
     if "thermal" in roles and ("temperature" in roles or "time" in roles):
         msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
         hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
@@ -233,7 +234,7 @@ def _assign_unnamed(source: SourceFile, table: Table) -> tuple[int, list[int], i
     if width > 3:
         msg = f"{width} columns without names"
         hint = "Add a header line such as `two_theta intensity sigma`, or export two columns."
-        raise source.error(msg, place=f"line {table.first_line}", expected="2 or 3 columns", hint=hint)
+        raise source.error(msg, place=f"line {table.lines[0]}", expected="2 or 3 columns", hint=hint)
     y, third = table.values[:, 1], table.values[:, 2]
     if _like_sigma(y, third):
         return 0, [1], 2, []
