@@ -464,6 +464,15 @@ def test_damaged_row_is_refused_at_its_line(save: Callable[..., Path], kind: str
     assert re.search(reason, error.reason)
 
 
+def test_row_cut_behind_its_decimal_comma_is_refused(save: Callable[..., Path]) -> None:
+    text = w.setaram(CURVE, change=True)
+    last = text.rstrip("\n").rpartition("\n")[2]
+    cut = last.split(";")
+    cut = [*cut[:3], cut[3].partition(",")[0] + ","]
+    error = refusal(save(text.rstrip("\n").removesuffix(last) + ";".join(cut), encoding="utf-16"))
+    assert "4 columns where 5" in error.reason
+
+
 def test_absurd_values_are_refused_or_told(save: Callable[..., Path]) -> None:
     def with_row(row: str) -> Path:
         lines = w.table(CURVE).split("\n")

@@ -148,7 +148,7 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
     cells: list[str] = []
     for offset, row in enumerate(rows):
         found = split_cells(row, dialect) if '"' in text else row.split(dialect.separator)
-        if len(found) == width - 1 and row[-1:] in "\t;,":
+        if len(found) == width - 1 and dialect.separator and row.endswith(dialect.separator):
             found = [*found, ""]
         if len(found) < width or any(cell.strip() for cell in found[width:]):
             msg = f"the row has {len(found)} columns where {width} are expected: {row.strip()[:60]!r}"
