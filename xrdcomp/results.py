@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -90,6 +91,32 @@ class Estimate:
         if self.std is None:
             return f"{self.value:.6g}{unit} (fixed)"
         return f"{self.value:.6g} ± {self.std:.2g}{unit}"
+
+
+@lru_cache(maxsize=4096)
+def parameter_name(kind: str, phase: str = "", axis: str = "") -> str:
+    """Name of a refined parameter in tables and in lmfit, as ``hydroxyapatite_inverse_size_c``; see `ParameterId`."""
+    return "_".join(part for part in (phase, "" if kind == "cell" else kind, axis) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterId:
+    """Identity of a refined parameter.
+
+    `kind` is ``cell``, ``inverse_size``, ``size_mixing``, ``microstrain``, ``b_extra``, ``b`` (of one element),
+    ``march_dollase`` or ``harmonic`` for a parameter of `phase`, and the name itself for one of the instrument, as
+    ``zero_shift``; `phase` is then empty. `axis` is the edge or angle of a cell, the axis of a size, the element of a
+    ``b``, the number of a harmonic.
+    """
+
+    kind: str
+    phase: str = ""
+    axis: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name in tables and in lmfit."""
+        return parameter_name(self.kind, self.phase, self.axis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,6 +364,10 @@ class FitResult:
     bragg_area: Mapping[str, float] = field(default_factory=dict)
     bragg_area_lost: Mapping[str, float] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
+
+    def parameter(self, kind: str, phase: str = "", axis: str = "") -> Estimate | None:
+        """Estimate of a parameter by what it is (see `ParameterId`); None where the fit has none of this kind."""
+        return self.parameters.get(parameter_name(kind, phase, axis))
 
     @property
     def rwp(self) -> float:

@@ -11,10 +11,11 @@ from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import reflections as structure_factors
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.refinement.reflections import build_lines, element_factor, element_names, phase_columns
+from xrdcomp.refinement.reflections import build_lines, element_factor, phase_columns, refinable_elements
+from xrdcomp.results import ParameterId
 
 PHASE = load_phase("hydroxyapatite")
-NAMES = element_names(PHASE)
+NAMES = {e: ParameterId(kind="b", phase=PHASE.id, axis=e.lower()).name for e in refinable_elements(PHASE)}
 X = np.arange(15.0, 110.0, 0.04)
 CHANGES = {"hydroxyapatite_b_ca": 0.35, "hydroxyapatite_b_o": -0.15, "hydroxyapatite_b_p": 0.2}
 

@@ -16,7 +16,6 @@ from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.physics import reflections as lattice
 from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.model import build_model
-from xrdcomp.refinement.parameters import phase_of
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.results import DetectionRule
@@ -357,23 +356,15 @@ def test_a_limit_grows_with_what_is_not_known_of_the_specimen() -> None:
     assert limit_z(rule, 0.4) == limit_z(rule, 3.0), "beyond 40 % a limit says nothing more"
 
 
-def test_parameters_belong_to_the_phase_with_the_longest_name_that_fits() -> None:
-    ids = ("beta_tcp", "beta_tcp_mg")
-    assert phase_of("beta_tcp_a", ids) == "beta_tcp"
-    assert phase_of("beta_tcp_mg_a", ids) == "beta_tcp_mg"
-    assert phase_of("sample_displacement_mm", ids) == ""
-
-
 def test_leaving_out_a_phase_keeps_another_with_a_longer_name() -> None:
     phases = load_phases(("beta_tcp", "beta_tcp_mg"))
     pattern = scan(apatite=0.0, beta_tcp=0.3)
     both = Refinement.run(pattern, phases, build_instrument(pattern, Recipe().instrument))
     one = both.drop(["beta_tcp"])
-    kept = {item.name for item in both.table.items if item.name.startswith("beta_tcp_mg_")}
-    assert kept <= {item.name for item in one.table.items}
-    assert not [
-        item for item in one.table.items if phase_of(item.name, ("beta_tcp", "beta_tcp_mg")) == "beta_tcp"
-    ]
+    kept = {item.id for item in both.table.items if item.id.phase == "beta_tcp_mg"}
+    assert kept
+    assert kept <= {item.id for item in one.table.items}
+    assert {item.id.phase for item in one.table.items} == {"", "beta_tcp_mg"}
 
 
 def test_misfit_is_what_absent_phases_scatter_too_much(state: Refinement) -> None:

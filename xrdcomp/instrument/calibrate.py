@@ -21,7 +21,7 @@ from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import Refinement, initial_parameters
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, refined_ratios
-from xrdcomp.results import Estimate, FitResult
+from xrdcomp.results import Estimate, FitResult, parameter_name
 from xrdcomp.search.nuisance import make_screen
 from xrdcomp.search.report import unexplained_peaks
 from xrdcomp.search.templates import library, phase_lines
@@ -110,7 +110,7 @@ def _foreign_lines(state: Refinement, phase: Phase, name: str) -> list[Diagnosti
 
 def _broad(state: Refinement, phase: Phase, name: str) -> list[Diagnostic]:
     """A standard whose widths rise with 1/cosθ as those of small crystallites do."""
-    inverse = state.solution.values[f"{phase.id}_inverse_size_a"]
+    inverse = state.solution.value("inverse_size", phase.id, "a")
     if inverse <= _LARGEST_BROADENING:
         return []
     text = (
@@ -272,18 +272,19 @@ def calibrate(
     state = _fit(pattern, phase, base, options, held)
     result = state.result()
     _check(result, phase, standard)
-    cell = {n: result.parameters[f"{phase.id}_{n}"] for n in "abc" if f"{phase.id}_{n}" in result.parameters}
-    displacement = result.parameters.get("sample_displacement_mm")
+    edges = {axis: result.parameter("cell", phase.id, axis) for axis in "abc"}
+    cell = {axis: estimate for axis, estimate in edges.items() if estimate is not None}
+    displacement = result.parameter("sample_displacement_mm")
     differs: tuple[Diagnostic, ...] = ()
     if held is not None:
         differs = _cell_message(_fit(pattern, phase, base, options, None), held, phase, standard)
     else:
-        cell = {n: _without_model(e, result, f"{phase.id}_{n}") for n, e in cell.items()}
+        cell = {n: _without_model(e, result, parameter_name("cell", phase.id, n)) for n, e in cell.items()}
         for other in _other_optics(base):
-            spread = _fit(pattern, phase, other, options, held).solution.values
-            cell = {n: _widened(e, spread[f"{phase.id}_{n}"]) for n, e in cell.items()}
+            found = _fit(pattern, phase, other, options, held).solution
+            cell = {n: _widened(e, found.value("cell", phase.id, n)) for n, e in cell.items()}
             if displacement is not None:
-                displacement = _widened(displacement, spread["sample_displacement_mm"])
+                displacement = _widened(displacement, found.value("sample_displacement_mm"))
     instrument = _calibrated(state, phase, standard)
     return Calibration(
         instrument=instrument,
@@ -324,10 +325,10 @@ def _cell_message(
     free: Refinement, held: Mapping[str, float], phase: Phase, standard: str
 ) -> tuple[Diagnostic, ...]:
     """Compare a refined cell with the held one."""
-    found = free.result().parameters
     out = []
     for name, certified in held.items():
-        estimate = found[f"{phase.id}_{name}"]
+        estimate = free.parameter("cell", phase.id, name)
+        assert estimate is not None, "the cell was refined"
         change = estimate.value - certified
         if abs(change) <= max(_CELL_DIFFERS * certified, 4.0 * (estimate.std or 0.0)):
             continue
@@ -424,10 +425,10 @@ def _fit(
     held: Mapping[str, float] | None,
 ) -> Refinement:
     params: lmfit.Parameters = initial_parameters((phase,), instrument, recipe)
-    params[f"{phase.id}_size_mixing"].set(value=1.0, vary=False)
-    params[f"{phase.id}_inverse_size_a"].set(value=0.002, min=0.0, max=0.05)
-    for name, value in (held or {}).items():
-        params[f"{phase.id}_{name}"].set(value=value, vary=False)
+    params[parameter_name("size_mixing", phase.id)].set(value=1.0, vary=False)
+    params[parameter_name("inverse_size", phase.id, "a")].set(value=0.002, min=0.0, max=0.05)
+    for axis, value in (held or {}).items():
+        params[parameter_name("cell", phase.id, axis)].set(value=value, vary=False)
     return Refinement.run(pattern, (phase,), instrument, recipe, params=params)
 
 
@@ -445,7 +446,8 @@ def _widened(estimate: Estimate, other: float) -> Estimate:
 
 def _calibrated(state: Refinement, phase: Phase, standard: str) -> Instrument:
     values, old = state.solution.values, state.instrument
-    size_width = np.degrees(SCHERRER_CONSTANT * old.wavelength / 10.0 * values[f"{phase.id}_inverse_size_a"])
+    inverse = state.solution.value("inverse_size", phase.id, "a")
+    size_width = np.degrees(SCHERRER_CONSTANT * old.wavelength / 10.0 * inverse)
     return replace(
         old,
         emission_lines=_weighted(old, values),

@@ -59,14 +59,11 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
     -------
     mapping with ``c_axis`` and ``a_axis``, or ``all`` where one size was refined
     """
-    p = f"{phase_id}_"
     ratio = _breadth_ratio(fit, phase_id)
-    keys = {"c_axis": p + "inverse_size_c", "a_axis": p + "inverse_size_a"}
-    if keys["c_axis"] not in fit.parameters:
-        keys = {"all": p + "inverse_size_a"}
+    along, across = (fit.parameter("inverse_size", phase_id, axis) for axis in "ca")
     out = {}
-    for name, key in keys.items():
-        inverse = fit.parameters.get(key)
+    named = {"all": across} if along is None else {"c_axis": along, "a_axis": across}
+    for name, inverse in named.items():
         if inverse is None or inverse.value <= 0.0:
             continue
         breadth = SCHERRER_CONSTANT * ratio[0] * inverse.value  # 1/nm
@@ -79,7 +76,7 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
 
 def _breadth_ratio(fit: FitResult, phase_id: str) -> tuple[float, float]:
     """β/FWHM of the size profile, and its standard uncertainty from the mixing's."""
-    mixing = fit.parameters.get(f"{phase_id}_size_mixing")
+    mixing = fit.parameter("size_mixing", phase_id)
     eta = 0.5 if mixing is None else float(np.clip(mixing.value, 0.0, 1.0))
     std = 0.15 if mixing is None else (mixing.std or 0.0)
     lorentz, gauss = np.pi / 2.0, 0.5 * np.sqrt(np.pi / np.log(2.0))
@@ -91,16 +88,15 @@ def width_002(fit: FitResult, phase_id: str) -> Estimate | None:
 
     Γ_size = K λ / (D_c cosθ), Γ_strain = 4 ε tanθ, joined as in ``physics.profiles.tch_widths``.
     """
-    p = f"{phase_id}_"
-    inverse = fit.parameters.get(p + "inverse_size_c") or fit.parameters.get(p + "inverse_size_a")
-    c = fit.parameters.get(p + "c")
+    along, across = (fit.parameter("inverse_size", phase_id, axis) for axis in "ca")
+    inverse, c = along or across, fit.parameter("cell", phase_id, "c")
     if inverse is None or c is None or c.value <= _COPPER:
         return None
     theta = float(np.arcsin(_COPPER / c.value))
     size = float(np.degrees(SCHERRER_CONSTANT * _COPPER / 10.0 / np.cos(theta))) * inverse.value
-    mixing = fit.parameters.get(p + "size_mixing")
+    mixing = fit.parameter("size_mixing", phase_id)
     share_g, share_l, *_ = profiles.size_components(0.5 if mixing is None else mixing.value)
-    strain = fit.parameters.get(p + "microstrain")
+    strain = fit.parameter("microstrain", phase_id)
     epsilon = 0.0 if strain is None else strain.value
     lorentz = size * share_l + float(np.degrees(4.0 * epsilon * np.tan(theta)))
     width = float(
@@ -217,7 +213,7 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
     out["landi_width"] = landi_width_index(width)
     out["landi_valley"] = landi_valley_index(fit, phase_id)
     out["person"] = person_index(fit, phase_id)
-    a = fit.parameters.get(f"{phase_id}_a")
+    a = fit.parameter("cell", phase_id, "a")
     if a is not None:
         carbonate = carbonate_from_cell(a)
         inside = -0.02 <= carbonate.value <= 0.12

@@ -306,7 +306,7 @@ def _grain_factors(
     phases = [item.phase for item in model.lines]
     sizes = {}
     for phase in phases:
-        inverse = [solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac"]
+        inverse = [solution.value("inverse_size", phase.id, axis) for axis in "ac"]
         sizes[phase.id] = 1.0 / max(*inverse, 1e-6)
     factors = grain_factors(
         phases,

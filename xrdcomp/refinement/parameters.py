@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from xrdcomp.data import Instrument, Phase
 from xrdcomp.errors import RecipeError
 from xrdcomp.physics import reflections, texture
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.reflections import TEXTURE_ORDER, element_names, refined_ratios
+from xrdcomp.refinement.reflections import TEXTURE_ORDER, refinable_elements, refined_ratios
+from xrdcomp.results import ParameterId
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
@@ -32,22 +34,12 @@ _ELEMENT_B_STD = 0.3  # Å², of each element: refinements of one compound diffe
 
 @dataclass(frozen=True, kw_only=True)
 class FitParameter:
-    """One non-linear parameter of the fit.
+    """One non-linear parameter of the fit: start, hard limits, Gaussian prior (infinite `prior_std` for none).
 
-    Attributes
-    ----------
-    name : str
-        ``sample_displacement_mm``, ``hydroxyapatite_a`` …
-    value, low, high : float
-        Start and hard limits.
-    prior_std : float
-        Standard deviation of the Gaussian prior around `prior_mean`; infinity for none.
-    step : float
-        Typical size of a change, for scaling.
-    unit, meaning : str
+    `step` is the typical size of a change, for scaling.
     """
 
-    name: str
+    id: ParameterId
     value: float
     low: float
     high: float
@@ -57,6 +49,11 @@ class FitParameter:
     unit: str
     meaning: str
     vary: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name in tables and in lmfit, as ``sample_displacement_mm`` or ``hydroxyapatite_a``."""
+        return self.id.name
 
 
 @dataclass(frozen=True)
@@ -176,11 +173,6 @@ def _affine(params: Any, table: ParameterTable) -> tuple[FloatArray, FloatArray]
     return at_start - ties @ start, ties
 
 
-def phase_of(name: str, phase_ids: Iterable[str]) -> str:
-    """Phase that a parameter belongs to, empty for the instrument's; ids may begin alike (beta_tcp, beta_tcp_mg)."""
-    return max((i for i in phase_ids if name.startswith(f"{i}_")), key=len, default="")
-
-
 def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: FitRecipe) -> ParameterTable:
     """Build the default parameter table for some phases on an instrument.
 
@@ -197,10 +189,19 @@ def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: Fi
 
 
 def _item(
-    name: str, start: float, limits: tuple[float, float], prior_std: float, unit: str, meaning: str
+    kind: str,
+    start: float,
+    limits: tuple[float, float],
+    prior_std: float,
+    unit: str,
+    meaning: str,
+    *,
+    phase: str = "",
+    axis: str = "",
 ) -> FitParameter:
+    """Parameter whose prior is centred on its start, and whose typical step is the prior's standard deviation."""
     return FitParameter(
-        name=name,
+        id=ParameterId(kind=kind, phase=phase, axis=axis),
         value=start,
         low=limits[0],
         high=limits[1],
@@ -219,115 +220,102 @@ def _instrument_items(instrument: Instrument, recipe: FitRecipe) -> list[FitPara
     if recipe.zero_shift:
         items.append(_item("zero_shift", instrument.zero_shift, (-1.0, 1.0), 0.03, "deg", "observed - true"))
     if recipe.transparency:
-        items.append(
-            _item("transparency_mm", 0.05, (0.0, 3.0), 0.3, "mm", "1/μ as packed, shift -sin2θ t/2R")
-        )
-    if not instrument.calibrated:
-        items += [
-            _item(
-                "caglioti_u", instrument.caglioti_u, (-0.05, 0.2), 0.01, "deg²", "Gaussian FWHM², tan²θ term"
-            ),
-            _item(
-                "caglioti_v", instrument.caglioti_v, (-0.1, 0.05), 0.005, "deg²", "Gaussian FWHM², tanθ term"
-            ),
-            _item("caglioti_w", instrument.caglioti_w, (0.0, 0.2), 0.005, "deg²", "Gaussian FWHM², constant"),
-            _item(
-                "instrument_lorentzian_strain",
-                instrument.lorentzian_strain,
-                (0.0, 0.5),
-                0.02,
-                "deg",
-                "Lorentzian FWHM, tanθ term: emission lines",
-            ),
-        ]
-    for name, (_, start) in refined_ratios(instrument).items() if not instrument.calibrated else ():
-        spread = 0.02 if name == "kalpha2_ratio" else 0.5 * start
-        limits = (0.3 * start, 2.0 * start) if name == "kalpha2_ratio" else (0.01 * start, 10.0 * start)
-        items.append(_item(name, start, limits, spread, "", "weight relative to the strongest line"))
-    if recipe.asymmetry and not instrument.calibrated and instrument.axial_divergence > 0:
+        meaning = "1/μ as packed, shift -sin2θ t/2R"
+        items.append(_item("transparency_mm", 0.05, (0.0, 3.0), 0.3, "mm", meaning))
+    if instrument.calibrated:
+        return items
+    i = instrument
+    items += [
+        _item("caglioti_u", i.caglioti_u, (-0.05, 0.2), 0.01, "deg²", "Gaussian FWHM², tan²θ term"),
+        _item("caglioti_v", i.caglioti_v, (-0.1, 0.05), 0.005, "deg²", "Gaussian FWHM², tanθ term"),
+        _item("caglioti_w", i.caglioti_w, (0.0, 0.2), 0.005, "deg²", "Gaussian FWHM², constant"),
+        _item(
+            "instrument_lorentzian_strain",
+            i.lorentzian_strain,
+            (0.0, 0.5),
+            0.02,
+            "deg",
+            "Lorentzian FWHM, tanθ term: emission lines",
+        ),
+    ]
+    for name, (_, start) in refined_ratios(instrument).items():
+        # the ratio of a doublet is physics; that of filtered radiation depends on the filter
+        doublet = name == "kalpha2_ratio"
+        std = 0.02 if doublet else 0.5 * start
+        limits = (0.3 * start, 2.0 * start) if doublet else (0.01 * start, 10.0 * start)
+        items.append(_item(name, start, limits, std, "", "weight relative to the strongest emission line"))
+    if recipe.asymmetry and instrument.axial_divergence > 0:
         start = instrument.axial_divergence
         items.append(_item("axial_divergence", start, (0.001, 0.1), 0.015, "", "half height / radius"))
     return items
 
 
+def _cell_items(phase: Phase, *, strain: float, half_range: float, relative_std: float) -> list[FitParameter]:
+    """Free edges (Å) and angles (deg) of a cell; `strain` changes the edges at the start, all else is relative."""
+    names, freedom = reflections.cell_freedom(phase.crystal_system)
+    nominal = np.linalg.lstsq(freedom, np.array(phase.cell.parameters), rcond=None)[0]
+    items = []
+    for axis, value in zip(names, nominal.tolist(), strict=True):
+        length = axis in "abc"
+        items.append(
+            _item(
+                "cell",
+                value * (1.0 + strain if length else 1.0),
+                ((1.0 - half_range) * value, (1.0 + half_range) * value),
+                relative_std * value,
+                "Å" if length else "deg",
+                "cell",
+                phase=phase.id,
+                axis=axis,
+            )
+        )
+    return items
+
+
 def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[FitParameter]:
-    p = f"{phase.id}_"
+    own = partial(_item, phase=phase.id)
     uniaxial = phase.crystal_system in {"hexagonal", "trigonal", "tetragonal"}
     items = []
     if recipe.cell:
-        names, freedom = reflections.cell_freedom(phase.crystal_system)
-        start = np.linalg.lstsq(freedom, np.array(phase.cell.parameters), rcond=None)[0]
-        for name, value in zip(names, start, strict=True):
-            unit = "Å" if name in "abc" else "deg"
-            items.append(
-                _item(p + name, float(value), (0.97 * value, 1.03 * value), 0.005 * value, unit, "cell")
-            )
+        items += _cell_items(phase, strain=0.0, half_range=0.03, relative_std=0.005)
     if recipe.size != "none":
-        items.append(
-            _item(p + "inverse_size_a", 0.01, (0.0, MAX_INVERSE_SIZE), 0.3, "1/nm", "1 / crystallite size")
-        )
+        sizes = (0.0, MAX_INVERSE_SIZE)
+        items.append(own("inverse_size", 0.01, sizes, 0.3, "1/nm", "1 / crystallite size", axis="a"))
         if recipe.size == "anisotropic" and uniaxial:
-            items.append(
-                _item(p + "inverse_size_c", 0.01, (0.0, MAX_INVERSE_SIZE), 0.3, "1/nm", "1 / size along c")
-            )
-        items.append(
-            _item(p + "size_mixing", 0.5, (0.0, 1.0), 0.3, "", "0 Gaussian … 1 Lorentzian size profile")
-        )
+            items.append(own("inverse_size", 0.01, sizes, 0.3, "1/nm", "1 / size along c", axis="c"))
+        items.append(own("size_mixing", 0.5, (0.0, 1.0), 0.3, "", "0 Gaussian … 1 Lorentzian size profile"))
     if recipe.strain:
-        items.append(_item(p + "microstrain", 0.0, (0.0, 0.05), 0.003, "", "Δd/d, FWHM 4 ε tanθ"))
+        items.append(own("microstrain", 0.0, (0.0, 0.05), 0.003, "", "Δd/d, FWHM 4 ε tanθ"))
     if recipe.b_elements:
         items += [
-            _item(name, 0.0, (-1.0, 4.0), _ELEMENT_B_STD, "Å²", f"added to B of {element}")
-            for element, name in element_names(phase).items()
+            own("b", 0.0, (-1.0, 4.0), _ELEMENT_B_STD, "Å²", f"added to B of {element}", axis=element.lower())
+            for element in refinable_elements(phase)
         ]
     elif recipe.b_overall:
-        items.append(
-            _item(p + "b_extra", 0.0, (-1.0, 4.0), _b_std(phase), "Å²", "added to every B of the structure")
-        )
+        mean = float(np.average(phase.site_b_iso, weights=phase.site_occupancy))
+        std = max(B_RELATIVE_STD * mean, _B_STD_MIN)
+        items.append(own("b_extra", 0.0, (-1.0, 4.0), std, "Å²", "added to every B of the structure"))
     if texture_model == "march_dollase" and uniaxial:
-        items.append(
-            _item(p + "march_dollase", 1.0, (0.3, 3.0), 0.15, "", "texture along c; < 1 plates, > 1 needles")
-        )
+        meaning = "texture along c; < 1 plates, > 1 needles"
+        items.append(own("march_dollase", 1.0, (0.3, 3.0), 0.15, "", meaning))
     if texture_model == "harmonic":
+        one = np.array([[1, 0, 0]])
+        count = texture.harmonic_columns(one, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1]
         items += [
-            _item(f"{p}harmonic_{k + 1}", 0.0, (-0.5, 0.5), 0.05, "", "texture harmonic, relative")
-            for k in range(_harmonic_count(phase))
+            own("harmonic", 0.0, (-0.5, 0.5), 0.05, "", "texture harmonic, relative", axis=str(k + 1))
+            for k in range(count)
         ]
     return items
 
 
-def _b_std(phase: Phase) -> float:
-    """Standard deviation of what is added to all B: a share of the structure's own mean, Å²."""
-    mean = float(np.average(phase.site_b_iso, weights=phase.site_occupancy))
-    return max(B_RELATIVE_STD * mean, _B_STD_MIN)
+def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> list[FitParameter]:
+    """Parameters of a phase found beside the main ones: cell and one size (1/nm), starting where the search saw it.
 
-
-def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> tuple[FitParameter, ...]:
-    """Parameters of a phase found beside the main ones: cell and one size, starting where the search saw it.
-
-    Parameters
-    ----------
-    strain : float
-        Relative change of all spacings at the start.
-    inverse_size : float, 1/nm
+    `strain` is the relative change of all spacings at the start.
     """
-    p = f"{phase.id}_"
-    names, freedom = reflections.cell_freedom(phase.crystal_system)
-    start = np.linalg.lstsq(freedom, np.array(phase.cell.parameters), rcond=None)[0]
-    items = []
-    for name, value in zip(names, start, strict=True):
-        length = name in "abc"
-        moved = float(value) * (1.0 + strain if length else 1.0)
-        limits = (0.99 * float(value), 1.01 * float(value))
-        items.append(_item(p + name, moved, limits, 0.002 * float(value), "Å" if length else "deg", "cell"))
+    cell = _cell_items(phase, strain=strain, half_range=0.01, relative_std=0.002)
     limits = (0.0, 0.5 * MAX_INVERSE_SIZE)
-    items.append(_item(p + "inverse_size_a", inverse_size, limits, 0.02, "1/nm", "1 / crystallite size"))
-    return tuple(items)
-
-
-def _harmonic_count(phase: Phase) -> int:
-    """Number of independent texture harmonics."""
-    columns = texture.harmonic_columns(
-        np.array([[1, 0, 0]]), phase.rotations, phase.cell.parameters, TEXTURE_ORDER
+    size = _item(
+        "inverse_size", inverse_size, limits, 0.02, "1/nm", "1 / crystallite size", phase=phase.id, axis="a"
     )
-    return int(columns.shape[1])
+    return [*cell, size]

@@ -13,17 +13,11 @@ from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
 from xrdcomp.refinement.model import ModelSetup, PatternModel, Points, narrowest_fwhm, refreeze
-from xrdcomp.refinement.parameters import (
-    FitParameter,
-    ParameterTable,
-    build_parameters,
-    minor_parameters,
-    phase_of,
-)
+from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
 from xrdcomp.refinement.reflections import PhaseLines, line_properties
 from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
-from xrdcomp.results import FitResult
+from xrdcomp.results import FitResult, ParameterId, parameter_name
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -160,18 +154,18 @@ def zero_or_displacement(
     known = model.instrument.zero_shift
     items = []
     for item in table.with_values(solution.values).items:
-        if item.name == "sample_displacement_mm":
+        if item.id.kind == "sample_displacement_mm":
             std = float(np.degrees(2.0 * item.prior_std / radius))
             start = float(known + shift)
-            item = replace(item, name="zero_shift", value=start, low=-2.0, high=2.0, prior_std=std, step=std)
-            item = replace(item, prior_mean=known, unit="deg", meaning="observed - true")
+            item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, step=std, prior_mean=known)
+            item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
         items.append(item)
     other = ParameterTable(tuple(items))
     trial = minimize(model, other, points, max_iterations=12, tolerance=1e-3)
     scatter = max(1.0, min(solution.cost, trial.cost) / len(points))
     excess = abs(solution.cost - trial.cost) / scatter
     share = float(np.sqrt(1.0 / (1.0 + np.exp(min(excess / (2.0 * _SYSTEMATIC_COST), 50.0)))))
-    cells = [item.name for item in table.free if item.meaning == "cell"]
+    cells = [item.name for item in table.free if item.id.kind == "cell"]
     doubt = {name: share * abs(solution.values[name] - trial.values[name]) for name in cells}
     doubt["sample_displacement_mm"] = share * abs(displacement)
     doubt["zero_shift"] = share * abs(trial.values["zero_shift"] - known)
@@ -209,7 +203,7 @@ def _rough_fit(setup: ModelSetup, table: ParameterTable, points: Points, fine: P
     base = setup.build(rough, table, like=fine, shoulders=False)
     problem: LeastSquares | None = None
     for inverse in (None,) if setup.start_given else _START_SIZES:
-        sizes = {i.name: inverse for i in table.items if inverse and "_inverse_size_" in i.name}
+        sizes = {i.name: inverse for i in table.items if inverse and i.id.kind == "inverse_size"}
         trial = table.with_values(sizes)
         held = ParameterTable(tuple(replace(item, vary=False) for item in trial.items))
         model = refreeze(base, {item.name: item.value for item in trial.items})
@@ -240,14 +234,13 @@ def recall_strayed_cells(
     Before displacement and widths are right, a phase of few or weak reflections may stretch its cell to its limits and
     fill gaps of others; from there no descent leads back.
     """
-    ids = [phase.id for phase in phases]
     off = {
-        phase_of(item.name, ids)
+        item.id.phase
         for item in start.items
-        if item.meaning == "cell" and abs(solution.values[item.name] / item.value - 1.0) > _STRAY
+        if item.id.kind == "cell" and abs(solution.values[item.name] / item.value - 1.0) > _STRAY
     }
-    kept = {name: value for name, value in solution.values.items() if phase_of(name, ids) not in off}
-    return start.with_values(kept) if off and len(off) < len(ids) else None
+    kept = {i.name: solution.values[i.name] for i in start.items if i.id.phase not in off}
+    return start.with_values(kept) if off and len(off) < len(phases) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,18 +374,18 @@ class Refinement(FittedModel):
         """Refine again without some phases; where none is left, what they did to the instrument is undone."""
         left = [phase for phase in self.phases if phase.id not in ids]
         start = self if left else self.starting_from({i.name: i.prior_mean for i in self.table.items})
-        known = [phase.id for phase in self.phases]
-        return self._refined(left, [i for i in start.table.items if phase_of(i.name, known) not in ids])
+        return self._refined(left, [i for i in start.table.items if i.id.phase not in ids])
 
     def with_all_parameters(self, phase: Phase) -> Refinement:
         """Refine again with all parameters of a main phase for one that was added, starting from what was found."""
-        ids, values = [p.id for p in self.phases], self.solution.values
+        values = self.solution.values
         full = build_parameters([phase], self.instrument, self.recipe)
         known = {name: values[name] for name in full.names if name in values}
-        if f"{phase.id}_inverse_size_c" in full.names:
-            known[f"{phase.id}_inverse_size_c"] = values[f"{phase.id}_inverse_size_a"]
-        items = [item for item in self.table.items if phase_of(item.name, ids) != phase.id]
-        items += [i for i in full.with_values(known).items if phase_of(i.name, ids) == phase.id]
+        known[parameter_name("inverse_size", phase.id, "c")] = values[
+            parameter_name("inverse_size", phase.id, "a")
+        ]
+        items = [item for item in self.table.items if item.id.phase != phase.id]
+        items += [item for item in full.with_values(known).items if item.id.phase == phase.id]
         return self._refined(self.phases, items)
 
     def _refined(self, phases: Sequence[Phase], items: Iterable[FitParameter]) -> Refinement:
@@ -422,15 +415,14 @@ class Refinement(FittedModel):
         of χ² below which an improvement ends the fit, larger is coarser and faster.
         """
         phases = tuple(new if phase.id == old.id else phase for phase in self.phases)
-        ids, new_ids = [phase.id for phase in self.phases], [phase.id for phase in phases]
         found = {
-            f"{new.id}{name[len(old.id) :]}": value
-            for name, value in self.solution.values.items()
-            if phase_of(name, ids) == old.id
+            replace(item.id, phase=new.id).name: self.solution.values[item.name]
+            for item in self.table.items
+            if item.id.phase == old.id
         }
         full = build_parameters(phases, self.instrument, self.recipe).with_values(found)
-        kept = [item for item in self.table.items if phase_of(item.name, ids) != old.id]
-        own = [item for item in full.items if phase_of(item.name, new_ids) == new.id]
+        kept = [item for item in self.table.items if item.id.phase != old.id]
+        own = [item for item in full.items if item.id.phase == new.id]
         table, setup = ParameterTable((*kept, *own)), replace(self.setup, phases=phases)
         points = self.points.coarsened(self.model, self.table)
         model = setup.build(points, table, like=self.model)

@@ -16,6 +16,7 @@ from xrdcomp.physics import corrections, profiles, texture
 from xrdcomp.physics import elements as scattering
 from xrdcomp.physics import reflections as lattice
 from xrdcomp.physics import reflections as structure_factors
+from xrdcomp.results import parameter_name
 from xrdcomp.units import FloatArray, IntArray
 
 # ------------ What the instrument does to lines besides resolution: tube spectrum, axial height, fixed
@@ -136,19 +137,9 @@ class ElementB:
         return replace(self, diffuse_by_b=diffuse_by_b)
 
 
-def element_names(phase: Phase) -> dict[str, str]:
-    """Elements whose B can be refined, hydrogen not among them: element → name of its parameter.
-
-    Parameters
-    ----------
-    phase : Phase
-
-    Returns
-    -------
-    dict of str to str
-    """
-    elements = sorted({e for e in phase.site_element if e not in ("H", "D")})
-    return {e: f"{phase.id}_b_{e.lower()}" for e in elements}
+def refinable_elements(phase: Phase) -> list[str]:
+    """Elements whose B can be refined, hydrogen not among them."""
+    return sorted({e for e in phase.site_element if e not in ("H", "D")})
 
 
 def element_b(
@@ -165,9 +156,10 @@ def element_b(
     two_theta : (n,) array, degrees
     reflections : (r, 3) indices and (r,) spacings in ångström
     values : mapping
-        Parameters of the fit; those of `element_names` among them count.
+        Parameters of the fit; the B of `refinable_elements` among them count.
     """
-    named = {e: name for e, name in element_names(phase).items() if name in values}
+    names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
+    named = {e: name for e, name in names.items() if name in values}
     if not named:
         return None
     hkl, d_spacing = reflections
@@ -391,7 +383,7 @@ def _position(
         return position, []
     by_cell = metric_slopes(lines, cell)[lines.reflection]
     lever = lines.wavelength / (2.0 * np.sqrt(g) * np.cos(theta)) * _DEG
-    out = [(f"{lines.phase.id}_{name}", lever * by_cell[:, i]) for i, name in enumerate(lines.cell_names)]
+    out = [(lines.name("cell", name), lever * by_cell[:, i]) for i, name in enumerate(lines.cell_names)]
     out += [("zero_shift", np.ones_like(position)), ("sample_displacement_mm", frame.lever)]
     out.append(("transparency_mm", depth))
     if height.any():
@@ -403,7 +395,7 @@ def _position(
 def free_cell(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
     """Free cell parameters at the given values."""
     pairs = zip(lines.cell_names, lines.cell_reference, strict=True)
-    return np.array([values.get(f"{lines.phase.id}_{name}", reference) for name, reference in pairs])
+    return np.array([values.get(lines.name("cell", name), reference) for name, reference in pairs])
 
 
 def metric(lines: PhaseLines, cell: FloatArray) -> FloatArray:
@@ -435,21 +427,22 @@ def _widths(
     lines: PhaseLines, frame: LineFrame, values: Mapping[str, float], *, slopes: bool
 ) -> tuple[FloatArray, FloatArray, _Slopes, _Slopes]:
     instrument, cosine, tangent = frame.instrument, frame.cosine, frame.tangent
-    p = f"{lines.phase.id}_"
+    size_a, size_c = lines.name("inverse_size", "a"), lines.name("inverse_size", "c")
+    size_mixing, microstrain = lines.name("size_mixing"), lines.name("microstrain")
     u, v, w = (values.get(f"caglioti_{k}", getattr(instrument, f"caglioti_{k}")) for k in "uvw")
     strain_width = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
     scherrer = SCHERRER_CONSTANT * lines.wavelength / 10.0 / cosine * _DEG
-    ia = values.get(p + "inverse_size_a", 0.0)
-    ic = values.get(p + "inverse_size_c", ia)
-    anisotropic = p + "inverse_size_c" in values
+    ia = values.get(size_a, 0.0)
+    ic = values.get(size_c, ia)
+    anisotropic = size_c in values
     cos_sq = lines.axis_cos_sq[lines.reflection]
     if anisotropic:
         inverse = np.sqrt(ia**2 * (1.0 - cos_sq) + ic**2 * cos_sq + 1e-10)
     else:
         inverse = np.full_like(cosine, max(ia, 1e-5))
     size = scherrer * inverse
-    share_g, share_l, d_share_g, d_share_l = profiles.size_components(values.get(p + "size_mixing", 0.5))
-    epsilon = values.get(p + "microstrain", 0.0)
+    share_g, share_l, d_share_g, d_share_l = profiles.size_components(values.get(size_mixing, 0.5))
+    epsilon = values.get(microstrain, 0.0)
     instrument_sq = u * tangent**2 + v * tangent + w
     floor = 1e-4  # (0.01°)²: no laboratory line is narrower, and U, V, W may go negative together
     low = instrument_sq < floor
@@ -464,20 +457,20 @@ def _widths(
     lorentz = np.maximum(lorentz, 1e-4)
     if not slopes:
         return gauss, lorentz, [], []
-    d_inverse = [(p + "inverse_size_a", np.ones_like(cosine))]
+    d_inverse = [(size_a, np.ones_like(cosine))]
     if anisotropic:
         d_inverse = [
-            (p + "inverse_size_a", ia * (1.0 - cos_sq) / inverse),
-            (p + "inverse_size_c", ic * cos_sq / inverse),
+            (size_a, ia * (1.0 - cos_sq) / inverse),
+            (size_c, ic * cos_sq / inverse),
         ]
     half = np.where(low, 0.0, 0.5 / gauss)
     d_gauss = [("caglioti_u", half * tangent**2), ("caglioti_v", half * tangent), ("caglioti_w", half)]
-    d_lorentz = [("instrument_lorentzian_strain", tangent), (p + "microstrain", 4.0 * tangent * _DEG)]
+    d_lorentz = [("instrument_lorentzian_strain", tangent), (microstrain, 4.0 * tangent * _DEG)]
     for name, slope in d_inverse:
         d_gauss.append((name, size * share_g**2 * scherrer * slope / gauss))
         d_lorentz.append((name, scherrer * share_l * slope))
-    d_gauss.append((p + "size_mixing", size**2 * share_g * d_share_g / gauss))
-    d_lorentz.append((p + "size_mixing", size * d_share_l))
+    d_gauss.append((size_mixing, size**2 * share_g * d_share_g / gauss))
+    d_lorentz.append((size_mixing, size * d_share_l))
     return gauss, lorentz, d_gauss, d_lorentz
 
 
@@ -488,9 +481,9 @@ def _intensity(
 
     A = 2π² m |F|² / (V Q²) · dQ⁻¹/d2θ · P = m |F|² λ³ P / (16 π V sin²θ cosθ) per radian
     """
-    p = f"{lines.phase.id}_"
-    factor = np.exp(-2.0 * values.get(p + "b_extra", 0.0) * frame.s_squared)
-    logarithmic = [(p + "b_extra", -2.0 * frame.s_squared)]
+    b_extra, march_dollase = lines.name("b_extra"), lines.name("march_dollase")
+    factor = np.exp(-2.0 * values.get(b_extra, 0.0) * frame.s_squared)
+    logarithmic = [(b_extra, -2.0 * frame.s_squared)]
     if lines.elements is not None:
         by_element, by_b = element_factor(lines.elements, values)
         factor = factor * by_element[lines.reflection]
@@ -500,13 +493,13 @@ def _intensity(
             own, ratio = np.isin(lines.wavelength, wavelengths), max(values[name], 1e-9)
             factor = factor * np.where(own, ratio / start, 1.0)
             logarithmic.append((name, np.where(own, 1.0 / ratio, 0.0)))
-    if p + "march_dollase" in values:
-        march, slope = texture.march_dollase(values[p + "march_dollase"], lines.axis_cos_sq[lines.reflection])
+    if march_dollase in values:
+        march, slope = texture.march_dollase(values[march_dollase], lines.axis_cos_sq[lines.reflection])
         factor = factor * march
-        logarithmic.append((p + "march_dollase", slope / march))
-    if p + "harmonic_1" in values:
+        logarithmic.append((march_dollase, slope / march))
+    if lines.name("harmonic", "1") in values:
         columns = lines.harmonics
-        names = [f"{p}harmonic_{k + 1}" for k in range(columns.shape[1])]
+        names = [lines.name("harmonic", str(k + 1)) for k in range(columns.shape[1])]
         harmonic = np.maximum(1.0 + columns @ np.array([values[name] for name in names]), 0.05)
         factor = factor * harmonic[lines.reflection]
         if slopes:
@@ -547,7 +540,7 @@ def diffuse_scattering(
 
 def diffuse_now(lines: PhaseLines, values: Mapping[str, float]) -> FloatArray:
     """Thermal diffuse and Compton scattering of a phase per gram, on its points, at the B of `values`."""
-    extra = values.get(f"{lines.phase.id}_b_extra", 0.0) * lines.diffuse_by_b
+    extra = values.get(lines.name("b_extra"), 0.0) * lines.diffuse_by_b
     return lines.diffuse + extra + element_diffuse(lines.elements, values)
 
 
@@ -622,6 +615,10 @@ class PhaseLines:
     elements: ElementB | None = None
     frame: LineFrame | None = None
 
+    def name(self, kind: str, axis: str = "") -> str:
+        """Name of a parameter of this phase."""
+        return parameter_name(kind, self.phase.id, axis)
+
 
 def build_lines(
     phase: Phase, instrument: Instrument, two_theta: FloatArray, values: Mapping[str, float]
@@ -638,7 +635,8 @@ def build_lines(
     names, freedom = lattice.cell_freedom(phase.crystal_system)
     cell6 = np.array(phase.cell.parameters)
     cell_start = np.linalg.lstsq(freedom, cell6, rcond=None)[0]
-    cell_now = np.array([values.get(f"{phase.id}_{n}", v) for n, v in zip(names, cell_start, strict=True)])
+    pairs = zip(names, cell_start, strict=True)
+    cell_now = np.array([values.get(parameter_name("cell", phase.id, n), v) for n, v in pairs])
     cell6 = cell6 + freedom @ (cell_now - cell_start)
     ends = np.clip(np.array([two_theta[0] - _REACH, two_theta[-1] + _REACH]), 0.5, 175.0)
     sine = np.sin(np.radians(ends) / 2.0)
@@ -703,7 +701,7 @@ def refreeze_lines(lines: PhaseLines, instrument: Instrument, values: Mapping[st
 
 def _harmonics(phase: Phase, hkl: FloatArray, values: Mapping[str, float]) -> FloatArray:
     """Texture harmonics of the reflections, (r, k), where their coefficients are among the parameters."""
-    if f"{phase.id}_harmonic_1" not in values:
+    if parameter_name("harmonic", phase.id, "1") not in values:
         return np.empty((len(hkl), 0))
     return texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
 
@@ -844,7 +842,7 @@ def phase_columns(
         for name, row in zip(own, rows, strict=True):
             columns[name] = columns[name] + row if name in columns else row
     basis = columns.pop("") + diffuse
-    b_name = f"{lines.phase.id}_b_extra"
+    b_name = lines.name("b_extra")
     if b_name in columns:
         columns[b_name] = columns[b_name] + lines.diffuse_by_b
     if lines.elements is not None:

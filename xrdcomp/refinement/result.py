@@ -16,7 +16,7 @@ from xrdcomp.refinement.model import ALL_AMORPHOUS, ModelSetup, PatternModel, Po
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, diffuse_now, line_properties
 from xrdcomp.refinement.solver import Solution, solve_linear
-from xrdcomp.results import Estimate, FitResult, ReflectionTable, XrdAmounts
+from xrdcomp.results import Estimate, FitResult, ParameterId, ReflectionTable, XrdAmounts
 from xrdcomp.units import FloatArray
 
 # What a model leaves open beyond the covariance of its minimum.
@@ -197,9 +197,10 @@ class FittedModel:
         """Whether the fit is evidence of anything; free parameters are not allowed for."""
         return describes_pattern(float(np.sqrt((self.residual**2).mean())), self.rwp)
 
-    def estimate(self, name: str) -> Estimate | None:
-        """Value and standard uncertainty of a parameter, what the model leaves open included; None if it is none."""
-        item = next((item for item in self.table.items if item.name == name), None)
+    def parameter(self, kind: str, phase: str = "", axis: str = "") -> Estimate | None:
+        """Estimate of a parameter by what it is (see `results.ParameterId`); None where the fit has no such one."""
+        wanted = ParameterId(kind=kind, phase=phase, axis=axis)
+        item = next((item for item in self.table.items if item.id == wanted), None)
         return None if item is None else self._estimate(item)
 
     def _estimate(self, item: FitParameter) -> Estimate:
@@ -216,16 +217,16 @@ class FittedModel:
     def _model_std(self, item: FitParameter, value: float) -> float:
         """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
         instrument = self.instrument
-        if item.meaning == "cell" and item.unit == "Å" and not instrument.calibrated:
+        if item.id.kind == "cell" and item.unit == "Å" and not instrument.calibrated:
             skew = all(line.fwhm == 0.0 for line in instrument.emission_lines)
             return float(np.hypot(_OPTICS_CELL_STD, _SPECTRUM_CELL_STD if skew else 0.0)) * value
-        if item.name == "sample_displacement_mm":
+        if item.id.kind == "sample_displacement_mm":
             optics = 0.0 if instrument.calibrated else _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
-            depth = self.solution.values.get("transparency_mm", 0.0)
+            depth = self.solution.value("transparency_mm")
             return float(np.hypot(optics, _DEPTH_ON_DISPLACEMENT * depth))
-        if item.name == "transparency_mm":
+        if item.id.kind == "transparency_mm":
             return float(np.hypot(_DEPTH_RELATIVE_STD * value, _DEPTH_STD_MM))
-        if "_inverse_size_" not in item.name:
+        if item.id.kind != "inverse_size":
             return 0.0
         own = _STANDARD_OWN
         if not instrument.calibrated:

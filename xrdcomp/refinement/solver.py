@@ -10,6 +10,7 @@ from scipy import linalg, optimize
 
 from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points, evaluate
 from xrdcomp.refinement.parameters import ParameterTable
+from xrdcomp.results import parameter_name
 from xrdcomp.units import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class Solution:
     cost: float
     n_iterations: int
     converged: bool
+
+    def value(self, kind: str, phase: str = "", axis: str = "", *, default: float = 0.0) -> float:
+        """Value of a parameter by what it is (see `results.ParameterId`)."""
+        return self.values.get(parameter_name(kind, phase, axis), default)
 
     @property
     def calculated(self) -> FloatArray:

@@ -11,7 +11,6 @@ from scipy import linalg, optimize
 
 from xrdcomp.data import Phase
 from xrdcomp.physics import profiles
-from xrdcomp.refinement.parameters import phase_of
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.search.templates import (
@@ -303,7 +302,7 @@ def _parameter_blocks(state: Refinement, grid: Grid, without: str) -> list[_Bloc
     """
     solution = state.solution
     ids = [p.id for p in state.phases]
-    owner = np.array([phase_of(item.name, ids) for item in state.table.free], dtype=str)
+    owner = np.array([item.id.phase for item in state.table.free], dtype=str)
     keep = owner != without if without else np.ones(len(owner), bool)
     if ids == [without] or not keep.any():
         return []

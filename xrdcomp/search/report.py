@@ -245,7 +245,7 @@ def fitted_phase(state: Refinement, phase: Phase, rule: DetectionRule, score: Sc
         crystalline_weight_fraction=crystal,
         cell=_cell(state, phase),
         crystallite_size_nm=_sizes(state, phase),
-        microstrain=state.estimate(f"{phase.id}_microstrain"),
+        microstrain=state.parameter("microstrain", phase.id),
         intensity_share=share,
         evidence=DetectionEvidence(z=z, rule=rule, fitted=True),
         apatite=str(phase.metadata.get("apatite", "")),
@@ -261,7 +261,7 @@ def _stated_carbonate(phase: Phase) -> float | None:
 def _cell(state: Refinement, phase: Phase) -> dict[str, Estimate]:
     out = {}
     for name in ("a", "b", "c", "alpha", "beta", "gamma"):
-        estimate = state.estimate(f"{phase.id}_{name}")
+        estimate = state.parameter("cell", phase.id, name)
         if estimate is not None:
             unit = "Å" if name in "abc" else "deg"
             out[name] = Estimate(value=estimate.value, std=estimate.std, ci95=estimate.ci95, unit=unit)
@@ -270,7 +270,7 @@ def _cell(state: Refinement, phase: Phase) -> dict[str, Estimate]:
 
 def _sizes(state: Refinement, phase: Phase) -> dict[str, Estimate]:
     """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
-    inverse = {axis: state.estimate(f"{phase.id}_inverse_size_{axis}") for axis in "ac"}
+    inverse = {axis: state.parameter("inverse_size", phase.id, axis) for axis in "ac"}
     out: dict[str, Estimate] = {}
     for axis, key in (("c", "c_axis"), ("a", "a_axis")):
         estimate = inverse[axis]

@@ -13,7 +13,7 @@ from xrdcomp.physics import reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
-from xrdcomp.results import FitResult, PhaseResult
+from xrdcomp.results import FitResult, PhaseResult, parameter_name
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.family import better_variety
 from xrdcomp.search.nuisance import (
@@ -101,7 +101,7 @@ def cell_kept(state: Refinement, phase: Phase) -> bool:
 
     Its lines otherwise ran to those of another, or spread to a halo. Apatites alone have crystals of a few nanometres.
     """
-    inverse = max(state.solution.values.get(f"{phase.id}_inverse_size_{axis}", 0.0) for axis in "ac")
+    inverse = max(state.solution.value("inverse_size", phase.id, axis) for axis in "ac")
     if not phase.is_apatite and inverse * _SMALLEST_NM > 1.0:
         return False
     refined = reflections.cell_volume(refined_cell(phase, state.solution.values))
@@ -114,7 +114,10 @@ def refined_cell(phase: Phase, values: Mapping[str, float]) -> FloatArray:
     names, freedom = reflections.cell_freedom(phase.crystal_system)
     nominal = np.array(phase.cell.parameters)
     start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
-    own = [values.get(f"{phase.id}_{name}", value) for name, value in zip(names, start, strict=True)]
+    own = [
+        values.get(parameter_name("cell", phase.id, name), value)
+        for name, value in zip(names, start, strict=True)
+    ]
     cell: FloatArray = nominal + freedom @ (np.array(own) - start)
     return cell
 

@@ -273,12 +273,10 @@ def _instrument_width(
 
 def _own_width(state: Refinement, phase_id: str) -> float:
     """Width that a fitted phase's smallest size and its strain give a line near the middle, degrees."""
-    theta, values = np.radians(_MIDDLE), state.solution.values
-    inverse = [
-        values[f"{phase_id}_{k}"] for k in ("inverse_size_a", "inverse_size_c") if f"{phase_id}_{k}" in values
-    ]
-    size = 0.09 * state.instrument.wavelength * max(inverse, default=0.0) / np.cos(theta)
-    strain = 4.0 * values.get(f"{phase_id}_microstrain", 0.0) * np.tan(theta)
+    theta = np.radians(_MIDDLE)
+    inverse = [state.solution.value("inverse_size", phase_id, axis) for axis in "ac"]
+    size = 0.09 * state.instrument.wavelength * max(inverse) / np.cos(theta)
+    strain = 4.0 * state.solution.value("microstrain", phase_id) * np.tan(theta)
     return float(np.degrees(size + strain))
 
 
