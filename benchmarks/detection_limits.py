@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.accuracy_identification import MEDICAL_PHASES, Row, clean_scan, found_in, others, row
 from benchmarks.report import ROOT, source_hash
 from benchmarks.store import append_store, read_store
-from xrdcomp.data import APATITES, Pattern
+from xrdcomp.data import Pattern
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.recipe import Recipe
@@ -90,7 +90,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
 
 
 def _has_apatite(found: Identification) -> bool:
-    return any(p.decision == "detected" and p.id in APATITES for p in found.phases)
+    return any(p.decision == "detected" and p.is_apatite for p in found.phases)
 
 
 def with_phase(

@@ -22,13 +22,18 @@ from xrdcomp.data import Phase
 from xrdcomp.phases.library import _from_folder
 from xrdcomp.physics.elements import atomic_weight
 from xrdcomp.physics.reflections import cell_volume, generate_reflections, structure_factor_sq
-from xrdcomp.units import d_to_two_theta
+from xrdcomp.units import CO3_MASS, d_to_two_theta
 
 CU_KALPHA1 = 1.5405929
 TWO_THETA_MAX = 80.0
 TWO_THETA_MAX_CELL_ONLY = 35.0  # beyond it the lines of a large cell overlap everywhere
 AVOGADRO_A3 = 0.602214076  # g/mol per Å³ -> g/cm³ is 1/this
-CO3_MASS = 60.009
+KEPT = (
+    "family",
+    "end_member",
+    "salt",
+    "heating",
+)  # of phase.toml: known beside the structure, written by hand
 CARBONATES = ("calcite", "aragonite", "vaterite")
 MERGE_DEGREES = 0.06
 SOURCES = Path(__file__).with_name("reference_sources.toml")
@@ -146,7 +151,12 @@ def toml_text(entry: dict[str, Any], facts: dict[str, Any], extra: dict[str, Any
         ("strongest_lines", extra["strongest_lines"]),
         ("notes", facts.get("notes", "")),
     ]
-    return "".join(f"{key} = {toml_value(value)}\n" for key, value in rows if value not in ("", None))
+    rows[10:10] = [(key, value) for key, value in extra["kept"].items() if key != "heating"]
+    text = "".join(f"{key} = {toml_value(value)}\n" for key, value in rows if value not in ("", None))
+    heating = "".join(
+        f"{key} = {toml_value(value)}\n" for key, value in extra["kept"].get("heating", {}).items()
+    )
+    return f"{text}\n[heating]\n{heating}" if heating else text
 
 
 def toml_value(value: object) -> str:
@@ -176,13 +186,16 @@ def carbonate_fraction(entry: dict[str, Any], phase: Phase) -> float:
     if not ("apatite" in entry["key"] or entry["key"] in CARBONATES) or not phase.quantifiable:
         return 0.0
     carbon = sum(float(o) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True) if e == "C")
-    return round(carbon * CO3_MASS / cell_mass(phase), 4)
+    return round(carbon * CO3_MASS / cell_mass(phase), 5)
 
 
 def write_phase(entry: dict[str, Any], facts: dict[str, Any], folder: Path, corundum: float | None) -> float:
     folder.mkdir(parents=True, exist_ok=True)
+    old = folder / "phase.toml"
+    known = tomllib.loads(old.read_text(encoding="utf-8")) if old.is_file() else {}
+    kept = {key: known[key] for key in KEPT if key in known}
     (folder / "structure.cif").write_text(cif_text(entry, facts["source"]), encoding="utf-8")
-    start: dict[str, Any] = {"carbonate_fraction": 0.0, "strongest_lines": []}
+    start: dict[str, Any] = {"carbonate_fraction": 0.0, "strongest_lines": [], "kept": kept}
     (folder / "phase.toml").write_text(toml_text(entry, facts, start), encoding="utf-8")
     phase = _from_folder(folder)
     lines = powder_lines(phase)
@@ -201,6 +214,7 @@ def write_phase(entry: dict[str, Any], facts: dict[str, Any], folder: Path, coru
         "carbonate_fraction": carbonate_fraction(entry, phase),
         "strongest_lines": strongest,
         "i_over_ic": ratio,
+        "kept": kept,
     }
     (folder / "phase.toml").write_text(toml_text(entry, facts, extra), encoding="utf-8")
     (folder / "pattern.csv").write_text(pattern_text(lines, calculated=phase.quantifiable), encoding="utf-8")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic
+from xrdcomp.data import Diagnostic, PhaseFacts
+from xrdcomp.phases.library import list_phases, phase_info
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import (
     Claim,
@@ -37,6 +38,21 @@ APATITE_LINES = np.array(
 def estimate(value: float, std: float) -> Estimate:
     """Estimate with a 95 % interval that stays within 0 and 1."""
     return Estimate(value=value, std=std, ci95=(max(0.0, value - 1.96 * std), min(1.0, value + 1.96 * std)))
+
+
+def known_facts(name: str) -> PhaseFacts:
+    """What the library knows of a phase; nothing of one that it does not have."""
+    return phase_info(name).facts if name in list_phases() else PhaseFacts()
+
+
+def phase_result(**given: Any) -> PhaseResult:
+    """Result of one phase, with what the library knows of it."""
+    return PhaseResult(**{"facts": known_facts(given["id"]), **given})
+
+
+def amounts_of(**given: Any) -> XrdAmounts:
+    """Amounts of components, with what the library knows of the phases among them."""
+    return XrdAmounts(**{"facts": {name: known_facts(name) for name in given["names"]}, **given})
 
 
 def _peaks(two_theta: np.ndarray, table: ReflectionTable, *, width: float) -> np.ndarray:
@@ -81,7 +97,7 @@ def make_fit(*, seed: int = 1, foreign: bool = False) -> FitResult:
         parameters={"hydroxyapatite.a": Estimate(value=9.42, std=0.001, unit="Å")},
         covariance_names=("hydroxyapatite.a",),
         covariance=np.array([[1e-6]]),
-        amounts=XrdAmounts(
+        amounts=amounts_of(
             names=names,
             amounts=amounts,
             covariance=np.diag((0.05 * amounts) ** 2),
@@ -176,7 +192,7 @@ def make_result(
     """Whole made-up result of one specimen."""
     composition = make_composition(separable=fit and tga)
     phases = (
-        PhaseResult(
+        phase_result(
             id="hydroxyapatite",
             name="hydroxyapatite",
             formula="Ca5(PO4)3OH",
@@ -189,7 +205,7 @@ def make_result(
             intensity_share=1.0,
             evidence=DetectionEvidence(z=np.float64(120.0), reflections_seen=np.int64(14)),  # type: ignore[arg-type]  # as numpy gives it
         ),
-        PhaseResult(
+        phase_result(
             id="calcite", name="calcite", formula="CaCO3", decision="not_detected", detection_limit=0.006
         ),
     )  # fmt: skip

@@ -18,18 +18,6 @@ MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
 Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
-APATITES = frozenset(
-    {
-        "hydroxyapatite",
-        "hydroxyapatite_sy1969",
-        "fluorapatite",
-        "chlorapatite",
-        "carbonate_apatite",
-        "calcium_deficient_apatite",
-        "bioapatite_model",
-    }
-)
-"""Ids of the library's varieties of apatite; a pattern tells them apart only as far as cell and intensities allow."""
 
 
 def _no_facts() -> Metadata:
@@ -341,6 +329,62 @@ class ReferenceLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeatingLosses:
+    """What a crystalline phase loses on heating, as mass fractions of the phase.
+
+    Parameters
+    ----------
+    water, organic, carbonate : float
+        Lost in the three windows of a thermogravimetric balance: below about 220 °C, from there to 600 °C, and from
+        there to about 950 °C; named after what goes there in tissue.
+    kind : str
+        ``carbonate``, ``oxalate``, ``hydrate``, ``hydroxide``, ``hydrogen_phosphate``, ``organic_crystal``; empty
+        where nothing is lost below 950 °C.
+    reaction : str
+        The stoichiometry that the figures follow from.
+    """
+
+    water: float = 0.0
+    organic: float = 0.0
+    carbonate: float = 0.0
+    kind: str = ""
+    reaction: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseFacts:
+    """What is known of a phase beside its structure; it travels with the phase through every result.
+
+    Parameters
+    ----------
+    family : str
+        Structure family whose members a pattern hardly tells apart: ``apatite``, else empty.
+    end_member : str
+        Which member of the family it is: ``hydroxyapatite``, ``fluorapatite``, ``chlorapatite``,
+        ``carbonate_apatite``.
+    heating : HeatingLosses
+    salt : bool
+        A chloride that stays below about 800 °C and evaporates above.
+    carbonate_fraction : float
+        Mass fraction of CO3 in carbonate groups.
+    own : bool
+        Whether the structure is the user's own, from outside the library.
+    """
+
+    family: str = ""
+    end_member: str = ""
+    heating: HeatingLosses = field(default_factory=HeatingLosses)
+    salt: bool = False
+    carbonate_fraction: float = 0.0
+    own: bool = False
+
+    @property
+    def is_apatite(self) -> bool:
+        """Whether the phase is a member of the apatite family."""
+        return self.family == "apatite"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Phase:
     """A reference crystal structure, expanded so that numerical code needs no symmetry library.
 
@@ -369,11 +413,11 @@ class Phase:
         For phases without atoms: what is known of the pattern, positions only.
     source : str
         Citation of the structure.
-    carbonate_fraction : float
-        Mass fraction of CO3 in carbonate groups.
+    facts : PhaseFacts
+        Family, losses on heating, carbonate: what is known beside the structure.
     metadata : mapping
-        What was assumed, such as displacement parameters that the source does not give; ``apatite`` names the variety
-        that the atoms of a structure outside the library show.
+        What was assumed, such as displacement parameters that the source does not give; ``apatite`` names the end
+        member that the atoms of a structure outside the library show.
     """
 
     id: str
@@ -392,7 +436,7 @@ class Phase:
     site_b_iso: FloatArray
     reference_lines: tuple[ReferenceLine, ...] = ()
     source: str = ""
-    carbonate_fraction: float = 0.0
+    facts: PhaseFacts = field(default_factory=PhaseFacts)
     metadata: Metadata = field(default_factory=_no_facts)
 
     @property
@@ -402,8 +446,8 @@ class Phase:
 
     @property
     def is_apatite(self) -> bool:
-        """Whether the phase is a variety of apatite, of the library or recognised by its atoms."""
-        return self.id in APATITES or "apatite" in self.metadata
+        """Whether the phase is a member of the apatite family, of the library or recognised by its atoms."""
+        return self.facts.is_apatite
 
 
 @dataclass(frozen=True, kw_only=True)

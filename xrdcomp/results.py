@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.data import APATITES, Atmosphere, Diagnostic, Source
+from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Source
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ class XrdAmounts:
     misfit_covariance : (n, n) array or None
         What a fit that does not describe its pattern everywhere leaves open beyond `covariance`; None or zero where it
         does.
+    facts : mapping
+        Phase id → family, losses on heating, carbonate of the phases among them.
     """
 
     names: tuple[str, ...]
@@ -165,6 +167,7 @@ class XrdAmounts:
     counting_covariance: FloatArray | None = None
     blank_measured: bool = False
     misfit_covariance: FloatArray | None = None
+    facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,13 +254,11 @@ class PhaseResult:
     `weight_fraction` is of the whole specimen, `crystalline_weight_fraction` of the crystalline part, `intensity_share`
     of the calculated Bragg intensity in the fitted range. `id`, `name` and `formula` are the catalogue's;
     `detection_limit` is the mass fraction that would have been found where `decision` is not "detected". `cell` is in Å
-    and degrees, `crystallite_size_nm` along and across the axis, `microstrain` is Δd/d; `evidence` holds what the
-    decision rests on.
+    and degrees, `facts` are family, losses on heating and carbonate, `crystallite_size_nm` along and across the axis,
+    `microstrain` is Δd/d; `evidence` holds what the decision rests on.
 
-    `apatite` names the member of the apatite family that the atoms of a structure from outside the library show,
-    `carbonate_fraction` is the mass fraction of CO3 in such a structure. `internal_standard` marks the spike,
-    `pattern_weight_fraction` is the fraction from the pattern alone where another one replaces it, `apatite_indices`
-    are those of ``quantification.microstructure``.
+    `internal_standard` marks the spike, `pattern_weight_fraction` is the fraction from the pattern alone where another
+    one replaces it, `apatite_indices` are those of ``quantification.microstructure``.
     """
 
     id: str
@@ -271,17 +272,16 @@ class PhaseResult:
     crystallite_size_nm: Mapping[str, Estimate] = field(default_factory=dict)
     microstrain: Estimate | None = None
     intensity_share: float = 0.0
+    facts: PhaseFacts = field(default_factory=PhaseFacts)
     evidence: DetectionEvidence = DetectionEvidence()
-    apatite: str = ""
-    carbonate_fraction: float | None = None
     internal_standard: bool = False
     pattern_weight_fraction: Estimate | None = None
     apatite_indices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_apatite(self) -> bool:
-        """Whether this is apatite, of the library or recognised by its atoms."""
-        return self.id in APATITES or bool(self.apatite)
+        """Whether this is a member of the apatite family, of the library or recognised by its atoms."""
+        return self.facts.is_apatite
 
     @property
     def limit_sigma(self) -> float | None:
@@ -294,10 +294,9 @@ class PhaseResult:
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``phases``."""
         evidence = self.evidence.to_dict()
-        if self.apatite:
-            evidence["apatite"] = self.apatite
-        if self.carbonate_fraction is not None:
-            evidence["carbonate_fraction"] = self.carbonate_fraction
+        if self.facts.own:
+            evidence |= {"apatite": self.facts.end_member} if self.is_apatite else {}
+            evidence["carbonate_fraction"] = self.facts.carbonate_fraction
         if self.internal_standard:
             evidence["internal_standard"] = True
         if self.pattern_weight_fraction is not None:

@@ -12,6 +12,9 @@ ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
 GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
+CO2_MASS, CO3_MASS = 44.009, 60.008  # g/mol, from C 12.011 and O 15.999 (IUPAC 2021)
+CO2_PER_CARBONATE = CO2_MASS / CO3_MASS
+"""Mass of CO2 that leaves per mass of CO3."""
 HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.builders import amounts_of
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY, compose_evidence, estimate_of
@@ -186,7 +187,7 @@ def draw_case(
     ]
     noise = rng.normal(0, stds) + sum(rng.normal() * mode for mode in exchange)
     noise *= np.exp(rng.normal(*UNCERTAINTY_SPREAD))
-    xrd = XrdAmounts(
+    xrd = amounts_of(
         names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),
         amounts=scale * np.array(masses) + noise,
         covariance=np.diag(stds**2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.builders import amounts_of, phase_result
 from xrdcomp.composition.evidence import ThermalEvidence
 from xrdcomp.results import DetectionEvidence, DetectionRule, Estimate, PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.units import FloatArray
@@ -37,7 +38,7 @@ def xrd_amounts(
     )
     covariance = np.diag((scale * stds) ** 2)
     noise = 0.0 if rng is None else rng.normal(0.0, scale * stds) * (COUNTING**0.5 if counting_only else 1.0)
-    return XrdAmounts(
+    return amounts_of(
         names=NAMES,
         amounts=scale * masses + noise,
         covariance=covariance,
@@ -83,11 +84,11 @@ RULE = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, thresho
 
 
 def phase(name: str, decision: str = "not_detected", limit: float | None = 0.005) -> PhaseResult:
-    return PhaseResult(
+    return phase_result(
         id=name,
         name=name,
         formula="",
-        decision=decision,  # type: ignore[arg-type]  # str stands for the literal
+        decision=decision,
         detection_limit=limit,
         evidence=DetectionEvidence(rule=RULE),
     )

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.builders import phase_result
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import NO_APATITE, RULE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims, presence_probability
 from xrdcomp.composition.compose import compose_evidence
-from xrdcomp.data import Diagnostic
+from xrdcomp.data import Diagnostic, PhaseFacts
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import Claim, Composition, DetectionEvidence, Estimate, MemberComparison, PhaseResult
@@ -21,7 +22,7 @@ PURE = np.array([0.12, 0.66, 0.18, 0.01, 0.03, 0.0])
 
 
 def found(name: str, amount: float, limit: float = 0.005) -> PhaseResult:
-    return PhaseResult(
+    return phase_result(
         id=name,
         name=name,
         formula="",
@@ -137,7 +138,7 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     ("variety", "verdict"), [("hydroxyapatite", "supported"), ("fluorapatite", "inconclusive")]
 )
 def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, verdict: str) -> None:
-    own = replace(found("from_a_paper", 0.12), apatite=variety)
+    own = replace(found("from_a_paper", 0.12), facts=PhaseFacts(family="apatite", end_member=variety))
     claims = by_id(
         evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [own, *searched()[1:]])
     )

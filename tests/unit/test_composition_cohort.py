@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.builders import phase_result
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition.claims import evaluate_claims
@@ -21,7 +22,7 @@ from xrdcomp.composition.cohort import (
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, Estimate, PhaseResult, SampleResult
+from xrdcomp.results import COMPONENTS, Composition, Estimate, SampleResult
 
 FAST = CompositionRecipe(draws=1000)
 
@@ -39,7 +40,7 @@ def runs(k: int, *, scatter: float = 0.0, seed: int = 1) -> list[Composition]:
 
 def specimen(name: str, x: np.ndarray, kind: str) -> SampleResult:
     absent = x[0] == 0
-    apatite = PhaseResult(
+    apatite = phase_result(
         id="hydroxyapatite",
         name="hydroxyapatite",
         formula="Ca5(PO4)3OH",
@@ -228,7 +229,7 @@ def test_a_cohort_with_the_published_findings() -> None:
 
 def test_the_table_states_the_limit_that_the_claim_states() -> None:
     result = specimen("f0", np.array([0.0, 0.70, 0.25, 0.01, 0.04, 0.0]), "fluid")
-    other = PhaseResult(
+    other = phase_result(
         id="fluorapatite", name="fluorapatite", formula="", decision="not_detected", detection_limit=0.013
     )
     blind = replace(other, id="chlorapatite", detection_limit=1.0)

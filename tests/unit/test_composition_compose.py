@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.builders import amounts_of
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import (
     FULL,
@@ -80,7 +81,7 @@ def test_the_unknown_scale_does_not_matter() -> None:
 def test_order_of_the_fitted_components_does_not_matter() -> None:
     amounts = xrd_amounts(TYPICAL, rng=np.random.default_rng(3))
     order = np.array([4, 0, 5, 2, 1, 3])
-    shuffled = XrdAmounts(
+    shuffled = amounts_of(
         names=tuple(amounts.names[i] for i in order),
         amounts=amounts.amounts[order],
         covariance=amounts.covariance[np.ix_(order, order)],
@@ -126,7 +127,7 @@ def test_thermogravimetry_alone_gives_the_balance_but_not_the_crystals() -> None
 
 def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
     amounts = xrd_amounts(TYPICAL)
-    crystals = XrdAmounts(
+    crystals = amounts_of(
         names=("hydroxyapatite", "calcite"),
         amounts=amounts.amounts[[0, 5]],
         covariance=amounts.covariance[np.ix_([0, 5], [0, 5])],
@@ -157,7 +158,7 @@ def test_specimen_without_apatite_reports_nothing_but_a_limit() -> None:
     shrunk = xrd_amounts(NO_APATITE)
     amounts = shrunk.amounts.copy()
     amounts[0] += 0.04 * 7  # a halo taken for 2 nm crystals
-    fake = XrdAmounts(
+    fake = amounts_of(
         names=NAMES, amounts=amounts, covariance=shrunk.covariance, crystalline=shrunk.crystalline
     )
     found = compose_evidence(fake, balance(NO_APATITE), phases=absent)
@@ -230,7 +231,7 @@ def spiked(x: np.ndarray, fraction: float, *, bias: float = 0.0) -> XrdAmounts:
     covariance = np.zeros((7, 7))
     covariance[:6, :6] = plain.covariance
     covariance[6, 6] = (0.005 * mass) ** 2
-    return XrdAmounts(
+    return amounts_of(
         names=(*NAMES, "corundum"),
         amounts=np.append(plain.amounts, mass),
         covariance=covariance,
@@ -287,7 +288,7 @@ def test_amounts_that_are_not_numbers_are_refused(bad: float) -> None:
     amounts = np.array([1.0, bad])
     with pytest.raises(AnalysisError, match="finite"):
         compose_evidence(
-            XrdAmounts(
+            amounts_of(
                 names=("hydroxyapatite", "protein"),
                 amounts=amounts,
                 covariance=np.eye(2),
@@ -302,7 +303,7 @@ def test_amounts_that_are_not_numbers_are_refused(bad: float) -> None:
 def test_no_positive_amount_is_refused() -> None:
     with pytest.raises(AnalysisError, match="no positive amount"):
         compose_evidence(
-            XrdAmounts(
+            amounts_of(
                 names=("hydroxyapatite", "protein"),
                 amounts=np.array([-1.0, 0.0]),
                 covariance=np.diag(STDS[:2]),
@@ -350,7 +351,7 @@ def test_a_run_that_means_nothing_for_tissue_is_left_out_with_a_message() -> Non
 def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
     truth = np.array([0.20, 0.47, 0.20, 0.04, 0.03, 0.06])
     plain = xrd_amounts(truth)
-    salty = XrdAmounts(
+    salty = amounts_of(
         names=(*NAMES[:5], "halite"),
         amounts=plain.amounts,
         covariance=plain.covariance,
@@ -379,7 +380,7 @@ def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
 def test_apatite_that_nobody_asked_after_is_not_invented() -> None:
     amounts = xrd_amounts(NO_APATITE)
     keep = [1, 2, 3, 4]
-    without = XrdAmounts(
+    without = amounts_of(
         names=tuple(NAMES[i] for i in keep),
         amounts=amounts.amounts[keep],
         covariance=amounts.covariance[np.ix_(keep, keep)],
@@ -487,7 +488,7 @@ def test_crystals_weigh_with_the_carbonate_of_their_lattice() -> None:
 def test_what_hides_below_the_limits_of_a_spiked_powder_is_said_of_the_specimen() -> None:
     phases = (phase("hydroxyapatite", limit=0.01), phase("calcite", limit=0.02))
     amounts = xrd_amounts(NO_APATITE)
-    spiked = XrdAmounts(
+    spiked = amounts_of(
         names=(*amounts.names, "corundum"),
         amounts=np.append(amounts.amounts, 0.25 * float(np.sum(amounts.amounts))),
         covariance=np.pad(np.asarray(amounts.covariance), ((0, 1), (0, 1)))
@@ -549,7 +550,7 @@ def test_an_estimate_says_what_its_interval_says() -> None:
 
 
 def test_air_and_holder_have_no_composition() -> None:
-    amounts = XrdAmounts(
+    amounts = amounts_of(
         names=("protein", "water"),
         amounts=np.array([40.0, -5.0]),
         covariance=np.diag([30.0**2, 10.0**2]),

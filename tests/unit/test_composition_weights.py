@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.builders import known_facts, phase_result
 from tests.helpers import assert_close
 from xrdcomp.composition.compose import weigh_phases
 from xrdcomp.results import Composition, Estimate, PhaseResult
 
 
 def phase(decision: str = "detected", share: float = 0.25, std: float = 0.02) -> PhaseResult:
-    return PhaseResult(
+    return phase_result(
         id="calcite",
         name="Calcite",
         formula="CaCO3",
@@ -63,7 +64,7 @@ def test_where_crystals_are_not_weighed_only_what_was_found_has_a_share() -> Non
 
 def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_count_it() -> None:
     total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
-    apatite = replace(phase(share=0.6), id="hydroxyapatite")
+    apatite = replace(phase(share=0.6), id="hydroxyapatite", facts=known_facts("hydroxyapatite"))
     undecided = replace(phase("inconclusive", share=0.4), id="quartz")
     weighed = weigh_phases([apatite, undecided], composed(crystalline=total))
     assert weighed[0].weight_fraction is not None
@@ -79,7 +80,9 @@ def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_cou
 
 def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:
     total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
-    apatite = replace(phase("inconclusive", share=1.0), id="hydroxyapatite")
+    apatite = replace(
+        phase("inconclusive", share=1.0), id="hydroxyapatite", facts=known_facts("hydroxyapatite")
+    )
     (weighed,) = weigh_phases([apatite], composed(crystalline=total))
     assert weighed.weight_fraction is not None
     assert_close(weighed.weight_fraction.value, 0.4, rtol=1e-12, because="the crystalline part is apatite")

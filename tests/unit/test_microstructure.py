@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.builders import phase_result
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
 from xrdcomp.instrument.build import build_instrument, holder_humps
@@ -20,7 +21,7 @@ from xrdcomp.quantification.microstructure import (
 )
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.results import DetectionEvidence, Estimate, PhaseResult
+from xrdcomp.results import DetectionEvidence, Estimate
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, Hump, SpecimenModel, XrdConditions
 
@@ -61,7 +62,7 @@ def test_indices_say_where_they_do_not_hold(instrument) -> None:
     assert_close(
         found["width_002_deg"]["value"], 0.31, atol=0.06, because="0.9 λ/(29 nm cosθ) = 0.28 and strain"
     )
-    phase = PhaseResult(
+    phase = phase_result(
         id="hydroxyapatite",
         name="",
         formula="",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import xrdcomp as xc
+from tests.builders import phase_result
 from tests.helpers import assert_close
 from xrdcomp.analysis import _name_of, analyze, analyze_sample
 from xrdcomp.composition.compose import without_standard
@@ -179,7 +180,7 @@ def test_the_internal_standard_is_fitted_beside_the_default_phase() -> None:
 def test_fractions_are_of_the_specimen_before_it_was_spiked() -> None:
     def phase(name: str, share: float) -> PhaseResult:
         estimate = Estimate(value=share, std=0.01, ci95=(share - 0.02, share + 0.02))
-        return PhaseResult(
+        return phase_result(
             id=name, name=name, formula="", decision="detected", detection_limit=0.008,
             weight_fraction=estimate, crystalline_weight_fraction=estimate,
         )  # fmt: skip

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.data import APATITES
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.refinement.result import describes_pattern
@@ -39,8 +38,6 @@ Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the sea
 _WIDE_SEARCH = 20
 """Phases that a search has to hold to speak for all that calcifications may contain; each one fewer would have
 escaped."""
-_HYDROXYL = APATITES - {"fluorapatite", "chlorapatite"}
-"""Varieties that are hydroxyapatite with vacancies or carbonate; only fluorine and chlorine make another mineral."""
 _NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 _VISIBLE = 0.01
 
@@ -237,8 +234,8 @@ def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
 
 
 def _is_hydroxyl(phase: PhaseResult) -> bool:
-    """Whether an apatite is hydroxyapatite by its id or, outside the library, by its atoms."""
-    return phase.id in _HYDROXYL or phase.apatite == "hydroxyapatite"
+    """Whether an apatite is hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
+    return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
 
 
 def _ruled_out(phase: PhaseResult) -> bool:

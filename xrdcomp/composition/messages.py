@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.composition.evidence import SALTS, ThermalEvidence, XrdEvidence
+from xrdcomp.composition.evidence import ThermalEvidence, XrdEvidence
 from xrdcomp.composition.model import AMORPHOUS, H, JointModel
 from xrdcomp.composition.sampler import Posterior, free_scale
 from xrdcomp.data import Diagnostic
@@ -284,7 +284,7 @@ def _char(thermal: ThermalEvidence) -> Diagnostic | None:
 
 
 def _salts(xrd: XrdEvidence, thermal: ThermalEvidence) -> Diagnostic | None:
-    salts = {name: share for name, share in xrd.others.items() if name in SALTS}
+    salts = xrd.salts
     if not salts:
         return None
     hot = thermal.final_c is not None and thermal.final_c > 800.0

@@ -30,15 +30,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.composition.evidence import (
-    CO2_PER_CARBONATE,
-    SALTS,
     InternalStandard,
     ThermalEvidence,
     XrdEvidence,
 )
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
-from xrdcomp.units import FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""
@@ -436,9 +434,8 @@ def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
     cool = thermal.final_c is not None and thermal.final_c < SALT_FROM_C
     if not thermal.sees_carbonate or thermal.salts_apart or cool:
         return 0.0
-    positive = {name: max(mass, 0.0) for name, mass in xrd.others.items()}
-    total = sum(positive.values())
-    return sum(mass for name, mass in positive.items() if name in SALTS) / total if total > 0 else 0.0
+    total = sum(max(mass, 0.0) for mass in xrd.others.values())
+    return sum(max(mass, 0.0) for mass in xrd.salts.values()) / total if total > 0 else 0.0
 
 
 def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:

@@ -17,7 +17,6 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
-from xrdcomp.composition.evidence import CO2_PER_CARBONATE
 from xrdcomp.composition.model import (
     AMORPHOUS,
     CARBONATE,
@@ -29,7 +28,7 @@ from xrdcomp.composition.model import (
     JointModel,
 )
 from xrdcomp.results import COMPONENTS
-from xrdcomp.units import FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 _ORDER = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""

@@ -14,6 +14,7 @@ import numpy as np
 from xrdcomp.data import Atom, Cell
 from xrdcomp.errors import PhaseError
 from xrdcomp.phases.symmetry import FullCell, Symmetry, check_cell, has_cell_rules, orthogonal, symmetry_of
+from xrdcomp.units import CO3_MASS
 
 if TYPE_CHECKING:
     import gemmi
@@ -392,7 +393,6 @@ def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
 
 # ------------ What a structure is, told from its atoms: carbonate groups, apatites.
 
-_CO3_MASS = 60.008
 
 _BOND = 1.45  # Å; carbon to oxygen in a carbonate is 1.28 Å, one side of a disordered group up to 1.4
 _NEIGHBOUR = 1.75  # Å; carbon bonded to carbon, nitrogen or sulphur belongs to an organic molecule
@@ -432,11 +432,11 @@ def carbonate_fraction(cell: Cell, full: FullCell) -> float:
         if (ordered and round(oxygen) == 3) or (not ordered and oxygen > 0.0):
             found += float(occupancy[i])
     mass = sum(gemmi.Element(name).weight * number for name, number in _contents(full).items())
-    return _CO3_MASS * found / mass if found else 0.0
+    return CO3_MASS * found / mass if found else 0.0
 
 
-def apatite_variety(crystal_system: str, cell: Cell, full: FullCell) -> str:
-    """Which apatite of calcium and phosphate a structure is, by cell and contents; "" for another structure.
+def apatite_member(crystal_system: str, cell: Cell, full: FullCell) -> str:
+    """End member of the calcium phosphate apatites that a structure is, by cell and contents; "" for another.
 
     Parameters
     ----------

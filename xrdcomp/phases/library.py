@@ -6,16 +6,17 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from xrdcomp.data import Phase, ReferenceLine
+from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases.cif import CifStructure, apatite_variety, carbonate_fraction, read_cif
+from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, read_cif
 from xrdcomp.phases.symmetry import expand_sites
+from xrdcomp.units import CO2_PER_CARBONATE
 
 _PHASE_FILES = frozenset({"phase.toml", "structure.cif"})
 
@@ -35,8 +36,8 @@ class PhaseInfo:
         From the literature, measured where such a value exists; None where unknown.
     density_tolerance : float
         Relative difference to the calculated density that the self-test allows.
-    carbonate_fraction : float
-        Mass fraction of CO3 in carbonate groups.
+    facts : PhaseFacts
+        Family, losses on heating, carbonate.
     quantifiable : bool
         False for entries without atoms: positions only.
     b_assumed : bool
@@ -56,7 +57,7 @@ class PhaseInfo:
     source_verified: bool
     density: float | None
     density_tolerance: float
-    carbonate_fraction: float
+    facts: PhaseFacts
     quantifiable: bool
     b_assumed: bool
     i_over_ic: float | None
@@ -274,6 +275,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
         "density": (int, float),
         "density_tolerance": (int, float),
         "carbonate_fraction": (int, float),
+        "family": (str,),
+        "end_member": (str,),
+        "salt": (bool,),
+        "heating": (dict,),
         "quantifiable": (bool,),
         "b_assumed": (bool,),
         "i_over_ic": (int, float),
@@ -321,13 +326,36 @@ def _info(folder: Path) -> PhaseInfo:
         doi=entries.get("doi", ""),
         density=float(entries["density"]) if "density" in entries else None,
         density_tolerance=float(entries.get("density_tolerance", 0.04)),
-        carbonate_fraction=carbonate,
+        facts=PhaseFacts(
+            family=entries.get("family", ""),
+            end_member=entries.get("end_member", ""),
+            heating=_heating(entries.get("heating", {}), where),
+            salt=entries.get("salt", False),
+            carbonate_fraction=carbonate,
+        ),
         quantifiable=entries.get("quantifiable", True),
         b_assumed=entries.get("b_assumed", False),
         i_over_ic=float(entries["i_over_ic"]) if "i_over_ic" in entries else None,
         strongest_lines=_lines(entries.get("strongest_lines", []), where),
         notes=entries.get("notes", ""),
     )
+
+
+def _heating(entries: Mapping[str, Any], where: Path) -> HeatingLosses:
+    """Losses on heating as phase.toml states them; each share a mass fraction, together at most 1."""
+    allowed = {field.name for field in fields(HeatingLosses)}
+    if unknown := sorted(set(entries) - allowed):
+        msg = f"{where}: unknown key {unknown[0]!r} under [heating]; expected {', '.join(sorted(allowed))}."
+        raise PhaseError(msg)
+    shares = {key: entries.get(key, 0.0) for key in ("water", "organic", "carbonate")}
+    numbers = all(isinstance(share, int | float) and 0.0 <= share <= 1.0 for share in shares.values())
+    if not numbers or sum(shares.values()) > 1.0 + 1e-4:  # each is rounded to five decimals
+        msg = (
+            f"{where}: [heating] holds {shares!r}; expected mass fractions of the phase, together at most 1."
+        )
+        raise PhaseError(msg)
+    kind, reaction = str(entries.get("kind", "")), str(entries.get("reaction", ""))
+    return HeatingLosses(**shares, kind=kind, reaction=reaction)
 
 
 def _lines(rows: list[Any], where: Path) -> tuple[ReferenceLine, ...]:
@@ -400,7 +428,7 @@ def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
         source_verified=False,
         density=None,
         density_tolerance=0.0,
-        carbonate_fraction=0.0,
+        facts=PhaseFacts(),
         quantifiable=True,
         b_assumed=bool(structure.b_assumed),
         i_over_ic=None,
@@ -423,12 +451,22 @@ def _phase(
 ) -> Phase:
     symmetry = structure.symmetry
     full = expand_sites(structure.cell, symmetry, structure.atoms, where)
-    carbonate = info.carbonate_fraction
+    facts = info.facts
     if "user_file" in metadata:
-        carbonate = carbonate or carbonate_fraction(structure.cell, full)
-        variety = apatite_variety(symmetry.crystal_system, structure.cell, full)
-        metadata = metadata | ({"apatite": variety} if variety else {})
+        facts = replace(facts, own=True)
+        if not facts.carbonate_fraction:
+            facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
+        member = apatite_member(symmetry.crystal_system, structure.cell, full)
+        if member:
+            metadata = metadata | {"apatite": member}
+            facts = replace(facts, family="apatite", end_member=member)
         _refuse_borrowed_name(info.id, set(full.element), where)
+    if facts.heating == HeatingLosses() and facts.carbonate_fraction and not facts.is_apatite:
+        # A carbonate whose losses are not stated gives off the CO2 of its carbonate groups.
+        dioxide = facts.carbonate_fraction * CO2_PER_CARBONATE
+        facts = replace(
+            facts, heating=HeatingLosses(carbonate=dioxide, kind="carbonate", reaction="CO3 -> O + CO2")
+        )
     return Phase(
         id=info.id,
         name=info.name,
@@ -446,7 +484,7 @@ def _phase(
         site_b_iso=full.b_iso,
         reference_lines=() if info.quantifiable else info.strongest_lines,
         source=info.source,
-        carbonate_fraction=carbonate,
+        facts=facts,
         metadata=metadata,
     )
 

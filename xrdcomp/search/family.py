@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xrdcomp.data import APATITES, Phase
-from xrdcomp.phases.library import load_phase
+from xrdcomp.data import Phase
+from xrdcomp.phases.library import list_phases, load_phase
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import PhaseResult
-
-HYDROXYL = APATITES - {"fluorapatite", "chlorapatite", "carbonate_apatite"}
-"""Structures of hydroxyapatite with more or less calcium: one variety, which preparations differ in."""
 
 _DECIDES = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
 _TOLERANCE = 0.01  # of χ², where a fifth decides
@@ -38,7 +35,8 @@ def compare_intensities(state: Refinement, family: Phase, other: Phase) -> int:
     int
         1 better, -1 worse, 0 not decided, or both of the hydroxyl variety.
     """
-    if {family.id, other.id} <= HYDROXYL:
+    # structures of hydroxyapatite with more or less calcium are one member, which preparations differ in
+    if family.facts.end_member == other.facts.end_member == "hydroxyapatite":
         return 0
     own, trial = (state.substitute(family, phase, tolerance=_TOLERANCE) for phase in (family, other))
     low, high = sorted((own, trial), key=lambda item: item.cost)
@@ -62,9 +60,11 @@ def better_variety(base: Refinement, reports: Sequence[PhaseResult]) -> Refineme
     Refinement or None
         None where there is nothing to exchange.
     """
-    family = next((phase for phase in base.phases if phase.id in APATITES), None)
+    family = next((phase for phase in base.phases if phase.is_apatite and phase.id in list_phases()), None)
     better = [
-        r.id for r in reports if r.evidence.member and r.evidence.member.fits_better and r.id in APATITES
+        r.id
+        for r in reports
+        if r.evidence.member and r.evidence.member.fits_better and r.is_apatite and r.id in list_phases()
     ]
     if family is None or not better:
         return None

@@ -239,6 +239,7 @@ def fitted_phase(state: Refinement, phase: Phase, rule: DetectionRule, score: Sc
         id=phase.id,
         name=phase.name,
         formula=phase.formula,
+        facts=phase.facts,
         decision=decision,
         detection_limit=_limit(state, score, rule),
         weight_fraction=whole,
@@ -248,14 +249,7 @@ def fitted_phase(state: Refinement, phase: Phase, rule: DetectionRule, score: Sc
         microstrain=state.parameter("microstrain", phase.id),
         intensity_share=share,
         evidence=DetectionEvidence(z=z, rule=rule, fitted=True),
-        apatite=str(phase.metadata.get("apatite", "")),
-        carbonate_fraction=_stated_carbonate(phase),
     )
-
-
-def _stated_carbonate(phase: Phase) -> float | None:
-    """CO3 of a structure from outside the library, by which the composition knows its losses on heating."""
-    return phase.carbonate_fraction if "user_file" in phase.metadata else None
 
 
 def _cell(state: Refinement, phase: Phase) -> dict[str, Estimate]:
@@ -328,6 +322,7 @@ def absent_phase(state: Refinement, score: Score, rule: DetectionRule) -> PhaseR
         id=score.phase.id,
         name=score.phase.name,
         formula=score.phase.formula,
+        facts=score.phase.facts,
         decision="inconclusive" if unclear else "not_detected",
         detection_limit=_limit(state, score, rule),
         weight_fraction=fraction,
@@ -341,8 +336,6 @@ def absent_phase(state: Refinement, score: Score, rule: DetectionRule) -> PhaseR
             reason=reason,
             limit_basis=basis,
         ),
-        apatite=str(score.phase.metadata.get("apatite", "")),
-        carbonate_fraction=_stated_carbonate(score.phase),
     )
 
 
@@ -367,6 +360,7 @@ def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: Dete
         id=other.id,
         name=other.name,
         formula=other.formula,
+        facts=other.facts,
         decision="inconclusive",
         detection_limit=None,
         evidence=DetectionEvidence(
@@ -379,8 +373,6 @@ def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: Dete
                 excluded_as_main=away > _CELL_RULED_OUT or verdict < 0,
             ),
         ),
-        apatite=str(other.metadata.get("apatite", "")),
-        carbonate_fraction=_stated_carbonate(other),
     )
 
 
