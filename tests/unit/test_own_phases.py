@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.analysis import analyze
+from xrdcomp.composition.compose import compose_evidence
+from xrdcomp.composition.evidence import ThermalEvidence
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import RecipeError
+from xrdcomp.phases import library
 from xrdcomp.phases.library import reference_folder
 from xrdcomp.recipe import Recipe
-from xrdcomp.results import SampleResult
+from xrdcomp.results import SampleResult, XrdAmounts
 from xrdcomp.simulate.cohort import simulate_specimen
 from xrdcomp.simulate.exports import write_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
@@ -156,3 +159,71 @@ def test_settings_that_would_do_nothing_are_refused() -> None:
     ):
         with pytest.raises(RecipeError, match=words):
             Recipe().with_settings(settings)
+
+
+DOLOMITE = """data_dolomite
+_chemical_formula_sum 'Ca Mg C2 O6'
+_cell_length_a 4.8069
+_cell_length_b 4.8069
+_cell_length_c 16.0034
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 120
+_symmetry_space_group_name_H-M 'R -3 :H'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_B_iso_or_equiv
+Ca Ca 0 0 0 0.6
+Mg Mg 0 0 0.5 0.5
+C C 0 0 0.2428 0.6
+O O 0.2480 -0.0353 0.2440 0.8
+"""
+
+
+def test_a_carbonate_of_the_library_counts_as_the_same_structure_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dolomite, put into a copy of the library or named as a CIF file, loses the same CO2 and weighs the same."""
+    file = tmp_path / "from_paper.cif"
+    file.write_text(DOLOMITE, encoding="utf-8")
+    copy = tmp_path / "reference_patterns"
+    shutil.copytree(reference_folder(), copy)
+    entry = copy / "dolomite"
+    entry.mkdir()
+    (entry / "structure.cif").write_text(DOLOMITE, encoding="utf-8")
+    (entry / "phase.toml").write_text(
+        'id = "dolomite"\nname = "Dolomite"\nformula = "CaMg(CO3)2"\nsource = "as the file"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(library, "reference_folder", lambda: copy)
+    monkeypatch.setattr(library, "list_phases", lambda: tuple(sorted(path.name for path in copy.iterdir())))
+    listed = library.load_phase("dolomite")
+    own_file = library.load_phase(file)
+    assert listed.facts == own_file.facts
+    assert_close(
+        listed.facts.heating.carbonate, 2 * 44.009 / 184.399, rtol=1e-4, because="masses to five digits"
+    )
+    found = []
+    for phase in (listed, own_file):
+        amounts = XrdAmounts(
+            names=(phase.id, "hydroxyapatite", "protein", "water"),
+            amounts=np.array([0.2, 0.3, 0.4, 0.1]),
+            covariance=1e-4 * np.eye(4),
+            crystalline=(True, True, False, False),
+            facts={phase.id: phase.facts, "hydroxyapatite": library.load_phase("hydroxyapatite").facts},
+        )
+        losses = np.array([0.1, 0.4, 0.2 * phase.facts.heating.carbonate])
+        balance = ThermalEvidence(
+            values=np.append(losses, 1 - losses.sum()),
+            covariance=1e-5 * np.eye(4),
+            inert=False,
+            final_c=950.0,
+        )
+        found.append(compose_evidence(amounts, balance))
+    first, second = ({name: e.value for name, e in c.components.items() if e} for c in found)
+    assert first == second
+    assert first["carbonate"] > 0.08, "of dolomite 65 % are CO3"

@@ -452,10 +452,13 @@ def _phase(
     symmetry = structure.symmetry
     full = expand_sites(structure.cell, symmetry, structure.atoms, where)
     facts = info.facts
+    if not facts.carbonate_fraction and "C" in full.element:
+        facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
+    if "user_file" in metadata:
+    if not facts.carbonate_fraction and "C" in full.element:
+        facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
     if "user_file" in metadata:
         facts = replace(facts, own=True)
-        if not facts.carbonate_fraction:
-            facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
         member = apatite_member(symmetry.crystal_system, structure.cell, full)
         if member:
             metadata = metadata | {"apatite": member}
