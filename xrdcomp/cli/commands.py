@@ -905,7 +905,8 @@ def phases(phase: str | None, output_format: str) -> None:
 
     found = [phase_info(item) for item in ([phase] if phase else list_phases())]
     if output_format == "json":
-        data = [dataclasses.asdict(item) for item in found]
+        rows = [dataclasses.asdict(item) for item in found]
+        data = [row | row.pop("facts") for row in rows]
         print_json(data[0] if phase else data)
         return
     if phase:

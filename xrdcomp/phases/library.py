@@ -455,9 +455,6 @@ def _phase(
     if not facts.carbonate_fraction and "C" in full.element:
         facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
     if "user_file" in metadata:
-    if not facts.carbonate_fraction and "C" in full.element:
-        facts = replace(facts, carbonate_fraction=carbonate_fraction(structure.cell, full))
-    if "user_file" in metadata:
         facts = replace(facts, own=True)
         member = apatite_member(symmetry.crystal_system, structure.cell, full)
         if member:
