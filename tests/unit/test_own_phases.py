@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def test_a_carbonate_of_the_library_counts_as_the_same_structure_from_a_file(
     monkeypatch.setattr(library, "list_phases", lambda: tuple(sorted(path.name for path in copy.iterdir())))
     listed = library.load_phase("dolomite")
     own_file = library.load_phase(file)
-    assert listed.facts == own_file.facts
+    assert replace(listed.facts, own=True) == own_file.facts
     assert_close(
         listed.facts.heating.carbonate, 2 * 44.009 / 184.399, rtol=1e-4, because="masses to five digits"
     )

@@ -905,8 +905,8 @@ def phases(phase: str | None, output_format: str) -> None:
 
     found = [phase_info(item) for item in ([phase] if phase else list_phases())]
     if output_format == "json":
-        rows = [dataclasses.asdict(item) for item in found]
-        data = [row | row.pop("facts") for row in rows]
+        entries = [dataclasses.asdict(item) for item in found]
+        data = [entry | entry.pop("facts") for entry in entries]
         print_json(data[0] if phase else data)
         return
     if phase:
