@@ -61,11 +61,11 @@ def emission_lines(
     alpha1: float | None,
     alpha2: float | None = None,
     ratio: float | None = KALPHA2_RATIO,
-    average: float = 0.0,
+    average: float | None = None,
 ) -> tuple[EmissionLine, ...]:
     """Emission lines from header fields in ångström; fields that are zero, missing or absurd give none."""
     if not alpha1 or not 0.1 < alpha1 < 5.0:
-        return (EmissionLine(wavelength=average),) if 0.1 < average < 5.0 else ()
+        return (EmissionLine(wavelength=average),) if average and 0.1 < average < 5.0 else ()
     lines = [EmissionLine(wavelength=alpha1)]
     if alpha2 and ratio and 0.98 < alpha2 / alpha1 < 1.02 and alpha2 != alpha1 and 0.0 < ratio < 1.0:
         lines.append(EmissionLine(wavelength=alpha2, weight=ratio))
@@ -209,6 +209,12 @@ SIGMA_SCATTER = message_kind(
     "info",
     "The file states neither counts nor counting time; standard deviations follow from the scatter of "
     "neighbouring points, which is that of counts times a constant.",
+)
+AXIS_NAME = message_kind(
+    "XRD_AXIS_NAME",
+    "warning",
+    "A column that is called otherwise was read as 2θ in degrees.",
+    remedy="Rename the column.",
 )
 SIGMA_ZERO = message_kind(
     "XRD_SIGMA_ZERO",

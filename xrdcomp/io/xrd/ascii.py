@@ -1,19 +1,35 @@
-"""ASCII RAW with a leading line ``.RAW``: one value per line, wavelengths, start, step and number of points."""
+"""Text with a header of its own and one scan: counts on the header's range, or two declared columns.
+
+Each format is a header: where it states start, step, number of points and radiation, and where the counts begin.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine
 from xrdcomp.io.archive import number, number_list
-from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines, two_theta_grid
+from xrdcomp.io.registry import XrdReader, begins
+from xrdcomp.io.scans import (
+    AXIS_NAME,
+    CUT,
+    MAX_POINTS,
+    RawScan,
+    check_count,
+    emission_lines,
+    points_between,
+    two_theta_grid,
+)
 from xrdcomp.io.source import SourceFile, decode_text
+from xrdcomp.io.text_table import numeric_row
 
-# ------------ Fit2D CHI: a title, the names of both axes, the number of points, then two columns.
+_NUMBERS = re.compile(r"[-\d.\sEe+]+")
+
+
+# --- Fit2D CHI: a title, the names of both axes, the number of points, then two columns -----------------
 
 _ANGLE = re.compile(r"2[\s-]*th|two[\s-]*theta|2θ", re.IGNORECASE)
 _OTHER = re.compile(
@@ -21,7 +37,7 @@ _OTHER = re.compile(
 )
 
 
-def _sniff(source: SourceFile) -> float:
+def _sniff_chi(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
     if len(lines) < 6 or not re.fullmatch(r"\s*\d+(?:\s+\d+)*\s*", lines[3]):
         return 0.0
@@ -30,75 +46,64 @@ def _sniff(source: SourceFile) -> float:
     return 0.8 if titles and rows else 0.0
 
 
-def _read(source: SourceFile) -> Sequence[RawScan]:
+def _read_chi(source: SourceFile) -> Sequence[RawScan]:
     lines = source.lines
     n = int(lines[3].split()[0][:9])
     last = 4 + n
-    if any(line.strip() for line in lines[last:]) or len([line for line in lines[4:] if line.strip()]) != n:
-        held = len([line for line in lines[4:] if line.strip()])
+    held = len([line for line in lines[4:] if line.strip()])
+    if held != n or any(line.strip() for line in lines[last:]):
         msg = f"the header declares {n} points, {held} rows follow"
-        raise source.error(msg, place="line 4", expected=f"{n} rows", hint="The file is cut or edited.")
-    label = lines[1].strip()
+        raise source.error(msg, place="line 4", expected=f"{n} rows", hint=CUT)
     values = number_list("\n".join(lines[4:]), source, "lines from 5", separator=",")
     if len(values) != 2 * n:
         msg = f"{n} rows hold {len(values)} numbers"
         raise source.error(msg, place="lines from 5", expected="two columns")
-    table = values.reshape(n, 2)
-    reason = ""
-    notes: tuple[Diagnostic, ...] = ()
-    if _OTHER.search(label) and not _ANGLE.search(label):
-        reason = f"the axis is {label!r}, not 2θ"
-    elif not _ANGLE.search(label):
-        text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
-        notes = (Diagnostic(code="XRD_AXIS_NAME", severity="warning", text=text, facts={"name": label}),)
+    label = lines[1].strip()
+    angle, other = _ANGLE.search(label), _OTHER.search(label)
+    text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
     return [
         RawScan(
-            two_theta=table[:, 0],
-            intensity=table[:, 1],
+            two_theta=values[0::2],
+            intensity=values[1::2],
             axis=label,
-            not_powder=reason,
+            not_powder=f"the axis is {label!r}, not 2θ" if other and not angle else "",
             place=f"lines 5 to {last}",
             metadata={"title": lines[0].strip()[:80]},
-            messages=notes,
+            messages=() if angle or other else (AXIS_NAME(text, name=label),),
         )
     ]
 
 
-CHI = XrdReader(id="chi", name="Fit2D CHI", extensions=("chi",), sniff=_sniff, read=_read)
+CHI = XrdReader(id="chi", name="Fit2D CHI", extensions=("chi",), sniff=_sniff_chi, read=_read_chi)
 
 
-# ------------ Sietronics CPI: nine header lines, ``SCANDATA``, one count per line. Written from its
+# --- Sietronics CPI: nine header lines, ``SCANDATA``, one count per line --------------------------------
+# Lines: ``SIETRONICS XRD SCAN``, start, end, step, anode, wavelength, date, speed, comment. Written from its
 # description.
-# Lines: ``SIETRONICS XRD SCAN``, start, end, step, anode, wavelength, date, speed, comment.
 
 
-def _cpi_read(source: SourceFile) -> Sequence[RawScan]:
+def _read_cpi(source: SourceFile) -> Sequence[RawScan]:
     lines = source.lines
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
         raise source.error("there is no line SCANDATA", place="header", expected="SCANDATA in line 10")
     start, end, step, wavelength = (number(lines[i].strip()) for i in (1, 2, 3, 5))
-    if start is None or end is None or step is None or not (0 < step < 10 and start < end <= 180):
+    if start is None or end is None or step is None:
         msg = f"the range is {lines[1].strip()!r} to {lines[2].strip()!r} in steps of {lines[3].strip()!r}"
         raise source.error(msg, place="line 2", expected="angles in degrees")
-    y = number_list("\n".join(lines[mark + 1 :]), source, f"lines from {mark + 2}")
-    n = round((end - start) / step) + 1
-    if len(y) != n or n > MAX_POINTS:
-        msg = f"the range has {n} points, the file holds {len(y)}"
-        raise source.error(
-            msg, place=f"lines from {mark + 2}", expected=f"{n} counts", hint="It is cut or edited."
-        )
+    place = f"lines from {mark + 2}"
+    n = points_between(source, start, end, step, "line 2", fraction=0.5)
+    y = number_list("\n".join(lines[mark + 1 :]), source, place)
+    check_count(source, len(y), n, place)
     anode = lines[4].strip()
     return [
         RawScan(
             two_theta=two_theta_grid(start, step, n),
             intensity=y,
             unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
-            emission_lines=(EmissionLine(wavelength=wavelength),)
-            if wavelength and 0.1 < wavelength < 5
-            else (),
+            emission_lines=emission_lines(wavelength),
             anode=anode.capitalize() if len(anode) <= 2 else "",
-            place=f"lines from {mark + 2}",
+            place=place,
             metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
         )
     ]
@@ -109,57 +114,50 @@ CPI = XrdReader(
     name="Sietronics CPI",
     extensions=("cpi",),
     sniff=lambda source: float(source.head_text.startswith("SIETRONICS XRD SCAN")),
-    read=_cpi_read,
+    read=_read_cpi,
     verified=False,
 )
 
 
-# ------------ ASCII RAW with a leading line ``.RAW``: one value per line, wavelengths, start, step and
-# number of points.
+# --- ASCII RAW: first line ``.RAW``; wavelengths, start, step, number of points, then one value per line -
 
 _COUNT = re.compile(r"\s*(\d+)\s+\d+\s*")
 
 
-def _ascii_raw_sniff(source: SourceFile) -> float:
-    return 1.0 if re.match(rb"\.RAW\s*[\r\n]", source.data) else 0.0
-
-
-def _ascii_raw_read(source: SourceFile) -> Sequence[RawScan]:
+def _read_ascii_raw(source: SourceFile) -> Sequence[RawScan]:
     text, encoding = decode_text(source.data.replace(b"\x00", b" "))
     if not encoding:
         raise source.error("the content is binary", expected="text, one value per line")
     lines = text.split("\n")
     at = next((i for i, line in enumerate(lines[:60]) if _COUNT.fullmatch(line) and i >= 6), -1)
     if at < 0:
-        raise source.error(
-            "there is no line with the number of points", expected="points and ranges, such as `1701 1`"
-        )
-    n = int(lines[at].split()[0][:9])
-    start, step = number(lines[at - 2].strip()), number(lines[at - 1].strip())
-    waves = [number(line.strip()) for line in lines[at - 6 : at - 2]]
-    if start is None or step is None or not 0 < step < 5 or int(lines[at].split()[1][:9]) != 1:
+        msg = "there is no line with the number of points"
+        raise source.error(msg, expected="points and ranges, such as `1701 1`")
+    stated = [number(line.strip()) for line in lines[:at]]
+    n, ranges = (int(figures[:9]) for figures in lines[at].split())
+    alpha1, alpha2, start, step = stated[at - 5], stated[at - 4], stated[at - 2], stated[at - 1]
+    if start is None or step is None or not 0 < step < 5 or ranges != 1:
         msg = f"{lines[at - 2].strip()!r} and {lines[at - 1].strip()!r} are no start and step of one range"
         raise source.error(msg, place=f"line {at - 1}", expected="start and step in degrees")
     blank = max((i for i, line in enumerate(lines[at:], at) if not line.strip() and i < at + 40), default=at)
-    y = number_list("\n".join(lines[blank + 1 :]), source, f"lines from {blank + 2}")
+    place = f"lines from {blank + 2}"
+    y = number_list("\n".join(lines[blank + 1 :]), source, place)
     end = start + step * (n - 1)
-    stated = [number(line.strip()) for line in lines[:at]]
     if len(y) != n or not any(value is not None and abs(value - end) < step for value in stated):
         msg = (
             f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
         )
         raise source.error(msg, place=f"line {at + 1}", expected=f"{n} values and their end in the header")
-    stated_top = [value for value in map(number, map(str.strip, lines[at + 2 : blank])) if value is not None]
-    if stated_top and y.max() not in stated_top:
-        msg = f"the highest count is {y.max():g}, the header states {stated_top[0]:g}"
-        raise source.error(msg, place=f"lines from {blank + 2}", expected="both alike", hint="It is damaged.")
-    alpha1, alpha2 = (waves[i] or 0.0 for i in (1, 2))
+    tops = [value for value in map(number, map(str.strip, lines[at + 2 : blank])) if value is not None]
+    if tops and y.max() not in tops:
+        msg = f"the highest count is {y.max():g}, the header states {tops[0]:g}"
+        raise source.error(msg, place=place, expected="both alike", hint="It is damaged.")
     return [
         RawScan(
             two_theta=two_theta_grid(start, step, n),
             intensity=y,
             unit="counts",
-            emission_lines=emission_lines(alpha1, alpha2, 0.5),
+            emission_lines=emission_lines(alpha1, alpha2),
             place="range 0",
             metadata={"sample_name": lines[3].strip(), "date": f"{lines[1].strip()} {lines[2].strip()}"},
         )
@@ -170,6 +168,140 @@ ASCII_RAW = XrdReader(
     id="ascii_raw",
     name="ASCII RAW (first line .RAW)",
     extensions=("raw",),
-    sniff=_ascii_raw_sniff,
-    read=_ascii_raw_read,
+    sniff=begins(rb"\.RAW\s*[\r\n]"),
+    read=_read_ascii_raw,
+)
+
+
+# --- DBWS and Maud: a title, ``points step start wavelength``, then one count per line -------------------
+
+_DBWS_HEADER = re.compile(r"\s*(\d{2,7})\s+(\d*\.\d+)\s+(\d+\.?\d*)\s+(\d\.\d+)(?:\s+[\d.]+)*\s*\Z")
+
+
+def _sniff_dbws(source: SourceFile) -> float:
+    lines = source.head_text.split("\n", 4)
+    found = len(lines) > 3 and _DBWS_HEADER.match(lines[1][:300])
+    return 0.85 if found and all(map(_NUMBERS.fullmatch, lines[2:4])) else 0.0
+
+
+def _read_dbws(source: SourceFile) -> Sequence[RawScan]:
+    lines = source.lines
+    found = _DBWS_HEADER.match(lines[1][:300]) if len(lines) > 1 else None
+    if not found or not 1 < int(found[1]) <= MAX_POINTS:
+        msg = "the second line is no header"
+        expected = f"points (up to {MAX_POINTS}), step, start and wavelength"
+        raise source.error(msg, place="line 2", expected=expected)
+    n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
+    y = number_list("\n".join(lines[2:]), source, "lines from 3")
+    check_count(source, len(y), n, "line 2")
+    return [
+        RawScan(
+            two_theta=two_theta_grid(start, step, n),
+            intensity=y,
+            emission_lines=emission_lines(wavelength),
+            place="lines from 3",
+            metadata={"title": lines[0].strip()[:80]},
+        )
+    ]
+
+
+DBWS = XrdReader(
+    id="dbws_dat",
+    name="DBWS and Maud data",
+    extensions=("dat", "dbw", "rit"),
+    sniff=_sniff_dbws,
+    read=_read_dbws,
+)
+
+
+# --- FullProf: start, step and end in a header line -----------------------------------------------------
+# INSTRM 0: optional comment lines, ``start step end title``, then counts in free format. INSTRM 8 (and 3), the
+# PSI layout: two title lines, ``start step end monitor``, as many counts as the range has points, then their
+# standard deviations. Data of INSTRM 10 (angle, intensity, deviation) are read as columns of text.
+
+_RANGE = re.compile(r"\s*(-?\d+\.?\d*)[\s,]+(\d*\.\d+|\d+)[\s,]+(\d+\.?\d*)(?=[\s,]|\Z)(.*)\Z")
+_WAVELENGTH = re.compile(r"lambda\s*=\s*([\d.]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RangeLine:
+    """FullProf's header line, by its index in the file."""
+
+    at: int
+    start: float
+    step: float
+    end: float
+    n: int
+    title: str
+
+
+def _range_line(lines: Sequence[str]) -> _RangeLine | None:
+    """Header line among the first three lines that are no comment, if it is one of a whole number of points."""
+    stated = [i for i, line in enumerate(lines[:40]) if line.strip() and line.lstrip()[0] not in "!#"]
+    for i in stated[:3]:
+        found = _RANGE.match(lines[i][:300])
+        if not found or i + 1 >= len(lines):
+            continue
+        start, step, end = (float(found[k]) for k in (1, 2, 3))
+        if not (0 < step < 5 and start < end <= 180):
+            continue
+        n = (end - start) / step + 1
+        columns = len(lines[i + 1].split())  # two or three are a table of text, whose first row looks alike
+        if abs(n - round(n)) < 0.05 and 10 <= n <= MAX_POINTS and columns not in {2, 3}:
+            return _RangeLine(at=i, start=start, step=step, end=end, n=round(n), title=found[4].strip())
+    return None
+
+
+def _sniff_fullprof(source: SourceFile) -> float:
+    lines = source.head_text.split("\n")
+    header = _range_line(lines)
+    if header is None:
+        return 0.0
+    rows = [line for line in lines[header.at + 1 : header.at + 5] if line.strip()]
+    return 0.8 if rows and all(map(_NUMBERS.fullmatch, rows[:3])) else 0.0
+
+
+def _read_fullprof(source: SourceFile) -> Sequence[RawScan]:
+    lines = source.lines
+    header = _range_line(lines)
+    if header is None:
+        msg = "there is no line of start, step and end"
+        raise source.error(msg, expected="such a line before the counts")
+    first, n = header.at + 1, header.n
+    last = next(
+        (i for i in range(first, len(lines)) if lines[i] and not _NUMBERS.fullmatch(lines[i])), len(lines)
+    )
+    if any(map(numeric_row, lines[last:])):
+        msg = f"{lines[last].strip()[:50]!r} stands between the counts"
+        raise source.error(msg, place=f"line {last + 1}", expected="numbers to the end of the data")
+    values = number_list("\n".join(lines[first:last]), source, f"lines {first + 1} to {last}")
+    psi = header.at >= 2
+    wanted = 2 * n if psi and len(values) >= 2 * n else n
+    surplus = values[wanted:]
+    if len(values) < wanted or (len(surplus) and (surplus.any() or len(surplus) >= 20)):
+        msg = (
+            f"{header.start:g} to {header.end:g}° in steps of {header.step:g}° are {n} points, the file holds "
+            f"{len(values)} values"
+        )
+        hint = "The file is cut or edited, or the header is not that of this measurement."
+        raise source.error(msg, place=f"line {first}", expected=f"{wanted} values", hint=hint)
+    found = _WAVELENGTH.search("\n".join((*lines[:first], *lines[last:])))
+    return [
+        RawScan(
+            two_theta=two_theta_grid(header.start, header.step, n),
+            intensity=values[:n],
+            sigma=values[n : 2 * n] if wanted == 2 * n else None,
+            emission_lines=emission_lines(float(found[1]) if found else None),
+            place=f"lines {first + 1} to {len(lines)}",
+            metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
+        )
+    ]
+
+
+FULLPROF = XrdReader(
+    id="fullprof_dat",
+    name="FullProf data with a start-step-end header (INSTRM 0, 8)",
+    extensions=("dat",),
+    sniff=_sniff_fullprof,
+    read=_read_fullprof,
 )

@@ -384,10 +384,8 @@ def _brml_instrument(root: Element) -> RawScan:
     if tube is None:
         return RawScan(metadata=facts)
     values = {each.tag: number(each.get("Value", "")) for each in tube}
-    alpha1, alpha2, ratio, average = (
-        values.get(f"WaveLength{name}") for name in ("Alpha1", "Alpha2", "Ratio", "Average")
-    )
-    lines = emission_lines(alpha1, alpha2, ratio, average or 0.0)
+    names = ("Alpha1", "Alpha2", "Ratio", "Average")
+    lines = emission_lines(*(values.get(f"WaveLength{name}") for name in names))
     return RawScan(emission_lines=lines, anode=tube.findtext("TubeMaterial") or "", metadata=facts)
 
 

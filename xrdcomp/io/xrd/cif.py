@@ -8,28 +8,38 @@ Larson 2003, J. Appl. Cryst. 36, 1290).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit
+from xrdcomp.data import EmissionLine, IntensityUnit, message_kind
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
+from xrdcomp.io.scans import MAX_POINTS, RawScan, check_count, grid_to_end
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
     from gemmi import cif
 
-_INTENSITY: tuple[tuple[str, str], ...] = (
-    ("_pd_meas_counts_total", "counts"),
-    ("_pd_meas_intensity_total", "arbitrary"),
-    ("_pd_proc_intensity_total", "arbitrary"),
-    ("_pd_proc_intensity_net", "arbitrary"),
+NEUTRONS = message_kind(
+    "XRD_NEUTRONS",
+    "warning",
+    "A pattern of neutrons; structure factors here are for X-rays.",
+    remedy="Measure or choose a pattern of X-rays.",
 )
+CALCULATED = message_kind("XRD_CALCULATED", "warning", "A calculated pattern of the file, not a measurement.")
+
+_INTENSITY: dict[str, IntensityUnit] = {
+    "_pd_meas_counts_total": "counts",
+    "_pd_meas_intensity_total": "arbitrary",
+    "_pd_proc_intensity_total": "arbitrary",
+    "_pd_proc_intensity_net": "arbitrary",
+}
 _ANGLE = ("_pd_meas_2theta_scan", "_pd_meas_2theta_corrected", "_pd_proc_2theta_corrected")
+_OTHER_AXES = {"_pd_meas_time_of_flight": "time of flight", "_pd_proc_d_spacing": "d spacing"}
 _INSTRUMENT: dict[str, tuple[str, ...]] = {
     "goniometer_radius_mm": ("_pd_instr_dist_spec/detc",),
     "equatorial_divergence_deg": ("_pd_instr_divg_eq_mono/spec", "_pd_instr_divg_eq_src/spec"),
@@ -39,16 +49,21 @@ _INSTRUMENT: dict[str, tuple[str, ...]] = {
     "monochromator_two_theta": ("_pd_instr_monochr_post_spec",),
     "specimen_temperature_c": ("_diffrn_ambient_temperature",),
 }
+_FACTS = {
+    "phase_name": "_pd_phase_name",
+    "sample_name": "_pd_spec_description",
+    "date": "_pd_meas_datetime_initiated",
+}
+_UNKNOWN = {"", "?", "."}
 _CRYSTAL_ANGLE = re.compile(r"(\d+\.?\d*) ?(?:deg|°)")
 MAX_CIF_BYTES = 8 * 2**20
 _BRACKETS = re.compile(r"([-+]?\d*\.?\d*(?:[eE][-+]?\d+)?)\((\d+)\)\Z")
 
 
 def _sniff(source: SourceFile) -> float:
-    head = source.head
-    if not re.search(rb"^\s*data_\S", head, re.MULTILINE):
-        return 0.0
     data = source.data
+    if not re.search(rb"^\s*data_\S", source.head, re.MULTILINE):
+        return 0.0
     if b"_pd_meas" in data or b"_pd_proc" in data:
         return 0.95
     return 0.5 if b"_cell_length" in data else 0.0
@@ -64,13 +79,14 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     except (ValueError, RuntimeError) as problem:
         msg = f"the CIF syntax is broken: {str(problem).removeprefix('string:')}"
         raise source.error(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem
-    scans: list[RawScan] = []
     lines = next((found for found in map(_radiation, document) if found), ())
     facts = _diffractometer(document)
+    scans: list[RawScan] = []
     for block in document:
-        scan = _scan(block, source, _radiation(block) or lines, facts)
-        if scan is not None:
-            scans.append(scan)
+        tag = next((tag for tag in _INTENSITY if len(block.find_loop(tag)) > 1), None)
+        if tag is not None:
+            common = RawScan(emission_lines=_radiation(block) or lines, metadata=facts)
+            scans.append(_scan(block, tag, source, replace(common, place=f"data_{block.name}")))
     if not scans:
         msg = "no data block holds a measured powder profile"
         hint = "A CIF of a crystal structure is a phase, not a pattern: pass it with --phases."
@@ -82,7 +98,7 @@ def _diffractometer(document: cif.Document) -> dict[str, str | float | int | boo
     """What the file says of the diffractometer, wherever it says it once: lengths in mm, angles in degrees, °C."""
     facts: dict[str, str | float | int | bool] = {}
     for name, items in _INSTRUMENT.items():
-        texts = {block.find_value(item) or "" for item in items for block in document} - {"", "?", "."}
+        texts = {block.find_value(item) or "" for item in items for block in document} - _UNKNOWN
         if len(texts) != 1:
             continue
         text = texts.pop().strip("'\" ").partition("(")[0]
@@ -93,53 +109,30 @@ def _diffractometer(document: cif.Document) -> dict[str, str | float | int | boo
     return facts
 
 
-def _scan(
-    block: cif.Block,
-    source: SourceFile,
-    lines: tuple[EmissionLine, ...],
-    instrument: Mapping[str, str | float | int | bool],
-) -> RawScan | None:
-    place = f"data_{block.name}"
-    column = next(((tag, unit) for tag, unit in _INTENSITY if len(block.find_loop(tag)) > 1), None)
-    if column is None:
-        return None
-    tag, given = column
+def _scan(block: cif.Block, tag: str, source: SourceFile, common: RawScan) -> RawScan:
+    place = common.place
     y, sigma = _values(list(block.find_loop(tag)), source, f"{place}, {tag}")
     n = len(y)
-    _check_declared(block, tag, n, source, place)
-    x, axis, reason = _angles(block, tag, n, source, place)
-    if sigma is None:
-        sigma = _from_weights(block, tag, n, source, place)
-    unit: IntensityUnit = "counts" if given == "counts" else "arbitrary"
-    counting = number(block.find_value("_pd_meas_scan_method") or "") if unit == "cps" else None
-    facts = {**instrument, "block": block.name, "intensity_item": tag}
-    for item, name in (
-        ("_pd_phase_name", "phase_name"),
-        ("_pd_spec_description", "sample_name"),
-        ("_pd_meas_datetime_initiated", "date"),
-    ):
+    part = "meas" if "_meas_" in tag else "proc"
+    check_count(source, n, number(block.find_value(f"_pd_{part}_number_of_points") or ""), place)
+    facts = {**common.metadata, "block": block.name, "intensity_item": tag}
+    for name, item in _FACTS.items():
         text = (block.find_value(item) or "").strip("'\" ")
-        if text not in {"", "?", "."}:
+        if text not in _UNKNOWN:
             facts[name] = text
     calculated = block.name.lower().endswith("_calc")
     notes = []
     if "neutron" in (block.find_value("_diffrn_radiation_probe") or "").lower():
         text = f"data block {block.name!r} was measured with neutrons; structure factors here are for X-rays"
-        notes.append(Diagnostic(code="XRD_NEUTRONS", severity="warning", text=text))
+        notes.append(NEUTRONS(text))
     if calculated:
-        text = f"data block {block.name!r} holds a calculated pattern, not a measurement"
-        notes.append(Diagnostic(code="XRD_CALCULATED", severity="warning", text=text))
-    return RawScan(
-        two_theta=x,
+        notes.append(CALCULATED(f"data block {block.name!r} holds a calculated pattern, not a measurement"))
+    return replace(
+        _angles(block, part, n, source, common),
         intensity=y,
-        sigma=sigma,
-        unit=unit,
-        counting_time_s=counting,
-        emission_lines=lines,
-        axis=axis,
-        not_powder=reason,
+        sigma=_from_weights(block, tag, n, source, place) if sigma is None else sigma,
+        unit=_INTENSITY[tag],
         default=not calculated,
-        place=place,
         metadata=facts,
         messages=tuple(notes),
     )
@@ -148,7 +141,7 @@ def _scan(
 def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArray, FloatArray | None]:
     """Numbers and, where every one has its figure in brackets, standard deviations."""
     try:
-        if not any("(" in token for token in tokens) and not any("_" in token for token in tokens):
+        if not any("(" in token or "_" in token for token in tokens):
             return np.array(list(map(float, tokens))), None
     except ValueError:
         pass
@@ -172,7 +165,7 @@ def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArr
 
 
 def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
-    """Values and deviations where every token is like ``119.2(17)``; None where one is not."""
+    """Values and deviations where every token is like ``119.2(17)``, all at once; None where one is not."""
     heads = [token.partition("(")[0] for token in tokens]
     figures = [token[len(head) + 1 : -1] for head, token in zip(heads, tokens, strict=True)]
     closed = all(token.endswith(")") for token in tokens)
@@ -186,57 +179,37 @@ def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
 
 
 def _from_weights(block: cif.Block, tag: str, n: int, source: SourceFile, place: str) -> FloatArray | None:
-    tokens = list(block.find_loop("_pd_proc_ls_weight"))
-    if len(tokens) != n or not _same_loop(block, tag, "_pd_proc_ls_weight"):
+    """Standard deviations from least-squares weights in the loop of the intensities."""
+    item = "_pd_proc_ls_weight"
+    tokens = list(block.find_loop(item))
+    loop = block.find_loop(tag).get_loop()
+    if len(tokens) != n or loop is None or item not in [name.lower() for name in loop.tags]:
         return None
-    weight, _ = _values(tokens, source, f"{place}, _pd_proc_ls_weight")
-    if not (weight > 0).all():
-        return None
-    sigma: FloatArray = 1.0 / np.sqrt(weight)
-    return sigma
+    weight, _ = _values(tokens, source, f"{place}, {item}")
+    return 1.0 / np.sqrt(weight) if (weight > 0).all() else None
 
 
-def _same_loop(block: cif.Block, one: str, other: str) -> bool:
-    column = block.find_loop(one)
-    loop = column.get_loop()
-    return loop is not None and other in [name.lower() for name in loop.tags]
-
-
-def _angles(
-    block: cif.Block, tag: str, n: int, source: SourceFile, place: str
-) -> tuple[FloatArray, str, str]:
+def _angles(block: cif.Block, part: str, n: int, source: SourceFile, common: RawScan) -> RawScan:
+    """The scan with its axis: a loop of 2θ, else a range of 2θ, else an axis that is no 2θ."""
+    place = common.place
     for item in _ANGLE:
         tokens = list(block.find_loop(item))
-        if len(tokens) == n and n > 1:
-            return _values(tokens, source, f"{place}, {item}")[0], "2theta", ""
-    for part in ("meas", "proc") if "_meas_" in tag else ("proc", "meas"):
+        if len(tokens) == n:
+            return replace(common, two_theta=_values(tokens, source, f"{place}, {item}")[0])
+    for prefix in (part, "proc" if part == "meas" else "meas"):
         low, high, step = (
-            number((block.find_value(f"_pd_{part}_2theta_range_{end}") or "").partition("(")[0])
+            number((block.find_value(f"_pd_{prefix}_2theta_range_{end}") or "").partition("(")[0])
             for end in ("min", "max", "inc")
         )
-        if low is None or high is None or step is None or step <= 0 or n > MAX_POINTS:
-            continue
-        if abs(low + step * (n - 1) - high) > 0.6 * step:
-            msg = f"{n} intensities from {low:g} in steps of {step:g} do not end at {high:g}"
-            raise source.error(msg, place=place, expected="as many intensities as the range has steps")
-        return two_theta_grid(low, step, n), "2theta", ""
-    for item, axis in (("_pd_meas_time_of_flight", "time of flight"), ("_pd_proc_d_spacing", "d spacing")):
+        if low is not None and high is not None and step is not None and step > 0 and n <= MAX_POINTS:
+            return replace(common, two_theta=grid_to_end(source, low, step, n, high, place))
+    for item, axis in _OTHER_AXES.items():
         tokens = list(block.find_loop(item))
         if len(tokens) == n:
-            return _values(tokens, source, place)[0], axis, f"the profile is over {axis}, not 2θ"
-    raise source.error(
-        "the profile has no 2θ", place=place, expected="a loop of 2θ, or its range and increment"
-    )
-
-
-def _check_declared(block: cif.Block, tag: str, n: int, source: SourceFile, place: str) -> None:
-    part = "meas" if "_meas_" in tag else "proc"
-    declared = number(block.find_value(f"_pd_{part}_number_of_points") or "")
-    if declared is not None and int(declared) != n:
-        msg = f"the block declares {int(declared)} points and holds {n}"
-        raise source.error(
-            msg, place=place, expected=f"{int(declared)} points", hint="The file is cut or edited."
-        )
+            x, reason = _values(tokens, source, place)[0], f"the profile is over {axis}, not 2θ"
+            return replace(common, two_theta=x, axis=axis, not_powder=reason)
+    expected = "a loop of 2θ, or its range and increment"
+    raise source.error("the profile has no 2θ", place=place, expected=expected)
 
 
 def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:

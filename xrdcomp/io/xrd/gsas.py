@@ -1,0 +1,224 @@
+"""GSAS powder data: a title, comments, then ``BANK`` records with fixed columns.
+
+Angles are in hundredths of a degree. ``CONST`` gives start and step; ``STD`` packs ten values of eight
+characters, a counter of two and a value of six; ``ESD`` five pairs of value and deviation; ``FXYE`` and
+``FXY`` free columns; ``ALT`` twenty characters each of position, value and deviation. ``RALF``, ``SLOG``
+and ``TIME_MAP`` banks are over time of flight (Larson & Von Dreele, GSAS manual LAUR 86-748).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xrdcomp.data import EmissionLine, message_kind
+from xrdcomp.io.registry import XrdReader
+from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
+from xrdcomp.io.source import SourceFile
+from xrdcomp.io.text_table import floats, parse_table
+from xrdcomp.units import FloatArray
+
+REPEATED_RECORD = message_kind(
+    "XRD_REPEATED_RECORD",
+    "warning",
+    "GSAS records beyond the declared number only repeat the last one; they were left out.",
+)
+
+_BANK = re.compile(
+    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",
+    re.MULTILINE,
+)
+_BANK_START = re.compile(r"^BANK\s", re.MULTILINE)
+_WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)
+_TIME = re.compile(r"Time per step \(sec\)\s*=\s*([\d.]+)")
+_SAMPLE = re.compile(r"(?:User sample name|Sample Comment)\s*=\s*(\S[^\n]*)")
+_FLIGHT = {"RALF", "SLOG", "TIME_MAP", "LOG6", "EDS", "LPSD", "COND"}
+_CELLS: dict[str, tuple[int, ...]] = {"STD": (2, 6), "ESD": (8, 8), "ALT": (8, 7, 5), "FXYE": (), "FXY": ()}
+"""Widths of the cells of one point by type of record; free columns have none."""
+_RECORD_WIDTH = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bank:
+    """What a ``BANK`` record declares, and the lines (from 0) of its records: first, and one past the last."""
+
+    number: int
+    n: int
+    records: int
+    binning: str
+    coefficients: tuple[float, ...]
+    kind: str
+    first: int
+    last: int
+
+    @property
+    def place(self) -> str:
+        return f"bank {self.number}"
+
+
+def _sniff(source: SourceFile) -> float:
+    if _BANK.search(source.head_text):
+        return 1.0
+    return 0.6 if _BANK_START.search(source.head_text) else 0.0
+
+
+def _read(source: SourceFile) -> Sequence[RawScan]:
+    banks = _banks(source)
+    header = "\n".join(source.lines[: banks[0].first - 1])
+    wavelength, sample, seconds = (each.search(header) for each in (_WAVELENGTH, _SAMPLE, _TIME))
+    facts: dict[str, str | float | int | bool] = {"title": source.lines[0].strip()[:80]}
+    if sample:
+        facts["sample_name"] = sample[1].strip()
+    if seconds:
+        facts["time_per_step_in_header_s"] = float(seconds[1])
+    lines = (EmissionLine(wavelength=float(wavelength[1])),) if wavelength else ()
+    scans = []
+    for bank in banks:
+        extra = _repeats(source, bank)
+        if extra:
+            bank = replace(bank, last=bank.first + bank.records)
+        text = (
+            f"{bank.place} declares {bank.records} records; {extra} more follow that only repeat the last one and "
+            "were left out"
+        )
+        flight = bank.binning in _FLIGHT
+        scan = replace(
+            _bank_scan(source, bank),
+            emission_lines=lines,
+            axis="time of flight" if flight else "2theta",
+            not_powder=f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else "",
+            place=bank.place,
+            metadata={**facts, "bank": bank.number, "gsas_type": f"{bank.binning} {bank.kind}"},
+            messages=(REPEATED_RECORD(text, records=extra),) if extra else (),
+        )
+        scans.append(scan)
+    return scans
+
+
+def _banks(source: SourceFile) -> list[_Bank]:
+    lines = source.lines
+    starts = [i for i, line in enumerate(lines) if line.startswith("BANK")]
+    if not starts:
+        raise source.error("there is no BANK record", expected="a line that begins with BANK")
+    banks: list[_Bank] = []
+    for i, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+        found = _BANK.match(lines[i].rstrip())
+        place = f"line {i + 1}"
+        if not found:
+            msg = f"{lines[i].strip()[:60]!r} is no BANK record"
+            raise source.error(msg, place=place, expected="BANK number points records type coefficients kind")
+        kind = found[6] or "STD"
+        number, n, records = (int(found[k][:9]) for k in (1, 2, 3))
+        if kind not in _CELLS or not 1 < n <= MAX_POINTS:
+            msg = f"{n} points in records of type {kind!r}"
+            raise source.error(msg, place=place, expected=f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
+        while last > i + 1 and lines[last - 1].strip() in {"", "\x1a"}:
+            last -= 1
+        coefficients = tuple(floats(found[5].split(), source, i + 1))
+        bank = _Bank(
+            number=number, n=n, records=records, binning=found[4], coefficients=coefficients, kind=kind,
+            first=i + 1, last=last,
+        )  # fmt: skip
+        banks.append(bank)
+    return banks
+
+
+def _repeats(source: SourceFile, bank: _Bank) -> int:
+    """Number of records beyond the declared ones, if all of them repeat the last declared one."""
+    end = bank.first + bank.records
+    extra = source.lines[end : bank.last]
+    same = all(line.rstrip() == source.lines[end - 1].rstrip() for line in extra)
+    return len(extra) if same else 0
+
+
+def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
+    rows = bank.last - bank.first
+    widths = _CELLS[bank.kind]
+    per_record = _RECORD_WIDTH // sum(widths) if widths else 1
+    held = rows * per_record
+    if held < bank.n or held - bank.n >= per_record:
+        present = f"between {held - per_record + 1} and {held}" if per_record > 1 else f"{held}"
+        msg = f"the header declares {bank.n} points, the {rows} records below it hold {present}"
+        hint = "The file is cut or edited; the angles of what is left are not certain. Export it again."
+        raise source.error(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+    if not widths:
+        return _free_columns(source, bank)
+    cells = _cells(source, bank, widths)
+    if bank.kind == "ALT":  # positions in thirty-seconds of a microsecond
+        return RawScan(two_theta=cells[:, 0] / 32.0, intensity=cells[:, 1], sigma=cells[:, 2])
+    if bank.binning in _FLIGHT:
+        x: FloatArray = np.arange(bank.n, dtype=np.float64)
+    else:
+        x = two_theta_grid(*_start_and_step(source, bank), bank.n)
+    if bank.kind == "ESD":
+        return RawScan(two_theta=x, intensity=cells[:, 0], sigma=cells[:, 1])
+    counters, y = np.maximum(cells[:, 0], 1.0), cells[:, 1]  # each value is the mean of so many counters
+    sigma = np.sqrt(np.maximum(y, 1.0) / counters)
+    single = bool((counters == 1).all())
+    return RawScan(two_theta=x, intensity=y, sigma=sigma, unit="counts" if single else "arbitrary")
+
+
+def _start_and_step(source: SourceFile, bank: _Bank) -> tuple[float, float]:
+    """Start and step in degrees."""
+    if bank.binning not in {"CONST", "CONS"} or len(bank.coefficients) < 2 or bank.coefficients[1] <= 0:
+        msg = f"binning {bank.binning} with coefficients {bank.coefficients}"
+        raise source.error(msg, place=bank.place, expected="CONST start step in hundredths of a degree")
+    return bank.coefficients[0] / 100.0, bank.coefficients[1] / 100.0
+
+
+def _free_columns(source: SourceFile, bank: _Bank) -> RawScan:
+    values = parse_table(source, bank.first, bank.last).values
+    wanted = 3 if bank.kind == "FXYE" else 2
+    if values.shape[1] != wanted:
+        msg = f"records of type {bank.kind} have {values.shape[1]} columns"
+        raise source.error(msg, place=bank.place, expected=f"{wanted} columns")
+    x = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)
+    if bank.binning in {"CONST", "CONS"}:
+        start, step = _start_and_step(source, bank)
+        end = start + step * (bank.n - 1)
+        if abs(x[0] - start) > 2 * step or abs(x[-1] - end) > max(2 * step, 0.002 * abs(end)):
+            msg = f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
+            raise source.error(msg, place=bank.place, expected="both alike")
+    return RawScan(two_theta=x, intensity=values[:, 1], sigma=values[:, 2] if wanted == 3 else None)
+
+
+def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArray:
+    """Fixed columns of the records, one row per point; empty or zero cells may only follow the last point."""
+    size, per_point = sum(widths), len(widths)
+    edges = [sum(widths[:k]) for k in range(per_point + 1)]
+    values: list[str] = []
+    for i in range(bank.first, bank.last):
+        line = source.lines[i].rstrip()
+        if len(line) > _RECORD_WIDTH or "\t" in line:
+            msg = f"the record has {len(line)} characters" + (" and tabs" if "\t" in line else "")
+            expected = f"up to {_RECORD_WIDTH} characters in fixed columns"
+            raise source.error(msg, place=f"line {i + 1}", expected=expected)
+        for begin in range(0, len(line), size):
+            values += [line[begin + edges[k] : begin + edges[k + 1]].strip() for k in range(per_point)]
+    counted = bank.kind == "STD"
+    found = len(values) // per_point
+    while found > bank.n and values[(found - 1) * per_point + counted] in {"", "0", "0."}:
+        found -= 1
+    if found != bank.n:
+        msg = f"the header declares {bank.n} points, the records hold {found}"
+        hint = "The file is cut or edited; export it again."
+        raise source.error(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+    # an empty counter means one; any other empty cell is found below
+    tokens = [token or ("1" if counted and i % 2 == 0 else "nan") for i, token in enumerate(values)]
+    table = floats(tokens[: bank.n * per_point], source).reshape(bank.n, per_point)
+    if not np.isfinite(table).all():
+        i = int(np.argmin(np.isfinite(table).all(axis=1)))
+        raise source.error("a cell is empty", place=f"{bank.place}, point {i}", expected="a number")
+    return table
+
+
+GSAS = XrdReader(
+    id="gsas",
+    name="GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
+    extensions=("gsas", "gsa", "gda", "raw", "xra", "cwn", "fxye", "gss", "dat"),
+    sniff=_sniff,
+    read=_read,
+)
