@@ -18,7 +18,7 @@ from xrdcomp.composition.compose import compose, weigh_phases, without_standard
 from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
-from xrdcomp.instrument.build import build_instrument, holder_humps, instrument_messages
+from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages
 from xrdcomp.instrument.radiation_check import other_radiation, other_slit, tube_of_lines
 from xrdcomp.io.front import read_empty_pan, read_tga, read_xrd
 from xrdcomp.phases.library import own_phase_files
@@ -158,7 +158,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         )
     beside = phases_not_fitted(found, fit) if fit is not None and recipe.phases else ()
     holder = (
-        holder_humps(sample.blank, wavelength=fit.wavelengths[0])
+        empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
         if fit is not None and sample.blank is not None
         else ()
     )

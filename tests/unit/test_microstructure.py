@@ -10,7 +10,7 @@ import pytest
 from tests.builders import phase_result
 from tests.fit_cases import EMPTY
 from tests.helpers import assert_close
-from xrdcomp.instrument.build import build_instrument, holder_humps
+from xrdcomp.instrument.build import build_instrument, empty_holder_messages
 from xrdcomp.instrument.calibrate import calibrate
 from xrdcomp.phases.library import load_phase
 from xrdcomp.quantification.microstructure import (
@@ -109,7 +109,7 @@ def test_holders_are_named_from_their_blank(material: str, humps) -> None:
     conditions = XrdConditions(humps=tuple(Hump(two_theta=p, fwhm=w, height=h) for p, w, h in humps))
     model = SpecimenModel(specimen_id="t", **{**EMPTY, "apatite": 1.0})
     blank = simulate_pattern(model, conditions, seed=2)[1]
-    found = holder_humps(blank)
+    found = empty_holder_messages(blank)
     assert [d.facts["holder"] for d in found] == ([material] if material else [])
     assert all(d.code == "HOLDER_HUMP" for d in found)
 
@@ -144,4 +144,4 @@ def test_a_hump_is_recognised_with_another_radiation() -> None:
     from xrdcomp.data import Pattern
 
     cobalt = Pattern(two_theta=x, intensity=y, sigma=np.sqrt(y))
-    assert [d.facts["holder"] for d in holder_humps(cobalt, wavelength=1.79026)] == ["glass"]
+    assert [d.facts["holder"] for d in empty_holder_messages(cobalt, wavelength=1.79026)] == ["glass"]

@@ -333,3 +333,31 @@ def holder_shape(holder: Holder, two_theta: FloatArray, wavelength: float) -> Fl
         total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
         seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
     return total if seen else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HolderMatch:
+    """The holder that a pattern shows best: `gain` is the fall of χ² with it, `height` that of its highest maximum."""
+
+    holder: Holder
+    gain: float
+    height: float
+
+
+def best_holder(
+    two_theta: FloatArray, wavelength: float, improve: Callable[[FloatArray], tuple[float, float]]
+) -> HolderMatch | None:
+    """Find the holder whose broad maxima explain most; None where none has a maximum of note inside the scan.
+
+    `improve` fits a shape (n,) beside whatever else is there, not negative, and returns the fall of χ² and the shape's
+    coefficient. Whether the holder shows is for the caller to judge, who knows the noise.
+    """
+    best: HolderMatch | None = None
+    for holder in HOLDERS:
+        shape = holder_shape(holder, two_theta, wavelength)
+        if shape is None:
+            continue
+        gain, coefficient = improve(shape)
+        if best is None or gain > best.gain:
+            best = HolderMatch(holder=holder, gain=gain, height=coefficient * float(shape.max()))
+    return best

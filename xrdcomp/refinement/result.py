@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
-from xrdcomp.physics.amorphous import HOLDERS, Holder, holder_shape
+from xrdcomp.physics.amorphous import best_holder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
 from xrdcomp.refinement.model import ALL_AMORPHOUS, ModelSetup, PatternModel, Points, padding_points
@@ -425,24 +425,20 @@ class FittedModel:
         bounded = np.array([c.nonnegative for c in self.model.columns])
         plain = _linear_cost(gram, right, solve_linear(gram, right, bounded).coefficients)
         median = max(float(np.median(points.intensity)), 1e-300)
-        best: tuple[float, Holder] | None = None
-        height = 0.0
-        for holder in HOLDERS:
-            shape = holder_shape(holder, points.two_theta, self.instrument.wavelength)
-            if shape is None:
-                continue
+
+        def improve(shape: FloatArray) -> tuple[float, float]:
             column = shape / points.sigma
             cross = self.solution.columns.T @ (column / points.sigma)
             wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
             more = np.append(right, column @ (points.intensity / points.sigma))
             found = solve_linear(wider, more, np.append(bounded, True)).coefficients
-            gain = plain - _linear_cost(wider, more, found)
-            if best is None or gain > best[0]:
-                best, height = (gain, holder), float(found[-1]) * float(shape.max()) / median
+            return plain - _linear_cost(wider, more, found), float(found[-1])
+
+        best = best_holder(points.two_theta, self.instrument.wavelength, improve)
         if best is None:
             return ()
-        gain, holder = best
-        z = float(np.sqrt(max(gain, 0.0) / self.evidence.inflation))
+        holder, height = best.holder, best.height / median
+        z = float(np.sqrt(max(best.gain, 0.0) / self.evidence.inflation))
         if z < _HOLDER_Z or height < _HOLDER_HEIGHT:
             return ()
         positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
