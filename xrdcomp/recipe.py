@@ -17,6 +17,7 @@ import msgspec
 
 from xrdcomp.data import Atmosphere
 from xrdcomp.errors import RecipeError
+from xrdcomp.units import KALPHA2_RATIO
 
 # ------------ Settings in words: their dotted keys, which values are legal, which one may have been meant.
 
@@ -213,7 +214,6 @@ _Wavelength = Annotated[float, msgspec.Meta(gt=0.1, lt=5.0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Repeats = Annotated[int, msgspec.Meta(ge=2)]
 _Seed = Annotated[int, msgspec.Meta(ge=0)]
-_KALPHA_RATIO = 0.5
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -270,7 +270,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
 
     radiation: str | None = None
     wavelengths: tuple[_Wavelength, ...] = ()
-    intensity_ratio: _Share = _KALPHA_RATIO
+    intensity_ratio: _Share = KALPHA2_RATIO
     wavelength_weights: tuple[_NotNegative, ...] = ()
     geometry: Literal["bragg_brentano", "debye_scherrer", "transmission"] = "bragg_brentano"
     radius_mm: _Positive | None = None
@@ -293,7 +293,7 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
                 "instrument.wavelengths, the first above 0, e.g. [1, 0.5]."
             )
             raise RecipeError(msg)
-        if n == 0 and self.intensity_ratio != _KALPHA_RATIO:
+        if n == 0 and self.intensity_ratio != KALPHA2_RATIO:
             msg = "instrument.intensity_ratio: belongs to instrument.wavelengths. Expected: both, or a named radiation."
             raise RecipeError(msg)
 

@@ -16,6 +16,9 @@ CO2_MASS, CO3_MASS = 44.009, 60.008  # g/mol, from C 12.011 and O 15.999 (IUPAC 
 CO2_PER_CARBONATE = CO2_MASS / CO3_MASS
 """Mass of CO2 that leaves per mass of CO3."""
 HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
+KALPHA2_RATIO = 0.5
+"""Integrated Kα2 over Kα1: statistical weight; measured 0.51 to 0.52 for Cr to Cu [Hölzer et al. 1997 Phys. Rev. A 56,
+4554]. Taken wherever a doublet is named without a ratio."""
 
 
 def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:

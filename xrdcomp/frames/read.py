@@ -23,7 +23,7 @@ from xrdcomp.data import Diagnostic, EmissionLine, Metadata, Source
 from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError
 from xrdcomp.io.registry import recognise
 from xrdcomp.io.source import SourceFile, open_source
-from xrdcomp.units import BoolArray, FloatArray
+from xrdcomp.units import KALPHA2_RATIO, BoolArray, FloatArray
 
 # ------------ The optional packages, asked for in words where they are missing.
 
@@ -750,7 +750,10 @@ class BrukerHeader:
         """Kα1 and Kα2 where both are stated, else the mean wavelength."""
         stated = [value for value in self.numbers("WAVELEN") if value > 0]
         if len(stated) >= 3 and stated[1] < stated[0] < stated[2]:
-            return (EmissionLine(wavelength=stated[1]), EmissionLine(wavelength=stated[2], weight=0.5))
+            return (
+                EmissionLine(wavelength=stated[1]),
+                EmissionLine(wavelength=stated[2], weight=KALPHA2_RATIO),
+            )
         return tuple(EmissionLine(wavelength=value) for value in stated[:1])
 
     @property

@@ -15,12 +15,10 @@ import numpy as np
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, Metadata, Pattern, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.source import SourceFile
-from xrdcomp.units import FloatArray
+from xrdcomp.units import KALPHA2_RATIO, FloatArray
 
 MAX_POINTS = 500_000
 """Ten times the longest known scan (11-BM, 49 493 points); arrays beyond are refused before they are made."""
-KALPHA2_RATIO = 0.5
-"""Weight of Kα2 beside Kα1 where a file gives both wavelengths and no ratio: half as many electrons fall."""
 CUT, DAMAGED = "The file is cut or edited.", "The file is damaged or edited."
 """Hints of refusals."""
 

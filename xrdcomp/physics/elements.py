@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from xrdcomp.units import HC_KEV_ANGSTROM, FloatArray, wavelength_to_energy_kev
+from xrdcomp.units import HC_KEV_ANGSTROM, KALPHA2_RATIO, FloatArray, wavelength_to_energy_kev
 
 # ------------ Scattering and absorption of the elements and of compounds, per atom and per gram.
 # Everything is on one absolute scale, electrons squared, so that crystalline and amorphous material can be
@@ -392,8 +392,6 @@ _K_LINES: dict[str, tuple[float, float, float]] = {
     "Mo": (0.70931715, 0.713607, 0.632303),
     "Ag": (0.55942178, 0.5638131, 0.497082),
 }
-KALPHA2_RATIO = 0.5
-"""Integrated Kα2 over Kα1: statistical weight; measured 0.51 to 0.52 for Cr to Cu (Hölzer et al. 1997)."""
 
 W_L_ALPHA = (1.476311, 1.487521)
 """Tungsten Lα1, Lα2 in ångström (Deslattes et al. 2003; 8398.2, 8335.0 eV): filament metal on the anode."""

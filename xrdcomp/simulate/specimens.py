@@ -18,7 +18,7 @@ from xrdcomp.data import Atmosphere, Cell, EmissionLine, Pattern, TgaRun
 from xrdcomp.errors import AnalysisError, PatternError
 from xrdcomp.simulate.amorphous import MATERIALS, AmorphousMaterial
 from xrdcomp.simulate.crystals import CrystalliteShape
-from xrdcomp.units import CELSIUS_ZERO_K, FloatArray
+from xrdcomp.units import CELSIUS_ZERO_K, KALPHA2_RATIO, FloatArray
 
 # ------------ How a simulated specimen is measured: the diffractometer and the thermobalance.
 
@@ -135,7 +135,7 @@ class XrdConditions:
     displacement_mm: float = 0.0
     zero_shift: float = 0.0
     monochromator_two_theta: float | None = None
-    kalpha2_ratio: float = 0.5
+    kalpha2_ratio: float = KALPHA2_RATIO
     kbeta_ratio: float = 0.0
     tungsten_ratio: float = 0.0
     fwhm_u: float = 0.004
