@@ -49,6 +49,7 @@ $(FRAMES)/.tested: pyproject.toml
 test-frames: $(FRAMES)/.tested
 	$(FRAMES)/bin/python -m pytest tests/unit/test_frames_files.py tests/unit/test_frames_integrate.py tests/real/test_frames_real.py \
 		tests/real/test_fixtures_tga.py tests/real/test_thermal_real.py tests/unit/test_reader_convert.py
+	$(FRAMES)/bin/python -m pytest tests/golden -k "integrate or binary"
 
 # The lowest versions of what the core and the tests need, so that the stated bounds are true ones.
 LOWEST := .venv-lowest
