@@ -30,6 +30,9 @@ LEFT_OUT = {
 MESSAGES_OF_STAGES = ("messages", "diagnostics")
 """Fields of objects that are not kept: the same messages stand under `messages` of the whole result's JSON."""
 
+ADDED = ("facts", "boundary_c", "boundary_mass", "salts_apart", "noise", "corrected")
+"""Fields of objects that came after the results were recorded; a fresh recording keeps them."""
+
 STORED_AS = {"ci95": "interval"}
 """Fields of objects that had another name when the results were recorded."""
 
@@ -111,7 +114,9 @@ def fields_of(item: Any) -> dict[str, Any]:
     """Fields of an object that are kept, under the names they are stored by."""
     names = (field.name for field in dataclasses.fields(item))
     return {
-        STORED_AS.get(name, name): getattr(item, name) for name in names if name not in MESSAGES_OF_STAGES
+        STORED_AS.get(name, name): getattr(item, name)
+        for name in names
+        if name not in (*MESSAGES_OF_STAGES, *ADDED)
     }
 
 
