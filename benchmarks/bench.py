@@ -115,7 +115,7 @@ def analysis(repeats: int) -> Iterator[Row]:
             pattern, instrument, recipe.identification
         ),
         "thermogravimetry": lambda: analyze_tga(run, recipe.thermal),
-        "composition from both": lambda: compose(result.fit, result.phases, thermal, recipe.composition),
+        "composition from both": lambda: compose(result.xrd, result.phases, thermal, recipe.composition),
     }
     for name, call in calls.items():
         yield Row(name=name, value=cpu_of(call, repeats), unit="s CPU")

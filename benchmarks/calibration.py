@@ -151,7 +151,7 @@ def recompose(result: SampleResult, sample: Sample, recipe: Recipe) -> Compositi
     The fit does not know the run, hence this is what `analyze_sample` gives (a test compares).
     """
     thermal = analyze_tga(sample.tga, recipe.thermal) if sample.tga is not None else None
-    return compose(result.fit, result.phases, thermal, recipe.composition)
+    return compose(result.xrd, result.phases, thermal, recipe.composition)
 
 
 def measure(seed: int, scene: str) -> Iterator[Outcome]:

@@ -140,7 +140,7 @@ if fixtures:
     result = xc.analyze(
         Path(fixtures) / "xrd" / "gsas" / "FAP.XRA", recipe=xc.Recipe().with_settings(settings)
     )
-    fit = result.fit
+    fit = result.xrd
     cell = {axis: fit.parameters[f"fluorapatite_{axis}"] for axis in "ac"}
     phase = next(item for item in result.phases if item.id == "fluorapatite")
     low, high = phase.weight_fraction.ci95

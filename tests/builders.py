@@ -226,7 +226,7 @@ def make_result(
         settings=Recipe(sample_id=sample_id).to_dict() | {"used": {"instrument": "made up"}},
         software={"xrdcomp": "0", "python": "3", "numpy": "2", "scipy": "1"},
         inputs=({"kind": "xrd", "file": "a.xy", "sha256": "0" * 64, "format": "text", "metadata": {}},),
-        fit=make_fit(foreign=foreign) if fit else None,
+        xrd=make_fit(foreign=foreign) if fit else None,
         tga=make_tga() if tga else None,
         messages=composition.messages,
         metadata=metadata or {},

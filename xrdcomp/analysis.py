@@ -178,7 +178,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         software=_software(),
         inputs=_inputs(sample, references),
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
-        fit=fit,
+        xrd=fit,
         tga=thermal,
         messages=_diagnostics(
             (*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition

@@ -551,7 +551,7 @@ class Claim:
 class SampleResult:
     """Everything about one specimen; what `analyze` returns.
 
-    `sample_id` names it; `composition`, `phases` and `claims` are the answers, `fit` and `tga` what they rest on (None
+    `sample_id` names it; `composition`, `phases` and `claims` are the answers, `xrd` and `tga` what they rest on (None
     where not measured), `messages` every message. `settings` hold the whole recipe, `software` the versions,
     `inputs` the files with what they say of themselves, `sources` where they came from, `metadata` further facts (truth
     of a simulation …).
@@ -565,7 +565,7 @@ class SampleResult:
     software: Mapping[str, str]
     inputs: tuple[Mapping[str, Any], ...] = ()
     sources: tuple[Source, ...] = ()
-    fit: FitResult | None = None
+    xrd: FitResult | None = None
     tga: TgaResult | None = None
     messages: tuple[Diagnostic, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -597,8 +597,8 @@ class SampleResult:
             "figures": list(figures),
             "metadata": dict(self.metadata),
         }
-        if self.fit is not None:
-            out["xrd"] = fit_to_dict(self.fit)
+        if self.xrd is not None:
+            out["xrd"] = fit_to_dict(self.xrd)
         if self.tga is not None:
             out["tga"] = self.tga.to_dict()
         return out

@@ -117,7 +117,7 @@ def whole(result: Any) -> Facts:
     found = json.loads(result.to_json())
     return {
         "result": found,
-        "fit": _beyond(result.fit, found.get("xrd", ())),
+        "fit": _beyond(result.xrd, found.get("xrd", ())),
         "tga": _beyond(result.tga, found.get("tga", ())),
         "draws": result.composition.draws,
     }

@@ -34,7 +34,7 @@ def fluorapatite(real_files: Path, **settings: object) -> SampleResult:
 def test_fluorapatite_pattern_and_cell(real_files: Path) -> None:
     """Atoms at the literature structure; another program's refinement of the scan gives the cell."""
     result = fluorapatite(real_files)
-    fit = result.fit
+    fit = result.xrd
     assert fit is not None
     assert fit.rwp <= 0.0885  # ceiling: the best other program with atoms held reaches 0.0878
     assert len(fit.observed) == 5750

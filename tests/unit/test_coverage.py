@@ -40,6 +40,6 @@ def test_what_was_found_is_judged() -> None:
 
 
 def test_an_ordinary_scan_needs_no_advice() -> None:
-    assert make_result().fit is not None
+    assert make_result().xrd is not None
     assert late_start(make_fit(), ASKED) == ()
     assert late_start(None, ASKED) == ()

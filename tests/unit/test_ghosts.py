@@ -62,7 +62,7 @@ def test_one_line_of_a_short_scan_names_no_phase() -> None:
 
 
 def test_a_pattern_that_shows_nothing_has_a_composition_of_unknowns() -> None:
-    fit = xc.analyze(scan([(29.41, 100.0)], 500.0, high=40.0), recipe=FROM_NOTHING).fit
+    fit = xc.analyze(scan([(29.41, 100.0)], 500.0, high=40.0), recipe=FROM_NOTHING).xrd
     assert fit is not None
     negative = replace(fit, amounts=replace(fit.amounts, amounts=-np.abs(fit.amounts.amounts)))
     composition = compose(negative)

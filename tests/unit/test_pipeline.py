@@ -87,7 +87,7 @@ def test_measurements_in_memory_give_a_whole_result() -> None:
     pattern, run = measured()
     result = analyze(pattern, tga=run, sample_id="mine", recipe=QUICK)
     assert result.sample_id == "mine"
-    assert result.fit is not None
+    assert result.xrd is not None
     assert result.tga is not None
     assert result.composition.method == "xrd+tga"
     assert {claim.id for claim in result.claims} == {
@@ -248,14 +248,14 @@ def test_a_sample_with_its_own_instrument_needs_no_recipe_for_it() -> None:
     sample = Sample(sample_id="S", pattern=pattern, tga=run, instrument=instrument)
     result = analyze_sample(sample, QUICK)
     assert result.settings["used"]["instrument"] == "own"
-    assert result.fit.wavelengths == (1.5418,)
+    assert result.xrd.wavelengths == (1.5418,)
 
 
 def test_the_same_input_gives_the_same_result() -> None:
     pattern, run = measured()
     first, second = (analyze(pattern, tga=run, recipe=QUICK).to_json() for _ in range(2))
     assert first == second
-    assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).fit.rwp)
+    assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).xrd.rwp)
 
 
 def lines_of(

@@ -37,9 +37,9 @@ def test_fit_figure_shows_every_curve_with_unit_and_quality() -> None:
     labels = [line.get_label() for line in main.lines]
     assert labels[:3] == ["observed", "calculated", "background"]
     assert {"+ protein", "+ water"} <= set(labels)
-    np.testing.assert_array_equal(main.lines[1].get_ydata(), result.fit.calculated)
+    np.testing.assert_array_equal(main.lines[1].get_ydata(), result.xrd.calculated)
     np.testing.assert_array_equal(
-        main.lines[3].get_ydata(), result.fit.background + result.fit.amorphous["protein"]
+        main.lines[3].get_ydata(), result.xrd.background + result.xrd.amorphous["protein"]
     )
     words = texts(figure)
     assert "intensity (counts)" in words
@@ -56,22 +56,22 @@ def test_fit_figure_marks_phases_and_strong_lines() -> None:
 
 def test_lines_at_one_angle_share_the_conventional_name() -> None:
     result = make_result()
-    table = result.fit.reflections["hydroxyapatite"]
+    table = result.xrd.reflections["hydroxyapatite"]
     doubled = replace(
         table,
         hkl=np.vstack([table.hkl, [1, 2, 1]]),
         two_theta=np.append(table.two_theta, 31.79),
         intensity=np.append(table.intensity, 90.0),
     )
-    fit = replace(result.fit, reflections={"hydroxyapatite": doubled})
-    words = texts(plot_fit(replace(result, fit=fit)))
+    fit = replace(result.xrd, reflections={"hydroxyapatite": doubled})
+    words = texts(plot_fit(replace(result, xrd=fit)))
     assert "211" in words
     assert "121" not in words
 
 
 def test_residuals_are_observed_minus_calculated_and_weighted() -> None:
     result = make_result()
-    fit = result.fit
+    fit = result.xrd
     _, _, difference, weighted = plot_fit(result).axes[:4]
     np.testing.assert_allclose(difference.lines[0].get_ydata(), fit.observed - fit.calculated)
     np.testing.assert_allclose(weighted.lines[0].get_ydata(), (fit.observed - fit.calculated) / fit.sigma)
@@ -80,7 +80,7 @@ def test_residuals_are_observed_minus_calculated_and_weighted() -> None:
 def test_square_root_scale() -> None:
     result = make_result()
     main = plot_fit(result, square_root=True).axes[0]
-    np.testing.assert_allclose(main.lines[0].get_ydata(), np.sqrt(result.fit.observed))
+    np.testing.assert_allclose(main.lines[0].get_ydata(), np.sqrt(result.xrd.observed))
     assert main.get_ylabel().startswith("√")
 
 

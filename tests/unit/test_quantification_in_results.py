@@ -134,7 +134,7 @@ def test_reference_intensity_ratios_from_settings() -> None:
     for k, (name, value) in enumerate(literature.items()):
         scan = mixture(70 + k, {}, {"corundum": 0.5, name: 0.5})
         recipe = Recipe().with_settings({**COPPER, "phases": ["corundum", name]})
-        fit = analyze(scan, recipe=recipe).fit
+        fit = analyze(scan, recipe=recipe).xrd
         areas = strongest_line_areas(fit, fit.amounts)
         found = areas[name].value / areas["corundum"].value
         assert_close(found, value, rtol=0.06, because="spread of published I/Ic of one phase")
@@ -166,7 +166,7 @@ def test_one_constant_serves_sharp_standard_and_broad_specimen() -> None:
     scale = {"absolute_scale": 2e3, "air_scatter": 0.05, "two_theta_max": 80.0}
     standard = mixture(20, {}, {"corundum": 1.0}, **scale)
     recipe = Recipe().with_settings({**COPPER, "phases": ["corundum"], "fit.amorphous": []})
-    fit = analyze(standard, recipe=recipe).fit
+    fit = analyze(standard, recipe=recipe).xrd
     attenuation = phase_attenuation(load_phase("corundum"), fit.wavelengths[0])
     constant = external_constant(fit.amounts, "corundum", attenuation, crystallinity=(1.0, 0.001))
     for seed, organic in ((30, 0.2), (31, 0.6)):
@@ -237,7 +237,7 @@ def test_one_calibration_file_serves_crystallinity_and_ponkcs(tmp_path: Path) ->
     for seed, share in ((50, 0.3), (51, 0.7)):
         scan = mixture(seed, {"apatite": share, "protein": 1.0 - share}, {})
         recipe = Recipe().with_settings({**COPPER, "phases": ["hydroxyapatite"]})
-        fit = analyze(scan, recipe=recipe).fit
+        fit = analyze(scan, recipe=recipe).xrd
         assert fit is not None
         assert fit.crystallinity is not None
         known.append(

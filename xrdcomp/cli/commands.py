@@ -480,7 +480,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     for item in mixtures:
         name, fraction = parse_fraction(item, "mixture", example="ha20.xy:0.2")
         progress(f"analysing {name}", quiet=options["quiet"])
-        fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).fit
+        fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).xrd
         if fit is None or fit.crystallinity is None:
             msg = f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate."
             raise AnalysisError(msg)

@@ -179,7 +179,7 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
     AnalysisError
         The result holds no fit.
     """
-    fit = result.fit
+    fit = result.xrd
     if fit is None:
         msg = f"{result.sample_id}: no fit to draw; the analysis had no powder pattern."
         raise AnalysisError(msg)
@@ -849,7 +849,7 @@ def plot_overview(result: SampleResult) -> Figure:
     -------
     matplotlib Figure
     """
-    measured = [result.fit is not None, result.tga is not None]
+    measured = [result.xrd is not None, result.tga is not None]
     with figure_style():
         figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)
         if not any(measured):
@@ -859,18 +859,18 @@ def plot_overview(result: SampleResult) -> Figure:
             return figure
         outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5))
         upper = outer[0].subgridspec(1, sum(measured), width_ratios=(1.5, 1.0)[: sum(measured)])
-        if result.fit is not None:
-            ticks = 0.3 * max(len(result.fit.reflections), 1)
+        if result.xrd is not None:
+            ticks = 0.3 * max(len(result.xrd.reflections), 1)
             grid = upper[0].subgridspec(4, 1, height_ratios=(5.0, ticks, 1.0, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(4)]
-            draw_fit(panels, result.fit, unit=intensity_label(result))
+            draw_fit(panels, result.xrd, unit=intensity_label(result))
             panel_title(panels[0], f"{specimen_name(result)}: diffraction")
         if result.tga is not None:
             grid = upper[-1].subgridspec(2, 1, height_ratios=(1.6, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(2)]
             draw_tga(panels[0], panels[1], result.tga, label_width=0.27 if all(measured) else LABEL_WIDTH)
             panels[1].set_xlim(panels[0].get_xlim())
-            name = "" if result.fit is not None else f"{specimen_name(result)}: "
+            name = "" if result.xrd is not None else f"{specimen_name(result)}: "
             panel_title(panels[0], f"{name}thermogravimetry")
         axes = figure.add_subplot(outer[1])
         draw_composition(axes, result)

@@ -149,8 +149,8 @@ def result_table(result: SampleResult) -> str:
     """
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
     blocks = [f"{result.sample_id}{label}: {result.status}", _composition_block(result)]
-    if result.fit is not None:
-        fit = result.fit
+    if result.xrd is not None:
+        fit = result.xrd
         blocks.append(
             f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
             f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, "

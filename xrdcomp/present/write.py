@@ -254,7 +254,7 @@ def draw_figures(result: SampleResult) -> dict[str, Figure]:
     from xrdcomp.present.figures import plot_budget, plot_composition, plot_fit, plot_tga
 
     drawn: dict[str, Figure] = {}
-    if result.fit is not None:
+    if result.xrd is not None:
         drawn["fit"] = plot_fit(result)
     if result.tga is not None:
         drawn["tga"] = plot_tga(result)
@@ -280,7 +280,7 @@ def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]
 def _curves(result: SampleResult) -> dict[str, FloatArray]:
     """Arrays of curves.npz; names say kind and unit."""
     arrays: dict[str, FloatArray] = {}
-    if (fit := result.fit) is not None:
+    if (fit := result.xrd) is not None:
         for name in ("two_theta", "observed", "sigma", "calculated", "background"):
             arrays[f"xrd_{name}"] = getattr(fit, name)
         arrays |= {f"xrd_amorphous_{name}": curve for name, curve in fit.amorphous.items()}
