@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 import xrdcomp
+from xrdcomp.checks.registry import Analysis, run_checks
 from xrdcomp.composition.claims import evaluate_claims, undecided_claims, without_poor_fits
 from xrdcomp.composition.compose import compose, weigh_phases, without_standard
 from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages
-from xrdcomp.instrument.radiation_check import other_radiation, other_slit, tube_of_lines
+from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.io.front import read_empty_pan, read_tga, read_xrd
 from xrdcomp.phases.library import own_phase_files
 from xrdcomp.quantification.methods import Quantification
@@ -36,7 +37,7 @@ from xrdcomp.quantification.select import (
 from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
 from xrdcomp.refinement.model import measured_halo, with_measured_halos
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, SampleResult, TgaResult
-from xrdcomp.search.report import late_start, phases_not_fitted
+from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, investigate, start_phases
 from xrdcomp.search.templates import searched_phases
 from xrdcomp.simulate.cohort import CohortEntry
@@ -156,14 +157,16 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         composition = compose(
             fit, found, thermal, recipe.composition, internal_standard=spike, known_scale=scale
         )
-    beside = phases_not_fitted(found, fit) if fit is not None and recipe.phases else ()
+    beside = run_checks(Analysis(recipe=recipe, xrd=fit, phases=found), ["search"])
     holder = (
         empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
         if fit is not None and sample.blank is not None
         else ()
     )
     why += (*holder, *beside, *late_start(fit, found))
-    doubt = _other_optics(search, (sample, phases), recipe, assumed)
+    doubt: tuple[Diagnostic, ...] = ()
+    if search is not None and sample.pattern is not None and sample.instrument is None:
+        doubt = other_optics(search, sample.pattern, phases, recipe, sample.blank)
     own = weigh_phases(without_standard(found, standard), composition)
     claims = _claims(composition, own, recipe, (search, spike.id if spike else "", doubt))
     seen = [phase.id for phase in found if phase.decision == "detected"]
@@ -290,26 +293,6 @@ def _quantify(
     )
     wanted = recipe.composition.method == "xrd+external_standard"
     return found, why, external_scale(fit, phases, settings, mineral) if wanted else None
-
-
-def _other_optics(
-    search: Identification | None,
-    measured: tuple[Sample, tuple[Phase, ...]],
-    recipe: Recipe,
-    assumed: tuple[Diagnostic, ...],
-) -> tuple[Diagnostic, ...]:
-    """Where copper or fixed slits were assumed and fit badly: the tube or the slits that fit, if there are any."""
-    sample, phases = measured
-    if search is None or sample.pattern is None or sample.instrument is not None:
-        return ()
-    found: tuple[Diagnostic, ...] = ()
-    fit, pattern, blank = search.fit, sample.pattern, sample.blank
-    if any(d.code == "XRD_RADIATION_ASSUMED" for d in assumed):
-        found = other_radiation(fit, pattern, phases, recipe, blank) if phases else ()
-        nothing = all(p.decision != "detected" for p in search.phases)
-        if nothing and recipe.identification.search and not found:
-            found = tube_of_lines(fit, pattern, recipe, blank)
-    return found or (other_slit(fit, pattern, phases, recipe, blank) if phases else ())
 
 
 def _claims(

@@ -428,29 +428,3 @@ def search_messages(
             )
         )
     return tuple(out)
-
-
-def phases_not_fitted(found: Sequence[PhaseResult], fit: FitResult) -> tuple[Diagnostic, ...]:
-    """Phases that the search found beside those that were named, and which the fit therefore leaves out.
-
-    Parameters
-    ----------
-    found : sequence of PhaseResult
-    fit : FitResult
-        Of the phases named.
-
-    Returns
-    -------
-    tuple of Diagnostic
-        ``XRD_PHASES_NOT_FITTED``, or none.
-    """
-    beside = [phase for phase in found if phase.decision == "detected" and phase.id not in fit.phases]
-    if not beside:
-        return ()
-    shares = {p.id: p.crystalline_weight_fraction.value for p in beside if p.crystalline_weight_fraction}
-    listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
-    text = (
-        f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
-        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases."
-    )
-    return (Diagnostic(code="XRD_PHASES_NOT_FITTED", severity="warning", text=text, facts=shares),)
