@@ -1,4 +1,4 @@
-"""What a structure is, told from its atoms: carbonate groups, apatites."""
+"""Crystal structures from CIF files, and what their atoms tell of carbonate groups and apatites."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from xrdcomp.units import CO3_MASS
 
 if TYPE_CHECKING:
     import gemmi
-
-# ------------ Crystal structures from CIF files.
 
 DEFAULT_B_ISO = 1.0
 """Å²: isotropic displacement taken for an atom whose CIF gives none; typical of minerals."""
@@ -65,12 +63,9 @@ def read_cif(path: Path) -> CifStructure:
     frame / 3). Symmetry operations, where listed, decide over the symbol. Rhombohedral axes and monoclinic cells whose
     unique axis is not b are turned into the group's reference setting, coordinates and cell alike.
 
-    Raises
-    ------
-    PhaseError
-        A file that is not CIF, with several structures, without cell or symmetry, of a magnetic or modulated
-        structure, with values that are not numbers, occupancies outside 0 to 1, displacements below zero, unknown
-        elements, or a cell without the symmetry of the group.
+    Raises PhaseError: A file that is not CIF, with several structures, without cell or symmetry, of a
+    magnetic or modulated structure, with values that are not numbers, occupancies outside 0 to 1,
+    displacements below zero, unknown elements, or a cell without the symmetry of the group.
     """
     import gemmi
 
@@ -391,7 +386,7 @@ def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
     return fitting[0]
 
 
-# ------------ What a structure is, told from its atoms: carbonate groups, apatites.
+# What a structure is, told from its atoms: carbonate groups, apatites.
 
 
 _BOND = 1.45  # Å; carbon to oxygen in a carbonate is 1.28 Å, one side of a disordered group up to 1.4
@@ -406,15 +401,7 @@ def carbonate_fraction(cell: Cell, full: FullCell) -> float:
     Carbon of full occupancy needs three oxygen atoms within 1.45 Å (an oxalate has two, a urea group one); disordered
     carbon, whose oxygen atoms overlap, needs any.
 
-    Parameters
-    ----------
-    cell : Cell
-    full : FullCell
-
-    Returns
-    -------
-    float
-        0 to 1.
+    Returns 0 to 1.
     """
     import gemmi
 
@@ -438,17 +425,9 @@ def carbonate_fraction(cell: Cell, full: FullCell) -> float:
 def apatite_member(crystal_system: str, cell: Cell, full: FullCell) -> str:
     """End member of the calcium phosphate apatites that a structure is, by cell and contents; "" for another.
 
-    Parameters
-    ----------
-    crystal_system : str
-    cell : Cell
-    full : FullCell
-
-    Returns
-    -------
-    str
-        ``hydroxyapatite``, ``fluorapatite`` or ``chlorapatite``, by what fills at least half of the channel; carbonate
-        apatite counts as hydroxyapatite. Monoclinic apatite, whose cell is doubled, is not recognised.
+    Returns ``hydroxyapatite``, ``fluorapatite`` or ``chlorapatite``, by what fills at least half of the
+    channel; carbonate apatite counts as hydroxyapatite. Monoclinic apatite, whose cell is doubled, is not
+    recognised.
     """
     number = _contents(full)
     right_cell = (

@@ -25,28 +25,14 @@ _PHASE_FILES = frozenset({"phase.toml", "structure.cif"})
 class PhaseInfo:
     """What ``phase.toml`` says of a phase; the structure itself is loaded by `load_phase`.
 
-    Parameters
-    ----------
-    id, name, mineral, formula : str
-    source, doi : str
-        Citation of the structure.
-    source_verified : bool
-        Whether the citation was checked; False where it is inferred from cell and composition.
-    density : float or None, g/cm³
-        From the literature, measured where such a value exists; None where unknown.
-    density_tolerance : float
-        Relative difference to the calculated density that the self-test allows.
-    facts : PhaseFacts
-        Family, losses on heating, carbonate.
-    quantifiable : bool
-        False for entries without atoms: positions only.
-    b_assumed : bool
-        Whether displacement parameters were assumed rather than taken from the source.
-    i_over_ic : float or None
-        Calculated reference intensity ratio to corundum 113, Cu Kα1.
-    strongest_lines : tuple of ReferenceLine
-        The pattern's strongest lines, by decreasing intensity: self-test, or all that is known.
-    notes : str
+    `source` and `doi`: citation of the structure; `source_verified`: whether the citation was checked; False
+    where it is inferred from cell and composition; `density` (float or None, g/cm³): from the literature,
+    measured where such a value exists; None where unknown; `density_tolerance`: relative difference to the
+    calculated density that the self-test allows; `facts`: family, losses on heating, carbonate;
+    `quantifiable`: false for entries without atoms: positions only; `b_assumed`: whether displacement
+    parameters were assumed rather than taken from the source; `i_over_ic`: calculated reference intensity
+    ratio to corundum 113, Cu Kα1; `strongest_lines`: the pattern's strongest lines, by decreasing intensity:
+    self-test, or all that is known.
     """
 
     id: str
@@ -69,14 +55,7 @@ class PhaseInfo:
 def reference_folder() -> Path:
     """Folder of the reference phases: inside the installed package, or beside it in a source tree.
 
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    PhaseError
-        Neither exists: the installation is incomplete.
+    Raises PhaseError: neither exists: the installation is incomplete.
     """
     package = Path(__file__).resolve().parents[1]
     candidates = (package / "_data" / "reference_patterns", package.parent / "data" / "reference_patterns")
@@ -96,20 +75,9 @@ def list_phases() -> tuple[str, ...]:
 def phase_info(phase: str | Path) -> PhaseInfo:
     """What is known of a phase without loading its structure.
 
-    Parameters
-    ----------
-    phase : str or Path
-        Id of the library, a folder with ``phase.toml``, or a CIF file.
-
-    Returns
-    -------
-    PhaseInfo
-        Spacings in ångström, density in g/cm³.
-
-    Raises
-    ------
-    PhaseError
-        Unknown id (the nearest is proposed), or a ``phase.toml`` that cannot be used.
+    `phase`: id of the library, a folder with ``phase.toml``, or a CIF file. Returns spacings in ångström,
+    density in g/cm³. Raises PhaseError: unknown id (the nearest is proposed), or a ``phase.toml`` that cannot
+    be used.
     """
     path = Path(phase)
     return _cif_info(path, read_cif(path)) if _is_cif(path) else _info(_folder_of(phase))
@@ -176,14 +144,7 @@ def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
 def own_phase_files(phases: Iterable[str | Path]) -> tuple[Path, ...]:
     """Files that phases from outside the library are read from, as `load_phases` takes them.
 
-    Parameters
-    ----------
-    phases : iterable of str or path
-        Ids of the library, and names that are no file, have none.
-
-    Returns
-    -------
-    tuple of Path
+    `phases`: ids of the library, and names that are no file, have none.
     """
     files: list[Path] = []
     for part in (Path(part) for phase in phases for part in _parts(phase)):

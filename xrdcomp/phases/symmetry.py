@@ -69,11 +69,8 @@ def has_cell_rules(space_group: gemmi.SpaceGroup) -> bool:
 def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     """Operations of a gemmi space group, split into centring and the rest.
 
-    Raises
-    ------
-    PhaseError
-        A setting the numerical code has no cell rules for: rhombohedral axes, or a monoclinic cell whose
-        unique axis is not b.
+    Raises PhaseError: A setting the numerical code has no cell rules for: rhombohedral axes, or a monoclinic
+    cell whose unique axis is not b.
     """
     symbol = space_group.xhm()
     system = str(space_group.crystal_system_str())
@@ -108,10 +105,7 @@ def orthogonal(cell: Cell) -> FloatArray:
 def check_cell(cell: Cell, space_group: gemmi.SpaceGroup, where: str) -> None:
     """Refuse a cell that the operations do not map onto itself: wrong symbol, wrong setting, wrong angle.
 
-    Raises
-    ------
-    PhaseError
-        The metric changes by more than `METRIC_TOLERANCE` under an operation.
+    Raises PhaseError: the metric changes by more than `METRIC_TOLERANCE` under an operation.
     """
     matrix = orthogonal(cell)
     metric = matrix.T @ matrix
@@ -132,11 +126,8 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
     Images within `SITE_TOLERANCE` are one site and are put at their mean, which also cleans coordinates
     such as 0.3333.
 
-    Raises
-    ------
-    PhaseError
-        Images that merge unevenly (an atom almost, but not quite, on a special position), or two atoms on
-        one place with occupancies that add to more than one.
+    Raises PhaseError: images that merge unevenly (an atom almost, but not quite, on a special position), or
+    two atoms on one place with occupancies that add to more than one.
     """
     matrix = orthogonal(cell)
     shifts = (symmetry.translations[:, None, :] + symmetry.centring[None, :, :]).reshape(-1, 3)

@@ -1,4 +1,14 @@
-"""Broad maxima of specimen holders: glass, PMMA, Kapton."""
+"""Amorphous matter on the absolute per-gram scale: protein, lipid, water, calcium phosphate, holders.
+
+The coherent part is the independent-atom scattering Σ f² times a structure factor S(q) that tends to 1 at high
+q; the incoherent part is added. S(q) is a low-q suppression and a few Gaussian rings whose positions are those
+of the literature (collagen and protein: diffuse ring at 4.2-4.6 Å and interchain packing near 11 Å; lipid acyl
+chains: 4.5-4.6 Å; liquid water: 3.1 Å with a second ring near 2.2 Å; amorphous calcium phosphate: 2.9-3.1 Å and
+a second ring near 1.9 Å). Heights follow from a sum rule: between 0.7 and 4.1 Å⁻¹ the coherent scattering is
+1.00 to 1.04 times that of free atoms, as measured humic acid, peat, kerogen and liquid water have it.
+Positions, widths and heights have stated uncertainties that the fit carries as nuisance columns, because real
+halos differ from specimen to specimen.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +20,6 @@ import numpy as np
 
 from xrdcomp.physics import elements
 from xrdcomp.units import FloatArray
-
-# ------------ Amorphous components on the absolute per-gram scale: protein, lipid, water, amorphous calcium
-# phosphate.
-# The coherent part is the independent-atom scattering Σ f² times a structure factor S(q) that tends to 1 at high
-# q; the incoherent part is added. S(q) is a low-q suppression and a few Gaussian rings whose positions are those
-# of the literature (collagen and protein: diffuse ring at 4.2-4.6 Å and interchain packing near 11 Å; lipid acyl
-# chains: 4.5-4.6 Å; liquid water: 3.1 Å with a second ring near 2.2 Å; amorphous calcium phosphate: 2.9-3.1 Å and
-# a second ring near 1.9 Å). Heights follow from a sum rule: between 0.7 and 4.1 Å⁻¹ the coherent scattering is
-# 1.00 to 1.04 times that of free atoms, as measured humic acid, peat, kerogen and liquid water have it.
-# Positions, widths and heights have stated uncertainties that the fit carries as nuisance columns, because real
-# halos differ from specimen to specimen.
 
 _FORM_STD = 0.1  # departure of a ring from a Gaussian, as a Hermite coefficient
 _SMOOTH_CENTRES = (0.8, 1.4, 2.0, 2.6, 3.2, 3.8, 4.4)  # Å⁻¹
@@ -272,7 +271,7 @@ def _core_moved(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     return (1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10
 
 
-# ------------ Broad maxima of specimen holders: glass, PMMA, Kapton.
+# Broad maxima of specimen holders: glass, PMMA, Kapton.
 
 COPPER = 1.541838
 """Mean Cu Kα in ångström, for which the angles are given."""

@@ -25,22 +25,10 @@ def polarization(
     (1 + cos²2θ_m cos²2θ)/(1 + cos²2θ_m), 0 for a synchrotron with vertical scattering plane gives 1
     (Azároff, Acta Cryst. 8 (1955) 701; mosaic monochromator). P = 1 forward.
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    monochromator_two_theta : float, degrees, optional
-        26.6 for graphite with Cu Kα in the primary or the diffracted beam, 0 or None without one. Larger
-        values bring P closer to 1 at all angles.
-    polarization_fraction : float, 0 to 1
-
-    Returns
-    -------
-    array of the shape of `two_theta`, between 0 and 1
-
-    Raises
-    ------
-    ValueError
-        polarization_fraction outside 0 to 1.
+    `two_theta`: array_like, degrees; `monochromator_two_theta` (float, degrees): 26.6 for graphite with Cu Kα
+    in the primary or the diffracted beam, 0 or None without one. Larger values bring P closer to 1 at all
+    angles; `polarization_fraction`: float, 0 to 1. Returns array of the shape of `two_theta`, between 0 and
+    1. Raises ValueError: polarization_fraction outside 0 to 1.
 
     Examples
     --------
@@ -84,21 +72,9 @@ def absorption_cylinder(two_theta: npt.ArrayLike, mu_r: float) -> FloatArray:
     A = (1/πR²) ∫ exp(−μ(l_in + l_out)) dS, by Gauss quadrature in polar coordinates: 1 without absorption,
     smaller at low angles (International Tables C, 2004, section 6.3.3.4).
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    mu_r : float
-        Linear absorption coefficient (of the powder as packed) times radius; 0 to 20. Larger values
-        suppress low angles.
-
-    Returns
-    -------
-    array of the shape of `two_theta`, 0 < A <= 1
-
-    Raises
-    ------
-    ValueError
-        mu_r outside 0 to 20.
+    `two_theta`: array_like, degrees; `mu_r`: linear absorption coefficient (of the powder as packed) times
+    radius; 0 to 20. Larger values suppress low angles. Returns array of the shape of `two_theta`, 0 < A <= 1.
+    Raises ValueError: mu_r outside 0 to 20.
 
     Examples
     --------
@@ -151,17 +127,9 @@ def absorption_flat_transmission(
     A = [exp(−μt) − exp(−μt/c)] / [μt (1/c − 1)], c = cos2θ, for 2θ < 90 (Klug & Alexander 1974; ITC C
     6.3.3.2). 1/cosθ is the gain in irradiated volume.
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    mu_t : float
-        −ln of the measured transmission of the primary beam at normal incidence.
-    incidence : {"symmetric", "normal"}
-
-    Raises
-    ------
-    ValueError
-        Negative mu_t, an unknown incidence, or 2θ >= 90 with normal incidence.
+    `two_theta`: array_like, degrees; `mu_t`: −ln of the measured transmission of the primary beam at normal
+    incidence; `incidence`: {"symmetric", "normal"}. Raises ValueError: negative mu_t, an unknown incidence,
+    or 2θ >= 90 with normal incidence.
     """
     if not mu_t >= 0.0:
         msg = f"mu_t must not be negative; got {mu_t:g}."
@@ -191,16 +159,8 @@ def absorption_flat_reflection(two_theta: npt.ArrayLike, mu_t: float) -> FloatAr
     A = 1 − exp(−2μt / sinθ), Bragg-Brentano (Klug & Alexander 1974). Below about 0.99 the pattern loses
     intensity at high angles: organic-rich layers (μ near 10 cm⁻¹) need a millimetre.
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    mu_t : float
-        Linear absorption coefficient as packed, times thickness; ``inf`` gives 1.
-
-    Raises
-    ------
-    ValueError
-        mu_t not positive.
+    `two_theta`: array_like, degrees; `mu_t`: linear absorption coefficient as packed, times thickness;
+    ``inf`` gives 1. Raises ValueError: mu_t not positive.
     """
     if not mu_t > 0.0:
         msg = f"mu_t must be positive; got {mu_t:g}."
@@ -223,23 +183,11 @@ def brindley_factor(mu_grain: npt.ArrayLike, mu_mean: float, diameter: float) ->
     the diameter is 0.2, by 9 % where it is 1. The first order is 1 − 0.75 (μ_j − μ̄) D. Apparent weights are
     w τ: divide by τ.
 
-    Parameters
-    ----------
-    mu_grain : array_like, cm⁻¹
-        Linear absorption coefficient of the phase (pore-free).
-    mu_mean : float, cm⁻¹
-        Mean of the mixture's solid.
-    diameter : float, µm
-        Grain diameter (not crystallite size). Larger grains of a strong absorber give a smaller τ.
-
-    Returns
-    -------
-    array, 1 for μ_j = μ̄; below 1 for a phase that absorbs more than the mean
-
-    Raises
-    ------
-    ValueError
-        Negative diameter, or |μ_j − μ̄|·D above 3, where the correction means nothing any more.
+    `mu_grain` (array_like, cm⁻¹): linear absorption coefficient of the phase (pore-free); `mu_mean` (float,
+    cm⁻¹): mean of the mixture's solid; `diameter` (float, µm): grain diameter (not crystallite size). Larger
+    grains of a strong absorber give a smaller τ. Returns array, 1 for μ_j = μ̄; below 1 for a phase that
+    absorbs more than the mean. Raises ValueError: negative diameter, or |μ_j − μ̄|·D above 3, where the
+    correction means nothing any more.
     """
     contrast = (np.asarray(mu_grain, dtype=float) - mu_mean) * (diameter * 1e-4)
     if diameter < 0.0 or np.any(np.abs(contrast) > 3.0):
@@ -278,16 +226,8 @@ def displacement_shift(
     angles; a specimen standing proud is negative and its lines move up (Klug & Alexander 1974; the sign of
     the NIST certificates' analyses).
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    sample_displacement_mm : float, mm
-    radius_mm : float, mm
-        Goniometer radius.
-
-    Returns
-    -------
-    array, degrees
+    `two_theta`: array_like, degrees; `sample_displacement_mm`: float, mm; `radius_mm` (float, mm): goniometer
+    radius. Returns array, degrees.
 
     Examples
     --------
@@ -306,16 +246,9 @@ def displacement_shift(
 def transparency_shift(two_theta: npt.ArrayLike, mu_per_cm: float, radius_mm: float) -> FloatArray:
     """Shift of a line's centroid by a thick, weakly absorbing plate, Δ2θ = −sin2θ / (2 μ R) in radians.
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    mu_per_cm : float, cm⁻¹
-        Linear absorption coefficient as packed. Smaller values shift further to low angles.
-    radius_mm : float, mm
-
-    Returns
-    -------
-    array, degrees; add to the true angle (Wilson, Mathematical Theory of X-ray Powder Diffractometry, 1963)
+    `two_theta`: array_like, degrees; `mu_per_cm` (float, cm⁻¹): linear absorption coefficient as packed.
+    Smaller values shift further to low angles; `radius_mm`: float, mm. Returns array, degrees; add to the
+    true angle (Wilson, Mathematical Theory of X-ray Powder Diffractometry, 1963).
     """
     if not (mu_per_cm > 0.0 and radius_mm > 0.0):
         msg = f"mu_per_cm and radius_mm must be positive; got {mu_per_cm:g} and {radius_mm:g}."

@@ -1,4 +1,9 @@
-"""X-ray emission lines of laboratory tubes."""
+"""Elements: scattering, dispersion and absorption per atom and per gram; emission lines of tubes.
+
+Everything is on one absolute scale, electrons squared, so that crystalline and amorphous material can be
+compared without a standard: see `coherent_per_gram`. The tables are package data written by
+``benchmarks/make_scattering_tables.py``, which names their sources.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from xrdcomp.units import HC_KEV_ANGSTROM, KALPHA2_RATIO, FloatArray, wavelength_to_energy_kev
-
-# ------------ Scattering and absorption of the elements and of compounds, per atom and per gram.
-# Everything is on one absolute scale, electrons squared, so that crystalline and amorphous material can be
-# compared without a standard: see `coherent_per_gram`. The tables are package data written by
-# ``benchmarks/make_scattering_tables.py``, which names their sources.
 
 _SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
@@ -126,19 +126,8 @@ def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
     f0(s) = Σ a_i exp(−b_i s²) + c, s = sinθ/λ = Q/4π, good to about 0.02 electrons for s < 2 Å⁻¹
     (International Tables C, 1992, table 6.1.1.4).
 
-    Parameters
-    ----------
-    element : str
-    s : array_like, Å⁻¹
-
-    Returns
-    -------
-    array of the shape of `s`, electrons
-
-    Raises
-    ------
-    ValueError
-        Element outside H to U.
+    `s`: array_like, Å⁻¹. Returns array of the shape of `s`, electrons. Raises ValueError: element outside H
+    to U.
 
     Examples
     --------
@@ -159,16 +148,8 @@ def anomalous(element: str, wavelength: float) -> tuple[float, float]:
     Linear interpolation in a table whose points lie closer near absorption edges, to within about 0.01
     electrons off the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained.
 
-    Parameters
-    ----------
-    element : str
-    wavelength : float, ångström
-        4 to 60 keV, i.e. 0.207 to 3.10 Å.
-
-    Raises
-    ------
-    ValueError
-        Element or energy outside the table.
+    `wavelength` (float, ångström): 4 to 60 keV, i.e. 0.207 to 3.10 Å. Raises ValueError: element or energy
+    outside the table.
 
     Examples
     --------
@@ -186,19 +167,8 @@ def incoherent(element: str, s: npt.ArrayLike) -> FloatArray:
     Hubbell et al., J. Phys. Chem. Ref. Data 4 (1975) 471; not Z − Σf²/Z, which is up to 55 % larger. The
     Breit-Dirac recoil factor and the energy shift are not contained.
 
-    Parameters
-    ----------
-    element : str
-    s : array_like, Å⁻¹, sinθ/λ, 0 to 6
-
-    Returns
-    -------
-    array of the shape of `s`, from 0 (forward) to the atomic number
-
-    Raises
-    ------
-    ValueError
-        Element outside H to U, or s outside the table.
+    `s`: array_like, Å⁻¹, sinθ/λ, 0 to 6. Returns array of the shape of `s`, from 0 (forward) to the atomic
+    number. Raises ValueError: element outside H to U, or s outside the table.
 
     Examples
     --------
@@ -219,15 +189,7 @@ def mass_attenuation(element: str, wavelength: float) -> float:
 
     Elam, Ravel & Sieber, Radiat. Phys. Chem. 63 (2002) 121; 4 to 60 keV.
 
-    Parameters
-    ----------
-    element : str
-    wavelength : float, ångström
-
-    Raises
-    ------
-    ValueError
-        Element or energy outside the table.
+    `wavelength`: float, ångström. Raises ValueError: element or energy outside the table.
     """
     (log_mu,) = _at_energy(_energy_table("attenuation", ("log_mu",)), element, wavelength)
     return float(np.exp(log_mu))
@@ -236,15 +198,8 @@ def mass_attenuation(element: str, wavelength: float) -> float:
 def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
     """Mass fractions from numbers of atoms.
 
-    Parameters
-    ----------
-    atoms : mapping
-        Element symbol -> number of atoms (any scale, not negative).
-
-    Raises
-    ------
-    ValueError
-        Nothing in it, or a negative number.
+    `atoms`: element symbol -> number of atoms (any scale, not negative). Raises ValueError: nothing in it, or
+    a negative number.
 
     Examples
     --------
@@ -265,16 +220,9 @@ def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
 def compound(formula: str | Mapping[str, float]) -> dict[str, float]:
     """Mass fractions from a chemical formula or numbers of atoms.
 
-    Parameters
-    ----------
-    formula : str or mapping
-        ``"Ca5(PO4)3OH"``, ``"CaSO4·2H2O"``; brackets nest, numbers may be decimal, ``·`` or ``*`` (or a dot
-        before water, ``"CaHPO4.2H2O"``) joins parts. A mapping is taken as numbers of atoms.
-
-    Raises
-    ------
-    ValueError
-        A formula that cannot be read to its end, or an unknown element.
+    `formula`: ``"Ca5(PO4)3OH"``, ``"CaSO4·2H2O"``; brackets nest, numbers may be decimal, ``·`` or ``*`` (or
+    a dot before water, ``"CaHPO4.2H2O"``) joins parts. A mapping is taken as numbers of atoms. Raises
+    ValueError: A formula that cannot be read to its end, or an unknown element.
 
     Examples
     --------
@@ -334,11 +282,8 @@ def _checked(mass_fractions: Mapping[str, float]) -> Mapping[str, float]:
 def mass_attenuation_of(mass_fractions: Mapping[str, float], wavelength: float) -> float:
     """Mass attenuation coefficient of a mixture or compound in cm²/g, Σ w_i (μ/ρ)_i.
 
-    Parameters
-    ----------
-    mass_fractions : mapping
-        Element symbol -> mass fraction, summing to 1 (see `mass_fractions_of`).
-    wavelength : float, ångström
+    `mass_fractions`: element symbol -> mass fraction, summing to 1 (see `mass_fractions_of`); `wavelength`:
+    float, ångström.
     """
     return sum(w * mass_attenuation(element, wavelength) for element, w in _checked(mass_fractions).items())
 
@@ -348,19 +293,10 @@ def coherent_per_gram(
 ) -> FloatArray:
     """Independent-atom coherent scattering per gram, Σ w_i |f_i(Q)|² / A_i.
 
-    Parameters
-    ----------
-    mass_fractions : mapping
-        Element symbol -> mass fraction, summing to 1.
-    q : array_like, Å⁻¹
-    wavelength : float, ångström, optional
-        Adds f' and f''; without it f0 alone is taken.
-
-    Returns
-    -------
-    array of the shape of `q`
-        Electrons² per (g/mol): times Avogadro's number it is electrons² per gram. The area of a Bragg line
-        on the same scale is ``bragg_cross_section(...) / molar mass of the cell``.
+    `mass_fractions`: element symbol -> mass fraction, summing to 1; `q`: array_like, Å⁻¹; `wavelength`
+    (float, ångström): adds f' and f''; without it f0 alone is taken. Returns array of the shape of `q`:
+    electrons² per (g/mol): times Avogadro's number it is electrons² per gram. The area of a Bragg line on the
+    same scale is ``bragg_cross_section(..) / molar mass of the cell``.
     """
     s = np.asarray(q, dtype=float) / (4.0 * np.pi)
     total = np.zeros_like(s)
@@ -379,7 +315,7 @@ def incoherent_per_gram(mass_fractions: Mapping[str, float], q: npt.ArrayLike) -
     return total
 
 
-# ------------ X-ray emission lines of laboratory tubes.
+# X-ray emission lines of laboratory tubes.
 
 # Wavelengths in ångström, International Tables C (2004) table 4.2.2.4 = Deslattes et al., Rev. Mod. Phys. 75
 # (2003) 35: Kα1 (K-L3), Kα2 (K-L2), mean Kβ1,3 (K-M2,3). Bearden's older scale (1967) differs by up to
@@ -435,20 +371,10 @@ def _canonical(name: str) -> str:
 def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
     """Wavelengths and weights of a radiation by name.
 
-    Parameters
-    ----------
-    name : str
-        Anode and line: ``"CuKa"`` (doublet), ``"CuKa1"``, ``"CuKb"``, likewise Cr, Fe, Co, Mo, Ag; ``"WLa"``.
-        Also written ``"Cu"``, ``"Cu Kα"``, ``"cu k-alpha1"``.
-
-    Returns
-    -------
-    tuple of (wavelength in ångström, weight relative to the strongest line)
-
-    Raises
-    ------
-    ValueError
-        Unknown name; the message proposes the nearest.
+    `name`: anode and line: ``"CuKa"`` (doublet), ``"CuKa1"``, ``"CuKb"``, likewise Cr, Fe, Co, Mo, Ag;
+    ``"WLa"``. Also written ``"Cu"``, ``"Cu Kα"``, ``"cu k-alpha1"``. Returns tuple of (wavelength in
+    ångström, weight relative to the strongest line). Raises ValueError: unknown name; the message proposes
+    the nearest.
 
     Examples
     --------
@@ -468,10 +394,7 @@ def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
 def kbeta_wavelength(wavelength: float) -> float:
     """Mean Kβ wavelength of the anode whose Kα line is given, ångström.
 
-    Raises
-    ------
-    ValueError
-        No tabulated Kα line lies within 0.3 %.
+    Raises ValueError: no tabulated Kα line lies within 0.3 %.
 
     Examples
     --------
@@ -488,22 +411,10 @@ def kbeta_wavelength(wavelength: float) -> float:
 def fine_profile(name: str = "hoelzer") -> FloatArray:
     """Cu Kα emission profile as a sum of Lorentzians, for instruments that resolve its shape.
 
-    Parameters
-    ----------
-    name : {"hoelzer", "berger"}
-        Four lines (Hölzer et al., Phys. Rev. A 56 (1997) 4554), or five with the satellite group at
-        1.5348 Å (Berger, X-Ray Spectrom. 15 (1986) 241).
-
-    Returns
-    -------
-    (n, 3) array
-        Wavelength in ångström, full width at half maximum in ångström, share of the total (summing to 1);
-        strongest line first.
-
-    Raises
-    ------
-    ValueError
-        Unknown name.
+    `name` ({"hoelzer", "berger"}): four lines (Hölzer et al., Phys. Rev. A 56 (1997) 4554), or five with the
+    satellite group at 1.5348 Å (Berger, X-Ray Spectrom. 15 (1986) 241). Returns (n, 3) array: wavelength in
+    ångström, full width at half maximum in ångström, share of the total (summing to 1); strongest line first.
+    Raises ValueError: unknown name.
     """
     if name == "hoelzer":
         energy, width, share = np.array(_CU_HOELZER).T
@@ -523,10 +434,7 @@ def fine_profile(name: str = "hoelzer") -> FloatArray:
 def profile_top(rows: FloatArray) -> float:
     """Wavelength at which a sum of Lorentzians is highest: what tables of wavelengths call the line, ångström.
 
-    Parameters
-    ----------
-    rows : (n, 3) array
-        As `fine_profile` returns them, strongest line first.
+    `rows` ((n, 3) array): as `fine_profile` returns them, strongest line first.
     """
     centre, width = float(rows[0, 0]), float(rows[0, 1])
     for _ in range(3):
@@ -551,10 +459,7 @@ _FILTERS: dict[str, tuple[str, float]] = {
 def kbeta_absorber_edge(anode: str) -> tuple[str, float]:
     """Usual Kβ filter of an anode and its K absorption edge in ångström: a step in the background's tails.
 
-    Raises
-    ------
-    ValueError
-        Anode without a usual filter.
+    Raises ValueError: anode without a usual filter.
 
     Examples
     --------

@@ -1,8 +1,6 @@
-"""Sums of many pseudo-Voigt lines over the points that they reach, and their derivatives.
+"""Profiles of reflections with their derivatives, and sums of many profiles over the points that they reach.
 
-All (line, point) pairs stand in one array, line after line: the entries of a sparse matrix (points × lines), whose
-products with small dense ones are the sums. The entries are made in blocks that stay in a core's cache, and whatever
-is one number for each line goes into the dense ones. Where there are many millions the lines are taken in pieces.
+Everything is vectorised over lines or over (line, point) pairs; nothing here knows of phases or patterns.
 """
 
 from __future__ import annotations
@@ -16,10 +14,6 @@ import numpy as np
 from scipy import sparse
 
 from xrdcomp.units import FloatArray, IntArray
-
-# ------------ Line profiles with derivatives: pseudo-Voigt, the Thompson-Cox-Hastings width, axial
-# divergence.
-# Everything is vectorised over lines or over (line, point) pairs; nothing here knows of phases or patterns.
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _LN2 = np.log(2.0)
@@ -38,16 +32,9 @@ def pseudo_voigt(
     PV = eta L + (1 − eta) G, with L and G of the same full width at half maximum Γ:
     L = (2/πΓ) / (1 + 4t²/Γ²), G = (2/Γ) sqrt(ln2/π) exp(−4 ln2 t²/Γ²)   [Wertheim et al. 1974].
 
-    Parameters
-    ----------
-    offset : array, distance t from the line's centre (degrees)
-    fwhm : array, Γ > 0 (degrees); larger is broader
-    eta : array, 0 Gaussian … 1 Lorentzian; larger puts more area into the tails
-
-    Returns
-    -------
-    value, d_offset, d_fwhm, d_eta : arrays
-        Profile (1/degree) and its derivatives with respect to t, Γ and eta.
+    `offset`: array, distance t from the line's centre (degrees); `fwhm`: array, Γ > 0 (degrees); larger is
+    broader; `eta`: array, 0 Gaussian … 1 Lorentzian; larger puts more area into the tails. Returns value,
+    d_offset, d_fwhm, d_eta: profile (1/degree) and its derivatives with respect to t, Γ and eta.
     """
     n = offset.size
     if not (offset.ndim == 1 and offset.shape == fwhm.shape == eta.shape and n > _BLOCK):
@@ -121,13 +108,8 @@ def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray)
     shoulders between a half and one FWHM from the centre. Lines of ellipsoids with lognormal sizes (standard
     deviation of ln size 0.4, 0.25, 0.05) take amounts of about +0.06, −0.03 and −0.15 of their area.
 
-    Parameters
-    ----------
-    offset, fwhm, eta : arrays, as in `pseudo_voigt`; the first is flat, the others broadcast to it
-
-    Returns
-    -------
-    array, 1/degree; its integral is zero
+    `offset`, `fwhm`, `eta`: arrays, as in `pseudo_voigt`; the first is flat, the others broadcast to it.
+    Returns array, 1/degree; its integral is zero.
     """
     out = np.empty_like(offset)
     offset, fwhm, eta = np.broadcast_arrays(offset, fwhm, eta)
@@ -170,10 +152,8 @@ def tch_widths(gauss: FloatArray, lorentz: FloatArray) -> TchWidths:
     eta = 1.36603 q − 0.47719 q² + 0.11116 q³, q = Γ_L/Γ
     [Thompson, Cox & Hastings 1987 J. Appl. Cryst. 20, 79; good to about 1 % of the Voigt width].
 
-    Parameters
-    ----------
-    gauss, lorentz : (n,) arrays
-        FWHM of the Gaussian and Lorentzian parts, degrees, >= 0 and not both 0.
+    `gauss` and `lorentz` ((n,) arrays): FWHM of the Gaussian and Lorentzian parts, degrees, >= 0 and not both
+    0.
     """
     powers_g, powers_l = np.ones((6, *np.shape(gauss))), np.ones((6, *np.shape(lorentz)))
     for power in range(5):
@@ -206,10 +186,7 @@ def size_components(eta: float) -> tuple[float, float, float, float]:
     Γ_G/Γ = sqrt(1 − 0.74417 eta − 0.24781 eta² − 0.00810 eta³)
     [Thompson, Cox & Hastings 1987, inverse of `tch_widths`].
 
-    Returns
-    -------
-    gauss, lorentz, d_gauss, d_lorentz : floats
-        Shares of the full width and their derivatives.
+    Returns gauss, lorentz, d_gauss, d_lorentz (floats): shares of the full width and their derivatives.
     """
     lorentz = eta * (0.72928 + eta * (0.19289 + eta * 0.07783))
     d_lorentz = 0.72928 + eta * (2 * 0.19289 + eta * 3 * 0.07783)
@@ -254,12 +231,8 @@ def axial_correlation(lengths_mm: tuple[float, float, float], soller_deg: float,
     Inclinations α = (z_specimen − z_source)/R and β = (z_slit − z_specimen)/R of uniformly lit lengths, each passed
     with triangular weight up to half the Soller acceptance; κ = −2⟨αβ⟩ / ⟨α² + β²⟩ by the midpoint rule.
 
-    Parameters
-    ----------
-    lengths_mm : (source, specimen, receiving slit), axial lengths, mm
-    soller_deg : float, degrees
-        Full acceptance of the Soller slits; larger values raise the correlation, 180 means none.
-    radius_mm : float
+    `lengths_mm`: (source, specimen, receiving slit), axial lengths, mm; `soller_deg` (float, degrees): full
+    acceptance of the Soller slits; larger values raise the correlation, 180 means none.
 
     Examples
     --------
@@ -283,10 +256,7 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
     so the nodes are those of Gauss in t = u²: ∫ f(u²) 2(1 − u) du ≈ Σ w_k f(u_k²), exact for polynomials in t of
     degree 2·count − 1. One node already has the mean shift, two its spread.
 
-    Returns
-    -------
-    nodes, weights : (count,) arrays, read-only
-        u_k in 0 … 1 and weights with sum 1.
+    Returns nodes, weights ((count,) arrays, read-only): u_k in 0 … 1 and weights with sum 1.
     """
     u, w = np.polynomial.legendre.leggauss(8 * count)
     u = 0.5 * (u + 1.0)
@@ -308,7 +278,7 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
     return nodes, weights
 
 
-# ------------ Sums of many pseudo-Voigt lines over the points that they reach, and their derivatives.
+# Sums of many pseudo-Voigt lines over the points that they reach, and their derivatives.
 # All (line, point) pairs stand in one array, line after line: the entries of a sparse matrix (points × lines), whose
 # products with small dense ones are the sums. The entries are made in blocks that stay in a core's cache, and whatever
 # is one number for each line goes into the dense ones. Where there are many millions the lines are taken in pieces.
@@ -348,15 +318,8 @@ class Slopes:
 def reach_of(two_theta: FloatArray, position: FloatArray, half: FloatArray) -> tuple[IntArray, IntArray]:
     """Points within `half` of each line.
 
-    Parameters
-    ----------
-    two_theta : (n,) array, increasing
-    position, half : (l,) arrays
-
-    Returns
-    -------
-    point, indptr : (nnz,), (l + 1,) integer arrays
-        Those of line i are ``point[indptr[i]:indptr[i + 1]]``.
+    `two_theta`: (n,) array, increasing; `position` and `half`: (l,) arrays. Returns point, indptr ((nnz,), (l
+    + 1,) integer arrays): those of line i are ``point[indptr[i]:indptr[i + 1]]``.
     """
     first = np.searchsorted(two_theta, position - half)
     length = np.searchsorted(two_theta, position + half) - first
@@ -387,14 +350,7 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
     PV = a r + b g, ∂PV/∂t = −(4/Γ) K with K = u (a r² + ln2 b g), ∂PV/∂Γ = −(PV − 2 u K)/Γ,
     ∂PV/∂eta = (2 r/π − 2 sqrt(ln2/π) g)/Γ.
 
-    Parameters
-    ----------
-    lines : Lines
-    slopes : Slopes
-
-    Returns
-    -------
-    by_intensity, by_position, by_width : (k, n) arrays
+    Returns by_intensity, by_position, by_width ((k, n) arrays).
     """
     n = len(lines.two_theta)
     by_intensity, by_position = (

@@ -1,4 +1,4 @@
-"""Structure factors and Bragg cross-sections on the absolute electron scale."""
+"""Unit cells, lattice spacings and reflections; structure factors on the absolute electron scale."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from xrdcomp.physics.elements import anomalous, form_factor
 from xrdcomp.units import FloatArray, IntArray
-
-# ------------ Unit cells, lattice spacings with their derivatives, and lists of reflections.
 
 MAX_CANDIDATES = 20_000_000  # lattice points looked at before a list is refused: 0.5 GB of indices
 
@@ -32,13 +30,9 @@ CRYSTAL_SYSTEMS = tuple(_FREEDOM)
 class Reflections:
     """Powder reflections, one row per set of Laue-equivalent ones, by decreasing spacing.
 
-    Parameters
-    ----------
-    hkl : (n, 3) integer array
-        One representative: fewest negative indices first, then the largest h, k, l.
-    multiplicity : (n,) integer array
-        Number of equivalent reflections, Friedel mates included.
-    d_spacing : (n,) array, ångström
+    `hkl` ((n, 3) integer array): one representative: fewest negative indices first, then the largest h, k, l;
+    `multiplicity` ((n,) integer array): number of equivalent reflections, Friedel mates included;
+    `d_spacing`: (n,) array, ångström.
     """
 
     hkl: IntArray
@@ -52,19 +46,9 @@ class Reflections:
 def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
     """Metric tensor G of a cell, G_ij = a_i · a_j, in Å².
 
-    Parameters
-    ----------
-    cell6 : (6,) array_like
-        a, b, c in ångström; alpha, beta, gamma in degrees.
-
-    Returns
-    -------
-    (3, 3) array
-
-    Raises
-    ------
-    ValueError
-        Not six finite numbers, an edge that is not positive, or angles that do not close to a cell.
+    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees. Returns (3, 3) array.
+    Raises ValueError: not six finite numbers, an edge that is not positive, or angles that do not close to a
+    cell.
     """
     cell = np.asarray(cell6, dtype=float)
     if cell.shape != (6,) or not np.isfinite(cell).all() or not (cell[:3] > 0).all():
@@ -88,10 +72,7 @@ def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
 def cell_volume(cell6: npt.ArrayLike) -> float:
     """Volume of a unit cell in Å³, V = sqrt(det G).
 
-    Parameters
-    ----------
-    cell6 : (6,) array_like
-        a, b, c in ångström; alpha, beta, gamma in degrees.
+    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
 
     Examples
     --------
@@ -104,15 +85,8 @@ def cell_volume(cell6: npt.ArrayLike) -> float:
 def inverse_d_squared(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
     """Squared reciprocal spacing 1/d² = hᵀ G⁻¹ h, in Å⁻².
 
-    Parameters
-    ----------
-    hkl : (n, 3) array_like
-    cell6 : (6,) array_like
-        a, b, c in ångström; alpha, beta, gamma in degrees.
-
-    Returns
-    -------
-    (n,) array
+    `hkl`: (n, 3) array_like; `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
+    Returns (n,) array.
 
     Examples
     --------
@@ -129,16 +103,8 @@ def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> F
 
     From d(G⁻¹) = −G⁻¹ dG G⁻¹ follows ∂(1/d²)/∂p = −xᵀ (∂G/∂p) x with x = G⁻¹ h, exact for every cell.
 
-    Parameters
-    ----------
-    hkl : (n, 3) array_like
-    cell6 : (6,) array_like
-        a, b, c in ångström; alpha, beta, gamma in degrees.
-
-    Returns
-    -------
-    (n, 6) array
-        Columns a, b, c in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
+    `hkl`: (n, 3) array_like; `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
+    Returns (n, 6) array: columns a, b, c in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
     """
     cell = np.asarray(cell6, dtype=float)
     metric = metric_tensor(cell)
@@ -159,20 +125,9 @@ def cell_freedom(crystal_system: str) -> tuple[tuple[str, ...], FloatArray]:
     the free parameters are ``inverse_d_squared_derivatives(...) @ M``. Trigonal cells are in hexagonal
     axes; monoclinic cells have b unique.
 
-    Parameters
-    ----------
-    crystal_system : str
-        ``triclinic, monoclinic, orthorhombic, tetragonal, trigonal, hexagonal`` or ``cubic``.
-
-    Returns
-    -------
-    names : tuple of str, length k
-    matrix : (6, k) array of zeros and ones
-
-    Raises
-    ------
-    ValueError
-        Unknown crystal system.
+    `crystal_system`: ``triclinic, monoclinic, orthorhombic, tetragonal, trigonal, hexagonal`` or ``cubic``.
+    Returns names (tuple of str, length k); matrix ((6, k) array of zeros and ones). Raises ValueError:
+    unknown crystal system.
 
     Examples
     --------
@@ -206,26 +161,11 @@ def generate_reflections(
     reflection is absent where h·v is not an integer for a centring vector v, or where an operation
     (R, t) with h R = h has h·t not an integer (International Tables A, 2016, section 1.6.4).
 
-    Parameters
-    ----------
-    cell6 : (6,) array_like
-        a, b, c in ångström; alpha, beta, gamma in degrees.
-    rotations : (m, 3, 3) array_like of integers
-        Rotation parts acting on coordinates, without centring.
-    translations : (m, 3) array_like
-    centring : (k, 3) array_like
-        Centring vectors, the zero vector included.
-    d_min, d_max : float, ångström
-        Both ends included.
-
-    Returns
-    -------
-    Reflections
-
-    Raises
-    ------
-    ValueError
-        d_min not positive or not below d_max, shapes that do not fit, or more than 20 million candidates.
+    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees; `rotations` ((m, 3, 3)
+    array_like of integers): rotation parts acting on coordinates, without centring; `translations`: (m, 3)
+    array_like; `centring` ((k, 3) array_like): centring vectors, the zero vector included; `d_min` and
+    `d_max` (float, ångström): both ends included. Raises ValueError: d_min not positive or not below d_max,
+    shapes that do not fit, or more than 20 million candidates.
     """
     cell = np.asarray(cell6, dtype=float)
     rot = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
@@ -305,7 +245,7 @@ def _readable(hkl: FloatArray, rotations: FloatArray) -> FloatArray:
     return chosen
 
 
-# ------------ Structure factors and Bragg cross-sections on the absolute electron scale.
+# Structure factors and Bragg cross-sections on the absolute electron scale.
 
 CHUNK_BYTES = 50_000_000  # phase factors held at a time; cosine, sine and product make about four such arrays
 
@@ -326,27 +266,12 @@ def structure_factor_sq(
     with occupancy and Debye-Waller factor) the mean of |F(h)|² and |F(−h)|² is A² + B² + A″² + B″²: a
     powder line holds both mates in equal number (International Tables C, 2004, section 6.1.1).
 
-    Parameters
-    ----------
-    hkl : (n, 3) array_like
-    d_spacing : (n,) array_like, ångström
-        Spacings that belong to `hkl`; passed in so that a cell in refinement is not needed here.
-    site_xyz : (m, 3) array_like
-        Fractional coordinates of every site of the cell, not of the asymmetric unit.
-    site_element : sequence of str, length m
-    site_occupancy : (m,) array_like
-    site_b_iso : (m,) array_like, Å²
-        B = 8π²U; a larger value lowers the lines at small spacings.
-    wavelength : float, ångström
-
-    Returns
-    -------
-    (n,) array, electrons² per cell
-
-    Raises
-    ------
-    ValueError
-        Shapes that do not fit, an element or an energy outside the tables.
+    `hkl`: (n, 3) array_like; `d_spacing` ((n,) array_like, ångström): spacings that belong to `hkl`; passed
+    in so that a cell in refinement is not needed here; `site_xyz` ((m, 3) array_like): fractional coordinates
+    of every site of the cell, not of the asymmetric unit; `site_element`: sequence of str, length m;
+    `site_occupancy`: (m,) array_like; `site_b_iso` ((m,) array_like, Å²): B = 8π²U; a larger value lowers the
+    lines at small spacings; `wavelength`: float, ångström. Returns (n,) array, electrons² per cell. Raises
+    ValueError: shapes that do not fit, an element or an energy outside the tables.
     """
     indices = np.asarray(hkl, dtype=float).reshape(-1, 3)
     s_squared = 0.25 / np.asarray(d_spacing, dtype=float) ** 2
@@ -416,15 +341,8 @@ def bragg_cross_section(
     added (Warren, X-ray Diffraction, 1969, chapters 4 and 10). Polarisation and absorption come on top;
     the geometric factor 1/(sin²θ cosθ) of a scan in 2θ is contained: Q⁻² dQ.
 
-    Parameters
-    ----------
-    multiplicity, f_sq, q : (n,) array_like
-        Equivalent reflections; |F|² in electrons² per cell; 2π/d in Å⁻¹.
-    cell_volume : float, Å³
-
-    Returns
-    -------
-    (n,) array, electrons² Å⁻¹ per cell
+    `multiplicity`, `f_sq`, `q` ((n,) array_like): equivalent reflections; |F|² in electrons² per cell; 2π/d
+    in Å⁻¹; `cell_volume`: float, Å³. Returns (n,) array, electrons² Å⁻¹ per cell.
 
     Notes
     -----

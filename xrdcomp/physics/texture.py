@@ -19,12 +19,8 @@ def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatAr
 
     O = (r² cos²α + sin²α / r)^(−3/2)   [Dollase 1986 J. Appl. Cryst. 19, 267]
 
-    Parameters
-    ----------
-    ratio : float
-        r > 0; 1 is random, below 1 plates (the axis turns towards the scattering vector), above 1 needles.
-    cos_sq : (n,) array
-        cos² of the angle between the reflection and the texture axis.
+    `ratio`: r > 0; 1 is random, below 1 plates (the axis turns towards the scattering vector), above 1
+    needles; `cos_sq` ((n,) array): cos² of the angle between the reflection and the texture axis.
     """
     base = ratio * ratio * cos_sq + (1.0 - cos_sq) / ratio
     factor = base**-1.5
@@ -43,19 +39,10 @@ def harmonic_columns(
     reflections, so that a coefficient means the same whatever reflections a scan covers: the relative change of
     intensities it makes.
 
-    Parameters
-    ----------
-    hkl : (n, 3) array of whole numbers
-    rotations : (m, 3, 3) integer array
-        Rotations of the space group acting on coordinates.
-    cell6 : the six cell parameters, ångström and degrees
-        Of the reference structure: another cell gives another set of functions.
-    order : int
-        Highest degree; larger follows sharper textures.
-
-    Returns
-    -------
-    (n, k) array
+    `hkl`: (n, 3) array of whole numbers; `rotations` ((m, 3, 3) integer array): rotations of the space group
+    acting on coordinates; `cell6` (the six cell parameters, ångström and degrees): of the reference
+    structure: another cell gives another set of functions; `order`: highest degree; larger follows sharper
+    textures. Returns (n, k) array.
     """
     rotations = np.asarray(rotations, dtype=np.int64)
     cell = tuple(float(value) for value in np.asarray(cell6, dtype=float))
