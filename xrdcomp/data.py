@@ -1,16 +1,27 @@
-"""What travels in: measurements, reference phases, instruments. Frozen, checked once, arrays read-only."""
+"""What travels in: measurements, reference phases, instruments. Frozen, checked once, arrays read-only.
+
+`Record` is what all public objects share: equality that compares arrays, and a repr of one screen. Figures are drawn by
+``xrdcomp.present``, which is loaded when a method needs it: presenting reads data and results, not the other way round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+import html
+import importlib
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from xrdcomp.errors import PatternError
-from xrdcomp.units import FloatArray, IntArray
+from xrdcomp.errors import ArgumentError, PatternError
+from xrdcomp.units import KALPHA2_RATIO, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 Severity = Literal["info", "warning", "error"]
 IntensityUnit = Literal["counts", "cps", "arbitrary"]
@@ -18,10 +29,48 @@ MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
 Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
+SCREEN_LINES, SCREEN_WIDTH = 24, 110
+"""What a repr may take."""
 
 
 def _no_facts() -> Metadata:
     return {}  # not a read-only proxy: results travel between processes, and a proxy cannot be pickled
+
+
+def _freeze(record: Any, *names: str) -> None:
+    """Turn fields of a record into arrays that cannot be written to."""
+    for name in names:
+        value = getattr(record, name)
+        try:
+            object.__setattr__(record, name, frozen_array(value))
+        except (TypeError, ValueError):
+            raise ArgumentError(name, value, "numbers, one for each point") from None
+
+
+def _columns(table: pd.DataFrame, argument: str, **names: tuple[str, ...]) -> dict[str, tuple[Any, str]]:
+    """Columns of a table with their units, by what they are called; the first two by their place where none is.
+
+    Units stand in brackets behind the name: ``mass (mg)``.
+    """
+    table = table.reset_index() if table.index.name else table
+    known: dict[str, tuple[Any, str]] = {}
+    for position, column in enumerate(table.columns):
+        name, _, unit = str(column).partition("(")
+        known.setdefault(
+            name.strip().casefold().replace(" ", "_"), (table.iloc[:, position], unit.rstrip(") "))
+        )
+    found = {key: known[name] for key, options in names.items() for name in options[::-1] if name in known}
+    first, second = list(names)[:2]
+    if first not in found and second not in found and len(table.columns) >= 2:
+        found = {first: (table.iloc[:, 0], ""), second: (table.iloc[:, 1], "")}
+    for key in (first, second):
+        if key not in found:
+            raise ArgumentError(
+                argument,
+                ", ".join(map(str, table.columns)),
+                f"a table with a column {key!r}, or its first two columns",
+            )
+    return found
 
 
 def frozen_array(values: npt.ArrayLike) -> FloatArray:
@@ -40,8 +89,124 @@ def frozen_array(values: npt.ArrayLike) -> FloatArray:
     return array
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diagnostic:
+def presenter(module: str) -> Any:
+    """Give a module of ``xrdcomp.present``, loaded when something is drawn or shown."""
+    return importlib.import_module(f"xrdcomp.present.{module}")
+
+
+def same(first: Any, second: Any) -> bool:
+    """Compare values of records: arrays, mappings and sequences item by item, NaN equal to NaN."""
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        a, b = np.asarray(first), np.asarray(second)
+        return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second or (first != first and second != second))
+
+
+class Record:
+    """Equality of values, arrays included, hash by identity, and a repr of one screen (24 lines of 110 characters).
+
+    The repr leaves out what has its default and says of arrays how many values they hold, and from where to where.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(same(getattr(self, name), getattr(other, name)) for name in _field_names(self))
+
+    __hash__ = object.__hash__
+
+    def _headline(self) -> str:
+        """First line of the repr."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        rows = {}
+        for item in fields(self):  # type: ignore[arg-type] # every record is a dataclass
+            value = getattr(self, item.name)
+            default = item.default if item.default_factory is MISSING else item.default_factory()
+            if not same(value, default) and item.repr:
+                rows[item.name] = brief(value)
+        plain = ", ".join(f"{name}={text}" for name, text in rows.items())
+        head = self._headline()
+        if head == type(self).__name__ and len(plain) + len(head) + 2 <= SCREEN_WIDTH:
+            return f"{head}({plain})"
+        return screen(head, rows)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _field_names(record: Any) -> list[str]:
+    return [item.name for item in fields(record)]
+
+
+def screen(head: str, rows: Mapping[str, str]) -> str:
+    """Headline and named rows, cut to one screen."""
+    width = max((len(name) for name in rows), default=0)
+    lines = textwrap.wrap(head, SCREEN_WIDTH)
+    for name, text in rows.items():
+        room = SCREEN_WIDTH - width - 4
+        wrapped = textwrap.wrap(text, room) or [""]
+        if len(wrapped) > 4:
+            wrapped = [*wrapped[:3], wrapped[3][: room - 2] + " …"]
+        lines += [f"  {(name if i == 0 else ''):<{width}}  {part}" for i, part in enumerate(wrapped)]
+    return one_screen("\n".join(lines))
+
+
+def one_screen(text: str) -> str:
+    """Text cut to 24 lines of 110 characters; what was cut is said."""
+    lines = [
+        line if len(line) <= SCREEN_WIDTH else line[: SCREEN_WIDTH - 1] + "…" for line in text.splitlines()
+    ]
+    if len(lines) > SCREEN_LINES:
+        lines = [
+            *lines[: SCREEN_LINES - 1],
+            f"… and {len(lines) - SCREEN_LINES + 1} more lines; print() shows all",
+        ]
+    return "\n".join(lines)
+
+
+def brief(value: Any) -> str:
+    """Value of a field in a few words."""
+    if isinstance(value, np.ndarray):
+        if value.size == 0 or value.dtype.kind not in "fiub" or value.ndim != 1:
+            return f"array {' × '.join(map(str, value.shape))}"
+        return f"{len(value)} values, {value[0]:g} … {value[-1]:g}"
+    if isinstance(value, Mapping):
+        numbers = all(isinstance(item, float | int | str) for item in value.values())
+        inside = [f"{key}: {item if isinstance(item, str) else brief(item)}" if numbers else str(key)
+                  for key, item in value.items()]  # fmt: skip
+        return _listed(inside, len(value))
+    if isinstance(value, list | tuple):
+        inside = [brief(item) for item in value]
+        return _listed(inside, len(value)) if value else "()"
+    if isinstance(value, float | np.floating):
+        return f"{value:.7g}"
+    if isinstance(value, EmissionLine):
+        return f"{value.label} {value.wavelength:.6g} Å × {value.weight:.3g}".strip()
+    if isinstance(value, Record):
+        name = next((getattr(value, key) for key in ("id", "code", "label", "name", "file")
+                     if isinstance(getattr(value, key, None), str) and getattr(value, key)), "")  # fmt: skip
+        text = name or repr(value)
+        return text if "\n" not in text else f"{type(value).__name__}"
+    return repr(value)
+
+
+def _listed(items: Sequence[str], total: int) -> str:
+    shown: list[str] = []
+    for item in items:
+        if sum(map(len, shown)) + len(item) > 280:
+            return f"{', '.join(shown)}, … ({total})"
+        shown.append(item)
+    return ", ".join(shown)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Diagnostic(Record):
     """One thing the user should know, with the figure that shows it.
 
     Parameters
@@ -59,6 +224,12 @@ class Diagnostic:
     severity: Severity
     text: str
     facts: Metadata = field(default_factory=_no_facts)
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.code}: {self.text}"
+
+    def __repr__(self) -> str:
+        return screen(str(self), {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +297,8 @@ def message_kind(
     return kind
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Source(Record):
     """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id.
 
     Attributes
@@ -157,8 +328,8 @@ class EmissionLine:
     label: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pattern:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Pattern(Record):
     """One powder diffraction scan.
 
     Parameters
@@ -199,8 +370,7 @@ class Pattern:
     messages: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("two_theta", "intensity", "sigma"):
-            object.__setattr__(self, name, frozen_array(getattr(self, name)))
+        _freeze(self, "two_theta", "intensity", "sigma")
         _check_axis(self.two_theta, "two_theta", "degrees")
         for name in ("intensity", "sigma"):
             _check_finite(getattr(self, name), name, len(self.two_theta))
@@ -209,12 +379,111 @@ class Pattern:
             msg = f"sigma must be positive; point {index} has {self.sigma[index]:g}."
             raise PatternError(msg, index=index, value=float(self.sigma[index]))
 
+    @classmethod
+    def from_xy(
+        cls,
+        two_theta: npt.ArrayLike,
+        intensity: npt.ArrayLike,
+        sigma: npt.ArrayLike | None = None,
+        *,
+        wavelength: float | Sequence[float] | None = None,
+        intensity_unit: IntensityUnit = "arbitrary",
+        **facts: Any,
+    ) -> Pattern:
+        """Make a pattern of arrays, judged as the same columns in a file would be.
+
+        Parameters
+        ----------
+        two_theta : array_like, degrees
+        intensity : array_like, in `intensity_unit`
+        sigma : array_like, optional
+            Standard deviations; without them those of counting, or of the scatter of neighbouring points where the
+            intensities are neither counts nor a rate with ``counting_time_s``.
+        wavelength : float or several, ångström, optional
+            The strongest first; a second one has half its weight (Kα2).
+        intensity_unit : {"counts", "cps", "arbitrary"}
+            Whole numbers that scatter like counts are taken for counts.
+        **facts
+            Further fields: ``counting_time_s``, ``anode``, ``emission_lines``, ``metadata`` …
+
+        Returns
+        -------
+        Pattern
+
+        Raises
+        ------
+        ReadError, PatternError
+            Columns that are no powder scan.
+        ArgumentError
+            Something that is no array of numbers.
+        """
+        arrays = {"two_theta": two_theta, "intensity": intensity} | (
+            {} if sigma is None else {"sigma": sigma}
+        )
+        for name, values in arrays.items():
+            try:
+                arrays[name] = frozen_array(values)
+            except (TypeError, ValueError):
+                raise ArgumentError(name, values, "numbers, one for each point") from None
+        if wavelength is not None:
+            lengths = [float(wavelength)] if isinstance(wavelength, int | float) else list(wavelength)
+            weights = [1.0] + [KALPHA2_RATIO] * (len(lengths) - 1)
+            facts["emission_lines"] = tuple(
+                EmissionLine(wavelength=length, weight=weight)
+                for length, weight in zip(lengths, weights, strict=True)
+            )
+        if sigma is not None:
+            return cls(**{"intensity_unit": intensity_unit, **arrays, **facts})
+        scans = importlib.import_module("xrdcomp.io.scans")  # late, because it rests on this module
+        judged: Pattern = scans.pattern_of_arrays(**arrays, unit=intensity_unit, **facts)
+        return judged
+
+    @classmethod
+    def from_dataframe(cls, table: pd.DataFrame, **facts: Any) -> Pattern:
+        """Make a pattern of a table: its columns ``two_theta``, ``intensity``, ``sigma``, else the first two.
+
+        Units in brackets behind the names are allowed, as `to_dataframe` writes them; `facts` are those of `from_xy`.
+        """
+        found = _columns(
+            table, "table",
+            two_theta=("two_theta", "2theta", "2θ", "angle"), intensity=("intensity", "counts", "y"),
+            sigma=("sigma", "esd", "std", "error"),
+        )  # fmt: skip
+        unit = found["intensity"][1]
+        facts = ({"intensity_unit": unit} if unit in ("counts", "cps", "arbitrary") else {}) | facts
+        return cls.from_xy(**{name: column for name, (column, _) in found.items()}, **facts)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Points as a table: ``two_theta (deg)``, ``intensity (unit)``, ``sigma (unit)``."""
+        import pandas as pd
+
+        unit = self.intensity_unit
+        return pd.DataFrame(
+            {
+                "two_theta (deg)": self.two_theta,
+                f"intensity ({unit})": self.intensity,
+                f"sigma ({unit})": self.sigma,
+            }
+        )
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw intensity over angle on `ax`, or on axes of a new figure, and return the axes."""
+        axes: Axes = presenter("figures").draw_measurement(self, ax)
+        return axes
+
+    def _headline(self) -> str:
+        x, name = self.two_theta, self.source.file if self.source is not None else "from arrays"
+        return (
+            f"Pattern {name}: {len(x)} points, {x[0]:.7g} to {x[-1]:.7g}° 2θ in steps of {np.median(np.diff(x)):.4g}°, "
+            f"up to {self.intensity.max():.5g} {self.intensity_unit}"
+        )
+
     def __len__(self) -> int:
         return len(self.two_theta)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TgaRun:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TgaRun(Record):
     """One thermogravimetric run, every segment the file holds, in the order measured.
 
     Parameters
@@ -255,8 +524,7 @@ class TgaRun:
     messages: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "temperature_c", frozen_array(self.temperature_c))
-        object.__setattr__(self, "mass", frozen_array(self.mass))
+        _freeze(self, "temperature_c", "mass", *(() if self.time_s is None else ("time_s",)))
         n = len(self.temperature_c)
         if n < 2:
             msg = f"a TGA run needs at least two points; this one has {n}."
@@ -264,7 +532,6 @@ class TgaRun:
         _check_finite(self.temperature_c, "temperature_c", n)
         _check_finite(self.mass, "mass", n)
         if self.time_s is not None:
-            object.__setattr__(self, "time_s", frozen_array(self.time_s))
             _check_finite(self.time_s, "time_s", n)
         segment = np.zeros(n, dtype=np.int64) if self.segment is None else np.array(self.segment, np.int64)
         if len(segment) != n:
@@ -272,6 +539,84 @@ class TgaRun:
             raise PatternError(msg)
         segment.setflags(write=False)
         object.__setattr__(self, "segment", segment)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        temperature_c: npt.ArrayLike,
+        mass: npt.ArrayLike,
+        time_s: npt.ArrayLike | None = None,
+        *,
+        mass_unit: MassUnit = "mg",
+        **facts: Any,
+    ) -> TgaRun:
+        """Make a run of arrays.
+
+        Parameters
+        ----------
+        temperature_c : array_like, °C
+        mass : array_like, in `mass_unit`
+        time_s : array_like, s, optional
+            Needed where the temperature does not only rise, and for rates.
+        mass_unit : {"mg", "ug", "g", "percent", "fraction"}
+        **facts
+            Further fields: ``atmosphere``, ``initial_mass_mg``, ``segment``, ``metadata`` …
+
+        Returns
+        -------
+        TgaRun
+
+        Raises
+        ------
+        PatternError
+            Arrays that are no measurement.
+        ArgumentError
+            Something that is no array of numbers.
+        """
+        columns: dict[str, Any] = {"temperature_c": temperature_c, "mass": mass, "time_s": time_s}
+        return cls(**columns, mass_unit=mass_unit, **facts)
+
+    @classmethod
+    def from_dataframe(cls, table: pd.DataFrame, **facts: Any) -> TgaRun:
+        """Make a run of a table: its columns ``temperature (°C)``, ``mass (mg)``, ``time (s)``, else the first two.
+
+        `facts` are those of `from_arrays`; the unit of the mass is that in brackets behind its name, mg without one.
+        """
+        found = _columns(
+            table, "table",
+            temperature_c=("temperature", "temperature_c", "temp"), mass=("mass", "weight", "tg", "tga"),
+            time_s=("time", "time_s"),
+        )  # fmt: skip
+        units = {"%": "percent", "wt%": "percent", "µg": "ug"}
+        stated = {name: units.get(unit, unit) for name, (_, unit) in found.items() if unit}
+        for name, legal in (("temperature_c", ("°C", "C")), ("time_s", ("s",)), ("mass", MassUnit.__args__)):  # type: ignore[attr-defined]
+            if stated.get(name, legal[0]) not in legal:
+                raise ArgumentError(
+                    "table", f"{name} in {stated[name]}", f"{' or '.join(legal)}; convert the column"
+                )
+        facts = ({"mass_unit": stated["mass"]} if "mass" in stated else {}) | facts
+        return cls.from_arrays(**{name: column for name, (column, _) in found.items()}, **facts)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Points as a table: ``temperature (°C)``, ``time (s)`` where known, ``mass (unit)``, ``segment``."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"temperature (°C)": self.temperature_c}
+        if self.time_s is not None:
+            columns["time (s)"] = self.time_s
+        return pd.DataFrame(columns | {f"mass ({self.mass_unit})": self.mass, "segment": self.segment})
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw mass over temperature on `ax`, or on axes of a new figure, and return the axes."""
+        axes: Axes = presenter("figures").draw_measurement(self, ax)
+        return axes
+
+    def _headline(self) -> str:
+        name = self.source.file if self.source is not None else "from arrays"
+        return (
+            f"TgaRun {name}: {len(self)} points, {self.temperature_c.min():.5g} to {self.temperature_c.max():.5g} °C, "
+            f"{self.mass[0]:.5g} to {self.mass[-1]:.5g} {self.mass_unit}"
+        )
 
     def __len__(self) -> int:
         return len(self.temperature_c)
@@ -294,8 +639,8 @@ class Cell:
         return (self.a, self.b, self.c, self.alpha, self.beta, self.gamma)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Atom:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Atom(Record):
     """One site of the asymmetric unit: fractional coordinates, occupancy, b_iso in Å².
 
     Attributes
@@ -328,8 +673,8 @@ class ReferenceLine:
     relative_intensity: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeatingLosses:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class HeatingLosses(Record):
     """What a crystalline phase loses on heating, as mass fractions of the phase.
 
     Parameters
@@ -351,8 +696,8 @@ class HeatingLosses:
     reaction: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhaseFacts:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PhaseFacts(Record):
     """What is known of a phase beside its structure; it travels with the phase through every result.
 
     Parameters
@@ -384,8 +729,8 @@ class PhaseFacts:
         return self.family == "apatite"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Phase:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Phase(Record):
     """A reference crystal structure, expanded so that numerical code needs no symmetry library.
 
     Parameters
@@ -450,8 +795,8 @@ class Phase:
         return self.facts.is_apatite
 
 
-@dataclass(frozen=True, kw_only=True)
-class Instrument:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Instrument(Record):
     """A diffractometer: radiation, geometry, resolution. Angles in degrees, lengths in mm.
 
     Parameters
@@ -523,8 +868,8 @@ class Instrument:
         return max(self.emission_lines, key=lambda line: line.weight).wavelength
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Sample(Record):
     """All that was measured of one specimen.
 
     Attributes

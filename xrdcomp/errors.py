@@ -78,6 +78,28 @@ class PatternError(XrdcompError, ValueError):
         super().__init__(reason)
 
 
+class ArgumentError(XrdcompError, TypeError):
+    """An argument of another type than the function takes.
+
+    Parameters
+    ----------
+    argument : str
+        Its name.
+    value : object
+        What was given.
+    expected : str
+        What the function takes, in words.
+    """
+
+    def __init__(self, argument: str, value: object, expected: str) -> None:
+        self.argument, self.value, self.expected = argument, value, expected
+        given = repr(value) if isinstance(value, str | int | float | bool | bytes | None) else "an object"
+        given = given if len(given) <= 60 else f"{given[:57]}…"
+        super().__init__(
+            f"{argument}: got {given} ({type(value).__name__}). Expected: {expected.rstrip('.')}."
+        )
+
+
 class PhaseError(XrdcompError):
     """An unknown phase id, or a structure that fails its own checks."""
 

@@ -7,63 +7,54 @@ give the same result.
 from __future__ import annotations
 
 import difflib
+import functools
+import html
 import itertools
+import os
 import re
 import tomllib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from xrdcomp.data import Atmosphere
-from xrdcomp.errors import RecipeError
+from xrdcomp.data import Atmosphere, screen
+from xrdcomp.errors import ArgumentError, RecipeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 from xrdcomp.units import KALPHA2_RATIO
 
-# ------------ Settings in words: their dotted keys, which values are legal, which one may have been meant.
+COMMAND_NAMES = {
+    "radiation": "instrument.radiation",
+    "instrument": "instrument.file",
+    "wavelength": "instrument.wavelengths",
+    "range": "fit.two_theta_range",
+    "two_theta_range": "fit.two_theta_range",
+    "atmosphere": "thermal.atmosphere",
+    "basis": "composition.basis",
+}
+"""Settings that the command line and `analyze` call by a short name."""
 
 
 def section_name(struct: type[msgspec.Struct]) -> str:
-    """``thermal.`` for ThermalRecipe, nothing for Recipe.
-
-    Parameters
-    ----------
-    struct : type
-
-    Returns
-    -------
-    str
-    """
+    """``thermal.`` for ThermalRecipe, nothing for Recipe."""
     name = struct.__name__.removesuffix("Recipe").lower()
     return f"{name}." if name else ""
 
 
-def plain(value: Any) -> Any:
-    """Scalars of numpy as those of Python; everything else as it is.
-
-    Parameters
-    ----------
-    value : object
-
-    Returns
-    -------
-    object
-    """
+def _plain(value: Any) -> Any:
+    """Scalars of numpy as those of Python, paths as text; everything else as it is."""
     if isinstance(value, (list, tuple)):
-        return tuple(map(plain, value))
+        return tuple(map(_plain, value))
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-def from_text(value: str) -> Any:
-    """Value of a setting given as text: read as TOML where that is possible, else the text itself.
-
-    Parameters
-    ----------
-    value : str
-
-    Returns
-    -------
-    object
-    """
+def _from_text(value: str) -> Any:
+    """Value of a setting given as text: read as TOML where that is possible, else the text itself."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -71,19 +62,7 @@ def from_text(value: str) -> Any:
 
 
 def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
-    """Dotted keys of a group of settings and of those within it, in the order declared.
-
-    Parameters
-    ----------
-    struct : type
-        A group of settings.
-    prefix : str
-        What stands before its keys.
-
-    Returns
-    -------
-    list of str
-    """
+    """Dotted keys of a group of settings and of those within it, in the order declared; `prefix` stands before them."""
     keys: list[str] = []
     for item in msgspec.structs.fields(struct):
         nested = item.type if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct) else None
@@ -91,38 +70,17 @@ def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
     return keys
 
 
-def did_you_mean(key: str, legal: list[str]) -> str:
-    """Say that a key is no setting, and which of the legal ones is nearest.
-
-    Parameters
-    ----------
-    key : str
-    legal : list of str
-
-    Returns
-    -------
-    str
-    """
-    close = difflib.get_close_matches(key, legal, n=1, cutoff=0.5)
+def did_you_mean(key: str, legal: Iterable[str]) -> str:
+    """Say that a key is no setting, and which of the legal ones is nearest."""
+    close = difflib.get_close_matches(key, list(legal), n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]}?" if close else "recipe.toml of any result lists them all."
     return f"there is no such setting. {hint}"
 
 
 def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any]) -> str:
-    """Say in the user's words what msgspec says: key first, value found, what is legal.
+    """Put msgspec's ValidationError into the user's words: key first, value found, what is legal.
 
-    Parameters
-    ----------
-    message : str
-        Of msgspec's ValidationError.
-    struct : type
-        The group of settings that was to be made.
-    data : mapping
-        What it was to be made from.
-
-    Returns
-    -------
-    str
+    `struct` is the group of settings that was to be made from `data`.
     """
     match = re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
     if match:
@@ -141,22 +99,7 @@ def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any])
 
 
 def explain_value(message: str, key: str, value: Any, kind: Any) -> str:
-    """Say what of a setting is not legal, from msgspec's message, the value found and the declared type.
-
-    Parameters
-    ----------
-    message : str
-        Of msgspec's ValidationError.
-    key : str
-    value : object
-        What was given.
-    kind : type
-        What was declared.
-
-    Returns
-    -------
-    str
-    """
+    """Say what of a setting is not legal, from msgspec's message, the value found and the declared type."""
     if legal := _choices(msgspec.inspect.type_info(kind)):
         close = difflib.get_close_matches(str(value), legal, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -198,10 +141,6 @@ def _choices(kind: msgspec.inspect.Type) -> list[str]:
     return []
 
 
-# ------------ The Recipe: everything the user chose and nothing measured.
-# TOML in, unknown keys refused with a proposal, written whole into every result. One recipe and the same files
-# give the same result.
-
 Basis = Literal["as_received", "dry"]
 
 
@@ -223,11 +162,41 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for item in msgspec.structs.fields(type(self)):
             value = getattr(self, item.name)
             try:
-                checked = msgspec.convert(plain(value), item.type)
+                checked = msgspec.convert(_plain(value), item.type)
             except msgspec.ValidationError as error:
                 key = f"{section_name(type(self))}{item.name}"
                 raise RecipeError(explain_value(str(error), key, value, item.type)) from error
             msgspec.structs.force_setattr(self, item.name, checked)
+
+    def changed(self) -> dict[str, Any]:
+        """Settings that differ from the default ones, by dotted key."""
+        found: dict[str, Any] = {}
+        for item in msgspec.structs.fields(type(self)):
+            value = getattr(self, item.name)
+            if isinstance(value, _Section):
+                found |= {f"{item.name}.{key}": inner for key, inner in value.changed().items()}
+            elif value != item.default and not (not value and item.default is msgspec.NODEFAULT):
+                found[item.name] = value
+        return found
+
+    def __repr__(self) -> str:
+        rows = {key: repr(value) for key, value in self.changed().items()}
+        name = type(self).__name__
+        if not rows:
+            return f"{name}(), every setting is the default one"
+        return screen(f"{name}, changed from the default:", rows)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Every setting as a table: ``setting``, ``value``, ``changed``."""
+        import pandas as pd
+
+        changed = self.changed()
+        keys = all_keys(type(self))
+        values = [functools.reduce(getattr, key.split("."), self) for key in keys]
+        return pd.DataFrame({"setting": keys, "value": values, "changed": [key in changed for key in keys]})
 
 
 class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -624,6 +593,83 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise RecipeError(msg)
 
     @classmethod
+    def of(
+        cls, source: Recipe | str | os.PathLike[str] | Mapping[str, Any] | None = None, **settings: Any
+    ) -> Recipe:
+        """Recipe of whatever stands for one, with settings by the names of the command line.
+
+        Parameters
+        ----------
+        source : Recipe, path of a TOML file, dict, optional
+            A dict has sections, ``{"fit": {"mode": "peaks"}}``, or dotted keys, ``{"fit.mode": "peaks"}``.
+        **settings
+            ``phases``, ``radiation``, ``wavelength`` (ångström: one, two, or two and
+            the weight of the second), ``range`` or ``two_theta_range``
+            (degrees), ``instrument`` (file), ``atmosphere``, ``internal_standard`` (``("corundum", 0.2)``), ``basis``,
+            any other key of a recipe (``sample_id``, ``fit={...}``) and, in ``**{...}``, dotted ones. None is the
+            default.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        RecipeError
+            A setting that does not exist, with the nearest that does; a value that is not legal.
+        ArgumentError
+            A source of another type.
+        """
+        if source is None or isinstance(source, cls):
+            recipe = source or cls()
+        elif isinstance(source, str | os.PathLike):
+            recipe = cls._from_file(Path(source))
+        elif isinstance(source, Mapping):
+            dotted = {key: value for key, value in source.items() if "." in key}
+            sections = {key: value for key, value in source.items() if key not in dotted and key != "used"}
+            recipe = cls.from_dict(sections).with_settings(dotted)
+        else:
+            raise ArgumentError(
+                "recipe", source, "a Recipe, the path of its TOML file, or a dict of settings"
+            )
+        changes: dict[str, Any] = {}
+        for name, value in settings.items():
+            if value is None:
+                continue
+            if name == "internal_standard" and not isinstance(value, str):
+                try:
+                    changes["internal_standard"], changes["internal_standard_fraction"] = value
+                except (TypeError, ValueError):
+                    raise ArgumentError(name, value, "phase and fraction, e.g. ('corundum', 0.2)") from None
+            elif name == "phases":
+                changes[name] = [value] if isinstance(value, str | os.PathLike) else value
+            elif name == "wavelength":
+                numbers = [value] if isinstance(value, int | float) else list(value)
+                changes["instrument.wavelengths"] = numbers[:2]
+                if len(numbers) == 3:
+                    changes["instrument.intensity_ratio"] = numbers[2]
+            elif name in COMMAND_NAMES and not (name == "instrument" and isinstance(value, Mapping)):
+                changes[COMMAND_NAMES[name]] = value
+            elif isinstance(value, Mapping) and name in recipe.__struct_fields__:
+                changes |= {f"{name}.{key}": inner for key, inner in value.items()}
+            elif name in all_keys(cls):
+                changes[name] = value
+            else:
+                msg = f"{name}: {did_you_mean(name, (*COMMAND_NAMES, *all_keys(cls)))}"
+                raise RecipeError(msg)
+        return recipe._with(changes)
+
+    @classmethod
+    def _from_file(cls, path: Path) -> Recipe:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            msg = f"{path}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
+            raise RecipeError(msg) from error
+        return cls.from_toml(text, file=str(path))
+
+    @classmethod
     def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:
         """Read a recipe from TOML text; raises RecipeError naming the key and the nearest legal one."""
         try:
@@ -655,18 +701,20 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         Values that are strings are read as TOML where that is possible (``"12"`` → 12, ``"true"`` → True).
         """
+        return self._with(
+            {key: _from_text(value) if isinstance(value, str) else value for key, value in settings.items()}
+        )
+
+    def _with(self, changes: Mapping[str, Any]) -> Recipe:
+        """Copy with dotted keys replaced by values that are taken as they are."""
         data = self.to_dict()
-        for key, value in settings.items():
-            node = data
+        for key, value in changes.items():
+            node: Any = data
             *path, last = key.split(".")
             for part in path:
-                child = node.get(part)
-                if not isinstance(child, dict):
-                    msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
-                    raise RecipeError(msg)
-                node = child
+                node = node.get(part) if isinstance(node.get(part), dict) else {}
             if last not in node:
                 msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
                 raise RecipeError(msg)
-            node[last] = from_text(value) if isinstance(value, str) else value
+            node[last] = _plain(value)
         return type(self).from_dict(data, file="settings")

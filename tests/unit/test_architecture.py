@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "xrdcomp"
-BASE = {"errors", "units", "data", "results", "recipe"}
+BASE = {"errors", "units", "data", "results", "recipe", "arguments"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "units": set(),
     "data": {"errors", "units"},
     "recipe": {"errors", "units", "data"},
+    "arguments": {"errors", "data", "recipe"},
     # results calls present only inside SampleResult.plot/write/_repr_html_ (design note 001)
     "results": {"errors", "units", "data", "present"},
     "physics": {"units"},

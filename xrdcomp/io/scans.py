@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -408,6 +409,23 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         source=source.record(format_id),
         messages=tuple(notes),
     )
+
+
+def pattern_of_arrays(
+    two_theta: FloatArray, intensity: FloatArray, *, unit: IntensityUnit, **facts: Any
+) -> Pattern:
+    """Judge arrays as `to_pattern` judges a file; `facts` are fields of `Pattern`."""
+    scan = RawScan(
+        two_theta=two_theta,
+        intensity=intensity,
+        unit=unit,
+        counting_time_s=facts.get("counting_time_s"),
+        emission_lines=facts.get("emission_lines", ()),
+        metadata=facts.get("metadata", {}),
+        messages=facts.pop("messages", ()),
+    )
+    judged = to_pattern(scan, SourceFile(path=Path("arrays"), data=b""), "")
+    return replace(judged, **{"source": None, "metadata": scan.metadata, **facts})
 
 
 def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:

@@ -107,6 +107,11 @@ def new_figure(width: float, height: float) -> ResultFigure:
     return figure
 
 
+def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Give the axes that were passed, else those of a new figure of width × height in inch."""
+    return new_figure(width, height).add_subplot() if ax is None else ax
+
+
 def freeze_layout(figure: Figure) -> None:
     """Place everything once, so that writing the figure in several formats does not place it again.
 
@@ -634,44 +639,37 @@ MASS_WORDS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fr
 
 
 def plot_measurement(measured: Pattern | TgaRun) -> Figure:
-    """Figure of a pattern against its angle, or of a thermogravimetric run, its segments in colours.
-
-    Parameters
-    ----------
-    measured : Pattern or TgaRun
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    name = measured.source.file if measured.source is not None else "measurement"
+    """Figure of a measurement, titled with its file; see `draw_measurement`."""
     with figure_style():
         figure = new_figure(7.2, 3.2)
-        axes = figure.add_subplot()
+        axes = draw_measurement(measured, figure.add_subplot())
+        panel_title(axes, measured.source.file if measured.source is not None else "measurement")
+        return figure
+
+
+def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes:
+    """Draw a pattern over its angle, or a thermogravimetric run over temperature, its segments in colours."""
+    with figure_style():
+        axes = own_axes(ax, 7.2, 3.2)
         if isinstance(measured, Pattern):
             axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
             axes.set_xlabel("scattering angle 2θ (°)")
             axes.set_ylabel(f"intensity ({UNIT_WORDS[measured.intensity_unit]})")
             axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
-        else:
-            _draw_run(axes, measured)
-        panel_title(axes, name)
-        return figure
-
-
-def _draw_run(axes: Axes, run: TgaRun) -> None:
-    segment = run.segment
-    assert segment is not None, "set by TgaRun"
-    numbers = list(dict.fromkeys(segment.tolist()))
-    for index, number in enumerate(numbers):
-        part = segment == number
-        label = f"segment {number}" if len(numbers) > 1 else None
-        colour = PHASE_COLOURS[index % len(PHASE_COLOURS)]
-        axes.plot(run.temperature_c[part], run.mass[part], color=colour, label=label)
-    if len(numbers) > 1:
-        axes.legend()
-    axes.set_xlabel("temperature (°C)")
-    axes.set_ylabel(f"mass ({MASS_WORDS[run.mass_unit]})")
+            return axes
+        segment = measured.segment
+        assert segment is not None, "set by TgaRun"
+        numbers = list(dict.fromkeys(segment.tolist()))
+        for index, number in enumerate(numbers):
+            part = segment == number
+            label = f"segment {number}" if len(numbers) > 1 else None
+            colour = PHASE_COLOURS[index % len(PHASE_COLOURS)]
+            axes.plot(measured.temperature_c[part], measured.mass[part], color=colour, label=label)
+        if len(numbers) > 1:
+            axes.legend()
+        axes.set_xlabel("temperature (°C)")
+        axes.set_ylabel(f"mass ({MASS_WORDS[measured.mass_unit]})")
+        return axes
 
 
 # ------------ Frames made visible: image with its rings, integrated pattern, intensity around one ring.
