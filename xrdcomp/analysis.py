@@ -169,6 +169,9 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         doubt = other_optics(search, sample.pattern, phases, recipe, sample.blank)
     own = weigh_phases(without_standard(found, standard), composition)
     claims = _claims(composition, own, recipe, (search, spike.id if spike else "", doubt))
+    found_so_far = Analysis(
+        sample=sample, recipe=recipe, xrd=fit, phases=own, tga=thermal, composition=composition, claims=claims
+    )
     seen = [phase.id for phase in found if phase.decision == "detected"]
     mutual = cross_check(thermal, seen) if thermal is not None else ()
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
@@ -183,8 +186,9 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         xrd=fit,
         tga=thermal,
-        messages=_diagnostics(
-            (*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition
+        messages=(
+            *_diagnostics((*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition),
+            *run_checks(found_so_far, ["composition"]),
         ),
         metadata=_metadata(sample, search, quantified),
     )

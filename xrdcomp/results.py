@@ -483,6 +483,115 @@ class TgaResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MineralBalance:
+    """Crystals by diffraction against mineral by thermogravimetry, mass fractions of the specimen.
+
+    `crystalline` is by diffraction alone, `with_amorphous` the same with the amorphous mineral, `mineral` what heating
+    leaves and the carbonate. `std` is the standard uncertainty of crystalline - mineral. `char` is the mineral that the
+    char of the organic would stand for, which is taken off where the gas is `inert`.
+    """
+
+    crystalline: float
+    with_amorphous: float
+    mineral: float
+    std: float
+    char: float
+    inert: bool
+
+    @property
+    def z(self) -> float:
+        """Crystals minus mineral in standard uncertainties."""
+        return (self.crystalline - self.mineral) / self.std
+
+    @property
+    def too_many_crystals(self) -> bool:
+        """Whether there are more crystals than mineral, by more than two standard uncertainties."""
+        return self.z > 2.0
+
+    @property
+    def mineral_unseen(self) -> bool:
+        """Whether crystals and amorphous mineral are less than the mineral, by more than two standard uncertainties."""
+        return self.z < -2.0 and self.mineral - self.with_amorphous > 2.0 * self.std
+
+    @property
+    def agrees_in_other_gas(self) -> bool:
+        """Whether both would agree if the run had been in the other kind of gas, air or inert."""
+        difference = self.crystalline - self.mineral
+        otherwise = difference + (-self.char if self.inert else self.char)
+        return abs(otherwise) <= min(self.std, abs(difference) / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmorphousExcess:
+    """Amorphous scattering near 30 degrees, read as amorphous mineral, against what the mineral balance allows.
+
+    `seen` ± `std` is its mass fraction by diffraction, `allowed` the upper end of the composition's.
+    """
+
+    seen: float
+    std: float
+    allowed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleDifference:
+    """Relative error of crystalline intensities that would make both instruments agree.
+
+    `bias` ± `std` is that of the evidence alone, `expected_std` the error that the method is taken to be good for.
+    """
+
+    bias: float
+    std: float
+    expected_std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consistency:
+    """How the evidence of one specimen fits one composition, and which assumptions decide.
+
+    `xrd` and `tga` say which instruments count, `weighs_crystals` whether diffraction weighs crystals against the whole
+    specimen. `mineral_balance`, `amorphous_excess` and `scale` compare the two instruments; None where they cannot.
+    `misfit_probability` is that of a larger χ² than found, `birge_ratio` the factor on standard uncertainties that
+    follows from it (1: none), of all evidence where `widens_all`, else of the amounts by diffraction.
+
+    `char` is the share of the organic taken to stay in an inert gas, `salts` the mass fractions of chlorides, of which
+    a part may have evaporated where `salts_evaporate`. `no_amorphous_probability` is that of no amorphous mineral at
+    all (None where it was not asked), `no_amorphous_prior` the same before measuring. `prior_dominated` names the
+    components whose variance rests mostly on assumptions, with that share. `effective_size` is the number of
+    independent draws behind the posterior.
+    """
+
+    xrd: bool
+    tga: bool
+    weighs_crystals: bool
+    mineral_balance: MineralBalance | None = None
+    amorphous_excess: AmorphousExcess | None = None
+    scale: ScaleDifference | None = None
+    misfit_probability: float = 1.0
+    birge_ratio: float = 1.0
+    widens_all: bool = False
+    char: Estimate | None = None
+    salts: Mapping[str, float] = field(default_factory=dict)
+    salts_evaporate: bool = False
+    no_amorphous_probability: float | None = None
+    no_amorphous_prior: float = 0.0
+    prior_dominated: Mapping[str, float] = field(default_factory=dict)
+    effective_size: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunScatter:
+    """Scatter of a component between runs of one specimen beyond their own uncertainties.
+
+    `between` is its standard deviation, mass fraction; `homogeneity` the probability of at least this much scatter if
+    there were none.
+    """
+
+    between: float
+    homogeneity: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Composition:
     """Mass fractions of the specimen; None where these measurements cannot separate a component.
 
@@ -493,7 +602,9 @@ class Composition:
 
     Fractions run from 0 to 1 on `basis`; `method` says what they came from (``xrd+tga`` …), `other_basis` holds the
     components on the other basis. `identifiable_sums` are sums that can be told where their parts cannot. `prior_share`
-    is the part of each variance that rests on assumptions about compositions; `messages` are the messages.
+    is the part of each variance that rests on assumptions about compositions; `messages` are those that arose while
+    composing. `consistency` is what the rules of `xrdcomp.checks.composition` judge; None where nothing was composed.
+    `runs` are the single compositions where several were combined, `scatter` how each component scatters between them.
     """
 
     basis: Literal["as_received", "dry"]
@@ -507,6 +618,14 @@ class Composition:
     prior_share: Mapping[str, float] = field(default_factory=dict)
     other_basis: Mapping[str, Estimate | None] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
+    consistency: Consistency | None = None
+    runs: tuple[Composition, ...] = ()
+    scatter: Mapping[str, RunScatter] = field(default_factory=dict)
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Components that these measurements do not determine."""
+        return tuple(name for name in COMPONENTS if self.components.get(name) is None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""

@@ -11,9 +11,16 @@ import pytest
 from tests.builders import amounts_of
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, phase, xrd_amounts
-from xrdcomp.composition.compose import NO_AMORPHOUS_PROBABILITY, compose_evidence, estimate_of
-from xrdcomp.composition.evidence import HALO_EXCHANGE, HUMP_EXCHANGE, ThermalEvidence, reduce_xrd
-from xrdcomp.composition.model import CARBONATE_LINES, UNCERTAINTY_SPREAD, build_model
+from xrdcomp.composition.compose import compose_evidence, estimates_of
+from xrdcomp.composition.evidence import ThermalEvidence, reduce_xrd
+from xrdcomp.composition.model import build_model
+from xrdcomp.composition.priors import (
+    CARBONATE_INTENSITY,
+    NO_AMORPHOUS_PROBABILITY,
+    ORGANIC_WATER_EXCHANGE,
+    UNCERTAINTY_SPREAD,
+    WATER_MINERAL_EXCHANGE,
+)
 from xrdcomp.composition.sampler import sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
@@ -36,7 +43,11 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
     share = np.clip(h / np.maximum(h + 0.25 * a, 1e-12), 0.0, 1.0)
     sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
     total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
-    total += np.where((lines < -1) | (lines > 1.2), -np.inf, norm.logpdf(lines, *CARBONATE_LINES))
+    total += np.where(
+        (lines < -1) | (lines > 1.2),
+        -np.inf,
+        norm.logpdf(lines, CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std),
+    )
     total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
         total += 3 * log_k  # K times mineral, organic and water are flat
@@ -51,7 +62,7 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
         weighted = np.einsum("ni,ij,nj->n", residual, np.linalg.inv(evidence.covariance), residual)
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
-        total += norm.logpdf(spread, *UNCERTAINTY_SPREAD)
+        total += norm.logpdf(spread, UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std)
     if thermal is not None:
         late, bound = point[:, 11:13].T
         char = point[:, 13] if thermal.inert else np.zeros(len(point))
@@ -77,7 +88,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
 
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
-    mine = sample_posterior(build_model(evidence, thermal), draws=8000, seed=1)
+    mine = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=8000, seed=1)
     dimensions = 11 if inert is None else 13 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
@@ -112,9 +123,9 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
         evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4)
     )
     usual = [
-        item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.nuisances
+        item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.priors
     ]
-    model = replace(model, nuisances=tuple(usual))
+    model = replace(model, priors=tuple(usual))
     posterior = sample_posterior(model, draws=8000, seed=3)
     constants = posterior.constants.mean(axis=0)
     matrix, _ = model.design(constants[None])
@@ -133,7 +144,10 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
 def test_a_spread_of_the_uncertainties_keeps_95_percent_and_narrows_68() -> None:
     """Errors normal but for a log-normal factor on their size: where the prior puts it, 1.96 std hold 95 % of them."""
     rng = np.random.default_rng(8)
-    errors = np.abs(rng.standard_normal(400_000) * np.exp(rng.normal(*UNCERTAINTY_SPREAD, 400_000)))
+    errors = np.abs(
+        rng.standard_normal(400_000)
+        * np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std, 400_000))
+    )
     because = "400 000 draws leave 0.2 % of a quantile; the constants are rounded to 0.5 %"
     assert_close(np.quantile(errors, 0.95), 1.96, rtol=0.01, because=because)
     assert 0.9 < np.quantile(errors, 0.6827) < 0.98, (
@@ -174,7 +188,7 @@ def draw_case(
         within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1),
         within(0.75, 0.25, 0.05, 1.15),
     )
-    lines = within(*CARBONATE_LINES, -1.0, 1.2)
+    lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
     masses = [(1 + bias) * (h + lines * kappa * c), o, w + (1 - seen) * halo, seen * halo, (1 + bias) * z]
@@ -182,11 +196,11 @@ def draw_case(
     # what the reduction adds for halos, on the scale of the amounts
     soft = (o + w) * scale
     exchange = [
-        HALO_EXCHANGE * soft * np.array([0, 1, -1, 0, 0]),
-        HUMP_EXCHANGE * soft * np.array([0, 0, -1, 1, 0]),
+        ORGANIC_WATER_EXCHANGE * soft * np.array([0, 1, -1, 0, 0]),
+        WATER_MINERAL_EXCHANGE * soft * np.array([0, 0, -1, 1, 0]),
     ]
     noise = rng.normal(0, stds) + sum(rng.normal() * mode for mode in exchange)
-    noise *= np.exp(rng.normal(*UNCERTAINTY_SPREAD))
+    noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))
     xrd = amounts_of(
         names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),
         amounts=scale * np.array(masses) + noise,
@@ -221,7 +235,7 @@ def test_simulation_based_calibration(kind: str) -> None:
     for i in range(n):
         truth, xrd, thermal = draw_case(rng, kind)
         evidence = reduce_xrd(xrd, FOUND) if xrd is not None else None
-        posterior = sample_posterior(build_model(evidence, thermal), draws=500, seed=i)
+        posterior = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=500, seed=i)
         ranks[i] = (posterior.composition < truth).mean(axis=0)
     for share in (0.68, 0.95):
         # 48 shares are looked at over the four kinds: 4 sigma leaves 0.3 % for any of them
@@ -248,7 +262,7 @@ def test_reported_intervals_cover_with_and_without_amorphous_mineral(kind: str) 
         found = compose_evidence(xrd, thermal, recipe, phases=FOUND)
         claimed[i] = (found.draws[:, 4] > 0).mean()
         for k in range(6):
-            interval = estimate_of(found.draws, (k,), told_apart=False).ci95
+            interval = estimates_of(found.draws, {"it": (k,)}, told_apart=False)["it"].ci95
             assert interval is not None
             covered[i, k] = interval[0] <= truth[k] <= interval[1]
     low, _ = binomial_band(n, 0.95, z=3.5)

@@ -6,8 +6,18 @@ from __future__ import annotations
 import numpy as np
 
 from tests.builders import amounts_of, phase_result
+from xrdcomp.checks.registry import Analysis, run_checks
 from xrdcomp.composition.evidence import ThermalEvidence
-from xrdcomp.results import DetectionEvidence, DetectionRule, Estimate, PhaseResult, TgaResult, XrdAmounts
+from xrdcomp.data import Diagnostic
+from xrdcomp.results import (
+    Composition,
+    DetectionEvidence,
+    DetectionRule,
+    Estimate,
+    PhaseResult,
+    TgaResult,
+    XrdAmounts,
+)
 from xrdcomp.units import FloatArray
 
 # order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
@@ -114,3 +124,8 @@ def thermal_result(names: tuple[str, ...], values: list[float], **more: object) 
         covariance=covariance,
         **{"atmosphere": "air", **more},  # type: ignore[arg-type]  # keywords of the dataclass
     )
+
+
+def messages_of(composition: Composition) -> tuple[Diagnostic, ...]:
+    """What arose while composing, and what the rules over compositions say."""
+    return composition.messages + run_checks(Analysis(composition=composition), ["composition"])

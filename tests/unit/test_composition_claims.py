@@ -9,7 +9,15 @@ import pytest
 
 from tests.builders import phase_result
 from tests.helpers import assert_close
-from tests.unit.composition_evidence import NO_APATITE, RULE, TYPICAL, balance, phase, xrd_amounts
+from tests.unit.composition_evidence import (
+    NO_APATITE,
+    RULE,
+    TYPICAL,
+    balance,
+    messages_of,
+    phase,
+    xrd_amounts,
+)
 from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims, presence_probability
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.data import Diagnostic, PhaseFacts
@@ -43,7 +51,7 @@ def by_id(claims: tuple[Claim, ...]) -> dict[str, Claim]:
 
 
 def message(composition: Composition, code: str) -> Diagnostic | None:
-    return next((item for item in composition.messages if item.code == code), None)
+    return next((item for item in messages_of(composition) if item.code == code), None)
 
 
 def test_the_four_findings_hold_for_a_specimen_that_has_them() -> None:
@@ -322,7 +330,7 @@ def test_agreement_says_nothing() -> None:
     rng = np.random.default_rng(8)
     for _ in range(60):
         composition = compose_evidence(xrd_amounts(TYPICAL, rng=rng), balance(TYPICAL, rng=rng))
-        quiet += all(item.severity == "info" for item in composition.messages)
+        quiet += all(item.severity == "info" for item in messages_of(composition))
     assert quiet >= 54, "each of five two-sigma or 1 % checks may speak; one in ten is the ceiling"
 
 

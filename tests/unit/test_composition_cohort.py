@@ -10,7 +10,15 @@ import pytest
 
 from tests.builders import phase_result
 from tests.helpers import assert_close, binomial_band
-from tests.unit.composition_evidence import NO_APATITE, TYPICAL, balance, phase, xrd_amounts
+from tests.unit.composition_evidence import (
+    NO_APATITE,
+    RULE,
+    TYPICAL,
+    balance,
+    messages_of,
+    phase,
+    xrd_amounts,
+)
 from xrdcomp.composition.claims import evaluate_claims
 from xrdcomp.composition.cohort import (
     combine_replicates,
@@ -22,7 +30,7 @@ from xrdcomp.composition.cohort import (
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, Estimate, SampleResult
+from xrdcomp.results import COMPONENTS, Composition, DetectionEvidence, Estimate, SampleResult
 
 FAST = CompositionRecipe(draws=1000)
 
@@ -47,6 +55,7 @@ def specimen(name: str, x: np.ndarray, kind: str) -> SampleResult:
         decision="not_detected" if absent else "detected",
         detection_limit=0.01,
         weight_fraction=None if absent else Estimate(value=float(x[0]), std=0.01),
+        evidence=DetectionEvidence(rule=RULE),
     )
     phases = [apatite, *(phase(f"phase_{i}") for i in range(20))]
     rng = np.random.default_rng(len(name) + int(1000 * x[0]))
@@ -123,7 +132,7 @@ def test_replicates_close_and_narrow_only_what_repeating_can_narrow() -> None:
         assert (estimate.std or 0) > 0.8 * np.sqrt(shared) * (before.std or 0)
         assert_close(sum(four.budget[name].values()), 1.0, atol=1e-6, because="shares")
     assert "(4 runs)" in four.method
-    assert four.messages[-1].code == "REPLICATES"
+    assert messages_of(four)[-1].code == "REPLICATES"
 
 
 def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
@@ -146,7 +155,7 @@ def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
 
 def test_scatter_between_aliquots_is_seen_said_and_widens() -> None:
     quiet, loud = combine_replicates(runs(4)), combine_replicates(runs(4, scatter=0.06))
-    assert "REPLICATE_SCATTER" in {item.code for item in loud.messages}
+    assert "REPLICATE_SCATTER" in {item.code for item in messages_of(loud)}
     assert quiet.components["organic"] is not None
     assert loud.components["organic"] is not None
     assert (loud.components["organic"].std or 0) > 3 * (quiet.components["organic"].std or 1)
@@ -230,7 +239,12 @@ def test_a_cohort_with_the_published_findings() -> None:
 def test_the_table_states_the_limit_that_the_claim_states() -> None:
     result = specimen("f0", np.array([0.0, 0.70, 0.25, 0.01, 0.04, 0.0]), "fluid")
     other = phase_result(
-        id="fluorapatite", name="fluorapatite", formula="", decision="not_detected", detection_limit=0.013
+        id="fluorapatite",
+        name="fluorapatite",
+        formula="",
+        decision="not_detected",
+        detection_limit=0.013,
+        evidence=DetectionEvidence(rule=RULE),
     )
     blind = replace(other, id="chlorapatite", detection_limit=1.0)
     phases = (*result.phases, other, blind)

@@ -17,6 +17,7 @@ from tests.unit.composition_evidence import (
     TYPICAL,
     WET,
     balance,
+    messages_of,
     phase,
     reported,
     thermal_result,
@@ -25,7 +26,7 @@ from tests.unit.composition_evidence import (
 from xrdcomp.composition.compose import (
     compose,
     compose_evidence,
-    estimate_of,
+    estimates_of,
     interval_from_draws,
     interval_of,
 )
@@ -42,7 +43,7 @@ from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
-    return {item.code for item in composition.messages}
+    return {item.code for item in messages_of(composition)}
 
 
 def central(composition: Composition) -> np.ndarray:
@@ -138,7 +139,9 @@ def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
     with_balance = compose_evidence(crystals, balance(TYPICAL))
     assert with_balance.components["crystalline_hydroxyapatite"] is None
     assert set(with_balance.identifiable_sums) == {"total_mineral", "volatile"}
-    assert "no amorphous components" in next(d.text for d in found.messages if d.code == "NOT_IDENTIFIABLE")
+    assert "no amorphous components" in next(
+        d.text for d in messages_of(found) if d.code == "NOT_IDENTIFIABLE"
+    )
     assert with_balance.components["organic"] is not None
 
 
@@ -193,7 +196,7 @@ def test_crystals_beside_a_negative_halo_are_not_more_than_all() -> None:
     """Amounts are signed; a share of 113 wt% crystals was told."""
     amounts = xrd_amounts(np.array([0.9, -0.2, 0.0, 0.0, 0.0, 0.0]))
     found = compose_evidence(amounts, balance(TYPICAL))
-    told = next(item for item in found.messages if item.code == "FUSION_INCONSISTENT")
+    told = next(item for item in messages_of(found) if item.code == "FUSION_INCONSISTENT")
     assert told.facts["crystalline_xrd"] == 1.0
 
 
@@ -448,7 +451,7 @@ def test_what_is_hardly_credible_does_not_move_an_interval() -> None:
 
 
 def test_a_constant_has_no_width() -> None:
-    found = estimate_of(np.zeros((10, 6)), (0,))
+    found = estimates_of(np.zeros((10, 6)), {"it": (0,)})["it"]
     assert (found.value, found.std, found.ci95) == (0.0, 0.0, (0.0, 0.0))
 
 
@@ -542,7 +545,7 @@ def test_sums_follow_the_rule_of_components() -> None:
 def test_an_estimate_says_what_its_interval_says() -> None:
     draws = np.random.default_rng(33).dirichlet([20, 40, 20, 4, 2, 0.1], 4000)
     for parts in ((0,), (4,), (0, 5), (0, 3, 4, 5)):
-        found = estimate_of(draws, parts)
+        found = estimates_of(draws, {"it": parts})["it"]
         assert found.ci95 == interval_of(draws, parts)
         narrow = interval_of(draws, parts, 0.68)
         assert found.ci95[0] <= narrow[0] < found.value < narrow[1] <= found.ci95[1]

@@ -3,4 +3,5 @@
 Importing the package registers every rule.
 """
 
+from xrdcomp.checks import composition as composition
 from xrdcomp.checks import search as search

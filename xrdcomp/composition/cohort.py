@@ -1,7 +1,13 @@
-"""A cohort of specimens: how many of n, one group against another, a table.
+"""Several runs of one specimen, and a cohort of specimens.
 
-Counts carry both uncertainties: whether each specimen has the property, P_i, and that n specimens are a sample.
-The number K with the property is Poisson-binomial in the P_i; given K the share in the population has a
+Runs of one specimen are combined as random effects per component: run means scatter with s_i² + τ², s_i² being what
+differs from run to run (counting, thermal noise, aliquot) and τ² the scatter beyond it (Paule & Mandel 1982). What all
+runs share (amorphous scattering, scattering per gram, assumed constants) is added once and is not reduced by repeating.
+The variance of the mean follows Hartung & Knapp 2001 and Sidik & Jonkman 2002, never below the classical one, with
+Student's t for the few runs there are; degrees of freedom with the shared part after Welch & Satterthwaite.
+
+Counts of a cohort carry both uncertainties: whether each specimen has the property, P_i, and that n specimens are a
+sample. The number K with the property is Poisson-binomial in the P_i; given K the share in the population has a
 Beta(K + ½, n - K + ½) posterior (Jeffreys). Groups are compared by the exact permutation distribution of the
 rank sum (Wilcoxon 1945; Mann & Whitney 1947), ties by mid-ranks.
 """
@@ -18,84 +24,58 @@ from xrdcomp.composition.claims import CLAIM_IDS
 from xrdcomp.composition.compose import SUMS
 from xrdcomp.data import Diagnostic, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, SampleResult, apatite_limit
+from xrdcomp.results import COMPONENTS, Composition, Estimate, RunScatter, SampleResult, apatite_limit
 from xrdcomp.units import FloatArray
 
-# ------------ Several runs of one specimen combined, with the scatter between them.
-# Random effects per component: run means scatter with s_i² + τ², s_i² being what differs from run to run (counting,
-# thermal noise, aliquot) and τ² the scatter beyond it (Paule & Mandel 1982). What all runs share (halo shapes,
-# scattering per gram, assumed constants) is added once and is not reduced by repeating. The variance of the mean
-# follows Hartung & Knapp 2001 and Sidik & Jonkman 2002, never below the classical one, with Student's t for the
-# few runs there are; degrees of freedom with the shared part after Welch & Satterthwaite.
-
 INDEPENDENT = ("xrd_counting", "tga", "aliquot")
-"""Inputs, by the beginning of their names, that differ from run to run."""
-_SCATTER_PROBABILITY = 0.05
+"""Inputs of the uncertainty budget, by the beginning of their names, that differ from run to run."""
+
+
+# Runs of one specimen.
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomEffects:
-    """Mean of a few runs.
+    """Mean of a few runs with its standard uncertainty `std`, shared part left out.
 
-    Parameters
-    ----------
-    mean, std : float
-        `std` is the standard uncertainty of the mean, shared part left out.
-    between : float
-        τ, standard deviation between runs beyond their own uncertainties.
-    degrees_of_freedom : float
-        Runs minus one.
-    homogeneity : float
-        Probability of scatter at least this large if τ were 0 (Cochran's Q).
+    `between` is τ, the standard deviation between runs beyond their own uncertainties; `homogeneity` the probability of
+    scatter at least this large if τ were 0 (Cochran's Q).
     """
 
     mean: float
     std: float
     between: float
-    degrees_of_freedom: float
     homogeneity: float
 
 
 def random_effects(values: FloatArray, stds: FloatArray) -> RandomEffects:
-    """Combine a few estimates of one quantity.
-
-    Parameters
-    ----------
-    values : (k,) array, k >= 2
-    stds : (k,) array
-        Standard uncertainties that are independent between the runs, > 0.
-    """
+    """Combine k >= 2 estimates of one quantity; `stds` are independent between the runs, > 0."""
+    from scipy.optimize import brentq
     from scipy.special import gammaincc
 
     k = len(values)
-    tau_sq = _paule_mandel(values, stds**2)
+
+    def weighted_scatter(tau_sq: float) -> float:
+        weights = 1.0 / (stds**2 + tau_sq)
+        mean = weights @ values / weights.sum()
+        return float(weights @ (values - mean) ** 2)
+
+    # Paule & Mandel: τ² at which the weighted scatter equals its expectation k - 1; 0 where it is smaller already
+    tau_sq = 0.0
+    if weighted_scatter(0.0) > k - 1:
+        high = float(np.ptp(values)) ** 2 * k + 1e-12
+        tau_sq = float(brentq(lambda t: weighted_scatter(t) - (k - 1), 0.0, high, xtol=1e-14))
     weights = 1.0 / (stds**2 + tau_sq)
     mean = float(weights @ values / weights.sum())
     spread = float(weights @ (values - mean) ** 2) / (k - 1)
-    fixed = 1.0 / stds**2
-    q = float(fixed @ (values - fixed @ values / fixed.sum()) ** 2)
     return RandomEffects(
         mean=mean,
-        std=float(np.sqrt(max(spread, 1.0) / weights.sum())),
+        std=float(
+            np.sqrt(max(spread, 1.0) / weights.sum())
+        ),  # Hartung & Knapp, never below the classical one
         between=float(np.sqrt(tau_sq)),
-        degrees_of_freedom=float(k - 1),
-        homogeneity=float(gammaincc((k - 1) / 2, q / 2)),
+        homogeneity=float(gammaincc((k - 1) / 2, weighted_scatter(0.0) / 2)),
     )
-
-
-def _paule_mandel(values: FloatArray, variances: FloatArray) -> float:
-    """τ² at which the weighted scatter equals its expectation, k - 1; 0 where it is smaller already."""
-    from scipy.optimize import brentq
-
-    def excess(tau_sq: float) -> float:
-        weights = 1.0 / (variances + tau_sq)
-        mean = weights @ values / weights.sum()
-        return float(weights @ (values - mean) ** 2) - (len(values) - 1)
-
-    if excess(0.0) <= 0:
-        return 0.0
-    high = float(np.ptp(values)) ** 2 * len(values) + 1e-12
-    return float(brentq(excess, 0.0, high, xtol=1e-14))
 
 
 def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170118) -> Composition:
@@ -111,8 +91,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     Returns
     -------
     Composition
-        Values sum to one; its budget has ``between_runs``; a message gives the scatter between runs and, where
-        it exceeds the single runs' uncertainties, says so.
+        Values sum to one; its budget has ``between_runs``, its `scatter` the scatter between `runs`.
 
     Raises
     ------
@@ -138,24 +117,39 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     shared = ((1.0 - own) * variances).mean(axis=0)
     repeated = np.array([item.std**2 for item in effects])
     total = repeated + shared
+    # closure: what the means miss of one is spread over the components in proportion to their variances
     centre = np.array([item.mean for item in effects])
     centre = np.clip(centre - total / total.sum() * (centre.sum() - 1.0), 0.0, 1.0)
     centre /= centre.sum()
     draws = _draws(centre, total, compositions, seed)
+    # Welch & Satterthwaite: only the repeated part has k - 1 degrees of freedom, the shared part is known
     freedom = (k - 1) * total**2 / np.maximum(repeated, 1e-300) ** 2
-    components = {
-        name: None if name in hidden else _estimate(centre[i], total[i], freedom[i])
-        for i, name in enumerate(COMPONENTS)
-    }
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
-    sums = set.intersection(*(set(item.identifiable_sums) for item in compositions))
+    sums = {}
+    for name, parts in SUMS.items():
+        if not all(name in item.identifiable_sums for item in compositions):
+            continue
+        columns = list(parts)
+        summed = draws[:, columns].sum(axis=1)
+        # what a run's own sum has beyond its components: carbonate that weighs with the crystals
+        beyond = [
+            item.identifiable_sums[name].value - item.draws[:, columns].sum(axis=1).mean()
+            for item in compositions
+        ]
+        within, whole = (max(float(part[columns].sum()), 1e-300) for part in (repeated, total))
+        value = float(np.clip(summed.mean() + np.mean(beyond), 0.0, 1.0))
+        sums[name] = _student(value, float(summed.var()), (k - 1) * (whole / within) ** 2)
+    messages: dict[str, Diagnostic] = {}
+    for message in (message for item in compositions for message in item.messages):
+        messages.setdefault(message.code, message)  # each kind once, from the first run that has it
     return Composition(
         basis=compositions[0].basis,
         method=f"{compositions[0].method} ({k} runs)",
-        components=components,
-        identifiable_sums={
-            name: _sum_estimate(name, compositions, draws, (repeated, total)) for name in SUMS if name in sums
+        components={
+            name: None if name in hidden else _student(float(centre[i]), total[i], freedom[i])
+            for i, name in enumerate(COMPONENTS)
         },
+        identifiable_sums=sums,
         covariance_names=tuple(COMPONENTS[i] for i in known),
         covariance=frozen_array(np.atleast_2d(np.cov(draws[:, known], rowvar=False))),
         draws=frozen_array(draws),
@@ -164,7 +158,12 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
             name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions]))
             for name in COMPONENTS
         },
-        messages=(*_shared_messages(compositions), _scatter(effects, hidden, k)),
+        messages=tuple(messages.values()),
+        runs=tuple(compositions),
+        scatter={
+            COMPONENTS[i]: RunScatter(between=effects[i].between, homogeneity=effects[i].homogeneity)
+            for i in known
+        },
     )
 
 
@@ -176,43 +175,22 @@ def _independent_share(composition: Composition, name: str) -> float:
     return float(np.clip(sum(v for key, v in parts.items() if key.startswith(INDEPENDENT)), 0.01, 1.0))
 
 
-def _estimate(value: float, variance: float, freedom: float) -> Estimate:
+def _student(value: float, variance: float, freedom: float) -> Estimate:
+    """Fraction with the 95 % interval of Student's t."""
     from scipy.special import stdtrit
 
-    std = float(np.sqrt(variance))
-    student = float(stdtrit(min(freedom, 1e6), 0.975))
-    return Estimate.normal(float(value), std, low=0.0, high=1.0, coverage_factor=student)
-
-
-def _sum_estimate(
-    name: str,
-    compositions: Sequence[Composition],
-    draws: FloatArray,
-    variances: tuple[FloatArray, FloatArray],
-) -> Estimate:
-    """Sum of components over the runs, with Student's t as for the components.
-
-    What a run's own sum has beyond its components (carbonate that weighs with the crystals) is added as the runs'
-    mean. `variances` are those of the components: what repeating reduces, and all.
-    """
-    parts = list(SUMS[name])
-    beyond = [
-        item.identifiable_sums[name].value - item.draws[:, parts].sum(axis=1).mean() for item in compositions
-    ]
-    summed = draws[:, parts].sum(axis=1)
-    repeated, total = (max(float(part[parts].sum()), 1e-300) for part in variances)
-    freedom = (len(compositions) - 1) * (total / repeated) ** 2
-    value = float(np.clip(summed.mean() + np.mean(beyond), 0.0, 1.0))
-    return _estimate(value, float(summed.var()), freedom)
+    quantile = float(stdtrit(min(freedom, 1e6), 0.975))
+    return Estimate.normal(value, float(np.sqrt(variance)), low=0.0, high=1.0, coverage_factor=quantile)
 
 
 def _draws(
     centre: FloatArray, variance: FloatArray, compositions: Sequence[Composition], seed: int
 ) -> FloatArray:
     """Draws around the combined centre with the runs' mean correlation; each sums to one."""
-    correlation = np.mean(
-        [np.corrcoef(item.draws + 0.0, rowvar=False) for item in _varied(compositions)], axis=0
-    )
+    # a component without any variation (water on a dry basis) gets a trace of noise: it has no correlation otherwise
+    rng = np.random.default_rng(0)
+    varied = [item.draws + 1e-9 * rng.standard_normal(item.draws.shape) for item in compositions]
+    correlation = np.mean([np.corrcoef(draws, rowvar=False) for draws in varied], axis=0)
     std = np.sqrt(variance)
     values, vectors = np.linalg.eigh(correlation * np.outer(std, std))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -220,17 +198,6 @@ def _draws(
     draws = np.abs(centre + np.random.default_rng(seed).standard_normal((n, len(centre))) @ root.T)
     out: FloatArray = draws / draws.sum(axis=1, keepdims=True)
     return out
-
-
-def _varied(compositions: Sequence[Composition]) -> list[Composition]:
-    """Compositions whose draws vary in every component; a dry basis has a constant water."""
-    from dataclasses import replace
-
-    rng = np.random.default_rng(0)
-    return [
-        replace(item, draws=item.draws + 1e-9 * rng.standard_normal(item.draws.shape))
-        for item in compositions
-    ]
 
 
 def _budget(
@@ -243,6 +210,7 @@ def _budget(
         parts: dict[str, float] = {}
         for run, item in enumerate(compositions):
             for key, share in item.budget.get(name, {}).items():
+                # the variance of a mean of k runs: over k where each has its own error, the mean one where all share it
                 divisor = k**2 if key.startswith(INDEPENDENT) else k
                 parts[key] = parts.get(key, 0.0) + share * variances[run, i] / divisor / max(total[i], 1e-300)
         within = sum(parts.values())
@@ -252,48 +220,7 @@ def _budget(
     return table
 
 
-def _shared_messages(compositions: Sequence[Composition]) -> tuple[Diagnostic, ...]:
-    """Every code once, from the first run that has it."""
-    seen: dict[str, Diagnostic] = {}
-    for item in compositions:
-        for message in item.messages:
-            seen.setdefault(message.code, message)
-    return tuple(seen.values())
-
-
-def _scatter(effects: Sequence[RandomEffects], hidden: set[str], k: int) -> Diagnostic:
-    shown = {name: item for name, item in zip(COMPONENTS, effects, strict=True) if name not in hidden}
-    excess = {
-        name: item for name, item in shown.items() if item.homogeneity < _SCATTER_PROBABILITY / len(shown)
-    }
-    facts = {f"between_{name}": item.between for name, item in shown.items()} | {"runs": k}
-    if not excess:
-        return Diagnostic(
-            code="REPLICATES",
-            severity="info",
-            text=f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs.",
-            facts=facts,
-        )
-    listed = ", ".join(
-        f"{name.replace('_', ' ')} {100 * item.between:.1f} wt%" for name, item in excess.items()
-    )
-    return Diagnostic(
-        code="REPLICATE_SCATTER",
-        severity="warning",
-        text=(
-            f"{k} runs scatter more than their own uncertainties: {listed} between runs (standard deviation). "
-            "Likely: the specimen is not homogeneous, or drying between runs. Grind and dry it, take more "
-            "aliquots, and set composition.aliquot_std to this figure for single runs."
-        ),
-        facts=facts,
-    )
-
-
-# ------------ A cohort of specimens: how many of n, one group against another, a table.
-# Counts carry both uncertainties: whether each specimen has the property, P_i, and that n specimens are a sample.
-# The number K with the property is Poisson-binomial in the P_i; given K the share in the population has a
-# Beta(K + ½, n - K + ½) posterior (Jeffreys). Groups are compared by the exact permutation distribution of the
-# rank sum (Wilcoxon 1945; Mann & Whitney 1947), ties by mid-ranks.
+# Cohorts.
 
 _TITLES = {
     "hydroxyapatite_present": "hydroxyapatite present",
@@ -305,19 +232,10 @@ _TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class CohortClaim:
-    """One finding over a cohort.
+    """One finding over a cohort: sample ids by verdict, and the evidence in words.
 
-    Parameters
-    ----------
-    id : str
-    supported, refuted, inconclusive : tuple of str
-        Sample ids by verdict.
-    share : Estimate or None
-        Share of specimens with the property in the population these are a sample of; None where no specimen
-        could be decided.
-    expected_count : float
-        Σ P_i over the specimens with a probability.
-    statement : str
+    `share` is that of specimens with the property in the population these are a sample of; None where no specimen
+    could be decided. `expected_count` is Σ P_i over the specimens with a probability.
     """
 
     id: str
@@ -345,19 +263,9 @@ class CohortClaim:
 class GroupComparison:
     """One component in two groups of specimens.
 
-    Parameters
-    ----------
-    component : str
-    groups : (str, str)
-    sizes : (int, int)
-    medians : (float, float)
-        Of the central values.
-    difference : Estimate
-        Difference of the group medians (first minus second) over the posterior draws of every specimen.
-    p_greater, p_two_sided : float
-        Exact permutation probabilities of the rank sum of the central values.
-    test : str
-        Name of the test in words.
+    `medians` are of the central values; `difference` is that of the group medians (first minus second) over the
+    posterior draws of every specimen. `p_greater` and `p_two_sided` are exact permutation probabilities of the rank sum
+    of the central values, `test` the name of the test in words.
     """
 
     component: str
@@ -385,19 +293,11 @@ class GroupComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class CohortSummary:
-    """What a cohort shows.
+    """Findings over a cohort of `n` specimens.
 
-    Parameters
-    ----------
-    n : int
-    basis : str
-    claims : tuple of CohortClaim
-    comparison : GroupComparison or None
-        None where there are not two groups with decided specimens.
-    rows : tuple of dict
-        One per specimen, for a table: plain strings and numbers (fractions).
-    simulated : bool
-        Whether any specimen is simulated; tables and figures must then say so.
+    `comparison` is None where there are not two groups with decided specimens. `rows` has one entry per specimen, for a
+    table: plain strings and numbers (fractions). `simulated` tells that some specimen is simulated; tables and figures
+    must then say so.
     """
 
     n: int
@@ -447,19 +347,6 @@ def evaluate_cohort(
     AnalysisError
         No results, different bases, a sample id twice, or an unknown component.
     """
-    _check(results, component)
-    by_sample = dict(groups) if groups is not None else _groups_of(results)
-    return CohortSummary(
-        n=len(results),
-        basis=results[0].composition.basis,
-        claims=tuple(_cohort_claim(claim_id, results) for claim_id in CLAIM_IDS),
-        comparison=_compare(results, by_sample, component, order),
-        rows=tuple(_row(result, by_sample.get(result.sample_id, "")) for result in results),
-        simulated=any(bool(result.metadata.get("simulated")) for result in results),
-    )
-
-
-def _check(results: Sequence[SampleResult], component: str) -> None:
     if not results:
         msg = "a cohort needs at least one result."
         raise AnalysisError(msg)
@@ -477,25 +364,28 @@ def _check(results: Sequence[SampleResult], component: str) -> None:
     if twice:
         msg = f"sample id {twice[0]!r} occurs twice; combine replicates first or rename."
         raise AnalysisError(msg)
-
-
-def _groups_of(results: Sequence[SampleResult]) -> dict[str, str]:
-    return {result.sample_id: str(result.metadata["kind"]) for result in results if "kind" in result.metadata}
+    if groups is None:
+        groups = {item.sample_id: str(item.metadata["kind"]) for item in results if "kind" in item.metadata}
+    return CohortSummary(
+        n=len(results),
+        basis=results[0].composition.basis,
+        claims=tuple(_cohort_claim(claim_id, results) for claim_id in CLAIM_IDS),
+        comparison=_compare(results, groups, component, order),
+        rows=tuple(_row(result, groups.get(result.sample_id, "")) for result in results),
+        simulated=any(bool(result.metadata.get("simulated")) for result in results),
+    )
 
 
 def share_interval(probabilities: Sequence[float]) -> Estimate:
-    """Share of a population from specimens that have a property with given probabilities.
+    """Share of a population from n >= 1 specimens that have a property with given probabilities, 0 to 1.
 
-    Parameters
-    ----------
-    probabilities : sequence of float in [0, 1], at least one
-        P_i that specimen i has the property; 0 and 1 give the Jeffreys interval of a plain count.
+    Probabilities of 0 and 1 give the Jeffreys interval of a plain count.
     """
     from scipy.optimize import brentq
     from scipy.special import betainc
 
     n = len(probabilities)
-    counts = np.ones(1)
+    counts = np.ones(1)  # Poisson-binomial distribution of the number with the property
     for p in probabilities:
         counts = np.convolve(counts, [1.0 - p, p])
     k = np.arange(n + 1)
@@ -511,12 +401,21 @@ def share_interval(probabilities: Sequence[float]) -> Estimate:
 
 
 def _cohort_claim(claim_id: str, results: Sequence[SampleResult]) -> CohortClaim:
-    claims = {result.sample_id: _claim_of(result, claim_id) for result in results}
     verdicts: dict[str, list[str]] = {"supported": [], "refuted": [], "inconclusive": []}
-    for name, claim in claims.items():
-        verdicts["inconclusive" if claim is None else claim.verdict].append(name)
-    known = [c.probability for c in claims.values() if c is not None and c.probability is not None]
+    known = []
+    for result in results:
+        claim = next((claim for claim in result.claims if claim.id == claim_id), None)
+        verdicts["inconclusive" if claim is None else claim.verdict].append(result.sample_id)
+        if claim is not None and claim.probability is not None:
+            known.append(claim.probability)
     share = share_interval(known) if known else None
+    text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {len(results)} specimens"
+    if share is not None and share.ci95 is not None:
+        low, high = share.ci95
+        text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
+    for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
+        if verdicts[verdict]:
+            text += f"; {words} {', '.join(verdicts[verdict])}"
     return CohortClaim(
         id=claim_id,
         supported=tuple(verdicts["supported"]),
@@ -524,46 +423,24 @@ def _cohort_claim(claim_id: str, results: Sequence[SampleResult]) -> CohortClaim
         inconclusive=tuple(verdicts["inconclusive"]),
         share=share,
         expected_count=float(np.sum(known)),
-        statement=_statement(claim_id, verdicts, len(results), share),
+        statement=f"{text}.",
     )
 
 
-def _claim_of(result: SampleResult, claim_id: str) -> Claim | None:
-    return next((claim for claim in result.claims if claim.id == claim_id), None)
-
-
-def _statement(claim_id: str, verdicts: Mapping[str, list[str]], n: int, share: Estimate | None) -> str:
-    text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {n} specimens"
-    if share is not None and share.ci95 is not None:
-        low, high = share.ci95
-        text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
-    for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
-        if verdicts[verdict]:
-            text += f"; {words} {', '.join(verdicts[verdict])}"
-    return text + "."
-
-
 def exact_rank_sum(first: FloatArray, second: FloatArray) -> tuple[float, float]:
-    """Exact permutation test of the rank sum of two small groups.
+    """Exact permutation test of the rank sum of two small groups: P(greater) and the two-sided probability.
 
     Every assignment of the observed values to groups of these sizes is equally likely under the hypothesis
-    of no difference; the number of assignments for every rank sum is counted, mid-ranks for ties.
-
-    Parameters
-    ----------
-    first, second : (m,), (n,) arrays, each with at least one value
-
-    Returns
-    -------
-    p_greater, p_two_sided : float
-        Probability that the first group's rank sum is at least as large as observed, and twice the smaller
-        tail, at most 1.
+    of no difference; the number of assignments for every rank sum is counted, mid-ranks for ties (which the exact
+    method of ``scipy.stats.mannwhitneyu`` does not allow for). P(greater) is the probability that the first group's
+    rank sum is at least as large as observed; two-sided is twice the smaller tail, at most 1.
     """
     pooled = np.concatenate([first, second])
     order = np.sort(pooled)
+    # twice the mid-ranks, so that they are integers and sums can be counted
     doubled = np.searchsorted(order, pooled, "left") + np.searchsorted(order, pooled, "right") + 1
     observed = int(doubled[: len(first)].sum())
-    ways = np.zeros((len(first) + 1, int(doubled.sum()) + 1))
+    ways = np.zeros((len(first) + 1, int(doubled.sum()) + 1))  # by size of the group and sum of its ranks
     ways[0, 0] = 1.0
     for rank in doubled:
         for size in range(len(first), 0, -1):
@@ -605,7 +482,7 @@ def _compare(
 
 
 def _row(result: SampleResult, group: str) -> dict[str, Any]:
-    """One line of the table: identity, fractions with intervals, phases, verdicts."""
+    """One row of the table: identity, fractions with intervals, phases, verdicts."""
     row: dict[str, Any] = {
         "sample_id": result.sample_id,
         "group": group,

@@ -12,6 +12,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from xrdcomp.composition.priors import (
+    CHAR,
+    LOSS_FLOOR,
+    ORGANIC_WATER_EXCHANGE,
+    STANDARD_CRYSTALLINITY,
+    STANDARD_SCATTER,
+    UNSEEN_STD,
+    WATER_MINERAL_EXCHANGE,
+)
 from xrdcomp.data import PhaseFacts, frozen_array
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts, apatite_limit
@@ -64,17 +73,7 @@ is cut at zero 5 % lies beyond the limit."""
 _LIMIT_IN_STDS_OF_ALL = 3.29
 """Detection limit of the median phase over the standard deviation of what hides of all phases together, few of which
 are there at all: 0.1 % would lie beyond the limit."""
-_UNSEEN_STD = 0.002
 _UNSTATED_LIMIT = 0.01
-_TGA_FLOOR = 5e-5
-HALO_EXCHANGE = 0.02
-"""Relative standard uncertainty, beyond the shapes the fit carries, with which halos of organic matter and of
-water are told apart: their maxima lie
-8 degrees apart with widths of 8 to 10, and protein, lipid and keratin differ from each other by as much. The sum
-is not affected."""
-HUMP_EXCHANGE = 0.015
-"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their halos leave a
-hump near 30 degrees that is not amorphous mineral, or hide one that is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +100,14 @@ class InternalStandard:
 
     id: str
     fraction: float
-    crystallinity: float = 0.9902
-    crystallinity_std: float = 0.0056
-    scatter_std: float = 0.02
+    crystallinity: float = STANDARD_CRYSTALLINITY.mean
+    crystallinity_std: float = STANDARD_CRYSTALLINITY.std
+    scatter_std: float = STANDARD_SCATTER.std
+
+    @property
+    def per_specimen(self) -> float:
+        """Mass of the standard per mass of the original specimen, s / (1 - s)."""
+        return self.fraction / (1.0 - self.fraction)
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction < 1:
@@ -141,8 +145,8 @@ class ThermalEvidence:
     values: FloatArray
     covariance: FloatArray
     inert: bool = False
-    char_fraction: float = 0.22
-    char_std: float = 0.05
+    char_fraction: float = CHAR.mean
+    char_std: float = CHAR.std
     final_c: float | None = None
     salts_apart: bool = False
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -175,7 +179,7 @@ class ThermalEvidence:
     def loss_covariance(self) -> FloatArray:
         """Covariance of the losses with a floor of (0.005 wt%)²."""
         n = len(self.losses)
-        covariance: FloatArray = self.covariance[:n, :n] + _TGA_FLOOR**2 * np.eye(n)
+        covariance: FloatArray = self.covariance[:n, :n] + LOSS_FLOOR**2 * np.eye(n)
         return covariance
 
 
@@ -359,7 +363,7 @@ def reduce_xrd(
     }
     facts = {**amounts.facts, **{phase.id: phase.facts for phase in phases}}
     own = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
-    hidden_apatite = _UNSEEN_STD
+    hidden_apatite = UNSEEN_STD
     if _apatite_absent(phases):
         hidden_apatite = HIDDEN_PER_LIMIT * (apatite_limit(phases) or _UNSTATED_LIMIT)
     return XrdEvidence(
@@ -406,12 +410,12 @@ def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:
     if "organic" in rows and "water" in rows:
         between = np.zeros(len(rows))
         between[[rows.index("organic"), rows.index("water")]] = 1.0, -1.0
-        modes.append(HALO_EXCHANGE * total * between)
+        modes.append(ORGANIC_WATER_EXCHANGE * total * between)
     if "amorphous_mineral" in rows:
         partner = "water" if "water" in rows else "organic"
         hump = np.zeros(len(rows))
         hump[[rows.index("amorphous_mineral"), rows.index(partner)]] = 1.0, -1.0
-        modes.append(HUMP_EXCHANGE * total * hump)
+        modes.append(WATER_MINERAL_EXCHANGE * total * hump)
     for mode in modes:
         covariance += np.outer(mode, mode)
     return covariance
@@ -480,8 +484,8 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
         for phase in phases
         if phase.decision == "inconclusive" and not phase.is_apatite
     )
-    typical = float(np.median(limits)) if limits else _UNSEEN_STD
-    return float(np.hypot(max(typical, _UNSEEN_STD / 2), np.sqrt(unsure)))
+    typical = float(np.median(limits)) if limits else UNSEEN_STD
+    return float(np.hypot(max(typical, UNSEEN_STD / 2), np.sqrt(unsure)))
 
 
 def _apatite_absent(phases: Iterable[PhaseResult]) -> bool:

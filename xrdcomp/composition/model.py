@@ -10,7 +10,7 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
     organic window    (1 - χ) o + a λ A + l_o z
     carbonate window  0.7334 c + (l_c + v) z      v: chlorides that evaporated, per mass of z
 
-Diffraction (masses on one unknown scale K; b is the bias of crystalline against diffuse intensities)::
+Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
 
     apatite           K (1 + b) (h + ε κ c)
     organic           K o
@@ -19,7 +19,8 @@ Diffraction (masses on one unknown scale K; b is the bias of crystalline against
     other crystalline K (1 + b) z
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
-Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x; that is what the sampler uses.
+The constants and their priors are declared in `priors`. Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x;
+that is what the sampler uses.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import (
     InternalStandard,
     ThermalEvidence,
     XrdEvidence,
 )
+from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR, Prior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
@@ -42,87 +45,21 @@ H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 """Positions in ``COMPONENTS``."""
 
 MINERAL = (H, CARBONATE, AMORPHOUS, OTHER)
-MINERAL_FLOOR = 0.02
-"""Below this mass fraction of mineral its parts are no longer told apart by the prior."""
-LATE_WATER = (0.80, 0.20)
-"""a: share of the bound water of amorphous calcium phosphate that leaves above the water window."""
-BOUND_WATER = (0.10, 0.03)
-"""λ: bound water of amorphous calcium phosphate, Ca9(PO4)6·nH2O with n about 3 to 7."""
-LATTICE_STD = (0.02, 0.20)
-AMORPHOUS_UPTAKE = 0.25
-"""κ: share of the carbonate in the lattice, s = h / (h + 0.25 A) within 0.02 + 2 s (1 - s), at most 0.2. The crystals
-hold most of it; where there are none it sits in the amorphous mineral, and where there is none of that in the
-crystals."""
-AMORPHOUS_RESPONSE = (0.75, 0.25)
-"""g: share of the amorphous mineral's halo (29 to 31 degrees, its form varies) that the fit tells from water's
-(28 degrees)."""
-SCALE_POWER = 3
-"""Prior of an unknown scale, K^3 d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
-flat. With K^0 what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
-CARBONATE_LINES = (0.4, 0.5)
-"""ε: intensity of the apatite's lines that goes with carbonate in its lattice, per gram and relative to
-hydroxyapatite. 1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon
-for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)."""
-UNCERTAINTY_SPREAD = (-0.055, 0.20)
-"""log of the factor on the standard uncertainties of diffraction: they are those of typical specimens, and how far
-the halos and lines of one specimen are from typical differs between specimens. With a spread of 0.20 and its mean at
-log 0.947 the 95 % range stays 1.96 standard uncertainties, as for a normal error (Gelman et al. 2013, ch. 17)."""
-SALT_EVAPORATED = (0.3, 0.3)
-"""Share of chlorides that left before the end of a run above 800 °C, in the carbonate window."""
-SALT_FROM_C = 800.0
-LATTICE_CARBONATE = (0.05, 0.05)
-"""Carbonate over mineral where nothing measures it: 3.5 to 7.4 wt% in enamel, dentine and bone, none in synthetic
-apatite."""
-
-
-def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
-    """Move the CO3 of carbonate minerals from other crystalline to carbonate, as results report it.
-
-    Parameters
-    ----------
-    compositions : (n, 6) array, in the order of ``COMPONENTS``
-    model : JointModel
-    """
-    share = model.xrd.carbonate_share if model.xrd is not None else 0.0
-    moved = compositions.copy()
-    moved[:, CARBONATE] += share * compositions[:, OTHER]
-    moved[:, OTHER] *= 1.0 - share
-    return moved
-
-
-@dataclass(frozen=True, kw_only=True)
-class Nuisance:
-    """An uncertain constant: normal prior with bounds; ``std`` infinite is flat."""
-
-    name: str
-    mean: float
-    std: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointModel:
     """Evidence and constants of one specimen.
 
-    Parameters
-    ----------
-    xrd, thermal : evidence or None
-    standard : InternalStandard or None
-    nuisances : tuple of Nuisance
-        The constants in the order in which `design` takes them.
-    values : (m,) array, covariance : (m, m) array
-        Diffraction rows first, then the three losses.
-    parts : mapping from input to (m, m) array
-        How `covariance` adds up: counting, model, aliquot, thermal.
-    absent : set of int
-        Positions in ``COMPONENTS`` of what is taken not to be there.
+    `priors` are those of the constants, in the order in which `design` takes them. `values` (m,) and `covariance`
+    (m, m) have the rows of diffraction first, then the two or three losses; `parts` are the terms of the covariance by
+    input of the uncertainty budget. `absent` are positions in ``COMPONENTS`` of what is taken not to be there.
     """
 
     xrd: XrdEvidence | None
     thermal: ThermalEvidence | None
     standard: InternalStandard | None
-    nuisances: tuple[Nuisance, ...]
+    priors: tuple[Prior, ...]
     values: FloatArray
     covariance: FloatArray
     parts: Mapping[str, FloatArray]
@@ -131,7 +68,12 @@ class JointModel:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the constants."""
-        return tuple(item.name for item in self.nuisances)
+        return tuple(item.name for item in self.priors)
+
+    @property
+    def scale_is_known(self) -> bool:
+        """Whether an external standard gave the scale of diffraction."""
+        return self.xrd is not None and bool(np.isfinite(self.priors[0].std))
 
     @property
     def carbonate_is_assumed(self) -> bool:
@@ -140,25 +82,16 @@ class JointModel:
 
     @property
     def weighs_crystals(self) -> bool:
-        """Whether crystals can be weighed against the whole: by halos, a spike or a known scale."""
+        """Whether crystals can be weighed against the whole: by amorphous scattering, a spike or a known scale."""
         if self.xrd is None:
             return False
-        known = self.standard is not None or np.isfinite(self.nuisances[0].std)
-        return bool(self.xrd.sees_amorphous or known)
+        return self.xrd.sees_amorphous or self.standard is not None or self.scale_is_known
 
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Factor on each whitened row for each set of constants, and the logarithm of their product.
+        """Factor (n, m) on each whitened row for each set of constants (n, p), and the log of their product (n,).
 
-        Parameters
-        ----------
-        constants : (n, p) array
-
-        Returns
-        -------
-        factor : (n, m) array
-            exp(-``xrd_spread``) for the diffraction rows, 1 for the losses: a larger spread counts the rows less.
-        log_product : (n,) array
-            What the determinant of the covariance adds to the log likelihood.
+        The factor is exp(-``xrd_spread``) for the rows of diffraction and 1 for the losses: a larger spread counts the
+        rows less. The log product is what the determinant of the covariance adds to the log likelihood.
         """
         factor = np.ones((len(constants), len(self.values)))
         if self.xrd is None:
@@ -167,47 +100,30 @@ class JointModel:
         factor[:, :rows] = np.exp(-spread)[:, None]
         return factor, -rows * spread
 
-    @property
-    def salt_share(self) -> float:
-        """Chlorides per mass of other crystals, where what evaporates of them is in the carbonate's loss."""
-        if self.xrd is None or self.thermal is None:
-            return 0.0
-        return _salt_share(self.xrd, self.thermal)
-
     def design(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix D and offset e of ``prediction = D x + e`` for each set of constants.
-
-        Parameters
-        ----------
-        constants : (n, p) array
-
-        Returns
-        -------
-        matrix : (n, m, 6) array
-        offset : (n, m) array
-        """
+        """Matrix D (n, m, 6) and offset e (n, m) of ``prediction = D x + e`` for each set of constants (n, p)."""
         theta = {name: constants[:, i] for i, name in enumerate(self.names)}
-        n = len(constants)
-        matrix = np.zeros((n, len(self.values), len(COMPONENTS)))
-        offset = np.zeros((n, len(self.values)))
+        matrix = np.zeros((len(constants), len(self.values), len(COMPONENTS)))
+        offset = np.zeros((len(constants), len(self.values)))
         start = 0
         if self.xrd is not None:
-            self._xrd_rows(matrix, offset, theta)
+            self._xrd_rows(self.xrd, matrix, offset, theta)
             start = len(self.xrd.rows)
         if self.thermal is not None:
-            self._thermal_rows(matrix[:, start:], theta)
+            self._thermal_rows(self.thermal, matrix[:, start:], theta)
         return matrix, offset
 
-    def _xrd_rows(self, matrix: FloatArray, offset: FloatArray, theta: Mapping[str, FloatArray]) -> None:
-        assert self.xrd is not None
+    def _xrd_rows(
+        self, xrd: XrdEvidence, matrix: FloatArray, offset: FloatArray, theta: Mapping[str, FloatArray]
+    ) -> None:
         scale = np.exp(theta["log_scale"])
         bragg = scale * (1.0 + theta["xrd_bias"])
         lattice = theta["carbonate_in_lattice"]
         seen = theta["amorphous_response"]
-        for i, row in enumerate(self.xrd.rows):
+        for i, row in enumerate(xrd.rows):
             if row == "apatite":
                 matrix[:, i, H] = bragg
-                matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_lines"]
+                matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_intensity"]
             elif row == "organic":
                 matrix[:, i, ORGANIC] = scale
             elif row == "water":
@@ -220,53 +136,51 @@ class JointModel:
             elif row == "other":
                 matrix[:, i, OTHER] = bragg
             elif self.standard is not None:
-                share = self.standard.fraction / (1.0 - self.standard.fraction)
                 crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
-                offset[:, i] = bragg * crystals * share
+                offset[:, i] = bragg * crystals * self.standard.per_specimen
 
-    def _thermal_rows(self, matrix: FloatArray, theta: Mapping[str, FloatArray]) -> None:
-        assert self.thermal is not None
+    def _thermal_rows(
+        self, thermal: ThermalEvidence, matrix: FloatArray, theta: Mapping[str, FloatArray]
+    ) -> None:
         late, bound = theta["late_water"], theta["bound_water"]
         matrix[:, 0, WATER] = 1.0
         matrix[:, 0, AMORPHOUS] = (1.0 - late) * bound
-        matrix[:, 1, ORGANIC] = 1.0 - theta["char"] if self.thermal.inert else 1.0
+        matrix[:, 1, ORGANIC] = 1.0 - theta["char"] if thermal.inert else 1.0
         matrix[:, 1, AMORPHOUS] = late * bound
-        n = len(self.thermal.losses)
+        n = len(thermal.losses)
         if self.xrd is not None:
             matrix[:, :n, OTHER] = self.xrd.losses[:n]
         if n > 2:
             matrix[:, 2, CARBONATE] = CO2_PER_CARBONATE
-            if "salt_evaporated" in theta:
-                matrix[:, 2, OTHER] += theta["salt_evaporated"] * self.salt_share
+            if self.xrd is not None and "salt_evaporated" in theta:
+                matrix[:, 2, OTHER] += theta["salt_evaporated"] * _salt_share(self.xrd, thermal)
 
     def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
-        """Log density of the prior, up to a constant; minus infinity outside the bounds.
+        """Log density of the prior of constants (n, p) and compositions (n, 6), minus infinity outside the bounds.
 
         Flat for (mineral, organic, water) and for the parts of the mineral among themselves, so that their number
         does not favour mineral; an unknown scale so that these three masses are flat; normal for the constants; the
-        share of carbonate in the lattice follows the crystalline share of the mineral.
-
-        Parameters
-        ----------
-        constants : (n, p) array
-        composition : (n, 6) array
+        share of carbonate in the lattice follows the crystalline share of the mineral. Normalised over the
+        compositions, so that models with different parts absent can be compared by their evidence.
         """
         from scipy.special import gammaln, ndtr
 
         there = len(COMPONENTS) - len(self.absent)
-        total = np.full(len(constants), gammaln(there))
-        for i, item in enumerate(self.nuisances):
+        total = np.full(len(constants), gammaln(there))  # density of a flat simplex of so many parts
+        for i, item in enumerate(self.priors):
             value = constants[:, i]
             total[(value < item.low) | (value > item.high)] = -np.inf
             if item.name == "carbonate_in_lattice":
                 share = lattice_share(composition[:, H], composition[:, AMORPHOUS])
-                std = _lattice_std(share)
+                std = np.minimum(priors.LATTICE_STD_FLOOR + 2.0 * share * (1.0 - share), item.std)
                 total -= 0.5 * ((value - share) / std) ** 2
+                # mean and width depend on the composition, so the mass between 0 and 1 does not cancel
                 total -= np.log(std * (ndtr((1.0 - share) / std) - ndtr(-share / std)))
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
             elif item.name == "log_scale":
-                total += SCALE_POWER * value
+                total += priors.SCALE_POWER * value
+        # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = [index for index in MINERAL if index not in self.absent]
         total -= (len(parts) - 1) * np.log(mineral + MINERAL_FLOOR)
@@ -274,7 +188,7 @@ class JointModel:
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
-            total -= 0.5 * ((share - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1]) ** 2
+            total -= 0.5 * ((share - ASSUMED_CARBONATE.mean) / ASSUMED_CARBONATE.std) ** 2
             total -= _log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
         return total
 
@@ -284,20 +198,43 @@ def _log_mean_grouping(parts: int, others: int) -> float:
     if others == 0:
         return -(parts - 1) * float(np.log1p(MINERAL_FLOOR))
     mineral = (np.arange(4000) + 0.5) / 4000
-    log_density = (parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral)
-    density = np.exp(log_density)
+    density = np.exp((parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral))
     weighted = density * (mineral + MINERAL_FLOOR) ** -(parts - 1.0)
     return float(np.log(weighted.sum() / density.sum()))
 
 
 def _log_mean_tilt(parts: int) -> float:
     """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
-    mean, std = LATTICE_CARBONATE
+    mean, std = ASSUMED_CARBONATE.mean, ASSUMED_CARBONATE.std
     if parts < 2:
         return -0.5 * ((1.0 - mean) / std) ** 2
     share = (np.arange(2000) + 0.5) / 2000
     density = (parts - 1) * (1.0 - share) ** (parts - 2)
     return float(np.log(np.mean(density * np.exp(-0.5 * ((share - mean) / std) ** 2))))
+
+
+def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:
+    """Expected share of the carbonate that sits in the crystals, h / (h + 0.25 A)."""
+    share: FloatArray = crystals / np.maximum(crystals + priors.AMORPHOUS_UPTAKE * amorphous, 1e-12)
+    return share
+
+
+def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
+    """Chlorides per mass of other crystals, where what evaporates of them is in the carbonate's loss."""
+    cool = thermal.final_c is not None and thermal.final_c < priors.SALT_FROM_C
+    if not thermal.sees_carbonate or thermal.salts_apart or cool:
+        return 0.0
+    total = sum(max(mass, 0.0) for mass in xrd.others.values())
+    return sum(max(mass, 0.0) for mass in xrd.salts.values()) / total if total > 0 else 0.0
+
+
+def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
+    """Move the CO3 of carbonate minerals from other crystalline to carbonate, as results report it; (n, 6)."""
+    share = model.xrd.carbonate_share if model.xrd is not None else 0.0
+    moved = compositions.copy()
+    moved[:, CARBONATE] += share * compositions[:, OTHER]
+    moved[:, OTHER] *= 1.0 - share
+    return moved
 
 
 def build_model(
@@ -306,38 +243,52 @@ def build_model(
     *,
     standard: InternalStandard | None = None,
     known_scale: tuple[float, float] | None = None,
-    bias_std: float = 0.10,
+    bias_std: float,
     aliquot_std: float = 0.0,
 ) -> JointModel:
-    """Put evidence and constants together.
+    """Put evidence (one of the two at least) and the priors of the constants together.
 
-    Parameters
-    ----------
-    xrd, thermal : evidence or None, at least one
-    standard : InternalStandard, optional
-    known_scale : (log value, std), optional
-        Natural logarithm of the scale K of the reduced amounts and its standard uncertainty, from an
-        external standard; flat otherwise.
-    bias_std : float
-        Relative standard uncertainty of crystalline against diffuse intensities.
-    aliquot_std : float
-        Standard uncertainty of the difference between the two aliquots, mass fraction; used only where both
-        instruments contribute. Half of its square goes to each.
-
-    Raises
-    ------
-    AnalysisError
-        Neither evidence is given.
+    `known_scale` is ln K of the reduced amounts with its standard uncertainty, from an external standard; flat
+    otherwise. `bias_std` is the relative standard uncertainty of crystalline against amorphous scattering.
+    `aliquot_std` is the standard uncertainty of the difference between the two aliquots, mass fraction; used only where
+    both instruments contribute, half of its square for each. AnalysisError where neither evidence is given.
     """
     if xrd is None and thermal is None:
         msg = "nothing to compose: neither a diffraction fit nor a thermal balance was given."
         raise AnalysisError(msg)
-    nuisances: list[Nuisance] = []
+    constants: list[Prior] = []
     if xrd is not None:
-        nuisances += _xrd_nuisances(xrd, standard, known_scale, bias_std)
+        mean, std = known_scale if known_scale is not None else (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
+        crystals, amorphous = (
+            np.array([max(xrd.row(name), 0.0)]) for name in ("apatite", "amorphous_mineral")
+        )
+        constants += [
+            replace(priors.LOG_SCALE, mean=mean, std=std),
+            replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),
+            replace(priors.CARBONATE_IN_LATTICE, mean=float(lattice_share(crystals, amorphous)[0])),
+            priors.AMORPHOUS_RESPONSE,
+            priors.CARBONATE_INTENSITY,
+            priors.UNCERTAINTY_SPREAD,
+        ]
+        if standard is not None:
+            value, std = standard.crystallinity, standard.crystallinity_std
+            constants += [
+                replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std),
+                replace(priors.STANDARD_SCATTER, std=standard.scatter_std),
+            ]
     if thermal is not None:
-        nuisances += _thermal_nuisances(xrd, thermal)
+        constants += [priors.LATE_WATER, priors.BOUND_WATER]
+        if thermal.inert:
+            constants.append(
+                replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3))
+            )
+        if xrd is not None and _salt_share(xrd, thermal) > 0:
+            constants.append(priors.SALT_EVAPORATED)
     parts = _covariance_parts(xrd, thermal, aliquot_std)
+    covariance = np.sum(list(parts.values()), axis=0)
+    # symmetric and safely positive definite: balances and halo shapes may leave combinations without any variance
+    eigenvalues, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    floor = max(eigenvalues[-1] * 1e-10, 1e-14)
     values = [xrd.values] if xrd is not None else []
     values += [thermal.losses] if thermal is not None else []
     return JointModel(
@@ -345,124 +296,17 @@ def build_model(
         xrd=xrd,
         thermal=thermal,
         standard=standard,
-        nuisances=tuple(nuisances),
+        priors=tuple(constants),
         values=np.concatenate(values),
-        covariance=_regular(np.sum(list(parts.values()), axis=0)),
+        covariance=(vectors * np.maximum(eigenvalues, floor)) @ vectors.T,
         parts=parts,
     )
-
-
-def _xrd_nuisances(
-    xrd: XrdEvidence,
-    standard: InternalStandard | None,
-    known_scale: tuple[float, float] | None,
-    bias_std: float,
-) -> list[Nuisance]:
-    mean, std = known_scale if known_scale is not None else (0.0, np.inf)
-    crystals, halo = (np.array([max(xrd.row(name), 0.0)]) for name in ("apatite", "amorphous_mineral"))
-    share = float(lattice_share(crystals, halo)[0])
-    found = [
-        Nuisance(name="log_scale", mean=mean, std=std, low=-12.0, high=12.0),
-        Nuisance(name="xrd_bias", mean=0.0, std=max(bias_std, 1e-4), low=-0.9, high=3.0),
-        Nuisance(name="carbonate_in_lattice", mean=share, std=LATTICE_STD[1], low=0.0, high=1.0),
-        Nuisance(
-            name="amorphous_response",
-            mean=AMORPHOUS_RESPONSE[0],
-            std=AMORPHOUS_RESPONSE[1],
-            low=0.05,
-            high=1.15,
-        ),
-        Nuisance(name="carbonate_lines", mean=CARBONATE_LINES[0], std=CARBONATE_LINES[1], low=-1.0, high=1.2),
-        Nuisance(
-            name="xrd_spread",
-            mean=UNCERTAINTY_SPREAD[0],
-            std=UNCERTAINTY_SPREAD[1],
-            low=-2.0,
-            high=2.0,
-        ),
-    ]
-    if standard is not None:
-        found.append(
-            Nuisance(
-                name="standard_crystallinity",
-                mean=standard.crystallinity,
-                std=standard.crystallinity_std,
-                low=0.0,
-                high=1.2,
-            )
-        )
-        found.append(
-            Nuisance(name="standard_scatter", mean=0.0, std=standard.scatter_std, low=-0.5, high=1.0)
-        )
-    return found
-
-
-def widened(model: JointModel, ratio: float, *, everything: bool) -> JointModel:
-    """Copy with standard uncertainties multiplied: of all evidence, or of the diffraction rows alone.
-
-    Parameters
-    ----------
-    ratio : float
-    everything : bool
-    """
-    factor = np.full(len(model.values), ratio)
-    if not everything and model.xrd is not None:
-        factor[len(model.xrd.rows) :] = 1.0
-    outer = np.outer(factor, factor)
-    return replace(
-        model,
-        covariance=model.covariance * outer,
-        parts={name: part * outer for name, part in model.parts.items()},
-    )
-
-
-def _thermal_nuisances(xrd: XrdEvidence | None, thermal: ThermalEvidence) -> list[Nuisance]:
-    found = [
-        Nuisance(name="late_water", mean=LATE_WATER[0], std=LATE_WATER[1], low=0.0, high=1.0),
-        Nuisance(name="bound_water", mean=BOUND_WATER[0], std=BOUND_WATER[1], low=0.0, high=0.3),
-    ]
-    if thermal.inert:
-        std = max(thermal.char_std, 1e-3)
-        found.append(Nuisance(name="char", mean=thermal.char_fraction, std=std, low=0.0, high=0.9))
-    if xrd is not None and _salt_share(xrd, thermal) > 0:
-        mean, std = SALT_EVAPORATED
-        found.append(Nuisance(name="salt_evaporated", mean=mean, std=std, low=0.0, high=1.0))
-    return found
-
-
-def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
-    cool = thermal.final_c is not None and thermal.final_c < SALT_FROM_C
-    if not thermal.sees_carbonate or thermal.salts_apart or cool:
-        return 0.0
-    total = sum(max(mass, 0.0) for mass in xrd.others.values())
-    return sum(max(mass, 0.0) for mass in xrd.salts.values()) / total if total > 0 else 0.0
-
-
-def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:
-    """Expected share of the carbonate that sits in the crystals, h / (h + 0.25 A)."""
-    share: FloatArray = crystals / np.maximum(crystals + AMORPHOUS_UPTAKE * amorphous, 1e-12)
-    return share
-
-
-def _lattice_std(share: FloatArray) -> FloatArray:
-    std: FloatArray = np.minimum(LATTICE_STD[0] + 2.0 * share * (1.0 - share), LATTICE_STD[1])
-    return std
-
-
-def _by_cause(thermal: ThermalEvidence) -> dict[str, FloatArray]:
-    """Covariance of the losses by cause; correlations are those of the whole."""
-    whole = thermal.loss_covariance
-    parts: dict[str, FloatArray] = {}
-    for cause, shares in thermal.sources.items():
-        root = np.sqrt(shares)
-        parts[f"tga_{cause}"] = whole * np.outer(root, root)
-    parts["tga"] = whole - np.sum(list(parts.values()), axis=0) if parts else whole
-    return parts
 
 
 def _covariance_parts(
     xrd: XrdEvidence | None, thermal: ThermalEvidence | None, aliquot_std: float
 ) -> dict[str, FloatArray]:
+    """Covariance (m, m) of all rows, by input of the uncertainty budget."""
     n_xrd = len(xrd.rows) if xrd is not None else 0
     m = n_xrd + (len(thermal.losses) if thermal is not None else 0)
     parts: dict[str, FloatArray] = {}
@@ -478,7 +322,15 @@ def _covariance_parts(
         if xrd.misfit.any():
             place("xrd_misfit", xrd.misfit, 0)
     if thermal is not None:
-        for name, block in _by_cause(thermal).items():
+        # thermal analysis tells each loss's variance by cause; correlations are taken to be those of the whole
+        rest = whole = thermal.loss_covariance
+        blocks = {}
+        for cause, shares in thermal.sources.items():
+            root = np.sqrt(shares)
+            blocks[f"tga_{cause}"] = whole * np.outer(root, root)
+        if blocks:
+            rest = whole - np.sum(list(blocks.values()), axis=0)
+        for name, block in {**blocks, "tga": rest}.items():
             place(name, block, n_xrd)
     if xrd is not None and thermal is not None and aliquot_std > 0:
         spread, n = 0.5 * aliquot_std**2, len(thermal.losses)
@@ -487,9 +339,14 @@ def _covariance_parts(
     return parts
 
 
-def _regular(covariance: FloatArray) -> FloatArray:
-    """Symmetric and safely positive definite: eigenvalues below 1e-10 of the largest are lifted."""
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    floor = max(values[-1] * 1e-10, 1e-14)
-    regular: FloatArray = (vectors * np.maximum(values, floor)) @ vectors.T
-    return regular
+def widened(model: JointModel, ratio: float, *, everything: bool) -> JointModel:
+    """Copy with standard uncertainties multiplied by `ratio`: of all evidence, or of the rows of diffraction alone."""
+    factor = np.full(len(model.values), ratio)
+    if not everything and model.xrd is not None:
+        factor[len(model.xrd.rows) :] = 1.0
+    outer = np.outer(factor, factor)
+    return replace(
+        model,
+        covariance=model.covariance * outer,
+        parts={name: part * outer for name, part in model.parts.items()},
+    )

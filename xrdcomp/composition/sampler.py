@@ -20,45 +20,39 @@ from scipy.special import log_ndtr, ndtri, ndtri_exp
 from xrdcomp.composition.model import (
     AMORPHOUS,
     CARBONATE,
-    LATTICE_CARBONATE,
     ORGANIC,
     OTHER,
     WATER,
     H,
     JointModel,
 )
+from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 _ORDER = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
 _DOF = 7.0
+"""Degrees of freedom of the Student distribution of the constants: tails heavier than any target's."""
 _RIDGE = 0.05
+"""Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
 _PILOT = 1500
-_TWO_PI = float(np.log(2 * np.pi))
+"""Draws of the two batches from which the proposal learns."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Equally weighted draws.
+    """Equally weighted draws of composition (n, 6) and constants (n, p), in the order of the model's priors.
 
-    Parameters
-    ----------
-    composition : (n, 6) array, in the order of ``COMPONENTS``
-    constants : (n, p) array, in the order of the model's nuisances
-    mode_composition, mode_constants : the constrained optimum
-    chi_square : float
-        Weighted squared residual at the optimum, priors of the constants included.
-    effective_size : float
-        Effective number of independent draws before resampling.
-    log_evidence : float
-        Logarithm of the marginal likelihood, up to a constant that is common to models of the same evidence.
+    `mode_composition` (6,) is the constrained optimum, `chi_square` the weighted squared residual there, priors of the
+    constants included. `effective_size` is the effective number of independent draws before resampling,
+    `log_evidence` the logarithm of the marginal likelihood, up to a constant that is common to models of the same
+    evidence.
     """
 
     composition: FloatArray
     constants: FloatArray
     mode_composition: FloatArray
-    mode_constants: FloatArray
     chi_square: float
     effective_size: float
     log_evidence: float = 0.0
@@ -66,6 +60,8 @@ class Posterior:
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
+    """Draws of the proposal with their importance weights, which sum to one."""
+
     constants: FloatArray
     composition: FloatArray
     weights: FloatArray
@@ -74,8 +70,18 @@ class _Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Optimum:
+    """Constrained optimum, and the covariance (p, p) of the Gaussian of the constants around it."""
+
+    composition: FloatArray
+    constants: FloatArray
+    covariance: FloatArray
+    chi_square: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Coordinates:
-    """Which fractions are drawn, and which one is the rest; absent ones are zero."""
+    """Fractions that are drawn, and the one that is the rest; absent ones are zero."""
 
     free: tuple[int, ...]
     rest: int
@@ -93,39 +99,35 @@ class _Coordinates:
         x[:, self.rest] = 1.0 - drawn.sum(axis=1)
         return x
 
-    def at(self, index: int) -> int | None:
-        """Position of a component among the drawn ones."""
-        return self.free.index(index) if index in self.free else None
-
 
 def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
     """Draw from the posterior of composition and constants.
 
-    Parameters
-    ----------
-    model : JointModel
-    draws : int
-        Number of draws returned; more narrow the Monte Carlo error of interval ends.
-    seed : int
-        Same seed, same bytes.
+    More `draws` narrow the Monte Carlo error of interval ends; the same `seed` gives the same bytes.
     """
     rng = np.random.default_rng(seed)
-    root = np.linalg.inv(np.linalg.cholesky(model.covariance))
-    mode, theta, chi_square, centre, spread = _laplace(model, root)
-    mineral = max(float(mode[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), 0.02)
-    batch = _batch(model, root, (centre, 1.5 * spread, mineral), _PILOT, rng)
+    whitening = np.linalg.inv(np.linalg.cholesky(model.covariance))
+    optimum = _optimum(model, whitening)
+    mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), MINERAL_FLOOR)
+    # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
+    # and, where too few draws count, larger ones start from the moments of the batch before.
+    centre, spread = optimum.constants, optimum.covariance
+    batch = _batch(model, whitening, centre, 1.5 * spread, mineral, _PILOT, rng)
     for size in (_PILOT, 5 * draws // 4, 5 * draws // 2, 5 * draws):
         centre, spread = _moments(batch, spread)
-        batch = _batch(model, root, (centre, 1.2 * spread, mineral), size, rng)
+        batch = _batch(model, whitening, centre, 1.2 * spread, mineral, size, rng)
         if size != _PILOT and batch.effective_size > 0.2 * draws:
             break
-    chosen = _resample(batch.weights, draws, rng)
+    # Systematic resampling turns weighted draws into equally weighted ones with the least added noise; shuffled, so
+    # that any part of the draws is a sample as well.
+    points = (np.arange(draws) + rng.random()) / draws
+    chosen = np.searchsorted(np.cumsum(batch.weights), points).clip(0, len(batch.weights) - 1)
+    chosen = rng.permutation(chosen)
     return Posterior(
         composition=batch.composition[chosen],
         constants=batch.constants[chosen],
-        mode_composition=mode,
-        mode_constants=theta,
-        chi_square=chi_square,
+        mode_composition=optimum.composition,
+        chi_square=optimum.chi_square,
         effective_size=batch.effective_size,
         log_evidence=batch.log_evidence,
     )
@@ -134,21 +136,10 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
 def average_models(
     models: Sequence[JointModel], *, prior: Sequence[float], draws: int, seed: int
 ) -> tuple[Posterior, FloatArray]:
-    """Posterior over several models of one evidence, and the probability of each.
+    """Posterior over several models of one evidence, and the probability of each, (k,).
 
-    Parameters
-    ----------
-    models : sequence of JointModel
-        They differ in which components are absent. The first is the most general; optimum and χ² are its own.
-    prior : sequence of float
-        Prior probabilities, sum 1.
-    draws, seed : int
-
-    Returns
-    -------
-    posterior : Posterior
-        Draws of each model in proportion to its probability.
-    probability : (k,) array
+    The models differ in which components are absent; optimum and χ² are those of the first, the most general. `prior`
+    are their prior probabilities, sum 1. Each model contributes draws in proportion to its probability.
     """
     parts = [sample_posterior(model, draws=draws, seed=seed + i) for i, model in enumerate(models)]
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
@@ -167,48 +158,44 @@ def average_models(
 
 
 def free_scale(model: JointModel) -> tuple[float, float]:
-    """Bias of crystalline against diffuse intensities that fits best when the prior does not hold it.
+    """Bias of crystalline against amorphous scattering that fits best, and its std, when its prior does not hold it.
 
-    Returns
-    -------
-    bias, std : float
-        At the constrained optimum with a prior of 1 (100 %) on the bias.
+    Taken at the constrained optimum with a prior of 1 (100 %) on the bias.
     """
     at = model.names.index("xrd_bias")
-    loose = replace(
-        model,
-        nuisances=tuple(
-            replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.nuisances
-        ),
-    )
-    root = np.linalg.inv(np.linalg.cholesky(model.covariance))
-    _, theta, _, _, spread = _laplace(loose, root)
-    return float(theta[at]), float(np.sqrt(spread[at, at]))
+    loose = tuple(replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.priors)
+    whitening = np.linalg.inv(np.linalg.cholesky(model.covariance))
+    found = _optimum(replace(model, priors=loose), whitening)
+    return float(found.constants[at]), float(np.sqrt(found.covariance[at, at]))
 
 
-def _laplace(
-    model: JointModel, root: FloatArray
-) -> tuple[FloatArray, FloatArray, float, FloatArray, FloatArray]:
-    """Constrained optimum and the Gaussian of the constants around it."""
+def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
+    """Least squares over composition and constants, all within their bounds."""
     coordinates = _Coordinates.of(model)
     k = len(coordinates.free)
-    low = np.array([0.0] * k + [item.low for item in model.nuisances])
-    high = np.array([1.0] * k + [item.high for item in model.nuisances])
+    low = np.array([0.0] * k + [item.low for item in model.priors])
+    high = np.array([1.0] * k + [item.high for item in model.priors])
     start = np.clip(_start(model, coordinates), low + 1e-6, high - 1e-6)
 
-    finite = np.array([np.isfinite(item.std) for item in model.nuisances])
-    mean, std = (np.array([getattr(item, name) for item in model.nuisances]) for name in ("mean", "std"))
+    finite = np.array([np.isfinite(item.std) for item in model.priors])
+    mean, std = (np.array([getattr(item, name) for item in model.priors]) for name in ("mean", "std"))
 
     def residuals(points: FloatArray) -> FloatArray:
-        """Residuals of several points, one in each row."""
+        """Residuals of several points, one in each row: evidence, priors, positivity of the rest, assumed carbonate."""
         x, theta = coordinates.complete(points[:, :k]), points[:, k:]
         matrix, offset = model.design(theta)
-        data = (model.values - np.einsum("nij,nj->ni", matrix, x) - offset) @ root.T
-        priors = ((theta - mean) / std)[:, finite]
+        data = (model.values - np.einsum("nij,nj->ni", matrix, x) - offset) @ whitening.T
+        constants = ((theta - mean) / std)[:, finite]
         beyond = np.minimum(x[:, coordinates.rest], 0.0) / 1e-4
-        assumed = _assumed_carbonate(x) if model.carbonate_is_assumed else np.zeros(len(x))
-        weak = 0.1 * (points[:, :k] - 1.0 / 6)
-        return np.concatenate([data, priors, beyond[:, None], assumed[:, None], weak], axis=1)
+        assumed = np.zeros(len(x))
+        if model.carbonate_is_assumed:
+            mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
+            assumed = (x[:, CARBONATE] / mineral - ASSUMED_CARBONATE.mean) / ASSUMED_CARBONATE.std
+        weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
+        return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
+
+    def residual(point: FloatArray) -> FloatArray:
+        return np.asarray(residuals(point[None])[0])
 
     def slopes(point: FloatArray) -> FloatArray:
         """Forward differences, backward where a limit is in the way; all in one call."""
@@ -217,9 +204,6 @@ def _laplace(
         moved = residuals(np.concatenate([point[None], point + np.diag(step)]))
         out: FloatArray = ((moved[1:] - moved[0]) / step[:, None]).T
         return out
-
-    def residual(point: FloatArray) -> FloatArray:
-        return np.asarray(residuals(point[None])[0])
 
     found = least_squares(
         residual,
@@ -233,19 +217,15 @@ def _laplace(
     )
     jacobian = np.asarray(found.jac, dtype=float)
     precision = jacobian.T @ jacobian
-    at_bound = found.active_mask != 0
+    # At a bound the density falls off by its gradient rather than by curvature: an exponential of that scale.
     gradient = jacobian.T @ found.fun
-    precision[np.diag_indices(len(low))] += np.where(at_bound, gradient**2, 0.0) + 1e-3
-    spread = np.linalg.inv(precision)[k:, k:]
-    m = len(model.values)
-    n_prior = sum(np.isfinite(item.std) for item in model.nuisances)
-    chi_square = float((found.fun[: m + n_prior] ** 2).sum())
-    return coordinates.complete(found.x[None, :k])[0], found.x[k:], chi_square, found.x[k:], spread
-
-
-def _assumed_carbonate(x: FloatArray) -> FloatArray:
-    mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
-    return np.asarray((x[:, CARBONATE] / mineral - LATTICE_CARBONATE[0]) / LATTICE_CARBONATE[1])
+    precision[np.diag_indices(len(low))] += np.where(found.active_mask != 0, gradient**2, 0.0) + 1e-3
+    return _Optimum(
+        composition=coordinates.complete(found.x[None, :k])[0],
+        constants=found.x[k:],
+        covariance=np.linalg.inv(precision)[k:, k:],
+        chi_square=float((found.fun[: len(model.values) + int(finite.sum())] ** 2).sum()),
+    )
 
 
 def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
@@ -277,34 +257,34 @@ def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
     x[sorted(model.absent)] = 0.0
     x /= x.sum()
     if xrd is not None and "standard" in xrd.rows and model.standard is not None:
-        share = model.standard.fraction / (1 - model.standard.fraction)
-        log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / share))
+        log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / model.standard.per_specimen))
     means = [
-        item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale
-        for item in model.nuisances
+        item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale for item in model.priors
     ]
     return np.concatenate([x[list(coordinates.free)], means])
 
 
 def _batch(
     model: JointModel,
-    root: FloatArray,
-    proposal: tuple[FloatArray, FloatArray, float],
+    whitening: FloatArray,
+    centre: FloatArray,
+    spread: FloatArray,
+    mineral: float,
     n: int,
     rng: np.random.Generator,
 ) -> _Batch:
-    centre, spread, mineral = proposal
+    """Draw constants, then compositions given them, and weigh both by target over proposal."""
     theta, log_q = _draw_constants(centre, spread, n, rng)
-    low = np.array([item.low for item in model.nuisances])
-    high = np.array([item.high for item in model.nuisances])
+    low = np.array([item.low for item in model.priors])
+    high = np.array([item.high for item in model.priors])
     outside = ((theta < low) | (theta > high)).any(axis=1)
     safe = np.clip(theta, low, high)
     matrix, offset = model.design(safe)
     factor, log_det = model.precision_factor(safe)
-    matrix = (root @ matrix) * factor[:, :, None]
-    target = (model.values @ root.T - offset @ root.T) * factor
+    matrix = (whitening @ matrix) * factor[:, :, None]
+    target = (model.values @ whitening.T - offset @ whitening.T) * factor
     coordinates = _Coordinates.of(model)
-    drawn, log_qx = _draw_simplex(*_conditional(model, matrix, target, mineral), rng)
+    drawn, log_qx = _draw_simplex(*_conditional(model, coordinates, matrix, target, mineral), rng)
     x = np.maximum(coordinates.complete(drawn), 0.0)
     misfit = target - np.einsum("nij,nj->ni", matrix, x)
     log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
@@ -317,17 +297,23 @@ def _batch(
         composition=x,
         weights=weights,
         effective_size=float(1.0 / (weights**2).sum()),
-        log_evidence=float(log_w.max()) + float(np.log(total / n)),
+        log_evidence=float(log_w.max())
+        + float(np.log(total / n)),  # the mean weight is the marginal likelihood
     )
 
 
 def _draw_constants(
     centre: FloatArray, spread: FloatArray, n: int, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Multivariate Student draws and their log density up to a constant of the dimension."""
+    """Multivariate Student draws and their log density up to a constant of the dimension.
+
+    The normal draws behind them are one per stratum in each coordinate (Latin hypercube, McKay et al. 1979).
+    """
     p = len(centre)
     root = np.linalg.cholesky(spread + 1e-12 * np.eye(p))
-    normal = _stratified_normal(n, p, rng)
+    normal = np.empty((n, p))
+    for j in range(p):
+        normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
     mix = rng.chisquare(_DOF, size=n) / _DOF
     scaled = normal / np.sqrt(mix)[:, None]
     log_density = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
@@ -335,38 +321,26 @@ def _draw_constants(
     return centre + scaled @ root.T, log_density
 
 
-def _stratified_normal(n: int, p: int, rng: np.random.Generator) -> FloatArray:
-    """Standard normal draws, each coordinate one per stratum (Latin hypercube, McKay et al. 1979)."""
-    out = np.empty((n, p))
-    for j in range(p):
-        out[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
-    return out
-
-
 def _conditional(
-    model: JointModel, matrix: FloatArray, target: FloatArray, mineral: float
+    model: JointModel, coordinates: _Coordinates, matrix: FloatArray, target: FloatArray, mineral: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw.
+    """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw of the constants.
 
     A weak normal term keeps directions finite which the evidence leaves open; it belongs to the proposal
-    only.
+    only. Reversed, because coordinate j is drawn given those before it: the conditional precision of the last
+    coordinate is then the first pivot.
     """
-    coordinates = _Coordinates.of(model)
     free = matrix[:, :, coordinates.free] - matrix[:, :, [coordinates.rest]]
     rest = target - matrix[:, :, coordinates.rest]
     k = len(coordinates.free)
-    carbonate = coordinates.at(CARBONATE)
-    if model.carbonate_is_assumed and carbonate is not None:
+    if model.carbonate_is_assumed and CARBONATE in coordinates.free:
         # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
-        share, std = LATTICE_CARBONATE
+        share, width = ASSUMED_CARBONATE.mean, 1.3 * ASSUMED_CARBONATE.std * mineral
         row = np.zeros((len(free), 1, k))
-        for index in (WATER, ORGANIC, OTHER):
-            at = coordinates.at(index)
-            if at is not None:
-                row[:, 0, at] = share
-        row[:, 0, carbonate] = 1.0
-        free = np.concatenate([free, row / (1.3 * std * mineral)], axis=1)
-        rest = np.concatenate([rest, np.full((len(rest), 1), share / (1.3 * std * mineral))], axis=1)
+        for at, index in enumerate(coordinates.free):
+            row[:, 0, at] = {WATER: share, ORGANIC: share, OTHER: share, CARBONATE: 1.0}.get(index, 0.0)
+        free = np.concatenate([free, row / width], axis=1)
+        rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
     solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
     weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
     toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
@@ -382,7 +356,11 @@ def _conditional(
 def _draw_simplex(
     mean: FloatArray, reversed_root: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw the free coordinates inside the simplex; (n, 5) and the log density of the proposal."""
+    """Draw the free coordinates inside the simplex; (n, k) and the log density of the proposal.
+
+    Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
+    is drawn, so no draw is rejected, and the density is the product of the truncated normals.
+    """
     n, k = mean.shape
     out = np.empty((n, k))
     left = np.ones(n)
@@ -397,7 +375,7 @@ def _draw_simplex(
         z, log_mass = _truncated_normal(-centre / sd, (left - centre) / sd, uniform)
         out[:, j] = np.clip(centre + sd * z, 0.0, left)
         delta[:, r] = out[:, j] - mean[:, j]
-        log_q += -0.5 * z**2 - 0.5 * _TWO_PI - np.log(sd) - log_mass
+        log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
         left = np.maximum(left - out[:, j], 0.0)
     return out, log_q
 
@@ -405,8 +383,9 @@ def _draw_simplex(
 def _truncated_normal(
     low: FloatArray, high: FloatArray, uniform: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Standard normal between two bounds by inversion, accurate in both tails; also log of the mass
-    inside.
+    """Standard normal between two bounds by inversion, and the log of the mass between them.
+
+    Accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function are used.
     """
     flip = low > 0
     a = np.where(flip, -high, low)
@@ -420,7 +399,7 @@ def _truncated_normal(
 
 
 def _moments(batch: _Batch, fallback: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weighted mean and covariance; flattened weights where few draws carry them."""
+    """Weighted mean and covariance of the constants; with flattened weights where few draws carry them."""
     weights = batch.weights
     for _ in range(6):
         if 1.0 / (weights**2).sum() > 60:
@@ -431,11 +410,3 @@ def _moments(batch: _Batch, fallback: FloatArray) -> tuple[FloatArray, FloatArra
     away = batch.constants - centre
     spread = (away * weights[:, None]).T @ away
     return centre, 0.95 * spread + 0.05 * np.diag(np.diag(fallback))
-
-
-def _resample(weights: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
-    """Systematic resampling: indices of `n` equally weighted draws, shuffled."""
-    points = (np.arange(n) + rng.random()) / n
-    chosen = np.searchsorted(np.cumsum(weights), points).clip(0, len(weights) - 1)
-    shuffled: FloatArray = rng.permutation(chosen)
-    return shuffled

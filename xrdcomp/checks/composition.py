@@ -1,0 +1,390 @@
+"""Rules over a finished composition: disagreement, missing evidence, assumptions that decide.
+
+Every message has the figure that shows it, the likely causes in order, and what to measure next. Where several runs
+were combined, a rule speaks of the first run it applies to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xrdcomp.checks.registry import Analysis, Check, check
+from xrdcomp.data import Diagnostic, MessageKind, message_kind
+from xrdcomp.results import Composition, Consistency
+
+WITHOUT_APATITE = message_kind(
+    "COMPOSITION_WITHOUT_APATITE",
+    "warning",
+    "No apatite was fitted or searched for: the composition takes it to be absent.",
+    remedy="Add hydroxyapatite to --phases or to identification.library if the specimen may hold it.",
+)
+BIRGE = message_kind(
+    "FUSION_BIRGE",
+    "warning",
+    "The evidence does not fit one composition; its standard uncertainties were multiplied by the Birge ratio.",
+    remedy="Look at the fit and at the thermal boundaries; measure both on one dried and ground powder.",
+    threshold="probability of a larger misfit below 1 %",
+    origin="Birge 1932, Phys. Rev. 40, 207",
+)
+INCONSISTENT = message_kind(
+    "FUSION_INCONSISTENT",
+    "warning",
+    "Diffraction gives more crystals than thermogravimetry leaves mineral.",
+    remedy="Measure the empty holder, run both on one dried powder, search for organic crystals, check the gas.",
+    threshold="2 standard uncertainties of the difference",
+    origin="one in forty specimens without any fault",
+)
+MINERAL_UNSEEN = message_kind(
+    "FUSION_MINERAL_UNSEEN",
+    "warning",
+    "Thermogravimetry leaves more mineral than diffraction accounts for, amorphous mineral included.",
+    remedy="Grind finer, scan to 70 degrees or more, burn off in air, rinse salts, check the gas.",
+    threshold="2 standard uncertainties of the difference, with and without amorphous mineral",
+    origin="one in forty specimens without any fault",
+)
+AMORPHOUS_EXCESS = message_kind(
+    "HUMP_WITHOUT_ACP",
+    "warning",
+    "Amorphous scattering near 30 degrees that the mineral balance has no amorphous mineral for.",
+    remedy="Measure the empty holder: a plastic one or glass scatters there, as do crystallites below 3 nm.",
+    threshold="3 standard uncertainties, 2 wt%, and above the 97.5 % end of the amorphous mineral",
+    origin="judged; holders of plastic have their maximum at 30.9 degrees",
+)
+SCALE = message_kind(
+    "FUSION_SCALE",
+    "warning",
+    "Crystalline intensities would have to be wrong by more than the method is good for.",
+    remedy="Spike with a weighed standard, or measure the empty holder.",
+    threshold="2 standard uncertainties, those of composition.xrd_bias_std and of the evidence together",
+)
+CHAR = message_kind(
+    "FUSION_CHAR",
+    "info",
+    "The run was in an inert gas: a share of the organic is taken to stay as char.",
+    remedy="Burn off in air at the end of the run.",
+)
+SALT = message_kind(
+    "FUSION_SALT",
+    "info",
+    "A chloride was found; it is counted under other crystalline, and may evaporate above 800 °C.",
+    remedy="Rinse with water or ethanol and measure again if the salt comes from saline.",
+)
+AMORPHOUS_UNDECIDED = message_kind(
+    "AMORPHOUS_UNDECIDED",
+    "info",
+    "It is open whether there is amorphous mineral at all; its value is a mean over both cases.",
+    remedy="Count longer and measure the empty holder.",
+    threshold="probability of none between 5 and 95 %",
+)
+SAMPLING = message_kind(
+    "COMPOSITION_SAMPLING",
+    "warning",
+    "Few effective draws stand behind the posterior: interval ends are uncertain.",
+    remedy="Raise composition.draws.",
+    threshold="effective draws at most 5 % of the draws",
+    origin="interval ends then vary by some tenths of a standard deviation from seed to seed",
+)
+NOT_IDENTIFIABLE = message_kind(
+    "NOT_IDENTIFIABLE",
+    "info",
+    "These measurements do not separate a component from others.",
+    remedy="Add the other instrument, a spike, or amorphous components to the fit.",
+)
+PRIOR_DOMINATED = message_kind(
+    "PRIOR_DOMINATED",
+    "info",
+    "The width of a component rests mostly on assumptions about compositions.",
+    remedy="Add the second instrument or a spike.",
+    threshold="more than half of the variance, upper end of the interval above 2 wt%",
+)
+REPLICATES = message_kind(
+    "REPLICATES", "info", "Runs of one specimen agree within their own uncertainties and were combined."
+)
+REPLICATE_SCATTER = message_kind(
+    "REPLICATE_SCATTER",
+    "warning",
+    "Runs of one specimen scatter more than their own uncertainties.",
+    remedy="Grind and dry the specimen, take more aliquots, set composition.aliquot_std for single runs.",
+    threshold="probability of the scatter below 5 % over the number of components",
+    origin="Cochran's Q with Bonferroni's correction",
+)
+NOTABLE_FRACTION = 0.02
+"""Mass fraction of amorphous scattering below which nothing is said of it."""
+
+
+def _rule(kind: MessageKind) -> Callable[[Callable[[Composition, Consistency], Diagnostic | None]], Check]:
+    """Register a rule over a composition of one run and its consistency."""
+
+    def register(rule: Callable[[Composition, Consistency], Diagnostic | None]) -> Check:
+        def first(analysis: Analysis) -> Diagnostic | None:
+            composition = analysis.composition
+            singles = () if composition is None else composition.runs or (composition,)
+            found = (rule(item, item.consistency) for item in singles if item.consistency is not None)
+            return next((message for message in found if message is not None), None)
+
+        return check(kind, "composition")(first)
+
+    return register
+
+
+@check(WITHOUT_APATITE, "composition")
+def apatite_not_asked_after(analysis: Analysis) -> Diagnostic | None:
+    """Tell that neither fit nor search held apatite."""
+    evidence = analysis.composition.consistency if analysis.composition is not None else None
+    if evidence is None or not evidence.xrd or not analysis.phases:
+        return None
+    if any(phase.is_apatite for phase in analysis.phases):
+        return None
+    return WITHOUT_APATITE(
+        "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
+        "Add hydroxyapatite to --phases or to identification.library if the specimen may hold it."
+    )
+
+
+@_rule(BIRGE)
+def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell that uncertainties were multiplied, which ones, and by how much."""
+    if found.birge_ratio <= 1.0:
+        return None
+    which = "of all evidence" if found.widens_all else "of the diffraction amounts"
+    if not found.xrd:
+        what, which = "The losses of the thermal run do", "of these losses"
+        advice = (
+            "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
+        )
+    elif not found.tga:
+        what = "The amounts of the pattern do"
+        advice = "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+    else:
+        what = "X-ray and thermal evidence do"
+        advice = (
+            "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
+            "ground powder."
+        )
+    text = (
+        f"{what} not fit one composition: probability of a misfit this large is {found.misfit_probability:.2g}. The "
+        f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g} (Birge ratio). {advice}"
+    )
+    return BIRGE(text, birge_ratio=found.birge_ratio, probability=found.misfit_probability)
+
+
+def _balance_figures(found: Consistency) -> tuple[str, str]:
+    """Figures of the mineral balance in words, and a sentence where the stated gas may be wrong."""
+    balance = found.mineral_balance
+    if balance is None:
+        return "", ""
+    figures = (
+        f"crystalline mineral by X-rays {100 * balance.crystalline:.1f} wt%, total mineral by thermogravimetry "
+        f"{100 * balance.mineral:.1f} wt%, difference {balance.z:+.1f} standard uncertainties"
+    )
+    if not balance.agrees_in_other_gas:
+        return figures, ""
+    stated, other = ("an inert gas", "air") if balance.inert else ("air", "nitrogen")
+    return figures, (
+        f" Both would agree if the run had been in {other} instead of {stated}: check the gas that is stated."
+    )
+
+
+@_rule(INCONSISTENT)
+def more_crystals_than_mineral(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare crystals by diffraction with what heating leaves."""
+    balance = found.mineral_balance
+    if balance is None or not balance.too_many_crystals:
+        return None
+    figures, gas = _balance_figures(found)
+    text = (
+        f"More crystals than mineral: {figures}. Likely, in this order: one measured dried and the "
+        "other wet; different aliquots; background or empty holder taken for crystals, or halo "
+        "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). Measure "
+        "the empty holder, run both on one dried powder, and search for organic crystals."
+        f"{gas}"
+    )
+    return INCONSISTENT(text, crystalline_xrd=balance.crystalline, mineral_tga=balance.mineral, z=balance.z)
+
+
+@_rule(MINERAL_UNSEEN)
+def mineral_that_diffraction_misses(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare all mineral by diffraction with what heating leaves."""
+    balance = found.mineral_balance
+    if balance is None or not balance.mineral_unseen:
+        return None
+    figures, gas = _balance_figures(found)
+    text = (
+        f"Mineral that diffraction does not account for: {figures}; with the amorphous mineral's halo "
+        f"diffraction reaches {100 * balance.with_amorphous:.1f} wt%. Likely, in this order: lines so broad that "
+        "background took a part of them; coarse or strongly absorbing grains (microabsorption); char "
+        "in the residue; salts in the residue; different aliquots. Grind finer, scan to 70 degrees or "
+        f"more, burn off in air, rinse salts.{gas}"
+    )
+    return MINERAL_UNSEEN(
+        text,
+        crystalline_xrd=balance.crystalline,
+        mineral_tga=balance.mineral,
+        z=balance.z,
+        with_amorphous_xrd=balance.with_amorphous,
+    )
+
+
+@_rule(AMORPHOUS_EXCESS)
+def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare the scattering near 30 degrees with the amorphous mineral that the balance allows."""
+    excess = found.amorphous_excess
+    if excess is None or excess.seen < max(3 * excess.std, NOTABLE_FRACTION) or excess.allowed > excess.seen:
+        return None
+    text = (
+        f"The halo near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% amorphous "
+        f"mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this order: a "
+        "plastic holder (its hump lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
+        "the empty holder."
+    )
+    return AMORPHOUS_EXCESS(text, hump=excess.seen, hump_std=excess.std, upper=excess.allowed)
+
+
+@_rule(SCALE)
+def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare the error of crystalline intensities that both instruments ask for with what is expected."""
+    scale = found.scale
+    if scale is None or abs(scale.bias) <= 2 * (scale.expected_std**2 + scale.std**2) ** 0.5:
+        return None
+    text = (
+        f"Crystalline intensities would have to be wrong by {100 * scale.bias:+.0f} % for both instruments to "
+        f"agree; {100 * scale.expected_std:.0f} % is what the method is taken to be good for. Likely, in this "
+        "order: instrument background taken as halo or halo as background, microabsorption, preferred "
+        "orientation, different aliquots. Spike with a weighed standard, or measure the empty holder."
+    )
+    return SCALE(text, bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std)
+
+
+@_rule(CHAR)
+def char_is_assumed(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell how much of the organic is taken to stay."""
+    if found.char is None:
+        return None
+    value, std = found.char.value, found.char.std or 0.0
+    text = (
+        f"The run was in an inert gas: {100 * value:.0f} ± {100 * std:.0f} % "
+        "of the organic is taken to stay as char; fat leaves next to none, so that fatty tissue has less organic "
+        "than this gives. The organic and the residue carry that assumption. Burn off in air at the end of the "
+        "run to remove it."
+    )
+    return CHAR(text, char_fraction=value, char_std=std)
+
+
+@_rule(SALT)
+def salt_in_the_specimen(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell where chlorides are counted."""
+    if not found.salts:
+        return None
+    fate = "may partly have evaporated above 800 °C" if found.salts_evaporate else "is in the residue"
+    amount = 100 * sum(found.salts.values())
+    text = (
+        f"{' and '.join(sorted(found.salts))}, about {amount:.1f} wt%, {fate}; it is counted under other "
+        "crystalline, not under mineral of the tissue. Rinse with water or ethanol and measure again if "
+        "the salt comes from saline."
+    )
+    return SALT(text, salt=amount / 100, evaporates=found.salts_evaporate)
+
+
+@_rule(AMORPHOUS_UNDECIDED)
+def amorphous_mineral_is_open(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell how likely there is no amorphous mineral at all."""
+    probability, before = found.no_amorphous_probability, found.no_amorphous_prior
+    if probability is None or not 0.05 < probability < 0.95:
+        return None
+    text = (
+        f"Whether there is amorphous mineral at all is open: probability of none {probability:.2f} "
+        f"({before:.2f} before measuring). Its value is a mean over both cases. Count longer and measure "
+        "the empty holder."
+    )
+    return AMORPHOUS_UNDECIDED(text, probability_of_none=probability, before=before)
+
+
+@_rule(SAMPLING)
+def few_effective_draws(composition: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare the effective number of draws with the number of draws."""
+    if found.effective_size > 0.05 * len(composition.draws):
+        return None
+    text = (
+        f"The posterior was sampled with only {found.effective_size:.0f} effective draws; interval "
+        "ends are uncertain by some tenths of a standard deviation. Raise composition.draws."
+    )
+    return SAMPLING(text, effective_size=found.effective_size)
+
+
+@_rule(NOT_IDENTIFIABLE)
+def components_not_separated(composition: Composition, found: Consistency) -> Diagnostic | None:
+    """Name the components that these measurements cannot separate, and what would."""
+    hidden = composition.undetermined
+    if not hidden:
+        return None
+    if found.xrd and not found.weighs_crystals:
+        why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
+        next_step = (
+            "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
+        )
+    elif found.xrd:
+        why = "X-rays see them only as overlapping halos or as part of the lattice"
+        next_step = "Add a thermogravimetric run"
+    else:
+        why = "heating does not tell crystalline from amorphous mineral"
+        next_step = "Add a diffraction pattern"
+    text = (
+        f"Not separated by these measurements: {', '.join(hidden).replace('_', ' ')}; {why}. Sums that can be "
+        f"determined are under identifiable sums. {next_step}."
+    )
+    return NOT_IDENTIFIABLE(text, components=", ".join(hidden))
+
+
+@_rule(PRIOR_DOMINATED)
+def assumptions_decide(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Name reported components whose width is set by the prior rather than by measurements."""
+    if not found.prior_dominated:
+        return None
+    listed = ", ".join(
+        f"{name.replace('_', ' ')} {100 * share:.0f} %" for name, share in found.prior_dominated.items()
+    )
+    text = (
+        f"Mostly assumption, not measurement: {listed} of the variance rests on the fractions being "
+        "positive and equally likely before measuring. A second instrument or a spike replaces it."
+    )
+    return PRIOR_DOMINATED(text, **found.prior_dominated)
+
+
+def _excess(composition: Composition) -> list[str]:
+    """Components that scatter between runs by more than chance, with Bonferroni's correction."""
+    limit = 0.05 / max(len(composition.scatter), 1)
+    return [name for name, item in composition.scatter.items() if item.homogeneity < limit]
+
+
+def _replicate_facts(composition: Composition) -> dict[str, float]:
+    between = {f"between_{name}": item.between for name, item in composition.scatter.items()}
+    return between | {"runs": len(composition.runs)}
+
+
+@check(REPLICATES, "composition")
+def runs_agree(analysis: Analysis) -> Diagnostic | None:
+    """Tell that combined runs agree."""
+    composition = analysis.composition
+    if composition is None or not composition.runs or _excess(composition):
+        return None
+    k = len(composition.runs)
+    text = f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs."
+    return REPLICATES(text, **_replicate_facts(composition))
+
+
+@check(REPLICATE_SCATTER, "composition")
+def runs_scatter(analysis: Analysis) -> Diagnostic | None:
+    """Name the components that scatter between combined runs."""
+    composition = analysis.composition
+    if composition is None or not composition.runs or not _excess(composition):
+        return None
+    listed = ", ".join(
+        f"{name.replace('_', ' ')} {100 * composition.scatter[name].between:.1f} wt%"
+        for name in _excess(composition)
+    )
+    text = (
+        f"{len(composition.runs)} runs scatter more than their own uncertainties: {listed} between runs (standard "
+        "deviation). Likely: the specimen is not homogeneous, or drying between runs. Grind and dry it, take more "
+        "aliquots, and set composition.aliquot_std to this figure for single runs."
+    )
+    return REPLICATE_SCATTER(text, **_replicate_facts(composition))

@@ -1,0 +1,217 @@
+"""Every prior and every judged constant of the composition, declared once: value, uncertainty, source.
+
+Fractions and factors are dimensionless. Settings (``composition.xrd_bias_std`` …) are not repeated here; a constant
+of one run (char, crystallinity of a standard) takes its value from the evidence and its bounds from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrdcomp.recipe import CompositionRecipe, ThermalRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Normal prior of an uncertain constant, cut at `low` and `high`; an infinite `std` is flat.
+
+    `input` is the row of the uncertainty budget that the constant's share of a variance is counted to; `meaning` says
+    what the constant is, `origin` where the figures come from and on what they were chosen.
+    """
+
+    name: str
+    mean: float
+    std: float
+    low: float
+    high: float
+    input: str
+    meaning: str
+    origin: str = ""
+
+
+# Constants of diffraction.
+
+LOG_SCALE = Prior(
+    name="log_scale",
+    mean=0.0,
+    std=np.inf,
+    low=-12.0,
+    high=12.0,
+    input="xrd_scale",
+    meaning="ln K: masses by diffraction, divided by their total, over mass fractions of the specimen",
+    origin="unknown unless an external standard gives it; amounts are divided by their total, so K is near one",
+)
+SCALE_POWER = 3
+"""Prior of an unknown scale, K³ d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
+flat. With K⁰ what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
+XRD_BIAS = Prior(
+    name="xrd_bias",
+    mean=0.0,
+    std=CompositionRecipe().xrd_bias_std,
+    low=-0.9,
+    high=3.0,
+    input="xrd_scale",
+    meaning="b: relative error of crystalline against amorphous scattering per gram",
+    origin="std is composition.xrd_bias_std, times BLANK_GAIN where the empty holder was measured",
+)
+BLANK_GAIN = 0.5
+"""Factor on the standard uncertainty of b when the empty holder was measured (judged)."""
+CARBONATE_IN_LATTICE = Prior(
+    name="carbonate_in_lattice",
+    mean=1.0,
+    std=0.20,
+    low=0.0,
+    high=1.0,
+    input="carbonate_site",
+    meaning="κ: share of the carbonate that sits in the lattice of the crystals",
+    origin="mean s = h / (h + AMORPHOUS_UPTAKE · A), std LATTICE_STD_FLOOR + 2 s (1 - s), at most `std`",
+)
+LATTICE_STD_FLOOR = 0.02
+AMORPHOUS_UPTAKE = 0.25
+"""Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
+where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
+AMORPHOUS_RESPONSE = Prior(
+    name="amorphous_response",
+    mean=0.75,
+    std=0.25,
+    low=0.05,
+    high=1.15,
+    input="amorphous_halo",
+    meaning="g: share of the amorphous mineral's scattering that the fit tells from that of water",
+    origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28",
+)
+CARBONATE_INTENSITY = Prior(
+    name="carbonate_intensity",
+    mean=0.4,
+    std=0.5,
+    low=-1.0,
+    high=1.2,
+    input="carbonate_site",
+    meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
+    origin="1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon "
+    "for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)",
+)
+UNCERTAINTY_SPREAD = Prior(
+    name="xrd_spread",
+    mean=-0.055,
+    std=0.20,
+    low=-2.0,
+    high=2.0,
+    input="xrd_model",
+    meaning="log of the factor on the standard uncertainties of diffraction, which are those of typical specimens",
+    origin="spread of simulated specimens (design note 008); with the mean at log 0.947 the 95 % range stays 1.96 "
+    "standard uncertainties, as for a normal error (Gelman et al. 2013, ch. 17)",
+)
+STANDARD_CRYSTALLINITY = Prior(
+    name="standard_crystallinity",
+    mean=0.9902,
+    std=0.0056,
+    low=0.0,
+    high=1.2,
+    input="xrd_scale",
+    meaning="R: crystalline share of the internal standard",
+    origin="corundum NIST SRM 676a, 99.02 ± 1.11 % (k = 2)",
+)
+STANDARD_SCATTER = Prior(
+    name="standard_scatter",
+    mean=0.0,
+    std=0.02,
+    low=-0.5,
+    high=1.0,
+    input="xrd_scale",
+    meaning="d: relative error of the intensity ratio of specimen and standard: microabsorption, unlike grains",
+    origin="judged, for powders ground together below 10 µm",
+)
+ORGANIC_WATER_EXCHANGE = 0.02
+"""Standard uncertainty, relative to their sum and beyond the shapes that the fit carries, with which the scattering of
+organic matter and of water is told apart: their maxima lie 8 degrees apart with widths of 8 to 10, and protein, lipid
+and keratin differ from each other by as much. The sum is not affected."""
+WATER_MINERAL_EXCHANGE = 0.015
+"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their scattering leaves
+intensity near 30 degrees that is not amorphous mineral, or hides some that is."""
+
+# Constants of thermogravimetry.
+
+LATE_WATER = Prior(
+    name="late_water",
+    mean=0.80,
+    std=0.20,
+    low=0.0,
+    high=1.0,
+    input="bound_water",
+    meaning="a: share of the bound water of amorphous calcium phosphate that leaves above the water window",
+    origin="judged",
+)
+BOUND_WATER = Prior(
+    name="bound_water",
+    mean=0.10,
+    std=0.03,
+    low=0.0,
+    high=0.3,
+    input="bound_water",
+    meaning="λ: bound water of amorphous calcium phosphate, mass fraction",
+    origin="Ca9(PO4)6·nH2O with n about 3 to 7",
+)
+CHAR = Prior(
+    name="char",
+    mean=ThermalRecipe().char_fraction,
+    std=ThermalRecipe().char_std,
+    low=0.0,
+    high=0.9,
+    input="char",
+    meaning="χ: share of the organic that stays in an inert gas",
+    origin="mean and std are thermal.char_fraction and thermal.char_std, or what the run itself shows",
+)
+SALT_EVAPORATED = Prior(
+    name="salt_evaporated",
+    mean=0.3,
+    std=0.3,
+    low=0.0,
+    high=1.0,
+    input="salt",
+    meaning="v: share of the chlorides that left in the carbonate window",
+    origin="judged, for runs that end above SALT_FROM_C",
+)
+SALT_FROM_C = 800.0
+"""Temperature (°C) below which chlorides stay."""
+LOSS_FLOOR = 5e-5
+"""Standard uncertainty of a loss that no balance falls below, mass fraction: 0.005 wt%."""
+
+# Fractions.
+
+MINERAL_FLOOR = 0.02
+"""Below this mass fraction of mineral its parts are no longer told apart by the prior."""
+ASSUMED_CARBONATE = Prior(
+    name="carbonate",
+    mean=0.05,
+    std=0.05,
+    low=0.0,
+    high=1.0,
+    input="carbonate_assumed",
+    meaning="carbonate over mineral where nothing measures it",
+    origin="3.5 to 7.4 wt% in enamel, dentine and bone, none in synthetic apatite",
+)
+NO_AMORPHOUS_PROBABILITY = 0.2
+"""Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
+synthetic apatite has none (judged)."""
+PURE_PROBABILITY = 0.1
+"""Probability before measuring, where diffraction stands alone, of a powder of crystals and nothing else (judged)."""
+HIDDEN_PROBABILITY = 0.3
+"""Probability that something is there, in a small amount, of what the search did not find (judged)."""
+UNSEEN_STD = 0.002
+"""Standard deviation of the mass fraction of what may hide where no detection limit is stated (judged)."""
+TRACES = 0.05
+"""Standard deviation of a hidden mass fraction up to which it may be of crystals that burn."""
+LARGEST_LIMIT = 0.9
+"""Detection limit of a phase in a fit that does not describe its pattern: one would say that nothing was asked."""
+
+# What is reported.
+
+MISFIT_PROBABILITY = 0.01
+"""Probability of a larger misfit below which the evidence is taken not to fit one composition."""
+NOTABLE_FRACTION = 0.02
+"""Mass fraction above which it is worth a message that a component rests on assumptions."""
+REPORTABLE_STD = 0.02
+"""Standard deviation, mass fraction, above which diffraction alone does not report a component."""
