@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from xrdcomp.frames.integrate import AzimuthalProfile
     from xrdcomp.results import SampleResult
     from xrdcomp.simulate.cohort import CohortEntry
-    from xrdcomp.thermal.standards import StandardCheck
 
 # ------------ xrdcomp analyze: one specimen, from instrument exports to composition.
 
@@ -305,60 +304,55 @@ def tga_check(file: str, **options: Any) -> None:
             run, options["standard"], recipe.thermal, blank=blank, tolerance=options["tolerance"]
         )
     if options["output_format"] == "json":
-        print_json(_to_dict(check))
+        print_json(
+            {
+                "standard": check.standard,
+                "formula": check.formula,
+                "passed": check.passed,
+                "steps": [
+                    {
+                        "name": step.name,
+                        "start_C": step.start_c,
+                        "end_C": step.end_c,
+                        "theory": step.theory,
+                        "measured": step.measured.to_dict(),
+                        "difference": step.difference,
+                        "tolerance": step.tolerance,
+                        "holds": step.holds,
+                    }
+                    for step in check.steps
+                ],
+                "lost_before_first_step": check.before.to_dict(),
+                "carbonate": None if check.carbonate is None else check.carbonate.to_dict(),
+                "messages": [
+                    {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
+                    for d in check.messages
+                ],
+            }
+        )
     else:
-        click.echo(_to_text(check))
+        from xrdcomp.present.tables import align, percent
+
+        rows = [("", "start °C", "end °C", "theory wt%", "measured wt%", "difference", "")]
+        rows += [
+            (
+                step.name,
+                f"{step.start_c:.0f}",
+                f"{step.end_c:.0f}",
+                f"{100 * step.theory:.2f}",
+                percent(step.measured, unit=False),
+                f"{100 * step.difference:+.2f}",
+                "holds" if step.holds else f"beyond {100 * step.tolerance:.2f}",
+            )
+            for step in check.steps
+        ]
+        lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
+        lines.append(align(rows, right=(1, 2, 3, 4, 5)))
+        lines += [f"{d.severity}: {d.code}: {d.text}" for d in check.messages]
+        to_text = "\n".join(lines)
+        click.echo(to_text)
     if not check.passed:
         raise click.exceptions.Exit(1)
-
-
-def _to_dict(check: StandardCheck) -> dict[str, Any]:
-    return {
-        "standard": check.standard,
-        "formula": check.formula,
-        "passed": check.passed,
-        "steps": [
-            {
-                "name": step.name,
-                "start_C": step.start_c,
-                "end_C": step.end_c,
-                "theory": step.theory,
-                "measured": step.measured.to_dict(),
-                "difference": step.difference,
-                "tolerance": step.tolerance,
-                "holds": step.holds,
-            }
-            for step in check.steps
-        ],
-        "lost_before_first_step": check.before.to_dict(),
-        "carbonate": None if check.carbonate is None else check.carbonate.to_dict(),
-        "messages": [
-            {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
-            for d in check.messages
-        ],
-    }
-
-
-def _to_text(check: StandardCheck) -> str:
-    from xrdcomp.present.tables import align, percent
-
-    rows = [("", "start °C", "end °C", "theory wt%", "measured wt%", "difference", "")]
-    rows += [
-        (
-            step.name,
-            f"{step.start_c:.0f}",
-            f"{step.end_c:.0f}",
-            f"{100 * step.theory:.2f}",
-            percent(step.measured, unit=False),
-            f"{100 * step.difference:+.2f}",
-            "holds" if step.holds else f"beyond {100 * step.tolerance:.2f}",
-        )
-        for step in check.steps
-    ]
-    lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
-    lines.append(align(rows, right=(1, 2, 3, 4, 5)))
-    lines += [f"{d.severity}: {d.code}: {d.text}" for d in check.messages]
-    return "\n".join(lines)
 
 
 # ------------ xrdcomp calibrate: an instrument file from a scan of a line-profile standard.
@@ -542,44 +536,39 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 
     number = COHORT_SEED if seed is None else seed
     if composition is None:
-        _write_cohort(Path(out), number)
+        target = Path(out)
+        from xrdcomp.present.write import replaced_folder
+        from xrdcomp.simulate.cohort import generate_cohort
+
+        with replaced_folder(target, marker="cohort.json") as work:
+            generate_cohort(work, seed=number)
     else:
-        _write_specimen(Path(out), _fractions(composition), number, options)
+        folder = Path(out)
+        fractions = _fractions(composition)
+        from xrdcomp.present.write import replaced_folder, safe_sample_id
+        from xrdcomp.simulate.cohort import simulate_specimen
+        from xrdcomp.simulate.exports import write_pattern, write_tga
+        from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
+
+        name = safe_sample_id(options["sample_id"])
+        parts: dict[str, Any] = {part: value for part, value in fractions.items() if part in COMPONENTS}
+        model = SpecimenModel(
+            specimen_id=name,
+            other={phase: value for phase, value in fractions.items() if phase not in COMPONENTS},
+            **parts,
+        )
+        simulated = simulate_specimen(
+            model,
+            xrd=XrdConditions(peak_counts=options["peak_counts"]),
+            tga=TgaConditions(atmosphere=options["atmosphere"]),
+            seed=number,
+        )
+        with replaced_folder(folder / name, marker="truth.json") as work:
+            write_pattern(work / f"{name}.xy", simulated.pattern, "xy")
+            write_tga(work / f"{name}_tga.csv", simulated.tga, "csv")
+            truth = json.dumps({**simulated.truth, "seed": number}, indent=1, ensure_ascii=False)
+            (work / "truth.json").write_text(truth + "\n", encoding="utf-8")
     progress(f"written: {out} (simulated, seed {number})", quiet=options["quiet"])
-
-
-def _write_cohort(target: Path, seed: int) -> None:
-    from xrdcomp.present.write import replaced_folder
-    from xrdcomp.simulate.cohort import generate_cohort
-
-    with replaced_folder(target, marker="cohort.json") as work:
-        generate_cohort(work, seed=seed)
-
-
-def _write_specimen(folder: Path, fractions: dict[str, float], seed: int, options: dict[str, Any]) -> None:
-    from xrdcomp.present.write import replaced_folder, safe_sample_id
-    from xrdcomp.simulate.cohort import simulate_specimen
-    from xrdcomp.simulate.exports import write_pattern, write_tga
-    from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
-
-    name = safe_sample_id(options["sample_id"])
-    parts: dict[str, Any] = {part: value for part, value in fractions.items() if part in COMPONENTS}
-    model = SpecimenModel(
-        specimen_id=name,
-        other={phase: value for phase, value in fractions.items() if phase not in COMPONENTS},
-        **parts,
-    )
-    simulated = simulate_specimen(
-        model,
-        xrd=XrdConditions(peak_counts=options["peak_counts"]),
-        tga=TgaConditions(atmosphere=options["atmosphere"]),
-        seed=seed,
-    )
-    with replaced_folder(folder / name, marker="truth.json") as work:
-        write_pattern(work / f"{name}.xy", simulated.pattern, "xy")
-        write_tga(work / f"{name}_tga.csv", simulated.tga, "csv")
-        truth = json.dumps({**simulated.truth, "seed": seed}, indent=1, ensure_ascii=False)
-        (work / "truth.json").write_text(truth + "\n", encoding="utf-8")
 
 
 def _fractions(text: str) -> dict[str, float]:
@@ -656,7 +645,24 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     if options["figures"]:
         progress("drawing figures", quiet=quiet)
         written.append(_draw(frames, given, pattern, profile, target))
-    summary = _summary(pattern, profile, reason, written)
+    ring: dict[str, Any] | None = None
+    if profile is not None:
+        names = ("d_spacing", "two_theta", "amplitude", "amplitude_esd", "direction", "hermans", "coverage")
+        ring = {name: getattr(profile, name) for name in (*names, "graininess", "oriented")}
+    summary = {
+        "n_points": len(pattern),
+        "two_theta_min": float(pattern.two_theta[0]),
+        "two_theta_max": float(pattern.two_theta[-1]),
+        "intensity_max": float(pattern.intensity.max()),
+        "intensity_unit": pattern.intensity_unit,
+        "wavelengths": [line.wavelength for line in pattern.emission_lines],
+        "frames": pattern.metadata["frames"],
+        "ring": ring,
+        "ring_missing": reason,
+        "warnings": [note.text for note in pattern.messages if note.severity != "info"],
+        "notes": [note.text for note in pattern.messages if note.severity == "info"],
+        "written": [str(path) for path in written],
+    }
     if as_json:
         print_json(summary)
     else:
@@ -693,29 +699,6 @@ def _draw(
     figure = plot_frames(place_frames(frames[:1], **given)[0], pattern, profile)
     path: Path = write_figure(figure, target.with_suffix(".png"))
     return path
-
-
-def _summary(
-    pattern: Pattern, profile: AzimuthalProfile | None, reason: str, written: list[Path]
-) -> dict[str, Any]:
-    ring: dict[str, Any] | None = None
-    if profile is not None:
-        names = ("d_spacing", "two_theta", "amplitude", "amplitude_esd", "direction", "hermans", "coverage")
-        ring = {name: getattr(profile, name) for name in (*names, "graininess", "oriented")}
-    return {
-        "n_points": len(pattern),
-        "two_theta_min": float(pattern.two_theta[0]),
-        "two_theta_max": float(pattern.two_theta[-1]),
-        "intensity_max": float(pattern.intensity.max()),
-        "intensity_unit": pattern.intensity_unit,
-        "wavelengths": [line.wavelength for line in pattern.emission_lines],
-        "frames": pattern.metadata["frames"],
-        "ring": ring,
-        "ring_missing": reason,
-        "warnings": [note.text for note in pattern.messages if note.severity != "info"],
-        "notes": [note.text for note in pattern.messages if note.severity == "info"],
-        "written": [str(path) for path in written],
-    }
 
 
 def _text(summary: dict[str, Any]) -> str:
@@ -790,7 +773,20 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
     found = inspect_file(file)
     frame = _frame(file) if found["kind"] == "xrd_frame" and found["format"] != "poni" else None
     if frame is not None:
-        found["scans"] = [_frame_as_scan(frame)]
+        # Say of a frame what is said of a scan; it has angles only once it is integrated.
+        found["scans"] = [
+            (
+                {
+                    "n_points": frame["rows"] * frame["columns"],
+                    "two_theta_min": None,
+                    "two_theta_max": None,
+                    "intensity_max": frame["counts_max"],
+                    "intensity_unit": "counts",
+                    "wavelengths": frame["wavelengths"],
+                    "axis": "frame",
+                }
+            )
+        ]
     if figure is not None:
         _files_draw(file, figure, kind=str(found["kind"]), scan=scan)
     if output_format == "json":
@@ -827,29 +823,16 @@ def convert(source: str, target: str, scan: int | None) -> None:
     click.echo(f"written: {target}", err=True)
 
 
-def _frame(file: str) -> dict[str, object] | None:
+def _frame(file: str) -> dict[str, Any] | None:
     """Facts of a frame; None, with a word on standard error, where the extra is not installed."""
     from xrdcomp.frames.read import describe_frame
 
     try:
-        facts: dict[str, object] = describe_frame(file)
+        facts: dict[str, Any] = describe_frame(file)
     except MissingExtraError as missing:
         click.echo(str(missing), err=True)
         return None
     return facts
-
-
-def _frame_as_scan(frame: Mapping[str, Any]) -> dict[str, object]:
-    """Say of a frame what is said of a scan; it has angles only once it is integrated."""
-    return {
-        "n_points": frame["rows"] * frame["columns"],
-        "two_theta_min": None,
-        "two_theta_max": None,
-        "intensity_max": frame["counts_max"],
-        "intensity_unit": "counts",
-        "wavelengths": frame["wavelengths"],
-        "axis": "frame",
-    }
 
 
 def _files_draw(file: str, target: str, *, kind: str, scan: int | None) -> None:

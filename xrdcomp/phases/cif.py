@@ -76,39 +76,7 @@ def read_cif(path: Path) -> CifStructure:
         place = str(error).removeprefix("string:")
         msg = f"{where}: not a readable CIF file ({place}). Export the structure again, as CIF 1.1 text."
         raise PhaseError(msg) from error
-    block = _structure_block(document, where)
-    _refuse_special(block, where)
-    cell = _as_cell(_cell(block, where))
-    group = _space_group(block, cell, where)
-    symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
-    check_cell(cell, group, where)
-    atoms, assumed = _atoms(block, cell, where)
-    if symmetry is None:
-        cell, atoms = _in_reference_setting(group, cell, atoms)
-        symmetry = symmetry_of(gemmi.get_spacegroup_reference_setting(group.number), where)
-    return CifStructure(
-        name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),
-        formula=_text(block, ("_chemical_formula_sum", "_chemical_formula_structural")),
-        cell=cell,
-        symmetry=symmetry,
-        atoms=atoms,
-        b_assumed=assumed,
-        citation=_citation(block),
-    )
-
-
-def _decoded(data: bytes) -> str:
-    """Text of a file in UTF-16 with its byte-order mark, in UTF-8 with or without one, else in Windows-1252."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
-def _structure_block(document: gemmi.cif.Document, where: str) -> gemmi.cif.Block:
-    """Return the block with a cell and atoms, the first with a cell where none has atoms."""
+    # Return the block with a cell and atoms, the first with a cell where none has atoms.
     cells = [block for block in document if block.find_value("_cell_length_a") is not None]
     full = [block for block in cells if len(block.find_values("_atom_site_fract_x"))]
     if len(full) > 1:
@@ -118,11 +86,8 @@ def _structure_block(document: gemmi.cif.Document, where: str) -> gemmi.cif.Bloc
     if not cells:
         msg = f"{where}: no data block with a unit cell (_cell_length_a …). Export the structure as small-molecule CIF."
         raise PhaseError(msg)
-    return (full or cells)[0]
-
-
-def _refuse_special(block: gemmi.cif.Block, where: str) -> None:
-    """Magnetic and modulated structures have lines that this program does not calculate."""
+    block = (full or cells)[0]
+    # Magnetic and modulated structures have lines that this program does not calculate.
     for item in block:
         pair = cast("tuple[str, str] | None", item.pair)
         tags = (pair[0],) if pair is not None else tuple(item.loop.tags) if item.loop else ()
@@ -137,6 +102,41 @@ def _refuse_special(block: gemmi.cif.Block, where: str) -> None:
                     "Give the nuclear, three-dimensional average structure."
                 )
                 raise PhaseError(msg)
+    cell = _as_cell(_cell(block, where))
+    group = _space_group(block, cell, where)
+    symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
+    check_cell(cell, group, where)
+    atoms, assumed = _atoms(block, cell, where)
+    if symmetry is None:
+        cell, atoms = _in_reference_setting(group, cell, atoms)
+        symmetry = symmetry_of(gemmi.get_spacegroup_reference_setting(group.number), where)
+    # Authors, journal, volume, year and page as far as the file names them.
+    import gemmi
+
+    authors = ", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))
+    parts = [authors] + [
+        _text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")
+    ]
+    citation = ", ".join(part for part in parts if part)
+    return CifStructure(
+        name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),
+        formula=_text(block, ("_chemical_formula_sum", "_chemical_formula_structural")),
+        cell=cell,
+        symmetry=symmetry,
+        atoms=atoms,
+        b_assumed=assumed,
+        citation=citation,
+    )
+
+
+def _decoded(data: bytes) -> str:
+    """Text of a file in UTF-16 with its byte-order mark, in UTF-8 with or without one, else in Windows-1252."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 def _as_cell(values: Sequence[float]) -> Cell:
@@ -165,17 +165,6 @@ def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
         if value is not None and value not in (".", "?"):
             return " ".join(gemmi.cif.as_string(value).split())
     return ""
-
-
-def _citation(block: gemmi.cif.Block) -> str:
-    """Authors, journal, volume, year and page as far as the file names them."""
-    import gemmi
-
-    authors = ", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))
-    parts = [authors] + [
-        _text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")
-    ]
-    return ", ".join(part for part in parts if part)
 
 
 def _number(text: str | None, what: str, where: str) -> float:

@@ -107,7 +107,12 @@ def load_phase(phase: str | Path) -> Phase:
     """
     path = Path(phase)
     if _is_cif(path):
-        return _from_cif(path)
+        structure = read_cif(path)
+        info = _cif_info(path, structure)
+        metadata: dict[str, str | float | int | bool] = {"b_assumed": info.b_assumed, "user_file": path.name}
+        if structure.b_assumed:
+            metadata["b_assumed_atoms"] = " ".join(structure.b_assumed)
+        return _phase(info, structure, metadata, path.name)
     folder = _folder_of(phase)
     return _from_folder(folder)
 
@@ -358,12 +363,6 @@ def _from_folder(folder: Path) -> Phase:
     return _phase(info, structure, metadata, str(path))
 
 
-def _identifier(stem: str) -> str:
-    """A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores only."""
-    text = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_")
-    return text if text[:1].isalpha() else f"cif_{text or 'phase'}"
-
-
 def _is_cif(path: Path) -> bool:
     """Whether a phase is a CIF file; PhaseError where it is named like one and does not exist."""
     if path.suffix.lower() != ".cif":
@@ -380,8 +379,12 @@ def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
             f"{path.name}: no atoms (_atom_site), so no intensities can be calculated. Use a CIF with atoms."
         )
         raise PhaseError(msg)
+    # A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores
+    # only.
+    text = re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_")
+    identifier = text if text[:1].isalpha() else f"cif_{text or 'phase'}"
     return PhaseInfo(
-        id=_identifier(path.stem),
+        id=identifier,
         name=structure.name or path.stem,
         mineral="",
         formula=structure.formula or path.stem,
@@ -396,15 +399,6 @@ def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
         strongest_lines=(),
         notes="",
     )
-
-
-def _from_cif(path: Path) -> Phase:
-    structure = read_cif(path)
-    info = _cif_info(path, structure)
-    metadata: dict[str, str | float | int | bool] = {"b_assumed": info.b_assumed, "user_file": path.name}
-    if structure.b_assumed:
-        metadata["b_assumed_atoms"] = " ".join(structure.b_assumed)
-    return _phase(info, structure, metadata, path.name)
 
 
 def _phase(

@@ -157,11 +157,6 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
         b_iso=_frozen(np.array([atoms[i].b_iso for i in origin], dtype=float)),
         origin=_read_only(origin),
     )
-    _refuse_duplicates(full, matrix, atoms, where)
-    return full
-
-
-def _refuse_duplicates(full: FullCell, matrix: FloatArray, atoms: tuple[Atom, ...], where: str) -> None:
     difference = full.xyz[:, None, :] - full.xyz[None, :, :]
     difference -= np.round(difference)
     distance_sq = np.sum((difference @ matrix.T) ** 2, axis=-1)
@@ -177,3 +172,4 @@ def _refuse_duplicates(full: FullCell, matrix: FloatArray, atoms: tuple[Atom, ..
             f"with occupancies {one.occupancy:g} and {two.occupancy:g}: listed twice, or the wrong setting."
         )
         raise PhaseError(msg)
+    return full

@@ -307,33 +307,6 @@ HOLDERS = (
 15-26°."""
 
 
-def holder_shape(holder: Holder, two_theta: FloatArray, wavelength: float) -> FloatArray | None:
-    """Sum of a holder's humps at its own height ratios; None where no maximum of note lies inside the scan.
-
-    Parameters
-    ----------
-    holder : Holder
-    two_theta : (n,) array, degrees
-    wavelength : float, ångström; positions are those at constant q
-
-    Returns
-    -------
-    (n,) array or None
-    """
-    x = two_theta
-    total = np.zeros_like(x)
-    seen = False
-    for position, fwhm, height in holder.humps:
-        sine = np.sin(np.radians(position / 2.0)) * wavelength / COPPER
-        if not sine < 1.0:
-            continue
-        centre = 2.0 * float(np.degrees(np.arcsin(sine)))
-        scale = centre / position
-        total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
-        seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
-    return total if seen else None
-
-
 @dataclass(frozen=True, kw_only=True)
 class HolderMatch:
     """The holder that a pattern shows best: `gain` is the fall of χ² with it, `height` that of its highest maximum."""
@@ -353,7 +326,20 @@ def best_holder(
     """
     best: HolderMatch | None = None
     for holder in HOLDERS:
-        shape = holder_shape(holder, two_theta, wavelength)
+        # Sum of a holder's humps at its own height ratios; None where no maximum of note lies
+        # inside the scan.
+        x = two_theta
+        total = np.zeros_like(x)
+        seen = False
+        for position, fwhm, height in holder.humps:
+            sine = np.sin(np.radians(position / 2.0)) * wavelength / COPPER
+            if not sine < 1.0:
+                continue
+            centre = 2.0 * float(np.degrees(np.arcsin(sine)))
+            scale = centre / position
+            total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
+            seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
+        shape = total if seen else None
         if shape is None:
             continue
         gain, coefficient = improve(shape)

@@ -399,7 +399,21 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l D_l with the deformation D of ``physics.profiles.pseudo_voigt_shoulder``; arrays as in `spread_value`."""
     total = np.zeros(len(lines.two_theta))
     for which, rows, piece in _pieces(lines):
-        factors = _shoulder_factors(piece.widths)
+        # Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r
+        # − r².
+        eta, inverse = piece.widths.eta, 1.0 / piece.widths.fwhm
+        lorentz, gauss = _heights(piece.widths)
+        top, half = 3.0, (2.0 * _SPREAD_LN2) ** 2 - 12.0 * _SPREAD_LN2 + 3.0
+        p = _GAUSS * (top - half) / (2.0 * _SPREAD_LN2 * (1.0 - eta) * _GAUSS + eta * _LORENTZ)
+        q = (top * _GAUSS - p * (eta * _LORENTZ + (1.0 - eta) * _GAUSS)) / (_GAUSS - _LORENTZ)
+        bell = _GAUSS * inverse
+        factors = (
+            p * lorentz + q * _LORENTZ * inverse,
+            -2.0 * p * lorentz,
+            top * bell - p * gauss - q * bell,
+            2.0 * _SPREAD_LN2 * (p * gauss - 6.0 * bell),
+            (2.0 * _SPREAD_LN2) ** 2 * bell,
+        )
         values = np.empty(len(piece.point))
         for part, length, own, u in _blocks(piece):
             c = [np.repeat(factor[own], length) for factor in factors]
@@ -416,23 +430,6 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
             np.add(c[1], c[4], out=values[part])
         total[rows] += _matrix(piece, values) @ (intensity[which] / np.sqrt(24.0))
     return total
-
-
-def _shoulder_factors(widths: TchWidths) -> tuple[FloatArray, ...]:
-    """Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r − r²."""
-    eta, inverse = widths.eta, 1.0 / widths.fwhm
-    lorentz, gauss = _heights(widths)
-    top, half = 3.0, (2.0 * _SPREAD_LN2) ** 2 - 12.0 * _SPREAD_LN2 + 3.0
-    p = _GAUSS * (top - half) / (2.0 * _SPREAD_LN2 * (1.0 - eta) * _GAUSS + eta * _LORENTZ)
-    q = (top * _GAUSS - p * (eta * _LORENTZ + (1.0 - eta) * _GAUSS)) / (_GAUSS - _LORENTZ)
-    bell = _GAUSS * inverse
-    return (
-        p * lorentz + q * _LORENTZ * inverse,
-        -2.0 * p * lorentz,
-        top * bell - p * gauss - q * bell,
-        2.0 * _SPREAD_LN2 * (p * gauss - 6.0 * bell),
-        (2.0 * _SPREAD_LN2) ** 2 * bell,
-    )
 
 
 def _heights(widths: TchWidths) -> tuple[FloatArray, FloatArray]:

@@ -178,7 +178,29 @@ def generate_reflections(
         msg = f"d_min must be positive and below d_max; got {d_min:g} and {d_max:g} ångström."
         raise ValueError(msg)
     inverse_metric = np.asarray(np.linalg.inv(metric_tensor(cell)), dtype=np.float64)
-    candidates = _half_sphere(cell, inverse_metric, cen, d_min, d_max)
+    # Indices of one Friedel mate each between the spacings that the centring allows, as floats (n, 3).
+    limit = np.floor(cell[:3] / d_min * (1.0 + 1e-12)).astype(int)  # |h| = |a · q| <= a / d
+    count = int(np.prod(2 * limit + 1, dtype=float) / 2)
+    if count > MAX_CANDIDATES:
+        msg = (
+            f"d_min = {d_min:g} ångström gives {count} candidate reflections for this cell "
+            f"(limit {MAX_CANDIDATES}); raise d_min."
+        )
+        raise ValueError(msg)
+    h, k, l_index = (np.arange(-n, n + 1, dtype=float) for n in limit)
+    h = h[limit[0] :]
+    grid = np.stack(np.meshgrid(h, k, l_index, indexing="ij"), axis=-1).reshape(-1, 3)
+    # the plane h = 0 holds both mates: drop (0 k<0 l), (0 0 l<=0)
+    keep = (grid[:, 0] > 0) | (grid[:, 1] > 0) | ((grid[:, 1] == 0) & (grid[:, 2] > 0))
+    for vector in cen:
+        if vector.any():
+            product = grid @ vector
+            keep &= np.abs(product - np.round(product)) < 1e-2
+    grid = grid[keep]
+    inverse = np.sum((grid @ inverse_metric) * grid, axis=1)
+    tolerance = 1.0 + 1e-12
+    inside = (inverse <= tolerance / d_min**2) & (inverse * tolerance >= 1.0 / d_max**2)
+    candidates: FloatArray = grid[inside]
     base = 2.0 * (np.abs(candidates).max(initial=1.0) * 2.0) + 1.0
     weights = np.array([base * base, base, 1.0])
     images = candidates @ (rot @ weights).T  # one number per reflection and rotation, odd under inversion
@@ -198,35 +220,6 @@ def generate_reflections(
         multiplicity=multiplicity[order].astype(np.int64),
         d_spacing=d_spacing[order],
     )
-
-
-def _half_sphere(
-    cell: FloatArray, inverse_metric: FloatArray, centring: FloatArray, d_min: float, d_max: float
-) -> FloatArray:
-    """Indices of one Friedel mate each between the spacings that the centring allows, as floats (n, 3)."""
-    limit = np.floor(cell[:3] / d_min * (1.0 + 1e-12)).astype(int)  # |h| = |a · q| <= a / d
-    count = int(np.prod(2 * limit + 1, dtype=float) / 2)
-    if count > MAX_CANDIDATES:
-        msg = (
-            f"d_min = {d_min:g} ångström gives {count} candidate reflections for this cell "
-            f"(limit {MAX_CANDIDATES}); raise d_min."
-        )
-        raise ValueError(msg)
-    h, k, l_index = (np.arange(-n, n + 1, dtype=float) for n in limit)
-    h = h[limit[0] :]
-    grid = np.stack(np.meshgrid(h, k, l_index, indexing="ij"), axis=-1).reshape(-1, 3)
-    # the plane h = 0 holds both mates: drop (0 k<0 l), (0 0 l<=0)
-    keep = (grid[:, 0] > 0) | (grid[:, 1] > 0) | ((grid[:, 1] == 0) & (grid[:, 2] > 0))
-    for vector in centring:
-        if vector.any():
-            product = grid @ vector
-            keep &= np.abs(product - np.round(product)) < 1e-2
-    grid = grid[keep]
-    inverse = np.sum((grid @ inverse_metric) * grid, axis=1)
-    tolerance = 1.0 + 1e-12
-    inside = (inverse <= tolerance / d_min**2) & (inverse * tolerance >= 1.0 / d_max**2)
-    found: FloatArray = grid[inside]
-    return found
 
 
 def _readable(hkl: FloatArray, rotations: FloatArray) -> FloatArray:
@@ -287,7 +280,15 @@ def structure_factor_sq(
     group, kinds = _groups(site_element, b_iso)
     membership = np.zeros((len(xyz), len(kinds)))
     membership[np.arange(len(xyz)), group] = occupancy
-    normal, imaginary = _site_factors(kinds, s_squared, wavelength)
+    # (f0 + f') and f'' of every group with its Debye-Waller factor, each (n, groups).
+    s = np.sqrt(s_squared)
+    normal, imaginary = np.empty((len(s), len(kinds))), np.empty((len(s), len(kinds)))
+    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element, _ in kinds}
+    for column, (element, b) in enumerate(kinds):
+        f0, (f1, f2) = atomic[element]
+        damping = np.exp(-b * s_squared)
+        normal[:, column] = (f0 + f1) * damping
+        imaginary[:, column] = f2 * damping
     result = np.empty(len(indices))
     step = max(1, CHUNK_BYTES // (8 * max(len(xyz), 1)))
     for start in range(0, len(indices), step):
@@ -312,21 +313,6 @@ def _groups(
         for element, b in zip(site_element, b_iso, strict=True)
     ]
     return np.array(group, dtype=np.intp), list(kinds)
-
-
-def _site_factors(
-    kinds: list[tuple[str, float]], s_squared: FloatArray, wavelength: float
-) -> tuple[FloatArray, FloatArray]:
-    """(f0 + f') and f'' of every group with its Debye-Waller factor, each (n, groups)."""
-    s = np.sqrt(s_squared)
-    normal, imaginary = np.empty((len(s), len(kinds))), np.empty((len(s), len(kinds)))
-    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element, _ in kinds}
-    for column, (element, b) in enumerate(kinds):
-        f0, (f1, f2) = atomic[element]
-        damping = np.exp(-b * s_squared)
-        normal[:, column] = (f0 + f1) * damping
-        imaginary[:, column] = f2 * damping
-    return normal, imaginary
 
 
 def bragg_cross_section(

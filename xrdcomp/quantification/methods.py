@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -210,27 +210,23 @@ def ponkcs(amounts: XrdAmounts, factors: Mapping[str, Estimate]) -> Quantificati
         written by ``xrdcomp calibrate-amorphous``.
     """
     if AMORPHOUS_TOGETHER in factors:
-        amounts = _amorphous_as_one(amounts)
+        # Amounts with all amorphous components summed.
+        crystals = [i for i, c in enumerate(amounts.crystalline) if c]
+        sums = np.zeros((len(crystals) + 1, len(amounts.names)))
+        sums[np.arange(len(crystals)), crystals] = 1.0
+        sums[-1, [i for i, c in enumerate(amounts.crystalline) if not c]] = 1.0
+        amounts = XrdAmounts(
+            names=(*(amounts.names[i] for i in crystals), AMORPHOUS_TOGETHER),
+            amounts=sums @ amounts.amounts,
+            covariance=sums @ amounts.covariance @ sums.T,
+            crystalline=(*(True for _ in crystals), False),
+        )
     k = np.array([factors[name].value if name in factors else 1.0 for name in amounts.names])
     own = np.array([factors[n].std or 0.0 if n in factors else 0.0 for n in amounts.names])
     covariance = amounts.covariance * np.outer(k, k) + np.diag((own * amounts.amounts) ** 2)
     scaled = with_amounts(amounts, amounts.amounts * k, covariance)
     found = _normalised(scaled, np.ones(len(k), bool), "ponkcs", "specimen")
     return _with_constants(found, {f"factor_{name}": value for name, value in factors.items()})
-
-
-def _amorphous_as_one(amounts: XrdAmounts) -> XrdAmounts:
-    """Amounts with all amorphous components summed."""
-    crystals = [i for i, c in enumerate(amounts.crystalline) if c]
-    sums = np.zeros((len(crystals) + 1, len(amounts.names)))
-    sums[np.arange(len(crystals)), crystals] = 1.0
-    sums[-1, [i for i, c in enumerate(amounts.crystalline) if not c]] = 1.0
-    return XrdAmounts(
-        names=(*(amounts.names[i] for i in crystals), AMORPHOUS_TOGETHER),
-        amounts=sums @ amounts.amounts,
-        covariance=sums @ amounts.covariance @ sums.T,
-        crystalline=(*(True for _ in crystals), False),
-    )
 
 
 def rir(
@@ -462,25 +458,21 @@ def external_standard(
             f"external standard: the fractions sum to {total:.2f}; G or the geometry does not fit this scan."
         )
         raise AnalysisError(msg)
-    jacobian = _numeric_jacobian(solve, start)
+    # Central differences with steps of 1e-5 of each value.
+    columns = []
+    for i, value in enumerate(start):
+        step = 1e-5 * max(abs(float(value)), 1e-9)
+        up, down = start.copy(), start.copy()
+        up[i] += step
+        down[i] -= step
+        columns.append((solve(up) - solve(down)) / (2.0 * step))
+    jacobian = np.stack(columns, axis=1)
     covariance = jacobian @ variance @ jacobian.T
     constants = {
         "external_constant": constant,
         "rest_attenuation": Estimate(value=rest_attenuation[0], std=rest_attenuation[1]),
     }
     return with_rest("external_standard", names, fractions, covariance, constants)
-
-
-def _numeric_jacobian(function: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
-    """Central differences with steps of 1e-5 of each value."""
-    columns = []
-    for i, value in enumerate(x):
-        step = 1e-5 * max(abs(float(value)), 1e-9)
-        up, down = x.copy(), x.copy()
-        up[i] += step
-        down[i] -= step
-        columns.append((function(up) - function(down)) / (2.0 * step))
-    return np.stack(columns, axis=1)
 
 
 # ------------ Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its

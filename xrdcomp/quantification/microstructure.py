@@ -59,7 +59,12 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
     -------
     mapping with ``c_axis`` and ``a_axis``, or ``all`` where one size was refined
     """
-    ratio = _breadth_ratio(fit, phase_id)
+    # β/FWHM of the size profile, and its standard uncertainty from the mixing's.
+    mixing = fit.parameter("size_mixing", phase_id)
+    eta = 0.5 if mixing is None else float(np.clip(mixing.value, 0.0, 1.0))
+    std = 0.15 if mixing is None else (mixing.std or 0.0)
+    lorentz, gauss = np.pi / 2.0, 0.5 * np.sqrt(np.pi / np.log(2.0))
+    ratio = float(eta * lorentz + (1.0 - eta) * gauss), float(std * (lorentz - gauss))
     along, across = (fit.parameter("inverse_size", phase_id, axis) for axis in "ca")
     out = {}
     named = {"all": across} if along is None else {"c_axis": along, "a_axis": across}
@@ -72,15 +77,6 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
         interval = (1.0 / low, 1.0 / max(high, min(1.0 / _LARGEST_NM, breadth)))
         out[name] = Estimate(value=1.0 / breadth, std=relative / breadth, ci95=interval, unit="nm")
     return out
-
-
-def _breadth_ratio(fit: FitResult, phase_id: str) -> tuple[float, float]:
-    """β/FWHM of the size profile, and its standard uncertainty from the mixing's."""
-    mixing = fit.parameter("size_mixing", phase_id)
-    eta = 0.5 if mixing is None else float(np.clip(mixing.value, 0.0, 1.0))
-    std = 0.15 if mixing is None else (mixing.std or 0.0)
-    lorentz, gauss = np.pi / 2.0, 0.5 * np.sqrt(np.pi / np.log(2.0))
-    return float(eta * lorentz + (1.0 - eta) * gauss), float(std * (lorentz - gauss))
 
 
 def width_002(fit: FitResult, phase_id: str) -> Estimate | None:
@@ -117,23 +113,6 @@ def landi_width_index(width: Estimate | None) -> dict[str, Any]:
     std = 3.0 * value * (width.std or 0.0) / width.value
     why = "" if value <= 1.0 else f"002 is {width.value:.3f}° wide; below 0.24° the index exceeds one"
     return _index(value, in_domain=value <= 1.0, why=why, std=std)
-
-
-def landi_valley_index(fit: FitResult, phase_id: str) -> dict[str, Any]:
-    """Crystallinity Xc = 1 − V(112/300) / I(300), V the valley between 112 and 300 [Landi et al. 2000].
-
-    Taken on the fitted pattern of the phase over the straight baseline of `person_index`. Out of its domain where the
-    two lines have merged (crystallites below about 20 nm).
-    """
-    heights = _heights(fit, phase_id)
-    if heights is None:
-        return _index(None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range")
-    x, y, at = heights
-    peak, valley = _peak(x, y, at["300"]), _valley(x, y, at["112"], at["300"])
-    if valley is None or peak <= 0.0:
-        return _index(None, in_domain=False, why="112 and 300 have merged; there is no valley between them")
-    value = 1.0 - valley / peak
-    return _index(value, in_domain=0.0 < value < 1.0)
 
 
 def person_index(fit: FitResult, phase_id: str) -> dict[str, Any]:
@@ -211,7 +190,24 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
         if width.value > 0.0:
             out["inverse_width_002"] = 1.0 / width.value
     out["landi_width"] = landi_width_index(width)
-    out["landi_valley"] = landi_valley_index(fit, phase_id)
+    # Crystallinity Xc = 1 − V(112/300) / I(300), V the valley between 112 and 300 [Landi et al. 2000].
+    # Taken on the fitted pattern of the phase over the straight baseline of `person_index`. Out of its
+    # domain where the two lines have merged (crystallites below about 20 nm).
+    heights = _heights(fit, phase_id)
+    if heights is None:
+        out["landi_valley"] = _index(
+            None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range"
+        )
+    else:
+        x, y, at = heights
+        peak, valley = _peak(x, y, at["300"]), _valley(x, y, at["112"], at["300"])
+        if valley is None or peak <= 0.0:
+            out["landi_valley"] = _index(
+                None, in_domain=False, why="112 and 300 have merged; there is no valley between them"
+            )
+        else:
+            value = 1.0 - valley / peak
+            out["landi_valley"] = _index(value, in_domain=0.0 < value < 1.0)
     out["person"] = person_index(fit, phase_id)
     a = fit.parameter("cell", phase_id, "a")
     if a is not None:

@@ -139,7 +139,22 @@ def quantify(
         found = sum_patterns(scan, references or {}, _ratios(recipe)).quantification
     else:
         found = methods.hill_howard(amounts)
-    return replace(found, messages=(_reason(method, recipe), *notes))
+    asked = recipe.method != "auto"
+    chosen = "as asked for;" if asked else "chosen because"
+    why = _REASONS[method]
+    if asked and method == "hill_howard":
+        why = "they refer to the crystalline part only"
+    elif asked and method == "absolute":
+        why = "the scattering per gram of amorphous parts is calculated"
+    elif method == "crystallinity" and not recipe.amorphous_file and recipe.k is None:
+        why = "no constant was given, so k is calculated, ± 20 %"
+    reason = Diagnostic(
+        code="QUANTIFICATION_METHOD",
+        severity="info",
+        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}.",
+        facts={"method": method},
+    )
+    return replace(found, messages=(reason, *notes))
 
 
 def quantify_or_say_why(
@@ -363,24 +378,6 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         fractions=np.array([w.value, 1.0 - w.value]),
         covariance=variance * np.array([[1.0, -1.0], [-1.0, 1.0]]),
         constants={"k": k, "crystallinity": fit.crystallinity},
-    )
-
-
-def _reason(method: str, recipe: QuantificationRecipe) -> Diagnostic:
-    asked = recipe.method != "auto"
-    chosen = "as asked for;" if asked else "chosen because"
-    why = _REASONS[method]
-    if asked and method == "hill_howard":
-        why = "they refer to the crystalline part only"
-    elif asked and method == "absolute":
-        why = "the scattering per gram of amorphous parts is calculated"
-    elif method == "crystallinity" and not recipe.amorphous_file and recipe.k is None:
-        why = "no constant was given, so k is calculated, ± 20 %"
-    return Diagnostic(
-        code="QUANTIFICATION_METHOD",
-        severity="info",
-        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}.",
-        facts={"method": method},
     )
 
 
