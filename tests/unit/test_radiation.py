@@ -84,3 +84,9 @@ def test_fine_profiles_centre_on_the_doublet(name: str) -> None:
         radiation.fine_profile("gauss")
     with pytest.raises(ValueError, match="filter"):
         radiation.kbeta_absorber_edge("W")
+
+
+def test_residual_lines_of_a_tube_are_those_of_the_table() -> None:
+    copper, kbeta = (dict(radiation.RADIATIONS)[name][0][0] for name in ("CuKa1", "CuKb"))
+    assert radiation.residual_wavelengths(copper) == (kbeta, *radiation.W_L_ALPHA)
+    assert radiation.residual_wavelengths(0.4137) == radiation.W_L_ALPHA, "a synchrotron has no anode"

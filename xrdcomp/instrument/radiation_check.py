@@ -116,8 +116,8 @@ def _tube_that_fits(trial: _Trial) -> tuple[Diagnostic, ...]:
         return ()
     text = (
         f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {gof:.1f} times the "
-        f"scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. Pass --radiation {best}; "
-        "until then nothing follows about phases and amounts."
+        f"scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. Pass "
+        f"--radiation {best}; until then nothing follows about phases and amounts."
     )
     return (OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best]),)
 

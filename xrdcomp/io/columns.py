@@ -1,18 +1,15 @@
-"""What every thermogravimetric reader hands over: columns, segments and the facts of the header."""
+"""Columns and header facts of a thermogravimetric file, from names, units and words as instruments write them."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from xrdcomp.data import Atmosphere, Diagnostic
-from xrdcomp.units import FloatArray, IntArray
-
-# ------------ What a column of a thermogravimetric table is, from its name and unit as instruments write
-# them.
+from xrdcomp.data import Atmosphere
+from xrdcomp.units import FloatArray
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
 Role = Literal[
@@ -39,35 +36,23 @@ _REPAIRS = (
 )
 """Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
 _DEGREE_SIGNS = str.maketrans("º˚ø>ｰ", "°°°°°")
-_TIME = {
-    "s": ("s", "sec", "secs", "second", "seconds", "sek", "sekunden"),
-    "min": ("min", "mins", "minute", "minutes", "minuten"),
-    "h": ("h", "hr", "hrs", "hour", "hours", "std"),
-}
-_TEMPERATURE = {
-    "C": ("°c", "c", "degc", "deg.c", "oc", "celsius", "cel", "degreec", "degreesc", "degcelsius"),
-    "K": ("k", "kelvin", "°k", "degk"),
-    "F": ("°f", "f", "fahrenheit", "degf"),
-}
-_MASS = {
-    "mg": ("mg", "milligram", "milligrams"),
-    "ug": ("ug", "mcg", "microgram", "micrograms"),
-    "g": ("g", "gram", "grams"),
-    "percent": (
-        *("%", "wt%", "wt.%", "wt.-%", "w%", "w/w%", "%w/w", "mass%", "mass-%", "m%", "m.-%", "ma%", "ma.-%"),
-        *("pct", "percent", "%(w/w)", "weight%", "gew%", "gew.-%", "%m/m"),
+_SPELLINGS: dict[tuple[Dimension, str], str] = {
+    ("time", "s"): "s sec secs second seconds sek sekunden",
+    ("time", "min"): "min mins minute minutes minuten",
+    ("time", "h"): "h hr hrs hour hours std",
+    ("temperature", "C"): "°c c degc deg.c oc celsius cel degreec degreesc degcelsius",
+    ("temperature", "K"): "k kelvin °k degk",
+    ("temperature", "F"): "°f f fahrenheit degf",
+    ("mass", "mg"): "mg milligram milligrams",
+    ("mass", "ug"): "ug mcg microgram micrograms",
+    ("mass", "g"): "g gram grams",
+    ("mass", "percent"): (
+        "% wt% wt.% wt.-% w% w/w% %w/w mass% mass-% m% m.-% ma% ma.-% pct percent %(w/w) weight% gew% gew.-% %m/m"
     ),
-    "fraction": ("g/g", "mg/mg", "kg/kg", "fraction", "frac", "frac.", "1"),
+    ("mass", "fraction"): "g/g mg/mg kg/kg fraction frac frac. 1",
 }
-_UNITS: dict[str, tuple[Dimension, str]] = {}
-_TABLES: tuple[tuple[Dimension, dict[str, tuple[str, ...]]], ...] = (
-    ("time", _TIME),
-    ("temperature", _TEMPERATURE),
-    ("mass", _MASS),
-)
-for _dimension, _table in _TABLES:
-    for _canonical, _spellings in _table.items():
-        _UNITS |= dict.fromkeys(_spellings, (_dimension, _canonical))
+_UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
+MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _RATE = re.compile(r"^(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|^(min|s|°?c|k)(\^?-1|⁻¹)$")
 _HEAT = re.compile(r"^(m|u)?w(/m?g)?$|^(m|u)v(/m?g)?$|^j/.*|^uv/m?w$|^m?w/m?w$")
 _FLOW = re.compile(r"^(m|c)?l/(min|s|h)$|^sccm$|^cc?m?/min$|^cm3/min$|^cm³/min$")
@@ -103,7 +88,7 @@ def unit_of(text: str) -> tuple[Dimension, str]:
 def _repair(text: str) -> str:
     for wrong, right in _REPAIRS:
         text = text.replace(wrong, right)
-    return text.replace("�", "°")
+    return text
 
 
 _BRACKETED = re.compile(r"^(?P<name>.*?)\s*[\[({](?P<unit>[^\[\](){}]*)[\])}]\s*$")
@@ -138,21 +123,10 @@ def split_header(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Column:
-    """One column of a table.
+    """One column of a table, NaN where a cell is blank.
 
-    Parameters
-    ----------
-    name, unit : str
-        As the file writes them, degree and micro signs mended.
-    dimension : str
-        What the unit measures.
-    canonical : str
-        ``s min h``, ``C K F``, ``mg ug g percent fraction``, "" where no unit is stated.
-    role : str
-        What the column is used as.
-    values : (n,) array, NaN where the cell is blank
-    number : int
-        Position in the file, from 1.
+    `name` and `unit` are as the file writes them, degree and micro signs mended; `canonical` is one of ``s min h``,
+    ``C K F``, ``mg ug g percent fraction``, "" where no unit is stated; `number` is the position, from 1.
     """
 
     name: str
@@ -189,7 +163,7 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
 
 
 def _unit_in_name(name: str) -> tuple[Dimension, str]:
-    """Unit that the name of a mass column says: ``Mass fraction``, ``m/m0``, ``Weight percent``."""
+    """Unit that the name of a mass column states: ``Mass fraction``, ``m/m0``, ``Weight percent``."""
     low = name.lower()
     if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
         return "mass", "fraction"
@@ -256,7 +230,7 @@ def columns_of(names: Sequence[str], units: Sequence[str], values: FloatArray) -
 
 
 def ask_column(*names: str) -> str:
-    """Say how a column is named by hand, in Python and on the command line; ends without a full stop."""
+    """Hint on naming columns by hand, in Python and on the command line; ends without a full stop."""
     mapping = ", ".join(f'"{name}": N' for name in names)
     options = " ".join(f"--column {name}=N" for name in names)
     return (
@@ -264,59 +238,7 @@ def ask_column(*names: str) -> str:
     )
 
 
-# ------------ What every thermogravimetric reader hands over: columns, segments and the facts of the
-# header.
-
-Facts = Mapping[str, "str | float | int | bool"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TgaTable:
-    """A table before it is judged.
-
-    Parameters
-    ----------
-    columns : tuple of Column
-        In the order of the file.
-    places : (n,) integer array
-        Line (or spreadsheet row) of each point, for messages.
-    place_word : str
-        ``"line"``, ``"sheet 'Ramp', row"``.
-    segment : (n,) integer array or None
-        Number of the segment from 0; None where the file knows none.
-    initial_mass_mg, atmosphere, heating_rate_k_min
-        As the header states them.
-    units : mapping
-        Units that the header states for all columns of a dimension (``{"mass": "mg"}``), for formats whose
-        columns carry none.
-    corrected : bool
-        As in `TgaRun`.
-    metadata : mapping
-    messages : tuple of Diagnostic
-    """
-
-    columns: tuple[Column, ...]
-    places: IntArray
-    place_word: str = "line"
-    segment: IntArray | None = None
-    initial_mass_mg: float | None = None
-    atmosphere: Atmosphere = "unknown"
-    heating_rate_k_min: float | None = None
-    units: Mapping[str, str] = field(default_factory=dict)
-    corrected: bool = True
-    metadata: Facts = field(default_factory=dict)
-    messages: tuple[Diagnostic, ...] = ()
-
-    def place(self, row: int) -> str:
-        """Where in the file a row stands."""
-        return f"{self.place_word} {int(self.places[row])}"
-
-
-def note(code: str, text: str, *, severity: str = "info", **facts: str | float) -> Diagnostic:
-    """Make a `Diagnostic`; severity is ``info`` or ``warning``."""
-    if severity == "info":
-        return Diagnostic(code=code, severity="info", text=text, facts=facts)
-    return Diagnostic(code=code, severity="warning", text=text, facts=facts)
+# Facts of the header
 
 
 _GASES: tuple[tuple[Atmosphere, str], ...] = (
@@ -345,12 +267,12 @@ def atmosphere_of(text: str) -> Atmosphere:
     )
 
 
-_TABLE_RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/\s*(min|s)\b")
+_HEATING_RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/\s*(min|s)\b")
 
 
 def heating_rate_of(text: str) -> float | None:
     """Heating rate in K/min of a program line: ``10.0(K/min)``, ``Ramp 2.00 °C/min to 550.00 °C``."""
-    match = _TABLE_RATE.search(text[:4000])
+    match = _HEATING_RATE.search(text[:4000])
     if not match or len(match[1]) > 20:
         return None
     rate = abs(float(match[1].replace(",", "."))) * (60.0 if match[2] == "s" else 1.0)
@@ -381,6 +303,15 @@ def mass_in_mg(key: str, value: str) -> float | None:
     """Mass in mg of a header line whose key or value states its unit; None otherwise."""
     number = number_of(value)
     match = re.search(r"(mg|µg|ug|μg|\bg)\b", value) or re.search(r"(mg|µg|ug|μg|\bg)\b", key)
-    if number is None or match is None:
-        return None
-    return number * {"mg": 1.0, "g": 1e3}.get(match[1], 1e-3)
+    return None if number is None or match is None else number * MG_PER_UNIT.get(match[1], 1e-3)
+
+
+def named_facts(facts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str | float | int | bool]:
+    """Facts of a header under the names that metadata have, where the file states them."""
+    return {name: facts[key] for key, name in names.items() if facts.get(key)}
+
+
+def agreed(values: Iterable[float | None]) -> float | None:
+    """The one value that is stated; None where none is, or several differ."""
+    stated = {value for value in values if value is not None}
+    return stated.pop() if len(stated) == 1 else None

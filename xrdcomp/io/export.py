@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +18,18 @@ from xrdcomp.data import Pattern
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.front import read_xrd
 
+_OF_THE_FILE_READ = {"scan_axis", "separator", "intensity_column"}
+"""Facts that are not those of the file that is written."""
+
 
 def convert_file(
     source: str | os.PathLike[str], target: str | os.PathLike[str], *, scan: int | None = None
 ) -> Pattern:
-    """Read a diffraction file and write it in the format that the target's suffix names.
+    """Read a diffraction file and write it in the format of the target's suffix, one of `WRITERS`.
 
-    Parameters
-    ----------
-    source, target : path
-        Target suffixes: ``.xy``, ``.xye``, ``.csv``, ``.cif``, ``.h5``, ``.nxs``.
-    scan : int, optional
-        As in `read_xrd`.
-
-    Returns
-    -------
-    Pattern
-        What was read and written.
-
-    Raises
-    ------
-    ReadError
-        The source cannot be read, the suffix names no format that can be written, or the target is the
-        source itself: a measurement is never replaced.
-    MissingExtraError
-        NeXus without the extra ``nexus`` (h5py).
+    `scan` is as in `read_xrd`. Besides its refusals, a `ReadError` says that the suffix names no format that
+    can be written, or that the target is the source itself: a measurement is never replaced. NeXus needs the
+    extra ``nexus`` (h5py).
     """
     path = Path(target)
     _writer(path)
@@ -58,69 +46,56 @@ def write_pattern(pattern: Pattern, target: str | os.PathLike[str]) -> Path:
     path = Path(target)
     write = _writer(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     except OSError as problem:
         msg = f"the file cannot be written: {problem.strerror}"
         raise ReadError(msg, file=str(path), hint="Check folder and permission.") from problem
     os.close(handle)
+    temporary = Path(name)
     try:
-        write(pattern, Path(temporary))
-        Path(temporary).chmod(0o666 & ~_umask())  # a temporary file is private; its name's new file is not
-        Path(temporary).replace(path)
+        write(pattern, temporary)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # a temporary file is private, the one under its name is not
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _writer(path: Path) -> Callable[[Pattern, Path], None]:
     write = WRITERS.get(path.suffix.lower())
     if write is None:
-        msg = f"{path.suffix or 'no suffix'!r} names no format that can be written"
-        raise ReadError(
-            msg, file=str(path), expected=", ".join(WRITERS), hint="Choose one of these suffixes."
+        msg, hint = (
+            f"{path.suffix or 'no suffix'!r} names no format that can be written",
+            "Choose one of these.",
         )
+        raise ReadError(msg, file=str(path), expected=", ".join(WRITERS), hint=hint)
     return write
 
 
-def _header(pattern: Pattern) -> list[str]:
-    skipped = {
-        "scan_axis",
-        "separator",
-        "intensity_column",
-    }  # about the file that was read, not the one written
-    facts = [f"{key}: {value}" for key, value in pattern.metadata.items() if key not in skipped]
-    lines = [f"wavelength: {line.wavelength} (weight {line.weight:g})" for line in pattern.emission_lines]
-    origin = [f"source: {pattern.source.file} sha256 {pattern.source.sha256}"] if pattern.source else []
-    unit = [f"intensity unit: {pattern.intensity_unit}"]
-    return [" ".join(text.split()) for text in (*origin, *lines, *unit, *facts)]
-
-
-def _columns(pattern: Pattern, separator: str, *, sigma: bool) -> str:
+def _rows(pattern: Pattern, separator: str, *, sigma: bool) -> str:
     arrays = [pattern.two_theta, pattern.intensity, pattern.sigma][: 3 if sigma else 2]
     rows = zip(*(map(repr, array.tolist()) for array in arrays), strict=True)
     return "\n".join(map(separator.join, rows)) + "\n"
 
 
-def _write_xy(pattern: Pattern, path: Path) -> None:
-    head = "".join(f"# {line}\n" for line in (*_header(pattern), "two_theta intensity"))
-    path.write_text(head + _columns(pattern, " ", sigma=False), encoding="utf-8")
-
-
-def _write_xye(pattern: Pattern, path: Path) -> None:
-    head = "".join(f"# {line}\n" for line in (*_header(pattern), "two_theta intensity sigma"))
-    path.write_text(head + _columns(pattern, " ", sigma=True), encoding="utf-8")
+def _write_text(pattern: Pattern, path: Path, *, sigma: bool) -> None:
+    """Columns under comment lines with the origin, the emission lines and the facts of the pattern."""
+    source = pattern.source
+    head = [f"source: {source.file} sha256 {source.sha256}"] if source else []
+    head += [f"wavelength: {line.wavelength} (weight {line.weight:g})" for line in pattern.emission_lines]
+    head.append(f"intensity unit: {pattern.intensity_unit}")
+    head += [f"{key}: {value}" for key, value in pattern.metadata.items() if key not in _OF_THE_FILE_READ]
+    head.append("two_theta intensity sigma" if sigma else "two_theta intensity")
+    comments = "".join(f"# {' '.join(line.split())}\n" for line in head)
+    path.write_text(comments + _rows(pattern, " ", sigma=sigma), encoding="utf-8")
 
 
 def _write_csv(pattern: Pattern, path: Path) -> None:
     name = {"counts": "counts", "cps": "intensity_cps"}.get(pattern.intensity_unit, "intensity")
-    path.write_text(f"two_theta,{name},sigma\n" + _columns(pattern, ",", sigma=True), encoding="utf-8")
+    path.write_text(f"two_theta,{name},sigma\n" + _rows(pattern, ",", sigma=True), encoding="utf-8")
 
 
 def _write_cif(pattern: Pattern, path: Path) -> None:
@@ -136,15 +111,11 @@ def _write_cif(pattern: Pattern, path: Path) -> None:
         loop = block.init_loop("_diffrn_radiation_wavelength", ["", "_wt"])
         for line in pattern.emission_lines:
             loop.add_row([repr(line.wavelength), repr(line.weight)])
-    counts = pattern.intensity_unit == "counts" and bool(
-        np.all(pattern.intensity == np.round(pattern.intensity))
-    )
+    counts = pattern.intensity_unit == "counts" and (pattern.intensity == np.round(pattern.intensity)).all()
     name = "_pd_meas_counts_total" if counts else "_pd_meas_intensity_total"
     table = block.init_loop("", ["_pd_meas_2theta_scan", name, "_pd_proc_ls_weight"])
-    weight = 1.0 / pattern.sigma**2
-    table.set_all_values(
-        [list(map(repr, array.tolist())) for array in (pattern.two_theta, pattern.intensity, weight)]
-    )
+    columns = (pattern.two_theta, pattern.intensity, 1.0 / pattern.sigma**2)
+    table.set_all_values([list(map(repr, column.tolist())) for column in columns])
     path.write_text(document.as_string(), encoding="utf-8")
 
 
@@ -154,33 +125,28 @@ def _write_nexus(pattern: Pattern, path: Path) -> None:
     except ImportError as missing:
         msg = "NeXus needs h5py: pip install 'xrdcomp[nexus]'"
         raise MissingExtraError(msg) from missing
+    lines = pattern.emission_lines
     with h5py.File(path, "w") as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "default": "data"})
         data = entry.create_group("data")
         data.attrs.update({"NX_class": "NXdata", "signal": "intensity", "axes": "two_theta"})
-        angles = data.create_dataset("two_theta", data=pattern.two_theta)
-        angles.attrs["units"] = "degree"
-        intensity = data.create_dataset("intensity", data=pattern.intensity)
-        intensity.attrs["units"] = pattern.intensity_unit
+        data.create_dataset("two_theta", data=pattern.two_theta).attrs["units"] = "degree"
+        data.create_dataset("intensity", data=pattern.intensity).attrs["units"] = pattern.intensity_unit
         data.create_dataset("intensity_errors", data=pattern.sigma)
         beam = entry.create_group("beam")
         beam.attrs["NX_class"] = "NXbeam"
-        wavelength = beam.create_dataset(
-            "incident_wavelength", data=[e.wavelength for e in pattern.emission_lines]
-        )
+        wavelength = beam.create_dataset("incident_wavelength", data=[e.wavelength for e in lines])
         wavelength.attrs["units"] = "angstrom"
-        beam.create_dataset("incident_wavelength_weights", data=[e.weight for e in pattern.emission_lines])
+        beam.create_dataset("incident_wavelength_weights", data=[e.weight for e in lines])
         notes = entry.create_group("notes")
-        notes.attrs["NX_class"] = "NXnote"
-        for key, value in pattern.metadata.items():
-            notes.attrs[key] = value
+        notes.attrs.update({"NX_class": "NXnote", **pattern.metadata})
 
 
 WRITERS: dict[str, Callable[[Pattern, Path], None]] = {
-    ".xy": _write_xy,
-    ".xye": _write_xye,
+    ".xy": partial(_write_text, sigma=False),
+    ".xye": partial(_write_text, sigma=True),
     ".csv": _write_csv,
     ".cif": _write_cif,
     ".h5": _write_nexus,

@@ -1,4 +1,4 @@
-"""`read_tga`: a thermogravimetric export on disk becomes a `TgaRun`."""
+"""Files on disk become a `Pattern` or a `TgaRun`; the content decides which reader reads them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,11 +25,24 @@ from xrdcomp.io.registry import (
 from xrdcomp.io.scans import RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
 
-# ------------ What users call: read a pattern, list the scans of a file, say what a file is.
-
 PLAUSIBLE = 0.3
 SURE = 0.55
 """From this score on a reader has recognised its format; below, it only could read such content."""
+
+
+# --- Patterns ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _XrdFile:
+    """A diffraction file with its reader and every scan in it."""
+
+    source: SourceFile
+    reader: XrdReader
+    scans: Sequence[RawScan]
+
+    def pattern(self, scan: RawScan) -> Pattern:
+        return call_reader(self.reader, self.source, lambda: to_pattern(scan, self.source, self.reader.id))
 
 
 def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: str | None = None) -> Pattern:
@@ -57,56 +71,36 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     MissingExtraError
         The format needs an optional package.
     """
-    source = open_source(path)
-    reader = _xrd_reader(source, format)
-    scans = _raw_scans(reader, source)
+    file = _open_xrd(path, format)
+    scans = file.scans
     if scan is not None:
         if not 0 <= scan < len(scans):
             msg = f"there is no scan {scan}"
-            raise source.error(msg, format_id=reader.id, expected=f"0 to {len(scans) - 1}")
-        return call_reader(reader, source, lambda: to_pattern(scans[scan], source, reader.id))
+            raise file.source.error(msg, format_id=file.reader.id, expected=f"0 to {len(scans) - 1}")
+        return file.pattern(scans[scan])
     powder = [raw for raw in scans if not raw.not_powder and raw.default]
     if len(powder) > 1:
         listing = "; ".join(f"scan={i}: {_outline(raw)}" for i, raw in enumerate(scans[:20]))
         msg = f"the file holds {len(powder)} powder scans ({listing}{'; …' if len(scans) > 20 else ''})"
-        raise source.error(msg, format_id=reader.id, hint="Pass scan=N (on the command line --scan N).")
-    chosen = powder[0] if len(powder) == 1 else scans[0]
-    return call_reader(reader, source, lambda: to_pattern(chosen, source, reader.id))
+        hint = "Pass scan=N (on the command line --scan N)."
+        raise file.source.error(msg, format_id=file.reader.id, hint=hint)
+    return file.pattern(powder[0] if powder else scans[0])
 
 
 def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[Pattern, ...]:
-    """Read every powder scan of a file, in its order; scans that are none are left out.
+    """Every powder scan of a file, in its order; scans that are none are left out unless all are."""
+    file = _open_xrd(path, format)
+    powder = [raw for raw in file.scans if not raw.not_powder] or file.scans[:1]
+    return tuple(map(file.pattern, powder))
 
-    Parameters
-    ----------
-    path : path
-    format : str, optional
-        Id of the format; without it the content decides.
 
-    Returns
-    -------
-    tuple of Pattern
-
-    Raises
-    ------
-    ReadError
-        As `read_xrd`; also where no scan is a powder scan.
-    """
-    source = open_source(path)
-    reader = _xrd_reader(source, format)
-    scans = _raw_scans(reader, source)
-    powder = [raw for raw in scans if not raw.not_powder] or list(scans[:1])
-    return call_reader(reader, source, lambda: tuple(to_pattern(raw, source, reader.id) for raw in powder))
+def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """For each scan of a file the reason why it is no powder scan; "" for one that is."""
+    return tuple(raw.not_powder for raw in _open_xrd(path, None).scans)
 
 
 def list_formats() -> list[dict[str, str | bool | list[str]]]:
-    """List the formats: id, name, kind, extensions, extras needed, whether verified on real files.
-
-    Returns
-    -------
-    list of dict
-        In the order in which formats are tried.
-    """
+    """Formats in the order in which they are tried: id, name, kind, extensions, extras needed, verified."""
     return [
         {
             "id": reader.id,
@@ -121,36 +115,23 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
-    """Say what a file is and what it holds, without judging whether it can be analysed.
+    """What a file is and holds, ready for JSON, without judging whether it can be analysed.
 
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    dict
-        ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
-        ``segments`` (thermogravimetry), ready for JSON. Angles in degrees, wavelengths in ångström, temperature
-        in °C, mass in mg, time in s.
-
-    Raises
-    ------
-    ReadError
-        Nothing recognises the file, or it is damaged.
+    ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
+    ``segments`` (thermogravimetry). Angles in degrees, wavelengths in ångström, temperature in °C, mass in mg,
+    time in s. A file that nothing recognises, or a damaged one, is a `ReadError`.
     """
     source = open_source(path)
     found = recognise(source)
     if not found:
         raise _unknown(source)
     reader = found[0][1]
-    if isinstance(reader, XrdReader):
-        scans = _raw_scans(reader, source)
-        return {"kind": "xrd", "format": reader.id, "scans": [_describe(raw) for raw in scans]}
+    content: dict[str, object] = {"kind": reader.kind, "format": reader.id}
     if isinstance(reader, TgaReader):
         run = call_reader(reader, source, lambda: reader.read(source, TgaOptions()))
-        return {"kind": "tga", "format": reader.id, "segments": describe_run(run)}
-    return {"kind": reader.kind, "format": reader.id, "scans": []}
+        return content | {"segments": describe_run(run)}
+    scans = _raw_scans(reader, source) if isinstance(reader, XrdReader) else ()
+    return content | {"scans": [_describe(raw) for raw in scans]}
 
 
 def _describe(raw: RawScan) -> dict[str, object]:
@@ -166,34 +147,29 @@ def _describe(raw: RawScan) -> dict[str, object]:
     }
 
 
-def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Say for each scan of a file why it is no powder scan; "" for one that is.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    tuple of str
-        One per scan.
-
-    Raises
-    ------
-    ReadError, MissingExtraError
-        As `read_xrd`.
-    """
-    source = open_source(path)
-    return tuple(raw.not_powder for raw in _raw_scans(_xrd_reader(source, None), source))
-
-
 def _outline(raw: RawScan) -> str:
+    """A scan in a list to choose from."""
     n = len(raw.two_theta)
     span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
     return f"{raw.axis} {span}" + (" (no powder scan)" if raw.not_powder else "")
 
 
+def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
+    source = open_source(path)
+    reader = _xrd_reader(source, format_id)
+    return _XrdFile(source=source, reader=reader, scans=_raw_scans(reader, source))
+
+
+def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
+    scans = call_reader(reader, source, lambda: tuple(reader.read(source)))
+    if not scans:
+        hint = "The measurement may have been stopped or not saved."
+        raise source.error("the file holds no scan", format_id=reader.id, hint=hint)
+    return scans
+
+
 def _xrd_reader(source: SourceFile, format_id: str | None) -> XrdReader:
+    """The reader asked for, else the surest one, unless another kind of file is recognised for sure."""
     if format_id is not None:
         chosen = find_reader(format_id)
         if isinstance(chosen, XrdReader):
@@ -201,53 +177,32 @@ def _xrd_reader(source: SourceFile, format_id: str | None) -> XrdReader:
         msg = f"format {format_id!r} is not a one-dimensional diffraction format"
         raise source.error(msg, hint="`xrdcomp formats` lists them.")
     found = recognise(source)
-    best: Reader | None = found[0][1] if found else None
-    if isinstance(best, XrdReader):
-        return best
-    if best is not None and found[0][0] >= SURE:
-        raise _wrong_kind(source, best)
+    score, best = found[0] if found else (0.0, None)
+    other = best is not None and not isinstance(best, XrdReader) and score >= SURE
     for _, reader in found:
-        if isinstance(reader, XrdReader):
+        if isinstance(reader, XrdReader) and not other:
             return reader
-    raise _wrong_kind(source, best) if best and found[0][0] >= PLAUSIBLE else _unknown(source)
-
-
-def _wrong_kind(source: SourceFile, reader: Reader) -> ReadError:
-    if reader.kind == "tga":
-        return source.error(
-            f"this is a thermogravimetric file ({reader.name})",
-            format_id=reader.id,
-            expected="a diffraction pattern",
-            hint="Pass it as the TGA file: read_tga(path), or --tga on the command line.",
-        )
-    return source.error(
-        f"this is a two-dimensional frame ({reader.name})",
-        format_id=reader.id,
-        expected="a one-dimensional scan",
-        hint="Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI).",
-    )
+    if best is None or score < PLAUSIBLE:
+        raise _unknown(source)
+    if best.kind == "tga":
+        what, expected = "thermogravimetric file", "a diffraction pattern"
+        hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
+    else:
+        what, expected = "two-dimensional frame", "a one-dimensional scan"
+        hint = "Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI)."
+    msg = f"this is a {what} ({best.name})"
+    raise source.error(msg, format_id=best.id, expected=expected, hint=hint)
 
 
 def _unknown(source: SourceFile) -> ReadError:
-    start = source.head[:16]
     return source.error(
-        f"no reader recognises the content (it starts with {start!r})",
+        f"no reader recognises the content (it starts with {source.head[:16]!r})",
         expected="a format that `xrdcomp formats` lists",
         hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
     )
 
 
-def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
-    scans = call_reader(reader, source, lambda: tuple(reader.read(source)))
-    if not scans:
-        msg = "the file holds no scan"
-        raise source.error(
-            msg, format_id=reader.id, hint="The measurement may have been stopped or not saved."
-        )
-    return scans
-
-
-# ------------ `read_tga`: a thermogravimetric export on disk becomes a `TgaRun`.
+# --- Runs ----------------------------------------------------------------------------------------------
 
 _UNITS = {
     "mass_unit": ("mg", "ug", "g", "percent", "fraction"),

@@ -131,45 +131,38 @@ def follows_grid(
 # --- What can be seen in a scan without knowing its format ---------------------------------------------
 
 NOISE = message_kind(
-    "XRD_NOISE",
-    "info",
+    "XRD_NOISE", "info",
     "Neighbouring points scatter otherwise than counting alone would have them: the scan is smoothed, summed "
     "from overlapping channels, rescaled or background-corrected, or the source drifted.",
     remedy="Use the scan as measured; standard deviations of single points are too large or too small.",
-    threshold="variance ratio below 0.4 or above 2.5",
-    origin="measured counts give 0.9 to 1.4",
-)
+    threshold="variance ratio below 0.4 or above 2.5", origin="measured counts give 0.9 to 1.4",
+)  # fmt: skip
 SPIKE = message_kind(
-    "XRD_SPIKE",
-    "warning",
+    "XRD_SPIKE", "warning",
     "Single points leave a calm neighbourhood, or tower above both neighbours: damaged values or sparks of "
     "the detector, for no reflection is one step wide.",
     remedy="Compare with another export, or exclude the points.",
     threshold="8 standard deviations beside neighbours within 5, or 25 times both neighbours",
-    origin="one false alarm in 200 scans of pure Poisson noise at most",
-)
+    origin="one false alarm in 200 scans of Poisson noise at most",
+)  # fmt: skip
 UNEVEN_STEP = message_kind(
-    "XRD_UNEVEN_STEP",
-    "warning",
+    "XRD_UNEVEN_STEP", "warning",
     "Few odd steps in a regular scan (missing points, segments, a damaged angle), or steps so uneven that "
     "this is a list of reflections and no scan.",
     remedy="Compare with another export of the measurement.",
     threshold="up to 1 % of the steps off by 2 % of a step; steps that vary fourfold",
     origin="rounding of listed angles and steps that change steadily stay below",
-)
+)  # fmt: skip
 ZERO_ENDS = message_kind(
-    "XRD_ZERO_ENDS",
-    "warning",
+    "XRD_ZERO_ENDS", "warning",
     "Zeros at the ends of a scan beside a background well above zero: padding, no measurement.",
-    remedy="Fit the range that the message names.",
-    threshold="median above 20",
-)
+    remedy="Fit the range that the message names.", threshold="median above 20",
+)  # fmt: skip
 MAYBE_CUT = message_kind(
-    "XRD_MAYBE_CUT",
-    "warning",
+    "XRD_MAYBE_CUT", "warning",
     "A text that does not declare its length ends at an unusual angle, inside a line or inside a number.",
     remedy="Compare with the range of the measurement.",
-)
+)  # fmt: skip
 SCAN_DESCENDING = message_kind(
     "XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was turned round."
 )
@@ -177,48 +170,40 @@ NEGATIVE_ANGLE = message_kind(
     "XRD_NEGATIVE_ANGLE", "warning", "The scan starts at or below 0°.", remedy="Set a fit range above 0°."
 )
 NEGATIVE_INTENSITY = message_kind(
-    "XRD_NEGATIVE_INTENSITY",
-    "warning",
-    "Some intensities are negative: a background was subtracted before.",
+    "XRD_NEGATIVE_INTENSITY", "warning", "Some intensities are negative: a background was subtracted before.",
     remedy="Fit the measured pattern instead.",
-)
+)  # fmt: skip
 VARIABLE_SLIT = message_kind(
-    "XRD_VARIABLE_SLIT",
-    "info",
+    "XRD_VARIABLE_SLIT", "info",
     "The file says that slits opened during the scan; analysis puts a factor sinθ on what the specimen scatters.",
     remedy="Set instrument.variable_slit to false where the intensities were corrected to fixed slits.",
-)
+)  # fmt: skip
 UNIT_ASSUMED = message_kind(
-    "XRD_UNIT_ASSUMED",
-    "info",
+    "XRD_UNIT_ASSUMED", "info",
     "The file does not say its unit; whole numbers that scatter like counts were taken as counts.",
     threshold="variance ratio 0.5 to 1.9",
     origin="0.9 to 1.4 on measured counts, 0.05 to 0.15 on rescaled ones",
-)
+)  # fmt: skip
 SIGMA_ASSUMED = message_kind(
-    "XRD_SIGMA_ASSUMED",
-    "warning",
+    "XRD_SIGMA_ASSUMED", "warning",
     "No unit and no counting noise to judge by (smoothed, integrated or calculated): standard deviations are "
     "those of 10 000 counts in the highest point at least, and errors of parameters are relative.",
-    remedy="Use the scan as measured.",
-    threshold="variance ratio below 0.01",
-)
+    remedy="Use the scan as measured.", threshold="variance ratio below 0.01",
+)  # fmt: skip
 SIGMA_SCATTER = message_kind(
-    "XRD_SIGMA_SCATTER",
-    "info",
+    "XRD_SIGMA_SCATTER", "info",
     "The file states neither counts nor counting time; standard deviations follow from the scatter of "
     "neighbouring points, which is that of counts times a constant.",
-)
+)  # fmt: skip
+SIGMA_ZERO = message_kind(
+    "XRD_SIGMA_ZERO", "warning",
+    "Standard deviations of the file that are zero or negative got the largest of the scan, not infinite weight.",
+)  # fmt: skip
 AXIS_NAME = message_kind(
     "XRD_AXIS_NAME",
     "warning",
-    "A column that is called otherwise was read as 2θ in degrees.",
+    "A column that is called otherwise was read as 2θ.",
     remedy="Rename the column.",
-)
-SIGMA_ZERO = message_kind(
-    "XRD_SIGMA_ZERO",
-    "warning",
-    "Standard deviations of the file that are zero or negative got the largest of the scan, not infinite weight.",
 )
 
 _MEDIAN_CHI_SQUARE = 0.4549

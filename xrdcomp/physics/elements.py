@@ -328,6 +328,7 @@ _K_LINES: dict[str, tuple[float, float, float]] = {
     "Mo": (0.70931715, 0.713607, 0.632303),
     "Ag": (0.55942178, 0.5638131, 0.497082),
 }
+_SAME_ANODE = 3e-3  # relative: Kα1, Kα2 and their mean belong to one anode
 
 W_L_ALPHA = (1.476311, 1.487521)
 """Tungsten Lα1, Lα2 in ångström (Deslattes et al. 2003; 8398.2, 8335.0 eV): filament metal on the anode."""
@@ -402,10 +403,16 @@ def kbeta_wavelength(wavelength: float) -> float:
     1.392234
     """
     for first, _, beta in _K_LINES.values():
-        if abs(wavelength / first - 1.0) < 3e-3:
+        if abs(wavelength / first - 1.0) < _SAME_ANODE:
             return beta
     msg = f"{wavelength:g} Å is no Kα line of {', '.join(_K_LINES)}: its Kβ line is not known; give the wavelengths."
     raise ValueError(msg)
+
+
+def residual_wavelengths(wavelength: float) -> tuple[float, ...]:
+    """Return Kβ of the tube with this Kα1, where it is known, and tungsten's Lα1 and Lα2, ångström."""
+    kbeta = (beta for first, _, beta in _K_LINES.values() if abs(wavelength / first - 1.0) < _SAME_ANODE)
+    return (*kbeta, *W_L_ALPHA)
 
 
 def fine_profile(name: str = "hoelzer") -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from xrdcomp.data import Phase
-from xrdcomp.physics import profiles
+from xrdcomp.physics import elements, profiles
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.search.templates import (
@@ -58,19 +58,8 @@ terms only resemble; they are broader than lines."""
 
 _LOW_ANGLES = 20.0
 _BUMP = 1.0  # degrees, standard deviation
-_KBETA = {
-    1.540598: 1.392250,
-    1.789010: 1.620830,
-    0.709319: 0.632305,
-    2.289760: 2.084920,
-    0.559422: 0.497082,
-    1.936042: 1.756610,
-}
-"""Kβ of Cu, Co, Mo, Cr, Ag, Fe by Kα1, ångström [as in common use: Hölzer et al. 1997; Bearden 1967]."""
-
 _FARTHEST = 0.15  # degrees
 SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")
-_TUNGSTEN = (1.476300, 1.487440)  # Lα1, Lα2
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
 _WINDOW = 5.0  # degrees on either side, for the local scatter
 _MAD = 1.4826
@@ -331,16 +320,6 @@ def _jacobian_share(state: Refinement, index: int) -> FloatArray:
     return np.asarray(full @ table.tie_matrix())
 
 
-def foreign_wavelengths(wavelength: float) -> list[float]:
-    """Kβ of the tube with this Kα1, and tungsten's Lα lines, ångström.
-
-    Parameters
-    ----------
-    wavelength : float, ångström
-    """
-    return [b for a, b in _KBETA.items() if abs(a - wavelength) < 0.002] + list(_TUNGSTEN)
-
-
 def _images(screen: Screen, without: str) -> list[_Block]:
     """Faint copies of the fitted lines: tails of the tube, residual Kβ and W Lα.
 
@@ -357,10 +336,9 @@ def _images(screen: Screen, without: str) -> list[_Block]:
     bragg = screen.bragg[:, keep].sum(axis=1) - np.stack(diffuse, axis=1) @ coefficients
     tails = [np.interp(x, x + s * offset, bragg) for offset in _TAIL_OFFSETS for s in (1.0, -1.0)]
     wavelength = state.instrument.wavelength
-    foreign = foreign_wavelengths(wavelength)
     single = screen.single[:, keep].sum(axis=1)
     ghosts = []
-    for other in foreign:
+    for other in elements.residual_wavelengths(wavelength):
         sine = np.sin(np.radians(x / 2.0)) * wavelength / other
         seen_at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
         ghosts.append(np.interp(seen_at, x, single, left=0.0, right=0.0))

@@ -9,7 +9,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase
 from xrdcomp.phases.library import load_phase, load_phases
-from xrdcomp.physics import reflections
+from xrdcomp.physics import elements, reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
@@ -23,7 +23,6 @@ from xrdcomp.search.nuisance import (
     Score,
     Screen,
     coincidence,
-    foreign_wavelengths,
     make_screen,
     matched_filter,
     misfit,
@@ -364,7 +363,7 @@ def _images(screen: Screen, fwhm: float) -> list[tuple[float, float]]:
     out = []
     for index in range(screen.bragg.shape[1]):
         places, heights = _own_lines(screen, index, fwhm, most=20)
-        for other in foreign_wavelengths(wavelength):
+        for other in elements.residual_wavelengths(wavelength):
             sine = np.sin(np.radians(places / 2.0)) * other / wavelength
             at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
             out += list(zip(at.tolist(), (_IMAGE * heights).tolist(), strict=True))

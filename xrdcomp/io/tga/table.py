@@ -1,26 +1,31 @@
-"""Hitachi (SII, Seiko EXSTAR, NEXTA) TG/DTA text: facts, then names, units (``Cel``, ``ug``) and rows.
+"""Tables with names and units above the numbers: any CSV or text, workbooks, Shimadzu and Hitachi exports.
 
-Written from the published layout of Muse and NEXTA TA exports; temperatures are in ``Cel``, masses in ``ug`` or
-``mg``, and TG may be mass or its change since the start.
+What such exports of instruments differ in is declared as a `Layout`. Shimadzu (TA-60WS, LabSolutions TA): sections
+in brackets, facts (``Sample Weight:<tab>5.123[mg]``), rows ``rate<tab>hold temperature<tab>hold time`` below
+``[Temp Program]``; below ``[Data]`` names (``Time  Temp  TGA  DTA``), units and tab-separated numbers.
+Hitachi (SII, EXSTAR, Muse, NEXTA): facts, names, units (``Cel``, ``ug`` or ``mg``); TG may be mass or its change since
+the start. Both are written from the published layouts.
+
+Workbooks (.xlsx through openpyxl, .xls through xlrd) become tab-separated text and are read as such. One of TRIOS has a
+sheet of details and one sheet per step; any other must hold one run on one sheet.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, TgaRun
+from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.columns import (
     Column,
-    TgaTable,
+    agreed,
     ask_column,
     atmosphere_of,
     classify,
@@ -29,26 +34,51 @@ from xrdcomp.io.columns import (
     header_facts,
     heating_rate_of,
     mass_in_mg,
-    note,
+    named_facts,
     number_of,
     split_header,
     unit_of,
 )
-from xrdcomp.io.registry import TgaOptions, TgaReader
-from xrdcomp.io.runs import build_run, table_notes
+from xrdcomp.io.registry import TgaOptions
+from xrdcomp.io.runs import TgaTable, stated_segment, table_notes, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import Table, find_blocks, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
 from xrdcomp.units import IntArray
 
-# ------------ Generic tables of a thermogravimetric run: CSV, TXT, with names and units in one row or two.
-
-CSV_ID = "tga_csv"
+COLUMNS_ASSUMED = message_kind(
+    "TGA_COLUMNS_ASSUMED",
+    "warning",
+    "A table without names was read in the usual order, since its units were given.",
+)
+COMMA_DOUBTFUL = message_kind(
+    "TGA_COMMA_DOUBTFUL", "warning", "Every comma has three digits behind it: decimal sign (as read) or thousands.",
+    remedy="Export with the decimal point.",
+)  # fmt: skip
 _CERTAIN = 0.72
 """Score of a header with mass, temperature or time, and a unit; below that of the instruments' own layouts."""
+_MASS_KEY = re.compile(
+    r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage"
+)
+_SAMPLE_KEYS = ("sample name", "sample", "sample id", "sampleid", "probe")
 
 
-def parse_generic(text: str, options: TgaOptions) -> TgaTable:
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Facts of a layout: keys of its header, in lower case, beside those that any header may have.
+
+    The table stands below the line `section`; heating rates are the first numbers of the rows below `program`. Where
+    `gas_keys` are given, the first that the header has names the gas, else every key on gases counts.
+    """
+
+    section: str = ""
+    program: str = ""
+    mass_keys: tuple[str, ...] = ()
+    gas_keys: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) -> TgaTable:
     """Table of a text whose columns are named above the numbers.
 
     A table without names is taken only where the user gives the units: two columns are then temperature and
@@ -59,41 +89,61 @@ def parse_generic(text: str, options: TgaOptions) -> TgaTable:
     ReadError
         No table, a damaged row, no names and no units given.
     """
+    layout = layout or Layout()
     lines = split_lines(text)
-    table = read_table(lines)
-    messages = [*table_notes(text, table), *_comma_note(lines, table.lines)]
-    columns = (
-        columns_of(table.names, table.units, table.values)
-        if table.names
-        else _nameless(table, options, messages)
+    start = next(
+        (i + 1 for i, line in enumerate(lines) if layout.section and line.strip() == layout.section), 0
     )
-    facts = header_facts(lines[: table.header_lines[0] - 1])
-    segment = table.part if table.part[-1] > 0 else None
-    stated = next((c for c in columns if c.role == "segment" and np.isfinite(c.values).all()), None)
-    if stated is not None:
-        segment = np.unique(stated.values, return_inverse=True)[1].astype(np.int64)
-    initial = next((m for k, v in facts.items() if _MASS_KEY.match(k) and (m := mass_in_mg(k, v))), None)
-    gas = " ".join(v for k, v in facts.items() if re.search(r"atmos|gas|purge|spülgas", k))
-    program = " ".join(v for k, v in facts.items() if re.search(r"rate|method|program|ramp", k))
+    table = read_table([""] * start + lines[start:])
+    messages = [*table_notes(text, table), *_doubtful_comma(lines, table.lines)]
+    columns = columns_of(table.names, table.units, table.values)
+    if not table.names and not options.columns:
+        columns = _assumed_columns(table, options)
+        names = ", ".join(column.name for column in columns)
+        said = f"the table has no header; its columns were taken as {names}, since the units were given."
+        messages.append(COLUMNS_ASSUMED(said, columns=len(columns)))
+    head = lines[: table.header_lines[0] - 1]
+    facts = header_facts(head)
+    segment = stated_segment(columns)
+    if segment is None and len(table.header_lines) > 1:
+        segment = table.part
+    masses = [mass_in_mg(key, value) for key, value in facts.items() if _MASS_KEY.match(key)]
+    masses += [mass_in_mg(key, facts.get(key, "")) for key in layout.mass_keys]
+    gases = [facts[key] for key in layout.gas_keys if key in facts][:1]
+    if not layout.gas_keys:
+        gases = [value for key, value in facts.items() if re.search(r"atmos|gas|purge|spülgas", key)]
+    if layout.program:
+        rate = agreed(_program_rates(head, layout.program))
+    else:
+        steps = (value for key, value in facts.items() if re.search(r"rate|method|program|ramp", key))
+        rate = heating_rate_of(" ".join(steps))
+    sample_key = next((key for key in _SAMPLE_KEYS if key in facts), "")
     return TgaTable(
         columns=columns,
-        places=table.lines,
+        lines=table.lines,
         segment=segment,
-        initial_mass_mg=initial,
-        atmosphere=atmosphere_of(gas),
-        heating_rate_k_min=heating_rate_of(program),
-        metadata={"sample_name": name} if (name := _sample_name(facts)) else {},
+        initial_mass_mg=next((mass for mass in masses if mass), None),
+        atmosphere=atmosphere_of(" ".join(gases)),
+        heating_rate_k_min=rate,
+        metadata=named_facts(facts, {sample_key: "sample_name", **layout.metadata}),
         messages=tuple(messages),
     )
 
 
-_MASS_KEY = re.compile(
-    r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage"
-)
+def _program_rates(lines: Sequence[str], program: str) -> list[float]:
+    rates: list[float] = []
+    inside = False
+    for line in lines:
+        if line.startswith("["):
+            inside = line.strip() == program
+        cells = line.split("\t")
+        if inside and len(cells) > 2 and (rate := number_of(cells[0])) is not None and rate > 0:
+            rates.append(rate)
+    return rates
 
 
-def _comma_note(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
-    """Say so where a comma that was read as decimal sign could separate thousands: always three digits behind."""
+def _doubtful_comma(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
+    """Whether a comma that was read as decimal sign could separate thousands: always three digits behind."""
     sample = [lines[int(place) - 1] for place in places[:500]]
     if not any("," in row for row in sample) or any("." in row for row in sample):
         return []
@@ -106,20 +156,13 @@ def _comma_note(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
         f"every comma has three digits behind it ({cells[0]!r}); it was read as the decimal sign and could "
         "separate thousands. Export with the decimal point to be sure."
     )
-    return [note("TGA_COMMA_DOUBTFUL", text, severity="warning", example=cells[0])]
+    return [COMMA_DOUBTFUL(text, example=cells[0])]
 
 
-def _sample_name(facts: dict[str, str]) -> str:
-    return next(
-        (facts[k] for k in ("sample name", "sample", "sample id", "sampleid", "probe") if k in facts), ""
-    )
-
-
-def _nameless(table: Table, options: TgaOptions, messages: list[Diagnostic]) -> tuple[Column, ...]:
+def _assumed_columns(table: Table, options: TgaOptions) -> tuple[Column, ...]:
+    """Columns without header in the usual order, where the user gives the units."""
     values = table.values
     k, place = values.shape[1], f"line {int(table.lines[0])}"
-    if options.columns:
-        return columns_of((), (), values)
     units = {"temperature": options.temperature_unit, "mass": options.mass_unit}
     order = ("temperature", "mass") if k == 2 else ("time", "temperature", "mass")
     if k == 3:
@@ -136,11 +179,10 @@ def _nameless(table: Table, options: TgaOptions, messages: list[Diagnostic]) -> 
     if good.sum() < 2 or not (np.diff(t[good]) >= 0).mean() > 0.5 or t[good][-1] <= t[good][0]:
         msg = f"column {k - 1} does not rise as a temperature does, and no header names it"
         raise ReadError(msg, place=place, hint=ask_column("temperature", "mass") + ".")
-    names = ", ".join(order)
-    text = f"the table has no header; its columns were taken as {names}, since the units were given."
-    messages.append(note("TGA_COLUMNS_ASSUMED", text, severity="warning", columns=k))
     return tuple(column_of(name, "", values[:, i], i + 1) for i, name in enumerate(order))
 
+
+# Recognition
 
 _TELLING = re.compile(
     r"temp|mass|weight|masse|gewicht|poids|peso|residu|°|\btga?\b|\bwt|\bt[sr]\b|\b[tTmM]\b|time|zeit|\bmg\b|%|_t\b",
@@ -149,12 +191,11 @@ _TELLING = re.compile(
 
 
 def score_header(lines: Sequence[str]) -> float:
-    """Say how sure the header makes that a table is thermogravimetric: 0.7 with mass and temperature."""
+    """Confidence from 0 to 1 that a header is that of a thermogravimetric table: 0.72 with mass, temperature, units."""
     best = 0.0
-    for at, line in enumerate(lines[:400]):
+    for line, below in zip(lines[:400], [*lines[1:400], ""], strict=False):
         if len(line) > 2000 or line.lstrip()[:1].isdigit() or not _TELLING.search(line):
             continue
-        below = lines[at + 1] if at + 1 < len(lines) else ""
         signs: list[str | None] = [sign for sign in ("\t", ";", ",") if sign in line]
         for separator in signs or [None]:
             cells = [
@@ -162,7 +203,7 @@ def score_header(lines: Sequence[str]) -> float:
             ]
             if not 2 <= len(cells) <= 60 or max(map(len, cells)) > 60:
                 continue
-            units = [c for c in (below.split(separator) if separator else below.split()) if c]
+            units = [c for c in below.split(separator) if c]
             best = max(best, _score_cells(cells, units if len(units) == len(cells) else []))
         if best >= _CERTAIN:
             break
@@ -187,38 +228,78 @@ def _score_cells(cells: Sequence[str], units: Sequence[str]) -> float:
 
 
 def _sniff(source: SourceFile) -> float:
-    text = source.head_text
-    if not text:
-        return 0.0
-    lines = text.split("\n")
-    score = score_header(lines)
-    if score or not any(re.match(r"\s*[-+.]?\d", line) for line in lines):
-        return score
-    return 0.12  # numbers without names: read when asked for by kind, never preferred
+    lines = source.head_text.split("\n")
+    # numbers without names are read when asked for by kind, never preferred
+    return score_header(lines) or 0.12 * any(re.match(r"\s*[-+.]?\d", line) for line in lines)
 
 
-def _read(source: SourceFile, options: TgaOptions) -> TgaRun:
-    return build_run(parse_generic(source.text, options), options, source, CSV_ID)
-
-
-CSV = TgaReader(
-    id=CSV_ID,
-    name="table of temperature and mass (CSV, TXT) with units in its header",
-    extensions=("csv", "txt", "dat", "tsv", "asc", "prn"),
-    sniff=_sniff,
-    read=_read,
+CSV = tga_reader(
+    "tga_csv",
+    "table of temperature and mass (CSV, TXT) with units in its header",
+    "csv txt dat tsv asc prn",
+    _sniff,
+    lambda source, options: parse_table(source.text, options),
 )
 
+# Shimadzu and Hitachi
 
-# ------------ Workbooks (.xlsx through openpyxl, .xls through xlrd): sheets become tab-separated text and
-# are read as such.
-# A TRIOS workbook has a sheet of details and one sheet per step; any other workbook must hold one run on one sheet.
+_SHIMADZU = Layout(
+    section="[Data]",
+    program="[Temp Program]",
+    mass_keys=("sample weight", "weight"),
+    gas_keys=("atmosphere", "gas"),
+    metadata={"sample name": "sample_name", "detector": "instrument", "date": "date"},
+)
+_HITACHI = Layout(
+    mass_keys=("sample weight", "weight", "sample mass"),
+    gas_keys=("gas", "gas1", "atmosphere"),
+    metadata={"module": "instrument", "measurement date": "date", "operator": "operator"},
+)
+_SHIMADZU_NAMES = re.compile(r"shimadzu|\bTA-?60|\bDTG-?60|\bTGA-?5[01]\b|LabSolutions TA", re.IGNORECASE)
+_HITACHI_NAMES = re.compile(r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b")
 
-EXCEL_ID = "tga_excel"
-MAX_CELLS = 4_000_000
+
+def _sniff_shimadzu(source: SourceFile) -> float:
+    text = source.head_text
+    known = r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]"
+    sections = re.findall(known, text, re.MULTILINE) if "[" in text else []
+    if sections and _SHIMADZU_NAMES.search(text):
+        return 0.95
+    return 0.85 if "Data" in sections and re.search(r"^Time\tTemp", text, re.MULTILINE) else 0.0
+
+
+def _sniff_hitachi(source: SourceFile) -> float:
+    text = source.head_text
+    if not re.search(r"\bTG\b", text):
+        return 0.0
+    celsius = re.search(r"\bCel\b", text)
+    if _HITACHI_NAMES.search(text):
+        return 0.9 if celsius else 0.75
+    return 0.8 if celsius and re.search(r"\bug\b", text) else 0.0
+
+
+SHIMADZU = tga_reader(
+    "shimadzu_text",
+    "Shimadzu TA-60WS and LabSolutions TA text export",
+    "txt",
+    _sniff_shimadzu,
+    lambda source, options: parse_table(source.text, options, _SHIMADZU),
+    verified=False,
+)
+HITACHI = tga_reader(
+    "hitachi_text",
+    "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export",
+    "txt csv",
+    _sniff_hitachi,
+    lambda source, options: parse_table(source.text, options, _HITACHI),
+    verified=False,
+)
+
+# Workbooks
+
+MAX_SHEET_CELLS = 4_000_000
 """Cells of all sheets together; a run of 65 000 points in 10 columns has 650 000."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_INSTALL = "pip install xrdcomp[excel]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,24 +310,41 @@ class _Sheet:
     lines: tuple[str, ...]
 
 
-def _sheets(data: bytes) -> list[_Sheet]:
-    """All sheets of a workbook.
-
-    Raises
-    ------
-    ReadError
-        A damaged workbook, one that unpacks to more than `MAX_EXPANDED_BYTES` or has too many cells.
-    MissingExtraError
-        The package that opens it is not installed.
-    """
+def _parse_workbook(source: SourceFile, options: TgaOptions) -> TgaTable:
     try:
-        return _sheets_xls(data) if data.startswith(_OLE) else _sheets_xlsx(data)
+        sheets = _sheets_xls(source.data) if source.data.startswith(_OLE) else _sheets_xlsx(source.data)
     except (ReadError, MissingExtraError):
         raise
     except Exception as problem:
         msg = f"the workbook cannot be opened ({type(problem).__name__}: {str(problem)[:120]})"
         hint = "It is damaged or not a workbook; save it again, or export as CSV."
         raise ReadError(msg, expected="an .xlsx or .xls workbook", hint=hint) from problem
+    first = "\n".join(sheets[0].lines[:60]) if sheets else ""
+    trios = "proceduresegments" in first or "Trios version" in first
+    lines: list[str] = []
+    rows: list[tuple[str, int]] = []
+    for sheet in sheets if trios else [_sheet_of_run(sheets)]:
+        separator = ["", "[step]"] if lines or rows else []
+        lines += [*separator, *sheet.lines]
+        rows += [(sheet.name, row) for row in range(1 - len(separator), len(sheet.lines) + 1)]
+
+    def place(line: int) -> str:
+        if not 0 < line <= len(rows):
+            return f"line {line}"
+        name, row = rows[line - 1]
+        return f"sheet {name!r}, row {max(row, 0)}"
+
+    def translated(text: str) -> str:
+        return re.sub(r"\bline (\d+)\b", lambda match: place(int(match[1])), text)
+
+    text = "\n".join(lines) + "\n"
+    try:
+        table = parse_trios(text) if trios else parse_table(text, options)
+    except ReadError as problem:
+        problem.place = translated(problem.place)
+        raise
+    said = tuple(replace(message, text=translated(message.text)) for message in table.messages)
+    return replace(table, place_of=place, messages=said)
 
 
 def _sheets_xlsx(data: bytes) -> list[_Sheet]:
@@ -258,14 +356,14 @@ def _sheets_xlsx(data: bytes) -> list[_Sheet]:
     try:
         import openpyxl
     except ImportError as problem:
-        msg = f"Reading .xlsx needs openpyxl: {_INSTALL}"
+        msg = "Reading .xlsx needs openpyxl: pip install xrdcomp[excel]"
         raise MissingExtraError(msg) from problem
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # styles and extensions that a table does not need
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        budget = MAX_CELLS
+        budget = MAX_SHEET_CELLS
         sheets: list[_Sheet] = []
         for page in book.worksheets:
             lines: list[str] = []
@@ -282,10 +380,10 @@ def _sheets_xls(data: bytes) -> list[_Sheet]:
     try:
         import xlrd
     except ImportError as problem:
-        msg = f"Reading .xls needs xlrd: {_INSTALL}"
+        msg = "Reading .xls needs xlrd: pip install xrdcomp[excel]"
         raise MissingExtraError(msg) from problem
     book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
-    budget = MAX_CELLS
+    budget = MAX_SHEET_CELLS
     sheets: list[_Sheet] = []
     for name in book.sheet_names():
         page = book.sheet_by_name(name)
@@ -298,76 +396,19 @@ def _sheets_xls(data: bytes) -> list[_Sheet]:
 
 def _check_budget(budget: int) -> None:
     if budget < 0:
-        msg = f"the workbook has more than {MAX_CELLS} cells"
+        msg = f"the workbook has more than {MAX_SHEET_CELLS} cells"
         raise ReadError(msg, expected="one run")
 
 
 def _line(row: Sequence[Any]) -> str:
-    line = "\t".join([repr(cell) if type(cell) is float else _word(cell) for cell in row])
-    return (re.sub(r"[\r\n]+", " ", line) if "\n" in line or "\r" in line else line).rstrip("\t")
+    cells = (
+        repr(cell) if type(cell) is float else "" if cell is None else str(cell).replace("\t", " ")
+        for cell in row
+    )
+    return re.sub(r"[\r\n]+", " ", "\t".join(cells)).rstrip("\t")
 
 
-def _word(cell: object) -> str:
-    return "" if cell is None else str(cell).replace("\t", " ")
-
-
-def _excel_read(source: SourceFile, options: TgaOptions) -> TgaRun:
-    sheets = _sheets(source.data)
-    if _is_trios(sheets):
-        lines, places = _joined(sheets)
-        try:
-            run = build_run(parse_trios("\n".join(lines) + "\n"), options, source, EXCEL_ID)
-            said = tuple(
-                dataclasses.replace(
-                    d, text=re.sub(r"\bline \d+\b", lambda m: _translate(m[0], places), d.text)
-                )
-                for d in run.messages
-            )
-            return dataclasses.replace(run, messages=said)
-        except ReadError as problem:
-            problem.place = _translate(problem.place, places)
-            raise
-    sheet = _the_sheet(sheets)
-    try:
-        table = parse_generic("\n".join(sheet.lines) + "\n", options)
-        return build_run(_renamed(table, sheet), options, source, EXCEL_ID)
-    except ReadError as problem:
-        problem.place = re.sub(r"^line (\d+)", rf"sheet {sheet.name!r}, row \1", problem.place)
-        raise
-
-
-def _renamed(table: TgaTable, sheet: _Sheet) -> TgaTable:
-    return dataclasses.replace(table, place_word=f"sheet {sheet.name!r}, row")
-
-
-def _is_trios(sheets: Sequence[_Sheet]) -> bool:
-    first = "\n".join(sheets[0].lines[:60]) if sheets else ""
-    return "proceduresegments" in first or "Trios version" in first
-
-
-def _joined(sheets: Sequence[_Sheet]) -> tuple[list[str], list[tuple[str, int]]]:
-    """Lines of all sheets one below the other, each step under ``[step]``, and where each line came from."""
-    lines: list[str] = []
-    places: list[tuple[str, int]] = []
-    for number, sheet in enumerate(sheets):
-        if number:
-            lines += ["", "[step]"]
-            places += [(sheet.name, 0), (sheet.name, 0)]
-        lines += sheet.lines
-        places += [(sheet.name, row) for row in range(1, len(sheet.lines) + 1)]
-    return lines, places
-
-
-def _translate(place: str, places: Sequence[tuple[str, int]]) -> str:
-    match = re.match(r"^line (\d+)$", place)
-    if not match or not 0 < int(match[1]) <= len(places):
-        return place
-    name, row = places[int(match[1]) - 1]
-    return f"sheet {name!r}, row {row}"
-
-
-def _the_sheet(sheets: Sequence[_Sheet]) -> _Sheet:
-    """Return the one sheet that holds a run."""
+def _sheet_of_run(sheets: Sequence[_Sheet]) -> _Sheet:
     named = [sheet for sheet in sheets if score_header(sheet.lines) > 0]
     numeric = [sheet for sheet in sheets if any(b - a > 2 for a, b in find_blocks(sheet.lines))]
     found = named or numeric
@@ -380,7 +421,7 @@ def _the_sheet(sheets: Sequence[_Sheet]) -> _Sheet:
     return found[0]
 
 
-def _excel_sniff(source: SourceFile) -> float:
+def _sniff_workbook(source: SourceFile) -> float:
     if source.data.startswith(_OLE):
         return 0.6
     if not source.data.startswith(b"PK\x03\x04"):
@@ -393,144 +434,11 @@ def _excel_sniff(source: SourceFile) -> float:
     return 0.7 if any(name.startswith("xl/") for name in names) else 0.0
 
 
-EXCEL = TgaReader(
-    id=EXCEL_ID,
-    name="workbook (.xlsx, .xls), TRIOS or any table with units in its header",
-    extensions=("xlsx", "xls"),
-    sniff=_excel_sniff,
-    read=_excel_read,
+EXCEL = tga_reader(
+    "tga_excel",
+    "workbook (.xlsx, .xls), TRIOS or any table with units in its header",
+    "xlsx xls",
+    _sniff_workbook,
+    _parse_workbook,
     extras=("excel",),
-)
-
-
-# ------------ Shimadzu TA-60WS and LabSolutions TA text: sections in brackets, then names, units and rows.
-# Written from the published layout: ``[Section]`` lines, facts (``Sample Weight:<tab>5.123[mg]``), rows
-# ``rate<tab>hold temperature<tab>hold time`` below ``[Temp Program]``; below ``[Data]`` a row of names
-# (``Time  Temp  TGA  DTA``), a row of units and tab-separated numbers.
-
-SHIMADZU_ID = "shimadzu_text"
-_NAMES = re.compile(r"shimadzu|\bTA-?60|\bDTG-?60|\bTGA-?5[01]\b|LabSolutions TA", re.IGNORECASE)
-
-
-def parse_shimadzu(text: str, options: TgaOptions) -> TgaTable:
-    """Table of a Shimadzu text export.
-
-    Raises
-    ------
-    ReadError
-        As for any table with names and units.
-    """
-    lines = split_lines(text)
-    data = next((i for i, line in enumerate(lines) if line.strip() == "[Data]"), -1)
-    table = parse_generic("\n".join([""] * (data + 1) + lines[data + 1 :]), options)
-    facts = header_facts(lines[: data + 1])
-    mass = next((m for k in ("sample weight", "weight") if (m := mass_in_mg(k, facts.get(k, "")))), None)
-    metadata = dict(table.metadata)
-    for key, name in (("sample name", "sample_name"), ("detector", "instrument"), ("date", "date")):
-        if facts.get(key):
-            metadata[name] = facts[key]
-    rates = _program_rates(lines[: data + 1])
-    return dataclasses.replace(
-        table,
-        initial_mass_mg=table.initial_mass_mg or mass,
-        atmosphere=atmosphere_of(facts.get("atmosphere", facts.get("gas", ""))),
-        heating_rate_k_min=rates.pop() if len(rates) == 1 else None,
-        metadata=metadata,
-    )
-
-
-def _program_rates(lines: Sequence[str]) -> set[float]:
-    """First numbers of the rows below ``[Temp Program]``: rate, hold temperature, hold time."""
-    rates: set[float] = set()
-    inside = False
-    for line in lines:
-        if line.startswith("["):
-            inside = line.strip() == "[Temp Program]"
-        cells = line.split("\t")
-        if inside and len(cells) > 2 and (rate := number_of(cells[0])) is not None and rate > 0:
-            rates.add(rate)
-    return rates
-
-
-def _shimadzu_sniff(source: SourceFile) -> float:
-    text = source.head_text
-    if "\n[" not in text and not text.startswith("["):
-        return 0.0
-    sections = re.findall(
-        r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]", text, re.MULTILINE
-    )
-    if sections and _NAMES.search(text):
-        return 0.95
-    return 0.85 if "Data" in sections and re.search(r"^Time\tTemp", text, re.MULTILINE) else 0.0
-
-
-def _shimadzu_read(source: SourceFile, options: TgaOptions) -> TgaRun:
-    return build_run(parse_shimadzu(source.text, options), options, source, SHIMADZU_ID)
-
-
-SHIMADZU = TgaReader(
-    id=SHIMADZU_ID,
-    name="Shimadzu TA-60WS and LabSolutions TA text export",
-    extensions=("txt",),
-    sniff=_shimadzu_sniff,
-    read=_shimadzu_read,
-    verified=False,
-)
-
-
-# ------------ Hitachi (SII, Seiko EXSTAR, NEXTA) TG/DTA text: facts, then names, units (``Cel``, ``ug``)
-# and rows.
-# Written from the published layout of Muse and NEXTA TA exports; temperatures are in ``Cel``, masses in ``ug`` or
-# ``mg``, and TG may be mass or its change since the start.
-
-HITACHI_ID = "hitachi_text"
-_HITACHI_NAMES = re.compile(r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b")
-
-
-def parse_hitachi(text: str, options: TgaOptions) -> TgaTable:
-    """Table of a Hitachi or SII text export.
-
-    Raises
-    ------
-    ReadError
-        As for any table with names and units.
-    """
-    table = parse_generic(text, options)
-    facts = header_facts(text.split("\n")[: int(table.places[0])])
-    keys = ("sample weight", "weight", "sample mass")
-    mass = next((m for k in keys if (m := mass_in_mg(k, facts.get(k, "")))), None)
-    metadata = dict(table.metadata)
-    for key, name in (("module", "instrument"), ("measurement date", "date"), ("operator", "operator")):
-        if facts.get(key):
-            metadata[name] = facts[key]
-    gas = facts.get("gas", facts.get("gas1", facts.get("atmosphere", "")))
-    return dataclasses.replace(
-        table,
-        initial_mass_mg=table.initial_mass_mg or mass,
-        atmosphere=atmosphere_of(gas),
-        metadata=metadata,
-    )
-
-
-def _hitachi_sniff(source: SourceFile) -> float:
-    text = source.head_text
-    if "TG" not in text:
-        return 0.0
-    celsius = re.search(r"\bCel\b", text)
-    if _HITACHI_NAMES.search(text) and re.search(r"\bTG\b", text):
-        return 0.9 if celsius else 0.75
-    return 0.8 if celsius and re.search(r"\bTG\b", text) and re.search(r"\bug\b", text) else 0.0
-
-
-def _hitachi_read(source: SourceFile, options: TgaOptions) -> TgaRun:
-    return build_run(parse_hitachi(source.text, options), options, source, HITACHI_ID)
-
-
-HITACHI = TgaReader(
-    id=HITACHI_ID,
-    name="Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export",
-    extensions=("txt", "csv"),
-    sniff=_hitachi_sniff,
-    read=_hitachi_read,
-    verified=False,
 )

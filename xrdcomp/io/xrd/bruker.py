@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -29,17 +29,12 @@ from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
 ODD_COUNTS = message_kind(
-    "XRD_ODD_COUNTS",
-    "warning",
+    "XRD_ODD_COUNTS", "warning",
     "Few fractions among the whole counts of a binary file: a flipped bit of a stored number looks like that.",
-    remedy="Compare with another export.",
-    threshold="up to 2 % of the points",
-)
+    remedy="Compare with another export.", threshold="up to 2 % of the points",
+)  # fmt: skip
 START_DOUBTFUL = message_kind(
-    "XRD_START_DOUBTFUL",
-    "warning",
-    "The header's θ is not half of its 2θ at the start of the scan.",
-    threshold="0.01°",
+    "XRD_START_DOUBTFUL", "warning", "The header's θ is not half of its 2θ at the start.", threshold="0.01°"
 )
 
 
@@ -76,38 +71,37 @@ _POWDER_TYPES = {0, 1, 2}
 _MOST_RANGES = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Range:
-    """One range: where its records of `stride` bytes lie, and what its header says of them."""
-
-    data: int
-    n: int
-    start: float
-    step: float
-    theta: float
-    seconds: float
-    stride: int = 4
+_RANGE_FIELDS = {
+    1: (("u32", 0), ("f32", 20), ("f32", 8), ("f32", 24), ("f32", 4)),
+    2: (("u16", 2), ("f32", 16), ("f32", 12), ("f32", 20), ("f32", 8)),
+    3: (("u32", 4), ("f64", 16), ("f64", 176), ("f64", 8), ("f32", 192)),
+}
+"""Kind and offset of number of points, start, step, θ and seconds in a range header, by version."""
 
 
-def _range_scan(fields: Fields, common: RawScan, found: _Range) -> RawScan:
-    """Points of a range with signs of damage that the lengths do not show."""
-    place, theta = common.place, found.theta
-    x = _grid(fields.source, found.start, found.step, found.n, place)
-    y = fields.points(found.data, found.n, found.stride, place)
-    notes = [*_odd_fractions(y, place), *note_unusual_end(x)]
+def _range_scan(
+    fields: Fields, version: int, header: int, data: int, common: RawScan, stride: int = 4
+) -> RawScan:
+    """The range with header and records at these bytes, with signs of damage that the lengths do not show."""
+    n, start, step, theta, seconds = (
+        getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version]
+    )
+    x = _grid(fields.source, start, step, n, common.place)
+    y = fields.points(data, n, stride, common.place)
+    notes = [*_odd_fractions(y, common.place), *note_unusual_end(x)]
     if 1.0 < theta < 180.0 and abs(2.0 * theta - x[0]) > 0.01:
-        text = f"{place}: 2θ starts at {x[0]:g}° and θ at {theta:g}°, which is not half of it"
+        text = f"{common.place}: 2θ starts at {x[0]:g}° and θ at {theta:g}°, which is not half of it"
         notes.append(START_DOUBTFUL(text))
-    seconds = found.seconds if 0 < found.seconds < 1e6 else None
+    counting_time = seconds if 0 < seconds < 1e6 else None
     return replace(
-        common, two_theta=x, intensity=y, unit="counts", counting_time_s=seconds, messages=tuple(notes)
+        common, two_theta=x, intensity=y, unit="counts", counting_time_s=counting_time, messages=tuple(notes)
     )
 
 
-def _number_of_ranges(source: SourceFile, ranges: int, at: int) -> int:
-    if not 0 < ranges <= _MOST_RANGES:
-        raise source.error(f"{ranges} ranges", place=f"byte {at:#x}", expected=f"1 to {_MOST_RANGES}")
-    return ranges
+def _ranges(source: SourceFile, declared: int, at: int) -> range:
+    if not 0 < declared <= _MOST_RANGES:
+        raise source.error(f"{declared} ranges", place=f"byte {at:#x}", expected=f"1 to {_MOST_RANGES}")
+    return range(declared)
 
 
 def _check_end(source: SourceFile, end: int, ranges: int) -> None:
@@ -125,19 +119,12 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
     while follows:
         place = f"range {len(scans)}"
         fields.need(at, 152, place)
-        n = fields.u32(at)
-        common = RawScan(
-            emission_lines=emission_lines(fields.f32(at + 68), fields.f32(at + 72)),
-            place=place,
-            metadata={"sample_name": fields.text(at + 36, 32)},
-        )
-        found = _Range(
-            data=at + 152, n=n, start=fields.f32(at + 20), step=fields.f32(at + 8), theta=fields.f32(at + 24),
-            seconds=fields.f32(at + 4),
-        )  # fmt: skip
-        scans.append(_range_scan(fields, common, found))
+        lines = emission_lines(fields.f32(at + 68), fields.f32(at + 72))
+        facts = {"sample_name": fields.text(at + 36, 32)}
+        common = RawScan(emission_lines=lines, place=place, metadata=facts)
+        scans.append(_range_scan(fields, 1, at, at + 152, common))
         follows = fields.u32(at + 148)
-        at += 152 + 4 * n
+        at += 152 + 4 * len(scans[-1].intensity)
         if follows and fields.data[at : at + 4] == b"RAW ":
             at += 4
         if len(scans) > _MOST_RANGES:
@@ -149,72 +136,63 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
 def _read_v2(source: SourceFile) -> Sequence[RawScan]:
     """File header of 256 bytes; each range header tells its own length and number of steps (16 bits)."""
     fields = Fields(source)
-    ranges = _number_of_ranges(source, fields.u16(4), 4)
+    ranges = _ranges(source, fields.u16(4), 4)
+    date = f"{fields.text(168, 10)} {fields.text(178, 5)}".strip()
     common = RawScan(
         emission_lines=emission_lines(fields.f32(190), fields.f32(194), fields.f32(198)),
         anode=fields.text(188, 2).capitalize(),
-        metadata={
-            "sample_name": fields.text(8, 32),
-            "date": f"{fields.text(168, 10)} {fields.text(178, 5)}".strip(),
-        },
+        metadata={"sample_name": fields.text(8, 32), "date": date},
     )
     scans: list[RawScan] = []
     at = 256
-    for index in range(ranges):
+    for index in ranges:
         place = f"range {index}"
-        length, n = fields.u16(at), fields.u16(at + 2)
+        length = fields.u16(at)
         if length < 24:
             raise source.error(f"a header of {length} bytes", place=place, expected="at least 24 bytes")
-        found = _Range(
-            data=at + length, n=n, start=fields.f32(at + 16), step=fields.f32(at + 12),
-            theta=fields.f32(at + 20), seconds=fields.f32(at + 8),
-        )  # fmt: skip
-        scans.append(_range_scan(fields, replace(common, place=place), found))
-        at += length + 4 * n
-    _check_end(source, at, ranges)
+        scans.append(_range_scan(fields, 2, at, at + length, replace(common, place=place)))
+        at += length + 4 * len(scans[-1].intensity)
+    _check_end(source, at, len(scans))
     return scans
 
 
 def _read_v3(source: SourceFile) -> Sequence[RawScan]:
     """File header of 712 bytes; range headers of 304 bytes, a supplement, then records of 4 bytes or more."""
     fields = Fields(source)
-    ranges = _number_of_ranges(source, fields.u32(12), 12)
+    ranges = _ranges(source, fields.u32(12), 12)
     fields.need(0, 712, "the file header")
     average, alpha1, alpha2, _, ratio = (fields.f64(616 + 8 * i) for i in range(5))
-    lines = emission_lines(alpha1, alpha2, ratio, average)
+    lines, anode = emission_lines(alpha1, alpha2, ratio, average), fields.text(608, 4).capitalize()
     facts: dict[str, str | float | int | bool] = {
         "sample_name": fields.text(326, 60).strip("_"),
         "date": f"{fields.text(16, 10)} {fields.text(26, 10)}",
         "goniometer_radius_mm": fields.f32(564),
     }
-    common = RawScan(emission_lines=lines, anode=fields.text(608, 4).capitalize())
     scans: list[RawScan] = []
     at = 712
-    for index in range(ranges):
+    for index in ranges:
         place = f"range {index}"
-        length, n, kind, varying = (fields.u32(at + offset) for offset in (0, 4, 196, 248))
-        stride, supplement, wavelength = fields.u32(at + 252), fields.u32(at + 256), fields.f64(at + 240)
+        length = fields.u32(at)
         if not 260 <= length <= 4096:
             raise source.error(f"a header of {length} bytes", place=place, expected="304 bytes")
+        kind, varying, stride, supplement = (fields.u32(at + offset) for offset in (196, 248, 252, 256))
         if stride != 4 + 8 * varying.bit_count():
             msg = f"records of {stride} bytes with {varying.bit_count()} varying parameter(s)"
             raise source.error(msg, place=place, expected="4 bytes and 8 for each parameter")
-        axis = _SCAN_TYPES.get(kind, f"scan type {kind}")
-        other = lines and not abs(wavelength - lines[0].wavelength) < 1e-3
-        scan = replace(
-            common,
+        axis, wavelength = _SCAN_TYPES.get(kind, f"scan type {kind}"), fields.f64(at + 240)
+        other = bool(lines) and not abs(wavelength - lines[0].wavelength) < 1e-3
+        common = RawScan(
+            emission_lines=lines,
+            anode=anode,
             axis=axis,
             not_powder="" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ",
             place=place,
             metadata=facts | ({"wavelength_of_range": wavelength} if other else {}),
         )
-        found = _Range(
-            data=at + length + supplement, n=n, start=fields.f64(at + 16), step=fields.f64(at + 176),
-            theta=fields.f64(at + 8), seconds=fields.f32(at + 192), stride=stride,
-        )  # fmt: skip
-        scans.append(_range_scan(fields, scan, found))
-        at = found.data + stride * n
-    _check_end(source, at, ranges)
+        data = at + length + supplement
+        scans.append(_range_scan(fields, 3, at, data, common, stride))
+        at = data + stride * len(scans[-1].intensity)
+    _check_end(source, at, len(scans))
     return scans
 
 
@@ -342,16 +320,6 @@ _ROUNDED = 2e-3
 """Angles are written with six figures, 0.001 degrees at worst."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Columns:
-    """Places in a datum: scan axes by name, fixed values by name, recorded channels."""
-
-    axes: dict[str, int]
-    fixed: dict[str, int]
-    channels: list[tuple[int, Element]]
-    external: bool
-
-
 def _read_brml(source: SourceFile) -> Sequence[RawScan]:
     members = read_members(source, lambda name: bool(_RAW_DATA.match(name)))
     scans: list[RawScan] = []
@@ -394,84 +362,65 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
     information = route.find("ScanInformation")
     if information is None:
         return []
-    place = common.place
-    columns = _datum_columns(route)
-    common = replace(common, axis=information.get("VisibleName") or information.get("ScanName") or "?")
-    reason = _not_powder(information, columns, common.axis)
+    scanned = [info.get("AxisId", "") for info in information.iterfind("ScanAxes/ScanAxisInfo")]
+    axis = information.get("VisibleName") or information.get("ScanName") or "?"
+    places: dict[str, int] = {}  # of scan axes and fixed values in a datum
+    channels: list[tuple[int, Element]] = []
+    reason = ""
+    for view in route.iterfind("DataViews/RawDataView"):
+        kind = next((value for key, value in view.attrib.items() if key.endswith("}type")), "")
+        start, length = int(view.get("Start", "0")), int(view.get("Length", "1"))
+        varying, recording = view.find("Varying"), view.find("Recording")
+        if kind == "FixedRawDataView":
+            places[view.get("LogicName", "")] = start
+        elif varying is not None and varying.get("LogicName") == "ScanAxes":
+            places.update({name: start + i for i, name in enumerate(scanned[:length])})
+        elif kind == "ExternallyRecordedRawDataView":
+            reason = "the intensities are two-dimensional frames outside the archive (integrate them, extra `frames`)"
+        elif recording is not None and recording.get("Category", "").lower() in _MEASURED and length == 1:
+            channels.append((start, view))
+    if not reason and "TwoTheta" not in places:
+        reason = f"the scan {axis!r} moves {', '.join(scanned) or 'nothing'}, not 2θ"
+    if not reason and not channels:
+        reason = f"the scan {axis!r} holds no channel of counts"
     if reason:
-        return [replace(common, emission_lines=(), anode="", not_powder=reason)]
+        return [replace(common, axis=axis, not_powder=reason, emission_lines=(), anode="")]
+    place = common.place
     table = _datum_table([(datum.text or "") for datum in route.iterfind("Datum")], source, place)
-    width = table.shape[1]
     measured = [number(info.get("MeasuredSteps", "")) for info in route.iterfind("SubScans/SubScanInfo")]
     known = [steps for steps in measured if steps is not None]
     declared = sum(known) if known else number(information.findtext("MeasurementPoints") or "")
     check_count(source, len(table), declared, place, "measured points")
-    if max(columns.axes["TwoTheta"], *(at for at, _ in columns.channels)) >= width:
+    if max(places["TwoTheta"], *(at for at, _ in channels)) >= table.shape[1]:
         msg = "the column of the angle or of a channel is missing"
         raise source.error(msg, place=place, expected="the columns of DataViews")
-    x = _angles(table[:, columns.axes["TwoTheta"]], information, source, place)
-    fixed = {name: table[:, at] for name, at in columns.fixed.items() if at < width}
-    factor = fixed.get("AbsorptionFactor")
+    columns = {name: table[:, at] for name, at in places.items() if at < table.shape[1]}
+    factor, seconds = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
     if factor is not None and not (np.isfinite(factor).all() and (factor > 0).all()):
         msg = "an absorber factor is not positive"
         raise source.error(msg, place=place, expected="factors from 1 upwards")
     common = replace(
         common,
-        two_theta=x,
-        counting_time_s=_seconds(fixed.get("MeasuredTime")),
+        axis=axis,
+        two_theta=_angles(columns["TwoTheta"], information, source, place),
+        counting_time_s=_seconds(seconds),
         attenuation=None if factor is None or (factor == 1).all() else factor,
     )
-    scans = []
-    for order, (at, view) in enumerate(columns.channels):
-        y = table[:, at]
+    scans: list[RawScan] = []
+    for at, view in channels:
         recording = view.find("Recording")
         attributes = {} if recording is None else recording.attrib
         name = attributes.get("VisibleName", "")
-        _check_statistics(view, y, source, f"{place}, {name}")
+        _check_statistics(view, table[:, at], source, f"{place}, {name}")
         scan = replace(
             common,
-            intensity=y,
+            intensity=table[:, at],
             unit="cps" if attributes.get("Category", "").lower() == "countrate" else "counts",
-            default=common.default and order == 0,
+            default=common.default and not scans,
             metadata={**common.metadata, "channel": name},
         )
         scans.append(scan)
     return scans
-
-
-def _datum_columns(route: Element) -> _Columns:
-    axes: dict[str, int] = {}
-    fixed: dict[str, int] = {}
-    channels: list[tuple[int, Element]] = []
-    external = False
-    named = [info.get("AxisId", "") for info in route.iterfind("ScanInformation/ScanAxes/ScanAxisInfo")]
-    for view in route.iterfind("DataViews/RawDataView"):
-        kind = next((value for key, value in view.attrib.items() if key.endswith("}type")), "")
-        start, length = int(view.get("Start", "0")), int(view.get("Length", "1"))
-        varying = view.find("Varying")
-        recording = view.find("Recording")
-        if kind == "FixedRawDataView":
-            fixed[view.get("LogicName", "")] = start
-        elif varying is not None and varying.get("LogicName") == "ScanAxes":
-            axes.update({name: start + i for i, name in enumerate(named[:length])})
-        elif kind == "ExternallyRecordedRawDataView":
-            external = True
-        elif recording is not None and recording.get("Category", "").lower() in _MEASURED and length == 1:
-            channels.append((start, view))
-    return _Columns(axes=axes, fixed=fixed, channels=channels, external=external)
-
-
-def _not_powder(information: Element, columns: _Columns, axis: str) -> str:
-    if columns.external:
-        return (
-            "the intensities are two-dimensional frames outside the archive (integrate them, extra `frames`)"
-        )
-    scanned = [info.get("AxisId", "") for info in information.iterfind("ScanAxes/ScanAxisInfo")]
-    if "TwoTheta" not in columns.axes:
-        return f"the scan {axis!r} moves {', '.join(scanned) or 'nothing'}, not 2θ"
-    if not columns.channels:
-        return f"the scan {axis!r} holds no channel of counts"
-    return ""
 
 
 def _datum_table(rows: list[str], source: SourceFile, place: str) -> FloatArray:

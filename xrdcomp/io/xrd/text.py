@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit
+from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import XrdReader
-from xrdcomp.io.scans import RawScan, note_open_end, note_unusual_end
+from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table
 from xrdcomp.units import FloatArray
+
+THIRD_COLUMN = message_kind(
+    "XRD_THIRD_COLUMN", "warning",
+    "A third column without a name is no standard deviation of the second and is not used.",
+    remedy="Name the columns.",
+    threshold="positive, below half of the second, or within 10 % of its square root",
+)  # fmt: skip
 
 _ROLES: tuple[tuple[str, str], ...] = (
     (r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|scattering angle", "2theta"),
@@ -38,6 +46,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ),
     (r"angles?|x|pos\w*|°|deg\w*|winkel", "angle"),
 )
+"""Roles of columns by their names, which must match whole; the first that fits."""
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
     r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\balpha1\b)\s*(?:\((?P<u1>\w+|Å)\))?\s*[:=,;]?\s*[\"']?\s*"
@@ -53,6 +62,17 @@ _WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
     r"2\s*theta|two\s*theta|2θ|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
 )
+_NOT_MEASURED = {"calculated", "time", "d", "q"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Indices of the columns: 2θ, the intensities, and their standard deviation where there is one."""
+
+    angle: int = 0
+    intensities: tuple[int, ...] = (1,)
+    sigma: int | None = None
+    notes: tuple[Diagnostic, ...] = ()
 
 
 def _sniff(source: SourceFile) -> float:
@@ -74,42 +94,41 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
             raise source.error(msg, place=f"line {broken + 1}", expected="numbers in every row", hint=hint)
         msg = "there is no block of numbers with two columns"
         raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
-    table = parse_table(source, first, last)
-    header = lines[:first]
+    table, header = parse_table(source, first, last), lines[:first]
     _refuse_damaged_rows(source, header, table)
-    roles, names = _roles(header, table)
-    x_column, y_columns, sigma_column, notes = _assign(source, table, roles, names)
-    notes += note_unusual_end(table.values[:, x_column]) + note_open_end(source.data)
+    names = _column_names(header, table.values.shape[1])
+    columns = _named(source, table, names) if names else _unnamed(source, table)
+    x = table.values[:, columns.angle]
     text = "\n".join(header)
-    lines_found, anode = _radiation(text)
-    seconds = _TIME.search(text)
-    scans: list[RawScan] = []
-    for column in y_columns:
-        y = table.values[:, column]
-        sigma = None if sigma_column is None else table.values[:, sigma_column]
-        metadata: dict[str, str | float | int | bool] = {"separator": table.dialect.separator or "blank"}
-        if names:
-            metadata["intensity_column"] = names[column][:80]
-        sample = _SAMPLE.search(text)
-        if sample and sample[1].strip():
-            metadata["sample_name"] = sample[1].strip()
-        if seconds:
-            metadata["time_per_step_in_header_s"] = float(seconds[1])
-        scans.append(
-            RawScan(
-                two_theta=table.values[:, x_column],
-                intensity=y,
-                sigma=sigma,
-                unit=_unit(names[column] if names else "", text),
-                emission_lines=lines_found,
-                anode=anode,
-                axis=_axis(text),
-                not_powder=_not_powder(text),
-                place=f"lines {table.lines[0]} to {table.lines[-1]}",
-                metadata=metadata,
-                messages=tuple(notes),
-            )
+    anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
+    facts: dict[str, str | float | int | bool] = {"separator": table.dialect.separator or "blank"}
+    if sample and sample[1].strip():
+        facts["sample_name"] = sample[1].strip()
+    if seconds:
+        facts["time_per_step_in_header_s"] = float(seconds[1])
+    reason = ""
+    if scan_type and not _POWDER_SCAN.search(scan_type[1]):
+        reason = f"the header says scan type {scan_type[1].strip()!r}, which is no scan over 2θ"
+    common = RawScan(
+        two_theta=x,
+        sigma=None if columns.sigma is None else table.values[:, columns.sigma],
+        emission_lines=_radiation(header),
+        anode=anode[1] if anode else "",
+        axis=scan_type[1].strip() if scan_type else "2theta",
+        not_powder=reason,
+        place=f"lines {table.lines[0]} to {table.lines[-1]}",
+        messages=(*columns.notes, *note_unusual_end(x), *note_open_end(source.data)),
+    )
+    scans = []
+    for column in columns.intensities:
+        name = names[column] if names else ""
+        scan = replace(
+            common,
+            intensity=table.values[:, column],
+            unit=_unit(name, text),
+            metadata=facts | ({"intensity_column": name[:80]} if names else {}),
         )
+        scans.append(scan)
     return scans
 
 
@@ -117,31 +136,27 @@ def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table
     """Refuse a header line that is, or ends with, what must be a row: a figure or line end is damaged there."""
     if not header or len(table.values) < 3:
         return
-    bare = [
-        line.replace(table.dialect.separator or " ", " ").replace(table.dialect.decimal, ".").split()
-        for line in header[-3:]
-    ]
+    dialect = table.dialect
+    cells = header[-1].replace(dialect.separator or " ", " ").replace(dialect.decimal, ".").split()
     x = table.values[:, 0]
     step = float(x[1] - x[0])
-    width = table.values.shape[1]
-    numbers = [value for value in map(number, bare[-1][-3:]) if value is not None]
-    joined = len(numbers) >= 2 and any(abs(x[0] - step - value) < 0.2 * abs(step) for value in numbers[:-1])
-    damaged = len(bare[-1]) == width and all(map(_mostly_figures, bare[-1]))
-    angle = number(bare[-1][0]) if len(bare[-1]) > 1 else None
-    on_grid = angle is not None and abs(x[0] - step - angle) < 0.02 * abs(step)
+    before = x[0] - step  # where the row above the block would stand
+    numbers = [value for value in map(number, cells[-3:]) if value is not None]
+    joined = len(numbers) >= 2 and any(abs(before - value) < 0.2 * abs(step) for value in numbers[:-1])
+    damaged = len(cells) == table.values.shape[1] and all(map(_mostly_figures, cells))
+    angle = number(cells[0]) if len(cells) > 1 else None
+    on_grid = angle is not None and abs(before - angle) < 0.02 * abs(step)
     if joined or damaged or on_grid:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
-        raise source.error(
-            msg, place=f"line {table.lines[0] - 1}", expected="header and rows apart", hint=hint
-        )
+        place = f"line {table.lines[0] - 1}"
+        raise source.error(msg, place=place, expected="header and rows apart", hint=hint)
 
 
 def _mostly_figures(token: str) -> bool:
-    """Whether a token must have been a number: figures and points, and neither date, time nor word."""
-    if re.fullmatch(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})*", token) and not re.fullmatch(
-        r"\d+\.\d*", token
-    ):
+    """True for what must have been a number: figures and points, and neither date, time nor word."""
+    decimal = re.fullmatch(r"\d+\.\d*", token)
+    if not decimal and re.fullmatch(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})*", token):
         return False
     return sum(character in "0123456789." for character in token) >= 0.6 * len(token)
 
@@ -156,62 +171,54 @@ def _names(line: str) -> list[str]:
 
 
 def _role(name: str) -> str:
+    """Role of a column by its name with its unit, without it, or up to an underscore; "" for none."""
     plain = name.strip().lower().strip("\"'<> ")
-    for text in (plain, _UNIT.sub("", plain).strip(), plain.split("_")[0]):
+    for text in filter(None, (plain, _UNIT.sub("", plain).strip(), plain.split("_")[0])):
         for pattern, role in _ROLES:
-            if text and re.fullmatch(pattern, text):
+            if re.fullmatch(pattern, text):
                 return role
     return ""
 
 
-def _roles(header: Sequence[str], table: Table) -> tuple[list[str], list[str]]:
-    """Roles and names of the columns from the last header line that names them all; empty without one."""
-    width = table.values.shape[1]
+def _column_names(header: Sequence[str], width: int) -> list[str]:
+    """Names from the last header line that has one for each column and a role for any; empty without one."""
     for line in reversed(header[-6:]):
         for names in (_names(line), line.strip().lstrip("#;!%'\"* \t").split()):
-            if len(names) == width and not numeric_row(line):
-                roles = [_role(name) for name in names]
-                if any(roles):
-                    return roles, names
-    return [], []
+            if len(names) == width and not numeric_row(line) and any(map(_role, names)):
+                return names
+    return []
 
 
-def _assign(
-    source: SourceFile, table: Table, roles: list[str], names: list[str]
-) -> tuple[int, list[int], int | None, list[Diagnostic]]:
-    """Which column is 2θ, which the intensities, which the standard deviation."""
-    width = table.values.shape[1]
-    if not roles:
-        return _assign_unnamed(source, table)
+def _named(source: SourceFile, table: Table, names: Sequence[str]) -> _Columns:
+    """Columns by the roles of their names; refuses an axis that is not 2θ and a run of a thermobalance."""
+    roles = [_role(name) for name in names]
+    width = len(roles)
     place = f"line {table.lines[0] - 1}"
     if "thermal" in roles and ("temperature" in roles or "time" in roles):
         msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
         hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
         raise source.error(msg, place=place, expected="2θ and intensity", hint=hint)
-    notes: list[Diagnostic] = []
-    x = next((roles.index(role) for role in ("2theta", "angle", "") if role in roles[: max(1, width - 1)]), 0)
-    x = roles.index("2theta") if "2theta" in roles else x
+    first = [role for role in ("angle", "") if role in roles[: max(1, width - 1)]]
+    x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
+    notes: tuple[Diagnostic, ...] = ()
     if roles[x] == "temperature":
-        notes.append(_temperature_note(source, table, names[x], place))
+        notes = (_note_temperature(source, table, names[x], place),)
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:
-        hint = "Export it over 2θ; for q or d the wavelength must be known to convert." + (
-            " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
-        )
-        raise source.error(
-            f"the first column is {names[x]!r}", place=place, expected="2θ in degrees", hint=hint
-        )
+        hint = "Export it over 2θ; for q or d the wavelength must be known to convert."
+        hint += " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
+        msg = f"the first column is {names[x]!r}"
+        raise source.error(msg, place=place, expected="2θ in degrees", hint=hint)
     sigma = roles.index("sigma") if "sigma" in roles else None
-    rest = [
-        i for i in range(width) if i not in {x, sigma} and roles[i] not in {"calculated", "time", "d", "q"}
-    ]
+    rest = [i for i in range(width) if i not in {x, sigma} and roles[i] not in _NOT_MEASURED]
     observed = [i for i in rest if roles[i] == "intensity"] or rest
     if not observed:
         msg = f"none of the columns {', '.join(names)} is an intensity"
         raise source.error(msg, place=place, expected="a column of measured intensities")
-    return x, observed, sigma if len(observed) == 1 else None, notes
+    deviation = sigma if len(observed) == 1 else None
+    return _Columns(angle=x, intensities=tuple(observed), sigma=deviation, notes=notes)
 
 
-def _temperature_note(source: SourceFile, table: Table, name: str, place: str) -> Diagnostic:
+def _note_temperature(source: SourceFile, table: Table, name: str, place: str) -> Diagnostic:
     """Accept an axis called temperature only where nothing but a 2θ scan looks like that."""
     x, y = table.values[:, 0], table.values[:, 1]
     step = np.diff(x)
@@ -224,29 +231,30 @@ def _temperature_note(source: SourceFile, table: Table, name: str, place: str) -
         f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {x[0]:g} "
         f"to {x[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
     )
-    return Diagnostic(code="XRD_AXIS_NAME", severity="warning", text=text, facts={"name": name})
+    return AXIS_NAME(text, name=name)
 
 
-def _assign_unnamed(source: SourceFile, table: Table) -> tuple[int, list[int], int | None, list[Diagnostic]]:
+def _unnamed(source: SourceFile, table: Table) -> _Columns:
+    """Columns by their place; a third one is used only if it behaves like a standard deviation."""
     width = table.values.shape[1]
     if width == 2:
-        return 0, [1], None, []
+        return _Columns()
     if width > 3:
         msg = f"{width} columns without names"
         hint = "Add a header line such as `two_theta intensity sigma`, or export two columns."
         raise source.error(msg, place=f"line {table.lines[0]}", expected="2 or 3 columns", hint=hint)
     y, third = table.values[:, 1], table.values[:, 2]
     if _like_sigma(y, third):
-        return 0, [1], 2, []
+        return _Columns(sigma=2)
     text = (
         "the third column is no standard deviation of the second (its median is "
         f"{np.median(third):g} beside {np.median(y):g}) and has no name; it is not used"
     )
-    return 0, [1], None, [Diagnostic(code="XRD_THIRD_COLUMN", severity="warning", text=text)]
+    return _Columns(notes=(THIRD_COLUMN(text),))
 
 
 def _like_sigma(y: FloatArray, third: FloatArray) -> bool:
-    """Say whether a column can be the standard deviation of another: positive, below it, growing with it."""
+    """True where a column can be the standard deviation of another: positive, below it, growing with it."""
     inside = (y > 0) & np.isfinite(third)
     if inside.sum() < 5 or (third[inside] < 0).any() or not third.any():
         return False
@@ -257,19 +265,19 @@ def _like_sigma(y: FloatArray, third: FloatArray) -> bool:
 
 
 def _unit(name: str, header: str) -> IntensityUnit:
-    stated = _UNIT_LINE.search(header)
+    """Unit from the line that this package writes, else from the name of the column."""
+    stated, plain = _UNIT_LINE.search(header), name.lower()
     if stated:
         return "counts" if stated[1].lower() == "counts" else "cps"
-    plain = name.lower()
     if "cps" in plain or "/s" in plain or "per sec" in plain:
         return "cps"
     return "counts" if re.search(r"\b(?:counts|cts)\b", plain) else "arbitrary"
 
 
-def _radiation(header: str) -> tuple[tuple[EmissionLine, ...], str]:
-    anode = _ANODE.search(header)
+def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
+    """The first wavelength stated, and every further one that is stated with its weight."""
     lines: list[EmissionLine] = []
-    for line in header.split("\n"):
+    for line in header:
         found = _WAVELENGTH.search(line)
         if not found:
             continue
@@ -277,22 +285,9 @@ def _radiation(header: str) -> tuple[tuple[EmissionLine, ...], str]:
         value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
         weight = _WEIGHT.search(line)
         if 0.1 < value < 5.0 and (weight or not lines):
-            lines.append(
-                EmissionLine(wavelength=round(value, 12), weight=float(weight[1]) if weight else 1.0)
-            )
-    return tuple(lines), anode[1] if anode else ""
-
-
-def _axis(header: str) -> str:
-    found = _SCAN_TYPE.search(header)
-    return found[1].strip() if found else "2theta"
-
-
-def _not_powder(header: str) -> str:
-    found = _SCAN_TYPE.search(header)
-    if found and not _POWDER_SCAN.search(found[1]):
-        return f"the header says scan type {found[1].strip()!r}, which is no scan over 2θ"
-    return ""
+            share = float(weight[1]) if weight else 1.0
+            lines.append(EmissionLine(wavelength=round(value, 12), weight=share))
+    return tuple(lines)
 
 
 TEXT = XrdReader(
