@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, table, write_rows
+from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
@@ -28,7 +29,6 @@ from xrdcomp.simulate.specimens import (
     vary_conditions,
 )
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
-from xrdcomp.thermal.balance import analyze_tga
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,

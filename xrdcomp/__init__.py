@@ -23,7 +23,7 @@ _PUBLIC = {
     "list_phases": "xrdcomp.phases.library",
     "build_instrument": "xrdcomp.instrument.build",
     "fit_pattern": "xrdcomp.refinement.refine",
-    "analyze_tga": "xrdcomp.thermal.balance",
+    "analyze_tga": "xrdcomp.analysis",
     "compose": "xrdcomp.composition.compose",
     "evaluate_claims": "xrdcomp.composition.claims",
     "identify": "xrdcomp.search.search",

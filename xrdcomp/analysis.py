@@ -34,15 +34,14 @@ from xrdcomp.quantification.select import (
     uses_external_scan,
     with_external_scan,
 )
-from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe
+from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe, ThermalRecipe
 from xrdcomp.refinement.model import measured_halo, with_measured_halos
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, SampleResult, TgaResult
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, investigate, start_phases
 from xrdcomp.search.templates import searched_phases
 from xrdcomp.simulate.cohort import CohortEntry
-from xrdcomp.thermal.balance import analyze_tga
-from xrdcomp.thermal.notes import cross_check
+from xrdcomp.thermal.balance import mass_balance
 
 DEFAULT_RECIPE = Recipe()
 
@@ -172,8 +171,9 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     found_so_far = Analysis(
         sample=sample, recipe=recipe, xrd=fit, phases=own, tga=thermal, composition=composition, claims=claims
     )
-    seen = [phase.id for phase in found if phase.decision == "detected"]
-    mutual = cross_check(thermal, seen) if thermal is not None else ()
+    mutual = run_checks(
+        Analysis(sample=sample, recipe=recipe, xrd=fit, phases=found, tga=thermal), ["specimen"]
+    )
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
         sample_id=sample.sample_id,
@@ -192,6 +192,35 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         ),
         metadata=_metadata(sample, search, quantified),
     )
+
+
+def analyze_tga(
+    run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None
+) -> TgaResult:
+    """Mass balance of a thermogravimetric run, with what the checks say of it.
+
+    Parameters
+    ----------
+    run : TgaRun
+    recipe : ThermalRecipe, optional
+    blank : TgaRun, optional
+        Empty pan under the same programme, in mg (or percent with its start mass).
+
+    Returns
+    -------
+    TgaResult
+        Steps, residue and, where the losses can be read as water, organic and carbonate, the balance with its
+        covariance, quantities as received and dry, and the variance budget. A run that ends before the
+        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``; its residue is the mass
+        at its end.
+
+    Raises
+    ------
+    AnalysisError
+        Too few points, a signal that is not a mass, time that runs backwards, a blank that does not fit.
+    """
+    result = mass_balance(run, recipe, blank=blank)
+    return replace(result, messages=result.messages + run_checks(Analysis(tga=result), ["tga"]))
 
 
 def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> SampleResult:

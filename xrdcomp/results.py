@@ -425,6 +425,19 @@ class TgaStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OxalateSteps:
+    """Two steps whose losses stand as CO and CO2 of calcium oxalate; `ratio` is the first over the second."""
+
+    monoxide: TgaStep
+    dioxide: TgaStep
+
+    @property
+    def ratio(self) -> float:
+        """Loss of the first over that of the second step; 0.6365 by stoichiometry."""
+        return self.monoxide.mass_loss.value / self.dioxide.mass_loss.value
+
+
+@dataclass(frozen=True, kw_only=True)
 class TgaResult:
     """A thermogravimetric mass balance.
 
@@ -440,8 +453,8 @@ class TgaResult:
 
     `boundary_c` (b,) are the temperatures at which water, organic and carbonate end, as far as the run reaches them,
     also where the losses were not read so, and `boundary_mass` (b,) the mass fractions there. `salts_apart` tells that
-    a salt evaporated after the carbonate and was kept out of it. `noise` is the standard deviation of the mass fraction
-    at one point of the curve before smoothing.
+    a salt evaporated after the carbonate and was kept out of it, `oxalate_steps` are two steps that stand as calcium
+    oxalate's. `noise` is the standard deviation of the mass fraction at one point of the curve before smoothing.
     """
 
     temperature_c: FloatArray
@@ -459,6 +472,7 @@ class TgaResult:
     boundary_c: FloatArray = field(default_factory=lambda: np.empty(0))
     boundary_mass: FloatArray = field(default_factory=lambda: np.empty(0))
     salts_apart: bool = False
+    oxalate_steps: OxalateSteps | None = None
     noise: float = 0.0
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

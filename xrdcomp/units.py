@@ -11,6 +11,14 @@ BoolArray = npt.NDArray[np.bool_]
 ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
+ATOMIC_MASS = {  # g/mol, IUPAC 2021, abridged
+    "H": 1.008,
+    "C": 12.011,
+    "O": 15.999,
+    "S": 32.06,
+    "Ca": 40.078,
+    "Cu": 63.546,
+}
 GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
 CO2_MASS, CO3_MASS = 44.009, 60.008  # g/mol, from C 12.011 and O 15.999 (IUPAC 2021)
 CO2_PER_CARBONATE = CO2_MASS / CO3_MASS
@@ -145,3 +153,23 @@ def wavelength_to_energy_kev(wavelength: float) -> float:
     float, keV
     """
     return HC_KEV_ANGSTROM / wavelength
+
+
+def molar_mass(**atoms: int) -> float:
+    """Molar mass in g/mol of what holds these atoms.
+
+    Parameters
+    ----------
+    **atoms : int
+        Number of atoms of each element of `ATOMIC_MASS`.
+
+    Returns
+    -------
+    float, g/mol
+
+    Examples
+    --------
+    >>> round(molar_mass(Ca=1, C=1, O=3), 3)
+    100.086
+    """
+    return sum(number * ATOMIC_MASS[element] for element, number in atoms.items())

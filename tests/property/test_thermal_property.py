@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import assert_close
-from tests.unit.thermal_curves import sigmoid_losses
+from tests.unit.thermal_curves import beside_phases, sigmoid_losses
+from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import TgaRun
 from xrdcomp.errors import XrdcompError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal.balance import analyze_tga
-from xrdcomp.thermal.notes import cross_check
 
 QUICK = ThermalRecipe(bootstrap=20)
 
@@ -75,7 +74,7 @@ def test_any_arrays_give_a_result_or_a_refusal(
         assert len(reason) > 20
         return
     json.dumps(result.to_dict(), allow_nan=False)
-    cross_check(result, ["halite", "whewellite", "calcite"])
+    beside_phases(result, "halite", "whewellite", "calcite")
     assert all((step.mass_loss.std or 0.0) >= 0.0 for step in result.steps)
     if len(result.balance):
         assert_close(result.balance.sum(), 1.0, atol=1e-9, because="closure is built in")

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from tests.unit.thermal_curves import run_of
+from tests.unit.thermal_curves import beside_phases, run_of
+from xrdcomp.analysis import analyze_tga
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
-from xrdcomp.thermal.balance import analyze_tga
-from xrdcomp.thermal.chemistry import CO3_PER_CO2, OXALATE_RATIO, Balance, quantities
-from xrdcomp.thermal.notes import cross_check
+from xrdcomp.thermal.balance import CO3_PER_CO2, OXALATE_RATIO, Balance, quantities
 
 OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))
 VALUES = np.array([0.10, 0.40, 0.03, 0.47])
@@ -24,7 +23,7 @@ def balance(std: float = 0.002) -> Balance:
 
 
 def test_carbonate_and_mineral_follow_from_stoichiometry() -> None:
-    found, _ = quantities(balance(), ThermalRecipe(), "air")
+    found, _ = quantities(balance(), ThermalRecipe(), inert=False)
     assert_close(CO3_PER_CO2, 1.3636, atol=1e-4, because="atomic masses")
     assert_close(OXALATE_RATIO, 0.6365, atol=1e-4, because="atomic masses")
     assert_close(found["carbonate_co3"].value, 0.03 * CO3_PER_CO2, atol=1e-12, because="definition")
@@ -32,7 +31,7 @@ def test_carbonate_and_mineral_follow_from_stoichiometry() -> None:
 
 
 def test_dry_basis_has_the_variance_of_the_published_formula() -> None:
-    found, _ = quantities(balance(), ThermalRecipe(bound_water_fraction=0.0), "air")
+    found, _ = quantities(balance(), ThermalRecipe(bound_water_fraction=0.0), inert=False)
     total = balance().total
     g = 0.40 / 0.90
     variance = (total[1, 1] + g**2 * total[0, 0] + 2 * g * total[0, 1]) / 0.90**2
@@ -44,7 +43,7 @@ def test_dry_basis_has_the_variance_of_the_published_formula() -> None:
 
 def test_char_goes_from_the_residue_to_the_organic() -> None:
     recipe = ThermalRecipe(bound_water_fraction=0.0)
-    found, budget = quantities(balance(), recipe, "nitrogen")
+    found, budget = quantities(balance(), recipe, inert=True)
     organic = found["organic"].value
     assert_close(organic, 0.40 / 0.78, rtol=1e-3, because="the prior's cut at no mineral lies six sigma away")
     assert_close(found["residue"].value, 0.47 - 0.22 * organic, atol=1e-3, because="char leaves the residue")
@@ -52,7 +51,7 @@ def test_char_goes_from_the_residue_to_the_organic() -> None:
 
 
 def test_bound_water_is_one_sided() -> None:
-    found, budget = quantities(balance(), ThermalRecipe(bound_water_fraction=0.02), "air")
+    found, budget = quantities(balance(), ThermalRecipe(bound_water_fraction=0.02), inert=False)
     interval = found["organic"].ci95
     assert interval is not None
     assert 0.40 - interval[0] > 1.5 * (interval[1] - 0.40)
@@ -63,7 +62,7 @@ def test_bound_water_is_one_sided() -> None:
 
 
 def test_shares_of_variance_sum_to_one() -> None:
-    _, budget = quantities(balance(), ThermalRecipe(), "nitrogen")
+    _, budget = quantities(balance(), ThermalRecipe(), inert=True)
     for shares in budget.values():
         assert_close(sum(shares.values()), 1.0, atol=1e-9, because="independent sources")
 
@@ -80,8 +79,8 @@ def test_tissue_is_no_oxalate() -> None:
 
 def test_oxalate_that_diffraction_does_not_see_is_said() -> None:
     result = analyze_tga(run_of(OXALATE))
-    assert [d.code for d in cross_check(result, [])] == ["TGA_OXALATE_NOT_IN_PATTERN"]
-    assert [d.code for d in cross_check(result, ["whewellite"])] == ["TGA_OXALATE_PRESENT"]
+    assert [d.code for d in beside_phases(result)] == ["TGA_OXALATE_NOT_IN_PATTERN"]
+    assert [d.code for d in beside_phases(result, "whewellite")] == ["TGA_OXALATE_PRESENT"]
 
 
 @pytest.mark.parametrize(
@@ -98,18 +97,18 @@ def test_oxalate_that_diffraction_does_not_see_is_said() -> None:
 )
 def test_phases_that_change_the_reading_are_named(phase: str, code: str) -> None:
     result = analyze_tga(run_of())
-    found = cross_check(result, ["hydroxyapatite", phase])
+    found = beside_phases(result, "hydroxyapatite", phase)
     assert [d.code for d in found] == [code]
     assert phase in found[0].text
 
 
 def test_apatite_alone_changes_nothing() -> None:
-    assert cross_check(analyze_tga(run_of()), ["hydroxyapatite"]) == ()
+    assert beside_phases(analyze_tga(run_of()), "hydroxyapatite") == []
 
 
 def test_chloride_message_holds_what_was_lost_late() -> None:
     rows = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.05, 900.0, 10.0))
-    (found,) = cross_check(analyze_tga(run_of(rows)), ["halite"])
+    (found,) = beside_phases(analyze_tga(run_of(rows)), "halite")
     assert_close(float(found.facts["lost_above_800_c"]), 0.05, atol=3e-3, because="buoyancy estimate")
 
 

@@ -1,11 +1,14 @@
-"""Small thermogravimetric runs with known losses, independent of the simulator."""
+"""Small thermogravimetric runs with known losses, independent of the simulator, and phases found beside them."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from xrdcomp.data import Atmosphere, MassUnit, TgaRun
+from xrdcomp.checks.registry import Analysis, run_checks
+from xrdcomp.data import Atmosphere, Diagnostic, MassUnit, TgaRun
+from xrdcomp.phases.library import load_phase
+from xrdcomp.results import PhaseResult, TgaResult
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,3 +51,20 @@ def run_of(
         initial_mass_mg=start_mg if header else None,
         atmosphere=atmosphere,
     )
+
+
+def beside_phases(result: TgaResult, *found: str) -> list[Diagnostic]:
+    """What the checks say of a thermal result beside phases of the library that diffraction found."""
+    phases = tuple(
+        PhaseResult(
+            id=phase.id,
+            name=phase.name,
+            formula=phase.formula,
+            decision="detected",
+            detection_limit=None,
+            facts=phase.facts,
+        )
+        for phase in map(load_phase, found)
+    )
+    said = run_checks(Analysis(tga=result, phases=phases), ["specimen"])
+    return [message for message in said if message.code.startswith("TGA_")]

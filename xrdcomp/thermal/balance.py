@@ -1,114 +1,181 @@
-"""analyze_tga(): from a run to a mass balance."""
+"""From a run to a mass balance: steps, water, organic, carbonate and residue, and the substances behind them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import ndtr
 
-from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
+from xrdcomp.data import Diagnostic, TgaRun, message_kind
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.results import Estimate, TgaResult, TgaStep
+from xrdcomp.results import Estimate, OxalateSteps, TgaResult, TgaStep
 from xrdcomp.thermal.boundaries import (
     Boundaries,
-    Windows,
     end_carbonate_before_salts,
-    loss_between,
+    literature_windows,
     place_boundaries,
-    windows_covered,
     with_late_front,
     with_overlap,
 )
-from xrdcomp.thermal.chemistry import Balance, char_estimate, is_inert, quantities
-from xrdcomp.thermal.curve import (
-    Corrected,
-    HeatingCurve,
-    choose_length,
-    correct_baseline,
-    derivative,
-    prepare,
-    settings_for,
-    shift_with_rate,
-    whittaker,
-)
-from xrdcomp.thermal.notes import curve_notes, find_oxalate, gas_notes
-from xrdcomp.thermal.steps import Peak, find_peaks, tangents
-from xrdcomp.units import FloatArray
+from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.steps import Peak, find_peaks, loss_between, tangents
+from xrdcomp.units import FloatArray, molar_mass
 
-# ------------ Which substance a step is: the windows of calcified tissue, or nothing but a number.
+NOT_ASSIGNED = message_kind(
+    "TGA_NOT_ASSIGNED",
+    "warning",
+    "The steps are numbered, not read as water, organic and carbonate; the text says why.",
+    remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
+    threshold="docs/thermal.md, When the steps are only numbered",
+    origin="simulated specimens; measured plastics, hydroxides, oxalates, cements",
+)
+RUN_TOO_SHORT = message_kind(
+    "TGA_RUN_TOO_SHORT",
+    "warning",
+    "The run ends before the organic has gone; the steps are numbered and no balance is given.",
+    remedy="Heat to 950 °C.",
+)
+_SHORTEST_C = 4.0
+
+
+def mass_balance(
+    run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None
+) -> TgaResult:
+    """Steps, residue and, where the losses can be read as water, organic and carbonate, the balance of a run.
+
+    Its messages are those of the run and of the analysis; `xrdcomp.analyze_tga` adds what the checks say of the result.
+    """
+    curve = smoothed_curve(run, recipe, blank, shortest_c=_SHORTEST_C)
+    raw, recipe = curve.raw, curve.recipe
+    peaks = find_peaks(curve)
+    windows = end_carbonate_before_salts(curve, peaks, literature_windows(curve))
+    # without salts the front of the hydroxyl judges whose the loss left at the end of the carbonate is
+    judged = len(windows.literature_c) > 2 and not windows.salts_apart
+    if judged:
+        windows = replace(windows, placement_std_c=windows.placement_std_c * (1.0, 1.0, 0.0))
+    boundaries = with_overlap(place_boundaries(curve, windows), curve, windows.salt_doubt)
+    if judged:
+        boundaries = with_late_front(boundaries, curve)
+    tissue, notes = read_as_tissue(curve, boundaries)
+    if tissue:
+        notes += windows.messages
+    last = len(curve.mass) - 1
+    left = loss_between(curve, 0, last).std or 0.0
+    steps = build_steps(curve, boundaries, peaks, tissue=tissue)
+    result = TgaResult(
+        temperature_c=raw.temperature_c,
+        mass_fraction=curve.mass,
+        dtg_per_min=curve.dtg * raw.rate,
+        steps=steps,
+        residue=Estimate.normal(float(curve.mass[last]), left, coverage_factor=Z95),
+        atmosphere=curve.atmosphere,
+        initial_mass_mg=raw.start_mass_mg,
+        heating_rate_k_min=raw.heating_rate_k_min,
+        boundary_c=boundaries.temperature_c,
+        boundary_mass=boundaries.mass,
+        salts_apart=tissue and windows.salts_apart,
+        oxalate_steps=find_oxalate(steps, raw.heating_rate_k_min),
+        noise=raw.bin_noise,
+        messages=run.messages + raw.messages + notes,
+    )
+    if not tissue:
+        return result
+    # losses are differences of the masses at the boundaries, so that every row of their covariance sums to zero
+    n = len(boundaries.mass)
+    losses = np.vstack((-np.eye(n), np.zeros(n))) + np.vstack((np.zeros(n), np.eye(n)))
+    values = losses @ boundaries.mass
+    values[0] += 1.0
+    balance = Balance(
+        values=values,
+        covariance={name: losses @ c @ losses.T for name, c in boundaries.covariance.items()},
+    )
+    char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
+    result = replace(
+        result,
+        balance=values,
+        covariance=balance.total,
+        char_fraction=char if curve.inert else None,
+    )
+    if n < 3:
+        # what is left lies beyond the last boundary, so that the residue stays the mass at the end
+        return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
+    estimates, budget = quantities(balance, recipe, inert=curve.inert)
+    std = float(np.sqrt(balance.total[-1, -1]))
+    return replace(
+        result,
+        balance_names=("water", "organic", "carbonate", "residue"),
+        residue=Estimate.normal(float(values[-1]), std, coverage_factor=Z95),
+        quantities=estimates,
+        budget=budget,
+    )
+
+
+# ---- Which substance a step is: the windows of calcified tissue, or nothing but a number ----
 
 _NAMES = ("water", "organic", "carbonate")
-_EARLY_C = 355.0
+_EARLY_C, _EARLY_ENERGY_KJ = 355.0, 180.0
 _EARLY_SHARE = 0.2
+# Fat alone in an inert gas: 10 to 20 % have gone by then on simulated specimens; of measured plastics 1 to 5 %, of a
+# hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all.
 _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
-"""Fat alone in an inert gas: 10 to 20 % have gone by then on simulated specimens; of measured plastics 1 to 5 %, of a
-hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all."""
 _CALCITE_LOSS = 0.4397
 _NOTICEABLE = 0.03
+_NOTICEABLE_CARBONATE = 0.01
 _LATEST_START_C = 120.0
-_FIRST = (0.5, 1.05)
+_LEAST_START, _MOST_START = 0.5, 1.05
 _GAIN = 0.01
 _UNSURE = 0.06
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A smoothed curve with its peaks, ready to be named."""
-
-    corrected: Corrected
-    smooth: FloatArray
-    length: float
-    peaks: tuple[Peak, ...]
-    recipe: ThermalRecipe
-
-
-def read_as_tissue(
-    reading: Reading, boundaries: Boundaries, *, inert: bool
-) -> tuple[bool, tuple[Diagnostic, ...]]:
-    """Whether the losses can be read as water, organic and carbonate, and why not.
-
-    Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a fifth of a noticeable
-    loss in the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else:
-    a hydroxide, an oxalate, a plastic. Where nothing burns (`inert`) fat goes later than protein, and of a loss that
-    bound water cannot explain a tenth is enough.
-    """
-    recipe, curve = reading.recipe, reading.corrected.curve
-    if recipe.assignment == "none":
+def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> tuple[bool, tuple[Diagnostic, ...]]:
+    """Judge if the losses can be read as water, organic and carbonate, and tell why not."""
+    assignment, end_c = curve.recipe.assignment, float(curve.raw.temperature_c[-1])
+    if assignment == "none":
         return False, ()
     if len(boundaries.mass) < 2:
-        return False, (_short(float(curve.temperature_c[-1])),)
-    if recipe.assignment == "tissue":
-        return True, ()
-    reasons = _reasons_against(reading, boundaries, inert=inert)
+        note = RUN_TOO_SHORT(
+            f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no "
+            "balance is given. Heat to 950 °C.",
+            end_c=end_c,
+        )
+        return False, (note,)
+    reasons = [] if assignment == "tissue" else _reasons_against(curve, boundaries)
     if not reasons:
         return True, ()
     text = (
         "The steps are numbered, not read as water, organic and carbonate: " + "; ".join(reasons) + ". "
         'Where the specimen is tissue all the same, set thermal.assignment = "tissue".'
     )
-    return False, (Diagnostic(code="TGA_NOT_ASSIGNED", severity="warning", text=text),)
+    return False, (NOT_ASSIGNED(text),)
 
 
-def _reasons_against(reading: Reading, boundaries: Boundaries, *, inert: bool) -> list[str]:
-    curve, smooth = reading.corrected.curve, reading.smooth
+def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
+    """Reasons not to read a curve as that of calcified tissue."""
+    raw, smooth = curve.raw, curve.mass
+    mass, place_c = boundaries.mass, boundaries.temperature_c
     reasons = []
-    if curve.temperature_c[0] > _LATEST_START_C:
-        reasons.append(f"the run starts at {curve.temperature_c[0]:.0f} °C, above most of the water")
-    if not _FIRST[0] <= float(smooth[0]) <= _FIRST[1]:
+    if raw.temperature_c[0] > _LATEST_START_C:
+        reasons.append(f"the run starts at {raw.temperature_c[0]:.0f} °C, above most of the water")
+    if not _LEAST_START <= float(smooth[0]) <= _MOST_START:
         reasons.append(
             f"the curve starts at {100 * float(smooth[0]):.3g} % of its start mass, so that unit or start mass are not "
             "what was stated"
         )
-    total = float(boundaries.mass[0] - boundaries.mass[1])
-    early_c = shift_with_rate(_EARLY_C, curve.heating_rate_k_min, 180.0)
-    at = float(np.interp(early_c, curve.temperature_c, smooth))
-    early = float(boundaries.mass[0] - at)
-    share = _EARLY_SHARE_OF_FAT if inert and total > _MOST_BOUND_WATER else _EARLY_SHARE
+    # Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a fifth of a noticeable loss in
+    # the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else: a hydroxide, an
+    # oxalate, a plastic. Where nothing burns fat goes later than protein, and of a loss that bound water cannot explain
+    # a tenth is enough.
+    total = float(mass[0] - mass[1])
+    early_c = shift_with_rate(_EARLY_C, raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
+    early = float(mass[0] - float(np.interp(early_c, raw.temperature_c, smooth)))
+    share = _EARLY_SHARE_OF_FAT if curve.inert and total > _MOST_BOUND_WATER else _EARLY_SHARE
     if total > _NOTICEABLE and early < share * total:
         reasons.append(
-            f"of the {100 * total:.1f} % lost between {boundaries.temperature_c[0]:.0f} and "
-            f"{boundaries.temperature_c[1]:.0f} °C only {100 * early / total:.0f} % had gone by "
+            f"of the {100 * total:.1f} % lost between {place_c[0]:.0f} and "
+            f"{place_c[1]:.0f} °C only {100 * early / total:.0f} % had gone by "
             f"{early_c:.0f} °C, unlike organic tissue"
         )
     unsure = float(np.sqrt(boundaries.covariance["placement"].diagonal()[:2].max()))
@@ -116,247 +183,217 @@ def _reasons_against(reading: Reading, boundaries: Boundaries, *, inert: bool) -
         reasons.append(
             f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)"
         )
-    reasons += _too_much_for_carbonate(reading, boundaries)
+    # Calcium carbonate itself loses 44 %; more cannot be the CO2 of a carbonate. Of a run that ends before the
+    # carbonate has gone, all that is lost after the organic counts.
+    before, whole = float(mass[1]), len(mass) > 2
+    loss = before - float(mass[2] if whole else smooth[-1])
+    end_c = float(place_c[2] if whole else raw.temperature_c[-1])
+    measured = ("noise", "buoyancy", "drift", "start_mass")
+    doubt = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][-1, -1] for name in measured)))
+    if loss >= _NOTICEABLE_CARBONATE and loss > _CALCITE_LOSS * before + doubt:
+        reasons.append(
+            f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and "
+            f"{end_c:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
+            "calcium carbonate loses more than 44 %"
+        )
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:
         reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
     return reasons
 
 
-def _too_much_for_carbonate(reading: Reading, boundaries: Boundaries) -> list[str]:
-    """Calcium carbonate itself loses 43.97 %; more cannot be the CO2 of a carbonate.
-
-    Of a run that ends before the carbonate has gone, all that is lost after the organic counts.
-    """
-    before = float(boundaries.mass[1])
-    whole = len(boundaries.mass) > 2
-    after = float(boundaries.mass[2] if whole else reading.smooth[-1])
-    end_c = float(boundaries.temperature_c[2] if whole else reading.corrected.curve.temperature_c[-1])
-    loss = before - after
-    measured = ("noise", "buoyancy", "drift", "start_mass")
-    spread = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][-1, -1] for name in measured)))
-    if loss < 0.01 or loss <= _CALCITE_LOSS * before + spread:
-        return []
-    return [
-        f"the {100 * loss:.1f} % lost between {boundaries.temperature_c[1]:.0f} and "
-        f"{end_c:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
-        "calcium carbonate loses more than 44 %"
-    ]
-
-
-def _short(end_c: float) -> Diagnostic:
-    return Diagnostic(
-        code="TGA_RUN_TOO_SHORT",
-        severity="warning",
-        text=f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no "
-        "balance is given. Heat to 950 °C.",
-        facts={"end_c": end_c},
-    )
-
-
-def build_steps(reading: Reading, boundaries: Boundaries, *, tissue: bool) -> tuple[TgaStep, ...]:
+def build_steps(
+    curve: SmoothedCurve, boundaries: Boundaries, peaks: tuple[Peak, ...], *, tissue: bool
+) -> tuple[TgaStep, ...]:
     """Steps by temperature: named windows where the curve is read as tissue, numbered ones elsewhere."""
     steps: list[TgaStep] = []
-    taken = 0.0
-    axis = reading.corrected.curve.progress
+    taken, axis = 0.0, curve.raw.progress
     if tissue:
-        edges = np.concatenate(([reading.corrected.curve.progress[0]], boundaries.progress))
-        spans = [(float(low), float(high)) for low, high in pairwise(edges)]
-        steps = [_window(reading, boundaries, i, span) for i, span in enumerate(spans)]
+        edges = np.concatenate((axis[:1], boundaries.progress))
+        for i, (low, high) in enumerate(pairwise(edges)):
+            start, end = curve.raw.index_at(low), curve.raw.index_at(high)
+            steps.append(_window(curve, boundaries, peaks, i, start, end))
         taken = float(edges[-1])
-    for peak in reading.peaks:
+    for peak in peaks:
         if axis[peak.top] >= taken:
             begin = max(peak.start, int(np.searchsorted(axis, taken)))
-            steps.append(_numbered(reading, replace(peak, start=begin), f"step_{len(steps) + 1}"))
+            steps.append(_numbered(curve, replace(peak, start=begin), f"step_{len(steps) + 1}"))
     return tuple(steps)
 
 
-def _window(reading: Reading, boundaries: Boundaries, i: int, span: tuple[float, float]) -> TgaStep:
-    curve = reading.corrected.curve
-    start, end = (int(np.argmin(np.abs(curve.progress - p))) for p in span)
+def _window(
+    curve: SmoothedCurve, boundaries: Boundaries, peaks: tuple[Peak, ...], i: int, start: int, end: int
+) -> TgaStep:
+    """Step of the i-th substance between two grid points, with the peaks it is made of."""
     before = 1.0 if i == 0 else float(boundaries.mass[i - 1])
     covariance = boundaries.total_covariance
     variance = covariance[i, i]
     if i > 0:
         variance += covariance[i - 1, i - 1] - 2.0 * covariance[i, i - 1]
-    loss, std = before - float(boundaries.mass[i]), float(np.sqrt(max(variance, 0.0)))
-    inside = [p for p in reading.peaks if start <= p.top < end]
-    shape = tangents(curve, reading.smooth, start, end) if inside else None
-    parts = tuple(_numbered(reading, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
+    inside = [p for p in peaks if start <= p.top < end]
+    shape = tangents(curve, start, end) if inside else None
+    parts = tuple(_numbered(curve, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
     return TgaStep(
         name=_NAMES[i],
-        start_c=float(curve.temperature_c[start]),
-        end_c=float(curve.temperature_c[end]),
-        mass_loss=Estimate.normal(loss, std, coverage_factor=_Z95),
-        peak_c=shape[1] if shape else None,
-        onset_c=shape[0] if shape else None,
-        endset_c=shape[2] if shape else None,
+        start_c=float(curve.raw.temperature_c[start]),
+        end_c=float(curve.raw.temperature_c[end]),
+        mass_loss=Estimate.normal(
+            before - float(boundaries.mass[i]), float(np.sqrt(max(variance, 0.0))), coverage_factor=Z95
+        ),
+        peak_c=shape.peak_c if shape else None,
+        onset_c=shape.onset_c if shape else None,
+        endset_c=shape.endset_c if shape else None,
         parts=parts if len(parts) > 1 else (),
     )
 
 
-def _numbered(reading: Reading, peak: Peak, name: str) -> TgaStep:
-    curve = reading.corrected.curve
-    shape = tangents(curve, reading.smooth, peak.start, peak.end)
+def _numbered(curve: SmoothedCurve, peak: Peak, name: str) -> TgaStep:
+    shape = tangents(curve, peak.start, peak.end)
+    temperature = curve.raw.temperature_c
     return TgaStep(
         name=name,
-        start_c=float(curve.temperature_c[peak.start]),
-        end_c=float(curve.temperature_c[peak.end]),
-        mass_loss=loss_between(
-            reading.corrected, reading.smooth, reading.length, (peak.start, peak.end), reading.recipe
-        ),
-        peak_c=shape[1] if shape else float(curve.temperature_c[peak.top]),
-        onset_c=shape[0] if shape else None,
-        endset_c=shape[2] if shape else None,
+        start_c=float(temperature[peak.start]),
+        end_c=float(temperature[peak.end]),
+        mass_loss=loss_between(curve, peak.start, peak.end),
+        peak_c=shape.peak_c if shape else float(temperature[peak.top]),
+        onset_c=shape.onset_c if shape else None,
+        endset_c=shape.endset_c if shape else None,
     )
 
 
-# ------------ analyze_tga(): from a run to a mass balance.
+OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
+_MONOXIDE_C, _MONOXIDE_ENERGY_KJ = (420.0, 540.0), 250.0
+_DIOXIDE_C, _DIOXIDE_ENERGY_KJ = (600.0, 790.0), 210.0
+_RATIO_TOLERANCE = 0.10
+_MIN_STEP = 0.01
 
-_Z95 = 1.959964
-_SHORTEST_C = 4.0
 
+def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> OxalateSteps | None:
+    """Calcium oxalate by its two steps: CaC2O4 → CaCO3 + CO (about 480 °C) → CaO + CO2 (about 680 °C).
 
-def analyze_tga(
-    run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None
-) -> TgaResult:
-    """Mass balance of a thermogravimetric run.
-
-    Parameters
-    ----------
-    run : TgaRun
-    recipe : ThermalRecipe, optional
-    blank : TgaRun, optional
-        Empty pan under the same programme, in mg (or percent with its start mass).
-
-    Returns
-    -------
-    TgaResult
-        Steps, residue and, where the losses can be read as water, organic and carbonate, the balance with its
-        covariance, quantities as received and dry, and the variance budget. A run that ends before the
-        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``; its residue is the mass
-        at its end.
-
-    Raises
-    ------
-    AnalysisError
-        Too few points, a signal that is not a mass, time that runs backwards, a blank that does not fit.
+    Their losses stand as 0.6365, within a tenth or within two standard uncertainties up to 0.15.
     """
-    recipe = settings_for(run, recipe or ThermalRecipe())
-    atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
-    corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
-    curve = corrected.curve
-    length = _smoothing_length(curve, recipe)
-    smooth = whittaker(curve.mass, curve.weights, length)
-    peaks = find_peaks(curve, smooth, length)
-    windows = _windows(curve, smooth, peaks, recipe, atmosphere)
-    stds = np.full(len(windows.literature_c), recipe.placement_std_c)
-    judged = len(stds) > 2 and not windows.messages
-    if judged:
-        stds[2] = 0.0  # the front below judges whose the loss left at the last boundary is
-    boundaries = place_boundaries(
-        corrected,
-        windows.literature_c,
-        length,
-        recipe,
-        half_width_c=windows.half_width_c,
-        placement_std_c=stds,
-    )
-    inert = is_inert(atmosphere)
-    boundaries = with_overlap(
-        boundaries, curve, smooth, length, recipe, salt_doubt=windows.salt_doubt, inert=inert
-    )
-    if judged:
-        boundaries = with_late_front(boundaries, curve, recipe.placement_std_c)
-    reading = Reading(corrected=corrected, smooth=smooth, length=length, peaks=peaks, recipe=recipe)
-    tissue, notes = read_as_tissue(reading, boundaries, inert=inert)
-    steps = build_steps(reading, boundaries, tissue=tissue)
-    chemistry = _chemistry(boundaries, recipe, atmosphere) if tissue else _Chemistry()
-    notes += windows.messages + gas_notes(curve, recipe, atmosphere, boundaries) if tissue else ()
-    notes += curve_notes(curve, smooth, boundaries)
-    result = TgaResult(
-        temperature_c=curve.temperature_c,
-        mass_fraction=smooth,
-        dtg_per_min=-derivative(smooth, curve.step) * curve.rate,
-        steps=steps,
-        residue=chemistry.residue or _mass_at_end(reading),
-        atmosphere=atmosphere,
-        initial_mass_mg=curve.start_mass_mg,
-        heating_rate_k_min=curve.heating_rate_k_min,
-        balance_names=chemistry.names,
-        balance=chemistry.values,
-        covariance=chemistry.covariance,
-        char_fraction=char_estimate(recipe, atmosphere) if tissue else None,
-        boundary_c=boundaries.temperature_c,
-        boundary_mass=boundaries.mass,
-        salts_apart=tissue and bool(windows.messages),
-        noise=curve.bin_noise,
-        quantities=chemistry.quantities,
-        budget=chemistry.budget,
-        messages=run.messages + curve.messages + notes,
-    )
-    oxalate = find_oxalate(result)
-    return result if oxalate is None else replace(result, messages=(*result.messages, oxalate))
+    peaks = [part for step in steps for part in (step.parts or (step,))]
+
+    def largest(limits_c: tuple[float, float], energy_kj: float) -> TgaStep | None:
+        low, high = (shift_with_rate(t, rate_k_min, energy_kj) for t in limits_c)
+        inside = [
+            p
+            for p in peaks
+            if p.peak_c is not None and low <= p.peak_c <= high and p.mass_loss.value > _MIN_STEP
+        ]
+        return max(inside, key=lambda p: p.mass_loss.value, default=None)
+
+    monoxide, dioxide = largest(_MONOXIDE_C, _MONOXIDE_ENERGY_KJ), largest(_DIOXIDE_C, _DIOXIDE_ENERGY_KJ)
+    if monoxide is None or dioxide is None:
+        return None
+    seen = OxalateSteps(monoxide=monoxide, dioxide=dioxide)
+    doubt = 2.0 * seen.ratio * (monoxide.mass_loss.std or 0.0) / monoxide.mass_loss.value
+    allowed = max(_RATIO_TOLERANCE * OXALATE_RATIO, min(doubt, 0.15))
+    return seen if abs(seen.ratio - OXALATE_RATIO) <= allowed else None
+
+
+# ---- From losses to substances: stoichiometry, char, bound water, dry basis ----
+
+CO3_PER_CO2 = 60.009 / 44.009
+_STEP = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Chemistry:
-    names: tuple[str, ...] = ()
-    values: FloatArray = field(default_factory=lambda: np.empty(0))
-    covariance: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
-    quantities: dict[str, Estimate] = field(default_factory=dict)
-    budget: dict[str, dict[str, float]] = field(default_factory=dict)
-    residue: Estimate | None = None
+class Balance:
+    """Fractions of the start mass in the order water, organic, carbonate (as CO2), residue; they sum to 1.
+
+    `covariance` maps each source of uncertainty to a (4, 4) array whose rows sum to 0.
+    """
+
+    values: FloatArray
+    covariance: Mapping[str, FloatArray]
+
+    @property
+    def total(self) -> FloatArray:
+        """Covariance summed over all sources."""
+        total: FloatArray = np.sum(list(self.covariance.values()), axis=0)
+        return total
 
 
-def _chemistry(boundaries: Boundaries, recipe: ThermalRecipe, atmosphere: Atmosphere) -> _Chemistry:
-    """Turn boundary masses into losses; the transformation makes every row of the covariance sum to zero."""
-    n = len(boundaries.mass)
-    losses = np.vstack((-np.eye(n), np.zeros(n))) + np.vstack((np.zeros(n), np.eye(n)))
-    values = losses @ boundaries.mass
-    values[0] += 1.0
-    by_source = {name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
-    covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
-    std = float(np.sqrt(covariance[-1, -1]))
-    rest = float(values[-1])
-    residue = Estimate.normal(rest, std, coverage_factor=_Z95)
-    if n < 3:
-        names = ("water", "organic", "residue_with_carbonate")
-        return _Chemistry(names=names, values=values, covariance=covariance)  # what is left lies beyond
-    balance = Balance(values=values, covariance=by_source)
-    estimates, budget = quantities(balance, recipe, atmosphere)
-    return _Chemistry(
-        names=("water", "organic", "carbonate", "residue"),
-        values=values,
-        covariance=covariance,
-        quantities=estimates,
-        budget=budget,
-        residue=residue,
-    )
+def quantities(
+    balance: Balance, recipe: ThermalRecipe, *, inert: bool
+) -> tuple[dict[str, Estimate], dict[str, dict[str, float]]]:
+    """Substances as received and dry, and the share each source has in their variance.
+
+    ``organic`` = y_O / (1 − χ) and ``residue`` = y_R − χ·organic with the char fraction χ (0 where not `inert`), whose
+    prior ends where no mineral would be left; ``carbonate_co3`` = 1.3636 y_C; ``total_mineral`` = residue +
+    carbonate_co2 (mineral with its carbonate). The dry quantities are divided by 1 − water. Bound water and HPO4
+    condensation can only lower the organic and raise the mineral, by at most `recipe.bound_water_fraction` of the
+    mineral: a one-sided uncertainty.
+    """
+    y = balance.values
+    chi, chi_std = _char_given_mineral(y, recipe) if inert else (0.0, 0.0)
+    base = _derived(y, chi, 0.0)
+
+    def change(y_by: FloatArray | float = 0.0, chi_by: float = 0.0, bound_by: float = 0.0) -> FloatArray:
+        moved = _derived(y + y_by, chi + chi_by, bound_by)
+        by: FloatArray = (np.array(list(moved.values())) - np.array(list(base.values()))) / _STEP
+        return by
+
+    jacobian = np.array([change(y_by=_STEP * e) for e in np.eye(4)]).T
+    sources = {
+        name: np.maximum(np.einsum("ij,jk,ik->i", jacobian, c, jacobian), 0.0)
+        for name, c in balance.covariance.items()
+    }
+    sources["char"] = (change(chi_by=_STEP) * chi_std) ** 2
+    # anything from nothing to the most that can be bound is as likely: variance of a uniform distribution about its end
+    toward = change(bound_by=_STEP) * (recipe.bound_water_fraction * max(base["residue"], 0.0))
+    symmetric = np.sqrt(sum(sources.values()))
+    sources["bound_water"] = toward**2 / 3.0
+    total = np.sqrt(symmetric**2 + sources["bound_water"])
+    half = Z95 * symmetric
+    wide = np.hypot(half, 0.95 * np.abs(toward))  # on the side that bound water can act on
+    low, high = np.where(toward < 0, wide, half), np.where(toward < 0, half, wide)
+    estimates = {
+        name: Estimate(value=value, std=float(total[i]), ci95=(value - float(low[i]), value + float(high[i])))
+        for i, (name, value) in enumerate(base.items())
+    }
+    budget = {
+        name: {s: float(v[i] / total[i] ** 2) if total[i] > 0 else 0.0 for s, v in sources.items()}
+        for i, name in enumerate(base)
+    }
+    return estimates, budget
 
 
-def _windows(
-    curve: HeatingCurve,
-    smooth: FloatArray,
-    peaks: tuple[Peak, ...],
-    recipe: ThermalRecipe,
-    atmosphere: Atmosphere,
-) -> Windows:
-    literature = windows_covered(curve, recipe)
-    stated = Windows(
-        literature_c=literature, half_width_c=np.full(len(literature), recipe.search_half_width_c)
-    )
-    return end_carbonate_before_salts(curve, smooth, peaks, stated, atmosphere)
+def _char_given_mineral(y: FloatArray, recipe: ThermalRecipe) -> tuple[float, float]:
+    """Mean and standard deviation of the char fraction, given that the mineral cannot be negative.
+
+    A normal distribution cut at χ = y_R / (y_R + y_O), where all of the residue would be char, and at 0.
+    """
+    mean, std = recipe.char_fraction, recipe.char_std
+    if std <= 0:
+        return mean, 0.0
+    residue, organic = max(float(y[3]), 1e-6), max(float(y[1]), 1e-6)
+    most = residue / (residue + organic)
+    low, high = -mean / std, (most - mean) / std
+    inside = float(ndtr(high) - ndtr(low))
+    if inside < 1e-6:
+        return most, 0.3 * std
+    # moments of the truncated normal; scipy.stats.truncnorm gives the same for a second of import
+    density_low, density_high = (float(np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)) for z in (low, high))
+    shift = (density_low - density_high) / inside
+    variance = 1.0 + (low * density_low - high * density_high) / inside - shift**2
+    return mean + std * shift, float(std * np.sqrt(max(variance, 1e-4)))
 
 
-def _smoothing_length(curve: HeatingCurve, recipe: ThermalRecipe) -> float:
-    if recipe.smoothing_c is not None:
-        return recipe.smoothing_c / curve.step
-    return choose_length(curve.mass, curve.counts, curve.noise, shortest=_SHORTEST_C / curve.step)
-
-
-def _mass_at_end(reading: Reading) -> Estimate:
-    last = len(reading.smooth) - 1
-    lost = loss_between(reading.corrected, reading.smooth, reading.length, (0, last), reading.recipe)
-    rest, std = float(reading.smooth[last]), lost.std or 0.0
-    return Estimate.normal(rest, std, coverage_factor=_Z95)
+def _derived(y: FloatArray, chi: float, bound: float) -> dict[str, float]:
+    """Quantities for a char fraction and an amount of bound water that hides in the organic loss."""
+    water, carbonate = float(y[0]), float(y[2])
+    organic = float(y[1] - bound) / (1.0 - chi)
+    residue = float(y[3]) - chi * organic
+    out = {
+        "water": water,
+        "organic": organic,
+        "carbonate_co2": carbonate,
+        "carbonate_co3": CO3_PER_CO2 * carbonate,
+        "residue": residue,
+        "total_mineral": residue + carbonate + bound,
+    }
+    solid = max(1.0 - water, 1e-6)
+    return out | {f"dry_{name}": value / solid for name, value in out.items() if name != "water"}

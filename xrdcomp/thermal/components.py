@@ -1,7 +1,7 @@
 """Overlapping steps separated into component peaks, their number chosen by BIC.
 
-Several separations usually describe a curve equally well, and give different shares: the spread over all
-admissible ones is part of the uncertainty of a share.
+Several separations usually describe a curve equally well, and give different shares: the spread over all admissible
+ones is part of the uncertainty of a share.
 """
 
 from __future__ import annotations
@@ -12,29 +12,24 @@ from typing import Any, Literal
 import numpy as np
 
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import Estimate
-from xrdcomp.units import FloatArray, celsius_to_kelvin
+from xrdcomp.results import Estimate, TgaResult
+from xrdcomp.thermal.curve import derivative
+from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, celsius_to_kelvin
 
-# ------------ Shapes of a single DTG peak: Fraser-Suzuki and nth-order kinetics, both of unit area.
+# ---- Shapes of a single DTG peak, both of unit area ----
 
 _LN2 = np.log(2.0)
-_GAS_CONSTANT_KJ = 8.314462618e-3
 
 
 def fraser_suzuki(temperature_c: FloatArray, center: float, fwhm: float, asymmetry: float) -> FloatArray:
     """Asymmetric Gaussian of unit area, 1/°C.
 
-    y = h exp(−(ln 2/s²) [ln(1 + 2 s (T − c)/w)]²), with h = 1 / (w √(π/(4 ln 2)) exp(s²/(4 ln 2))) and the
-    full width at half maximum w sinh(s)/s   [Fraser & Suzuki, Anal. Chem. 41 (1969) 37]
-
-    Parameters
-    ----------
-    temperature_c : (n,) array, °C
-    center : float, °C
-    fwhm : float, °C, > 0; full width at half maximum
-    asymmetry : float; s above. Positive draws a tail to high temperatures, 0 is a Gaussian.
+    y = h exp(−(ln 2/s²) [ln(1 + 2 s (T − c)/w)]²), with h = 1 / (w √(π/(4 ln 2)) exp(s²/(4 ln 2))) and the full width
+    at half maximum w sinh(s)/s   [Fraser & Suzuki, Anal. Chem. 41 (1969) 37]. `center` c and `fwhm` > 0 are in °C;
+    `asymmetry` s draws a tail to high temperatures where positive, 0 is a Gaussian.
     """
-    s, w = _bounded(asymmetry), _width(fwhm, asymmetry)
+    s = _asymmetry(asymmetry)
+    w = float(fwhm * s / np.sinh(s))
     argument = 1.0 + 2.0 * s * (temperature_c - center) / w
     inside = argument > 1e-12
     logarithm = np.log(np.where(inside, argument, 1.0)) / s
@@ -45,39 +40,39 @@ def fraser_suzuki(temperature_c: FloatArray, center: float, fwhm: float, asymmet
 
 def fraser_suzuki_gradient(
     temperature_c: FloatArray, center: float, fwhm: float, asymmetry: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Derivatives of `fraser_suzuki` with respect to center, fwhm and asymmetry."""
-    s, w = _bounded(asymmetry), _width(fwhm, asymmetry)
+) -> FloatArray:
+    """Derivatives (3, n) of `fraser_suzuki` with respect to center, fwhm and asymmetry."""
+    s = _asymmetry(asymmetry)
+    w = float(fwhm * s / np.sinh(s))
     y = fraser_suzuki(temperature_c, center, fwhm, asymmetry)
     offset = temperature_c - center
     argument = 1.0 + 2.0 * s * offset / w
     safe = np.where(argument > 1e-12, argument, 1.0)
     logarithm = np.log(safe)
+    # by the logarithm's argument first, then by what it is made of; w depends on fwhm and on s
     factor = -2.0 * _LN2 * logarithm / (s**2 * safe) * y
     by_center = factor * (-2.0 * s / w)
     by_w = factor * (-2.0 * s * offset / w**2) - y / w
     by_s_at_w = factor * (2.0 * offset / w) + 2.0 * _LN2 * logarithm**2 / s**3 * y - s / (2.0 * _LN2) * y
     w_by_fwhm = s / np.sinh(s)
     w_by_s = fwhm * (np.sinh(s) - s * np.cosh(s)) / np.sinh(s) ** 2
-    return by_center, by_w * w_by_fwhm, by_s_at_w + by_w * w_by_s
+    return np.array([by_center, by_w * w_by_fwhm, by_s_at_w + by_w * w_by_s])
+
+
+def _asymmetry(s: float) -> float:
+    """Asymmetry kept off 0, where the formula divides by it and the Gaussian is its limit."""
+    return s if abs(s) > 1e-4 else 1e-4
 
 
 def nth_order(temperature_c: FloatArray, center: float, energy_kj: float, order: float) -> FloatArray:
     """dα/dT of an nth-order reaction at constant heating rate, unit area, 1/°C.
 
-    dα/dT = (A/β) exp(−E/RT) (1 − α)ⁿ, with A/β chosen such that Kissinger's condition
-    E/(R T_p²) = (A/β) exp(−E/(R T_p)) holds at `center`, and the temperature integral after Senum & Yang
-    (J. Therm. Anal. 11 (1977) 445).
-
-    Parameters
-    ----------
-    temperature_c : (n,) array, °C
-    center : float, °C
-    energy_kj : float, kJ/mol; larger makes the peak narrower
-    order : float; above 1 draws a tail to high temperatures
+    dα/dT = (A/β) exp(−E/RT) (1 − α)ⁿ, with A/β chosen such that Kissinger's condition E/(R T_p²) = (A/β) exp(−E/(R
+    T_p)) holds at `center` (°C), and the temperature integral after Senum & Yang (J. Therm. Anal. 11 (1977) 445). A
+    larger E (kJ/mol) makes the peak narrower, an order above 1 draws a tail to high temperatures.
     """
     kelvin, at = celsius_to_kelvin(temperature_c), float(celsius_to_kelvin(center))
-    e = energy_kj / _GAS_CONSTANT_KJ
+    e = energy_kj / (1e-3 * GAS_CONSTANT)
     rate = e / at**2 * np.exp(np.clip(-e / kelvin + e / at, -300.0, 80.0))
     x = e / kelvin
     fraction = (x**3 + 18 * x**2 + 88 * x + 96) / (x**4 + 20 * x**3 + 120 * x**2 + 240 * x + 120)
@@ -91,23 +86,15 @@ def nth_order(temperature_c: FloatArray, center: float, energy_kj: float, order:
     return shape
 
 
-def _bounded(asymmetry: float) -> float:
-    return asymmetry if abs(asymmetry) > 1e-4 else 1e-4
-
-
-def _width(fwhm: float, asymmetry: float) -> float:
-    s = _bounded(asymmetry)
-    return float(fwhm * s / np.sinh(s))
-
-
-# ------------ Overlapping steps separated into component peaks, their number chosen by BIC.
-# Several separations usually describe a curve equally well, and give different shares: the spread over all
-# admissible ones is part of the uncertainty of a share.
+# ---- Separation into a sum of peaks ----
+# Peaks are rows of four: mass lost, centre in °C, and the two parameters of the shape.
 
 Shape = Literal["fraser_suzuki", "nth_order"]
 _MAX_POINTS = 120
+_FEWEST_POINTS = 12
 _ADMISSIBLE_DELTA_BIC = 10.0
-_FIELDS: dict[str, tuple[str, ...]] = {
+_FUNCTIONS = {"fraser_suzuki": fraser_suzuki, "nth_order": nth_order}
+_PARAMETERS: dict[str, tuple[str, ...]] = {
     "fraser_suzuki": ("loss", "center", "fwhm", "asymmetry"),
     "nth_order": ("loss", "center", "energy", "order"),
 }
@@ -115,15 +102,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One peak: mass lost in it, its position, and its shape parameters by name.
-
-    Attributes
-    ----------
-    mass_loss : float
-        Fraction of the start mass.
-    center_c : float, °C
-    parameters : mapping of name to float
-    """
+    """One peak: mass lost in it (fraction of the start mass), its centre in °C, and its parameters by name."""
 
     mass_loss: Estimate
     center_c: float
@@ -132,20 +111,11 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Decomposition:
-    """Component peaks of a range of the DTG.
+    """Component peaks of a range of the DTG, of the model with the smallest BIC, in order of temperature.
 
-    Parameters
-    ----------
-    shape : str
-    components : tuple of Component
-        Of the model with the smallest BIC, in order of temperature; the standard uncertainty of each loss
-        holds the fit and the spread over admissible models.
-    temperature_c : (n,) array
-    dtg_per_c, curves : (n,) array and (k, n) array
-        The DTG that was fitted and the components, fraction per °C.
-    bic : mapping of "shape:number of components" to BIC
-    fit : lmfit.minimizer.MinimizerResult
-        Of the chosen model.
+    The standard uncertainty of each loss holds the fit and the spread over admissible models. `dtg_per_c` (n,) is the
+    DTG that was fitted over `temperature_c`, `curves` (k, n) are the components, fraction per °C; `bic` is by
+    "shape:number of components", `fit` the lmfit result of the chosen model.
     """
 
     shape: Shape
@@ -174,15 +144,13 @@ class Decomposition:
 
 @dataclass(frozen=True, kw_only=True)
 class _Model:
+    """A fitted sum of k peaks: rows (k, 4) in order of position, standard errors (k,) of the losses."""
+
     shape: Shape
-    n: int
+    rows: FloatArray
+    loss_std: FloatArray
     bic: float
     fit: Any
-
-    @property
-    def rows(self) -> list[tuple[float, ...]]:
-        """Parameters of each peak, in order of position."""
-        return sorted(_rows(self.fit, self.shape, self.n), key=lambda row: row[1])
 
 
 def separate_peaks(
@@ -195,30 +163,13 @@ def separate_peaks(
 ) -> Decomposition:
     """Fit one to `max_components` peaks to a range of the DTG and choose among them.
 
-    BIC = n ln(RSS/n) + p ln n with n the number of independent points, range / `correlation_c`. Every model
-    within 10 of the smallest BIC is admissible, and so is the best one of the other shape, because no shape is
-    right. nth-order peaks start from the Fraser-Suzuki ones.
-
-    Parameters
-    ----------
-    temperature_c, dtg_per_c : (n,) arrays
-        Even grid in °C, −dm/dT as a fraction of the start mass per °C.
-    correlation_c : float, °C
-        Over which the smoothed curve is correlated; larger values favour fewer components.
-    shapes : tuple of {"fraser_suzuki", "nth_order"}
-    max_components : int
-        Most peaks that are tried.
-
-    Returns
-    -------
-    Decomposition
-
-    Raises
-    ------
-    AnalysisError
-        Fewer than 12 points, or nothing is lost in the range.
+    BIC = n ln(RSS/n) + p ln n with n the number of independent points, range / `correlation_c`: the °C over which the
+    smoothed curve is correlated; larger values favour fewer components. Every model within 10 of the smallest BIC is
+    admissible, and so is the best one of the other shape, because no shape is right. `temperature_c` is an even grid,
+    `dtg_per_c` −dm/dT as a fraction of the start mass per °C. Raises AnalysisError for fewer than 12 points, or where
+    nothing is lost.
     """
-    if len(temperature_c) < 12 or float(dtg_per_c.sum()) <= 0:
+    if len(temperature_c) < _FEWEST_POINTS or float(dtg_per_c.sum()) <= 0:
         msg = (
             f"nothing to separate between {temperature_c[0]:.0f} and {temperature_c[-1]:.0f} °C: "
             f"{len(temperature_c)} points; choose a range that holds a step."
@@ -231,38 +182,80 @@ def separate_peaks(
     for n in range(1, max_components + 1):
         if models and 4 * n > 0.7 * independent:
             break
-        rows = _with_one_more(axis, data, models[-1].rows if models else [])
-        models.append(_model(axis, data, "fraser_suzuki", rows, independent))
+        start = _with_one_more(axis, data, models[-1].rows if models else np.empty((0, 4)))
+        models.append(_fitted(axis, data, "fraser_suzuki", start, independent))
     if "nth_order" in shapes:
-        best = min(models, key=lambda model: model.bic)
-        start = [_as_kinetics(row) for row in best.rows]
-        models.append(_model(axis, data, "nth_order", start, independent))
+        # kinetic peaks are found only from a good start: energy and order that give about the width and the asymmetry
+        # of the best Fraser-Suzuki peaks, FWHM = 2.45 R order^0.45 T²/E with an R that does for a start
+        start = min(models, key=lambda model: model.bic).rows.copy()
+        for row, (_, center, fwhm, asymmetry) in zip(start, start.tolist(), strict=True):
+            order = float(np.clip(1.0 + 3.0 * (asymmetry + 0.33), 0.5, 2.5))
+            energy = 2.45 * order**0.45 * 8.314e-3 * (center + CELSIUS_ZERO_K) ** 2 / fwhm
+            row[2:] = np.clip(energy, 25.0, 500.0), order
+        models.append(_fitted(axis, data, "nth_order", start, independent))
     if "fraser_suzuki" not in shapes:
         models = [model for model in models if model.shape != "fraser_suzuki"]
-    return _decomposition(models, (temperature_c, dtg_per_c))
+    best = min(models, key=lambda model: model.bic)
+    curves = np.array([_peak(temperature_c, best.shape, row) for row in best.rows])
+    stds = np.hypot(best.loss_std, _spread(models, best, temperature_c))
+    losses = curves.sum(axis=1) * float(temperature_c[1] - temperature_c[0])
+    components = tuple(
+        Component(
+            mass_loss=Estimate.normal(float(loss), float(std)),
+            center_c=float(row[1]),
+            parameters=dict(zip(_PARAMETERS[best.shape], row.tolist(), strict=True)),
+        )
+        for loss, std, row in zip(losses, stds, best.rows, strict=True)
+    )
+    return Decomposition(
+        shape=best.shape,
+        components=components,
+        temperature_c=temperature_c,
+        dtg_per_c=dtg_per_c,
+        curves=curves,
+        bic={f"{model.shape}:{len(model.rows)}": model.bic for model in models},
+        fit=best.fit,
+    )
 
 
-def _model(
-    axis: FloatArray, data: FloatArray, shape: Shape, rows: list[tuple[float, ...]], independent: float
-) -> _Model:
-    fit = _fit(axis, data, shape, rows)
-    variance = max(float((fit.residual**2).mean()), 1e-30)
-    bic = float(independent * np.log(variance) + 4 * len(rows) * np.log(independent))
-    return _Model(shape=shape, n=len(rows), bic=bic, fit=fit)
+def separate_steps(
+    result: TgaResult,
+    start_c: float,
+    end_c: float,
+    *,
+    shapes: tuple[Shape, ...] = ("fraser_suzuki", "nth_order"),
+    max_components: int = 4,
+) -> Decomposition:
+    """Separate the losses between two temperatures (°C) of an analysed run into component peaks, as `separate_peaks`.
+
+    Raises AnalysisError where the range is outside the run or nothing is lost in it.
+    """
+    temperature = result.temperature_c
+    if not temperature[0] - 1.0 <= start_c < end_c <= temperature[-1] + 1.0:
+        msg = (
+            f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {temperature[0]:.1f} to "
+            f"{temperature[-1]:.1f} °C."
+        )
+        raise AnalysisError(msg)
+    step = max(float(np.median(np.diff(temperature))), 0.5)
+    axis = np.arange(max(start_c, temperature[0]), min(end_c, temperature[-1]), step)
+    if len(axis) < _FEWEST_POINTS:
+        msg = f"{start_c:g} to {end_c:g} °C holds {len(axis)} points of the curve; choose a range that holds a step."
+        raise AnalysisError(msg)
+    rising = np.concatenate(([True], np.diff(temperature) > 0))
+    mass = np.interp(axis, temperature[rising], result.mass_fraction[rising])
+    return separate_peaks(
+        axis, -derivative(mass, step), correlation_c=10.0, shapes=shapes, max_components=max_components
+    )
 
 
-def _as_kinetics(row: tuple[float, ...]) -> tuple[float, ...]:
-    """Energy and order that give about the width and asymmetry of a Fraser-Suzuki peak."""
-    kelvin = row[1] + 273.15
-    order = float(np.clip(1.0 + 3.0 * (row[3] + 0.33), 0.5, 2.5))
-    energy = float(np.clip(2.45 * order**0.45 * 8.314e-3 * kelvin**2 / row[2], 25.0, 500.0))
-    return row[0], row[1], energy, order
+def _peak(axis: FloatArray, shape: Shape, row: FloatArray) -> FloatArray:
+    peak: FloatArray = row[0] * _FUNCTIONS[shape](axis, row[1], row[2], row[3])
+    return peak
 
 
-def _with_one_more(
-    axis: FloatArray, data: FloatArray, rows: list[tuple[float, ...]]
-) -> list[tuple[float, ...]]:
-    """Start values: the last model and a new peak where it misses most."""
+def _with_one_more(axis: FloatArray, data: FloatArray, rows: FloatArray) -> FloatArray:
+    """Start values: the last model's peaks and a new one where they miss most."""
     step = float(axis[1] - axis[0])
     missing = data - sum((_peak(axis, "fraser_suzuki", row) for row in rows), np.zeros(len(axis)))
     width = max(len(axis) // 25, 1)
@@ -273,19 +266,14 @@ def _with_one_more(
     low = top - int(np.argmin(half[: top + 1][::-1])) if not half[: top + 1].all() else 0
     up = top + int(np.argmin(half[top:])) if not half[top:].all() else len(axis) - 1
     fwhm = float(np.clip(axis[up] - axis[low], 4.0 * step, 0.5 * (axis[-1] - axis[0])))
-    return [*rows, (1.06 * high * fwhm, float(axis[top]), fwhm, -0.1)]
+    # 1.06: area of a Gaussian over height times width; reactions have their tail to low temperatures
+    return np.vstack((rows, (1.06 * high * fwhm, float(axis[top]), fwhm, -0.1)))
 
 
-def _rows(fit: Any, shape: Shape, n: int) -> list[tuple[float, ...]]:
-    return [tuple(float(fit.params[f"{f}_{k}"].value) for f in _FIELDS[shape]) for k in range(n)]
-
-
-def _peak(axis: FloatArray, shape: Shape, row: tuple[float, ...]) -> FloatArray:
-    function = fraser_suzuki if shape == "fraser_suzuki" else nth_order
-    return row[0] * function(axis, row[1], row[2], row[3])
-
-
-def _fit(axis: FloatArray, data: FloatArray, shape: Shape, rows: list[tuple[float, ...]]) -> Any:
+def _fitted(
+    axis: FloatArray, data: FloatArray, shape: Shape, start: FloatArray, independent: float
+) -> _Model:
+    """Least-squares fit of a sum of peaks from start values (k, 4), with its BIC."""
     import lmfit
 
     span = float(axis[-1] - axis[0])
@@ -297,60 +285,43 @@ def _fit(axis: FloatArray, data: FloatArray, shape: Shape, rows: list[tuple[floa
         "energy": (20.0, 700.0),
         "order": (0.3, 3.0),
     }
+    names, k = _PARAMETERS[shape], len(start)
     parameters = lmfit.Parameters()
-    for k, row in enumerate(rows):
-        for name, value in zip(_FIELDS[shape], row, strict=True):
+    for i, row in enumerate(start):
+        for name, value in zip(names, row, strict=True):
             low, high = limits[name]
             inside = float(np.clip(value, low + 1e-6 * (high - low), high - 1e-6 * (high - low)))
-            parameters.add(f"{name}_{k}", value=inside, min=low, max=high)
+            parameters.add(f"{name}_{i}", value=inside, min=low, max=high)
     scale = max(float(np.abs(data).max()), 1e-12)
 
     def residual(p: Any) -> FloatArray:
-        v = np.array(list(p.valuesdict().values())).reshape(-1, 4)
-        model = sum((_peak(axis, shape, tuple(row)) for row in v), np.zeros(len(axis)))
+        rows = np.array(list(p.valuesdict().values())).reshape(-1, 4)
+        model = sum((_peak(axis, shape, row) for row in rows), np.zeros(len(axis)))
         return (model - data) / scale
 
     def jacobian(p: Any) -> FloatArray:
-        v = np.array(list(p.valuesdict().values())).reshape(-1, 4)
+        rows = np.array(list(p.valuesdict().values())).reshape(-1, 4)
         columns: list[FloatArray] = []
-        for loss, center, fwhm, s in v:
-            columns.append(fraser_suzuki(axis, center, fwhm, s))
-            columns += [loss * g for g in fraser_suzuki_gradient(axis, center, fwhm, s)]
+        for loss, center, fwhm, asymmetry in rows:
+            columns.append(fraser_suzuki(axis, center, fwhm, asymmetry))
+            columns += [loss * g for g in fraser_suzuki_gradient(axis, center, fwhm, asymmetry)]
         return np.array(columns) / scale
 
     options: dict[str, Any] = {"max_nfev": 60 if shape == "fraser_suzuki" else 1500}
     if shape == "fraser_suzuki":
         options |= {"Dfun": jacobian, "col_deriv": 1}
-    return lmfit.minimize(residual, parameters, method="leastsq", **options)
-
-
-def _decomposition(models: list[_Model], data: tuple[FloatArray, FloatArray]) -> Decomposition:
-    axis, dtg = data
-    best = min(models, key=lambda model: model.bic)
-    step = float(axis[1] - axis[0])
-    curves = np.array([_peak(axis, best.shape, row) for row in best.rows])
-    spread = _spread(models, best, axis)
-    order = sorted(range(best.n), key=lambda k: float(best.fit.params[f"center_{k}"].value))
-    components = []
-    for position, (k, row) in enumerate(zip(order, best.rows, strict=True)):
-        error = best.fit.params[f"loss_{k}"].stderr
-        std = float(np.hypot(error if error is not None and np.isfinite(error) else 0.0, spread[position]))
-        loss = float(curves[position].sum()) * step
-        components.append(
-            Component(
-                mass_loss=Estimate.normal(loss, std),
-                center_c=row[1],
-                parameters=dict(zip(_FIELDS[best.shape], row, strict=True)),
-            )
-        )
-    return Decomposition(
-        shape=best.shape,
-        components=tuple(components),
-        temperature_c=axis,
-        dtg_per_c=dtg,
-        curves=curves,
-        bic={f"{model.shape}:{model.n}": model.bic for model in models},
-        fit=best.fit,
+    fit = lmfit.minimize(residual, parameters, method="leastsq", **options)
+    variance = max(float((fit.residual**2).mean()), 1e-30)
+    rows = np.array([[fit.params[f"{name}_{i}"].value for name in names] for i in range(k)])
+    errors = [fit.params[f"loss_{i}"].stderr for i in range(k)]
+    stds = np.array([e if e is not None and np.isfinite(e) else 0.0 for e in errors])
+    order = np.argsort(rows[:, 1], kind="stable")
+    return _Model(
+        shape=shape,
+        rows=rows[order],
+        loss_std=stds[order],
+        bic=float(independent * np.log(variance) + 4 * k * np.log(independent)),
+        fit=fit,
     )
 
 
@@ -359,18 +330,16 @@ def _spread(models: list[_Model], best: _Model, axis: FloatArray) -> FloatArray:
 
     Components of another model are assigned to the nearest one of the chosen model by position.
     """
-    centres = np.array([row[1] for row in best.rows])
     step = float(axis[1] - axis[0])
     tables = []
     for model in models:
         rival = model is min((m for m in models if m.shape == model.shape), key=lambda m: m.bic)
         if model.bic - best.bic > _ADMISSIBLE_DELTA_BIC and not rival:
             continue
-        losses = np.zeros(best.n)
+        losses = np.zeros(len(best.rows))
         for row in model.rows:
-            losses[int(np.argmin(np.abs(centres - row[1])))] += (
-                float(_peak(axis, model.shape, row).sum()) * step
-            )
+            nearest = int(np.argmin(np.abs(best.rows[:, 1] - row[1])))
+            losses[nearest] += float(_peak(axis, model.shape, row).sum()) * step
         tables.append(losses)
     table = np.array(tables)
     spread: FloatArray = np.sqrt(((table - table.mean(axis=0)) ** 2).sum(axis=0) / max(len(table) - 1, 1))

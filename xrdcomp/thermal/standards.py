@@ -6,32 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, TgaRun
+from xrdcomp.data import Diagnostic, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
-from xrdcomp.thermal.boundaries import Boundaries, crossing_mass, overlap_ratio, place_boundaries
-from xrdcomp.thermal.curve import (
-    HeatingCurve,
-    choose_length,
-    correct_baseline,
-    derivative,
-    prepare,
-    settings_for,
-    shift_with_rate,
-    whittaker,
-)
-from xrdcomp.units import FloatArray
+from xrdcomp.thermal.boundaries import Windows, crossing_mass, overlap_ratio, place_boundaries
+from xrdcomp.thermal.curve import Z95, shift_with_rate, smoothed_curve
 
-_Z95 = 1.959964
 _SHORTEST_C = 1.0
 _OVERLAP_RATIO = 0.002
 _CACO3_PER_CO2 = 100.087 / 44.009
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Boundary:
-    """Where one theoretical step ends: °C at 10 K/min, how far to search, energy that moves it with the rate."""
+class Boundary:
+    """Where a theoretical step ends: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
 
     temperature_c: float
     half_width_c: float
@@ -39,64 +28,71 @@ class _Boundary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Standard:
+class TheoreticalStep:
+    """What leaves, as a fraction of the standard's mass, and where its step ends."""
+
+    name: str
+    loss: float
+    end: Boundary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standard:
+    """A substance whose losses follow from its formula; `residue` is what is left and its fraction, where known."""
+
     formula: str
-    begin: _Boundary
-    steps: tuple[tuple[str, float, _Boundary], ...]
-    residue: tuple[str, float] | None
+    begin: Boundary
+    steps: tuple[TheoreticalStep, ...]
+    residue: tuple[str, float] | None = None
+
+
+def _ends(temperature_c: float, half_width_c: float, energy_kj: float) -> Boundary:
+    return Boundary(temperature_c=temperature_c, half_width_c=half_width_c, energy_kj=energy_kj)
 
 
 # Losses from IUPAC 2021 atomic masses: Ca 40.078, C 12.011, O 15.999, H 1.008, Cu 63.546, S 32.06.
 # Step temperatures: Frost & Weier, Thermochim. Acta 409 (2004) 79 for calcium oxalate; the others are the places
 # where published curves at 10 K/min are flat.
-STANDARDS: dict[str, _Standard] = {
-    "calcium-oxalate-monohydrate": _Standard(
+STANDARDS: dict[str, Standard] = {
+    "calcium-oxalate-monohydrate": Standard(
         formula="CaC2O4·H2O",
-        begin=_Boundary(temperature_c=60.0, half_width_c=25.0, energy_kj=100.0),
+        begin=_ends(60.0, 25.0, 100.0),
         steps=(
-            ("H2O", 0.12329, _Boundary(temperature_c=310.0, half_width_c=70.0, energy_kj=150.0)),
-            ("CO", 0.19170, _Boundary(temperature_c=565.0, half_width_c=45.0, energy_kj=230.0)),
-            ("CO2", 0.30120, _Boundary(temperature_c=840.0, half_width_c=80.0, energy_kj=210.0)),
+            TheoreticalStep(name="H2O", loss=0.12329, end=_ends(310.0, 70.0, 150.0)),
+            TheoreticalStep(name="CO", loss=0.19170, end=_ends(565.0, 45.0, 230.0)),
+            TheoreticalStep(name="CO2", loss=0.30120, end=_ends(840.0, 80.0, 210.0)),
         ),
         residue=("CaO", 0.38380),
     ),
-    "copper-sulfate-pentahydrate": _Standard(
+    "copper-sulfate-pentahydrate": Standard(
         formula="CuSO4·5H2O",
-        begin=_Boundary(temperature_c=32.0, half_width_c=10.0, energy_kj=130.0),
+        begin=_ends(32.0, 10.0, 130.0),
         steps=(
-            ("2 H2O (first)", 0.14431, _Boundary(temperature_c=90.0, half_width_c=14.0, energy_kj=130.0)),
-            ("2 H2O (second)", 0.14431, _Boundary(temperature_c=170.0, half_width_c=35.0, energy_kj=140.0)),
-            ("H2O (last)", 0.07215, _Boundary(temperature_c=400.0, half_width_c=90.0, energy_kj=150.0)),
+            TheoreticalStep(name="2 H2O (first)", loss=0.14431, end=_ends(90.0, 14.0, 130.0)),
+            TheoreticalStep(name="2 H2O (second)", loss=0.14431, end=_ends(170.0, 35.0, 140.0)),
+            TheoreticalStep(name="H2O (last)", loss=0.07215, end=_ends(400.0, 90.0, 150.0)),
         ),
-        residue=None,
     ),
-    "portlandite": _Standard(
+    "portlandite": Standard(
         formula="Ca(OH)2",
-        begin=_Boundary(temperature_c=290.0, half_width_c=50.0, energy_kj=190.0),
-        steps=(("H2O", 0.24315, _Boundary(temperature_c=545.0, half_width_c=45.0, energy_kj=190.0)),),
-        residue=None,
+        begin=_ends(290.0, 50.0, 190.0),
+        steps=(TheoreticalStep(name="H2O", loss=0.24315, end=_ends(545.0, 45.0, 190.0)),),
     ),
-    "calcite": _Standard(
+    "calcite": Standard(
         formula="CaCO3",
-        begin=_Boundary(temperature_c=450.0, half_width_c=80.0, energy_kj=190.0),
-        steps=(("CO2", 0.43971, _Boundary(temperature_c=880.0, half_width_c=60.0, energy_kj=190.0)),),
+        begin=_ends(450.0, 80.0, 190.0),
+        steps=(TheoreticalStep(name="CO2", loss=0.43971, end=_ends(880.0, 60.0, 190.0)),),
         residue=("CaO", 0.56029),
     ),
 }
+_CARBONATED = _ends(850.0, 70.0, 190.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandardStep:
     """One theoretical step beside the measured one; fractions of the start mass.
 
-    Attributes
-    ----------
-    name : str
-    start_c, end_c : float, °C
-    theory : float
-    measured : Estimate
-    tolerance : float
-        Difference from theory up to which the step holds.
+    `tolerance` is the difference from theory up to which the step holds.
     """
 
     name: str
@@ -121,11 +117,9 @@ class StandardStep:
 class StandardCheck:
     """Outcome of `tga_check`.
 
-    `before` is what was lost before the first step (moisture), `carbonate` the CO2 that a portlandite lost
-    after its step; both are None where the run does not show them.
-
-    `standard` and its `formula` say what was weighed in; `steps` are compared one by one, `messages` are the
-    messages.
+    `before` is what was lost before the first step (moisture), `carbonate` the CO2 that a portlandite lost after its
+    step; both are None where the run does not show them. `standard` and its `formula` say what was weighed in; `steps`
+    are compared one by one, `messages` are those of the run and of its preparation.
     """
 
     standard: str
@@ -149,122 +143,89 @@ def tga_check(
     blank: TgaRun | None = None,
     tolerance: float = 0.005,
 ) -> StandardCheck:
-    """Compare the steps of a standard with theory.
+    """Compare the steps of a standard (a key of `STANDARDS`) with theory, as fractions of the start mass.
 
-    Parameters
-    ----------
-    run : TgaRun
-    standard : {"calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite"}
-    tolerance : float
-        Difference of mass fractions up to which a step holds. For portlandite, whose powders are always
-        carbonated, theory is scaled to the hydroxide that the CO2 found above its step leaves over.
-    recipe : ThermalRecipe, optional
-    blank : TgaRun, optional
-        Run of the empty pan with the same programme.
-
-    Returns
-    -------
-    StandardCheck
-        Losses as fractions of the start mass, temperatures in °C.
-
-    Raises
-    ------
-    AnalysisError
-        Unknown standard, or a run that does not cover its steps.
+    `tolerance` is the difference up to which a step holds. For portlandite, whose powders are always carbonated, theory
+    is scaled to the hydroxide that the CO2 found above its step leaves over. `blank` is a run of the empty pan with the
+    same programme. Raises AnalysisError for an unknown standard, and for a run that does not cover its steps.
     """
     if standard not in STANDARDS:
         msg = f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}."
         raise AnalysisError(msg)
-    recipe = settings_for(run, recipe or ThermalRecipe())
     known = STANDARDS[standard]
-    atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
-    corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
-    curve = corrected.curve
-    marks = [known.begin, *(boundary for _, _, boundary in known.steps)]
+    curve = smoothed_curve(run, recipe, blank, shortest_c=_SHORTEST_C)
+    raw = curve.raw
+    marks = [known.begin, *(step.end for step in known.steps)]
     if standard == "portlandite":
-        marks.append(_Boundary(temperature_c=850.0, half_width_c=70.0, energy_kj=190.0))
-    rate = curve.heating_rate_k_min
-    literature = np.array([shift_with_rate(m.temperature_c, rate, m.energy_kj) for m in marks])
-    _check_cover(curve, literature, len(known.steps), standard)
-    literature = np.minimum(literature, curve.temperature_c[-1])
-    length = choose_length(curve.mass, curve.counts, curve.noise, shortest=_SHORTEST_C / curve.step)
-    half = np.array([m.half_width_c for m in marks])
-    placed = place_boundaries(corrected, literature, length, recipe, half_width_c=half)
-    mass, covariance = _without_overlap(placed, curve, length)
-    losses = [_loss(mass, covariance, k) for k in range(len(mass) - 1)]
-    carbonate = losses[-1] if standard == "portlandite" else None
-    purity = 1.0
-    before = 1.0 - float(mass[0])
-    if carbonate is not None:
-        purity = 1.0 - _CACO3_PER_CO2 * max(carbonate.value, 0.0) - max(before, 0.0)
+        marks.append(_CARBONATED)
+    literature = np.array(
+        [shift_with_rate(m.temperature_c, raw.heating_rate_k_min, m.energy_kj) for m in marks]
+    )
+    begin, end = float(literature[0]), float(literature[len(known.steps)])
+    first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
+    if first > begin + 40.0 or last < end - 30.0:
+        msg = (
+            f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about "
+            f"{begin:.0f} to {end:.0f} °C at this heating rate."
+        )
+        raise AnalysisError(msg)
+    windows = Windows(
+        literature_c=np.minimum(literature, last),
+        half_width_c=np.array([m.half_width_c for m in marks]),
+        placement_std_c=np.full(len(marks), curve.recipe.placement_std_c),
+    )
+    placed = place_boundaries(curve, windows)
+    mass, covariance = placed.mass.copy(), placed.total_covariance.copy()
+    # masses as if neighbouring steps did not overlap, with half of the change as doubt
+    index = [raw.index_at(p) for p in placed.progress]
+    for k in range(1, len(index) - 1):
+        cuts = index[k - 1 : k + 2]
+        if overlap_ratio(curve.dtg, *cuts) >= _OVERLAP_RATIO:
+            wrong = crossing_mass(curve, *cuts, shapes=("fraser_suzuki", "nth_order"))
+            mass[k] -= wrong
+            covariance[k, k] += (0.5 * wrong) ** 2
+
+    def estimate(value: float, variance: float) -> Estimate:
+        return Estimate.normal(float(value), float(np.sqrt(max(variance, 0.0))), coverage_factor=Z95)
+
+    losses = [
+        estimate(
+            mass[k] - mass[k + 1], covariance[k, k] + covariance[k + 1, k + 1] - 2.0 * covariance[k, k + 1]
+        )
+        for k in range(len(mass) - 1)
+    ]
+    before, carbonate, purity = estimate(1.0 - mass[0], covariance[0, 0]), None, 1.0
+    if standard == "portlandite":
+        carbonate = losses[-1]
+        purity -= _CACO3_PER_CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
     steps = [
         StandardStep(
-            name=name,
+            name=step.name,
             start_c=float(placed.temperature_c[k]),
             end_c=float(placed.temperature_c[k + 1]),
-            theory=purity * theory,
+            theory=purity * step.loss,
             measured=losses[k],
             tolerance=tolerance,
         )
-        for k, (name, theory, _) in enumerate(known.steps)
+        for k, step in enumerate(known.steps)
     ]
     if known.residue is not None:
-        steps.append(_residue(known.residue, float(mass[-1]), float(covariance[-1, -1]), curve, tolerance))
+        name, theory = known.residue
+        steps.append(
+            StandardStep(
+                name=f"residue {name}",
+                start_c=last,
+                end_c=last,
+                theory=theory,
+                measured=estimate(mass[-1], covariance[-1, -1]),
+                tolerance=tolerance,
+            )
+        )
     return StandardCheck(
         standard=standard,
         formula=known.formula,
         steps=tuple(steps),
-        before=_estimate(before, float(covariance[0, 0])),
+        before=before,
         carbonate=carbonate,
-        messages=run.messages + curve.messages,
-    )
-
-
-def _check_cover(curve: HeatingCurve, literature: FloatArray, n: int, standard: str) -> None:
-    first, last = float(curve.temperature_c[0]), float(curve.temperature_c[-1])
-    if first > literature[0] + 40.0 or last < literature[n] - 30.0:
-        msg = (
-            f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about "
-            f"{literature[0]:.0f} to {literature[n]:.0f} °C at this heating rate."
-        )
-        raise AnalysisError(msg)
-
-
-def _without_overlap(placed: Boundaries, curve: HeatingCurve, length: float) -> tuple[FloatArray, FloatArray]:
-    """Masses at the boundaries as if neighbouring steps did not overlap, with half of the change as doubt."""
-    smooth = whittaker(curve.mass, curve.weights, length)
-    dtg = -derivative(smooth, curve.step)
-    index = [int(np.argmin(np.abs(curve.progress - p))) for p in placed.progress]
-    mass, covariance = placed.mass.copy(), placed.total_covariance.copy()
-    for k in range(1, len(index) - 1):
-        cuts = (index[k - 1], index[k], index[k + 1])
-        if overlap_ratio(dtg, cuts) < _OVERLAP_RATIO:
-            continue
-        wrong = crossing_mass(curve, smooth, length, cuts, shapes=("fraser_suzuki", "nth_order"))
-        mass[k] -= wrong
-        covariance[k, k] += (0.5 * wrong) ** 2
-    return mass, covariance
-
-
-def _loss(mass: FloatArray, covariance: FloatArray, k: int) -> Estimate:
-    variance = covariance[k, k] + covariance[k + 1, k + 1] - 2.0 * covariance[k, k + 1]
-    return _estimate(float(mass[k] - mass[k + 1]), float(variance))
-
-
-def _estimate(value: float, variance: float) -> Estimate:
-    std = float(np.sqrt(max(variance, 0.0)))
-    return Estimate.normal(value, std, coverage_factor=_Z95)
-
-
-def _residue(
-    theory: tuple[str, float], mass: float, variance: float, curve: HeatingCurve, tolerance: float
-) -> StandardStep:
-    end = float(curve.temperature_c[-1])
-    return StandardStep(
-        name=f"residue {theory[0]}",
-        start_c=end,
-        end_c=end,
-        theory=theory[1],
-        measured=_estimate(mass, variance),
-        tolerance=tolerance,
+        messages=run.messages + raw.messages,
     )

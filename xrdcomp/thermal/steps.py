@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from xrdcomp.thermal.curve import HeatingCurve, derivative, derivative_std, whittaker
+from xrdcomp.results import Estimate
+from xrdcomp.thermal.curve import Z95, SmoothedCurve, derivative, derivative_std, smoothed_std, whittaker
 from xrdcomp.units import FloatArray
 
 _MIN_LOSS = 0.003
@@ -33,120 +34,111 @@ class Peak:
     top: int
     end: int
 
-    def loss(self, smooth: FloatArray) -> float:
+    def loss(self, mass: FloatArray) -> float:
         """Mass lost between the feet."""
-        return float(smooth[self.start] - smooth[self.end])
-
-
-def find_peaks(curve: HeatingCurve, smooth: FloatArray, length: float) -> tuple[Peak, ...]:
-    """Peaks of −dm/du that stand out of the noise and of their neighbours' flanks.
-
-    The DTG is looked at with four, two and one smoothing lengths: broad low peaks show on the coarse scale,
-    and are divided or sharpened on the finer ones. On its scale a peak counts where its prominence exceeds
-    five standard deviations of the DTG around it, 1.2 % of the highest peak and 12 % of its own height, and
-    where it is no echo of the smoothing beside a peak ten times as high. Between its feet at least 0.3 % of
-    the mass must be lost, and 0.15 % (and 15 % of that loss and 0.4 % of all that the run loses) above the
-    level of the higher one. The feet are the valley to the next peak or the place where the DTG has come down
-    to 4 % of the peak, moved out to where it is flat (0.4 %) if that is no further again.
-    """
-    least = max(_MIN_NET_LOSS, _MIN_SHARE_OF_TOTAL * float(smooth.max() - smooth.min()))
-    found: list[_Top] = []
-    for scale in _SCALES:
-        wide = scale * length
-        at_scale = smooth if scale == 1.0 else whittaker(curve.mass, curve.weights, wide)
-        dtg = -derivative(at_scale, curve.step)
-        tops = [_Top(index=i, dtg=dtg, length=wide) for i in _tops(curve, at_scale, dtg, wide)]
-        found = _refine(found, _heavy(tops, at_scale, curve, least))
-    noise = derivative_std(curve.bin_noise, length) / curve.step
-    peaks = (_with_feet(found, k, noise) for k in range(len(found)))
-    return tuple(peak for peak in peaks if peak.loss(smooth) >= _MIN_LOSS)
+        return float(mass[self.start] - mass[self.end])
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Top:
-    """A maximum on the scale it was found on."""
+class _Maximum:
+    """A maximum of the DTG on the scale (smoothing length in grid points) it was found on."""
 
     index: int
     dtg: FloatArray
     length: float
 
 
-def _tops(curve: HeatingCurve, smooth: FloatArray, dtg: FloatArray, length: float) -> list[int]:
+def find_peaks(curve: SmoothedCurve) -> tuple[Peak, ...]:
+    """Peaks of −dm/du that stand out of the noise and of their neighbours' flanks.
+
+    The DTG is looked at with four, two and one smoothing lengths: broad low peaks show on the coarse scale, and are
+    divided or sharpened on the finer ones. On its scale a peak counts where its prominence exceeds five standard
+    deviations of the DTG around it, 1.2 % of the highest peak and 12 % of its own height, and where it is no echo of
+    the smoothing beside a peak ten times as high. Between its feet at least 0.3 % of the mass must be lost, and 0.15 %
+    (and 15 % of that loss and 0.4 % of all that the run loses) above the level of the higher one. The feet are the
+    valley to the next peak or the place where the DTG has come down to 4 % of the peak, moved out to where it is flat
+    (0.4 %) if that is no further again.
+    """
+    raw = curve.raw
+    least = max(_MIN_NET_LOSS, _MIN_SHARE_OF_TOTAL * float(curve.mass.max() - curve.mass.min()))
+    found: list[_Maximum] = []
+    for scale in _SCALES:
+        wide = scale * curve.length
+        at_scale = curve.mass if scale == 1.0 else whittaker(raw.mass, raw.weights, wide)
+        dtg = -derivative(at_scale, raw.step)
+        maxima = [_Maximum(index=i, dtg=dtg, length=wide) for i in _prominent(curve, at_scale, dtg, wide)]
+        noise = derivative_std(raw.bin_noise, wide) / raw.step
+        fine = []
+        for k, top in enumerate(maxima):
+            peak = _with_feet(maxima, k, noise)
+            loss = peak.loss(at_scale)
+            # loss above the level of the higher foot; a foot where the run begins or ends does not count
+            feet = [dtg[i] for i in (peak.start, peak.end) if 0 < i < len(dtg) - 1]
+            level = max(feet) if feet else 0.0
+            net = float(np.clip(dtg[peak.start : peak.end + 1] - level, 0.0, None).sum() * raw.step)
+            if loss >= _MIN_LOSS and net >= max(least, _MIN_NET_SHARE * loss):
+                fine.append(top)
+        found = _refine(found, fine)
+    peaks = (_with_feet(found, k, curve.dtg_noise) for k in range(len(found)))
+    return tuple(peak for peak in peaks if peak.loss(curve.mass) >= _MIN_LOSS)
+
+
+def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: float) -> list[int]:
+    """Maxima of the DTG on one scale that are neither noise, nor a shoulder's wiggle, nor an echo."""
     from scipy.signal import find_peaks as local_maxima
 
+    raw = curve.raw
+    # a loss under way at the start or the end has its maximum there: the DTG is continued at its lowest level
     floor = min(float(dtg.min()), 0.0)
     padded = np.concatenate(([floor], dtg, [floor]))
     highest = max(float(dtg.max()), 1e-12)
     tops, info = local_maxima(padded, prominence=_MIN_SHARE_OF_HIGHEST * highest)
-    white = derivative_std(curve.bin_noise, length) / curve.step
-    local = np.maximum(_local_noise(curve, smooth, length), white)
+    # noise around each point from the residuals of the smoothing within ±40 °C: vibrations and drafts come and go.
+    # White residuals would give `derivative_std`; twice that allows for noise that is correlated over a few bins.
+    residual = np.abs(raw.mass - mass) * np.sqrt(raw.weights)
+    width = max(int(_NEIGHBOURHOOD_C / raw.step), 5)
+    starts = range(0, len(residual), width)
+    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
+    nodes = np.arange(len(residual), dtype=float)
+    scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
+    white = derivative_std(raw.bin_noise, length) / raw.step
+    noise = np.maximum(2.0 * derivative_std(1.0, length) / raw.step * scatter, white)
     chosen = [
         int(top) - 1
         for top, prominence in zip(tops, info["prominences"], strict=True)
-        if prominence > max(_PROMINENCE_SHARE * padded[top], _NOISE_FACTOR * local[top - 1])
+        if prominence > max(_PROMINENCE_SHARE * padded[top], _NOISE_FACTOR * noise[top - 1])
     ]
-    return [top for top in chosen if not _is_echo(dtg, top, chosen, length)]
-
-
-def _heavy(tops: list[_Top], smooth: FloatArray, curve: HeatingCurve, least: float) -> list[_Top]:
-    """Maxima under which enough is lost, in all and above the higher foot."""
-    noise = derivative_std(curve.bin_noise, tops[0].length) / curve.step if tops else 0.0
-    peaks = [_with_feet(tops, k, noise) for k in range(len(tops))]
+    # a sharp step rings over some smoothing lengths to both sides
+    reach = _RINGING_LENGTHS * max(length, 1.0)
     return [
         top
-        for top, peak in zip(tops, peaks, strict=True)
-        if peak.loss(smooth) >= _MIN_LOSS
-        and _net_loss(peak, top.dtg, curve.step) >= max(least, _MIN_NET_SHARE * peak.loss(smooth))
+        for top in chosen
+        if not any(
+            0 < abs(other - top) < reach and dtg[top] < _RINGING_SHARE * dtg[other] for other in chosen
+        )
     ]
 
 
-def _refine(coarse: list[_Top], fine: list[_Top]) -> list[_Top]:
+def _refine(coarse: list[_Maximum], fine: list[_Maximum]) -> list[_Maximum]:
     """Replace every coarse maximum by the finer ones between its valleys, where there are any."""
     if not coarse:
         return fine
     edges = [0, *(_valley(a, b) for a, b in pairwise(coarse)), len(coarse[0].dtg)]
-    out: list[_Top] = []
+    out: list[_Maximum] = []
     for k, (low, high) in enumerate(pairwise(edges)):
         out += [top for top in fine if low <= top.index < high] or coarse[k : k + 1]
     return out
 
 
-def _valley(before: _Top, after: _Top) -> int:
+def _valley(before: _Maximum, after: _Maximum) -> int:
+    """Lowest point between two maxima, on the coarser of their scales."""
     dtg = before.dtg if before.length > after.length else after.dtg
     low, high = sorted((before.index, after.index))
     return low + int(np.argmin(dtg[low : high + 1]))
 
 
-def _local_noise(curve: HeatingCurve, smooth: FloatArray, length: float) -> FloatArray:
-    """Standard deviation of the DTG from the residuals of the smoothing within ±40 °C of each point.
-
-    White residuals would give `derivative_std`; twice that allows for noise that is correlated over a few bins.
-    """
-    residual = np.abs(curve.mass - smooth) * np.sqrt(curve.weights)
-    width = max(int(_NEIGHBOURHOOD_C / curve.step), 5)
-    starts = range(0, len(residual), width)
-    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
-    nodes = np.arange(len(residual), dtype=float)
-    scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
-    return 2.0 * derivative_std(1.0, length) / curve.step * scatter
-
-
-def _is_echo(dtg: FloatArray, top: int, tops: list[int], length: float) -> bool:
-    return any(
-        0 < abs(other - top) < _RINGING_LENGTHS * max(length, 1.0) and dtg[top] < _RINGING_SHARE * dtg[other]
-        for other in tops
-    )
-
-
-def _net_loss(peak: Peak, dtg: FloatArray, step: float) -> float:
-    """Loss above the level of the higher foot; a foot where the run begins or ends does not count."""
-    feet = [dtg[i] for i in (peak.start, peak.end) if 0 < i < len(dtg) - 1]
-    level = max(feet) if feet else 0.0
-    inside = dtg[peak.start : peak.end + 1]
-    return float(np.clip(inside - level, 0.0, None).sum() * step)
-
-
-def _with_feet(found: list[_Top], k: int, noise: float) -> Peak:
+def _with_feet(found: list[_Maximum], k: int, noise: float) -> Peak:
+    """Feet of the k-th maximum, for a standard deviation `noise` of the DTG."""
     top, dtg = found[k].index, found[k].dtg
     low = _valley(found[k - 1], found[k]) if k > 0 else 0
     high = _valley(found[k], found[k + 1]) if k + 1 < len(found) else len(dtg) - 1
@@ -155,6 +147,7 @@ def _with_feet(found: list[_Top], k: int, noise: float) -> Peak:
     below_right = np.flatnonzero(dtg[top : high + 1] < floor)
     start = low + int(below_left[-1]) if len(below_left) else low
     end = top + int(below_right[0]) if len(below_right) else high
+    # tails hold mass too: out to where the DTG is flat, if that is no further again than the foot is from the top
     flat = dtg < max(_FLAT_SHARE * dtg[top], noise)
     before = np.flatnonzero(flat[max(2 * start - top, low) : start + 1])
     after = np.flatnonzero(flat[end : min(2 * end - top, high) + 1])
@@ -163,32 +156,38 @@ def _with_feet(found: list[_Top], k: int, noise: float) -> Peak:
     return Peak(start=start, top=top, end=end)
 
 
-def tangents(
-    curve: HeatingCurve, smooth: FloatArray, start: int, end: int
-) -> tuple[float, float, float] | None:
-    """Extrapolated onset, DTG peak and extrapolated end of a step, °C.
+@dataclass(frozen=True, kw_only=True)
+class Tangents:
+    """Extrapolated onset, DTG peak and extrapolated end of a step, °C."""
 
-    The tangent at the steepest point meets the horizontal-ish lines through the feet, whose slopes are taken
-    from the curve at the feet (ISO 11358-1).  None where nothing is lost.
+    onset_c: float
+    peak_c: float
+    endset_c: float
+
+
+def tangents(curve: SmoothedCurve, start: int, end: int) -> Tangents | None:
+    """Onset, peak and end of a step between two grid points; None where nothing is lost.
+
+    The tangent at the steepest point meets the lines through the feet, whose slopes are those of the curve there
+    (ISO 11358-1).
     """
     if end - start < 3:
         return None
-    dtg = -derivative(smooth, curve.step)
+    dtg, mass, axis = curve.dtg, curve.mass, curve.raw.progress
     top = start + int(np.argmax(dtg[start : end + 1]))
     steepest = dtg[top]
     if steepest <= 0:
         return None
-    axis = curve.progress
     crossings = []
     for foot in (start, end):
-        foot_slope = min(dtg[foot], 0.5 * steepest)
-        distance = (smooth[foot] - smooth[top] - foot_slope * (axis[top] - axis[foot])) / (
-            steepest - foot_slope
-        )
+        # a foot in a valley between two losses is steep; half the steepest slope keeps the lines apart
+        slope = min(dtg[foot], 0.5 * steepest)
+        distance = (mass[foot] - mass[top] - slope * (axis[top] - axis[foot])) / (steepest - slope)
         crossings.append(float(np.clip(axis[top] - distance, axis[start], axis[end])))
-    onset, endset = (float(np.interp(c, axis, curve.temperature_c)) for c in crossings)
-    peak = float(np.interp(_vertex(dtg, top, start, end), np.arange(len(axis)), curve.temperature_c))
-    return onset, peak, endset
+    temperature = curve.raw.temperature_c
+    onset, endset = (float(np.interp(c, axis, temperature)) for c in crossings)
+    peak = float(np.interp(_vertex(dtg, top, start, end), np.arange(len(axis)), temperature))
+    return Tangents(onset_c=onset, peak_c=peak, endset_c=endset)
 
 
 def _vertex(dtg: FloatArray, top: int, start: int, end: int) -> float:
@@ -207,3 +206,17 @@ def _vertex(dtg: FloatArray, top: int, start: int, end: int) -> float:
     maxima = [r.real for r in roots if abs(r.imag) < 1e-9 and 6.0 * c3 * r.real + 2.0 * c2 < 0]
     inside = [m for m in maxima if abs(m) <= 1.5]
     return float(top + half * min(inside, key=abs)) if inside else float(top)
+
+
+def loss_between(curve: SmoothedCurve, start: int, end: int) -> Estimate:
+    """Mass lost between two grid points, with noise, placement, buoyancy, drift and start mass propagated."""
+    loss = float(curve.mass[start] - curve.mass[end])
+    dtg = curve.dtg
+    variance = 2.0 * smoothed_std(curve.raw.bin_noise, curve.length) ** 2
+    # a foot may be placed otherwise, but not the beginning and the end of the run
+    inner = [i for i in (start, end) if 0 < i < len(dtg) - 1]
+    variance += sum((dtg[i] * 0.5 * curve.recipe.placement_std_c) ** 2 for i in inner)
+    corrections = curve.corrected.covariances(np.array([start, end])).values()
+    variance += sum(float(c[0, 0] + c[1, 1] - c[0, 1] - c[1, 0]) for c in corrections)
+    std = float(np.sqrt(variance + (loss * curve.raw.start_std) ** 2))
+    return Estimate.normal(loss, std, coverage_factor=Z95)
