@@ -395,7 +395,15 @@ def calibrate(scan_file: str, **options: Any) -> None:
     from xrdcomp.instrument.calibrate import calibrate as calibrate_instrument
     from xrdcomp.io.front import read_xrd
 
-    _refuse_others(options["settings"])
+    # Refuse settings that a calibration does not look at.
+    settings = options["settings"]
+    for item in settings:
+        refuse_key = item.partition("=")[0].strip()
+        if not refuse_key.startswith("instrument.") and refuse_key != "fit.two_theta_range":
+            msg = (
+                f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
+            )
+            raise RecipeError(msg)
     recipe = build_recipe(options)
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
     recipe = recipe.with_settings(given)
@@ -424,17 +432,6 @@ def calibrate(scan_file: str, **options: Any) -> None:
         for message in result.messages:
             click.echo(f"{message.severity}: {message.text}", err=True)
     progress(f"written: {target}", quiet=options["quiet"])
-
-
-def _refuse_others(settings: tuple[str, ...]) -> None:
-    """Refuse settings that a calibration does not look at."""
-    for item in settings:
-        key = item.partition("=")[0].strip()
-        if not key.startswith("instrument.") and key != "fit.two_theta_range":
-            msg = (
-                f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
-            )
-            raise RecipeError(msg)
 
 
 # ------------ xrdcomp calibrate-amorphous: the constant of the degree of crystallinity from mixtures of

@@ -181,7 +181,21 @@ def _folder_of(phase: str | Path) -> Path:
             "phases, any number of such folders and CIF files."
         )
         raise PhaseError(msg)
-    near = _proposals(str(phase))
+    # Ids that may be meant: by abbreviation, by formula or mineral name, by spelling.
+    text = str(phase)
+    plain = "".join(c for c in text.lower() if c.isalnum())
+    if plain in _SHORT_NAMES:
+        near = list(_SHORT_NAMES[plain])
+    else:
+        named = []
+        for proposals_name in list_phases():
+            info = _info(reference_folder() / proposals_name)
+            words = (info.formula, info.mineral, info.name)
+            if plain and plain in {"".join(c for c in word.lower() if c.isalnum()) for word in words}:
+                named.append(proposals_name)
+        near = named or difflib.get_close_matches(
+            text.lower().replace("-", "_"), list_phases(), n=3, cutoff=0.5
+        )
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     msg = (
         f"unknown phase {str(phase)!r}.{hint} Known: {', '.join(list_phases())}. A CIF file or a folder with "
@@ -205,20 +219,6 @@ _SHORT_NAMES: Mapping[str, tuple[str, ...]] = {
     "cppd": ("cppd_triclinic", "cppd_monoclinic"),
     "msu": ("monosodium_urate",),
 }
-
-
-def _proposals(text: str) -> list[str]:
-    """Ids that may be meant: by abbreviation, by formula or mineral name, by spelling."""
-    plain = "".join(c for c in text.lower() if c.isalnum())
-    if plain in _SHORT_NAMES:
-        return list(_SHORT_NAMES[plain])
-    named = []
-    for name in list_phases():
-        info = _info(reference_folder() / name)
-        words = (info.formula, info.mineral, info.name)
-        if plain and plain in {"".join(c for c in word.lower() if c.isalnum()) for word in words}:
-            named.append(name)
-    return named or difflib.get_close_matches(text.lower().replace("-", "_"), list_phases(), n=3, cutoff=0.5)
 
 
 def _toml(folder: Path) -> Mapping[str, Any]:
@@ -282,6 +282,21 @@ def _info(folder: Path) -> PhaseInfo:
     if not 0.0 <= carbonate < 1.0:
         msg = f"{where}: carbonate_fraction {carbonate:g} is outside 0 to 1."
         raise PhaseError(msg)
+    # Losses on heating as phase.toml states them; each share a mass fraction, together at most 1.
+    heating_entries = entries.get("heating", {})
+    allowed = {field.name for field in fields(HeatingLosses)}
+    if unknown := sorted(set(heating_entries) - allowed):
+        msg = f"{where}: unknown key {unknown[0]!r} under [heating]; expected {', '.join(sorted(allowed))}."
+        raise PhaseError(msg)
+    shares = {key: heating_entries.get(key, 0.0) for key in ("water", "organic", "carbonate")}
+    numbers = all(isinstance(share, int | float) and 0.0 <= share <= 1.0 for share in shares.values())
+    if not numbers or sum(shares.values()) > 1.0 + 1e-4:  # each is rounded to five decimals
+        msg = (
+            f"{where}: [heating] holds {shares!r}; expected mass fractions of the phase, together at most 1."
+        )
+        raise PhaseError(msg)
+    kind, reaction = str(heating_entries.get("kind", "")), str(heating_entries.get("reaction", ""))
+    heating = HeatingLosses(**shares, kind=kind, reaction=reaction)
     return PhaseInfo(
         id=entries["id"],
         name=entries["name"],
@@ -295,7 +310,7 @@ def _info(folder: Path) -> PhaseInfo:
         facts=PhaseFacts(
             family=entries.get("family", ""),
             end_member=entries.get("end_member", ""),
-            heating=_heating(entries.get("heating", {}), where),
+            heating=heating,
             salt=entries.get("salt", False),
             carbonate_fraction=carbonate,
         ),
@@ -305,23 +320,6 @@ def _info(folder: Path) -> PhaseInfo:
         strongest_lines=_lines(entries.get("strongest_lines", []), where),
         notes=entries.get("notes", ""),
     )
-
-
-def _heating(entries: Mapping[str, Any], where: Path) -> HeatingLosses:
-    """Losses on heating as phase.toml states them; each share a mass fraction, together at most 1."""
-    allowed = {field.name for field in fields(HeatingLosses)}
-    if unknown := sorted(set(entries) - allowed):
-        msg = f"{where}: unknown key {unknown[0]!r} under [heating]; expected {', '.join(sorted(allowed))}."
-        raise PhaseError(msg)
-    shares = {key: entries.get(key, 0.0) for key in ("water", "organic", "carbonate")}
-    numbers = all(isinstance(share, int | float) and 0.0 <= share <= 1.0 for share in shares.values())
-    if not numbers or sum(shares.values()) > 1.0 + 1e-4:  # each is rounded to five decimals
-        msg = (
-            f"{where}: [heating] holds {shares!r}; expected mass fractions of the phase, together at most 1."
-        )
-        raise PhaseError(msg)
-    kind, reaction = str(entries.get("kind", "")), str(entries.get("reaction", ""))
-    return HeatingLosses(**shares, kind=kind, reaction=reaction)
 
 
 def _lines(rows: list[Any], where: Path) -> tuple[ReferenceLine, ...]:
