@@ -7,11 +7,13 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import ReadError
+from xrdcomp.io.columns import MG_PER_UNIT
 from xrdcomp.io.registry import (
     Reader,
     TgaOptions,
@@ -24,10 +26,45 @@ from xrdcomp.io.registry import (
 )
 from xrdcomp.io.scans import RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
+from xrdcomp.units import IntArray
 
 PLAUSIBLE = 0.3
 SURE = 0.55
 """From this score on a reader has recognised its format; below, it only could read such content."""
+_R = TypeVar("_R", bound=Reader)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """Words on a kind of file: its formats, what it holds, where it belongs, what is expected, what helps."""
+
+    format: str = ""
+    measurement: str
+    where: str
+    expected: str = ""
+    hint: str = ""
+
+
+_WANTED = {
+    "xrd": _Wanted(
+        format="one-dimensional diffraction format",
+        measurement="diffraction pattern",
+        where="Pass it as the pattern, not as TGA: read_xrd(path).",
+        expected="a format that `xrdcomp formats` lists",
+        hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
+    ),
+    "tga": _Wanted(
+        format="thermogravimetric format",
+        measurement="thermogravimetric file",
+        where="Pass it as the TGA file: read_tga(path), or --tga on the command line.",
+        expected="an export of a thermobalance, or a table with temperature and mass in its header",
+        hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
+    ),
+    "xrd_frame": _Wanted(
+        measurement="two-dimensional frame",
+        where="Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI).",
+    ),
+}
 
 
 # --- Patterns ------------------------------------------------------------------------------------------
@@ -124,7 +161,7 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
     source = open_source(path)
     found = recognise(source)
     if not found:
-        raise _unknown(source)
+        raise _unknown(source, _WANTED["xrd"])
     reader = found[0][1]
     content: dict[str, object] = {"kind": reader.kind, "format": reader.id}
     if isinstance(reader, TgaReader):
@@ -156,7 +193,7 @@ def _outline(raw: RawScan) -> str:
 
 def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
     source = open_source(path)
-    reader = _xrd_reader(source, format_id)
+    reader = _reader_for(source, format_id, XrdReader)
     return _XrdFile(source=source, reader=reader, scans=_raw_scans(reader, source))
 
 
@@ -168,38 +205,32 @@ def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _xrd_reader(source: SourceFile, format_id: str | None) -> XrdReader:
-    """The reader asked for, else the surest one, unless another kind of file is recognised for sure."""
+def _reader_for(source: SourceFile, format_id: str | None, kind: type[_R]) -> _R:
+    """The reader asked for, else the surest one of the kind, unless another kind of file is recognised for sure."""
+    wanted = _WANTED[kind.kind]
     if format_id is not None:
         chosen = find_reader(format_id)
-        if isinstance(chosen, XrdReader):
+        if isinstance(chosen, kind):
             return chosen
-        msg = f"format {format_id!r} is not a one-dimensional diffraction format"
+        msg = f"format {format_id!r} ({chosen.name}) is not a {wanted.format}"
         raise source.error(msg, hint="`xrdcomp formats` lists them.")
-    found = recognise(source)
+    own = recognise(source, kind.kind) if kind.kind == "tga" else []
+    found = own if own and own[0][0] >= PLAUSIBLE else recognise(source)
     score, best = found[0] if found else (0.0, None)
-    other = best is not None and not isinstance(best, XrdReader) and score >= SURE
-    for _, reader in found:
-        if isinstance(reader, XrdReader) and not other:
-            return reader
+    if isinstance(best, kind) or score < SURE:
+        for _, reader in found:
+            if isinstance(reader, kind):
+                return reader
     if best is None or score < PLAUSIBLE:
-        raise _unknown(source)
-    if best.kind == "tga":
-        what, expected = "thermogravimetric file", "a diffraction pattern"
-        hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
-    else:
-        what, expected = "two-dimensional frame", "a one-dimensional scan"
-        hint = "Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI)."
-    msg = f"this is a {what} ({best.name})"
-    raise source.error(msg, format_id=best.id, expected=expected, hint=hint)
+        raise _unknown(source, wanted)
+    other = _WANTED[best.kind]
+    msg = f"this is a {other.measurement} ({best.name})"
+    raise source.error(msg, format_id=best.id, expected=f"a {wanted.measurement}", hint=other.where)
 
 
-def _unknown(source: SourceFile) -> ReadError:
-    return source.error(
-        f"no reader recognises the content (it starts with {source.head[:16]!r})",
-        expected="a format that `xrdcomp formats` lists",
-        hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
-    )
+def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
+    msg = f"no reader recognises the content (it starts with {source.head[:16]!r})"
+    return source.error(msg, expected=wanted.expected, hint=wanted.hint)
 
 
 # --- Runs ----------------------------------------------------------------------------------------------
@@ -209,9 +240,7 @@ _UNITS = {
     "temperature_unit": ("C", "K"),
     "time_unit": ("s", "min", "h"),
 }
-_SURE, _DOUBTFUL = 0.6, 0.3
 _COLUMNS = ("temperature", "mass", "time")
-_MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 
 
 def read_tga(
@@ -258,13 +287,13 @@ def read_tga(
         The format needs an optional package that is not installed.
     """
     options = TgaOptions(
-        mass_unit=_checked("mass_unit", mass_unit),
-        temperature_unit=_checked("temperature_unit", temperature_unit),
-        time_unit=_checked("time_unit", time_unit),
-        initial_mass_mg=_checked_mass(initial_mass_mg),
-        columns=_checked_columns(columns),
+        mass_unit=mass_unit or "",
+        temperature_unit=temperature_unit or "",
+        time_unit=time_unit or "",
+        initial_mass_mg=initial_mass_mg,
+        columns=columns or {},
     )
-    return _read(path, format, options)
+    return _read_run(path, format, options)
 
 
 def read_empty_pan(
@@ -275,109 +304,45 @@ def read_empty_pan(
     time_unit: str | None = None,
     columns: Mapping[str, str | int] | None = None,
 ) -> TgaRun:
-    """Read the run of an empty pan, whose change alone counts.
+    """Run of an empty pan, whose change alone counts; arguments and refusals are those of `read_tga`.
 
-    As `read_tga`; readings about zero, of a tared balance, are allowed: 100 mg are added to them.
-
-    Parameters
-    ----------
-    path, mass_unit, temperature_unit, time_unit, columns
-        As in `read_tga`.
-
-    Returns
-    -------
-    TgaRun
-
-    Raises
-    ------
-    ReadError, MissingExtraError
-        As `read_tga`.
+    Readings about zero, of a tared balance, are allowed: 100 mg are added to them.
     """
     options = TgaOptions(
-        mass_unit=_checked("mass_unit", mass_unit),
-        temperature_unit=_checked("temperature_unit", temperature_unit),
-        time_unit=_checked("time_unit", time_unit),
-        columns=_checked_columns(columns),
+        mass_unit=mass_unit or "",
+        temperature_unit=temperature_unit or "",
+        time_unit=time_unit or "",
+        columns=columns or {},
         empty_pan=True,
     )
-    return _read(path, None, options)
+    return _read_run(path, None, options)
 
 
-def _read(path: str | os.PathLike[str], format: str | None, options: TgaOptions) -> TgaRun:
-    source = open_source(path)
-    reader = _reader_for(source, format)
-    return call_reader(reader, source, lambda: reader.read(source, options))
-
-
-def _checked(keyword: str, value: str | None) -> str:
-    if value is None or value in _UNITS[keyword]:
-        return value or ""
-    msg = f"{keyword}={value!r} is not a unit that is known"
-    raise ReadError(msg, file=keyword, expected=", ".join(_UNITS[keyword]))
-
-
-def _checked_mass(value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        msg = f"initial_mass_mg={value!r} is not a mass"
+def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaOptions) -> TgaRun:
+    for keyword, known in _UNITS.items():
+        value = getattr(options, keyword)
+        if value and value not in known:
+            msg = f"{keyword}={value!r} is not a unit that is known"
+            raise ReadError(msg, file=keyword, expected=", ".join(known))
+    mass = options.initial_mass_mg
+    if mass is not None and not (math.isfinite(mass) and mass > 0):
+        msg = f"initial_mass_mg={mass!r} is not a mass"
         raise ReadError(msg, file="initial_mass_mg", expected="a number above zero, in mg")
-    return value
-
-
-def _checked_columns(columns: Mapping[str, str | int] | None) -> Mapping[str, str | int]:
-    unknown = sorted(set(columns or {}) - set(_COLUMNS))
+    unknown = sorted(set(options.columns) - set(_COLUMNS))
     if unknown:
         msg = f"columns names {', '.join(map(repr, unknown))}"
         raise ReadError(msg, file="columns", expected=f"keys among {', '.join(_COLUMNS)}")
-    return dict(columns or {})
-
-
-def _reader_for(source: SourceFile, format_id: str | None) -> TgaReader:
-    if format_id:
-        reader: Reader = find_reader(format_id)
-    else:
-        candidates = recognise(source, "tga")
-        if not candidates or candidates[0][0] < _DOUBTFUL:
-            others = recognise(source)
-            if not candidates or others[0][0] >= _SURE:
-                raise _not_recognised(source, others)
-        reader = candidates[0][1]
-    if not isinstance(reader, TgaReader):
-        msg = f"format {reader.id!r} is of kind {reader.kind}, not tga"
-        raise source.error(msg, expected="the format of a thermogravimetric run")
-    return reader
-
-
-def _not_recognised(source: SourceFile, others: Sequence[tuple[float, Reader]]) -> ReadError:
-    if others and others[0][0] >= _SURE:
-        reader = others[0][1]
-        msg = f"this is no thermogravimetric run; it looks like {reader.name} ({reader.kind})"
-        return source.error(msg, hint="Pass a diffraction pattern as the pattern, not as TGA.")
-    return source.error(
-        "the content is not recognised as a thermogravimetric run",
-        expected="an export of a thermobalance, or a table with temperature and mass in its header",
-        hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
-    )
+    source = open_source(path)
+    reader = _reader_for(source, format_id, TgaReader)
+    return call_reader(reader, source, lambda: reader.read(source, options))
 
 
 def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
-    """Part of a run: the points of some of its segments, in the order measured.
+    """Part of a run: the points of some of its segments (numbers as in ``run.segment``), in the order measured.
 
-    Parameters
-    ----------
-    run : TgaRun
-    segments : sequence of int
-        Numbers as in ``run.segment``, from 0.
-
-    Returns
-    -------
-    TgaRun
-
-    Raises
-    ------
-    ReadError
-        A number that the run does not have.
+    A number that the run does not have is a `ReadError`.
     """
-    held = np.zeros(len(run), dtype=np.int64) if run.segment is None else run.segment
+    held = _segment(run)
     known = [int(number) for number in np.unique(held)]
     missing = sorted(set(segments) - set(known))
     if missing or not segments:
@@ -394,13 +359,17 @@ def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
     )
 
 
+def _segment(run: TgaRun) -> IntArray:
+    return np.zeros(len(run), dtype=np.int64) if run.segment is None else run.segment
+
+
 def describe_run(run: TgaRun) -> list[dict[str, int | float | str | None]]:
     """One record per segment for ``xrdcomp inspect``: points, range, start mass, unit in the file, duration.
 
     ``mass_start_mg`` is None where the file holds per cent and not the mass it refers to.
     """
-    held = np.zeros(len(run), dtype=np.int64) if run.segment is None else run.segment
-    factor = _MG_PER_UNIT.get(run.mass_unit)
+    held = _segment(run)
+    factor = MG_PER_UNIT.get(run.mass_unit)
     if factor is None and run.initial_mass_mg is not None:
         factor = run.initial_mass_mg / (100.0 if run.mass_unit == "percent" else 1.0)
     records: list[dict[str, int | float | str | None]] = []
