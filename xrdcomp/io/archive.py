@@ -49,44 +49,38 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
             infos = archive.infolist()
             if len(infos) > MAX_MEMBERS:
-                msg = f"the archive holds {len(infos)} members"
-                raise source.error(msg, expected=f"up to {MAX_MEMBERS}")
+                raise source.error(f"the archive holds {len(infos)} members", expected=f"up to {MAX_MEMBERS}")
             for info in infos:
-                _check_member_name(source, info.filename)
-                if info.is_dir() or not wanted(info.filename):
+                name, size, packed = info.filename, info.file_size, info.compress_size
+                parts = PurePosixPath(name.replace("\\", "/")).parts
+                if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\x00" in name:
+                    msg, hint = (
+                        f"the member {name[:80]!r} points outside the archive",
+                        "Do not open this file elsewhere.",
+                    )
+                    raise source.error(msg, expected="plain relative names", hint=hint)
+                if info.is_dir() or not wanted(name):
                     continue
-                _check_member_size(source, info, room)
+                if info.flag_bits & 1:
+                    msg, expected = "the member is encrypted", "an archive without password"
+                    raise source.error(msg, place=name, expected=expected)
+                if size > room or (size > MAX_RATIO * max(packed, 1) and size > _RATIO_FREE_BYTES):
+                    msg = f"the member declares {size} bytes from {packed}"
+                    expected = f"at most {room} bytes and {MAX_RATIO}-fold growth"
+                    raise source.error(msg, place=name, expected=expected)
                 with archive.open(info) as stream:
-                    data = stream.read(info.file_size + 1)
-                if len(data) != info.file_size:
-                    msg = f"the member has {len(data)} bytes where the directory declares {info.file_size}"
-                    raise source.error(msg, place=info.filename, expected="both alike")
-                room -= len(data)
-                content[info.filename] = data
+                    data = stream.read(size + 1)
+                if len(data) != size:
+                    msg = f"the member has {len(data)} bytes where the directory declares {size}"
+                    raise source.error(msg, place=name, expected="both alike")
+                room -= size
+                content[name] = data
     except (
         zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError,
     ) as problem:  # fmt: skip
         msg = f"the archive is broken: {problem}"
         raise source.error(msg, expected="an intact zip archive", hint=_COPY_AGAIN) from problem
     return content
-
-
-def _check_member_name(source: SourceFile, name: str) -> None:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\x00" in name:
-        msg = f"the member {name[:80]!r} points outside the archive"
-        raise source.error(msg, expected="plain relative names", hint="Do not open this file elsewhere.")
-
-
-def _check_member_size(source: SourceFile, info: zipfile.ZipInfo, room: int) -> None:
-    if info.flag_bits & 1:
-        msg = "the member is encrypted"
-        raise source.error(msg, place=info.filename, expected="an archive without password")
-    grown = info.file_size > MAX_RATIO * max(info.compress_size, 1) and info.file_size > _RATIO_FREE_BYTES
-    if info.file_size > room or grown:
-        msg = f"the member declares {info.file_size} bytes from {info.compress_size}"
-        expected = f"at most {room} bytes and {MAX_RATIO}-fold growth"
-        raise source.error(msg, place=info.filename, expected=expected)
 
 
 def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:

@@ -395,15 +395,19 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
         msg = "the column of the angle or of a channel is missing"
         raise source.error(msg, place=place, expected="the columns of DataViews")
     columns = {name: table[:, at] for name, at in places.items() if at < table.shape[1]}
-    factor, seconds = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
+    factor, times = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
     if factor is not None and not (np.isfinite(factor).all() and (factor > 0).all()):
         msg = "an absorber factor is not positive"
         raise source.error(msg, place=place, expected="factors from 1 upwards")
+    seconds: float | FloatArray | None = None
+    if times is not None and (times > 0).all():
+        same = float(np.ptp(times)) <= 1e-3 * float(times.max())
+        seconds = float(np.median(times)) if same else times
     common = replace(
         common,
         axis=axis,
         two_theta=_angles(columns["TwoTheta"], information, source, place),
-        counting_time_s=_seconds(seconds),
+        counting_time_s=seconds,
         attenuation=None if factor is None or (factor == 1).all() else factor,
     )
     scans: list[RawScan] = []
@@ -458,14 +462,6 @@ def _check_statistics(view: Element, y: FloatArray, source: SourceFile, place: s
         if expected is not None and abs(expected - value) > 1e-5 * abs(expected) + 1e-3:
             msg = f"the {name.lower()} of the points is {value:.9g}, the file states {expected:.9g}"
             raise source.error(msg, place=place, expected="both alike", hint=DAMAGED)
-
-
-def _seconds(seconds: FloatArray | None) -> float | FloatArray | None:
-    """Counting time as one number where it is the same within 0.1 % at every point."""
-    if seconds is None or not (seconds > 0).all():
-        return None
-    same = float(np.ptp(seconds)) <= 1e-3 * float(seconds.max())
-    return float(np.median(seconds)) if same else seconds
 
 
 BRML = XrdReader(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xrdcomp.data import EmissionLine, message_kind
+from xrdcomp.data import Diagnostic, EmissionLine, message_kind
 from xrdcomp.io.registry import XrdReader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.io.source import SourceFile
@@ -77,13 +77,16 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     lines = (EmissionLine(wavelength=float(wavelength[1])),) if wavelength else ()
     scans = []
     for bank in banks:
-        extra = _repeats(source, bank)
-        if extra:
-            bank = replace(bank, last=bank.first + bank.records)
-        text = (
-            f"{bank.place} declares {bank.records} records; {extra} more follow that only repeat the last one and "
-            "were left out"
-        )
+        notes: tuple[Diagnostic, ...] = ()
+        end = bank.first + bank.records
+        extra = source.lines[end : bank.last]
+        if extra and all(line.rstrip() == source.lines[end - 1].rstrip() for line in extra):
+            bank = replace(bank, last=end)
+            text = (
+                f"{bank.place} declares {bank.records} records; {len(extra)} more follow that only repeat the last one "
+                "and were left out"
+            )
+            notes = (REPEATED_RECORD(text, records=len(extra)),)
         flight = bank.binning in _FLIGHT
         scan = replace(
             _bank_scan(source, bank),
@@ -92,7 +95,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
             not_powder=f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else "",
             place=bank.place,
             metadata={**facts, "bank": bank.number, "gsas_type": f"{bank.binning} {bank.kind}"},
-            messages=(REPEATED_RECORD(text, records=extra),) if extra else (),
+            messages=notes,
         )
         scans.append(scan)
     return scans
@@ -124,14 +127,6 @@ def _banks(source: SourceFile) -> list[_Bank]:
         )  # fmt: skip
         banks.append(bank)
     return banks
-
-
-def _repeats(source: SourceFile, bank: _Bank) -> int:
-    """Number of records beyond the declared ones, if all of them repeat the last declared one."""
-    end = bank.first + bank.records
-    extra = source.lines[end : bank.last]
-    same = all(line.rstrip() == source.lines[end - 1].rstrip() for line in extra)
-    return len(extra) if same else 0
 
 
 def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:

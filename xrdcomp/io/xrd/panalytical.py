@@ -86,8 +86,17 @@ def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawS
     if given is None:
         msg = "the scan has neither counts nor intensities"
         raise source.error(msg, place=place, expected="a list of counts")
-    y = _counts(given, source, place)
+    listed = (given.text or "").strip()
+    breaks = listed.count("\n")
+    if 0 < breaks <= 3 and listed.count(" ") > 100:
+        msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
+        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
+    y = number_list(listed, source, f"{place}, counts")
     n = len(y)
+    seconds: float | FloatArray | None = number(text_of(points, "commonCountingTime"))
+    if seconds is None:
+        times = _per_point(points, "countingTimes", n, source, place, positive=False)
+        seconds = float(times[0]) if times is not None and (times == times[0]).all() else times
     attenuation = _per_point(points, "beamAttenuationFactors", n, source, place)
     single = number(text_of(points, "commonBeamAttenuationFactor"))
     if attenuation is None and single is not None and single > 0 and single != 1.0:
@@ -114,22 +123,13 @@ def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawS
         two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, source, place),
         intensity=y,
         unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
-        counting_time_s=_seconds(points, n, source, place),
+        counting_time_s=seconds,
         attenuation=factor,
         axis=axis,
         not_powder=reason,
         metadata=facts,
         messages=() if status == "Completed" else (NOT_COMPLETED(text),),
     )
-
-
-def _counts(given: Element, source: SourceFile, place: str) -> FloatArray:
-    listed = (given.text or "").strip()
-    breaks = listed.count("\n")
-    if 0 < breaks <= 3 and listed.count(" ") > 100:
-        msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
-        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
-    return number_list(listed, source, f"{place}, counts")
 
 
 def _per_point(
@@ -144,14 +144,6 @@ def _per_point(
         msg = f"{len(values)} values of {name} for {n} counts"
         raise source.error(msg, place=place, expected=f"one {'positive ' if positive else ''}value per count")
     return values
-
-
-def _seconds(points: Element, n: int, source: SourceFile, place: str) -> float | FloatArray | None:
-    single = number(text_of(points, "commonCountingTime"))
-    if single is not None:
-        return single
-    times = _per_point(points, "countingTimes", n, source, place, positive=False)
-    return float(times[0]) if times is not None and (times == times[0]).all() else times
 
 
 def _positions(points: Element, axis: str, n: int, source: SourceFile, place: str) -> FloatArray:

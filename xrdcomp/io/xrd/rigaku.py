@@ -153,7 +153,12 @@ def _read_ras(source: SourceFile) -> Sequence[RawScan]:
 
 def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
     members = read_members(source, lambda name: name.endswith((".xml", ".txt")))
-    sums = _stated_sums(source, members)
+    root = parse_xml(source, members["root.xml"], "root.xml") if "root.xml" in members else ()
+    sums = {
+        f"{folder.tag}/{each.get('Name')}": str(each.get("ContentHash", "")).lower()
+        for folder in root
+        for each in folder.iterfind("ContentHashList")
+    }
     scans: list[RawScan] = []
     for name, data in members.items():
         found = re.fullmatch(r"(Data\d+)/Profile(\d+)\.txt", name)
@@ -165,8 +170,8 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
         text, encoding = decode_text(data)
         if not encoding:
             raise source.error("the profile is binary", place=name, expected="text")
-        root = parse_xml(source, members[conditions], conditions)
-        keys = Header({key: (root.findtext(path) or "").strip() for key, path in _RASX_PATHS.items()})
+        stated = parse_xml(source, members[conditions], conditions)
+        keys = Header({key: (stated.findtext(path) or "").strip() for key, path in _RASX_PATHS.items()})
         scan = _scan(keys, text, source, name)
         body = data.removeprefix(b"\xef\xbb\xbf")
         if sums.get(name) and hashlib.md5(body, usedforsecurity=False).hexdigest() != sums[name]:
@@ -177,17 +182,6 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
         msg = "the archive holds no profile"
         raise source.error(msg, expected="Data0/Profile0.txt", hint="Frames need the extra `frames`.")
     return scans
-
-
-def _stated_sums(source: SourceFile, members: dict[str, bytes]) -> dict[str, str]:
-    """MD5 sums of members by name, as the instrument stored them."""
-    if "root.xml" not in members:
-        return {}
-    return {
-        f"{folder.tag}/{each.get('Name')}": str(each.get("ContentHash", "")).lower()
-        for folder in parse_xml(source, members["root.xml"], "root.xml")
-        for each in folder.iterfind("ContentHashList")
-    }
 
 
 def _sniff_ascii(source: SourceFile) -> float:
