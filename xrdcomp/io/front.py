@@ -198,7 +198,11 @@ def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
 
 
 def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
-    scans = call_reader(reader, source, lambda: tuple(reader.read(source)))
+    def read() -> tuple[RawScan, ...]:
+        found = reader.read(source)
+        return (found,) if isinstance(found, RawScan) else tuple(found)
+
+    scans = call_reader(reader, source, read)
     if not scans:
         hint = "The measurement may have been stopped or not saved."
         raise source.error("the file holds no scan", format_id=reader.id, hint=hint)

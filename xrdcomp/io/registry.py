@@ -106,9 +106,9 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class XrdReader(Reader):
-    """A one-dimensional diffraction format: `read` returns every scan of the file."""
+    """A one-dimensional diffraction format: `read` returns every scan of the file, or the only one."""
 
-    read: Callable[[SourceFile], Sequence[RawScan]]
+    read: Callable[[SourceFile], RawScan | Sequence[RawScan]]
 
 
 @dataclass(frozen=True, kw_only=True)

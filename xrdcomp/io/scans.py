@@ -259,9 +259,7 @@ def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatA
         f"{len(found)} single point(s) leave their neighbours, the largest {intensity[i]:g} at {two_theta[i]:g}°: "
         "a damaged value or a spark of the detector; compare with another export, or exclude it"
     )
-    return [
-        SPIKE(text, points=len(found), two_theta=float(two_theta[i]), intensity=float(intensity[i])),
-    ]
+    return [SPIKE(text, points=len(found), two_theta=float(two_theta[i]), intensity=float(intensity[i]))]
 
 
 def note_steps(two_theta: FloatArray) -> list[Diagnostic]:

@@ -46,7 +46,7 @@ def _sniff_chi(source: SourceFile) -> float:
     return 0.8 if titles and rows else 0.0
 
 
-def _read_chi(source: SourceFile) -> Sequence[RawScan]:
+def _read_chi(source: SourceFile) -> RawScan:
     lines = source.lines
     n = int(lines[3].split()[0][:9])
     last = 4 + n
@@ -61,17 +61,15 @@ def _read_chi(source: SourceFile) -> Sequence[RawScan]:
     label = lines[1].strip()
     angle, other = _ANGLE.search(label), _OTHER.search(label)
     text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
-    return [
-        RawScan(
-            two_theta=values[0::2],
-            intensity=values[1::2],
-            axis=label,
-            not_powder=f"the axis is {label!r}, not 2θ" if other and not angle else "",
-            place=f"lines 5 to {last}",
-            metadata={"title": lines[0].strip()[:80]},
-            messages=() if angle or other else (AXIS_NAME(text, name=label),),
-        )
-    ]
+    return RawScan(
+        two_theta=values[0::2],
+        intensity=values[1::2],
+        axis=label,
+        not_powder=f"the axis is {label!r}, not 2θ" if other and not angle else "",
+        place=f"lines 5 to {last}",
+        metadata={"title": lines[0].strip()[:80]},
+        messages=() if angle or other else (AXIS_NAME(text, name=label),),
+    )
 
 
 CHI = XrdReader(id="chi", name="Fit2D CHI", extensions=("chi",), sniff=_sniff_chi, read=_read_chi)
@@ -82,7 +80,7 @@ CHI = XrdReader(id="chi", name="Fit2D CHI", extensions=("chi",), sniff=_sniff_ch
 # description.
 
 
-def _read_cpi(source: SourceFile) -> Sequence[RawScan]:
+def _read_cpi(source: SourceFile) -> RawScan:
     lines = source.lines
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
@@ -96,17 +94,15 @@ def _read_cpi(source: SourceFile) -> Sequence[RawScan]:
     y = number_list("\n".join(lines[mark + 1 :]), source, place)
     check_count(source, len(y), n, place)
     anode = lines[4].strip()
-    return [
-        RawScan(
-            two_theta=two_theta_grid(start, step, n),
-            intensity=y,
-            unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
-            emission_lines=emission_lines(wavelength),
-            anode=anode.capitalize() if len(anode) <= 2 else "",
-            place=place,
-            metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n),
+        intensity=y,
+        unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
+        emission_lines=emission_lines(wavelength),
+        anode=anode.capitalize() if len(anode) <= 2 else "",
+        place=place,
+        metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
+    )
 
 
 CPI = XrdReader(
@@ -124,7 +120,7 @@ CPI = XrdReader(
 _COUNT = re.compile(r"\s*(\d+)\s+\d+\s*")
 
 
-def _read_ascii_raw(source: SourceFile) -> Sequence[RawScan]:
+def _read_ascii_raw(source: SourceFile) -> RawScan:
     text, encoding = decode_text(source.data.replace(b"\x00", b" "))
     if not encoding:
         raise source.error("the content is binary", expected="text, one value per line")
@@ -152,16 +148,14 @@ def _read_ascii_raw(source: SourceFile) -> Sequence[RawScan]:
     if tops and y.max() not in tops:
         msg = f"the highest count is {y.max():g}, the header states {tops[0]:g}"
         raise source.error(msg, place=place, expected="both alike", hint="It is damaged.")
-    return [
-        RawScan(
-            two_theta=two_theta_grid(start, step, n),
-            intensity=y,
-            unit="counts",
-            emission_lines=emission_lines(alpha1, alpha2),
-            place="range 0",
-            metadata={"sample_name": lines[3].strip(), "date": f"{lines[1].strip()} {lines[2].strip()}"},
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n),
+        intensity=y,
+        unit="counts",
+        emission_lines=emission_lines(alpha1, alpha2),
+        place="range 0",
+        metadata={"sample_name": lines[3].strip(), "date": f"{lines[1].strip()} {lines[2].strip()}"},
+    )
 
 
 ASCII_RAW = XrdReader(
@@ -184,7 +178,7 @@ def _sniff_dbws(source: SourceFile) -> float:
     return 0.85 if found and all(map(_NUMBERS.fullmatch, lines[2:4])) else 0.0
 
 
-def _read_dbws(source: SourceFile) -> Sequence[RawScan]:
+def _read_dbws(source: SourceFile) -> RawScan:
     lines = source.lines
     found = _DBWS_HEADER.match(lines[1][:300]) if len(lines) > 1 else None
     if not found or not 1 < int(found[1]) <= MAX_POINTS:
@@ -194,15 +188,13 @@ def _read_dbws(source: SourceFile) -> Sequence[RawScan]:
     n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
     y = number_list("\n".join(lines[2:]), source, "lines from 3")
     check_count(source, len(y), n, "line 2")
-    return [
-        RawScan(
-            two_theta=two_theta_grid(start, step, n),
-            intensity=y,
-            emission_lines=emission_lines(wavelength),
-            place="lines from 3",
-            metadata={"title": lines[0].strip()[:80]},
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n),
+        intensity=y,
+        emission_lines=emission_lines(wavelength),
+        place="lines from 3",
+        metadata={"title": lines[0].strip()[:80]},
+    )
 
 
 DBWS = XrdReader(
@@ -261,7 +253,7 @@ def _sniff_fullprof(source: SourceFile) -> float:
     return 0.8 if rows and all(map(_NUMBERS.fullmatch, rows[:3])) else 0.0
 
 
-def _read_fullprof(source: SourceFile) -> Sequence[RawScan]:
+def _read_fullprof(source: SourceFile) -> RawScan:
     lines = source.lines
     header = _range_line(lines)
     if header is None:
@@ -286,16 +278,14 @@ def _read_fullprof(source: SourceFile) -> Sequence[RawScan]:
         hint = "The file is cut or edited, or the header is not that of this measurement."
         raise source.error(msg, place=f"line {first}", expected=f"{wanted} values", hint=hint)
     found = _WAVELENGTH.search("\n".join((*lines[:first], *lines[last:])))
-    return [
-        RawScan(
-            two_theta=two_theta_grid(header.start, header.step, n),
-            intensity=values[:n],
-            sigma=values[n : 2 * n] if wanted == 2 * n else None,
-            emission_lines=emission_lines(float(found[1]) if found else None),
-            place=f"lines {first + 1} to {len(lines)}",
-            metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(header.start, header.step, n),
+        intensity=values[:n],
+        sigma=values[n : 2 * n] if wanted == 2 * n else None,
+        emission_lines=emission_lines(float(found[1]) if found else None),
+        place=f"lines {first + 1} to {len(lines)}",
+        metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
+    )
 
 
 FULLPROF = XrdReader(

@@ -8,9 +8,11 @@ and ``TIME_MAP`` banks are over time of flight (Larson & Von Dreele, GSAS manual
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -183,7 +185,10 @@ def _free_columns(source: SourceFile, bank: _Bank) -> RawScan:
 def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArray:
     """Fixed columns of the records, one row per point; empty or zero cells may only follow the last point."""
     size, per_point = sum(widths), len(widths)
-    edges = [sum(widths[:k]) for k in range(per_point + 1)]
+    edges = list(accumulate(widths, initial=0))
+    cells = [
+        slice(at + low, at + high) for at in range(0, _RECORD_WIDTH, size) for low, high in pairwise(edges)
+    ]
     values: list[str] = []
     for i in range(bank.first, bank.last):
         line = source.lines[i].rstrip()
@@ -191,8 +196,7 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
             msg = f"the record has {len(line)} characters" + (" and tabs" if "\t" in line else "")
             expected = f"up to {_RECORD_WIDTH} characters in fixed columns"
             raise source.error(msg, place=f"line {i + 1}", expected=expected)
-        for begin in range(0, len(line), size):
-            values += [line[begin + edges[k] : begin + edges[k + 1]].strip() for k in range(per_point)]
+        values += [line[cell].strip() for cell in cells[: math.ceil(len(line) / size) * per_point]]
     counted = bank.kind == "STD"
     found = len(values) // per_point
     while found > bank.n and values[(found - 1) * per_point + counted] in {"", "0", "0."}:

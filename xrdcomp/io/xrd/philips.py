@@ -7,8 +7,6 @@ back differs from the measured one by up to a tenth of its square root.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from xrdcomp.io.archive import Fields, Header, number, number_list
@@ -20,7 +18,7 @@ _ANODES = ("Cu", "Mo", "Fe", "Cr")
 _DIFFRACTOMETERS = ("PW1800", "PW1710", "PW1840", "PW3710", "", "X'Pert MPD")
 
 
-def _read_udf(source: SourceFile) -> Sequence[RawScan]:
+def _read_udf(source: SourceFile) -> RawScan:
     header, found, body = source.text.partition("\nRawScan")
     if not found:
         raise source.error("there is no RawScan section", expected="a line RawScan", hint="The file is cut.")
@@ -46,21 +44,19 @@ def _read_udf(source: SourceFile) -> Sequence[RawScan]:
     slit = " ".join(keys.get("DivergenceSlit", [])).strip()
     if slit:
         facts |= {"divergence_slit": slit, "variable_slit": "auto" in slit.lower()}
-    return [
-        RawScan(
-            two_theta=two_theta_grid(start, step, n),
-            intensity=y,
-            unit="counts",
-            counting_time_s=seconds if seconds and seconds > 0 else None,
-            emission_lines=emission_lines(*map(first.number, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
-            anode=first["Anode"].capitalize(),
-            place="RawScan",
-            metadata=facts,
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n),
+        intensity=y,
+        unit="counts",
+        counting_time_s=seconds if seconds and seconds > 0 else None,
+        emission_lines=emission_lines(*map(first.number, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
+        anode=first["Anode"].capitalize(),
+        place="RawScan",
+        metadata=facts,
+    )
 
 
-def _read_rd(source: SourceFile) -> Sequence[RawScan]:
+def _read_rd(source: SourceFile) -> RawScan:
     fields = Fields(source)
     data_start = 250 if source.data[:2] == b"V3" else 810
     fields.need(0, data_start, "the header")
@@ -75,17 +71,15 @@ def _read_rd(source: SourceFile) -> Sequence[RawScan]:
     facts: dict[str, str | float | int | bool] = {"sample_name": fields.text(146, 20)}
     if kind < len(_DIFFRACTOMETERS) and _DIFFRACTOMETERS[kind]:
         facts["instrument"] = _DIFFRACTOMETERS[kind]
-    return [
-        RawScan(
-            two_theta=two_theta_grid(start, step, n),
-            intensity=np.round(packed**2 / 100.0),
-            unit="counts",
-            emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),
-            anode=_ANODES[anode] if anode < len(_ANODES) else "",
-            place="range 0",
-            metadata=facts,
-        )
-    ]
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n),
+        intensity=np.round(packed**2 / 100.0),
+        unit="counts",
+        emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),
+        anode=_ANODES[anode] if anode < len(_ANODES) else "",
+        place="range 0",
+        metadata=facts,
+    )
 
 
 PHILIPS = (

@@ -17,14 +17,7 @@ import numpy as np
 from xrdcomp.data import IntensityUnit, message_kind
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
 from xrdcomp.io.registry import XrdReader, begins
-from xrdcomp.io.scans import (
-    RawScan,
-    check_count,
-    emission_lines,
-    follows_grid,
-    grid_to_end,
-    two_theta_grid,
-)
+from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.units import FloatArray
 

@@ -20,7 +20,7 @@ from xrdcomp.units import FloatArray
 _BLOCK = 512
 
 
-def _read_stoe(source: SourceFile) -> Sequence[RawScan]:
+def _read_stoe(source: SourceFile) -> RawScan:
     fields = Fields(source)
     blocks, data_blocks = fields.u16(0x1DC), fields.u16(0x1DA)
     if blocks * _BLOCK != len(source.data) or not 0 < data_blocks < blocks - 1:
@@ -41,16 +41,14 @@ def _read_stoe(source: SourceFile) -> Sequence[RawScan]:
         msg = f"counts run from {y.min():g} to {y.max():g}, the header says {low} to {high}"
         place = f"byte {at - 0x188:#x}"
         raise source.error(msg, place=place, expected="both alike", hint="The file is damaged.")
-    return [
-        RawScan(
-            two_theta=x,
-            intensity=y,
-            unit="counts",
-            emission_lines=emission_lines(fields.f32(0x142), fields.f32(0x146)),
-            place="range 0",
-            metadata={"sample_name": fields.text(0x20, 0x50), "date": fields.text(0x10, 16)},
-        )
-    ]
+    return RawScan(
+        two_theta=x,
+        intensity=y,
+        unit="counts",
+        emission_lines=emission_lines(fields.f32(0x142), fields.f32(0x146)),
+        place="range 0",
+        metadata={"sample_name": fields.text(0x20, 0x50), "date": fields.text(0x10, 16)},
+    )
 
 
 STOE = XrdReader(
