@@ -1,4 +1,4 @@
-"""xrdcomp phases: the reference phases."""
+"""The commands: shells over analysis, io, phases, instrument, simulate and present; they compute nothing."""
 
 from __future__ import annotations
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from xrdcomp.frames.integrate import AzimuthalProfile
     from xrdcomp.results import SampleResult
     from xrdcomp.simulate.cohort import CohortEntry
-
-# ------------ xrdcomp analyze: one specimen, from instrument exports to composition.
 
 
 @click.command(
@@ -90,7 +88,7 @@ def analyze(xrd: str | None, **options: Any) -> None:
     deliver(result, options, as_text=result_table)
 
 
-# ------------ xrdcomp demo: the ten embedded specimens, analysed, tabulated and drawn.
+# xrdcomp demo: the ten embedded specimens, analysed, tabulated and drawn.
 
 DEFAULT_WORKERS = 2
 
@@ -197,7 +195,7 @@ def _write_page(results: Sequence[SampleResult], out: Path) -> Path:
     return target
 
 
-# ------------ xrdcomp identify: every crystalline phase of the library, found or not, with its detection
+# xrdcomp identify: every crystalline phase of the library, found or not, with its detection
 # limit.
 
 
@@ -227,7 +225,7 @@ def identify(file: str, **options: Any) -> None:
     deliver(result, options, as_text=phase_table)
 
 
-# ------------ xrdcomp tga: the mass balance of a thermogravimetric run.
+# xrdcomp tga: the mass balance of a thermogravimetric run.
 
 
 @click.command(
@@ -271,7 +269,7 @@ def _windows(name: str) -> dict[str, Any]:
     return {f"thermal.{key}": value for key, value in data.get("thermal", data).items()}
 
 
-# ------------ xrdcomp tga-check: a balance's routine verification against a standard's stoichiometry.
+# xrdcomp tga-check: a balance's routine verification against a standard's stoichiometry.
 
 STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite")
 
@@ -355,7 +353,7 @@ def tga_check(file: str, **options: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-# ------------ xrdcomp calibrate: an instrument file from a scan of a line-profile standard.
+# xrdcomp calibrate: an instrument file from a scan of a line-profile standard.
 
 _SETTINGS = {
     "radius": "instrument.radius_mm",
@@ -434,7 +432,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     progress(f"written: {target}", quiet=options["quiet"])
 
 
-# ------------ xrdcomp calibrate-amorphous: the constant of the degree of crystallinity from mixtures of
+# xrdcomp calibrate-amorphous: the constant of the degree of crystallinity from mixtures of
 # known composition.
 
 
@@ -501,7 +499,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     progress(f"written: {target}", quiet=options["quiet"])
 
 
-# ------------ xrdcomp simulate: specimens of known composition as instrument exports.
+# xrdcomp simulate: specimens of known composition as instrument exports.
 
 COMPONENTS = ("apatite", "carbonate", "protein", "lipid", "water", "amorphous_mineral")
 EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous_mineral=0.03"
@@ -580,7 +578,7 @@ def _fractions(text: str) -> dict[str, float]:
     return fractions
 
 
-# ------------ xrdcomp integrate: frames of an area detector to a powder pattern, with the ring that shows
+# xrdcomp integrate: frames of an area detector to a powder pattern, with the ring that shows
 # orientation.
 
 
@@ -723,7 +721,7 @@ def _text(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"written: {path}" for path in summary["written"])])
 
 
-# ------------ xrdcomp formats, inspect, convert: what can be read, what a file is, the same in another
+# xrdcomp formats, inspect, convert: what can be read, what a file is, the same in another
 # format.
 
 _FORMAT = click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
@@ -866,7 +864,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-# ------------ xrdcomp phases: the reference phases.
+# xrdcomp phases: the reference phases.
 
 
 @click.command(

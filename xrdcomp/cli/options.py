@@ -1,4 +1,4 @@
-"""What commands print and write: results to standard output, progress and messages to standard error."""
+"""Options that several commands share, how they become a Recipe, and what commands print."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from xrdcomp.recipe import Recipe
 if TYPE_CHECKING:
     from xrdcomp.data import TgaRun
     from xrdcomp.results import SampleResult
-
-# ------------ Options that several commands share, and how they become a Recipe.
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -128,10 +126,7 @@ output_options = _stack(
 def build_recipe(options: Mapping[str, Any]) -> Recipe:
     """Recipe from the options of a command: recipe file first, then named options, then ``--set``.
 
-    Raises
-    ------
-    RecipeError
-        A file that cannot be read, a setting that does not exist, a value that is not legal.
+    Raises RecipeError: A file that cannot be read, a setting that does not exist, a value that is not legal.
     """
     recipe = _recipe_file(options.get("recipe"))
     settings: dict[str, Any] = {}
@@ -166,12 +161,7 @@ def read_tga_as_told(
 
     Units and columns go for both files, the mass weighed in for the run alone.
 
-    Raises
-    ------
-    RecipeError
-        A column that is no NAME=COLUMN.
-    ReadError, MissingExtraError
-        As `read_tga`.
+    Raises RecipeError: A column that is no NAME=COLUMN; ReadError, MissingExtraError: as `read_tga`.
     """
     from xrdcomp.io.front import read_empty_pan, read_tga
 
@@ -268,7 +258,7 @@ def _recipe_file(name: str | None) -> Recipe:
     return Recipe.from_toml(text, file=name)
 
 
-# ------------ What commands print and write: results to standard output, progress and messages to standard
+# What commands print and write: results to standard output, progress and messages to standard
 # error.
 
 

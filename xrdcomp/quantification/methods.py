@@ -1,4 +1,10 @@
-"""Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured constant."""
+"""Mass fractions from fitted amounts, method by method, each with its equation, source and complete uncertainty.
+
+`XrdAmounts` hold S·(ZMV) of every component on one scale: a ratio of amounts is a ratio of masses in the beam
+[Hill & Howard 1987 J. Appl. Cryst. 20, 467]. The functions here differ in what fixes that scale. Their
+covariance starts from the amounts' own (counting, misfit, halo and background model, scattering per gram) and
+adds, to first order, every constant the method leans on.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +20,6 @@ from xrdcomp.errors import AnalysisError, OutputError, RecipeError
 from xrdcomp.refinement.covariance import residual_inflation
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.units import FloatArray
-
-# ------------ Mass fractions from fitted amounts, method by method, each with its equation, source and
-# complete uncertainty.
-# `XrdAmounts` hold S·(ZMV) of every component on one scale: a ratio of amounts is a ratio of masses in the beam
-# [Hill & Howard 1987 J. Appl. Cryst. 20, 467]. The functions here differ in what fixes that scale. Their
-# covariance starts from the amounts' own (counting, misfit, halo and background model, scattering per gram) and
-# adds, to first order, every constant the method leans on.
 
 CORUNDUM_CRYSTALLINITY = (0.9902, 0.0056)
 """Crystalline share of corundum NIST SRM 676a: 99.02 ± 1.11 %, k = 2 (certificate)."""
@@ -85,10 +84,7 @@ def hill_howard(amounts: XrdAmounts) -> Quantification:
 
     Says nothing of amorphous material: fractions refer to the crystalline part.
 
-    Raises
-    ------
-    AnalysisError
-        No crystalline phase with a positive amount.
+    Raises AnalysisError: no crystalline phase with a positive amount.
     """
     return _normalised(amounts, np.array(amounts.crystalline), "hill_howard", "crystalline")
 
@@ -101,14 +97,10 @@ def whole_pattern(
     w_i = a_i / Σ_j a_j; a from calculated Bragg and amorphous scattering in electron units per gram, after
     Riello 2004 J. Appl. Cryst. 37, 711 (amorphous fraction from the absolute scale, without a standard).
 
-    Parameters
-    ----------
-    per_gram_std : float
-        Relative standard uncertainty of every component's intensity per gram beyond what the amounts
-        carry. Calculated and measured reference intensity ratios of coarse powders differ by 0.2 on
-        average (extinction, microabsorption); fine ones by a few per cent.
-    amorphous_std : float
-        The same of all amorphous components together: one error of the calculated halo against Bragg scale.
+    `per_gram_std`: relative standard uncertainty of every component's intensity per gram beyond what the
+    amounts carry. Calculated and measured reference intensity ratios of coarse powders differ by 0.2 on
+    average (extinction, microabsorption); fine ones by a few per cent; `amorphous_std`: the same of all
+    amorphous components together: one error of the calculated halo against Bragg scale.
     """
     mass = np.maximum(amounts.amounts, 0.0)
     halo = amorphous_std * np.where(np.array(amounts.crystalline), 0.0, mass)
@@ -132,22 +124,11 @@ def internal_standard(
     [Klug & Alexander 1974; amorphous share: De La Torre, Bruque & Aranda 2001 J. Appl. Cryst. 34, 196],
     w_s the spike's share of the spiked mass, x_s its own crystalline share. Negative values are kept.
 
-    Parameters
-    ----------
-    standard : str
-        Id of the spike among the amounts.
-    fraction, fraction_std : float
-        Mass of the spike over mass of the spiked powder, and its standard uncertainty from weighing.
-    crystallinity : (value, standard uncertainty)
-        Default: corundum SRM 676a.
-    spread : float
-        Relative standard uncertainty of each ratio to the spike beyond the fit's (grains, microabsorption).
-
-    Raises
-    ------
-    AnalysisError
-        The standard is not among the crystalline phases, has no positive amount, or its fraction is not
-        between 0 and 1.
+    `standard`: id of the spike among the amounts; `fraction` and `fraction_std`: mass of the spike over mass
+    of the spiked powder, and its standard uncertainty from weighing; `crystallinity` ((value, standard
+    uncertainty)): default: corundum SRM 676a; `spread`: relative standard uncertainty of each ratio to the
+    spike beyond the fit's (grains, microabsorption). Raises AnalysisError: the standard is not among the
+    crystalline phases, has no positive amount, or its fraction is not between 0 and 1.
     """
     s = standard_index(amounts, standard)
     if not 0.0 < fraction < 1.0 or not amounts.amounts[s] > 0.0:
@@ -181,10 +162,7 @@ def ponkcs_factor(
     k = (m_a / m_s) / (a_a / a_s), from a mixture of known masses m; it plays the part of (ZMV) of a phase of no
     known crystal structure   [Scarlett & Madsen 2006 Powder Diffr. 21, 278]
 
-    Raises
-    ------
-    AnalysisError
-        One of the two has no positive amount.
+    Raises AnalysisError: one of the two has no positive amount.
     """
     a, s = amounts.names.index(component), standard_index(amounts, standard)
     if not (amounts.amounts[a] > 0.0 and amounts.amounts[s] > 0.0):
@@ -202,12 +180,9 @@ def ponkcs(amounts: XrdAmounts, factors: Mapping[str, Estimate]) -> Quantificati
 
     w_a = k_a a_a / Σ_j k_j a_j, k_j = 1 for phases of known structure   [Scarlett & Madsen 2006]
 
-    Parameters
-    ----------
-    factors : mapping of component to Estimate
-        From `ponkcs_factor`; they replace the per-gram scale of that component. ``non_crystalline`` stands for all
-        amorphous components as one, which trade with each other while their sum is well determined; its factor is
-        written by ``xrdcomp calibrate-amorphous``.
+    `factors` (mapping of component to Estimate): from `ponkcs_factor`; they replace the per-gram scale of
+    that component. ``non_crystalline`` stands for all amorphous components as one, which trade with each
+    other while their sum is well determined; its factor is written by ``xrdcomp calibrate-amorphous``.
     """
     if AMORPHOUS_TOGETHER in factors:
         # Amounts with all amorphous components summed.
@@ -240,18 +215,10 @@ def rir(
     w_i = (A_i/RIR_i) / Σ_j (A_j/RIR_j), or with a spike w_i = (A_i/A_s)(RIR_s/RIR_i) w_s/(1 − w_s)
     [Chung 1974 J. Appl. Cryst. 7, 519; Hubbard & Snyder 1988 Powder Diffr. 3, 74]
 
-    Parameters
-    ----------
-    areas : mapping of name to Estimate
-        Area of the line (or whole pattern) that the ratio refers to.
-    ratios : mapping of name to Estimate
-        I/Ic; one source for all, because calculated ratios exceed old measured ones by up to 60 %.
-    standard : (name, fraction of the spiked mass), optional
-
-    Raises
-    ------
-    AnalysisError
-        A name without ratio.
+    `areas` (mapping of name to Estimate): area of the line (or whole pattern) that the ratio refers to;
+    `ratios` (mapping of name to Estimate): I/Ic; one source for all, because calculated ratios exceed old
+    measured ones by up to 60 %; `standard`: (name, fraction of the spiked mass). Raises AnalysisError: A name
+    without ratio.
     """
     missing = sorted(set(areas) - set(ratios))
     if missing:
@@ -362,7 +329,7 @@ def with_rest(
     )
 
 
-# ------------ Quantification through absorption: external standard, attenuation of mixtures.
+# Quantification through absorption: external standard, attenuation of mixtures.
 
 
 def external_constant(
@@ -377,12 +344,8 @@ def external_constant(
 
     G = S_s (ZMV)_s μ*_s / w_s   [O'Connor & Raven 1988 Powder Diffr. 3, 2]
 
-    Parameters
-    ----------
-    amounts : of the fit to the standard's scan
-    mass_attenuation : float, cm²/g, of the standard
-    spread : float
-        Relative standard uncertainty from repacking the standard.
+    `amounts`: of the fit to the standard's scan; `mass_attenuation`: float, cm²/g, of the standard; `spread`:
+    relative standard uncertainty from repacking the standard.
     """
     s = standard_index(amounts, standard)
     value = float(amounts.amounts[s]) * mass_attenuation / crystallinity[0]
@@ -407,20 +370,11 @@ def external_standard(
     thermogravimetry, μ*_m = μ_r + m (μ̄ − μ_r) with μ̄ the mean of the fitted phases. The first amplifies
     errors by μ*_m/μ_r, the second does not.
 
-    Parameters
-    ----------
-    constant : Estimate
-        G with its standard uncertainty, from `external_constant`.
-    attenuation : mapping of crystalline phase id to μ* in cm²/g
-    rest_attenuation : (value, standard uncertainty), cm²/g
-        Of all that is not crystalline: 6.3 for dry collagen, 10.2 for water.
-    mineral : (fraction, standard uncertainty), optional
-        Mineral share of the mass from thermogravimetry.
-
-    Raises
-    ------
-    AnalysisError
-        A phase without attenuation, no positive G, or amounts that no composition can have.
+    `constant`: G with its standard uncertainty, from `external_constant`; `attenuation`: mapping of
+    crystalline phase id to μ* in cm²/g; `rest_attenuation` ((value, standard uncertainty), cm²/g): of all
+    that is not crystalline: 6.3 for dry collagen, 10.2 for water; `mineral` ((fraction, standard
+    uncertainty)): mineral share of the mass from thermogravimetry. Raises AnalysisError: A phase without
+    attenuation, no positive G, or amounts that no composition can have.
     """
     pick = [i for i, c in enumerate(amounts.crystalline) if c]
     names = tuple(amounts.names[i] for i in pick)
@@ -475,7 +429,7 @@ def external_standard(
     return with_rest("external_standard", names, fractions, covariance, constants)
 
 
-# ------------ Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its
+# Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its
 # components.
 
 
@@ -511,19 +465,11 @@ def sum_patterns(
     The covariance of c is (Bᵀ W B)⁻¹ times max(1, χ²) and the residual's autocorrelation; noise of the references
     is put into W. RIR uncertainties are added.
 
-    Parameters
-    ----------
-    references : mapping of name to Pattern
-        On one intensity scale, for instance each with maximum 10 000; they must cover the fitted range.
-    ratios : mapping of name to Estimate
-        Intensity of a reference per mass, relative to a common standard, on the references' scale.
-    background : bool
-        Whether a constant is added (d ≥ 0), for the instrument's own.
-
-    Raises
-    ------
-    AnalysisError
-        A reference without ratio or that does not cover the range, or nothing fits.
+    `references` (mapping of name to Pattern): on one intensity scale, for instance each with maximum 10 000;
+    they must cover the fitted range; `ratios` (mapping of name to Estimate): intensity of a reference per
+    mass, relative to a common standard, on the references' scale; `background`: whether a constant is added
+    (d ≥ 0), for the instrument's own. Raises AnalysisError: A reference without ratio or that does not cover
+    the range, or nothing fits.
     """
     from scipy import optimize
 
@@ -597,7 +543,7 @@ def _fractions(
     return replace(found, method="full_pattern_summation", constants=constants)
 
 
-# ------------ Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured
+# Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured
 # constant.
 
 PRIOR_RELATIVE_STD = 0.20
@@ -642,10 +588,7 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
     k is the Bragg area per gram of crystal over the halo area per gram of the amorphous part in the same range.
     A larger k lowers w. The interval is symmetric in the logarithm of w / (1 − w) = X / (k (1 − X)).
 
-    Raises
-    ------
-    AnalysisError
-        X outside 0 … 1, or k not positive.
+    Raises AnalysisError: X outside 0 … 1, or k not positive.
     """
     x, c = crystallinity.value, k.value
     if not 0.0 <= x <= 1.0 or not c > 0.0:
@@ -665,10 +608,7 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
 def prior_constant(fit: FitResult) -> Estimate:
     """Calculated k of a fit: Bragg area per amount over halo area per amount, with its prior uncertainty.
 
-    Raises
-    ------
-    AnalysisError
-        The fit has no crystalline or no amorphous part.
+    Raises AnalysisError: the fit has no crystalline or no amorphous part.
     """
     amounts = dict(zip(fit.amounts.names, fit.amounts.amounts, strict=True))
     bragg = sum(max(area, 0.0) for name, area in fit.bragg_area.items() if amounts[name] > 0)
@@ -692,15 +632,9 @@ def calibrate_amorphous(
     PONKCS factor f_i = (1 − w_i) Σ_crystalline a / (w_i Σ_amorphous a) is found likewise
     [Scarlett & Madsen 2006 Powder Diffr. 21, 278].
 
-    Parameters
-    ----------
-    mixtures : one or more, best at fractions from 0.2 to 0.8: k is poorly determined near 0 and 1
-    two_theta_range : range over which the areas were taken, degrees
-
-    Raises
-    ------
-    AnalysisError
-        No mixture, or a fraction or area ratio that is not between 0 and 1.
+    `mixtures`: one or more, best at fractions from 0.2 to 0.8: k is poorly determined near 0 and 1;
+    `two_theta_range`: range over which the areas were taken, degrees. Raises AnalysisError: no mixture, or a
+    fraction or area ratio that is not between 0 and 1.
     """
     if not mixtures:
         msg = "calibrating needs at least one mixture of known composition."
@@ -775,10 +709,7 @@ def write_amorphous(calibration: AmorphousCalibration, path: str | Path) -> Path
 def read_amorphous(path: str | Path) -> AmorphousCalibration:
     """Read what `write_amorphous` wrote.
 
-    Raises
-    ------
-    RecipeError
-        The file cannot be read, lacks a key or has one that is not a positive number.
+    Raises RecipeError: the file cannot be read, lacks a key or has one that is not a positive number.
     """
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))

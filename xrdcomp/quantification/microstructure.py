@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,7 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
     The interval is symmetric in 1/⟨L⟩, which is what widths measure; where that reaches zero the length has no upper
     limit, and 10 µm stands for it.
 
-    Returns
-    -------
-    mapping with ``c_axis`` and ``a_axis``, or ``all`` where one size was refined
+    Returns mapping with ``c_axis`` and ``a_axis``, or ``all`` where one size was refined.
     """
     # β/FWHM of the size profile, and its standard uncertainty from the mixing's.
     mixing = fit.parameter("size_mixing", phase_id)
@@ -124,15 +122,14 @@ def person_index(fit: FitResult, phase_id: str) -> dict[str, Any]:
     heights = _heights(fit, phase_id)
     if heights is None:
         return _index(None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range")
-    x, y, at = heights
     total, merged = 0.0, []
     for before, name in (("211", "112"), ("112", "300"), ("300", "202")):
-        valley = _valley(x, y, at[before], at[name])
+        valley = heights.valley(before, name)
         if valley is None:
             merged.append(name)
             continue
-        total += max(_peak(x, y, at[name]) - valley, 0.0)
-    reference = _peak(x, y, at["211"])
+        total += max(heights.peak(name) - valley, 0.0)
+    reference = heights.peak("211")
     if reference <= 0.0:
         return _index(None, in_domain=False, why="211 has no height over the baseline")
     why = f"no valley before {', '.join(merged)}" if merged else ""
@@ -164,16 +161,8 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
     Keys: ``column_length_nm`` (c_axis, a_axis), ``aspect_ratio``, ``width_002_deg``, ``inverse_width_002``,
     ``landi_width``, ``landi_valley``, ``person`` (each with value, in_domain, why) and ``carbonate_from_cell``.
 
-    Parameters
-    ----------
-    fit : FitResult
-    phase_id : str
-        An apatite of the fit.
-
-    Returns
-    -------
-    mapping of str to plain values
-        Lengths in nm, angles in degrees, fractions 0 to 1.
+    `phase_id`: an apatite of the fit. Returns mapping of str to plain values: lengths in nm, angles in
+    degrees, fractions 0 to 1.
     """
     out: dict[str, Any] = {}
     lengths = column_lengths(fit, phase_id)
@@ -199,8 +188,7 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
             None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range"
         )
     else:
-        x, y, at = heights
-        peak, valley = _peak(x, y, at["300"]), _valley(x, y, at["112"], at["300"])
+        peak, valley = heights.peak("300"), heights.valley("112", "300")
         if valley is None or peak <= 0.0:
             out["landi_valley"] = _index(
                 None, in_domain=False, why="112 and 300 have merged; there is no valley between them"
@@ -223,17 +211,7 @@ def with_apatite_indices(
 ) -> tuple[PhaseResult, ...]:
     """Add `apatite_indices` to every fitted, detected apatite.
 
-    Parameters
-    ----------
-    phases : sequence of PhaseResult
-    fit : FitResult
-    apatites : collection of str
-        Phase ids that are apatites.
-
-    Returns
-    -------
-    tuple of PhaseResult
-        In the order given.
+    `apatites` (collection of str): phase ids that are apatites. Returns in the order given.
     """
     return tuple(
         replace(phase, apatite_indices=apatite_indices(fit, phase.id))
@@ -243,8 +221,31 @@ def with_apatite_indices(
     )
 
 
-def _heights(fit: FitResult, phase_id: str) -> tuple[FloatArray, FloatArray, dict[str, float]] | None:
-    """Fitted pattern of the phase over its straight baseline, and the angles of four lines."""
+@dataclass(frozen=True, kw_only=True)
+class _Heights:
+    """Fitted pattern of an apatite over its straight baseline, and the angles of 211, 112, 300 and 202 in degrees."""
+
+    two_theta: FloatArray
+    height: FloatArray
+    angle: Mapping[str, float]
+
+    def peak(self, name: str) -> float:
+        """Highest value within a tenth of a degree of a reflection."""
+        near = np.abs(self.two_theta - self.angle[name]) <= 0.1
+        return float(self.height[near].max()) if near.any() else 0.0
+
+    def valley(self, first: str, second: str) -> float | None:
+        """Lowest value between two reflections, None where the curve has no minimum of its own there."""
+        between = (self.two_theta > self.angle[first]) & (self.two_theta < self.angle[second])
+        if between.sum() < 3:
+            return None
+        part = self.height[between]
+        i = int(np.argmin(part))
+        return None if i in (0, len(part) - 1) else float(part[i])
+
+
+def _heights(fit: FitResult, phase_id: str) -> _Heights | None:
+    """Heights over the baseline; None where the four reflections are not all inside the fitted range."""
     table = fit.reflections.get(phase_id)
     if table is None or not fit.wavelengths:
         return None
@@ -258,7 +259,7 @@ def _heights(fit: FitResult, phase_id: str) -> tuple[FloatArray, FloatArray, dic
         return None
     low, high = np.interp(ends, x, y)
     baseline = low + (high - low) * (x - ends[0]) / (ends[1] - ends[0])
-    return x, y - baseline, found
+    return _Heights(two_theta=x, height=y - baseline, angle=found)
 
 
 _LINES = {"211": (2, 1, 1), "112": (1, 1, 2), "300": (3, 0, 0), "202": (2, 0, 2)}
@@ -272,19 +273,3 @@ def _angle(table: ReflectionTable, hkl: tuple[int, int, int]) -> float | None:
         if (round(row[0] ** 2 + row[0] * row[1] + row[1] ** 2), abs(round(row[2]))) == wanted:
             return float(angle)
     return None
-
-
-def _peak(x: FloatArray, y: FloatArray, angle: float) -> float:
-    """Highest value within a tenth of a degree of a line."""
-    near = np.abs(x - angle) <= 0.1
-    return float(y[near].max()) if near.any() else 0.0
-
-
-def _valley(x: FloatArray, y: FloatArray, first: float, second: float) -> float | None:
-    """Lowest value between two lines, None where the curve has no minimum of its own there."""
-    between = (x > first) & (x < second)
-    if between.sum() < 3:
-        return None
-    part = y[between]
-    i = int(np.argmin(part))
-    return None if i in (0, len(part) - 1) else float(part[i])

@@ -1,4 +1,4 @@
-"""The external standard: its scan turned into the diffractometer's constant, and the scale that this gives a fit."""
+"""Selection of the method of quantification that a specimen gets, and the scale of an external standard."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.search.templates import searched_phases
 
-# ------------ Which method of quantification a specimen gets, and why.
-
 _ONE_LINE = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
@@ -60,14 +58,7 @@ def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) ->
     Those of the settings, and that of a corundum spike, which is taken for SRM 676a as its crystallinity is: a
     standard of fine grains hides nothing, whatever the specimen absorbs. Nothing is added where the correction is off.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    internal_standard : (phase id, fraction of the spiked mass) or None
-
-    Returns
-    -------
-    dict, phase id → µm
+    `internal_standard`: (phase id, fraction of the spiked mass) or None. Returns dict, phase id → µm.
     """
     standard = internal_standard[0] if internal_standard is not None else ""
     spike = (
@@ -90,28 +81,12 @@ def quantify(
     In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
     absolute scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
 
-    Parameters
-    ----------
-    fit : FitResult
-    recipe : QuantificationRecipe
-    phases : those of the fit, for attenuation and density
-    internal_standard : (phase id, fraction of the spiked mass), optional
-    mineral : Estimate, optional
-        Mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method.
-    references : mapping of name to Pattern, optional
-        What ``recipe.reference_patterns`` names, read.
-
-    Returns
-    -------
-    Quantification
-        Mass fractions, 0 to 1, not cut where the data say more or less.
-
-    Raises
-    ------
-    AnalysisError
-        The method asked for lacks what it needs.
-    RecipeError
-        A calibration file that cannot be read, or of another range of angles.
+    `phases`: those of the fit, for attenuation and density; `internal_standard`: (phase id, fraction of the
+    spiked mass); `mineral`: mineral mass fraction from thermogravimetry, for the attenuation of the
+    external-standard method; `references` (mapping of name to Pattern): what ``recipe.reference_patterns``
+    names, read. Returns mass fractions, 0 to 1, not cut where the data say more or less. Raises
+    AnalysisError: the method asked for lacks what it needs; RecipeError: A calibration file that cannot be
+    read, or of another range of angles.
     """
     amounts = fit.amounts
     notes: list[Diagnostic] = []
@@ -170,22 +145,9 @@ def quantify_or_say_why(
 
     A method that was asked for by name still raises.
 
-    Parameters
-    ----------
-    fit : FitResult
-    phases : sequence of Phase
-        Those of the fit.
-    recipe : QuantificationRecipe
-    internal_standard : (str, float) or None
-        Phase id and its fraction of the spiked mass.
-    mineral : Estimate or None
-        Mineral fraction of thermogravimetry, for the attenuation.
-    references : mapping of name to Pattern, optional
-        Measured patterns of pure components, for ``summation``.
-
-    Returns
-    -------
-    Quantification or None, tuple of Diagnostic
+    `phases`: those of the fit; `internal_standard` ((str, float) or None): phase id and its fraction of the
+    spiked mass; `mineral`: mineral fraction of thermogravimetry, for the attenuation; `references` (mapping
+    of name to Pattern): measured patterns of pure components, for ``summation``.
     """
     try:
         found = quantify(
@@ -227,15 +189,7 @@ def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple
 
     Certified for corundum; of any other spike one per cent may be amorphous surface.
 
-    Parameters
-    ----------
-    recipe : QuantificationRecipe
-    standard : str
-        Phase id.
-
-    Returns
-    -------
-    value, std : float
+    `standard`: phase id. Returns value, std.
     """
     usual = methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
     return recipe.standard_crystallinity or usual
@@ -250,21 +204,8 @@ def by_external_standard(
 ) -> Quantification:
     """`absorption.external_standard` with the attenuation of the fit's phases.
 
-    Parameters
-    ----------
-    fit : FitResult
-    amounts : XrdAmounts
-        Those of the fit, or the same with another covariance.
-    phases : sequence of Phase
-        Those of the fit.
-    settings : QuantificationRecipe
-        With ``external_constant``.
-    mineral : Estimate or None
-        Mineral fraction of thermogravimetry.
-
-    Returns
-    -------
-    Quantification
+    `amounts`: those of the fit, or the same with another covariance; `phases`: those of the fit; `settings`:
+    with ``external_constant``; `mineral`: mineral fraction of thermogravimetry.
     """
     wavelength = max(fit.wavelengths[:1] or (1.5406,))
     attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
@@ -276,16 +217,8 @@ def by_external_standard(
 def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
     """Refuse grain sizes and factors of what is neither a phase nor an amorphous component: a slip would do nothing.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    fitted : collection of str
-        Ids of the phases that are fitted first.
-
-    Raises
-    ------
-    RecipeError
-        Names the setting and the nearest legal name.
+    `fitted` (collection of str): ids of the phases that are fitted first. Raises RecipeError: names the
+    setting and the nearest legal name.
     """
     crystals = {*fitted, *list_phases()}
     legal: dict[str, tuple[Collection[str], set[str]]] = {
@@ -414,21 +347,12 @@ def _negative_rest(found: Quantification) -> list[Diagnostic]:
     ]
 
 
-# ------------ The external standard: its scan turned into the diffractometer's constant, and the scale that
+# The external standard: its scan turned into the diffractometer's constant, and the scale that
 # this gives a fit.
 
 
 def uses_external_scan(recipe: Recipe) -> bool:
-    """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given.
-
-    Parameters
-    ----------
-    recipe : Recipe
-
-    Returns
-    -------
-    bool
-    """
+    """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given."""
     settings = recipe.quantification
     wanted = (
         settings.method == "external_standard"
@@ -444,21 +368,8 @@ def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
     `xrdcomp.quantification.methods.external_constant`.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    scan : Pattern
-        What ``quantification.external_scan`` names, read.
-
-    Returns
-    -------
-    QuantificationRecipe
-        With ``external_constant``.
-
-    Raises
-    ------
-    AnalysisError
-        The scan shows nothing of the phase.
+    `scan`: what ``quantification.external_scan`` names, read. Returns with ``external_constant``. Raises
+    AnalysisError: the scan shows nothing of the phase.
     """
     settings = recipe.quantification
     phase = load_phase(settings.external_phase)
@@ -489,20 +400,9 @@ def external_scale(
     K = Σ a_i / Σ w_i = G / μ*_m over the crystalline phases, w_i as in `absorption.external_standard`. Its uncertainty
     is that of G and of the attenuation; that of the amounts is left out, because whoever takes the scale has them.
 
-    Parameters
-    ----------
-    fit : FitResult
-    phases : sequence of Phase
-        Those of the fit.
-    settings : QuantificationRecipe
-        With ``external_constant``.
-    mineral : Estimate or None
-        Mineral fraction of thermogravimetry, for the attenuation.
-
-    Returns
-    -------
-    (float, float) or None
-        None where no constant is known, or nothing crystalline is there.
+    `phases`: those of the fit; `settings`: with ``external_constant``; `mineral`: mineral fraction of
+    thermogravimetry, for the attenuation. Returns (float, float) or None: none where no constant is known, or
+    nothing crystalline is there.
     """
     if not settings.external_constant[0] > 0.0:
         return None
