@@ -143,7 +143,7 @@ def test_reflectivity_is_told_from_a_pattern() -> None:
     with pytest.raises(ReadError, match="reflectivity"):
         judged(replace(RAW, two_theta=x, intensity=fall))
     short = judged(replace(RAW, two_theta=x, intensity=fall, emission_lines=(EmissionLine(wavelength=0.2),)))
-    assert len(short) == 1200, "at 0.2 Å diffraction lines stand below 12°"
+    assert len(short) == 1200, "at 0.2 Å reflections stand below 12°"
 
 
 def test_a_list_of_lines_is_noted() -> None:

@@ -116,7 +116,7 @@ def text_of(parent: Element | None, path: str) -> str:
 
 
 class Header(dict[str, str]):
-    """What a header states, as texts by key; a key that is not there is an empty text."""
+    """Texts of a header by key; a key that is not there is an empty text."""
 
     def __missing__(self, key: str) -> str:
         return ""

@@ -152,7 +152,7 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
-    """What a file is and holds, ready for JSON, without judging whether it can be analysed.
+    """Format and content of a file, ready for JSON, without judging whether it can be analysed.
 
     ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
     ``segments`` (thermogravimetry). Angles in degrees, wavelengths in ångström, temperature in °C, mass in mg,

@@ -68,7 +68,7 @@ SIGNATURE = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class TgaOptions:
-    """What the user says about a thermogravimetric file that does not say it itself.
+    """Facts of a thermogravimetric file that the user gives because the file does not.
 
     Units are ``mg ug g percent fraction``, ``C K F``, ``s min h``, or "" where the file is to tell; `columns`
     has a column's name or number (from 1) for ``temperature``, ``mass``, ``time``, or is empty where they are
@@ -86,7 +86,7 @@ class TgaOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """What is common to all readers.
+    """Facts and sniffer that all readers have.
 
     `id` is stable and lower-case (``bruker_raw_v3``) and goes into results; `name` is for people; `extensions`
     are the usual suffixes, lower-case, without dot. `sniff` says from the content how sure it is: 0 not this
@@ -132,10 +132,10 @@ def begins(pattern: bytes, score: float = SIGNATURE) -> Callable[[SourceFile], f
     return lambda source: score if compiled.match(source.head) else 0.0
 
 
-def has_line(pattern: str, score: float = SIGNATURE) -> Callable[[SourceFile], float]:
-    """Sniffer for texts with a pattern in their head; ``^`` and ``$`` match at every line."""
-    compiled = re.compile(pattern, re.MULTILINE)
-    return lambda source: score if compiled.search(source.head_text) else 0.0
+def has_lines(*patterns: str, score: float = SIGNATURE) -> Callable[[SourceFile], float]:
+    """Sniffer for texts with all these patterns in their head; ``^`` and ``$`` match at every line."""
+    compiled = [re.compile(pattern, re.MULTILINE) for pattern in patterns]
+    return lambda source: score if all(each.search(source.head_text) for each in compiled) else 0.0
 
 
 FRAMES = tuple(

@@ -267,8 +267,8 @@ def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
     steps = np.diff(two_theta)
     if len(two_theta) >= 5 and float(np.quantile(steps, 0.9)) > 4.0 * float(np.quantile(steps, 0.1)):
         text = (
-            f"steps vary between {steps.min():.3g} and {steps.max():.3g}°: this looks like a list of lines, not like "
-            "a scan; intensities between the points are unknown"
+            f"steps vary between {steps.min():.3g} and {steps.max():.3g}°: this looks like a list of reflections, "
+            "not like a scan; intensities between the points are unknown"
         )
         return [UNEVEN_STEP(text, points=len(two_theta))]
     if len(two_theta) < 30:
@@ -478,7 +478,7 @@ def _refuse_reflectivity(scan: RawScan) -> None:
             f"the scan falls by a factor of {fall:.3g} from {x[0]:g} to {x[-1]:g}°, which is a reflectivity or "
             "small-angle curve"
         )
-        raise ReadError(reason, expected="a powder scan that reaches diffraction lines")
+        raise ReadError(reason, expected="a powder scan that reaches reflections")
 
 
 def _check_intensity(scan: RawScan, notes: list[Diagnostic]) -> None:

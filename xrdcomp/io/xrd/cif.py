@@ -95,7 +95,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
 
 
 def _diffractometer(document: cif.Document) -> dict[str, str | float | int | bool]:
-    """What the file says of the diffractometer, wherever it says it once: lengths in mm, angles in degrees, °C."""
+    """Facts of the diffractometer, wherever the file states them once: lengths in mm, angles in degrees, °C."""
     facts: dict[str, str | float | int | bool] = {}
     for name, items in _INSTRUMENT.items():
         texts = {block.find_value(item) or "" for item in items for block in document} - _UNKNOWN

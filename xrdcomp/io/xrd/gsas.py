@@ -45,7 +45,7 @@ _RECORD_WIDTH = 80
 
 @dataclass(frozen=True, kw_only=True)
 class _Bank:
-    """What a ``BANK`` record declares, and the lines (from 0) of its records: first, and one past the last."""
+    """Declarations of a ``BANK`` record; its records stand on lines `first` to `last` - 1, from 0."""
 
     number: int
     n: int

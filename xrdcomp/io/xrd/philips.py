@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.io.archive import Fields, Header, number, number_list
-from xrdcomp.io.registry import XrdReader, begins, has_line
+from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, points_between, two_theta_grid
 from xrdcomp.io.source import SourceFile
 
@@ -84,7 +84,7 @@ def _read_rd(source: SourceFile) -> RawScan:
 
 PHILIPS = (
     XrdReader(
-        id="philips_udf", name="Philips UDF", extensions=("udf",), sniff=has_line(r"^DataAngleRange\s*,"),
+        id="philips_udf", name="Philips UDF", extensions=("udf",), sniff=has_lines(r"^DataAngleRange\s*,"),
         read=_read_udf, verified=False,
     ),
     XrdReader(

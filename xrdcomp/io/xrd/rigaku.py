@@ -16,7 +16,7 @@ import numpy as np
 
 from xrdcomp.data import IntensityUnit, message_kind
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
-from xrdcomp.io.registry import XrdReader, begins
+from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.units import FloatArray
@@ -52,7 +52,7 @@ _RASX_PATHS = {
     "HW_XG_WAVE_LENGTH_ALPHA1": "HWConfigurations/XrayGenerator/WavelengthKalpha1",
     "HW_XG_WAVE_LENGTH_ALPHA2": "HWConfigurations/XrayGenerator/WavelengthKalpha2",
 }
-"""Where the XML of a RASX has what a RAS states under a key."""
+"""Places in the XML of a RASX by the key under which a RAS states the same."""
 
 
 def _powder_reason(axis: str) -> str:
@@ -177,11 +177,6 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _sniff_ascii(source: SourceFile) -> float:
-    head = source.head_text
-    return float(bool(re.search(r"^\*TYPE\s*=", head, re.MULTILINE)) and "*CLASS" in head)
-
-
 def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
     parts = re.split(r"^\*BEGIN\s*$", source.text, flags=re.MULTILINE)
     general = dict(_ASCII_KEY.findall(parts[0]))
@@ -238,6 +233,6 @@ RIGAKU = (
     ),
     XrdReader(
         id="rigaku_ascii", name="Rigaku ASCII (*TYPE = Raw)", extensions=("asc", "dat", "txt"),
-        sniff=_sniff_ascii, read=_read_ascii,
+        sniff=has_lines(r"^\*TYPE\s*=", r"\*CLASS"), read=_read_ascii,
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xrdcomp.io.archive import Fields, Header, number_list
-from xrdcomp.io.registry import XrdReader, begins
+from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
@@ -66,11 +66,6 @@ STOE = XrdReader(
 
 _PAIR = re.compile(r"&([\w ]+)=([^\t\n&]*)")
 _VALUES = re.compile(r"^#(?:Scan)?Values?\b.*$", re.MULTILINE | re.IGNORECASE)
-
-
-def _sniff_seifert(source: SourceFile) -> float:
-    head = source.head_text
-    return float(bool(re.search(r"^#MeasParameter", head, re.MULTILINE)) and "&" in head)
 
 
 def _read_seifert(source: SourceFile) -> Sequence[RawScan]:
@@ -134,6 +129,6 @@ SEIFERT = XrdReader(
     id="seifert_nja",
     name="Seifert NJA (pole figures refused)",
     extensions=("nja",),
-    sniff=_sniff_seifert,
+    sniff=has_lines(r"^#MeasParameter", "&"),
     read=_read_seifert,
 )
