@@ -22,7 +22,7 @@ from xrdcomp.simulate.crystals import (
     crystal_diffuse,
     element_mass_fractions,
     incoherent_intensity,
-    powder_lines,
+    powder_reflections,
 )
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern
@@ -39,7 +39,7 @@ PUBLISHED = {
 
 
 def bragg_sum(low: float, high: float, b_excess: float) -> float:
-    lines = powder_lines(
+    lines = powder_reflections(
         load_phase("hydroxyapatite"),
         q_max=float(two_theta_to_q(high, CU_KA1)),
         wavelength=CU_KA1,
@@ -154,7 +154,7 @@ def test_carbonate_in_phosphate_sites_weakens_the_lines() -> None:
     carbon = element_mass_fractions(changed)["C"]
     assert_close(carbon * 60.009 / 12.011, 0.06, rtol=1e-3, because="atomic masses to five figures")
     strength = [
-        (lambda lines: (lines.strength / lines.q).sum())(powder_lines(p, q_max=5.0, wavelength=CU_KA1))
+        (lambda lines: (lines.strength / lines.q).sum())(powder_reflections(p, q_max=5.0, wavelength=CU_KA1))
         for p in (apatite, changed)
     ]
     # 1.417 / 1.570: reference intensity ratio of a constructed apatite with 10 % P -> C and 4 % of Ca2 vacant
@@ -165,7 +165,7 @@ def test_carbonate_in_phosphate_sites_weakens_the_lines() -> None:
 
 def strongest_area(phase_id: str) -> float:
     """Integrated intensity per dalton of the strongest line, lines closer than 0.06° merged, Cu Kα1."""
-    lines = powder_lines(load_phase(phase_id), q_max=7.0, wavelength=CU_KA1)
+    lines = powder_reflections(load_phase(phase_id), q_max=7.0, wavelength=CU_KA1)
     two_theta = q_to_two_theta(lines.q, CU_KA1)
     theta = np.radians(two_theta / 2.0)
     area = lines.strength / lines.q**2 / np.cos(theta) * (1.0 + np.cos(2.0 * theta) ** 2)

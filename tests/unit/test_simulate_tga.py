@@ -89,7 +89,8 @@ def test_curve_falls_from_the_initial_mass_to_the_residue() -> None:
 
 def test_extent_of_first_order_reaction_against_fine_integration() -> None:
     reaction = peak_reaction(400.0, 160.0)
-    time, temperature, _ = heating_programme(replace(CALM, points=400))
+    programme = heating_programme(replace(CALM, points=400))
+    time, temperature = programme.time_s, programme.temperature_c
     fine = np.linspace(0.0, time[-1], 200_001)
     rate = np.exp(reaction.ln_a - 160.0 / (GAS_CONSTANT * (np.interp(fine, time, temperature) + 273.15)))
     integral = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(fine))])
@@ -101,7 +102,8 @@ def test_extent_of_first_order_reaction_against_fine_integration() -> None:
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
 def test_extent_solves_its_rate_equation(order: float) -> None:
     reaction = peak_reaction(350.0, 150.0, order)
-    time, temperature, _ = heating_programme(replace(CALM, points=20_000))
+    programme = heating_programme(replace(CALM, points=20_000))
+    time, temperature = programme.time_s, programme.temperature_c
     alpha = extent(reaction, time, temperature)
     assert alpha[0] == 0.0
     assert_close(alpha[-1], 1.0, atol=5e-3, because="second order leaves a tail")
@@ -116,7 +118,8 @@ def test_extent_solves_its_rate_equation(order: float) -> None:
 def test_peak_follows_kissinger(rate: float) -> None:
     reaction = peak_reaction(400.0, 180.0)
     conditions = replace(CALM, heating_rate_k_min=rate, points=20_000, furnace_lag_s=0.0)
-    time, temperature, _ = heating_programme(conditions)
+    programme = heating_programme(conditions)
+    time, temperature = programme.time_s, programme.temperature_c
     slope = np.gradient(extent(reaction, time, temperature), time)
     peak = temperature[int(np.argmax(slope))] + 273.15
     left = np.log(rate / 60.0 / peak**2)
@@ -126,18 +129,20 @@ def test_peak_follows_kissinger(rate: float) -> None:
 
 @pytest.mark.parametrize("kinetics", [PROTEIN, LIPID])
 def test_organic_burns_between_200_and_600(kinetics: OrganicKinetics) -> None:
-    time, temperature, _ = heating_programme(CALM)
+    programme = heating_programme(CALM)
+    time, temperature = programme.time_s, programme.temperature_c
     gone = sum(step.share * extent(step.reaction, time, temperature) for step in kinetics.air)
     assert float(np.interp(200.0, temperature, gone)) < 0.02
     assert float(np.interp(600.0, temperature, gone)) > 0.99
 
 
-def test_shifted_kinetics_move_by_the_kelvin_asked() -> None:
-    moved = LIPID.shifted(kelvin=20.0)
-    time, temperature, _ = heating_programme(replace(CALM, points=20_000, furnace_lag_s=0.0))
+def test_shifted_reaction_moves_by_the_kelvin_asked() -> None:
+    reaction = LIPID.inert[1].reaction
+    programme = heating_programme(replace(CALM, points=20_000, furnace_lag_s=0.0))
+    time, temperature = programme.time_s, programme.temperature_c
     peaks = [
-        temperature[int(np.argmax(np.gradient(extent(k.inert[1].reaction, time, temperature), time)))]
-        for k in (LIPID, moved)
+        temperature[int(np.argmax(np.gradient(extent(r, time, temperature), time)))]
+        for r in (reaction, reaction.shifted(20.0))
     ]
     assert_close(peaks[1] - peaks[0], 20.0, atol=0.2, because="0.05 K between readings")
 
@@ -155,22 +160,24 @@ def test_buoyancy_of_an_ideal_gas() -> None:
 
 
 def test_drift_noise_and_wander() -> None:
-    time, temperature, _ = heating_programme(CALM)
+    programme = heating_programme(CALM)
+    time = programme.time_s
     flat = np.ones(len(time))
     drifting = replace(CALM, drift_ug_h=60.0)
-    reading = measure_mass(flat, time, temperature, drifting, np.random.default_rng(0))
+    reading = measure_mass(flat, programme, drifting, np.random.default_rng(0))
     gained = reading[-1] - reading[0]
     assert_close(gained, 0.06 * time[-1] / 3600.0, rtol=1e-6, because="linear drift")
-    noisy = measure_mass(flat, time, temperature, replace(CALM, noise_ug=5.0), np.random.default_rng(0))
+    noisy = measure_mass(flat, programme, replace(CALM, noise_ug=5.0), np.random.default_rng(0))
     n = len(time)
     assert_close(noisy.std(), 5e-3, rtol=4.0 / np.sqrt(2 * n), because="4σ of a standard deviation of n")
-    walk = measure_mass(flat, time, temperature, replace(CALM, wander_ug=3.0), np.random.default_rng(0))
+    walk = measure_mass(flat, programme, replace(CALM, wander_ug=3.0), np.random.default_rng(0))
     assert 1e-4 < np.ptp(walk) < 2e-2
 
 
 def test_programme_with_a_hold() -> None:
     conditions = replace(CALM, holds=((120.0, 10.0),), end_c=300.0, points=4000)
-    time, temperature, segment = heating_programme(conditions)
+    programme = heating_programme(conditions)
+    time, temperature, segment = programme.time_s, programme.temperature_c, programme.segment
     assert set(segment) == {0.0, 1.0, 2.0}
     held = temperature[segment == 1.0]
     assert_close(held, 120.0, atol=1e-9, because="isothermal")
@@ -181,7 +188,8 @@ def test_programme_with_a_hold() -> None:
 
 
 def test_ramp_reaches_its_end_at_its_rate() -> None:
-    time, temperature, _ = heating_programme(CALM)
+    programme = heating_programme(CALM)
+    time, temperature = programme.time_s, programme.temperature_c
     assert_close(temperature[[0, -1]], [25.0, 1000.0], atol=0.01, because="lag has died out")
     slope = np.gradient(temperature, time)[len(time) // 2]
     assert_close(slope, 10.0 / 60.0, rtol=1e-6, because="steady ramp")
@@ -259,5 +267,4 @@ def test_impossible_runs_are_refused() -> None:
 
 
 def test_expected_mass_without_pools_is_one() -> None:
-    time, temperature, _ = heating_programme(CALM)
-    assert_close(expected_mass((), time, temperature), 1.0, atol=0.0, because="nothing leaves")
+    assert_close(expected_mass((), heating_programme(CALM)), 1.0, atol=0.0, because="nothing leaves")

@@ -26,38 +26,20 @@ _CU_KA1 = 1.540598
 
 @dataclass(frozen=True, kw_only=True)
 class HaloShape:
-    """The liquid-like structure factor of an amorphous component.
+    """The liquid-like structure factor S of an amorphous component; angles in degrees with Cu Kα1."""
 
-    Parameters
-    ----------
-    two_theta : float, degrees with Cu Kα1
-        Where the main halo of the scattered intensity has its maximum.
-    fwhm : float, degrees with Cu Kα1
-        Width of the main halo; larger blurs the structure.
-    height : float
-        Factor on the height of the maximum of S; other than 1 it changes the scattering per gram.
-    second_two_theta, second_height : float
-        Second maximum of S and its height relative to the first; 0 leaves it out. Used by the peak families.
-    low_q : float
-        S at Q = 0, between 0 (incompressible) and 1.
-    packing_two_theta, packing_height : float
-        Lateral packing of protein chains (12–14 Å) and its height in S; 0 leaves it out.
-    area_factor : float
-        Coherent scattering in 10–60° (Cu Kα1) relative to that of free atoms, at `height` 1: what is missing
-        at low angles has gone into the halo.
-    family : {"gaussian", "lorentzian", "hard_sphere"}
-        Form of S: peaks on a step, sharper peaks with longer tails, or a Percus-Yevick liquid.
-    """
-
-    two_theta: float
-    fwhm: float
-    height: float = 1.0
-    second_two_theta: float = 44.0
-    second_height: float = 0.0
-    low_q: float = 0.08
-    packing_two_theta: float = 6.8
-    packing_height: float = 0.0
+    two_theta: float  # maximum of the scattered intensity
+    fwhm: float  # of that maximum; larger blurs the structure
+    height: float = 1.0  # factor on the maximum of S; other than 1 it changes the scattering per gram
+    second_two_theta: float = 44.0  # second maximum of S, in the families with peaks
+    second_height: float = 0.0  # relative to the first; 0 leaves it out
+    low_q: float = 0.08  # S at Q = 0, between 0 (incompressible) and 1
+    packing_two_theta: float = 6.8  # lateral packing of protein chains (12–14 Å)
+    packing_height: float = 0.0  # in S; 0 leaves it out
+    # Coherent scattering in 10–60° relative to that of free atoms, at `height` 1: what is missing at low angles has
+    # gone into the maximum.
     area_factor: float = 1.0
+    # Peaks on a step, sharper peaks with longer tails, or a Percus-Yevick liquid.
     family: HaloFamily = "gaussian"
 
     def jittered(self, *, shift: float = 0.0, width: float = 1.0, height: float = 1.0) -> HaloShape:
@@ -69,7 +51,7 @@ class HaloShape:
 
 @dataclass(frozen=True, kw_only=True)
 class AmorphousMaterial:
-    """Composition (atoms per formula unit) and halo of an amorphous component."""
+    """Composition (`atoms` per formula unit) and `halo` of an amorphous component."""
 
     atoms: tuple[tuple[str, float], ...]
     halo: HaloShape
@@ -105,12 +87,7 @@ MATERIALS: dict[str, AmorphousMaterial] = {
     "lipid": AmorphousMaterial(
         atoms=(("C", 57.0), ("H", 104.0), ("O", 6.0)),
         halo=HaloShape(
-            two_theta=19.5,
-            fwhm=6.0,
-            second_two_theta=42.0,
-            second_height=0.10,
-            low_q=0.12,
-            area_factor=1.05,
+            two_theta=19.5, fwhm=6.0, second_two_theta=42.0, second_height=0.10, low_q=0.12, area_factor=1.05
         ),
     ),
     "water": AmorphousMaterial(
@@ -121,12 +98,7 @@ MATERIALS: dict[str, AmorphousMaterial] = {
     "amorphous_calcium_phosphate": AmorphousMaterial(
         atoms=(("Ca", 9.0), ("P", 6.0), ("O", 29.25), ("H", 10.5)),
         halo=HaloShape(
-            two_theta=30.0,
-            fwhm=7.0,
-            second_two_theta=47.5,
-            second_height=0.25,
-            low_q=0.30,
-            area_factor=0.95,
+            two_theta=30.0, fwhm=7.0, second_two_theta=47.5, second_height=0.25, low_q=0.30, area_factor=0.95
         ),
     ),
 }
@@ -145,26 +117,24 @@ def independent_atoms(
 
 def _percus_yevick(q_diameter: FloatArray, packing: float) -> FloatArray:
     """Hard-sphere structure factor [Percus & Yevick 1958; Wertheim 1963], q·diameter > 0."""
+    # 1/S − 1 is the transform of the direct correlation function α + βr + γr³ inside a sphere
     eta = packing
     alpha = (1.0 + 2.0 * eta) ** 2 / (1.0 - eta) ** 4
     beta = -6.0 * eta * (1.0 + 0.5 * eta) ** 2 / (1.0 - eta) ** 4
     gamma = 0.5 * eta * alpha
-    x = np.maximum(q_diameter, 1e-2)
+    x = np.maximum(q_diameter, 1e-2)  # differences of nearly equal terms lose all digits below
     sin, cos = np.sin(x), np.cos(x)
     g = alpha * (sin - x * cos) / x**2
     g += beta * (2.0 * x * sin + (2.0 - x**2) * cos - 2.0) / x**3
     g += gamma * (-(x**4) * cos + 4.0 * ((3.0 * x**2 - 6.0) * cos + (x**3 - 6.0 * x) * sin + 6.0)) / x**5
-    factor: FloatArray = 1.0 / (1.0 + 24.0 * eta * g / x)
-    return factor
+    return np.asarray(1.0 / (1.0 + 24.0 * eta * g / x), dtype=np.float64)
 
 
 def _peak(family: HaloFamily, q: FloatArray, centre: float, fwhm: float) -> FloatArray:
     t = (q - centre) / fwhm
     if family == "lorentzian":  # squared Lorentzian: longer tails than a Gaussian, still integrable
-        squared: FloatArray = 1.0 / (1.0 + 4.0 * (np.sqrt(2.0) - 1.0) * t * t) ** 2
-        return squared
-    gauss: FloatArray = np.exp(-4.0 * np.log(2.0) * t * t)
-    return gauss
+        return np.asarray(1.0 / (1.0 + 4.0 * (np.sqrt(2.0) - 1.0) * t * t) ** 2, dtype=np.float64)
+    return np.asarray(np.exp(-4.0 * np.log(2.0) * t * t), dtype=np.float64)
 
 
 def _base_and_peaks(halo: HaloShape, q: FloatArray, centre: float) -> tuple[FloatArray, FloatArray]:
@@ -176,6 +146,7 @@ def _base_and_peaks(halo: HaloShape, q: FloatArray, centre: float) -> tuple[Floa
     family: HaloFamily = "gaussian" if halo.family == "hard_sphere" else halo.family
     peaks = _peak(family, q, centre, width)
     if halo.family == "hard_sphere":
+        # the first maximum at 32 % packing stands at Q · diameter = 7.05; disorder of real bonds damps the rest
         liquid = _percus_yevick(q * 7.05 / centre, 0.32)
         loss = np.exp(-np.square(q / (3.0 * centre)))
         return halo.low_q + (1.0 - halo.low_q) * (1.0 + (liquid - 1.0) * loss), peaks
@@ -191,19 +162,11 @@ def _base_and_peaks(halo: HaloShape, q: FloatArray, centre: float) -> tuple[Floa
 
 
 def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
-    """S(Q) of an amorphous component with the halo's maximum at `halo.two_theta`.
+    """S(Q) of an amorphous component whose scattering has its maximum at `halo.two_theta`.
 
     The free-atom curve falls with Q and would pull the maximum to lower angles; the centre of S is found by
     bisection so that polarised S·Σ|f|² has it where asked. At `height` 1 the maximum of S is as high as makes
-    the scattering in the window `area_factor` times that of free atoms; S tends to 1 beyond in any case.
-
-    Parameters
-    ----------
-    q : array, Å⁻¹
-
-    Returns
-    -------
-    array of the shape of `q`
+    the scattering in the window `area_factor` times that of free atoms; S tends to 1 beyond in any case. q in Å⁻¹.
     """
     halo = material.halo
     two_theta = np.linspace(10.0, 60.0, 1001)
@@ -211,6 +174,7 @@ def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
     atoms, _ = independent_atoms(material.atoms, grid, _CU_KA1)
     atoms = atoms * 0.5 * (1.0 + np.cos(np.radians(two_theta)) ** 2)
     target = float(two_theta_to_q(halo.two_theta, _CU_KA1))
+    # only the maximum near the one asked for is followed: a second one may be as high
     near = np.abs(two_theta - halo.two_theta) < max(4.0, halo.fwhm)
     low, high = 0.8 * target, 1.5 * target
     for _ in range(30):
@@ -223,8 +187,7 @@ def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
         else:
             high = centre
     base, peaks = _base_and_peaks(halo, np.asarray(q, dtype=float), centre)
-    result: FloatArray = base + height * peaks
-    return result
+    return np.asarray(base + height * peaks, dtype=np.float64)
 
 
 def amorphous_scattering(material: AmorphousMaterial, q: FloatArray, wavelength: float) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The embedded cohort: ten simulated specimens of draining calcinosis, regenerated from a seed.
+"""One simulated specimen, and the embedded cohort: ten specimens of draining calcinosis, regenerated from a seed.
 
 What is published of ten patients is qualitative: hydroxyapatite in all specimens but one and the only
 crystalline phase, minor in most, organic matter above one half in most, more apatite in solid than in fluid
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Pattern, Phase, TgaRun
+from xrdcomp.data import Atmosphere, Pattern, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.simulate.exports import write_pattern, write_tga
@@ -24,43 +24,27 @@ from xrdcomp.simulate.specimens import (
     SpecimenModel,
     TgaConditions,
     XrdConditions,
-    mass_fractions,
+    table_rows,
     truth_of,
 )
 from xrdcomp.simulate.tga import simulate_tga_blank, specimen_pools, weigh
 from xrdcomp.simulate.xrd import apatite_sizes, expected_pattern, measure
 
-# ------------ One simulated specimen: pattern and curve from one composition.
-
 _CARBONATE_PHASES = {"calcite": CALCITE_CO3, "aragonite": CALCITE_CO3, "vaterite": CALCITE_CO3}
-_NAMED = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
-
-
-def _phases_of(model: SpecimenModel) -> dict[str, Phase]:
-    names = [name for name in mass_fractions(model) if name not in _NAMED]
-    return {name: load_phase(name) for name in dict.fromkeys([model.apatite_model.phase, *names])}
 
 
 def simulate_pattern(
     model: SpecimenModel, conditions: XrdConditions | None = None, *, seed: int
 ) -> tuple[Pattern, Pattern]:
-    """Diffraction pattern of a specimen and the scan of its empty holder.
+    """Diffraction pattern of a specimen in counts, and the scan of its empty holder.
 
-    Parameters
-    ----------
-    model : SpecimenModel
-    conditions : XrdConditions, optional
-    seed : int
-        Decides counting noise and grainy intensities.
-
-    Returns
-    -------
-    pattern, blank : Pattern
-        Counts; the blank holds air scatter, flat background and the holder's humps only, unattenuated.
+    The blank holds air scatter, flat background and the holder's humps only, unattenuated. The seed decides counting
+    noise and grainy intensities.
     """
     conditions = conditions or XrdConditions()
     rng = np.random.default_rng(seed)
-    expected = expected_pattern(model, conditions, _phases_of(model), rng)
+    phases = {name: load_phase(name) for name in (model.apatite_model.phase, *model.other_phases)}
+    expected = expected_pattern(model, conditions, phases, rng)
     total = expected.specimen + expected.background
     pattern = measure(expected.two_theta, total, conditions, rng, f"{model.specimen_id} (simulated)")
     blank = measure(expected.two_theta, expected.background, conditions, rng, "empty holder (simulated)")
@@ -68,31 +52,14 @@ def simulate_pattern(
 
 
 def simulate_tga(model: SpecimenModel, conditions: TgaConditions | None = None, *, seed: int) -> TgaRun:
-    """Thermogravimetric run of a specimen.
-
-    Parameters
-    ----------
-    model : SpecimenModel
-    conditions : TgaConditions, optional
-    seed : int
-        Decides noise and wander.
-
-    Returns
-    -------
-    TgaRun
-        Temperature in °C, mass in mg, time in s.
-    """
+    """Thermogravimetric run of a specimen; the seed decides noise and wander."""
     conditions = conditions or TgaConditions()
     pools = specimen_pools(model, inert=conditions.inert)
     return weigh(pools, conditions, seed=seed, name=f"{model.specimen_id} (simulated)")
 
 
 def simulate_specimen(
-    model: SpecimenModel,
-    *,
-    xrd: XrdConditions | None = None,
-    tga: TgaConditions | None = None,
-    seed: int,
+    model: SpecimenModel, *, xrd: XrdConditions | None = None, tga: TgaConditions | None = None, seed: int
 ) -> SimulatedSpecimen:
     """Measure a specimen with both instruments.
 
@@ -122,264 +89,128 @@ def simulate_specimen(
     """
     tga = tga or TgaConditions()
     pattern, blank = simulate_pattern(model, xrd, seed=seed)
-    truth = truth_of(model, _CARBONATE_PHASES)
+    # streams of their own, so that the length of a pattern does not decide the noise of the balance
     run = simulate_tga(model, tga, seed=seed + 1_000_003)
+    tga_blank = simulate_tga_blank(tga, seed=seed + 2_000_003)
+    truth = truth_of(model, _CARBONATE_PHASES)
     losses: dict[str, float] = {}
     for pool in specimen_pools(model, inert=tga.inert):
         losses[pool.name] = losses.get(pool.name, 0.0) + pool.mass_fraction
     truth |= apatite_sizes(model.apatite_model) if model.apatite > 0.0 else {}
-    truth["tga_losses"] = losses
-    truth["tga_atmosphere"] = tga.atmosphere
+    truth |= {"tga_losses": losses, "tga_atmosphere": tga.atmosphere}
     return SimulatedSpecimen(
-        model=model,
-        pattern=pattern,
-        tga=run,
-        blank=blank,
-        tga_blank=simulate_tga_blank(tga, seed=seed + 2_000_003),
-        truth=truth,
+        model=model, pattern=pattern, tga=run, blank=blank, tga_blank=tga_blank, truth=truth
     )
 
 
-# ------------ The embedded cohort: ten simulated specimens of draining calcinosis, regenerated from a seed.
-# What is published of ten patients is qualitative: hydroxyapatite in all specimens but one and the only
-# crystalline phase, minor in most, organic matter above one half in most, more apatite in solid than in fluid
-# samples. The compositions below were chosen to have these properties; nothing in them was measured.
+# --- the embedded cohort ---------------------------------------------------------------------------------
 
 COHORT_SEED = 20171017
 Kind = Literal["solid", "fluid"]
 _MANIFEST = "cohort.json"
-_SUFFIX = {"gsas": "gsa", "xy": "xy", "xye": "xye", "csv": "csv", "xrdml": "xrdml", "ras": "ras"}
+_SUFFIX = {"gsas": "gsa", "netzsch": "txt", "ta": "txt"}  # of a format; the others are their own
+
+# Mass fractions (CO3 in the lattice of the apatite, acp: amorphous calcium phosphate), column lengths along c and a
+# in nm, formats of the two exports, gas, counts at the highest point, step in degrees.
+_COHORT = """
+specimen_id apatite   co3 protein lipid water   acp    c    a xrd   tga     gas      counts step
+sim01_solid   0.340 0.022   0.400 0.130 0.080 0.028 24.0  9.0 xrdml netzsch air        6000 0.02
+sim02_solid   0.270 0.018   0.420 0.180 0.070 0.042 21.0  8.0 xy    csv     air        4000 0.02
+sim03_solid   0.560 0.040   0.240 0.060 0.060 0.040 30.0 12.0 ras   ta      air        9000 0.02
+sim04_solid   0.210 0.013   0.460 0.210 0.090 0.017 19.0  7.5 gsas  csv     air        6000 0.025
+sim05_solid   0.390 0.027   0.370 0.140 0.055 0.018 27.0 10.0 csv   netzsch air        7000 0.02
+sim06_solid   0.300 0.020   0.360 0.200 0.100 0.020 22.0  9.0 xye   ta      air        6000 0.03
+sim07_fluid   0.090 0.006   0.400 0.140 0.350 0.014 20.0  8.0 xrdml csv     air        5000 0.02
+sim08_fluid   0.050 0.003   0.420 0.240 0.280 0.007 18.0  8.0 xy    netzsch nitrogen   6000 0.03
+sim09_fluid   0.140 0.009   0.380 0.170 0.280 0.021 23.0  8.5 xrdml ta      air        6000 0.02
+sim10_fluid   0.0   0.0     0.450 0.250 0.270 0.030 20.0  8.0 csv   csv     air        6000 0.025
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CohortEntry:
-    """One embedded specimen.
-
-    Parameters
-    ----------
-    specimen_id : str
-    kind : {"solid", "fluid"}
-    xrd, tga : Path
-        The two exports.
-    radiation : str
-        Radiation of the pattern, for formats that cannot state it.
-    atmosphere : str
-        Of the thermogravimetric run.
-    truth : dict
-        See `xrdcomp.simulate.specimens.truth_of`.
-    """
+    """One embedded specimen: its two exports, and what an analysis should find."""
 
     specimen_id: str
     kind: Kind
     xrd: Path
     tga: Path
-    radiation: str
-    atmosphere: Atmosphere
-    truth: dict[str, Any]
+    radiation: str  # of the pattern, for formats that cannot state it
+    atmosphere: Atmosphere  # of the thermogravimetric run
+    truth: dict[str, Any]  # see `specimens.truth_of`
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    specimen_id: str
-    kind: Kind
-    fractions: tuple[float, float, float, float, float, float]
-    length_nm: tuple[float, float]
-    exports: tuple[str, str]
-    atmosphere: Atmosphere = "air"
-    peak_counts: float = 6000.0
-    step: float = 0.02
-
-
-# fractions: apatite, carbonate in its lattice, protein, lipid, water, amorphous mineral
-_ROWS = (
-    _Row(
-        specimen_id="sim01_solid",
-        kind="solid",
-        fractions=(0.340, 0.022, 0.400, 0.130, 0.080, 0.028),
-        length_nm=(24.0, 9.0),
-        exports=("xrdml", "netzsch"),
-    ),
-    _Row(
-        specimen_id="sim02_solid",
-        kind="solid",
-        fractions=(0.270, 0.018, 0.420, 0.180, 0.070, 0.042),
-        length_nm=(21.0, 8.0),
-        exports=("xy", "csv"),
-        peak_counts=4000.0,
-    ),
-    _Row(
-        specimen_id="sim03_solid",
-        kind="solid",
-        fractions=(0.560, 0.040, 0.240, 0.060, 0.060, 0.040),
-        length_nm=(30.0, 12.0),
-        exports=("ras", "ta"),
-        peak_counts=9000.0,
-    ),
-    _Row(
-        specimen_id="sim04_solid",
-        kind="solid",
-        fractions=(0.210, 0.013, 0.460, 0.210, 0.090, 0.017),
-        length_nm=(19.0, 7.5),
-        exports=("gsas", "csv"),
-        step=0.025,
-    ),
-    _Row(
-        specimen_id="sim05_solid",
-        kind="solid",
-        fractions=(0.390, 0.027, 0.370, 0.140, 0.055, 0.018),
-        length_nm=(27.0, 10.0),
-        exports=("csv", "netzsch"),
-        peak_counts=7000.0,
-    ),
-    _Row(
-        specimen_id="sim06_solid",
-        kind="solid",
-        fractions=(0.300, 0.020, 0.360, 0.200, 0.100, 0.020),
-        length_nm=(22.0, 9.0),
-        exports=("xye", "ta"),
-        step=0.03,
-    ),
-    _Row(
-        specimen_id="sim07_fluid",
-        kind="fluid",
-        fractions=(0.090, 0.006, 0.400, 0.140, 0.350, 0.014),
-        length_nm=(20.0, 8.0),
-        exports=("xrdml", "csv"),
-        peak_counts=5000.0,
-    ),
-    _Row(
-        specimen_id="sim08_fluid",
-        kind="fluid",
-        fractions=(0.050, 0.003, 0.420, 0.240, 0.280, 0.007),
-        length_nm=(18.0, 8.0),
-        exports=("xy", "netzsch"),
-        atmosphere="nitrogen",
-        step=0.03,
-    ),
-    _Row(
-        specimen_id="sim09_fluid",
-        kind="fluid",
-        fractions=(0.140, 0.009, 0.380, 0.170, 0.280, 0.021),
-        length_nm=(23.0, 8.5),
-        exports=("xrdml", "ta"),
-    ),
-    _Row(
-        specimen_id="sim10_fluid",
-        kind="fluid",
-        fractions=(0.0, 0.0, 0.450, 0.250, 0.270, 0.030),
-        length_nm=(20.0, 8.0),
-        exports=("csv", "csv"),
-        step=0.025,
-    ),
-)
-
-
-def cohort_models(rng: np.random.Generator) -> tuple[SpecimenModel, ...]:
-    """Return the ten specimens with halo shapes, disorder and cells that differ from one to the next.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-        Halos move by 0.25° (σ), widths by 4 %, heights by 5 %; the compositions stay.
-    """
-    models = []
-    for row in _ROWS:
-        apatite, carbonate, protein, lipid, water, amorphous = row.fractions
-        model = SpecimenModel(
-            specimen_id=row.specimen_id,
-            apatite=apatite,
-            carbonate=carbonate,
-            protein=protein,
-            lipid=lipid,
-            water=water,
-            amorphous_mineral=amorphous,
-            carbonate_site="lattice",
-            char_fraction=0.21,
-        )
-        materials = {
-            name: replace(
-                material,
-                halo=material.halo.jittered(
-                    shift=float(rng.normal(0.0, 0.25)),
-                    width=float(np.exp(rng.normal(0.0, 0.04))),
-                    height=float(np.exp(rng.normal(0.0, 0.05))),
-                ),
-            )
-            for name, material in model.materials.items()
-        }
-        character = replace(
-            model.apatite_model,
-            length_c_nm=row.length_nm[0],
-            length_a_nm=row.length_nm[1],
-            sigma_ln=float(rng.uniform(0.2, 0.4)),
-            microstrain=float(rng.uniform(0.0008, 0.002)),
-            b_excess=float(rng.uniform(0.0, 0.15)),
-            a_offset=float(rng.normal(0.02, 0.005)),
-        )
-        models.append(replace(model, materials=materials, apatite_model=character))
-    return tuple(models)
-
-
-def _conditions(row: _Row, rng: np.random.Generator) -> tuple[XrdConditions, TgaConditions]:
-    xrd = XrdConditions(
-        step=row.step,
-        peak_counts=row.peak_counts,
-        displacement_mm=float(rng.normal(0.0, 0.04)),
-        axial_half_angle_deg=float(rng.uniform(1.2, 1.9)),
-        background_constant=float(rng.uniform(0.03, 0.08)),
-        air_scatter=float(rng.uniform(0.15, 0.35)),
+def _cohort_model(row: dict[str, Any], rng: np.random.Generator) -> SpecimenModel:
+    """Specimen of a row; amorphous maxima (by 0.25°, widths by 4 %, heights by 5 %), disorder and cell are drawn."""
+    plain = SpecimenModel(
+        specimen_id=row["specimen_id"],
+        apatite=float(row["apatite"]),
+        carbonate=float(row["co3"]),
+        protein=float(row["protein"]),
+        lipid=float(row["lipid"]),
+        water=float(row["water"]),
+        amorphous_mineral=float(row["acp"]),
+        char_fraction=0.21,
     )
-    tga = TgaConditions(
-        sample_mass_mg=round(float(rng.uniform(8.0, 18.0)), 3),
-        noise_ug=float(rng.uniform(1.0, 3.0)),
-        drift_ug_h=float(rng.normal(0.0, 3.0)),
-        wander_ug=1.0,
-        pan_volume_cm3=float(rng.uniform(0.015, 0.03)),
-        atmosphere=row.atmosphere,
-        points=3000,
+    materials = {}
+    for name, material in plain.materials.items():
+        halo = material.halo.jittered(
+            shift=float(rng.normal(0.0, 0.25)),
+            width=float(np.exp(rng.normal(0.0, 0.04))),
+            height=float(np.exp(rng.normal(0.0, 0.05))),
+        )
+        materials[name] = replace(material, halo=halo)
+    apatite = replace(
+        plain.apatite_model,
+        length_c_nm=float(row["c"]),
+        length_a_nm=float(row["a"]),
+        sigma_ln=float(rng.uniform(0.2, 0.4)),
+        microstrain=float(rng.uniform(0.0008, 0.002)),
+        b_excess=float(rng.uniform(0.0, 0.15)),
+        a_offset=float(rng.normal(0.02, 0.005)),
     )
-    return xrd, tga
+    return replace(plain, materials=materials, apatite_model=apatite)
 
 
 def generate_cohort(folder: Path, *, seed: int = COHORT_SEED) -> tuple[CohortEntry, ...]:
     """Write the ten specimens: ``<id>/<id>.*``, ``<id>/<id>_tga.*``, ``<id>/truth.json``, ``cohort.json``.
 
-    Parameters
-    ----------
-    folder : Path
-        Created if it does not exist; files of the same names are replaced, others stay.
-    seed : int
-        The same seed writes the same bytes.
-
-    Returns
-    -------
-    tuple of CohortEntry, in the order of the manifest
+    The same seed writes the same bytes. Files of these names are replaced, others in the folder stay.
     """
     folder = Path(folder)
+    rows: list[dict[str, Any]] = [*table_rows(_COHORT)]
     rng = np.random.default_rng(seed)
+    models = [_cohort_model(row, rng) for row in rows]
     manifest: list[dict[str, str]] = []
-    for number, (row, model) in enumerate(zip(_ROWS, cohort_models(rng), strict=True)):
-        xrd, tga = _conditions(row, rng)
-        simulated = simulate_specimen(model, xrd=xrd, tga=tga, seed=seed + 101 * (number + 1))
-        place = folder / row.specimen_id
-        place.mkdir(parents=True, exist_ok=True)
-        xrd_format, tga_format = row.exports
-        xrd_name = f"{row.specimen_id}.{_SUFFIX[xrd_format]}"
-        tga_name = f"{row.specimen_id}_tga.{'csv' if tga_format == 'csv' else 'txt'}"
-        write_pattern(place / xrd_name, simulated.pattern, xrd_format)
-        write_tga(place / tga_name, simulated.tga, tga_format)
-        truth = simulated.truth | {"kind": row.kind, "seed": seed}
-        (place / "truth.json").write_bytes(_json(_rounded(truth)))
-        manifest.append(
-            {
-                "specimen_id": row.specimen_id,
-                "kind": row.kind,
-                "xrd": f"{row.specimen_id}/{xrd_name}",
-                "tga": f"{row.specimen_id}/{tga_name}",
-                "radiation": "CuKa",
-                "atmosphere": row.atmosphere,
-            }
+    for number, (row, model) in enumerate(zip(rows, models, strict=True)):
+        xrd = XrdConditions(
+            step=float(row["step"]),
+            peak_counts=float(row["counts"]),
+            displacement_mm=float(rng.normal(0.0, 0.04)),
+            axial_half_angle_deg=float(rng.uniform(1.2, 1.9)),
+            background_constant=float(rng.uniform(0.03, 0.08)),
+            air_scatter=float(rng.uniform(0.15, 0.35)),
         )
+        tga = TgaConditions(
+            sample_mass_mg=round(float(rng.uniform(8.0, 18.0)), 3),
+            noise_ug=float(rng.uniform(1.0, 3.0)),
+            drift_ug_h=float(rng.normal(0.0, 3.0)),
+            wander_ug=1.0,
+            pan_volume_cm3=float(rng.uniform(0.015, 0.03)),
+            atmosphere=row["gas"],
+            points=3000,
+        )
+        simulated = simulate_specimen(model, xrd=xrd, tga=tga, seed=seed + 101 * (number + 1))
+        name, kind = model.specimen_id, model.specimen_id.partition("_")[2]
+        xrd_file = f"{name}/{name}.{_SUFFIX.get(row['xrd'], row['xrd'])}"
+        tga_file = f"{name}/{name}_tga.{_SUFFIX.get(row['tga'], row['tga'])}"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write_pattern(folder / xrd_file, simulated.pattern, row["xrd"])
+        write_tga(folder / tga_file, simulated.tga, row["tga"])
+        truth = simulated.truth | {"kind": kind, "seed": seed}
+        (folder / name / "truth.json").write_bytes(_json(_rounded(truth)))
+        entry = {"specimen_id": name, "kind": kind, "xrd": xrd_file, "tga": tga_file}
+        manifest.append(entry | {"radiation": "CuKa", "atmosphere": tga.atmosphere})
     text = {"simulated": True, "generator": "xrdcomp.simulate", "seed": seed, "specimens": manifest}
     (folder / _MANIFEST).write_bytes(_json(text))
     return load_cohort(folder)
@@ -399,13 +230,7 @@ def _json(value: Any) -> bytes:
 
 
 def specimens_folder() -> Path:
-    """Folder of the embedded specimens: inside the installed package, or beside it in a source tree.
-
-    Raises
-    ------
-    AnalysisError
-        Neither exists: the installation is incomplete.
-    """
+    """Folder of the embedded specimens: inside the installed package, or beside it in a source tree."""
     package = Path(__file__).resolve().parents[1]
     candidates = (package / "_data" / "specimens", package.parent / "data" / "specimens")
     for folder in candidates:
@@ -418,23 +243,7 @@ def specimens_folder() -> Path:
 
 
 def load_cohort(folder: Path | None = None) -> tuple[CohortEntry, ...]:
-    """Return the embedded specimens, or those that `generate_cohort` wrote into `folder`.
-
-    Parameters
-    ----------
-    folder : path, optional
-        Without it the specimens that come with the package.
-
-    Returns
-    -------
-    tuple of CohortEntry
-        Paths of the exports and the truth; nothing is analysed.
-
-    Raises
-    ------
-    AnalysisError
-        The folder holds no cohort.
-    """
+    """Return the specimens that come with the package, or those that `generate_cohort` wrote into `folder`."""
     root = specimens_folder() if folder is None else Path(folder)
     if not (root / _MANIFEST).is_file():
         msg = f"{root} holds no {_MANIFEST}; write one with generate_cohort."

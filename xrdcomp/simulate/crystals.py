@@ -1,4 +1,9 @@
-"""Occupancies of an apatite that carries carbonate in its phosphate sites."""
+"""Crystals of the simulator: atoms, reflections, diffuse scattering, crystallite size, carbonated apatite.
+
+The tables of atoms are the simulator's own, shared with no other part of the package. Everything is in electron
+units per dalton of the phase, from the sites of the whole cell that a `Phase` carries; symmetry is used only to
+merge equivalent reflections.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,12 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from xrdcomp.data import Cell, Phase, frozen_array
 from xrdcomp.errors import AnalysisError, PhaseError
-from xrdcomp.units import HC_KEV_ANGSTROM, BoolArray, ComplexArray, FloatArray, IntArray
+from xrdcomp.units import HC_KEV_ANGSTROM, ComplexArray, FloatArray, IntArray
 
-# ------------ What one atom scatters and absorbs: the simulator's own tables, shared with no other part of
-# the package.
+# --- atoms -----------------------------------------------------------------------------------------------
 # Coherent: f0 of International Tables C (1992) table 6.1.1.4 and the dispersion corrections of Cromer &
 # Liberman, both as gemmi gives them. Incoherent: S(x) = Σ aᵢ (1 − exp(−bᵢ x²)) with x = sinθ/λ, fitted for this
 # module to the tabulated incoherent scattering functions of Hubbell et al. (1975) as xraylib 4 returns them
@@ -98,19 +101,7 @@ def atomic_mass(element: str) -> float:
 
 
 def coherent_amplitude(element: str, s: FloatArray, wavelength: float) -> ComplexArray:
-    """Complex amplitude f0(s) + f′ + i f″ of an atom, electrons.
-
-    Parameters
-    ----------
-    element : str
-    s : array, sinθ/λ in Å⁻¹
-    wavelength : float, ångström
-        Decides the dispersion corrections.
-
-    Returns
-    -------
-    complex array of the shape of `s`
-    """
+    """Complex amplitude f0(s) + f′ + i f″ of an atom in electrons; s = sinθ/λ in Å⁻¹, wavelength in Å."""
     import gemmi
 
     _known(element)
@@ -138,52 +129,48 @@ def incoherent_intensity(element: str, s: FloatArray) -> FloatArray:
 
 
 def attenuation_cm2_g(element_mass_fractions: dict[str, float], anode: str) -> float:
-    """Mass attenuation coefficient of a mixture at the anode's Kα energy, Σ wᵢ μᵢ/ρᵢ.
-
-    Parameters
-    ----------
-    element_mass_fractions : dict, element symbol -> mass fraction
-    anode : str, one of ``ANODES``
-
-    Returns
-    -------
-    float, cm²/g
-    """
+    """Mass attenuation coefficient of a mixture at the Kα energy of one of `ANODES`, Σ wᵢ μᵢ/ρᵢ in cm²/g."""
     column = ANODES.index(anode)
     for element in element_mass_fractions:
         _known(element)
     return sum(w * _ATTENUATION[e][column] for e, w in element_mass_fractions.items())
 
 
-# ------------ Powder lines of a crystal structure, in electron units per dalton of the phase.
-# Everything starts from the sites of the whole cell that a `Phase` carries; symmetry is used only to merge
-# equivalent reflections.
+def cell_mass(phase: Phase) -> float:
+    """Mass of the cell in dalton, occupancies counted."""
+    return float(
+        sum(o * atomic_mass(e) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True))
+    )
+
+
+def element_mass_fractions(phase: Phase) -> dict[str, float]:
+    """Mass fraction of each element of a phase."""
+    mass = cell_mass(phase)
+    fractions: dict[str, float] = {}
+    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
+        fractions[element] = fractions.get(element, 0.0) + float(occupancy) * atomic_mass(element) / mass
+    return fractions
+
+
+# --- reflections and diffuse scattering ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowderLines:
-    """The reflections of a phase, equivalents merged.
+class PowderReflections:
+    """The reflections of a phase, equivalents merged; (n,) arrays but for `hkl` (n, 3), one of the equivalents.
 
-    Parameters
-    ----------
-    hkl : (n, 3) integer array, one of the equivalents
-    q : (n,) array, 4π sinθ/λ in Å⁻¹
-    multiplicity : (n,) array
-    strength : (n,) array
-        2π² m ⟨|F|²⟩ / (V M) in electron units per dalton and Å³, so that the cross section per dalton is
-        ``strength · p(Q − q) / (Q q)`` with p the line's profile of unit area in Q.
-    cos_c : (n,) array
-        Cosine between the scattering vector and the c axis.
+    `q` is 4π sinθ/λ in Å⁻¹, `cos_c` the cosine between scattering vector and c axis. `strength` is
+    2π² m ⟨|F|²⟩ / (V M) in electron units per dalton and Å³, so that the cross section per dalton is
+    ``strength · p(Q − q) / (Q q)`` with p the reflection's profile of unit area in Q.
     """
 
     hkl: IntArray
     q: FloatArray
-    multiplicity: FloatArray
     strength: FloatArray
     cos_c: FloatArray
 
 
-def metric_of(cell: Cell) -> FloatArray:
+def _metric(cell: Cell) -> FloatArray:
     """Metric tensor of the direct lattice, Å²."""
     a, b, c, alpha, beta, gamma = cell.parameters
     ca, cb, cg = (np.cos(np.radians(v)) for v in (alpha, beta, gamma))
@@ -192,38 +179,71 @@ def metric_of(cell: Cell) -> FloatArray:
     )
 
 
-def _all_indices(reciprocal: FloatArray, metric: FloatArray, q_max: float) -> tuple[IntArray, FloatArray]:
+def powder_reflections(
+    phase: Phase,
+    *,
+    q_max: float,
+    wavelength: float,
+    cell: Cell | None = None,
+    b_excess: float = 0.0,
+    march_dollase: float = 1.0,
+) -> PowderReflections:
+    """Reflections of a phase with atoms up to `q_max` (Å⁻¹), their strength on the absolute scale.
+
+    The cross section of a powder per cell is 2π² m|F|² δ(Q − q) / (V Q²) electron units
+    [e.g. Warren, X-ray Diffraction, 1969]; it is divided by the cell's mass here. `wavelength` (Å) decides f′ and f″;
+    `cell` replaces the phase's cell, fractional coordinates stay; `b_excess` (Å²) is added to every atom's B, larger
+    weakens the reflections at high angles; `march_dollase` is the texture about c* of a flat plate, 1 is none, < 1
+    strengthens 00l [Dollase 1986].
+    """
+    if not phase.quantifiable:
+        msg = (
+            f"phase {phase.id!r} is known by its line positions only and cannot be simulated; "
+            "take one with atoms."
+        )
+        raise PhaseError(msg)
+    used = cell or phase.cell
+    metric = _metric(used)
+    reciprocal = np.asarray((2.0 * np.pi) ** 2 * np.linalg.inv(metric), dtype=np.float64)
+    # |h| ≤ q_max a / 2π bounds every index of a reflection within the sphere, in any lattice
     limit = np.floor(q_max * np.sqrt(np.diag(metric)) / (2.0 * np.pi)).astype(int)
     axes = [np.arange(-n, n + 1) for n in limit]
     hkl = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     q2 = np.einsum("ni,ij,nj->n", hkl, reciprocal, hkl)
-    keep = (q2 > 0) & (q2 <= q_max * q_max)
-    return hkl[keep].astype(np.int64), np.sqrt(q2[keep])
-
-
-def _merge(hkl: IntArray, rotations: IntArray) -> tuple[IntArray, IntArray]:
-    """Index of the first member of each class of equivalents, and the class of every reflection."""
+    inside = (q2 > 0) & (q2 <= q_max * q_max)
+    hkl, q = hkl[inside].astype(np.int64), np.sqrt(q2[inside])
+    # Equivalents share the largest code, read as a number in base `span`, of all their images. Friedel mates count
+    # as equivalent: a powder shows them together, and the structure factor below is their mean.
     span = 2 * int(np.abs(hkl).max()) + 1
-    weights = np.array([span * span, span, 1])
     best = np.full(len(hkl), np.iinfo(np.int64).min)
-    for rotation in rotations:
-        code = (hkl @ rotation) @ weights
+    for rotation in phase.rotations:
+        code = (hkl @ rotation) @ np.array([span * span, span, 1])
         np.maximum(best, np.maximum(code, -code), out=best)
     _, first, inverse = np.unique(best, return_index=True, return_inverse=True)
-    return first, inverse
-
-
-def _march_dollase(cos_alpha: FloatArray, ratio: float) -> FloatArray:
-    """W(α) = (r² cos²α + sin²α / r)^(−3/2)  [Dollase 1986]; r < 1 turns the axis towards the normal."""
-    c2 = np.square(cos_alpha)
-    weight: FloatArray = (ratio * ratio * c2 + (1.0 - c2) / ratio) ** -1.5
-    return weight
+    multiplicity = np.bincount(inverse).astype(float)
+    # texture is averaged over the equivalents, which lie at different angles to c*:
+    # W(α) = (r² cos²α + sin²α / r)^(−3/2)
+    cos_sq = np.square(hkl @ reciprocal[:, 2] / (q * np.sqrt(reciprocal[2, 2])))
+    weight = (march_dollase * march_dollase * cos_sq + (1.0 - cos_sq) / march_dollase) ** -1.5
+    texture = np.bincount(inverse, weight) / multiplicity
+    unique, q_unique = hkl[first], q[first]
+    f_sq = _structure_factor_sq(phase, unique, q_unique / (4.0 * np.pi), wavelength, b_excess)
+    keep = f_sq > 1e-7 * f_sq.max()  # the rest is extinct by symmetry, up to rounding
+    volume = float(np.sqrt(np.linalg.det(metric)))
+    strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * cell_mass(phase))
+    cos_c = 2.0 * np.pi * unique[:, 2] / (q_unique * used.c)
+    return PowderReflections(
+        hkl=unique[keep],
+        q=q_unique[keep],
+        strength=strength[keep],
+        cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0),
+    )
 
 
 def _structure_factor_sq(
     phase: Phase, hkl: IntArray, s: FloatArray, wavelength: float, b_excess: float
 ) -> FloatArray:
-    """Mean of |F(h)|² and |F(−h)|² over the whole cell, electrons squared."""
+    """Mean of |F(h)|² and |F(−h)|² over the whole cell, electrons squared; they differ where f″ is not zero."""
     plus = np.zeros(len(hkl), dtype=complex)
     minus = np.zeros(len(hkl), dtype=complex)
     s2 = s * s
@@ -237,85 +257,13 @@ def _structure_factor_sq(
         f = coherent_amplitude(element, s, wavelength)
         plus += f * (real + 1j * imag)
         minus += f * (real - 1j * imag)
-    mean: FloatArray = 0.5 * (np.abs(plus) ** 2 + np.abs(minus) ** 2)
-    return mean
-
-
-def cell_mass(phase: Phase) -> float:
-    """Mass of the cell in dalton, occupancies counted."""
-    return float(
-        sum(o * atomic_mass(e) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True))
-    )
-
-
-def powder_lines(
-    phase: Phase,
-    *,
-    q_max: float,
-    wavelength: float,
-    cell: Cell | None = None,
-    b_excess: float = 0.0,
-    march_dollase: float = 1.0,
-) -> PowderLines:
-    """Reflections of a phase up to `q_max` with their strength on the absolute scale.
-
-    The cross section of a powder per cell is 2π² m|F|² δ(Q − q) / (V Q²) electron units
-    [e.g. Warren, X-ray Diffraction, 1969]; it is divided by the cell's mass here.
-
-    Parameters
-    ----------
-    phase : Phase, with atoms
-    q_max : float, Å⁻¹
-    wavelength : float, ångström; decides f′ and f″
-    cell : Cell, optional
-        Replaces the phase's cell (fractional coordinates stay).
-    b_excess : float, Å²
-        Added to every atom's B; larger weakens the lines at high angles.
-    march_dollase : float
-        Texture about c* for a flat plate; 1 is none, < 1 strengthens 00l.
-
-    Raises
-    ------
-    PhaseError
-        The phase has no atoms.
-    """
-    if not phase.quantifiable:
-        msg = (
-            f"phase {phase.id!r} is known by its line positions only and cannot be simulated; "
-            "take one with atoms."
-        )
-        raise PhaseError(msg)
-    used = cell or phase.cell
-    metric = metric_of(used)
-    reciprocal = np.asarray((2.0 * np.pi) ** 2 * np.linalg.inv(metric), dtype=np.float64)
-    hkl, q = _all_indices(reciprocal, metric, q_max)
-    first, inverse = _merge(hkl, phase.rotations)
-    multiplicity = np.bincount(inverse).astype(float)
-    cos_star = hkl @ reciprocal[:, 2] / (q * np.sqrt(reciprocal[2, 2]))
-    texture = np.bincount(inverse, _march_dollase(cos_star, march_dollase)) / multiplicity
-    unique, q_unique = hkl[first], q[first]
-    f_sq = _structure_factor_sq(phase, unique, q_unique / (4.0 * np.pi), wavelength, b_excess)
-    keep = f_sq > 1e-7 * f_sq.max()
-    volume = float(np.sqrt(np.linalg.det(metric)))
-    strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * cell_mass(phase))
-    cos_c = 2.0 * np.pi * unique[:, 2] / (q_unique * used.c)
-    return PowderLines(
-        hkl=unique[keep],
-        q=q_unique[keep],
-        multiplicity=multiplicity[keep],
-        strength=strength[keep],
-        cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0),
-    )
+    return np.asarray(0.5 * (np.abs(plus) ** 2 + np.abs(minus) ** 2), dtype=np.float64)
 
 
 def crystal_diffuse(phase: Phase, q: FloatArray, *, wavelength: float, b_excess: float = 0.0) -> FloatArray:
-    """What a crystal scatters between its lines: thermal and occupational diffuse, and Compton.
+    """Scattering of a crystal between its reflections: thermal and occupational diffuse, and Compton.
 
-    Einstein solid: Σ o|f|² (1 − o exp(−2Bs²)) + Σ o S_inc(s), electron units per dalton.
-
-    Parameters
-    ----------
-    q : array, Å⁻¹
+    Einstein solid: Σ o|f|² (1 − o exp(−2Bs²)) + Σ o S_inc(s), electron units per dalton; q in Å⁻¹.
     """
     s = np.asarray(q, dtype=float) / (4.0 * np.pi)
     s2 = s * s
@@ -331,17 +279,8 @@ def crystal_diffuse(phase: Phase, q: FloatArray, *, wavelength: float, b_excess:
     return total / cell_mass(phase)
 
 
-def element_mass_fractions(phase: Phase) -> dict[str, float]:
-    """Mass fraction of each element of a phase."""
-    mass = cell_mass(phase)
-    fractions: dict[str, float] = {}
-    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
-        fractions[element] = fractions.get(element, 0.0) + float(occupancy) * atomic_mass(element) / mass
-    return fractions
-
-
-# ------------ Size broadening from a distribution of crystallites, without any peak-shape formula.
-# The intensity profile of a line is the cosine transform of the mean common-volume function A(L) of the
+# --- crystallite size, without any formula for the profile -----------------------------------------------
+# The intensity profile of a reflection is the cosine transform of the mean common-volume function A(L) of the
 # crystallites along the scattering vector [Stokes & Wilson 1942; Bertaut 1949]. A(L) is summed over a lognormal
 # distribution of sizes at fixed shape and transformed numerically.
 
@@ -355,17 +294,17 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
 
 
 def _common_volume(shape: CrystalliteShape, length: FloatArray, cos_c: float, aspect: float) -> FloatArray:
-    """Common-volume function of one crystallite of diameter 1 and height `aspect` along a direction."""
+    """Share of a crystallite (diameter 1, height `aspect`) that overlaps its copy moved along a direction."""
     if shape == "ellipsoid":
+        # an affine map makes it a sphere of the diameter along the direction
         diameter = 1.0 / np.sqrt((1.0 - cos_c**2) + cos_c**2 / aspect**2)
         x = np.minimum(length / diameter, 1.0)
-        sphere: FloatArray = 1.0 - 1.5 * x + 0.5 * x**3
-        return sphere
+        return np.asarray(1.0 - 1.5 * x + 0.5 * x**3, dtype=np.float64)
+    # a cylinder's overlap is that of its discs times that of its height
     across = np.minimum(length * np.sqrt(max(0.0, 1.0 - cos_c**2)), 1.0)
     along = np.maximum(1.0 - length * cos_c / aspect, 0.0)
     disc = (2.0 / np.pi) * (np.arccos(across) - across * np.sqrt(1.0 - across**2))
-    product: FloatArray = disc * along
-    return product
+    return np.asarray(disc * along, dtype=np.float64)
 
 
 @lru_cache(maxsize=1)
@@ -373,8 +312,7 @@ def _cosine_transform() -> FloatArray:
     """Matrix that turns A on `_X` into the profile on `_Y` by the trapezoidal rule."""
     weight = np.full(len(_X), _X[1] - _X[0])
     weight[[0, -1]] *= 0.5
-    matrix: FloatArray = (2.0 / np.pi) * np.cos(np.outer(_Y, _X)) * weight
-    return matrix
+    return np.asarray((2.0 / np.pi) * np.cos(np.outer(_Y, _X)) * weight, dtype=np.float64)
 
 
 @lru_cache(maxsize=4096)
@@ -389,25 +327,16 @@ def _unit_column_length(shape: CrystalliteShape, cos_c: float, aspect: float) ->
 def size_profile(
     shape: CrystalliteShape, cos_c: float, aspect: float, sigma_ln: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Cumulative line profile in units of the mean column length.
+    """Cumulative size profile: y = q · ⟨L⟩ from 0 upwards, and the share of the reflection between −y and +y.
 
-    Parameters
-    ----------
-    shape : {"ellipsoid", "cylinder"}
-    cos_c : float, cosine between scattering vector and the c axis
-    aspect : float, length along c over diameter; > 1 is a needle
-    sigma_ln : float
-        Width of the lognormal distribution of sizes (by number); larger gives longer tails.
-
-    Returns
-    -------
-    y, integral : arrays
-        y = q · ⟨L⟩ (from 0 upwards) and the share of the line between −y and +y.
+    `cos_c` is the cosine between scattering vector and c axis, `aspect` the length along c over the diameter (> 1 is a
+    needle), `sigma_ln` the width of the lognormal distribution of sizes by number; larger gives longer tails.
     """
     unit = _unit_column_length(shape, cos_c, aspect)
-    # lognormal by volume; d is the diameter over its volume-weighted mean
+    # Gauss-Hermite nodes of the lognormal distribution by volume; d is the diameter over its volume-weighted mean
     d = np.exp(sigma_ln * _NODES - 0.5 * sigma_ln**2)
     weight = _WEIGHTS / _WEIGHTS.sum()
+    # domains scatter coherently within themselves only: their common-volume functions add, not their amplitudes
     a = sum(w * _common_volume(shape, _X * unit / di, cos_c, aspect) for w, di in zip(weight, d, strict=True))
     density = _cosine_transform() @ a
     integral = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * np.diff(_Y))])
@@ -422,52 +351,42 @@ def size_profile(
 
 
 def mean_column_length(shape: CrystalliteShape, cos_c: float, diameter: float, height: float) -> float:
-    """Volume-weighted mean column length along a direction for a mean crystallite.
+    """Volume-weighted mean column length along a direction for a mean crystallite, in the unit of `diameter`.
 
-    It is what the integral breadth measures: L = λ / (β cosθ). Unit as that of `diameter`.
+    It is what the integral breadth measures: L = λ / (β cosθ).
     """
     return diameter * _unit_column_length(shape, round(cos_c, 3), height / diameter)
 
 
-def scherrer_ratio(
-    shape: CrystalliteShape, cos_c: float, aspect: float, sigma_ln: float, *, constant: float = 0.9
-) -> float:
-    """Size that the Scherrer formula gives from the FWHM, over the mean column length.
+def scherrer_ratio(shape: CrystalliteShape, cos_c: float, aspect: float, sigma_ln: float) -> float:
+    """Size that the Scherrer formula gives from the FWHM with K = 0.9, over the mean column length.
 
-    A full width at half maximum underrates the tails: for spheres of one size the formula with K = 0.9 gives
-    1.08 times the mean column length, more for a broad distribution.
+    A full width at half maximum underrates the tails: for spheres of one size the formula gives 1.08 times the mean
+    column length, more for a broad distribution.
     """
     y, integral = size_profile(shape, cos_c, aspect, sigma_ln)
     density = np.diff(integral) / np.diff(y)
     middle = 0.5 * (y[1:] + y[:-1])
     below = int(np.argmax(density < 0.5 * density[0]))
     half = np.interp(-0.5 * density[0], -density[below - 1 : below + 1], middle[below - 1 : below + 1])
-    return constant * np.pi / float(half)
+    return 0.9 * np.pi / float(half)
 
 
-def add_lines(
+def sum_size_profiles(
     edges: FloatArray,
     positions: FloatArray,
     strengths: FloatArray,
     lengths: FloatArray,
     profiles: list[tuple[FloatArray, FloatArray]],
 ) -> FloatArray:
-    """Integrated strength per bin of a uniform axis, every line spread by its size profile.
+    """Integrated strength per bin between uniform `edges` in Q (Å⁻¹), every reflection spread by its size profile.
 
-    Parameters
-    ----------
-    edges : (n + 1,) array, uniform bin edges in Q (Å⁻¹)
-    positions, strengths, lengths : (m,) arrays
-        Line positions (Å⁻¹), strengths, mean column lengths (Å).
-    profiles : list of m pairs from `size_profile`
-
-    Returns
-    -------
-    (n,) array
-        Sum over the lines of strength times the share that falls into each bin.
+    A reflection has a position (Å⁻¹), a strength, a mean column length (Å) and a profile from `size_profile`. The
+    cumulative profile is differenced at the edges, so that no share is lost however narrow a reflection is.
     """
     step = edges[1] - edges[0]
     out = np.zeros(len(edges) - 1)
+    # 700 mean breadths: 0.1 % of a reflection lies beyond
     reach = 700.0 / lengths + 2.0 * step
     low = np.clip(np.floor((positions - reach - edges[0]) / step).astype(int), 0, len(out))
     high = np.clip(np.ceil((positions + reach - edges[0]) / step).astype(int), 0, len(out))
@@ -481,7 +400,7 @@ def add_lines(
     return out
 
 
-# ------------ Occupancies of an apatite that carries carbonate in its phosphate sites.
+# --- carbonate in the phosphate sites of an apatite ------------------------------------------------------
 
 _PHOSPHATE_BOND = 1.75  # Å, above every P-O bond and below every other P…O distance
 _CO3, _PO4 = 60.009, 94.971
@@ -490,36 +409,32 @@ _CO3, _PO4 = 60.009, 94.971
 def carbonated(phase: Phase, carbonate: float) -> Phase:
     """Return the apatite with CO3 for PO4 (B-type), calcium vacancies for the charge.
 
-    A share x of the phosphorus becomes carbon, of the phosphate oxygens x/4 go, and 0.3 x of the calcium
-    (half a vacancy for each carbonate of a cell with six phosphates and ten calciums). The channel stays
-    filled. Positions are kept: a model of the intensities, not of the structure.
-
-    Parameters
-    ----------
-    phase : Phase with Ca, P and O sites
-    carbonate : float
-        Mass fraction of CO3 in the apatite, up to 0.2.
-
-    Raises
-    ------
-    AnalysisError
-        More carbonate than that, or a phase without phosphorus.
+    `carbonate` is the mass fraction of CO3 in the apatite, up to 0.2. A share x of the phosphorus becomes carbon, of
+    the phosphate oxygens x/4 go, and 0.3 x of the calcium (half a vacancy for each carbonate of a cell with six
+    phosphates and ten calciums). The channel stays filled. Positions are kept: a model of the intensities, not of the
+    structure.
     """
     elements = np.array(phase.site_element)
-    phosphorus = elements == "P"
+    phosphorus, oxygen, calcium = elements == "P", elements == "O", elements == "Ca"
     if not 0.0 <= carbonate <= 0.2 or not phosphorus.any():
         msg = (
             f"{carbonate:g} of CO3 cannot be put into {phase.id!r}: it takes phosphate sites and at most 0.2."
         )
         raise AnalysisError(msg)
     count = float(phase.site_occupancy[phosphorus].sum())
-    calcium = float(phase.site_occupancy[elements == "Ca"].sum())
-    lighter = count * (_PO4 - _CO3) + 0.3 * calcium * atomic_mass("Ca")  # of the cell, per unit share
+    calciums = float(phase.site_occupancy[calcium].sum())
+    # the cell gets lighter by what leaves it: the share follows from x · count · CO3 = carbonate · (mass − x · lighter)
+    lighter = count * (_PO4 - _CO3) + 0.3 * calciums * atomic_mass("Ca")
     share = carbonate * cell_mass(phase) / (count * _CO3 + carbonate * lighter)
+    # oxygens bonded to phosphorus, in the nearest image of the cell; those of the channel are not
+    delta = phase.site_xyz[oxygen][:, None, :] - phase.site_xyz[phosphorus][None, :, :]
+    delta -= np.rint(delta)
+    distance_sq = np.einsum("opi,ij,opj->op", delta, _metric(phase.cell), delta)
+    bonded = np.flatnonzero(oxygen)[(distance_sq < _PHOSPHATE_BOND**2).any(axis=1)]
     occupancy = np.array(phase.site_occupancy)
     occupancy[phosphorus] *= 1.0 - share
-    occupancy[_phosphate_oxygen(phase, elements)] *= 1.0 - share / 4.0
-    occupancy[elements == "Ca"] *= 1.0 - 0.3 * share
+    occupancy[bonded] *= 1.0 - share / 4.0
+    occupancy[calcium] *= 1.0 - 0.3 * share
     carbon = np.flatnonzero(phosphorus)
     return replace(
         phase,
@@ -528,15 +443,3 @@ def carbonated(phase: Phase, carbonate: float) -> Phase:
         site_occupancy=frozen_array(np.concatenate([occupancy, share * phase.site_occupancy[carbon]])),
         site_b_iso=frozen_array(np.concatenate([phase.site_b_iso, phase.site_b_iso[carbon]])),
     )
-
-
-def _phosphate_oxygen(phase: Phase, elements: npt.NDArray[np.str_]) -> BoolArray:
-    """Sites of oxygen bonded to phosphorus."""
-    metric = metric_of(phase.cell)
-    oxygen = elements == "O"
-    delta = phase.site_xyz[oxygen][:, None, :] - phase.site_xyz[elements == "P"][None, :, :]
-    delta -= np.rint(delta)
-    distance_sq = np.einsum("opi,ij,opj->op", delta, metric, delta)
-    found: BoolArray = np.zeros(len(elements), dtype=bool)
-    found[oxygen] = (distance_sq < _PHOSPHATE_BOND**2).any(axis=1)
-    return found

@@ -8,8 +8,8 @@ activation energy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,19 +18,18 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.simulate.specimens import (
     LIPID,
     PROTEIN,
-    OrganicKinetics,
     Reaction,
     SpecimenModel,
     TgaConditions,
     extent,
-    mass_fractions,
     peak_reaction,
+    table_rows,
 )
 from xrdcomp.units import CELSIUS_ZERO_K, FloatArray
 
 CO2_PER_CO3 = 44.0095 / 60.009
 HYDROXYL_LOSS = 0.01793  # 2 Ca5(PO4)3OH -> H2O, mass fraction of hydroxyapatite
-_STANDARD_PRESSURE_DENSITY = {  # mg/cm³ at 25 °C and 1 bar, ideal gas: p M / (R T)
+_GAS_DENSITY = {  # mg/cm³ at 25 °C and 1 bar, ideal gas: p M / (R T)
     "air": 1.169,
     "oxygen": 1.291,
     "nitrogen": 1.130,
@@ -49,109 +48,118 @@ class Pool:
     reaction: Reaction
 
 
-# rows: share of the phase's mass, name of what leaves, peak °C at 10 K/min, E kJ/mol, order
-_PHASE_STEPS: dict[str, tuple[tuple[float, str, float, float, float], ...]] = {
-    "calcite": ((0.43972, "carbonate", 770.0, 190.0, 0.6),),
-    "aragonite": ((0.43972, "carbonate", 765.0, 190.0, 0.6),),
-    "vaterite": ((0.43972, "carbonate", 760.0, 190.0, 0.6),),
-    "whewellite": (
-        (0.12329, "crystal_water", 162.0, 110.0, 0.8),
-        (0.19170, "carbon_monoxide", 479.0, 250.0, 0.8),
-        (0.30119, "carbonate", 684.0, 210.0, 0.6),
-    ),
-    "weddellite": (
-        (0.21950, "crystal_water", 150.0, 95.0, 0.9),
-        (0.17070, "carbon_monoxide", 479.0, 250.0, 0.8),
-        (0.26810, "carbonate", 684.0, 210.0, 0.6),
-    ),
-    "struvite": ((0.5099, "crystal_water", 118.0, 95.0, 1.2), (0.0367, "condensation", 480.0, 150.0, 1.2)),
-    "newberyite": ((0.310, "crystal_water", 150.0, 100.0, 1.1), (0.0517, "condensation", 480.0, 150.0, 1.2)),
-    "brushite": ((0.20935, "crystal_water", 185.0, 130.0, 1.1), (0.05234, "condensation", 430.0, 150.0, 1.2)),
-    "monetite": ((0.0662, "condensation", 440.0, 160.0, 1.2),),
-    "octacalcium_phosphate": (
-        (0.0917, "crystal_water", 140.0, 80.0, 1.8),
-        (0.0183, "condensation", 430.0, 140.0, 1.3),
-    ),
-    "gypsum": ((0.2093, "crystal_water", 145.0, 100.0, 0.9),),
-    "portlandite": ((0.24315, "hydroxyl", 460.0, 190.0, 0.7),),
-    "brucite": ((0.3089, "hydroxyl", 390.0, 170.0, 0.8),),
-    "halite": ((1.0, "chloride", 960.0, 190.0, 0.3),),
-    "sylvite": ((1.0, "chloride", 930.0, 190.0, 0.3),),
-    "uric_acid": ((0.75, "organic", 415.0, 200.0, 1.0), (0.25, "organic", 520.0, 170.0, 1.0)),
-    "cystine": ((0.60, "organic", 265.0, 180.0, 1.2), (0.40, "organic", 540.0, 150.0, 1.0)),
+def _pool(share: float, name: str, peak_c: float, activation_energy: float, order: float) -> Pool:
+    reaction = peak_reaction(peak_c, activation_energy, order)
+    return Pool(name=name, mass_fraction=share, reaction=reaction)
+
+
+def _of(mass: float, *pools: Pool) -> list[Pool]:
+    """Pools that are given as shares of a component, for its mass fraction."""
+    return [replace(pool, mass_fraction=pool.mass_fraction * mass) for pool in pools]
+
+
+# Share of the mass of what decomposes, peak at 10 K/min, activation energy, reaction order. Losses of phases by
+# stoichiometry; temperatures of calcium oxalate after Frost & Weier (2004), of the sulfate and the others such that
+# neighbouring steps are separated as in published curves. Water: free first, then what protein holds, a drying curve
+# with a tail to about 200 °C.
+_DECOMPOSITION = """
+of                    leaves               share peak_c kJ_mol order
+water                 water              0.70      68     48   0.6
+water                 water              0.20      98     62   1.0
+water                 water              0.10     135     75   1.2
+lattice_carbonate     carbonate          0.35     705    220   1.2
+lattice_carbonate     carbonate          0.40     775    240   1.1
+lattice_carbonate     carbonate          0.25     845    260   1.0
+calcite               carbonate          0.43972  770    190   0.6
+aragonite             carbonate          0.43972  765    190   0.6
+vaterite              carbonate          0.43972  760    190   0.6
+whewellite            crystal_water      0.12329  162    110   0.8
+whewellite            carbon_monoxide    0.19170  479    250   0.8
+whewellite            carbonate          0.30119  684    210   0.6
+weddellite            crystal_water      0.21950  150     95   0.9
+weddellite            carbon_monoxide    0.17070  479    250   0.8
+weddellite            carbonate          0.26810  684    210   0.6
+struvite              crystal_water      0.5099   118     95   1.2
+struvite              condensation       0.0367   480    150   1.2
+newberyite            crystal_water      0.310    150    100   1.1
+newberyite            condensation       0.0517   480    150   1.2
+brushite              crystal_water      0.20935  185    130   1.1
+brushite              condensation       0.05234  430    150   1.2
+monetite              condensation       0.0662   440    160   1.2
+octacalcium_phosphate crystal_water      0.0917   140     80   1.8
+octacalcium_phosphate condensation       0.0183   430    140   1.3
+gypsum                crystal_water      0.2093   145    100   0.9
+portlandite           hydroxyl           0.24315  460    190   0.7
+brucite               hydroxyl           0.3089   390    170   0.8
+halite                chloride           1.0      960    190   0.3
+sylvite               chloride           1.0      930    190   0.3
+uric_acid             organic            0.75     415    200   1.0
+uric_acid             organic            0.25     520    170   1.0
+cystine               organic            0.60     265    180   1.2
+cystine               organic            0.40     540    150   1.0
+copper_sulfate        water_1            0.14431   72    150   0.5
+copper_sulfate        water_2            0.14431  116    170   0.6
+copper_sulfate        water_3            0.07215  240    170   0.7
+copper_sulfate        sulfur_oxide_1     0.16033  690    260   0.7
+copper_sulfate        sulfur_oxide_2     0.16033  765    280   0.7
+"""
+
+
+_POOLS: dict[str, tuple[Pool, ...]] = {}
+for _row in table_rows(_DECOMPOSITION):
+    _numbers = (float(_row[name]) for name in ("peak_c", "kJ_mol", "order"))
+    _known = _pool(float(_row["share"]), _row["leaves"], *_numbers)
+    _POOLS[_row["of"]] = (*_POOLS.get(_row["of"], ()), _known)
+
+STANDARDS: dict[str, tuple[Pool, ...]] = {
+    "calcium-oxalate-monohydrate": _POOLS["whewellite"],  # CaC2O4·H2O
+    "copper-sulfate-pentahydrate": _POOLS["copper_sulfate"],  # CuSO4·5H2O
+    "calcite": _POOLS["calcite"],
+    "portlandite": _POOLS["portlandite"],
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Standard:
-    formula: str
-    steps: tuple[tuple[float, str, float, float, float], ...]
-
-
-# Losses by stoichiometry; temperatures of calcium oxalate after Frost & Weier (2004), of the sulfate and the
-# others such that neighbouring steps are separated as in published curves.
-STANDARDS: dict[str, _Standard] = {
-    "calcium-oxalate-monohydrate": _Standard(formula="CaC2O4.H2O", steps=_PHASE_STEPS["whewellite"]),
-    "copper-sulfate-pentahydrate": _Standard(
-        formula="CuSO4.5H2O",
-        steps=(
-            (0.14431, "water_1", 72.0, 150.0, 0.5),
-            (0.14431, "water_2", 116.0, 170.0, 0.6),
-            (0.07215, "water_3", 240.0, 170.0, 0.7),
-            (0.16033, "sulfur_oxide_1", 690.0, 260.0, 0.7),
-            (0.16033, "sulfur_oxide_2", 765.0, 280.0, 0.7),
-        ),
-    ),
-    "calcite": _Standard(formula="CaCO3", steps=_PHASE_STEPS["calcite"]),
-    "portlandite": _Standard(formula="Ca(OH)2", steps=_PHASE_STEPS["portlandite"]),
-}
-
-
-def _pool(row: tuple[float, str, float, float, float], mass: float) -> Pool:
-    share, name, peak, energy, order = row
-    return Pool(name=name, mass_fraction=share * mass, reaction=peak_reaction(peak, energy, order))
 
 
 def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
     """Everything that a specimen loses on heating, as pools with their reactions.
 
-    Parameters
-    ----------
-    inert : bool
-        Whether organic matter chars (nitrogen, argon) instead of burning.
+    In an `inert` gas (nitrogen, argon) organic matter chars instead of burning.
     """
-    rows: list[Pool] = [
-        # free water first, then what protein holds: a drying curve with a tail to about 200 °C
-        _pool((0.70, "water", 68.0, 48.0, 0.6), model.water),
-        _pool((0.20, "water", 98.0, 62.0, 1.0), model.water),
-        _pool((0.10, "water", 135.0, 75.0, 1.2), model.water),
+    bound, late = model.bound_water * model.amorphous_mineral, model.bound_water_late
+    pools = [
+        *_of(model.water, *_POOLS["water"]),
+        *_of(
+            bound,
+            _pool(1.0 - late, "bound_water_early", 135.0, 70.0, 1.3),
+            _pool(0.6 * late, "bound_water_late", 300.0, 95.0, 1.5),
+            _pool(0.4 * late, "bound_water_late", 400.0, 110.0, 1.5),
+        ),
     ]
-    bound = model.bound_water * model.amorphous_mineral
-    rows.append(_pool((1.0 - model.bound_water_late, "bound_water_early", 135.0, 70.0, 1.3), bound))
-    rows.append(_pool((0.6 * model.bound_water_late, "bound_water_late", 300.0, 95.0, 1.5), bound))
-    rows.append(_pool((0.4 * model.bound_water_late, "bound_water_late", 400.0, 110.0, 1.5), bound))
-    kinetics: Mapping[str, OrganicKinetics] = model.organics or {"protein": PROTEIN, "lipid": LIPID}
+    kinetics = model.organics or {"protein": PROTEIN, "lipid": LIPID}
+    gone = (1.0 - model.char_fraction) if inert else 1.0
     for name, mass in (("protein", model.protein), ("lipid", model.lipid)):
         steps = kinetics[name].inert if inert else kinetics[name].air
-        gone = (1.0 - model.char_fraction) if inert else 1.0
-        rows += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
+        pools += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
     if model.carbonate_site != "calcite":
-        co2 = CO2_PER_CO3 * model.carbonate
-        rows.append(_pool((0.35, "carbonate", 705.0, 220.0, 1.2), co2))
-        rows.append(_pool((0.40, "carbonate", 775.0, 240.0, 1.1), co2))
-        rows.append(_pool((0.25, "carbonate", 845.0, 260.0, 1.0), co2))
+        pools += _of(CO2_PER_CO3 * model.carbonate, *_POOLS["lattice_carbonate"])
     mineral = model.apatite + model.amorphous_mineral
-    rows.append(_pool((model.hpo4_water, "condensation", 400.0, 120.0, 1.6), mineral))
-    rows.append(_pool((HYDROXYL_LOSS, "hydroxyl", 1080.0, 280.0, 1.3), model.apatite))
-    named = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
-    for phase_id, mass in mass_fractions(model).items():
-        if phase_id not in named:
-            rows += [_pool(row, mass) for row in _PHASE_STEPS.get(phase_id, ())]
-    return tuple(pool for pool in rows if pool.mass_fraction > 0.0)
+    pools += _of(mineral, _pool(model.hpo4_water, "condensation", 400.0, 120.0, 1.6))
+    pools += _of(model.apatite, _pool(HYDROXYL_LOSS, "hydroxyl", 1080.0, 280.0, 1.3))
+    for phase_id, mass in model.other_phases.items():
+        pools += _of(mass, *_POOLS.get(phase_id, ()))
+    return tuple(pool for pool in pools if pool.mass_fraction > 0.0)
 
 
-def heating_programme(conditions: TgaConditions) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Time (s), temperature (°C) and segment number of every reading.
+@dataclass(frozen=True, kw_only=True)
+class HeatingProgramme:
+    """`time_s`, `temperature_c` and number of the `segment` at every reading."""
+
+    time_s: FloatArray
+    temperature_c: FloatArray
+    segment: FloatArray
+
+
+def heating_programme(conditions: TgaConditions) -> HeatingProgramme:
+    """Return the programme as the furnace runs it.
 
     A plain ramp starts with the furnace's lag; a hold is a segment of its own, without lag.
     """
@@ -172,79 +180,56 @@ def heating_programme(conditions: TgaConditions) -> tuple[FloatArray, FloatArray
         # response of a first-order furnace to a ramp, reaching the programme's end a lag later
         ramp = conditions.start_c + rate * (time - lag * -np.expm1(-time / lag))
     segment = np.searchsorted(np.array(starts[1:]), time, side="right").astype(float)
-    return time, ramp, segment
+    return HeatingProgramme(time_s=time, temperature_c=ramp, segment=segment)
 
 
-def expected_mass(pools: tuple[Pool, ...], time_s: FloatArray, temperature_c: FloatArray) -> FloatArray:
+def expected_mass(pools: Iterable[Pool], programme: HeatingProgramme) -> FloatArray:
     """True mass relative to the start, without balance effects."""
-    mass = np.ones(len(time_s))
+    mass = np.ones(len(programme.time_s))
     for pool in pools:
-        mass -= pool.mass_fraction * extent(pool.reaction, time_s, temperature_c)
+        mass -= pool.mass_fraction * extent(pool.reaction, programme.time_s, programme.temperature_c)
     return mass
 
 
 def measure_mass(
-    fraction: FloatArray,
-    time_s: FloatArray,
-    temperature_c: FloatArray,
-    conditions: TgaConditions,
-    rng: np.random.Generator,
+    fraction: FloatArray, programme: HeatingProgramme, conditions: TgaConditions, rng: np.random.Generator
 ) -> FloatArray:
-    """Reading of the balance in mg: buoyancy, drift, wander and noise added to the true mass.
+    """Reading of the balance in mg: buoyancy, drift, wander and noise added to the true mass fraction.
 
     Buoyancy: the displaced gas thins as 1/T, so the reading gains V (ρ(T0) − ρ(T)), V of pan and specimen.
     """
-    density = _STANDARD_PRESSURE_DENSITY[conditions.atmosphere] * 298.15 / (temperature_c + CELSIUS_ZERO_K)
+    points = len(programme.time_s)
+    density = _GAS_DENSITY[conditions.atmosphere] * 298.15 / (programme.temperature_c + CELSIUS_ZERO_K)
     sample = conditions.sample_mass_mg * fraction
     volume = conditions.pan_volume_cm3 + sample * 1e-3 / conditions.sample_density_g_cm3
     gain = volume[0] * density[0] - volume * density
-    hours = time_s / 3600.0
+    hours = programme.time_s / 3600.0
     reading = sample + gain + 1e-3 * conditions.drift_ug_h * hours
     if conditions.wander_ug > 0.0:
-        steps = rng.standard_normal(len(time_s))
-        reading += 1e-3 * conditions.wander_ug * np.cumsum(steps) / np.sqrt(len(time_s))
-    noisy: FloatArray = reading + 1e-3 * conditions.noise_ug * rng.standard_normal(len(time_s))
-    return noisy
+        # a random walk whose end has the standard deviation asked for, however many readings there are
+        steps = rng.standard_normal(points)
+        reading += 1e-3 * conditions.wander_ug * np.cumsum(steps) / np.sqrt(points)
+    return np.asarray(reading + 1e-3 * conditions.noise_ug * rng.standard_normal(points), dtype=np.float64)
 
 
-def weigh(pools: tuple[Pool, ...], conditions: TgaConditions, *, seed: int, name: str) -> TgaRun:
-    """Run the programme on a set of pools and return what the balance's export would hold.
-
-    Parameters
-    ----------
-    pools : tuple of Pool
-    seed : int
-        Decides the noise.
-    name : str
-        Sample name.
-
-    Raises
-    ------
-    AnalysisError
-        The pools lose more than there is.
-    """
-    total = sum(pool.mass_fraction for pool in pools)
-    if total > 1.0 + 1e-9:
-        msg = f"the pools of {name!r} lose {total:.4f} of the mass; no more than 1 can leave."
-        raise AnalysisError(msg)
-    time, temperature, segment = heating_programme(conditions)
-    fraction = expected_mass(pools, time, temperature)
-    rng = np.random.default_rng(seed)
-    mass = measure_mass(fraction, time, temperature, conditions, rng)
-    return _run(conditions, (time, temperature, segment), mass, name)
-
-
-def _run(
-    conditions: TgaConditions, axes: tuple[FloatArray, FloatArray, FloatArray], mass: FloatArray, name: str
-) -> TgaRun:
-    time, temperature, segment = axes
+def weigh(pools: tuple[Pool, ...] | None, conditions: TgaConditions, *, seed: int, name: str) -> TgaRun:
+    """Run the programme on a set of pools, or on an empty pan, as the balance's export would hold it."""
+    programme = heating_programme(conditions)
+    if pools is None:
+        fraction = np.zeros(len(programme.time_s))
+    else:
+        total = sum(pool.mass_fraction for pool in pools)
+        if total > 1.0 + 1e-9:
+            msg = f"the pools of {name!r} lose {total:.4f} of the mass; no more than 1 can leave."
+            raise AnalysisError(msg)
+        fraction = expected_mass(pools, programme)
     return TgaRun(
-        temperature_c=temperature,
-        mass=mass,
+        temperature_c=programme.temperature_c,
+        mass=measure_mass(fraction, programme, conditions, np.random.default_rng(seed)),
         mass_unit="mg",
-        time_s=time,
+        time_s=programme.time_s,
         initial_mass_mg=conditions.sample_mass_mg,
-        segment=segment.astype(np.int64),
+        segment=programme.segment.astype(np.int64),
         atmosphere=conditions.atmosphere,
         heating_rate_k_min=conditions.heating_rate_k_min,
         metadata={"sample_name": name, "simulated": True, "instrument": "simulated by xrdcomp"},
@@ -252,68 +237,21 @@ def _run(
 
 
 def simulate_tga_blank(conditions: TgaConditions, *, seed: int) -> TgaRun:
-    """Run the same programme with an empty pan: buoyancy of the pan, drift and noise, starting at 0 mg.
-
-    Parameters
-    ----------
-    conditions : TgaConditions
-    seed : int
-
-    Returns
-    -------
-    TgaRun
-        Temperature in °C, apparent mass in mg, time in s.
-    """
-    time, temperature, segment = heating_programme(conditions)
-    rng = np.random.default_rng(seed)
-    mass = measure_mass(np.zeros(len(time)), time, temperature, conditions, rng)
-    return _run(conditions, (time, temperature, segment), mass, "empty pan")
+    """Run the same programme with an empty pan: buoyancy of the pan, drift and noise, starting at 0 mg."""
+    return weigh(None, conditions, seed=seed, name="empty pan")
 
 
 def simulate_standard(standard: str, conditions: TgaConditions, *, seed: int) -> TgaRun:
-    """TGA run of a stoichiometric standard.
-
-    Parameters
-    ----------
-    conditions : TgaConditions
-    seed : int
-    standard : str, one of ``STANDARDS``
-        ``calcium-oxalate-monohydrate``, ``copper-sulfate-pentahydrate``, ``calcite``, ``portlandite``.
-
-    Returns
-    -------
-    TgaRun
-        Temperature in °C, mass in mg, time in s.
-
-    Raises
-    ------
-    AnalysisError
-        Unknown standard.
-    """
+    """Run a stoichiometric standard, one of `STANDARDS`."""
     if standard not in STANDARDS:
         msg = f"{standard!r} is not a simulated standard; choose one of {', '.join(STANDARDS)}."
         raise AnalysisError(msg)
-    pools = tuple(_pool(row, 1.0) for row in STANDARDS[standard].steps)
-    return weigh(pools, conditions, seed=seed, name=f"{standard} (simulated)")
+    return weigh(STANDARDS[standard], conditions, seed=seed, name=f"{standard} (simulated)")
 
 
 def simulate_reaction(
     reaction: Reaction, conditions: TgaConditions, *, loss: float = 0.4, seed: int
 ) -> TgaRun:
-    """TGA run of a single-step reaction that loses `loss` of the mass, for tests of kinetics.
-
-    Parameters
-    ----------
-    reaction : Reaction
-    conditions : TgaConditions
-    loss : float
-        Fraction of the mass.
-    seed : int
-
-    Returns
-    -------
-    TgaRun
-        Temperature in °C, mass in mg, time in s.
-    """
+    """Run a single-step reaction that loses `loss` of the mass, for tests of kinetics."""
     pool = Pool(name="reaction", mass_fraction=loss, reaction=reaction)
     return weigh((pool,), conditions, seed=seed, name="single step (simulated)")

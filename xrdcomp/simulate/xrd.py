@@ -1,8 +1,13 @@
-"""The diffraction pattern of a specimen: cross section per dalton, tube, optics, counts."""
+"""The diffraction pattern of a specimen: cross section per dalton, tube, optics, counts.
+
+The tube's spectrum is one convolution on an axis uniform in ln Q, because Q = 4π sinθ / λ. The slits, the axial
+divergence and the specimen's transparency are kernels in 2θ, made from rays at a few angles and blended between
+them. No formula for a profile is used anywhere.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,42 +15,41 @@ from xrdcomp.data import Cell, Pattern, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.simulate.amorphous import amorphous_scattering
 from xrdcomp.simulate.crystals import (
-    PowderLines,
-    add_lines,
+    PowderReflections,
     attenuation_cm2_g,
     carbonated,
     crystal_diffuse,
     element_mass_fractions,
     mean_column_length,
-    powder_lines,
+    powder_reflections,
     scherrer_ratio,
     size_profile,
+    sum_size_profiles,
 )
-from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions, mass_fractions
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.units import FloatArray
 
-# ------------ What the tube and the goniometer do to a pattern: numerical convolutions, no peak shape.
-# The tube's spectrum is one convolution on an axis uniform in ln Q, because Q = 4π sinθ / λ. The slits, the
-# axial divergence and the specimen's transparency are kernels in 2θ, made from rays at a few angles and blended
-# between them.
-
 _SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+_LN_STEP = 6e-5
+_MARGIN = 0.13  # in ln Q: room for Kβ on one side and W Lα on the other
+
+# --- tube and goniometer ---------------------------------------------------------------------------------
 
 
 def emission_kernel(conditions: XrdConditions, step: float, half_width: int) -> FloatArray:
     """Tube spectrum on offsets in ln Q relative to Kα1, from −half_width to +half_width steps.
 
-    Each line is a Lorentzian in wavelength, cut where it has fallen below 10⁻⁵ of its maximum; Kα1 and Kα2
+    Each emission line is a Lorentzian in wavelength, cut where it has fallen below 10⁻⁵ of its maximum; Kα1 and Kα2
     together weigh 1, the residual lines come on top.
     """
     offsets = np.arange(-half_width, half_width + 1) * step
     kernel = np.zeros(len(offsets))
-    lines = conditions.tube_lines
     normal = 1.0 + conditions.kalpha2_ratio
-    for line in lines:
+    for line in conditions.tube_lines:
         # an angle labelled with Q of Kα1 shows, in a line of longer wavelength, what scatters at lower Q
         centre = np.log(line.wavelength / conditions.wavelength)
         half = 0.5 * line.fwhm / line.wavelength
+        # integrals over the steps, not values at their middles: the lines are narrower than a few steps
         edges = np.concatenate([offsets - 0.5 * step, [offsets[-1] + 0.5 * step]]) - centre
         share = np.diff(np.arctan(edges / half)) / np.pi
         share[np.abs(offsets - centre) > 300.0 * half + step] = 0.0
@@ -64,60 +68,51 @@ def axial_offsets(two_theta: float, half_angle_deg: float, rays: int = 25) -> tu
     weight = 1.0 - np.abs(angle) / np.radians(half_angle_deg)
     alpha, beta = np.meshgrid(angle, angle)
     cos_seen = (np.cos(np.radians(two_theta)) - np.sin(alpha) * np.sin(beta)) / (np.cos(alpha) * np.cos(beta))
+    # rays too inclined to reach the circle at very low or high angles show on the axis itself
     seen = np.degrees(np.arccos(np.clip(cos_seen, -1.0, 1.0)))
     weights = np.outer(weight, weight)
     return (seen - two_theta).ravel(), (weights / weights.sum()).ravel()
 
 
-def _spread(offsets: FloatArray, weights: FloatArray, step: float, half: int) -> FloatArray:
-    """Put weights on the nearest two points of a uniform axis (keeps area and centroid)."""
-    position = np.clip(offsets / step + half, 0.0, 2.0 * half - 1e-9)
-    low = np.floor(position).astype(int)
-    share = position - low
-    kernel = np.zeros(2 * half + 1)
-    kernel += np.bincount(low, weights * (1.0 - share), minlength=2 * half + 1)
-    kernel += np.bincount(low + 1, weights * share, minlength=2 * half + 1)[: 2 * half + 1]
-    return kernel
-
-
-def _kernel(conditions: XrdConditions, two_theta: float, step: float, linear_mu: float) -> FloatArray:
+def _optics_kernel(conditions: XrdConditions, two_theta: float, step: float, linear_mu: float) -> FloatArray:
     """Kernel of slits, axial divergence and transparency at one angle, on a uniform axis of 2θ offsets."""
     half = int(np.ceil(2.0 / step))
+
+    def widened(kernel: FloatArray, offsets: FloatArray, weights: FloatArray) -> FloatArray:
+        """Convolve with rays; a ray falls on the nearest two points of the axis, which keeps area and centroid."""
+        position = np.clip(offsets / step + half, 0.0, 2.0 * half - 1e-9)
+        low = np.floor(position).astype(int)
+        share = position - low
+        rays = np.zeros(2 * half + 1)
+        rays += np.bincount(low, weights * (1.0 - share), minlength=2 * half + 1)
+        rays += np.bincount(low + 1, weights * share, minlength=2 * half + 1)[: 2 * half + 1]
+        return np.convolve(kernel, rays, mode="same")
+
     axis = np.asarray(np.arange(-half, half + 1) * step, dtype=np.float64)
     tan = np.tan(np.radians(two_theta / 2.0))
     fwhm_sq = max(conditions.fwhm_u * tan * tan + conditions.fwhm_v * tan + conditions.fwhm_w, 1e-5)
     sigma = np.sqrt(fwhm_sq) * _SIGMA_PER_FWHM
-    kernel = np.exp(-0.5 * np.square(axis / max(sigma, 0.6 * step)))
+    kernel = np.exp(-0.5 * np.square(axis / max(sigma, 0.6 * step)))  # no narrower than the axis can hold
     kernel /= kernel.sum()
     if conditions.receiving_slit_deg > 0.0:
         rays = np.linspace(-0.5, 0.5, 9) * (8.0 / 9.0) * conditions.receiving_slit_deg
-        box = _spread(rays, np.full(9, 1.0 / 9.0), step, half)
-        kernel = np.convolve(kernel, box, mode="same")
+        kernel = widened(kernel, rays, np.full(9, 1.0 / 9.0))
     if conditions.axial_half_angle_deg > 0.0:
-        offsets, weights = axial_offsets(two_theta, conditions.axial_half_angle_deg)
-        kernel = np.convolve(kernel, _spread(offsets, weights, step, half), mode="same")
+        kernel = widened(kernel, *axial_offsets(two_theta, conditions.axial_half_angle_deg))
     if conditions.transparency:
+        # path through the specimen is exponential; rays at equal shares of it, each seen at a lower angle by its depth
         mean = np.degrees(np.sin(np.radians(two_theta)) / (2.0 * linear_mu * conditions.radius_mm))
         depth = -np.log(1.0 - (np.arange(60) + 0.5) / 60.0)
-        kernel = np.convolve(kernel, _spread(-mean * depth, np.full(60, 1.0 / 60.0), step, half), mode="same")
-    normalised: FloatArray = kernel / kernel.sum()
-    return normalised
+        kernel = widened(kernel, -mean * depth, np.full(60, 1.0 / 60.0))
+    return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
 def convolve_optics(
     two_theta: FloatArray, intensity: FloatArray, conditions: XrdConditions, linear_mu: float
 ) -> FloatArray:
-    """Spread a pattern by the goniometer's aberrations, which change slowly with angle.
+    """Spread a pattern on a uniform axis by the goniometer's aberrations, which change slowly with angle.
 
-    Parameters
-    ----------
-    two_theta : (n,) array, uniform, degrees
-    intensity : (n,) array
-    linear_mu : float, 1/mm, of the specimen; used for transparency
-
-    Returns
-    -------
-    (n,) array
+    `linear_mu` is the specimen's absorption in 1/mm; transparency needs it.
     """
     step = float(two_theta[1] - two_theta[0])
     span = two_theta[-1] - two_theta[0]
@@ -128,62 +123,35 @@ def convolve_optics(
     bounds[-1] = len(two_theta)
     out = np.zeros_like(intensity)
     for i, node in enumerate(nodes):
-        left, right = bounds[max(i - 1, 0)], bounds[min(i + 1, count - 1)]
+        before, after = max(i - 1, 0), min(i + 1, count - 1)
+        left, right = bounds[before], bounds[after]
         if right <= left:
             continue
-        blend = np.interp(two_theta[left:right], nodes[max(i - 1, 0) : i + 2], _tent(i, count))
-        kernel = _kernel(conditions, float(node), step, linear_mu)
+        # between two nodes the pattern is spread by both kernels and blended with weights that add up to one
+        tent = (np.arange(before, after + 1) == i).astype(float)
+        blend = np.interp(two_theta[left:right], nodes[before : after + 1], tent)
+        kernel = _optics_kernel(conditions, float(node), step, linear_mu)
         half = len(kernel) // 2
         low, high = max(left - half, 0), min(right + half, len(intensity))
         padded = np.pad(intensity[low:high], (half - (left - low), half - (high - right)), mode="edge")
-        out[left:right] += blend * _fft_valid(padded, kernel)
+        out[left:right] += blend * _convolve(padded, kernel)
     return out
 
 
-def _tent(i: int, count: int) -> list[float]:
-    tent = [0.0, 1.0, 0.0]
-    if i == 0:
-        tent = tent[1:]
-    if i == count - 1:
-        tent = tent[:-1]
-    return tent
-
-
-def _fft_valid(values: FloatArray, kernel: FloatArray) -> FloatArray:
-    size = 1 << int(np.ceil(np.log2(len(values) + len(kernel))))
-    full = np.fft.irfft(np.fft.rfft(values, size) * np.fft.rfft(kernel, size), size)
-    result: FloatArray = full[len(kernel) - 1 : len(values)]
-    return result
+def _convolve(padded: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Convolution at the points where the kernel lies wholly within the padded values."""
+    size = 1 << int(np.ceil(np.log2(len(padded) + len(kernel))))
+    full = np.fft.irfft(np.fft.rfft(padded, size) * np.fft.rfft(kernel, size), size)
+    return np.asarray(full[len(kernel) - 1 : len(padded)], dtype=np.float64)
 
 
 def polarisation(two_theta: FloatArray, monochromator_two_theta: float | None) -> FloatArray:
     """(1 + A cos²2θ) / (1 + A) with A = cos²2θ_M; A = 1 without a monochromator."""
     a = 1.0 if monochromator_two_theta is None else np.cos(np.radians(monochromator_two_theta)) ** 2
-    factor: FloatArray = (1.0 + a * np.cos(np.radians(two_theta)) ** 2) / (1.0 + a)
-    return factor
+    return np.asarray((1.0 + a * np.cos(np.radians(two_theta)) ** 2) / (1.0 + a), dtype=np.float64)
 
 
-# ------------ The diffraction pattern of a specimen: cross section per dalton, tube, optics, counts.
-
-_LN_STEP = 6e-5
-_MARGIN = 0.13  # in ln Q: room for Kβ on one side and W Lα on the other
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpectedPattern:
-    """A pattern without counting noise.
-
-    Parameters
-    ----------
-    two_theta : (n,) array, degrees, as the goniometer reads
-    specimen, background : (n,) arrays, expected counts
-    mass_attenuation : float, cm²/g
-    """
-
-    two_theta: FloatArray
-    specimen: FloatArray
-    background: FloatArray
-    mass_attenuation: float
+# --- cross section per dalton of specimen ----------------------------------------------------------------
 
 
 def apatite_cell(model: ApatiteModel, phase: Phase, lattice_carbonate: float) -> Cell:
@@ -195,50 +163,7 @@ def apatite_cell(model: ApatiteModel, phase: Phase, lattice_carbonate: float) ->
     return Cell(a=a, b=a, c=c, gamma=120.0)
 
 
-def _grain_factors(count: int, graininess: float, rng: np.random.Generator) -> FloatArray:
-    factors: FloatArray = np.exp(graininess * rng.standard_normal(count) - 0.5 * graininess**2)
-    return factors
-
-
-def _bragg(
-    lines: PowderLines, ln_edges: FloatArray, lengths: FloatArray, aspect: float, model: ApatiteModel
-) -> FloatArray:
-    """Bragg cross section per dalton on bins of ln Q: Σ strength · profile / (Q q)."""
-    step = min(0.6 / float(lengths.max()), 0.004)
-    q_low, q_high = np.exp(ln_edges[0]), np.exp(ln_edges[-1])
-    edges = np.arange(q_low, q_high + step, step)
-    cosines = np.zeros(len(lines.q)) if model.shape == "ellipsoid" else np.round(lines.cos_c, 2)
-    profiles = [
-        size_profile(model.shape, float(c), round(aspect, 3), round(model.sigma_ln, 4)) for c in cosines
-    ]
-    weight = add_lines(edges, lines.q, lines.strength / lines.q, lengths, profiles)
-    cumulative = np.concatenate([[0.0], np.cumsum(weight)])
-    q_edges = np.exp(ln_edges)
-    density = np.diff(np.interp(q_edges, edges, cumulative)) / np.diff(q_edges)
-    if model.microstrain > 0.0:
-        density = _gaussian_smooth(density, model.microstrain / _LN_STEP)
-    centres = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
-    result: FloatArray = density / centres
-    return result
-
-
-def _gaussian_smooth(values: FloatArray, sigma_points: float) -> FloatArray:
-    half = int(np.ceil(6.0 * sigma_points)) + 1
-    kernel = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / max(sigma_points, 1e-3)))
-    return _smooth(values, kernel / kernel.sum())
-
-
-def _smooth(values: FloatArray, kernel: FloatArray) -> FloatArray:
-    """Convolution with a centred kernel; the ends are continued by their last value."""
-    half = len(kernel) // 2
-    padded = np.pad(values, half, mode="edge")
-    size = 1 << int(np.ceil(np.log2(len(padded) + len(kernel))))
-    full = np.fft.irfft(np.fft.rfft(padded, size) * np.fft.rfft(kernel, size), size)
-    result: FloatArray = full[2 * half : 2 * half + len(values)]
-    return result
-
-
-def _apatite_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray, float]:
+def _column_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray, float]:
     """Mean column length (Å) along each scattering vector, and height over diameter of the crystallites."""
     if model.shape == "ellipsoid":
         a, c = 10.0 * model.length_a_nm, 10.0 * model.length_c_nm
@@ -255,12 +180,43 @@ def _apatite_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray
 
 def apatite_sizes(model: ApatiteModel) -> dict[str, float]:
     """Sizes of the apatite in nm as integral breadths and as FWHM with K = 0.9 give them, along c and a."""
-    aspect = round(_apatite_lengths(model, np.array([0.0]))[1], 3)
+    aspect = round(_column_lengths(model, np.array([0.0]))[1], 3)
     sizes = {"length_c_nm": model.length_c_nm, "length_a_nm": model.length_a_nm}
     for axis, cosine in (("c", 1.0), ("a", 0.0)):
         ratio = scherrer_ratio(model.shape, cosine, aspect, round(model.sigma_ln, 4))
         sizes[f"scherrer_{axis}_nm"] = ratio * sizes[f"length_{axis}_nm"]
     return sizes
+
+
+def _bragg(
+    reflections: PowderReflections,
+    ln_edges: FloatArray,
+    lengths: FloatArray,
+    aspect: float,
+    model: ApatiteModel,
+) -> FloatArray:
+    """Bragg cross section per dalton on bins of ln Q: Σ strength · profile / (Q q)."""
+    # size broadens by the same ΔQ everywhere: the profiles are summed on an axis uniform in Q, fine enough for the
+    # narrowest of them, and carried over to ln Q by their cumulative sum, which keeps the area of each bin
+    step = min(0.6 / float(lengths.max()), 0.004)
+    q_edges = np.exp(ln_edges)
+    edges = np.arange(np.exp(ln_edges[0]), np.exp(ln_edges[-1]) + step, step)
+    ellipsoid = model.shape == "ellipsoid"  # its profile has one form in all directions
+    cosines = np.zeros(len(reflections.q)) if ellipsoid else np.round(reflections.cos_c, 2)
+    profiles = [
+        size_profile(model.shape, float(c), round(aspect, 3), round(model.sigma_ln, 4)) for c in cosines
+    ]
+    weight = sum_size_profiles(edges, reflections.q, reflections.strength / reflections.q, lengths, profiles)
+    cumulative = np.concatenate([[0.0], np.cumsum(weight)])
+    density = np.diff(np.interp(q_edges, edges, cumulative)) / np.diff(q_edges)
+    if model.microstrain > 0.0:
+        # strain broadens by the same Δd/d, one Gaussian in ln Q
+        sigma = model.microstrain / _LN_STEP
+        half = int(np.ceil(6.0 * sigma)) + 1
+        kernel = np.exp(-0.5 * np.square(np.arange(-half, half + 1) / max(sigma, 1e-3)))
+        density = _convolve(np.pad(density, half, mode="edge"), kernel / kernel.sum())
+    centres = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
+    return np.asarray(density / centres, dtype=np.float64)
 
 
 def _crystalline(
@@ -271,79 +227,59 @@ def _crystalline(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Bragg and diffuse scattering of all crystalline phases, per dalton of specimen."""
-    q_max = float(np.exp(ln_edges[-1]))
+    q_max, wavelength = float(np.exp(ln_edges[-1])), conditions.wavelength
     q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
-    coarse = np.linspace(q[0], q[-1], 400)
+    coarse = np.linspace(q[0], q[-1], 400)  # diffuse scattering is smooth
     total = np.zeros(len(q))
-    apatite = model.apatite_model
-    mass = model.apatite + (model.carbonate if model.carbonate_site == "lattice" else 0.0)
+
+    def grainy(reflections: PowderReflections, graininess: float) -> PowderReflections:
+        """Reflections with a lognormal factor of mean one each: few crystallites stand to reflect."""
+        if graininess <= 0.0:
+            return reflections
+        draws = rng.standard_normal(len(reflections.q))
+        factors = np.exp(graininess * draws - 0.5 * graininess**2)
+        return replace(reflections, strength=reflections.strength * factors)
+
     if model.apatite > 0.0:
-        co3 = model.lattice_carbonate
+        apatite, co3 = model.apatite_model, model.lattice_carbonate
+        mass = model.apatite + model.carbonate_in_lattice
         phase = phases[apatite.phase]
         if apatite.substitution and co3 > 0.0:
             phase = carbonated(phase, co3)
         b_excess = apatite.b_excess + apatite.b_per_carbonate * co3
-        lines = powder_lines(
+        reflections = powder_reflections(
             phase,
             q_max=q_max,
-            wavelength=conditions.wavelength,
+            wavelength=wavelength,
             cell=apatite_cell(apatite, phase, co3),
             b_excess=b_excess,
             march_dollase=apatite.march_dollase,
         )
-        lines = _grainy(lines, apatite.graininess, rng)
-        lengths, aspect = _apatite_lengths(apatite, lines.cos_c)
-        total += mass * _bragg(lines, ln_edges, lengths, aspect, apatite)
-        diffuse = crystal_diffuse(phase, coarse, wavelength=conditions.wavelength, b_excess=b_excess)
+        reflections = grainy(reflections, apatite.graininess)
+        lengths, aspect = _column_lengths(apatite, reflections.cos_c)
+        total += mass * _bragg(reflections, ln_edges, lengths, aspect, apatite)
+        diffuse = crystal_diffuse(phase, coarse, wavelength=wavelength, b_excess=b_excess)
         total += mass * np.interp(q, coarse, diffuse)
     sphere = ApatiteModel(microstrain=3e-4, sigma_ln=0.3)
-    for phase_id, fraction in _other_phases(model).items():
+    for phase_id, fraction in _present(model.other_phases).items():
         phase = phases[phase_id]
-        lines = powder_lines(phase, q_max=q_max, wavelength=conditions.wavelength)
-        lines = _grainy(lines, model.other_graininess, rng)
-        lengths = np.full(len(lines.q), 10.0 * model.other_size_nm)
-        total += fraction * _bragg(lines, ln_edges, lengths, 1.0, sphere)
-        diffuse = crystal_diffuse(phase, coarse, wavelength=conditions.wavelength)
-        total += fraction * np.interp(q, coarse, diffuse)
+        reflections = powder_reflections(phase, q_max=q_max, wavelength=wavelength)
+        reflections = grainy(reflections, model.other_graininess)
+        lengths = np.full(len(reflections.q), 10.0 * model.other_size_nm)
+        total += fraction * _bragg(reflections, ln_edges, lengths, 1.0, sphere)
+        total += fraction * np.interp(q, coarse, crystal_diffuse(phase, coarse, wavelength=wavelength))
     return total
 
 
-def _grainy(lines: PowderLines, graininess: float, rng: np.random.Generator) -> PowderLines:
-    if graininess <= 0.0:
-        return lines
-    factors = _grain_factors(len(lines.q), graininess, rng)
-    return PowderLines(
-        hkl=lines.hkl,
-        q=lines.q,
-        multiplicity=lines.multiplicity,
-        strength=lines.strength * factors,
-        cos_c=lines.cos_c,
-    )
-
-
-def _other_phases(model: SpecimenModel) -> dict[str, float]:
-    named = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
-    return {k: v for k, v in mass_fractions(model).items() if k not in named and v > 0.0}
+def _present(fractions: dict[str, float]) -> dict[str, float]:
+    return {name: fraction for name, fraction in fractions.items() if fraction > 0.0}
 
 
 def _amorphous_parts(model: SpecimenModel) -> dict[str, float]:
     """Mass fractions by material; carbonate of amorphous mineral scatters like the mineral it is part of."""
     amorphous = model.amorphous_mineral + (model.carbonate if model.carbonate_site == "amorphous" else 0.0)
     parts = {"protein": model.protein, "lipid": model.lipid, "water": model.water}
-    return {k: v for k, v in (parts | {"amorphous_calcium_phosphate": amorphous}).items() if v > 0.0}
-
-
-def _mass_attenuation(model: SpecimenModel, phases: dict[str, Phase], anode: str) -> float:
-    total = 0.0
-    if model.apatite > 0.0:
-        lattice = model.carbonate if model.carbonate_site == "lattice" else 0.0
-        fractions = element_mass_fractions(phases[model.apatite_model.phase])
-        total += (model.apatite + lattice) * attenuation_cm2_g(fractions, anode)
-    for phase_id, fraction in _other_phases(model).items():
-        total += fraction * attenuation_cm2_g(element_mass_fractions(phases[phase_id]), anode)
-    for name, fraction in _amorphous_parts(model).items():
-        total += fraction * attenuation_cm2_g(model.materials[name].element_mass_fractions(), anode)
-    return total
+    return _present(parts | {"amorphous_calcium_phosphate": amorphous})
 
 
 def _cross_section(
@@ -354,8 +290,8 @@ def _cross_section(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Cross section per dalton of specimen seen with the whole tube spectrum, on a 2θ axis."""
-    ln_q = np.log(4.0 * np.pi * np.sin(np.radians(two_theta[[0, -1]]) / 2.0) / conditions.wavelength)
-    ln_edges = np.arange(ln_q[0] - _MARGIN, ln_q[1] + _MARGIN, _LN_STEP)
+    ln_q = np.log(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / conditions.wavelength)
+    ln_edges = np.arange(ln_q[0] - _MARGIN, ln_q[-1] + _MARGIN, _LN_STEP)
     q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
     total = _crystalline(model, phases, conditions, ln_edges, rng)
     coarse = np.linspace(q[0], q[-1], 600)
@@ -363,60 +299,71 @@ def _cross_section(
         curve = amorphous_scattering(model.materials[name], coarse, conditions.wavelength)
         total += fraction * np.interp(q, coarse, curve)
     half = int(_MARGIN / _LN_STEP) - 1
-    seen = _smooth(total, emission_kernel(conditions, _LN_STEP, half))
-    axis = np.log(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / conditions.wavelength)
-    result: FloatArray = np.interp(axis, np.log(q), seen)
-    return result
+    seen = _convolve(np.pad(total, half, mode="edge"), emission_kernel(conditions, _LN_STEP, half))
+    return np.asarray(np.interp(ln_q, np.log(q), seen), dtype=np.float64)
 
 
-def _background(conditions: XrdConditions, two_theta: FloatArray, level: float) -> FloatArray:
-    curve = np.full(len(two_theta), float(conditions.background_constant))
-    curve += conditions.air_scatter * (10.0 / np.maximum(two_theta, 1.0)) ** conditions.air_exponent
-    for hump in conditions.humps:
-        curve += hump.height * np.exp(
-            -4.0 * np.log(2.0) * np.square((two_theta - hump.two_theta) / hump.fwhm)
-        )
-    return level * curve
+# --- counts ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedPattern:
+    """A pattern without counting noise.
+
+    `two_theta` in degrees as the goniometer reads, expected counts of `specimen` and `background`, and the specimen's
+    `mass_attenuation` in cm²/g.
+    """
+
+    two_theta: FloatArray
+    specimen: FloatArray
+    background: FloatArray
+    mass_attenuation: float
 
 
 def expected_pattern(
     model: SpecimenModel, conditions: XrdConditions, phases: dict[str, Phase], rng: np.random.Generator
 ) -> ExpectedPattern:
-    """Return the pattern before counting.
+    """Return the pattern before counting; `phases` holds every phase that `model` names.
 
     Counts = K · [σ(2θ) P(2θ)] ⊗ optics + background, σ the cross section per dalton of specimen with Bragg,
     thermal diffuse, Compton and amorphous parts on one scale. The specimen is thick and flat, so that
-    absorption is one factor 1/(2μ) for all components.
-
-    Parameters
-    ----------
-    phases : dict of phase id to Phase
-        Every phase that `model` names.
-    rng : numpy Generator
-        Used for grainy intensities only.
+    absorption is one factor 1/(2μ) for all components. `rng` is drawn from for grainy intensities only.
     """
-    for name in {model.apatite_model.phase, *_other_phases(model)} - set(phases):
+    other, apatite = _present(model.other_phases), model.apatite_model.phase
+    for name in {apatite, *other} - set(phases):
         msg = f"phase {name!r} is part of the specimen but was not given."
         raise AnalysisError(msg)
+    mu = 0.0
+    if model.apatite > 0.0:
+        mass = model.apatite + model.carbonate_in_lattice
+        mu += mass * attenuation_cm2_g(element_mass_fractions(phases[apatite]), conditions.anode)
+    for name, fraction in other.items():
+        mu += fraction * attenuation_cm2_g(element_mass_fractions(phases[name]), conditions.anode)
+    for name, fraction in _amorphous_parts(model).items():
+        elements = model.materials[name].element_mass_fractions()
+        mu += fraction * attenuation_cm2_g(elements, conditions.anode)
     n = round((conditions.two_theta_max - conditions.two_theta_min) / conditions.step) + 1
     read = np.asarray(conditions.two_theta_min + conditions.step * np.arange(n), dtype=np.float64)
     shift = (
         -2.0 * np.degrees(conditions.displacement_mm / conditions.radius_mm) * np.cos(np.radians(read / 2.0))
     )
     true = read - conditions.zero_shift - shift
-    fine_step = min(0.25 * conditions.step, 0.005)
+    # the optics reach beyond both ends of the scan
     low = max(true[0] - 1.0, 0.4 * true[0])
-    fine = np.arange(low, true[-1] + 1.0, fine_step)
+    fine = np.arange(low, true[-1] + 1.0, min(0.25 * conditions.step, 0.005))
     signal = _cross_section(model, phases, conditions, fine, rng) * polarisation(
         fine, conditions.monochromator_two_theta
     )
-    mu = _mass_attenuation(model, phases, conditions.anode)
-    signal = convolve_optics(fine, signal, conditions, 0.1 * mu * 1.5)
+    signal = convolve_optics(fine, signal, conditions, 0.1 * mu * 1.5)  # at a density of 1.5 g/cm³
     specimen = np.interp(true, fine, signal)
     if conditions.variable_slit:
         specimen = specimen * np.sin(np.radians(read / 2.0))
-    level = float(specimen.mean())
-    background = _background(conditions, read, level)
+    background = np.full(len(read), float(conditions.background_constant))
+    background += conditions.air_scatter * (10.0 / np.maximum(read, 1.0)) ** conditions.air_exponent
+    for hump in conditions.humps:
+        offset = (read - hump.two_theta) / hump.fwhm
+        background += hump.height * np.exp(-4.0 * np.log(2.0) * np.square(offset))
+    background = float(specimen.mean()) * background
     if conditions.absolute_scale is not None:
         scale = conditions.absolute_scale / (2.0 * mu)
     else:
