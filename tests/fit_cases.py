@@ -10,7 +10,7 @@ from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.amorphous import AMORPHOUS, scattering_per_gram
 from xrdcomp.physics.corrections import polarization
-from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.units import two_theta_to_q
 
 INSTRUMENT = Instrument(
@@ -47,11 +47,11 @@ def made_pattern(
     if variety != "hydroxyapatite":
         cell = load_phase(variety).cell
         values |= {f"{variety}_a": cell.a, f"{variety}_c": cell.c}
-    lines = build_lines(load_phase(variety), INSTRUMENT, x, values)
+    lines = PhaseReflections.freeze(load_phase(variety), INSTRUMENT, x, values)
     if strengthen is not None:
         every, factor = strengthen
         lines.multiplier[::every] *= factor
-    apatite, _ = phase_columns(lines, INSTRUMENT, values, frozenset())
+    apatite, _ = lines.pattern(values)
     q = two_theta_to_q(x, INSTRUMENT.wavelength)
     protein = 1.5 * polarization(x) * scattering_per_gram(AMORPHOUS["protein"], q)
     mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0

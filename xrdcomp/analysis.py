@@ -35,7 +35,7 @@ from xrdcomp.quantification.select import (
     with_external_scan,
 )
 from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe, ThermalRecipe
-from xrdcomp.refinement.model import measured_halo, with_measured_halos
+from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, SampleResult, TgaResult
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, investigate, start_phases
@@ -275,14 +275,14 @@ def _fit_recipe(
 ) -> FitRecipe:
     """Settings of the fit, with grain sizes that are known and measured amorphous patterns on their scale."""
     chosen = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
-    halos = {}
+    measured = {}
     for name, file in chosen.amorphous_patterns.items():
         reference = references[f"fit.amorphous_patterns.{name}"]
         stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
         with naming(file):
             own = build_instrument(reference, recipe.instrument) if stated else instrument
-            halos[name] = measured_halo(name, reference, own)
-    return with_measured_halos(chosen, halos)
+            measured[name] = measured_amorphous(name, reference, own)
+    return with_measured_amorphous(chosen, measured)
 
 
 def _with_scale(recipe: Recipe, references: Mapping[str, Pattern]) -> QuantificationRecipe:

@@ -12,7 +12,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.refinement.model import smooth_blank
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.units import FloatArray
 
 PHASE = load_phase("hydroxyapatite")
@@ -55,8 +55,8 @@ def test_noise_goes_and_lines_of_the_holder_stay() -> None:
 @pytest.mark.parametrize(("time", "step"), [(0.3, 0.05), (3.0, 0.02)])
 def test_a_noisy_blank_keeps_its_scale(time: float, step: float) -> None:
     x = np.arange(8.0, 70.0, 0.02)
-    lines = build_lines(PHASE, INSTRUMENT, x, VALUES)
-    apatite, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    lines = PhaseReflections.freeze(PHASE, INSTRUMENT, x, VALUES)
+    apatite, _ = lines.pattern(VALUES)
     scan = counted(x, 4000.0 * apatite / apatite.max() + holder(x), 3)
     at = np.arange(7.0, 72.0, step)
     blank = counted(at, time * holder(at), 4)

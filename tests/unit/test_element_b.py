@@ -11,7 +11,7 @@ from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import reflections as structure_factors
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.refinement.reflections import build_lines, element_factor, phase_columns, refinable_elements
+from xrdcomp.refinement.reflections import PhaseReflections, refinable_elements
 from xrdcomp.results import ParameterId
 
 PHASE = load_phase("hydroxyapatite")
@@ -25,7 +25,7 @@ def test_hydrogen_has_no_parameter() -> None:
 
 
 def test_structure_factors_follow_as_if_the_structure_had_those_b() -> None:
-    lines = build_lines(PHASE, INSTRUMENT, X, dict.fromkeys(NAMES.values(), 0.0))
+    lines = PhaseReflections.freeze(PHASE, INSTRUMENT, X, dict.fromkeys(NAMES.values(), 0.0))
     d = 1.0 / np.sqrt(lines.inverse_d_squared)
 
     def squares(b: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_structure_factors_follow_as_if_the_structure_had_those_b() -> None:
     b = np.asarray(PHASE.site_b_iso, dtype=float)
     change = np.array([CHANGES.get(NAMES.get(e, ""), 0.0) for e in PHASE.site_element])
     expected = squares(b + change) / squares(b)
-    factor, _ = element_factor(lines.elements, CHANGES)
+    factor, _ = lines.elements.factor(CHANGES)
     strong = squares(b) > 1e-4 * squares(b).max()
     assert_close(factor[strong], expected[strong], rtol=1e-9, because="the same sum in another order")
 
@@ -43,12 +43,12 @@ def test_structure_factors_follow_as_if_the_structure_had_those_b() -> None:
 def test_derivatives() -> None:
     values = {**VALUES, **CHANGES}
     values.pop("hydroxyapatite_b_extra")
-    lines = build_lines(PHASE, INSTRUMENT, X, values)
-    _, slopes = phase_columns(lines, INSTRUMENT, values, frozenset(CHANGES))
+    lines = PhaseReflections.freeze(PHASE, INSTRUMENT, X, values)
+    _, slopes = lines.pattern(values, frozenset(CHANGES))
     for name in CHANGES:
         up, down = ({**values, name: values[name] + step} for step in (1e-4, -1e-4))
-        change = phase_columns(lines, INSTRUMENT, up, frozenset())[0]
-        change = (change - phase_columns(lines, INSTRUMENT, down, frozenset())[0]) / 2e-4
+        change = lines.pattern(up)[0]
+        change = (change - lines.pattern(down)[0]) / 2e-4
         atol = 1e-5 * float(np.abs(change).max())
         assert_close(slopes[name], change, atol=atol, because="step of 1e-4 in a smooth function")
 
@@ -61,8 +61,8 @@ def test_a_fit_finds_them() -> None:
         "hydroxyapatite_inverse_size_c": 0.02,
     }
     values.pop("hydroxyapatite_b_extra")
-    lines = build_lines(PHASE, INSTRUMENT, X, values)
-    y, _ = phase_columns(lines, INSTRUMENT, values, frozenset())
+    lines = PhaseReflections.freeze(PHASE, INSTRUMENT, X, values)
+    y, _ = lines.pattern(values)
     y = np.random.default_rng(3).poisson(20000.0 * (y / y.max() + 0.02)).astype(float)
     pattern = Pattern(two_theta=X, intensity=y, sigma=np.sqrt(np.maximum(y, 1.0)), intensity_unit="counts")
     fit = fit_pattern(pattern, (PHASE,), INSTRUMENT, FitRecipe(b_elements=True, amorphous=(), texture="none"))

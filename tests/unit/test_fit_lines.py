@@ -9,7 +9,7 @@ from tests.fit_cases import INSTRUMENT, VALUES
 from tests.helpers import assert_close
 from xrdcomp.data import EmissionLine, Instrument
 from xrdcomp.phases.library import load_phase
-from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.refinement.reflections import PhaseReflections
 
 X = np.arange(20.0, 80.0, 0.05)
 ALL = {
@@ -27,18 +27,15 @@ ALL = {
     "hydroxyapatite_harmonic_4": 0.01,
     "hydroxyapatite_harmonic_5": -0.04,
 }
-LINES = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, X, ALL)
-BASIS, SLOPES = phase_columns(LINES, INSTRUMENT, ALL, frozenset(ALL))
+LINES = PhaseReflections.freeze(load_phase("hydroxyapatite"), INSTRUMENT, X, ALL)
+BASIS, SLOPES = LINES.pattern(ALL, frozenset(ALL))
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_derivative(name: str) -> None:
     step = 1e-6 * max(1.0, abs(ALL[name]))
     up, down = ({**ALL, name: ALL[name] + sign * step} for sign in (1, -1))
-    numeric = (
-        phase_columns(LINES, INSTRUMENT, up, frozenset())[0]
-        - phase_columns(LINES, INSTRUMENT, down, frozenset())[0]
-    ) / (2 * step)
+    numeric = (LINES.pattern(up)[0] - LINES.pattern(down)[0]) / (2 * step)
     scale = np.abs(numeric).max()
     assert scale > 0
     assert_close(
@@ -48,14 +45,12 @@ def test_derivative(name: str) -> None:
 
 def test_lines_sum_to_their_areas() -> None:
     """The windows keep all but a small, bounded share of Lorentzian tails."""
-    from xrdcomp.refinement.reflections import line_properties
-
-    properties = line_properties(LINES, INSTRUMENT, ALL)
+    properties = LINES.at(ALL)
     wide = np.arange(5.0, 100.0, 0.02)
-    lines = build_lines(load_phase("hydroxyapatite"), INSTRUMENT, wide, VALUES)
-    properties = line_properties(lines, INSTRUMENT, VALUES)
+    lines = PhaseReflections.freeze(load_phase("hydroxyapatite"), INSTRUMENT, wide, VALUES)
+    properties = lines.at(VALUES)
     inside = (properties.position > 15) & (properties.position < 80)
-    basis, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    basis, _ = lines.pattern(VALUES)
     diffuse = lines.diffuse + VALUES["hydroxyapatite_b_extra"] * lines.diffuse_by_b
     area = np.trapezoid((basis - diffuse)[(wide > 15) & (wide < 80)], dx=0.02)
     assert_close(area, properties.intensity[inside].sum(), rtol=0.015, because="tails cut beyond 5-30 widths")
@@ -63,6 +58,6 @@ def test_lines_sum_to_their_areas() -> None:
 
 def test_single_wavelength_gives_single_lines() -> None:
     mono = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))
-    lines = build_lines(load_phase("silicon"), mono, np.arange(20, 60, 0.02), {})
-    assert set(lines.reflection.tolist()) <= set(range(len(lines.hkl)))
-    assert len(lines.reflection) == len(set(lines.reflection.tolist()))
+    lines = PhaseReflections.freeze(load_phase("silicon"), mono, np.arange(20, 60, 0.02), {})
+    assert set(lines.frozen.reflection.tolist()) <= set(range(len(lines.hkl)))
+    assert len(lines.frozen.reflection) == len(set(lines.frozen.reflection.tolist()))

@@ -15,9 +15,7 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.physics import reflections as lattice
 from xrdcomp.recipe import IdentificationRecipe, Recipe
-from xrdcomp.refinement.model import build_model
 from xrdcomp.refinement.refine import Refinement, group_columns
-from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z
 from xrdcomp.search.nuisance import coincidence, make_screen, misfit, score_phases, widened
@@ -213,14 +211,12 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
     moved = {"axial_divergence": 0.04, "sample_displacement_mm": 0.2}
     names, cell = lattice.cell_freedom(phase.crystal_system)[0], phase.cell.parameters
     nominal = {f"{phase.id}_{name}": value for name, value in zip(names, cell, strict=True)}
-    lines = state.model.lines[state.model.phase_ids.index(phase.id)]
+    lines = state.model.reflections[state.model.phase_ids.index(phase.id)]
     grid = make_grid(state)
     drawn = draw_patterns(
         [phase_lines(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)
     ).ravel()
-    fitted, _ = phase_columns(
-        lines, state.instrument, {**state.solution.values, **moved, **nominal}, frozenset()
-    )
+    fitted, _ = lines.pattern({**state.solution.values, **moved, **nominal})
     fitted = grid.mean(fitted - lines.diffuse)
     x = grid.two_theta
     near = (x > 8.0) & (x < 11.0)
@@ -326,16 +322,15 @@ def test_groups_of_reflections_follow_the_strongest_line(state: Refinement) -> N
         state.instrument,
         emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
     )
-    nothing = ((), np.empty((len(state.points.two_theta), 0)))
     model, other = (
-        build_model(state.points.two_theta, state.phases, item, state.table, amorphous=(), background=nothing)
+        replace(state.setup, instrument=item).build(state.points, state.table)
         for item in (state.instrument, with_beta)
     )
     plain = group_columns(model, 0, state.solution.values)
     grouped = group_columns(other, 0, state.solution.values)
-    number = {tuple(hkl): k for hkl, k in zip(other.lines[0].hkl, grouped.group, strict=True)}
-    inside = np.sqrt(model.lines[0].inverse_d_squared) < 2.0 * np.sin(np.radians(31.0)) / 1.5406
-    common = zip(model.lines[0].hkl[inside], plain.group[inside], strict=True)
+    number = {tuple(hkl): k for hkl, k in zip(other.reflections[0].hkl, grouped.group, strict=True)}
+    inside = np.sqrt(model.reflections[0].inverse_d_squared) < 2.0 * np.sin(np.radians(31.0)) / 1.5406
+    common = zip(model.reflections[0].hkl[inside], plain.group[inside], strict=True)
     pairs = {(k, number[tuple(hkl)]) for hkl, k in common}
     assert len(pairs) == len({k for k, _ in pairs}) == len({k for _, k in pairs}) > 30
     assert_close(
@@ -444,18 +439,14 @@ def test_a_scan_of_a_few_degrees_can_be_searched() -> None:
 
 
 def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: Refinement) -> None:
-    n = len(state.points.two_theta) // 2
-    x = state.points.two_theta[: 2 * n].reshape(n, 2).mean(axis=1)
-    nothing = ((), np.empty((n, 0)))
-    coarse = build_model(
-        x, state.phases, state.instrument, state.table, amorphous=(), background=nothing, like=state.model
-    )
-    halos = sum(column.halo for column in state.model.columns)
+    n = len(state.points) // 2
+    coarse = state.setup.build(state.points.binned(2), state.table, like=state.model)
+    halos = sum(column.of_amorphous for column in state.model.columns)
     means = state.model.fixed[: 2 * n, :halos].reshape(n, 2, halos).mean(axis=1)
     assert_close(coarse.fixed[:, :halos], means, rtol=1e-12, because="means of the same numbers")
     assert_close(
-        coarse.lines[0].intensity_at_reference,
-        state.model.lines[0].intensity_at_reference,
+        coarse.reflections[0].strength,
+        state.model.reflections[0].strength,
         rtol=5e-3,
         because="the last step of the fit moved the cell after its model was frozen",
     )

@@ -26,7 +26,7 @@ from xrdcomp.physics import profiles as profile
 from xrdcomp.quantification.microstructure import column_lengths
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.refinement.reflections import build_lines, geometry_factor, line_properties, refined_ratios
+from xrdcomp.refinement.reflections import FrozenProfiles, PhaseReflections, geometry_factor, refined_ratios
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.exports import write_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
@@ -164,16 +164,16 @@ def test_new_positions_and_weights_have_right_derivatives() -> None:
     phase = load_phase("lab6")
     x = np.arange(20.0, 120.0, 0.5)
     values = {"transparency_mm": 0.3, "kbeta_ratio": 0.03, "axial_divergence": 0.03}
-    lines = build_lines(phase, instrument, x, values)
-    base = line_properties(lines, instrument, values)
+    lines = PhaseReflections.freeze(phase, instrument, x, values)
+    base = lines.at(values)
     for name, attribute in (
         ("transparency_mm", "position"),
         ("axial_divergence", "position"),
         ("kbeta_ratio", "intensity"),
     ):
         h = 1e-5
-        up = getattr(line_properties(lines, instrument, {**values, name: values[name] + h}), attribute)
-        down = getattr(line_properties(lines, instrument, {**values, name: values[name] - h}), attribute)
+        up = getattr(lines.at({**values, name: values[name] + h}), attribute)
+        down = getattr(lines.at({**values, name: values[name] - h}), attribute)
         slope = dict(getattr(base, f"d_{attribute}"))[name]
         scale = float(np.abs(slope).max())
         assert_close(slope, (up - down) / (2 * h), atol=1e-6 * scale + 1e-9, because="central differences")
@@ -183,13 +183,15 @@ def test_flat_specimen_and_transparency_pull_lines_down() -> None:
     phase, x = load_phase("lab6"), np.arange(20.0, 120.0, 0.5)
     plain = Instrument(emission_lines=CUKA)
     flat = replace(plain, equatorial_divergence=1.0)
-    lines = build_lines(phase, plain, x, {})
-    reference = line_properties(lines, plain, {}).position
-    moved = line_properties(lines, flat, {}).position - reference
+    lines = PhaseReflections.freeze(phase, plain, x, {})
+    reference = lines.at({}).position
+    every = len(CUKA) * lines.frozen.reflection + (lines.frozen.wavelength == CUKA[1].wavelength)
+    moved = FrozenProfiles.freeze(flat, lines.inverse_d_squared).take(every)
+    moved = replace(lines, instrument=flat, frozen=moved).at({}).position - reference
     first = int(np.argmin(reference))
     expected = -np.degrees(np.radians(1.0) ** 2 / 6.0 / np.tan(np.radians(reference[first] / 2.0)))
     assert_close(moved[first], expected, rtol=1e-9, because="−α² cotθ / 6")
-    deep = line_properties(lines, plain, {"transparency_mm": 1.0}).position - reference
+    deep = lines.at({"transparency_mm": 1.0}).position - reference
     expected = -np.degrees(np.sin(np.radians(reference)) / (2.0 * plain.radius_mm))
     assert_close(deep, expected, rtol=1e-9, because="−sin2θ t / 2R")
 

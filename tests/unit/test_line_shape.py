@@ -13,7 +13,7 @@ from xrdcomp.physics.profiles import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.model import shoulder_column
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.refinement.reflections import build_lines
+from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
@@ -56,8 +56,8 @@ def test_it_describes_lognormal_sizes_better_than_any_pseudo_voigt() -> None:
 def test_the_column_keeps_the_area_of_a_phase() -> None:
     two_theta = np.arange(8.0, 90.0, 0.02)
     values = {"corundum_inverse_size_a": 0.05, "corundum_size_mixing": 0.3}
-    lines = build_lines(load_phase("corundum"), INSTRUMENT, two_theta, values)
-    column = shoulder_column(lines, INSTRUMENT, values)
+    lines = PhaseReflections.freeze(load_phase("corundum"), INSTRUMENT, two_theta, values)
+    column = shoulder_column(lines, values)
     area = np.trapezoid(column, two_theta) / np.trapezoid(np.abs(column), two_theta)
     assert_close(area, 0.0, atol=0.05, because="windows cut the far tails, which all have one sign")
 

@@ -19,9 +19,9 @@ from xrdcomp.physics import elements as scattering
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.present.tables import result_table
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.refinement.model import measured_halo, with_measured_halos
+from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
 from xrdcomp.refinement.refine import fit_pattern
-from xrdcomp.refinement.reflections import build_lines, phase_columns
+from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.refinement.result import rolling_background
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.exports import write_pattern
@@ -66,15 +66,15 @@ def counted(x: np.ndarray, y: np.ndarray, counts: float, seed: int) -> Pattern:
 def apatite_and(halo_share: float, *, seed: int = 1) -> Pattern:
     """Nano-apatite and the odd halo per gram, with air."""
     x = np.arange(8.0, 70.0, 0.03)
-    lines = build_lines(PHASE, INSTRUMENT, x, VALUES)
-    crystal, _ = phase_columns(lines, INSTRUMENT, VALUES, frozenset())
+    lines = PhaseReflections.freeze(PHASE, INSTRUMENT, x, VALUES)
+    crystal, _ = lines.pattern(VALUES)
     halo = 1.5 * polarization(x) * odd_per_gram(two_theta_to_q(x, INSTRUMENT.wavelength))
     y = (1.0 - halo_share) * crystal + halo_share * halo
     return counted(x, y + 0.1 * np.median(y) * 8.0 / x, 1e4, seed)
 
 
 def test_a_measured_halo_is_on_the_scale_per_gram() -> None:
-    halo = measured_halo("protein", odd_halo(), COPPER)
+    halo = measured_amorphous("protein", odd_halo(), COPPER)
     inside = (halo.q > 0.6) & (halo.q < 4.5)
     truth = odd_per_gram(halo.q[inside])
     assert_close(
@@ -98,20 +98,20 @@ def test_a_measured_halo_is_on_the_scale_per_gram() -> None:
 )
 def test_what_is_no_halo_is_refused(name: str, pattern: Pattern, words: str) -> None:
     with pytest.raises(AnalysisError, match=words):
-        measured_halo(name, pattern, COPPER)
+        measured_amorphous(name, pattern, COPPER)
 
 
 def test_names_of_components_are_checked() -> None:
     scan = odd_halo()
     with pytest.raises(AnalysisError, match="is no amorphous component"):
         fit_pattern(scan, (), COPPER, FitRecipe(amorphous=("collagen",)))
-    only_lipid = with_measured_halos(
-        FitRecipe(amorphous=("lipid",)), {"protein": measured_halo("protein", scan, COPPER)}
+    only_lipid = with_measured_amorphous(
+        FitRecipe(amorphous=("lipid",)), {"protein": measured_amorphous("protein", scan, COPPER)}
     )
     with pytest.raises(AnalysisError, match="not among the fitted components"):
         fit_pattern(scan, (), COPPER, only_lipid)
-    short = with_measured_halos(
-        FitRecipe(), {"protein": measured_halo("protein", odd_halo(high=60.0), COPPER)}
+    short = with_measured_amorphous(
+        FitRecipe(), {"protein": measured_amorphous("protein", odd_halo(high=60.0), COPPER)}
     )
     with pytest.raises(AnalysisError, match="whole range"):
         fit_pattern(scan, (), COPPER, short)

@@ -262,12 +262,10 @@ def lines_of(
     phase: str, wavelength: float, x: np.ndarray, *, heights: tuple[float, float], seed: int
 ) -> xc.Pattern:
     """Lines of one phase, without the air's and the holder's scatter: counts between them and of the strongest."""
-    from xrdcomp.refinement.reflections import build_lines, phase_columns
+    from xrdcomp.refinement.reflections import PhaseReflections
 
     instrument = xc.Instrument(emission_lines=(xc.EmissionLine(wavelength=wavelength),))
-    lines, _ = phase_columns(
-        build_lines(xc.load_phase(phase), instrument, x, {}), instrument, {}, frozenset()
-    )
+    lines, _ = PhaseReflections.freeze(xc.load_phase(phase), instrument, x, {}).pattern({})
     level, height = heights
     counts = np.random.default_rng(seed).poisson(level + height * lines / lines.max()).astype(float)
     return xc.Pattern(

@@ -1,4 +1,10 @@
-"""Covariance of amounts and parameters at a minimum: misfit, bounded background, microabsorption, jackknife."""
+"""Covariance of amounts and parameters at a minimum: misfit, bounded background, microabsorption, jackknife.
+
+The joint linearised problem in all linear coefficients and non-linear parameters is Gaussian; its data part is divided
+by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval. Background terms
+cannot be negative: amounts are marginalised over them with that bound (moments of a truncated normal distribution).
+Amounts themselves stay signed; positivity of a composition is imposed where the composition is formed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
 from xrdcomp.data import Phase
@@ -19,11 +24,9 @@ from xrdcomp.refinement.solver import Solution
 from xrdcomp.results import XrdAmounts
 from xrdcomp.units import BoolArray, FloatArray
 
-# ------------ Microabsorption of the phases whose grains are coarse enough to matter, at a stated typical
-# grain size.
-# Grains of a phase that absorbs more than the mean of the powder hide part of their own scattering [Brindley 1945
-# Phil. Mag. 36, 347]. Its size is rarely measured; ground powders have grains of a few micrometres. Correcting for
-# a typical size and carrying the whole correction's uncertainty is nearer the truth than no correction.
+# Microabsorption: grains of a phase that absorbs more than the mean of the powder hide part of their own scattering
+# [Brindley 1945 Phil. Mag. 36, 347]. Their size is rarely measured; ground powders have grains of a few micrometres.
+# Correcting for a typical size and carrying the whole correction's uncertainty is nearer the truth than no correction.
 
 GRAIN_LOG_STD = 0.7
 """Standard deviation of ln(grain size): a factor of two either way."""
@@ -36,7 +39,7 @@ COARSE_NM = 60.0
 
 _CONTRAST_MAX = 2.9  # |Δμ|·D; beyond 3 Brindley's factor means nothing
 _DENSITY = {"protein": 1.35, "lipid": 0.91, "water": 1.0, "amorphous_calcium_phosphate": 2.3}  # g/cm³
-_DALTON_PER_CUBIC_ANGSTROM = 1.66053907
+_DALTON_PER_CUBIC_ANGSTROM = 1.66053907  # in g/cm³
 
 
 def grain_factors(
@@ -48,28 +51,13 @@ def grain_factors(
     grain_size_um: float,
     known_um: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """Brindley factors τ by which apparent amounts are to be divided.
+    """Brindley factors τ by phase, by which apparent amounts are to be divided.
 
-    Parameters
-    ----------
-    amounts : mapping
-        Apparent masses of phases and amorphous components, any common unit.
-    sizes_nm : mapping
-        Crystallite size of each phase; phases below 60 nm get τ = 1.
-    wavelength : float, ångström
-    grain_size_um : float
-        Typical grain diameter; 0 turns the correction off, larger makes it stronger.
-    known_um : mapping, optional
-        Phase id → its own grain diameter, whatever the size of its crystallites.
+    `amounts` are apparent masses of phases and amorphous components in any common unit. Phases whose crystallites
+    (`sizes_nm`) are below 60 nm get τ = 1. `grain_size_um` is the typical grain diameter: 0 turns the correction off,
+    larger makes it stronger; `known_um` holds the diameters that were measured, whatever the size of the crystallites.
 
-    Returns
-    -------
-    dict, phase id → τ
-
-    Raises
-    ------
-    AnalysisError
-        A known diameter gives a factor beyond 2 either way, where the theory ends.
+    Raises AnalysisError where a known diameter gives a factor beyond 2 either way, where the theory ends.
     """
     known = known_um or {}
     linear: dict[str, float] = {}
@@ -95,7 +83,8 @@ def grain_factors(
     out = {}
     for phase in phases:
         size = known.get(phase.id, grain_size_um if sizes_nm.get(phase.id, 0.0) >= COARSE_NM else 0.0)
-        contrast = abs(linear[phase.id] - mean) * 1e-4
+        contrast = abs(linear[phase.id] - mean) * 1e-4  # from 1/cm to 1/µm
+        # a typical size is only a guess: it is cut where Brindley's series ends, a measured one is refused there
         inside = min(size, _CONTRAST_MAX / max(contrast, 1e-12))
         out[phase.id] = float(corrections.brindley_factor(linear[phase.id], mean, inside)) if inside else 1.0
         if phase.id in known and (inside < size or not 0.5 < out[phase.id] < 2.0):
@@ -108,18 +97,12 @@ def grain_factors(
 
 
 def apply_factors(
-    amounts: FloatArray, covariance: FloatArray, factors: FloatArray, known: npt.NDArray[np.bool_]
+    amounts: FloatArray, covariance: FloatArray, factors: FloatArray, known: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Divide amounts by their factors; the uncertainty of the typical grain size is common to all that have it.
+    """Divide amounts (n,) by their factors; the uncertainty of the typical grain size is common to all that have it.
 
-    ln τ is proportional to the grain size to first order, so that its standard deviation is |ln τ| times that
-    of ln(size): 0.7 for the typical size, 0.35, independently, for each size that was measured.
-
-    Parameters
-    ----------
-    amounts, covariance, factors : (n,), (n, n), (n,) arrays
-    known : (n,) array of bool
-        Whose grains were measured.
+    ln τ is proportional to the grain size to first order, so that its standard deviation is |ln τ| times that of
+    ln(size): 0.7 for the typical size, 0.35, independently, for each size that was measured (`known`).
     """
     corrected = amounts / factors
     scaled = covariance / np.outer(factors, factors)
@@ -129,21 +112,88 @@ def apply_factors(
     return corrected, scaled + np.outer(common, common) + np.diag(own**2)
 
 
-# ------------ From a minimum to what it says about amounts: covariance with model error, marginal over a
-# bounded background.
-# The joint linearised problem in all linear coefficients and non-linear parameters is Gaussian; its data part is
-# divided by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval.
-# Background terms cannot be negative: amounts are marginalised over them with that bound (moments of a truncated
-# normal distribution). Amounts themselves stay signed; positivity of a composition is imposed where the
-# composition is formed.
+# Misfit, and moments over a bounded background.
+
+
+def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, float]:
+    """Factor by which variances grow because of misfit, and the correlation length behind it, in points.
+
+    Variances are multiplied by max(1, χ²_ν) · τ with τ = 1 + 2 Σ ρ_k, the integrated autocorrelation of the
+    residual (observed − calculated) / sigma up to its first negative value [after Bérar & Lelann 1991 J. Appl. Cryst.
+    24, 1, who treat serial correlation of profile residuals; τ in the form of Geyer 1992 Stat. Sci. 7, 473].
+    """
+    n = len(residual)
+    chi_sq = float(residual @ residual) / max(n - n_parameters, 1)
+    centred = residual - residual.mean()
+    power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2  # twice as long, so that the ends do not meet
+    auto = np.fft.irfft(power)[: min(n, 400)]
+    rho = auto[1:] / max(float(auto[0]), 1e-300)
+    negative = np.flatnonzero(rho < 2.0 / np.sqrt(n))
+    stop = int(negative[0]) if len(negative) else len(rho)
+    tau = 1.0 + 2.0 * float(rho[:stop].sum())
+    return max(1.0, chi_sq) * tau, tau
+
+
+def truncated_moments(
+    mean: FloatArray, covariance: FloatArray, *, seed: int = 7
+) -> tuple[FloatArray, FloatArray]:
+    """Mean (k,) and covariance (k, k) of a normal distribution restricted to the positive orthant, by Gibbs sampling.
+
+    The seed of the sampler is fixed, so that results are reproducible.
+    """
+    from scipy.special import ndtr, ndtri
+
+    k = len(mean)
+    rng = np.random.default_rng(seed)
+    precision = np.linalg.inv(covariance)
+    std = 1.0 / np.sqrt(np.diag(precision))
+    draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
+    uniform = rng.random((60, k, 2, len(draws)))
+    weights = precision / np.diag(precision)[:, None] - np.eye(k)
+    off = np.ascontiguousarray((draws - mean).T)
+    kept = np.empty((40, k, len(draws)))
+    for sweep in range(60):
+        for j in range(k):
+            # given the others, each is a normal variable of this centre cut off below zero: drawn by its quantiles
+            centre = mean[j] - weights[j] @ off
+            low = centre / -std[j]
+            lower = ndtr(low)
+            u = lower + (1.0 - lower) * uniform[sweep, j, 0]
+            np.minimum(np.maximum(u, 1e-300, out=u), 1.0 - 1e-16, out=u)
+            drawn = np.maximum(centre + std[j] * ndtri(u), 0.0)
+            if lower.max() > 1.0 - 1e-9:
+                # so far in the tail the quantiles have no digits left, and the tail is exponential
+                tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
+                drawn = np.where(lower > 1.0 - 1e-9, tail, drawn)
+            np.subtract(drawn, mean[j], out=off[j])
+        if sweep >= 20:
+            np.add(off, mean[:, None], out=kept[sweep - 20])
+    sample = kept.transpose(0, 2, 1).reshape(-1, k)
+    return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
+
+
+def _newton(
+    gram: FloatArray, prior: FloatArray, gradient: FloatArray, start: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """One Newton step with all bounds lifted, and the covariance there."""
+    normal = gram + np.diag(prior)
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    scaled = normal / np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += 1e-11
+    inverse = linalg.inv(scaled) / np.outer(scale, scale)
+    inverse = 0.5 * (inverse + inverse.T)
+    return start + inverse @ gradient, inverse
+
+
+# Amounts of every component with their complete covariance.
 
 PHASE_PER_GRAM_STD = 0.03
 """Relative standard uncertainty of a crystal's calculated intensity per gram: structure, B, microabsorption."""
 
 BLANK_STD = 0.2
-"""Share of the instrument background that may have the form of a halo when no blank was measured."""
+"""Share of the instrument background that may have the form of amorphous scattering when no blank was measured."""
 
-_HALO_RANGE = (10.0, 55.0)  # degrees
+_PROTEIN_RANGE = (10.0, 55.0)  # degrees, under the broad maximum of protein
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,73 +213,9 @@ class Evidence:
     right: FloatArray
 
 
-def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, float]:
-    """Factor by which variances grow because of misfit, and the correlation length behind it.
-
-    Variances are multiplied by max(1, χ²_ν) · τ with τ = 1 + 2 Σ ρ_k, the integrated autocorrelation of the
-    normalised residual up to its first negative value [after Bérar & Lelann 1991 J. Appl. Cryst. 24, 1, who
-    treat serial correlation of profile residuals; τ in the form of Geyer 1992 Stat. Sci. 7, 473].
-
-    Parameters
-    ----------
-    residual : (n,) array, (observed − calculated) / sigma
-    """
-    n = len(residual)
-    chi_sq = float(residual @ residual) / max(n - n_parameters, 1)
-    centred = residual - residual.mean()
-    power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
-    auto = np.fft.irfft(power)[: min(n, 400)]
-    rho = auto[1:] / max(float(auto[0]), 1e-300)
-    negative = np.flatnonzero(rho < 2.0 / np.sqrt(n))
-    stop = int(negative[0]) if len(negative) else len(rho)
-    tau = 1.0 + 2.0 * float(rho[:stop].sum())
-    return max(1.0, chi_sq) * tau, tau
-
-
-def truncated_moments(
-    mean: FloatArray, covariance: FloatArray, *, seed: int = 7
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and covariance of a normal distribution restricted to the positive orthant, by Gibbs sampling.
-
-    Parameters
-    ----------
-    mean, covariance : (k,), (k, k) arrays
-    seed : int
-        The sampler's seed; results are reproducible.
-    """
-    from scipy.special import ndtr, ndtri
-
-    k = len(mean)
-    rng = np.random.default_rng(seed)
-    precision = np.linalg.inv(covariance)
-    std = 1.0 / np.sqrt(np.diag(precision))
-    draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
-    uniform = rng.random((60, k, 2, len(draws)))
-    weights = precision / np.diag(precision)[:, None] - np.eye(k)
-    off = np.ascontiguousarray((draws - mean).T)
-    kept = np.empty((40, k, len(draws)))
-    for sweep in range(60):
-        for j in range(k):
-            centre = mean[j] - weights[j] @ off
-            low = centre / -std[j]
-            lower = ndtr(low)
-            u = lower + (1.0 - lower) * uniform[sweep, j, 0]
-            np.minimum(np.maximum(u, 1e-300, out=u), 1.0 - 1e-16, out=u)
-            drawn = np.maximum(centre + std[j] * ndtri(u), 0.0)
-            if lower.max() > 1.0 - 1e-9:
-                tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
-                drawn = np.where(lower > 1.0 - 1e-9, tail, drawn)
-            np.subtract(drawn, mean[j], out=off[j])
-        if sweep >= 20:
-            np.add(off, mean[:, None], out=kept[sweep - 20])
-    sample = kept.transpose(0, 2, 1).reshape(-1, k)
-    return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
-
-
 def collect_evidence(model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe) -> Evidence:
     """Amounts of every component with their complete covariance."""
-    intensity, sigma = points.intensity, points.sigma
-    columns, jacobian = solution.columns / sigma[:, None], solution.jacobian / sigma[:, None]
+    columns, jacobian = solution.columns / points.sigma[:, None], solution.jacobian / points.sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
     residual = solution.residual(points)
     inflation, tau = residual_inflation(residual, solution.n_free)
@@ -239,21 +225,21 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     pull = np.concatenate(
         [-solution.linear_prior * solution.coefficients, -solution.parameter_prior * solution.offset]
     )
-    moved, covariance = _unconstrained(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
-    _, spread = _unconstrained(gram, prior, joint.T @ residual + pull, start)
-    counting = spread @ gram @ spread  # what the priors of halo and line forms leave open is not counting
+    moved, covariance = _newton(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
+    _, uninflated = _newton(gram, prior, joint.T @ residual + pull, start)
+    # what the priors of amorphous and profile forms leave open is not counting
+    counting = uninflated @ gram @ uninflated
     m = len(model.columns)
-    is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
-    bounded = np.array([c.kind == "background" and c.nonnegative for c in model.columns])
-    amounts, amount_cov = _marginal(moved[:m], covariance[:m, :m], is_amount, bounded)
-    crystalline = np.array([c.kind == "phase" for c in model.columns])[is_amount]
-    relative = np.where(crystalline, PHASE_PER_GRAM_STD, recipe.per_gram_std)
+    is_amount = model.of_kind("phase", "amorphous")
+    bounded = model.of_kind("background") & model.nonnegative
+    amounts, amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded)
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
-    amount_cov = amount_cov + _hidden_halo(model, solution, names)
-    masses = dict(zip(names, amounts.tolist(), strict=True))
-    factors = _grain_factors(model, solution, masses, recipe)
+    crystalline = model.of_kind("phase")[is_amount]
+    amount_cov = amount_cov + _hidden_amorphous(model, solution, names)
+    factors = _grain_factors(model, solution, dict(zip(names, amounts.tolist(), strict=True)), recipe)
     measured = np.array([name in recipe.grain_sizes_um for name in names])
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
+    relative = np.where(crystalline, PHASE_PER_GRAM_STD, recipe.per_gram_std)
     scale = relative * np.maximum(amounts, 0.0)
     return Evidence(
         amounts=XrdAmounts(
@@ -263,32 +249,48 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             crystalline=tuple(bool(v) for v in crystalline),
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=any(c.name == "background_blank" for c in model.columns),
-            facts={item.phase.id: item.phase.facts for item in model.lines},
         ),
         parameter_covariance=covariance[m:, m:],
         inflation=inflation,
         correlation_length=tau,
         grain_factors=factors,
         gram=gram[:m, :m],
-        right=columns.T @ (intensity / sigma),
+        right=columns.T @ (points.intensity / points.sigma),
     )
 
 
-def _hidden_halo(model: PatternModel, solution: Solution, names: tuple[str, ...]) -> FloatArray:
-    """Covariance of the organic halo from what air and holder may scatter in its shape.
+def _over_background(
+    mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Moments of the amounts with the background terms restricted to be non-negative.
+
+    Given the bounded terms, amounts are normal and linear in them: their moments follow from those of the terms.
+    """
+    caa = covariance[np.ix_(is_amount, is_amount)]
+    if not bounded.any():
+        return mean[is_amount], caa
+    cab = covariance[np.ix_(is_amount, bounded)]
+    cbb = covariance[np.ix_(bounded, bounded)]
+    truncated_mean, truncated_cov = truncated_moments(mean[bounded], cbb)
+    gain = np.linalg.solve(cbb, cab.T).T
+    moments = mean[is_amount] + gain @ (truncated_mean - mean[bounded])
+    variance = caa - gain @ cab.T + gain @ truncated_cov @ gain.T
+    return moments, 0.5 * (variance + variance.T)
+
+
+def _hidden_amorphous(model: PatternModel, solution: Solution, names: tuple[str, ...]) -> FloatArray:
+    """Covariance of protein from what air and holder may scatter in its shape.
 
     Without an empty-holder scan a share of the instrument background (`BLANK_STD`, one standard deviation) may
-    have the form of a halo; it is expressed as an amount of protein, whose ring lies where glass and plastic
-    holders and air have theirs. A measured blank leaves nothing of it.
+    have the form of amorphous scattering; it is expressed as an amount of protein, whose maximum lies where glass and
+    plastic holders and air have theirs. A measured blank leaves nothing of it.
     """
     out = np.zeros((len(names), len(names)))
-    kinds = np.array([c.kind for c in model.columns])
-    if "protein" not in names or any(c.name == "background_blank" for c in model.columns):
+    window = (model.two_theta >= _PROTEIN_RANGE[0]) & (model.two_theta <= _PROTEIN_RANGE[1])
+    blank = any(c.name == "background_blank" for c in model.columns)
+    if "protein" not in names or blank or not window.any():
         return out
-    window = (model.two_theta >= _HALO_RANGE[0]) & (model.two_theta <= _HALO_RANGE[1])
-    if not window.any():
-        return out
-    instrument = np.isin(kinds, ["background", "correction"])
+    instrument = model.of_kind("background", "correction")
     level = solution.columns[np.ix_(window, instrument)] @ solution.coefficients[instrument]
     column = [c.name for c in model.columns].index("protein")
     per_gram = float(solution.columns[window, column].sum())
@@ -298,21 +300,15 @@ def _hidden_halo(model: PatternModel, solution: Solution, names: tuple[str, ...]
 
 
 def _grain_factors(
-    model: PatternModel,
-    solution: Solution,
-    amounts: dict[str, float],
-    recipe: FitRecipe,
+    model: PatternModel, solution: Solution, amounts: dict[str, float], recipe: FitRecipe
 ) -> FloatArray:
-    """Brindley factor of every component, 1 for amorphous ones."""
-    phases = [item.phase for item in model.lines]
-    sizes = {}
-    for phase in phases:
-        inverse = [solution.value("inverse_size", phase.id, axis) for axis in "ac"]
-        sizes[phase.id] = 1.0 / max(*inverse, 1e-6)
+    """Brindley factor of every component, 1 for amorphous ones; the smaller one of two refined sizes counts."""
+    phases = [item.phase for item in model.reflections]
+    inverse = {p.id: [solution.value("inverse_size", p.id, axis) for axis in "ac"] for p in phases}
     factors = grain_factors(
         phases,
         amounts,
-        sizes,
+        {name: 1.0 / max(*both, 1e-6) for name, both in inverse.items()},
         wavelength=model.instrument.wavelength,
         grain_size_um=recipe.grain_size_um,
         known_um=recipe.grain_sizes_um,
@@ -320,102 +316,60 @@ def _grain_factors(
     return np.array([factors.get(name, 1.0) for name in amounts])
 
 
-def _unconstrained(
-    gram: FloatArray, prior: FloatArray, gradient: FloatArray, start: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """One Newton step with all bounds lifted, and the covariance there."""
-    normal = gram + np.diag(prior)
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    scaled = normal / np.outer(scale, scale)
-    scaled[np.diag_indices_from(scaled)] += 1e-11
-    inverse = linalg.inv(scaled) / np.outer(scale, scale)
-    inverse = 0.5 * (inverse + inverse.T)
-    return start + inverse @ gradient, inverse
-
-
-def _marginal(
-    mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Moments of the amounts with the background terms restricted to be non-negative."""
-    caa = covariance[np.ix_(is_amount, is_amount)]
-    if not bounded.any():
-        return mean[is_amount], caa
-    cab = covariance[np.ix_(is_amount, bounded)]
-    cbb = covariance[np.ix_(bounded, bounded)]
-    truncated_mean, truncated_cov = truncated_moments(mean[bounded], cbb)
-    gain = np.linalg.solve(cbb, cab.T).T
-    moments = mean[is_amount] + gain @ (truncated_mean - mean[bounded])
-    spread = caa - gain @ cab.T + gain @ truncated_cov @ gain.T
-    return moments, 0.5 * (spread + spread.T)
-
-
-# ------------ How far amounts hang on single stretches of a pattern that is fitted badly.
+# How far amounts hang on single stretches of a pattern that is fitted badly.
 
 GOOD_FIT_GOF = 1.2
-"""Goodness of fit up to which misfit is what counting and the stated forms of halos and lines leave: of 400 simulated
-specimens whose halos, lines and optics are not those of the model the worst had 1.15."""
+"""Goodness of fit up to which misfit is what counting and the stated forms of amorphous scattering and profiles leave:
+of 400 simulated specimens whose amorphous scattering, profiles and optics are not those of the model the worst had
+1.15."""
 _STRETCH = 2.0
-"""Degrees; a line with what overlaps it, so that positive and negative residuals of one profile belong together."""
+"""Degrees; a reflection with what overlaps it, so that positive and negative residuals of one profile belong together.
+"""
 _KEPT = 0.02
-"""Weight that a stretch keeps when it is left out, so that a phase with all its lines in one stays finite."""
+"""Weight that a stretch keeps when it is left out, so that a phase with all its reflections in one stays finite."""
 
 
 def misfit_covariance(
     model: PatternModel, solution: Solution, points: Points, inflation: float
 ) -> FloatArray:
-    """Covariance of the amounts from misfit that is not spread evenly over the pattern.
+    """Covariance of the amounts, (k, k), from misfit that is not spread evenly over the pattern.
 
-    The fit's own covariance takes the misfit as noise of one size everywhere (`residual_inflation`). Where the
-    intensities of lines are wrong (few large grains, texture, a missing phase under one of them) the misfit sits on
-    the very points that determine an amount. It shows when stretches of the pattern are left out in turn: the
-    amounts then move by more than noise of that size moves them (jackknife over blocks, Künsch 1989 Ann. Stat. 17,
-    1217), V = (K - 1)/K Σ d_k d_kᵀ with the linearised change d_k of the amounts without stretch k. What V has beyond
-    the noise that the fit assumed is returned, weighted with (g² - g₀²)/(g² - 1), the share of the excess of χ² that
-    lies beyond a good fit's; g is the goodness of fit, g₀ = `GOOD_FIT_GOF`. Up to g₀ it is zero.
+    The fit's own covariance takes the misfit as noise of one size everywhere (`residual_inflation`, whose factor is
+    `inflation`). Where the intensities of reflections are wrong (few large grains, texture, a missing phase under one
+    of them) the misfit sits on the very points that determine an amount. It shows when stretches of the pattern are
+    left out in turn: the amounts then move by more than noise of that size moves them (jackknife over blocks, Künsch
+    1989 Ann. Stat. 17, 1217), V = (K - 1)/K Σ d_k d_kᵀ with the linearised change d_k of the amounts without stretch
+    k. What V has beyond the noise that the fit assumed is returned, weighted with (g² - g₀²)/(g² - 1), the share of the
+    excess of χ² that lies beyond a good fit's; g is the goodness of fit, g₀ = `GOOD_FIT_GOF`. Up to g₀ it is zero.
 
-    Parameters
-    ----------
-    model : PatternModel
-    solution : Solution
-    points : Points
-    inflation : float
-        Factor by which the fit's covariance allows for misfit.
-
-    Returns
-    -------
-    (k, k) array
-        In the order of the amounts, before corrections for grains; positive semidefinite.
+    It is in the order of the amounts, before corrections for grains, and positive semidefinite.
     """
     residual = solution.residual(points)
-    amounts = np.flatnonzero([column.kind in ("phase", "amorphous") for column in model.columns])
-    joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / points.sigma[:, None]
+    amounts = np.flatnonzero(model.of_kind("phase", "amorphous"))
     excess = float(residual @ residual) / max(len(residual) - solution.n_free, 1)
-    none = np.zeros((len(amounts), len(amounts)))
+    found = np.zeros((len(amounts), len(amounts)))
     if excess <= GOOD_FIT_GOF**2:
-        return none
+        return found
+    joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / points.sigma[:, None]
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
+    # in units of each column's own standard deviation, which keeps the sums of very different columns solvable
     scale = np.sqrt(np.maximum((joint**2).sum(axis=0) / inflation + prior, 1e-300))
     joint, prior = joint / scale / np.sqrt(inflation), prior / scale**2 + 1e-9
     gram = joint.T @ joint
     right = np.eye(len(gram))[:, amounts]
-    found = none.copy()
-    parts = _stretches(model.two_theta)
-    for part in parts:
+    x = model.two_theta
+    edges = np.searchsorted(x, np.arange(x[0], x[-1], _STRETCH)[1:]).tolist()
+    stretches = [slice(low, high) for low, high in pairwise([0, *edges, len(x)]) if high > low]
+    for part in stretches:
+        # the normal equations without the stretch, solved for the rows of the inverse that belong to amounts
         own = joint[part]
         gain = np.linalg.solve(gram + np.diag(prior) - (1.0 - _KEPT) * own.T @ own, right)
         move = gain.T @ (own.T @ residual[part]) / np.sqrt(inflation)
         found += np.outer(move, move)
     gain = np.linalg.solve(gram + np.diag(prior), right)
-    beyond = (found * (len(parts) - 1) / len(parts) - gain.T @ gram @ gain) / np.outer(
-        scale[amounts], scale[amounts]
-    )
+    k = len(stretches)
+    beyond = (found * (k - 1) / k - gain.T @ gram @ gain) / np.outer(scale[amounts], scale[amounts])
     values, vectors = np.linalg.eigh(0.5 * (beyond + beyond.T))
     share = (excess - GOOD_FIT_GOF**2) / (excess - 1.0)
     out: FloatArray = share * (vectors * np.maximum(values, 0.0)) @ vectors.T
     return out
-
-
-def _stretches(two_theta: FloatArray) -> list[slice]:
-    edges = np.arange(two_theta[0], two_theta[-1], _STRETCH)[1:]
-    at = [0, *np.searchsorted(two_theta, edges).tolist(), len(two_theta)]
-    return [slice(low, high) for low, high in pairwise(at) if high > low]

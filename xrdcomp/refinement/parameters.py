@@ -1,4 +1,4 @@
-"""The table of non-linear parameters: start, limits, prior, meaning; lmfit's Parameters are its public face."""
+"""Non-linear parameters of a fit: start, limits, prior, meaning; users see them as lmfit Parameters."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     import lmfit
 
 MAX_INVERSE_SIZE = 0.25
-"""1/nm; below 4 nm a line is as broad as a halo and calling it crystalline has no meaning."""
-
+"""1/nm; below 4 nm a reflection is as broad as an amorphous maximum and calling it crystalline has no meaning."""
 
 B_RELATIVE_STD = 0.2
 """Standard deviation of the overall B relative to the structure's mean: hard crystals, with small B, vary little
@@ -70,6 +69,11 @@ class ParameterTable:
         return tuple(item.name for item in self.items)
 
     @property
+    def start(self) -> dict[str, float]:
+        """Values where a refinement starts, by name."""
+        return {item.name: item.value for item in self.items}
+
+    @property
     def free(self) -> tuple[FitParameter, ...]:
         """The parameters that are varied."""
         return tuple(item for item in self.items if item.vary)
@@ -78,7 +82,7 @@ class ParameterTable:
         """All values, given those of the varied parameters."""
         if self.base is not None and self.ties is not None:
             return dict(zip(self.names, (self.base + self.ties @ free_values).tolist(), strict=True))
-        out = {item.name: item.value for item in self.items}
+        out = self.start
         out.update(zip((item.name for item in self.free), free_values.tolist(), strict=True))
         return out
 
@@ -108,7 +112,7 @@ class ParameterTable:
         return replace(self, items=items)
 
     def to_lmfit(self) -> lmfit.Parameters:
-        """Return lmfit Parameters: change value, vary, min, max or expr, and pass them to `fit_pattern`."""
+        """Return lmfit Parameters, which `from_lmfit` takes back after changes."""
         import lmfit
 
         params = lmfit.Parameters()
@@ -119,10 +123,8 @@ class ParameterTable:
     def from_lmfit(self, params: lmfit.Parameters) -> ParameterTable:
         """Take values, limits, fixing and affine ties over from lmfit Parameters.
 
-        Raises
-        ------
-        RecipeError
-            A name that this fit does not have, or an expression that is not affine in the varied parameters.
+        Raises RecipeError for a name that this fit does not have, or an expression that is not affine in the varied
+        parameters.
         """
         unknown = sorted(set(params) - set(self.names))
         if unknown:
@@ -182,6 +184,7 @@ def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: Fi
     items = _instrument_items(instrument, recipe)
     texture_model = recipe.texture
     if texture_model == "auto":
+        # harmonics of several phases would trade intensity among reflections that overlap
         texture_model = "harmonic" if len(phases) == 1 else "march_dollase"
     for phase in phases:
         items += _phase_items(phase, recipe, texture_model)

@@ -12,13 +12,12 @@ from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
-from xrdcomp.refinement.model import ModelSetup, PatternModel, Points, narrowest_fwhm, refreeze
+from xrdcomp.refinement.model import ModelSetup, PatternModel, Points, narrowest_fwhm
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
-from xrdcomp.refinement.reflections import PhaseLines, line_properties
 from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
 from xrdcomp.results import FitResult, ParameterId, parameter_name
-from xrdcomp.units import BoolArray, FloatArray, IntArray
+from xrdcomp.units import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import lmfit
@@ -34,17 +33,12 @@ _OVERLAP = 0.35  # of the width
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupedLines:
+class GroupedReflections:
     """Bragg pattern of one gram of a phase, reflections that overlap taken together.
 
-    Attributes
-    ----------
-    columns : (n, groups) array
-        All emission lines.
-    group : (reflections,) integer array
-        The group of each reflection.
-    strongest : (n,) array
-        All reflections in the strongest emission line alone.
+    columns : (n, groups) array, all emission lines
+    group : (reflections,) integer array, the group of each reflection
+    strongest : (n,) array, all reflections in the strongest emission line alone
     """
 
     columns: FloatArray
@@ -52,71 +46,59 @@ class GroupedLines:
     strongest: FloatArray
 
 
-def group_columns(model: PatternModel, index: int, values: dict[str, float]) -> GroupedLines:
+def group_columns(model: PatternModel, index: int, values: Mapping[str, float]) -> GroupedReflections:
     """Pattern of each group of reflections of a phase that lie within a third of a width of their neighbour."""
-    lines = model.lines[index]
-    properties = line_properties(lines, model.instrument, values, slopes=False)
-    widths = profiles.tch_widths(properties.gauss, properties.lorentz)
-    strongest = lines.wavelength == model.instrument.wavelength
-    group = _groups(lines, strongest, properties.position, widths.fwhm)
-    per_line = np.diff(lines.indptr)
-    offset = lines.two_theta_points[lines.point] - np.repeat(properties.position, per_line)
+    item = model.reflections[index]
+    found, frozen = item.at(values, slopes=False), item.frozen
+    widths = profiles.tch_widths(found.gauss, found.lorentz)
+    strongest = frozen.wavelength == model.instrument.wavelength
+    # groups are numbered by the strongest emission line, by another where that one is outside the scan
+    n_reflections = len(item.hkl)
+    centre, width = np.full(n_reflections, 1e9), np.full(n_reflections, 0.1)
+    for chosen in (~strongest, strongest):
+        centre[frozen.reflection[chosen]] = found.position[chosen]
+        width[frozen.reflection[chosen]] = widths.fwhm[chosen]
+    order = np.argsort(centre)
+    group = np.empty(n_reflections, dtype=np.int64)
+    group[order] = np.cumsum(np.diff(centre[order], prepend=-1e9) > _OVERLAP * width[order]) - 1
+    reached = np.diff(item.indptr)
+    offset = item.two_theta[item.point] - np.repeat(found.position, reached)
     shape = profiles.pseudo_voigt_value(
-        offset, np.repeat(widths.fwhm, per_line), np.repeat(widths.eta, per_line)
+        offset, np.repeat(widths.fwhm, reached), np.repeat(widths.eta, reached)
     )
-    shape *= np.repeat(properties.intensity, per_line)
-    n_groups = int(group.max(initial=-1)) + 1
-    flat = np.repeat(group[lines.reflection], per_line) + n_groups * lines.point.astype(np.int64)
-    n = len(model.two_theta)
+    shape *= np.repeat(found.intensity, reached)
+    n, n_groups = len(model.two_theta), int(group.max(initial=-1)) + 1
+    flat = np.repeat(group[frozen.reflection], reached) + n_groups * item.point.astype(np.int64)
     columns = np.bincount(flat, shape, minlength=n_groups * n).reshape(n, n_groups)
-    alone = np.bincount(lines.point, np.where(np.repeat(strongest, per_line), shape, 0.0), minlength=n)
-    return GroupedLines(
+    alone = np.bincount(item.point, np.where(np.repeat(strongest, reached), shape, 0.0), minlength=n)
+    return GroupedReflections(
         columns=columns * model.slit[:, None], group=group, strongest=np.asarray(alone * model.slit)
     )
 
 
-def _groups(lines: PhaseLines, strongest: BoolArray, position: FloatArray, fwhm: FloatArray) -> IntArray:
-    """Number the groups by the strongest emission line, by another where that one is outside the scan."""
-    n = len(lines.hkl)
-    centre, width = np.full(n, 1e9), np.full(n, 0.1)
-    for chosen in (~strongest, strongest):
-        centre[lines.reflection[chosen]] = position[chosen]
-        width[lines.reflection[chosen]] = fwhm[chosen]
-    order = np.argsort(centre)
-    new = np.diff(centre[order], prepend=-1e9) > _OVERLAP * width[order]
-    group = np.empty(n, dtype=np.int64)
-    group[order] = np.cumsum(new) - 1
-    return group
-
-
 def with_free_intensities(model: PatternModel, solution: Solution, points: Points) -> PatternModel:
     """Solve the intensities of all groups and put them into the model's reflections."""
-    parts = [group_columns(model, k, solution.values) for k in range(len(model.lines))]
-    n_phases = len(model.lines)
+    n_phases = len(model.reflections)
+    parts = [group_columns(model, k, solution.values) for k in range(n_phases)]
     smooth = [(solution.columns[:, k] - part.columns.sum(axis=1))[:, None] for k, part in enumerate(parts)]
-    free = (
-        np.concatenate([*(part.columns for part in parts), *smooth, model.fixed], axis=1)
-        / points.sigma[:, None]
-    )
+    free = np.concatenate([*(part.columns for part in parts), *smooth, model.fixed], axis=1)
+    free = free / points.sigma[:, None]
     n_groups = sum(part.columns.shape[1] for part in parts)
-    prior = np.concatenate([np.zeros(n_groups), np.zeros(n_phases), solution.linear_prior[n_phases:]])
-    nonnegative = np.array(
-        [True] * n_groups + [True] * n_phases + [c.nonnegative for c in model.columns[n_phases:]]
-    )
+    prior = np.concatenate([np.zeros(n_groups + n_phases), solution.linear_prior[n_phases:]])
+    nonnegative = np.concatenate([np.ones(n_groups + n_phases, bool), model.nonnegative[n_phases:]])
     gram = free.T @ free
     gram[np.diag_indices_from(gram)] += prior + 1e-10 * np.diag(gram)
-    found = solve_linear(gram, free.T @ (points.intensity / points.sigma), nonnegative).coefficients[
-        :n_groups
-    ]
-    lines = []
-    for item, part in zip(model.lines, parts, strict=True):
+    right = free.T @ (points.intensity / points.sigma)
+    found = solve_linear(gram, right, nonnegative).coefficients[:n_groups]
+    reflections = []
+    for item, part in zip(model.reflections, parts, strict=True):
         area = part.columns.sum(axis=0)
         values, found = found[: len(area)], found[len(area) :]
         mean = float(values @ area) / max(float(area.sum()), 1e-300)
         if mean > 0.0:
             item = replace(item, multiplier=item.multiplier * (values / mean)[part.group])
-        lines.append(item)
-    return replace(model, lines=tuple(lines))
+        reflections.append(item)
+    return replace(model, reflections=tuple(reflections))
 
 
 # A constant shift or a displaced specimen: which one the angles show, and what stays open between them.
@@ -206,7 +188,7 @@ def _rough_fit(setup: ModelSetup, table: ParameterTable, points: Points, fine: P
         sizes = {i.name: inverse for i in table.items if inverse and i.id.kind == "inverse_size"}
         trial = table.with_values(sizes)
         held = ParameterTable(tuple(replace(item, vary=False) for item in trial.items))
-        model = refreeze(base, {item.name: item.value for item in trial.items})
+        model = base.refrozen(trial.start)
         problem = LeastSquares(model, held, rough, like=problem)
         cost = problem.start(np.empty(0)).cost
         if best is None or cost < best[0]:
@@ -220,7 +202,7 @@ def _rough_fit(setup: ModelSetup, table: ParameterTable, points: Points, fine: P
     solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3)
     recalled = None if setup.start_given else recall_strayed_cells(setup.phases, table, solution)
     if recalled is not None:
-        model = refreeze(model, {item.name: item.value for item in recalled.items})
+        model = model.refrozen(recalled.start)
         other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3)
         solution = other if other.cost < solution.cost else solution
     return _RoughFit(table=table.with_values(solution.values), cost=solution.cost)
@@ -322,7 +304,7 @@ class Refinement(FittedModel):
         Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
         """
         recipe, limit = setup.recipe, setup.recipe.max_iterations
-        negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table))
+        negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table.start))
         coarse = points.coarsened(fine, table)
         model = setup.build(coarse, table, like=fine)
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
@@ -333,13 +315,14 @@ class Refinement(FittedModel):
         table = choice.table.with_values(solution.values)
         if recipe.mode == "peaks":
             for _ in range(_PEAK_ROUNDS):
-                model = refreeze(with_free_intensities(model, solution, coarse), solution.values)
+                model = with_free_intensities(model, solution, coarse).refrozen(solution.values)
                 solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
                 table = table.with_values(solution.values)
         # without phases nothing moves: a second run on the same points would find the same
         if setup.phases or len(coarse) != len(points) or recipe.solver == "lmfit":
-            pairs = zip(fine.lines, model.lines, strict=True)
-            fine = replace(fine, lines=tuple(replace(a, multiplier=b.multiplier) for a, b in pairs))
+            pairs = zip(fine.reflections, model.reflections, strict=True)
+            kept = tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
+            fine = replace(fine, reflections=kept)
             model = setup.build(points, table, like=fine)
             if recipe.solver == "lmfit":
                 solution = minimize_lmfit(model, table, points)
@@ -381,9 +364,8 @@ class Refinement(FittedModel):
         values = self.solution.values
         full = build_parameters([phase], self.instrument, self.recipe)
         known = {name: values[name] for name in full.names if name in values}
-        known[parameter_name("inverse_size", phase.id, "c")] = values[
-            parameter_name("inverse_size", phase.id, "a")
-        ]
+        size_a, size_c = (parameter_name("inverse_size", phase.id, axis) for axis in "ac")
+        known[size_c] = values[size_a]
         items = [item for item in self.table.items if item.id.phase != phase.id]
         items += [item for item in full.with_values(known).items if item.id.phase == phase.id]
         return self._refined(self.phases, items)
@@ -398,7 +380,7 @@ class Refinement(FittedModel):
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
         table = table.with_values(solution.values)
         model = setup.build(points, table, like=fine)
-        heavy = sum(len(item.point) for item in model.lines) > _HEAVY
+        heavy = sum(len(item.point) for item in model.reflections) > _HEAVY
         if heavy and solution.cost > POOR_FIT_GOF**2 * len(points):
             limit = min(limit, _HOPELESS_ITERATIONS)
         solution = minimize(model, table, points, max_iterations=limit, tolerance=1e-4)

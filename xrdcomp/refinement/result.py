@@ -12,9 +12,16 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import best_holder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
-from xrdcomp.refinement.model import ALL_AMORPHOUS, ModelSetup, PatternModel, Points, padding_points
+from xrdcomp.refinement.model import (
+    ALL_AMORPHOUS,
+    CORRECTION_STD,
+    ModelSetup,
+    PatternModel,
+    Points,
+    padding_points,
+)
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
-from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, diffuse_now, line_properties
+from xrdcomp.refinement.reflections import SCHERRER_CONSTANT
 from xrdcomp.refinement.solver import Solution, solve_linear
 from xrdcomp.results import Estimate, FitResult, ParameterId, ReflectionTable, XrdAmounts
 from xrdcomp.units import FloatArray
@@ -123,8 +130,6 @@ def describes_pattern(gof: float, rwp: float) -> bool:
 
 ROLLING_HALF_WINDOW = 2.0
 """Degrees, half window of the rolling background with which the fit is compared."""
-
-_CORRECTION_STD = 0.01  # of the median intensity, as in `refinement.model`
 
 
 def rolling_background(curve: FloatArray, step: float) -> FloatArray:
@@ -237,20 +242,19 @@ class FittedModel:
         """Curves, parameters with uncertainties, amounts and messages of the fit."""
         model, solution = self.model, self.solution
         c = solution.coefficients
-        kinds = np.array([column.kind for column in model.columns])
         curves = {column.name: solution.columns[:, i] * c[i] for i, column in enumerate(model.columns)}
         amorphous = {
             column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
         }
         largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
-        phases = {item.phase.id: curves[item.phase.id].copy() for item in model.lines}
+        phases = {item.phase.id: curves[item.phase.id].copy() for item in model.reflections}
         for column in model.columns:
             if column.kind == "mode":
                 owner = largest if column.parent == ALL_AMORPHOUS else column.parent
                 part = amorphous if owner in amorphous else phases
                 part[owner] = part[owner] + curves[column.name]
-        instrument_part = np.isin(kinds, ["background", "correction"])
-        bragg = {item.phase.id: self._bragg_area(i) for i, item in enumerate(model.lines)}
+        instrument_part = model.of_kind("background", "correction")
+        bragg = {item.phase.id: self._bragg_area(i) for i, item in enumerate(model.reflections)}
         halo = sum(
             float(np.trapezoid(np.maximum(curve, 0.0), model.two_theta)) for curve in amorphous.values()
         )
@@ -262,7 +266,7 @@ class FittedModel:
             background=solution.columns[:, instrument_part] @ c[instrument_part],
             amorphous=amorphous,
             phases=phases,
-            reflections={item.phase.id: self._reflections(i) for i, item in enumerate(model.lines)},
+            reflections={item.phase.id: self._reflections(i) for i, item in enumerate(model.reflections)},
             parameters={item.name: self._estimate(item) for item in self.table.items},
             covariance_names=tuple(item.name for item in self.table.free),
             covariance=self.evidence.parameter_covariance,
@@ -286,12 +290,12 @@ class FittedModel:
 
     def _reflections(self, index: int) -> ReflectionTable:
         """Positions at the strongest wavelength and areas of all reflections inside the range."""
-        lines = self.model.lines[index]
-        properties = line_properties(lines, self.instrument, self.solution.values, slopes=False)
-        strongest = lines.wavelength == self.instrument.wavelength
-        n, own = len(lines.hkl), lines.reflection[strongest]
-        weight = np.bincount(own, properties.intensity[strongest], minlength=n)
-        moment = np.bincount(own, (properties.intensity * properties.position)[strongest], minlength=n)
+        item = self.model.reflections[index]
+        found = item.at(self.solution.values, slopes=False)
+        strongest = item.frozen.wavelength == self.instrument.wavelength
+        n, own = len(item.hkl), item.frozen.reflection[strongest]
+        weight = np.bincount(own, found.intensity[strongest], minlength=n)
+        moment = np.bincount(own, (found.intensity * found.position)[strongest], minlength=n)
         with np.errstate(invalid="ignore", divide="ignore"):
             position = moment / weight
         x = self.model.two_theta
@@ -300,14 +304,14 @@ class FittedModel:
         top = float(area.max()) if inside.any() else 1.0
         order = np.argsort(position[inside])
         return ReflectionTable(
-            hkl=lines.hkl[inside][order],
+            hkl=item.hkl[inside][order],
             two_theta=position[inside][order],
             intensity=100.0 * area[order] / top,
         )
 
     def _bragg_curve(self, index: int) -> FloatArray:
         """Bragg scattering of one phase per gram on the points, diffuse scattering taken off."""
-        diffuse = diffuse_now(self.model.lines[index], self.solution.values)
+        diffuse = self.model.reflections[index].diffuse_at(self.solution.values)
         curve: FloatArray = self.solution.columns[:, index] - self.model.slit * diffuse
         return curve
 
@@ -360,17 +364,14 @@ class FittedModel:
 
     def _bragg_total(self, areas: Mapping[str, float], *, free_polynomial: bool) -> float:
         """Bragg area of all phases with one of two backgrounds."""
-        solution, columns = self.solution, self.model.columns
-        correction = np.array([c.kind == "correction" for c in columns])
-        background = np.array([c.kind == "background" for c in columns])
-        bounded = np.array([c.nonnegative for c in columns])
-        held = (_CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
-        prior = np.where(correction, 0.0 if free_polynomial else held, solution.linear_prior)
-        bounded = np.where(background, not free_polynomial, bounded)
+        solution, model = self.solution, self.model
+        held = (CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
+        prior = np.where(model.of_kind("correction"), 0.0 if free_polynomial else held, solution.linear_prior)
+        bounded = np.where(model.of_kind("background"), not free_polynomial, model.nonnegative)
         gram = self.evidence.gram + np.diag(prior + 1e-12 * np.diag(self.evidence.gram))
         found = solve_linear(gram, self.evidence.right, bounded).coefficients
         own = solution.coefficients
-        pairs = enumerate(self.model.phase_ids)
+        pairs = enumerate(model.phase_ids)
         return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))
 
     def _messages(self) -> tuple[Diagnostic, ...]:
@@ -402,8 +403,7 @@ class FittedModel:
                 "or raise fit.max_iterations."
             )
             out.append(NOT_CONVERGED(text, iterations=iterations))
-        amorphous = any(column.kind == "amorphous" for column in self.model.columns)
-        if amorphous and not self.evidence.amounts.blank_measured:
+        if self.model.of_kind("amorphous").any() and not self.evidence.amounts.blank_measured:
             text = (
                 "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
                 "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure the empty "
@@ -422,7 +422,7 @@ class FittedModel:
         """
         points, gram = self.points, self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
         right = self.evidence.right
-        bounded = np.array([c.nonnegative for c in self.model.columns])
+        bounded = self.model.nonnegative
         plain = _linear_cost(gram, right, solve_linear(gram, right, bounded).coefficients)
         median = max(float(np.median(points.intensity)), 1e-300)
 

@@ -1,4 +1,9 @@
-"""lmfit as face and as slow oracle: the same residual through lmfit, and a fit as an lmfit result."""
+"""Variable projection: linear coefficients are solved inside, non-linear parameters by Levenberg-Marquardt.
+
+Golub & Pereyra 1973 SIAM J. Numer. Anal. 10, 413, with Kaufman's (1975 BIT 15, 49) approximation of the Jacobian, which
+is the Schur complement of the joint normal equations used here. lmfit minimises the same residual as a slow oracle, and
+a finished fit can be had as an lmfit result.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import linalg, optimize
 
-from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points, evaluate
+from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.results import parameter_name
 from xrdcomp.units import BoolArray, FloatArray
@@ -18,7 +23,9 @@ if TYPE_CHECKING:
 
     from xrdcomp.results import FitResult
 
-# ------------ Linear least squares with some coefficients held non-negative and some with Gaussian priors.
+_NEGLIGIBLE = 1e-2  # of the tolerance: a step that promises less is not tried
+_LEAST_DAMPING_AFTER_FAILURE = 5e-3  # less hardly changes the step that failed
+_MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +37,13 @@ class LinearSolution:
 
 
 def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) -> LinearSolution:
-    """Minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j.
+    """Minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j; G = Φᵀ W Φ with the priors' inverse variances, r = Φᵀ W y.
 
     The free coefficients are eliminated by a Cholesky factor, the rest is a non-negative least-squares
     problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not penalised.
-
-    Parameters
-    ----------
-    gram : (m, m) array
-        Φᵀ W Φ, priors' inverse variances added on the diagonal.
-    right : (m,) array
-        Φᵀ W y.
-    nonnegative : (m,) boolean array
     """
     m = len(right)
+    # columns differ by many orders of magnitude: scaled to one, the jitter is far below any of them
     scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
     order = np.concatenate([np.flatnonzero(~nonnegative), np.flatnonzero(nonnegative)])
     n_free = int((~nonnegative).sum())
@@ -52,6 +52,7 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     upper = linalg.cholesky(scaled, lower=False, overwrite_a=True, check_finite=False)
     target = linalg.solve_triangular(upper, (right / scale)[order], trans="T", check_finite=False)
     part = np.zeros(m)
+    # free ones come first, so that the last rows of the factor hold the bounded ones alone
     if n_free < m:
         part[n_free:], _ = optimize.nnls(upper[n_free:, n_free:], target[n_free:])
     if n_free:
@@ -62,15 +63,6 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     active = np.ones(m, dtype=bool)
     active[nonnegative & (coefficients <= 0.0)] = False
     return LinearSolution(coefficients=coefficients / scale, active=active)
-
-
-# ------------ Variable projection: linear coefficients are solved inside, the rest by Levenberg-Marquardt.
-# Golub & Pereyra 1973 SIAM J. Numer. Anal. 10, 413, with Kaufman's (1975 BIT 15, 49) approximation of the
-# Jacobian, which is the Schur complement of the joint normal equations used here.
-
-_NEGLIGIBLE = 1e-2  # of the tolerance: a step that promises less is not tried
-_FIRM = 5e-3  # least damping after a step that failed: less hardly changes it
-_MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +107,8 @@ class Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Point:
-    """The pattern's columns and slopes at given non-linear parameters, and what the linear solution needs."""
+class _Evaluated:
+    """The phases' columns and slopes at given non-linear parameters, and what the linear solution needs of them."""
 
     values: dict[str, float]
     moving: FloatArray
@@ -140,16 +132,8 @@ class _State:
     values: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Normal:
-    """Gauss-Newton equations of the non-linear parameters, linear ones eliminated."""
-
-    hessian: FloatArray
-    gradient: FloatArray
-
-
 class LeastSquares:
-    """Bundles what stays the same during one minimisation.
+    """What stays the same during one minimisation.
 
     `like` is one with the same intensities; its products of the fixed columns are taken over where these are the same.
     """
@@ -162,35 +146,37 @@ class LeastSquares:
         like: LeastSquares | None = None,
     ) -> None:
         self.model, self.table = model, table
-        self.y, self.inv_sigma = points.intensity, 1.0 / points.sigma
+        self.inv_sigma = 1.0 / points.sigma
         self.weighted_y = points.intensity / points.sigma
         same = like if like is not None and like.model.fixed is model.fixed else None
         self.fixed: FloatArray = same.fixed if same else model.fixed * self.inv_sigma[:, None]
         self.fixed_gram: FloatArray = same.fixed_gram if same else self.fixed.T @ self.fixed
         self.fixed_right: FloatArray = same.fixed_right if same else self.fixed.T @ self.weighted_y
-        self.nonnegative = np.array([c.nonnegative for c in model.columns])
-        index = {c.name: i for i, c in enumerate(model.columns)}
-        self.parent = np.array([index.get(c.parent, -1) for c in model.columns])
-        self.relative_std = np.array([c.relative_std for c in model.columns])
-        self.shared = np.array([c.parent == ALL_AMORPHOUS for c in model.columns])
-        self.is_amorphous = np.array([c.kind == "amorphous" for c in model.columns])
-        self.prior_std = np.array([c.prior_std for c in model.columns])
-        self.is_amount = np.array([c.kind in ("phase", "amorphous") for c in model.columns])
+        columns = model.columns
+        self.nonnegative = model.nonnegative
+        index = {c.name: i for i, c in enumerate(columns)}
+        self.parent = np.array([index.get(c.parent, -1) for c in columns])
+        self.relative_std = np.array([c.relative_std for c in columns])
+        self.shared = np.array([c.parent == ALL_AMORPHOUS for c in columns])
+        self.is_amorphous, self.is_amount = model.of_kind("amorphous"), model.of_kind("phase", "amorphous")
+        std = np.array([c.prior_std for c in columns])
+        self.own_precision = np.where(np.isinf(std), 0.0, 1.0 / np.where(std > 0, std, 1.0) ** 2)
         free = table.free
         self.mean = np.array([item.prior_mean for item in free])
         self.precision = np.array([0.0 if np.isinf(i.prior_std) else i.prior_std**-2 for i in free])
         self.low = np.array([item.low for item in free])
         self.high = np.array([item.high for item in free])
-        self.ties = table.tie_matrix()
-        self.plain = table.ties is None
-        self.rows = {name: i for i, name in enumerate(table.names)}
-        self.places = {item.name: i for i, item in enumerate(free)}
+        # without ties the slopes of the free parameters are the Jacobian; else those of all, combined
+        names = table.names if table.ties is not None else tuple(item.name for item in free)
+        self.rows = {name: i for i, name in enumerate(names)}
 
     def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
-        """Inverse variances of the linear coefficients' priors."""
-        precision = np.where(
-            np.isinf(self.prior_std), 0.0, 1.0 / np.where(self.prior_std > 0, self.prior_std, 1.0) ** 2
-        )
+        """Inverse variances of the linear coefficients' priors; modes are held at zero without coefficients.
+
+        The prior of a mode is in units of its parent's amount, which is itself a coefficient: it is taken from a
+        solution and then kept, so that the problem stays linear.
+        """
+        precision = self.own_precision.copy()
         has_parent = self.parent >= 0
         if coefficients is None:
             precision[has_parent | self.shared] = 1e12
@@ -202,13 +188,12 @@ class LeastSquares:
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
-    def point(self, free: FloatArray, *, slopes: bool = True) -> _Point:
-        """Evaluate the pattern at given non-linear parameters, with its derivatives or without."""
+    def _evaluate(self, free: FloatArray, *, slopes: bool = True) -> _Evaluated:
         values = self.table.values(free)
-        bases, derivatives = evaluate(self.model, values, self.table.needed if slopes else frozenset())
+        bases, derivatives = self.model.evaluate(values, self.table.needed if slopes else frozenset())
         moving = bases * self.inv_sigma[:, None]
         cross = moving.T @ self.fixed
-        return _Point(
+        return _Evaluated(
             values=values,
             moving=moving,
             derivatives=derivatives,
@@ -217,48 +202,46 @@ class LeastSquares:
         )
 
     def start(self, free: FloatArray) -> _State:
-        """Evaluate once; solve twice: without shape modes, then with priors in units of the amounts found."""
-        point = self.point(free)
+        """Evaluate once; solve twice: without modes, then with priors in units of the amounts found."""
+        found = self._evaluate(free)
         prior = self.linear_prior(None)
-        rough = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
-        return self.solved(point, free, self.linear_prior(rough.coefficients))
+        rough = solve_linear(found.gram + np.diag(prior), found.right, self.nonnegative)
+        return self._solved(found, free, self.linear_prior(rough.coefficients))
 
     def state(self, free: FloatArray, prior: FloatArray, *, slopes: bool = True) -> _State:
         """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero."""
-        return self.solved(self.point(free, slopes=slopes), free, prior)
+        return self._solved(self._evaluate(free, slopes=slopes), free, prior)
 
-    def solved(self, point: _Point, free: FloatArray, prior: FloatArray) -> _State:
-        """Solve the linear part of an evaluated point."""
-        solution = solve_linear(point.gram + np.diag(prior), point.right, self.nonnegative)
-        c, moving = solution.coefficients, point.moving
+    def _solved(self, found: _Evaluated, free: FloatArray, prior: FloatArray) -> _State:
+        solution = solve_linear(found.gram + np.diag(prior), found.right, self.nonnegative)
+        c, moving = solution.coefficients, found.moving
         n_moving = moving.shape[1]
         residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
-        jacobian = self.jacobian(point, c)
+        # changes of the pattern by the parameters over sigma at fixed coefficients, (p, n)
+        slopes = np.zeros((len(self.rows), len(self.weighted_y)))
+        for k, own in enumerate(found.derivatives):
+            weight = c[k] * self.inv_sigma
+            for name, column in own.items():
+                slopes[self.rows[name]] += weight * column
+        jacobian = slopes if self.table.ties is None else np.asarray(self.table.ties.T @ slopes)
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
             coefficients=c,
             active=solution.active,
             moving=moving,
-            gram=point.gram,
+            gram=found.gram,
             residual=residual,
             jacobian=jacobian.T,
             prior=prior,
             cost=float(cost),
-            values=point.values,
+            values=found.values,
         )
 
-    def jacobian(self, point: _Point, coefficients: FloatArray) -> FloatArray:
-        """Changes of the pattern by the free parameters over sigma, (p, n)."""
-        rows = self.places if self.plain else self.rows
-        full = np.zeros((len(rows), len(self.y)))
-        for k, slopes in enumerate(point.derivatives):
-            weight = coefficients[k] * self.inv_sigma
-            for name, column in slopes.items():
-                full[rows[name]] += weight * column
-        return full if self.plain else np.asarray(self.ties.T @ full)
+    def normal(self, state: _State, free: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Gauss-Newton Hessian and gradient of the free parameters, linear coefficients eliminated (Schur complement).
 
-    def normal(self, state: _State, free: FloatArray) -> _Normal:
-        """Eliminate the linear coefficients from the joint normal equations (Schur complement)."""
+        Coefficients that their bound holds do not answer to the parameters and stay out of the elimination.
+        """
         jacobian, active = state.jacobian, state.active
         gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
         cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
@@ -268,19 +251,17 @@ class LeastSquares:
         hessian = jacobian.T @ jacobian - projected.T @ linalg.cho_solve(factor, projected)
         hessian[np.diag_indices_from(hessian)] += self.precision
         gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
-        return _Normal(hessian=hessian, gradient=gradient)
+        return hessian, gradient
 
-    def step(self, normal: _Normal, free: FloatArray, damping: float) -> tuple[FloatArray, float]:
-        """Levenberg-Marquardt step of the free parameters, limits respected by freezing.
+    def step(
+        self, hessian: FloatArray, gradient: FloatArray, free: FloatArray, damping: float
+    ) -> tuple[FloatArray, float]:
+        """Free parameters after a Levenberg-Marquardt step, and by how much it would lower the cost.
 
-        Returns
-        -------
-        moved : the parameters after it
-        promise : by how much it would lower the cost were the problem linear and without limits
+        Parameters at a limit that the gradient pushes against are frozen; the gain is that of a problem that is linear
+        and has no limits.
         """
-        hessian, gradient = normal.hessian, normal.gradient
-        stuck = ((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0))
-        keep = ~stuck
+        keep = ~(((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0)))
         step = np.zeros_like(free)
         if keep.any():
             h = hessian[np.ix_(keep, keep)].copy()
@@ -317,15 +298,8 @@ def minimize(
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
-    Parameters
-    ----------
-    tolerance : float
-        Stop when a step lowers the sum of squares by less than this share of it, or promises a hundredth of that.
-
-    Returns
-    -------
-    Solution
-        ``converged`` is False where the iteration limit was reached first.
+    It stops when a step lowers the sum of squares by less than the share `tolerance` of it, or promises a hundredth of
+    that; ``converged`` is False where the iteration limit was reached first.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
@@ -333,13 +307,14 @@ def minimize(
     damping, converged, iteration, rejected = 1e-3, False, 0, False
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
-    normal = problem.normal(state, free)
+    hessian, gradient = problem.normal(state, free)
     while iteration < max_iterations:
         iteration += 1
-        trial_free, promise = problem.step(normal, free, damping)
+        trial_free, promise = problem.step(hessian, gradient, free, damping)
         if promise < _NEGLIGIBLE * tolerance * state.cost:
             converged = True
             break
+        # derivatives are half of the work: after a failure the next trial does without, until it is accepted
         trial = problem.state(trial_free, state.prior, slopes=not rejected)
         if trial.cost < state.cost:
             if rejected:
@@ -349,24 +324,14 @@ def minimize(
             if gain < tolerance:
                 converged = True
                 break
-            normal = problem.normal(state, free)
+            hessian, gradient = problem.normal(state, free)
         else:
-            damping, rejected = max(damping * 8.0, _FIRM), True
+            damping, rejected = max(damping * 8.0, _LEAST_DAMPING_AFTER_FAILURE), True
     return problem.solution(state, free, iteration, converged=converged)
 
 
-# ------------ lmfit as face and as slow oracle: the same residual through lmfit, and a fit as an lmfit
-# result.
-
-
-def minimize_lmfit(
-    model: PatternModel,
-    table: ParameterTable,
-    points: Points,
-    *,
-    max_nfev: int = 4000,
-) -> Solution:
-    """Minimise as `refinement.solver.minimize` does, but by lmfit's Levenberg-Marquardt with numerical derivatives.
+def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -> Solution:
+    """Minimise as `minimize` does, but by lmfit's Levenberg-Marquardt with numerical derivatives.
 
     Linear coefficients are solved inside the residual; priors are rows of it. Slow: every derivative costs one
     evaluation of the pattern. It exists to check the fast solver.
@@ -374,8 +339,7 @@ def minimize_lmfit(
     import lmfit
 
     problem = LeastSquares(model, table, points)
-    start = np.array([item.value for item in table.free])
-    prior = problem.start(start).prior
+    prior = problem.start(np.array([item.value for item in table.free])).prior
     params = lmfit.Parameters()
     for item in table.free:
         value = float(np.clip(item.value, item.low + 1e-9 * item.step, item.high - 1e-9 * item.step))
@@ -387,25 +351,16 @@ def minimize_lmfit(
         rows = np.sqrt(problem.precision) * (free - problem.mean)
         return np.concatenate([state.residual, np.sqrt(prior) * state.coefficients, rows])
 
-    result = lmfit.minimize(residual, params, method="leastsq", max_nfev=max_nfev, calc_covar=False)
+    result = lmfit.minimize(residual, params, method="leastsq", max_nfev=4000, calc_covar=False)
     free = np.array([result.params[item.name].value for item in table.free])
-    return problem.solution(
-        problem.state(free, prior), free, int(result.nfev), converged=bool(result.success)
-    )
+    state = problem.state(free, prior)
+    return problem.solution(state, free, int(result.nfev), converged=bool(result.success))
 
 
 def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
     """Return a fit as lmfit's MinimizerResult: prints with ``lmfit.fit_report``, knows stderr and correl.
 
-    Standard errors include the inflation by misfit, as in ``refinement.parameters``.
-
-    Parameters
-    ----------
-    fit : FitResult
-
-    Returns
-    -------
-    lmfit.minimizer.MinimizerResult
+    Standard errors include the inflation by misfit, as those of ``fit.parameters``.
     """
     import lmfit
 
@@ -419,8 +374,8 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
         others = {o: float(correlation[i, j]) for j, o in enumerate(fit.covariance_names) if j != i}
         params[name].correl = others
     weighted = (fit.observed - fit.calculated) / fit.sigma
-    chisqr = float(weighted @ weighted)
-    nfree = len(weighted) - fit.n_parameters
+    chisqr, n = float(weighted @ weighted), len(weighted)
+    nfree = n - fit.n_parameters
     return lmfit.minimizer.MinimizerResult(
         params=params,
         residual=weighted,
@@ -430,13 +385,13 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
         errorbars=True,
         method="variable projection",
         nfev=fit.n_iterations,
-        ndata=len(weighted),
+        ndata=n,
         nvarys=len(fit.covariance_names),
         nfree=nfree,
         chisqr=chisqr,
         redchi=chisqr / max(nfree, 1),
-        aic=len(weighted) * np.log(chisqr / len(weighted)) + 2 * fit.n_parameters,
-        bic=len(weighted) * np.log(chisqr / len(weighted)) + np.log(len(weighted)) * fit.n_parameters,
+        aic=n * np.log(chisqr / n) + 2 * fit.n_parameters,
+        bic=n * np.log(chisqr / n) + np.log(n) * fit.n_parameters,
         init_values={},
         message="",
         ier=1,

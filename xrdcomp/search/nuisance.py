@@ -12,7 +12,6 @@ from scipy import linalg, optimize
 from xrdcomp.data import Phase
 from xrdcomp.physics import elements, profiles
 from xrdcomp.refinement.refine import Refinement, group_columns
-from xrdcomp.refinement.reflections import phase_columns
 from xrdcomp.search.templates import (
     STRAINS,
     TEMPLATE_SIZES_NM,
@@ -312,7 +311,7 @@ def _parameter_blocks(state: Refinement, grid: Grid, without: str) -> list[_Bloc
 def _jacobian_share(state: Refinement, index: int) -> FloatArray:
     """What one phase has in the Jacobian of the free parameters."""
     table, values = state.table, state.solution.values
-    _, slopes = phase_columns(state.model.lines[index], state.instrument, values, table.needed)
+    _, slopes = state.model.reflections[index].pattern(values, table.needed)
     full = np.zeros((len(state.points.two_theta), len(table.items)))
     row = {name: i for i, name in enumerate(table.names)}
     for name, slope in slopes.items():
@@ -331,7 +330,7 @@ def _images(screen: Screen, without: str) -> list[_Block]:
     keep = [k for k, name in enumerate(state.model.phase_ids) if name != without]
     if not keep:
         return []
-    diffuse = [screen.grid.mean(state.model.lines[k].diffuse) * screen.grid.slit for k in keep]
+    diffuse = [screen.grid.mean(state.model.reflections[k].diffuse) * screen.grid.slit for k in keep]
     coefficients = state.solution.coefficients[keep]
     bragg = screen.bragg[:, keep].sum(axis=1) - np.stack(diffuse, axis=1) @ coefficients
     tails = [np.interp(x, x + s * offset, bragg) for offset in _TAIL_OFFSETS for s in (1.0, -1.0)]
