@@ -1,6 +1,6 @@
 """Write docs/messages.md, the page of every message that the program can give, from their declarations.
 
-    python -m tools.messages
+python -m tools.messages
 """
 
 from __future__ import annotations
