@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 
+from xrdcomp.errors import ReadError
 from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import has_other
@@ -49,7 +50,7 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
             infos = archive.infolist()
             if len(infos) > MAX_MEMBERS:
-                raise source.error(f"the archive holds {len(infos)} members", expected=f"up to {MAX_MEMBERS}")
+                raise ReadError(f"the archive holds {len(infos)} members", expected=f"up to {MAX_MEMBERS}")
             for info in infos:
                 name, size, packed = info.filename, info.file_size, info.compress_size
                 parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -58,32 +59,32 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
                         f"the member {name[:80]!r} points outside the archive",
                         "Do not open this file elsewhere.",
                     )
-                    raise source.error(msg, expected="plain relative names", hint=hint)
+                    raise ReadError(msg, expected="plain relative names", hint=hint)
                 if info.is_dir() or not wanted(name):
                     continue
                 if info.flag_bits & 1:
                     msg, expected = "the member is encrypted", "an archive without password"
-                    raise source.error(msg, place=name, expected=expected)
+                    raise ReadError(msg, place=name, expected=expected)
                 if size > room or (size > MAX_RATIO * max(packed, 1) and size > _RATIO_FREE_BYTES):
                     msg = f"the member declares {size} bytes from {packed}"
                     expected = f"at most {room} bytes and {MAX_RATIO}-fold growth"
-                    raise source.error(msg, place=name, expected=expected)
+                    raise ReadError(msg, place=name, expected=expected)
                 with archive.open(info) as stream:
                     data = stream.read(size + 1)
                 if len(data) != size:
                     msg = f"the member has {len(data)} bytes where the directory declares {size}"
-                    raise source.error(msg, place=name, expected="both alike")
+                    raise ReadError(msg, place=name, expected="both alike")
                 room -= size
                 content[name] = data
     except (
         zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError,
     ) as problem:  # fmt: skip
         msg = f"the archive is broken: {problem}"
-        raise source.error(msg, expected="an intact zip archive", hint=_COPY_AGAIN) from problem
+        raise ReadError(msg, expected="an intact zip archive", hint=_COPY_AGAIN) from problem
     return content
 
 
-def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:
+def parse_xml(data: bytes, member: str = "") -> Element:
     """Parse bytes; `member` names the part of an archive they come from.
 
     Refused are what is not well-formed (a cut or damaged file), and a document type, which no instrument
@@ -91,7 +92,7 @@ def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:
     """
     elements = data.count(b"<")
     if elements > MAX_ELEMENTS:
-        raise source.error(f"{elements} XML tags", place=member, expected=f"up to {MAX_ELEMENTS}")
+        raise ReadError(f"{elements} XML tags", place=member, expected=f"up to {MAX_ELEMENTS}")
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
@@ -101,10 +102,10 @@ def parse_xml(source: SourceFile, data: bytes, member: str = "") -> Element:
         line, column = problem.position
         place = ", ".join(part for part in (member, f"line {line}, column {column + 1}") if part)
         msg = f"the XML is broken: {str(problem).split(':')[0]}"
-        raise source.error(msg, place=place, expected="well-formed XML", hint=_COPY_AGAIN) from problem
+        raise ReadError(msg, place=place, expected="well-formed XML", hint=_COPY_AGAIN) from problem
     except DefusedXmlException as problem:
         msg = "the XML declares a document type or entities, which no instrument writes"
-        raise source.error(msg, place=member, expected="plain XML") from problem
+        raise ReadError(msg, place=member, expected="plain XML") from problem
     return root
 
 
@@ -142,11 +143,11 @@ def number(text: str) -> float | None:
 _NOT_NUMBERS = re.compile(r"[^-+.\deE\s]")
 
 
-def number_list(text: str, source: SourceFile, place: str, *, separator: str = "") -> FloatArray:
+def number_list(text: str, place: str, *, separator: str = "") -> FloatArray:
     """Numbers separated by blanks (or `separator`); the first that is none is named."""
     body = text.replace(separator, " ") if separator else text
     if body.count(" ") + body.count("\n") + body.count("\t") > MAX_NUMBERS:
-        raise source.error("the list of numbers is too long", place=place, expected=f"up to {MAX_NUMBERS}")
+        raise ReadError("the list of numbers is too long", place=place, expected=f"up to {MAX_NUMBERS}")
     wrong = _NOT_NUMBERS.search(body) if has_other(body) else None
     try:
         if wrong is None:
@@ -154,21 +155,21 @@ def number_list(text: str, source: SourceFile, place: str, *, separator: str = "
         msg = f"{body[max(0, wrong.start() - 10) : wrong.start() + 10]!r} is not a list of numbers"
     except ValueError as problem:
         msg = str(problem)
-    raise source.error(msg, place=place, expected="numbers separated by blanks")
+    raise ReadError(msg, place=place, expected="numbers separated by blanks")
 
 
 class Fields:
     """Little-endian fields of a binary file by offset."""
 
     def __init__(self, source: SourceFile) -> None:
-        self.source, self.data = source, source.data
+        self.data = source.data
 
     def need(self, offset: int, length: int, what: str) -> None:
         """Refuse a file that ends before ``offset + length``."""
         if offset < 0 or length < 0 or offset + length > len(self.data):
             msg = f"{what} needs bytes {offset} to {offset + length}, the file has {len(self.data)}"
             hint = "The file is cut or its sizes are damaged; copy it again from the instrument."
-            raise self.source.error(msg, place=f"byte {offset:#x}", expected="a complete file", hint=hint)
+            raise ReadError(msg, place=f"byte {offset:#x}", expected="a complete file", hint=hint)
 
     def u16(self, offset: int) -> int:
         """Unsigned 16-bit integer."""
@@ -201,7 +202,7 @@ class Fields:
         """Single-precision numbers at the beginning of `n` records of `stride` bytes."""
         if not 0 < n <= MAX_POINTS or stride < 4:
             msg = f"{what} declares {n} points of {stride} bytes"
-            raise self.source.error(msg, expected=f"1 to {MAX_POINTS} points", hint="The file is damaged.")
+            raise ReadError(msg, expected=f"1 to {MAX_POINTS} points", hint="The file is damaged.")
         self.need(offset, n * stride, what)
         records = np.frombuffer(self.data, dtype=np.uint8, count=n * stride, offset=offset).reshape(n, stride)
         values: FloatArray = np.ascontiguousarray(records[:, :4]).view("<f4")[:, 0].astype(np.float64)

@@ -77,43 +77,35 @@ def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
     return grid
 
 
-def grid_to_end(
-    source: SourceFile, start: float, step: float, n: int, end: float | None, place: str
-) -> FloatArray:
+def grid_to_end(start: float, step: float, n: int, end: float | None, place: str) -> FloatArray:
     """Angles of n points; refused where the last lies more than 0.6 steps off the header's end."""
     if end is not None and not abs(start + step * (n - 1) - end) <= 0.6 * abs(step):
         reason = f"{n} points from {start:g} in steps of {step:g} do not end at {end:g}"
-        raise source.error(reason, place=place, expected="a range that fits its points", hint=CUT)
+        raise ReadError(reason, place=place, expected="a range that fits its points", hint=CUT)
     return two_theta_grid(start, step, n)
 
 
-def points_between(
-    source: SourceFile, start: float, end: float, step: float, place: str, fraction: float = 0.1
-) -> int:
+def points_between(start: float, end: float, step: float, place: str, fraction: float = 0.1) -> int:
     """Number of points of a range in degrees; refuses one that misses whole steps by more than `fraction`."""
     if not (np.isfinite([start, end, step]).all() and 0 < step < 10 and start < end <= 180):
         reason = f"the range runs from {start:g} to {end:g} in steps of {step:g}"
-        raise source.error(reason, place=place, expected="angles in degrees", hint=DAMAGED)
+        raise ReadError(reason, place=place, expected="angles in degrees", hint=DAMAGED)
     exact = (end - start) / step + 1
     n = round(exact)
     if abs(exact - n) > fraction or not 1 < n <= MAX_POINTS:
         reason = f"{start:g} to {end:g}° is no whole number of steps of {step:g}°"
-        raise source.error(reason, place=place, expected="a whole number of steps", hint=DAMAGED)
+        raise ReadError(reason, place=place, expected="a whole number of steps", hint=DAMAGED)
     return n
 
 
-def check_count(
-    source: SourceFile, held: int, declared: float | None, place: str, what: str = "points"
-) -> None:
+def check_count(held: int, declared: float | None, place: str, what: str = "points") -> None:
     """Refuse another number of points than the header declares, where it declares one."""
     if declared is not None and int(declared) != held:
         reason = f"the header declares {int(declared)} {what}, the file holds {held}"
-        raise source.error(reason, place=place, expected=f"{int(declared)} {what}", hint=CUT)
+        raise ReadError(reason, place=place, expected=f"{int(declared)} {what}", hint=CUT)
 
 
-def follows_grid(
-    source: SourceFile, listed: FloatArray, grid: FloatArray, tolerance: float, place: str
-) -> bool:
+def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: str) -> bool:
     """True where listed angles are those of the header's range; refuses them where half are and others not.
 
     Where most angles lie elsewhere the header describes another range, and the list stands.
@@ -124,7 +116,7 @@ def follows_grid(
     if np.median(off) <= tolerance:
         i = int(np.argmax(off))
         reason = f"point {i} stands at {listed[i]:g}°, start and step of the header give {grid[i]:g}°"
-        raise source.error(reason, place=place, expected="both alike", hint=DAMAGED)
+        raise ReadError(reason, place=place, expected="both alike", hint=DAMAGED)
     return False
 
 

@@ -120,8 +120,7 @@ def _read_regular(path: Path) -> bytes:
             msg = f"this is {named.get(kind, 'a pipe or socket')}, not a file"
             raise ReadError(msg, file=str(path), expected="one regular file")
         if info.st_size == 0:
-            msg = "the file is empty (0 bytes)"
-            raise ReadError(msg, file=str(path), hint="Export it again.")
+            raise ReadError("the file is empty (0 bytes)", file=str(path), hint="Export it again.")
         if info.st_size > MAX_FILE_BYTES:
             msg = f"the file has {info.st_size} bytes, more than the {MAX_FILE_BYTES} that are opened"
             raise ReadError(msg, file=str(path), expected="one scan; the largest known export is 5 MB")
@@ -153,8 +152,7 @@ def _expand(data: bytes, packed: str, path: Path) -> bytes:
         msg = f"the {packed} stream is damaged: {broken}"
         raise ReadError(msg, file=str(path), hint="Copy the file again from the instrument.") from broken
     if not size:
-        msg = "the compressed file holds nothing"
-        raise ReadError(msg, file=str(path), hint="Export it again.")
+        raise ReadError("the compressed file holds nothing", file=str(path), hint="Export it again.")
     return b"".join(parts)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list
 from xrdcomp.io.registry import XrdReader, begins
 from xrdcomp.io.scans import (
@@ -53,11 +54,10 @@ def _read_chi(source: SourceFile) -> RawScan:
     held = len([line for line in lines[4:] if line.strip()])
     if held != n or any(line.strip() for line in lines[last:]):
         msg = f"the header declares {n} points, {held} rows follow"
-        raise source.error(msg, place="line 4", expected=f"{n} rows", hint=CUT)
-    values = number_list("\n".join(lines[4:]), source, "lines from 5", separator=",")
+        raise ReadError(msg, place="line 4", expected=f"{n} rows", hint=CUT)
+    values = number_list("\n".join(lines[4:]), "lines from 5", separator=",")
     if len(values) != 2 * n:
-        msg = f"{n} rows hold {len(values)} numbers"
-        raise source.error(msg, place="lines from 5", expected="two columns")
+        raise ReadError(f"{n} rows hold {len(values)} numbers", place="lines from 5", expected="two columns")
     label = lines[1].strip()
     angle, other = _ANGLE.search(label), _OTHER.search(label)
     text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
@@ -84,15 +84,15 @@ def _read_cpi(source: SourceFile) -> RawScan:
     lines = source.lines
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
-        raise source.error("there is no line SCANDATA", place="header", expected="SCANDATA in line 10")
+        raise ReadError("there is no line SCANDATA", place="header", expected="SCANDATA in line 10")
     start, end, step, wavelength = (number(lines[i].strip()) for i in (1, 2, 3, 5))
     if start is None or end is None or step is None:
         msg = f"the range is {lines[1].strip()!r} to {lines[2].strip()!r} in steps of {lines[3].strip()!r}"
-        raise source.error(msg, place="line 2", expected="angles in degrees")
+        raise ReadError(msg, place="line 2", expected="angles in degrees")
     place = f"lines from {mark + 2}"
-    n = points_between(source, start, end, step, "line 2", fraction=0.5)
-    y = number_list("\n".join(lines[mark + 1 :]), source, place)
-    check_count(source, len(y), n, place)
+    n = points_between(start, end, step, "line 2", fraction=0.5)
+    y = number_list("\n".join(lines[mark + 1 :]), place)
+    check_count(len(y), n, place)
     anode = lines[4].strip()
     return RawScan(
         two_theta=two_theta_grid(start, step, n),
@@ -123,31 +123,31 @@ _COUNT = re.compile(r"\s*(\d+)\s+\d+\s*")
 def _read_ascii_raw(source: SourceFile) -> RawScan:
     text, encoding = decode_text(source.data.replace(b"\x00", b" "))
     if not encoding:
-        raise source.error("the content is binary", expected="text, one value per line")
+        raise ReadError("the content is binary", expected="text, one value per line")
     lines = text.split("\n")
     at = next((i for i, line in enumerate(lines[:60]) if _COUNT.fullmatch(line) and i >= 6), -1)
     if at < 0:
         msg = "there is no line with the number of points"
-        raise source.error(msg, expected="points and ranges, such as `1701 1`")
+        raise ReadError(msg, expected="points and ranges, such as `1701 1`")
     stated = [number(line.strip()) for line in lines[:at]]
     n, ranges = (int(figures[:9]) for figures in lines[at].split())
     alpha1, alpha2, start, step = stated[at - 5], stated[at - 4], stated[at - 2], stated[at - 1]
     if start is None or step is None or not 0 < step < 5 or ranges != 1:
         msg = f"{lines[at - 2].strip()!r} and {lines[at - 1].strip()!r} are no start and step of one range"
-        raise source.error(msg, place=f"line {at - 1}", expected="start and step in degrees")
+        raise ReadError(msg, place=f"line {at - 1}", expected="start and step in degrees")
     blank = max((i for i, line in enumerate(lines[at:], at) if not line.strip() and i < at + 40), default=at)
     place = f"lines from {blank + 2}"
-    y = number_list("\n".join(lines[blank + 1 :]), source, place)
+    y = number_list("\n".join(lines[blank + 1 :]), place)
     end = start + step * (n - 1)
     if len(y) != n or not any(value is not None and abs(value - end) < step for value in stated):
         msg = (
             f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
         )
-        raise source.error(msg, place=f"line {at + 1}", expected=f"{n} values and their end in the header")
+        raise ReadError(msg, place=f"line {at + 1}", expected=f"{n} values and their end in the header")
     tops = [value for value in map(number, map(str.strip, lines[at + 2 : blank])) if value is not None]
     if tops and y.max() not in tops:
         msg = f"the highest count is {y.max():g}, the header states {tops[0]:g}"
-        raise source.error(msg, place=place, expected="both alike", hint="It is damaged.")
+        raise ReadError(msg, place=place, expected="both alike", hint="It is damaged.")
     return RawScan(
         two_theta=two_theta_grid(start, step, n),
         intensity=y,
@@ -184,10 +184,10 @@ def _read_dbws(source: SourceFile) -> RawScan:
     if not found or not 1 < int(found[1]) <= MAX_POINTS:
         msg = "the second line is no header"
         expected = f"points (up to {MAX_POINTS}), step, start and wavelength"
-        raise source.error(msg, place="line 2", expected=expected)
+        raise ReadError(msg, place="line 2", expected=expected)
     n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
-    y = number_list("\n".join(lines[2:]), source, "lines from 3")
-    check_count(source, len(y), n, "line 2")
+    y = number_list("\n".join(lines[2:]), "lines from 3")
+    check_count(len(y), n, "line 2")
     return RawScan(
         two_theta=two_theta_grid(start, step, n),
         intensity=y,
@@ -257,16 +257,15 @@ def _read_fullprof(source: SourceFile) -> RawScan:
     lines = source.lines
     header = _range_line(lines)
     if header is None:
-        msg = "there is no line of start, step and end"
-        raise source.error(msg, expected="such a line before the counts")
+        raise ReadError("there is no line of start, step and end", expected="such a line before the counts")
     first, n = header.at + 1, header.n
     last = next(
         (i for i in range(first, len(lines)) if lines[i] and not _NUMBERS.fullmatch(lines[i])), len(lines)
     )
     if any(map(numeric_row, lines[last:])):
         msg = f"{lines[last].strip()[:50]!r} stands between the counts"
-        raise source.error(msg, place=f"line {last + 1}", expected="numbers to the end of the data")
-    values = number_list("\n".join(lines[first:last]), source, f"lines {first + 1} to {last}")
+        raise ReadError(msg, place=f"line {last + 1}", expected="numbers to the end of the data")
+    values = number_list("\n".join(lines[first:last]), f"lines {first + 1} to {last}")
     psi = header.at >= 2
     wanted = 2 * n if psi and len(values) >= 2 * n else n
     surplus = values[wanted:]
@@ -276,7 +275,7 @@ def _read_fullprof(source: SourceFile) -> RawScan:
             f"{len(values)} values"
         )
         hint = "The file is cut or edited, or the header is not that of this measurement."
-        raise source.error(msg, place=f"line {first}", expected=f"{wanted} values", hint=hint)
+        raise ReadError(msg, place=f"line {first}", expected=f"{wanted} values", hint=hint)
     found = _WAVELENGTH.search("\n".join((*lines[:first], *lines[last:])))
     return RawScan(
         two_theta=two_theta_grid(header.start, header.step, n),

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from xrdcomp.data import Diagnostic, message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members
 from xrdcomp.io.registry import XrdReader, begins
 from xrdcomp.io.scans import (
@@ -52,11 +53,11 @@ def _odd_fractions(y: FloatArray, place: str) -> tuple[Diagnostic, ...]:
     return (ODD_COUNTS(text, points=len(odd)),)
 
 
-def _grid(source: SourceFile, start: float, step: float, n: int, place: str) -> FloatArray:
+def _grid(start: float, step: float, n: int, place: str) -> FloatArray:
     stop = start + step * (n - 1)
     if not (abs(start) <= 360 and 1e-6 < abs(step) < 30 and abs(stop) <= 720):
         msg = f"the range starts at {start:g} in steps of {step:g} for {n} points"
-        raise source.error(msg, place=place, expected="angles in degrees", hint="The file is damaged.")
+        raise ReadError(msg, place=place, expected="angles in degrees", hint="The file is damaged.")
     return two_theta_grid(start, step, n)
 
 
@@ -86,7 +87,7 @@ def _range_scan(
     n, start, step, theta, seconds = (
         getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version]
     )
-    x = _grid(fields.source, start, step, n, common.place)
+    x = _grid(start, step, n, common.place)
     y = fields.points(data, n, stride, common.place)
     notes = [*_odd_fractions(y, common.place), *note_unusual_end(x)]
     if 1.0 < theta < 180.0 and abs(2.0 * theta - x[0]) > 0.01:
@@ -98,9 +99,9 @@ def _range_scan(
     )
 
 
-def _ranges(source: SourceFile, declared: int, at: int) -> range:
+def _ranges(declared: int, at: int) -> range:
     if not 0 < declared <= _MOST_RANGES:
-        raise source.error(f"{declared} ranges", place=f"byte {at:#x}", expected=f"1 to {_MOST_RANGES}")
+        raise ReadError(f"{declared} ranges", place=f"byte {at:#x}", expected=f"1 to {_MOST_RANGES}")
     return range(declared)
 
 
@@ -108,7 +109,7 @@ def _check_end(source: SourceFile, end: int, ranges: int) -> None:
     if end != len(source.data):
         msg = f"{ranges} range(s) end at byte {end}, the file has {len(source.data)}"
         hint = "The file is damaged, or was written by a program that appends to it."
-        raise source.error(msg, place=f"byte {end:#x}", expected="ranges that fill the file", hint=hint)
+        raise ReadError(msg, place=f"byte {end:#x}", expected="ranges that fill the file", hint=hint)
 
 
 def _read_v1(source: SourceFile) -> Sequence[RawScan]:
@@ -128,7 +129,7 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
         if follows and fields.data[at : at + 4] == b"RAW ":
             at += 4
         if len(scans) > _MOST_RANGES:
-            raise source.error(f"more than {_MOST_RANGES} ranges", expected="a chain that ends")
+            raise ReadError(f"more than {_MOST_RANGES} ranges", expected="a chain that ends")
     _check_end(source, at, len(scans))
     return scans
 
@@ -136,7 +137,7 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
 def _read_v2(source: SourceFile) -> Sequence[RawScan]:
     """File header of 256 bytes; each range header tells its own length and number of steps (16 bits)."""
     fields = Fields(source)
-    ranges = _ranges(source, fields.u16(4), 4)
+    ranges = _ranges(fields.u16(4), 4)
     date = f"{fields.text(168, 10)} {fields.text(178, 5)}".strip()
     common = RawScan(
         emission_lines=emission_lines(fields.f32(190), fields.f32(194), fields.f32(198)),
@@ -149,7 +150,7 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
         place = f"range {index}"
         length = fields.u16(at)
         if length < 24:
-            raise source.error(f"a header of {length} bytes", place=place, expected="at least 24 bytes")
+            raise ReadError(f"a header of {length} bytes", place=place, expected="at least 24 bytes")
         scans.append(_range_scan(fields, 2, at, at + length, replace(common, place=place)))
         at += length + 4 * len(scans[-1].intensity)
     _check_end(source, at, len(scans))
@@ -159,7 +160,7 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
 def _read_v3(source: SourceFile) -> Sequence[RawScan]:
     """File header of 712 bytes; range headers of 304 bytes, a supplement, then records of 4 bytes or more."""
     fields = Fields(source)
-    ranges = _ranges(source, fields.u32(12), 12)
+    ranges = _ranges(fields.u32(12), 12)
     fields.need(0, 712, "the file header")
     average, alpha1, alpha2, _, ratio = (fields.f64(616 + 8 * i) for i in range(5))
     lines, anode = emission_lines(alpha1, alpha2, ratio, average), fields.text(608, 4).capitalize()
@@ -174,11 +175,11 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
         place = f"range {index}"
         length = fields.u32(at)
         if not 260 <= length <= 4096:
-            raise source.error(f"a header of {length} bytes", place=place, expected="304 bytes")
+            raise ReadError(f"a header of {length} bytes", place=place, expected="304 bytes")
         kind, varying, stride, supplement = (fields.u32(at + offset) for offset in (196, 248, 252, 256))
         if stride != 4 + 8 * varying.bit_count():
             msg = f"records of {stride} bytes with {varying.bit_count()} varying parameter(s)"
-            raise source.error(msg, place=place, expected="4 bytes and 8 for each parameter")
+            raise ReadError(msg, place=place, expected="4 bytes and 8 for each parameter")
         axis, wavelength = _SCAN_TYPES.get(kind, f"scan type {kind}"), fields.f64(at + 240)
         other = bool(lines) and not abs(wavelength - lines[0].wavelength) < 1e-3
         common = RawScan(
@@ -225,7 +226,7 @@ def _read_v4(source: SourceFile) -> Sequence[RawScan]:
     while at < len(source.data):
         segments += 1
         if segments > MAX_SEGMENTS:
-            raise source.error(f"more than {MAX_SEGMENTS} segments", expected="a few dozen")
+            raise ReadError(f"more than {MAX_SEGMENTS} segments", expected="a few dozen")
         kind = fields.u32(at)
         if kind in {0, 160}:
             scan, at = _range_v4(fields, at, replace(common, place=f"range {len(scans)}"))
@@ -247,21 +248,20 @@ def _read_v4(source: SourceFile) -> Sequence[RawScan]:
 def _segment_length(fields: Fields, at: int) -> int:
     length = fields.u32(at + 4)
     if length < 8:
-        msg = f"a segment of {length} bytes"
-        raise fields.source.error(msg, place=f"byte {at:#x}", expected="at least 8 bytes")
+        raise ReadError(f"a segment of {length} bytes", place=f"byte {at:#x}", expected="at least 8 bytes")
     fields.need(at, length, "a segment")
     return length
 
 
 def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
     """The range whose header begins at a byte, and the byte after its last record."""
-    source, place = fields.source, common.place
+    place = common.place
     fields.need(at, 160, f"{place}: header")
     scan_type = fields.text(at + 32, 24)
     start, step, n = fields.f64(at + 72), fields.f64(at + 80), fields.u32(at + 88)
     seconds, stride, drives = fields.f32(at + 92), fields.u32(at + 136), fields.u32(at + 140)
     data = at + 160 + drives
-    x = _grid(source, start, step, n, place)
+    x = _grid(start, step, n, place)
     begin = _drive_position(fields, at + 160, data, "2Theta")
     y = fields.points(data, n, stride, place)
     reason = ""
@@ -269,7 +269,7 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
         reason = f"the range is a scan of type {scan_type!r}, not over 2θ"
     elif begin is not None and abs(begin - start) > max(0.05, 2 * abs(step)):
         msg = f"the header starts at {start:g}°, the drive 2Theta stands at {begin:g}°"
-        raise source.error(msg, place=place, expected="both alike", hint="The file is damaged.")
+        raise ReadError(msg, place=place, expected="both alike", hint="The file is damaged.")
     whole = bool(np.isfinite(y).all() and np.mean(y == np.round(y)) > 0.98)
     scan = replace(
         common,
@@ -295,7 +295,7 @@ def _drive_position(fields: Fields, at: int, end: int, name: str) -> float | Non
         at += length
     if at != end:
         msg = f"drive segments end at byte {at} where {end} was declared"
-        raise fields.source.error(msg, place=f"byte {at:#x}", expected="both alike")
+        raise ReadError(msg, place=f"byte {at:#x}", expected="both alike")
     return position
 
 
@@ -324,15 +324,15 @@ def _read_brml(source: SourceFile) -> Sequence[RawScan]:
     members = read_members(source, lambda name: bool(_RAW_DATA.match(name)))
     scans: list[RawScan] = []
     for name, data in members.items():
-        root = parse_xml(source, data, name)
+        root = parse_xml(data, name)
         common = _brml_instrument(root)
         routes = root.findall("DataRoutes/DataRoute")
         for order, route in enumerate(routes):
             place = f"{name}, route {order}" if len(routes) > 1 else name
             last = order == len(routes) - 1
-            scans += _route_scans(route, source, replace(common, place=place, default=last))
+            scans += _route_scans(route, replace(common, place=place, default=last))
     if not members:
-        raise source.error("the archive holds no RawData", expected="a member RawData0.xml")
+        raise ReadError("the archive holds no RawData", expected="a member RawData0.xml")
     return scans
 
 
@@ -357,7 +357,7 @@ def _brml_instrument(root: Element) -> RawScan:
     return RawScan(emission_lines=lines, anode=tube.findtext("TubeMaterial") or "", metadata=facts)
 
 
-def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[RawScan]:
+def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
     """One scan per recorded channel; the first is the one that is read without being asked for."""
     information = route.find("ScanInformation")
     if information is None:
@@ -386,19 +386,18 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
     if reason:
         return [replace(common, axis=axis, not_powder=reason, emission_lines=(), anode="")]
     place = common.place
-    table = _datum_table([(datum.text or "") for datum in route.iterfind("Datum")], source, place)
+    table = _datum_table([(datum.text or "") for datum in route.iterfind("Datum")], place)
     measured = [number(info.get("MeasuredSteps", "")) for info in route.iterfind("SubScans/SubScanInfo")]
     known = [steps for steps in measured if steps is not None]
     declared = sum(known) if known else number(information.findtext("MeasurementPoints") or "")
-    check_count(source, len(table), declared, place, "measured points")
+    check_count(len(table), declared, place, "measured points")
     if max(places["TwoTheta"], *(at for at, _ in channels)) >= table.shape[1]:
         msg = "the column of the angle or of a channel is missing"
-        raise source.error(msg, place=place, expected="the columns of DataViews")
+        raise ReadError(msg, place=place, expected="the columns of DataViews")
     columns = {name: table[:, at] for name, at in places.items() if at < table.shape[1]}
     factor, times = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
     if factor is not None and not (np.isfinite(factor).all() and (factor > 0).all()):
-        msg = "an absorber factor is not positive"
-        raise source.error(msg, place=place, expected="factors from 1 upwards")
+        raise ReadError("an absorber factor is not positive", place=place, expected="factors from 1 upwards")
     seconds: float | FloatArray | None = None
     if times is not None and (times > 0).all():
         same = float(np.ptp(times)) <= 1e-3 * float(times.max())
@@ -406,7 +405,7 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
     common = replace(
         common,
         axis=axis,
-        two_theta=_angles(columns["TwoTheta"], information, source, place),
+        two_theta=_angles(columns["TwoTheta"], information, place),
         counting_time_s=seconds,
         attenuation=None if factor is None or (factor == 1).all() else factor,
     )
@@ -415,7 +414,7 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
         recording = view.find("Recording")
         attributes = {} if recording is None else recording.attrib
         name = attributes.get("VisibleName", "")
-        _check_statistics(view, table[:, at], source, f"{place}, {name}")
+        _check_statistics(view, table[:, at], f"{place}, {name}")
         scan = replace(
             common,
             intensity=table[:, at],
@@ -427,33 +426,33 @@ def _route_scans(route: Element, source: SourceFile, common: RawScan) -> list[Ra
     return scans
 
 
-def _datum_table(rows: list[str], source: SourceFile, place: str) -> FloatArray:
+def _datum_table(rows: list[str], place: str) -> FloatArray:
     if not rows:
-        raise source.error("the scan holds no points", place=place, expected="Datum elements")
+        raise ReadError("the scan holds no points", place=place, expected="Datum elements")
     width = rows[0].count(",") + 1
     for i, row in enumerate(rows):
         if row.count(",") + 1 != width:
             msg = f"datum {i} has {row.count(',') + 1} values, the first has {width}"
-            raise source.error(msg, place=place, expected=f"{width} values")
-    values = number_list(" ".join(rows), source, place, separator=",")
+            raise ReadError(msg, place=place, expected=f"{width} values")
+    values = number_list(" ".join(rows), place, separator=",")
     if len(values) != width * len(rows):
-        raise source.error("a datum has an empty value", place=place, expected="numbers between the commas")
+        raise ReadError("a datum has an empty value", place=place, expected="numbers between the commas")
     return values.reshape(len(rows), width)
 
 
-def _angles(listed: FloatArray, information: Element, source: SourceFile, place: str) -> FloatArray:
+def _angles(listed: FloatArray, information: Element, place: str) -> FloatArray:
     """Angles of the header's range, which has more figures, where the points agree with it."""
     for info in information.iterfind("ScanAxes/ScanAxisInfo"):
         start, step = number(info.findtext("Start") or ""), number(info.findtext("Increment") or "")
         if info.get("AxisId") != "TwoTheta" or start is None or not step:
             continue
         grid = two_theta_grid(start, step, len(listed))
-        if follows_grid(source, listed, grid, _ROUNDED, place):
+        if follows_grid(listed, grid, _ROUNDED, place):
             return grid
     return listed
 
 
-def _check_statistics(view: Element, y: FloatArray, source: SourceFile, place: str) -> None:
+def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
     stated = view.find("Statistics")
     if stated is None or stated.get("Status") != "Succeeded":
         return
@@ -461,7 +460,7 @@ def _check_statistics(view: Element, y: FloatArray, source: SourceFile, place: s
         expected = number(stated.get(name, ""))
         if expected is not None and abs(expected - value) > 1e-5 * abs(expected) + 1e-3:
             msg = f"the {name.lower()} of the points is {value:.9g}, the file states {expected:.9g}"
-            raise source.error(msg, place=place, expected="both alike", hint=DAMAGED)
+            raise ReadError(msg, place=place, expected="both alike", hint=DAMAGED)
 
 
 BRML = XrdReader(
@@ -506,19 +505,19 @@ def _read_uxd(source: SourceFile) -> Sequence[RawScan]:
 
 def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile, place: str) -> RawScan:
     start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
-    values = number_list(data, source, place)
+    values = number_list(data, place)
     if mark[1]:
         if len(values) % 2:
             msg = f"{len(values)} numbers where pairs of angle and intensity were announced"
-            raise source.error(msg, place=place, expected="pairs", hint="The file is cut or damaged.")
+            raise ReadError(msg, place=place, expected="pairs", hint="The file is cut or damaged.")
         x, y = values[0::2], values[1::2]
         if start is not None and step and len(x) > 1:
-            x = _even_angles(x, start, step, source, place)
+            x = _even_angles(x, start, step, place)
     elif start is None or not step:
-        raise source.error("the range lacks START or STEPSIZE", place=place, expected="both")
+        raise ReadError("the range lacks START or STEPSIZE", place=place, expected="both")
     else:
         x, y = two_theta_grid(start, step, len(values)), values
-    check_count(source, len(y), declared, place)
+    check_count(len(y), declared, place)
     scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
     first, second = ((keys.number(name) or 0.0) * scale for name in ("WL1", "WL2"))
     seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
@@ -542,7 +541,7 @@ def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile,
     )
 
 
-def _even_angles(listed: FloatArray, start: float, step: float, source: SourceFile, place: str) -> FloatArray:
+def _even_angles(listed: FloatArray, start: float, step: float, place: str) -> FloatArray:
     """Angles on the even grid that the listed ones are rounded from.
 
     Listed angles carry two or three decimals, which at a step of 0.0156° shifts points by a third of it; the
@@ -551,7 +550,7 @@ def _even_angles(listed: FloatArray, start: float, step: float, source: SourceFi
     """
     n = len(listed)
     tolerance = _LISTED_ROUNDING + 1e-6 * n
-    if not follows_grid(source, listed, two_theta_grid(start, step, n), tolerance, place):
+    if not follows_grid(listed, two_theta_grid(start, step, n), tolerance, place):
         return listed
     index = np.arange(n, dtype=np.float64)
     return two_theta_grid(start, float(index @ (listed - start) / (index @ index)), n)

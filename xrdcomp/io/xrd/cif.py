@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.data import EmissionLine, IntensityUnit, message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import XrdReader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, check_count, grid_to_end
@@ -73,12 +74,12 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     from gemmi import cif
 
     if len(source.data) > MAX_CIF_BYTES:
-        raise source.error(f"a CIF of {len(source.data)} bytes", expected=f"up to {MAX_CIF_BYTES}")
+        raise ReadError(f"a CIF of {len(source.data)} bytes", expected=f"up to {MAX_CIF_BYTES}")
     try:
         document = cif.read_string(source.text)
     except (ValueError, RuntimeError) as problem:
         msg = f"the CIF syntax is broken: {str(problem).removeprefix('string:')}"
-        raise source.error(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem
+        raise ReadError(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem
     lines = next((found for found in map(_radiation, document) if found), ())
     facts = _diffractometer(document)
     scans: list[RawScan] = []
@@ -86,11 +87,11 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         tag = next((tag for tag in _INTENSITY if len(block.find_loop(tag)) > 1), None)
         if tag is not None:
             common = RawScan(emission_lines=_radiation(block) or lines, metadata=facts)
-            scans.append(_scan(block, tag, source, replace(common, place=f"data_{block.name}")))
+            scans.append(_scan(block, tag, replace(common, place=f"data_{block.name}")))
     if not scans:
         msg = "no data block holds a measured powder profile"
         hint = "A CIF of a crystal structure is a phase, not a pattern: pass it with --phases."
-        raise source.error(msg, expected="_pd_meas_ or _pd_proc_ intensities over 2θ", hint=hint)
+        raise ReadError(msg, expected="_pd_meas_ or _pd_proc_ intensities over 2θ", hint=hint)
     return scans
 
 
@@ -109,12 +110,12 @@ def _diffractometer(document: cif.Document) -> dict[str, str | float | int | boo
     return facts
 
 
-def _scan(block: cif.Block, tag: str, source: SourceFile, common: RawScan) -> RawScan:
+def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
     place = common.place
-    y, sigma = _values(list(block.find_loop(tag)), source, f"{place}, {tag}")
+    y, sigma = _values(list(block.find_loop(tag)), f"{place}, {tag}")
     n = len(y)
     part = "meas" if "_meas_" in tag else "proc"
-    check_count(source, n, number(block.find_value(f"_pd_{part}_number_of_points") or ""), place)
+    check_count(n, number(block.find_value(f"_pd_{part}_number_of_points") or ""), place)
     facts = {**common.metadata, "block": block.name, "intensity_item": tag}
     for name, item in _FACTS.items():
         text = (block.find_value(item) or "").strip("'\" ")
@@ -128,9 +129,9 @@ def _scan(block: cif.Block, tag: str, source: SourceFile, common: RawScan) -> Ra
     if calculated:
         notes.append(CALCULATED(f"data block {block.name!r} holds a calculated pattern, not a measurement"))
     return replace(
-        _angles(block, part, n, source, common),
+        _angles(block, part, n, common),
         intensity=y,
-        sigma=_from_weights(block, tag, n, source, place) if sigma is None else sigma,
+        sigma=_from_weights(block, tag, n, place) if sigma is None else sigma,
         unit=_INTENSITY[tag],
         default=not calculated,
         metadata=facts,
@@ -138,7 +139,7 @@ def _scan(block: cif.Block, tag: str, source: SourceFile, common: RawScan) -> Ra
     )
 
 
-def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArray, FloatArray | None]:
+def _values(tokens: list[str], place: str) -> tuple[FloatArray, FloatArray | None]:
     """Numbers and, where every one has its figure in brackets, standard deviations."""
     try:
         if not any("(" in token or "_" in token for token in tokens):
@@ -155,7 +156,7 @@ def _values(tokens: list[str], source: SourceFile, place: str) -> tuple[FloatArr
         value = number(found[1] if found else token)
         if value is None:
             msg = f"{token[:30]!r} is not a number"
-            raise source.error(msg, place=f"{place}, row {i}", expected="a number in every row")
+            raise ReadError(msg, place=f"{place}, row {i}", expected="a number in every row")
         values[i] = value
         if found:
             mantissa, _, exponent = found[1].lower().partition("e")
@@ -178,38 +179,38 @@ def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
         return None
 
 
-def _from_weights(block: cif.Block, tag: str, n: int, source: SourceFile, place: str) -> FloatArray | None:
+def _from_weights(block: cif.Block, tag: str, n: int, place: str) -> FloatArray | None:
     """Standard deviations from least-squares weights in the loop of the intensities."""
     item = "_pd_proc_ls_weight"
     tokens = list(block.find_loop(item))
     loop = block.find_loop(tag).get_loop()
     if len(tokens) != n or loop is None or item not in [name.lower() for name in loop.tags]:
         return None
-    weight, _ = _values(tokens, source, f"{place}, {item}")
+    weight, _ = _values(tokens, f"{place}, {item}")
     return 1.0 / np.sqrt(weight) if (weight > 0).all() else None
 
 
-def _angles(block: cif.Block, part: str, n: int, source: SourceFile, common: RawScan) -> RawScan:
+def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:
     """The scan with its axis: a loop of 2θ, else a range of 2θ, else an axis that is no 2θ."""
     place = common.place
     for item in _ANGLE:
         tokens = list(block.find_loop(item))
         if len(tokens) == n:
-            return replace(common, two_theta=_values(tokens, source, f"{place}, {item}")[0])
+            return replace(common, two_theta=_values(tokens, f"{place}, {item}")[0])
     for prefix in (part, "proc" if part == "meas" else "meas"):
         low, high, step = (
             number((block.find_value(f"_pd_{prefix}_2theta_range_{end}") or "").partition("(")[0])
             for end in ("min", "max", "inc")
         )
         if low is not None and high is not None and step is not None and step > 0 and n <= MAX_POINTS:
-            return replace(common, two_theta=grid_to_end(source, low, step, n, high, place))
+            return replace(common, two_theta=grid_to_end(low, step, n, high, place))
     for item, axis in _OTHER_AXES.items():
         tokens = list(block.find_loop(item))
         if len(tokens) == n:
-            x, reason = _values(tokens, source, place)[0], f"the profile is over {axis}, not 2θ"
+            x, reason = _values(tokens, place)[0], f"the profile is over {axis}, not 2θ"
             return replace(common, two_theta=x, axis=axis, not_powder=reason)
     expected = "a loop of 2θ, or its range and increment"
-    raise source.error("the profile has no 2θ", place=place, expected=expected)
+    raise ReadError("the profile has no 2θ", place=place, expected=expected)
 
 
 def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:

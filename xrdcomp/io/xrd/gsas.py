@@ -17,6 +17,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.registry import XrdReader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.io.source import SourceFile
@@ -107,19 +108,19 @@ def _banks(source: SourceFile) -> list[_Bank]:
     lines = source.lines
     starts = [i for i, line in enumerate(lines) if line.startswith("BANK")]
     if not starts:
-        raise source.error("there is no BANK record", expected="a line that begins with BANK")
+        raise ReadError("there is no BANK record", expected="a line that begins with BANK")
     banks: list[_Bank] = []
     for i, last in zip(starts, [*starts[1:], len(lines)], strict=True):
         found = _BANK.match(lines[i].rstrip())
         place = f"line {i + 1}"
         if not found:
             msg = f"{lines[i].strip()[:60]!r} is no BANK record"
-            raise source.error(msg, place=place, expected="BANK number points records type coefficients kind")
+            raise ReadError(msg, place=place, expected="BANK number points records type coefficients kind")
         kind = found[6] or "STD"
         number, n, records = (int(found[k][:9]) for k in (1, 2, 3))
         if kind not in _CELLS or not 1 < n <= MAX_POINTS:
             msg = f"{n} points in records of type {kind!r}"
-            raise source.error(msg, place=place, expected=f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
+            raise ReadError(msg, place=place, expected=f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
         while last > i + 1 and lines[last - 1].strip() in {"", "\x1a"}:
             last -= 1
         coefficients = tuple(floats(found[5].split(), source, i + 1))
@@ -140,7 +141,7 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
         present = f"between {held - per_record + 1} and {held}" if per_record > 1 else f"{held}"
         msg = f"the header declares {bank.n} points, the {rows} records below it hold {present}"
         hint = "The file is cut or edited; the angles of what is left are not certain. Export it again."
-        raise source.error(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+        raise ReadError(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
     if not widths:
         return _free_columns(source, bank)
     cells = _cells(source, bank, widths)
@@ -149,7 +150,7 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
     if bank.binning in _FLIGHT:
         x: FloatArray = np.arange(bank.n, dtype=np.float64)
     else:
-        x = two_theta_grid(*_start_and_step(source, bank), bank.n)
+        x = two_theta_grid(*_start_and_step(bank), bank.n)
     if bank.kind == "ESD":
         return RawScan(two_theta=x, intensity=cells[:, 0], sigma=cells[:, 1])
     counters, y = np.maximum(cells[:, 0], 1.0), cells[:, 1]  # each value is the mean of so many counters
@@ -158,11 +159,11 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
     return RawScan(two_theta=x, intensity=y, sigma=sigma, unit="counts" if single else "arbitrary")
 
 
-def _start_and_step(source: SourceFile, bank: _Bank) -> tuple[float, float]:
+def _start_and_step(bank: _Bank) -> tuple[float, float]:
     """Start and step in degrees."""
     if bank.binning not in {"CONST", "CONS"} or len(bank.coefficients) < 2 or bank.coefficients[1] <= 0:
         msg = f"binning {bank.binning} with coefficients {bank.coefficients}"
-        raise source.error(msg, place=bank.place, expected="CONST start step in hundredths of a degree")
+        raise ReadError(msg, place=bank.place, expected="CONST start step in hundredths of a degree")
     return bank.coefficients[0] / 100.0, bank.coefficients[1] / 100.0
 
 
@@ -171,14 +172,14 @@ def _free_columns(source: SourceFile, bank: _Bank) -> RawScan:
     wanted = 3 if bank.kind == "FXYE" else 2
     if values.shape[1] != wanted:
         msg = f"records of type {bank.kind} have {values.shape[1]} columns"
-        raise source.error(msg, place=bank.place, expected=f"{wanted} columns")
+        raise ReadError(msg, place=bank.place, expected=f"{wanted} columns")
     x = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)
     if bank.binning in {"CONST", "CONS"}:
-        start, step = _start_and_step(source, bank)
+        start, step = _start_and_step(bank)
         end = start + step * (bank.n - 1)
         if abs(x[0] - start) > 2 * step or abs(x[-1] - end) > max(2 * step, 0.002 * abs(end)):
             msg = f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
-            raise source.error(msg, place=bank.place, expected="both alike")
+            raise ReadError(msg, place=bank.place, expected="both alike")
     return RawScan(two_theta=x, intensity=values[:, 1], sigma=values[:, 2] if wanted == 3 else None)
 
 
@@ -195,7 +196,7 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
         if len(line) > _RECORD_WIDTH or "\t" in line:
             msg = f"the record has {len(line)} characters" + (" and tabs" if "\t" in line else "")
             expected = f"up to {_RECORD_WIDTH} characters in fixed columns"
-            raise source.error(msg, place=f"line {i + 1}", expected=expected)
+            raise ReadError(msg, place=f"line {i + 1}", expected=expected)
         values += [line[cell].strip() for cell in cells[: math.ceil(len(line) / size) * per_point]]
     counted = bank.kind == "STD"
     found = len(values) // per_point
@@ -204,13 +205,13 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
     if found != bank.n:
         msg = f"the header declares {bank.n} points, the records hold {found}"
         hint = "The file is cut or edited; export it again."
-        raise source.error(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+        raise ReadError(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
     # an empty counter means one; any other empty cell is found below
     tokens = [token or ("1" if counted and i % 2 == 0 else "nan") for i, token in enumerate(values)]
     table = floats(tokens[: bank.n * per_point], source).reshape(bank.n, per_point)
     if not np.isfinite(table).all():
         i = int(np.argmin(np.isfinite(table).all(axis=1)))
-        raise source.error("a cell is empty", place=f"{bank.place}, point {i}", expected="a number")
+        raise ReadError("a cell is empty", place=f"{bank.place}, point {i}", expected="a number")
     return table
 
 

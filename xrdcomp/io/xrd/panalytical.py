@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from xrdcomp.data import message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list, parse_xml, text_of
 from xrdcomp.io.registry import XrdReader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines
@@ -33,25 +34,25 @@ def _sniff(source: SourceFile) -> float:
 
 
 def _read(source: SourceFile) -> Sequence[RawScan]:
-    root = parse_xml(source, source.data)
+    root = parse_xml(source.data)
     sample = text_of(root, "sample/name") or text_of(root, "sample/id")
     scans: list[RawScan] = []
     for measurement in root.iterfind("{*}xrdMeasurement"):
-        common = _instrument(measurement, source)
+        common = _instrument(measurement)
         if sample:
             common = replace(common, metadata={"sample_name": sample, **common.metadata})
         kind = measurement.get("measurementType", "Scan")
         for scan in measurement.iterfind("{*}scan"):
-            scans.append(_scan(scan, source, kind, replace(common, place=f"scan {len(scans)}")))
+            scans.append(_scan(scan, kind, replace(common, place=f"scan {len(scans)}")))
     return scans
 
 
-def _instrument(measurement: Element, source: SourceFile) -> RawScan:
+def _instrument(measurement: Element) -> RawScan:
     """Radiation, slits and detector as a scan without points."""
     used = measurement.find("{*}usedWavelength")
     alpha1 = number(text_of(used, "kAlpha1"))
     if alpha1 is not None and not 0.1 < alpha1 < 5.0:
-        raise source.error(f"a wavelength of {alpha1:g} Å", expected="0.1 to 5 Å", place="usedWavelength")
+        raise ReadError(f"a wavelength of {alpha1:g} Å", expected="0.1 to 5 Å", place="usedWavelength")
     ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
     facts: dict[str, str | float | int | bool] = {}
     control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
@@ -76,32 +77,32 @@ def _instrument(measurement: Element, source: SourceFile) -> RawScan:
     )
 
 
-def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawScan:
+def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
     axis, place = scan.get("scanAxis", ""), common.place
     points = scan.find("{*}dataPoints")
     if points is None:
-        raise source.error("the scan has no data points", place=place, expected="an element dataPoints")
+        raise ReadError("the scan has no data points", place=place, expected="an element dataPoints")
     counts, intensities = points.find("{*}counts"), points.find("{*}intensities")
     given = counts if counts is not None else intensities
     if given is None:
         msg = "the scan has neither counts nor intensities"
-        raise source.error(msg, place=place, expected="a list of counts")
+        raise ReadError(msg, place=place, expected="a list of counts")
     listed = (given.text or "").strip()
     breaks = listed.count("\n")
     if 0 < breaks <= 3 and listed.count(" ") > 100:
         msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
-        raise source.error(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
-    y = number_list(listed, source, f"{place}, counts")
+        raise ReadError(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
+    y = number_list(listed, f"{place}, counts")
     n = len(y)
     seconds: float | FloatArray | None = number(text_of(points, "commonCountingTime"))
     if seconds is None:
-        times = _per_point(points, "countingTimes", n, source, place, positive=False)
+        times = _per_point(points, "countingTimes", n, place, positive=False)
         seconds = float(times[0]) if times is not None and (times == times[0]).all() else times
-    attenuation = _per_point(points, "beamAttenuationFactors", n, source, place)
+    attenuation = _per_point(points, "beamAttenuationFactors", n, place)
     single = number(text_of(points, "commonBeamAttenuationFactor"))
     if attenuation is None and single is not None and single > 0 and single != 1.0:
         attenuation = np.full(n, single)
-    divergence = _per_point(points, "divergenceCorrections", n, source, place) if counts is None else None
+    divergence = _per_point(points, "divergenceCorrections", n, place) if counts is None else None
     factors = [factor for factor in (attenuation, divergence) if factor is not None]
     factor = np.prod(factors, axis=0) if factors else None
     if factor is not None and counts is not None:
@@ -120,7 +121,7 @@ def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawS
     text = f"the scan's status is {status!r}: the measurement was not completed"
     return replace(
         common,
-        two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, source, place),
+        two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place),
         intensity=y,
         unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
         counting_time_s=seconds,
@@ -132,28 +133,26 @@ def _scan(scan: Element, source: SourceFile, kind: str, common: RawScan) -> RawS
     )
 
 
-def _per_point(
-    points: Element, name: str, n: int, source: SourceFile, place: str, *, positive: bool = True
-) -> FloatArray | None:
+def _per_point(points: Element, name: str, n: int, place: str, *, positive: bool = True) -> FloatArray | None:
     """A list with one value for each count, or None where there is none."""
     text = text_of(points, name)
     if not text:
         return None
-    values = number_list(text, source, f"{place}, {name}")
+    values = number_list(text, f"{place}, {name}")
     if len(values) != n or (positive and not (values > 0).all()):
         msg = f"{len(values)} values of {name} for {n} counts"
-        raise source.error(msg, place=place, expected=f"one {'positive ' if positive else ''}value per count")
+        raise ReadError(msg, place=place, expected=f"one {'positive ' if positive else ''}value per count")
     return values
 
 
-def _positions(points: Element, axis: str, n: int, source: SourceFile, place: str) -> FloatArray:
+def _positions(points: Element, axis: str, n: int, place: str) -> FloatArray:
     for element in points.iterfind("{*}positions"):
         if element.get("axis", "") != axis:
             continue
         unit = element.get("unit", "deg")
         if axis == "2Theta" and unit != "deg":
-            raise source.error(f"2Theta is in {unit!r}", place=place, expected="degrees")
-        listed = _per_point(element, "listPositions", n, source, place, positive=False)
+            raise ReadError(f"2Theta is in {unit!r}", place=place, expected="degrees")
+        listed = _per_point(element, "listPositions", n, place, positive=False)
         if listed is not None:
             return listed
         start = number(text_of(element, "startPosition"))
@@ -166,7 +165,7 @@ def _positions(points: Element, axis: str, n: int, source: SourceFile, place: st
     if axis != "2Theta":
         return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
     msg = f"the scan gives no positions of {axis!r} for its {n} counts"
-    raise source.error(msg, place=place, expected="startPosition and endPosition, or listPositions")
+    raise ReadError(msg, place=place, expected="startPosition and endPosition, or listPositions")
 
 
 XRDML = XrdReader(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number, number_list
 from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, points_between, two_theta_grid
@@ -21,7 +22,7 @@ _DIFFRACTOMETERS = ("PW1800", "PW1710", "PW1840", "PW3710", "", "X'Pert MPD")
 def _read_udf(source: SourceFile) -> RawScan:
     header, found, body = source.text.partition("\nRawScan")
     if not found:
-        raise source.error("there is no RawScan section", expected="a line RawScan", hint="The file is cut.")
+        raise ReadError("there is no RawScan section", expected="a line RawScan", hint="The file is cut.")
     keys: dict[str, list[str]] = {}
     for line in header.split("\n"):
         plain = line.rstrip().removesuffix("/").rstrip().removesuffix(",")
@@ -30,15 +31,15 @@ def _read_udf(source: SourceFile) -> RawScan:
     first = Header({key: values[0] for key, values in keys.items() if values})
     angles, steps = ([*map(number, keys.get(key, []))] for key in ("DataAngleRange", "ScanStepSize"))
     if len(angles) != 2 or len(steps) != 1 or None in {*angles, *steps}:
-        raise source.error("DataAngleRange or ScanStepSize is missing", place="header", expected="both")
+        raise ReadError("DataAngleRange or ScanStepSize is missing", place="header", expected="both")
     start, end, step = (value or 0.0 for value in (*angles, *steps))
-    n = points_between(source, start, end, step, "DataAngleRange")
+    n = points_between(start, end, step, "DataAngleRange")
     data, closed, rest = body.partition("/")
     if not closed or rest.strip(" \n\x1a"):
         msg = "the counts do not end with a slash"
-        raise source.error(msg, place="RawScan", expected="/", hint="It is cut.")
-    y = number_list(data.strip().lstrip(",/"), source, "RawScan", separator=",")
-    check_count(source, len(y), n, "RawScan", "counts")
+        raise ReadError(msg, place="RawScan", expected="/", hint="It is cut.")
+    y = number_list(data.strip().lstrip(",/"), "RawScan", separator=",")
+    check_count(len(y), n, "RawScan", "counts")
     seconds = first.number("ScanStepTime")
     facts = first.facts(sample_name="SampleIdent", date="FileDateTime", instrument="DiffrType")
     slit = " ".join(keys.get("DivergenceSlit", [])).strip()
@@ -61,11 +62,11 @@ def _read_rd(source: SourceFile) -> RawScan:
     data_start = 250 if source.data[:2] == b"V3" else 810
     fields.need(0, data_start, "the header")
     step, start, end = (fields.f64(214 + 8 * i) for i in range(3))
-    n = points_between(source, start, end, step, "byte 0xd6")
+    n = points_between(start, end, step, "byte 0xd6")
     fields.need(data_start, 2 * n, "the counts")
     if len(source.data) - data_start >= 4 * n:
         msg = f"{n} points fill {2 * n} bytes, {len(source.data) - data_start} follow the header"
-        raise source.error(msg, place="byte 0xd6", expected="a range that fits the file")
+        raise ReadError(msg, place="byte 0xd6", expected="a range that fits the file")
     packed = np.frombuffer(source.data, dtype="<u2", count=n, offset=data_start).astype(np.float64)
     kind, anode = source.data[84], source.data[85]
     facts: dict[str, str | float | int | bool] = {"sample_name": fields.text(146, 20)}

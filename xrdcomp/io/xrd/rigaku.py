@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from xrdcomp.data import IntensityUnit, message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
 from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
@@ -73,19 +74,19 @@ def _seconds(speed: float | None, unit: str, step: float | None) -> float | None
     return speed if unit.lower().startswith("sec") else None
 
 
-def _scan(keys: Header, text: str, source: SourceFile, place: str) -> RawScan:
+def _scan(keys: Header, text: str, place: str) -> RawScan:
     """Scan of RAS keys and rows of angle, counts and attenuator factor."""
-    table = _rows(text, source, place)
+    table = _rows(text, place)
     x, y = table[:, 0], table[:, 1]
     factor = table[:, 2] if table.shape[1] == 3 else np.ones(len(x))
     if not (np.isfinite(factor).all() and (factor > 0).all()):
         msg = "an attenuator factor is not positive"
-        raise source.error(msg, place=place, expected="factors from 1 upwards")
-    check_count(source, len(x), keys.number("MEAS_DATA_COUNT"), place)
+        raise ReadError(msg, place=place, expected="factors from 1 upwards")
+    check_count(len(x), keys.number("MEAS_DATA_COUNT"), place)
     start, step = keys.number("MEAS_SCAN_START"), keys.number("MEAS_SCAN_STEP")
     if start is not None and step and len(x) > 1:
         tolerance = max(2e-3, 0.1 * abs(step), 6e-5 * len(x))
-        follows_grid(source, x, two_theta_grid(start, step, len(x)), tolerance, place)
+        follows_grid(x, two_theta_grid(start, step, len(x)), tolerance, place)
     axis = keys["MEAS_SCAN_AXIS_X_INTERNAL"] or keys["MEAS_SCAN_AXIS_X"] or "?"
     reason = _powder_reason(axis)
     if "POLEFIG" in keys["FILE_DATA_TYPE"] and not reason:
@@ -113,16 +114,16 @@ def _scan(keys: Header, text: str, source: SourceFile, place: str) -> RawScan:
     )
 
 
-def _rows(text: str, source: SourceFile, place: str) -> FloatArray:
+def _rows(text: str, place: str) -> FloatArray:
     rows = [row for row in text.split("\n") if row.strip()]
     if not rows:
-        raise source.error("the scan holds no points", place=place, expected="rows of angle and counts")
+        raise ReadError("the scan holds no points", place=place, expected="rows of angle and counts")
     widths = [len(row.split()) for row in rows]
     if set(widths) not in ({2}, {3}):
         at = next((i for i, width in enumerate(widths) if width != widths[0]), 0)
         msg = f"row {at} of the scan, {rows[at].strip()[:50]!r}, has {widths[at]} columns"
-        raise source.error(msg, place=place, expected="angle, counts and attenuator factor in every row")
-    return number_list("\n".join(rows), source, place).reshape(len(rows), -1)
+        raise ReadError(msg, place=place, expected="angle, counts and attenuator factor in every row")
+    return number_list("\n".join(rows), place).reshape(len(rows), -1)
 
 
 def _read_ras(source: SourceFile) -> Sequence[RawScan]:
@@ -130,23 +131,23 @@ def _read_ras(source: SourceFile) -> Sequence[RawScan]:
     if "*RAS_DATA_END" not in text[-400:]:
         place = f"line {len(source.lines)}"
         msg = "the file does not end with *RAS_DATA_END"
-        raise source.error(msg, place=place, expected="a complete file", hint="It is cut.")
+        raise ReadError(msg, place=place, expected="a complete file", hint="It is cut.")
     scans: list[RawScan] = []
     for block in text.split("*RAS_HEADER_START")[1:]:
         place = f"scan {len(scans)}"
         header, found, rest = block.partition("*RAS_INT_START")
         rows, ended, _ = rest.partition("*RAS_INT_END")
         if not found or not ended:
-            raise source.error("the scan has no end", place=place, expected="*RAS_INT_START and *RAS_INT_END")
+            raise ReadError("the scan has no end", place=place, expected="*RAS_INT_START and *RAS_INT_END")
         matches = filter(None, map(_RAS_KEY.match, header.split("\n")))
         keys = Header({match[1]: match[2].strip() for match in matches})
-        scans.append(_scan(keys, rows, source, place))
+        scans.append(_scan(keys, rows, place))
     return scans
 
 
 def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
     members = read_members(source, lambda name: name.endswith((".xml", ".txt")))
-    root = parse_xml(source, members["root.xml"], "root.xml") if "root.xml" in members else ()
+    root = parse_xml(members["root.xml"], "root.xml") if "root.xml" in members else ()
     sums = {
         f"{folder.tag}/{each.get('Name')}": str(each.get("ContentHash", "")).lower()
         for folder in root
@@ -159,13 +160,13 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
             continue
         conditions = f"{found[1]}/MesurementConditions{found[2]}.xml"
         if conditions not in members:
-            raise source.error("the measurement conditions are missing", place=name, expected="their XML")
+            raise ReadError("the measurement conditions are missing", place=name, expected="their XML")
         text, encoding = decode_text(data)
         if not encoding:
-            raise source.error("the profile is binary", place=name, expected="text")
-        stated = parse_xml(source, members[conditions], conditions)
+            raise ReadError("the profile is binary", place=name, expected="text")
+        stated = parse_xml(members[conditions], conditions)
         keys = Header({key: (stated.findtext(path) or "").strip() for key, path in _RASX_PATHS.items()})
-        scan = _scan(keys, text, source, name)
+        scan = _scan(keys, text, name)
         body = data.removeprefix(b"\xef\xbb\xbf")
         if sums.get(name) and hashlib.md5(body, usedforsecurity=False).hexdigest() != sums[name]:
             note = f"the checksum of {name} is not the one that the instrument stored: the file was changed afterwards"
@@ -173,7 +174,7 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
         scans.append(scan)
     if not scans:
         msg = "the archive holds no profile"
-        raise source.error(msg, expected="Data0/Profile0.txt", hint="Frames need the extra `frames`.")
+        raise ReadError(msg, expected="Data0/Profile0.txt", hint="Frames need the extra `frames`.")
     return scans
 
 
@@ -182,34 +183,33 @@ def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
     general = dict(_ASCII_KEY.findall(parts[0]))
     groups = Header(general)
     if "Polefig" not in groups["CLASS"]:
-        check_count(source, len(parts) - 1, groups.number("GROUP_COUNT"), "*GROUP_COUNT", "group(s)")
+        check_count(len(parts) - 1, groups.number("GROUP_COUNT"), "*GROUP_COUNT", "group(s)")
     scans = []
     for i, part in enumerate(parts[1:]):
         keys = Header(
             {key: value.strip() for key, value in (general | dict(_ASCII_KEY.findall(part))).items()}
         )
-        scans.append(_group(keys, part, source, f"group {i}"))
+        scans.append(_group(keys, part, f"group {i}"))
     return scans
 
 
-def _group(keys: Header, part: str, source: SourceFile, place: str) -> RawScan:
+def _group(keys: Header, part: str, place: str) -> RawScan:
     body, ended, _ = part.partition("*END")
     if not ended:
-        msg = "the group has no *END"
-        raise source.error(msg, place=place, expected="a complete file", hint="It is cut.")
+        raise ReadError("the group has no *END", place=place, expected="a complete file", hint="It is cut.")
     head, _, data = body.rpartition("*COUNT")
     lines = data.split("\n")[1:]
-    y = number_list("\n".join(line for line in lines if line[:1] != "#"), source, place, separator=",")
+    y = number_list("\n".join(line for line in lines if line[:1] != "#"), place, separator=",")
     count, start, step, stop = map(keys.number, ("COUNT", "START", "STEP", "STOP"))
     if not head or count is None or start is None or not step:
-        raise source.error("the group lacks COUNT, START or STEP", place=place, expected="all three")
-    check_count(source, len(y), count, place, "values")
+        raise ReadError("the group lacks COUNT, START or STEP", place=place, expected="all three")
+    check_count(len(y), count, place, "values")
     axis = keys["SCAN_AXIS"] or keys["SCAN_MODE"] or "?"
     reason = _powder_reason(axis)
     if "polefig" in keys["CLASS"].lower():
         reason = f"the file's class is {keys['CLASS']} (pole figure), scanned over {axis}"
     return RawScan(
-        two_theta=grid_to_end(source, start, step, len(y), stop, place),
+        two_theta=grid_to_end(start, step, len(y), stop, place),
         intensity=y,
         unit=_unit(keys["YUNIT"]),
         counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number_list
 from xrdcomp.io.registry import XrdReader, begins, has_lines
 from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, two_theta_grid
@@ -25,22 +26,22 @@ def _read_stoe(source: SourceFile) -> RawScan:
     blocks, data_blocks = fields.u16(0x1DC), fields.u16(0x1DA)
     if blocks * _BLOCK != len(source.data) or not 0 < data_blocks < blocks - 1:
         msg = f"the header counts {blocks} blocks, {data_blocks} of them data; the file has {len(source.data)} bytes"
-        raise source.error(msg, place="byte 0x1da", expected=f"{_BLOCK} bytes per block")
+        raise ReadError(msg, place="byte 0x1da", expected=f"{_BLOCK} bytes per block")
     at = (blocks - data_blocks) * _BLOCK
     n = fields.u16(at - 0x1DE)
     start, _, end, _, step, _ = (fields.f32(at - 0x1D4 + 4 * i) for i in range(6))
     place = f"byte {at - 0x1DE:#x}"
     if not (0 < step < 10 and n > 0):
         msg = f"{n} points from {start:g} to {end:g} in steps of {step:g}"
-        raise source.error(msg, place=place, expected="a range that fits its points")
-    x = grid_to_end(source, start, step, n, end, place)
+        raise ReadError(msg, place=place, expected="a range that fits its points")
+    x = grid_to_end(start, step, n, end, place)
     fields.need(at, 4 * n, "the intensities")
     y: FloatArray = np.frombuffer(source.data, dtype="<u4", count=n, offset=at).astype(np.float64)
     low, high = fields.u32(at - 0x188), fields.u32(at - 0x184)
     if high and not (low == int(y.min()) and high == int(y.max())):
         msg = f"counts run from {y.min():g} to {y.max():g}, the header says {low} to {high}"
         place = f"byte {at - 0x188:#x}"
-        raise source.error(msg, place=place, expected="both alike", hint="The file is damaged.")
+        raise ReadError(msg, place=place, expected="both alike", hint="The file is damaged.")
     return RawScan(
         two_theta=x,
         intensity=y,
@@ -71,7 +72,7 @@ _VALUES = re.compile(r"^#(?:Scan)?Values?\b.*$", re.MULTILINE | re.IGNORECASE)
 def _read_seifert(source: SourceFile) -> Sequence[RawScan]:
     parts = _VALUES.split(source.text)
     if len(parts) < 2:
-        raise source.error("there is no section of values", expected="#Values", hint="The file is cut.")
+        raise ReadError("there is no section of values", expected="#Values", hint="The file is cut.")
     keys = Header()
     scans: list[RawScan] = []
     for order, part in enumerate(parts):
@@ -84,12 +85,12 @@ def _read_seifert(source: SourceFile) -> Sequence[RawScan]:
 
 def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str) -> RawScan:
     if not rows:
-        raise source.error("the section holds no values", place=place, expected="rows of numbers", hint=CUT)
-    check_count(source, len(rows), keys.number("NoValues"), place, "values")
+        raise ReadError("the section holds no values", place=place, expected="rows of numbers", hint=CUT)
+    check_count(len(rows), keys.number("NoValues"), place, "values")
     width = len(rows[0].split())
-    values = number_list("\n".join(rows), source, place)
+    values = number_list("\n".join(rows), place)
     if any(len(row.split()) != width for row in rows):
-        raise source.error("rows have different numbers of columns", place=place, expected=f"{width} columns")
+        raise ReadError("rows have different numbers of columns", place=place, expected=f"{width} columns")
     columns = values.reshape(len(rows), width).T
     facts, anode = keys.facts(sample_name="Sample"), keys["Anode"]
     if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
@@ -109,10 +110,10 @@ def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str)
     elif start is not None and step:
         x, y = two_theta_grid(start, step, len(rows)), columns[0]
     else:
-        raise source.error("the scan gives neither angles nor Start and Step", place=place, expected="either")
+        raise ReadError("the scan gives neither angles nor Start and Step", place=place, expected="either")
     if end is not None and step and abs(x[-1] - end) > abs(step):
         msg = f"the scan ends at {x[-1]:g}°, the header says {end:g}°"
-        raise source.error(msg, place=place, expected="both alike", hint=CUT)
+        raise ReadError(msg, place=place, expected="both alike", hint=CUT)
     return RawScan(
         two_theta=x,
         intensity=y,

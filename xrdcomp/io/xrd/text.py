@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
+from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import XrdReader
 from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
@@ -91,13 +92,13 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         if (broken := find_broken_row(lines)) >= 0:
             msg = f"{lines[broken].strip()[:50]!r} is not a row of numbers"
             hint = "A figure is damaged there; copy the file again, or export it again."
-            raise source.error(msg, place=f"line {broken + 1}", expected="numbers in every row", hint=hint)
+            raise ReadError(msg, place=f"line {broken + 1}", expected="numbers in every row", hint=hint)
         msg = "there is no block of numbers with two columns"
-        raise source.error(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
+        raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table, header = parse_table(source, first, last), lines[:first]
-    _refuse_damaged_rows(source, header, table)
+    _refuse_damaged_rows(header, table)
     names = _column_names(header, table.values.shape[1])
-    columns = _named(source, table, names) if names else _unnamed(source, table)
+    columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
     anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
@@ -132,7 +133,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table) -> None:
+def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
     """Refuse a header line that is, or ends with, what must be a row: a figure or line end is damaged there."""
     if not header or len(table.values) < 3:
         return
@@ -150,7 +151,7 @@ def _refuse_damaged_rows(source: SourceFile, header: Sequence[str], table: Table
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
         place = f"line {table.lines[0] - 1}"
-        raise source.error(msg, place=place, expected="header and rows apart", hint=hint)
+        raise ReadError(msg, place=place, expected="header and rows apart", hint=hint)
 
 
 def _mostly_figures(token: str) -> bool:
@@ -189,7 +190,7 @@ def _column_names(header: Sequence[str], width: int) -> list[str]:
     return []
 
 
-def _named(source: SourceFile, table: Table, names: Sequence[str]) -> _Columns:
+def _named(table: Table, names: Sequence[str]) -> _Columns:
     """Columns by the roles of their names; refuses an axis that is not 2θ and a run of a thermobalance."""
     roles = [_role(name) for name in names]
     width = len(roles)
@@ -197,28 +198,27 @@ def _named(source: SourceFile, table: Table, names: Sequence[str]) -> _Columns:
     if "thermal" in roles and ("temperature" in roles or "time" in roles):
         msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
         hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
-        raise source.error(msg, place=place, expected="2θ and intensity", hint=hint)
+        raise ReadError(msg, place=place, expected="2θ and intensity", hint=hint)
     first = [role for role in ("angle", "") if role in roles[: max(1, width - 1)]]
     x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
     notes: tuple[Diagnostic, ...] = ()
     if roles[x] == "temperature":
-        notes = (_note_temperature(source, table, names[x], place),)
+        notes = (_note_temperature(table, names[x], place),)
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:
         hint = "Export it over 2θ; for q or d the wavelength must be known to convert."
         hint += " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
-        msg = f"the first column is {names[x]!r}"
-        raise source.error(msg, place=place, expected="2θ in degrees", hint=hint)
+        raise ReadError(f"the first column is {names[x]!r}", place=place, expected="2θ in degrees", hint=hint)
     sigma = roles.index("sigma") if "sigma" in roles else None
     rest = [i for i in range(width) if i not in {x, sigma} and roles[i] not in _NOT_MEASURED]
     observed = [i for i in rest if roles[i] == "intensity"] or rest
     if not observed:
         msg = f"none of the columns {', '.join(names)} is an intensity"
-        raise source.error(msg, place=place, expected="a column of measured intensities")
+        raise ReadError(msg, place=place, expected="a column of measured intensities")
     deviation = sigma if len(observed) == 1 else None
     return _Columns(angle=x, intensities=tuple(observed), sigma=deviation, notes=notes)
 
 
-def _note_temperature(source: SourceFile, table: Table, name: str, place: str) -> Diagnostic:
+def _note_temperature(table: Table, name: str, place: str) -> Diagnostic:
     """Accept an axis called temperature only where nothing but a 2θ scan looks like that."""
     x, y = table.values[:, 0], table.values[:, 1]
     step = np.diff(x)
@@ -226,7 +226,7 @@ def _note_temperature(source: SourceFile, table: Table, name: str, place: str) -
     if not (even and x[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
         msg = f"the first column is called {name!r}"
         hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
-        raise source.error(msg, place=place, expected="2θ in degrees", hint=hint)
+        raise ReadError(msg, place=place, expected="2θ in degrees", hint=hint)
     text = (
         f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {x[0]:g} "
         f"to {x[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
@@ -234,7 +234,7 @@ def _note_temperature(source: SourceFile, table: Table, name: str, place: str) -
     return AXIS_NAME(text, name=name)
 
 
-def _unnamed(source: SourceFile, table: Table) -> _Columns:
+def _unnamed(table: Table) -> _Columns:
     """Columns by their place; a third one is used only if it behaves like a standard deviation."""
     width = table.values.shape[1]
     if width == 2:
@@ -242,7 +242,7 @@ def _unnamed(source: SourceFile, table: Table) -> _Columns:
     if width > 3:
         msg = f"{width} columns without names"
         hint = "Add a header line such as `two_theta intensity sigma`, or export two columns."
-        raise source.error(msg, place=f"line {table.lines[0]}", expected="2 or 3 columns", hint=hint)
+        raise ReadError(msg, place=f"line {table.lines[0]}", expected="2 or 3 columns", hint=hint)
     y, third = table.values[:, 1], table.values[:, 2]
     if _like_sigma(y, third):
         return _Columns(sigma=2)
