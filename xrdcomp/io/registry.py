@@ -138,6 +138,17 @@ def has_lines(*patterns: str, score: float = SIGNATURE) -> Callable[[SourceFile]
     return lambda source: score if all(each.search(source.head_text) for each in compiled) else 0.0
 
 
+def has_all(*rules: tuple[float, tuple[str, ...]]) -> Callable[[SourceFile], float]:
+    """Sniffer for texts: the score of the first rule all of whose patterns are found in the head."""
+    compiled = [(score, [re.compile(p, re.MULTILINE) for p in patterns]) for score, patterns in rules]
+
+    def sniff(source: SourceFile) -> float:
+        text = source.head_text
+        return next((score for score, patterns in compiled if all(p.search(text) for p in patterns)), 0.0)
+
+    return sniff
+
+
 FRAMES = tuple(
     FrameReader(
         id=name, name=title, extensions=tuple(suffixes.split()), sniff=sniff, extras=("frames",),

@@ -16,7 +16,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import agreed, columns_of, mass_in_mg, unit_of
-from xrdcomp.io.registry import TgaOptions
+from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import CUT, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import MAX_PARTS, Dialect, parse_rows, split_lines
@@ -154,11 +154,11 @@ def _end_of_file(tail: Sequence[str], *, titled: bool) -> tuple[Diagnostic, ...]
     return ()
 
 
-def _sniff(source: SourceFile) -> float:
-    for line, below in itertools.pairwise(source.head_text.split("\n")):
-        if _HEADER.match(line) and _UNITS.match(below):
-            return 0.95 if re.search(r"\bTs\b|\bTr\b", line) else 0.75
-    return 0.0
-
-
-STARE = tga_reader("mettler_stare", "Mettler Toledo STARe text export", "txt", _sniff, _parse)
+_HEADER_AND_UNITS = r"[^\S\n]*Index[^\S\n]+\S.*\n[^\S\n]*(\[[^\]\n]*\][^\S\n]*)+$"
+STARE = tga_reader(
+    "mettler_stare",
+    "Mettler Toledo STARe text export",
+    "txt",
+    has_all((0.95, (r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS,)), (0.75, ("^" + _HEADER_AND_UNITS,))),
+    _parse,
+)

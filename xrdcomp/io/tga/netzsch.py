@@ -32,7 +32,7 @@ from xrdcomp.io.columns import (
     number_of,
     split_header,
 )
-from xrdcomp.io.registry import TgaOptions
+from xrdcomp.io.registry import TgaOptions, begins, has_all
 from xrdcomp.io.runs import CUT, TgaTable, numbered, rows_until_blank, stated_segment, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import (
@@ -207,16 +207,16 @@ def _end_of_program(columns: Sequence[Column], step: str) -> list[Diagnostic]:
     return [STOPPED_EARLY(text, last_c=float(last[0]), program_end_c=end)]
 
 
-def _sniff_text(source: SourceFile) -> float:
-    text = source.head_text
-    marks = r"^#(EXPORTTYPE|IDENTITY|FORMAT: *[;,\t]? *NETZSCH)"
-    if text.startswith("#") and re.search(marks, text, re.MULTILINE):
-        return 1.0
-    head = re.search(r"^##.*$", text, re.MULTILINE)
-    return 0.95 if head and re.search(r"Temp|Time|Mass|TG/", head[0]) else 0.0
-
-
-NETZSCH = tga_reader("netzsch_text", "NETZSCH Proteus text export", "csv txt", _sniff_text, _parse_text)
+NETZSCH = tga_reader(
+    "netzsch_text",
+    "NETZSCH Proteus text export",
+    "csv txt",
+    has_all(
+        (1.0, (r"\A#", r"^#(EXPORTTYPE|IDENTITY|FORMAT: *[;,\t]? *NETZSCH)")),
+        (0.95, (r"^##.*(Temp|Time|Mass|TG/)",)),
+    ),
+    _parse_text,
+)
 
 # Binary
 
@@ -253,7 +253,8 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
         msg = f"the file holds no mass signal; it has {', '.join(table.schema.names)}"
         raise ReadError(msg, expected="a TG or STA run", hint="Check that the measurement was not DSC only.")
     time = next((c.values for c in columns if c.role == "time"), None)
-    stages = [stage for _, stage in sorted(facts.get("temperature_program", {}).items(), key=_stage_number)]
+    program = facts.get("temperature_program", {})
+    stages = [program[name] for name in sorted(program, key=lambda name: int("0" + re.sub(r"\D", "", name)))]
     rates = (
         float(stage["heating_rate"])
         for stage, before in zip(stages[1:], stages, strict=False)
@@ -323,11 +324,6 @@ def _decode(source: SourceFile) -> Any:
             raise ReadError(msg, hint=hint) from problem
 
 
-def _stage_number(item: tuple[str, Any]) -> int:
-    digits = item[0].rpartition("_")[2]
-    return int(digits) if digits.isdigit() else 0
-
-
 def _stage_of_time(time: FloatArray, stages: list[dict[str, Any]]) -> IntArray | None:
     """Segment of each point from the durations of the recorded stages (type 1); None without a program."""
     ends = np.cumsum([float(stage.get("time", 0.0)) for stage in stages if stage.get("stage_type") == 1])
@@ -347,15 +343,11 @@ def _purge_gas(facts: dict[str, Any], stages: list[dict[str, Any]]) -> Atmospher
     return atmosphere_of(gases.pop()) if len(gases) == 1 else "unknown"
 
 
-def _sniff_binary(source: SourceFile) -> float:
-    return 0.95 if source.data.startswith(b"PK\x03\x04") and b"Streams/stream_" in source.head else 0.0
-
-
 NGB = tga_reader(
     "netzsch_ngb",
     "NETZSCH binary (NGB)",
     "ngb-ss3 ngb-ds3 ngb-bs3 ngb-st9 ngb-sd3",
-    _sniff_binary,
+    begins(rb"PK\x03\x04.*Streams/stream_", 0.95),
     _parse_binary,
     extras=("ngb",),
 )

@@ -29,7 +29,7 @@ from xrdcomp.io.columns import (
     number_of,
     split_header,
 )
-from xrdcomp.io.registry import TgaOptions
+from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import (
     ATMOSPHERE_CHANGES,
     CUT,
@@ -153,18 +153,11 @@ def _selected_gas(comments: Sequence[str], method: Sequence[str], messages: list
     return atmosphere_of(" ".join(sample) if sample else numbered_gases.get("1", ""))
 
 
-def _sniff_universal(source: SourceFile) -> float:
-    text = source.head_text
-    if not re.search(r"^Sig1\t", text, re.MULTILINE):
-        return 0.0
-    return 1.0 if "StartOfData" in text or re.search(r"^Nsig\t", text, re.MULTILINE) else 0.6
-
-
 UNIVERSAL_ANALYSIS = tga_reader(
     "ta_universal",
     "TA Instruments Universal Analysis text (StartOfData)",
     "txt",
-    _sniff_universal,
+    has_all((1.0, (r"^Sig1\t", r"StartOfData|^Nsig\t")), (0.6, (r"^Sig1\t",))),
     _parse_universal,
 )
 

@@ -39,7 +39,7 @@ from xrdcomp.io.columns import (
     split_header,
     unit_of,
 )
-from xrdcomp.io.registry import TgaOptions
+from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import TgaTable, stated_segment, table_notes, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import Table, find_blocks, read_table, split_lines
@@ -255,34 +255,18 @@ _HITACHI = Layout(
     gas_keys=("gas", "gas1", "atmosphere"),
     metadata={"module": "instrument", "measurement date": "date", "operator": "operator"},
 )
-_SHIMADZU_NAMES = re.compile(r"shimadzu|\bTA-?60|\bDTG-?60|\bTGA-?5[01]\b|LabSolutions TA", re.IGNORECASE)
-_HITACHI_NAMES = re.compile(r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b")
-
-
-def _sniff_shimadzu(source: SourceFile) -> float:
-    text = source.head_text
-    known = r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]"
-    sections = re.findall(known, text, re.MULTILINE) if "[" in text else []
-    if sections and _SHIMADZU_NAMES.search(text):
-        return 0.95
-    return 0.85 if "Data" in sections and re.search(r"^Time\tTemp", text, re.MULTILINE) else 0.0
-
-
-def _sniff_hitachi(source: SourceFile) -> float:
-    text = source.head_text
-    if not re.search(r"\bTG\b", text):
-        return 0.0
-    celsius = re.search(r"\bCel\b", text)
-    if _HITACHI_NAMES.search(text):
-        return 0.9 if celsius else 0.75
-    return 0.8 if celsius and re.search(r"\bug\b", text) else 0.0
-
+_SHIMADZU_NAMES = r"(?i:shimadzu|\bTA-?60|\bDTG-?60|\bTGA-?5[01]\b|LabSolutions TA)"
+_SHIMADZU_SECTION = r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]"
+_HITACHI_NAMES = r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b"
 
 SHIMADZU = tga_reader(
     "shimadzu_text",
     "Shimadzu TA-60WS and LabSolutions TA text export",
     "txt",
-    _sniff_shimadzu,
+    has_all(
+        (0.95, (_SHIMADZU_SECTION, _SHIMADZU_NAMES)),
+        (0.85, (r"^\[Data\]", r"^Time\tTemp")),
+    ),
     lambda source, options: parse_table(source.text, options, _SHIMADZU),
     verified=False,
 )
@@ -290,7 +274,11 @@ HITACHI = tga_reader(
     "hitachi_text",
     "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export",
     "txt csv",
-    _sniff_hitachi,
+    has_all(
+        (0.9, (r"\bTG\b", _HITACHI_NAMES, r"\bCel\b")),
+        (0.75, (r"\bTG\b", _HITACHI_NAMES)),
+        (0.8, (r"\bTG\b", r"\bCel\b", r"\bug\b")),
+    ),
     lambda source, options: parse_table(source.text, options, _HITACHI),
     verified=False,
 )
