@@ -76,13 +76,7 @@ class Table:
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines of a text.
-
-    Raises
-    ------
-    ReadError
-        More than `MAX_TABLE_ROWS` lines, or one longer than `MAX_LINE`.
-    """
+    """Lines of a text; more than `MAX_TABLE_ROWS`, or one longer than `MAX_LINE`, are refused."""
     count = text.count("\n")
     if count > MAX_TABLE_ROWS + 10_000:
         msg = f"the file has {count} lines, more than the {MAX_TABLE_ROWS} points that are read"
@@ -114,12 +108,8 @@ def split_cells(line: str, dialect: Dialect) -> list[str]:
 def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_columns: int = 0) -> FloatArray:
     """Turn rows of text, the first of them on `first_line`, into an (n, k) array, NaN where a cell is blank.
 
-    Every row must have `n_columns` cells, or as many as most of the first rows have.
-
-    Raises
-    ------
-    ReadError
-        A row with more or fewer cells, a cell that is no number, an infinite value.
+    Every row must have `n_columns` cells, or as many as most of the first rows have; one that has not, a cell that is
+    no number and an infinite value are refused.
     """
     width = n_columns or mode(len(split_cells(row, dialect)) for row in rows[:50])
     if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
@@ -201,10 +191,7 @@ def _number_or_nan(cell: str, row: str, line: int) -> float:
 def _cell_error(row: str, line: int, complaint: str) -> ReadError:
     hint = "Export the measurement again from the instrument's software, without opening it in a spreadsheet."
     if "point" not in complaint and "comma" not in complaint:
-        hint = (
-            f"The row reads {row.strip()[:60]!r}; copy the file again, or correct the row if "
-            "its value is known."
-        )
+        hint = f"The row reads {row.strip()[:60]!r}; copy the file again, or correct the row if its value is known."
     return ReadError(complaint, place=f"line {line}", expected="numbers", hint=hint)
 
 
@@ -395,13 +382,7 @@ def find_blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def guess_dialect(rows: Sequence[str], header: str = "") -> Dialect:
-    """Separator and decimal sign from some rows of numbers and the header above them.
-
-    Raises
-    ------
-    ReadError
-        The comma could be either (``1,5,20,3``) and nothing settles it.
-    """
+    """Separator and decimal sign from rows of numbers and the header above; refused where the comma could be either."""
     sample = [row for row in rows[:200] if row.strip()]
     text = "\n".join(sample)
     for separator in ("\t", ";"):
@@ -418,11 +399,8 @@ def guess_dialect(rows: Sequence[str], header: str = "") -> Dialect:
     if (header.count(",") == max(commas) and len(commas) == 1) or (commas == {1} and not header):
         return Dialect(separator=",")
     msg = f"the comma may separate columns or decimals: {sample[0].strip()[:60]!r}"
-    raise ReadError(
-        msg,
-        expected="a header whose columns are separated as the numbers are",
-        hint="Export with semicolons or tabs, or with the decimal point.",
-    )
+    hint = "Export with semicolons or tabs, or with the decimal point."
+    raise ReadError(msg, expected="a header whose columns are separated as the numbers are", hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -459,120 +437,134 @@ def read_table(lines: Sequence[str]) -> Table:
         clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
         hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
         raise ReadError(msg, expected="rows of at least two numbers below a header", hint=hint)
-    main = max(blocks, key=lambda block: block[1] - block[0])
-    dialect = guess_dialect(lines[main[0] : main[1]], lines[main[0] - 1] if main[0] else "")
-    width = len(split_cells(lines[main[0]], dialect))
-    alike = [
-        (first, stop)
-        for first, stop in blocks
-        if (first, stop) == main
-        or (len(split_cells(lines[first], dialect)) == width and (first > main[0] or stop - first > 1))
-    ]
-    headers = [_header_above(lines, first, dialect, width) for first, _ in alike]
-    # the header that counts is the main block's own, or the nearest one above it
-    main_header = next((h for h in headers[alike.index(main) :: -1] if h.names), _Header(at=0))
-    parts: list[_Part] = []
-    for (first, stop), header in zip(alike, headers, strict=True):
-        if header.names and (header.names, header.units) == (main_header.names, main_header.units):
-            parts.append(_Part(first=first, stop=stop, header=header.at))
-        elif parts and not header.names:
-            for at in range(parts[-1].stop, first):
-                if lines[at].strip():
-                    _refuse_row(lines[at], at, dialect, width)
-            parts[-1] = replace(parts[-1], stop=stop)
-        elif parts:
-            msg = f"a second table with other columns begins here: {', '.join(header.names)[:80]}"
-            expected = ", ".join(main_header.names)[:80]
-            hint = "Export the run alone."
-            raise ReadError(msg, place=f"line {header.at + 1}", expected=expected, hint=hint)
-        elif not main_header.names:
-            parts.append(_Part(first=first, stop=stop, header=header.at))
-    values: list[FloatArray] = []
-    numbers: list[IntArray] = []
-    for part in parts:
-        _refuse_damaged_tail(lines, part.stop, dialect, width)
-    for part in parts:
-        rows = lines[part.first : part.stop]
-        filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
-        if not filled.all():  # a row without values stands for a blank line, so that errors count lines right
-            blank = (dialect.separator or " ").join(["nan"] * width)
-            rows = [row if row.strip() else blank for row in rows]
-        values.append(parse_rows(rows, dialect, first_line=part.first + 1, n_columns=width)[filled])
-        numbers.append(np.flatnonzero(filled).astype(np.int64) + part.first + 1)
-    return Table(
-        values=np.concatenate(values),
-        lines=np.concatenate(numbers),
-        dialect=dialect,
-        part=np.repeat(np.arange(len(parts)), [len(block) for block in values]).astype(np.int64),
-        names=main_header.names,
-        units=main_header.units,
-        header_lines=tuple(part.header + 1 for part in parts),
-        others=tuple(
-            first + 1
-            for first, stop in blocks
-            if stop - first > 2 and not any(part.first <= first < part.stop for part in parts)
-        ),
-    )
+    return _TableReader(lines, blocks).read()
 
 
-def _refuse_row(line: str, at: int, dialect: Dialect, width: int) -> NoReturn:
-    """Raise what is wrong with a line between rows that is not one of numbers."""
-    parse_rows([line], dialect, first_line=at + 1, n_columns=width)
-    msg = f"{line.strip()[:40]!r} stands between rows of numbers"
-    raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
+class _TableReader:
+    """The table of the longest block of numbers in a text, with its separator and number of columns."""
 
+    def __init__(self, lines: Sequence[str], blocks: Sequence[tuple[int, int]]) -> None:
+        self.lines, self.blocks = lines, blocks
+        self.main = max(blocks, key=lambda block: block[1] - block[0])
+        first, stop = self.main
+        self.dialect = guess_dialect(lines[first:stop], lines[first - 1] if first else "")
+        self.width = len(split_cells(lines[first], self.dialect))
 
-def _refuse_damaged_tail(lines: Sequence[str], stop: int, dialect: Dialect, width: int) -> None:
-    """Refuse a damaged or cut row directly after the table; other text below it is a footer."""
-    if stop >= len(lines) or not lines[stop].strip():
-        return
-    cells = split_cells(lines[stop], dialect)
-    numbers = sum(number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells)
-    if numbers and 2 * numbers >= width - 1:
-        _refuse_row(lines[stop], stop, dialect, width)
+    def read(self) -> Table:
+        """Find the parts of the table and read their rows."""
+        header, parts = self.find_parts()
+        for part in parts:
+            self.refuse_damaged_row_below(part)
+        values: list[FloatArray] = []
+        numbers: list[IntArray] = []
+        for part in parts:
+            rows = self.lines[part.first : part.stop]
+            filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
+            if (
+                not filled.all()
+            ):  # a row without values stands for a blank line, so that errors count lines right
+                blank = (self.dialect.separator or " ").join(["nan"] * self.width)
+                rows = [row if row.strip() else blank for row in rows]
+            found = parse_rows(rows, self.dialect, first_line=part.first + 1, n_columns=self.width)
+            values.append(found[filled])
+            numbers.append(np.flatnonzero(filled).astype(np.int64) + part.first + 1)
+        return Table(
+            values=np.concatenate(values),
+            lines=np.concatenate(numbers),
+            dialect=self.dialect,
+            part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
+            names=header.names,
+            units=header.units,
+            header_lines=tuple(part.header + 1 for part in parts),
+            others=tuple(
+                first + 1
+                for first, stop in self.blocks
+                if stop - first > 2 and not any(part.first <= first < part.stop for part in parts)
+            ),
+        )
 
+    def find_parts(self) -> tuple[_Header, list[_Part]]:
+        """Header of the longest block, its own or the nearest one above, and all parts that stand under it."""
+        alike = [
+            (first, stop)
+            for first, stop in self.blocks
+            if (first, stop) == self.main
+            or (
+                len(split_cells(self.lines[first], self.dialect)) == self.width
+                and (first > self.main[0] or stop - first > 1)
+            )
+        ]
+        headers = [self.header_above(first) for first, _ in alike]
+        header = next((h for h in headers[alike.index(self.main) :: -1] if h.names), _Header(at=0))
+        parts: list[_Part] = []
+        for (first, stop), own in zip(alike, headers, strict=True):
+            if own.names and (own.names, own.units) == (header.names, header.units):
+                parts.append(_Part(first=first, stop=stop, header=own.at))
+            elif parts and not own.names:
+                for at in range(parts[-1].stop, first):
+                    if self.lines[at].strip():
+                        self.refuse_row(at)
+                parts[-1] = replace(parts[-1], stop=stop)
+            elif parts:
+                msg = f"a second table with other columns begins here: {', '.join(own.names)[:80]}"
+                expected, hint = ", ".join(header.names)[:80], "Export the run alone."
+                raise ReadError(msg, place=f"line {own.at + 1}", expected=expected, hint=hint)
+            elif not header.names:
+                parts.append(_Part(first=first, stop=stop, header=own.at))
+        return header, parts
 
-def _header_above(lines: Sequence[str], first: int, dialect: Dialect, width: int) -> _Header:
-    """Header directly above a block: a row of names with units, or names above a row of units."""
-    rows: list[tuple[int, list[str]]] = []
-    at = first - 1
-    while at >= 0 and len(rows) < _HEADER_ROWS and first - at <= _HEADER_ROWS + 2:
-        if lines[at].strip():
-            cells = _header_cells(lines[at], dialect, width)
-            if not cells:
+    def refuse_row(self, at: int) -> NoReturn:
+        """Raise what is wrong with a line between rows that is not one of numbers."""
+        parse_rows([self.lines[at]], self.dialect, first_line=at + 1, n_columns=self.width)
+        msg = f"{self.lines[at].strip()[:40]!r} stands between rows of numbers"
+        raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
+
+    def refuse_damaged_row_below(self, part: _Part) -> None:
+        """Refuse a damaged or cut row directly below a part; other text there is a footer."""
+        cells = split_cells(self.lines[part.stop], self.dialect) if part.stop < len(self.lines) else []
+        numbers = sum(number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells)
+        if numbers and 2 * numbers >= self.width - 1:
+            self.refuse_row(part.stop)
+
+    def header_above(self, first: int) -> _Header:
+        """Header directly above a block: a row of names with units, or names above a row of units."""
+        rows: list[tuple[int, list[str]]] = []
+        at = first - 1
+        while at >= 0 and len(rows) < _HEADER_ROWS and first - at <= _HEADER_ROWS + 2:
+            if self.lines[at].strip():
+                cells = self.header_cells(self.lines[at])
+                if not cells:
+                    break
+                if 2 * sum(_NUMBER.fullmatch(cell) is not None for cell in cells) >= self.width:
+                    self.refuse_row(at)
+                rows.append((at, cells))
+            elif rows:
                 break
-            if 2 * sum(_NUMBER.fullmatch(cell) is not None for cell in cells) >= width:
-                _refuse_row(lines[at], at, dialect, width)
-            rows.append((at, cells))
-        elif rows:
-            break
-        at -= 1
-    if not rows:
-        return _Header(at=first)
-    units = rows.pop(0)[1] if len(rows) > 1 and _is_unit_row(rows[0][1]) else []
-    at, cells = rows[0]
-    pairs = [split_header(cell) for cell in cells]
-    return _Header(
-        names=tuple(name for name, _ in pairs), units=tuple(units or (unit for _, unit in pairs)), at=at
-    )
+            at -= 1
+        if not rows:
+            return _Header(at=first)
+        units = rows.pop(0)[1] if len(rows) > 1 and _is_unit_row(rows[0][1]) else []
+        at, cells = rows[0]
+        pairs = [split_header(cell) for cell in cells]
+        units = units or [unit for _, unit in pairs]
+        return _Header(names=tuple(name for name, _ in pairs), units=tuple(units), at=at)
 
-
-def _header_cells(line: str, dialect: Dialect, width: int) -> list[str]:
-    """Cells of a header line, split so that there are `width` of them; none where no way gives as many."""
-    if len(line) > MAX_HEADER:
+    def header_cells(self, line: str) -> list[str]:
+        """Cells of a header line, one for each column; none where no way of splitting gives as many."""
+        if len(line) > MAX_HEADER:
+            return []
+        text = line.lstrip("#%!/ ") if line.lstrip()[:1] in "#%!/" else line
+        if self.dialect.separator is not None:
+            cells = split_cells(text, self.dialect)
+            while len(cells) > self.width and not cells[-1]:
+                cells.pop()
+            cells += [""] if len(cells) == self.width - 1 and len(cells) > 1 else []
+            return cells if len(cells) == self.width else []
+        for pattern in _HEADER_CELLS:
+            cells = [cell.strip() for cell in re.findall(pattern, text) if cell.strip()]
+            if len(cells) == self.width:
+                return cells
         return []
-    text = line.lstrip("#%!/ ") if line.lstrip()[:1] in "#%!/" else line
-    if dialect.separator is not None:
-        cells = split_cells(text, dialect)
-        while len(cells) > width and not cells[-1]:
-            cells.pop()
-        cells += [""] if len(cells) == width - 1 and len(cells) > 1 else []
-        return cells if len(cells) == width else []
-    for pattern in _HEADER_CELLS:
-        cells = [cell.strip() for cell in re.findall(pattern, text) if cell.strip()]
-        if len(cells) == width:
-            return cells
-    return []
 
 
 def _is_unit_row(cells: Sequence[str]) -> bool:
