@@ -206,7 +206,7 @@ def test_a_measured_pattern_of_amorphous_matter_joins_the_fit(tmp_path: Path) ->
     halo = simulate_specimen(SpecimenModel(protein=1.0), xrd=XrdConditions(step=0.05), seed=4).pattern
     file = tmp_path / "collagen.xy"
     write_pattern(file, halo, "xy")
-    settings = {**NO_SEARCH, "fit.amorphous_patterns": {"collagen": str(file)}}
+    settings = {**NO_SEARCH, "fit.amorphous_patterns": {"protein": str(file)}}
     assert parts_of(NO_SEARCH)["xrd"] != parts_of(settings)["xrd"]
 
 
