@@ -136,7 +136,7 @@ def test_an_early_end_says_only_what_can_be_said() -> None:
     result = analyze_tga(run_of(end_c=700.0), NO_BUOYANCY)
     assert result.balance_names == ("water", "organic", "residue_with_carbonate")
     assert_close(result.balance, (0.10, 0.37, 0.53), atol=1e-3, because=CUT)
-    assert "TGA_ENDS_EARLY" in codes(result)
+    assert "TGA_CARBONATE_LEFT" in codes(result)
     assert result.quantities == {}
     assert_close(
         result.residue.value, result.mass_fraction[-1], atol=1e-12, because="the residue is what is left"

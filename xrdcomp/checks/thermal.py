@@ -32,7 +32,7 @@ UNKNOWN_GAS = message_kind(
     remedy="Give the atmosphere.",
 )
 CARBONATE_LEFT = message_kind(
-    "TGA_ENDS_EARLY",
+    "TGA_CARBONATE_LEFT",
     "warning",
     "The run ends before all carbonate has gone; the residue still holds it.",
     remedy="Heat to 950 °C.",
