@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Source
-from xrdcomp.units import FloatArray
+from xrdcomp.units import FloatArray, molar_mass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -422,6 +422,10 @@ class TgaStep:
         if self.parts:
             out["parts"] = [part.to_dict() for part in self.parts]
         return out
+
+
+OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
+"""CO over CO2 of calcium oxalate, 0.6365."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,12 @@ BoolArray = npt.NDArray[np.bool_]
 ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
+APATITE_HYDROXYL = 0.01793  # water that 2 Ca5(PO4)3OH lose, fraction of their mass
+GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
+HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
+KALPHA2_RATIO = 0.5
+"""Integrated Kα2 over Kα1: statistical weight; measured 0.51 to 0.52 for Cr to Cu [Hölzer et al. 1997 Phys. Rev. A 56,
+4554]. Taken wherever a doublet is named without a ratio."""
 ATOMIC_MASS = {  # g/mol, IUPAC 2021, abridged
     "H": 1.008,
     "C": 12.011,
@@ -19,14 +25,32 @@ ATOMIC_MASS = {  # g/mol, IUPAC 2021, abridged
     "Ca": 40.078,
     "Cu": 63.546,
 }
-GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
-CO2_MASS, CO3_MASS = 44.009, 60.008  # g/mol, from C 12.011 and O 15.999 (IUPAC 2021)
-CO2_PER_CARBONATE = CO2_MASS / CO3_MASS
+
+
+def molar_mass(**atoms: int) -> float:
+    """Molar mass in g/mol of what holds these atoms.
+
+    Parameters
+    ----------
+    **atoms : int
+        Number of atoms of each element of `ATOMIC_MASS`.
+
+    Returns
+    -------
+    float, g/mol
+
+    Examples
+    --------
+    >>> round(molar_mass(Ca=1, C=1, O=3), 3)
+    100.086
+    """
+    # the masses have at most three decimals: rounding takes away no more than the dust of the sum
+    return round(sum(number * ATOMIC_MASS[element] for element, number in atoms.items()), 3)
+
+
+CO3_MASS = molar_mass(C=1, O=3)
+CO2_PER_CARBONATE = molar_mass(C=1, O=2) / CO3_MASS
 """Mass of CO2 that leaves per mass of CO3."""
-HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)
-KALPHA2_RATIO = 0.5
-"""Integrated Kα2 over Kα1: statistical weight; measured 0.51 to 0.52 for Cr to Cu [Hölzer et al. 1997 Phys. Rev. A 56,
-4554]. Taken wherever a doublet is named without a ratio."""
 
 
 def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
@@ -153,23 +177,3 @@ def wavelength_to_energy_kev(wavelength: float) -> float:
     float, keV
     """
     return HC_KEV_ANGSTROM / wavelength
-
-
-def molar_mass(**atoms: int) -> float:
-    """Molar mass in g/mol of what holds these atoms.
-
-    Parameters
-    ----------
-    **atoms : int
-        Number of atoms of each element of `ATOMIC_MASS`.
-
-    Returns
-    -------
-    float, g/mol
-
-    Examples
-    --------
-    >>> round(molar_mass(Ca=1, C=1, O=3), 3)
-    100.086
-    """
-    return sum(number * ATOMIC_MASS[element] for element, number in atoms.items())

@@ -9,9 +9,11 @@ from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases, run_of
 from xrdcomp.analysis import analyze_tga
 from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.results import OXALATE_RATIO
 from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
-from xrdcomp.thermal.balance import CO3_PER_CO2, OXALATE_RATIO, Balance, quantities
+from xrdcomp.thermal.balance import Balance, quantities
+from xrdcomp.units import CO2_PER_CARBONATE
 
 OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))
 VALUES = np.array([0.10, 0.40, 0.03, 0.47])
@@ -24,9 +26,9 @@ def balance(std: float = 0.002) -> Balance:
 
 def test_carbonate_and_mineral_follow_from_stoichiometry() -> None:
     found, _ = quantities(balance(), ThermalRecipe(), inert=False)
-    assert_close(CO3_PER_CO2, 1.3636, atol=1e-4, because="atomic masses")
+    assert_close(CO2_PER_CARBONATE, 44.009 / 60.008, atol=1e-12, because="C 12.011, O 15.999")
     assert_close(OXALATE_RATIO, 0.6365, atol=1e-4, because="atomic masses")
-    assert_close(found["carbonate_co3"].value, 0.03 * CO3_PER_CO2, atol=1e-12, because="definition")
+    assert_close(found["carbonate_co3"].value, 0.03 * 60.008 / 44.009, atol=1e-12, because="definition")
     assert_close(found["total_mineral"].value, 0.50, atol=1e-12, because="residue with its carbonate")
 
 

@@ -8,11 +8,9 @@ import numpy as np
 
 from xrdcomp.checks.registry import Analysis, check
 from xrdcomp.data import Diagnostic, message_kind
-from xrdcomp.results import PhaseResult, TgaResult
-from xrdcomp.units import molar_mass
+from xrdcomp.results import OXALATE_RATIO, PhaseResult, TgaResult
+from xrdcomp.units import APATITE_HYDROXYL
 
-OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
-APATITE_HYDROXYL = 0.01793
 _MIN_GAIN = 0.003
 _GAIN_IN_SIGMAS = 6.0
 _MIN_LATE_LOSS = 0.001

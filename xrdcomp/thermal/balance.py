@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from xrdcomp.data import Diagnostic, TgaRun, message_kind
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.results import Estimate, OxalateSteps, TgaResult, TgaStep
+from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep
 from xrdcomp.thermal.boundaries import (
     Boundaries,
     end_carbonate_before_salts,
@@ -22,7 +22,7 @@ from xrdcomp.thermal.boundaries import (
 )
 from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
 from xrdcomp.thermal.steps import Peak, find_peaks, loss_between, tangents
-from xrdcomp.units import FloatArray, molar_mass
+from xrdcomp.units import CO2_PER_CARBONATE, FloatArray, molar_mass
 
 NOT_ASSIGNED = message_kind(
     "TGA_NOT_ASSIGNED",
@@ -121,7 +121,7 @@ _EARLY_SHARE = 0.2
 # Fat alone in an inert gas: 10 to 20 % have gone by then on simulated specimens; of measured plastics 1 to 5 %, of a
 # hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all.
 _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
-_CALCITE_LOSS = 0.4397
+_CALCITE_LOSS = molar_mass(C=1, O=2) / molar_mass(Ca=1, C=1, O=3)
 _NOTICEABLE = 0.03
 _NOTICEABLE_CARBONATE = 0.01
 _LATEST_START_C = 120.0
@@ -261,7 +261,6 @@ def _numbered(curve: SmoothedCurve, peak: Peak, name: str) -> TgaStep:
     )
 
 
-OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
 _MONOXIDE_C, _MONOXIDE_ENERGY_KJ = (420.0, 540.0), 250.0
 _DIOXIDE_C, _DIOXIDE_ENERGY_KJ = (600.0, 790.0), 210.0
 _RATIO_TOLERANCE = 0.10
@@ -295,7 +294,6 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 
 # ---- From losses to substances: stoichiometry, char, bound water, dry basis ----
 
-CO3_PER_CO2 = 60.009 / 44.009
 _STEP = 1e-6
 
 
@@ -391,7 +389,7 @@ def _derived(y: FloatArray, chi: float, bound: float) -> dict[str, float]:
         "water": water,
         "organic": organic,
         "carbonate_co2": carbonate,
-        "carbonate_co3": CO3_PER_CO2 * carbonate,
+        "carbonate_co3": carbonate / CO2_PER_CARBONATE,
         "residue": residue,
         "total_mineral": residue + carbonate + bound,
     }

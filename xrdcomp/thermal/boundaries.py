@@ -25,7 +25,7 @@ from xrdcomp.thermal.curve import (
     whittaker,
 )
 from xrdcomp.thermal.steps import Peak
-from xrdcomp.units import GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
 
 LATE_PEAK = message_kind(
     "TGA_LATE_PEAK",
@@ -281,8 +281,7 @@ _HALF_WIDTH_C = 3.0
 _SHARED_STD = 0.5
 _END_BINS = 40
 _MOST_OF_IT = 0.8
-_HYDROXYL = 0.01793  # H2O of 2 Ca5(PO4)3OH, fraction of its mass
-_MOST_HYDROXYL = 0.021  # that, and the tails of what went before
+_MOST_HYDROXYL = 0.021  # that of apatite, and the tails of what went before
 _HYDROXYL_ALONE_C = 1020.0  # at 10 K/min; halite's and sylvite's losses peak below 1000 °C
 _HYDROXYL_ENERGY_KJ, _ENERGY_FACTOR = 280.0, 1.25
 _EARLY_HYDROXYL = 0.05
@@ -356,7 +355,7 @@ def with_late_front(boundaries: Boundaries, curve: SmoothedCurve) -> Boundaries:
     left_per_c = _not_negative(_amount(raw.progress[beside], raw, beside), np.inf).value
 
     # mass that the front took before the boundary is the amount of the shape that is 1 there
-    prior = _EARLY_HYDROXYL * _HYDROXYL * residue
+    prior = _EARLY_HYDROXYL * APATITE_HYDROXYL * residue
     kelvin = celsius_to_kelvin(raw.temperature_c[after])
     energies = (
         1e3 * (_HYDROXYL_ENERGY_KJ * np.array([1.0 / _ENERGY_FACTOR, 1.0, _ENERGY_FACTOR])) / GAS_CONSTANT

@@ -12,10 +12,10 @@ from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate
 from xrdcomp.thermal.boundaries import Windows, crossing_mass, overlap_ratio, place_boundaries
 from xrdcomp.thermal.curve import Z95, shift_with_rate, smoothed_curve
+from xrdcomp.units import molar_mass
 
 _SHORTEST_C = 1.0
 _OVERLAP_RATIO = 0.002
-_CACO3_PER_CO2 = 100.087 / 44.009
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,39 +50,52 @@ def _ends(temperature_c: float, half_width_c: float, energy_kj: float) -> Bounda
     return Boundary(temperature_c=temperature_c, half_width_c=half_width_c, energy_kj=energy_kj)
 
 
-# Losses from IUPAC 2021 atomic masses: Ca 40.078, C 12.011, O 15.999, H 1.008, Cu 63.546, S 32.06.
-# Step temperatures: Frost & Weier, Thermochim. Acta 409 (2004) 79 for calcium oxalate; the others are the places
-# where published curves at 10 K/min are flat.
+_H2O, _CO, _CO2, _CAO = (
+    molar_mass(H=2, O=1),
+    molar_mass(C=1, O=1),
+    molar_mass(C=1, O=2),
+    molar_mass(Ca=1, O=1),
+)
+_WHEWELLITE = molar_mass(Ca=1, C=2, O=5, H=2)
+_CHALCANTHITE = molar_mass(Cu=1, S=1, O=9, H=10)
+_CALCITE = molar_mass(Ca=1, C=1, O=3)
+
+# Step temperatures: Frost & Weier, Thermochim. Acta 409 (2004) 79 for calcium oxalate; the others are the places where
+# published curves at 10 K/min are flat.
 STANDARDS: dict[str, Standard] = {
     "calcium-oxalate-monohydrate": Standard(
         formula="CaC2O4·H2O",
         begin=_ends(60.0, 25.0, 100.0),
         steps=(
-            TheoreticalStep(name="H2O", loss=0.12329, end=_ends(310.0, 70.0, 150.0)),
-            TheoreticalStep(name="CO", loss=0.19170, end=_ends(565.0, 45.0, 230.0)),
-            TheoreticalStep(name="CO2", loss=0.30120, end=_ends(840.0, 80.0, 210.0)),
+            TheoreticalStep(name="H2O", loss=_H2O / _WHEWELLITE, end=_ends(310.0, 70.0, 150.0)),
+            TheoreticalStep(name="CO", loss=_CO / _WHEWELLITE, end=_ends(565.0, 45.0, 230.0)),
+            TheoreticalStep(name="CO2", loss=_CO2 / _WHEWELLITE, end=_ends(840.0, 80.0, 210.0)),
         ),
-        residue=("CaO", 0.38380),
+        residue=("CaO", _CAO / _WHEWELLITE),
     ),
     "copper-sulfate-pentahydrate": Standard(
         formula="CuSO4·5H2O",
         begin=_ends(32.0, 10.0, 130.0),
         steps=(
-            TheoreticalStep(name="2 H2O (first)", loss=0.14431, end=_ends(90.0, 14.0, 130.0)),
-            TheoreticalStep(name="2 H2O (second)", loss=0.14431, end=_ends(170.0, 35.0, 140.0)),
-            TheoreticalStep(name="H2O (last)", loss=0.07215, end=_ends(400.0, 90.0, 150.0)),
+            TheoreticalStep(
+                name="2 H2O (first)", loss=2.0 * _H2O / _CHALCANTHITE, end=_ends(90.0, 14.0, 130.0)
+            ),
+            TheoreticalStep(
+                name="2 H2O (second)", loss=2.0 * _H2O / _CHALCANTHITE, end=_ends(170.0, 35.0, 140.0)
+            ),
+            TheoreticalStep(name="H2O (last)", loss=_H2O / _CHALCANTHITE, end=_ends(400.0, 90.0, 150.0)),
         ),
     ),
     "portlandite": Standard(
         formula="Ca(OH)2",
         begin=_ends(290.0, 50.0, 190.0),
-        steps=(TheoreticalStep(name="H2O", loss=0.24315, end=_ends(545.0, 45.0, 190.0)),),
+        steps=(TheoreticalStep(name="H2O", loss=_H2O / (_CAO + _H2O), end=_ends(545.0, 45.0, 190.0)),),
     ),
     "calcite": Standard(
         formula="CaCO3",
         begin=_ends(450.0, 80.0, 190.0),
-        steps=(TheoreticalStep(name="CO2", loss=0.43971, end=_ends(880.0, 60.0, 190.0)),),
-        residue=("CaO", 0.56029),
+        steps=(TheoreticalStep(name="CO2", loss=_CO2 / _CALCITE, end=_ends(880.0, 60.0, 190.0)),),
+        residue=("CaO", _CAO / _CALCITE),
     ),
 }
 _CARBONATED = _ends(850.0, 70.0, 190.0)
@@ -197,7 +210,7 @@ def tga_check(
     before, carbonate, purity = estimate(1.0 - mass[0], covariance[0, 0]), None, 1.0
     if standard == "portlandite":
         carbonate = losses[-1]
-        purity -= _CACO3_PER_CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
+        purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
     steps = [
         StandardStep(
             name=step.name,
