@@ -36,7 +36,7 @@ from xrdcomp.quantification.select import (
 )
 from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe, ThermalRecipe
 from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
-from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, SampleResult, TgaResult
+from xrdcomp.results import Claim, Composition, FitResult, PhaseList, PhaseResult, SampleResult, TgaResult
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, investigate, start_phases
 from xrdcomp.search.templates import searched_phases
@@ -178,7 +178,7 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=own,
+        phases=PhaseList(own),
         claims=claims,
         settings=_settings(recipe, sample.sample_id, instrument, fit),
         software=_software(),

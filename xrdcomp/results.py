@@ -5,20 +5,28 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Source
+from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Record, Source, one_screen, presenter, screen
+from xrdcomp.errors import ArgumentError
 from xrdcomp.units import FloatArray, molar_mass
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from uncertainties import UFloat
 
 SCHEMA_VERSION = "1.0"
 COMPONENTS = (
@@ -33,7 +41,7 @@ Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Estimate:
     """A value with its standard uncertainty (one sigma) and its 95 % interval.
 
@@ -86,11 +94,69 @@ class Estimate:
             out["unit"] = self.unit
         return out
 
+    @property
+    def nominal_value(self) -> float:
+        """The value, by the name it has in the package ``uncertainties``."""
+        return self.value
+
+    @property
+    def std_dev(self) -> float:
+        """Standard uncertainty as in the package ``uncertainties``: 0 for a value that was held fixed."""
+        return self.std or 0.0
+
+    @property
+    def ufloat(self) -> UFloat:
+        """Value and standard uncertainty for calculations with the package ``uncertainties``, independent of others."""
+        from uncertainties import ufloat
+
+        return ufloat(self.value, self.std_dev)
+
+    def __format__(self, spec: str) -> str:
+        """Format as ``uncertainties`` does, value and uncertainty to one place: ``{e:.1f}``, ``{e:.2%}``, ``{e:S}``."""
+        if not spec:
+            return str(self)
+        return self._rounded(spec)
+
+    def _rounded(self, spec: str = "") -> str:
+        if not self.std or not math.isfinite(self.std):  # nothing to round to
+            return format(self.value, spec.rstrip("PSLu") or ".6g")
+        text = format(self.ufloat, spec if spec[-1:] in tuple("PSL") else f"{spec}P")
+        return text.replace("±", " ± ")
+
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         if self.std is None:
             return f"{self.value:.6g}{unit} (fixed)"
-        return f"{self.value:.6g} ± {self.std:.2g}{unit}"
+        text = self._rounded()
+        return f"({text}){unit}" if unit and "±" in text and not text.startswith("(") else f"{text}{unit}"
+
+    def __repr__(self) -> str:
+        interval = "" if self.ci95 is None else f", 95 %: {self.ci95[0]:.4g} to {self.ci95[1]:.4g}"
+        return f"Estimate({self}{interval})"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{self!r}</code>"
+
+
+def _row(
+    estimate: Estimate | None, name: str = "value", *, scale: float = 1.0, unit: str = ""
+) -> dict[str, float]:
+    """Columns of an estimate in a table: value, standard uncertainty, ends of the interval; NaN where unknown."""
+    unit = f" ({unit})" if unit else ""
+    value, std = (math.nan, None) if estimate is None else (estimate.value, estimate.std)
+    low, high = (estimate.ci95 if estimate is not None else None) or (math.nan, math.nan)
+    numbers = {"": value, "std": math.nan if std is None else std, "ci95_low": low, "ci95_high": high}
+    prefix = "" if name == "value" else f"{name}_"
+    return {
+        f"{f'{prefix}{part}' if part else name}{unit}": scale * number for part, number in numbers.items()
+    }
+
+
+def _table(rows: Iterable[Mapping[str, Any]], index: str) -> pd.DataFrame:
+    import pandas as pd
+
+    found = pd.DataFrame(list(rows))
+    return found.set_index(index) if index in found else found
 
 
 @lru_cache(maxsize=4096)
@@ -119,8 +185,8 @@ class ParameterId:
         return parameter_name(self.kind, self.phase, self.axis)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReflectionTable:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ReflectionTable(Record):
     """Reflections of one phase in the fitted range, for ticks and labels.
 
     hkl : (n, 3) integers; two_theta : (n,) degrees at the strongest wavelength, shifts included;
@@ -132,8 +198,8 @@ class ReflectionTable:
     intensity: FloatArray
 
 
-@dataclass(frozen=True, kw_only=True)
-class XrdAmounts:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class XrdAmounts(Record):
     """What a pattern says about amounts: masses of every component on one common, unknown scale.
 
     Every coefficient is (mass in the beam) × (one instrument constant), so that ratios are mass ratios:
@@ -203,8 +269,8 @@ class MemberComparison:
     excluded_as_main: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionEvidence:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DetectionEvidence(Record):
     """Grounds of a decision on one phase; None or empty where something was not asked.
 
     `z` is the amount over its standard uncertainty, held against ``rule.threshold``. `reflections_expected` and
@@ -247,8 +313,8 @@ class DetectionEvidence:
         return {key: value for key, value in out.items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
-class PhaseResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PhaseResult(Record):
     """One crystalline phase that was asked after, found or not.
 
     `weight_fraction` is of the whole specimen, `crystalline_weight_fraction` of the crystalline part, `intensity_share`
@@ -277,6 +343,9 @@ class PhaseResult:
     internal_standard: bool = False
     pattern_weight_fraction: Estimate | None = None
     apatite_indices: Mapping[str, Any] = field(default_factory=dict)
+
+    def _headline(self) -> str:
+        return f"PhaseResult {self.id}: {self.decision.replace('_', ' ')}"
 
     @property
     def is_apatite(self) -> bool:
@@ -318,6 +387,65 @@ class PhaseResult:
         return out
 
 
+class PhaseList(tuple[PhaseResult, ...]):
+    """Phases of a result: a tuple that also takes ids, ``phases["calcite"]``."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        """Phase by its id or number; a slice gives a list of the same kind."""
+        if isinstance(key, str):
+            found = next((phase for phase in self if phase.id == key), None)
+            if found is None:
+                close = difflib.get_close_matches(key, self.keys(), n=1)
+                raise KeyError(
+                    f"{key}: no phase of this result" + (f"; did you mean {close[0]}?" if close else "")
+                )
+            return found
+        found = super().__getitem__(key)
+        return PhaseList(found) if isinstance(key, slice) else found
+
+    def keys(self) -> tuple[str, ...]:
+        """Ids in the order of the list."""
+        return tuple(phase.id for phase in self)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.keys() if isinstance(item, str) else super().__contains__(item)
+
+    @property
+    def detected(self) -> PhaseList:
+        """Those that were found."""
+        return PhaseList(phase for phase in self if phase.decision == "detected")
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Phases as a table by id: decision, fractions and detection limit in wt%, cell in Å, sizes in nm, z."""
+        axes = [axis for axis in ("a", "b", "c") if any(axis in phase.cell for phase in self)]
+        sizes = list(dict.fromkeys(name for phase in self for name in phase.crystallite_size_nm))
+        rows = []
+        for phase in self:
+            row: dict[str, Any] = {"id": phase.id, "name": phase.name, "decision": phase.decision}
+            row |= _row(phase.weight_fraction, "weight_fraction", scale=100.0, unit="wt%")
+            row |= _row(
+                phase.crystalline_weight_fraction, "crystalline_weight_fraction", scale=100.0, unit="wt%"
+            )
+            limit = phase.detection_limit
+            row["detection_limit (wt%)"] = math.nan if limit is None else 100.0 * limit
+            for axis in axes:
+                row |= dict(list(_row(phase.cell.get(axis), axis, unit="Å").items())[:2])
+            for size in sizes:
+                estimate = phase.crystallite_size_nm.get(size)
+                row |= dict(list(_row(estimate, f"crystallite_size_{size}", unit="nm").items())[:2])
+            rows.append(row | {"intensity_share": phase.intensity_share, "z": phase.evidence.z})
+        return _table(rows, "id")
+
+    def __repr__(self) -> str:
+        return one_screen(presenter("tables").phase_table(self))
+
+    def _repr_html_(self) -> str:
+        text: str = presenter("html").phases_html(self)
+        return text
+
+
 def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
     """Detection limit of apatite of any kind: the largest of its members; None where none is stated.
 
@@ -327,8 +455,8 @@ def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
     return max((limit for limit in limits if limit is not None and limit < 1.0), default=None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class FitResult(Record):
     """A whole-pattern fit: curves on the fitted points, parameters, amounts.
 
     Curves have the pattern's intensity unit. `background` is instrument and air only; `amorphous` holds one
@@ -388,9 +516,57 @@ class FitResult:
         """Goodness of fit rwp / rexp (the square root of reduced χ²)."""
         return self.rwp / self.rexp
 
+    def to_dataframe(
+        self, table: Literal["parameters", "curves", "reflections"] = "parameters"
+    ) -> pd.DataFrame:
+        """Parameters with their units, curves over the fitted points, or reflections, as a table."""
+        import pandas as pd
 
-@dataclass(frozen=True, kw_only=True)
-class TgaStep:
+        if table == "curves":
+            parts = {f"amorphous {name}": curve for name, curve in self.amorphous.items()}
+            parts |= {f"phase {name}": curve for name, curve in self.phases.items()}
+            whole = {name: getattr(self, name) for name in ("observed", "sigma", "calculated", "background")}
+            return pd.DataFrame({"two_theta (deg)": self.two_theta, **whole, **parts})
+        if table == "reflections":
+            found = [
+                pd.DataFrame(
+                    {
+                        "phase": name,
+                        **{
+                            index: column.astype(int) for index, column in zip("hkl", item.hkl.T, strict=True)
+                        },
+                        "two_theta (deg)": item.two_theta,
+                        "intensity (%)": item.intensity,
+                    }
+                )
+                for name, item in self.reflections.items()
+            ]
+            return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+        if table != "parameters":
+            raise ArgumentError("table", table, "'parameters', 'curves' or 'reflections'")
+        rows = ({"name": name, **_row(value), "unit": value.unit} for name, value in self.parameters.items())
+        return _table(rows, "name")
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw observed, calculated, background, difference and reflections on `ax`, or on new axes; return them."""
+        axes: Axes = presenter("figures").draw_fit_on(self, ax)
+        return axes
+
+    def __repr__(self) -> str:
+        rows = {name: str(value) for name, value in list(self.parameters.items())[:16]}
+        if left := len(self.parameters) - len(rows):
+            rows["…"] = f"and {left} more parameters: to_dataframe()"
+        shares = ", ".join(self.phases) or "no phase"
+        return screen(
+            f"FitResult: {shares}; Rwp {100 * self.rwp:.2f} %, GoF {self.gof:.2f} over {self.two_theta[0]:.2f} to "
+            f"{self.two_theta[-1]:.2f}° 2θ, {len(self.observed)} points, {self.n_parameters} parameters"
+            + ("" if self.converged else ", not converged"),
+            rows,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TgaStep(Record):
     """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass.
 
     `parts` are the peaks a step is made of, where the DTG shows more than one.
@@ -441,8 +617,8 @@ class OxalateSteps:
         return self.monoxide.mass_loss.value / self.dioxide.mass_loss.value
 
 
-@dataclass(frozen=True, kw_only=True)
-class TgaResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TgaResult(Record):
     """A thermogravimetric mass balance.
 
     Curves are on the heating part that was analysed. `balance_names` is
@@ -481,6 +657,50 @@ class TgaResult:
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
+
+    def to_dataframe(self, table: Literal["steps", "quantities", "curves"] = "steps") -> pd.DataFrame:
+        """Steps (°C, wt%), quantities of the mass balance, or curves (°C, fractions, 1/min) as a table."""
+        import pandas as pd
+
+        if table == "curves":
+            return pd.DataFrame(
+                {
+                    "temperature (°C)": self.temperature_c,
+                    "mass (wt%)": 100.0 * self.mass_fraction,
+                    "mass_loss_rate (wt%/min)": 100.0 * self.dtg_per_min,
+                }
+            )
+        if table == "quantities":
+            rows = (
+                {"name": name, **_row(value, scale=1.0 if value.unit else 100.0), "unit": value.unit or "wt%"}
+                for name, value in self.quantities.items()
+            )
+            return _table(rows, "name")
+        if table != "steps":
+            raise ArgumentError("table", table, "'steps', 'quantities' or 'curves'")
+        places = ("start", "end", "peak", "onset", "endset")
+        steps = (
+            {"name": step.name, **{f"{place} (°C)": getattr(step, f"{place}_c") for place in places}}
+            | _row(step.mass_loss, "mass_loss", scale=100.0, unit="wt%")
+            for step in self.steps
+        )
+        return _table(steps, "name")
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw mass, its loss rate on a second axis, and the steps on `ax`, or on new axes; return them."""
+        axes: Axes = presenter("figures").draw_tga_on(self, ax)
+        return axes
+
+    def __str__(self) -> str:
+        text: str = presenter("tables").tga_table(self)
+        return text
+
+    def __repr__(self) -> str:
+        return one_screen(str(self))
+
+    def _repr_html_(self) -> str:
+        text: str = presenter("html").tga_html(self)
+        return text
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
@@ -609,8 +829,8 @@ class RunScatter:
     homogeneity: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Composition:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Composition(Record):
     """Mass fractions of the specimen; None where these measurements cannot separate a component.
 
     `components` has a key for each of ``COMPONENTS``. `covariance` refers to `covariance_names`.
@@ -645,6 +865,47 @@ class Composition:
         """Components that these measurements do not determine."""
         return tuple(name for name in COMPONENTS if self.components.get(name) is None)
 
+    def __getitem__(self, name: str) -> Estimate | None:
+        """Estimate of a component, or of a sum that can be told; None where it cannot be separated."""
+        known = {**self.identifiable_sums, **self.components}
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            raise KeyError(f"{name}: no component" + (f"; did you mean {close[0]}?" if close else ""))
+        return known[name]
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the components."""
+        return tuple(self.components)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.components)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Components, and below them sums that can be told, with standard uncertainties and intervals in wt%."""
+        kinds = {"component": self.components, "sum": self.identifiable_sums}
+        rows = (
+            {"name": name, "kind": kind, **_row(estimate, scale=100.0, unit="wt%")}
+            for kind, found in kinds.items()
+            for name, estimate in found.items()
+        )
+        return _table(rows, "name")
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
+        axes: Axes = presenter("figures").draw_composition_on(self, ax)
+        return axes
+
+    def __str__(self) -> str:
+        text: str = presenter("tables").composition_table(self)
+        return text
+
+    def __repr__(self) -> str:
+        return one_screen(str(self))
+
+    def _repr_html_(self) -> str:
+        text: str = presenter("html").composition_html(self)
+        return text
+
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
         return {
@@ -662,8 +923,8 @@ class Composition:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Claim(Record):
     """A published finding as a test on this specimen: P(claim | data), verdict, evidence in words.
 
     `id` is the contract's, `probability` None where these measurements give none, `statement` the evidence.
@@ -684,8 +945,8 @@ class Claim:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SampleResult(Record):
     """Everything about one specimen; what `analyze` returns.
 
     `sample_id` names it; `composition`, `phases` and `claims` are the answers, `xrd` and `tga` what they rest on (None
@@ -696,7 +957,7 @@ class SampleResult:
 
     sample_id: str
     composition: Composition
-    phases: tuple[PhaseResult, ...]
+    phases: PhaseList
     claims: tuple[Claim, ...]
     settings: Mapping[str, Any]
     software: Mapping[str, str]
@@ -706,6 +967,9 @@ class SampleResult:
     tga: TgaResult | None = None
     messages: tuple[Diagnostic, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "phases", PhaseList(self.phases))
 
     @property
     def status(self) -> Literal["ok", "warning", "failed"]:
@@ -745,31 +1009,31 @@ class SampleResult:
         data = self.to_dict(figures=figures)
         return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False, default=_plain)
 
-    def plot(self) -> Any:
-        """Draw the specimen's overview figure and return the matplotlib Figure."""
-        from xrdcomp.present.figures import plot_overview
+    def to_dataframe(self) -> pd.DataFrame:
+        """Composition as a table; see `Composition.to_dataframe`, and ``phases``, ``xrd``, ``tga`` for theirs."""
+        return self.composition.to_dataframe()
 
-        return plot_overview(self)
+    def plot(self) -> Figure:
+        """Draw fit, thermogravimetry and composition in one figure."""
+        figure: Figure = presenter("figures").plot_overview(self)
+        return figure
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the result below ``folder/<sample_id>`` and return that path."""
-        from xrdcomp.present.write import write_result
-
-        target: Path = write_result(self, folder)
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
+        target: Path = presenter("write").write_result(self, folder)
         return target
 
     def __str__(self) -> str:
         """Tables as the command line prints them."""
-        from xrdcomp.present.tables import result_table
-
-        text: str = result_table(self)
+        text: str = presenter("tables").result_table(self)
         return text
 
-    def _repr_html_(self) -> str:
-        from xrdcomp.present.html import result_html
+    def __repr__(self) -> str:
+        return one_screen(presenter("tables").result_summary(self))
 
-        html: str = result_html(self)
-        return html
+    def _repr_html_(self) -> str:
+        text: str = presenter("html").result_html(self)
+        return text
 
 
 def fit_to_dict(fit: FitResult) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from xrdcomp.present.figures import plot_cohort, to_png
 from xrdcomp.present.html import render_cohort_page, render_report, result_html
 from xrdcomp.present.tables import (
     cohort_table,
-    component_words,
+    component_label,
     interval_text,
     limit_text,
     percent,
@@ -152,9 +152,9 @@ def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:
     absent = replace(result.phases[0], id="chlorapatite", name="Chlorapatite", decision="not_detected")
     fluor = replace(result, phases=(other, absent))
     words = "crystalline apatite (fluorapatite)"
-    assert component_words("crystalline_hydroxyapatite", result) == "crystalline hydroxyapatite"
-    assert component_words("crystalline_hydroxyapatite", fluor) == words
-    assert component_words("organic", fluor) == "organic"
+    assert component_label("crystalline_hydroxyapatite", result) == "crystalline hydroxyapatite"
+    assert component_label("crystalline_hydroxyapatite", fluor) == words
+    assert component_label("organic", fluor) == "organic"
     assert words in result_table(fluor)
     assert words in result_html(fluor)
     assert words not in result_html(result)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests.builders import estimate, make_composition, make_result
-from xrdcomp.errors import OutputError
-from xrdcomp.present.write import safe_sample_id, to_toml, write_result, write_text
+from xrdcomp.errors import OutputError, ReadError
+from xrdcomp.present.read import read_result
+from xrdcomp.present.write import draw_figures, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.recipe import Recipe
 
 SCHEMA = json.loads(
@@ -166,3 +167,39 @@ def test_toml_writes_what_tomllib_reads() -> None:
 def test_toml_refuses_what_it_cannot_hold(value: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         to_toml({"value": value})
+
+
+@pytest.mark.parametrize(("fit", "tga"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_result_comes_back_as_it_was_written(tmp_path: Path, *, fit: bool, tga: bool) -> None:
+    result = make_result(fit=fit, tga=tga, foreign=True)
+    folder = write_result(result, tmp_path, figures=False)
+    for place in (folder, folder / "result.json"):
+        again = read_result(place)
+        assert json.loads(again.to_json()) == json.loads(result.to_json())
+    assert again.xrd is None or again.xrd.amounts == replace(result.xrd.amounts, facts={})
+    assert set(draw_figures(again)) == set(draw_figures(result))
+    assert write_result(again, tmp_path / "again", figures=False).is_dir()
+
+
+def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="no result can be read"):
+        read_result(tmp_path)
+    (tmp_path / "result.json").write_text('{"schema_version": "2.0"}')
+    with pytest.raises(ReadError, match=r"schema_version is 2\.0"):
+        read_result(tmp_path)
+    folder = write_result(make_result(), tmp_path, figures=False)
+    (folder / "curves.npz").unlink()
+    with pytest.raises(ReadError, match="curves"):
+        read_result(folder)
+
+
+def test_results_of_every_past_schema_are_read() -> None:
+    """One folder for each version that was ever written; it is never written anew."""
+    folders = sorted((Path(__file__).parents[1] / "data" / "results").iterdir())
+    assert [folder.name for folder in folders] == ["schema-1.0"]
+    for folder in folders:
+        result = read_result(folder)
+        stored = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        again = json.loads(result.to_json())
+        assert {**again, "figures": stored["figures"], "schema_version": stored["schema_version"]} == stored
+        assert set(draw_figures(result)) == {"fit", "tga", "composition", "uncertainty_budget"}

@@ -12,6 +12,7 @@ import xrdcomp as xc
 from xrdcomp.arguments import as_instrument, as_pattern, as_phases, as_run, part_of
 from xrdcomp.errors import ArgumentError, PatternError, ReadError, RecipeError
 from xrdcomp.recipe import FitRecipe, Recipe, ThermalRecipe
+from xrdcomp.results import Estimate
 
 ANGLES = np.linspace(10.0, 60.0, 501)
 COUNTS = (
@@ -133,32 +134,115 @@ def test_settings_have_the_names_of_the_command_line() -> None:
         Recipe.of(None, internal_standard=("corundum",))
 
 
+RESULT = xc.read_result(Path(__file__).parents[1] / "data" / "results" / "schema-1.0")
+
+
 def objects() -> dict[str, object]:
     made = pattern()
+    assert RESULT.xrd is not None
+    assert RESULT.tga is not None
     return {
         "pattern": made, "run": run(), "phase": xc.load_phase("hydroxyapatite"), "recipe": Recipe(),
         "instrument": xc.build_instrument(made, Recipe().instrument), "message": made.messages[0],
         "sample": xc.Sample(sample_id="S", pattern=made, tga=run()), "line": made.emission_lines[0],
         "changed recipe": Recipe.of(None, phases=["a" * 60] * 40, fit={"mode": "peaks"}),
+        "result": RESULT, "fit": RESULT.xrd, "tga": RESULT.tga, "composition": RESULT.composition,
+        "phases": RESULT.phases, "found": RESULT.phases[0], "claim": RESULT.claims[0], "step": RESULT.tga.steps[0],
+        "estimate": RESULT.composition["organic"], "amounts": RESULT.xrd.amounts, "source": RESULT.sources,
+        "evidence": RESULT.phases[0].evidence, "reflections": RESULT.xrd.reflections["hydroxyapatite"],
+        "cell": xc.load_phase("hydroxyapatite").cell, "atom": xc.load_phase("hydroxyapatite").atoms[0],
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(objects()))
+OBJECTS = objects()
+
+
+@pytest.mark.parametrize("name", OBJECTS)
 def test_a_repr_is_one_screen(name: str) -> None:
-    check_screen(objects()[name])
+    lines = repr(OBJECTS[name]).splitlines()
+    assert 0 < len(lines) <= 24, repr(OBJECTS[name])
+    assert max(map(len, lines)) <= 110, repr(OBJECTS[name])
 
 
-def check_screen(item: object) -> None:
-    lines = repr(item).splitlines()
-    assert 0 < len(lines) <= 24, repr(item)
-    assert max(map(len, lines)) <= 110, repr(item)
+@pytest.mark.parametrize("name", [name for name in OBJECTS if name not in ("line", "cell", "source")])
+def test_notebooks_show_html(name: str) -> None:
+    assert OBJECTS[name]._repr_html_().lstrip().startswith("<")
 
 
-@pytest.mark.parametrize("item", [pattern(), run()], ids=["pattern", "run"])
-def test_plot_returns_axes_and_takes_them(item: xc.Pattern | xc.TgaRun) -> None:
+@pytest.mark.parametrize(
+    ("name", "table", "column"),
+    [
+        ("composition", (), "value (wt%)"),
+        ("result", (), "ci95_low (wt%)"),
+        ("phases", (), "weight_fraction (wt%)"),
+        ("phases", (), "a (Å)"),
+        ("fit", (), "unit"),
+        ("fit", ("curves",), "two_theta (deg)"),
+        ("fit", ("reflections",), "two_theta (deg)"),
+        ("tga", (), "mass_loss (wt%)"),
+        ("tga", ("quantities",), "unit"),
+        ("tga", ("curves",), "temperature (°C)"),
+        ("recipe", (), "setting"),
+    ],
+)
+def test_tables_carry_units_in_their_columns(name: str, table: tuple[str, ...], column: str) -> None:
+    frame = OBJECTS[name].to_dataframe(*table)
+    assert column in frame
+    assert len(frame) > 0
+
+
+def test_numbers_of_tables_are_those_of_the_objects() -> None:
+    organic = RESULT.composition["organic"]
+    row = RESULT.composition.to_dataframe().loc["organic"]
+    assert row["value (wt%)"] == 100.0 * organic.value
+    assert row["ci95_low (wt%)"] == 100.0 * organic.ci95[0]
+    phases = RESULT.phases.to_dataframe()
+    assert phases.loc["calcite", "detection_limit (wt%)"] == 100.0 * RESULT.phases["calcite"].detection_limit
+    with pytest.raises(ArgumentError, match="table"):
+        RESULT.tga.to_dataframe("step")
+
+
+@pytest.mark.parametrize("name", ["pattern", "run", "fit", "tga", "composition"])
+def test_plot_returns_axes_and_takes_them(name: str) -> None:
     from matplotlib.figure import Figure
 
     mine = Figure().add_subplot()
-    assert item.plot(ax=mine) is mine
+    assert OBJECTS[name].plot(ax=mine) is mine
     assert mine.lines
-    assert item.plot().figure._repr_png_().startswith(b"\x89PNG")
+    assert OBJECTS[name].plot().figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_components_and_phases_are_had_by_name() -> None:
+    assert RESULT.composition["organic"] is RESULT.composition.components["organic"]
+    assert RESULT.composition["total_mineral"] is RESULT.composition.identifiable_sums["total_mineral"]
+    assert list(RESULT.composition) == list(RESULT.composition.keys())
+    assert RESULT.phases["calcite"].id == "calcite"
+    assert "calcite" in RESULT.phases
+    assert RESULT.phases[0] in RESULT.phases
+    assert [phase.id for phase in RESULT.phases] == list(RESULT.phases.keys())
+    assert [phase.id for phase in RESULT.phases.detected] == ["hydroxyapatite"]
+    assert len(RESULT.phases[:3]) == 3
+    with pytest.raises(KeyError, match="did you mean organic"):
+        RESULT.composition["organics"]
+    with pytest.raises(KeyError, match="did you mean calcite"):
+        RESULT.phases["calcit"]
+
+
+def test_results_compare_by_value() -> None:
+    again = xc.read_result(Path(__file__).parents[1] / "data" / "results" / "schema-1.0")
+    assert again == RESULT
+    assert again.xrd != again.tga
+
+
+def test_estimates_print_by_the_rounding_rule_and_work_with_uncertainties() -> None:
+    made = Estimate(value=0.533214, std=0.004312, unit="")
+    assert str(made) == "0.533 ± 0.004"
+    assert f"{made:.1%}" == "(53.3 ± 0.4)%"
+    assert f"{made:.3f}" == "0.533 ± 0.004"
+    assert f"{made:S}" == "0.533(4)"
+    assert str(Estimate(value=9.42031, std=0.00123, unit="Å")) == "(9.4203 ± 0.0012) Å"
+    assert str(Estimate(value=0.5)) == "0.5 (fixed)"
+    assert str(Estimate(value=1.0, std=0.0)) == "1"
+    assert (made.nominal_value, made.std_dev) == (0.533214, 0.004312)
+    twice = 2 * made.ufloat
+    assert (twice.nominal_value, twice.std_dev) == (2 * 0.533214, 2 * 0.004312)

@@ -219,10 +219,10 @@ def identify(file: str, **options: Any) -> None:
     recipe = build_recipe(options).with_settings({"identification.start": "nothing"})
     progress(f"searching {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
-    from xrdcomp.present.tables import phase_table
+    from xrdcomp.present.tables import phase_block
 
     result = analyze(file, blank=options["blank"], recipe=recipe, scan=options["scan"])
-    deliver(result, options, as_text=phase_table)
+    deliver(result, options, as_text=phase_block)
 
 
 # xrdcomp tga: the mass balance of a thermogravimetric run.

@@ -1,4 +1,4 @@
-"""All specimens of a cohort side by side."""
+"""Figures of measurements, fits, thermogravimetry, compositions, cohorts and detector frames."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from matplotlib.figure import Figure
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.present.tables import (
-    BASIS_WORDS,
+    BASIS_LABELS,
     NOT_SEPARABLE,
-    budget_words,
+    budget_label,
+    component_label,
     component_order,
-    component_words,
-    gas_words,
+    gas_label,
     interval_text,
+    label_of,
     percent,
-    words_for,
-    words_for_step,
+    step_label,
 )
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import FloatArray
@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from xrdcomp.results import Estimate, FitResult, ReflectionTable, SampleResult, TgaResult, TgaStep
+    from xrdcomp.results import (
+        Composition,
+        Estimate,
+        FitResult,
+        ReflectionTable,
+        SampleResult,
+        TgaResult,
+        TgaStep,
+    )
 
 # ------------ One look for all figures: colours told apart by colour-blind readers, sizes legible in print.
 
@@ -160,9 +168,9 @@ def panel_title(axes: Axes, text: str) -> None:
 APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the lines 002 to 202
 CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
-AMORPHOUS_WORDS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
+AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
 SAME_LINE = 0.002  # degrees: closer lines have the same spacing, such as 211 and 121 of apatite
-UNIT_WORDS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
+UNIT_LABELS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
 
 
 def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
@@ -211,7 +219,7 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
 
 def intensity_label(result: SampleResult) -> str:
     """Label of the intensity axis in the unit that the file states."""
-    return f"intensity ({UNIT_WORDS[result.metadata.get('intensity_unit', 'arbitrary')]})"
+    return f"intensity ({UNIT_LABELS[result.metadata.get('intensity_unit', 'arbitrary')]})"
 
 
 def draw_fit(
@@ -238,8 +246,7 @@ def draw_fit(
     curves.set_ylim(0.0, 1.22 * top)
     curves.set_ylabel(f"√ {unit}" if square_root else unit)
     if legend:
-        note = f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
-        curves.legend(loc="upper right", title=note, title_fontsize=7, alignment="left")
+        curves.legend(loc="upper right", title=fit_note(fit, low, high), title_fontsize=7, alignment="left")
     _draw_ticks(ticks, fit, (low, high), names=legend)
     residual = (fit.observed - fit.calculated)[shown]
     difference.plot(x, residual, color=GREY, linewidth=0.6)
@@ -256,6 +263,40 @@ def draw_fit(
         axes.set_xlim(low, high)
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False)
+
+
+def draw_fit_on(fit: FitResult, ax: Axes | None = None) -> Axes:
+    """Draw curves, and below them rows of ticks and the difference, on axes of the user's, or of a new figure."""
+    with figure_style():
+        axes = own_axes(ax, 7.2, 3.6)
+        whole = np.ones(len(fit.two_theta), dtype=bool)
+        low, high = float(fit.two_theta[0]), float(fit.two_theta[-1])
+        top = _draw_curves(axes, fit, whole, square_root=False)
+        for row, (name, table) in enumerate(fit.reflections.items()):
+            colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
+            height = -(0.05 + 0.04 * row) * top
+            label = label_of(name)
+            axes.plot(
+                table.two_theta,
+                np.full(len(table.two_theta), height),
+                "|",
+                color=colour,
+                markersize=5,
+                label=label,
+            )
+        residual = fit.observed - fit.calculated
+        shift = -(0.09 + 0.04 * max(len(fit.reflections), 1)) * top - float(residual.max())
+        axes.plot(fit.two_theta, residual + shift, color=GREY, linewidth=0.6, label="difference")
+        axes.set_xlim(low, high)
+        axes.set_xlabel("2θ (°)")
+        axes.set_ylabel("intensity")
+        axes.legend(loc="upper right", title=fit_note(fit, low, high), title_fontsize=7, alignment="left")
+        return axes
+
+
+def fit_note(fit: FitResult, low: float, high: float) -> str:
+    """Quality of a fit and the range that is shown, degrees."""
+    return f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
 
 
 def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square_root: bool) -> float:
@@ -275,7 +316,7 @@ def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square
             axes.plot(
                 x, scaled(fit.background + curve), linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
                 color=AMORPHOUS_COLOURS.get(name, PHASE_COLOURS[3]),
-                label=f"+ {AMORPHOUS_WORDS.get(name, words_for(name))}",
+                label=f"+ {AMORPHOUS_LABELS.get(name, label_of(name))}",
             )  # fmt: skip
     return float(max(observed.max(), calculated.max()))
 
@@ -288,7 +329,7 @@ def _draw_ticks(axes: Axes, fit: FitResult, limits: tuple[float, float], *, name
         axes.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
         if names:
             axes.text(
-                -0.01, -row, _short(words_for(phase)), color=colour, fontsize=6.5,
+                -0.01, -row, _short(label_of(phase)), color=colour, fontsize=6.5,
                 ha="right", va="center", transform=axes.get_yaxis_transform(),
             )  # fmt: skip
     axes.set_ylim(-max(len(fit.reflections), 1) + 0.5, 0.5)
@@ -429,6 +470,21 @@ def plot_tga(result: SampleResult) -> Figure:
         return figure
 
 
+def draw_tga_on(tga: TgaResult, ax: Axes | None = None) -> Axes:
+    """Draw mass and, on a second axis, its rate of loss on axes of the user's, or on those of a new figure."""
+    with figure_style():
+        axes = own_axes(ax, 5.2, 3.4)
+        rate = axes.twinx()
+        draw_tga(axes, rate, tga, label_width=0.23)
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(rate.get_xlabel())
+        rate.set_xlabel("")
+        rate.spines["right"].set_visible(True)
+        top = float(rate.get_ylim()[1])
+        rate.set_ylim(-0.02 * top, 3.0 * top)  # the lower third, below the labels of steps
+        return axes
+
+
 def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = LABEL_WIDTH) -> None:
     """Draw mass (wt%) on `upper` and DTG (%/min) on `lower`, against temperature in °C.
 
@@ -450,11 +506,11 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     upper.set_yticks([tick for tick in upper.get_yticks() if low - 0.05 * span <= tick <= high + 0.02 * span])
     for index, (step, (centre, level)) in enumerate(zip(tga.steps, levels, strict=True)):
         colour = STEP_COLOURS.get(step.name, OTHER_STEP_COLOURS[index % 2])
-        for axes in (upper, lower):
+        for axes in (upper, lower) if upper.bbox is not lower.bbox else (upper,):
             axes.axvspan(step.start_c, step.end_c, color=colour, alpha=0.22, linewidth=0)
         upper.text(
             centre, 0.985 - ROW_HEIGHT * level,
-            f"{words_for_step(step.name)}\n{percent(step.mass_loss)}",
+            f"{step_label(step.name)}\n{percent(step.mass_loss)}",
             ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
         )  # fmt: skip
     _mark_onsets(upper, tga, temperature, mass, room=0.6 * label_width * (end - start))
@@ -504,7 +560,7 @@ def _mark_onsets(
 
 
 def _conditions(tga: TgaResult) -> str:
-    gas = gas_words(tga.atmosphere)
+    gas = gas_label(tga.atmosphere)
     return gas if tga.heating_rate_k_min is None else f"{gas}, {tga.heating_rate_k_min:.3g} K/min"
 
 
@@ -530,20 +586,31 @@ def plot_composition(result: SampleResult) -> Figure:
         rows = len(result.composition.components) + len(result.composition.identifiable_sums)
         figure = new_figure(5.2, 0.75 + 0.3 * rows)
         axes = figure.add_subplot()
-        draw_composition(axes, result)
-        panel_title(axes, f"{specimen_name(result)}: composition, {BASIS_WORDS[result.composition.basis]}")
+        draw_composition(axes, result.composition, result)
+        panel_title(axes, f"{specimen_name(result)}: composition, {BASIS_LABELS[result.composition.basis]}")
         return figure
 
 
-def draw_composition(axes: Axes, result: SampleResult) -> None:
-    """Draw one bar per component on `axes` (wt%), sums that can be determined below in grey."""
-    composition = result.composition
-    truth = result.metadata.get("truth") or {}
+def draw_composition_on(composition: Composition, ax: Axes | None = None) -> Axes:
+    """Draw a composition on axes of the user's, or on those of a new figure."""
+    with figure_style():
+        rows = len(composition.components) + len(composition.identifiable_sums)
+        axes = own_axes(ax, 5.2, 0.75 + 0.3 * rows)
+        draw_composition(axes, composition)
+        return axes
+
+
+def draw_composition(axes: Axes, composition: Composition, result: SampleResult | None = None) -> None:
+    """Draw one bar per component on `axes` (wt%), sums that can be determined below in grey.
+
+    `result` tells which apatite was found, and the truth of a simulation.
+    """
+    truth = (result.metadata.get("truth") if result is not None else None) or {}
     names = component_order(composition.components)
     labels: list[str] = []
     for row, name in enumerate(names):
         _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
-        labels.append(component_words(name, result))
+        labels.append(component_label(name, result))
         if name in truth:
             axes.plot(
                 [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
@@ -551,12 +618,12 @@ def draw_composition(axes: Axes, result: SampleResult) -> None:
             )  # fmt: skip
     for row, (name, estimate) in enumerate(composition.identifiable_sums.items(), start=len(names)):
         _bar(axes, row, estimate, "#B8B8B8")
-        labels.append(f"sum: {words_for(name)}")
+        labels.append(f"sum: {label_of(name)}")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     note = "; ◇: truth of the simulation" if truth else ""
-    axes.set_xlabel(f"wt% of the specimen {BASIS_WORDS[composition.basis]}; lines: 95 % intervals{note}")
+    axes.set_xlabel(f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}")
 
 
 def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
@@ -608,13 +675,13 @@ def plot_budget(result: SampleResult) -> Figure:
             left = [100 * sum(budget[row].get(earlier, 0.0) for earlier in inputs[:index]) for row in rows]
             axes.barh(
                 range(len(rows)), [100 * budget[row].get(source, 0.0) for row in rows], left=left,
-                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_words(source),
+                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_label(source),
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
             _name_wide_segments(
-                axes, budget_words(source), left, [100 * budget[row].get(source, 0.0) for row in rows]
+                axes, budget_label(source), left, [100 * budget[row].get(source, 0.0) for row in rows]
             )
-        axes.set_yticks(range(len(rows)), [component_words(name, result) for name in rows])
+        axes.set_yticks(range(len(rows)), [component_label(name, result) for name in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("share of the variance (%)")
@@ -635,7 +702,7 @@ def _name_wide_segments(axes: Axes, words: str, left: Sequence[float], width: Se
 
 # ------------ A measurement as it was read, before any analysis.
 
-MASS_WORDS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fraction"}
+MASS_LABELS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fraction"}
 
 
 def plot_measurement(measured: Pattern | TgaRun) -> Figure:
@@ -654,7 +721,7 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
         if isinstance(measured, Pattern):
             axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
             axes.set_xlabel("scattering angle 2θ (°)")
-            axes.set_ylabel(f"intensity ({UNIT_WORDS[measured.intensity_unit]})")
+            axes.set_ylabel(f"intensity ({UNIT_LABELS[measured.intensity_unit]})")
             axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
             return axes
         segment = measured.segment
@@ -668,7 +735,7 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
         if len(numbers) > 1:
             axes.legend()
         axes.set_xlabel("temperature (°C)")
-        axes.set_ylabel(f"mass ({MASS_WORDS[measured.mass_unit]})")
+        axes.set_ylabel(f"mass ({MASS_LABELS[measured.mass_unit]})")
         return axes
 
 
@@ -852,7 +919,7 @@ def plot_overview(result: SampleResult) -> Figure:
         figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)
         if not any(measured):
             axes = figure.add_subplot()
-            draw_composition(axes, result)
+            draw_composition(axes, result.composition, result)
             panel_title(axes, f"{specimen_name(result)}: composition")
             return figure
         outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5))
@@ -871,7 +938,7 @@ def plot_overview(result: SampleResult) -> Figure:
             name = "" if result.xrd is not None else f"{specimen_name(result)}: "
             panel_title(panels[0], f"{name}thermogravimetry")
         axes = figure.add_subplot(outer[1])
-        draw_composition(axes, result)
+        draw_composition(axes, result.composition, result)
         panel_title(axes, "composition")
         return figure
 
@@ -917,8 +984,8 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
             axes.set_yticks(range(len(results)), [r.sample_id for r in results] if column == 0 else [])
             axes.grid(axis="x", color="#E2E2E2", linewidth=0.5)
             axes.set_axisbelow(True)
-            axes.set_title(words_for(component).replace("crystalline ", "crystalline\n", 1), fontsize=8)
-        note = f"wt% {BASIS_WORDS[bases.pop()]}; lines: 95 % intervals"
+            axes.set_title(label_of(component).replace("crystalline ", "crystalline\n", 1), fontsize=8)
+        note = f"wt% {BASIS_LABELS[bases.pop()]}; lines: 95 % intervals"
         if any(result.metadata.get("truth") for result in results):
             note += "; open diamonds: truth of the simulation"
         figure.supxlabel(f"{note}; n.s.: {NOT_SEPARABLE} from these measurements", fontsize=8)

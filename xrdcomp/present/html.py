@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
 from xrdcomp.present.tables import (
-    BASIS_WORDS,
+    BASIS_LABELS,
     CLAIM_ORDER,
-    NOT_SEPARABLE,
+    component_label,
     component_order,
-    component_words,
-    gas_words,
+    gas_label,
     interval_text,
+    label_of,
     limit_text,
     percent,
-    words_for,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from xrdcomp.results import Estimate, SampleResult
+    from xrdcomp.results import Composition, PhaseResult, SampleResult, TgaResult
 
 EMBEDDED_DPI = 100
 FIGURE_TITLES = {
@@ -37,7 +37,7 @@ FIGURE_TITLES = {
     "uncertainty_budget": "Where the uncertainty comes from",
     "cohort": "All specimens",
 }
-FIGURE_WORDS = {
+FIGURE_DESCRIPTIONS = {
     "fit": "Whole-pattern fit: observed points, calculated curve, background, amorphous parts, phase ticks "
     "and difference against the scattering angle",
     "tga": "Mass and mass-loss rate against temperature, steps shaded and labelled with their mass loss",
@@ -48,39 +48,44 @@ FIGURE_WORDS = {
 
 
 def result_html(result: SampleResult) -> str:
-    """Compact HTML fragment for a notebook: composition, phases, claims, messages.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Compact HTML fragment for a notebook: composition, phases, claims, messages."""
     return _environment().get_template("result.html.j2").render(_context(result))
 
 
+def composition_html(composition: Composition) -> str:
+    """HTML table of a composition for a notebook."""
+    components = [
+        (name, label_of(name), composition.components[name])
+        for name in component_order(composition.components)
+    ]
+    sums = list(composition.identifiable_sums.items())
+    return _part("composition", components, sums, BASIS_LABELS[composition.basis], composition.method, {})
+
+
+def phases_html(phases: Sequence[PhaseResult]) -> str:
+    """HTML table of phases for a notebook; those not found are folded away."""
+    return _part("phase_table", *_by_decision(phases))
+
+
+def tga_html(tga: TgaResult) -> str:
+    """HTML table of thermogravimetric steps for a notebook."""
+    return _part("step_table", tga)
+
+
+def _part(macro: str, *arguments: Any) -> str:
+    return str(getattr(_environment().get_template("parts.html.j2").module, macro)(*arguments))
+
+
+def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list[PhaseResult]]:
+    """Phases that were found or are undecided, and those that were not found."""
+    absent = [phase for phase in phases if phase.decision == "not_detected"]
+    return [phase for phase in phases if phase.decision != "not_detected"], absent
+
+
 def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
-    """One self-contained page about one specimen.
-
-    Parameters
-    ----------
-    result : SampleResult
-    figures : mapping of name to Figure
-        As `draw_figures` gives them.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(_context(result), figures=_embed(figures), full=True)
-    )
+    """One self-contained page about one specimen, with its `figures` by name, as `draw_figures` gives them."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(_context(result), figures=_embed(figures), full=True)
 
 
 def render_cohort_page(
@@ -90,18 +95,7 @@ def render_cohort_page(
 ) -> str:
     """One self-contained page about a cohort.
 
-    Parameters
-    ----------
-    results : sequence of SampleResult
-    figures : mapping
-        Figures of the whole cohort by name.
-    specimen_figures : mapping
-        For each sample id its figures by name, as PNG bytes.
-
-    Returns
-    -------
-    str
-        HTML.
+    `figures` are those of the whole cohort by name, `specimen_figures` those of each specimen, by sample id, as PNG.
     """
     specimens = [
         _context(result)
@@ -114,7 +108,7 @@ def render_cohort_page(
         .render(
             specimens=specimens,
             figures=_embed(figures),
-            claim_order=[(name, words_for(name)) for name in CLAIM_ORDER],
+            claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
             simulated=any(result.metadata.get("simulated") for result in results),
             has_truth=any(result.metadata.get("truth") for result in results),
             software=results[0].software,
@@ -131,28 +125,28 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, interval=interval_text, limit=limit_text, words=words_for, gas=gas_words
+        percent=partial(percent, unit=False),
+        interval=interval_text,
+        limit=limit_text,
+        label=label_of,
+        gas=gas_label,
     )
     return environment
 
 
-def _percent(estimate: Estimate | None) -> str:
-    return NOT_SEPARABLE if estimate is None else percent(estimate, unit=False)
-
-
 def _context(result: SampleResult) -> dict[str, Any]:
     composition = result.composition
-    shown = [phase for phase in result.phases if phase.decision != "not_detected"]
+    shown, absent = _by_decision(result.phases)
     return {
         "result": result,
-        "basis": BASIS_WORDS[composition.basis],
+        "basis": BASIS_LABELS[composition.basis],
         "components": [
-            (name, component_words(name, result), composition.components[name])
+            (name, component_label(name, result), composition.components[name])
             for name in component_order(composition.components)
         ],
         "sums": list(composition.identifiable_sums.items()),
         "phases": shown,
-        "absent": [phase for phase in result.phases if phase.decision == "not_detected"],
+        "absent": absent,
         "claims": {claim.id: claim for claim in result.claims},
         "truth": result.metadata.get("truth") or {},
         "simulated": bool(result.metadata.get("simulated")),
@@ -169,7 +163,7 @@ def _image(name: str, png: bytes) -> dict[str, str]:
     from xrdcomp.present.figures import smaller_png
 
     return {
-        "title": FIGURE_TITLES.get(name, words_for(name)),
-        "alt": FIGURE_WORDS.get(name, words_for(name)),
+        "title": FIGURE_TITLES.get(name, label_of(name)),
+        "alt": FIGURE_DESCRIPTIONS.get(name, label_of(name)),
         "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
     }

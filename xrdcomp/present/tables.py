@@ -1,16 +1,22 @@
-"""Results as plain text for a terminal."""
+"""Results as plain text: labels and number formats for people, and the tables of a terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from xrdcomp.results import COMPONENTS, Claim, Estimate, FitResult, SampleResult, TgaResult
+from xrdcomp.results import (
+    COMPONENTS,
+    Claim,
+    Composition,
+    Estimate,
+    FitResult,
+    PhaseResult,
+    SampleResult,
+    TgaResult,
+)
 
-# ------------ Words and number formats for people: component names, percentages with uncertainty,
-# intervals.
-
-COMPONENT_WORDS = {
+COMPONENT_LABELS = {
     "crystalline_hydroxyapatite": "crystalline hydroxyapatite",
     "organic": "organic",
     "water": "water",
@@ -24,54 +30,46 @@ COMPONENT_WORDS = {
     "dry_carbonate_co2": "dry carbonate as CO₂",
     "dry_carbonate_co3": "dry carbonate as CO₃",
 }
-CLAIM_WORDS = {
+CLAIM_LABELS = {
     "hydroxyapatite_present": "hydroxyapatite is present",
     "hydroxyapatite_only_crystalline_phase": "hydroxyapatite is the only crystalline phase",
     "hydroxyapatite_minor_component": "hydroxyapatite is a minor component",
     "organic_more_than_half": "organic is more than half",
 }
-BASIS_WORDS = {"as_received": "as received", "dry": "dry"}
+BASIS_LABELS = {"as_received": "as received", "dry": "dry"}
 NOT_SEPARABLE = "not separable"
 
 
-def words_for_step(name: str) -> str:
+def step_label(name: str) -> str:
     """Readable form of a mass-loss step; what leaves in the carbonate step is CO₂."""
-    return "CO₂ of carbonate" if name == "carbonate" else words_for(name)
+    return "CO₂ of carbonate" if name == "carbonate" else label_of(name)
 
 
-def gas_words(atmosphere: str) -> str:
+def gas_label(atmosphere: str) -> str:
     """Readable form of the gas of a thermogravimetric run, which files often do not name."""
-    return "gas not stated" if atmosphere == "unknown" else words_for(atmosphere)
+    return "gas not stated" if atmosphere == "unknown" else label_of(atmosphere)
 
 
-def words_for(name: str) -> str:
+def label_of(name: str) -> str:
     """Readable form of a component, claim or parameter id."""
-    return COMPONENT_WORDS.get(name) or CLAIM_WORDS.get(name) or name.replace("_", " ")
+    return COMPONENT_LABELS.get(name) or CLAIM_LABELS.get(name) or name.replace("_", " ")
 
 
-def component_words(name: str, result: SampleResult) -> str:
-    """Readable form of a component of one result: the crystalline apatite is called what was found.
-
-    Parameters
-    ----------
-    name : str
-        Component or sum of the composition.
-    result : SampleResult
-
-    Returns
-    -------
-    str
-        ``crystalline hydroxyapatite``, or e.g. ``crystalline apatite (fluorapatite)``.
+def component_label(name: str, result: SampleResult | None = None) -> str:
+    """Readable form of a component; the apatite of a result is called what was found, e.g. ``crystalline apatite
+    (fluorapatite)``.
     """
+    if result is None:
+        return label_of(name)
     found = [phase for phase in result.phases if phase.is_apatite and phase.decision == "detected"]
     if name != COMPONENTS[0] or all(phase.id.startswith("hydroxyapatite") for phase in found):
-        return words_for(name)
+        return label_of(name)
     return f"crystalline apatite ({', '.join(phase.name.split(' (')[0].lower() for phase in found)})"
 
 
-def budget_words(name: str) -> str:
+def budget_label(name: str) -> str:
     """Readable form of an input of the uncertainty budget."""
-    return words_for(name).replace("xrd", "XRD").replace("tga", "TGA")
+    return label_of(name).replace("xrd", "XRD").replace("tga", "TGA")
 
 
 def component_order(components: Mapping[str, object]) -> list[str]:
@@ -116,9 +114,7 @@ def interval_text(estimate: Estimate | None) -> str:
     return f"{low:.{digits}f} – {high:.{digits}f}"
 
 
-# ------------ Results as plain text for a terminal.
-
-CLAIM_ORDER = tuple(CLAIM_WORDS)
+CLAIM_ORDER = tuple(CLAIM_LABELS)
 _MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "?"}
 
 
@@ -148,57 +144,66 @@ def result_table(result: SampleResult) -> str:
         Fractions in wt%, temperatures in °C.
     """
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
-    blocks = [f"{result.sample_id}{label}: {result.status}", _composition_block(result)]
+    blocks = [f"{result.sample_id}{label}: {result.status}", composition_table(result.composition, result)]
     if result.xrd is not None:
-        fit = result.xrd
-        blocks.append(
-            f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
-            f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, "
-            f"{fit.n_parameters} parameters" + _bragg_lost(fit)
-        )
+        blocks.append(_fit_line(result.xrd) + _bragg_lost(result.xrd))
     if result.phases:
-        blocks.append(phase_table(result))
+        blocks.append(phase_block(result))
     if result.tga is not None:
         blocks.append(tga_table(result.tga))
     if result.claims:
-        rows = [(words_for(c.id), c.verdict, _probability(c)) for c in result.claims]
+        rows = [(label_of(c.id), c.verdict, _probability(c)) for c in result.claims]
         blocks.append("claims\n" + _indent(align(rows)))
     if result.messages:
-        lines = [f"{d.severity}: {d.code}: {d.text}" for d in result.messages]
-        blocks.append("messages\n" + _indent("\n".join(lines)))
+        blocks.append("messages\n" + _indent("\n".join(map(str, result.messages))))
     return "\n\n".join(blocks)
 
 
-def _composition_block(result: SampleResult) -> str:
-    composition = result.composition
+def result_summary(result: SampleResult) -> str:
+    """One specimen on one screen: composition, phases found, claims, and how many messages there are."""
+    label = " (simulated specimen)" if result.metadata.get("simulated") else ""
+    lines = [
+        f"SampleResult {result.sample_id}{label}: {result.status}",
+        composition_table(result.composition, result),
+    ]
+    if result.xrd is not None:
+        lines.append(_fit_line(result.xrd))
+    found = [phase.name for phase in result.phases if phase.decision == "detected"]
+    if result.phases:
+        open_ = sum(phase.decision == "inconclusive" for phase in result.phases)
+        lines.append(
+            f"phases: {', '.join(found) or 'none'} detected; {open_} inconclusive of {len(result.phases)}"
+        )
+    if result.tga is not None:
+        steps = ", ".join(f"{step_label(step.name)} {percent(step.mass_loss)}" for step in result.tga.steps)
+        lines.append(f"thermogravimetry ({gas_label(result.tga.atmosphere)}): {steps or 'no step'}")
+    rows = [(label_of(claim.id), claim.verdict, _probability(claim)) for claim in result.claims]
+    if rows:
+        lines.append("claims\n" + _indent(align(rows)))
+    codes = ", ".join(message.code for message in result.messages if message.severity != "info")
+    lines.append(f"{len(result.messages)} messages" + (f", to be heeded: {codes}" if codes else ""))
+    return "\n".join(lines)
+
+
+def composition_table(composition: Composition, result: SampleResult | None = None) -> str:
+    """Components and sums that can be told as text, wt%; `result` tells which apatite was found."""
     if not any(composition.components.values()):
         return "composition: not determined by these measurements (see messages)"
     rows = [("", "wt%", "95 % interval")]
     for name in component_order(composition.components):
         estimate = composition.components[name]
-        value = NOT_SEPARABLE if estimate is None else percent(estimate, unit=False)
-        rows.append((component_words(name, result), value, interval_text(estimate)))
+        rows.append((component_label(name, result), percent(estimate, unit=False), interval_text(estimate)))
     for name, total in composition.identifiable_sums.items():
-        rows.append((f"sum: {words_for(name)}", percent(total, unit=False), interval_text(total)))
-    head = f"composition, {BASIS_WORDS[composition.basis]} (from {composition.method})"
+        rows.append((f"sum: {label_of(name)}", percent(total, unit=False), interval_text(total)))
+    head = f"composition, {BASIS_LABELS[composition.basis]} (from {composition.method})"
     return head + "\n" + _indent(align(rows, right=(1, 2)))
 
 
-def phase_table(result: SampleResult) -> str:
-    """Phases found or undecided in full, those not found in one line with their limits, as text.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    str
-        Fractions and limits in wt%.
-    """
+def phase_table(phases: Sequence[PhaseResult]) -> str:
+    """Phases found or undecided in full, those not found in one line with their limits, as text in wt%."""
     rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
     absent: list[str] = []
-    for phase in result.phases:
+    for phase in phases:
         limit = "" if phase.detection_limit is None else f" < {limit_text(phase.detection_limit)}"
         if phase.decision == "not_detected":
             absent.append(f"{phase.id}{limit}")
@@ -214,6 +219,12 @@ def phase_table(result: SampleResult) -> str:
     text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))
     if absent:
         text += "\n  not detected (below, wt%): " + ", ".join(absent)
+    return text
+
+
+def phase_block(result: SampleResult) -> str:
+    """Phases of one specimen and the peaks that none of them explains, as text."""
+    text = phase_table(result.phases)
     if peaks := result.metadata.get("unexplained_peaks"):
         rows = [("unexplained peaks", "2θ (°)", "d (Å)", "z", "nearest candidates")]
         rows += [
@@ -229,16 +240,16 @@ def tga_table(tga: TgaResult) -> str:
     """Steps of a thermogravimetric run as text."""
     rows = [("", "start °C", "end °C", "peak °C", "onset °C", "loss wt%", "95 % interval")]
     rows += [
-        (words_for_step(step.name), f"{step.start_c:.0f}", f"{step.end_c:.0f}", _celsius(step.peak_c),
+        (step_label(step.name), f"{step.start_c:.0f}", f"{step.end_c:.0f}", _celsius(step.peak_c),
          _celsius(step.onset_c), percent(step.mass_loss, unit=False), interval_text(step.mass_loss))
         for step in tga.steps
     ]  # fmt: skip
     rows.append(("residue", "", "", "", "", percent(tga.residue, unit=False), interval_text(tga.residue)))
-    head = f"thermogravimetry ({gas_words(tga.atmosphere)})"
+    head = f"thermogravimetry ({gas_label(tga.atmosphere)})"
     text = head + "\n" + _indent(align(rows, right=(1, 2, 3, 4, 5, 6)))
     if tga.quantities:
         quantities = [
-            (words_for(name), percent(value) if not value.unit else str(value))
+            (label_of(name), percent(value) if not value.unit else str(value))
             for name, value in tga.quantities.items()
         ]
         text += "\n\nmass balance\n" + _indent(align(quantities))
@@ -291,6 +302,13 @@ def _probability(claim: Claim) -> str:
 
 def _celsius(value: float | None) -> str:
     return "" if value is None else f"{value:.0f}"
+
+
+def _fit_line(fit: FitResult) -> str:
+    return (
+        f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
+        f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, {fit.n_parameters} parameters"
+    )
 
 
 def _bragg_lost(fit: FitResult) -> str:

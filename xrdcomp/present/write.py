@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from xrdcomp.results import SampleResult
-    from xrdcomp.units import FloatArray
 
 # ------------ TOML out: the recipe of a result, as a file that repeats it (the standard library only reads
 # TOML).
@@ -113,6 +112,9 @@ def _string(text: str) -> str:
 # leaves what was there before.
 
 FIGURE_FORMATS = ("png", "svg")
+FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
+REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
+TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -277,21 +279,24 @@ def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]
     return tuple(names)
 
 
-def _curves(result: SampleResult) -> dict[str, FloatArray]:
-    """Arrays of curves.npz; names say kind and unit."""
-    arrays: dict[str, FloatArray] = {}
+def _curves(result: SampleResult) -> dict[str, Any]:
+    """Arrays of curves.npz; names say kind and unit. ``xrdcomp.present.read`` reads them back."""
+    arrays: dict[str, Any] = {}
     if (fit := result.xrd) is not None:
-        for name in ("two_theta", "observed", "sigma", "calculated", "background"):
-            arrays[f"xrd_{name}"] = getattr(fit, name)
+        arrays |= {f"xrd_{name}": getattr(fit, name) for name in FIT_CURVES}
         arrays |= {f"xrd_amorphous_{name}": curve for name, curve in fit.amorphous.items()}
         arrays |= {f"xrd_phase_{name}": curve for name, curve in fit.phases.items()}
         for name, table in fit.reflections.items():
-            arrays[f"reflections_{name}_hkl"] = table.hkl
-            arrays[f"reflections_{name}_two_theta"] = table.two_theta
-            arrays[f"reflections_{name}_intensity"] = table.intensity
+            arrays |= {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_COLUMNS}
+        arrays |= {"covariance_names": fit.covariance_names, "covariance": fit.covariance}
+        amounts = fit.amounts
+        arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
+        arrays["amounts_values"] = amounts.amounts
+        for name in ("covariance", "counting_covariance", "misfit_covariance"):
+            if (matrix := getattr(amounts, name)) is not None:
+                arrays[f"amounts_{name}"] = matrix
     if (tga := result.tga) is not None:
-        for name in ("temperature_c", "mass_fraction", "dtg_per_min"):
-            arrays[f"tga_{name}"] = getattr(tga, name)
+        arrays |= {f"tga_{name}": getattr(tga, name) for name in TGA_CURVES}
     if result.composition.draws.size:
         arrays["composition_draws"] = result.composition.draws
     return arrays
