@@ -20,7 +20,7 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe, Recipe
-from xrdcomp.search.search import Identification, investigate
+from xrdcomp.search.search import Identification, fit_and_search
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import (
     SpecimenModel,
@@ -70,14 +70,13 @@ def run_search(
     phases: Sequence[str] = ("hydroxyapatite",),
     instrument: InstrumentRecipe | None = None,
     *,
-    assumed: bool = False,
+    named: bool = False,
 ) -> Identification:
     """Search one pattern with the default recipe."""
     recipe = Recipe()
     made = build_instrument(pattern, instrument or recipe.instrument)
-    return investigate(
-        pattern, load_phases(tuple(phases)), made, (recipe.fit, recipe.identification), assumed=assumed
-    )
+    start = load_phases(tuple(phases))
+    return fit_and_search(pattern, start, made, recipe.fit, recipe.identification, named=named)
 
 
 def others(found: Identification, decision: str, *, known: Sequence[str] = ()) -> list[str]:
@@ -202,7 +201,7 @@ CALCITE_LINES = (
 def real_fluorapatite(folder: Path) -> list[Row]:
     """Nothing beyond fluorapatite in a pure one; calcite's 104 line at 0.5 % of the strongest line is found."""
     pattern = read_xrd(folder / "xrd/gsas/FAP.XRA")
-    pure = run_search(pattern, ("fluorapatite",), FAP, assumed=True)
+    pure = run_search(pattern, ("fluorapatite",), FAP, named=True)
     height = 0.005 * float(pattern.intensity.max())
     rows = [
         row("FAP: phases beyond apatite", len(others(pure, "detected")), "", "<= 0"),
@@ -210,7 +209,7 @@ def real_fluorapatite(folder: Path) -> list[Row]:
     ]
     for name, lines in (("104 alone", CALCITE_LINES[:1]), ("whole pattern", CALCITE_LINES)):
         spiked = with_line(pattern, [(angle, height * share) for angle, share in lines])
-        found = run_search(spiked, ("fluorapatite",), FAP, assumed=True)
+        found = run_search(spiked, ("fluorapatite",), FAP, named=True)
         named = any(abs(peak.two_theta - 29.41) < 0.1 for peak in found.unexplained)
         seen = found_in(found, "calcite") or named
         rows.append(row(f"FAP with calcite at 0.5 %, {name}: found", float(seen), "", ">= 1"))
@@ -223,7 +222,7 @@ def real_standards(folder: Path) -> list[Row]:
     for name in ("cpd-1a", "cpd-1d", "cpd-1g"):
         scan = read_xrd(folder / f"standards/cpd_round_robin/{name}.prn")
         members = ("corundum", "zincite", "fluorite")
-        found = run_search(scan, members, InstrumentRecipe(radiation="CuKa"), assumed=True)
+        found = run_search(scan, members, InstrumentRecipe(radiation="CuKa"), named=True)
         rows.append(
             row(f"{name}: phases beyond the three", len(others(found, "detected", known=members)), "", "<= 0")
         )

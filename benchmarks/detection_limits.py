@@ -30,7 +30,7 @@ from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.model import Points
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.search.search import Identification, investigate_fit
+from xrdcomp.search.search import Identification, search_from
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
 
@@ -68,7 +68,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
     model, conditions, pattern = clean_scan(specimen)
     instrument = build_instrument(pattern, recipe.instrument)
     fit = Refinement.run(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
-    clean = investigate_fit(fit, recipe.identification)
+    clean = search_from(fit, recipe.identification)
     limits = {p.id: p.detection_limit for p in clean.phases}
     for phase in phases:
         limit = limits[phase]
@@ -76,7 +76,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
             continue
         spiked = with_phase((model, conditions), phase, limit, specimen)
         start = replace(fit, pattern=spiked, points=Points.select(spiked, recipe.fit))
-        search = investigate_fit(start.add([]), recipe.identification)
+        search = search_from(start.add([]), recipe.identification)
         report = next(p for p in search.phases if p.id == phase)
         yield Trial(
             specimen=specimen,

@@ -38,7 +38,7 @@ from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe, ThermalRecip
 from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
 from xrdcomp.results import Claim, Composition, FitResult, PhaseList, PhaseResult, SampleResult, TgaResult
 from xrdcomp.search.report import late_start
-from xrdcomp.search.search import Identification, investigate, start_phases
+from xrdcomp.search.search import Identification, fit_and_search, start_phases
 from xrdcomp.search.templates import searched_phases
 from xrdcomp.simulate.cohort import CohortEntry
 from xrdcomp.thermal.balance import mass_balance
@@ -138,10 +138,15 @@ def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleRes
         instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
         if sample.instrument is None and not recipe.instrument.file:
             assumed = instrument_messages(sample.pattern, recipe.instrument)
-        recipes = (_fit_recipe(recipe, standard, instrument, references), recipe.identification)
         with naming(*_files(sample.pattern)):
-            search = investigate(
-                sample.pattern, phases, instrument, recipes, blank=sample.blank, assumed=bool(recipe.phases)
+            search = fit_and_search(
+                sample.pattern,
+                phases,
+                instrument,
+                _fit_recipe(recipe, standard, instrument, references),
+                recipe.identification,
+                blank=sample.blank,
+                named=bool(recipe.phases),
             )
     thermal = None
     if sample.tga is not None:

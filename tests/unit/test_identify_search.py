@@ -18,16 +18,22 @@ from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z
-from xrdcomp.search.nuisance import coincidence, make_screen, misfit, score_phases, widened
+from xrdcomp.search.nuisance import (
+    chance_scatter,
+    library_scatter,
+    score_phases,
+    search_residual,
+    widened,
+)
 from xrdcomp.search.report import unexplained_peaks
-from xrdcomp.search.search import Identification, identify, investigate_fit
+from xrdcomp.search.search import Identification, identify, search_from
 from xrdcomp.search.templates import (
     Variant,
+    candidate,
     draw_crystals,
     draw_patterns,
     library,
     make_grid,
-    phase_lines,
     refined_fwhm,
     template_fwhm,
 )
@@ -145,11 +151,11 @@ def test_search_can_be_narrowed() -> None:
 
 
 def test_score_is_the_amount_of_one_more_term(state: Refinement) -> None:
-    nuisance = make_screen(state).nuisance()
-    lines = [phase_lines(load_phase(name), state) for name in ("halite", "quartz")]
+    nuisance = search_residual(state).projected()
+    lines = [candidate(load_phase(name), state) for name in ("halite", "quartz")]
     scores = score_phases(lines, nuisance)
     assert scores["halite"].z > 10.0
-    assert scores["halite"].lines_agree
+    assert scores["halite"].reflections_agree
     assert abs(scores["quartz"].z) < 4.0
     total = float(np.maximum(state.evidence.amounts.amounts, 0.0).sum())
     assert_close(
@@ -161,9 +167,9 @@ def test_score_is_the_amount_of_one_more_term(state: Refinement) -> None:
 
 
 def test_a_real_phase_is_no_coincidence(state: Refinement) -> None:
-    nuisance = make_screen(state).nuisance()
-    lines = phase_lines(load_phase("halite"), state)
-    assert coincidence(lines, nuisance, score_phases([lines], nuisance)["halite"]) == 1.0
+    nuisance = search_residual(state).projected()
+    lines = candidate(load_phase("halite"), state)
+    assert chance_scatter(lines, nuisance, score_phases([lines], nuisance)["halite"]) == 1.0
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +184,8 @@ def low_angles() -> Refinement:
 
 def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: Refinement) -> None:
     """0.8 % of the spacing at 9.4 degrees is half a line width: what is there is seen by the wrong cell too."""
-    nuisance = make_screen(low_angles).nuisance()
-    lines = phase_lines(load_phase("octacalcium_phosphate"), low_angles)
+    nuisance = search_residual(low_angles).projected()
+    lines = candidate(load_phase("octacalcium_phosphate"), low_angles)
     score = score_phases([lines], nuisance)["octacalcium_phosphate"]
     moved = [replace(score.variant, strain=score.variant.strain + s) for s in (0.0, 0.008)]
     drawn = draw_patterns([lines], nuisance.grid, moved, (score.size_nm,))[0, 0]
@@ -188,18 +194,18 @@ def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: 
     assert_close(alike[0], 1.0, rtol=1e-12, because="a pattern is like itself")
     assert 0.2 < alike[1] < 1.0
     assert z[1] > 2.0
-    assert coincidence(lines, nuisance, score) == 1.0
+    assert chance_scatter(lines, nuisance, score) == 1.0
 
 
 def test_asking_for_a_phase_again_leaves_the_displacement(low_angles: Refinement) -> None:
     """Without the main phase everything of it is residual, which no displacement explains."""
     state = low_angles.add([load_phase("octacalcium_phosphate")])
-    screen = make_screen(state)
-    assert screen.nuisance(without="hydroxyapatite").grid.moved == screen.nuisance().grid.moved
+    screen = search_residual(state)
+    assert screen.projected(without="hydroxyapatite").grid.moved == screen.projected().grid.moved
 
 
 def test_apatite_stays_beside_a_phase_that_is_found(low_angles: Refinement) -> None:
-    found = investigate_fit(low_angles, Recipe().identification)
+    found = search_from(low_angles, Recipe().identification)
     detected = {p.id for p in found.phases if p.decision == "detected"}
     assert detected == {"hydroxyapatite", "octacalcium_phosphate"}
 
@@ -214,7 +220,7 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
     lines = state.model.reflections[state.model.phase_ids.index(phase.id)]
     grid = make_grid(state)
     drawn = draw_patterns(
-        [phase_lines(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)
+        [candidate(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)
     ).ravel()
     fitted, _ = lines.pattern({**state.solution.values, **moved, **nominal})
     fitted = grid.mean(fitted - lines.diffuse)
@@ -224,7 +230,7 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
     def centre(curve: FloatArray) -> float:
         return float((x * curve)[near].sum() / curve[near].sum())
 
-    plain = draw_patterns([phase_lines(phase, state)], grid, (Variant(),), (25.0,)).ravel()
+    plain = draw_patterns([candidate(phase, state)], grid, (Variant(),), (25.0,)).ravel()
     assert_close(centre(drawn), centre(fitted), atol=0.02, because="widths and tails of the two differ")
     assert centre(plain) - centre(drawn) > 0.1
 
@@ -236,17 +242,17 @@ def test_background_of_another_shape_is_no_broad_line() -> None:
     pattern, _ = simulate_pattern(model, long, seed=4)
     instrument = build_instrument(pattern, Recipe().instrument)
     state = Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
-    screen = make_screen(state)
+    screen = search_residual(state)
     x = screen.grid.two_theta
     smooth = screen.grid.mean(state.solution.columns @ state.solution.coefficients) - screen.bragg.sum(axis=1)
     bumps = 0.02 * np.exp(-0.5 * ((x - np.array([[6.0], [9.3], [12.0]])) / 0.8) ** 2) * smooth
 
     def left(blocks: int) -> FloatArray:
-        nuisance = replace(screen, blocks=screen.blocks[:blocks]).nuisance()
+        nuisance = replace(screen, nuisance=screen.nuisance[:blocks]).projected()
         curves = bumps / nuisance.sigma
         return np.asarray((curves**2).sum(axis=1) - ((curves @ nuisance.half.T) ** 2).sum(axis=1))
 
-    without, with_it = left(len(screen.blocks) - 1), left(len(screen.blocks))
+    without, with_it = left(len(screen.nuisance) - 1), left(len(screen.nuisance))
     assert without.max() > 2.0
     assert (with_it < 0.8 * without).all()
     assert with_it.sum() < 0.3 * without.sum()
@@ -268,14 +274,14 @@ def test_displacement_reckons_with_grains() -> None:
         state = Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
         truth = CONDITIONS.zero_shift + mm_to_degrees * CONDITIONS.displacement_mm
         fitted.append(shift(state.solution.values) - truth)
-        judged.append(shift(make_screen(state).nuisance().grid.moved) - truth)
+        judged.append(shift(search_residual(state).projected().grid.moved) - truth)
     assert np.sqrt(np.mean(np.square(fitted))) > 0.02
     assert np.mean(np.square(judged)) < 0.7 * np.mean(np.square(fitted))
 
 
 def test_templates_shift_with_strain_and_keep_their_area(state: Refinement) -> None:
     grid = make_grid(state)
-    lines = [phase_lines(load_phase("halite"), state)]
+    lines = [candidate(load_phase("halite"), state)]
     drawn = draw_patterns(lines, grid, (Variant(), Variant(strain=0.004)), (80.0, 20.0))
     assert drawn.shape == (2, 1, 2, len(grid.two_theta))
     area = (drawn / grid.slit).sum(axis=-1)
@@ -287,15 +293,15 @@ def test_templates_shift_with_strain_and_keep_their_area(state: Refinement) -> N
 
 
 def test_leaving_a_phase_out_brings_it_back(state: Refinement) -> None:
-    screen = make_screen(state)
-    lines = phase_lines(load_phase("hydroxyapatite"), state)
-    with_it = score_phases([lines], screen.nuisance())["hydroxyapatite"]
-    without = score_phases([lines], screen.nuisance(without="hydroxyapatite"), sizes=(25.0, 12.0))
+    screen = search_residual(state)
+    lines = candidate(load_phase("hydroxyapatite"), state)
+    with_it = score_phases([lines], screen.projected())["hydroxyapatite"]
+    without = score_phases([lines], screen.projected(without="hydroxyapatite"), sizes=(25.0, 12.0))
     assert without["hydroxyapatite"].z > 20.0 > abs(with_it.z)
 
 
 def test_peaks_of_pure_noise_are_rare(state: Refinement) -> None:
-    found = unexplained_peaks(make_screen(state).nuisance(), (), 1e-9)
+    found = unexplained_peaks(search_residual(state).projected(), (), 1e-9)
     assert all(peak.z > 6.0 for peak in found)
 
 
@@ -307,7 +313,7 @@ def test_spacing_of_a_peak_counts_the_known_zero_shift() -> None:
     shifted = replace(shifted, intensity=shifted.intensity + bump)
     state = Refinement.run(shifted, load_phases(("hydroxyapatite",)), instrument)
     assert "zero_shift" not in state.solution.values
-    (peak,) = unexplained_peaks(make_screen(state).nuisance(), (), 0.005)
+    (peak,) = unexplained_peaks(search_residual(state).projected(), (), 0.005)
     assert_close(
         peak.d_spacing,
         two_theta_to_d(19.3, 1.540598),
@@ -363,11 +369,11 @@ def test_leaving_out_a_phase_keeps_another_with_a_longer_name() -> None:
 
 
 def test_misfit_is_what_absent_phases_scatter_too_much(state: Refinement) -> None:
-    lines = [phase_lines(p, state) for p in library(()) if p.id not in {"hydroxyapatite", "halite"}]
-    scores = list(score_phases(lines, make_screen(state).nuisance()).values())
-    assert misfit(scores[:5]) == 1.0, "a short library says nothing"
+    lines = [candidate(p, state) for p in library(()) if p.id not in {"hydroxyapatite", "halite"}]
+    scores = list(score_phases(lines, search_residual(state).projected()).values())
+    assert library_scatter(scores[:5]) == 1.0, "a short library says nothing"
     wild = [replace(score, typical_z=1.2) for score in scores]
-    assert_close(misfit(wild), np.sqrt((1.4826 * 1.2) ** 2 - 0.8), rtol=1e-12, because="definition")
+    assert_close(library_scatter(wild), np.sqrt((1.4826 * 1.2) ** 2 - 0.8), rtol=1e-12, because="definition")
     wide = widened(scores[0], 2.0)
     assert (wide.z, wide.std, wide.nominal_std) == (
         scores[0].z / 2.0,
@@ -385,7 +391,7 @@ def test_small_crystallites_do_not_set_the_width_of_templates(state: Refinement)
 def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
     """Equal areas; sharper and higher than the template's at 9.4 degrees, broader and lower at 57.5."""
     grid = make_grid(low_angles)
-    lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
+    lines = [candidate(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, grid, (Variant(),), (80.0,))[0, :, 0]
     true = draw_crystals(lines, grid, 80.0)
     assert_close(
@@ -400,8 +406,8 @@ def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
 
 
 def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: Refinement) -> None:
-    nuisance = make_screen(low_angles).nuisance()
-    lines = [phase_lines(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
+    nuisance = search_residual(low_angles).projected()
+    lines = [candidate(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, nuisance.grid, (Variant(),), (80.0,))[0, :, 0]
     assert_close(
         nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-9, because="an amount is linear"
@@ -420,10 +426,10 @@ def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:
     state = Refinement.run(
         pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, Recipe().instrument)
     )
-    first = score_phases([phase_lines(halite, state)], make_screen(state).nuisance())["halite"]
+    first = score_phases([candidate(halite, state)], search_residual(state).projected())["halite"]
     with_it = state.add([halite])
-    nuisance = make_screen(with_it).nuisance(without="halite")
-    again = score_phases([phase_lines(halite, with_it)], nuisance)["halite"]
+    nuisance = search_residual(with_it).projected(without="halite")
+    again = score_phases([candidate(halite, with_it)], nuisance)["halite"]
     assert first.z > 4.0
     assert_close(again.z, first.z, rtol=0.15, because="displacement and apatite move by their uncertainties")
     assert_close(again.std, first.std, rtol=0.15, because="misfit is estimated from each residual anew")
@@ -453,9 +459,11 @@ def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: Refinement) -
 
 
 def test_lines_that_all_show_may_be_textured(state: Refinement) -> None:
-    score = score_phases([phase_lines(load_phase("halite"), state)], make_screen(state).nuisance())["halite"]
-    off = replace(score, lines_expected=5, lines_seen=5, consistency=6.0)
-    assert off.lines_agree
-    assert not replace(off, lines_seen=4).lines_agree
-    assert not replace(off, lines_expected=3, lines_seen=3).lines_agree
-    assert not replace(off, consistency=10.0).lines_agree
+    score = score_phases([candidate(load_phase("halite"), state)], search_residual(state).projected())[
+        "halite"
+    ]
+    off = replace(score, reflections_expected=5, reflections_seen=5, consistency=6.0)
+    assert off.reflections_agree
+    assert not replace(off, reflections_seen=4).reflections_agree
+    assert not replace(off, reflections_expected=3, reflections_seen=3).reflections_agree
+    assert not replace(off, consistency=10.0).reflections_agree

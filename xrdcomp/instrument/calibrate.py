@@ -22,9 +22,9 @@ from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import Refinement, initial_parameters
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, refined_ratios
 from xrdcomp.results import Estimate, FitResult, parameter_name
-from xrdcomp.search.nuisance import make_screen
+from xrdcomp.search.nuisance import search_residual
 from xrdcomp.search.report import unexplained_peaks
-from xrdcomp.search.templates import library, phase_lines
+from xrdcomp.search.templates import candidate, library
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ def _warning(code: str, text: str, **facts: float) -> Diagnostic:
 
 def _foreign_lines(state: Refinement, phase: Phase, name: str) -> list[Diagnostic]:
     """Peaks that the standard has not: another powder in it, a holder, residual radiation."""
-    nuisance = make_screen(state).nuisance()
+    nuisance = search_residual(state).projected()
     if not unexplained_peaks(nuisance, (), _FALSE_ALARM_RATE):
         return []
-    known = tuple(phase_lines(other, state) for other in library(()) if other.id != phase.id)
+    known = tuple(candidate(other, state) for other in library(()) if other.id != phase.id)
     peaks = unexplained_peaks(nuisance, known, _FALSE_ALARM_RATE)
     share = max(peak.height for peak in peaks) / float(state.points.intensity.max())
     text = (

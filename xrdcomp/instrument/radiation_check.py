@@ -15,9 +15,9 @@ from xrdcomp.instrument.build import build_instrument, radiation_is_assumed
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import FitResult
-from xrdcomp.search.nuisance import Score, make_screen, score_phases
+from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification
-from xrdcomp.search.templates import COLD_VARIANTS, library, phase_lines
+from xrdcomp.search.templates import COLD_VARIANTS, candidate, library
 
 OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 DOUBTFUL_GOF = 2.0
@@ -130,12 +130,13 @@ def _tube_of_reflections(trial: _Trial) -> tuple[Diagnostic, ...]:
         state = Refinement.run(
             trial.pattern, (), trial.instrument(radiation=name), recipe.fit, blank=trial.blank
         )
-        lines = [phase_lines(p, state) for p in library(recipe.identification.library) if p.quantifiable]
-        scores = score_phases(lines, make_screen(state).nuisance(), variants=_VARIANTS, sizes=_SIZES_NM)
+        lines = [candidate(p, state) for p in library(recipe.identification.library) if p.quantifiable]
+        scores = score_phases(lines, search_residual(state).projected(), variants=_VARIANTS, sizes=_SIZES_NM)
         found += [
             (score, name)
             for score in scores.values()
-            if score.lines_seen == score.lines_expected == _REFLECTIONS and score.consistency < _IN_RATIO
+            if score.reflections_seen == score.reflections_expected == _REFLECTIONS
+            and score.consistency < _IN_RATIO
         ]
     if not found:
         return ()

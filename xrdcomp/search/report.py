@@ -1,4 +1,4 @@
-"""What a search has to say beside its list of phases."""
+"""Findings of a search: phases fitted, absent or undecided, peaks that no phase explains, and messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, Phase
+from xrdcomp.data import Diagnostic, Phase, message_kind
 from xrdcomp.phases.library import list_phases, phase_info
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.results import (
@@ -21,24 +21,61 @@ from xrdcomp.results import (
     PhaseResult,
 )
 from xrdcomp.search.detection import decision_threshold, detection_limit
-from xrdcomp.search.family import compare_intensities
-from xrdcomp.search.nuisance import Nuisance, Score, matched_filter
-from xrdcomp.search.templates import CandidateLines, template_fwhm
+from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter
+from xrdcomp.search.templates import Candidate, bragg_areas
 from xrdcomp.units import FloatArray, two_theta_to_d
 
-# ------------ Peaks that no phase of the fit explains, and whose they might be.
-
-_MATCH = 4e-3  # relative difference of spacings up to which a library line counts as near
-_STRONG = 25.0
 MOST_PEAKS = 20
 """Unexplained peaks that are listed at most."""
 
+UNEXPLAINED_PEAKS = message_kind(
+    "XRD_UNEXPLAINED_PEAKS",
+    "warning",
+    "Peaks of the pattern belong to no phase of the fit; they are listed with angle, spacing and significance.",
+    remedy="Check for lines of the sample holder, a contamination, or a phase outside the library (add its CIF with "
+    "--phases).",
+    threshold="identification.false_alarm_rate, for one or more false peaks in the pattern",
+    origin="normal tail over two trials per width of a reflection",
+)
+PHASE_INCONCLUSIVE = message_kind(
+    "XRD_PHASE_INCONCLUSIVE",
+    "warning",
+    "A phase is neither shown nor excluded: some of its reflections appear, but not all that should, or not in its "
+    "ratio.",
+    remedy="Count longer or look at the listed reflections.",
+    threshold="the decision threshold of the search",
+    origin="identification.false_alarm_rate",
+)
+STARTS_LATE = message_kind(
+    "XRD_STARTS_LATE",
+    "warning",
+    "The scan begins so late that the rise of the organic matter's scattering, and strong reflections of the phases "
+    "named, are outside.",
+    remedy="Start the scan at 10° or below.",
+    threshold="largest spacing seen 4.45 Å (20° of copper Kα)",
+    origin="position of the maximum of protein's amorphous scattering",
+)
+
+_NEAR = 4e-3  # relative difference of spacings up to which a library reflection counts as near
+_STRONG = 25.0  # of the strongest 100
 _TRIALS_PER_FWHM = 2.0  # the filter output is correlated over about half a width
+_LARGEST_SPACING = 4.45  # Å: 20° of copper Kα; a scan should show larger spacings than this
+_INDISPENSABLE = 70.0  # of the strongest 100: a reflection without which a phase is judged by what is left
+_UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
+_CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another member of the family is excluded
+_INTENSITY_RATIO = (
+    1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
+)
+_INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hydroxyapatites gave at most 5
+_INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
+
+
+# ---- peaks that no phase of the fit explains, and whose they might be
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnexplainedPeak:
-    """A peak in the residual: angle (deg), spacing (Å), significance (z), nearest strong library lines."""
+    """A peak in the residual: angle (deg), spacing (Å), significance (z), phases with strong reflections near it."""
 
     two_theta: float
     d_spacing: float
@@ -62,23 +99,19 @@ class UnexplainedPeak:
 
 
 def unexplained_peaks(
-    nuisance: Nuisance, library: Sequence[CandidateLines], false_alarm_rate: float
+    residual: ProjectedResidual, known: Sequence[Candidate], false_alarm_rate: float
 ) -> tuple[UnexplainedPeak, ...]:
-    """Matched-filter search of the cleaned residual for peaks of instrumental width.
+    """Search the projected residual with a matched filter for peaks of instrumental width, at most `MOST_PEAKS`.
 
-    Parameters
-    ----------
-    library : lines of the phases whose strong ones are named as candidates
-    false_alarm_rate : float
-        Chance of one or more false peaks in the pattern.
+    `known` are phases whose strong reflections are named beside a peak, `false_alarm_rate` is the chance of one or more
+    false peaks in the pattern.
     """
-    grid = nuisance.grid
-    x = grid.two_theta
-    fwhm = max(template_fwhm(grid.state, 100.0), 3.0 * grid.step)
+    grid = residual.grid
+    x, fwhm = grid.two_theta, grid.peak_fwhm
     threshold = decision_threshold(false_alarm_rate, _TRIALS_PER_FWHM * (x[-1] - x[0]) / fwhm)
-    z, height = matched_filter(grid, nuisance.residual, nuisance.sigma)
-    free_share = np.maximum(1.0 - (nuisance.half**2).sum(axis=0), 0.05)
-    z = z / np.sqrt(free_share * nuisance.inflation)
+    z, height = matched_filter(grid, residual.residual, residual.sigma)
+    free_share = np.maximum(1.0 - (residual.half**2).sum(axis=0), 0.05)
+    z = z / np.sqrt(free_share * residual.inflation)
     found: list[UnexplainedPeak] = []
     taken = np.zeros(len(x), bool)
     for i in np.argsort(z)[::-1]:
@@ -87,9 +120,8 @@ def unexplained_peaks(
         if taken[i]:
             continue
         taken[np.abs(x - x[i]) < 2.5 * fwhm] = True
-        found.append(
-            explain_peak(grid.state, _vertex(x, z, int(i)), (float(z[i]), float(height[i])), library)
-        )
+        at = _vertex(x, z, int(i))
+        found.append(explain_peak(grid.fit, at, z=float(z[i]), height=float(height[i]), known=known))
     return tuple(found)
 
 
@@ -103,111 +135,70 @@ def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
 
 
 def explain_peak(
-    state: Refinement, two_theta: float, size: tuple[float, float], library: Sequence[CandidateLines]
+    fit: Refinement, two_theta: float, *, z: float, height: float, known: Sequence[Candidate]
 ) -> UnexplainedPeak:
-    """Spacing of a peak at an observed angle, and whose strong lines lie there.
-
-    Parameters
-    ----------
-    two_theta : float
-        Degrees, as observed.
-    size : (significance, height)
-    library : lines of the phases that may be named as candidates
-    """
-    values = state.solution.values
-    lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / state.instrument.radius_mm)
-    true = (
-        two_theta
-        - values.get("zero_shift", state.instrument.zero_shift)
-        - lever * np.cos(np.radians(two_theta / 2.0))
-    )
-    d = float(two_theta_to_d(true, state.instrument.wavelength))
+    """Give the spacing of a peak at an observed angle (degrees), and the phases whose strong reflections lie there."""
+    true = two_theta - angle_offset(fit, two_theta)
+    d = float(two_theta_to_d(true, fit.instrument.wavelength))
     near = []
-    for lines in library:
-        if not len(lines.d_spacing):
-            continue
-        intensity = lines.strength * lines.d_spacing**2
-        relative = 100.0 * intensity / intensity.max()
-        close = np.abs(lines.d_spacing / d - 1.0) < _MATCH
-        if (close & (relative > _STRONG)).any():
-            near.append((float(relative[close].max()), lines.phase.id))
-    near.sort(reverse=True)
-    names = tuple(name for _, name in near[:3])
-    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=size[0], height=size[1], candidates=names)
+    for item in known:
+        if len(item.d_spacing):
+            relative = 100.0 * item.apparent / item.apparent.max()
+            close = np.abs(item.d_spacing / d - 1.0) < _NEAR
+            if (close & (relative > _STRONG)).any():
+                near.append((float(relative[close].max()), item.phase.id))
+    names = tuple(name for _, name in sorted(near, reverse=True)[:3])
+    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=z, height=height, candidates=names)
 
 
-# ------------ What a scan that begins late does not show.
+def angle_offset(fit: Refinement, two_theta: Any) -> Any:
+    """Observed less true angle by zero and displacement, degrees: zero − (2 s / R) cosθ."""
+    values = fit.solution.values
+    lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / fit.instrument.radius_mm)
+    return values.get("zero_shift", fit.instrument.zero_shift) + lever * np.cos(np.radians(two_theta / 2.0))
 
-_LARGEST_SPACING = 4.45
-"""Å: 20° of copper Kα, the maximum of the protein's halo. A scan should show larger spacings than this."""
-_COVERAGE_STRONG = 70.0
-"""Height of a line, of the strongest 100, without which a phase is judged by what is left."""
+
+# ---- PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart
 
 
-def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Diagnostic, ...]:
-    """Say which phases have lost their strongest lines, and that the halo is cut, where a fit begins late.
-
-    Parameters
-    ----------
-    fit : FitResult or None
-    phases : sequence of PhaseResult
-        Those that the search asked after; only phases of the library are named.
-
-    Returns
-    -------
-    tuple of Diagnostic
-        ``XRD_STARTS_LATE`` where the fitted range begins at 20° of copper Kα or more, or at the same spacing of
-        another radiation.
-    """
-    if fit is None:
-        return ()
-    begin = float(fit.two_theta[0])
-    seen = fit.wavelengths[0] / 2.0 / float(np.sin(np.radians(begin / 2.0)))
-    if seen > _LARGEST_SPACING:
-        return ()
-    library = set(list_phases())
-    asked = [phase for phase in phases if phase.decision != "detected" and phase.id in library]
-    lost = [phase.name for phase in asked if _strong_line_beyond(phase.id, seen)]
-    better = 2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / 2.0 / 9.0)))
-    named = ""
-    if lost:
-        named = f" Strong lines are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
-    return (
-        Diagnostic(
-            code="XRD_STARTS_LATE",
-            severity="warning",
-            text=(
-                f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of the organic "
-                f"halo is cut off, so that it is told from background and water by its falling side alone.{named} "
-                f"Start the scan at {better:.0f}° or below."
-            ),
-            facts={"from_two_theta": begin, "largest_d": seen, "phases": len(lost)},
-        ),
+def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
+    """Report a phase of the fit: amounts, cell, size, strain."""
+    crystal = _share(fit, phase, crystalline_only=True)
+    areas = bragg_areas(fit)
+    area = float(areas[[p.id for p in fit.phases].index(phase.id)])
+    decision: Decision = "detected" if score.z > rule.threshold and crystal is not None else "inconclusive"
+    return PhaseResult(
+        id=phase.id,
+        name=phase.name,
+        formula=phase.formula,
+        facts=phase.facts,
+        decision=decision,
+        detection_limit=_limit(fit, score, rule),
+        weight_fraction=_share(fit, phase, crystalline_only=False),
+        crystalline_weight_fraction=crystal,
+        cell=_cell(fit, phase),
+        crystallite_size_nm=_sizes(fit, phase),
+        microstrain=fit.parameter("microstrain", phase.id),
+        intensity_share=area / max(float(areas.sum()), 1e-300),
+        evidence=DetectionEvidence(z=score.z, rule=rule, fitted=True),
     )
 
 
-def _strong_line_beyond(name: str, spacing: float) -> bool:
-    lines = phase_info(name).strongest_lines
-    return any(line.d_spacing > spacing and line.relative_intensity >= _COVERAGE_STRONG for line in lines)
+def _total(fit: Refinement) -> float:
+    return max(float(np.maximum(fit.evidence.amounts.amounts, 0.0).sum()), 1e-300)
 
 
-# ------------ PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart.
-
-_UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
-_CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another variety is excluded
-
-
-def _limit(state: Refinement, score: Score, rule: DetectionRule) -> float:
-    """Return the smallest share of the specimen that is found with the stated probability."""
-    amounts = state.evidence.amounts
-    total = max(float(np.maximum(amounts.amounts, 0.0).sum()), 1e-300)
-    relative_std = float(np.sqrt(max(amounts.covariance.sum(), 0.0))) / total
+def _limit(fit: Refinement, score: Score, rule: DetectionRule) -> float:
+    """Smallest share of the specimen that is found with the stated probability."""
+    total = _total(fit)
+    relative_std = float(np.sqrt(max(fit.evidence.amounts.covariance.sum(), 0.0))) / total
     return detection_limit(rule, score.nominal_std / total, relative_std)
 
 
-def _share(state: Refinement, index: int, *, crystalline_only: bool) -> Estimate | None:
-    """Mass share of one component of all (or of the crystalline ones), first order; None where nothing is there."""
-    amounts = state.evidence.amounts
+def _share(fit: Refinement, phase: Phase, *, crystalline_only: bool) -> Estimate | None:
+    """Mass share of one phase in all (or the crystalline) components, to first order; None where nothing is there."""
+    amounts = fit.evidence.amounts
+    index = amounts.names.index(phase.id)
     pick = np.array(amounts.crystalline) if crystalline_only else np.ones(len(amounts.names), bool)
     values = np.where(pick, np.maximum(amounts.amounts, 0.0), 0.0)
     total = float(values.sum())
@@ -216,139 +207,101 @@ def _share(state: Refinement, index: int, *, crystalline_only: bool) -> Estimate
     gradient = -values[index] / total * pick
     gradient[index] += 1.0
     variance = float(gradient @ amounts.covariance @ gradient) / total**2
-    return Estimate.normal(
-        float(values[index] / total), float(np.sqrt(max(variance, 0.0))), low=0.0, high=1.0
-    )
+    std = float(np.sqrt(max(variance, 0.0)))
+    return Estimate.normal(float(values[index] / total), std, low=0.0, high=1.0)
 
 
-def fitted_phase(state: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
-    """Report a phase of the fit: amounts, cell, size, strain."""
-    amounts = state.evidence.amounts
-    index = amounts.names.index(phase.id)
-    whole = _share(state, index, crystalline_only=False)
-    crystal = _share(state, index, crystalline_only=True)
-    z = score.z
-    areas = [
-        float(np.abs(state.solution.columns[:, k] * state.solution.coefficients[k]).sum())
-        for k in range(len(state.phases))
-    ]
-    position = [p.id for p in state.phases].index(phase.id)
-    share = areas[position] / max(sum(areas), 1e-300)
-    decision: Decision = "detected" if z > rule.threshold and crystal is not None else "inconclusive"
-    return PhaseResult(
-        id=phase.id,
-        name=phase.name,
-        formula=phase.formula,
-        facts=phase.facts,
-        decision=decision,
-        detection_limit=_limit(state, score, rule),
-        weight_fraction=whole,
-        crystalline_weight_fraction=crystal,
-        cell=_cell(state, phase),
-        crystallite_size_nm=_sizes(state, phase),
-        microstrain=state.parameter("microstrain", phase.id),
-        intensity_share=share,
-        evidence=DetectionEvidence(z=z, rule=rule, fitted=True),
-    )
-
-
-def _cell(state: Refinement, phase: Phase) -> dict[str, Estimate]:
+def _cell(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
     out = {}
     for name in ("a", "b", "c", "alpha", "beta", "gamma"):
-        estimate = state.parameter("cell", phase.id, name)
+        estimate = fit.parameter("cell", phase.id, name)
         if estimate is not None:
             unit = "Å" if name in "abc" else "deg"
             out[name] = Estimate(value=estimate.value, std=estimate.std, ci95=estimate.ci95, unit=unit)
     return out
 
 
-def _sizes(state: Refinement, phase: Phase) -> dict[str, Estimate]:
+def _sizes(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
     """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
-    inverse = {axis: state.parameter("inverse_size", phase.id, axis) for axis in "ac"}
+    across, along = (fit.parameter("inverse_size", phase.id, axis) for axis in "ac")
     out: dict[str, Estimate] = {}
-    for axis, key in (("c", "c_axis"), ("a", "a_axis")):
-        estimate = inverse[axis]
-        if estimate is None or (axis == "a" and inverse["c"] is None):
-            continue
-        out[key] = _reciprocal(estimate)
-    first = inverse["a"]
-    if first is not None and first.value > 0:
-        second = inverse["c"] or first
-        if second.value > 0:
-            mean = float(np.cbrt(first.value**2 * second.value))
-            relative = np.hypot(
-                2.0 / 3.0 * (first.std or 0.0) / first.value, (second.std or 0.0) / second.value / 3.0
-            )
-            out["volume_mean"] = _reciprocal(Estimate(value=mean, std=float(relative * mean)))
+    if along is not None:
+        out["c_axis"] = _reciprocal(along)
+        if across is not None:
+            out["a_axis"] = _reciprocal(across)
+    along = along or across
+    if across is not None and along is not None and across.value > 0 and along.value > 0:
+        mean = float(np.cbrt(across.value**2 * along.value))
+        relative = np.hypot(
+            2.0 / 3.0 * (across.std or 0.0) / across.value, (along.std or 0.0) / along.value / 3.0
+        )
+        out["volume_mean"] = _reciprocal(Estimate(value=mean, std=float(relative * mean)))
     return out
 
 
 def _reciprocal(inverse: Estimate) -> Estimate:
-    """Size from inverse size; the interval is transformed end by end, at most 10 µm.
+    """Size (nm) from inverse size; the interval is transformed end by end, at most 10 µm.
 
-    Where the lines show no broadening the size has no upper end of its own: its standard deviation is then that of
+    Where reflections show no broadening the size has no upper end of its own: its standard deviation is then that of
     the interval, not that of an inverse near zero.
     """
-    low = max(inverse.value, 1e-4)
-    size = 1.0 / low
-    half = 1.96 * (inverse.std or 0.0)
-    interval = (1.0 / (low + half), 1.0 / max(low - half, 1e-4))
-    std = min((inverse.std or 0.0) / low**2, (interval[1] - interval[0]) / 3.92)
-    return Estimate(
-        value=size, std=float(std), ci95=(min(interval[0], size), max(interval[1], size)), unit="nm"
-    )
+    least = 1e-4  # 1/nm
+    value, half = max(inverse.value, least), 1.96 * (inverse.std or 0.0)
+    size, low, high = 1.0 / value, 1.0 / (value + half), 1.0 / max(value - half, least)
+    std = min((inverse.std or 0.0) / value**2, (high - low) / 3.92)
+    return Estimate(value=size, std=float(std), ci95=(min(low, size), max(high, size)), unit="nm")
 
 
-def absent_phase(state: Refinement, score: Score, rule: DetectionRule) -> PhaseResult:
+def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseResult:
     """Report a phase that was not accepted, with the fraction that would have been seen.
 
-    Significant but not accepted means inconclusive, unless lines that should show at that amount are missing:
+    Significant but not accepted means inconclusive, unless reflections that should show at that amount are missing:
     then the signal belongs to something else.
     """
-    total = max(float(np.maximum(state.evidence.amounts.amounts, 0.0).sum()), 1e-300)
-    unclear = score.z > rule.threshold and not score.lines_refute
-    reason, basis = "", ""
-    if score.z > rule.threshold:
-        reason = f"{score.lines_seen} of {score.lines_expected} lines that should show do" + (
+    phase, total = score.phase, _total(fit)
+    significant = score.z > rule.threshold
+    unclear = significant and not score.reflections_refute
+    reason, fraction = "", None
+    if significant:
+        reason = f"{score.reflections_seen} of {score.reflections_expected} lines that should show do" + (
             ", not in the ratio of this phase" if not score.in_ratio else ""
         )
-    if not score.phase.quantifiable:
-        basis = "line positions only; intensity per gram taken from a similar compound"
-    fraction = None
-    if unclear and score.phase.quantifiable:
+    if unclear and phase.quantifiable:
         share = float(np.clip(score.amount / total, 0.0, 1.0))
         fraction = Estimate.normal(share, min(float(score.std / total), _UNKNOWN_STD), low=0.0, high=1.0)
     return PhaseResult(
-        id=score.phase.id,
-        name=score.phase.name,
-        formula=score.phase.formula,
-        facts=score.phase.facts,
+        id=phase.id,
+        name=phase.name,
+        formula=phase.formula,
+        facts=phase.facts,
         decision="inconclusive" if unclear else "not_detected",
-        detection_limit=_limit(state, score, rule),
+        detection_limit=_limit(fit, score, rule),
         weight_fraction=fraction,
         evidence=DetectionEvidence(
             z=score.z,
             rule=rule,
             fitted=False,
-            reflections_expected=score.lines_expected,
-            reflections_seen=score.lines_seen,
+            reflections_expected=score.reflections_expected,
+            reflections_seen=score.reflections_seen,
             template_size_nm=score.size_nm,
             reason=reason,
-            limit_basis=basis,
+            limit_basis=""
+            if phase.quantifiable
+            else "line positions only; intensity per gram taken from a similar compound",
         ),
     )
 
 
-def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
-    """Report another variety of apatite beside the fitted one: excluded by cell or intensities, or not to be told."""
-    fitted = _cell(state, family)
+def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
+    """Report another member of the apatite family beside the fitted one: excluded by cell or intensities, or open."""
+    cell = _cell(fit, fitted)
     away, own = (
-        max((abs(fitted[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in fitted), default=0.0)
-        for p in (other, family)
+        max((abs(cell[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in cell), default=0.0)
+        for p in (other, fitted)
     )
-    hidden = f"a small share beside it would hide under the lines of {family.id}"
-    reason = f"apatite, variety not determined: its lines coincide with those of {family.id}"
-    verdict = compare_intensities(state, family, other) if away <= _CELL_RULED_OUT else -1
+    hidden = f"a small share beside it would hide under the lines of {fitted.id}"
+    reason = f"apatite, variety not determined: its lines coincide with those of {fitted.id}"
+    verdict = compare_intensities(fit, fitted, other) if away <= _CELL_RULED_OUT else -1
     better = verdict > 0 and away <= own
     if better:
         reason += ", and it describes cell and intensities better"
@@ -356,6 +309,11 @@ def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: Dete
         reason = f"not the main apatite: its cell differs by {100 * away:.2f} % from the one found; {hidden}"
     elif verdict < 0:
         reason = f"not the main apatite: its intensities are not those found; {hidden}"
+    member = MemberComparison(
+        cell_difference=float(away),
+        fits_better=better,
+        excluded_as_main=away > _CELL_RULED_OUT or verdict < 0,
+    )
     return PhaseResult(
         id=other.id,
         name=other.name,
@@ -363,68 +321,95 @@ def undecided_apatite(state: Refinement, family: Phase, other: Phase, rule: Dete
         facts=other.facts,
         decision="inconclusive",
         detection_limit=None,
-        evidence=DetectionEvidence(
-            rule=rule,
-            reason=reason,
-            fitted=False,
-            member=MemberComparison(
-                cell_difference=float(away),
-                fits_better=better,
-                excluded_as_main=away > _CELL_RULED_OUT or verdict < 0,
-            ),
-        ),
+        evidence=DetectionEvidence(rule=rule, reason=reason, fitted=False, member=member),
     )
 
 
-# ------------ What a search has to say beside its list of phases.
+def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:
+    """Tell whether another member in the place of the fitted one describes the pattern better (1) or worse (-1).
+
+    Both are fitted at the place of the reflections that were found, so that only intensities count (the cell is judged
+    by itself). The answer is decisive where χ² differs by a factor of 1.2 and by 40 in units of the misfit that is
+    left; 0 where it is not, or where both are hydroxyapatite.
+    """
+    # structures of hydroxyapatite with more or less calcium are one member, which preparations differ in
+    if fitted.facts.end_member == other.facts.end_member == "hydroxyapatite":
+        return 0
+    own, trial = (fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE) for phase in (fitted, other))
+    low, high = sorted((own, trial), key=lambda item: item.cost)
+    excess = high.cost - low.cost
+    if high.cost < _INTENSITY_RATIO * low.cost or excess < _INTENSITY_EXCESS * low.inflation:
+        return 0
+    return 1 if low is trial else -1
+
+
+# ---- messages
 
 
 def search_messages(
     reports: Sequence[PhaseResult], peaks: tuple[UnexplainedPeak, ...], *, searched: bool = True
 ) -> tuple[Diagnostic, ...]:
-    """Messages of a search: peaks that no phase explains, phases neither shown nor excluded.
+    """Name peaks that no phase explains, and phases neither shown nor excluded, of a search or a fit of named phases.
 
-    Parameters
-    ----------
-    reports : sequence of PhaseResult
-    peaks : tuple of UnexplainedPeak
-    searched : bool
-        Whether the library was searched.
+    `searched` says whether the library was searched.
     """
     out = []
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
-        outside = "a phase outside the library (add its CIF with --phases)"
-        phase = (
-            outside if searched else "a phase of the library, which was not searched (identification.search)"
+        whose = "a phase outside the library (add its CIF with --phases)"
+        if not searched:
+            whose = "a phase of the library, which was not searched (identification.search)"
+        text = (
+            f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}. Check for sample-holder lines, a "
+            f"contamination, or {whose}."
         )
-        out.append(
-            Diagnostic(
-                code="XRD_UNEXPLAINED_PEAKS",
-                severity="warning",
-                text=(
-                    f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}. Check for sample-holder lines, "
-                    f"a contamination, or {phase}."
-                ),
-                facts={"count": len(peaks), "strongest_d": peaks[0].d_spacing},
-            )
-        )
+        out.append(UNEXPLAINED_PEAKS(text, count=len(peaks), strongest_d=peaks[0].d_spacing))
     undecided = [r for r in reports if r.decision == "inconclusive" and not r.is_apatite]
     if undecided:
         names = ", ".join(r.name for r in undecided)
         unseen = "named for the fit, but its lines do not show"
         told = [f"{r.name}: {r.evidence.reason or unseen}" for r in undecided if r.evidence.fitted]
-        why = (
-            "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
-            if len(told) < len(undecided)
-            else ""
-        )
+        why = ""
+        if len(told) < len(undecided):
+            why = "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
         why += "".join(f"{text[0].upper()}{text[1:]}. " for text in told if text)
         out.append(
-            Diagnostic(
-                code="XRD_PHASE_INCONCLUSIVE",
-                severity="warning",
-                text=f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed lines.",
+            PHASE_INCONCLUSIVE(
+                f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed lines."
             )
         )
     return tuple(out)
+
+
+def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Diagnostic, ...]:
+    """Say which phases have lost their strongest reflections, and that amorphous scattering is cut, in a late scan.
+
+    A fitted range is late that begins at 20° of copper Kα or more, or at the same spacing of another radiation; of the
+    phases that were asked after and not found only those of the library are named.
+    """
+    if fit is None:
+        return ()
+    begin = float(fit.two_theta[0])
+    seen = fit.wavelengths[0] / 2.0 / float(np.sin(np.radians(begin / 2.0)))
+    if seen > _LARGEST_SPACING:
+        return ()
+    lost = [
+        phase.name
+        for phase in phases
+        if phase.decision != "detected"
+        and phase.id in list_phases()
+        and any(
+            line.d_spacing > seen and line.relative_intensity >= _INDISPENSABLE
+            for line in phase_info(phase.id).strongest_lines
+        )
+    ]
+    better = 2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / 2.0 / 9.0)))
+    named = ""
+    if lost:
+        named = f" Strong lines are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
+    text = (
+        f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of the organic halo is cut "
+        f"off, so that it is told from background and water by its falling side alone.{named} Start the scan at "
+        f"{better:.0f}° or below."
+    )
+    return (STARTS_LATE(text, from_two_theta=begin, largest_d=seen, phases=len(lost)),)

@@ -10,8 +10,8 @@ from xrdcomp.data import Pattern
 from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.search.family import better_variety, compare_intensities
-from xrdcomp.search.search import investigate
+from xrdcomp.search.report import compare_intensities
+from xrdcomp.search.search import better_member, fit_and_search
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
@@ -49,11 +49,10 @@ def test_a_search_from_the_wrong_variety_changes_over() -> None:
     scan = made_pattern(seed=3, variety="fluorapatite")
     state = Refinement.run(scan, [HA], INSTRUMENT, FitRecipe())
     assert compare_intensities(state, HA, fluor) == 1
-    recipes = (FitRecipe(), IdentificationRecipe())
-    found = investigate(scan, [HA], INSTRUMENT, recipes)
+    found = fit_and_search(scan, [HA], INSTRUMENT, FitRecipe(), IdentificationRecipe())
     assert [p.id for p in found.phases if p.decision == "detected"] == ["fluorapatite"]
-    kept = investigate(scan, [HA], INSTRUMENT, recipes, assumed=True)
+    kept = fit_and_search(scan, [HA], INSTRUMENT, FitRecipe(), IdentificationRecipe(), named=True)
     reports = {p.id: p for p in kept.phases}
     assert reports["hydroxyapatite"].decision == "detected", "named by the user"
     assert "describes cell and intensities better" in reports["fluorapatite"].evidence.reason
-    assert better_variety(state, found.phases) is None, "nothing better than the one found"
+    assert better_member(state, found.phases) is None, "nothing better than the one found"
