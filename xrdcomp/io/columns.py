@@ -26,14 +26,7 @@ Role = Literal[
     "other",
 ]
 
-_REPAIRS = (
-    ("Â°", "°"),
-    ("ï¿½", "°"),
-    ("\ufffd", "°"),
-    ("Âµ", "µ"),
-    ("Î¼", "µ"),
-    ("℃", "°C"),
-)
+_REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C"}
 """Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
 _DEGREE_SIGNS = str.maketrans("º˚ø>ｰ", "°°°°°")
 _SPELLINGS: dict[tuple[Dimension, str], str] = {
@@ -86,7 +79,7 @@ def unit_of(text: str) -> tuple[Dimension, str]:
 
 
 def _repair(text: str) -> str:
-    for wrong, right in _REPAIRS:
+    for wrong, right in _REPAIRS.items():
         text = text.replace(wrong, right)
     return text
 
@@ -147,8 +140,15 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     """Make a column and recognise what it is."""
     dimension, canonical = unit_of(unit)
     role = classify(name, dimension)
-    if dimension == "none" and role in ("mass", "mass_change"):
-        dimension, canonical = _unit_in_name(name)
+    if dimension == "none" and role in (
+        "mass",
+        "mass_change",
+    ):  # ``Mass fraction``, ``m/m0``, ``Weight percent``
+        low = name.lower()
+        if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
+            dimension, canonical = "mass", "fraction"
+        elif re.search(r"percent|prozent|%", low):
+            dimension, canonical = "mass", "percent"
     return Column(
         name=name,
         unit=_repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
@@ -160,14 +160,6 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
         values=values,
         number=number,
     )
-
-
-def _unit_in_name(name: str) -> tuple[Dimension, str]:
-    """Unit that the name of a mass column states: ``Mass fraction``, ``m/m0``, ``Weight percent``."""
-    low = name.lower()
-    if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
-        return "mass", "fraction"
-    return ("mass", "percent") if re.search(r"percent|prozent|%", low) else ("none", "")
 
 
 _NOT_A_SIGNAL = re.compile(

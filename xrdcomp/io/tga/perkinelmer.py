@@ -134,7 +134,12 @@ def _read_parts(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple
         if step != steps[-1] and any(line.strip() for line in lines[end:stop]):
             msg = f"{lines[end].strip()[:40]!r} stands between rows of numbers"
             raise ReadError(msg, place=f"line {end + 1}", expected="numbers", hint="Copy the file again.")
-        _refuse_damaged_end(lines, end, width)
+        below = lines[end] if end < len(lines) else ""
+        cells = below.split("\t")[1:] if below.startswith("\t") and below.count("\t") >= width - 1 else []
+        if cells and sum(re.search(r"\d", cell) is not None for cell in cells) >= width // 2:
+            bad = next((c.strip() for c in cells if not re.fullmatch(r"\s*[-+.\d].*", c)), cells[0])
+            msg = f"{bad[:40]!r} is not a number"
+            raise ReadError(msg, place=f"line {end + 1}", expected="numbers", hint="Copy the file again.")
         if end > first:
             rows.append([line[1:] for line in lines[first:end]])
             firsts.append(first + 1)
@@ -148,16 +153,6 @@ def _read_parts(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple
     ]
     places = [np.arange(first, first + len(part)) for part, first in zip(rows, firsts, strict=True)]
     return values, np.concatenate(places).astype(np.int64)
-
-
-def _refuse_damaged_end(lines: Sequence[str], at: int, width: int) -> None:
-    """Refuse a damaged row directly below the rows; text ends a part."""
-    if at < len(lines) and lines[at].startswith("\t") and lines[at].count("\t") >= width - 1:
-        cells = lines[at].split("\t")[1:]
-        if sum(re.search(r"\d", cell) is not None for cell in cells) >= width // 2:
-            bad = next((c.strip() for c in cells if not re.fullmatch(r"\s*[-+.\d].*", c)), cells[0])
-            msg = f"{bad[:40]!r} is not a number"
-            raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
 
 
 def _stated_units(head: Sequence[str]) -> dict[str, str]:

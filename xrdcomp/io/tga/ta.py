@@ -67,7 +67,14 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
         if mark
     ]
     facts = dict(reversed(pairs))  # the first of equal keys counts
-    signals = [facts[f"Sig{n}"] for n in range(1, _count_signals(facts, start) + 1)]
+    signals: list[str] = []
+    while f"Sig{len(signals) + 1}" in facts:
+        signals.append(facts[f"Sig{len(signals) + 1}"])
+    stated = number_of(facts.get("Nsig", ""))
+    if not signals or (stated is not None and int(stated) != len(signals)):
+        msg = f"Nsig states {facts.get('Nsig', 'nothing')!r} and {len(signals)} signals are named"
+        place = f"lines 1 to {start}"
+        raise ReadError(msg, place=place, expected="Sig1 to Sign", hint="Copy the file again.")
     rows = rows_until_blank(lines, start + 1, len(lines))
     if len(rows) < 2:
         msg = f"there are {len(rows)} rows below StartOfData"
@@ -117,18 +124,6 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
         metadata=metadata,
         messages=tuple(messages),
     )
-
-
-def _count_signals(facts: Mapping[str, str], start: int) -> int:
-    count = 0
-    while f"Sig{count + 1}" in facts:
-        count += 1
-    stated = number_of(facts.get("Nsig", ""))
-    if not count or (stated is not None and int(stated) != count):
-        msg = f"Nsig states {facts.get('Nsig', 'nothing')!r} and {count} signals are named"
-        place = f"lines 1 to {start}"
-        raise ReadError(msg, place=place, expected="Sig1 to Sign", hint="Copy the file again.")
-    return count
 
 
 def _selected_gas(comments: Sequence[str], method: Sequence[str], messages: list[Diagnostic]) -> Atmosphere:
@@ -183,7 +178,11 @@ def parse_trios(text: str) -> TgaTable:
         if mark and value.strip():
             facts.setdefault(key.strip().strip('"').lower(), value.strip().strip('"'))
     procedure = facts.get("proceduresegments", "")
-    names = [_step_name(lines, line - 1) for line in table.header_lines]
+    # the name of a step is the line above its header, below ``[step]``
+    above = (
+        lines[line - 2].strip().strip(",;\t").strip('"') if line > 1 else "" for line in table.header_lines
+    )
+    names = [name if _STEPS.search(name) and "\t" not in name else "" for name in above]
     columns = columns_of(table.names, table.units, table.values)
     metadata: dict[str, str | float | int | bool] = {}
     if any(names):
@@ -214,14 +213,6 @@ def _ramp_rate(columns: Sequence[Column], inside: BoolArray, name: str) -> float
     values = column.values[inside]
     values = values[np.isfinite(values)]
     return heating_rate_of(name) if len(values) > 1 and values[-1] > values[0] else None
-
-
-def _step_name(lines: Sequence[str], header: int) -> str:
-    """Name of a step: the line above its header, below ``[step]``."""
-    if header < 1:
-        return ""
-    name = lines[header - 1].strip().strip(",;\t").strip('"')
-    return name if _STEPS.search(name) and "\t" not in name else ""
 
 
 def _missing_steps(procedure: str, found: int) -> list[Diagnostic]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -300,7 +300,7 @@ class _Sheet:
 
 def _parse_workbook(source: SourceFile, options: TgaOptions) -> TgaTable:
     try:
-        sheets = _sheets_xls(source.data) if source.data.startswith(_OLE) else _sheets_xlsx(source.data)
+        sheets = _sheets((_pages_xls if source.data.startswith(_OLE) else _pages_xlsx)(source.data))
     except (ReadError, MissingExtraError):
         raise
     except Exception as problem:
@@ -335,7 +335,29 @@ def _parse_workbook(source: SourceFile, options: TgaOptions) -> TgaTable:
     return replace(table, place_of=place, messages=said)
 
 
-def _sheets_xlsx(data: bytes) -> list[_Sheet]:
+def _sheets(pages: Iterable[tuple[str, Iterable[Sequence[Any]]]]) -> list[_Sheet]:
+    budget = MAX_SHEET_CELLS
+    sheets: list[_Sheet] = []
+    for name, rows in pages:
+        lines: list[str] = []
+        for row in rows:
+            budget -= len(row) + 1
+            if budget < 0:
+                msg = f"the workbook has more than {MAX_SHEET_CELLS} cells"
+                raise ReadError(msg, expected="one run")
+            line = "\t".join([repr(cell) if type(cell) is float else _word(cell) for cell in row])
+            lines.append(
+                (re.sub(r"[\r\n]+", " ", line) if "\n" in line or "\r" in line else line).rstrip("\t")
+            )
+        sheets.append(_Sheet(name=name, lines=tuple(lines)))
+    return sheets
+
+
+def _word(cell: object) -> str:
+    return "" if cell is None else str(cell).replace("\t", " ")
+
+
+def _pages_xlsx(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         size = sum(member.file_size for member in archive.infolist())
         if size > MAX_EXPANDED_BYTES:
@@ -351,62 +373,35 @@ def _sheets_xlsx(data: bytes) -> list[_Sheet]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # styles and extensions that a table does not need
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        budget = MAX_SHEET_CELLS
-        sheets: list[_Sheet] = []
         for page in book.worksheets:
-            lines: list[str] = []
-            for row in page.iter_rows(values_only=True):
-                budget -= len(row) + 1
-                _check_budget(budget)
-                lines.append(_line(row))
-            sheets.append(_Sheet(name=page.title, lines=tuple(lines)))
+            yield page.title, page.iter_rows(values_only=True)
         book.close()
-    return sheets
 
 
-def _sheets_xls(data: bytes) -> list[_Sheet]:
+def _pages_xls(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
     try:
         import xlrd
     except ImportError as problem:
         msg = "Reading .xls needs xlrd: pip install xrdcomp[excel]"
         raise MissingExtraError(msg) from problem
     book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
-    budget = MAX_SHEET_CELLS
-    sheets: list[_Sheet] = []
     for name in book.sheet_names():
         page = book.sheet_by_name(name)
-        budget -= page.nrows * page.ncols
-        _check_budget(budget)
-        sheets.append(_Sheet(name=name, lines=tuple(_line(page.row_values(i)) for i in range(page.nrows))))
+        yield name, map(page.row_values, range(page.nrows))
         book.unload_sheet(name)
-    return sheets
-
-
-def _check_budget(budget: int) -> None:
-    if budget < 0:
-        msg = f"the workbook has more than {MAX_SHEET_CELLS} cells"
-        raise ReadError(msg, expected="one run")
-
-
-def _line(row: Sequence[Any]) -> str:
-    cells = (
-        repr(cell) if type(cell) is float else "" if cell is None else str(cell).replace("\t", " ")
-        for cell in row
-    )
-    return re.sub(r"[\r\n]+", " ", "\t".join(cells)).rstrip("\t")
 
 
 def _sheet_of_run(sheets: Sequence[_Sheet]) -> _Sheet:
     named = [sheet for sheet in sheets if score_header(sheet.lines) > 0]
     numeric = [sheet for sheet in sheets if any(b - a > 2 for a, b in find_blocks(sheet.lines))]
     found = named or numeric
+    if len(found) == 1:
+        return found[0]
     if not found:
         msg = f"none of the {len(sheets)} sheets holds a table of numbers"
         raise ReadError(msg, expected="temperature and mass below a header")
-    if len(found) > 1:
-        msg = f"{len(found)} sheets could hold the run: {', '.join(repr(s.name) for s in found)[:200]}"
-        raise ReadError(msg, hint="Save the sheet wanted as a workbook or CSV of its own.")
-    return found[0]
+    msg = f"{len(found)} sheets could hold the run: {', '.join(repr(s.name) for s in found)[:200]}"
+    raise ReadError(msg, hint="Save the sheet wanted as a workbook or CSV of its own.")
 
 
 def _sniff_workbook(source: SourceFile) -> float:
