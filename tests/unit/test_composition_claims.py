@@ -115,7 +115,7 @@ def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
             "fluorapatite",
             False,
             "supported",
-            "variety not determined, the lines of fluorapatite",
+            "family is not determined, the reflections of fluorapatite",
         ),
         ("hydroxyapatite", "chlorapatite", True, "supported", "Crystalline hydroxyapatite was found: "),
         ("fluorapatite", "hydroxyapatite", False, "supported", "fitted as fluorapatite"),
@@ -128,7 +128,7 @@ def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
         ),
     ],
 )
-def test_the_variety_of_apatite_is_named_where_it_is_open(
+def test_the_member_of_the_apatite_family_is_named_where_it_is_open(
     fitted: str, other: str, excluded: bool, verdict: str, words: str
 ) -> None:
     phases = [found(fitted, 0.12), coincident(other, excluded=excluded), *searched()[1:]]
@@ -139,7 +139,7 @@ def test_the_variety_of_apatite_is_named_where_it_is_open(
     assert ("not determined" in claim.statement) is not excluded
     only = claims["hydroxyapatite_only_crystalline_phase"]
     assert only.verdict == verdict
-    assert ("another variety" in only.statement) is (verdict == "inconclusive")
+    assert ("another member" in only.statement) is (verdict == "inconclusive")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, v
         assert claims[name].verdict == verdict, name
     said = claims["hydroxyapatite_present"].statement
     minor = claims["hydroxyapatite_minor_component"].statement
-    assert ("another variety than hydroxyapatite" in minor) is (variety == "fluorapatite")
+    assert ("another member of its family than hydroxyapatite" in minor) is (variety == "fluorapatite")
     assert ("it was not compared with hydroxyapatite" in said) is (variety == "fluorapatite")
 
 
@@ -185,10 +185,10 @@ def test_peaks_that_no_phase_explains_leave_open_whether_apatite_is_alone() -> N
     assert "3 peak(s) belong to none of them" in only.statement
 
 
-def test_carbonate_and_vacancies_do_not_make_another_variety() -> None:
+def test_carbonate_and_vacancies_do_not_make_another_member() -> None:
     phases = [found("hydroxyapatite", 0.12), coincident("carbonate_apatite"), *searched()[1:]]
     claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), phases))
-    assert "variety" not in claims["hydroxyapatite_present"].statement
+    assert "member" not in claims["hydroxyapatite_present"].statement
 
 
 def test_absent_apatite_is_refuted_with_its_detection_limit() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from xrdcomp.checks.registry import Analysis, Check, check
 from xrdcomp.data import Diagnostic, MessageKind, message_kind
-from xrdcomp.results import Composition, Consistency
+from xrdcomp.results import Composition, Consistency, MineralBalance
 
 WITHOUT_APATITE = message_kind(
     "COMPOSITION_WITHOUT_APATITE",
@@ -154,7 +154,10 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
         )
     elif not found.tga:
         what = "The amounts of the pattern do"
-        advice = "Look at the fit: a phase or a halo may be missing; measure the empty holder, or add a thermal run."
+        advice = (
+            "Look at the fit: a phase or an amorphous component may be missing; measure the empty holder, or add a "
+            "thermal run."
+        )
     else:
         what = "X-ray and thermal evidence do"
         advice = (
@@ -168,19 +171,19 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     return BIRGE(text, birge_ratio=found.birge_ratio, probability=found.misfit_probability)
 
 
-def _balance_figures(found: Consistency) -> tuple[str, str]:
-    """Figures of the mineral balance in words, and a sentence where the stated gas may be wrong."""
-    balance = found.mineral_balance
-    if balance is None:
-        return "", ""
-    figures = (
+def _balance_figures(balance: MineralBalance) -> str:
+    return (
         f"crystalline mineral by X-rays {100 * balance.crystalline:.1f} wt%, total mineral by thermogravimetry "
         f"{100 * balance.mineral:.1f} wt%, difference {balance.z:+.1f} standard uncertainties"
     )
+
+
+def _wrong_gas(balance: MineralBalance) -> str:
+    """Sentence where the stated gas may be wrong."""
     if not balance.agrees_in_other_gas:
-        return figures, ""
+        return ""
     stated, other = ("an inert gas", "air") if balance.inert else ("air", "nitrogen")
-    return figures, (
+    return (
         f" Both would agree if the run had been in {other} instead of {stated}: check the gas that is stated."
     )
 
@@ -191,13 +194,12 @@ def more_crystals_than_mineral(_: Composition, found: Consistency) -> Diagnostic
     balance = found.mineral_balance
     if balance is None or not balance.too_many_crystals:
         return None
-    figures, gas = _balance_figures(found)
     text = (
-        f"More crystals than mineral: {figures}. Likely, in this order: one measured dried and the "
-        "other wet; different aliquots; background or empty holder taken for crystals, or halo "
+        f"More crystals than mineral: {_balance_figures(balance)}. Likely, in this order: one measured dried and the "
+        "other wet; different aliquots; background or empty holder taken for crystals, or amorphous "
         "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). Measure "
         "the empty holder, run both on one dried powder, and search for organic crystals."
-        f"{gas}"
+        f"{_wrong_gas(balance)}"
     )
     return INCONSISTENT(text, crystalline_xrd=balance.crystalline, mineral_tga=balance.mineral, z=balance.z)
 
@@ -208,13 +210,12 @@ def mineral_that_diffraction_misses(_: Composition, found: Consistency) -> Diagn
     balance = found.mineral_balance
     if balance is None or not balance.mineral_unseen:
         return None
-    figures, gas = _balance_figures(found)
     text = (
-        f"Mineral that diffraction does not account for: {figures}; with the amorphous mineral's halo "
-        f"diffraction reaches {100 * balance.with_amorphous:.1f} wt%. Likely, in this order: lines so broad that "
+        f"Mineral that diffraction does not account for: {_balance_figures(balance)}; with the amorphous mineral "
+        f"diffraction reaches {100 * balance.with_amorphous:.1f} wt%. Likely, in this order: reflections so broad that "
         "background took a part of them; coarse or strongly absorbing grains (microabsorption); char "
         "in the residue; salts in the residue; different aliquots. Grind finer, scan to 70 degrees or "
-        f"more, burn off in air, rinse salts.{gas}"
+        f"more, burn off in air, rinse salts.{_wrong_gas(balance)}"
     )
     return MINERAL_UNSEEN(
         text,
@@ -232,9 +233,9 @@ def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> 
     if excess is None or excess.seen < max(3 * excess.std, NOTABLE_FRACTION) or excess.allowed > excess.seen:
         return None
     text = (
-        f"The halo near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% amorphous "
-        f"mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this order: a "
-        "plastic holder (its hump lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
+        f"Amorphous scattering near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% "
+        f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this order: a "
+        "plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
         "the empty holder."
     )
     return AMORPHOUS_EXCESS(text, hump=excess.seen, hump_std=excess.std, upper=excess.allowed)
@@ -249,7 +250,7 @@ def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnost
     text = (
         f"Crystalline intensities would have to be wrong by {100 * scale.bias:+.0f} % for both instruments to "
         f"agree; {100 * scale.expected_std:.0f} % is what the method is taken to be good for. Likely, in this "
-        "order: instrument background taken as halo or halo as background, microabsorption, preferred "
+        "order: instrument background taken as amorphous scattering or the reverse, microabsorption, preferred "
         "orientation, different aliquots. Spike with a weighed standard, or measure the empty holder."
     )
     return SCALE(text, bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std)
@@ -323,7 +324,7 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
             "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
         )
     elif found.xrd:
-        why = "X-rays see them only as overlapping halos or as part of the lattice"
+        why = "X-rays see them only as overlapping amorphous scattering or as part of the lattice"
         next_step = "Add a thermogravimetric run"
     else:
         why = "heating does not tell crystalline from amorphous mineral"

@@ -7,7 +7,7 @@ than half of the specimen is organic (Hsu, Emge & Schlesinger 2017, as summarise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,20 +26,21 @@ from xrdcomp.results import (
 )
 from xrdcomp.units import FloatArray
 
-CLAIM_IDS = (
-    "hydroxyapatite_present",
-    "hydroxyapatite_only_crystalline_phase",
-    "hydroxyapatite_minor_component",
-    "organic_more_than_half",
-)
+PRESENT = "hydroxyapatite_present"
+ONLY = "hydroxyapatite_only_crystalline_phase"
+MINOR = "hydroxyapatite_minor_component"
+ORGANIC = "organic_more_than_half"
+CLAIM_IDS = (PRESENT, ONLY, MINOR, ORGANIC)
 ALONE_BEFORE = 0.64
 """Probability before measuring that apatite is alone: 9 of 14 subcutaneous calcifications (Franzen et al. 2017
 Acta Derm. Venereol. 97, 1178). Another phase is then taken to be any of the searched ones, equally likely."""
 _WIDE_SEARCH = 20
 """Phases that a search has to hold to speak for all that calcifications may contain; each one fewer would have
 escaped."""
-_NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 _VISIBLE = 0.01
+"""Mass fraction of hydroxyapatite that counts as present where no search decided."""
+_APATITE = "crystalline_hydroxyapatite"
+_NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 
 
 def evaluate_claims(
@@ -71,29 +72,25 @@ def evaluate_claims(
     tuple of Claim
         Four, in the order of ``CLAIM_IDS``. Where the measurements do not decide (an instrument missing), the
         probability is None and the verdict inconclusive.
+
+    Raises
+    ------
+    AnalysisError
+        A phase without the rule by which it was decided.
     """
-    own = [phase for phase in phases if phase.id != internal_standard]
-    return (
-        _present(composition, own, recipe),
-        _only(own, recipe, unexplained),
-        _minor(composition, own, recipe),
-        _mostly_organic(composition, recipe),
+    own = tuple(phase for phase in phases if phase.id != internal_standard)
+    findings = _Findings(
+        composition=composition,
+        phases=own,
+        apatite=_apatite_decision(own),
+        recipe=recipe,
+        unexplained=unexplained,
     )
+    return findings.present(), findings.only(), findings.minor(), findings.mostly_organic()
 
 
 def undecided_claims(reason: str) -> tuple[Claim, ...]:
-    """All claims without a verdict, where nothing is known of the composition.
-
-    Parameters
-    ----------
-    reason : str
-        What the statements say after "Not decided".
-
-    Returns
-    -------
-    tuple of Claim
-        Four, in the order of ``CLAIM_IDS``, inconclusive and without probability.
-    """
+    """All claims inconclusive and without probability, where nothing is known of the composition."""
     return tuple(
         Claim(id=name, verdict="inconclusive", probability=None, statement=f"Not decided: {reason}.")
         for name in CLAIM_IDS
@@ -103,73 +100,54 @@ def undecided_claims(reason: str) -> tuple[Claim, ...]:
 def without_poor_fits(
     claims: tuple[Claim, ...], fit: FitResult | None, *, doubtful: bool = False
 ) -> tuple[Claim, ...]:
-    """Claims without verdicts where the fit does not describe the pattern, or is one of the wrong radiation.
+    """Take away the verdicts where the fit is no evidence: it supports and refutes nothing.
 
-    Such a fit supports and refutes nothing.
-
-    Parameters
-    ----------
-    claims : tuple of Claim
-    fit : FitResult or None
-    doubtful : bool
-        Whether another tube or other slits explain the pattern better.
-
-    Returns
-    -------
-    tuple of Claim
-        As they are where the fit is evidence.
+    That is so where it does not describe the pattern, or where another tube or other slits explain the pattern better
+    (`doubtful`).
     """
-    if fit is None or (describes_pattern(fit.gof, fit.rwp) and not doubtful):
+    if fit is None:
         return claims
-    figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
-    told = f"The fit does not describe the pattern ({figures})"
-    if describes_pattern(fit.gof, fit.rwp):
-        told = "Another radiation or other slits than those assumed explain the pattern"
-    reason = f"{told}, so nothing follows. "
+    if not describes_pattern(fit.gof, fit.rwp):
+        figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
+        reason = f"The fit does not describe the pattern ({figures})"
+    elif doubtful:
+        reason = "Another radiation or other slits than those assumed explain the pattern"
+    else:
+        return claims
     return tuple(
-        replace(c, verdict="inconclusive", probability=None, statement=reason + c.statement) for c in claims
+        replace(
+            claim,
+            verdict="inconclusive",
+            probability=None,
+            statement=f"{reason}, so nothing follows. {claim.statement}",
+        )
+        for claim in claims
     )
 
 
-def _verdict(probability: float | None, recipe: CompositionRecipe) -> Verdict:
-    if probability is None:
-        return "inconclusive"
-    if probability >= recipe.supported_above:
-        return "supported"
-    return "refuted" if probability <= recipe.refuted_below else "inconclusive"
+# Decisions of the search.
 
 
-def _claim(index: int, probability: float | None, statement: str, recipe: CompositionRecipe) -> Claim:
-    if probability is not None:
-        probability = float(np.clip(probability, 0.0, 1.0))
-    return Claim(
-        id=CLAIM_IDS[index],
-        verdict=_verdict(probability, recipe),
-        probability=probability,
-        statement=statement,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _ApatiteDecision:
+    """Decision of the search on apatite of any kind.
 
+    `probability` is that of its presence, `limit` its detection limit in words, `rule` that of the search. Where it was
+    `detected`, `is_hydroxyapatite` tells whether it may be hydroxyapatite, and `found` says so, with a place for the
+    amount.
+    """
 
-def _basis(composition: Composition) -> str:
-    return "of the dry mass" if composition.basis == "dry" else "of the specimen as received"
+    probability: float
+    rule: DetectionRule
+    limit: str
+    detected: bool = False
+    is_hydroxyapatite: bool = True
+    found: str = ""
 
-
-def _draws(composition: Composition, *names: str) -> FloatArray:
-    columns = [COMPONENTS.index(name) for name in names]
-    total: FloatArray = composition.draws[:, columns].sum(axis=1)
-    return total
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2g} wt%" if value < 0.1 else f"{100 * value:.1f} wt%"
-
-
-def _quantity(composition: Composition, name: str) -> str:
-    estimate = composition.components.get(name)
-    if estimate is None or estimate.ci95 is None:
-        return "not determined"
-    low, high = estimate.ci95
-    return f"{100 * estimate.value:.1f} wt% {_basis(composition)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
+    @property
+    def of_hydroxyapatite(self) -> float:
+        """Probability that hydroxyapatite is present: even at best where another member was found."""
+        return self.probability if self.is_hydroxyapatite else min(self.probability, 0.5)
 
 
 def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
@@ -186,12 +164,12 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
     if any(phase.decision == "detected" for phase in asked):
         false = min(_false_alarm(phase, rule) for phase in asked if phase.decision == "detected")
         return rule.detection_probability / (rule.detection_probability + false)
-    # a variety without a limit cannot be told from the others; it does not make their absence doubtful
-    if any(phase.decision == "inconclusive" and phase.detection_limit is not None for phase in asked):
+    # a member without a limit cannot be told from the others; it does not make their absence doubtful
+    open_ones = [phase for phase in asked if phase.decision == "inconclusive"]
+    if len(open_ones) == len(asked) or any(phase.detection_limit is not None for phase in open_ones):
         return 0.5
-    if all(phase.decision == "inconclusive" for phase in asked):
-        return 0.5
-    return (1 - rule.detection_probability) / (1 - rule.detection_probability + 1 - rule.false_alarm_rate)
+    missed = 1 - rule.detection_probability
+    return missed / (missed + 1 - rule.false_alarm_rate)
 
 
 def _rule(phases: Sequence[PhaseResult]) -> DetectionRule:
@@ -207,43 +185,6 @@ def _rule(phases: Sequence[PhaseResult]) -> DetectionRule:
     return rule
 
 
-def _variety(asked: Sequence[PhaseResult]) -> tuple[str, bool]:
-    """What was found, with a place for its amount, and whether it may be hydroxyapatite.
-
-    Varieties whose lines coincide with those of the one that was fitted are named: intensities and cell do not
-    decide between them.
-    """
-    fitted = next(phase for phase in asked if phase.decision == "detected")
-    hydroxyl = _is_hydroxyl(fitted)
-    others = [phase for phase in asked if phase is not fitted]
-    open_ones = [
-        phase.name or phase.id
-        for phase in others
-        if not _ruled_out(phase) and not (hydroxyl and _is_hydroxyl(phase))
-    ]
-    text = "Crystalline hydroxyapatite was found: {amount}"
-    if not hydroxyl:
-        text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
-    if open_ones:
-        text += f"; variety not determined, the lines of {', '.join(open_ones)} coincide"
-    if hydroxyl or any(_is_hydroxyl(phase) and not _ruled_out(phase) for phase in others):
-        return text, True
-    if not any(map(_is_hydroxyl, others)):
-        return f"{text}; it was not compared with hydroxyapatite", False
-    return f"{text}; its cell or its intensities are not those of hydroxyapatite", False
-
-
-def _is_hydroxyl(phase: PhaseResult) -> bool:
-    """Whether an apatite is hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
-    return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
-
-
-def _ruled_out(phase: PhaseResult) -> bool:
-    """Whether cell or intensities of the apatite that was found exclude this variety as the main one."""
-    member = phase.evidence.member
-    return phase.decision == "not_detected" or (member is not None and member.excluded_as_main)
-
-
 def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
     """Chance of a detection this strong without the phase: normal tail, at most the search's own rate."""
     from scipy.special import ndtr
@@ -256,83 +197,208 @@ def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
     return float(np.clip(ndtr(-score), 1e-12, rule.false_alarm_rate))
 
 
-def _present(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
+def _is_hydroxyl(phase: PhaseResult) -> bool:
+    """Whether an apatite is hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
+    return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
+
+
+def _apatite_decision(phases: Sequence[PhaseResult]) -> _ApatiteDecision | None:
+    """Sum up what the search says of apatite; None where it was not asked after.
+
+    Members whose reflections coincide with those of the fitted one are named: unless intensities or cell rule them
+    out, nothing decides between them.
+    """
     asked = [phase for phase in phases if phase.is_apatite]
-    probability = presence_probability(phases)
-    if probability is not None:
-        least = apatite_limit(asked)
-        limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
-        if any(phase.decision == "detected" for phase in asked):
-            amount = _quantity(composition, "crystalline_hydroxyapatite")
-            variety, hydroxyl = _variety(asked)
-            probability = probability if hydroxyl else 0.5
-            text = f"{variety.format(amount=amount)}; {limit}."
-        elif probability == 0.5:
-            text = f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
-        else:
-            text = (
-                f"No crystalline hydroxyapatite was found; {limit} of the specimen, the amount that "
-                "would have "
-                f"been seen with {100 * _rule(asked).detection_probability:.0f} % probability."
+    probability = presence_probability(asked)
+    if probability is None:
+        return None
+    least = apatite_limit(asked)
+    limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
+    decision = _ApatiteDecision(probability=probability, rule=_rule(asked), limit=limit)
+    fitted = next((phase for phase in asked if phase.decision == "detected"), None)
+    if fitted is None:
+        return decision
+    others = [phase for phase in asked if phase is not fitted]
+    possible = [
+        phase
+        for phase in others
+        if phase.decision != "not_detected"
+        and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
+    ]
+    hydroxyl = _is_hydroxyl(fitted)
+    text = "Crystalline hydroxyapatite was found: {amount}"
+    if not hydroxyl:
+        text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
+    unlike = [phase.name or phase.id for phase in possible if not (hydroxyl and _is_hydroxyl(phase))]
+    if unlike:
+        text += f"; its member of the apatite family is not determined, the reflections of {', '.join(unlike)} coincide"
+    may_be = hydroxyl or any(map(_is_hydroxyl, possible))
+    if not may_be and any(map(_is_hydroxyl, others)):
+        text += "; its cell or its intensities are not those of hydroxyapatite"
+    elif not may_be:
+        text += "; it was not compared with hydroxyapatite"
+    return replace(decision, detected=True, is_hydroxyapatite=may_be, found=text)
+
+
+# The four findings.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Findings:
+    """One specimen as the findings see it; every method judges one of them."""
+
+    composition: Composition
+    phases: tuple[PhaseResult, ...]
+    apatite: _ApatiteDecision | None
+    recipe: CompositionRecipe
+    unexplained: int
+
+    def claim(self, name: str, probability: float | None, statement: str) -> Claim:
+        """Claim with the verdict that the recipe's thresholds give."""
+        verdict: Verdict = "inconclusive"
+        if probability is not None:
+            probability = float(np.clip(probability, 0.0, 1.0))
+            if probability >= self.recipe.supported_above:
+                verdict = "supported"
+            elif probability <= self.recipe.refuted_below:
+                verdict = "refuted"
+        return Claim(id=name, verdict=verdict, probability=probability, statement=statement)
+
+    def draws(self, *names: str) -> FloatArray:
+        """Draws of the sum of some components, (n,)."""
+        columns = [COMPONENTS.index(name) for name in names]
+        total: FloatArray = self.composition.draws[:, columns].sum(axis=1)
+        return total
+
+    def on_basis(self, value: float) -> str:
+        basis = "of the dry mass" if self.composition.basis == "dry" else "of the specimen as received"
+        return f"{100 * value:.1f} wt% {basis}"
+
+    def quantity(self, name: str) -> str:
+        estimate = self.composition.components.get(name)
+        if estimate is None or estimate.ci95 is None:
+            return "not determined"
+        low, high = estimate.ci95
+        return f"{self.on_basis(estimate.value)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
+
+    def present(self) -> Claim:
+        """Crystalline hydroxyapatite is there: by the search, else by the draws."""
+        apatite, amount = self.apatite, self.quantity(_APATITE)
+        if apatite is not None:
+            probability = apatite.of_hydroxyapatite
+            if apatite.detected:
+                text = f"{apatite.found.format(amount=amount)}; {apatite.limit}."
+            elif probability == 0.5:
+                text = f"Crystalline hydroxyapatite is neither shown nor excluded; {apatite.limit}. Count longer."
+            else:
+                text = (
+                    f"No crystalline hydroxyapatite was found; {apatite.limit} of the specimen, the amount that would "
+                    f"have been seen with {100 * apatite.rule.detection_probability:.0f} % probability."
+                )
+            return self.claim(PRESENT, probability, text)
+        if self.phases:
+            return self.claim(PRESENT, None, f"{_NOT_ASKED}, so its presence is open.")
+        if self.composition.components.get(_APATITE) is None:
+            text = "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral."
+            return self.claim(PRESENT, None, text)
+        text = f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}."
+        return self.claim(PRESENT, float((self.draws(_APATITE) > _VISIBLE).mean()), text)
+
+    def only(self) -> Claim:
+        """Apatite is the only crystalline phase: none of the others was found, and none could have escaped."""
+        from scipy.special import ndtr
+
+        others = [phase for phase in self.phases if not phase.is_apatite]
+        if self.apatite is None or not others:
+            missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
+            return self.claim(ONLY, None, f"{missing}, so nothing can be said of its being the only one.")
+        present, rule = self.apatite.of_hydroxyapatite, _rule(self.phases)
+        found = [phase for phase in others if phase.decision == "detected"]
+        if found:
+            names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
+            false = np.array([_false_alarm(phase, rule) for phase in found])
+            chance = float(np.prod(false / (false + rule.detection_probability)))
+            return self.claim(ONLY, present * chance, f"Other crystalline phases were found: {names}.")
+        # Bayes: alone, against another phase at `level` that escaped, with normal errors around the threshold; one
+        # without a limit, or one that was not searched for, would have escaped in any case
+        level = self.recipe.foreign_level
+        escaped = [
+            1.0
+            if phase.limit_sigma is None
+            else float(ndtr(_rule([phase]).threshold - level / phase.limit_sigma))
+            for phase in others
+        ]
+        not_searched = max(_WIDE_SEARCH - len(others), 0)
+        missed = float(np.mean(escaped + [1.0] * not_searched))
+        alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
+        unsure = [phase for phase in others if phase.decision == "inconclusive"]
+        none_other = alone / (alone + other) * 0.5 ** len(unsure)
+        text = _searched(others, unsure, level)
+        if present < 0.5:
+            text += "; hydroxyapatite itself was not found either"
+        text += "."
+        if not self.apatite.is_hydroxyapatite:
+            text += (
+                " The apatite that was found is fitted as another member of its family than hydroxyapatite."
             )
-        return _claim(0, probability, text, recipe)
-    if phases:
-        return _claim(0, None, f"{_NOT_ASKED}, so its presence is open.", recipe)
-    if composition.components.get("crystalline_hydroxyapatite") is None:
-        text = "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral."
-        return _claim(0, None, text, recipe)
-    probability = float((_draws(composition, "crystalline_hydroxyapatite") > _VISIBLE).mean())
-    amount = _quantity(composition, "crystalline_hydroxyapatite")
-    return _claim(
-        0,
-        probability,
-        f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}.",
-        recipe,
-    )
+        if self.unexplained:
+            none_other *= 0.5
+            text += (
+                f" But {self.unexplained} peak(s) belong to none of them: to another phase, or to the holder."
+            )
+        if not_searched:
+            text += " That is a narrow search: what was not searched for could be there."
+        return self.claim(ONLY, present * none_other, text)
+
+    def minor(self) -> Claim:
+        """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
+        limit, apatite = self.recipe.minor_below, self.apatite
+        asked = not self.phases or apatite is not None
+        if asked and self.composition.components.get(_APATITE) is not None:
+            probability = float((self.draws(_APATITE) < limit).mean())
+            amount = self.quantity(_APATITE)
+            text = f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
+            if apatite is not None and not apatite.is_hydroxyapatite:
+                probability = 0.5 * (
+                    1.0 + probability
+                )  # what was found is as likely as not no hydroxyapatite
+                text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
+            return self.claim(MINOR, probability, text)
+        single = self.composition.runs[0] if self.composition.runs else self.composition
+        if single.consistency is not None and single.consistency.tga:
+            mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")
+            at_least = float((mineral < limit).mean())
+            text = f"All mineral without carbonate is {self.on_basis(float(mineral.mean()))}"
+            if at_least >= self.recipe.supported_above:
+                below = f"hydroxyapatite is below {100 * limit:.0f} wt% whatever part of it is crystalline."
+                return self.claim(MINOR, at_least, f"{text}, so {below}")
+            return self.claim(MINOR, None, f"{text}; how much of it is crystalline needs diffraction.")
+        text = "These measurements do not determine the amount of hydroxyapatite."
+        return self.claim(MINOR, None, text if asked else f"{_NOT_ASKED}, so its amount is open.")
+
+    def mostly_organic(self) -> Claim:
+        """More than half is organic: by its draws, or refuted because all that is not crystalline is less."""
+        limit = self.recipe.organic_above
+        if self.composition.components.get("organic") is not None:
+            probability = float((self.draws("organic") > limit).mean())
+            text = f"Organic {self.quantity('organic')}, against {100 * limit:.0f} wt%."
+            return self.claim(ORGANIC, probability, text)
+        if "non_crystalline" in self.composition.identifiable_sums:
+            soft = self.draws("organic", "water", "amorphous_mineral")
+            at_most = float((soft > limit).mean())
+            text = f"Everything not crystalline is {self.on_basis(float(soft.mean()))}"
+            if at_most <= self.recipe.refuted_below:
+                return self.claim(
+                    ORGANIC, at_most, f"{text}, so organic cannot exceed {100 * limit:.0f} wt%."
+                )
+            text += "; X-rays alone do not separate organic from water. Add a thermogravimetric run."
+            return self.claim(ORGANIC, None, text)
+        return self.claim(ORGANIC, None, "These measurements do not determine the organic part.")
 
 
-def _only(phases: Sequence[PhaseResult], recipe: CompositionRecipe, unexplained: int) -> Claim:
-    others = [phase for phase in phases if not phase.is_apatite]
-    present = presence_probability(phases)
-    if present is None or not others:
-        missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
-        return _claim(1, None, f"{missing}, so nothing can be said of its being the only one.", recipe)
-    apatites = [phase for phase in phases if phase.is_apatite]
-    seen = any(phase.decision == "detected" for phase in apatites)
-    variety = not seen or _variety(apatites)[1]
-    present = present if variety else min(present, 0.5)
-    found = [phase for phase in others if phase.decision == "detected"]
-    rule = _rule(phases)
-    if found:
-        names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
-        false = np.array([_false_alarm(phase, rule) for phase in found])
-        chance = float(np.prod(false / (false + rule.detection_probability)))
-        return _claim(1, present * chance, f"Other crystalline phases were found: {names}.", recipe)
-    level = recipe.foreign_level
-    unasked = max(_WIDE_SEARCH - len(others), 0)
-    missed = float(np.mean([_missed(phase, level) for phase in others] + [1.0] * unasked))
-    alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
-    none_other = alone / (alone + other)
-    unsure = [phase for phase in others if phase.decision == "inconclusive"]
-    if unsure:
-        none_other *= 0.5 ** len(unsure)
-    text = _only_text(others, unsure, present, level)
-    if not variety:
-        text += " The apatite that was found is fitted as another variety than hydroxyapatite."
-    if unexplained:
-        none_other *= 0.5
-        text += f" But {unexplained} peak(s) belong to none of them: to another phase, or to the holder."
-    if unasked:
-        text += " That is a narrow search: what was not searched for could be there."
-    return _claim(1, present * none_other, text, recipe)
-
-
-def _only_text(
-    others: Sequence[PhaseResult], unsure: Sequence[PhaseResult], present: float, level: float
-) -> str:
-    limits = {
-        p.id: p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1
-    }
+def _searched(others: Sequence[PhaseResult], unsure: Sequence[PhaseResult], level: float) -> str:
+    """Tell which phases were searched for with which limits, and which could have escaped."""
+    limits = [p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1]
     blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
     text = f"None of {len(others)} other crystalline phases searched for was found"
     if unsure:
@@ -340,16 +406,13 @@ def _only_text(
         text = f"No other crystalline phase is certain, but undecided: {names}"
     if limits:
         text += (
-            f"; detection limits {_percent(min(limits.values()))} to {_percent(max(limits.values()))} of the "
-            f"specimen (median {_percent(float(np.median(list(limits.values()))))}), level asked "
-            f"{_percent(level)}"
+            f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
+            f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
         )
     if blind:
         shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
         text += f"; {_percent(level)} of {shown} could have escaped"
-    if present < 0.5:
-        text += "; hydroxyapatite itself was not found either"
-    return text + "."
+    return text
 
 
 def _amount(phase: PhaseResult) -> str:
@@ -360,58 +423,5 @@ def _amount(phase: PhaseResult) -> str:
     return f" {_percent(max(estimate.value, 0.0))} {of}"
 
 
-def _missed(phase: PhaseResult, level: float) -> float:
-    """Chance that `level` of a phase escapes: normal errors around the threshold; certain where no limit is known."""
-    from scipy.special import ndtr
-
-    sigma = phase.limit_sigma
-    return 1.0 if sigma is None else float(ndtr(_rule((phase,)).threshold - level / sigma))
-
-
-def _minor(composition: Composition, phases: Sequence[PhaseResult], recipe: CompositionRecipe) -> Claim:
-    limit = recipe.minor_below
-    apatites = [phase for phase in phases if phase.is_apatite]
-    asked = not phases or bool(apatites)
-    if asked and composition.components.get("crystalline_hydroxyapatite") is not None:
-        probability = float((_draws(composition, "crystalline_hydroxyapatite") < limit).mean())
-        amount = _quantity(composition, "crystalline_hydroxyapatite")
-        text = f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
-        if any(p.decision == "detected" for p in apatites) and not _variety(apatites)[1]:
-            probability = 0.5 * (1.0 + probability)
-            text = f"Crystalline apatite, fitted as another variety than hydroxyapatite, {amount}."
-        return _claim(2, probability, text, recipe)
-    if "tga" in composition.method:
-        mineral = _draws(composition, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
-        at_least = float((mineral < limit).mean())
-        value = f"{100 * mineral.mean():.1f} wt% {_basis(composition)}"
-        if at_least >= recipe.supported_above:
-            text = (
-                f"All mineral without carbonate is {value}, so hydroxyapatite is below {100 * limit:.0f} wt% "
-                "whatever part of it is crystalline."
-            )
-            return _claim(2, at_least, text, recipe)
-        text = f"All mineral without carbonate is {value}; how much of it is crystalline needs diffraction."
-        return _claim(2, None, text, recipe)
-    text = "These measurements do not determine the amount of hydroxyapatite."
-    return _claim(2, None, text if asked else f"{_NOT_ASKED}, so its amount is open.", recipe)
-
-
-def _mostly_organic(composition: Composition, recipe: CompositionRecipe) -> Claim:
-    limit = recipe.organic_above
-    if composition.components.get("organic") is not None:
-        probability = float((_draws(composition, "organic") > limit).mean())
-        text = f"Organic {_quantity(composition, 'organic')}, against {100 * limit:.0f} wt%."
-        return _claim(3, probability, text, recipe)
-    if "non_crystalline" in composition.identifiable_sums:
-        soft = _draws(composition, "organic", "water", "amorphous_mineral")
-        at_most = float((soft > limit).mean())
-        value = f"{100 * soft.mean():.1f} wt% {_basis(composition)}"
-        if at_most <= recipe.refuted_below:
-            text = f"Everything not crystalline is {value}, so organic cannot exceed {100 * limit:.0f} wt%."
-            return _claim(3, at_most, text, recipe)
-        text = (
-            f"Everything not crystalline is {value}; X-rays alone do not separate organic from water. Add a "
-            "thermogravimetric run."
-        )
-        return _claim(3, None, text, recipe)
-    return _claim(3, None, "These measurements do not determine the organic part.", recipe)
+def _percent(value: float) -> str:
+    return f"{100 * value:.2g} wt%" if value < 0.1 else f"{100 * value:.1f} wt%"

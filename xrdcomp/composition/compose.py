@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.composition.evidence import (
-    HIDDEN_PER_LIMIT,
+    AMORPHOUS,
+    CARBONATE,
+    ORGANIC,
+    OTHER,
+    WATER,
+    H,
     InternalStandard,
     ThermalEvidence,
     XrdEvidence,
@@ -21,22 +26,11 @@ from xrdcomp.composition.evidence import (
     shows_something,
     thermal_evidence,
 )
-from xrdcomp.composition.model import (
-    AMORPHOUS,
-    CARBONATE,
-    MINERAL,
-    ORGANIC,
-    OTHER,
-    WATER,
-    H,
-    JointModel,
-    build_model,
-    reported,
-    widened,
-)
+from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
 from xrdcomp.composition.priors import (
     ASSUMED_CARBONATE,
     BLANK_GAIN,
+    HIDDEN_PER_LIMIT,
     HIDDEN_PROBABILITY,
     LARGEST_LIMIT,
     MINERAL_FLOOR,
@@ -487,9 +481,10 @@ def compose(
     amounts = fit.amounts if fit is not None else None
     if amounts is not None and standard is None and not shows_something(amounts, phases):
         text = (
-            "The pattern shows none of the phases that were searched for beyond doubt, and no halo that stands out of "
-            "the background: diffraction says nothing of the composition. If this is no empty holder, measure longer, "
-            "look at the unexplained peaks, check --radiation, and add the phases that are there with --phases."
+            "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering that "
+            "stands out of the background: diffraction says nothing of the composition. If this is no empty holder, "
+            "measure longer, look at the unexplained peaks, check --radiation, and add the phases that are there with "
+            "--phases."
         )
         messages, amounts = (*messages, XRD_NOT_USED(text)), None
     if amounts is None and thermal is None and messages:
@@ -683,7 +678,9 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
 def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> MineralBalance:
     """Compare crystalline mineral by diffraction with total mineral by thermogravimetry."""
     share, gradient = _share_of_total(xrd, ("apatite", "other"))
-    share = min(max(share, 0.0), 1.0)  # amounts are signed: beside a negative halo crystals are more than all
+    share = min(
+        max(share, 0.0), 1.0
+    )  # amounts are signed: beside negative amorphous scattering crystals are more than all
     variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
     per_loss = thermal.char_fraction / (1 - thermal.char_fraction)
     char = per_loss if thermal.inert else 0.0

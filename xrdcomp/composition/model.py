@@ -32,6 +32,12 @@ import numpy as np
 
 from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import (
+    AMORPHOUS,
+    CARBONATE,
+    ORGANIC,
+    OTHER,
+    WATER,
+    H,
     InternalStandard,
     ThermalEvidence,
     XrdEvidence,
@@ -41,10 +47,8 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
-H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
-"""Positions in ``COMPONENTS``."""
-
 MINERAL = (H, CARBONATE, AMORPHOUS, OTHER)
+"""Positions in ``COMPONENTS`` of the parts of the mineral."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +290,7 @@ def build_model(
             constants.append(priors.SALT_EVAPORATED)
     parts = _covariance_parts(xrd, thermal, aliquot_std)
     covariance = np.sum(list(parts.values()), axis=0)
-    # symmetric and safely positive definite: balances and halo shapes may leave combinations without any variance
+    # symmetric and safely positive definite: balances and amorphous shapes may leave combinations without any variance
     eigenvalues, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     floor = max(eigenvalues[-1] * 1e-10, 1e-14)
     values = [xrd.values] if xrd is not None else []

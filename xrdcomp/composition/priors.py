@@ -202,6 +202,14 @@ HIDDEN_PROBABILITY = 0.3
 """Probability that something is there, in a small amount, of what the search did not find (judged)."""
 UNSEEN_STD = 0.002
 """Standard deviation of the mass fraction of what may hide where no detection limit is stated (judged)."""
+UNSTATED_LIMIT = 0.01
+"""Detection limit of apatite that was not found, mass fraction, where none of its members states one (judged)."""
+HIDDEN_PER_LIMIT = 0.5
+"""Standard deviation of an amount that hides below a detection limit, over that limit: of a normal distribution that
+is cut at zero 5 % lies beyond the limit."""
+LIMIT_IN_STDS_OF_ALL = 3.29
+"""Detection limit of the median phase over the standard deviation of what hides of all phases together, few of which
+are there at all: 0.1 % would lie beyond the limit."""
 TRACES = 0.05
 """Standard deviation of a hidden mass fraction up to which it may be of crystals that burn."""
 LARGEST_LIMIT = 0.9

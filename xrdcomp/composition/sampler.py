@@ -17,15 +17,8 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
-from xrdcomp.composition.model import (
-    AMORPHOUS,
-    CARBONATE,
-    ORGANIC,
-    OTHER,
-    WATER,
-    H,
-    JointModel,
-)
+from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATER, H
+from xrdcomp.composition.model import JointModel
 from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
