@@ -234,8 +234,8 @@ def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> 
         return None
     text = (
         f"Amorphous scattering near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% "
-        f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this order: a "
-        "plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
+        f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this "
+        "order: a plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
         "the empty holder."
     )
     return AMORPHOUS_EXCESS(text, hump=excess.seen, hump_std=excess.std, upper=excess.allowed)

@@ -481,10 +481,10 @@ def compose(
     amounts = fit.amounts if fit is not None else None
     if amounts is not None and standard is None and not shows_something(amounts, phases):
         text = (
-            "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering that "
-            "stands out of the background: diffraction says nothing of the composition. If this is no empty holder, "
-            "measure longer, look at the unexplained peaks, check --radiation, and add the phases that are there with "
-            "--phases."
+            "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
+            "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
+            "holder, measure longer, look at the unexplained peaks, check --radiation, and add the phases that are "
+            "there with --phases."
         )
         messages, amounts = (*messages, XRD_NOT_USED(text)), None
     if amounts is None and thermal is None and messages:

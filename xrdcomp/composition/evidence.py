@@ -27,7 +27,6 @@ from xrdcomp.composition.priors import (
 from xrdcomp.data import PhaseFacts, frozen_array
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts, apatite_limit
-from xrdcomp.thermal.chemistry import is_inert
 from xrdcomp.units import FloatArray
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
@@ -188,11 +187,11 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
     if causes and (total > 0).all():
         for cause, row in zip(causes, shares / total, strict=True):
             sources[cause] = tuple(float(value) for value in row)
-    char = tga.char_fraction
+    char = tga.char_fraction  # None unless the gas is inert
     return ThermalEvidence(
         values=tga.balance[order],
         covariance=tga.covariance[np.ix_(order, order)],
-        inert=is_inert(tga.atmosphere),
+        inert=char is not None,
         char_fraction=char.value if char is not None else CHAR.mean,
         char_std=char.std if char is not None and char.std else CHAR.std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,

@@ -249,6 +249,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             crystalline=tuple(bool(v) for v in crystalline),
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=any(c.name == "background_blank" for c in model.columns),
+            facts={item.phase.id: item.phase.facts for item in model.reflections},
         ),
         parameter_covariance=covariance[m:, m:],
         inflation=inflation,
