@@ -298,9 +298,14 @@ def mass_in_mg(key: str, value: str) -> float | None:
     return None if number is None or match is None else number * MG_PER_UNIT.get(match[1], 1e-3)
 
 
-def named_facts(facts: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str | float | int | bool]:
-    """Facts of a header under the names that metadata have, where the file states them."""
-    return {name: facts[key] for key, name in names.items() if facts.get(key)}
+def named_facts(
+    facts: Mapping[str, str], names: Mapping[str, str], **lists: Sequence[str]
+) -> dict[str, str | float | int | bool]:
+    """Facts of a header under the names that metadata have, and lists under theirs, where the file states any."""
+    found: dict[str, str | float | int | bool] = {}
+    found |= {name: facts[key] for key, name in names.items() if facts.get(key)}
+    found |= {name: " | ".join(items) for name, items in lists.items() if items}
+    return found
 
 
 def agreed(values: Iterable[float | None]) -> float | None:

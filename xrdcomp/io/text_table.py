@@ -195,6 +195,26 @@ def _cell_error(row: str, line: int, complaint: str) -> ReadError:
     return ReadError(complaint, place=f"line {line}", expected="numbers", hint=hint)
 
 
+def parse_parts(parts: Sequence[tuple[int, Sequence[str]]], dialect: Dialect, width: int) -> Table:
+    """Rows of several parts, each given with the line of its first row; blank lines among them are passed over."""
+    values: list[FloatArray] = []
+    numbers: list[IntArray] = []
+    for first_line, rows in parts:
+        filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
+        whole = rows
+        if not filled.all():  # a row without values stands for a blank line, so that errors count lines right
+            blank = (dialect.separator or " ").join(["nan"] * width)
+            whole = [row if row.strip() else blank for row in rows]
+        values.append(parse_rows(whole, dialect, first_line=first_line, n_columns=width)[filled])
+        numbers.append(np.flatnonzero(filled).astype(np.int64) + first_line)
+    return Table(
+        values=np.concatenate(values),
+        lines=np.concatenate(numbers),
+        dialect=dialect,
+        part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
+    )
+
+
 def has_other(text: str) -> bool:
     """Whether a text holds anything but digits, signs, points, exponents and blanks."""
     return bool(text.encode("ascii", "replace").translate(None, b"0123456789+-.eE \t\n"))
@@ -455,24 +475,9 @@ class _TableReader:
         header, parts = self.find_parts()
         for part in parts:
             self.refuse_damaged_row_below(part)
-        values: list[FloatArray] = []
-        numbers: list[IntArray] = []
-        for part in parts:
-            rows = self.lines[part.first : part.stop]
-            filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
-            if (
-                not filled.all()
-            ):  # a row without values stands for a blank line, so that errors count lines right
-                blank = (self.dialect.separator or " ").join(["nan"] * self.width)
-                rows = [row if row.strip() else blank for row in rows]
-            found = parse_rows(rows, self.dialect, first_line=part.first + 1, n_columns=self.width)
-            values.append(found[filled])
-            numbers.append(np.flatnonzero(filled).astype(np.int64) + part.first + 1)
-        return Table(
-            values=np.concatenate(values),
-            lines=np.concatenate(numbers),
-            dialect=self.dialect,
-            part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
+        rows = [(part.first + 1, self.lines[part.first : part.stop]) for part in parts]
+        return replace(
+            parse_parts(rows, self.dialect, self.width),
             names=header.names,
             units=header.units,
             header_lines=tuple(part.header + 1 for part in parts),

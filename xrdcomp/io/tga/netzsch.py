@@ -40,7 +40,7 @@ from xrdcomp.io.text_table import (
     MAX_TABLE_ROWS,
     Dialect,
     guess_dialect,
-    parse_rows,
+    parse_parts,
     split_cells,
     split_lines,
 )
@@ -97,51 +97,42 @@ def _parse_text(source: SourceFile, _: TgaOptions) -> TgaTable:
         msg = f"there are {len(heads)} rows of column names"
         raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
     facts, program = _facts(lines[: heads[0]])
-    parts: list[FloatArray] = []
-    places: list[IntArray] = []
-    names: list[str] = []
-    units: list[str] = []
+    parts: list[tuple[int, Sequence[str]]] = []
     for head, stop in zip(heads, [*heads[1:], len(lines)], strict=True):
         rows = rows_until_blank(lines, head + 1, stop, "#;,")
         if not rows:
             msg = "there are no rows below the column names"
             raise ReadError(msg, place=f"line {head + 1}", hint="The file was cut; copy it again.")
-        dialect = _dialect(facts, rows, lines[head])
-        pairs = [split_header(cell) for cell in split_cells(lines[head].lstrip("#"), dialect)]
-        if not names:
-            names, units = [name for name, _ in pairs], [unit for _, unit in pairs]
-        elif names != [name for name, _ in pairs]:
+        parts.append((head + 2, rows))
+    dialect = _dialect(facts, [row for _, rows in parts for row in rows], lines[heads[0]])
+    names, units = _names(lines[heads[0]], dialect)
+    for head in heads[1:]:
+        if _names(lines[head], dialect)[0] != names:
             msg = "two parts of the file have different columns"
             raise ReadError(msg, place=f"line {head + 1}", expected=", ".join(names))
-        try:
-            parts.append(parse_rows(rows, dialect, first_line=head + 2, n_columns=len(names)))
-        except ReadError as problem:
-            problem.expected = ", ".join(filter(None, (problem.expected, dialect.words)))
-            raise
-        places.append(np.arange(head + 2, head + 2 + len(rows), dtype=np.int64))
-    columns = columns_of(names, units, np.concatenate(parts))
+    try:
+        table = parse_parts(parts, dialect, len(names))
+    except ReadError as problem:
+        problem.expected = ", ".join(filter(None, (problem.expected, dialect.words)))
+        raise
+    columns = columns_of(names, units, table.values)
     segment = stated_segment(columns)
     if segment is None and len(parts) > 1:
-        segment = np.repeat(np.arange(len(parts)), [len(part) for part in parts]).astype(np.int64)
+        segment = table.part
     mass = number_of(facts.get("SAMPLE MASS /mg", ""))
     gases = {k: v for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT|MFC", k, re.IGNORECASE)}
     # the purge gas flows around the sample; the protective gas counts only where no other is named
     purge = " ".join(v for k, v in gases.items() if not re.search(r"PROT", k, re.IGNORECASE)).strip()
-    metadata = named_facts(facts, _METADATA)
-    if program:
-        metadata["program"] = " | ".join(program)
     shown = [f"{k}: {v}" for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT", k, re.IGNORECASE)]
-    if shown:
-        metadata["gases"] = " | ".join(shown)
     steps = program or [facts.get("RANGE", "")]
     return TgaTable(
         columns=columns,
-        lines=np.concatenate(places),
+        lines=table.lines,
         segment=segment,
         initial_mass_mg=mass if mass is not None and mass > 0 else None,
         atmosphere=atmosphere_of(purge or " ".join(gases.values())),
         heating_rate_k_min=agreed(_heating_rate(step) for step in steps),
-        metadata=metadata,
+        metadata=named_facts(facts, _METADATA, program=program, gases=shown),
         messages=(*_end_of_file(lines), *_end_of_program(columns, steps[-1])),
     )
 
@@ -160,6 +151,12 @@ def _facts(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif value:
             facts.setdefault(key, value)
     return facts, program
+
+
+def _names(head: str, dialect: Dialect) -> tuple[list[str], list[str]]:
+    """Names and units of the columns in a ``##`` row."""
+    pairs = [split_header(cell) for cell in split_cells(head.lstrip("#"), dialect)]
+    return [name for name, _ in pairs], [unit for _, unit in pairs]
 
 
 def _dialect(facts: Mapping[str, str], rows: Sequence[str], head: str) -> Dialect:
@@ -263,14 +260,12 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
         and float(stage.get("temperature", 0.0)) > float(before.get("temperature", 0.0))
     )
     mass = facts.get("sample_mass")
-    metadata = named_facts({key: str(value) for key, value in facts.items() if value}, _BINARY_METADATA)
     flows = [
         f"{line}: {facts[f'{line}_mfc_gas']}, {facts.get(f'{line}_mfc_flow')} ml/min"
         for line in ("purge_1", "purge_2", "protective")
         if f"{line}_mfc_gas" in facts
     ]
-    if flows:
-        metadata["gases"] = " | ".join(flows)
+    words = {key: str(value) for key, value in facts.items() if value}
     text = (
         "mass is the balance reading before the correction run is subtracted (buoyancy, "
         "about 1 % of the sample); "
@@ -285,7 +280,7 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
         atmosphere=_purge_gas(facts, stages),
         heating_rate_k_min=agreed(rates),
         corrected=False,
-        metadata=metadata,
+        metadata=named_facts(words, _BINARY_METADATA, gases=flows),
         messages=(NOT_CORRECTED(text),),
     )
 

@@ -23,10 +23,9 @@ from xrdcomp.io.columns import (
     unit_of,
 )
 from xrdcomp.io.registry import TgaOptions
-from xrdcomp.io.runs import ATMOSPHERE_CHANGES, TgaTable, numbered, tga_reader
+from xrdcomp.io.runs import ATMOSPHERE_CHANGES, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import MAX_PARTS, Dialect, parse_rows, split_lines
-from xrdcomp.units import FloatArray, IntArray
+from xrdcomp.io.text_table import MAX_PARTS, Dialect, Table, parse_parts, split_lines
 
 BASELINE_NOT_SUBTRACTED = message_kind(
     "TGA_BASELINE_NOT_SUBTRACTED",
@@ -66,16 +65,15 @@ def _parse(source: SourceFile, _: TgaOptions) -> TgaTable:
         if colon and value.strip():
             facts.setdefault(key.strip(), value.strip())
     names = _names(lines, steps[0])
-    parts, places = _read_parts(lines, steps, len(names))
-    values = np.concatenate(parts)
+    table = _read_parts(lines, steps, len(names))
     total = next(
         (number_of(line.partition(":")[2]) for line in head if line.startswith("Total Points")), None
     )
-    if total is not None and int(total) != len(values):
-        msg = f"the header states {int(total)} points and the file holds {len(values)}"
+    if total is not None and int(total) != len(table.values):
+        msg = f"the header states {int(total)} points and the file holds {len(table.values)}"
         hint = "The file was cut or edited; export it again."
-        raise ReadError(msg, place=f"line {int(places[-1])}", hint=hint)
-    columns = columns_of(names, (), values)
+        raise ReadError(msg, place=f"line {int(table.lines[-1])}", hint=hint)
+    columns = columns_of(names, (), table.values)
     messages: list[Diagnostic] = []
     atmosphere = _gas_of_heating(head, messages)
     for column in columns:
@@ -86,22 +84,17 @@ def _parse(source: SourceFile, _: TgaOptions) -> TgaTable:
     mass = number_of(" ".join(weight))
     mass_unit = unit_of(weight[-1])[1] if len(weight) > 1 and mass is not None else ""
     factor = MG_PER_UNIT.get(mass_unit)
-    metadata = named_facts(facts, _METADATA)
     program = [f"{m[2]}{m[3].rstrip()}" for line in head if (m := _METHOD.match(line))]
-    if program:
-        metadata["program"] = " | ".join(program)
     gases = [m[0].strip() for line in head if (m := re.search(r"Switch the Gas to.*", line))]
-    if gases:
-        metadata["gases"] = " | ".join(gases)
     return TgaTable(
         columns=columns,
-        lines=places,
-        segment=numbered(np.repeat(np.arange(len(parts)), [len(part) for part in parts])),
+        lines=table.lines,
+        segment=table.part,
         initial_mass_mg=mass * factor if mass is not None and factor and mass > 0 else None,
         atmosphere=atmosphere,
         heating_rate_k_min=agreed(_heating_rate(line) for line in head),
         units=_stated_units(head) | ({"mass": mass_unit} if factor else {}),
-        metadata=metadata,
+        metadata=named_facts(facts, _METADATA, program=program, gases=gases),
         messages=tuple(messages),
     )
 
@@ -121,10 +114,9 @@ def _names(lines: Sequence[str], step: int) -> list[str]:
     return names
 
 
-def _read_parts(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple[list[FloatArray], IntArray]:
-    """Values of each part that has rows, and the line of every row."""
-    rows: list[list[str]] = []
-    firsts: list[int] = []
+def _read_parts(lines: Sequence[str], steps: Sequence[int], width: int) -> Table:
+    """Rows of each step that has any; all but the first follow its line, or repeated names, at once."""
+    parts: list[tuple[int, list[str]]] = []
     for step, stop in zip(steps, [*steps[1:], len(lines)], strict=True):
         first = step + 3 if step == steps[0] else step + 1
         if first < len(lines) and re.match(r"^\tTime\b", lines[first]):
@@ -141,18 +133,13 @@ def _read_parts(lines: Sequence[str], steps: Sequence[int], width: int) -> tuple
             msg = f"{bad[:40]!r} is not a number"
             raise ReadError(msg, place=f"line {end + 1}", expected="numbers", hint="Copy the file again.")
         if end > first:
-            rows.append([line[1:] for line in lines[first:end]])
-            firsts.append(first + 1)
-    if sum(map(len, rows)) < 2:
-        msg = f"there are {sum(map(len, rows))} rows of numbers"
+            parts.append((first + 1, [line[1:] for line in lines[first:end]]))
+    count = sum(len(rows) for _, rows in parts)
+    if count < 2:
+        msg = f"there are {count} rows of numbers"
         raise ReadError(msg, place=f"line {steps[0] + 1}", hint="The file was cut; copy it again.")
-    dialect = Dialect(separator="\t", decimal="," if "," in rows[0][0] else ".")
-    values = [
-        parse_rows(part, dialect, first_line=first, n_columns=width)
-        for part, first in zip(rows, firsts, strict=True)
-    ]
-    places = [np.arange(first, first + len(part)) for part, first in zip(rows, firsts, strict=True)]
-    return values, np.concatenate(places).astype(np.int64)
+    dialect = Dialect(separator="\t", decimal="," if "," in parts[0][1][0] else ".")
+    return parse_parts(parts, dialect, width)
 
 
 def _stated_units(head: Sequence[str]) -> dict[str, str]:

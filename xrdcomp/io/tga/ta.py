@@ -108,9 +108,6 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     comments = [value for key, value in pairs if key in ("Xcomment", "Comment")]
     method = [value for key, value in pairs if key == "OrgMethod"]
     gases = [comment for comment in comments if "gas" in comment.lower()]
-    metadata = named_facts(facts, _METADATA) | named_facts(
-        {"method": " | ".join(method), "gases": " | ".join(gases)}, {"method": "program", "gases": "gases"}
-    )
     mass = mass_in_mg("", facts.get("Size", ""))
     return TgaTable(
         columns=columns_of(names, units, values[keep]),
@@ -121,7 +118,7 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
         heating_rate_k_min=agreed(
             heating_rate_of(step) for step in method if re.search(r"\bramp\b", step, re.IGNORECASE)
         ),
-        metadata=metadata,
+        metadata=named_facts(facts, _METADATA, program=method, gases=gases),
         messages=tuple(messages),
     )
 
@@ -184,13 +181,8 @@ def parse_trios(text: str) -> TgaTable:
     )
     names = [name if _STEPS.search(name) and "\t" not in name else "" for name in above]
     columns = columns_of(table.names, table.units, table.values)
-    metadata: dict[str, str | float | int | bool] = {}
-    if any(names):
-        metadata["program"] = " | ".join(filter(None, names))
-    metadata |= named_facts(facts, _TRIOS_METADATA)
-    gases = " ".join(value for key, value in facts.items() if re.match(r"gas ?\d", key))
-    if gases or procedure:
-        metadata["gases"] = (gases or procedure)[:500]
+    gases = " ".join(value for key, value in facts.items() if re.match(r"gas ?\d", key)) or procedure
+    program = [name for name in names if name]
     return TgaTable(
         columns=columns,
         lines=table.lines,
@@ -200,7 +192,7 @@ def parse_trios(text: str) -> TgaTable:
         heating_rate_k_min=agreed(
             _ramp_rate(columns, table.part == number, name) for number, name in enumerate(names)
         ),
-        metadata=metadata,
+        metadata=named_facts(facts, _TRIOS_METADATA, program=program, gases=[gases[:500]] if gases else []),
         messages=(*table_notes(text, table), *_missing_steps(procedure, len(names))),
     )
 
