@@ -94,7 +94,7 @@ def points_between(start: float, end: float, step: float, place: str, fraction: 
     n = round(exact)
     if abs(exact - n) > fraction or not 1 < n <= MAX_POINTS:
         reason = f"{start:g} to {end:g}° is no whole number of steps of {step:g}°"
-        raise ReadError(reason, place=place, expected="a whole number of steps", hint=DAMAGED)
+        raise ReadError(reason, place=place, expected=f"a whole number, {MAX_POINTS} at most", hint=DAMAGED)
     return n
 
 
@@ -111,7 +111,7 @@ def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: 
     Where most angles lie elsewhere the header describes another range, and the list stands.
     """
     off = np.abs(grid - listed)
-    if not off.max() > tolerance:
+    if (off <= tolerance).all():
         return True
     if np.median(off) <= tolerance:
         i = int(np.argmax(off))
