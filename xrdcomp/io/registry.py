@@ -132,14 +132,11 @@ def begins(pattern: bytes, score: float = SIGNATURE) -> Callable[[SourceFile], f
     return lambda source: score if compiled.match(source.head) else 0.0
 
 
-def has_lines(*patterns: str, score: float = SIGNATURE) -> Callable[[SourceFile], float]:
-    """Sniffer for texts with all these patterns in their head; ``^`` and ``$`` match at every line."""
-    compiled = [re.compile(pattern, re.MULTILINE) for pattern in patterns]
-    return lambda source: score if all(each.search(source.head_text) for each in compiled) else 0.0
-
-
 def has_all(*rules: tuple[float, tuple[str, ...]]) -> Callable[[SourceFile], float]:
-    """Sniffer for texts: the score of the first rule all of whose patterns are found in the head."""
+    """Sniffer for texts: the score of the first rule all of whose patterns are found in the head.
+
+    ``^`` and ``$`` match at every line. A plain word first in a rule costs a tenth of a pattern and settles most texts.
+    """
     compiled = [(score, [re.compile(p, re.MULTILINE) for p in patterns]) for score, patterns in rules]
 
     def sniff(source: SourceFile) -> float:

@@ -159,6 +159,8 @@ STARE = tga_reader(
     "mettler_stare",
     "Mettler Toledo STARe text export",
     "txt",
-    has_all((0.95, (r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS,)), (0.75, ("^" + _HEADER_AND_UNITS,))),
+    has_all(
+        (0.95, ("Index", r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS)), (0.75, ("Index", "^" + _HEADER_AND_UNITS))
+    ),
     _parse,
 )

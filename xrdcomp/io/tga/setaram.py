@@ -18,11 +18,12 @@ _PROGRAMS = re.compile(r"\b(setaram|calisto|setsoft|setsys|labsys)\b")
 
 
 def _sniff(source: SourceFile) -> float:
+    text = source.head_text.lower()
     lines = source.head_text.split("\n")
-    for line in lines:
+    for line in lines if "furnace" in text or "four" in text else ():
         if _FURNACE.search(line) and _SIGNAL.search(line):
             return 0.9 if _SAMPLE.search(line) else 0.8
-    return 0.85 if _PROGRAMS.search(source.head_text.lower()) and score_header(lines) > 0 else 0.0
+    return 0.85 if _PROGRAMS.search(text) and score_header(lines) > 0 else 0.0
 
 
 SETARAM = tga_reader(

@@ -149,7 +149,7 @@ UNIVERSAL_ANALYSIS = tga_reader(
     "ta_universal",
     "TA Instruments Universal Analysis text (StartOfData)",
     "txt",
-    has_all((1.0, (r"^Sig1\t", r"StartOfData|^Nsig\t")), (0.6, (r"^Sig1\t",))),
+    has_all((1.0, ("Sig1", r"^Sig1\t", r"StartOfData|^Nsig\t")), (0.6, ("Sig1", r"^Sig1\t"))),
     _parse_universal,
 )
 

@@ -264,8 +264,8 @@ SHIMADZU = tga_reader(
     "Shimadzu TA-60WS and LabSolutions TA text export",
     "txt",
     has_all(
-        (0.95, (_SHIMADZU_SECTION, _SHIMADZU_NAMES)),
-        (0.85, (r"^\[Data\]", r"^Time\tTemp")),
+        (0.95, (r"\[", _SHIMADZU_SECTION, _SHIMADZU_NAMES)),
+        (0.85, (r"\[Data", r"^\[Data\]", r"^Time\tTemp")),
     ),
     lambda source, options: parse_table(source.text, options, _SHIMADZU),
     verified=False,
@@ -275,9 +275,9 @@ HITACHI = tga_reader(
     "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export",
     "txt csv",
     has_all(
-        (0.9, (r"\bTG\b", _HITACHI_NAMES, r"\bCel\b")),
-        (0.75, (r"\bTG\b", _HITACHI_NAMES)),
-        (0.8, (r"\bTG\b", r"\bCel\b", r"\bug\b")),
+        (0.9, ("TG", r"\bTG\b", _HITACHI_NAMES, r"\bCel\b")),
+        (0.75, ("TG", r"\bTG\b", _HITACHI_NAMES)),
+        (0.8, ("TG", r"\bTG\b", r"\bCel\b", r"\bug\b")),
     ),
     lambda source, options: parse_table(source.text, options, _HITACHI),
     verified=False,

@@ -15,7 +15,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members
-from xrdcomp.io.registry import XrdReader, begins
+from xrdcomp.io.registry import XrdReader, begins, has_all
 from xrdcomp.io.scans import (
     DAMAGED,
     RawScan,
@@ -482,11 +482,6 @@ _LISTED_ROUNDING = 0.0055
 _POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
 
 
-def _sniff_uxd(source: SourceFile) -> float:
-    head = source.head_text
-    return 1.0 if re.search(r"^_FILEVERSION\s*=", head, re.MULTILINE) else 0.7 if _DATA.search(head) else 0.0
-
-
 def _read_uxd(source: SourceFile) -> Sequence[RawScan]:
     text = source.text
     marks = list(_DATA.finditer(text))
@@ -556,4 +551,10 @@ def _even_angles(listed: FloatArray, start: float, step: float, place: str) -> F
     return two_theta_grid(start, float(index @ (listed - start) / (index @ index)), n)
 
 
-UXD = XrdReader(id="uxd", name="Bruker/Siemens UXD", extensions=("uxd",), sniff=_sniff_uxd, read=_read_uxd)
+UXD = XrdReader(
+    id="uxd",
+    name="Bruker/Siemens UXD",
+    extensions=("uxd",),
+    sniff=has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
+    read=_read_uxd,
+)

@@ -17,7 +17,7 @@ import numpy as np
 from xrdcomp.data import IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
-from xrdcomp.io.registry import XrdReader, begins, has_lines
+from xrdcomp.io.registry import XrdReader, begins, has_all
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.units import FloatArray
@@ -233,6 +233,6 @@ RIGAKU = (
     ),
     XrdReader(
         id="rigaku_ascii", name="Rigaku ASCII (*TYPE = Raw)", extensions=("asc", "dat", "txt"),
-        sniff=has_lines(r"^\*TYPE\s*=", r"\*CLASS"), read=_read_ascii,
+        sniff=has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*="))), read=_read_ascii,
     ),
 )  # fmt: skip

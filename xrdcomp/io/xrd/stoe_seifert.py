@@ -9,7 +9,7 @@ import numpy as np
 
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number_list
-from xrdcomp.io.registry import XrdReader, begins, has_lines
+from xrdcomp.io.registry import XrdReader, begins, has_all
 from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
@@ -130,6 +130,6 @@ SEIFERT = XrdReader(
     id="seifert_nja",
     name="Seifert NJA (pole figures refused)",
     extensions=("nja",),
-    sniff=has_lines(r"^#MeasParameter", "&"),
+    sniff=has_all((1.0, ("&", r"^#MeasParameter"))),
     read=_read_seifert,
 )
