@@ -21,10 +21,10 @@ from tests.unit.composition_evidence import (
 )
 from xrdcomp.composition.claims import evaluate_claims
 from xrdcomp.composition.cohort import (
+    RandomEffects,
     combine_replicates,
     evaluate_cohort,
     exact_rank_sum,
-    random_effects,
     share_interval,
 )
 from xrdcomp.composition.compose import compose_evidence
@@ -88,7 +88,7 @@ def cohort() -> list[SampleResult]:
 
 def test_random_effects_without_scatter_is_the_weighted_mean() -> None:
     values, stds = np.array([1.0, 1.1, 0.95]), np.array([0.2, 0.3, 0.25])
-    found = random_effects(values, stds)
+    found = RandomEffects.of(values, stds)
     weights = 1 / stds**2
     assert found.between == 0.0
     assert_close(found.mean, weights @ values / weights.sum(), atol=1e-12, because="same formula")
@@ -97,7 +97,7 @@ def test_random_effects_without_scatter_is_the_weighted_mean() -> None:
 
 def test_paule_mandel_makes_the_weighted_scatter_equal_its_expectation() -> None:
     values, stds = np.array([1.0, 2.0, 1.4, 3.1]), np.array([0.1, 0.2, 0.1, 0.3])
-    found = random_effects(values, stds)
+    found = RandomEffects.of(values, stds)
     weights = 1 / (stds**2 + found.between**2)
     scatter = weights @ (values - weights @ values / weights.sum()) ** 2
     assert_close(scatter, 3.0, atol=1e-6, because="the defining equation")
@@ -111,7 +111,7 @@ def test_random_effects_intervals_cover_with_three_runs() -> None:
     n, covered = 2000, 0
     for _ in range(n):
         stds = rng.uniform(0.5, 1.5, 3)
-        found = random_effects(rng.normal(0.0, np.hypot(stds, 2.0)), stds)
+        found = RandomEffects.of(rng.normal(0.0, np.hypot(stds, 2.0)), stds)
         covered += abs(found.mean) < stdtrit(2, 0.975) * found.std
     low, _ = binomial_band(n, 0.95)
     assert covered / n > low - 0.02, "Hartung-Knapp with 3 unequal runs may fall 2 % short"

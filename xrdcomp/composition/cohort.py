@@ -15,7 +15,7 @@ rank sum (Wilcoxon 1945; Mann & Whitney 1947), ties by mid-ranks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -47,35 +47,35 @@ class RandomEffects:
     between: float
     homogeneity: float
 
+    @classmethod
+    def of(cls, values: FloatArray, stds: FloatArray) -> RandomEffects:
+        """Combine k >= 2 estimates of one quantity; `stds` are independent between the runs, > 0."""
+        from scipy.optimize import brentq
+        from scipy.special import gammaincc
 
-def random_effects(values: FloatArray, stds: FloatArray) -> RandomEffects:
-    """Combine k >= 2 estimates of one quantity; `stds` are independent between the runs, > 0."""
-    from scipy.optimize import brentq
-    from scipy.special import gammaincc
+        k = len(values)
 
-    k = len(values)
+        def weighted_scatter(tau_sq: float) -> float:
+            weights = 1.0 / (stds**2 + tau_sq)
+            mean = weights @ values / weights.sum()
+            return float(weights @ (values - mean) ** 2)
 
-    def weighted_scatter(tau_sq: float) -> float:
+        # Paule & Mandel: τ² at which the weighted scatter equals its expectation k - 1; 0 where it is smaller already
+        tau_sq = 0.0
+        if weighted_scatter(0.0) > k - 1:
+            high = float(np.ptp(values)) ** 2 * k + 1e-12
+            tau_sq = float(brentq(lambda t: weighted_scatter(t) - (k - 1), 0.0, high, xtol=1e-14))
         weights = 1.0 / (stds**2 + tau_sq)
-        mean = weights @ values / weights.sum()
-        return float(weights @ (values - mean) ** 2)
-
-    # Paule & Mandel: τ² at which the weighted scatter equals its expectation k - 1; 0 where it is smaller already
-    tau_sq = 0.0
-    if weighted_scatter(0.0) > k - 1:
-        high = float(np.ptp(values)) ** 2 * k + 1e-12
-        tau_sq = float(brentq(lambda t: weighted_scatter(t) - (k - 1), 0.0, high, xtol=1e-14))
-    weights = 1.0 / (stds**2 + tau_sq)
-    mean = float(weights @ values / weights.sum())
-    spread = float(weights @ (values - mean) ** 2) / (k - 1)
-    return RandomEffects(
-        mean=mean,
-        std=float(
-            np.sqrt(max(spread, 1.0) / weights.sum())
-        ),  # Hartung & Knapp, never below the classical one
-        between=float(np.sqrt(tau_sq)),
-        homogeneity=float(gammaincc((k - 1) / 2, weighted_scatter(0.0) / 2)),
-    )
+        mean = float(weights @ values / weights.sum())
+        spread = float(weights @ (values - mean) ** 2) / (k - 1)
+        return cls(
+            mean=mean,
+            std=float(
+                np.sqrt(max(spread, 1.0) / weights.sum())
+            ),  # Hartung & Knapp, never below the classical one
+            between=float(np.sqrt(tau_sq)),
+            homogeneity=float(gammaincc((k - 1) / 2, weighted_scatter(0.0) / 2)),
+        )
 
 
 def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170118) -> Composition:
@@ -109,9 +109,15 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     hidden = {name for item in compositions for name, value in item.components.items() if value is None}
     means = np.array([item.draws.mean(axis=0) for item in compositions])
     variances = np.array([item.draws.var(axis=0) for item in compositions])
-    own = np.array([[_independent_share(item, name) for name in COMPONENTS] for item in compositions])
+    # share of every variance that differs from run to run; all of it where a composition has no budget
+    own = np.ones_like(variances)
+    for run, item in enumerate(compositions):
+        for i, inputs in enumerate(item.budget.get(name, {}) for name in COMPONENTS):
+            if inputs:
+                share = sum(value for key, value in inputs.items() if key.startswith(INDEPENDENT))
+                own[run, i] = np.clip(share, 0.01, 1.0)
     effects = [
-        random_effects(means[:, i], np.sqrt(np.maximum(own[:, i] * variances[:, i], 1e-12)))
+        RandomEffects.of(means[:, i], np.sqrt(np.maximum(own[:, i] * variances[:, i], 1e-12)))
         for i in range(len(COMPONENTS))
     ]
     shared = ((1.0 - own) * variances).mean(axis=0)
@@ -165,14 +171,6 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
             for i in known
         },
     )
-
-
-def _independent_share(composition: Composition, name: str) -> float:
-    """Share of a component's variance that differs from run to run."""
-    parts = composition.budget.get(name, {})
-    if not parts:
-        return 1.0
-    return float(np.clip(sum(v for key, v in parts.items() if key.startswith(INDEPENDENT)), 0.01, 1.0))
 
 
 def _student(value: float, variance: float, freedom: float) -> Estimate:
@@ -230,6 +228,17 @@ _TITLES = {
 }
 
 
+def _plain(value: Any) -> Any:
+    """Records, tuples and mappings as plain dictionaries and lists, down to the last."""
+    if isinstance(value, Estimate):
+        return value.to_dict()
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class CohortClaim:
     """One finding over a cohort: sample ids by verdict, and the evidence in words.
@@ -246,17 +255,38 @@ class CohortClaim:
     expected_count: float
     statement: str
 
+    @classmethod
+    def of(cls, claim_id: str, results: Sequence[SampleResult]) -> CohortClaim:
+        """Count one claim over the results."""
+        verdicts: dict[str, list[str]] = {"supported": [], "refuted": [], "inconclusive": []}
+        known = []
+        for result in results:
+            claim = next((claim for claim in result.claims if claim.id == claim_id), None)
+            verdicts["inconclusive" if claim is None else claim.verdict].append(result.sample_id)
+            if claim is not None and claim.probability is not None:
+                known.append(claim.probability)
+        share = share_interval(known) if known else None
+        text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {len(results)} specimens"
+        if share is not None and share.ci95 is not None:
+            low, high = share.ci95
+            text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
+        for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
+            if verdicts[verdict]:
+                text += f"; {words} {', '.join(verdicts[verdict])}"
+        return cls(
+            id=claim_id,
+            supported=tuple(verdicts["supported"]),
+            refuted=tuple(verdicts["refuted"]),
+            inconclusive=tuple(verdicts["inconclusive"]),
+            share=share,
+            expected_count=float(np.sum(known)),
+            statement=f"{text}.",
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        return {
-            "id": self.id,
-            "supported": list(self.supported),
-            "refuted": list(self.refuted),
-            "inconclusive": list(self.inconclusive),
-            "share": None if self.share is None else self.share.to_dict(),
-            "expected_count": self.expected_count,
-            "statement": self.statement,
-        }
+        found: dict[str, Any] = _plain(self)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,18 +307,48 @@ class GroupComparison:
     p_two_sided: float
     test: str
 
+    @classmethod
+    def of(
+        cls,
+        results: Sequence[SampleResult],
+        groups: Mapping[str, str],
+        component: str,
+        order: tuple[str, str],
+    ) -> GroupComparison | None:
+        """Compare two groups; None where one of them has no specimen with the component."""
+        index = COMPONENTS.index(component)
+        members: tuple[list[SampleResult], list[SampleResult]] = ([], [])
+        for result in results:
+            group = groups.get(result.sample_id, "")
+            if group in order and result.composition.components.get(component) is not None:
+                members[order.index(group)].append(result)
+        if not members[0] or not members[1]:
+            return None
+        values = [np.array([r.composition.draws[:, index].mean() for r in group]) for group in members]
+        length = min(len(r.composition.draws) for group in members for r in group)
+        medians = [
+            np.median([r.composition.draws[:length, index] for r in group], axis=0) for group in members
+        ]
+        difference = np.asarray(medians[0] - medians[1])
+        low, high = np.quantile(difference, [0.025, 0.975])
+        greater, two_sided = exact_rank_sum(values[0], values[1])
+        return cls(
+            component=component,
+            groups=order,
+            sizes=(len(members[0]), len(members[1])),
+            medians=(float(np.median(values[0])), float(np.median(values[1]))),
+            difference=Estimate(
+                value=float(difference.mean()), std=float(difference.std()), ci95=(float(low), float(high))
+            ),
+            p_greater=greater,
+            p_two_sided=two_sided,
+            test="exact permutation test of the rank sum (Mann-Whitney)",
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        return {
-            "component": self.component,
-            "groups": list(self.groups),
-            "sizes": list(self.sizes),
-            "medians": list(self.medians),
-            "difference": self.difference.to_dict(),
-            "p_greater": self.p_greater,
-            "p_two_sided": self.p_two_sided,
-            "test": self.test,
-        }
+        found: dict[str, Any] = _plain(self)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,21 +362,15 @@ class CohortSummary:
 
     n: int
     basis: str
+    simulated: bool = False
     claims: tuple[CohortClaim, ...]
     comparison: GroupComparison | None
     rows: tuple[dict[str, Any], ...]
-    simulated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        return {
-            "n": self.n,
-            "basis": self.basis,
-            "simulated": self.simulated,
-            "claims": [claim.to_dict() for claim in self.claims],
-            "comparison": None if self.comparison is None else self.comparison.to_dict(),
-            "rows": [dict(row) for row in self.rows],
-        }
+        found: dict[str, Any] = _plain(self)
+        return found
 
 
 def evaluate_cohort(
@@ -369,8 +423,8 @@ def evaluate_cohort(
     return CohortSummary(
         n=len(results),
         basis=results[0].composition.basis,
-        claims=tuple(_cohort_claim(claim_id, results) for claim_id in CLAIM_IDS),
-        comparison=_compare(results, groups, component, order),
+        claims=tuple(CohortClaim.of(claim_id, results) for claim_id in CLAIM_IDS),
+        comparison=GroupComparison.of(results, groups, component, order),
         rows=tuple(_row(result, groups.get(result.sample_id, "")) for result in results),
         simulated=any(bool(result.metadata.get("simulated")) for result in results),
     )
@@ -400,33 +454,6 @@ def share_interval(probabilities: Sequence[float]) -> Estimate:
     return Estimate(value=mean, std=float(np.sqrt(max(second - mean**2, 0.0))), ci95=(low, high))
 
 
-def _cohort_claim(claim_id: str, results: Sequence[SampleResult]) -> CohortClaim:
-    verdicts: dict[str, list[str]] = {"supported": [], "refuted": [], "inconclusive": []}
-    known = []
-    for result in results:
-        claim = next((claim for claim in result.claims if claim.id == claim_id), None)
-        verdicts["inconclusive" if claim is None else claim.verdict].append(result.sample_id)
-        if claim is not None and claim.probability is not None:
-            known.append(claim.probability)
-    share = share_interval(known) if known else None
-    text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {len(results)} specimens"
-    if share is not None and share.ci95 is not None:
-        low, high = share.ci95
-        text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
-    for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
-        if verdicts[verdict]:
-            text += f"; {words} {', '.join(verdicts[verdict])}"
-    return CohortClaim(
-        id=claim_id,
-        supported=tuple(verdicts["supported"]),
-        refuted=tuple(verdicts["refuted"]),
-        inconclusive=tuple(verdicts["inconclusive"]),
-        share=share,
-        expected_count=float(np.sum(known)),
-        statement=f"{text}.",
-    )
-
-
 def exact_rank_sum(first: FloatArray, second: FloatArray) -> tuple[float, float]:
     """Exact permutation test of the rank sum of two small groups: P(greater) and the two-sided probability.
 
@@ -448,37 +475,6 @@ def exact_rank_sum(first: FloatArray, second: FloatArray) -> tuple[float, float]
     counts = ways[len(first)] / ways[len(first)].sum()
     greater, less = float(counts[observed:].sum()), float(counts[: observed + 1].sum())
     return greater, min(1.0, 2 * min(greater, less))
-
-
-def _compare(
-    results: Sequence[SampleResult], by_sample: Mapping[str, str], component: str, order: tuple[str, str]
-) -> GroupComparison | None:
-    index = COMPONENTS.index(component)
-    members: tuple[list[SampleResult], list[SampleResult]] = ([], [])
-    for result in results:
-        group = by_sample.get(result.sample_id, "")
-        if group in order and result.composition.components.get(component) is not None:
-            members[order.index(group)].append(result)
-    if not members[0] or not members[1]:
-        return None
-    values = [np.array([r.composition.draws[:, index].mean() for r in group]) for group in members]
-    length = min(len(r.composition.draws) for group in members for r in group)
-    medians = [np.median([r.composition.draws[:length, index] for r in group], axis=0) for group in members]
-    difference = np.asarray(medians[0] - medians[1])
-    low, high = np.quantile(difference, [0.025, 0.975])
-    greater, two_sided = exact_rank_sum(values[0], values[1])
-    return GroupComparison(
-        component=component,
-        groups=order,
-        sizes=(len(members[0]), len(members[1])),
-        medians=(float(np.median(values[0])), float(np.median(values[1]))),
-        difference=Estimate(
-            value=float(difference.mean()), std=float(difference.std()), ci95=(float(low), float(high))
-        ),
-        p_greater=greater,
-        p_two_sided=two_sided,
-        test="exact permutation test of the rank sum (Mann-Whitney)",
-    )
 
 
 def _row(result: SampleResult, group: str) -> dict[str, Any]:

@@ -745,11 +745,11 @@ def _report(
         inside = inside / np.maximum(1.0 - wet[:, WATER], 1e-9)
     return Composition(
         basis=recipe.basis,
-        method=_method(model),
+        method=model.method,
         components=component_estimates(draws, hidden),
         identifiable_sums=estimates_of(
             draws,
-            {name: SUMS[name] for name in _sum_names(model)},
+            {name: SUMS[name] for name in model.determined_sums},
             held={"crystalline": inside, "non_crystalline": -inside},
             told_apart=model.xrd is not None and model.thermal is not None,
         ),
@@ -762,20 +762,6 @@ def _report(
         messages=messages,
         consistency=replace(consistency, prior_dominated=dominated),
     )
-
-
-def _method(model: JointModel) -> str:
-    """Name of the evidence that counted, as the recipe's methods are named."""
-    names = []
-    if model.xrd is not None:
-        names.append("xrd")
-        if model.standard is not None:
-            names.append("internal_standard")
-        elif model.scale_is_known:
-            names.append("external_standard")
-    if model.thermal is not None:
-        names.append("tga")
-    return "+".join(names)
 
 
 def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
@@ -799,16 +785,6 @@ def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
                 out[:, index] += taken
                 amount = amount - taken
     return out
-
-
-def _sum_names(model: JointModel) -> tuple[str, ...]:
-    """Sums that these measurements determine."""
-    if model.thermal is None and not model.weighs_crystals:
-        return ()
-    if not model.weighs_crystals:
-        return ("total_mineral", "volatile")
-    both = ("total_mineral", "calcium_phosphate") if model.thermal is not None else ()
-    return (*both, "crystalline", "non_crystalline", "organic_and_water")
 
 
 def _undetermined(model: JointModel, prior_share: dict[str, float], draws: FloatArray) -> tuple[str, ...]:

@@ -91,6 +91,28 @@ class JointModel:
             return False
         return self.xrd.sees_amorphous or self.standard is not None or self.scale_is_known
 
+    @property
+    def method(self) -> str:
+        """Evidence that counts, as ``composition.method`` names it."""
+        names = []
+        if self.xrd is not None:
+            names.append("xrd")
+            if self.standard is not None:
+                names.append("internal_standard")
+            elif self.scale_is_known:
+                names.append("external_standard")
+        if self.thermal is not None:
+            names.append("tga")
+        return "+".join(names)
+
+    @property
+    def determined_sums(self) -> tuple[str, ...]:
+        """Sums of components that these measurements determine."""
+        if not self.weighs_crystals:
+            return () if self.thermal is None else ("total_mineral", "volatile")
+        both = ("total_mineral", "calcium_phosphate") if self.thermal is not None else ()
+        return (*both, "crystalline", "non_crystalline", "organic_and_water")
+
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Factor (n, m) on each whitened row for each set of constants (n, p), and the log of their product (n,).
 

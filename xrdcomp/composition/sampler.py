@@ -93,6 +93,144 @@ class _Coordinates:
         return x
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Proposal:
+    """Distribution that constants and compositions of one model are drawn from.
+
+    Constants: Student around `centre` with scale `spread`. Compositions given them: normal, cut to the simplex;
+    `mineral` is the mass fraction of the mineral about which its weak terms are centred.
+    """
+
+    model: JointModel
+    whitening: FloatArray
+    coordinates: _Coordinates
+    mineral: float
+    centre: FloatArray
+    spread: FloatArray
+
+    def draw(self, n: int, rng: np.random.Generator) -> _Batch:
+        """Draw constants, then compositions given them, and weigh both by target over proposal."""
+        model = self.model
+        theta, log_q = self._draw_constants(n, rng)
+        low = np.array([item.low for item in model.priors])
+        high = np.array([item.high for item in model.priors])
+        outside = ((theta < low) | (theta > high)).any(axis=1)
+        safe = np.clip(theta, low, high)
+        matrix, offset = model.design(safe)
+        factor, log_det = model.precision_factor(safe)
+        matrix = (self.whitening @ matrix) * factor[:, :, None]
+        target = (model.values @ self.whitening.T - offset @ self.whitening.T) * factor
+        drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng)
+        x = np.maximum(self.coordinates.complete(drawn), 0.0)
+        misfit = target - np.einsum("nij,nj->ni", matrix, x)
+        log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
+        log_w[outside | ~np.isfinite(log_w)] = -np.inf
+        weights = np.exp(log_w - log_w.max())
+        total = float(weights.sum())
+        weights /= total
+        return _Batch(
+            constants=safe,
+            composition=x,
+            weights=weights,
+            effective_size=float(1.0 / (weights**2).sum()),
+            # the mean weight is the marginal likelihood
+            log_evidence=float(log_w.max()) + float(np.log(total / n)),
+        )
+
+    def _draw_constants(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Multivariate Student draws and their log density up to a constant of the dimension.
+
+        The normal draws behind them are one per stratum in each coordinate (Latin hypercube, McKay et al. 1979).
+        """
+        p = len(self.centre)
+        root = np.linalg.cholesky(self.spread + 1e-12 * np.eye(p))
+        normal = np.empty((n, p))
+        for j in range(p):
+            normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
+        mix = rng.chisquare(_DOF, size=n) / _DOF
+        scaled = normal / np.sqrt(mix)[:, None]
+        log_density = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
+        log_density -= float(np.log(np.diag(root)).sum())
+        return self.centre + scaled @ root.T, log_density
+
+    def _conditional(self, matrix: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw of the constants.
+
+        A weak normal term keeps directions finite which the evidence leaves open; it belongs to the proposal
+        only. Reversed, because coordinate j is drawn given those before it: the conditional precision of the last
+        coordinate is then the first pivot.
+        """
+        coordinates, mineral = self.coordinates, self.mineral
+        free = matrix[:, :, coordinates.free] - matrix[:, :, [coordinates.rest]]
+        rest = target - matrix[:, :, coordinates.rest]
+        k = len(coordinates.free)
+        if self.model.carbonate_is_assumed and CARBONATE in coordinates.free:
+            # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
+            share, width = ASSUMED_CARBONATE.mean, 1.3 * ASSUMED_CARBONATE.std * mineral
+            row = np.zeros((len(free), 1, k))
+            for at, index in enumerate(coordinates.free):
+                row[:, 0, at] = {WATER: share, ORGANIC: share, OTHER: share, CARBONATE: 1.0}.get(index, 0.0)
+            free = np.concatenate([free, row / width], axis=1)
+            rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
+        solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
+        weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
+        toward = np.where(
+            solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6
+        )
+        precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
+        largest = np.einsum("nii->n", precision)
+        precision[:, range(k), range(k)] += 1e-13 * largest[:, None]
+        right = np.einsum("nij,ni->nj", free, rest) + weak * toward
+        mean = np.linalg.solve(precision, right[..., None])[..., 0]
+        root = np.asarray(np.linalg.cholesky(precision[:, ::-1, ::-1]), dtype=np.float64)
+        return np.asarray(mean, dtype=np.float64), root
+
+
+def _draw_simplex(
+    mean: FloatArray, reversed_root: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Draw the free coordinates inside the simplex; (n, k) and the log density of the proposal.
+
+    Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
+    is drawn, so no draw is rejected, and the density is the product of the truncated normals.
+    """
+    n, k = mean.shape
+    out = np.empty((n, k))
+    left = np.ones(n)
+    log_q = np.zeros(n)
+    delta = np.zeros((n, k))
+    for j in range(k):
+        r = k - 1 - j
+        sd = 1.0 / reversed_root[:, r, r]
+        shift = np.einsum("ni,ni->n", reversed_root[:, r + 1 :, r], delta[:, r + 1 :]) * sd
+        centre = mean[:, j] - shift
+        uniform = (rng.permutation(n) + rng.random(n)) / n
+        z, log_mass = _truncated_normal(-centre / sd, (left - centre) / sd, uniform)
+        out[:, j] = np.clip(centre + sd * z, 0.0, left)
+        delta[:, r] = out[:, j] - mean[:, j]
+        log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
+        left = np.maximum(left - out[:, j], 0.0)
+    return out, log_q
+
+
+def _truncated_normal(
+    low: FloatArray, high: FloatArray, uniform: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Standard normal between two bounds by inversion, and the log of the mass between them.
+
+    Accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function are used.
+    """
+    flip = low > 0
+    a = np.where(flip, -high, low)
+    b = np.where(flip, -low, high)
+    b = np.maximum(b, a + 1e-12)
+    log_a, log_b = log_ndtr(a), log_ndtr(b)
+    ratio = np.exp(log_a - log_b)
+    log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
+    z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
+    return np.where(flip, -z, z), log_mass
+
+
 def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
     """Draw from the posterior of composition and constants.
 
@@ -104,11 +242,31 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
     # and, where too few draws count, larger ones start from the moments of the batch before.
-    centre, spread = optimum.constants, optimum.covariance
-    batch = _batch(model, whitening, centre, 1.5 * spread, mineral, _PILOT, rng)
+    spread = optimum.covariance
+    proposal = _Proposal(
+        model=model,
+        whitening=whitening,
+        coordinates=_Coordinates.of(model),
+        mineral=mineral,
+        centre=optimum.constants,
+        spread=1.5 * spread,
+    )
+    batch = proposal.draw(_PILOT, rng)
     for size in (_PILOT, 5 * draws // 4, 5 * draws // 2, 5 * draws):
-        centre, spread = _moments(batch, spread)
-        batch = _batch(model, whitening, centre, 1.2 * spread, mineral, size, rng)
+        weights = batch.weights
+        for _ in range(6):
+            if 1.0 / (weights**2).sum() > 60:
+                break
+            weights = np.sqrt(
+                weights
+            )  # few draws carry the weight: flattened, more of them shape the moments
+            weights /= weights.sum()
+        centre = weights @ batch.constants
+        away = batch.constants - centre
+        # a trace of the spread before keeps a direction open that a few draws have lost
+        moments = (away * weights[:, None]).T @ away
+        spread = 0.95 * moments + 0.05 * np.diag(np.diag(spread))
+        batch = replace(proposal, centre=centre, spread=1.2 * spread).draw(size, rng)
         if size != _PILOT and batch.effective_size > 0.2 * draws:
             break
     # Systematic resampling turns weighted draws into equally weighted ones with the least added noise; shuffled, so
@@ -255,151 +413,3 @@ def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
         item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale for item in model.priors
     ]
     return np.concatenate([x[list(coordinates.free)], means])
-
-
-def _batch(
-    model: JointModel,
-    whitening: FloatArray,
-    centre: FloatArray,
-    spread: FloatArray,
-    mineral: float,
-    n: int,
-    rng: np.random.Generator,
-) -> _Batch:
-    """Draw constants, then compositions given them, and weigh both by target over proposal."""
-    theta, log_q = _draw_constants(centre, spread, n, rng)
-    low = np.array([item.low for item in model.priors])
-    high = np.array([item.high for item in model.priors])
-    outside = ((theta < low) | (theta > high)).any(axis=1)
-    safe = np.clip(theta, low, high)
-    matrix, offset = model.design(safe)
-    factor, log_det = model.precision_factor(safe)
-    matrix = (whitening @ matrix) * factor[:, :, None]
-    target = (model.values @ whitening.T - offset @ whitening.T) * factor
-    coordinates = _Coordinates.of(model)
-    drawn, log_qx = _draw_simplex(*_conditional(model, coordinates, matrix, target, mineral), rng)
-    x = np.maximum(coordinates.complete(drawn), 0.0)
-    misfit = target - np.einsum("nij,nj->ni", matrix, x)
-    log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
-    log_w[outside | ~np.isfinite(log_w)] = -np.inf
-    weights = np.exp(log_w - log_w.max())
-    total = float(weights.sum())
-    weights /= total
-    return _Batch(
-        constants=safe,
-        composition=x,
-        weights=weights,
-        effective_size=float(1.0 / (weights**2).sum()),
-        log_evidence=float(log_w.max())
-        + float(np.log(total / n)),  # the mean weight is the marginal likelihood
-    )
-
-
-def _draw_constants(
-    centre: FloatArray, spread: FloatArray, n: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Multivariate Student draws and their log density up to a constant of the dimension.
-
-    The normal draws behind them are one per stratum in each coordinate (Latin hypercube, McKay et al. 1979).
-    """
-    p = len(centre)
-    root = np.linalg.cholesky(spread + 1e-12 * np.eye(p))
-    normal = np.empty((n, p))
-    for j in range(p):
-        normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
-    mix = rng.chisquare(_DOF, size=n) / _DOF
-    scaled = normal / np.sqrt(mix)[:, None]
-    log_density = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
-    log_density -= float(np.log(np.diag(root)).sum())
-    return centre + scaled @ root.T, log_density
-
-
-def _conditional(
-    model: JointModel, coordinates: _Coordinates, matrix: FloatArray, target: FloatArray, mineral: float
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw of the constants.
-
-    A weak normal term keeps directions finite which the evidence leaves open; it belongs to the proposal
-    only. Reversed, because coordinate j is drawn given those before it: the conditional precision of the last
-    coordinate is then the first pivot.
-    """
-    free = matrix[:, :, coordinates.free] - matrix[:, :, [coordinates.rest]]
-    rest = target - matrix[:, :, coordinates.rest]
-    k = len(coordinates.free)
-    if model.carbonate_is_assumed and CARBONATE in coordinates.free:
-        # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
-        share, width = ASSUMED_CARBONATE.mean, 1.3 * ASSUMED_CARBONATE.std * mineral
-        row = np.zeros((len(free), 1, k))
-        for at, index in enumerate(coordinates.free):
-            row[:, 0, at] = {WATER: share, ORGANIC: share, OTHER: share, CARBONATE: 1.0}.get(index, 0.0)
-        free = np.concatenate([free, row / width], axis=1)
-        rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
-    solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
-    weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
-    toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
-    precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
-    largest = np.einsum("nii->n", precision)
-    precision[:, range(k), range(k)] += 1e-13 * largest[:, None]
-    right = np.einsum("nij,ni->nj", free, rest) + weak * toward
-    mean = np.linalg.solve(precision, right[..., None])[..., 0]
-    root = np.asarray(np.linalg.cholesky(precision[:, ::-1, ::-1]), dtype=np.float64)
-    return np.asarray(mean, dtype=np.float64), root
-
-
-def _draw_simplex(
-    mean: FloatArray, reversed_root: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Draw the free coordinates inside the simplex; (n, k) and the log density of the proposal.
-
-    Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
-    is drawn, so no draw is rejected, and the density is the product of the truncated normals.
-    """
-    n, k = mean.shape
-    out = np.empty((n, k))
-    left = np.ones(n)
-    log_q = np.zeros(n)
-    delta = np.zeros((n, k))
-    for j in range(k):
-        r = k - 1 - j
-        sd = 1.0 / reversed_root[:, r, r]
-        shift = np.einsum("ni,ni->n", reversed_root[:, r + 1 :, r], delta[:, r + 1 :]) * sd
-        centre = mean[:, j] - shift
-        uniform = (rng.permutation(n) + rng.random(n)) / n
-        z, log_mass = _truncated_normal(-centre / sd, (left - centre) / sd, uniform)
-        out[:, j] = np.clip(centre + sd * z, 0.0, left)
-        delta[:, r] = out[:, j] - mean[:, j]
-        log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
-        left = np.maximum(left - out[:, j], 0.0)
-    return out, log_q
-
-
-def _truncated_normal(
-    low: FloatArray, high: FloatArray, uniform: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Standard normal between two bounds by inversion, and the log of the mass between them.
-
-    Accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function are used.
-    """
-    flip = low > 0
-    a = np.where(flip, -high, low)
-    b = np.where(flip, -low, high)
-    b = np.maximum(b, a + 1e-12)
-    log_a, log_b = log_ndtr(a), log_ndtr(b)
-    ratio = np.exp(log_a - log_b)
-    log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
-    z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
-    return np.where(flip, -z, z), log_mass
-
-
-def _moments(batch: _Batch, fallback: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weighted mean and covariance of the constants; with flattened weights where few draws carry them."""
-    weights = batch.weights
-    for _ in range(6):
-        if 1.0 / (weights**2).sum() > 60:
-            break
-        weights = np.sqrt(weights)
-        weights /= weights.sum()
-    centre = weights @ batch.constants
-    away = batch.constants - centre
-    spread = (away * weights[:, None]).T @ away
-    return centre, 0.95 * spread + 0.05 * np.diag(np.diag(fallback))
