@@ -132,14 +132,12 @@ class ParameterTable:
             raise RecipeError(msg)
         items = []
         for item in self.items:
-            if item.name not in params:
+            if item.name in params:
+                p = params[item.name]
+                vary, low, high = bool(p.vary) and not p.expr, float(p.min), float(p.max)
+                items.append(replace(item, value=float(p.value), vary=vary, low=low, high=high))
+            else:
                 items.append(replace(item, vary=False))
-                continue
-            p = params[item.name]
-            low, high = (float(v) for v in (p.min, p.max))
-            items.append(
-                replace(item, value=float(p.value), vary=bool(p.vary) and not p.expr, low=low, high=high)
-            )
         table = ParameterTable(tuple(items))
         if not any(params[name].expr for name in params):
             return table

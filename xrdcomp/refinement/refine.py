@@ -166,20 +166,10 @@ _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many re
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
-@dataclass(frozen=True, kw_only=True)
-class _RoughFit:
-    """Parameters after a fit to a thinned pattern, and its cost."""
-
-    table: ParameterTable
-    cost: float
-
-    def is_hopeless(self, abandon_gof: float, points: Points) -> bool:
-        """Whether the cost is beyond this goodness of fit on all points."""
-        return self.cost > abandon_gof**2 * len(points)
-
-
-def _rough_fit(setup: ModelSetup, table: ParameterTable, points: Points, fine: PatternModel) -> _RoughFit:
-    """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit."""
+def _rough_fit(
+    setup: ModelSetup, table: ParameterTable, points: Points, fine: PatternModel
+) -> tuple[ParameterTable, float]:
+    """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit; and its cost."""
     rough = points.binned(max(1, len(points) // _ROUGH_POINTS))
     best: tuple[float, ParameterTable, PatternModel] | None = None
     base = setup.build(rough, table, like=fine, shoulders=False)
@@ -205,7 +195,7 @@ def _rough_fit(setup: ModelSetup, table: ParameterTable, points: Points, fine: P
         model = model.refrozen(recalled.start)
         other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3)
         solution = other if other.cost < solution.cost else solution
-    return _RoughFit(table=table.with_values(solution.values), cost=solution.cost)
+    return table.with_values(solution.values), solution.cost
 
 
 def recall_strayed_cells(
@@ -261,10 +251,9 @@ class Refinement(FittedModel):
             table = table.from_lmfit(params)
         fine = setup.build(points, table, shoulders=False)
         if setup.phases:
-            rough = _rough_fit(setup, table, points, fine)
-            if rough.is_hopeless(abandon_gof, points):
+            table, cost = _rough_fit(setup, table, points, fine)
+            if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank)
-            table = rough.table
         return cls._minimum(pattern, setup, points, table, fine)
 
     @classmethod
@@ -283,21 +272,16 @@ class Refinement(FittedModel):
         points, table = Points.select(pattern, recipe), build_parameters(phases, instrument, recipe)
         if setup.phases:
             coarse = points.binned(max(1, len(points) // _ROUGH_POINTS))
-            rough = _rough_fit(setup, table, coarse, setup.build(coarse, table, shoulders=False))
-            if rough.is_hopeless(abandon_gof, points):
+            rough = setup.build(coarse, table, shoulders=False)
+            table, cost = _rough_fit(setup, table, coarse, rough)
+            if cost > abandon_gof**2 * len(points):
                 return np.inf
-            table = rough.table
         fine = setup.build(points, table, shoulders=False)
         return cls._minimum(pattern, setup, points, table, fine).goodness
 
     @classmethod
     def _minimum(
-        cls,
-        pattern: Pattern,
-        setup: ModelSetup,
-        points: Points,
-        table: ParameterTable,
-        fine: PatternModel,
+        cls, pattern: Pattern, setup: ModelSetup, points: Points, table: ParameterTable, fine: PatternModel
     ) -> Refinement:
         """Minimise on points as coarse as the reflections allow, then settle on all points.
 
@@ -383,7 +367,13 @@ class Refinement(FittedModel):
         heavy = sum(len(item.point) for item in model.reflections) > _HEAVY
         if heavy and solution.cost > POOR_FIT_GOF**2 * len(points):
             limit = min(limit, _HOPELESS_ITERATIONS)
-        solution = minimize(model, table, points, max_iterations=limit, tolerance=1e-4)
+        return self._settled(setup, table, model, limit)
+
+    def _settled(
+        self, setup: ModelSetup, table: ParameterTable, model: PatternModel, max_iterations: int
+    ) -> Refinement:
+        """Minimise on all points and go on from there."""
+        solution = minimize(model, table, self.points, max_iterations=max_iterations, tolerance=1e-4)
         table = table.with_values(solution.values)
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
@@ -436,17 +426,9 @@ class Substitution:
 
     def settle(self) -> Refinement:
         """Refine it on all points."""
-        points, limit = self.base.points, self.setup.recipe.max_iterations
-        model = self.setup.build(points, self.table, like=self.base.model)
-        solution = minimize(model, self.table, points, max_iterations=limit, tolerance=1e-4)
-        return Refinement(
-            pattern=self.base.pattern,
-            setup=self.setup,
-            points=points,
-            table=self.table.with_values(solution.values),
-            model=model,
-            solution=solution,
-        )
+        model = self.setup.build(self.base.points, self.table, like=self.base.model)
+        base = replace(self.base, shift_std={})
+        return base._settled(self.setup, self.table, model, self.setup.recipe.max_iterations)
 
 
 def initial_parameters(
@@ -454,18 +436,8 @@ def initial_parameters(
 ) -> lmfit.Parameters:
     """Return the fit's parameters as lmfit Parameters, to be changed and passed to `fit_pattern`.
 
-    Set ``value``, ``vary``, ``min``, ``max`` or an affine ``expr`` as in lmfit.
-
-    Parameters
-    ----------
-    phases : sequence of Phase
-    instrument : Instrument
-    recipe : FitRecipe, optional
-
-    Returns
-    -------
-    lmfit.Parameters
-        Cell in ångström, inverse sizes in 1/nm, angles in degrees, lengths in mm.
+    Set ``value``, ``vary``, ``min``, ``max`` or an affine ``expr`` as in lmfit. Cells are in ångström, inverse sizes in
+    1/nm, angles in degrees, lengths in mm.
     """
     return build_parameters(phases, instrument, recipe or FitRecipe()).to_lmfit()
 

@@ -86,9 +86,9 @@ class Solution:
     n_iterations: int
     converged: bool
 
-    def value(self, kind: str, phase: str = "", axis: str = "", *, default: float = 0.0) -> float:
-        """Value of a parameter by what it is (see `results.ParameterId`)."""
-        return self.values.get(parameter_name(kind, phase, axis), default)
+    def value(self, kind: str, phase: str = "", axis: str = "") -> float:
+        """Value of a parameter by what it is (see `results.ParameterId`); 0 where there is none."""
+        return self.values.get(parameter_name(kind, phase, axis), 0.0)
 
     @property
     def calculated(self) -> FloatArray:
@@ -121,15 +121,12 @@ class _Evaluated:
 class _State:
     """The linear solution at given non-linear parameters; arrays over points are divided by sigma."""
 
-    coefficients: FloatArray
-    active: BoolArray
-    moving: FloatArray
-    gram: FloatArray
+    at: _Evaluated
+    linear: LinearSolution
     residual: FloatArray
     jacobian: FloatArray
     prior: FloatArray
     cost: float
-    values: dict[str, float]
 
 
 class LeastSquares:
@@ -139,11 +136,7 @@ class LeastSquares:
     """
 
     def __init__(
-        self,
-        model: PatternModel,
-        table: ParameterTable,
-        points: Points,
-        like: LeastSquares | None = None,
+        self, model: PatternModel, table: ParameterTable, points: Points, like: LeastSquares | None = None
     ) -> None:
         self.model, self.table = model, table
         self.inv_sigma = 1.0 / points.sigma
@@ -226,15 +219,7 @@ class LeastSquares:
         jacobian = slopes if self.table.ties is None else np.asarray(self.table.ties.T @ slopes)
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
-            coefficients=c,
-            active=solution.active,
-            moving=moving,
-            gram=found.gram,
-            residual=residual,
-            jacobian=jacobian.T,
-            prior=prior,
-            cost=float(cost),
-            values=found.values,
+            at=found, linear=solution, residual=residual, jacobian=jacobian.T, prior=prior, cost=float(cost)
         )
 
     def normal(self, state: _State, free: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -242,9 +227,9 @@ class LeastSquares:
 
         Coefficients that their bound holds do not answer to the parameters and stay out of the elimination.
         """
-        jacobian, active = state.jacobian, state.active
-        gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
-        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
+        jacobian, active = state.jacobian, state.linear.active
+        gram = (state.at.gram + np.diag(state.prior))[np.ix_(active, active)]
+        cross = np.concatenate([state.at.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
         scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
         factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
         projected = cross / scale[:, None]
@@ -274,10 +259,10 @@ class LeastSquares:
         """Bundle a state as the result of a minimisation."""
         return Solution(
             free=free,
-            values=state.values,
-            coefficients=state.coefficients,
-            active=state.active,
-            columns=np.concatenate([state.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
+            values=state.at.values,
+            coefficients=state.linear.coefficients,
+            active=state.linear.active,
+            columns=np.concatenate([state.at.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
             jacobian=state.jacobian / self.inv_sigma[:, None],
             linear_prior=state.prior,
             parameter_prior=self.precision,
@@ -349,7 +334,7 @@ def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -
         free = np.array([p[item.name].value for item in table.free])
         state = problem.state(free, prior)
         rows = np.sqrt(problem.precision) * (free - problem.mean)
-        return np.concatenate([state.residual, np.sqrt(prior) * state.coefficients, rows])
+        return np.concatenate([state.residual, np.sqrt(prior) * state.linear.coefficients, rows])
 
     result = lmfit.minimize(residual, params, method="leastsq", max_nfev=4000, calc_covar=False)
     free = np.array([result.params[item.name].value for item in table.free])
