@@ -12,7 +12,7 @@ from tests import frame_writers as fw
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError
 from xrdcomp.frames.integrate import integrate_frames
-from xrdcomp.frames.read import BrukerHeader, Sector, bruker_mask, load_poni, read_frame, read_mask
+from xrdcomp.frames.read import BrukerHeader, Sector, load_poni, read_frame, read_mask
 from xrdcomp.io.source import open_source
 
 SCENE = fw.Scene(rows=60, columns=50, center_column=24.0, center_row=31.0)
@@ -126,7 +126,7 @@ def test_bruker_header_without_pixel_pitch_has_no_geometry(tmp_path: Path) -> No
 
 def test_octagon_masks_corners_only(tmp_path: Path) -> None:
     content = fw.bruker(SCENE, SCENE.counts(), OCTMASK="0 10 0 39 49 98 59 49")
-    masked = bruker_mask(BrukerHeader(open_source(written(tmp_path, "f.gfrm", content))), (60, 50))
+    masked = BrukerHeader(open_source(written(tmp_path, "f.gfrm", content))).octagon()
     assert masked[0, 0]
     assert masked[59, 49]
     assert not masked[30, 25]
