@@ -278,9 +278,7 @@ class Frame:
     geometry: FrameGeometry | None = None  # from the header; None where it has none
     emission_lines: tuple[EmissionLine, ...] = ()
     anode: str = ""
-    dispersion: float | None = (
-        None  # variance of neighbouring pixels over their mean; None where few counts tell
-    )
+    dispersion: float | None = None  # variance of neighbouring pixels over their mean; None: too few counts
     metadata: Metadata = field(default_factory=dict)  # other facts of the header
     messages: tuple[Diagnostic, ...] = ()
 
@@ -295,13 +293,12 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
 
     A `ReadError` says that it is no frame, cut short, all zero, not finite, or at odds with its own header.
     """
-    given = Path(path)
-    with suppress(OSError):  # `open_source` then says why
-        if given.is_file():
-            with given.open("rb") as stream:
-                start = stream.read(len(HDF5_START))
-            if start == HDF5_START:
-                return _judged(read_eiger(given), str(given))
+    given, start = Path(path), b""
+    if given.is_file():
+        with suppress(OSError), given.open("rb") as stream:  # `open_source` then says why
+            start = stream.read(len(HDF5_START))
+    if start == HDF5_START:
+        return _judged(read_eiger(given), str(given))
     source = open_source(given)
     found = recognise(source)
     if not found:

@@ -154,9 +154,7 @@ class TgaConditions:
     noise_ug: float = 2.0  # standard deviation of a reading
     drift_ug_h: float = 0.0  # steady drift of the balance; positive lets the mass grow
     wander_ug: float = 0.0  # standard deviation of a slow random walk at the end of the run
-    pan_volume_cm3: float = (
-        0.03  # pan and suspension in the hot zone; with the specimen's own it gives the buoyancy
-    )
+    pan_volume_cm3: float = 0.03  # pan and suspension in the hot zone; buoyancy is theirs and the specimen's
     sample_density_g_cm3: float = 1.5
     atmosphere: Atmosphere = "air"
     holds: tuple[tuple[float, float], ...] = ()  # °C and minutes of isothermal segments, in rising order
@@ -335,13 +333,9 @@ class ApatiteModel:
     a_offset: float = 0.02  # Å, added to the cell (lattice water, HPO4, chloride)
     c_offset: float = 0.0
     cell: Cell | None = None  # replaces the cell altogether
-    graininess: float = (
-        0.0  # σ of a lognormal factor on each reflection (few large crystallites); 0: fine powder
-    )
+    graininess: float = 0.0  # σ of a lognormal factor on each reflection (large crystallites); 0: powder
     march_dollase: float = 1.0  # texture about c*; 1 is none
-    substitution: bool = (
-        False  # occupancies follow the carbonate: reflections weaken, see `crystals.carbonated`
-    )
+    substitution: bool = False  # occupancies follow the carbonate, see `crystals.carbonated`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,9 +357,7 @@ class SpecimenModel:
     other: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # further phases, by id
     bound_water: float = 0.10  # share of the amorphous mineral that is water
     bound_water_late: float = 0.8  # share of the bound water that leaves above 220 °C
-    hpo4_water: float = (
-        0.0  # from HPO4 condensation, as a share of apatite and amorphous mineral (250–550 °C)
-    )
+    hpo4_water: float = 0.0  # from HPO4 (250–550 °C), share of apatite and amorphous mineral
     char_fraction: float = 0.22  # share of the organic that stays as char in an inert gas
     organics: Mapping[str, OrganicKinetics] | None = None  # of ``protein`` and ``lipid``; None: the defaults
     # ``protein``, ``lipid``, ``water``, ``amorphous_calcium_phosphate``
