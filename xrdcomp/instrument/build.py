@@ -222,7 +222,7 @@ def _residual_lines(strongest: float, recipe: InstrumentRecipe) -> tuple[Emissio
 
 
 def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
-    """Say what was assumed about the instrument because neither the file nor the user said it."""
+    """List what was assumed about the instrument because neither the file nor the user said it."""
     if pattern is None or recipe.file:
         return ()
     width = float(np.sqrt(Instrument(emission_lines=_emission_lines(pattern, recipe)).caglioti_w))

@@ -205,7 +205,7 @@ class _Suspect:
         complete = described and score.reflections_seen == score.reflections_expected
         if complete or score.consistency < _OUT_OF_RATIO:
             return ""
-        counts = f"{score.reflections_seen} of {score.reflections_expected} lines that should show do"
+        counts = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
         where = "" if described else ", in a fit that does not describe the pattern"
         return f"{counts}, and not in the ratio of this phase{where}"
 
@@ -214,7 +214,7 @@ class _Suspect:
         score = self.score
         if score.reflections_expected > 1 or (score.z < _FAR_ABOVE and self.span > _SHORT):
             return ""
-        return "the scan holds one line of it only, and one line does not tell which phase it belongs to"
+        return "the scan holds one reflection of it only, and one reflection does not tell which phase it belongs to"
 
     def beneath_others(self) -> str:
         """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof."""
@@ -225,8 +225,8 @@ class _Suspect:
         if not len(heights) or not len(others) or others.max() < heights[0]:
             return ""
         return (
-            "peaks higher than its strongest line belong to nothing in the library, in a fit that does not describe "
-            "the pattern, and its own lines are few or not quite in its ratio"
+            "peaks higher than its strongest reflection belong to nothing in the library, in a fit that does not "
+            "describe the pattern, and its own reflections are few or not quite in its ratio"
         )
 
     def met_by_chance(self, library_size: int) -> str:
@@ -241,9 +241,9 @@ class _Suspect:
             return ""
         n = int((self.left.height > _COMPARABLE * float(seen[-1])).sum())
         if not n:
-            lines = "one line" if len(seen) == 1 else f"{len(seen)} lines"
+            lines = "one reflection" if len(seen) == 1 else f"{len(seen)} reflections"
             return f"the scan of {span:.0f}° holds {lines} of it only: some phase would have as many there"
-        lines = "one line is" if len(seen) == 1 else f"{len(seen)} lines are"
+        lines = "one reflection is" if len(seen) == 1 else f"{len(seen)} reflections are"
         peaks = "one peak as high belongs" if n == 1 else f"{n} peaks as high belong"
         others = f"{peaks} to nothing in the library"
         return f"only {lines} seen, and {others}: some phase would meet as many of them by chance"

@@ -1,4 +1,4 @@
-"""What a fit leaves unexplained, with everything that could imitate a phase projected out, and scores of candidates.
+"""Residual of a fit, with everything that could imitate a phase projected out, and scores of candidates in it.
 
 For a candidate's pattern b per gram (normalised by sigma) and the nuisance columns A of the fit with prior precisions
 P, the amount is
@@ -485,7 +485,7 @@ class Score:
 
     @property
     def reflections_agree(self) -> bool:
-        """Whether the reflections that should show do, in about the right ratio.
+        """Agreement: the reflections that should show do, in about the right ratio.
 
         Four or more that all are where they should be are no chance; texture may then have its way.
         """
@@ -495,7 +495,7 @@ class Score:
 
     @property
     def in_ratio(self) -> bool:
-        """Whether the reflections' own amounts scatter no more than texture and grains make them."""
+        """Scatter of the reflections' own amounts no larger than texture and grains make it."""
         complete = self.reflections_expected >= _ALL_OF and self.reflections_seen == self.reflections_expected
         if complete:
             return self.consistency < _TEXTURED
@@ -503,7 +503,7 @@ class Score:
 
     @property
     def reflections_refute(self) -> bool:
-        """Whether so many reflections that should show are missing that the score belongs to something else."""
+        """Absence of so many reflections that should show that the score belongs to something else."""
         return self.reflections_expected >= 1 and self.reflections_seen <= 0.5 * self.reflections_expected
 
 

@@ -263,8 +263,9 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
     unclear = significant and not score.reflections_refute
     reason, fraction = "", None
     if significant:
-        reason = f"{score.reflections_seen} of {score.reflections_expected} lines that should show do" + (
-            ", not in the ratio of this phase" if not score.in_ratio else ""
+        reason = (
+            f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
+            + (", not in the ratio of this phase" if not score.in_ratio else "")
         )
     if unclear and phase.quantifiable:
         share = float(np.clip(score.amount / total, 0.0, 1.0))
@@ -287,7 +288,7 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
             reason=reason,
             limit_basis=""
             if phase.quantifiable
-            else "line positions only; intensity per gram taken from a similar compound",
+            else "reflection positions only; intensity per gram taken from a similar compound",
         ),
     )
 
@@ -299,8 +300,10 @@ def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRu
         max((abs(cell[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in cell), default=0.0)
         for p in (other, fitted)
     )
-    hidden = f"a small share beside it would hide under the lines of {fitted.id}"
-    reason = f"apatite, variety not determined: its lines coincide with those of {fitted.id}"
+    hidden = f"a small share beside it would hide under the reflections of {fitted.id}"
+    reason = (
+        f"apatite, member of the family not determined: its reflections coincide with those of {fitted.id}"
+    )
     verdict = compare_intensities(fit, fitted, other) if away <= _CELL_RULED_OUT else -1
     better = verdict > 0 and away <= own
     if better:
@@ -367,22 +370,22 @@ def search_messages(
     undecided = [r for r in reports if r.decision == "inconclusive" and not r.is_apatite]
     if undecided:
         names = ", ".join(r.name for r in undecided)
-        unseen = "named for the fit, but its lines do not show"
+        unseen = "named for the fit, but its reflections do not show"
         told = [f"{r.name}: {r.evidence.reason or unseen}" for r in undecided if r.evidence.fitted]
         why = ""
         if len(told) < len(undecided):
-            why = "Lines appear where this phase has some, but not all that should show do, or not in its ratio. "
+            why = "Reflections appear where this phase has some, but not all that should show do, or not in its ratio. "
         why += "".join(f"{text[0].upper()}{text[1:]}. " for text in told if text)
         out.append(
             PHASE_INCONCLUSIVE(
-                f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed lines."
+                f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed reflections."
             )
         )
     return tuple(out)
 
 
 def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Diagnostic, ...]:
-    """Say which phases have lost their strongest reflections, and that amorphous scattering is cut, in a late scan.
+    """Name phases that have lost their strongest reflections, and amorphous scattering that is cut, in a late scan.
 
     A fitted range is late that begins at 20° of copper Kα or more, or at the same spacing of another radiation; of the
     phases that were asked after and not found only those of the library are named.
@@ -406,10 +409,10 @@ def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Di
     better = 2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / 2.0 / 9.0)))
     named = ""
     if lost:
-        named = f" Strong lines are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
+        named = f" Strong reflections are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
     text = (
-        f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of the organic halo is cut "
-        f"off, so that it is told from background and water by its falling side alone.{named} Start the scan at "
+        f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of organic scattering is "
+        f"cut off, so that it is told from background and water by its falling side alone.{named} Start the scan at "
         f"{better:.0f}° or below."
     )
     return (STARTS_LATE(text, from_two_theta=begin, largest_d=seen, phases=len(lost)),)
