@@ -157,6 +157,15 @@ def test_trios_steps_missing_is_told(save: Callable[..., Path]) -> None:
     assert "TGA_STEPS_MISSING" in [d.code for d in shorter.messages]
 
 
+def test_trios_file_cut_before_the_rows_of_a_step_is_told(save: Callable[..., Path]) -> None:
+    text = w.trios(CURVE, steps=3)
+    text = text[text.index("[step]") :]  # without facts, so that no procedure counts the steps
+    run = read_tga(save(text))
+    assert [d.code for d in run.messages if d.severity == "warning"] == []
+    cut = read_tga(save(text[: text.rindex("[step]") + len("[step]\nRamp")]))
+    assert "TGA_STEPS_MISSING" in [d.code for d in cut.messages]
+
+
 def test_trios_csv(save: Callable[..., Path]) -> None:
     check(read_tga(save(w.trios(CURVE, separator=","), "run.csv")))
 

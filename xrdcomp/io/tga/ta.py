@@ -183,6 +183,10 @@ def parse_trios(text: str) -> TgaTable:
     columns = columns_of(table.names, table.units, table.values)
     gases = " ".join(value for key, value in facts.items() if re.match(r"gas ?\d", key)) or procedure
     program = [name for name in names if name]
+    missing = _missing_steps(procedure, len(names))
+    if not missing and any(line.strip() == "[step]" for line in lines[int(table.lines[-1]) :]):
+        said = "the file announces a further step at its end, and its rows are missing; it may have been cut."
+        missing = [STEPS_MISSING(said, file=len(names))]
     return TgaTable(
         columns=columns,
         lines=table.lines,
@@ -193,7 +197,7 @@ def parse_trios(text: str) -> TgaTable:
             _ramp_rate(columns, table.part == number, name) for number, name in enumerate(names)
         ),
         metadata=named_facts(facts, _TRIOS_METADATA, program=program, gases=[gases[:500]] if gases else []),
-        messages=(*table_notes(text, table), *_missing_steps(procedure, len(names))),
+        messages=(*table_notes(text, table), *missing),
     )
 
 
