@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.accuracy import FLUORAPATITE, cpu_of, cpu_of_command, fixtures_folder
 from benchmarks.report import ROOT, Row, at_most, machine, put_into_page, sentence, shortfalls, write_rows
 from tests import tga_writers, xrd_writers
-from xrdcomp.analysis import analyze_sample, analyze_tga
+from xrdcomp.analysis import analyze_sample
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Pattern, Sample
 from xrdcomp.instrument.build import build_instrument
@@ -32,6 +32,7 @@ from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.search.search import identify
 from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import analyze_tga
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 POINTS = 10_000

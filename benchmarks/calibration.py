@@ -36,7 +36,7 @@ from benchmarks.report import (
     write_rows,
 )
 from benchmarks.store import append_store, read_store
-from xrdcomp.analysis import analyze_sample, analyze_tga
+from xrdcomp.analysis import analyze_sample
 from xrdcomp.composition.compose import compose, interval_of
 from xrdcomp.data import Sample
 from xrdcomp.errors import XrdcompError
@@ -52,6 +52,7 @@ from xrdcomp.simulate.specimens import (
     vary_character,
     vary_conditions,
 )
+from xrdcomp.stages import analyze_tga
 
 PAGE = ROOT / "docs" / "calibration-study.md"
 JUDGED = tuple(name for name in COMPONENTS if name != "other_crystalline")

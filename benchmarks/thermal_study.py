@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, table, write_rows
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
@@ -29,6 +28,7 @@ from xrdcomp.simulate.specimens import (
     vary_conditions,
 )
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,

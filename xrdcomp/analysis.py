@@ -1,4 +1,4 @@
-"""The straight line: measurements and a recipe in, one SampleResult out."""
+"""The straight line: measurements and a recipe in, one SampleResult out; and what it records of where it comes from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,59 +21,91 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages
 from xrdcomp.instrument.radiation_check import other_optics
-from xrdcomp.io.front import read_empty_pan, read_tga, read_xrd
+from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import own_phase_files
-from xrdcomp.quantification.methods import Quantification
 from xrdcomp.quantification.microstructure import with_apatite_indices
 from xrdcomp.quantification.select import (
-    external_scale,
+    PatternQuantities,
     known_grains,
-    quantify_or_say_why,
+    quantify_specimen,
     refuse_unknown_names,
     standard_crystallinity,
     uses_external_scan,
-    with_external_scan,
 )
-from xrdcomp.recipe import FitRecipe, QuantificationRecipe, Recipe, ThermalRecipe
+from xrdcomp.recipe import FitRecipe, Recipe
 from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
-from xrdcomp.results import Claim, Composition, FitResult, PhaseList, PhaseResult, SampleResult, TgaResult
+from xrdcomp.results import Claim, FitResult, PhaseList, SampleResult, TgaResult
+from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
-from xrdcomp.search.search import Identification, fit_and_search, start_phases
-from xrdcomp.search.templates import searched_phases
+from xrdcomp.search.search import Identification, start_phases
 from xrdcomp.simulate.cohort import CohortEntry
-from xrdcomp.thermal.balance import mass_balance
+from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run
 
-DEFAULT_RECIPE = Recipe()
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is known before anything is fitted.
+
+    `phases` are those to fit, `standard` the spike by the id of its phase, `references` the patterns of other materials
+    that settings name, by setting; `fit` are the settings of the fit with what follows from these, `assumed` the
+    messages on an instrument that nobody described. Without a pattern, `instrument` is None.
+    """
+
+    sample: Sample
+    recipe: Recipe
+    instrument: Instrument | None = None
+    phases: tuple[Phase, ...] = ()
+    standard: tuple[str, float] | None = None
+    references: Mapping[str, Pattern] = field(default_factory=dict)
+    fit: FitRecipe = field(default_factory=FitRecipe)
+    assumed: tuple[Diagnostic, ...] = ()
+
+    @property
+    def spike(self) -> InternalStandard | None:
+        """The internal standard with the crystallinity that the settings give it, or that is known of its kind."""
+        if self.standard is None:
+            return None
+        name, fraction = self.standard
+        value, std = standard_crystallinity(self.recipe.quantification, name)
+        return InternalStandard(id=name, fraction=fraction, crystallinity=value, crystallinity_std=std)
 
 
 def analyze(
-    xrd: str | Path | Pattern | None = None,
+    xrd: PatternLike | None = None,
     *,
-    tga: str | Path | TgaRun | None = None,
-    blank: str | Path | Pattern | None = None,
-    tga_blank: str | Path | TgaRun | None = None,
+    tga: RunLike | None = None,
+    blank: PatternLike | None = None,
+    tga_blank: RunLike | None = None,
     sample_id: str | None = None,
-    recipe: Recipe = DEFAULT_RECIPE,
+    recipe: Recipe | PathLike | Mapping[str, Any] | None = None,
     scan: int | None = None,
+    instrument: Instrument | PathLike | None = None,
+    **settings: Any,
 ) -> SampleResult:
     """Analyse one specimen: from instrument exports to composition, phases and claims.
 
     Parameters
     ----------
-    xrd : path or Pattern, optional
+    xrd : path, Pattern, DataFrame or arrays, optional
         Powder pattern; without it the result says only what thermogravimetry alone can.
-    tga : path or TgaRun, optional
+    tga : path, TgaRun, DataFrame or arrays, optional
         Thermogravimetric curve; without it the result says only what diffraction alone can.
-    blank : path or Pattern, optional
+    blank : as `xrd`, optional
         Scan of the empty holder; fixes the instrument background and narrows every amorphous fraction.
-    tga_blank : path or TgaRun, optional
+    tga_blank : as `tga`, optional
         Run with an empty pan and the same program; removes drift and buoyancy.
     sample_id : str, optional
         Name of the specimen; by default the recipe's, else the name of the first file.
-    recipe : Recipe
+    recipe : Recipe, path of its TOML file or dict, optional
         Everything that was chosen; the default fits hydroxyapatite and searches the whole library.
     scan : int, optional
         Which scan of `xrd` where the file holds several, from 0.
+    instrument : Instrument or path, optional
+        Instrument, or its file as ``xrdcomp calibrate`` writes it.
+    **settings
+        Settings by the names of the command line, which go before the recipe: ``phases``, ``radiation``,
+        ``wavelength``, ``range``, ``atmosphere``, ``internal_standard=("corundum", 0.2)``, ``basis`` …;
+        see `Recipe.of`.
 
     Returns
     -------
@@ -87,9 +119,12 @@ def analyze(
     Examples
     --------
     >>> import xrdcomp as xc
-    >>> result = xc.analyze("a.xrdml", tga="a.csv")     # doctest: +SKIP
-    >>> print(result.composition)                       # doctest: +SKIP
+    >>> result = xc.analyze("a.xrdml", tga="a.csv", atmosphere="air")     # doctest: +SKIP
+    >>> result.composition["organic"]                                     # doctest: +SKIP
     """
+    if not isinstance(instrument, Instrument):
+        settings["instrument"] = instrument
+    chosen = Recipe.of(recipe, **settings)
     if xrd is None and tga is None:
         msg = (
             "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
@@ -98,169 +133,98 @@ def analyze(
     if (xrd is None and blank is not None) or (tga is None and tga_blank is not None):
         msg = "a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE."
         raise AnalysisError(msg)
-    pattern, run = _pattern(xrd, scan), _run(tga)
-    standard = (recipe.internal_standard, recipe.internal_standard_fraction)
+    pattern = None if xrd is None else as_pattern(xrd, "xrd", scan=scan)
+    run = None if tga is None else as_run(tga, "tga")
+    standard = (chosen.internal_standard, chosen.internal_standard_fraction)
     sample = Sample(
-        sample_id=sample_id or recipe.sample_id or _name_of(pattern, run),
+        sample_id=sample_id or chosen.sample_id or _name_of(pattern, run),
         pattern=pattern,
         tga=run,
-        blank=_pattern(blank, None),
-        tga_blank=_run(tga_blank, empty_pan=True),
-        internal_standard=standard if recipe.internal_standard else None,
+        instrument=instrument if isinstance(instrument, Instrument) else None,
+        blank=None if blank is None else as_pattern(blank, "blank"),
+        tga_blank=None if tga_blank is None else as_run(tga_blank, "tga_blank", empty_pan=True),
+        internal_standard=standard if chosen.internal_standard else None,
         metadata={"simulated": True} if _simulated(pattern, run) else {},
     )
-    return analyze_sample(sample, recipe)
+    return analyze_sample(sample, chosen)
 
 
-def analyze_sample(sample: Sample, recipe: Recipe = DEFAULT_RECIPE) -> SampleResult:
-    """Analyse what was measured of one specimen; the whole line on one screen.
-
-    `sample.instrument` overrides what the recipe says of the instrument.
+def analyze_sample(
+    sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any] | None = None
+) -> SampleResult:
+    """Analyse what was measured of one specimen: the straight line on one screen.
 
     Parameters
     ----------
     sample : Sample
-    recipe : Recipe
+        Its `instrument` goes before what the recipe says of one.
+    recipe : Recipe, path of its TOML file or dict, optional
 
     Returns
     -------
     SampleResult
     """
-    instrument: Instrument | None = None
-    search: Identification | None = None
-    assumed: tuple[Diagnostic, ...] = ()
-    phases: tuple[Phase, ...] = ()
-    references: dict[str, Pattern] = {}
-    standard = sample.internal_standard
-    if sample.pattern is not None:
-        phases, standard = start_phases(recipe, standard)
-        references = _references(recipe, phases)
-        instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
-        if sample.instrument is None and not recipe.instrument.file:
-            assumed = instrument_messages(sample.pattern, recipe.instrument)
-        with naming(*_files(sample.pattern)):
-            search = fit_and_search(
-                sample.pattern,
-                phases,
-                instrument,
-                _fit_recipe(recipe, standard, instrument, references),
-                recipe.identification,
-                blank=sample.blank,
-                named=bool(recipe.phases),
-            )
-    thermal = None
-    if sample.tga is not None:
-        with naming(*_files(sample.tga)):
-            thermal = analyze_tga(sample.tga, recipe.thermal, blank=sample.tga_blank)
-    fit, found = (search.fit, search.phases) if search else (None, ())
-    if fit is not None:
-        found = with_apatite_indices(found, fit, {phase.id for phase in found if phase.is_apatite})
+    setup = prepare(sample, Recipe.of(recipe))
+    search = fit_and_search(setup)
+    fit, found = (search.fit, search.phases) if search is not None else (None, ())
+    thermal = analyze_curve(setup)
     with naming(*_files(sample.pattern, sample.tga)):
-        quantified, why, scale = _quantify(fit, recipe, (phases, standard, references), thermal)
-        spike = _spike(recipe, standard)
+        quantities = quantify(setup, fit, thermal)
         composition = compose(
-            fit, found, thermal, recipe.composition, internal_standard=spike, known_scale=scale
-        )
-    beside = run_checks(Analysis(recipe=recipe, xrd=fit, phases=found), ["search"])
-    holder = (
-        empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
-        if fit is not None and sample.blank is not None
-        else ()
+            fit, found, thermal, setup.recipe.composition,
+            internal_standard=setup.spike, known_scale=quantities.scale,
+        )  # fmt: skip
+    optics = doubts_of_optics(setup, search)
+    phases = weigh_phases(without_standard(found, setup.standard), composition)
+    seen = Analysis(
+        sample=sample, recipe=setup.recipe, xrd=fit, phases=found, tga=thermal, composition=composition
     )
-    why += (*holder, *beside, *late_start(fit, found))
-    doubt: tuple[Diagnostic, ...] = ()
-    if search is not None and sample.pattern is not None and sample.instrument is None:
-        doubt = other_optics(search, sample.pattern, phases, recipe, sample.blank)
-    own = weigh_phases(without_standard(found, standard), composition)
-    claims = _claims(composition, own, recipe, (search, spike.id if spike else "", doubt))
-    found_so_far = Analysis(
-        sample=sample, recipe=recipe, xrd=fit, phases=own, tga=thermal, composition=composition, claims=claims
-    )
-    mutual = run_checks(
-        Analysis(sample=sample, recipe=recipe, xrd=fit, phases=found, tga=thermal), ["specimen"]
-    )
+    claims = claims_on(setup, replace(seen, phases=phases), search, doubtful=bool(optics))
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
         sample_id=sample.sample_id,
         composition=composition,
-        phases=PhaseList(own),
+        phases=PhaseList(phases),
         claims=claims,
-        settings=_settings(recipe, sample.sample_id, instrument, fit),
+        settings=_settings(setup, fit),
         software=_software(),
-        inputs=_inputs(sample, references),
+        inputs=_inputs(setup),
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         xrd=fit,
         tga=thermal,
         messages=(
-            *_diagnostics((*assumed, *doubt, *mutual, *why), *measured, search, fit, thermal, composition),
-            *run_checks(found_so_far, ["composition"]),
+            *_each_once(
+                setup.assumed, optics, run_checks(seen, ["specimen"]), quantities.messages,
+                _holder_messages(setup, fit), run_checks(seen, ["search"]), late_start(fit, found),
+                *(stage.messages for stage in (*measured, search, fit, thermal, composition) if stage is not None),
+            ),
+            *run_checks(replace(seen, phases=phases, claims=claims), ["composition"]),
         ),
-        metadata=_metadata(sample, search, quantified),
-    )
+        metadata=_metadata(sample, search, quantities),
+    )  # fmt: skip
 
 
-def analyze_tga(
-    run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None
-) -> TgaResult:
-    """Mass balance of a thermogravimetric run, with what the checks say of it.
-
-    Parameters
-    ----------
-    run : TgaRun
-    recipe : ThermalRecipe, optional
-    blank : TgaRun, optional
-        Empty pan under the same programme, in mg (or percent with its start mass).
-
-    Returns
-    -------
-    TgaResult
-        Steps, residue and, where the losses can be read as water, organic and carbonate, the balance with its
-        covariance, quantities as received and dry, and the variance budget. A run that ends before the
-        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``; its residue is the mass
-        at its end.
-
-    Raises
-    ------
-    AnalysisError
-        Too few points, a signal that is not a mass, time that runs backwards, a blank that does not fit.
-    """
-    result = mass_balance(run, recipe, blank=blank)
-    return replace(result, messages=result.messages + run_checks(Analysis(tga=result), ["tga"]))
-
-
-def analyze_embedded(entry: CohortEntry, recipe: Recipe = DEFAULT_RECIPE) -> SampleResult:
-    """Analyse one specimen of a simulated cohort; its metadata then say so and hold the truth.
+def analyze_embedded(entry: CohortEntry, recipe: Recipe | None = None) -> SampleResult:
+    """Analyse one specimen of a simulated cohort, as `load_cohort` lists it; metadata say so and hold the truth.
 
     Radiation and atmosphere are those of the cohort's list, because not every export format can state them.
-
-    Parameters
-    ----------
-    entry : CohortEntry
-        Of `load_cohort`.
-    recipe : Recipe
-
-    Returns
-    -------
-    SampleResult
     """
-    known = {"instrument.radiation": entry.radiation, "thermal.atmosphere": entry.atmosphere}
     result = analyze(
-        entry.xrd, tga=entry.tga, sample_id=entry.specimen_id, recipe=recipe.with_settings(known)
-    )
+        entry.xrd, tga=entry.tga, sample_id=entry.specimen_id, recipe=recipe,
+        radiation=entry.radiation, atmosphere=entry.atmosphere,
+    )  # fmt: skip
     metadata = {"simulated": True, "kind": entry.kind, "truth": entry.truth["components"]}
     return replace(result, metadata={**result.metadata, **metadata})
 
 
-def _spike(recipe: Recipe, standard: tuple[str, float] | None) -> InternalStandard | None:
-    """Return the weighed spike with the crystallinity that the settings give it, or that is known of its kind."""
-    if standard is None:
-        return None
-    value, std = standard_crystallinity(recipe.quantification, standard[0])
-    return InternalStandard(id=standard[0], fraction=standard[1], crystallinity=value, crystallinity_std=std)
+# Stages of the line
 
 
-def _references(recipe: Recipe, phases: tuple[Phase, ...]) -> dict[str, Pattern]:
-    """Read the patterns of other materials that settings name, by setting; names of phases in settings are checked."""
+def prepare(sample: Sample, recipe: Recipe) -> Setup:
+    """Decide phases, standard and instrument, and read the patterns of other materials that settings name."""
+    if sample.pattern is None:
+        return Setup(sample=sample, recipe=recipe, standard=sample.internal_standard)
+    phases, standard = start_phases(recipe, sample.internal_standard)
     refuse_unknown_names(recipe, [phase.id for phase in phases])
     groups = {
         "fit.amorphous_patterns": recipe.fit.amorphous_patterns,
@@ -269,101 +233,107 @@ def _references(recipe: Recipe, phases: tuple[Phase, ...]) -> dict[str, Pattern]
     named = {f"{key}.{name}": file for key, files in groups.items() for name, file in files.items()}
     if uses_external_scan(recipe):
         named["quantification.external_scan"] = recipe.quantification.external_scan
-    return {setting: read_xrd(file) for setting, file in named.items()}
-
-
-def _fit_recipe(
-    recipe: Recipe,
-    standard: tuple[str, float] | None,
-    instrument: Instrument,
-    references: Mapping[str, Pattern],
-) -> FitRecipe:
-    """Settings of the fit, with grain sizes that are known and measured amorphous patterns on their scale."""
-    chosen = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
-    measured = {}
-    for name, file in chosen.amorphous_patterns.items():
+    references = {setting: read_xrd(file) for setting, file in named.items()}
+    instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
+    described = sample.instrument is not None or recipe.instrument.file
+    fit = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
+    amorphous = {}
+    for name, file in fit.amorphous_patterns.items():
         reference = references[f"fit.amorphous_patterns.{name}"]
         stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
         with naming(file):
             own = build_instrument(reference, recipe.instrument) if stated else instrument
-            measured[name] = measured_amorphous(name, reference, own)
-    return with_measured_amorphous(chosen, measured)
+            amorphous[name] = measured_amorphous(name, reference, own)
+    return Setup(
+        sample=sample,
+        recipe=recipe,
+        instrument=instrument,
+        phases=phases,
+        standard=standard,
+        references=references,
+        fit=with_measured_amorphous(fit, amorphous),
+        assumed=() if described else instrument_messages(sample.pattern, recipe.instrument),
+    )
 
 
-def _with_scale(recipe: Recipe, references: Mapping[str, Pattern]) -> QuantificationRecipe:
-    """Settings of the quantification, the external standard's constant found from its scan where one is wanted."""
-    scan = references.get("quantification.external_scan")
-    if scan is None:
-        return recipe.quantification
-    with naming(recipe.quantification.external_scan):
-        return with_external_scan(recipe, scan)
+def fit_and_search(setup: Setup) -> Identification | None:
+    """Fit the pattern and search it for other phases; the indices of apatite are added to its members."""
+    sample, recipe = setup.sample, setup.recipe
+    if sample.pattern is None or setup.instrument is None:
+        return None
+    with naming(*_files(sample.pattern)):
+        search = searching.fit_and_search(
+            sample.pattern, setup.phases, setup.instrument, setup.fit, recipe.identification,
+            blank=sample.blank, named=bool(recipe.phases),
+        )  # fmt: skip
+    apatites = {phase.id for phase in search.phases if phase.is_apatite}
+    return replace(search, phases=with_apatite_indices(search.phases, search.fit, apatites))
 
 
-def _quantify(
-    fit: FitResult | None,
-    recipe: Recipe,
-    known: tuple[tuple[Phase, ...], tuple[str, float] | None, Mapping[str, Pattern]],
-    thermal: TgaResult | None,
-) -> tuple[Quantification | None, tuple[Diagnostic, ...], tuple[float, float] | None]:
-    """Fractions from diffraction alone, and the scale of an external standard where the composition is to use it.
+def analyze_curve(setup: Setup) -> TgaResult | None:
+    """Mass balance of the thermogravimetric run, where there is one."""
+    sample = setup.sample
+    if sample.tga is None:
+        return None
+    with naming(*_files(sample.tga)):
+        return analyze_tga(sample.tga, setup.recipe.thermal, blank=sample.tga_blank)
 
-    Attenuation may use the mineral balance of thermogravimetry.
-    """
+
+def quantify(setup: Setup, fit: FitResult | None, thermal: TgaResult | None) -> PatternQuantities:
+    """Fractions from diffraction alone; attenuation may use the mineral balance of thermogravimetry."""
     if fit is None:
-        return None, (), None
-    phases, standard, references = known
-    ids = {phase.id for phase in phases}
-    if not set(fit.phases) <= ids:
-        phases += tuple(p for p in searched_phases(recipe.identification) if p.id not in ids)
-    phases = tuple(phase for phase in phases if phase.id in fit.phases)
-    settings = _with_scale(recipe, references)
-    mineral = thermal.quantities.get("total_mineral") if thermal is not None else None
-    found, why = quantify_or_say_why(
+        return PatternQuantities()
+    return quantify_specimen(
         fit,
-        phases,
-        settings,
-        internal_standard=standard,
-        mineral=mineral,
-        references={
-            name: references[f"quantification.reference_patterns.{name}"]
-            for name in settings.reference_patterns
-        },
+        setup.phases,
+        setup.recipe,
+        standard=setup.standard,
+        mineral=thermal.quantities.get("total_mineral") if thermal is not None else None,
+        references=setup.references,
     )
-    wanted = recipe.composition.method == "xrd+external_standard"
-    return found, why, external_scale(fit, phases, settings, mineral) if wanted else None
 
 
-def _claims(
-    composition: Composition,
-    phases: tuple[PhaseResult, ...],
-    recipe: Recipe,
-    seen: tuple[Identification | None, str, tuple[Diagnostic, ...]],
+def doubts_of_optics(setup: Setup, search: Identification | None) -> tuple[Diagnostic, ...]:
+    """Say which tube or slits fit better, where those that were assumed fit badly."""
+    sample = setup.sample
+    if search is None or sample.pattern is None or sample.instrument is not None:
+        return ()
+    return other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
+
+
+def claims_on(
+    setup: Setup, seen: Analysis, search: Identification | None, *, doubtful: bool
 ) -> tuple[Claim, ...]:
-    """Findings on one specimen; `seen` is the search, the id of a spike, and what is in doubt of the optics."""
-    search, spike, doubt = seen
-    fit = search.fit if search else None
-    if not composition.draws.size:
+    """Findings on one specimen; undecided where the pattern shows nothing beyond doubt or the optics are `doubtful`."""
+    if seen.composition is None or not seen.composition.draws.size:
         reason = "the pattern shows nothing that was searched for beyond doubt"
-        return undecided_claims(reason) if fit is not None else ()
-    left = len(search.unexplained) if search else 0
+        return undecided_claims(reason) if seen.xrd is not None else ()
     claims = evaluate_claims(
-        composition, phases, recipe.composition, internal_standard=spike, unexplained=left
+        seen.composition,
+        seen.phases,
+        setup.recipe.composition,
+        internal_standard=setup.standard[0] if setup.standard is not None else "",
+        unexplained=len(search.unexplained) if search is not None else 0,
     )
-    return without_poor_fits(claims, fit, doubtful=bool(doubt))
+    return without_poor_fits(claims, seen.xrd, doubtful=doubtful)
 
 
-def _pattern(item: str | Path | Pattern | None, scan: int | None) -> Pattern | None:
-    if item is None or isinstance(item, Pattern):
-        return item
-    pattern: Pattern = read_xrd(item, scan=scan)
-    return pattern
+def _holder_messages(setup: Setup, fit: FitResult | None) -> tuple[Diagnostic, ...]:
+    blank = setup.sample.blank
+    if fit is None or blank is None:
+        return ()
+    return empty_holder_messages(blank, wavelength=fit.wavelengths[0])
 
 
-def _run(item: str | Path | TgaRun | None, *, empty_pan: bool = False) -> TgaRun | None:
-    if item is None or isinstance(item, TgaRun):
-        return item
-    run: TgaRun = read_empty_pan(item) if empty_pan else read_tga(item)
-    return run
+def _each_once(*groups: tuple[Diagnostic, ...]) -> list[Diagnostic]:
+    """Messages in the order of the line, each once: stages hand on those of the stages before them."""
+    found: dict[tuple[str, str], Diagnostic] = {}
+    for message in (message for group in groups for message in group):
+        found.setdefault((message.code, message.text), message)
+    return list(found.values())
+
+
+# What a result records of where it comes from
 
 
 def _files(*measured: Pattern | TgaRun | None) -> list[str]:
@@ -387,17 +357,18 @@ def _simulated(*measured: Pattern | TgaRun | None) -> bool:
     return any("simulated" in str(text).casefold() for text in texts)
 
 
-def _inputs(sample: Sample, references: Mapping[str, Pattern]) -> tuple[dict[str, Any], ...]:
+def _inputs(setup: Setup) -> tuple[dict[str, Any], ...]:
     """Every measurement that went in: kind, name, SHA-256, format, and what the file says of itself.
 
     Patterns of other materials that a setting names follow those of the specimen and carry its key as ``setting``.
     """
+    sample = setup.sample
     kinds = (
         ("xrd", "", sample.pattern),
         ("xrd_blank", "", sample.blank),
         ("tga", "", sample.tga),
         ("tga_blank", "", sample.tga_blank),
-        *(("xrd", setting, pattern) for setting, pattern in references.items()),
+        *(("xrd", setting, pattern) for setting, pattern in setup.references.items()),
     )
     return tuple(
         {
@@ -433,11 +404,9 @@ def _files_of_settings(recipe: Recipe) -> list[dict[str, str]]:
     ]
 
 
-def _settings(
-    recipe: Recipe, sample_id: str, instrument: Instrument | None, fit: FitResult | None
-) -> dict[str, Any]:
+def _settings(setup: Setup, fit: FitResult | None) -> dict[str, Any]:
     """Return the whole recipe, defaults included, and under ``used`` what the files decided."""
-    settings = recipe.to_dict() | {"sample_id": sample_id}
+    settings, instrument = setup.recipe.to_dict() | {"sample_id": setup.sample.sample_id}, setup.instrument
     if instrument is not None and fit is not None:
         settings["used"] = {
             "phases": list(fit.phases),
@@ -446,7 +415,7 @@ def _settings(
                 {"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines
             ],
         }
-        if files := _files_of_settings(recipe):
+        if files := _files_of_settings(setup.recipe):
             settings["used"]["files"] = files
     return settings
 
@@ -462,9 +431,7 @@ def _software() -> dict[str, str]:
     }
 
 
-def _metadata(
-    sample: Sample, search: Identification | None, quantified: Quantification | None
-) -> dict[str, Any]:
+def _metadata(sample: Sample, search: Identification | None, quantities: PatternQuantities) -> dict[str, Any]:
     """Facts about the specimen, unit of its curves, peaks that no phase explains, fractions from diffraction."""
     facts: dict[str, Any] = dict(sample.metadata)
     if sample.pattern is not None:
@@ -472,18 +439,6 @@ def _metadata(
     if search is not None:
         facts["unexplained_peaks"] = [peak.to_dict() for peak in search.unexplained]
         facts["bragg_area_lost"] = dict(search.fit.bragg_area_lost)
-    if quantified is not None:
-        facts["quantification"] = quantified.to_dict()
+    if quantities.found is not None:
+        facts["quantification"] = quantities.found.to_dict()
     return facts
-
-
-def _diagnostics(
-    first: tuple[Diagnostic, ...],
-    *stages: Pattern | TgaRun | Identification | FitResult | TgaResult | Composition | None,
-) -> tuple[Diagnostic, ...]:
-    """`first`, then every stage's messages in the order of the line, each once."""
-    seen: dict[tuple[str, str], Diagnostic] = {}
-    for messages in (first, *(stage.messages for stage in stages if stage is not None)):
-        for message in messages:
-            seen.setdefault((message.code, message.text), message)
-    return tuple(seen.values())

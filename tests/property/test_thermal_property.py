@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases, sigmoid_losses
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import TgaRun
 from xrdcomp.errors import XrdcompError
 from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.stages import analyze_tga
 
 QUICK = ThermalRecipe(bootstrap=20)
 

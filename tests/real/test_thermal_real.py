@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.errors import ReadError
 from xrdcomp.io.front import read_tga
 from xrdcomp.results import TgaResult, TgaStep
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.standards import tga_check
 
 pytestmark = pytest.mark.fixtures

@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks.thermal_study import truth
 from tests.helpers import assert_close, binomial_band
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import (
@@ -23,6 +22,7 @@ from xrdcomp.simulate.specimens import (
     vary_conditions,
 )
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,

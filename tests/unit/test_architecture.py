@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "xrdcomp"
-BASE = {"errors", "units", "data", "results", "recipe", "arguments"}
+BASE = {"errors", "units", "data", "results", "recipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "units": set(),
     "data": {"errors", "units"},
     "recipe": {"errors", "units", "data"},
-    "arguments": {"errors", "data", "recipe"},
     # results calls present only inside SampleResult.plot/write/_repr_html_ (design note 001)
     "results": {"errors", "units", "data", "present"},
     "physics": {"units"},
@@ -30,7 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "composition": {"refinement", "thermal", "physics", *BASE},
     "checks": {*BASE},
     "simulate": {"errors", "units", "data", "phases"},
+    "stages": {
+        *("io", "phases", "refinement", "search", "instrument", "thermal", "composition", "checks", *BASE),
+    },
     "analysis": {
+        "stages",
         *("io", "phases", "refinement", "search", "instrument", "quantification", "thermal"),
         *("composition", "checks", "simulate", *BASE),
     },

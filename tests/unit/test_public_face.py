@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pandas as pd
 import pytest
 
 import xrdcomp as xc
-from xrdcomp.arguments import as_instrument, as_pattern, as_phases, as_run, part_of
 from xrdcomp.errors import ArgumentError, PatternError, ReadError, RecipeError
 from xrdcomp.recipe import FitRecipe, Recipe, ThermalRecipe
 from xrdcomp.results import Estimate
+from xrdcomp.simulate.cohort import simulate_specimen
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
+from xrdcomp.stages import as_instrument, as_pattern, as_phases, as_run, part_of
 
 ANGLES = np.linspace(10.0, 60.0, 501)
 COUNTS = (
@@ -246,3 +249,76 @@ def test_estimates_print_by_the_rounding_rule_and_work_with_uncertainties() -> N
     assert (made.nominal_value, made.std_dev) == (0.533214, 0.004312)
     twice = 2 * made.ufloat
     assert (twice.nominal_value, twice.std_dev) == (2 * 0.533214, 2 * 0.004312)
+
+
+QUICK = {"identification.search": False, "composition.draws": 200}
+
+
+@pytest.fixture(scope="module")
+def specimen() -> tuple[xc.Pattern, xc.TgaRun]:
+    model = SpecimenModel(
+        specimen_id="T1", apatite=0.3, carbonate=0.02, protein=0.4, lipid=0.1, water=0.15, amorphous_mineral=0.03
+    )  # fmt: skip
+    made = simulate_specimen(model, xrd=XrdConditions(step=0.05), tga=TgaConditions(points=1200), seed=11)
+    return made.pattern, made.tga
+
+
+def test_stages_take_what_stands_for_their_arguments(specimen: tuple[xc.Pattern, xc.TgaRun]) -> None:
+    measured, curve = specimen
+    recipe = Recipe.of(QUICK, atmosphere="air")
+    fit = xc.fit_pattern(measured.to_dataframe(), "hydroxyapatite", recipe=recipe)
+    assert fit.phases.keys() == {"hydroxyapatite"}
+    assert fit.rwp == xc.fit_pattern(measured, ["hydroxyapatite"], xc.build_instrument(), recipe.fit).rwp
+    thermal = xc.analyze_tga(curve.to_dataframe(), recipe)
+    assert thermal.atmosphere == "air"
+    found = xc.compose(thermal, fit, recipe=recipe)
+    assert found.method == "xrd+tga"
+    assert found == xc.compose(fit, (), thermal, recipe)
+    assert xc.compose(thermal).method == "tga"
+    claims = xc.evaluate_claims(found, (), recipe)
+    assert len(claims) == 4
+
+
+def test_arguments_of_another_kind_are_named(specimen: tuple[xc.Pattern, xc.TgaRun]) -> None:
+    measured, curve = specimen
+    instrument = xc.build_instrument(measured)
+    for call, name in (
+        (lambda: xc.fit_pattern(5, "calcite", instrument), "pattern"),
+        (lambda: xc.fit_pattern(measured, 5, instrument), "phases"),
+        (lambda: xc.fit_pattern(measured, "calcite", 5), "instrument"),
+        (lambda: xc.fit_pattern(measured, "calcite", instrument, 5), "recipe"),
+        (lambda: xc.identify(measured, instrument, blank=5), "blank"),
+        (lambda: xc.analyze_tga(measured), "run"),
+        (lambda: xc.analyze_tga(curve, 5), "recipe"),
+        (lambda: xc.compose(measured), "argument 1 of compose"),
+        (lambda: xc.analyze(3), "xrd"),
+        (lambda: xc.analyze(measured, tga=3), "tga"),
+        (lambda: xc.analyze(measured, recipe=3), "recipe"),
+        (lambda: xc.load_phases(3), "phases"),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert caught.value.argument == name
+        assert str(caught.value).startswith(f"{name}: got ")
+
+
+def test_analyze_takes_settings_by_the_names_of_the_command_line(
+    specimen: tuple[xc.Pattern, xc.TgaRun],
+) -> None:
+    measured, curve = specimen
+    result = xc.analyze(
+        (measured.two_theta, measured.intensity), tga=curve, sample_id="S", recipe=QUICK, radiation="CuKa",
+        range=(12, 70), basis="dry", atmosphere="air",
+    )  # fmt: skip
+    assert result.composition.basis == "dry"
+    assert result.xrd.two_theta[0] >= 12
+    assert result.settings["instrument"]["radiation"] == "CuKa"
+    assert result.phases["hydroxyapatite"].decision == "detected"
+    mine = xc.build_instrument(measured, Recipe.of(None, wavelength=1.5418))
+    assert xc.analyze(measured, recipe=QUICK, instrument=mine).xrd.wavelengths == (1.5418,)
+    with pytest.raises(RecipeError, match="Did you mean basis"):
+        xc.analyze(measured, bases="dry")
+
+
+def test_the_signature_of_analyze_is_short() -> None:
+    assert len(str(inspect.signature(xc.analyze))) < 700

@@ -10,11 +10,11 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import TISSUE, TISSUE_BALANCE, run_of
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import Atmosphere, MassUnit, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.curve import to_mass_fraction
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6, bound_water_fraction=0.0)

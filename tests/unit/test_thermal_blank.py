@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import TgaResult
 from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
 from xrdcomp.simulate.tga import simulate_tga_blank
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.curve import end_factor, whittaker
 from xrdcomp.units import FloatArray
 

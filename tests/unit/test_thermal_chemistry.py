@@ -7,11 +7,11 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases, run_of
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO
 from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.balance import Balance, quantities
 from xrdcomp.units import CO2_PER_CARBONATE
 

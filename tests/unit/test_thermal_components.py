@@ -9,8 +9,8 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.errors import AnalysisError
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.boundaries import most_crossing
 from xrdcomp.thermal.components import (
     fraser_suzuki,

@@ -10,8 +10,8 @@ from scipy.integrate import solve_ivp
 
 from tests.helpers import assert_close, binomial_band
 from tests.unit.thermal_curves import run_of
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.errors import AnalysisError
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.kinetics import (
     ConversionCurve,
     IsoconversionalResult,

@@ -9,9 +9,9 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
-from xrdcomp.analysis import analyze_tga
 from xrdcomp.data import TgaRun
 from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.curve import (
     choose_length,
     derivative,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Pattern, Phase
-from xrdcomp.errors import AnalysisError, RecipeError
+from xrdcomp.errors import AnalysisError, RecipeError, naming
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import list_phases, load_phase
 from xrdcomp.physics import elements
@@ -132,33 +132,58 @@ def quantify(
     return replace(found, messages=(reason, *notes))
 
 
-def quantify_or_say_why(
+@dataclass(frozen=True, kw_only=True)
+class PatternQuantities:
+    """Fractions from diffraction alone, with the messages on them.
+
+    `scale` is amount per mass and its relative standard uncertainty, where the composition takes it from an external
+    standard.
+    """
+
+    found: Quantification | None = None
+    messages: tuple[Diagnostic, ...] = ()
+    scale: tuple[float, float] | None = None
+
+
+def quantify_specimen(
     fit: FitResult,
     phases: Sequence[Phase],
-    recipe: QuantificationRecipe,
+    recipe: Recipe,
     *,
-    internal_standard: tuple[str, float] | None = None,
-    mineral: Estimate | None = None,
-    references: Mapping[str, Pattern] | None = None,
-) -> tuple[Quantification | None, tuple[Diagnostic, ...]]:
-    """`quantify`, where the automatic choice that finds nothing to quantify gives a message instead of an error.
+    standard: tuple[str, float] | None,
+    mineral: Estimate | None,
+    references: Mapping[str, Pattern],
+) -> PatternQuantities:
+    """Quantify the phases of a specimen's fit as its recipe says.
 
-    A method that was asked for by name still raises.
-
-    `phases`: those of the fit; `internal_standard` ((str, float) or None): phase id and its fraction of the
-    spiked mass; `mineral`: mineral fraction of thermogravimetry, for the attenuation; `references` (mapping
-    of name to Pattern): measured patterns of pure components, for ``summation``.
+    `phases` are those the search started from, `standard` the spike and its fraction of the spiked mass, `mineral` the
+    mineral fraction by thermogravimetry, for the attenuation, `references` the patterns that settings name, by setting.
+    The automatic choice that finds nothing to quantify gives a message; a method that was asked for by name raises.
     """
+    asked = {phase.id for phase in phases}
+    added = () if asked >= set(fit.phases) else searched_phases(recipe.identification)
+    known = (*phases, *(phase for phase in added if phase.id not in asked))
+    fitted = [phase for phase in known if phase.id in fit.phases]
+    settings = recipe.quantification
+    scan = references.get("quantification.external_scan")
+    if scan is not None:
+        with naming(settings.external_scan):
+            settings = with_external_scan(recipe, scan)
+    pure = {
+        name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns
+    }
+    found: Quantification | None = None
     try:
-        found = quantify(
-            fit, phases, recipe, internal_standard=internal_standard, mineral=mineral, references=references
-        )
+        found = quantify(fit, fitted, settings, internal_standard=standard, mineral=mineral, references=pure)
+        messages = found.messages
     except AnalysisError as error:
-        if recipe.method != "auto":
+        if settings.method != "auto":
             raise
         text = f"No fractions from diffraction alone: {error}"
-        return None, (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
-    return found, found.messages
+        messages = (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
+    wanted = recipe.composition.method == "xrd+external_standard"
+    scale = external_scale(fit, fitted, settings, mineral) if wanted else None
+    return PatternQuantities(found=found, messages=messages, scale=scale)
 
 
 def strongest_line_areas(fit: FitResult, amounts: XrdAmounts) -> dict[str, Estimate]:

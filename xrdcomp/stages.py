@@ -1,0 +1,406 @@
+"""The stages of an analysis as users call them, with whatever stands for a pattern, a run, phases or settings.
+
+Each function turns its arguments into records and calls the engine behind it; the straight line of `xrdcomp.analysis`
+calls the same engines. Engines are imported when they are called, so that one stage does not load all others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from xrdcomp.data import Instrument, Pattern, Phase, TgaRun
+from xrdcomp.errors import ArgumentError
+from xrdcomp.recipe import (
+    CompositionRecipe,
+    FitRecipe,
+    IdentificationRecipe,
+    InstrumentRecipe,
+    Recipe,
+    ThermalRecipe,
+)
+from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
+
+if TYPE_CHECKING:
+    import lmfit
+    import pandas as pd
+
+    from xrdcomp.composition.evidence import InternalStandard
+    from xrdcomp.search.search import Identification
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+PatternLike: TypeAlias = "Pattern | PathLike | pd.DataFrame | tuple[Any, ...]"
+"""A pattern, its file, a table of its points, or the arrays of `Pattern.from_xy`."""
+RunLike: TypeAlias = "TgaRun | PathLike | pd.DataFrame | tuple[Any, ...]"
+"""A run, its file, a table of its points, or the arrays of `TgaRun.from_arrays`."""
+PhasesLike: TypeAlias = "PathLike | Phase | Iterable[PathLike | Phase]"
+"""One phase or several: loaded ones, ids of the library, CIF files, phase folders."""
+InstrumentLike: TypeAlias = "Instrument | InstrumentRecipe | Recipe | PathLike"
+"""An instrument, its file, or the settings that say what is known of it."""
+Part = TypeVar("Part")
+
+
+def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None) -> Pattern:
+    """Pattern of whatever stands for one: see `PatternLike`; `scan` is the number of one in a file of several."""
+    if isinstance(value, Pattern):
+        return value
+    if isinstance(value, str | os.PathLike):
+        from xrdcomp.io.front import read_xrd
+
+        return read_xrd(value, scan=scan)
+    if hasattr(value, "columns") and hasattr(value, "iloc"):
+        return Pattern.from_dataframe(value)
+    if isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_column, value)):
+        return Pattern.from_xy(*value)
+    raise ArgumentError(
+        argument, value, "a Pattern, a file, a DataFrame, or arrays (two_theta, intensity[, sigma])"
+    )
+
+
+def as_run(value: Any, argument: str = "run", *, empty_pan: bool = False) -> TgaRun:
+    """Thermogravimetric run of whatever stands for one: see `RunLike`."""
+    if isinstance(value, TgaRun):
+        return value
+    if isinstance(value, str | os.PathLike):
+        from xrdcomp.io.front import read_empty_pan, read_tga
+
+        return read_empty_pan(value) if empty_pan else read_tga(value)
+    if hasattr(value, "columns") and hasattr(value, "iloc"):
+        return TgaRun.from_dataframe(value)
+    if isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_column, value)):
+        return TgaRun.from_arrays(*value)
+    raise ArgumentError(
+        argument, value, "a TgaRun, a file, a DataFrame, or arrays (temperature_c, mass[, time_s])"
+    )
+
+
+def as_phases(value: Any, argument: str = "phases") -> tuple[Phase, ...]:
+    """Phases of whatever stands for them: see `PhasesLike`."""
+    items = [value] if isinstance(value, str | os.PathLike | Phase) else value
+    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
+        raise ArgumentError(argument, value, "phase ids, CIF files, phase folders or Phase objects")
+    items = list(items)
+    files = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
+    loaded = [item for item in items if isinstance(item, Phase)]
+    if wrong := [item for item in items if not isinstance(item, str | os.PathLike | Phase)]:
+        raise ArgumentError(argument, wrong[0], "phase ids, CIF files, phase folders or Phase objects")
+    if not files:
+        return tuple(loaded)
+    from xrdcomp.phases.library import load_phases
+
+    if not loaded:
+        return tuple(load_phases(files))
+    return tuple(
+        p for item in items for p in ([item] if isinstance(item, Phase) else load_phases([os.fspath(item)]))
+    )
+
+
+def as_instrument(value: Any, argument: str = "instrument", *, pattern: Pattern | None = None) -> Instrument:
+    """Instrument of whatever stands for one: see `InstrumentLike`; what is not said is taken from the `pattern`."""
+    if isinstance(value, Instrument):
+        return value
+    if isinstance(value, str | os.PathLike):
+        value = InstrumentRecipe(file=os.fspath(value))
+    if value is None or isinstance(value, Recipe | InstrumentRecipe):
+        from xrdcomp.instrument.build import build_instrument
+
+        return build_instrument(pattern, part_of(value, InstrumentRecipe))
+    raise ArgumentError(argument, value, "an Instrument, an instrument file, or a Recipe")
+
+
+def part_of(recipe: Any, kind: type[Part], argument: str = "recipe") -> Part:
+    """Settings of one stage: itself, or its part of a whole recipe; the default ones for None."""
+    if isinstance(recipe, kind):
+        return recipe
+    if recipe is None or isinstance(recipe, Recipe | str | os.PathLike | Mapping):
+        name = kind.__name__.removesuffix("Recipe").lower()
+        part: Part = getattr(Recipe.of(recipe), name)
+        return part
+    raise ArgumentError(argument, recipe, f"a {kind.__name__}, a Recipe, its file or a dict")
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
+
+
+def load_phases(phases: PhasesLike) -> tuple[Phase, ...]:
+    """Load phases, in the order given.
+
+    Parameters
+    ----------
+    phases : id, path, Phase, or several of them
+        Ids of the library, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders that hold any
+        number of such folders and CIF files, which are taken in alphabetical order.
+
+    Returns
+    -------
+    tuple of Phase
+        Lengths in ångström, angles in degrees, B in Å².
+
+    Raises
+    ------
+    PhaseError
+        Unknown id (the nearest is proposed), a file that is no usable structure, a phase given twice.
+    """
+    return as_phases(phases)
+
+
+def build_instrument(
+    pattern: PatternLike | None = None, recipe: InstrumentRecipe | Recipe | PathLike | None = None
+) -> Instrument:
+    """Build the instrument for a pattern: wavelengths of the recipe, else of the pattern, else copper Kα.
+
+    With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
+    defaults go before it.
+
+    Parameters
+    ----------
+    pattern : Pattern or what stands for one, optional
+    recipe : InstrumentRecipe, Recipe or its file, optional
+
+    Returns
+    -------
+    Instrument
+        Wavelengths in ångström, angles in degrees, lengths in mm.
+
+    Raises
+    ------
+    RecipeError
+        Unknown radiation, an instrument file that cannot be read, or one of another radiation or geometry.
+    """
+    from xrdcomp.instrument.build import build_instrument as build
+
+    measured = None if pattern is None else as_pattern(pattern)
+    return build(measured, part_of(recipe, InstrumentRecipe))
+
+
+def fit_pattern(
+    pattern: PatternLike,
+    phases: PhasesLike,
+    instrument: InstrumentLike | None = None,
+    recipe: FitRecipe | Recipe | PathLike | None = None,
+    *,
+    blank: PatternLike | None = None,
+    params: lmfit.Parameters | None = None,
+) -> FitResult:
+    """Fit a whole pattern with crystalline phases, amorphous components and a background.
+
+    Parameters
+    ----------
+    pattern : Pattern or what stands for one
+    phases : ids, files or Phase objects
+        Their relative intensities follow from the structure.
+    instrument : Instrument, its file, or a Recipe, optional
+        None: wavelengths of the pattern, else copper Kα.
+    recipe : FitRecipe, Recipe or its file, optional
+    blank : Pattern or what stands for one, optional
+        Empty-holder scan, scaled into the background.
+    params : lmfit.Parameters, optional
+        From ``xrdcomp.refinement.refine.initial_parameters``, changed by the user.
+
+    Returns
+    -------
+    FitResult
+        Angles in degrees, lengths in ångström, sizes in nm, amounts signed on one common scale.
+
+    Raises
+    ------
+    AnalysisError
+        Too few points, a phase without atoms, a blank that does not cover the range.
+    """
+    from xrdcomp.refinement.refine import fit_pattern as fit
+
+    measured = as_pattern(pattern)
+    given = recipe if instrument is None and isinstance(recipe, Recipe) else instrument
+    return fit(
+        measured,
+        as_phases(phases),
+        as_instrument(given, pattern=measured),
+        part_of(recipe, FitRecipe),
+        blank=None if blank is None else as_pattern(blank, "blank"),
+        params=params,
+    )
+
+
+def identify(
+    pattern: PatternLike,
+    instrument: InstrumentLike | None = None,
+    recipe: IdentificationRecipe | Recipe | PathLike | None = None,
+    *,
+    fit: FitRecipe | Recipe | None = None,
+    blank: PatternLike | None = None,
+) -> Identification:
+    """Search a pattern for every crystalline phase of the library, with none assumed.
+
+    Parameters
+    ----------
+    pattern : Pattern or what stands for one
+    instrument : Instrument, its file, or a Recipe, optional
+    recipe : IdentificationRecipe, Recipe or its file, optional
+        Library, false-alarm rate, detection probability; a whole Recipe also says how to fit.
+    fit : FitRecipe or Recipe, optional
+    blank : Pattern or what stands for one, optional
+        Empty-holder scan.
+
+    Returns
+    -------
+    Identification
+        The fit, every phase with its decision and detection limit, and the peaks that none explains.
+    """
+    from xrdcomp.search.search import identify as search
+
+    measured = as_pattern(pattern)
+    whole = recipe if isinstance(recipe, Recipe) else None
+    return search(
+        measured,
+        as_instrument(whole if instrument is None else instrument, pattern=measured),
+        part_of(recipe, IdentificationRecipe),
+        fit=part_of(whole if fit is None else fit, FitRecipe, "fit"),
+        blank=None if blank is None else as_pattern(blank, "blank"),
+    )
+
+
+def analyze_tga(
+    run: RunLike, recipe: ThermalRecipe | Recipe | PathLike | None = None, *, blank: RunLike | None = None
+) -> TgaResult:
+    """Mass balance of a thermogravimetric run, with what the checks say of it.
+
+    Parameters
+    ----------
+    run : TgaRun or what stands for one
+    recipe : ThermalRecipe, Recipe or its file, optional
+    blank : TgaRun or what stands for one, optional
+        Empty pan under the same programme, in mg (or percent with its start mass).
+
+    Returns
+    -------
+    TgaResult
+        Steps, residue and, where the losses can be read as water, organic and carbonate, the balance with its
+        covariance, quantities as received and dry, and the variance budget. A run that ends before the
+        carbonate has gone gives ``("water", "organic", "residue_with_carbonate")``; its residue is the mass
+        at its end.
+
+    Raises
+    ------
+    AnalysisError
+        Too few points, a signal that is not a mass, time that runs backwards, a blank that does not fit.
+    """
+    from xrdcomp.checks.registry import Analysis, run_checks
+    from xrdcomp.thermal.balance import mass_balance
+
+    empty = None if blank is None else as_run(blank, "blank", empty_pan=True)
+    result = mass_balance(as_run(run), part_of(recipe, ThermalRecipe), blank=empty)
+    return replace(result, messages=result.messages + run_checks(Analysis(tga=result), ["tga"]))
+
+
+def compose(
+    *results: FitResult
+    | TgaResult
+    | Identification
+    | Sequence[PhaseResult]
+    | CompositionRecipe
+    | Recipe
+    | None,
+    recipe: CompositionRecipe | Recipe | PathLike | None = None,
+    internal_standard: InternalStandard | tuple[str, float] | None = None,
+    known_scale: tuple[float, float] | None = None,
+) -> Composition:
+    """Mass fractions of crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral and the rest.
+
+    Parameters
+    ----------
+    *results : FitResult, TgaResult, Identification, phases
+        In any order, recognised by their type: ``compose(fit, thermal)``, ``compose(identify(pattern), thermal)``.
+        Decisions on phases (of an Identification, or a sequence of PhaseResult) keep what was not detected out.
+    recipe : CompositionRecipe, Recipe or its file, optional
+    internal_standard : (phase id, fraction of the spiked mass) or InternalStandard, optional
+        Fractions are then reported for the original specimen, without the standard.
+    known_scale : (amount per mass, relative std), optional
+        Scale of the fit's amounts from an external standard measured under the same conditions.
+
+    Returns
+    -------
+    Composition
+        Mass fractions, 0 to 1, on the basis that the recipe names.
+
+    Raises
+    ------
+    AnalysisError
+        Nothing to compose, or the recipe asks for evidence that is missing.
+    ArgumentError
+        An argument that is no result.
+    """
+    from xrdcomp.checks.registry import Analysis, run_checks
+    from xrdcomp.composition.compose import compose as engine
+    from xrdcomp.search.search import Identification
+
+    fit: FitResult | None = None
+    tga: TgaResult | None = None
+    phases: tuple[PhaseResult, ...] = ()
+    for number, item in enumerate(results, start=1):
+        if isinstance(item, Identification):
+            fit, phases = item.fit, tuple(item.phases)
+        elif isinstance(item, FitResult):
+            fit = item
+        elif isinstance(item, TgaResult):
+            tga = item
+        elif isinstance(item, CompositionRecipe | Recipe):
+            recipe = item
+        elif isinstance(item, Sequence) and all(isinstance(phase, PhaseResult) for phase in item):
+            phases = tuple(item)
+        elif item is not None:
+            expected = "a FitResult, a TgaResult, an Identification, or phases of one"
+            raise ArgumentError(f"argument {number} of compose", item, expected)
+    settings = part_of(recipe, CompositionRecipe)
+    found = engine(fit, phases, tga, settings, internal_standard=internal_standard, known_scale=known_scale)
+    whole = Analysis(recipe=Recipe(composition=settings), xrd=fit, phases=phases, tga=tga, composition=found)
+    return replace(found, messages=found.messages + run_checks(whole, ["composition"]))
+
+
+def evaluate_claims(
+    composition: Composition,
+    phases: Sequence[PhaseResult] | Identification,
+    recipe: CompositionRecipe | Recipe | PathLike | None = None,
+    *,
+    internal_standard: str = "",
+    unexplained: int = 0,
+) -> tuple[Claim, ...]:
+    """Evaluate the four published findings on one specimen.
+
+    Parameters
+    ----------
+    composition : Composition
+        Probabilities are shares of its posterior draws, on its basis.
+    phases : sequence of PhaseResult, or Identification
+        Decisions and detection limits of the search; they decide presence and absence. Limits are of the
+        specimen: those of a spiked powder must be divided by 1 - its fraction of the standard first.
+    recipe : CompositionRecipe, Recipe or its file, optional
+        Thresholds of the verdicts and of the claims.
+    internal_standard : str
+        Phase id of a spike, which is not a phase of the specimen.
+    unexplained : int
+        Peaks that belong to no phase: of another one, or of the holder.
+
+    Returns
+    -------
+    tuple of Claim
+        Four. Where the measurements do not decide (an instrument missing), the probability is None and the verdict
+        inconclusive.
+    """
+    from xrdcomp.composition.claims import evaluate_claims as evaluate
+    from xrdcomp.search.search import Identification
+
+    if not isinstance(composition, Composition):
+        raise ArgumentError("composition", composition, "a Composition, as compose() gives it")
+    if isinstance(phases, Identification):
+        unexplained = unexplained or len(phases.unexplained)
+        phases = phases.phases
+    return evaluate(
+        composition,
+        phases,
+        part_of(recipe, CompositionRecipe),
+        internal_standard=internal_standard,
+        unexplained=unexplained,
+    )
