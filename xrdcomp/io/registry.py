@@ -111,6 +111,20 @@ class XrdReader(Reader):
     read: Callable[[SourceFile], RawScan | Sequence[RawScan]]
 
 
+def xrd_reader(
+    id: str,
+    name: str,
+    extensions: str,
+    sniff: Callable[[SourceFile], float],
+    read: Callable[[SourceFile], RawScan | Sequence[RawScan]],
+    *,
+    verified: bool = True,
+) -> XrdReader:
+    """Declare a diffraction format; `extensions` are separated by blanks."""
+    suffixes = tuple(extensions.split())
+    return XrdReader(id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TgaReader(Reader):
     """A thermogravimetric format: `read` returns the run with all its segments."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list
-from xrdcomp.io.registry import XrdReader, begins
+from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
     AXIS_NAME,
     CUT,
@@ -72,7 +72,7 @@ def _read_chi(source: SourceFile) -> RawScan:
     )
 
 
-CHI = XrdReader(id="chi", name="Fit2D CHI", extensions=("chi",), sniff=_sniff_chi, read=_read_chi)
+CHI = xrd_reader("chi", "Fit2D CHI", "chi", _sniff_chi, _read_chi)
 
 
 # --- Sietronics CPI: nine header lines, ``SCANDATA``, one count per line --------------------------------
@@ -105,12 +105,12 @@ def _read_cpi(source: SourceFile) -> RawScan:
     )
 
 
-CPI = XrdReader(
-    id="sietronics_cpi",
-    name="Sietronics CPI",
-    extensions=("cpi",),
-    sniff=lambda source: float(source.head_text.startswith("SIETRONICS XRD SCAN")),
-    read=_read_cpi,
+CPI = xrd_reader(
+    "sietronics_cpi",
+    "Sietronics CPI",
+    "cpi",
+    has_all((1.0, (r"\ASIETRONICS XRD SCAN",))),
+    _read_cpi,
     verified=False,
 )
 
@@ -158,12 +158,8 @@ def _read_ascii_raw(source: SourceFile) -> RawScan:
     )
 
 
-ASCII_RAW = XrdReader(
-    id="ascii_raw",
-    name="ASCII RAW (first line .RAW)",
-    extensions=("raw",),
-    sniff=begins(rb"\.RAW\s*[\r\n]"),
-    read=_read_ascii_raw,
+ASCII_RAW = xrd_reader(
+    "ascii_raw", "ASCII RAW (first line .RAW)", "raw", begins(rb"\.RAW\s*[\r\n]"), _read_ascii_raw
 )
 
 
@@ -197,13 +193,7 @@ def _read_dbws(source: SourceFile) -> RawScan:
     )
 
 
-DBWS = XrdReader(
-    id="dbws_dat",
-    name="DBWS and Maud data",
-    extensions=("dat", "dbw", "rit"),
-    sniff=_sniff_dbws,
-    read=_read_dbws,
-)
+DBWS = xrd_reader("dbws_dat", "DBWS and Maud data", "dat dbw rit", _sniff_dbws, _read_dbws)
 
 
 # --- FullProf: start, step and end in a header line -----------------------------------------------------
@@ -287,10 +277,10 @@ def _read_fullprof(source: SourceFile) -> RawScan:
     )
 
 
-FULLPROF = XrdReader(
-    id="fullprof_dat",
-    name="FullProf data with a start-step-end header (INSTRM 0, 8)",
-    extensions=("dat",),
-    sniff=_sniff_fullprof,
-    read=_read_fullprof,
+FULLPROF = xrd_reader(
+    "fullprof_dat",
+    "FullProf data with a start-step-end header (INSTRM 0, 8)",
+    "dat",
+    _sniff_fullprof,
+    _read_fullprof,
 )

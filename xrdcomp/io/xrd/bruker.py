@@ -15,7 +15,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members
-from xrdcomp.io.registry import XrdReader, begins, has_all
+from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
     DAMAGED,
     RawScan,
@@ -198,7 +198,7 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
 
 
 RAW1_TO_3 = tuple(
-    XrdReader(id=name, name=title, extensions=("raw",), sniff=begins(signature), read=read)
+    xrd_reader(name, title, "raw", begins(signature), read)
     for name, title, signature, read in (
         ("bruker_raw_v1", "Siemens DIFFRAC RAW, first version (RAW)", rb"RAW ", _read_v1),
         ("bruker_raw_v2", "Siemens/Bruker DIFFRAC-AT RAW, second version (RAW2)", rb"RAW2", _read_v2),
@@ -299,12 +299,12 @@ def _drive_position(fields: Fields, at: int, end: int, name: str) -> float | Non
     return position
 
 
-RAW4 = XrdReader(
-    id="bruker_raw_v4",
-    name="Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)",
-    extensions=("raw",),
-    sniff=begins(rb"RAW4\.00"),
-    read=_read_v4,
+RAW4 = xrd_reader(
+    "bruker_raw_v4",
+    "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)",
+    "raw",
+    begins(rb"RAW4\.00"),
+    _read_v4,
 )
 
 
@@ -463,12 +463,12 @@ def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
             raise ReadError(msg, place=place, expected="both alike", hint=DAMAGED)
 
 
-BRML = XrdReader(
-    id="brml",
-    name="Bruker DIFFRAC.SUITE BRML",
-    extensions=("brml",),
-    sniff=lambda source: float(is_zip(source) and b"RawData" in source.data and b".xml" in source.data),
-    read=_read_brml,
+BRML = xrd_reader(
+    "brml",
+    "Bruker DIFFRAC.SUITE BRML",
+    "brml",
+    lambda source: float(is_zip(source) and b"RawData" in source.data and b".xml" in source.data),
+    _read_brml,
 )
 
 
@@ -551,10 +551,10 @@ def _even_angles(listed: FloatArray, start: float, step: float, place: str) -> F
     return two_theta_grid(start, float(index @ (listed - start) / (index @ index)), n)
 
 
-UXD = XrdReader(
-    id="uxd",
-    name="Bruker/Siemens UXD",
-    extensions=("uxd",),
-    sniff=has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
-    read=_read_uxd,
+UXD = xrd_reader(
+    "uxd",
+    "Bruker/Siemens UXD",
+    "uxd",
+    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
+    _read_uxd,
 )

@@ -17,7 +17,7 @@ import numpy as np
 from xrdcomp.data import EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number
-from xrdcomp.io.registry import XrdReader
+from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, check_count, grid_to_end
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
@@ -225,6 +225,4 @@ def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:
     return tuple(lines)
 
 
-PDCIF = XrdReader(
-    id="pdcif", name="Powder CIF (pdCIF)", extensions=("cif", "pdcif"), sniff=_sniff, read=_read
-)
+PDCIF = xrd_reader("pdcif", "Powder CIF (pdCIF)", "cif pdcif", _sniff, _read)

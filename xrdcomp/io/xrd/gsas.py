@@ -18,7 +18,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.registry import XrdReader
+from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import floats, parse_table
@@ -215,10 +215,10 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
     return table
 
 
-GSAS = XrdReader(
-    id="gsas",
-    name="GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
-    extensions=("gsas", "gsa", "gda", "raw", "xra", "cwn", "fxye", "gss", "dat"),
-    sniff=_sniff,
-    read=_read,
+GSAS = xrd_reader(
+    "gsas",
+    "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
+    "gsas gsa gda raw xra cwn fxye gss dat",
+    _sniff,
+    _read,
 )

@@ -15,7 +15,7 @@ import numpy as np
 from xrdcomp.data import message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list, parse_xml, text_of
-from xrdcomp.io.registry import XrdReader
+from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
@@ -168,6 +168,4 @@ def _positions(points: Element, axis: str, n: int, place: str) -> FloatArray:
     raise ReadError(msg, place=place, expected="startPosition and endPosition, or listPositions")
 
 
-XRDML = XrdReader(
-    id="xrdml", name="PANalytical XRDML 1.x and 2.x", extensions=("xrdml", "xml"), sniff=_sniff, read=_read
-)
+XRDML = xrd_reader("xrdml", "PANalytical XRDML 1.x and 2.x", "xrdml xml", _sniff, _read)

@@ -11,7 +11,7 @@ import numpy as np
 
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number, number_list
-from xrdcomp.io.registry import XrdReader, begins, has_all
+from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, points_between, two_theta_grid
 from xrdcomp.io.source import SourceFile
 
@@ -84,20 +84,15 @@ def _read_rd(source: SourceFile) -> RawScan:
 
 
 PHILIPS = (
-    XrdReader(
-        id="philips_udf",
-        name="Philips UDF",
-        extensions=("udf",),
-        sniff=has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))),
-        read=_read_udf,
+    xrd_reader(
+        "philips_udf",
+        "Philips UDF",
+        "udf",
+        has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))),
+        _read_udf,
         verified=False,
     ),
-    XrdReader(
-        id="philips_rd",
-        name="Philips RD, SD (V3RD, V5RD)",
-        extensions=("rd", "sd"),
-        sniff=begins(rb"V[35]RD"),
-        read=_read_rd,
-        verified=False,
+    xrd_reader(
+        "philips_rd", "Philips RD, SD (V3RD, V5RD)", "rd sd", begins(rb"V[35]RD"), _read_rd, verified=False
     ),
 )

@@ -17,7 +17,7 @@ import numpy as np
 from xrdcomp.data import IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
-from xrdcomp.io.registry import XrdReader, begins, has_all
+from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.units import FloatArray
@@ -222,17 +222,18 @@ def _group(keys: Header, part: str, place: str) -> RawScan:
     )
 
 
+def _sniff_rasx(source: SourceFile) -> float:
+    return float(is_zip(source) and b"MesurementConditions" in source.data)
+
+
 RIGAKU = (
-    XrdReader(
-        id="ras", name="Rigaku RAS", extensions=("ras",), read=_read_ras,
-        sniff=begins(rb".{0,185}\*RAS_DATA_START"),
+    xrd_reader("ras", "Rigaku RAS", "ras", begins(rb".{0,185}\*RAS_DATA_START"), _read_ras),
+    xrd_reader("rasx", "Rigaku RASX", "rasx", _sniff_rasx, _read_rasx),
+    xrd_reader(
+        "rigaku_ascii",
+        "Rigaku ASCII (*TYPE = Raw)",
+        "asc dat txt",
+        has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*="))),
+        _read_ascii,
     ),
-    XrdReader(
-        id="rasx", name="Rigaku RASX", extensions=("rasx",), read=_read_rasx,
-        sniff=lambda source: float(is_zip(source) and b"MesurementConditions" in source.data),
-    ),
-    XrdReader(
-        id="rigaku_ascii", name="Rigaku ASCII (*TYPE = Raw)", extensions=("asc", "dat", "txt"),
-        sniff=has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*="))), read=_read_ascii,
-    ),
-)  # fmt: skip
+)

@@ -9,7 +9,7 @@ import numpy as np
 
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number_list
-from xrdcomp.io.registry import XrdReader, begins, has_all
+from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
@@ -52,13 +52,7 @@ def _read_stoe(source: SourceFile) -> RawScan:
     )
 
 
-STOE = XrdReader(
-    id="stoe_raw",
-    name="STOE WinXPOW powder RAW",
-    extensions=("raw",),
-    sniff=begins(rb"RAW_.{0,6}Powdat"),
-    read=_read_stoe,
-)
+STOE = xrd_reader("stoe_raw", "STOE WinXPOW powder RAW", "raw", begins(rb"RAW_.{0,6}Powdat"), _read_stoe)
 
 
 # --- Seifert: ``#Section`` lines, ``&Key=value`` pairs, then rows of numbers -----------------------------
@@ -126,10 +120,10 @@ def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str)
     )
 
 
-SEIFERT = XrdReader(
-    id="seifert_nja",
-    name="Seifert NJA (pole figures refused)",
-    extensions=("nja",),
-    sniff=has_all((1.0, ("&", r"^#MeasParameter"))),
-    read=_read_seifert,
+SEIFERT = xrd_reader(
+    "seifert_nja",
+    "Seifert NJA (pole figures refused)",
+    "nja",
+    has_all((1.0, ("&", r"^#MeasParameter"))),
+    _read_seifert,
 )

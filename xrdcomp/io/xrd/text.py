@@ -16,7 +16,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number
-from xrdcomp.io.registry import XrdReader
+from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table
@@ -290,10 +290,10 @@ def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
     return tuple(lines)
 
 
-TEXT = XrdReader(
-    id="xrd_text",
-    name="Text with columns (XY, XYE, CSV, TXT, DAT, PRN)",
-    extensions=("xy", "xye", "csv", "txt", "dat", "prn", "tsv", "asc"),
-    sniff=_sniff,
-    read=_read,
+TEXT = xrd_reader(
+    "xrd_text",
+    "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)",
+    "xy xye csv txt dat prn tsv asc",
+    _sniff,
+    _read,
 )
