@@ -21,8 +21,8 @@ from xrdcomp.thermal.curve import (
     heating_part,
     prepare,
     progress_axis,
-    settings_for,
     shift_with_rate,
+    smoothed_curve,
     smoothed_std,
     whittaker,
 )
@@ -107,12 +107,12 @@ def test_a_second_heating_counts_from_where_the_first_ended() -> None:
     first, cooling, second = np.linspace(25, 150, 500), np.linspace(150, 30, 300), np.linspace(30, 900, 3000)
     temperature = np.concatenate((first, cooling, second))
     run = TgaRun(temperature_c=temperature, mass=np.ones(3800), mass_unit="mg", time_s=np.arange(3800.0))
-    part = heating_part(run)
-    kept = temperature[part.index]
+    index, _ = heating_part(run)
+    kept = temperature[index]
     assert kept[0] == 25.0
     assert kept[-1] == 900.0
     assert (np.diff(kept) > -16.0).all()
-    assert not ((part.index > 540) & (part.index < 1150)).any(), "neither cooling nor the way back up"
+    assert not ((index > 540) & (index < 1150)).any(), "neither cooling nor the way back up"
 
 
 def test_progress_is_temperature_on_a_ramp_and_time_on_a_hold() -> None:
@@ -156,5 +156,5 @@ def test_buoyancy_of_the_stated_pan_is_taken_out() -> None:
 
 def test_raw_balance_readings_displace_a_carrier() -> None:
     raw = replace(run_of(), corrected=False)
-    assert settings_for(raw, ThermalRecipe()).pan_volume_cm3 > 0.2
-    assert settings_for(run_of(), ThermalRecipe()) == ThermalRecipe()
+    assert smoothed_curve(raw, None, None, shortest_c=4.0).recipe.pan_volume_cm3 > 0.2
+    assert smoothed_curve(run_of(), None, None, shortest_c=4.0).recipe == ThermalRecipe()

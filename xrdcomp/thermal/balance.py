@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,7 @@ from xrdcomp.thermal.boundaries import (
     with_overlap,
 )
 from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
-from xrdcomp.thermal.steps import Peak, find_peaks, loss_between, tangents
+from xrdcomp.thermal.steps import Peak, Tangents, find_peaks, loss_between, tangents
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray, molar_mass
 
 NOT_ASSIGNED = message_kind(
@@ -89,15 +89,11 @@ def mass_balance(
     values = losses @ boundaries.mass
     values[0] += 1.0
     balance = Balance(
-        values=values,
-        covariance={name: losses @ c @ losses.T for name, c in boundaries.covariance.items()},
+        values=values, covariance={name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
     )
     char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
     result = replace(
-        result,
-        balance=values,
-        covariance=balance.total,
-        char_fraction=char if curve.inert else None,
+        result, balance=values, covariance=balance.total, char_fraction=char if curve.inert else None
     )
     if n < 3:
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
@@ -206,59 +202,47 @@ def build_steps(
     curve: SmoothedCurve, boundaries: Boundaries, peaks: tuple[Peak, ...], *, tissue: bool
 ) -> tuple[TgaStep, ...]:
     """Steps by temperature: named windows where the curve is read as tissue, numbered ones elsewhere."""
+    raw, mass, covariance = curve.raw, boundaries.mass, boundaries.total_covariance
     steps: list[TgaStep] = []
-    taken, axis = 0.0, curve.raw.progress
+    taken = 0.0
     if tissue:
-        edges = np.concatenate((axis[:1], boundaries.progress))
-        for i, (low, high) in enumerate(pairwise(edges)):
-            start, end = curve.raw.index_at(low), curve.raw.index_at(high)
-            steps.append(_window(curve, boundaries, peaks, i, start, end))
-        taken = float(edges[-1])
+        edges = [0, *(raw.index_at(p) for p in boundaries.progress)]
+        for i, (start, end) in enumerate(pairwise(edges)):
+            before, variance = (1.0, covariance[0, 0]) if i == 0 else (float(mass[i - 1]), covariance[i, i])
+            if i > 0:
+                variance += covariance[i - 1, i - 1] - 2.0 * covariance[i, i - 1]
+            std = float(np.sqrt(max(variance, 0.0)))
+            inside = [p for p in peaks if start <= p.top < end]
+            parts = tuple(_peak_step(curve, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
+            window = _step(
+                curve,
+                _NAMES[i],
+                (start, end),
+                Estimate.normal(before - float(mass[i]), std, coverage_factor=Z95),
+                tangents(curve, start, end) if inside else None,
+            )
+            steps.append(replace(window, parts=parts if len(parts) > 1 else ()))
+        taken = float(boundaries.progress[-1])
     for peak in peaks:
-        if axis[peak.top] >= taken:
-            begin = max(peak.start, int(np.searchsorted(axis, taken)))
-            steps.append(_numbered(curve, replace(peak, start=begin), f"step_{len(steps) + 1}"))
+        if raw.progress[peak.top] >= taken:
+            begin = max(peak.start, int(np.searchsorted(raw.progress, taken)))
+            steps.append(_peak_step(curve, replace(peak, start=begin), f"step_{len(steps) + 1}"))
     return tuple(steps)
 
 
-def _window(
-    curve: SmoothedCurve, boundaries: Boundaries, peaks: tuple[Peak, ...], i: int, start: int, end: int
-) -> TgaStep:
-    """Step of the i-th substance between two grid points, with the peaks it is made of."""
-    before = 1.0 if i == 0 else float(boundaries.mass[i - 1])
-    covariance = boundaries.total_covariance
-    variance = covariance[i, i]
-    if i > 0:
-        variance += covariance[i - 1, i - 1] - 2.0 * covariance[i, i - 1]
-    inside = [p for p in peaks if start <= p.top < end]
-    shape = tangents(curve, start, end) if inside else None
-    parts = tuple(_numbered(curve, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
-    return TgaStep(
-        name=_NAMES[i],
-        start_c=float(curve.raw.temperature_c[start]),
-        end_c=float(curve.raw.temperature_c[end]),
-        mass_loss=Estimate.normal(
-            before - float(boundaries.mass[i]), float(np.sqrt(max(variance, 0.0))), coverage_factor=Z95
-        ),
-        peak_c=shape.peak_c if shape else None,
-        onset_c=shape.onset_c if shape else None,
-        endset_c=shape.endset_c if shape else None,
-        parts=parts if len(parts) > 1 else (),
-    )
-
-
-def _numbered(curve: SmoothedCurve, peak: Peak, name: str) -> TgaStep:
+def _peak_step(curve: SmoothedCurve, peak: Peak, name: str) -> TgaStep:
+    """Step of a single peak, which has at least its own place where the tangents give none."""
     shape = tangents(curve, peak.start, peak.end)
-    temperature = curve.raw.temperature_c
-    return TgaStep(
-        name=name,
-        start_c=float(temperature[peak.start]),
-        end_c=float(temperature[peak.end]),
-        mass_loss=loss_between(curve, peak.start, peak.end),
-        peak_c=shape.peak_c if shape else float(temperature[peak.top]),
-        onset_c=shape.onset_c if shape else None,
-        endset_c=shape.endset_c if shape else None,
-    )
+    step = _step(curve, name, (peak.start, peak.end), loss_between(curve, peak.start, peak.end), shape)
+    return step if shape else replace(step, peak_c=float(curve.raw.temperature_c[peak.top]))
+
+
+def _step(
+    curve: SmoothedCurve, name: str, ends: tuple[int, int], loss: Estimate, shape: Tangents | None
+) -> TgaStep:
+    start_c, end_c = (float(curve.raw.temperature_c[i]) for i in ends)
+    found = {} if shape is None else asdict(shape)
+    return TgaStep(name=name, start_c=start_c, end_c=end_c, mass_loss=loss, **found)
 
 
 _MONOXIDE_C, _MONOXIDE_ENERGY_KJ = (420.0, 540.0), 250.0

@@ -56,10 +56,7 @@ PERCENT_START = message_kind(
     threshold="0.5 %",
 )
 GAP = message_kind(
-    "TGA_GAP",
-    "warning",
-    "A range without readings; the curve is interpolated there.",
-    threshold="15 °C",
+    "TGA_GAP", "warning", "A range without readings; the curve is interpolated there.", threshold="15 °C"
 )
 NO_BLANK = message_kind(
     "TGA_NO_BLANK",
@@ -84,16 +81,8 @@ _HEATING_SHARE = 0.25
 _LONGEST_HOLDS_C = 800.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class HeatingPart:
-    """Indices of the points that are used, and what was left out."""
-
-    index: IntArray
-    messages: tuple[Diagnostic, ...] = ()
-
-
-def heating_part(run: TgaRun) -> HeatingPart:
-    """Points at which the specimen is hotter than ever before, holds and overshoots included.
+def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
+    """Indices of the points at which the specimen is hotter than ever before, holds and overshoots included.
 
     Cooling parts drop out, and so does a second heating up to the temperature already reached, so that mass is a
     function of the progress of the programme. Temperatures less than 15 °C below the highest one so far count as hold
@@ -117,15 +106,13 @@ def heating_part(run: TgaRun) -> HeatingPart:
         index = index[: top + int(np.flatnonzero(tail >= lowest)[-1]) + 1]
     dropped = len(run) - len(index)
     if dropped < 0.01 * len(run):
-        return HeatingPart(index=index)
+        return index, ()
     note = COOLING_DROPPED(
-        f"{dropped} of {len(run)} points were measured while cooling, or while heating again to a "
-        "temperature already reached; they are not used.",
+        f"{dropped} of {len(run)} points were measured while cooling, or while heating again to a temperature already "
+        "reached; they are not used.",
         points_dropped=dropped,
     )
-    if dropped <= 0.5 * len(run):
-        note = replace(note, severity="info")
-    return HeatingPart(index=index, messages=(note,))
+    return index, (note if dropped > 0.5 * len(run) else replace(note, severity="info"),)
 
 
 def minutes_of(run: TgaRun, index: IntArray) -> FloatArray | None:
@@ -356,16 +343,19 @@ class HeatingCurve:
         return float(self.progress[1] - self.progress[0])
 
     @property
+    def mean_count(self) -> float:
+        """Mean number of readings over the bins that have any."""
+        return float(self.counts[self.counts > 0].mean()) if self.counts.any() else 1.0
+
+    @property
     def weights(self) -> FloatArray:
-        """Readings per bin relative to their mean over the bins that have any."""
-        filled = self.counts[self.counts > 0]
-        return self.counts / (filled.mean() if len(filled) else 1.0)
+        """Readings per bin relative to their mean."""
+        return self.counts / self.mean_count
 
     @property
     def bin_noise(self) -> float:
         """Standard deviation of a bin mean with the average number of readings."""
-        filled = self.counts[self.counts > 0]
-        return self.noise / float(np.sqrt(filled.mean() if len(filled) else 1.0))
+        return self.noise / float(np.sqrt(self.mean_count))
 
     @property
     def start_std(self) -> float:
@@ -389,8 +379,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
         msg = f"{_name(run)}: {len(run)} points are too few for a mass balance; {_MIN_POINTS} are needed."
         raise AnalysisError(msg)
     masses = to_mass_fraction(run)
-    part = heating_part(run)
-    progress, heating_rate = progress_axis(run, part.index)
+    index, dropped = heating_part(run)
+    progress, heating_rate = progress_axis(run, index)
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -401,12 +391,12 @@ def prepare(run: TgaRun) -> HeatingCurve:
     centres = 0.5 * (edges[1:] + edges[:-1])
     bins = np.clip(np.searchsorted(edges, progress, side="right") - 1, 0, n - 1)
     counts = np.bincount(bins, minlength=n).astype(float)
-    clock = minutes_of(run, part.index)
+    clock = minutes_of(run, index)
     if clock is None:
         clock = (progress - progress[0]) / (heating_rate or _REFERENCE_RATE)
     temperature, minutes, mass = (
         bin_means(values, progress, bins, centres)
-        for values in (run.temperature_c[part.index], clock, masses.mass[part.index])
+        for values in (run.temperature_c[index], clock, masses.mass[index])
     )
     # progress per minute over four bins to both sides, at most ten times the heating rate: clocks stand still in places
     after = np.minimum(np.arange(n) + _RATE_BINS, n - 1)
@@ -424,7 +414,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
-        messages=masses.messages + part.messages,
+        messages=masses.messages + dropped,
     )
     return replace(curve, messages=curve.messages + _gaps(curve))
 
@@ -451,48 +441,34 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     if run.mass_unit in ("percent", "fraction"):
         full = 100.0 if run.mass_unit == "percent" else 1.0
         if header is None:
-            found.append(
-                NO_START_MASS(
-                    "Relative masses without a start mass: buoyancy and drift act on milligrams, and their "
-                    "uncertainty is calculated for 10 mg. Give the start mass."
-                )
-            )
+            text = "Relative masses without a start mass: buoyancy and drift act on milligrams, and their "
+            found.append(NO_START_MASS(text + "uncertainty is calculated for 10 mg. Give the start mass."))
         if abs(first / full - 1.0) > 0.005:
-            found.append(
-                PERCENT_START(
-                    f"The curve starts at {100 * first / full:.2f} % instead of 100 %. Its scale is kept: "
-                    "the first step includes what is missing at the start.",
-                    first_percent=100 * first / full,
-                )
-            )
+            text = f"The curve starts at {100 * first / full:.2f} % instead of 100 %. Its scale is kept: the first "
+            text += "step includes what is missing at the start."
+            found.append(PERCENT_START(text, first_percent=100 * first / full))
         return MassCurve(mass=run.mass / full, start_mass_mg=header, from_header=True, messages=tuple(found))
     scale = MG_PER_UNIT[run.mass_unit]
     start = first * scale
     if header is None or header <= 0:
         return MassCurve(mass=run.mass / first, start_mass_mg=start, from_header=False)
     # the header fits the first readings, or after a disturbed start the highest lasting ones
-    highest = float(np.percentile(run.mass * scale / header, 98.0))
+    highest, lost = float(np.percentile(run.mass * scale / header, 98.0)), 1.0 - start / header
     if not (0.8 <= start / header <= 1.01 or (start / header < 1.0 and 0.98 <= highest <= 1.06)):
-        note = START_MASS(
-            f"The header says {header:.4g} mg, the curve starts at {start:.4g} mg. "
-            "The first readings are used as start mass; check that the header belongs to this run.",
-            first_mg=start,
-            header_mg=header,
+        text = (
+            f"The header says {header:.4g} mg, the curve starts at {start:.4g} mg. The first readings are used as "
+            "start mass; check that the header belongs to this run."
         )
-        return MassCurve(mass=run.mass / first, start_mass_mg=start, from_header=False, messages=(note,))
-    lost = 1.0 - start / header
+        found.append(START_MASS(text, first_mg=start, header_mg=header))
+        return MassCurve(mass=run.mass / first, start_mass_mg=start, from_header=False, messages=tuple(found))
     if abs(lost) > 0.005:
-        found.append(
-            LOSS_BEFORE_START(
-                f"The first reading is {start:.3f} mg, {100 * lost:.2f} % below the weighed "
-                f"{header:.3f} mg of the header. The difference counts as water lost before the start.",
-                first_mg=start,
-                header_mg=header,
-            )
+        text = (
+            f"The first reading is {start:.3f} mg, {100 * lost:.2f} % below the weighed {header:.3f} mg of the header. "
+            "The difference counts as water lost before the start."
         )
-    return MassCurve(
-        mass=run.mass * scale / header, start_mass_mg=header, from_header=True, messages=tuple(found)
-    )
+        found.append(LOSS_BEFORE_START(text, first_mg=start, header_mg=header))
+    mass = run.mass * scale / header
+    return MassCurve(mass=mass, start_mass_mg=header, from_header=True, messages=tuple(found))
 
 
 def _first_mass(early: FloatArray) -> float:
@@ -540,8 +516,8 @@ def _gaps(curve: HeatingCurve) -> tuple[Diagnostic, ...]:
     low, high = float(curve.temperature_c[before]), float(curve.temperature_c[after])
     lost = float(curve.mass[before] - curve.mass[after])
     note = GAP(
-        f"There are no readings between {low:.0f} and {high:.0f} °C, where {100 * lost:.2f} % of "
-        "the mass was lost. The curve is interpolated there; steps inside it cannot be told apart.",
+        f"There are no readings between {low:.0f} and {high:.0f} °C, where {100 * lost:.2f} % of the mass was lost. "
+        "The curve is interpolated there; steps inside it cannot be told apart.",
         from_c=low,
         to_c=high,
         mass_lost=lost,
@@ -618,21 +594,6 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
     return density
 
 
-def settings_for(run: TgaRun, recipe: ThermalRecipe) -> ThermalRecipe:
-    """Settings with the displaced volume of a whole sample carrier, where a file holds raw balance readings.
-
-    Exports of most instruments hold a mass from which a correction run was subtracted; a run of raw readings is not
-    `corrected`, and carrier and crucible displace about 0.28 cm³, give or take 60 %.
-    """
-    if run.corrected:
-        return recipe
-    return msgspec.structs.replace(
-        recipe,
-        pan_volume_cm3=max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3),
-        buoyancy_std=max(recipe.buoyancy_std, _CARRIER_STD),
-    )
-
-
 def correct_baseline(
     curve: HeatingCurve, recipe: ThermalRecipe, atmosphere: Atmosphere, blank: TgaRun | None
 ) -> Corrected:
@@ -644,22 +605,22 @@ def correct_baseline(
     uncertainty (`recipe.buoyancy_std` of it). Raises AnalysisError for a blank in percent without a start mass, one
     that does not cover the run, or has fewer than 20 readings in it.
     """
-    start_mg = curve.start_mass_mg or ASSUMED_MG
+    start_mg, density = curve.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
     gas = gas_density(curve.temperature_c, atmosphere)
     empty = None if blank is None else _blank_change(curve, blank, start_mg)
     mass = curve.mass if empty is None else curve.mass - empty.change
     pan_volume = recipe.pan_volume_cm3 if empty is None else 0.0
     # the specimen shrinks with its mass at constant density
-    specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / recipe.sample_density_g_cm3
+    specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / density
     buoyancy = (pan_volume + specimen_volume) * (gas[0] - gas) / start_mg
     # a drift grows with time; a blank shows the part of it that comes back in every run
     passed = curve.minutes / max(float(curve.minutes[-1]), 1e-9)
     drift_mg = (1.0 if empty is None else _NOT_REPEATED) * recipe.drift_std_ug * 1e-3
     if empty is None:
         note = NO_BLANK(
-            f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was "
-            f"calculated for buoyancy and removed, with a relative uncertainty of "
-            f"{100 * recipe.buoyancy_std:.0f} %. Give a blank run of the same programme.",
+            f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was calculated for buoyancy "
+            f"and removed, with a relative uncertainty of {100 * recipe.buoyancy_std:.0f} %. Give a blank run of the "
+            "same programme.",
             gain=float(buoyancy[-1]),
         )
         certain = recipe.buoyancy_std * float(buoyancy[-1]) <= _DOUBTFUL
@@ -669,7 +630,7 @@ def correct_baseline(
     return Corrected(
         curve=replace(curve, mass=mass - buoyancy, messages=curve.messages + found),
         buoyancy=recipe.buoyancy_std * buoyancy,
-        weighing=UNIFORM_STD * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / recipe.sample_density_g_cm3,
+        weighing=UNIFORM_STD * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / density,
         drift=drift_mg * passed / start_mg,
         blank=empty,
     )
@@ -679,21 +640,17 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     """Blank on the curve's grid, smoothed, and what noise is left in it."""
     if blank.mass_unit in ("percent", "fraction"):
         if blank.initial_mass_mg is None:
-            msg = (
-                "the blank run is in percent without a start mass, so its change in mg is unknown. "
-                "Export the blank in mg."
-            )
+            msg = "the blank run is in percent without a start mass, so its change in mg is unknown. Export it in mg."
             raise AnalysisError(msg)
         scale = blank.initial_mass_mg / (100.0 if blank.mass_unit == "percent" else 1.0)
     else:
         scale = MG_PER_UNIT[blank.mass_unit]
-    index = heating_part(blank).index
+    index, _ = heating_part(blank)
     progress, rate = progress_axis(blank, index)
     if progress[0] > curve.progress[0] + 20.0 or progress[-1] < curve.progress[-1] - 20.0:
         msg = (
             f"the blank run covers {progress[0]:.0f} to {progress[-1]:.0f} °C, the specimen's run "
-            f"{curve.progress[0]:.0f} to {curve.progress[-1]:.0f} °C. Measure the blank with the same "
-            "programme."
+            f"{curve.progress[0]:.0f} to {curve.progress[-1]:.0f} °C. Measure the blank with the same programme."
         )
         raise AnalysisError(msg)
     edges = np.concatenate((curve.progress - 0.5 * curve.step, [curve.progress[-1] + 0.5 * curve.step]))
@@ -716,8 +673,8 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     own = curve.heating_rate_k_min
     if rate and own and abs(rate / own - 1.0) > 0.05:
         note = BLANK_RATE(
-            f"The blank was heated at {rate:.2f} K/min, the specimen at {own:.2f} K/min. Buoyancy and "
-            "drift differ with the rate; measure the blank with the same programme.",
+            f"The blank was heated at {rate:.2f} K/min, the specimen at {own:.2f} K/min. Buoyancy and drift differ "
+            "with the rate; measure the blank with the same programme.",
             blank_k_min=rate,
             run_k_min=own,
         )
@@ -774,7 +731,11 @@ def smoothed_curve(
 
     Raises AnalysisError as `prepare` and `correct_baseline` do.
     """
-    recipe = settings_for(run, recipe or ThermalRecipe())
+    recipe = recipe or ThermalRecipe()
+    if not run.corrected:
+        # no correction run was subtracted: carrier and crucible displace about 0.28 cm³, give or take 60 %
+        volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
+        recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
     atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
     corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
     curve = corrected.curve

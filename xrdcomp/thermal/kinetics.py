@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import exp1, fdtri, stdtrit
 
@@ -162,9 +163,8 @@ def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> 
     ln(β/T_p²) = ln(A R/E) − E/(R T_p)   [Kissinger, Anal. Chem. 29 (1957) 1702]. Raises AnalysisError for fewer than
     three rates, unequal lengths, and peaks that do not rise with the rate.
     """
-    rates = np.asarray(heating_rates_k_min, dtype=float)
     kelvin = celsius_to_kelvin(np.asarray(peak_c, dtype=float))
-    _check_rates(rates, len(kelvin))
+    rates = _checked(heating_rates_k_min, len(kelvin))
     line = fit_line(1.0 / kelvin, np.log(rates / kelvin**2)) if np.ptp(kelvin) > 0 else None
     if line is None or line.slope >= 0:
         msg = "the peaks do not move up with the heating rate, so no activation energy follows from them."
@@ -188,11 +188,12 @@ def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) ->
     [Friedman, J. Polym. Sci. C 6 (1964) 183.] Exact for any temperature programme, but sensitive to noise.
     """
     _rates(curves)
-    points = [curve.at(levels) for curve in curves]
-    kelvin = np.array([p.kelvin for p in points]).T
-    rate = np.array([p.rate_per_min for p in points]).T
-    lines = [fit_line(1.0 / t, np.log(np.maximum(r, 1e-300))) for t, r in zip(kelvin, rate, strict=True)]
-    return _from_lines("friedman", levels, lines, np.ones(len(lines)))
+    rate = np.array([curve.at(levels).rate_per_min for curve in curves]).T
+    lines = [
+        fit_line(1.0 / t, np.log(np.maximum(r, 1e-300)))
+        for t, r in zip(_kelvin(curves, levels), rate, strict=True)
+    ]
+    return _from_lines("friedman", levels, lines)
 
 
 def kissinger_akahira_sunose(
@@ -203,9 +204,8 @@ def kissinger_akahira_sunose(
     [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
     """
     rates = _rates(curves)
-    kelvin = np.array([curve.at(levels).kelvin for curve in curves]).T
-    lines = [fit_line(1.0 / t, np.log(rates / t**2)) for t in kelvin]
-    return _from_lines("kissinger-akahira-sunose", levels, lines, np.ones(len(lines)))
+    lines = [fit_line(1.0 / t, np.log(rates / t**2)) for t in _kelvin(curves, levels)]
+    return _from_lines("kissinger-akahira-sunose", levels, lines)
 
 
 def flynn_wall_ozawa(
@@ -216,8 +216,7 @@ def flynn_wall_ozawa(
     [Ozawa, Bull. Chem. Soc. Jpn. 38 (1965) 1881; Flynn & Wall 1966.] Doyle's b = 1.052 is replaced by the slope
     −d ln p/dx of the exact temperature integral at x = E/RT, iterated (Flynn, J. Therm. Anal. 27 (1983) 95).
     """
-    rates = _rates(curves)
-    kelvin = np.array([curve.at(levels).kelvin for curve in curves]).T
+    rates, kelvin = _rates(curves), _kelvin(curves, levels)
     lines = [fit_line(1.0 / t, np.log(rates)) for t in kelvin]
     slopes = []
     for line, t in zip(lines, kelvin, strict=True):
@@ -293,14 +292,14 @@ def temperature_integral(x: FloatArray) -> FloatArray:
 
 
 def _rates(curves: Sequence[ConversionCurve]) -> FloatArray:
-    rates = np.array([c.heating_rate_k_min for c in curves])
-    _check_rates(rates, len(curves))
-    return rates
+    return _checked([curve.heating_rate_k_min for curve in curves], len(curves))
 
 
-def _check_rates(rates: FloatArray, expected: int) -> None:
-    if len(rates) != expected:
-        msg = f"{expected} runs, but {len(rates)} heating rates."
+def _checked(stated: Sequence[float], runs: int) -> FloatArray:
+    """Heating rates of a number of runs, three of them different."""
+    rates = np.asarray(stated, dtype=float)
+    if len(rates) != runs:
+        msg = f"{runs} runs, but {len(rates)} heating rates."
         raise AnalysisError(msg)
     if not (np.isfinite(rates).all() and (rates > 0).all()):
         msg = f"heating rates of {rates.tolist()} K/min: each must be a number above 0."
@@ -310,10 +309,16 @@ def _check_rates(rates: FloatArray, expected: int) -> None:
             f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."
         )
         raise AnalysisError(msg)
+    return rates
+
+
+def _kelvin(curves: Sequence[ConversionCurve], levels: FloatArray) -> FloatArray:
+    """Temperatures (levels, curves) at which the curves reach the levels of conversion."""
+    return np.array([curve.at(levels).kelvin for curve in curves]).T
 
 
 def _from_lines(
-    method: str, levels: FloatArray, lines: list[Line], factors: FloatArray
+    method: str, levels: FloatArray, lines: list[Line], factors: FloatArray | float = 1.0
 ) -> IsoconversionalResult:
     """Energies from slopes −E/R, or −E/R times a factor, against 1/T."""
     energy = np.array([-line.slope for line in lines]) * GAS_CONSTANT_KJ / factors
@@ -378,12 +383,17 @@ def predict_heating(
     start = float(celsius_to_kelvin(curve.temperature_c[0]))
 
     def temperatures(energy: FloatArray) -> FloatArray:
-        doses = _doses(curve, energies.conversion, energy)
-        kelvin, out = start, np.empty(len(doses))
-        for k, (dose, e) in enumerate(zip(doses, energy, strict=True)):
-            kelvin = _advance(kelvin, float(dose) * heating_rate_k_min, float(e))
-            out[k] = kelvin
-        return out
+        # each level is reached where ∫ exp(−E/(R T)) dT from the one before equals what the measured run needed
+        kelvin, out = start, []
+        for dose, e in zip(
+            _doses(curve, energies.conversion, energy) * heating_rate_k_min, energy, strict=True
+        ):
+            reached, high = _arrhenius(kelvin, e) + dose, kelvin + 10.0
+            while _arrhenius(high, e) < reached and high < 5000.0:
+                high += 50.0
+            kelvin = float(brentq(lambda t, e=e, reached=reached: _arrhenius(t, e) - reached, kelvin, high))
+            out.append(kelvin)
+        return np.array(out)
 
     kelvin = temperatures(energies.energy)
     limits = np.sort(np.column_stack([temperatures(limit) for limit in energies.ci95.T]), axis=1)
@@ -403,23 +413,7 @@ def _doses(curve: ConversionCurve, levels: FloatArray, energy: FloatArray) -> Fl
     return doses
 
 
-def _arrhenius(kelvin: FloatArray, energy: FloatArray) -> FloatArray:
+def _arrhenius(kelvin: npt.ArrayLike, energy: npt.ArrayLike) -> FloatArray:
     """∫₀ᵀ exp(−E/(R T)) dT = (E/R) p(E/(R T)), kelvin."""
-    integral: FloatArray = (
-        energy / GAS_CONSTANT_KJ * temperature_integral(energy / (GAS_CONSTANT_KJ * kelvin))
-    )
-    return integral
-
-
-def _advance(kelvin: float, dose_k: float, energy: float) -> float:
-    """Temperature at which ∫ exp(−E/(R T)) dT from `kelvin` has reached the dose."""
-    e = np.array([energy])
-    begin = float(_arrhenius(np.array([kelvin]), e)[0])
-
-    def missing(candidate: float) -> float:
-        return float(_arrhenius(np.array([candidate]), e)[0]) - begin - dose_k
-
-    high = kelvin + 10.0
-    while missing(high) < 0 and high < 5000.0:
-        high += 50.0
-    return float(brentq(missing, kelvin, high))
+    e = np.asarray(energy) / GAS_CONSTANT_KJ
+    return e * temperature_integral(np.asarray(energy) / (GAS_CONSTANT_KJ * np.asarray(kelvin)))

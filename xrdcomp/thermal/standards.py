@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ _SHORTEST_C = 1.0
 _OVERLAP_RATIO = 0.002
 
 
-@dataclass(frozen=True, kw_only=True)
-class Boundary:
+class Boundary(NamedTuple):
     """Where a theoretical step ends: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
 
     temperature_c: float
@@ -46,10 +46,6 @@ class Standard:
     residue: tuple[str, float] | None = None
 
 
-def _ends(temperature_c: float, half_width_c: float, energy_kj: float) -> Boundary:
-    return Boundary(temperature_c=temperature_c, half_width_c=half_width_c, energy_kj=energy_kj)
-
-
 _H2O, _CO, _CO2, _CAO = (
     molar_mass(H=2, O=1),
     molar_mass(C=1, O=1),
@@ -65,40 +61,40 @@ _CALCITE = molar_mass(Ca=1, C=1, O=3)
 STANDARDS: dict[str, Standard] = {
     "calcium-oxalate-monohydrate": Standard(
         formula="CaC2O4·H2O",
-        begin=_ends(60.0, 25.0, 100.0),
+        begin=Boundary(60.0, 25.0, 100.0),
         steps=(
-            TheoreticalStep(name="H2O", loss=_H2O / _WHEWELLITE, end=_ends(310.0, 70.0, 150.0)),
-            TheoreticalStep(name="CO", loss=_CO / _WHEWELLITE, end=_ends(565.0, 45.0, 230.0)),
-            TheoreticalStep(name="CO2", loss=_CO2 / _WHEWELLITE, end=_ends(840.0, 80.0, 210.0)),
+            TheoreticalStep(name="H2O", loss=_H2O / _WHEWELLITE, end=Boundary(310.0, 70.0, 150.0)),
+            TheoreticalStep(name="CO", loss=_CO / _WHEWELLITE, end=Boundary(565.0, 45.0, 230.0)),
+            TheoreticalStep(name="CO2", loss=_CO2 / _WHEWELLITE, end=Boundary(840.0, 80.0, 210.0)),
         ),
         residue=("CaO", _CAO / _WHEWELLITE),
     ),
     "copper-sulfate-pentahydrate": Standard(
         formula="CuSO4·5H2O",
-        begin=_ends(32.0, 10.0, 130.0),
+        begin=Boundary(32.0, 10.0, 130.0),
         steps=(
             TheoreticalStep(
-                name="2 H2O (first)", loss=2.0 * _H2O / _CHALCANTHITE, end=_ends(90.0, 14.0, 130.0)
+                name="2 H2O (first)", loss=2.0 * _H2O / _CHALCANTHITE, end=Boundary(90.0, 14.0, 130.0)
             ),
             TheoreticalStep(
-                name="2 H2O (second)", loss=2.0 * _H2O / _CHALCANTHITE, end=_ends(170.0, 35.0, 140.0)
+                name="2 H2O (second)", loss=2.0 * _H2O / _CHALCANTHITE, end=Boundary(170.0, 35.0, 140.0)
             ),
-            TheoreticalStep(name="H2O (last)", loss=_H2O / _CHALCANTHITE, end=_ends(400.0, 90.0, 150.0)),
+            TheoreticalStep(name="H2O (last)", loss=_H2O / _CHALCANTHITE, end=Boundary(400.0, 90.0, 150.0)),
         ),
     ),
     "portlandite": Standard(
         formula="Ca(OH)2",
-        begin=_ends(290.0, 50.0, 190.0),
-        steps=(TheoreticalStep(name="H2O", loss=_H2O / (_CAO + _H2O), end=_ends(545.0, 45.0, 190.0)),),
+        begin=Boundary(290.0, 50.0, 190.0),
+        steps=(TheoreticalStep(name="H2O", loss=_H2O / (_CAO + _H2O), end=Boundary(545.0, 45.0, 190.0)),),
     ),
     "calcite": Standard(
         formula="CaCO3",
-        begin=_ends(450.0, 80.0, 190.0),
-        steps=(TheoreticalStep(name="CO2", loss=_CO2 / _CALCITE, end=_ends(880.0, 60.0, 190.0)),),
+        begin=Boundary(450.0, 80.0, 190.0),
+        steps=(TheoreticalStep(name="CO2", loss=_CO2 / _CALCITE, end=Boundary(880.0, 60.0, 190.0)),),
         residue=("CaO", _CAO / _CALCITE),
     ),
 }
-_CARBONATED = _ends(850.0, 70.0, 190.0)
+_CARBONATED = Boundary(850.0, 70.0, 190.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,29 +207,20 @@ def tga_check(
     if standard == "portlandite":
         carbonate = losses[-1]
         purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
-    steps = [
-        StandardStep(
-            name=step.name,
-            start_c=float(placed.temperature_c[k]),
-            end_c=float(placed.temperature_c[k + 1]),
-            theory=purity * step.loss,
-            measured=losses[k],
-            tolerance=tolerance,
+
+    def compared(name: str, start_c: float, end_c: float, theory: float, measured: Estimate) -> StandardStep:
+        return StandardStep(
+            name=name, start_c=start_c, end_c=end_c, theory=theory, measured=measured, tolerance=tolerance
         )
+
+    ends = [float(t) for t in placed.temperature_c]
+    steps = [
+        compared(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k])
         for k, step in enumerate(known.steps)
     ]
     if known.residue is not None:
         name, theory = known.residue
-        steps.append(
-            StandardStep(
-                name=f"residue {name}",
-                start_c=last,
-                end_c=last,
-                theory=theory,
-                measured=estimate(mass[-1], covariance[-1, -1]),
-                tolerance=tolerance,
-            )
-        )
+        steps.append(compared(f"residue {name}", last, last, theory, estimate(mass[-1], covariance[-1, -1])))
     return StandardCheck(
         standard=standard,
         formula=known.formula,
