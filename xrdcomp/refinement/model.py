@@ -318,7 +318,7 @@ def _amorphous_terms(
 
 
 def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None) -> _Terms:
-    """What the instrument adds under the pattern: air scatter, a measured empty holder, slow corrections.
+    """Background of the instrument under the pattern: air scatter, a measured empty holder, slow corrections.
 
     Physical terms are non-negative and fall with angle, (2θ_min / 2θ)^k with k = 0, 1, 2, 4, so that no amorphous
     maximum can hide in them. A measured blank joins them with a scale of its own, freed of its noise (`smooth_blank`):
@@ -424,7 +424,7 @@ class PatternModel:
 
     @cached_property
     def plain(self) -> bool:
-        """Whether slits and absorption change nothing."""
+        """True where slits and absorption change nothing."""
         return bool((self.slit == 1.0).all())
 
     @property

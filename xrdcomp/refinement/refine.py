@@ -109,8 +109,8 @@ the two, in units of the cost: up to 33 on simulated apatites of 3 000 to 30 000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShiftChoice:
-    """The better one of a constant shift and a displacement, and what the choice leaves open (see `FittedModel`)."""
+class ShiftOrDisplacement:
+    """The better one of a constant shift and a displacement, and what that leaves open (see `FittedModel`)."""
 
     table: ParameterTable
     solution: Solution
@@ -119,7 +119,7 @@ class ShiftChoice:
 
 def zero_or_displacement(
     model: PatternModel, table: ParameterTable, solution: Solution, points: Points, *, negligible: float
-) -> ShiftChoice:
+) -> ShiftOrDisplacement:
     """Let the reflections' angles decide whether a constant shift explains them better than a displacement.
 
     The two differ by a factor cosθ only and must not both be free: their difference trades with the cell. `table` and
@@ -132,7 +132,7 @@ def zero_or_displacement(
     radius = model.instrument.radius_mm
     shift = -np.degrees(2.0 * displacement / radius) * np.cos(np.radians(model.two_theta.mean() / 2))
     if abs(shift) < negligible:
-        return ShiftChoice(table=table, solution=solution)
+        return ShiftOrDisplacement(table=table, solution=solution)
     known = model.instrument.zero_shift
     items = []
     for item in table.with_values(solution.values).items:
@@ -152,8 +152,8 @@ def zero_or_displacement(
     doubt["sample_displacement_mm"] = share * abs(displacement)
     doubt["zero_shift"] = share * abs(trial.values["zero_shift"] - known)
     if trial.cost < solution.cost:
-        return ShiftChoice(table=other, solution=trial, shift_std=doubt)
-    return ShiftChoice(table=table, solution=solution, shift_std=doubt)
+        return ShiftOrDisplacement(table=other, solution=trial, shift_std=doubt)
+    return ShiftOrDisplacement(table=table, solution=solution, shift_std=doubt)
 
 
 # The strategy: a rough fit of a thinned pattern, a fit of binned points, the minimum on all points.
@@ -171,20 +171,17 @@ def _rough_fit(
 ) -> tuple[ParameterTable, float]:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit; and its cost."""
     rough = points.binned(max(1, len(points) // _ROUGH_POINTS))
-    best: tuple[float, ParameterTable, PatternModel] | None = None
-    base = setup.build(rough, table, like=fine, shoulders=False)
+    base, starts = setup.build(rough, table, like=fine, shoulders=False), [table]
+    sizes = [item.name for item in table.items if item.id.kind == "inverse_size"]
+    if not setup.start_given:
+        starts = [table.with_values(dict.fromkeys(sizes, inverse)) for inverse in _START_SIZES]
+    models, costs = [base.refrozen(start.start) for start in starts], []
     problem: LeastSquares | None = None
-    for inverse in (None,) if setup.start_given else _START_SIZES:
-        sizes = {i.name: inverse for i in table.items if inverse and i.id.kind == "inverse_size"}
-        trial = table.with_values(sizes)
-        held = ParameterTable(tuple(replace(item, vary=False) for item in trial.items))
-        model = base.refrozen(trial.start)
+    for start, model in zip(starts, models, strict=True):
+        held = ParameterTable(tuple(replace(item, vary=False) for item in start.items))
         problem = LeastSquares(model, held, rough, like=problem)
-        cost = problem.start(np.empty(0)).cost
-        if best is None or cost < best[0]:
-            best = (cost, trial, model)
-    assert best is not None
-    _, table, model = best
+        costs.append(problem.start(np.empty(0)).cost)
+    table, model = starts[int(np.argmin(costs))], models[int(np.argmin(costs))]
     coarse = rough.coarsened(model, table)
     if coarse is not rough:
         model = setup.build(coarse, table, like=model, shoulders=False)
@@ -201,7 +198,7 @@ def _rough_fit(
 def recall_strayed_cells(
     phases: Sequence[Phase], start: ParameterTable, solution: Solution
 ) -> ParameterTable | None:
-    """Where a fit ended, with phases whose cell ran off at their start again; None where no cell did, or all.
+    """Parameters at the end of a fit, phases whose cell ran off put back to their start; None if none or all did.
 
     Before displacement and widths are right, a phase of few or weak reflections may stretch its cell to its limits and
     fill gaps of others; from there no descent leads back.
@@ -217,7 +214,7 @@ def recall_strayed_cells(
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseStart:
-    """Where a phase that is added begins: relative change of its spacings, inverse crystallite size (1/nm)."""
+    """Start of a phase that is added: relative change of its spacings, inverse crystallite size (1/nm)."""
 
     strain: float = 0.0
     inverse_size: float = 0.0125
@@ -292,11 +289,11 @@ class Refinement(FittedModel):
         coarse = points.coarsened(fine, table)
         model = setup.build(coarse, table, like=fine)
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
-        choice = ShiftChoice(table=table, solution=solution)
+        shift_std: Mapping[str, float] = {}
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
-            choice = zero_or_displacement(model, table, solution, coarse, negligible=negligible)
-        solution = choice.solution
-        table = choice.table.with_values(solution.values)
+            chosen = zero_or_displacement(model, table, solution, coarse, negligible=negligible)
+            table, solution, shift_std = chosen.table, chosen.solution, chosen.shift_std
+        table = table.with_values(solution.values)
         if recipe.mode == "peaks":
             for _ in range(_PEAK_ROUNDS):
                 model = with_free_intensities(model, solution, coarse).refrozen(solution.values)
@@ -306,8 +303,7 @@ class Refinement(FittedModel):
         if setup.phases or len(coarse) != len(points) or recipe.solver == "lmfit":
             pairs = zip(fine.reflections, model.reflections, strict=True)
             kept = tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
-            fine = replace(fine, reflections=kept)
-            model = setup.build(points, table, like=fine)
+            model = setup.build(points, table, like=replace(fine, reflections=kept))
             if recipe.solver == "lmfit":
                 solution = minimize_lmfit(model, table, points)
             else:
@@ -319,7 +315,7 @@ class Refinement(FittedModel):
             table=table.with_values(solution.values),
             model=model,
             solution=solution,
-            shift_std=choice.shift_std,
+            shift_std=shift_std,
         )
 
     def starting_from(self, values: Mapping[str, float]) -> Refinement:

@@ -262,7 +262,7 @@ def _theta(wavelength: FloatArray, inverse_d_squared: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenProfiles:
-    """What stays fixed of each profile during a least-squares run, all (l,) arrays.
+    """Fixed quantities of each profile during a least-squares run, all (l,) arrays.
 
     reflection : index of the reflection
     wavelength, weight : ångström; all weights of a reflection sum to the sum of emission weights

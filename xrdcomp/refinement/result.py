@@ -199,7 +199,7 @@ class FittedModel:
 
     @property
     def describes_pattern(self) -> bool:
-        """Whether the fit is evidence of anything; free parameters are not allowed for."""
+        """Verdict of `describes_pattern` on this fit, free parameters not allowed for."""
         return describes_pattern(float(np.sqrt((self.residual**2).mean())), self.rwp)
 
     def parameter(self, kind: str, phase: str = "", axis: str = "") -> Estimate | None:
@@ -255,9 +255,7 @@ class FittedModel:
                 part[owner] = part[owner] + curves[column.name]
         instrument_part = model.of_kind("background", "correction")
         bragg = {item.phase.id: self._bragg_area(i) for i, item in enumerate(model.reflections)}
-        halo = sum(
-            float(np.trapezoid(np.maximum(curve, 0.0), model.two_theta)) for curve in amorphous.values()
-        )
+        smooth = [np.trapezoid(np.maximum(curve, 0.0), model.two_theta) for curve in amorphous.values()]
         return FitResult(
             two_theta=model.two_theta,
             observed=self.points.intensity,
@@ -275,7 +273,7 @@ class FittedModel:
             n_parameters=solution.n_free,
             n_iterations=solution.n_iterations,
             converged=solution.converged,
-            crystallinity=self._crystallinity(bragg, halo),
+            crystallinity=self._crystallinity(bragg, sum(map(float, smooth))),
             bragg_area=bragg,
             bragg_area_lost=self._bragg_area_lost(bragg),
             messages=self._messages(),
@@ -319,10 +317,10 @@ class FittedModel:
         area = np.trapezoid(self._bragg_curve(index), self.model.two_theta)
         return float(area * self.solution.coefficients[index])
 
-    def _crystallinity(self, bragg: Mapping[str, float], halo: float) -> Estimate | None:
+    def _crystallinity(self, bragg: Mapping[str, float], amorphous_area: float) -> Estimate | None:
         """Bragg area over Bragg plus amorphous area on the fitted range; its uncertainty follows from the amounts."""
         crystalline = sum(max(area, 0.0) for area in bragg.values())
-        total = crystalline + halo
+        total = crystalline + amorphous_area
         if total <= 0.0:
             return None
         value = crystalline / total

@@ -130,7 +130,7 @@ class _State:
 
 
 class LeastSquares:
-    """What stays the same during one minimisation.
+    """Model, points and products that stay the same during one minimisation.
 
     `like` is one with the same intensities; its products of the fixed columns are taken over where these are the same.
     """
