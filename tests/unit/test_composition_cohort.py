@@ -162,6 +162,19 @@ def test_scatter_between_aliquots_is_seen_said_and_widens() -> None:
     assert loud.budget["organic"]["between_runs"] > 0.5
 
 
+def test_rules_speak_once_of_combined_runs() -> None:
+    """A chloride in the second run only: its message is that of the run, beside the one on the scatter."""
+    first, second = runs(2)
+    assert second.consistency is not None
+    salty = replace(second, consistency=replace(second.consistency, salts={"halite": 0.02}))
+    combined = combine_replicates([first, salty])
+    assert combined.runs == (first, salty)
+    assert set(combined.scatter) == set(COMPONENTS)
+    codes = [item.code for item in messages_of(combined)]
+    assert codes.count("FUSION_SALT") == 1
+    assert len(codes) == len(set(codes))
+
+
 def test_replicates_that_cannot_be_combined_are_refused() -> None:
     one = runs(1)
     dry = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL), CompositionRecipe(basis="dry"))

@@ -23,6 +23,7 @@ from tests.unit.composition_evidence import (
     thermal_result,
     xrd_amounts,
 )
+from xrdcomp.composition import priors
 from xrdcomp.composition.compose import (
     compose,
     compose_evidence,
@@ -564,3 +565,29 @@ def test_air_and_holder_have_no_composition() -> None:
     assert shows_something(replace(amounts, amounts=np.array([80.0, 5.0])), searched)
     seen = [replace(searched[0], decision="detected")]
     assert shows_something(amounts, seen), "a line is enough"
+
+
+def test_priors_are_declared_once_and_reach_model_and_budget() -> None:
+    """A wider prior of one constant shows in the budget under the input that the prior names, and nowhere else."""
+    found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL, inert=True))
+    inputs = {item.input for item in vars(priors).values() if isinstance(item, priors.Prior)}
+    assert {"bound_water", "char", "xrd_scale", "carbonate_site", "amorphous_halo", "xrd_model"} <= inputs
+    told = {name for parts in found.budget.values() for name in parts}
+    assert told <= inputs | {"xrd_counting", "tga", "prior", "detection_limit"}
+
+
+def test_what_the_instruments_say_of_each_other_is_typed() -> None:
+    found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL)).consistency
+    assert found is not None
+    assert found.mineral_balance is not None
+    crystals = 0.30 + 0.02 * 0.30 / (0.30 + 0.25 * 0.06) + 0.02
+    assert_close(found.mineral_balance.crystalline, crystals, atol=1e-6, because="h, its carbonate, and z")
+    assert_close(found.mineral_balance.with_amorphous, 0.40, atol=1e-6, because="all that is mineral")
+    assert not found.mineral_balance.too_many_crystals
+    assert not found.mineral_balance.mineral_unseen, "the amorphous mineral accounts for the difference"
+    assert found.birge_ratio == 1.0
+    assert found.scale is not None
+    alone = compose_evidence(xrd_amounts(TYPICAL), None).consistency
+    assert alone is not None
+    assert (alone.xrd, alone.tga, alone.weighs_crystals) == (True, False, True)
+    assert (alone.mineral_balance, alone.scale, alone.amorphous_excess) == (None, None, None)

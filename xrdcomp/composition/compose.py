@@ -573,15 +573,14 @@ def _wanted_evidence(
     """Keep the evidence which the recipe's method names; refuse where it is missing."""
     method = recipe.method
     wants_xrd, wants_tga = method.startswith("xrd"), method.endswith("tga")
-    lacking = []
-    if wants_xrd and xrd is None:
-        lacking.append("a diffraction fit")
-    if wants_tga and thermal is None:
-        lacking.append("a thermal balance with assigned steps")
-    if method == "xrd+internal_standard" and standard is None:
-        lacking.append("an internal standard (id and fraction)")
-    if method == "xrd+external_standard" and known_scale is None:
-        lacking.append("a scale (quantification.external_scan or external_constant)")
+    needs = {
+        "a diffraction fit": wants_xrd and xrd is None,
+        "a thermal balance with assigned steps": wants_tga and thermal is None,
+        "an internal standard (id and fraction)": method.endswith("internal_standard") and standard is None,
+        "a scale (quantification.external_scan or external_constant)": method.endswith("external_standard")
+        and known_scale is None,
+    }
+    lacking = [what for what, missing in needs.items() if missing]
     if lacking:
         msg = (
             f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
@@ -631,27 +630,11 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     from scipy.special import gammaincc
 
     xrd, thermal = model.xrd, model.thermal
-    # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
-    at_zero = int((posterior.mode_composition < 1e-4).sum())
-    free = len(COMPONENTS) - 1 - at_zero + (xrd is not None)
-    redundant = max(len(model.values) - free, 0)
-    probability = float(gammaincc(redundant / 2, posterior.chi_square / 2)) if redundant > 0 else 1.0
-    found = Consistency(
-        xrd=xrd is not None,
-        tga=thermal is not None,
-        weighs_crystals=model.weighs_crystals,
-        misfit_probability=probability,
-    )
-    if thermal is not None and thermal.inert:
-        found = replace(found, char=Estimate(value=thermal.char_fraction, std=thermal.char_std))
-    if xrd is not None and thermal is not None:
-        if xrd.sees_amorphous:
-            bias, std = free_scale(model)
-            found = replace(
-                found,
-                mineral_balance=_mineral_balance(xrd, thermal, bias_std),
-                scale=ScaleDifference(bias=bias, std=std, expected_std=bias_std),
-            )
+    balance = scale = excess = None
+    if xrd is not None and thermal is not None and xrd.sees_amorphous:
+        balance = _mineral_balance(xrd, thermal, bias_std)
+        bias, std = free_scale(model)
+        scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
         if "amorphous_mineral" in xrd.rows and H not in xrd.absent:
             share, gradient = _share_of_total(xrd, ("amorphous_mineral",))
             excess = AmorphousExcess(
@@ -659,20 +642,27 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
                 std=float(np.sqrt(gradient @ xrd.covariance @ gradient)),
                 allowed=float(np.quantile(posterior.composition[:, AMORPHOUS], 0.975)),
             )
-            found = replace(found, amorphous_excess=excess)
-        found = replace(
-            found,
-            salts=xrd.salts,
-            salts_evaporate=thermal.final_c is not None and thermal.final_c > SALT_FROM_C,
-        )
-    if probability < MISFIT_PROBABILITY:
-        balance = found.mineral_balance
-        found = replace(
-            found,
-            birge_ratio=float(np.sqrt(posterior.chi_square / redundant)),
-            widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
-        )
-    return found
+    # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
+    at_zero = int((posterior.mode_composition < 1e-4).sum())
+    redundant = max(len(model.values) - (len(COMPONENTS) - 1 - at_zero + (xrd is not None)), 0)
+    misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2)) if redundant > 0 else 1.0
+    char = None
+    if thermal is not None and thermal.inert:
+        char = Estimate(value=thermal.char_fraction, std=thermal.char_std)
+    return Consistency(
+        xrd=xrd is not None,
+        tga=thermal is not None,
+        weighs_crystals=model.weighs_crystals,
+        mineral_balance=balance,
+        amorphous_excess=excess,
+        scale=scale,
+        misfit_probability=misfit,
+        birge_ratio=float(np.sqrt(posterior.chi_square / redundant)) if misfit < MISFIT_PROBABILITY else 1.0,
+        widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
+        char=char,
+        salts=xrd.salts if xrd is not None and thermal is not None else {},
+        salts_evaporate=thermal is not None and thermal.final_c is not None and thermal.final_c > SALT_FROM_C,
+    )
 
 
 def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> MineralBalance:

@@ -217,10 +217,7 @@ def shows_something(
 
 
 def reduce_xrd(
-    amounts: XrdAmounts,
-    phases: Sequence[PhaseResult] = (),
-    *,
-    standard: InternalStandard | None = None,
+    amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
 ) -> XrdEvidence:
     """Sum signed masses to the rows of the joint model.
 

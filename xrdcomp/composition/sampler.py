@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
-from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATER, H
+from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
 from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR
 from xrdcomp.results import COMPONENTS
@@ -357,14 +357,7 @@ def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
         return out
 
     found = least_squares(
-        residual,
-        start,
-        slopes,
-        bounds=(low, high),
-        x_scale=0.1,
-        ftol=1e-6,
-        xtol=1e-6,
-        gtol=1e-6,
+        residual, start, slopes, bounds=(low, high), x_scale=0.1, ftol=1e-6, xtol=1e-6, gtol=1e-6
     )
     jacobian = np.asarray(found.jac, dtype=float)
     precision = jacobian.T @ jacobian
@@ -384,14 +377,8 @@ def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
     x = np.full(len(COMPONENTS), 0.01)
     xrd, thermal = model.xrd, model.thermal
     if xrd is not None:
-        pairs = {
-            "apatite": H,
-            "organic": ORGANIC,
-            "water": WATER,
-            "amorphous_mineral": AMORPHOUS,
-            "other": OTHER,
-        }
-        for row, index in pairs.items():
+        pairs = zip(XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False)  # the standard is not in x
+        for row, index in pairs:
             x[index] = max(xrd.row(row), 1e-3)
     log_scale = 0.0
     if thermal is not None:
