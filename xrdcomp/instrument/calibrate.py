@@ -196,7 +196,16 @@ def calibrate(
         Too few points or reflections, or a scan whose reflections are not the standard's.
     """
     certificate = STANDARDS.get(standard.lower().replace(" ", "").replace("-", ""))
-    phase = load_phase(certificate.phase) if certificate is not None else _uncertified(standard)
+    if certificate is not None:
+        phase = load_phase(certificate.phase)
+    elif standard in list_phases() or standard.lower().endswith(".cif"):
+        (phase,) = load_phases((standard,))
+    else:
+        msg = (
+            f"standard {standard!r} is not known. Certified: {', '.join(STANDARDS)}; or a phase id of `xrdcomp phases` "
+            "or a CIF file, whose cell is then refined."
+        )
+        raise RecipeError(msg)
     plain = msgspec.structs.replace(recipe or InstrumentRecipe(), file="")
     start = with_tube_optics(build_instrument(pattern, plain), recipe, pattern)
     held: Mapping[str, float] = {}
@@ -260,18 +269,6 @@ def calibrate(
             *differs,
         ),
     )
-
-
-def _uncertified(name: str) -> Phase:
-    if name in list_phases():
-        return load_phase(name)
-    if name.lower().endswith(".cif"):
-        return load_phases((name,))[0]
-    msg = (
-        f"standard {name!r} is not known. Certified: {', '.join(STANDARDS)}; or a phase id of `xrdcomp phases` or a "
-        "CIF file, whose cell is then refined."
-    )
-    raise RecipeError(msg)
 
 
 def _fit(

@@ -12,7 +12,7 @@ from xrdcomp.data import Phase
 from xrdcomp.physics import elements, reflections
 from xrdcomp.results import PhaseResult, parameter_name
 from xrdcomp.search.detection import INDEPENDENT_CELLS
-from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter
+from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
 from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, explain_peak
 from xrdcomp.search.templates import Candidate
 from xrdcomp.units import FloatArray, two_theta_to_d
@@ -70,7 +70,7 @@ def residual_peaks(search: SearchResidual) -> Peaks:
     near = 2 * int(np.ceil(_APART * fwhm / grid.step)) + 1
     fitted = ndimage.maximum_filter1d(np.abs(search.bragg).sum(axis=1), near)
     z = np.where(height > GRAIN_STD * fitted, z / noise, 0.0)
-    found = _separate(x, np.where(z > _CLEAR, height, 0.0), _APART * fwhm, _MOST)
+    found = separate_peaks(x, np.where(z > _CLEAR, height, 0.0), distance=_APART * fwhm, most=_MOST)
     images = list(_images(search))
     found = [i for i in found if not any(abs(x[i] - at) < fwhm and height[i] < most for at, most in images)]
     return Peaks(two_theta=x[found], z=z[found], height=height[found])
@@ -94,21 +94,8 @@ def _own_reflections(
     grid = search.grid
     z, height = matched_filter(grid, search.bragg[:, index] / search.counting, search.counting)
     strong = np.where(height > least * float(height.max()), height, 0.0)
-    found = _separate(grid.two_theta, strong, _APART * grid.peak_fwhm, most)
+    found = separate_peaks(grid.two_theta, strong, distance=_APART * grid.peak_fwhm, most=most)
     return Peaks(two_theta=grid.two_theta[found], z=z[found], height=strong[found])
-
-
-def _separate(x: FloatArray, height: FloatArray, distance: float, most: int) -> list[int]:
-    """Places of the highest values that are at least a distance apart."""
-    taken, found = height <= 0.0, []
-    for i in np.argsort(height)[::-1]:
-        if taken[i]:
-            continue
-        taken |= np.abs(x - x[i]) < distance
-        found.append(int(i))
-        if len(found) == most:
-            break
-    return found
 
 
 def peaks_of_poor_fit(

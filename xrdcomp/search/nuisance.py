@@ -429,6 +429,19 @@ def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[F
     return z, height * float(kernel.max())
 
 
+def separate_peaks(x: FloatArray, height: FloatArray, *, distance: float, most: int) -> list[int]:
+    """Indices of the highest positive values that are at least a distance apart, highest first."""
+    taken, found = height <= 0.0, []
+    for i in np.argsort(height)[::-1]:
+        if taken[i]:
+            continue
+        taken |= np.abs(x - x[i]) < distance
+        found.append(int(i))
+        if len(found) == most:
+            break
+    return found
+
+
 # ---- scores of candidates, as a whole and reflection by reflection
 
 INTENSITY_STD = 0.35

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from xrdcomp.results import (
     PhaseResult,
 )
 from xrdcomp.search.detection import decision_threshold, detection_limit
-from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter
+from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter, separate_peaks
 from xrdcomp.search.templates import Candidate, bragg_areas
 from xrdcomp.units import FloatArray, two_theta_to_d
 
@@ -89,13 +89,7 @@ class UnexplainedPeak:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {
-            "two_theta": self.two_theta,
-            "d_spacing": self.d_spacing,
-            "z": self.z,
-            "height": self.height,
-            "candidates": list(self.candidates),
-        }
+        return {**asdict(self), "candidates": list(self.candidates)}
 
 
 def unexplained_peaks(
@@ -112,17 +106,11 @@ def unexplained_peaks(
     z, height = matched_filter(grid, residual.residual, residual.sigma)
     free_share = np.maximum(1.0 - (residual.half**2).sum(axis=0), 0.05)
     z = z / np.sqrt(free_share * residual.inflation)
-    found: list[UnexplainedPeak] = []
-    taken = np.zeros(len(x), bool)
-    for i in np.argsort(z)[::-1]:
-        if z[i] < threshold or len(found) >= MOST_PEAKS:
-            break
-        if taken[i]:
-            continue
-        taken[np.abs(x - x[i]) < 2.5 * fwhm] = True
-        at = _vertex(x, z, int(i))
-        found.append(explain_peak(grid.fit, at, z=float(z[i]), height=float(height[i]), known=known))
-    return tuple(found)
+    found = separate_peaks(x, np.where(z >= threshold, z, 0.0), distance=2.5 * fwhm, most=MOST_PEAKS)
+    return tuple(
+        explain_peak(grid.fit, _vertex(x, z, i), z=float(z[i]), height=float(height[i]), known=known)
+        for i in found
+    )
 
 
 def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
