@@ -259,8 +259,8 @@ def oxalate_present(analysis: Analysis) -> Diagnostic | None:
 def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
     """Losses of calcium oxalate without the crystals."""
     seen = None if analysis.tga is None else analysis.tga.oxalate_steps
-    if seen is None or _of_kind(analysis, "oxalate"):
-        return None
+    if seen is None or not analysis.phases or _of_kind(analysis, "oxalate"):
+        return None  # without phases there was no diffraction that could have missed it
     return OXALATE_NOT_IN_PATTERN(
         f"Two losses stand as calcium oxalate's (ratio {seen.ratio:.3f}, theory {OXALATE_RATIO:.4f}), but "
         "neither whewellite nor weddellite was detected by diffraction; anhydrous or amorphous oxalate, or "
