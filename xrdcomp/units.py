@@ -11,6 +11,7 @@ BoolArray = npt.NDArray[np.bool_]
 ComplexArray = npt.NDArray[np.complex128]
 
 CELSIUS_ZERO_K = 273.15
+MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 APATITE_HYDROXYL = 0.01793  # water that 2 Ca5(PO4)3OH lose, fraction of their mass
 GAS_CONSTANT = 8.314462618  # J/(mol K), exact in the SI since 2019, ten digits
 HC_KEV_ANGSTROM = 12.398419843320026  # h·c from the exact SI constants (2019)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xrdcomp.data import Atmosphere
-from xrdcomp.units import FloatArray
+from xrdcomp.units import MG_PER_UNIT, FloatArray
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
 Role = Literal[
@@ -45,7 +45,6 @@ _SPELLINGS: dict[tuple[Dimension, str], str] = {
     ("mass", "fraction"): "g/g mg/mg kg/kg fraction frac frac. 1",
 }
 _UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 _RATE = re.compile(r"^(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|^(min|s|°?c|k)(\^?-1|⁻¹)$")
 _HEAT = re.compile(r"^(m|u)?w(/m?g)?$|^(m|u)v(/m?g)?$|^j/.*|^uv/m?w$|^m?w/m?w$")
 _FLOW = re.compile(r"^(m|c)?l/(min|s|h)$|^sccm$|^cc?m?/min$|^cm3/min$|^cm³/min$")

@@ -13,7 +13,6 @@ import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import MG_PER_UNIT
 from xrdcomp.io.registry import (
     Reader,
     TgaOptions,
@@ -26,7 +25,7 @@ from xrdcomp.io.registry import (
 )
 from xrdcomp.io.scans import RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
-from xrdcomp.units import IntArray
+from xrdcomp.units import MG_PER_UNIT, IntArray
 
 PLAUSIBLE = 0.3
 SURE = 0.55

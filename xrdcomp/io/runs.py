@@ -15,11 +15,11 @@ import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, MassUnit, Metadata, Source, TgaRun, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import MG_PER_UNIT, Column, ask_column
+from xrdcomp.io.columns import Column, ask_column
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import Table
-from xrdcomp.units import CELSIUS_ZERO_K, FloatArray, IntArray
+from xrdcomp.units import CELSIUS_ZERO_K, MG_PER_UNIT, FloatArray, IntArray
 
 CUT = message_kind(
     "TGA_CUT", "warning", "The mark that the instrument's software writes at the end is missing: cut, or edited "

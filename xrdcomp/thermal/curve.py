@@ -16,12 +16,11 @@ from scipy.linalg import solveh_banded
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, FloatArray, IntArray, celsius_to_kelvin
 
 Z95 = 1.959964
 UNIFORM_STD = 3.0**-0.5  # of a quantity anywhere between 0 and 1, about 0
 ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowed
-MG_PER_UNIT = {"mg": 1.0, "ug": 1e-3, "g": 1e3}
 INERT_GASES = frozenset({"nitrogen", "argon", "carbon_dioxide"})  # in which organic matter leaves char
 
 COOLING_DROPPED = message_kind(

@@ -14,7 +14,6 @@ import numpy as np
 from xrdcomp.data import Atmosphere, Diagnostic, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import (
-    MG_PER_UNIT,
     agreed,
     atmosphere_of,
     columns_of,
@@ -26,6 +25,7 @@ from xrdcomp.io.registry import TgaOptions
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import MAX_PARTS, Dialect, Table, parse_parts, split_lines
+from xrdcomp.units import MG_PER_UNIT
 
 BASELINE_NOT_SUBTRACTED = message_kind(
     "TGA_BASELINE_NOT_SUBTRACTED",
