@@ -196,20 +196,11 @@ def _cell_error(row: str, line: int, complaint: str) -> ReadError:
 
 
 def parse_parts(parts: Sequence[tuple[int, Sequence[str]]], dialect: Dialect, width: int) -> Table:
-    """Rows of several parts, each given with the line of its first row; blank lines among them are passed over."""
-    values: list[FloatArray] = []
-    numbers: list[IntArray] = []
-    for first_line, rows in parts:
-        filled = np.fromiter(map(bool, map(str.strip, rows)), dtype=np.bool_, count=len(rows))
-        whole = rows
-        if not filled.all():  # a row without values stands for a blank line, so that errors count lines right
-            blank = (dialect.separator or " ").join(["nan"] * width)
-            whole = [row if row.strip() else blank for row in rows]
-        values.append(parse_rows(whole, dialect, first_line=first_line, n_columns=width)[filled])
-        numbers.append(np.flatnonzero(filled).astype(np.int64) + first_line)
+    """Rows of several parts, each given with the line of its first row, one below the other."""
+    values = [parse_rows(rows, dialect, first_line=line, n_columns=width) for line, rows in parts]
     return Table(
         values=np.concatenate(values),
-        lines=np.concatenate(numbers),
+        lines=np.concatenate([np.arange(line, line + len(rows), dtype=np.int64) for line, rows in parts]),
         dialect=dialect,
         part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
     )
@@ -434,10 +425,9 @@ class _Header:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """Rows from `first` to before `stop` below the header at `header`: indices of lines."""
+    """Blocks of rows, apart by blank lines only, below the header at index `header`."""
 
-    first: int
-    stop: int
+    blocks: tuple[tuple[int, int], ...]
     header: int
 
 
@@ -474,18 +464,19 @@ class _TableReader:
         """Find the parts of the table and read their rows."""
         header, parts = self.find_parts()
         for part in parts:
-            self.refuse_damaged_row_below(part)
-        rows = [(part.first + 1, self.lines[part.first : part.stop]) for part in parts]
+            self.refuse_damaged_row(part.blocks[-1][1])
+        blocks = [block for part in parts for block in part.blocks]
+        read = set(blocks)
+        part_of_block = np.repeat(np.arange(len(parts)), [len(part.blocks) for part in parts])
+        rows = [(first + 1, self.lines[first:stop]) for first, stop in blocks]
+        table = parse_parts(rows, self.dialect, self.width)
         return replace(
-            parse_parts(rows, self.dialect, self.width),
+            table,
+            part=part_of_block[table.part].astype(np.int64),
             names=header.names,
             units=header.units,
             header_lines=tuple(part.header + 1 for part in parts),
-            others=tuple(
-                first + 1
-                for first, stop in self.blocks
-                if stop - first > 2 and not any(part.first <= first < part.stop for part in parts)
-            ),
+            others=tuple(a + 1 for a, b in self.blocks if b - a > 2 and (a, b) not in read),
         )
 
     def find_parts(self) -> tuple[_Header, list[_Part]]:
@@ -504,18 +495,18 @@ class _TableReader:
         parts: list[_Part] = []
         for (first, stop), own in zip(alike, headers, strict=True):
             if own.names and (own.names, own.units) == (header.names, header.units):
-                parts.append(_Part(first=first, stop=stop, header=own.at))
+                parts.append(_Part(blocks=((first, stop),), header=own.at))
             elif parts and not own.names:
-                for at in range(parts[-1].stop, first):
+                for at in range(parts[-1].blocks[-1][1], first):
                     if self.lines[at].strip():
                         self.refuse_row(at)
-                parts[-1] = replace(parts[-1], stop=stop)
+                parts[-1] = replace(parts[-1], blocks=(*parts[-1].blocks, (first, stop)))
             elif parts:
                 msg = f"a second table with other columns begins here: {', '.join(own.names)[:80]}"
                 expected, hint = ", ".join(header.names)[:80], "Export the run alone."
                 raise ReadError(msg, place=f"line {own.at + 1}", expected=expected, hint=hint)
             elif not header.names:
-                parts.append(_Part(first=first, stop=stop, header=own.at))
+                parts.append(_Part(blocks=((first, stop),), header=own.at))
         return header, parts
 
     def refuse_row(self, at: int) -> NoReturn:
@@ -524,12 +515,12 @@ class _TableReader:
         msg = f"{self.lines[at].strip()[:40]!r} stands between rows of numbers"
         raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
 
-    def refuse_damaged_row_below(self, part: _Part) -> None:
+    def refuse_damaged_row(self, at: int) -> None:
         """Refuse a damaged or cut row directly below a part; other text there is a footer."""
-        cells = split_cells(self.lines[part.stop], self.dialect) if part.stop < len(self.lines) else []
+        cells = split_cells(self.lines[at], self.dialect) if at < len(self.lines) else []
         numbers = sum(number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells)
         if numbers and 2 * numbers >= self.width - 1:
-            self.refuse_row(part.stop)
+            self.refuse_row(at)
 
     def header_above(self, first: int) -> _Header:
         """Header directly above a block: a row of names with units, or names above a row of units."""

@@ -10,6 +10,7 @@ Proteus subtracts on export is not in it; the mass weighed in is added, and a wa
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import zipfile
@@ -104,7 +105,7 @@ def _parse_text(source: SourceFile, _: TgaOptions) -> TgaTable:
             msg = "there are no rows below the column names"
             raise ReadError(msg, place=f"line {head + 1}", hint="The file was cut; copy it again.")
         parts.append((head + 2, rows))
-    dialect = _dialect(facts, [row for _, rows in parts for row in rows], lines[heads[0]])
+    dialect = _dialect(facts, list(itertools.chain.from_iterable(rows for _, rows in parts)), lines[heads[0]])
     names, units = _names(lines[heads[0]], dialect)
     for head in heads[1:]:
         if _names(lines[head], dialect)[0] != names:
