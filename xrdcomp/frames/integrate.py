@@ -155,14 +155,6 @@ def integrate_frames(
     scale = float(placed[0].pixels.solid_angle.max())
     frames = [one.frame for one in placed]
     first = frames[0]
-    notes = [note for frame in frames for note in frame.messages]
-    if poni is None:
-        text = (
-            f"the geometry of {first.source.file} is that of its header. Measured on CeO2, headers gave "
-            "spacings 0.3 to 0.6 % too small: 0.1 degrees at 26 degrees. Refine the zero shift, or calibrate with a "
-            "standard and pass its PONI file (on the command line --poni FILE)."
-        )
-        notes.append(HEADER_GEOMETRY(text))
     facts: dict[str, str | float | int | bool] = {
         **first.metadata,
         "scan_axis": "2theta",
@@ -183,7 +175,10 @@ def integrate_frames(
         anode=first.anode,
         metadata=facts,
         source=Source(file=first.source.file, sha256=first.source.sha256, format=first.source.format),
-        messages=(*notes, *_coverage_note(placed), *_overlap_notes(placed, parts)),
+        messages=(
+            *(note for frame in frames for note in frame.messages),
+            *_notes(placed, parts, calibrated=poni is not None),
+        ),
     )
 
 
@@ -247,21 +242,24 @@ def _emission_lines(placed: Placed) -> tuple[EmissionLine, ...]:
     return lines if agree else (EmissionLine(wavelength=calibrated),)
 
 
-def _coverage_note(placed: Sequence[Placed]) -> list[Diagnostic]:
+def _notes(placed: Sequence[Placed], parts: FloatArray, *, calibrated: bool) -> list[Diagnostic]:
+    """Geometry from a header, dead areas, and frames that do not fit the ones before them."""
+    notes = []
+    if not calibrated:
+        text = (
+            f"the geometry of {placed[0].frame.source.file} is that of its header. Measured on CeO2, headers gave "
+            "spacings 0.3 to 0.6 % too small: 0.1 degrees at 26 degrees. Refine the zero shift, or calibrate with a "
+            "standard and pass its PONI file (on the command line --poni FILE)."
+        )
+        notes.append(HEADER_GEOMETRY(text))
     zero = float(np.mean([(one.frame.counts[one.usable] == 0).mean() for one in placed]))
     mean = float(np.mean([one.frame.counts[one.usable].mean() for one in placed]))
-    if mean < 5.0 or zero < 10.0 * math.exp(-mean) + 0.02:
-        return []
-    text = (
-        f"{100 * zero:.1f} % of the pixels used hold no count although the mean is {mean:.1f}: dead areas or a "
-        "shadow lower the intensity there. Mask them: mask= (on the command line --mask FILE)."
-    )
-    return [DEAD_AREA(text, zero_fraction=zero, mean_counts=mean)]
-
-
-def _overlap_notes(placed: Sequence[Placed], parts: FloatArray) -> list[Diagnostic]:
-    """Rates of each later frame against the ones before it, where they overlap."""
-    notes = []
+    if mean >= 5.0 and zero >= 10.0 * math.exp(-mean) + 0.02:
+        text = (
+            f"{100 * zero:.1f} % of the pixels used hold no count although the mean is {mean:.1f}: dead areas or a "
+            "shadow lower the intensity there. Mask them: mask= (on the command line --mask FILE)."
+        )
+        notes.append(DEAD_AREA(text, zero_fraction=zero, mean_counts=mean))
     for k in range(1, len(placed)):
         before, here = parts[:k].sum(axis=0), parts[k]
         both = (before[2] >= LEAST_PIXELS) & (here[2] >= LEAST_PIXELS)

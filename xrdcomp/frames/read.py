@@ -2,7 +2,7 @@
 
 fabio decodes the pixels and pyFAI gives the angles; both are asked for in words where they are missing. Before fabio
 sees a frame, the sizes that its header declares are compared with the bytes that are there: fabio fills up short EDF
-frames, allocates whatever a header declares, and takes check sums on trust. Damaged frames are refused.
+frames, allocates whatever a header declares, and only logs a wrong check sum. Damaged frames are refused.
 """
 
 from __future__ import annotations
@@ -61,6 +61,10 @@ NOT_POISSON = message_kind(
     threshold="variance over mean outside 0.7 to 1.5",
     origin="judgement; 1 is Poisson, and frames as counted stay within",
 )
+
+
+Refusal = Callable[..., ReadError]
+"""Makes the error that names file and format, from a reason, `expected` and `hint`."""
 
 
 def require(module: str) -> ModuleType:
@@ -452,27 +456,23 @@ def _decoded(
     if data.ndim != 2 or data.dtype.kind not in "iuf" or min(data.shape) < 2:
         reason = f"the image has shape {data.shape} of {data.dtype}"
         raise error(reason, expected="one image of grey values, at least 2 × 2")
-    if int(getattr(loaded, "nframes", 1) or 1) > 1:
-        raise error(
-            f"the file holds {loaded.nframes} images", expected="one image", hint="Save them one by one."
-        )
+    if (number := int(getattr(loaded, "nframes", 1) or 1)) > 1:
+        raise error(f"the file holds {number} images", expected="one image", hint="Save them one by one.")
     if shape is not None and data.shape != shape:
         raise error(f"{data.shape} pixels were decoded", expected=f"{shape}", hint=AGAIN)
     return data.astype(np.float64)
 
 
-def _bounded(rows: int, columns: int, source: SourceFile, format_id: str) -> None:
+def _bounded(rows: int, columns: int, error: Refusal) -> None:
     if not (rows >= 2 and columns >= 2 and rows * columns <= MAX_PIXELS):
-        reason, expected = f"the header declares {rows} × {columns} pixels", f"at most {MAX_PIXELS} pixels"
-        raise source.error(reason, format_id=format_id, expected=expected, hint=AGAIN)
+        reason = f"the header declares {rows} × {columns} pixels"
+        raise error(reason, expected=f"at most {MAX_PIXELS} pixels", hint=AGAIN)
 
 
-def _long_enough(declared: int, available: int, source: SourceFile, format_id: str) -> None:
+def _long_enough(declared: int, available: int, error: Refusal) -> None:
     if declared > available:
-        reason = (
-            f"the frame is cut short: the header declares {declared} bytes of pixels, {available} are there"
-        )
-        raise source.error(reason, format_id=format_id, hint=AGAIN)
+        reason = f"the header declares {declared} bytes of pixels, {available} are there"
+        raise error(f"the frame is cut short: {reason}", hint=AGAIN)
 
 
 def _positive(text: str) -> float | None:
@@ -512,17 +512,17 @@ def read_tiff(source: SourceFile) -> Frame:
     if following and following < len(data):
         raise error("the file holds several images", expected="one image", hint="Save them one by one.")
     rows, columns = int(tags.get(HEIGHT, (0,))[0]), int(tags.get(WIDTH, (0,))[0])
-    _bounded(rows, columns, source, "tiff")
+    _bounded(rows, columns, error)
     samples, bits, kind = tags.get(SAMPLES, (1,))[0], tags.get(BITS, (1,))[0], tags.get(FORMAT, (1,))[0]
     if samples != 1 or bits not in {8, 16, 32, 64}:
         reason = f"the image has {samples} colours of {bits} bits"
         raise error(reason, expected="one grey value per pixel, 8 to 64 bits")
     offsets, sizes = tags.get(OFFSETS, ()), tags.get(SIZES, ())
     if tags.get(COMPRESSION, (1,))[0] == 1 and offsets:
-        _long_enough(rows * columns * bits // 8, sum(sizes) or len(data), source, "tiff")
+        _long_enough(rows * columns * bits // 8, sum(sizes) or len(data), error)
     if offsets and sizes:
         end = max(offset + size for offset, size in zip(offsets, sizes, strict=False))
-        _long_enough(end, len(data), source, "tiff")
+        _long_enough(end, len(data), error)
     exposure = re.search(r"# Exposure_time\s+([0-9.eE+-]+)\s*s", data[:4096].decode("latin-1"))
     counts = _decoded(source, "tiff", "tifimage", "TifImage", (rows, columns))
     return Frame(
@@ -540,8 +540,8 @@ CBF_START = b"\x0c\x1a\x04\xd5"
 def read_cbf(source: SourceFile) -> Frame:
     """CBF with one binary section; Dectris's text header gives exposure, cut-off and geometry.
 
-    The usual compression is decoded by fabio's routine alone: its reader of the text header stumbles over unusual
-    lines.
+    fabio's routine decodes byte offsets, the one packing that fabio knows in this format; its reader of the text
+    header is left out, which stumbles over unusual lines.
     """
     error = partial(source.error, format_id="cbf")
     start = source.data.find(CBF_START)
@@ -563,29 +563,27 @@ def read_cbf(source: SourceFile) -> Frame:
         return [float(text) for text in found if math.isfinite(float(text))]
 
     columns, rows = stated("X-Binary-Size-Fastest-Dimension"), stated("X-Binary-Size-Second-Dimension")
-    _bounded(rows, columns, source, "cbf")
+    _bounded(rows, columns, error)
     size = stated("X-Binary-Size")
     binary = source.data[start + len(CBF_START) :][:size]
-    _long_enough(size, len(binary), source, "cbf")
-    byte_offset = "x-CBF_BYTE_OFFSET" in head
-    if byte_offset:
-        _long_enough(rows * columns, size, source, "cbf")  # no pixel takes less than a byte
+    _long_enough(size, len(binary), error)
+    if "x-CBF_BYTE_OFFSET" not in head:
+        hint = "Convert the frame with the program of the detector."
+        raise error("the pixels are not packed by byte offsets", expected="x-CBF_BYTE_OFFSET", hint=hint)
+    _long_enough(rows * columns, size, error)  # no pixel takes less than a byte
     digest = re.search(r"Content-MD5:\s*(\S+)", head)
     found = base64.b64encode(hashlib.md5(binary, usedforsecurity=False).digest()).decode()
     if digest and digest.group(1) != found:
         reason = "the pixels do not have the check sum that the header states (Content-MD5)"
         raise error(reason, hint=AGAIN)
-    if byte_offset:
-        decoder = require("fabio.compression").decByteOffset
-        try:
-            values = np.asarray(decoder(binary, size=rows * columns))
-        except Exception as problem:
-            reason = f"the pixels cannot be decoded ({type(problem).__name__}: {problem})"
-            raise error(reason, hint=AGAIN) from problem
-        _long_enough(rows * columns, int(values.size), source, "cbf")
-        counts = values[: rows * columns].reshape(rows, columns).astype(np.float64)
-    else:
-        counts = _decoded(source, "cbf", "cbfimage", "CbfImage", (rows, columns))
+    decoder = require("fabio.compression").decByteOffset
+    try:
+        values = np.asarray(decoder(binary, size=rows * columns))
+    except Exception as problem:
+        reason = f"the pixels cannot be decoded ({type(problem).__name__}: {problem})"
+        raise error(reason, hint=AGAIN) from problem
+    _long_enough(rows * columns, int(values.size), error)
+    counts = values[: rows * columns].reshape(rows, columns).astype(np.float64)
     beam, distance, pixel = numbers("Beam_xy"), numbers("Detector_distance"), numbers("Pixel_size")
     wavelength = next((value for value in numbers("Wavelength")[:1] if value > 0), None)
     # of a swung detector the header does not say about which axis
@@ -634,12 +632,12 @@ def read_edf(source: SourceFile) -> Frame:
             reason = f"{key.capitalize()} is {values.get(key, '')!r}"
             raise error(reason, expected="a whole number", hint=AGAIN)
     columns, rows = int(values["dim_1"]), int(values["dim_2"])
-    _bounded(rows, columns, source, "edf")
+    _bounded(rows, columns, error)
     width = EDF_BYTES.get(values.get("datatype", "").lower())
     if width is None:
         raise error(f"the data type is {values.get('datatype')!r}", expected=", ".join(sorted(EDF_BYTES)))
     if values.get("compression", "none").lower() in {"", "none", "nocompression"}:
-        _long_enough(rows * columns * width, len(source.data) - end - 2, source, "edf")
+        _long_enough(rows * columns * width, len(source.data) - end - 2, error)
     counts = _decoded(source, "edf", "edfimage", "EdfImage", (rows, columns))
     unsigned = values["datatype"].lower().startswith("unsigned")
     return Frame(
@@ -751,14 +749,6 @@ class BrukerHeader:
         return next((time[0] for time in times if time and time[0] > 0), None)
 
     @property
-    def scale(self) -> float:
-        """Factor from stored numbers to counts."""
-        linear = self.numbers("LINEAR") or [1.0, 0.0]
-        if linear[0] <= 0 or (len(linear) > 1 and linear[1] != 0):
-            raise self.error("LINEAR", f"counts are {linear} × stored number", "a factor and the offset 0")
-        return linear[0]
-
-    @property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
         """Kα1 and Kα2 where both are stated, else the mean wavelength."""
         stated = [value for value in self.numbers("WAVELEN") if value > 0]
@@ -768,13 +758,6 @@ class BrukerHeader:
                 EmissionLine(wavelength=stated[2], weight=KALPHA2_RATIO),
             )
         return tuple(EmissionLine(wavelength=value) for value in stated[:1])
-
-    @property
-    def facts(self) -> dict[str, str | float | int | bool]:
-        """Sample, date, instrument and detector, where they are stated."""
-        keys = {"SAMPLE": "sample_name", "CREATED": "date", "MODEL": "instrument", "DETTYPE": "detector"}
-        found = {name: " ".join(self.values.get(key, "").split()) for key, name in keys.items()}
-        return {name: text for name, text in found.items() if text and text.lower() not in {"unknown", "?"}}
 
     def geometry(self, *, top_first: bool = True) -> FrameGeometry | None:
         """Geometry, or None where the header has no pixel pitch, distance or centre.
@@ -837,11 +820,14 @@ def read_bruker(source: SourceFile) -> Frame:
             expected=f"at least {header.least_bytes} for {rows} × {columns} pixels and their overflows",
             hint="Copy it again from the instrument.",
         )
+    linear = header.numbers("LINEAR") or [1.0, 0.0]
+    if linear[0] <= 0 or (len(linear) > 1 and linear[1] != 0):
+        raise header.error("LINEAR", f"counts are {linear} × stored number", "a factor and the offset 0")
     if header.values.get("FORMAT", "").strip() == "100":
         counts = _decoded(source, "gfrm", "bruker100image", "Bruker100Image")
     else:
         # fabio has applied the factor of this version already
-        counts = np.round(_decoded(source, "gfrm", "brukerimage", "BrukerImage") / header.scale)
+        counts = np.round(_decoded(source, "gfrm", "brukerimage", "BrukerImage") / linear[0])
     for key, value in (("MAXIMUM", counts.max()), ("MINIMUM", counts.min())):
         stated = header.numbers(key)
         if stated and stated[0] != value and (key == "MAXIMUM" or stated[0] > 0):
@@ -873,16 +859,18 @@ def read_bruker(source: SourceFile) -> Frame:
         )
         notes.append(TILTED(text))
     octagon, full = header.octagon(), header.numbers("CCDPARM")
+    keys = {"SAMPLE": "sample_name", "CREATED": "date", "MODEL": "instrument", "DETTYPE": "detector"}
+    facts = {name: " ".join(header.values.get(key, "").split()) for key, name in keys.items()}
     return Frame(
-        counts=counts * header.scale,
+        counts=counts * linear[0],
         masked=octagon[::-1] if top_first else octagon,
         source=source.record("gfrm"),
-        saturation=full[4] * header.scale if len(full) > 4 and full[4] > 0 else None,
+        saturation=full[4] * linear[0] if len(full) > 4 and full[4] > 0 else None,
         exposure_s=header.exposure_s,
         geometry=geometry,
         emission_lines=header.emission_lines,
         anode=header.values.get("TARGET", "").strip(),
-        metadata=header.facts,
+        metadata={k: text for k, text in facts.items() if text and text.lower() not in {"unknown", "?"}},
         messages=tuple(notes),
     )
 
@@ -916,7 +904,7 @@ def read_eiger(path: Path) -> Frame:
         ) from problem
 
 
-def _image_sets(file: Any, error: Callable[..., ReadError]) -> list[Any]:
+def _image_sets(file: Any, error: Refusal) -> list[Any]:
     """Data sets of whole numbers in the group of images, in their order; each link must lead somewhere."""
     group = file.get("entry/data")
     if group is None:
@@ -929,7 +917,7 @@ def _image_sets(file: Any, error: Callable[..., ReadError]) -> list[Any]:
     return [group[name] for name in names if group[name].ndim in {2, 3} and group[name].dtype.kind in "iu"]
 
 
-def _summed(file: Any, source: Source, error: Callable[..., ReadError]) -> Frame:
+def _summed(file: Any, source: Source, error: Refusal) -> Frame:
     total, full, images = None, None, 0
     for data in _image_sets(file, error):
         number, shape = 1 if data.ndim == 2 else len(data), data.shape[-2:]

@@ -208,21 +208,14 @@ def generate_cohort(folder: Path, *, seed: int = COHORT_SEED) -> tuple[CohortEnt
         write_pattern(folder / xrd_file, simulated.pattern, row["xrd"])
         write_tga(folder / tga_file, simulated.tga, row["tga"])
         truth = simulated.truth | {"kind": kind, "seed": seed}
-        (folder / name / "truth.json").write_bytes(_json(_rounded(truth)))
+        # ten decimals, so that 0.1 + 0.2 reads 0.3
+        rounded = json.loads(json.dumps(truth), parse_float=lambda text: round(float(text), 10))
+        (folder / name / "truth.json").write_bytes(_json(rounded))
         entry = {"specimen_id": name, "kind": kind, "xrd": xrd_file, "tga": tga_file}
         manifest.append(entry | {"radiation": "CuKa", "atmosphere": tga.atmosphere})
     text = {"simulated": True, "generator": "xrdcomp.simulate", "seed": seed, "specimens": manifest}
     (folder / _MANIFEST).write_bytes(_json(text))
     return load_cohort(folder)
-
-
-def _rounded(value: Any) -> Any:
-    """Round the floats of a truth to ten decimals, so that 0.1 + 0.2 reads 0.3."""
-    if isinstance(value, float):
-        return round(value, 10)
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return value
 
 
 def _json(value: Any) -> bytes:
