@@ -207,7 +207,6 @@ class Evidence:
     amounts: XrdAmounts
     parameter_covariance: FloatArray
     inflation: float
-    correlation_length: float
     grain_factors: FloatArray
     gram: FloatArray
     right: FloatArray
@@ -218,7 +217,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     columns, jacobian = solution.columns / points.sigma[:, None], solution.jacobian / points.sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
     residual = solution.residual(points)
-    inflation, tau = residual_inflation(residual, solution.n_free)
+    inflation, _ = residual_inflation(residual, solution.n_free)
     gram = joint.T @ joint
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
     start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
@@ -235,8 +234,21 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     amounts, amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded)
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     crystalline = model.of_kind("phase")[is_amount]
-    amount_cov = amount_cov + _hidden_amorphous(model, solution, names)
-    factors = _grain_factors(model, solution, dict(zip(names, amounts.tolist(), strict=True)), recipe)
+    if "protein" in names:
+        index = names.index("protein")
+        amount_cov[index, index] += _hidden_amorphous_variance(model, solution)
+    phases = [item.phase for item in model.reflections]
+    # of two refined sizes the smaller one says whether a phase consists of nano-crystals
+    inverse = {p.id: [solution.value("inverse_size", p.id, axis) for axis in "ac"] for p in phases}
+    by_phase = grain_factors(
+        phases,
+        dict(zip(names, amounts.tolist(), strict=True)),
+        {name: 1.0 / max(*both, 1e-6) for name, both in inverse.items()},
+        wavelength=model.instrument.wavelength,
+        grain_size_um=recipe.grain_size_um,
+        known_um=recipe.grain_sizes_um,
+    )
+    factors = np.array([by_phase.get(name, 1.0) for name in names])
     measured = np.array([name in recipe.grain_sizes_um for name in names])
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
     relative = np.where(crystalline, PHASE_PER_GRAM_STD, recipe.per_gram_std)
@@ -248,12 +260,11 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             covariance=amount_cov + np.diag(scale**2),
             crystalline=tuple(bool(v) for v in crystalline),
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
-            blank_measured=any(c.name == "background_blank" for c in model.columns),
+            blank_measured=model.blank_measured,
             facts={item.phase.id: item.phase.facts for item in model.reflections},
         ),
         parameter_covariance=covariance[m:, m:],
         inflation=inflation,
-        correlation_length=tau,
         grain_factors=factors,
         gram=gram[:m, :m],
         right=columns.T @ (points.intensity / points.sigma),
@@ -279,42 +290,21 @@ def _over_background(
     return moments, 0.5 * (variance + variance.T)
 
 
-def _hidden_amorphous(model: PatternModel, solution: Solution, names: tuple[str, ...]) -> FloatArray:
-    """Covariance of protein from what air and holder may scatter in its shape.
+def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float:
+    """Variance of the amount of protein from what air and holder may scatter in its shape.
 
     Without an empty-holder scan a share of the instrument background (`BLANK_STD`, one standard deviation) may
     have the form of amorphous scattering; it is expressed as an amount of protein, whose maximum lies where glass and
     plastic holders and air have theirs. A measured blank leaves nothing of it.
     """
-    out = np.zeros((len(names), len(names)))
     window = (model.two_theta >= _PROTEIN_RANGE[0]) & (model.two_theta <= _PROTEIN_RANGE[1])
-    blank = any(c.name == "background_blank" for c in model.columns)
-    if "protein" not in names or blank or not window.any():
-        return out
+    if model.blank_measured or not window.any():
+        return 0.0
     instrument = model.of_kind("background", "correction")
     level = solution.columns[np.ix_(window, instrument)] @ solution.coefficients[instrument]
     column = [c.name for c in model.columns].index("protein")
     per_gram = float(solution.columns[window, column].sum())
-    index = names.index("protein")
-    out[index, index] = (BLANK_STD * max(float(level.sum()), 0.0) / per_gram) ** 2
-    return out
-
-
-def _grain_factors(
-    model: PatternModel, solution: Solution, amounts: dict[str, float], recipe: FitRecipe
-) -> FloatArray:
-    """Brindley factor of every component, 1 for amorphous ones; the smaller one of two refined sizes counts."""
-    phases = [item.phase for item in model.reflections]
-    inverse = {p.id: [solution.value("inverse_size", p.id, axis) for axis in "ac"] for p in phases}
-    factors = grain_factors(
-        phases,
-        amounts,
-        {name: 1.0 / max(*both, 1e-6) for name, both in inverse.items()},
-        wavelength=model.instrument.wavelength,
-        grain_size_um=recipe.grain_size_um,
-        known_um=recipe.grain_sizes_um,
-    )
-    return np.array([factors.get(name, 1.0) for name in amounts])
+    return float((BLANK_STD * max(float(level.sum()), 0.0) / per_gram) ** 2)
 
 
 # How far amounts hang on single stretches of a pattern that is fitted badly.

@@ -432,6 +432,11 @@ class PatternModel:
         """Ids of the phases, in the order of the first columns."""
         return tuple(item.phase.id for item in self.reflections)
 
+    @property
+    def blank_measured(self) -> bool:
+        """True where an empty-holder scan is among the background terms."""
+        return any(column.name == "background_blank" for column in self.columns)
+
     def of_kind(self, *kinds: str) -> BoolArray:
         """Mark the columns of some kinds."""
         return np.array([column.kind in kinds for column in self.columns], dtype=bool)

@@ -71,7 +71,7 @@ LOW_COUNTS = message_kind(
     "warning",
     "The strongest point of the pattern has few counts: small phases and amorphous scattering drown in noise.",
     remedy="Count longer.",
-    threshold="300 counts",
+    threshold=f"{_LOW_COUNTS:g} counts",
     origin="judgement: a phase of a few per cent then stands within the noise",
 )
 PADDING_LEFT_OUT = message_kind(
@@ -85,7 +85,8 @@ POOR_FIT = message_kind(
     "The fit does not describe the pattern: a phase, the wavelength or the radiation is probably wrong. Amounts and "
     "limits of this fit prove nothing.",
     remedy="Check --radiation, run xrdcomp identify, look at the figure, name the phases with --phases.",
-    threshold="root mean square residual of 6 standard deviations, or sqrt(Rwp² - Rexp²) of 0.20",
+    threshold=f"root mean square residual of {POOR_FIT_GOF:g} standard deviations, or sqrt(Rwp² - Rexp²) of "
+    f"{POOR_FIT_MISFIT:.2f}",
     origin="clean powders with high counts reach 3 by imperfect profiles; measured powders with the right phases and "
     "wavelength stay below 0.15",
 )
@@ -107,7 +108,7 @@ HOLDER_SHOWS = message_kind(
     "warning",
     "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern.",
     remedy="Pass the empty-holder scan with --blank, or use a zero-background holder.",
-    threshold="z of 4, and 4 % of the median intensity",
+    threshold=f"z of {_HOLDER_Z:g}, and {100 * _HOLDER_HEIGHT:g} % of the median intensity",
     origin="judgement",
 )
 
@@ -401,7 +402,7 @@ class FittedModel:
                 "or raise fit.max_iterations."
             )
             out.append(NOT_CONVERGED(text, iterations=iterations))
-        if self.model.of_kind("amorphous").any() and not self.evidence.amounts.blank_measured:
+        if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
                 "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
                 "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure the empty "
