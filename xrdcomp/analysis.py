@@ -267,7 +267,7 @@ def fit_and_search(setup: Setup) -> Identification | None:
             blank=sample.blank, named=bool(recipe.phases),
         )  # fmt: skip
     apatites = {phase.id for phase in search.phases if phase.is_apatite}
-    return replace(search, phases=with_apatite_indices(search.phases, search.fit, apatites))
+    return replace(search, phases=PhaseList(with_apatite_indices(search.phases, search.fit, apatites)))
 
 
 def analyze_curve(setup: Setup) -> TgaResult | None:

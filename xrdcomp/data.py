@@ -158,9 +158,13 @@ def screen(head: str, rows: Mapping[str, str]) -> str:
 
 
 def one_screen(text: str) -> str:
-    """Text cut to 24 lines of 110 characters; what was cut is said."""
+    """Text wrapped to 110 characters and cut to 24 lines; what was cut is said."""
     lines = [
-        line if len(line) <= SCREEN_WIDTH else line[: SCREEN_WIDTH - 1] + "…" for line in text.splitlines()
+        part
+        for line in text.splitlines()
+        for part in (
+            textwrap.wrap(line, SCREEN_WIDTH, subsequent_indent="    ", break_on_hyphens=False) or [""]
+        )
     ]
     if len(lines) > SCREEN_LINES:
         lines = [

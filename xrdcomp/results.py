@@ -439,7 +439,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return _table(rows, "id")
 
     def __repr__(self) -> str:
-        return one_screen(presenter("tables").phase_table(self))
+        return one_screen(presenter("tables").phase_table(self, ids=True))
 
     def _repr_html_(self) -> str:
         text: str = presenter("html").phases_html(self)
@@ -1002,12 +1002,13 @@ class SampleResult(Record):
             out["xrd"] = fit_to_dict(self.xrd)
         if self.tga is not None:
             out["tga"] = self.tga.to_dict()
-        return out
+        plain: dict[str, Any] = _plain(out)
+        return plain
 
     def to_json(self, *, indent: int | None = 2, figures: tuple[str, ...] = ()) -> str:
         """Return ``result.json`` as text, naming `figures`; NaN and infinities are refused (ValueError)."""
         data = self.to_dict(figures=figures)
-        return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False, default=_plain)
+        return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Composition as a table; see `Composition.to_dataframe`, and ``phases``, ``xrd``, ``tga`` for theirs."""
@@ -1055,13 +1056,12 @@ def fit_to_dict(fit: FitResult) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numpy scalars and arrays, and mappings, as plain JSON types."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+    """Mappings, sequences, arrays and scalars of numpy as plain JSON types."""
     if isinstance(value, Mapping):
-        return dict(value)
-    msg = f"{type(value).__name__} cannot be written as JSON"
-    raise TypeError(msg)
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _quantity(estimate: Estimate | None) -> dict[str, Any] | None:

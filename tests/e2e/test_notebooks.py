@@ -13,10 +13,11 @@ from types import ModuleType
 import nbformat
 import pytest
 
+import xrdcomp as xc
 from xrdcomp.simulate.cohort import load_cohort
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ("01_quick_start", "02_published_findings", "03_validation", "04_how_sure")
+NAMES = ("01_quick_start", "02_published_findings", "03_validation", "04_how_sure", "05_tour_of_the_api")
 CLAIMS = (
     "hydroxyapatite present",
     "hydroxyapatite only crystalline phase",
@@ -158,3 +159,15 @@ def test_how_sure_runs(build: ModuleType) -> None:
     narrowed = re.search(r"from ±([0-9.]+) to ±([0-9.]+) wt%", text)
     assert narrowed is not None
     assert float(narrowed.group(2)) < float(narrowed.group(1)), "thermogravimetry must narrow the apatite"
+
+
+@pytest.mark.slow
+def test_the_tour_shows_every_public_object(build: ModuleType) -> None:
+    notebook = run(build, "05_tour_of_the_api")
+    text = said(notebook)
+    assert "read back equal: `True`" in text
+    assert "Did you mean radiation" in text
+    assert pictures(notebook) == 5  # measurements, fit, thermogravimetry, composition, all together
+    twin = (FOLDER / "05_tour_of_the_api.py").read_text(encoding="utf-8")
+    missing = [name for name in xc.__all__ if name not in twin and name != "__version__"]
+    assert not missing, f"not on the tour: {missing}"

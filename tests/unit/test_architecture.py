@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "units": set(),
     "data": {"errors", "units"},
     "recipe": {"errors", "units", "data"},
-    # results calls present only inside SampleResult.plot/write/_repr_html_ (design note 001)
-    "results": {"errors", "units", "data", "present"},
+    "results": {"errors", "units", "data"},
     "physics": {"units"},
     "io": {"errors", "units", "data"},
     "frames": {"errors", "units", "data", "io"},
@@ -78,3 +78,12 @@ def test_imports_follow_the_drawn_arrows(path: Path) -> None:
     }
     extra = units - MAY_IMPORT[unit] - {unit}
     assert not extra, f"{unit} may not import {sorted(extra)}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions and under TYPE_CHECKING count as well."""
+    imports = {
+        name: {other for other in imported(ast.parse(path.read_text(encoding="utf-8"))) if other in MODULES} - {name}
+        for name, path in MODULES.items()
+    }  # fmt: skip
+    graphlib.TopologicalSorter(imports).prepare()

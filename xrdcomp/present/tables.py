@@ -199,8 +199,11 @@ def composition_table(composition: Composition, result: SampleResult | None = No
     return head + "\n" + _indent(align(rows, right=(1, 2)))
 
 
-def phase_table(phases: Sequence[PhaseResult]) -> str:
-    """Phases found or undecided in full, those not found in one line with their limits, as text in wt%."""
+def phase_table(phases: Sequence[PhaseResult], *, ids: bool = False) -> str:
+    """Phases found or undecided in full, those not found in one line with their limits, as text in wt%.
+
+    `ids` names them as Python does, which is shorter.
+    """
     rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
     absent: list[str] = []
     for phase in phases:
@@ -212,8 +215,9 @@ def phase_table(phases: Sequence[PhaseResult]) -> str:
         specimen = "" if phase.weight_fraction is None else percent(phase.weight_fraction, unit=False)
         spike = phase.internal_standard  # what it shares is the spiked powder
         share = None if spike else phase.crystalline_weight_fraction
+        name = phase.id if ids else phase.name
         rows.append(
-            (f"{phase.name} (internal standard)" if spike else phase.name, phase.decision.replace("_", " "), specimen,
+            (f"{name} (internal standard)" if spike else name, phase.decision.replace("_", " "), specimen,
              "" if share is None else percent(share, unit=False), cell)
         )  # fmt: skip
     text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase
+from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Record, one_screen, presenter
 from xrdcomp.phases.library import list_phases, load_phase, load_phases
 from xrdcomp.physics import reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
-from xrdcomp.results import FitResult, PhaseResult
+from xrdcomp.results import FitResult, PhaseList, PhaseResult
 from xrdcomp.search.detection import detection_rule, number_searched
 from xrdcomp.search.false_phases import peaks_of_poor_fit, refined_cell, withdraw_false_phases
 from xrdcomp.search.nuisance import (
@@ -45,6 +46,10 @@ from xrdcomp.search.templates import (
     searched_phases,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
 SMALL_SIZES_NM = (25.0, 12.0, 7.0)
 """Sizes of apatite that the search from nothing may take for amorphous scattering."""
 
@@ -61,22 +66,38 @@ _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the s
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of reflections by as much
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identification:
-    """The fit with every accepted phase, and one PhaseResult for every phase asked after.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Identification(Record):
+    """The fit with every accepted phase, one PhaseResult for every phase asked after, and what no phase explains.
 
-    Attributes
-    ----------
-    fit : FitResult
-    phases : tuple of PhaseResult
-    unexplained : tuple of peaks that no phase explains
-    messages : tuple of Diagnostic
+    `phases` is a `PhaseList`, so that ``found.phases["calcite"]`` works; `unexplained` are peaks of no phase.
     """
 
     fit: FitResult
-    phases: tuple[PhaseResult, ...]
+    phases: PhaseList
     unexplained: tuple[UnexplainedPeak, ...]
     messages: tuple[Diagnostic, ...]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Phases as a table; see `PhaseList.to_dataframe`."""
+        return self.phases.to_dataframe()
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw the fit on `ax`, or on axes of a new figure, and return the axes."""
+        return self.fit.plot(ax=ax)
+
+    def __str__(self) -> str:
+        peaks = "".join(f"\n  unexplained: {peak}" for peak in self.unexplained)
+        return f"{presenter('tables').phase_table(self.phases)}{peaks}"
+
+    def __repr__(self) -> str:
+        fit = self.fit
+        n = len(self.unexplained)
+        head = f"Identification: Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {n} unexplained peaks"
+        return one_screen(f"{head}\n{self.phases!r}")
+
+    def _repr_html_(self) -> str:
+        return self.phases._repr_html_()
 
 
 def start_phases(
@@ -274,7 +295,7 @@ def _search_and_report(
     peaks = peaks_of_poor_fit(peaks, search, known)
     identification = Identification(
         fit=(start if named else fit).result(),
-        phases=tuple(reports),
+        phases=PhaseList(reports),
         unexplained=peaks,
         messages=search_messages(reports, peaks, searched=recipe.search),
     )

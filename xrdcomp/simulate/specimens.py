@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Cell, EmissionLine, Pattern, TgaRun
+from xrdcomp.data import Atmosphere, Cell, EmissionLine, Pattern, Record, TgaRun
 from xrdcomp.errors import AnalysisError, PatternError
 from xrdcomp.simulate.amorphous import MATERIALS, AmorphousMaterial
 from xrdcomp.simulate.crystals import CrystalliteShape
@@ -448,8 +448,8 @@ def truth_of(model: SpecimenModel, carbonate_of_phase: Mapping[str, float]) -> d
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulatedSpecimen:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SimulatedSpecimen(Record):
     """A simulated measurement with its truth.
 
     `model` is what was measured; `pattern` and `tga` are the measurements as a reader would return them, `blank` is
