@@ -30,7 +30,7 @@ INCONSISTENT = message_kind(
     "FUSION_INCONSISTENT",
     "warning",
     "Diffraction gives more crystals than thermogravimetry leaves mineral.",
-    remedy="Measure the empty holder, run both on one dried powder, search for organic crystals, check the gas.",
+    remedy="Measure the empty holder, run both on one dried powder, and search for organic crystals.",
     threshold="2 standard uncertainties of the difference",
     origin="one in forty specimens without any fault",
 )
@@ -38,7 +38,7 @@ MINERAL_UNSEEN = message_kind(
     "FUSION_MINERAL_UNSEEN",
     "warning",
     "Thermogravimetry leaves more mineral than diffraction accounts for, amorphous mineral included.",
-    remedy="Grind finer, scan to 70 degrees or more, burn off in air, rinse salts, check the gas.",
+    remedy="Grind finer, scan to 70 degrees or more, burn off in air, rinse salts.",
     threshold="2 standard uncertainties of the difference, with and without amorphous mineral",
     origin="one in forty specimens without any fault",
 )
@@ -46,7 +46,7 @@ AMORPHOUS_EXCESS = message_kind(
     "HUMP_WITHOUT_ACP",
     "warning",
     "Amorphous scattering near 30 degrees that the mineral balance has no amorphous mineral for.",
-    remedy="Measure the empty holder: a plastic one or glass scatters there, as do crystallites below 3 nm.",
+    remedy="Measure the empty holder.",
     threshold="3 standard uncertainties, 2 wt%, and above the 97.5 % end of the amorphous mineral",
     origin="judged; holders of plastic have their maximum at 30.9 degrees",
 )
@@ -61,7 +61,7 @@ CHAR = message_kind(
     "FUSION_CHAR",
     "info",
     "The run was in an inert gas: a share of the organic is taken to stay as char.",
-    remedy="Burn off in air at the end of the run.",
+    remedy="Burn off in air at the end of the run to remove it.",
 )
 SALT = message_kind(
     "FUSION_SALT",
@@ -94,7 +94,7 @@ PRIOR_DOMINATED = message_kind(
     "PRIOR_DOMINATED",
     "info",
     "The width of a component rests mostly on assumptions about compositions.",
-    remedy="Add the second instrument or a spike.",
+    remedy="A second instrument or a spike replaces it.",
     threshold="more than half of the variance, upper end of the interval above 2 wt%",
 )
 REPLICATES = message_kind(
@@ -104,7 +104,7 @@ REPLICATE_SCATTER = message_kind(
     "REPLICATE_SCATTER",
     "warning",
     "Runs of one specimen scatter more than their own uncertainties.",
-    remedy="Grind and dry the specimen, take more aliquots, set composition.aliquot_std for single runs.",
+    remedy="Grind and dry it, take more aliquots, and set composition.aliquot_std to this figure for single runs.",
     threshold="probability of the scatter below 5 % over the number of components",
     origin="Cochran's Q with Bonferroni's correction",
 )
@@ -137,7 +137,7 @@ def apatite_not_asked_after(analysis: Analysis) -> Diagnostic | None:
         return None
     return WITHOUT_APATITE(
         "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
-        "Add hydroxyapatite to --phases or to identification.library if the specimen may hold it."
+        f"{WITHOUT_APATITE.remedy}"
     )
 
 
@@ -197,9 +197,8 @@ def more_crystals_than_mineral(_: Composition, found: Consistency) -> Diagnostic
     text = (
         f"More crystals than mineral: {_balance_figures(balance)}. Likely, in this order: one measured dried and the "
         "other wet; different aliquots; background or empty holder taken for crystals, or amorphous "
-        "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). Measure "
-        "the empty holder, run both on one dried powder, and search for organic crystals."
-        f"{_wrong_gas(balance)}"
+        "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). "
+        f"{INCONSISTENT.remedy}{_wrong_gas(balance)}"
     )
     return INCONSISTENT(text, crystalline_xrd=balance.crystalline, mineral_tga=balance.mineral, z=balance.z)
 
@@ -214,8 +213,8 @@ def mineral_that_diffraction_misses(_: Composition, found: Consistency) -> Diagn
         f"Mineral that diffraction does not account for: {_balance_figures(balance)}; with the amorphous mineral "
         f"diffraction reaches {100 * balance.with_amorphous:.1f} wt%. Likely, in this order: reflections so broad that "
         "background took a part of them; coarse or strongly absorbing grains (microabsorption); char "
-        "in the residue; salts in the residue; different aliquots. Grind finer, scan to 70 degrees or "
-        f"more, burn off in air, rinse salts.{_wrong_gas(balance)}"
+        "in the residue; salts in the residue; different aliquots. "
+        f"{MINERAL_UNSEEN.remedy}{_wrong_gas(balance)}"
     )
     return MINERAL_UNSEEN(
         text,
@@ -235,8 +234,8 @@ def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> 
     text = (
         f"Amorphous scattering near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% "
         f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this "
-        "order: a plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. Measure "
-        "the empty holder."
+        "order: a plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. "
+        f"{AMORPHOUS_EXCESS.remedy}"
     )
     return AMORPHOUS_EXCESS(text, hump=excess.seen, hump_std=excess.std, upper=excess.allowed)
 
@@ -251,7 +250,7 @@ def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnost
         f"Crystalline intensities would have to be wrong by {100 * scale.bias:+.0f} % for both instruments to "
         f"agree; {100 * scale.expected_std:.0f} % is what the method is taken to be good for. Likely, in this "
         "order: instrument background taken as amorphous scattering or the reverse, microabsorption, preferred "
-        "orientation, different aliquots. Spike with a weighed standard, or measure the empty holder."
+        f"orientation, different aliquots. {SCALE.remedy}"
     )
     return SCALE(text, bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std)
 
@@ -265,8 +264,7 @@ def char_is_assumed(_: Composition, found: Consistency) -> Diagnostic | None:
     text = (
         f"The run was in an inert gas: {100 * value:.0f} ± {100 * std:.0f} % "
         "of the organic is taken to stay as char; fat leaves next to none, so that fatty tissue has less organic "
-        "than this gives. The organic and the residue carry that assumption. Burn off in air at the end of the "
-        "run to remove it."
+        f"than this gives. The organic and the residue carry that assumption. {CHAR.remedy}"
     )
     return CHAR(text, char_fraction=value, char_std=std)
 
@@ -280,8 +278,7 @@ def salt_in_the_specimen(_: Composition, found: Consistency) -> Diagnostic | Non
     amount = 100 * sum(found.salts.values())
     text = (
         f"{' and '.join(sorted(found.salts))}, about {amount:.1f} wt%, {fate}; it is counted under other "
-        "crystalline, not under mineral of the tissue. Rinse with water or ethanol and measure again if "
-        "the salt comes from saline."
+        f"crystalline, not under mineral of the tissue. {SALT.remedy}"
     )
     return SALT(text, salt=amount / 100, evaporates=found.salts_evaporate)
 
@@ -294,8 +291,8 @@ def amorphous_mineral_is_open(_: Composition, found: Consistency) -> Diagnostic 
         return None
     text = (
         f"Whether there is amorphous mineral at all is open: probability of none {probability:.2f} "
-        f"({before:.2f} before measuring). Its value is a mean over both cases. Count longer and measure "
-        "the empty holder."
+        f"({before:.2f} before measuring). Its value is a mean over both cases. "
+        f"{AMORPHOUS_UNDECIDED.remedy}"
     )
     return AMORPHOUS_UNDECIDED(text, probability_of_none=probability, before=before)
 
@@ -307,7 +304,7 @@ def few_effective_draws(composition: Composition, found: Consistency) -> Diagnos
         return None
     text = (
         f"The posterior was sampled with only {found.effective_size:.0f} effective draws; interval "
-        "ends are uncertain by some tenths of a standard deviation. Raise composition.draws."
+        f"ends are uncertain by some tenths of a standard deviation. {SAMPLING.remedy}"
     )
     return SAMPLING(text, effective_size=found.effective_size)
 
@@ -346,7 +343,7 @@ def assumptions_decide(_: Composition, found: Consistency) -> Diagnostic | None:
     )
     text = (
         f"Mostly assumption, not measurement: {listed} of the variance rests on the fractions being "
-        "positive and equally likely before measuring. A second instrument or a spike replaces it."
+        f"positive and equally likely before measuring. {PRIOR_DOMINATED.remedy}"
     )
     return PRIOR_DOMINATED(text, **found.prior_dominated)
 
@@ -385,7 +382,6 @@ def runs_scatter(analysis: Analysis) -> Diagnostic | None:
     )
     text = (
         f"{len(composition.runs)} runs scatter more than their own uncertainties: {listed} between runs (standard "
-        "deviation). Likely: the specimen is not homogeneous, or drying between runs. Grind and dry it, take more "
-        "aliquots, and set composition.aliquot_std to this figure for single runs."
+        f"deviation). Likely: the specimen is not homogeneous, or drying between runs. {REPLICATE_SCATTER.remedy}"
     )
     return REPLICATE_SCATTER(text, **_replicate_facts(composition))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import (
     AMORPHOUS,
     CARBONATE,
@@ -27,21 +28,6 @@ from xrdcomp.composition.evidence import (
     thermal_evidence,
 )
 from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
-from xrdcomp.composition.priors import (
-    ASSUMED_CARBONATE,
-    BLANK_GAIN,
-    HIDDEN_PER_LIMIT,
-    HIDDEN_PROBABILITY,
-    LARGEST_LIMIT,
-    MINERAL_FLOOR,
-    MISFIT_PROBABILITY,
-    NO_AMORPHOUS_PROBABILITY,
-    NOTABLE_FRACTION,
-    PURE_PROBABILITY,
-    REPORTABLE_STD,
-    SALT_FROM_C,
-    TRACES,
-)
 from xrdcomp.composition.sampler import Posterior, average_models, free_scale, sample_posterior
 from xrdcomp.data import Diagnostic, frozen_array, message_kind
 from xrdcomp.errors import AnalysisError
@@ -401,16 +387,16 @@ def _prior_rows(model: JointModel, composition: FloatArray) -> _PriorRows:
     if model.carbonate_is_assumed and model.xrd is not None:
         row = np.zeros((1, n_free + p))
         row[0, CARBONATE] = 1.0
-        row[0, [H, CARBONATE, AMORPHOUS]] -= ASSUMED_CARBONATE.mean
-        mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), MINERAL_FLOOR)
+        row[0, [H, CARBONATE, AMORPHOUS]] -= priors.ASSUMED_CARBONATE.mean
+        mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), priors.MINERAL_FLOOR)
         rows = np.concatenate([rows, row])
-        stds.append(ASSUMED_CARBONATE.std * mineral)
-        inputs.append(ASSUMED_CARBONATE.input)
+        stds.append(priors.ASSUMED_CARBONATE.std * mineral)
+        inputs.append(priors.ASSUMED_CARBONATE.input)
     # the flat prior as a normal of the same width for each component; what was not found has its limit instead
     flat = np.zeros((n_free + 1, n_free + p))
     flat[:n_free, :n_free] = np.eye(n_free)
     flat[n_free, :n_free] = -1.0
-    mineral = max(float(composition[list(MINERAL)].sum()), MINERAL_FLOOR)
+    mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
     widths = np.full(len(COMPONENTS), _FLAT_STD)
     widths[list(MINERAL)] = min(_FLAT_STD, _SPLIT_STD * mineral)
     names = ["prior"] * len(COMPONENTS)
@@ -498,7 +484,7 @@ def compose(
     if fit is not None and not describes_pattern(fit.gof, fit.rwp):
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
-        least = min(left_over / HIDDEN_PER_LIMIT, LARGEST_LIMIT)
+        least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
         phases = [
             replace(phase, detection_limit=max(phase.detection_limit, least))
             if phase.decision == "not_detected" and phase.detection_limit is not None
@@ -538,7 +524,7 @@ def compose_evidence(
     evidence, bias_std, log_scale = None, recipe.xrd_bias_std, None
     if xrd is not None:
         evidence = reduce_xrd(xrd, phases, standard=internal_standard)
-        bias_std *= BLANK_GAIN if evidence.blank_measured else 1.0
+        bias_std *= priors.BLANK_GAIN if evidence.blank_measured else 1.0
         if known_scale is not None:
             log_scale = (float(np.log(known_scale[0] / evidence.total)), known_scale[1])
     model = build_model(
@@ -613,11 +599,11 @@ def _sample_mixture(model: JointModel, recipe: CompositionRecipe) -> _Mixture:
         # without crystals and amorphous mineral an assumed carbonate has nothing to sit in
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
-        prior = [1.0 - NO_AMORPHOUS_PROBABILITY, NO_AMORPHOUS_PROBABILITY]
+        prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
     if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
         crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
         models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
-        prior = [p * (1.0 - PURE_PROBABILITY) for p in prior] + [PURE_PROBABILITY / 2] * 2
+        prior = [p * (1.0 - priors.PURE_PROBABILITY) for p in prior] + [priors.PURE_PROBABILITY / 2] * 2
     if len(models) == 1:
         return _Mixture(posterior=sample_posterior(model, draws=recipe.draws, seed=recipe.seed))
     posterior, probability = average_models(models, prior=prior, draws=recipe.draws, seed=recipe.seed)
@@ -657,11 +643,15 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         amorphous_excess=excess,
         scale=scale,
         misfit_probability=misfit,
-        birge_ratio=float(np.sqrt(posterior.chi_square / redundant)) if misfit < MISFIT_PROBABILITY else 1.0,
+        birge_ratio=float(np.sqrt(posterior.chi_square / redundant))
+        if misfit < priors.MISFIT_PROBABILITY
+        else 1.0,
         widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
-        salts_evaporate=thermal is not None and thermal.final_c is not None and thermal.final_c > SALT_FROM_C,
+        salts_evaporate=thermal is not None
+        and thermal.final_c is not None
+        and thermal.final_c > priors.SALT_FROM_C,
     )
 
 
@@ -713,7 +703,7 @@ def _report(
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
     # what rests on assumptions about compositions instead of measurements
     prior_share = {
-        name: sum(parts.get(key, 0.0) for key in ("prior", ASSUMED_CARBONATE.input))
+        name: sum(parts.get(key, 0.0) for key in ("prior", priors.ASSUMED_CARBONATE.input))
         for name, parts in budget.items()
     }
     as_received = recipe.basis == "as_received"
@@ -723,7 +713,7 @@ def _report(
     dominated = {
         COMPONENTS[i]: prior_share[COMPONENTS[i]]
         for i in known
-        if prior_share[COMPONENTS[i]] > 0.5 and np.quantile(wet[:, i], 0.975) > NOTABLE_FRACTION
+        if prior_share[COMPONENTS[i]] > 0.5 and np.quantile(wet[:, i], 0.975) > priors.NOTABLE_FRACTION
     }
     # crystals weigh with the carbonate of their lattice and of carbonate minerals, which the components count apart
     inside = np.zeros(len(draws))
@@ -765,9 +755,9 @@ def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
     rng = np.random.default_rng(seed)
     out = draws.copy()
     for index in sorted(model.absent):
-        there = rng.random(len(out)) < HIDDEN_PROBABILITY
+        there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
         amount = np.abs(rng.normal(0.0, model.xrd.hidden[index], len(out))) * there
-        weighed = model.thermal is not None and model.xrd.hidden[index] > TRACES
+        weighed = model.thermal is not None and model.xrd.hidden[index] > priors.TRACES
         for source in (H, AMORPHOUS) if weighed else (H, AMORPHOUS, ORGANIC):
             if source != index and source not in model.absent:
                 taken = np.minimum(amount, out[:, source])
@@ -785,7 +775,7 @@ def _undetermined(model: JointModel, prior_share: dict[str, float], draws: Float
         return () if model.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
     if not model.weighs_crystals:
         return COMPONENTS
-    wide = draws.std(axis=0) > REPORTABLE_STD
+    wide = draws.std(axis=0) > priors.REPORTABLE_STD
     return tuple(
         name
         for i, name in enumerate(COMPONENTS)

@@ -12,18 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xrdcomp.composition.priors import (
-    CHAR,
-    HIDDEN_PER_LIMIT,
-    LIMIT_IN_STDS_OF_ALL,
-    LOSS_FLOOR,
-    ORGANIC_WATER_EXCHANGE,
-    STANDARD_CRYSTALLINITY,
-    STANDARD_SCATTER,
-    UNSEEN_STD,
-    UNSTATED_LIMIT,
-    WATER_MINERAL_EXCHANGE,
-)
+from xrdcomp.composition import priors
 from xrdcomp.data import PhaseFacts, frozen_array
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts, apatite_limit
@@ -42,29 +31,17 @@ _SHORT_BALANCE = ("water", "organic", "residue_with_carbonate")
 class InternalStandard:
     """A crystalline powder of known mass mixed into the specimen.
 
-    Parameters
-    ----------
-    id : str
-        Phase id as it stands in the fit.
-    fraction : float
-        Mass of the standard over mass of the spiked powder, 0 < fraction < 1.
-    crystallinity, crystallinity_std : float
-        Its own crystalline share. The default is corundum NIST SRM 676a, 99.02 ± 1.11 % (k = 2).
-    scatter_std : float
-        Relative standard uncertainty of the intensity ratio specimen : standard from microabsorption and
-        unlike grains; larger values widen every absolute amount.
-
-    Raises
-    ------
-    AnalysisError
-        A fraction outside (0, 1).
+    `id` is its phase id as it stands in the fit, `fraction` its mass over that of the spiked powder, between 0 and 1
+    (AnalysisError otherwise). `crystallinity` is its own crystalline share, by default that of corundum NIST SRM 676a.
+    `scatter_std` is the relative standard uncertainty of the intensity ratio specimen : standard from microabsorption
+    and unlike grains; larger values widen every absolute amount.
     """
 
     id: str
     fraction: float
-    crystallinity: float = STANDARD_CRYSTALLINITY.mean
-    crystallinity_std: float = STANDARD_CRYSTALLINITY.std
-    scatter_std: float = STANDARD_SCATTER.std
+    crystallinity: float = priors.STANDARD_CRYSTALLINITY.mean
+    crystallinity_std: float = priors.STANDARD_CRYSTALLINITY.std
+    scatter_std: float = priors.STANDARD_SCATTER.std
 
     @property
     def per_specimen(self) -> float:
@@ -95,8 +72,8 @@ class ThermalEvidence:
     values: FloatArray
     covariance: FloatArray
     inert: bool = False
-    char_fraction: float = CHAR.mean
-    char_std: float = CHAR.std
+    char_fraction: float = priors.CHAR.mean
+    char_std: float = priors.CHAR.std
     final_c: float | None = None
     salts_apart: bool = False
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -129,7 +106,7 @@ class ThermalEvidence:
     def loss_covariance(self) -> FloatArray:
         """Covariance of the losses with a floor of (0.005 wt%)²."""
         n = len(self.losses)
-        covariance: FloatArray = self.covariance[:n, :n] + LOSS_FLOOR**2 * np.eye(n)
+        covariance: FloatArray = self.covariance[:n, :n] + priors.LOSS_FLOOR**2 * np.eye(n)
         return covariance
 
 
@@ -192,8 +169,8 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
         values=tga.balance[order],
         covariance=tga.covariance[np.ix_(order, order)],
         inert=char is not None,
-        char_fraction=char.value if char is not None else CHAR.mean,
-        char_std=char.std if char is not None and char.std else CHAR.std,
+        char_fraction=char.value if char is not None else priors.CHAR.mean,
+        char_std=char.std if char is not None and char.std else priors.CHAR.std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
         salts_apart=tga.salts_apart,
         sources=sources,
@@ -262,9 +239,9 @@ def reduce_xrd(
             lost = facts[name].heating
             losses += max(mass, 0.0) / crystals * np.array([lost.water, lost.organic, lost.carbonate])
             carbonate += max(mass, 0.0) * facts[name].carbonate_fraction
-    unseen = UNSEEN_STD
+    unseen = priors.UNSEEN_STD
     if _apatite_absent(phases):
-        unseen = HIDDEN_PER_LIMIT * (apatite_limit(phases) or UNSTATED_LIMIT)
+        unseen = priors.HIDDEN_PER_LIMIT * (apatite_limit(phases) or priors.UNSTATED_LIMIT)
     specimen = 1.0 if standard is None else 1.0 - standard.fraction  # limits are those of the spiked powder
     return XrdEvidence(
         rows=rows,
@@ -357,8 +334,8 @@ def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:
         return covariance
     partner = "water" if "water" in rows else "organic"
     for first, second, std in (
-        ("organic", "water", ORGANIC_WATER_EXCHANGE),
-        ("amorphous_mineral", partner, WATER_MINERAL_EXCHANGE),
+        ("organic", "water", priors.ORGANIC_WATER_EXCHANGE),
+        ("amorphous_mineral", partner, priors.WATER_MINERAL_EXCHANGE),
     ):
         if first in rows and second in rows:
             mode = np.zeros(len(rows))
@@ -372,7 +349,7 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
     """Standard uncertainty of the sum of what may hide among phases that were not found, relative to `total`."""
     fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
     limits = [
-        phase.detection_limit / LIMIT_IN_STDS_OF_ALL
+        phase.detection_limit / priors.LIMIT_IN_STDS_OF_ALL
         for phase in phases
         if phase.decision == "not_detected" and phase.detection_limit and not phase.is_apatite
     ]
@@ -381,8 +358,8 @@ def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float
         for phase in phases
         if phase.decision == "inconclusive" and not phase.is_apatite
     )
-    typical = float(np.median(limits)) if limits else UNSEEN_STD
-    return float(np.hypot(max(typical, UNSEEN_STD / 2), np.sqrt(unsure)))
+    typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
+    return float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
 
 
 def _apatite_absent(phases: Sequence[PhaseResult]) -> bool:

@@ -42,7 +42,6 @@ from xrdcomp.composition.evidence import (
     ThermalEvidence,
     XrdEvidence,
 )
-from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR, Prior
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
@@ -63,7 +62,7 @@ class JointModel:
     xrd: XrdEvidence | None
     thermal: ThermalEvidence | None
     standard: InternalStandard | None
-    priors: tuple[Prior, ...]
+    priors: tuple[priors.Prior, ...]
     values: FloatArray
     covariance: FloatArray
     parts: Mapping[str, FloatArray]
@@ -209,12 +208,12 @@ class JointModel:
         # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = [index for index in MINERAL if index not in self.absent]
-        total -= (len(parts) - 1) * np.log(mineral + MINERAL_FLOOR)
+        total -= (len(parts) - 1) * np.log(mineral + priors.MINERAL_FLOOR)
         total -= _log_mean_grouping(len(parts), there - len(parts))
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
-            total -= 0.5 * ((share - ASSUMED_CARBONATE.mean) / ASSUMED_CARBONATE.std) ** 2
+            total -= 0.5 * ((share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std) ** 2
             total -= _log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
         return total
 
@@ -222,16 +221,16 @@ class JointModel:
 def _log_mean_grouping(parts: int, others: int) -> float:
     """Logarithm of the mean of (M + floor)^-(parts - 1) over a flat simplex of so many mineral and other parts."""
     if others == 0:
-        return -(parts - 1) * float(np.log1p(MINERAL_FLOOR))
+        return -(parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
     mineral = (np.arange(4000) + 0.5) / 4000
     density = np.exp((parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral))
-    weighted = density * (mineral + MINERAL_FLOOR) ** -(parts - 1.0)
+    weighted = density * (mineral + priors.MINERAL_FLOOR) ** -(parts - 1.0)
     return float(np.log(weighted.sum() / density.sum()))
 
 
 def _log_mean_tilt(parts: int) -> float:
     """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
-    mean, std = ASSUMED_CARBONATE.mean, ASSUMED_CARBONATE.std
+    mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
     if parts < 2:
         return -0.5 * ((1.0 - mean) / std) ** 2
     share = (np.arange(2000) + 0.5) / 2000
@@ -282,7 +281,7 @@ def build_model(
     if xrd is None and thermal is None:
         msg = "nothing to compose: neither a diffraction fit nor a thermal balance was given."
         raise AnalysisError(msg)
-    constants: list[Prior] = []
+    constants: list[priors.Prior] = []
     if xrd is not None:
         mean, std = known_scale if known_scale is not None else (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
         crystals, amorphous = (

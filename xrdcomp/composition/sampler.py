@@ -17,9 +17,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
+from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
-from xrdcomp.composition.priors import ASSUMED_CARBONATE, MINERAL_FLOOR
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
@@ -166,7 +166,7 @@ class _Proposal:
         k = len(coordinates.free)
         if self.model.carbonate_is_assumed and CARBONATE in coordinates.free:
             # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
-            share, width = ASSUMED_CARBONATE.mean, 1.3 * ASSUMED_CARBONATE.std * mineral
+            share, width = priors.ASSUMED_CARBONATE.mean, 1.3 * priors.ASSUMED_CARBONATE.std * mineral
             row = np.zeros((len(free), 1, k))
             for at, index in enumerate(coordinates.free):
                 row[:, 0, at] = {WATER: share, ORGANIC: share, OTHER: share, CARBONATE: 1.0}.get(index, 0.0)
@@ -239,7 +239,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     whitening = np.linalg.inv(np.linalg.cholesky(model.covariance))
     optimum = _optimum(model, whitening)
-    mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), MINERAL_FLOOR)
+    mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), priors.MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
     # and, where too few draws count, larger ones start from the moments of the batch before.
     spread = optimum.covariance
@@ -341,7 +341,9 @@ def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
         assumed = np.zeros(len(x))
         if model.carbonate_is_assumed:
             mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
-            assumed = (x[:, CARBONATE] / mineral - ASSUMED_CARBONATE.mean) / ASSUMED_CARBONATE.std
+            assumed = (
+                x[:, CARBONATE] / mineral - priors.ASSUMED_CARBONATE.mean
+            ) / priors.ASSUMED_CARBONATE.std
         weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
         return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
 
