@@ -18,86 +18,70 @@ _BELOW_ZERO = 0.003
 _SALTS_FROM_C = 800.0
 
 INERT_CHAR = message_kind(
-    "TGA_INERT_CHAR",
-    "warning",
+    "TGA_INERT_CHAR", "warning",
     "In an inert gas part of the organic stays as char and looks like mineral; it was taken off the residue.",
     remedy="Burn the residue off in air to measure it.",
-)
+)  # fmt: skip
 UNKNOWN_GAS = message_kind(
-    "TGA_UNKNOWN_GAS",
-    "warning",
+    "TGA_UNKNOWN_GAS", "warning",
     "The file does not name the purge gas; air was assumed. In an inert gas char would be counted as mineral.",
     remedy="Give the atmosphere.",
-)
+)  # fmt: skip
 CARBONATE_LEFT = message_kind(
-    "TGA_CARBONATE_LEFT",
-    "warning",
-    "The run ends before all carbonate has gone; the residue still holds it.",
+    "TGA_CARBONATE_LEFT", "warning", "The run ends before all carbonate has gone; the residue still holds it.",
     remedy="Heat to 950 °C.",
-)
+)  # fmt: skip
 MASS_GAIN = message_kind(
-    "TGA_MASS_GAIN",
-    "warning",
+    "TGA_MASS_GAIN", "warning",
     "The mass rises: oxidation, uptake of gas, or more buoyancy than estimated; losses there are too small by it.",
-    remedy="Measure a blank.",
-    threshold="0.3 % of the start mass, and six standard deviations of the noise",
-)
+    remedy="Measure a blank.", threshold="0.3 % of the start mass, and six standard deviations of the noise",
+)  # fmt: skip
 BELOW_ZERO = message_kind(
-    "TGA_BELOW_ZERO",
-    "warning",
+    "TGA_BELOW_ZERO", "warning",
     "The mass falls below nought: the zero of the balance or of the export is off, or the blank is another run's.",
     threshold="−0.3 % of the start mass",
-)
+)  # fmt: skip
 LATE_LOSS = message_kind(
-    "TGA_LATE_LOSS",
-    "info",
+    "TGA_LATE_LOSS", "info",
     "A loss after the carbonate: hydroxyl of apatite or chlorides; it is counted as residue.",
     threshold="0.1 % of the start mass",
-)
+)  # fmt: skip
 POSSIBLE_OXALATE = message_kind(
-    "TGA_POSSIBLE_OXALATE",
-    "warning",
+    "TGA_POSSIBLE_OXALATE", "warning",
     "Two losses stand as calcium oxalate's; its CO would be counted as organic, its CO2 as carbonate.",
     remedy="Look for whewellite and weddellite in the diffraction pattern.",
     threshold="CO : CO2 = 0.6365 within a tenth, or within two standard uncertainties up to 0.15",
-)
+)  # fmt: skip
 OXALATE_PRESENT = message_kind(
-    "TGA_OXALATE_PRESENT",
-    "warning",
+    "TGA_OXALATE_PRESENT", "warning",
     "Oxalate found by diffraction: its CO is counted as organic and its CO2 as carbonate.",
-)
+)  # fmt: skip
 OXALATE_NOT_IN_PATTERN = message_kind(
-    "TGA_OXALATE_NOT_IN_PATTERN",
-    "warning",
+    "TGA_OXALATE_NOT_IN_PATTERN", "warning",
     "Two losses stand as calcium oxalate's, which was not detected by diffraction.",
     threshold="as TGA_POSSIBLE_OXALATE",
-)
+)  # fmt: skip
 CHLORIDE = message_kind(
-    "TGA_CHLORIDE",
-    "warning",
+    "TGA_CHLORIDE", "warning",
     "Salts found by diffraction, which evaporate above 800 °C: part of what goes from there on is not carbonate.",
     remedy="Rinse the specimen.",
-)
+)  # fmt: skip
 CARBONATE_PHASE = message_kind(
-    "TGA_CARBONATE_PHASE",
-    "info",
+    "TGA_CARBONATE_PHASE", "info",
     "Carbonate found by diffraction, and how much of it the CO2 allows if none came from the apatite.",
-)
+)  # fmt: skip
 CRYSTAL_WATER = message_kind(
-    "TGA_CRYSTAL_WATER",
-    "warning",
+    "TGA_CRYSTAL_WATER", "warning",
     "Hydrates found by diffraction, whose water (and ammonia) is counted as free water or organic.",
-)
+)  # fmt: skip
 HYDROXIDE = message_kind(
-    "TGA_HYDROXIDE",
-    "warning",
+    "TGA_HYDROXIDE", "warning",
     "Hydroxides found by diffraction, whose water goes at 350 to 500 °C and is counted as organic.",
-)
+)  # fmt: skip
 ORGANIC_CRYSTALS = message_kind(
-    "TGA_ORGANIC_CRYSTALS",
-    "warning",
+    "TGA_ORGANIC_CRYSTALS", "warning",
     "Crystals found by diffraction that burn with the organic and are no mineral.",
-)
+)  # fmt: skip
 
 # ---- The balance alone ----
 
@@ -110,10 +94,9 @@ def inert_char(analysis: Analysis) -> Diagnostic | None:
         return None
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
     return INERT_CHAR(
-        f"In {tga.atmosphere} part of the organic stays as char and looks like mineral. Organic and "
-        f"residue were corrected with a char fraction of {char:.2f} ± "
-        f"{std:.2f}; `balance` holds the raw losses. Burn the residue off in air to "
-        "measure it.",
+        f"In {tga.atmosphere} part of the organic stays as char and looks like mineral. Organic and residue were "
+        f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` holds the raw losses. Burn the residue "
+        "off in air to measure it.",
         char_fraction=char,
         char_std=std,
     )
@@ -137,8 +120,7 @@ def carbonate_left(analysis: Analysis) -> Diagnostic | None:
         return None
     end = float(analysis.tga.temperature_c[-1])
     return CARBONATE_LEFT(
-        f"The run ends at {end:.0f} °C, before all carbonate has gone; the residue still holds "
-        "it. Heat to 950 °C.",
+        f"The run ends at {end:.0f} °C, before all carbonate has gone; the residue still holds it. Heat to 950 °C.",
         end_c=end,
     )
 
@@ -262,9 +244,8 @@ def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
     if seen is None or not analysis.phases or _of_kind(analysis, "oxalate"):
         return None  # without phases there was no diffraction that could have missed it
     return OXALATE_NOT_IN_PATTERN(
-        f"Two losses stand as calcium oxalate's (ratio {seen.ratio:.3f}, theory {OXALATE_RATIO:.4f}), but "
-        "neither whewellite nor weddellite was detected by diffraction; anhydrous or amorphous oxalate, or "
-        "chance.",
+        f"Two losses stand as calcium oxalate's (ratio {seen.ratio:.3f}, theory {OXALATE_RATIO:.4f}), but neither "
+        "whewellite nor weddellite was detected by diffraction; anhydrous or amorphous oxalate, or chance.",
         ratio=seen.ratio,
     )
 

@@ -25,19 +25,17 @@ from xrdcomp.thermal.steps import Peak, Tangents, find_peaks, loss_between, tang
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray, molar_mass
 
 NOT_ASSIGNED = message_kind(
-    "TGA_NOT_ASSIGNED",
-    "warning",
+    "TGA_NOT_ASSIGNED", "warning",
     "The steps are numbered, not read as water, organic and carbonate; the text says why.",
     remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
     threshold="docs/thermal.md, When the steps are only numbered",
     origin="simulated specimens; measured plastics, hydroxides, oxalates, cements",
-)
+)  # fmt: skip
 RUN_TOO_SHORT = message_kind(
-    "TGA_RUN_TOO_SHORT",
-    "warning",
+    "TGA_RUN_TOO_SHORT", "warning",
     "The run ends before the organic has gone; the steps are numbered and no balance is given.",
     remedy="Heat to 950 °C.",
-)
+)  # fmt: skip
 _SHORTEST_C = 4.0
 
 
@@ -170,9 +168,8 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     share = _EARLY_SHARE_OF_FAT if curve.inert and total > _MOST_BOUND_WATER else _EARLY_SHARE
     if total > _NOTICEABLE and early < share * total:
         reasons.append(
-            f"of the {100 * total:.1f} % lost between {place_c[0]:.0f} and "
-            f"{place_c[1]:.0f} °C only {100 * early / total:.0f} % had gone by "
-            f"{early_c:.0f} °C, unlike organic tissue"
+            f"of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C only "
+            f"{100 * early / total:.0f} % had gone by {early_c:.0f} °C, unlike organic tissue"
         )
     unsure = float(np.sqrt(boundaries.covariance["placement"].diagonal()[:2].max()))
     if unsure > _UNSURE:
@@ -188,9 +185,8 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     doubt = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][-1, -1] for name in measured)))
     if loss >= _NOTICEABLE_CARBONATE and loss > _CALCITE_LOSS * before + doubt:
         reasons.append(
-            f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and "
-            f"{end_c:.0f} °C are {100 * loss / before:.0f} % of what was there, and no "
-            "calcium carbonate loses more than 44 %"
+            f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and {end_c:.0f} °C are {100 * loss / before:.0f} % "
+            "of what was there, and no calcium carbonate loses more than 44 %"
         )
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:

@@ -28,13 +28,12 @@ from xrdcomp.thermal.steps import Peak
 from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
 
 LATE_PEAK = message_kind(
-    "TGA_LATE_PEAK",
-    "warning",
+    "TGA_LATE_PEAK", "warning",
     "A loss peaks above where carbonates go: chlorides evaporate. The carbonate was ended before it.",
     remedy="Look for halite and sylvite in the diffraction pattern, or wash the specimen.",
     threshold="peak above 885 °C at 10 K/min that cannot be the hydroxyl of apatite",
     origin="simulated specimens with 0.2 to 8 % halite or sylvite (benchmarks.thermal_study)",
-)
+)  # fmt: skip
 
 # ---- Boundaries at DTG minima ----
 
@@ -184,8 +183,7 @@ def _minima(
 
 def _covariance(values: FloatArray) -> FloatArray:
     """Covariance (b, b) of the masses (b, k) at the boundaries over k draws."""
-    covariance: FloatArray = np.atleast_2d(np.cov(values))
-    return covariance
+    return np.atleast_2d(np.cov(values))
 
 
 # ---- What a cut at a DTG minimum puts on the wrong side, where neighbouring losses overlap ----

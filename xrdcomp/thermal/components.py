@@ -34,8 +34,7 @@ def fraser_suzuki(temperature_c: FloatArray, center: float, fwhm: float, asymmet
     inside = argument > 1e-12
     logarithm = np.log(np.where(inside, argument, 1.0)) / s
     height = 1.0 / (w * np.sqrt(np.pi / (4.0 * _LN2)) * np.exp(s**2 / (4.0 * _LN2)))
-    peak: FloatArray = np.where(inside, height * np.exp(-_LN2 * logarithm**2), 0.0)
-    return peak
+    return np.where(inside, height * np.exp(-_LN2 * logarithm**2), 0.0)
 
 
 def fraser_suzuki_gradient(
@@ -82,8 +81,7 @@ def nth_order(temperature_c: FloatArray, center: float, energy_kj: float, order:
     else:
         base = np.maximum(1.0 + (order - 1.0) * integral, 1e-12)
         remaining = base ** (1.0 / (1.0 - order))
-    shape: FloatArray = rate * remaining**order
-    return shape
+    return rate * remaining**order
 
 
 # ---- Separation into a sum of peaks ----

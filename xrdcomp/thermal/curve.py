@@ -24,53 +24,44 @@ ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowe
 INERT_GASES = frozenset({"nitrogen", "argon", "carbon_dioxide"})  # in which organic matter leaves char
 
 COOLING_DROPPED = message_kind(
-    "TGA_COOLING_DROPPED",
-    "warning",
+    "TGA_COOLING_DROPPED", "warning",
     "Points measured while cooling, or while heating again to a temperature already reached, are not used.",
     threshold="1 % of the points; info up to half of them",
-)
+)  # fmt: skip
 LOSS_BEFORE_START = message_kind(
-    "TGA_LOSS_BEFORE_START",
-    "info",
+    "TGA_LOSS_BEFORE_START", "info",
     "The first reading is below the weighed mass of the header; the difference counts as water.",
     threshold="0.5 % of the mass",
-)
+)  # fmt: skip
 START_MASS = message_kind(
-    "TGA_START_MASS",
-    "warning",
+    "TGA_START_MASS", "warning",
     "The header's mass does not fit the curve; the first readings are used as start mass.",
     remedy="Check that the header belongs to this run.",
     threshold="curve starts more than 20 % below or 1 % above the header's mass and does not settle at it",
-)
+)  # fmt: skip
 NO_START_MASS = message_kind(
-    "TGA_NO_START_MASS",
-    "warning",
+    "TGA_NO_START_MASS", "warning",
     "Relative masses without a start mass: the uncertainties of buoyancy and drift are calculated for 10 mg.",
     remedy="Give the start mass.",
-)
+)  # fmt: skip
 PERCENT_START = message_kind(
-    "TGA_PERCENT_START",
-    "warning",
+    "TGA_PERCENT_START", "warning",
     "A relative curve does not start at 100 %; its scale is kept, so that the first step includes what is missing.",
     threshold="0.5 %",
-)
+)  # fmt: skip
 GAP = message_kind(
     "TGA_GAP", "warning", "A range without readings; the curve is interpolated there.", threshold="15 °C"
 )
 NO_BLANK = message_kind(
-    "TGA_NO_BLANK",
-    "warning",
-    "No blank run: buoyancy was calculated, removed, and carried as uncertainty.",
+    "TGA_NO_BLANK", "warning", "No blank run: buoyancy was calculated, removed, and carried as uncertainty.",
     remedy="Give a blank run of the same programme.",
     threshold="info up to an uncertainty of 0.5 wt% at the end",
-)
+)  # fmt: skip
 BLANK_RATE = message_kind(
-    "TGA_BLANK_RATE",
-    "warning",
+    "TGA_BLANK_RATE", "warning",
     "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
-    remedy="Measure the blank with the same programme.",
-    threshold="5 %",
-)
+    remedy="Measure the blank with the same programme.", threshold="5 %",
+)  # fmt: skip
 
 # ---- The temperature programme: which part is heating, what is a hold, how fast it went ----
 
@@ -132,8 +123,7 @@ def minutes_of(run: TgaRun, index: IntArray) -> FloatArray | None:
     jumps = np.diff(index) > 1
     if jumps.any():
         steps = np.where(jumps, np.median(steps), steps)
-    minutes: FloatArray = np.concatenate(([0.0], np.cumsum(steps)))
-    return minutes
+    return np.concatenate(([0.0], np.cumsum(steps)))
 
 
 def progress_axis(run: TgaRun, index: IntArray) -> tuple[FloatArray, float | None]:
@@ -218,14 +208,12 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
     bands *= min(length, _MAX_LENGTH) ** 6
     bands[0] += weight
     right = weight * values if values.ndim == 1 else weight[:, None] * values
-    smooth: FloatArray = solveh_banded(bands, right, lower=True, overwrite_ab=True)
-    return smooth
+    return solveh_banded(bands, right, lower=True, overwrite_ab=True)
 
 
 def derivative(values: FloatArray, step: float) -> FloatArray:
     """Central first derivative along the first axis of an evenly spaced curve."""
-    slope: FloatArray = np.gradient(values, step, axis=0)
-    return slope
+    return np.gradient(values, step, axis=0)
 
 
 def estimate_noise(values: FloatArray, counts: FloatArray) -> float:
@@ -497,8 +485,7 @@ def bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres:
     filled = counts > 0
     where = np.bincount(bins, weights=progress, minlength=len(centres))[filled] / counts[filled]
     means = np.bincount(bins, weights=values, minlength=len(centres))[filled] / counts[filled]
-    at_centres: FloatArray = np.interp(centres, where, means)
-    return at_centres
+    return np.interp(centres, where, means)
 
 
 def _gaps(curve: HeatingCurve) -> tuple[Diagnostic, ...]:
@@ -589,8 +576,7 @@ class Corrected:
 
 def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
     """Density of the purge gas in mg/cm³ (ideal gas at 1013 hPa)."""
-    density: FloatArray = _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
-    return density
+    return _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
 
 
 def correct_baseline(

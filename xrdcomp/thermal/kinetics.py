@@ -287,8 +287,7 @@ def _energy_between(curves: Sequence[ConversionCurve], low: float, high: float, 
 
 def temperature_integral(x: FloatArray) -> FloatArray:
     """p(x) = ∫ₓ^∞ e⁻ᵘ/u² du = e⁻ˣ/x − E₁(x), for x = E/(R T) > 0."""
-    integral: FloatArray = np.exp(-x) / x - exp1(x)
-    return integral
+    return np.exp(-x) / x - exp1(x)
 
 
 def _rates(curves: Sequence[ConversionCurve]) -> FloatArray:
@@ -362,8 +361,7 @@ def predict_isothermal(
 
     def times(energy: FloatArray) -> FloatArray:
         doses = _doses(curve, energies.conversion, energy)
-        total: FloatArray = np.cumsum(doses * np.exp(energy / (GAS_CONSTANT_KJ * kelvin)))
-        return total
+        return np.cumsum(doses * np.exp(energy / (GAS_CONSTANT_KJ * kelvin)))
 
     return Prediction(
         conversion=energies.conversion,
@@ -409,8 +407,7 @@ def _doses(curve: ConversionCurve, levels: FloatArray, energy: FloatArray) -> Fl
     """∫ exp(−E/(R T)) dt of the measured run between successive levels, minutes."""
     kelvin = curve.at(levels).kelvin
     low = np.concatenate(([float(celsius_to_kelvin(curve.temperature_c[0]))], kelvin[:-1]))
-    doses: FloatArray = (_arrhenius(kelvin, energy) - _arrhenius(low, energy)) / curve.heating_rate_k_min
-    return doses
+    return (_arrhenius(kelvin, energy) - _arrhenius(low, energy)) / curve.heating_rate_k_min
 
 
 def _arrhenius(kelvin: npt.ArrayLike, energy: npt.ArrayLike) -> FloatArray:
