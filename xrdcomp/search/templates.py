@@ -10,7 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Phase
 from xrdcomp.phases.library import list_phases, load_phases
-from xrdcomp.physics import corrections, elements, profiles, reflections
+from xrdcomp.physics import corrections, profiles, reflections
 from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
@@ -136,18 +136,9 @@ def _from_atoms(reference: _ByIdentity, wavelength: float, d_min: float, d_max: 
     found = reflections.generate_reflections(
         cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
     )
-    f_sq = reflections.structure_factor_sq(
-        found.hkl,
-        found.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso,
-        wavelength,
+    strength = optics.strength_per_gram(
+        phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength
     )
-    pairs = zip(phase.site_element, phase.site_occupancy, strict=True)
-    mass = float(sum(elements.atomic_weight(e) * o for e, o in pairs))
-    strength = found.multiplicity * f_sq / (reflections.cell_volume(cell6) * mass)
     apparent = strength * found.d_spacing**2
     keep = apparent > _WEAKEST * float(apparent.max(initial=0.0))
     return Candidate(phase, found.d_spacing[keep], strength[keep])
@@ -230,7 +221,9 @@ def refined_fwhm(fit: Refinement) -> float:
 
 def _fwhm(fit: Refinement, values: Mapping[str, float], size_nm: float, theta: float) -> float:
     gauss, lorentz = _instrument_widths(fit, values, theta)
-    size = np.degrees(0.9 * fit.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(theta))))
+    size = np.degrees(
+        optics.SCHERRER_CONSTANT * fit.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(theta)))
+    )
     return float(np.hypot(gauss, 0.7 * size) + lorentz + 0.5 * size)
 
 
@@ -245,7 +238,7 @@ def _shows_resolution(fit: Refinement) -> bool:
     sharp = []
     for phase in fit.phases:
         inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
-        size = 0.09 * fit.instrument.wavelength * inverse / np.cos(theta)
+        size = optics.SCHERRER_CONSTANT / 10.0 * fit.instrument.wavelength * inverse / np.cos(theta)
         strain = 4.0 * fit.solution.value("microstrain", phase.id) * np.tan(theta)
         sharp.append(float(np.degrees(size + strain)) < instrumental and clear[phase.id])
     areas = bragg_areas(fit)
