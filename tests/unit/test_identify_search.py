@@ -148,6 +148,9 @@ def test_search_can_be_narrowed() -> None:
     instrument = build_instrument(pattern, Recipe().instrument)
     found = identify(pattern, instrument, IdentificationRecipe(library=("hydroxyapatite", "halite")))
     assert {p.id for p in found.phases} == {"hydroxyapatite", "halite"}
+    assert len(repr(found)) < 2700, "one screen of 24 lines"
+    assert "Sodium chloride  detected" in repr(found)
+    assert found.to_dataframe().loc["halite", "decision"] == found.phases["halite"].decision
 
 
 def test_score_is_the_amount_of_one_more_term(state: Refinement) -> None:
