@@ -70,7 +70,8 @@ except xc.XrdcompError as error:
 calcite = xc.load_phase("calcite")
 instrument = xc.build_instrument(pattern)
 shown(calcite, instrument, xc.EmissionLine(wavelength=1.5406))
-display(Markdown(f"The library has {len(xc.list_phases())} phases, `{xc.list_phases()[0]}` the first."))
+pair = ", ".join(phase.name for phase in xc.load_phases(["quartz", "gypsum"]))
+display(Markdown(f"By several: {pair}. The library has {len(xc.list_phases())} phases, `{xc.list_phases()[0]}` the first."))
 
 # %% [markdown]
 # ## Stage by stage: `FitResult`, `TgaResult`, `Identification`, `Composition`, `Claim`

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from xrdcomp.errors import RecipeError
-from xrdcomp.recipe import Recipe
+from xrdcomp.recipe import COMMAND_NAMES, Recipe
 
 if TYPE_CHECKING:
     from xrdcomp.data import TgaRun
@@ -21,13 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 DEFAULT_OUT = "xrdcomp-results"
-_PLAIN = {
-    "radiation": "instrument.radiation",
-    "instrument": "instrument.file",
-    "atmosphere": "thermal.atmosphere",
-    "basis": "composition.basis",
-    "sample_id": "sample_id",
-}
+_NAMED = ("radiation", "instrument", "atmosphere", "basis")
 TGA_UNITS = {
     "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
     "temperature_unit": ("C", "K"),
@@ -128,11 +121,13 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
 
     Raises RecipeError: A file that cannot be read, a setting that does not exist, a value that is not legal.
     """
-    recipe = _recipe_file(options.get("recipe"))
+    recipe = Recipe.of(options.get("recipe"))
     settings: dict[str, Any] = {}
     if (phases := options.get("phases")) is not None:
         settings["phases"] = _names(phases)
-    settings |= {key: options[name] for name, key in _PLAIN.items() if options.get(name)}
+    settings |= {COMMAND_NAMES[name]: options[name] for name in _NAMED if options.get(name)}
+    if sample_id := options.get("sample_id"):
+        settings["sample_id"] = sample_id
     if wavelength := options.get("wavelength"):
         settings |= _wavelengths(wavelength)
     if two_theta_range := options.get("two_theta_range"):
@@ -242,20 +237,6 @@ def _wavelengths(text: str) -> dict[str, Any]:
             raise RecipeError(msg)
         settings["instrument.intensity_ratio"] = numbers[2]
     return settings
-
-
-def _recipe_file(name: str | None) -> Recipe:
-    if name is None:
-        return Recipe()
-    try:
-        text = Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        msg = (
-            f"{name}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
-        )
-        raise RecipeError(msg) from error
-    return Recipe.from_toml(text, file=name)
 
 
 # What commands print and write: results to standard output, progress and messages to standard
