@@ -8,7 +8,10 @@ import pytest
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.io.front import read_tga, read_xrd
-from xrdcomp.simulate.cohort import generate_cohort, load_cohort, specimens_folder
+from xrdcomp.simulate.cohort import generate_cohort, load_cohort
+
+
+EMBEDDED = load_cohort()[0].xrd.parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,7 @@ def regenerated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_cohort_is_regenerated_bit_for_bit(regenerated: Path) -> None:
-    embedded = specimens_folder()
+    embedded = EMBEDDED
     written = sorted(p.relative_to(regenerated) for p in regenerated.rglob("*") if p.is_file())
     shipped = sorted(
         p.relative_to(embedded) for p in embedded.rglob("*") if p.is_file() and p.name != "README.md"
@@ -71,7 +74,7 @@ def test_every_file_says_simulated_and_is_read() -> None:
 def test_several_formats_and_a_small_folder() -> None:
     cohort = load_cohort()
     assert len({e.xrd.suffix for e in cohort}) >= 5
-    size = sum(p.stat().st_size for p in specimens_folder().rglob("*") if p.is_file())
+    size = sum(p.stat().st_size for p in EMBEDDED.rglob("*") if p.is_file())
     assert size < 3_000_000
 
 

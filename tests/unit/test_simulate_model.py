@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -25,6 +27,7 @@ from xrdcomp.simulate.specimens import (
     vary_conditions,
 )
 
+SIMULATOR = Path(__file__).resolve().parents[2] / "xrdcomp" / "simulate"
 SHORT = XrdConditions(two_theta_min=24.0, two_theta_max=36.0, step=0.05)
 
 
@@ -154,3 +157,11 @@ def test_varied_laboratories_simulate() -> None:
         assert 1.0 <= tga.sample_mass_mg <= 30.0
         seen |= {m.halo.family for m in model.materials.values()}
     assert len(seen) == 3, "all families of halos occur among 24 components"
+
+
+def test_simulator_takes_no_constant_and_no_formula_from_what_the_analysis_uses() -> None:
+    """A wrong conversion on both sides would cancel, and a simulated truth would be recovered all the same."""
+    for path in SIMULATOR.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "xrdcomp.units":
+                assert all(alias.name.endswith("Array") for alias in node.names), path.name

@@ -100,29 +100,15 @@ def integrate_frames(
 ) -> Pattern:
     """Integrate frames of an area detector to one powder pattern: the mean rate of a pixel that faces the sample.
 
-    Parameters
-    ----------
-    paths : path or sequence of paths
-        Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5. Several are merged: rates, weighted by exposure.
-    poni : path or sequence of paths, optional
-        Calibration by pyFAI, one for all frames or one for each. Without it the frames' headers are used.
-    mask : path or boolean array, optional
-        Pixels not to be used (nonzero or True), besides those that the frames rule out themselves.
-    sector : Sector or (start, stop), optional
-        Azimuth in degrees, 0 towards higher columns, 90 towards higher rows. Without it all azimuths count,
-        which is right for oriented tissue: a sector sees some crystallites more than others.
-    n_points : int, optional
-        Number of steps of 2θ over the range. Without it a step is half a pixel. Fewer give smaller errors per
-        point and blunter reflections.
-    polarization : float, optional
-        As in `pixel_map`; leave it out for a laboratory tube.
-    orientation : int, optional
-        As in `pixel_map`; only with a PONI file.
-
-    Returns
-    -------
-    Pattern
-        Counts per second, or counts where no frame states its exposure, with standard deviations from counting.
+    `paths` are Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5; several are merged by their rates, weighted by
+    exposure. `poni` is pyFAI's calibration, one for all frames or one for each; without it the frames' headers are
+    used. `mask` rules out pixels (nonzero or True) besides those that the frames rule out themselves. `sector` is an
+    azimuth in degrees, 0 towards higher columns, 90 towards higher rows; without it all azimuths count, which is right
+    for oriented tissue: a sector sees some crystallites more than others. `n_points` is the number of steps of 2θ over
+    the range, half a pixel each without it; fewer give smaller errors per point and blunter reflections.
+    `polarization` and `orientation` are as in `pixel_map`: the first is left out for a laboratory tube, the second goes
+    with a PONI file only. The intensity is in counts per second, or in counts where no frame states its exposure, with
+    standard deviations from counting.
     """
     wanted = Sector(start=sector[0], stop=sector[1]) if isinstance(sector, tuple) else sector
     placed = place_frames(paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation)

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from xrdcomp.simulate.crystals import atomic_mass, coherent_amplitude, incoherent_intensity
-from xrdcomp.units import FloatArray, two_theta_to_q
+from xrdcomp.units import FloatArray
 
 HaloFamily = Literal["gaussian", "lorentzian", "hard_sphere"]
 _CU_KA1 = 1.540598
@@ -104,6 +104,11 @@ MATERIALS: dict[str, AmorphousMaterial] = {
 }
 
 
+def _q(two_theta: float | FloatArray) -> FloatArray:
+    """4π sinθ/λ of Cu Kα1 in Å⁻¹ from 2θ in degrees."""
+    return np.asarray(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / _CU_KA1, dtype=np.float64)
+
+
 def independent_atoms(
     atoms: tuple[tuple[str, float], ...], q: FloatArray, wavelength: float
 ) -> tuple[FloatArray, FloatArray]:
@@ -139,24 +144,21 @@ def _peak(family: HaloFamily, q: FloatArray, centre: float, fwhm: float) -> Floa
 
 def _base_and_peaks(halo: HaloShape, q: FloatArray, centre: float) -> tuple[FloatArray, FloatArray]:
     """S(Q) without its main maximum, tending to 1, and the maximum of unit height with its second one."""
-    width = float(
-        halo.fwhm
-        * (two_theta_to_q(halo.two_theta + 0.5, _CU_KA1) - two_theta_to_q(halo.two_theta - 0.5, _CU_KA1))
-    )
+    width = float(halo.fwhm * (_q(halo.two_theta + 0.5) - _q(halo.two_theta - 0.5)))
     family: HaloFamily = "gaussian" if halo.family == "hard_sphere" else halo.family
     peaks = _peak(family, q, centre, width)
     if halo.family == "hard_sphere":
-        # the first maximum at 32 % packing stands at Q · diameter = 7.05; disorder of real bonds damps the rest
+        # disorder of real bonds damps the oscillations of a liquid of hard spheres beyond its first maximum
         liquid = _percus_yevick(q * 7.05 / centre, 0.32)
         loss = np.exp(-np.square(q / (3.0 * centre)))
         return halo.low_q + (1.0 - halo.low_q) * (1.0 + (liquid - 1.0) * loss), peaks
     rise = 1.0 / (1.0 + np.exp(-(q - (centre - 0.35 * width)) / (0.33 * width)))
     base: FloatArray = halo.low_q + (1.0 - halo.low_q) * rise
     if halo.packing_height > 0.0:
-        q_packing = float(two_theta_to_q(halo.packing_two_theta, _CU_KA1))
+        q_packing = float(_q(halo.packing_two_theta))
         base = base + halo.packing_height * _peak(family, q, q_packing, 0.13)
     if halo.second_height > 0.0:
-        second = float(two_theta_to_q(halo.second_two_theta, _CU_KA1))
+        second = float(_q(halo.second_two_theta))
         peaks = peaks + halo.second_height * _peak(family, q, second, 1.4 * width)
     return base, peaks
 
@@ -170,10 +172,10 @@ def structure_factor(material: AmorphousMaterial, q: FloatArray) -> FloatArray:
     """
     halo = material.halo
     two_theta = np.linspace(10.0, 60.0, 1001)
-    grid = two_theta_to_q(two_theta, _CU_KA1)
+    grid = _q(two_theta)
     atoms, _ = independent_atoms(material.atoms, grid, _CU_KA1)
     atoms = atoms * 0.5 * (1.0 + np.cos(np.radians(two_theta)) ** 2)
-    target = float(two_theta_to_q(halo.two_theta, _CU_KA1))
+    target = float(_q(halo.two_theta))
     # only the maximum near the one asked for is followed: a second one may be as high
     near = np.abs(two_theta - halo.two_theta) < max(4.0, halo.fwhm)
     low, high = 0.8 * target, 1.5 * target

@@ -222,25 +222,22 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def specimens_folder() -> Path:
-    """Folder of the embedded specimens: inside the installed package, or beside it in a source tree."""
-    package = Path(__file__).resolve().parents[1]
-    candidates = (package / "_data" / "specimens", package.parent / "data" / "specimens")
-    for folder in candidates:
-        if (folder / _MANIFEST).is_file():
-            return folder
-    msg = (
-        f"the embedded specimens are missing: neither {candidates[0]} nor {candidates[1]} exists. Reinstall."
-    )
-    raise AnalysisError(msg)
-
-
 def load_cohort(folder: Path | None = None) -> tuple[CohortEntry, ...]:
     """Return the specimens that come with the package, or those that `generate_cohort` wrote into `folder`."""
-    root = specimens_folder() if folder is None else Path(folder)
-    if not (root / _MANIFEST).is_file():
-        msg = f"{root} holds no {_MANIFEST}; write one with generate_cohort."
+    package = Path(__file__).resolve().parents[1]  # installed, or in a source tree
+    embedded = (package / "_data" / "specimens", package.parent / "data" / "specimens")
+    found = [
+        place for place in (embedded if folder is None else [Path(folder)]) if (place / _MANIFEST).is_file()
+    ]
+    if not found and folder is None:
+        msg = (
+            f"the embedded specimens are missing: neither {embedded[0]} nor {embedded[1]} exists. Reinstall."
+        )
         raise AnalysisError(msg)
+    if not found:
+        msg = f"{folder} holds no {_MANIFEST}; write one with generate_cohort."
+        raise AnalysisError(msg)
+    root = found[0]
     rows = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))["specimens"]
     return tuple(
         CohortEntry(

@@ -15,7 +15,7 @@ import numpy as np
 
 from xrdcomp.data import Cell, Phase, frozen_array
 from xrdcomp.errors import AnalysisError, PhaseError
-from xrdcomp.units import HC_KEV_ANGSTROM, ComplexArray, FloatArray, IntArray
+from xrdcomp.units import ComplexArray, FloatArray, IntArray
 
 # --- atoms -----------------------------------------------------------------------------------------------
 # Coherent: f0 of International Tables C (1992) table 6.1.1.4 and the dispersion corrections of Cromer &
@@ -24,6 +24,7 @@ from xrdcomp.units import HC_KEV_ANGSTROM, ComplexArray, FloatArray, IntArray
 # (x ≤ 1.2 Å⁻¹; largest deviation 0.4 % for carbon, below 0.3 % otherwise; carbon at 0.3 Å⁻¹ is 3.64 electron
 # units). Attenuation: total cross sections per gram from xraylib 4 at the Kα energies.
 
+_HC_EV_ANGSTROM = 12398.419843320026
 ANODES = ("Cu", "Co", "Mo", "Cr", "Ag", "Fe")
 
 # element: (a1..a4), (b1..b4 in Å²)
@@ -111,7 +112,7 @@ def coherent_amplitude(element: str, s: FloatArray, wavelength: float) -> Comple
     f0 = np.full(s2.shape, float(table.c))
     for a, b in zip(table.a, table.b, strict=True):
         f0 += a * np.exp(-b * s2)
-    energy_ev = 1000.0 * HC_KEV_ANGSTROM / wavelength
+    energy_ev = _HC_EV_ANGSTROM / wavelength
     f_prime, f_second = gemmi.cromer_liberman(z=entry.atomic_number, energy=energy_ev)
     amplitude: ComplexArray = np.asarray(f0 + f_prime + 1j * f_second, dtype=np.complex128)
     return amplitude

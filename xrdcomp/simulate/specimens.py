@@ -18,7 +18,7 @@ from xrdcomp.data import Atmosphere, Cell, EmissionLine, Pattern, Record, TgaRun
 from xrdcomp.errors import AnalysisError, PatternError
 from xrdcomp.simulate.amorphous import MATERIALS, AmorphousMaterial
 from xrdcomp.simulate.crystals import CrystalliteShape
-from xrdcomp.units import CELSIUS_ZERO_K, KALPHA2_RATIO, FloatArray
+from xrdcomp.units import FloatArray
 
 
 def table_rows(text: str) -> list[dict[str, str]]:
@@ -32,7 +32,7 @@ def table_rows(text: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class TubeLine:
-    """An emission line of the tube: wavelength and natural FWHM in ångström, weight relative to Kα1."""
+    """An emission line of the tube: wavelength and natural FWHM in ångström, weight relative to Kα1 as it arrives."""
 
     wavelength: float
     weight: float
@@ -43,7 +43,7 @@ def _tube(kalpha1: float, kalpha2: float, kbeta: float, energy_width_ev: float) 
     width = kalpha1 * kalpha1 * energy_width_ev / 12398.42
     return {
         "kalpha1": TubeLine(wavelength=kalpha1, weight=1.0, fwhm=width),
-        "kalpha2": TubeLine(wavelength=kalpha2, weight=KALPHA2_RATIO, fwhm=1.15 * width),
+        "kalpha2": TubeLine(wavelength=kalpha2, weight=0.0, fwhm=1.15 * width),
         "kbeta": TubeLine(wavelength=kbeta, weight=0.0, fwhm=1.5 * width * (kbeta / kalpha1) ** 2),
     }
 
@@ -88,7 +88,7 @@ class XrdConditions:
     displacement_mm: float = 0.0
     zero_shift: float = 0.0  # observed = true + zero_shift
     monochromator_two_theta: float | None = None  # diffraction angle of the crystal; None for a filter
-    kalpha2_ratio: float = KALPHA2_RATIO  # 0 for a Kα1 instrument
+    kalpha2_ratio: float = 0.5  # half as many electrons fall; 0 for a Kα1 instrument
     kbeta_ratio: float = 0.0  # residual Kβ as it reaches the detector
     tungsten_ratio: float = 0.0  # residual W Lα as it reaches the detector
     fwhm_u: float = 0.004  # deg²; Gaussian part of the optics, FWHM² = U tan²θ + V tanθ + W
@@ -186,6 +186,7 @@ class TgaConditions:
 # I(t) = ∫ A exp(−E/RT) dt, taken numerically over the actual programme, holds included:
 # 1 − α = exp(−I) for n = 1 and [1 + (n − 1) I]^(1/(1−n)) otherwise.
 
+CELSIUS_ZERO_K = 273.15
 GAS_CONSTANT = 8.31446261815324e-3  # kJ/(mol K)
 _REFERENCE_RATE_K_MIN = 10.0
 

@@ -16,6 +16,7 @@ import numpy as np
 from xrdcomp.data import TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.simulate.specimens import (
+    CELSIUS_ZERO_K,
     LIPID,
     PROTEIN,
     Reaction,
@@ -25,7 +26,7 @@ from xrdcomp.simulate.specimens import (
     peak_reaction,
     table_rows,
 )
-from xrdcomp.units import CELSIUS_ZERO_K, FloatArray
+from xrdcomp.units import FloatArray
 
 CO2_PER_CO3 = 44.0095 / 60.009
 HYDROXYL_LOSS = 0.01793  # 2 Ca5(PO4)3OH -> H2O, mass fraction of hydroxyapatite
