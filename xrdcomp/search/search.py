@@ -58,9 +58,7 @@ _MAX_FOUND = 6
 _MAIN_SHARE = 0.3  # of the Bragg intensity, from which on a phase gets all parameters
 _MIN_INTENSITY_SHARE = 5e-4
 _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; impossible cells begin there
-_SMALLEST_NM = (
-    6.0  # templates have 20 nm and more; what is refined to less than a third follows amorphous scattering
-)
+_SMALLEST_NM = 6.0  # templates have 20 nm and more; below a third of that, amorphous scattering is followed
 _FAR_OUT_OF_RATIO = 20.0  # χ² per reflection: small crystals, whose reflections run together, stay below 10
 _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of reflections by as much
