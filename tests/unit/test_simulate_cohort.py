@@ -10,7 +10,6 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.io.front import read_tga, read_xrd
 from xrdcomp.simulate.cohort import generate_cohort, load_cohort
 
-
 EMBEDDED = load_cohort()[0].xrd.parents[1]
 
 

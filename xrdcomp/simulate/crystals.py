@@ -158,14 +158,13 @@ def element_mass_fractions(phase: Phase) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class PowderReflections:
-    """The reflections of a phase, equivalents merged; (n,) arrays but for `hkl` (n, 3), one of the equivalents.
+    """The reflections of a phase, equivalents merged; (n,) arrays.
 
     `q` is 4π sinθ/λ in Å⁻¹, `cos_c` the cosine between scattering vector and c axis. `strength` is
     2π² m ⟨|F|²⟩ / (V M) in electron units per dalton and Å³, so that the cross section per dalton is
     ``strength · p(Q − q) / (Q q)`` with p the reflection's profile of unit area in Q.
     """
 
-    hkl: IntArray
     q: FloatArray
     strength: FloatArray
     cos_c: FloatArray
@@ -234,10 +233,7 @@ def powder_reflections(
     strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * cell_mass(phase))
     cos_c = 2.0 * np.pi * unique[:, 2] / (q_unique * used.c)
     return PowderReflections(
-        hkl=unique[keep],
-        q=q_unique[keep],
-        strength=strength[keep],
-        cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0),
+        q=q_unique[keep], strength=strength[keep], cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0)
     )
 
 
