@@ -82,7 +82,7 @@ def evaluate_claims(
     findings = _Findings(
         composition=composition,
         phases=own,
-        apatite=_apatite_decision(own),
+        apatite=_ApatiteDecision.of(own),
         recipe=recipe,
         unexplained=unexplained,
     )
@@ -144,6 +144,45 @@ class _ApatiteDecision:
     is_hydroxyapatite: bool = True
     found: str = ""
 
+    @classmethod
+    def of(cls, phases: Sequence[PhaseResult]) -> _ApatiteDecision | None:
+        """Sum up what the search says of apatite; None where it was not asked after.
+
+        Members whose reflections coincide with those of the fitted one are named: unless intensities or cell rule them
+        out, nothing decides between them.
+        """
+        asked = [phase for phase in phases if phase.is_apatite]
+        probability = presence_probability(asked)
+        if probability is None:
+            return None
+        least = apatite_limit(asked)
+        limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
+        decision = cls(probability=probability, rule=_rule(asked), limit=limit)
+        fitted = next((phase for phase in asked if phase.decision == "detected"), None)
+        if fitted is None:
+            return decision
+        others = [phase for phase in asked if phase is not fitted]
+        possible = [
+            phase
+            for phase in others
+            if phase.decision != "not_detected"
+            and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
+        ]
+        hydroxyl = _is_hydroxyl(fitted)
+        text = "Crystalline hydroxyapatite was found: {amount}"
+        if not hydroxyl:
+            text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
+        unlike = [phase.name or phase.id for phase in possible if not (hydroxyl and _is_hydroxyl(phase))]
+        if unlike:
+            text += "; its member of the apatite family is not determined, "
+            text += f"the reflections of {', '.join(unlike)} coincide"
+        may_be = hydroxyl or any(map(_is_hydroxyl, possible))
+        if not may_be and any(map(_is_hydroxyl, others)):
+            text += "; its cell or its intensities are not those of hydroxyapatite"
+        elif not may_be:
+            text += "; it was not compared with hydroxyapatite"
+        return replace(decision, detected=True, is_hydroxyapatite=may_be, found=text)
+
     @property
     def of_hydroxyapatite(self) -> float:
         """Probability that hydroxyapatite is present: even at best where another member was found."""
@@ -200,44 +239,6 @@ def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
 def _is_hydroxyl(phase: PhaseResult) -> bool:
     """Whether an apatite is hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
     return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
-
-
-def _apatite_decision(phases: Sequence[PhaseResult]) -> _ApatiteDecision | None:
-    """Sum up what the search says of apatite; None where it was not asked after.
-
-    Members whose reflections coincide with those of the fitted one are named: unless intensities or cell rule them
-    out, nothing decides between them.
-    """
-    asked = [phase for phase in phases if phase.is_apatite]
-    probability = presence_probability(asked)
-    if probability is None:
-        return None
-    least = apatite_limit(asked)
-    limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
-    decision = _ApatiteDecision(probability=probability, rule=_rule(asked), limit=limit)
-    fitted = next((phase for phase in asked if phase.decision == "detected"), None)
-    if fitted is None:
-        return decision
-    others = [phase for phase in asked if phase is not fitted]
-    possible = [
-        phase
-        for phase in others
-        if phase.decision != "not_detected"
-        and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
-    ]
-    hydroxyl = _is_hydroxyl(fitted)
-    text = "Crystalline hydroxyapatite was found: {amount}"
-    if not hydroxyl:
-        text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
-    unlike = [phase.name or phase.id for phase in possible if not (hydroxyl and _is_hydroxyl(phase))]
-    if unlike:
-        text += f"; its member of the apatite family is not determined, the reflections of {', '.join(unlike)} coincide"
-    may_be = hydroxyl or any(map(_is_hydroxyl, possible))
-    if not may_be and any(map(_is_hydroxyl, others)):
-        text += "; its cell or its intensities are not those of hydroxyapatite"
-    elif not may_be:
-        text += "; it was not compared with hydroxyapatite"
-    return replace(decision, detected=True, is_hydroxyapatite=may_be, found=text)
 
 
 # The four findings.
@@ -333,7 +334,7 @@ class _Findings:
         alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
         unsure = [phase for phase in others if phase.decision == "inconclusive"]
         none_other = alone / (alone + other) * 0.5 ** len(unsure)
-        text = _searched(others, unsure, level)
+        text = self.searched(others, unsure)
         if present < 0.5:
             text += "; hydroxyapatite itself was not found either"
         text += "."
@@ -349,6 +350,27 @@ class _Findings:
         if not_searched:
             text += " That is a narrow search: what was not searched for could be there."
         return self.claim(ONLY, present * none_other, text)
+
+    def searched(self, others: Sequence[PhaseResult], unsure: Sequence[PhaseResult]) -> str:
+        """Tell which phases were searched for with which limits, and which could have escaped."""
+        level = self.recipe.foreign_level
+        limits = [
+            p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1
+        ]
+        blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
+        text = f"None of {len(others)} other crystalline phases searched for was found"
+        if unsure:
+            names = ", ".join(phase.name or phase.id for phase in unsure)
+            text = f"No other crystalline phase is certain, but undecided: {names}"
+        if limits:
+            text += (
+                f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
+                f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
+            )
+        if blind:
+            shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
+            text += f"; {_percent(level)} of {shown} could have escaped"
+        return text
 
     def minor(self) -> Claim:
         """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
@@ -394,25 +416,6 @@ class _Findings:
             text += "; X-rays alone do not separate organic from water. Add a thermogravimetric run."
             return self.claim(ORGANIC, None, text)
         return self.claim(ORGANIC, None, "These measurements do not determine the organic part.")
-
-
-def _searched(others: Sequence[PhaseResult], unsure: Sequence[PhaseResult], level: float) -> str:
-    """Tell which phases were searched for with which limits, and which could have escaped."""
-    limits = [p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1]
-    blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
-    text = f"None of {len(others)} other crystalline phases searched for was found"
-    if unsure:
-        names = ", ".join(phase.name or phase.id for phase in unsure)
-        text = f"No other crystalline phase is certain, but undecided: {names}"
-    if limits:
-        text += (
-            f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
-            f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
-        )
-    if blind:
-        shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
-        text += f"; {_percent(level)} of {shown} could have escaped"
-    return text
 
 
 def _amount(phase: PhaseResult) -> str:

@@ -333,6 +333,38 @@ class _PriorRows:
     stds: FloatArray
     inputs: list[str]
 
+    @classmethod
+    def of(cls, model: JointModel, composition: FloatArray) -> _PriorRows:
+        """Priors of the constants, of the assumed carbonate and of the fractions themselves."""
+        n_free, p = len(COMPONENTS) - 1, len(model.priors)
+        known = [i for i, item in enumerate(model.priors) if np.isfinite(item.std)]
+        rows = np.zeros((len(known), n_free + p))
+        rows[np.arange(len(known)), [n_free + i for i in known]] = 1.0
+        stds = [model.priors[i].std for i in known]
+        inputs = [model.priors[i].input for i in known]
+        if model.carbonate_is_assumed and model.xrd is not None:
+            row = np.zeros((1, n_free + p))
+            row[0, CARBONATE] = 1.0
+            row[0, [H, CARBONATE, AMORPHOUS]] -= priors.ASSUMED_CARBONATE.mean
+            mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), priors.MINERAL_FLOOR)
+            rows = np.concatenate([rows, row])
+            stds.append(priors.ASSUMED_CARBONATE.std * mineral)
+            inputs.append(priors.ASSUMED_CARBONATE.input)
+        # the flat prior as a normal of the same width for each component; what was not found has its limit instead
+        flat = np.zeros((n_free + 1, n_free + p))
+        flat[:n_free, :n_free] = np.eye(n_free)
+        flat[n_free, :n_free] = -1.0
+        mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
+        widths = np.full(len(COMPONENTS), _FLAT_STD)
+        widths[list(MINERAL)] = min(_FLAT_STD, _SPLIT_STD * mineral)
+        names = ["prior"] * len(COMPONENTS)
+        for index in model.absent:
+            widths[index] = max(model.xrd.hidden.get(index, 0.0), 1e-6) if model.xrd is not None else 1e-6
+            names[index] = "detection_limit"
+        return cls(
+            rows=np.concatenate([rows, flat]), stds=np.concatenate([stds, widths]), inputs=[*inputs, *names]
+        )
+
 
 def variance_shares(
     model: JointModel, composition: FloatArray, constants: FloatArray
@@ -345,7 +377,7 @@ def variance_shares(
     positive and taken as equally likely.
     """
     n_free, p, m = len(COMPONENTS) - 1, len(constants), len(model.values)
-    assumed = _prior_rows(model, composition)
+    assumed = _PriorRows.of(model, composition)
     # derivative of the prediction by the first five components (the sixth is the rest) and by the constants
     step = 1e-6
     points = np.vstack([constants, constants + step * np.eye(p), constants - step * np.eye(p)])
@@ -374,38 +406,6 @@ def variance_shares(
         component: {name: float(part[i] / total[i]) for name, part in variance.items()}
         for i, component in enumerate(COMPONENTS)
     }
-
-
-def _prior_rows(model: JointModel, composition: FloatArray) -> _PriorRows:
-    """Priors of the constants, of the assumed carbonate and of the fractions themselves."""
-    n_free, p = len(COMPONENTS) - 1, len(model.priors)
-    known = [i for i, item in enumerate(model.priors) if np.isfinite(item.std)]
-    rows = np.zeros((len(known), n_free + p))
-    rows[np.arange(len(known)), [n_free + i for i in known]] = 1.0
-    stds = [model.priors[i].std for i in known]
-    inputs = [model.priors[i].input for i in known]
-    if model.carbonate_is_assumed and model.xrd is not None:
-        row = np.zeros((1, n_free + p))
-        row[0, CARBONATE] = 1.0
-        row[0, [H, CARBONATE, AMORPHOUS]] -= priors.ASSUMED_CARBONATE.mean
-        mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), priors.MINERAL_FLOOR)
-        rows = np.concatenate([rows, row])
-        stds.append(priors.ASSUMED_CARBONATE.std * mineral)
-        inputs.append(priors.ASSUMED_CARBONATE.input)
-    # the flat prior as a normal of the same width for each component; what was not found has its limit instead
-    flat = np.zeros((n_free + 1, n_free + p))
-    flat[:n_free, :n_free] = np.eye(n_free)
-    flat[n_free, :n_free] = -1.0
-    mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
-    widths = np.full(len(COMPONENTS), _FLAT_STD)
-    widths[list(MINERAL)] = min(_FLAT_STD, _SPLIT_STD * mineral)
-    names = ["prior"] * len(COMPONENTS)
-    for index in model.absent:
-        widths[index] = max(model.xrd.hidden.get(index, 0.0), 1e-6) if model.xrd is not None else 1e-6
-        names[index] = "detection_limit"
-    return _PriorRows(
-        rows=np.concatenate([rows, flat]), stds=np.concatenate([stds, widths]), inputs=[*inputs, *names]
-    )
 
 
 # Composing.
@@ -622,7 +622,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         bias, std = free_scale(model)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
         if "amorphous_mineral" in xrd.rows and H not in xrd.absent:
-            share, gradient = _share_of_total(xrd, ("amorphous_mineral",))
+            share, gradient = xrd.share_of_total("amorphous_mineral")
             excess = AmorphousExcess(
                 seen=share,
                 std=float(np.sqrt(gradient @ xrd.covariance @ gradient)),
@@ -657,7 +657,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
 
 def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> MineralBalance:
     """Compare crystalline mineral by diffraction with total mineral by thermogravimetry."""
-    share, gradient = _share_of_total(xrd, ("apatite", "other"))
+    share, gradient = xrd.share_of_total("apatite", "other")
     share = min(
         max(share, 0.0), 1.0
     )  # amounts are signed: beside negative amorphous scattering crystals are more than all
@@ -671,22 +671,12 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
         mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2
     return MineralBalance(
         crystalline=share,
-        with_amorphous=min(_share_of_total(xrd, ("apatite", "other", "amorphous_mineral"))[0], 1.0),
+        with_amorphous=min(xrd.share_of_total("apatite", "other", "amorphous_mineral")[0], 1.0),
         mineral=float(mineral),
         std=float(np.sqrt(variance + mineral_variance)),
         char=per_loss * float(thermal.losses[1]),
         inert=thermal.inert,
     )
-
-
-def _share_of_total(xrd: XrdEvidence, names: tuple[str, ...]) -> tuple[float, FloatArray]:
-    """Share of some rows in all but the standard, and its gradient by the rows."""
-    inside = np.array([row in names for row in xrd.rows], dtype=float)
-    everything = np.array([row != "standard" for row in xrd.rows], dtype=float)
-    total = float(everything @ xrd.values)
-    share = float(inside @ xrd.values) / total
-    gradient: FloatArray = (inside - share * everything) / total
-    return share, gradient
 
 
 # Reporting.
@@ -699,7 +689,7 @@ def _report(
     recipe: CompositionRecipe,
     messages: tuple[Diagnostic, ...],
 ) -> Composition:
-    wet = reported(_with_hidden(posterior.composition, model, recipe.seed), model)
+    wet = reported(model.with_hidden(posterior.composition, recipe.seed), model)
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
     # what rests on assumptions about compositions instead of measurements
     prior_share = {
@@ -708,7 +698,7 @@ def _report(
     }
     as_received = recipe.basis == "as_received"
     draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
-    hidden = _undetermined(model, prior_share, wet)
+    hidden = model.undetermined(prior_share, wet)
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
     dominated = {
         COMPONENTS[i]: prior_share[COMPONENTS[i]]
@@ -741,45 +731,4 @@ def _report(
         other_basis=component_estimates(others, hidden),
         messages=messages,
         consistency=replace(consistency, prior_dominated=dominated),
-    )
-
-
-def _with_hidden(draws: FloatArray, model: JointModel, seed: int) -> FloatArray:
-    """Give what was not found a chance to be there below its detection limit, at the expense of other mineral.
-
-    What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
-    thermogravimetry weighs what burns.
-    """
-    if model.xrd is None:
-        return draws
-    rng = np.random.default_rng(seed)
-    out = draws.copy()
-    for index in sorted(model.absent):
-        there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
-        amount = np.abs(rng.normal(0.0, model.xrd.hidden[index], len(out))) * there
-        weighed = model.thermal is not None and model.xrd.hidden[index] > priors.TRACES
-        for source in (H, AMORPHOUS) if weighed else (H, AMORPHOUS, ORGANIC):
-            if source != index and source not in model.absent:
-                taken = np.minimum(amount, out[:, source])
-                out[:, source] -= taken
-                out[:, index] += taken
-                amount = amount - taken
-    return out
-
-
-def _undetermined(model: JointModel, prior_share: dict[str, float], draws: FloatArray) -> tuple[str, ...]:
-    """Components that these measurements do not determine; `draws` are as received."""
-    if model.xrd is None:
-        return ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
-    if model.thermal is not None:
-        return () if model.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
-    if not model.weighs_crystals:
-        return COMPONENTS
-    wide = draws.std(axis=0) > priors.REPORTABLE_STD
-    return tuple(
-        name
-        for i, name in enumerate(COMPONENTS)
-        if name
-        == "amorphous_mineral"  # its maximum lies between those of water and of broad apatite reflections
-        or (name in ("organic", "water", "carbonate") and (wide[i] or prior_share[name] > 0.5))
     )

@@ -140,6 +140,15 @@ class XrdEvidence:
         """Value of one row, 0 where it was not observed."""
         return float(self.values[self.rows.index(name)]) if name in self.rows else 0.0
 
+    def share_of_total(self, *names: str) -> tuple[float, FloatArray]:
+        """Share of some rows in all but the standard, and its gradient by the rows."""
+        inside = np.array([row in names for row in self.rows], dtype=float)
+        everything = np.array([row != "standard" for row in self.rows], dtype=float)
+        total = float(everything @ self.values)
+        share = float(inside @ self.values) / total
+        gradient: FloatArray = (inside - share * everything) / total
+        return share, gradient
+
     @property
     def sees_amorphous(self) -> bool:
         """Whether amorphous components were measured on the same scale as the crystalline ones."""

@@ -112,6 +112,45 @@ class JointModel:
         both = ("total_mineral", "calcium_phosphate") if self.thermal is not None else ()
         return (*both, "crystalline", "non_crystalline", "organic_and_water")
 
+    def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
+        """Components that these measurements do not determine; `draws` are as received."""
+        if self.xrd is None:
+            return ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
+        if self.thermal is not None:
+            return () if self.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
+        if not self.weighs_crystals:
+            return COMPONENTS
+        wide = draws.std(axis=0) > priors.REPORTABLE_STD
+        return tuple(
+            name
+            for i, name in enumerate(COMPONENTS)
+            if name
+            == "amorphous_mineral"  # its maximum lies between those of water and of broad apatite reflections
+            or (name in ("organic", "water", "carbonate") and (wide[i] or prior_share[name] > 0.5))
+        )
+
+    def with_hidden(self, draws: FloatArray, seed: int) -> FloatArray:
+        """Give what was not found a chance to be there below its detection limit, at the expense of other mineral.
+
+        What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
+        thermogravimetry weighs what burns.
+        """
+        if self.xrd is None:
+            return draws
+        rng = np.random.default_rng(seed)
+        out = draws.copy()
+        for index in sorted(self.absent):
+            there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
+            amount = np.abs(rng.normal(0.0, self.xrd.hidden[index], len(out))) * there
+            weighed = self.thermal is not None and self.xrd.hidden[index] > priors.TRACES
+            for source in (H, AMORPHOUS) if weighed else (H, AMORPHOUS, ORGANIC):
+                if source != index and source not in self.absent:
+                    taken = np.minimum(amount, out[:, source])
+                    out[:, source] -= taken
+                    out[:, index] += taken
+                    amount = amount - taken
+        return out
+
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Factor (n, m) on each whitened row for each set of constants (n, p), and the log of their product (n,).
 
@@ -209,33 +248,33 @@ class JointModel:
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = [index for index in MINERAL if index not in self.absent]
         total -= (len(parts) - 1) * np.log(mineral + priors.MINERAL_FLOOR)
-        total -= _log_mean_grouping(len(parts), there - len(parts))
+        total -= self._log_mean_grouping(len(parts), there - len(parts))
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
             total -= 0.5 * ((share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std) ** 2
-            total -= _log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
+            total -= self._log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
         return total
 
+    @staticmethod
+    def _log_mean_grouping(parts: int, others: int) -> float:
+        """Logarithm of the mean of (M + floor)^-(parts - 1) over a flat simplex of so many mineral and other parts."""
+        if others == 0:
+            return -(parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
+        mineral = (np.arange(4000) + 0.5) / 4000
+        density = np.exp((parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral))
+        weighted = density * (mineral + priors.MINERAL_FLOOR) ** -(parts - 1.0)
+        return float(np.log(weighted.sum() / density.sum()))
 
-def _log_mean_grouping(parts: int, others: int) -> float:
-    """Logarithm of the mean of (M + floor)^-(parts - 1) over a flat simplex of so many mineral and other parts."""
-    if others == 0:
-        return -(parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
-    mineral = (np.arange(4000) + 0.5) / 4000
-    density = np.exp((parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral))
-    weighted = density * (mineral + priors.MINERAL_FLOOR) ** -(parts - 1.0)
-    return float(np.log(weighted.sum() / density.sum()))
-
-
-def _log_mean_tilt(parts: int) -> float:
-    """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
-    mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
-    if parts < 2:
-        return -0.5 * ((1.0 - mean) / std) ** 2
-    share = (np.arange(2000) + 0.5) / 2000
-    density = (parts - 1) * (1.0 - share) ** (parts - 2)
-    return float(np.log(np.mean(density * np.exp(-0.5 * ((share - mean) / std) ** 2))))
+    @staticmethod
+    def _log_mean_tilt(parts: int) -> float:
+        """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
+        mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
+        if parts < 2:
+            return -0.5 * ((1.0 - mean) / std) ** 2
+        share = (np.arange(2000) + 0.5) / 2000
+        density = (parts - 1) * (1.0 - share) ** (parts - 2)
+        return float(np.log(np.mean(density * np.exp(-0.5 * ((share - mean) / std) ** 2))))
 
 
 def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:

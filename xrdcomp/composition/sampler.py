@@ -85,6 +85,38 @@ class _Coordinates:
         rest = next(i for i in (H, AMORPHOUS, ORGANIC) if i in there)
         return cls(free=tuple(i for i in _ORDER if i in there and i != rest), rest=rest)
 
+    def start(self, model: JointModel) -> FloatArray:
+        """A composition read off the evidence, then the constants at their prior means."""
+        x = np.full(len(COMPONENTS), 0.01)
+        xrd, thermal = model.xrd, model.thermal
+        if xrd is not None:
+            pairs = zip(
+                XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False
+            )  # the standard is not in x
+            for row, index in pairs:
+                x[index] = max(xrd.row(row), 1e-3)
+        log_scale = 0.0
+        if thermal is not None:
+            water, organic = np.clip(thermal.losses[:2], 1e-3, 0.98)
+            x[WATER] = water
+            if thermal.sees_carbonate:
+                x[CARBONATE] = max(float(thermal.losses[2]), 1e-3) / CO2_PER_CARBONATE
+            x[ORGANIC] = organic / (1 - thermal.char_fraction) if thermal.inert else organic
+            left = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01)
+            solid = [H, AMORPHOUS, OTHER]
+            before = x[solid].sum()
+            x[solid] *= left / before
+            log_scale = float(np.log(before / left)) if xrd is not None and not xrd.sees_amorphous else 0.0
+        x[sorted(model.absent)] = 0.0
+        x /= x.sum()
+        if xrd is not None and "standard" in xrd.rows and model.standard is not None:
+            log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / model.standard.per_specimen))
+        means = [
+            item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale
+            for item in model.priors
+        ]
+        return np.concatenate([x[list(self.free)], means])
+
     def complete(self, drawn: FloatArray) -> FloatArray:
         """Compositions (n, 6) from the drawn coordinates."""
         x = np.zeros((len(drawn), len(COMPONENTS)))
@@ -205,30 +237,23 @@ def _draw_simplex(
         shift = np.einsum("ni,ni->n", reversed_root[:, r + 1 :, r], delta[:, r + 1 :]) * sd
         centre = mean[:, j] - shift
         uniform = (rng.permutation(n) + rng.random(n)) / n
-        z, log_mass = _truncated_normal(-centre / sd, (left - centre) / sd, uniform)
+        # inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution
+        # function are used
+        low, high = -centre / sd, (left - centre) / sd
+        flip = low > 0
+        a = np.where(flip, -high, low)
+        b = np.where(flip, -low, high)
+        b = np.maximum(b, a + 1e-12)
+        log_a, log_b = log_ndtr(a), log_ndtr(b)
+        ratio = np.exp(log_a - log_b)
+        log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
+        z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
+        z = np.where(flip, -z, z)
         out[:, j] = np.clip(centre + sd * z, 0.0, left)
         delta[:, r] = out[:, j] - mean[:, j]
         log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
         left = np.maximum(left - out[:, j], 0.0)
     return out, log_q
-
-
-def _truncated_normal(
-    low: FloatArray, high: FloatArray, uniform: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Standard normal between two bounds by inversion, and the log of the mass between them.
-
-    Accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function are used.
-    """
-    flip = low > 0
-    a = np.where(flip, -high, low)
-    b = np.where(flip, -low, high)
-    b = np.maximum(b, a + 1e-12)
-    log_a, log_b = log_ndtr(a), log_ndtr(b)
-    ratio = np.exp(log_a - log_b)
-    log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
-    z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
-    return np.where(flip, -z, z), log_mass
 
 
 def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
@@ -326,7 +351,7 @@ def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
     k = len(coordinates.free)
     low = np.array([0.0] * k + [item.low for item in model.priors])
     high = np.array([1.0] * k + [item.high for item in model.priors])
-    start = np.clip(_start(model, coordinates), low + 1e-6, high - 1e-6)
+    start = np.clip(coordinates.start(model), low + 1e-6, high - 1e-6)
 
     finite = np.array([np.isfinite(item.std) for item in model.priors])
     mean, std = (np.array([getattr(item, name) for item in model.priors]) for name in ("mean", "std"))
@@ -372,33 +397,3 @@ def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
         covariance=np.linalg.inv(precision)[k:, k:],
         chi_square=float((found.fun[: len(model.values) + int(finite.sum())] ** 2).sum()),
     )
-
-
-def _start(model: JointModel, coordinates: _Coordinates) -> FloatArray:
-    """A composition read off the evidence, then the constants at their prior means."""
-    x = np.full(len(COMPONENTS), 0.01)
-    xrd, thermal = model.xrd, model.thermal
-    if xrd is not None:
-        pairs = zip(XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False)  # the standard is not in x
-        for row, index in pairs:
-            x[index] = max(xrd.row(row), 1e-3)
-    log_scale = 0.0
-    if thermal is not None:
-        water, organic = np.clip(thermal.losses[:2], 1e-3, 0.98)
-        x[WATER] = water
-        if thermal.sees_carbonate:
-            x[CARBONATE] = max(float(thermal.losses[2]), 1e-3) / CO2_PER_CARBONATE
-        x[ORGANIC] = organic / (1 - thermal.char_fraction) if thermal.inert else organic
-        left = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01)
-        solid = [H, AMORPHOUS, OTHER]
-        before = x[solid].sum()
-        x[solid] *= left / before
-        log_scale = float(np.log(before / left)) if xrd is not None and not xrd.sees_amorphous else 0.0
-    x[sorted(model.absent)] = 0.0
-    x /= x.sum()
-    if xrd is not None and "standard" in xrd.rows and model.standard is not None:
-        log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / model.standard.per_specimen))
-    means = [
-        item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale for item in model.priors
-    ]
-    return np.concatenate([x[list(coordinates.free)], means])
