@@ -892,7 +892,7 @@ class Composition(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
-        axes: Axes = presenter("figures").draw_composition_on(self, ax)
+        axes: Axes = presenter("figures").draw_composition(self, ax)
         return axes
 
     def __str__(self) -> str:

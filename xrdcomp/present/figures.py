@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
         TgaStep,
     )
 
-# ------------ One look for all figures: colours told apart by colour-blind readers, sizes legible in print.
+# One look for all figures: colours told apart by colour-blind readers, sizes legible in print.
 
 # Okabe & Ito (2008), Color Universal Design: told apart with every common colour-vision deficiency.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
@@ -115,6 +117,15 @@ def new_figure(width: float, height: float) -> ResultFigure:
     return figure
 
 
+def titled(axes: Axes, text: str) -> Figure:
+    """Figure of one panel with its title."""
+    with figure_style():
+        panel_title(axes, text)
+    figure = axes.figure
+    assert isinstance(figure, Figure), "own axes lie in no subfigure"
+    return figure
+
+
 def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """Give the axes that were passed, else those of a new figure of width × height in inch."""
     return new_figure(width, height).add_subplot() if ax is None else ax
@@ -162,35 +173,20 @@ def panel_title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontweight="bold", fontsize=size)
 
 
-# ------------ The fit as a figure: observed, calculated, background, amorphous parts, difference, ticks and
-# hkl.
+# The fit
 
-APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the lines 002 to 202
+APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the reflections 002 to 202
 CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
 AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
-SAME_LINE = 0.002  # degrees: closer lines have the same spacing, such as 211 and 121 of apatite
+SAME_ANGLE = 0.002  # degrees: closer reflections have the same spacing, such as 211 and 121 of apatite
 UNIT_LABELS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
 
 
 def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
     """Figure of the whole-pattern fit.
 
-    Parameters
-    ----------
-    result : SampleResult
-        With a fit.
-    square_root : bool
-        Draw the square root of intensity: weak lines and the background become visible.
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Raises
-    ------
-    AnalysisError
-        The result holds no fit.
+    `square_root` draws the square root of intensity: weak reflections and the background become visible.
     """
     fit = result.xrd
     if fit is None:
@@ -211,7 +207,7 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
         if window:
             zoom = [figure.add_subplot(grid[row, 1]) for row in range(4)]
             draw_fit(zoom, fit, unit="", square_root=square_root, limits=window)
-            panel_title(zoom[0], "main lines of apatite")
+            panel_title(zoom[0], "main reflections of apatite")
             for axes in zoom:
                 axes.set_ylabel("")
         return figure
@@ -242,7 +238,7 @@ def draw_fit(
     shown = (fit.two_theta >= low) & (fit.two_theta <= high)
     x = fit.two_theta[shown]
     top = _draw_curves(curves, fit, shown, square_root=square_root)
-    _label_lines(curves, fit, (low, high), avoid, square_root=square_root)
+    _label_reflections(curves, fit, (low, high), avoid, square_root=square_root)
     curves.set_ylim(0.0, 1.22 * top)
     curves.set_ylabel(f"√ {unit}" if square_root else unit)
     if legend:
@@ -329,7 +325,7 @@ def _draw_ticks(axes: Axes, fit: FitResult, limits: tuple[float, float], *, name
         axes.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
         if names:
             axes.text(
-                -0.01, -row, _short(label_of(phase)), color=colour, fontsize=6.5,
+                -0.01, -row, textwrap.shorten(label_of(phase), 16, placeholder="…"), color=colour, fontsize=6.5,
                 ha="right", va="center", transform=axes.get_yaxis_transform(),
             )  # fmt: skip
     axes.set_ylim(-max(len(fit.reflections), 1) + 0.5, 0.5)
@@ -339,7 +335,22 @@ def _draw_ticks(axes: Axes, fit: FitResult, limits: tuple[float, float], *, name
     axes.tick_params(bottom=False)
 
 
-def _label_lines(
+@dataclass(frozen=True, kw_only=True)
+class _Marked:
+    """A reflection worth a label: the largest of the indices at its angle, angle (deg), height, colour of its phase."""
+
+    hkl: tuple[int, ...]
+    two_theta: float
+    height: float
+    colour: str = BLACK
+
+    @property
+    def text(self) -> str:
+        """``002``; blanks where an index has two figures or a sign."""
+        return ("" if all(0 <= index < 10 for index in self.hkl) else " ").join(map(str, self.hkl))
+
+
+def _label_reflections(
     axes: Axes,
     fit: FitResult,
     limits: tuple[float, float],
@@ -347,79 +358,60 @@ def _label_lines(
     *,
     square_root: bool,
 ) -> None:
-    """Write hkl over the strongest lines, leaving out those that would overlap a stronger one's label."""
+    """Write hkl over the strongest reflections, leaving out those that would overlap a stronger one's label."""
     gap = 0.04 * (limits[1] - limits[0])
-    lines = _strong_lines(fit, limits, avoid)
     placed: list[float] = []
-    for _, position, text, colour in lines:
+    for marked in _strong_reflections(fit, limits, avoid):
         if len(placed) == MAX_LABELS:
             break
-        if any(abs(position - other) < gap for other in placed):
-            continue
-        near = np.abs(fit.two_theta - position) <= gap / 2
-        if not near.any():
+        near = np.abs(fit.two_theta - marked.two_theta) <= gap / 2
+        if not near.any() or any(abs(marked.two_theta - other) < gap for other in placed):
             continue
         height = float(np.maximum(fit.observed, fit.calculated)[near].max())
         height = float(np.sqrt(max(height, 0.0))) if square_root else height
         axes.annotate(
-            text, (position, height), xytext=(0, 4), textcoords="offset points",
-            ha="center", va="bottom", rotation=90, fontsize=6.5, color=colour,
+            marked.text, (marked.two_theta, height), xytext=(0, 4), textcoords="offset points",
+            ha="center", va="bottom", rotation=90, fontsize=6.5, color=marked.colour,
         )  # fmt: skip
-        placed.append(position)
+        placed.append(marked.two_theta)
 
 
-def _strong_lines(
+def _strong_reflections(
     fit: FitResult, limits: tuple[float, float], avoid: tuple[float, float] | None
-) -> list[tuple[float, float, str, str]]:
-    """(height, two_theta, hkl, colour) of lines worth a label, strongest first."""
-    lines: list[tuple[float, float, str, str]] = []
+) -> list[_Marked]:
+    """Reflections within `limits` and not in `avoid` (deg) that stand out of the noise, strongest first."""
+    found: list[_Marked] = []
     for row, (phase, table) in enumerate(fit.reflections.items()):
         curve = fit.phases.get(phase)
         if curve is None or not (curve > 0).any():
             continue
-        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
-        top = float(curve.max())
-        for hkl, position, intensity in _merged(table):
-            hidden = avoid is not None and avoid[0] <= position <= avoid[1]
-            seen = intensity >= 5.0 and _stands_out(fit, curve, position)
-            if limits[0] <= position <= limits[1] and not hidden and seen:
-                lines.append((top * intensity, position, _hkl_text(hkl), colour))
-    return sorted(lines, reverse=True)
+        for group in _merged(table):
+            angle = group.two_theta
+            hidden = avoid is not None and avoid[0] <= angle <= avoid[1]
+            index = min(int(np.searchsorted(fit.two_theta, angle)), len(curve) - 1)
+            seen = group.height >= 5.0 and curve[index] >= 3.0 * fit.sigma[index]
+            if limits[0] <= angle <= limits[1] and not hidden and seen:
+                height, colour = float(curve.max()) * group.height, PHASE_COLOURS[row % len(PHASE_COLOURS)]
+                found.append(replace(group, height=height, colour=colour))
+    return sorted(found, key=lambda marked: (marked.height, marked.two_theta), reverse=True)
 
 
-def _stands_out(fit: FitResult, curve: FloatArray, position: float) -> bool:
-    """Whether the phase's curve at a line is at least three standard deviations of the data."""
-    index = min(int(np.searchsorted(fit.two_theta, position)), len(curve) - 1)
-    return bool(curve[index] >= 3.0 * fit.sigma[index])
-
-
-def _merged(table: ReflectionTable) -> list[tuple[tuple[int, ...], float, float]]:
-    """(hkl, two_theta, intensity) with lines at one angle added up, named by the largest h, then k, then l."""
-    order = np.argsort(table.two_theta)
-    groups: list[tuple[tuple[int, ...], float, float]] = []
-    for index in order:
+def _merged(table: ReflectionTable) -> list[_Marked]:
+    """Reflections at one angle as one, with the sum of their intensities and the largest h, then k, then l."""
+    groups: list[_Marked] = []
+    for index in np.argsort(table.two_theta):
         hkl = tuple(int(h) for h in table.hkl[index])
-        position, intensity = float(table.two_theta[index]), float(table.intensity[index])
-        if groups and position - groups[-1][1] < SAME_LINE:
-            earlier, first, total = groups.pop()
-            groups.append((max(earlier, hkl), first, total + intensity))
+        angle, intensity = float(table.two_theta[index]), float(table.intensity[index])
+        if groups and angle - groups[-1].two_theta < SAME_ANGLE:
+            last = groups[-1]
+            groups[-1] = replace(last, hkl=max(last.hkl, hkl), height=last.height + intensity)
         else:
-            groups.append((hkl, position, intensity))
+            groups.append(_Marked(hkl=hkl, two_theta=angle, height=intensity))
     return groups
 
 
-def _hkl_text(hkl: Sequence[int]) -> str:
-    """``002``; negative indices with a minus, blanks where an index has two figures."""
-    parts = [str(h) for h in hkl]
-    return ("" if all(len(part) == 1 for part in parts) else " ").join(parts)
-
-
-def _short(name: str, limit: int = 16) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
-
-
 def _apatite_window(fit: FitResult) -> tuple[float, float] | None:
-    """Range of apatite's main lines at this wavelength, None where none is fitted or it is out of range."""
+    """Range of apatite's main reflections at this wavelength, None where none is fitted or it is out of range."""
     if not any("apatite" in name for name in fit.reflections) or not fit.wavelengths:
         return None
     s = np.sin(np.radians(np.array(APATITE_WINDOW) / 2)) * fit.wavelengths[0] / CU_WAVELENGTH
@@ -431,7 +423,7 @@ def _apatite_window(fit: FitResult) -> tuple[float, float] | None:
     return (float(low), float(high)) if inside and wide else None
 
 
-# ------------ The thermogravimetric run as a figure: mass and DTG, steps shaded and labelled.
+# The thermogravimetric run
 
 OTHER_STEP_COLOURS = ("#999999", YELLOW)
 MAX_POINTS = 3000
@@ -441,21 +433,7 @@ ROW_HEIGHT = 0.125  # of the panel, for the two lines of a label
 
 
 def plot_tga(result: SampleResult) -> Figure:
-    """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Raises
-    ------
-    AnalysisError
-        The result holds no thermogravimetry.
-    """
+    """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked."""
     tga = result.tga
     if tga is None:
         msg = f"{result.sample_id}: no thermogravimetric curve to draw; the analysis had none."
@@ -504,9 +482,11 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     whole = span / (1.0 - head - FOOT)
     upper.set_ylim(low - FOOT * whole, low + (1.0 - FOOT) * whole)
     upper.set_yticks([tick for tick in upper.get_yticks() if low - 0.05 * span <= tick <= high + 0.02 * span])
+    one_panel = upper.get_position().bounds == lower.get_position().bounds
+    shaded = (upper,) if one_panel else (upper, lower)
     for index, (step, (centre, level)) in enumerate(zip(tga.steps, levels, strict=True)):
         colour = STEP_COLOURS.get(step.name, OTHER_STEP_COLOURS[index % 2])
-        for axes in (upper, lower) if upper.bbox is not lower.bbox else (upper,):
+        for axes in shaded:
             axes.axvspan(step.start_c, step.end_c, color=colour, alpha=0.22, linewidth=0)
         upper.text(
             centre, 0.985 - ROW_HEIGHT * level,
@@ -521,7 +501,8 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     lower.axhline(0.0, color=BLACK, linewidth=0.5)
     upper.set_ylabel("mass (wt% of start)")
     lower.set_ylabel("mass loss rate\n(% min⁻¹)")
-    lower.set_xlabel(f"temperature (°C); {_conditions(tga)}")
+    rate = "" if tga.heating_rate_k_min is None else f", {tga.heating_rate_k_min:.3g} K/min"
+    lower.set_xlabel(f"temperature (°C); {gas_label(tga.atmosphere)}{rate}")
     upper.tick_params(labelbottom=False)
     upper.set_xlim(start, end)
 
@@ -559,12 +540,7 @@ def _mark_onsets(
             written.append(step.onset_c)
 
 
-def _conditions(tga: TgaResult) -> str:
-    gas = gas_label(tga.atmosphere)
-    return gas if tga.heating_rate_k_min is None else f"{gas}, {tga.heating_rate_k_min:.3g} K/min"
-
-
-# ------------ Composition with its 95 % intervals, and the uncertainty budget.
+# Composition and uncertainty budget
 
 LEAST_SHARE = 1e-3
 """Inputs below it in every component are left out: they would be in the legend and nowhere else."""
@@ -572,58 +548,40 @@ BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BL
 
 
 def plot_composition(result: SampleResult) -> Figure:
-    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    with figure_style():
-        rows = len(result.composition.components) + len(result.composition.identifiable_sums)
-        figure = new_figure(5.2, 0.75 + 0.3 * rows)
-        axes = figure.add_subplot()
-        draw_composition(axes, result.composition, result)
-        panel_title(axes, f"{specimen_name(result)}: composition, {BASIS_LABELS[result.composition.basis]}")
-        return figure
+    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so."""
+    basis = BASIS_LABELS[result.composition.basis]
+    axes = draw_composition(result.composition, result=result)
+    return titled(axes, f"{specimen_name(result)}: composition, {basis}")
 
 
-def draw_composition_on(composition: Composition, ax: Axes | None = None) -> Axes:
-    """Draw a composition on axes of the user's, or on those of a new figure."""
-    with figure_style():
-        rows = len(composition.components) + len(composition.identifiable_sums)
-        axes = own_axes(ax, 5.2, 0.75 + 0.3 * rows)
-        draw_composition(axes, composition)
-        return axes
-
-
-def draw_composition(axes: Axes, composition: Composition, result: SampleResult | None = None) -> None:
-    """Draw one bar per component on `axes` (wt%), sums that can be determined below in grey.
+def draw_composition(
+    composition: Composition, ax: Axes | None = None, *, result: SampleResult | None = None
+) -> Axes:
+    """Draw one bar per component (wt%), sums that can be determined below in grey.
 
     `result` tells which apatite was found, and the truth of a simulation.
     """
     truth = (result.metadata.get("truth") if result is not None else None) or {}
     names = component_order(composition.components)
-    labels: list[str] = []
-    for row, name in enumerate(names):
-        _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
-        labels.append(component_label(name, result))
-        if name in truth:
-            axes.plot(
-                [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
-                markeredgecolor=BLACK, linestyle="none", zorder=5, clip_on=False,
-            )  # fmt: skip
-    for row, (name, estimate) in enumerate(composition.identifiable_sums.items(), start=len(names)):
-        _bar(axes, row, estimate, "#B8B8B8")
-        labels.append(f"sum: {label_of(name)}")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlim(0, 100)
-    note = "; ◇: truth of the simulation" if truth else ""
-    axes.set_xlabel(f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}")
+    sums = {f"sum: {label_of(name)}": value for name, value in composition.identifiable_sums.items()}
+    labels = [*(component_label(name, result) for name in names), *sums]
+    with figure_style():
+        axes = own_axes(ax, 5.2, 0.75 + 0.3 * len(labels))
+        for row, name in enumerate(names):
+            _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
+            if name in truth:
+                axes.plot(
+                    [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
+                    markeredgecolor=BLACK, linestyle="none", zorder=5, clip_on=False,
+                )  # fmt: skip
+        for row, estimate in enumerate(sums.values(), start=len(names)):
+            _bar(axes, row, estimate, "#B8B8B8")
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.set_xlim(0, 100)
+        note = "; ◇: truth of the simulation" if truth else ""
+        axes.set_xlabel(f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}")
+        return axes
 
 
 def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
@@ -646,21 +604,7 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
 
 
 def plot_budget(result: SampleResult) -> Figure:
-    """Figure of the uncertainty budget: which input contributes what share of each component's variance.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Raises
-    ------
-    AnalysisError
-        The result holds no budget.
-    """
+    """Figure of the uncertainty budget: which input contributes what share of each component's variance."""
     budget = result.composition.budget
     if not budget:
         msg = f"{result.sample_id}: the composition holds no uncertainty budget."
@@ -690,28 +634,25 @@ def plot_budget(result: SampleResult) -> Figure:
         return figure
 
 
-def _name_wide_segments(axes: Axes, words: str, left: Sequence[float], width: Sequence[float]) -> None:
+def _name_wide_segments(axes: Axes, label: str, left: Sequence[float], width: Sequence[float]) -> None:
     """Write the input's name into every segment that has room for it, so that the figure can be read in grey."""
     for row, (start, share) in enumerate(zip(left, width, strict=True)):
-        if share > 1.5 * len(words):
+        if share > 1.5 * len(label):
             axes.text(
-                start + 0.5 * share, row, words, ha="center", va="center", fontsize=6,
+                start + 0.5 * share, row, label, ha="center", va="center", fontsize=6,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             )  # fmt: skip
 
 
-# ------------ A measurement as it was read, before any analysis.
+# Measurements before any analysis
 
 MASS_LABELS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fraction"}
 
 
 def plot_measurement(measured: Pattern | TgaRun) -> Figure:
     """Figure of a measurement, titled with its file; see `draw_measurement`."""
-    with figure_style():
-        figure = new_figure(7.2, 3.2)
-        axes = draw_measurement(measured, figure.add_subplot())
-        panel_title(axes, measured.source.file if measured.source is not None else "measurement")
-        return figure
+    name = measured.source.file if measured.source is not None else "measurement"
+    return titled(draw_measurement(measured), name)
 
 
 def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes:
@@ -739,54 +680,17 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
         return axes
 
 
-# ------------ Frames made visible: image with its rings, integrated pattern, intensity around one ring.
+# Frames of area detectors
 
 MAX_SIDE = 700
 UNITS: Mapping[str, str] = {"cps": "counts/s per pixel", "counts": "counts per pixel"}
 
 
-class _RingLike(Protocol):
-    """What is drawn of an azimuthal profile (`xrdcomp.frames.AzimuthalProfile`)."""
-
-    @property
-    def azimuth(self) -> FloatArray: ...
-    @property
-    def intensity(self) -> FloatArray: ...
-    @property
-    def sigma(self) -> FloatArray: ...
-    @property
-    def d_spacing(self) -> float: ...
-    @property
-    def two_theta(self) -> float: ...
-    @property
-    def half_width(self) -> float: ...
-    @property
-    def mean(self) -> float: ...
-    @property
-    def amplitude(self) -> float: ...
-    @property
-    def amplitude_esd(self) -> float: ...
-    @property
-    def direction(self) -> float: ...
-    @property
-    def hermans(self) -> float | None: ...
-
-
-def plot_frames(placed: Any, pattern: Pattern, profile: _RingLike | None = None) -> Figure:
+def plot_frames(placed: Any, pattern: Pattern, profile: Any = None) -> Figure:
     """Figure of one frame with circles of 2θ, the integrated pattern, and the ring where there is one.
 
-    Parameters
-    ----------
-    placed : xrdcomp.frames.integrate.Placed
-        The (first) frame, with its angles.
-    pattern : Pattern
-        What the frames gave.
-    profile : AzimuthalProfile, optional
-        One ring; its windows are marked on the frame and in the pattern.
-
-    Returns
-    -------
-    matplotlib Figure
+    `placed` is the first frame with its angles, `profile` one ring, marked on the frame and in the pattern; see
+    ``xrdcomp.frames.integrate``.
     """
     with figure_style():
         figure = new_figure(9.6, 4.6)
@@ -800,16 +704,7 @@ def plot_frames(placed: Any, pattern: Pattern, profile: _RingLike | None = None)
 
 
 def plot_frame_image(frame: Any) -> Figure:
-    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels.
-
-    Parameters
-    ----------
-    frame : frames.Frame
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels."""
     with figure_style():
         rows, columns = frame.counts.shape
         figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)
@@ -817,7 +712,7 @@ def plot_frame_image(frame: Any) -> Figure:
         return figure
 
 
-def _draw_image(axes: Axes, placed: Any, profile: _RingLike | None) -> None:
+def _draw_image(axes: Axes, placed: Any, profile: Any) -> None:
     every = _show(axes, placed.frame, placed.usable)
     counts = placed.frame.counts
     angle = placed.pixels.two_theta[::every, ::every]
@@ -857,7 +752,7 @@ def _round_levels(low: float, high: float) -> list[float]:
     ]
 
 
-def _draw_pattern(axes: Axes, pattern: Pattern, profile: _RingLike | None) -> None:
+def _draw_pattern(axes: Axes, pattern: Pattern, profile: Any) -> None:
     x, y, e = pattern.two_theta, pattern.intensity, pattern.sigma
     axes.fill_between(x, y - e, y + e, color=GREY, alpha=0.5, linewidth=0, label="± standard deviation")
     axes.plot(x, y, color=BLACK, linewidth=0.7, label="mean over azimuth")
@@ -876,7 +771,7 @@ def _draw_pattern(axes: Axes, pattern: Pattern, profile: _RingLike | None) -> No
     panel_title(axes, f"pattern of {count} frame{'s' * (count > 1)}")
 
 
-def _draw_ring(axes: Axes, profile: _RingLike) -> None:
+def _draw_ring(axes: Axes, profile: Any) -> None:
     axes.errorbar(
         profile.azimuth, profile.intensity, yerr=profile.sigma, fmt="o", markersize=2.0, color=BLACK,
         elinewidth=0.5, label="net intensity, counting error",
@@ -900,26 +795,17 @@ def _draw_ring(axes: Axes, profile: _RingLike) -> None:
     )
 
 
-# ------------ One figure for one specimen: fit, thermogravimetry and composition together.
+# One specimen, one cohort
 
 
 def plot_overview(result: SampleResult) -> Figure:
-    """Figure of everything there is of one specimen, as `SampleResult.plot` returns it.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    matplotlib Figure
-    """
+    """Figure of everything there is of one specimen, as `SampleResult.plot` returns it."""
     measured = [result.xrd is not None, result.tga is not None]
     with figure_style():
         figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)
         if not any(measured):
             axes = figure.add_subplot()
-            draw_composition(axes, result.composition, result)
+            draw_composition(result.composition, axes, result=result)
             panel_title(axes, f"{specimen_name(result)}: composition")
             return figure
         outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5))
@@ -938,12 +824,9 @@ def plot_overview(result: SampleResult) -> Figure:
             name = "" if result.xrd is not None else f"{specimen_name(result)}: "
             panel_title(panels[0], f"{name}thermogravimetry")
         axes = figure.add_subplot(outer[1])
-        draw_composition(axes, result.composition, result)
+        draw_composition(result.composition, axes, result=result)
         panel_title(axes, "composition")
         return figure
-
-
-# ------------ All specimens of a cohort side by side.
 
 
 def plot_cohort(results: Sequence[SampleResult]) -> Figure:
@@ -951,19 +834,8 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
 
     Truth, where the specimens are simulated, is an open diamond.
 
-    Parameters
-    ----------
-    results : sequence of SampleResult
-        All on one basis.
-
-    Returns
-    -------
-    matplotlib Figure
-
-    Raises
-    ------
-    AnalysisError
-        No results, or results on different bases, which must not stand on one axis.
+    Truth, where the specimens are simulated, is an open diamond. Results on different bases are refused: they must not
+    stand on one axis.
     """
     bases = {result.composition.basis for result in results}
     if len(bases) != 1:
