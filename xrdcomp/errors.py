@@ -20,27 +20,27 @@ class ReadError(XrdcompError):
     ----------
     reason : str
         What is wrong: the value found and why it cannot stand.
-    file : str
-        Name of the file as the user gave it.
-    format_id : str, optional
-        Registry id of the format that was being read.
     place : str, optional
         Where in the file: ``"line 12"``, ``"byte 0x2c"``, ``"scan 3"``, ``"RawData0.xml, line 4"``.
     expected : str, optional
         What a good file has there.
     hint : str, optional
         What the user can do.
+    file : str, optional
+        Name of the file as the user gave it; put in once it is known.
+    format_id : str, optional
+        Registry id of the format that was being read.
     """
 
     def __init__(
         self,
         reason: str,
-        *,
-        file: str = "",
-        format_id: str = "",
         place: str = "",
         expected: str = "",
         hint: str = "",
+        *,
+        file: str = "",
+        format_id: str = "",
     ) -> None:
         self.reason, self.file, self.format_id = reason, file, format_id
         self.place, self.expected, self.hint = place, expected, hint

@@ -55,25 +55,21 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
                 name, size, packed = info.filename, info.file_size, info.compress_size
                 parts = PurePosixPath(name.replace("\\", "/")).parts
                 if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\x00" in name:
-                    msg, hint = (
-                        f"the member {name[:80]!r} points outside the archive",
-                        "Do not open this file elsewhere.",
-                    )
+                    msg = f"the member {name[:80]!r} points outside the archive"
+                    hint = "Do not open this file elsewhere."
                     raise ReadError(msg, expected="plain relative names", hint=hint)
                 if info.is_dir() or not wanted(name):
                     continue
                 if info.flag_bits & 1:
-                    msg, expected = "the member is encrypted", "an archive without password"
-                    raise ReadError(msg, place=name, expected=expected)
+                    raise ReadError("the member is encrypted", name, "an archive without password")
                 if size > room or (size > MAX_RATIO * max(packed, 1) and size > _RATIO_FREE_BYTES):
                     msg = f"the member declares {size} bytes from {packed}"
-                    expected = f"at most {room} bytes and {MAX_RATIO}-fold growth"
-                    raise ReadError(msg, place=name, expected=expected)
+                    raise ReadError(msg, name, f"at most {room} bytes and {MAX_RATIO}-fold growth")
                 with archive.open(info) as stream:
                     data = stream.read(size + 1)
                 if len(data) != size:
                     msg = f"the member has {len(data)} bytes where the directory declares {size}"
-                    raise ReadError(msg, place=name, expected="both alike")
+                    raise ReadError(msg, name, "both alike")
                 room -= size
                 content[name] = data
     except (
@@ -92,7 +88,7 @@ def parse_xml(data: bytes, member: str = "") -> Element:
     """
     elements = data.count(b"<")
     if elements > MAX_ELEMENTS:
-        raise ReadError(f"{elements} XML tags", place=member, expected=f"up to {MAX_ELEMENTS}")
+        raise ReadError(f"{elements} XML tags", member, f"up to {MAX_ELEMENTS}")
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
@@ -105,7 +101,7 @@ def parse_xml(data: bytes, member: str = "") -> Element:
         raise ReadError(msg, place=place, expected="well-formed XML", hint=_COPY_AGAIN) from problem
     except DefusedXmlException as problem:
         msg = "the XML declares a document type or entities, which no instrument writes"
-        raise ReadError(msg, place=member, expected="plain XML") from problem
+        raise ReadError(msg, member, "plain XML") from problem
     return root
 
 
@@ -147,7 +143,7 @@ def number_list(text: str, place: str, *, separator: str = "") -> FloatArray:
     """Numbers separated by blanks (or `separator`); the first that is none is named."""
     body = text.replace(separator, " ") if separator else text
     if body.count(" ") + body.count("\n") + body.count("\t") > MAX_NUMBERS:
-        raise ReadError("the list of numbers is too long", place=place, expected=f"up to {MAX_NUMBERS}")
+        raise ReadError("the list of numbers is too long", place, f"up to {MAX_NUMBERS}")
     wrong = _NOT_NUMBERS.search(body) if has_other(body) else None
     try:
         if wrong is None:
@@ -155,7 +151,7 @@ def number_list(text: str, place: str, *, separator: str = "") -> FloatArray:
         msg = f"{body[max(0, wrong.start() - 10) : wrong.start() + 10]!r} is not a list of numbers"
     except ValueError as problem:
         msg = str(problem)
-    raise ReadError(msg, place=place, expected="numbers separated by blanks")
+    raise ReadError(msg, place, "numbers separated by blanks")
 
 
 class Fields:
@@ -169,7 +165,7 @@ class Fields:
         if offset < 0 or length < 0 or offset + length > len(self.data):
             msg = f"{what} needs bytes {offset} to {offset + length}, the file has {len(self.data)}"
             hint = "The file is cut or its sizes are damaged; copy it again from the instrument."
-            raise ReadError(msg, place=f"byte {offset:#x}", expected="a complete file", hint=hint)
+            raise ReadError(msg, f"byte {offset:#x}", "a complete file", hint)
 
     def u16(self, offset: int) -> int:
         """Unsigned 16-bit integer."""

@@ -290,12 +290,9 @@ def read_tga(
         The format needs an optional package that is not installed.
     """
     options = TgaOptions(
-        mass_unit=mass_unit or "",
-        temperature_unit=temperature_unit or "",
-        time_unit=time_unit or "",
-        initial_mass_mg=initial_mass_mg,
-        columns=columns or {},
-    )
+        mass_unit=mass_unit or "", temperature_unit=temperature_unit or "", time_unit=time_unit or "",
+        initial_mass_mg=initial_mass_mg, columns=columns or {},
+    )  # fmt: skip
     return _read_run(path, format, options)
 
 
@@ -312,12 +309,9 @@ def read_empty_pan(
     Readings about zero, of a tared balance, are allowed: 100 mg are added to them.
     """
     options = TgaOptions(
-        mass_unit=mass_unit or "",
-        temperature_unit=temperature_unit or "",
-        time_unit=time_unit or "",
-        columns=columns or {},
-        empty_pan=True,
-    )
+        mass_unit=mass_unit or "", temperature_unit=temperature_unit or "", time_unit=time_unit or "",
+        columns=columns or {}, empty_pan=True,
+    )  # fmt: skip
     return _read_run(path, None, options)
 
 
@@ -354,12 +348,9 @@ def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
         raise ReadError(msg, file=name, expected=f"numbers among {', '.join(map(str, known))}")
     keep = np.isin(held, list(segments))
     return dataclasses.replace(
-        run,
-        temperature_c=run.temperature_c[keep],
-        mass=run.mass[keep],
-        time_s=None if run.time_s is None else run.time_s[keep],
-        segment=held[keep],
-    )
+        run, temperature_c=run.temperature_c[keep], mass=run.mass[keep],
+        time_s=None if run.time_s is None else run.time_s[keep], segment=held[keep],
+    )  # fmt: skip
 
 
 def _segment(run: TgaRun) -> IntArray:

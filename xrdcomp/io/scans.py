@@ -80,29 +80,29 @@ def two_theta_grid(start: float, step: float, n: int) -> FloatArray:
 def grid_to_end(start: float, step: float, n: int, end: float | None, place: str) -> FloatArray:
     """Angles of n points; refused where the last lies more than 0.6 steps off the header's end."""
     if end is not None and not abs(start + step * (n - 1) - end) <= 0.6 * abs(step):
-        reason = f"{n} points from {start:g} in steps of {step:g} do not end at {end:g}"
-        raise ReadError(reason, place=place, expected="a range that fits its points", hint=CUT)
+        msg = f"{n} points from {start:g} in steps of {step:g} do not end at {end:g}"
+        raise ReadError(msg, place, "a range that fits its points", CUT)
     return two_theta_grid(start, step, n)
 
 
 def points_between(start: float, end: float, step: float, place: str, fraction: float = 0.1) -> int:
     """Number of points of a range in degrees; refuses one that misses whole steps by more than `fraction`."""
     if not (np.isfinite([start, end, step]).all() and 0 < step < 10 and start < end <= 180):
-        reason = f"the range runs from {start:g} to {end:g} in steps of {step:g}"
-        raise ReadError(reason, place=place, expected="angles in degrees", hint=DAMAGED)
+        msg = f"the range runs from {start:g} to {end:g} in steps of {step:g}"
+        raise ReadError(msg, place, "angles in degrees", DAMAGED)
     exact = (end - start) / step + 1
     n = round(exact)
     if abs(exact - n) > fraction or not 1 < n <= MAX_POINTS:
-        reason = f"{start:g} to {end:g}° is no whole number of steps of {step:g}°"
-        raise ReadError(reason, place=place, expected=f"a whole number, {MAX_POINTS} at most", hint=DAMAGED)
+        msg = f"{start:g} to {end:g}° is no whole number of steps of {step:g}°"
+        raise ReadError(msg, place, f"a whole number, {MAX_POINTS} at most", DAMAGED)
     return n
 
 
 def check_count(held: int, declared: float | None, place: str, what: str = "points") -> None:
     """Refuse another number of points than the header declares, where it declares one."""
     if declared is not None and int(declared) != held:
-        reason = f"the header declares {int(declared)} {what}, the file holds {held}"
-        raise ReadError(reason, place=place, expected=f"{int(declared)} {what}", hint=CUT)
+        msg = f"the header declares {int(declared)} {what}, the file holds {held}"
+        raise ReadError(msg, place, f"{int(declared)} {what}", CUT)
 
 
 def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: str) -> bool:
@@ -115,8 +115,8 @@ def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: 
         return True
     if np.median(off) <= tolerance:
         i = int(np.argmax(off))
-        reason = f"point {i} stands at {listed[i]:g}°, start and step of the header give {grid[i]:g}°"
-        raise ReadError(reason, place=place, expected="both alike", hint=DAMAGED)
+        msg = f"point {i} stands at {listed[i]:g}°, start and step of the header give {grid[i]:g}°"
+        raise ReadError(msg, place, "both alike", DAMAGED)
     return False
 
 
@@ -372,7 +372,22 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
             hint = "Choose another scan of the file, if it has one."
             raise ReadError(scan.not_powder, expected="a powder scan over 2θ", hint=hint)
         scan = _with_rising_angles(scan, notes)
-        _check_intensity(scan, notes)
+        y = scan.intensity
+        top, low = int(np.argmax(np.abs(y))), int(np.argmin(y))
+        if abs(y[top]) > ABSURD_COUNTS:
+            hint = "The file is damaged, or the bytes were read as another type than they were written."
+            raise ReadError(f"intensity is {y[top]:g}", f"point {top}", f"less than {ABSURD_COUNTS:g}", hint)
+        if not y.any():
+            raise ReadError("every intensity is zero", expected="a measured pattern")
+        if y[low] < 0:
+            if scan.unit == "counts":
+                raise ReadError(f"a count of {y[low]:g}", f"point {low}", "counts from 0 upwards")
+            share = float(np.mean(y < 0))
+            text = (
+                f"{share:.1%} of the intensities are negative (lowest {y[low]:g} at {scan.two_theta[low]:g}°): "
+                "a background was subtracted before; fit the measured pattern instead"
+            )
+            notes.append(NEGATIVE_INTENSITY(text, share=share, lowest=float(y[low])))
         notes += note_steps(scan.two_theta) + note_ends(scan.two_theta, scan.intensity)
         sigma, unit = _standard_deviation(scan, notes)
     except ReadError as refusal:
@@ -388,17 +403,12 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         notes.append(VARIABLE_SLIT(text))
     seconds = scan.counting_time_s
     return Pattern(
-        two_theta=scan.two_theta,
-        intensity=scan.intensity,
-        sigma=sigma,
-        intensity_unit=unit,
+        two_theta=scan.two_theta, intensity=scan.intensity, sigma=sigma, intensity_unit=unit,
         counting_time_s=float(seconds) if isinstance(seconds, (int, float)) else None,
-        emission_lines=scan.emission_lines,
-        anode=scan.anode,
-        metadata={"scan_axis": scan.axis, **scan.metadata},
-        source=source.record(format_id),
+        emission_lines=scan.emission_lines, anode=scan.anode,
+        metadata={"scan_axis": scan.axis, **scan.metadata}, source=source.record(format_id),
         messages=tuple(notes),
-    )
+    )  # fmt: skip
 
 
 def pattern_of_arrays(
@@ -406,14 +416,10 @@ def pattern_of_arrays(
 ) -> Pattern:
     """Judge arrays as `to_pattern` judges a file; `facts` are fields of `Pattern`."""
     scan = RawScan(
-        two_theta=two_theta,
-        intensity=intensity,
-        unit=unit,
-        counting_time_s=facts.get("counting_time_s"),
-        emission_lines=facts.get("emission_lines", ()),
-        metadata=facts.get("metadata", {}),
+        two_theta=two_theta, intensity=intensity, unit=unit, counting_time_s=facts.get("counting_time_s"),
+        emission_lines=facts.get("emission_lines", ()), metadata=facts.get("metadata", {}),
         messages=facts.pop("messages", ()),
-    )
+    )  # fmt: skip
     judged = to_pattern(scan, SourceFile(path=Path("arrays"), data=b""), "")
     return replace(judged, **{"source": None, "metadata": scan.metadata, **facts})
 
@@ -429,7 +435,7 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
     for name, values in (("2θ", x), ("intensity", scan.intensity)):
         if not np.isfinite(values).all():
             i = int(np.argmin(np.isfinite(values)))
-            raise ReadError(f"{name} is {values[i]}", place=f"point {i}", expected="a number")
+            raise ReadError(f"{name} is {values[i]}", f"point {i}", "a number")
     if (np.diff(x) < 0).all():
         arrays = {name: getattr(scan, name) for name in ("sigma", "attenuation", "counting_time_s")}
         turned: dict[str, Any] = {k: v[::-1] for k, v in arrays.items() if isinstance(v, np.ndarray)}
@@ -439,18 +445,13 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
     step = np.diff(x)
     if not (step > 0).all():
         i = int(np.argmax(step <= 0)) + 1
-        raise ReadError(
-            f"2θ does not increase: {x[i]:g} after {x[i - 1]:g} degrees",
-            place=f"point {i}",
-            expected="angles in order",
-            hint="The file may hold two scans in one column, columns may be swapped, or it is damaged.",
-        )
+        msg = f"2θ does not increase: {x[i]:g} after {x[i - 1]:g} degrees"
+        hint = "The file may hold two scans in one column, columns may be swapped, or it is damaged."
+        raise ReadError(msg, f"point {i}", "angles in order", hint)
     if x[-1] <= 0 or x[-1] > 180 or x[0] < -60:
-        raise ReadError(
-            f"the axis runs from {x[0]:g} to {x[-1]:g}",
-            expected="2θ between 0 and 180 degrees",
-            hint="This may be azimuth (gamma), time, temperature or wavelength instead of 2θ.",
-        )
+        msg = f"the axis runs from {x[0]:g} to {x[-1]:g}"
+        hint = "This may be azimuth (gamma), time, temperature or wavelength instead of 2θ."
+        raise ReadError(msg, expected="2θ between 0 and 180 degrees", hint=hint)
     _refuse_reflectivity(scan)
     if x[0] <= 0:
         text = f"the scan starts at {x[0]:g}°; set a fit range above 0°, where diffraction begins"
@@ -473,34 +474,24 @@ def _refuse_reflectivity(scan: RawScan) -> None:
         raise ReadError(reason, expected="a powder scan that reaches reflections")
 
 
-def _check_intensity(scan: RawScan, notes: list[Diagnostic]) -> None:
-    y = scan.intensity
-    top, low = int(np.argmax(np.abs(y))), int(np.argmin(y))
-    if abs(y[top]) > ABSURD_COUNTS:
-        raise ReadError(
-            f"intensity is {y[top]:g}",
-            place=f"point {top}",
-            expected=f"less than {ABSURD_COUNTS:g}",
-            hint="The file is damaged, or the bytes were read as another type than they were written.",
-        )
-    if not y.any():
-        raise ReadError("every intensity is zero", expected="a measured pattern")
-    if y[low] < 0:
-        if scan.unit == "counts":
-            raise ReadError(f"a count of {y[low]:g}", place=f"point {low}", expected="counts from 0 upwards")
-        share = float(np.mean(y < 0))
-        text = (
-            f"{share:.1%} of the intensities are negative (lowest {y[low]:g} at {scan.two_theta[low]:g}°): "
-            "a background was subtracted before; fit the measured pattern instead"
-        )
-        notes.append(NEGATIVE_INTENSITY(text, share=share, lowest=float(y[low])))
-
-
 def _standard_deviation(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatArray, IntensityUnit]:
     """Standard deviations from what the file says of its intensities, and their unit."""
     y = scan.intensity
     if scan.sigma is not None:
-        return _given_sigma(scan, notes), scan.unit
+        sigma = np.array(scan.sigma, float)
+        if sigma.shape != scan.intensity.shape or not np.isfinite(sigma).all():
+            raise ReadError("the standard deviations are incomplete or not numbers", expected="one per point")
+        bad = sigma <= 0
+        if bad.all():
+            raise ReadError("no standard deviation is above zero", expected="positive standard deviations")
+        if bad.any():
+            text = (
+                f"{int(bad.sum())} standard deviation(s) are zero or negative in the file, which would give "
+                "these points infinite weight; they got the largest of the scan"
+            )
+            notes.append(SIGMA_ZERO(text, points=int(bad.sum())))
+            sigma[bad] = sigma[~bad].max()
+        return sigma, scan.unit
     factor = np.ones(len(y)) if scan.attenuation is None else np.asarray(scan.attenuation, float)
     if scan.unit == "counts":
         scale = counting_scale(y)
@@ -517,7 +508,7 @@ def _standard_deviation(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatAr
         time = np.broadcast_to(np.asarray(scan.counting_time_s, float), y.shape)
         if not (time > 0).all():
             i = int(np.argmax(~(time > 0)))
-            raise ReadError(f"a counting time of {time[i]:g} s", place=f"point {i}", expected="above 0 s")
+            raise ReadError(f"a counting time of {time[i]:g} s", f"point {i}", "above 0 s")
         return factor / time * np.sqrt(np.maximum(y * time / factor, 1.0)), "cps"
     return _from_scatter(scan, notes)
 
@@ -549,21 +540,3 @@ def _from_scatter(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatArray, I
         )
         notes.append(SIGMA_SCATTER(text, unit=scan.unit, scale=scale))
     return np.sqrt(scale * np.maximum(np.abs(y), scale)), scan.unit
-
-
-def _given_sigma(scan: RawScan, notes: list[Diagnostic]) -> FloatArray:
-    """Standard deviations of the file; zeros among them get the largest instead of infinite weight."""
-    sigma = np.array(scan.sigma, float)
-    if sigma.shape != scan.intensity.shape or not np.isfinite(sigma).all():
-        raise ReadError("the standard deviations are incomplete or not numbers", expected="one per point")
-    bad = sigma <= 0
-    if bad.all():
-        raise ReadError("no standard deviation is above zero", expected="positive standard deviations")
-    if bad.any():
-        text = (
-            f"{int(bad.sum())} standard deviation(s) are zero or negative in the file, which would give "
-            "these points infinite weight; they got the largest of the scan"
-        )
-        notes.append(SIGMA_ZERO(text, points=int(bad.sum())))
-        sigma[bad] = sigma[~bad].max()
-    return sigma

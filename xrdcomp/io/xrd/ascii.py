@@ -53,23 +53,19 @@ def _read_chi(source: SourceFile) -> RawScan:
     last = 4 + n
     held = len([line for line in lines[4:] if line.strip()])
     if held != n or any(line.strip() for line in lines[last:]):
-        msg = f"the header declares {n} points, {held} rows follow"
-        raise ReadError(msg, place="line 4", expected=f"{n} rows", hint=CUT)
+        raise ReadError(f"the header declares {n} points, {held} rows follow", "line 4", f"{n} rows", CUT)
     values = number_list("\n".join(lines[4:]), "lines from 5", separator=",")
     if len(values) != 2 * n:
-        raise ReadError(f"{n} rows hold {len(values)} numbers", place="lines from 5", expected="two columns")
+        raise ReadError(f"{n} rows hold {len(values)} numbers", "lines from 5", "two columns")
     label = lines[1].strip()
     angle, other = _ANGLE.search(label), _OTHER.search(label)
     text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
     return RawScan(
-        two_theta=values[0::2],
-        intensity=values[1::2],
-        axis=label,
+        two_theta=values[0::2], intensity=values[1::2], axis=label,
         not_powder=f"the axis is {label!r}, not 2θ" if other and not angle else "",
-        place=f"lines 5 to {last}",
-        metadata={"title": lines[0].strip()[:80]},
+        place=f"lines 5 to {last}", metadata={"title": lines[0].strip()[:80]},
         messages=() if angle or other else (AXIS_NAME(text, name=label),),
-    )
+    )  # fmt: skip
 
 
 CHI = xrd_reader("chi", "Fit2D CHI", "chi", _sniff_chi, _read_chi)
@@ -84,35 +80,28 @@ def _read_cpi(source: SourceFile) -> RawScan:
     lines = source.lines
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
-        raise ReadError("there is no line SCANDATA", place="header", expected="SCANDATA in line 10")
+        raise ReadError("there is no line SCANDATA", "header", "SCANDATA in line 10")
     start, end, step, wavelength = (number(lines[i].strip()) for i in (1, 2, 3, 5))
     if start is None or end is None or step is None:
         msg = f"the range is {lines[1].strip()!r} to {lines[2].strip()!r} in steps of {lines[3].strip()!r}"
-        raise ReadError(msg, place="line 2", expected="angles in degrees")
+        raise ReadError(msg, "line 2", "angles in degrees")
     place = f"lines from {mark + 2}"
     n = points_between(start, end, step, "line 2", fraction=0.5)
     y = number_list("\n".join(lines[mark + 1 :]), place)
     check_count(len(y), n, place)
     anode = lines[4].strip()
     return RawScan(
-        two_theta=two_theta_grid(start, step, n),
-        intensity=y,
+        two_theta=two_theta_grid(start, step, n), intensity=y,
         unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
-        emission_lines=emission_lines(wavelength),
-        anode=anode.capitalize() if len(anode) <= 2 else "",
-        place=place,
-        metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
-    )
+        emission_lines=emission_lines(wavelength), anode=anode.capitalize() if len(anode) <= 2 else "",
+        place=place, metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
+    )  # fmt: skip
 
 
 CPI = xrd_reader(
-    "sietronics_cpi",
-    "Sietronics CPI",
-    "cpi",
-    has_all((1.0, (r"\ASIETRONICS XRD SCAN",))),
-    _read_cpi,
+    "sietronics_cpi", "Sietronics CPI", "cpi", has_all((1.0, (r"\ASIETRONICS XRD SCAN",))), _read_cpi,
     verified=False,
-)
+)  # fmt: skip
 
 
 # --- ASCII RAW: first line ``.RAW``; wavelengths, start, step, number of points, then one value per line -
@@ -134,7 +123,7 @@ def _read_ascii_raw(source: SourceFile) -> RawScan:
     alpha1, alpha2, start, step = stated[at - 5], stated[at - 4], stated[at - 2], stated[at - 1]
     if start is None or step is None or not 0 < step < 5 or ranges != 1:
         msg = f"{lines[at - 2].strip()!r} and {lines[at - 1].strip()!r} are no start and step of one range"
-        raise ReadError(msg, place=f"line {at - 1}", expected="start and step in degrees")
+        raise ReadError(msg, f"line {at - 1}", "start and step in degrees")
     blank = max((i for i, line in enumerate(lines[at:], at) if not line.strip() and i < at + 40), default=at)
     place = f"lines from {blank + 2}"
     y = number_list("\n".join(lines[blank + 1 :]), place)
@@ -143,19 +132,16 @@ def _read_ascii_raw(source: SourceFile) -> RawScan:
         msg = (
             f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
         )
-        raise ReadError(msg, place=f"line {at + 1}", expected=f"{n} values and their end in the header")
+        raise ReadError(msg, f"line {at + 1}", f"{n} values and their end in the header")
     tops = [value for value in map(number, map(str.strip, lines[at + 2 : blank])) if value is not None]
     if tops and y.max() not in tops:
         msg = f"the highest count is {y.max():g}, the header states {tops[0]:g}"
-        raise ReadError(msg, place=place, expected="both alike", hint="It is damaged.")
+        raise ReadError(msg, place, "both alike", "It is damaged.")
     return RawScan(
-        two_theta=two_theta_grid(start, step, n),
-        intensity=y,
-        unit="counts",
-        emission_lines=emission_lines(alpha1, alpha2),
-        place="range 0",
+        two_theta=two_theta_grid(start, step, n), intensity=y, unit="counts",
+        emission_lines=emission_lines(alpha1, alpha2), place="range 0",
         metadata={"sample_name": lines[3].strip(), "date": f"{lines[1].strip()} {lines[2].strip()}"},
-    )
+    )  # fmt: skip
 
 
 ASCII_RAW = xrd_reader(
@@ -179,18 +165,14 @@ def _read_dbws(source: SourceFile) -> RawScan:
     found = _DBWS_HEADER.match(lines[1][:300]) if len(lines) > 1 else None
     if not found or not 1 < int(found[1]) <= MAX_POINTS:
         msg = "the second line is no header"
-        expected = f"points (up to {MAX_POINTS}), step, start and wavelength"
-        raise ReadError(msg, place="line 2", expected=expected)
+        raise ReadError(msg, "line 2", f"points (up to {MAX_POINTS}), step, start and wavelength")
     n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
     y = number_list("\n".join(lines[2:]), "lines from 3")
     check_count(len(y), n, "line 2")
     return RawScan(
-        two_theta=two_theta_grid(start, step, n),
-        intensity=y,
-        emission_lines=emission_lines(wavelength),
-        place="lines from 3",
-        metadata={"title": lines[0].strip()[:80]},
-    )
+        two_theta=two_theta_grid(start, step, n), intensity=y, emission_lines=emission_lines(wavelength),
+        place="lines from 3", metadata={"title": lines[0].strip()[:80]},
+    )  # fmt: skip
 
 
 DBWS = xrd_reader("dbws_dat", "DBWS and Maud data", "dat dbw rit", _sniff_dbws, _read_dbws)
@@ -254,7 +236,7 @@ def _read_fullprof(source: SourceFile) -> RawScan:
     )
     if any(map(numeric_row, lines[last:])):
         msg = f"{lines[last].strip()[:50]!r} stands between the counts"
-        raise ReadError(msg, place=f"line {last + 1}", expected="numbers to the end of the data")
+        raise ReadError(msg, f"line {last + 1}", "numbers to the end of the data")
     values = number_list("\n".join(lines[first:last]), f"lines {first + 1} to {last}")
     psi = header.at >= 2
     wanted = 2 * n if psi and len(values) >= 2 * n else n
@@ -265,7 +247,7 @@ def _read_fullprof(source: SourceFile) -> RawScan:
             f"{len(values)} values"
         )
         hint = "The file is cut or edited, or the header is not that of this measurement."
-        raise ReadError(msg, place=f"line {first}", expected=f"{wanted} values", hint=hint)
+        raise ReadError(msg, f"line {first}", f"{wanted} values", hint)
     found = _WAVELENGTH.search("\n".join((*lines[:first], *lines[last:])))
     return RawScan(
         two_theta=two_theta_grid(header.start, header.step, n),
@@ -278,9 +260,6 @@ def _read_fullprof(source: SourceFile) -> RawScan:
 
 
 FULLPROF = xrd_reader(
-    "fullprof_dat",
-    "FullProf data with a start-step-end header (INSTRM 0, 8)",
-    "dat",
-    _sniff_fullprof,
+    "fullprof_dat", "FullProf data with a start-step-end header (INSTRM 0, 8)", "dat", _sniff_fullprof,
     _read_fullprof,
-)
+)  # fmt: skip

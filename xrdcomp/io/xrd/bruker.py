@@ -57,7 +57,7 @@ def _grid(start: float, step: float, n: int, place: str) -> FloatArray:
     stop = start + step * (n - 1)
     if not (abs(start) <= 360 and 1e-6 < abs(step) < 30 and abs(stop) <= 720):
         msg = f"the range starts at {start:g} in steps of {step:g} for {n} points"
-        raise ReadError(msg, place=place, expected="angles in degrees", hint="The file is damaged.")
+        raise ReadError(msg, place, "angles in degrees", "The file is damaged.")
     return two_theta_grid(start, step, n)
 
 
@@ -101,7 +101,7 @@ def _range_scan(
 
 def _ranges(declared: int, at: int) -> range:
     if not 0 < declared <= _MOST_RANGES:
-        raise ReadError(f"{declared} ranges", place=f"byte {at:#x}", expected=f"1 to {_MOST_RANGES}")
+        raise ReadError(f"{declared} ranges", f"byte {at:#x}", f"1 to {_MOST_RANGES}")
     return range(declared)
 
 
@@ -109,7 +109,7 @@ def _check_end(source: SourceFile, end: int, ranges: int) -> None:
     if end != len(source.data):
         msg = f"{ranges} range(s) end at byte {end}, the file has {len(source.data)}"
         hint = "The file is damaged, or was written by a program that appends to it."
-        raise ReadError(msg, place=f"byte {end:#x}", expected="ranges that fill the file", hint=hint)
+        raise ReadError(msg, f"byte {end:#x}", "ranges that fill the file", hint)
 
 
 def _read_v1(source: SourceFile) -> Sequence[RawScan]:
@@ -150,7 +150,7 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
         place = f"range {index}"
         length = fields.u16(at)
         if length < 24:
-            raise ReadError(f"a header of {length} bytes", place=place, expected="at least 24 bytes")
+            raise ReadError(f"a header of {length} bytes", place, "at least 24 bytes")
         scans.append(_range_scan(fields, 2, at, at + length, replace(common, place=place)))
         at += length + 4 * len(scans[-1].intensity)
     _check_end(source, at, len(scans))
@@ -175,21 +175,18 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
         place = f"range {index}"
         length = fields.u32(at)
         if not 260 <= length <= 4096:
-            raise ReadError(f"a header of {length} bytes", place=place, expected="304 bytes")
+            raise ReadError(f"a header of {length} bytes", place, "304 bytes")
         kind, varying, stride, supplement = (fields.u32(at + offset) for offset in (196, 248, 252, 256))
         if stride != 4 + 8 * varying.bit_count():
             msg = f"records of {stride} bytes with {varying.bit_count()} varying parameter(s)"
-            raise ReadError(msg, place=place, expected="4 bytes and 8 for each parameter")
+            raise ReadError(msg, place, "4 bytes and 8 for each parameter")
         axis, wavelength = _SCAN_TYPES.get(kind, f"scan type {kind}"), fields.f64(at + 240)
         other = bool(lines) and not abs(wavelength - lines[0].wavelength) < 1e-3
         common = RawScan(
-            emission_lines=lines,
-            anode=anode,
-            axis=axis,
+            emission_lines=lines, anode=anode, axis=axis,
             not_powder="" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ",
-            place=place,
-            metadata=facts | ({"wavelength_of_range": wavelength} if other else {}),
-        )
+            place=place, metadata=facts | ({"wavelength_of_range": wavelength} if other else {}),
+        )  # fmt: skip
         data = at + length + supplement
         scans.append(_range_scan(fields, 3, at, data, common, stride))
         at = data + stride * len(scans[-1].intensity)
@@ -248,7 +245,7 @@ def _read_v4(source: SourceFile) -> Sequence[RawScan]:
 def _segment_length(fields: Fields, at: int) -> int:
     length = fields.u32(at + 4)
     if length < 8:
-        raise ReadError(f"a segment of {length} bytes", place=f"byte {at:#x}", expected="at least 8 bytes")
+        raise ReadError(f"a segment of {length} bytes", f"byte {at:#x}", "at least 8 bytes")
     fields.need(at, length, "a segment")
     return length
 
@@ -269,18 +266,13 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
         reason = f"the range is a scan of type {scan_type!r}, not over 2θ"
     elif begin is not None and abs(begin - start) > max(0.05, 2 * abs(step)):
         msg = f"the header starts at {start:g}°, the drive 2Theta stands at {begin:g}°"
-        raise ReadError(msg, place=place, expected="both alike", hint="The file is damaged.")
+        raise ReadError(msg, place, "both alike", "The file is damaged.")
     whole = bool(np.isfinite(y).all() and np.mean(y == np.round(y)) > 0.98)
     scan = replace(
-        common,
-        two_theta=x,
-        intensity=y,
-        unit="counts" if whole and (y >= 0).all() else "arbitrary",
-        counting_time_s=seconds if 0 < seconds < 1e7 else None,
-        axis=scan_type,
-        not_powder=reason,
+        common, two_theta=x, intensity=y, unit="counts" if whole and (y >= 0).all() else "arbitrary",
+        counting_time_s=seconds if 0 < seconds < 1e7 else None, axis=scan_type, not_powder=reason,
         messages=_odd_fractions(y, place),
-    )
+    )  # fmt: skip
     return scan, data + stride * n
 
 
@@ -295,17 +287,14 @@ def _drive_position(fields: Fields, at: int, end: int, name: str) -> float | Non
         at += length
     if at != end:
         msg = f"drive segments end at byte {at} where {end} was declared"
-        raise ReadError(msg, place=f"byte {at:#x}", expected="both alike")
+        raise ReadError(msg, f"byte {at:#x}", "both alike")
     return position
 
 
 RAW4 = xrd_reader(
-    "bruker_raw_v4",
-    "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)",
-    "raw",
-    begins(rb"RAW4\.00"),
+    "bruker_raw_v4", "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)", "raw", begins(rb"RAW4\.00"),
     _read_v4,
-)
+)  # fmt: skip
 
 
 # --- BRML ----------------------------------------------------------------------------------------------
@@ -325,7 +314,23 @@ def _read_brml(source: SourceFile) -> Sequence[RawScan]:
     scans: list[RawScan] = []
     for name, data in members.items():
         root = parse_xml(data, name)
-        common = _brml_instrument(root)
+        facts: dict[str, str | float | int | bool] = {}
+        if started := root.findtext("TimeStampStarted"):
+            facts["date"] = started
+        for item in root.iter("InfoItem"):
+            if item.get("Name") == "SampleName" and item.get("Value"):
+                facts["sample_name"] = str(item.get("Value"))
+        track = root.find("FixedInformation/Instrument/PrimaryTracks/TrackInfoData/Radius")
+        radius = number(track.get("Value", "")) if track is not None else None
+        if radius is not None:
+            facts["goniometer_radius_mm"] = radius
+        tube = next(root.iter("Tube"), None)
+        common = RawScan(metadata=facts)
+        if tube is not None:
+            values = {each.tag: number(each.get("Value", "")) for each in tube}
+            stated = (values.get(f"WaveLength{each}") for each in ("Alpha1", "Alpha2", "Ratio", "Average"))
+            lines = emission_lines(*stated)
+            common = replace(common, emission_lines=lines, anode=tube.findtext("TubeMaterial") or "")
         routes = root.findall("DataRoutes/DataRoute")
         for order, route in enumerate(routes):
             place = f"{name}, route {order}" if len(routes) > 1 else name
@@ -334,27 +339,6 @@ def _read_brml(source: SourceFile) -> Sequence[RawScan]:
     if not members:
         raise ReadError("the archive holds no RawData", expected="a member RawData0.xml")
     return scans
-
-
-def _brml_instrument(root: Element) -> RawScan:
-    """Tube, sample and date as a scan without points."""
-    facts: dict[str, str | float | int | bool] = {}
-    if started := root.findtext("TimeStampStarted"):
-        facts["date"] = started
-    for item in root.iter("InfoItem"):
-        if item.get("Name") == "SampleName" and item.get("Value"):
-            facts["sample_name"] = str(item.get("Value"))
-    track = root.find("FixedInformation/Instrument/PrimaryTracks/TrackInfoData/Radius")
-    radius = number(track.get("Value", "")) if track is not None else None
-    if radius is not None:
-        facts["goniometer_radius_mm"] = radius
-    tube = next(root.iter("Tube"), None)
-    if tube is None:
-        return RawScan(metadata=facts)
-    values = {each.tag: number(each.get("Value", "")) for each in tube}
-    names = ("Alpha1", "Alpha2", "Ratio", "Average")
-    lines = emission_lines(*(values.get(f"WaveLength{name}") for name in names))
-    return RawScan(emission_lines=lines, anode=tube.findtext("TubeMaterial") or "", metadata=facts)
 
 
 def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
@@ -393,22 +377,19 @@ def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
     check_count(len(table), declared, place, "measured points")
     if max(places["TwoTheta"], *(at for at, _ in channels)) >= table.shape[1]:
         msg = "the column of the angle or of a channel is missing"
-        raise ReadError(msg, place=place, expected="the columns of DataViews")
+        raise ReadError(msg, place, "the columns of DataViews")
     columns = {name: table[:, at] for name, at in places.items() if at < table.shape[1]}
     factor, times = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
     if factor is not None and not (np.isfinite(factor).all() and (factor > 0).all()):
-        raise ReadError("an absorber factor is not positive", place=place, expected="factors from 1 upwards")
+        raise ReadError("an absorber factor is not positive", place, "factors from 1 upwards")
     seconds: float | FloatArray | None = None
     if times is not None and (times > 0).all():
         same = float(np.ptp(times)) <= 1e-3 * float(times.max())
         seconds = float(np.median(times)) if same else times
     common = replace(
-        common,
-        axis=axis,
-        two_theta=_angles(columns["TwoTheta"], information, place),
-        counting_time_s=seconds,
-        attenuation=None if factor is None or (factor == 1).all() else factor,
-    )
+        common, axis=axis, two_theta=_angles(columns["TwoTheta"], information, place),
+        counting_time_s=seconds, attenuation=None if factor is None or (factor == 1).all() else factor,
+    )  # fmt: skip
     scans: list[RawScan] = []
     for at, view in channels:
         recording = view.find("Recording")
@@ -428,15 +409,15 @@ def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
 
 def _datum_table(rows: list[str], place: str) -> FloatArray:
     if not rows:
-        raise ReadError("the scan holds no points", place=place, expected="Datum elements")
+        raise ReadError("the scan holds no points", place, "Datum elements")
     width = rows[0].count(",") + 1
     for i, row in enumerate(rows):
         if row.count(",") + 1 != width:
             msg = f"datum {i} has {row.count(',') + 1} values, the first has {width}"
-            raise ReadError(msg, place=place, expected=f"{width} values")
+            raise ReadError(msg, place, f"{width} values")
     values = number_list(" ".join(rows), place, separator=",")
     if len(values) != width * len(rows):
-        raise ReadError("a datum has an empty value", place=place, expected="numbers between the commas")
+        raise ReadError("a datum has an empty value", place, "numbers between the commas")
     return values.reshape(len(rows), width)
 
 
@@ -460,7 +441,7 @@ def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
         expected = number(stated.get(name, ""))
         if expected is not None and abs(expected - value) > 1e-5 * abs(expected) + 1e-3:
             msg = f"the {name.lower()} of the points is {value:.9g}, the file states {expected:.9g}"
-            raise ReadError(msg, place=place, expected="both alike", hint=DAMAGED)
+            raise ReadError(msg, place, "both alike", DAMAGED)
 
 
 BRML = xrd_reader(
@@ -504,12 +485,16 @@ def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile,
     if mark[1]:
         if len(values) % 2:
             msg = f"{len(values)} numbers where pairs of angle and intensity were announced"
-            raise ReadError(msg, place=place, expected="pairs", hint="The file is cut or damaged.")
+            raise ReadError(msg, place, "pairs", "The file is cut or damaged.")
         x, y = values[0::2], values[1::2]
         if start is not None and step and len(x) > 1:
-            x = _even_angles(x, start, step, place)
+            # Listed angles are rounded to two or three decimals, a third of a step of 0.0156°; the header's step has
+            # six, which drifts over thousands of points. Where both agree, the step that fits all angles best stands.
+            index = np.arange(len(x), dtype=np.float64)
+            if follows_grid(x, start + step * index, _LISTED_ROUNDING + 1e-6 * len(x), place):
+                x = two_theta_grid(start, float(index @ (x - start) / (index @ index)), len(x))
     elif start is None or not step:
-        raise ReadError("the range lacks START or STEPSIZE", place=place, expected="both")
+        raise ReadError("the range lacks START or STEPSIZE", place, "both")
     else:
         x, y = two_theta_grid(start, step, len(values)), values
     check_count(len(y), declared, place)
@@ -522,39 +507,17 @@ def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile,
     if keys["VARDIVERGENCE"]:
         facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
     return RawScan(
-        two_theta=x,
-        intensity=y,
-        unit="counts" if mark[2] == "COUNTS" else "cps",
+        two_theta=x, intensity=y, unit="counts" if mark[2] == "COUNTS" else "cps",
         counting_time_s=seconds if seconds and seconds > 0 else None,
         emission_lines=emission_lines(first, second, keys.number("WLRATIO")),
-        anode=keys["ANODE"].capitalize(),
-        axis=drive.lower() or "2theta",
+        anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",
         not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
-        place=place,
-        metadata=facts,
+        place=place, metadata=facts,
         messages=() if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
-    )
-
-
-def _even_angles(listed: FloatArray, start: float, step: float, place: str) -> FloatArray:
-    """Angles on the even grid that the listed ones are rounded from.
-
-    Listed angles carry two or three decimals, which at a step of 0.0156° shifts points by a third of it; the
-    header's step carries six, which drifts over thousands of points. The grid starts at the header's start
-    and takes the step that fits all listed angles best, provided that both agree.
-    """
-    n = len(listed)
-    tolerance = _LISTED_ROUNDING + 1e-6 * n
-    if not follows_grid(listed, two_theta_grid(start, step, n), tolerance, place):
-        return listed
-    index = np.arange(n, dtype=np.float64)
-    return two_theta_grid(start, float(index @ (listed - start) / (index @ index)), n)
+    )  # fmt: skip
 
 
 UXD = xrd_reader(
-    "uxd",
-    "Bruker/Siemens UXD",
-    "uxd",
-    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
-    _read_uxd,
-)
+    "uxd", "Bruker/Siemens UXD", "uxd",
+    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))), _read_uxd,
+)  # fmt: skip

@@ -81,7 +81,17 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         msg = f"the CIF syntax is broken: {str(problem).removeprefix('string:')}"
         raise ReadError(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem
     lines = next((found for found in map(_radiation, document) if found), ())
-    facts = _diffractometer(document)
+    # facts of the diffractometer, wherever the file states them once: lengths in mm, angles in degrees, °C
+    facts: dict[str, str | float | int | bool] = {}
+    for name, items in _INSTRUMENT.items():
+        texts = {block.find_value(item) or "" for item in items for block in document} - _UNKNOWN
+        if len(texts) != 1:
+            continue
+        text = texts.pop().strip("'\" ").partition("(")[0]
+        angle = _CRYSTAL_ANGLE.match(text) if name == "monochromator_two_theta" else None
+        value = number(angle[1] if angle else text)
+        if value is not None and value > 0.0:
+            facts[name] = value - 273.15 if name == "specimen_temperature_c" else value
     scans: list[RawScan] = []
     for block in document:
         tag = next((tag for tag in _INTENSITY if len(block.find_loop(tag)) > 1), None)
@@ -93,21 +103,6 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         hint = "A CIF of a crystal structure is a phase, not a pattern: pass it with --phases."
         raise ReadError(msg, expected="_pd_meas_ or _pd_proc_ intensities over 2θ", hint=hint)
     return scans
-
-
-def _diffractometer(document: cif.Document) -> dict[str, str | float | int | bool]:
-    """Facts of the diffractometer, wherever the file states them once: lengths in mm, angles in degrees, °C."""
-    facts: dict[str, str | float | int | bool] = {}
-    for name, items in _INSTRUMENT.items():
-        texts = {block.find_value(item) or "" for item in items for block in document} - _UNKNOWN
-        if len(texts) != 1:
-            continue
-        text = texts.pop().strip("'\" ").partition("(")[0]
-        angle = _CRYSTAL_ANGLE.match(text) if name == "monochromator_two_theta" else None
-        value = number(angle[1] if angle else text)
-        if value is not None and value > 0.0:
-            facts[name] = value - 273.15 if name == "specimen_temperature_c" else value
-    return facts
 
 
 def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
@@ -129,14 +124,10 @@ def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
     if calculated:
         notes.append(CALCULATED(f"data block {block.name!r} holds a calculated pattern, not a measurement"))
     return replace(
-        _angles(block, part, n, common),
-        intensity=y,
-        sigma=_from_weights(block, tag, n, place) if sigma is None else sigma,
-        unit=_INTENSITY[tag],
-        default=not calculated,
-        metadata=facts,
-        messages=tuple(notes),
-    )
+        _angles(block, part, n, common), intensity=y,
+        sigma=_from_weights(block, tag, n, place) if sigma is None else sigma, unit=_INTENSITY[tag],
+        default=not calculated, metadata=facts, messages=tuple(notes),
+    )  # fmt: skip
 
 
 def _values(tokens: list[str], place: str) -> tuple[FloatArray, FloatArray | None]:
@@ -155,8 +146,7 @@ def _values(tokens: list[str], place: str) -> tuple[FloatArray, FloatArray | Non
         found = _BRACKETS.match(token)
         value = number(found[1] if found else token)
         if value is None:
-            msg = f"{token[:30]!r} is not a number"
-            raise ReadError(msg, place=f"{place}, row {i}", expected="a number in every row")
+            raise ReadError(f"{token[:30]!r} is not a number", f"{place}, row {i}", "a number in every row")
         values[i] = value
         if found:
             mantissa, _, exponent = found[1].lower().partition("e")
@@ -209,8 +199,7 @@ def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:
         if len(tokens) == n:
             x, reason = _values(tokens, place)[0], f"the profile is over {axis}, not 2θ"
             return replace(common, two_theta=x, axis=axis, not_powder=reason)
-    expected = "a loop of 2θ, or its range and increment"
-    raise ReadError("the profile has no 2θ", place=place, expected=expected)
+    raise ReadError("the profile has no 2θ", place, "a loop of 2θ, or its range and increment")
 
 
 def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:

@@ -115,12 +115,12 @@ def _banks(source: SourceFile) -> list[_Bank]:
         place = f"line {i + 1}"
         if not found:
             msg = f"{lines[i].strip()[:60]!r} is no BANK record"
-            raise ReadError(msg, place=place, expected="BANK number points records type coefficients kind")
+            raise ReadError(msg, place, "BANK number points records type coefficients kind")
         kind = found[6] or "STD"
         number, n, records = (int(found[k][:9]) for k in (1, 2, 3))
         if kind not in _CELLS or not 1 < n <= MAX_POINTS:
             msg = f"{n} points in records of type {kind!r}"
-            raise ReadError(msg, place=place, expected=f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
+            raise ReadError(msg, place, f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
         while last > i + 1 and lines[last - 1].strip() in {"", "\x1a"}:
             last -= 1
         coefficients = tuple(floats(found[5].split(), source, i + 1))
@@ -141,14 +141,28 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
         present = f"between {held - per_record + 1} and {held}" if per_record > 1 else f"{held}"
         msg = f"the header declares {bank.n} points, the {rows} records below it hold {present}"
         hint = "The file is cut or edited; the angles of what is left are not certain. Export it again."
-        raise ReadError(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+        raise ReadError(msg, bank.place, f"{bank.n} points", hint)
     if not widths:
-        return _free_columns(source, bank)
+        values = parse_table(source, bank.first, bank.last).values
+        wanted = 3 if bank.kind == "FXYE" else 2
+        if values.shape[1] != wanted:
+            msg = f"records of type {bank.kind} have {values.shape[1]} columns"
+            raise ReadError(msg, bank.place, f"{wanted} columns")
+        x: FloatArray = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)
+        if bank.binning in {"CONST", "CONS"}:
+            start, step = _start_and_step(bank)
+            end = start + step * (bank.n - 1)
+            if abs(x[0] - start) > 2 * step or abs(x[-1] - end) > max(2 * step, 0.002 * abs(end)):
+                msg = (
+                    f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
+                )
+                raise ReadError(msg, bank.place, "both alike")
+        return RawScan(two_theta=x, intensity=values[:, 1], sigma=values[:, 2] if wanted == 3 else None)
     cells = _cells(source, bank, widths)
     if bank.kind == "ALT":  # positions in thirty-seconds of a microsecond
         return RawScan(two_theta=cells[:, 0] / 32.0, intensity=cells[:, 1], sigma=cells[:, 2])
     if bank.binning in _FLIGHT:
-        x: FloatArray = np.arange(bank.n, dtype=np.float64)
+        x = np.arange(bank.n, dtype=np.float64)
     else:
         x = two_theta_grid(*_start_and_step(bank), bank.n)
     if bank.kind == "ESD":
@@ -163,24 +177,8 @@ def _start_and_step(bank: _Bank) -> tuple[float, float]:
     """Start and step in degrees."""
     if bank.binning not in {"CONST", "CONS"} or len(bank.coefficients) < 2 or bank.coefficients[1] <= 0:
         msg = f"binning {bank.binning} with coefficients {bank.coefficients}"
-        raise ReadError(msg, place=bank.place, expected="CONST start step in hundredths of a degree")
+        raise ReadError(msg, bank.place, "CONST start step in hundredths of a degree")
     return bank.coefficients[0] / 100.0, bank.coefficients[1] / 100.0
-
-
-def _free_columns(source: SourceFile, bank: _Bank) -> RawScan:
-    values = parse_table(source, bank.first, bank.last).values
-    wanted = 3 if bank.kind == "FXYE" else 2
-    if values.shape[1] != wanted:
-        msg = f"records of type {bank.kind} have {values.shape[1]} columns"
-        raise ReadError(msg, place=bank.place, expected=f"{wanted} columns")
-    x = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)
-    if bank.binning in {"CONST", "CONS"}:
-        start, step = _start_and_step(bank)
-        end = start + step * (bank.n - 1)
-        if abs(x[0] - start) > 2 * step or abs(x[-1] - end) > max(2 * step, 0.002 * abs(end)):
-            msg = f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
-            raise ReadError(msg, place=bank.place, expected="both alike")
-    return RawScan(two_theta=x, intensity=values[:, 1], sigma=values[:, 2] if wanted == 3 else None)
 
 
 def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArray:
@@ -195,8 +193,7 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
         line = source.lines[i].rstrip()
         if len(line) > _RECORD_WIDTH or "\t" in line:
             msg = f"the record has {len(line)} characters" + (" and tabs" if "\t" in line else "")
-            expected = f"up to {_RECORD_WIDTH} characters in fixed columns"
-            raise ReadError(msg, place=f"line {i + 1}", expected=expected)
+            raise ReadError(msg, f"line {i + 1}", f"up to {_RECORD_WIDTH} characters in fixed columns")
         values += [line[cell].strip() for cell in cells[: math.ceil(len(line) / size) * per_point]]
     counted = bank.kind == "STD"
     found = len(values) // per_point
@@ -204,21 +201,17 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
         found -= 1
     if found != bank.n:
         msg = f"the header declares {bank.n} points, the records hold {found}"
-        hint = "The file is cut or edited; export it again."
-        raise ReadError(msg, place=bank.place, expected=f"{bank.n} points", hint=hint)
+        raise ReadError(msg, bank.place, f"{bank.n} points", "The file is cut or edited; export it again.")
     # an empty counter means one; any other empty cell is found below
     tokens = [token or ("1" if counted and i % 2 == 0 else "nan") for i, token in enumerate(values)]
     table = floats(tokens[: bank.n * per_point], source).reshape(bank.n, per_point)
     if not np.isfinite(table).all():
         i = int(np.argmin(np.isfinite(table).all(axis=1)))
-        raise ReadError("a cell is empty", place=f"{bank.place}, point {i}", expected="a number")
+        raise ReadError("a cell is empty", f"{bank.place}, point {i}", "a number")
     return table
 
 
 GSAS = xrd_reader(
-    "gsas",
-    "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
-    "gsas gsa gda raw xra cwn fxye gss dat",
-    _sniff,
-    _read,
-)
+    "gsas", "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)", "gsas gsa gda raw xra cwn fxye gss dat",
+    _sniff, _read,
+)  # fmt: skip

@@ -52,7 +52,7 @@ def _instrument(measurement: Element) -> RawScan:
     used = measurement.find("{*}usedWavelength")
     alpha1 = number(text_of(used, "kAlpha1"))
     if alpha1 is not None and not 0.1 < alpha1 < 5.0:
-        raise ReadError(f"a wavelength of {alpha1:g} Å", expected="0.1 to 5 Å", place="usedWavelength")
+        raise ReadError(f"a wavelength of {alpha1:g} Å", "usedWavelength", "0.1 to 5 Å")
     ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
     facts: dict[str, str | float | int | bool] = {}
     control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
@@ -81,17 +81,16 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
     axis, place = scan.get("scanAxis", ""), common.place
     points = scan.find("{*}dataPoints")
     if points is None:
-        raise ReadError("the scan has no data points", place=place, expected="an element dataPoints")
+        raise ReadError("the scan has no data points", place, "an element dataPoints")
     counts, intensities = points.find("{*}counts"), points.find("{*}intensities")
     given = counts if counts is not None else intensities
     if given is None:
-        msg = "the scan has neither counts nor intensities"
-        raise ReadError(msg, place=place, expected="a list of counts")
+        raise ReadError("the scan has neither counts nor intensities", place, "a list of counts")
     listed = (given.text or "").strip()
     breaks = listed.count("\n")
     if 0 < breaks <= 3 and listed.count(" ") > 100:
         msg = f"the list of counts, which has blanks between them, is broken by {breaks} line end(s)"
-        raise ReadError(msg, place=place, expected="blanks only", hint="A count may be cut in two there.")
+        raise ReadError(msg, place, "blanks only", "A count may be cut in two there.")
     y = number_list(listed, f"{place}, counts")
     n = len(y)
     seconds: float | FloatArray | None = number(text_of(points, "commonCountingTime"))
@@ -120,17 +119,12 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
     status = scan.get("status", "Completed")
     text = f"the scan's status is {status!r}: the measurement was not completed"
     return replace(
-        common,
-        two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place),
+        common, two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place),
         intensity=y,
         unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
-        counting_time_s=seconds,
-        attenuation=factor,
-        axis=axis,
-        not_powder=reason,
-        metadata=facts,
+        counting_time_s=seconds, attenuation=factor, axis=axis, not_powder=reason, metadata=facts,
         messages=() if status == "Completed" else (NOT_COMPLETED(text),),
-    )
+    )  # fmt: skip
 
 
 def _per_point(points: Element, name: str, n: int, place: str, *, positive: bool = True) -> FloatArray | None:
@@ -141,7 +135,7 @@ def _per_point(points: Element, name: str, n: int, place: str, *, positive: bool
     values = number_list(text, f"{place}, {name}")
     if len(values) != n or (positive and not (values > 0).all()):
         msg = f"{len(values)} values of {name} for {n} counts"
-        raise ReadError(msg, place=place, expected=f"one {'positive ' if positive else ''}value per count")
+        raise ReadError(msg, place, f"one {'positive ' if positive else ''}value per count")
     return values
 
 
@@ -151,7 +145,7 @@ def _positions(points: Element, axis: str, n: int, place: str) -> FloatArray:
             continue
         unit = element.get("unit", "deg")
         if axis == "2Theta" and unit != "deg":
-            raise ReadError(f"2Theta is in {unit!r}", place=place, expected="degrees")
+            raise ReadError(f"2Theta is in {unit!r}", place, "degrees")
         listed = _per_point(element, "listPositions", n, place, positive=False)
         if listed is not None:
             return listed
@@ -165,7 +159,7 @@ def _positions(points: Element, axis: str, n: int, place: str) -> FloatArray:
     if axis != "2Theta":
         return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
     msg = f"the scan gives no positions of {axis!r} for its {n} counts"
-    raise ReadError(msg, place=place, expected="startPosition and endPosition, or listPositions")
+    raise ReadError(msg, place, "startPosition and endPosition, or listPositions")
 
 
 XRDML = xrd_reader("xrdml", "PANalytical XRDML 1.x and 2.x", "xrdml xml", _sniff, _read)

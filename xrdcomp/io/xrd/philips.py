@@ -31,13 +31,12 @@ def _read_udf(source: SourceFile) -> RawScan:
     first = Header({key: values[0] for key, values in keys.items() if values})
     angles, steps = ([*map(number, keys.get(key, []))] for key in ("DataAngleRange", "ScanStepSize"))
     if len(angles) != 2 or len(steps) != 1 or None in {*angles, *steps}:
-        raise ReadError("DataAngleRange or ScanStepSize is missing", place="header", expected="both")
+        raise ReadError("DataAngleRange or ScanStepSize is missing", "header", "both")
     start, end, step = (value or 0.0 for value in (*angles, *steps))
     n = points_between(start, end, step, "DataAngleRange")
     data, closed, rest = body.partition("/")
     if not closed or rest.strip(" \n\x1a"):
-        msg = "the counts do not end with a slash"
-        raise ReadError(msg, place="RawScan", expected="/", hint="It is cut.")
+        raise ReadError("the counts do not end with a slash", "RawScan", "/", "It is cut.")
     y = number_list(data.strip().lstrip(",/"), "RawScan", separator=",")
     check_count(len(y), n, "RawScan", "counts")
     seconds = first.number("ScanStepTime")
@@ -46,15 +45,11 @@ def _read_udf(source: SourceFile) -> RawScan:
     if slit:
         facts |= {"divergence_slit": slit, "variable_slit": "auto" in slit.lower()}
     return RawScan(
-        two_theta=two_theta_grid(start, step, n),
-        intensity=y,
-        unit="counts",
+        two_theta=two_theta_grid(start, step, n), intensity=y, unit="counts",
         counting_time_s=seconds if seconds and seconds > 0 else None,
         emission_lines=emission_lines(*map(first.number, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
-        anode=first["Anode"].capitalize(),
-        place="RawScan",
-        metadata=facts,
-    )
+        anode=first["Anode"].capitalize(), place="RawScan", metadata=facts,
+    )  # fmt: skip
 
 
 def _read_rd(source: SourceFile) -> RawScan:
@@ -66,21 +61,17 @@ def _read_rd(source: SourceFile) -> RawScan:
     fields.need(data_start, 2 * n, "the counts")
     if len(source.data) - data_start >= 4 * n:
         msg = f"{n} points fill {2 * n} bytes, {len(source.data) - data_start} follow the header"
-        raise ReadError(msg, place="byte 0xd6", expected="a range that fits the file")
+        raise ReadError(msg, "byte 0xd6", "a range that fits the file")
     packed = np.frombuffer(source.data, dtype="<u2", count=n, offset=data_start).astype(np.float64)
     kind, anode = source.data[84], source.data[85]
     facts: dict[str, str | float | int | bool] = {"sample_name": fields.text(146, 20)}
     if kind < len(_DIFFRACTOMETERS) and _DIFFRACTOMETERS[kind]:
         facts["instrument"] = _DIFFRACTOMETERS[kind]
     return RawScan(
-        two_theta=two_theta_grid(start, step, n),
-        intensity=np.round(packed**2 / 100.0),
-        unit="counts",
+        two_theta=two_theta_grid(start, step, n), intensity=np.round(packed**2 / 100.0), unit="counts",
         emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),
-        anode=_ANODES[anode] if anode < len(_ANODES) else "",
-        place="range 0",
-        metadata=facts,
-    )
+        anode=_ANODES[anode] if anode < len(_ANODES) else "", place="range 0", metadata=facts,
+    )  # fmt: skip
 
 
 PHILIPS = (

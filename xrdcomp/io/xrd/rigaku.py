@@ -80,8 +80,7 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     x, y = table[:, 0], table[:, 1]
     factor = table[:, 2] if table.shape[1] == 3 else np.ones(len(x))
     if not (np.isfinite(factor).all() and (factor > 0).all()):
-        msg = "an attenuator factor is not positive"
-        raise ReadError(msg, place=place, expected="factors from 1 upwards")
+        raise ReadError("an attenuator factor is not positive", place, "factors from 1 upwards")
     check_count(len(x), keys.number("MEAS_DATA_COUNT"), place)
     start, step = keys.number("MEAS_SCAN_START"), keys.number("MEAS_SCAN_STEP")
     if start is not None and step and len(x) > 1:
@@ -117,28 +116,27 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
 def _rows(text: str, place: str) -> FloatArray:
     rows = [row for row in text.split("\n") if row.strip()]
     if not rows:
-        raise ReadError("the scan holds no points", place=place, expected="rows of angle and counts")
+        raise ReadError("the scan holds no points", place, "rows of angle and counts")
     widths = [len(row.split()) for row in rows]
     if set(widths) not in ({2}, {3}):
         at = next((i for i, width in enumerate(widths) if width != widths[0]), 0)
         msg = f"row {at} of the scan, {rows[at].strip()[:50]!r}, has {widths[at]} columns"
-        raise ReadError(msg, place=place, expected="angle, counts and attenuator factor in every row")
+        raise ReadError(msg, place, "angle, counts and attenuator factor in every row")
     return number_list("\n".join(rows), place).reshape(len(rows), -1)
 
 
 def _read_ras(source: SourceFile) -> Sequence[RawScan]:
     text = source.text
     if "*RAS_DATA_END" not in text[-400:]:
-        place = f"line {len(source.lines)}"
         msg = "the file does not end with *RAS_DATA_END"
-        raise ReadError(msg, place=place, expected="a complete file", hint="It is cut.")
+        raise ReadError(msg, f"line {len(source.lines)}", "a complete file", "It is cut.")
     scans: list[RawScan] = []
     for block in text.split("*RAS_HEADER_START")[1:]:
         place = f"scan {len(scans)}"
         header, found, rest = block.partition("*RAS_INT_START")
         rows, ended, _ = rest.partition("*RAS_INT_END")
         if not found or not ended:
-            raise ReadError("the scan has no end", place=place, expected="*RAS_INT_START and *RAS_INT_END")
+            raise ReadError("the scan has no end", place, "*RAS_INT_START and *RAS_INT_END")
         matches = filter(None, map(_RAS_KEY.match, header.split("\n")))
         keys = Header({match[1]: match[2].strip() for match in matches})
         scans.append(_scan(keys, rows, place))
@@ -160,10 +158,10 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
             continue
         conditions = f"{found[1]}/MesurementConditions{found[2]}.xml"
         if conditions not in members:
-            raise ReadError("the measurement conditions are missing", place=name, expected="their XML")
+            raise ReadError("the measurement conditions are missing", name, "their XML")
         text, encoding = decode_text(data)
         if not encoding:
-            raise ReadError("the profile is binary", place=name, expected="text")
+            raise ReadError("the profile is binary", name, "text")
         stated = parse_xml(members[conditions], conditions)
         keys = Header({key: (stated.findtext(path) or "").strip() for key, path in _RASX_PATHS.items()})
         scan = _scan(keys, text, name)
@@ -196,30 +194,25 @@ def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
 def _group(keys: Header, part: str, place: str) -> RawScan:
     body, ended, _ = part.partition("*END")
     if not ended:
-        raise ReadError("the group has no *END", place=place, expected="a complete file", hint="It is cut.")
+        raise ReadError("the group has no *END", place, "a complete file", "It is cut.")
     head, _, data = body.rpartition("*COUNT")
     lines = data.split("\n")[1:]
     y = number_list("\n".join(line for line in lines if line[:1] != "#"), place, separator=",")
     count, start, step, stop = map(keys.number, ("COUNT", "START", "STEP", "STOP"))
     if not head or count is None or start is None or not step:
-        raise ReadError("the group lacks COUNT, START or STEP", place=place, expected="all three")
+        raise ReadError("the group lacks COUNT, START or STEP", place, "all three")
     check_count(len(y), count, place, "values")
     axis = keys["SCAN_AXIS"] or keys["SCAN_MODE"] or "?"
     reason = _powder_reason(axis)
     if "polefig" in keys["CLASS"].lower():
         reason = f"the file's class is {keys['CLASS']} (pole figure), scanned over {axis}"
     return RawScan(
-        two_theta=grid_to_end(start, step, len(y), stop, place),
-        intensity=y,
-        unit=_unit(keys["YUNIT"]),
+        two_theta=grid_to_end(start, step, len(y), stop, place), intensity=y, unit=_unit(keys["YUNIT"]),
         counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),
         emission_lines=emission_lines(keys.number("WAVE_LENGTH1"), keys.number("WAVE_LENGTH2")),
-        anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""),
-        axis=axis,
-        not_powder=reason,
-        place=place,
+        anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
         metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
-    )
+    )  # fmt: skip
 
 
 def _sniff_rasx(source: SourceFile) -> float:

@@ -26,30 +26,26 @@ def _read_stoe(source: SourceFile) -> RawScan:
     blocks, data_blocks = fields.u16(0x1DC), fields.u16(0x1DA)
     if blocks * _BLOCK != len(source.data) or not 0 < data_blocks < blocks - 1:
         msg = f"the header counts {blocks} blocks, {data_blocks} of them data; the file has {len(source.data)} bytes"
-        raise ReadError(msg, place="byte 0x1da", expected=f"{_BLOCK} bytes per block")
+        raise ReadError(msg, "byte 0x1da", f"{_BLOCK} bytes per block")
     at = (blocks - data_blocks) * _BLOCK
     n = fields.u16(at - 0x1DE)
     start, _, end, _, step, _ = (fields.f32(at - 0x1D4 + 4 * i) for i in range(6))
     place = f"byte {at - 0x1DE:#x}"
     if not (0 < step < 10 and n > 0):
         msg = f"{n} points from {start:g} to {end:g} in steps of {step:g}"
-        raise ReadError(msg, place=place, expected="a range that fits its points")
+        raise ReadError(msg, place, "a range that fits its points")
     x = grid_to_end(start, step, n, end, place)
     fields.need(at, 4 * n, "the intensities")
     y: FloatArray = np.frombuffer(source.data, dtype="<u4", count=n, offset=at).astype(np.float64)
     low, high = fields.u32(at - 0x188), fields.u32(at - 0x184)
     if high and not (low == int(y.min()) and high == int(y.max())):
         msg = f"counts run from {y.min():g} to {y.max():g}, the header says {low} to {high}"
-        place = f"byte {at - 0x188:#x}"
-        raise ReadError(msg, place=place, expected="both alike", hint="The file is damaged.")
+        raise ReadError(msg, f"byte {at - 0x188:#x}", "both alike", "The file is damaged.")
     return RawScan(
-        two_theta=x,
-        intensity=y,
-        unit="counts",
-        emission_lines=emission_lines(fields.f32(0x142), fields.f32(0x146)),
-        place="range 0",
+        two_theta=x, intensity=y, unit="counts",
+        emission_lines=emission_lines(fields.f32(0x142), fields.f32(0x146)), place="range 0",
         metadata={"sample_name": fields.text(0x20, 0x50), "date": fields.text(0x10, 16)},
-    )
+    )  # fmt: skip
 
 
 STOE = xrd_reader("stoe_raw", "STOE WinXPOW powder RAW", "raw", begins(rb"RAW_.{0,6}Powdat"), _read_stoe)
@@ -79,51 +75,38 @@ def _read_seifert(source: SourceFile) -> Sequence[RawScan]:
 
 def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str) -> RawScan:
     if not rows:
-        raise ReadError("the section holds no values", place=place, expected="rows of numbers", hint=CUT)
+        raise ReadError("the section holds no values", place, "rows of numbers", CUT)
     check_count(len(rows), keys.number("NoValues"), place, "values")
     width = len(rows[0].split())
     values = number_list("\n".join(rows), place)
     if any(len(row.split()) != width for row in rows):
-        raise ReadError("rows have different numbers of columns", place=place, expected=f"{width} columns")
+        raise ReadError("rows have different numbers of columns", place, f"{width} columns")
     columns = values.reshape(len(rows), width).T
     facts, anode = keys.facts(sample_name="Sample"), keys["Anode"]
     if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
         return RawScan(
-            two_theta=columns[min(1, width - 1)],
-            intensity=columns[min(2, width - 1)],
-            unit="counts",
-            anode=anode,
-            axis="beta",
-            not_powder=f"a pole figure at 2θ = {keys['2Theta'] or '?'}°, scanned over beta",
-            place=place,
+            two_theta=columns[min(1, width - 1)], intensity=columns[min(2, width - 1)], unit="counts",
+            anode=anode, axis="beta",
+            not_powder=f"a pole figure at 2θ = {keys['2Theta'] or '?'}°, scanned over beta", place=place,
             metadata=facts,
-        )
+        )  # fmt: skip
     start, step, end = map(keys.number, ("Start", "Step", "End"))
     if width >= 2:
         x, y = columns[0], columns[1]
     elif start is not None and step:
         x, y = two_theta_grid(start, step, len(rows)), columns[0]
     else:
-        raise ReadError("the scan gives neither angles nor Start and Step", place=place, expected="either")
+        raise ReadError("the scan gives neither angles nor Start and Step", place, "either")
     if end is not None and step and abs(x[-1] - end) > abs(step):
-        msg = f"the scan ends at {x[-1]:g}°, the header says {end:g}°"
-        raise ReadError(msg, place=place, expected="both alike", hint=CUT)
+        raise ReadError(f"the scan ends at {x[-1]:g}°, the header says {end:g}°", place, "both alike", CUT)
     return RawScan(
-        two_theta=x,
-        intensity=y,
-        unit="counts" if bool((y == y.round()).all()) else "arbitrary",
-        counting_time_s=keys.number("Time"),
-        anode=anode,
-        axis=keys["ScanAxis"] or "2theta",
-        place=place,
+        two_theta=x, intensity=y, unit="counts" if bool((y == y.round()).all()) else "arbitrary",
+        counting_time_s=keys.number("Time"), anode=anode, axis=keys["ScanAxis"] or "2theta", place=place,
         metadata=facts,
-    )
+    )  # fmt: skip
 
 
 SEIFERT = xrd_reader(
-    "seifert_nja",
-    "Seifert NJA (pole figures refused)",
-    "nja",
-    has_all((1.0, ("&", r"^#MeasParameter"))),
+    "seifert_nja", "Seifert NJA (pole figures refused)", "nja", has_all((1.0, ("&", r"^#MeasParameter"))),
     _read_seifert,
-)
+)  # fmt: skip

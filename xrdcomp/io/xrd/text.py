@@ -20,7 +20,6 @@ from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table
-from xrdcomp.units import FloatArray
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
@@ -92,7 +91,7 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
         if (broken := find_broken_row(lines)) >= 0:
             msg = f"{lines[broken].strip()[:50]!r} is not a row of numbers"
             hint = "A figure is damaged there; copy the file again, or export it again."
-            raise ReadError(msg, place=f"line {broken + 1}", expected="numbers in every row", hint=hint)
+            raise ReadError(msg, f"line {broken + 1}", "numbers in every row", hint)
         msg = "there is no block of numbers with two columns"
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table, header = parse_table(source, first, last), lines[:first]
@@ -111,15 +110,12 @@ def _read(source: SourceFile) -> Sequence[RawScan]:
     if scan_type and not _POWDER_SCAN.search(scan_type[1]):
         reason = f"the header says scan type {scan_type[1].strip()!r}, which is no scan over 2θ"
     common = RawScan(
-        two_theta=x,
-        sigma=None if columns.sigma is None else table.values[:, columns.sigma],
-        emission_lines=_radiation(header),
-        anode=anode[1] if anode else "",
-        axis=scan_type[1].strip() if scan_type else "2theta",
-        not_powder=reason,
+        two_theta=x, sigma=None if columns.sigma is None else table.values[:, columns.sigma],
+        emission_lines=_radiation(header), anode=anode[1] if anode else "",
+        axis=scan_type[1].strip() if scan_type else "2theta", not_powder=reason,
         place=f"lines {table.lines[0]} to {table.lines[-1]}",
         messages=(*columns.notes, *note_unusual_end(x), *note_open_end(source.data)),
-    )
+    )  # fmt: skip
     scans = []
     for column in columns.intensities:
         name = names[column] if names else ""
@@ -150,8 +146,7 @@ def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
     if joined or damaged or on_grid:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
-        place = f"line {table.lines[0] - 1}"
-        raise ReadError(msg, place=place, expected="header and rows apart", hint=hint)
+        raise ReadError(msg, f"line {table.lines[0] - 1}", "header and rows apart", hint)
 
 
 def _mostly_figures(token: str) -> bool:
@@ -198,7 +193,7 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
     if "thermal" in roles and ("temperature" in roles or "time" in roles):
         msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
         hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
-        raise ReadError(msg, place=place, expected="2θ and intensity", hint=hint)
+        raise ReadError(msg, place, "2θ and intensity", hint)
     first = [role for role in ("angle", "") if role in roles[: max(1, width - 1)]]
     x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
     notes: tuple[Diagnostic, ...] = ()
@@ -207,13 +202,13 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:
         hint = "Export it over 2θ; for q or d the wavelength must be known to convert."
         hint += " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
-        raise ReadError(f"the first column is {names[x]!r}", place=place, expected="2θ in degrees", hint=hint)
+        raise ReadError(f"the first column is {names[x]!r}", place, "2θ in degrees", hint)
     sigma = roles.index("sigma") if "sigma" in roles else None
     rest = [i for i in range(width) if i not in {x, sigma} and roles[i] not in _NOT_MEASURED]
     observed = [i for i in rest if roles[i] == "intensity"] or rest
     if not observed:
         msg = f"none of the columns {', '.join(names)} is an intensity"
-        raise ReadError(msg, place=place, expected="a column of measured intensities")
+        raise ReadError(msg, place, "a column of measured intensities")
     deviation = sigma if len(observed) == 1 else None
     return _Columns(angle=x, intensities=tuple(observed), sigma=deviation, notes=notes)
 
@@ -224,9 +219,8 @@ def _note_temperature(table: Table, name: str, place: str) -> Diagnostic:
     step = np.diff(x)
     even = len(x) > 100 and float(np.ptp(step)) < 1e-3 * float(np.median(step))
     if not (even and x[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
-        msg = f"the first column is called {name!r}"
         hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
-        raise ReadError(msg, place=place, expected="2θ in degrees", hint=hint)
+        raise ReadError(f"the first column is called {name!r}", place, "2θ in degrees", hint)
     text = (
         f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {x[0]:g} "
         f"to {x[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
@@ -240,28 +234,22 @@ def _unnamed(table: Table) -> _Columns:
     if width == 2:
         return _Columns()
     if width > 3:
-        msg = f"{width} columns without names"
         hint = "Add a header line such as `two_theta intensity sigma`, or export two columns."
-        raise ReadError(msg, place=f"line {table.lines[0]}", expected="2 or 3 columns", hint=hint)
+        raise ReadError(f"{width} columns without names", f"line {table.lines[0]}", "2 or 3 columns", hint)
     y, third = table.values[:, 1], table.values[:, 2]
-    if _like_sigma(y, third):
+    # a standard deviation is positive, smaller than its intensity and grows with it
+    inside = (y > 0) & np.isfinite(third)
+    like_sigma = inside.sum() >= 5 and not (third[inside] < 0).any() and bool(third.any())
+    if like_sigma and not np.allclose(third[inside] / np.sqrt(np.maximum(y[inside], 1.0)), 1.0, atol=0.1):
+        level = np.median(y[inside])
+        like_sigma = np.median(third[inside] / y[inside]) < 0.5 and np.median(third) < 0.5 * level
+    if like_sigma:
         return _Columns(sigma=2)
     text = (
         "the third column is no standard deviation of the second (its median is "
         f"{np.median(third):g} beside {np.median(y):g}) and has no name; it is not used"
     )
     return _Columns(notes=(THIRD_COLUMN(text),))
-
-
-def _like_sigma(y: FloatArray, third: FloatArray) -> bool:
-    """True where a column can be the standard deviation of another: positive, below it, growing with it."""
-    inside = (y > 0) & np.isfinite(third)
-    if inside.sum() < 5 or (third[inside] < 0).any() or not third.any():
-        return False
-    ratio = third[inside] / np.sqrt(np.maximum(y[inside], 1.0))
-    if np.allclose(ratio, 1.0, atol=0.1):
-        return True
-    return bool(np.median(third[inside] / y[inside]) < 0.5 and np.median(third) < 0.5 * np.median(y[inside]))
 
 
 def _unit(name: str, header: str) -> IntensityUnit:
@@ -291,9 +279,6 @@ def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
 
 
 TEXT = xrd_reader(
-    "xrd_text",
-    "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)",
-    "xy xye csv txt dat prn tsv asc",
-    _sniff,
+    "xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff,
     _read,
-)
+)  # fmt: skip
