@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -86,18 +86,17 @@ def mass_balance(
     losses = np.vstack((-np.eye(n), np.zeros(n))) + np.vstack((np.zeros(n), np.eye(n)))
     values = losses @ boundaries.mass
     values[0] += 1.0
-    balance = Balance(
-        values=values, covariance={name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
-    )
+    by_source = {name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
+    covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
     result = replace(
-        result, balance=values, covariance=balance.total, char_fraction=char if curve.inert else None
+        result, balance=values, covariance=covariance, char_fraction=char if curve.inert else None
     )
     if n < 3:
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
         return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
-    estimates, budget = quantities(balance, recipe, inert=curve.inert)
-    std = float(np.sqrt(balance.total[-1, -1]))
+    estimates, budget = quantities(values, by_source, recipe, inert=curve.inert)
+    std = float(np.sqrt(covariance[-1, -1]))
     return replace(
         result,
         balance_names=("water", "organic", "carbonate", "residue"),
@@ -277,27 +276,13 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 _STEP = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Balance:
-    """Fractions of the start mass in the order water, organic, carbonate (as CO2), residue; they sum to 1.
-
-    `covariance` maps each source of uncertainty to a (4, 4) array whose rows sum to 0.
-    """
-
-    values: FloatArray
-    covariance: Mapping[str, FloatArray]
-
-    @property
-    def total(self) -> FloatArray:
-        """Covariance summed over all sources."""
-        total: FloatArray = np.sum(list(self.covariance.values()), axis=0)
-        return total
-
-
 def quantities(
-    balance: Balance, recipe: ThermalRecipe, *, inert: bool
+    y: FloatArray, covariance: Mapping[str, FloatArray], recipe: ThermalRecipe, *, inert: bool
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, float]]]:
     """Substances as received and dry, and the share each source has in their variance.
+
+    `y` are the fractions of the start mass in the order water, organic, carbonate (as CO2), residue, which sum to 1;
+    `covariance` maps each source of uncertainty to a (4, 4) array whose rows sum to 0.
 
     ``organic`` = y_O / (1 − χ) and ``residue`` = y_R − χ·organic with the char fraction χ (0 where not `inert`), whose
     prior ends where no mineral would be left; ``carbonate_co3`` = 1.3636 y_C; ``total_mineral`` = residue +
@@ -305,7 +290,6 @@ def quantities(
     condensation can only lower the organic and raise the mineral, by at most `recipe.bound_water_fraction` of the
     mineral: a one-sided uncertainty.
     """
-    y = balance.values
     chi, chi_std = _char_given_mineral(y, recipe) if inert else (0.0, 0.0)
     base = _derived(y, chi, 0.0)
 
@@ -317,7 +301,7 @@ def quantities(
     jacobian = np.array([change(y_by=_STEP * e) for e in np.eye(4)]).T
     sources = {
         name: np.maximum(np.einsum("ij,jk,ik->i", jacobian, c, jacobian), 0.0)
-        for name, c in balance.covariance.items()
+        for name, c in covariance.items()
     }
     sources["char"] = (change(chi_by=_STEP) * chi_std) ** 2
     # anything from nothing to the most that can be bound is as likely: variance of a uniform distribution about its end

@@ -1,4 +1,4 @@
-"""Where one loss ends and the next begins: DTG minima near the literature windows, and what is uncertain about them.
+"""Boundaries between losses: DTG minima near the literature windows, and what is uncertain about them.
 
 Three things may put mass on the wrong side of a cut at a minimum: neighbouring losses that overlap, salts that
 evaporate while carbonate still goes, and hydroxyl of apatite that leaves before the carbonate's window ends.

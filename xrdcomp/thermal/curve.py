@@ -700,7 +700,7 @@ class SmoothedCurve:
 
     @property
     def inert(self) -> bool:
-        """Whether organic matter leaves char in the gas of this run."""
+        """Gas of the run in which organic matter leaves char."""
         return self.atmosphere in INERT_GASES
 
     @property

@@ -20,7 +20,7 @@ _OVERLAP_RATIO = 0.002
 
 
 class Boundary(NamedTuple):
-    """Where a theoretical step ends: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
+    """End of a theoretical step: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
 
     temperature_c: float
     half_width_c: float
@@ -29,7 +29,7 @@ class Boundary(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TheoreticalStep:
-    """What leaves, as a fraction of the standard's mass, and where its step ends."""
+    """Loss of one substance, as a fraction of the standard's mass, and the end of its step."""
 
     name: str
     loss: float
@@ -118,7 +118,7 @@ class StandardStep:
 
     @property
     def holds(self) -> bool:
-        """Whether the difference is within the tolerance."""
+        """Difference within the tolerance."""
         return abs(self.difference) <= self.tolerance
 
 
@@ -140,7 +140,7 @@ class StandardCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether every step holds."""
+        """Every step holds."""
         return all(step.holds for step in self.steps)
 
 
