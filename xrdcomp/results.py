@@ -743,17 +743,17 @@ class MineralBalance:
 
     @property
     def too_many_crystals(self) -> bool:
-        """Whether there are more crystals than mineral, by more than two standard uncertainties."""
+        """More crystals than mineral, by more than two standard uncertainties."""
         return self.z > 2.0
 
     @property
     def mineral_unseen(self) -> bool:
-        """Whether crystals and amorphous mineral are less than the mineral, by more than two standard uncertainties."""
+        """Crystals and amorphous mineral are less than the mineral, by more than two standard uncertainties."""
         return self.z < -2.0 and self.mineral - self.with_amorphous > 2.0 * self.std
 
     @property
     def agrees_in_other_gas(self) -> bool:
-        """Whether both would agree if the run had been in the other kind of gas, air or inert."""
+        """Both would agree if the run had been in the other kind of gas, air or inert."""
         difference = self.crystalline - self.mineral
         otherwise = difference + (-self.char if self.inert else self.char)
         return abs(otherwise) <= min(self.std, abs(difference) / 2)
@@ -785,7 +785,7 @@ class ScaleDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Consistency:
-    """How the evidence of one specimen fits one composition, and which assumptions decide.
+    """Agreement of the evidence of one specimen with one composition, and which assumptions decide.
 
     `xrd` and `tga` say which instruments count, `weighs_crystals` whether diffraction weighs crystals against the whole
     specimen. `mineral_balance`, `amorphous_excess` and `scale` compare the two instruments; None where they cannot.

@@ -237,7 +237,7 @@ def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
 
 
 def _is_hydroxyl(phase: PhaseResult) -> bool:
-    """Whether an apatite is hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
+    """True for hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
     return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
 
 

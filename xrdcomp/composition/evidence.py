@@ -1,8 +1,8 @@
-"""What diffraction and thermogravimetry say, reduced to a few numbers with one covariance.
+"""Evidence of diffraction and thermogravimetry, reduced to a few numbers with one covariance.
 
 Diffraction is summed to five masses on one scale (crystalline apatite, organic, water, amorphous mineral,
-other crystalline; and the internal standard). Thermogravimetry is its mass balance. Nothing here knows of a
-prior: that is `model`.
+other crystalline; and the internal standard). Thermogravimetry is its mass balance. Priors of what they
+depend on are the business of `model`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class ThermalEvidence:
 
     @property
     def sees_carbonate(self) -> bool:
-        """Whether the run went on until the carbonate had gone."""
+        """True where the run went on until the carbonate had gone."""
         return len(self.values) == 4
 
     @property
@@ -151,7 +151,7 @@ class XrdEvidence:
 
     @property
     def sees_amorphous(self) -> bool:
-        """Whether amorphous components were measured on the same scale as the crystalline ones."""
+        """True where amorphous components were measured on the same scale as the crystalline ones."""
         return bool({"organic", "water", "amorphous_mineral"} & set(self.rows))
 
 
@@ -189,7 +189,7 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
 def shows_something(
     amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
 ) -> bool:
-    """Whether diffraction gives a positive amount of anything that counts; `reduce_xrd` needs that.
+    """Tell if diffraction gives a positive amount of anything that counts; `reduce_xrd` needs that.
 
     Where no phase was detected, crystals and amorphous scattering together must stand two standard uncertainties above
     nothing: an empty holder and its air have no composition.

@@ -75,17 +75,17 @@ class JointModel:
 
     @property
     def scale_is_known(self) -> bool:
-        """Whether an external standard gave the scale of diffraction."""
+        """True where an external standard gave the scale of diffraction."""
         return self.xrd is not None and bool(np.isfinite(self.priors[0].std))
 
     @property
     def carbonate_is_assumed(self) -> bool:
-        """Whether nothing measured the carbonate, so that the literature's share of the mineral is used."""
+        """True where nothing measured the carbonate, so that the literature's share of the mineral is used."""
         return self.thermal is None or not self.thermal.sees_carbonate
 
     @property
     def weighs_crystals(self) -> bool:
-        """Whether crystals can be weighed against the whole: by amorphous scattering, a spike or a known scale."""
+        """True where crystals can be weighed against the whole: by amorphous scattering, a spike or a known scale."""
         if self.xrd is None:
             return False
         return self.xrd.sees_amorphous or self.standard is not None or self.scale_is_known
