@@ -1,4 +1,4 @@
-"""One record per format and one list of them: a constant in a module and its line in `READERS` add a format.
+"""One record per format and one list of them: a reader in a module and its name in `READERS` add a format.
 
 Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader` or
 a callable that returns one. One that cannot be loaded becomes a warning, never a crash. Two-dimensional frames
@@ -25,37 +25,19 @@ from xrdcomp.io.source import SourceFile
 _T = TypeVar("_T")
 Kind = Literal["xrd", "tga", "xrd_frame"]
 
-READERS: tuple[str, ...] = (
-    "xrdcomp.io.xrd.panalytical:XRDML",
-    "xrdcomp.io.xrd.bruker:RAW1_TO_3",
-    "xrdcomp.io.xrd.bruker:RAW4",
-    "xrdcomp.io.xrd.stoe_seifert:STOE",
-    "xrdcomp.io.xrd.bruker:BRML",
-    "xrdcomp.io.xrd.rigaku:RIGAKU",
-    "xrdcomp.io.xrd.bruker:UXD",
-    "xrdcomp.io.xrd.ascii:FULLPROF",
-    "xrdcomp.io.xrd.ascii:DBWS",
-    "xrdcomp.io.xrd.ascii:CHI",
-    "xrdcomp.io.xrd.ascii:ASCII_RAW",
-    "xrdcomp.io.xrd.stoe_seifert:SEIFERT",
-    "xrdcomp.io.xrd.philips:PHILIPS",
-    "xrdcomp.io.xrd.ascii:CPI",
-    "xrdcomp.io.registry:FRAMES",
-    "xrdcomp.io.xrd.gsas:GSAS",
-    "xrdcomp.io.xrd.cif:PDCIF",
-    "xrdcomp.io.xrd.text:TEXT",
-    "xrdcomp.io.tga.netzsch:NETZSCH",
-    "xrdcomp.io.tga.netzsch:NGB",
-    "xrdcomp.io.tga.ta:UNIVERSAL_ANALYSIS",
-    "xrdcomp.io.tga.ta:TRIOS",
-    "xrdcomp.io.tga.mettler:STARE",
-    "xrdcomp.io.tga.perkinelmer:PYRIS",
-    "xrdcomp.io.tga.setaram:SETARAM",
-    "xrdcomp.io.tga.table:SHIMADZU",
-    "xrdcomp.io.tga.table:HITACHI",
-    "xrdcomp.io.tga.table:EXCEL",
-    "xrdcomp.io.tga.table:CSV",
-)
+READERS = tuple(
+    f"xrdcomp.io.{module}:{name}"
+    for module, names in (
+        ("xrd.panalytical", "xrdml"), ("xrd.bruker", "raw1 raw2 raw3 raw4"), ("xrd.stoe_seifert", "stoe"),
+        ("xrd.bruker", "brml"), ("xrd.rigaku", "ras rasx rigaku_ascii"), ("xrd.bruker", "uxd"),
+        ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.stoe_seifert", "seifert"), ("xrd.philips", "udf rd"),
+        ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
+        ("xrd.text", "columns"), ("tga.netzsch", "NETZSCH NGB"), ("tga.ta", "UNIVERSAL_ANALYSIS TRIOS"),
+        ("tga.mettler", "STARE"), ("tga.perkinelmer", "PYRIS"), ("tga.setaram", "SETARAM"),
+        ("tga.table", "SHIMADZU HITACHI EXCEL CSV"),
+    )
+    for name in names.split()
+)  # fmt: skip
 """``module:NAME`` of a `Reader`, or of several; of two equally sure of a file the earlier one wins."""
 
 ENTRY_POINT_GROUP = "xrdcomp.readers"
@@ -112,17 +94,13 @@ class XrdReader(Reader):
 
 
 def xrd_reader(
-    id: str,
-    name: str,
-    extensions: str,
-    sniff: Callable[[SourceFile], float],
-    read: Callable[[SourceFile], RawScan | Sequence[RawScan]],
-    *,
-    verified: bool = True,
-) -> XrdReader:
-    """Declare a diffraction format; `extensions` are separated by blanks."""
+    id: str, name: str, extensions: str, sniff: Callable[[SourceFile], float], *, verified: bool = True
+) -> Callable[[Callable[[SourceFile], RawScan | Sequence[RawScan]]], XrdReader]:
+    """Make the function below the `read` of a diffraction format; `extensions` are separated by blanks."""
     suffixes = tuple(extensions.split())
-    return XrdReader(id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified)
+    return lambda read: XrdReader(
+        id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,6 @@ from xrdcomp.io.text_table import numeric_row
 _NUMBERS = re.compile(r"[-\d.\sEe+]+")
 
 
-# --- Fit2D CHI: a title, the names of both axes, the number of points, then two columns -----------------
-
 _ANGLE = re.compile(r"2[\s-]*th|two[\s-]*theta|2θ", re.IGNORECASE)
 _OTHER = re.compile(
     r"azimuth|\bq\b|radius|radial|pixel|\bd\b|momentum|distance|scattering vector", re.IGNORECASE
@@ -47,7 +45,9 @@ def _sniff_chi(source: SourceFile) -> float:
     return 0.8 if titles and rows else 0.0
 
 
-def _read_chi(source: SourceFile) -> RawScan:
+@xrd_reader("chi", "Fit2D CHI", "chi", _sniff_chi)
+def chi(source: SourceFile) -> RawScan:
+    """Title, names of both axes, number of points, then two columns."""
     lines = source.lines
     n = int(lines[3].split()[0][:9])
     last = 4 + n
@@ -68,15 +68,11 @@ def _read_chi(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-CHI = xrd_reader("chi", "Fit2D CHI", "chi", _sniff_chi, _read_chi)
-
-
-# --- Sietronics CPI: nine header lines, ``SCANDATA``, one count per line --------------------------------
-# Lines: ``SIETRONICS XRD SCAN``, start, end, step, anode, wavelength, date, speed, comment. Written from its
-# description.
-
-
-def _read_cpi(source: SourceFile) -> RawScan:
+@xrd_reader(
+    "sietronics_cpi", "Sietronics CPI", "cpi", has_all((1.0, (r"\ASIETRONICS XRD SCAN",))), verified=False
+)
+def cpi(source: SourceFile) -> RawScan:
+    """Title, start, end, step, anode, wavelength, date, speed, comment, ``SCANDATA``, then one count per line."""
     lines = source.lines
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
@@ -98,18 +94,12 @@ def _read_cpi(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-CPI = xrd_reader(
-    "sietronics_cpi", "Sietronics CPI", "cpi", has_all((1.0, (r"\ASIETRONICS XRD SCAN",))), _read_cpi,
-    verified=False,
-)  # fmt: skip
-
-
-# --- ASCII RAW: first line ``.RAW``; wavelengths, start, step, number of points, then one value per line -
-
 _COUNT = re.compile(r"\s*(\d+)\s+\d+\s*")
 
 
-def _read_ascii_raw(source: SourceFile) -> RawScan:
+@xrd_reader("ascii_raw", "ASCII RAW (first line .RAW)", "raw", begins(rb"\.RAW\s*[\r\n]"))
+def ascii_raw(source: SourceFile) -> RawScan:
+    """Wavelengths, start, step and number of points, then one value per line."""
     text, encoding = decode_text(source.data.replace(b"\x00", b" "))
     if not encoding:
         raise ReadError("the content is binary", expected="text, one value per line")
@@ -144,13 +134,6 @@ def _read_ascii_raw(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-ASCII_RAW = xrd_reader(
-    "ascii_raw", "ASCII RAW (first line .RAW)", "raw", begins(rb"\.RAW\s*[\r\n]"), _read_ascii_raw
-)
-
-
-# --- DBWS and Maud: a title, ``points step start wavelength``, then one count per line -------------------
-
 _DBWS_HEADER = re.compile(r"\s*(\d{2,7})\s+(\d*\.\d+)\s+(\d+\.?\d*)\s+(\d\.\d+)(?:\s+[\d.]+)*\s*\Z")
 
 
@@ -160,7 +143,9 @@ def _sniff_dbws(source: SourceFile) -> float:
     return 0.85 if found and all(map(_NUMBERS.fullmatch, lines[2:4])) else 0.0
 
 
-def _read_dbws(source: SourceFile) -> RawScan:
+@xrd_reader("dbws_dat", "DBWS and Maud data", "dat dbw rit", _sniff_dbws)
+def dbws(source: SourceFile) -> RawScan:
+    """Title, ``points step start wavelength``, then one count per line."""
     lines = source.lines
     found = _DBWS_HEADER.match(lines[1][:300]) if len(lines) > 1 else None
     if not found or not 1 < int(found[1]) <= MAX_POINTS:
@@ -174,14 +159,6 @@ def _read_dbws(source: SourceFile) -> RawScan:
         place="lines from 3", metadata={"title": lines[0].strip()[:80]},
     )  # fmt: skip
 
-
-DBWS = xrd_reader("dbws_dat", "DBWS and Maud data", "dat dbw rit", _sniff_dbws, _read_dbws)
-
-
-# --- FullProf: start, step and end in a header line -----------------------------------------------------
-# INSTRM 0: optional comment lines, ``start step end title``, then counts in free format. INSTRM 8 (and 3), the
-# PSI layout: two title lines, ``start step end monitor``, as many counts as the range has points, then their
-# standard deviations. Data of INSTRM 10 (angle, intensity, deviation) are read as columns of text.
 
 _RANGE = re.compile(r"\s*(-?\d+\.?\d*)[\s,]+(\d*\.\d+|\d+)[\s,]+(\d+\.?\d*)(?=[\s,]|\Z)(.*)\Z")
 _WAVELENGTH = re.compile(r"lambda\s*=\s*([\d.]+)", re.IGNORECASE)
@@ -225,7 +202,16 @@ def _sniff_fullprof(source: SourceFile) -> float:
     return 0.8 if rows and all(map(_NUMBERS.fullmatch, rows[:3])) else 0.0
 
 
-def _read_fullprof(source: SourceFile) -> RawScan:
+@xrd_reader(
+    "fullprof_dat", "FullProf data with a start-step-end header (INSTRM 0, 8)", "dat", _sniff_fullprof
+)
+def fullprof(source: SourceFile) -> RawScan:
+    """Start, step and end in a header line, then counts.
+
+    INSTRM 0: optional comment lines, ``start step end title``, counts in free format. INSTRM 8 (and 3), the PSI layout:
+    two title lines, ``start step end monitor``, as many counts as the range has points, their standard deviations. Data
+    of INSTRM 10 (angle, intensity, deviation) are read as columns of text.
+    """
     lines = source.lines
     header = _range_line(lines)
     if header is None:
@@ -257,9 +243,3 @@ def _read_fullprof(source: SourceFile) -> RawScan:
         place=f"lines {first + 1} to {len(lines)}",
         metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
     )
-
-
-FULLPROF = xrd_reader(
-    "fullprof_dat", "FullProf data with a start-step-end header (INSTRM 0, 8)", "dat", _sniff_fullprof,
-    _read_fullprof,
-)  # fmt: skip

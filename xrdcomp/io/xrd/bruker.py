@@ -61,9 +61,6 @@ def _grid(start: float, step: float, n: int, place: str) -> FloatArray:
     return two_theta_grid(start, step, n)
 
 
-# --- RAW, versions 1 to 3 (``RAW``, ``RAW2``, ``RAW1.01``) ---------------------------------------------
-# Chains of range headers and single-precision counts; the lengths must add up to the file's length.
-
 _SCAN_TYPES = {
     0: "locked coupled", 1: "unlocked coupled", 2: "detector scan", 3: "rocking curve", 4: "chi scan",
     5: "phi scan", 6: "x scan", 7: "y scan", 8: "z scan", 129: "fixed position-sensitive detector",
@@ -112,7 +109,8 @@ def _check_end(source: SourceFile, end: int, ranges: int) -> None:
         raise ReadError(msg, f"byte {end:#x}", "ranges that fill the file", hint)
 
 
-def _read_v1(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("bruker_raw_v1", "Siemens DIFFRAC RAW, first version (RAW)", "raw", begins(rb"RAW "))
+def raw1(source: SourceFile) -> Sequence[RawScan]:
     """Range header of 152 bytes after the four-letter signature; it says whether another range follows."""
     fields = Fields(source)
     scans: list[RawScan] = []
@@ -134,7 +132,8 @@ def _read_v1(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _read_v2(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("bruker_raw_v2", "Siemens/Bruker DIFFRAC-AT RAW, second version (RAW2)", "raw", begins(rb"RAW2"))
+def raw2(source: SourceFile) -> Sequence[RawScan]:
     """File header of 256 bytes; each range header tells its own length and number of steps (16 bits)."""
     fields = Fields(source)
     ranges = _ranges(fields.u16(4), 4)
@@ -157,7 +156,8 @@ def _read_v2(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _read_v3(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("bruker_raw_v3", "Bruker DIFFRACplus RAW, third version (RAW1.01)", "raw", begins(rb"RAW1\.01"))
+def raw3(source: SourceFile) -> Sequence[RawScan]:
     """File header of 712 bytes; range headers of 304 bytes, a supplement, then records of 4 bytes or more."""
     fields = Fields(source)
     ranges = _ranges(fields.u32(12), 12)
@@ -194,27 +194,21 @@ def _read_v3(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-RAW1_TO_3 = tuple(
-    xrd_reader(name, title, "raw", begins(signature), read)
-    for name, title, signature, read in (
-        ("bruker_raw_v1", "Siemens DIFFRAC RAW, first version (RAW)", rb"RAW ", _read_v1),
-        ("bruker_raw_v2", "Siemens/Bruker DIFFRAC-AT RAW, second version (RAW2)", rb"RAW2", _read_v2),
-        ("bruker_raw_v3", "Bruker DIFFRACplus RAW, third version (RAW1.01)", rb"RAW1\.01", _read_v3),
-    )
-)
-
-
-# --- RAW, version 4 (``RAW4.00``) ----------------------------------------------------------------------
-# 61 bytes, then a chain of segments and ranges. A segment is kind, length and content; kind 0 or 160 instead
-# begins a range: a header of 160 bytes with scan type, start, step and number of points, drive segments of
-# declared total length, then the records, each led by the intensity in single precision.
-
 MAX_SEGMENTS = 100_000
 _POWDER = ("locked coupled", "unlocked coupled", "detector scan", "2theta", "twotheta")
 _FACTS = {"SAMPLEID": "sample_name", "CREATOR": "written_by", "USER": "user", "SITE": "site"}
 
 
-def _read_v4(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "bruker_raw_v4", "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)", "raw", begins(rb"RAW4\.00")
+)
+def raw4(source: SourceFile) -> Sequence[RawScan]:
+    """61 bytes, then a chain of segments and ranges.
+
+    A segment is kind, length and content; kind 0 or 160 instead begins a range: a header of 160 bytes with scan type,
+    start, step and number of points, drive segments of declared total length, then the records, each led by the
+    intensity in single precision.
+    """
     fields = Fields(source)
     fields.need(0, 61, "the file header")
     common = RawScan(metadata={"date": f"{fields.text(12, 12)} {fields.text(24, 10)}"})
@@ -291,25 +285,25 @@ def _drive_position(fields: Fields, at: int, end: int, name: str) -> float | Non
     return position
 
 
-RAW4 = xrd_reader(
-    "bruker_raw_v4", "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)", "raw", begins(rb"RAW4\.00"),
-    _read_v4,
-)  # fmt: skip
-
-
-# --- BRML ----------------------------------------------------------------------------------------------
-# A zip of XML, possibly inside a folder; one ``RawData<n>.xml`` per measurement. Every point is a
-# comma-separated ``Datum``; ``DataViews`` name its columns: counting time, absorber factor, scan axes, recorded
-# channels. Recorded counts are already multiplied by the absorber factor. Lowest, highest and mean value of each
-# channel are stored beside it and compared.
-
 _RAW_DATA = re.compile(r"(?:.*/)?RawData\d*\.xml\Z", re.IGNORECASE)
 _MEASURED = {"count", "countrate"}
 _ROUNDED = 2e-3
 """Angles are written with six figures, 0.001 degrees at worst."""
 
 
-def _read_brml(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "brml",
+    "Bruker DIFFRAC.SUITE BRML",
+    "brml",
+    lambda source: float(is_zip(source) and b"RawData" in source.data and b".xml" in source.data),
+)
+def brml(source: SourceFile) -> Sequence[RawScan]:
+    """XML in a zip, possibly inside a folder; one ``RawData<n>.xml`` per measurement.
+
+    Every point is a comma-separated ``Datum``; ``DataViews`` name its columns: counting time, absorber factor, scan
+    axes, recorded channels. Recorded counts are already multiplied by the absorber factor. Lowest, highest and mean
+    value of each channel are stored beside it and compared.
+    """
     members = read_members(source, lambda name: bool(_RAW_DATA.match(name)))
     scans: list[RawScan] = []
     for name, data in members.items():
@@ -444,18 +438,6 @@ def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
             raise ReadError(msg, place, "both alike", DAMAGED)
 
 
-BRML = xrd_reader(
-    "brml",
-    "Bruker DIFFRAC.SUITE BRML",
-    "brml",
-    lambda source: float(is_zip(source) and b"RawData" in source.data and b".xml" in source.data),
-    _read_brml,
-)
-
-
-# --- UXD -----------------------------------------------------------------------------------------------
-# ``_KEY=value`` lines and ranges of counts, with or without their angles.
-
 _DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)\s*=?[ \t]*$", re.MULTILINE)
 _KEY = re.compile(r"^_(\w+)[ \t]*=[ \t]*'?([^'\n]*)'?[ \t]*$", re.MULTILINE)
 _LISTED_ROUNDING = 0.0055
@@ -463,7 +445,14 @@ _LISTED_ROUNDING = 0.0055
 _POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
 
 
-def _read_uxd(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "uxd",
+    "Bruker/Siemens UXD",
+    "uxd",
+    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
+)
+def uxd(source: SourceFile) -> Sequence[RawScan]:
+    """``_KEY=value`` lines and ranges of counts, with or without their angles."""
     text = source.text
     marks = list(_DATA.finditer(text))
     keys = Header()
@@ -515,9 +504,3 @@ def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile,
         place=place, metadata=facts,
         messages=() if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
     )  # fmt: skip
-
-
-UXD = xrd_reader(
-    "uxd", "Bruker/Siemens UXD", "uxd",
-    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))), _read_uxd,
-)  # fmt: skip

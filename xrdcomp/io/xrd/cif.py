@@ -70,7 +70,9 @@ def _sniff(source: SourceFile) -> float:
     return 0.5 if b"_cell_length" in data else 0.0
 
 
-def _read(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("pdcif", "Powder CIF (pdCIF)", "cif pdcif", _sniff)
+def pdcif(source: SourceFile) -> Sequence[RawScan]:
+    """Profiles of all data blocks that hold one."""
     from gemmi import cif
 
     if len(source.data) > MAX_CIF_BYTES:
@@ -212,6 +214,3 @@ def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:
         if value is not None and 0.1 < value < 5.0:
             lines.append(EmissionLine(wavelength=value, weight=1.0 if share is None else share))
     return tuple(lines)
-
-
-PDCIF = xrd_reader("pdcif", "Powder CIF (pdCIF)", "cif pdcif", _sniff, _read)

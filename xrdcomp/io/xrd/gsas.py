@@ -68,7 +68,14 @@ def _sniff(source: SourceFile) -> float:
     return 0.6 if _BANK_START.search(source.head_text) else 0.0
 
 
-def _read(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "gsas",
+    "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
+    "gsas gsa gda raw xra cwn fxye gss dat",
+    _sniff,
+)
+def gsas(source: SourceFile) -> Sequence[RawScan]:
+    """Scans of all banks."""
     banks = _banks(source)
     header = "\n".join(source.lines[: banks[0].first - 1])
     wavelength, sample, seconds = (each.search(header) for each in (_WAVELENGTH, _SAMPLE, _TIME))
@@ -209,9 +216,3 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
         i = int(np.argmin(np.isfinite(table).all(axis=1)))
         raise ReadError("a cell is empty", f"{bank.place}, point {i}", "a number")
     return table
-
-
-GSAS = xrd_reader(
-    "gsas", "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)", "gsas gsa gda raw xra cwn fxye gss dat",
-    _sniff, _read,
-)  # fmt: skip

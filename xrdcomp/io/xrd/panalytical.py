@@ -33,7 +33,9 @@ def _sniff(source: SourceFile) -> float:
     return 0.7 if b"XRDMeasurement" in source.head[:4096] else 0.0
 
 
-def _read(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("xrdml", "PANalytical XRDML 1.x and 2.x", "xrdml xml", _sniff)
+def xrdml(source: SourceFile) -> Sequence[RawScan]:
+    """Scans of all measurements, each with the radiation, slits and detector of its measurement."""
     root = parse_xml(source.data)
     sample = text_of(root, "sample/name") or text_of(root, "sample/id")
     scans: list[RawScan] = []
@@ -160,6 +162,3 @@ def _positions(points: Element, axis: str, n: int, place: str) -> FloatArray:
         return np.arange(n, dtype=np.float64)  # no powder scan: refused by its axis, only counted here
     msg = f"the scan gives no positions of {axis!r} for its {n} counts"
     raise ReadError(msg, place, "startPosition and endPosition, or listPositions")
-
-
-XRDML = xrd_reader("xrdml", "PANalytical XRDML 1.x and 2.x", "xrdml xml", _sniff, _read)

@@ -19,7 +19,15 @@ _ANODES = ("Cu", "Mo", "Fe", "Cr")
 _DIFFRACTOMETERS = ("PW1800", "PW1710", "PW1840", "PW3710", "", "X'Pert MPD")
 
 
-def _read_udf(source: SourceFile) -> RawScan:
+@xrd_reader(
+    "philips_udf",
+    "Philips UDF",
+    "udf",
+    has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))),
+    verified=False,
+)
+def udf(source: SourceFile) -> RawScan:
+    """``Key, value,/`` lines, ``RawScan``, counts separated by commas, a final slash."""
     header, found, body = source.text.partition("\nRawScan")
     if not found:
         raise ReadError("there is no RawScan section", expected="a line RawScan", hint="The file is cut.")
@@ -52,7 +60,9 @@ def _read_udf(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-def _read_rd(source: SourceFile) -> RawScan:
+@xrd_reader("philips_rd", "Philips RD, SD (V3RD, V5RD)", "rd sd", begins(rb"V[35]RD"), verified=False)
+def rd(source: SourceFile) -> RawScan:
+    """Fixed offsets; counts are stored as ten times their square root in 16 bits."""
     fields = Fields(source)
     data_start = 250 if source.data[:2] == b"V3" else 810
     fields.need(0, data_start, "the header")
@@ -72,18 +82,3 @@ def _read_rd(source: SourceFile) -> RawScan:
         emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),
         anode=_ANODES[anode] if anode < len(_ANODES) else "", place="range 0", metadata=facts,
     )  # fmt: skip
-
-
-PHILIPS = (
-    xrd_reader(
-        "philips_udf",
-        "Philips UDF",
-        "udf",
-        has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))),
-        _read_udf,
-        verified=False,
-    ),
-    xrd_reader(
-        "philips_rd", "Philips RD, SD (V3RD, V5RD)", "rd sd", begins(rb"V[35]RD"), _read_rd, verified=False
-    ),
-)

@@ -125,7 +125,9 @@ def _rows(text: str, place: str) -> FloatArray:
     return number_list("\n".join(rows), place).reshape(len(rows), -1)
 
 
-def _read_ras(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader("ras", "Rigaku RAS", "ras", begins(rb".{0,185}\*RAS_DATA_START"))
+def ras(source: SourceFile) -> Sequence[RawScan]:
+    """Pairs of ``*RAS_HEADER`` and ``*RAS_INT`` sections."""
     text = source.text
     if "*RAS_DATA_END" not in text[-400:]:
         msg = "the file does not end with *RAS_DATA_END"
@@ -143,7 +145,14 @@ def _read_ras(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "rasx",
+    "Rigaku RASX",
+    "rasx",
+    lambda source: float(is_zip(source) and b"MesurementConditions" in source.data),
+)
+def rasx(source: SourceFile) -> Sequence[RawScan]:
+    """``Data<n>/Profile<n>.txt`` with its conditions as XML, and MD5 sums of both."""
     members = read_members(source, lambda name: name.endswith((".xml", ".txt")))
     root = parse_xml(members["root.xml"], "root.xml") if "root.xml" in members else ()
     sums = {
@@ -176,7 +185,11 @@ def _read_rasx(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _read_ascii(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "rigaku_ascii", "Rigaku ASCII (*TYPE = Raw)", "asc dat txt", has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*=")))
+)
+def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
+    """``*KEY = value`` lines and counts separated by commas, group by group."""
     parts = re.split(r"^\*BEGIN\s*$", source.text, flags=re.MULTILINE)
     general = dict(_ASCII_KEY.findall(parts[0]))
     groups = Header(general)
@@ -213,20 +226,3 @@ def _group(keys: Header, part: str, place: str) -> RawScan:
         anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
         metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
     )  # fmt: skip
-
-
-def _sniff_rasx(source: SourceFile) -> float:
-    return float(is_zip(source) and b"MesurementConditions" in source.data)
-
-
-RIGAKU = (
-    xrd_reader("ras", "Rigaku RAS", "ras", begins(rb".{0,185}\*RAS_DATA_START"), _read_ras),
-    xrd_reader("rasx", "Rigaku RASX", "rasx", _sniff_rasx, _read_rasx),
-    xrd_reader(
-        "rigaku_ascii",
-        "Rigaku ASCII (*TYPE = Raw)",
-        "asc dat txt",
-        has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*="))),
-        _read_ascii,
-    ),
-)

@@ -14,14 +14,16 @@ from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
-# --- STOE (``RAW_1.0…Powdat``): blocks of 512 bytes, one range, counts of 32 bits -----------------------
-# The header counts all blocks and those of the intensities; the block before these describes the range and
-# repeats lowest and highest count, which are compared.
-
 _BLOCK = 512
 
 
-def _read_stoe(source: SourceFile) -> RawScan:
+@xrd_reader("stoe_raw", "STOE WinXPOW powder RAW", "raw", begins(rb"RAW_.{0,6}Powdat"))
+def stoe(source: SourceFile) -> RawScan:
+    """Blocks of 512 bytes, one range, counts of 32 bits.
+
+    The header counts all blocks and those of the intensities; the block before these describes the range and repeats
+    lowest and highest count, which are compared.
+    """
     fields = Fields(source)
     blocks, data_blocks = fields.u16(0x1DC), fields.u16(0x1DA)
     if blocks * _BLOCK != len(source.data) or not 0 < data_blocks < blocks - 1:
@@ -48,18 +50,18 @@ def _read_stoe(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-STOE = xrd_reader("stoe_raw", "STOE WinXPOW powder RAW", "raw", begins(rb"RAW_.{0,6}Powdat"), _read_stoe)
-
-
-# --- Seifert: ``#Section`` lines, ``&Key=value`` pairs, then rows of numbers -----------------------------
-# A pole figure (``#TextureParameter``) is recognised and refused; scans have one count per row or angle and
-# count, with ``&Start``, ``&End`` and ``&Step``.
-
 _PAIR = re.compile(r"&([\w ]+)=([^\t\n&]*)")
 _VALUES = re.compile(r"^#(?:Scan)?Values?\b.*$", re.MULTILINE | re.IGNORECASE)
 
 
-def _read_seifert(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "seifert_nja", "Seifert NJA (pole figures refused)", "nja", has_all((1.0, ("&", r"^#MeasParameter")))
+)
+def seifert(source: SourceFile) -> Sequence[RawScan]:
+    """``#Section`` lines, ``&Key=value`` pairs, then rows of one count, or of angle and count.
+
+    A pole figure (``#TextureParameter``) is recognised and refused.
+    """
     parts = _VALUES.split(source.text)
     if len(parts) < 2:
         raise ReadError("there is no section of values", expected="#Values", hint="The file is cut.")
@@ -104,9 +106,3 @@ def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str)
         counting_time_s=keys.number("Time"), anode=anode, axis=keys["ScanAxis"] or "2theta", place=place,
         metadata=facts,
     )  # fmt: skip
-
-
-SEIFERT = xrd_reader(
-    "seifert_nja", "Seifert NJA (pole figures refused)", "nja", has_all((1.0, ("&", r"^#MeasParameter"))),
-    _read_seifert,
-)  # fmt: skip

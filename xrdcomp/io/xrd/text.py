@@ -84,7 +84,11 @@ def _sniff(source: SourceFile) -> float:
     return 0.5 if named else 0.35
 
 
-def _read(source: SourceFile) -> Sequence[RawScan]:
+@xrd_reader(
+    "xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff
+)
+def columns(source: SourceFile) -> Sequence[RawScan]:
+    """One scan per column of intensities."""
     lines = source.lines
     first, last = find_table(lines)
     if first < 0:
@@ -276,9 +280,3 @@ def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
             share = float(weight[1]) if weight else 1.0
             lines.append(EmissionLine(wavelength=round(value, 12), weight=share))
     return tuple(lines)
-
-
-TEXT = xrd_reader(
-    "xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff,
-    _read,
-)  # fmt: skip
