@@ -74,16 +74,7 @@ def _columns(table: pd.DataFrame, argument: str, **names: tuple[str, ...]) -> di
 
 
 def frozen_array(values: npt.ArrayLike) -> FloatArray:
-    """Copy to a contiguous float64 array that cannot be written to.
-
-    Parameters
-    ----------
-    values : array_like
-
-    Returns
-    -------
-    array, float64, read-only
-    """
+    """Copy to a contiguous float64 array that cannot be written to."""
     array = np.array(values, dtype=np.float64, copy=True, order="C")
     array.setflags(write=False)
     return array
@@ -115,7 +106,8 @@ class Record:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(same(getattr(self, name), getattr(other, name)) for name in _field_names(self))
+        names = (item.name for item in fields(self))  # type: ignore[arg-type] # every record is a dataclass
+        return all(same(getattr(self, name), getattr(other, name)) for name in names)
 
     __hash__ = object.__hash__
 
@@ -138,10 +130,6 @@ class Record:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def _field_names(record: Any) -> list[str]:
-    return [item.name for item in fields(record)]
 
 
 def screen(head: str, rows: Mapping[str, str]) -> str:
@@ -240,20 +228,10 @@ class Diagnostic(Record):
 class MessageKind:
     """One kind of message, declared once; calling it with text and figures gives the `Diagnostic`.
 
-    Parameters
-    ----------
-    code : str
-        Stable, upper-case.
-    severity : {"info", "warning", "error"}
-        error: figures of this kind may not be used; warning: usable with care; info: the rest.
-    meaning : str
-        What the message says, for the page of messages: one or two sentences.
-    remedy : str
-        What to do about it; empty where there is nothing to do.
-    threshold : str
-        The figure at which it is said, with its unit; empty where it is no matter of degree.
-    origin : str
-        Where that figure comes from: a source, a study, a judgement.
+    `code` is stable, in upper case. `severity`: error, figures of this kind may not be used; warning, usable with care;
+    info, the rest. `meaning` says on the page of messages what is wrong, `remedy` what to do about it, `threshold` the
+    figure at which it is said, with its unit, and `origin` where it comes from: a source, a study, a judgement;
+    each is empty where there is none.
     """
 
     code: str
@@ -275,22 +253,7 @@ MESSAGE_KINDS: dict[str, MessageKind] = {}
 def message_kind(
     code: str, severity: Severity, meaning: str, *, remedy: str = "", threshold: str = "", origin: str = ""
 ) -> MessageKind:
-    """Declare a kind of message; each code once.
-
-    Parameters
-    ----------
-    code, severity, meaning, remedy, threshold, origin
-        As in `MessageKind`.
-
-    Returns
-    -------
-    MessageKind
-
-    Raises
-    ------
-    ValueError
-        The code is taken.
-    """
+    """Declare a kind of message, as `MessageKind` describes it; a code that is taken raises ValueError."""
     if code in MESSAGE_KINDS:
         msg = f"message code {code!r} is declared twice"
         raise ValueError(msg)
@@ -303,15 +266,7 @@ def message_kind(
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Source(Record):
-    """Where a measurement came from: file name without folders, SHA-256 of its bytes, registry format id.
-
-    Attributes
-    ----------
-    file : str
-    sha256 : str
-        Hexadecimal.
-    format : str
-    """
+    """Where a measurement came from: file name without folders, SHA-256 of its bytes (hex), registry format id."""
 
     file: str
     sha256: str
@@ -645,15 +600,9 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Atom(Record):
-    """One site of the asymmetric unit: fractional coordinates, occupancy, b_iso in Å².
+    """One site of the asymmetric unit.
 
-    Attributes
-    ----------
-    label, element : str
-    xyz : (float, float, float)
-        Fractions of the cell.
-    occupancy : float, 0 to 1
-    b_iso : float, Å²
+    `xyz` are fractions of the cell, `occupancy` runs from 0 to 1, `b_iso` is in Å².
     """
 
     label: str
@@ -665,13 +614,7 @@ class Atom(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceLine:
-    """A line known by position only: d in ångström, intensity relative to 100.
-
-    Attributes
-    ----------
-    d_spacing : float, ångström
-    relative_intensity : float
-    """
+    """A reflection known by position only: d in ångström, intensity relative to 100."""
 
     d_spacing: float
     relative_intensity: float
@@ -679,18 +622,12 @@ class ReferenceLine:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeatingLosses(Record):
-    """What a crystalline phase loses on heating, as mass fractions of the phase.
+    """Losses of a crystalline phase on heating, as mass fractions of the phase.
 
-    Parameters
-    ----------
-    water, organic, carbonate : float
-        Lost in the three windows of a thermogravimetric balance: below about 220 °C, from there to 600 °C, and from
-        there to about 950 °C; named after what goes there in tissue.
-    kind : str
-        ``carbonate``, ``oxalate``, ``hydrate``, ``hydroxide``, ``hydrogen_phosphate``, ``organic_crystal``; empty
-        where nothing is lost below 950 °C.
-    reaction : str
-        The stoichiometry that the figures follow from.
+    `water`, `organic` and `carbonate` go in the three windows of a thermogravimetric balance: below about 220 °C, from
+    there to 600 °C, and from there to about 950 °C; they are named after what goes there in tissue. `kind` is
+    ``carbonate``, ``oxalate``, ``hydrate``, ``hydroxide``, ``hydrogen_phosphate``, ``organic_crystal``, or empty where
+    nothing is lost below 950 °C; `reaction` is the stoichiometry that the figures follow from.
     """
 
     water: float = 0.0
@@ -702,22 +639,12 @@ class HeatingLosses(Record):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PhaseFacts(Record):
-    """What is known of a phase beside its structure; it travels with the phase through every result.
+    """Facts about a phase beside its structure, which travel with it through every result.
 
-    Parameters
-    ----------
-    family : str
-        Structure family whose members a pattern hardly tells apart: ``apatite``, else empty.
-    end_member : str
-        Which member of the family it is: ``hydroxyapatite``, ``fluorapatite``, ``chlorapatite``,
-        ``carbonate_apatite``.
-    heating : HeatingLosses
-    salt : bool
-        A chloride that stays below about 800 °C and evaporates above.
-    carbonate_fraction : float
-        Mass fraction of CO3 in carbonate groups.
-    own : bool
-        Whether the structure is the user's own, from outside the library.
+    `family` is the structure family whose members a pattern hardly tells apart, ``apatite`` or empty, `end_member` the
+    member it is: ``hydroxyapatite``, ``fluorapatite``, ``chlorapatite``, ``carbonate_apatite``. A `salt` is a chloride
+    that stays below about 800 °C and evaporates above. `carbonate_fraction` is the mass fraction of CO3 in carbonate
+    groups, `own` marks a structure from outside the library.
     """
 
     family: str = ""

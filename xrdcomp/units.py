@@ -55,19 +55,8 @@ CO2_PER_CARBONATE = molar_mass(C=1, O=2) / CO3_MASS
 
 
 def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
-    """Lattice spacing from scattering angle, d = wavelength / (2 sin(two_theta / 2)).
+    """Lattice spacing in Å from scattering angle in degrees, d = wavelength / (2 sin(two_theta / 2)).
 
-    Parameters
-    ----------
-    two_theta : array_like, degrees, 0 < two_theta <= 180
-    wavelength : float, ångström
-
-    Returns
-    -------
-    array, ångström
-
-    Examples
-    --------
     >>> round(float(two_theta_to_d(31.77, 1.5406)), 3)   # hydroxyapatite (211)
     2.814
     """
@@ -76,17 +65,7 @@ def two_theta_to_d(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
 
 
 def d_to_two_theta(d_spacing: npt.ArrayLike, wavelength: float) -> FloatArray:
-    """Scattering angle in degrees from lattice spacing; NaN where d < wavelength / 2.
-
-    Parameters
-    ----------
-    d_spacing : array_like, ångström
-    wavelength : float, ångström
-
-    Returns
-    -------
-    array, degrees
-    """
+    """Scattering angle in degrees from lattice spacing in Å; NaN where d < wavelength / 2."""
     ratio = wavelength / (2.0 * np.asarray(d_spacing, dtype=float))
     with np.errstate(invalid="ignore"):
         two_theta: FloatArray = np.degrees(2.0 * np.arcsin(np.where(ratio <= 1.0, ratio, np.nan)))
@@ -94,87 +73,26 @@ def d_to_two_theta(d_spacing: npt.ArrayLike, wavelength: float) -> FloatArray:
 
 
 def two_theta_to_q(two_theta: npt.ArrayLike, wavelength: float) -> FloatArray:
-    """Momentum transfer q = 4π sin(two_theta / 2) / wavelength, in Å⁻¹.
-
-    Parameters
-    ----------
-    two_theta : array_like, degrees
-    wavelength : float, ångström
-
-    Returns
-    -------
-    array, Å⁻¹
-    """
+    """Momentum transfer q = 4π sin(two_theta / 2) / wavelength in Å⁻¹ from scattering angle in degrees."""
     q: FloatArray = 4.0 * np.pi * np.sin(np.radians(np.asarray(two_theta, dtype=float)) / 2.0) / wavelength
     return q
 
 
-def q_to_two_theta(q: npt.ArrayLike, wavelength: float) -> FloatArray:
-    """Scattering angle in degrees from momentum transfer in Å⁻¹; NaN beyond 4π / wavelength.
-
-    Parameters
-    ----------
-    q : array_like, Å⁻¹
-    wavelength : float, ångström
-
-    Returns
-    -------
-    array, degrees
-    """
-    return d_to_two_theta(d_to_q(q), wavelength)
-
-
 def d_to_q(d_spacing: npt.ArrayLike) -> FloatArray:
-    """Momentum transfer 2π/d in Å⁻¹; its own inverse.
-
-    Parameters
-    ----------
-    d_spacing : array_like, ångström
-
-    Returns
-    -------
-    array, Å⁻¹
-    """
+    """Momentum transfer 2π/d in Å⁻¹ from lattice spacing in Å; its own inverse."""
     return 2.0 * np.pi / np.asarray(d_spacing, dtype=float)
 
 
 def celsius_to_kelvin(temperature_c: npt.ArrayLike) -> FloatArray:
-    """Kelvin from degrees Celsius.
-
-    Parameters
-    ----------
-    temperature_c : array_like, °C
-
-    Returns
-    -------
-    array, K
-    """
+    """Kelvin from degrees Celsius."""
     return np.asarray(temperature_c, dtype=float) + CELSIUS_ZERO_K
 
 
 def kelvin_to_celsius(temperature_k: npt.ArrayLike) -> FloatArray:
-    """Degrees Celsius from kelvin.
-
-    Parameters
-    ----------
-    temperature_k : array_like, K
-
-    Returns
-    -------
-    array, °C
-    """
+    """Degrees Celsius from kelvin."""
     return np.asarray(temperature_k, dtype=float) - CELSIUS_ZERO_K
 
 
 def wavelength_to_energy_kev(wavelength: float) -> float:
-    """Photon energy in keV from wavelength in ångström.
-
-    Parameters
-    ----------
-    wavelength : float, ångström
-
-    Returns
-    -------
-    float, keV
-    """
+    """Photon energy in keV from wavelength in ångström."""
     return HC_KEV_ANGSTROM / wavelength

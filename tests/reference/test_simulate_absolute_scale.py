@@ -26,7 +26,7 @@ from xrdcomp.simulate.crystals import (
 )
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern
-from xrdcomp.units import FloatArray, q_to_two_theta, two_theta_to_q
+from xrdcomp.units import FloatArray, d_to_q, d_to_two_theta, two_theta_to_q
 
 CU_KA1 = 1.540598
 # window: Bragg per dalton, the same with B + 1 Å², collagen, triolein, water (coherent)
@@ -45,7 +45,7 @@ def bragg_sum(low: float, high: float, b_excess: float) -> float:
         wavelength=CU_KA1,
         b_excess=b_excess,
     )
-    two_theta = q_to_two_theta(lines.q, CU_KA1)
+    two_theta = d_to_two_theta(d_to_q(lines.q), CU_KA1)
     theta = np.radians(two_theta / 2.0)
     # ∫ δ(Q − q) d2θ = λ / (2π cosθ)
     area = lines.strength / lines.q**2 * CU_KA1 / (2.0 * np.pi * np.cos(theta))
@@ -166,7 +166,7 @@ def test_carbonate_in_phosphate_sites_weakens_the_lines() -> None:
 def strongest_area(phase_id: str) -> float:
     """Integrated intensity per dalton of the strongest line, lines closer than 0.06° merged, Cu Kα1."""
     lines = powder_reflections(load_phase(phase_id), q_max=7.0, wavelength=CU_KA1)
-    two_theta = q_to_two_theta(lines.q, CU_KA1)
+    two_theta = d_to_two_theta(d_to_q(lines.q), CU_KA1)
     theta = np.radians(two_theta / 2.0)
     area = lines.strength / lines.q**2 / np.cos(theta) * (1.0 + np.cos(2.0 * theta) ** 2)
     order = np.argsort(two_theta)

@@ -25,7 +25,7 @@ def test_angle_spacing_and_q_are_one_thing(wavelength: float) -> None:
     assert_close(units.d_to_two_theta(spacing, wavelength), ANGLES, rtol=1e-9, because=because)
     q = units.two_theta_to_q(ANGLES, wavelength)
     assert_close(q, 2 * np.pi / spacing, rtol=1e-12, because="q = 2 pi / d")
-    assert_close(units.q_to_two_theta(q, wavelength), ANGLES, rtol=1e-9, because=because)
+    assert_close(units.d_to_two_theta(units.d_to_q(q), wavelength), ANGLES, rtol=1e-9, because=because)
 
 
 def test_bragg_of_silicon_111() -> None:

@@ -27,90 +27,6 @@ if TYPE_CHECKING:
 
     from xrdcomp.results import SampleResult
 
-# ------------ TOML out: the recipe of a result, as a file that repeats it (the standard library only reads
-# TOML).
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
-    """Write nested mappings as TOML 1.0 text.
-
-    Keys whose value is None are left out, because TOML has no null; a reader then takes its default.
-
-    Parameters
-    ----------
-    data : mapping
-        Values are str, bool, int, finite float, None, mappings, or sequences of these.
-    comment : str
-        Text for the head of the file, one ``#`` per line.
-
-    Returns
-    -------
-    str
-        Ends with a line feed.
-
-    Raises
-    ------
-    TypeError
-        A value of another type.
-    ValueError
-        A number that is not finite.
-    """
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
-    if lines:
-        lines.append("")
-    _write_table(data, (), lines)
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    for key, value in data.items():
-        if value is not None and not isinstance(value, Mapping):
-            lines.append(f"{_key(key)} = {_value(value)}")
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            nested = (*path, key)
-            if lines and lines[-1]:
-                lines.append("")
-            lines.append(f"[{'.'.join(_key(part) for part in nested)}]")
-            _write_table(value, nested, lines)
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _string(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            msg = f"a setting must be finite; got {value}."
-            raise ValueError(msg)
-        return repr(value)
-    if isinstance(value, Mapping):
-        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
-        return "{ " + ", ".join(items) + " }"
-    if isinstance(value, Sequence):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    msg = f"cannot write {type(value).__name__} as TOML."
-    raise TypeError(msg)
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are a subset of TOML's basic strings, except that TOML also wants DEL escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-# ------------ Results to disk: whole or not at all.
-# Everything is written into a temporary folder beside the target and moved in one step at the end; a failure
-# leaves what was there before.
-
 FIGURE_FORMATS = ("png", "svg")
 FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
@@ -120,24 +36,10 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOREC
 
 
 def safe_sample_id(sample_id: str) -> str:
-    """Return `sample_id` where it can name a folder on every system, refuse it otherwise.
+    """Return `sample_id` where it can name a folder on every system, refuse it (OutputError) otherwise.
 
     Letters, digits, blanks and ``_ . + ( ) -`` are legal, 1 to 120 characters, beginning with a letter,
-    digit or underscore.
-
-    Parameters
-    ----------
-    sample_id : str
-
-    Returns
-    -------
-    str
-        The same id.
-
-    Raises
-    ------
-    OutputError
-        The id is empty, holds a path or another character, or is a name Windows reserves.
+    digit or underscore; a path or a name that Windows reserves is not.
     """
     if not _LEGAL.fullmatch(sample_id) or _RESERVED.fullmatch(sample_id) or ".." in sample_id:
         msg = (
@@ -152,38 +54,21 @@ def safe_sample_id(sample_id: str) -> str:
 def write_result(
     result: SampleResult, folder: str | Path, *, figures: bool = True, report: bool = False
 ) -> Path:
-    """Write one specimen's result below ``folder/<sample_id>``.
+    """Write one specimen's result below ``folder/<sample_id>`` and return that path; `read_result` reads it back.
 
     ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable
-    with ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``figures/*.png`` and ``*.svg``, and
-    ``report.html`` where `report` is asked for.
+    with ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``figures/*.png`` and ``*.svg`` unless `figures` is
+    off, and ``report.html``, which shows the figures as well, where `report` is asked for.
 
-    Parameters
-    ----------
-    result : SampleResult
-    folder : path
-        Created where it does not exist. An earlier result of the same specimen is replaced.
-    figures, report : bool
-        Whether figures are drawn; whether the plain page is written (it shows the figures as well).
-
-    Returns
-    -------
-    Path
-        ``folder/<sample_id>``.
-
-    Raises
-    ------
-    OutputError
-        The sample id cannot name a folder, the target holds something else than a result, or the folder
-        cannot be written.
+    The folder is created where it does not exist; an earlier result of the same specimen is replaced. OutputError: the
+    sample id cannot name a folder, the target holds something else than a result, or cannot be written.
     """
     target = Path(folder) / safe_sample_id(result.sample_id)
     with replaced_folder(target, marker="result.json") as work:
         drawn = draw_figures(result) if figures or report else {}
         names = _write_figures(drawn, work / "figures") if figures else ()
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
-        with (work / "curves.npz").open("wb") as stream:
-            _write_curves(stream, result)
+        _write_curves(work / "curves.npz", result)
         (work / "recipe.toml").write_text(_recipe_text(result), encoding="utf-8")
         if report:
             from xrdcomp.present.html import render_report
@@ -193,18 +78,7 @@ def write_result(
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all (UTF-8; written beside the target, then moved).
-
-    Parameters
-    ----------
-    path : path
-    text : str
-
-    Returns
-    -------
-    Path
-        Of the file written.
-    """
+    """Write a text file whole or not at all (UTF-8; written beside the target, then moved); return its path."""
     target = Path(path)
     with _moved_file(target) as work:
         work.write_text(text, encoding="utf-8", newline="\n")
@@ -212,22 +86,9 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all.
+    """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all; return its path.
 
-    Parameters
-    ----------
-    figure : matplotlib Figure
-    path : path
-
-    Returns
-    -------
-    Path
-        Of the file written.
-
-    Raises
-    ------
-    OutputError
-        Another suffix, or a place that cannot be written.
+    OutputError: another suffix, or a place that cannot be written.
     """
     target = Path(path)
     if target.suffix.lower() not in {f".{suffix}" for suffix in FIGURE_FORMATS}:
@@ -279,8 +140,8 @@ def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]
     return tuple(names)
 
 
-def _curves(result: SampleResult) -> dict[str, Any]:
-    """Arrays of curves.npz; names say kind and unit. ``xrdcomp.present.read`` reads them back."""
+def _write_curves(file: Path, result: SampleResult) -> None:
+    """Write curves.npz, whose names say kind and unit; ``xrdcomp.present.read`` reads them back."""
     arrays: dict[str, Any] = {}
     if (fit := result.xrd) is not None:
         arrays |= {f"xrd_{name}": getattr(fit, name) for name in FIT_CURVES}
@@ -299,12 +160,10 @@ def _curves(result: SampleResult) -> dict[str, Any]:
         arrays |= {f"tga_{name}": getattr(tga, name) for name in TGA_CURVES}
     if result.composition.draws.size:
         arrays["composition_draws"] = result.composition.draws
-    return arrays
-
-
-def _write_curves(stream: Any, result: SampleResult) -> None:
-    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in _curves(result).items()}
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    with file.open("wb") as stream:
+        np.savez_compressed(
+            stream, allow_pickle=False, **{name: np.asarray(item) for name, item in arrays.items()}
+        )
 
 
 def _recipe_text(result: SampleResult) -> str:
@@ -347,19 +206,12 @@ def _moved_file(target: Path) -> Iterator[Path]:
 def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well.
 
-    Parameters
-    ----------
-    target : Path
-    marker : str
-        File that a folder must hold to be replaced; an empty folder is replaced as well.
-
-    Raises
-    ------
-    OutputError
-        `target` is something else, or cannot be written; nothing was changed.
+    `marker` is the file that a folder must hold to be replaced; an empty folder is replaced as well. OutputError:
+    `target` is something else, or cannot be written; nothing was changed.
     """
     with _output_errors(target):
-        if target.exists() and not _is_ours(target, marker):
+        ours = target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))
+        if target.exists() and not ours:
             msg = (
                 f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. "
                 "Choose another --out folder, or move it away."
@@ -387,10 +239,6 @@ def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
             raise
 
 
-def _is_ours(path: Path, marker: str) -> bool:
-    return path.is_dir() and ((path / marker).is_file() or not any(path.iterdir()))
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -406,3 +254,64 @@ def _output_errors(target: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         msg = f"{target}: cannot be written ({reason}); nothing was left behind. Choose another --out folder."
         raise OutputError(msg) from error
+
+
+# TOML out: the recipe of a result, as a file that repeats it (the standard library only reads TOML)
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
+    """Write nested mappings as TOML 1.0 text, `comment` at its head, one ``#`` per line.
+
+    Keys whose value is None are left out, because TOML has no null; a reader then takes its default. A value that is
+    not text, bool, number, mapping or a sequence of these raises TypeError, a number that is not finite ValueError.
+    """
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    if lines:
+        lines.append("")
+    _write_table(data, (), lines)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+    for key, value in data.items():
+        if value is not None and not isinstance(value, Mapping):
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            nested = (*path, key)
+            if lines and lines[-1]:
+                lines.append("")
+            lines.append(f"[{'.'.join(_key(part) for part in nested)}]")
+            _write_table(value, nested, lines)
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _string(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            msg = f"a setting must be finite; got {value}."
+            raise ValueError(msg)
+        return repr(value)
+    if isinstance(value, Mapping):
+        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(items) + " }"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    msg = f"cannot write {type(value).__name__} as TOML."
+    raise TypeError(msg)
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are a subset of TOML's basic strings, except that TOML also wants DEL escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
