@@ -50,7 +50,7 @@ def test_every_command_has_a_help_with_an_example(verb: str) -> None:
 def test_the_list_of_commands_matches_the_commands() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for verb, (_, line) in COMMANDS.items():
+    for verb, line in COMMANDS.items():
         assert verb in result.output
         assert line.endswith(".")
 

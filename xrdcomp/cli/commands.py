@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -17,23 +19,25 @@ from xrdcomp.cli.options import (
     build_recipe,
     deliver,
     examples,
+    format_option,
     output_options,
     parse_fraction,
     parse_numbers,
     print_json,
     progress,
+    quiet_option,
     read_tga_as_told,
     recipe_options,
+    scan_option,
+    scan_options,
+    set_option,
     tells_of_tga,
-    tga_file_options,
-    thermal_options,
+    tga_options,
     xrd_options,
 )
 from xrdcomp.errors import AnalysisError, MissingExtraError, OutputError, RecipeError, naming
 
 if TYPE_CHECKING:
-    from xrdcomp.data import Pattern
-    from xrdcomp.frames.integrate import AzimuthalProfile
     from xrdcomp.results import SampleResult
     from xrdcomp.simulate.cohort import CohortEntry
 
@@ -48,47 +52,35 @@ if TYPE_CHECKING:
 )
 @click.argument("xrd", metavar="[XRD_FILE]", required=False)
 @click.option("--tga", metavar="FILE", help="Thermogravimetric run of the same specimen.")
-@click.option("--blank", metavar="FILE", help="Scan of the empty holder.")
 @click.option("--tga-blank", metavar="FILE", help="Run of the empty pan with the same program.")
-@click.option("--sample-id", metavar="ID", help="Name of the specimen [default: the file's name].")
 @xrd_options
-@tga_file_options
-@thermal_options
+@tga_options
 @click.option(
     "--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass."
 )
 @click.option("--basis", type=click.Choice(["as_received", "dry"]), help="Basis of the composition.")
-@recipe_options
 @output_options
 def analyze(xrd: str | None, **options: Any) -> None:
     """Composition of one specimen from a powder pattern, a TGA curve, or both.
 
     Writes DIR/<sample id>/ with result.json, curves.npz, recipe.toml and figures.
     """
-    if options["tga"] is None and tells_of_tga(options):
+    tga, tga_blank = options["tga"], options["tga_blank"]
+    if tga is None and tells_of_tga(options):
         msg = "units, mass and columns were given for a TGA file, but no file. Expected: --tga FILE as well."
         raise RecipeError(msg)
     recipe = build_recipe(options)
-    names = ", ".join(name for name in (xrd, options["tga"]) if name)
+    names = ", ".join(name for name in (xrd, tga) if name)
     progress(f"analysing {names}", quiet=options["quiet"] or not names)
     from xrdcomp.analysis import analyze as analyze_specimen
     from xrdcomp.present.tables import result_table
 
-    tga, tga_blank = options["tga"], options["tga_blank"]
     if tga is not None and tells_of_tga(options):
         tga, tga_blank = read_tga_as_told(tga, tga_blank, options)
-    result = analyze_specimen(
-        xrd,
-        tga=tga,
-        blank=options["blank"],
-        tga_blank=tga_blank,
-        recipe=recipe,
-        scan=options["scan"],
-    )
+    given = {"blank": options["blank"], "scan": options["scan"]}
+    result = analyze_specimen(xrd, tga=tga, tga_blank=tga_blank, recipe=recipe, **given)
     deliver(result, options, as_text=result_table)
 
-
-# xrdcomp demo: the ten embedded specimens, analysed, tabulated and drawn.
 
 DEFAULT_WORKERS = 2
 
@@ -98,40 +90,57 @@ DEFAULT_WORKERS = 2
     "--out", default="demo-results", show_default=True, metavar="DIR", help="Folder for the results."
 )
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures and the page.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Analyse the ten embedded specimens, which are simulated and labelled so.
 
     Leaves a folder for each specimen, a table on the terminal and DIR/index.html.
     """
+    from concurrent.futures import ProcessPoolExecutor
+
     from xrdcomp.present.tables import cohort_table
     from xrdcomp.simulate.cohort import load_cohort
 
-    _keep_other_pages(Path(out) / "index.html")
+    folder, page = Path(out), Path(out) / "index.html"
+    if page.is_file() and b"xrdcomp" not in page.read_bytes():
+        msg = (
+            f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
+        )
+        raise OutputError(msg)
+    workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
+    if not workers.isdecimal() or int(workers) < 1:
+        msg = f"XRDCOMP_WORKERS is {workers!r}; expected the number of processes, 1 or more."
+        raise RecipeError(msg)
     entries = load_cohort()
     progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
-    results = []
-    for number, result in enumerate(_analysed(entries, out, figures=figures), start=1):
-        results.append(result)
-        progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
+    results, analyse = [], partial(_analyse_embedded, out=out, figures=figures)
+    with contextlib.ExitStack() as stack:
+        if int(workers) == 1:
+            found: Iterable[SampleResult] = map(analyse, entries)
+        else:  # a pool gives results in the order of the entries as well
+            pool = ProcessPoolExecutor(int(workers), initializer=_take_interrupts)
+            found = stack.enter_context(pool).map(analyse, entries)
+        for number, result in enumerate(found, start=1):
+            results.append(result)
+            progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
     click.echo("Simulated cohort: hydroxyapatite (HA) and organic in wt% as received, truth beside them;")
     click.echo("verdicts on the published findings with their probability.\n")
     click.echo(cohort_table(results))
     if figures:
-        page = _write_page(results, Path(out))
-        click.echo(f"\nfigures and details: {page}")
+        from xrdcomp.present.figures import plot_cohort
+        from xrdcomp.present.html import render_cohort_page
+        from xrdcomp.present.write import write_text
 
-
-def _analysed(entries: Sequence[CohortEntry], out: str, *, figures: bool) -> Iterator[SampleResult]:
-    """Results in the order of `entries`, whatever the number of processes (XRDCOMP_WORKERS)."""
-    if (workers := _workers()) == 1:
-        yield from (_one(entry, out, figures) for entry in entries)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-    from itertools import repeat
-
-    with ProcessPoolExecutor(workers, initializer=_take_interrupts) as pool:
-        yield from pool.map(_one, entries, repeat(out), repeat(figures))
+        drawn = {
+            result.sample_id: {
+                path.stem: path.read_bytes()
+                for name in ("fit", "tga", "composition")
+                if (path := folder / result.sample_id / "figures" / f"{name}.png").is_file()
+            }
+            for result in results
+        }
+        target = write_text(page, render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn))
+        click.echo(f"\nfigures and details: {target}")
 
 
 _interrupted = False
@@ -149,15 +158,8 @@ def _take_interrupts() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def _workers() -> int:
-    value = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
-    if not value.isdecimal() or int(value) < 1:
-        msg = f"XRDCOMP_WORKERS is {value!r}; expected the number of processes, 1 or more."
-        raise RecipeError(msg)
-    return int(value)
-
-
-def _one(entry: CohortEntry, out: str, figures: bool) -> SampleResult:  # noqa: FBT001 - called by pool.map
+def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool) -> SampleResult:
+    """Analyse one embedded specimen and write its folder."""
     if _interrupted:
         raise KeyboardInterrupt
     from xrdcomp.analysis import analyze_embedded
@@ -168,47 +170,9 @@ def _one(entry: CohortEntry, out: str, figures: bool) -> SampleResult:  # noqa: 
     return result
 
 
-def _keep_other_pages(page: Path) -> None:
-    """Refuse a folder whose index.html was made by something else."""
-    if page.is_file() and b"xrdcomp" not in page.read_bytes():
-        msg = (
-            f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
-        )
-        raise OutputError(msg)
-
-
-def _write_page(results: Sequence[SampleResult], out: Path) -> Path:
-    from xrdcomp.present.figures import plot_cohort
-    from xrdcomp.present.html import render_cohort_page
-    from xrdcomp.present.write import write_text
-
-    drawn = {
-        result.sample_id: {
-            path.stem: path.read_bytes()
-            for name in ("fit", "tga", "composition")
-            if (path := out / result.sample_id / "figures" / f"{name}.png").is_file()
-        }
-        for result in results
-    }
-    page = render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn)
-    target: Path = write_text(out / "index.html", page)
-    return target
-
-
-# xrdcomp identify: every crystalline phase of the library, found or not, with its detection
-# limit.
-
-
-@click.command(
-    epilog=examples(
-        "xrdcomp identify scan.xrdml --radiation CuKa --format json",
-    )
-)
+@click.command(epilog=examples("xrdcomp identify scan.xrdml --radiation CuKa --format json"))
 @click.argument("file")
-@click.option("--blank", metavar="FILE", help="Scan of the empty holder.")
-@click.option("--sample-id", metavar="ID", help="Name of the specimen [default: the file's name].")
 @xrd_options
-@recipe_options
 @output_options
 def identify(file: str, **options: Any) -> None:
     """Search a pattern for every crystalline phase of the library.
@@ -225,9 +189,6 @@ def identify(file: str, **options: Any) -> None:
     deliver(result, options, as_text=phase_block)
 
 
-# xrdcomp tga: the mass balance of a thermogravimetric run.
-
-
 @click.command(
     epilog=examples(
         "xrdcomp tga run.csv --atmosphere air",
@@ -237,17 +198,20 @@ def identify(file: str, **options: Any) -> None:
 )
 @click.argument("file")
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
-@thermal_options
 @click.option("--windows", metavar="FILE", help="TOML with water_end_c, organic_end_c, carbonate_end_c …")
-@tga_file_options
-@click.option("--sample-id", metavar="ID", help="Name of the specimen [default: the file's name].")
-@recipe_options
+@tga_options
 @output_options
 def tga(file: str, **options: Any) -> None:
     """Steps and mass balance of a thermogravimetric run: water, organic, carbonate, residue."""
     recipe = build_recipe(options)
-    if options["windows"]:
-        recipe = recipe.with_settings(_windows(options["windows"]))
+    if name := options["windows"]:
+        try:
+            data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            msg = f"{name}: cannot be read as windows ({error}). Expected: TOML lines such as organic_end_c = 620."
+            raise RecipeError(msg) from error
+        windows = data.get("thermal", data)
+        recipe = recipe.with_settings({f"thermal.{key}": value for key, value in windows.items()})
     progress(f"analysing {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import result_table
@@ -256,20 +220,6 @@ def tga(file: str, **options: Any) -> None:
     result = analyze(tga=run, tga_blank=blank, recipe=recipe)
     deliver(result, options, as_text=result_table)
 
-
-def _windows(name: str) -> dict[str, Any]:
-    """Return the thermal settings of a windows file as dotted recipe keys."""
-    try:
-        data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = (
-            f"{name}: cannot be read as windows ({error}). Expected: TOML lines such as organic_end_c = 620."
-        )
-        raise RecipeError(msg) from error
-    return {f"thermal.{key}": value for key, value in data.get("thermal", data).items()}
-
-
-# xrdcomp tga-check: a balance's routine verification against a standard's stoichiometry.
 
 STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite")
 
@@ -287,10 +237,9 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
     show_default=True,
     help="Difference up to which a step holds, as a fraction of the start mass.",
 )
-@tga_file_options
-@thermal_options
+@tga_options
 @recipe_options
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
+@format_option
 def tga_check(file: str, **options: Any) -> None:
     """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
     from xrdcomp.thermal.standards import tga_check as check_standard
@@ -346,14 +295,10 @@ def tga_check(file: str, **options: Any) -> None:
         ]
         lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
         lines.append(align(rows, right=(1, 2, 3, 4, 5)))
-        lines += [f"{d.severity}: {d.code}: {d.text}" for d in check.messages]
-        to_text = "\n".join(lines)
-        click.echo(to_text)
+        click.echo("\n".join([*lines, *map(str, check.messages)]))
     if not check.passed:
         raise click.exceptions.Exit(1)
 
-
-# xrdcomp calibrate: an instrument file from a scan of a line-profile standard.
 
 _SETTINGS = {
     "radius": "instrument.radius_mm",
@@ -377,27 +322,22 @@ _SETTINGS = {
 )
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
-@click.option("--radiation", metavar="NAME", help="CuKa, CuKa1, CoKa, MoKa …; overrides the file's.")
-@click.option("--wavelength", metavar="L1[,L2[,RATIO]]", help="Wavelengths in ångström.")
-@click.option("--range", "two_theta_range", metavar="MIN,MAX", help="Part of the scan to fit, degrees.")
-@click.option("--scan", type=click.IntRange(min=0), help="Which scan of the file, from 0.")
+@scan_options
 @click.option("--radius", type=click.FloatRange(min=1), metavar="MM", help="Goniometer radius.")
 @click.option("--monochromator", type=float, metavar="DEG", help="26.6 for graphite with Cu Kα.")
 @click.option("--divergence", type=click.FloatRange(min=0), metavar="DEG", help="Equatorial divergence.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@set_option
+@format_option
+@quiet_option
 def calibrate(scan_file: str, **options: Any) -> None:
     """Refine the instrument's resolution on a standard and write it to a file."""
     from xrdcomp.instrument.build import write_instrument
     from xrdcomp.instrument.calibrate import calibrate as calibrate_instrument
     from xrdcomp.io.front import read_xrd
 
-    # Refuse settings that a calibration does not look at.
-    settings = options["settings"]
-    for item in settings:
-        refuse_key = item.partition("=")[0].strip()
-        if not refuse_key.startswith("instrument.") and refuse_key != "fit.two_theta_range":
+    for item in options["settings"]:
+        key = item.partition("=")[0].strip()
+        if not key.startswith("instrument.") and key != "fit.two_theta_range":
             msg = (
                 f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
             )
@@ -413,9 +353,8 @@ def calibrate(scan_file: str, **options: Any) -> None:
             options["standard"],
             recipe.instrument,
             temperature_c=options["temperature"],
-            refine_cell=options["refine_cell"],
-            refine_zero=options["refine_zero"],
             two_theta_range=recipe.fit.two_theta_range,
+            **{name: options[name] for name in ("refine_cell", "refine_zero")},
         )
     target = write_instrument(result.instrument, options["out"], provenance=result.provenance)
     if options["output_format"] == "json":
@@ -432,10 +371,6 @@ def calibrate(scan_file: str, **options: Any) -> None:
     progress(f"written: {target}", quiet=options["quiet"])
 
 
-# xrdcomp calibrate-amorphous: the constant of the degree of crystallinity from mixtures of
-# known composition.
-
-
 @click.command(
     epilog=examples(
         "xrdcomp calibrate-amorphous ha20.xy:0.2 ha50.xy:0.5 ha80.xy:0.8 --phases hydroxyapatite -o amorphous.toml",
@@ -446,17 +381,13 @@ def calibrate(scan_file: str, **options: Any) -> None:
 )
 @click.argument("mixtures", nargs=-1, required=True, metavar="SCAN:FRACTION…")
 @click.option("-o", "--out", default="amorphous.toml", show_default=True, metavar="FILE")
-@click.option("--blank", metavar="FILE", help="Scan of the empty holder.")
 @click.option(
-    "--weighing-std",
-    type=click.FloatRange(min=0),
-    default=0.005,
-    show_default=True,
+    "--weighing-std", type=click.FloatRange(min=0), default=0.005, show_default=True,
     help="Standard uncertainty of the fractions.",
-)
+)  # fmt: skip
 @xrd_options
 @recipe_options
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     """Determine k and the PONKCS factor from scans of mixtures whose crystalline mass fraction is known."""
     from xrdcomp.analysis import analyze
@@ -473,14 +404,8 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
         if fit is None or fit.crystallinity is None:
             msg = f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate."
             raise AnalysisError(msg)
-        known.append(
-            KnownMixture(
-                crystallinity=fit.crystallinity,
-                fraction=fraction,
-                fraction_std=options["weighing_std"],
-                amounts=fit.amounts,
-            )
-        )
+        mixture = KnownMixture(crystallinity=fit.crystallinity, fraction=fraction, amounts=fit.amounts)
+        known.append(dataclasses.replace(mixture, fraction_std=options["weighing_std"]))
         own = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
         if window is not None and max(abs(a - b) for a, b in zip(own, window, strict=True)) > RANGE_TOLERANCE:
             msg = (
@@ -498,8 +423,6 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
         click.echo(f"PONKCS factor of the amorphous part = {result.factor}")
     progress(f"written: {target}", quiet=options["quiet"])
 
-
-# xrdcomp simulate: specimens of known composition as instrument exports.
 
 COMPONENTS = ("apatite", "carbonate", "protein", "lipid", "water", "amorphous_mineral")
 EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous_mineral=0.03"
@@ -521,65 +444,44 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
 @click.option("--sample-id", default="simulated", show_default=True, metavar="ID")
 @click.option("--peak-counts", type=click.FloatRange(min=1), default=5000.0, show_default=True)
 @click.option("--atmosphere", type=click.Choice(ATMOSPHERES), default="air", show_default=True)
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@quiet_option
 def simulate(out: str, seed: int | None, composition: str | None, **options: Any) -> None:
     """Write simulated specimens as instrument exports, with their truth beside them.
 
     Without --composition, the cohort of ten specimens that `xrdcomp demo` analyses.
     """
-    from xrdcomp.simulate.cohort import COHORT_SEED
+    from xrdcomp.present.write import replaced_folder, safe_sample_id
+    from xrdcomp.simulate.cohort import COHORT_SEED, generate_cohort, simulate_specimen
+    from xrdcomp.simulate.exports import write_pattern, write_tga
+    from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
     number = COHORT_SEED if seed is None else seed
     if composition is None:
-        target = Path(out)
-        from xrdcomp.present.write import replaced_folder
-        from xrdcomp.simulate.cohort import generate_cohort
-
-        with replaced_folder(target, marker="cohort.json") as work:
+        with replaced_folder(Path(out), marker="cohort.json") as work:
             generate_cohort(work, seed=number)
     else:
-        folder = Path(out)
-        fractions = _fractions(composition)
-        from xrdcomp.present.write import replaced_folder, safe_sample_id
-        from xrdcomp.simulate.cohort import simulate_specimen
-        from xrdcomp.simulate.exports import write_pattern, write_tga
-        from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
-
+        parts: dict[str, Any] = {}
+        others: dict[str, float] = {}
+        for item in composition.split(","):
+            part, _, value = (piece.strip() for piece in item.partition("="))
+            try:
+                (parts if part in COMPONENTS else others)[part] = float(value)
+            except ValueError:
+                msg = f"--composition {composition}: {item!r} is no NAME=FRACTION. Expected e.g. {EXAMPLE}."
+                raise RecipeError(msg) from None
         name = safe_sample_id(options["sample_id"])
-        parts: dict[str, Any] = {part: value for part, value in fractions.items() if part in COMPONENTS}
-        model = SpecimenModel(
-            specimen_id=name,
-            other={phase: value for phase, value in fractions.items() if phase not in COMPONENTS},
-            **parts,
-        )
         simulated = simulate_specimen(
-            model,
+            SpecimenModel(specimen_id=name, other=others, **parts),
             xrd=XrdConditions(peak_counts=options["peak_counts"]),
             tga=TgaConditions(atmosphere=options["atmosphere"]),
             seed=number,
         )
-        with replaced_folder(folder / name, marker="truth.json") as work:
+        with replaced_folder(Path(out) / name, marker="truth.json") as work:
             write_pattern(work / f"{name}.xy", simulated.pattern, "xy")
             write_tga(work / f"{name}_tga.csv", simulated.tga, "csv")
             truth = json.dumps({**simulated.truth, "seed": number}, indent=1, ensure_ascii=False)
             (work / "truth.json").write_text(truth + "\n", encoding="utf-8")
     progress(f"written: {out} (simulated, seed {number})", quiet=options["quiet"])
-
-
-def _fractions(text: str) -> dict[str, float]:
-    fractions: dict[str, float] = {}
-    for item in text.split(","):
-        name, _, number = item.partition("=")
-        try:
-            fractions[name.strip()] = float(number)
-        except ValueError:
-            msg = f"--composition {text}: {item!r} is no NAME=FRACTION. Expected e.g. {EXAMPLE}."
-            raise RecipeError(msg) from None
-    return fractions
-
-
-# xrdcomp integrate: frames of an area detector to a powder pattern, with the ring that shows
-# orientation.
 
 
 @click.command(
@@ -614,17 +516,16 @@ def _fractions(text: str) -> dict[str, float]:
     "-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye]."
 )
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw frame, pattern and ring.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+@format_option
+@quiet_option
 def integrate(frames: tuple[str, ...], **options: Any) -> None:
     """Integrate frames of an area detector (GFRM, SFRM, TIFF, CBF, EDF, Eiger) to one powder pattern.
 
     Several frames are merged. Needs the optional packages fabio and pyFAI.
     """
-    quiet, as_json = options["quiet"], options["output_format"] == "json"
-    sector = options["sector"]
+    quiet, sector, d_spacing = options["quiet"], options["sector"], options["ring"]
     limits = parse_numbers(sector, "--sector", counts=(2,)) if sector else None
-    from xrdcomp.frames.integrate import frame_stem, integrate_frames
+    from xrdcomp.frames.integrate import azimuthal_profile, frame_stem, integrate_frames, place_frames
     from xrdcomp.io.export import write_pattern
 
     progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
@@ -635,225 +536,153 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
         pattern = integrate_frames(frames, **given, sector=sector_of_turn, n_points=options["points"])
     target = Path(options["out"] or f"{frame_stem(frames[0])}.xye")
     write_pattern(pattern, target)
-    profile, reason = _ring(frames, given, options["ring"])
+    profile, reason = None, ""
+    try:
+        profile = azimuthal_profile(
+            frames, **given, **({} if d_spacing is None else {"d_spacing": d_spacing})
+        )
+    except AnalysisError as problem:
+        if d_spacing is not None:  # a missing ring is an error only where it was asked for by name
+            raise
+        reason = str(problem)
     written = [target]
     if options["figures"]:
+        from xrdcomp.present.figures import plot_frames
+        from xrdcomp.present.write import write_figure
+
         progress("drawing figures", quiet=quiet)
-        written.append(_draw(frames, given, pattern, profile, target))
-    ring: dict[str, Any] | None = None
-    if profile is not None:
-        names = ("d_spacing", "two_theta", "amplitude", "amplitude_esd", "direction", "hermans", "coverage")
-        ring = {name: getattr(profile, name) for name in (*names, "graininess", "oriented")}
-    summary = {
-        "n_points": len(pattern),
-        "two_theta_min": float(pattern.two_theta[0]),
-        "two_theta_max": float(pattern.two_theta[-1]),
-        "intensity_max": float(pattern.intensity.max()),
-        "intensity_unit": pattern.intensity_unit,
-        "wavelengths": [line.wavelength for line in pattern.emission_lines],
-        "frames": pattern.metadata["frames"],
-        "ring": ring,
-        "ring_missing": reason,
-        "warnings": [note.text for note in pattern.messages if note.severity != "info"],
-        "notes": [note.text for note in pattern.messages if note.severity == "info"],
-        "written": [str(path) for path in written],
-    }
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo(_text(summary))
-
-
-def _ring(
-    frames: tuple[str, ...], given: dict[str, Any], d_spacing: float | None
-) -> tuple[AzimuthalProfile | None, str]:
-    """Profile of the ring; where none was asked for by name, a missing one is said, not an error."""
-    from xrdcomp.frames.integrate import azimuthal_profile
-
-    try:
-        ring = {} if d_spacing is None else {"d_spacing": d_spacing}
-        return azimuthal_profile(frames, **(given | ring)), ""
-    except AnalysisError as problem:
-        if d_spacing is not None:
-            raise
-        return None, str(problem)
-
-
-def _draw(
-    frames: tuple[str, ...],
-    given: dict[str, Any],
-    pattern: Pattern,
-    profile: AzimuthalProfile | None,
-    target: Path,
-) -> Path:
-    from xrdcomp.frames.integrate import place_frames
-    from xrdcomp.present.figures import plot_frames
-    from xrdcomp.present.write import write_figure
-
-    given = {**given, "poni": given["poni"][:1] if given["poni"] else None}
-    figure = plot_frames(place_frames(frames[:1], **given)[0], pattern, profile)
-    path: Path = write_figure(figure, target.with_suffix(".png"))
-    return path
-
-
-def _text(summary: dict[str, Any]) -> str:
-    lines = [
-        f"{summary['frames']}: {summary['n_points']} points, 2θ {summary['two_theta_min']:.2f} to "
-        f"{summary['two_theta_max']:.2f}°, maximum {summary['intensity_max']:.4g} {summary['intensity_unit']}"
-    ]
-    ring = summary["ring"]
-    if ring is None:
-        lines.append(f"orientation: not judged; {summary['ring_missing']}")
-    else:
-        hermans = "" if ring["hermans"] is None else f", Hermans factor {ring['hermans']:.2f}"
-        verdict = {
-            True: "oriented",
-            False: "no orientation seen",
-            None: "too little of the ring is seen to judge",
-        }
-        lines.append(
-            f"orientation: ring d {ring['d_spacing']:g} Å at {ring['two_theta']:.2f}°: {verdict[ring['oriented']]}, "
-            f"amplitude {ring['amplitude']:.3f} ± {ring['amplitude_esd']:.3f} along {ring['direction']:.0f}°"
-            f"{hermans} (seen over {100 * ring['coverage']:.0f} % of the turn)"
+        first = given | {"poni": given["poni"][:1] if given["poni"] else None}
+        figure = plot_frames(place_frames(frames[:1], **first)[0], pattern, profile)
+        written.append(write_figure(figure, target.with_suffix(".png")))
+    low, high = float(pattern.two_theta[0]), float(pattern.two_theta[-1])
+    warnings = [note.text for note in pattern.messages if note.severity != "info"]
+    notes = [note.text for note in pattern.messages if note.severity == "info"]
+    if options["output_format"] == "json":
+        names = "d_spacing two_theta amplitude amplitude_esd direction hermans coverage graininess oriented"
+        print_json(
+            {
+                "n_points": len(pattern),
+                "two_theta_min": low,
+                "two_theta_max": high,
+                "intensity_max": float(pattern.intensity.max()),
+                "intensity_unit": pattern.intensity_unit,
+                "wavelengths": [line.wavelength for line in pattern.emission_lines],
+                "frames": pattern.metadata["frames"],
+                "ring": profile and {name: getattr(profile, name) for name in names.split()},
+                "ring_missing": reason,
+                "warnings": warnings,
+                "notes": notes,
+                "written": [str(path) for path in written],
+            }
         )
-    lines += [f"warning: {text}" for text in summary["warnings"]]
-    lines += [f"note: {text}" for text in summary["notes"]]
-    return "\n".join([*lines, *(f"written: {path}" for path in summary["written"])])
+        return
+    lines = [
+        f"{pattern.metadata['frames']}: {len(pattern)} points, 2θ {low:.2f} to {high:.2f}°, maximum "
+        f"{pattern.intensity.max():.4g} {pattern.intensity_unit}"
+    ]
+    if profile is None:
+        lines.append(f"orientation: not judged; {reason}")
+    else:
+        hermans = "" if profile.hermans is None else f", Hermans factor {profile.hermans:.2f}"
+        verdict = "oriented" if profile.oriented else "no orientation seen"
+        verdict = "too little of the ring is seen to judge" if profile.oriented is None else verdict
+        lines.append(
+            f"orientation: ring d {profile.d_spacing:g} Å at {profile.two_theta:.2f}°: {verdict}, "
+            f"amplitude {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°"
+            f"{hermans} (seen over {100 * profile.coverage:.0f} % of the turn)"
+        )
+    for word, texts in (("warning", warnings), ("note", notes), ("written", written)):
+        lines += [f"{word}: {text}" for text in texts]
+    click.echo("\n".join(lines))
 
 
-# xrdcomp formats, inspect, convert: what can be read, what a file is, the same in another
-# format.
-
-_FORMAT = click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
-
-
-@click.command(
-    epilog=examples(
-        "xrdcomp formats",
-    )
-)
-@_FORMAT
+@click.command(epilog=examples("xrdcomp formats"))
+@format_option
 def formats(output_format: str) -> None:
     """List the file formats that can be read, with the extra packages that some need."""
     from xrdcomp.io.front import list_formats
     from xrdcomp.present.tables import align
 
-    found = list_formats()
+    found: list[Any] = list(list_formats())
     if output_format == "json":
         print_json(found)
         return
     rows = [("id", "kind", "suffixes", "needs", "verified on real files", "name")]
     for item in found:
-        needs = ", ".join(f"xrdcomp[{extra}]" for extra in _list(item["extras"]))
+        needs, suffixes = ", ".join(f"xrdcomp[{x}]" for x in item["extras"]), " ".join(item["extensions"])
         verified = "yes" if item["verified"] else "no: from its description"
-        suffixes = " ".join(_list(item["extensions"]))
         rows.append((str(item["id"]), str(item["kind"]), suffixes, needs, verified, str(item["name"])))
     click.echo(align(rows))
 
 
-@click.command(
-    epilog=examples(
-        "xrdcomp inspect scan.raw --format json",
-    )
-)
+@click.command(epilog=examples("xrdcomp inspect scan.raw --format json"))
 @click.argument("file")
 @click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
-@click.option("--scan", type=click.IntRange(min=0), help="Which scan to draw, from 0.")
-@_FORMAT
+@scan_option
+@format_option
 def inspect(file: str, figure: str | None, scan: int | None, output_format: str) -> None:
     """Say what a file is and what it holds, without analysing it."""
-    from xrdcomp.io.front import inspect_file, why_not_powder
+    from xrdcomp.io.front import inspect_file, read_tga, read_xrd, why_not_powder
     from xrdcomp.present.tables import align
 
-    found = inspect_file(file)
-    frame = _frame(file) if found["kind"] == "xrd_frame" and found["format"] != "poni" else None
+    found: dict[str, Any] = inspect_file(file)
+    kind, frame = found["kind"], cast("Any", None)
+    if kind == "xrd_frame" and found["format"] != "poni":
+        from xrdcomp.frames.read import describe_frame
+
+        try:
+            frame = describe_frame(file)
+        except MissingExtraError as missing:
+            click.echo(str(missing), err=True)
     if frame is not None:
-        # Say of a frame what is said of a scan; it has angles only once it is integrated.
-        found["scans"] = [
-            (
-                {
-                    "n_points": frame["rows"] * frame["columns"],
-                    "two_theta_min": None,
-                    "two_theta_max": None,
-                    "intensity_max": frame["counts_max"],
-                    "intensity_unit": "counts",
-                    "wavelengths": frame["wavelengths"],
-                    "axis": "frame",
-                }
-            )
-        ]
+        # What is said of a scan; a frame has angles only once it is integrated.
+        scan_facts = {
+            "n_points": frame["rows"] * frame["columns"],
+            "two_theta_min": None,
+            "two_theta_max": None,
+        }
+        scan_facts |= {"intensity_max": frame["counts_max"], "intensity_unit": "counts"}
+        found["scans"] = [scan_facts | {"wavelengths": frame["wavelengths"], "axis": "frame"}]
     if figure is not None:
-        _files_draw(file, figure, kind=str(found["kind"]), scan=scan)
+        from xrdcomp.present.figures import plot_frame_image, plot_measurement
+        from xrdcomp.present.write import write_figure
+
+        if kind == "xrd_frame":
+            from xrdcomp.frames.read import read_frame
+
+            write_figure(plot_frame_image(read_frame(file)), figure)
+        else:
+            write_figure(
+                plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)), figure
+            )
+        click.echo(f"written: {figure}", err=True)
     if output_format == "json":
         print_json(found)
         return
     parts: Any = [] if frame else found.get("scans") or found.get("segments") or []
-    count = f", {len(parts)} {_noun(found, len(parts))}" if parts else ""
-    click.echo(f"{file}: {found['kind']}, format {found['format']}{count}")
+    noun = ("segment" if kind == "tga" else "scan") + "s" * (len(parts) != 1)
+    click.echo(f"{file}: {kind}, format {found['format']}" + (f", {len(parts)} {noun}" if parts else ""))
     if frame is not None:
         click.echo(align([(name, _cell(value)) for name, value in frame.items()]))
     if parts:
         head = ["", *parts[0]]
         rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
         click.echo(align(rows))
-    reasons = why_not_powder(file) if found["kind"] == "xrd" else ()
-    for number, reason in enumerate(reasons):
+    for number, reason in enumerate(why_not_powder(file) if kind == "xrd" else ()):
         if reason:
             click.echo(f"scan {number} is no powder scan: {reason}")
 
 
-@click.command(
-    epilog=examples(
-        "xrdcomp convert scan.brml scan.xye",
-    )
-)
+@click.command(epilog=examples("xrdcomp convert scan.brml scan.xye"))
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@click.option("--scan", type=click.IntRange(min=0), help="Which scan of the file, from 0.")
+@scan_option
 def convert(source: str, target: str, scan: int | None) -> None:
     """Write a pattern in another format, chosen by the suffix of OUT: xy, xye, csv, cif, nxs."""
     from xrdcomp.io.export import convert_file
 
     convert_file(source, target, **({} if scan is None else {"scan": scan}))
     click.echo(f"written: {target}", err=True)
-
-
-def _frame(file: str) -> dict[str, Any] | None:
-    """Facts of a frame; None, with a word on standard error, where the extra is not installed."""
-    from xrdcomp.frames.read import describe_frame
-
-    try:
-        facts: dict[str, Any] = describe_frame(file)
-    except MissingExtraError as missing:
-        click.echo(str(missing), err=True)
-        return None
-    return facts
-
-
-def _files_draw(file: str, target: str, *, kind: str, scan: int | None) -> None:
-    from xrdcomp.io.front import read_tga, read_xrd
-    from xrdcomp.present.figures import plot_measurement
-    from xrdcomp.present.write import write_figure
-
-    if kind == "xrd_frame":
-        from xrdcomp.frames.read import read_frame
-        from xrdcomp.present.figures import plot_frame_image
-
-        write_figure(plot_frame_image(read_frame(file)), target)
-        click.echo(f"written: {target}", err=True)
-        return
-    measured = read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)
-    write_figure(plot_measurement(measured), target)
-    click.echo(f"written: {target}", err=True)
-
-
-def _list(value: object) -> list[str]:
-    return list(value) if isinstance(value, list) else []
-
-
-def _noun(found: Mapping[str, Any], count: int) -> str:
-    noun = "segment" if found["kind"] == "tga" else "scan"
-    return noun if count == 1 else noun + "s"
 
 
 def _cell(value: object) -> str:
@@ -864,18 +693,11 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-# xrdcomp phases: the reference phases.
-
-
 @click.command(
-    epilog=examples(
-        "xrdcomp phases",
-        "xrdcomp phases hydroxyapatite",
-        "xrdcomp phases --format json",
-    )
+    epilog=examples("xrdcomp phases", "xrdcomp phases hydroxyapatite", "xrdcomp phases --format json")
 )
 @click.argument("phase", required=False, metavar="[ID|FILE.cif|FOLDER]")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
+@format_option
 def phases(phase: str | None, output_format: str) -> None:
     """List the reference phases, or tell what is known of one: of the library, a CIF file or a phase folder."""
     from xrdcomp.phases.library import list_phases, phase_info
@@ -903,13 +725,8 @@ def phases(phase: str | None, output_format: str) -> None:
         click.echo(align([row for row in rows if row[1]]))
         return
     table = [("id", "formula", "density g/cm³", "use")]
-    table += [
-        (
-            info.id,
-            info.formula,
-            "" if info.density is None else f"{info.density:.3f}",
-            "fit and search" if info.quantifiable else "positions only",
-        )
-        for info in found
-    ]
+    for info in found:
+        density = "" if info.density is None else f"{info.density:.3f}"
+        use = "fit and search" if info.quantifiable else "positions only"
+        table.append((info.id, info.formula, density, use))
     click.echo(align(table, right=(2,)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import importlib
 import io
 import sys
 import traceback
@@ -23,24 +22,21 @@ from xrdcomp.errors import XrdcompError
 EXIT_FAILED_CHECK, EXIT_BAD_INPUT, EXIT_DEFECT = 1, 2, 3
 EXIT_INTERRUPTED = 130
 
-# verb: module with a command of the same name, one line for the list of commands
+# verb: one line for the list of commands; each is a function of xrdcomp.cli.commands
 COMMANDS = {
-    "analyze": ("xrdcomp.cli.commands", "Composition of one specimen from its measurements."),
-    "demo": ("xrdcomp.cli.commands", "Analyse the ten embedded, simulated specimens."),
-    "identify": ("xrdcomp.cli.commands", "Search a pattern for every crystalline phase of the library."),
-    "tga": ("xrdcomp.cli.commands", "Mass balance of a thermogravimetric run."),
-    "tga-check": ("xrdcomp.cli.commands", "Verify a balance against a standard's stoichiometry."),
-    "phases": ("xrdcomp.cli.commands", "List the reference phases."),
-    "integrate": ("xrdcomp.cli.commands", "Integrate frames of an area detector to a pattern."),
-    "formats": ("xrdcomp.cli.commands", "List the file formats that can be read."),
-    "inspect": ("xrdcomp.cli.commands", "Say what a file is and what it holds."),
-    "convert": ("xrdcomp.cli.commands", "Write a pattern in another format."),
-    "calibrate": ("xrdcomp.cli.commands", "Instrument file from a scan of a line-profile standard."),
-    "calibrate-amorphous": (
-        "xrdcomp.cli.commands",
-        "Constant of crystallinity from known mixtures.",
-    ),
-    "simulate": ("xrdcomp.cli.commands", "Write simulated specimens as instrument exports."),
+    "analyze": "Composition of one specimen from its measurements.",
+    "demo": "Analyse the ten embedded, simulated specimens.",
+    "identify": "Search a pattern for every crystalline phase of the library.",
+    "tga": "Mass balance of a thermogravimetric run.",
+    "tga-check": "Verify a balance against a standard's stoichiometry.",
+    "phases": "List the reference phases.",
+    "integrate": "Integrate frames of an area detector to a pattern.",
+    "formats": "List the file formats that can be read.",
+    "inspect": "Say what a file is and what it holds.",
+    "convert": "Write a pattern in another format.",
+    "calibrate": "Instrument file from a scan of a line-profile standard.",
+    "calibrate-amorphous": "Constant of crystallinity from known mixtures.",
+    "simulate": "Write simulated specimens as instrument exports.",
 }
 
 
@@ -60,12 +56,13 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command."""
+        """Import the commands."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        from xrdcomp.cli import commands
+
+        command: click.Command = getattr(commands, cmd_name.replace("-", "_"))
         return command
 
     def resolve_command(
@@ -82,7 +79,7 @@ class LazyGroup(click.Group):
         """List the commands from the table, importing none."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; the user's mistakes end with 2, the program's with 3."""
@@ -99,35 +96,25 @@ class LazyGroup(click.Group):
         except XrdcompError as error:
             click.echo(f"xrdcomp: {error}", err=True)
             ctx.exit(EXIT_BAD_INPUT)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
+        except Exception as error:  # the last line of defence must catch everything
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise
-            _report_defect(error)
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            click.echo(
+                "xrdcomp: this is a defect of the program, not of your input "
+                f"({type(error).__name__}). Nothing was half-written. Please report it to the maintainers with the "
+                f"text above, the command\n  {' '.join(['xrdcomp', *sys.argv[1:]])}\n"
+                f"the version (xrdcomp {__version__}, Python {sys.version.split()[0]}, {sys.platform}) and, if you "
+                "may, the file.",
+                err=True,
+            )
             ctx.exit(EXIT_DEFECT)
-        except Exception as error:  # noqa: BLE001 - the last line of defence must catch everything
-            _report_defect(error)
-            ctx.exit(EXIT_DEFECT)
-
-
-def _report_defect(error: BaseException) -> None:
-    command = " ".join(["xrdcomp", *sys.argv[1:]])
-    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(
-        f"xrdcomp: this is a defect of the program, not of your input ({type(error).__name__}). Nothing was "
-        "half-written. Please report it to the maintainers with the text above, the command\n"
-        f"  {command}\n"
-        f"the version (xrdcomp {__version__}, Python {sys.version.split()[0]}, {sys.platform}) and, if you "
-        "may, the file.",
-        err=True,
-    )
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=examples(
-        "xrdcomp analyze scan.xrdml --tga run.csv --out results",
-    ),
+    epilog=examples("xrdcomp analyze scan.xrdml --tga run.csv --out results"),
 )
 @click.version_option(__version__, prog_name="xrdcomp")
 def main() -> None:

@@ -42,77 +42,77 @@ def _stack(*options: Decorator) -> Callable[[Command], Command]:
     return decorate
 
 
+def _option(*names: str, text: str | None = None, **attributes: Any) -> Decorator:
+    return click.option(*names, help=text, **attributes)
+
+
+format_option = _option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
+scan_option = _option("--scan", type=click.IntRange(min=0), text="Which scan of the file, from 0.")
+quiet_option = _option("--quiet", is_flag=True, text="No progress on standard error.")
+set_option = _option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", text="One setting, e.g. --set fit.mode=peaks."
+)
+atmosphere_option = _option(
+    "--atmosphere", type=click.Choice(ATMOSPHERES), text="Gas of the TGA run; overrides the file's."
+)
+
+scan_options = _stack(
+    _option("--radiation", metavar="NAME", text="CuKa, CuKa1, CoKa, MoKa …; overrides the file's."),
+    _option("--wavelength", metavar="L1[,L2[,RATIO]]", text="Wavelengths in ångström, weight of the second."),
+    _option("--range", "two_theta_range", metavar="MIN,MAX", text="Part of the pattern to fit, degrees."),
+    scan_option,
+)
+
 xrd_options = _stack(
-    click.option(
+    _option("--blank", metavar="FILE", text="Scan of the empty holder."),
+    _option(
         "--phases",
         metavar="ID[,ID…]",
-        help="Phases to fit: ids of `xrdcomp phases`, CIF files, folders with phase.toml and structure.cif, or folders "
+        text="Phases to fit: ids of `xrdcomp phases`, CIF files, folders with phase.toml and structure.cif, or folders "
         "of these. Without it hydroxyapatite is fitted; the library is searched for others either way.",
     ),
-    click.option("--radiation", metavar="NAME", help="CuKa, CuKa1, CoKa, MoKa …; overrides the file's."),
-    click.option(
-        "--wavelength",
-        metavar="L1[,L2[,RATIO]]",
-        help="Wavelengths in ångström and the weight of the second.",
-    ),
-    click.option(
-        "--range", "two_theta_range", metavar="MIN,MAX", help="Part of the pattern to fit, degrees."
-    ),
-    click.option("--instrument", metavar="FILE", help="Instrument file of `xrdcomp calibrate`."),
-    click.option("--scan", type=click.IntRange(min=0), help="Which scan of the file, from 0."),
+    scan_options,
+    _option("--instrument", metavar="FILE", text="Instrument file of `xrdcomp calibrate`."),
 )
 
-thermal_options = _stack(
-    click.option(
-        "--atmosphere", type=click.Choice(ATMOSPHERES), help="Gas of the TGA run; overrides the file's."
+tga_options = _stack(
+    *(
+        _option(
+            f"--{name.replace('_', '-')}", type=click.Choice(units), text="Where the TGA file does not say."
+        )
+        for name, units in TGA_UNITS.items()
     ),
-)
-
-tga_file_options = _stack(
-    click.option(
-        "--mass-unit", type=click.Choice(TGA_UNITS["mass_unit"]), help="Where the TGA file does not say."
-    ),
-    click.option("--temperature-unit", type=click.Choice(TGA_UNITS["temperature_unit"]), help="Likewise."),
-    click.option("--time-unit", type=click.Choice(TGA_UNITS["time_unit"]), help="Likewise."),
-    click.option(
-        "--initial-mass", metavar="MG", type=click.FloatRange(min=0, min_open=True), help="Likewise."
-    ),
-    click.option(
+    _option("--initial-mass", metavar="MG", type=click.FloatRange(min=0, min_open=True), text="Likewise."),
+    _option(
         "--column",
         "columns",
         multiple=True,
         metavar="NAME=COLUMN",
-        help="Where temperature, mass or time stands in the TGA file: number from 1, or name.",
+        text="Where temperature, mass or time stands in the TGA file: number from 1, or name.",
     ),
+    atmosphere_option,
 )
 
 recipe_options = _stack(
-    click.option("--recipe", metavar="FILE", help="Settings as TOML; options given here go before it."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="One setting, e.g. --set fit.mode=peaks.",
-    ),
+    _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."), set_option
 )
 
 output_options = _stack(
-    click.option(
-        "--out", metavar="DIR", help=f"Folder for DIR/<sample id>/ [default: {DEFAULT_OUT}; none with json]."
+    _option("--sample-id", metavar="ID", text="Name of the specimen [default: the file's name]."),
+    recipe_options,
+    _option(
+        "--out", metavar="DIR", text=f"Folder for DIR/<sample id>/ [default: {DEFAULT_OUT}; none with json]."
     ),
-    click.option(
+    _option(
         "--format",
         "output_format",
         type=click.Choice(["text", "json"]),
         default="text",
-        help="What standard output gets; json is result.json and nothing else.",
+        text="What standard output gets; json is result.json and nothing else.",
     ),
-    click.option(
-        "--figures/--no-figures", default=True, help="Draw figures (PNG and SVG).", show_default=True
-    ),
-    click.option("--report", is_flag=True, help="Write report.html, one plain page, as well."),
-    click.option("--quiet", is_flag=True, help="No progress on standard error."),
+    _option("--figures/--no-figures", default=True, show_default=True, text="Draw figures (PNG and SVG)."),
+    _option("--report", is_flag=True, text="Write report.html, one plain page, as well."),
+    quiet_option,
 )
 
 
@@ -122,19 +122,36 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     Raises RecipeError: A file that cannot be read, a setting that does not exist, a value that is not legal.
     """
     recipe = Recipe.of(options.get("recipe"))
-    settings: dict[str, Any] = {}
+    named = {**{name: COMMAND_NAMES[name] for name in _NAMED}, "sample_id": "sample_id"}
+    settings: dict[str, Any] = {key: options[name] for name, key in named.items() if options.get(name)}
     if (phases := options.get("phases")) is not None:
-        settings["phases"] = _names(phases)
-    settings |= {COMMAND_NAMES[name]: options[name] for name in _NAMED if options.get(name)}
-    if sample_id := options.get("sample_id"):
-        settings["sample_id"] = sample_id
-    if wavelength := options.get("wavelength"):
-        settings |= _wavelengths(wavelength)
-    if two_theta_range := options.get("two_theta_range"):
-        settings["fit.two_theta_range"] = _range(two_theta_range)
+        settings["phases"] = [item.strip() for item in phases.split(",")]
+        if not all(settings["phases"]):
+            msg = (
+                f"--phases {phases!r}: expected ids of `xrdcomp phases`, CIF files or phase folders, separated by "
+                "commas."
+            )
+            raise RecipeError(msg)
+    if text := options.get("wavelength"):
+        numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
+        if not all(0.1 < value < 5.0 for value in numbers[:2]):
+            msg = f"--wavelength {text}: expected wavelengths in ångström between 0.1 and 5, e.g. 1.5406,1.5444."
+            raise RecipeError(msg)
+        if not all(0.0 <= value <= 1.0 for value in numbers[2:]):
+            msg = f"--wavelength {text}: expected the weight of the second line beside the first, 0 to 1, e.g. 0.5."
+            raise RecipeError(msg)
+        settings["instrument.wavelengths"] = numbers[:2]
+        if len(numbers) == 3:
+            settings["instrument.intensity_ratio"] = numbers[2]
+    if text := options.get("two_theta_range"):
+        low, high = parse_numbers(text, "--range", counts=(2,))
+        if not low < high:
+            msg = f"--range {text}: expected MIN,MAX in degrees with MIN below MAX, e.g. 15,70."
+            raise RecipeError(msg)
+        settings["fit.two_theta_range"] = [low, high]
     if standard := options.get("internal_standard"):
-        name, fraction = parse_fraction(standard, "--internal-standard")
-        settings |= {"internal_standard": name, "internal_standard_fraction": fraction}
+        spike, fraction = parse_fraction(standard, "--internal-standard")
+        settings |= {"internal_standard": spike, "internal_standard_fraction": fraction}
     for item in options.get("settings", ()):
         key, equals, value = item.partition("=")
         if not equals or not key:
@@ -152,7 +169,7 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
 def read_tga_as_told(
     file: str, blank: str | None, options: Mapping[str, Any]
 ) -> tuple[TgaRun, TgaRun | None]:
-    """Run and blank run, read with what the options of `tga_file_options` say of units and columns.
+    """Run and blank run, read with what the options of `tga_options` say of units and columns.
 
     Units and columns go for both files, the mass weighed in for the run alone.
 
@@ -161,32 +178,29 @@ def read_tga_as_told(
     from xrdcomp.io.front import read_empty_pan, read_tga
 
     given: dict[str, Any] = {name: options[name] for name in TGA_UNITS if options[name]}
-    if options["columns"]:
-        given["columns"] = dict(map(_column, options["columns"]))
+    for text in options["columns"]:
+        name, _, column = (part.strip() for part in text.partition("="))
+        if name not in ("temperature", "mass", "time") or not column:
+            msg = (
+                f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
+            )
+            raise RecipeError(msg)
+        given.setdefault("columns", {})[name] = int(column) if column.isdecimal() else column
     mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
     pan = None if blank is None else read_empty_pan(blank, **given)
     return read_tga(file, **given, **mass), pan
 
 
 def tells_of_tga(options: Mapping[str, Any]) -> bool:
-    """Whether any option of `tga_file_options` was given."""
+    """Whether any option of `tga_options` was given."""
     return any(options[name] for name in (*TGA_UNITS, "initial_mass", "columns"))
-
-
-def _column(text: str) -> tuple[str, str | int]:
-    name, _, column = (part.strip() for part in text.partition("="))
-    if name not in ("temperature", "mass", "time") or not column:
-        msg = f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
-        raise RecipeError(msg)
-    return name, int(column) if column.isdecimal() else column
 
 
 def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[float]:
     """Numbers of a comma-separated option; RecipeError names the option, the text and what was expected."""
-    parts = text.split(",")
     expected = " or ".join(str(count) for count in counts)
     try:
-        numbers = [float(part) for part in parts]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
         msg = f"{option} {text}: expected {expected} numbers separated by commas, with a decimal point."
         raise RecipeError(msg) from None
@@ -207,40 +221,6 @@ def parse_fraction(text: str, option: str, *, example: str = "corundum:0.2") -> 
         msg = f"{option} {text}: expected NAME:FRACTION with a fraction between 0 and 1, e.g. {example}."
         raise RecipeError(msg)
     return name, fraction
-
-
-def _names(text: str) -> list[str]:
-    names = [item.strip() for item in text.split(",")]
-    if not all(names):
-        msg = f"--phases {text!r}: expected ids of `xrdcomp phases`, CIF files or phase folders, separated by commas."
-        raise RecipeError(msg)
-    return names
-
-
-def _range(text: str) -> list[float]:
-    low, high = parse_numbers(text, "--range", counts=(2,))
-    if not low < high:
-        msg = f"--range {text}: expected MIN,MAX in degrees with MIN below MAX, e.g. 15,70."
-        raise RecipeError(msg)
-    return [low, high]
-
-
-def _wavelengths(text: str) -> dict[str, Any]:
-    numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
-    if not all(0.1 < value < 5.0 for value in numbers[:2]):
-        msg = f"--wavelength {text}: expected wavelengths in ångström between 0.1 and 5, e.g. 1.5406,1.5444."
-        raise RecipeError(msg)
-    settings: dict[str, Any] = {"instrument.wavelengths": numbers[:2]}
-    if len(numbers) == 3:
-        if not 0.0 <= numbers[2] <= 1.0:
-            msg = f"--wavelength {text}: expected the weight of the second line beside the first, 0 to 1, e.g. 0.5."
-            raise RecipeError(msg)
-        settings["instrument.intensity_ratio"] = numbers[2]
-    return settings
-
-
-# What commands print and write: results to standard output, progress and messages to standard
-# error.
 
 
 def progress(text: str, *, quiet: bool) -> None:
