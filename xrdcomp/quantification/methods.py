@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def whole_pattern(
     mass = np.maximum(amounts.amounts, 0.0)
     halo = amorphous_std * np.where(np.array(amounts.crystalline), 0.0, mass)
     extra = np.diag((per_gram_std * mass) ** 2) + np.outer(halo, halo)
-    wider = with_amounts(amounts, amounts.amounts, amounts.covariance + extra)
+    wider = replace(amounts, covariance=amounts.covariance + extra)
     return _normalised(wider, np.ones(len(amounts.names), bool), "absolute", "specimen")
 
 
@@ -130,7 +130,7 @@ def internal_standard(
     spike beyond the fit's (grains, microabsorption). Raises AnalysisError: the standard is not among the
     crystalline phases, has no positive amount, or its fraction is not between 0 and 1.
     """
-    s = standard_index(amounts, standard)
+    s = _standard_index(amounts, standard)
     if not 0.0 < fraction < 1.0 or not amounts.amounts[s] > 0.0:
         msg = (
             f"internal standard {standard!r}: fraction {fraction:g} (expected between 0 and 1), fitted amount "
@@ -151,7 +151,7 @@ def internal_standard(
         "standard_crystallinity": Estimate(value=crystallinity[0], std=crystallinity[1]),
     }
     names = tuple(amounts.names[i] for i in pick)
-    return with_rest("internal_standard", names, fractions, covariance, constants)
+    return _with_rest("internal_standard", names, fractions, covariance, constants)
 
 
 def ponkcs_factor(
@@ -164,7 +164,7 @@ def ponkcs_factor(
 
     Raises AnalysisError: one of the two has no positive amount.
     """
-    a, s = amounts.names.index(component), standard_index(amounts, standard)
+    a, s = amounts.names.index(component), _standard_index(amounts, standard)
     if not (amounts.amounts[a] > 0.0 and amounts.amounts[s] > 0.0):
         msg = f"the calibration mixture shows no {component} or no {standard}; both must be seen."
         raise AnalysisError(msg)
@@ -199,9 +199,9 @@ def ponkcs(amounts: XrdAmounts, factors: Mapping[str, Estimate]) -> Quantificati
     k = np.array([factors[name].value if name in factors else 1.0 for name in amounts.names])
     own = np.array([factors[n].std or 0.0 if n in factors else 0.0 for n in amounts.names])
     covariance = amounts.covariance * np.outer(k, k) + np.diag((own * amounts.amounts) ** 2)
-    scaled = with_amounts(amounts, amounts.amounts * k, covariance)
+    scaled = replace(amounts, amounts=amounts.amounts * k, covariance=covariance)
     found = _normalised(scaled, np.ones(len(k), bool), "ponkcs", "specimen")
-    return _with_constants(found, {f"factor_{name}": value for name, value in factors.items()})
+    return replace(found, constants={f"factor_{name}": value for name, value in factors.items()})
 
 
 def rir(
@@ -228,35 +228,22 @@ def rir(
         raise AnalysisError(msg)
     names = tuple(areas)
     mass = np.array([areas[n].value / ratios[n].value for n in names])
-    relative = np.array(
-        [
-            np.hypot((areas[n].std or 0.0) / areas[n].value, (ratios[n].std or 0.0) / ratios[n].value)
-            if areas[n].value
-            else 0.0
-            for n in names
-        ]
-    )
-    amounts = XrdAmounts(
-        names=names,
-        amounts=mass,
-        covariance=np.diag((relative * mass) ** 2),
-        crystalline=(True,) * len(names),
-    )
+    relative = [
+        np.hypot((areas[n].std or 0.0) / areas[n].value, (ratios[n].std or 0.0) / ratios[n].value)
+        if areas[n].value
+        else 0.0
+        for n in names
+    ]
+    covariance = np.diag((np.array(relative) * mass) ** 2)
+    amounts = XrdAmounts(names=names, amounts=mass, covariance=covariance, crystalline=(True,) * len(names))
     if standard is None:
         found = _normalised(amounts, np.ones(len(names), bool), "rir", "crystalline")
-        return _with_constants(found, {f"rir_{n}": ratios[n] for n in names})
-    spiked = internal_standard(amounts, standard[0], standard[1], crystallinity=(1.0, 0.0), spread=0.0)
-    return Quantification(
-        method="rir",
-        basis="specimen",
-        names=spiked.names,
-        fractions=spiked.fractions,
-        covariance=spiked.covariance,
-        constants={f"rir_{n}": ratios[n] for n in names},
-    )
+    else:
+        found = internal_standard(amounts, *standard, crystallinity=(1.0, 0.0), spread=0.0)
+    return replace(found, method="rir", constants={f"rir_{n}": ratios[n] for n in names})
 
 
-def standard_index(amounts: XrdAmounts, name: str) -> int:
+def _standard_index(amounts: XrdAmounts, name: str) -> int:
     """Place of a standard among the amounts; AnalysisError where it is no fitted crystalline phase."""
     if name not in amounts.names or not amounts.crystalline[amounts.names.index(name)]:
         known = ", ".join(n for n, c in zip(amounts.names, amounts.crystalline, strict=True) if c)
@@ -265,24 +252,6 @@ def standard_index(amounts: XrdAmounts, name: str) -> int:
         )
         raise AnalysisError(msg)
     return amounts.names.index(name)
-
-
-def with_amounts(amounts: XrdAmounts, values: FloatArray, covariance: FloatArray) -> XrdAmounts:
-    """Return a copy with other values and covariance."""
-    return XrdAmounts(
-        names=amounts.names,
-        amounts=values,
-        covariance=covariance,
-        crystalline=amounts.crystalline,
-        counting_covariance=amounts.counting_covariance,
-        blank_measured=amounts.blank_measured,
-    )
-
-
-def _with_constants(found: Quantification, constants: Mapping[str, Estimate]) -> Quantification:
-    from dataclasses import replace
-
-    return replace(found, constants={**found.constants, **constants})
 
 
 def _normalised(
@@ -307,7 +276,7 @@ def _normalised(
     )
 
 
-def with_rest(
+def _with_rest(
     method: str,
     names: tuple[str, ...],
     fractions: FloatArray,
@@ -347,7 +316,7 @@ def external_constant(
     `amounts`: of the fit to the standard's scan; `mass_attenuation`: float, cm²/g, of the standard; `spread`:
     relative standard uncertainty from repacking the standard.
     """
-    s = standard_index(amounts, standard)
+    s = _standard_index(amounts, standard)
     value = float(amounts.amounts[s]) * mass_attenuation / crystallinity[0]
     variance = float(amounts.covariance[s, s]) / float(amounts.amounts[s]) ** 2
     relative = float(np.sqrt(variance + (crystallinity[1] / crystallinity[0]) ** 2 + spread**2))
@@ -384,17 +353,16 @@ def external_standard(
         msg = f"external standard: no attenuation for {lacking}, G = {constant.value:g}; give both."
         raise AnalysisError(msg)
     mu = np.array([attenuation[name] for name in names])
-    mineral_value = None if mineral is None else mineral[0]
     n = len(names)
-    start = np.concatenate([amounts.amounts[pick], [constant.value, rest_attenuation[0]]])
-    if mineral_value is not None:
-        start = np.append(start, mineral_value)
-    variance = np.zeros((len(start), len(start)))
+    # amounts, G, attenuation of the rest, mineral fraction where it is known
+    others = [
+        (constant.value, constant.std or 0.0),
+        rest_attenuation,
+        *([] if mineral is None else [mineral]),
+    ]
+    start = np.concatenate([amounts.amounts[pick], [value for value, _ in others]])
+    variance = np.diag([0.0] * n + [std**2 for _, std in others])
     variance[:n, :n] = amounts.covariance[np.ix_(pick, pick)]
-    variance[n, n] = (constant.std or 0.0) ** 2
-    variance[n + 1, n + 1] = rest_attenuation[1] ** 2
-    if mineral is not None:
-        variance[n + 2, n + 2] = mineral[1] ** 2
 
     def solve(x: FloatArray) -> FloatArray:
         q, rest = x[:n] / x[n], x[n + 1]
@@ -413,20 +381,15 @@ def external_standard(
         )
         raise AnalysisError(msg)
     # Central differences with steps of 1e-5 of each value.
-    columns = []
-    for i, value in enumerate(start):
-        step = 1e-5 * max(abs(float(value)), 1e-9)
-        up, down = start.copy(), start.copy()
-        up[i] += step
-        down[i] -= step
-        columns.append((solve(up) - solve(down)) / (2.0 * step))
+    steps = np.diag(1e-5 * np.maximum(np.abs(start), 1e-9))
+    columns = [(solve(start + step) - solve(start - step)) / (2.0 * step.sum()) for step in steps]
     jacobian = np.stack(columns, axis=1)
     covariance = jacobian @ variance @ jacobian.T
     constants = {
         "external_constant": constant,
         "rest_attenuation": Estimate(value=rest_attenuation[0], std=rest_attenuation[1]),
     }
-    return with_rest("external_standard", names, fractions, covariance, constants)
+    return _with_rest("external_standard", names, fractions, covariance, constants)
 
 
 # Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its
@@ -473,15 +436,22 @@ def sum_patterns(
     """
     from scipy import optimize
 
-    missing = sorted(set(references) - set(ratios))
-    if missing:
+    if missing := sorted(set(references) - set(ratios)):
         msg = f"no reference intensity ratio for {', '.join(missing)}; give one for each reference pattern."
         raise AnalysisError(msg)
     low, high = two_theta_range or (float(pattern.two_theta[0]), float(pattern.two_theta[-1]))
     inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9)
     x, y = pattern.two_theta[inside], pattern.intensity[inside]
     names = tuple(references)
-    columns = np.stack([_on(x, name, references[name]) for name in names], axis=1)
+    for name, reference in references.items():
+        axis = reference.two_theta
+        if axis[0] > x[0] + 0.05 or axis[-1] < x[-1] - 0.05:
+            msg = (
+                f"the reference {name!r} covers {axis[0]:.2f}-{axis[-1]:.2f}°, the pattern "
+                f"{x[0]:.2f}-{x[-1]:.2f}°. Pass a range that all patterns cover."
+            )
+            raise AnalysisError(msg)
+    columns = np.stack([np.interp(x, r.two_theta, r.intensity) for r in references.values()], axis=1)
     noise = np.stack([np.interp(x, r.two_theta, r.sigma) for r in references.values()], axis=1)
     full = np.concatenate([columns, np.ones((len(x), 1))], axis=1) if background else columns
     sigma = pattern.sigma[inside]
@@ -502,45 +472,23 @@ def sum_patterns(
     inflation, _ = residual_inflation(residual, full.shape[1])
     gram = weighted.T @ weighted + 1e-12 * np.eye(full.shape[1])
     inverse = np.linalg.inv(gram) * inflation / np.outer(scale, scale)
+    # Masses from coefficients by the ratios, and their uncertainties.
     n = len(names)
-    found = _fractions(names, coefficients[:n], inverse[:n, :n], ratios)
+    value = np.array([ratios[name].value for name in names])
+    relative = np.array([(ratios[name].std or 0.0) / ratios[name].value for name in names])
+    mass = coefficients[:n] / value
+    spread = inverse[:n, :n] / np.outer(value, value) + np.diag((relative * mass) ** 2)
+    amounts = XrdAmounts(names=names, amounts=mass, covariance=spread, crystalline=(True,) * n)
+    constants = {f"rir_{name}": ratios[name] for name in names}
     rwp = float(np.sqrt((residual**2).sum() / ((y * weight) ** 2).sum()))
     return Summation(
         names=names,
         coefficients=coefficients[:n],
-        quantification=found,
+        quantification=replace(whole_pattern(amounts), method="full_pattern_summation", constants=constants),
         two_theta=x,
         calculated=calculated,
         rwp=rwp,
     )
-
-
-def _on(x: FloatArray, name: str, reference: Pattern) -> FloatArray:
-    """Interpolate a reference on the points of the pattern."""
-    axis = reference.two_theta
-    if axis[0] > x[0] + 0.05 or axis[-1] < x[-1] - 0.05:
-        msg = (
-            f"the reference {name!r} covers {axis[0]:.2f}-{axis[-1]:.2f}°, the pattern {x[0]:.2f}-{x[-1]:.2f}°. "
-            "Pass a range that all patterns cover."
-        )
-        raise AnalysisError(msg)
-    values: FloatArray = np.interp(x, axis, reference.intensity)
-    return values
-
-
-def _fractions(
-    names: tuple[str, ...], coefficients: FloatArray, covariance: FloatArray, ratios: Mapping[str, Estimate]
-) -> Quantification:
-    from dataclasses import replace
-
-    value = np.array([ratios[n].value for n in names])
-    relative = np.array([(ratios[n].std or 0.0) / ratios[n].value for n in names])
-    mass = coefficients / value
-    spread = covariance / np.outer(value, value) + np.diag((relative * mass) ** 2)
-    amounts = XrdAmounts(names=names, amounts=mass, covariance=spread, crystalline=(True,) * len(names))
-    found = whole_pattern(amounts)
-    constants = {f"rir_{name}": ratios[name] for name in names}
-    return replace(found, method="full_pattern_summation", constants=constants)
 
 
 # Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured
@@ -639,49 +587,41 @@ def calibrate_amorphous(
     if not mixtures:
         msg = "calibrating needs at least one mixture of known composition."
         raise AnalysisError(msg)
-    logs, variances = [], []
-    for k, item in enumerate(mixtures):
-        x, w = item.crystallinity.value, item.fraction
+    constants, factors = [], []  # logarithm and variance of each mixture
+    for number, item in enumerate(mixtures, start=1):
+        x, w, amounts = item.crystallinity.value, item.fraction, item.amounts
         if not (0.0 < x < 1.0 and 0.0 < w < 1.0):
-            msg = f"mixture {k + 1}: fraction {w:g} and area ratio {x:g} must lie between 0 and 1, both excluded."
+            msg = f"mixture {number}: fraction {w:g} and area ratio {x:g} must lie between 0 and 1, both excluded."
             raise AnalysisError(msg)
-        logs.append(np.log(x * (1.0 - w) / (w * (1.0 - x))))
-        own = (item.crystallinity.std or 0.0) / (x * (1.0 - x))
-        variances.append(max(own**2 + (item.fraction_std / (w * (1.0 - w))) ** 2, 1e-8))
+        weighing = (item.fraction_std / (w * (1.0 - w))) ** 2
+        own = ((item.crystallinity.std or 0.0) / (x * (1.0 - x))) ** 2
+        constants.append((float(np.log(x * (1.0 - w) / (w * (1.0 - x)))), max(own + weighing, 1e-8)))
+        if amounts is None:
+            continue
+        crystals = np.array(amounts.crystalline)
+        sums = np.stack([crystals, ~crystals]).astype(float)
+        mass, covariance = sums @ amounts.amounts, sums @ amounts.covariance @ sums.T
+        if (mass > 0.0).all():
+            gradient = np.array([1.0, -1.0]) / mass
+            log = float(np.log((1.0 - w) * mass[0] / (w * mass[1])))
+            factors.append((log, max(float(gradient @ covariance @ gradient) + weighing, 1e-8)))
     return AmorphousCalibration(
-        k=_mean_of_logs(logs, variances),
-        n_mixtures=len(logs),
+        k=_mean_of_logs(constants),
+        n_mixtures=len(constants),
         two_theta_range=two_theta_range,
-        factor=_factor(mixtures),
+        # None where a mixture lacks amounts of one kind
+        factor=_mean_of_logs(factors) if len(factors) == len(mixtures) else None,
     )
 
 
-def _factor(mixtures: Sequence[KnownMixture]) -> Estimate | None:
-    """PONKCS factor of all amorphous components together; None where a mixture lacks amounts of one kind."""
-    logs, variances = [], []
-    for item in mixtures:
-        if item.amounts is None:
-            return None
-        crystals = np.array(item.amounts.crystalline)
-        sums = np.stack([crystals, ~crystals]).astype(float)
-        mass, covariance = sums @ item.amounts.amounts, sums @ item.amounts.covariance @ sums.T
-        if not (mass > 0.0).all():
-            return None
-        w = item.fraction
-        logs.append(float(np.log((1.0 - w) * mass[0] / (w * mass[1]))))
-        gradient = np.array([1.0, -1.0]) / mass
-        own = float(gradient @ covariance @ gradient)
-        variances.append(max(own + (item.fraction_std / (w * (1.0 - w))) ** 2, 1e-8))
-    return _mean_of_logs(logs, variances)
-
-
-def _mean_of_logs(logs: Sequence[float], variances: Sequence[float]) -> Estimate:
-    """Weighted mean of logarithms as an estimate of the quantity, widened by the Birge ratio."""
-    weight = 1.0 / np.array(variances)
+def _mean_of_logs(found: Sequence[tuple[float, float]]) -> Estimate:
+    """Weighted mean of (logarithm, variance) as an estimate of the quantity, widened by the Birge ratio."""
+    logs, variances = np.array(found).T
+    weight = 1.0 / variances
     mean = float(np.average(logs, weights=weight))
     variance = 1.0 / float(weight.sum())
     if len(logs) > 1:
-        variance *= max(1.0, float((weight * (np.array(logs) - mean) ** 2).sum()) / (len(logs) - 1))
+        variance *= max(1.0, float((weight * (logs - mean) ** 2).sum()) / (len(logs) - 1))
     value, std = float(np.exp(mean)), float(np.sqrt(variance))
     interval = (value * float(np.exp(-1.96 * std)), value * float(np.exp(1.96 * std)))
     return Estimate(value=value, std=value * std, ci95=interval)
@@ -717,21 +657,15 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
         msg = f"{path}: cannot be read as a calibration ({error}). Write one with `xrdcomp calibrate-amorphous`."
         raise RecipeError(msg) from error
     expected = (*_KEYS, *(_FACTOR_KEYS if set(_FACTOR_KEYS) & set(data) else ()))
-    bad = [
-        k
-        for k in expected
-        if isinstance(data.get(k), bool) or not isinstance(data.get(k), int | float) or not data[k] > 0
-    ]
+    bad = [k for k in expected if type(data.get(k)) not in (int, float) or not data[k] > 0]
     if bad or set(data) - set(expected):
         wrong = ", ".join(bad) or "keys that do not belong here"
         msg = f"{path}: expected the keys {', '.join(_KEYS)} with positive numbers; wrong: {wrong}."
         raise RecipeError(msg)
-    k, std = float(data["k"]), float(data["k_std"])
+    k, std, number, low, high, *factor = (float(data[key]) for key in expected)
     return AmorphousCalibration(
         k=Estimate.normal(k, std),
-        n_mixtures=int(data["n_mixtures"]),
-        two_theta_range=(float(data["two_theta_min"]), float(data["two_theta_max"])),
-        factor=Estimate(value=float(data["factor"]), std=float(data["factor_std"]))
-        if "factor" in data
-        else None,
+        n_mixtures=int(number),
+        two_theta_range=(low, high),
+        factor=Estimate(value=factor[0], std=factor[1]) if factor else None,
     )

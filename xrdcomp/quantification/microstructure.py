@@ -1,4 +1,4 @@
-"""What the fitted lines of an apatite say of its crystals: lengths, crystallinity indices, carbonate from the cell."""
+"""Microstructure of an apatite from its fit: column lengths, crystallinity indices, carbonate from the cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from xrdcomp.physics import profiles
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT
-from xrdcomp.results import Estimate, FitResult, PhaseResult, ReflectionTable
+from xrdcomp.results import Estimate, FitResult, PhaseResult
 from xrdcomp.units import FloatArray
 
 A_WITHOUT_CARBONATE = (9.422, 0.006)
@@ -30,6 +30,8 @@ LANDI_CONSTANT = 0.24
 
 _LARGEST_NM = 1e4  # no diffractometer tells larger crystallites from infinite ones
 _COPPER = 1.540593
+_REFLECTIONS = {(7, 1): "211", (3, 2): "112", (9, 0): "300", (4, 2): "202"}  # by h² + hk + k² and |l|
+_OUTSIDE = "211, 112, 300 and 202 are not all inside the fitted range"
 _BASELINE_D = (3.705, 2.366)  # 24 and 38 degrees of Cu Kα, the ends of the straight baseline of the index
 
 
@@ -113,15 +115,14 @@ def landi_width_index(width: Estimate | None) -> dict[str, Any]:
     return _index(value, in_domain=value <= 1.0, why=why, std=std)
 
 
-def person_index(fit: FitResult, phase_id: str) -> dict[str, Any]:
+def person_index(heights: _Heights | None) -> dict[str, Any]:
     """Crystallinity index CI = [H(202) + H(300) + H(112)] / H(211) [Person et al. 1995 J. Archaeol. Sci. 22, 211].
 
     H of 112, 300 and 202 is the height above the valley before the line, H of 211 above the straight baseline from 24
     to 38° (Cu Kα), all on the fitted pattern of the phase. Out of its domain where no valley is left: CI is then 0.
     """
-    heights = _heights(fit, phase_id)
     if heights is None:
-        return _index(None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range")
+        return _index(None, in_domain=False, why=_OUTSIDE)
     total, merged = 0.0, []
     for before, name in (("211", "112"), ("112", "300"), ("300", "202")):
         valley = heights.valley(before, name)
@@ -144,19 +145,15 @@ def carbonate_from_cell(a: Estimate) -> Estimate:
     measurement of tissue: thermogravimetry or infrared spectra are.
     """
     slope, slope_std = A_PER_CARBONATE
-    value = (a.value - A_WITHOUT_CARBONATE[0]) / slope
-    parts = (
-        (a.std or 0.0) / slope,
-        A_WITHOUT_CARBONATE[1] / slope,
-        value * slope_std / slope,
-        TISSUE_SCATTER,
-    )
+    start, start_std = A_WITHOUT_CARBONATE
+    value = (a.value - start) / slope
+    parts = ((a.std or 0.0) / slope, start_std / slope, value * slope_std / slope, TISSUE_SCATTER)
     std = float(np.sqrt(sum(v**2 for v in parts)))
     return Estimate.normal(value, std)
 
 
 def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
-    """Everything of this module for one apatite, as plain values for ``PhaseResult.apatite_indices``.
+    """All indices of one apatite, as plain values for ``PhaseResult.apatite_indices``.
 
     Keys: ``column_length_nm`` (c_axis, a_axis), ``aspect_ratio``, ``width_002_deg``, ``inverse_width_002``,
     ``landi_width``, ``landi_valley``, ``person`` (each with value, in_domain, why) and ``carbonate_from_cell``.
@@ -183,20 +180,17 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
     # Taken on the fitted pattern of the phase over the straight baseline of `person_index`. Out of its
     # domain where the two lines have merged (crystallites below about 20 nm).
     heights = _heights(fit, phase_id)
+    peak = heights.peak("300") if heights is not None else 0.0
+    valley = heights.valley("112", "300") if heights is not None else None
     if heights is None:
-        out["landi_valley"] = _index(
-            None, in_domain=False, why="211, 112, 300 and 202 are not all inside the fitted range"
-        )
+        out["landi_valley"] = _index(None, in_domain=False, why=_OUTSIDE)
+    elif valley is None or peak <= 0.0:
+        why = "112 and 300 have merged; there is no valley between them"
+        out["landi_valley"] = _index(None, in_domain=False, why=why)
     else:
-        peak, valley = heights.peak("300"), heights.valley("112", "300")
-        if valley is None or peak <= 0.0:
-            out["landi_valley"] = _index(
-                None, in_domain=False, why="112 and 300 have merged; there is no valley between them"
-            )
-        else:
-            value = 1.0 - valley / peak
-            out["landi_valley"] = _index(value, in_domain=0.0 < value < 1.0)
-    out["person"] = person_index(fit, phase_id)
+        value = 1.0 - valley / peak
+        out["landi_valley"] = _index(value, in_domain=0.0 < value < 1.0)
+    out["person"] = person_index(heights)
     a = fit.parameter("cell", phase_id, "a")
     if a is not None:
         carbonate = carbonate_from_cell(a)
@@ -249,9 +243,13 @@ def _heights(fit: FitResult, phase_id: str) -> _Heights | None:
     table = fit.reflections.get(phase_id)
     if table is None or not fit.wavelengths:
         return None
-    at = {name: _angle(table, hkl) for name, hkl in _LINES.items()}
-    found = {name: value for name, value in at.items() if value is not None}
-    if len(found) < len(_LINES):
+    # Of a hexagonal crystal the equivalents, whichever the table lists, have h² + hk + k² and |l| in common.
+    found: dict[str, float] = {}
+    for (h, k, m), angle in zip(table.hkl, table.two_theta, strict=True):
+        name = _REFLECTIONS.get((round(h * h + h * k + k * k), abs(round(m))))
+        if name is not None:
+            found.setdefault(name, float(angle))
+    if len(found) < len(_REFLECTIONS):
         return None
     ends = [2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / (2.0 * d)))) for d in _BASELINE_D]
     x, y = fit.two_theta, fit.phases[phase_id]
@@ -260,16 +258,3 @@ def _heights(fit: FitResult, phase_id: str) -> _Heights | None:
     low, high = np.interp(ends, x, y)
     baseline = low + (high - low) * (x - ends[0]) / (ends[1] - ends[0])
     return _Heights(two_theta=x, height=y - baseline, angle=found)
-
-
-_LINES = {"211": (2, 1, 1), "112": (1, 1, 2), "300": (3, 0, 0), "202": (2, 0, 2)}
-
-
-def _angle(table: ReflectionTable, hkl: tuple[int, int, int]) -> float | None:
-    """Angle of a reflection of a hexagonal crystal, whatever equivalent the table lists."""
-    h, k, m = hkl
-    wanted = (h * h + h * k + k * k, abs(m))
-    for row, angle in zip(table.hkl, table.two_theta, strict=True):
-        if (round(row[0] ** 2 + row[0] * row[1] + row[1] ** 2), abs(round(row[2]))) == wanted:
-            return float(angle)
-    return None

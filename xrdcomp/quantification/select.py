@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from xrdcomp.data import Diagnostic, Pattern, Phase
+from xrdcomp.data import Diagnostic, Pattern, Phase, message_kind
 from xrdcomp.errors import AnalysisError, RecipeError, naming
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import list_phases, load_phase
@@ -23,15 +23,41 @@ from xrdcomp.quantification.methods import (
     prior_constant,
     read_amorphous,
     sum_patterns,
-    with_amounts,
 )
 from xrdcomp.recipe import QuantificationRecipe, Recipe
 from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.result import describes_pattern
-from xrdcomp.results import Estimate, FitResult, XrdAmounts
+from xrdcomp.results import Estimate, FitResult
 from xrdcomp.search.templates import searched_phases
 
-_ONE_LINE = 0.01  # degrees: reflections of equal spacing
+METHOD = message_kind(
+    "QUANTIFICATION_METHOD",
+    "info",
+    "The method that gave the fractions from diffraction alone, and why this one.",
+)
+IMPOSSIBLE = message_kind(
+    "QUANTIFICATION_IMPOSSIBLE",
+    "warning",
+    "The automatic choice found no method that gives fractions from diffraction alone.",
+    remedy="See the reason in the text; a spike fixes the scale of any specimen.",
+)
+SECOND_PHASE = message_kind(
+    "QUANTIFICATION_SECOND_PHASE",
+    "warning",
+    "The degree of crystallinity was calibrated for one crystalline phase, and the specimen holds a second one, whose "
+    "reflections have another intensity per gram.",
+    remedy="Calibrate with the same phases, or take another method.",
+    threshold="5 % of the crystalline part",
+)
+OVER_ONE = message_kind(
+    "QUANTIFICATION_OVER_ONE",
+    "warning",
+    "By the internal standard the crystalline phases sum to more than the specimen.",
+    remedy="Check the spike's fraction, its grain size and the phases.",
+    threshold="two standard uncertainties above one",
+)
+
+_ONE_SPACING = 0.01  # degrees: reflections of equal spacing
 _REASONS = {
     "internal_standard": "a weighed spike fixes the scale, whatever the organic part is made of",
     "external_standard": "the diffractometer's constant was given; the specimen must be thick and flat",
@@ -88,48 +114,88 @@ def quantify(
     AnalysisError: the method asked for lacks what it needs; RecipeError: A calibration file that cannot be
     read, or of another range of angles.
     """
-    amounts = fit.amounts
-    notes: list[Diagnostic] = []
-    method = recipe.method if recipe.method != "auto" else _best(amounts, recipe, internal_standard)
-    _refuse_missing(method, recipe, internal_standard, amounts)
+    amounts, asked = fit.amounts, recipe.method != "auto"
+    method: str = recipe.method
+    if not asked:
+        usable = {
+            "internal_standard": internal_standard is not None,
+            "external_standard": recipe.external_constant[0] > 0.0,
+            "ponkcs": bool(recipe.ponkcs_factors),
+            "crystallinity": bool(recipe.amorphous_file) or recipe.k is not None,
+            "hill_howard": all(amounts.crystalline),
+            "absolute": True,
+        }
+        method = next(name for name, use in usable.items() if use)
+    factors = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
+    if method == "ponkcs" and not factors and recipe.amorphous_file:
+        together = read_amorphous(recipe.amorphous_file).factor
+        factors = {} if together is None else {methods.AMORPHOUS_TOGETHER: together}
+    ratios = {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
+    tabled = (bool(ratios), "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }")
+    needs = {
+        "internal_standard": (
+            internal_standard is not None,
+            "the spike: --internal-standard ID:FRACTION",
+        ),
+        "external_standard": (
+            recipe.external_constant[0] > 0.0,
+            "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]",
+        ),
+        "ponkcs": (
+            bool(factors),
+            "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous",
+        ),
+        "crystallinity": (
+            not all(amounts.crystalline),
+            "an amorphous component in the fit (fit.amorphous)",
+        ),
+        "rir": tabled,
+        "summation": tabled
+        if not ratios
+        else (bool(recipe.reference_patterns), "quantification.reference_patterns = { name = 'file' }"),
+    }
+    given, lacking = needs.get(method, (True, ""))
+    if not given:
+        msg = f"quantification.method = {method!r} needs {lacking}. Give it, or set the method to 'auto'."
+        raise AnalysisError(msg)
+    why = _REASONS[method]
     if method == "internal_standard" and internal_standard is not None:
         pure = standard_crystallinity(recipe, internal_standard[0])
         found = methods.internal_standard(amounts, *internal_standard, crystallinity=pure)
-        notes += _negative_rest(found)
+        rest = found.estimate("non_crystalline")
+        if not rest.value > -2.0 * (rest.std or 0.0):
+            text = (
+                f"The crystalline phases sum to {1.0 - rest.value:.3f} of the specimen, "
+                f"{-rest.value / (rest.std or 1.0):.1f} standard uncertainties above one. Check the spike's fraction, "
+                "its grain size and the phases."
+            )
+            found = replace(found, messages=(OVER_ONE(text, excess=-rest.value),))
     elif method == "external_standard":
-        found = by_external_standard(fit, amounts, phases, recipe, mineral)
+        found = _by_external_standard(fit, phases, recipe, mineral)
     elif method == "ponkcs":
-        found = methods.ponkcs(amounts, _factors(recipe))
+        found = methods.ponkcs(amounts, factors)
     elif method == "crystallinity":
         found = _by_crystallinity(fit, recipe)
-        notes += _other_crystals(amounts)
+        if not recipe.amorphous_file and recipe.k is None:
+            why = "no constant was given, so k is calculated, ± 20 %"
     elif method == "absolute":
         found = methods.whole_pattern(
             amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
         )
+        if asked:
+            why = "the scattering per gram of amorphous parts is calculated"
     elif method == "rir":
-        found = methods.rir(strongest_line_areas(fit, amounts), _ratios(recipe), standard=internal_standard)
+        found = methods.rir(strongest_line_areas(fit), ratios, standard=internal_standard)
     elif method == "summation":
         scan = Pattern(two_theta=fit.two_theta, intensity=fit.observed, sigma=fit.sigma)
-        found = sum_patterns(scan, references or {}, _ratios(recipe)).quantification
+        found = sum_patterns(scan, references or {}, ratios).quantification
     else:
         found = methods.hill_howard(amounts)
-    asked = recipe.method != "auto"
+        if asked:
+            why = "they refer to the crystalline part only"
     chosen = "as asked for;" if asked else "chosen because"
-    why = _REASONS[method]
-    if asked and method == "hill_howard":
-        why = "they refer to the crystalline part only"
-    elif asked and method == "absolute":
-        why = "the scattering per gram of amorphous parts is calculated"
-    elif method == "crystallinity" and not recipe.amorphous_file and recipe.k is None:
-        why = "no constant was given, so k is calculated, ± 20 %"
-    reason = Diagnostic(
-        code="QUANTIFICATION_METHOD",
-        severity="info",
-        text=f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}.",
-        facts={"method": method},
-    )
-    return replace(found, messages=(reason, *notes))
+    text = f"Fractions from diffraction by {method.replace('_', ' ')}, {chosen} {why}."
+    return replace(found, messages=(METHOD(text, method=method), *found.messages))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +234,7 @@ def quantify_specimen(
     scan = references.get("quantification.external_scan")
     if scan is not None:
         with naming(settings.external_scan):
-            settings = with_external_scan(recipe, scan)
+            settings = _with_external_scan(recipe, scan)
     pure = {
         name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns
     }
@@ -180,33 +246,41 @@ def quantify_specimen(
         if settings.method != "auto":
             raise
         text = f"No fractions from diffraction alone: {error}"
-        messages = (Diagnostic(code="QUANTIFICATION_IMPOSSIBLE", severity="warning", text=text),)
-    wanted = recipe.composition.method == "xrd+external_standard"
-    scale = external_scale(fit, fitted, settings, mineral) if wanted else None
+        messages = (IMPOSSIBLE(text),)
+    scale: tuple[float, float] | None = None
+    if recipe.composition.method == "xrd+external_standard" and settings.external_constant[0] > 0.0:
+        # Amount per mass K = Σ a_i / Σ w_i = G / μ*_m over the crystalline phases, w_i by the external standard. Its
+        # uncertainty is that of G and of the attenuation; that of the amounts is left out, because whoever takes the
+        # scale has them.
+        amounts = fit.amounts
+        exact = replace(
+            fit, amounts=replace(amounts, covariance=np.zeros_like(np.asarray(amounts.covariance)))
+        )
+        by_standard = _by_external_standard(exact, fitted, settings, mineral)
+        total = float(by_standard.fractions[:-1].sum())
+        if total > 0.0:
+            std = float(np.sqrt(max(by_standard.covariance[:-1, :-1].sum(), 0.0)))
+            scale = float(amounts.amounts[np.array(amounts.crystalline)].sum() / total), std / total
     return PatternQuantities(found=found, messages=messages, scale=scale)
 
 
-def strongest_line_areas(fit: FitResult, amounts: XrdAmounts) -> dict[str, Estimate]:
+def strongest_line_areas(fit: FitResult) -> dict[str, Estimate]:
     """Area of the strongest line of every fitted phase, what a reference intensity ratio refers to.
 
     The phase's Bragg area times its strongest line's share of it; lines at one angle count as one. The relative
     standard uncertainty is that of the amount, which the same lines determine.
     """
-    out = {}
+    out, amounts = {}, fit.amounts
     for name, area in fit.bragg_area.items():
         table, i = fit.reflections[name], amounts.names.index(name)
         if not len(table.intensity) or not amounts.amounts[i] > 0.0 or not area > 0.0:
             continue
-        group = np.cumsum(np.diff(table.two_theta, prepend=table.two_theta[0]) > _ONE_LINE)
+        group = np.cumsum(np.diff(table.two_theta, prepend=table.two_theta[0]) > _ONE_SPACING)
         share = np.bincount(group, table.intensity).max() / table.intensity.sum()
         relative = float(np.sqrt(amounts.covariance[i, i]) / amounts.amounts[i])
-        value = float(area * share * amounts.amounts[i] / fit.amounts.amounts[i])
+        value = float(area * share)
         out[name] = Estimate(value=value, std=relative * value)
     return out
-
-
-def _ratios(recipe: QuantificationRecipe) -> dict[str, Estimate]:
-    return {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
 
 
 def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple[float, float]:
@@ -220,23 +294,17 @@ def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple
     return recipe.standard_crystallinity or usual
 
 
-def by_external_standard(
-    fit: FitResult,
-    amounts: XrdAmounts,
-    phases: Sequence[Phase],
-    settings: QuantificationRecipe,
-    mineral: Estimate | None,
+def _by_external_standard(
+    fit: FitResult, phases: Sequence[Phase], settings: QuantificationRecipe, mineral: Estimate | None
 ) -> Quantification:
-    """`absorption.external_standard` with the attenuation of the fit's phases.
-
-    `amounts`: those of the fit, or the same with another covariance; `phases`: those of the fit; `settings`:
-    with ``external_constant``; `mineral`: mineral fraction of thermogravimetry.
-    """
+    """`methods.external_standard` with the attenuation of the fit's `phases`, and the constant of the settings."""
     wavelength = max(fit.wavelengths[:1] or (1.5406,))
     attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
     constant = Estimate(value=settings.external_constant[0], std=settings.external_constant[1])
     known = None if mineral is None else (mineral.value, mineral.std or 0.0)
-    return methods.external_standard(amounts, constant, attenuation, settings.rest_attenuation, mineral=known)
+    return methods.external_standard(
+        fit.amounts, constant, attenuation, settings.rest_attenuation, mineral=known
+    )
 
 
 def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
@@ -264,51 +332,8 @@ def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
             raise RecipeError(msg)
 
 
-def _best(amounts: XrdAmounts, recipe: QuantificationRecipe, standard: tuple[str, float] | None) -> str:
-    if standard is not None:
-        return "internal_standard"
-    if recipe.external_constant[0] > 0.0:
-        return "external_standard"
-    if recipe.ponkcs_factors:
-        return "ponkcs"
-    if recipe.amorphous_file or recipe.k is not None:
-        return "crystallinity"
-    return "hill_howard" if all(amounts.crystalline) else "absolute"
-
-
-def _refuse_missing(
-    method: str, recipe: QuantificationRecipe, standard: tuple[str, float] | None, amounts: XrdAmounts
-) -> None:
-    lacking = ""
-    if method == "internal_standard" and standard is None:
-        lacking = "the spike: --internal-standard ID:FRACTION"
-    elif method == "external_standard" and not recipe.external_constant[0] > 0.0:
-        lacking = (
-            "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]"
-        )
-    elif method == "ponkcs" and not _factors(recipe):
-        lacking = "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous"
-    elif method in ("rir", "summation") and not recipe.reference_ratios:
-        lacking = "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }"
-    elif method == "summation" and not recipe.reference_patterns:
-        lacking = "quantification.reference_patterns = { name = 'file' }"
-    elif method == "crystallinity" and all(amounts.crystalline):
-        lacking = "an amorphous component in the fit (fit.amorphous)"
-    if lacking:
-        msg = f"quantification.method = {method!r} needs {lacking}. Give it, or set the method to 'auto'."
-        raise AnalysisError(msg)
-
-
-def _factors(recipe: QuantificationRecipe) -> dict[str, Estimate]:
-    """Factors of the settings, else that of all amorphous matter together from the calibration file."""
-    given = {n: Estimate(value=v, std=s) for n, (v, s) in recipe.ponkcs_factors.items()}
-    if given or not recipe.amorphous_file:
-        return given
-    factor = read_amorphous(recipe.amorphous_file).factor
-    return {} if factor is None else {methods.AMORPHOUS_TOGETHER: factor}
-
-
 def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
+    """Crystalline and non-crystalline fraction by the calibrated degree of crystallinity."""
     if fit.crystallinity is None:
         msg = "the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity."
         raise AnalysisError(msg)
@@ -329,6 +354,19 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         k = prior_constant(fit)
     w = crystalline_fraction(fit.crystallinity, k)
     variance = (w.std or 0.0) ** 2
+    # k is that of one phase; a second one has reflections of its own intensity per gram.
+    amounts = fit.amounts
+    mass = {
+        n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c
+    }
+    total = sum(max(a, 0.0) for a in mass.values())
+    main = max(mass, key=lambda name: mass[name], default="")
+    minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in minor.items())
+    text = (
+        f"k relates the lines of one crystalline phase to the halo; beside {main} there is {listed} of the crystalline "
+        "part, whose lines are of another strength per gram. Calibrate with the same phases, or take another method."
+    )
     return Quantification(
         method="crystallinity",
         basis="specimen",
@@ -336,44 +374,8 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         fractions=np.array([w.value, 1.0 - w.value]),
         covariance=variance * np.array([[1.0, -1.0], [-1.0, 1.0]]),
         constants={"k": k, "crystallinity": fit.crystallinity},
+        messages=(SECOND_PHASE(text, **minor),) if minor else (),
     )
-
-
-def _other_crystals(amounts: XrdAmounts) -> list[Diagnostic]:
-    """Warn of a second phase where k is that of one; the second one has lines of its own strength per gram."""
-    mass = {
-        n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c
-    }
-    total = sum(max(a, 0.0) for a in mass.values())
-    main = max(mass, key=lambda name: mass[name], default="")
-    minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
-    if not minor:
-        return []
-    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in minor.items())
-    text = (
-        f"k relates the lines of one crystalline phase to the halo; beside {main} there is {listed} of the crystalline "
-        "part, whose lines are of another strength per gram. Calibrate with the same phases, or take another method."
-    )
-    return [Diagnostic(code="QUANTIFICATION_SECOND_PHASE", severity="warning", text=text, facts=minor)]
-
-
-def _negative_rest(found: Quantification) -> list[Diagnostic]:
-    rest = found.estimate("non_crystalline")
-    if rest.value > -2.0 * (rest.std or 0.0):
-        return []
-    text = (
-        f"The crystalline phases sum to {1.0 - rest.value:.3f} of the specimen, {-rest.value / (rest.std or 1.0):.1f} "
-        "standard uncertainties above one. Check the spike's fraction, its grain size and the phases."
-    )
-    return [
-        Diagnostic(
-            code="QUANTIFICATION_OVER_ONE", severity="warning", text=text, facts={"excess": -rest.value}
-        )
-    ]
-
-
-# The external standard: its scan turned into the diffractometer's constant, and the scale that
-# this gives a fit.
 
 
 def uses_external_scan(recipe: Recipe) -> bool:
@@ -387,7 +389,7 @@ def uses_external_scan(recipe: Recipe) -> bool:
     return bool(settings.external_scan) and wanted and not settings.external_constant[0] > 0.0
 
 
-def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
+def _with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     """Quantification settings with G measured on the scan of a pure standard.
 
     The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
@@ -415,26 +417,3 @@ def with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
         fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure
     )
     return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))
-
-
-def external_scale(
-    fit: FitResult, phases: Sequence[Phase], settings: QuantificationRecipe, mineral: Estimate | None = None
-) -> tuple[float, float] | None:
-    """Amount per mass on the scale of a fit, from the diffractometer's constant, and its relative standard uncertainty.
-
-    K = Σ a_i / Σ w_i = G / μ*_m over the crystalline phases, w_i as in `absorption.external_standard`. Its uncertainty
-    is that of G and of the attenuation; that of the amounts is left out, because whoever takes the scale has them.
-
-    `phases`: those of the fit; `settings`: with ``external_constant``; `mineral`: mineral fraction of
-    thermogravimetry, for the attenuation. Returns (float, float) or None: none where no constant is known, or
-    nothing crystalline is there.
-    """
-    if not settings.external_constant[0] > 0.0:
-        return None
-    exact = with_amounts(fit.amounts, fit.amounts.amounts, np.zeros_like(np.asarray(fit.amounts.covariance)))
-    found = by_external_standard(fit, exact, phases, settings, mineral)
-    weights, crystals = found.fractions[:-1], np.array(fit.amounts.crystalline)
-    if not weights.sum() > 0.0:
-        return None
-    std = float(np.sqrt(max(found.covariance[:-1, :-1].sum(), 0.0)))
-    return float(fit.amounts.amounts[crystals].sum() / weights.sum()), std / float(weights.sum())
