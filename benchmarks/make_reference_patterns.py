@@ -19,7 +19,7 @@ import gemmi
 import numpy as np
 
 from xrdcomp.data import Phase
-from xrdcomp.phases.library import _from_folder
+from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.elements import atomic_weight
 from xrdcomp.physics.reflections import cell_volume, generate_reflections, structure_factor_sq
 from xrdcomp.units import CO3_MASS, d_to_two_theta
@@ -197,7 +197,7 @@ def write_phase(entry: dict[str, Any], facts: dict[str, Any], folder: Path, coru
     (folder / "structure.cif").write_text(cif_text(entry, facts["source"]), encoding="utf-8")
     start: dict[str, Any] = {"carbonate_fraction": 0.0, "strongest_lines": [], "kept": kept}
     (folder / "phase.toml").write_text(toml_text(entry, facts, start), encoding="utf-8")
-    phase = _from_folder(folder)
+    phase = load_phase(folder)
     lines = powder_lines(phase)
     if phase.quantifiable:
         d, total = merged(lines)

@@ -1,10 +1,11 @@
-"""Crystal structures from CIF files, and what their atoms tell of carbonate groups and apatites."""
+"""Crystal structures from CIF files; carbonate groups and members of the apatite family, told from atoms."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_B_ISO = 1.0
 """Å²: isotropic displacement taken for an atom whose CIF gives none; typical of minerals."""
 
-_CELL_TAGS = tuple(f"_cell_{tag}" for tag in ("length_a", "length_b", "length_c")) + tuple(
-    f"_cell_angle_{tag}" for tag in ("alpha", "beta", "gamma")
-)
+_CELL_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+_CELL_TAGS = tuple(f"_cell_{'length' if len(name) == 1 else 'angle'}_{name}" for name in _CELL_NAMES)
 _SYMBOL_TAGS = (
     "_space_group_name_Hall",
     "_symmetry_space_group_name_Hall",
@@ -42,7 +42,7 @@ _ANISO = ("11", "22", "33", "12", "13", "23")
 
 @dataclass(frozen=True, kw_only=True)
 class CifStructure:
-    """What a CIF says of a structure: names, cell, symmetry, asymmetric unit.
+    """Structure of a CIF: names, cell, symmetry, asymmetric unit.
 
     `b_assumed` lists the labels of atoms that got `DEFAULT_B_ISO` because the file gives no displacement, or zero.
     """
@@ -76,7 +76,7 @@ def read_cif(path: Path) -> CifStructure:
         place = str(error).removeprefix("string:")
         msg = f"{where}: not a readable CIF file ({place}). Export the structure again, as CIF 1.1 text."
         raise PhaseError(msg) from error
-    # Return the block with a cell and atoms, the first with a cell where none has atoms.
+    # The block with a cell and atoms, the first with a cell where none has atoms.
     cells = [block for block in document if block.find_value("_cell_length_a") is not None]
     full = [block for block in cells if len(block.find_values("_atom_site_fract_x"))]
     if len(full) > 1:
@@ -102,17 +102,25 @@ def read_cif(path: Path) -> CifStructure:
                     "Give the nuclear, three-dimensional average structure."
                 )
                 raise PhaseError(msg)
-    cell = _as_cell(_cell(block, where))
+    values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]
+    if min(values) <= 0 or max(values[3:]) >= 180:
+        msg = f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees."
+        raise PhaseError(msg)
+    cell = Cell(**dict(zip(_CELL_NAMES, values, strict=True)))
     group = _space_group(block, cell, where)
     symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
     check_cell(cell, group, where)
     atoms, assumed = _atoms(block, cell, where)
     if symmetry is None:
-        cell, atoms = _in_reference_setting(group, cell, atoms)
+        # Into the group's reference setting, cell and coordinates; isotropic displacements do not change.
+        unit = gemmi.UnitCell(*cell.parameters).changed_basis_backward(group.basisop, set_images=False)
+        change = group.basisop.inverse()
+        moved = [[float(x) for x in change.apply_to_xyz(list(atom.xyz))] for atom in atoms]
+        atoms = tuple(replace(a, xyz=(x, y, z)) for a, (x, y, z) in zip(atoms, moved, strict=True))
+        values = [unit.a, unit.b, unit.c, *(round(angle, 6) for angle in (unit.alpha, unit.beta, unit.gamma))]
+        cell = Cell(**dict(zip(_CELL_NAMES, values, strict=True)))
         symmetry = symmetry_of(gemmi.get_spacegroup_reference_setting(group.number), where)
     # Authors, journal, volume, year and page as far as the file names them.
-    import gemmi
-
     authors = ", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))
     parts = [authors] + [
         _text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")
@@ -139,24 +147,6 @@ def _decoded(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _as_cell(values: Sequence[float]) -> Cell:
-    return Cell(**dict(zip(("a", "b", "c", "alpha", "beta", "gamma"), values, strict=True)))
-
-
-def _in_reference_setting(
-    group: gemmi.SpaceGroup, cell: Cell, atoms: tuple[Atom, ...]
-) -> tuple[Cell, tuple[Atom, ...]]:
-    """Cell and coordinates in the group's reference setting; isotropic displacements do not change."""
-    import gemmi
-
-    unit = gemmi.UnitCell(*cell.parameters).changed_basis_backward(group.basisop, set_images=False)
-    change = group.basisop.inverse()
-    moved = [tuple(float(x) for x in change.apply_to_xyz(list(atom.xyz))) for atom in atoms]
-    turned = tuple(replace(a, xyz=(x, y, z)) for a, (x, y, z) in zip(atoms, moved, strict=True))
-    exact = [round(angle, 6) for angle in (unit.alpha, unit.beta, unit.gamma)]
-    return _as_cell([unit.a, unit.b, unit.c, *exact]), turned
-
-
 def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
     import gemmi
 
@@ -177,14 +167,6 @@ def _number(text: str | None, what: str, where: str) -> float:
     return value
 
 
-def _cell(block: gemmi.cif.Block, where: str) -> list[float]:
-    values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]
-    if min(values) <= 0 or max(values[3:]) >= 180:
-        msg = f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees."
-        raise PhaseError(msg)
-    return values
-
-
 def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceGroup:
     import gemmi
 
@@ -193,11 +175,11 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         if not listed:
             continue
         try:
-            found = _by_operations(listed)
+            found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps([gemmi.Op(text) for text in listed]))
         except (ValueError, RuntimeError) as error:
             msg = f"{where}: {tag} holds an operation that cannot be read ({error})."
             raise PhaseError(msg) from error
-        if found is None:
+        if not found:  # gemmi gives None where it knows none
             msg = (
                 f"{where}: the {len(listed)} operations of {tag} are not those of any tabulated setting. Write the "
                 "structure in a standard setting, or with all atoms of the cell in P 1."
@@ -210,14 +192,22 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         if not symbol:
             continue
         tried.append(symbol)
-        found = _by_hall(symbol) if tag.endswith("Hall") else _by_symbol(symbol, cell)
-        if found is None:
+        if tag.endswith("Hall"):
+            with contextlib.suppress(ValueError, RuntimeError):
+                found = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol))
+                if found:
+                    return found
             continue
-        if (
-            found.ext in ("1", "2")
-            and not tag.endswith("Hall")
-            and not symbol.endswith((f":{found.ext}", " S", " Z"))
-        ):
+        if symbol.isdigit():
+            found = gemmi.find_spacegroup_by_number(int(symbol))
+        else:  # the angles tell R:H from R:R
+            new = symbol
+            for old, choice in _OLD_ORIGINS.items():
+                new = new.removesuffix(old) + choice if new.endswith(old) else new
+            found = gemmi.find_spacegroup_by_name(new, cell.alpha, cell.gamma)
+        if not found:  # gemmi gives None where it knows none
+            continue
+        if found.ext in ("1", "2") and not symbol.endswith((f":{found.ext}", " S", " Z")):
             msg = (
                 f"{where}: {symbol!r} has two choices of origin, and the file lists no operations. List them, "
                 f"or write '{found.hm}:1' or '{found.hm}:2'."
@@ -230,37 +220,22 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
     raise PhaseError(msg)
 
 
-def _by_symbol(symbol: str, cell: Cell) -> gemmi.SpaceGroup | None:
-    """Space group by number or Hermann-Mauguin symbol; the angles tell R:H from R:R."""
-    import gemmi
-
-    if symbol.isdigit():
-        return gemmi.find_spacegroup_by_number(int(symbol))
-    for old, new in _OLD_ORIGINS.items():
-        symbol = symbol.removesuffix(old) + new if symbol.endswith(old) else symbol
-    return gemmi.find_spacegroup_by_name(symbol, cell.alpha, cell.gamma)
-
-
-def _by_hall(symbol: str) -> gemmi.SpaceGroup | None:
-    import gemmi
-
-    try:
-        return gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(symbol))
-    except (ValueError, RuntimeError):
-        return None
-
-
-def _by_operations(triplets: list[str]) -> gemmi.SpaceGroup | None:
-    import gemmi
-
-    return gemmi.find_spacegroup_by_ops(gemmi.GroupOps([gemmi.Op(text) for text in triplets]))
-
-
 def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, ...], tuple[str, ...]]:
+    """Atoms of the asymmetric unit, and the labels of those whose displacement is assumed."""
+    import gemmi
+
     tags = ["fract_x", "fract_y", "fract_z", "?label", "?type_symbol", "?occupancy"]
     tags += ["?U_iso_or_equiv", "?B_iso_or_equiv", "?calc_flag"]
     table = block.find("_atom_site_", tags)
-    tensors = _aniso(block, cell, where)
+    # B_iso of every atom with an anisotropic tensor, by label
+    unit, tensors = gemmi.UnitCell(*cell.parameters), dict[str, float]()
+    for kind, factor in (("U", 8.0 * math.pi**2), ("B", 1.0)):
+        for row in block.find("_atom_site_aniso_", ["label", *(f"{kind}_{ij}" for ij in _ANISO)]):
+            if any(gemmi.cif.is_null(row[i]) for i in range(1, 7)):
+                continue
+            place = f"{where}, atom {row.str(0)}"
+            values = [_number(row[1 + i], f"{kind}_{ij}", place) for i, ij in enumerate(_ANISO)]
+            tensors[row.str(0)] = factor * unit.calculate_u_eq(gemmi.SMat33d(*values))
     in_formula = frozenset(re.findall(r"[A-Z][a-z]?", _text(block, ("_chemical_formula_sum",))))
     atoms: list[Atom] = []
     assumed: list[str] = []
@@ -277,20 +252,22 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
                 "there."
             )
             raise PhaseError(msg)
-        b_iso = _displacement(row, tensors.get(label), place)
+        if _given(row, 6):
+            b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
+        elif _given(row, 7):
+            b_iso = _number(row[7], "B_iso_or_equiv", place)
+        else:
+            b_iso = tensors.get(label, 0.0)
+        if b_iso < 0:
+            msg = f"{place}: displacement B = {b_iso:.3f} Å² is negative."
+            raise PhaseError(msg)
         if not b_iso:  # not given; calculated structures write zero
             assumed.append(label)
             b_iso = DEFAULT_B_ISO
         element = _from_type(row.str(4), place) if _given(row, 4) else _from_label(label, in_formula, place)
-        atoms.append(
-            Atom(
-                label=label,
-                element=element,
-                xyz=(xyz[0], xyz[1], xyz[2]),
-                occupancy=min(occupancy, 1.0),
-                b_iso=b_iso,
-            )
-        )
+        x, y, z = xyz
+        share = min(occupancy, 1.0)
+        atoms.append(Atom(label=label, element=element, xyz=(x, y, z), occupancy=share, b_iso=b_iso))
     return tuple(atoms), tuple(assumed)
 
 
@@ -298,37 +275,6 @@ def _given(row: gemmi.cif.Table.Row, column: int) -> bool:
     import gemmi
 
     return row.has(column) and not gemmi.cif.is_null(row[column])
-
-
-def _displacement(row: gemmi.cif.Table.Row, tensor: float | None, place: str) -> float | None:
-    b_iso: float | None = None
-    if _given(row, 6):
-        b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
-    elif _given(row, 7):
-        b_iso = _number(row[7], "B_iso_or_equiv", place)
-    elif tensor is not None:
-        b_iso = tensor
-    if b_iso is not None and b_iso < 0:
-        msg = f"{place}: displacement B = {b_iso:.3f} Å² is negative."
-        raise PhaseError(msg)
-    return b_iso
-
-
-def _aniso(block: gemmi.cif.Block, cell: Cell, where: str) -> Mapping[str, float]:
-    """B_iso of every atom with an anisotropic tensor, by label."""
-    import gemmi
-
-    unit = gemmi.UnitCell(*cell.parameters)
-    found: dict[str, float] = {}
-    for kind, factor in (("U", 8.0 * math.pi**2), ("B", 1.0)):
-        table = block.find("_atom_site_aniso_", ["label", *(f"{kind}_{ij}" for ij in _ANISO)])
-        for row in table:
-            place = f"{where}, atom {row.str(0)}"
-            if any(gemmi.cif.is_null(row[1 + i]) for i in range(6)):
-                continue
-            values = [_number(row[1 + i], f"{kind}_{ij}", place) for i, ij in enumerate(_ANISO)]
-            found[row.str(0)] = factor * unit.calculate_u_eq(gemmi.SMat33d(*values))
-    return found
 
 
 def _symbol(text: str) -> str:
@@ -375,9 +321,6 @@ def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
     return fitting[0]
 
 
-# What a structure is, told from its atoms: carbonate groups, apatites.
-
-
 _BOND = 1.45  # Å; carbon to oxygen in a carbonate is 1.28 Å, one side of a disordered group up to 1.4
 _NEIGHBOUR = 1.75  # Å; carbon bonded to carbon, nitrogen or sulphur belongs to an organic molecule
 _A_RANGE, _C_RANGE = (9.15, 9.80), (6.65, 7.10)  # Å, calcium phosphate apatites of any substitution
@@ -419,12 +362,10 @@ def apatite_member(crystal_system: str, cell: Cell, full: FullCell) -> str:
     recognised.
     """
     number = _contents(full)
-    right_cell = (
-        crystal_system in ("hexagonal", "trigonal")
-        and _A_RANGE[0] < cell.a < _A_RANGE[1]
-        and _C_RANGE[0] < cell.c < _C_RANGE[1]
-    )
-    if not right_cell or number.get("Ca", 0.0) < _LEAST_CALCIUM or number.get("P", 0.0) < _LEAST_PHOSPHORUS:
+    sized = _A_RANGE[0] < cell.a < _A_RANGE[1] and _C_RANGE[0] < cell.c < _C_RANGE[1]
+    if not sized or crystal_system not in ("hexagonal", "trigonal"):
+        return ""
+    if number.get("Ca", 0.0) < _LEAST_CALCIUM or number.get("P", 0.0) < _LEAST_PHOSPHORUS:
         return ""
     fluorine, chlorine = number.get("F", 0.0), number.get("Cl", 0.0)
     if max(fluorine, chlorine) < 1.0:

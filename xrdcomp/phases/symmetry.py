@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from xrdcomp.data import Atom, Cell
 from xrdcomp.errors import PhaseError
@@ -13,6 +14,8 @@ from xrdcomp.units import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import gemmi
+
+Number = TypeVar("Number", np.float64, np.int64)
 
 SITE_TOLERANCE = 0.05
 """Ångström: images of an atom closer than this are one atom on a special position."""
@@ -26,7 +29,7 @@ CLASH_DISTANCE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Symmetry:
-    """A space group in numbers: symbol with setting, crystal system, operations as in `types.Phase`."""
+    """A space group in numbers: symbol with setting, crystal system, operations as in `data.Phase`."""
 
     symbol: str
     crystal_system: str
@@ -46,12 +49,7 @@ class FullCell:
     origin: IntArray
 
 
-def _read_only(array: IntArray) -> IntArray:
-    array.setflags(write=False)
-    return array
-
-
-def _frozen(array: FloatArray) -> FloatArray:
+def _frozen(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     array.setflags(write=False)
     return array
 
@@ -72,17 +70,14 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     Raises PhaseError: A setting the numerical code has no cell rules for: rhombohedral axes, or a monoclinic
     cell whose unique axis is not b.
     """
-    symbol = space_group.xhm()
-    system = str(space_group.crystal_system_str())
-    operations = space_group.operations()
-    rotations = np.array([op.rot for op in operations.sym_ops], dtype=np.int64) // 24
+    symbol, operations = space_group.xhm(), space_group.operations()
     if not has_cell_rules(space_group):
         msg = f"{where}: {symbol} is on rhombohedral axes, or monoclinic without b as unique axis."
         raise PhaseError(msg)
     return Symmetry(
         symbol=symbol,
-        crystal_system=system,
-        rotations=_read_only(rotations),
+        crystal_system=str(space_group.crystal_system_str()),
+        rotations=_frozen(np.array([op.rot for op in operations.sym_ops], dtype=np.int64) // 24),
         translations=_frozen(np.array([op.tran for op in operations.sym_ops], dtype=float) / 24.0),
         centring=_frozen(np.array(list(operations.cen_ops), dtype=float) / 24.0),
     )
@@ -90,16 +85,9 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
 
 def orthogonal(cell: Cell) -> FloatArray:
     """Matrix that turns fractional into Cartesian coordinates in ångström; columns are the axes."""
-    alpha, beta, gamma = (np.radians(x) for x in (cell.alpha, cell.beta, cell.gamma))
-    x = (np.cos(alpha) - np.cos(beta) * np.cos(gamma)) / np.sin(gamma)
-    z = np.sqrt(max(1.0 - np.cos(beta) ** 2 - x**2, 0.0))
-    return np.array(
-        [
-            [cell.a, cell.b * np.cos(gamma), cell.c * np.cos(beta)],
-            [0.0, cell.b * np.sin(gamma), cell.c * x],
-            [0.0, 0.0, cell.c * z],
-        ]
-    )
+    import gemmi
+
+    return np.array(gemmi.UnitCell(*cell.parameters).orth.mat.tolist())
 
 
 def check_cell(cell: Cell, space_group: gemmi.SpaceGroup, where: str) -> None:
@@ -155,7 +143,7 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
         xyz=_frozen(np.concatenate(sites) if sites else np.zeros((0, 3))),
         occupancy=_frozen(np.array([atoms[i].occupancy for i in origin], dtype=float)),
         b_iso=_frozen(np.array([atoms[i].b_iso for i in origin], dtype=float)),
-        origin=_read_only(origin),
+        origin=_frozen(origin),
     )
     difference = full.xyz[:, None, :] - full.xyz[None, :, :]
     difference -= np.round(difference)
