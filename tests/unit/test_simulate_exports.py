@@ -71,6 +71,15 @@ def test_kalpha1_instrument_states_one_line(tmp_path: Path) -> None:
     assert len(read_xrd(path).emission_lines) == 1
 
 
+def test_xrdml_escapes_the_name_of_a_specimen(bone: SimulatedSpecimen, tmp_path: Path) -> None:
+    name = "bone & dentine, <2 µm> (simulated)"
+    pattern = replace(bone.pattern, metadata={**bone.pattern.metadata, "sample_name": name})
+    write_pattern(tmp_path / "a.xrdml", pattern, "xrdml")
+    read = read_xrd(tmp_path / "a.xrdml")
+    assert read.metadata["sample_name"] == name
+    assert_close(read.intensity, bone.pattern.intensity, atol=0.0, because="whole counts")
+
+
 def test_gsas_records_have_80_columns(bone: SimulatedSpecimen, tmp_path: Path) -> None:
     path = tmp_path / "a.gsa"
     write_pattern(path, bone.pattern, "gsas")

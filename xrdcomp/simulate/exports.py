@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def _xrdml(pattern: Pattern) -> bytes:
     second = lines[1] if len(lines) > 1 else None
     text = _XRDML.format(
         notice=NOTICE,
-        name=_name(pattern),
+        name=escape(_name(pattern)),
         intended="K-Alpha" if second else "K-Alpha 1",
         kalpha1=lines[0].wavelength,
         kalpha2=second.wavelength if second else 0.0,
