@@ -142,6 +142,8 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
         kissinger([400.0, 410.0], [10.0, 10.0])
     with pytest.raises(AnalysisError, match="do not move up"):
         kissinger([420.0, 410.0, 400.0], [5.0, 10.0, 20.0])
+    with pytest.raises(AnalysisError, match="do not move up"):
+        kissinger([410.0, 410.0, 410.0], [5.0, 10.0, 20.0])
     with pytest.raises(AnalysisError, match="three different"):
         friedman([exact(10.0, 150.0)])
 

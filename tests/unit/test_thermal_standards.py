@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.thermal.curve import smoothed_curve
 from xrdcomp.thermal.standards import STANDARDS, tga_check
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
@@ -52,6 +54,21 @@ def test_carbonated_portlandite_is_judged_by_what_is_hydroxide() -> None:
     assert check.carbonate is not None
     assert_close(check.carbonate.value, 0.02 * 0.43971, atol=5e-4, because="noise and tails")
     assert_close(check.steps[0].theory, 0.98 * 0.24315, atol=5e-4, because="purity from the carbonate found")
+
+
+def test_smoothing_of_the_recipe_is_honoured() -> None:
+    run = run_of(OXALATE)
+    chosen = smoothed_curve(run, NO_BUOYANCY, None, shortest_c=1.0)
+
+    def differences(smoothing_c: float | None) -> list[float]:
+        recipe = msgspec.structs.replace(NO_BUOYANCY, smoothing_c=smoothing_c)
+        return [step.difference for step in tga_check(run, "calcium-oxalate-monohydrate", recipe).steps]
+
+    by_noise = differences(None)
+    same = differences(chosen.length * chosen.raw.step)
+    assert_close(same, by_noise, atol=1e-12, because="the length that the noise asks for, stated")
+    # steps 20 to 30 °C wide are spread over their boundaries by a smoothing as long
+    assert max(map(abs, differences(25.0))) > 0.005 > 10.0 * max(map(abs, by_noise))
 
 
 def test_what_cannot_be_checked_is_refused() -> None:

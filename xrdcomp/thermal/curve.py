@@ -18,6 +18,8 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, FloatArray, IntArray, celsius_to_kelvin
 
+# The 97.5 % quantile of the normal distribution, for every interval of a mass balance. `Estimate.normal` rounds it to
+# 1.96 unless told otherwise (component peaks and kinetics leave it so): 2·10⁻⁵ of a half width, below any digit shown.
 Z95 = 1.959964
 UNIFORM_STD = 3.0**-0.5  # of a quantity anywhere between 0 and 1, about 0
 ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowed
