@@ -274,7 +274,7 @@ class Source(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmissionLine:
+class EmissionLine(Record):
     """One line of the X-ray spectrum: wavelength in ångström, weight relative to the strongest line (1).
 
     ``fwhm`` is the line's natural width in ångström where it is known, 0 where one width serves all lines.
@@ -582,7 +582,7 @@ class TgaRun(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class Cell(Record):
     """Unit cell: a, b, c in ångström; alpha, beta, gamma in degrees."""
 
     a: float
@@ -613,7 +613,7 @@ class Atom(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceLine:
+class ReferenceLine(Record):
     """A reflection known by position only: d in ångström, intensity relative to 100."""
 
     d_spacing: float

@@ -119,7 +119,8 @@ class Estimate:
 
     def _rounded(self, spec: str = "") -> str:
         if not self.std or not math.isfinite(self.std):  # nothing to round to
-            return format(self.value, spec.rstrip("PSLu") or ".6g")
+            open_end = f" ± {self.std}" if self.std else ""
+            return format(self.value, spec.rstrip("PSLu") or ".6g") + open_end
         text = format(self.ufloat, spec if spec[-1:] in tuple("PSL") else f"{spec}P")
         return text.replace("±", " ± ")
 
