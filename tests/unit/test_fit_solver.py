@@ -168,3 +168,19 @@ def test_a_phase_whose_cell_ran_off_starts_again() -> None:
     assert recall_strayed_cells(phases, start, tame) is None
     lost = replace(fit.solution, values={**wild.values, "hydroxyapatite_a": 9.7})
     assert recall_strayed_cells(phases, start, lost) is None, "a wrong wavelength: nothing to hold on to"
+
+
+def test_doubt_between_shift_and_displacement_stays_with_a_phase_in_anothers_place() -> None:
+    """An apatite that is exchanged for itself is as uncertain as before."""
+    pattern = made_pattern(seed=3)
+    pattern = replace(pattern, two_theta=pattern.two_theta + 0.04)
+    fit = Refinement.run(pattern, [HA], INSTRUMENT, FitRecipe())
+    assert fit.shift_std["hydroxyapatite_a"] > 0.0
+    assert fit.substitute(HA, HA).settle().shift_std == fit.shift_std
+    other = fit.substitute(HA, load_phase("fluorapatite")).settle()
+    assert other.shift_std["fluorapatite_a"] == fit.shift_std["hydroxyapatite_a"]
+    assert other.shift_std["sample_displacement_mm"] == fit.shift_std["sample_displacement_mm"]
+    cell = other.parameter("cell", "fluorapatite", "a")
+    assert cell is not None
+    assert cell.std is not None
+    assert cell.std > fit.shift_std["hydroxyapatite_a"]

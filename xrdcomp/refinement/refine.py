@@ -383,22 +383,20 @@ class Refinement(FittedModel):
         of χ² below which an improvement ends the fit, larger is coarser and faster.
         """
         phases = tuple(new if phase.id == old.id else phase for phase in self.phases)
-        found = {
-            replace(item.id, phase=new.id).name: self.solution.values[item.name]
-            for item in self.table.items
-            if item.id.phase == old.id
-        }
-        full = build_parameters(phases, self.instrument, self.recipe).with_values(found)
         kept = [item for item in self.table.items if item.id.phase != old.id]
+        renamed = {i.name: replace(i.id, phase=new.id).name for i in self.table.items if i not in kept}
+        found = {name: self.solution.values[before] for before, name in renamed.items()}
+        full = build_parameters(phases, self.instrument, self.recipe).with_values(found)
         own = [item for item in full.items if item.id.phase == new.id]
         table, setup = ParameterTable((*kept, *own)), replace(self.setup, phases=phases)
         points = self.points.coarsened(self.model, self.table)
         model = setup.build(points, table, like=self.model)
         solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=tolerance)
         inflation, _ = residual_inflation(solution.residual(points), solution.n_free)
+        # what is open between a constant shift and a displacement is open for any cell in this place
+        shift_std = {renamed.get(name, name): std for name, std in self.shift_std.items()}
         return Substitution(
-            base=self,
-            phase=new,
+            base=replace(self, shift_std=shift_std),
             setup=setup,
             table=table.with_values(solution.values),
             cost=solution.cost,
@@ -414,7 +412,6 @@ class Substitution:
     """
 
     base: Refinement
-    phase: Phase
     setup: ModelSetup
     table: ParameterTable
     cost: float
@@ -423,8 +420,7 @@ class Substitution:
     def settle(self) -> Refinement:
         """Refine it on all points."""
         model = self.setup.build(self.base.points, self.table, like=self.base.model)
-        base = replace(self.base, shift_std={})
-        return base._settled(self.setup, self.table, model, self.setup.recipe.max_iterations)
+        return self.base._settled(self.setup, self.table, model, self.setup.recipe.max_iterations)
 
 
 def initial_parameters(
