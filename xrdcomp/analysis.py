@@ -33,7 +33,7 @@ from xrdcomp.quantification.select import (
     uses_external_scan,
 )
 from xrdcomp.recipe import FitRecipe, Recipe
-from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
+from xrdcomp.refinement.model import MeasuredAmorphous, measured_amorphous
 from xrdcomp.results import Claim, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
@@ -47,8 +47,9 @@ class Setup:
     """What is known before anything is fitted.
 
     `phases` are those to fit, `standard` the spike by the id of its phase, `references` the patterns of other materials
-    that settings name, by setting; `fit` are the settings of the fit with what follows from these, `assumed` the
-    messages on an instrument that nobody described. Without a pattern, `instrument` is None.
+    that settings name, by setting; `fit` are the settings of the fit with the grains of an internal standard,
+    `amorphous` the components of the fit as measured, `assumed` the messages on an instrument that nobody described.
+    Without a pattern, `instrument` is None.
     """
 
     sample: Sample
@@ -58,6 +59,7 @@ class Setup:
     standard: tuple[str, float] | None = None
     references: Mapping[str, Pattern] = field(default_factory=dict)
     fit: FitRecipe = field(default_factory=FitRecipe)
+    amorphous: tuple[MeasuredAmorphous, ...] = ()
     assumed: tuple[Diagnostic, ...] = ()
 
     @property
@@ -237,13 +239,13 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
     instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
     described = sample.instrument is not None or recipe.instrument.file
     fit = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
-    amorphous = {}
+    amorphous = []
     for name, file in fit.amorphous_patterns.items():
         reference = references[f"fit.amorphous_patterns.{name}"]
         stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
         with naming(file):
             own = build_instrument(reference, recipe.instrument) if stated else instrument
-            amorphous[name] = measured_amorphous(name, reference, own)
+            amorphous.append(measured_amorphous(name, reference, own))
     return Setup(
         sample=sample,
         recipe=recipe,
@@ -251,7 +253,8 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
         phases=phases,
         standard=standard,
         references=references,
-        fit=with_measured_amorphous(fit, amorphous),
+        fit=fit,
+        amorphous=tuple(amorphous),
         assumed=() if described else instrument_messages(sample.pattern, recipe.instrument),
     )
 
@@ -264,7 +267,7 @@ def fit_and_search(setup: Setup) -> Identification | None:
     with naming(*_files(sample.pattern)):
         search = searching.fit_and_search(
             sample.pattern, setup.phases, setup.instrument, setup.fit, recipe.identification,
-            blank=sample.blank, named=bool(recipe.phases),
+            blank=sample.blank, measured=setup.amorphous, named=bool(recipe.phases),
         )  # fmt: skip
     apatites = {phase.id for phase in search.phases if phase.is_apatite}
     return replace(search, phases=PhaseList(with_apatite_indices(search.phases, search.fit, apatites)))

@@ -19,8 +19,8 @@ from xrdcomp.physics import elements as scattering
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.present.tables import result_table
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.refinement.model import measured_amorphous, with_measured_amorphous
-from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.model import measured_amorphous
+from xrdcomp.refinement.refine import Refinement, fit_pattern
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.refinement.result import rolling_background
 from xrdcomp.simulate.cohort import simulate_pattern
@@ -105,16 +105,12 @@ def test_names_of_components_are_checked() -> None:
     scan = odd_halo()
     with pytest.raises(AnalysisError, match="is no amorphous component"):
         fit_pattern(scan, (), COPPER, FitRecipe(amorphous=("collagen",)))
-    only_lipid = with_measured_amorphous(
-        FitRecipe(amorphous=("lipid",)), {"protein": measured_amorphous("protein", scan, COPPER)}
-    )
+    given = measured_amorphous("protein", scan, COPPER)
     with pytest.raises(AnalysisError, match="not among the fitted components"):
-        fit_pattern(scan, (), COPPER, only_lipid)
-    short = with_measured_amorphous(
-        FitRecipe(), {"protein": measured_amorphous("protein", odd_halo(high=60.0), COPPER)}
-    )
+        Refinement.run(scan, (), COPPER, FitRecipe(amorphous=("lipid",)), measured=[given])
+    short = measured_amorphous("protein", odd_halo(high=60.0), COPPER)
     with pytest.raises(AnalysisError, match="whole range"):
-        fit_pattern(scan, (), COPPER, short)
+        Refinement.run(scan, (), COPPER, FitRecipe(), measured=[short])
 
 
 def test_a_measured_halo_gives_a_better_amount_than_a_calculated_one(tmp_path: Path) -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -128,18 +126,6 @@ class MeasuredAmorphous:
     per_gram: FloatArray
 
 
-class _MeasuredRecipe(FitRecipe, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A recipe whose `amorphous_patterns` were read."""
-
-    measured: Any = None
-
-
-def with_measured_amorphous(recipe: FitRecipe, measured: Mapping[str, MeasuredAmorphous]) -> FitRecipe:
-    """Return the recipe with measured forms for some of its amorphous components."""
-    given = {field.name: getattr(recipe, field.name) for field in msgspec.structs.fields(FitRecipe)}
-    return _MeasuredRecipe(**given, measured=dict(measured)) if measured else recipe
-
-
 def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> MeasuredAmorphous:
     """Put a measured pattern of an amorphous material on the per-gram scale.
 
@@ -194,27 +180,6 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
         raise AnalysisError(msg)
     scale = float(np.trapezoid(expected[inside], grid[inside])) / area
     return MeasuredAmorphous(name=name, q=grid, per_gram=scale * smooth)
-
-
-def amorphous_components(recipe: FitRecipe) -> tuple[str | MeasuredAmorphous, ...]:
-    """Amorphous components of a fit: their names, measured ones in place of theirs.
-
-    Raises AnalysisError for a name that no component has, or a pattern for a component that is not fitted.
-    """
-    default = () if recipe.background == "flexible" else DEFAULT_AMORPHOUS
-    names = tuple(recipe.amorphous) if recipe.amorphous is not None else default
-    given = (recipe.measured or {}) if isinstance(recipe, _MeasuredRecipe) else {}
-    measured: Mapping[str, MeasuredAmorphous] = given
-    for name in names:
-        if name not in amorphous.AMORPHOUS:
-            known = ", ".join(amorphous.AMORPHOUS)
-            msg = f"fit.amorphous: {name!r} is no amorphous component. Expected some of {known}."
-            raise AnalysisError(msg)
-    for name in measured:
-        if name not in names:
-            msg = f"fit.amorphous_patterns: {name} is not among the fitted components ({', '.join(names)})."
-            raise AnalysisError(msg)
-    return tuple(measured.get(name, name) for name in names)
 
 
 # Columns that nothing refined moves: amorphous scattering, what the instrument adds, deformation of profiles.
@@ -503,19 +468,37 @@ class ModelSetup:
         recipe: FitRecipe,
         *,
         blank: Pattern | None = None,
+        measured: Sequence[MeasuredAmorphous] = (),
         start_given: bool = False,
     ) -> ModelSetup:
-        """Choose the amorphous components by the recipe; AnalysisError for phases without atoms."""
+        """Choose the amorphous components by the recipe, measured ones in place of calculated ones of their names.
+
+        Raises AnalysisError for phases without atoms, a name that no amorphous component has, or a measured one that is
+        not among those of the fit.
+        """
         without = [p.id for p in phases if not p.quantifiable]
         if without:
             names = ", ".join(without)
             msg = f"{names}: known by line positions only, without atoms; it cannot be fitted, only searched."
             raise AnalysisError(msg)
+        default = () if recipe.background == "flexible" else DEFAULT_AMORPHOUS
+        components = tuple(recipe.amorphous) if recipe.amorphous is not None else default
+        for name in components:
+            if name not in amorphous.AMORPHOUS:
+                known = ", ".join(amorphous.AMORPHOUS)
+                msg = f"fit.amorphous: {name!r} is no amorphous component. Expected some of {known}."
+                raise AnalysisError(msg)
+        by_name = {item.name: item for item in measured}
+        for name in by_name:
+            if name not in components:
+                listed = ", ".join(components)
+                msg = f"fit.amorphous_patterns: {name} is not among the fitted components ({listed})."
+                raise AnalysisError(msg)
         return cls(
             phases=tuple(phases),
             instrument=instrument,
             recipe=recipe,
-            amorphous=amorphous_components(recipe),
+            amorphous=tuple(by_name.get(name, name) for name in components),
             blank=blank,
             start_given=start_given,
         )

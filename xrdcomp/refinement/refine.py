@@ -12,7 +12,7 @@ from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
-from xrdcomp.refinement.model import ModelSetup, PatternModel, Points, narrowest_fwhm
+from xrdcomp.refinement.model import MeasuredAmorphous, ModelSetup, PatternModel, Points, narrowest_fwhm
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
 from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
@@ -232,16 +232,19 @@ class Refinement(FittedModel):
         recipe: FitRecipe | None = None,
         *,
         blank: Pattern | None = None,
+        measured: Sequence[MeasuredAmorphous] = (),
         params: lmfit.Parameters | None = None,
         abandon_gof: float = np.inf,
     ) -> Refinement:
-        """Refine phases from their start; see `fit_pattern`.
+        """Refine phases from their start; see `fit_pattern`. `measured` components go before those calculated.
 
         Where the goodness of the first rough fit is beyond `abandon_gof`, the phases are given up and none is fitted;
         a smaller value gives up earlier.
         """
         recipe = recipe or FitRecipe()
-        setup = ModelSetup.create(phases, instrument, recipe, blank=blank, start_given=params is not None)
+        setup = ModelSetup.create(
+            phases, instrument, recipe, blank=blank, measured=measured, start_given=params is not None
+        )
         points = Points.select(pattern, recipe)
         table = build_parameters(phases, instrument, recipe)
         if params is not None:
@@ -250,7 +253,7 @@ class Refinement(FittedModel):
         if setup.phases:
             table, cost = _rough_fit(setup, table, points, fine)
             if cost > abandon_gof**2 * len(points):
-                return cls.run(pattern, (), instrument, recipe, blank=blank)
+                return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
         return cls._minimum(pattern, setup, points, table, fine)
 
     @classmethod

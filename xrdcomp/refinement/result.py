@@ -209,6 +209,11 @@ class FittedModel:
         item = next((item for item in self.table.items if item.id == wanted), None)
         return None if item is None else self._estimate(item)
 
+    def cell(self, phase: str) -> FloatArray:
+        """Edges (Å) and angles (degrees) of a phase at the minimum, (6,), by its id."""
+        item = self.model.reflections[self.model.phase_ids.index(phase)]
+        return item.cell6(item.free_cell(self.solution.values))
+
     def _estimate(self, item: FitParameter) -> Estimate:
         value = self.solution.values[item.name]
         free = [other.name for other in self.table.free]

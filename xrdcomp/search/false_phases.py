@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Phase
 from xrdcomp.physics import elements, reflections
-from xrdcomp.results import PhaseResult, parameter_name
+from xrdcomp.results import PhaseResult
 from xrdcomp.search.detection import INDEPENDENT_CELLS
 from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
 from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, explain_peak
@@ -248,7 +248,7 @@ class _Suspect:
         wavelength, fwhm = fit.instrument.wavelength, grid.peak_fwhm
         d_max, d_min = two_theta_to_d(grid.two_theta[[0, -1]], wavelength)
         lattice = reflections.generate_reflections(
-            refined_cell(self.phase, fit.solution.values),
+            fit.cell(self.phase.id),
             [np.eye(3)],
             [np.zeros(3)],
             [np.zeros(3)],
@@ -268,16 +268,3 @@ class _Suspect:
             f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably another "
             "compound with the same lattice"
         )
-
-
-def refined_cell(phase: Phase, values: Mapping[str, float]) -> FloatArray:
-    """Cell (6,) of a phase with the parameters of a fit."""
-    names, freedom = reflections.cell_freedom(phase.crystal_system)
-    nominal = np.array(phase.cell.parameters)
-    start = np.linalg.lstsq(freedom, nominal, rcond=None)[0]
-    own = [
-        values.get(parameter_name("cell", phase.id, name), value)
-        for name, value in zip(names, start, strict=True)
-    ]
-    cell: FloatArray = nominal + freedom @ (np.array(own) - start)
-    return cell

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,12 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Record, one_scr
 from xrdcomp.phases.library import list_phases, load_phase, load_phases
 from xrdcomp.physics import reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
+from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
 from xrdcomp.results import FitResult, PhaseList, PhaseResult
 from xrdcomp.search.detection import detection_rule, number_searched
-from xrdcomp.search.false_phases import peaks_of_poor_fit, refined_cell, withdraw_false_phases
+from xrdcomp.search.false_phases import peaks_of_poor_fit, withdraw_false_phases
 from xrdcomp.search.nuisance import (
     PRESENCE_SIZES_NM,
     SHIFTS,
@@ -152,6 +154,7 @@ def fit_and_search(
     recipe: IdentificationRecipe,
     *,
     blank: Pattern | None = None,
+    measured: Sequence[MeasuredAmorphous] = (),
     named: bool = False,
 ) -> Identification:
     """Fit the phases asked for, drop those that are not there, add the ones that are found.
@@ -167,10 +170,13 @@ def fit_and_search(
 
     With `named`, exactly the phases asked for are fitted, because the user named them; others that are found are then
     reported with the amount they have when refined too, and phases asked for stay in the fit even when they do not
-    show. `blank` is a scan of the empty holder.
+    show. `blank` is a scan of the empty holder, `measured` are amorphous components as measured.
     """
     free = recipe.search and not named
-    start = _first_fit(pattern, phases, instrument, fit, blank, free=free)
+    refine = partial(
+        Refinement.run, pattern, instrument=instrument, recipe=fit, blank=blank, measured=measured
+    )
+    start = _first_fit(refine, phases, free=free)
     found, search = _search_and_report(start, recipe, named=named)
     better = better_member(start, found.phases) if free else None
     if better is not None:
@@ -182,7 +188,7 @@ def fit_and_search(
     apatite = phases or [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE]
     if not _leaves_small_crystals(search, apatite, detection_rule(recipe).threshold):
         return found
-    again = search_from(Refinement.run(pattern, apatite, instrument, fit, blank=blank), recipe)
+    again = search_from(refine(apatite), recipe)
     return min(found, again, key=lambda result: result.fit.gof)
 
 
@@ -191,15 +197,7 @@ def search_from(start: Refinement, recipe: IdentificationRecipe, *, named: bool 
     return _search_and_report(start, recipe, named=named)[0]
 
 
-def _first_fit(
-    pattern: Pattern,
-    phases: Sequence[Phase],
-    instrument: Instrument,
-    recipe: FitRecipe,
-    blank: Pattern | None,
-    *,
-    free: bool,
-) -> Refinement:
+def _first_fit(refine: Callable[..., Refinement], phases: Sequence[Phase], *, free: bool) -> Refinement:
     """Fit the phases to begin with; where apatite is far from describing the pattern, begin with nothing.
 
     A hopeless fit takes long, and what it does to displacement and widths hides the phases that are there. Apatite
@@ -207,12 +205,9 @@ def _first_fit(
     """
     doubtful = free and bool(phases) and all(phase.is_apatite for phase in phases)
     if not doubtful:
-        return Refinement.run(pattern, phases, instrument, recipe, blank=blank)
-    hopeless = 1.5 * POOR_FIT_GOF
-    fit = Refinement.run(pattern, phases, instrument, recipe, blank=blank, abandon_gof=hopeless)
-    if fit.phases and fit.goodness > POOR_FIT_GOF:
-        fit = Refinement.run(pattern, (), instrument, recipe, blank=blank)
-    return fit
+        return refine(phases)
+    fit = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
+    return refine(()) if fit.phases and fit.goodness > POOR_FIT_GOF else fit
 
 
 def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refinement | None:
@@ -460,6 +455,6 @@ def _keeps_cell(fit: Refinement, phase: Phase) -> bool:
     inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
     if not phase.is_apatite and inverse * _SMALLEST_NM > 1.0:
         return False
-    refined = reflections.cell_volume(refined_cell(phase, fit.solution.values))
+    refined = reflections.cell_volume(fit.cell(phase.id))
     nominal = reflections.cell_volume(np.array(phase.cell.parameters))
     return bool(abs(np.cbrt(refined / nominal) - 1.0) < _CELL_KEPT)
