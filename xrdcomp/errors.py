@@ -1,12 +1,15 @@
 """Exceptions that carry facts: which file, where in it, what was found, what was expected, what to do.
 
-The facts are attributes, so that scripts and tests never parse the sentence.
+The facts are attributes, so that scripts and tests never parse the sentence. Files are written whole or not at all.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class XrdcompError(Exception):
@@ -139,4 +142,26 @@ def naming(*files: str) -> Iterator[None]:
         text, names = str(error), [name for name in files if name]
         if names and not any(name in text for name in names):
             error.args = (f"{', '.join(names)}: {text}", *error.args[1:])
+        raise
+
+
+def umask() -> int:
+    """Return the permissions that new files of this process lack."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `target` that takes its name when the block ends well, and vanishes otherwise."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    work = Path(name)
+    try:
+        yield work
+        work.chmod(0o666 & ~umask())  # a temporary file is private, the one under its name is not
+        work.replace(target)
+    except BaseException:
+        work.unlink(missing_ok=True)
         raise

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +20,7 @@ import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, message_kind
-from xrdcomp.errors import OutputError, RecipeError
+from xrdcomp.errors import OutputError, RecipeError, whole_file
 from xrdcomp.physics import elements, profiles
 from xrdcomp.physics.amorphous import COPPER, best_holder
 from xrdcomp.recipe import InstrumentRecipe
@@ -370,14 +368,11 @@ def write_instrument(
     if provenance:
         parts.append(f"[{_PROVENANCE}]\n{_table(provenance)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with whole_file(target) as work:
+            work.write_text("\n".join(parts), encoding="utf-8", newline="\n")
     except OSError as error:
         msg = f"{target}: cannot be written ({error.strerror}). Choose another place with -o."
         raise OutputError(msg) from error
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-        stream.write("\n".join(parts))
-    Path(name).chmod(0o644)
-    Path(name).replace(target)
     return target
 
 

@@ -7,15 +7,15 @@ it is complete.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from xrdcomp.data import Pattern
-from xrdcomp.errors import MissingExtraError, ReadError
+from xrdcomp.errors import MissingExtraError, ReadError, whole_file
 from xrdcomp.io.front import read_xrd
 
 _OF_THE_FILE_READ = {"scan_axis", "separator", "intensity_column"}
@@ -45,33 +45,21 @@ def write_pattern(pattern: Pattern, target: str | os.PathLike[str]) -> Path:
     """Write a pattern; the suffix of `target` decides the format."""
     path = Path(target)
     write = _writer(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    except OSError as problem:
-        msg = f"the file cannot be written: {problem.strerror}"
-        raise ReadError(msg, file=str(path), hint="Check folder and permission.") from problem
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(pattern, temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # a temporary file is private, the one under its name is not
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with ExitStack() as stack:
+        try:
+            work = stack.enter_context(whole_file(path))
+        except OSError as problem:
+            msg = f"the file cannot be written: {problem.strerror}"
+            raise ReadError(msg, hint="Check folder and permission.", file=str(path)) from problem
+        write(pattern, work)
     return path
 
 
 def _writer(path: Path) -> Callable[[Pattern, Path], None]:
     write = WRITERS.get(path.suffix.lower())
     if write is None:
-        msg, hint = (
-            f"{path.suffix or 'no suffix'!r} names no format that can be written",
-            "Choose one of these.",
-        )
-        raise ReadError(msg, file=str(path), expected=", ".join(WRITERS), hint=hint)
+        msg = f"{path.suffix or 'no suffix'!r} names no format that can be written"
+        raise ReadError(msg, expected=", ".join(WRITERS), hint="Choose one of these.", file=str(path))
     return write
 
 
@@ -123,8 +111,7 @@ def _write_nexus(pattern: Pattern, path: Path) -> None:
     try:
         import h5py
     except ImportError as missing:
-        msg = "NeXus needs h5py: pip install 'xrdcomp[nexus]'"
-        raise MissingExtraError(msg) from missing
+        raise MissingExtraError("NeXus needs h5py: pip install 'xrdcomp[nexus]'") from missing
     lines = pattern.emission_lines
     with h5py.File(path, "w") as file:
         file.attrs["default"] = "entry"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import re
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xrdcomp.errors import OutputError
+from xrdcomp.errors import OutputError, umask, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,16 +189,8 @@ def _moved_file(target: Path) -> Iterator[Path]:
     """Yield a temporary file beside `target` that takes its place when the block ends well."""
     with _output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-        work = Path(name)
-        try:
+        with whole_file(target) as work:
             yield work
-            work.chmod(0o666 & ~_umask())
-            work.replace(target)
-        except BaseException:
-            work.unlink(missing_ok=True)
-            raise
 
 
 @contextmanager
@@ -220,7 +211,7 @@ def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         try:
-            work.chmod(0o777 & ~_umask())
+            work.chmod(0o777 & ~umask())
             yield work
             if target.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
@@ -237,12 +228,6 @@ def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager
