@@ -14,7 +14,6 @@ import numpy as np
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import ReadError
 from xrdcomp.io.registry import (
-    Reader,
     TgaOptions,
     TgaReader,
     XrdReader,
@@ -30,7 +29,7 @@ from xrdcomp.units import MG_PER_UNIT, IntArray
 PLAUSIBLE = 0.3
 SURE = 0.55
 """From this score on a reader has recognised its format; below, it only could read such content."""
-_R = TypeVar("_R", bound=Reader)
+_R = TypeVar("_R", XrdReader, TgaReader)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +79,9 @@ class _XrdFile:
     def pattern(self, scan: RawScan) -> Pattern:
         return call_reader(self.reader, self.source, lambda: to_pattern(scan, self.source, self.reader.id))
 
+    def error(self, reason: str, *, expected: str = "", hint: str = "") -> ReadError:
+        return self.source.error(reason, expected=expected, hint=hint, format_id=self.reader.id)
+
 
 def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: str | None = None) -> Pattern:
     """Read one powder diffraction scan from an instrument's file.
@@ -111,15 +113,17 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     scans = file.scans
     if scan is not None:
         if not 0 <= scan < len(scans):
-            msg = f"there is no scan {scan}"
-            raise file.source.error(msg, format_id=file.reader.id, expected=f"0 to {len(scans) - 1}")
+            raise file.error(f"there is no scan {scan}", expected=f"0 to {len(scans) - 1}")
         return file.pattern(scans[scan])
     powder = [raw for raw in scans if not raw.not_powder and raw.default]
     if len(powder) > 1:
-        listing = "; ".join(f"scan={i}: {_outline(raw)}" for i, raw in enumerate(scans[:20]))
-        msg = f"the file holds {len(powder)} powder scans ({listing}{'; …' if len(scans) > 20 else ''})"
-        hint = "Pass scan=N (on the command line --scan N)."
-        raise file.source.error(msg, format_id=file.reader.id, hint=hint)
+        listed = []
+        for i, raw in enumerate(scans[:20]):
+            n = len(raw.two_theta)
+            span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
+            listed.append(f"scan={i}: {raw.axis} {span}{' (no powder scan)' if raw.not_powder else ''}")
+        msg = f"the file holds {len(powder)} powder scans ({'; '.join(listed)}{'; …' if len(scans) > 20 else ''})"
+        raise file.error(msg, hint="Pass scan=N (on the command line --scan N).")
     return file.pattern(powder[0] if powder else scans[0])
 
 
@@ -139,15 +143,11 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
     """Formats in the order in which they are tried: id, name, kind, extensions, extras needed, verified."""
     return [
         {
-            "id": reader.id,
-            "name": reader.name,
-            "kind": reader.kind,
-            "extensions": list(reader.extensions),
-            "extras": list(reader.extras),
-            "verified": reader.verified,
+            "id": reader.id, "name": reader.name, "kind": reader.kind, "extensions": list(reader.extensions),
+            "extras": list(reader.extras), "verified": reader.verified,
         }
         for reader in all_readers()
-    ]
+    ]  # fmt: skip
 
 
 def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
@@ -166,28 +166,18 @@ def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
     if isinstance(reader, TgaReader):
         run = call_reader(reader, source, lambda: reader.read(source, TgaOptions()))
         return content | {"segments": describe_run(run)}
-    scans = _raw_scans(reader, source) if isinstance(reader, XrdReader) else ()
-    return content | {"scans": [_describe(raw) for raw in scans]}
-
-
-def _describe(raw: RawScan) -> dict[str, object]:
-    n = len(raw.two_theta)
-    return {
-        "n_points": n,
-        "two_theta_min": float(raw.two_theta.min()) if n else None,
-        "two_theta_max": float(raw.two_theta.max()) if n else None,
-        "intensity_max": float(raw.intensity.max()) if n else None,
-        "intensity_unit": raw.unit,
-        "wavelengths": [line.wavelength for line in raw.emission_lines],
-        "axis": raw.axis,
-    }
-
-
-def _outline(raw: RawScan) -> str:
-    """A scan in a list to choose from."""
-    n = len(raw.two_theta)
-    span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
-    return f"{raw.axis} {span}" + (" (no powder scan)" if raw.not_powder else "")
+    described = []
+    for raw in _raw_scans(reader, source) if isinstance(reader, XrdReader) else ():
+        x = raw.two_theta
+        low, high, top = map(float, (x.min(), x.max(), raw.intensity.max())) if len(x) else (None,) * 3
+        wavelengths = [line.wavelength for line in raw.emission_lines]
+        described.append(
+            {
+                "n_points": len(x), "two_theta_min": low, "two_theta_max": high, "intensity_max": top,
+                "intensity_unit": raw.unit, "wavelengths": wavelengths, "axis": raw.axis,
+            }
+        )  # fmt: skip
+    return content | {"scans": described}
 
 
 def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
@@ -319,16 +309,16 @@ def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaO
     for keyword, known in _UNITS.items():
         value = getattr(options, keyword)
         if value and value not in known:
-            msg = f"{keyword}={value!r} is not a unit that is known"
-            raise ReadError(msg, file=keyword, expected=", ".join(known))
+            raise ReadError(
+                f"{keyword}={value!r} is not a unit that is known", expected=", ".join(known), file=keyword
+            )
     mass = options.initial_mass_mg
     if mass is not None and not (math.isfinite(mass) and mass > 0):
         msg = f"initial_mass_mg={mass!r} is not a mass"
-        raise ReadError(msg, file="initial_mass_mg", expected="a number above zero, in mg")
-    unknown = sorted(set(options.columns) - set(_COLUMNS))
-    if unknown:
+        raise ReadError(msg, expected="a number above zero, in mg", file="initial_mass_mg")
+    if unknown := sorted(set(options.columns) - set(_COLUMNS)):
         msg = f"columns names {', '.join(map(repr, unknown))}"
-        raise ReadError(msg, file="columns", expected=f"keys among {', '.join(_COLUMNS)}")
+        raise ReadError(msg, expected=f"keys among {', '.join(_COLUMNS)}", file="columns")
     source = open_source(path)
     reader = _reader_for(source, format_id, TgaReader)
     return call_reader(reader, source, lambda: reader.read(source, options))
@@ -369,16 +359,14 @@ def describe_run(run: TgaRun) -> list[dict[str, int | float | str | None]]:
     records: list[dict[str, int | float | str | None]] = []
     for number in np.unique(held):
         part = np.flatnonzero(held == number)
-        temperature = run.temperature_c[part]
-        duration = None if run.time_s is None else float(run.time_s[part[-1]] - run.time_s[part[0]])
+        temperature, first, last = run.temperature_c[part], part[0], part[-1]
         records.append(
             {
                 "n_points": len(part),
-                "temperature_min_C": float(temperature.min()),
-                "temperature_max_C": float(temperature.max()),
-                "mass_start_mg": None if factor is None else float(run.mass[part[0]]) * factor,
+                "temperature_min_C": float(temperature.min()), "temperature_max_C": float(temperature.max()),
+                "mass_start_mg": None if factor is None else float(run.mass[first]) * factor,
                 "mass_unit_in_file": str(run.metadata.get("mass_unit_in_file", run.mass_unit)),
-                "duration_s": duration,
+                "duration_s": None if run.time_s is None else float(run.time_s[last] - run.time_s[first]),
             }
-        )
+        )  # fmt: skip
     return records

@@ -452,26 +452,18 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
         msg = f"the axis runs from {x[0]:g} to {x[-1]:g}"
         hint = "This may be azimuth (gamma), time, temperature or wavelength instead of 2θ."
         raise ReadError(msg, expected="2θ between 0 and 180 degrees", hint=hint)
-    _refuse_reflectivity(scan)
+    # only total reflection falls steeply from below 1.5° and ends before 12°
+    y, wavelength = scan.intensity, max((line.wavelength for line in scan.emission_lines), default=1.54)
+    if n >= 50 and x[-1] <= REFLECTIVITY_END and x[0] <= REFLECTIVITY_START and wavelength >= 1.0:
+        fall = float(y.max()) / max(float(np.median(y[-max(3, n // 4) :])), 1e-12)
+        if int(np.argmax(y)) < 0.4 * n and fall > REFLECTIVITY_FALL:
+            what = f"the scan falls by a factor of {fall:.3g} from {x[0]:g} to {x[-1]:g}°"
+            msg = f"{what}, which is a reflectivity or small-angle curve"
+            raise ReadError(msg, expected="a powder scan that reaches reflections")
     if x[0] <= 0:
         text = f"the scan starts at {x[0]:g}°; set a fit range above 0°, where diffraction begins"
         notes.append(NEGATIVE_ANGLE(text, two_theta_min=float(x[0])))
     return scan
-
-
-def _refuse_reflectivity(scan: RawScan) -> None:
-    """Refuse what only total reflection looks like: a steep fall from below 1.5° that ends before 12°."""
-    x, y = scan.two_theta, scan.intensity
-    wavelength = max((line.wavelength for line in scan.emission_lines), default=1.54)
-    if len(x) < 50 or x[-1] > REFLECTIVITY_END or x[0] > REFLECTIVITY_START or wavelength < 1.0:
-        return
-    fall = float(y.max()) / max(float(np.median(y[-max(3, len(y) // 4) :])), 1e-12)
-    if int(np.argmax(y)) < 0.4 * len(y) and fall > REFLECTIVITY_FALL:
-        reason = (
-            f"the scan falls by a factor of {fall:.3g} from {x[0]:g} to {x[-1]:g}°, which is a reflectivity or "
-            "small-angle curve"
-        )
-        raise ReadError(reason, expected="a powder scan that reaches reflections")
 
 
 def _standard_deviation(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatArray, IntensityUnit]:

@@ -253,7 +253,16 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
     seconds, stride, drives = fields.f32(at + 92), fields.u32(at + 136), fields.u32(at + 140)
     data = at + 160 + drives
     x = _grid(start, step, n, place)
-    begin = _drive_position(fields, at + 160, data, "2Theta")
+    fields.need(at + 160, drives, "drive segments")
+    begin, drive = None, at + 160
+    while drive < data:  # position of 2Theta at the start of the range
+        length = _segment_length(fields, drive)
+        if fields.u32(drive) == 50 and length >= 64 and fields.text(drive + 12, 24) == "2Theta":
+            begin = fields.f64(drive + 56)
+        drive += length
+    if drive != data:
+        msg = f"drive segments end at byte {drive} where {data} was declared"
+        raise ReadError(msg, f"byte {drive:#x}", "both alike")
     y = fields.points(data, n, stride, place)
     reason = ""
     if not scan_type.lower().startswith(_POWDER):
@@ -268,21 +277,6 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
         messages=_odd_fractions(y, place),
     )  # fmt: skip
     return scan, data + stride * n
-
-
-def _drive_position(fields: Fields, at: int, end: int, name: str) -> float | None:
-    """Position of a drive at the start of a range, from the segments between two bytes."""
-    position = None
-    fields.need(at, end - at, "drive segments")
-    while at < end:
-        length = _segment_length(fields, at)
-        if fields.u32(at) == 50 and length >= 64 and fields.text(at + 12, 24) == name:
-            position = fields.f64(at + 56)
-        at += length
-    if at != end:
-        msg = f"drive segments end at byte {at} where {end} was declared"
-        raise ReadError(msg, f"byte {at:#x}", "both alike")
-    return position
 
 
 _RAW_DATA = re.compile(r"(?:.*/)?RawData\d*\.xml\Z", re.IGNORECASE)
@@ -389,10 +383,11 @@ def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
         recording = view.find("Recording")
         attributes = {} if recording is None else recording.attrib
         name = attributes.get("VisibleName", "")
-        _check_statistics(view, table[:, at], f"{place}, {name}")
+        y = table[:, at]
+        _check_statistics(view, y, f"{place}, {name}")
         scan = replace(
             common,
-            intensity=table[:, at],
+            intensity=y,
             unit="cps" if attributes.get("Category", "").lower() == "countrate" else "counts",
             default=common.default and not scans,
             metadata={**common.metadata, "channel": name},

@@ -118,6 +118,11 @@ def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
         text = (block.find_value(item) or "").strip("'\" ")
         if text not in _UNKNOWN:
             facts[name] = text
+    item = "_pd_proc_ls_weight"
+    weights, loop = list(block.find_loop(item)), block.find_loop(tag).get_loop()
+    if sigma is None and len(weights) == n and loop is not None and item in map(str.lower, loop.tags):
+        weight, _ = _values(weights, f"{place}, {item}")
+        sigma = 1.0 / np.sqrt(weight) if (weight > 0).all() else None
     calculated = block.name.lower().endswith("_calc")
     notes = []
     if "neutron" in (block.find_value("_diffrn_radiation_probe") or "").lower():
@@ -127,7 +132,7 @@ def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
         notes.append(CALCULATED(f"data block {block.name!r} holds a calculated pattern, not a measurement"))
     return replace(
         _angles(block, part, n, common), intensity=y,
-        sigma=_from_weights(block, tag, n, place) if sigma is None else sigma, unit=_INTENSITY[tag],
+        sigma=sigma, unit=_INTENSITY[tag],
         default=not calculated, metadata=facts, messages=tuple(notes),
     )  # fmt: skip
 
@@ -169,17 +174,6 @@ def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
         return np.array(list(map(float, heads))), np.array(list(map(float, figures))) * 10.0**-decimals
     except ValueError:
         return None
-
-
-def _from_weights(block: cif.Block, tag: str, n: int, place: str) -> FloatArray | None:
-    """Standard deviations from least-squares weights in the loop of the intensities."""
-    item = "_pd_proc_ls_weight"
-    tokens = list(block.find_loop(item))
-    loop = block.find_loop(tag).get_loop()
-    if len(tokens) != n or loop is None or item not in [name.lower() for name in loop.tags]:
-        return None
-    weight, _ = _values(tokens, f"{place}, {item}")
-    return 1.0 / np.sqrt(weight) if (weight > 0).all() else None
 
 
 def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:

@@ -40,43 +40,36 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
     sample = text_of(root, "sample/name") or text_of(root, "sample/id")
     scans: list[RawScan] = []
     for measurement in root.iterfind("{*}xrdMeasurement"):
-        common = _instrument(measurement)
-        if sample:
-            common = replace(common, metadata={"sample_name": sample, **common.metadata})
+        used = measurement.find("{*}usedWavelength")
+        alpha1 = number(text_of(used, "kAlpha1"))
+        if alpha1 is not None and not 0.1 < alpha1 < 5.0:
+            raise ReadError(f"a wavelength of {alpha1:g} Å", "usedWavelength", "0.1 to 5 Å")
+        ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
+        facts: dict[str, str | float | int | bool] = {"sample_name": sample} if sample else {}
+        control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
+        if control:
+            facts["instrument"] = control
+        radius = number(text_of(measurement, "incidentBeamPath/radius"))
+        if radius is not None:
+            facts["goniometer_radius_mm"] = radius
+        slit = measurement.find("{*}incidentBeamPath/{*}divergenceSlit")
+        if slit is not None:
+            kind = next((value for key, value in slit.attrib.items() if key.endswith("type")), "")
+            facts["divergence_slit"] = slit.get("name", kind)
+            opens = "programmable" in kind.lower() or "automatic" in kind.lower()
+            facts["variable_slit"] = opens and slit.find("{*}angle") is None
+        detector = measurement.find("{*}diffractedBeamPath/{*}detector")
+        if detector is not None and detector.get("name"):
+            facts["detector"] = str(detector.get("name"))
+        common = RawScan(
+            emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
+            anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"),
+            metadata=facts,
+        )
         kind = measurement.get("measurementType", "Scan")
         for scan in measurement.iterfind("{*}scan"):
             scans.append(_scan(scan, kind, replace(common, place=f"scan {len(scans)}")))
     return scans
-
-
-def _instrument(measurement: Element) -> RawScan:
-    """Radiation, slits and detector as a scan without points."""
-    used = measurement.find("{*}usedWavelength")
-    alpha1 = number(text_of(used, "kAlpha1"))
-    if alpha1 is not None and not 0.1 < alpha1 < 5.0:
-        raise ReadError(f"a wavelength of {alpha1:g} Å", "usedWavelength", "0.1 to 5 Å")
-    ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
-    facts: dict[str, str | float | int | bool] = {}
-    control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
-    if control:
-        facts["instrument"] = control
-    radius = number(text_of(measurement, "incidentBeamPath/radius"))
-    if radius is not None:
-        facts["goniometer_radius_mm"] = radius
-    slit = measurement.find("{*}incidentBeamPath/{*}divergenceSlit")
-    if slit is not None:
-        kind = next((value for key, value in slit.attrib.items() if key.endswith("type")), "")
-        facts["divergence_slit"] = slit.get("name", kind)
-        opens = "programmable" in kind.lower() or "automatic" in kind.lower()
-        facts["variable_slit"] = opens and slit.find("{*}angle") is None
-    detector = measurement.find("{*}diffractedBeamPath/{*}detector")
-    if detector is not None and detector.get("name"):
-        facts["detector"] = str(detector.get("name"))
-    return RawScan(
-        emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
-        anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"),
-        metadata=facts,
-    )
 
 
 def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:

@@ -20,7 +20,6 @@ from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_memb
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
 from xrdcomp.io.source import SourceFile, decode_text
-from xrdcomp.units import FloatArray
 
 CHECKSUM = message_kind(
     "XRD_CHECKSUM",
@@ -76,7 +75,15 @@ def _seconds(speed: float | None, unit: str, step: float | None) -> float | None
 
 def _scan(keys: Header, text: str, place: str) -> RawScan:
     """Scan of RAS keys and rows of angle, counts and attenuator factor."""
-    table = _rows(text, place)
+    rows = [row for row in text.split("\n") if row.strip()]
+    if not rows:
+        raise ReadError("the scan holds no points", place, "rows of angle and counts")
+    widths = [len(row.split()) for row in rows]
+    if set(widths) not in ({2}, {3}):
+        at = next((i for i, width in enumerate(widths) if width != widths[0]), 0)
+        msg = f"row {at} of the scan, {rows[at].strip()[:50]!r}, has {widths[at]} columns"
+        raise ReadError(msg, place, "angle, counts and attenuator factor in every row")
+    table = number_list("\n".join(rows), place).reshape(len(rows), -1)
     x, y = table[:, 0], table[:, 1]
     factor = table[:, 2] if table.shape[1] == 3 else np.ones(len(x))
     if not (np.isfinite(factor).all() and (factor > 0).all()):
@@ -91,38 +98,18 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     if "POLEFIG" in keys["FILE_DATA_TYPE"] and not reason:
         reason = f"the file's data type is {keys['FILE_DATA_TYPE']}"
     single = keys["MEAS_COND_XG_WAVE_TYPE"].lower() in {"ka1", "k_alpha1"}
-    alpha1, alpha2 = keys.number("HW_XG_WAVE_LENGTH_ALPHA1"), keys.number("HW_XG_WAVE_LENGTH_ALPHA2")
+    alpha1, alpha2 = map(keys.number, ("HW_XG_WAVE_LENGTH_ALPHA1", "HW_XG_WAVE_LENGTH_ALPHA2"))
+    lines = emission_lines(alpha1, None if single else alpha2)
+    facts = keys.facts(
+        sample_name="FILE_SAMPLE", date="MEAS_SCAN_START_TIME", instrument="HW_GONIOMETER_NAME",
+        detector="HW_COUNTER_SELECT_NAME", scan_mode="MEAS_SCAN_MODE",
+    )  # fmt: skip
     return RawScan(
-        two_theta=x,
-        intensity=y * factor,
-        unit=_unit(keys["MEAS_SCAN_UNIT_Y"]),
+        two_theta=x, intensity=y * factor, unit=_unit(keys["MEAS_SCAN_UNIT_Y"]), axis=axis,
         counting_time_s=_seconds(keys.number("MEAS_SCAN_SPEED"), keys["MEAS_SCAN_SPEED_UNIT"], step),
-        attenuation=None if (factor == 1).all() else factor,
-        emission_lines=emission_lines(alpha1, None if single else alpha2),
-        anode=keys["HW_XG_TARGET_NAME"],
-        axis=axis,
-        not_powder=reason,
-        place=place,
-        metadata=keys.facts(
-            sample_name="FILE_SAMPLE",
-            date="MEAS_SCAN_START_TIME",
-            instrument="HW_GONIOMETER_NAME",
-            detector="HW_COUNTER_SELECT_NAME",
-            scan_mode="MEAS_SCAN_MODE",
-        ),
-    )
-
-
-def _rows(text: str, place: str) -> FloatArray:
-    rows = [row for row in text.split("\n") if row.strip()]
-    if not rows:
-        raise ReadError("the scan holds no points", place, "rows of angle and counts")
-    widths = [len(row.split()) for row in rows]
-    if set(widths) not in ({2}, {3}):
-        at = next((i for i, width in enumerate(widths) if width != widths[0]), 0)
-        msg = f"row {at} of the scan, {rows[at].strip()[:50]!r}, has {widths[at]} columns"
-        raise ReadError(msg, place, "angle, counts and attenuator factor in every row")
-    return number_list("\n".join(rows), place).reshape(len(rows), -1)
+        attenuation=None if (factor == 1).all() else factor, emission_lines=lines,
+        anode=keys["HW_XG_TARGET_NAME"], not_powder=reason, place=place, metadata=facts,
+    )  # fmt: skip
 
 
 @xrd_reader("ras", "Rigaku RAS", "ras", begins(rb".{0,185}\*RAS_DATA_START"))
@@ -195,34 +182,31 @@ def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
     groups = Header(general)
     if "Polefig" not in groups["CLASS"]:
         check_count(len(parts) - 1, groups.number("GROUP_COUNT"), "*GROUP_COUNT", "group(s)")
-    scans = []
-    for i, part in enumerate(parts[1:]):
-        keys = Header(
-            {key: value.strip() for key, value in (general | dict(_ASCII_KEY.findall(part))).items()}
-        )
-        scans.append(_group(keys, part, f"group {i}"))
+    scans: list[RawScan] = []
+    for part in parts[1:]:
+        place = f"group {len(scans)}"
+        stated = general | dict(_ASCII_KEY.findall(part))
+        keys = Header({key: value.strip() for key, value in stated.items()})
+        body, ended, _ = part.partition("*END")
+        if not ended:
+            raise ReadError("the group has no *END", place, "a complete file", "It is cut.")
+        head, _, data = body.rpartition("*COUNT")
+        lines = data.split("\n")[1:]
+        y = number_list("\n".join(line for line in lines if line[:1] != "#"), place, separator=",")
+        count, start, step, stop = map(keys.number, ("COUNT", "START", "STEP", "STOP"))
+        if not head or count is None or start is None or not step:
+            raise ReadError("the group lacks COUNT, START or STEP", place, "all three")
+        check_count(len(y), count, place, "values")
+        axis = keys["SCAN_AXIS"] or keys["SCAN_MODE"] or "?"
+        reason = _powder_reason(axis)
+        if "polefig" in keys["CLASS"].lower():
+            reason = f"the file's class is {keys['CLASS']} (pole figure), scanned over {axis}"
+        scan = RawScan(
+            two_theta=grid_to_end(start, step, len(y), stop, place), intensity=y, unit=_unit(keys["YUNIT"]),
+            counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),
+            emission_lines=emission_lines(keys.number("WAVE_LENGTH1"), keys.number("WAVE_LENGTH2")),
+            anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
+            metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
+        )  # fmt: skip
+        scans.append(scan)
     return scans
-
-
-def _group(keys: Header, part: str, place: str) -> RawScan:
-    body, ended, _ = part.partition("*END")
-    if not ended:
-        raise ReadError("the group has no *END", place, "a complete file", "It is cut.")
-    head, _, data = body.rpartition("*COUNT")
-    lines = data.split("\n")[1:]
-    y = number_list("\n".join(line for line in lines if line[:1] != "#"), place, separator=",")
-    count, start, step, stop = map(keys.number, ("COUNT", "START", "STEP", "STOP"))
-    if not head or count is None or start is None or not step:
-        raise ReadError("the group lacks COUNT, START or STEP", place, "all three")
-    check_count(len(y), count, place, "values")
-    axis = keys["SCAN_AXIS"] or keys["SCAN_MODE"] or "?"
-    reason = _powder_reason(axis)
-    if "polefig" in keys["CLASS"].lower():
-        reason = f"the file's class is {keys['CLASS']} (pole figure), scanned over {axis}"
-    return RawScan(
-        two_theta=grid_to_end(start, step, len(y), stop, place), intensity=y, unit=_unit(keys["YUNIT"]),
-        counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),
-        emission_lines=emission_lines(keys.number("WAVE_LENGTH1"), keys.number("WAVE_LENGTH2")),
-        anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
-        metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
-    )  # fmt: skip

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from xrdcomp.data import IntensityUnit
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number_list
 from xrdcomp.io.registry import begins, has_all, xrd_reader
@@ -69,40 +71,36 @@ def seifert(source: SourceFile) -> Sequence[RawScan]:
     scans: list[RawScan] = []
     for order, part in enumerate(parts):
         keys.update({name.strip(): value.strip() for name, value in _PAIR.findall(part)})
-        if order:
-            rows = [line for line in part.split("\n") if line.strip() and line.lstrip()[0] not in "&#"]
-            scans.append(_seifert_scan(keys, rows, source, f"scan {order - 1}"))
+        if not order:
+            continue
+        place = f"scan {order - 1}"
+        rows = [line for line in part.split("\n") if line.strip() and line.lstrip()[0] not in "&#"]
+        if not rows:
+            raise ReadError("the section holds no values", place, "rows of numbers", CUT)
+        check_count(len(rows), keys.number("NoValues"), place, "values")
+        width = len(rows[0].split())
+        values = number_list("\n".join(rows), place)
+        if any(len(row.split()) != width for row in rows):
+            raise ReadError("rows have different numbers of columns", place, f"{width} columns")
+        columns = values.reshape(len(rows), width).T
+        common = RawScan(anode=keys["Anode"], place=place, metadata=keys.facts(sample_name="Sample"))
+        start, step, end = map(keys.number, ("Start", "Step", "End"))
+        if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
+            x, y = columns[min(1, width - 1)], columns[min(2, width - 1)]
+            reason = f"a pole figure at 2θ = {keys['2Theta'] or '?'}°, scanned over beta"
+            scan = replace(common, two_theta=x, intensity=y, unit="counts", axis="beta", not_powder=reason)
+            scans.append(scan)
+            continue
+        if width >= 2:
+            x, y = columns[0], columns[1]
+        elif start is not None and step:
+            x, y = two_theta_grid(start, step, len(rows)), columns[0]
+        else:
+            raise ReadError("the scan gives neither angles nor Start and Step", place, "either")
+        if end is not None and step and abs(x[-1] - end) > abs(step):
+            msg = f"the scan ends at {x[-1]:g}°, the header says {end:g}°"
+            raise ReadError(msg, place, "both alike", CUT)
+        unit: IntensityUnit = "counts" if bool((y == y.round()).all()) else "arbitrary"
+        axis, seconds = keys["ScanAxis"] or "2theta", keys.number("Time")
+        scans.append(replace(common, two_theta=x, intensity=y, unit=unit, counting_time_s=seconds, axis=axis))
     return scans
-
-
-def _seifert_scan(keys: Header, rows: list[str], source: SourceFile, place: str) -> RawScan:
-    if not rows:
-        raise ReadError("the section holds no values", place, "rows of numbers", CUT)
-    check_count(len(rows), keys.number("NoValues"), place, "values")
-    width = len(rows[0].split())
-    values = number_list("\n".join(rows), place)
-    if any(len(row.split()) != width for row in rows):
-        raise ReadError("rows have different numbers of columns", place, f"{width} columns")
-    columns = values.reshape(len(rows), width).T
-    facts, anode = keys.facts(sample_name="Sample"), keys["Anode"]
-    if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
-        return RawScan(
-            two_theta=columns[min(1, width - 1)], intensity=columns[min(2, width - 1)], unit="counts",
-            anode=anode, axis="beta",
-            not_powder=f"a pole figure at 2θ = {keys['2Theta'] or '?'}°, scanned over beta", place=place,
-            metadata=facts,
-        )  # fmt: skip
-    start, step, end = map(keys.number, ("Start", "Step", "End"))
-    if width >= 2:
-        x, y = columns[0], columns[1]
-    elif start is not None and step:
-        x, y = two_theta_grid(start, step, len(rows)), columns[0]
-    else:
-        raise ReadError("the scan gives neither angles nor Start and Step", place, "either")
-    if end is not None and step and abs(x[-1] - end) > abs(step):
-        raise ReadError(f"the scan ends at {x[-1]:g}°, the header says {end:g}°", place, "both alike", CUT)
-    return RawScan(
-        two_theta=x, intensity=y, unit="counts" if bool((y == y.round()).all()) else "arbitrary",
-        counting_time_s=keys.number("Time"), anode=anode, axis=keys["ScanAxis"] or "2theta", place=place,
-        metadata=facts,
-    )  # fmt: skip

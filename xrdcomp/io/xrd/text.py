@@ -202,7 +202,18 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
     x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
     notes: tuple[Diagnostic, ...] = ()
     if roles[x] == "temperature":
-        notes = (_note_temperature(table, names[x], place),)
+        # an axis called temperature stands only where nothing but a 2θ scan looks like that
+        angles, y, name = table.values[:, 0], table.values[:, 1], names[x]
+        step = np.diff(angles)
+        even = len(angles) > 100 and float(np.ptp(step)) < 1e-3 * float(np.median(step))
+        if not (even and angles[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
+            hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
+            raise ReadError(f"the first column is called {name!r}", place, "2θ in degrees", hint)
+        text = (
+            f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {angles[0]:g} "
+            f"to {angles[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
+        )
+        notes = (AXIS_NAME(text, name=name),)
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:
         hint = "Export it over 2θ; for q or d the wavelength must be known to convert."
         hint += " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
@@ -215,21 +226,6 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
         raise ReadError(msg, place, "a column of measured intensities")
     deviation = sigma if len(observed) == 1 else None
     return _Columns(angle=x, intensities=tuple(observed), sigma=deviation, notes=notes)
-
-
-def _note_temperature(table: Table, name: str, place: str) -> Diagnostic:
-    """Accept an axis called temperature only where nothing but a 2θ scan looks like that."""
-    x, y = table.values[:, 0], table.values[:, 1]
-    step = np.diff(x)
-    even = len(x) > 100 and float(np.ptp(step)) < 1e-3 * float(np.median(step))
-    if not (even and x[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
-        hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
-        raise ReadError(f"the first column is called {name!r}", place, "2θ in degrees", hint)
-    text = (
-        f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {x[0]:g} "
-        f"to {x[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
-    )
-    return AXIS_NAME(text, name=name)
 
 
 def _unnamed(table: Table) -> _Columns:
