@@ -44,7 +44,7 @@ from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_patte
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is known before anything is fitted.
+    """Everything that is known before anything is fitted.
 
     `phases` are those to fit, `standard` the spike by the id of its phase, `references` the patterns of other materials
     that settings name, by setting; `fit` are the settings of the fit with the grains of an internal standard,
@@ -297,7 +297,7 @@ def quantify(setup: Setup, fit: FitResult | None, thermal: TgaResult | None) -> 
 
 
 def doubts_of_optics(setup: Setup, search: Identification | None) -> tuple[Diagnostic, ...]:
-    """Say which tube or slits fit better, where those that were assumed fit badly."""
+    """Name the tube or the slits that fit better, where those that were assumed fit badly."""
     sample = setup.sample
     if search is None or sample.pattern is None or sample.instrument is not None:
         return ()
@@ -355,7 +355,7 @@ def _name_of(*measured: Pattern | TgaRun | None) -> str:
 
 
 def _simulated(*measured: Pattern | TgaRun | None) -> bool:
-    """Whether a file says of itself that it was simulated, in its sample name, title or instrument."""
+    """Tell whether a file says of itself that it was simulated, in its sample name, title or instrument."""
     texts = (value for item in measured if item is not None for value in item.metadata.values())
     return any("simulated" in str(text).casefold() for text in texts)
 

@@ -1,4 +1,4 @@
-"""What travels in: measurements, reference phases, instruments. Frozen, checked once, arrays read-only.
+"""Records that travel in: measurements, reference phases, instruments. Frozen, checked once, arrays read-only.
 
 `Record` is what all public objects share: equality that compares arrays, and a repr of one screen. Figures are drawn by
 ``xrdcomp.present``, which is loaded when a method needs it: presenting reads data and results, not the other way round.
@@ -30,7 +30,7 @@ Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "un
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
 SCREEN_LINES, SCREEN_WIDTH = 24, 110
-"""What a repr may take."""
+"""Most that a repr takes."""
 
 
 def _no_facts() -> Metadata:
@@ -266,7 +266,7 @@ def message_kind(
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Source(Record):
-    """Where a measurement came from: file name without folders, SHA-256 of its bytes (hex), registry format id."""
+    """Origin of a measurement: file name without folders, SHA-256 of its bytes (hex), registry format id."""
 
     file: str
     sha256: str
@@ -656,7 +656,7 @@ class PhaseFacts(Record):
 
     @property
     def is_apatite(self) -> bool:
-        """Whether the phase is a member of the apatite family."""
+        """Membership of the apatite family."""
         return self.family == "apatite"
 
 
@@ -717,12 +717,12 @@ class Phase(Record):
 
     @property
     def quantifiable(self) -> bool:
-        """Whether the phase has atoms, so that its intensities can be calculated."""
+        """True where the phase has atoms, so that its intensities can be calculated."""
         return len(self.atoms) > 0
 
     @property
     def is_apatite(self) -> bool:
-        """Whether the phase is a member of the apatite family, of the library or recognised by its atoms."""
+        """Membership of the apatite family, of the library or recognised by its atoms."""
         return self.facts.is_apatite
 
 
@@ -733,7 +733,7 @@ class Instrument(Record):
     Parameters
     ----------
     emission_lines : tuple of EmissionLine
-        All lines that reach the detector, Kα2, residual Kβ and W Lα included.
+        All emission lines that reach the detector, Kα2, residual Kβ and W Lα included.
     geometry : {"bragg_brentano", "debye_scherrer", "transmission"}
     radius_mm : float
         Goniometer radius; turns displacement in mm into an angle.

@@ -71,7 +71,7 @@ def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
 
 
 def did_you_mean(key: str, legal: Iterable[str]) -> str:
-    """Say that a key is no setting, and which of the legal ones is nearest."""
+    """Reject a key that is no setting, in words, with the nearest of the legal ones."""
     close = difflib.get_close_matches(key, list(legal), n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]}?" if close else "recipe.toml of any result lists them all."
     return f"there is no such setting. {hint}"
@@ -99,7 +99,7 @@ def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any])
 
 
 def explain_value(message: str, key: str, value: Any, kind: Any) -> str:
-    """Say what of a setting is not legal, from msgspec's message, the value found and the declared type."""
+    """Explain what of a setting is not legal, from msgspec's message, the value found and the declared type."""
     if legal := _choices(msgspec.inspect.type_info(kind)):
         close = difflib.get_close_matches(str(value), legal, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -200,7 +200,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of the diffractometer; None means: from the file, else the generic instrument.
+    """Facts about the diffractometer; None means: from the file, else the generic instrument.
 
     Attributes
     ----------
@@ -277,11 +277,11 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ``structure`` takes relative intensities from the atoms; ``peaks`` lets every peak's intensity free
         at the positions of the cell (textured or unknown material).
     background : {"auto", "physical", "flexible"}
-        ``physical``: non-negative, falling air and instrument terms, so that broad halos stay in the
+        ``physical``: non-negative, falling air and instrument terms, so that broad amorphous scattering stays in the
         amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
         fractions are wanted; no amorphous component is fitted unless named. ``auto``: physical.
     background_terms : int
-        Terms of the polynomial of the flexible background; more follow finer bends and may eat halos.
+        Terms of the polynomial of the flexible background; more follow finer bends and may eat amorphous scattering.
     amorphous : tuple of str
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``. None: all four, none with the flexible background.
@@ -515,7 +515,7 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     amorphous_file : str
         Written by ``xrdcomp calibrate-amorphous``.
     k : (value, standard uncertainty) or None
-        Bragg area per gram over halo area per gram, instead of a file.
+        Bragg area per gram over amorphous area per gram, instead of a file.
     per_gram_std : float
         Relative standard uncertainty of each component's intensity per gram on the absolute scale, beyond the
         fit's: 0.2 for coarse powders, whose strong lines are weakened by extinction and microabsorption.

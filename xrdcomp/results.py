@@ -1,4 +1,4 @@
-"""What travels out: estimates with uncertainty, fits, steps, compositions, claims. Frozen and keyword-only.
+"""Records that travel out: estimates with uncertainty, fits, steps, compositions, claims. Frozen and keyword-only.
 
 ``SampleResult.to_dict`` gives the contract of ``xrdcomp/result.schema.json``.
 """
@@ -201,30 +201,18 @@ class ReflectionTable(Record):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class XrdAmounts(Record):
-    """What a pattern says about amounts: masses of every component on one common, unknown scale.
+    """Amounts by diffraction: masses of every component on one common, unknown scale.
 
     Every coefficient is (mass in the beam) × (one instrument constant), so that ratios are mass ratios:
     w_i = amount_i / Σ amount over everything in the beam.
 
-    Parameters
-    ----------
-    names : tuple of str, length n
-        Phase ids and amorphous component names (``protein``, ``lipid``, ``water``,
-        ``amorphous_calcium_phosphate``).
-    amounts : (n,) array
-        Signed least-squares values for phases; amorphous ones are not negative.
-    covariance : (n, n) array
-        Counting, halo shape, per-gram scattering and background model error all included.
-    crystalline : (n,) tuple of bool
-    counting_covariance : (n, n) array
-        The counting part alone, for the uncertainty budget.
-    blank_measured : bool
-        Whether an empty-holder scan fixed the instrument background.
-    misfit_covariance : (n, n) array or None
-        What a fit that does not describe its pattern everywhere leaves open beyond `covariance`; None or zero where it
-        does.
-    facts : mapping
-        Phase id → family, losses on heating, carbonate of the phases among them.
+    `names` (n,) are phase ids and amorphous components (``protein``, ``lipid``, ``water``,
+    ``amorphous_calcium_phosphate``), `crystalline` (n,) tells which is which. `amounts` (n,) are signed least-squares
+    values for phases; amorphous ones are not negative. `covariance` (n, n) includes counting, the form of amorphous
+    scattering, its power per gram and the error of the background model; `counting_covariance` is the part of counting
+    alone, `misfit_covariance` what a fit that does not describe its pattern everywhere leaves open beyond: None or zero
+    where it does. `blank_measured` tells that an empty-holder scan fixed the instrument background, `facts` hold by
+    phase id family, losses on heating and carbonate.
     """
 
     names: tuple[str, ...]
@@ -350,7 +338,7 @@ class PhaseResult(Record):
 
     @property
     def is_apatite(self) -> bool:
-        """Whether this is a member of the apatite family, of the library or recognised by its atoms."""
+        """Membership of the apatite family, of the library or recognised by its atoms."""
         return self.facts.is_apatite
 
     @property
@@ -440,7 +428,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return _table(rows, "id")
 
     def __repr__(self) -> str:
-        return one_screen(presenter("tables").phase_table(self, ids=True))
+        return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
 
     def _repr_html_(self) -> str:
         text: str = presenter("html").phases_html(self)
