@@ -35,8 +35,7 @@ from xrdcomp.search.templates import (
     draw_patterns,
     library,
     make_grid,
-    refined_fwhm,
-    template_fwhm,
+    reflection_fwhm,
 )
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
@@ -387,9 +386,9 @@ def test_misfit_is_what_absent_phases_scatter_too_much(state: Refinement) -> Non
 
 
 def test_small_crystallites_do_not_set_the_width_of_templates(state: Refinement) -> None:
-    plain = template_fwhm(replace(state, setup=replace(state.setup, phases=())), 80.0)
-    assert template_fwhm(state, 80.0) == plain
-    assert refined_fwhm(state) != plain
+    plain = make_grid(replace(state, setup=replace(state.setup, phases=()))).fwhm(80.0)
+    assert make_grid(state).fwhm(80.0) == plain
+    assert reflection_fwhm(state, state.solution.values) != plain
 
 
 def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
@@ -402,9 +401,9 @@ def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
         true.sum(axis=1), flat.sum(axis=1), rtol=5e-3, because="the scan cuts tails, broad ones elsewhere"
     )
     first, last = (np.abs(grid.two_theta - at) < 0.3 for at in (9.4, 57.5))
-    widths = [template_fwhm(low_angles, 80.0, theta) for theta in (4.7, 18.0, 28.75)]
+    widths = [make_grid(low_angles).fwhm(80.0, theta) for theta in (4.7, 18.0, 28.75)]
     assert widths == sorted(widths)
-    assert_close(widths[1], template_fwhm(low_angles, 80.0), rtol=1e-12, because="the middle is the default")
+    assert_close(widths[1], make_grid(low_angles).fwhm(80.0), rtol=1e-12, because="the middle is the default")
     assert true[0, first].max() > 1.02 * flat[0, first].max()
     assert true[1, last].max() < 0.98 * flat[1, last].max()
 

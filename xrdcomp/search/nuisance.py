@@ -15,7 +15,7 @@ the tube) and at the places of residual Kβ and W Lα.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -37,32 +37,25 @@ from xrdcomp.search.templates import (
     draw_patterns,
     draw_reflections,
     make_grid,
-    refined_fwhm,
+    reflection_fwhm,
 )
 from xrdcomp.units import BoolArray, FloatArray
 
+# Prior standard deviations: of each reflection's intensity in a phase already fitted, relative to it; of a copy of the
+# reflections at a fixed offset, relative to the reflections; of residual Kβ and W Lα, relative to Kα1; of what maxima
+# of 2.4° add to everything but the reflections at low angles, relative to it. Scattering of organic matter and air, the
+# beam stop and a specimen shorter than the beam make shapes, broader than reflections, that background terms resemble
+# only.
 GRAIN_STD = 0.25
-"""Prior relative standard deviation of each reflection's intensity in a phase already fitted."""
+_TAIL_STD = 0.01
+_RESIDUAL_LINE_STD = 0.02
+_BACKGROUND_STD = 0.05
 
-TAIL_STD = 0.01
-"""Prior standard deviation of a copy of the reflections at a fixed offset, relative to the reflections."""
-
-RESIDUAL_LINE_STD = 0.02
-"""Prior standard deviation of residual Kβ and W Lα relative to Kα1."""
-
-BACKGROUND_STD = 0.05
-"""Prior standard deviation of what maxima of 2.4° add to everything but the reflections at low angles, relative to it.
-
-Scattering of organic matter, air scatter, the beam stop and a specimen shorter than the beam make shapes that the
-background terms only resemble; they are broader than reflections."""
-
+# Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first. They are fixed,
+# since a free size lets a broad maximum pass for crystals.
 PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
-"""Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first.
 
-They are fixed, since a free size lets a broad maximum pass for crystals."""
-
-SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")
-"""Parameters that move reflections of all phases."""
+SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")  # move reflections of all phases
 
 _LOW_ANGLES = 20.0
 _BROAD_STD = 1.0  # degrees
@@ -79,12 +72,9 @@ _FAR_ABOVE = 10.0  # z from which a peak may be found without weights
 class ProjectedResidual:
     """Residual of a fit with whatever can imitate a phase projected out.
 
-    Attributes
-    ----------
     grid : bins that are searched, with the displacement that the fit has when grains are reckoned with
     sigma : (n,) standard deviation of those bins, profile misfit of the fitted reflections included
-    half : (k, n) array
-        L⁻¹Aᵀ with LLᵀ = AᵀA + P, so that a template's information is b·b − |half b|².
+    half : (k, n) array, L⁻¹Aᵀ with LLᵀ = AᵀA + P, so that a template's information is b·b − |half b|²
     residual : (n,) normalised residual of the fit, with what the nuisance columns explain taken out
     inflation : factor on variances from misfit that is left
     """
@@ -134,20 +124,17 @@ class ProjectedResidual:
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Nuisance columns with prior precisions, their pull towards the prior mean, and what they belong to."""
+    """Nuisance columns with prior precisions, how far the fit is from the prior means, and what they belong to."""
 
     columns: FloatArray
-    precision: FloatArray
-    pull: FloatArray
+    precision: FloatArray | float
+    away: FloatArray | float = 0.0
     phase: str = ""
     parameters: tuple[str, ...] = ()
 
-    @classmethod
-    def around_zero(cls, columns: FloatArray, std: float | FloatArray, phase: str = "") -> _Columns:
-        """Columns whose coefficients have prior mean zero and this standard deviation."""
-        n = columns.shape[1]
-        precision = np.broadcast_to(np.asarray(std, dtype=float) ** -2, n)
-        return cls(columns=columns, precision=precision, pull=np.zeros(n), phase=phase)
+    def each(self, value: FloatArray | float) -> FloatArray:
+        """One value for every column."""
+        return np.broadcast_to(value, self.columns.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,81 +185,135 @@ class SearchResidual:
         return self._presence[phase.id]
 
     def _project(self, without: str) -> ProjectedResidual:
+        fit = self.fit
         parts = [b for b in self.nuisance if not without or b.phase != without]
         residual, sigma = self.residual, self.sigma
         if without:
-            index = self.fit.model.phase_ids.index(without)
+            index = fit.model.phase_ids.index(without)
             residual = residual + self.bragg[:, index]
             rest = np.delete(self.bragg, index, axis=1)
             sigma = _full_sigma(self.grid, self.counting, self.residual, rest)
-        parts += _parameter_columns(self.fit, self.grid, without) + _image_columns(self, without)
+        parts += [b for b in (self._parameters(without), self._images(without)) if b is not None]
         columns = np.concatenate([b.columns for b in parts], axis=1) / sigma[:, None]
         gram = columns.T @ columns
-        precision = np.concatenate([b.precision for b in parts])
+        precision = np.concatenate([b.each(b.precision) for b in parts])
         gram[np.diag_indices_from(gram)] += precision + 1e-9 * np.diag(gram) + 1e-12
         lower = linalg.cholesky(gram, lower=True, check_finite=False)
         half = linalg.solve_triangular(lower, columns.T, lower=True, check_finite=False)
         normal = residual / sigma
-        pull = np.concatenate([b.pull for b in parts])
+        pull = -precision * np.concatenate([b.each(b.away) for b in parts])
         shift = half @ normal + linalg.solve_triangular(lower, pull, lower=True, check_finite=False)
         cleaned = normal - half.T @ shift
         # the same projection moves displacement and zero; templates are drawn where it leads, not where the fit,
-        # which knows of no grains, ended
+        # which knows of no grains, ended; never beyond limits, nor far from it
         steps = linalg.solve_triangular(lower, shift, lower=True, trans=1, check_finite=False)
         names = [name for b in parts for name in b.parameters or [""] * b.columns.shape[1]]
-        moved = _moved(self.fit, dict(zip(names, steps.tolist(), strict=True)))
+        step = dict(zip(names, steps.tolist(), strict=True))
+        reach = dict(
+            zip(
+                SHIFTS,
+                (np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0, _FARTHEST, np.inf),
+                strict=True,
+            )
+        )
+        moved = {}
+        for item in fit.table.free:
+            if item.name in reach and item.name in step:
+                most = reach[item.name]
+                value = fit.solution.values[item.name] + np.clip(step[item.name], -most, most)
+                moved[item.name] = float(np.clip(value, item.low, item.high))
         effective = max(len(cleaned) - float((half**2).sum()), 1.0)
         # reflections of a phase that is missing must not inflate the variance by which it is judged: capped
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
-        return ProjectedResidual(
-            grid=replace(self.grid, moved=moved),
-            sigma=sigma,
-            half=half,
-            residual=cleaned,
-            inflation=inflation,
+        grid = replace(self.grid, moved=moved)
+        return ProjectedResidual(grid=grid, sigma=sigma, half=half, residual=cleaned, inflation=inflation)
+
+    def _parameters(self, without: str) -> _Columns | None:
+        """Jacobian columns, less what the phase that is left out has in them.
+
+        Its own parameters go with it. Shared ones (displacement, resolution) keep what the other phases have in them:
+        with its own share they would resemble the phase itself.
+        """
+        fit, solution, table = self.fit, self.fit.solution, self.fit.table
+        owner = np.array([item.id.phase for item in table.free], dtype=str)
+        keep = owner != without if without else np.ones(len(owner), bool)
+        if fit.model.phase_ids == (without,) or not keep.any():
+            return None
+        jacobian = solution.jacobian
+        if without:
+            index = fit.model.phase_ids.index(without)
+            _, slopes = fit.model.reflections[index].pattern(solution.values, table.needed)
+            share = np.zeros((len(fit.points.two_theta), len(table.items)))
+            row = {name: i for i, name in enumerate(table.names)}
+            for name, slope in slopes.items():
+                share[:, row[name]] = solution.coefficients[index] * fit.model.slit * slope
+            jacobian = jacobian - share @ table.tie_matrix()
+        return _Columns(
+            columns=self.grid.mean(jacobian[:, keep]),
+            precision=solution.parameter_prior[keep],
+            away=solution.offset[keep],
+            parameters=tuple(item.name for item, kept in zip(table.free, keep, strict=True) if kept),
         )
 
+    def _images(self, without: str) -> _Columns | None:
+        """Faint copies of the fitted reflections: tails of the tube, residual Kβ and W Lα.
 
-def _moved(fit: Refinement, steps: Mapping[str, float]) -> dict[str, float]:
-    """Follow steps of the parameters that move reflections, within their limits and `_FARTHEST` of the fit's."""
-    reach = {
-        "sample_displacement_mm": np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0,
-        "zero_shift": _FARTHEST,
-        "axial_divergence": np.inf,
-    }
-    out = {}
-    for item in fit.table.free:
-        if item.name in SHIFTS and item.name in steps:
-            most = reach[item.name]
-            value = fit.solution.values[item.name] + np.clip(steps[item.name], -most, most)
-            out[item.name] = float(np.clip(value, item.low, item.high))
-    return out
+        Emission beside the focus makes an image of every reflection at a constant angle from it [Bergmann, Kleeberg,
+        Haase & Breidenstein 2000 Mater. Sci. Forum 347, 303]. A residual line of wavelength λ' shows what Kα1 shows
+        at θ again at sinθ' = sinθ λ'/λ. Neither must pass for a phase.
+        """
+        fit, grid, x = self.fit, self.grid, self.grid.two_theta
+        keep = [k for k, name in enumerate(fit.model.phase_ids) if name != without]
+        if not keep:
+            return None
+        diffuse = [grid.mean(fit.model.reflections[k].diffuse) * grid.slit for k in keep]
+        bragg = self.bragg[:, keep].sum(axis=1) - np.stack(diffuse, axis=1) @ fit.solution.coefficients[keep]
+        tails = [np.interp(x, x + s * offset, bragg) for offset in _TAIL_OFFSETS for s in (1.0, -1.0)]
+        wavelength, single = fit.instrument.wavelength, self.single[:, keep].sum(axis=1)
+        images = []
+        for other in elements.residual_wavelengths(wavelength):
+            sine = np.sin(np.radians(x / 2.0)) * wavelength / other
+            seen_at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
+            images.append(np.interp(seen_at, x, single, left=0.0, right=0.0))
+        std = np.array([_TAIL_STD] * len(tails) + [_RESIDUAL_LINE_STD] * len(images))
+        return _Columns(columns=np.stack([*tails, *images], axis=1), precision=std**-2)
 
 
 def search_residual(fit: Refinement) -> SearchResidual:
     """Bin a finished fit and collect what may imitate a phase in its residual."""
-    grid = make_grid(fit)
-    solution = fit.solution
+    grid, solution, model = make_grid(fit), fit.solution, fit.model
     residual = grid.mean(fit.points.intensity - solution.calculated)
     n_phases = len(fit.phases)
     bragg = grid.mean(solution.columns[:, :n_phases] * solution.coefficients[:n_phases])
     counting = np.sqrt(grid.mean(fit.points.sigma**2) / grid.per_bin)
-    nuisance = _linear_columns(fit, grid)
+    # linear terms of the fit, by the phase that they belong to ("" for none)
+    names = {c.name for c in model.columns if c.kind == "phase"}
+    owner = np.array([next((n for n in (c.name, c.parent) if n in names), "") for c in model.columns])
+    linear = grid.mean(solution.columns)
+    nuisance = [
+        _Columns(
+            columns=linear[:, pick],
+            precision=solution.linear_prior[pick],
+            away=solution.coefficients[pick],
+            phase=str(name),
+        )
+        for name in np.unique(owner[solution.active])
+        for pick in [solution.active & (owner == name)]
+    ]
     single = np.zeros_like(bragg)
     for k, phase in enumerate(fit.phases):
         # each group of overlapping reflections is free to be stronger or weaker, as grains make it
-        groups = group_columns(fit.model, k, solution.values)
+        groups = group_columns(model, k, solution.values)
         amount = abs(float(solution.coefficients[k]))
         strong = amount * groups.columns.max(axis=0, initial=0.0) > float(np.median(fit.points.sigma))
-        nuisance.append(
-            _Columns.around_zero(grid.mean(amount * groups.columns[:, strong]), GRAIN_STD, phase.id)
-        )
+        grains = grid.mean(amount * groups.columns[:, strong])
+        nuisance.append(_Columns(columns=grains, precision=GRAIN_STD**-2, phase=phase.id))
         single[:, k] = grid.mean(amount * groups.strongest)
     x = grid.two_theta
     smooth = grid.mean(solution.columns @ solution.coefficients) - bragg.sum(axis=1)
     centres = np.arange(x[0], min(_LOW_ANGLES, float(x[-1])), _BROAD_STD)
     maxima = np.exp(-0.5 * ((x[:, None] - centres) / _BROAD_STD) ** 2)
-    nuisance.append(_Columns.around_zero(maxima * smooth[:, None], BACKGROUND_STD))
+    nuisance.append(_Columns(columns=maxima * smooth[:, None], precision=_BACKGROUND_STD**-2))
     return SearchResidual(
         fit=fit,
         grid=grid,
@@ -285,125 +326,41 @@ def search_residual(fit: Refinement) -> SearchResidual:
     )
 
 
-def _linear_columns(fit: Refinement, grid: Grid) -> list[_Columns]:
-    """Linear terms of the fit by the phase that they belong to ("" for none)."""
-    solution, model = fit.solution, fit.model
-    names = {c.name for c in model.columns if c.kind == "phase"}
-    owner = np.array([next((n for n in (c.name, c.parent) if n in names), "") for c in model.columns])
-    columns = grid.mean(solution.columns)
-    out = []
-    for name in np.unique(owner[solution.active]):
-        pick = solution.active & (owner == name)
-        precision = solution.linear_prior[pick]
-        pull = -precision * solution.coefficients[pick]
-        out.append(_Columns(columns=columns[:, pick], precision=precision, pull=pull, phase=str(name)))
-    return out
-
-
-def _parameter_columns(fit: Refinement, grid: Grid, without: str) -> list[_Columns]:
-    """Jacobian columns, less what the phase that is left out has in them.
-
-    Its own parameters go with it. Shared ones (displacement, resolution) keep what the other phases have in them:
-    with its own share they would resemble the phase itself.
-    """
-    solution, table = fit.solution, fit.table
-    ids = [p.id for p in fit.phases]
-    owner = np.array([item.id.phase for item in table.free], dtype=str)
-    keep = owner != without if without else np.ones(len(owner), bool)
-    if ids == [without] or not keep.any():
-        return []
-    jacobian = solution.jacobian
-    if without:
-        index = fit.model.phase_ids.index(without)
-        _, slopes = fit.model.reflections[index].pattern(solution.values, table.needed)
-        share = np.zeros((len(fit.points.two_theta), len(table.items)))
-        row = {name: i for i, name in enumerate(table.names)}
-        for name, slope in slopes.items():
-            share[:, row[name]] = solution.coefficients[index] * fit.model.slit * slope
-        jacobian = jacobian - share @ table.tie_matrix()
-    precision = solution.parameter_prior[keep]
-    return [
-        _Columns(
-            columns=grid.mean(jacobian[:, keep]),
-            precision=precision,
-            pull=-precision * solution.offset[keep],
-            parameters=tuple(item.name for item, kept in zip(table.free, keep, strict=True) if kept),
-        )
-    ]
-
-
-def _image_columns(search: SearchResidual, without: str) -> list[_Columns]:
-    """Faint copies of the fitted reflections: tails of the tube, residual Kβ and W Lα.
-
-    Emission beside the focus makes an image of every reflection at a constant angle from it [Bergmann, Kleeberg,
-    Haase & Breidenstein 2000 Mater. Sci. Forum 347, 303]. A residual line of wavelength λ' shows what Kα1 shows
-    at θ again at sinθ' = sinθ λ'/λ. Neither must pass for a phase.
-    """
-    fit, x = search.fit, search.grid.two_theta
-    keep = [k for k, name in enumerate(fit.model.phase_ids) if name != without]
-    if not keep:
-        return []
-    diffuse = [search.grid.mean(fit.model.reflections[k].diffuse) * search.grid.slit for k in keep]
-    coefficients = fit.solution.coefficients[keep]
-    bragg = search.bragg[:, keep].sum(axis=1) - np.stack(diffuse, axis=1) @ coefficients
-    tails = [np.interp(x, x + s * offset, bragg) for offset in _TAIL_OFFSETS for s in (1.0, -1.0)]
-    wavelength = fit.instrument.wavelength
-    single = search.single[:, keep].sum(axis=1)
-    images = []
-    for other in elements.residual_wavelengths(wavelength):
-        sine = np.sin(np.radians(x / 2.0)) * wavelength / other
-        seen_at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
-        images.append(np.interp(seen_at, x, single, left=0.0, right=0.0))
-    std = np.array([TAIL_STD] * len(tails) + [RESIDUAL_LINE_STD] * len(images))
-    return [_Columns.around_zero(np.stack([*tails, *images], axis=1), std)]
-
-
 def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: FloatArray) -> FloatArray:
-    """Standard deviation of each bin: counting, misfit of the profiles of some phases, local scatter."""
-    sigma = _with_misfit(grid, counting, residual, np.abs(bragg).sum(axis=1))
-    return sigma * _local_scatter(grid, residual / sigma)
-
-
-def _with_misfit(grid: Grid, sigma: FloatArray, residual: FloatArray, bragg: FloatArray) -> FloatArray:
-    """Standard deviation of each bin with the misfit of profiles added.
+    """Standard deviation of each bin: counting, misfit of the profiles of some phases, local scatter.
 
     σ² + a B² + b (w dB/d2θ)² + c S², B the Bragg intensity of the fitted phases, w the width of their reflections, S
     what stands beside strong reflections (B smeared over three widths, less B). a, b and c are estimated from the
     residual by non-negative least squares: errors of height, of width and position, and of the feet of reflections
     scale so. They are the same over a reflection's width and not independent from bin to bin, which the variance is
     enlarged for.
+
+    All is then multiplied by the factor, at least 1, by which the residual scatters more than that at the scale of a
+    reflection. The median absolute value of the matched-filter output within 10° does not see the few reflections that
+    a missing phase has, but does see smoothed or rescaled data and a wavy background.
     """
-    if not bragg.any():
-        return sigma
-    fwhm = refined_fwhm(grid.fit)
-    slope = np.gradient(bragg, grid.two_theta) * fwhm
-    half = min(int(np.ceil(6.0 * fwhm / grid.step)), (len(bragg) - 1) // 2)
-    offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
-    kernel = np.exp(-4.0 * np.log(2.0) * (offset / (3.0 * fwhm)) ** 2)
-    feet = np.maximum(np.convolve(bragg, kernel / kernel.sum(), mode="same") - bragg, 0.0)
-    terms = np.stack([bragg**2, slope**2, feet**2], axis=1)
-    weight = 1.0 / (sigma**2 + (0.05 * bragg) ** 2 + (0.05 * slope) ** 2 + (0.02 * feet) ** 2)
-    target = np.clip(residual**2 - sigma**2, None, 25.0 / weight)
-    share, _ = optimize.nnls(terms * weight[:, None], target * weight)
-    coherent = max(fwhm / grid.step, 1.0)
-    return np.asarray(np.sqrt(sigma**2 + coherent * (terms @ share)))
-
-
-def _local_scatter(grid: Grid, normal: FloatArray) -> FloatArray:
-    """Factor by which the residual scatters more than counting at the scale of a reflection, at least 1.
-
-    The median absolute value of the matched-filter output within 10° does not see the few reflections that a missing
-    phase has, but does see smoothed or rescaled data and a wavy background.
-    """
-    x = grid.two_theta
-    trace = matched_filter(grid, normal, np.ones_like(normal))[0]
+    sigma, x, step = counting, grid.two_theta, grid.step
+    bragg = np.abs(bragg).sum(axis=1)
+    if bragg.any():
+        fwhm = reflection_fwhm(grid.fit, grid.fit.solution.values)
+        slope = np.gradient(bragg, x) * fwhm
+        half = min(int(np.ceil(6.0 * fwhm / step)), (len(bragg) - 1) // 2)
+        offset = np.asarray(np.arange(-half, half + 1) * step, dtype=np.float64)
+        kernel = np.exp(-4.0 * np.log(2.0) * (offset / (3.0 * fwhm)) ** 2)
+        feet = np.maximum(np.convolve(bragg, kernel / kernel.sum(), mode="same") - bragg, 0.0)
+        terms = np.stack([bragg**2, slope**2, feet**2], axis=1)
+        weight = 1.0 / (sigma**2 + (0.05 * bragg) ** 2 + (0.05 * slope) ** 2 + (0.02 * feet) ** 2)
+        target = np.clip(residual**2 - sigma**2, None, 25.0 / weight)
+        share, _ = optimize.nnls(terms * weight[:, None], target * weight)
+        sigma = np.sqrt(sigma**2 + max(fwhm / step, 1.0) * (terms @ share))
+    trace = matched_filter(grid, residual / sigma, np.ones_like(sigma))[0]
     centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)
     first, last = np.searchsorted(x, centres - _WINDOW), np.searchsorted(x, centres + _WINDOW)
     scatter = [
         _MAD * float(np.median(np.abs(trace[i:j]))) if j - i > 30 else 1.0
         for i, j in zip(first, last, strict=True)
     ]
-    return np.maximum(np.interp(x, centres, scatter), 1.0)
+    return np.asarray(sigma * np.maximum(np.interp(x, centres, scatter), 1.0))
 
 
 def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -444,15 +401,15 @@ def separate_peaks(x: FloatArray, height: FloatArray, *, distance: float, most: 
 
 # ---- scores of candidates, as a whole and reflection by reflection
 
-INTENSITY_STD = 0.35
-"""Relative standard deviation allowed to the intensity of each reflection of a candidate: texture, grains."""
-
-CONSISTENT = 4.0
-"""χ² per reflection of the reflections' own amounts up to which they count as being in the phase's ratio."""
-
-_FEW_REFLECTIONS = {1: 7.9, 2: 5.3, 3: 4.3}
-"""The same for so few reflections that chance alone would exceed it: 99.5 % quantiles of χ² per reflection."""
-
+_INTENSITY_STD = 0.35  # relative, allowed to each reflection of a candidate: texture, grains
+_CONSISTENT = (
+    4.0  # χ² per reflection of their own amounts up to which they count as being in the phase's ratio
+)
+_FEW_REFLECTIONS = {
+    1: 7.9,
+    2: 5.3,
+    3: 4.3,
+}  # the same for so few: 99.5 % quantiles, which chance alone would exceed
 _TEXTURED = 9.0  # the same where every one of the expected reflections is seen
 _ALL_OF = 4
 _LOOK_AT_REFLECTIONS = 3.0
@@ -473,8 +430,6 @@ _RESPONSE = (0.5, 2.0)  # what widths make of it; beyond, little but what imitat
 class Score:
     """Best score of one phase over templates.
 
-    Attributes
-    ----------
     amount, std, z : of the best template, grams on the fit's scale
     nominal_std : amount of the larger crystallites, with the library's cell, whose z is 1 on the average
     typical_z : median absolute z of all templates
@@ -512,7 +467,7 @@ class Score:
         complete = self.reflections_expected >= _ALL_OF and self.reflections_seen == self.reflections_expected
         if complete:
             return self.consistency < _TEXTURED
-        return self.consistency < _FEW_REFLECTIONS.get(self.reflections_expected, CONSISTENT)
+        return self.consistency < _FEW_REFLECTIONS.get(self.reflections_expected, _CONSISTENT)
 
     @property
     def reflections_refute(self) -> bool:
@@ -604,32 +559,24 @@ def chance_scatter(item: Candidate, residual: ProjectedResidual, score: Score) -
 
 def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, score: Score) -> Score:
     """Count the strongest reflections that should show at this amount and those that do, and judge their ratio."""
-    groups = _strongest_groups(item)
+    # groups of reflections closer than 0.2 % in spacing around each of the strongest, none twice
+    d = item.d_spacing
+    groups: list[BoolArray] = []
+    left = np.ones(len(d), bool)
+    for i in np.argsort(item.apparent)[::-1]:
+        if left[i] and len(groups) < _MOST_REFLECTIONS:
+            groups.append((np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left)
+            left &= ~groups[-1]
+    chosen = np.array(groups).reshape(len(groups), len(d))
     value, error = residual.estimate(
-        draw_reflections(item, groups, residual.grid, score.variant, score.size_nm)
+        draw_reflections(item, chosen, residual.grid, score.variant, score.size_nm)
     )
     expected = score.amount / error > _EXPECTED
     seen = expected & (value / error > _SEEN) & (value > 0.25 * score.amount)
-    deviation = (value - score.amount) / np.hypot(error, INTENSITY_STD * score.amount)
+    deviation = (value - score.amount) / np.hypot(error, _INTENSITY_STD * score.amount)
     return replace(
         score,
         reflections_expected=int(expected.sum()),
         reflections_seen=int(seen.sum()),
         consistency=float((deviation[expected] ** 2).mean()) if expected.any() else 0.0,
     )
-
-
-def _strongest_groups(item: Candidate) -> BoolArray:
-    """Groups of reflections closer than 0.2 % in spacing around each of the strongest, none twice."""
-    d = item.d_spacing
-    groups: list[BoolArray] = []
-    left = np.ones(len(d), bool)
-    for i in np.argsort(item.apparent)[::-1]:
-        if not left[i]:
-            continue
-        group = (np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left
-        left &= ~group
-        groups.append(group)
-        if len(groups) == _MOST_REFLECTIONS:
-            break
-    return np.array(groups).reshape(len(groups), len(d))

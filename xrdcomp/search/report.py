@@ -22,7 +22,7 @@ from xrdcomp.results import (
 )
 from xrdcomp.search.detection import decision_threshold, detection_limit
 from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter, separate_peaks
-from xrdcomp.search.templates import Candidate, bragg_areas
+from xrdcomp.search.templates import Candidate, bragg_share
 from xrdcomp.units import FloatArray, two_theta_to_d
 
 MOST_PEAKS = 20
@@ -152,8 +152,6 @@ def angle_offset(fit: Refinement, two_theta: Any) -> Any:
 def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
     """Report a phase of the fit: amounts, cell, size, strain."""
     crystal = _share(fit, phase, crystalline_only=True)
-    areas = bragg_areas(fit)
-    area = float(areas[[p.id for p in fit.phases].index(phase.id)])
     decision: Decision = "detected" if score.z > rule.threshold and crystal is not None else "inconclusive"
     return PhaseResult(
         id=phase.id,
@@ -167,7 +165,7 @@ def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Scor
         cell=_cell(fit, phase),
         crystallite_size_nm=_sizes(fit, phase),
         microstrain=fit.parameter("microstrain", phase.id),
-        intensity_share=area / max(float(areas.sum()), 1e-300),
+        intensity_share=bragg_share(fit, phase),
         evidence=DetectionEvidence(z=score.z, rule=rule, fitted=True),
     )
 

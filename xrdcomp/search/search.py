@@ -42,7 +42,7 @@ from xrdcomp.search.report import (
 from xrdcomp.search.templates import (
     COLD_VARIANTS,
     STRAINS,
-    bragg_areas,
+    bragg_share,
     candidate,
     library,
     searched_phases,
@@ -430,20 +430,14 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
     shifted = fit.starting_from({name: value for name, value in values.items() if name in SHIFTS})
     start = PhaseStart(strain=score.variant.strain, inverse_size=1.0 / score.size_nm)
     trial = shifted.add([phase], {phase.id: start})
-    return trial.with_all_parameters(phase) if _bragg_share(trial, phase) >= _MAIN_SHARE else trial
-
-
-def _bragg_share(fit: Refinement, phase: Phase) -> float:
-    """Share of the phase's curve in the sum of all phases' curves."""
-    areas = bragg_areas(fit)
-    return float(areas[[p.id for p in fit.phases].index(phase.id)] / max(float(areas.sum()), 1e-300))
+    return trial.with_all_parameters(phase) if bragg_share(trial, phase) >= _MAIN_SHARE else trial
 
 
 def has_intensity(fit: Refinement, phase: Phase) -> bool:
     """Tell whether a refined amount is positive and real intensity stands behind it."""
     amounts = fit.evidence.amounts
     amount = float(amounts.amounts[amounts.names.index(phase.id)])
-    return amount > 0.0 and _bragg_share(fit, phase) > _MIN_INTENSITY_SHARE
+    return amount > 0.0 and bragg_share(fit, phase) > _MIN_INTENSITY_SHARE
 
 
 def _keeps_cell(fit: Refinement, phase: Phase) -> bool:

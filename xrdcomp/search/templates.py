@@ -16,13 +16,9 @@ from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
-MAX_TWO_THETA = 92.0
-"""Largest angle that is searched: beyond it reflections are many, weak and close."""
-
-TEMPLATE_SIZES_NM = (80.0, 20.0)
-"""Crystallite sizes with which every candidate is tried."""
-
-_WEAKEST = 2e-3
+MAX_TWO_THETA = 92.0  # beyond it reflections are many, weak and close
+TEMPLATE_SIZES_NM = (80.0, 20.0)  # crystallite sizes with which every candidate is tried
+_WEAKEST = 2e-3  # of the strongest reflection, as it appears
 _TYPICAL_AREA = 0.08  # of the strongest reflections of calcium salts: radians × electron² mol / g, Cu Kα
 _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
@@ -31,7 +27,8 @@ _BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
 _AXIAL_NODES = 3
 _NARROW = 0.3  # bins of mean shift up to which its spread is not drawn
 _MEAN_NODE = 6.0**-0.5  # place at which a reflection has its mean shift
-_MIDDLE = 18.0  # θ in degrees
+_LARGE_NM = 80.0
+_MIDDLE = 18.0  # θ in degrees, near the middle of the useful range
 _SHARP_SHARE = 0.3  # of the Bragg intensity
 _NODES = (5.0, 15.0, 25.0, 35.0, 45.0)  # θ in degrees, between which widths are interpolated
 _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
@@ -39,28 +36,24 @@ _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phas
 
 @dataclass(frozen=True)
 class Variant:
-    """Deviation of a candidate from its entry: relative change of all spacings, and displacement of the specimen.
-
-    The displacement is in degrees, added as shift · cosθ to what the fit found.
-    """
+    """Deviation of a candidate from its entry: relative change of spacings; displacement, shift · cosθ in degrees."""
 
     strain: float = 0.0
     shift: float = 0.0
 
 
+# Relative changes of spacings stand for solid solution and temperature, shifts for what broad reflections leave open of
+# the displacement: at 10 degrees a change of spacing moves them too little to stand for it.
 STRAINS = (
     *(Variant(strain=float(s)) for s in np.linspace(-0.004, 0.004, 9)),
     *(Variant(shift=s) for s in (-0.06, -0.03, 0.03, 0.06)),
 )
-"""Relative changes of all spacings that are tried for a candidate, for solid solution and temperature, and what broad
-reflections leave open of the displacement: at 10 degrees a change of spacing moves them too little to stand for it."""
-
+# The same while no phase has fixed the displacement yet.
 COLD_VARIANTS = tuple(
     Variant(strain=float(strain), shift=float(shift))
     for shift in np.linspace(-0.15, 0.15, 7)
     for strain in np.linspace(-0.002, 0.002, 5)
 )
-"""Strains and displacements tried while no phase has fixed the displacement yet."""
 
 
 # ---- reflections of library phases: spacings and strengths per gram, from the atoms or from a list of positions
@@ -100,19 +93,6 @@ def searched_phases(recipe: IdentificationRecipe) -> tuple[Phase, ...]:
     return (*(phase for phase in library(recipe.library) if phase.id not in ids), *own)
 
 
-class _ByIdentity:
-    """Lets a phase be an argument of a cached function: equal when it is the same object."""
-
-    def __init__(self, phase: Phase) -> None:
-        self.phase = phase
-
-    def __hash__(self) -> int:
-        return hash((self.phase.id, self.phase.source))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and self.phase is other.phase
-
-
 def candidate(phase: Phase, fit: Refinement) -> Candidate:
     """Reflections of a phase inside the fitted range, up to `MAX_TWO_THETA`.
 
@@ -121,17 +101,23 @@ def candidate(phase: Phase, fit: Refinement) -> Candidate:
     factor of two. Such a phase is never quantified.
     """
     wavelength = fit.instrument.wavelength
-    if not phase.quantifiable:
-        return _from_list(_ByIdentity(phase), wavelength)
     first, last = (float(fit.points.two_theta[k]) for k in (0, -1))
     low, high = first - 1.0, min(last + 1.0, MAX_TWO_THETA)
     d_max, d_min = wavelength / (2.0 * np.sin(np.radians([max(low, 1.0) / 2.0, high / 2.0])))
-    return _from_atoms(_ByIdentity(phase), wavelength, round(float(d_min), 6), round(float(d_max), 6))
+    return _candidate(phase, wavelength, round(float(d_min), 6), round(float(d_max), 6))
 
 
-@lru_cache(maxsize=256)
-def _from_atoms(reference: _ByIdentity, wavelength: float, d_min: float, d_max: float) -> Candidate:
-    phase = reference.phase
+@lru_cache(maxsize=320)  # a phase is looked up by identity
+def _candidate(phase: Phase, wavelength: float, d_min: float, d_max: float) -> Candidate:
+    if not phase.quantifiable:
+        listed = phase.reference_lines
+        d = np.array([line.d_spacing for line in listed])
+        theta = np.arcsin(wavelength / (2.0 * np.maximum(d, wavelength / 1.9)))
+        lp = (1.0 + np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+        geometry = wavelength**3 * lp / (32.0 * np.pi)
+        strength = np.array([line.relative_intensity for line in listed]) / geometry
+        scale = _TYPICAL_AREA / max(float((strength * geometry).sum()), 1e-300)
+        return Candidate(phase, d, strength * scale)
     cell6 = np.array(phase.cell.parameters)
     found = reflections.generate_reflections(
         cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
@@ -139,21 +125,9 @@ def _from_atoms(reference: _ByIdentity, wavelength: float, d_min: float, d_max: 
     strength = optics.strength_per_gram(
         phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength
     )
-    apparent = strength * found.d_spacing**2
-    keep = apparent > _WEAKEST * float(apparent.max(initial=0.0))
+    every = Candidate(phase, found.d_spacing, strength)
+    keep = every.apparent > _WEAKEST * float(every.apparent.max(initial=0.0))
     return Candidate(phase, found.d_spacing[keep], strength[keep])
-
-
-@lru_cache(maxsize=64)
-def _from_list(reference: _ByIdentity, wavelength: float) -> Candidate:
-    listed = reference.phase.reference_lines
-    d = np.array([line.d_spacing for line in listed])
-    theta = np.arcsin(wavelength / (2.0 * np.maximum(d, wavelength / 1.9)))
-    lp = (1.0 + np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
-    geometry = wavelength**3 * lp / (32.0 * np.pi)
-    strength = np.array([line.relative_intensity for line in listed]) / geometry
-    scale = _TYPICAL_AREA / max(float((strength * geometry).sum()), 1e-300)
-    return Candidate(reference.phase, d, strength * scale)
 
 
 # ---- bins, and the width of a template
@@ -161,14 +135,11 @@ def _from_list(reference: _ByIdentity, wavelength: float) -> Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Bins of neighbouring points of a fit.
+    """Bins of neighbouring points of a fit, about a third of a reflection's width.
 
-    Attributes
-    ----------
-    two_theta : (n,) centres, degrees
-    slit : (n,) intensity factor of slits and absorption
-    per_bin : points of the fit in each bin
-    step : width of a bin, degrees
+    two_theta, slit : (n,) centres (degrees), intensity factor of slits and absorption
+    per_bin, step : points of the fit in each bin, width of a bin (degrees)
+    resolution : the instrument's parameters that widths of templates follow, see `template_resolution`
     moved : displacement or zero by which templates are drawn in place of the fitted one
     """
 
@@ -177,6 +148,7 @@ class Grid:
     slit: FloatArray
     per_bin: int
     step: float
+    resolution: Mapping[str, float]
     moved: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, values: FloatArray) -> FloatArray:
@@ -187,69 +159,38 @@ class Grid:
         out: FloatArray = values[:n].reshape(len(self.two_theta), self.per_bin, -1).mean(axis=1)
         return out.reshape(len(self.two_theta), *values.shape[1:])
 
+    def fwhm(self, size_nm: float, theta: float = _MIDDLE) -> float:
+        """Width of a template's reflections at a Bragg angle θ, degrees."""
+        return reflection_fwhm(self.fit, self.resolution, size_nm, theta)
+
     @property
     def peak_fwhm(self) -> float:
         """Width of a peak of large crystallites in the residual, at least three bins; degrees."""
-        return max(template_fwhm(self.fit, 100.0), 3.0 * self.step)
+        return max(self.fwhm(100.0), 3.0 * self.step)
 
 
 def make_grid(fit: Refinement) -> Grid:
-    """Bin the fit's points to about a third of a reflection's width, up to `MAX_TWO_THETA`."""
-    x = fit.points.two_theta
+    """Bin the fit's points up to `MAX_TWO_THETA`."""
+    x, resolution = fit.points.two_theta, template_resolution(fit)
     step = float(np.median(np.diff(x)))
-    per_bin = int(np.clip(template_fwhm(fit, 80.0) / (_BINS_PER_FWHM * step), 1, _MAX_BIN))
+    fwhm = reflection_fwhm(fit, resolution)
+    per_bin = int(np.clip(fwhm / (_BINS_PER_FWHM * step), 1, _MAX_BIN))
     n = int((x <= MAX_TWO_THETA).sum()) // per_bin
-    bins = x[: n * per_bin].reshape(n, per_bin)
-    slit = fit.model.slit[: n * per_bin].reshape(n, per_bin).mean(axis=1)
-    return Grid(fit=fit, two_theta=bins.mean(axis=1), slit=slit, per_bin=per_bin, step=step * per_bin)
+    centres, slit = (v[: n * per_bin].reshape(n, per_bin).mean(axis=1) for v in (x, fit.model.slit))
+    return Grid(
+        fit=fit, two_theta=centres, slit=slit, per_bin=per_bin, step=step * per_bin, resolution=resolution
+    )
 
 
-def template_fwhm(fit: Refinement, size_nm: float, theta: float = _MIDDLE) -> float:
-    """Width of a template's reflections at a Bragg angle θ, by default near the middle of the useful range; degrees.
-
-    The refined resolution serves where phases with reflections hardly broader than the instrument's carry a good part
-    of the intensity. Reflections of small crystallites do not show it, and what is refined on them trades with their
-    size: then the instrument's own entry serves.
-    """
-    return _fwhm(fit, fit.solution.values if _shows_resolution(fit) else {}, size_nm, theta)
-
-
-def refined_fwhm(fit: Refinement) -> float:
-    """Width near the middle that the refined instrument gives a reflection of large crystallites, degrees."""
-    return _fwhm(fit, fit.solution.values, 80.0, _MIDDLE)
-
-
-def _fwhm(fit: Refinement, values: Mapping[str, float], size_nm: float, theta: float) -> float:
+def reflection_fwhm(
+    fit: Refinement, values: Mapping[str, float], size_nm: float = _LARGE_NM, theta: float = _MIDDLE
+) -> float:
+    """Width of a reflection with these parameters of the instrument, its own entry for those not given; degrees."""
     gauss, lorentz = _instrument_widths(fit, values, theta)
     size = np.degrees(
         optics.SCHERRER_CONSTANT * fit.instrument.wavelength / (10.0 * size_nm * np.cos(np.radians(theta)))
     )
     return float(np.hypot(gauss, 0.7 * size) + lorentz + 0.5 * size)
-
-
-def _shows_resolution(fit: Refinement) -> bool:
-    """Tell whether clear phases broadened less than by the instrument carry a good part of the Bragg intensity."""
-    if not fit.phases:
-        return False
-    instrumental = sum(_instrument_widths(fit, fit.solution.values, _MIDDLE))
-    amounts, theta = fit.evidence.amounts, np.radians(_MIDDLE)
-    std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
-    clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
-    sharp = []
-    for phase in fit.phases:
-        inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
-        size = optics.SCHERRER_CONSTANT / 10.0 * fit.instrument.wavelength * inverse / np.cos(theta)
-        strain = 4.0 * fit.solution.value("microstrain", phase.id) * np.tan(theta)
-        sharp.append(float(np.degrees(size + strain)) < instrumental and clear[phase.id])
-    areas = bragg_areas(fit)
-    return bool(areas[np.array(sharp)].sum() > _SHARP_SHARE * areas.sum())
-
-
-def bragg_areas(fit: Refinement) -> FloatArray:
-    """Absolute areas of the curves of a fit's phases, (phases,)."""
-    n = len(fit.phases)
-    out: FloatArray = np.abs(fit.solution.columns[:, :n] * fit.solution.coefficients[:n]).sum(axis=0)
-    return out
 
 
 def _instrument_widths(fit: Refinement, values: Mapping[str, float], theta: float) -> tuple[float, float]:
@@ -260,6 +201,42 @@ def _instrument_widths(fit: Refinement, values: Mapping[str, float], theta: floa
     return float(np.sqrt(max(u * tangent**2 + v * tangent + w, 1e-3))), float(strain * tangent)
 
 
+def template_resolution(fit: Refinement) -> Mapping[str, float]:
+    """Parameters of the refined resolution, or none, for which the instrument's own entry serves.
+
+    The refined one serves where clear phases broadened less than by the instrument carry a good part of the Bragg
+    intensity. Reflections of small crystallites do not show it, and what is refined on them trades with their size.
+    """
+    if not fit.phases:
+        return {}
+    values = fit.solution.values
+    instrumental = sum(_instrument_widths(fit, values, _MIDDLE))
+    amounts, theta = fit.evidence.amounts, np.radians(_MIDDLE)
+    std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
+    clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
+    sharp = []
+    for phase in fit.phases:
+        inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
+        size = optics.SCHERRER_CONSTANT / 10.0 * fit.instrument.wavelength * inverse / np.cos(theta)
+        strain = 4.0 * fit.solution.value("microstrain", phase.id) * np.tan(theta)
+        sharp.append(float(np.degrees(size + strain)) < instrumental and clear[phase.id])
+    areas = _bragg_areas(fit)
+    return values if areas[np.array(sharp)].sum() > _SHARP_SHARE * areas.sum() else {}
+
+
+def _bragg_areas(fit: Refinement) -> FloatArray:
+    """Absolute areas of the curves of a fit's phases, (phases,)."""
+    n = len(fit.phases)
+    out: FloatArray = np.abs(fit.solution.columns[:, :n] * fit.solution.coefficients[:n]).sum(axis=0)
+    return out
+
+
+def bragg_share(fit: Refinement, phase: Phase) -> float:
+    """Share of the phase's curve in the sum of all phases' curves."""
+    areas = _bragg_areas(fit)
+    return float(areas[fit.model.phase_ids.index(phase.id)] / max(float(areas.sum()), 1e-300))
+
+
 # ---- drawing
 
 
@@ -267,23 +244,19 @@ def draw_patterns(
     candidates: Sequence[Candidate], grid: Grid, variants: Sequence[Variant], sizes: Sequence[float]
 ) -> FloatArray:
     """Bragg patterns of one gram, electron units: (sizes in nm, candidates, variants, bins)."""
-    n_variants = len(variants)
-    strain = np.array([v.strain for v in variants])
-    counts = np.array([len(c.d_spacing) for c in candidates])
+    n, n_variants = len(candidates), len(variants)
+    item = np.repeat(np.arange(n), [len(c.d_spacing) for c in candidates])
     d = np.concatenate([c.d_spacing for c in candidates])
-    strength = np.concatenate([c.strength for c in candidates])
-    first = np.repeat(np.arange(len(candidates)) * n_variants, counts)
-    row = first[:, None] + np.arange(n_variants)[None, :]
     sticks = _sticks(
         grid,
-        row=row.ravel(),
-        d_spacing=(d[:, None] * (1.0 + strain[None, :])).ravel(),
-        strength=np.broadcast_to(strength[:, None], row.shape).ravel(),
-        shift=np.broadcast_to(np.array([v.shift for v in variants])[None, :], row.shape).ravel(),
+        n * n_variants,
+        row=(item[:, None] * n_variants + np.arange(n_variants)).ravel(),
+        d_spacing=(d[:, None] * (1.0 + np.array([v.strain for v in variants]))).ravel(),
+        strength=np.repeat(np.concatenate([c.strength for c in candidates]), n_variants),
+        shift=np.tile([v.shift for v in variants], len(d)),
     )
-    n_rows = len(candidates) * n_variants
-    curves = _convolved(sticks, grid, n_rows, [template_fwhm(grid.fit, size) for size in sizes])
-    return curves.reshape(len(sizes), len(candidates), n_variants, -1)
+    curves = _convolved(sticks, grid, [grid.fwhm(size) for size in sizes])
+    return curves.reshape(len(sizes), n, n_variants, -1)
 
 
 def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -> FloatArray:
@@ -297,54 +270,47 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     d = np.concatenate([c.d_spacing for c in candidates])
     strength = np.concatenate([c.strength for c in candidates])
     theta = np.degrees(np.arcsin(np.minimum(grid.fit.instrument.wavelength / (2.0 * d), 1.0)))
-    values = grid.fit.solution.values if _shows_resolution(grid.fit) else {}
     total = np.zeros((len(candidates), len(grid.two_theta)))
+    # every reflection is shared between the widths of the two nodes beside it
     for k, node in enumerate(_NODES):
         share = np.interp(theta, _NODES, np.eye(len(_NODES))[k])
         pick = share > 0.0
         sticks = _sticks(
-            grid,
-            row=row[pick],
-            d_spacing=d[pick],
-            strength=(strength * share)[pick],
-            shift=np.zeros(int(pick.sum())),
+            grid, len(candidates), row=row[pick], d_spacing=d[pick], strength=(strength * share)[pick]
         )
-        total += _convolved(sticks, grid, len(candidates), [_fwhm(grid.fit, values, size_nm, node)])[0]
+        total += _convolved(sticks, grid, [grid.fwhm(size_nm, node)])[0]
     return total
 
 
 def draw_reflections(
     item: Candidate, chosen: BoolArray, grid: Grid, variant: Variant, size_nm: float
 ) -> FloatArray:
-    """Patterns of groups of reflections of one candidate: (groups, bins), electron units per gram.
-
-    `chosen` (groups, reflections) says which reflections belong to each group.
-    """
+    """Patterns of groups of reflections of one candidate, given as (groups, reflections): (groups, bins) per gram."""
     row, reflection = np.nonzero(chosen)
     sticks = _sticks(
         grid,
+        len(chosen),
         row=row,
         d_spacing=item.d_spacing[reflection] * (1.0 + variant.strain),
         strength=item.strength[reflection],
-        shift=np.full(len(reflection), variant.shift),
+        shift=variant.shift,
     )
-    (drawn,) = _convolved(sticks, grid, len(chosen), [template_fwhm(grid.fit, size_nm)])
-    return np.asarray(drawn)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sticks:
-    """Reflections as areas (degrees) in bins of rows."""
-
-    row: IntArray
-    bin: IntArray
-    area: FloatArray
+    return np.asarray(_convolved(sticks, grid, [grid.fwhm(size_nm)])[0])
 
 
 def _sticks(
-    grid: Grid, *, row: IntArray, d_spacing: FloatArray, strength: FloatArray, shift: FloatArray
-) -> _Sticks:
-    """Split every reflection of every emission line between the two bins beside its place."""
+    grid: Grid,
+    n_rows: int,
+    *,
+    row: IntArray,
+    d_spacing: FloatArray,
+    strength: FloatArray,
+    shift: FloatArray | float = 0.0,
+) -> FloatArray:
+    """Reflections of every emission line as areas (degrees), split between the two places beside: (rows, places).
+
+    Places are those of an even grid that begins with the first bin.
+    """
     fit = grid.fit
     values, instrument = {**fit.solution.values, **grid.moved}, fit.instrument
     displacement = values.get("sample_displacement_mm", 0.0)
@@ -353,7 +319,7 @@ def _sticks(
     height = optics.axial_height(instrument, values)
     nodes, shares = profiles.axial_nodes(_AXIAL_NODES)
     zero = values.get("zero_shift", instrument.zero_shift)
-    rows, bins, areas = [], [], []
+    places, areas = [], []
     for line in instrument.emission_lines:
         sine = line.wavelength / (2.0 * d_spacing)
         ok = sine < 0.9999
@@ -379,21 +345,21 @@ def _sticks(
             index, weight = index[inside], area[inside] * share
             whole = index.astype(np.int64)
             part = index - whole
-            rows += [row[inside], row[inside]]
-            bins += [whole, whole + 1]
+            place = row[inside] * n + whole
+            places += [place, place + 1]
             areas += [weight * (1.0 - part), weight * part]
-    return _Sticks(row=np.concatenate(rows), bin=np.concatenate(bins), area=np.concatenate(areas))
+    drawn = np.bincount(np.concatenate(places), np.concatenate(areas), minlength=n_rows * n)
+    return np.asarray(drawn.reshape(n_rows, n))
 
 
-def _convolved(sticks: _Sticks, grid: Grid, n_rows: int, widths: Sequence[float]) -> FloatArray:
+def _convolved(sticks: FloatArray, grid: Grid, widths: Sequence[float]) -> FloatArray:
     """Convolve sticks with a pseudo-Voigt (eta 0.5) of each FWHM and bring them to the bins: (widths, rows, bins).
 
     In single precision, which takes half the time and errs by 1e-7 of the highest reflection.
     """
     from scipy import fft
 
-    x = grid.two_theta
-    n = int(np.ceil((x[-1] - x[0]) / grid.step)) + 1
+    x, (n_rows, n) = grid.two_theta, sticks.shape
     reach = [min(int(np.ceil(15.0 * fwhm / grid.step)), n) for fwhm in widths]
     # padded so far that what wraps around falls outside the part that is kept
     size = fft.next_fast_len(n + max(reach), real=True)
@@ -403,8 +369,6 @@ def _convolved(sticks: _Sticks, grid: Grid, n_rows: int, widths: Sequence[float]
         kernel = profiles.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
         padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
     transfer = fft.rfft(kernels, axis=1)
-    flat = sticks.row * n + sticks.bin
-    weights = np.bincount(flat, sticks.area, minlength=n_rows * n).reshape(n_rows, n)
     # sticks stand on an even grid; bins of a scan with gaps or uneven steps are interpolated from it
     at = x[0] + grid.step * np.arange(n)
     even = np.allclose(at[: len(x)], x, atol=0.1 * grid.step)
@@ -413,7 +377,7 @@ def _convolved(sticks: _Sticks, grid: Grid, n_rows: int, widths: Sequence[float]
     curves = np.empty((len(widths), n_rows, len(x)))
     for first in range(0, n_rows, _BLOCK):
         block = slice(first, first + _BLOCK)
-        spectrum = fft.rfft(weights[block].astype(np.float32), size, axis=1)
+        spectrum = fft.rfft(sticks[block].astype(np.float32), size, axis=1)
         for k in range(len(widths)):
             out = fft.irfft(spectrum * transfer[k], size, axis=1)
             drawn = out[:, : len(x)] if even else out[:, index] * (1.0 - part) + out[:, index + 1] * part
