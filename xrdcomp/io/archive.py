@@ -124,7 +124,12 @@ class Header(dict[str, str]):
 
     def facts(self, **keys: str) -> dict[str, str | float | int | bool]:
         """Facts by name, each from its key; empty ones are left out."""
-        return {name: self[key] for name, key in keys.items() if self[key]}
+        return stated(**{name: self[key] for name, key in keys.items()})
+
+
+def stated(**facts: str | float | int | bool | None) -> dict[str, str | float | int | bool]:
+    """Facts without those that a file leaves open, which are None or an empty text."""
+    return {name: fact for name, fact in facts.items() if fact is not None and fact != ""}
 
 
 def number(text: str) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members
+from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
     DAMAGED,
@@ -302,22 +302,18 @@ def brml(source: SourceFile) -> Sequence[RawScan]:
     scans: list[RawScan] = []
     for name, data in members.items():
         root = parse_xml(data, name)
-        facts: dict[str, str | float | int | bool] = {}
-        if started := root.findtext("TimeStampStarted"):
-            facts["date"] = started
-        for item in root.iter("InfoItem"):
-            if item.get("Name") == "SampleName" and item.get("Value"):
-                facts["sample_name"] = str(item.get("Value"))
+        samples = [item.get("Value") for item in root.iter("InfoItem") if item.get("Name") == "SampleName"]
         track = root.find("FixedInformation/Instrument/PrimaryTracks/TrackInfoData/Radius")
-        radius = number(track.get("Value", "")) if track is not None else None
-        if radius is not None:
-            facts["goniometer_radius_mm"] = radius
+        facts = stated(
+            date=root.findtext("TimeStampStarted"), sample_name=next(filter(None, reversed(samples)), ""),
+            goniometer_radius_mm=number(track.get("Value", "")) if track is not None else None,
+        )  # fmt: skip
         tube = next(root.iter("Tube"), None)
         common = RawScan(metadata=facts)
         if tube is not None:
             values = {each.tag: number(each.get("Value", "")) for each in tube}
-            stated = (values.get(f"WaveLength{each}") for each in ("Alpha1", "Alpha2", "Ratio", "Average"))
-            lines = emission_lines(*stated)
+            fields = (values.get(f"WaveLength{each}") for each in ("Alpha1", "Alpha2", "Ratio", "Average"))
+            lines = emission_lines(*fields)
             common = replace(common, emission_lines=lines, anode=tube.findtext("TubeMaterial") or "")
         routes = root.findall("DataRoutes/DataRoute")
         for order, route in enumerate(routes):
@@ -423,11 +419,11 @@ def _angles(listed: FloatArray, information: Element, place: str) -> FloatArray:
 
 
 def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
-    stated = view.find("Statistics")
-    if stated is None or stated.get("Status") != "Succeeded":
+    statistics = view.find("Statistics")
+    if statistics is None or statistics.get("Status") != "Succeeded":
         return
     for name, value in (("Maximum", y.max()), ("Minimum", y.min()), ("Mean", y.mean())):
-        expected = number(stated.get(name, ""))
+        expected = number(statistics.get(name, ""))
         if expected is not None and abs(expected - value) > 1e-5 * abs(expected) + 1e-3:
             msg = f"the {name.lower()} of the points is {value:.9g}, the file states {expected:.9g}"
             raise ReadError(msg, place, "both alike", DAMAGED)

@@ -18,6 +18,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, message_kind
 from xrdcomp.errors import ReadError
+from xrdcomp.io.archive import stated
 from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.io.source import SourceFile
@@ -79,11 +80,10 @@ def gsas(source: SourceFile) -> Sequence[RawScan]:
     banks = _banks(source)
     header = "\n".join(source.lines[: banks[0].first - 1])
     wavelength, sample, seconds = (each.search(header) for each in (_WAVELENGTH, _SAMPLE, _TIME))
-    facts: dict[str, str | float | int | bool] = {"title": source.lines[0].strip()[:80]}
-    if sample:
-        facts["sample_name"] = sample[1].strip()
-    if seconds:
-        facts["time_per_step_in_header_s"] = float(seconds[1])
+    facts = {"title": source.lines[0].strip()[:80]} | stated(
+        sample_name=sample[1].strip() if sample else "",
+        time_per_step_in_header_s=float(seconds[1]) if seconds else None,
+    )
     lines = (EmissionLine(wavelength=float(wavelength[1])),) if wavelength else ()
     scans = []
     for bank in banks:
@@ -98,15 +98,12 @@ def gsas(source: SourceFile) -> Sequence[RawScan]:
             )
             notes = (REPEATED_RECORD(text, records=len(extra)),)
         flight = bank.binning in _FLIGHT
+        reason = f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else ""
+        axis, kind = "time of flight" if flight else "2theta", f"{bank.binning} {bank.kind}"
         scan = replace(
-            _bank_scan(source, bank),
-            emission_lines=lines,
-            axis="time of flight" if flight else "2theta",
-            not_powder=f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else "",
-            place=bank.place,
-            metadata={**facts, "bank": bank.number, "gsas_type": f"{bank.binning} {bank.kind}"},
-            messages=notes,
-        )
+            _bank_scan(source, bank), emission_lines=lines, axis=axis, not_powder=reason, place=bank.place,
+            metadata={**facts, "bank": bank.number, "gsas_type": kind}, messages=notes,
+        )  # fmt: skip
         scans.append(scan)
     return scans
 

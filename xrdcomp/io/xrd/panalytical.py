@@ -14,7 +14,7 @@ import numpy as np
 
 from xrdcomp.data import message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.archive import number, number_list, parse_xml, text_of
+from xrdcomp.io.archive import number, number_list, parse_xml, stated, text_of
 from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines
 from xrdcomp.io.source import SourceFile
@@ -45,13 +45,10 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
         if alpha1 is not None and not 0.1 < alpha1 < 5.0:
             raise ReadError(f"a wavelength of {alpha1:g} Å", "usedWavelength", "0.1 to 5 Å")
         ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
-        facts: dict[str, str | float | int | bool] = {"sample_name": sample} if sample else {}
-        control = text_of(measurement, "scan/header/source/instrumentControlSoftware")
-        if control:
-            facts["instrument"] = control
-        radius = number(text_of(measurement, "incidentBeamPath/radius"))
-        if radius is not None:
-            facts["goniometer_radius_mm"] = radius
+        facts = stated(
+            sample_name=sample, instrument=text_of(measurement, "scan/header/source/instrumentControlSoftware"),
+            goniometer_radius_mm=number(text_of(measurement, "incidentBeamPath/radius")),
+        )  # fmt: skip
         slit = measurement.find("{*}incidentBeamPath/{*}divergenceSlit")
         if slit is not None:
             kind = next((value for key, value in slit.attrib.items() if key.endswith("type")), "")
@@ -59,8 +56,7 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
             opens = "programmable" in kind.lower() or "automatic" in kind.lower()
             facts["variable_slit"] = opens and slit.find("{*}angle") is None
         detector = measurement.find("{*}diffractedBeamPath/{*}detector")
-        if detector is not None and detector.get("name"):
-            facts["detector"] = str(detector.get("name"))
+        facts |= stated(detector=None if detector is None else detector.get("name"))
         common = RawScan(
             emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
             anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"),
@@ -101,11 +97,8 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
     factor = np.prod(factors, axis=0) if factors else None
     if factor is not None and counts is not None:
         y = y * factor  # "intensities" have the factors applied, "counts" are as measured
-    facts = dict(common.metadata)
-    if text_of(points, "divergenceCorrections"):
-        facts["variable_slit"] = counts is not None
-    if stamp := text_of(scan, "header/startTimeStamp"):
-        facts["date"] = stamp
+    opened = counts is not None if text_of(points, "divergenceCorrections") else None
+    facts = stated(variable_slit=opened, date=text_of(scan, "header/startTimeStamp"))
     reason = ""
     if axis.lower() not in _POWDER_AXES:
         reason = f"the scanned axis is {axis!r} (measurement type {kind!r}), not 2θ"
@@ -117,7 +110,8 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
         common, two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place),
         intensity=y,
         unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
-        counting_time_s=seconds, attenuation=factor, axis=axis, not_powder=reason, metadata=facts,
+        counting_time_s=seconds, attenuation=factor, axis=axis, not_powder=reason,
+        metadata={**common.metadata, **facts},
         messages=() if status == "Completed" else (NOT_COMPLETED(text),),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrdcomp.errors import ReadError
-from xrdcomp.io.archive import Fields, Header, number, number_list
+from xrdcomp.io.archive import Fields, Header, number, number_list, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import RawScan, check_count, emission_lines, points_between, two_theta_grid
 from xrdcomp.io.source import SourceFile
@@ -74,9 +74,8 @@ def rd(source: SourceFile) -> RawScan:
         raise ReadError(msg, "byte 0xd6", "a range that fits the file")
     packed = np.frombuffer(source.data, dtype="<u2", count=n, offset=data_start).astype(np.float64)
     kind, anode = source.data[84], source.data[85]
-    facts: dict[str, str | float | int | bool] = {"sample_name": fields.text(146, 20)}
-    if kind < len(_DIFFRACTOMETERS) and _DIFFRACTOMETERS[kind]:
-        facts["instrument"] = _DIFFRACTOMETERS[kind]
+    instrument = _DIFFRACTOMETERS[kind] if kind < len(_DIFFRACTOMETERS) else ""
+    facts = {"sample_name": fields.text(146, 20)} | stated(instrument=instrument)
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=np.round(packed**2 / 100.0), unit="counts",
         emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),

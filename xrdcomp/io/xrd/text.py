@@ -15,7 +15,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.archive import number
+from xrdcomp.io.archive import number, stated
 from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
 from xrdcomp.io.source import SourceFile
@@ -105,11 +105,10 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     x = table.values[:, columns.angle]
     text = "\n".join(header)
     anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
-    facts: dict[str, str | float | int | bool] = {"separator": table.dialect.separator or "blank"}
-    if sample and sample[1].strip():
-        facts["sample_name"] = sample[1].strip()
-    if seconds:
-        facts["time_per_step_in_header_s"] = float(seconds[1])
+    facts = stated(
+        separator=table.dialect.separator or "blank", sample_name=sample[1].strip() if sample else "",
+        time_per_step_in_header_s=float(seconds[1]) if seconds else None,
+    )  # fmt: skip
     reason = ""
     if scan_type and not _POWDER_SCAN.search(scan_type[1]):
         reason = f"the header says scan type {scan_type[1].strip()!r}, which is no scan over 2θ"
@@ -123,13 +122,8 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     scans = []
     for column in columns.intensities:
         name = names[column] if names else ""
-        scan = replace(
-            common,
-            intensity=table.values[:, column],
-            unit=_unit(name, text),
-            metadata=facts | ({"intensity_column": name[:80]} if names else {}),
-        )
-        scans.append(scan)
+        measured = replace(common, intensity=table.values[:, column], unit=_unit(name, text))
+        scans.append(replace(measured, metadata=facts | ({"intensity_column": name[:80]} if names else {})))
     return scans
 
 
