@@ -7,6 +7,7 @@ are recognised here too, so that they are refused in words where a scan is expec
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import warnings
@@ -171,22 +172,21 @@ def all_readers() -> tuple[Reader, ...]:
         item = getattr(importlib.import_module(module), name)
         for reader in (item,) if isinstance(item, Reader) else item:
             if reader.id in found:
-                msg = f"two readers are called {reader.id!r}"
-                raise RuntimeError(msg)
+                raise RuntimeError(f"two readers are called {reader.id!r}")
             found[reader.id] = reader
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = entry.load()
             reader = loaded if isinstance(loaded, Reader) else loaded()
             if not isinstance(reader, Reader):
-                msg = f"it gave {type(reader).__name__}, not a Reader"
-                raise TypeError(msg)
+                raise TypeError(f"it gave {type(reader).__name__}, not a Reader")
         except Exception as problem:  # noqa: BLE001 - code of others; whatever it raises is only a warning
             warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=2)
             continue
         if found.setdefault(reader.id, reader) is not reader:
-            msg = f"reader {reader.id!r} of another package hides none: the id is taken"
-            warnings.warn(msg, stacklevel=2)
+            warnings.warn(
+                f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2
+            )
     return tuple(found.values())
 
 
@@ -195,11 +195,9 @@ def find_reader(format_id: str) -> Reader:
     readers = {reader.id: reader for reader in all_readers()}
     if format_id in readers:
         return readers[format_id]
-    import difflib
-
     near = difflib.get_close_matches(format_id, readers, n=3) or sorted(readers)
-    msg = f"there is no format {format_id!r}"
-    raise ReadError(msg, hint=f"Did you mean {', '.join(near)}? `xrdcomp formats` lists them.")
+    hint = f"Did you mean {', '.join(near)}? `xrdcomp formats` lists them."
+    raise ReadError(f"there is no format {format_id!r}", hint=hint)
 
 
 def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float, Reader]]:
@@ -230,8 +228,7 @@ def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) ->
         with np.errstate(all="ignore"):  # damaged numbers overflow; what is not finite is refused by name
             return action()
     except MissingExtraError as missing:
-        msg = f"{source.path} [{reader.id}]: {missing}"
-        raise MissingExtraError(msg) from missing
+        raise MissingExtraError(f"{source.path} [{reader.id}]: {missing}") from missing
     except ReadError as problem:
         problem.file = problem.file or str(source.path)
         problem.format_id = problem.format_id or reader.id

@@ -286,11 +286,9 @@ _ROUNDED = 2e-3
 
 
 @xrd_reader(
-    "brml",
-    "Bruker DIFFRAC.SUITE BRML",
-    "brml",
+    "brml", "Bruker DIFFRAC.SUITE BRML", "brml",
     lambda source: float(is_zip(source) and b"RawData" in source.data and b".xml" in source.data),
-)
+)  # fmt: skip
 def brml(source: SourceFile) -> Sequence[RawScan]:
     """XML in a zip, possibly inside a folder; one ``RawData<n>.xml`` per measurement.
 
@@ -437,11 +435,8 @@ _POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
 
 
 @xrd_reader(
-    "uxd",
-    "Bruker/Siemens UXD",
-    "uxd",
-    has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
-)
+    "uxd", "Bruker/Siemens UXD", "uxd", has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
+)  # fmt: skip
 def uxd(source: SourceFile) -> Sequence[RawScan]:
     """``_KEY=value`` lines and ranges of counts, with or without their angles."""
     text = source.text
@@ -455,43 +450,41 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         data = body[: stop.start()] if stop else body
         keys.update({found[1]: found[2].strip() for found in _KEY.finditer(text[before : mark.start()])})
         before = mark.end() + len(data)
-        scans.append(_uxd_range(keys, mark, data, source, f"range {order}"))
+        place = f"range {order}"
+        start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
+        values = number_list(data, place)
+        if mark[1]:
+            if len(values) % 2:
+                msg = f"{len(values)} numbers where pairs of angle and intensity were announced"
+                raise ReadError(msg, place, "pairs", "The file is cut or damaged.")
+            x, y = values[0::2], values[1::2]
+            if start is not None and step and len(x) > 1:
+                # Listed angles are rounded to two or three decimals, a third of a step of 0.0156°; the header's step
+                # has six, which drifts over thousands of points. Where both agree, the best step stands.
+                index = np.arange(len(x), dtype=np.float64)
+                if follows_grid(x, start + step * index, _LISTED_ROUNDING + 1e-6 * len(x), place):
+                    x = two_theta_grid(start, float(index @ (x - start) / (index @ index)), len(x))
+        elif start is None or not step:
+            raise ReadError("the range lacks START or STEPSIZE", place, "both")
+        else:
+            x, y = two_theta_grid(start, step, len(values)), values
+        check_count(len(y), declared, place)
+        scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
+        first, second = ((keys.number(name) or 0.0) * scale for name in ("WL1", "WL2"))
+        seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
+        facts = keys.facts(sample_name="SAMPLE", date="DATEMEASURED", user="USER")
+        if radius:
+            facts["goniometer_radius_mm"] = radius
+        if keys["VARDIVERGENCE"]:
+            facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
+        scan = RawScan(
+            two_theta=x, intensity=y, unit="counts" if mark[2] == "COUNTS" else "cps",
+            counting_time_s=seconds if seconds and seconds > 0 else None,
+            emission_lines=emission_lines(first, second, keys.number("WLRATIO")),
+            anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",
+            not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
+            place=place, metadata=facts,
+            messages=() if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
+        )  # fmt: skip
+        scans.append(scan)
     return scans
-
-
-def _uxd_range(keys: Header, mark: re.Match[str], data: str, source: SourceFile, place: str) -> RawScan:
-    start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
-    values = number_list(data, place)
-    if mark[1]:
-        if len(values) % 2:
-            msg = f"{len(values)} numbers where pairs of angle and intensity were announced"
-            raise ReadError(msg, place, "pairs", "The file is cut or damaged.")
-        x, y = values[0::2], values[1::2]
-        if start is not None and step and len(x) > 1:
-            # Listed angles are rounded to two or three decimals, a third of a step of 0.0156°; the header's step has
-            # six, which drifts over thousands of points. Where both agree, the step that fits all angles best stands.
-            index = np.arange(len(x), dtype=np.float64)
-            if follows_grid(x, start + step * index, _LISTED_ROUNDING + 1e-6 * len(x), place):
-                x = two_theta_grid(start, float(index @ (x - start) / (index @ index)), len(x))
-    elif start is None or not step:
-        raise ReadError("the range lacks START or STEPSIZE", place, "both")
-    else:
-        x, y = two_theta_grid(start, step, len(values)), values
-    check_count(len(y), declared, place)
-    scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
-    first, second = ((keys.number(name) or 0.0) * scale for name in ("WL1", "WL2"))
-    seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
-    facts = keys.facts(sample_name="SAMPLE", date="DATEMEASURED", user="USER")
-    if radius:
-        facts["goniometer_radius_mm"] = radius
-    if keys["VARDIVERGENCE"]:
-        facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
-    return RawScan(
-        two_theta=x, intensity=y, unit="counts" if mark[2] == "COUNTS" else "cps",
-        counting_time_s=seconds if seconds and seconds > 0 else None,
-        emission_lines=emission_lines(first, second, keys.number("WLRATIO")),
-        anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",
-        not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
-        place=place, metadata=facts,
-        messages=() if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
-    )  # fmt: skip

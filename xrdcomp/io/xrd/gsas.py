@@ -19,7 +19,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, EmissionLine, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import stated
-from xrdcomp.io.registry import xrd_reader
+from xrdcomp.io.registry import has_all, xrd_reader
 from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import floats, parse_table
@@ -35,7 +35,6 @@ _BANK = re.compile(
     r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",
     re.MULTILINE,
 )
-_BANK_START = re.compile(r"^BANK\s", re.MULTILINE)
 _WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)
 _TIME = re.compile(r"Time per step \(sec\)\s*=\s*([\d.]+)")
 _SAMPLE = re.compile(r"(?:User sample name|Sample Comment)\s*=\s*(\S[^\n]*)")
@@ -63,18 +62,10 @@ class _Bank:
         return f"bank {self.number}"
 
 
-def _sniff(source: SourceFile) -> float:
-    if _BANK.search(source.head_text):
-        return 1.0
-    return 0.6 if _BANK_START.search(source.head_text) else 0.0
-
-
 @xrd_reader(
-    "gsas",
-    "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)",
-    "gsas gsa gda raw xra cwn fxye gss dat",
-    _sniff,
-)
+    "gsas", "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)", "gsas gsa gda raw xra cwn fxye gss dat",
+    has_all((1.0, (_BANK.pattern,)), (0.6, (r"^BANK\\s",))),
+)  # fmt: skip
 def gsas(source: SourceFile) -> Sequence[RawScan]:
     """Scans of all banks."""
     banks = _banks(source)

@@ -20,12 +20,8 @@ _DIFFRACTOMETERS = ("PW1800", "PW1710", "PW1840", "PW3710", "", "X'Pert MPD")
 
 
 @xrd_reader(
-    "philips_udf",
-    "Philips UDF",
-    "udf",
-    has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))),
-    verified=False,
-)
+    "philips_udf", "Philips UDF", "udf", has_all((1.0, ("DataAngleRange", r"^DataAngleRange\s*,"))), verified=False,
+)  # fmt: skip
 def udf(source: SourceFile) -> RawScan:
     """``Key, value,/`` lines, ``RawScan``, counts separated by commas, a final slash."""
     header, found, body = source.text.partition("\nRawScan")

@@ -133,11 +133,8 @@ def ras(source: SourceFile) -> Sequence[RawScan]:
 
 
 @xrd_reader(
-    "rasx",
-    "Rigaku RASX",
-    "rasx",
-    lambda source: float(is_zip(source) and b"MesurementConditions" in source.data),
-)
+    "rasx", "Rigaku RASX", "rasx", lambda source: float(is_zip(source) and b"MesurementConditions" in source.data),
+)  # fmt: skip
 def rasx(source: SourceFile) -> Sequence[RawScan]:
     """``Data<n>/Profile<n>.txt`` with its conditions as XML, and MD5 sums of both."""
     members = read_members(source, lambda name: name.endswith((".xml", ".txt")))

@@ -100,7 +100,15 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     table, header = parse_table(source, first, last), lines[:first]
     _refuse_damaged_rows(header, table)
-    names = _column_names(header, table.values.shape[1])
+    # names stand in the last header line that has one for each column and a role for any
+    width = table.values.shape[1]
+    listed = (
+        (line, _names(line), line.strip().lstrip("#;!%'\"* \t").split()) for line in reversed(header[-6:])
+    )
+    named = (
+        names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width
+    )
+    names = next((names for names in named if any(map(_role, names))), [])
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
@@ -172,15 +180,6 @@ def _role(name: str) -> str:
             if re.fullmatch(pattern, text):
                 return role
     return ""
-
-
-def _column_names(header: Sequence[str], width: int) -> list[str]:
-    """Names from the last header line that has one for each column and a role for any; empty without one."""
-    for line in reversed(header[-6:]):
-        for names in (_names(line), line.strip().lstrip("#;!%'\"* \t").split()):
-            if len(names) == width and not numeric_row(line) and any(map(_role, names)):
-                return names
-    return []
 
 
 def _named(table: Table, names: Sequence[str]) -> _Columns:
