@@ -147,16 +147,10 @@ FRAMES = tuple(
     for name, title, suffixes, sniff in (
         ("gfrm", "Bruker frame (GFRM, SFRM)", "gfrm sfrm", begins(rb"FORMAT\s*:\s*(?:86|100)")),
         ("tiff", "TIFF frame", "tif tiff", begins(rb"II\*\x00|MM\x00\*")),
-        (
-            "cbf", "CBF frame (Dectris, imgCIF)", "cbf",
-            lambda s: float(s.data[:7] == b"###CBF:" or b"Content-Type: application/octet-stream" in s.head),
-        ),
+        ("cbf", "CBF frame (Dectris, imgCIF)", "cbf", begins(rb"###CBF:|.*Content-Type: application/octet-stream")),
         ("edf", "ESRF data format frame", "edf", begins(rb"\s*\{.{0,2040}?(?:Dim_1|HeaderID)", 0.9)),
         ("hdf5", "HDF5 container (Eiger, NeXus)", "h5 hdf5 nxs", begins(rb"\x89HDF\r\n\x1a\n", 0.6)),
-        (
-            "poni", "pyFAI geometry (no measurement)", "poni",
-            lambda s: 0.9 * (b"Poni1:" in s.head and b"Rot1:" in s.head),
-        ),
+        ("poni", "pyFAI geometry (no measurement)", "poni", has_all((0.9, ("Poni1:", "Rot1:")))),
     )
 )  # fmt: skip
 

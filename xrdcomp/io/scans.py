@@ -192,11 +192,9 @@ SIGMA_ZERO = message_kind(
     "Standard deviations of the file that are zero or negative got the largest of the scan, not infinite weight.",
 )  # fmt: skip
 AXIS_NAME = message_kind(
-    "XRD_AXIS_NAME",
-    "warning",
-    "A column that is called otherwise was read as 2θ.",
+    "XRD_AXIS_NAME", "warning", "A column that is called otherwise was read as 2θ.",
     remedy="Rename the column.",
-)
+)  # fmt: skip
 
 _MEDIAN_CHI_SQUARE = 0.4549
 """Median of chi-square with one degree of freedom."""

@@ -85,12 +85,10 @@ class SourceFile:
         return tuple(self.text.split("\n"))
 
     def error(
-        self, reason: str, *, format_id: str = "", place: str = "", expected: str = "", hint: str = ""
+        self, reason: str, place: str = "", expected: str = "", hint: str = "", *, format_id: str = ""
     ) -> ReadError:
         """Make (not raise) the error that names this file."""
-        return ReadError(
-            reason, file=str(self.path), format_id=format_id, place=place, expected=expected, hint=hint
-        )
+        return ReadError(reason, place, expected, hint, file=str(self.path), format_id=format_id)
 
     def record(self, format_id: str) -> Source:
         """Provenance that travels with the measurement."""

@@ -236,10 +236,9 @@ def fullprof(source: SourceFile) -> RawScan:
         raise ReadError(msg, f"line {first}", f"{wanted} values", hint)
     found = _WAVELENGTH.search("\n".join((*lines[:first], *lines[last:])))
     return RawScan(
-        two_theta=two_theta_grid(header.start, header.step, n),
-        intensity=values[:n],
+        two_theta=two_theta_grid(header.start, header.step, n), intensity=values[:n],
         sigma=values[n : 2 * n] if wanted == 2 * n else None,
         emission_lines=emission_lines(float(found[1]) if found else None),
         place=f"lines {first + 1} to {len(lines)}",
         metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
-    )
+    )  # fmt: skip

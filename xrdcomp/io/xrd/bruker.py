@@ -140,9 +140,8 @@ def raw2(source: SourceFile) -> Sequence[RawScan]:
     date = f"{fields.text(168, 10)} {fields.text(178, 5)}".strip()
     common = RawScan(
         emission_lines=emission_lines(fields.f32(190), fields.f32(194), fields.f32(198)),
-        anode=fields.text(188, 2).capitalize(),
-        metadata={"sample_name": fields.text(8, 32), "date": date},
-    )
+        anode=fields.text(188, 2).capitalize(), metadata={"sample_name": fields.text(8, 32), "date": date},
+    )  # fmt: skip
     scans: list[RawScan] = []
     at = 256
     for index in ranges:
@@ -380,12 +379,10 @@ def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
         y = table[:, at]
         _check_statistics(view, y, f"{place}, {name}")
         scan = replace(
-            common,
-            intensity=y,
+            common, intensity=y,
             unit="cps" if attributes.get("Category", "").lower() == "countrate" else "counts",
-            default=common.default and not scans,
-            metadata={**common.metadata, "channel": name},
-        )
+            default=common.default and not scans, metadata={**common.metadata, "channel": name},
+        )  # fmt: skip
         scans.append(scan)
     return scans
 

@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from gemmi import cif
 
 NEUTRONS = message_kind(
-    "XRD_NEUTRONS",
-    "warning",
-    "A pattern of neutrons; structure factors here are for X-rays.",
+    "XRD_NEUTRONS", "warning", "A pattern of neutrons; structure factors here are for X-rays.",
     remedy="Measure or choose a pattern of X-rays.",
-)
+)  # fmt: skip
 CALCULATED = message_kind("XRD_CALCULATED", "warning", "A calculated pattern of the file, not a measurement.")
 
 _INTENSITY: dict[str, IntensityUnit] = {

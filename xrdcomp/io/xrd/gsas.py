@@ -26,10 +26,9 @@ from xrdcomp.io.text_table import floats, parse_table
 from xrdcomp.units import FloatArray
 
 REPEATED_RECORD = message_kind(
-    "XRD_REPEATED_RECORD",
-    "warning",
+    "XRD_REPEATED_RECORD", "warning",
     "GSAS records beyond the declared number only repeat the last one; they were left out.",
-)
+)  # fmt: skip
 
 _BANK = re.compile(
     r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",

@@ -59,9 +59,8 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
         facts |= stated(detector=None if detector is None else detector.get("name"))
         common = RawScan(
             emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
-            anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"),
-            metadata=facts,
-        )
+            anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"), metadata=facts,
+        )  # fmt: skip
         kind = measurement.get("measurementType", "Scan")
         for scan in measurement.iterfind("{*}scan"):
             scans.append(_scan(scan, kind, replace(common, place=f"scan {len(scans)}")))

@@ -22,10 +22,9 @@ from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid,
 from xrdcomp.io.source import SourceFile, decode_text
 
 CHECKSUM = message_kind(
-    "XRD_CHECKSUM",
-    "warning",
+    "XRD_CHECKSUM", "warning",
     "The checksum that the instrument stored is not that of the profile: the file was changed after measurement.",
-)
+)  # fmt: skip
 
 _POWDER_AXES = {
     "twothetatheta", "twotheta", "twothetaomega", "2theta/theta", "2theta", "2theta/omega", "2theta-theta",
