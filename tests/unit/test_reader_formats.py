@@ -215,6 +215,13 @@ def test_gsas_deviations(read: Callable[..., Pattern]) -> None:
     assert read(w.gsas_fxye(SCAN)).emission_lines[0].wavelength == w.ALPHA1
 
 
+def test_gsas_with_a_damaged_bank_record_is_refused_as_gsas(tmp_path: Path) -> None:
+    (tmp_path / "a.gsas").write_bytes(w.gsas_std(SCAN).replace(b"BANK 1 201 21", b"BANK 1 2x1 21"))
+    with pytest.raises(ReadError, match="is no BANK record") as refusal:
+        read_xrd(tmp_path / "a.gsas")
+    assert refusal.value.format_id == "gsas"
+
+
 def test_gsas_counters(read: Callable[..., Pattern]) -> None:
     data = (
         "mean of four counters\nBANK 1 10 1 CONST 1000 5 0 0\n"

@@ -63,7 +63,7 @@ class _Bank:
 
 @xrd_reader(
     "gsas", "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)", "gsas gsa gda raw xra cwn fxye gss dat",
-    has_all((1.0, (_BANK.pattern,)), (0.6, (r"^BANK\\s",))),
+    has_all((1.0, (_BANK.pattern,)), (0.6, (r"^BANK\s",))),
 )  # fmt: skip
 def gsas(source: SourceFile) -> Sequence[RawScan]:
     """Scans of all banks."""
