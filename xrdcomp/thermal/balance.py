@@ -24,15 +24,13 @@ from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_
 from xrdcomp.thermal.steps import Peak, Tangents, find_peaks, loss_between, tangents
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray, molar_mass
 
-NOT_ASSIGNED = message_kind(
-    "TGA_NOT_ASSIGNED", "warning",
+NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",
     "The steps are numbered, not read as water, organic and carbonate; the text says why.",
     remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
     threshold="docs/thermal.md, When the steps are only numbered",
     origin="simulated specimens; measured plastics, hydroxides, oxalates, cements",
 )  # fmt: skip
-RUN_TOO_SHORT = message_kind(
-    "TGA_RUN_TOO_SHORT", "warning",
+RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
     "The run ends before the organic has gone; the steps are numbered and no balance is given.",
     remedy="Heat to 950 °C.",
 )  # fmt: skip

@@ -27,8 +27,7 @@ from xrdcomp.thermal.curve import (
 from xrdcomp.thermal.steps import Peak
 from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
 
-LATE_PEAK = message_kind(
-    "TGA_LATE_PEAK", "warning",
+LATE_PEAK = message_kind("TGA_LATE_PEAK", "warning",
     "A loss peaks above where carbonates go: chlorides evaporate. The carbonate was ended before it.",
     remedy="Look for halite and sylvite in the diffraction pattern, or wash the specimen.",
     threshold="peak above 885 °C at 10 K/min that cannot be the hydroxyl of apatite",
@@ -38,11 +37,8 @@ LATE_PEAK = message_kind(
 # ---- Boundaries at DTG minima ----
 
 _LITERATURE_STD_C = 12.0
-_ENERGY_KJ = (
-    90.0,
-    200.0,
-    260.0,
-)  # kJ/mol that move the ends of water, organic and carbonate with the heating rate
+# kJ/mol that move the ends of water, organic and carbonate with the heating rate
+_ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _END_MARGIN_C = 6.0
 
@@ -144,7 +140,7 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     slope = np.minimum(derivative(smooth, raw.step), 0.0)
     covariance["placement"] = _covariance(smooth[index] + slope[index] * jitter)
 
-    covariance |= curve.corrected.covariances(best)
+    covariance |= curve.correction_covariances(best)
     covariance["start_mass"] = np.outer(mass * raw.start_std, mass * raw.start_std)
     return Boundaries(
         progress=raw.progress[best], temperature_c=raw.temperature_c[best], mass=mass, covariance=covariance
@@ -161,9 +157,8 @@ def _minima(
     """
     k = max(centres.shape[1], curves.shape[1])
     centres = np.broadcast_to(centres, (len(centres), k))
-    widths = np.maximum(
-        np.broadcast_to(widths, centres.shape), raw.step
-    )  # 0: the grid point at the literature value
+    # a width of 0 means the grid point at the literature value
+    widths = np.maximum(np.broadcast_to(widths, centres.shape), raw.step)
     flat = max(derivative_std(raw.bin_noise, length) / raw.step, 1e-7)
     last = float(raw.temperature_c[-1]) - _END_MARGIN_C  # the slope at the end of a run is uncertain
     out = np.empty(centres.shape, dtype=np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import Estimate, TgaResult
-from xrdcomp.thermal.curve import derivative
+from xrdcomp.thermal.curve import check_inside, derivative
 from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, celsius_to_kelvin
 
 # ---- Shapes of a single DTG peak, both of unit area ----
@@ -229,12 +229,7 @@ def separate_steps(
     Raises AnalysisError where the range is outside the run or nothing is lost in it.
     """
     temperature = result.temperature_c
-    if not temperature[0] - 1.0 <= start_c < end_c <= temperature[-1] + 1.0:
-        msg = (
-            f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {temperature[0]:.1f} to "
-            f"{temperature[-1]:.1f} °C."
-        )
-        raise AnalysisError(msg)
+    check_inside(temperature, start_c, end_c)
     step = max(float(np.median(np.diff(temperature))), 0.5)
     axis = np.arange(max(start_c, temperature[0]), min(end_c, temperature[-1]), step)
     if len(axis) < _FEWEST_POINTS:

@@ -7,6 +7,7 @@ specimen; smoothing that does not move steps, by the noise it has to remove.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -25,29 +26,24 @@ UNIFORM_STD = 3.0**-0.5  # of a quantity anywhere between 0 and 1, about 0
 ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowed
 INERT_GASES = frozenset({"nitrogen", "argon", "carbon_dioxide"})  # in which organic matter leaves char
 
-COOLING_DROPPED = message_kind(
-    "TGA_COOLING_DROPPED", "warning",
+COOLING_DROPPED = message_kind("TGA_COOLING_DROPPED", "warning",
     "Points measured while cooling, or while heating again to a temperature already reached, are not used.",
     threshold="1 % of the points; info up to half of them",
 )  # fmt: skip
-LOSS_BEFORE_START = message_kind(
-    "TGA_LOSS_BEFORE_START", "info",
+LOSS_BEFORE_START = message_kind("TGA_LOSS_BEFORE_START", "info",
     "The first reading is below the weighed mass of the header; the difference counts as water.",
     threshold="0.5 % of the mass",
 )  # fmt: skip
-START_MASS = message_kind(
-    "TGA_START_MASS", "warning",
+START_MASS = message_kind("TGA_START_MASS", "warning",
     "The header's mass does not fit the curve; the first readings are used as start mass.",
     remedy="Check that the header belongs to this run.",
     threshold="curve starts more than 20 % below or 1 % above the header's mass and does not settle at it",
 )  # fmt: skip
-NO_START_MASS = message_kind(
-    "TGA_NO_START_MASS", "warning",
+NO_START_MASS = message_kind("TGA_NO_START_MASS", "warning",
     "Relative masses without a start mass: the uncertainties of buoyancy and drift are calculated for 10 mg.",
     remedy="Give the start mass.",
 )  # fmt: skip
-PERCENT_START = message_kind(
-    "TGA_PERCENT_START", "warning",
+PERCENT_START = message_kind("TGA_PERCENT_START", "warning",
     "A relative curve does not start at 100 %; its scale is kept, so that the first step includes what is missing.",
     threshold="0.5 %",
 )  # fmt: skip
@@ -59,8 +55,7 @@ NO_BLANK = message_kind(
     remedy="Give a blank run of the same programme.",
     threshold="info up to an uncertainty of 0.5 wt% at the end",
 )  # fmt: skip
-BLANK_RATE = message_kind(
-    "TGA_BLANK_RATE", "warning",
+BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
     "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
     remedy="Measure the blank with the same programme.", threshold="5 %",
 )  # fmt: skip
@@ -548,79 +543,9 @@ class Blank:
     messages: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Corrected:
-    """A heating curve after correction, and how the correction may be wrong.
-
-    `buoyancy`, `weighing` and `drift` are (n,) arrays, fraction of the start mass: what one standard deviation of each
-    would add to the corrected mass. `weighing` is the buoyancy of what has left, in cold gas: whether the start mass
-    holds it depends on how the balance was zeroed, which no file tells. `blank` is None without a blank run.
-    """
-
-    curve: HeatingCurve
-    buoyancy: FloatArray
-    weighing: FloatArray
-    drift: FloatArray
-    blank: Blank | None = None
-
-    def covariances(self, index: IntArray) -> dict[str, FloatArray]:
-        """Covariance of the corrected mass at some grid points, by the name each source has in the budget.
-
-        Buoyancy, weighing and drift move the whole curve; the noise of the blank is that of its smoothed readings at
-        each point, and at the start, to which its change refers.
-        """
-        together = {"buoyancy": self.buoyancy, "weighing": self.weighing, "drift": self.drift}
-        found: dict[str, FloatArray] = {name: np.outer(d[index], d[index]) for name, d in together.items()}
-        if self.blank is not None:
-            found["blank"] = self.blank.inside_std**2 * np.eye(len(index)) + self.blank.start_std**2
-        return found
-
-
 def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
     """Density of the purge gas in mg/cm³ (ideal gas at 1013 hPa)."""
     return _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
-
-
-def correct_baseline(
-    curve: HeatingCurve, recipe: ThermalRecipe, atmosphere: Atmosphere, blank: TgaRun | None
-) -> Corrected:
-    """Take the apparent mass out of a curve.
-
-    With a blank run its change of mass since the specimen's run began is subtracted at equal progress of the programme
-    (what the blank holds before and after is not used), and only the specimen's own volume is left to correct. Without
-    one, buoyancy is calculated from the volumes of pan and specimen, Δm = V (ρ(T₀) − ρ(T)), subtracted, and carried as
-    uncertainty (`recipe.buoyancy_std` of it). Raises AnalysisError for a blank in percent without a start mass, one
-    that does not cover the run, or has fewer than 20 readings in it.
-    """
-    start_mg, density = curve.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
-    gas = gas_density(curve.temperature_c, atmosphere)
-    empty = None if blank is None else _blank_change(curve, blank, start_mg)
-    mass = curve.mass if empty is None else curve.mass - empty.change
-    pan_volume = recipe.pan_volume_cm3 if empty is None else 0.0
-    # the specimen shrinks with its mass at constant density
-    specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / density
-    buoyancy = (pan_volume + specimen_volume) * (gas[0] - gas) / start_mg
-    # a drift grows with time; a blank shows the part of it that comes back in every run
-    passed = curve.minutes / max(float(curve.minutes[-1]), 1e-9)
-    drift_mg = (1.0 if empty is None else _NOT_REPEATED) * recipe.drift_std_ug * 1e-3
-    if empty is None:
-        note = NO_BLANK(
-            f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was calculated for buoyancy "
-            f"and removed, with a relative uncertainty of {100 * recipe.buoyancy_std:.0f} %. Give a blank run of the "
-            "same programme.",
-            gain=float(buoyancy[-1]),
-        )
-        certain = recipe.buoyancy_std * float(buoyancy[-1]) <= _DOUBTFUL
-        found: tuple[Diagnostic, ...] = (replace(note, severity="info") if certain else note,)
-    else:
-        found = empty.messages
-    return Corrected(
-        curve=replace(curve, mass=mass - buoyancy, messages=curve.messages + found),
-        buoyancy=recipe.buoyancy_std * buoyancy,
-        weighing=UNIFORM_STD * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / density,
-        drift=drift_mg * passed / start_mg,
-        blank=empty,
-    )
 
 
 def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
@@ -677,23 +602,31 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
 # ---- The curve that steps and boundaries are read from ----
 
 
+def check_inside(temperature_c: FloatArray, start_c: float, end_c: float) -> None:
+    """Raise AnalysisError for a range (°C) outside an analysed run."""
+    if not temperature_c[0] - 1.0 <= start_c < end_c <= temperature_c[-1] + 1.0:
+        covered = f"{temperature_c[0]:.1f} to {temperature_c[-1]:.1f} °C"
+        msg = f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {covered}."
+        raise AnalysisError(msg)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SmoothedCurve:
-    """A corrected curve with its smoothed mass (fraction of the start mass), and the settings that led there.
+    """A corrected curve (`raw`) with its smoothed mass (fraction of the start mass), and the settings that led there.
 
-    `length` is that of the smoothing, in grid points.
+    `length` is that of the smoothing, in grid points. `errors` holds by source, as (n,) fractions of the start mass,
+    what one standard deviation of it would add to the whole curve: ``buoyancy``, ``drift`` and ``weighing``, which is
+    the buoyancy of what has left, in cold gas: whether the start mass holds it depends on how the balance was zeroed,
+    which no file tells. `blank` is None without a blank run.
     """
 
-    corrected: Corrected
+    raw: HeatingCurve
     mass: FloatArray
     length: float
+    errors: Mapping[str, FloatArray]
+    blank: Blank | None
     recipe: ThermalRecipe
     atmosphere: Atmosphere
-
-    @property
-    def raw(self) -> HeatingCurve:
-        """The corrected curve before smoothing."""
-        return self.corrected.curve
 
     @property
     def dtg(self) -> FloatArray:
@@ -710,13 +643,28 @@ class SmoothedCurve:
         """Standard deviation of `dtg`."""
         return derivative_std(self.raw.bin_noise, self.length) / self.raw.step
 
+    def correction_covariances(self, index: IntArray) -> dict[str, FloatArray]:
+        """Covariance of the corrected mass at some grid points, by the name each source has in the budget.
+
+        The noise of the blank is that of its smoothed readings at each point, and at the start, to which its change
+        refers.
+        """
+        found: dict[str, FloatArray] = {name: np.outer(e[index], e[index]) for name, e in self.errors.items()}
+        if self.blank is not None:
+            found["blank"] = self.blank.inside_std**2 * np.eye(len(index)) + self.blank.start_std**2
+        return found
+
 
 def smoothed_curve(
     run: TgaRun, recipe: ThermalRecipe | None, blank: TgaRun | None, *, shortest_c: float
 ) -> SmoothedCurve:
     """Prepare, correct and smooth a run, by `recipe.smoothing_c` or else as the noise asks, over at least `shortest_c`.
 
-    Raises AnalysisError as `prepare` and `correct_baseline` do.
+    With a blank run its change of mass since the specimen's run began is subtracted at equal progress of the programme
+    (what the blank holds before and after is not used), and only the specimen's own volume is left to correct. Without
+    one, buoyancy is calculated from the volumes of pan and specimen, Δm = V (ρ(T₀) − ρ(T)), subtracted, and carried as
+    uncertainty (`recipe.buoyancy_std` of it). Raises AnalysisError as `prepare` does, and for a blank in percent
+    without a start mass, one that does not cover the run, or has fewer than 20 readings in it.
     """
     recipe = recipe or ThermalRecipe()
     if not run.corrected:
@@ -724,16 +672,44 @@ def smoothed_curve(
         volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
         recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
     atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
-    corrected = correct_baseline(prepare(run), recipe, atmosphere, blank)
-    curve = corrected.curve
+    read = prepare(run)
+    start_mg, density = read.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
+    gas = gas_density(read.temperature_c, atmosphere)
+    empty = None if blank is None else _blank_change(read, blank, start_mg)
+    mass = read.mass if empty is None else read.mass - empty.change
+    pan_volume = recipe.pan_volume_cm3 if empty is None else 0.0
+    # the specimen shrinks with its mass at constant density
+    specimen_volume = np.clip(mass, 0.0, None) * start_mg * 1e-3 / density
+    buoyancy = (pan_volume + specimen_volume) * (gas[0] - gas) / start_mg
+    # a drift grows with time; a blank shows the part of it that comes back in every run
+    passed = read.minutes / max(float(read.minutes[-1]), 1e-9)
+    drift_mg = (1.0 if empty is None else _NOT_REPEATED) * recipe.drift_std_ug * 1e-3
+    if empty is None:
+        note = NO_BLANK(
+            f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was calculated for buoyancy "
+            f"and removed, with a relative uncertainty of {100 * recipe.buoyancy_std:.0f} %. Give a blank run of the "
+            "same programme.",
+            gain=float(buoyancy[-1]),
+        )
+        certain = recipe.buoyancy_std * float(buoyancy[-1]) <= _DOUBTFUL
+        found: tuple[Diagnostic, ...] = (replace(note, severity="info") if certain else note,)
+    else:
+        found = empty.messages
+    curve = replace(read, mass=mass - buoyancy, messages=read.messages + found)
     if recipe.smoothing_c is not None:
         length = recipe.smoothing_c / curve.step
     else:
         length = choose_length(curve.mass, curve.counts, curve.noise, shortest=shortest_c / curve.step)
     return SmoothedCurve(
-        corrected=corrected,
+        raw=curve,
         mass=whittaker(curve.mass, curve.weights, length),
         length=length,
+        errors={
+            "buoyancy": recipe.buoyancy_std * buoyancy,
+            "weighing": UNIFORM_STD * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / density,
+            "drift": drift_mg * passed / start_mg,
+        },
+        blank=empty,
         recipe=recipe,
         atmosphere=atmosphere,
     )

@@ -9,7 +9,7 @@ energy is wanted; they raise AnalysisError where fewer than three rates differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,8 @@ from scipy.special import exp1, fdtri, stdtrit
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import Estimate, TgaResult
-from xrdcomp.units import GAS_CONSTANT, FloatArray, celsius_to_kelvin, kelvin_to_celsius
+from xrdcomp.thermal.curve import check_inside
+from xrdcomp.units import GAS_CONSTANT, FloatArray, celsius_to_kelvin
 
 GAS_CONSTANT_KJ = GAS_CONSTANT / 1e3
 _LEVELS = np.linspace(0.1, 0.9, 17)
@@ -51,28 +52,12 @@ def fit_line(x: FloatArray, y: FloatArray) -> Line:
     """Ordinary least squares through n >= 3 points with different x."""
     # not scipy.stats.linregress: its standard errors come from 1 − r², of which nothing is left on precise data
     (slope, intercept), covariance = np.polyfit(x, y, 1, cov=True)
-    slope_std, intercept_std = np.sqrt(covariance.diagonal())
-    return Line(
-        x=x,
-        y=y,
-        slope=float(slope),
-        intercept=float(intercept),
-        slope_std=float(slope_std),
-        intercept_std=float(intercept_std),
-        t95=float(stdtrit(len(x) - 2, 0.975)),
-    )
+    stds = dict(zip(("slope_std", "intercept_std"), np.sqrt(covariance.diagonal()).tolist(), strict=True))
+    t95 = float(stdtrit(len(x) - 2, 0.975))
+    return Line(x=x, y=y, slope=float(slope), intercept=float(intercept), t95=t95, **stds)
 
 
 # ---- Conversion of a step ----
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Kelvin, minutes and dα/dt (1/min) at levels of conversion; arrays of one shape."""
-
-    kelvin: FloatArray
-    minutes: FloatArray
-    rate_per_min: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +70,18 @@ class ConversionCurve:
     rate_per_min: FloatArray
     heating_rate_k_min: float
 
-    def at(self, levels: FloatArray) -> Progress:
+    @property
+    def kelvin(self) -> FloatArray:
+        """Temperature in kelvin."""
+        return celsius_to_kelvin(self.temperature_c)
+
+    def at(self, levels: FloatArray) -> ConversionCurve:
         """Temperature, time and rate where the conversion first reaches each level."""
         alpha = np.maximum.accumulate(self.conversion)
         distinct = np.concatenate(([True], np.diff(alpha) > 0))
-        columns = (celsius_to_kelvin(self.temperature_c), self.minutes, self.rate_per_min)
-        kelvin, minutes, rate = (np.interp(levels, alpha[distinct], c[distinct]) for c in columns)
-        return Progress(kelvin=kelvin, minutes=minutes, rate_per_min=rate)
+        names = ("temperature_c", "minutes", "rate_per_min")
+        found = {name: np.interp(levels, alpha[distinct], getattr(self, name)[distinct]) for name in names}
+        return ConversionCurve(conversion=levels, heating_rate_k_min=self.heating_rate_k_min, **found)
 
 
 def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> ConversionCurve:
@@ -104,12 +94,7 @@ def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> Convers
     if result.heating_rate_k_min is None:
         msg = "the heating rate of the run is unknown; kinetics need it."
         raise AnalysisError(msg)
-    if start_c < temperature[0] - 1.0 or end_c > temperature[-1] + 1.0 or end_c <= start_c:
-        msg = (
-            f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {temperature[0]:.1f} to "
-            f"{temperature[-1]:.1f} °C."
-        )
-        raise AnalysisError(msg)
+    check_inside(temperature, start_c, end_c)
     inside = (temperature >= start_c) & (temperature <= end_c)
     loss = float(mass[inside][0] - mass[inside][-1]) if inside.any() else 0.0
     if inside.sum() < 10 or loss <= 0:
@@ -170,14 +155,11 @@ def kissinger(peak_c: Sequence[float], heating_rates_k_min: Sequence[float]) -> 
         msg = "the peaks do not move up with the heating rate, so no activation energy follows from them."
         raise AnalysisError(msg)
     energy, std = -line.slope * GAS_CONSTANT_KJ, line.slope_std * GAS_CONSTANT_KJ
+    ln_a = float(line.intercept + np.log(energy / GAS_CONSTANT_KJ))
+    ln_a_std = float(np.hypot(line.intercept_std, std / energy))
     return KissingerResult(
         energy=Estimate.normal(energy, std, unit="kJ/mol", coverage_factor=line.t95),
-        ln_prefactor=Estimate.normal(
-            float(line.intercept + np.log(energy / GAS_CONSTANT_KJ)),
-            float(np.hypot(line.intercept_std, std / energy)),
-            unit="ln(1/min)",
-            coverage_factor=line.t95,
-        ),
+        ln_prefactor=Estimate.normal(ln_a, ln_a_std, unit="ln(1/min)", coverage_factor=line.t95),
         line=line,
     )
 
@@ -187,13 +169,9 @@ def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) ->
 
     [Friedman, J. Polym. Sci. C 6 (1964) 183.] Exact for any temperature programme, but sensitive to noise.
     """
-    _rates(curves)
-    rate = np.array([curve.at(levels).rate_per_min for curve in curves]).T
-    lines = [
-        fit_line(1.0 / t, np.log(np.maximum(r, 1e-300)))
-        for t, r in zip(_kelvin(curves, levels), rate, strict=True)
-    ]
-    return _from_lines("friedman", levels, lines)
+    return _from_lines(
+        "friedman", curves, levels, lambda point: np.log(np.maximum(point.rate_per_min, 1e-300))
+    )
 
 
 def kissinger_akahira_sunose(
@@ -203,9 +181,12 @@ def kissinger_akahira_sunose(
 
     [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
     """
-    rates = _rates(curves)
-    lines = [fit_line(1.0 / t, np.log(rates / t**2)) for t in _kelvin(curves, levels)]
-    return _from_lines("kissinger-akahira-sunose", levels, lines)
+    return _from_lines(
+        "kissinger-akahira-sunose",
+        curves,
+        levels,
+        lambda point: np.log(point.heating_rate_k_min / point.kelvin**2),
+    )
 
 
 def flynn_wall_ozawa(
@@ -216,17 +197,43 @@ def flynn_wall_ozawa(
     [Ozawa, Bull. Chem. Soc. Jpn. 38 (1965) 1881; Flynn & Wall 1966.] Doyle's b = 1.052 is replaced by the slope
     −d ln p/dx of the exact temperature integral at x = E/RT, iterated (Flynn, J. Therm. Anal. 27 (1983) 95).
     """
-    rates, kelvin = _rates(curves), _kelvin(curves, levels)
-    lines = [fit_line(1.0 / t, np.log(rates)) for t in kelvin]
-    slopes = []
-    for line, t in zip(lines, kelvin, strict=True):
-        b = 1.052
+
+    def factor(line: Line) -> float:
+        b, kelvin = 1.052, float((1.0 / line.x).mean())
         for _ in range(20):
-            x = max(-line.slope / b / float(t.mean()), 2.0)
-            p = float(temperature_integral(np.array([x]))[0])
-            b = float(np.exp(-x) / (x**2 * p))  # −d ln p/dx, from p' = −e⁻ˣ/x²
-        slopes.append(b)
-    return _from_lines("flynn-wall-ozawa", levels, lines, np.array(slopes))
+            x = max(-line.slope / b / kelvin, 2.0)
+            b = float(np.exp(-x) / (x**2 * temperature_integral(x)))  # −d ln p/dx, from p' = −e⁻ˣ/x²
+        return b
+
+    def ordinate(point: ConversionCurve) -> FloatArray:
+        return np.full(len(levels), np.log(point.heating_rate_k_min))
+
+    return _from_lines("flynn-wall-ozawa", curves, levels, ordinate, factor)
+
+
+def _from_lines(
+    method: str,
+    curves: Sequence[ConversionCurve],
+    levels: FloatArray,
+    ordinate: Callable[[ConversionCurve], FloatArray],
+    factor: Callable[[Line], float] | None = None,
+) -> IsoconversionalResult:
+    """Energies from lines against 1/T of a slope −E/R, or of that times a factor, at each level of conversion."""
+    _checked([curve.heating_rate_k_min for curve in curves], len(curves))
+    points = [curve.at(levels) for curve in curves]
+    inverse, values = (
+        (1.0 / np.array([p.kelvin for p in points])).T,
+        np.array([ordinate(p) for p in points]).T,
+    )
+    lines = tuple(fit_line(x, y) for x, y in zip(inverse, values, strict=True))
+    scale = GAS_CONSTANT_KJ / np.array([1.0 if factor is None else factor(line) for line in lines])
+    energy = -scale * np.array([line.slope for line in lines])
+    std = scale * np.array([line.slope_std for line in lines])
+    half = std * np.array([line.t95 for line in lines])
+    ci95 = np.column_stack((energy - half, energy + half))
+    return IsoconversionalResult(
+        method=method, conversion=levels, energy=energy, std=std, ci95=ci95, lines=lines
+    )
 
 
 def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
@@ -236,13 +243,11 @@ def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -
     that varies with conversion is not averaged [Vyazovkin, J. Comput. Chem. 22 (2001) 178]. The 95 % limits are where
     the variance of J_i/J_j exceeds its minimum by F(0.95; n−1, n−1) [Vyazovkin & Wight, Anal. Chem. 72 (2000) 3171].
     """
-    n = len(_rates(curves))
+    n = len(_checked([curve.heating_rate_k_min for curve in curves], len(curves)))
     limit = float(fdtri(n - 1, n - 1, 0.95))
     previous = np.concatenate(([max(levels[0] - (levels[1] - levels[0]), 0.01)], levels[:-1]))
-    found = [
-        _energy_between(curves, float(low), float(high), limit)
-        for low, high in zip(previous, levels, strict=True)
-    ]
+    steps = zip(previous.tolist(), levels.tolist(), strict=True)
+    found = [_energy_between(curves, low, high, limit) for low, high in steps]
     interval = np.array([estimate.ci95 for estimate in found])
     return IsoconversionalResult(
         method="vyazovkin",
@@ -259,8 +264,7 @@ def _energy_between(curves: Sequence[ConversionCurve], low: float, high: float, 
     for k, curve in enumerate(curves):
         start, end = curve.at(np.array([low, high])).minutes
         nodes = np.linspace(start, end, 21)
-        kelvin = np.interp(nodes, curve.minutes, celsius_to_kelvin(curve.temperature_c))
-        inverse[k] = 1.0 / (GAS_CONSTANT_KJ * kelvin)
+        inverse[k] = 1.0 / (GAS_CONSTANT_KJ * np.interp(nodes, curve.minutes, curve.kelvin))
         weights[k] = nodes[1] - nodes[0]  # trapezoidal rule
     weights[:, [0, -1]] *= 0.5
     off_diagonal = ~np.eye(len(curves), dtype=bool)
@@ -285,52 +289,27 @@ def _energy_between(curves: Sequence[ConversionCurve], low: float, high: float, 
     return Estimate(value=energy, ci95=(below, above), unit="kJ/mol")
 
 
-def temperature_integral(x: FloatArray) -> FloatArray:
+def temperature_integral(x: npt.ArrayLike) -> FloatArray:
     """p(x) = ∫ₓ^∞ e⁻ᵘ/u² du = e⁻ˣ/x − E₁(x), for x = E/(R T) > 0."""
-    return np.exp(-x) / x - exp1(x)
-
-
-def _rates(curves: Sequence[ConversionCurve]) -> FloatArray:
-    return _checked([curve.heating_rate_k_min for curve in curves], len(curves))
+    x = np.asarray(x, dtype=float)
+    return np.asarray(np.exp(-x) / x - exp1(x))
 
 
 def _checked(stated: Sequence[float], runs: int) -> FloatArray:
     """Heating rates of a number of runs, three of them different."""
     rates = np.asarray(stated, dtype=float)
+    msg = ""
     if len(rates) != runs:
         msg = f"{runs} runs, but {len(rates)} heating rates."
-        raise AnalysisError(msg)
-    if not (np.isfinite(rates).all() and (rates > 0).all()):
+    elif not (np.isfinite(rates).all() and (rates > 0).all()):
         msg = f"heating rates of {rates.tolist()} K/min: each must be a number above 0."
-        raise AnalysisError(msg)
-    if len(np.unique(np.round(rates, 3))) < 3:
+    elif len(np.unique(np.round(rates, 3))) < 3:
         msg = (
             f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."
         )
+    if msg:
         raise AnalysisError(msg)
     return rates
-
-
-def _kelvin(curves: Sequence[ConversionCurve], levels: FloatArray) -> FloatArray:
-    """Temperatures (levels, curves) at which the curves reach the levels of conversion."""
-    return np.array([curve.at(levels).kelvin for curve in curves]).T
-
-
-def _from_lines(
-    method: str, levels: FloatArray, lines: list[Line], factors: FloatArray | float = 1.0
-) -> IsoconversionalResult:
-    """Energies from slopes −E/R, or −E/R times a factor, against 1/T."""
-    energy = np.array([-line.slope for line in lines]) * GAS_CONSTANT_KJ / factors
-    std = np.array([line.slope_std for line in lines]) * GAS_CONSTANT_KJ / factors
-    half = np.array([line.t95 for line in lines]) * std
-    return IsoconversionalResult(
-        method=method,
-        conversion=levels,
-        energy=energy,
-        std=std,
-        ci95=np.column_stack((energy - half, energy + half)),
-        lines=tuple(lines),
-    )
 
 
 # ---- How far a reaction gets under another programme ----
@@ -359,16 +338,10 @@ def predict_isothermal(
     """
     kelvin = float(celsius_to_kelvin(temperature_c))
 
-    def times(energy: FloatArray) -> FloatArray:
-        doses = _doses(curve, energies.conversion, energy)
+    def minutes(energy: FloatArray, doses: FloatArray) -> FloatArray:
         return np.cumsum(doses * np.exp(energy / (GAS_CONSTANT_KJ * kelvin)))
 
-    return Prediction(
-        conversion=energies.conversion,
-        minutes=times(energies.energy),
-        temperature_c=np.full(len(energies.conversion), temperature_c),
-        minutes_interval=np.sort(np.column_stack([times(limit) for limit in energies.ci95.T]), axis=1),
-    )
+    return _predicted(energies, curve, minutes, start_c=temperature_c, rate_k_min=0.0)
 
 
 def predict_heating(
@@ -378,39 +351,53 @@ def predict_heating(
 
     `curve` is one of those that the energies came from.
     """
-    start = float(celsius_to_kelvin(curve.temperature_c[0]))
+    start = float(curve.kelvin[0])
 
-    def temperatures(energy: FloatArray) -> FloatArray:
+    def minutes(energy: FloatArray, doses: FloatArray) -> FloatArray:
         # each level is reached where ∫ exp(−E/(R T)) dT from the one before equals what the measured run needed
         kelvin, out = start, []
-        for dose, e in zip(
-            _doses(curve, energies.conversion, energy) * heating_rate_k_min, energy, strict=True
-        ):
+        for dose, e in zip(doses * heating_rate_k_min, energy, strict=True):
             reached, high = _arrhenius(kelvin, e) + dose, kelvin + 10.0
             while _arrhenius(high, e) < reached and high < 5000.0:
                 high += 50.0
             kelvin = float(brentq(lambda t, e=e, reached=reached: _arrhenius(t, e) - reached, kelvin, high))
             out.append(kelvin)
-        return np.array(out)
+        return (np.array(out) - start) / heating_rate_k_min
 
-    kelvin = temperatures(energies.energy)
-    limits = np.sort(np.column_stack([temperatures(limit) for limit in energies.ci95.T]), axis=1)
-    return Prediction(
-        conversion=energies.conversion,
-        minutes=(kelvin - start) / heating_rate_k_min,
-        temperature_c=kelvin_to_celsius(kelvin),
-        minutes_interval=(limits - start) / heating_rate_k_min,
+    return _predicted(
+        energies, curve, minutes, start_c=float(curve.temperature_c[0]), rate_k_min=heating_rate_k_min
     )
 
 
-def _doses(curve: ConversionCurve, levels: FloatArray, energy: FloatArray) -> FloatArray:
-    """∫ exp(−E/(R T)) dt of the measured run between successive levels, minutes."""
-    kelvin = curve.at(levels).kelvin
-    low = np.concatenate(([float(celsius_to_kelvin(curve.temperature_c[0]))], kelvin[:-1]))
-    return (_arrhenius(kelvin, energy) - _arrhenius(low, energy)) / curve.heating_rate_k_min
+def _predicted(
+    energies: IsoconversionalResult,
+    curve: ConversionCurve,
+    minutes: Callable[[FloatArray, FloatArray], FloatArray],
+    *,
+    start_c: float,
+    rate_k_min: float,
+) -> Prediction:
+    """Course by the energies and by their limits; `minutes` takes energies and doses ∫ exp(−E/(R T)) dt per level.
+
+    The doses, in minutes, are those that the measured run needed between successive levels.
+    """
+    kelvin = curve.at(energies.conversion).kelvin
+    before = np.concatenate((curve.kelvin[:1], kelvin[:-1]))
+
+    def course(energy: FloatArray) -> FloatArray:
+        passed = _arrhenius(kelvin, energy) - _arrhenius(before, energy)
+        return minutes(energy, passed / curve.heating_rate_k_min)
+
+    best, limits = course(energies.energy), [course(limit) for limit in energies.ci95.T]
+    return Prediction(
+        conversion=energies.conversion,
+        minutes=best,
+        temperature_c=start_c + rate_k_min * best,
+        minutes_interval=np.sort(np.column_stack(limits), axis=1),
+    )
 
 
 def _arrhenius(kelvin: npt.ArrayLike, energy: npt.ArrayLike) -> FloatArray:
     """∫₀ᵀ exp(−E/(R T)) dT = (E/R) p(E/(R T)), kelvin."""
     e = np.asarray(energy) / GAS_CONSTANT_KJ
-    return e * temperature_integral(np.asarray(energy) / (GAS_CONSTANT_KJ * np.asarray(kelvin)))
+    return e * temperature_integral(e / np.asarray(kelvin))

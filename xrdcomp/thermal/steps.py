@@ -216,7 +216,7 @@ def loss_between(curve: SmoothedCurve, start: int, end: int) -> Estimate:
     # a foot may be placed otherwise, but not the beginning and the end of the run
     inner = [i for i in (start, end) if 0 < i < len(dtg) - 1]
     variance += sum((dtg[i] * 0.5 * curve.recipe.placement_std_c) ** 2 for i in inner)
-    corrections = curve.corrected.covariances(np.array([start, end])).values()
+    corrections = curve.correction_covariances(np.array([start, end])).values()
     variance += sum(float(c[0, 0] + c[1, 1] - c[0, 1] - c[1, 0]) for c in corrections)
     std = float(np.sqrt(variance + (loss * curve.raw.start_std) ** 2))
     return Estimate.normal(loss, std, coverage_factor=Z95)
