@@ -8,7 +8,7 @@ import numpy as np
 
 from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.phases.library import load_phase
-from xrdcomp.physics.amorphous import AMORPHOUS, scattering_per_gram
+from xrdcomp.physics.amorphous import AMORPHOUS, halo_columns
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.units import two_theta_to_q
@@ -53,7 +53,7 @@ def made_pattern(
         lines.multiplier[::every] *= factor
     apatite, _ = lines.pattern(values)
     q = two_theta_to_q(x, INSTRUMENT.wavelength)
-    protein = 1.5 * polarization(x) * scattering_per_gram(AMORPHOUS["protein"], q)
+    protein = 1.5 * polarization(x) * halo_columns(AMORPHOUS["protein"], q).per_gram
     mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0
     counts = np.random.default_rng(seed).poisson(mean).astype(float)
     return Pattern(

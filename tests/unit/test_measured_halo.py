@@ -43,7 +43,7 @@ def odd_halo(*, low: float = 7.0, high: float = 75.0, counts: float = 4000.0, se
 
 
 def odd_per_gram(q: np.ndarray) -> np.ndarray:
-    fractions = amorphous.mass_fractions(amorphous.AMORPHOUS["protein"].atoms)
+    fractions = scattering.mass_fractions_of(amorphous.AMORPHOUS["protein"].atoms)
     grid = np.linspace(0.7, 4.1, 500)
 
     def coherent(at: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -42,17 +41,10 @@ class Ring:
 
 @dataclass(frozen=True, kw_only=True)
 class AmorphousComponent:
-    """A non-crystalline material.
+    """A non-crystalline material: number of `atoms` of each element per formula unit, and its S(q).
 
-    Attributes
-    ----------
-    atoms : mapping
-        Element → number of atoms per formula unit.
-    rings : tuple of Ring
-    floor : float
-        S(q → 0); the small-angle rise is left to the instrument background.
-    q_core, core_width : float, Å⁻¹
-        S rises from `floor` to 1 around q_core: S = floor + (1 − floor) / (1 + exp(−(q − q_core)/core_width)).
+    S rises from `floor` to 1 around `q_core`, S = floor + (1 − floor) / (1 + exp(−(q − q_core)/core_width)), q in Å⁻¹,
+    and the rings stand on it; the small-angle rise is left to the instrument background.
     """
 
     name: str
@@ -117,54 +109,32 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
 }
 
 
-def mass_fractions(atoms: Mapping[str, float]) -> dict[str, float]:
-    """Mass fraction of each element from atom counts."""
-    masses = {element: count * elements.atomic_weight(element) for element, count in atoms.items()}
-    total = sum(masses.values())
-    return {element: mass / total for element, mass in masses.items()}
+def _core(component: AmorphousComponent, q: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (1.0 + np.exp(-(q - component.q_core) / component.core_width)))
+
+
+def _bell(ring: Ring, q: FloatArray) -> FloatArray:
+    return np.asarray(ring.height * np.exp(-0.5 * ((q - ring.q) / ring.width) ** 2))
 
 
 def structure_factor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    """S(q) of a component; tends to 1 at high q.
-
-    Parameters
-    ----------
-    q : (n,) array, Å⁻¹
-    """
-    total = component.floor + (1.0 - component.floor) / (
-        1.0 + np.exp(-(q - component.q_core) / component.core_width)
-    )
+    """S(q) of a component, q in Å⁻¹; tends to 1 at high q."""
+    total = component.floor + (1.0 - component.floor) * _core(component, q)
     for ring in component.rings:
-        total = total + ring.height * np.exp(-0.5 * ((q - ring.q) / ring.width) ** 2)
+        total = total + _bell(ring, q)
     return np.asarray(total)
-
-
-def scattering_per_gram(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    """Coherent times S(q) plus incoherent scattering of one gram, electron units × mol/g."""
-    w = mass_fractions(component.atoms)
-    coherent = elements.coherent_per_gram(w, q) * structure_factor(component, q)
-    return np.asarray(coherent + elements.incoherent_per_gram(w, q))
-
-
-def shape_modes(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    """Columns that deform the halo of one gram by one standard deviation of each shape parameter.
-
-    All but the height of the main ring leave the scattering between 0.7 and 4.1 Å⁻¹ unchanged, because what
-    interference takes away at low angles it puts into the rings: the area per gram is known better than the
-    shape.
-
-    Returns
-    -------
-    (n, k) array
-        Main ring: position, width, skewness, peakedness, height; other rings: position and height; low-q core:
-        floor and position.
-    """
-    return _shape_modes(component, q, elements.coherent_per_gram(mass_fractions(component.atoms), q))
 
 
 @dataclass(frozen=True, kw_only=True)
 class HaloColumns:
-    """`scattering_per_gram` and its incoherent part, (n,), and `shape_modes`, (n, k), of one component."""
+    """Scattering of one gram of a component in electron units × mol/g, and its changes by the shape of S(q).
+
+    `per_gram` is the coherent scattering times S(q) plus the `incoherent` one, both (n,). `modes`, (n, k), deform the
+    halo of one gram by one standard deviation of each shape parameter. Main ring: position, width, skewness,
+    peakedness, height; other rings: position and height; low-q core: floor and position. All but the height of the main
+    ring leave the scattering between 0.7 and 4.1 Å⁻¹ unchanged, because what interference takes away at low angles it
+    puts into the rings: the area per gram is known better than the shape.
+    """
 
     per_gram: FloatArray
     incoherent: FloatArray
@@ -172,106 +142,51 @@ class HaloColumns:
 
 
 def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
-    """Everything that a fit needs of a component, with one evaluation of the atoms.
-
-    Parameters
-    ----------
-    component : AmorphousComponent
-    q : (n,) array, Å⁻¹
-
-    Returns
-    -------
-    HaloColumns
-    """
-    w = mass_fractions(component.atoms)
+    """Columns that a fit needs of a component at q, (n,) in Å⁻¹."""
+    w = elements.mass_fractions_of(component.atoms)
     coherent, incoherent = elements.coherent_per_gram(w, q), elements.incoherent_per_gram(w, q)
+    # Each deformation gives or takes as much of the main ring as keeps its area in the window at zero.
+    grid = np.linspace(*_AREA_WINDOW, 400)
+    weight = elements.coherent_per_gram(w, grid)
+    main = component.rings[0]
+    bell, area = _bell(main, q), float(weight @ _bell(main, grid))
+    added = weight @ _deformations(component, grid) / area
+    modes = _deformations(component, q) - bell[:, None] * added
+    modes[:, 4] = bell * main.height_relative_std
     return HaloColumns(
         per_gram=coherent * structure_factor(component, q) + incoherent,
         incoherent=incoherent,
-        modes=_shape_modes(component, q, coherent),
+        modes=coherent[:, None] * modes,
     )
 
 
-def _shape_modes(component: AmorphousComponent, q: FloatArray, coherent: FloatArray) -> FloatArray:
-    grid = np.linspace(*_AREA_WINDOW, 400)
-    grid_coherent = elements.coherent_per_gram(mass_fractions(component.atoms), grid)
-    main = component.rings[0]
-    bell, area = _bell(main, q), float(grid_coherent @ _bell(main, grid))
-
-    def neutral(mode: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        return mode(q) - float(grid_coherent @ mode(grid)) / area * bell
-
-    modes = []
+def _deformations(component: AmorphousComponent, q: FloatArray) -> FloatArray:
+    """Changes of S(q) by one standard deviation of each shape parameter, in the order of `HaloColumns`: (n, k)."""
+    out = []
     for ring in component.rings:
-        modes.append(neutral(partial(_moved, ring)))
-        if ring is main:
-            modes.append(neutral(partial(_widened, ring)))
-            modes.append(neutral(partial(_skewed, ring)))
-            modes.append(neutral(partial(_peaked, ring)))
-            modes.append(bell * ring.height_relative_std)
-        else:
-            modes.append(neutral(partial(_raised, ring)))
-    modes.append(neutral(partial(_core_floor, component)))
-    modes.append(neutral(partial(_core_moved, component)))
-    return coherent[:, None] * np.stack(modes, axis=1)
+        bell, u = _bell(ring, q), (q - ring.q) / ring.width
+        out.append(bell * (q - ring.q) / ring.width**2 * ring.q_std)
+        if ring is component.rings[0]:
+            out.append(bell * u**2 * ring.width_relative_std)
+            # third and fourth Hermite function: one flank steeper than the other; longer tails and a sharper top
+            out.append(_FORM_STD / np.sqrt(6.0) * bell * (u**3 - 3.0 * u))
+            out.append(_FORM_STD / np.sqrt(24.0) * bell * (u**4 - 6.0 * u**2 + 3.0))
+        out.append(bell * ring.height_relative_std)
+    core = _core(component, q)
+    out.append(0.15 * (1.0 - core))
+    out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10)
+    return np.stack(out, axis=1)
 
 
 def smooth_modes(q: FloatArray) -> FloatArray:
-    """Deformations of S(q) that all amorphous components share, per gram of organic matter.
+    """Deformations of S(q) that all amorphous components share, per gram of organic matter: (n, 7).
 
     Gaussians of 0.3 Å⁻¹ standard width every 0.6 Å⁻¹, one standard deviation being 0.1 in S.
-
-    Returns
-    -------
-    (n, 7) array
     """
-    coherent = elements.coherent_per_gram(mass_fractions(AMORPHOUS["protein"].atoms), q)
+    coherent = elements.coherent_per_gram(elements.mass_fractions_of(AMORPHOUS["protein"].atoms), q)
     bells = [np.exp(-0.5 * ((q - centre) / _SMOOTH_WIDTH) ** 2) for centre in _SMOOTH_CENTRES]
     return np.asarray(_SMOOTH_STD * coherent[:, None] * np.stack(bells, axis=1))
 
-
-def _bell(ring: Ring, q: FloatArray) -> FloatArray:
-    return np.asarray(ring.height * np.exp(-0.5 * ((q - ring.q) / ring.width) ** 2))
-
-
-def _moved(ring: Ring, q: FloatArray) -> FloatArray:
-    return _bell(ring, q) * (q - ring.q) / ring.width**2 * ring.q_std
-
-
-def _widened(ring: Ring, q: FloatArray) -> FloatArray:
-    return _bell(ring, q) * ((q - ring.q) / ring.width) ** 2 * ring.width_relative_std
-
-
-def _skewed(ring: Ring, q: FloatArray) -> FloatArray:
-    """Third Hermite function: one flank steeper than the other."""
-    u = (q - ring.q) / ring.width
-    return np.asarray(_FORM_STD / np.sqrt(6.0) * _bell(ring, q) * (u**3 - 3.0 * u))
-
-
-def _peaked(ring: Ring, q: FloatArray) -> FloatArray:
-    """Fourth Hermite function: longer tails and a sharper top, or the reverse."""
-    u = (q - ring.q) / ring.width
-    return np.asarray(_FORM_STD / np.sqrt(24.0) * _bell(ring, q) * (u**4 - 6.0 * u**2 + 3.0))
-
-
-def _raised(ring: Ring, q: FloatArray) -> FloatArray:
-    return _bell(ring, q) * ring.height_relative_std
-
-
-def _core(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    return np.asarray(1.0 / (1.0 + np.exp(-(q - component.q_core) / component.core_width)))
-
-
-def _core_floor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    return 0.15 * (1.0 - _core(component, q))
-
-
-def _core_moved(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    core = _core(component, q)
-    return (1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10
-
-
-# Broad maxima of specimen holders: glass, PMMA, Kapton.
 
 COPPER = 1.541838
 """Mean Cu Kα in ångström, for which the angles are given."""
@@ -326,21 +241,19 @@ def best_holder(
     """
     best: HolderMatch | None = None
     for holder in HOLDERS:
-        # Sum of a holder's humps at its own height ratios; None where no maximum of note lies
-        # inside the scan.
-        x = two_theta
-        total = np.zeros_like(x)
-        seen = False
+        shape, seen = (
+            np.zeros_like(two_theta),
+            False,
+        )  # sum of the maxima; whether one of note is inside the scan
         for position, fwhm, height in holder.humps:
             sine = np.sin(np.radians(position / 2.0)) * wavelength / COPPER
             if not sine < 1.0:
                 continue
             centre = 2.0 * float(np.degrees(np.arcsin(sine)))
             scale = centre / position
-            total += height * np.exp(-4.0 * np.log(2.0) * ((x - centre) / (fwhm * scale)) ** 2)
-            seen = seen or (x[0] < centre < x[-1] and height >= 0.4)
-        shape = total if seen else None
-        if shape is None:
+            shape += height * np.exp(-4.0 * np.log(2.0) * ((two_theta - centre) / (fwhm * scale)) ** 2)
+            seen = seen or (two_theta[0] < centre < two_theta[-1] and height >= 0.4)
+        if not seen:
             continue
         gain, coefficient = improve(shape)
         if best is None or gain > best.gain:

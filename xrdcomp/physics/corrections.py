@@ -85,36 +85,31 @@ def absorption_cylinder(two_theta: npt.ArrayLike, mu_r: float) -> FloatArray:
         msg = f"mu_r must lie between 0 and 20; got {mu_r:g}. Use a thinner capillary or a diluted sample."
         raise ValueError(msg)
     theta = np.atleast_1d(_theta(two_theta)).ravel()
+    nodes, weights = leggauss(48)
+    # radius substitution r = 1 - u² packs points at the rim, where a strong absorber scatters
+    u = 0.5 * (nodes + 1.0)
+    radius = 1.0 - u**2
+    radial = 0.5 * weights * 2.0 * u * radius
+    phi = 2.0 * np.pi * (np.arange(192) + 0.5) / 192
+    r, p = np.meshgrid(radius, phi, indexing="ij")
+    x, y = r * np.cos(p), r * np.sin(p)
     knots = np.linspace(0.0, np.pi / 2.0, 19)  # A is smooth in θ: interpolated from these
-    values = np.array([_cylinder_at(float(t), mu_r) for t in knots])
+    values = np.empty(len(knots))
+    for k, knot in enumerate(knots):
+        # the beam travels along +x turned by θ up and leaves turned by θ down
+        along_in = x * np.cos(knot) + y * np.sin(knot)
+        along_out = x * np.cos(knot) - y * np.sin(knot)
+        mean = np.exp(-mu_r * (_chord(r, -along_in) + _chord(r, along_out))).mean(axis=1) * 2.0 * np.pi
+        values[k] = np.sum(radial * mean) / np.pi
     coefficients = np.polynomial.chebyshev.chebfit(knots * 4.0 / np.pi - 1.0, np.log(values), 12)
     log_factor = np.polynomial.chebyshev.chebval(theta * 4.0 / np.pi - 1.0, coefficients)
     factor: FloatArray = np.exp(log_factor).reshape(np.shape(two_theta))
     return factor
 
 
-def _cylinder_at(theta: float, mu_r: float) -> float:
-    nodes, weights = leggauss(48)
-    # radius substitution r = 1 - u² packs points at the rim, where a strong absorber scatters
-    u = 0.5 * (nodes + 1.0)
-    radius = 1.0 - u**2
-    radial = 0.5 * weights * 2.0 * u * radius
-    n_phi = 192
-    phi = 2.0 * np.pi * (np.arange(n_phi) + 0.5) / n_phi
-    r, p = np.meshgrid(radius, phi, indexing="ij")
-    x, y = r * np.cos(p), r * np.sin(p)
-    along_in = np.array([np.cos(theta), np.sin(theta)])  # the beam travels along +x turned by θ up …
-    along_out = np.array([np.cos(theta), -np.sin(theta)])  # … and leaves turned by θ down
-    path_in = _chord(x, y, -along_in)
-    path_out = _chord(x, y, along_out)
-    mean = np.exp(-mu_r * (path_in + path_out)).mean(axis=1) * 2.0 * np.pi
-    return float(np.sum(radial * mean) / np.pi)
-
-
-def _chord(x: FloatArray, y: FloatArray, direction: FloatArray) -> FloatArray:
-    """Distance from (x, y) to the unit circle along a unit vector."""
-    along = x * direction[0] + y * direction[1]
-    length: FloatArray = -along + np.sqrt(np.maximum(along**2 + 1.0 - x**2 - y**2, 0.0))
+def _chord(r: FloatArray, along: FloatArray) -> FloatArray:
+    """Distance from points at radius r to the unit circle or sphere, `along` their place on the direction taken."""
+    length: FloatArray = -along + np.sqrt(np.maximum(along**2 + 1.0 - r**2, 0.0))
     return length
 
 
@@ -203,17 +198,11 @@ def brindley_factor(mu_grain: npt.ArrayLike, mu_mean: float, diameter: float) ->
     r, c, p = np.meshgrid(radius, cosine, phi, indexing="ij")
     sine = np.sqrt(1.0 - c**2)
     y, z = r * sine * np.sin(p), r * c
-    path = _sphere_chord(r, y) + _sphere_chord(r, z)
+    path = _chord(r, y) + _chord(r, z)
     density = (0.5 * weights * 3.0 * radius**2)[:, None] * (0.5 * weights)[None, :] / n_phi
-    volume = np.repeat(density[:, :, None], n_phi, axis=2)
     exponent = np.exp(-0.5 * np.multiply.outer(contrast, path))
-    tau: FloatArray = np.asarray(np.sum(exponent * volume, axis=(-3, -2, -1)))
+    tau: FloatArray = np.asarray(np.sum(exponent * density[:, :, None], axis=(-3, -2, -1)))
     return tau
-
-
-def _sphere_chord(r: FloatArray, along: FloatArray) -> FloatArray:
-    length: FloatArray = -along + np.sqrt(np.maximum(along**2 + 1.0 - r**2, 0.0))
-    return length
 
 
 def displacement_shift(

@@ -16,8 +16,9 @@ from scipy import sparse
 from xrdcomp.units import FloatArray, IntArray
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
-_LN2 = np.log(2.0)
-_GAUSS_NORM = 2.0 * np.sqrt(_LN2 / np.pi)
+_LN2 = float(np.log(2.0))
+_LORENTZIAN = 2.0 / np.pi  # heights of a Lorentzian and a Gaussian of unit area and unit width
+_GAUSSIAN = 2.0 * float(np.sqrt(_LN2 / np.pi))
 # Thompson, Cox & Hastings (1987) J. Appl. Cryst. 20, 79: Γ⁵ = Σ c_k Γ_G^(5−k) Γ_L^k and η(Γ_L/Γ).
 _TCH = np.array([1.0, 2.69269, 2.42843, 4.47163, 0.07842, 1.0])
 _ETA = np.array([1.36603, -0.47719, 0.11116])
@@ -36,14 +37,27 @@ def pseudo_voigt(
     broader; `eta`: array, 0 Gaussian … 1 Lorentzian; larger puts more area into the tails. Returns value,
     d_offset, d_fwhm, d_eta: profile (1/degree) and its derivatives with respect to t, Γ and eta.
     """
-    n = offset.size
-    if not (offset.ndim == 1 and offset.shape == fwhm.shape == eta.shape and n > _BLOCK):
-        return _with_slopes(offset, fwhm, eta)
-    out = np.empty((4, n))
-    for first in range(0, n, _BLOCK):
+    shape = np.broadcast_shapes(np.shape(offset), np.shape(fwhm), np.shape(eta))
+    offset, fwhm, eta = (np.broadcast_to(array, shape).ravel() for array in (offset, fwhm, eta))
+    out = np.empty((4, len(offset)))
+    for first in range(0, len(offset), _BLOCK):
         part = slice(first, first + _BLOCK)
-        out[:, part] = _with_slopes(offset[part], fwhm[part], eta[part])
-    return out[0], out[1], out[2], out[3]
+        inv, mixing = 1.0 / fwhm[part], eta[part]
+        u = offset[part] * inv
+        u *= 2.0
+        u2 = u * u
+        reciprocal = 1.0 / (1.0 + u2)
+        lorentz = _LORENTZIAN * inv * reciprocal
+        gauss = np.exp(np.maximum(u2 * -_LN2, -40.0))
+        gauss *= inv
+        gauss *= _GAUSSIAN
+        part_l, part_g = mixing * lorentz, (1.0 - mixing) * gauss
+        # d ln L/du = −2u/(1+u²), d ln G/du = −2 ln2 u;  du/dt = 2/Γ, du/dΓ = −u/Γ
+        slope = -2.0 * (part_l * reciprocal + _LN2 * part_g) * u
+        value = part_l + part_g
+        out[:, part] = value, 2.0 * (slope * inv), -(u * slope + value) * inv, lorentz - gauss
+    value, d_offset, d_fwhm, d_eta = out.reshape(4, *shape)
+    return value, d_offset, d_fwhm, d_eta
 
 
 def pseudo_voigt_value(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
@@ -60,44 +74,12 @@ def pseudo_voigt_value(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) ->
         u *= -_LN2
         gauss = np.exp(np.maximum(u, -40.0, out=u), out=u)
         gauss *= inv
-        gauss *= _GAUSS_NORM
+        gauss *= _GAUSSIAN
         lorentz -= gauss
         lorentz *= eta[part]
         gauss += lorentz
         out[part] = gauss
     return out
-
-
-def _with_slopes(
-    offset: FloatArray, fwhm: FloatArray, eta: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """One block of `pseudo_voigt`."""
-    inv = 1.0 / fwhm
-    u = offset * inv
-    u *= 2.0
-    u2 = u * u
-    reciprocal = 1.0 / (1.0 + u2)
-    lorentz = (2.0 / np.pi) * inv
-    lorentz *= reciprocal
-    gauss = np.exp(np.maximum(u2 * -_LN2, -40.0))
-    gauss *= inv
-    gauss *= _GAUSS_NORM
-    part_l, part_g = eta * lorentz, (1.0 - eta) * gauss
-    # d ln L/du = −2u/(1+u²), d ln G/du = −2 ln2 u;  du/dt = 2/Γ, du/dΓ = −u/Γ
-    slope = part_l * reciprocal
-    slope += _LN2 * part_g
-    slope *= u
-    slope *= -2.0
-    value = part_l
-    value += part_g
-    d_fwhm = u
-    d_fwhm *= slope
-    d_fwhm += value
-    d_fwhm *= -inv
-    slope *= inv
-    slope *= 2.0
-    lorentz -= gauss
-    return value, slope, d_fwhm, lorentz
 
 
 def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
@@ -115,22 +97,22 @@ def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray)
     offset, fwhm, eta = np.broadcast_arrays(offset, fwhm, eta)
     for first in range(0, len(offset), _BLOCK):
         part = slice(first, first + _BLOCK)
-        out[part] = _shoulder(offset[part], fwhm[part], eta[part])
+        t, width, mixing = offset[part], fwhm[part], eta[part]
+        _, _, d_fwhm, d_eta = pseudo_voigt(t, width, mixing)
+        u_squared = np.square(t * (FWHM_PER_SIGMA / width))
+        gauss = _GAUSSIAN / width * np.exp(-0.5 * np.minimum(u_squared, 700.0))
+        p, q = _shoulder_factors(mixing)
+        deformed = gauss * (np.square(u_squared) - 6.0 * u_squared + 3.0) + p * width * d_fwhm + q * d_eta
+        out[part] = deformed / np.sqrt(24.0)
     return out
 
 
-def _shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
-    """One block of `pseudo_voigt_shoulder`."""
-    _, _, d_fwhm, d_eta = pseudo_voigt(offset, fwhm, eta)
-    u_squared = np.square(offset * (FWHM_PER_SIGMA / fwhm))
-    gauss = _GAUSS_NORM / fwhm * np.exp(-0.5 * np.minimum(u_squared, 700.0))
+def _shoulder_factors(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P and q of `pseudo_voigt_shoulder`, without its 1/√24."""
     top, half = 3.0, (2.0 * _LN2) ** 2 - 12.0 * _LN2 + 3.0  # H4 at the centre and where G is half its height
-    lorentz_top, gauss_top = 2.0 / np.pi, _GAUSS_NORM  # in units of 1/Γ
-    p = gauss_top * (top - half) / (2.0 * _LN2 * (1.0 - eta) * gauss_top + eta * lorentz_top)
-    height = top * gauss_top - p * (eta * lorentz_top + (1.0 - eta) * gauss_top)
-    q = height / (gauss_top - lorentz_top)
-    deformed = gauss * (np.square(u_squared) - 6.0 * u_squared + 3.0) + p * fwhm * d_fwhm + q * d_eta
-    return np.asarray(deformed / np.sqrt(24.0))
+    p = _GAUSSIAN * (top - half) / (2.0 * _LN2 * (1.0 - eta) * _GAUSSIAN + eta * _LORENTZIAN)
+    height = top * _GAUSSIAN - p * (eta * _LORENTZIAN + (1.0 - eta) * _GAUSSIAN)
+    return p, height / (_GAUSSIAN - _LORENTZIAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,9 +265,6 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
 # products with small dense ones are the sums. The entries are made in blocks that stay in a core's cache, and whatever
 # is one number for each line goes into the dense ones. Where there are many millions the lines are taken in pieces.
 
-_SPREAD_LN2 = float(np.log(2.0))
-_LORENTZ = 2.0 / np.pi  # heights of a Lorentzian and a Gaussian of unit area and unit width
-_GAUSS = 2.0 * float(np.sqrt(_SPREAD_LN2 / np.pi))
 _SPREAD_BLOCK = 16384  # pairs that are worked on at a time
 _PIECE = 2**16  # pairs that are held at a time: fresh memory for many millions costs as much as the work
 _NOTHING = -300.0  # exponent of a Gaussian that adds nothing
@@ -360,7 +339,25 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
     by_width = np.zeros((n, slopes.fwhm.shape[1]))
     for which, rows, piece in _pieces(lines):
         inverse = (1.0 / piece.widths.fwhm)[:, None]
-        value, place, width, mixing = _entries(piece)
+        lorentz, gauss = _heights(piece.widths)
+        values = np.empty((4, len(piece.point)))  # PV, K, PV − 2 u K, and ∂PV/∂eta times Γ
+        for part, length, own, u in _blocks(piece):
+            value, place, width, mixing = values[:, part]
+            r, g = _functions(u)
+            bell = np.multiply(g, np.repeat(gauss[own], length), out=width)
+            tail = np.multiply(r, np.repeat(lorentz[own], length), out=place)
+            np.add(tail, bell, out=value)
+            tail *= r
+            bell *= _LN2
+            place += bell
+            place *= u
+            u *= -2.0
+            np.multiply(u, place, out=width)
+            width += value
+            r *= _LORENTZIAN
+            g *= _GAUSSIAN
+            np.subtract(r, g, out=mixing)
+        value, place, width, mixing = values
         matrix = _matrix(piece, value)
         by_intensity[rows] += matrix @ slopes.intensity[which]
         matrix.data = place  # the places of the entries, which were checked, are those of all four
@@ -372,47 +369,22 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
     return by_intensity.T.copy(), by_position.T.copy(), by_width.T.copy()
 
 
-def _entries(lines: Lines) -> FloatArray:
-    """PV, K, PV − 2 u K, and ∂PV/∂eta times Γ, of `spread_slopes`: (4, nnz)."""
-    lorentz, gauss = _heights(lines.widths)
-    values = np.empty((4, len(lines.point)))
-    for part, length, own, u in _blocks(lines):
-        value, place, width, mixing = values[:, part]
-        r, g = _functions(u)
-        bell = np.multiply(g, np.repeat(gauss[own], length), out=width)
-        tail = np.multiply(r, np.repeat(lorentz[own], length), out=place)
-        np.add(tail, bell, out=value)
-        tail *= r
-        bell *= _SPREAD_LN2
-        place += bell
-        place *= u
-        u *= -2.0
-        np.multiply(u, place, out=width)
-        width += value
-        r *= _LORENTZ
-        g *= _GAUSS
-        np.subtract(r, g, out=mixing)
-    return values
-
-
 def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l D_l with the deformation D of ``physics.profiles.pseudo_voigt_shoulder``; arrays as in `spread_value`."""
     total = np.zeros(len(lines.two_theta))
     for which, rows, piece in _pieces(lines):
         # Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r
         # − r².
-        eta, inverse = piece.widths.eta, 1.0 / piece.widths.fwhm
+        inverse = 1.0 / piece.widths.fwhm
         lorentz, gauss = _heights(piece.widths)
-        top, half = 3.0, (2.0 * _SPREAD_LN2) ** 2 - 12.0 * _SPREAD_LN2 + 3.0
-        p = _GAUSS * (top - half) / (2.0 * _SPREAD_LN2 * (1.0 - eta) * _GAUSS + eta * _LORENTZ)
-        q = (top * _GAUSS - p * (eta * _LORENTZ + (1.0 - eta) * _GAUSS)) / (_GAUSS - _LORENTZ)
-        bell = _GAUSS * inverse
+        p, q = _shoulder_factors(piece.widths.eta)
+        bell = _GAUSSIAN * inverse
         factors = (
-            p * lorentz + q * _LORENTZ * inverse,
+            p * lorentz + q * _LORENTZIAN * inverse,
             -2.0 * p * lorentz,
-            top * bell - p * gauss - q * bell,
-            2.0 * _SPREAD_LN2 * (p * gauss - 6.0 * bell),
-            (2.0 * _SPREAD_LN2) ** 2 * bell,
+            3.0 * bell - p * gauss - q * bell,
+            2.0 * _LN2 * (p * gauss - 6.0 * bell),
+            (2.0 * _LN2) ** 2 * bell,
         )
         values = np.empty(len(piece.point))
         for part, length, own, u in _blocks(piece):
@@ -434,7 +406,7 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
 
 def _heights(widths: TchWidths) -> tuple[FloatArray, FloatArray]:
     """Heights of the Lorentzian and the Gaussian part of lines of unit area."""
-    return widths.eta * (_LORENTZ / widths.fwhm), (1.0 - widths.eta) * (_GAUSS / widths.fwhm)
+    return widths.eta * (_LORENTZIAN / widths.fwhm), (1.0 - widths.eta) * (_GAUSSIAN / widths.fwhm)
 
 
 def _matrix(lines: Lines, values: FloatArray) -> sparse.csc_matrix:
@@ -489,7 +461,7 @@ def _functions(u: FloatArray) -> tuple[FloatArray, FloatArray]:
     g = np.square(u)
     r = g + 1.0
     np.divide(1.0, r, out=r)
-    g *= -_SPREAD_LN2
+    g *= -_LN2
     np.maximum(g, _NOTHING, out=g)
     np.exp(g, out=g)
     return r, g

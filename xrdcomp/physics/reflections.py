@@ -212,7 +212,15 @@ def generate_reflections(
     absent = (fixed & (np.abs(phase - np.round(phase)) > 1e-2)).any(axis=1)
     stabiliser = fixed.sum(axis=1) + (images == -own[:, None]).sum(axis=1)
     multiplicity = (2 * len(rot)) // stabiliser
-    hkl, multiplicity = _readable(hkl[~absent], rot), multiplicity[~absent]
+    hkl, multiplicity = hkl[~absent], multiplicity[~absent]
+    if len(hkl):
+        # The equivalent that people write: fewest negative indices, l then k not negative, largest h, k, l.
+        orbit = np.einsum("ni,mij->nmj", hkl, rot)
+        orbit = np.concatenate([orbit, -orbit], axis=1)
+        base, negative = 2.0 * np.abs(orbit).max() + 1.0, orbit < 0
+        preference = 4.0 * negative.sum(axis=2) + 2.0 * negative[:, :, 2] + negative[:, :, 1]
+        score = orbit @ np.array([base * base, base, 1.0]) - preference * base**3
+        hkl = orbit[np.arange(len(hkl)), np.argmax(score, axis=1)] + 0.0
     d_spacing = 1.0 / np.sqrt(np.sum((hkl @ inverse_metric) * hkl, axis=1))
     order = np.lexsort((hkl[:, 2], hkl[:, 1], hkl[:, 0], -np.round(d_spacing, 10)))
     return Reflections(
@@ -221,24 +229,6 @@ def generate_reflections(
         d_spacing=d_spacing[order],
     )
 
-
-def _readable(hkl: FloatArray, rotations: FloatArray) -> FloatArray:
-    """The equivalent that people write: fewest negative indices, l then k not negative, largest h, k, l."""
-    if len(hkl) == 0:
-        return hkl
-    orbit = np.einsum("ni,mij->nmj", hkl, rotations)
-    orbit = np.concatenate([orbit, -orbit], axis=1)
-    base = 2.0 * np.abs(orbit).max() + 1.0
-    negative = orbit < 0
-    score = orbit @ np.array([base * base, base, 1.0])
-    preference = 4.0 * negative.sum(axis=2) + 2.0 * negative[:, :, 2] + negative[:, :, 1]
-    score = score - preference * base**3
-    best = np.argmax(score, axis=1)
-    chosen: FloatArray = orbit[np.arange(len(hkl)), best] + 0.0
-    return chosen
-
-
-# Structure factors and Bragg cross-sections on the absolute electron scale.
 
 CHUNK_BYTES = 50_000_000  # phase factors held at a time; cosine, sine and product make about four such arrays
 
@@ -277,7 +267,10 @@ def structure_factor_sq(
             f"{len(b_iso)} b_iso; reflections: {len(indices)} hkl, {len(s_squared)} spacings. Must agree."
         )
         raise ValueError(msg)
-    group, kinds = _groups(site_element, b_iso)
+    # Equal sites share one factor: group number of each site, and element and b_iso of each group.
+    kinds: dict[tuple[str, float], int] = {}
+    sites = zip(site_element, b_iso, strict=True)
+    group = [kinds.setdefault((element, float(b)), len(kinds)) for element, b in sites]
     membership = np.zeros((len(xyz), len(kinds)))
     membership[np.arange(len(xyz)), group] = occupancy
     # (f0 + f') and f'' of every group with its Debye-Waller factor, each (n, groups).
@@ -301,18 +294,6 @@ def structure_factor_sq(
         total += np.einsum("ng,ng->n", imaginary[part], sine) ** 2
         result[part] = total
     return result
-
-
-def _groups(
-    site_element: Sequence[str], b_iso: FloatArray
-) -> tuple[npt.NDArray[np.intp], list[tuple[str, float]]]:
-    """Group number of each site, and element and b_iso of each group: equal sites share one factor."""
-    kinds: dict[tuple[str, float], int] = {}
-    group = [
-        kinds.setdefault((element, float(b)), len(kinds))
-        for element, b in zip(site_element, b_iso, strict=True)
-    ]
-    return np.array(group, dtype=np.intp), list(kinds)
 
 
 def bragg_cross_section(

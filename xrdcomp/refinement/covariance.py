@@ -73,7 +73,7 @@ def grain_factors(
         volume[phase.id] = max(amounts.get(phase.id, 0.0), 0.0) / density
     for name, density in _DENSITY.items():
         if name in amounts:
-            fractions = amorphous.mass_fractions(amorphous.AMORPHOUS[name].atoms)
+            fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
             linear[name] = density * elements.mass_attenuation_of(fractions, wavelength)
             volume[name] = max(amounts[name], 0.0) / density
     total = sum(volume.values())

@@ -170,7 +170,7 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
             "running median. Expected: an amorphous material; give crystalline ones as phases."
         )
         raise AnalysisError(msg)
-    fractions = amorphous.mass_fractions(amorphous.AMORPHOUS[name].atoms)
+    fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
     inside = (grid >= _AREA_WINDOW[0]) & (grid <= _AREA_WINDOW[1])
     coherent = elements.coherent_per_gram(fractions, grid)
     expected = _AREA * coherent + elements.incoherent_per_gram(fractions, grid)
