@@ -119,7 +119,9 @@ def _bell(ring: Ring, q: FloatArray) -> FloatArray:
 
 def structure_factor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     """S(q) of a component, q in Å⁻¹; tends to 1 at high q."""
-    total = component.floor + (1.0 - component.floor) * _core(component, q)
+    total = component.floor + (1.0 - component.floor) / (
+        1.0 + np.exp(-(q - component.q_core) / component.core_width)
+    )
     for ring in component.rings:
         total = total + _bell(ring, q)
     return np.asarray(total)
@@ -150,8 +152,8 @@ def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
     weight = elements.coherent_per_gram(w, grid)
     main = component.rings[0]
     bell, area = _bell(main, q), float(weight @ _bell(main, grid))
-    added = weight @ _deformations(component, grid) / area
-    modes = _deformations(component, q) - bell[:, None] * added
+    added = [float(weight @ mode) / area for mode in _deformations(component, grid)]
+    modes = np.stack(_deformations(component, q), axis=1) - bell[:, None] * added
     modes[:, 4] = bell * main.height_relative_std
     return HaloColumns(
         per_gram=coherent * structure_factor(component, q) + incoherent,
@@ -160,8 +162,8 @@ def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
     )
 
 
-def _deformations(component: AmorphousComponent, q: FloatArray) -> FloatArray:
-    """Changes of S(q) by one standard deviation of each shape parameter, in the order of `HaloColumns`: (n, k)."""
+def _deformations(component: AmorphousComponent, q: FloatArray) -> list[FloatArray]:
+    """Changes of S(q) by one standard deviation of each shape parameter, (n,) each, in the order of `HaloColumns`."""
     out = []
     for ring in component.rings:
         bell, u = _bell(ring, q), (q - ring.q) / ring.width
@@ -175,7 +177,7 @@ def _deformations(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     core = _core(component, q)
     out.append(0.15 * (1.0 - core))
     out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10)
-    return np.stack(out, axis=1)
+    return out
 
 
 def smooth_modes(q: FloatArray) -> FloatArray:

@@ -310,10 +310,12 @@ def reach_of(two_theta: FloatArray, position: FloatArray, half: FloatArray) -> t
 def spread_value(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l PV_l on the points; `intensity` is (l,), the result (n,)."""
     total = np.zeros(len(lines.two_theta))
-    for which, rows, piece in _pieces(lines):
+    for item in _pieces(lines):
+        which, rows, piece = item.which, item.rows, item.lines
         lorentz, gauss = _heights(piece.widths)
         values = np.empty(len(piece.point))
-        for part, length, own, u in _blocks(piece):
+        for block in _blocks(piece):
+            part, length, own, u = block.pairs, block.length, block.which, block.u
             r, g = _functions(u)
             r *= np.repeat(lorentz[own], length)
             g *= np.repeat(gauss[own], length)
@@ -337,11 +339,13 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
         np.zeros((n, slopes.position.shape[1])),
     )
     by_width = np.zeros((n, slopes.fwhm.shape[1]))
-    for which, rows, piece in _pieces(lines):
+    for item in _pieces(lines):
+        which, rows, piece = item.which, item.rows, item.lines
         inverse = (1.0 / piece.widths.fwhm)[:, None]
         lorentz, gauss = _heights(piece.widths)
         values = np.empty((4, len(piece.point)))  # PV, K, PV − 2 u K, and ∂PV/∂eta times Γ
-        for part, length, own, u in _blocks(piece):
+        for block in _blocks(piece):
+            part, length, own, u = block.pairs, block.length, block.which, block.u
             value, place, width, mixing = values[:, part]
             r, g = _functions(u)
             bell = np.multiply(g, np.repeat(gauss[own], length), out=width)
@@ -372,7 +376,8 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
 def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l D_l with the deformation D of ``physics.profiles.pseudo_voigt_shoulder``; arrays as in `spread_value`."""
     total = np.zeros(len(lines.two_theta))
-    for which, rows, piece in _pieces(lines):
+    for item in _pieces(lines):
+        which, rows, piece = item.which, item.rows, item.lines
         # Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r
         # − r².
         inverse = 1.0 / piece.widths.fwhm
@@ -387,7 +392,8 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
             (2.0 * _LN2) ** 2 * bell,
         )
         values = np.empty(len(piece.point))
-        for part, length, own, u in _blocks(piece):
+        for block in _blocks(piece):
+            part, length, own, u = block.pairs, block.length, block.which, block.u
             c = [np.repeat(factor[own], length) for factor in factors]
             r, g = _functions(u)
             u *= u
@@ -421,11 +427,30 @@ def _edges(indptr: IntArray, size: int) -> list[int]:
     return edges
 
 
-def _pieces(lines: Lines) -> Iterator[tuple[slice, slice, Lines]]:
-    """Consecutive lines of about `_PIECE` pairs on the points that they reach: which lines, which points."""
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """Some of the lines, on the points that they reach: which lines, which points, and both as `Lines`."""
+
+    which: slice
+    rows: slice
+    lines: Lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """Pairs of consecutive lines: which pairs, how many of each line, which lines, and u of each pair."""
+
+    pairs: slice
+    length: IntArray
+    which: slice
+    u: FloatArray
+
+
+def _pieces(lines: Lines) -> Iterator[_Piece]:
+    """Consecutive lines of about `_PIECE` pairs on the points that they reach."""
     indptr = lines.indptr
     if len(lines.point) <= _PIECE:
-        yield slice(None), slice(None), lines
+        yield _Piece(which=slice(None), rows=slice(None), lines=lines)
         return
     for first, last in pairwise(_edges(indptr, _PIECE)):
         own, point = slice(first, last), lines.point[indptr[first] : indptr[last]]
@@ -440,11 +465,11 @@ def _pieces(lines: Lines) -> Iterator[tuple[slice, slice, Lines]]:
             position=lines.position[own],
             widths=TchWidths(**widths),
         )
-        yield own, rows, piece
+        yield _Piece(which=own, rows=rows, lines=piece)
 
 
-def _blocks(lines: Lines) -> Iterator[tuple[slice, IntArray, slice, FloatArray]]:
-    """Consecutive lines of about `_BLOCK` pairs: their pairs, the number of each, which lines, and u of each pair."""
+def _blocks(lines: Lines) -> Iterator[_Block]:
+    """Consecutive lines of about `_SPREAD_BLOCK` pairs."""
     indptr, double = lines.indptr, 2.0 / lines.widths.fwhm
     for first, last in pairwise(_edges(indptr, _SPREAD_BLOCK)):
         own = slice(first, last)
@@ -453,7 +478,7 @@ def _blocks(lines: Lines) -> Iterator[tuple[slice, IntArray, slice, FloatArray]]
         u = lines.two_theta.take(lines.point[part], mode="clip")  # all are inside; faster than a check
         u -= np.repeat(lines.position[own], length)
         u *= np.repeat(double[own], length)
-        yield part, length, own, u
+        yield _Block(pairs=part, length=length, which=own, u=u)
 
 
 def _functions(u: FloatArray) -> tuple[FloatArray, FloatArray]:
