@@ -99,7 +99,7 @@ def absorption_cylinder(two_theta: npt.ArrayLike, mu_r: float) -> FloatArray:
         # the beam travels along +x turned by θ up and leaves turned by θ down
         along_in = x * np.cos(knot) + y * np.sin(knot)
         along_out = x * np.cos(knot) - y * np.sin(knot)
-        mean = np.exp(-mu_r * (_chord(r, -along_in) + _chord(r, along_out))).mean(axis=1) * 2.0 * np.pi
+        mean = np.exp(-mu_r * (_chord(-along_in, x, y) + _chord(along_out, x, y))).mean(axis=1) * 2.0 * np.pi
         values[k] = np.sum(radial * mean) / np.pi
     coefficients = np.polynomial.chebyshev.chebfit(knots * 4.0 / np.pi - 1.0, np.log(values), 12)
     log_factor = np.polynomial.chebyshev.chebval(theta * 4.0 / np.pi - 1.0, coefficients)
@@ -107,9 +107,12 @@ def absorption_cylinder(two_theta: npt.ArrayLike, mu_r: float) -> FloatArray:
     return factor
 
 
-def _chord(r: FloatArray, along: FloatArray) -> FloatArray:
-    """Distance from points at radius r to the unit circle or sphere, `along` their place on the direction taken."""
-    length: FloatArray = -along + np.sqrt(np.maximum(along**2 + 1.0 - r**2, 0.0))
+def _chord(along: FloatArray, *coordinates: FloatArray) -> FloatArray:
+    """Distance of points to the unit circle or sphere in a direction, `along` their own place on that direction."""
+    inside = along**2 + 1.0
+    for coordinate in coordinates:
+        inside = inside - coordinate**2
+    length: FloatArray = -along + np.sqrt(np.maximum(inside, 0.0))
     return length
 
 
@@ -198,7 +201,7 @@ def brindley_factor(mu_grain: npt.ArrayLike, mu_mean: float, diameter: float) ->
     r, c, p = np.meshgrid(radius, cosine, phi, indexing="ij")
     sine = np.sqrt(1.0 - c**2)
     y, z = r * sine * np.sin(p), r * c
-    path = _chord(r, y) + _chord(r, z)
+    path = _chord(y, r) + _chord(z, r)
     density = (0.5 * weights * 3.0 * radius**2)[:, None] * (0.5 * weights)[None, :] / n_phi
     exponent = np.exp(-0.5 * np.multiply.outer(contrast, path))
     tau: FloatArray = np.asarray(np.sum(exponent * density[:, :, None], axis=(-3, -2, -1)))
