@@ -28,8 +28,6 @@ from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.io.text_table import numeric_row
 
 _NUMBERS = re.compile(r"[-\d.\sEe+]+")
-
-
 _ANGLE = re.compile(r"2[\s-]*th|two[\s-]*theta|2θ", re.IGNORECASE)
 _OTHER = re.compile(
     r"azimuth|\bq\b|radius|radial|pixel|\bd\b|momentum|distance|scattering vector", re.IGNORECASE

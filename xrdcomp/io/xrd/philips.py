@@ -1,9 +1,4 @@
-"""Philips UDF (text), RD and SD (binary). Written from descriptions; no file of an instrument was at hand.
-
-UDF: ``Key, value,/`` lines, ``RawScan``, counts separated by commas, a final slash. RD (``V3RD``) and SD
-(``V5RD``): fixed offsets; counts are stored as ten times their square root in 16 bits, so that a count read
-back differs from the measured one by up to a tenth of its square root.
-"""
+"""Philips UDF (text), RD and SD (binary). Written from descriptions; no file of an instrument was at hand."""
 
 from __future__ import annotations
 
@@ -58,7 +53,10 @@ def udf(source: SourceFile) -> RawScan:
 
 @xrd_reader("philips_rd", "Philips RD, SD (V3RD, V5RD)", "rd sd", begins(rb"V[35]RD"), verified=False)
 def rd(source: SourceFile) -> RawScan:
-    """Fixed offsets; counts are stored as ten times their square root in 16 bits."""
+    """Fixed offsets; counts are stored as ten times their square root in 16 bits.
+
+    A count read back differs from the measured one by up to a tenth of its square root.
+    """
     fields = Fields(source)
     data_start = 250 if source.data[:2] == b"V3" else 810
     fields.need(0, data_start, "the header")

@@ -1,9 +1,4 @@
-"""Rigaku RAS, RASX and ASCII.
-
-RAS: pairs of ``*RAS_HEADER`` and ``*RAS_INT`` sections, any number of scans; rows of angle, counts and
-attenuator factor. RASX: a zip with ``Data<n>/Profile<n>.txt`` of the same rows, the conditions as XML and
-MD5 sums of both. ASCII: ``*KEY = value`` lines and counts separated by commas.
-"""
+"""Rigaku RAS and RASX, which hold rows of angle, counts and attenuator factor, and ASCII."""
 
 from __future__ import annotations
 
@@ -113,7 +108,7 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
 
 @xrd_reader("ras", "Rigaku RAS", "ras", begins(rb".{0,185}\*RAS_DATA_START"))
 def ras(source: SourceFile) -> Sequence[RawScan]:
-    """Pairs of ``*RAS_HEADER`` and ``*RAS_INT`` sections."""
+    """Pairs of ``*RAS_HEADER`` and ``*RAS_INT`` sections, any number of scans."""
     text = source.text
     if "*RAS_DATA_END" not in text[-400:]:
         msg = "the file does not end with *RAS_DATA_END"
@@ -135,7 +130,7 @@ def ras(source: SourceFile) -> Sequence[RawScan]:
     "rasx", "Rigaku RASX", "rasx", lambda source: float(is_zip(source) and b"MesurementConditions" in source.data),
 )  # fmt: skip
 def rasx(source: SourceFile) -> Sequence[RawScan]:
-    """``Data<n>/Profile<n>.txt`` with its conditions as XML, and MD5 sums of both."""
+    """A zip with ``Data<n>/Profile<n>.txt``, each with its conditions as XML, and MD5 sums of both."""
     members = read_members(source, lambda name: name.endswith((".xml", ".txt")))
     root = parse_xml(members["root.xml"], "root.xml") if "root.xml" in members else ()
     sums = {
