@@ -27,15 +27,11 @@ from xrdcomp.recipe import InstrumentRecipe
 from xrdcomp.refinement.result import HOLDER_SHOWS
 from xrdcomp.units import FloatArray
 
+# Correlation of axial inclinations of a tube diffractometer with Soller slits, and how far it may be off: 0.2 to 0.5
+# for sources of 10-12 mm, specimens of 10-20 mm and Soller slits of 2.3-6.8 degrees (physics.profiles).
 AXIAL_CORRELATION = (0.3, 0.15)
-"""Correlation of axial inclinations of a tube diffractometer with Soller slits, and how far it may be off: 0.2 to
-0.5 for sources of 10-12 mm, specimens of 10-20 mm and Soller slits of 2.3-6.8 degrees (``physics.profiles``)."""
-
+# Divergence of fixed slits where nobody says, and how far it may be off, degrees: slits of 0.5 and 1 are usual.
 EQUATORIAL_DIVERGENCE = (0.7, 0.3)
-"""Divergence of fixed slits where nobody says, and how far it may be off, degrees: slits of 0.5 and 1 are usual."""
-
-SHARP_FWHM = 0.2
-"""Full width at half maximum, degrees, up to which a reflection shows the shape of the spectrum."""
 
 GENERIC_INSTRUMENT = message_kind(
     "XRD_GENERIC_INSTRUMENT",
@@ -51,6 +47,7 @@ RADIATION_ASSUMED = message_kind(
 )
 
 _DEFAULT_RADIATION = "CuKa"
+_SHARP_FWHM = 0.2  # degrees, up to which a reflection shows the shape of the spectrum
 _SAME_LINE = 2e-4  # relative difference of wavelengths up to which a doublet is copper's
 _SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
 _BESIDE_A_FILE = (
@@ -65,85 +62,59 @@ _BESIDE_A_FILE = (
 
 
 def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
-    """Instrument for a pattern: wavelengths of the recipe, else of the file, else copper Kα.
+    """Instrument for a pattern: wavelengths (Å) of the recipe, else of the file, else copper Kα.
 
     With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
-    defaults go before it.
-
-    Parameters
-    ----------
-    pattern : Pattern or None
-    recipe : InstrumentRecipe
-
-    Returns
-    -------
-    Instrument
-        Wavelengths in ångström, angles in degrees, lengths in mm.
-
-    Raises
-    ------
-    RecipeError
-        Unknown radiation, an instrument file that cannot be read, or one of another radiation or geometry.
+    defaults go before it. RecipeError: unknown radiation, an instrument file that cannot be read, or one of another
+    radiation or geometry.
     """
     if recipe.file:
         return _from_file(pattern, recipe)
-    monochromator = recipe.monochromator_two_theta
+    monochromator, variable_slit = recipe.monochromator_two_theta, recipe.variable_slit
     if monochromator is None:
         monochromator = _stated_number(pattern, "monochromator_two_theta")
-    variable_slit = recipe.variable_slit
-    if variable_slit is None:
-        variable_slit = _states_variable_slit(pattern)
     instrument = Instrument(
         emission_lines=_emission_lines(pattern, recipe),
         geometry=recipe.geometry,
         monochromator_two_theta=monochromator,
         polarization_fraction=recipe.polarization_fraction,
-        variable_slit=variable_slit,
+        variable_slit=_states_variable_slit(pattern) if variable_slit is None else variable_slit,
         equatorial_divergence=recipe.equatorial_divergence or 0.0,
         axial_correlation=recipe.axial_correlation or 0.0,
         absorption_radius=recipe.absorption_radius,
     )
     radius = recipe.radius_mm or _stated_number(pattern, "goniometer_radius_mm")
     instrument = replace(instrument, radius_mm=radius) if radius else instrument
-    if recipe.wavelengths or pattern is None or not has_sharp_reflections(pattern):
-        return (
-            instrument  # wavelengths given as numbers stand for lines as symmetric as the numbers are plain
-        )
-    return with_tube_optics(instrument, recipe, pattern)
+    # wavelengths given as numbers stand for lines as symmetric as the numbers are plain
+    plain = recipe.wavelengths or pattern is None or not has_sharp_reflections(pattern)
+    return instrument if plain else with_tube_optics(instrument, recipe, pattern)
 
 
 def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
-    instrument = read_instrument(recipe.file)
+    """Instrument of a file with what the settings say beside it; RecipeError where they contradict the calibration."""
+    instrument, lines = read_instrument(recipe.file), _emission_lines(pattern, recipe)
     given = bool(recipe.wavelengths or recipe.radiation)
-    lines = _emission_lines(pattern, recipe)
+    calibrated = instrument.wavelength
     strongest = max(lines, key=lambda line: line.weight).wavelength
     stated = given or (pattern is not None and bool(pattern.emission_lines or pattern.anode))
-    if stated and abs(strongest / instrument.wavelength - 1.0) > _SAME_RADIATION:
-        other = "the settings say" if given else "the scan says"
-        msg = (
-            f"{recipe.file}: calibrated with {instrument.wavelength:.5f} Å, but {other} {strongest:.5f} Å. "
-            "Calibrate for this radiation, or leave the file out."
-        )
-        raise RecipeError(msg)
-    if recipe.wavelengths:
-        instrument = replace(instrument, emission_lines=lines)
-    elif given and _number_of_lines(lines) != _number_of_lines(instrument.emission_lines):
-        msg = (
-            f"{recipe.file}: calibrated with {_number_of_lines(instrument.emission_lines)} line(s) of Kα, but "
-            f"{recipe.radiation} has {_number_of_lines(lines)}. Calibrate for this radiation, or leave the file out."
-        )
-        raise RecipeError(msg)
-    else:
-        known = {line.label for line in instrument.emission_lines}
-        residual = tuple(x for x in _residual_lines(instrument.wavelength, recipe) if x.label not in known)
-        instrument = replace(instrument, emission_lines=(*instrument.emission_lines, *residual))
+    count, own_count = _number_of_lines(lines), _number_of_lines(instrument.emission_lines)
     default = InstrumentRecipe()
-    if recipe.geometry not in (default.geometry, instrument.geometry):
-        msg = (
-            f"{recipe.file}: calibrated in {instrument.geometry} geometry, but the settings say {recipe.geometry}. "
-            "Calibrate in this geometry, or leave the file out."
-        )
+    wrong = ""
+    if stated and abs(strongest / calibrated - 1.0) > _SAME_RADIATION:
+        other = "the settings say" if given else "the scan says"
+        wrong = f"with {calibrated:.5f} Å, but {other} {strongest:.5f} Å. Calibrate for this radiation"
+    elif given and not recipe.wavelengths and count != own_count:
+        wrong = f"with {own_count} line(s) of Kα, but {recipe.radiation} has {count}. Calibrate for this radiation"
+    elif recipe.geometry not in (default.geometry, instrument.geometry):
+        said = f"the settings say {recipe.geometry}"
+        wrong = f"in {instrument.geometry} geometry, but {said}. Calibrate in this geometry"
+    if wrong:
+        msg = f"{recipe.file}: calibrated {wrong}, or leave the file out."
         raise RecipeError(msg)
+    if not recipe.wavelengths:
+        known = {line.label for line in instrument.emission_lines}
+        residual = (line for line in _residual_lines(calibrated, recipe) if line.label not in known)
+        lines = (*instrument.emission_lines, *residual)
     changes: dict[str, Any] = {
         name: getattr(recipe, name)
         for name in _BESIDE_A_FILE
@@ -151,7 +122,7 @@ def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
     }
     if recipe.variable_slit is None and _states_variable_slit(pattern):
         changes["variable_slit"] = True
-    return replace(instrument, **changes)
+    return replace(instrument, emission_lines=lines, **changes)
 
 
 def _number_of_lines(lines: tuple[EmissionLine, ...]) -> int:
@@ -277,7 +248,7 @@ def with_tube_optics(
 
 
 def has_sharp_reflections(pattern: Pattern) -> bool:
-    """Tell whether one of the five highest peaks is narrower at half its height than `SHARP_FWHM`.
+    """Tell whether one of the five highest peaks is narrower at half its height than 0.2°.
 
     Peaks below a quarter of the highest, or below ten times their own scatter, are not looked at.
     """
@@ -294,7 +265,7 @@ def has_sharp_reflections(pattern: Pattern) -> bool:
         before, behind = low[low < top], low[low > top]
         first = before[-1] if len(before) else 0
         last = behind[0] if len(behind) else len(y) - 1
-        if len(before) and len(behind) and x[last] - x[first] < SHARP_FWHM:
+        if len(before) and len(behind) and x[last] - x[first] < _SHARP_FWHM:
             return True
         # three half widths on either side are this peak's own; the next highest is sought beyond
         left[max(0, 3 * first - 2 * top) : 3 * last - 2 * top + 1] = False

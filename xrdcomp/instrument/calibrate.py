@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, Phase, message_kind
+from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.instrument.build import (
     AXIAL_CORRELATION,
@@ -34,9 +34,9 @@ _LOW_PEAK_COUNTS = 2000.0
 _WRONG_RWP = 0.4  # left by a fit whose reflections lie elsewhere, with counts that could show better
 _CELL_DIFFERS = 1e-4  # relative; several times what typical aberrations move a refined cell
 _FALSE_ALARM_RATE = 0.005
+# 1/nm: crystallites of 250 nm. Certified line-profile standards have 0.3 µm or more, and laboratory optics leave no
+# more to a width that goes with 1/cosθ.
 _LARGEST_BROADENING = 0.004
-"""1/nm: crystallites of 250 nm. Certified line-profile standards have 0.3 µm or more, and laboratory optics leave no
-more to a width that goes with 1/cosθ."""
 
 FOREIGN_PEAKS = message_kind(
     "CALIBRATION_FOREIGN_LINES",
@@ -124,7 +124,6 @@ STANDARDS: Mapping[str, Standard] = {
         Standard(id="srm676a", phase="corundum", cell={"a": 4.759091, "c": 12.991779}, expansion=_CORUNDUM),
     )
 }
-"""Standards with certified cells at 22.5 °C."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,45 +154,23 @@ def calibrate(
     refine_zero: bool = False,
     two_theta_range: tuple[float, float] | None = None,
 ) -> Calibration:
-    """Refine the resolution of an instrument on a standard.
+    """Refine the resolution of an instrument on a scan of a standard, which should reach 100° or beyond.
 
-    Refined: Caglioti U, V, W; the Lorentzian terms 1/cosθ and tanθ; axial divergence; specimen displacement, or
-    zero shift instead of it; Kα2 ratio; B; scale and background. Spectrum and fixed aberrations are those of
-    ``instrument.build``. The cell is held at the certificate's value, at the temperature of the scan; a refined one
-    carries what the typical aberrations may be off.
+    Refined: Caglioti U, V, W; the Lorentzian terms 1/cosθ and tanθ; axial divergence; specimen displacement, or with
+    `refine_zero` the zero shift instead (both together cannot be told from the cell); Kα2 ratio; B; scale and
+    background. Spectrum and fixed aberrations are those of ``instrument.build``. Whatever broadening the standard has
+    of its own counts as the instrument's, so sizes found later are relative to it: use one of micrometre-sized,
+    strain-free grains.
 
-    Whatever broadening the standard has of its own counts as the instrument's, so sizes found later are
-    relative to it: use one of micrometre-sized, strain-free grains.
+    `standard` is a key of ``STANDARDS``, whose cell is held at the certificate's value at the temperature of the
+    specimen: `temperature_c`, else the file's, else the certificate's. With `refine_cell` it is refined, as a check of
+    how good positions are, and so is that of a phase id or CIF file, which nothing certifies; a refined cell carries
+    what the typical aberrations may be off. `recipe` holds radiation, radius, monochromator …, its `file` is not read;
+    `two_theta_range` is the part of the scan to fit, degrees.
 
-    Parameters
-    ----------
-    pattern : Pattern
-        Scan of the standard, to 100° or beyond.
-    standard : str
-        A key of ``STANDARDS``, or a phase id or CIF file: then the cell is refined, because nothing certifies it.
-    recipe : InstrumentRecipe, optional
-        Radiation, radius, monochromator …; its `file` is not read.
-    temperature_c : float, optional
-        Of the specimen; by default the file's, else the certificate's.
-    refine_cell : bool
-        Check instead of calibrate: the cell found tells how good positions are.
-    refine_zero : bool
-        Zero shift instead of displacement. Both together cannot be told from the cell.
-    two_theta_range : (float, float) or None, degrees
-        Part of the scan to fit.
-
-    Returns
-    -------
-    Calibration
-        Its messages warn of peaks that are not the standard's, of one that is itself broadened, of few counts or
-        reflections.
-
-    Raises
-    ------
-    RecipeError
-        An unknown standard.
-    AnalysisError
-        Too few points or reflections, or a scan whose reflections are not the standard's.
+    Messages warn of peaks that are not the standard's, of one that is itself broadened, of few counts or reflections.
+    RecipeError: an unknown standard. AnalysisError: too few points or reflections, or a scan whose reflections are not
+    the standard's.
     """
     certificate = STANDARDS.get(standard.lower().replace(" ", "").replace("-", ""))
     if certificate is not None:
@@ -209,15 +186,13 @@ def calibrate(
     plain = msgspec.structs.replace(recipe or InstrumentRecipe(), file="")
     start = with_tube_optics(build_instrument(pattern, plain), recipe, pattern)
     held: Mapping[str, float] = {}
-    if certificate is not None:
+    if certificate is None:
+        temperature_c = None
+    else:
         if temperature_c is None:
             stated = pattern.metadata.get("specimen_temperature_c")
-            temperature_c = certificate.temperature_c
-            if isinstance(stated, int | float):
-                temperature_c = float(stated)
+            temperature_c = float(stated) if isinstance(stated, int | float) else certificate.temperature_c
         held = {} if refine_cell else certificate.cell_at(temperature_c)
-    else:
-        temperature_c = None
     options = FitRecipe(
         two_theta_range=two_theta_range,
         background="flexible",
@@ -228,17 +203,36 @@ def calibrate(
         displacement=not refine_zero,
         zero_shift=refine_zero,
     )
-    fit = _fit(pattern, phase, start, options, held)
+
+    def fitted(instrument: Instrument, held: Mapping[str, float]) -> Refinement:
+        """Fit the standard, some lengths of its cell held, with one size that carries the Lorentzian 1/cosθ."""
+        params = initial_parameters((phase,), instrument, options)
+        params[parameter_name("size_mixing", phase.id)].set(value=1.0, vary=False)
+        params[parameter_name("inverse_size", phase.id, "a")].set(value=0.002, min=0.0, max=0.05)
+        for axis, value in held.items():
+            params[parameter_name("cell", phase.id, axis)].set(value=value, vary=False)
+        return Refinement.run(pattern, (phase,), instrument, options, params=params)
+
+    fit = fitted(start, held)
     result = fit.result()
-    _refuse_other_scans(result, phase, standard)
+    messages = [*result.messages, *_judge(fit, result, phase, standard, certified=certificate is not None)]
     names = {axis: parameter_name("cell", phase.id, axis) for axis in "abc"}
     names = {axis: name for axis, name in names.items() if name in result.parameters}
     cell = {axis: result.parameters[name] for axis, name in names.items()}
     displacement = result.parameters.get("sample_displacement_mm")
-    differs: tuple[Diagnostic, ...] = ()
     if held:
-        free = _fit(pattern, phase, start, options, {}).result()
-        differs = _cell_messages(free, held, phase, standard)
+        free = fitted(start, {}).result()
+        for axis, certified in held.items():
+            estimate = free.parameters[names[axis]]
+            change = estimate.value - certified
+            if abs(change) <= max(_CELL_DIFFERS * certified, 4.0 * (estimate.std or 0.0)):
+                continue
+            text = (
+                f"Refined, {axis} of this scan is {estimate.value:.5f} Å; the certificate of {standard} says "
+                f"{certified:.5f} Å, which was held. The difference is now in displacement and widths. Check the "
+                "standard, its temperature, the wavelengths and the radius."
+            )
+            messages.append(CELL_DIFFERS(text, refined=estimate.value, held=certified))
     else:
         # what typical aberrations leave open of the cell is judged here by trying others, not by their typical effect
         for axis, name in names.items():
@@ -246,7 +240,7 @@ def calibrate(
             std = float(np.sqrt(max(result.covariance[i, i], 0.0)))
             cell[axis] = replace(cell[axis], std=std)
         for other in _admissible_optics(start):
-            values = _fit(pattern, phase, other, options, held).solution.values
+            values = fitted(other, held).solution.values
             cell = {axis: _widened(e, values[names[axis]]) for axis, e in cell.items()}
             if displacement is not None:
                 displacement = _widened(displacement, values["sample_displacement_mm"])
@@ -263,78 +257,23 @@ def calibrate(
         displacement_mm=displacement,
         cell=cell,
         provenance=provenance,
-        messages=(
-            *result.messages,
-            *_standard_messages(fit, result, phase, standard, certified=certificate is not None),
-            *differs,
-        ),
+        messages=tuple(messages),
     )
 
 
-def _fit(
-    pattern: Pattern, phase: Phase, instrument: Instrument, recipe: FitRecipe, held: Mapping[str, float]
-) -> Refinement:
-    """Fit the standard, some lengths of its cell held, with one size that carries the Lorentzian 1/cosθ."""
-    params = initial_parameters((phase,), instrument, recipe)
-    params[parameter_name("size_mixing", phase.id)].set(value=1.0, vary=False)
-    params[parameter_name("inverse_size", phase.id, "a")].set(value=0.002, min=0.0, max=0.05)
-    for axis, value in held.items():
-        params[parameter_name("cell", phase.id, axis)].set(value=value, vary=False)
-    return Refinement.run(pattern, (phase,), instrument, recipe, params=params)
-
-
-def _refuse_other_scans(fit: FitResult, phase: Phase, standard: str) -> None:
-    """Refuse a scan that cannot calibrate: too few reflections, or those of something else."""
-    count = int((fit.reflections[phase.id].intensity > 1.0).sum())
-    span = f"{fit.two_theta[0]:.1f}-{fit.two_theta[-1]:.1f}°"
-    if count < _MIN_REFLECTIONS:
-        msg = (
-            f"{count} line(s) of {standard} lie in {span}; widths need at least {_MIN_REFLECTIONS} to follow the "
-            "angle. Scan the standard to 100° or beyond, or pass a wider --range."
-        )
-        raise AnalysisError(msg)
-    if fit.rwp > _WRONG_RWP and fit.gof > 2.0:
-        msg = (
-            f"the lines of {standard} ({phase.name}) are not those of this scan: the fit leaves Rwp {fit.rwp:.2f}, "
-            f"counting explains {fit.rexp:.2f}, in {span} at {fit.wavelengths[0]:.4f} Å. Check --standard and "
-            "--radiation; xrdcomp identify says what the scan shows."
-        )
-        raise AnalysisError(msg)
-
-
-def _cell_messages(
-    free: FitResult, held: Mapping[str, float], phase: Phase, standard: str
-) -> tuple[Diagnostic, ...]:
-    """Compare a refined cell with the held one."""
-    out = []
-    for axis, certified in held.items():
-        estimate = free.parameters[parameter_name("cell", phase.id, axis)]
-        change = estimate.value - certified
-        if abs(change) <= max(_CELL_DIFFERS * certified, 4.0 * (estimate.std or 0.0)):
-            continue
-        text = (
-            f"Refined, {axis} of this scan is {estimate.value:.5f} Å; the certificate of {standard} says "
-            f"{certified:.5f} Å, which was held. The difference is now in displacement and widths. Check the standard, "
-            "its temperature, the wavelengths and the radius."
-        )
-        out.append(CELL_DIFFERS(text, refined=estimate.value, held=certified))
-    return tuple(out)
-
-
-def _admissible_optics(instrument: Instrument) -> tuple[Instrument, ...]:
+def _admissible_optics(instrument: Instrument) -> list[Instrument]:
     """Instruments whose aberrations differ as much as the typical ones may be off."""
+    axial, divergence = instrument.axial_correlation, instrument.equatorial_divergence
     if instrument.geometry != "bragg_brentano":
-        return ()
-    more = min(instrument.axial_correlation + AXIAL_CORRELATION[1], 1.0)
-    out = [replace(instrument, axial_correlation=more)]
-    if instrument.equatorial_divergence > 0.0:
-        wider = instrument.equatorial_divergence + EQUATORIAL_DIVERGENCE[1]
-        out.append(replace(instrument, equatorial_divergence=wider))
-    return tuple(out)
+        return []
+    out = [replace(instrument, axial_correlation=min(axial + AXIAL_CORRELATION[1], 1.0))]
+    if divergence > 0.0:
+        out.append(replace(instrument, equatorial_divergence=divergence + EQUATORIAL_DIVERGENCE[1]))
+    return out
 
 
 def _widened(estimate: Estimate, other: float) -> Estimate:
-    """Add the change under another admissible axial model to the standard uncertainty."""
+    """Add the change with other admissible aberrations to the standard uncertainty."""
     std = float(np.hypot(estimate.std or 0.0, estimate.value - other))
     return Estimate.normal(estimate.value, std, unit=estimate.unit)
 
@@ -350,13 +289,10 @@ def _calibrated(fit: Refinement, phase: Phase, standard: str) -> Instrument:
         if name in values
         for wavelength in wavelengths
     }
-
-    def weighted(line: EmissionLine) -> EmissionLine:
-        return replace(line, weight=line.weight * factor.get(line.wavelength, 1.0))
-
+    lines = old.emission_lines
     return replace(
         old,
-        emission_lines=tuple(weighted(line) for line in old.emission_lines),
+        emission_lines=tuple(replace(x, weight=x.weight * factor.get(x.wavelength, 1.0)) for x in lines),
         caglioti_u=values["caglioti_u"],
         caglioti_v=values["caglioti_v"],
         caglioti_w=values["caglioti_w"],
@@ -374,9 +310,8 @@ def instrument_fwhm(instrument: Instrument, two_theta: FloatArray) -> FloatArray
 
     Γ_G² = U tan²θ + V tanθ + W, Γ_L = X/cosθ + (Y + 2 Δλ/λ) tanθ, joined as in ``physics.profiles.tch_widths``.
     """
-    theta = np.radians(two_theta) / 2.0
+    i, theta = instrument, np.radians(two_theta) / 2.0
     tangent = np.tan(theta)
-    i = instrument
     gauss = np.sqrt(np.maximum(i.caglioti_u * tangent**2 + i.caglioti_v * tangent + i.caglioti_w, 1e-4))
     top = max(i.emission_lines, key=lambda line: line.weight)
     natural = np.degrees(2.0 * top.fwhm / top.wavelength)
@@ -385,28 +320,47 @@ def instrument_fwhm(instrument: Instrument, two_theta: FloatArray) -> FloatArray
 
 
 def _provenance(
-    pattern: Pattern, standard: str, fit: FitResult, instrument: Instrument
+    pattern: Pattern, standard: str, result: FitResult, instrument: Instrument
 ) -> dict[str, str | float]:
     out: dict[str, str | float] = {"standard": standard}
     if pattern.source is not None:
         out |= {"file": pattern.source.file, "sha256": pattern.source.sha256}
-    first, last = (float(fit.two_theta[k]) for k in (0, -1))
-    out |= {"two_theta_min": first, "two_theta_max": last, "rwp": fit.rwp, "gof": fit.gof}
-    angles = np.array([30.0, 60.0, 90.0])
-    for angle, width in zip(angles, instrument_fwhm(instrument, angles), strict=True):
-        out[f"fwhm_at_{angle:.0f}"] = float(width)
-    widths = ("caglioti_u", "caglioti_v", "caglioti_w", "instrument_lorentzian_strain", "axial_divergence")
-    for name in widths:
-        std = fit.parameters[name].std if name in fit.parameters else None
+    first, last = (float(result.two_theta[k]) for k in (0, -1))
+    out |= {"two_theta_min": first, "two_theta_max": last, "rwp": result.rwp, "gof": result.gof}
+    angles = (30.0, 60.0, 90.0)
+    widths = instrument_fwhm(instrument, np.array(angles)).tolist()
+    out |= {f"fwhm_at_{angle:.0f}": width for angle, width in zip(angles, widths, strict=True)}
+    for name in (*(f"caglioti_{k}" for k in "uvw"), "instrument_lorentzian_strain", "axial_divergence"):
+        std = result.parameters[name].std if name in result.parameters else None
         if std is not None:
             out[f"{name}_std"] = std
     return out
 
 
-def _standard_messages(
+def _judge(
     fit: Refinement, result: FitResult, phase: Phase, name: str, *, certified: bool
-) -> tuple[Diagnostic, ...]:
-    """Warn of what makes a calibration worse than it looks: foreign peaks, broadening, few counts, a short scan."""
+) -> list[Diagnostic]:
+    """Refuse a scan that cannot calibrate; warn of what makes a calibration worse than it looks.
+
+    Refused are too few reflections, or those of something else; warned is of foreign peaks, broadening, few counts and
+    a short scan.
+    """
+    count = int((result.reflections[phase.id].intensity > 1.0).sum())
+    first, last = (float(result.two_theta[k]) for k in (0, -1))
+    span = f"{first:.1f}-{last:.1f}°"
+    if count < _MIN_REFLECTIONS:
+        msg = (
+            f"{count} line(s) of {name} lie in {span}; widths need at least {_MIN_REFLECTIONS} to follow the "
+            "angle. Scan the standard to 100° or beyond, or pass a wider --range."
+        )
+        raise AnalysisError(msg)
+    if result.rwp > _WRONG_RWP and result.gof > 2.0:
+        msg = (
+            f"the lines of {name} ({phase.name}) are not those of this scan: the fit leaves Rwp {result.rwp:.2f}, "
+            f"counting explains {result.rexp:.2f}, in {span} at {result.wavelengths[0]:.4f} Å. Check --standard and "
+            "--radiation; xrdcomp identify says what the scan shows."
+        )
+        raise AnalysisError(msg)
     out = []
     left, highest = search_residual(fit).projected(), float(fit.points.intensity.max())
     if unexplained_peaks(left, (), _FALSE_ALARM_RATE):
@@ -436,8 +390,6 @@ def _standard_messages(
             "the instrument's. Sizes found with this file are relative to it."
         )
         out.append(NOT_CERTIFIED(text))
-    count = int((result.reflections[phase.id].intensity > 1.0).sum())
-    first, last = (float(result.two_theta[k]) for k in (0, -1))
     if count < _FEW_REFLECTIONS:
         text = (
             f"Only {count} lines of {name} lie in {first:.0f}-{last:.0f}°: how widths follow the angle is poorly "
@@ -447,4 +399,4 @@ def _standard_messages(
     elif last < _SHORT_SCAN:
         text = f"The scan ends at {last:.0f}°: widths beyond are extrapolated, U and the tanθ term are poorly known."
         out.append(replace(SHORT_RANGE(text, two_theta_max=last), severity="info"))
-    return tuple(out)
+    return out

@@ -5,28 +5,26 @@ Nothing is changed: wavelength and slits are the user's to state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.instrument.build import build_instrument, radiation_is_assumed
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.results import FitResult
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification
 from xrdcomp.search.templates import COLD_VARIANTS, candidate, library
 
-OTHER_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
-DOUBTFUL_GOF = 2.0
+_TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
+_DOUBTFUL_GOF = 2.0
 _SLIT_GOF = 1.5  # slits taken for fixed ones bend the whole pattern, which amorphous scattering half follows
 _EXPLAINED = 0.25  # of the excess χ²
 _HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
-_SEARCHED_TUBES = tuple(
-    name for name in OTHER_TUBES if name != "MoKa"
-)  # Mo has ten times the reflections in range
+_SEARCHED_TUBES = _TUBES[:3]  # molybdenum has ten times the reflections in range
 _REFLECTIONS = 6
 _IN_RATIO = 1.0  # χ² per reflection; reflections met by chance are at 2 and more
 _SIZES_NM = (60.0,)
@@ -63,108 +61,78 @@ def other_optics(
     """Name the tube or the slits that fit, where copper or fixed slits were assumed and fit badly; else return nothing.
 
     `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
-    phases, and, where the search found nothing at all, with the library.
+    phases, and, where the search found nothing at all, with the library. Automatic slits (a factor sinθ) are tried
+    where nobody says which there were.
     """
-    tried = _Trial(fit=search.fit, pattern=pattern, phases=phases, recipe=recipe, blank=blank)
-    found: tuple[Diagnostic, ...] = ()
-    if radiation_is_assumed(pattern, recipe.instrument) and search.fit.gof > DOUBTFUL_GOF:
-        found = _tube_that_fits(tried) if phases else ()
-        nothing = all(phase.decision != "detected" for phase in search.phases)
-        if nothing and recipe.identification.search and not found:
-            found = _tube_of_reflections(tried)
-    return found or (_slit_that_fits(tried) if phases else ())
+    given, gof = recipe.instrument, search.fit.gof
 
+    def changed(**settings: Any) -> Instrument:
+        return build_instrument(pattern, msgspec.structs.replace(given, **settings))
 
-@dataclass(frozen=True, kw_only=True)
-class _Trial:
-    """A pattern that fits badly, to be fitted with another instrument."""
-
-    fit: FitResult
-    pattern: Pattern
-    phases: Sequence[Phase]
-    recipe: Recipe
-    blank: Pattern | None
-
-    def instrument(self, *, radiation: str | None = None, variable_slit: bool | None = None) -> Instrument:
-        """Build the instrument of the recipe with another tube or other slits."""
-        given = {"radiation": radiation, "variable_slit": variable_slit}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return build_instrument(self.pattern, msgspec.structs.replace(self.recipe.instrument, **changes))
-
-    def goodness(self, instrument: Instrument) -> float:
+    def goodness(instrument: Instrument) -> float:
         """Goodness of fit of the start phases with it, infinity where a first fit gives no hope."""
+        hopeless = _HOPELESS * gof
         return Refinement.trial_goodness(
-            self.pattern,
-            self.phases,
-            instrument,
-            self.recipe.fit,
-            blank=self.blank,
-            abandon_gof=_HOPELESS * self.fit.gof,
+            pattern, phases, instrument, recipe.fit, blank=blank, abandon_gof=hopeless
         )
 
-    def explains(self, gof: float) -> bool:
+    def explains(trial: float) -> bool:
         """Tell whether a goodness of fit leaves less than a quarter of the excess χ² that the whole fit left."""
-        return gof**2 - 1.0 <= _EXPLAINED * (self.fit.gof**2 - 1.0)
+        return trial**2 - 1.0 <= _EXPLAINED * (gof**2 - 1.0)
 
-
-def _tube_that_fits(trial: _Trial) -> tuple[Diagnostic, ...]:
-    """Name the tube with whose Kα lines the start phases alone explain the pattern, the best of all tubes."""
-    gof = trial.fit.gof
-    tried = {name: trial.goodness(trial.instrument(radiation=name)) for name in OTHER_TUBES}
-    best = min(tried, key=lambda name: tried[name])
-    if not trial.explains(tried[best]):
+    if radiation_is_assumed(pattern, given) and gof > _DOUBTFUL_GOF:
+        if phases:
+            tried = {name: goodness(changed(radiation=name)) for name in _TUBES}
+            best = min(tried, key=lambda name: tried[name])
+            if explains(tried[best]):
+                text = (
+                    f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {gof:.1f} "
+                    f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
+                    f"Pass --radiation {best}; until then nothing follows about phases and amounts."
+                )
+                return (OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best]),)
+        nothing = all(phase.decision != "detected" for phase in search.phases)
+        if nothing and recipe.identification.search:
+            instruments = {name: changed(radiation=name) for name in _SEARCHED_TUBES}
+            met = _best_met(pattern, instruments, recipe, blank)
+            if met is not None:
+                tube, score = met
+                phase, z = score.phase, score.z
+                text = (
+                    "The file states no wavelength, and with the copper Kα that was assumed nothing is found. With "
+                    f"{tube} the {_REFLECTIONS} strongest reflections of {phase.name.lower()} lie in place and ratio "
+                    f"(z = {z:.0f}): the tube was probably that. Pass --radiation {tube}; until then nothing follows "
+                    "about phases and amounts."
+                )
+                return (OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z),)
+    slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
+    if not phases or slits_known or gof <= _SLIT_GOF:
+        return ()
+    instrument = changed(variable_slit=True)
+    trial = goodness(instrument) if instrument.geometry == "bragg_brentano" else np.inf
+    if not explains(trial):
         return ()
     text = (
-        f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {gof:.1f} times the "
-        f"scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. Pass "
-        f"--radiation {best}; until then nothing follows about phases and amounts."
+        f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
+        f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. Pass "
+        "--set instrument.variable_slit=true; until then nothing follows about amounts."
     )
-    return (OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best]),)
+    return (OTHER_SLIT(text, gof=gof, gof_with_it=trial),)
 
 
-def _tube_of_reflections(trial: _Trial) -> tuple[Diagnostic, ...]:
-    """Name the tube (Co, Fe, Cr) with which six reflections of a library phase lie in place and ratio."""
-    found: list[tuple[Score, str]] = []
-    for name in _SEARCHED_TUBES:
-        recipe = trial.recipe
-        state = Refinement.run(
-            trial.pattern, (), trial.instrument(radiation=name), recipe.fit, blank=trial.blank
-        )
-        lines = [candidate(p, state) for p in library(recipe.identification.library) if p.quantifiable]
-        scores = score_phases(lines, search_residual(state).projected(), variants=_VARIANTS, sizes=_SIZES_NM)
+def _best_met(
+    pattern: Pattern, instruments: Mapping[str, Instrument], recipe: Recipe, blank: Pattern | None
+) -> tuple[str, Score] | None:
+    """Find the tube with which six reflections of a library phase lie in place and ratio, and its score."""
+    found: list[tuple[str, Score]] = []
+    for tube, instrument in instruments.items():
+        fit = Refinement.run(pattern, (), instrument, recipe.fit, blank=blank)
+        items = [candidate(p, fit) for p in library(recipe.identification.library) if p.quantifiable]
+        scores = score_phases(items, search_residual(fit).projected(), variants=_VARIANTS, sizes=_SIZES_NM)
         found += [
-            (score, name)
+            (tube, score)
             for score in scores.values()
             if score.reflections_seen == score.reflections_expected == _REFLECTIONS
             and score.consistency < _IN_RATIO
         ]
-    if not found:
-        return ()
-    best, tube = max(found, key=lambda pair: pair[0].z)
-    text = (
-        f"The file states no wavelength, and with the copper Kα that was assumed nothing is found. With {tube} the "
-        f"{_REFLECTIONS} strongest reflections of {best.phase.name.lower()} lie in place and ratio (z = {best.z:.0f}): "
-        f"the tube was probably that. Pass --radiation {tube}; until then nothing follows about phases and amounts."
-    )
-    return (OTHER_RADIATION(text, gof=trial.fit.gof, radiation=tube, phase=best.phase.id, z=best.z),)
-
-
-def _slit_that_fits(trial: _Trial) -> tuple[Diagnostic, ...]:
-    """Name automatic slits (a factor sinθ) where nobody says which there were and they explain the pattern."""
-    gof, pattern = trial.fit.gof, trial.pattern
-    if trial.recipe.instrument.variable_slit is not None or "variable_slit" in pattern.metadata:
-        return ()
-    if gof <= _SLIT_GOF:
-        return ()
-    instrument = trial.instrument(variable_slit=True)
-    if instrument.geometry != "bragg_brentano":
-        return ()
-    tried = trial.goodness(instrument)
-    if not trial.explains(tried):
-        return ()
-    text = (
-        f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
-        f"that open with the angle {tried:.1f} times: the scan was probably taken with automatic slits. Pass "
-        "--set instrument.variable_slit=true; until then nothing follows about amounts."
-    )
-    return (OTHER_SLIT(text, gof=gof, gof_with_it=tried),)
+    return max(found, key=lambda pair: pair[1].z, default=None)
