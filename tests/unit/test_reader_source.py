@@ -109,6 +109,13 @@ def test_encodings(data: bytes, encoding: str) -> None:
         assert "\ufeff" not in text
 
 
+def test_utf_16_that_ends_in_half_a_character_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "cut.xy"
+    path.write_bytes(XY.decode().encode("utf-16")[:-1])
+    assert "UTF-16" in reason(path)
+    assert "half a character" in reason(path)
+
+
 def test_line_ends_of_all_three_systems() -> None:
     for end in (b"\n", b"\r\n", b"\r"):
         assert decode_text(b"a" + end + b"b" + end)[0] == "a\nb\n"

@@ -30,6 +30,7 @@ HEAD_BYTES = 8192
 """Length of the beginning that sniffers look at."""
 
 _CONTROL = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK = 2**18
 
 
@@ -70,6 +71,9 @@ class SourceFile:
     @cached_property
     def text(self) -> str:
         """All of the content, decoded, with line feeds as line ends; binary content is a `ReadError`."""
+        if self.data.startswith(_UTF16_MARKS) and len(self.data) % 2:
+            msg = f"the text is in UTF-16 and its {len(self.data)} bytes end in half a character"
+            raise self.error(msg, expected="two bytes for every character", hint="Copy the file again.")
         text, encoding = decode_text(self.data)
         if not encoding:
             msg = "the content is binary where text was expected"
@@ -170,7 +174,7 @@ def _encoding(data: bytes, *, cut: bool) -> str:
     pairs = body[: len(body) // 2 * 2]
     if data.startswith(b"\xef\xbb\xbf"):
         return "utf-8-sig" if _decodes(body, "utf-8-sig") else ""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(_UTF16_MARKS):
         return "utf-16" if _decodes(pairs, "utf-16") else ""
     if len(data) >= 8 and b"\x00" in data[:64]:  # UTF-16 of Latin text: every second byte is zero
         for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
