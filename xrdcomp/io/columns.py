@@ -13,18 +13,9 @@ from xrdcomp.units import MG_PER_UNIT, FloatArray
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
 Role = Literal[
-    "time",
-    "sample_temperature",
-    "temperature",
-    "furnace_temperature",
-    "program_temperature",
-    "mass",
-    "mass_change",
-    "conversion",
-    "heat",
-    "segment",
-    "other",
-]
+    "time", "sample_temperature", "temperature", "furnace_temperature", "program_temperature", "mass", "mass_change",
+    "conversion", "heat", "segment", "other",
+]  # fmt: skip
 
 _REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C"}
 """Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
@@ -45,10 +36,15 @@ _SPELLINGS: dict[tuple[Dimension, str], str] = {
     ("mass", "fraction"): "g/g mg/mg kg/kg fraction frac frac. 1",
 }
 _UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-_RATE = re.compile(r"^(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|^(min|s|°?c|k)(\^?-1|⁻¹)$")
-_HEAT = re.compile(r"^(m|u)?w(/m?g)?$|^(m|u)v(/m?g)?$|^j/.*|^uv/m?w$|^m?w/m?w$")
-_FLOW = re.compile(r"^(m|c)?l/(min|s|h)$|^sccm$|^cc?m?/min$|^cm3/min$|^cm³/min$")
-_TEMPERATURE_RATE = re.compile(r"^(°?c|k)/(min|s)$")
+_OTHER_UNITS: tuple[tuple[Dimension, re.Pattern[str]], ...] = (
+    (
+        "rate",
+        re.compile(r"(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|(min|s|°?c|k)(\^?-1|⁻¹)$"),
+    ),
+    ("heat", re.compile(r"(m|u)?w(/m?g)?$|(m|u)v(/m?g)?$|j/|uv/m?w$|m?w/m?w$")),
+    ("flow", re.compile(r"(m|c)?l/(min|s|h)$|sccm$|cc?m?/min$|cm3/min$|cm³/min$|(°?c|k)/(min|s)$")),
+)
+"""Units that no run is made of; a rate of temperature counts as a flow."""
 
 
 def unit_of(text: str) -> tuple[Dimension, str]:
@@ -63,18 +59,12 @@ def unit_of(text: str) -> tuple[Dimension, str]:
     if unit.startswith("(") and unit.endswith(")"):
         unit = unit[1:-1].strip()
     unit = unit.translate(_DEGREE_SIGNS).replace("µ", "u").replace("μ", "u").replace(" ", "").lower()
-    unit = unit.rstrip(".") if unit not in ("frac.",) else unit
+    unit = unit if unit == "frac." else unit.rstrip(".")
     if unit in ("", "-", "--", "°"):
         return "none", ""
     if unit in _UNITS:
         return _UNITS[unit]
-    if _RATE.match(unit):
-        return "rate", unit
-    if _HEAT.match(unit):
-        return "heat", unit
-    if _FLOW.match(unit) or _TEMPERATURE_RATE.match(unit):
-        return "flow", unit
-    return "other", unit
+    return next((dimension for dimension, pattern in _OTHER_UNITS if pattern.match(unit)), "other"), unit
 
 
 def _repair(text: str) -> str:
@@ -138,21 +128,21 @@ class Column:
 def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     """Make a column and recognise what it is."""
     dimension, canonical = unit_of(unit)
-    role = classify(name, dimension)
+    role, low = classify(name, dimension), name.lower()
     if dimension == "none" and role in (
         "mass",
         "mass_change",
     ):  # ``Mass fraction``, ``m/m0``, ``Weight percent``
-        low = name.lower()
         if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
             dimension, canonical = "mass", "fraction"
         elif re.search(r"percent|prozent|%", low):
             dimension, canonical = "mass", "percent"
+    shown = (
+        unit.strip() if dimension == "other" else _repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
+    )
     return Column(
         name=name,
-        unit=_repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
-        if dimension != "other"
-        else unit.strip(),
+        unit=shown,
         dimension=dimension,
         canonical=canonical,
         role=role,
@@ -161,23 +151,40 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     )
 
 
-_NOT_A_SIGNAL = re.compile(
-    r"crucible|tiegel|baseline|\bflow\b|fluss|purge|pressure|druck|index|\bpoint|ambient|diagnostic"
-    r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t"
+_ROLES: tuple[tuple[Role, str, str], ...] = (
+    ("segment", r"^(seg(ment)?|step)(\s*(no\.?|nr\.?|number|#))?$", ""),
+    ("conversion", r"conversion|\balpha\b|^α$|umsatz|m_?0\s*-\s*m\b.*m_?(f|inf|∞)|degree of", ""),
+    ("heat", r"", "heat"),
+    (
+        "heat", r"\bdsc\b|\bdta\b|heat ?flow|wärmestrom|^hf$|enthalp|heat flux|flux de chaleur|^udsc",
+        "none other rate",
+    ),
+    ("other", r"", "rate flow other"),
+    ("other", r"d{0,2}dtga?\b|deriv|ableitung|d\(?(m|w|tg|tga|mass|weight)%?\)?\s*/\s*d", ""),
+    (
+        "other",
+        r"crucible|tiegel|baseline|\bflow\b|fluss|purge|pressure|druck|index|\bpoint|ambient|diagnostic"
+        r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t", "",
+    ),
+    ("time", r"^(elapsed |run |total |test )?(time|zeit|temps|tiempo|tempo)\b|^time|^t$", "time none"),
+    ("temperature", r"temp|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$|^x_?temp", "temperature none"),
+    (
+        "mass",
+        r"\bm\s*/\s*m_?0\b|mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$"
+        r"|thermograv", "mass none",
+    ),
+    ("time", r"", "time"),
+    ("temperature", r"^$", "temperature"),
+    ("mass", r"^$", "mass"),
+    ("mass_change", r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease", "mass"),
+)  # fmt: skip
+"""Roles with the names they go by, in lower case, and the dimensions their unit may have; the first that fits holds."""
+_TEMPERATURES: tuple[tuple[Role, str], ...] = (
+    ("program_temperature", r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target"),
+    ("furnace_temperature", r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell"),
+    ("sample_temperature", r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra"),
 )
-_DERIVATIVE = re.compile(r"d{0,2}dtga?\b|deriv|ableitung|d\(?(m|w|tg|tga|mass|weight)%?\)?\s*/\s*d")
-_CONVERSION = re.compile(r"conversion|\balpha\b|^α$|umsatz|m_?0\s*-\s*m\b.*m_?(f|inf|∞)|degree of")
-_HEAT_NAME = re.compile(r"\bdsc\b|\bdta\b|heat ?flow|wärmestrom|^hf$|enthalp|heat flux|flux de chaleur|^udsc")
-_TEMPERATURE_NAME = re.compile(r"temp|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$|^x_?temp")
-_PROGRAM = re.compile(r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target")
-_FURNACE = re.compile(r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell")
-_SAMPLE = re.compile(r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra")
-_TIME_NAME = re.compile(r"^(elapsed |run |total |test )?(time|zeit|temps|tiempo|tempo)\b|^time|^t$")
-_MASS_NAME = re.compile(
-    r"\bm\s*/\s*m_?0\b|mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$|thermograv"
-)
-_CHANGE = re.compile(r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease")
-_SEGMENT = re.compile(r"^(seg(ment)?|step)(\s*(no\.?|nr\.?|number|#))?$")
+_CHANGE = _ROLES[-1][1]
 
 
 def classify(name: str, dimension: Dimension) -> Role:
@@ -186,38 +193,14 @@ def classify(name: str, dimension: Dimension) -> Role:
     A name and a unit that contradict each other (mass in °C) give ``other``.
     """
     low = _repair(name).strip().strip('"').lower()
-    if _SEGMENT.match(low):
-        return "segment"
-    if _CONVERSION.search(low):
-        return "conversion"
-    if dimension == "heat" or (_HEAT_NAME.search(low) and dimension in ("none", "other", "rate")):
-        return "heat"
-    if dimension in ("rate", "flow", "other") or _DERIVATIVE.search(low) or _NOT_A_SIGNAL.search(low):
-        return "other"
-    if _TIME_NAME.match(low) and dimension in ("time", "none") and not (low == "t" and name.strip() == "T"):
-        return "time"
-    if _TEMPERATURE_NAME.search(low) and dimension in ("temperature", "none"):
-        if _PROGRAM.search(low):
-            return "program_temperature"
-        if _FURNACE.search(low):
-            return "furnace_temperature"
-        return "sample_temperature" if _SAMPLE.search(low) else "temperature"
-    if _MASS_NAME.search(low) and dimension in ("mass", "none"):
-        return "mass_change" if _CHANGE.search(low) else "mass"
-    if low == "" or dimension == "time":
-        by_unit: dict[str, Role] = {"time": "time", "temperature": "temperature", "mass": "mass"}
-        return by_unit.get(dimension, "other")
-    if _CHANGE.search(low) and dimension == "mass":
-        return "mass_change"
+    for role, names, dimensions in _ROLES:
+        if (dimensions and dimension not in dimensions.split()) or not re.search(names, low):
+            continue
+        if not (names and role == "time" and name.strip() == "T"):
+            if role == "temperature" and names != "^$":
+                return next((kind for kind, kinds in _TEMPERATURES if re.search(kinds, low)), role)
+            return "mass_change" if role == "mass" and re.search(_CHANGE, low) else role
     return "other"
-
-
-def columns_of(names: Sequence[str], units: Sequence[str], values: FloatArray) -> tuple[Column, ...]:
-    """Columns of a table, recognised by name and unit; a column without header has an empty name."""
-    k = values.shape[1]
-    names = list(names) or [""] * k
-    units = list(units) or [""] * k
-    return tuple(column_of(names[i], units[i], values[:, i], i + 1) for i in range(k))
 
 
 def ask_column(*names: str) -> str:
@@ -230,7 +213,6 @@ def ask_column(*names: str) -> str:
 
 
 # Facts of the header
-
 
 _GASES: tuple[tuple[Atmosphere, str], ...] = (
     ("carbon_dioxide", r"\bco2\b|co₂|carbon[ _-]?dioxide|kohlendioxid|kohlenstoffdioxid"),
@@ -253,9 +235,8 @@ def atmosphere_of(text: str) -> Atmosphere:
     found = {gas for gas, pattern in _GASES if re.search(pattern, low)}
     if "air" in found and found <= {"air", "oxygen", "nitrogen"} and ("synth" in low or len(found) == 3):
         return "air"
-    return (
-        found.pop() if len(found) == 1 and not re.search(r"\bhe(lium)?\b|\bh2\b|hydrogen", low) else "unknown"
-    )
+    other = re.search(r"\bhe(lium)?\b|\bh2\b|hydrogen", low)
+    return found.pop() if len(found) == 1 and not other else "unknown"
 
 
 _HEATING_RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/\s*(min|s)\b")
@@ -280,13 +261,18 @@ def number_of(text: str) -> float | None:
 _PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;]{2,60}?)\s*[:=\t;]+\s*(?P<value>.*?)[\s;\"]*$")
 
 
-def header_facts(lines: Sequence[str]) -> dict[str, str]:
-    """``key: value`` lines (also with tab, ``=`` or ``;``) above a table, keys in lower case."""
+def header_facts(
+    lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False
+) -> dict[str, str]:
+    """First value that is not empty of each key, as `pattern` parts a line into key and value; `fold`: keys lower-case.
+
+    Without `pattern` a colon, tab, ``=`` or ``;`` stands between them.
+    """
     facts: dict[str, str] = {}
-    for line in lines:
-        match = _PAIR.match(line) if len(line) < 4000 else None
+    for match in (pattern.match(line) for line in lines if len(line) < 4000):
         if match and match["value"]:
-            facts.setdefault(match["key"].strip().lower(), match["value"].strip())
+            key = match["key"].strip()
+            facts.setdefault(key.lower() if fold else key, match["value"].strip())
     return facts
 
 

@@ -13,102 +13,72 @@ from typing import Literal, cast
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, MassUnit, Metadata, Source, TgaRun, message_kind
+from xrdcomp.data import Atmosphere, Diagnostic, MassUnit, MessageKind, Metadata, TgaRun, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import Column, ask_column
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import Table
-from xrdcomp.units import CELSIUS_ZERO_K, MG_PER_UNIT, FloatArray, IntArray
+from xrdcomp.io.text_table import Table, line_error
+from xrdcomp.units import CELSIUS_ZERO_K, MG_PER_UNIT, BoolArray, FloatArray, IntArray
 
-CUT = message_kind(
-    "TGA_CUT", "warning", "The mark that the instrument's software writes at the end is missing: cut, or edited "
-    "(info where only the blank line of Proteus is).", remedy="Copy or export the file again.",
-)  # fmt: skip
+# fmt: off
+CUT = message_kind("TGA_CUT", "warning",
+    "The mark that the instrument's software writes at the end is missing: cut, or edited (info where only the blank "
+    "line of Proteus is).", remedy="Copy or export the file again.")
 NO_FINAL_NEWLINE = message_kind("TGA_NO_FINAL_NEWLINE", "info", "The file ends in its last row of numbers.")
-OTHER_TABLE = message_kind(
-    "TGA_OTHER_TABLE", "warning", "The file holds other tables of numbers, which were not read.",
-    threshold="three rows",
-)  # fmt: skip
-ATMOSPHERE_CHANGES = message_kind(
-    "TGA_ATMOSPHERE_CHANGES", "warning", "Heating steps run under different gases; the atmosphere is unknown.",
-    remedy="Choose segments of one gas, or state the atmosphere.",
-)  # fmt: skip
+OTHER_TABLE = message_kind("TGA_OTHER_TABLE", "warning",
+    "The file holds other tables of numbers, which were not read.", threshold="three rows")
+ATMOSPHERE_CHANGES = message_kind("TGA_ATMOSPHERE_CHANGES", "warning",
+    "Heating steps run under different gases; the atmosphere is unknown.",
+    remedy="Choose segments of one gas, or state the atmosphere.")
 NO_TIME = message_kind("TGA_NO_TIME", "info", "The file has no time; the heating rate cannot be measured.")
-DUPLICATE_COLUMN = message_kind(
-    "TGA_DUPLICATE_COLUMN", "info", "Which of several columns that hold the same, or nothing, was used.",
-    threshold="1e-4 of the range of values",
-)  # fmt: skip
-LOOSE_NAME = message_kind(
-    "TGA_LOOSE_NAME", "info", "A column that is named a loss or change holds mass itself."
-)
-TEMPERATURE_NOT_OF_SAMPLE = message_kind(
-    "TGA_TEMPERATURE_NOT_OF_SAMPLE", "warning", "Only the temperature of furnace or program is there; steps may be "
-    "shifted by several kelvin.", remedy="Export the sample temperature.",
-)  # fmt: skip
-UNIT_OVERRIDDEN = message_kind(
-    "TGA_UNIT_OVERRIDDEN",
-    "warning",
-    "The unit that was asked for is not the one in the file; the former holds.",
-)
-ROWS_DROPPED = message_kind(
-    "TGA_ROWS_DROPPED", "warning", "Rows without temperature, mass or time were left out (info below the threshold).",
-    threshold="2 % of the rows, those before the first complete one not counted", origin="judgement",
-)  # fmt: skip
-NO_INITIAL_MASS = message_kind(
-    "TGA_NO_INITIAL_MASS", "info", "Mass is relative and the file does not state what it refers to.",
-    remedy="Pass initial_mass_mg, if it is known.",
-)  # fmt: skip
-HEADER_MASS_INVALID = message_kind(
-    "TGA_HEADER_MASS_INVALID", "warning", "The sample mass of the header cannot be; it was not used.",
-    threshold="0 to a kilogram",
-)  # fmt: skip
-INITIAL_MASS_OVERRIDDEN = message_kind(
-    "TGA_INITIAL_MASS_OVERRIDDEN", "warning", "The mass that was given differs from that of the header; the former "
-    "holds.", threshold="1 %",
-)  # fmt: skip
-COLUMNS_DISAGREE = message_kind(
-    "TGA_COLUMNS_DISAGREE", "warning", "Mass in mg and mass in per cent of one point do not fit each other; one is "
-    "wrong.", threshold="0.2 % of the initial mass", origin="rounding of two printed columns, with room",
-)  # fmt: skip
-MASS_IS_CHANGE = message_kind(
-    "TGA_MASS_IS_CHANGE", "warning", "The column holds the change of mass; the start was added to every value (info "
-    "where the file calls it a change; warning where only its values, which start at zero, tell).",
-)  # fmt: skip
-TIME_RESTARTS = message_kind(
-    "TGA_TIME_RESTARTS", "info", "The clock restarts with each segment and was run on."
-)
-TEMPERATURE_LOOKS_KELVIN = message_kind(
-    "TGA_TEMPERATURE_LOOKS_KELVIN", "warning", "Temperature is stated in °C and starts where a run from room "
-    "temperature in kelvin does.", remedy='Pass temperature_unit="K" if so.', threshold="start between 280 and 310",
-)  # fmt: skip
-START_NOT_FULL = message_kind(
-    "TGA_START_NOT_FULL", "warning", "Relative mass does not start near the whole; the run may have begun before this "
-    "segment.", threshold="20 %", origin="judgement",
-)  # fmt: skip
-MASS_GROWS = message_kind(
-    "TGA_MASS_GROWS", "warning", "Mass grows manifold; the column may be another quantity.", threshold="five times",
-    origin="judgement",
-)  # fmt: skip
-NEGATIVE_MASS = message_kind(
-    "TGA_NEGATIVE_MASS", "warning", "Mass falls below zero: no buoyancy correction, or a drifting balance.",
-    threshold="−2 % of the start", origin="buoyancy is about 1 % of a sample",
-)  # fmt: skip
-INITIAL_MASS_DIFFERS = message_kind(
-    "TGA_INITIAL_MASS_DIFFERS", "warning", "The run does not start at the mass of the header: loss before the first "
-    "point, a wrong unit or a wrong header.", threshold="10 %", origin="judgement",
-)  # fmt: skip
-HEATING_RATE_ODD = message_kind(
-    "TGA_HEATING_RATE_ODD", "warning", "A heating rate that no furnace has, or far off the header's; time or "
-    "temperature may be in another unit.", threshold="0.005 to 2000 K/min; twentyfold the header's",
-)  # fmt: skip
-SEGMENTS_ODD = message_kind(
-    "TGA_SEGMENTS_ODD", "warning", "Segment numbers are out of order or stand alone; one of them is damaged."
-)
-SPIKE = message_kind(
-    "TGA_SPIKE", "warning", "One point lies far from both neighbours: a disturbance or a damaged value.",
-    threshold="30 times the 95 % quantile of steps, at least 3 K or 0.5 % of the range of mass", origin="judgement",
-)  # fmt: skip
+DUPLICATE_COLUMN = message_kind("TGA_DUPLICATE_COLUMN", "info",
+    "Which of several columns that hold the same, or nothing, was used.", threshold="1e-4 of the range of values")
+LOOSE_NAME = message_kind("TGA_LOOSE_NAME", "info", "A column that is named a loss or change holds mass itself.")
+TEMPERATURE_NOT_OF_SAMPLE = message_kind("TGA_TEMPERATURE_NOT_OF_SAMPLE", "warning",
+    "Only the temperature of furnace or program is there; steps may be shifted by several kelvin.",
+    remedy="Export the sample temperature.")
+UNIT_OVERRIDDEN = message_kind("TGA_UNIT_OVERRIDDEN", "warning",
+    "The unit that was asked for is not the one in the file; the former holds.")
+ROWS_DROPPED = message_kind("TGA_ROWS_DROPPED", "warning",
+    "Rows without temperature, mass or time were left out (info below the threshold).",
+    threshold="2 % of the rows, those before the first complete one not counted", origin="judgement")
+NO_INITIAL_MASS = message_kind("TGA_NO_INITIAL_MASS", "info",
+    "Mass is relative and the file does not state what it refers to.", remedy="Pass initial_mass_mg, if it is known.")
+HEADER_MASS_INVALID = message_kind("TGA_HEADER_MASS_INVALID", "warning",
+    "The sample mass of the header cannot be; it was not used.", threshold="0 to a kilogram")
+INITIAL_MASS_OVERRIDDEN = message_kind("TGA_INITIAL_MASS_OVERRIDDEN", "warning",
+    "The mass that was given differs from that of the header; the former holds.", threshold="1 %")
+COLUMNS_DISAGREE = message_kind("TGA_COLUMNS_DISAGREE", "warning",
+    "Mass in mg and mass in per cent of one point do not fit each other; one is wrong.",
+    threshold="0.2 % of the initial mass", origin="rounding of two printed columns, with room")
+MASS_IS_CHANGE = message_kind("TGA_MASS_IS_CHANGE", "warning",
+    "The column holds the change of mass; the start was added to every value (info where the file calls it a change; "
+    "warning where only its values, which start at zero, tell).")
+TIME_RESTARTS = message_kind("TGA_TIME_RESTARTS", "info", "The clock restarts with each segment and was run on.")
+TEMPERATURE_LOOKS_KELVIN = message_kind("TGA_TEMPERATURE_LOOKS_KELVIN", "warning",
+    "Temperature is stated in °C and starts where a run from room temperature in kelvin does.",
+    remedy='Pass temperature_unit="K" if so.', threshold="start between 280 and 310")
+START_NOT_FULL = message_kind("TGA_START_NOT_FULL", "warning",
+    "Relative mass does not start near the whole; the run may have begun before this segment.", threshold="20 %",
+    origin="judgement")
+MASS_GROWS = message_kind("TGA_MASS_GROWS", "warning",
+    "Mass grows manifold; the column may be another quantity.", threshold="five times", origin="judgement")
+NEGATIVE_MASS = message_kind("TGA_NEGATIVE_MASS", "warning",
+    "Mass falls below zero: no buoyancy correction, or a drifting balance.", threshold="−2 % of the start",
+    origin="buoyancy is about 1 % of a sample")
+INITIAL_MASS_DIFFERS = message_kind("TGA_INITIAL_MASS_DIFFERS", "warning",
+    "The run does not start at the mass of the header: loss before the first point, a wrong unit or a wrong header.",
+    threshold="10 %", origin="judgement")
+HEATING_RATE_ODD = message_kind("TGA_HEATING_RATE_ODD", "warning",
+    "A heating rate that no furnace has, or far off the header's; time or temperature may be in another unit.",
+    threshold="0.005 to 2000 K/min; twentyfold the header's")
+SEGMENTS_ODD = message_kind("TGA_SEGMENTS_ODD", "warning",
+    "Segment numbers are out of order or stand alone; one of them is damaged.")
+SPIKE = message_kind("TGA_SPIKE", "warning",
+    "One point lies far from both neighbours: a disturbance or a damaged value.",
+    threshold="30 times the 95 % quantile of steps, at least 3 K or 0.5 % of the range of mass", origin="judgement")
+# fmt: on
 
 COLDEST_C, HOTTEST_C = -200.0, 3000.0
 """Range of furnaces: liquid nitrogen to graphite."""
@@ -154,7 +124,7 @@ class TgaTable:
 
 
 def tga_reader(
-    format_id: str,
+    id: str,
     name: str,
     extensions: str,
     sniff: Callable[[SourceFile], float],
@@ -164,32 +134,17 @@ def tga_reader(
     verified: bool = True,
 ) -> TgaReader:
     """Reader of a format that `parse` turns into a table; `extensions` are separated by blanks."""
+
+    def read(source: SourceFile, options: TgaOptions) -> TgaRun:
+        return replace(_Builder(parse(source, options), options).build(), source=source.record(id))
+
+    suffixes = tuple(extensions.split())
     return TgaReader(
-        id=format_id,
-        name=name,
-        extensions=tuple(extensions.split()),
-        sniff=sniff,
-        read=lambda source, options: _Builder(parse(source, options), options).build(
-            source.record(format_id)
-        ),
-        extras=extras,
-        verified=verified,
+        id=id, name=name, extensions=suffixes, sniff=sniff, read=read, extras=extras, verified=verified
     )
 
 
 # Parts of readers
-
-
-def numbered(values: FloatArray | IntArray) -> IntArray:
-    """Numbers from 0 without gaps, in the order of the values."""
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def stated_segment(columns: Sequence[Column]) -> IntArray | None:
-    """Segment of each point from the column that holds it; None without a complete one."""
-    stated = (c.values for c in columns if c.role == "segment" and np.isfinite(c.values).all())
-    found = next(stated, None)
-    return None if found is None else numbered(found)
 
 
 def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = "") -> Sequence[str]:
@@ -202,9 +157,7 @@ def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = ""
     for i in range(end, stop):
         if lines[i].strip(" \t;,") and not (ends and lines[i].startswith("#")):
             msg = f"there is text after a blank line in the table: {lines[i].strip()[:40]!r}"
-            raise ReadError(
-                msg, place=f"line {i + 1}", expected="rows without gap", hint="Copy the file again."
-            )
+            raise line_error(i + 1, msg, "rows without gap")
     return lines[first:end]
 
 
@@ -225,67 +178,65 @@ def table_notes(text: str, table: Table) -> list[Diagnostic]:
 # The run
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Chosen:
-    """The columns a run is made of."""
-
-    temperature: Column
-    mass: Column
-    time: Column | None
-    other_mass: Column | None
-
-
 def _listed(columns: Sequence[Column], *, numbers: bool = False) -> str:
     labels = (f"{column.number} {column.label!r}" if numbers else repr(column.label) for column in columns)
     return ", ".join(labels) or "none"
 
 
 class _Builder:
-    """A run in the making, with what is to be said of it: messages, metadata, columns whose unit is missing."""
+    """A run in the making: the columns used for each quantity, the rows kept, messages and metadata."""
 
     def __init__(self, table: TgaTable, options: TgaOptions) -> None:
         self.table, self.options = table, options
         self.messages = list(table.messages)
         self.metadata = dict(table.metadata)
-        self.without_unit: list[tuple[Quantity, Column]] = []
+        self.used: dict[Quantity, Column] = {}
+        self.other_mass: Column | None = None
         self.keep: IntArray = np.zeros(0, dtype=np.int64)
+
+    def say(self, kind: MessageKind, text: str, *, mild: bool = False, **facts: str | float) -> None:
+        """Add a message; `mild`: as an info, whatever its kind."""
+        said = kind(text, **facts)
+        self.messages.append(replace(said, severity="info") if mild else said)
 
     def place(self, point: int) -> str:
         """Where in the file a point of the run stands."""
         return self.table.place_of(int(self.table.lines[self.keep[point]]))
 
-    def build(self, source: Source) -> TgaRun:
+    def build(self) -> TgaRun:
         """Choose columns and units, drop rows without values, check, and make the run."""
         table, options = self.table, self.options
-        chosen = self.choose_columns()
-        unit_t = self.unit(chosen.temperature, "temperature", options.temperature_unit)
-        unit_m = cast(MassUnit, self.unit(chosen.mass, "mass", options.mass_unit))
-        unit_s = "" if chosen.time is None else self.unit(chosen.time, "time", options.time_unit)
-        if self.without_unit:  # one error asks for every unit that is stated nowhere
-            names = " and ".join(quantity for quantity, _ in self.without_unit)
-            listed = [
+        self.choose_columns()
+        wanted = {
+            "temperature": options.temperature_unit,
+            "mass": options.mass_unit,
+            "time": options.time_unit,
+        }
+        unit = {quantity: self.unit(quantity, wanted[quantity]) for quantity in self.used}
+        missing = {quantity: self.used[quantity] for quantity in unit if not unit[quantity]}
+        if missing:  # one error asks for every unit that is stated nowhere
+            listed = " and the ".join(
                 f"{quantity} column {column.label!r} "
                 f"(values {np.fmin.reduce(column.values):g} to {np.fmax.reduce(column.values):g})"
-                for quantity, column in self.without_unit
-            ]
-            msg = f"the file states no unit that is known for the {' and the '.join(listed)}"
-            hint = " ".join(_ASK[quantity] for quantity, _ in self.without_unit)
-            raise ReadError(msg, expected=f"the unit of {names} in the header", hint=hint)
-        if unit_t == "F":
-            msg = f"column {chosen.temperature.label!r} is in °F"
+                for quantity, column in missing.items()
+            )
+            expected = f"the unit of {' and '.join(missing)} in the header"
+            msg = f"the file states no unit that is known for the {listed}"
+            raise ReadError(msg, expected=expected, hint=" ".join(_ASK[quantity] for quantity in missing))
+        if unit["temperature"] == "F":
+            msg = f"column {self.used['temperature'].label!r} is in °F"
             raise ReadError(msg, expected="°C or K", hint="Export the temperature in °C or K.")
-        self.keep_rows_with_values(chosen)
-        initial = self.initial_mass(chosen)
-        mass = self.mass(chosen.mass, unit_m, initial)
+        self.keep_rows_with_values()
+        unit_m, kelvin = cast(MassUnit, unit["mass"]), unit["temperature"] == "K"
+        initial = self.initial_mass()
+        mass = self.mass(unit_m, initial)
         segment = None if table.segment is None else table.segment[self.keep]
-        time = None
-        if chosen.time is not None:
-            time = self.running_time(chosen.time.values[self.keep] * SECONDS_PER_UNIT[unit_s], segment)
+        time = self.running_time(SECONDS_PER_UNIT[unit["time"]], segment) if "time" in unit else None
         if unit_m in ("percent", "fraction") and initial is None:
             text = f"mass is in {unit_m} and the file does not state the mass it refers to"
-            self.messages.append(NO_INITIAL_MASS(f"{text}; pass initial_mass_mg if known."))
+            self.say(NO_INITIAL_MASS, f"{text}; pass initial_mass_mg if known.")
         run = TgaRun(
-            temperature_c=chosen.temperature.values[self.keep] - (CELSIUS_ZERO_K if unit_t == "K" else 0.0),
+            temperature_c=self.used["temperature"].values[self.keep] - (CELSIUS_ZERO_K if kelvin else 0.0),
             mass=mass,
             mass_unit=unit_m,
             time_s=time,
@@ -295,15 +246,14 @@ class _Builder:
             heating_rate_k_min=table.heating_rate_k_min,
             corrected=table.corrected,
             metadata=self.metadata,
-            source=source,
         )
-        self.check_temperature(run, kelvin=unit_t == "K")
+        self.check_temperature(run, kelvin=kelvin)
         self.check_mass(run)
         self.check_rate(run)
         self.check_points(run)
         return replace(run, messages=tuple(self.messages))
 
-    def choose_columns(self) -> _Chosen:
+    def choose_columns(self) -> None:
         """Choose sample temperature, mass and time, as the user names them or as they are recognised."""
         columns = [column for column in self.table.columns if not np.isnan(column.values).all()]
         named: dict[str, Column] = {}
@@ -318,15 +268,17 @@ class _Builder:
         mass = named.get("mass") or self.choose_mass(masses, columns)
         if temperature is None:
             msg = f"no column is recognised as temperature; columns: {_listed(columns)}"
-            hint = ask_column("temperature") + "."
-            raise ReadError(msg, expected="a column named temperature with °C or K", hint=hint)
+            expected = "a column named temperature with °C or K"
+            raise ReadError(msg, expected=expected, hint=f"{ask_column('temperature')}.")
+        self.used = {"temperature": temperature, "mass": mass}
         times = [c for c in columns if c.role == "time"]
-        time = named.get("time") or (self.choose_same(times, "time") if times else None)
-        if time is None:
-            self.messages.append(NO_TIME("the file has no time column; heating rate cannot be measured."))
+        if "time" in named or times:
+            self.used["time"] = named.get("time") or self.choose_same(times, "time")
+        else:
+            self.say(NO_TIME, "the file has no time column; heating rate cannot be measured.")
         relative = mass.canonical == "percent"
-        other = next((c for c in masses if c is not mass and (c.canonical == "percent") != relative), None)
-        return _Chosen(temperature=temperature, mass=mass, time=time, other_mass=other)
+        others = (c for c in masses if c is not mass and (c.canonical == "percent") != relative)
+        self.other_mass = next(others, None)
 
     def choose_temperature(self, columns: Sequence[Column]) -> Column | None:
         """Temperature of the sample before others, those of furnace and program last and with a warning."""
@@ -336,30 +288,32 @@ class _Builder:
                 continue
             column = self.choose_same(candidates, "temperature")
             if role in ("furnace_temperature", "program_temperature"):
-                text = (
-                    f"the only temperature is {column.label!r}, not that of the sample; steps may be shifted by "
-                    "several kelvin. Export the sample temperature."
-                )
-                self.messages.append(TEMPERATURE_NOT_OF_SAMPLE(text, column=column.label))
+                text = f"the only temperature is {column.label!r}, not that of the sample; steps may be shifted by "
+                text += "several kelvin. Export the sample temperature."
+                self.say(TEMPERATURE_NOT_OF_SAMPLE, text, column=column.label)
             return column
         return None
 
     def choose_mass(self, masses: Sequence[Column], columns: Sequence[Column]) -> Column:
         """Mass in the unit asked for, else mass before its change, and weighed mass before per cent."""
         if not masses:
-            if any(c.role == "conversion" for c in columns):
-                msg = f"the file holds the degree of conversion, not mass; columns: {_listed(columns)}"
-                expected = "mass in mg, µg or %"
+            roles = {c.role for c in columns}
+            msg, expected = (
+                "no column is recognised as mass",
+                "a column named mass or weight with mg, µg or %",
+            )
+            hint = ask_column("mass") + ", or name it in the header."
+            if "conversion" in roles:
+                msg, expected = "the file holds the degree of conversion, not mass", "mass in mg, µg or %"
                 hint = "Conversion is scaled to each step's own loss, so mass cannot be recovered; "
                 hint += "export the mass itself."
-            elif any(c.role == "heat" for c in columns):
-                msg = f"the file holds heat flow (DSC or DTA) and no mass; columns: {_listed(columns)}"
-                expected, hint = "a thermogravimetric signal", "Export the TG signal of the run."
-            else:
-                msg = f"no column is recognised as mass; columns: {_listed(columns)}"
-                expected = "a column named mass or weight with mg, µg or %"
-                hint = ask_column("mass") + ", or name it in the header."
-            raise ReadError(msg, expected=expected, hint=hint)
+            elif "heat" in roles:
+                msg, expected = (
+                    "the file holds heat flow (DSC or DTA) and no mass",
+                    "a thermogravimetric signal",
+                )
+                hint = "Export the TG signal of the run."
+            raise ReadError(f"{msg}; columns: {_listed(columns)}", expected=expected, hint=hint)
         in_unit = [c for c in masses if c.canonical == self.options.mass_unit != ""] or masses
         absolute = [c for c in in_unit if c.role == "mass"] or list(in_unit)
         rank = min(_MASS_ORDER.index(c.canonical) for c in absolute)
@@ -371,74 +325,63 @@ class _Builder:
             return candidates[0]
         living = [c for c in candidates if np.nanmin(c.values) != np.nanmax(c.values)] or list(candidates[:1])
         first = living[0]
+        span = float(np.nanmax(first.values) - np.nanmin(first.values))
         for other in living[1:]:
             if other.canonical != first.canonical and quantity != "mass":
                 continue
-            span = float(np.nanmax(first.values) - np.nanmin(first.values))
             if not np.allclose(first.values, other.values, rtol=0, atol=1e-4 * span, equal_nan=True):
                 listed = _listed(living, numbers=True)
                 msg = f"several columns could be the {quantity} and they differ: {listed}"
                 raise ReadError(msg, hint=ask_column(quantity) + ".")
         dropped = _listed([c for c in candidates if c is not first], numbers=True)
         used = f"column {first.number} {first.label!r} is used as {quantity}"
-        self.messages.append(DUPLICATE_COLUMN(f"{used}; equal or empty and not used: {dropped}."))
+        self.say(DUPLICATE_COLUMN, f"{used}; equal or empty and not used: {dropped}.")
         return first
 
-    def unit(self, column: Column, quantity: Quantity, wanted: str) -> str:
-        """Unit of a column: the user's word, the column's own, the header's; "" where none states it."""
-        stated = column.canonical if column.dimension == quantity else ""
-        origin = "column header"
+    def unit(self, quantity: Quantity, wanted: str) -> str:
+        """Unit of a quantity: the user's word, the column's own, the header's; "" where none states it."""
+        column = self.used[quantity]
+        stated, origin = column.canonical if column.dimension == quantity else "", "column header"
         if not stated and quantity in self.table.units:
             stated, origin = self.table.units[quantity], "file header"
         if wanted and stated and wanted != stated:
             text = f"{quantity} column {column.label!r} states {stated}; it was read as {wanted}, as asked."
-            self.messages.append(UNIT_OVERRIDDEN(text, stated=stated, used=wanted))
+            self.say(UNIT_OVERRIDDEN, text, stated=stated, used=wanted)
         if wanted:
             stated, origin = wanted, "given"
         self.metadata |= {f"{quantity}_column": column.label, f"{quantity}_unit_in_file": stated}
         self.metadata[f"{quantity}_unit_from"] = origin
-        if not stated:
-            self.without_unit.append((quantity, column))
         return stated
 
-    def keep_rows_with_values(self, chosen: _Chosen) -> None:
-        blank = np.isnan(chosen.temperature.values) | np.isnan(chosen.mass.values)
-        if chosen.time is not None:
-            blank |= np.isnan(chosen.time.values)
+    def keep_rows_with_values(self) -> None:
+        blank: BoolArray = np.any([np.isnan(column.values) for column in self.used.values()], axis=0)
         self.keep = np.flatnonzero(~blank)
         if len(self.keep) < 2:
             msg = f"only {len(self.keep)} of {len(blank)} rows have temperature, mass and time"
             place = self.table.place_of(int(self.table.lines[0]))
             raise ReadError(msg, place=place, expected="a table of numbers")
-        dropped = int(blank.sum())
+        dropped, leading = int(blank.sum()), int(self.keep[0])
         if dropped:
-            leading = int(self.keep[0])
             first = self.table.place_of(int(self.table.lines[np.argmax(blank)]))
-            text = (
-                f"{dropped} of {len(blank)} rows have no temperature, mass or time and were left out "
-                f"({leading} of them before the first complete row; the first is {first})."
-            )
-            said = ROWS_DROPPED(text, rows=dropped, leading=leading)
+            text = f"{dropped} of {len(blank)} rows have no temperature, mass or time and were left out "
+            text += f"({leading} of them before the first complete row; the first is {first})."
             few = dropped - leading <= 0.02 * len(blank)
-            self.messages.append(replace(said, severity="info") if few else said)
+            self.say(ROWS_DROPPED, text, mild=few, rows=dropped, leading=leading)
 
-    def initial_mass(self, chosen: _Chosen) -> float | None:
+    def initial_mass(self) -> float | None:
         """Mass in mg that was weighed in: the user's word, the header's, or what mg and per cent of one file tell."""
         header, given = self.table.initial_mass_mg, self.options.initial_mass_mg
         if header is not None and not 0 < header < LARGEST["mg"]:
             text = f"the header states a sample mass of {header:g} mg, which cannot be; it was not used."
-            self.messages.append(HEADER_MASS_INVALID(text, header_mg=header))
+            self.say(HEADER_MASS_INVALID, text, header_mg=header)
             header = None
-        if given is not None:
-            if header is not None and abs(given - header) > 0.01 * header:
-                text = f"the header states {header:g} mg; {given:g} mg was used, as asked."
-                self.messages.append(INITIAL_MASS_OVERRIDDEN(text, header_mg=header, used_mg=given))
-            self.metadata["initial_mass_from"] = "given"
-            return given
-        if header is not None:
-            self.metadata["initial_mass_from"] = "file header"
-            return header
-        other, mass = chosen.other_mass, chosen.mass
+        if given is not None and header is not None and abs(given - header) > 0.01 * header:
+            text = f"the header states {header:g} mg; {given:g} mg was used, as asked."
+            self.say(INITIAL_MASS_OVERRIDDEN, text, header_mg=header, used_mg=given)
+        if given is not None or header is not None:
+            self.metadata["initial_mass_from"] = "file header" if given is None else "given"
+            return header if given is None else given
+        other, mass = self.other_mass, self.used["mass"]
         if other is None or mass.role != "mass" or other.role != "mass":
             return None
         percent, weighed = (other, mass) if other.canonical == "percent" else (mass, other)
@@ -458,14 +401,15 @@ class _Builder:
         worst = int(np.nanargmax(off))
         if off[worst] > 2e-3 * initial:
             text = f"the columns {labels} disagree by {off[worst]:.4g} mg at point {worst}"
-            self.messages.append(COLUMNS_DISAGREE(f"{text}; one of the two values is wrong.", point=worst))
+            self.say(COLUMNS_DISAGREE, f"{text}; one of the two values is wrong.", point=worst)
         return initial if initial > 0 else None
 
-    def mass(self, column: Column, unit: MassUnit, initial: float | None) -> FloatArray:
+    def mass(self, unit: MassUnit, initial: float | None) -> FloatArray:
         """Mass itself, also where the column holds the change of mass since the start.
 
         Of an empty pan only the change counts: readings about zero, of a tared balance, are raised to some pan's mass.
         """
+        column = self.used["mass"]
         values = column.values[self.keep]
         span = float(np.ptp(values))
         named = column.role == "mass_change"
@@ -477,34 +421,30 @@ class _Builder:
             text = (
                 f"column {column.label!r} is named a change and starts at {values[0]:g}; it was read as mass."
             )
-            self.messages.append(LOOSE_NAME(text, column=column.label))
+            self.say(LOOSE_NAME, text, column=column.label)
             return values
         lost = (pan or named) and _LOSS.search(column.name) and values.max() > -values.min()
         if pan and not lost and values.min() > span:
             return values
-        if pan:
-            start = _PAN_MG / MG_PER_UNIT[unit]
-        elif unit in ("percent", "fraction"):
-            start = 100.0 if unit == "percent" else 1.0
+        if pan or unit in ("percent", "fraction"):
+            start = _PAN_MG / MG_PER_UNIT[unit] if pan else 100.0 if unit == "percent" else 1.0
         elif initial is not None:
             start = initial / MG_PER_UNIT[unit]
         else:
             first = -values[0] if lost else values[0]
             msg = f"column {column.label!r} holds the change of mass from {first:g} on, not mass"
-            hint = (
-                "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line); "
-                "a blank run is read with xrdcomp.io.front.read_empty_pan (--tga-blank)."
-            )
+            hint = "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line); "
+            hint += "a blank run is read with xrdcomp.io.front.read_empty_pan (--tga-blank)."
             raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
         change = "change of an empty pan" if pan else "change of mass"
         text = f"column {column.label!r} holds the {change}; {start:g} {unit} was added to every value."
-        said = MASS_IS_CHANGE(text, added=start)
-        self.messages.append(replace(said, severity="info") if pan or named else said)
+        self.say(MASS_IS_CHANGE, text, mild=bool(pan or named), added=start)
         mass: FloatArray = (-values if lost else values) + start
         return mass
 
-    def running_time(self, time: FloatArray, segment: IntArray | None) -> FloatArray:
-        """Time that does not decrease; a clock that restarts with each segment is run on."""
+    def running_time(self, seconds: float, segment: IntArray | None) -> FloatArray:
+        """Time in s, in units of `seconds`, that does not decrease; a clock that restarts with a segment is run on."""
+        time = self.used["time"].values[self.keep] * seconds
         back = np.flatnonzero(np.diff(time) < 0) + 1
         if not len(back):
             return time
@@ -517,7 +457,7 @@ class _Builder:
         for jump in back.tolist():
             offset[jump:] += time[jump - 1] - time[jump]
         text = f"time restarts with {len(back)} segments; each was set to begin where the one before ends."
-        self.messages.append(TIME_RESTARTS(text, restarts=len(back)))
+        self.say(TIME_RESTARTS, text, restarts=len(back))
         running: FloatArray = time + offset
         return running
 
@@ -537,37 +477,34 @@ class _Builder:
             msg = f"temperature is {t[at]:g} °C at point {at}"
             raise ReadError(msg, place=self.place(at), expected=f"{COLDEST_C:g} to {HOTTEST_C:g} °C")
         if float(np.ptp(t)) == 0.0:
-            msg = f"temperature is {t[0]:g} °C at every point"
-            raise ReadError(msg, expected="a heating program")
+            raise ReadError(f"temperature is {t[0]:g} °C at every point", expected="a heating program")
         # a start in the coldest 2 % of a run that begins to heat at once, not in the middle of its range
         if not kelvin and not forced and 280.0 < t[0] < 310.0 and t[0] < np.quantile(t, 0.02) + 5.0:
-            text = (
-                f"temperature is stated in °C and starts at {t[0]:.1f}; a run from room temperature in kelvin would "
-                'look like this. Pass temperature_unit="K" (--temperature-unit K) if so.'
-            )
-            self.messages.append(TEMPERATURE_LOOKS_KELVIN(text, start_c=float(t[0])))
+            text = f"temperature is stated in °C and starts at {t[0]:.1f}; a run from room temperature in kelvin would "
+            text += 'look like this. Pass temperature_unit="K" (--temperature-unit K) if so.'
+            self.say(TEMPERATURE_LOOKS_KELVIN, text, start_c=float(t[0]))
 
     def check_mass(self, run: TgaRun) -> None:
         """Refuse what is no mass of a sample; tell what is odd about it."""
         m, unit = run.mass, run.mass_unit
         if not (m > 0).any():
-            msg = f"mass is not above zero at any of the {len(m)} points"
-            raise ReadError(
-                msg, expected="the mass of a sample", hint="The column may hold a change of mass."
+            msg, hint = (
+                f"mass is not above zero at any of the {len(m)} points",
+                "The column may hold a change of mass.",
             )
+            raise ReadError(msg, expected="the mass of a sample", hint=hint)
         at = int(np.argmax(np.abs(m)))
         if abs(m[at]) > LARGEST[unit]:
             msg = f"mass is {m[at]:g} {unit} at point {at}, which no thermobalance weighs"
             raise ReadError(msg, place=self.place(at), expected=f"below {LARGEST[unit]:g} {unit}")
         start = float(np.median(m[:20]))
         if start <= 0:
-            msg = f"mass starts at {start:g} {unit}"
-            raise ReadError(msg, place=self.place(0), expected="a mass above zero")
+            raise ReadError(
+                f"mass starts at {start:g} {unit}", place=self.place(0), expected="a mass above zero"
+            )
         if unit == "percent" and start < 2.0:
             msg = f"mass is stated in per cent and starts at {start:g}, as a fraction would"
-            hint = (
-                'If it is one, pass mass_unit="fraction" (--mass-unit fraction). ' + ask_column("mass") + "."
-            )
+            hint = f'If it is one, pass mass_unit="fraction" (--mass-unit fraction). {ask_column("mass")}.'
             raise ReadError(msg, expected="a start near 100 %", hint=hint)
         if unit == "fraction" and start > 20.0:
             msg = f"mass is stated as a fraction and starts at {start:g}, as per cent would"
@@ -576,50 +513,42 @@ class _Builder:
         whole = {"percent": 100.0, "fraction": 1.0}.get(unit, start)
         if not 0.8 * whole < start < 1.2 * whole:
             text = f"mass starts at {start:g} {unit}, not near {whole:g}; the run may have begun before this segment."
-            self.messages.append(START_NOT_FULL(text, start=start))
-        top, lowest = float(m.max()), float(m.min())
+            self.say(START_NOT_FULL, text, start=start)
+        top, lowest, at = float(m.max()), float(m.min()), int(np.argmin(m))
         if top > 5 * start:
             text = f"mass grows from {start:g} to {top:g} {unit}; the column may be another quantity."
-            self.messages.append(MASS_GROWS(text, start=start, top=top))
+            self.say(MASS_GROWS, text, start=start, top=top)
         if lowest < -0.02 * start:
-            at = int(np.argmin(m))
             text = (
                 f"mass falls to {lowest:g} {unit}, {100 * lowest / start:.1f} % of the start, at point {at} "
-                f"({self.place(at)}): no buoyancy correction, or a drifting balance."
             )
-            self.messages.append(NEGATIVE_MASS(text, lowest=lowest, point=at))
+            text += f"({self.place(at)}): no buoyancy correction, or a drifting balance."
+            self.say(NEGATIVE_MASS, text, lowest=lowest, point=at)
         header = run.initial_mass_mg
         first = float(np.median(m[:5])) * MG_PER_UNIT.get(unit, np.nan)
         if header is not None and abs(first - header) > 0.1 * header:
-            text = (
-                f"the run starts at {first:.4g} mg and the header states {header:.4g} mg; loss before the "
-                "first point, a wrong unit or a wrong header."
-            )
-            self.messages.append(INITIAL_MASS_DIFFERS(text, start_mg=first, header_mg=header))
+            text = f"the run starts at {first:.4g} mg and the header states {header:.4g} mg; loss before the "
+            text += "first point, a wrong unit or a wrong header."
+            self.say(INITIAL_MASS_DIFFERS, text, start_mg=first, header_mg=header)
 
     def check_rate(self, run: TgaRun) -> None:
         """Fastest heating over any fiftieth of the run against what furnaces do and what the header says."""
         if run.time_s is None or len(run) < 100:
             return
         stride = len(run) // 50
-        dt = run.time_s[stride::stride] - run.time_s[:-stride:stride]
-        dk = run.temperature_c[stride::stride] - run.temperature_c[:-stride:stride]
+        dt, dk = (np.diff(values[::stride]) for values in (run.time_s, run.temperature_c))
         if not (dt > 0).any():
-            self.messages.append(
-                HEATING_RATE_ODD("time does not advance; its column may be another quantity.")
-            )
+            self.say(HEATING_RATE_ODD, "time does not advance; its column may be another quantity.")
             return
         rate = float((dk[dt > 0] / dt[dt > 0]).max() * 60.0)
         stated = run.heating_rate_k_min
+        text = f"temperature rises by up to {rate:.3g} K/min"
         if rate > 0 and not 0.005 <= rate <= 2000.0:
-            text = f"temperature rises by up to {rate:.3g} K/min; time or temperature may be in another unit."
-            self.messages.append(HEATING_RATE_ODD(text, rate_k_min=rate))
+            text += "; time or temperature may be in another unit."
+            self.say(HEATING_RATE_ODD, text, rate_k_min=rate)
         elif stated and rate > 0 and (rate > 20 * stated or rate < stated / 20):
-            text = (
-                f"temperature rises by up to {rate:.3g} K/min and the header states {stated:g} K/min; the unit of time "
-                "or temperature may be wrong."
-            )
-            self.messages.append(HEATING_RATE_ODD(text, rate_k_min=rate, header_k_min=stated))
+            text += f" and the header states {stated:g} K/min; the unit of time or temperature may be wrong."
+            self.say(HEATING_RATE_ODD, text, rate_k_min=rate, header_k_min=stated)
 
     def check_points(self, run: TgaRun) -> None:
         """Segment numbers must rise with time and not stand alone; no point may leave both neighbours far behind."""
@@ -628,21 +557,16 @@ class _Builder:
             lone = np.flatnonzero(np.bincount(run.segment) == 1)
             if len(back) or len(lone):
                 at = int(back[0]) if len(back) else int(np.argmax(run.segment == lone[0]))
-                text = (
-                    f"segment numbers are out of order or stand alone, first at point {at} ({self.place(at)}); "
-                    "one of them is damaged, or the points are not in the order measured."
-                )
-                self.messages.append(SEGMENTS_ODD(text, point=at))
+                text = f"segment numbers are out of order or stand alone, first at point {at} ({self.place(at)}); "
+                text += "one of them is damaged, or the points are not in the order measured."
+                self.say(SEGMENTS_ODD, text, point=at)
         if len(run) < 20:
             return
-        span = max(float(np.ptp(run.mass)), 1e-12)
-        series = [
-            ("temperature", run.temperature_c, 3.0, "°C"),
-            ("mass", run.mass, 0.005 * span, run.mass_unit),
-        ]
-        for name, values, floor, unit in series:
+        floor = 0.005 * max(float(np.ptp(run.mass)), 1e-12)
+        series = [("temperature", run.temperature_c, 3.0, "°C"), ("mass", run.mass, floor, run.mass_unit)]
+        for name, values, least, unit in series:
             step = np.diff(values)
-            limit = max(floor, 30.0 * float(np.quantile(np.abs(step), 0.95)))
+            limit = max(least, 30.0 * float(np.quantile(np.abs(step), 0.95)))
             before, after = step[:-1], -step[1:]
             out = (before * after > 0) & (np.minimum(np.abs(before), np.abs(after)) > limit)
             spikes = (np.flatnonzero(out)[:3] + 1).tolist()
@@ -650,8 +574,6 @@ class _Builder:
                 spikes.append(len(values) - 1)
             for at in spikes[:3]:
                 beside = f"between {values[at - 1]:g} and {values[min(at + 1, len(values) - 1)]:g}"
-                text = (
-                    f"{name} is {values[at]:g} {unit} at point {at} ({self.place(at)}) {beside}: "
-                    "a disturbance or a damaged value."
-                )
-                self.messages.append(SPIKE(text, point=at, value=float(values[at])))
+                text = f"{name} is {values[at]:g} {unit} at point {at} ({self.place(at)}) {beside}: "
+                text += "a disturbance or a damaged value."
+                self.say(SPIKE, text, point=at, value=float(values[at]))

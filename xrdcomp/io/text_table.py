@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import mode
 from typing import NoReturn
 
 import numpy as np
 
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import number_of, split_header, unit_of
+from xrdcomp.io.columns import Column, column_of, number_of, split_header, unit_of
 from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray, IntArray
@@ -38,6 +39,13 @@ _HEADER_ROWS = 3
 _CHUNK = 20_000
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
+COPY = "Copy the file again."
+WAS_CUT = "The file was cut; copy it again."
+
+
+def line_error(line: int, reason: str, expected: str = "", hint: str = COPY) -> ReadError:
+    """Make (not raise) the error of a line, counted from 1."""
+    return ReadError(reason, place=f"line {line}", expected=expected, hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +55,7 @@ class Dialect:
     separator: str | None = None
     decimal: str = "."
 
-    @property
-    def words(self) -> str:
-        """For messages."""
+    def __str__(self) -> str:
         names = {None: "blanks", "\t": "tabs", ";": "semicolons", ",": "commas"}
         name = names.get(self.separator, repr(self.separator))
         return f"cells separated by {name}, decimal {'comma' if self.decimal == ',' else 'point'}"
@@ -74,6 +80,26 @@ class Table:
     header_lines: tuple[int, ...] = ()
     others: tuple[int, ...] = ()
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns, recognised by name and unit; without header their names are empty."""
+        blank = ("",) * self.values.shape[1]
+        names = zip(self.names or blank, self.units or blank, strict=True)
+        return tuple(column_of(*heading, self.values[:, i], i + 1) for i, heading in enumerate(names))
+
+    def segment(self) -> IntArray | None:
+        """Segment of each point, from a complete column of numbers or from the parts; None where there is one."""
+        stated = (c.values for c in self.columns if c.role == "segment" and np.isfinite(c.values).all())
+        found = next(stated, None)
+        if found is None:
+            return self.part if self.part[-1] else None
+        return numbered(found)
+
+
+def numbered(values: FloatArray | IntArray) -> IntArray:
+    """Numbers from 0 without gaps, in the order of the values."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
 
 def split_lines(text: str) -> list[str]:
     """Lines of a text; more than `MAX_TABLE_ROWS`, or one longer than `MAX_LINE`, are refused."""
@@ -86,7 +112,7 @@ def split_lines(text: str) -> list[str]:
     if longest > MAX_LINE:
         at = next(i for i, line in enumerate(lines) if len(line) > MAX_LINE)
         msg = f"the line has {len(lines[at])} characters, more than the {MAX_LINE} that a row may have"
-        raise ReadError(msg, place=f"line {at + 1}", expected="a text export with one point per line")
+        raise line_error(at + 1, msg, "a text export with one point per line", hint="")
     return lines
 
 
@@ -114,12 +140,11 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
     width = n_columns or mode(len(split_cells(row, dialect)) for row in rows[:50])
     if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
         msg = f"the table has {len(rows)} rows of {width} columns, more than are read"
-        raise ReadError(msg, place=f"line {first_line}", expected="one run")
-    parts = [
-        _parse_chunk(rows[at : at + _CHUNK], dialect, first_line + at, width)
-        for at in range(0, len(rows), _CHUNK)
-    ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        raise line_error(first_line, msg, "one run", hint="")
+    starts = range(0, len(rows), _CHUNK)
+    return np.concatenate(
+        [_parse_chunk(rows[i : i + _CHUNK], dialect, first_line + i, width) for i in starts]
+    )
 
 
 def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: int) -> FloatArray:
@@ -143,9 +168,7 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
         if len(found) < width or any(cell.strip() for cell in found[width:]):
             msg = f"the row has {len(found)} columns where {width} are expected: {row.strip()[:60]!r}"
             hint = "The row is damaged or the file was cut here; copy it again from the instrument."
-            raise ReadError(
-                msg, place=f"line {first_line + offset}", expected=f"{width} columns in every row", hint=hint
-            )
+            raise line_error(first_line + offset, msg, f"{width} columns in every row", hint)
         cells += found[:width]
     if comma:  # a point among decimal commas is marked, so that it is refused
         cells = [cell.replace(",", ".") if "." not in cell else cell + "!" for cell in cells]
@@ -154,26 +177,31 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
             raise ValueError
         numbers = (cell if cell and not cell.isspace() else "nan" for cell in cells)
         values = np.fromiter(map(float, numbers), dtype=np.float64, count=len(cells))
+        if np.isinf(values).any():
+            raise ValueError
     except ValueError:
         values = np.array(
-            [_number_or_nan(cell, rows[i // width], first_line + i // width) for i, cell in enumerate(cells)]
+            [_number(cell, rows[i // width], first_line + i // width) for i, cell in enumerate(cells)]
         )
-    if np.isinf(values).any():
-        at = int(np.argmax(np.isinf(values))) // width
-        raise _cell_error(rows[at], first_line + at, "it holds an infinite value")
     return values.reshape(-1, width)
 
 
-def _number_or_nan(cell: str, row: str, line: int) -> float:
+def _number(cell: str, row: str, line: int) -> float:
     """Value of a cell, NaN for one of `BLANKS`; anything else is refused for what is wrong with it."""
+    text, hint = (
+        cell.strip().rstrip("!")[:40],
+        "Export the measurement again from the instrument's software, ",
+    )
+    hint += "without opening it in a spreadsheet."
     try:
-        if "_" in cell:
-            raise ValueError
-        return float(cell)
+        value = float(cell if "_" not in cell else "no number")
+        if not np.isinf(value):
+            return value
+        complaint = "it holds an infinite value"
     except ValueError:
         if cell.strip().lower() in BLANKS:
             return np.nan
-    text = cell.strip().rstrip("!")[:40]
+        complaint = f"{text!r} is not a number"
     if text.count(".") > 1:
         complaint = (
             f"the number {text!r} has {text.count('.')} points: a spreadsheet has taken the decimal point for "
@@ -184,25 +212,25 @@ def _number_or_nan(cell: str, row: str, line: int) -> float:
     elif "," in text and "." in text:
         complaint = f"the number {text!r} has both a comma and a point"
     else:
-        complaint = f"{text!r} is not a number"
-    raise _cell_error(row, line, complaint)
-
-
-def _cell_error(row: str, line: int, complaint: str) -> ReadError:
-    hint = "Export the measurement again from the instrument's software, without opening it in a spreadsheet."
-    if "point" not in complaint and "comma" not in complaint:
         hint = f"The row reads {row.strip()[:60]!r}; copy the file again, or correct the row if its value is known."
-    return ReadError(complaint, place=f"line {line}", expected="numbers", hint=hint)
+    raise line_error(line, complaint, "numbers", hint)
 
 
-def parse_parts(parts: Sequence[tuple[int, Sequence[str]]], dialect: Dialect, width: int) -> Table:
+def parse_parts(
+    parts: Sequence[tuple[int, Sequence[str]]],
+    dialect: Dialect,
+    names: Sequence[str],
+    units: Sequence[str] = (),
+) -> Table:
     """Rows of several parts, each given with the line of its first row, one below the other."""
-    values = [parse_rows(rows, dialect, first_line=line, n_columns=width) for line, rows in parts]
+    values = [parse_rows(rows, dialect, first_line=line, n_columns=len(names)) for line, rows in parts]
     return Table(
         values=np.concatenate(values),
         lines=np.concatenate([np.arange(line, line + len(rows), dtype=np.int64) for line, rows in parts]),
         dialect=dialect,
         part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
+        names=tuple(names),
+        units=tuple(units),
     )
 
 
@@ -220,8 +248,7 @@ def floats(tokens: Sequence[str], source: SourceFile, line: int = 0) -> FloatArr
             try:
                 float(token)
             except ValueError:
-                place = f"line {line}" if line else f"number {i}"
-                msg = f"{token[:30]!r} is not a number"
+                msg, place = f"{token[:30]!r} is not a number", f"line {line}" if line else f"number {i}"
                 raise source.error(msg, place=place, expected="a number") from None
         raise
 
@@ -276,11 +303,8 @@ def find_broken_row(lines: Sequence[str]) -> int:
 def parse_table(source: SourceFile, first: int, last: int) -> Table:
     """Read rows ``lines[first:last]`` (indices from 0) of a table without blank cells.
 
-    Raises
-    ------
-    ReadError
-        Commas that could be either; a row with another number of columns, an empty cell or something that is no
-        number; what follows the block is neither blank nor a footer.
+    Commas that could be either, a row with another number of columns, an empty cell, something that is no number, and
+    what follows the block and is neither blank nor a footer are refused.
     """
     lines = source.lines
     for i in range(last, len(lines)):
@@ -289,39 +313,34 @@ def parse_table(source: SourceFile, first: int, last: int) -> Table:
         if line and (mostly_digits or not _FOOTER.match(line)):
             msg = f"{line[:50]!r} follows the block of numbers"
             hint = "The file may hold two scans, or a value is damaged. Export one scan per file."
-            raise source.error(msg, place=f"line {i + 1}", expected="numbers, blanks or a comment", hint=hint)
+            raise line_error(i + 1, msg, "numbers, blanks or a comment", hint)
     end = last
     while end > first and not lines[end - 1].strip():
         end -= 1
     rows = lines[first:end]
     if len(rows) > MAX_POINTS:
-        msg = f"{len(rows)} rows of numbers"
-        raise source.error(msg, expected=f"one scan of up to {MAX_POINTS} points")
+        raise source.error(f"{len(rows)} rows of numbers", expected=f"one scan of up to {MAX_POINTS} points")
     longest = max(map(len, rows), default=0)
     if longest > MAX_ROW:
         raise source.error(f"a row of {longest} characters", expected=f"up to {MAX_ROW}")
     dialect = _filled_dialect(rows, first + 1)
+    plain = list(rows)
     if dialect.separator:
         # two separators in a row would shift the columns behind them
         empty = re.compile(rf"\A\s*{dialect.separator}|{dialect.separator}\s*{dialect.separator}")
         for i, row in enumerate(rows):
             if empty.search(row):
                 msg = f"{row.strip()[:50]!r} has an empty cell"
-                raise source.error(msg, place=f"line {first + i + 1}", expected="a number in every cell")
+                raise line_error(first + i + 1, msg, "a number in every cell", hint="")
         plain = "\n".join(rows).replace(dialect.separator, " ").split("\n")
-    else:
-        plain = list(rows)
     values = parse_rows(plain, replace(dialect, separator=None), first_line=first + 1)
-    if np.isnan(values).any():
-        at = int(np.argmax(np.isnan(values).any(axis=1)))
+    blank = np.isnan(values).any(axis=1)
+    if blank.any():
+        at = int(np.argmax(blank))
         msg = f"{rows[at].strip()[:50]!r} is not a row of numbers"
-        raise source.error(msg, place=f"line {first + at + 1}", expected="a number in every cell")
-    return Table(
-        values=values,
-        lines=np.arange(first + 1, end + 1),
-        dialect=dialect,
-        part=np.zeros(len(rows), dtype=np.int64),
-    )
+        raise line_error(first + at + 1, msg, "a number in every cell", hint="")
+    part = np.zeros(len(rows), dtype=np.int64)
+    return Table(values=values, lines=np.arange(first + 1, end + 1), dialect=dialect, part=part)
 
 
 def _filled_dialect(rows: Sequence[str], first_line: int) -> Dialect:
@@ -347,8 +366,7 @@ def _filled_dialect(rows: Sequence[str], first_line: int) -> Dialect:
         return Dialect(separator=",")
     msg = f"the commas in {rows[0].strip()[:40]!r} can be decimal signs or separators"
     hint = "Export with blanks, tabs or semicolons between the columns."
-    expected = "one decimal sign and another separator"
-    raise ReadError(msg, place=f"line {first_line}", expected=expected, hint=hint)
+    raise line_error(first_line, msg, "one decimal sign and another separator", hint)
 
 
 # Tables below names and units: runs of a thermobalance
@@ -423,23 +441,11 @@ class _Header:
     at: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """Blocks of rows, apart by blank lines only, below the header at index `header`."""
-
-    blocks: tuple[tuple[int, int], ...]
-    header: int
-
-
 def read_table(lines: Sequence[str]) -> Table:
     """Longest table of a text, with all parts that stand under the same header.
 
-    Blank lines inside a part are passed over; anything else between rows must be a repeated header.
-
-    Raises
-    ------
-    ReadError
-        No block of numbers, a row that is damaged, several tables with different headers.
+    Blank lines inside a part are passed over; anything else between rows must be a repeated header. No block of
+    numbers, a damaged row and several tables with different headers are refused.
     """
     blocks = find_blocks(lines)
     if not blocks:
@@ -461,26 +467,7 @@ class _TableReader:
         self.width = len(split_cells(lines[first], self.dialect))
 
     def read(self) -> Table:
-        """Find the parts of the table and read their rows."""
-        header, parts = self.find_parts()
-        for part in parts:
-            self.refuse_damaged_row(part.blocks[-1][1])
-        blocks = [block for part in parts for block in part.blocks]
-        read = set(blocks)
-        part_of_block = np.repeat(np.arange(len(parts)), [len(part.blocks) for part in parts])
-        rows = [(first + 1, self.lines[first:stop]) for first, stop in blocks]
-        table = parse_parts(rows, self.dialect, self.width)
-        return replace(
-            table,
-            part=part_of_block[table.part].astype(np.int64),
-            names=header.names,
-            units=header.units,
-            header_lines=tuple(part.header + 1 for part in parts),
-            others=tuple(a + 1 for a, b in self.blocks if b - a > 2 and (a, b) not in read),
-        )
-
-    def find_parts(self) -> tuple[_Header, list[_Part]]:
-        """Header of the longest block, its own or the nearest one above, and all parts that stand under it."""
+        """Find the parts under the header of the longest block, its own or the nearest above, and read their rows."""
         alike = [
             (first, stop)
             for first, stop in self.blocks
@@ -492,35 +479,46 @@ class _TableReader:
         ]
         headers = [self.header_above(first) for first, _ in alike]
         header = next((h for h in headers[alike.index(self.main) :: -1] if h.names), _Header(at=0))
-        parts: list[_Part] = []
+        begun: list[int] = []  # index of the header of each part
+        taken: list[tuple[int, int]] = []
+        part: list[int] = []  # of each block taken
         for (first, stop), own in zip(alike, headers, strict=True):
-            if own.names and (own.names, own.units) == (header.names, header.units):
-                parts.append(_Part(blocks=((first, stop),), header=own.at))
-            elif parts and not own.names:
-                for at in range(parts[-1].blocks[-1][1], first):
+            if (own.names, own.units) == (header.names, header.units) and (header.names or not taken):
+                begun.append(own.at)
+            elif taken and not own.names:
+                for at in range(taken[-1][1], first):
                     if self.lines[at].strip():
                         self.refuse_row(at)
-                parts[-1] = replace(parts[-1], blocks=(*parts[-1].blocks, (first, stop)))
-            elif parts:
+            elif taken:
                 msg = f"a second table with other columns begins here: {', '.join(own.names)[:80]}"
-                expected, hint = ", ".join(header.names)[:80], "Export the run alone."
-                raise ReadError(msg, place=f"line {own.at + 1}", expected=expected, hint=hint)
-            elif not header.names:
-                parts.append(_Part(blocks=((first, stop),), header=own.at))
-        return header, parts
+                raise line_error(own.at + 1, msg, ", ".join(header.names)[:80], "Export the run alone.")
+            else:
+                continue
+            taken.append((first, stop))
+            part.append(len(begun) - 1)
+        for (_, stop), number, following in zip(taken, part, [*part[1:], -1], strict=True):
+            cells = split_cells(self.lines[stop], self.dialect) if stop < len(self.lines) else []
+            numbers = sum(
+                number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells
+            )
+            # directly below a part, a line half of numbers is a damaged or cut row; other text is a footer
+            if number != following and numbers and 2 * numbers >= self.width - 1:
+                self.refuse_row(stop)
+        rows = [(first + 1, self.lines[first:stop]) for first, stop in taken]
+        table = parse_parts(rows, self.dialect, header.names or [""] * self.width, header.units)
+        return replace(
+            table,
+            part=np.array(part, dtype=np.int64)[table.part],
+            names=header.names,
+            header_lines=tuple(at + 1 for at in begun),
+            others=tuple(a + 1 for a, b in self.blocks if b - a > 2 and (a, b) not in taken),
+        )
 
     def refuse_row(self, at: int) -> NoReturn:
         """Raise what is wrong with a line between rows that is not one of numbers."""
         parse_rows([self.lines[at]], self.dialect, first_line=at + 1, n_columns=self.width)
         msg = f"{self.lines[at].strip()[:40]!r} stands between rows of numbers"
-        raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
-
-    def refuse_damaged_row(self, at: int) -> None:
-        """Refuse a damaged or cut row directly below a part; other text there is a footer."""
-        cells = split_cells(self.lines[at], self.dialect) if at < len(self.lines) else []
-        numbers = sum(number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells)
-        if numbers and 2 * numbers >= self.width - 1:
-            self.refuse_row(at)
+        raise line_error(at + 1, msg, "numbers")
 
     def header_above(self, first: int) -> _Header:
         """Header directly above a block: a row of names with units, or names above a row of units."""

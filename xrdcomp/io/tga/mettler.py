@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import agreed, columns_of, mass_in_mg, unit_of
+from xrdcomp.io.columns import agreed, mass_in_mg, unit_of
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import CUT, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import MAX_PARTS, Dialect, parse_rows, split_lines
+from xrdcomp.io.text_table import MAX_PARTS, Dialect, line_error, parse_parts, split_lines
 
 _HEADER = re.compile(r"^\s*Index\s+\S")
 _UNITS = re.compile(r"^\s*(\[[^\]]*\]\s*)+$")
@@ -32,6 +31,7 @@ _METADATA = {
     "Sample:": "sample_name",
     "TA Module:": "instrument",
 }
+_REMARK = re.compile(r"^\]\d+\[(.*)$")
 _SAMPLE_MASS = re.compile(r"^\s+(?P<name>.*), (?P<mass>[\d.,]+ (?:mg|g|µg|ug))\s*$")
 
 
@@ -52,29 +52,42 @@ def _parse(source: SourceFile, _: TgaOptions) -> TgaTable:
     first = curve.header + 2
     rows = lines[first : curve.stop]
     dialect = Dialect(decimal="," if any("," in row for row in rows[:20]) else ".")
-    values = parse_rows(rows, dialect, first_line=first + 1, n_columns=len(curve.names))
-    index = values[:, 0]
+    names = ["Weight" if name.lower() in _VALUE_NAMES else name for name in curve.names]
+    table = parse_parts([(first + 1, rows)], dialect, names, curve.units)
+    index = table.values[:, 0]
     if not np.array_equal(index, index[0] + np.arange(len(index))):
         at = int(np.argmax(np.diff(index) != 1)) + 1
         msg = f"index {index[at]:g} follows {index[at - 1]:g}: rows are missing or damaged"
-        raise ReadError(msg, place=f"line {first + at + 1}", expected=f"{index[at - 1] + 1:g}")
-    outside: list[str] = []
-    end = 0
-    for other in curves:
-        outside += lines[end : other.header]
-        end = other.stop
-    outside += lines[end:]
+        raise line_error(first + at + 1, msg, f"{index[at - 1] + 1:g}", hint="")
+    starts, stops = [0, *(c.stop for c in curves)], [*(c.header for c in curves), len(lines)]
+    outside = [line for start, stop in zip(starts, stops, strict=True) for line in lines[start:stop]]
+    # facts outside the curves: a key, and its value on the line below
+    metadata: dict[str, str | float | int | bool] = {"curves": len(curves)}
+    for line, below in itertools.pairwise(outside):
+        if line.rstrip() in _METADATA and below.strip():
+            metadata.setdefault(_METADATA[line.rstrip()], below.strip())
+    match = _SAMPLE_MASS.match(f"  {metadata.get('sample_name', '')}")
+    if match:
+        metadata["sample_name"] = match["name"]
+    remark = next((m[1] for line in outside if (m := _REMARK.match(line))), "")
+    if remark:
+        metadata["remark"] = remark
     titled = curve.header > 2
     masses = (_SAMPLE_MASS.match(line) for line in outside if titled and ", " in line)
     in_mg = (mass_in_mg("", match["mass"]) for match in masses if match)
+    # STARe writes its name last, or a remark below bare columns
+    tail = [line for line in lines[curve.stop :] if line.strip()]
+    said = ""
+    if titled and not any("STARe" in line for line in tail[-3:]):
+        said = "the file does not end with the line of the STARe software; it may have been cut."
+    elif not titled and not any(map(_REMARK.match, tail)):
+        said = "the file does not end with the remark that STARe writes below bare columns; it may have been cut."
     return TgaTable(
-        columns=columns_of(
-            ["Weight" if name.lower() in _VALUE_NAMES else name for name in curve.names], curve.units, values
-        ),
-        lines=np.arange(first + 1, curve.stop + 1, dtype=np.int64),
+        columns=table.columns,
+        lines=table.lines,
         initial_mass_mg=agreed(round(mass, 9) for mass in in_mg if mass is not None),
-        metadata=_metadata(outside, len(curves)),
-        messages=_end_of_file([line for line in lines[curve.stop :] if line.strip()], titled=titled),
+        metadata=metadata,
+        messages=(CUT(said),) if said else (),
     )
 
 
@@ -86,72 +99,42 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
         if not _UNITS.match(lines[head + 1]):
             continue
         units = re.findall(r"\[([^\]]*)\]", lines[head + 1])
-        if len(units) == len(names) - 1:
-            units.insert(0, "")
+        units = [""] * (len(units) == len(names) - 1) + units
         if len(units) != len(names):
             msg = f"{len(names)} columns are named and {len(units)} have a unit"
-            raise ReadError(msg, place=f"line {head + 2}")
+            raise line_error(head + 2, msg, hint="")
         found = (i for i in range(head + 2, len(lines)) if lines[i].lstrip()[:1] not in _STARTS)
         stop = next(found, len(lines))
-        for at in range(
-            stop, min(stop + 2, len(lines))
-        ):  # a title or a blank line ends a curve, no damaged row
+        for at in range(stop, min(stop + 2, len(lines))):
+            # a title or a blank line ends a curve, no damaged row
             cells = lines[at].split()
             bad = [cell for cell in cells if not _NUMBER.fullmatch(cell)]
             if len(cells) - len(bad) > 1:
-                msg = f"{(bad or cells)[0][:40]!r} stands between rows of numbers"
-                raise ReadError(msg, place=f"line {at + 1}", expected="numbers", hint="Copy the file again.")
+                raise line_error(
+                    at + 1, f"{(bad or cells)[0][:40]!r} stands between rows of numbers", "numbers"
+                )
         if stop - head > 3:
             curves.append(_Curve(names=names, units=tuple(units), header=head, stop=stop))
     if not curves:
         msg = "there is no curve with rows below its names and units"
-        expected = "Index, t, Ts … with units in brackets below"
-        raise ReadError(msg, place=f"line {len(lines)}", expected=expected)
+        raise line_error(len(lines), msg, "Index, t, Ts … with units in brackets below", hint="")
     return curves
 
 
 def _mass_curve(curves: Sequence[_Curve]) -> _Curve:
-    weighed = [c for c in curves if any(unit_of(unit)[0] == "mass" for unit in c.units)]
-    absolute = [
-        c for c in weighed if not any(unit_of(unit)[1] in ("percent", "fraction") for unit in c.units)
-    ]
+    kinds = {curve: {unit_of(unit) for unit in curve.units} for curve in curves}
+    weighed = [curve for curve in curves if any(dimension == "mass" for dimension, _ in kinds[curve])]
+    absolute = [curve for curve in weighed if not kinds[curve] & {("mass", "percent"), ("mass", "fraction")}]
     chosen = absolute or weighed
     if not chosen:
-        units = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
-        msg = f"no curve holds a mass; the values are {units}"
-        hint = "Export the weight curve of the run."
-        raise ReadError(msg, expected="a curve in mg", hint=hint)
+        found = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
+        msg = f"no curve holds a mass; the values are {found}"
+        raise ReadError(msg, expected="a curve in mg", hint="Export the weight curve of the run.")
     if len(chosen) > 1:
         where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
         msg = f"the file holds {len(chosen)} mass curves, at {where}"
         raise ReadError(msg, hint="Export the curves one by one.")
     return chosen[0]
-
-
-def _metadata(outside: Sequence[str], curves: int) -> dict[str, str | float | int | bool]:
-    """Facts of the lines outside the curves: a key, and its value on the line below."""
-    found: dict[str, str | float | int | bool] = {"curves": curves}
-    for line, below in itertools.pairwise(outside):
-        name = _METADATA.get(line.rstrip())
-        if name and below.strip():
-            found.setdefault(name, below.strip())
-    match = _SAMPLE_MASS.match(f"  {found.get('sample_name', '')}")
-    if match:
-        found["sample_name"] = match["name"]
-    remark = next((m[1] for line in outside if (m := re.match(r"^\]\d+\[(.*)$", line))), "")
-    if remark:
-        found["remark"] = remark
-    return found
-
-
-def _end_of_file(tail: Sequence[str], *, titled: bool) -> tuple[Diagnostic, ...]:
-    """Whether what STARe writes last stands below the rows: its name, or a remark below bare columns."""
-    if titled and not any("STARe" in line for line in tail[-3:]):
-        return (CUT("the file does not end with the line of the STARe software; it may have been cut."),)
-    if not titled and not any(re.match(r"^\]\d+\[", line) for line in tail):
-        text = "the file does not end with the remark that STARe writes below bare columns; it may have been cut."
-        return (CUT(text),)
-    return ()
 
 
 _HEADER_AND_UNITS = r"[^\S\n]*Index[^\S\n]+\S.*\n[^\S\n]*(\[[^\]\n]*\][^\S\n]*)+$"

@@ -14,77 +14,63 @@ import itertools
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, message_kind
+from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.columns import (
-    Column,
     agreed,
     atmosphere_of,
     column_of,
-    columns_of,
+    header_facts,
     heating_rate_of,
     named_facts,
     number_of,
     split_header,
 )
 from xrdcomp.io.registry import TgaOptions, begins, has_all
-from xrdcomp.io.runs import CUT, TgaTable, numbered, rows_until_blank, stated_segment, tga_reader
+from xrdcomp.io.runs import CUT, TgaTable, rows_until_blank, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import (
     MAX_PARTS,
     MAX_TABLE_ROWS,
+    WAS_CUT,
     Dialect,
+    Table,
     guess_dialect,
+    line_error,
+    numbered,
     parse_parts,
     split_cells,
     split_lines,
 )
-from xrdcomp.units import FloatArray, IntArray
 
-STOPPED_EARLY = message_kind(
-    "TGA_STOPPED_EARLY", "warning", "The run ends far from the temperature that its program ends at: stopped, or cut.",
-    threshold="40 K", origin="judgement",
-)  # fmt: skip
-NOT_CORRECTED = message_kind(
-    "TGA_NOT_CORRECTED", "warning", "Mass is the balance reading before the correction run is subtracted.",
+# fmt: off
+STOPPED_EARLY = message_kind("TGA_STOPPED_EARLY", "warning",
+    "The run ends far from the temperature that its program ends at: stopped, or cut.",
+    threshold="40 K", origin="judgement")
+NOT_CORRECTED = message_kind("TGA_NOT_CORRECTED", "warning",
+    "Mass is the balance reading before the correction run is subtracted.",
     remedy="Pass a blank run, or export from Proteus with the correction.",
-    origin="up to 1.3 % of the sample between binary and text of the same two runs",
-)  # fmt: skip
+    origin="up to 1.3 % of the sample between binary and text of the same two runs")
+# fmt: on
 _END_TOLERANCE_K = 40.0
 
 # Text
 
-_SEPARATORS = {
-    "SEMICOLON": ";",
-    "COMMA": ",",
-    "TAB": "\t",
-    "TABULATOR": "\t",
-    "SPACE": None,
-    "BLANK": None,
-    "NONE": None,
-}
-_KEY = re.compile(r"^#(?!#)(?P<key>[^:]{1,60}):(?P<value>.*)$")
-_BLANK = " \t;,"
+_SEPARATORS: dict[str, str | None] = {
+    "SEMICOLON": ";", "COMMA": ",", "TAB": "\t", "TABULATOR": "\t", "SPACE": None, "BLANK": None, "NONE": None,
+}  # fmt: skip
+_FACT = re.compile(r"#(?!#)(?P<key>[^:]{1,60}):[ \t;,]*(?P<value>.*?)[ \t;,]*$")
 _METADATA = {
-    "SAMPLE": "sample_name",
-    "IDENTITY": "sample_id",
-    "INSTRUMENT": "instrument",
-    "DATE/TIME": "date",
-    "OPERATOR": "operator",
-    "MATERIAL": "material",
-    "TYPE OF CRUCIBLE": "crucible",
-    "CORR. FILE": "correction_file",
-    "CORR. CODE": "correction_code",
-    "EXO": "exo_sign",
-    "SEGMENT": "segments_exported",
-    "MTYPE": "measurement_type",
-}
+    "SAMPLE": "sample_name", "IDENTITY": "sample_id", "INSTRUMENT": "instrument", "DATE/TIME": "date",
+    "OPERATOR": "operator", "MATERIAL": "material", "TYPE OF CRUCIBLE": "crucible", "CORR. FILE": "correction_file",
+    "CORR. CODE": "correction_code", "EXO": "exo_sign", "SEGMENT": "segments_exported", "MTYPE": "measurement_type",
+}  # fmt: skip
 
 
 def _parse_text(source: SourceFile, _: TgaOptions) -> TgaTable:
@@ -92,117 +78,82 @@ def _parse_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     lines = split_lines(source.text)
     heads = [i for i, line in enumerate(lines) if line.startswith("##")]
     if not heads:
-        msg = "there is no row of column names"
-        raise ReadError(msg, place=f"line {len(lines)}", expected="a line that starts with ##")
+        raise line_error(len(lines), "there is no row of column names", "a line that starts with ##", hint="")
     if len(heads) > MAX_PARTS:
-        msg = f"there are {len(heads)} rows of column names"
-        raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
-    facts, program = _facts(lines[: heads[0]])
+        raise ReadError(
+            f"there are {len(heads)} rows of column names", expected=f"at most {MAX_PARTS} segments"
+        )
+    facts = header_facts(lines[: heads[0]], _FACT)
     parts: list[tuple[int, Sequence[str]]] = []
     for head, stop in zip(heads, [*heads[1:], len(lines)], strict=True):
         rows = rows_until_blank(lines, head + 1, stop, "#;,")
         if not rows:
-            msg = "there are no rows below the column names"
-            raise ReadError(msg, place=f"line {head + 1}", hint="The file was cut; copy it again.")
+            raise line_error(head + 1, "there are no rows below the column names", hint=WAS_CUT)
         parts.append((head + 2, rows))
-    dialect = _dialect(facts, list(itertools.chain.from_iterable(rows for _, rows in parts)), lines[heads[0]])
-    names, units = _names(lines[heads[0]], dialect)
-    for head in heads[1:]:
-        if _names(lines[head], dialect)[0] != names:
-            msg = "two parts of the file have different columns"
-            raise ReadError(msg, place=f"line {head + 1}", expected=", ".join(names))
+    separator, decimal = facts.get("SEPARATOR", "").upper(), facts.get("DECIMAL", "").upper()
+    declared = _SEPARATORS.get(separator) or ""
+    if not separator + decimal or declared not in lines[heads[0]]:
+        # keys stripped, or saved again by a spreadsheet
+        dialect = guess_dialect(
+            list(itertools.chain.from_iterable(rows for _, rows in parts)), lines[heads[0]]
+        )
+    elif separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
+        msg = f"the file declares #SEPARATOR:{separator} and #DECIMAL:{decimal}"
+        raise ReadError(msg, expected=f"one of {', '.join(_SEPARATORS)} and POINT or COMMA")
+    elif decimal == separator == "COMMA":
+        msg = "the file declares the comma both as separator and as decimal sign"
+        raise ReadError(msg, hint="Export with semicolons.")
+    else:
+        dialect = Dialect(separator=declared or None, decimal="," if decimal == "COMMA" else ".")
+    headings = [[split_header(cell) for cell in split_cells(lines[at].lstrip("#"), dialect)] for at in heads]
+    names = [name for name, _ in headings[0]]
+    for head, heading in zip(heads, headings, strict=True):
+        if [name for name, _ in heading] != names:
+            raise line_error(
+                head + 1, "two parts of the file have different columns", ", ".join(names), hint=""
+            )
     try:
-        table = parse_parts(parts, dialect, len(names))
+        table = parse_parts(parts, dialect, names, [unit for _, unit in headings[0]])
     except ReadError as problem:
-        problem.expected = ", ".join(filter(None, (problem.expected, dialect.words)))
+        problem.expected = ", ".join(filter(None, (problem.expected, str(dialect))))
         raise
-    columns = columns_of(names, units, table.values)
-    segment = stated_segment(columns)
-    if segment is None and len(parts) > 1:
-        segment = table.part
     mass = number_of(facts.get("SAMPLE MASS /mg", ""))
     gases = {k: v for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT|MFC", k, re.IGNORECASE)}
     # the purge gas flows around the sample; the protective gas counts only where no other is named
     purge = " ".join(v for k, v in gases.items() if not re.search(r"PROT", k, re.IGNORECASE)).strip()
-    shown = [f"{k}: {v}" for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT", k, re.IGNORECASE)]
+    shown = [f"{k}: {v}" for k, v in gases.items() if re.search(r"ATMOS|GAS|PURGE|PROT", k, re.IGNORECASE)]
+    program = [v for k, v in facts.items() if re.fullmatch(r"SEG\.?\s*\d+", k)]
     steps = program or [facts.get("RANGE", "")]
+    rates: list[float | None] = []
+    for step in steps:  # ``30°C/10.0(K/min)/480°C``
+        ends = re.match(r"\s*([-\d.,]+)[^/]*/\s*([-\d.,]+).*/\s*([-\d.,]+)", step[:200])
+        start, end = (number_of(ends[1]), number_of(ends[3])) if ends else (None, None)
+        rates.append(heating_rate_of(step) if start is not None and end is not None and end > start else None)
     return TgaTable(
-        columns=columns,
+        columns=table.columns,
         lines=table.lines,
-        segment=segment,
+        segment=table.segment(),
         initial_mass_mg=mass if mass is not None and mass > 0 else None,
         atmosphere=atmosphere_of(purge or " ".join(gases.values())),
-        heating_rate_k_min=agreed(_heating_rate(step) for step in steps),
+        heating_rate_k_min=agreed(rates),
         metadata=named_facts(facts, _METADATA, program=program, gases=shown),
-        messages=(*_end_of_file(lines), *_end_of_program(columns, steps[-1])),
+        messages=_ends(lines, table, steps[-1]),
     )
 
 
-def _facts(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Facts of the header by key, and the steps of the program (``SEG. 1`` …)."""
-    facts: dict[str, str] = {}
-    program: list[str] = []
-    for line in lines:
-        match = _KEY.match(line)
-        if not match:
-            continue
-        key, value = match["key"].strip(), match["value"].strip(" \t").strip(";,\t ")
-        if re.fullmatch(r"SEG\.?\s*\d+", key):
-            program.append(value)
-        elif value:
-            facts.setdefault(key, value)
-    return facts, program
-
-
-def _names(head: str, dialect: Dialect) -> tuple[list[str], list[str]]:
-    """Names and units of the columns in a ``##`` row."""
-    pairs = [split_header(cell) for cell in split_cells(head.lstrip("#"), dialect)]
-    return [name for name, _ in pairs], [unit for _, unit in pairs]
-
-
-def _dialect(facts: Mapping[str, str], rows: Sequence[str], head: str) -> Dialect:
-    separator, decimal = facts.get("SEPARATOR", "").upper(), facts.get("DECIMAL", "").upper()
-    declared = _SEPARATORS.get(separator, "")
-    if (not separator and not decimal) or (declared and declared not in head):
-        return guess_dialect(rows, head)  # keys stripped, or saved again by a spreadsheet
-    if separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
-        msg = f"the file declares #SEPARATOR:{separator} and #DECIMAL:{decimal}"
-        raise ReadError(msg, expected=f"one of {', '.join(_SEPARATORS)} and POINT or COMMA")
-    if decimal == "COMMA" and separator == "COMMA":
-        msg = "the file declares the comma both as separator and as decimal sign"
-        raise ReadError(msg, hint="Export with semicolons.")
-    return Dialect(separator=_SEPARATORS[separator], decimal="," if decimal == "COMMA" else ".")
-
-
-def _heating_rate(step: str) -> float | None:
-    """Rate in K/min of a step ``30°C/10.0(K/min)/480°C``, where it heats."""
-    parts = re.match(r"\s*([-\d.,]+)[^/]*/\s*([-\d.,]+).*/\s*([-\d.,]+)", step[:200])
-    start, end = (number_of(parts[1]), number_of(parts[3])) if parts else (None, None)
-    return heating_rate_of(step) if start is not None and end is not None and end > start else None
-
-
-def _end_of_file(lines: Sequence[str]) -> list[Diagnostic]:
-    """Whether the blank line is there that Proteus writes below the rows."""
-    if len(lines) > 2 and not lines[-1].strip(_BLANK) and not lines[-2].strip(_BLANK):
-        return []
-    said = CUT("the file does not end with the blank line that Proteus writes; it was edited, or cut.")
-    return [said if lines[-1].strip() else replace(said, severity="info")]
-
-
-def _end_of_program(columns: Sequence[Column], step: str) -> list[Diagnostic]:
-    """Whether the run ends near the temperature that its last step ends at."""
+def _ends(lines: Sequence[str], table: Table, step: str) -> tuple[Diagnostic, ...]:
+    """Messages on a file without the blank line of Proteus below its rows, and on a run that ends early."""
+    found: list[Diagnostic] = []
+    if len(lines) <= 2 or lines[-1].strip(" \t;,") or lines[-2].strip(" \t;,"):
+        said = CUT("the file does not end with the blank line that Proteus writes; it was edited, or cut.")
+        found.append(said if lines[-1].strip() else replace(said, severity="info"))
     end = number_of(step.rpartition("/")[2]) if "/" in step else None
-    column = next((c for c in columns if c.role.endswith("temperature") and c.canonical == "C"), None)
-    if end is None or column is None:
-        return []
-    last = column.values[np.isfinite(column.values)][-1:]
-    if not len(last) or abs(float(last[0]) - end) <= _END_TOLERANCE_K:
-        return []
-    text = (
-        f"the last point is at {float(last[0]):.1f} °C and the program ends at {end:g} "
-        "°C: stopped early, or cut."
-    )
-    return [STOPPED_EARLY(text, last_c=float(last[0]), program_end_c=end)]
+    warmth = [c.values for c in table.columns if c.role.endswith("temperature") and c.canonical == "C"][:1]
+    last = [float(t) for values in warmth for t in values[np.isfinite(values)][-1:]]
+    if end is not None and last and abs(last[0] - end) > _END_TOLERANCE_K:
+        text = f"the last point is at {last[0]:.1f} °C and the program ends at {end:g} °C: stopped early, or cut."
+        found.append(STOPPED_EARLY(text, last_c=last[0], program_end_c=end))
+    return tuple(found)
 
 
 NETZSCH = tga_reader(
@@ -225,14 +176,9 @@ _SIGNALS = {
     "mass": ("Mass change", "mg"),
 }
 _BINARY_METADATA = {
-    "instrument": "instrument",
-    "date_performed": "date",
-    "operator": "operator",
-    "material": "material",
-    "sample_name": "sample_name",
-    "sample_id": "sample_id",
-    "crucible_type": "crucible",
-}
+    "instrument": "instrument", "date_performed": "date", "operator": "operator", "material": "material",
+    "sample_name": "sample_name", "sample_id": "sample_id", "crucible_type": "crucible",
+}  # fmt: skip
 
 
 def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
@@ -240,8 +186,7 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
     facts = json.loads((table.schema.metadata or {}).get(b"file_metadata", b"{}"))
     facts = facts if isinstance(facts, dict) else {}
     if table.num_rows > 2 * MAX_TABLE_ROWS:
-        msg = f"the file declares {table.num_rows} points"
-        raise ReadError(msg, expected="one run")
+        raise ReadError(f"the file declares {table.num_rows} points", expected="one run")
     columns = tuple(
         column_of(*_SIGNALS[name], np.asarray(table.column(name).to_numpy(), dtype=np.float64), number)
         for number, name in enumerate(table.schema.names, start=1)
@@ -250,16 +195,31 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
     if not any(column.role == "mass_change" for column in columns):
         msg = f"the file holds no mass signal; it has {', '.join(table.schema.names)}"
         raise ReadError(msg, expected="a TG or STA run", hint="Check that the measurement was not DSC only.")
-    time = next((c.values for c in columns if c.role == "time"), None)
     program = facts.get("temperature_program", {})
     stages = [program[name] for name in sorted(program, key=lambda name: int("0" + re.sub(r"\D", "", name)))]
+    recorded = [stage for stage in stages if stage.get("stage_type") == 1]
+
+    def of(stage: dict[str, Any], key: str) -> float:
+        return float(stage.get(key, 0.0))
+
     rates = (
-        float(stage["heating_rate"])
+        of(stage, "heating_rate")
         for stage, before in zip(stages[1:], stages, strict=False)
-        if stage.get("stage_type") == 1
-        and float(stage.get("heating_rate", 0.0)) > 0
-        and float(stage.get("temperature", 0.0)) > float(before.get("temperature", 0.0))
+        if stage in recorded
+        and of(stage, "heating_rate") > 0
+        and of(stage, "temperature") > of(before, "temperature")
     )
+    time = next((c.values for c in columns if c.role == "time"), None)
+    segment = None
+    if time is not None and recorded:  # recorded stages follow each other, each as long as it states
+        ends = np.cumsum([of(stage, "time") for stage in recorded])
+        segment = numbered(np.minimum(np.searchsorted(ends, time - 1e-6, side="right"), len(ends) - 1))
+    purges = {
+        str(facts.get(f"purge_{line}_mfc_gas", ""))
+        for stage in recorded
+        for line in (1, 2)
+        if of(stage, f"purge_{line}_mfc_flow") > 0
+    }
     mass = facts.get("sample_mass")
     flows = [
         f"{line}: {facts[f'{line}_mfc_gas']}, {facts.get(f'{line}_mfc_flow')} ml/min"
@@ -267,18 +227,15 @@ def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
         if f"{line}_mfc_gas" in facts
     ]
     words = {key: str(value) for key, value in facts.items() if value}
-    text = (
-        "mass is the balance reading before the correction run is subtracted (buoyancy, "
-        "about 1 % of the sample); "
-        "pass a blank run, or export from Proteus with the correction."
-    )
+    text = "mass is the balance reading before the correction run is subtracted (buoyancy, about 1 % of the sample); "
+    text += "pass a blank run, or export from Proteus with the correction."
     return TgaTable(
         columns=columns,
         lines=np.arange(len(columns[0].values), dtype=np.int64),
         place_of="point {}".format,
-        segment=None if time is None else _stage_of_time(time, stages),
+        segment=segment,
         initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
-        atmosphere=_purge_gas(facts, stages),
+        atmosphere=atmosphere_of(purges.pop()) if len(purges) == 1 else "unknown",
         heating_rate_k_min=agreed(rates),
         corrected=False,
         metadata=named_facts(words, _BINARY_METADATA, gases=flows),
@@ -292,19 +249,16 @@ def _decode(source: SourceFile) -> Any:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
             size = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError) as problem:
-        msg = f"the archive is damaged: {problem}"
-        hint = "Copy it again from the instrument."
+        msg, hint = f"the archive is damaged: {problem}", "Copy it again from the instrument."
         raise ReadError(msg, expected="a complete NGB file", hint=hint) from problem
     if size > MAX_EXPANDED_BYTES:
-        msg = f"the archive unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
-        raise ReadError(msg)
+        raise ReadError(
+            f"the archive unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
+        )
     try:
         import pyngb
     except ImportError as problem:
-        msg = (
-            "Reading NETZSCH binary files needs pyngb: pip install xrdcomp[ngb] (or export "
-            "as text from Proteus)"
-        )
+        msg = "Reading NETZSCH binary files needs pyngb: pip install xrdcomp[ngb] (or export as text from Proteus)"
         raise MissingExtraError(msg) from problem
     import tempfile
     from pathlib import Path
@@ -318,25 +272,6 @@ def _decode(source: SourceFile) -> Any:
             msg = f"the content cannot be decoded ({type(problem).__name__}: {str(problem)[:120]})"
             hint = "The file is damaged or of another version; export as text from Proteus."
             raise ReadError(msg, hint=hint) from problem
-
-
-def _stage_of_time(time: FloatArray, stages: list[dict[str, Any]]) -> IntArray | None:
-    """Segment of each point from the durations of the recorded stages (type 1); None without a program."""
-    ends = np.cumsum([float(stage.get("time", 0.0)) for stage in stages if stage.get("stage_type") == 1])
-    if not len(ends):
-        return None
-    return numbered(np.minimum(np.searchsorted(ends, time - 1e-6, side="right"), len(ends) - 1))
-
-
-def _purge_gas(facts: dict[str, Any], stages: list[dict[str, Any]]) -> Atmosphere:
-    """Gas of the purge lines that flow while stages are recorded; "unknown" where there are several."""
-    gases = {
-        str(facts.get(f"purge_{line}_mfc_gas", ""))
-        for stage in stages
-        for line in (1, 2)
-        if stage.get("stage_type") == 1 and float(stage.get(f"purge_{line}_mfc_flow", 0.0)) > 0
-    }
-    return atmosphere_of(gases.pop()) if len(gases) == 1 else "unknown"
 
 
 NGB = tga_reader(

@@ -30,7 +30,6 @@ from xrdcomp.io.columns import (
     atmosphere_of,
     classify,
     column_of,
-    columns_of,
     header_facts,
     heating_rate_of,
     mass_in_mg,
@@ -40,21 +39,19 @@ from xrdcomp.io.columns import (
     unit_of,
 )
 from xrdcomp.io.registry import TgaOptions, has_all
-from xrdcomp.io.runs import TgaTable, stated_segment, table_notes, tga_reader
+from xrdcomp.io.runs import TgaTable, table_notes, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import Table, find_blocks, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
 from xrdcomp.units import IntArray
 
-COLUMNS_ASSUMED = message_kind(
-    "TGA_COLUMNS_ASSUMED",
-    "warning",
-    "A table without names was read in the usual order, since its units were given.",
-)
-COMMA_DOUBTFUL = message_kind(
-    "TGA_COMMA_DOUBTFUL", "warning", "Every comma has three digits behind it: decimal sign (as read) or thousands.",
-    remedy="Export with the decimal point.",
-)  # fmt: skip
+# fmt: off
+COLUMNS_ASSUMED = message_kind("TGA_COLUMNS_ASSUMED", "warning",
+    "A table without names was read in the usual order, since its units were given.")
+COMMA_DOUBTFUL = message_kind("TGA_COMMA_DOUBTFUL", "warning",
+    "Every comma has three digits behind it: decimal sign (as read) or thousands.",
+    remedy="Export with the decimal point.")
+# fmt: on
 _CERTAIN = 0.72
 """Score of a header with mass, temperature or time, and a unit; below that of the instruments' own layouts."""
 _MASS_KEY = re.compile(
@@ -83,45 +80,41 @@ def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) ->
 
     A table without names is taken only where the user gives the units: two columns are then temperature and
     mass, three are time, temperature and mass, provided that they behave so; a warning says it.
-
-    Raises
-    ------
-    ReadError
-        No table, a damaged row, no names and no units given.
     """
     layout = layout or Layout()
     lines = split_lines(text)
-    start = next(
-        (i + 1 for i, line in enumerate(lines) if layout.section and line.strip() == layout.section), 0
-    )
+    above = (i + 1 for i, line in enumerate(lines) if layout.section and line.strip() == layout.section)
+    start = next(above, 0)
     table = read_table([""] * start + lines[start:])
     messages = [*table_notes(text, table), *_doubtful_comma(lines, table.lines)]
-    columns = columns_of(table.names, table.units, table.values)
+    columns = table.columns
     if not table.names and not options.columns:
         columns = _assumed_columns(table, options)
         names = ", ".join(column.name for column in columns)
         said = f"the table has no header; its columns were taken as {names}, since the units were given."
         messages.append(COLUMNS_ASSUMED(said, columns=len(columns)))
     head = lines[: table.header_lines[0] - 1]
-    facts = header_facts(head)
-    segment = stated_segment(columns)
-    if segment is None and len(table.header_lines) > 1:
-        segment = table.part
+    facts = header_facts(head, fold=True)
     masses = [mass_in_mg(key, value) for key, value in facts.items() if _MASS_KEY.match(key)]
     masses += [mass_in_mg(key, facts.get(key, "")) for key in layout.mass_keys]
     gases = [facts[key] for key in layout.gas_keys if key in facts][:1]
     if not layout.gas_keys:
         gases = [value for key, value in facts.items() if re.search(r"atmos|gas|purge|spülgas", key)]
+    steps = (value for key, value in facts.items() if re.search(r"rate|method|program|ramp", key))
+    rate = heating_rate_of(" ".join(steps))
     if layout.program:
-        rate = agreed(_program_rates(head, layout.program))
-    else:
-        steps = (value for key, value in facts.items() if re.search(r"rate|method|program|ramp", key))
-        rate = heating_rate_of(" ".join(steps))
+        rates: list[float | None] = []
+        inside = False
+        for line in head:
+            inside = line.strip() == layout.program if line.startswith("[") else inside
+            first, *others = line.split("\t")
+            rates.append(number_of(first) if inside and len(others) > 1 else None)
+        rate = agreed(rate for rate in rates if rate and rate > 0)
     sample_key = next((key for key in _SAMPLE_KEYS if key in facts), "")
     return TgaTable(
         columns=columns,
         lines=table.lines,
-        segment=segment,
+        segment=table.segment(),
         initial_mass_mg=next((mass for mass in masses if mass), None),
         atmosphere=atmosphere_of(" ".join(gases)),
         heating_rate_k_min=rate,
@@ -130,32 +123,19 @@ def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) ->
     )
 
 
-def _program_rates(lines: Sequence[str], program: str) -> list[float]:
-    rates: list[float] = []
-    inside = False
-    for line in lines:
-        if line.startswith("["):
-            inside = line.strip() == program
-        cells = line.split("\t")
-        if inside and len(cells) > 2 and (rate := number_of(cells[0])) is not None and rate > 0:
-            rates.append(rate)
-    return rates
-
-
 def _doubtful_comma(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
     """Whether a comma that was read as decimal sign could separate thousands: always three digits behind."""
     sample = [lines[int(place) - 1] for place in places[:500]]
-    if not any("," in row for row in sample) or any("." in row for row in sample):
-        return []
-    if not all("\t" in row for row in sample) and not all(";" in row for row in sample):
-        return []
     cells = [cell.strip() for row in sample for cell in re.split(r"[\t;]", row) if "," in cell]
+    parted = all("\t" in row for row in sample) or all(";" in row for row in sample)
+    if not parted or not cells or any("." in row for row in sample):
+        return []
     if not all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in cells):
         return []
     text = (
         f"every comma has three digits behind it ({cells[0]!r}); it was read as the decimal sign and could "
-        "separate thousands. Export with the decimal point to be sure."
     )
+    text += "separate thousands. Export with the decimal point to be sure."
     return [COMMA_DOUBTFUL(text, example=cells[0])]
 
 
