@@ -8,7 +8,7 @@ variances. `weigh_phases` and `without_standard` bring the fractions of single p
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from xrdcomp.composition.evidence import (
     thermal_evidence,
 )
 from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
-from xrdcomp.composition.sampler import Posterior, average_models, free_scale, sample_posterior
+from xrdcomp.composition.sampler import Posterior, free_scale, sample_mixture
 from xrdcomp.data import Diagnostic, frozen_array, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -102,27 +102,19 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     for phase, own in zip(phases, counted, strict=True):
         share, alone = phase.crystalline_weight_fraction, phase.weight_fraction
         changes: dict[str, Estimate | None] = {}
-        if not own:
-            if phase.decision == "inconclusive" and (alone or share) is not None:
-                changes = {
-                    "weight_fraction": None,
-                    "crystalline_weight_fraction": None,
-                    "pattern_weight_fraction": alone or phase.pattern_weight_fraction,
-                }
-            out.append(replace(phase, **changes))  # type: ignore[arg-type]  # fields by name
-            continue
-        if share is not None and 0.0 < total < 1.0 - 1e-9:
+        if not own and phase.decision == "inconclusive" and (alone or share) is not None:
+            changes = {"weight_fraction": None, "crystalline_weight_fraction": None}
+            changes["pattern_weight_fraction"] = alone or phase.pattern_weight_fraction
+        if own and share is not None and 0.0 < total < 1.0 - 1e-9:
             value, std = share.value / total, (share.std or 0.0) / total
             only = 1.0 - value < 1e-9  # the one phase that counts: its share is one, whatever its amount
             share = Estimate.normal(1.0, 0.0) if only else Estimate.normal(value, std, low=0.0, high=1.0)
             changes["crystalline_weight_fraction"] = share
-        if crystalline is not None and share is not None and alone is not None:
-            value = share.value * crystalline.value
-            std = float(
-                np.hypot(crystalline.value * (share.std or 0.0), share.value * (crystalline.std or 0.0))
-            )
+        if own and crystalline is not None and share is not None and alone is not None:
+            value, own_std = share.value * crystalline.value, share.std or 0.0
+            std = float(np.hypot(crystalline.value * own_std, share.value * (crystalline.std or 0.0)))
             weighed = Estimate.normal(value, std, low=0.0, high=1.0)
-            if crystalline.ci95 is not None and (share.std or 0.0) < 1e-9:
+            if crystalline.ci95 is not None and own_std < 1e-9:
                 # a share without uncertainty takes over the interval of the whole, which need not be symmetric
                 low, high = (share.value * end for end in crystalline.ci95)
                 weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
@@ -239,8 +231,24 @@ def interval_of(
     whether both crystals and amorphous mineral are reported. False leaves the interval of the quantity's own
     draws: the split is then the prior's, which is no evidence that one is absent.
     """
-    absent = _may_be_absent(draws, probability) if told_apart else frozenset()
-    return _interval(draws, parts, held, absent, probability)
+
+    def interval(of: Sequence[int]) -> tuple[float, float]:
+        return interval_from_draws(_total(draws, of, held), probability)
+
+    low, high = interval(parts)
+    if not told_apart or (H in parts) == (AMORPHOUS in parts):
+        return low, high
+    own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
+    if interval_from_draws(draws[:, other], probability)[0] <= 0.0:
+        high = max(high, interval((*parts, other))[1])
+    if interval_from_draws(draws[:, own], probability)[0] <= 0.0:
+        low = min(low, interval([part for part in parts if part != own])[0])
+    return low, high
+
+
+def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
+    total: FloatArray = np.clip(draws[:, list(parts)].sum(axis=1) + held, 0.0, 1.0)
+    return total
 
 
 def estimates_of(
@@ -255,7 +263,6 @@ def estimates_of(
     Arguments are those of `interval_of`, `held` by name. The interval always contains the mean; a constant has no
     width.
     """
-    absent = _may_be_absent(draws, 0.95) if told_apart else frozenset()
     found = {}
     for name, parts in quantities.items():
         beside = 0.0 if held is None else held.get(name, 0.0)
@@ -264,7 +271,7 @@ def estimates_of(
         if std < _ROUNDING:
             found[name] = Estimate(value=mean, std=0.0, ci95=(mean, mean))
             continue
-        low, high = _interval(draws, parts, beside, absent, 0.95)
+        low, high = interval_of(draws, parts, held=beside, told_apart=told_apart)
         found[name] = Estimate(value=mean, std=std, ci95=(min(low, mean), max(high, mean)))
     return found
 
@@ -275,38 +282,6 @@ def component_estimates(draws: FloatArray, hidden: Collection[str] = ()) -> dict
     shown = {name: (i,) for i, name in enumerate(COMPONENTS) if name not in hidden}
     found = estimates_of(draws, shown, told_apart=told_apart)
     return {name: found.get(name) for name in COMPONENTS}
-
-
-def _may_be_absent(draws: FloatArray, probability: float) -> frozenset[int]:
-    """Those of crystals and amorphous mineral whose own interval reaches 0."""
-    return frozenset(
-        index for index in (H, AMORPHOUS) if interval_from_draws(draws[:, index], probability)[0] <= 0.0
-    )
-
-
-def _interval(
-    draws: FloatArray,
-    parts: Sequence[int],
-    held: FloatArray | float,
-    absent: frozenset[int],
-    probability: float,
-) -> tuple[float, float]:
-    """Interval by the rule of `interval_of`; `absent` are the parts of the split that may not be there."""
-    low, high = interval_from_draws(_total(draws, parts, held), probability)
-    if (H in parts) == (AMORPHOUS in parts):
-        return low, high
-    own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
-    if other in absent:
-        high = max(high, interval_from_draws(_total(draws, (*parts, other), held), probability)[1])
-    if own in absent:
-        without = [part for part in parts if part != own]
-        low = min(low, interval_from_draws(_total(draws, without, held), probability)[0])
-    return low, high
-
-
-def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
-    total: FloatArray = np.clip(draws[:, list(parts)].sum(axis=1) + held, 0.0, 1.0)
-    return total
 
 
 def to_dry(draws: FloatArray) -> FloatArray:
@@ -325,47 +300,6 @@ _SPLIT_STD = 0.3
 """The same for a part of the mineral, relative to the mineral: no part exceeds the whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _PriorRows:
-    """Priors as observations: rows (k, 5 + p) of the Jacobian, standard deviations (k,), inputs of the budget."""
-
-    rows: FloatArray
-    stds: FloatArray
-    inputs: list[str]
-
-    @classmethod
-    def of(cls, model: JointModel, composition: FloatArray) -> _PriorRows:
-        """Priors of the constants, of the assumed carbonate and of the fractions themselves."""
-        n_free, p = len(COMPONENTS) - 1, len(model.priors)
-        known = [i for i, item in enumerate(model.priors) if np.isfinite(item.std)]
-        rows = np.zeros((len(known), n_free + p))
-        rows[np.arange(len(known)), [n_free + i for i in known]] = 1.0
-        stds = [model.priors[i].std for i in known]
-        inputs = [model.priors[i].input for i in known]
-        if model.carbonate_is_assumed and model.xrd is not None:
-            row = np.zeros((1, n_free + p))
-            row[0, CARBONATE] = 1.0
-            row[0, [H, CARBONATE, AMORPHOUS]] -= priors.ASSUMED_CARBONATE.mean
-            mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), priors.MINERAL_FLOOR)
-            rows = np.concatenate([rows, row])
-            stds.append(priors.ASSUMED_CARBONATE.std * mineral)
-            inputs.append(priors.ASSUMED_CARBONATE.input)
-        # the flat prior as a normal of the same width for each component; what was not found has its limit instead
-        flat = np.zeros((n_free + 1, n_free + p))
-        flat[:n_free, :n_free] = np.eye(n_free)
-        flat[n_free, :n_free] = -1.0
-        mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
-        widths = np.full(len(COMPONENTS), _FLAT_STD)
-        widths[list(MINERAL)] = min(_FLAT_STD, _SPLIT_STD * mineral)
-        names = ["prior"] * len(COMPONENTS)
-        for index in model.absent:
-            widths[index] = max(model.xrd.hidden.get(index, 0.0), 1e-6) if model.xrd is not None else 1e-6
-            names[index] = "detection_limit"
-        return cls(
-            rows=np.concatenate([rows, flat]), stds=np.concatenate([stds, widths]), inputs=[*inputs, *names]
-        )
-
-
 def variance_shares(
     model: JointModel, composition: FloatArray, constants: FloatArray
 ) -> dict[str, dict[str, float]]:
@@ -377,7 +311,6 @@ def variance_shares(
     positive and taken as equally likely.
     """
     n_free, p, m = len(COMPONENTS) - 1, len(constants), len(model.values)
-    assumed = _PriorRows.of(model, composition)
     # derivative of the prediction by the first five components (the sixth is the rest) and by the constants
     step = 1e-6
     points = np.vstack([constants, constants + step * np.eye(p), constants - step * np.eye(p)])
@@ -385,21 +318,43 @@ def variance_shares(
     predicted = matrix @ composition + offset
     by_constant = (predicted[1 : p + 1] - predicted[p + 1 :]) / (2 * step)
     jacobian = np.concatenate([matrix[0][:, :-1] - matrix[0][:, [-1]], by_constant.T], axis=1)
-    rows = np.concatenate([jacobian, assumed.rows])
+    # priors count as observations: row of the Jacobian, standard deviation, input of the budget
+    unit = np.eye(n_free + p)
+    assumed = [
+        (unit[n_free + i], item.std, item.input)
+        for i, item in enumerate(model.priors)
+        if np.isfinite(item.std)
+    ]
+    if model.carbonate_is_assumed and model.xrd is not None:
+        share = priors.ASSUMED_CARBONATE
+        row = unit[CARBONATE] - share.mean * unit[[H, CARBONATE, AMORPHOUS]].sum(axis=0)
+        mineral = max(model.xrd.row("apatite") + model.xrd.row("amorphous_mineral"), priors.MINERAL_FLOOR)
+        assumed.append((row, share.std * mineral, share.input))
+    # the flat prior as a normal of the same width for each component; what was not found has its limit instead
+    mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
+    hidden = model.xrd.hidden if model.xrd is not None else {}
+    for index in range(len(COMPONENTS)):
+        row = unit[index] if index < n_free else -unit[:n_free].sum(axis=0)
+        width, name = _FLAT_STD, "prior"
+        if index in model.absent:
+            width, name = max(hidden.get(index, 0.0), 1e-6), "detection_limit"
+        elif index in MINERAL:
+            width = min(_FLAT_STD, _SPLIT_STD * mineral)
+        assumed.append((row, width, name))
+    stds = np.array([std for _, std, _ in assumed])
+    rows = np.concatenate([jacobian, [row for row, _, _ in assumed]])
     weight = np.zeros((len(rows), len(rows)))
     weight[:m, :m] = np.linalg.inv(model.covariance)
     tail = np.arange(m, len(rows))
-    weight[tail, tail] = 1.0 / assumed.stds**2
+    weight[tail, tail] = 1.0 / stds**2
     normal = rows.T @ weight @ rows + 1e-9 * np.eye(n_free + p)
     to_six = reported(np.concatenate([np.eye(n_free), -np.ones((1, n_free))]).T, model).T
     gain = to_six @ np.linalg.solve(normal, rows.T @ weight)[:n_free]
     variance: dict[str, FloatArray] = {
         name: np.einsum("ij,jk,ik->i", gain[:, :m], part, gain[:, :m]) for name, part in model.parts.items()
     }
-    for k, name in enumerate(assumed.inputs):
-        variance[name] = (
-            variance.get(name, np.zeros(len(COMPONENTS))) + (gain[:, m + k] * assumed.stds[k]) ** 2
-        )
+    for (_, _, name), term in zip(assumed, ((gain[:, m:] * stds) ** 2).T, strict=True):
+        variance[name] = variance.get(name, np.zeros(len(COMPONENTS))) + term
     variance = {name: np.maximum(part, 0.0) for name, part in variance.items()}
     total = np.maximum(np.sum(list(variance.values()), axis=0), 1e-300)
     return {
@@ -420,33 +375,11 @@ def compose(
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,
 ) -> Composition:
-    """Mass fractions of crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral and the rest.
+    """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
 
     Its `consistency` holds what the two instruments say of each other; the rules of `xrdcomp.checks.composition` turn
-    that into messages.
-
-    Parameters
-    ----------
-    fit : FitResult or None
-        Its `amounts` are used.
-    phases : sequence of PhaseResult
-        The search's decisions; a phase that was not detected adds no mass.
-    tga : TgaResult or None
-    recipe : CompositionRecipe
-    internal_standard : (phase id, fraction of the spiked mass) or InternalStandard, optional
-        Fractions are then reported for the original specimen, without the standard.
-    known_scale : (amount per mass, relative std), optional
-        Scale of the fit's amounts from an external standard measured under the same conditions.
-
-    Returns
-    -------
-    Composition
-        Mass fractions, 0 to 1, on the basis that the recipe names.
-
-    Raises
-    ------
-    AnalysisError
-        Nothing to compose, or the recipe asks for evidence that is missing.
+    that into messages. Of `fit` its `amounts` are used; of `phases` a phase that was not detected adds no mass.
+    AnalysisError where there is nothing to compose, or the recipe asks for evidence that is missing.
     """
     messages: tuple[Diagnostic, ...] = ()
     thermal = None
@@ -491,15 +424,10 @@ def compose(
             else phase
             for phase in phases
         ]
-    return compose_evidence(
-        amounts,
-        thermal,
-        recipe,
-        phases=phases,
-        internal_standard=standard,
-        known_scale=known_scale,
-        messages=messages,
+    found = compose_evidence(
+        amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale
     )
+    return replace(found, messages=messages)
 
 
 def compose_evidence(
@@ -510,9 +438,8 @@ def compose_evidence(
     phases: Sequence[PhaseResult] = (),
     internal_standard: InternalStandard | None = None,
     known_scale: tuple[float, float] | None = None,
-    messages: tuple[Diagnostic, ...] = (),
 ) -> Composition:
-    """Composition from amounts and a mass balance, without a fit; arguments as in `compose`, `messages` to pass on.
+    """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. Where the evidence
@@ -520,7 +447,22 @@ def compose_evidence(
     diffraction alone while the two mineral balances agree, since its amorphous scattering is the weaker part; all
     where the balances contradict each other too.
     """
-    xrd, thermal = _wanted_evidence(xrd, thermal, recipe, internal_standard, known_scale)
+    method = recipe.method
+    wants_xrd, wants_tga = method.startswith("xrd"), method.endswith("tga")
+    spiked, scaled = method.endswith("internal_standard"), method.endswith("external_standard")
+    needs = {
+        "a diffraction fit": wants_xrd and xrd is None,
+        "a thermal balance with assigned steps": wants_tga and thermal is None,
+        "an internal standard (id and fraction)": spiked and internal_standard is None,
+        "a scale (quantification.external_scan or external_constant)": scaled and known_scale is None,
+    }
+    if lacking := [what for what, missing in needs.items() if missing]:
+        msg = (
+            f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
+        )
+        raise AnalysisError(msg)
+    if method != "auto":
+        xrd, thermal = (xrd if wants_xrd else None), (thermal if wants_tga else None)
     evidence, bias_std, log_scale = None, recipe.xrd_bias_std, None
     if xrd is not None:
         evidence = reduce_xrd(xrd, phases, standard=internal_standard)
@@ -535,80 +477,12 @@ def compose_evidence(
         bias_std=bias_std,
         aliquot_std=recipe.aliquot_std,
     )
-    mixture = _sample_mixture(model, recipe)
-    consistency = _consistency(model, mixture.posterior, bias_std=bias_std)
+    posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
+    consistency = _consistency(model, posterior, bias_std=bias_std)
     if consistency.birge_ratio > 1.0:
         model = widened(model, consistency.birge_ratio, everything=consistency.widens_all)
-        mixture = _sample_mixture(model, recipe)
-    consistency = replace(
-        consistency,
-        no_amorphous_probability=mixture.no_amorphous_probability,
-        no_amorphous_prior=mixture.no_amorphous_prior,
-        effective_size=mixture.posterior.effective_size,
-    )
-    return _report(model, mixture.posterior, consistency, recipe, messages)
-
-
-def _wanted_evidence(
-    xrd: XrdAmounts | None,
-    thermal: ThermalEvidence | None,
-    recipe: CompositionRecipe,
-    standard: InternalStandard | None,
-    known_scale: tuple[float, float] | None,
-) -> tuple[XrdAmounts | None, ThermalEvidence | None]:
-    """Keep the evidence which the recipe's method names; refuse where it is missing."""
-    method = recipe.method
-    wants_xrd, wants_tga = method.startswith("xrd"), method.endswith("tga")
-    needs = {
-        "a diffraction fit": wants_xrd and xrd is None,
-        "a thermal balance with assigned steps": wants_tga and thermal is None,
-        "an internal standard (id and fraction)": method.endswith("internal_standard") and standard is None,
-        "a scale (quantification.external_scan or external_constant)": method.endswith("external_standard")
-        and known_scale is None,
-    }
-    lacking = [what for what, missing in needs.items() if missing]
-    if lacking:
-        msg = (
-            f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
-        )
-        raise AnalysisError(msg)
-    if method == "auto":
-        return xrd, thermal
-    return (xrd if wants_xrd else None), (thermal if wants_tga else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Mixture:
-    """Posterior over models that differ in what is absent; probability of no amorphous mineral after and before."""
-
-    posterior: Posterior
-    no_amorphous_probability: float | None = None
-    no_amorphous_prior: float = 0.0
-
-
-def _sample_mixture(model: JointModel, recipe: CompositionRecipe) -> _Mixture:
-    """Posterior over what may be absent.
-
-    A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
-    scattering; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
-    carbonate.
-    """
-    models, prior = [model], [1.0]
-    sought = model.xrd is None or "amorphous_mineral" in model.xrd.rows
-    if sought:
-        # without crystals and amorphous mineral an assumed carbonate has nothing to sit in
-        none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
-        models.append(replace(model, absent=model.absent | none))
-        prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
-    if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
-        crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
-        models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
-        prior = [p * (1.0 - priors.PURE_PROBABILITY) for p in prior] + [priors.PURE_PROBABILITY / 2] * 2
-    if len(models) == 1:
-        return _Mixture(posterior=sample_posterior(model, draws=recipe.draws, seed=recipe.seed))
-    posterior, probability = average_models(models, prior=prior, draws=recipe.draws, seed=recipe.seed)
-    after = float(probability[1:].sum()) if sought and model.xrd is not None else None
-    return _Mixture(posterior=posterior, no_amorphous_probability=after, no_amorphous_prior=sum(prior[1:]))
+        posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
+    return _report(model, posterior, consistency, recipe)
 
 
 def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) -> Consistency:
@@ -679,16 +553,13 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
     )
 
 
-# Reporting.
-
-
 def _report(
     model: JointModel,
     posterior: Posterior,
     consistency: Consistency,
     recipe: CompositionRecipe,
-    messages: tuple[Diagnostic, ...],
 ) -> Composition:
+    """Wet and dry estimates of what the evidence determines, with their budget."""
     wet = reported(model.with_hidden(posterior.composition, recipe.seed), model)
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
     # what rests on assumptions about compositions instead of measurements
@@ -729,6 +600,11 @@ def _report(
         budget=budget,
         prior_share=prior_share,
         other_basis=component_estimates(others, hidden),
-        messages=messages,
-        consistency=replace(consistency, prior_dominated=dominated),
+        consistency=replace(
+            consistency,
+            prior_dominated=dominated,
+            no_amorphous_probability=posterior.no_amorphous_probability,
+            no_amorphous_prior=posterior.no_amorphous_prior,
+            effective_size=posterior.effective_size,
+        ),
     )

@@ -10,7 +10,6 @@ the sample is exact whatever the proposal; its quality is the effective sample s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,7 +39,8 @@ class Posterior:
     `mode_composition` (6,) is the constrained optimum, `chi_square` the weighted squared residual there, priors of the
     constants included. `effective_size` is the effective number of independent draws before resampling,
     `log_evidence` the logarithm of the marginal likelihood, up to a constant that is common to models of the same
-    evidence.
+    evidence. `no_amorphous_probability` is that of no amorphous mineral at all (None where it was not asked),
+    `no_amorphous_prior` the same before measuring.
     """
 
     composition: FloatArray
@@ -49,6 +49,8 @@ class Posterior:
     chi_square: float
     effective_size: float
     log_evidence: float = 0.0
+    no_amorphous_probability: float | None = None
+    no_amorphous_prior: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,28 +311,41 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     )
 
 
-def average_models(
-    models: Sequence[JointModel], *, prior: Sequence[float], draws: int, seed: int
-) -> tuple[Posterior, FloatArray]:
-    """Posterior over several models of one evidence, and the probability of each, (k,).
+def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
+    """Draw from the posterior over what may be absent; optimum and χ² are those of the most general model.
 
-    The models differ in which components are absent; optimum and χ² are those of the first, the most general. `prior`
-    are their prior probabilities, sum 1. Each model contributes draws in proportion to its probability.
+    A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
+    scattering; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
+    carbonate. Each of the models contributes draws in proportion to its probability.
     """
-    parts = [sample_posterior(model, draws=draws, seed=seed + i) for i, model in enumerate(models)]
+    models, prior = [model], [1.0]
+    sought = model.xrd is None or "amorphous_mineral" in model.xrd.rows
+    if sought:
+        # without crystals and amorphous mineral an assumed carbonate has nothing to sit in
+        none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
+        models.append(replace(model, absent=model.absent | none))
+        prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
+    if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
+        crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
+        models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
+        prior = [p * (1.0 - priors.PURE_PROBABILITY) for p in prior] + [priors.PURE_PROBABILITY / 2] * 2
+    parts = [sample_posterior(each, draws=draws, seed=seed + i) for i, each in enumerate(models)]
+    if len(parts) == 1:
+        return parts[0]
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
     probability = np.exp(log_odds - log_odds.max())
     probability /= probability.sum()
     ends = np.round(np.cumsum(probability) * draws).astype(int)
-    counts = np.diff(np.concatenate([[0], ends]))
+    chosen = list(zip(parts, np.diff(ends, prepend=0), strict=True))
     order = np.random.default_rng(seed).permutation(draws)
-    chosen = [(part, int(n)) for part, n in zip(parts, counts, strict=True)]
     return replace(
         parts[0],
         composition=np.concatenate([part.composition[:n] for part, n in chosen])[order],
         constants=np.concatenate([part.constants[:n] for part, n in chosen])[order],
         effective_size=min(part.effective_size for part, n in chosen if n > 0.05 * draws),
-    ), probability
+        no_amorphous_probability=float(probability[1:].sum()) if sought and model.xrd is not None else None,
+        no_amorphous_prior=sum(prior[1:]),
+    )
 
 
 def free_scale(model: JointModel) -> tuple[float, float]:
