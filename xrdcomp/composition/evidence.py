@@ -8,7 +8,7 @@ depend on are the business of `model`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -194,8 +194,8 @@ def shows_something(
     Where no phase was detected, crystals and amorphous scattering together must stand two standard uncertainties above
     nothing: an empty holder and its air have no composition.
     """
-    amounts = _checked(amounts)
-    positive = bool((_summation(amounts, phases, standard).matrix @ amounts.amounts > 0.0).any())
+    row_of = np.array(_rows_of(amounts, phases, standard))
+    positive = any(amounts.amounts[row_of == row].sum() > 0.0 for row in XRD_ROWS)
     if not positive or not phases or any(phase.decision == "detected" for phase in phases):
         return positive
     std = float(np.sqrt(max(float(amounts.covariance.sum()), 0.0)))
@@ -213,9 +213,9 @@ def reduce_xrd(
     can shrink until reflections are as broad as amorphous scattering) counts as amorphous mineral. AnalysisError where
     there is no positive amount at all, shapes are wrong, or a standard is not among the fitted phases.
     """
-    amounts = _checked(amounts)
-    summed = _summation(amounts, phases, standard)
-    rows, sums = summed.rows, summed.matrix
+    row_of = _rows_of(amounts, phases, standard)
+    rows = tuple(name for name in XRD_ROWS if name in row_of)
+    sums = np.array([[float(row == name) for row in row_of] for name in rows]).reshape(-1, len(row_of))
     total = float(np.clip(sums @ amounts.amounts, 0.0, None).sum())
     if total <= 0:
         msg = "diffraction gives no positive amount of anything; look at the fit before composing."
@@ -236,7 +236,7 @@ def reduce_xrd(
         misfit = sums @ amounts.misfit_covariance @ sums.T / total**2
     others = {
         name: float(value) / total
-        for name, value, row in zip(amounts.names, amounts.amounts, summed.row_of, strict=True)
+        for name, value, row in zip(amounts.names, amounts.amounts, row_of, strict=True)
         if row == "other"
     }
     # what the mixture of other crystals loses on heating; a phase of which nothing is known is taken to stay
@@ -269,36 +269,23 @@ def reduce_xrd(
     )
 
 
-def _checked(amounts: XrdAmounts) -> XrdAmounts:
-    """Amounts and their covariance as arrays; refused where their shapes disagree or a figure is not finite."""
-    values = np.asarray(amounts.amounts, dtype=float)
-    covariance = np.asarray(amounts.covariance, dtype=float)
-    n = len(amounts.names)
-    if values.shape != (n,) or covariance.shape != (n, n) or len(amounts.crystalline) != n:
+def _rows_of(
+    amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None
+) -> list[str]:
+    """Row of the joint model for every amount, "" for a phase that was not found.
+
+    AnalysisError where shapes disagree, a figure is not finite, or the standard is not among the phases.
+    """
+    n, shape, square = len(amounts.names), np.shape(amounts.amounts), np.shape(amounts.covariance)
+    if shape != (n,) or square != (n, n) or len(amounts.crystalline) != n:
         msg = (
-            f"diffraction amounts: {n} names, values of shape {values.shape}, covariance of shape "
-            f"{covariance.shape}, {len(amounts.crystalline)} flags; they must agree."
+            f"diffraction amounts: {n} names, values of shape {shape}, covariance of shape {square}, "
+            f"{len(amounts.crystalline)} flags; they must agree."
         )
         raise AnalysisError(msg)
-    if not (np.isfinite(values).all() and np.isfinite(covariance).all()):
+    if not (np.isfinite(amounts.amounts).all() and np.isfinite(amounts.covariance).all()):
         msg = "diffraction amounts must be finite; the fit did not converge to a usable point."
         raise AnalysisError(msg)
-    return replace(amounts, amounts=values, covariance=covariance)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Summation:
-    """Row of the joint model for every amount ("": none), the rows there are, and the (rows, amounts) sums."""
-
-    row_of: tuple[str, ...]
-    rows: tuple[str, ...]
-    matrix: FloatArray
-
-
-def _summation(
-    amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None
-) -> _Summation:
-    """Assign every amount to a row; a phase that was not found has none."""
     decisions = {phase.id: phase for phase in phases}
     facts = {**amounts.facts, **{phase.id: phase.facts for phase in phases}}
     row_of = []
@@ -323,9 +310,7 @@ def _summation(
             "the pattern does not show it, or it was not asked for. Check its id and fraction, or add it to --phases."
         )
         raise AnalysisError(msg)
-    rows = tuple(name for name in XRD_ROWS if name in row_of)
-    matrix = np.array([[1.0 if row == name else 0.0 for row in row_of] for name in rows])
-    return _Summation(row_of=tuple(row_of), rows=rows, matrix=matrix.reshape(-1, len(row_of)))
+    return row_of
 
 
 def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:

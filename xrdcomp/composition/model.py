@@ -169,55 +169,42 @@ class JointModel:
         theta = {name: constants[:, i] for i, name in enumerate(self.names)}
         matrix = np.zeros((len(constants), len(self.values), len(COMPONENTS)))
         offset = np.zeros((len(constants), len(self.values)))
-        start = 0
-        if self.xrd is not None:
-            self._xrd_rows(self.xrd, matrix, offset, theta)
-            start = len(self.xrd.rows)
-        if self.thermal is not None:
-            self._thermal_rows(self.thermal, matrix[:, start:], theta)
+        xrd, thermal = self.xrd, self.thermal
+        if xrd is not None:
+            scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
+            bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
+            for i, row in enumerate(xrd.rows):
+                if row == "apatite":
+                    matrix[:, i, H] = bragg
+                    matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_intensity"]
+                elif row == "organic":
+                    matrix[:, i, ORGANIC] = scale
+                elif row == "water":
+                    matrix[:, i, WATER] = scale
+                    matrix[:, i, AMORPHOUS] = scale * (1.0 - seen)
+                    matrix[:, i, CARBONATE] = scale * (1.0 - seen) * (1.0 - lattice)
+                elif row == "amorphous_mineral":
+                    matrix[:, i, AMORPHOUS] = scale * seen
+                    matrix[:, i, CARBONATE] = scale * seen * (1.0 - lattice)
+                elif row == "other":
+                    matrix[:, i, OTHER] = bragg
+                elif self.standard is not None:
+                    crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
+                    offset[:, i] = bragg * crystals * self.standard.per_specimen
+        if thermal is not None:
+            losses = matrix[:, 0 if xrd is None else len(xrd.rows) :]
+            late, bound, n = theta["late_water"], theta["bound_water"], len(thermal.losses)
+            losses[:, 0, WATER] = 1.0
+            losses[:, 0, AMORPHOUS] = (1.0 - late) * bound
+            losses[:, 1, ORGANIC] = 1.0 - theta["char"] if thermal.inert else 1.0
+            losses[:, 1, AMORPHOUS] = late * bound
+            if thermal.sees_carbonate:
+                losses[:, 2, CARBONATE] = CO2_PER_CARBONATE
+            if xrd is not None:
+                losses[:, :, OTHER] = xrd.losses[:n]
+                if "salt_evaporated" in theta:
+                    losses[:, 2, OTHER] += theta["salt_evaporated"] * _salt_share(xrd, thermal)
         return matrix, offset
-
-    def _xrd_rows(
-        self, xrd: XrdEvidence, matrix: FloatArray, offset: FloatArray, theta: Mapping[str, FloatArray]
-    ) -> None:
-        scale = np.exp(theta["log_scale"])
-        bragg = scale * (1.0 + theta["xrd_bias"])
-        lattice = theta["carbonate_in_lattice"]
-        seen = theta["amorphous_response"]
-        for i, row in enumerate(xrd.rows):
-            if row == "apatite":
-                matrix[:, i, H] = bragg
-                matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_intensity"]
-            elif row == "organic":
-                matrix[:, i, ORGANIC] = scale
-            elif row == "water":
-                matrix[:, i, WATER] = scale
-                matrix[:, i, AMORPHOUS] = scale * (1.0 - seen)
-                matrix[:, i, CARBONATE] = scale * (1.0 - seen) * (1.0 - lattice)
-            elif row == "amorphous_mineral":
-                matrix[:, i, AMORPHOUS] = scale * seen
-                matrix[:, i, CARBONATE] = scale * seen * (1.0 - lattice)
-            elif row == "other":
-                matrix[:, i, OTHER] = bragg
-            elif self.standard is not None:
-                crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
-                offset[:, i] = bragg * crystals * self.standard.per_specimen
-
-    def _thermal_rows(
-        self, thermal: ThermalEvidence, matrix: FloatArray, theta: Mapping[str, FloatArray]
-    ) -> None:
-        late, bound = theta["late_water"], theta["bound_water"]
-        matrix[:, 0, WATER] = 1.0
-        matrix[:, 0, AMORPHOUS] = (1.0 - late) * bound
-        matrix[:, 1, ORGANIC] = 1.0 - theta["char"] if thermal.inert else 1.0
-        matrix[:, 1, AMORPHOUS] = late * bound
-        n = len(thermal.losses)
-        if self.xrd is not None:
-            matrix[:, :n, OTHER] = self.xrd.losses[:n]
-        if n > 2:
-            matrix[:, 2, CARBONATE] = CO2_PER_CARBONATE
-            if self.xrd is not None and "salt_evaporated" in theta:
-                matrix[:, 2, OTHER] += theta["salt_evaporated"] * _salt_share(self.xrd, thermal)
 
     def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
         """Log density of the prior of constants (n, p) and compositions (n, 6), minus infinity outside the bounds.
@@ -246,35 +233,31 @@ class JointModel:
                 total += priors.SCALE_POWER * value
         # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)
-        parts = [index for index in MINERAL if index not in self.absent]
-        total -= (len(parts) - 1) * np.log(mineral + priors.MINERAL_FLOOR)
-        total -= self._log_mean_grouping(len(parts), there - len(parts))
+        parts = len(set(MINERAL) - self.absent)
+        others = there - parts
+        total -= (parts - 1) * np.log(mineral + priors.MINERAL_FLOOR)
+        # normalised by its mean over the flat simplex: a Beta(parts, others) distribution of the mineral
+        if others == 0:
+            total += (parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
+        else:
+            grid = (np.arange(4000) + 0.5) / 4000
+            density = np.exp((parts - 1) * np.log(grid) + (others - 1) * np.log1p(-grid))
+            weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
+            total -= float(np.log(weighted.sum() / density.sum()))
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
+            mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
-            total -= 0.5 * ((share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std) ** 2
-            total -= self._log_mean_tilt(3 - len(self.absent & {H, AMORPHOUS, CARBONATE}))
+            total -= 0.5 * ((share - mean) / std) ** 2
+            # likewise by the mean over a flat simplex of the parts that are there; carbonate alone has the share one
+            sharing = len({H, AMORPHOUS, CARBONATE} - self.absent)
+            if sharing < 2:
+                total += 0.5 * ((1.0 - mean) / std) ** 2
+            else:
+                grid = (np.arange(2000) + 0.5) / 2000
+                density = (sharing - 1) * (1.0 - grid) ** (sharing - 2)
+                total -= float(np.log(np.mean(density * np.exp(-0.5 * ((grid - mean) / std) ** 2))))
         return total
-
-    @staticmethod
-    def _log_mean_grouping(parts: int, others: int) -> float:
-        """Logarithm of the mean of (M + floor)^-(parts - 1) over a flat simplex of so many mineral and other parts."""
-        if others == 0:
-            return -(parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
-        mineral = (np.arange(4000) + 0.5) / 4000
-        density = np.exp((parts - 1) * np.log(mineral) + (others - 1) * np.log1p(-mineral))
-        weighted = density * (mineral + priors.MINERAL_FLOOR) ** -(parts - 1.0)
-        return float(np.log(weighted.sum() / density.sum()))
-
-    @staticmethod
-    def _log_mean_tilt(parts: int) -> float:
-        """Logarithm of the mean of the assumed carbonate's factor over a flat simplex with so many mineral parts."""
-        mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
-        if parts < 2:
-            return -0.5 * ((1.0 - mean) / std) ** 2
-        share = (np.arange(2000) + 0.5) / 2000
-        density = (parts - 1) * (1.0 - share) ** (parts - 2)
-        return float(np.log(np.mean(density * np.exp(-0.5 * ((share - mean) / std) ** 2))))
 
 
 def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:
@@ -387,13 +370,10 @@ def _covariance_parts(
             place("xrd_misfit", xrd.misfit, 0)
     if thermal is not None:
         # thermal analysis tells each loss's variance by cause; correlations are taken to be those of the whole
-        rest = whole = thermal.loss_covariance
-        blocks = {}
-        for cause, shares in thermal.sources.items():
-            root = np.sqrt(shares)
-            blocks[f"tga_{cause}"] = whole * np.outer(root, root)
-        if blocks:
-            rest = whole - np.sum(list(blocks.values()), axis=0)
+        whole = thermal.loss_covariance
+        roots = {cause: np.sqrt(shares) for cause, shares in thermal.sources.items()}
+        blocks = {f"tga_{cause}": whole * np.outer(root, root) for cause, root in roots.items()}
+        rest = whole - np.sum(list(blocks.values()), axis=0)
         for name, block in {**blocks, "tga": rest}.items():
             place(name, block, n_xrd)
     if xrd is not None and thermal is not None and aliquot_std > 0:

@@ -34,96 +34,56 @@ class Prior:
 # Constants of diffraction.
 
 LOG_SCALE = Prior(
-    name="log_scale",
-    mean=0.0,
-    std=np.inf,
-    low=-12.0,
-    high=12.0,
-    input="xrd_scale",
+    name="log_scale", mean=0.0, std=np.inf, low=-12.0, high=12.0, input="xrd_scale",
     meaning="ln K: masses by diffraction, divided by their total, over mass fractions of the specimen",
     origin="unknown unless an external standard gives it; amounts are divided by their total, so K is near one",
-)
+)  # fmt: skip
 SCALE_POWER = 3
 """Prior of an unknown scale, K³ d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
 flat. With K⁰ what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
 XRD_BIAS = Prior(
-    name="xrd_bias",
-    mean=0.0,
-    std=CompositionRecipe().xrd_bias_std,
-    low=-0.9,
-    high=3.0,
-    input="xrd_scale",
+    name="xrd_bias", mean=0.0, std=CompositionRecipe().xrd_bias_std, low=-0.9, high=3.0, input="xrd_scale",
     meaning="b: relative error of crystalline against amorphous scattering per gram",
     origin="std is composition.xrd_bias_std, times BLANK_GAIN where the empty holder was measured",
-)
+)  # fmt: skip
 BLANK_GAIN = 0.5
 """Factor on the standard uncertainty of b when the empty holder was measured (judged)."""
 CARBONATE_IN_LATTICE = Prior(
-    name="carbonate_in_lattice",
-    mean=1.0,
-    std=0.20,
-    low=0.0,
-    high=1.0,
-    input="carbonate_site",
+    name="carbonate_in_lattice", mean=1.0, std=0.20, low=0.0, high=1.0, input="carbonate_site",
     meaning="κ: share of the carbonate that sits in the lattice of the crystals",
     origin="mean s = h / (h + AMORPHOUS_UPTAKE · A), std LATTICE_STD_FLOOR + 2 s (1 - s), at most `std`",
-)
+)  # fmt: skip
 LATTICE_STD_FLOOR = 0.02
 AMORPHOUS_UPTAKE = 0.25
 """Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
 where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
 AMORPHOUS_RESPONSE = Prior(
-    name="amorphous_response",
-    mean=0.75,
-    std=0.25,
-    low=0.05,
-    high=1.15,
-    input="amorphous_halo",
+    name="amorphous_response", mean=0.75, std=0.25, low=0.05, high=1.15, input="amorphous_halo",
     meaning="g: share of the amorphous mineral's scattering that the fit tells from that of water",
     origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28",
-)
+)  # fmt: skip
 CARBONATE_INTENSITY = Prior(
-    name="carbonate_intensity",
-    mean=0.4,
-    std=0.5,
-    low=-1.0,
-    high=1.2,
-    input="carbonate_site",
+    name="carbonate_intensity", mean=0.4, std=0.5, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
     origin="1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon "
     "for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)",
-)
+)  # fmt: skip
 UNCERTAINTY_SPREAD = Prior(
-    name="xrd_spread",
-    mean=-0.055,
-    std=0.20,
-    low=-2.0,
-    high=2.0,
-    input="xrd_model",
+    name="xrd_spread", mean=-0.055, std=0.20, low=-2.0, high=2.0, input="xrd_model",
     meaning="log of the factor on the standard uncertainties of diffraction, which are those of typical specimens",
     origin="spread of simulated specimens (design note 008); with the mean at log 0.947 the 95 % range stays 1.96 "
     "standard uncertainties, as for a normal error (Gelman et al. 2013, ch. 17)",
-)
+)  # fmt: skip
 STANDARD_CRYSTALLINITY = Prior(
-    name="standard_crystallinity",
-    mean=0.9902,
-    std=0.0056,
-    low=0.0,
-    high=1.2,
-    input="xrd_scale",
+    name="standard_crystallinity", mean=0.9902, std=0.0056, low=0.0, high=1.2, input="xrd_scale",
     meaning="R: crystalline share of the internal standard",
     origin="corundum NIST SRM 676a, 99.02 ± 1.11 % (k = 2)",
-)
+)  # fmt: skip
 STANDARD_SCATTER = Prior(
-    name="standard_scatter",
-    mean=0.0,
-    std=0.02,
-    low=-0.5,
-    high=1.0,
-    input="xrd_scale",
+    name="standard_scatter", mean=0.0, std=0.02, low=-0.5, high=1.0, input="xrd_scale",
     meaning="d: relative error of the intensity ratio of specimen and standard: microabsorption, unlike grains",
     origin="judged, for powders ground together below 10 µm",
-)
+)  # fmt: skip
 ORGANIC_WATER_EXCHANGE = 0.02
 """Standard uncertainty, relative to their sum and beyond the shapes that the fit carries, with which the scattering of
 organic matter and of water is told apart: their maxima lie 8 degrees apart with widths of 8 to 10, and protein, lipid
@@ -135,45 +95,25 @@ intensity near 30 degrees that is not amorphous mineral, or hides some that is."
 # Constants of thermogravimetry.
 
 LATE_WATER = Prior(
-    name="late_water",
-    mean=0.80,
-    std=0.20,
-    low=0.0,
-    high=1.0,
-    input="bound_water",
+    name="late_water", mean=0.80, std=0.20, low=0.0, high=1.0, input="bound_water",
     meaning="a: share of the bound water of amorphous calcium phosphate that leaves above the water window",
     origin="judged",
-)
+)  # fmt: skip
 BOUND_WATER = Prior(
-    name="bound_water",
-    mean=0.10,
-    std=0.03,
-    low=0.0,
-    high=0.3,
-    input="bound_water",
+    name="bound_water", mean=0.10, std=0.03, low=0.0, high=0.3, input="bound_water",
     meaning="λ: bound water of amorphous calcium phosphate, mass fraction",
     origin="Ca9(PO4)6·nH2O with n about 3 to 7",
-)
+)  # fmt: skip
 CHAR = Prior(
-    name="char",
-    mean=ThermalRecipe().char_fraction,
-    std=ThermalRecipe().char_std,
-    low=0.0,
-    high=0.9,
-    input="char",
+    name="char", mean=ThermalRecipe().char_fraction, std=ThermalRecipe().char_std, low=0.0, high=0.9, input="char",
     meaning="χ: share of the organic that stays in an inert gas",
     origin="mean and std are thermal.char_fraction and thermal.char_std, or what the run itself shows",
-)
+)  # fmt: skip
 SALT_EVAPORATED = Prior(
-    name="salt_evaporated",
-    mean=0.3,
-    std=0.3,
-    low=0.0,
-    high=1.0,
-    input="salt",
+    name="salt_evaporated", mean=0.3, std=0.3, low=0.0, high=1.0, input="salt",
     meaning="v: share of the chlorides that left in the carbonate window",
     origin="judged, for runs that end above SALT_FROM_C",
-)
+)  # fmt: skip
 SALT_FROM_C = 800.0
 """Temperature (°C) below which chlorides stay."""
 LOSS_FLOOR = 5e-5
@@ -184,15 +124,10 @@ LOSS_FLOOR = 5e-5
 MINERAL_FLOOR = 0.02
 """Below this mass fraction of mineral its parts are no longer told apart by the prior."""
 ASSUMED_CARBONATE = Prior(
-    name="carbonate",
-    mean=0.05,
-    std=0.05,
-    low=0.0,
-    high=1.0,
-    input="carbonate_assumed",
+    name="carbonate", mean=0.05, std=0.05, low=0.0, high=1.0, input="carbonate_assumed",
     meaning="carbonate over mineral where nothing measures it",
     origin="3.5 to 7.4 wt% in enamel, dentine and bone, none in synthetic apatite",
-)
+)  # fmt: skip
 NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none (judged)."""
