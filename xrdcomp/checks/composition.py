@@ -153,39 +153,38 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
             "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
         )
     elif not found.tga:
-        what = "The amounts of the pattern do"
-        advice = (
+        what, advice = (
+            "The amounts of the pattern do",
             "Look at the fit: a phase or an amorphous component may be missing; measure the empty holder, or add a "
-            "thermal run."
+            "thermal run.",
         )
     else:
-        what = "X-ray and thermal evidence do"
-        advice = (
+        what, advice = (
+            "X-ray and thermal evidence do",
             "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
-            "ground powder."
+            "ground powder.",
         )
-    text = (
+    return BIRGE(
         f"{what} not fit one composition: probability of a misfit this large is {found.misfit_probability:.2g}. The "
-        f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g} (Birge ratio). {advice}"
-    )
-    return BIRGE(text, birge_ratio=found.birge_ratio, probability=found.misfit_probability)
-
-
-def _balance_figures(balance: MineralBalance) -> str:
-    return (
-        f"crystalline mineral by X-rays {100 * balance.crystalline:.1f} wt%, total mineral by thermogravimetry "
-        f"{100 * balance.mineral:.1f} wt%, difference {balance.z:+.1f} standard uncertainties"
+        f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g} (Birge ratio). {advice}",
+        birge_ratio=found.birge_ratio,
+        probability=found.misfit_probability,
     )
 
 
-def _wrong_gas(balance: MineralBalance) -> str:
-    """Sentence where the stated gas may be wrong."""
-    if not balance.agrees_in_other_gas:
-        return ""
-    stated, other = ("an inert gas", "air") if balance.inert else ("air", "nitrogen")
-    return (
-        f" Both would agree if the run had been in {other} instead of {stated}: check the gas that is stated."
+def _against_residue(
+    kind: MessageKind, found: MineralBalance, lead: str, causes: str, **more: float
+) -> Diagnostic:
+    """Message on crystals by diffraction against what heating leaves; {figures} of both stand in `lead`."""
+    figures = (
+        f"crystalline mineral by X-rays {100 * found.crystalline:.1f} wt%, total mineral by thermogravimetry "
+        f"{100 * found.mineral:.1f} wt%, difference {found.z:+.1f} standard uncertainties"
     )
+    text = f"{lead.format(figures=figures)}. Likely, in this order: {causes}. {kind.remedy}"
+    if found.agrees_in_other_gas:
+        stated, other = ("an inert gas", "air") if found.inert else ("air", "nitrogen")
+        text += f" Both would agree if the run had been in {other} instead of {stated}: check the gas that is stated."
+    return kind(text, crystalline_xrd=found.crystalline, mineral_tga=found.mineral, z=found.z, **more)
 
 
 @_rule(INCONSISTENT)
@@ -194,13 +193,11 @@ def more_crystals_than_mineral(_: Composition, found: Consistency) -> Diagnostic
     balance = found.mineral_balance
     if balance is None or not balance.too_many_crystals:
         return None
-    text = (
-        f"More crystals than mineral: {_balance_figures(balance)}. Likely, in this order: one measured dried and the "
-        "other wet; different aliquots; background or empty holder taken for crystals, or amorphous "
-        "scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine). "
-        f"{INCONSISTENT.remedy}{_wrong_gas(balance)}"
+    causes = (
+        "one measured dried and the other wet; different aliquots; background or empty holder taken for crystals, or "
+        "amorphous scattering set too weak; crystals that burn (urate, cholesterol, oxalate, cystine)"
     )
-    return INCONSISTENT(text, crystalline_xrd=balance.crystalline, mineral_tga=balance.mineral, z=balance.z)
+    return _against_residue(INCONSISTENT, balance, "More crystals than mineral: {figures}", causes)
 
 
 @_rule(MINERAL_UNSEEN)
@@ -209,20 +206,15 @@ def mineral_that_diffraction_misses(_: Composition, found: Consistency) -> Diagn
     balance = found.mineral_balance
     if balance is None or not balance.mineral_unseen:
         return None
-    text = (
-        f"Mineral that diffraction does not account for: {_balance_figures(balance)}; with the amorphous mineral "
-        f"diffraction reaches {100 * balance.with_amorphous:.1f} wt%. Likely, in this order: reflections so broad that "
-        "background took a part of them; coarse or strongly absorbing grains (microabsorption); char "
-        "in the residue; salts in the residue; different aliquots. "
-        f"{MINERAL_UNSEEN.remedy}{_wrong_gas(balance)}"
+    lead = (
+        "Mineral that diffraction does not account for: {figures}; with the amorphous mineral diffraction reaches "
+        f"{100 * balance.with_amorphous:.1f} wt%"
     )
-    return MINERAL_UNSEEN(
-        text,
-        crystalline_xrd=balance.crystalline,
-        mineral_tga=balance.mineral,
-        z=balance.z,
-        with_amorphous_xrd=balance.with_amorphous,
+    causes = (
+        "reflections so broad that background took a part of them; coarse or strongly absorbing grains "
+        "(microabsorption); char in the residue; salts in the residue; different aliquots"
     )
+    return _against_residue(MINERAL_UNSEEN, balance, lead, causes, with_amorphous_xrd=balance.with_amorphous)
 
 
 @_rule(AMORPHOUS_EXCESS)
@@ -231,13 +223,15 @@ def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> 
     excess = found.amorphous_excess
     if excess is None or excess.seen < max(3 * excess.std, NOTABLE_FRACTION) or excess.allowed > excess.seen:
         return None
-    text = (
+    return AMORPHOUS_EXCESS(
         f"Amorphous scattering near 30 degrees corresponds to {100 * excess.seen:.1f} ± {100 * excess.std:.1f} wt% "
         f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this "
         "order: a plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. "
-        f"{AMORPHOUS_EXCESS.remedy}"
+        f"{AMORPHOUS_EXCESS.remedy}",
+        hump=excess.seen,
+        hump_std=excess.std,
+        upper=excess.allowed,
     )
-    return AMORPHOUS_EXCESS(text, hump=excess.seen, hump_std=excess.std, upper=excess.allowed)
 
 
 @_rule(SCALE)
@@ -246,13 +240,15 @@ def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnost
     scale = found.scale
     if scale is None or abs(scale.bias) <= 2 * (scale.expected_std**2 + scale.std**2) ** 0.5:
         return None
-    text = (
+    return SCALE(
         f"Crystalline intensities would have to be wrong by {100 * scale.bias:+.0f} % for both instruments to "
         f"agree; {100 * scale.expected_std:.0f} % is what the method is taken to be good for. Likely, in this "
         "order: instrument background taken as amorphous scattering or the reverse, microabsorption, preferred "
-        f"orientation, different aliquots. {SCALE.remedy}"
+        f"orientation, different aliquots. {SCALE.remedy}",
+        bias=scale.bias,
+        bias_std=scale.expected_std,
+        own_std=scale.std,
     )
-    return SCALE(text, bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std)
 
 
 @_rule(CHAR)
@@ -291,8 +287,7 @@ def amorphous_mineral_is_open(_: Composition, found: Consistency) -> Diagnostic 
         return None
     text = (
         f"Whether there is amorphous mineral at all is open: probability of none {probability:.2f} "
-        f"({before:.2f} before measuring). Its value is a mean over both cases. "
-        f"{AMORPHOUS_UNDECIDED.remedy}"
+        f"({before:.2f} before measuring). Its value is a mean over both cases. {AMORPHOUS_UNDECIDED.remedy}"
     )
     return AMORPHOUS_UNDECIDED(text, probability_of_none=probability, before=before)
 
@@ -315,20 +310,18 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
     hidden = composition.undetermined
     if not hidden:
         return None
-    if found.xrd and not found.weighs_crystals:
+    why, remedy = "heating does not tell crystalline from amorphous mineral", "Add a diffraction pattern"
+    if found.xrd and found.weighs_crystals:
+        why = "X-rays see them only as overlapping amorphous scattering or as part of the lattice"
+        remedy = "Add a thermogravimetric run"
+    elif found.xrd:
         why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
-        next_step = (
+        remedy = (
             "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
         )
-    elif found.xrd:
-        why = "X-rays see them only as overlapping amorphous scattering or as part of the lattice"
-        next_step = "Add a thermogravimetric run"
-    else:
-        why = "heating does not tell crystalline from amorphous mineral"
-        next_step = "Add a diffraction pattern"
     text = (
         f"Not separated by these measurements: {', '.join(hidden).replace('_', ' ')}; {why}. Sums that can be "
-        f"determined are under identifiable sums. {next_step}."
+        f"determined are under identifiable sums. {remedy}."
     )
     return NOT_IDENTIFIABLE(text, components=", ".join(hidden))
 
@@ -336,52 +329,44 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
 @_rule(PRIOR_DOMINATED)
 def assumptions_decide(_: Composition, found: Consistency) -> Diagnostic | None:
     """Name reported components whose width is set by the prior rather than by measurements."""
-    if not found.prior_dominated:
+    shares = found.prior_dominated
+    if not shares:
         return None
-    listed = ", ".join(
-        f"{name.replace('_', ' ')} {100 * share:.0f} %" for name, share in found.prior_dominated.items()
-    )
+    listed = ", ".join(f"{name.replace('_', ' ')} {100 * share:.0f} %" for name, share in shares.items())
     text = (
         f"Mostly assumption, not measurement: {listed} of the variance rests on the fractions being "
         f"positive and equally likely before measuring. {PRIOR_DOMINATED.remedy}"
     )
-    return PRIOR_DOMINATED(text, **found.prior_dominated)
+    return PRIOR_DOMINATED(text, **shares)
 
 
-def _excess(composition: Composition) -> list[str]:
-    """Components that scatter between runs by more than chance, with Bonferroni's correction."""
-    limit = 0.05 / max(len(composition.scatter), 1)
-    return [name for name, item in composition.scatter.items() if item.homogeneity < limit]
-
-
-def _replicate_facts(composition: Composition) -> dict[str, float]:
-    between = {f"between_{name}": item.between for name, item in composition.scatter.items()}
-    return between | {"runs": len(composition.runs)}
+def _scatter_between_runs(analysis: Analysis, kind: MessageKind) -> Diagnostic | None:
+    """Message on combined runs where `kind` is what the scatter between them calls for."""
+    composition = analysis.composition
+    if composition is None or not composition.runs:
+        return None
+    k, scatter = len(composition.runs), composition.scatter
+    # more than chance, with Bonferroni's correction
+    excess = [name for name, item in scatter.items() if item.homogeneity < 0.05 / max(len(scatter), 1)]
+    if kind is not (REPLICATE_SCATTER if excess else REPLICATES):
+        return None
+    text = f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs."
+    if excess:
+        listed = ", ".join(f"{x.replace('_', ' ')} {100 * scatter[x].between:.1f} wt%" for x in excess)
+        text = (
+            f"{k} runs scatter more than their own uncertainties: {listed} between runs (standard deviation). "
+            f"Likely: the specimen is not homogeneous, or drying between runs. {kind.remedy}"
+        )
+    return kind(text, **{f"between_{name}": item.between for name, item in scatter.items()}, runs=k)
 
 
 @check(REPLICATES, "composition")
 def runs_agree(analysis: Analysis) -> Diagnostic | None:
     """Tell that combined runs agree."""
-    composition = analysis.composition
-    if composition is None or not composition.runs or _excess(composition):
-        return None
-    k = len(composition.runs)
-    text = f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs."
-    return REPLICATES(text, **_replicate_facts(composition))
+    return _scatter_between_runs(analysis, REPLICATES)
 
 
 @check(REPLICATE_SCATTER, "composition")
 def runs_scatter(analysis: Analysis) -> Diagnostic | None:
     """Name the components that scatter between combined runs."""
-    composition = analysis.composition
-    if composition is None or not composition.runs or not _excess(composition):
-        return None
-    listed = ", ".join(
-        f"{name.replace('_', ' ')} {100 * composition.scatter[name].between:.1f} wt%"
-        for name in _excess(composition)
-    )
-    text = (
-        f"{len(composition.runs)} runs scatter more than their own uncertainties: {listed} between runs (standard "
-        f"deviation). Likely: the specimen is not homogeneous, or drying between runs. {REPLICATE_SCATTER.remedy}"
-    )
-    return REPLICATE_SCATTER(text, **_replicate_facts(composition))
+    return _scatter_between_runs(analysis, REPLICATE_SCATTER)

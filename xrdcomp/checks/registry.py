@@ -18,18 +18,7 @@ Stage = Literal["xrd", "search", "tga", "composition", "specimen"]
 class Analysis:
     """What an analysis has found so far; a stage that was not run is None or empty.
 
-    Parameters
-    ----------
-    sample : Sample or None
-        What was measured.
-    recipe : Recipe
-        Every setting.
-    xrd : FitResult or None
-    phases : tuple of PhaseResult
-        Every phase that was asked after.
-    tga : TgaResult or None
-    composition : Composition or None
-    claims : tuple of Claim
+    `phases` are all that were asked after, `recipe` every setting.
     """
 
     sample: Sample | None = None
@@ -43,15 +32,7 @@ class Analysis:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A registered rule: the kind of its message, the stage after which it runs, and its function.
-
-    Parameters
-    ----------
-    kind : MessageKind
-    stage : {"xrd", "search", "tga", "composition", "specimen"}
-    function : callable
-        Takes an `Analysis`; gives a `Diagnostic` or None.
-    """
+    """A registered rule: the kind of its message, the stage after which it runs, and its function."""
 
     kind: MessageKind
     stage: Stage
@@ -63,19 +44,7 @@ CHECKS: list[Check] = []
 
 
 def check(kind: MessageKind, stage: Stage) -> Callable[[Callable[[Analysis], Diagnostic | None]], Check]:
-    """Register a function as the rule behind a kind of message.
-
-    Parameters
-    ----------
-    kind : MessageKind
-    stage : {"xrd", "search", "tga", "composition", "specimen"}
-        The check runs as soon as this stage is finished.
-
-    Returns
-    -------
-    callable
-        Decorator that gives the `Check`.
-    """
+    """Register a function as the rule behind a kind of message; it runs as soon as its stage is finished."""
 
     def register(function: Callable[[Analysis], Diagnostic | None]) -> Check:
         found = Check(kind=kind, stage=stage, function=function)
@@ -86,17 +55,7 @@ def check(kind: MessageKind, stage: Stage) -> Callable[[Callable[[Analysis], Dia
 
 
 def run_checks(analysis: Analysis, stages: Iterable[Stage]) -> tuple[Diagnostic, ...]:
-    """Messages of all checks of some stages, in the order in which the checks are registered.
-
-    Parameters
-    ----------
-    analysis : Analysis
-    stages : iterable of str
-
-    Returns
-    -------
-    tuple of Diagnostic
-    """
+    """Messages of all checks of some stages, in the order in which the checks are registered."""
     wanted = set(stages)
     found = (item.function(analysis) for item in CHECKS if item.stage in wanted)
     return tuple(message for message in found if message is not None)

@@ -51,42 +51,34 @@ def evaluate_claims(
     internal_standard: str = "",
     unexplained: int = 0,
 ) -> tuple[Claim, ...]:
-    """Evaluate the four published findings on one specimen.
+    """Evaluate the four published findings on one specimen, in the order of ``CLAIM_IDS``.
 
-    Parameters
-    ----------
-    composition : Composition
-        Probabilities are shares of its posterior draws, on its basis.
-    phases : sequence of PhaseResult
-        Decisions and detection limits of the search; they decide presence and absence. Limits are of the
-        specimen: those of a spiked powder must be divided by 1 - its fraction of the standard first.
-    recipe : CompositionRecipe
-        Thresholds of the verdicts and of the claims.
-    internal_standard : str
-        Phase id of a spike, which is not a phase of the specimen.
-    unexplained : int
-        Peaks that belong to no phase: of another one, or of the holder.
-
-    Returns
-    -------
-    tuple of Claim
-        Four, in the order of ``CLAIM_IDS``. Where the measurements do not decide (an instrument missing), the
-        probability is None and the verdict inconclusive.
-
-    Raises
-    ------
-    AnalysisError
-        A phase without the rule by which it was decided.
+    Arguments are those of `xrdcomp.stages.evaluate_claims`; probabilities are shares of the composition's draws, on its
+    basis. Where the measurements do not decide (an instrument missing), the probability is None and the verdict
+    inconclusive. AnalysisError for a phase without the rule by which it was decided.
     """
     own = tuple(phase for phase in phases if phase.id != internal_standard)
-    findings = _Findings(
+    specimen = _Specimen(
         composition=composition,
         phases=own,
         apatite=_ApatiteDecision.of(own),
         recipe=recipe,
         unexplained=unexplained,
     )
-    return findings.present(), findings.only(), findings.minor(), findings.mostly_organic()
+    claims = []
+    for name, finding in zip(
+        CLAIM_IDS, (specimen.present, specimen.only, specimen.minor, specimen.mostly_organic), strict=True
+    ):
+        probability, statement = finding()
+        verdict: Verdict = "inconclusive"
+        if probability is not None:
+            probability = float(np.clip(probability, 0.0, 1.0))
+            if probability >= recipe.supported_above:
+                verdict = "supported"
+            elif probability <= recipe.refuted_below:
+                verdict = "refuted"
+        claims.append(Claim(id=name, verdict=verdict, probability=probability, statement=statement))
+    return tuple(claims)
 
 
 def undecided_claims(reason: str) -> tuple[Claim, ...]:
@@ -132,9 +124,9 @@ def without_poor_fits(
 class _ApatiteDecision:
     """Decision of the search on apatite of any kind.
 
-    `probability` is that of its presence, `limit` its detection limit in words, `rule` that of the search. Where it was
-    `detected`, `is_hydroxyapatite` tells whether it may be hydroxyapatite, and `found` says so, with a place for the
-    amount.
+    `probability` is that of hydroxyapatite (even at best where another member was found), `limit` the detection limit
+    of apatite in words, `rule` that of the search. Where it was `detected`, `is_hydroxyapatite` tells whether it may be
+    hydroxyapatite, and `found` says so, with a place for the amount.
     """
 
     probability: float
@@ -155,12 +147,11 @@ class _ApatiteDecision:
         probability = presence_probability(asked)
         if probability is None:
             return None
-        least = apatite_limit(asked)
+        rule, least = _rule(asked), apatite_limit(asked)
         limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
-        decision = cls(probability=probability, rule=_rule(asked), limit=limit)
         fitted = next((phase for phase in asked if phase.decision == "detected"), None)
         if fitted is None:
-            return decision
+            return cls(probability=probability, rule=rule, limit=limit)
         others = [phase for phase in asked if phase is not fitted]
         possible = [
             phase
@@ -181,12 +172,14 @@ class _ApatiteDecision:
             text += "; its cell or its intensities are not those of hydroxyapatite"
         elif not may_be:
             text += "; it was not compared with hydroxyapatite"
-        return replace(decision, detected=True, is_hydroxyapatite=may_be, found=text)
-
-    @property
-    def of_hydroxyapatite(self) -> float:
-        """Probability that hydroxyapatite is present: even at best where another member was found."""
-        return self.probability if self.is_hydroxyapatite else min(self.probability, 0.5)
+        return cls(
+            probability=probability if may_be else min(probability, 0.5),
+            rule=rule,
+            limit=limit,
+            detected=True,
+            is_hydroxyapatite=may_be,
+            found=text,
+        )
 
 
 def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
@@ -243,9 +236,12 @@ def _is_hydroxyl(phase: PhaseResult) -> bool:
 
 # The four findings.
 
+_Finding = tuple[float | None, str]
+"""Probability, None where it is open, and the evidence in words."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class _Findings:
+class _Specimen:
     """One specimen as the findings see it; every method judges one of them."""
 
     composition: Composition
@@ -253,17 +249,6 @@ class _Findings:
     apatite: _ApatiteDecision | None
     recipe: CompositionRecipe
     unexplained: int
-
-    def claim(self, name: str, probability: float | None, statement: str) -> Claim:
-        """Claim with the verdict that the recipe's thresholds give."""
-        verdict: Verdict = "inconclusive"
-        if probability is not None:
-            probability = float(np.clip(probability, 0.0, 1.0))
-            if probability >= self.recipe.supported_above:
-                verdict = "supported"
-            elif probability <= self.recipe.refuted_below:
-                verdict = "refuted"
-        return Claim(id=name, verdict=verdict, probability=probability, statement=statement)
 
     def draws(self, *names: str) -> FloatArray:
         """Draws of the sum of some components, (n,)."""
@@ -282,44 +267,44 @@ class _Findings:
         low, high = estimate.ci95
         return f"{self.on_basis(estimate.value)} (95 %: {100 * low:.1f} to {100 * high:.1f})"
 
-    def present(self) -> Claim:
+    def present(self) -> _Finding:
         """Crystalline hydroxyapatite is there: by the search, else by the draws."""
         apatite, amount = self.apatite, self.quantity(_APATITE)
         if apatite is not None:
-            probability = apatite.of_hydroxyapatite
+            text = (
+                f"No crystalline hydroxyapatite was found; {apatite.limit} of the specimen, the amount that would "
+                f"have been seen with {100 * apatite.rule.detection_probability:.0f} % probability."
+            )
             if apatite.detected:
                 text = f"{apatite.found.format(amount=amount)}; {apatite.limit}."
-            elif probability == 0.5:
+            elif apatite.probability == 0.5:
                 text = f"Crystalline hydroxyapatite is neither shown nor excluded; {apatite.limit}. Count longer."
-            else:
-                text = (
-                    f"No crystalline hydroxyapatite was found; {apatite.limit} of the specimen, the amount that would "
-                    f"have been seen with {100 * apatite.rule.detection_probability:.0f} % probability."
-                )
-            return self.claim(PRESENT, probability, text)
+            return apatite.probability, text
         if self.phases:
-            return self.claim(PRESENT, None, f"{_NOT_ASKED}, so its presence is open.")
+            return None, f"{_NOT_ASKED}, so its presence is open."
         if self.composition.components.get(_APATITE) is None:
-            text = "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral."
-            return self.claim(PRESENT, None, text)
+            return (
+                None,
+                "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral.",
+            )
         text = f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}."
-        return self.claim(PRESENT, float((self.draws(_APATITE) > _VISIBLE).mean()), text)
+        return float((self.draws(_APATITE) > _VISIBLE).mean()), text
 
-    def only(self) -> Claim:
+    def only(self) -> _Finding:
         """Apatite is the only crystalline phase: none of the others was found, and none could have escaped."""
         from scipy.special import ndtr
 
         others = [phase for phase in self.phases if not phase.is_apatite]
         if self.apatite is None or not others:
             missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
-            return self.claim(ONLY, None, f"{missing}, so nothing can be said of its being the only one.")
-        present, rule = self.apatite.of_hydroxyapatite, _rule(self.phases)
+            return None, f"{missing}, so nothing can be said of its being the only one."
+        present, rule = self.apatite.probability, _rule(self.phases)
         found = [phase for phase in others if phase.decision == "detected"]
         if found:
             names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
             false = np.array([_false_alarm(phase, rule) for phase in found])
             chance = float(np.prod(false / (false + rule.detection_probability)))
-            return self.claim(ONLY, present * chance, f"Other crystalline phases were found: {names}.")
+            return present * chance, f"Other crystalline phases were found: {names}."
         # Bayes: alone, against another phase at `level` that escaped, with normal errors around the threshold; one
         # without a limit, or one that was not searched for, would have escaped in any case
         level = self.recipe.foreign_level
@@ -333,89 +318,75 @@ class _Findings:
         missed = float(np.mean(escaped + [1.0] * not_searched))
         alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
         unsure = [phase for phase in others if phase.decision == "inconclusive"]
-        none_other = alone / (alone + other) * 0.5 ** len(unsure)
-        text = self.searched(others, unsure)
-        if present < 0.5:
-            text += "; hydroxyapatite itself was not found either"
-        text += "."
+        none_other = alone / (alone + other) * 0.5 ** len(unsure) * (0.5 if self.unexplained else 1.0)
+        # the evidence in words: what was searched for with which limits, and what could have escaped
+        text = f"None of {len(others)} other crystalline phases searched for was found"
+        if unsure:
+            names = ", ".join(phase.name or phase.id for phase in unsure)
+            text = f"No other crystalline phase is certain, but undecided: {names}"
+        stated = [phase.detection_limit for phase in others if phase.detection_limit is not None]
+        if limits := [limit for limit in stated if limit < 1]:
+            text += (
+                f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
+                f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
+            )
+        blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
+        if blind:
+            shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
+            text += f"; {_percent(level)} of {shown} could have escaped"
+        text += "; hydroxyapatite itself was not found either." if present < 0.5 else "."
         if not self.apatite.is_hydroxyapatite:
             text += (
                 " The apatite that was found is fitted as another member of its family than hydroxyapatite."
             )
         if self.unexplained:
-            none_other *= 0.5
             text += (
                 f" But {self.unexplained} peak(s) belong to none of them: to another phase, or to the holder."
             )
         if not_searched:
             text += " That is a narrow search: what was not searched for could be there."
-        return self.claim(ONLY, present * none_other, text)
+        return present * none_other, text
 
-    def searched(self, others: Sequence[PhaseResult], unsure: Sequence[PhaseResult]) -> str:
-        """Tell which phases were searched for with which limits, and which could have escaped."""
-        level = self.recipe.foreign_level
-        limits = [
-            p.detection_limit for p in others if p.detection_limit is not None and p.detection_limit < 1
-        ]
-        blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
-        text = f"None of {len(others)} other crystalline phases searched for was found"
-        if unsure:
-            names = ", ".join(phase.name or phase.id for phase in unsure)
-            text = f"No other crystalline phase is certain, but undecided: {names}"
-        if limits:
-            text += (
-                f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
-                f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
-            )
-        if blind:
-            shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
-            text += f"; {_percent(level)} of {shown} could have escaped"
-        return text
-
-    def minor(self) -> Claim:
+    def minor(self) -> _Finding:
         """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
         limit, apatite = self.recipe.minor_below, self.apatite
         asked = not self.phases or apatite is not None
         if asked and self.composition.components.get(_APATITE) is not None:
             probability = float((self.draws(_APATITE) < limit).mean())
             amount = self.quantity(_APATITE)
-            text = f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
-            if apatite is not None and not apatite.is_hydroxyapatite:
-                probability = 0.5 * (
-                    1.0 + probability
-                )  # what was found is as likely as not no hydroxyapatite
-                text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
-            return self.claim(MINOR, probability, text)
+            if apatite is None or apatite.is_hydroxyapatite:
+                return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
+            text = (
+                f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
+            )
+            return 0.5 * (1.0 + probability), text  # what was found is as likely as not no hydroxyapatite
         single = self.composition.runs[0] if self.composition.runs else self.composition
         if single.consistency is not None and single.consistency.tga:
             mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")
             at_least = float((mineral < limit).mean())
             text = f"All mineral without carbonate is {self.on_basis(float(mineral.mean()))}"
-            if at_least >= self.recipe.supported_above:
-                below = f"hydroxyapatite is below {100 * limit:.0f} wt% whatever part of it is crystalline."
-                return self.claim(MINOR, at_least, f"{text}, so {below}")
-            return self.claim(MINOR, None, f"{text}; how much of it is crystalline needs diffraction.")
-        text = "These measurements do not determine the amount of hydroxyapatite."
-        return self.claim(MINOR, None, text if asked else f"{_NOT_ASKED}, so its amount is open.")
+            if at_least < self.recipe.supported_above:
+                return None, f"{text}; how much of it is crystalline needs diffraction."
+            below = f"hydroxyapatite is below {100 * limit:.0f} wt% whatever part of it is crystalline."
+            return at_least, f"{text}, so {below}"
+        if asked:
+            return None, "These measurements do not determine the amount of hydroxyapatite."
+        return None, f"{_NOT_ASKED}, so its amount is open."
 
-    def mostly_organic(self) -> Claim:
+    def mostly_organic(self) -> _Finding:
         """More than half is organic: by its draws, or refuted because all that is not crystalline is less."""
         limit = self.recipe.organic_above
         if self.composition.components.get("organic") is not None:
-            probability = float((self.draws("organic") > limit).mean())
             text = f"Organic {self.quantity('organic')}, against {100 * limit:.0f} wt%."
-            return self.claim(ORGANIC, probability, text)
-        if "non_crystalline" in self.composition.identifiable_sums:
-            soft = self.draws("organic", "water", "amorphous_mineral")
-            at_most = float((soft > limit).mean())
-            text = f"Everything not crystalline is {self.on_basis(float(soft.mean()))}"
-            if at_most <= self.recipe.refuted_below:
-                return self.claim(
-                    ORGANIC, at_most, f"{text}, so organic cannot exceed {100 * limit:.0f} wt%."
-                )
-            text += "; X-rays alone do not separate organic from water. Add a thermogravimetric run."
-            return self.claim(ORGANIC, None, text)
-        return self.claim(ORGANIC, None, "These measurements do not determine the organic part.")
+            return float((self.draws("organic") > limit).mean()), text
+        if "non_crystalline" not in self.composition.identifiable_sums:
+            return None, "These measurements do not determine the organic part."
+        soft = self.draws("organic", "water", "amorphous_mineral")
+        at_most = float((soft > limit).mean())
+        text = f"Everything not crystalline is {self.on_basis(float(soft.mean()))}"
+        if at_most <= self.recipe.refuted_below:
+            return at_most, f"{text}, so organic cannot exceed {100 * limit:.0f} wt%."
+        return None, f"{text}; X-rays alone do not separate organic from water. Add a thermogravimetric run."
 
 
 def _amount(phase: PhaseResult) -> str:
