@@ -70,33 +70,19 @@ class RandomEffects:
         spread = float(weights @ (values - mean) ** 2) / (k - 1)
         return cls(
             mean=mean,
-            std=float(
-                np.sqrt(max(spread, 1.0) / weights.sum())
-            ),  # Hartung & Knapp, never below the classical one
+            # Hartung & Knapp, never below the classical one
+            std=float(np.sqrt(max(spread, 1.0) / weights.sum())),
             between=float(np.sqrt(tau_sq)),
             homogeneity=float(gammaincc((k - 1) / 2, weighted_scatter(0.0) / 2)),
         )
 
 
 def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170118) -> Composition:
-    """Combine scans, runs or aliquots of one specimen into one composition.
+    """Combine at least two scans, runs or aliquots of one specimen, on one basis, into one composition.
 
-    Parameters
-    ----------
-    compositions : sequence of Composition, at least two
-        On one basis. A component that any of them could not separate stays None.
-    seed : int
-        For the draws.
-
-    Returns
-    -------
-    Composition
-        Values sum to one; its budget has ``between_runs``, its `scatter` the scatter between `runs`.
-
-    Raises
-    ------
-    AnalysisError
-        Fewer than two compositions, or different bases.
+    A component that any of them could not separate stays None. Values sum to one; the budget has ``between_runs``,
+    `scatter` is that between the `runs`. `seed` is for the draws. AnalysisError for fewer than two compositions, or
+    different bases.
     """
     k = len(compositions)
     if k < 2:
@@ -127,7 +113,17 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     centre = np.array([item.mean for item in effects])
     centre = np.clip(centre - total / total.sum() * (centre.sum() - 1.0), 0.0, 1.0)
     centre /= centre.sum()
-    draws = _draws(centre, total, compositions, seed)
+    # draws around the centre with the runs' mean correlation; a component without any variation (water on a dry basis)
+    # gets a trace of noise, for it has no correlation otherwise
+    noise, own_draws = np.random.default_rng(0), [item.draws for item in compositions]
+    varied = [each + 1e-9 * noise.standard_normal(each.shape) for each in own_draws]
+    correlation = np.mean([np.corrcoef(each, rowvar=False) for each in varied], axis=0)
+    std = np.sqrt(total)
+    eigenvalues, vectors = np.linalg.eigh(correlation * np.outer(std, std))
+    root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+    normal = np.random.default_rng(seed).standard_normal(own_draws[0].shape)
+    draws = np.abs(centre + normal @ root.T)
+    draws /= draws.sum(axis=1, keepdims=True)
     # Welch & Satterthwaite: only the repeated part has k - 1 degrees of freedom, the shared part is known
     freedom = (k - 1) * total**2 / np.maximum(repeated, 1e-300) ** 2
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
@@ -181,23 +177,6 @@ def _student(value: float, variance: float, freedom: float) -> Estimate:
     return Estimate.normal(value, float(np.sqrt(variance)), low=0.0, high=1.0, coverage_factor=quantile)
 
 
-def _draws(
-    centre: FloatArray, variance: FloatArray, compositions: Sequence[Composition], seed: int
-) -> FloatArray:
-    """Draws around the combined centre with the runs' mean correlation; each sums to one."""
-    # a component without any variation (water on a dry basis) gets a trace of noise: it has no correlation otherwise
-    rng = np.random.default_rng(0)
-    varied = [item.draws + 1e-9 * rng.standard_normal(item.draws.shape) for item in compositions]
-    correlation = np.mean([np.corrcoef(draws, rowvar=False) for draws in varied], axis=0)
-    std = np.sqrt(variance)
-    values, vectors = np.linalg.eigh(correlation * np.outer(std, std))
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    n = len(compositions[0].draws)
-    draws = np.abs(centre + np.random.default_rng(seed).standard_normal((n, len(centre))) @ root.T)
-    out: FloatArray = draws / draws.sum(axis=1, keepdims=True)
-    return out
-
-
 def _budget(
     compositions: Sequence[Composition], variances: FloatArray, total: FloatArray
 ) -> dict[str, dict[str, float]]:
@@ -239,8 +218,17 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
+class _Exported:
+    """Dataclass that can be written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists."""
+        found: dict[str, Any] = _plain(self)
+        return found
+
+
 @dataclass(frozen=True, kw_only=True)
-class CohortClaim:
+class CohortClaim(_Exported):
     """One finding over a cohort: sample ids by verdict, and the evidence in words.
 
     `share` is that of specimens with the property in the population these are a sample of; None where no specimen
@@ -283,14 +271,9 @@ class CohortClaim:
             statement=f"{text}.",
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists."""
-        found: dict[str, Any] = _plain(self)
-        return found
-
 
 @dataclass(frozen=True, kw_only=True)
-class GroupComparison:
+class GroupComparison(_Exported):
     """One component in two groups of specimens.
 
     `medians` are of the central values; `difference` is that of the group medians (first minus second) over the
@@ -317,25 +300,23 @@ class GroupComparison:
     ) -> GroupComparison | None:
         """Compare two groups; None where one of them has no specimen with the component."""
         index = COMPONENTS.index(component)
-        members: tuple[list[SampleResult], list[SampleResult]] = ([], [])
-        for result in results:
-            group = groups.get(result.sample_id, "")
-            if group in order and result.composition.components.get(component) is not None:
-                members[order.index(group)].append(result)
-        if not members[0] or not members[1]:
+        decided = [r for r in results if r.composition.components.get(component) is not None]
+        first, second = (
+            [r.composition.draws[:, index] for r in decided if groups.get(r.sample_id, "") == group]
+            for group in order
+        )
+        if not first or not second:
             return None
-        values = [np.array([r.composition.draws[:, index].mean() for r in group]) for group in members]
-        length = min(len(r.composition.draws) for group in members for r in group)
-        medians = [
-            np.median([r.composition.draws[:length, index] for r in group], axis=0) for group in members
-        ]
+        values = [np.array([draws.mean() for draws in group]) for group in (first, second)]
+        length = min(len(draws) for draws in (*first, *second))
+        medians = [np.median([draws[:length] for draws in group], axis=0) for group in (first, second)]
         difference = np.asarray(medians[0] - medians[1])
         low, high = np.quantile(difference, [0.025, 0.975])
         greater, two_sided = exact_rank_sum(values[0], values[1])
         return cls(
             component=component,
             groups=order,
-            sizes=(len(members[0]), len(members[1])),
+            sizes=(len(first), len(second)),
             medians=(float(np.median(values[0])), float(np.median(values[1]))),
             difference=Estimate(
                 value=float(difference.mean()), std=float(difference.std()), ci95=(float(low), float(high))
@@ -345,14 +326,9 @@ class GroupComparison:
             test="exact permutation test of the rank sum (Mann-Whitney)",
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists."""
-        found: dict[str, Any] = _plain(self)
-        return found
-
 
 @dataclass(frozen=True, kw_only=True)
-class CohortSummary:
+class CohortSummary(_Exported):
     """Findings over a cohort of `n` specimens.
 
     `comparison` is None where there are not two groups with decided specimens. `rows` has one entry per specimen, for a
@@ -367,11 +343,6 @@ class CohortSummary:
     comparison: GroupComparison | None
     rows: tuple[dict[str, Any], ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists."""
-        found: dict[str, Any] = _plain(self)
-        return found
-
 
 def evaluate_cohort(
     results: Sequence[SampleResult],
@@ -380,26 +351,11 @@ def evaluate_cohort(
     component: str = "crystalline_hydroxyapatite",
     order: tuple[str, str] = ("solid", "fluid"),
 ) -> CohortSummary:
-    """Summarise the findings over a cohort.
+    """Summarise the findings over a cohort of at least one result, all on one basis.
 
-    Parameters
-    ----------
-    results : sequence of SampleResult, at least one, all on one basis
-    groups : mapping of sample id to group name, optional
-        Default: the metadata's ``kind``.
-    component : str
-        What is compared between the groups.
-    order : (str, str)
-        The groups, first the one expected to have more.
-
-    Returns
-    -------
-    CohortSummary
-
-    Raises
-    ------
-    AnalysisError
-        No results, different bases, a sample id twice, or an unknown component.
+    `groups` maps sample ids to group names, by default the metadata's ``kind``; `component` is compared between the two
+    groups of `order`, the first the one expected to have more. AnalysisError for no results, different bases, a sample
+    id twice, or an unknown component.
     """
     if not results:
         msg = "a cohort needs at least one result."
@@ -491,8 +447,8 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
         low, high = (None, None) if estimate is None else (estimate.ci95 or (None, None))
         row[f"{name}_low"], row[f"{name}_high"] = low, high
     asked = [phase for phase in result.phases if phase.is_apatite]
-    found = next((phase for phase in asked if phase.decision == "detected"), asked[0] if asked else None)
-    row["hydroxyapatite"] = "not asked" if found is None else found.decision
+    decisions = [phase.decision for phase in asked]
+    row["hydroxyapatite"] = "detected" if "detected" in decisions else next(iter(decisions), "not asked")
     row["hydroxyapatite_limit"] = apatite_limit(asked)
     others = [p for p in result.phases if not p.is_apatite and p.decision == "detected"]
     row["other_phases"] = ", ".join(phase.id for phase in others)

@@ -245,18 +245,20 @@ class JointModel:
             weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
             total -= float(np.log(weighted.sum() / density.sum()))
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
-            mean, std = priors.ASSUMED_CARBONATE.mean, priors.ASSUMED_CARBONATE.std
+            assumed = priors.ASSUMED_CARBONATE
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
             share = composition[:, CARBONATE] / np.maximum(phosphate, 1e-12)
-            total -= 0.5 * ((share - mean) / std) ** 2
+            total -= 0.5 * ((share - assumed.mean) / assumed.std) ** 2
             # likewise by the mean over a flat simplex of the parts that are there; carbonate alone has the share one
             sharing = len({H, AMORPHOUS, CARBONATE} - self.absent)
             if sharing < 2:
-                total += 0.5 * ((1.0 - mean) / std) ** 2
+                total += 0.5 * ((1.0 - assumed.mean) / assumed.std) ** 2
             else:
                 grid = (np.arange(2000) + 0.5) / 2000
                 density = (sharing - 1) * (1.0 - grid) ** (sharing - 2)
-                total -= float(np.log(np.mean(density * np.exp(-0.5 * ((grid - mean) / std) ** 2))))
+                total -= float(
+                    np.log(np.mean(density * np.exp(-0.5 * ((grid - assumed.mean) / assumed.std) ** 2)))
+                )
         return total
 
 
