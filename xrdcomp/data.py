@@ -10,7 +10,7 @@ import html
 import importlib
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -658,6 +658,11 @@ class PhaseFacts(Record):
     def is_apatite(self) -> bool:
         """Membership of the apatite family."""
         return self.family == "apatite"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known, as plain values: nothing of what has its default."""
+        usual = asdict(type(self)())
+        return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -373,6 +373,8 @@ class PhaseResult(Record):
             "intensity_share": float(self.intensity_share),
             "evidence": {**evidence, **self.apatite_indices},
         }
+        if facts := self.facts.to_dict():
+            out["facts"] = facts
         return out
 
 

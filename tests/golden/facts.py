@@ -36,8 +36,11 @@ ADDED = ("facts", "boundary_c", "boundary_mass", "salts_apart", "oxalate_steps",
 STORED_AS = {"ci95": "interval"}
 """Fields of objects that had another name when the results were recorded."""
 
-CATALOGUE = ("name", "formula")
-"""Keys of a phase in a result that only repeat the library's list, which is a case of its own."""
+CATALOGUE = ("name", "formula", "facts")
+"""Keys of a phase in a result that only repeat the library's list, which is a case of its own.
+
+``facts`` were not in a result's JSON when the results were recorded; those of own structures stand under evidence.
+"""
 
 WORDS = (
     *("text", "statement", "reason", "why", "limit_basis", "ring_missing", "warnings", "notes"),

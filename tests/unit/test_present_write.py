@@ -11,9 +11,10 @@ import jsonschema
 import numpy as np
 import pytest
 
-from tests.builders import estimate, make_composition, make_result
+from tests.builders import estimate, make_composition, make_result, phase_result
 from xrdcomp.errors import OutputError, ReadError
 from xrdcomp.present.read import read_result
+from xrdcomp.present.tables import component_label
 from xrdcomp.present.write import draw_figures, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.recipe import Recipe
 
@@ -176,9 +177,35 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path, *, fit: bool, tga
     for place in (folder, folder / "result.json"):
         again = read_result(place)
         assert again.to_dict() == result.to_dict() == json.loads(result.to_json())
-    assert again.xrd is None or again.xrd.amounts == replace(result.xrd.amounts, facts={})
+    assert again.phases == result.phases
+    if fit:
+        facts = {phase.id: phase.facts for phase in result.phases if phase.id in result.xrd.amounts.names}
+        assert again.xrd.amounts == replace(result.xrd.amounts, facts=facts)
     assert set(draw_figures(again)) == set(draw_figures(result))
     assert write_result(again, tmp_path / "again", figures=False).is_dir()
+
+
+def test_a_result_read_back_knows_what_is_known_of_its_phases(tmp_path: Path) -> None:
+    fluorapatite = phase_result(
+        id="fluorapatite",
+        name="Fluorapatite",
+        formula="Ca5(PO4)3F",
+        decision="detected",
+        detection_limit=None,
+    )
+    result = replace(make_result(), phases=(fluorapatite, *make_result(foreign=True).phases[1:]))
+    folder = write_result(result, tmp_path, figures=False)
+    again = read_result(folder)
+    assert [phase.facts for phase in again.phases] == [phase.facts for phase in result.phases]
+    assert again.phases[0].is_apatite
+    assert again.phases["calcite"].facts.heating.kind == "carbonate"
+    assert component_label("crystalline_hydroxyapatite", again) == "crystalline apatite (fluorapatite)"
+
+    earlier = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    for phase in earlier["phases"]:
+        phase.pop("facts", None)
+    (folder / "result.json").write_text(json.dumps(earlier))
+    assert not any(phase.is_apatite for phase in read_result(folder).phases)
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, PhaseFacts, Source
+from xrdcomp.data import Diagnostic, HeatingLosses, PhaseFacts, Source
 from xrdcomp.errors import ReadError
 from xrdcomp.present.write import FIT_CURVES, REFLECTION_COLUMNS, TGA_CURVES
 from xrdcomp.results import (
@@ -60,8 +60,8 @@ def read_result(path: str | os.PathLike[str]) -> SampleResult:
     -------
     SampleResult
         As it was written, curves included, so that its figures can be drawn again. What ``result.json`` does not hold
-        (noise and boundaries of the thermogravimetric curve, and of results of schema 1.0 the covariance of the fit)
-        is empty.
+        (noise and boundaries of the thermogravimetric curve, and of earlier results the covariance of the fit and the
+        facts about phases of the library) is empty.
 
     Raises
     ------
@@ -114,10 +114,11 @@ def _result(data: Mapping[str, Any], curves: Curves) -> SampleResult:
                      for item in data["messages"])  # fmt: skip
     inputs = tuple(data["inputs"])
     settings = data["settings"].get("identification", {})
+    phases = PhaseList(_phase(item, settings) for item in data["phases"])
     return SampleResult(
         sample_id=data["sample_id"],
         composition=_composition(data["composition"], curves),
-        phases=PhaseList(_phase(item, settings) for item in data["phases"]),
+        phases=phases,
         claims=tuple(
             Claim(**{field.name: item[field.name] for field in fields(Claim)}) for item in data["claims"]
         ),
@@ -129,7 +130,7 @@ def _result(data: Mapping[str, Any], curves: Curves) -> SampleResult:
             for item in inputs
             if "setting" not in item
         ),
-        xrd=_fit(data["xrd"], data.get("metadata", {}), curves) if "xrd" in data else None,
+        xrd=_fit(data["xrd"], data.get("metadata", {}), phases, curves) if "xrd" in data else None,
         tga=_tga(data["tga"], curves) if "tga" in data else None,
         messages=messages,
         metadata=data.get("metadata", {}),
@@ -183,15 +184,17 @@ def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
         known["rule"] = _rule(threshold, settings)
     if _MEMBER[0] in told:
         known["member"] = MemberComparison(**{name: told.pop(name) for name in _MEMBER})
-    facts = PhaseFacts()
-    if "carbonate_fraction" in told:  # stated of structures from outside the library
-        member = told.pop("apatite", "")
-        facts = PhaseFacts(
-            family="apatite" if member else "",
-            end_member=member,
-            carbonate_fraction=told.pop("carbonate_fraction"),
-            own=True,
-        )
+    member, carbonate = told.pop("apatite", ""), told.pop("carbonate_fraction", None)
+    if "facts" in item:
+        stated = {
+            name: item["facts"][name] for name in item["facts"] if name in PhaseFacts.__dataclass_fields__
+        }
+        facts = PhaseFacts(**stated | {"heating": HeatingLosses(**stated.get("heating", {}))})
+    elif carbonate is not None:  # earlier results state it of structures from outside the library alone
+        family = "apatite" if member else ""
+        facts = PhaseFacts(family=family, end_member=member, carbonate_fraction=carbonate, own=True)
+    else:
+        facts = PhaseFacts()
     return PhaseResult(
         id=item["id"],
         name=item["name"],
@@ -225,7 +228,7 @@ def _rule(threshold: float, settings: Mapping[str, Any]) -> DetectionRule:
     )
 
 
-def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], curves: Curves) -> FitResult:
+def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], asked: PhaseList, curves: Curves) -> FitResult:
     amorphous, phases = (
         {name.removeprefix(kind): curve for name, curve in curves.items() if name.startswith(kind)}
         for kind in ("xrd_amorphous_", "xrd_phase_")
@@ -243,6 +246,7 @@ def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], curves: Curves) -
         crystalline=tuple(map(bool, curves.get("amounts_crystalline", ()))),
         counting_covariance=curves.get("amounts_counting_covariance"),
         misfit_covariance=curves.get("amounts_misfit_covariance"),
+        facts={phase.id: phase.facts for phase in asked if phase.id in names},
     )
     return FitResult(
         **{name: curves[f"xrd_{name}"] for name in FIT_CURVES},
