@@ -26,8 +26,8 @@ from xrdcomp.quantification.microstructure import apatite_indices
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
 from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
-from xrdcomp.simulate.amorphous import MATERIALS, amorphous_scattering
 from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.scattering import MATERIALS, amorphous_scattering
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import polarisation
 from xrdcomp.units import FloatArray

@@ -14,14 +14,16 @@ from scipy.integrate import trapezoid
 from tests.helpers import assert_close
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
-from xrdcomp.simulate.amorphous import MATERIALS, amorphous_scattering, independent_atoms
-from xrdcomp.simulate.crystals import (
+from xrdcomp.simulate.scattering import (
+    MATERIALS,
+    amorphous_scattering,
     attenuation_cm2_g,
     carbonated,
     coherent_amplitude,
     crystal_diffuse,
     element_mass_fractions,
     incoherent_intensity,
+    independent_atoms,
     powder_reflections,
 )
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions

@@ -35,7 +35,7 @@ def test_area_height_and_width_stay(eta: float) -> None:
 def test_it_describes_lognormal_sizes_better_than_any_pseudo_voigt() -> None:
     from scipy.optimize import least_squares
 
-    from xrdcomp.simulate.crystals import size_profile
+    from xrdcomp.simulate.scattering import size_profile
 
     t = np.linspace(0.0, 30.0, 1500)
     for sigma, sign in ((0.05, -1.0), (0.4, 1.0)):

@@ -4,9 +4,6 @@ Compositions go in, a diffraction pattern and a thermogravimetric curve with the
 no physics with `xrdcomp.physics` or `xrdcomp.refinement`, so that recovering a simulated truth is a test.
 """
 
-from xrdcomp.simulate.amorphous import MATERIALS as MATERIALS
-from xrdcomp.simulate.amorphous import AmorphousMaterial as AmorphousMaterial
-from xrdcomp.simulate.amorphous import HaloShape as HaloShape
 from xrdcomp.simulate.cohort import COHORT_SEED as COHORT_SEED
 from xrdcomp.simulate.cohort import CohortEntry as CohortEntry
 from xrdcomp.simulate.cohort import generate_cohort as generate_cohort
@@ -18,6 +15,9 @@ from xrdcomp.simulate.exports import TGA_FORMATS as TGA_FORMATS
 from xrdcomp.simulate.exports import XRD_FORMATS as XRD_FORMATS
 from xrdcomp.simulate.exports import write_pattern as write_pattern
 from xrdcomp.simulate.exports import write_tga as write_tga
+from xrdcomp.simulate.scattering import MATERIALS as MATERIALS
+from xrdcomp.simulate.scattering import AmorphousMaterial as AmorphousMaterial
+from xrdcomp.simulate.scattering import HaloShape as HaloShape
 from xrdcomp.simulate.specimens import ApatiteModel as ApatiteModel
 from xrdcomp.simulate.specimens import Hump as Hump
 from xrdcomp.simulate.specimens import OrganicKinetics as OrganicKinetics

@@ -18,13 +18,13 @@ from xrdcomp.data import Atmosphere, Pattern, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.simulate.exports import write_pattern, write_tga
+from xrdcomp.simulate.scattering import table_rows
 from xrdcomp.simulate.specimens import (
     CALCITE_CO3,
     SimulatedSpecimen,
     SpecimenModel,
     TgaConditions,
     XrdConditions,
-    table_rows,
     truth_of,
 )
 from xrdcomp.simulate.tga import simulate_tga_blank, specimen_pools, weigh
@@ -110,20 +110,20 @@ Kind = Literal["solid", "fluid"]
 _MANIFEST = "cohort.json"
 _SUFFIX = {"gsas": "gsa", "netzsch": "txt", "ta": "txt"}  # of a format; the others are their own
 
-# Mass fractions (CO3 in the lattice of the apatite, acp: amorphous calcium phosphate), column lengths along c and a
+# Mass fractions (carbonate: CO3 in the lattice of the apatite), column lengths along c and a
 # in nm, formats of the two exports, gas, counts at the highest point, step in degrees.
 _COHORT = """
-specimen_id apatite   co3 protein lipid water   acp    c    a xrd   tga     gas      counts step
-sim01_solid   0.340 0.022   0.400 0.130 0.080 0.028 24.0  9.0 xrdml netzsch air        6000 0.02
-sim02_solid   0.270 0.018   0.420 0.180 0.070 0.042 21.0  8.0 xy    csv     air        4000 0.02
-sim03_solid   0.560 0.040   0.240 0.060 0.060 0.040 30.0 12.0 ras   ta      air        9000 0.02
-sim04_solid   0.210 0.013   0.460 0.210 0.090 0.017 19.0  7.5 gsas  csv     air        6000 0.025
-sim05_solid   0.390 0.027   0.370 0.140 0.055 0.018 27.0 10.0 csv   netzsch air        7000 0.02
-sim06_solid   0.300 0.020   0.360 0.200 0.100 0.020 22.0  9.0 xye   ta      air        6000 0.03
-sim07_fluid   0.090 0.006   0.400 0.140 0.350 0.014 20.0  8.0 xrdml csv     air        5000 0.02
-sim08_fluid   0.050 0.003   0.420 0.240 0.280 0.007 18.0  8.0 xy    netzsch nitrogen   6000 0.03
-sim09_fluid   0.140 0.009   0.380 0.170 0.280 0.021 23.0  8.5 xrdml ta      air        6000 0.02
-sim10_fluid   0.0   0.0     0.450 0.250 0.270 0.030 20.0  8.0 csv   csv     air        6000 0.025
+specimen_id apatite carbonate protein lipid water amorphous_mineral    c    a xrd   tga     gas      counts  step
+sim01_solid   0.340     0.022   0.400 0.130 0.080             0.028 24.0  9.0 xrdml netzsch air        6000  0.02
+sim02_solid   0.270     0.018   0.420 0.180 0.070             0.042 21.0  8.0 xy    csv     air        4000  0.02
+sim03_solid   0.560     0.040   0.240 0.060 0.060             0.040 30.0 12.0 ras   ta      air        9000  0.02
+sim04_solid   0.210     0.013   0.460 0.210 0.090             0.017 19.0  7.5 gsas  csv     air        6000 0.025
+sim05_solid   0.390     0.027   0.370 0.140 0.055             0.018 27.0 10.0 csv   netzsch air        7000  0.02
+sim06_solid   0.300     0.020   0.360 0.200 0.100             0.020 22.0  9.0 xye   ta      air        6000  0.03
+sim07_fluid   0.090     0.006   0.400 0.140 0.350             0.014 20.0  8.0 xrdml csv     air        5000  0.02
+sim08_fluid   0.050     0.003   0.420 0.240 0.280             0.007 18.0  8.0 xy    netzsch nitrogen   6000  0.03
+sim09_fluid   0.140     0.009   0.380 0.170 0.280             0.021 23.0  8.5 xrdml ta      air        6000  0.02
+sim10_fluid     0.0       0.0   0.450 0.250 0.270             0.030 20.0  8.0 csv   csv     air        6000 0.025
 """
 
 
@@ -142,24 +142,13 @@ class CohortEntry:
 
 def _cohort_model(row: dict[str, Any], rng: np.random.Generator) -> SpecimenModel:
     """Specimen of a row; amorphous maxima (by 0.25°, widths by 4 %, heights by 5 %), disorder and cell are drawn."""
-    plain = SpecimenModel(
-        specimen_id=row["specimen_id"],
-        apatite=float(row["apatite"]),
-        carbonate=float(row["co3"]),
-        protein=float(row["protein"]),
-        lipid=float(row["lipid"]),
-        water=float(row["water"]),
-        amorphous_mineral=float(row["acp"]),
-        char_fraction=0.21,
-    )
-    materials = {}
-    for name, material in plain.materials.items():
-        halo = material.halo.jittered(
-            shift=float(rng.normal(0.0, 0.25)),
-            width=float(np.exp(rng.normal(0.0, 0.04))),
-            height=float(np.exp(rng.normal(0.0, 0.05))),
-        )
-        materials[name] = replace(material, halo=halo)
+    parts = ("apatite", "carbonate", "protein", "lipid", "water", "amorphous_mineral")
+    known: dict[str, Any] = {name: float(row[name]) for name in parts}
+    plain = SpecimenModel(specimen_id=row["specimen_id"], char_fraction=0.21, **known)
+    materials = {
+        name: replace(m, halo=m.halo.jittered(rng, shift=0.25, width=0.04, height=0.05))
+        for name, m in plain.materials.items()
+    }
     apatite = replace(
         plain.apatite_model,
         length_c_nm=float(row["c"]),
@@ -226,28 +215,16 @@ def load_cohort(folder: Path | None = None) -> tuple[CohortEntry, ...]:
     """Return the specimens that come with the package, or those that `generate_cohort` wrote into `folder`."""
     package = Path(__file__).resolve().parents[1]  # installed, or in a source tree
     embedded = (package / "_data" / "specimens", package.parent / "data" / "specimens")
-    found = [
-        place for place in (embedded if folder is None else [Path(folder)]) if (place / _MANIFEST).is_file()
-    ]
-    if not found and folder is None:
-        msg = (
-            f"the embedded specimens are missing: neither {embedded[0]} nor {embedded[1]} exists. Reinstall."
-        )
-        raise AnalysisError(msg)
-    if not found:
+    places = embedded if folder is None else (Path(folder),)
+    root = next((place for place in places if (place / _MANIFEST).is_file()), None)
+    if root is None:
         msg = f"{folder} holds no {_MANIFEST}; write one with generate_cohort."
+        if folder is None:
+            msg = f"the embedded specimens are missing: neither {embedded[0]} nor {embedded[1]} exists. Reinstall."
         raise AnalysisError(msg)
-    root = found[0]
-    rows = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))["specimens"]
-    return tuple(
-        CohortEntry(
-            specimen_id=row["specimen_id"],
-            kind=row["kind"],
-            xrd=root / row["xrd"],
-            tga=root / row["tga"],
-            radiation=row["radiation"],
-            atmosphere=row["atmosphere"],
-            truth=json.loads((root / row["specimen_id"] / "truth.json").read_text(encoding="utf-8")),
-        )
-        for row in rows
-    )
+
+    def entry(row: dict[str, Any]) -> CohortEntry:
+        truth = json.loads((root / row["specimen_id"] / "truth.json").read_text(encoding="utf-8"))
+        return CohortEntry(**row | {"xrd": root / row["xrd"], "tga": root / row["tga"], "truth": truth})
+
+    return tuple(map(entry, json.loads((root / _MANIFEST).read_text(encoding="utf-8"))["specimens"]))

@@ -16,16 +16,8 @@ import numpy as np
 
 from xrdcomp.data import Atmosphere, Cell, EmissionLine, Pattern, Record, TgaRun
 from xrdcomp.errors import AnalysisError, PatternError
-from xrdcomp.simulate.amorphous import MATERIALS, AmorphousMaterial
-from xrdcomp.simulate.crystals import CrystalliteShape
+from xrdcomp.simulate.scattering import MATERIALS, AmorphousMaterial, CrystalliteShape, table_rows
 from xrdcomp.units import FloatArray
-
-
-def table_rows(text: str) -> list[dict[str, str]]:
-    """Rows of a table whose first line names the columns, all separated by blanks."""
-    names, *rows = (line.split() for line in text.strip().splitlines())
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
 
 # --- the diffractometer and the thermobalance ------------------------------------------------------------
 
@@ -293,19 +285,16 @@ lipid     inert 0.90  405    180    1.0
 """
 
 
-def _organic_steps(component: str, gas: str) -> tuple[Step, ...]:
-    rows = [row for row in table_rows(_ORGANIC_STEPS) if (row["component"], row["gas"]) == (component, gas)]
-    return tuple(
-        Step(
-            share=float(row["share"]),
-            reaction=peak_reaction(float(row["peak_c"]), float(row["energy"]), float(row["order"])),
-        )
-        for row in rows
-    )
+def _organic(component: str) -> OrganicKinetics:
+    steps: dict[str, tuple[Step, ...]] = {"air": (), "inert": ()}
+    for row in table_rows(_ORGANIC_STEPS):
+        if row["component"] == component:
+            reaction = peak_reaction(*(float(row[name]) for name in ("peak_c", "energy", "order")))
+            steps[row["gas"]] += (Step(share=float(row["share"]), reaction=reaction),)
+    return OrganicKinetics(**steps)
 
 
-PROTEIN = OrganicKinetics(air=_organic_steps("protein", "air"), inert=_organic_steps("protein", "inert"))
-LIPID = OrganicKinetics(air=_organic_steps("lipid", "air"), inert=_organic_steps("lipid", "inert"))
+PROTEIN, LIPID = _organic("protein"), _organic("lipid")
 
 
 # --- a specimen and its truth ----------------------------------------------------------------------------
@@ -336,7 +325,7 @@ class ApatiteModel:
     cell: Cell | None = None  # replaces the cell altogether
     graininess: float = 0.0  # σ of a lognormal factor on each reflection (large crystallites); 0: powder
     march_dollase: float = 1.0  # texture about c*; 1 is none
-    substitution: bool = False  # occupancies follow the carbonate, see `crystals.carbonated`
+    substitution: bool = False  # occupancies follow the carbonate, see `scattering.carbonated`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -586,7 +575,18 @@ def vary_character(
         c_offset=float(rng.normal(0.0, 0.005)),
         graininess=graininess,
     )
-    materials = {name: _vary_halo(material, rng) for name, material in model.materials.items()}
+    materials = {}
+    for name, material in model.materials.items():
+        halo = material.halo.jittered(rng, shift=0.4, width=0.08, height=0.08)
+        varied = replace(
+            halo,
+            family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
+            low_q=halo.low_q * float(rng.uniform(0.5, 1.8)),
+            area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, 0.04))),
+            packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
+            second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
+        )
+        materials[name] = replace(material, halo=varied)
     organics = {
         name: OrganicKinetics(air=_vary_steps(known.air, rng), inert=_vary_steps(known.inert, rng))
         for name, known in (("protein", PROTEIN), ("lipid", LIPID))
@@ -603,23 +603,6 @@ def vary_character(
         bound_water=bound,
         bound_water_late=late,
     )
-
-
-def _vary_halo(material: AmorphousMaterial, rng: np.random.Generator) -> AmorphousMaterial:
-    halo = material.halo.jittered(
-        shift=float(rng.normal(0.0, 0.4)),
-        width=float(np.exp(rng.normal(0.0, 0.08))),
-        height=float(np.exp(rng.normal(0.0, 0.08))),
-    )
-    varied = replace(
-        halo,
-        family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
-        low_q=halo.low_q * float(rng.uniform(0.5, 1.8)),
-        area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, 0.04))),
-        packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
-        second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
-    )
-    return replace(material, halo=varied)
 
 
 def _vary_steps(steps: tuple[Step, ...], rng: np.random.Generator) -> tuple[Step, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from xrdcomp.data import TgaRun
 from xrdcomp.errors import AnalysisError
+from xrdcomp.simulate.scattering import table_rows
 from xrdcomp.simulate.specimens import (
     CELSIUS_ZERO_K,
     LIPID,
@@ -24,20 +25,12 @@ from xrdcomp.simulate.specimens import (
     TgaConditions,
     extent,
     peak_reaction,
-    table_rows,
 )
 from xrdcomp.units import FloatArray
 
 CO2_PER_CO3 = 44.0095 / 60.009
-HYDROXYL_LOSS = 0.01793  # 2 Ca5(PO4)3OH -> H2O, mass fraction of hydroxyapatite
-_GAS_DENSITY = {  # mg/cm³ at 25 °C and 1 bar, ideal gas: p M / (R T)
-    "air": 1.169,
-    "oxygen": 1.291,
-    "nitrogen": 1.130,
-    "argon": 1.612,
-    "carbon_dioxide": 1.775,
-    "unknown": 1.169,
-}
+# mg/cm³ at 25 °C and 1 bar, ideal gas: p M / (R T); an unknown gas counts as air
+_GAS_DENSITY = {"air": 1.169, "oxygen": 1.291, "nitrogen": 1.130, "argon": 1.612, "carbon_dioxide": 1.775}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +42,20 @@ class Pool:
     reaction: Reaction
 
 
-def _pool(share: float, name: str, peak_c: float, activation_energy: float, order: float) -> Pool:
-    reaction = peak_reaction(peak_c, activation_energy, order)
-    return Pool(name=name, mass_fraction=share, reaction=reaction)
-
-
-def _of(mass: float, *pools: Pool) -> list[Pool]:
-    """Pools that are given as shares of a component, for its mass fraction."""
-    return [replace(pool, mass_fraction=pool.mass_fraction * mass) for pool in pools]
-
-
 # Share of the mass of what decomposes, peak at 10 K/min, activation energy, reaction order. Losses of phases by
 # stoichiometry; temperatures of calcium oxalate after Frost & Weier (2004), of the sulfate and the others such that
 # neighbouring steps are separated as in published curves. Water: free first, then what protein holds, a drying curve
-# with a tail to about 200 °C.
+# with a tail to about 200 °C. Apatite: 2 Ca5(PO4)3OH give one H2O.
 _DECOMPOSITION = """
 of                    leaves               share peak_c kJ_mol order
 water                 water              0.70      68     48   0.6
 water                 water              0.20      98     62   1.0
 water                 water              0.10     135     75   1.2
+bound_water_early     bound_water_early  1.0      135     70   1.3
+bound_water_late      bound_water_late   0.6      300     95   1.5
+bound_water_late      bound_water_late   0.4      400    110   1.5
+hydrogen_phosphate    condensation       1.0      400    120   1.6
+apatite_hydroxyl      hydroxyl           0.01793 1080    280   1.3
 lattice_carbonate     carbonate          0.35     705    220   1.2
 lattice_carbonate     carbonate          0.40     775    240   1.1
 lattice_carbonate     carbonate          0.25     845    260   1.0
@@ -108,9 +96,9 @@ copper_sulfate        sulfur_oxide_2     0.16033  765    280   0.7
 
 _POOLS: dict[str, tuple[Pool, ...]] = {}
 for _row in table_rows(_DECOMPOSITION):
-    _numbers = (float(_row[name]) for name in ("peak_c", "kJ_mol", "order"))
-    _known = _pool(float(_row["share"]), _row["leaves"], *_numbers)
-    _POOLS[_row["of"]] = (*_POOLS.get(_row["of"], ()), _known)
+    _reaction = peak_reaction(*(float(_row[name]) for name in ("peak_c", "kJ_mol", "order")))
+    _pool = Pool(name=_row["leaves"], mass_fraction=float(_row["share"]), reaction=_reaction)
+    _POOLS[_row["of"]] = (*_POOLS.get(_row["of"], ()), _pool)
 
 STANDARDS: dict[str, tuple[Pool, ...]] = {
     "calcium-oxalate-monohydrate": _POOLS["whewellite"],  # CaC2O4·H2O
@@ -125,28 +113,26 @@ def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
 
     In an `inert` gas (nitrogen, argon) organic matter chars instead of burning.
     """
+
+    def of(mass: float, substance: str) -> list[Pool]:
+        """Pools of a component or phase, of which there is a mass fraction of the specimen."""
+        pools = _POOLS.get(substance, ())
+        return [replace(pool, mass_fraction=pool.mass_fraction * mass) for pool in pools]
+
     bound, late = model.bound_water * model.amorphous_mineral, model.bound_water_late
-    pools = [
-        *_of(model.water, *_POOLS["water"]),
-        *_of(
-            bound,
-            _pool(1.0 - late, "bound_water_early", 135.0, 70.0, 1.3),
-            _pool(0.6 * late, "bound_water_late", 300.0, 95.0, 1.5),
-            _pool(0.4 * late, "bound_water_late", 400.0, 110.0, 1.5),
-        ),
-    ]
+    pools = of(model.water, "water")
+    pools += of((1.0 - late) * bound, "bound_water_early") + of(late * bound, "bound_water_late")
     kinetics = model.organics or {"protein": PROTEIN, "lipid": LIPID}
     gone = (1.0 - model.char_fraction) if inert else 1.0
     for name, mass in (("protein", model.protein), ("lipid", model.lipid)):
         steps = kinetics[name].inert if inert else kinetics[name].air
         pools += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
     if model.carbonate_site != "calcite":
-        pools += _of(CO2_PER_CO3 * model.carbonate, *_POOLS["lattice_carbonate"])
-    mineral = model.apatite + model.amorphous_mineral
-    pools += _of(mineral, _pool(model.hpo4_water, "condensation", 400.0, 120.0, 1.6))
-    pools += _of(model.apatite, _pool(HYDROXYL_LOSS, "hydroxyl", 1080.0, 280.0, 1.3))
+        pools += of(CO2_PER_CO3 * model.carbonate, "lattice_carbonate")
+    pools += of(model.hpo4_water * (model.apatite + model.amorphous_mineral), "hydrogen_phosphate")
+    pools += of(model.apatite, "apatite_hydroxyl")
     for phase_id, mass in model.other_phases.items():
-        pools += _of(mass, *_POOLS.get(phase_id, ()))
+        pools += of(mass, phase_id)
     return tuple(pool for pool in pools if pool.mass_fraction > 0.0)
 
 
@@ -200,7 +186,8 @@ def measure_mass(
     Buoyancy: the displaced gas thins as 1/T, so the reading gains V (ρ(T0) − ρ(T)), V of pan and specimen.
     """
     points = len(programme.time_s)
-    density = _GAS_DENSITY[conditions.atmosphere] * 298.15 / (programme.temperature_c + CELSIUS_ZERO_K)
+    at_25c = _GAS_DENSITY.get(conditions.atmosphere, _GAS_DENSITY["air"])
+    density = at_25c * 298.15 / (programme.temperature_c + CELSIUS_ZERO_K)
     sample = conditions.sample_mass_mg * fraction
     volume = conditions.pan_volume_cm3 + sample * 1e-3 / conditions.sample_density_g_cm3
     gain = volume[0] * density[0] - volume * density

@@ -13,9 +13,9 @@ import numpy as np
 
 from xrdcomp.data import Cell, Pattern, Phase
 from xrdcomp.errors import AnalysisError
-from xrdcomp.simulate.amorphous import amorphous_scattering
-from xrdcomp.simulate.crystals import (
+from xrdcomp.simulate.scattering import (
     PowderReflections,
+    amorphous_scattering,
     attenuation_cm2_g,
     carbonated,
     crystal_diffuse,
@@ -219,58 +219,6 @@ def _bragg(
     return np.asarray(density / centres, dtype=np.float64)
 
 
-def _crystalline(
-    model: SpecimenModel,
-    phases: dict[str, Phase],
-    conditions: XrdConditions,
-    ln_edges: FloatArray,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Bragg and diffuse scattering of all crystalline phases, per dalton of specimen."""
-    q_max, wavelength = float(np.exp(ln_edges[-1])), conditions.wavelength
-    q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
-    coarse = np.linspace(q[0], q[-1], 400)  # diffuse scattering is smooth
-    total = np.zeros(len(q))
-
-    def grainy(reflections: PowderReflections, graininess: float) -> PowderReflections:
-        """Reflections with a lognormal factor of mean one each: few crystallites stand to reflect."""
-        if graininess <= 0.0:
-            return reflections
-        draws = rng.standard_normal(len(reflections.q))
-        factors = np.exp(graininess * draws - 0.5 * graininess**2)
-        return replace(reflections, strength=reflections.strength * factors)
-
-    if model.apatite > 0.0:
-        apatite, co3 = model.apatite_model, model.lattice_carbonate
-        mass = model.apatite + model.carbonate_in_lattice
-        phase = phases[apatite.phase]
-        if apatite.substitution and co3 > 0.0:
-            phase = carbonated(phase, co3)
-        b_excess = apatite.b_excess + apatite.b_per_carbonate * co3
-        reflections = powder_reflections(
-            phase,
-            q_max=q_max,
-            wavelength=wavelength,
-            cell=apatite_cell(apatite, phase, co3),
-            b_excess=b_excess,
-            march_dollase=apatite.march_dollase,
-        )
-        reflections = grainy(reflections, apatite.graininess)
-        lengths, aspect = _column_lengths(apatite, reflections.cos_c)
-        total += mass * _bragg(reflections, ln_edges, lengths, aspect, apatite)
-        diffuse = crystal_diffuse(phase, coarse, wavelength=wavelength, b_excess=b_excess)
-        total += mass * np.interp(q, coarse, diffuse)
-    sphere = ApatiteModel(microstrain=3e-4, sigma_ln=0.3)
-    for phase_id, fraction in _present(model.other_phases).items():
-        phase = phases[phase_id]
-        reflections = powder_reflections(phase, q_max=q_max, wavelength=wavelength)
-        reflections = grainy(reflections, model.other_graininess)
-        lengths = np.full(len(reflections.q), 10.0 * model.other_size_nm)
-        total += fraction * _bragg(reflections, ln_edges, lengths, 1.0, sphere)
-        total += fraction * np.interp(q, coarse, crystal_diffuse(phase, coarse, wavelength=wavelength))
-    return total
-
-
 def _present(fractions: dict[str, float]) -> dict[str, float]:
     return {name: fraction for name, fraction in fractions.items() if fraction > 0.0}
 
@@ -290,13 +238,49 @@ def _cross_section(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Cross section per dalton of specimen seen with the whole tube spectrum, on a 2θ axis."""
-    ln_q = np.log(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / conditions.wavelength)
+    wavelength = conditions.wavelength
+    ln_q = np.log(4.0 * np.pi * np.sin(np.radians(two_theta) / 2.0) / wavelength)
     ln_edges = np.arange(ln_q[0] - _MARGIN, ln_q[-1] + _MARGIN, _LN_STEP)
-    q = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1]))
-    total = _crystalline(model, phases, conditions, ln_edges, rng)
+    q, q_max = np.exp(0.5 * (ln_edges[1:] + ln_edges[:-1])), float(np.exp(ln_edges[-1]))
+    # crystalline phases: mass fraction, atoms, crystallites, cell where it is not that of the phase, added B
+    other = ApatiteModel(microstrain=3e-4, sigma_ln=0.3, graininess=model.other_graininess)
+    crystals: list[tuple[float, Phase, ApatiteModel, Cell | None, float]] = []
+    if model.apatite > 0.0:
+        apatite, co3 = model.apatite_model, model.lattice_carbonate
+        phase = phases[apatite.phase]
+        if apatite.substitution and co3 > 0.0:
+            phase = carbonated(phase, co3)
+        cell, b_excess = apatite_cell(apatite, phase, co3), apatite.b_excess + apatite.b_per_carbonate * co3
+        crystals.append((model.apatite + model.carbonate_in_lattice, phase, apatite, cell, b_excess))
+    crystals += [
+        (mass, phases[name], other, None, 0.0) for name, mass in _present(model.other_phases).items()
+    ]
+    total = np.zeros(len(q))
+    coarse = np.linspace(q[0], q[-1], 400)  # diffuse scattering is smooth
+    for mass, phase, habit, cell_used, b_added in crystals:
+        reflections = powder_reflections(
+            phase,
+            q_max=q_max,
+            wavelength=wavelength,
+            cell=cell_used,
+            b_excess=b_added,
+            march_dollase=habit.march_dollase,
+        )
+        if habit.graininess > 0.0:
+            # few crystallites stand to reflect: each reflection has a lognormal factor of mean one
+            draws = rng.standard_normal(len(reflections.q))
+            factors = np.exp(habit.graininess * draws - 0.5 * habit.graininess**2)
+            reflections = replace(reflections, strength=reflections.strength * factors)
+        if habit is other:
+            lengths, aspect = np.full(len(reflections.q), 10.0 * model.other_size_nm), 1.0
+        else:
+            lengths, aspect = _column_lengths(habit, reflections.cos_c)
+        total += mass * _bragg(reflections, ln_edges, lengths, aspect, habit)
+        diffuse = crystal_diffuse(phase, coarse, wavelength=wavelength, b_excess=b_added)
+        total += mass * np.interp(q, coarse, diffuse)
     coarse = np.linspace(q[0], q[-1], 600)
     for name, fraction in _amorphous_parts(model).items():
-        curve = amorphous_scattering(model.materials[name], coarse, conditions.wavelength)
+        curve = amorphous_scattering(model.materials[name], coarse, wavelength)
         total += fraction * np.interp(q, coarse, curve)
     half = int(_MARGIN / _LN_STEP) - 1
     seen = _convolve(np.pad(total, half, mode="edge"), emission_kernel(conditions, _LN_STEP, half))
