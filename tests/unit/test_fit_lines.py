@@ -51,7 +51,7 @@ def test_lines_sum_to_their_areas() -> None:
     properties = lines.at(VALUES)
     inside = (properties.position > 15) & (properties.position < 80)
     basis, _ = lines.pattern(VALUES)
-    diffuse = lines.diffuse + VALUES["hydroxyapatite_b_extra"] * lines.diffuse_by_b
+    diffuse = lines.diffuse_at(VALUES)
     area = np.trapezoid((basis - diffuse)[(wide > 15) & (wide < 80)], dx=0.02)
     assert_close(area, properties.intensity[inside].sum(), rtol=0.015, because="tails cut beyond 5-30 widths")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,32 +22,20 @@ from xrdcomp.units import FloatArray, IntArray, two_theta_to_q
 _DEG = 180.0 / np.pi
 _PER_MM = 10.0  # cm⁻¹, a depth of transparency of 1 mm
 
-SCHERRER_CONSTANT = 0.9
-"""K of L = K λ / (FWHM cosθ); 0.9 goes with widths at half maximum."""
-
-WINDOW_FWHM = (5.0, 30.0)
-"""Least and greatest half width of a profile's window, in units of its FWHM."""
-
-WINDOW_MAX = 20.0
-"""Greatest half width of a window, degrees."""
-
-TEXTURE_ORDER = 6
-"""Highest degree of the spherical harmonics of preferred orientation."""
-
+SCHERRER_CONSTANT = 0.9  # K of L = K λ / (FWHM cosθ), with widths at half maximum
+TEXTURE_ORDER = 6  # highest degree of the spherical harmonics of preferred orientation
+WINDOW_FWHM = (5.0, 30.0)  # least and greatest half width of a profile's window, in units of its FWHM
+WINDOW_MAX = 20.0  # degrees, greatest half width of a window
 _SINE_MAX = 0.99999  # 2θ = 179.5°, outside every scan
 _NARROWEST_SQ = 1e-4  # (0.01°)²: no laboratory profile is narrower, and U, V, W may go negative together
 _TAIL_CUT = 3e-5  # a Lorentzian tail is followed until it falls below this share of the strongest profile
 _MIN_RELATIVE_INTENSITY = 1e-5
 _REACH = 3.0  # degrees beyond the points from which reflections are taken in
 _NODES_MAX = 10
-_WEAK = (
-    0.01  # of the strongest profile, below which three nodes do, which give mean and variance of the shift
-)
+_WEAK = 0.01  # of the strongest profile: three nodes give mean and variance of the shift, and do below this
 _FAINT = 1e-3  # the same of one node, which gives the mean
 
-_Slopes = dict[str, FloatArray]
-"""Derivatives by the name of the parameter."""
-
+_Slopes = dict[str, FloatArray]  # derivatives by the name of the parameter
 _WithSlopes = tuple[FloatArray, _Slopes]
 
 # What the instrument does to profiles besides resolution: tube spectrum, axial height, fixed aberrations, geometry.
@@ -99,12 +88,11 @@ def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray
     if instrument.variable_slit:
         factor = factor * corrections.variable_slit(two_theta)
     if instrument.absorption_radius > 0.0:
-        if instrument.geometry == "debye_scherrer":
-            own = corrections.absorption_cylinder(two_theta, instrument.absorption_radius)
-        elif instrument.geometry == "bragg_brentano":
-            own = corrections.absorption_flat_reflection(two_theta, instrument.absorption_radius)
-        else:
-            own = corrections.absorption_flat_transmission(two_theta, instrument.absorption_radius)
+        absorption = {
+            "debye_scherrer": corrections.absorption_cylinder,
+            "bragg_brentano": corrections.absorption_flat_reflection,
+        }.get(instrument.geometry, corrections.absorption_flat_transmission)
+        own = absorption(two_theta, instrument.absorption_radius)
         factor = factor * own / own[len(own) // 2]
     return factor
 
@@ -153,19 +141,32 @@ def _sites_alike(phase: Phase) -> dict[tuple[str, float], float]:
 
 
 def diffuse_scattering(
-    phase: Phase, instrument: Instrument, two_theta: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Thermal diffuse (1 − e^(−2Bs²)) f² and Compton scattering of the crystal, per gram, polarised; d/dB."""
+    phase: Phase, instrument: Instrument, two_theta: FloatArray, b_names: Mapping[str, str]
+) -> _WithSlopes:
+    """Thermal diffuse (1 − e^(−2Bs²)) f² and Compton scattering of the crystal, per gram, polarised.
+
+    What reflections lose to disorder stays in the pattern: the derivatives are by each B of `b_names` (parameter by
+    element), or by the overall B where there is none.
+    """
     s = two_theta_to_q(two_theta, instrument.wavelength) / (4.0 * np.pi)
-    total, by_b, mass = np.zeros_like(s), np.zeros_like(s), 0.0
-    for (element, b_iso), count in _sites_alike(phase).items():
+    total, by_b, mass, sites = np.zeros_like(s), np.zeros_like(s), 0.0, _sites_alike(phase)
+    for (element, b_iso), count in sites.items():
         f = elements.form_factor(element, s)
         bragg_share = np.exp(-2.0 * b_iso * s**2)
         total += count * (f**2 * (1.0 - bragg_share) + elements.incoherent(element, s))
         by_b += count * f**2 * bragg_share * 2.0 * s**2
         mass += count * elements.atomic_weight(element)
     factor = emitted_weight(instrument) * polarization(two_theta, instrument) / mass
-    return total * factor, by_b * factor
+    if not b_names:
+        return total * factor, {parameter_name("b_extra", phase.id): by_b * factor}
+    s, slopes = np.sin(np.radians(two_theta) / 2.0) / instrument.wavelength, {}
+    own_factor = (
+        emitted_weight(instrument) * polarization(two_theta, instrument) / cell_mass(phase) * 2.0 * s**2
+    )
+    for element, name in b_names.items():
+        share = sum(n * np.exp(-2.0 * b * s**2) for (e, b), n in sites.items() if e == element)
+        slopes[name] = own_factor * elements.form_factor(element, s) ** 2 * share
+    return total * factor, slopes
 
 
 def emitted_weight(instrument: Instrument) -> float:
@@ -182,38 +183,19 @@ def refinable_elements(phase: Phase) -> list[str]:
 class ElementB:
     """Parts of the structure factors by element, for those whose B is refined.
 
-    names : (e,) parameter names; parts : (4, e, r) real and imaginary sums of f0 + f' and of f'' of each element, at
-    the structure's B; rest : (4, r) the same of all other elements; s_squared : (r,); diffuse_by_b : (e, n) per gram.
+    Parts are real and imaginary sums of f0 + f' and of f'', at the structure's B.
     """
 
-    names: tuple[str, ...]
-    parts: FloatArray
-    rest: FloatArray
-    s_squared: FloatArray
-    diffuse_by_b: FloatArray
+    names: tuple[str, ...]  # (e,) parameters
+    parts: FloatArray  # (4, e, r)
+    rest: FloatArray  # (4, r), of all other elements
+    s_squared: FloatArray  # (r,) Å⁻²
 
     @classmethod
     def freeze(
-        cls,
-        phase: Phase,
-        instrument: Instrument,
-        two_theta: FloatArray,
-        hkl: FloatArray,
-        d_spacing: FloatArray,
-        values: Mapping[str, float],
-    ) -> ElementB | None:
-        """Split the structure factors of reflections; None where no B of an element is among the values."""
-        names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
-        named = {e: name for e, name in names.items() if name in values}
-        if not named:
-            return None
-        s = np.sin(np.radians(two_theta) / 2.0) / instrument.wavelength
-        polarized = polarization(two_theta, instrument)
-        factor = emitted_weight(instrument) * polarized / cell_mass(phase) * 2.0 * s**2
-        sites, diffuse = _sites_alike(phase), []
-        for element in named:
-            share = sum(n * np.exp(-2.0 * b * s**2) for (e, b), n in sites.items() if e == element)
-            diffuse.append(factor * elements.form_factor(element, s) ** 2 * share)
+        cls, phase: Phase, wavelength: float, hkl: FloatArray, d_spacing: FloatArray, names: Mapping[str, str]
+    ) -> ElementB:
+        """Split the structure factors of reflections; `names` are the parameters by element."""
         s_squared = 0.25 / d_spacing**2
         angle = 2.0 * np.pi * (hkl @ np.asarray(phase.site_xyz, dtype=float).T)
         damped = np.asarray(phase.site_occupancy) * np.exp(-np.outer(s_squared, phase.site_b_iso))
@@ -223,16 +205,15 @@ class ElementB:
         for element in dict.fromkeys(kinds.tolist()):
             own = kinds == element
             f0 = elements.form_factor(element, np.sqrt(s_squared))
-            f1, f2 = elements.anomalous(element, instrument.wavelength)
+            f1, f2 = elements.anomalous(element, wavelength)
             a, b = cosine[:, own].sum(axis=1), sine[:, own].sum(axis=1)
             parts[element] = np.stack([(f0 + f1) * a, (f0 + f1) * b, f2 * a, f2 * b])
-        others = [part for element, part in parts.items() if element not in named]
+        others = [part for element, part in parts.items() if element not in names]
         return cls(
-            names=tuple(named.values()),
-            parts=np.stack([parts[element] for element in named], axis=1),
+            names=tuple(names.values()),
+            parts=np.stack([parts[element] for element in names], axis=1),
             rest=np.sum(others, axis=0) if others else np.zeros((4, len(s_squared))),
             s_squared=s_squared,
-            diffuse_by_b=np.stack(diffuse),
         )
 
     def factor(self, values: Mapping[str, float]) -> tuple[FloatArray, _Slopes]:
@@ -242,8 +223,7 @@ class ElementB:
         """
         change = np.array([values[name] for name in self.names])
         moved = self.parts * np.exp(-np.outer(change, self.s_squared))
-        total = moved.sum(axis=1) + self.rest
-        start = self.parts.sum(axis=1) + self.rest
+        total, start = (part.sum(axis=1) + self.rest for part in (moved, self.parts))
         # a reflection that is extinct but for rounding must neither vanish nor blow up
         base = np.maximum((start**2).sum(axis=0), 1e-12)
         now = np.maximum((total**2).sum(axis=0), 1e-9 * base)
@@ -262,32 +242,21 @@ def _theta(wavelength: FloatArray, inverse_d_squared: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenProfiles:
-    """Fixed quantities of each profile during a least-squares run, all (l,) arrays.
+    """Fixed quantities of each profile during a least-squares run, all (l,) arrays."""
 
-    reflection : index of the reflection
-    wavelength, weight : ångström; all weights of a reflection sum to the sum of emission weights
-    node : relative height on the axial divergence, −1 to 1
-    two_theta, cosine, tangent : the frozen angle in degrees; of half of it
-    lever : shift per mm of displacement, degrees
-    depth, flat : shifts by transparency per mm and by a flat specimen, degrees
-    natural : natural Lorentzian width of the emission line, degrees per tanθ: 2 Δλ/λ
-    geometry : factor of an area, λ³ P / (16 π sin²θ cosθ) per radian, in degrees
-    s_squared : sin²θ/λ², Å⁻²
-    """
-
-    reflection: IntArray
-    wavelength: FloatArray
-    weight: FloatArray
-    node: FloatArray
-    two_theta: FloatArray
+    reflection: IntArray  # index of the reflection
+    wavelength: FloatArray  # Å
+    weight: FloatArray  # all of a reflection sum to the sum of emission weights
+    node: FloatArray  # relative height on the axial divergence, −1 to 1
+    two_theta: FloatArray  # the frozen angle, degrees; cosine and tangent of half of it
     cosine: FloatArray
     tangent: FloatArray
-    lever: FloatArray
-    depth: FloatArray
-    flat: FloatArray
-    natural: FloatArray
-    geometry: FloatArray
-    s_squared: FloatArray
+    lever: FloatArray  # shift per mm of displacement, degrees
+    depth: FloatArray  # shift by transparency per mm of 1/μ, degrees
+    flat: FloatArray  # shift by a flat specimen, degrees
+    natural: FloatArray  # natural Lorentzian width of the emission line, degrees per tanθ: 2 Δλ/λ
+    geometry: FloatArray  # factor of an area, λ³ P / (16 π sin²θ cosθ) per radian, in degrees
+    s_squared: FloatArray  # sin²θ/λ², Å⁻²
 
     @classmethod
     def freeze(cls, instrument: Instrument, inverse_d_squared: FloatArray) -> FrozenProfiles:
@@ -295,7 +264,6 @@ class FrozenProfiles:
         lines, n = instrument.emission_lines, len(inverse_d_squared)
         reflection = np.repeat(np.arange(n), len(lines))
         wavelength = np.tile([line.wavelength for line in lines], n)
-        natural = np.tile([2.0 * _DEG * max(line.fwhm, 0.0) / line.wavelength for line in lines], n)
         theta = _theta(wavelength, inverse_d_squared[reflection])
         two_theta, cosine = 2.0 * theta * _DEG, np.cos(theta)
         depth, flat = depth_and_flatness(instrument, two_theta)
@@ -311,7 +279,7 @@ class FrozenProfiles:
             lever=-2.0 * _DEG / instrument.radius_mm * cosine,
             depth=depth,
             flat=flat,
-            natural=natural,
+            natural=np.tile([2.0 * _DEG * max(line.fwhm, 0.0) / line.wavelength for line in lines], n),
             geometry=wavelength**3 * polarized / (16.0 * np.pi * np.sin(theta) ** 2 * cosine) * _DEG,
             s_squared=inverse_d_squared[reflection] / 4.0,
         )
@@ -334,48 +302,35 @@ class Profiles:
     d_lorentz: _Slopes
     d_intensity: _Slopes
 
+    @cached_property
+    def widths(self) -> profiles.TchWidths:
+        """Width and mixing of each pseudo-Voigt, with derivatives."""
+        return profiles.tch_widths(self.gauss, self.lorentz)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseReflections:
-    """Everything of a phase that stays fixed during a least-squares run.
-
-    Attributes
-    ----------
-    two_theta : (n,) points of the fit, degrees
-    multiplicity : (r,) number of equivalent reflections
-    harmonics : (r, k) texture harmonics; k is 0 where they are no parameters
-    multiplier : (r,) factor on the intensity of each reflection; other than 1 in peaks mode only
-    strength : (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
-    cell_reference, cell_frozen : free cell parameters of the structure, and those at which it was frozen
-    axis_cos_sq : (r,) cos² of the angle between scattering vector and c
-    inverse_d_squared : (r,) Å⁻² at the frozen cell
-    point, indptr : (nnz,), (l + 1,) integer arrays
-        Column structure of the sparse matrices: the points each profile reaches.
-    diffuse, diffuse_by_b : (n,) arrays
-        Thermal diffuse and Compton scattering per gram on the points, polarisation included, and its change
-        per Å² of extra B: what reflections lose to disorder stays in the pattern.
-    elements : parts by element where B of each is refined
-    """
+    """Everything of a phase that stays fixed during a least-squares run."""
 
     phase: Phase
     instrument: Instrument
-    two_theta: FloatArray
-    hkl: FloatArray
-    multiplicity: FloatArray
-    harmonics: FloatArray
+    two_theta: FloatArray  # (n,) points of the fit, degrees
+    hkl: FloatArray  # (r, 3)
+    multiplicity: FloatArray  # (r,) number of equivalent reflections
+    harmonics: FloatArray  # (r, k) of texture; k is 0 where they are no parameters
     cell_names: tuple[str, ...]
-    cell_reference: FloatArray
-    cell_frozen: FloatArray
-    axis_cos_sq: FloatArray
-    strength: FloatArray
-    multiplier: FloatArray
-    inverse_d_squared: FloatArray
+    cell_reference: FloatArray  # free cell parameters of the structure
+    cell_frozen: FloatArray  # those at which it was frozen
+    axis_cos_sq: FloatArray  # (r,) cos² of the angle between scattering vector and c
+    strength: FloatArray  # (r,) multiplicity × |F|² / (V × cell mass), absolute, per gram
+    multiplier: FloatArray  # (r,) on the intensity of each; other than 1 in peaks mode only
+    inverse_d_squared: FloatArray  # (r,) Å⁻² at the frozen cell
     frozen: FrozenProfiles
-    point: IntArray
-    indptr: IntArray
-    diffuse: FloatArray
-    diffuse_by_b: FloatArray
-    elements: ElementB | None = None
+    point: IntArray  # (nnz,) points that each profile reaches: those of profile i are
+    indptr: IntArray  # point[indptr[i]:indptr[i + 1]]
+    diffuse: FloatArray  # (n,) thermal diffuse and Compton scattering per gram, polarised
+    diffuse_slopes: _Slopes  # its change per Å² of each B
+    elements: ElementB | None = None  # where B of each element is refined
 
     @classmethod
     def freeze(
@@ -401,7 +356,10 @@ class PhaseReflections:
         apparent = strength * found.d_spacing**2
         keep = apparent > _MIN_RELATIVE_INTENSITY * apparent.max()
         hkl, d_spacing = found.hkl[keep].astype(float), found.d_spacing[keep]
-        diffuse, by_b = diffuse_scattering(phase, instrument, two_theta)
+        b_names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
+        b_names = {element: name for element, name in b_names.items() if name in values}
+        diffuse, diffuse_slopes = diffuse_scattering(phase, instrument, two_theta, b_names)
+        split = ElementB.freeze(phase, instrument.wavelength, hkl, d_spacing, b_names) if b_names else None
         every = cls(
             phase=phase,
             instrument=instrument,
@@ -420,39 +378,35 @@ class PhaseReflections:
             point=np.empty(0, np.int64),
             indptr=np.zeros(1, np.int64),
             diffuse=diffuse,
-            diffuse_by_b=by_b,
-            elements=ElementB.freeze(phase, instrument, two_theta, hkl, d_spacing, values),
+            diffuse_slopes=diffuse_slopes,
+            elements=split,
         )
         return every._with_windows(values)
 
     def refrozen(self, values: Mapping[str, float]) -> PhaseReflections:
         """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
-        changes: dict[str, FloatArray] = {}
-        cell = self.free_cell(values)
+        moved, cell = self, self.free_cell(values)
         if not np.array_equal(cell, self.cell_frozen):
             cell6, g = self.cell6(cell), self._inverse_d_squared(cell)
-            d_spacing = 1.0 / np.sqrt(g)
-            changes = {
-                "cell_frozen": cell,
-                "inverse_d_squared": g,
-                "strength": strength_per_gram(
-                    self.phase, self.hkl, self.multiplicity, d_spacing, cell6, self.instrument.wavelength
+            d_spacing, wavelength = 1.0 / np.sqrt(g), self.instrument.wavelength
+            moved = replace(
+                self,
+                cell_frozen=cell,
+                inverse_d_squared=g,
+                strength=strength_per_gram(
+                    self.phase, self.hkl, self.multiplicity, d_spacing, cell6, wavelength
                 ),
-                "axis_cos_sq": np.clip((self.hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
-            }
-        if not self.harmonics.size:
-            changes["harmonics"] = _harmonics(self.phase, self.hkl, values)
-        moved = replace(self, **changes)  # type: ignore[arg-type]  # all of them are arrays
-        frozen = FrozenProfiles.freeze(moved.instrument, moved.inverse_d_squared)
-        return replace(moved, frozen=frozen)._with_windows(values)
+                axis_cos_sq=np.clip((self.hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
+            )
+        harmonics = self.harmonics if self.harmonics.size else _harmonics(self.phase, self.hkl, values)
+        frozen = FrozenProfiles.freeze(self.instrument, moved.inverse_d_squared)
+        return replace(moved, harmonics=harmonics, frozen=frozen)._with_windows(values)
 
     def binned(self, two_theta: FloatArray) -> PhaseReflections:
         """Move the smooth scattering to binned points; windows are to be frozen again."""
-        n, own = len(two_theta), self.elements
-        if own is not None:
-            own = replace(own, diffuse_by_b=bin_means(own.diffuse_by_b.T, n).T)
-        diffuse, by_b = bin_means(self.diffuse, n), bin_means(self.diffuse_by_b, n)
-        return replace(self, two_theta=two_theta, diffuse=diffuse, diffuse_by_b=by_b, elements=own)
+        n = len(two_theta)
+        slopes = {name: bin_means(slope, n) for name, slope in self.diffuse_slopes.items()}
+        return replace(self, two_theta=two_theta, diffuse=bin_means(self.diffuse, n), diffuse_slopes=slopes)
 
     def _with_windows(self, values: Mapping[str, float]) -> PhaseReflections:
         """Keep the profiles near the points, split them into nodes, and freeze which points each reaches."""
@@ -462,7 +416,7 @@ class PhaseReflections:
         inside = replace(self, frozen=self.frozen.take(np.flatnonzero(near)))
         split = replace(inside, frozen=inside._nodes(values))
         found = split.at(values, slopes=False)
-        fwhm = profiles.tch_widths(found.gauss, found.lorentz).fwhm
+        fwhm = found.widths.fwhm
         height = found.intensity / fwhm
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
@@ -477,25 +431,20 @@ class PhaseReflections:
         if start == 0.0:
             return self.frozen
         found = self.at({**values, "axial_divergence": 0.0}, slopes=False)
-        fwhm = profiles.tch_widths(found.gauss, found.lorentz).fwhm
         depth, flat = depth_and_flatness(self.instrument, found.position)
         flat = flat + values.get("transparency_mm", 0.0) * depth
         shift = np.abs(profiles.axial_shift(found.position, 2.0 * start) + 6.0 * flat)
         relative = found.intensity / max(float(found.intensity.max(initial=0.0)), 1e-300)
         most = np.select([relative < _FAINT, relative < _WEAK], [1, 3], _NODES_MAX)
-        count = np.clip(np.round(1.0 + 2.5 * shift / fwhm), 1, most).astype(int)
-        indices, nodes, weights = [], [], []
+        count = np.clip(np.round(1.0 + 2.5 * shift / found.widths.fwhm), 1, most).astype(int)
+        table = np.zeros((2, _NODES_MAX + 1, _NODES_MAX))
         for k in np.unique(count):
-            own_nodes, own_weights = profiles.axial_nodes(int(k))
-            index = np.flatnonzero(count == k)
-            indices.append(np.repeat(index, k))
-            nodes.append(np.tile(own_nodes, len(index)))
-            weights.append(np.tile(own_weights, len(index)))
-        index = np.concatenate(indices)
-        order = np.argsort(index, kind="stable")
-        split = self.frozen.take(index[order])
-        weight = split.weight * np.concatenate(weights)[order]
-        return replace(split, node=np.concatenate(nodes)[order], weight=weight)
+            table[:, k, :k] = profiles.axial_nodes(int(k))
+        index = np.repeat(np.arange(len(count)), count)
+        place = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+        node, share = table[:, count[index], place]
+        split = self.frozen.take(index)
+        return replace(split, node=node, weight=split.weight * share)
 
     def name(self, kind: str, axis: str = "") -> str:
         """Name of a parameter of this phase."""
@@ -648,9 +597,8 @@ class PhaseReflections:
 
     def diffuse_at(self, values: Mapping[str, float]) -> FloatArray:
         """Thermal diffuse and Compton scattering per gram on the points, to first order in each B of the values."""
-        out: FloatArray = self.diffuse + values.get(self.name("b_extra"), 0.0) * self.diffuse_by_b
-        if self.elements is not None:
-            out = out + np.array([values[name] for name in self.elements.names]) @ self.elements.diffuse_by_b
+        change = np.array([values.get(name, 0.0) for name in self.diffuse_slopes])
+        out: FloatArray = self.diffuse + change @ np.array(list(self.diffuse_slopes.values()))
         return out
 
     def spread(self, found: Profiles) -> profiles.Lines:
@@ -660,7 +608,7 @@ class PhaseReflections:
             point=self.point,
             indptr=self.indptr,
             position=found.position,
-            widths=profiles.tch_widths(found.gauss, found.lorentz),
+            widths=found.widths,
         )
 
     def pattern(
@@ -697,10 +645,7 @@ class PhaseReflections:
             for name, row in zip(own, rows, strict=True):
                 columns[name] = columns[name] + row if name in columns else row
         basis = columns.pop("") + diffuse
-        by_b = {self.name("b_extra"): self.diffuse_by_b}
-        if self.elements is not None:
-            by_b |= dict(zip(self.elements.names, self.elements.diffuse_by_b, strict=True))
-        for name, change in by_b.items():
+        for name, change in self.diffuse_slopes.items():
             if name in columns:
                 columns[name] = columns[name] + change
         return basis, columns
