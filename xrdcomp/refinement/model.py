@@ -19,7 +19,7 @@ from numpy.polynomial import chebyshev
 from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, elements
-from xrdcomp.physics.profiles import spread_shoulder, tch_widths
+from xrdcomp.physics.profiles import spread_shoulder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.refinement.reflections import (
@@ -33,9 +33,7 @@ from xrdcomp.units import BoolArray, FloatArray, two_theta_to_q
 
 # Points of a fit.
 
-MIN_TWO_THETA = 5.0
-"""Below this angle the direct beam and the beam knife decide the counts."""
-
+MIN_TWO_THETA = 5.0  # degrees; below, the direct beam and the beam knife decide the counts
 _MIN_POINTS = 50
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
@@ -186,8 +184,9 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
 
 DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
 
-ALL_AMORPHOUS = "*"
-"""Parent of modes that all amorphous components share; their prior scales with the sum of amounts."""
+ALL_AMORPHOUS = (
+    "*"  # parent of modes that all amorphous components share: their prior scales with the sum of amounts
+)
 
 INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
 """Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the
@@ -197,9 +196,7 @@ SHOULDER_STD = 0.05
 """Standard deviation of the amount of `physics.profiles.pseudo_voigt_shoulder` in a phase's profiles, in units of their
 area: lognormal sizes with standard deviations of ln size between 0.2 and 0.4 span −0.04 to +0.06."""
 
-CORRECTION_STD = 0.01
-"""Standard deviation of slow corrections to the physical background, in units of the median intensity."""
-
+CORRECTION_STD = 0.01  # of slow corrections to the physical background, in units of the median intensity
 _FALLING = ((0.0, "constant"), (1.0, "air_1"), (2.0, "air_2"), (4.0, "air_4"))  # exponents
 _HALF_WINDOW = 1.5  # degrees: maxima of holders are four times as wide, the rise of air scatter is a parabola
 _PEAK_WIDTH = 0.15  # degrees, over which a peak of the holder is looked for
@@ -209,29 +206,21 @@ _PEAK_REACH = 0.5  # degrees on either side of a peak that are left as measured
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One linear term: its kind, whether it must not be negative, and its prior.
-
-    kind : "phase", "amorphous", "mode", "background" or "correction"
-    parent : name of the component whose amount is the prior standard deviation of a mode, or "*"
-    relative_std : prior standard deviation of a mode in units of its parent's amount
-    prior_std : fixed prior standard deviation of the coefficient (infinity: none)
-    of_amorphous : whether it belongs to the amorphous components, which depend on nothing that is refined
-    """
+    """One linear term: its kind, whether it must not be negative, and its prior."""
 
     name: str
-    kind: str
+    kind: str  # "phase", "amorphous", "mode", "background" or "correction"
     nonnegative: bool = False
-    parent: str = ""
-    relative_std: float = 1.0
-    prior_std: float = np.inf
-    of_amorphous: bool = False
+    parent: str = ""  # of a mode: component whose amount is the prior's standard deviation, or "*"
+    relative_std: float = 1.0  # of a mode: prior standard deviation in units of that amount
+    prior_std: float = np.inf  # fixed prior standard deviation of the coefficient
 
 
 _Terms = list[tuple[Column, FloatArray]]
 
 
 def _mode(name: str, parent: str, relative_std: float = 1.0) -> Column:
-    return Column(name=name, kind="mode", parent=parent, relative_std=relative_std, of_amorphous=True)
+    return Column(name=name, kind="mode", parent=parent, relative_std=relative_std)
 
 
 def _inelastic_std(instrument: Instrument) -> float:
@@ -246,8 +235,7 @@ def _amorphous_terms(
 ) -> _Terms:
     """Amorphous components and everything whose form is theirs: modes of each, smooth modes, Compton scattering."""
     q = two_theta_to_q(two_theta, instrument.wavelength)
-    weight = emitted_weight(instrument)
-    factor = weight * slit * polarization(two_theta, instrument)
+    factor = emitted_weight(instrument) * slit * polarization(two_theta, instrument)
     amounts: _Terms = []
     modes: _Terms = []
     flat: _Terms = []
@@ -258,8 +246,8 @@ def _amorphous_terms(
             curve = parts.per_gram
             rows = (factor[:, None] * parts.modes).T
             modes += [(_mode(f"{name}_mode_{k}", name), row) for k, row in enumerate(rows)]
-            column = _mode(f"{name}_compton", name, _inelastic_std(instrument))
-            compton.append((column, factor * parts.incoherent))
+            inelastic = _mode(f"{name}_compton", name, _inelastic_std(instrument))
+            compton.append((inelastic, factor * parts.incoherent))
         else:
             name = item.name
             if q[0] < item.q[0] - 2.0 * _BIN or q[-1] > item.q[-1] + 2.0 * _BIN:
@@ -273,8 +261,7 @@ def _amorphous_terms(
             # one standard deviation of flat scatter that nobody took off, at constant area
             change = _AIR_STD * (float(item.per_gram[inside].mean()) - curve)
             flat.append((_mode(f"{name}_flat", name), factor * change))
-        column = Column(name=name, kind="amorphous", nonnegative=True, of_amorphous=True)
-        amounts.append((column, factor * curve))
+        amounts.append((Column(name=name, kind="amorphous", nonnegative=True), factor * curve))
     smooth: _Terms = []
     if components:
         rows = (factor[:, None] * amorphous.smooth_modes(q)).T
@@ -378,14 +365,17 @@ _PROBE = (7.0, 63.0)  # degrees, where the sampling that reflections need is jud
 
 @dataclass(frozen=True, kw_only=True)
 class PatternModel:
-    """Frozen structure of one fit: reflections of every phase, and the columns that do not move, (n, k)."""
+    """Frozen structure of one fit: reflections of every phase, and the columns that do not move."""
 
     two_theta: FloatArray
     instrument: Instrument
     reflections: tuple[PhaseReflections, ...]
-    columns: tuple[Column, ...]
-    fixed: FloatArray
-    slit: FloatArray
+    columns: tuple[
+        Column, ...
+    ]  # first one of each phase, then those of amorphous components, then all others
+    n_amorphous: int  # columns of amorphous components, which depend on nothing that is refined
+    fixed: FloatArray  # (n, k) values of all columns but those of the phases
+    slit: FloatArray  # (n,) of `geometry_factor`
 
     @cached_property
     def plain(self) -> bool:
@@ -418,10 +408,7 @@ class PatternModel:
     def evaluate(
         self, values: Mapping[str, float], needed: frozenset[str]
     ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
-        """Columns of the phases, (n, phases), and the derivatives of each by the needed parameters.
-
-        They are the first of ``columns``; the others are ``fixed``.
-        """
+        """Columns of the phases, (n, phases), and the derivatives of each by the needed parameters."""
         columns = np.empty((len(self.two_theta), len(self.reflections)))
         derivatives = []
         for k, item in enumerate(self.reflections):
@@ -438,10 +425,9 @@ def narrowest_fwhm(model: PatternModel, values: Mapping[str, float]) -> float:
     inside, outside = [np.inf], [np.inf]
     for item in model.reflections:
         found = item.at(values, slopes=False)
-        fwhm = tch_widths(found.gauss, found.lorentz).fwhm
         near = (found.position > _PROBE[0]) & (found.position < _PROBE[1])
-        inside.append(float(fwhm[near].min(initial=np.inf)))
-        outside.append(float(fwhm.min(initial=np.inf)))
+        inside.append(float(found.widths.fwhm[near].min(initial=np.inf)))
+        outside.append(float(found.widths.fwhm.min(initial=np.inf)))
     return next((width for width in (min(inside), min(outside)) if np.isfinite(width)), 0.0)
 
 
@@ -518,45 +504,34 @@ class ModelSetup:
         each phase's profiles (`shoulder_column`), which asks for widths that are about right.
         """
         x, instrument, start = points.two_theta, self.instrument, table.start
+        known: dict[str, PhaseReflections] = {}
         if like is None:
             slit = geometry_factor(instrument, x)
             terms = _amorphous_terms(x, instrument, slit, self.amorphous)
-            columns, fixed = [column for column, _ in terms], [values[:, None] for _, values in terms]
-            known: dict[str, PhaseReflections] = {}
         else:
-            columns = [column for column in like.columns if column.of_amorphous]
-            slit, own = (bin_means(a, len(x)) for a in (like.slit, like.fixed[:, : len(columns)]))
-            fixed = [own]
+            columns = like.columns[len(like.reflections) :][: like.n_amorphous]
+            slit, own = (bin_means(a, len(x)) for a in (like.slit, like.fixed[:, : like.n_amorphous]))
+            terms = list(zip(columns, own.T, strict=True))
             known = {item.phase.id: item.binned(x) for item in like.reflections}
+        n_amorphous = len(terms)
         reflections = tuple(
             known[p.id].refrozen(start) if p.id in known else PhaseReflections.freeze(p, instrument, x, start)
             for p in self.phases
         )
         std = _inelastic_std(instrument)
-        terms = [
-            (
-                Column(name=f"{p.id}_diffuse", kind="mode", parent=p.id, relative_std=std),
-                slit * item.diffuse,
-            )
-            for p, item in zip(self.phases, reflections, strict=True)
-        ]
+        terms += [(_mode(f"{r.phase.id}_diffuse", r.phase.id, std), slit * r.diffuse) for r in reflections]
         terms += background_terms(points, self.recipe, self.blank)
         if shoulders:
-            terms += [
-                (
-                    Column(name=f"{p.id}_shoulder", kind="mode", parent=p.id, relative_std=SHOULDER_STD),
-                    slit * shoulder_column(item, start),
-                )
-                for p, item in zip(self.phases, reflections, strict=True)
-            ]
+            for item in reflections:
+                column = _mode(f"{item.phase.id}_shoulder", item.phase.id, SHOULDER_STD)
+                terms.append((column, slit * shoulder_column(item, start)))
         phases = (Column(name=phase.id, kind="phase") for phase in self.phases)
         return PatternModel(
             two_theta=x,
             instrument=instrument,
             reflections=reflections,
-            columns=(*phases, *columns, *(column for column, _ in terms)),
-            fixed=np.ascontiguousarray(
-                np.concatenate([*fixed, *(values[:, None] for _, values in terms)], axis=1)
-            ),
+            columns=(*phases, *(column for column, _ in terms)),
+            n_amorphous=n_amorphous,
+            fixed=np.stack([values for _, values in terms], axis=1),
             slit=slit,
         )
