@@ -29,7 +29,7 @@ def test_bounded_least_squares_agrees_with_scipy() -> None:
     for trial in range(20):
         a, b = rng.normal(size=(60, 8)), rng.normal(size=60)
         bounded = rng.random(8) < 0.6
-        ours = solve_linear(a.T @ a, a.T @ b, bounded).coefficients
+        ours = solve_linear(a.T @ a, a.T @ b, bounded)
         low = np.where(bounded, 0.0, -np.inf)
         theirs = optimize.lsq_linear(a, b, bounds=(low, np.inf), tol=1e-14, method="bvls").x
         assert_close(ours, theirs, atol=1e-6, because=f"two exact solvers, trial {trial}, 1e-12 of jitter")

@@ -20,23 +20,18 @@ from xrdcomp.units import FloatArray
 if TYPE_CHECKING:
     import lmfit
 
+# 1/nm; below 4 nm a reflection is as broad as an amorphous maximum and calling it crystalline has no meaning
 MAX_INVERSE_SIZE = 0.25
-"""1/nm; below 4 nm a reflection is as broad as an amorphous maximum and calling it crystalline has no meaning."""
-
+# Standard deviation of the overall B relative to the structure's mean: hard crystals, with small B, vary little between
+# preparations and refinements (0.05 Å² for corundum), apatites much (0.2 Å²).
 B_RELATIVE_STD = 0.2
-"""Standard deviation of the overall B relative to the structure's mean: hard crystals, with small B, vary little
-between preparations and refinements (0.05 Å² for corundum), apatites much (0.2 Å²)."""
-
 _B_STD_MIN = 0.05  # Å²
 _ELEMENT_B_STD = 0.3  # Å², of each element: refinements of one compound differ by so much
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitParameter:
-    """One non-linear parameter of the fit: start, hard limits, Gaussian prior (infinite `prior_std` for none).
-
-    `step` is the typical size of a change, for scaling.
-    """
+    """One non-linear parameter of the fit: start, hard limits, Gaussian prior, whose width is a typical change."""
 
     id: ParameterId
     value: float
@@ -44,7 +39,6 @@ class FitParameter:
     high: float
     prior_mean: float
     prior_std: float
-    step: float
     unit: str
     meaning: str
     vary: bool = True
@@ -162,7 +156,7 @@ def _affine(params: Any, table: ParameterTable) -> tuple[FloatArray, FloatArray]
         )
 
     at_start = evaluate(start)
-    steps = np.array([item.step for item in table.free])
+    steps = np.array([item.prior_std for item in table.free])
     ties = np.stack(
         [(evaluate(start + s * np.eye(len(free))[i]) - at_start) / s for i, s in enumerate(steps)], axis=1
     )
@@ -200,7 +194,7 @@ def _item(
     phase: str = "",
     axis: str = "",
 ) -> FitParameter:
-    """Parameter whose prior is centred on its start, and whose typical step is the prior's standard deviation."""
+    """Parameter whose prior is centred on its start."""
     return FitParameter(
         id=ParameterId(kind=kind, phase=phase, axis=axis),
         value=start,
@@ -208,7 +202,6 @@ def _item(
         high=limits[1],
         prior_mean=start,
         prior_std=prior_std,
-        step=prior_std,
         unit=unit,
         meaning=meaning,
     )

@@ -89,7 +89,7 @@ def with_free_intensities(model: PatternModel, solution: Solution, points: Point
     gram = free.T @ free
     gram[np.diag_indices_from(gram)] += prior + 1e-10 * np.diag(gram)
     right = free.T @ (points.intensity / points.sigma)
-    found = solve_linear(gram, right, nonnegative).coefficients[:n_groups]
+    found = solve_linear(gram, right, nonnegative)[:n_groups]
     reflections = []
     for item, part in zip(model.reflections, parts, strict=True):
         area = part.columns.sum(axis=0)
@@ -139,7 +139,7 @@ def zero_or_displacement(
         if item.id.kind == "sample_displacement_mm":
             std = float(np.degrees(2.0 * item.prior_std / radius))
             start = float(known + shift)
-            item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, step=std, prior_mean=known)
+            item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, prior_mean=known)
             item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
         items.append(item)
     other = ParameterTable(tuple(items))
@@ -180,7 +180,7 @@ def _rough_fit(
     for start, model in zip(starts, models, strict=True):
         held = ParameterTable(tuple(replace(item, vary=False) for item in start.items))
         problem = LeastSquares(model, held, rough, like=problem)
-        costs.append(problem.start(np.empty(0)).cost)
+        costs.append(problem.state(np.empty(0)).cost)
     table, model = starts[int(np.argmin(costs))], models[int(np.argmin(costs))]
     coarse = rough.coarsened(model, table)
     if coarse is not rough:

@@ -373,7 +373,7 @@ class FittedModel:
         prior = np.where(model.of_kind("correction"), 0.0 if free_polynomial else held, solution.linear_prior)
         bounded = np.where(model.of_kind("background"), not free_polynomial, model.nonnegative)
         gram = self.evidence.gram + np.diag(prior + 1e-12 * np.diag(self.evidence.gram))
-        found = solve_linear(gram, self.evidence.right, bounded).coefficients
+        found = solve_linear(gram, self.evidence.right, bounded)
         own = solution.coefficients
         pairs = enumerate(model.phase_ids)
         return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))
@@ -427,7 +427,7 @@ class FittedModel:
         points, gram = self.points, self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
         right = self.evidence.right
         bounded = self.model.nonnegative
-        plain = _linear_cost(gram, right, solve_linear(gram, right, bounded).coefficients)
+        plain = _linear_cost(gram, right, solve_linear(gram, right, bounded))
         median = max(float(np.median(points.intensity)), 1e-300)
 
         def improve(shape: FloatArray) -> tuple[float, float]:
@@ -435,7 +435,7 @@ class FittedModel:
             cross = self.solution.columns.T @ (column / points.sigma)
             wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
             more = np.append(right, column @ (points.intensity / points.sigma))
-            found = solve_linear(wider, more, np.append(bounded, True)).coefficients
+            found = solve_linear(wider, more, np.append(bounded, True))
             return plain - _linear_cost(wider, more, found), float(found[-1])
 
         best = best_holder(points.two_theta, self.instrument.wavelength, improve)

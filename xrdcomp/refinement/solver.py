@@ -28,19 +28,12 @@ _LEAST_DAMPING_AFTER_FAILURE = 5e-3  # less hardly changes the step that failed
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearSolution:
-    """Coefficients and which of them are free (not held at zero)."""
+def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) -> FloatArray:
+    """Coefficients c that minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j.
 
-    coefficients: FloatArray
-    active: BoolArray
-
-
-def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) -> LinearSolution:
-    """Minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j; G = Φᵀ W Φ with the priors' inverse variances, r = Φᵀ W y.
-
-    The free coefficients are eliminated by a Cholesky factor, the rest is a non-negative least-squares
-    problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not penalised.
+    G = Φᵀ W Φ with the priors' inverse variances, r = Φᵀ W y. The free coefficients are eliminated by a Cholesky factor,
+    the rest is a non-negative least-squares problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not
+    penalised.
     """
     m = len(right)
     # columns differ by many orders of magnitude: scaled to one, the jitter is far below any of them
@@ -60,28 +53,22 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
         part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest, check_finite=False)
     coefficients = np.empty(m)
     coefficients[order] = part
-    active = np.ones(m, dtype=bool)
-    active[nonnegative & (coefficients <= 0.0)] = False
-    return LinearSolution(coefficients=coefficients / scale, active=active)
+    return coefficients / scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """A minimum: parameters, coefficients, columns (n, m) and Jacobian (n, p) in units of the intensity.
+    """A minimum: values of the free parameters, coefficients of the columns, and what they were found with."""
 
-    linear_prior, parameter_prior : inverse variances of the priors of all columns and all free parameters
-    offset : free parameters minus their prior means
-    """
-
-    free: FloatArray
-    values: dict[str, float]
-    coefficients: FloatArray
-    active: BoolArray
-    columns: FloatArray
-    jacobian: FloatArray
-    linear_prior: FloatArray
-    parameter_prior: FloatArray
-    offset: FloatArray
+    free: FloatArray  # (p,)
+    values: dict[str, float]  # of all parameters
+    coefficients: FloatArray  # (m,)
+    active: BoolArray  # (m,) those that no bound holds at zero
+    columns: FloatArray  # (n, m)
+    jacobian: FloatArray  # (n, p) in units of the intensity
+    linear_prior: FloatArray  # (m,) inverse variances
+    parameter_prior: FloatArray  # (p,) inverse variances
+    offset: FloatArray  # (p,) free parameters minus their prior means
     cost: float
     n_iterations: int
     converged: bool
@@ -107,25 +94,17 @@ class Solution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Evaluated:
-    """The phases' columns and slopes at given non-linear parameters, and what the linear solution needs of them."""
+class _State:
+    """The linear solution at given non-linear parameters."""
 
     values: dict[str, float]
-    moving: FloatArray
-    derivatives: list[dict[str, FloatArray]]
-    gram: FloatArray
-    right: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class _State:
-    """The linear solution at given non-linear parameters; arrays over points are divided by sigma."""
-
-    at: _Evaluated
-    linear: LinearSolution
-    residual: FloatArray
-    jacobian: FloatArray
-    prior: FloatArray
+    moving: FloatArray  # (n, phases) columns over sigma
+    gram: FloatArray  # of all columns, without priors
+    prior: FloatArray  # inverse variances of the coefficients
+    coefficients: FloatArray
+    active: BoolArray
+    residual: FloatArray  # over sigma
+    jacobian: FloatArray  # over sigma, (n, p)
     cost: float
 
 
@@ -153,12 +132,11 @@ class LeastSquares:
         self.shared = np.array([c.parent == ALL_AMORPHOUS for c in columns])
         self.is_amorphous, self.is_amount = model.of_kind("amorphous"), model.of_kind("phase", "amorphous")
         std = np.array([c.prior_std for c in columns])
-        self.own_precision = np.where(np.isinf(std), 0.0, 1.0 / np.where(std > 0, std, 1.0) ** 2)
+        self.own_precision = 1.0 / np.where(std > 0, std, 1.0) ** 2
         free = table.free
         self.mean = np.array([item.prior_mean for item in free])
-        self.precision = np.array([0.0 if np.isinf(i.prior_std) else i.prior_std**-2 for i in free])
-        self.low = np.array([item.low for item in free])
-        self.high = np.array([item.high for item in free])
+        self.precision = np.array([item.prior_std**-2 for item in free])
+        self.low, self.high = (np.array([getattr(i, end) for i in free]) for end in ("low", "high"))
         # without ties the slopes of the free parameters are the Jacobian; else those of all, combined
         names = table.names if table.ties is not None else tuple(item.name for item in free)
         self.rows = {name: i for i, name in enumerate(names)}
@@ -181,45 +159,42 @@ class LeastSquares:
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
 
-    def _evaluate(self, free: FloatArray, *, slopes: bool = True) -> _Evaluated:
+    def state(self, free: FloatArray, prior: FloatArray | None = None, *, slopes: bool = True) -> _State:
+        """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero.
+
+        Without a prior of the coefficients it is solved twice: without modes, then with priors in units of the amounts
+        found.
+        """
         values = self.table.values(free)
         bases, derivatives = self.model.evaluate(values, self.table.needed if slopes else frozenset())
         moving = bases * self.inv_sigma[:, None]
         cross = moving.T @ self.fixed
-        return _Evaluated(
-            values=values,
-            moving=moving,
-            derivatives=derivatives,
-            gram=np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]]),
-            right=np.concatenate([moving.T @ self.weighted_y, self.fixed_right]),
-        )
-
-    def start(self, free: FloatArray) -> _State:
-        """Evaluate once; solve twice: without modes, then with priors in units of the amounts found."""
-        found = self._evaluate(free)
-        prior = self.linear_prior(None)
-        rough = solve_linear(found.gram + np.diag(prior), found.right, self.nonnegative)
-        return self._solved(found, free, self.linear_prior(rough.coefficients))
-
-    def state(self, free: FloatArray, prior: FloatArray, *, slopes: bool = True) -> _State:
-        """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero."""
-        return self._solved(self._evaluate(free, slopes=slopes), free, prior)
-
-    def _solved(self, found: _Evaluated, free: FloatArray, prior: FloatArray) -> _State:
-        solution = solve_linear(found.gram + np.diag(prior), found.right, self.nonnegative)
-        c, moving = solution.coefficients, found.moving
+        gram = np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]])
+        right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
+        if prior is None:
+            rough = gram + np.diag(self.linear_prior(None))
+            prior = self.linear_prior(solve_linear(rough, right, self.nonnegative))
+        c = solve_linear(gram + np.diag(prior), right, self.nonnegative)
         n_moving = moving.shape[1]
         residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
         # changes of the pattern by the parameters over sigma at fixed coefficients, (p, n)
-        slopes = np.zeros((len(self.rows), len(self.weighted_y)))
-        for k, own in enumerate(found.derivatives):
+        changes = np.zeros((len(self.rows), len(self.weighted_y)))
+        for k, own in enumerate(derivatives):
             weight = c[k] * self.inv_sigma
             for name, column in own.items():
-                slopes[self.rows[name]] += weight * column
-        jacobian = slopes if self.table.ties is None else np.asarray(self.table.ties.T @ slopes)
+                changes[self.rows[name]] += weight * column
+        jacobian = changes if self.table.ties is None else np.asarray(self.table.ties.T @ changes)
         cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
-            at=found, linear=solution, residual=residual, jacobian=jacobian.T, prior=prior, cost=float(cost)
+            values=values,
+            moving=moving,
+            gram=gram,
+            prior=prior,
+            coefficients=c,
+            active=~(self.nonnegative & (c <= 0.0)),
+            residual=residual,
+            jacobian=jacobian.T,
+            cost=float(cost),
         )
 
     def normal(self, state: _State, free: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -227,9 +202,9 @@ class LeastSquares:
 
         Coefficients that their bound holds do not answer to the parameters and stay out of the elimination.
         """
-        jacobian, active = state.jacobian, state.linear.active
-        gram = (state.at.gram + np.diag(state.prior))[np.ix_(active, active)]
-        cross = np.concatenate([state.at.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
+        jacobian, active = state.jacobian, state.active
+        gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
+        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
         scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
         factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
         projected = cross / scale[:, None]
@@ -259,10 +234,10 @@ class LeastSquares:
         """Bundle a state as the result of a minimisation."""
         return Solution(
             free=free,
-            values=state.at.values,
-            coefficients=state.linear.coefficients,
-            active=state.linear.active,
-            columns=np.concatenate([state.at.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
+            values=state.values,
+            coefficients=state.coefficients,
+            active=state.active,
+            columns=np.concatenate([state.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
             jacobian=state.jacobian / self.inv_sigma[:, None],
             linear_prior=state.prior,
             parameter_prior=self.precision,
@@ -288,7 +263,7 @@ def minimize(
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
-    state = problem.start(free)
+    state = problem.state(free)
     damping, converged, iteration, rejected = 1e-3, False, 0, False
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
@@ -324,17 +299,19 @@ def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -
     import lmfit
 
     problem = LeastSquares(model, table, points)
-    prior = problem.start(np.array([item.value for item in table.free])).prior
+    prior = problem.state(np.array([item.value for item in table.free])).prior
     params = lmfit.Parameters()
     for item in table.free:
-        value = float(np.clip(item.value, item.low + 1e-9 * item.step, item.high - 1e-9 * item.step))
+        value = float(
+            np.clip(item.value, item.low + 1e-9 * item.prior_std, item.high - 1e-9 * item.prior_std)
+        )
         params.add(item.name, value=value, min=item.low, max=item.high)
 
     def residual(p: Any) -> FloatArray:
         free = np.array([p[item.name].value for item in table.free])
         state = problem.state(free, prior)
         rows = np.sqrt(problem.precision) * (free - problem.mean)
-        return np.concatenate([state.residual, np.sqrt(prior) * state.linear.coefficients, rows])
+        return np.concatenate([state.residual, np.sqrt(prior) * state.coefficients, rows])
 
     result = lmfit.minimize(residual, params, method="leastsq", max_nfev=4000, calc_covar=False)
     free = np.array([result.params[item.name].value for item in table.free])
