@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,23 +34,18 @@ _OVERLAP = 0.35  # of the width
 
 @dataclass(frozen=True, kw_only=True)
 class GroupedReflections:
-    """Bragg pattern of one gram of a phase, reflections that overlap taken together.
+    """Bragg pattern of one gram of a phase, reflections that overlap taken together."""
 
-    columns : (n, groups) array, all emission lines
-    group : (reflections,) integer array, the group of each reflection
-    strongest : (n,) array, all reflections in the strongest emission line alone
-    """
-
-    columns: FloatArray
-    group: IntArray
-    strongest: FloatArray
+    columns: FloatArray  # (n, groups) all emission lines
+    group: IntArray  # (reflections,) group of each reflection
+    strongest: FloatArray  # (n,) all reflections in the strongest emission line alone
 
 
 def group_columns(model: PatternModel, index: int, values: Mapping[str, float]) -> GroupedReflections:
     """Pattern of each group of reflections of a phase that lie within a third of a width of their neighbour."""
     item = model.reflections[index]
     found, frozen = item.at(values, slopes=False), item.frozen
-    widths = profiles.tch_widths(found.gauss, found.lorentz)
+    widths = found.widths
     strongest = frozen.wavelength == model.instrument.wavelength
     # groups are numbered by the strongest emission line, by another where that one is outside the scan
     n_reflections = len(item.hkl)
@@ -101,60 +96,9 @@ def with_free_intensities(model: PatternModel, solution: Solution, points: Point
     return replace(model, reflections=tuple(reflections))
 
 
-# A constant shift or a displaced specimen: which one the angles show, and what stays open between them.
-
+# By how much what no model has (aberrations, the skew spectrum behind broad reflections) may favour the wrong one of a
+# constant shift and a displaced specimen, in units of the cost: up to 33 on simulated apatites of 3 000 to 30 000 counts.
 _SYSTEMATIC_COST = 20.0
-"""By how much what no model has (aberrations, the skew spectrum behind broad reflections) may favour the wrong one of
-the two, in units of the cost: up to 33 on simulated apatites of 3 000 to 30 000 counts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShiftOrDisplacement:
-    """The better one of a constant shift and a displacement, and what that leaves open (see `FittedModel`)."""
-
-    table: ParameterTable
-    solution: Solution
-    shift_std: Mapping[str, float] = field(default_factory=dict)
-
-
-def zero_or_displacement(
-    model: PatternModel, table: ParameterTable, solution: Solution, points: Points, *, negligible: float
-) -> ShiftOrDisplacement:
-    """Let the reflections' angles decide whether a constant shift explains them better than a displacement.
-
-    The two differ by a factor cosθ only and must not both be free: their difference trades with the cell. `table` and
-    `solution` have the displacement free; a shift below `negligible` degrees needs no decision.
-
-    Cells and shift get a standard deviation from the choice: √p times what the other one changes, with
-    p = 1 / (1 + exp(Δ / (2 · 20))), Δ its excess cost over χ²_ν.
-    """
-    displacement = solution.values["sample_displacement_mm"]
-    radius = model.instrument.radius_mm
-    shift = -np.degrees(2.0 * displacement / radius) * np.cos(np.radians(model.two_theta.mean() / 2))
-    if abs(shift) < negligible:
-        return ShiftOrDisplacement(table=table, solution=solution)
-    known = model.instrument.zero_shift
-    items = []
-    for item in table.with_values(solution.values).items:
-        if item.id.kind == "sample_displacement_mm":
-            std = float(np.degrees(2.0 * item.prior_std / radius))
-            start = float(known + shift)
-            item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, prior_mean=known)
-            item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
-        items.append(item)
-    other = ParameterTable(tuple(items))
-    trial = minimize(model, other, points, max_iterations=12, tolerance=1e-3)
-    scatter = max(1.0, min(solution.cost, trial.cost) / len(points))
-    excess = abs(solution.cost - trial.cost) / scatter
-    share = float(np.sqrt(1.0 / (1.0 + np.exp(min(excess / (2.0 * _SYSTEMATIC_COST), 50.0)))))
-    cells = [item.name for item in table.free if item.id.kind == "cell"]
-    doubt = {name: share * abs(solution.values[name] - trial.values[name]) for name in cells}
-    doubt["sample_displacement_mm"] = share * abs(displacement)
-    doubt["zero_shift"] = share * abs(trial.values["zero_shift"] - known)
-    if trial.cost < solution.cost:
-        return ShiftOrDisplacement(table=other, solution=trial, shift_std=doubt)
-    return ShiftOrDisplacement(table=table, solution=solution, shift_std=doubt)
-
 
 # The strategy: a rough fit of a thinned pattern, a fit of binned points, the minimum on all points.
 
@@ -288,15 +232,14 @@ class Refinement(FittedModel):
         Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
         """
         recipe, limit = setup.recipe, setup.recipe.max_iterations
-        negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table.start))
         coarse = points.coarsened(fine, table)
         model = setup.build(coarse, table, like=fine)
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
-        shift_std: Mapping[str, float] = {}
+        fit = cls(pattern=pattern, setup=setup, points=coarse, table=table, model=model, solution=solution)
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
-            chosen = zero_or_displacement(model, table, solution, coarse, negligible=negligible)
-            table, solution, shift_std = chosen.table, chosen.solution, chosen.shift_std
-        table = table.with_values(solution.values)
+            negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table.start))
+            fit = fit._with_shift_or_displacement(negligible)
+        table, solution = fit.table.with_values(fit.solution.values), fit.solution
         if recipe.mode == "peaks":
             for _ in range(_PEAK_ROUNDS):
                 model = with_free_intensities(model, solution, coarse).refrozen(solution.values)
@@ -311,15 +254,43 @@ class Refinement(FittedModel):
                 solution = minimize_lmfit(model, table, points)
             else:
                 solution = minimize(model, table, points, max_iterations=limit, tolerance=1e-4)
-        return cls(
-            pattern=pattern,
-            setup=setup,
-            points=points,
-            table=table.with_values(solution.values),
-            model=model,
-            solution=solution,
-            shift_std=shift_std,
-        )
+        table = table.with_values(solution.values)
+        return replace(fit, points=points, table=table, model=model, solution=solution)
+
+    def _with_shift_or_displacement(self, negligible: float) -> Refinement:
+        """Let the reflections' angles decide whether a constant shift explains them better than the displacement found.
+
+        The two differ by a factor cosθ only and must not both be free: their difference trades with the cell. A shift
+        below `negligible` degrees needs no decision.
+
+        Cells and shift get a standard deviation from the choice: √p times what the other one changes, with
+        p = 1 / (1 + exp(Δ / (2 · 20))), Δ its excess cost over χ²_ν.
+        """
+        solution, known = self.solution, self.instrument.zero_shift
+        displacement, radius = solution.values["sample_displacement_mm"], self.instrument.radius_mm
+        cosine = np.cos(np.radians(self.model.two_theta.mean() / 2))
+        shift = -np.degrees(2.0 * displacement / radius) * cosine
+        if abs(shift) < negligible:
+            return self
+        items = []
+        for item in self.table.with_values(solution.values).items:
+            if item.id.kind == "sample_displacement_mm":
+                std, start = float(np.degrees(2.0 * item.prior_std / radius)), float(known + shift)
+                item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, prior_mean=known)
+                item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
+            items.append(item)
+        other = ParameterTable(tuple(items))
+        trial = minimize(self.model, other, self.points, max_iterations=12, tolerance=1e-3)
+        scatter = max(1.0, min(solution.cost, trial.cost) / len(self.points))
+        excess = abs(solution.cost - trial.cost) / scatter
+        share = float(np.sqrt(1.0 / (1.0 + np.exp(min(excess / (2.0 * _SYSTEMATIC_COST), 50.0)))))
+        cells = [item.name for item in self.table.free if item.id.kind == "cell"]
+        doubt = {name: share * abs(solution.values[name] - trial.values[name]) for name in cells}
+        doubt["sample_displacement_mm"] = share * abs(displacement)
+        doubt["zero_shift"] = share * abs(trial.values["zero_shift"] - known)
+        if trial.cost < solution.cost:
+            return replace(self, table=other, solution=trial, shift_std=doubt)
+        return replace(self, shift_std=doubt)
 
     def starting_from(self, values: Mapping[str, float]) -> Refinement:
         """Return the same minimum with other values of some parameters for the next refinement to start at."""
@@ -446,28 +417,9 @@ def fit_pattern(
     blank: Pattern | None = None,
     params: lmfit.Parameters | None = None,
 ) -> FitResult:
-    """Fit a whole pattern with crystalline phases, amorphous components and a background.
+    """Fit a whole pattern with crystalline phases, amorphous components and a background; `blank` is an empty holder.
 
-    Parameters
-    ----------
-    pattern : Pattern
-    phases : sequence of Phase
-        Phases with atoms; their relative intensities follow from the structure.
-    instrument : Instrument
-    recipe : FitRecipe, optional
-    blank : Pattern, optional
-        Empty-holder scan, scaled into the background.
-    params : lmfit.Parameters, optional
-        From `initial_parameters`, changed by the user.
-
-    Returns
-    -------
-    FitResult
-        Angles in degrees, lengths in ångström, sizes in nm, amounts signed on one common scale.
-
-    Raises
-    ------
-    AnalysisError
-        Too few points, a phase without atoms, a blank that does not cover the range.
+    `params` are those of `initial_parameters`, changed by the user. Raises AnalysisError for too few points, a phase
+    without atoms, a blank that does not cover the range.
     """
     return Refinement.run(pattern, phases, instrument, recipe, blank=blank, params=params).result()
