@@ -96,8 +96,9 @@ def with_free_intensities(model: PatternModel, solution: Solution, points: Point
     return replace(model, reflections=tuple(reflections))
 
 
-# By how much what no model has (aberrations, the skew spectrum behind broad reflections) may favour the wrong one of a
-# constant shift and a displaced specimen, in units of the cost: up to 33 on simulated apatites of 3 000 to 30 000 counts.
+# By how much what no model has (aberrations, the skew spectrum behind broad reflections) may favour the wrong one of
+# a constant shift and a displaced specimen, in units of the cost: up to 33 on simulated apatites of 3 000 to 30 000
+# counts.
 _SYSTEMATIC_COST = 20.0
 
 # The strategy: a rough fit of a thinned pattern, a fit of binned points, the minimum on all points.

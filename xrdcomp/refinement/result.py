@@ -21,37 +21,29 @@ from xrdcomp.refinement.model import (
     padding_points,
 )
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
-from xrdcomp.refinement.reflections import SCHERRER_CONSTANT
+from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
 from xrdcomp.refinement.solver import Solution, solve_linear
-from xrdcomp.results import Estimate, FitResult, ParameterId, ReflectionTable, XrdAmounts
+from xrdcomp.results import Estimate, FitResult, ParameterId, ReflectionTable
 from xrdcomp.units import FloatArray
 
-# What a model leaves open beyond the covariance of its minimum.
+# What a model leaves open beyond the covariance of its minimum, as standard uncertainties.
 
+# Relative, of cell lengths, from aberrations nobody measured: what a refined cell of LaB6 moves by between the
+# admissible axial correlations and divergences of `instrument.build`.
 _OPTICS_CELL_STD = 1.2e-5
-"""Relative standard uncertainty of cell lengths from aberrations nobody measured: what a refined cell of LaB6 moves by
-between the admissible axial correlations and divergences of ``instrument.build``."""
-
+# The same where emission lines are taken as symmetric: centroid and top of Cu Kα1 differ by 3.7e-5 [Hölzer et al. 1997
+# Phys. Rev. A 56, 4554], and broad reflections follow the centroid, tables of wavelengths the top.
 _SPECTRUM_CELL_STD = 4e-5
-"""The same where emission lines are taken as symmetric: centroid and top of Cu Kα1 differ by 3.7e-5 [Hölzer et al.
-1997 Phys. Rev. A 56, 4554], and broad reflections follow the centroid, tables of wavelengths the top."""
-
-_OPTICS_DISPLACEMENT_STD = 7e-6
-"""The same of a displacement, as a share of the goniometer's radius."""
-
+_OPTICS_DISPLACEMENT_STD = 7e-6  # the same of a displacement, as a share of the goniometer's radius
+# Of a refined transparency, as a share and in mm, and what it leaves of the displacement, per mm: the decay with
+# depth is modelled by its mean and variance, which moves depths of 0.2 to 1.2 mm by a tenth.
 _DEPTH_RELATIVE_STD, _DEPTH_STD_MM, _DEPTH_ON_DISPLACEMENT = 0.15, 0.03, 0.02
-"""Of a refined transparency, as a share and in mm, and what it leaves of the displacement, per mm: the decay with depth
-is modelled by its mean and variance, which moves depths of 0.2 to 1.2 mm by a tenth."""
-
+# Relative, of a size: a distribution of sizes and shapes has no pseudo-Voigt profile, which moves lengths of simulated
+# lognormal crystals by 2 to 4 %.
 _SIZE_SHAPE_STD = 0.04
-"""Relative standard uncertainty of a size: a distribution of sizes and shapes has no pseudo-Voigt profile, which moves
-lengths of simulated lognormal crystals by 2 to 4 %."""
-
+# 1/nm, what an instrument file leaves open of a size: the standard's own crystallites of about a micrometre.
 _STANDARD_OWN = 0.001
-"""1/nm, what an instrument file leaves open of a size: the standard's own crystallites of about a micrometre."""
-
-_GENERIC_WIDTH_STD = 0.03
-"""Degrees, standard uncertainty of the width of an instrument that nobody calibrated: 0.05 to 0.12° are usual."""
+_GENERIC_WIDTH_STD = 0.03  # degrees, of widths where nobody calibrated: 0.05 to 0.12° are usual
 
 # Thresholds of the messages.
 
@@ -127,10 +119,7 @@ def describes_pattern(gof: float, rwp: float) -> bool:
     return bool(gof <= POOR_FIT_GOF and misfit <= POOR_FIT_MISFIT)
 
 
-# Backgrounds with which the one of a fit is compared.
-
-ROLLING_HALF_WINDOW = 2.0
-"""Degrees, half window of the rolling background with which the fit is compared."""
+ROLLING_HALF_WINDOW = 2.0  # degrees, of the background with which the one of a fit is compared
 
 
 def rolling_background(curve: FloatArray, step: float) -> FloatArray:
@@ -219,25 +208,23 @@ class FittedModel:
         free = [other.name for other in self.table.free]
         if item.name not in free:
             return Estimate(value=value, std=None, unit=item.unit)
-        i = free.index(item.name)
-        counted = float(np.sqrt(max(self.evidence.parameter_covariance[i, i], 0.0)))
-        std = float(np.hypot(counted, self._model_std(item, value)))
-        std = float(np.hypot(std, self.shift_std.get(item.name, 0.0)))
-        return Estimate.normal(value, std, unit=item.unit)
+        variance = self.evidence.parameter_covariance.diagonal()[free.index(item.name)]
+        std = np.hypot(np.sqrt(max(variance, 0.0)), self._model_std(item, value))
+        std = np.hypot(std, self.shift_std.get(item.name, 0.0))
+        return Estimate.normal(value, float(std), unit=item.unit)
 
     def _model_std(self, item: FitParameter, value: float) -> float:
-        """Return what the model leaves open of a cell length, displacement or inverse size, beyond the covariance."""
-        instrument = self.instrument
-        if item.id.kind == "cell" and item.unit == "Å" and not instrument.calibrated:
+        """Return what the model leaves open of a parameter beyond the covariance."""
+        instrument, kind = self.instrument, item.id.kind
+        if kind == "cell" and item.unit == "Å" and not instrument.calibrated:
             skew = all(line.fwhm == 0.0 for line in instrument.emission_lines)
             return float(np.hypot(_OPTICS_CELL_STD, _SPECTRUM_CELL_STD if skew else 0.0)) * value
-        if item.id.kind == "sample_displacement_mm":
+        if kind == "sample_displacement_mm":
             optics = 0.0 if instrument.calibrated else _OPTICS_DISPLACEMENT_STD * instrument.radius_mm
-            depth = self.solution.value("transparency_mm")
-            return float(np.hypot(optics, _DEPTH_ON_DISPLACEMENT * depth))
-        if item.id.kind == "transparency_mm":
+            return float(np.hypot(optics, _DEPTH_ON_DISPLACEMENT * self.solution.value("transparency_mm")))
+        if kind == "transparency_mm":
             return float(np.hypot(_DEPTH_RELATIVE_STD * value, _DEPTH_STD_MM))
-        if item.id.kind != "inverse_size":
+        if kind != "inverse_size":
             return 0.0
         own = _STANDARD_OWN
         if not instrument.calibrated:
@@ -249,19 +236,21 @@ class FittedModel:
         model, solution = self.model, self.solution
         c = solution.coefficients
         curves = {column.name: solution.columns[:, i] * c[i] for i, column in enumerate(model.columns)}
-        amorphous = {
-            column.name: curves[column.name].copy() for column in model.columns if column.kind == "amorphous"
-        }
-        largest = max(amorphous, key=lambda name: float(amorphous[name].sum()), default="")
-        phases = {item.phase.id: curves[item.phase.id].copy() for item in model.reflections}
+        names = [column.name for column in model.columns if column.kind == "amorphous"]
+        largest = max(names, key=lambda name: float(curves[name].sum()), default="")
+        parts = {name: curves[name].copy() for name in (*names, *model.phase_ids)}
         for column in model.columns:
             if column.kind == "mode":
                 owner = largest if column.parent == ALL_AMORPHOUS else column.parent
-                part = amorphous if owner in amorphous else phases
-                part[owner] = part[owner] + curves[column.name]
+                parts[owner] = parts[owner] + curves[column.name]
+        amorphous = {name: parts[name] for name in names}
         instrument_part = model.of_kind("background", "correction")
-        bragg = {item.phase.id: self._bragg_area(i) for i, item in enumerate(model.reflections)}
+        pairs = zip(model.phase_ids, self._bragg_curves, c, strict=False)
+        bragg = {name: float(np.trapezoid(curve, model.two_theta) * scale) for name, curve, scale in pairs}
         smooth = [np.trapezoid(np.maximum(curve, 0.0), model.two_theta) for curve in amorphous.values()]
+        # misfit leaves more open than the covariance that the search worked with
+        evidence, factors = self.evidence, self.evidence.grain_factors
+        misfit = misfit_covariance(model, solution, self.points, evidence.inflation)
         return FitResult(
             two_theta=model.two_theta,
             observed=self.points.intensity,
@@ -269,12 +258,12 @@ class FittedModel:
             calculated=solution.calculated,
             background=solution.columns[:, instrument_part] @ c[instrument_part],
             amorphous=amorphous,
-            phases=phases,
-            reflections={item.phase.id: self._reflections(i) for i, item in enumerate(model.reflections)},
+            phases={name: parts[name] for name in model.phase_ids},
+            reflections={item.phase.id: self._reflections(item) for item in model.reflections},
             parameters={item.name: self._estimate(item) for item in self.table.items},
             covariance_names=tuple(item.name for item in self.table.free),
-            covariance=self.evidence.parameter_covariance,
-            amounts=self._amounts_with_misfit(),
+            covariance=evidence.parameter_covariance,
+            amounts=replace(evidence.amounts, misfit_covariance=misfit / np.outer(factors, factors)),
             wavelengths=tuple(line.wavelength for line in self.instrument.emission_lines),
             n_parameters=solution.n_free,
             n_iterations=solution.n_iterations,
@@ -285,16 +274,8 @@ class FittedModel:
             messages=self._messages(),
         )
 
-    def _amounts_with_misfit(self) -> XrdAmounts:
-        """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
-        evidence = self.evidence
-        covariance = misfit_covariance(self.model, self.solution, self.points, evidence.inflation)
-        factors = evidence.grain_factors
-        return replace(evidence.amounts, misfit_covariance=covariance / np.outer(factors, factors))
-
-    def _reflections(self, index: int) -> ReflectionTable:
+    def _reflections(self, item: PhaseReflections) -> ReflectionTable:
         """Positions at the strongest wavelength and areas of all reflections inside the range."""
-        item = self.model.reflections[index]
         found = item.at(self.solution.values, slopes=False)
         strongest = item.frozen.wavelength == self.instrument.wavelength
         n, own = len(item.hkl), item.frozen.reflection[strongest]
@@ -303,25 +284,17 @@ class FittedModel:
         with np.errstate(invalid="ignore", divide="ignore"):
             position = moment / weight
         x = self.model.two_theta
-        inside = np.isfinite(position) & (position >= x[0]) & (position <= x[-1])
-        area = weight[inside]
-        top = float(area.max()) if inside.any() else 1.0
-        order = np.argsort(position[inside])
-        return ReflectionTable(
-            hkl=item.hkl[inside][order],
-            two_theta=position[inside][order],
-            intensity=100.0 * area[order] / top,
-        )
+        inside = np.flatnonzero(np.isfinite(position) & (position >= x[0]) & (position <= x[-1]))
+        order = inside[np.argsort(position[inside])]
+        area = weight[order].astype(float)
+        top = area.max() if len(area) else 1.0
+        return ReflectionTable(hkl=item.hkl[order], two_theta=position[order], intensity=100.0 * area / top)
 
-    def _bragg_curve(self, index: int) -> FloatArray:
-        """Bragg scattering of one phase per gram on the points, diffuse scattering taken off."""
-        diffuse = self.model.reflections[index].diffuse_at(self.solution.values)
-        curve: FloatArray = self.solution.columns[:, index] - self.model.slit * diffuse
-        return curve
-
-    def _bragg_area(self, index: int) -> float:
-        area = np.trapezoid(self._bragg_curve(index), self.model.two_theta)
-        return float(area * self.solution.coefficients[index])
+    @cached_property
+    def _bragg_curves(self) -> list[FloatArray]:
+        """Bragg scattering of each phase per gram on the points, diffuse scattering taken off."""
+        slit, columns, values = self.model.slit, self.solution.columns, self.solution.values
+        return [columns[:, k] - slit * r.diffuse_at(values) for k, r in enumerate(self.model.reflections)]
 
     def _crystallinity(self, bragg: Mapping[str, float], amorphous_area: float) -> Estimate | None:
         """Bragg area over Bragg plus amorphous area on the fitted range; its uncertainty follows from the amounts."""
@@ -351,39 +324,33 @@ class FittedModel:
         by so much. ``rolling``: what lies under a rolling background of ± 2° laid under the fitted reflections, which
         a fit does not lose and an area ratio does. Empty without reflections.
         """
-        total = sum(areas.values())
+        total, solution, model, gram = sum(areas.values()), self.solution, self.model, self.evidence.gram
         if not total > 0.0:
             return {}
-        physical, free = (self._bragg_total(areas, free_polynomial=flag) for flag in (False, True))
-        bragg = np.zeros_like(self.points.two_theta)
-        for k in range(len(self.phases)):
-            bragg += self.solution.coefficients[k] * self._bragg_curve(k)
-        bragg = np.maximum(bragg, 0.0)
-        below = rolling_background(bragg, self.points.step)
-        out = {"rolling": float(below.sum() / bragg.sum())}
+        c, n = solution.coefficients, len(self.phases)
+        held = (CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
+        with_background = []
+        for precision, bounded in ((held, True), (0.0, False)):
+            prior = np.where(model.of_kind("correction"), precision, solution.linear_prior)
+            nonnegative = np.where(model.of_kind("background"), bounded, model.nonnegative)
+            normal = gram + np.diag(prior + 1e-12 * np.diag(gram))
+            found = solve_linear(normal, self.evidence.right, nonnegative)
+            kept = zip(areas.values(), found[:n], c[:n], strict=True)
+            with_background.append(float(sum(area * new / old for area, new, old in kept if old != 0.0)))
+        physical, free = with_background
+        bragg = np.maximum(sum(k * curve for k, curve in zip(c[:n], self._bragg_curves, strict=True)), 0.0)
+        out = {"rolling": float(rolling_background(bragg, self.points.step).sum() / bragg.sum())}
         if physical > 0.0:
             out["fit"] = 1.0 - total / physical if self.recipe.background == "flexible" else 0.0
             out["free_polynomial"] = 1.0 - free / physical
         return out
 
-    def _bragg_total(self, areas: Mapping[str, float], *, free_polynomial: bool) -> float:
-        """Bragg area of all phases with one of two backgrounds."""
-        solution, model = self.solution, self.model
-        held = (CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
-        prior = np.where(model.of_kind("correction"), 0.0 if free_polynomial else held, solution.linear_prior)
-        bounded = np.where(model.of_kind("background"), not free_polynomial, model.nonnegative)
-        gram = self.evidence.gram + np.diag(prior + 1e-12 * np.diag(self.evidence.gram))
-        found = solve_linear(gram, self.evidence.right, bounded)
-        own = solution.coefficients
-        pairs = enumerate(model.phase_ids)
-        return float(sum(areas[name] * found[k] / own[k] for k, name in pairs if own[k] != 0.0))
-
     def _messages(self) -> tuple[Diagnostic, ...]:
         out = []
         peak = float(self.points.intensity.max())
         if self.pattern.intensity_unit == "counts" and peak < _LOW_COUNTS:
-            text = f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise. Count longer."
-            out.append(LOW_COUNTS(text, peak_counts=peak))
+            text = f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise."
+            out.append(LOW_COUNTS(f"{text} {LOW_COUNTS.remedy}", peak_counts=peak))
         padding = int(padding_points(self.pattern).sum())
         if padding:
             text = (
@@ -396,22 +363,18 @@ class FittedModel:
             text = (
                 f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
                 f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "
-                "limits of this fit prove nothing. Check --radiation, run xrdcomp identify, look at the figure, name "
-                "the phases with --phases."
+                f"limits of this fit prove nothing. {POOR_FIT.remedy}"
             )
             out.append(POOR_FIT(text, gof=gof, rwp=rwp))
         if not self.solution.converged:
             iterations = self.solution.n_iterations
-            text = (
-                f"The fit stopped after {iterations} iterations without settling. Check phases, wavelength and range, "
-                "or raise fit.max_iterations."
-            )
+            text = f"The fit stopped after {iterations} iterations without settling. {NOT_CONVERGED.remedy}"
             out.append(NOT_CONVERGED(text, iterations=iterations))
         if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
                 "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
-                "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. Measure the empty "
-                "holder under the same conditions and pass --blank."
+                "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. "
+                f"{BLANK_MISSING.remedy}"
             )
             out += [BLANK_MISSING(text), *self._holder_messages()]
         return tuple(out)
@@ -448,7 +411,6 @@ class FittedModel:
         positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
         text = (
             f"The broad maxima of {holder.name} ({positions}° for Cu Kα) show beneath the specimen, "
-            f"{100 * height:.0f} % of the median intensity (z = {z:.0f}): {holder.advice}. Pass the empty-holder scan "
-            "with --blank, or use a zero-background holder."
+            f"{100 * height:.0f} % of the median intensity (z = {z:.0f}): {holder.advice}. {HOLDER_SHOWS.remedy}"
         )
         return (HOLDER_SHOWS(text, holder=holder.name, height=height, z=z),)

@@ -31,8 +31,9 @@ _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move befor
 def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) -> FloatArray:
     """Coefficients c that minimise cᵀ G c − 2 cᵀ r with c_j ≥ 0 for some j.
 
-    G = Φᵀ W Φ with the priors' inverse variances, r = Φᵀ W y. The free ones are eliminated by a Cholesky factor, the rest
-    is a non-negative least-squares problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not penalised.
+    G = Φᵀ W Φ with the priors' inverse variances, r = Φᵀ W y. The free ones are eliminated by a Cholesky factor, the
+    rest is a non-negative least-squares problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not
+    penalised.
     """
     m = len(right)
     # columns differ by many orders of magnitude: scaled to one, the jitter is far below any of them
