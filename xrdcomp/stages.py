@@ -249,15 +249,16 @@ def identify(
     Identification
         The fit, every phase with its decision and detection limit, and the peaks that none explains.
     """
-    from xrdcomp.search.search import identify as search
+    from xrdcomp.search.search import fit_and_search
 
     measured = as_pattern(pattern)
     whole = recipe if isinstance(recipe, Recipe) else None
-    return search(
+    return fit_and_search(
         measured,
+        (),
         as_instrument(whole if instrument is None else instrument, pattern=measured),
+        part_of(whole if fit is None else fit, FitRecipe, "fit"),
         part_of(recipe, IdentificationRecipe),
-        fit=part_of(whole if fit is None else fit, FitRecipe, "fit"),
         blank=None if blank is None else as_pattern(blank, "blank"),
     )
 

@@ -27,7 +27,7 @@ from xrdcomp.search.nuisance import (
     widened,
 )
 from xrdcomp.search.report import unexplained_peaks
-from xrdcomp.search.search import Identification, identify, search_from
+from xrdcomp.search.search import Identification, search_from
 from xrdcomp.search.templates import (
     Variant,
     candidate,
@@ -39,6 +39,7 @@ from xrdcomp.search.templates import (
 )
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import identify
 from xrdcomp.units import FloatArray, two_theta_to_d
 
 CONDITIONS = XrdConditions(peak_counts=4000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,13 +17,10 @@ from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, exp
 from xrdcomp.search.templates import Candidate
 from xrdcomp.units import FloatArray, two_theta_to_d
 
-MOST_CHANCE = 0.05
-"""Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found."""
-
+# Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found.
+_MOST_CHANCE = 0.05
 _CLEAR = 6.0  # standard deviations of a peak in the residual
-_COMPARABLE = (
-    0.5  # of a reflection's height: a peak from which on it could have been taken for that reflection
-)
+_COMPARABLE = 0.5  # of a reflection's height, from which on a peak could have been taken for that reflection
 _REACH = 1.5  # widths within which a peak and a reflection are taken for one, both sides together
 _APART = 2.0  # widths between two peaks
 _MOST = 80
@@ -71,20 +68,19 @@ def residual_peaks(search: SearchResidual) -> Peaks:
     fitted = ndimage.maximum_filter1d(np.abs(search.bragg).sum(axis=1), near)
     z = np.where(height > GRAIN_STD * fitted, z / noise, 0.0)
     found = separate_peaks(x, np.where(z > _CLEAR, height, 0.0), distance=_APART * fwhm, most=_MOST)
-    images = list(_images(search))
-    found = [i for i in found if not any(abs(x[i] - at) < fwhm and height[i] < most for at, most in images)]
-    return Peaks(two_theta=x[found], z=z[found], height=height[found])
-
-
-def _images(search: SearchResidual) -> Iterator[tuple[float, float]]:
-    """Angles where residual Kβ and tungsten lines show fitted reflections again, with the most height they can have."""
+    # residual Kβ and tungsten lines show fitted reflections again, no higher than a share of them
     wavelength = search.fit.instrument.wavelength
     for index in range(search.bragg.shape[1]):
         own = _own_reflections(search, index, most=20)
         for other in elements.residual_wavelengths(wavelength):
             sine = np.sin(np.radians(own.two_theta / 2.0)) * other / wavelength
-            at = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
-            yield from zip(at.tolist(), (_IMAGE * own.height).tolist(), strict=True)
+            image = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
+            found = [
+                i
+                for i in found
+                if not ((np.abs(x[i] - image) < fwhm) & (height[i] < _IMAGE * own.height)).any()
+            ]
+    return Peaks(two_theta=x[found], z=z[found], height=height[found])
 
 
 def _own_reflections(
@@ -224,7 +220,7 @@ class _Suspect:
         density = [float((self.left.height > _COMPARABLE * h).sum() + len(seen) - 1) / span for h in seen]
         met = [1.0 - np.exp(-d * _REACH * fwhm) for d in density]
         chance = library_size * INDEPENDENT_CELLS * float(np.prod(met))
-        if not len(seen) or chance < MOST_CHANCE:
+        if not len(seen) or chance < _MOST_CHANCE:
             return ""
         n = int((self.left.height > _COMPARABLE * float(seen[-1])).sum())
         if not n:

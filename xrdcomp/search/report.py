@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,9 @@ from xrdcomp.results import (
 from xrdcomp.search.detection import decision_threshold, detection_limit
 from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter, separate_peaks
 from xrdcomp.search.templates import Candidate, bragg_share
-from xrdcomp.units import FloatArray, two_theta_to_d
+from xrdcomp.units import two_theta_to_d
 
-MOST_PEAKS = 20
-"""Unexplained peaks that are listed at most."""
+MOST_PEAKS = 20  # unexplained peaks that are listed
 
 UNEXPLAINED_PEAKS = message_kind(
     "XRD_UNEXPLAINED_PEAKS",
@@ -106,20 +105,16 @@ def unexplained_peaks(
     z, height = matched_filter(grid, residual.residual, residual.sigma)
     free_share = np.maximum(1.0 - (residual.half**2).sum(axis=0), 0.05)
     z = z / np.sqrt(free_share * residual.inflation)
-    found = separate_peaks(x, np.where(z >= threshold, z, 0.0), distance=2.5 * fwhm, most=MOST_PEAKS)
-    return tuple(
-        explain_peak(grid.fit, _vertex(x, z, i), z=float(z[i]), height=float(height[i]), known=known)
-        for i in found
-    )
-
-
-def _vertex(x: FloatArray, z: FloatArray, i: int) -> float:
-    """Angle of a maximum between bins, from the parabola through three of them."""
-    if not 0 < i < len(x) - 1:
-        return float(x[i])
-    curvature = z[i - 1] - 2.0 * z[i] + z[i + 1]
-    part = 0.5 * (z[i - 1] - z[i + 1]) / curvature if curvature < 0.0 else 0.0
-    return float(x[i] + np.clip(part, -0.5, 0.5) * (x[i + 1] - x[i]))
+    peaks = []
+    for i in separate_peaks(x, np.where(z >= threshold, z, 0.0), distance=2.5 * fwhm, most=MOST_PEAKS):
+        angle = float(x[i])
+        if 0 < i < len(x) - 1:
+            # a maximum between bins: vertex of the parabola through three of them
+            curvature = z[i - 1] - 2.0 * z[i] + z[i + 1]
+            part = 0.5 * (z[i - 1] - z[i + 1]) / curvature if curvature < 0.0 else 0.0
+            angle += float(np.clip(part, -0.5, 0.5) * (x[i + 1] - x[i]))
+        peaks.append(explain_peak(grid.fit, angle, z=float(z[i]), height=float(height[i]), known=known))
+    return tuple(peaks)
 
 
 def explain_peak(
@@ -149,16 +144,25 @@ def angle_offset(fit: Refinement, two_theta: Any) -> Any:
 # ---- PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart
 
 
-def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
-    """Report a phase of the fit: amounts, cell, size, strain."""
-    crystal = _share(fit, phase, crystalline_only=True)
-    decision: Decision = "detected" if score.z > rule.threshold and crystal is not None else "inconclusive"
+def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **known: Any) -> PhaseResult:
     return PhaseResult(
         id=phase.id,
         name=phase.name,
         formula=phase.formula,
         facts=phase.facts,
         decision=decision,
+        evidence=evidence,
+        **known,
+    )
+
+
+def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
+    """Report a phase of the fit: amounts, cell, size, strain."""
+    crystal = _share(fit, phase, crystalline_only=True)
+    return _result(
+        phase,
+        "detected" if score.z > rule.threshold and crystal is not None else "inconclusive",
+        DetectionEvidence(z=score.z, rule=rule, fitted=True),
         detection_limit=_limit(fit, score, rule),
         weight_fraction=_share(fit, phase, crystalline_only=False),
         crystalline_weight_fraction=crystal,
@@ -166,7 +170,6 @@ def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Scor
         crystallite_size_nm=_sizes(fit, phase),
         microstrain=fit.parameter("microstrain", phase.id),
         intensity_share=bragg_share(fit, phase),
-        evidence=DetectionEvidence(z=score.z, rule=rule, fitted=True),
     )
 
 
@@ -198,13 +201,9 @@ def _share(fit: Refinement, phase: Phase, *, crystalline_only: bool) -> Estimate
 
 
 def _cell(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
-    out = {}
-    for name in ("a", "b", "c", "alpha", "beta", "gamma"):
-        estimate = fit.parameter("cell", phase.id, name)
-        if estimate is not None:
-            unit = "Å" if name in "abc" else "deg"
-            out[name] = Estimate(value=estimate.value, std=estimate.std, ci95=estimate.ci95, unit=unit)
-    return out
+    units = dict.fromkeys("abc", "Å") | dict.fromkeys(("alpha", "beta", "gamma"), "deg")
+    found = {name: fit.parameter("cell", phase.id, name) for name in units}
+    return {name: replace(item, unit=units[name]) for name, item in found.items() if item is not None}
 
 
 def _sizes(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
@@ -218,18 +217,16 @@ def _sizes(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
     along = along or across
     if across is not None and along is not None and across.value > 0 and along.value > 0:
         mean = float(np.cbrt(across.value**2 * along.value))
-        relative = np.hypot(
-            2.0 / 3.0 * (across.std or 0.0) / across.value, (along.std or 0.0) / along.value / 3.0
-        )
-        out["volume_mean"] = _reciprocal(Estimate(value=mean, std=float(relative * mean)))
+        relative = [(e.std or 0.0) / e.value for e in (across, along)]
+        std = float(np.hypot(2.0 / 3.0 * relative[0], relative[1] / 3.0) * mean)
+        out["volume_mean"] = _reciprocal(Estimate(value=mean, std=std))
     return out
 
 
 def _reciprocal(inverse: Estimate) -> Estimate:
     """Size (nm) from inverse size; the interval is transformed end by end, at most 10 µm.
 
-    Where reflections show no broadening the size has no upper end of its own: its standard deviation is then that of
-    the interval, not that of an inverse near zero.
+    Where reflections show no broadening the size has no upper end: its standard deviation is then the interval's.
     """
     least = 1e-4  # 1/nm
     value, half = max(inverse.value, least), 1.96 * (inverse.std or 0.0)
@@ -244,39 +241,30 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
     Significant but not accepted means inconclusive, unless reflections that should show at that amount are missing:
     then the signal belongs to something else.
     """
-    phase, total = score.phase, _total(fit)
-    significant = score.z > rule.threshold
+    phase, total, significant = score.phase, _total(fit), score.z > rule.threshold
     unclear = significant and not score.reflections_refute
-    reason, fraction = "", None
+    reason, fraction, basis = "", None, ""
     if significant:
-        reason = (
-            f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
-            + (", not in the ratio of this phase" if not score.in_ratio else "")
-        )
-    if unclear and phase.quantifiable:
+        reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
+        reason += ", not in the ratio of this phase" if not score.in_ratio else ""
+    if not phase.quantifiable:
+        basis = "reflection positions only; intensity per gram taken from a similar compound"
+    elif unclear:
         share = float(np.clip(score.amount / total, 0.0, 1.0))
         fraction = Estimate.normal(share, min(float(score.std / total), _UNKNOWN_STD), low=0.0, high=1.0)
-    return PhaseResult(
-        id=phase.id,
-        name=phase.name,
-        formula=phase.formula,
-        facts=phase.facts,
-        decision="inconclusive" if unclear else "not_detected",
-        detection_limit=_limit(fit, score, rule),
-        weight_fraction=fraction,
-        evidence=DetectionEvidence(
-            z=score.z,
-            rule=rule,
-            fitted=False,
-            reflections_expected=score.reflections_expected,
-            reflections_seen=score.reflections_seen,
-            template_size_nm=score.size_nm,
-            reason=reason,
-            limit_basis=""
-            if phase.quantifiable
-            else "reflection positions only; intensity per gram taken from a similar compound",
-        ),
+    evidence = DetectionEvidence(
+        z=score.z,
+        rule=rule,
+        fitted=False,
+        reflections_expected=score.reflections_expected,
+        reflections_seen=score.reflections_seen,
+        template_size_nm=score.size_nm,
+        reason=reason,
+        limit_basis=basis,
     )
+    decision: Decision = "inconclusive" if unclear else "not_detected"
+    limit = _limit(fit, score, rule)
+    return _result(phase, decision, evidence, detection_limit=limit, weight_fraction=fraction)
 
 
 def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
@@ -286,32 +274,20 @@ def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRu
         max((abs(cell[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in cell), default=0.0)
         for p in (other, fitted)
     )
-    hidden = f"a small share beside it would hide under the reflections of {fitted.id}"
-    reason = (
-        f"apatite, member of the family not determined: its reflections coincide with those of {fitted.id}"
-    )
     verdict = compare_intensities(fit, fitted, other) if away <= _CELL_RULED_OUT else -1
     better = verdict > 0 and away <= own
-    if better:
-        reason += ", and it describes cell and intensities better"
-    elif away > _CELL_RULED_OUT:
-        reason = f"not the main apatite: its cell differs by {100 * away:.2f} % from the one found; {hidden}"
-    elif verdict < 0:
-        reason = f"not the main apatite: its intensities are not those found; {hidden}"
-    member = MemberComparison(
-        cell_difference=float(away),
-        fits_better=better,
-        excluded_as_main=away > _CELL_RULED_OUT or verdict < 0,
-    )
-    return PhaseResult(
-        id=other.id,
-        name=other.name,
-        formula=other.formula,
-        facts=other.facts,
-        decision="inconclusive",
-        detection_limit=None,
-        evidence=DetectionEvidence(rule=rule, reason=reason, fitted=False, member=member),
-    )
+    if verdict < 0:
+        why = "its intensities are not those found"
+        if away > _CELL_RULED_OUT:
+            why = f"its cell differs by {100 * away:.2f} % from the one found"
+        reason = f"not the main apatite: {why}; a small share beside it would hide under the reflections of {fitted.id}"
+    else:
+        where = f"its reflections coincide with those of {fitted.id}"
+        reason = f"apatite, member of the family not determined: {where}"
+        reason += ", and it describes cell and intensities better" if better else ""
+    member = MemberComparison(cell_difference=float(away), fits_better=better, excluded_as_main=verdict < 0)
+    evidence = DetectionEvidence(rule=rule, reason=reason, fitted=False, member=member)
+    return _result(other, "inconclusive", evidence, detection_limit=None)
 
 
 def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,6 @@ from xrdcomp.search.false_phases import peaks_of_poor_fit, withdraw_false_phases
 from xrdcomp.search.nuisance import (
     PRESENCE_SIZES_NM,
     SHIFTS,
-    ProjectedResidual,
     Score,
     SearchResidual,
     chance_scatter,
@@ -52,9 +51,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-SMALL_SIZES_NM = (25.0, 12.0, 7.0)
-"""Sizes of apatite that the search from nothing may take for amorphous scattering."""
-
+_SMALL_SIZES_NM = (25.0, 12.0, 7.0)  # of apatite that a search from nothing may take for amorphous scattering
 _USUAL_APATITE = "hydroxyapatite"
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3  # of the Bragg intensity, from which on a phase gets all parameters
@@ -117,35 +114,6 @@ def start_phases(
     return (phases if spike.id in known else (*phases, spike)), (spike.id, standard[1])
 
 
-def identify(
-    pattern: Pattern,
-    instrument: Instrument,
-    recipe: IdentificationRecipe | None = None,
-    *,
-    fit: FitRecipe | None = None,
-    blank: Pattern | None = None,
-) -> Identification:
-    """Search a pattern for every crystalline phase of the library, with none assumed.
-
-    Parameters
-    ----------
-    pattern : Pattern
-    instrument : Instrument
-    recipe : IdentificationRecipe, optional
-        Library, false-alarm rate, detection probability.
-    fit : FitRecipe, optional
-    blank : Pattern, optional
-        Empty-holder scan.
-
-    Returns
-    -------
-    Identification
-    """
-    return fit_and_search(
-        pattern, (), instrument, fit or FitRecipe(), recipe or IdentificationRecipe(), blank=blank
-    )
-
-
 def fit_and_search(
     pattern: Pattern,
     phases: Sequence[Phase],
@@ -172,21 +140,30 @@ def fit_and_search(
     reported with the amount they have when refined too, and phases asked for stay in the fit even when they do not
     show. `blank` is a scan of the empty holder, `measured` are amorphous components as measured.
     """
-    free = recipe.search and not named
     refine = partial(
         Refinement.run, pattern, instrument=instrument, recipe=fit, blank=blank, measured=measured
     )
-    start = _first_fit(refine, phases, free=free)
-    found, search = _search_and_report(start, recipe, named=named)
+    free = recipe.search and not named  # the phases are only where the search begins
+    if free and phases and all(phase.is_apatite for phase in phases):
+        # a hopeless fit takes long, and what it does to displacement and widths hides the phases that are there:
+        # apatite is then searched for like any other phase
+        start = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
+        if start.phases and start.goodness > POOR_FIT_GOF:
+            start = refine(())
+    else:
+        start = refine(phases)
+    search = _Search(start, recipe, named=named)
+    found = search.report()
     better = better_member(start, found.phases) if free else None
     if better is not None:
-        start, (found, search) = better, _search_and_report(better, recipe, named=False)
+        start, search = better, _Search(better, recipe)
+        found = search.report()
     if start.phases or not free or found.fit.gof <= _SETTLED_GOF:
         return found
     if not phases and not describes_pattern(found.fit.gof, found.fit.rwp):
         return found  # what is there is mostly unknown, and nobody asked for apatite
     apatite = phases or [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE]
-    if not _leaves_small_crystals(search, apatite, detection_rule(recipe).threshold):
+    if not search.leaves_small_crystals(apatite):
         return found
     again = search_from(refine(apatite), recipe)
     return min(found, again, key=lambda result: result.fit.gof)
@@ -194,20 +171,7 @@ def fit_and_search(
 
 def search_from(start: Refinement, recipe: IdentificationRecipe, *, named: bool = False) -> Identification:
     """Go on from a finished fit of the phases asked for; `named` as in `fit_and_search`."""
-    return _search_and_report(start, recipe, named=named)[0]
-
-
-def _first_fit(refine: Callable[..., Refinement], phases: Sequence[Phase], *, free: bool) -> Refinement:
-    """Fit the phases to begin with; where apatite is far from describing the pattern, begin with nothing.
-
-    A hopeless fit takes long, and what it does to displacement and widths hides the phases that are there. Apatite
-    is then searched for like any other phase. `free` says that the phases are only where the search begins.
-    """
-    doubtful = free and bool(phases) and all(phase.is_apatite for phase in phases)
-    if not doubtful:
-        return refine(phases)
-    fit = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
-    return refine(()) if fit.phases and fit.goodness > POOR_FIT_GOF else fit
+    return _Search(start, recipe, named=named).report()
 
 
 def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refinement | None:
@@ -225,190 +189,175 @@ def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refineme
     return min(trials, key=lambda trial: trial.cost).settle()
 
 
-def _leaves_small_crystals(search: SearchResidual, phases: Sequence[Phase], threshold: float) -> bool:
-    """Tell whether broad reflections of a phase stand in the residual, about in its ratio."""
-    fitted = {p.id for p in search.fit.phases}
-    own = [candidate(p, search.fit) for p in phases if p.id not in fitted]
-    if any(p.is_apatite for p in search.fit.phases) or not own:
-        return False
-    left = score_phases(own, search.projected(), sizes=SMALL_SIZES_NM).values()
-    return any(
-        s.z > threshold and not s.reflections_refute and s.consistency < _FAR_OUT_OF_RATIO for s in left
-    )
+class _Search:
+    """A search from a finished fit: the fit it has reached with its residual, scores of all others, and what is lost.
 
-
-# ---- the search itself
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SearchState:
-    """Stage that a search has reached: the fit, the last score of every candidate, and phases that scored alike."""
-
-    search: SearchResidual
-    projected: ProjectedResidual | None = None
-    scores: Mapping[str, Score] = field(default_factory=dict)
-    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def _search_and_report(
-    start: Refinement, recipe: IdentificationRecipe, *, named: bool
-) -> tuple[Identification, SearchResidual]:
-    """Search from a finished fit; return what was found and the residual of the fit that the search ended with."""
-    rule = detection_rule(recipe)
-    search, missing = _drop_absent(search_residual(start), rule.threshold, keep=named)
-    start = search.fit
-    found = _SearchState(search=search)
-    if recipe.search:
-        found = _search(search, recipe, rule.threshold)
-        if not named:
-            found, doubtful = _reconsider(found, start.phases, recipe, rule.threshold)
-            missing += doubtful
-    search = found.search
-    fit = search.fit
-    asked = {p.id for p in start.phases} if named else set()
-    reports = [fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p)) for p in fit.phases]
-    reports = withdraw_false_phases(reports, search, asked, number_searched(recipe))
-    reports = [
-        replace(r, evidence=replace(r.evidence, alternatives=found.rivals.get(r.id, ()))) for r in reports
-    ]
-    in_fit = {p.id for p in fit.phases}
-    missing = [s for s in missing if s.phase.id not in in_fit]
-    reports += [absent_phase(fit, score, rule) for score in missing]
-    reported = in_fit | {s.phase.id for s in missing}
-    apatite = next((p for p in fit.phases if p.is_apatite), None)
-    for phase_id, score in found.scores.items():
-        if phase_id in reported:
-            continue
-        if apatite is not None and score.phase.is_apatite:
-            reports.append(other_member(fit, apatite, score.phase, rule))
-        else:
-            reports.append(absent_phase(fit, score, rule))
-    known = tuple(candidate(s.phase, fit) for s in found.scores.values())
-    peaks = unexplained_peaks(found.projected or search.projected(), known, recipe.false_alarm_rate)
-    peaks = peaks_of_poor_fit(peaks, search, known)
-    identification = Identification(
-        fit=(start if named else fit).result(),
-        phases=PhaseList(reports),
-        unexplained=peaks,
-        messages=search_messages(reports, peaks, searched=recipe.search),
-    )
-    return identification, search
-
-
-def _drop_absent(
-    search: SearchResidual, threshold: float, *, keep: bool
-) -> tuple[SearchResidual, list[Score]]:
-    """Test each fitted phase against the fit without it, with templates of fixed size.
-
-    The test is first made on the linearised fit; only where that leaves doubt is the fit repeated without the
-    phase.
+    `missing` are scores of phases asked for that do not show, `scores` the last ones of every candidate, `rivals` the
+    phases that scored like one that was accepted, by its id.
     """
-    missing: list[Score] = []
-    for phase in search.fit.phases:
-        if search.presence(phase).z > 3.0 * threshold:
-            continue
-        without = search_residual(search.fit.drop([phase.id]))
-        left = without.projected()
-        score = score_phases([candidate(phase, without.fit)], left, sizes=PRESENCE_SIZES_NM)[phase.id]
-        if score.z > threshold:
-            # a doubtful phase must stand out from what any phase of the library gets
-            others = [p for p in library(()) if not p.is_apatite and p.quantifiable]
-            scores = score_phases([candidate(p, without.fit) for p in others], left)
-            score = widened(score, library_scatter(scores.values()))
-        if score.z < threshold or score.reflections_seen < min(2, score.reflections_expected):
-            missing.append(score)
-            if not keep:
-                search = without
-    return search, missing
 
+    def __init__(self, start: Refinement, recipe: IdentificationRecipe, *, named: bool = False) -> None:
+        self.recipe, self.named, self.rule = recipe, named, detection_rule(recipe)
+        self.threshold = self.rule.threshold
+        self.missing: list[Score] = []
+        self.scores: dict[str, Score] = {}
+        self.rivals: dict[str, tuple[str, ...]] = {}
+        self.residual = search_residual(start)
+        self._drop_absent()
+        self.start = self.residual.fit
+        if not recipe.search:
+            return
+        self._find()
+        if named:
+            return
+        # phases asked for that do not stand beside what was found are dropped, and the search is made without them
+        for phase in self.start.phases:
+            score = self.residual.presence(phase)
+            if score.z < self.threshold or not _has_intensity(self.residual.fit, phase):
+                self.missing.append(replace(score, z=min(score.z, self.threshold)))
+                self._drop(phase)
+                self._find()
 
-def _search(search: SearchResidual, recipe: IdentificationRecipe, threshold: float) -> _SearchState:
-    """Accept the best-scoring phase, refine with it, score again, until none passes."""
-    asked = {p.id for p in search.fit.phases}
-    candidates = {p.id: candidate(p, search.fit) for p in searched_phases(recipe) if p.id not in asked}
-    weak: dict[str, Score] = {}
-    refused: set[str] = set()
-    rivals: dict[str, tuple[str, ...]] = {}
-    scored: SearchResidual | None = None
-    while True:
-        fitted = {p.id for p in search.fit.phases}
-        if scored is not search:  # a candidate that was refused changes nothing of what the others score
-            scored, left, cold = search, search.projected(), not search.fit.phases
-            variants = COLD_VARIANTS if cold else STRAINS
-            rest = [item for name, item in candidates.items() if name not in fitted]
-            scores = score_phases(rest, left, variants=variants)
-            absent = (s for s in scores.values() if not s.phase.is_apatite)
-            scatter = 1.0 if cold else library_scatter(absent)
-            scores = {name: widened(score, scatter) for name, score in scores.items()}
-        scores |= {name: score for name, score in weak.items() if name not in fitted}
-        has_apatite = any(p.is_apatite for p in search.fit.phases)
-        able = [
-            s
-            for name, s in scores.items()
-            if s.z > threshold
-            and s.phase.quantifiable
-            and s.reflections_agree
-            and name not in refused
-            and not (has_apatite and s.phase.is_apatite)
+    def _drop(self, phase: Phase) -> None:
+        self.residual = search_residual(self.residual.fit.drop([phase.id]))
+
+    def _drop_absent(self) -> None:
+        """Test each fitted phase against the fit without it, with templates of fixed size; named ones are kept.
+
+        The test is first made on the linearised fit; only where that leaves doubt is the fit repeated without the
+        phase.
+        """
+        for phase in self.residual.fit.phases:
+            if self.residual.presence(phase).z > 3.0 * self.threshold:
+                continue
+            without = search_residual(self.residual.fit.drop([phase.id]))
+            left = without.projected()
+            score = score_phases([candidate(phase, without.fit)], left, sizes=PRESENCE_SIZES_NM)[phase.id]
+            if score.z > self.threshold:
+                # a doubtful phase must stand out from what any phase of the library gets
+                others = [p for p in library(()) if not p.is_apatite and p.quantifiable]
+                scores = score_phases([candidate(p, without.fit) for p in others], left)
+                score = widened(score, library_scatter(scores.values()))
+            if score.z < self.threshold or score.reflections_seen < min(2, score.reflections_expected):
+                self.missing.append(score)
+                if not self.named:
+                    self.residual = without
+
+    def _find(self) -> None:
+        """Accept the best-scoring phase, refine with it, score again, until none passes."""
+        asked = {p.id for p in self.residual.fit.phases}
+        tried = [candidate(p, self.residual.fit) for p in searched_phases(self.recipe) if p.id not in asked]
+        weak: dict[str, Score] = {}
+        refused: set[str] = set()
+        rivals: dict[str, tuple[str, ...]] = {}
+        scored: SearchResidual | None = None
+        while True:
+            fit, fitted = self.residual.fit, {p.id for p in self.residual.fit.phases}
+            if scored is not self.residual:  # a refused candidate changes nothing of what the others score
+                scored, left = self.residual, self.residual.projected()
+                variants = STRAINS if fitted else COLD_VARIANTS
+                rest = [item for item in tried if item.phase.id not in fitted]
+                scores = score_phases(rest, left, variants=variants)
+                absent = (s for s in scores.values() if not s.phase.is_apatite)
+                scatter = library_scatter(absent) if fitted else 1.0
+                scores = {name: widened(score, scatter) for name, score in scores.items()}
+            scores |= {name: score for name, score in weak.items() if name not in fitted}
+            has_apatite = any(p.is_apatite for p in fit.phases)
+            able = [
+                s
+                for name, s in scores.items()
+                if s.z > self.threshold
+                and s.phase.quantifiable
+                and s.reflections_agree
+                and name not in refused
+                and not (has_apatite and s.phase.is_apatite)
+            ]
+            if not able or len(fitted) >= _MAX_FOUND:
+                break
+            best = _best(able)
+            name = best.phase.id
+            if best.z / chance_scatter(candidate(best.phase, fit), left, best) < self.threshold:
+                refused.add(name)
+                continue
+            trial = search_residual(_refine_with(fit, best, left.grid.moved))
+            refined = widened(trial.presence(best.phase), scatter)
+            if refined.z < self.threshold:
+                weak[name] = replace(best, z=refined.z)
+            elif _has_intensity(trial.fit, best.phase) and _keeps_cell(trial.fit, best.phase):
+                self.residual = trial
+                # intensities and positions do not decide between these
+                near = (s for s in able if s is not best and s.z > _RIVAL_SHARE * best.z)
+                rivals[name] = tuple(s.phase.id for s in near)
+            else:
+                refused.add(name)
+        for name, score in scores.items():
+            if score.z > self.threshold:
+                chance = chance_scatter(candidate(score.phase, fit), left, score)
+                scores[name] = replace(score, z=score.z / chance, std=score.std * chance)
+        # rivals that have nothing left to explain fitted the same reflections
+        self.rivals = {
+            name: tuple(i for i in ids if i in scores and scores[i].z < self.threshold)
+            for name, ids in rivals.items()
+        }
+        self.scores = scores
+        # phases that were accepted early may be explained better by those accepted later
+        while True:
+            own = [p for p in self.residual.fit.phases if p.id not in asked]
+            lost = next((p for p in own if self.residual.presence(p).z < self.threshold), None)
+            if lost is None:
+                return
+            self.scores[lost.id] = self.residual.presence(lost)
+            self._drop(lost)
+
+    def leaves_small_crystals(self, phases: Sequence[Phase]) -> bool:
+        """Tell whether broad reflections of a phase stand in the residual, about in its ratio."""
+        fit = self.residual.fit
+        fitted = {p.id for p in fit.phases}
+        own = [candidate(p, fit) for p in phases if p.id not in fitted]
+        if any(p.is_apatite for p in fit.phases) or not own:
+            return False
+        left = score_phases(own, self.residual.projected(), sizes=_SMALL_SIZES_NM).values()
+        clear = (s for s in left if s.z > self.threshold and not s.reflections_refute)
+        return any(s.consistency < _FAR_OUT_OF_RATIO for s in clear)
+
+    def report(self) -> Identification:
+        """Findings on every phase that was asked after."""
+        search, fit, start, rule = self.residual, self.residual.fit, self.start, self.rule
+        asked = {p.id for p in start.phases} if self.named else set()
+        reports = [
+            fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p)) for p in fit.phases
         ]
-        if not able or len(search.fit.phases) >= _MAX_FOUND:
-            break
-        best = _prefer_hydroxyapatite(max(able, key=lambda s: s.z), able)
-        name = best.phase.id
-        if best.z / chance_scatter(candidate(best.phase, search.fit), left, best) < threshold:
-            refused.add(name)
-            continue
-        trial = search_residual(_refine_with(search.fit, best, left.grid.moved))
-        refined = widened(trial.presence(best.phase), scatter)
-        if refined.z < threshold:
-            weak[name] = replace(best, z=refined.z)
-        elif has_intensity(trial.fit, best.phase) and _keeps_cell(trial.fit, best.phase):
-            search = trial
-            rivals[name] = tuple(
-                s.phase.id for s in able if s is not best and s.z > _RIVAL_SHARE * best.z
-            )  # intensities and positions do not decide between them
-        else:
-            refused.add(name)
-    for name, score in scores.items():
-        if score.z > threshold:
-            chance = chance_scatter(candidate(score.phase, search.fit), left, score)
-            scores[name] = replace(score, z=score.z / chance, std=score.std * chance)
-    # rivals that have nothing left to explain fitted the same reflections
-    alike = {
-        name: tuple(i for i in ids if i in scores and scores[i].z < threshold) for name, ids in rivals.items()
-    }
-    end = _SearchState(search=search, projected=left, scores=scores, rivals=alike)
-    # phases that were accepted early may be explained better by those accepted later
-    while True:
-        own = [p for p in end.search.fit.phases if p.id not in asked]
-        lost = next((p for p in own if end.search.presence(p).z < threshold), None)
-        if lost is None:
-            return end
-        scores = {**end.scores, lost.id: end.search.presence(lost)}
-        end = _SearchState(
-            search=search_residual(end.search.fit.drop([lost.id])), scores=scores, rivals=end.rivals
+        reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe))
+        reports = [
+            replace(r, evidence=replace(r.evidence, alternatives=self.rivals.get(r.id, ()))) for r in reports
+        ]
+        in_fit = {p.id for p in fit.phases}
+        missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
+        apatite = next((p for p in fit.phases if p.is_apatite), None)
+        reports += [absent_phase(fit, score, rule) for score in missing.values()]
+        for score in (s for name, s in self.scores.items() if name not in in_fit and name not in missing):
+            if apatite is not None and score.phase.is_apatite:
+                reports.append(other_member(fit, apatite, score.phase, rule))
+            else:
+                reports.append(absent_phase(fit, score, rule))
+        known = tuple(candidate(s.phase, fit) for s in self.scores.values())
+        peaks = unexplained_peaks(search.projected(), known, self.recipe.false_alarm_rate)
+        peaks = peaks_of_poor_fit(peaks, search, known)
+        return Identification(
+            fit=(start if self.named else fit).result(),
+            phases=PhaseList(reports),
+            unexplained=peaks,
+            messages=search_messages(reports, peaks, searched=self.recipe.search),
         )
 
 
-def _prefer_hydroxyapatite(best: Score, able: Sequence[Score]) -> Score:
-    """Take hydroxyapatite for another member of its family that scores no better than texture could make it."""
+def _best(able: Sequence[Score]) -> Score:
+    """Best score; hydroxyapatite's for one of another member of its family that texture could make as high."""
+    best = max(able, key=lambda s: s.z)
     usual = next((s for s in able if s.phase.id == _USUAL_APATITE), None)
-    if not best.phase.is_apatite or usual is None:
-        return best
-    return usual if usual.z > _RIVAL_SHARE * best.z else best
-
-
-def _reconsider(
-    found: _SearchState, asked: Sequence[Phase], recipe: IdentificationRecipe, threshold: float
-) -> tuple[_SearchState, list[Score]]:
-    """Drop asked phases that do not stand beside what the search found, and search again without them."""
-    missing: list[Score] = []
-    for phase in asked:
-        score = found.search.presence(phase)
-        if score.z < threshold or not has_intensity(found.search.fit, phase):
-            missing.append(replace(score, z=min(score.z, threshold)))
-            found = _search(search_residual(found.search.fit.drop([phase.id])), recipe, threshold)
-    return found, missing
+    if best.phase.is_apatite and usual is not None and usual.z > _RIVAL_SHARE * best.z:
+        return usual
+    return best
 
 
 # ---- refinement with one more phase, and whether the phase is still itself afterwards
@@ -433,7 +382,7 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
     return trial.with_all_parameters(phase) if bragg_share(trial, phase) >= _MAIN_SHARE else trial
 
 
-def has_intensity(fit: Refinement, phase: Phase) -> bool:
+def _has_intensity(fit: Refinement, phase: Phase) -> bool:
     """Tell whether a refined amount is positive and real intensity stands behind it."""
     amounts = fit.evidence.amounts
     amount = float(amounts.amounts[amounts.names.index(phase.id)])
