@@ -17,15 +17,13 @@ from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.templates import STRAINS, TEMPLATE_SIZES_NM, searched_phases
 
+# Trials that the cells tried for one phase amount to: neighbouring strains overlap, every third stands for itself.
 INDEPENDENT_CELLS = max(1, len(STRAINS) // 3)
-"""Trials that the cells tried for one phase amount to: neighbouring strains overlap, every third stands for itself."""
 
-LIMIT_FACTOR = 0.865
-"""Detection limits in units of those of one perfect template: see the page on identification."""
-
-WIDTH_STD = 0.1
-"""Relative standard deviation of what a template sees of a phase whose reflections have an unknown width."""
-
+# Detection limits in units of those of one perfect template: see the page on identification. A template sees of a phase
+# whose reflections have an unknown width an amount with this relative standard deviation.
+_LIMIT_FACTOR = 0.865
+_WIDTH_STD = 0.1
 _LARGEST_STD = 0.4
 
 
@@ -72,5 +70,5 @@ def detection_limit(rule: DetectionRule, std: float, relative_std: float) -> flo
 
     `std` is the standard uncertainty of the fraction without the phase, `relative_std` that of the mass in the beam.
     """
-    widened = float(np.hypot(relative_std, WIDTH_STD))
-    return float(min(1.0, LIMIT_FACTOR * limit_z(rule, widened) * std))
+    widened = float(np.hypot(relative_std, _WIDTH_STD))
+    return float(min(1.0, _LIMIT_FACTOR * limit_z(rule, widened) * std))

@@ -124,18 +124,9 @@ def withdraw_false_phases(
 ) -> list[PhaseResult]:
     """Take back what was detected where reflections of something else explain it as well.
 
-    A fitted phase becomes inconclusive, and the reason is stated, where
-
-    - its reflections are not in its ratio, and some are missing or the fit does not describe the pattern,
-    - one reflection of it is all that the scan can show: it is short, or others would be seen at this significance,
-    - higher peaks are unexplained, the fit does not describe the pattern, and its reflections are few or out of ratio,
-    - as many peaks of the heights of its reflections are left unexplained that some phase of the library would meet
-      as many of them by chance: Π (1 − exp(−ρ w)) over its reflections that are seen, times the trials of the search,
-      with ρ the density of peaks at least half as high and w the distance within which reflections count as met,
-    - strong peaks that it cannot explain all lie on its own lattice: another compound with the same lattice.
-
-    `search` is that of the fit that the phases are in, `known` the ids of phases that the user named, which are not
-    questioned, `library_size` the number of phases that were searched for.
+    Such a phase becomes inconclusive, and the reason is stated. `search` is that of the fit that the phases are in,
+    `known` the ids of phases that the user named, which are not questioned, `library_size` the number of phases that
+    were searched for.
     """
     names = search.fit.model.phase_ids
     if all(report.id in known or report.decision != "detected" for report in reports):
@@ -213,7 +204,12 @@ class _Suspect:
         )
 
     def met_by_chance(self, library_size: int) -> str:
-        """Doubt reflections that are no more than a search among so many peaks must find."""
+        """Doubt reflections that are no more than a search among so many peaks must find.
+
+        As many peaks of the heights of its reflections are left unexplained that some phase of the library would meet
+        as many of them by chance: Π (1 − exp(−ρ w)) over its reflections that are seen, times the trials of the search,
+        with ρ the density of peaks at least half as high and w the distance within which reflections count as met.
+        """
         span, fwhm = self.span, self.search.grid.peak_fwhm
         seen = self.reflections.height[: max(self.score.reflections_seen, 1)]
         # each of its reflections could have been met by the others that it is said to have

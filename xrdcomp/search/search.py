@@ -17,35 +17,12 @@ from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
 from xrdcomp.results import FitResult, PhaseList, PhaseResult
+from xrdcomp.search import nuisance, report
 from xrdcomp.search.detection import detection_rule, number_searched
 from xrdcomp.search.false_phases import peaks_of_poor_fit, withdraw_false_phases
-from xrdcomp.search.nuisance import (
-    PRESENCE_SIZES_NM,
-    SHIFTS,
-    Score,
-    SearchResidual,
-    chance_scatter,
-    library_scatter,
-    score_phases,
-    search_residual,
-    widened,
-)
-from xrdcomp.search.report import (
-    UnexplainedPeak,
-    absent_phase,
-    fitted_phase,
-    other_member,
-    search_messages,
-    unexplained_peaks,
-)
-from xrdcomp.search.templates import (
-    COLD_VARIANTS,
-    STRAINS,
-    bragg_share,
-    candidate,
-    library,
-    searched_phases,
-)
+from xrdcomp.search.nuisance import Score, SearchResidual
+from xrdcomp.search.report import UnexplainedPeak
+from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, bragg_share, candidate, library, searched_phases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -202,7 +179,7 @@ class _Search:
         self.missing: list[Score] = []
         self.scores: dict[str, Score] = {}
         self.rivals: dict[str, tuple[str, ...]] = {}
-        self.residual = search_residual(start)
+        self.residual = nuisance.search_residual(start)
         self._drop_absent()
         self.start = self.residual.fit
         if not recipe.search:
@@ -219,7 +196,7 @@ class _Search:
                 self._find()
 
     def _drop(self, phase: Phase) -> None:
-        self.residual = search_residual(self.residual.fit.drop([phase.id]))
+        self.residual = nuisance.search_residual(self.residual.fit.drop([phase.id]))
 
     def _drop_absent(self) -> None:
         """Test each fitted phase against the fit without it, with templates of fixed size; named ones are kept.
@@ -230,14 +207,16 @@ class _Search:
         for phase in self.residual.fit.phases:
             if self.residual.presence(phase).z > 3.0 * self.threshold:
                 continue
-            without = search_residual(self.residual.fit.drop([phase.id]))
+            without = nuisance.search_residual(self.residual.fit.drop([phase.id]))
             left = without.projected()
-            score = score_phases([candidate(phase, without.fit)], left, sizes=PRESENCE_SIZES_NM)[phase.id]
+            score = nuisance.score_phases(
+                [candidate(phase, without.fit)], left, sizes=nuisance.PRESENCE_SIZES_NM
+            )[phase.id]
             if score.z > self.threshold:
                 # a doubtful phase must stand out from what any phase of the library gets
                 others = [p for p in library(()) if not p.is_apatite and p.quantifiable]
-                scores = score_phases([candidate(p, without.fit) for p in others], left)
-                score = widened(score, library_scatter(scores.values()))
+                scores = nuisance.score_phases([candidate(p, without.fit) for p in others], left)
+                score = nuisance.widened(score, nuisance.library_scatter(scores.values()))
             if score.z < self.threshold or score.reflections_seen < min(2, score.reflections_expected):
                 self.missing.append(score)
                 if not self.named:
@@ -257,10 +236,10 @@ class _Search:
                 scored, left = self.residual, self.residual.projected()
                 variants = STRAINS if fitted else COLD_VARIANTS
                 rest = [item for item in tried if item.phase.id not in fitted]
-                scores = score_phases(rest, left, variants=variants)
+                scores = nuisance.score_phases(rest, left, variants=variants)
                 absent = (s for s in scores.values() if not s.phase.is_apatite)
-                scatter = library_scatter(absent) if fitted else 1.0
-                scores = {name: widened(score, scatter) for name, score in scores.items()}
+                scatter = nuisance.library_scatter(absent) if fitted else 1.0
+                scores = {name: nuisance.widened(score, scatter) for name, score in scores.items()}
             scores |= {name: score for name, score in weak.items() if name not in fitted}
             has_apatite = any(p.is_apatite for p in fit.phases)
             able = [
@@ -276,11 +255,11 @@ class _Search:
                 break
             best = _best(able)
             name = best.phase.id
-            if best.z / chance_scatter(candidate(best.phase, fit), left, best) < self.threshold:
+            if best.z / nuisance.chance_scatter(candidate(best.phase, fit), left, best) < self.threshold:
                 refused.add(name)
                 continue
-            trial = search_residual(_refine_with(fit, best, left.grid.moved))
-            refined = widened(trial.presence(best.phase), scatter)
+            trial = nuisance.search_residual(_refine_with(fit, best, left.grid.moved))
+            refined = nuisance.widened(trial.presence(best.phase), scatter)
             if refined.z < self.threshold:
                 weak[name] = replace(best, z=refined.z)
             elif _has_intensity(trial.fit, best.phase) and _keeps_cell(trial.fit, best.phase):
@@ -292,7 +271,7 @@ class _Search:
                 refused.add(name)
         for name, score in scores.items():
             if score.z > self.threshold:
-                chance = chance_scatter(candidate(score.phase, fit), left, score)
+                chance = nuisance.chance_scatter(candidate(score.phase, fit), left, score)
                 scores[name] = replace(score, z=score.z / chance, std=score.std * chance)
         # rivals that have nothing left to explain fitted the same reflections
         self.rivals = {
@@ -316,7 +295,7 @@ class _Search:
         own = [candidate(p, fit) for p in phases if p.id not in fitted]
         if any(p.is_apatite for p in fit.phases) or not own:
             return False
-        left = score_phases(own, self.residual.projected(), sizes=_SMALL_SIZES_NM).values()
+        left = nuisance.score_phases(own, self.residual.projected(), sizes=_SMALL_SIZES_NM).values()
         clear = (s for s in left if s.z > self.threshold and not s.reflections_refute)
         return any(s.consistency < _FAR_OUT_OF_RATIO for s in clear)
 
@@ -325,7 +304,8 @@ class _Search:
         search, fit, start, rule = self.residual, self.residual.fit, self.start, self.rule
         asked = {p.id for p in start.phases} if self.named else set()
         reports = [
-            fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p)) for p in fit.phases
+            report.fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p))
+            for p in fit.phases
         ]
         reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe))
         reports = [
@@ -334,20 +314,20 @@ class _Search:
         in_fit = {p.id for p in fit.phases}
         missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
         apatite = next((p for p in fit.phases if p.is_apatite), None)
-        reports += [absent_phase(fit, score, rule) for score in missing.values()]
+        reports += [report.absent_phase(fit, score, rule) for score in missing.values()]
         for score in (s for name, s in self.scores.items() if name not in in_fit and name not in missing):
             if apatite is not None and score.phase.is_apatite:
-                reports.append(other_member(fit, apatite, score.phase, rule))
+                reports.append(report.other_member(fit, apatite, score.phase, rule))
             else:
-                reports.append(absent_phase(fit, score, rule))
+                reports.append(report.absent_phase(fit, score, rule))
         known = tuple(candidate(s.phase, fit) for s in self.scores.values())
-        peaks = unexplained_peaks(search.projected(), known, self.recipe.false_alarm_rate)
+        peaks = report.unexplained_peaks(search.projected(), known, self.recipe.false_alarm_rate)
         peaks = peaks_of_poor_fit(peaks, search, known)
         return Identification(
             fit=(start if self.named else fit).result(),
             phases=PhaseList(reports),
             unexplained=peaks,
-            messages=search_messages(reports, peaks, searched=self.recipe.search),
+            messages=report.search_messages(reports, peaks, searched=self.recipe.search),
         )
 
 
@@ -376,7 +356,7 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
         values["sample_displacement_mm"] = values.get("sample_displacement_mm", 0.0) + mm
     else:
         values["zero_shift"] += shift
-    shifted = fit.starting_from({name: value for name, value in values.items() if name in SHIFTS})
+    shifted = fit.starting_from({name: value for name, value in values.items() if name in nuisance.SHIFTS})
     start = PhaseStart(strain=score.variant.strain, inverse_size=1.0 / score.size_nm)
     trial = shifted.add([phase], {phase.id: start})
     return trial.with_all_parameters(phase) if bragg_share(trial, phase) >= _MAIN_SHARE else trial
