@@ -51,9 +51,9 @@ def page() -> str:
         kind = MESSAGE_KINDS[code]
         lines = [f"**`{code}`** ({kind.severity}). {kind.meaning}"]
         if kind.threshold:
-            lines.append(f"Said where: {kind.threshold.rstrip(chr(46))}.")
-        if kind.origin:
-            lines.append(f"Origin of the figure: {kind.origin.rstrip(chr(46))}.")
+            lines.append(f"Said where: {kind.threshold.rstrip('.')}.")
+        if kind.threshold:
+            lines.append(f"Origin of the figure: {(kind.origin or 'judgement').rstrip('.')}.")
         if kind.remedy:
             lines.append(f"To do: {kind.remedy}")
         areas.setdefault(AREAS[code.split("_")[0]], []).append(" ".join(lines))
