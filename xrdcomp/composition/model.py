@@ -74,6 +74,12 @@ class JointModel:
         return tuple(item.name for item in self.priors)
 
     @property
+    def whitening(self) -> FloatArray:
+        """Matrix (m, m) that turns residuals into independent ones of unit variance."""
+        matrix: FloatArray = np.linalg.inv(np.linalg.cholesky(self.covariance))
+        return matrix
+
+    @property
     def scale_is_known(self) -> bool:
         """True where an external standard gave the scale of diffraction."""
         return self.xrd is not None and bool(np.isfinite(self.priors[0].std))
@@ -93,16 +99,13 @@ class JointModel:
     @property
     def method(self) -> str:
         """Evidence that counts, as ``composition.method`` names it."""
-        names = []
-        if self.xrd is not None:
-            names.append("xrd")
-            if self.standard is not None:
-                names.append("internal_standard")
-            elif self.scale_is_known:
-                names.append("external_standard")
-        if self.thermal is not None:
-            names.append("tga")
-        return "+".join(names)
+        counts = {
+            "xrd": self.xrd is not None,
+            "internal_standard": self.standard is not None,
+            "external_standard": self.standard is None and self.scale_is_known,
+            "tga": self.thermal is not None,
+        }
+        return "+".join(name for name, there in counts.items() if there)
 
     @property
     def determined_sums(self) -> tuple[str, ...]:

@@ -60,8 +60,12 @@ class _Batch:
     constants: FloatArray
     composition: FloatArray
     weights: FloatArray
-    effective_size: float
     log_evidence: float
+
+    @property
+    def effective_size(self) -> float:
+        """Number of independent draws that are worth as much."""
+        return float(1.0 / (self.weights**2).sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +96,8 @@ class _Coordinates:
         x = np.full(len(COMPONENTS), 0.01)
         xrd, thermal = model.xrd, model.thermal
         if xrd is not None:
-            pairs = zip(
-                XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False
-            )  # the standard is not in x
-            for row, index in pairs:
+            # the standard is not in x
+            for row, index in zip(XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False):
                 x[index] = max(xrd.row(row), 1e-3)
         log_scale = 0.0
         if thermal is not None:
@@ -108,7 +110,8 @@ class _Coordinates:
             solid = [H, AMORPHOUS, OTHER]
             before = x[solid].sum()
             x[solid] *= left / before
-            log_scale = float(np.log(before / left)) if xrd is not None and not xrd.sees_amorphous else 0.0
+            if xrd is not None and not xrd.sees_amorphous:
+                log_scale = float(np.log(before / left))
         x[sorted(model.absent)] = 0.0
         x /= x.sum()
         if xrd is not None and "standard" in xrd.rows and model.standard is not None:
@@ -136,7 +139,6 @@ class _Proposal:
     """
 
     model: JointModel
-    whitening: FloatArray
     coordinates: _Coordinates
     mineral: float
     centre: FloatArray
@@ -144,16 +146,26 @@ class _Proposal:
 
     def draw(self, n: int, rng: np.random.Generator) -> _Batch:
         """Draw constants, then compositions given them, and weigh both by target over proposal."""
-        model = self.model
-        theta, log_q = self._draw_constants(n, rng)
-        low = np.array([item.low for item in model.priors])
-        high = np.array([item.high for item in model.priors])
+        model, whitening, p = self.model, self.model.whitening, len(self.centre)
+        # multivariate Student draws; the normal draws behind them are one per stratum in each coordinate (Latin
+        # hypercube, McKay et al. 1979)
+        root = np.linalg.cholesky(self.spread + 1e-12 * np.eye(p))
+        normal = np.empty((n, p))
+        for j in range(p):
+            normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
+        mix = rng.chisquare(_DOF, size=n) / _DOF
+        scaled = normal / np.sqrt(mix)[:, None]
+        theta = self.centre + scaled @ root.T
+        # their log density, up to a constant of the dimension
+        log_q = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
+        log_q -= float(np.log(np.diag(root)).sum())
+        low, high = (np.array([getattr(item, end) for item in model.priors]) for end in ("low", "high"))
         outside = ((theta < low) | (theta > high)).any(axis=1)
         safe = np.clip(theta, low, high)
         matrix, offset = model.design(safe)
         factor, log_det = model.precision_factor(safe)
-        matrix = (self.whitening @ matrix) * factor[:, :, None]
-        target = (model.values @ self.whitening.T - offset @ self.whitening.T) * factor
+        matrix = (whitening @ matrix) * factor[:, :, None]
+        target = (model.values @ whitening.T - offset @ whitening.T) * factor
         drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng)
         x = np.maximum(self.coordinates.complete(drawn), 0.0)
         misfit = target - np.einsum("nij,nj->ni", matrix, x)
@@ -161,31 +173,13 @@ class _Proposal:
         log_w[outside | ~np.isfinite(log_w)] = -np.inf
         weights = np.exp(log_w - log_w.max())
         total = float(weights.sum())
-        weights /= total
         return _Batch(
             constants=safe,
             composition=x,
-            weights=weights,
-            effective_size=float(1.0 / (weights**2).sum()),
+            weights=weights / total,
             # the mean weight is the marginal likelihood
             log_evidence=float(log_w.max()) + float(np.log(total / n)),
         )
-
-    def _draw_constants(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Multivariate Student draws and their log density up to a constant of the dimension.
-
-        The normal draws behind them are one per stratum in each coordinate (Latin hypercube, McKay et al. 1979).
-        """
-        p = len(self.centre)
-        root = np.linalg.cholesky(self.spread + 1e-12 * np.eye(p))
-        normal = np.empty((n, p))
-        for j in range(p):
-            normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
-        mix = rng.chisquare(_DOF, size=n) / _DOF
-        scaled = normal / np.sqrt(mix)[:, None]
-        log_density = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
-        log_density -= float(np.log(np.diag(root)).sum())
-        return self.centre + scaled @ root.T, log_density
 
     def _conditional(self, matrix: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw of the constants.
@@ -264,15 +258,13 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     More `draws` narrow the Monte Carlo error of interval ends; the same `seed` gives the same bytes.
     """
     rng = np.random.default_rng(seed)
-    whitening = np.linalg.inv(np.linalg.cholesky(model.covariance))
-    optimum = _optimum(model, whitening)
+    optimum = _optimum(model)
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), priors.MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
     # and, where too few draws count, larger ones start from the moments of the batch before.
     spread = optimum.covariance
     proposal = _Proposal(
         model=model,
-        whitening=whitening,
         coordinates=_Coordinates.of(model),
         mineral=mineral,
         centre=optimum.constants,
@@ -284,9 +276,8 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
         for _ in range(6):
             if 1.0 / (weights**2).sum() > 60:
                 break
-            weights = np.sqrt(
-                weights
-            )  # few draws carry the weight: flattened, more of them shape the moments
+            # few draws carry the weight: flattened, more of them shape the moments
+            weights = np.sqrt(weights)
             weights /= weights.sum()
         centre = weights @ batch.constants
         away = batch.constants - centre
@@ -355,15 +346,14 @@ def free_scale(model: JointModel) -> tuple[float, float]:
     """
     at = model.names.index("xrd_bias")
     loose = tuple(replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.priors)
-    whitening = np.linalg.inv(np.linalg.cholesky(model.covariance))
-    found = _optimum(replace(model, priors=loose), whitening)
+    found = _optimum(replace(model, priors=loose))
     return float(found.constants[at]), float(np.sqrt(found.covariance[at, at]))
 
 
-def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
+def _optimum(model: JointModel) -> _Optimum:
     """Least squares over composition and constants, all within their bounds."""
     coordinates = _Coordinates.of(model)
-    k = len(coordinates.free)
+    k, whitening = len(coordinates.free), model.whitening
     low = np.array([0.0] * k + [item.low for item in model.priors])
     high = np.array([1.0] * k + [item.high for item in model.priors])
     start = np.clip(coordinates.start(model), low + 1e-6, high - 1e-6)
@@ -381,9 +371,8 @@ def _optimum(model: JointModel, whitening: FloatArray) -> _Optimum:
         assumed = np.zeros(len(x))
         if model.carbonate_is_assumed:
             mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
-            assumed = (
-                x[:, CARBONATE] / mineral - priors.ASSUMED_CARBONATE.mean
-            ) / priors.ASSUMED_CARBONATE.std
+            share = x[:, CARBONATE] / mineral
+            assumed = (share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std
         weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
         return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
 
