@@ -57,11 +57,9 @@ def evaluate_claims(
     basis. Where the measurements do not decide (an instrument missing), the probability is None and the verdict
     inconclusive. AnalysisError for a phase without the rule by which it was decided.
     """
-    own = tuple(phase for phase in phases if phase.id != internal_standard)
     specimen = _Specimen(
         composition=composition,
-        phases=own,
-        apatite=_ApatiteDecision.of(own),
+        phases=tuple(phase for phase in phases if phase.id != internal_standard),
         recipe=recipe,
         unexplained=unexplained,
     )
@@ -118,68 +116,6 @@ def without_poor_fits(
 
 
 # Decisions of the search.
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ApatiteDecision:
-    """Decision of the search on apatite of any kind.
-
-    `probability` is that of hydroxyapatite (even at best where another member was found), `limit` the detection limit
-    of apatite in words, `rule` that of the search. Where it was `detected`, `is_hydroxyapatite` tells whether it may be
-    hydroxyapatite, and `found` says so, with a place for the amount.
-    """
-
-    probability: float
-    rule: DetectionRule
-    limit: str
-    detected: bool = False
-    is_hydroxyapatite: bool = True
-    found: str = ""
-
-    @classmethod
-    def of(cls, phases: Sequence[PhaseResult]) -> _ApatiteDecision | None:
-        """Sum up what the search says of apatite; None where it was not asked after.
-
-        Members whose reflections coincide with those of the fitted one are named: unless intensities or cell rule them
-        out, nothing decides between them.
-        """
-        asked = [phase for phase in phases if phase.is_apatite]
-        probability = presence_probability(asked)
-        if probability is None:
-            return None
-        rule, least = _rule(asked), apatite_limit(asked)
-        limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
-        fitted = next((phase for phase in asked if phase.decision == "detected"), None)
-        if fitted is None:
-            return cls(probability=probability, rule=rule, limit=limit)
-        others = [phase for phase in asked if phase is not fitted]
-        possible = [
-            phase
-            for phase in others
-            if phase.decision != "not_detected"
-            and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
-        ]
-        hydroxyl = _is_hydroxyl(fitted)
-        text = "Crystalline hydroxyapatite was found: {amount}"
-        if not hydroxyl:
-            text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {{amount}}"
-        unlike = [phase.name or phase.id for phase in possible if not (hydroxyl and _is_hydroxyl(phase))]
-        if unlike:
-            text += "; its member of the apatite family is not determined, "
-            text += f"the reflections of {', '.join(unlike)} coincide"
-        may_be = hydroxyl or any(map(_is_hydroxyl, possible))
-        if not may_be and any(map(_is_hydroxyl, others)):
-            text += "; its cell or its intensities are not those of hydroxyapatite"
-        elif not may_be:
-            text += "; it was not compared with hydroxyapatite"
-        return cls(
-            probability=probability if may_be else min(probability, 0.5),
-            rule=rule,
-            limit=limit,
-            detected=True,
-            is_hydroxyapatite=may_be,
-            found=text,
-        )
 
 
 def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
@@ -242,13 +178,46 @@ _Finding = tuple[float | None, str]
 
 @dataclass(frozen=True, kw_only=True)
 class _Specimen:
-    """One specimen as the findings see it; every method judges one of them."""
+    """One specimen as the findings see it: composition, the search's decisions on its own phases, thresholds."""
 
     composition: Composition
     phases: tuple[PhaseResult, ...]
-    apatite: _ApatiteDecision | None
     recipe: CompositionRecipe
     unexplained: int
+
+    @property
+    def asked(self) -> list[PhaseResult]:
+        """Members of the apatite family that were fitted or searched for."""
+        return [phase for phase in self.phases if phase.is_apatite]
+
+    @property
+    def possible(self) -> list[PhaseResult]:
+        """Members that the apatite which was found may be, the fitted one first; none where none was found.
+
+        Reflections of the others coincide with those of the fitted one: unless intensities or cell rule them out,
+        nothing decides between them.
+        """
+        fitted = next((phase for phase in self.asked if phase.decision == "detected"), None)
+        if fitted is None:
+            return []
+        return [fitted] + [
+            phase
+            for phase in self.asked
+            if phase is not fitted
+            and phase.decision != "not_detected"
+            and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
+        ]
+
+    @property
+    def is_another_member(self) -> bool:
+        """True where the apatite that was found cannot be hydroxyapatite."""
+        return bool(self.possible) and not any(map(_is_hydroxyl, self.possible))
+
+    @property
+    def presence(self) -> float | None:
+        """Probability of hydroxyapatite by the search: even at best where another member was found."""
+        probability = presence_probability(self.asked)
+        return min(probability, 0.5) if probability is not None and self.is_another_member else probability
 
     def draws(self, *names: str) -> FloatArray:
         """Draws of the sum of some components, (n,)."""
@@ -269,17 +238,19 @@ class _Specimen:
 
     def present(self) -> _Finding:
         """Crystalline hydroxyapatite is there: by the search, else by the draws."""
-        apatite, amount = self.apatite, self.quantity(_APATITE)
-        if apatite is not None:
+        probability, amount = self.presence, self.quantity(_APATITE)
+        if probability is not None:
+            least, power = apatite_limit(self.asked), _rule(self.asked).detection_probability
+            limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
             text = (
-                f"No crystalline hydroxyapatite was found; {apatite.limit} of the specimen, the amount that would "
-                f"have been seen with {100 * apatite.rule.detection_probability:.0f} % probability."
+                f"No crystalline hydroxyapatite was found; {limit} of the specimen, the amount that would "
+                f"have been seen with {100 * power:.0f} % probability."
             )
-            if apatite.detected:
-                text = f"{apatite.found.format(amount=amount)}; {apatite.limit}."
-            elif apatite.probability == 0.5:
-                text = f"Crystalline hydroxyapatite is neither shown nor excluded; {apatite.limit}. Count longer."
-            return apatite.probability, text
+            if self.possible:
+                text = f"{self.member(amount)}; {limit}."
+            elif probability == 0.5:
+                text = f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
+            return probability, text
         if self.phases:
             return None, f"{_NOT_ASKED}, so its presence is open."
         if self.composition.components.get(_APATITE) is None:
@@ -290,15 +261,33 @@ class _Specimen:
         text = f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}."
         return float((self.draws(_APATITE) > _VISIBLE).mean()), text
 
+    def member(self, amount: str) -> str:
+        """Apatite that was found with its amount, and what is known of its member of the family."""
+        fitted, *others = self.possible
+        hydroxyl = _is_hydroxyl(fitted)
+        text = f"Crystalline hydroxyapatite was found: {amount}"
+        if not hydroxyl:
+            text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {amount}"
+        unlike = [phase.name or phase.id for phase in others if not (hydroxyl and _is_hydroxyl(phase))]
+        if unlike:
+            text += "; its member of the apatite family is not determined, "
+            text += f"the reflections of {', '.join(unlike)} coincide"
+        if self.is_another_member and any(map(_is_hydroxyl, self.asked)):
+            text += "; its cell or its intensities are not those of hydroxyapatite"
+        elif self.is_another_member:
+            text += "; it was not compared with hydroxyapatite"
+        return text
+
     def only(self) -> _Finding:
         """Apatite is the only crystalline phase: none of the others was found, and none could have escaped."""
         from scipy.special import ndtr
 
         others = [phase for phase in self.phases if not phase.is_apatite]
-        if self.apatite is None or not others:
+        present = self.presence
+        if present is None or not others:
             missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
             return None, f"{missing}, so nothing can be said of its being the only one."
-        present, rule = self.apatite.probability, _rule(self.phases)
+        rule = _rule(self.phases)
         found = [phase for phase in others if phase.decision == "detected"]
         if found:
             names = ", ".join(f"{phase.name or phase.id}{_amount(phase)}" for phase in found)
@@ -335,7 +324,7 @@ class _Specimen:
             shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
             text += f"; {_percent(level)} of {shown} could have escaped"
         text += "; hydroxyapatite itself was not found either." if present < 0.5 else "."
-        if not self.apatite.is_hydroxyapatite:
+        if self.is_another_member:
             text += (
                 " The apatite that was found is fitted as another member of its family than hydroxyapatite."
             )
@@ -349,12 +338,11 @@ class _Specimen:
 
     def minor(self) -> _Finding:
         """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
-        limit, apatite = self.recipe.minor_below, self.apatite
-        asked = not self.phases or apatite is not None
+        limit, asked = self.recipe.minor_below, bool(self.asked) or not self.phases
         if asked and self.composition.components.get(_APATITE) is not None:
             probability = float((self.draws(_APATITE) < limit).mean())
             amount = self.quantity(_APATITE)
-            if apatite is None or apatite.is_hydroxyapatite:
+            if not self.is_another_member:
                 return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
             text = (
                 f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."

@@ -7,7 +7,7 @@ variances. `weigh_phases` and `without_standard` bring the fractions of single p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -175,15 +175,14 @@ _CLEARLY_SHORTER = 0.97
 def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
     """Interval of a fraction that holds `probability` of its draws, (n,) within [0, 1].
 
-    Equal-tailed, but the shortest of the intervals with that probability within three standard deviations of 0
-    or 1, so that it can reach them, and where it is clearly shorter. The second is the case of crystals beside an
-    amorphous mineral that may be absent: without it nearly all mineral is crystalline, a narrow peak at the
-    upper end, which an equal tail would cut off although the interval of the amorphous mineral reaches 0.
+    Equal-tailed, but the shortest one within three standard deviations of 0 or 1, so that it can reach them, and where
+    it is clearly shorter: crystals beside an amorphous mineral that may be absent are nearly all of the mineral without
+    it, a narrow peak at the upper end, which an equal tail would cut off although the interval of the amorphous mineral
+    reaches 0.
 
-    Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0),
-    the interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it. An
-    interval over both cases would be short because of what was assumed about their odds before measuring. The same
-    holds for what may be all there is.
+    Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0), the
+    interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it: over both
+    cases it would be short because of their assumed odds. The same holds for what may be all there is.
     """
     none, whole = draws <= 0.0, draws >= 1.0 - _ROUNDING
     part = draws[~(none | whole)]
@@ -224,16 +223,15 @@ def interval_of(
     beyond it. Crystals and amorphous mineral are told apart less well than their sum is known, so a quantity that
     holds one of the two is held against the other: where the interval of the part it lacks reaches 0, all of that
     part may belong to it, and the upper end is at least that of the two together; where the interval of the part it
-    holds reaches 0, the lower end is at most that of what is left without. A quantity that holds both or neither
-    does not depend on the split.
+    holds reaches 0, the lower end is at most that of what is left without.
 
     `held` (n,) is added to the sum: carbonate that weighs with the crystals, or the negative of it. `told_apart` says
-    whether both crystals and amorphous mineral are reported. False leaves the interval of the quantity's own
-    draws: the split is then the prior's, which is no evidence that one is absent.
+    whether both crystals and amorphous mineral are reported; where not, the split is the prior's, which is no evidence
+    that one is absent, and the interval is that of the quantity's own draws.
     """
 
     def interval(of: Sequence[int]) -> tuple[float, float]:
-        return interval_from_draws(_total(draws, of, held), probability)
+        return interval_from_draws(np.clip(draws[:, list(of)].sum(axis=1) + held, 0.0, 1.0), probability)
 
     low, high = interval(parts)
     if not told_apart or (H in parts) == (AMORPHOUS in parts):
@@ -244,11 +242,6 @@ def interval_of(
     if interval_from_draws(draws[:, own], probability)[0] <= 0.0:
         low = min(low, interval([part for part in parts if part != own])[0])
     return low, high
-
-
-def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
-    total: FloatArray = np.clip(draws[:, list(parts)].sum(axis=1) + held, 0.0, 1.0)
-    return total
 
 
 def estimates_of(
@@ -266,7 +259,7 @@ def estimates_of(
     found = {}
     for name, parts in quantities.items():
         beside = 0.0 if held is None else held.get(name, 0.0)
-        total = _total(draws, parts, beside)
+        total = np.clip(draws[:, list(parts)].sum(axis=1) + beside, 0.0, 1.0)
         mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
         if std < _ROUNDING:
             found[name] = Estimate(value=mean, std=0.0, ci95=(mean, mean))
@@ -274,14 +267,6 @@ def estimates_of(
         low, high = interval_of(draws, parts, held=beside, told_apart=told_apart)
         found[name] = Estimate(value=mean, std=std, ci95=(min(low, mean), max(high, mean)))
     return found
-
-
-def component_estimates(draws: FloatArray, hidden: Collection[str] = ()) -> dict[str, Estimate | None]:
-    """Estimate of each component from draws (n, 6); None for those in `hidden`, which nothing determines."""
-    told_apart = COMPONENTS[H] not in hidden and COMPONENTS[AMORPHOUS] not in hidden
-    shown = {name: (i,) for i, name in enumerate(COMPONENTS) if name not in hidden}
-    found = estimates_of(draws, shown, told_apart=told_apart)
-    return {name: found.get(name) for name in COMPONENTS}
 
 
 def to_dry(draws: FloatArray) -> FloatArray:
@@ -505,10 +490,15 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
     at_zero = int((posterior.mode_composition < 1e-4).sum())
     redundant = max(len(model.values) - (len(COMPONENTS) - 1 - at_zero + (xrd is not None)), 0)
-    misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2)) if redundant > 0 else 1.0
+    misfit, birge_ratio = 1.0, 1.0
+    if redundant > 0:
+        misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2))
+    if misfit < priors.MISFIT_PROBABILITY:
+        birge_ratio = float(np.sqrt(posterior.chi_square / redundant))
     char = None
     if thermal is not None and thermal.inert:
         char = Estimate(value=thermal.char_fraction, std=thermal.char_std)
+    final_c = None if thermal is None else thermal.final_c
     return Consistency(
         xrd=xrd is not None,
         tga=thermal is not None,
@@ -517,24 +507,19 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         amorphous_excess=excess,
         scale=scale,
         misfit_probability=misfit,
-        birge_ratio=float(np.sqrt(posterior.chi_square / redundant))
-        if misfit < priors.MISFIT_PROBABILITY
-        else 1.0,
+        birge_ratio=birge_ratio,
         widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
-        salts_evaporate=thermal is not None
-        and thermal.final_c is not None
-        and thermal.final_c > priors.SALT_FROM_C,
+        salts_evaporate=final_c is not None and final_c > priors.SALT_FROM_C,
     )
 
 
 def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> MineralBalance:
     """Compare crystalline mineral by diffraction with total mineral by thermogravimetry."""
     share, gradient = xrd.share_of_total("apatite", "other")
-    share = min(
-        max(share, 0.0), 1.0
-    )  # amounts are signed: beside negative amorphous scattering crystals are more than all
+    # amounts are signed: beside negative amorphous scattering crystals are more than all
+    share = min(max(share, 0.0), 1.0)
     variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
     per_loss = thermal.char_fraction / (1 - thermal.char_fraction)
     char = per_loss if thermal.inert else 0.0
@@ -554,10 +539,7 @@ def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float
 
 
 def _report(
-    model: JointModel,
-    posterior: Posterior,
-    consistency: Consistency,
-    recipe: CompositionRecipe,
+    model: JointModel, posterior: Posterior, consistency: Consistency, recipe: CompositionRecipe
 ) -> Composition:
     """Wet and dry estimates of what the evidence determines, with their budget."""
     wet = reported(model.with_hidden(posterior.composition, recipe.seed), model)
@@ -571,6 +553,11 @@ def _report(
     draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
     hidden = model.undetermined(prior_share, wet)
     known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
+    shown = {COMPONENTS[i]: (i,) for i in known}
+    on_basis, on_other = (
+        dict.fromkeys(COMPONENTS) | estimates_of(each, shown, told_apart={H, AMORPHOUS} <= set(known))
+        for each in (draws, others)
+    )
     dominated = {
         COMPONENTS[i]: prior_share[COMPONENTS[i]]
         for i in known
@@ -587,7 +574,7 @@ def _report(
     return Composition(
         basis=recipe.basis,
         method=model.method,
-        components=component_estimates(draws, hidden),
+        components=on_basis,
         identifiable_sums=estimates_of(
             draws,
             {name: SUMS[name] for name in model.determined_sums},
@@ -599,7 +586,7 @@ def _report(
         draws=frozen_array(draws),
         budget=budget,
         prior_share=prior_share,
-        other_basis=component_estimates(others, hidden),
+        other_basis=on_other,
         consistency=replace(
             consistency,
             prior_dominated=dominated,
