@@ -280,6 +280,15 @@ def test_stages_take_what_stands_for_their_arguments(specimen: tuple[xc.Pattern,
     assert len(claims) == 4
 
 
+def test_compose_alone_gives_the_messages_of_the_rules(specimen: tuple[xc.Pattern, xc.TgaRun]) -> None:
+    curve = specimen[1]
+    recipe = Recipe.of(QUICK, atmosphere="nitrogen")
+    alone = xc.compose(xc.analyze_tga(curve, recipe), recipe)
+    assert {"FUSION_CHAR", "NOT_IDENTIFIABLE"} <= {message.code for message in alone.messages}
+    whole = xc.analyze(tga=curve, recipe=recipe)
+    assert all(message in whole.messages for message in alone.messages), "the line of stages says the same"
+
+
 def test_arguments_of_another_kind_are_named(specimen: tuple[xc.Pattern, xc.TgaRun]) -> None:
     measured, curve = specimen
     instrument = xc.build_instrument(measured)
