@@ -179,11 +179,11 @@ def calibrate(
     held: Mapping[str, float] = {}
     if certificate is None:
         temperature_c = None
-    else:
-        if temperature_c is None:
-            stated = pattern.metadata.get("specimen_temperature_c")
-            temperature_c = float(stated) if isinstance(stated, int | float) else certificate.temperature_c
-        held = {} if refine_cell else certificate.cell_at(temperature_c)
+    elif temperature_c is None:
+        stated = pattern.metadata.get("specimen_temperature_c")
+        temperature_c = float(stated) if isinstance(stated, int | float) else certificate.temperature_c
+    if certificate is not None and temperature_c is not None and not refine_cell:
+        held = certificate.cell_at(temperature_c)
     options = FitRecipe(
         two_theta_range=two_theta_range,
         background="flexible",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
-from xrdcomp.data import Phase
 from xrdcomp.physics import elements, reflections
 from xrdcomp.results import PhaseResult
 from xrdcomp.search.detection import INDEPENDENT_CELLS
-from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
+from xrdcomp.search.nuisance import GRAIN_STD, SearchResidual, matched_filter, separate_peaks
 from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, explain_peak
 from xrdcomp.search.templates import Candidate
 from xrdcomp.units import FloatArray, two_theta_to_d
@@ -128,16 +126,13 @@ def withdraw_false_phases(
     `known` the ids of phases that the user named, which are not questioned, `library_size` the number of phases that
     were searched for.
     """
-    names = search.fit.model.phase_ids
-    if all(report.id in known or report.decision != "detected" for report in reports):
+    questioned = {report.id for report in reports if report.decision == "detected"} - set(known)
+    if not questioned:
         return list(reports)
-    left = residual_peaks(search)
-    out = []
+    left, out = residual_peaks(search), []
     for report in reports:
-        reason = ""
-        if report.decision == "detected" and report.id in names and report.id not in known:
-            phase = next(phase for phase in search.fit.phases if phase.id == report.id)
-            suspect = _Suspect(search=search, phase=phase, score=search.presence(phase), left=left)
+        if report.id in questioned:
+            suspect = _Suspect(search, report.id, left)
             reason = (
                 suspect.out_of_ratio()
                 or suspect.one_reflection()
@@ -145,33 +140,22 @@ def withdraw_false_phases(
                 or suspect.met_by_chance(library_size)
                 or suspect.of_another_compound()
             )
-        if reason:
-            report = replace(
-                report, decision="inconclusive", evidence=replace(report.evidence, reason=reason)
-            )
+            if reason:
+                evidence = replace(report.evidence, reason=reason)
+                report = replace(report, decision="inconclusive", evidence=evidence)
         out.append(report)
     return out
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Suspect:
     """A detected phase and the peaks that its fit leaves over; each method gives a reason to doubt it, or none."""
 
-    search: SearchResidual
-    phase: Phase
-    score: Score
-    left: Peaks
-
-    @cached_property
-    def reflections(self) -> Peaks:
-        """Strongest reflections of the phase."""
-        return _own_reflections(self.search, self.search.fit.model.phase_ids.index(self.phase.id))
-
-    @property
-    def span(self) -> float:
-        """Range of the scan, degrees."""
-        x = self.search.grid.two_theta
-        return float(x[-1] - x[0])
+    def __init__(self, search: SearchResidual, phase: str, left: Peaks) -> None:
+        index, x = search.fit.model.phase_ids.index(phase), search.grid.two_theta
+        self.search, self.phase, self.left = search, phase, left
+        self.score = search.presence(search.fit.phases[index])
+        self.reflections = _own_reflections(search, index)
+        self.span = float(x[-1] - x[0])
 
     def out_of_ratio(self) -> str:
         """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
@@ -240,7 +224,7 @@ class _Suspect:
         wavelength, fwhm = fit.instrument.wavelength, grid.peak_fwhm
         d_max, d_min = two_theta_to_d(grid.two_theta[[0, -1]], wavelength)
         lattice = reflections.generate_reflections(
-            fit.cell(self.phase.id),
+            fit.cell(self.phase),
             [np.eye(3)],
             [np.zeros(3)],
             [np.zeros(3)],

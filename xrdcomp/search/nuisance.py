@@ -25,21 +25,9 @@ from scipy import linalg, optimize
 from xrdcomp.data import Phase
 from xrdcomp.physics import elements, profiles
 from xrdcomp.refinement.refine import Refinement, group_columns
-from xrdcomp.search.templates import (
-    COLD_VARIANTS,
-    STRAINS,
-    TEMPLATE_SIZES_NM,
-    Candidate,
-    Grid,
-    Variant,
-    candidate,
-    draw_crystals,
-    draw_patterns,
-    draw_reflections,
-    make_grid,
-    reflection_fwhm,
-)
-from xrdcomp.units import BoolArray, FloatArray
+from xrdcomp.search import templates
+from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, Grid, Variant, candidate
+from xrdcomp.units import FloatArray
 
 # Prior standard deviations: of each reflection's intensity in a phase already fitted, relative to it; of a copy of the
 # reflections at a fixed offset, relative to the reflections; of residual Kβ and W Lα, relative to Kα1; of what maxima
@@ -281,7 +269,7 @@ class SearchResidual:
 
 def search_residual(fit: Refinement) -> SearchResidual:
     """Bin a finished fit and collect what may imitate a phase in its residual."""
-    grid, solution, model = make_grid(fit), fit.solution, fit.model
+    grid, solution, model = templates.make_grid(fit), fit.solution, fit.model
     residual = grid.mean(fit.points.intensity - solution.calculated)
     n_phases = len(fit.phases)
     bragg = grid.mean(solution.columns[:, :n_phases] * solution.coefficients[:n_phases])
@@ -342,7 +330,7 @@ def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: F
     sigma, x, step = counting, grid.two_theta, grid.step
     bragg = np.abs(bragg).sum(axis=1)
     if bragg.any():
-        fwhm = reflection_fwhm(grid.fit, grid.fit.solution.values)
+        fwhm = templates.reflection_fwhm(grid.fit, grid.fit.solution.values)
         slope = np.gradient(bragg, x) * fwhm
         half = min(int(np.ceil(6.0 * fwhm / step)), (len(bragg) - 1) // 2)
         offset = np.asarray(np.arange(-half, half + 1) * step, dtype=np.float64)
@@ -453,17 +441,17 @@ class Score:
 
     @property
     def reflections_agree(self) -> bool:
-        """Agreement: the reflections that should show do, in about the right ratio.
-
-        Four or more that all are where they should be are no chance; texture may then have its way.
-        """
+        """Agreement: the reflections that should show do, in about the right ratio."""
         need = min(2, self.reflections_expected)
         enough = self.reflections_seen >= need and self.reflections_seen >= 0.6 * self.reflections_expected
         return enough and self.in_ratio
 
     @property
     def in_ratio(self) -> bool:
-        """Scatter of the reflections' own amounts no larger than texture and grains make it."""
+        """Scatter of the reflections' own amounts no larger than texture and grains make it.
+
+        Four or more that all are where they should be are no chance; texture may then have its way.
+        """
         complete = self.reflections_expected >= _ALL_OF and self.reflections_seen == self.reflections_expected
         if complete:
             return self.consistency < _TEXTURED
@@ -480,16 +468,16 @@ def score_phases(
     residual: ProjectedResidual,
     *,
     variants: Sequence[Variant] = STRAINS,
-    sizes: Sequence[float] = TEMPLATE_SIZES_NM,
+    sizes: Sequence[float] = templates.TEMPLATE_SIZES_NM,
 ) -> dict[str, Score]:
     """Score candidates over variants and sizes, by phase id; check the reflections of those that stand out."""
     if not candidates:
         return {}
-    patterns = draw_patterns(candidates, residual.grid, variants, sizes)
+    patterns = templates.draw_patterns(candidates, residual.grid, variants, sizes)
     amount, std = residual.estimate(patterns)
     z = amount / std
     nominal = int(np.argmin([abs(v.strain) + abs(v.shift) for v in variants]))
-    crystals = draw_crystals(candidates, residual.grid, sizes[0])
+    crystals = templates.draw_crystals(candidates, residual.grid, sizes[0])
     response = residual.response(patterns[0, :, nominal], crystals)
     nominal_std = std[0, :, nominal] / np.clip(response, *_RESPONSE)
     out = {}
@@ -546,7 +534,7 @@ def chance_scatter(item: Candidate, residual: ProjectedResidual, score: Score) -
     such a cell is taken out of its z.
     """
     variants = [replace(score.variant, strain=score.variant.strain + d) for d in (0.0, *_OTHER_CELLS)]
-    patterns = draw_patterns([item], residual.grid, variants, (score.size_nm,))[0, 0]
+    patterns = templates.draw_patterns([item], residual.grid, variants, (score.size_nm,))[0, 0]
     z, alike = residual.correlated_scores(patterns)
     apart = alike[1:] < _APART
     if not apart.any():
@@ -560,17 +548,15 @@ def chance_scatter(item: Candidate, residual: ProjectedResidual, score: Score) -
 def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, score: Score) -> Score:
     """Count the strongest reflections that should show at this amount and those that do, and judge their ratio."""
     # groups of reflections closer than 0.2 % in spacing around each of the strongest, none twice
-    d = item.d_spacing
-    groups: list[BoolArray] = []
-    left = np.ones(len(d), bool)
+    d, left = item.d_spacing, np.ones(len(item.d_spacing), bool)
+    groups: list[Candidate] = []
     for i in np.argsort(item.apparent)[::-1]:
         if left[i] and len(groups) < _MOST_REFLECTIONS:
-            groups.append((np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left)
-            left &= ~groups[-1]
-    chosen = np.array(groups).reshape(len(groups), len(d))
-    value, error = residual.estimate(
-        draw_reflections(item, chosen, residual.grid, score.variant, score.size_nm)
-    )
+            group = (np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left
+            left &= ~group
+            groups.append(replace(item, d_spacing=d[group], strength=item.strength[group]))
+    drawn = templates.draw_patterns(groups, residual.grid, [score.variant], [score.size_nm])
+    value, error = residual.estimate(drawn[0, :, 0])
     expected = score.amount / error > _EXPECTED
     seen = expected & (value / error > _SEEN) & (value > 0.25 * score.amount)
     deviation = (value - score.amount) / np.hypot(error, _INTENSITY_STD * score.amount)

@@ -156,13 +156,15 @@ def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **kno
     )
 
 
-def fitted_phase(fit: Refinement, phase: Phase, rule: DetectionRule, score: Score) -> PhaseResult:
-    """Report a phase of the fit: amounts, cell, size, strain."""
+def fitted_phase(
+    fit: Refinement, phase: Phase, rule: DetectionRule, score: Score, alternatives: tuple[str, ...] = ()
+) -> PhaseResult:
+    """Report a phase of the fit: amounts, cell, size, strain; `alternatives` fitted the same reflections."""
     crystal = _share(fit, phase, crystalline_only=True)
     return _result(
         phase,
         "detected" if score.z > rule.threshold and crystal is not None else "inconclusive",
-        DetectionEvidence(z=score.z, rule=rule, fitted=True),
+        DetectionEvidence(z=score.z, rule=rule, fitted=True, alternatives=alternatives),
         detection_limit=_limit(fit, score, rule),
         weight_fraction=_share(fit, phase, crystalline_only=False),
         crystalline_weight_fraction=crystal,

@@ -304,13 +304,12 @@ class _Search:
         search, fit, start, rule = self.residual, self.residual.fit, self.start, self.rule
         asked = {p.id for p in start.phases} if self.named else set()
         reports = [
-            report.fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p))
+            report.fitted_phase(
+                start if p.id in asked else fit, p, rule, search.presence(p), self.rivals.get(p.id, ())
+            )
             for p in fit.phases
         ]
         reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe))
-        reports = [
-            replace(r, evidence=replace(r.evidence, alternatives=self.rivals.get(r.id, ()))) for r in reports
-        ]
         in_fit = {p.id for p in fit.phases}
         missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
         apatite = next((p for p in fit.phases if p.is_apatite), None)

@@ -14,7 +14,7 @@ from xrdcomp.physics import corrections, profiles, reflections
 from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.units import BoolArray, FloatArray, IntArray
+from xrdcomp.units import FloatArray, IntArray
 
 MAX_TWO_THETA = 92.0  # beyond it reflections are many, weak and close
 TEMPLATE_SIZES_NM = (80.0, 20.0)  # crystallite sizes with which every candidate is tried
@@ -280,22 +280,6 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
         )
         total += _convolved(sticks, grid, [grid.fwhm(size_nm, node)])[0]
     return total
-
-
-def draw_reflections(
-    item: Candidate, chosen: BoolArray, grid: Grid, variant: Variant, size_nm: float
-) -> FloatArray:
-    """Patterns of groups of reflections of one candidate, given as (groups, reflections): (groups, bins) per gram."""
-    row, reflection = np.nonzero(chosen)
-    sticks = _sticks(
-        grid,
-        len(chosen),
-        row=row,
-        d_spacing=item.d_spacing[reflection] * (1.0 + variant.strain),
-        strength=item.strength[reflection],
-        shift=variant.shift,
-    )
-    return np.asarray(_convolved(sticks, grid, [grid.fwhm(size_nm)])[0])
 
 
 def _sticks(
