@@ -10,12 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.errors import AnalysisError, RecipeError
-from xrdcomp.instrument.build import (
-    AXIAL_CORRELATION,
-    EQUATORIAL_DIVERGENCE,
-    build_instrument,
-    with_tube_optics,
-)
+from xrdcomp.instrument import build
 from xrdcomp.phases.library import list_phases, load_phase, load_phases
 from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
@@ -90,7 +85,6 @@ CELL_DIFFERS = message_kind(
 class Standard:
     """A powder of certified cell: lengths (Å) of `phase` at `temperature_c`, linear `expansion` near it, 1/K."""
 
-    id: str
     phase: str
     cell: Mapping[str, float]
     expansion: Mapping[str, float]
@@ -105,15 +99,12 @@ class Standard:
 # NIST certificates of the standard reference materials; standard uncertainty 4e-5 Å, half of the certificates' k = 2
 _SI, _LAB6, _CORUNDUM = {"a": 2.6e-6}, {"a": 6.9e-6}, {"a": 5.0e-6, "c": 5.7e-6}
 STANDARDS: Mapping[str, Standard] = {
-    s.id: s
-    for s in (
-        Standard(id="srm640d", phase="silicon", cell={"a": 5.43123}, expansion=_SI),
-        Standard(id="srm640e", phase="silicon", cell={"a": 5.431179}, expansion=_SI),
-        Standard(id="srm640f", phase="silicon", cell={"a": 5.431144}, expansion=_SI),
-        Standard(id="srm660b", phase="lab6", cell={"a": 4.15691}, expansion=_LAB6),
-        Standard(id="srm660c", phase="lab6", cell={"a": 4.156826}, expansion=_LAB6),
-        Standard(id="srm676a", phase="corundum", cell={"a": 4.759091, "c": 12.991779}, expansion=_CORUNDUM),
-    )
+    "srm640d": Standard(phase="silicon", cell={"a": 5.43123}, expansion=_SI),
+    "srm640e": Standard(phase="silicon", cell={"a": 5.431179}, expansion=_SI),
+    "srm640f": Standard(phase="silicon", cell={"a": 5.431144}, expansion=_SI),
+    "srm660b": Standard(phase="lab6", cell={"a": 4.15691}, expansion=_LAB6),
+    "srm660c": Standard(phase="lab6", cell={"a": 4.156826}, expansion=_LAB6),
+    "srm676a": Standard(phase="corundum", cell={"a": 4.759091, "c": 12.991779}, expansion=_CORUNDUM),
 }
 
 
@@ -122,8 +113,7 @@ class Calibration:
     """Findings of a scan of a standard about the instrument.
 
     `instrument` has ``calibrated=True``: its resolution is held in later fits. `cell` is the refined one, with the
-    model's spread, or the certified one that was held (std None). `fit` is that of the standard's scan, `provenance`
-    goes into the instrument file besides the instrument.
+    model's spread, or the certified one that was held (std None). `provenance` goes into the file beside it.
     """
 
     instrument: Instrument
@@ -175,15 +165,15 @@ def calibrate(
         )
         raise RecipeError(msg)
     plain = msgspec.structs.replace(recipe or InstrumentRecipe(), file="")
-    start = with_tube_optics(build_instrument(pattern, plain), recipe, pattern)
+    start = build.with_tube_optics(build.build_instrument(pattern, plain), recipe, pattern)
     held: Mapping[str, float] = {}
     if certificate is None:
         temperature_c = None
-    elif temperature_c is None:
-        stated = pattern.metadata.get("specimen_temperature_c")
-        temperature_c = float(stated) if isinstance(stated, int | float) else certificate.temperature_c
-    if certificate is not None and temperature_c is not None and not refine_cell:
-        held = certificate.cell_at(temperature_c)
+    else:
+        if temperature_c is None:
+            stated = pattern.metadata.get("specimen_temperature_c")
+            temperature_c = float(stated) if isinstance(stated, int | float) else certificate.temperature_c
+        held = {} if refine_cell else certificate.cell_at(temperature_c)
     options = FitRecipe(
         two_theta_range=two_theta_range,
         background="flexible",
@@ -207,8 +197,8 @@ def calibrate(
     fit = fitted(start, held)
     result = fit.result()
     messages = [*result.messages, *_judge(fit, result, phase, standard, certified=certificate is not None)]
-    names = {axis: parameter_name("cell", phase.id, axis) for axis in "abc"}
-    names = {axis: name for axis, name in names.items() if name in result.parameters}
+    every = {axis: parameter_name("cell", phase.id, axis) for axis in "abc"}
+    names = {axis: name for axis, name in every.items() if name in result.parameters}
     cell = {axis: result.parameters[name] for axis, name in names.items()}
     displacement = result.parameters.get("sample_displacement_mm")
     if held:
@@ -257,9 +247,9 @@ def _admissible_optics(instrument: Instrument) -> list[Instrument]:
     axial, divergence = instrument.axial_correlation, instrument.equatorial_divergence
     if instrument.geometry != "bragg_brentano":
         return []
-    out = [replace(instrument, axial_correlation=min(axial + AXIAL_CORRELATION[1], 1.0))]
+    out = [replace(instrument, axial_correlation=min(axial + build.AXIAL_CORRELATION[1], 1.0))]
     if divergence > 0.0:
-        out.append(replace(instrument, equatorial_divergence=divergence + EQUATORIAL_DIVERGENCE[1]))
+        out.append(replace(instrument, equatorial_divergence=divergence + build.EQUATORIAL_DIVERGENCE[1]))
     return out
 
 
