@@ -28,15 +28,11 @@ from xrdcomp.units import BoolArray, FloatArray
 # [Brindley 1945 Phil. Mag. 36, 347]. Their size is rarely measured; ground powders have grains of a few micrometres.
 # Correcting for a typical size and carrying the whole correction's uncertainty is nearer the truth than no correction.
 
-GRAIN_LOG_STD = 0.7
-"""Standard deviation of ln(grain size): a factor of two either way."""
-
+GRAIN_LOG_STD = 0.7  # of ln(grain size): a factor of two either way
+# The same of a grain size that was measured: one diameter for grains of many sizes and shapes.
 KNOWN_LOG_STD = 0.35
-"""The same of a grain size that was measured: one diameter for grains of many sizes and shapes."""
-
+# Smaller crystallites belong to aggregates of nano-crystals in a matrix, which absorb like it.
 COARSE_NM = 60.0
-"""Crystallites below this size belong to aggregates of nano-crystals in a matrix, which absorb like it."""
-
 _CONTRAST_MAX = 2.9  # |Δμ|·D; beyond 3 Brindley's factor means nothing
 _DENSITY = {"protein": 1.35, "lipid": 0.91, "water": 1.0, "amorphous_calcium_phosphate": 2.3}  # g/cm³
 _DALTON_PER_CUBIC_ANGSTROM = 1.66053907  # in g/cm³
@@ -60,22 +56,20 @@ def grain_factors(
     Raises AnalysisError where a known diameter gives a factor beyond 2 either way, where the theory ends.
     """
     known = known_um or {}
-    linear: dict[str, float] = {}
-    volume: dict[str, float] = {}
+    linear, volume = {}, {}
     for phase in phases:
         atoms: dict[str, float] = {}
         for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
             atoms[element] = atoms.get(element, 0.0) + float(occupancy)
         mass = sum(elements.atomic_weight(e) * n for e, n in atoms.items())
         density = mass * _DALTON_PER_CUBIC_ANGSTROM / reflections.cell_volume(phase.cell.parameters)
-        attenuation = elements.mass_attenuation_of(elements.mass_fractions_of(atoms), wavelength)
-        linear[phase.id] = density * attenuation
+        fractions = elements.mass_fractions_of(atoms)
+        linear[phase.id] = density * elements.mass_attenuation_of(fractions, wavelength)
         volume[phase.id] = max(amounts.get(phase.id, 0.0), 0.0) / density
-    for name, density in _DENSITY.items():
-        if name in amounts:
-            fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
-            linear[name] = density * elements.mass_attenuation_of(fractions, wavelength)
-            volume[name] = max(amounts[name], 0.0) / density
+    for name in [name for name in _DENSITY if name in amounts]:
+        fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
+        linear[name] = _DENSITY[name] * elements.mass_attenuation_of(fractions, wavelength)
+        volume[name] = max(amounts[name], 0.0) / _DENSITY[name]
     total = sum(volume.values())
     if total <= 0.0 or (grain_size_um <= 0.0 and not known):
         return {phase.id: 1.0 for phase in phases}
@@ -187,29 +181,23 @@ def _newton(
 
 # Amounts of every component with their complete covariance.
 
+# Relative, of a crystal's calculated intensity per gram: structure, B, microabsorption.
 PHASE_PER_GRAM_STD = 0.03
-"""Relative standard uncertainty of a crystal's calculated intensity per gram: structure, B, microabsorption."""
-
+# Share of the instrument background that may have the form of amorphous scattering without a blank.
 BLANK_STD = 0.2
-"""Share of the instrument background that may have the form of amorphous scattering when no blank was measured."""
-
 _PROTEIN_RANGE = (10.0, 55.0)  # degrees, under the broad maximum of protein
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Covariances at the minimum.
-
-    parameter_covariance refers to the free parameters, grain_factors to the amounts, which are divided by them; gram
-    and right are Φᵀ W Φ and Φᵀ W y of the columns, no prior in them.
-    """
+    """Covariances at the minimum."""
 
     amounts: XrdAmounts
-    parameter_covariance: FloatArray
+    parameter_covariance: FloatArray  # of the free parameters
     inflation: float
-    grain_factors: FloatArray
-    gram: FloatArray
-    right: FloatArray
+    grain_factors: FloatArray  # by which the amounts are divided
+    gram: FloatArray  # Φᵀ W Φ of the columns, no prior in it
+    right: FloatArray  # Φᵀ W y
 
 
 def collect_evidence(model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe) -> Evidence:
@@ -221,9 +209,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     gram = joint.T @ joint
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
     start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
-    pull = np.concatenate(
-        [-solution.linear_prior * solution.coefficients, -solution.parameter_prior * solution.offset]
-    )
+    pull = -prior * np.concatenate([solution.coefficients, solution.offset])
     moved, covariance = _newton(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
     _, uninflated = _newton(gram, prior, joint.T @ residual + pull, start)
     # what the priors of amorphous and profile forms leave open is not counting
@@ -309,15 +295,13 @@ def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float
 
 # How far amounts hang on single stretches of a pattern that is fitted badly.
 
+# Goodness of fit up to which misfit is what counting and the stated forms of amorphous scattering and profiles leave:
+# of 400 simulated specimens whose amorphous scattering, profiles and optics are not those of the model the worst had
+# 1.15.
 GOOD_FIT_GOF = 1.2
-"""Goodness of fit up to which misfit is what counting and the stated forms of amorphous scattering and profiles leave:
-of 400 simulated specimens whose amorphous scattering, profiles and optics are not those of the model the worst had
-1.15."""
-_STRETCH = 2.0
-"""Degrees; a reflection with what overlaps it, so that positive and negative residuals of one profile belong together.
-"""
+_STRETCH = 2.0  # degrees; a reflection with what overlaps it: residuals of either sign of one profile belong together
+# Weight of a stretch that is left out, so that a phase with all its reflections in one stays finite.
 _KEPT = 0.02
-"""Weight that a stretch keeps when it is left out, so that a phase with all its reflections in one stays finite."""
 
 
 def misfit_covariance(

@@ -184,9 +184,8 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
 
 DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
 
-ALL_AMORPHOUS = (
-    "*"  # parent of modes that all amorphous components share: their prior scales with the sum of amounts
-)
+# Parent of modes that all amorphous components share: their prior scales with the sum of amounts.
+ALL_AMORPHOUS = "*"
 
 INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
 """Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the

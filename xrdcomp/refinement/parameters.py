@@ -250,19 +250,10 @@ def _cell_items(phase: Phase, *, strain: float, half_range: float, relative_std:
     nominal = np.linalg.lstsq(freedom, np.array(phase.cell.parameters), rcond=None)[0]
     items = []
     for axis, value in zip(names, nominal.tolist(), strict=True):
-        length = axis in "abc"
-        items.append(
-            _item(
-                "cell",
-                value * (1.0 + strain if length else 1.0),
-                ((1.0 - half_range) * value, (1.0 + half_range) * value),
-                relative_std * value,
-                "Å" if length else "deg",
-                "cell",
-                phase=phase.id,
-                axis=axis,
-            )
-        )
+        start, unit = (value * (1.0 + strain), "Å") if axis in "abc" else (value, "deg")
+        limits = ((1.0 - half_range) * value, (1.0 + half_range) * value)
+        std = relative_std * value
+        items.append(_item("cell", start, limits, std, unit, "cell", phase=phase.id, axis=axis))
     return items
 
 
