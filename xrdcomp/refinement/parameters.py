@@ -76,26 +76,19 @@ class ParameterTable:
         """All values, given those of the varied parameters."""
         if self.base is not None and self.ties is not None:
             return dict(zip(self.names, (self.base + self.ties @ free_values).tolist(), strict=True))
-        out = self.start
-        out.update(zip((item.name for item in self.free), free_values.tolist(), strict=True))
-        return out
+        return self.start | dict(zip((i.name for i in self.free), free_values.tolist(), strict=True))
 
     @property
     def needed(self) -> frozenset[str]:
         """Names whose derivatives are needed: the varied ones and those tied to them."""
-        if self.ties is None:
-            return frozenset(item.name for item in self.free)
-        moving = np.abs(self.ties).sum(axis=1) > 0
+        moving = np.abs(self.tie_matrix()).sum(axis=1) > 0
         return frozenset(name for name, flag in zip(self.names, moving, strict=True) if flag)
 
     def tie_matrix(self) -> FloatArray:
         """(all, free) matrix of d values / d free."""
         if self.ties is not None:
             return self.ties
-        free = [i for i, item in enumerate(self.items) if item.vary]
-        out = np.zeros((len(self.items), len(free)))
-        out[free, np.arange(len(free))] = 1.0
-        return out
+        return np.eye(len(self.items))[:, [item.vary for item in self.items]]
 
     def with_values(self, values: Mapping[str, float]) -> ParameterTable:
         """Return a copy that starts at other values (clipped to the limits)."""
@@ -126,12 +119,11 @@ class ParameterTable:
             raise RecipeError(msg)
         items = []
         for item in self.items:
-            if item.name in params:
-                p = params[item.name]
-                vary, low, high = bool(p.vary) and not p.expr, float(p.min), float(p.max)
-                items.append(replace(item, value=float(p.value), vary=vary, low=low, high=high))
-            else:
+            if (p := params.get(item.name)) is None:
                 items.append(replace(item, vary=False))
+                continue
+            vary, low, high = bool(p.vary) and not p.expr, float(p.min), float(p.max)
+            items.append(replace(item, value=float(p.value), vary=vary, low=low, high=high))
         table = ParameterTable(tuple(items))
         if not any(params[name].expr for name in params):
             return table
@@ -173,7 +165,33 @@ def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: Fi
     Priors are weak and physical: a generic instrument's resolution, displacements of a few tenths of a
     millimetre, cells within half a per cent, extra B within a few tenths of Å², March-Dollase near 1.
     """
-    items = _instrument_items(instrument, recipe)
+    i, items = instrument, []
+    if recipe.displacement:
+        items.append(_item("sample_displacement_mm", 0.0, (-2.0, 2.0), 0.15, "mm", "shift -2 s cosθ/R"))
+    if recipe.zero_shift:
+        items.append(_item("zero_shift", i.zero_shift, (-1.0, 1.0), 0.03, "deg", "observed - true"))
+    if recipe.transparency:
+        meaning = "1/μ as packed, shift -sin2θ t/2R"
+        items.append(_item("transparency_mm", 0.05, (0.0, 3.0), 0.3, "mm", meaning))
+    if not i.calibrated:
+        natural = "Lorentzian FWHM, tanθ term: emission lines"
+        items += [
+            _item("caglioti_u", i.caglioti_u, (-0.05, 0.2), 0.01, "deg²", "Gaussian FWHM², tan²θ term"),
+            _item("caglioti_v", i.caglioti_v, (-0.1, 0.05), 0.005, "deg²", "Gaussian FWHM², tanθ term"),
+            _item("caglioti_w", i.caglioti_w, (0.0, 0.2), 0.005, "deg²", "Gaussian FWHM², constant"),
+            _item("instrument_lorentzian_strain", i.lorentzian_strain, (0.0, 0.5), 0.02, "deg", natural),
+        ]
+        for name, (_, start) in refined_ratios(i).items():
+            # the ratio of a doublet is physics; that of filtered radiation depends on the filter
+            doublet = name == "kalpha2_ratio"
+            std = 0.02 if doublet else 0.5 * start
+            limits = (0.3 * start, 2.0 * start) if doublet else (0.01 * start, 10.0 * start)
+            items.append(
+                _item(name, start, limits, std, "", "weight relative to the strongest emission line")
+            )
+        if recipe.asymmetry and i.axial_divergence > 0:
+            start = i.axial_divergence
+            items.append(_item("axial_divergence", start, (0.001, 0.1), 0.015, "", "half height / radius"))
     texture_model = recipe.texture
     if texture_model == "auto":
         # harmonics of several phases would trade intensity among reflections that overlap
@@ -205,43 +223,6 @@ def _item(
         unit=unit,
         meaning=meaning,
     )
-
-
-def _instrument_items(instrument: Instrument, recipe: FitRecipe) -> list[FitParameter]:
-    items = []
-    if recipe.displacement:
-        items.append(_item("sample_displacement_mm", 0.0, (-2.0, 2.0), 0.15, "mm", "shift -2 s cosθ/R"))
-    if recipe.zero_shift:
-        items.append(_item("zero_shift", instrument.zero_shift, (-1.0, 1.0), 0.03, "deg", "observed - true"))
-    if recipe.transparency:
-        meaning = "1/μ as packed, shift -sin2θ t/2R"
-        items.append(_item("transparency_mm", 0.05, (0.0, 3.0), 0.3, "mm", meaning))
-    if instrument.calibrated:
-        return items
-    i = instrument
-    items += [
-        _item("caglioti_u", i.caglioti_u, (-0.05, 0.2), 0.01, "deg²", "Gaussian FWHM², tan²θ term"),
-        _item("caglioti_v", i.caglioti_v, (-0.1, 0.05), 0.005, "deg²", "Gaussian FWHM², tanθ term"),
-        _item("caglioti_w", i.caglioti_w, (0.0, 0.2), 0.005, "deg²", "Gaussian FWHM², constant"),
-        _item(
-            "instrument_lorentzian_strain",
-            i.lorentzian_strain,
-            (0.0, 0.5),
-            0.02,
-            "deg",
-            "Lorentzian FWHM, tanθ term: emission lines",
-        ),
-    ]
-    for name, (_, start) in refined_ratios(instrument).items():
-        # the ratio of a doublet is physics; that of filtered radiation depends on the filter
-        doublet = name == "kalpha2_ratio"
-        std = 0.02 if doublet else 0.5 * start
-        limits = (0.3 * start, 2.0 * start) if doublet else (0.01 * start, 10.0 * start)
-        items.append(_item(name, start, limits, std, "", "weight relative to the strongest emission line"))
-    if recipe.asymmetry and instrument.axial_divergence > 0:
-        start = instrument.axial_divergence
-        items.append(_item("axial_divergence", start, (0.001, 0.1), 0.015, "", "half height / radius"))
-    return items
 
 
 def _cell_items(phase: Phase, *, strain: float, half_range: float, relative_std: float) -> list[FitParameter]:

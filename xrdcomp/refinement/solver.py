@@ -221,7 +221,7 @@ class LeastSquares:
         Parameters at a limit that the gradient pushes against are frozen; the gain is that of a problem that is linear
         and has no limits.
         """
-        keep = ~(((free <= self.low) & (gradient < 0)) | ((free >= self.high) & (gradient > 0)))
+        keep = ((free > self.low) | (gradient >= 0)) & ((free < self.high) | (gradient <= 0))
         step = np.zeros_like(free)
         if keep.any():
             h = hessian[np.ix_(keep, keep)].copy()
@@ -331,10 +331,9 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
         params.add(name, value=estimate.value, vary=estimate.std is not None)
         params[name].stderr = estimate.std
     std = np.sqrt(np.maximum(np.diag(fit.covariance), 1e-300))
-    correlation = fit.covariance / np.outer(std, std)
-    for i, name in enumerate(fit.covariance_names):
-        others = {o: float(correlation[i, j]) for j, o in enumerate(fit.covariance_names) if j != i}
-        params[name].correl = others
+    for name, row in zip(fit.covariance_names, fit.covariance / np.outer(std, std), strict=True):
+        others = zip(fit.covariance_names, row.tolist(), strict=True)
+        params[name].correl = {other: value for other, value in others if other != name}
     weighted = (fit.observed - fit.calculated) / fit.sigma
     chisqr, n = float(weighted @ weighted), len(weighted)
     nfree = n - fit.n_parameters
