@@ -458,7 +458,7 @@ class FitResult(Record):
     ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
     `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
     `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `quantification.methods`;
-    `bragg_area_lost` says what share of it backgrounds take (`refinement.covariance`); `messages` are its
+    `bragg_area_lost` says what share of it backgrounds take (`refinement.result`); `messages` are its
     messages.
     """
 

@@ -183,18 +183,15 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
 # Columns that nothing refined moves: amorphous scattering, what the instrument adds, deformation of profiles.
 
 DEFAULT_AMORPHOUS = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
-
 # Parent of modes that all amorphous components share: their prior scales with the sum of amounts.
 ALL_AMORPHOUS = "*"
 
+# Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the
+# diffracted beam takes out most of the Compton scattering at high angles, an energy window some of it.
 INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
-"""Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the
-diffracted beam takes out most of the Compton scattering at high angles, an energy window some of it."""
-
+# Standard deviation of the amount of `physics.profiles.pseudo_voigt_shoulder` in a phase's profiles, in units of their
+# area: lognormal sizes with standard deviations of ln size between 0.2 and 0.4 span −0.04 to +0.06.
 SHOULDER_STD = 0.05
-"""Standard deviation of the amount of `physics.profiles.pseudo_voigt_shoulder` in a phase's profiles, in units of their
-area: lognormal sizes with standard deviations of ln size between 0.2 and 0.4 span −0.04 to +0.06."""
-
 CORRECTION_STD = 0.01  # of slow corrections to the physical background, in units of the median intensity
 _FALLING = ((0.0, "constant"), (1.0, "air_1"), (2.0, "air_2"), (4.0, "air_4"))  # exponents
 _HALF_WINDOW = 1.5  # degrees: maxima of holders are four times as wide, the rise of air scatter is a parabola
@@ -227,18 +224,13 @@ def _inelastic_std(instrument: Instrument) -> float:
 
 
 def _amorphous_terms(
-    two_theta: FloatArray,
-    instrument: Instrument,
-    slit: FloatArray,
-    components: Sequence[str | MeasuredAmorphous],
+    x: FloatArray, instrument: Instrument, slit: FloatArray, components: Sequence[str | MeasuredAmorphous]
 ) -> _Terms:
     """Amorphous components and everything whose form is theirs: modes of each, smooth modes, Compton scattering."""
-    q = two_theta_to_q(two_theta, instrument.wavelength)
-    factor = emitted_weight(instrument) * slit * polarization(two_theta, instrument)
-    amounts: _Terms = []
-    modes: _Terms = []
-    flat: _Terms = []
-    compton: _Terms = []
+    q = two_theta_to_q(x, instrument.wavelength)
+    factor = emitted_weight(instrument) * slit * polarization(x, instrument)
+    in_order: tuple[_Terms, ...] = ([], [], [], [], [])
+    amounts, modes, flat, smooth, compton = in_order
     for item in components:
         if isinstance(item, str):
             name, parts = item, amorphous.halo_columns(amorphous.AMORPHOUS[item], q)
@@ -261,23 +253,20 @@ def _amorphous_terms(
             change = _AIR_STD * (float(item.per_gram[inside].mean()) - curve)
             flat.append((_mode(f"{name}_flat", name), factor * change))
         amounts.append((Column(name=name, kind="amorphous", nonnegative=True), factor * curve))
-    smooth: _Terms = []
     if components:
         rows = (factor[:, None] * amorphous.smooth_modes(q)).T
-        smooth = [(_mode(f"smooth_mode_{k}", ALL_AMORPHOUS), row) for k, row in enumerate(rows)]
-    return [*amounts, *modes, *flat, *smooth, *compton]
+        smooth += [(_mode(f"smooth_mode_{k}", ALL_AMORPHOUS), row) for k, row in enumerate(rows)]
+    return [term for terms in in_order for term in terms]
 
 
 def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None) -> _Terms:
     """Background of the instrument under the pattern: air scatter, a measured empty holder, slow corrections.
 
     Physical terms are non-negative and fall with angle, (2θ_min / 2θ)^k with k = 0, 1, 2, 4, so that no amorphous
-    maximum can hide in them. A measured blank joins them with a scale of its own, freed of its noise (`smooth_blank`):
-    noise in a column pulls its coefficient towards zero, to a tenth for a blank counted as long as the scan. Slow
-    corrections are Chebyshev polynomials, small unless the recipe's background is flexible: a free polynomial follows
-    anything that is broad, amorphous scattering included. More terms follow shorter undulations.
-
-    Raises AnalysisError where the blank does not cover the fitted range.
+    maximum can hide in them. A measured blank has a scale of its own, freed of its noise (`smooth_blank`), which
+    would pull it towards zero: to a tenth for a blank counted as long as the scan. Slow corrections are Chebyshev
+    polynomials, small unless the recipe's background is flexible: free ones follow anything that is broad, amorphous
+    scattering included. Raises AnalysisError where the blank does not cover the fitted range.
     """
     two_theta, flexible = points.two_theta, recipe.background == "flexible"
     u = two_theta[0] / two_theta
@@ -369,10 +358,8 @@ class PatternModel:
     two_theta: FloatArray
     instrument: Instrument
     reflections: tuple[PhaseReflections, ...]
-    columns: tuple[
-        Column, ...
-    ]  # first one of each phase, then those of amorphous components, then all others
-    n_amorphous: int  # columns of amorphous components, which depend on nothing that is refined
+    columns: tuple[Column, ...]  # one of each phase, those of amorphous components, all others
+    n_amorphous: int  # of amorphous components, which depend on nothing that is refined
     fixed: FloatArray  # (n, k) values of all columns but those of the phases
     slit: FloatArray  # (n,) of `geometry_factor`
 

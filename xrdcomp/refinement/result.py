@@ -47,13 +47,8 @@ _GENERIC_WIDTH_STD = 0.03  # degrees, of widths where nobody calibrated: 0.05 to
 
 # Thresholds of the messages.
 
-POOR_FIT_GOF = 6.0
-"""Goodness of fit beyond which a fit is no evidence; clean powders with high counts reach 3 by imperfect profiles."""
-
-POOR_FIT_MISFIT = 0.20
-"""Rwp beyond counting, sqrt(Rwp² - Rexp²), beyond which a fit is no evidence: few counts excuse no fit that leaves a
-fifth of the intensity. Measured powders with the right phases and wavelength stay below 0.15."""
-
+POOR_FIT_GOF = 6.0  # goodness of fit beyond which a fit is no evidence
+POOR_FIT_MISFIT = 0.20  # of sqrt(Rwp² - Rexp²): few counts excuse no fit that leaves a fifth of the intensity
 _LOW_COUNTS = 300.0
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
@@ -105,11 +100,6 @@ HOLDER_SHOWS = message_kind(
 )
 
 
-def _linear_cost(gram: FloatArray, right: FloatArray, coefficients: FloatArray) -> float:
-    """Sum of squares of a linear solution but for a constant."""
-    return float(coefficients @ gram @ coefficients - 2.0 * right @ coefficients)
-
-
 def describes_pattern(gof: float, rwp: float) -> bool:
     """Tell whether a fit is good enough to be evidence, by the scatter that counting explains and the intensity left.
 
@@ -136,18 +126,16 @@ def rolling_background(curve: FloatArray, step: float) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedModel:
-    """A model at its minimum on the points of a pattern, and the results that follow from it.
-
-    The parameters of `table` start at the minimum; `shift_std` is what is open of cells and shift because a constant
-    shift and a displacement of the specimen are hard to tell apart (name of the parameter → standard deviation).
-    """
+    """A model at its minimum on the points of a pattern, and the results that follow from it."""
 
     pattern: Pattern
     setup: ModelSetup
     points: Points
-    table: ParameterTable
+    table: ParameterTable  # starts at the minimum
     model: PatternModel
     solution: Solution
+    # Standard deviations by parameter from a constant shift and a displacement of the specimen being hard to tell
+    # apart.
     shift_std: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -316,13 +304,12 @@ class FittedModel:
     def _bragg_area_lost(self, areas: Mapping[str, float]) -> dict[str, float]:
         """Shares of the crystalline phases' Bragg area that the background takes, or would take.
 
-        Positions, widths and forms are held at the minimum and the linear problem is solved twice: with the physical
-        background (non-negative falling terms, corrections of one per cent) and with a free polynomial.
-
-        ``fit``: what the background of this fit takes more than the physical one, 0 for that one itself; negative
-        where it takes less. ``free_polynomial``: what a free polynomial would take; the amounts lean on the background
-        by so much. ``rolling``: what lies under a rolling background of ± 2° laid under the fitted reflections, which
-        a fit does not lose and an area ratio does. Empty without reflections.
+        Positions, widths and forms are held and the linear problem is solved with the physical background
+        (non-negative falling terms, corrections of one per cent) and with a free polynomial. ``fit``: what the
+        background of this fit takes more than the physical one, 0 for that one itself; negative where it takes less.
+        ``free_polynomial``: what that would take; the amounts lean on the background by so much. ``rolling``: what
+        lies under a rolling background of ± 2° laid under the fitted reflections, which a fit does not lose and an
+        area ratio does. Empty without reflections.
         """
         total, solution, model, gram = sum(areas.values()), self.solution, self.model, self.evidence.gram
         if not total > 0.0:
@@ -387,11 +374,13 @@ class FittedModel:
         maximum exceeds 4 % of the median intensity. Maxima where the specimen's own lie (glass, Kapton below an
         organic) mostly pass for these: nothing but an empty-holder scan tells them.
         """
-        points, gram = self.points, self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
-        right = self.evidence.right
-        bounded = self.model.nonnegative
-        plain = _linear_cost(gram, right, solve_linear(gram, right, bounded))
-        median = max(float(np.median(points.intensity)), 1e-300)
+        points, right, bounded = self.points, self.evidence.right, self.model.nonnegative
+        gram = self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
+
+        def cost(gram: FloatArray, right: FloatArray, c: FloatArray) -> float:
+            return float(c @ gram @ c - 2.0 * right @ c)
+
+        plain = cost(gram, right, solve_linear(gram, right, bounded))
 
         def improve(shape: FloatArray) -> tuple[float, float]:
             column = shape / points.sigma
@@ -399,12 +388,12 @@ class FittedModel:
             wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
             more = np.append(right, column @ (points.intensity / points.sigma))
             found = solve_linear(wider, more, np.append(bounded, True))
-            return plain - _linear_cost(wider, more, found), float(found[-1])
+            return plain - cost(wider, more, found), float(found[-1])
 
         best = best_holder(points.two_theta, self.instrument.wavelength, improve)
         if best is None:
             return ()
-        holder, height = best.holder, best.height / median
+        holder, height = best.holder, best.height / max(float(np.median(points.intensity)), 1e-300)
         z = float(np.sqrt(max(best.gain, 0.0) / self.evidence.inflation))
         if z < _HOLDER_Z or height < _HOLDER_HEIGHT:
             return ()
