@@ -29,6 +29,7 @@ from xrdcomp.simulate.specimens import (
 )
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
 from xrdcomp.stages import analyze_tga
+from xrdcomp.thermal.balance import tga_check
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,
@@ -37,7 +38,6 @@ from xrdcomp.thermal.kinetics import (
     kissinger_akahira_sunose,
     vyazovkin,
 )
-from xrdcomp.thermal.standards import tga_check
 from xrdcomp.units import FloatArray
 
 PAGE = ROOT / "docs" / "thermal.md"

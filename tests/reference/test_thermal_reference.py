@@ -23,6 +23,7 @@ from xrdcomp.simulate.specimens import (
 )
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard
 from xrdcomp.stages import analyze_tga
+from xrdcomp.thermal.balance import tga_check
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,
@@ -31,7 +32,6 @@ from xrdcomp.thermal.kinetics import (
     kissinger_akahira_sunose,
     vyazovkin,
 )
-from xrdcomp.thermal.standards import tga_check
 
 QUANTITIES = ("water", "organic", "carbonate_co2", "residue")
 N = 60

@@ -11,7 +11,6 @@ from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.boundaries import most_crossing
 from xrdcomp.thermal.components import (
     fraser_suzuki,
     fraser_suzuki_gradient,
@@ -20,6 +19,7 @@ from xrdcomp.thermal.components import (
     separate_steps,
 )
 from xrdcomp.thermal.curve import smoothed_curve
+from xrdcomp.thermal.losses import most_crossing
 
 AXIS = np.arange(150.0, 650.0, 1.0)
 

@@ -242,7 +242,7 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
 @format_option
 def tga_check(file: str, **options: Any) -> None:
     """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
-    from xrdcomp.thermal.standards import tga_check as check_standard
+    from xrdcomp.thermal.balance import tga_check as check_standard
 
     recipe = build_recipe(options)
     run, blank = read_tga_as_told(file, options["blank"], options)

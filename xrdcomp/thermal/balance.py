@@ -1,27 +1,38 @@
-"""From a run to a mass balance: steps, water, organic, carbonate and residue, and the substances behind them."""
+"""From a run to a mass balance: steps, water, organic, carbonate and residue, and the substances behind them.
+
+Stoichiometric standards, the routine check of a thermobalance, come last.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
 from xrdcomp.data import Diagnostic, TgaRun, message_kind
+from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep
-from xrdcomp.thermal.boundaries import (
+from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.losses import (
     Boundaries,
+    Peak,
+    Windows,
+    crossing_mass,
     end_carbonate_before_salts,
+    find_peaks,
     literature_windows,
+    loss_between,
+    measured_step,
+    overlap_ratio,
     place_boundaries,
     with_late_front,
     with_overlap,
 )
-from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
-from xrdcomp.thermal.steps import Peak, Tangents, find_peaks, loss_between, tangents
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray, molar_mass
 
 NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",
@@ -34,7 +45,6 @@ RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
     "The run ends before the organic has gone; the steps are numbered and no balance is given.",
     remedy="Heat to 950 °C.",
 )  # fmt: skip
-_SHORTEST_C = 4.0
 
 
 def mass_balance(
@@ -44,7 +54,7 @@ def mass_balance(
 
     Its messages are those of the run and of the analysis; `xrdcomp.analyze_tga` adds what the checks say of the result.
     """
-    curve = smoothed_curve(run, recipe, blank, shortest_c=_SHORTEST_C)
+    curve = smoothed_curve(run, recipe, blank, shortest_c=4.0)
     raw, recipe = curve.raw, curve.recipe
     peaks = find_peaks(curve)
     windows = end_carbonate_before_salts(curve, peaks, literature_windows(curve))
@@ -107,18 +117,13 @@ def mass_balance(
 # ---- Which substance a step is: the windows of calcified tissue, or nothing but a number ----
 
 _NAMES = ("water", "organic", "carbonate")
-_EARLY_C, _EARLY_ENERGY_KJ = 355.0, 180.0
-_EARLY_SHARE = 0.2
+_EARLY_C, _EARLY_ENERGY_KJ, _EARLY_SHARE = 355.0, 180.0, 0.2
 # Fat alone in an inert gas: 10 to 20 % have gone by then on simulated specimens; of measured plastics 1 to 5 %, of a
 # hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all.
 _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
-_CALCITE_LOSS = molar_mass(C=1, O=2) / molar_mass(Ca=1, C=1, O=3)
-_NOTICEABLE = 0.03
-_NOTICEABLE_CARBONATE = 0.01
-_LATEST_START_C = 120.0
-_LEAST_START, _MOST_START = 0.5, 1.05
-_GAIN = 0.01
-_UNSURE = 0.06
+_NOTICEABLE, _NOTICEABLE_CARBONATE = 0.03, 0.01  # losses
+_LATEST_START_C, _LEAST_START, _MOST_START = 120.0, 0.5, 1.05
+_GAIN, _UNSURE = 0.01, 0.06
 
 
 def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> tuple[bool, tuple[Diagnostic, ...]]:
@@ -144,7 +149,6 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> tuple[bool, 
 
 
 def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
-    """Reasons not to read a curve as that of calcified tissue."""
     raw, smooth = curve.raw, curve.mass
     mass, place_c = boundaries.mass, boundaries.temperature_c
     reasons = []
@@ -180,7 +184,7 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     end_c = float(place_c[2] if whole else raw.temperature_c[-1])
     measured = ("noise", "buoyancy", "drift", "start_mass")
     doubt = 3.0 * float(np.sqrt(sum(boundaries.covariance[name][-1, -1] for name in measured)))
-    if loss >= _NOTICEABLE_CARBONATE and loss > _CALCITE_LOSS * before + doubt:
+    if loss >= _NOTICEABLE_CARBONATE and loss > _CO2 / _CALCITE * before + doubt:
         reasons.append(
             f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and {end_c:.0f} °C are {100 * loss / before:.0f} % "
             "of what was there, and no calcium carbonate loses more than 44 %"
@@ -207,13 +211,10 @@ def build_steps(
             std = float(np.sqrt(max(variance, 0.0)))
             inside = [p for p in peaks if start <= p.top < end]
             parts = tuple(_peak_step(curve, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
-            window = _step(
-                curve,
-                _NAMES[i],
-                (start, end),
-                Estimate.normal(before - float(mass[i]), std, coverage_factor=Z95),
-                tangents(curve, start, end) if inside else None,
-            )
+            loss = Estimate.normal(before - float(mass[i]), std, coverage_factor=Z95)
+            window = measured_step(curve, _NAMES[i], start, end, loss)
+            if not inside:
+                window = replace(window, onset_c=None, peak_c=None, endset_c=None)
             steps.append(replace(window, parts=parts if len(parts) > 1 else ()))
         taken = float(boundaries.progress[-1])
     for peak in peaks:
@@ -225,23 +226,13 @@ def build_steps(
 
 def _peak_step(curve: SmoothedCurve, peak: Peak, name: str) -> TgaStep:
     """Step of a single peak, which has at least its own place where the tangents give none."""
-    shape = tangents(curve, peak.start, peak.end)
-    step = _step(curve, name, (peak.start, peak.end), loss_between(curve, peak.start, peak.end), shape)
-    return step if shape else replace(step, peak_c=float(curve.raw.temperature_c[peak.top]))
-
-
-def _step(
-    curve: SmoothedCurve, name: str, ends: tuple[int, int], loss: Estimate, shape: Tangents | None
-) -> TgaStep:
-    start_c, end_c = (float(curve.raw.temperature_c[i]) for i in ends)
-    found = {} if shape is None else asdict(shape)
-    return TgaStep(name=name, start_c=start_c, end_c=end_c, mass_loss=loss, **found)
+    step = measured_step(curve, name, peak.start, peak.end, loss_between(curve, peak.start, peak.end))
+    return step if step.peak_c is not None else replace(step, peak_c=float(curve.raw.temperature_c[peak.top]))
 
 
 _MONOXIDE_C, _MONOXIDE_ENERGY_KJ = (420.0, 540.0), 250.0
 _DIOXIDE_C, _DIOXIDE_ENERGY_KJ = (600.0, 790.0), 210.0
-_RATIO_TOLERANCE = 0.10
-_MIN_STEP = 0.01
+_RATIO_TOLERANCE, _MIN_STEP = 0.10, 0.01
 
 
 def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> OxalateSteps | None:
@@ -253,11 +244,7 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 
     def largest(limits_c: tuple[float, float], energy_kj: float) -> TgaStep | None:
         low, high = (shift_with_rate(t, rate_k_min, energy_kj) for t in limits_c)
-        inside = [
-            p
-            for p in peaks
-            if p.peak_c is not None and low <= p.peak_c <= high and p.mass_loss.value > _MIN_STEP
-        ]
+        inside = (p for p in peaks if low <= (p.peak_c or 0.0) <= high and p.mass_loss.value > _MIN_STEP)
         return max(inside, key=lambda p: p.mass_loss.value, default=None)
 
     monoxide, dioxide = largest(_MONOXIDE_C, _MONOXIDE_ENERGY_KJ), largest(_DIOXIDE_C, _DIOXIDE_ENERGY_KJ)
@@ -357,3 +344,208 @@ def _derived(y: FloatArray, chi: float, bound: float) -> dict[str, float]:
     }
     solid = max(1.0 - water, 1e-6)
     return out | {f"dry_{name}": value / solid for name, value in out.items() if name != "water"}
+
+
+# ---- Stoichiometric standards ----
+
+
+class Boundary(NamedTuple):
+    """End of a theoretical step: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
+
+    temperature_c: float
+    half_width_c: float
+    energy_kj: float
+
+
+class TheoreticalStep(NamedTuple):
+    """Loss of one substance, as a fraction of the standard's mass, and the end of its step."""
+
+    name: str
+    loss: float
+    end: Boundary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standard:
+    """A substance whose losses follow from its formula; `residue` is what is left and its fraction, where known."""
+
+    formula: str
+    begin: Boundary
+    steps: tuple[TheoreticalStep, ...]
+    residue: tuple[str, float] | None = None
+
+
+_H2O, _CO = molar_mass(H=2, O=1), molar_mass(C=1, O=1)
+_CO2, _CAO = molar_mass(C=1, O=2), molar_mass(Ca=1, O=1)
+_WHEWELLITE, _CALCITE = molar_mass(Ca=1, C=2, O=5, H=2), molar_mass(Ca=1, C=1, O=3)
+_CHALCANTHITE = molar_mass(Cu=1, S=1, O=9, H=10)
+
+# Step temperatures: Frost & Weier, Thermochim. Acta 409 (2004) 79 for calcium oxalate; the others are the places where
+# published curves at 10 K/min are flat.
+STANDARDS: dict[str, Standard] = {
+    "calcium-oxalate-monohydrate": Standard(
+        formula="CaC2O4·H2O",
+        begin=Boundary(60.0, 25.0, 100.0),
+        steps=(
+            TheoreticalStep("H2O", _H2O / _WHEWELLITE, Boundary(310.0, 70.0, 150.0)),
+            TheoreticalStep("CO", _CO / _WHEWELLITE, Boundary(565.0, 45.0, 230.0)),
+            TheoreticalStep("CO2", _CO2 / _WHEWELLITE, Boundary(840.0, 80.0, 210.0)),
+        ),
+        residue=("CaO", _CAO / _WHEWELLITE),
+    ),
+    "copper-sulfate-pentahydrate": Standard(
+        formula="CuSO4·5H2O",
+        begin=Boundary(32.0, 10.0, 130.0),
+        steps=(
+            TheoreticalStep("2 H2O (first)", 2.0 * _H2O / _CHALCANTHITE, Boundary(90.0, 14.0, 130.0)),
+            TheoreticalStep("2 H2O (second)", 2.0 * _H2O / _CHALCANTHITE, Boundary(170.0, 35.0, 140.0)),
+            TheoreticalStep("H2O (last)", _H2O / _CHALCANTHITE, Boundary(400.0, 90.0, 150.0)),
+        ),
+    ),
+    "portlandite": Standard(
+        formula="Ca(OH)2",
+        begin=Boundary(290.0, 50.0, 190.0),
+        steps=(TheoreticalStep("H2O", _H2O / (_CAO + _H2O), Boundary(545.0, 45.0, 190.0)),),
+    ),
+    "calcite": Standard(
+        formula="CaCO3",
+        begin=Boundary(450.0, 80.0, 190.0),
+        steps=(TheoreticalStep("CO2", _CO2 / _CALCITE, Boundary(880.0, 60.0, 190.0)),),
+        residue=("CaO", _CAO / _CALCITE),
+    ),
+}
+_CARBONATED = Boundary(850.0, 70.0, 190.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardStep:
+    """One theoretical step beside the measured one; fractions of the start mass.
+
+    `tolerance` is the difference from theory up to which the step holds.
+    """
+
+    name: str
+    start_c: float
+    end_c: float
+    theory: float
+    measured: Estimate
+    tolerance: float
+
+    @property
+    def difference(self) -> float:
+        """Measured minus theory."""
+        return self.measured.value - self.theory
+
+    @property
+    def holds(self) -> bool:
+        """Difference within the tolerance."""
+        return abs(self.difference) <= self.tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardCheck:
+    """Outcome of `tga_check`.
+
+    `before` is what was lost before the first step (moisture), `carbonate` the CO2 that a portlandite lost after its
+    step; both are None where the run does not show them. `standard` and its `formula` say what was weighed in; `steps`
+    are compared one by one, `messages` are those of the run and of its preparation.
+    """
+
+    standard: str
+    formula: str
+    steps: tuple[StandardStep, ...]
+    before: Estimate
+    carbonate: Estimate | None = None
+    messages: tuple[Diagnostic, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Every step holds."""
+        return all(step.holds for step in self.steps)
+
+
+def tga_check(
+    run: TgaRun,
+    standard: str,
+    recipe: ThermalRecipe | None = None,
+    *,
+    blank: TgaRun | None = None,
+    tolerance: float = 0.005,
+) -> StandardCheck:
+    """Compare the steps of a standard (a key of `STANDARDS`) with theory, as fractions of the start mass.
+
+    `tolerance` is the difference up to which a step holds. For portlandite, whose powders are always carbonated, theory
+    is scaled to the hydroxide that the CO2 found above its step leaves over. `blank` is a run of the empty pan with the
+    same programme. Raises AnalysisError for an unknown standard, and for a run that does not cover its steps.
+    """
+    if standard not in STANDARDS:
+        msg = f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}."
+        raise AnalysisError(msg)
+    known = STANDARDS[standard]
+    curve = smoothed_curve(run, recipe, blank, shortest_c=1.0)
+    raw = curve.raw
+    marks = [known.begin, *(step.end for step in known.steps)]
+    if standard == "portlandite":
+        marks.append(_CARBONATED)
+    literature = np.array(
+        [shift_with_rate(m.temperature_c, raw.heating_rate_k_min, m.energy_kj) for m in marks]
+    )
+    begin, end = float(literature[0]), float(literature[len(known.steps)])
+    first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
+    if first > begin + 40.0 or last < end - 30.0:
+        msg = (
+            f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about "
+            f"{begin:.0f} to {end:.0f} °C at this heating rate."
+        )
+        raise AnalysisError(msg)
+    windows = Windows(
+        literature_c=np.minimum(literature, last),
+        half_width_c=np.array([m.half_width_c for m in marks]),
+        placement_std_c=np.full(len(marks), curve.recipe.placement_std_c),
+    )
+    placed = place_boundaries(curve, windows)
+    mass, covariance = placed.mass.copy(), placed.total_covariance.copy()
+    # masses as if neighbouring steps did not overlap, with half of the change as doubt
+    index = [raw.index_at(p) for p in placed.progress]
+    for k in range(1, len(index) - 1):
+        cuts = index[k - 1 : k + 2]
+        if overlap_ratio(curve.dtg, *cuts) >= 0.002:
+            wrong = crossing_mass(curve, *cuts, shapes=("fraser_suzuki", "nth_order"))
+            mass[k] -= wrong
+            covariance[k, k] += (0.5 * wrong) ** 2
+
+    def estimate(value: float, variance: float) -> Estimate:
+        return Estimate.normal(float(value), float(np.sqrt(max(variance, 0.0))), coverage_factor=Z95)
+
+    losses = [
+        estimate(
+            mass[k] - mass[k + 1], covariance[k, k] + covariance[k + 1, k + 1] - 2.0 * covariance[k, k + 1]
+        )
+        for k in range(len(mass) - 1)
+    ]
+    before, carbonate, purity = estimate(1.0 - mass[0], covariance[0, 0]), None, 1.0
+    if standard == "portlandite":
+        carbonate = losses[-1]
+        purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
+
+    def compared(name: str, start_c: float, end_c: float, theory: float, measured: Estimate) -> StandardStep:
+        return StandardStep(
+            name=name, start_c=start_c, end_c=end_c, theory=theory, measured=measured, tolerance=tolerance
+        )
+
+    ends = [float(t) for t in placed.temperature_c]
+    steps = [
+        compared(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k])
+        for k, step in enumerate(known.steps)
+    ]
+    if known.residue is not None:
+        name, theory = known.residue
+        steps.append(compared(f"residue {name}", last, last, theory, estimate(mass[-1], covariance[-1, -1])))
+    return StandardCheck(
+        standard=standard,
+        formula=known.formula,
+        steps=tuple(steps),
+        before=before,
+        carbonate=carbonate,
+        messages=run.messages + raw.messages,
+    )

@@ -195,8 +195,19 @@ def separate_peaks(
         models = [model for model in models if model.shape != "fraser_suzuki"]
     best = min(models, key=lambda model: model.bic)
     curves = np.array([_peak(temperature_c, best.shape, row) for row in best.rows])
-    stds = np.hypot(best.loss_std, _spread(models, best, temperature_c))
-    losses = curves.sum(axis=1) * float(temperature_c[1] - temperature_c[0])
+    # spread of each component's loss over the admissible models, whose own components count for the nearest of its
+    step = float(temperature_c[1] - temperature_c[0])
+    tables = []
+    for model in models:
+        rival = model is min((m for m in models if m.shape == model.shape), key=lambda m: m.bic)
+        if model.bic - best.bic <= _ADMISSIBLE_DELTA_BIC or rival:
+            tables.append(np.zeros(len(best.rows)))
+            for row in model.rows:
+                nearest = int(np.argmin(np.abs(best.rows[:, 1] - row[1])))
+                tables[-1][nearest] += float(_peak(temperature_c, model.shape, row).sum()) * step
+    table = np.array(tables)
+    spread = np.sqrt(((table - table.mean(axis=0)) ** 2).sum(axis=0) / max(len(table) - 1, 1))
+    stds, losses = np.hypot(best.loss_std, spread), curves.sum(axis=1) * step
     components = tuple(
         Component(
             mass_loss=Estimate.normal(float(loss), float(std)),
@@ -316,24 +327,3 @@ def _fitted(
         bic=float(independent * np.log(variance) + 4 * k * np.log(independent)),
         fit=fit,
     )
-
-
-def _spread(models: list[_Model], best: _Model, axis: FloatArray) -> FloatArray:
-    """Root mean square deviation of each component's loss over the admissible models.
-
-    Components of another model are assigned to the nearest one of the chosen model by position.
-    """
-    step = float(axis[1] - axis[0])
-    tables = []
-    for model in models:
-        rival = model is min((m for m in models if m.shape == model.shape), key=lambda m: m.bic)
-        if model.bic - best.bic > _ADMISSIBLE_DELTA_BIC and not rival:
-            continue
-        losses = np.zeros(len(best.rows))
-        for row in model.rows:
-            nearest = int(np.argmin(np.abs(best.rows[:, 1] - row[1])))
-            losses[nearest] += float(_peak(axis, model.shape, row).sum()) * step
-        tables.append(losses)
-    table = np.array(tables)
-    spread: FloatArray = np.sqrt(((table - table.mean(axis=0)) ** 2).sum(axis=0) / max(len(table) - 1, 1))
-    return spread

@@ -62,10 +62,8 @@ BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
 
 # ---- The temperature programme: which part is heating, what is a hold, how fast it went ----
 
-_OVERSHOOT_C = 15.0
 _REFERENCE_RATE = 10.0  # K/min, of the temperatures in the literature
-_HEATING_SHARE = 0.25
-_LONGEST_HOLDS_C = 800.0
+_OVERSHOOT_C, _LONGEST_HOLDS_C, _HEATING_SHARE = 15.0, 800.0, 0.25
 
 
 def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
@@ -138,10 +136,7 @@ def progress_axis(run: TgaRun, index: IntArray) -> tuple[FloatArray, float | Non
     # speeds between single readings are all noise: they are taken between means of the readings nearest to even nodes
     nodes = np.linspace(minutes[0], minutes[-1], min(max(len(minutes) // 2, 4), 1500))
     bins = np.searchsorted(nodes + 0.5 * (nodes[1] - nodes[0]), minutes).clip(0, len(nodes) - 1)
-    counts = np.bincount(bins, minlength=len(nodes))
-    filled = counts > 0
-    at_nodes = np.bincount(bins, weights=minutes, minlength=len(nodes))[filled] / counts[filled]
-    means = np.bincount(bins, weights=temperature, minlength=len(nodes))[filled] / counts[filled]
+    at_nodes, means = averages(bins, len(nodes), minutes, temperature)
     rise, passed = np.diff(np.maximum.accumulate(means)), np.diff(at_nodes)
     speeds = rise / passed
     # the rate is the median where the furnace moves at all, so that holds of any length do not lower it
@@ -278,12 +273,10 @@ def derivative_std(noise: float, length: float) -> float:
 
 # ---- From a run as read to one heating curve: units, start mass, heating part, even grid ----
 
-_MIN_POINTS = 20
-_MIN_TREND = 5  # readings that show a slope
-_CLEAR_TREND = 5.0  # standard deviations; robust ones of so few readings are uncertain by a third
-_MAX_NODES = 2500
+_MIN_POINTS, _MAX_NODES, _RATE_BINS = 20, 2500, 4
+# readings that show a slope, and standard deviations; robust ones of so few readings are uncertain by a third
+_MIN_TREND, _CLEAR_TREND = 5, 5.0
 _GAP_C = 15.0
-_RATE_BINS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,25 +294,21 @@ class MassCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeatingCurve:
+class HeatingCurve(MassCurve):
     """The heating part on an even grid of progress (°C): temperature while heating, holds stretched by time.
 
-    `temperature_c`, `minutes` (from the first point kept) and `mass` (fraction of the start mass) are bin means,
-    `counts` the readings in each bin, 0 where there are none and the values are interpolated; `rate` is progress per
-    minute, `noise` the standard deviation of one reading as a fraction of the start mass.
+    `temperature_c`, `minutes` (from the first point kept) and `mass` are bin means, `counts` the readings in each bin,
+    0 where there are none and the values are interpolated; `rate` is progress per minute, `noise` the standard
+    deviation of one reading as a fraction of the start mass.
     """
 
     progress: FloatArray
     temperature_c: FloatArray
     minutes: FloatArray
-    mass: FloatArray
     counts: FloatArray
     rate: FloatArray
     noise: float
     heating_rate_k_min: float | None
-    start_mass_mg: float | None
-    from_header: bool
-    messages: tuple[Diagnostic, ...] = ()
 
     @property
     def step(self) -> float:
@@ -472,16 +461,19 @@ def _first_mass(early: FloatArray) -> float:
     return middle - slope * centre if clear else middle
 
 
+def averages(bins: IntArray, nodes: int, *values: FloatArray) -> list[FloatArray]:
+    """Means of some quantities over the readings of each of `nodes` bins, of those bins that have any."""
+    counts = np.bincount(bins, minlength=nodes)
+    filled = counts > 0
+    return [np.bincount(bins, weights=v, minlength=nodes)[filled] / counts[filled] for v in values]
+
+
 def bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres: FloatArray) -> FloatArray:
     """Means of each bin, moved from the mean progress of its readings to its centre; empty bins are interpolated.
 
-    `values`, `progress` (°C) and `bins` are those of the readings, `centres` (m,) those of the bins; the result is
-    (m,).
+    `values`, `progress` (°C) and `bins` are those of the readings, `centres` those of the bins.
     """
-    counts = np.bincount(bins, minlength=len(centres))
-    filled = counts > 0
-    where = np.bincount(bins, weights=progress, minlength=len(centres))[filled] / counts[filled]
-    means = np.bincount(bins, weights=values, minlength=len(centres))[filled] / counts[filled]
+    where, means = averages(bins, len(centres), progress, values)
     return np.interp(centres, where, means)
 
 
@@ -514,20 +506,13 @@ def _name(run: TgaRun) -> str:
 
 # ---- Blank subtraction, buoyancy and drift: what the balance adds to the mass of the specimen ----
 
-_GAS_DENSITY_25C = {  # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T)
-    "air": 1.184,
-    "oxygen": 1.308,
-    "nitrogen": 1.145,
-    "argon": 1.633,
-    "carbon_dioxide": 1.799,
-    "unknown": 1.184,
-}
+# mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T); an unknown gas counts as air
+_DENSITY_25C = {"air": 1.184, "oxygen": 1.308, "nitrogen": 1.145, "argon": 1.633, "carbon_dioxide": 1.799}
 _DOUBTFUL = 0.005
 _NOT_REPEATED = 0.5  # share of the drift of a run that its blank does not show
-_BLANK_LENGTH = 15.0
-_MIN_BLANK_POINTS = 20
-_CARRIER_VOLUME_CM3 = 0.28  # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
-_CARRIER_STD = 0.6
+_BLANK_LENGTH, _MIN_BLANK_POINTS = 15.0, 20
+# raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
+_CARRIER_VOLUME_CM3, _CARRIER_STD = 0.28, 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -545,7 +530,8 @@ class Blank:
 
 def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray:
     """Density of the purge gas in mg/cm³ (ideal gas at 1013 hPa)."""
-    return _GAS_DENSITY_25C[atmosphere] * 298.15 / celsius_to_kelvin(temperature_c)
+    at_25c = _DENSITY_25C.get(atmosphere, _DENSITY_25C["air"])
+    return at_25c * 298.15 / celsius_to_kelvin(temperature_c)
 
 
 def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
