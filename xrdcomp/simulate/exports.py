@@ -26,8 +26,7 @@ def write_pattern(path: Path, pattern: Pattern, export_format: str) -> None:
         raise AnalysisError(msg)
     whole = np.array_equal(pattern.intensity, np.rint(pattern.intensity))
     if pattern.intensity_unit != "counts" or not whole:
-        msg = f"only whole counts are exported; this pattern is in {pattern.intensity_unit!r}."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"only whole counts are exported; this pattern is in {pattern.intensity_unit!r}.")
     path.write_bytes(XRD_FORMATS[export_format](pattern))
 
 
@@ -190,19 +189,19 @@ def _gas(run: TgaRun) -> str:
     return "" if run.atmosphere == "unknown" else run.atmosphere.replace("_", " ").capitalize()
 
 
-def _rows(run: TgaRun, form: str) -> list[str]:
-    """A row in `form` for t, c, m and p of each reading: minutes, °C, mass in mg and in % of the initial mass."""
-    minutes = (run.time_s if run.time_s is not None else np.zeros(len(run))) / 60.0
-    columns = zip(minutes, run.temperature_c, run.mass, 100.0 * run.mass / _initial(run), strict=True)
-    return [form.format(t=t, c=c, m=m, p=p) for t, c, m, p in columns]
-
-
 def _initial(run: TgaRun) -> float:
     return run.initial_mass_mg or float(run.mass[0])
 
 
 def _rate(run: TgaRun) -> float:
     return run.heating_rate_k_min or 10.0
+
+
+def _rows(run: TgaRun, form: str) -> list[str]:
+    """A row in `form` for t, c, m and p of each reading: minutes, °C, mass in mg and in % of the initial mass."""
+    minutes = (run.time_s if run.time_s is not None else np.zeros(len(run))) / 60.0
+    columns = zip(minutes, run.temperature_c, run.mass, 100.0 * run.mass / _initial(run), strict=True)
+    return [form.format(t=t, c=c, m=m, p=p) for t, c, m, p in columns]
 
 
 def _tga_csv(run: TgaRun) -> bytes:

@@ -149,11 +149,10 @@ class PowderReflections:
 
 def _metric(cell: Cell) -> FloatArray:
     """Metric tensor of the direct lattice, Å²."""
-    a, b, c, alpha, beta, gamma = cell.parameters
-    ca, cb, cg = (np.cos(np.radians(v)) for v in (alpha, beta, gamma))
-    return np.array(
-        [[a * a, a * b * cg, a * c * cb], [a * b * cg, b * b, b * c * ca], [a * c * cb, b * c * ca, c * c]]
-    )
+    a, b, c, *angles = cell.parameters
+    ca, cb, cg = np.cos(np.radians(angles))
+    bc, ac, ab = b * c * ca, a * c * cb, a * b * cg
+    return np.array([[a * a, ab, ac], [ab, b * b, bc], [ac, bc, c * c]])
 
 
 def powder_reflections(
@@ -322,8 +321,7 @@ def scherrer_ratio(shape: CrystalliteShape, cos_c: float, aspect: float, sigma_l
     column length, more for a broad distribution.
     """
     y, integral = size_profile(shape, cos_c, aspect, sigma_ln)
-    density = np.diff(integral) / np.diff(y)
-    middle = 0.5 * (y[1:] + y[:-1])
+    density, middle = np.diff(integral) / np.diff(y), 0.5 * (y[1:] + y[:-1])
     below = int(np.argmax(density < 0.5 * density[0]))
     half = np.interp(-0.5 * density[0], -density[below - 1 : below + 1], middle[below - 1 : below + 1])
     return 0.9 * np.pi / float(half)
@@ -449,14 +447,10 @@ class AmorphousMaterial:
     atoms: tuple[tuple[str, float], ...]
     halo: HaloShape
 
-    @property
-    def mass(self) -> float:
-        """Mass of the formula unit, dalton."""
-        return sum(n * atomic_mass(e) for e, n in self.atoms)
-
     def element_mass_fractions(self) -> dict[str, float]:
         """Mass fraction of each element."""
-        return {e: n * atomic_mass(e) / self.mass for e, n in self.atoms}
+        parts = {e: n * atomic_mass(e) for e, n in self.atoms}
+        return {e: part / sum(parts.values()) for e, part in parts.items()}
 
 
 # Area factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times

@@ -97,14 +97,12 @@ class XrdConditions:
 
     def __post_init__(self) -> None:
         if self.anode not in TUBES:
-            msg = f"anode {self.anode!r} is not simulated; choose one of {', '.join(TUBES)}."
-            raise PatternError(msg)
+            raise PatternError(f"anode {self.anode!r} is not simulated; choose one of {', '.join(TUBES)}.")
         if not 0.0 < self.two_theta_min < self.two_theta_max <= 170.0 or self.step <= 0.0:
-            msg = (
+            raise PatternError(
                 f"the scan {self.two_theta_min:g} to {self.two_theta_max:g} degrees, step {self.step:g}, "
                 "is not one; angles must rise between 0 and 170 with a positive step."
             )
-            raise PatternError(msg)
 
     @property
     def wavelength(self) -> float:
@@ -155,17 +153,15 @@ class TgaConditions:
 
     def __post_init__(self) -> None:
         if self.heating_rate_k_min <= 0 or self.end_c <= self.start_c or self.points < 10:
-            msg = (
+            raise PatternError(
                 f"a programme from {self.start_c:g} to {self.end_c:g} °C at {self.heating_rate_k_min:g} "
                 f"K/min with {self.points} points is not one; the rate must be positive, the end above "
                 "the start, and there must be 10 points or more."
             )
-            raise PatternError(msg)
         temperatures = [t for t, _ in self.holds]
         inside = all(self.start_c <= t <= self.end_c for t in temperatures)
         if not inside or temperatures != sorted(temperatures):
-            msg = f"holds must rise within the programme; they are {temperatures} °C."
-            raise PatternError(msg)
+            raise PatternError(f"holds must rise within the programme; they are {temperatures} °C.")
 
     @property
     def inert(self) -> bool:
@@ -261,8 +257,7 @@ class OrganicKinetics:
         for name, steps in (("air", self.air), ("inert", self.inert)):
             total = sum(step.share for step in steps)
             if abs(total - 1.0) > 1e-9:
-                msg = f"the shares of the steps in {name} sum to {total:g}, not 1."
-                raise AnalysisError(msg)
+                raise AnalysisError(f"the shares of the steps in {name} sum to {total:g}, not 1.")
 
 
 # Collagen: main step 320–340 °C, E 120–220 kJ/mol; char burns at 450–550 °C (bone and collagen literature; the split
@@ -368,11 +363,10 @@ class SpecimenModel:
             msg = f"mass fractions of specimen {self.specimen_id!r} sum to {total:.6f}, not 1 ({listed})."
             raise AnalysisError(msg)
         if self.carbonate_in_lattice > 0.0 and self.apatite <= 0.0:
-            msg = (
+            raise AnalysisError(
                 "carbonate cannot sit in the lattice of an apatite that is absent; "
                 "choose another carbonate_site."
             )
-            raise AnalysisError(msg)
 
     @property
     def carbonate_in_lattice(self) -> float:

@@ -83,8 +83,7 @@ def _optics_kernel(conditions: XrdConditions, two_theta: float, step: float, lin
         position = np.clip(offsets / step + half, 0.0, 2.0 * half - 1e-9)
         low = np.floor(position).astype(int)
         share = position - low
-        rays = np.zeros(2 * half + 1)
-        rays += np.bincount(low, weights * (1.0 - share), minlength=2 * half + 1)
+        rays = np.bincount(low, weights * (1.0 - share), minlength=2 * half + 1)
         rays += np.bincount(low + 1, weights * share, minlength=2 * half + 1)[: 2 * half + 1]
         return np.convolve(kernel, rays, mode="same")
 
@@ -315,17 +314,13 @@ def expected_pattern(
     """
     other, apatite = _present(model.other_phases), model.apatite_model.phase
     for name in {apatite, *other} - set(phases):
-        msg = f"phase {name!r} is part of the specimen but was not given."
-        raise AnalysisError(msg)
-    mu = 0.0
-    if model.apatite > 0.0:
-        mass = model.apatite + model.carbonate_in_lattice
-        mu += mass * attenuation_cm2_g(element_mass_fractions(phases[apatite]), conditions.anode)
-    for name, fraction in other.items():
-        mu += fraction * attenuation_cm2_g(element_mass_fractions(phases[name]), conditions.anode)
+        raise AnalysisError(f"phase {name!r} is part of the specimen but was not given.")
+    crystals = [(model.apatite + model.carbonate_in_lattice, apatite)] if model.apatite > 0.0 else []
+    crystals += [(fraction, name) for name, fraction in other.items()]
+    parts = [(mass, element_mass_fractions(phases[name])) for mass, name in crystals]
     for name, fraction in _amorphous_parts(model).items():
-        elements = model.materials[name].element_mass_fractions()
-        mu += fraction * attenuation_cm2_g(elements, conditions.anode)
+        parts.append((fraction, model.materials[name].element_mass_fractions()))
+    mu = sum(mass * attenuation_cm2_g(elements, conditions.anode) for mass, elements in parts)
     n = round((conditions.two_theta_max - conditions.two_theta_min) / conditions.step) + 1
     read = np.asarray(conditions.two_theta_min + conditions.step * np.arange(n), dtype=np.float64)
     shift = (
@@ -348,10 +343,9 @@ def expected_pattern(
         offset = (read - hump.two_theta) / hump.fwhm
         background += hump.height * np.exp(-4.0 * np.log(2.0) * np.square(offset))
     background = float(specimen.mean()) * background
+    scale = conditions.peak_counts / float((specimen + background).max())
     if conditions.absolute_scale is not None:
         scale = conditions.absolute_scale / (2.0 * mu)
-    else:
-        scale = conditions.peak_counts / float((specimen + background).max())
     return ExpectedPattern(
         two_theta=read, specimen=scale * specimen, background=scale * background, mass_attenuation=mu
     )

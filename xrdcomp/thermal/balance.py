@@ -479,8 +479,7 @@ def tga_check(
     same programme. Raises AnalysisError for an unknown standard, and for a run that does not cover its steps.
     """
     if standard not in STANDARDS:
-        msg = f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}.")
     known = STANDARDS[standard]
     curve = smoothed_curve(run, recipe, blank, shortest_c=1.0)
     raw = curve.raw
@@ -493,11 +492,10 @@ def tga_check(
     begin, end = float(literature[0]), float(literature[len(known.steps)])
     first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
     if first > begin + 40.0 or last < end - 30.0:
-        msg = (
+        raise AnalysisError(
             f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about "
             f"{begin:.0f} to {end:.0f} °C at this heating rate."
         )
-        raise AnalysisError(msg)
     windows = Windows(
         literature_c=np.minimum(literature, last),
         half_width_c=np.array([m.half_width_c for m in marks]),
@@ -517,34 +515,28 @@ def tga_check(
     def estimate(value: float, variance: float) -> Estimate:
         return Estimate.normal(float(value), float(np.sqrt(max(variance, 0.0))), coverage_factor=Z95)
 
-    losses = [
-        estimate(
-            mass[k] - mass[k + 1], covariance[k, k] + covariance[k + 1, k + 1] - 2.0 * covariance[k, k + 1]
-        )
-        for k in range(len(mass) - 1)
-    ]
-    before, carbonate, purity = estimate(1.0 - mass[0], covariance[0, 0]), None, 1.0
+    own, shared = covariance.diagonal(), covariance.diagonal(1)
+    losses = list(map(estimate, mass[:-1] - mass[1:], own[:-1] + own[1:] - 2.0 * shared))
+    before, carbonate, purity = estimate(1.0 - mass[0], own[0]), None, 1.0
     if standard == "portlandite":
         carbonate = losses[-1]
         purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
-
-    def compared(name: str, start_c: float, end_c: float, theory: float, measured: Estimate) -> StandardStep:
-        return StandardStep(
-            name=name, start_c=start_c, end_c=end_c, theory=theory, measured=measured, tolerance=tolerance
-        )
-
     ends = [float(t) for t in placed.temperature_c]
-    steps = [
-        compared(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k])
-        for k, step in enumerate(known.steps)
+    # name, start and end, theory, measured
+    rows = [
+        (step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps)
     ]
     if known.residue is not None:
-        name, theory = known.residue
-        steps.append(compared(f"residue {name}", last, last, theory, estimate(mass[-1], covariance[-1, -1])))
+        name, left = known.residue
+        rows.append((f"residue {name}", last, last, left, estimate(mass[-1], own[-1])))
+    steps = tuple(
+        StandardStep(name=name, start_c=a, end_c=b, theory=theory, measured=loss, tolerance=tolerance)
+        for name, a, b, theory, loss in rows
+    )
     return StandardCheck(
         standard=standard,
         formula=known.formula,
-        steps=tuple(steps),
+        steps=steps,
         before=before,
         carbonate=carbonate,
         messages=run.messages + raw.messages,

@@ -168,11 +168,10 @@ def separate_peaks(
     nothing is lost.
     """
     if len(temperature_c) < _FEWEST_POINTS or float(dtg_per_c.sum()) <= 0:
-        msg = (
+        raise AnalysisError(
             f"nothing to separate between {temperature_c[0]:.0f} and {temperature_c[-1]:.0f} °C: "
             f"{len(temperature_c)} points; choose a range that holds a step."
         )
-        raise AnalysisError(msg)
     stride = max(1, len(temperature_c) // _MAX_POINTS)
     axis, data = temperature_c[::stride], dtg_per_c[::stride]
     independent = max(abs(float(axis[-1] - axis[0])) / correlation_c, 8.0)

@@ -110,11 +110,10 @@ def minutes_of(run: TgaRun, index: IntArray) -> FloatArray | None:
     steps = np.diff(run.time_s[index]) / 60.0
     if (steps < 0).any():
         i = int(index[int(np.argmax(steps < 0)) + 1])
-        msg = (
+        raise AnalysisError(
             f"time runs backwards at point {i} ({run.time_s[i]:g} s). The file may hold two runs one after "
             "the other; analyse them one by one."
         )
-        raise AnalysisError(msg)
     jumps = np.diff(index) > 1
     if jumps.any():
         steps = np.where(jumps, np.median(steps), steps)
@@ -403,12 +402,11 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     first = _first_mass(run.mass[: max(3, min(len(run) // 200, 15))])
     negative = float((run.mass < -0.05 * abs(first)).mean()) if first else 1.0
     if first <= 0 or negative > 0.2:
-        msg = (
+        raise AnalysisError(
             f"{_name(run)}: the signal is not a mass: it starts at {first:g} {run.mass_unit} and "
             f"{100 * negative:.0f} % of its points are clearly negative. It may be a heat flow (DSC) or an "
             "uncorrected mass change; choose the mass column."
         )
-        raise AnalysisError(msg)
     header = run.initial_mass_mg
     found: list[Diagnostic] = []
     if run.mass_unit in ("percent", "fraction"):
@@ -546,20 +544,18 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     index, _ = heating_part(blank)
     progress, rate = progress_axis(blank, index)
     if progress[0] > curve.progress[0] + 20.0 or progress[-1] < curve.progress[-1] - 20.0:
-        msg = (
+        raise AnalysisError(
             f"the blank run covers {progress[0]:.0f} to {progress[-1]:.0f} °C, the specimen's run "
             f"{curve.progress[0]:.0f} to {curve.progress[-1]:.0f} °C. Measure the blank with the same programme."
         )
-        raise AnalysisError(msg)
     edges = np.concatenate((curve.progress - 0.5 * curve.step, [curve.progress[-1] + 0.5 * curve.step]))
     shared = (progress >= edges[0]) & (progress <= edges[-1])
     index, progress = index[shared], progress[shared]
     if len(index) < _MIN_BLANK_POINTS:
-        msg = (
+        raise AnalysisError(
             f"the blank run has {len(index)} readings in the range of the specimen's run; {_MIN_BLANK_POINTS} are "
             "needed. Export the blank as measured."
         )
-        raise AnalysisError(msg)
     bins = np.clip(np.searchsorted(edges, progress, side="right") - 1, 0, len(curve.progress) - 1)
     counts = np.bincount(bins, minlength=len(curve.progress)).astype(float)
     means = bin_means(blank.mass[index] * scale, progress, bins, curve.progress)
@@ -592,8 +588,7 @@ def check_inside(temperature_c: FloatArray, start_c: float, end_c: float) -> Non
     """Raise AnalysisError for a range (°C) outside an analysed run."""
     if not temperature_c[0] - 1.0 <= start_c < end_c <= temperature_c[-1] + 1.0:
         covered = f"{temperature_c[0]:.1f} to {temperature_c[-1]:.1f} °C"
-        msg = f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {covered}."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {covered}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,8 +92,7 @@ def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> Convers
     """
     temperature, mass = result.temperature_c, result.mass_fraction
     if result.heating_rate_k_min is None:
-        msg = "the heating rate of the run is unknown; kinetics need it."
-        raise AnalysisError(msg)
+        raise AnalysisError("the heating rate of the run is unknown; kinetics need it.")
     check_inside(temperature, start_c, end_c)
     inside = (temperature >= start_c) & (temperature <= end_c)
     loss = float(mass[inside][0] - mass[inside][-1]) if inside.any() else 0.0
