@@ -11,10 +11,7 @@ from xrdcomp.data import Diagnostic, MessageKind, message_kind
 from xrdcomp.results import OXALATE_RATIO, PhaseResult, TgaResult
 from xrdcomp.units import APATITE_HYDROXYL
 
-_MIN_GAIN = 0.003
-_GAIN_IN_SIGMAS = 6.0
-_MIN_LATE_LOSS = 0.001
-_BELOW_ZERO = 0.003
+_MIN_GAIN, _GAIN_IN_SIGMAS, _MIN_LATE_LOSS, _BELOW_ZERO = 0.003, 6.0, 0.001, 0.003
 _SALTS_FROM_C = 800.0
 
 INERT_CHAR = message_kind("TGA_INERT_CHAR", "warning",
@@ -88,13 +85,12 @@ def inert_char(tga: TgaResult) -> Diagnostic | None:
     if tga.char_fraction is None:
         return None
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
-    return INERT_CHAR(
+    text = (
         f"In {tga.atmosphere} part of the organic stays as char and looks like mineral. Organic and residue were "
         f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` holds the raw losses. Burn the residue "
-        "off in air to measure it.",
-        char_fraction=char,
-        char_std=std,
+        "off in air to measure it."
     )
+    return INERT_CHAR(text, char_fraction=char, char_std=std)
 
 
 @_of_balance(UNKNOWN_GAS)
@@ -125,12 +121,11 @@ def mass_gain(tga: TgaResult) -> Diagnostic | None:
     if gain <= max(_MIN_GAIN, _GAIN_IN_SIGMAS * tga.noise):
         return None
     from_c, to_c = (float(tga.temperature_c[i]) for i in (int(np.argmin(mass[: top + 1])), top))
-    return MASS_GAIN(
+    text = (
         f"The mass rises by {100 * gain:.2f} % between {from_c:.0f} and {to_c:.0f} °C. Oxidation, uptake of gas, or "
-        "buoyancy larger than estimated; losses in this range are too small by it. Measure a blank.",
-        gain=gain,
-        from_c=from_c,
+        "buoyancy larger than estimated; losses in this range are too small by it. Measure a blank."
     )
+    return MASS_GAIN(text, gain=gain, from_c=from_c)
 
 
 @_of_balance(BELOW_ZERO)
@@ -153,13 +148,12 @@ def late_loss(tga: TgaResult) -> Diagnostic | None:
     loss, begin = float(tga.boundary_mass[2] - tga.mass_fraction[-1]), float(tga.boundary_c[2])
     if loss <= _MIN_LATE_LOSS:
         return None
-    return LATE_LOSS(
+    text = (
         f"{100 * loss:.2f} % go between {begin:.0f} and {tga.temperature_c[-1]:.0f} °C, after "
         f"the carbonate. Apatite loses its hydroxyl there (at most {100 * APATITE_HYDROXYL:.2f} % of "
-        "it), chlorides evaporate; it is counted as residue.",
-        loss=loss,
-        from_c=begin,
+        "it), chlorides evaporate; it is counted as residue."
     )
+    return LATE_LOSS(text, loss=loss, from_c=begin)
 
 
 @_of_balance(POSSIBLE_OXALATE)
@@ -260,12 +254,11 @@ def carbonate_phase(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic | N
         return None
     dioxide = _carbon_dioxide(tga)
     most = dioxide / phases[0].facts.heating.carbonate
-    return CARBONATE_PHASE(
+    text = (
         f"{_names(phases)} found by diffraction: the {100 * dioxide:.2f} % CO2 correspond to "
-        f"{100 * most:.2f} % {phases[0].formula} if none came from the apatite; more of it would contradict the curve.",
-        co2=dioxide,
-        calcium_carbonate_at_most=most,
+        f"{100 * most:.2f} % {phases[0].formula} if none came from the apatite; more of it would contradict the curve."
     )
+    return CARBONATE_PHASE(text, co2=dioxide, calcium_carbonate_at_most=most)
 
 
 def _list_phases(kind: MessageKind, sort: str, describe: Callable[[PhaseResult], str], text: str) -> Check:

@@ -96,10 +96,10 @@ def mass_balance(
     values[0] += 1.0
     by_source = {name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
-    char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
-    result = replace(
-        result, balance=values, covariance=covariance, char_fraction=char if curve.inert else None
-    )
+    if curve.inert:
+        char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
+        result = replace(result, char_fraction=char)
+    result = replace(result, balance=values, covariance=covariance)
     if n < 3:
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
         return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
@@ -365,8 +365,7 @@ class TheoreticalStep(NamedTuple):
     end: Boundary
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standard:
+class Standard(NamedTuple):
     """A substance whose losses follow from its formula; `residue` is what is left and its fraction, where known."""
 
     formula: str

@@ -488,14 +488,11 @@ def _gaps(curve: HeatingCurve) -> tuple[Diagnostic, ...]:
     before, after = max(starts[longest] - 1, 0), min(stops[longest], len(empty) - 1)
     low, high = float(curve.temperature_c[before]), float(curve.temperature_c[after])
     lost = float(curve.mass[before] - curve.mass[after])
-    note = GAP(
+    text = (
         f"There are no readings between {low:.0f} and {high:.0f} °C, where {100 * lost:.2f} % of the mass was lost. "
-        "The curve is interpolated there; steps inside it cannot be told apart.",
-        from_c=low,
-        to_c=high,
-        mass_lost=lost,
+        "The curve is interpolated there; steps inside it cannot be told apart."
     )
-    return (note,)
+    return (GAP(text, from_c=low, to_c=high, mass_lost=lost),)
 
 
 def _name(run: TgaRun) -> str:
@@ -566,13 +563,11 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     found: tuple[Diagnostic, ...] = ()
     own = curve.heating_rate_k_min
     if rate and own and abs(rate / own - 1.0) > 0.05:
-        note = BLANK_RATE(
+        text = (
             f"The blank was heated at {rate:.2f} K/min, the specimen at {own:.2f} K/min. Buoyancy and drift differ "
-            "with the rate; measure the blank with the same programme.",
-            blank_k_min=rate,
-            run_k_min=own,
+            "with the rate; measure the blank with the same programme."
         )
-        found = (note,)
+        found = (BLANK_RATE(text, blank_k_min=rate, run_k_min=own),)
     return Blank(
         change=(smooth - smooth[0]) / start_mg,
         start_std=noise * end_factor(weights, _BLANK_LENGTH) / start_mg,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -62,11 +63,10 @@ class Peak:
         return float(mass[self.start] - mass[self.end])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Maximum:
+class _Maximum(NamedTuple):
     """A maximum of the DTG on the scale (smoothing length in grid points) it was found on."""
 
-    index: int
+    top: int
     dtg: FloatArray
     length: float
 
@@ -89,10 +89,10 @@ def find_peaks(curve: SmoothedCurve) -> tuple[Peak, ...]:
         wide = scale * curve.length
         at_scale = curve.mass if scale == 1.0 else whittaker(raw.mass, raw.weights, wide)
         dtg = -derivative(at_scale, raw.step)
-        maxima = [_Maximum(index=i, dtg=dtg, length=wide) for i in _prominent(curve, at_scale, dtg, wide)]
+        maxima = [_Maximum(i, dtg, wide) for i in _prominent(curve, at_scale, dtg, wide)]
         noise = derivative_std(raw.bin_noise, wide) / raw.step
         fine = []
-        for k, top in enumerate(maxima):
+        for k, maximum in enumerate(maxima):
             peak = _with_feet(maxima, k, noise)
             loss = peak.loss(at_scale)
             # loss above the level of the higher foot; a foot where the run begins or ends does not count
@@ -100,8 +100,12 @@ def find_peaks(curve: SmoothedCurve) -> tuple[Peak, ...]:
             level = max(feet) if feet else 0.0
             net = float(np.clip(dtg[peak.start : peak.end + 1] - level, 0.0, None).sum() * raw.step)
             if loss >= _MIN_LOSS and net >= max(least, _MIN_NET_SHARE * loss):
-                fine.append(top)
-        found = _refine(found, fine)
+                fine.append(maximum)
+        # every maximum of the coarser scale gives way to the finer ones between its valleys, where there are any
+        edges = [0, *(_valley(a, b) for a, b in pairwise(found)), len(dtg)]
+        coarse, found = found, [] if found else fine
+        for k, maximum in enumerate(coarse):
+            found += [m for m in fine if edges[k] <= m.top < edges[k + 1]] or [maximum]
     peaks = (_with_feet(found, k, curve.dtg_noise) for k in range(len(found)))
     return tuple(peak for peak in peaks if peak.loss(curve.mass) >= _MIN_LOSS)
 
@@ -142,27 +146,16 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     ]
 
 
-def _refine(coarse: list[_Maximum], fine: list[_Maximum]) -> list[_Maximum]:
-    """Replace every coarse maximum by the finer ones between its valleys, where there are any."""
-    if not coarse:
-        return fine
-    edges = [0, *(_valley(a, b) for a, b in pairwise(coarse)), len(coarse[0].dtg)]
-    out: list[_Maximum] = []
-    for k, (low, high) in enumerate(pairwise(edges)):
-        out += [top for top in fine if low <= top.index < high] or coarse[k : k + 1]
-    return out
-
-
 def _valley(before: _Maximum, after: _Maximum) -> int:
     """Lowest point between two maxima, on the coarser of their scales."""
     dtg = before.dtg if before.length > after.length else after.dtg
-    low, high = sorted((before.index, after.index))
+    low, high = sorted((before.top, after.top))
     return low + int(np.argmin(dtg[low : high + 1]))
 
 
 def _with_feet(found: list[_Maximum], k: int, noise: float) -> Peak:
     """Feet of the k-th maximum, for a standard deviation `noise` of the DTG."""
-    top, dtg = found[k].index, found[k].dtg
+    top, dtg = found[k].top, found[k].dtg
     low = _valley(found[k - 1], found[k]) if k > 0 else 0
     high = _valley(found[k], found[k + 1]) if k + 1 < len(found) else len(dtg) - 1
     floor = max(_FOOT_SHARE * dtg[top], 2.0 * noise)
@@ -323,14 +316,14 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     redrawn = smooth[:, None] + sigma[:, None] * rng.standard_normal((len(smooth), k))
     redrawn = whittaker(redrawn, raw.weights, length)
     index = _minima(raw, redrawn, centres, widths, length)
-    covariance = {"noise": _covariance(np.take_along_axis(redrawn, index, axis=0))}
+    covariance = {"noise": np.atleast_2d(np.cov(np.take_along_axis(redrawn, index, axis=0)))}
 
     values = []
     for factor in _LENGTH_FACTORS:
         again = whittaker(smooth, raw.weights, factor * length)[:, None]
         index = _minima(raw, again, centres, widths, factor * length)
         values.append(np.take_along_axis(again, index, axis=0)[:, 0])
-    covariance["smoothing"] = _covariance(np.array(values).T)
+    covariance["smoothing"] = np.atleast_2d(np.cov(np.array(values).T))
 
     # placement: another author's window and width find other minima, and even a minimum is no sharp mark: around it
     # the boundary is moved along the slope. A mass that rises there is noise, drift or buoyancy, which have their own
@@ -341,7 +334,7 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     index = _minima(raw, smooth[:, None], moved, searched, length)
     jitter = windows.placement_std_c[:, None] * rng.standard_normal((b, k))
     slope = np.minimum(derivative(smooth, raw.step), 0.0)
-    covariance["placement"] = _covariance(smooth[index] + slope[index] * jitter)
+    covariance["placement"] = np.atleast_2d(np.cov(smooth[index] + slope[index] * jitter))
 
     covariance |= curve.correction_covariances(best)
     covariance["start_mass"] = np.outer(mass * raw.start_std, mass * raw.start_std)
@@ -377,11 +370,6 @@ def _minima(
         nearest = np.argmin(np.abs(distance), axis=0)
         out[i] = low + np.where(np.isfinite(cost).any(axis=0), np.argmin(cost, axis=0), nearest)
     return out
-
-
-def _covariance(values: FloatArray) -> FloatArray:
-    """Covariance (b, b) of the masses (b, k) at the boundaries over k draws."""
-    return np.atleast_2d(np.cov(values))
 
 
 # ---- What a cut at a DTG minimum puts on the wrong side, where neighbouring losses overlap ----
@@ -562,8 +550,7 @@ def with_late_front(boundaries: Boundaries, curve: SmoothedCurve) -> Boundaries:
     return replace(boundaries, mass=mass, covariance={**boundaries.covariance, "late_loss": covariance})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Amount:
+class _Amount(NamedTuple):
     value: float
     variance: float
 
@@ -575,18 +562,17 @@ def _amount(shape: FloatArray, raw: HeatingCurve, rows: IntArray) -> _Amount:
     centred = shape - float((weights * shape).sum()) / total
     power = float((weights * centred**2).sum())
     if power <= 1e-9:
-        return _Amount(value=0.0, variance=np.inf)
-    value = -float((weights * centred * mass).sum()) / power
-    return _Amount(value=value, variance=max(raw.bin_noise, 1e-7) ** 2 / power)
+        return _Amount(0.0, np.inf)
+    return _Amount(-float((weights * centred * mass).sum()) / power, max(raw.bin_noise, 1e-7) ** 2 / power)
 
 
 def _not_negative(measured: _Amount, prior: float) -> _Amount:
     """Mean and variance of an amount from a measurement and a half-normal prior (infinite: anything above 0)."""
     precision = 1.0 / measured.variance + (prior**-2 if prior > 0 else np.inf)
     if not 0.0 < precision < np.inf:
-        return _Amount(value=0.0, variance=0.0)
+        return _Amount(0.0, 0.0)
     std = precision**-0.5
     # a normal distribution cut at 0; `hazard` is density over probability of what is left, stable far below 0
     z = max(measured.value / measured.variance * std, -6.0)
     hazard = float(np.exp(-0.5 * z * z - log_ndtr(z)) / np.sqrt(2.0 * np.pi))
-    return _Amount(value=std * (z + hazard), variance=std**2 * max(1.0 - hazard * (z + hazard), 0.0))
+    return _Amount(std * (z + hazard), std**2 * max(1.0 - hazard * (z + hazard), 0.0))
