@@ -65,11 +65,10 @@ _TABLE = {row.pop("atom"): {name: float(value) for name, value in row.items()} f
 
 def _known(element: str) -> None:
     if element not in _TABLE:
-        msg = (
+        raise PhaseError(
             f"the simulator has no scattering table for element {element!r}; "
             f"it knows {', '.join(_TABLE)}. Leave the phase out or replace the element."
         )
-        raise PhaseError(msg)
 
 
 def atomic_mass(element: str) -> float:
@@ -173,11 +172,10 @@ def powder_reflections(
     strengthens 00l [Dollase 1986].
     """
     if not phase.quantifiable:
-        msg = (
+        raise PhaseError(
             f"phase {phase.id!r} is known by its line positions only and cannot be simulated; "
             "take one with atoms."
         )
-        raise PhaseError(msg)
     used = cell or phase.cell
     metric = _metric(used)
     reciprocal = np.asarray((2.0 * np.pi) ** 2 * np.linalg.inv(metric), dtype=np.float64)
@@ -372,10 +370,9 @@ def carbonated(phase: Phase, carbonate: float) -> Phase:
     elements = np.array(phase.site_element)
     phosphorus, oxygen, calcium = elements == "P", elements == "O", elements == "Ca"
     if not 0.0 <= carbonate <= 0.2 or not phosphorus.any():
-        msg = (
+        raise AnalysisError(
             f"{carbonate:g} of CO3 cannot be put into {phase.id!r}: it takes phosphate sites and at most 0.2."
         )
-        raise AnalysisError(msg)
     count = float(phase.site_occupancy[phosphorus].sum())
     calciums = float(phase.site_occupancy[calcium].sum())
     # the cell gets lighter by what leaves it: the share follows from x · count · CO3 = carbonate · (mass − x · lighter)
@@ -453,9 +450,8 @@ class AmorphousMaterial:
         return {e: part / sum(parts.values()) for e, part in parts.items()}
 
 
-# Area factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times
-# free atoms per gram in 10–60° against fluorapatite, 1.25 times in 20–40°; liquid water peaks near 90 electron
-# units per molecule.
+# Area factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times free atoms
+# per gram in 10–60° against fluorapatite, 1.25 times in 20–40°; liquid water peaks near 90 electron units per molecule.
 MATERIALS: dict[str, AmorphousMaterial] = {
     # collagen as amino-acid analysis gives it
     "protein": AmorphousMaterial(

@@ -400,10 +400,9 @@ def mass_fractions(model: SpecimenModel) -> dict[str, float]:
 def truth_of(model: SpecimenModel, carbonate_of_phase: Mapping[str, float]) -> dict[str, Any]:
     """Return the truth of a specimen in the terms of a result.
 
-    ``components`` has the keys of a composition and sums to 1: `carbonate` is all CO3, also that of carbonate
-    minerals (`carbonate_of_phase`: mass fraction of CO3 in each), and `other_crystalline` is the further phases
-    without their CO3; `amorphous_mineral` includes its bound water. ``phases`` gives each crystalline phase with its
-    carbonate.
+    ``components`` has the keys of a composition and sums to 1: `carbonate` is all CO3, also that of carbonate minerals
+    (`carbonate_of_phase`: mass fraction of CO3 in each), and `other_crystalline` is the further phases without their
+    CO3; `amorphous_mineral` includes its bound water. ``phases`` gives each crystalline phase with its carbonate.
     """
     other = {k: v for k, v in model.other_phases.items() if v > 0.0}
     mineral_co3 = sum(v * carbonate_of_phase.get(k, 0.0) for k, v in other.items())

@@ -1,9 +1,8 @@
 """The mass of a specimen in the thermobalance: every component goes by its own kinetics.
 
-Water dries with a tail, amorphous mineral gives its bound water before and after 220 °C, protein and lipid
-burn in overlapping steps (air) or pyrolyse to char (inert gas), lattice carbonate leaves over 600–950 °C,
-apatite loses hydroxyl above 900 °C. Peak temperatures are for 10 K/min and move with the rate by the
-activation energy.
+Water dries with a tail, amorphous mineral gives its bound water before and after 220 °C, protein and lipid burn in
+overlapping steps (air) or pyrolyse to char (inert gas), lattice carbonate leaves over 600–950 °C, apatite loses
+hydroxyl above 900 °C. Peak temperatures are for 10 K/min and move with the rate by the activation energy.
 """
 
 from __future__ import annotations
