@@ -15,7 +15,7 @@ import numpy as np
 from xrdcomp.composition import priors
 from xrdcomp.data import PhaseFacts, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, PhaseResult, TgaResult, XrdAmounts, apatite_limit
+from xrdcomp.results import COMPONENTS, Estimate, PhaseResult, TgaResult, XrdAmounts, apatite_limit
 from xrdcomp.units import FloatArray
 
 H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
@@ -23,8 +23,6 @@ H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
 
 XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "standard")
 _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}
-_BALANCE = ("water", "organic", "carbonate", "residue")
-_SHORT_BALANCE = ("water", "organic", "residue_with_carbonate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +81,8 @@ class ThermalEvidence:
         object.__setattr__(self, "covariance", frozen_array(self.covariance))
         n = len(self.values)
         if self.values.shape not in ((3,), (4,)) or self.covariance.shape != (n, n):
-            msg = (
-                f"a thermal balance has 3 or 4 values and a square covariance; these have {self.values.shape} "
-                f"and {self.covariance.shape}."
-            )
+            shapes = f"{self.values.shape} and {self.covariance.shape}"
+            msg = f"a thermal balance has 3 or 4 values and a square covariance; these have {shapes}."
             raise AnalysisError(msg)
         if not (np.isfinite(self.values).all() and np.isfinite(self.covariance).all()):
             msg = "a thermal balance must be finite; look at the mass column of the run."
@@ -157,9 +153,8 @@ class XrdEvidence:
 
 def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
     """Take the mass balance out of a thermal result; None where its steps could not be assigned."""
-    wanted = next(
-        (names for names in (_BALANCE, _SHORT_BALANCE) if set(names) == set(tga.balance_names)), None
-    )
+    known = (("water", "organic", "carbonate", "residue"), ("water", "organic", "residue_with_carbonate"))
+    wanted = next((names for names in known if set(names) == set(tga.balance_names)), None)
     if wanted is None:
         return None
     order = [tga.balance_names.index(name) for name in wanted]
@@ -171,15 +166,14 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
     total = shares.sum(axis=0)
     sources = {}
     if causes and (total > 0).all():
-        for cause, row in zip(causes, shares / total, strict=True):
-            sources[cause] = tuple(float(value) for value in row)
-    char = tga.char_fraction  # None unless the gas is inert
+        sources = {cause: tuple(row.tolist()) for cause, row in zip(causes, shares / total, strict=True)}
+    char = tga.char_fraction or Estimate(value=priors.CHAR.mean)  # stated where the gas is inert
     return ThermalEvidence(
         values=tga.balance[order],
         covariance=tga.covariance[np.ix_(order, order)],
-        inert=char is not None,
-        char_fraction=char.value if char is not None else priors.CHAR.mean,
-        char_std=char.std if char is not None and char.std else priors.CHAR.std,
+        inert=tga.char_fraction is not None,
+        char_fraction=char.value,
+        char_std=char.std or priors.CHAR.std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
         salts_apart=tga.salts_apart,
         sources=sources,
@@ -221,7 +215,20 @@ def reduce_xrd(
         msg = "diffraction gives no positive amount of anything; look at the fit before composing."
         raise AnalysisError(msg)
     grouped = sums @ amounts.amounts / total
-    covariance = sums @ amounts.covariance @ sums.T / total**2 + _exchange(rows, grouped)
+    # shapes of amorphous scattering move mass between rows, relative to organic and water; each exchange takes from one
+    # what it gives to another, so that their sum stays as well known: organic against water, and amorphous mineral
+    # against water (against organic where the fit holds no water)
+    soft = sum(max(grouped[rows.index(row)], 0.0) for row in ("organic", "water") if row in rows)
+    exchange = np.zeros((len(rows), len(rows)))
+    for first, second, std in (
+        ("organic", "water", priors.ORGANIC_WATER_EXCHANGE),
+        ("amorphous_mineral", "water" if "water" in rows else "organic", priors.WATER_MINERAL_EXCHANGE),
+    ):
+        if first in rows and second in rows:
+            mode = np.zeros(len(rows))
+            mode[[rows.index(first), rows.index(second)]] = std * soft, -std * soft
+            exchange += np.outer(mode, mode)
+    covariance = sums @ amounts.covariance @ sums.T / total**2 + exchange
     hidden = _hidden_std(phases, amounts, total)
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2
@@ -311,32 +318,6 @@ def _rows_of(
         )
         raise AnalysisError(msg)
     return row_of
-
-
-def _exchange(rows: tuple[str, ...], values: FloatArray) -> FloatArray:
-    """Covariance of mass that shapes of amorphous scattering move between rows, relative to organic and water.
-
-    Each exchange takes from one row what it gives to another, so the sum of the two stays as well known as it is:
-    organic against water, and amorphous mineral against water (against organic where the fit holds no water).
-    """
-    covariance = np.zeros((len(rows), len(rows)))
-    soft = np.array(
-        [max(values[i], 0.0) if row in ("organic", "water") else 0.0 for i, row in enumerate(rows)]
-    )
-    total = float(soft.sum())
-    if total <= 0:
-        return covariance
-    partner = "water" if "water" in rows else "organic"
-    for first, second, std in (
-        ("organic", "water", priors.ORGANIC_WATER_EXCHANGE),
-        ("amorphous_mineral", partner, priors.WATER_MINERAL_EXCHANGE),
-    ):
-        if first in rows and second in rows:
-            mode = np.zeros(len(rows))
-            mode[[rows.index(first), rows.index(second)]] = 1.0, -1.0
-            mode = std * total * mode
-            covariance += np.outer(mode, mode)
-    return covariance
 
 
 def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float) -> float:

@@ -124,11 +124,11 @@ class JointModel:
         if not self.weighs_crystals:
             return COMPONENTS
         wide = draws.std(axis=0) > priors.REPORTABLE_STD
+        # the maximum of amorphous mineral lies between those of water and of broad apatite reflections
         return tuple(
             name
             for i, name in enumerate(COMPONENTS)
-            if name
-            == "amorphous_mineral"  # its maximum lies between those of water and of broad apatite reflections
+            if name == "amorphous_mineral"
             or (name in ("organic", "water", "carbonate") and (wide[i] or prior_share[name] > 0.5))
         )
 
@@ -310,14 +310,14 @@ def build_model(
         raise AnalysisError(msg)
     constants: list[priors.Prior] = []
     if xrd is not None:
-        mean, std = known_scale if known_scale is not None else (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
-        crystals, amorphous = (
-            np.array([max(xrd.row(name), 0.0)]) for name in ("apatite", "amorphous_mineral")
+        mean, std = known_scale or (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
+        share = lattice_share(
+            *(np.maximum([xrd.row(name)], 0.0) for name in ("apatite", "amorphous_mineral"))
         )
         constants += [
             replace(priors.LOG_SCALE, mean=mean, std=std),
             replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),
-            replace(priors.CARBONATE_IN_LATTICE, mean=float(lattice_share(crystals, amorphous)[0])),
+            replace(priors.CARBONATE_IN_LATTICE, mean=float(share[0])),
             priors.AMORPHOUS_RESPONSE,
             priors.CARBONATE_INTENSITY,
             priors.UNCERTAINTY_SPREAD,
@@ -331,9 +331,8 @@ def build_model(
     if thermal is not None:
         constants += [priors.LATE_WATER, priors.BOUND_WATER]
         if thermal.inert:
-            constants.append(
-                replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3))
-            )
+            char_std = max(thermal.char_std, 1e-3)
+            constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=char_std))
         if xrd is not None and _salt_share(xrd, thermal) > 0:
             constants.append(priors.SALT_EVAPORATED)
     parts = _covariance_parts(xrd, thermal, aliquot_std)
@@ -341,15 +340,13 @@ def build_model(
     # symmetric and safely positive definite: balances and amorphous shapes may leave combinations without any variance
     eigenvalues, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     floor = max(eigenvalues[-1] * 1e-10, 1e-14)
-    values = [xrd.values] if xrd is not None else []
-    values += [thermal.losses] if thermal is not None else []
     return JointModel(
         absent=frozenset() if xrd is None else xrd.absent,
         xrd=xrd,
         thermal=thermal,
         standard=standard,
         priors=tuple(constants),
-        values=np.concatenate(values),
+        values=np.concatenate([[] if xrd is None else xrd.values, [] if thermal is None else thermal.losses]),
         covariance=(vectors * np.maximum(eigenvalues, floor)) @ vectors.T,
         parts=parts,
     )
