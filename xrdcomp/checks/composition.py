@@ -131,9 +131,8 @@ def _rule(kind: MessageKind) -> Callable[[Callable[[Composition, Consistency], D
 def apatite_not_asked_after(analysis: Analysis) -> Diagnostic | None:
     """Tell that neither fit nor search held apatite."""
     evidence = analysis.composition.consistency if analysis.composition is not None else None
-    if evidence is None or not evidence.xrd or not analysis.phases:
-        return None
-    if any(phase.is_apatite for phase in analysis.phases):
+    asked = [phase.is_apatite for phase in analysis.phases]
+    if evidence is None or not evidence.xrd or not asked or any(asked):
         return None
     return WITHOUT_APATITE(
         "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
@@ -146,23 +145,23 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     """Tell that uncertainties were multiplied, which ones, and by how much."""
     if found.birge_ratio <= 1.0:
         return None
-    which = "of all evidence" if found.widens_all else "of the diffraction amounts"
+    what, which = "X-ray and thermal evidence do", "of the diffraction amounts"
+    advice = (
+        "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
+        "ground powder."
+    )
+    if found.widens_all:
+        which = "of all evidence"
     if not found.xrd:
         what, which = "The losses of the thermal run do", "of these losses"
         advice = (
             "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
         )
     elif not found.tga:
-        what, advice = (
-            "The amounts of the pattern do",
+        what = "The amounts of the pattern do"
+        advice = (
             "Look at the fit: a phase or an amorphous component may be missing; measure the empty holder, or add a "
-            "thermal run.",
-        )
-    else:
-        what, advice = (
-            "X-ray and thermal evidence do",
-            "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
-            "ground powder.",
+            "thermal run."
         )
     return BIRGE(
         f"{what} not fit one composition: probability of a misfit this large is {found.misfit_probability:.2g}. The "

@@ -47,9 +47,8 @@ def check(kind: MessageKind, stage: Stage) -> Callable[[Callable[[Analysis], Dia
     """Register a function as the rule behind a kind of message; it runs as soon as its stage is finished."""
 
     def register(function: Callable[[Analysis], Diagnostic | None]) -> Check:
-        found = Check(kind=kind, stage=stage, function=function)
-        CHECKS.append(found)
-        return found
+        CHECKS.append(Check(kind=kind, stage=stage, function=function))
+        return CHECKS[-1]
 
     return register
 

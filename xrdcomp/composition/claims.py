@@ -95,14 +95,13 @@ def without_poor_fits(
     That is so where it does not describe the pattern, or where another tube or other slits explain the pattern better
     (`doubtful`).
     """
-    if fit is None:
-        return claims
-    if not describes_pattern(fit.gof, fit.rwp):
+    reason = ""
+    if fit is not None and not describes_pattern(fit.gof, fit.rwp):
         figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
         reason = f"The fit does not describe the pattern ({figures})"
-    elif doubtful:
+    elif fit is not None and doubtful:
         reason = "Another radiation or other slits than those assumed explain the pattern"
-    else:
+    if not reason:
         return claims
     return tuple(
         replace(

@@ -363,11 +363,9 @@ def evaluate_cohort(
     if component not in COMPONENTS:
         msg = f"there is no component {component!r}; choose one of {', '.join(COMPONENTS)}."
         raise AnalysisError(msg)
-    bases = sorted({result.composition.basis for result in results})
-    if len(bases) > 1:
-        msg = (
-            f"a cohort must be on one basis; got {', '.join(bases)}. Analyse all with one composition.basis."
-        )
+    if len(bases := sorted({result.composition.basis for result in results})) > 1:
+        got = ", ".join(bases)
+        msg = f"a cohort must be on one basis; got {got}. Analyse all with one composition.basis."
         raise AnalysisError(msg)
     names = [result.sample_id for result in results]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -450,8 +448,9 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
     decisions = [phase.decision for phase in asked]
     row["hydroxyapatite"] = "detected" if "detected" in decisions else next(iter(decisions), "not asked")
     row["hydroxyapatite_limit"] = apatite_limit(asked)
-    others = [p for p in result.phases if not p.is_apatite and p.decision == "detected"]
-    row["other_phases"] = ", ".join(phase.id for phase in others)
+    row["other_phases"] = ", ".join(
+        phase.id for phase in result.phases if not phase.is_apatite and phase.decision == "detected"
+    )
     for claim in result.claims:
         row[claim.id] = claim.verdict
     row["messages"] = ", ".join(sorted({item.code for item in result.messages if item.severity != "info"}))

@@ -157,8 +157,8 @@ class JointModel:
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Factor (n, m) on each whitened row for each set of constants (n, p), and the log of their product (n,).
 
-        The factor is exp(-``xrd_spread``) for the rows of diffraction and 1 for the losses: a larger spread counts the
-        rows less. The log product is what the determinant of the covariance adds to the log likelihood.
+        exp(-``xrd_spread``) for the rows of diffraction and 1 for the losses; the log product is what the determinant
+        of the covariance adds to the log likelihood.
         """
         factor = np.ones((len(constants), len(self.values)))
         if self.xrd is None:
@@ -176,22 +176,21 @@ class JointModel:
         if xrd is not None:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
             bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
+            rows = {
+                "apatite": {H: bragg, CARBONATE: bragg * lattice * theta["carbonate_intensity"]},
+                "organic": {ORGANIC: scale},
+                "water": {
+                    WATER: scale,
+                    AMORPHOUS: scale * (1.0 - seen),
+                    CARBONATE: scale * (1.0 - seen) * (1.0 - lattice),
+                },
+                "amorphous_mineral": {AMORPHOUS: scale * seen, CARBONATE: scale * seen * (1.0 - lattice)},
+                "other": {OTHER: bragg},
+            }
             for i, row in enumerate(xrd.rows):
-                if row == "apatite":
-                    matrix[:, i, H] = bragg
-                    matrix[:, i, CARBONATE] = bragg * lattice * theta["carbonate_intensity"]
-                elif row == "organic":
-                    matrix[:, i, ORGANIC] = scale
-                elif row == "water":
-                    matrix[:, i, WATER] = scale
-                    matrix[:, i, AMORPHOUS] = scale * (1.0 - seen)
-                    matrix[:, i, CARBONATE] = scale * (1.0 - seen) * (1.0 - lattice)
-                elif row == "amorphous_mineral":
-                    matrix[:, i, AMORPHOUS] = scale * seen
-                    matrix[:, i, CARBONATE] = scale * seen * (1.0 - lattice)
-                elif row == "other":
-                    matrix[:, i, OTHER] = bragg
-                elif self.standard is not None:
+                for component, mass in rows.get(row, {}).items():
+                    matrix[:, i, component] = mass
+                if row == "standard" and self.standard is not None:
                     crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
                     offset[:, i] = bragg * crystals * self.standard.per_specimen
         if thermal is not None:

@@ -253,10 +253,7 @@ def _draw_simplex(
 
 
 def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
-    """Draw from the posterior of composition and constants.
-
-    More `draws` narrow the Monte Carlo error of interval ends; the same `seed` gives the same bytes.
-    """
+    """Draw from the posterior; more `draws` narrow the Monte Carlo error, the same `seed` gives the same bytes."""
     rng = np.random.default_rng(seed)
     optimum = _optimum(model)
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), priors.MINERAL_FLOOR)
@@ -340,10 +337,7 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
 
 
 def free_scale(model: JointModel) -> tuple[float, float]:
-    """Bias of crystalline against amorphous scattering that fits best, and its std, when its prior does not hold it.
-
-    Taken at the constrained optimum with a prior of 1 (100 %) on the bias.
-    """
+    """Bias of crystalline against amorphous scattering that fits best with a prior of 1 (100 %) on it, and its std."""
     at = model.names.index("xrd_bias")
     loose = tuple(replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.priors)
     found = _optimum(replace(model, priors=loose))
