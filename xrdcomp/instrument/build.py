@@ -228,8 +228,22 @@ def with_tube_optics(
     specimen.
     """
     recipe = recipe or InstrumentRecipe()
-    if not recipe.wavelengths:
-        instrument = _fine_spectrum(instrument)
+    copper = elements.emission_lines("CuKa1")[0][0]
+    if not recipe.wavelengths and abs(instrument.wavelength / copper - 1.0) <= _SAME_LINE:
+        plain = [line for line in instrument.emission_lines if not line.label]
+        rows = elements.fine_profile("hoelzer")
+        # the table of wavelengths gives the top of the profile, 0.3 parts per million above that of Hölzer's energies
+        scale = copper / elements.profile_top(rows)
+        if len(plain) == 1:  # Kα1 alone gets its natural width
+            rows, scale = rows[:1], copper / rows[0, 0]
+        # amounts are per unit of all weights: what is replaced keeps its sum, so that sharp and broad patterns compare
+        total = sum(line.weight for line in plain) / rows[:, 2].sum()
+        fine = (
+            EmissionLine(wavelength=float(w * scale), weight=float(share * total), fwhm=float(fwhm))
+            for w, fwhm, share in rows
+        )
+        residual = (line for line in instrument.emission_lines if line.label)
+        instrument = replace(instrument, emission_lines=(*fine, *residual), lorentzian_strain=0.005)
     if instrument.geometry != "bragg_brentano":
         return instrument
     correlation, divergence = recipe.axial_correlation, recipe.equatorial_divergence
@@ -270,26 +284,6 @@ def has_sharp_reflections(pattern: Pattern) -> bool:
         # three half widths on either side are this peak's own; the next highest is sought beyond
         left[max(0, 3 * first - 2 * top) : 3 * last - 2 * top + 1] = False
     return False
-
-
-def _fine_spectrum(instrument: Instrument) -> Instrument:
-    """Put Hölzer's lines in place of a Cu Kα doublet; give Kα1 alone its natural width."""
-    copper = elements.emission_lines("CuKa1")[0][0]
-    if abs(instrument.wavelength / copper - 1.0) > _SAME_LINE:
-        return instrument
-    rows = elements.fine_profile("hoelzer")
-    extra = tuple(line for line in instrument.emission_lines if line.label)
-    # the table of wavelengths gives the top of the profile, 0.3 parts per million above that of Hölzer's energies
-    scale = copper / elements.profile_top(rows)
-    if len(instrument.emission_lines) - len(extra) == 1:
-        rows, scale = rows[:1], copper / rows[0, 0]
-    # amounts are per unit of all weights: what is replaced keeps its sum, so that sharp and broad patterns compare
-    total = sum(line.weight for line in instrument.emission_lines if not line.label) / rows[:, 2].sum()
-    lines = tuple(
-        EmissionLine(wavelength=float(w * scale), weight=float(share * total), fwhm=float(fwhm))
-        for w, fwhm, share in rows
-    )
-    return replace(instrument, emission_lines=(*lines, *extra), lorentzian_strain=0.005)
 
 
 # ---- an instrument on disk: TOML with the fields of `Instrument`, as `xrdcomp calibrate` writes it
