@@ -33,9 +33,9 @@ READERS = tuple(
         ("xrd.bruker", "brml"), ("xrd.rigaku", "ras rasx rigaku_ascii"), ("xrd.bruker", "uxd"),
         ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.stoe_seifert", "seifert"), ("xrd.philips", "udf rd"),
         ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
-        ("xrd.text", "columns"), ("tga.netzsch", "NETZSCH NGB"), ("tga.ta", "UNIVERSAL_ANALYSIS TRIOS"),
-        ("tga.mettler", "STARE"), ("tga.perkinelmer", "PYRIS"), ("tga.setaram", "SETARAM"),
-        ("tga.table", "SHIMADZU HITACHI EXCEL CSV"),
+        ("xrd.text", "columns"), ("tga.netzsch", "netzsch_text netzsch_ngb"), ("tga.ta", "ta_universal ta_trios"),
+        ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),
+        ("tga.table", "SETARAM SHIMADZU HITACHI tga_excel CSV"),
     )
     for name in names.split()
 )  # fmt: skip

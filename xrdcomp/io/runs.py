@@ -128,20 +128,22 @@ def tga_reader(
     name: str,
     extensions: str,
     sniff: Callable[[SourceFile], float],
-    parse: Callable[[SourceFile, TgaOptions], TgaTable],
     *,
     extras: tuple[str, ...] = (),
     verified: bool = True,
-) -> TgaReader:
-    """Reader of a format that `parse` turns into a table; `extensions` are separated by blanks."""
+) -> Callable[[Callable[[SourceFile, TgaOptions], TgaTable]], TgaReader]:
+    """Make the function below, which gives a table, that of a format; `extensions` are separated by blanks."""
 
-    def read(source: SourceFile, options: TgaOptions) -> TgaRun:
-        return replace(_Builder(parse(source, options), options).build(), source=source.record(id))
+    def declare(parse: Callable[[SourceFile, TgaOptions], TgaTable]) -> TgaReader:
+        def read(source: SourceFile, options: TgaOptions) -> TgaRun:
+            return replace(_Builder(parse(source, options), options).build(), source=source.record(id))
 
-    suffixes = tuple(extensions.split())
-    return TgaReader(
-        id=id, name=name, extensions=suffixes, sniff=sniff, read=read, extras=extras, verified=verified
-    )
+        suffixes = tuple(extensions.split())
+        return TgaReader(
+            id=id, name=name, extensions=suffixes, sniff=sniff, read=read, extras=extras, verified=verified
+        )
+
+    return declare
 
 
 # Parts of readers
@@ -359,7 +361,7 @@ class _Builder:
         if len(self.keep) < 2:
             msg = f"only {len(self.keep)} of {len(blank)} rows have temperature, mass and time"
             place = self.table.place_of(int(self.table.lines[0]))
-            raise ReadError(msg, place=place, expected="a table of numbers")
+            raise ReadError(msg, place, "a table of numbers")
         dropped, leading = int(blank.sum()), int(self.keep[0])
         if dropped:
             first = self.table.place_of(int(self.table.lines[np.argmax(blank)]))
@@ -452,7 +454,7 @@ class _Builder:
             at = int(back[0])
             msg = f"time falls from {time[at - 1]:g} s to {time[at]:g} s"
             hint = "The file may hold two runs one after the other, or the value is damaged; export one run."
-            raise ReadError(msg, place=self.place(at), expected="time that rises", hint=hint)
+            raise ReadError(msg, self.place(at), "time that rises", hint)
         offset = np.zeros_like(time)
         for jump in back.tolist():
             offset[jump:] += time[jump - 1] - time[jump]
@@ -475,7 +477,7 @@ class _Builder:
         if bad.any():
             at = int(np.argmax(bad))
             msg = f"temperature is {t[at]:g} °C at point {at}"
-            raise ReadError(msg, place=self.place(at), expected=f"{COLDEST_C:g} to {HOTTEST_C:g} °C")
+            raise ReadError(msg, self.place(at), f"{COLDEST_C:g} to {HOTTEST_C:g} °C")
         if float(np.ptp(t)) == 0.0:
             raise ReadError(f"temperature is {t[0]:g} °C at every point", expected="a heating program")
         # a start in the coldest 2 % of a run that begins to heat at once, not in the middle of its range
@@ -496,7 +498,7 @@ class _Builder:
         at = int(np.argmax(np.abs(m)))
         if abs(m[at]) > LARGEST[unit]:
             msg = f"mass is {m[at]:g} {unit} at point {at}, which no thermobalance weighs"
-            raise ReadError(msg, place=self.place(at), expected=f"below {LARGEST[unit]:g} {unit}")
+            raise ReadError(msg, self.place(at), f"below {LARGEST[unit]:g} {unit}")
         start = float(np.median(m[:20]))
         if start <= 0:
             raise ReadError(

@@ -45,7 +45,7 @@ WAS_CUT = "The file was cut; copy it again."
 
 def line_error(line: int, reason: str, expected: str = "", hint: str = COPY) -> ReadError:
     """Make (not raise) the error of a line, counted from 1."""
-    return ReadError(reason, place=f"line {line}", expected=expected, hint=hint)
+    return ReadError(reason, f"line {line}", expected, hint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from xrdcomp.io.text_table import MAX_PARTS, Dialect, line_error, parse_parts, s
 
 _HEADER = re.compile(r"^\s*Index\s+\S")
 _UNITS = re.compile(r"^\s*(\[[^\]]*\]\s*)+$")
+_HEADER_AND_UNITS = r"[^\S\n]*Index[^\S\n]+\S.*\n[^\S\n]*(\[[^\]\n]*\][^\S\n]*)+$"
 _NUMBER = re.compile(r"[-+]?[.,]?\d[\d.,]*([eE][-+]?\d+)?")
 _STARTS = frozenset("0123456789-+.")
 _VALUE_NAMES = ("value", "wert", "valeur", "valor")
@@ -45,7 +46,14 @@ class _Curve:
     stop: int
 
 
-def _parse(source: SourceFile, _: TgaOptions) -> TgaTable:
+@tga_reader(
+    "mettler_stare", "Mettler Toledo STARe text export", "txt",
+    has_all(
+        (0.95, ("Index", r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS)), (0.75, ("Index", "^" + _HEADER_AND_UNITS)),
+    ),
+)  # fmt: skip
+def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
+    """Table of the mass curve; its index must not miss a row."""
     lines = split_lines(source.text)
     curves = _find_curves(lines)
     curve = _mass_curve(curves)
@@ -135,15 +143,3 @@ def _mass_curve(curves: Sequence[_Curve]) -> _Curve:
         msg = f"the file holds {len(chosen)} mass curves, at {where}"
         raise ReadError(msg, hint="Export the curves one by one.")
     return chosen[0]
-
-
-_HEADER_AND_UNITS = r"[^\S\n]*Index[^\S\n]+\S.*\n[^\S\n]*(\[[^\]\n]*\][^\S\n]*)+$"
-STARE = tga_reader(
-    "mettler_stare",
-    "Mettler Toledo STARe text export",
-    "txt",
-    has_all(
-        (0.95, ("Index", r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS)), (0.75, ("Index", "^" + _HEADER_AND_UNITS))
-    ),
-    _parse,
-)

@@ -73,7 +73,13 @@ _METADATA = {
 }  # fmt: skip
 
 
-def _parse_text(source: SourceFile, _: TgaOptions) -> TgaTable:
+@tga_reader(
+    "netzsch_text", "NETZSCH Proteus text export", "csv txt",
+    has_all(
+        (1.0, (r"\A#", r"^#(EXPORTTYPE|IDENTITY|FORMAT: *[;,\t]? *NETZSCH)")), (0.95, (r"^##.*(Temp|Time|Mass|TG/)",)),
+    ),
+)  # fmt: skip
+def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     """Table of a text export, every segment that the file holds; each ``##`` row begins a part."""
     lines = split_lines(source.text)
     heads = [i for i, line in enumerate(lines) if line.startswith("##")]
@@ -156,17 +162,6 @@ def _ends(lines: Sequence[str], table: Table, step: str) -> tuple[Diagnostic, ..
     return tuple(found)
 
 
-NETZSCH = tga_reader(
-    "netzsch_text",
-    "NETZSCH Proteus text export",
-    "csv txt",
-    has_all(
-        (1.0, (r"\A#", r"^#(EXPORTTYPE|IDENTITY|FORMAT: *[;,\t]? *NETZSCH)")),
-        (0.95, (r"^##.*(Temp|Time|Mass|TG/)",)),
-    ),
-    _parse_text,
-)
-
 # Binary
 
 _SIGNALS = {
@@ -181,7 +176,12 @@ _BINARY_METADATA = {
 }  # fmt: skip
 
 
-def _parse_binary(source: SourceFile, _: TgaOptions) -> TgaTable:
+@tga_reader(
+    "netzsch_ngb", "NETZSCH binary (NGB)", "ngb-ss3 ngb-ds3 ngb-bs3 ngb-st9 ngb-sd3",
+    begins(rb"PK\x03\x04.*Streams/stream_", 0.95), extras=("ngb",),
+)  # fmt: skip
+def netzsch_ngb(source: SourceFile, _: TgaOptions) -> TgaTable:
+    """Table of a binary file; its segments are the stages that the program records."""
     table = _decode(source)
     facts = json.loads((table.schema.metadata or {}).get(b"file_metadata", b"{}"))
     facts = facts if isinstance(facts, dict) else {}
@@ -272,13 +272,3 @@ def _decode(source: SourceFile) -> Any:
             msg = f"the content cannot be decoded ({type(problem).__name__}: {str(problem)[:120]})"
             hint = "The file is damaged or of another version; export as text from Proteus."
             raise ReadError(msg, hint=hint) from problem
-
-
-NGB = tga_reader(
-    "netzsch_ngb",
-    "NETZSCH binary (NGB)",
-    "ngb-ss3 ngb-ds3 ngb-bs3 ngb-st9 ngb-sd3",
-    begins(rb"PK\x03\x04.*Streams/stream_", 0.95),
-    _parse_binary,
-    extras=("ngb",),
-)

@@ -39,7 +39,13 @@ _METADATA = {
 _MARKS = ("Sample Weight:", "Method Steps:", "Total Points in Run:", "Pre-Run Actions", "Display Weight:")
 
 
-def _parse(source: SourceFile, _: TgaOptions) -> TgaTable:
+def _sniff(source: SourceFile) -> float:
+    found = sum(mark in source.head_text for mark in _MARKS)
+    return 1.0 if found >= 3 else 0.7 if found == 2 else 0.0
+
+
+@tga_reader("perkinelmer_pyris", "PerkinElmer Pyris text export", "txt", _sniff)
+def perkinelmer_pyris(source: SourceFile, _: TgaOptions) -> TgaTable:
     """Table with one segment per method step."""
     lines = split_lines(source.text)
     steps = [i for i, line in enumerate(lines) if ") " in line and _STEP.match(line)]
@@ -162,11 +168,3 @@ def _read_parts(lines: Sequence[str], steps: Sequence[int]) -> Table:
         raise line_error(steps[0] + 1, f"there are {count} rows of numbers", hint=WAS_CUT)
     dialect = Dialect(separator="\t", decimal="," if "," in parts[0][1][0] else ".")
     return parse_parts(parts, dialect, names)
-
-
-def _sniff(source: SourceFile) -> float:
-    found = sum(mark in source.head_text for mark in _MARKS)
-    return 1.0 if found >= 3 else 0.7 if found == 2 else 0.0
-
-
-PYRIS = tga_reader("perkinelmer_pyris", "PerkinElmer Pyris text export", "txt", _sniff, _parse)

@@ -51,7 +51,12 @@ STEPS_MISSING = message_kind("TGA_STEPS_MISSING", "warning",
 _METADATA = {"Sample": "sample_name", "Instrument": "instrument", "Operator": "operator", "Date": "date"}
 
 
-def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
+@tga_reader(
+    "ta_universal", "TA Instruments Universal Analysis text (StartOfData)", "txt",
+    has_all((1.0, ("Sig1", r"^Sig1\t", r"StartOfData|^Nsig\t")), (0.6, ("Sig1", r"^Sig1\t"))),
+)  # fmt: skip
+def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
+    """Table of the rows below ``StartOfData`` that are no marks."""
     lines = split_lines(source.text)
     start = next((i for i, line in enumerate(lines) if line.strip() == "StartOfData"), -1)
     if start < 0:
@@ -66,7 +71,7 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     stated = number_of(facts.get("Nsig", ""))
     if not signals or (stated is not None and int(stated) != len(signals)):
         msg = f"Nsig states {facts.get('Nsig', 'nothing')!r} and {len(signals)} signals are named"
-        raise ReadError(msg, place=f"lines 1 to {start}", expected="Sig1 to Sign", hint=COPY)
+        raise ReadError(msg, f"lines 1 to {start}", "Sig1 to Sign", COPY)
     rows = rows_until_blank(lines, start + 1, len(lines))
     if len(rows) < 2:
         raise line_error(start + 1, f"there are {len(rows)} rows below StartOfData", hint=WAS_CUT)
@@ -124,14 +129,6 @@ def _parse_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
         messages=tuple(messages),
     )
 
-
-UNIVERSAL_ANALYSIS = tga_reader(
-    "ta_universal",
-    "TA Instruments Universal Analysis text (StartOfData)",
-    "txt",
-    has_all((1.0, ("Sig1", r"^Sig1\t", r"StartOfData|^Nsig\t")), (0.6, ("Sig1", r"^Sig1\t"))),
-    _parse_universal,
-)
 
 # TRIOS
 
@@ -200,10 +197,7 @@ def _sniff_trios(source: SourceFile) -> float:
     return 0.95 if "\n[step]" in f"\n{source.head_text}" or b"\n[step]" in source.data else 0.0
 
 
-TRIOS = tga_reader(
-    "ta_trios",
-    "TA Instruments TRIOS text or CSV export",
-    "txt csv",
-    _sniff_trios,
-    lambda source, _: parse_trios(source.text),
-)
+@tga_reader("ta_trios", "TA Instruments TRIOS text or CSV export", "txt csv", _sniff_trios)
+def ta_trios(source: SourceFile, _: TgaOptions) -> TgaTable:
+    """Table of a text export."""
+    return parse_trios(source.text)

@@ -1,10 +1,12 @@
-"""Tables with names and units above the numbers: any CSV or text, workbooks, Shimadzu and Hitachi exports.
+"""Tables with names and units above the numbers: any CSV or text, workbooks, Shimadzu, Hitachi, Setaram.
 
 What such exports of instruments differ in is declared as a `Layout`. Shimadzu (TA-60WS, LabSolutions TA): sections
 in brackets, facts (``Sample Weight:<tab>5.123[mg]``), rows ``rate<tab>hold temperature<tab>hold time`` below
 ``[Temp Program]``; below ``[Data]`` names (``Time  Temp  TGA  DTA``), units and tab-separated numbers.
 Hitachi (SII, EXSTAR, Muse, NEXTA): facts, names, units (``Cel``, ``ug`` or ``mg``); TG may be mass or its change since
-the start. Both are written from the published layouts.
+the start. Both are written from the published layouts. Setaram (Calisto, Setsoft): one row of names with units,
+furnace and sample temperature, TG in mg; where TG is the change of mass since the start, the sample mass comes from
+the header or from the user.
 
 Workbooks (.xlsx through openpyxl, .xls through xlrd) become tab-separated text and are read as such. One of TRIOS has a
 sheet of details and one sheet per step; any other must hold one run on one sheet.
@@ -12,8 +14,10 @@ sheet of details and one sheet per step; any other must hold one run on one shee
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +27,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
+from xrdcomp.io.archive import is_zip
 from xrdcomp.io.columns import (
     Column,
     agreed,
@@ -153,7 +158,7 @@ def _assumed_columns(table: Table, options: TgaOptions) -> tuple[Column, ...]:
         msg = f"the table has {k} columns and no header that names them"
         order_hint = ask_column("temperature", "mass") + " where the order differs."
         hint = f"Pass {wanted}. {order_hint}" if wanted else order_hint
-        raise ReadError(msg, place=place, expected="a header with names and units", hint=hint)
+        raise ReadError(msg, place, "a header with names and units", hint)
     t, m = values[:, k - 2], values[:, k - 1]
     good = np.isfinite(t) & np.isfinite(m)
     if good.sum() < 2 or not (np.diff(t[good]) >= 0).mean() > 0.5 or t[good][-1] <= t[good][0]:
@@ -178,13 +183,13 @@ def score_header(lines: Sequence[str]) -> float:
             continue
         signs: list[str | None] = [sign for sign in ("\t", ";", ",") if sign in line]
         for separator in signs or [None]:
-            cells = [
-                c for c in (line.split(separator) if separator else re.split(r"\s{2,}|\s", line.strip())) if c
-            ]
-            if not 2 <= len(cells) <= 60 or max(map(len, cells)) > 60:
-                continue
-            units = [c for c in below.split(separator) if c]
-            best = max(best, _score_cells(cells, units if len(units) == len(cells) else []))
+            split = line.split(separator) if separator else re.split(r"\s{2,}|\s", line.strip())
+            cells = [cell for cell in split if cell]
+            if 2 <= len(cells) <= 60 and max(map(len, cells)) <= 60:
+                units = [cell for cell in below.split(separator) if cell]
+                best = max(
+                    best, _score_cells(cells, units if len(units) == len(cells) else [""] * len(cells))
+                )
         if best >= _CERTAIN:
             break
     return best
@@ -192,19 +197,17 @@ def score_header(lines: Sequence[str]) -> float:
 
 def _score_cells(cells: Sequence[str], units: Sequence[str]) -> float:
     roles: set[str] = set()
-    stated = 0
-    for i, cell in enumerate(cells):
+    stated = False
+    for cell, below in zip(cells, units, strict=True):
         name, unit = split_header(cell)
-        dimension = unit_of(unit or (units[i] if units else ""))[0]
+        dimension = unit_of(unit or below)[0]
         role = classify(name, dimension)
         roles.add(role)
-        stated += dimension in ("mass", "temperature", "time") and role != "other"
+        stated |= dimension in ("mass", "temperature", "time") and role != "other"
     warm = any(role.endswith("temperature") for role in roles)
     if roles & {"mass", "mass_change"} and (warm or "time" in roles):
         return _CERTAIN if stated else 0.5
-    if warm and roles & {"conversion", "heat"}:
-        return 0.55 if stated else 0.35
-    return 0.0
+    return (0.55 if stated else 0.35) if warm and roles & {"conversion", "heat"} else 0.0
 
 
 def _sniff(source: SourceFile) -> float:
@@ -218,7 +221,27 @@ CSV = tga_reader(
     "table of temperature and mass (CSV, TXT) with units in its header",
     "csv txt dat tsv asc prn",
     _sniff,
-    lambda source, options: parse_table(source.text, options),
+)(lambda source, options: parse_table(source.text, options))
+
+# Setaram (Calisto, Setsoft)
+
+_FURNACE = re.compile(r"furnace temperature|température (du )?four|temperature four", re.IGNORECASE)
+_SAMPLE = re.compile(r"sample temperature|température (de l')?échantillon", re.IGNORECASE)
+_SIGNAL = re.compile(r"\bTG\b|heat ?flow|\bdTG\b", re.IGNORECASE)
+_PROGRAMS = re.compile(r"\b(setaram|calisto|setsoft|setsys|labsys)\b")
+
+
+def _sniff_setaram(source: SourceFile) -> float:
+    text = source.head_text.lower()
+    lines = source.head_text.split("\n")
+    for line in lines if "furnace" in text or "four" in text else ():
+        if _FURNACE.search(line) and _SIGNAL.search(line):
+            return 0.9 if _SAMPLE.search(line) else 0.8
+    return 0.85 if _PROGRAMS.search(text) and score_header(lines) > 0 else 0.0
+
+
+SETARAM = tga_reader("setaram", "Setaram Calisto and Setsoft text export", "csv txt", _sniff_setaram)(
+    lambda source, options: parse_table(source.text, options)
 )
 
 # Shimadzu and Hitachi
@@ -240,28 +263,20 @@ _SHIMADZU_SECTION = r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measure
 _HITACHI_NAMES = r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b"
 
 SHIMADZU = tga_reader(
-    "shimadzu_text",
-    "Shimadzu TA-60WS and LabSolutions TA text export",
-    "txt",
+    "shimadzu_text", "Shimadzu TA-60WS and LabSolutions TA text export", "txt",
     has_all(
-        (0.95, (r"\[", _SHIMADZU_SECTION, _SHIMADZU_NAMES)),
-        (0.85, (r"\[Data", r"^\[Data\]", r"^Time\tTemp")),
+        (0.95, (r"\[", _SHIMADZU_SECTION, _SHIMADZU_NAMES)), (0.85, (r"\[Data", r"^\[Data\]", r"^Time\tTemp")),
     ),
-    lambda source, options: parse_table(source.text, options, _SHIMADZU),
     verified=False,
-)
+)(lambda source, options: parse_table(source.text, options, _SHIMADZU))  # fmt: skip
 HITACHI = tga_reader(
-    "hitachi_text",
-    "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export",
-    "txt csv",
+    "hitachi_text", "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export", "txt csv",
     has_all(
-        (0.9, ("TG", r"\bTG\b", _HITACHI_NAMES, r"\bCel\b")),
-        (0.75, ("TG", r"\bTG\b", _HITACHI_NAMES)),
+        (0.9, ("TG", r"\bTG\b", _HITACHI_NAMES, r"\bCel\b")), (0.75, ("TG", r"\bTG\b", _HITACHI_NAMES)),
         (0.8, ("TG", r"\bTG\b", r"\bCel\b", r"\bug\b")),
     ),
-    lambda source, options: parse_table(source.text, options, _HITACHI),
     verified=False,
-)
+)(lambda source, options: parse_table(source.text, options, _HITACHI))  # fmt: skip
 
 # Workbooks
 
@@ -270,37 +285,51 @@ MAX_SHEET_CELLS = 4_000_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sheet:
-    """One sheet as lines of tab-separated cells; ``lines[n]`` is row n + 1."""
-
-    name: str
-    lines: tuple[str, ...]
-
-
-def _parse_workbook(source: SourceFile, options: TgaOptions) -> TgaTable:
+def _sniff_workbook(source: SourceFile) -> float:
+    if source.data.startswith(_OLE):
+        return 0.6
     try:
-        sheets = _sheets((_pages_xls if source.data.startswith(_OLE) else _pages_xlsx)(source.data))
+        with zipfile.ZipFile(io.BytesIO(source.data if is_zip(source) else b"")) as archive:
+            return 0.7 if any(name.startswith("xl/") for name in archive.namelist()) else 0.0
+    except (zipfile.BadZipFile, ValueError, OSError):
+        return 0.5 if is_zip(source) and source.suffix == "xlsx" else 0.0
+
+
+@tga_reader(
+    "tga_excel", "workbook (.xlsx, .xls), TRIOS or any table with units in its header", "xlsx xls", _sniff_workbook,
+    extras=("excel",),
+)  # fmt: skip
+def tga_excel(source: SourceFile, options: TgaOptions) -> TgaTable:
+    """Table of the run on one sheet, or of all steps of a TRIOS workbook."""
+    try:
+        sheets = _sheets(source.data)
     except (ReadError, MissingExtraError):
         raise
     except Exception as problem:
         msg = f"the workbook cannot be opened ({type(problem).__name__}: {str(problem)[:120]})"
         hint = "It is damaged or not a workbook; save it again, or export as CSV."
         raise ReadError(msg, expected="an .xlsx or .xls workbook", hint=hint) from problem
-    first = "\n".join(sheets[0].lines[:60]) if sheets else ""
+    first = "\n".join(next(iter(sheets.values()), [])[:60])
     trios = "proceduresegments" in first or "Trios version" in first
+    named = [name for name in sheets if trios or score_header(sheets[name]) > 0]
+    numeric = (name for name in sheets if any(b - a > 2 for a, b in find_blocks(sheets[name])))
+    found = named or list(numeric)
+    if not found:
+        msg = f"none of the {len(sheets)} sheets holds a table of numbers"
+        raise ReadError(msg, expected="temperature and mass below a header")
+    if len(found) > 1 and not trios:
+        msg = f"{len(found)} sheets could hold the run: {', '.join(map(repr, found))[:200]}"
+        raise ReadError(msg, hint="Save the sheet wanted as a workbook or CSV of its own.")
     lines: list[str] = []
-    rows: list[tuple[str, int]] = []
-    for sheet in sheets if trios else [_sheet_of_run(sheets)]:
-        separator = ["", "[step]"] if lines or rows else []
-        lines += [*separator, *sheet.lines]
-        rows += [(sheet.name, row) for row in range(1 - len(separator), len(sheet.lines) + 1)]
+    places: list[str] = []
+    for name in found:
+        above = ["", "[step]"] if lines or places else []
+        lines += [*above, *sheets[name]]
+        rows = range(1 - len(above), len(sheets[name]) + 1)
+        places += [f"sheet {name!r}, row {max(row, 0)}" for row in rows]
 
     def place(line: int) -> str:
-        if not 0 < line <= len(rows):
-            return f"line {line}"
-        name, row = rows[line - 1]
-        return f"sheet {name!r}, row {max(row, 0)}"
+        return places[line - 1] if 0 < line <= len(places) else f"line {line}"
 
     def translated(text: str) -> str:
         return re.sub(r"\bline (\d+)\b", lambda match: place(int(match[1])), text)
@@ -315,93 +344,47 @@ def _parse_workbook(source: SourceFile, options: TgaOptions) -> TgaTable:
     return replace(table, place_of=place, messages=said)
 
 
-def _sheets(pages: Iterable[tuple[str, Iterable[Sequence[Any]]]]) -> list[_Sheet]:
+def _sheets(data: bytes) -> dict[str, list[str]]:
+    """Sheets as lines of tab-separated cells: row n + 1 is ``lines[n]``."""
     budget = MAX_SHEET_CELLS
-    sheets: list[_Sheet] = []
-    for name, rows in pages:
-        lines: list[str] = []
+    sheets: dict[str, list[str]] = {}
+    for name, rows in _pages(data):
+        lines = sheets[name] = []
         for row in rows:
             budget -= len(row) + 1
             if budget < 0:
-                msg = f"the workbook has more than {MAX_SHEET_CELLS} cells"
-                raise ReadError(msg, expected="one run")
-            line = "\t".join([repr(cell) if type(cell) is float else _word(cell) for cell in row])
-            lines.append(
-                (re.sub(r"[\r\n]+", " ", line) if "\n" in line or "\r" in line else line).rstrip("\t")
-            )
-        sheets.append(_Sheet(name=name, lines=tuple(lines)))
+                raise ReadError(f"the workbook has more than {MAX_SHEET_CELLS} cells", expected="one run")
+            cells = ["" if cell is None else str(cell).replace("\t", " ") for cell in row]
+            lines.append(re.sub(r"[\r\n]+", " ", "\t".join(cells)).rstrip("\t"))
     return sheets
 
 
-def _word(cell: object) -> str:
-    return "" if cell is None else str(cell).replace("\t", " ")
-
-
-def _pages_xlsx(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+def _pages(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
+    """Names of the sheets with their rows; openpyxl and xlrd are imported when needed."""
+    old = data.startswith(_OLE)
+    package, suffix = ("xlrd", ".xls") if old else ("openpyxl", ".xlsx")
+    if not old:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
         if size > MAX_EXPANDED_BYTES:
-            msg = f"the workbook unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
-            raise ReadError(msg)
+            raise ReadError(
+                f"the workbook unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
+            )
     try:
-        import openpyxl
+        opener = importlib.import_module(package)
     except ImportError as problem:
-        msg = "Reading .xlsx needs openpyxl: pip install xrdcomp[excel]"
+        msg = f"Reading {suffix} needs {package}: pip install xrdcomp[excel]"
         raise MissingExtraError(msg) from problem
-    import warnings
-
+    if old:
+        book = opener.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
+        for name in book.sheet_names():
+            page = book.sheet_by_name(name)
+            yield name, map(page.row_values, range(page.nrows))
+            book.unload_sheet(name)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # styles and extensions that a table does not need
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        book = opener.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         for page in book.worksheets:
             yield page.title, page.iter_rows(values_only=True)
         book.close()
-
-
-def _pages_xls(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
-    try:
-        import xlrd
-    except ImportError as problem:
-        msg = "Reading .xls needs xlrd: pip install xrdcomp[excel]"
-        raise MissingExtraError(msg) from problem
-    book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
-    for name in book.sheet_names():
-        page = book.sheet_by_name(name)
-        yield name, map(page.row_values, range(page.nrows))
-        book.unload_sheet(name)
-
-
-def _sheet_of_run(sheets: Sequence[_Sheet]) -> _Sheet:
-    named = [sheet for sheet in sheets if score_header(sheet.lines) > 0]
-    numeric = [sheet for sheet in sheets if any(b - a > 2 for a, b in find_blocks(sheet.lines))]
-    found = named or numeric
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        msg = f"none of the {len(sheets)} sheets holds a table of numbers"
-        raise ReadError(msg, expected="temperature and mass below a header")
-    msg = f"{len(found)} sheets could hold the run: {', '.join(repr(s.name) for s in found)[:200]}"
-    raise ReadError(msg, hint="Save the sheet wanted as a workbook or CSV of its own.")
-
-
-def _sniff_workbook(source: SourceFile) -> float:
-    if source.data.startswith(_OLE):
-        return 0.6
-    if not source.data.startswith(b"PK\x03\x04"):
-        return 0.0
-    try:
-        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError):
-        return 0.5 if source.suffix == "xlsx" else 0.0
-    return 0.7 if any(name.startswith("xl/") for name in names) else 0.0
-
-
-EXCEL = tga_reader(
-    "tga_excel",
-    "workbook (.xlsx, .xls), TRIOS or any table with units in its header",
-    "xlsx xls",
-    _sniff_workbook,
-    _parse_workbook,
-    extras=("excel",),
-)
