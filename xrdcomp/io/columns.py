@@ -207,9 +207,8 @@ def ask_column(*names: str) -> str:
     """Hint on naming columns by hand, in Python and on the command line; ends without a full stop."""
     mapping = ", ".join(f'"{name}": N' for name in names)
     options = " ".join(f"--column {name}=N" for name in names)
-    return (
-        f"Pass columns={{{mapping}}} with the number or name of the right one (on the command line {options})"
-    )
+    given = f"Pass columns={{{mapping}}} with the number or name of the right one"
+    return f"{given} (on the command line {options})"
 
 
 # Facts of the header
@@ -264,10 +263,7 @@ _PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;]{2,60}?)\s*[:=\t;]+\s*(?P<value
 def header_facts(
     lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False
 ) -> dict[str, str]:
-    """First value that is not empty of each key, as `pattern` parts a line into key and value; `fold`: keys lower-case.
-
-    Without `pattern` a colon, tab, ``=`` or ``;`` stands between them.
-    """
+    """First value of each key, parted by `pattern`, else at colon, tab, ``=`` or ``;``; `fold`: keys in lower case."""
     facts: dict[str, str] = {}
     for match in (pattern.match(line) for line in lines if len(line) < 4000):
         if match and match["value"]:

@@ -265,7 +265,15 @@ class _Builder:
                 msg = f"there is no column {wanted!r} for {quantity}"
                 raise ReadError(msg, hint=f"The file has: {_listed(self.table.columns, numbers=True)}.")
             named[quantity] = found[0]
-        temperature = named.get("temperature") or self.choose_temperature(columns)
+        temperature = named.get("temperature")
+        for role in _TEMPERATURE_ORDER:  # the sample's before others, those of furnace and program last
+            candidates = [c for c in columns if c.role == role]
+            if temperature is None and candidates:
+                temperature = self.choose_same(candidates, "temperature")
+                if role in ("furnace_temperature", "program_temperature"):
+                    text = f"the only temperature is {temperature.label!r}, not that of the sample; steps may be "
+                    text += "shifted by several kelvin. Export the sample temperature."
+                    self.say(TEMPERATURE_NOT_OF_SAMPLE, text, column=temperature.label)
         masses = [c for c in columns if c.role in ("mass", "mass_change")]
         mass = named.get("mass") or self.choose_mass(masses, columns)
         if temperature is None:
@@ -281,20 +289,6 @@ class _Builder:
         relative = mass.canonical == "percent"
         others = (c for c in masses if c is not mass and (c.canonical == "percent") != relative)
         self.other_mass = next(others, None)
-
-    def choose_temperature(self, columns: Sequence[Column]) -> Column | None:
-        """Temperature of the sample before others, those of furnace and program last and with a warning."""
-        for role in _TEMPERATURE_ORDER:
-            candidates = [c for c in columns if c.role == role]
-            if not candidates:
-                continue
-            column = self.choose_same(candidates, "temperature")
-            if role in ("furnace_temperature", "program_temperature"):
-                text = f"the only temperature is {column.label!r}, not that of the sample; steps may be shifted by "
-                text += "several kelvin. Export the sample temperature."
-                self.say(TEMPERATURE_NOT_OF_SAMPLE, text, column=column.label)
-            return column
-        return None
 
     def choose_mass(self, masses: Sequence[Column], columns: Sequence[Column]) -> Column:
         """Mass in the unit asked for, else mass before its change, and weighed mass before per cent."""

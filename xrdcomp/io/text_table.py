@@ -39,6 +39,7 @@ _HEADER_ROWS = 3
 _CHUNK = 20_000
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
+Parts = Sequence[tuple[int, Sequence[str]]]
 COPY = "Copy the file again."
 WAS_CUT = "The file was cut; copy it again."
 
@@ -141,10 +142,8 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
     if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
         msg = f"the table has {len(rows)} rows of {width} columns, more than are read"
         raise line_error(first_line, msg, "one run", hint="")
-    starts = range(0, len(rows), _CHUNK)
-    return np.concatenate(
-        [_parse_chunk(rows[i : i + _CHUNK], dialect, first_line + i, width) for i in starts]
-    )
+    chunks = ((first_line + i, rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
+    return np.concatenate([_parse_chunk(chunk, dialect, line, width) for line, chunk in chunks])
 
 
 def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: int) -> FloatArray:
@@ -180,19 +179,15 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
         if np.isinf(values).any():
             raise ValueError
     except ValueError:
-        values = np.array(
-            [_number(cell, rows[i // width], first_line + i // width) for i, cell in enumerate(cells)]
-        )
+        at = [i // width for i in range(len(cells))]
+        values = np.array([_number(cell, rows[i], first_line + i) for cell, i in zip(cells, at, strict=True)])
     return values.reshape(-1, width)
 
 
 def _number(cell: str, row: str, line: int) -> float:
     """Value of a cell, NaN for one of `BLANKS`; anything else is refused for what is wrong with it."""
-    text, hint = (
-        cell.strip().rstrip("!")[:40],
-        "Export the measurement again from the instrument's software, ",
-    )
-    hint += "without opening it in a spreadsheet."
+    text = cell.strip().rstrip("!")[:40]
+    hint = "Export the measurement again from the instrument's software, without opening it in a spreadsheet."
     try:
         value = float(cell if "_" not in cell else "no number")
         if not np.isinf(value):
@@ -216,12 +211,7 @@ def _number(cell: str, row: str, line: int) -> float:
     raise line_error(line, complaint, "numbers", hint)
 
 
-def parse_parts(
-    parts: Sequence[tuple[int, Sequence[str]]],
-    dialect: Dialect,
-    names: Sequence[str],
-    units: Sequence[str] = (),
-) -> Table:
+def parse_parts(parts: Parts, dialect: Dialect, names: Sequence[str], units: Sequence[str] = ()) -> Table:
     """Rows of several parts, each given with the line of its first row, one below the other."""
     values = [parse_rows(rows, dialect, first_line=line, n_columns=len(names)) for line, rows in parts]
     return Table(
@@ -241,16 +231,14 @@ def has_other(text: str) -> bool:
 
 def floats(tokens: Sequence[str], source: SourceFile, line: int = 0) -> FloatArray:
     """Tokens to an array; the first that is no number is named with its line, or its number where that is 0."""
-    try:
-        return np.array(list(map(float, tokens)), dtype=np.float64)
-    except ValueError:
-        for i, token in enumerate(tokens):
-            try:
-                float(token)
-            except ValueError:
-                msg, place = f"{token[:30]!r} is not a number", f"line {line}" if line else f"number {i}"
-                raise source.error(msg, place=place, expected="a number") from None
-        raise
+    values: list[float] = []
+    for i, token in enumerate(tokens):
+        try:
+            values.append(float(token))
+        except ValueError:
+            msg, place = f"{token[:30]!r} is not a number", f"line {line}" if line else f"number {i}"
+            raise source.error(msg, place, "a number") from None
+    return np.array(values, dtype=np.float64)
 
 
 # Filled tables: columns of a diffraction pattern
@@ -447,21 +435,21 @@ def read_table(lines: Sequence[str]) -> Table:
     Blank lines inside a part are passed over; anything else between rows must be a repeated header. No block of
     numbers, a damaged row and several tables with different headers are refused.
     """
-    blocks = find_blocks(lines)
-    if not blocks:
-        msg = "no table of numbers was found"
-        clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
-        hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
-        raise ReadError(msg, expected="rows of at least two numbers below a header", hint=hint)
-    return _TableReader(lines, blocks).read()
+    return _TableReader(lines).read()
 
 
 class _TableReader:
     """The table of the longest block of numbers in a text, with its separator and number of columns."""
 
-    def __init__(self, lines: Sequence[str], blocks: Sequence[tuple[int, int]]) -> None:
-        self.lines, self.blocks = lines, blocks
-        self.main = max(blocks, key=lambda block: block[1] - block[0])
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines, self.blocks = lines, find_blocks(lines)
+        if not self.blocks:
+            clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
+            hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
+            raise ReadError(
+                "no table of numbers was found", "", "rows of at least two numbers below a header", hint
+            )
+        self.main = max(self.blocks, key=lambda block: block[1] - block[0])
         first, stop = self.main
         self.dialect = guess_dialect(lines[first:stop], lines[first - 1] if first else "")
         self.width = len(split_cells(lines[first], self.dialect))
@@ -469,12 +457,12 @@ class _TableReader:
     def read(self) -> Table:
         """Find the parts under the header of the longest block, its own or the nearest above, and read their rows."""
         alike = [
-            (first, stop)
-            for first, stop in self.blocks
-            if (first, stop) == self.main
+            block
+            for block in self.blocks
+            if block == self.main
             or (
-                len(split_cells(self.lines[first], self.dialect)) == self.width
-                and (first > self.main[0] or stop - first > 1)
+                (block > self.main or block[1] - block[0] > 1)
+                and len(split_cells(self.lines[block[0]], self.dialect)) == self.width
             )
         ]
         headers = [self.header_above(first) for first, _ in alike]
@@ -496,14 +484,13 @@ class _TableReader:
                 continue
             taken.append((first, stop))
             part.append(len(begun) - 1)
-        for (_, stop), number, following in zip(taken, part, [*part[1:], -1], strict=True):
-            cells = split_cells(self.lines[stop], self.dialect) if stop < len(self.lines) else []
-            numbers = sum(
-                number_of(cell) is not None and not re.search(r"[A-Za-z]{2}", cell) for cell in cells
-            )
+        for stop in {number: stop for (_, stop), number in zip(taken, part, strict=True)}.values():
             # directly below a part, a line half of numbers is a damaged or cut row; other text is a footer
-            if number != following and numbers and 2 * numbers >= self.width - 1:
+            cells = split_cells(self.lines[stop], self.dialect) if stop < len(self.lines) else []
+            numbers = [c for c in cells if number_of(c) is not None and not re.search(r"[A-Za-z]{2}", c)]
+            if numbers and 2 * len(numbers) >= self.width - 1:
                 self.refuse_row(stop)
+        read = set(taken)
         rows = [(first + 1, self.lines[first:stop]) for first, stop in taken]
         table = parse_parts(rows, self.dialect, header.names or [""] * self.width, header.units)
         return replace(
@@ -511,7 +498,7 @@ class _TableReader:
             part=np.array(part, dtype=np.int64)[table.part],
             names=header.names,
             header_lines=tuple(at + 1 for at in begun),
-            others=tuple(a + 1 for a, b in self.blocks if b - a > 2 and (a, b) not in taken),
+            others=tuple(a + 1 for a, b in self.blocks if b - a > 2 and (a, b) not in read),
         )
 
     def refuse_row(self, at: int) -> NoReturn:

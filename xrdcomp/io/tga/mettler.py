@@ -56,7 +56,21 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
     """Table of the mass curve; its index must not miss a row."""
     lines = split_lines(source.text)
     curves = _find_curves(lines)
-    curve = _mass_curve(curves)
+    kinds = [{unit_of(unit) for unit in curve.units} for curve in curves]
+    weighed = [i for i, known in enumerate(kinds) if any(dimension == "mass" for dimension, _ in known)]
+    absolute = [i for i in weighed if not kinds[i] & {("mass", "percent"), ("mass", "fraction")}]
+    chosen = [curves[i] for i in absolute or weighed]
+    if len(chosen) != 1:
+        where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
+        msg, hint = f"the file holds {len(chosen)} mass curves, at {where}", "Export the curves one by one."
+        if not chosen:
+            found = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
+            msg, hint = (
+                f"no curve holds a mass; the values are {found}",
+                "Export the weight curve of the run.",
+            )
+        raise ReadError(msg, expected="" if chosen else "a curve in mg", hint=hint)
+    curve = chosen[0]
     first = curve.header + 2
     rows = lines[first : curve.stop]
     dialect = Dialect(decimal="," if any("," in row for row in rows[:20]) else ".")
@@ -118,28 +132,11 @@ def _find_curves(lines: Sequence[str]) -> list[_Curve]:
             cells = lines[at].split()
             bad = [cell for cell in cells if not _NUMBER.fullmatch(cell)]
             if len(cells) - len(bad) > 1:
-                raise line_error(
-                    at + 1, f"{(bad or cells)[0][:40]!r} stands between rows of numbers", "numbers"
-                )
+                msg = f"{(bad or cells)[0][:40]!r} stands between rows of numbers"
+                raise line_error(at + 1, msg, "numbers")
         if stop - head > 3:
             curves.append(_Curve(names=names, units=tuple(units), header=head, stop=stop))
     if not curves:
         msg = "there is no curve with rows below its names and units"
         raise line_error(len(lines), msg, "Index, t, Ts … with units in brackets below", hint="")
     return curves
-
-
-def _mass_curve(curves: Sequence[_Curve]) -> _Curve:
-    kinds = {curve: {unit_of(unit) for unit in curve.units} for curve in curves}
-    weighed = [curve for curve in curves if any(dimension == "mass" for dimension, _ in kinds[curve])]
-    absolute = [curve for curve in weighed if not kinds[curve] & {("mass", "percent"), ("mass", "fraction")}]
-    chosen = absolute or weighed
-    if not chosen:
-        found = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
-        msg = f"no curve holds a mass; the values are {found}"
-        raise ReadError(msg, expected="a curve in mg", hint="Export the weight curve of the run.")
-    if len(chosen) > 1:
-        where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
-        msg = f"the file holds {len(chosen)} mass curves, at {where}"
-        raise ReadError(msg, hint="Export the curves one by one.")
-    return chosen[0]

@@ -10,7 +10,6 @@ Proteus subtracts on export is not in it; the mass weighed in is added, and a wa
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import re
 import zipfile
@@ -86,9 +85,8 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     if not heads:
         raise line_error(len(lines), "there is no row of column names", "a line that starts with ##", hint="")
     if len(heads) > MAX_PARTS:
-        raise ReadError(
-            f"there are {len(heads)} rows of column names", expected=f"at most {MAX_PARTS} segments"
-        )
+        msg = f"there are {len(heads)} rows of column names"
+        raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
     facts = header_facts(lines[: heads[0]], _FACT)
     parts: list[tuple[int, Sequence[str]]] = []
     for head, stop in zip(heads, [*heads[1:], len(lines)], strict=True):
@@ -100,9 +98,7 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     declared = _SEPARATORS.get(separator) or ""
     if not separator + decimal or declared not in lines[heads[0]]:
         # keys stripped, or saved again by a spreadsheet
-        dialect = guess_dialect(
-            list(itertools.chain.from_iterable(rows for _, rows in parts)), lines[heads[0]]
-        )
+        dialect = guess_dialect([row for _, rows in parts for row in rows], lines[heads[0]])
     elif separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
         msg = f"the file declares #SEPARATOR:{separator} and #DECIMAL:{decimal}"
         raise ReadError(msg, expected=f"one of {', '.join(_SEPARATORS)} and POINT or COMMA")
@@ -115,9 +111,8 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     names = [name for name, _ in headings[0]]
     for head, heading in zip(heads, headings, strict=True):
         if [name for name, _ in heading] != names:
-            raise line_error(
-                head + 1, "two parts of the file have different columns", ", ".join(names), hint=""
-            )
+            msg = "two parts of the file have different columns"
+            raise line_error(head + 1, msg, ", ".join(names), hint="")
     try:
         table = parse_parts(parts, dialect, names, [unit for _, unit in headings[0]])
     except ReadError as problem:

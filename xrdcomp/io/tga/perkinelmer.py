@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,80 +56,62 @@ def perkinelmer_pyris(source: SourceFile, _: TgaOptions) -> TgaTable:
     head = lines[: steps[0]]
     facts = header_facts(head, _FACT)
     table = _read_parts(lines, steps)
-    total = next(
-        (number_of(line.partition(":")[2]) for line in head if line.startswith("Total Points")), None
-    )
+    total = number_of(next((value for key, value in facts.items() if key.startswith("Total Points")), ""))
     if total is not None and int(total) != len(table.values):
         msg = f"the header states {int(total)} points and the file holds {len(table.values)}"
         raise line_error(int(table.lines[-1]), msg, hint="The file was cut or edited; export it again.")
+    # steps of the method; rates in K/min and gases of those that heat
+    gas, heating = "", False
+    program: list[str] = []
+    rates: list[float | None] = []
+    heated: list[str] = []
+    for line in head:
+        step = _METHOD.match(line)
+        if step:
+            program.append(f"{step[2]}{step[3].rstrip()}")
+            heats = _HEATS.search(line[:300])
+            start, end, rate = (number_of(part) or 0.0 for part in heats.groups()) if heats else (0.0,) * 3
+            heating = step[2] == "Heat" and end > start
+            rates += [rate or None] if end > start and "/min" in line else []
+            heated += [gas] if heating else []
+        switch = _GAS.search(line)  # it holds from here on, in the step that it belongs to too
+        if switch:
+            gas = switch[1]
+            heated[-1:] = [gas] if heating else heated[-1:]
+    gases = list(dict.fromkeys(heated))
     messages: list[Diagnostic] = []
-    method = _method(head)
-    if len(method.gases) > 1:
-        listed = ", ".join(name or "not stated" for name in method.gases)
+    if len(gases) > 1:
+        listed = ", ".join(name or "not stated" for name in gases)
         text = f"the gas changes between heating steps ({listed}); choose segments of one gas, or state atmosphere."
         messages.append(ATMOSPHERE_CHANGES(text, gases=listed))
     for column in table.columns:
         if column.name.lower().startswith("baseline") and float(np.nanmax(np.abs(column.values))) > 0:
             text = f"the file carries a baseline ({column.name}) that was not subtracted from the weight."
             messages.append(BASELINE_NOT_SUBTRACTED(text))
-    weight = next((line for line in head if line.startswith("Sample Weight:")), "").partition(":")[2].split()
+    weight = facts.get("Sample Weight", "").split()
     mass = number_of(" ".join(weight))
     mass_unit = unit_of(weight[-1])[1] if len(weight) > 1 and mass is not None else ""
     factor = MG_PER_UNIT.get(mass_unit)
-    gases = [m[0].strip() for line in head if (m := re.search(r"Switch the Gas to.*", line))]
+    # units that the method uses throughout
+    steps_text = " ".join(program)
+    conditions = " ".join([*(line for line in head if line.startswith("Temperature:")), *program])
+    scales = {unit_of(found)[1] for found in re.findall(r"\d\s*([^\s\d\w]{0,3}[CKF])\b", conditions)}
+    times = re.findall(r"for [\d.,]+ (min|s|sec|h)\b|[CKF]/(min|s|h)\b", steps_text)
+    units = {"temperature": scales.pop()} if scales in ({"C"}, {"K"}, {"F"}) else {}
+    units |= {"time": "min"} if {a or b for a, b in times} == {"min"} else {}
+    units |= {"mass": mass_unit} if factor else {}
+    switches = [m[0].strip() for line in head if (m := re.search(r"Switch the Gas to.*", line))]
     return TgaTable(
         columns=table.columns,
         lines=table.lines,
         segment=table.part,
         initial_mass_mg=mass * factor if mass is not None and factor and mass > 0 else None,
-        atmosphere=atmosphere_of(method.gases[0]) if len(method.gases) == 1 else "unknown",
-        heating_rate_k_min=agreed(method.rates),
-        units=method.units | ({"mass": mass_unit} if factor else {}),
-        metadata=named_facts(facts, _METADATA, program=method.steps, gases=gases),
+        atmosphere=atmosphere_of(gases[0]) if len(gases) == 1 else "unknown",
+        heating_rate_k_min=agreed(rates),
+        units=units,
+        metadata=named_facts(facts, _METADATA, program=program, gases=switches),
         messages=tuple(messages),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Method:
-    """Steps of the method; rates in K/min and gases of those that heat; units that all of them are written in."""
-
-    steps: list[str]
-    rates: list[float | None]
-    gases: list[str]
-    units: dict[str, str]
-
-
-def _method(head: Sequence[str]) -> _Method:
-    gas, heating = "", False
-    steps: list[str] = []
-    rates: list[float | None] = []
-    gases: list[str] = []
-    for line in head:
-        step = _METHOD.match(line)
-        if step:
-            steps.append(f"{step[2]}{step[3].rstrip()}")
-            heats = _HEATS.search(line[:300])
-            start, end, rate = (
-                (number_of(part) or 0.0 for part in heats.groups()) if heats else (0.0, 0.0, 0.0)
-            )
-            if end > start and "/min" in line:
-                rates.append(rate or None)
-            heating = step[2] == "Heat" and end > start
-            if heating:
-                gases.append(gas)
-        switch = _GAS.search(line)  # it holds from here on, in the step that it belongs to too
-        if switch:
-            gas = switch[1]
-            if heating:
-                gases[-1] = gas
-    conditions = " ".join([*(line for line in head if line.startswith("Temperature:")), *steps])
-    scales = {unit_of(found)[1] for found in re.findall(r"\d\s*([^\s\d\w]{0,3}[CKF])\b", conditions)}
-    text = " ".join(steps)
-    times = re.findall(r"for [\d.,]+ (min|s|sec|h)\b", text) + re.findall(r"[CKF]/(min|s|h)\b", text)
-    units = {"temperature": scales.pop()} if scales in ({"C"}, {"K"}, {"F"}) else {}
-    units |= {"time": "min"} if set(times) == {"min"} else {}
-    return _Method(steps=steps, rates=rates, gases=list(dict.fromkeys(gases)), units=units)
 
 
 def _read_parts(lines: Sequence[str], steps: Sequence[int]) -> Table:

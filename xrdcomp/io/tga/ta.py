@@ -21,6 +21,7 @@ from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import (
     agreed,
     atmosphere_of,
+    header_facts,
     heating_rate_of,
     mass_in_mg,
     named_facts,
@@ -133,6 +134,7 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
 # TRIOS
 
 _STEPS = re.compile(r"ramp|isothermal|jump|equilibrate|hold", re.IGNORECASE)
+_TRIOS_FACT = re.compile(r'[\s"]*(?P<key>[^\t]*?)"*\s*\t[\s"]*(?P<value>.*?)[\s"]*$')
 _TRIOS_METADATA = {"sample name": "sample_name", "instrument name": "instrument", "rundate": "date"}
 
 
@@ -140,11 +142,10 @@ def parse_trios(text: str) -> TgaTable:
     """Table of a TRIOS export, one segment per step."""
     lines = split_lines(text)
     table = read_table(lines)
-    facts: dict[str, str] = {}
-    for line in lines[: table.header_lines[0] - 1]:
-        key, mark, value = line.partition("\t" if "\t" in line else ",")
-        if mark and value.strip():
-            facts.setdefault(key.strip().strip('"').lower(), value.strip().strip('"'))
+    head = (
+        line if "\t" in line else line.replace(",", "\t", 1) for line in lines[: table.header_lines[0] - 1]
+    )
+    facts = header_facts(head, _TRIOS_FACT, fold=True)
     procedure = facts.get("proceduresegments", "")
     # the name of a step is the line above its header, below ``[step]``
     above = (lines[at - 2].strip().strip(",;\t").strip('"') if at > 1 else "" for at in table.header_lines)

@@ -1,6 +1,6 @@
 """Tables with names and units above the numbers: any CSV or text, workbooks, Shimadzu, Hitachi, Setaram.
 
-What such exports of instruments differ in is declared as a `Layout`. Shimadzu (TA-60WS, LabSolutions TA): sections
+Shimadzu (TA-60WS, LabSolutions TA): sections
 in brackets, facts (``Sample Weight:<tab>5.123[mg]``), rows ``rate<tab>hold temperature<tab>hold time`` below
 ``[Temp Program]``; below ``[Data]`` names (``Time  Temp  TGA  DTA``), units and tab-separated numbers.
 Hitachi (SII, EXSTAR, Muse, NEXTA): facts, names, units (``Cel``, ``ug`` or ``mg``); TG may be mass or its change since
@@ -20,7 +20,8 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,30 +66,27 @@ _MASS_KEY = re.compile(
 _SAMPLE_KEYS = ("sample name", "sample", "sample id", "sampleid", "probe")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Facts of a layout: keys of its header, in lower case, beside those that any header may have.
-
-    The table stands below the line `section`; heating rates are the first numbers of the rows below `program`. Where
-    `gas_keys` are given, the first that the header has names the gas, else every key on gases counts.
-    """
-
-    section: str = ""
-    program: str = ""
-    mass_keys: tuple[str, ...] = ()
-    gas_keys: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) -> TgaTable:
+def parse_table(
+    text: str,
+    options: TgaOptions,
+    *,
+    section: str = "",
+    program: str = "",
+    mass_keys: Sequence[str] = (),
+    gas_keys: Sequence[str] = (),
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> TgaTable:
     """Table of a text whose columns are named above the numbers.
+
+    It stands below the line `section`; heating rates are the first numbers of the rows below `program`. The keys of
+    header facts, in lower case, come beside those that any header may have; where there are `gas_keys`, the first that
+    the header has names the gas, else every key on gases counts.
 
     A table without names is taken only where the user gives the units: two columns are then temperature and
     mass, three are time, temperature and mass, provided that they behave so; a warning says it.
     """
-    layout = layout or Layout()
     lines = split_lines(text)
-    above = (i + 1 for i, line in enumerate(lines) if layout.section and line.strip() == layout.section)
+    above = (i + 1 for i, line in enumerate(lines) if section and line.strip() == section)
     start = next(above, 0)
     table = read_table([""] * start + lines[start:])
     messages = [*table_notes(text, table), *_doubtful_comma(lines, table.lines)]
@@ -101,17 +99,17 @@ def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) ->
     head = lines[: table.header_lines[0] - 1]
     facts = header_facts(head, fold=True)
     masses = [mass_in_mg(key, value) for key, value in facts.items() if _MASS_KEY.match(key)]
-    masses += [mass_in_mg(key, facts.get(key, "")) for key in layout.mass_keys]
-    gases = [facts[key] for key in layout.gas_keys if key in facts][:1]
-    if not layout.gas_keys:
+    masses += [mass_in_mg(key, facts.get(key, "")) for key in mass_keys]
+    gases = [facts[key] for key in gas_keys if key in facts][:1]
+    if not gas_keys:
         gases = [value for key, value in facts.items() if re.search(r"atmos|gas|purge|spülgas", key)]
     steps = (value for key, value in facts.items() if re.search(r"rate|method|program|ramp", key))
     rate = heating_rate_of(" ".join(steps))
-    if layout.program:
+    if program:
         rates: list[float | None] = []
         inside = False
         for line in head:
-            inside = line.strip() == layout.program if line.startswith("[") else inside
+            inside = line.strip() == program if line.startswith("[") else inside
             first, *others = line.split("\t")
             rates.append(number_of(first) if inside and len(others) > 1 else None)
         rate = agreed(rate for rate in rates if rate and rate > 0)
@@ -123,7 +121,7 @@ def parse_table(text: str, options: TgaOptions, layout: Layout | None = None) ->
         initial_mass_mg=next((mass for mass in masses if mass), None),
         atmosphere=atmosphere_of(" ".join(gases)),
         heating_rate_k_min=rate,
-        metadata=named_facts(facts, {sample_key: "sample_name", **layout.metadata}),
+        metadata=named_facts(facts, {sample_key: "sample_name", **metadata}),
         messages=tuple(messages),
     )
 
@@ -137,10 +135,8 @@ def _doubtful_comma(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
         return []
     if not all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", cell) for cell in cells):
         return []
-    text = (
-        f"every comma has three digits behind it ({cells[0]!r}); it was read as the decimal sign and could "
-    )
-    text += "separate thousands. Export with the decimal point to be sure."
+    text = f"every comma has three digits behind it ({cells[0]!r}); it was read as the decimal sign "
+    text += "and could separate thousands. Export with the decimal point to be sure."
     return [COMMA_DOUBTFUL(text, example=cells[0])]
 
 
@@ -187,9 +183,8 @@ def score_header(lines: Sequence[str]) -> float:
             cells = [cell for cell in split if cell]
             if 2 <= len(cells) <= 60 and max(map(len, cells)) <= 60:
                 units = [cell for cell in below.split(separator) if cell]
-                best = max(
-                    best, _score_cells(cells, units if len(units) == len(cells) else [""] * len(cells))
-                )
+                units = units if len(units) == len(cells) else [""] * len(cells)
+                best = max(best, _score_cells(cells, units))
         if best >= _CERTAIN:
             break
     return best
@@ -217,11 +212,8 @@ def _sniff(source: SourceFile) -> float:
 
 
 CSV = tga_reader(
-    "tga_csv",
-    "table of temperature and mass (CSV, TXT) with units in its header",
-    "csv txt dat tsv asc prn",
-    _sniff,
-)(lambda source, options: parse_table(source.text, options))
+    "tga_csv", "table of temperature and mass (CSV, TXT) with units in its header", "csv txt dat tsv asc prn", _sniff,
+)(lambda source, options: parse_table(source.text, options))  # fmt: skip
 
 # Setaram (Calisto, Setsoft)
 
@@ -246,18 +238,6 @@ SETARAM = tga_reader("setaram", "Setaram Calisto and Setsoft text export", "csv 
 
 # Shimadzu and Hitachi
 
-_SHIMADZU = Layout(
-    section="[Data]",
-    program="[Temp Program]",
-    mass_keys=("sample weight", "weight"),
-    gas_keys=("atmosphere", "gas"),
-    metadata={"sample name": "sample_name", "detector": "instrument", "date": "date"},
-)
-_HITACHI = Layout(
-    mass_keys=("sample weight", "weight", "sample mass"),
-    gas_keys=("gas", "gas1", "atmosphere"),
-    metadata={"module": "instrument", "measurement date": "date", "operator": "operator"},
-)
 _SHIMADZU_NAMES = r"(?i:shimadzu|\bTA-?60|\bDTG-?60|\bTGA-?5[01]\b|LabSolutions TA)"
 _SHIMADZU_SECTION = r"^\[(Header|File Info|Sample Info|Temp Program|Data|Measurement)\]"
 _HITACHI_NAMES = r"hitachi|\bSII\b|EXSTAR|NEXTA|\bSTA7\d00|TG/?DTA ?\d{3,4}|\bMuse\b"
@@ -268,7 +248,11 @@ SHIMADZU = tga_reader(
         (0.95, (r"\[", _SHIMADZU_SECTION, _SHIMADZU_NAMES)), (0.85, (r"\[Data", r"^\[Data\]", r"^Time\tTemp")),
     ),
     verified=False,
-)(lambda source, options: parse_table(source.text, options, _SHIMADZU))  # fmt: skip
+)(lambda source, options: parse_table(
+    source.text, options, section="[Data]", program="[Temp Program]", mass_keys=("sample weight", "weight"),
+    gas_keys=("atmosphere", "gas"),
+    metadata={"sample name": "sample_name", "detector": "instrument", "date": "date"},
+))  # fmt: skip
 HITACHI = tga_reader(
     "hitachi_text", "Hitachi (SII, EXSTAR, NEXTA) TG/DTA text export", "txt csv",
     has_all(
@@ -276,7 +260,10 @@ HITACHI = tga_reader(
         (0.8, ("TG", r"\bTG\b", r"\bCel\b", r"\bug\b")),
     ),
     verified=False,
-)(lambda source, options: parse_table(source.text, options, _HITACHI))  # fmt: skip
+)(lambda source, options: parse_table(
+    source.text, options, mass_keys=("sample weight", "weight", "sample mass"), gas_keys=("gas", "gas1", "atmosphere"),
+    metadata={"module": "instrument", "measurement date": "date", "operator": "operator"},
+))  # fmt: skip
 
 # Workbooks
 
