@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -141,3 +142,18 @@ def test_options_that_pages_name_exist() -> None:
 def test_names_used_in_python_examples_exist() -> None:
     for name in set(re.findall(r"\bxc\.(\w+)", ALL_PAGES)):
         assert hasattr(xrdcomp, name), f"xc.{name}"
+
+
+IMPORT = re.compile(r"^ *from (xrdcomp[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_imports_of_python_examples_resolve(page: str) -> None:
+    for module, names in IMPORT.findall(PAGES[page]):
+        for name in re.findall(r"\w+", re.sub(r" as \w+|#.*", "", names)):
+            found = importlib.import_module(module)
+            assert hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}"), (
+                f"{page}: from {module} import {name}"
+            )
+    for module in re.findall(r"^ *import (xrdcomp[\w.]*)", PAGES[page], re.MULTILINE):
+        importlib.import_module(module)
