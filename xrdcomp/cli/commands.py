@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import tomllib
 from collections.abc import Iterable
 from functools import partial
@@ -96,8 +97,6 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
 
     Leaves a folder for each specimen, a table on the terminal and DIR/index.html.
     """
-    from concurrent.futures import ProcessPoolExecutor
-
     from xrdcomp.present.tables import cohort_table
     from xrdcomp.simulate.cohort import load_cohort
 
@@ -118,8 +117,14 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
         if int(workers) == 1:
             found: Iterable[SampleResult] = map(analyse, entries)
         else:  # a pool gives results in the order of the entries as well
+            from concurrent.futures import ProcessPoolExecutor
+
+            stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+            _take_interrupts()
             pool = ProcessPoolExecutor(int(workers), initializer=_take_interrupts)
             found = stack.enter_context(pool).map(analyse, entries)
+            if _interrupted:  # Python drops what is raised while it forks a worker
+                raise KeyboardInterrupt
         for number, result in enumerate(found, start=1):
             results.append(result)
             progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
@@ -147,8 +152,7 @@ _interrupted = False
 
 
 def _take_interrupts() -> None:
-    """In a worker: Ctrl-C breaks off the specimen at hand, and no further one is begun."""
-    import signal
+    """Break off the specimen at hand on Ctrl-C, and begin no further one."""
 
     def stop(*_: object) -> None:
         global _interrupted  # noqa: PLW0603 - a signal handler has no other way to leave word
