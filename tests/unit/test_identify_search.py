@@ -451,7 +451,7 @@ def test_a_scan_of_a_few_degrees_can_be_searched() -> None:
 def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: Refinement) -> None:
     n = len(state.points) // 2
     coarse = state.setup.build(state.points.binned(2), state.table, like=state.model)
-    halos = sum(column.of_amorphous for column in state.model.columns)
+    halos = sum(column.kind in ("amorphous", "mode") for column in state.model.columns)
     means = state.model.fixed[: 2 * n, :halos].reshape(n, 2, halos).mean(axis=1)
     assert_close(coarse.fixed[:, :halos], means, rtol=1e-12, because="means of the same numbers")
     assert_close(
