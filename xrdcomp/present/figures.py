@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -42,12 +42,10 @@ if TYPE_CHECKING:
         ReflectionTable,
         SampleResult,
         TgaResult,
-        TgaStep,
     )
 
-# One look for all figures: colours told apart by colour-blind readers, sizes legible in print.
-
-# Okabe & Ito (2008), Color Universal Design: told apart with every common colour-vision deficiency.
+# One look for all figures, sizes legible in print. Colours of Okabe & Ito (2008), Color Universal Design, are told
+# apart with every common colour-vision deficiency.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
@@ -103,11 +101,9 @@ class ResultFigure(Figure):
         return to_png(self, dpi=110)
 
 
-@contextmanager
-def figure_style() -> Iterator[None]:
+def figure_style() -> AbstractContextManager[None]:
     """Apply the package's look inside the block only; the user's own settings are untouched outside."""
-    with mpl.rc_context(_STYLE):
-        yield
+    return mpl.rc_context(_STYLE)
 
 
 def new_figure(width: float, height: float) -> ResultFigure:
@@ -181,6 +177,7 @@ MAX_LABELS = 9
 AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
 SAME_ANGLE = 0.002  # degrees: closer reflections have the same spacing, such as 211 and 121 of apatite
 UNIT_LABELS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
+Range: TypeAlias = tuple[float, float]  # of 2θ, degrees
 
 
 def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
@@ -224,8 +221,8 @@ def draw_fit(
     *,
     unit: str,
     square_root: bool = False,
-    limits: tuple[float, float] | None = None,
-    avoid: tuple[float, float] | None = None,
+    limits: Range | None = None,
+    avoid: Range | None = None,
 ) -> None:
     """Draw the fit on four axes: curves, ticks, difference, weighted difference.
 
@@ -233,28 +230,37 @@ def draw_fit(
     degrees, without legend; avoid : part whose hkl labels are left to another panel.
     """
     curves, ticks, difference, weighted = panels
-    legend = limits is None
     low, high = limits or (float(fit.two_theta[0]), float(fit.two_theta[-1]))
     shown = (fit.two_theta >= low) & (fit.two_theta <= high)
     x = fit.two_theta[shown]
     top = _draw_curves(curves, fit, shown, square_root=square_root)
     _label_reflections(curves, fit, (low, high), avoid, square_root=square_root)
-    curves.set_ylim(0.0, 1.22 * top)
-    curves.set_ylabel(f"√ {unit}" if square_root else unit)
-    if legend:
-        curves.legend(loc="upper right", title=fit_note(fit, low, high), title_fontsize=7, alignment="left")
-    _draw_ticks(ticks, fit, (low, high), names=legend)
+    curves.set(ylim=(0.0, 1.22 * top), ylabel=f"√ {unit}" if square_root else unit)
+    if limits is None:
+        _legend_of_fit(curves, fit)
+    for row, (phase, table) in enumerate(fit.reflections.items()):  # ticks, the phase's name beside them
+        inside = (table.two_theta >= low) & (table.two_theta <= high)
+        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
+        ticks.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
+        if limits is None:
+            ticks.text(
+                -0.01, -row, textwrap.shorten(label_of(phase), 16, placeholder="…"), color=colour, fontsize=6.5,
+                ha="right", va="center", transform=ticks.get_yaxis_transform(),
+            )  # fmt: skip
+    ticks.set(ylim=(-max(len(fit.reflections), 1) + 0.5, 0.5), yticks=[])
+    ticks.spines[:].set_visible(False)
+    ticks.tick_params(bottom=False)
     residual = (fit.observed - fit.calculated)[shown]
+    weights = residual / fit.sigma[shown]
+    span = 1.1 * max(4.0, float(np.abs(weights).max()))
     difference.plot(x, residual, color=GREY, linewidth=0.6)
-    weighted.plot(x, residual / fit.sigma[shown], color=GREY, linewidth=0.6)
+    weighted.plot(x, weights, color=GREY, linewidth=0.6)
     difference.set_ylabel("obs\n− calc", fontsize=7)  # two short lines: the panel is lower than one long
     weighted.set_ylabel("diff.\n/ σ", fontsize=7)
-    weighted.set_xlabel("2θ (°)")
     for axes in (difference, weighted):
         axes.axhline(0.0, color=BLACK, linewidth=0.5)
         axes.locator_params(axis="y", nbins=3)
-    span = max(4.0, float(np.abs(residual / fit.sigma[shown]).max()))
-    weighted.set_ylim(-1.1 * span, 1.1 * span)
+    weighted.set(xlabel="2θ (°)", ylim=(-span, span))
     for axes in panels:
         axes.set_xlim(low, high)
     for axes in panels[:-1]:
@@ -265,34 +271,24 @@ def draw_fit_on(fit: FitResult, ax: Axes | None = None) -> Axes:
     """Draw curves, and below them rows of ticks and the difference, on axes of the user's, or of a new figure."""
     with figure_style():
         axes = own_axes(ax, 7.2, 3.6)
-        whole = np.ones(len(fit.two_theta), dtype=bool)
-        low, high = float(fit.two_theta[0]), float(fit.two_theta[-1])
-        top = _draw_curves(axes, fit, whole, square_root=False)
+        top = _draw_curves(axes, fit, np.ones(len(fit.two_theta), dtype=bool), square_root=False)
         for row, (name, table) in enumerate(fit.reflections.items()):
-            colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
-            height = -(0.05 + 0.04 * row) * top
-            label = label_of(name)
-            axes.plot(
-                table.two_theta,
-                np.full(len(table.two_theta), height),
-                "|",
-                color=colour,
-                markersize=5,
-                label=label,
-            )
+            height = np.full(len(table.two_theta), -(0.05 + 0.04 * row) * top)
+            colour, label = PHASE_COLOURS[row % len(PHASE_COLOURS)], label_of(name)
+            axes.plot(table.two_theta, height, "|", color=colour, markersize=5, label=label)
         residual = fit.observed - fit.calculated
         shift = -(0.09 + 0.04 * max(len(fit.reflections), 1)) * top - float(residual.max())
         axes.plot(fit.two_theta, residual + shift, color=GREY, linewidth=0.6, label="difference")
-        axes.set_xlim(low, high)
-        axes.set_xlabel("2θ (°)")
-        axes.set_ylabel("intensity")
-        axes.legend(loc="upper right", title=fit_note(fit, low, high), title_fontsize=7, alignment="left")
+        axes.set(xlim=(fit.two_theta[0], fit.two_theta[-1]), xlabel="2θ (°)", ylabel="intensity")
+        _legend_of_fit(axes, fit)
         return axes
 
 
-def fit_note(fit: FitResult, low: float, high: float) -> str:
-    """Quality of a fit and the range that is shown, degrees."""
-    return f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
+def _legend_of_fit(axes: Axes, fit: FitResult) -> None:
+    """Legend with the quality of the fit and its range, degrees."""
+    low, high = fit.two_theta[0], fit.two_theta[-1]
+    note = f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
+    axes.legend(loc="upper right", title=note, title_fontsize=7, alignment="left")
 
 
 def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square_root: bool) -> float:
@@ -317,24 +313,6 @@ def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square
     return float(max(observed.max(), calculated.max()))
 
 
-def _draw_ticks(axes: Axes, fit: FitResult, limits: tuple[float, float], *, names: bool) -> None:
-    """One row of ticks per phase, the phase's name beside it."""
-    for row, (phase, table) in enumerate(fit.reflections.items()):
-        inside = (table.two_theta >= limits[0]) & (table.two_theta <= limits[1])
-        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
-        axes.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
-        if names:
-            axes.text(
-                -0.01, -row, textwrap.shorten(label_of(phase), 16, placeholder="…"), color=colour, fontsize=6.5,
-                ha="right", va="center", transform=axes.get_yaxis_transform(),
-            )  # fmt: skip
-    axes.set_ylim(-max(len(fit.reflections), 1) + 0.5, 0.5)
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(bottom=False)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Marked:
     """A reflection worth a label: the largest of the indices at its angle, angle (deg), height, colour of its phase."""
@@ -351,12 +329,7 @@ class _Marked:
 
 
 def _label_reflections(
-    axes: Axes,
-    fit: FitResult,
-    limits: tuple[float, float],
-    avoid: tuple[float, float] | None,
-    *,
-    square_root: bool,
+    axes: Axes, fit: FitResult, limits: Range, avoid: Range | None, *, square_root: bool
 ) -> None:
     """Write hkl over the strongest reflections, leaving out those that would overlap a stronger one's label."""
     gap = 0.04 * (limits[1] - limits[0])
@@ -376,9 +349,7 @@ def _label_reflections(
         placed.append(marked.two_theta)
 
 
-def _strong_reflections(
-    fit: FitResult, limits: tuple[float, float], avoid: tuple[float, float] | None
-) -> list[_Marked]:
+def _strong_reflections(fit: FitResult, limits: Range, avoid: Range | None) -> list[_Marked]:
     """Reflections within `limits` and not in `avoid` (deg) that stand out of the noise, strongest first."""
     found: list[_Marked] = []
     for row, (phase, table) in enumerate(fit.reflections.items()):
@@ -410,7 +381,7 @@ def _merged(table: ReflectionTable) -> list[_Marked]:
     return groups
 
 
-def _apatite_window(fit: FitResult) -> tuple[float, float] | None:
+def _apatite_window(fit: FitResult) -> Range | None:
     """Range of apatite's main reflections at this wavelength, None where none is fitted or it is out of range."""
     if not any("apatite" in name for name in fit.reflections) or not fit.wavelengths:
         return None
@@ -456,10 +427,9 @@ def draw_tga_on(tga: TgaResult, ax: Axes | None = None) -> Axes:
         draw_tga(axes, rate, tga, label_width=0.23)
         axes.tick_params(labelbottom=True)
         axes.set_xlabel(rate.get_xlabel())
-        rate.set_xlabel("")
         rate.spines["right"].set_visible(True)
         top = float(rate.get_ylim()[1])
-        rate.set_ylim(-0.02 * top, 3.0 * top)  # the lower third, below the labels of steps
+        rate.set(xlabel="", ylim=(-0.02 * top, 3.0 * top))  # the lower third, below the labels of steps
         return axes
 
 
@@ -476,7 +446,16 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     low, high = float(mass.min()), float(mass.max())
     span = max(high - low, 1e-3)
     start, end = float(temperature.min()), float(temperature.max())
-    levels = _label_levels(tga.steps, start, end, label_width)
+    width = label_width * (end - start)
+    levels: list[
+        tuple[float, int]
+    ] = []  # centre (°C) and row of labels, so that they do not cover each other
+    for index, step in enumerate(tga.steps):
+        centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
+        taken = {level for other, level in levels if abs(other - centre) < width}
+        first = index % 2 if len(tga.steps) > 1 else 0
+        free = (level for level in (first, 1 - first, *range(2, len(tga.steps) + 2)) if level not in taken)
+        levels.append((centre, next(free)))
     rows = max((level for _, level in levels), default=0) + 1
     head = 0.04 + ROW_HEIGHT * rows
     whole = span / (1.0 - head - FOOT)
@@ -493,57 +472,36 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
             f"{step_label(step.name)}\n{percent(step.mass_loss)}",
             ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
         )  # fmt: skip
-    _mark_onsets(upper, tga, temperature, mass, room=0.6 * label_width * (end - start))
+    written: list[float] = []  # onsets whose temperature is written; the others have no room beside them
+    for step in tga.steps:
+        if step.onset_c is None:
+            continue
+        height = float(np.interp(step.onset_c, temperature, mass))
+        upper.plot([step.onset_c], [height], marker="v", color=BLACK, markersize=4)
+        if all(abs(step.onset_c - other) > 0.6 * width for other in written):
+            upper.annotate(
+                f"onset {step.onset_c:.0f} °C", (step.onset_c, height), xytext=(4, 4),
+                textcoords="offset points", fontsize=6, color=GREY,
+            )  # fmt: skip
+            written.append(step.onset_c)
     upper.annotate(
         f"residue {percent(tga.residue)}", (float(temperature[-1]), float(mass[-1])), xytext=(-3, -4),
         textcoords="offset points", ha="right", va="top", fontsize=6.5,
     )  # fmt: skip
     lower.axhline(0.0, color=BLACK, linewidth=0.5)
-    upper.set_ylabel("mass (wt% of start)")
-    lower.set_ylabel("mass loss rate\n(% min⁻¹)")
     rate = "" if tga.heating_rate_k_min is None else f", {tga.heating_rate_k_min:.3g} K/min"
-    lower.set_xlabel(f"temperature (°C); {gas_label(tga.atmosphere)}{rate}")
+    lower.set(
+        xlabel=f"temperature (°C); {gas_label(tga.atmosphere)}{rate}", ylabel="mass loss rate\n(% min⁻¹)"
+    )
     upper.tick_params(labelbottom=False)
-    upper.set_xlim(start, end)
-
-
-def _label_levels(
-    steps: Sequence[TgaStep], start: float, end: float, label_width: float
-) -> list[tuple[float, int]]:
-    """Centre (°C) and row of each step's label, so that labels of narrow steps do not cover each other."""
-    width = label_width * (end - start)
-    placed: list[tuple[float, int]] = []
-    for index, step in enumerate(steps):
-        centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
-        taken = {level for other, level in placed if abs(other - centre) < width}
-        first = index % 2 if len(steps) > 1 else 0
-        free = [level for level in (first, 1 - first, *range(2, len(steps) + 2)) if level not in taken]
-        placed.append((centre, free[0]))
-    return placed
-
-
-def _mark_onsets(
-    axes: Axes, tga: TgaResult, temperature: FloatArray, mass: FloatArray, *, room: float
-) -> None:
-    """Mark every extrapolated onset on the curve; write its temperature where there is room."""
-    written: list[float] = []
-    for step in tga.steps:
-        if step.onset_c is None:
-            continue
-        height = float(np.interp(step.onset_c, temperature, mass))
-        axes.plot([step.onset_c], [height], marker="v", color=BLACK, markersize=4)
-        if all(abs(step.onset_c - other) > room for other in written):
-            axes.annotate(
-                f"onset {step.onset_c:.0f} °C", (step.onset_c, height), xytext=(4, 4),
-                textcoords="offset points", fontsize=6, color=GREY,
-            )  # fmt: skip
-            written.append(step.onset_c)
+    upper.set(xlim=(start, end), ylabel="mass (wt% of start)")
 
 
 # Composition and uncertainty budget
 
 LEAST_SHARE = 1e-3
 """Inputs below it in every component are left out: they would be in the legend and nowhere else."""
+TRUTH: Any = {"marker": "D", "markeredgecolor": BLACK, "linestyle": "none", "clip_on": False}
 BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BLACK)
 
 
@@ -571,21 +529,22 @@ def draw_composition(
             _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
             if name in truth:
                 axes.plot(
-                    [100 * truth[name]], [row], marker="D", markersize=4.5, markerfacecolor="white",
-                    markeredgecolor=BLACK, linestyle="none", zorder=5, clip_on=False,
-                )  # fmt: skip
+                    [100 * truth[name]], [row], **TRUTH, markersize=4.5, markerfacecolor="white", zorder=5
+                )
         for row, estimate in enumerate(sums.values(), start=len(names)):
             _bar(axes, row, estimate, "#B8B8B8")
-        axes.set_yticks(range(len(labels)), labels)
-        axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlim(0, 100)
+        _rows(axes, labels)
         note = "; ◇: truth of the simulation" if truth else ""
         axes.set_xlabel(f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}")
         return axes
 
 
+def _rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Labelled rows from above, over 0 to 100 %."""
+    axes.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.4, -0.6), xlim=(0, 100))
+
+
 def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
-    beside = axes.get_yaxis_transform()
     if estimate is None:
         axes.barh(row, 100, height=0.62, facecolor="none", edgecolor="#D0D0D0", hatch="////", linewidth=0.0)
         axes.text(50, row, NOT_SEPARABLE, ha="center", va="center", fontsize=7,
@@ -600,7 +559,7 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
         for end in (low, high):
             axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], **line)
         text += f"  ({interval_text(estimate)})"
-    axes.text(1.025, row, text, ha="left", va="center", fontsize=7, transform=beside)
+    axes.text(1.025, row, text, ha="left", va="center", fontsize=7, transform=axes.get_yaxis_transform())
 
 
 def plot_budget(result: SampleResult) -> Figure:
@@ -615,33 +574,28 @@ def plot_budget(result: SampleResult) -> Figure:
     with figure_style():
         figure = new_figure(6.4, 0.95 + 0.3 * len(rows) + 0.13 * ((len(inputs) + 2) // 3))
         axes = figure.add_subplot()
+        left = np.zeros(len(rows))
         for index, source in enumerate(inputs):
-            left = [100 * sum(budget[row].get(earlier, 0.0) for earlier in inputs[:index]) for row in rows]
+            width = np.array([100 * budget[row].get(source, 0.0) for row in rows])
+            label = budget_label(source)
             axes.barh(
-                range(len(rows)), [100 * budget[row].get(source, 0.0) for row in rows], left=left,
-                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=budget_label(source),
+                range(len(rows)), width, left=left,
+                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=label,
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
-            _name_wide_segments(
-                axes, budget_label(source), left, [100 * budget[row].get(source, 0.0) for row in rows]
-            )
-        axes.set_yticks(range(len(rows)), [component_label(name, result) for name in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 100)
+            for row in np.flatnonzero(
+                width > 1.5 * len(label)
+            ).tolist():  # room for the name, to be read in grey
+                axes.text(
+                    left[row] + 0.5 * width[row], row, label, ha="center", va="center", fontsize=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+                )  # fmt: skip
+            left = left + width
+        _rows(axes, [component_label(name, result) for name in rows])
         axes.set_xlabel("share of the variance (%)")
         panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
         figure.legend(loc="outside lower center", ncols=3)
         return figure
-
-
-def _name_wide_segments(axes: Axes, label: str, left: Sequence[float], width: Sequence[float]) -> None:
-    """Write the input's name into every segment that has room for it, so that the figure can be read in grey."""
-    for row, (start, share) in enumerate(zip(left, width, strict=True)):
-        if share > 1.5 * len(label):
-            axes.text(
-                start + 0.5 * share, row, label, ha="center", va="center", fontsize=6,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-            )  # fmt: skip
 
 
 # Measurements before any analysis
@@ -661,8 +615,9 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
         axes = own_axes(ax, 7.2, 3.2)
         if isinstance(measured, Pattern):
             axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
-            axes.set_xlabel("scattering angle 2θ (°)")
-            axes.set_ylabel(f"intensity ({UNIT_LABELS[measured.intensity_unit]})")
+            axes.set(
+                xlabel="scattering angle 2θ (°)", ylabel=f"intensity ({UNIT_LABELS[measured.intensity_unit]})"
+            )
             axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
             return axes
         segment = measured.segment
@@ -675,8 +630,7 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
             axes.plot(measured.temperature_c[part], measured.mass[part], color=colour, label=label)
         if len(numbers) > 1:
             axes.legend()
-        axes.set_xlabel("temperature (°C)")
-        axes.set_ylabel(f"mass ({MASS_LABELS[measured.mass_unit]})")
+        axes.set(xlabel="temperature (°C)", ylabel=f"mass ({MASS_LABELS[measured.mass_unit]})")
         return axes
 
 
@@ -695,11 +649,36 @@ def plot_frames(placed: Any, pattern: Pattern, profile: Any = None) -> Figure:
     with figure_style():
         figure = new_figure(9.6, 4.6)
         grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.5))
-        _draw_image(figure.add_subplot(grid[:, 0]), placed, profile)
+        axes = figure.add_subplot(grid[:, 0])
+        every = _show(axes, placed.frame, placed.usable)
+        angle = placed.pixels.two_theta[::every, ::every]
+        row, column = (np.arange(0, side, every) + 0.5 for side in placed.frame.counts.shape)
+        lowest, highest = float(angle.min()), float(angle.max())
+        steps = (1.0, 2.0, 5.0, 10.0, 20.0)
+        step = next((step for step in steps if (highest - lowest) / step <= 7), 50.0)
+        levels = [v for v in np.arange(np.ceil(lowest / step) * step, highest, step) if v > 0]
+        circles = axes.contour(
+            column, row, angle, levels=levels or [(lowest + highest) / 2], colors=BLUE, linewidths=0.5, alpha=0.8
+        )  # fmt: skip
+        for label in axes.clabel(circles, fmt=lambda value: f"{value:g}°", fontsize=6, colors=BLACK):
+            label.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6})
         upper = figure.add_subplot(grid[0, 1] if profile is not None else grid[:, 1])
-        _draw_pattern(upper, pattern, profile)
+        x, y, e = pattern.two_theta, pattern.intensity, pattern.sigma
+        upper.fill_between(x, y - e, y + e, color=GREY, alpha=0.5, linewidth=0, label="± standard deviation")
+        upper.plot(x, y, color=BLACK, linewidth=0.7, label="mean over azimuth")
         if profile is not None:
+            edges = (profile.two_theta - profile.half_width, profile.two_theta + profile.half_width)
+            axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
+            ring = f"ring d {profile.d_spacing:g} Å"
+            upper.axvspan(*edges, color=VERMILLION, alpha=0.25, linewidth=0, label=ring)
             _draw_ring(figure.add_subplot(grid[1, 1]), profile)
+        high = float(np.percentile(y, 99.9))
+        upper.set_ylim(min(0.0, float(y.min())), 1.1 * high if high > 0 else None)
+        unit = UNITS.get(pattern.intensity_unit, "arb. units")
+        upper.set(xlim=(x[0], x[-1]), xlabel="2θ (degrees)", ylabel=f"intensity ({unit})")
+        upper.legend(loc="upper right")
+        count = str(pattern.metadata.get("frames", "")).count(", ") + 1
+        panel_title(upper, f"pattern of {count} frame{'s' * (count > 1)}")
         return figure
 
 
@@ -712,21 +691,6 @@ def plot_frame_image(frame: Any) -> Figure:
         return figure
 
 
-def _draw_image(axes: Axes, placed: Any, profile: Any) -> None:
-    every = _show(axes, placed.frame, placed.usable)
-    counts = placed.frame.counts
-    angle = placed.pixels.two_theta[::every, ::every]
-    column = np.arange(0, counts.shape[1], every) + 0.5
-    row = np.arange(0, counts.shape[0], every) + 0.5
-    levels = _round_levels(float(angle.min()), float(angle.max()))
-    lines = axes.contour(column, row, angle, levels=levels, colors=BLUE, linewidths=0.5, alpha=0.8)
-    for label in axes.clabel(lines, fmt=lambda value: f"{value:g}°", fontsize=6, colors=BLACK):
-        label.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6})
-    if profile is not None:
-        edges = [profile.two_theta - profile.half_width, profile.two_theta + profile.half_width]
-        axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
-
-
 def _show(axes: Axes, frame: Any, usable: Any) -> int:
     """Draw the counts on a square-root scale; returns the step in pixels that was drawn."""
     counts = frame.counts
@@ -737,38 +701,10 @@ def _show(axes: Axes, frame: Any, usable: Any) -> int:
         np.sqrt(np.clip(shown, 0.0, None)), cmap="gray_r", extent=(0, counts.shape[1], counts.shape[0], 0),
         interpolation="nearest", vmin=np.sqrt(max(low, 0.0)), vmax=np.sqrt(max(high, low + 1.0)),
     )  # fmt: skip
-    axes.set_facecolor("#f2dfc4")
-    axes.set_xlabel("column")
-    axes.set_ylabel("row")
+    axes.set(facecolor="#f2dfc4", xlabel="column", ylabel="row")
     title = frame.source.file
     panel_title(axes, title if len(title) <= 34 else f"{title[:16]}…{title[-16:]}")
     return every
-
-
-def _round_levels(low: float, high: float) -> list[float]:
-    step = next(s for s in (1.0, 2.0, 5.0, 10.0, 20.0, 50.0) if (high - low) / s <= 7 or s == 50.0)
-    return [float(v) for v in np.arange(np.ceil(low / step) * step, high, step) if v > 0] or [
-        (low + high) / 2
-    ]
-
-
-def _draw_pattern(axes: Axes, pattern: Pattern, profile: Any) -> None:
-    x, y, e = pattern.two_theta, pattern.intensity, pattern.sigma
-    axes.fill_between(x, y - e, y + e, color=GREY, alpha=0.5, linewidth=0, label="± standard deviation")
-    axes.plot(x, y, color=BLACK, linewidth=0.7, label="mean over azimuth")
-    high = float(np.percentile(y, 99.9))
-    axes.set_ylim(min(0.0, float(y.min())), 1.1 * high if high > 0 else None)
-    if profile is not None:
-        axes.axvspan(
-            profile.two_theta - profile.half_width, profile.two_theta + profile.half_width,
-            color=VERMILLION, alpha=0.25, linewidth=0, label=f"ring d {profile.d_spacing:g} Å",
-        )  # fmt: skip
-    axes.set_xlim(float(x[0]), float(x[-1]))
-    axes.set_xlabel("2θ (degrees)")
-    axes.set_ylabel(f"intensity ({UNITS.get(pattern.intensity_unit, 'arb. units')})")
-    axes.legend(loc="upper right")
-    count = str(pattern.metadata.get("frames", "")).count(", ") + 1
-    panel_title(axes, f"pattern of {count} frame{'s' * (count > 1)}")
 
 
 def _draw_ring(axes: Axes, profile: Any) -> None:
@@ -780,19 +716,17 @@ def _draw_ring(axes: Axes, profile: Any) -> None:
     wave = profile.mean * (1.0 + profile.amplitude * np.cos(2.0 * np.radians(phi - profile.direction)))
     axes.plot(phi, wave, color=VERMILLION, label="second harmonic")
     axes.axhline(0.0, color=GREY, linewidth=0.5)
-    axes.set_xlim(-180.0, 180.0)
-    axes.set_xticks(np.arange(-180, 181, 60))
     low, high = min(0.0, float(profile.intensity.min())), float(max(profile.intensity.max(), wave.max()))
-    axes.set_ylim(low, high + 0.35 * (high - low))
-    axes.set_xlabel("azimuth (degrees; 0 towards higher columns, 90 towards higher rows)")
-    axes.set_ylabel("net intensity")
+    axes.set(
+        xlim=(-180.0, 180.0), xticks=np.arange(-180, 181, 60), ylim=(low, high + 0.35 * (high - low)),
+        xlabel="azimuth (degrees; 0 towards higher columns, 90 towards higher rows)", ylabel="net intensity",
+    )  # fmt: skip
     axes.legend(loc="upper right", ncols=2)
     hermans = "" if profile.hermans is None else f", Hermans {profile.hermans:.2f}"
-    panel_title(
-        axes,
-        f"ring d {profile.d_spacing:g} Å: A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along "
-        f"{profile.direction:.0f}°{hermans}",
+    found = (
+        f"A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°{hermans}"
     )
+    panel_title(axes, f"ring d {profile.d_spacing:g} Å: {found}")
 
 
 # One specimen, one cohort
@@ -800,39 +734,36 @@ def _draw_ring(axes: Axes, profile: Any) -> None:
 
 def plot_overview(result: SampleResult) -> Figure:
     """Figure of everything there is of one specimen, as `SampleResult.plot` returns it."""
-    measured = [result.xrd is not None, result.tga is not None]
+    measured = sum(part is not None for part in (result.xrd, result.tga))
+    name = f"{specimen_name(result)}: "
     with figure_style():
-        figure = new_figure(9.6 if all(measured) else 6.4, 6.0 if any(measured) else 2.6)
-        if not any(measured):
-            axes = figure.add_subplot()
-            draw_composition(result.composition, axes, result=result)
-            panel_title(axes, f"{specimen_name(result)}: composition")
-            return figure
-        outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5))
-        upper = outer[0].subgridspec(1, sum(measured), width_ratios=(1.5, 1.0)[: sum(measured)])
-        if result.xrd is not None:
+        figure = new_figure((6.4, 6.4, 9.6)[measured], 6.0 if measured else 2.6)
+        outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5)) if measured else None
+        upper = None
+        if outer is not None:
+            upper = outer[0].subgridspec(1, measured, width_ratios=(1.5, 1.0)[:measured])
+        if upper is not None and result.xrd is not None:
             ticks = 0.3 * max(len(result.xrd.reflections), 1)
             grid = upper[0].subgridspec(4, 1, height_ratios=(5.0, ticks, 1.0, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(4)]
             draw_fit(panels, result.xrd, unit=intensity_label(result))
-            panel_title(panels[0], f"{specimen_name(result)}: diffraction")
-        if result.tga is not None:
+            panel_title(panels[0], f"{name}diffraction")
+            name = ""
+        if upper is not None and result.tga is not None:
             grid = upper[-1].subgridspec(2, 1, height_ratios=(1.6, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(2)]
-            draw_tga(panels[0], panels[1], result.tga, label_width=0.27 if all(measured) else LABEL_WIDTH)
+            draw_tga(panels[0], panels[1], result.tga, label_width=0.27 if measured == 2 else LABEL_WIDTH)
             panels[1].set_xlim(panels[0].get_xlim())
-            name = "" if result.xrd is not None else f"{specimen_name(result)}: "
             panel_title(panels[0], f"{name}thermogravimetry")
-        axes = figure.add_subplot(outer[1])
+            name = ""
+        axes = figure.add_subplot(outer[1]) if outer is not None else figure.add_subplot()
         draw_composition(result.composition, axes, result=result)
-        panel_title(axes, "composition")
+        panel_title(axes, f"{name}composition")
         return figure
 
 
 def plot_cohort(results: Sequence[SampleResult]) -> Figure:
     """Figure with one panel per component: every specimen's estimate with its 95 % interval, wt%.
-
-    Truth, where the specimens are simulated, is an open diamond.
 
     Truth, where the specimens are simulated, is an open diamond. Results on different bases are refused: they must not
     stand on one axis.
@@ -851,9 +782,8 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
             top = 1.0
             for row, result in enumerate(results):
                 top = max(top, _draw_estimate(axes, row, result, component))
-            axes.set_ylim(len(results) - 0.4, -0.6)
+            _rows(axes, [r.sample_id if column == 0 else "" for r in results])
             axes.set_xlim(0.0, min(105.0, 1.08 * top))
-            axes.set_yticks(range(len(results)), [r.sample_id for r in results] if column == 0 else [])
             axes.grid(axis="x", color="#E2E2E2", linewidth=0.5)
             axes.set_axisbelow(True)
             axes.set_title(label_of(component).replace("crystalline ", "crystalline\n", 1), fontsize=8)
@@ -870,26 +800,17 @@ def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -
     truth = result.metadata.get("truth") or {}
     top = 0.0
     if estimate is None:
-        axes.text(
-            0.02, row, "n.s.", transform=axes.get_yaxis_transform(), va="center", fontsize=6.5, color=GREY
-        )
+        beside = axes.get_yaxis_transform()
+        axes.text(0.02, row, "n.s.", transform=beside, va="center", fontsize=6.5, color=GREY)
     else:
         low, high = estimate.ci95 or (estimate.value, estimate.value)
         colour = COMPONENT_COLOURS[component]
-        axes.plot(
-            [100 * low, 100 * high],
-            [row, row],
-            color=colour,
-            linewidth=1.6,
-            solid_capstyle="butt",
-            clip_on=False,
-        )
+        style: Any = {"linewidth": 1.6, "solid_capstyle": "butt"}
+        axes.plot([100 * low, 100 * high], [row, row], color=colour, clip_on=False, **style)
         axes.plot([100 * estimate.value], [row], marker="o", markersize=4, color=colour, clip_on=False)
         top = 100 * high
     if component in truth:
-        axes.plot(
-            [100 * truth[component]], [row], marker="D", markersize=5.5, markerfacecolor="none",
-            markeredgecolor=BLACK, markeredgewidth=0.8, clip_on=False,
-        )  # fmt: skip
+        size: Any = {"markersize": 5.5, "markeredgewidth": 0.8}
+        axes.plot([100 * truth[component]], [row], **TRUTH, markerfacecolor="none", **size)
         top = max(top, 100 * truth[component])
     return top
