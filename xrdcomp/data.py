@@ -40,11 +40,14 @@ def _no_facts() -> Metadata:
 def _freeze(record: Any, *names: str) -> None:
     """Turn fields of a record into arrays that cannot be written to."""
     for name in names:
-        value = getattr(record, name)
-        try:
-            object.__setattr__(record, name, frozen_array(value))
-        except (TypeError, ValueError):
-            raise ArgumentError(name, value, "numbers, one for each point") from None
+        object.__setattr__(record, name, _numbers(getattr(record, name), name))
+
+
+def _numbers(values: npt.ArrayLike, argument: str) -> FloatArray:
+    try:
+        return frozen_array(values)
+    except (TypeError, ValueError):
+        raise ArgumentError(argument, values, "numbers, one for each point") from None
 
 
 def _columns(table: pd.DataFrame, argument: str, **names: tuple[str, ...]) -> dict[str, tuple[Any, str]]:
@@ -56,20 +59,16 @@ def _columns(table: pd.DataFrame, argument: str, **names: tuple[str, ...]) -> di
     known: dict[str, tuple[Any, str]] = {}
     for position, column in enumerate(table.columns):
         name, _, unit = str(column).partition("(")
-        known.setdefault(
-            name.strip().casefold().replace(" ", "_"), (table.iloc[:, position], unit.rstrip(") "))
-        )
+        key = name.strip().casefold().replace(" ", "_")
+        known.setdefault(key, (table.iloc[:, position], unit.rstrip(") ")))
     found = {key: known[name] for key, options in names.items() for name in options[::-1] if name in known}
     first, second = list(names)[:2]
     if first not in found and second not in found and len(table.columns) >= 2:
         found = {first: (table.iloc[:, 0], ""), second: (table.iloc[:, 1], "")}
     for key in (first, second):
         if key not in found:
-            raise ArgumentError(
-                argument,
-                ", ".join(map(str, table.columns)),
-                f"a table with a column {key!r}, or its first two columns",
-            )
+            expected = f"a table with a column {key!r}, or its first two columns"
+            raise ArgumentError(argument, ", ".join(map(str, table.columns)), expected)
     return found
 
 
@@ -120,13 +119,11 @@ class Record:
         for item in fields(self):  # type: ignore[arg-type] # every record is a dataclass
             value = getattr(self, item.name)
             default = item.default if item.default_factory is MISSING else item.default_factory()
-            if not same(value, default) and item.repr:
+            if item.repr and not same(value, default):
                 rows[item.name] = brief(value)
-        plain = ", ".join(f"{name}={text}" for name, text in rows.items())
         head = self._headline()
-        if head == type(self).__name__ and len(plain) + len(head) + 2 <= SCREEN_WIDTH:
-            return f"{head}({plain})"
-        return screen(head, rows)
+        line = f"{head}({', '.join(f'{name}={text}' for name, text in rows.items())})"
+        return line if head == type(self).__name__ and len(line) <= SCREEN_WIDTH else screen(head, rows)
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -147,18 +144,10 @@ def screen(head: str, rows: Mapping[str, str]) -> str:
 
 def one_screen(text: str) -> str:
     """Text wrapped to 110 characters and cut to 24 lines; what was cut is said."""
-    lines = [
-        part
-        for line in text.splitlines()
-        for part in (
-            textwrap.wrap(line, SCREEN_WIDTH, subsequent_indent="    ", break_on_hyphens=False) or [""]
-        )
-    ]
-    if len(lines) > SCREEN_LINES:
-        lines = [
-            *lines[: SCREEN_LINES - 1],
-            f"… and {len(lines) - SCREEN_LINES + 1} more lines; print() shows all",
-        ]
+    wrap = textwrap.TextWrapper(SCREEN_WIDTH, subsequent_indent="    ", break_on_hyphens=False).wrap
+    lines = [part for line in text.splitlines() for part in wrap(line) or [""]]
+    if (left := len(lines) - SCREEN_LINES + 1) > 1:
+        lines[SCREEN_LINES - 1 :] = [f"… and {left} more lines; print() shows all"]
     return "\n".join(lines)
 
 
@@ -250,17 +239,15 @@ MESSAGE_KINDS: dict[str, MessageKind] = {}
 """Every kind of message by its code, filled where the kinds are declared; the page of messages is made from it."""
 
 
-def message_kind(
-    code: str, severity: Severity, meaning: str, *, remedy: str = "", threshold: str = "", origin: str = ""
-) -> MessageKind:
-    """Declare a kind of message, as `MessageKind` describes it; a code that is taken raises ValueError."""
+def message_kind(code: str, severity: Severity, meaning: str, **page: str) -> MessageKind:
+    """Declare a kind of message, as `MessageKind` describes it; a code that is taken raises ValueError.
+
+    `page` are the `remedy`, `threshold` and `origin` that the page of messages names.
+    """
     if code in MESSAGE_KINDS:
         msg = f"message code {code!r} is declared twice"
         raise ValueError(msg)
-    kind = MessageKind(
-        code=code, severity=severity, meaning=meaning, remedy=remedy, threshold=threshold, origin=origin
-    )
-    MESSAGE_KINDS[code] = kind
+    kind = MESSAGE_KINDS[code] = MessageKind(code=code, severity=severity, meaning=meaning, **page)
     return kind
 
 
@@ -330,9 +317,20 @@ class Pattern(Record):
 
     def __post_init__(self) -> None:
         _freeze(self, "two_theta", "intensity", "sigma")
-        _check_axis(self.two_theta, "two_theta", "degrees")
+        axis = self.two_theta
+        if axis.ndim != 1 or len(axis) < 2:
+            msg = f"two_theta must be one-dimensional with at least two points; it has shape {axis.shape}."
+            raise PatternError(msg)
+        _check_finite(axis, "two_theta", len(axis))
+        if not (np.diff(axis) > 0).all():
+            i = int(np.argmax(np.diff(axis) <= 0)) + 1
+            msg = (
+                f"two_theta must increase; point {i} is {axis[i]:g} after {axis[i - 1]:g} degrees. "
+                "The data may hold two scans, or columns may be swapped."
+            )
+            raise PatternError(msg, index=i, value=float(axis[i]))
         for name in ("intensity", "sigma"):
-            _check_finite(getattr(self, name), name, len(self.two_theta))
+            _check_finite(getattr(self, name), name, len(axis))
         if not (self.sigma > 0).all():
             index = int(np.argmax(self.sigma <= 0))
             msg = f"sigma must be positive; point {index} has {self.sigma[index]:g}."
@@ -376,20 +374,13 @@ class Pattern(Record):
         ArgumentError
             Something that is no array of numbers.
         """
-        arrays = {"two_theta": two_theta, "intensity": intensity} | (
-            {} if sigma is None else {"sigma": sigma}
-        )
-        for name, values in arrays.items():
-            try:
-                arrays[name] = frozen_array(values)
-            except (TypeError, ValueError):
-                raise ArgumentError(name, values, "numbers, one for each point") from None
+        given = {"two_theta": two_theta, "intensity": intensity} | ({} if sigma is None else {"sigma": sigma})
+        arrays: dict[str, Any] = {name: _numbers(values, name) for name, values in given.items()}
         if wavelength is not None:
             lengths = [float(wavelength)] if isinstance(wavelength, int | float) else list(wavelength)
-            weights = [1.0] + [KALPHA2_RATIO] * (len(lengths) - 1)
             facts["emission_lines"] = tuple(
-                EmissionLine(wavelength=length, weight=weight)
-                for length, weight in zip(lengths, weights, strict=True)
+                EmissionLine(wavelength=length, weight=KALPHA2_RATIO if number else 1.0)
+                for number, length in enumerate(lengths)
             )
         if sigma is not None:
             return cls(**{"intensity_unit": intensity_unit, **arrays, **facts})
@@ -416,14 +407,9 @@ class Pattern(Record):
         """Points as a table: ``two_theta (deg)``, ``intensity (unit)``, ``sigma (unit)``."""
         import pandas as pd
 
-        unit = self.intensity_unit
-        return pd.DataFrame(
-            {
-                "two_theta (deg)": self.two_theta,
-                f"intensity ({unit})": self.intensity,
-                f"sigma ({unit})": self.sigma,
-            }
-        )
+        unit, columns = self.intensity_unit, {"two_theta (deg)": self.two_theta}
+        columns |= {f"intensity ({unit})": self.intensity, f"sigma ({unit})": self.sigma}
+        return pd.DataFrame(columns)
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw intensity over angle on `ax`, or on axes of a new figure, and return the axes."""
@@ -483,15 +469,14 @@ class TgaRun(Record):
     messages: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
-        _freeze(self, "temperature_c", "mass", *(() if self.time_s is None else ("time_s",)))
+        curves = ("temperature_c", "mass", *(() if self.time_s is None else ("time_s",)))
+        _freeze(self, *curves)
         n = len(self.temperature_c)
         if n < 2:
             msg = f"a TGA run needs at least two points; this one has {n}."
             raise PatternError(msg)
-        _check_finite(self.temperature_c, "temperature_c", n)
-        _check_finite(self.mass, "mass", n)
-        if self.time_s is not None:
-            _check_finite(self.time_s, "time_s", n)
+        for name in curves:
+            _check_finite(getattr(self, name), name, n)
         segment = np.zeros(n, dtype=np.int64) if self.segment is None else np.array(self.segment, np.int64)
         if len(segment) != n:
             msg = f"segment has {len(segment)} entries for {n} points."
@@ -550,9 +535,8 @@ class TgaRun(Record):
         stated = {name: units.get(unit, unit) for name, (_, unit) in found.items() if unit}
         for name, legal in (("temperature_c", ("°C", "C")), ("time_s", ("s",)), ("mass", MassUnit.__args__)):  # type: ignore[attr-defined]
             if stated.get(name, legal[0]) not in legal:
-                raise ArgumentError(
-                    "table", f"{name} in {stated[name]}", f"{' or '.join(legal)}; convert the column"
-                )
+                expected = f"{' or '.join(legal)}; convert the column"
+                raise ArgumentError("table", f"{name} in {stated[name]}", expected)
         facts = ({"mass_unit": stated["mass"]} if "mass" in stated else {}) | facts
         return cls.from_arrays(**{name: column for name, (column, _) in found.items()}, **facts)
 
@@ -831,21 +815,6 @@ class Sample(Record):
     tga_blank: TgaRun | None = None
     internal_standard: tuple[str, float] | None = None
     metadata: Metadata = field(default_factory=_no_facts)
-
-
-def _check_axis(axis: FloatArray, name: str, unit: str) -> None:
-    if axis.ndim != 1 or len(axis) < 2:
-        msg = f"{name} must be one-dimensional with at least two points; it has shape {axis.shape}."
-        raise PatternError(msg)
-    _check_finite(axis, name, len(axis))
-    step = np.diff(axis)
-    if not (step > 0).all():
-        i = int(np.argmax(step <= 0))
-        msg = (
-            f"{name} must increase; point {i + 1} is {axis[i + 1]:g} after {axis[i]:g} {unit}. "
-            "The data may hold two scans, or columns may be swapped."
-        )
-        raise PatternError(msg, index=i + 1, value=float(axis[i + 1]))
 
 
 def _check_finite(values: FloatArray, name: str, n: int) -> None:

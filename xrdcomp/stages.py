@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from xrdcomp.data import Instrument, Pattern, Phase, TgaRun
@@ -44,53 +45,51 @@ Part = TypeVar("Part")
 
 def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None) -> Pattern:
     """Pattern of whatever stands for one: see `PatternLike`; `scan` is the number of one in a file of several."""
-    if isinstance(value, Pattern):
-        return value
-    if isinstance(value, str | os.PathLike):
-        from xrdcomp.io.front import read_xrd
+    from xrdcomp.io.front import read_xrd
 
-        return read_xrd(value, scan=scan)
-    if hasattr(value, "columns") and hasattr(value, "iloc"):
-        return Pattern.from_dataframe(value)
-    if isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_column, value)):
-        return Pattern.from_xy(*value)
-    raise ArgumentError(
-        argument, value, "a Pattern, a file, a DataFrame, or arrays (two_theta, intensity[, sigma])"
+    arrays = "(two_theta, intensity[, sigma])"
+    found: Pattern = _measured(
+        value, argument, Pattern, partial(read_xrd, scan=scan), Pattern.from_xy, arrays
     )
+    return found
 
 
 def as_run(value: Any, argument: str = "run", *, empty_pan: bool = False) -> TgaRun:
     """Thermogravimetric run of whatever stands for one: see `RunLike`."""
-    if isinstance(value, TgaRun):
+    from xrdcomp.io.front import read_empty_pan, read_tga
+
+    read, arrays = read_empty_pan if empty_pan else read_tga, "(temperature_c, mass[, time_s])"
+    found: TgaRun = _measured(value, argument, TgaRun, read, TgaRun.from_arrays, arrays)
+    return found
+
+
+def _measured(value: Any, argument: str, kind: Any, read: Any, of_arrays: Any, arrays: str) -> Any:
+    """Object of `kind` from itself, a file, a table, or arrays."""
+    if isinstance(value, kind):
         return value
     if isinstance(value, str | os.PathLike):
-        from xrdcomp.io.front import read_empty_pan, read_tga
-
-        return read_empty_pan(value) if empty_pan else read_tga(value)
+        return read(value)
     if hasattr(value, "columns") and hasattr(value, "iloc"):
-        return TgaRun.from_dataframe(value)
-    if isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(_is_column, value)):
-        return TgaRun.from_arrays(*value)
-    raise ArgumentError(
-        argument, value, "a TgaRun, a file, a DataFrame, or arrays (temperature_c, mass[, time_s])"
-    )
+        return kind.from_dataframe(value)
+    columns = isinstance(value, tuple | list) and len(value) in (2, 3)
+    if columns and all(hasattr(x, "__len__") and not isinstance(x, str | bytes | Mapping) for x in value):
+        return of_arrays(*value)
+    raise ArgumentError(argument, value, f"a {kind.__name__}, a file, a DataFrame, or arrays {arrays}")
 
 
 def as_phases(value: Any, argument: str = "phases") -> tuple[Phase, ...]:
     """Phases of whatever stands for them: see `PhasesLike`."""
-    items = [value] if isinstance(value, str | os.PathLike | Phase) else value
-    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
-        raise ArgumentError(argument, value, "phase ids, CIF files, phase folders or Phase objects")
-    items = list(items)
-    files = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
-    loaded = [item for item in items if isinstance(item, Phase)]
-    if wrong := [item for item in items if not isinstance(item, str | os.PathLike | Phase)]:
-        raise ArgumentError(argument, wrong[0], "phase ids, CIF files, phase folders or Phase objects")
-    if not files:
-        return tuple(loaded)
     from xrdcomp.phases.library import load_phases
 
-    if not loaded:
+    items = [value] if isinstance(value, str | os.PathLike | Phase) else value
+    expected = "phase ids, CIF files, phase folders or Phase objects"
+    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
+        raise ArgumentError(argument, value, expected)
+    items = list(items)
+    if wrong := [item for item in items if not isinstance(item, str | os.PathLike | Phase)]:
+        raise ArgumentError(argument, wrong[0], expected)
+    files = [os.fspath(item) for item in items if not isinstance(item, Phase)]
+    if len(files) == len(items) > 0:  # together, so that a phase given twice is noticed
         return tuple(load_phases(files))
     return tuple(
         p for item in items for p in ([item] if isinstance(item, Phase) else load_phases([os.fspath(item)]))
@@ -119,10 +118,6 @@ def part_of(recipe: Any, kind: type[Part], argument: str = "recipe") -> Part:
         part: Part = getattr(Recipe.of(recipe), name)
         return part
     raise ArgumentError(argument, recipe, f"a {kind.__name__}, a Recipe, its file or a dict")
-
-
-def _is_column(value: Any) -> bool:
-    return hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
 
 
 def load_phases(phases: PhasesLike) -> tuple[Phase, ...]:
