@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -258,6 +258,19 @@ class MemberComparison:
     excluded_as_main: bool
 
 
+EVIDENCE_KEYS = {
+    "z": "z",
+    "lines_expected": "reflections_expected",
+    "lines_seen": "reflections_seen",
+    "template_size_nm": "template_size_nm",
+    "fitted": "fitted",
+    "reason": "reason",
+    "limit_basis": "limit_basis",
+    "alternatives": "alternatives",
+}
+"""Evidence on a phase: key of the JSON, field of `DetectionEvidence`."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DetectionEvidence(Record):
     """Grounds of a decision on one phase; None or empty where something was not asked.
@@ -282,24 +295,12 @@ class DetectionEvidence(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain values."""
-        out: dict[str, Any] = {
-            "z": self.z,
-            "threshold": self.rule.threshold if self.rule is not None and self.z is not None else None,
-            "lines_expected": self.reflections_expected,
-            "lines_seen": self.reflections_seen,
-            "template_size_nm": self.template_size_nm,
-            "fitted": self.fitted,
-            "reason": self.reason or None,
-            "limit_basis": self.limit_basis or None,
-            "alternatives": list(self.alternatives) or None,
-        }
+        out: dict[str, Any] = {key: getattr(self, name) for key, name in EVIDENCE_KEYS.items()}
+        if self.rule is not None and self.z is not None:
+            out["threshold"] = self.rule.threshold
         if self.member is not None:
-            out |= {
-                "cell_difference": self.member.cell_difference,
-                "fits_better": self.member.fits_better,
-                "excluded_as_main": self.member.excluded_as_main,
-            }
-        return {key: value for key, value in out.items() if value is not None}
+            out |= asdict(self.member)
+        return {key: value for key, value in _plain(out).items() if value not in (None, "", [])}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -359,23 +360,11 @@ class PhaseResult(Record):
             evidence["internal_standard"] = True
         if self.pattern_weight_fraction is not None:
             evidence["weight_fraction_from_pattern_alone"] = self.pattern_weight_fraction.to_dict()
-        out: dict[str, Any] = {
-            "id": self.id,
-            "name": self.name,
-            "formula": self.formula,
-            "decision": self.decision,
-            "detection_limit": self.detection_limit,
-            "weight_fraction": _quantity(self.weight_fraction),
-            "crystalline_weight_fraction": _quantity(self.crystalline_weight_fraction),
-            "cell": {k: v.to_dict() for k, v in self.cell.items()},
-            "crystallite_size_nm": {k: v.to_dict() for k, v in self.crystallite_size_nm.items()},
-            "microstrain": _quantity(self.microstrain),
-            "intensity_share": float(self.intensity_share),
-            "evidence": {**evidence, **self.apatite_indices},
-        }
-        if facts := self.facts.to_dict():
-            out["facts"] = facts
-        return out
+        out = _named(
+            self, "id", "name", "formula", "decision", "detection_limit", "weight_fraction",
+            "crystalline_weight_fraction", "cell", "crystallite_size_nm", "microstrain", "intensity_share",
+        ) | {"evidence": {**evidence, **self.apatite_indices}}  # fmt: skip
+        return out | ({"facts": facts} if (facts := self.facts.to_dict()) else {})
 
 
 class PhaseList(tuple[PhaseResult, ...]):
@@ -388,10 +377,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         if isinstance(key, str):
             found = next((phase for phase in self if phase.id == key), None)
             if found is None:
-                close = difflib.get_close_matches(key, self.keys(), n=1)
-                raise KeyError(
-                    f"{key}: no phase of this result" + (f"; did you mean {close[0]}?" if close else "")
-                )
+                raise KeyError(_unknown(key, "phase of this result", self.keys()))
             return found
         found = super().__getitem__(key)
         return PhaseList(found) if isinstance(key, slice) else found
@@ -415,10 +401,8 @@ class PhaseList(tuple[PhaseResult, ...]):
         rows = []
         for phase in self:
             row: dict[str, Any] = {"id": phase.id, "name": phase.name, "decision": phase.decision}
-            row |= _row(phase.weight_fraction, "weight_fraction", scale=100.0, unit="wt%")
-            row |= _row(
-                phase.crystalline_weight_fraction, "crystalline_weight_fraction", scale=100.0, unit="wt%"
-            )
+            for name in ("weight_fraction", "crystalline_weight_fraction"):
+                row |= _row(getattr(phase, name), name, scale=100.0, unit="wt%")
             limit = phase.detection_limit
             row["detection_limit (wt%)"] = math.nan if limit is None else 100.0 * limit
             for axis in axes:
@@ -433,8 +417,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
 
     def _repr_html_(self) -> str:
-        text: str = presenter("html").phases_html(self)
-        return text
+        return presenter("html").phases_html(self)  # type: ignore[no-any-return]
 
 
 def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
@@ -490,10 +473,8 @@ class FitResult(Record):
     @property
     def rwp(self) -> float:
         """Weighted profile R factor, sqrt(Σ w (yo−yc)² / Σ w yo²), background not subtracted."""
-        w = 1.0 / self.sigma**2
-        return float(
-            np.sqrt((w * (self.observed - self.calculated) ** 2).sum() / (w * self.observed**2).sum())
-        )
+        w, residual = 1.0 / self.sigma**2, self.observed - self.calculated
+        return float(np.sqrt((w * residual**2).sum() / (w * self.observed**2).sum()))
 
     @property
     def rexp(self) -> float:
@@ -519,19 +500,11 @@ class FitResult(Record):
             whole = {name: getattr(self, name) for name in ("observed", "sigma", "calculated", "background")}
             return pd.DataFrame({"two_theta (deg)": self.two_theta, **whole, **parts})
         if table == "reflections":
-            found = [
-                pd.DataFrame(
-                    {
-                        "phase": name,
-                        **{
-                            index: column.astype(int) for index, column in zip("hkl", item.hkl.T, strict=True)
-                        },
-                        "two_theta (deg)": item.two_theta,
-                        "intensity (%)": item.intensity,
-                    }
-                )
-                for name, item in self.reflections.items()
-            ]
+            found = []
+            for name, item in self.reflections.items():
+                columns = {"phase": name, **dict(zip("hkl", item.hkl.T.astype(int), strict=True))}
+                columns |= {"two_theta (deg)": item.two_theta, "intensity (%)": item.intensity}
+                found.append(pd.DataFrame(columns))
             return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
         if table != "parameters":
             raise ArgumentError("table", table, "'parameters', 'curves' or 'reflections'")
@@ -540,8 +513,16 @@ class FitResult(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw observed, calculated, background, difference and reflections on `ax`, or on new axes; return them."""
-        axes: Axes = presenter("figures").draw_fit_on(self, ax)
-        return axes
+        return presenter("figures").draw_fit_on(self, ax)  # type: ignore[no-any-return]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract's ``xrd`` object."""
+        return _named(self, "rwp", "rexp", "gof", "n_parameters", "n_iterations", "converged") | {
+            "n_points": len(self.observed),
+            "two_theta_min": float(self.two_theta[0]),
+            "two_theta_max": float(self.two_theta[-1]),
+            **_named(self, "wavelengths", "crystallinity", "parameters"),
+        }
 
     def __repr__(self) -> str:
         rows = {name: str(value) for name, value in list(self.parameters.items())[:16]}
@@ -554,6 +535,10 @@ class FitResult(Record):
             + ("" if self.converged else ", not converged"),
             rows,
         )
+
+
+STEP_PLACES = ("start", "end", "peak", "onset", "endset")
+"""Temperatures of a step, by the name before their unit."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -577,18 +562,9 @@ class TgaStep(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``tga.steps``."""
-        out: dict[str, Any] = {
-            "name": self.name,
-            "start_C": self.start_c,
-            "end_C": self.end_c,
-            "peak_C": self.peak_c,
-            "onset_C": self.onset_c,
-            "endset_C": self.endset_c,
-            "mass_loss": self.mass_loss.to_dict(),
-        }
-        if self.parts:
-            out["parts"] = [part.to_dict() for part in self.parts]
-        return out
+        places = {f"{place}_C": getattr(self, f"{place}_c") for place in STEP_PLACES}
+        out = {"name": self.name, **places, "mass_loss": self.mass_loss.to_dict()}
+        return out | ({"parts": _plain(self.parts)} if self.parts else {})
 
 
 OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
@@ -669,9 +645,8 @@ class TgaResult(Record):
             return _table(rows, "name")
         if table != "steps":
             raise ArgumentError("table", table, "'steps', 'quantities' or 'curves'")
-        places = ("start", "end", "peak", "onset", "endset")
         steps = (
-            {"name": step.name, **{f"{place} (°C)": getattr(step, f"{place}_c") for place in places}}
+            {"name": step.name, **{f"{place} (°C)": getattr(step, f"{place}_c") for place in STEP_PLACES}}
             | _row(step.mass_loss, "mass_loss", scale=100.0, unit="wt%")
             for step in self.steps
         )
@@ -679,35 +654,24 @@ class TgaResult(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw mass, its loss rate on a second axis, and the steps on `ax`, or on new axes; return them."""
-        axes: Axes = presenter("figures").draw_tga_on(self, ax)
-        return axes
+        return presenter("figures").draw_tga_on(self, ax)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        text: str = presenter("tables").tga_table(self)
-        return text
+        return presenter("tables").tga_table(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        text: str = presenter("html").tga_html(self)
-        return text
+        return presenter("html").tga_html(self)  # type: ignore[no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
-        return {
-            "atmosphere": self.atmosphere,
-            "initial_mass_mg": self.initial_mass_mg,
+        balance = {"names": self.balance_names, "values": self.balance, "covariance": self.covariance}
+        return _named(self, "atmosphere", "initial_mass_mg") | {
             "heating_rate_K_per_min": self.heating_rate_k_min,
-            "steps": [step.to_dict() for step in self.steps],
-            "residue": self.residue.to_dict(),
-            "quantities": {name: value.to_dict() for name, value in self.quantities.items()},
-            "balance": {
-                "names": list(self.balance_names),
-                "values": [float(v) for v in self.balance],
-                "covariance": [[float(v) for v in row] for row in self.covariance],
-            },
-            "budget": {name: dict(parts) for name, parts in self.budget.items()},
+            **_named(self, "steps", "residue", "quantities", "budget"),
+            "balance": _plain(balance),
         }
 
 
@@ -860,8 +824,7 @@ class Composition(Record):
         """Estimate of a component, or of a sum that can be told; None where it cannot be separated."""
         known = {**self.identifiable_sums, **self.components}
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            raise KeyError(f"{name}: no component" + (f"; did you mean {close[0]}?" if close else ""))
+            raise KeyError(_unknown(str(name), "component", known))
         return known[name]
 
     def keys(self) -> tuple[str, ...]:
@@ -883,34 +846,23 @@ class Composition(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
-        axes: Axes = presenter("figures").draw_composition(self, ax)
-        return axes
+        return presenter("figures").draw_composition(self, ax)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        text: str = presenter("tables").composition_table(self)
-        return text
+        return presenter("tables").composition_table(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        text: str = presenter("html").composition_html(self)
-        return text
+        return presenter("html").composition_html(self)  # type: ignore[no-any-return]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
-        return {
-            "basis": self.basis,
-            "method": self.method,
-            "components": {k: _quantity(v) for k, v in self.components.items()},
-            "identifiable_sums": {k: v.to_dict() for k, v in self.identifiable_sums.items()},
-            "covariance": {
-                "names": list(self.covariance_names),
-                "matrix": [[float(v) for v in row] for row in self.covariance],
-            },
-            "budget": {name: dict(parts) for name, parts in self.budget.items()},
-            "prior_share": dict(self.prior_share),
-            "other_basis": {k: _quantity(v) for k, v in self.other_basis.items()},
+        matrix = {"names": self.covariance_names, "matrix": self.covariance}
+        return _named(self, "basis", "method", "components", "identifiable_sums") | {
+            "covariance": _plain(matrix),
+            **_named(self, "budget", "prior_share", "other_basis"),
         }
 
 
@@ -928,12 +880,7 @@ class Claim(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``claims``."""
-        return {
-            "id": self.id,
-            "verdict": self.verdict,
-            "probability": self.probability,
-            "statement": self.statement,
-        }
+        return _named(self, "id", "verdict", "probability", "statement")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -972,29 +919,15 @@ class SampleResult(Record):
 
     def to_dict(self, *, figures: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return the contract's ``result.json`` as plain dictionaries."""
-        out: dict[str, Any] = {
+        out = {
             "schema_version": SCHEMA_VERSION,
-            "sample_id": self.sample_id,
-            "status": self.status,
-            "messages": [
-                {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
-                for d in self.messages
-            ],
-            "inputs": [dict(item) for item in self.inputs],
-            "software": dict(self.software),
-            "settings": dict(self.settings),
-            "composition": self.composition.to_dict(),
-            "phases": [phase.to_dict() for phase in self.phases],
-            "claims": [claim.to_dict() for claim in self.claims],
+            **_named(self, "sample_id", "status"),
+            "messages": [_named(message, "code", "severity", "text", "facts") for message in self.messages],
+            **_named(self, "inputs", "software", "settings", "composition", "phases", "claims"),
             "figures": list(figures),
-            "metadata": dict(self.metadata),
+            "metadata": _plain(self.metadata),
         }
-        if self.xrd is not None:
-            out["xrd"] = fit_to_dict(self.xrd)
-        if self.tga is not None:
-            out["tga"] = self.tga.to_dict()
-        plain: dict[str, Any] = _plain(out)
-        return plain
+        return out | {name: value for name, value in _named(self, "xrd", "tga").items() if value is not None}
 
     def to_json(self, *, indent: int | None = 2, figures: tuple[str, ...] = ()) -> str:
         """Return ``result.json`` as text, naming `figures`; NaN and infinities are refused (ValueError)."""
@@ -1007,47 +940,27 @@ class SampleResult(Record):
 
     def plot(self) -> Figure:
         """Draw fit, thermogravimetry and composition in one figure."""
-        figure: Figure = presenter("figures").plot_overview(self)
-        return figure
+        return presenter("figures").plot_overview(self)  # type: ignore[no-any-return]
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
-        target: Path = presenter("write").write_result(self, folder)
-        return target
+        return presenter("write").write_result(self, folder)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         """Tables as the command line prints them."""
-        text: str = presenter("tables").result_table(self)
-        return text
+        return presenter("tables").result_table(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return one_screen(presenter("tables").result_summary(self))
 
     def _repr_html_(self) -> str:
-        text: str = presenter("html").result_html(self)
-        return text
-
-
-def fit_to_dict(fit: FitResult) -> dict[str, Any]:
-    """Return the contract's ``xrd`` object."""
-    return {
-        "rwp": fit.rwp,
-        "rexp": fit.rexp,
-        "gof": fit.gof,
-        "n_points": len(fit.observed),
-        "n_parameters": fit.n_parameters,
-        "n_iterations": fit.n_iterations,
-        "converged": fit.converged,
-        "two_theta_min": float(fit.two_theta[0]),
-        "two_theta_max": float(fit.two_theta[-1]),
-        "wavelengths": list(fit.wavelengths),
-        "crystallinity": _quantity(fit.crystallinity),
-        "parameters": {name: value.to_dict() for name, value in fit.parameters.items()},
-    }
+        return presenter("html").result_html(self)  # type: ignore[no-any-return]
 
 
 def _plain(value: Any) -> Any:
-    """Mappings, sequences, arrays and scalars of numpy as plain JSON types."""
+    """Records as their `to_dict`, mappings, sequences, arrays and scalars of numpy as plain JSON types."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -1055,5 +968,11 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def _quantity(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else estimate.to_dict()
+def _named(record: Any, *names: str) -> dict[str, Any]:
+    """Fields and properties of a record that the contract calls by the same names, as plain values."""
+    return {name: _plain(getattr(record, name)) for name in names}
+
+
+def _unknown(name: str, kind: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"{name}: no {kind}" + (f"; did you mean {close[0]}?" if close else "")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,6 +16,8 @@ from xrdcomp.data import Diagnostic, HeatingLosses, PhaseFacts, Source
 from xrdcomp.errors import ReadError
 from xrdcomp.present.write import FIT_CURVES, REFLECTION_COLUMNS, TGA_CURVES
 from xrdcomp.results import (
+    EVIDENCE_KEYS,
+    STEP_PLACES,
     Claim,
     Composition,
     DetectionEvidence,
@@ -35,17 +37,8 @@ from xrdcomp.units import FloatArray
 
 MAJOR_VERSION = "1"
 _MEMBER = ("cell_difference", "fits_better", "excluded_as_main")
-_EVIDENCE = {
-    "z": "z",
-    "lines_expected": "reflections_expected",
-    "lines_seen": "reflections_seen",
-    "template_size_nm": "template_size_nm",
-    "fitted": "fitted",
-    "reason": "reason",
-    "limit_basis": "limit_basis",
-}
-"""Evidence on a phase: key of the JSON, field of `DetectionEvidence`."""
 Curves = Mapping[str, Any]
+Kind = TypeVar("Kind")
 
 
 def read_result(path: str | os.PathLike[str]) -> SampleResult:
@@ -110,31 +103,25 @@ def _read_curves(file: Path, *, needed: bool) -> dict[str, Any]:
 
 
 def _result(data: Mapping[str, Any], curves: Curves) -> SampleResult:
-    messages = tuple(Diagnostic(**{key: item[key] for key in ("code", "severity", "text", "facts") if key in item})
-                     for item in data["messages"])  # fmt: skip
-    inputs = tuple(data["inputs"])
     settings = data["settings"].get("identification", {})
     phases = PhaseList(_phase(item, settings) for item in data["phases"])
     return SampleResult(
-        sample_id=data["sample_id"],
+        **{name: data[name] for name in ("sample_id", "settings", "software")},
         composition=_composition(data["composition"], curves),
         phases=phases,
-        claims=tuple(
-            Claim(**{field.name: item[field.name] for field in fields(Claim)}) for item in data["claims"]
-        ),
-        settings=data["settings"],
-        software=data["software"],
-        inputs=inputs,
-        sources=tuple(
-            Source(**{name: item[name] for name in ("file", "sha256", "format")})
-            for item in inputs
-            if "setting" not in item
-        ),
+        claims=tuple(_picked(Claim, item) for item in data["claims"]),
+        inputs=tuple(data["inputs"]),
+        sources=tuple(_picked(Source, item) for item in data["inputs"] if "setting" not in item),
         xrd=_fit(data["xrd"], data.get("metadata", {}), phases, curves) if "xrd" in data else None,
         tga=_tga(data["tga"], curves) if "tga" in data else None,
-        messages=messages,
+        messages=tuple(_picked(Diagnostic, item) for item in data["messages"]),
         metadata=data.get("metadata", {}),
     )
+
+
+def _picked(kind: type[Kind], item: Mapping[str, Any]) -> Kind:
+    """Record of the keys that are its fields; a later version may have written more."""
+    return kind(**{name: item[name] for name in kind.__dataclass_fields__ if name in item})  # type: ignore[attr-defined]
 
 
 def _estimate(item: Mapping[str, Any]) -> Estimate:
@@ -178,18 +165,24 @@ def _composition(item: Mapping[str, Any], curves: Curves) -> Composition:
 
 def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
     told = dict(item.get("evidence", {}))
-    known: dict[str, Any] = {field: told.pop(key) for key, field in _EVIDENCE.items() if key in told}
-    known["alternatives"] = tuple(told.pop("alternatives", ()))
+    known: dict[str, Any] = {name: told.pop(key) for key, name in EVIDENCE_KEYS.items() if key in told}
+    known["alternatives"] = tuple(known.get("alternatives", ()))
     if (threshold := told.pop("threshold", None)) is not None:
-        known["rule"] = _rule(threshold, settings)
+        from scipy.special import ndtri
+
+        probability = settings.get("detection_probability", 0.95)
+        known["rule"] = DetectionRule(
+            false_alarm_rate=settings.get("false_alarm_rate", 0.002),
+            detection_probability=probability,
+            threshold=threshold,
+            quantile=float(ndtri(probability)),
+        )
     if _MEMBER[0] in told:
         known["member"] = MemberComparison(**{name: told.pop(name) for name in _MEMBER})
     member, carbonate = told.pop("apatite", ""), told.pop("carbonate_fraction", None)
-    if "facts" in item:
-        stated = {
-            name: item["facts"][name] for name in item["facts"] if name in PhaseFacts.__dataclass_fields__
-        }
-        facts = PhaseFacts(**stated | {"heating": HeatingLosses(**stated.get("heating", {}))})
+    if (stated := item.get("facts")) is not None:
+        heating = _picked(HeatingLosses, stated.get("heating", {}))
+        facts = replace(_picked(PhaseFacts, stated), heating=heating)
     elif carbonate is not None:  # earlier results state it of structures from outside the library alone
         family = "apatite" if member else ""
         facts = PhaseFacts(family=family, end_member=member, carbonate_fraction=carbonate, own=True)
@@ -215,28 +208,13 @@ def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
     )
 
 
-def _rule(threshold: float, settings: Mapping[str, Any]) -> DetectionRule:
-    """Rule of the search from its threshold and the settings it was made from."""
-    from scipy.special import ndtri
-
-    probability = settings.get("detection_probability", 0.95)
-    return DetectionRule(
-        false_alarm_rate=settings.get("false_alarm_rate", 0.002),
-        detection_probability=probability,
-        threshold=threshold,
-        quantile=float(ndtri(probability)),
-    )
-
-
 def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], asked: PhaseList, curves: Curves) -> FitResult:
     amorphous, phases = (
         {name.removeprefix(kind): curve for name, curve in curves.items() if name.startswith(kind)}
         for kind in ("xrd_amorphous_", "xrd_phase_")
     )
     listed = [
-        name.removeprefix("reflections_").removesuffix("_hkl")
-        for name in curves
-        if name.startswith("reflections_") and name.endswith("_hkl")
+        name.removeprefix("reflections_").removesuffix("_hkl") for name in curves if name.endswith("_hkl")
     ]
     names = tuple(map(str, curves.get("amounts_names", ())))
     amounts = XrdAmounts(
@@ -289,8 +267,6 @@ def _tga(item: Mapping[str, Any], curves: Curves) -> TgaResult:
 
 
 def _step(item: Mapping[str, Any]) -> TgaStep:
-    places: dict[str, Any] = {
-        f"{place}_c": item.get(f"{place}_C") for place in ("start", "end", "peak", "onset", "endset")
-    }
+    places: dict[str, Any] = {f"{place}_c": item.get(f"{place}_C") for place in STEP_PLACES}
     parts = tuple(map(_step, item.get("parts", ())))
     return TgaStep(name=item["name"], mass_loss=_estimate(item["mass_loss"]), parts=parts, **places)

@@ -132,21 +132,17 @@ def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str 
 
 
 def result_table(result: SampleResult) -> str:
-    """One specimen: composition, steps, phases, claims and messages, as text.
-
-    Parameters
-    ----------
-    result : SampleResult
-
-    Returns
-    -------
-    str
-        Fractions in wt%, temperatures in °C.
-    """
+    """One specimen: composition, steps, phases, claims and messages, as text; fractions in wt%, temperatures in °C."""
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
     blocks = [f"{result.sample_id}{label}: {result.status}", composition_table(result.composition, result)]
     if result.xrd is not None:
-        blocks.append(_fit_line(result.xrd) + _bragg_lost(result.xrd))
+        blocks.append(_fit_line(result.xrd))
+        if "free_polynomial" in (lost := result.xrd.bragg_area_lost):
+            own, free, rolling = (100.0 * lost[key] + 0.0 for key in ("fit", "free_polynomial", "rolling"))
+            blocks[-1] += (
+                f"\nBragg area lost to the background: {own:.1f} % in this fit, {free:.1f} % with a free polynomial; "
+                f"a rolling background of ± 2° would take {rolling:.1f} %"
+            )
     if result.phases:
         blocks.append(phase_block(result))
     if result.tga is not None:
@@ -168,12 +164,10 @@ def result_summary(result: SampleResult) -> str:
     ]
     if result.xrd is not None:
         lines.append(_fit_line(result.xrd))
-    found = [phase.name for phase in result.phases if phase.decision == "detected"]
     if result.phases:
+        found = ", ".join(phase.name for phase in result.phases.detected) or "none"
         open_ = sum(phase.decision == "inconclusive" for phase in result.phases)
-        lines.append(
-            f"phases: {', '.join(found) or 'none'} detected; {open_} inconclusive of {len(result.phases)}"
-        )
+        lines.append(f"phases: {found} detected; {open_} inconclusive of {len(result.phases)}")
     if result.tga is not None:
         steps = ", ".join(f"{step_label(step.name)} {percent(step.mass_loss)}" for step in result.tga.steps)
         lines.append(f"thermogravimetry ({gas_label(result.tga.atmosphere)}): {steps or 'no step'}")
@@ -261,17 +255,7 @@ def tga_table(tga: TgaResult) -> str:
 
 
 def cohort_table(results: Sequence[SampleResult]) -> str:
-    """One line per specimen: hydroxyapatite and organic, beside truth where simulated, and the claims.
-
-    Parameters
-    ----------
-    results : sequence of SampleResult
-
-    Returns
-    -------
-    str
-        Fractions in wt%.
-    """
+    """One line per specimen: hydroxyapatite and organic in wt%, beside truth where simulated, and the claims."""
     simulated = any(result.metadata.get("truth") for result in results)
     head = ["specimen", "HA wt%", "organic wt%", "HA present", "HA only", "HA minor", "organic > half"]
     if simulated:
@@ -312,18 +296,6 @@ def _fit_line(fit: FitResult) -> str:
     return (
         f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
         f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, {fit.n_parameters} parameters"
-    )
-
-
-def _bragg_lost(fit: FitResult) -> str:
-    """One line on the share of the Bragg area that backgrounds take."""
-    lost = fit.bragg_area_lost
-    if "free_polynomial" not in lost:
-        return ""
-    own, free, rolling = (100.0 * lost[key] + 0.0 for key in ("fit", "free_polynomial", "rolling"))
-    return (
-        f"\nBragg area lost to the background: {own:.1f} % in this fit, {free:.1f} % with a free polynomial; a rolling "
-        f"background of ± 2° would take {rolling:.1f} %"
     )
 
 

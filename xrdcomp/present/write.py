@@ -68,7 +68,21 @@ def write_result(
         names = _write_figures(drawn, work / "figures") if figures else ()
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
-        (work / "recipe.toml").write_text(_recipe_text(result), encoding="utf-8")
+        named: Any = result.settings.get("used", {}).get("files", [])
+        files = [
+            f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
+            for item in (*result.inputs, *named)
+        ]
+        software = ", ".join(f"{name} {version}" for name, version in result.software.items())
+        settings = {name: value for name, value in result.settings.items() if name != "used"}
+        comment = [
+            f"Settings of the analysis of {result.sample_id}. They repeat it:",
+            "xrdcomp analyze FILE ... --recipe recipe.toml",
+            *files,
+            software,
+        ]
+        recipe = to_toml(settings, comment="\n".join(comment))
+        (work / "recipe.toml").write_text(recipe, encoding="utf-8")
         if report:
             from xrdcomp.present.html import render_report
 
@@ -163,25 +177,6 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         np.savez_compressed(
             stream, allow_pickle=False, **{name: np.asarray(item) for name, item in arrays.items()}
         )
-
-
-def _recipe_text(result: SampleResult) -> str:
-    named: Any = result.settings.get("used", {}).get("files", [])
-    files = [
-        f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
-        for item in (*result.inputs, *named)
-    ]
-    software = ", ".join(f"{name} {version}" for name, version in result.software.items())
-    settings = {name: value for name, value in result.settings.items() if name != "used"}
-    comment = "\n".join(
-        [
-            f"Settings of the analysis of {result.sample_id}. They repeat it:",
-            "xrdcomp analyze FILE ... --recipe recipe.toml",
-            *files,
-            software,
-        ]
-    )
-    return to_toml(settings, comment=comment)
 
 
 @contextmanager
