@@ -6,11 +6,9 @@ import hashlib
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import xrdcomp
 from xrdcomp.checks.registry import Analysis, run_checks
@@ -176,7 +174,13 @@ def analyze_sample(
             fit, found, thermal, setup.recipe.composition,
             internal_standard=setup.spike, known_scale=quantities.scale,
         )  # fmt: skip
-    optics = doubts_of_optics(setup, search)
+    optics: tuple[Diagnostic, ...] = ()
+    if search is not None and sample.pattern is not None and sample.instrument is None:
+        # The tube or the slits that fit better, where those that were assumed fit badly.
+        optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
+    holder: tuple[Diagnostic, ...] = ()
+    if fit is not None and sample.blank is not None:
+        holder = empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
     phases = weigh_phases(without_standard(found, setup.standard), composition)
     seen = Analysis(
         sample=sample, recipe=setup.recipe, xrd=fit, phases=found, tga=thermal, composition=composition
@@ -197,7 +201,7 @@ def analyze_sample(
         messages=(
             *_each_once(
                 setup.assumed, optics, run_checks(seen, ["specimen"]), quantities.messages,
-                _holder_messages(setup, fit), run_checks(seen, ["search"]), late_start(fit, found),
+                holder, run_checks(seen, ["search"]), late_start(fit, found),
                 *(stage.messages for stage in (*measured, search, fit, thermal, composition) if stage is not None),
             ),
             *run_checks(replace(seen, phases=phases, claims=claims), ["composition"]),
@@ -296,14 +300,6 @@ def quantify(setup: Setup, fit: FitResult | None, thermal: TgaResult | None) -> 
     )
 
 
-def doubts_of_optics(setup: Setup, search: Identification | None) -> tuple[Diagnostic, ...]:
-    """Name the tube or the slits that fit better, where those that were assumed fit badly."""
-    sample = setup.sample
-    if search is None or sample.pattern is None or sample.instrument is not None:
-        return ()
-    return other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
-
-
 def claims_on(
     setup: Setup, seen: Analysis, search: Identification | None, *, doubtful: bool
 ) -> tuple[Claim, ...]:
@@ -319,13 +315,6 @@ def claims_on(
         unexplained=len(search.unexplained) if search is not None else 0,
     )
     return without_poor_fits(claims, seen.xrd, doubtful=doubtful)
-
-
-def _holder_messages(setup: Setup, fit: FitResult | None) -> tuple[Diagnostic, ...]:
-    blank = setup.sample.blank
-    if fit is None or blank is None:
-        return ()
-    return empty_holder_messages(blank, wavelength=fit.wavelengths[0])
 
 
 def _each_once(*groups: tuple[Diagnostic, ...]) -> list[Diagnostic]:
@@ -366,34 +355,29 @@ def _inputs(setup: Setup) -> tuple[dict[str, Any], ...]:
     Patterns of other materials that a setting names follow those of the specimen and carry its key as ``setting``.
     """
     sample = setup.sample
-    kinds = (
-        ("xrd", "", sample.pattern),
-        ("xrd_blank", "", sample.blank),
-        ("tga", "", sample.tga),
-        ("tga_blank", "", sample.tga_blank),
-        *(("xrd", setting, pattern) for setting, pattern in setup.references.items()),
-    )
+    measured = {
+        "xrd": sample.pattern,
+        "xrd_blank": sample.blank,
+        "tga": sample.tga,
+        "tga_blank": sample.tga_blank,
+    }
+    named: list[tuple[str, dict[str, str], Any]] = [(kind, {}, item) for kind, item in measured.items()]
+    named += [("xrd", {"setting": setting}, pattern) for setting, pattern in setup.references.items()]
     return tuple(
-        {
-            "kind": kind,
-            "file": item.source.file,
-            "sha256": item.source.sha256,
-            "format": item.source.format,
-            "metadata": dict(item.metadata),
-            **({"setting": setting} if setting else {}),
-        }
-        for kind, setting, item in kinds
+        {"kind": kind, **asdict(item.source), "metadata": dict(item.metadata), **setting}
+        for kind, setting, item in named
         if item is not None and item.source is not None
     )
 
 
 def _files_of_settings(recipe: Recipe) -> list[dict[str, str]]:
     """Calibrations and structures that settings name, with their SHA-256: what they hold decides results as well."""
+    search, standard = recipe.identification, recipe.internal_standard
     groups = {
         "phases": recipe.phases,
-        "internal_standard": (recipe.internal_standard,) if recipe.internal_standard else (),
-        "identification.library": recipe.identification.library,
-        "identification.own_phases": recipe.identification.own_phases,
+        "internal_standard": (standard,) if standard else (),
+        "identification.library": search.library,
+        "identification.own_phases": search.own_phases,
     }
     files = [(key, file) for key, names in groups.items() for file in own_phase_files(names)]
     single = {
@@ -426,12 +410,8 @@ def _settings(setup: Setup, fit: FitResult | None) -> dict[str, Any]:
 def _software() -> dict[str, str]:
     from importlib.metadata import version
 
-    return {
-        "xrdcomp": xrdcomp.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": version("scipy"),
-    }
+    libraries = {name: version(name) for name in ("numpy", "scipy")}
+    return {"xrdcomp": xrdcomp.__version__, "python": platform.python_version(), **libraries}
 
 
 def _metadata(sample: Sample, search: Identification | None, quantities: PatternQuantities) -> dict[str, Any]:

@@ -6,6 +6,7 @@ give the same result.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import html
@@ -38,12 +39,6 @@ COMMAND_NAMES = {
 """Settings that the command line and `analyze` call by a short name."""
 
 
-def section_name(struct: type[msgspec.Struct]) -> str:
-    """``thermal.`` for ThermalRecipe, nothing for Recipe."""
-    name = struct.__name__.removesuffix("Recipe").lower()
-    return f"{name}." if name else ""
-
-
 def _plain(value: Any) -> Any:
     """Scalars of numpy as those of Python, paths as text; everything else as it is."""
     if isinstance(value, (list, tuple)):
@@ -51,14 +46,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
-
-
-def _from_text(value: str) -> Any:
-    """Value of a setting given as text: read as TOML where that is possible, else the text itself."""
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
 
 
 def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
@@ -82,8 +69,7 @@ def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any])
 
     `struct` is the group of settings that was to be made from `data`.
     """
-    match = re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
-    if match:
+    if match := re.match(r"Object contains unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message):
         key = f"{match[2]}.{match[1]}" if match[2] else match[1]
         return f"{key}: {did_you_mean(key, all_keys(struct))}"
     at = re.search(r" - at `\$\.([^`\[]+)", message)
@@ -106,9 +92,8 @@ def explain_value(message: str, key: str, value: Any, kind: Any) -> str:
         named = " or ".join(filter(None, (", ".join(legal[:-1]), legal[-1])))
         return f"{key}: {value!r} is no legal value. Expected: {named}.{hint}"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return (
-            f"{key}: {value!r} is no section. Expected: settings {key}.… such as {key}.{all_keys(kind)[0]}."
-        )
+        expected = f"settings {key}.… such as {key}.{all_keys(kind)[0]}"
+        return f"{key}: {value!r} is no section. Expected: {expected}."
     expected = re.sub(r", got .*| - at .*", "", message.replace("Expected ", "")).replace("`", "")
     for sign, words in _WORDS.items():
         expected = expected.replace(sign, words)
@@ -142,8 +127,6 @@ def _choices(kind: msgspec.inspect.Type) -> list[str]:
 
 
 Basis = Literal["as_received", "dry"]
-
-
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 _Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -164,7 +147,8 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             try:
                 checked = msgspec.convert(_plain(value), item.type)
             except msgspec.ValidationError as error:
-                key = f"{section_name(type(self))}{item.name}"
+                section = type(self).__name__.removesuffix("Recipe").lower()
+                key = f"{section}.{item.name}".lstrip(".")
                 raise RecipeError(explain_value(str(error), key, value, item.type)) from error
             msgspec.structs.force_setattr(self, item.name, checked)
 
@@ -180,8 +164,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return found
 
     def __repr__(self) -> str:
-        rows = {key: repr(value) for key, value in self.changed().items()}
-        name = type(self).__name__
+        rows, name = {key: repr(value) for key, value in self.changed().items()}, type(self).__name__
         if not rows:
             return f"{name}(), every setting is the default one"
         return screen(f"{name}, changed from the default:", rows)
@@ -532,16 +515,9 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     method: Literal[
-        "auto",
-        "hill_howard",
-        "internal_standard",
-        "external_standard",
-        "ponkcs",
-        "crystallinity",
-        "absolute",
-        "rir",
+        "auto", "hill_howard", "internal_standard", "external_standard", "ponkcs", "crystallinity", "absolute", "rir",
         "summation",
-    ] = "auto"
+    ] = "auto"  # fmt: skip
     standard_crystallinity: tuple[float, float] | None = None
     external_constant: tuple[float, float] = (0.0, 0.0)
     external_scan: str = ""
@@ -603,11 +579,10 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         source : Recipe, path of a TOML file, dict, optional
             A dict has sections, ``{"fit": {"mode": "peaks"}}``, or dotted keys, ``{"fit.mode": "peaks"}``.
         **settings
-            ``phases``, ``radiation``, ``wavelength`` (ångström: one, two, or two and
-            the weight of the second), ``range`` or ``two_theta_range``
-            (degrees), ``instrument`` (file), ``atmosphere``, ``internal_standard`` (``("corundum", 0.2)``), ``basis``,
-            any other key of a recipe (``sample_id``, ``fit={...}``) and, in ``**{...}``, dotted ones. None is the
-            default.
+            ``phases``, ``radiation``, ``wavelength`` (ångström: one, two, or two and the weight of the second),
+            ``range`` or ``two_theta_range`` (degrees), ``instrument`` (file), ``atmosphere``, ``internal_standard``
+            (``("corundum", 0.2)``), ``basis``, any other key of a recipe (``sample_id``, ``fit={...}``) and, in
+            ``**{...}``, dotted ones. None is the default.
 
         Returns
         -------
@@ -623,15 +598,21 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if source is None or isinstance(source, cls):
             recipe = source or cls()
         elif isinstance(source, str | os.PathLike):
-            recipe = cls._from_file(Path(source))
+            path = Path(source)
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                msg = f"{path}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
+                raise RecipeError(msg) from error
+            recipe = cls.from_toml(text, file=str(path))
         elif isinstance(source, Mapping):
             dotted = {key: value for key, value in source.items() if "." in key}
             sections = {key: value for key, value in source.items() if key not in dotted and key != "used"}
             recipe = cls.from_dict(sections).with_settings(dotted)
         else:
-            raise ArgumentError(
-                "recipe", source, "a Recipe, the path of its TOML file, or a dict of settings"
-            )
+            expected = "a Recipe, the path of its TOML file, or a dict of settings"
+            raise ArgumentError("recipe", source, expected)
         changes: dict[str, Any] = {}
         for name, value in settings.items():
             if value is None:
@@ -660,16 +641,6 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return recipe._with(changes)
 
     @classmethod
-    def _from_file(cls, path: Path) -> Recipe:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            msg = f"{path}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
-            raise RecipeError(msg) from error
-        return cls.from_toml(text, file=str(path))
-
-    @classmethod
     def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:
         """Read a recipe from TOML text; raises RecipeError naming the key and the nearest legal one."""
         try:
@@ -684,11 +655,9 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Build a recipe from nested mappings; raises RecipeError with the key and the nearest legal one."""
         try:
             return msgspec.convert(dict(data), cls, strict=False)
-        except msgspec.ValidationError as error:
-            msg = f"{file}: {explain(str(error), cls, data)}"
-            raise RecipeError(msg) from error
-        except RecipeError as error:
-            msg = f"{file}: {error}"
+        except (msgspec.ValidationError, RecipeError) as error:
+            said = str(error)
+            msg = f"{file}: {said if isinstance(error, RecipeError) else explain(said, cls, data)}"
             raise RecipeError(msg) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -701,9 +670,13 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         Values that are strings are read as TOML where that is possible (``"12"`` → 12, ``"true"`` → True).
         """
-        return self._with(
-            {key: _from_text(value) if isinstance(value, str) else value for key, value in settings.items()}
-        )
+        changes = {}
+        for key, value in settings.items():
+            changes[key] = value
+            if isinstance(value, str):
+                with contextlib.suppress(tomllib.TOMLDecodeError):
+                    changes[key] = tomllib.loads(f"value = {value}")["value"]
+        return self._with(changes)
 
     def _with(self, changes: Mapping[str, Any]) -> Recipe:
         """Copy with dotted keys replaced by values that are taken as they are."""

@@ -54,12 +54,15 @@ def result_html(result: SampleResult) -> str:
 
 def composition_html(composition: Composition) -> str:
     """HTML table of a composition for a notebook."""
-    components = [
-        (name, label_of(name), composition.components[name])
-        for name in component_order(composition.components)
-    ]
     sums = list(composition.identifiable_sums.items())
-    return _part("composition", components, sums, BASIS_LABELS[composition.basis], composition.method, {})
+    basis = BASIS_LABELS[composition.basis]
+    return _part("composition", _components(composition), sums, basis, composition.method, {})
+
+
+def _components(composition: Composition, result: SampleResult | None = None) -> list[tuple[str, str, Any]]:
+    """Id, label and estimate of each component; `result` tells which apatite was found."""
+    found = composition.components
+    return [(name, component_label(name, result), found[name]) for name in component_order(found)]
 
 
 def phases_html(phases: Sequence[PhaseResult]) -> str:
@@ -102,35 +105,25 @@ def render_cohort_page(
         | {"figures": [_image(name, png) for name, png in specimen_figures[result.sample_id].items()]}
         for result in results
     ]
-    return (
-        _environment()
-        .get_template("cohort.html.j2")
-        .render(
-            specimens=specimens,
-            figures=_embed(figures),
-            claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
-            simulated=any(result.metadata.get("simulated") for result in results),
-            has_truth=any(result.metadata.get("truth") for result in results),
-            software=results[0].software,
-        )
-    )
+    return _environment().get_template("cohort.html.j2").render(
+        specimens=specimens,
+        figures=_embed(figures),
+        claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
+        simulated=any(result.metadata.get("simulated") for result in results),
+        has_truth=any(result.metadata.get("truth") for result in results),
+        software=results[0].software,
+    )  # fmt: skip
 
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("xrdcomp.present"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=partial(percent, unit=False),
-        interval=interval_text,
-        limit=limit_text,
-        label=label_of,
-        gas=gas_label,
-    )
+        loader=jinja2.PackageLoader("xrdcomp.present"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "percent": partial(percent, unit=False), "interval": interval_text, "limit": limit_text, "label": label_of,
+        "gas": gas_label,
+    }  # fmt: skip
     return environment
 
 
@@ -140,10 +133,7 @@ def _context(result: SampleResult) -> dict[str, Any]:
     return {
         "result": result,
         "basis": BASIS_LABELS[composition.basis],
-        "components": [
-            (name, component_label(name, result), composition.components[name])
-            for name in component_order(composition.components)
-        ],
+        "components": _components(composition, result),
         "sums": list(composition.identifiable_sums.items()),
         "phases": shown,
         "absent": absent,

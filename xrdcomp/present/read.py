@@ -67,11 +67,8 @@ def read_result(path: str | os.PathLike[str]) -> SampleResult:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no JSON"
-        raise ReadError(
-            f"no result can be read ({reason})",
-            file=str(file),
-            expected="a folder that `write` left, or its result.json",
-        ) from error
+        expected = "a folder that `write` left, or its result.json"
+        raise ReadError(f"no result can be read ({reason})", file=str(file), expected=expected) from error
     version = str(data.get("schema_version", "")) if isinstance(data, dict) else ""
     if version.partition(".")[0] != MAJOR_VERSION:
         raise ReadError(
@@ -81,11 +78,8 @@ def read_result(path: str | os.PathLike[str]) -> SampleResult:
     try:
         return _result(data, _read_curves(file, needed="xrd" in data or "tga" in data))
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ReadError(
-            f"a part of the result is missing or no such part: {error}",
-            file=str(file),
-            expected="what `write` wrote",
-        ) from error
+        told = f"a part of the result is missing or no such part: {error}"
+        raise ReadError(told, file=str(file), expected="what `write` wrote") from error
 
 
 def _read_curves(file: Path, *, needed: bool) -> dict[str, Any]:
@@ -125,13 +119,9 @@ def _picked(kind: type[Kind], item: Mapping[str, Any]) -> Kind:
 
 
 def _estimate(item: Mapping[str, Any]) -> Estimate:
-    interval = item.get("ci95")
-    return Estimate(
-        value=item["value"],
-        std=item["std"],
-        ci95=None if interval is None else (interval[0], interval[1]),
-        unit=item.get("unit", ""),
-    )
+    low, high = item.get("ci95") or (None, None)
+    interval = None if low is None or high is None else (low, high)
+    return Estimate(value=item["value"], std=item["std"], ci95=interval, unit=item.get("unit", ""))
 
 
 def _optional(item: Mapping[str, Any] | None) -> Estimate | None:

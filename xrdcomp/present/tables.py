@@ -206,14 +206,14 @@ def phase_table(phases: Sequence[PhaseResult], *, ids: bool = False) -> str:
             absent.append(f"{phase.id}{limit}")
             continue
         cell = ", ".join(f"{phase.cell[axis].value:.4f}" for axis in ("a", "c") if axis in phase.cell)
-        specimen = "" if phase.weight_fraction is None else percent(phase.weight_fraction, unit=False)
-        spike = phase.internal_standard  # what it shares is the spiked powder
-        share = None if spike else phase.crystalline_weight_fraction
-        name = phase.id if ids else phase.name
-        rows.append(
-            (f"{name} (internal standard)" if spike else name, phase.decision.replace("_", " "), specimen,
-             "" if share is None else percent(share, unit=False), cell)
-        )  # fmt: skip
+        # Of the crystalline part, a spike has no share: what it shares is the spiked powder.
+        shares = (
+            phase.weight_fraction,
+            None if phase.internal_standard else phase.crystalline_weight_fraction,
+        )
+        specimen, crystalline = ("" if share is None else percent(share, unit=False) for share in shares)
+        name = (phase.id if ids else phase.name) + " (internal standard)" * phase.internal_standard
+        rows.append((name, phase.decision.replace("_", " "), specimen, crystalline, cell))
     text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))
     if absent:
         text += "\n  not detected (below, wt%): " + ", ".join(absent)
@@ -270,18 +270,13 @@ def cohort_table(results: Sequence[SampleResult]) -> str:
             row.append(NOT_SEPARABLE if estimate is None else percent(estimate, unit=False))
             if simulated:
                 row.append(f"{100 * truth[name]:.1f}" if name in truth else "")
-        verdicts = {claim.id: claim for claim in result.claims}
-        row += [_verdict(verdicts.get(claim)) for claim in CLAIM_ORDER]
-        rows.append(row)
-    numbers = range(1, 5 if simulated else 3)
-    return align(rows, right=tuple(numbers))
-
-
-def _verdict(claim: Claim | None) -> str:
-    if claim is None:
-        return "-"
-    probability = "" if claim.probability is None else f" ({claim.probability:.2f})"
-    return _MARKS[claim.verdict] + probability
+        marks = {
+            claim.id: _MARKS[claim.verdict]
+            + ("" if claim.probability is None else f" ({claim.probability:.2f})")
+            for claim in result.claims
+        }
+        rows.append(row + [marks.get(claim, "-") for claim in CLAIM_ORDER])
+    return align(rows, right=range(1, 5 if simulated else 3))
 
 
 def _probability(claim: Claim) -> str:

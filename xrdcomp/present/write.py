@@ -104,13 +104,13 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
     OutputError: another suffix, or a place that cannot be written.
     """
     target = Path(path)
-    if target.suffix.lower() not in {f".{suffix}" for suffix in FIGURE_FORMATS}:
-        msg = (
-            f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: "
-        )
-        raise OutputError(msg + " or ".join(f".{suffix}" for suffix in FIGURE_FORMATS) + ".")
+    suffix = target.suffix.lower().removeprefix(".")
+    if suffix not in FIGURE_FORMATS:
+        legal = " or ".join(f".{known}" for known in FIGURE_FORMATS)
+        msg = f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: {legal}."
+        raise OutputError(msg)
     with _moved_file(target) as work:
-        work.write_bytes(_figure_bytes(figure, target.suffix.lower().removeprefix(".")))
+        work.write_bytes(_figure_bytes(figure, suffix))
     return target
 
 
@@ -268,21 +268,16 @@ def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str
 
 
 def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _string(key)
+    return key if _BARE_KEY.fullmatch(key) else _value(key)
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            msg = f"a setting must be finite; got {value}."
-            raise ValueError(msg)
-        return repr(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        msg = f"a setting must be finite; got {value}."
+        raise ValueError(msg)
+    if isinstance(value, str | int | float):
+        # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
         items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
         return "{ " + ", ".join(items) + " }"
@@ -290,8 +285,3 @@ def _value(value: Any) -> str:
         return "[" + ", ".join(_value(item) for item in value) + "]"
     msg = f"cannot write {type(value).__name__} as TOML."
     raise TypeError(msg)
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are a subset of TOML's basic strings, except that TOML also wants DEL escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
