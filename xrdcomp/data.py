@@ -84,6 +84,12 @@ def presenter(module: str) -> Any:
     return importlib.import_module(f"xrdcomp.present.{module}")
 
 
+def drawn(function: str, record: Any, ax: Axes | None) -> Axes:
+    """Axes on which a function of ``xrdcomp.present.figures`` drew a record: those of the user, or new ones."""
+    axes: Axes = getattr(presenter("figures"), function)(record, ax)
+    return axes
+
+
 def same(first: Any, second: Any) -> bool:
     """Compare values of records: arrays, mappings and sequences item by item, NaN equal to NaN."""
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
@@ -413,8 +419,7 @@ class Pattern(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw intensity over angle on `ax`, or on axes of a new figure, and return the axes."""
-        axes: Axes = presenter("figures").draw_measurement(self, ax)
-        return axes
+        return drawn("draw_measurement", self, ax)
 
     def _headline(self) -> str:
         x, name = self.two_theta, self.source.file if self.source is not None else "from arrays"
@@ -551,8 +556,7 @@ class TgaRun(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw mass over temperature on `ax`, or on axes of a new figure, and return the axes."""
-        axes: Axes = presenter("figures").draw_measurement(self, ax)
-        return axes
+        return drawn("draw_measurement", self, ax)
 
     def _headline(self) -> str:
         name = self.source.file if self.source is not None else "from arrays"

@@ -11,17 +11,27 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Record, Source, one_screen, presenter, screen
+from xrdcomp.data import (
+    Atmosphere,
+    Diagnostic,
+    PhaseFacts,
+    Record,
+    Source,
+    drawn,
+    one_screen,
+    presenter,
+    screen,
+)
 from xrdcomp.errors import ArgumentError
 from xrdcomp.units import FloatArray, molar_mass
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -417,7 +427,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
 
     def _repr_html_(self) -> str:
-        return presenter("html").phases_html(self)  # type: ignore[no-any-return]
+        return str(presenter("html").phases_html(self))
 
 
 def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
@@ -479,9 +489,8 @@ class FitResult(Record):
     @property
     def rexp(self) -> float:
         """Expected R factor, sqrt((n − p) / Σ w yo²)."""
-        w = 1.0 / self.sigma**2
-        free = len(self.observed) - self.n_parameters
-        return float(np.sqrt(max(free, 1) / (w * self.observed**2).sum()))
+        free = max(len(self.observed) - self.n_parameters, 1)
+        return float(np.sqrt(free / (1.0 / self.sigma**2 * self.observed**2).sum()))
 
     @property
     def gof(self) -> float:
@@ -513,7 +522,7 @@ class FitResult(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw observed, calculated, background, difference and reflections on `ax`, or on new axes; return them."""
-        return presenter("figures").draw_fit_on(self, ax)  # type: ignore[no-any-return]
+        return drawn("draw_fit_on", self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``xrd`` object."""
@@ -630,13 +639,8 @@ class TgaResult(Record):
         import pandas as pd
 
         if table == "curves":
-            return pd.DataFrame(
-                {
-                    "temperature (°C)": self.temperature_c,
-                    "mass (wt%)": 100.0 * self.mass_fraction,
-                    "mass_loss_rate (wt%/min)": 100.0 * self.dtg_per_min,
-                }
-            )
+            columns = {"temperature (°C)": self.temperature_c, "mass (wt%)": 100.0 * self.mass_fraction}
+            return pd.DataFrame(columns | {"mass_loss_rate (wt%/min)": 100.0 * self.dtg_per_min})
         if table == "quantities":
             rows = (
                 {"name": name, **_row(value, scale=1.0 if value.unit else 100.0), "unit": value.unit or "wt%"}
@@ -654,16 +658,16 @@ class TgaResult(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw mass, its loss rate on a second axis, and the steps on `ax`, or on new axes; return them."""
-        return presenter("figures").draw_tga_on(self, ax)  # type: ignore[no-any-return]
+        return drawn("draw_tga_on", self, ax)
 
     def __str__(self) -> str:
-        return presenter("tables").tga_table(self)  # type: ignore[no-any-return]
+        return str(presenter("tables").tga_table(self))
 
     def __repr__(self) -> str:
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        return presenter("html").tga_html(self)  # type: ignore[no-any-return]
+        return str(presenter("html").tga_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
@@ -846,16 +850,16 @@ class Composition(Record):
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
-        return presenter("figures").draw_composition(self, ax)  # type: ignore[no-any-return]
+        return drawn("draw_composition", self, ax)
 
     def __str__(self) -> str:
-        return presenter("tables").composition_table(self)  # type: ignore[no-any-return]
+        return str(presenter("tables").composition_table(self))
 
     def __repr__(self) -> str:
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        return presenter("html").composition_html(self)  # type: ignore[no-any-return]
+        return str(presenter("html").composition_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
@@ -940,21 +944,22 @@ class SampleResult(Record):
 
     def plot(self) -> Figure:
         """Draw fit, thermogravimetry and composition in one figure."""
-        return presenter("figures").plot_overview(self)  # type: ignore[no-any-return]
+        figure: Figure = presenter("figures").plot_overview(self)
+        return figure
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
-        return presenter("write").write_result(self, folder)  # type: ignore[no-any-return]
+        return Path(presenter("write").write_result(self, folder))
 
     def __str__(self) -> str:
         """Tables as the command line prints them."""
-        return presenter("tables").result_table(self)  # type: ignore[no-any-return]
+        return str(presenter("tables").result_table(self))
 
     def __repr__(self) -> str:
         return one_screen(presenter("tables").result_summary(self))
 
     def _repr_html_(self) -> str:
-        return presenter("html").result_html(self)  # type: ignore[no-any-return]
+        return str(presenter("html").result_html(self))
 
 
 def _plain(value: Any) -> Any:
