@@ -22,7 +22,6 @@ from xrdcomp.composition.evidence import (
     H,
     InternalStandard,
     ThermalEvidence,
-    XrdEvidence,
     reduce_xrd,
     shows_something,
     thermal_evidence,
@@ -477,7 +476,25 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     xrd, thermal = model.xrd, model.thermal
     balance = scale = excess = None
     if xrd is not None and thermal is not None and xrd.sees_amorphous:
-        balance = _mineral_balance(xrd, thermal, bias_std)
+        # crystalline mineral by diffraction against total mineral by thermogravimetry; amounts are signed: beside
+        # negative amorphous scattering crystals are more than all
+        share, gradient = xrd.share_of_total("apatite", "other")
+        share = min(max(share, 0.0), 1.0)
+        variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
+        per_loss = thermal.char_fraction / (1 - thermal.char_fraction)
+        burnt = 1 + (per_loss if thermal.inert else 0.0)  # organic per organic loss
+        toward = np.array([-1.0, -burnt, 0.0])[: len(thermal.losses)]
+        mineral_variance = float(toward @ thermal.loss_covariance @ toward)
+        if thermal.inert:
+            mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2
+        balance = MineralBalance(
+            crystalline=share,
+            with_amorphous=min(xrd.share_of_total("apatite", "other", "amorphous_mineral")[0], 1.0),
+            mineral=float(1.0 - thermal.losses[0] - burnt * thermal.losses[1]),
+            std=float(np.sqrt(variance + mineral_variance)),
+            char=per_loss * float(thermal.losses[1]),
+            inert=thermal.inert,
+        )
         bias, std = free_scale(model)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
         if "amorphous_mineral" in xrd.rows and H not in xrd.absent:
@@ -512,29 +529,6 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
         salts_evaporate=final_c is not None and final_c > priors.SALT_FROM_C,
-    )
-
-
-def _mineral_balance(xrd: XrdEvidence, thermal: ThermalEvidence, bias_std: float) -> MineralBalance:
-    """Compare crystalline mineral by diffraction with total mineral by thermogravimetry."""
-    share, gradient = xrd.share_of_total("apatite", "other")
-    # amounts are signed: beside negative amorphous scattering crystals are more than all
-    share = min(max(share, 0.0), 1.0)
-    variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
-    per_loss = thermal.char_fraction / (1 - thermal.char_fraction)
-    char = per_loss if thermal.inert else 0.0
-    mineral = 1.0 - thermal.losses[0] - (1 + char) * thermal.losses[1]
-    toward = np.array([-1.0, -(1 + char), 0.0])[: len(thermal.losses)]
-    mineral_variance = float(toward @ thermal.loss_covariance @ toward)
-    if thermal.inert:
-        mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2
-    return MineralBalance(
-        crystalline=share,
-        with_amorphous=min(xrd.share_of_total("apatite", "other", "amorphous_mineral")[0], 1.0),
-        mineral=float(mineral),
-        std=float(np.sqrt(variance + mineral_variance)),
-        char=per_loss * float(thermal.losses[1]),
-        inert=thermal.inert,
     )
 
 

@@ -229,7 +229,21 @@ def reduce_xrd(
             mode[[rows.index(first), rows.index(second)]] = std * soft, -std * soft
             exchange += np.outer(mode, mode)
     covariance = sums @ amounts.covariance @ sums.T / total**2 + exchange
-    hidden = _hidden_std(phases, amounts, total)
+    # what may hide among other phases that were not found, all together, and what the undecided ones may be
+    fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
+    beside = [phase for phase in phases if not phase.is_apatite]
+    limits = [
+        phase.detection_limit / priors.LIMIT_IN_STDS_OF_ALL
+        for phase in beside
+        if phase.decision == "not_detected" and phase.detection_limit
+    ]
+    unsure = sum(
+        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2
+        for phase in beside
+        if phase.decision == "inconclusive"
+    )
+    typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
+    hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2
     # bounds of the fit may leave less variance than counting alone would
@@ -318,23 +332,6 @@ def _rows_of(
         )
         raise AnalysisError(msg)
     return row_of
-
-
-def _hidden_std(phases: Sequence[PhaseResult], amounts: XrdAmounts, total: float) -> float:
-    """Standard uncertainty of the sum of what may hide among phases that were not found, relative to `total`."""
-    fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
-    limits = [
-        phase.detection_limit / priors.LIMIT_IN_STDS_OF_ALL
-        for phase in phases
-        if phase.decision == "not_detected" and phase.detection_limit and not phase.is_apatite
-    ]
-    unsure = sum(
-        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2
-        for phase in phases
-        if phase.decision == "inconclusive" and not phase.is_apatite
-    )
-    typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
-    return float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
 
 
 def _apatite_absent(phases: Sequence[PhaseResult]) -> bool:
