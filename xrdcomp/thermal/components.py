@@ -179,7 +179,20 @@ def separate_peaks(
     for n in range(1, max_components + 1):
         if models and 4 * n > 0.7 * independent:
             break
-        start = _with_one_more(axis, data, models[-1].rows if models else np.empty((0, 4)))
+        # start values: the last model's peaks and a new one where they miss most
+        rows = models[-1].rows if models else np.empty((0, 4))
+        missing = data - sum((_peak(axis, "fraser_suzuki", row) for row in rows), np.zeros(len(axis)))
+        width = max(len(axis) // 25, 1)
+        smooth = np.convolve(missing, np.ones(2 * width + 1) / (2 * width + 1), mode="same")
+        top = int(np.argmax(smooth))
+        high = max(float(missing[top]), 0.02 * float(data.max()))
+        half = np.abs(missing) > 0.5 * high
+        low = top - int(np.argmin(half[: top + 1][::-1])) if not half[: top + 1].all() else 0
+        up = top + int(np.argmin(half[top:])) if not half[top:].all() else len(axis) - 1
+        widest = 0.5 * (axis[-1] - axis[0])
+        fwhm = float(np.clip(axis[up] - axis[low], 4.0 * float(axis[1] - axis[0]), widest))
+        # 1.06: area of a Gaussian over height times width; reactions have their tail to low temperatures
+        start = np.vstack((rows, (1.06 * high * fwhm, float(axis[top]), fwhm, -0.1)))
         models.append(_fitted(axis, data, "fraser_suzuki", start, independent))
     if "nth_order" in shapes:
         # kinetic peaks are found only from a good start: energy and order that give about the width and the asymmetry
@@ -255,22 +268,6 @@ def separate_steps(
 def _peak(axis: FloatArray, shape: Shape, row: FloatArray) -> FloatArray:
     peak: FloatArray = row[0] * _FUNCTIONS[shape](axis, row[1], row[2], row[3])
     return peak
-
-
-def _with_one_more(axis: FloatArray, data: FloatArray, rows: FloatArray) -> FloatArray:
-    """Start values: the last model's peaks and a new one where they miss most."""
-    step = float(axis[1] - axis[0])
-    missing = data - sum((_peak(axis, "fraser_suzuki", row) for row in rows), np.zeros(len(axis)))
-    width = max(len(axis) // 25, 1)
-    smooth = np.convolve(missing, np.ones(2 * width + 1) / (2 * width + 1), mode="same")
-    top = int(np.argmax(smooth))
-    high = max(float(missing[top]), 0.02 * float(data.max()))
-    half = np.abs(missing) > 0.5 * high
-    low = top - int(np.argmin(half[: top + 1][::-1])) if not half[: top + 1].all() else 0
-    up = top + int(np.argmin(half[top:])) if not half[top:].all() else len(axis) - 1
-    fwhm = float(np.clip(axis[up] - axis[low], 4.0 * step, 0.5 * (axis[-1] - axis[0])))
-    # 1.06: area of a Gaussian over height times width; reactions have their tail to low temperatures
-    return np.vstack((rows, (1.06 * high * fwhm, float(axis[top]), fwhm, -0.1)))
 
 
 def _fitted(
