@@ -123,6 +123,9 @@ class TgaTable:
     messages: tuple[Diagnostic, ...] = ()
 
 
+Parse = Callable[[SourceFile, TgaOptions], TgaTable]
+
+
 def tga_reader(
     id: str,
     name: str,
@@ -131,10 +134,10 @@ def tga_reader(
     *,
     extras: tuple[str, ...] = (),
     verified: bool = True,
-) -> Callable[[Callable[[SourceFile, TgaOptions], TgaTable]], TgaReader]:
+) -> Callable[[Parse], TgaReader]:
     """Make the function below, which gives a table, that of a format; `extensions` are separated by blanks."""
 
-    def declare(parse: Callable[[SourceFile, TgaOptions], TgaTable]) -> TgaReader:
+    def declare(parse: Parse) -> TgaReader:
         def read(source: SourceFile, options: TgaOptions) -> TgaRun:
             return replace(_Builder(parse(source, options), options).build(), source=source.record(id))
 
@@ -209,12 +212,10 @@ class _Builder:
         """Choose columns and units, drop rows without values, check, and make the run."""
         table, options = self.table, self.options
         self.choose_columns()
-        wanted = {
-            "temperature": options.temperature_unit,
-            "mass": options.mass_unit,
-            "time": options.time_unit,
+        wanted = (options.temperature_unit, options.mass_unit, options.time_unit)
+        unit = {
+            quantity: self.unit(quantity, asked) for quantity, asked in zip(self.used, wanted, strict=False)
         }
-        unit = {quantity: self.unit(quantity, wanted[quantity]) for quantity in self.used}
         missing = {quantity: self.used[quantity] for quantity in unit if not unit[quantity]}
         if missing:  # one error asks for every unit that is stated nowhere
             listed = " and the ".join(
@@ -294,20 +295,16 @@ class _Builder:
         """Mass in the unit asked for, else mass before its change, and weighed mass before per cent."""
         if not masses:
             roles = {c.role for c in columns}
-            msg, expected = (
-                "no column is recognised as mass",
-                "a column named mass or weight with mg, µg or %",
-            )
+            msg = "no column is recognised as mass"
+            expected = "a column named mass or weight with mg, µg or %"
             hint = ask_column("mass") + ", or name it in the header."
             if "conversion" in roles:
                 msg, expected = "the file holds the degree of conversion, not mass", "mass in mg, µg or %"
                 hint = "Conversion is scaled to each step's own loss, so mass cannot be recovered; "
                 hint += "export the mass itself."
             elif "heat" in roles:
-                msg, expected = (
-                    "the file holds heat flow (DSC or DTA) and no mass",
-                    "a thermogravimetric signal",
-                )
+                msg = "the file holds heat flow (DSC or DTA) and no mass"
+                expected = "a thermogravimetric signal"
                 hint = "Export the TG signal of the run."
             raise ReadError(f"{msg}; columns: {_listed(columns)}", expected=expected, hint=hint)
         in_unit = [c for c in masses if c.canonical == self.options.mass_unit != ""] or masses
@@ -385,9 +382,7 @@ class _Builder:
             return None
         share = percent.values[self.keep]
         absolute = weighed.values[self.keep] * MG_PER_UNIT[weighed.canonical]
-        use = (
-            np.isfinite(share) & np.isfinite(absolute) & (share > 5.0)
-        )  # below, rounding of per cent dominates
+        use = np.isfinite(share + absolute) & (share > 5.0)  # below, rounding of per cent dominates
         if use.sum() < 2:
             return None
         initial = float(np.median(absolute[use] / share[use]) * 100.0)
@@ -484,11 +479,8 @@ class _Builder:
         """Refuse what is no mass of a sample; tell what is odd about it."""
         m, unit = run.mass, run.mass_unit
         if not (m > 0).any():
-            msg, hint = (
-                f"mass is not above zero at any of the {len(m)} points",
-                "The column may hold a change of mass.",
-            )
-            raise ReadError(msg, expected="the mass of a sample", hint=hint)
+            msg = f"mass is not above zero at any of the {len(m)} points"
+            raise ReadError(msg, "", "the mass of a sample", "The column may hold a change of mass.")
         at = int(np.argmax(np.abs(m)))
         if abs(m[at]) > LARGEST[unit]:
             msg = f"mass is {m[at]:g} {unit} at point {at}, which no thermobalance weighs"

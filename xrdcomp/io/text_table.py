@@ -40,11 +40,10 @@ _CHUNK = 20_000
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
 Parts = Sequence[tuple[int, Sequence[str]]]
-COPY = "Copy the file again."
 WAS_CUT = "The file was cut; copy it again."
 
 
-def line_error(line: int, reason: str, expected: str = "", hint: str = COPY) -> ReadError:
+def line_error(line: int, reason: str, expected: str = "", hint: str = "Copy the file again.") -> ReadError:
     """Make (not raise) the error of a line, counted from 1."""
     return ReadError(reason, f"line {line}", expected, hint)
 

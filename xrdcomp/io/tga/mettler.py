@@ -27,11 +27,8 @@ _NUMBER = re.compile(r"[-+]?[.,]?\d[\d.,]*([eE][-+]?\d+)?")
 _STARTS = frozenset("0123456789-+.")
 _VALUE_NAMES = ("value", "wert", "valeur", "valor")
 _METADATA = {
-    "Method:": "method",
-    "SampleID:": "sample_name",
-    "Sample:": "sample_name",
-    "TA Module:": "instrument",
-}
+    "Method:": "method", "SampleID:": "sample_name", "Sample:": "sample_name", "TA Module:": "instrument",
+}  # fmt: skip
 _REMARK = re.compile(r"^\]\d+\[(.*)$")
 _SAMPLE_MASS = re.compile(r"^\s+(?P<name>.*), (?P<mass>[\d.,]+ (?:mg|g|µg|ug))\s*$")
 
@@ -64,9 +61,9 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
         where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
         msg, hint = f"the file holds {len(chosen)} mass curves, at {where}", "Export the curves one by one."
         if not chosen:
-            found = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
+            where = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
             msg, hint = (
-                f"no curve holds a mass; the values are {found}",
+                f"no curve holds a mass; the values are {where}",
                 "Export the weight curve of the run.",
             )
         raise ReadError(msg, expected="" if chosen else "a curve in mg", hint=hint)

@@ -31,16 +31,7 @@ from xrdcomp.io.columns import (
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, CUT, TgaTable, rows_until_blank, table_notes, tga_reader
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import (
-    COPY,
-    WAS_CUT,
-    Dialect,
-    line_error,
-    numbered,
-    parse_parts,
-    read_table,
-    split_lines,
-)
+from xrdcomp.io.text_table import WAS_CUT, Dialect, line_error, numbered, parse_parts, read_table, split_lines
 
 # fmt: off
 STEPS_MISSING = message_kind("TGA_STEPS_MISSING", "warning",
@@ -72,7 +63,7 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     stated = number_of(facts.get("Nsig", ""))
     if not signals or (stated is not None and int(stated) != len(signals)):
         msg = f"Nsig states {facts.get('Nsig', 'nothing')!r} and {len(signals)} signals are named"
-        raise ReadError(msg, f"lines 1 to {start}", "Sig1 to Sign", COPY)
+        raise ReadError(msg, f"lines 1 to {start}", "Sig1 to Sign", "Copy the file again.")
     rows = rows_until_blank(lines, start + 1, len(lines))
     if len(rows) < 2:
         raise line_error(start + 1, f"there are {len(rows)} rows below StartOfData", hint=WAS_CUT)
@@ -95,10 +86,8 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
         raise line_error(start + 2, f"there are {len(clock) - marks.sum()} measured points", hint=WAS_CUT)
     messages: list[Diagnostic] = []
     if not marks[-1]:
-        text = (
-            "the last row is not the instrument's mark for the end of the data; the file may have been cut."
-        )
-        messages.append(CUT(text))
+        said = "the last row is not the instrument's mark for the end of the data"
+        messages.append(CUT(f"{said}; the file may have been cut."))
     table = replace(table, values=table.values[~marks], lines=table.lines[~marks])
     comments = [value for key, value in pairs if key in ("Xcomment", "Comment")]
     method = [value for key, value in pairs if key == "OrgMethod"]
@@ -142,10 +131,9 @@ def parse_trios(text: str) -> TgaTable:
     """Table of a TRIOS export, one segment per step."""
     lines = split_lines(text)
     table = read_table(lines)
-    head = (
-        line if "\t" in line else line.replace(",", "\t", 1) for line in lines[: table.header_lines[0] - 1]
-    )
-    facts = header_facts(head, _TRIOS_FACT, fold=True)
+    head = lines[: table.header_lines[0] - 1]
+    tabbed = (line if "\t" in line else line.replace(",", "\t", 1) for line in head)
+    facts = header_facts(tabbed, _TRIOS_FACT, fold=True)
     procedure = facts.get("proceduresegments", "")
     # the name of a step is the line above its header, below ``[step]``
     above = (lines[at - 2].strip().strip(",;\t").strip('"') if at > 1 else "" for at in table.header_lines)
