@@ -220,7 +220,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     amounts, amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded)
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     crystalline = model.of_kind("phase")[is_amount]
-    if "protein" in names:
+    if "protein" in names and not model.blank_measured:
         index = names.index("protein")
         amount_cov[index, index] += _hidden_amorphous_variance(model, solution)
     phases = [item.phase for item in model.reflections]
@@ -228,8 +228,8 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     inverse = {p.id: [solution.value("inverse_size", p.id, axis) for axis in "ac"] for p in phases}
     by_phase = grain_factors(
         phases,
-        dict(zip(names, amounts.tolist(), strict=True)),
-        {name: 1.0 / max(*both, 1e-6) for name, both in inverse.items()},
+        amounts=dict(zip(names, amounts.tolist(), strict=True)),
+        sizes_nm={name: 1.0 / max(*both, 1e-6) for name, both in inverse.items()},
         wavelength=model.instrument.wavelength,
         grain_size_um=recipe.grain_size_um,
         known_um=recipe.grain_sizes_um,
@@ -277,14 +277,13 @@ def _over_background(
 
 
 def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float:
-    """Variance of the amount of protein from what air and holder may scatter in its shape.
+    """Variance of the amount of protein from what air and holder may scatter in its shape, where no blank was measured.
 
-    Without an empty-holder scan a share of the instrument background (`BLANK_STD`, one standard deviation) may
-    have the form of amorphous scattering; it is expressed as an amount of protein, whose maximum lies where glass and
-    plastic holders and air have theirs. A measured blank leaves nothing of it.
+    A share of the instrument background (`BLANK_STD`) is expressed as an amount of protein, whose maximum lies where
+    glass and plastic holders and air have theirs.
     """
     window = (model.two_theta >= _PROTEIN_RANGE[0]) & (model.two_theta <= _PROTEIN_RANGE[1])
-    if model.blank_measured or not window.any():
+    if not window.any():
         return 0.0
     instrument = model.of_kind("background", "correction")
     level = solution.columns[np.ix_(window, instrument)] @ solution.coefficients[instrument]

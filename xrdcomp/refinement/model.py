@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -334,11 +333,11 @@ def _parabolas(y: FloatArray, half: int) -> FloatArray:
 
 
 def shoulder_column(reflections: PhaseReflections, values: Mapping[str, float]) -> FloatArray:
-    """Change of a phase's pattern per gram when all its profiles are deformed alike, at fixed widths; slits left out.
+    """Change of a phase's pattern per gram when all its profiles are deformed alike, at fixed area, height and width.
 
-    Crystallites are never distributed as a pseudo-Voigt has it. Every profile keeps area, height and width, so that
-    sizes, strain and intensities keep their meaning; without this freedom a misfit of tails and shoulders is made up
-    by the scale, B and the amorphous scattering beneath. Widths are those of `values` during a least-squares run.
+    Crystallites are never distributed as a pseudo-Voigt has it; without this freedom a misfit of tails and shoulders is
+    made up by the scale, B and the amorphous scattering beneath. Widths are those of `values` during a least-squares
+    run; slits are left out.
     """
     found = reflections.at(values, slopes=False)
     return spread_shoulder(reflections.spread(found), found.intensity)
@@ -362,11 +361,6 @@ class PatternModel:
     n_amorphous: int  # of amorphous components, which depend on nothing that is refined
     fixed: FloatArray  # (n, k) values of all columns but those of the phases
     slit: FloatArray  # (n,) of `geometry_factor`
-
-    @cached_property
-    def plain(self) -> bool:
-        """True where slits and absorption change nothing."""
-        return bool((self.slit == 1.0).all())
 
     @property
     def phase_ids(self) -> tuple[str, ...]:
@@ -396,11 +390,11 @@ class PatternModel:
     ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
         """Columns of the phases, (n, phases), and the derivatives of each by the needed parameters."""
         columns = np.empty((len(self.two_theta), len(self.reflections)))
-        derivatives = []
+        derivatives, plain = [], bool((self.slit == 1.0).all())
         for k, item in enumerate(self.reflections):
             basis, slopes = item.pattern(values, needed)
             columns[:, k] = self.slit * basis
-            if not self.plain:
+            if not plain:
                 slopes = {name: self.slit * column for name, column in slopes.items()}
             derivatives.append(slopes)
         return columns, derivatives

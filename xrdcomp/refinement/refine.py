@@ -126,7 +126,8 @@ def _rough_fit(
         held = ParameterTable(tuple(replace(item, vary=False) for item in start.items))
         problem = LeastSquares(model, held, rough, like=problem)
         costs.append(problem.state(np.empty(0)).cost)
-    table, model = starts[int(np.argmin(costs))], models[int(np.argmin(costs))]
+    best = int(np.argmin(costs))
+    table, model = starts[best], models[best]
     coarse = rough.coarsened(model, table)
     if coarse is not rough:
         model = setup.build(coarse, table, like=model, shoulders=False)
@@ -148,11 +149,8 @@ def recall_strayed_cells(
     Before displacement and widths are right, a phase of few or weak reflections may stretch its cell to its limits and
     fill gaps of others; from there no descent leads back.
     """
-    off = {
-        item.id.phase
-        for item in start.items
-        if item.id.kind == "cell" and abs(solution.values[item.name] / item.value - 1.0) > _STRAY
-    }
+    cells = [item for item in start.items if item.id.kind == "cell"]
+    off = {i.id.phase for i in cells if abs(solution.values[i.name] / i.value - 1.0) > _STRAY}
     kept = {i.name: solution.values[i.name] for i in start.items if i.id.phase not in off}
     return start.with_values(kept) if off and len(off) < len(phases) else None
 
@@ -186,9 +184,9 @@ class Refinement(FittedModel):
         Where the goodness of the first rough fit is beyond `abandon_gof`, the phases are given up and none is fitted;
         a smaller value gives up earlier.
         """
-        recipe = recipe or FitRecipe()
+        recipe, given = recipe or FitRecipe(), params is not None
         setup = ModelSetup.create(
-            phases, instrument, recipe, blank=blank, measured=measured, start_given=params is not None
+            phases, instrument, recipe, blank=blank, measured=measured, start_given=given
         )
         points = Points.select(pattern, recipe)
         table = build_parameters(phases, instrument, recipe)

@@ -52,16 +52,14 @@ def refined_ratios(instrument: Instrument) -> dict[str, tuple[tuple[float, ...],
     ``kalpha2_ratio`` for the lines 0.1 to 1 % longer than the strongest, relative to those beside it;
     ``kbeta_ratio`` and ``w_la_ratio`` for lines of these labels, all lines of a label in the ratio they have.
     """
-    top = instrument.wavelength
-    plain = [x for x in instrument.emission_lines if not x.label and x.weight > 0 and x.wavelength != top]
-    near = [x for x in plain if 0.001 < x.wavelength / top - 1.0 < 0.01]
+    lines, top = [x for x in instrument.emission_lines if x.weight > 0], instrument.wavelength
+    near = [x for x in lines if not x.label and 0.001 < x.wavelength / top - 1.0 < 0.01]
     out: dict[str, tuple[tuple[float, ...], float]] = {}
     if near:
         own = sum(x.weight for x in instrument.emission_lines if abs(x.wavelength / top - 1.0) <= 0.001)
         out["kalpha2_ratio"] = (tuple(x.wavelength for x in near), sum(x.weight for x in near) / own)
     for label in ("kbeta", "w_la"):
-        named = [x for x in instrument.emission_lines if x.label == label and x.weight > 0]
-        if named:
+        if named := [x for x in lines if x.label == label]:
             out[f"{label}_ratio"] = (tuple(x.wavelength for x in named), named[0].weight)
     return out
 
@@ -199,11 +197,9 @@ class ElementB:
         s_squared = 0.25 / d_spacing**2
         angle = 2.0 * np.pi * (hkl @ np.asarray(phase.site_xyz, dtype=float).T)
         damped = np.asarray(phase.site_occupancy) * np.exp(-np.outer(s_squared, phase.site_b_iso))
-        cosine, sine = np.cos(angle) * damped, np.sin(angle) * damped
-        kinds = np.array([str(e) for e in phase.site_element])
-        parts = {}
-        for element in dict.fromkeys(kinds.tolist()):
-            own = kinds == element
+        cosine, sine, parts = np.cos(angle) * damped, np.sin(angle) * damped, {}
+        for element in dict.fromkeys(map(str, phase.site_element)):
+            own = np.array(phase.site_element) == element
             f0 = elements.form_factor(element, np.sqrt(s_squared))
             f1, f2 = elements.anomalous(element, wavelength)
             a, b = cosine[:, own].sum(axis=1), sine[:, own].sum(axis=1)
@@ -425,9 +421,9 @@ class PhaseReflections:
 
     def _nodes(self, values: Mapping[str, float]) -> FrozenProfiles:
         """Split each profile into as many nodes of the axial divergence as its asymmetry needs."""
-        height = axial_height(self.instrument, values)
-        # one that is refined may grow during the run: it starts with enough nodes for that
-        start = max(height, 0.02) if "axial_divergence" in values else height
+        start = axial_height(self.instrument, values)
+        if "axial_divergence" in values:
+            start = max(start, 0.02)  # it may grow during the run, and has enough nodes for that
         if start == 0.0:
             return self.frozen
         found = self.at({**values, "axial_divergence": 0.0}, slopes=False)
@@ -507,11 +503,9 @@ class PhaseReflections:
         _, freedom = lattice.cell_freedom(self.phase.crystal_system)
         by_cell = lattice.inverse_d_squared_derivatives(self.hkl, self.cell6(cell)) @ freedom
         lever = frozen.wavelength / (2.0 * np.sqrt(g) * np.cos(theta)) * _DEG
-        out = {
-            self.name("cell", axis): lever * by_cell[frozen.reflection, i]
-            for i, axis in enumerate(self.cell_names)
-        }
-        out |= {"zero_shift": np.ones_like(position), "sample_displacement_mm": frozen.lever}
+        names = [self.name("cell", axis) for axis in self.cell_names]
+        out = {name: lever * by_cell[frozen.reflection, i] for i, name in enumerate(names)}
+        out["zero_shift"], out["sample_displacement_mm"] = np.ones_like(position), frozen.lever
         out["transparency_mm"] = depth
         if height.any():
             slope = profiles.axial_shift_slope(frozen.two_theta, height, instrument.axial_correlation)
@@ -528,31 +522,21 @@ class PhaseReflections:
         strain_width = values.get("instrument_lorentzian_strain", instrument.lorentzian_strain)
         scherrer = SCHERRER_CONSTANT * frozen.wavelength / 10.0 / cosine * _DEG
         ia = values.get(size_a, 0.0)
-        ic = values.get(size_c, ia)
-        anisotropic = size_c in values
-        cos_sq = self.axis_cos_sq[frozen.reflection]
-        if anisotropic:
+        inverse, d_inverse = np.full_like(cosine, max(ia, 1e-5)), {size_a: np.ones_like(cosine)}
+        if size_c in values:
+            ic, cos_sq = values[size_c], self.axis_cos_sq[frozen.reflection]
             inverse = np.sqrt(ia**2 * (1.0 - cos_sq) + ic**2 * cos_sq + 1e-10)
-        else:
-            inverse = np.full_like(cosine, max(ia, 1e-5))
+            d_inverse = {size_a: ia * (1.0 - cos_sq) / inverse, size_c: ic * cos_sq / inverse}
         size = scherrer * inverse
         share_g, share_l, d_share_g, d_share_l = profiles.size_components(values.get(size_mixing, 0.5))
         instrument_sq = u * tangent**2 + v * tangent + w
         low = instrument_sq < _NARROWEST_SQ
         gauss = np.sqrt(np.where(low, _NARROWEST_SQ, instrument_sq) + (size * share_g) ** 2)
-        lorentz = (
-            instrument.lorentzian_size / cosine
-            + strain_width * tangent
-            + size * share_l
-            + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG
-            + frozen.natural * tangent
-        )
+        lorentz = instrument.lorentzian_size / cosine + strain_width * tangent + size * share_l
+        lorentz = lorentz + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG + frozen.natural * tangent
         lorentz = np.maximum(lorentz, 1e-4)
         if not slopes:
             return (gauss, {}), (lorentz, {})
-        d_inverse = {size_a: np.ones_like(cosine)}
-        if anisotropic:
-            d_inverse = {size_a: ia * (1.0 - cos_sq) / inverse, size_c: ic * cos_sq / inverse}
         half = np.where(low, 0.0, 0.5 / gauss)
         d_gauss = {"caglioti_u": half * tangent**2, "caglioti_v": half * tangent, "caglioti_w": half}
         d_lorentz = {"instrument_lorentzian_strain": tangent, microstrain: 4.0 * tangent * _DEG}
@@ -585,8 +569,8 @@ class PhaseReflections:
             logarithmic[march_dollase] = slope / march
         if self.harmonics.size and self.name("harmonic", "1") in values:
             names = [self.name("harmonic", str(k + 1)) for k in range(self.harmonics.shape[1])]
-            pole_density = 1.0 + self.harmonics @ np.array([values[name] for name in names])
-            harmonic = np.maximum(pole_density, 0.05)  # no orientation is forbidden, nor a density negative
+            # no orientation is forbidden, nor a density negative
+            harmonic = np.maximum(1.0 + self.harmonics @ np.array([values[name] for name in names]), 0.05)
             factor = factor * harmonic[frozen.reflection]
             if slopes:
                 relative = (self.harmonics / harmonic[:, None])[frozen.reflection]
@@ -619,10 +603,14 @@ class PhaseReflections:
         In electron units; derivatives are made for the parameters in `vary`.
         """
         found = self.at(values, slopes=bool(vary))
-        spread, diffuse = self.spread(found), self.diffuse_at(values)
+        spread, diffuse, area, widths = (
+            self.spread(found),
+            self.diffuse_at(values),
+            found.intensity,
+            found.widths,
+        )
         if not vary:
-            return profiles.spread_value(spread, found.intensity) + diffuse, {}
-        area, widths = found.intensity, spread.widths
+            return profiles.spread_value(spread, area) + diffuse, {}
         # one accumulation serves the pattern itself (without a name) and everything that changes areas only
         by_area = {"": area, **{n: d for n, d in found.d_intensity.items() if n in vary}}
         by_position = {n: area * d for n, d in found.d_position.items() if n in vary}
@@ -639,10 +627,9 @@ class PhaseReflections:
             eta=_stacked(eta, area) * area[:, None],
         )
         columns: dict[str, FloatArray] = {}
-        for own, rows in zip(
-            (by_area, by_position, fwhm), profiles.spread_slopes(spread, slopes), strict=True
-        ):
-            for name, row in zip(own, rows, strict=True):
+        sums = profiles.spread_slopes(spread, slopes)
+        for names, rows in zip((by_area, by_position, fwhm), sums, strict=True):
+            for name, row in zip(names, rows, strict=True):
                 columns[name] = columns[name] + row if name in columns else row
         basis = columns.pop("") + diffuse
         for name, change in self.diffuse_slopes.items():

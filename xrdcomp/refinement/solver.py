@@ -335,8 +335,7 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
         others = zip(fit.covariance_names, row.tolist(), strict=True)
         params[name].correl = {other: value for other, value in others if other != name}
     weighted = (fit.observed - fit.calculated) / fit.sigma
-    chisqr, n = float(weighted @ weighted), len(weighted)
-    nfree = n - fit.n_parameters
+    chisqr, n, k = float(weighted @ weighted), len(weighted), fit.n_parameters
     return lmfit.minimizer.MinimizerResult(
         params=params,
         residual=weighted,
@@ -348,11 +347,11 @@ def minimizer_result(fit: FitResult) -> lmfit.minimizer.MinimizerResult:
         nfev=fit.n_iterations,
         ndata=n,
         nvarys=len(fit.covariance_names),
-        nfree=nfree,
+        nfree=n - k,
         chisqr=chisqr,
-        redchi=chisqr / max(nfree, 1),
-        aic=n * np.log(chisqr / n) + 2 * fit.n_parameters,
-        bic=n * np.log(chisqr / n) + np.log(n) * fit.n_parameters,
+        redchi=chisqr / max(n - k, 1),
+        aic=n * np.log(chisqr / n) + 2 * k,
+        bic=n * np.log(chisqr / n) + np.log(n) * k,
         init_values={},
         message="",
         ier=1,
