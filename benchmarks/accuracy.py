@@ -47,9 +47,9 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import COMPONENTS
 from xrdcomp.simulate.cohort import load_cohort
+from xrdcomp.stages import fit_pattern
 
 PAGE = ROOT / "docs" / "accuracy.md"
 COMMAND = Path(sys.executable).parent / "xrdcomp"

@@ -24,12 +24,12 @@ from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.quantification.methods import crystalline_fraction, prior_constant, sum_patterns, whole_pattern
 from xrdcomp.quantification.microstructure import apatite_indices
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.scattering import MATERIALS, amorphous_scattering
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import polarisation
+from xrdcomp.stages import fit_pattern
 from xrdcomp.units import FloatArray
 
 Row = dict[str, Any]

@@ -28,10 +28,9 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.io.front import read_tga, read_xrd
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
-from xrdcomp.stages import analyze_tga, identify
+from xrdcomp.stages import analyze_tga, fit_pattern, identify
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 POINTS = 10_000

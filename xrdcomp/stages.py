@@ -205,18 +205,18 @@ def fit_pattern(
     AnalysisError
         Too few points, a phase without atoms, a blank that does not cover the range.
     """
-    from xrdcomp.refinement.refine import fit_pattern as fit
+    from xrdcomp.refinement.refine import Refinement
 
     measured = as_pattern(pattern)
     given = recipe if instrument is None and isinstance(recipe, Recipe) else instrument
-    return fit(
+    return Refinement.run(
         measured,
         as_phases(phases),
         as_instrument(given, pattern=measured),
         part_of(recipe, FitRecipe),
         blank=None if blank is None else as_pattern(blank, "blank"),
         params=params,
-    )
+    ).result()
 
 
 def identify(

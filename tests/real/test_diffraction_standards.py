@@ -18,8 +18,8 @@ from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.quantification.methods import sum_patterns, whole_pattern
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import Estimate
+from xrdcomp.stages import fit_pattern
 
 FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
 

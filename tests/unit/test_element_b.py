@@ -10,9 +10,9 @@ from xrdcomp.data import Pattern
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import reflections as structure_factors
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.reflections import PhaseReflections, refinable_elements
 from xrdcomp.results import ParameterId
+from xrdcomp.stages import fit_pattern
 
 PHASE = load_phase("hydroxyapatite")
 NAMES = {e: ParameterId(kind="b", phase=PHASE.id, axis=e.lower()).name for e in refinable_elements(PHASE)}

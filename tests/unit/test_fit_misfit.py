@@ -15,11 +15,11 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe
 from xrdcomp.refinement.covariance import GOOD_FIT_GOF
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import COMPONENTS, FitResult
 from xrdcomp.simulate.cohort import simulate_specimen
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 
 
 def fitted(graininess: float) -> FitResult:

@@ -17,8 +17,9 @@ from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation, truncated_moments
 from xrdcomp.refinement.parameters import build_parameters
-from xrdcomp.refinement.refine import Refinement, fit_pattern, initial_parameters, recall_strayed_cells
+from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.solver import minimizer_result, solve_linear
+from xrdcomp.stages import fit_pattern
 
 HA = load_phase("hydroxyapatite")
 PLAIN = FitRecipe(texture="none", amorphous=("protein",), background_terms=2)

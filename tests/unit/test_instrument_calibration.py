@@ -25,11 +25,11 @@ from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import profiles as profile
 from xrdcomp.quantification.microstructure import column_lengths
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.reflections import FrozenProfiles, PhaseReflections, geometry_factor, refined_ratios
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.exports import write_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 
 CUKA = (EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
 

@@ -18,10 +18,10 @@ from xrdcomp.instrument.calibrate import calibrate
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import elements as radiation
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.reflections import polarization
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 
 FINE = tuple(
     EmissionLine(wavelength=float(w), weight=float(s), fwhm=float(f))

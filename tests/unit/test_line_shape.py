@@ -12,10 +12,10 @@ from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.physics.profiles import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.model import shoulder_column
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 
 INSTRUMENT = Instrument(emission_lines=(EmissionLine(wavelength=1.5406, weight=1.0),), radius_mm=240.0)
 

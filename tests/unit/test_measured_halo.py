@@ -20,12 +20,13 @@ from xrdcomp.physics.corrections import polarization
 from xrdcomp.present.tables import result_table
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
 from xrdcomp.refinement.model import measured_amorphous
-from xrdcomp.refinement.refine import Refinement, fit_pattern
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.refinement.result import rolling_background
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.exports import write_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 from xrdcomp.units import two_theta_to_q
 
 COPPER = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))

@@ -20,10 +20,10 @@ from xrdcomp.quantification.microstructure import (
     with_apatite_indices,
 )
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.refinement.refine import fit_pattern
 from xrdcomp.results import DetectionEvidence, Estimate
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, Hump, SpecimenModel, XrdConditions
+from xrdcomp.stages import fit_pattern
 
 
 @pytest.fixture(scope="module")

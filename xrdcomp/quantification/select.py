@@ -25,7 +25,7 @@ from xrdcomp.quantification.methods import (
     sum_patterns,
 )
 from xrdcomp.recipe import QuantificationRecipe, Recipe
-from xrdcomp.refinement.refine import fit_pattern
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import Estimate, FitResult
 from xrdcomp.search.templates import searched_phases
@@ -403,7 +403,8 @@ def _with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     pure = standard_crystallinity(settings, phase.id)
     grains = known_grains(recipe, (phase.id, pure[0]))
     changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
-    fit = fit_pattern(scan, (phase,), build_instrument(scan, recipe.instrument), changed.fit)
+    instrument = build_instrument(scan, recipe.instrument)
+    fit = Refinement.run(scan, (phase,), instrument, changed.fit).result()
     if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(
         fit.gof, fit.rwp
     ):

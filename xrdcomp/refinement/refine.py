@@ -16,7 +16,7 @@ from xrdcomp.refinement.model import MeasuredAmorphous, ModelSetup, PatternModel
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
 from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
-from xrdcomp.results import FitResult, ParameterId, parameter_name
+from xrdcomp.results import ParameterId, parameter_name
 from xrdcomp.units import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -179,10 +179,11 @@ class Refinement(FittedModel):
         params: lmfit.Parameters | None = None,
         abandon_gof: float = np.inf,
     ) -> Refinement:
-        """Refine phases from their start; see `fit_pattern`. `measured` components go before those calculated.
+        """Refine phases from their start; `blank` is an empty holder, `params` are `initial_parameters`, changed.
 
-        Where the goodness of the first rough fit is beyond `abandon_gof`, the phases are given up and none is fitted;
-        a smaller value gives up earlier.
+        `measured` amorphous components go before those calculated. Where the goodness of the first rough fit is beyond
+        `abandon_gof`, the phases are given up and none is fitted; a smaller value gives up earlier. Raises
+        AnalysisError for too few points, a phase without atoms, a blank that does not cover the range.
         """
         recipe, given = recipe or FitRecipe(), params is not None
         setup = ModelSetup.create(
@@ -399,26 +400,9 @@ class Substitution:
 def initial_parameters(
     phases: Sequence[Phase], instrument: Instrument, recipe: FitRecipe | None = None
 ) -> lmfit.Parameters:
-    """Return the fit's parameters as lmfit Parameters, to be changed and passed to `fit_pattern`.
+    """Return the fit's parameters as lmfit Parameters, to be changed and passed to a fit.
 
     Set ``value``, ``vary``, ``min``, ``max`` or an affine ``expr`` as in lmfit. Cells are in ångström, inverse sizes in
     1/nm, angles in degrees, lengths in mm.
     """
     return build_parameters(phases, instrument, recipe or FitRecipe()).to_lmfit()
-
-
-def fit_pattern(
-    pattern: Pattern,
-    phases: Sequence[Phase],
-    instrument: Instrument,
-    recipe: FitRecipe | None = None,
-    *,
-    blank: Pattern | None = None,
-    params: lmfit.Parameters | None = None,
-) -> FitResult:
-    """Fit a whole pattern with crystalline phases, amorphous components and a background; `blank` is an empty holder.
-
-    `params` are those of `initial_parameters`, changed by the user. Raises AnalysisError for too few points, a phase
-    without atoms, a blank that does not cover the range.
-    """
-    return Refinement.run(pattern, phases, instrument, recipe, blank=blank, params=params).result()
