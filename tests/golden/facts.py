@@ -36,11 +36,11 @@ ADDED = ("facts", "boundary_c", "boundary_mass", "salts_apart", "oxalate_steps",
 STORED_AS = {"ci95": "interval"}
 """Fields of objects that had another name when the results were recorded."""
 
-CATALOGUE = ("name", "formula", "facts")
-"""Keys of a phase in a result that only repeat the library's list, which is a case of its own.
+ADDED_TO_PHASES = ("facts",)
+"""Keys of a phase in JSON that came later: they repeat the library's list; of own structures, the evidence."""
 
-``facts`` were not in a result's JSON when the results were recorded; those of own structures stand under evidence.
-"""
+CATALOGUE = ("name", "formula")
+"""Keys of a phase in a result that only repeat the library's list, which is a case of its own."""
 
 WORDS = (
     *("text", "statement", "reason", "why", "limit_basis", "ring_missing", "warnings", "notes"),
@@ -89,6 +89,8 @@ def facts_of(value: Any, *, real: bool, hide: Mapping[str, str], name: str = "")
     if isinstance(value, Mapping):
         if value.keys() == {"hkl", "two_theta", "intensity"}:
             value = _in_fixed_order(value)
+        if "decision" in value:
+            value = {key: item for key, item in value.items() if key not in ADDED_TO_PHASES}
         if "settings" in value and "composition" in value:
             phases = [{k: v for k, v in phase.items() if k not in CATALOGUE} for phase in value["phases"]]
             value = {**value, "settings": _chosen(value["settings"]), "phases": phases}
