@@ -52,7 +52,6 @@ def page() -> str:
         lines = [f"**`{code}`** ({kind.severity}). {kind.meaning}"]
         if kind.threshold:
             lines.append(f"Said where: {kind.threshold.rstrip('.')}.")
-        if kind.threshold:
             lines.append(f"Origin of the figure: {(kind.origin or 'judgement').rstrip('.')}.")
         if kind.remedy:
             lines.append(f"To do: {kind.remedy}")
