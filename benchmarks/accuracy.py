@@ -116,11 +116,7 @@ def fluorapatite(fixtures: Path, _: float) -> list[Row]:
     (phase,) = (item for item in result.phases if item.id == "fluorapatite")
     others = [p.id for p in result.phases if p.decision == "detected" and p.id != "fluorapatite"]
     peaks = result.metadata["unexplained_peaks"]
-    high = (
-        phase.weight_fraction.ci95[1]
-        if phase.weight_fraction and phase.weight_fraction.ci95
-        else float("nan")
-    )
+    high = phase.weight_fraction.ci95[1] if phase.weight_fraction and phase.weight_fraction.ci95 else float("nan")
     return [
         *rows,
         at_most("FAP.XRA: phases found beyond fluorapatite", len(others), 0),
@@ -201,17 +197,10 @@ def embedded(_: Path | None, __: float) -> list[Row]:
             if estimate is not None and estimate.ci95 is not None:
                 covered.append(estimate.ci95[0] <= truth <= estimate.ci95[1])
         mae = float(np.mean(np.abs(errors)))
-        rows.append(
-            Row(name=f"ten embedded specimens: {component}, mean absolute error", value=mae, unit="wt%")
-        )
-    present = [
-        "hydroxyapatite" in {p.id for p in result.phases if p.decision == "detected"} for result in results
-    ]
+        rows.append(Row(name=f"ten embedded specimens: {component}, mean absolute error", value=mae, unit="wt%"))
+    present = ["hydroxyapatite" in {p.id for p in result.phases if p.decision == "detected"} for result in results]
     truly = [entry.truth["components"][COMPONENTS[0]] > 0 for entry in entries]
-    other = [
-        any(p.decision == "detected" and p.id != "hydroxyapatite" for p in result.phases)
-        for result in results
-    ]
+    other = [any(p.decision == "detected" and p.id != "hydroxyapatite" for p in result.phases) for result in results]
     return [
         *rows,
         Row(
@@ -291,9 +280,7 @@ def collect(names: Iterable[str], share: float) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for name in names:
         if name in REAL and fixtures is None:
-            print(
-                f"{name}: left out, XRDCOMP_FIXTURES does not name the folder of real files", file=sys.stderr
-            )
+            print(f"{name}: left out, XRDCOMP_FIXTURES does not name the folder of real files", file=sys.stderr)
             continue
         began = time.monotonic()
         found[name] = SECTIONS[name](fixtures, share)
@@ -314,12 +301,8 @@ def keep(found: Mapping[str, list[Row]], share: float, *, alone: bool) -> None:
         stored[name] = (rows, {"source": code, "share_of_trials": share})
     parts = {name: stored[name] for name in SECTIONS if name in stored}
     sections = [{"name": name, "rows": len(rows), **how} for name, (rows, how) in parts.items()]
-    write_rows(
-        "accuracy", [row for rows, _ in parts.values() for row in rows], about | {"sections": sections}
-    )
-    tables = [
-        f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}" for name, (rows, _) in parts.items()
-    ]
+    write_rows("accuracy", [row for rows, _ in parts.values() for row in rows], about | {"sections": sections})
+    tables = [f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}" for name, (rows, _) in parts.items()]
     measured: dict[str, list[str]] = {}
     for name, (_, how) in parts.items():
         key = f"source {how['source']}, share of trials {how['share_of_trials']:g}"
@@ -344,13 +327,9 @@ def stored_sections() -> dict[str, tuple[list[Row], dict[str, Any]]]:
 
 def main() -> int:
     """Run the sections; the exit code says whether every bar holds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help=f"of {', '.join(SECTIONS)}; the others stay as stored")
-    parser.add_argument(
-        "--share", type=float, default=1.0, help="of the simulated trials; 0.1 for a quick look"
-    )
+    parser.add_argument("--share", type=float, default=1.0, help="of the simulated trials; 0.1 for a quick look")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else list(SECTIONS)

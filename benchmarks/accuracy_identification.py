@@ -81,9 +81,7 @@ def run_search(
 
 def others(found: Identification, decision: str, *, known: Sequence[str] = ()) -> list[str]:
     """Ids of phases other than apatites and the known ones that have a decision."""
-    return [
-        p.id for p in found.phases if p.decision == decision and "apatite" not in p.id and p.id not in known
-    ]
+    return [p.id for p in found.phases if p.decision == decision and "apatite" not in p.id and p.id not in known]
 
 
 def clean_scan(index: int) -> tuple[SpecimenModel, XrdConditions, Pattern]:
@@ -223,9 +221,7 @@ def real_standards(folder: Path) -> list[Row]:
         scan = read_xrd(folder / f"standards/cpd_round_robin/{name}.prn")
         members = ("corundum", "zincite", "fluorite")
         found = run_search(scan, members, InstrumentRecipe(radiation="CuKa"), named=True)
-        rows.append(
-            row(f"{name}: phases beyond the three", len(others(found, "detected", known=members)), "", "<= 0")
-        )
+        rows.append(row(f"{name}: phases beyond the three", len(others(found, "detected", known=members)), "", "<= 0"))
     for where, name in [
         ("cpd_round_robin", "corundum.prn"),
         ("cpd_round_robin", "zincite.prn"),
@@ -242,9 +238,7 @@ def real_standards(folder: Path) -> list[Row]:
         found = run_search(scan, (), InstrumentRecipe(radiation="CuKa"))
         rows.append(row(f"{where}/{name} is found from nothing", float(found_in(found, phase)), "", ">= 1"))
         false = [
-            p.id
-            for p in found.phases
-            if p.decision == "detected" and p.id not in {phase, *IMPURITIES.get(name, ())}
+            p.id for p in found.phases if p.decision == "detected" and p.id not in {phase, *IMPURITIES.get(name, ())}
         ]
         rows.append(row(f"{where}/{name}: other phases", len(false), "", "<= 0"))
     return rows

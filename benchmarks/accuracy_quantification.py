@@ -62,9 +62,7 @@ def rock_references(folder: Path) -> tuple[dict[str, Pattern], dict[str, float]]
     return {name: read_xrd(root / f"{name}.xy") for name in ROCKS}, ratios
 
 
-def rock_mixture(
-    references: dict[str, Pattern], ratios: dict[str, float], weights: FloatArray, seed: int
-) -> Pattern:
+def rock_mixture(references: dict[str, Pattern], ratios: dict[str, float], weights: FloatArray, seed: int) -> Pattern:
     """Sum of measured patterns at known weights, with counting noise."""
     expected = np.zeros(len(references["calcite"]))
     for weight, name in zip(weights, ROCKS, strict=True):
@@ -95,14 +93,10 @@ def summation_rows(folder: Path, *, trials: int = 20) -> list[Row]:
         _row("RockJock, measured references: inside 95 %", float(np.mean(inside)), "", 0.9, at_least=True),
     ]
     held = []
-    known_weights = np.array(
-        [[0.2, 0.2, 0.2, 0.2, 0.2], [0.4, 0.1, 0.2, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1, 0.5]]
-    )
+    known_weights = np.array([[0.2, 0.2, 0.2, 0.2, 0.2], [0.4, 0.1, 0.2, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1, 0.5]])
     for seed, weights in enumerate(known_weights):
         held += _calculated(rock_mixture(references, ratios, weights, seed), weights)
-    rows.append(
-        _row("RockJock, calculated references: inside 95 %", float(np.mean(held)), "", 1.0, at_least=True)
-    )
+    rows.append(_row("RockJock, calculated references: inside 95 %", float(np.mean(held)), "", 1.0, at_least=True))
     return rows
 
 
@@ -217,8 +211,7 @@ def with_hump(pattern: Pattern, seed: int, wavelength: float = 1.5418) -> Patter
 def _size_of(fit: FitResult, phase: str) -> tuple[float, float]:
     """Mean size (a² c)^(1/3) in nm, and its relative standard uncertainty with both lengths' taken as one."""
     (a, a_std), (c, c_std) = (
-        (item.value, item.std or 0.0)
-        for item in (fit.parameters[f"{phase}_inverse_size_{axis}"] for axis in "ac")
+        (item.value, item.std or 0.0) for item in (fit.parameters[f"{phase}_inverse_size_{axis}"] for axis in "ac")
     )
     return float((a * a * c) ** (-1.0 / 3.0)), (2.0 * a_std / a + c_std / c) / 3.0
 
@@ -230,9 +223,7 @@ def size_rows(folder: Path) -> list[Row]:
     """
     scan = read_xrd(folder / "xrd/gsas/FAP.XRA")
     last = int(np.flatnonzero(scan.intensity > 0)[-1]) + 1
-    scan = replace(
-        scan, two_theta=scan.two_theta[:last], intensity=scan.intensity[:last], sigma=scan.sigma[:last]
-    )
+    scan = replace(scan, two_theta=scan.two_theta[:last], intensity=scan.intensity[:last], sigma=scan.sigma[:last])
     instrument = calibrate(scan, "fluorapatite", InstrumentRecipe(wavelengths=(1.5405, 1.5443))).instrument
     phases = (load_phase("fluorapatite"),)
     rows = []
@@ -288,9 +279,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     for row in all_rows(folder):
         mark = "yes" if row["holds"] else "NO"
-        sys.stdout.write(
-            f"{row['name']:58s} {row['value']:12.5g} {row['unit']:4s} bar {row['bar']:<8g} {mark}\n"
-        )
+        sys.stdout.write(f"{row['name']:58s} {row['value']:12.5g} {row['unit']:4s} bar {row['bar']:<8g} {mark}\n")
 
 
 if __name__ == "__main__":

@@ -62,9 +62,7 @@ def startup(repeats: int) -> Iterator[Row]:
         return min(map(float, runs))
 
     yield at_most("import xrdcomp", spent("import xrdcomp"), 0.5, "s CPU")
-    yield Row(
-        name="import everything analyze needs", value=spent("from xrdcomp import analyze"), unit="s CPU"
-    )
+    yield Row(name="import everything analyze needs", value=spent("from xrdcomp import analyze"), unit="s CPU")
 
 
 def reading(repeats: int) -> Iterator[Row]:
@@ -109,9 +107,7 @@ def analysis(repeats: int) -> Iterator[Row]:
     thermal = result.tga
     calls = {
         "fit of one pattern, nano-apatite": lambda: fit_pattern(pattern, phases, instrument, recipe.fit),
-        "search of the whole library, fit included": lambda: identify(
-            pattern, instrument, recipe.identification
-        ),
+        "search of the whole library, fit included": lambda: identify(pattern, instrument, recipe.identification),
         "thermogravimetry": lambda: analyze_tga(run, recipe.thermal),
         "composition from both": lambda: compose(result.xrd, result.phases, thermal, recipe.composition),
     }
@@ -168,9 +164,7 @@ def bench_table(rows: list[Row], unit: float) -> str:
 
 def main() -> int:
     """Measure everything; the exit code says whether every bar holds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
@@ -181,9 +175,7 @@ def main() -> int:
         rows += part(repeats)
         print(part.__name__, file=sys.stderr)
     rows += [
-        Row(name=f"{row.name}, times the fixed work", value=row.value / unit)
-        for row in rows[1:]
-        if row.unit == "s CPU"
+        Row(name=f"{row.name}, times the fixed work", value=row.value / unit) for row in rows[1:] if row.unit == "s CPU"
     ]
     about = machine(repeats=repeats, clock="CPU time, best of the repeats")
     shown = bench_table([row for row in rows if row.unit], unit)

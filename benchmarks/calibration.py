@@ -179,15 +179,11 @@ def measure(seed: int, scene: str) -> Iterator[Outcome]:
 
 
 def refused(seed: int, scene: str) -> Outcome:
-    nothing = dict.fromkeys(
-        ("truth", "value", "std", "low95", "high95", "low68", "high68", "seconds"), float("nan")
-    )
+    nothing = dict.fromkeys(("truth", "value", "std", "low95", "high95", "low68", "high68", "seconds"), float("nan"))
     return Outcome(scene=scene, seed=seed, component="", given=False, false_phases=0, **nothing)
 
 
-def run(
-    tasks: Iterable[tuple[str, int]], store: Path | None = None, *, minutes: float = float("inf")
-) -> list[Outcome]:
+def run(tasks: Iterable[tuple[str, int]], store: Path | None = None, *, minutes: float = float("inf")) -> list[Outcome]:
     """Analyse every (scene, seed) that `store` does not hold yet; each is stored as soon as it is done.
 
     After `minutes` no further one is begun, and what there is comes back.
@@ -292,9 +288,7 @@ def component_rows(scene: str, component: str, summary: Summary) -> list[Row]:
     mae = f"{name}, mean absolute error"
     return [
         *cover,
-        at_most(mae, summary.mae, mae_bar, "wt%")
-        if mae_bar
-        else Row(name=mae, value=summary.mae, unit="wt%"),
+        at_most(mae, summary.mae, mae_bar, "wt%") if mae_bar else Row(name=mae, value=summary.mae, unit="wt%"),
         Row(name=f"{name}, RMS error", value=summary.rms, unit="wt%"),
         Row(name=f"{name}, bias", value=summary.bias, unit="wt%"),
         Row(name=f"{name}, largest error", value=summary.largest, unit="wt%"),
@@ -313,9 +307,7 @@ def scene_rows(found: list[Outcome], scene: str) -> list[Row]:
     rows = [Row(name=f"{name}: refused", value=len(first) - len(good), unit="specimens")]
     if scene in ("air", "assumed") and good:
         false = float(np.mean([item.false_phases > 0 for item in good]))
-        rows.append(
-            Row(name=f"{name}: specimens with a phase that is not there", value=100 * false, unit="%")
-        )
+        rows.append(Row(name=f"{name}: specimens with a phase that is not there", value=100 * false, unit="%"))
         rows.append(
             Row(
                 name=f"{name}: median time of one analysis",
@@ -377,13 +369,9 @@ def tasks(n: int) -> list[tuple[str, int]]:
 
 def main() -> int:
     """Run the study; the exit code says whether every bar holds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1000, help="specimens with both instruments")
-    parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="stop then and report what there is"
-    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop then and report what there is")
     parser.add_argument("--fresh", action="store_true", help="begin anew")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()

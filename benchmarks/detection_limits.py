@@ -93,9 +93,7 @@ def _has_apatite(found: Identification) -> bool:
     return any(p.decision == "detected" and p.is_apatite for p in found.phases)
 
 
-def with_phase(
-    specimen: tuple[SpecimenModel, XrdConditions], phase: str, fraction: float, number: int
-) -> Pattern:
+def with_phase(specimen: tuple[SpecimenModel, XrdConditions], phase: str, fraction: float, number: int) -> Pattern:
     """Replace a share of a specimen by a phase and measure it: its own grains, fresh counts."""
     model, conditions = specimen
     names = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
@@ -133,9 +131,7 @@ def rows_of(found: Sequence[Trial]) -> list[Row]:
     for phase, share in shares.items():
         limit = 100 * float(np.median([item.limit for item in by_phase[phase]]))
         n = len(by_phase[phase])
-        rows.append(
-            row(f"{phase} at its limit (median {limit:.2f} wt%), of {n} trials found", share, "", bar)
-        )
+        rows.append(row(f"{phase} at its limit (median {limit:.2f} wt%), of {n} trials found", share, "", bar))
     lowest, highest = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
     return [
         *rows,
@@ -153,9 +149,7 @@ def detection_limits(trials: int = 100, phases: Sequence[str] = MEDICAL_PHASES) 
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100, help="specimens")
     parser.add_argument("--phases", default=",".join(MEDICAL_PHASES))
     parser.add_argument("--store", type=Path, help="keep trials there, whatever code they come from")

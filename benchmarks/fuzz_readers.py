@@ -94,9 +94,7 @@ def fuzz(inputs: int, seconds: float, seed: int) -> dict[str, object]:
             slowest = max(slowest, took)
             if outcome.startswith("DEFECT") or took > SLOW_SECONDS:
                 defects.append(f"{chosen.name} {kind} format={format_id} {took:.1f} s: {outcome}")
-                (Path(tempfile.gettempdir()) / f"xrdcomp-defect-{len(defects)}{path.suffix}").write_bytes(
-                    data
-                )
+                (Path(tempfile.gettempdir()) / f"xrdcomp-defect-{len(defects)}{path.suffix}").write_bytes(data)
             outcomes[outcome if not outcome.startswith("DEFECT") else "defect"] += 1
             kinds[kind.partition("+")[0]] += 1
             done += 1
@@ -147,11 +145,7 @@ def judge(path: Path, originals: tuple[Pattern, ...]) -> str:
             if changed > 1 or shift > 0.05 * step:
                 return "SILENT: other angles"
     changed = sum(int((one.intensity != original.intensity).sum()) for one, original in pairs)
-    return (
-        "only the flipped value"
-        if changed <= 2
-        else f"SILENT: {'many' if changed > 9 else 'few'} other intensities"
-    )
+    return "only the flipped value" if changed <= 2 else f"SILENT: {'many' if changed > 9 else 'few'} other intensities"
 
 
 def damage(copies: int, seed: int) -> dict[str, object]:
@@ -178,9 +172,7 @@ def damage(copies: int, seed: int) -> dict[str, object]:
             source = originals[0].source
             table.setdefault(f"{source.format if source else '?'} {kind}", Counter())[outcome] += 1
             if outcome.startswith("SILENT") or outcome == "other number of scans":
-                at = next(
-                    (i for i, (a, b) in enumerate(zip(data, each.data, strict=False)) if a != b), len(data)
-                )
+                at = next((i for i, (a, b) in enumerate(zip(data, each.data, strict=False)) if a != b), len(data))
                 silent.append(f"{each.name} {kind} at byte {at} of {len(each.data)}: {outcome}")
     total: Counter[str] = Counter()
     for counts in table.values():
@@ -200,9 +192,7 @@ def write_rows(name: str, rows: list[dict[str, object]], details: dict[str, obje
     results.mkdir(exist_ok=True)
     machine = {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}
     (results / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    (results / f"{name}.machine.json").write_text(
-        json.dumps(machine | details, indent=1) + "\n", encoding="utf-8"
-    )
+    (results / f"{name}.machine.json").write_text(json.dumps(machine | details, indent=1) + "\n", encoding="utf-8")
     for each in rows:
         print(f"{each['name']:60s} {each['value']} {each['unit']} (bar {each['bar']}: {each['holds']})")
 
@@ -243,14 +233,10 @@ def damage_rows(found: dict[str, object]) -> list[dict[str, object]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=0.0, help="go on at least this long")
-    parser.add_argument(
-        "--damage", type=int, default=0, help="judge so many cut and flipped copies of real files"
-    )
+    parser.add_argument("--damage", type=int, default=0, help="judge so many cut and flipped copies of real files")
     parser.add_argument("--seed", type=int, default=20261122)
     arguments = parser.parse_args()
     if arguments.damage:

@@ -151,10 +151,7 @@ def main() -> int:
         },
         {"name": "tga fuzz inputs", "value": done, "unit": "inputs", "bar": None, "holds": True},
     ]
-    rows += [
-        {"name": f"tga {k}", "value": v, "unit": "files", "bar": None, "holds": True}
-        for k, v in counts.items()
-    ]
+    rows += [{"name": f"tga {k}", "value": v, "unit": "files", "bar": None, "holds": True} for k, v in counts.items()]
     target = Path(__file__).parent / "results"
     target.mkdir(exist_ok=True)
     record = {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}

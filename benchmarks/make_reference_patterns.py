@@ -84,18 +84,14 @@ def wrap(text: str, width: int = 78) -> list[str]:
 
 
 def cell_mass(phase: Phase) -> float:
-    return sum(
-        atomic_weight(e) * float(o) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True)
-    )
+    return sum(atomic_weight(e) * float(o) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True))
 
 
 def powder_lines(phase: Phase) -> dict[str, np.ndarray]:
     """hkl, d, 2θ and intensity m|F|²LP of every line up to TWO_THETA_MAX, no monochromator."""
     limit = TWO_THETA_MAX if phase.quantifiable else TWO_THETA_MAX_CELL_ONLY
     d_min = CU_KALPHA1 / (2.0 * np.sin(np.radians(limit / 2.0)))
-    r = generate_reflections(
-        phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min
-    )
+    r = generate_reflections(phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min)
     two_theta = d_to_two_theta(r.d_spacing, CU_KALPHA1)
     theta = np.radians(two_theta / 2.0)
     lp = (1.0 + np.cos(2.0 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
@@ -153,9 +149,7 @@ def toml_text(entry: dict[str, Any], facts: dict[str, Any], extra: dict[str, Any
     ]
     rows[10:10] = [(key, value) for key, value in extra["kept"].items() if key != "heating"]
     text = "".join(f"{key} = {toml_value(value)}\n" for key, value in rows if value not in ("", None))
-    heating = "".join(
-        f"{key} = {toml_value(value)}\n" for key, value in extra["kept"].get("heating", {}).items()
-    )
+    heating = "".join(f"{key} = {toml_value(value)}\n" for key, value in extra["kept"].get("heating", {}).items())
     return f"{text}\n[heating]\n{heating}" if heating else text
 
 

@@ -35,9 +35,7 @@ def at_least(name: str, value: float, bar: float, unit: str = "") -> Row:
 
 
 def between(name: str, value: float, low: float, high: float, unit: str = "") -> Row:
-    return Row(
-        name=name, value=value, unit=unit, bar=f"{low:g} to {high:g}", holds=bool(low <= value <= high)
-    )
+    return Row(name=name, value=value, unit=unit, bar=f"{low:g} to {high:g}", holds=bool(low <= value <= high))
 
 
 def as_row(item: Row | Mapping[str, Any] | Any) -> Row:

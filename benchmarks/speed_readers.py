@@ -55,9 +55,7 @@ def main() -> int:
         for name, write_run in TGA_WRITERS.items():
             path = Path(folder) / "run.txt"
             path.write_text(write_run(curve), encoding="utf-16" if name == "setaram" else "utf-8")
-            rows.append(
-                row(f"read 10 000 points of a run, {name}", best_of_nine(read_tga, path), "ms", BAR_MS)
-            )
+            rows.append(row(f"read 10 000 points of a run, {name}", best_of_nine(read_tga, path), "ms", BAR_MS))
     write_rows("speed_readers", rows, {"points": scan.n, "clock": "CPU time, best of nine"})
     return 0 if all(each["holds"] for each in rows) else 1
 

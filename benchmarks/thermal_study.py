@@ -133,9 +133,7 @@ def balances(case: Case, runs: int) -> tuple[list[Row], list[float]]:
         expected = truth(model, inert=conditions.inert)
         errors.append(np.array([e.value for e in estimates]) - expected)
         inside.append(
-            np.array(
-                [e.ci95[0] <= t <= e.ci95[1] for e, t in zip(estimates, expected, strict=True) if e.ci95]
-            )
+            np.array([e.ci95[0] <= t <= e.ci95[1] for e, t in zip(estimates, expected, strict=True) if e.ci95])
         )
     error, covered = np.array(errors), np.array(inside, dtype=float)
     missing = float(np.isnan(error[:, 0]).mean())
@@ -244,9 +242,7 @@ def energies() -> list[Row]:
     ):
         curves, peaks, rates = [], [], []
         for rate in (2.0, 5.0, 10.0, 20.0, 40.0):
-            conditions = TgaConditions(
-                heating_rate_k_min=rate, noise_ug=2.0, pan_volume_cm3=0.03, points=5000
-            )
+            conditions = TgaConditions(heating_rate_k_min=rate, noise_ug=2.0, pan_volume_cm3=0.03, points=5000)
             run = simulate_reaction(peak_reaction(peak, energy, order), conditions, seed=int(rate))
             result = analyze_tga(run, recipe)
             step = max(result.steps, key=lambda s: s.mass_loss.value)
@@ -314,11 +310,7 @@ def main() -> int:
         rows += found
         seconds += spent
     median = float(np.median(seconds))
-    rows.append(
-        Row(
-            name="median of all simulated runs", value=median, unit="s CPU", bar="<= 0.3", holds=median <= 0.3
-        )
-    )
+    rows.append(Row(name="median of all simulated runs", value=median, unit="s CPU", bar="<= 0.3", holds=median <= 0.3))
     rows += salts(0.015, 0.08) + salts(0.002, 0.015) + fat() + standards() + energies() + speed()
     write_rows("thermal", rows, machine(runs_per_case=runs))
     put_into_page(PAGE, "study", table(rows))

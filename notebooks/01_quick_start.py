@@ -5,7 +5,8 @@
 # with the package; replace the two paths by your own files.
 
 # %%
-from IPython.display import Markdown, display
+from IPython.display import Markdown
+from IPython.display import display
 
 import xrdcomp as xc
 from xrdcomp.simulate.cohort import load_cohort

@@ -28,7 +28,8 @@ FOLDER = os.environ.get("XRDCOMP_COHORT", "")
 
 # %%
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
+from IPython.display import display
 
 import xrdcomp as xc
 from xrdcomp.analysis import analyze_embedded

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Image, Markdown, display
+from IPython.display import Image
+from IPython.display import Markdown
+from IPython.display import display
 from matplotlib.figure import Figure
 
 import xrdcomp as xc

@@ -7,7 +7,9 @@
 
 # %%
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML
+from IPython.display import Markdown
+from IPython.display import display
 
 import xrdcomp as xc
 from xrdcomp.present.figures import new_figure

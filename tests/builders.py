@@ -64,9 +64,7 @@ def _peaks(two_theta: np.ndarray, table: ReflectionTable, *, width: float) -> np
 def make_fit(*, seed: int = 1, foreign: bool = False) -> FitResult:
     """Apatite on a protein halo with Poisson noise, 10 to 70 degrees."""
     two_theta = np.arange(10.0, 70.0, 0.02)
-    table = ReflectionTable(
-        hkl=APATITE_LINES[:, 1:4], two_theta=APATITE_LINES[:, 0], intensity=APATITE_LINES[:, 4]
-    )
+    table = ReflectionTable(hkl=APATITE_LINES[:, 1:4], two_theta=APATITE_LINES[:, 0], intensity=APATITE_LINES[:, 4])
     bragg = 24.0 * _peaks(two_theta, table, width=0.28)
     background = 60.0 + 900.0 / two_theta
     amorphous = {

@@ -27,9 +27,7 @@ def fixture_folder() -> Path | None:
 def real_files() -> Path:
     folder = fixture_folder()
     if folder is None:
-        pytest.skip(
-            "XRDCOMP_FIXTURES is not set: it names the folder of real measurements, which are not shipped"
-        )
+        pytest.skip("XRDCOMP_FIXTURES is not set: it names the folder of real measurements, which are not shipped")
     if not (folder / "MANIFEST.csv").is_file():
         pytest.fail(f"XRDCOMP_FIXTURES is set to {folder}, which holds no MANIFEST.csv")
     return folder

@@ -38,9 +38,7 @@ VALUES = {
 }
 
 
-def made_pattern(
-    *, seed: int, strengthen: tuple[int, float] | None = None, variety: str = "hydroxyapatite"
-) -> Pattern:
+def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None, variety: str = "hydroxyapatite") -> Pattern:
     """Nano-apatite, protein and air with Poisson counts; some 00l lines may be changed by a factor."""
     x = np.arange(10.0, 70.0, 0.04)
     values = {name.replace("hydroxyapatite", variety): value for name, value in VALUES.items()}
@@ -56,9 +54,7 @@ def made_pattern(
     protein = 1.5 * polarization(x) * halo_columns(AMORPHOUS["protein"], q).per_gram
     mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0
     counts = np.random.default_rng(seed).poisson(mean).astype(float)
-    return Pattern(
-        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts"
-    )
+    return Pattern(two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts")
 
 
 def convolved(pattern: Pattern, length_nm: float, wavelength: float = 1.5418) -> Pattern:

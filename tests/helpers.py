@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-SCAN_KEYS = {
-    *("n_points", "two_theta_min", "two_theta_max", "intensity_max", "intensity_unit", "wavelengths", "axis")
-}
+SCAN_KEYS = {*("n_points", "two_theta_min", "two_theta_max", "intensity_max", "intensity_unit", "wavelengths", "axis")}
 SEGMENT_KEYS = {
     *(
         "n_points",

@@ -72,8 +72,7 @@ def netzsch(
         head.append(f"#PURGE 1 MFC:{gas} / 20 (ml/min)")
     ends = np.linspace(30, 930, segments + 1)
     head += [
-        f"#SEG. {k + 1}:{a:.0f}°C/10{decimal}0(K/min)/{b:.0f}°C"
-        for k, (a, b) in enumerate(itertools.pairwise(ends))
+        f"#SEG. {k + 1}:{a:.0f}°C/10{decimal}0(K/min)/{b:.0f}°C" for k, (a, b) in enumerate(itertools.pairwise(ends))
     ]
     scale = "K" if kelvin else "°C"
     temperature = curve.temperature_c + (273.15 if kelvin else 0.0)
@@ -209,9 +208,7 @@ def shimadzu(curve: Curve) -> str:
 def hitachi(curve: Curve) -> str:
     head = "Data Name:\tmade up\nModule:\tSTA7200RV Hitachi\nSample Name:\tmade up\n"
     head += f"Sample Weight:\t{curve.initial_mg} mg\nGas:\tN2\n"
-    body = rows(
-        [curve.time_s / 60, curve.temperature_c, np.zeros_like(curve.mass_mg), curve.mass_mg * 1e3], "\t"
-    )
+    body = rows([curve.time_s / 60, curve.temperature_c, np.zeros_like(curve.mass_mg), curve.mass_mg * 1e3], "\t")
     return head + "Time\tTemp.\tDTA\tTG\nmin\tCel\tuV\tug\n" + body
 
 
@@ -220,9 +217,7 @@ def table(curve: Curve, *, separator: str = ",", header: str = "Time (s),Tempera
     return header + "\n" + rows([curve.time_s, kelvin, curve.mass_mg], separator)
 
 
-def workbook(
-    curve: Curve, *, header: tuple[str, ...] = ("Time (min)", "Temperature (°C)", "Mass (mg)")
-) -> bytes:
+def workbook(curve: Curve, *, header: tuple[str, ...] = ("Time (min)", "Temperature (°C)", "Mass (mg)")) -> bytes:
     import openpyxl
 
     book = openpyxl.Workbook()

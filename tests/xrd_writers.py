@@ -252,13 +252,9 @@ def uxd(*scans: Scan, drive: str = "COUPLED", pairs: bool = True) -> bytes:
             f"_START={scan.start:.6f}",
         ]
         if pairs:
-            out += ["_2THETACOUNTS"] + [
-                f"{x:.3f}\t{y}" for x, y in zip(scan.two_theta, scan.counts, strict=True)
-            ]
+            out += ["_2THETACOUNTS"] + [f"{x:.3f}\t{y}" for x, y in zip(scan.two_theta, scan.counts, strict=True)]
         else:
-            out += ["_COUNTS"] + [
-                "".join(f"{y:8d}" for y in scan.counts[i : i + 8]) for i in range(0, scan.n, 8)
-            ]
+            out += ["_COUNTS"] + ["".join(f"{y:8d}" for y in scan.counts[i : i + 8]) for i in range(0, scan.n, 8)]
     return ("\n".join(out) + "\n").encode()
 
 
@@ -330,14 +326,10 @@ def brml(scan: Scan, *, folder: str = "", absorber: float = 1.0, live_time_last:
     </DataViews></DataRoute></DataRoutes><FixedInformation><InfoItem Name="SampleName" Value="example"/><Tube>
     <WaveLengthAlpha1 Value="{ALPHA1}"/><WaveLengthAlpha2 Value="{ALPHA2}"/><WaveLengthRatio Value="{RATIO}"/>
     <TubeMaterial>Cu</TubeMaterial></Tube></FixedInformation></RawData>"""
-    return _zip(
-        {f"{folder}experimentCollection.xml": b"<x/>", f"{folder}Experiment0/RawData0.xml": xml.encode()}
-    )
+    return _zip({f"{folder}experimentCollection.xml": b"<x/>", f"{folder}Experiment0/RawData0.xml": xml.encode()})
 
 
-def xrdml(
-    *scans: Scan, version: str = "2.2", axis: str = "Gonio", factors: npt.ArrayLike | None = None
-) -> bytes:
+def xrdml(*scans: Scan, version: str = "2.2", axis: str = "Gonio", factors: npt.ArrayLike | None = None) -> bytes:
     out = [f'<?xml version="1.0"?><xrdMeasurements xmlns="http://www.xrdml.com/XRDMeasurement/{version}">']
     out += ["<sample><id>example</id></sample><xrdMeasurement measurementType='Scan'><usedWavelength>"]
     out += [f"<kAlpha1>{ALPHA1}</kAlpha1><kAlpha2>{ALPHA2}</kAlpha2>"]
@@ -354,9 +346,7 @@ def xrdml(
         out += [f"<endPosition>{scan.end}</endPosition></positions>"]
         out += ["" if factors is None else f"<beamAttenuationFactors>{listed}</beamAttenuationFactors>"]
         out += [f'<commonCountingTime unit="seconds">{scan.seconds}</commonCountingTime>']
-        out += [
-            f'<{tag} unit="counts">' + " ".join(f"{v:g}" for v in values) + f"</{tag}></dataPoints></scan>"
-        ]
+        out += [f'<{tag} unit="counts">' + " ".join(f"{v:g}" for v in values) + f"</{tag}></dataPoints></scan>"]
     return ("".join(out) + "</xrdMeasurement></xrdMeasurements>").encode()
 
 

@@ -28,9 +28,7 @@ def lowest(project: Mapping[str, Any], extras: Sequence[str]) -> list[str]:
     optional = project["optional-dependencies"]
     unknown = set(extras) - set(optional)
     if unknown:
-        raise ValueError(
-            f"no extra {', '.join(sorted(unknown))}; pyproject.toml has {', '.join(sorted(optional))}"
-        )
+        raise ValueError(f"no extra {', '.join(sorted(unknown))}; pyproject.toml has {', '.join(sorted(optional))}")
     found: dict[str, str] = {}
     for requirement in [*project["dependencies"], *(row for extra in extras for row in optional[extra])]:
         match = REQUIREMENT.fullmatch(requirement)

@@ -18,7 +18,7 @@ _PUBLIC = {
     "analyze": "xrdcomp.analysis",
     "read_xrd": "xrdcomp.io.front",
     "read_tga": "xrdcomp.io.front",
-    "read_result": "xrdcomp.present.read",
+    "read_result": "xrdcomp.present.files",
     "load_phase": "xrdcomp.phases.library",
     "load_phases": "xrdcomp.stages",
     "list_phases": "xrdcomp.phases.library",

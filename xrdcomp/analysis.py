@@ -126,9 +126,7 @@ def analyze(
         settings["instrument"] = instrument
     chosen = Recipe.of(recipe, **settings)
     if xrd is None and tga is None:
-        msg = (
-            "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
-        )
+        msg = "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
         raise AnalysisError(msg)
     if (xrd is None and blank is not None) or (tga is None and tga_blank is not None):
         msg = "a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE."
@@ -149,20 +147,11 @@ def analyze(
     return analyze_sample(sample, chosen)
 
 
-def analyze_sample(
-    sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any] | None = None
-) -> SampleResult:
+def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any] | None = None) -> SampleResult:
     """Analyse what was measured of one specimen: the straight line on one screen.
 
-    Parameters
-    ----------
-    sample : Sample
-        Its `instrument` goes before what the recipe says of one.
-    recipe : Recipe, path of its TOML file or dict, optional
-
-    Returns
-    -------
-    SampleResult
+    `sample`: its `instrument` goes before what the recipe says of one; `recipe`: recipe, path of its TOML
+    file or dict.
     """
     setup = prepare(sample, Recipe.of(recipe))
     search = fit_and_search(setup)
@@ -182,9 +171,7 @@ def analyze_sample(
     if fit is not None and sample.blank is not None:
         holder = empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
     phases = weigh_phases(without_standard(found, setup.standard), composition)
-    seen = Analysis(
-        sample=sample, recipe=setup.recipe, xrd=fit, phases=found, tga=thermal, composition=composition
-    )
+    seen = Analysis(sample=sample, recipe=setup.recipe, xrd=fit, phases=found, tga=thermal, composition=composition)
     claims = claims_on(setup, replace(seen, phases=phases), search, doubtful=bool(optics))
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
@@ -300,9 +287,7 @@ def quantify(setup: Setup, fit: FitResult | None, thermal: TgaResult | None) -> 
     )
 
 
-def claims_on(
-    setup: Setup, seen: Analysis, search: Identification | None, *, doubtful: bool
-) -> tuple[Claim, ...]:
+def claims_on(setup: Setup, seen: Analysis, search: Identification | None, *, doubtful: bool) -> tuple[Claim, ...]:
     """Findings on one specimen; undecided where the pattern shows nothing beyond doubt or the optics are `doubtful`."""
     if seen.composition is None or not seen.composition.draws.size:
         reason = "the pattern shows nothing that was searched for beyond doubt"

@@ -196,15 +196,9 @@ def _listed(items: Sequence[str], total: int) -> str:
 class Diagnostic(Record):
     """One thing the user should know, with the figure that shows it.
 
-    Parameters
-    ----------
-    code : str
-        Stable, upper-case: ``XRD_LOW_COUNTS``, ``TGA_INERT_CHAR``.
-    severity : {"info", "warning", "error"}
-    text : str
-        What is wrong, how it was seen (the figure), what to do.
-    facts : mapping
-        The figures of the text, for scripts.
+    `code`: stable, upper-case: ``XRD_LOW_COUNTS``, ``TGA_INERT_CHAR``; `severity`: {"info", "warning",
+    "error"}; `text`: what is wrong, how it was seen (the figure), what to do; `facts`: the figures of the
+    text, for scripts.
     """
 
     code: str

@@ -66,14 +66,8 @@ class ReadError(XrdcompError):
 class PatternError(XrdcompError, ValueError):
     """Arrays that are not a measurement: unequal lengths, angles that do not increase, NaN.
 
-    Parameters
-    ----------
-    reason : str
-        What is wrong and what to do.
-    index : int, optional
-        Index of the first offending point.
-    value : float, optional
-        The offending value.
+    `reason`: what is wrong and what to do; `index`: index of the first offending point; `value`: the
+    offending value.
     """
 
     def __init__(self, reason: str, *, index: int | None = None, value: float | None = None) -> None:
@@ -84,23 +78,14 @@ class PatternError(XrdcompError, ValueError):
 class ArgumentError(XrdcompError, TypeError):
     """An argument of another type than the function takes.
 
-    Parameters
-    ----------
-    argument : str
-        Its name.
-    value : object
-        What was given.
-    expected : str
-        What the function takes, in words.
+    `argument`: its name; `value` (object): what was given; `expected`: what the function takes, in words.
     """
 
     def __init__(self, argument: str, value: object, expected: str) -> None:
         self.argument, self.value, self.expected = argument, value, expected
         given = repr(value) if isinstance(value, str | int | float | bool | bytes | None) else "an object"
         given = given if len(given) <= 60 else f"{given[:57]}…"
-        super().__init__(
-            f"{argument}: got {given} ({type(value).__name__}). Expected: {expected.rstrip('.')}."
-        )
+        super().__init__(f"{argument}: got {given} ({type(value).__name__}). Expected: {expected.rstrip('.')}.")
 
 
 class PhaseError(XrdcompError):
@@ -127,14 +112,7 @@ class OutputError(XrdcompError):
 def naming(*files: str) -> Iterator[None]:
     """Put the files that were being analysed before the text of an error that names none of them.
 
-    Parameters
-    ----------
-    *files : str
-        Names as the user knows them; empty ones are left out.
-
-    Yields
-    ------
-    context manager
+    `files`: names as the user knows them; empty ones are left out. Yields context manager.
     """
     try:
         yield

@@ -449,9 +449,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     basis: Basis = "as_received"
-    method: Literal["auto", "xrd", "tga", "xrd+tga", "xrd+internal_standard", "xrd+external_standard"] = (
-        "auto"
-    )
+    method: Literal["auto", "xrd", "tga", "xrd+tga", "xrd+internal_standard", "xrd+external_standard"] = "auto"
     supported_above: _Share = 0.95
     refuted_below: _Share = 0.05
     minor_below: _Share = 0.5
@@ -569,9 +567,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise RecipeError(msg)
 
     @classmethod
-    def of(
-        cls, source: Recipe | str | os.PathLike[str] | Mapping[str, Any] | None = None, **settings: Any
-    ) -> Recipe:
+    def of(cls, source: Recipe | str | os.PathLike[str] | Mapping[str, Any] | None = None, **settings: Any) -> Recipe:
         """Recipe of whatever stands for one, with settings by the names of the command line.
 
         Parameters

@@ -149,18 +149,14 @@ class Estimate:
         return f"<code>{self!r}</code>"
 
 
-def _row(
-    estimate: Estimate | None, name: str = "value", *, scale: float = 1.0, unit: str = ""
-) -> dict[str, float]:
+def _row(estimate: Estimate | None, name: str = "value", *, scale: float = 1.0, unit: str = "") -> dict[str, float]:
     """Columns of an estimate in a table: value, standard uncertainty, ends of the interval; NaN where unknown."""
     unit = f" ({unit})" if unit else ""
     value, std = (math.nan, None) if estimate is None else (estimate.value, estimate.std)
     low, high = (estimate.ci95 if estimate is not None else None) or (math.nan, math.nan)
     numbers = {"": value, "std": math.nan if std is None else std, "ci95_low": low, "ci95_high": high}
     prefix = "" if name == "value" else f"{name}_"
-    return {
-        f"{f'{prefix}{part}' if part else name}{unit}": scale * number for part, number in numbers.items()
-    }
+    return {f"{f'{prefix}{part}' if part else name}{unit}": scale * number for part, number in numbers.items()}
 
 
 def _table(rows: Iterable[Mapping[str, Any]], index: str) -> pd.DataFrame:
@@ -427,7 +423,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
 
     def _repr_html_(self) -> str:
-        return str(presenter("html").phases_html(self))
+        return str(presenter("files").phases_html(self))
 
 
 def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
@@ -497,9 +493,7 @@ class FitResult(Record):
         """Goodness of fit rwp / rexp (the square root of reduced χ²)."""
         return self.rwp / self.rexp
 
-    def to_dataframe(
-        self, table: Literal["parameters", "curves", "reflections"] = "parameters"
-    ) -> pd.DataFrame:
+    def to_dataframe(self, table: Literal["parameters", "curves", "reflections"] = "parameters") -> pd.DataFrame:
         """Parameters with their units, curves over the fitted points, or reflections, as a table."""
         import pandas as pd
 
@@ -667,7 +661,7 @@ class TgaResult(Record):
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        return str(presenter("html").tga_html(self))
+        return str(presenter("files").tga_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
@@ -859,7 +853,7 @@ class Composition(Record):
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        return str(presenter("html").composition_html(self))
+        return str(presenter("files").composition_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
@@ -949,7 +943,7 @@ class SampleResult(Record):
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
-        return Path(presenter("write").write_result(self, folder))
+        return Path(presenter("files").write_result(self, folder))
 
     def __str__(self) -> str:
         """Tables as the command line prints them."""
@@ -959,7 +953,7 @@ class SampleResult(Record):
         return one_screen(presenter("tables").result_summary(self))
 
     def _repr_html_(self) -> str:
-        return str(presenter("html").result_html(self))
+        return str(presenter("files").result_html(self))
 
 
 def _plain(value: Any) -> Any:

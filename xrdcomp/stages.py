@@ -48,9 +48,7 @@ def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None
     from xrdcomp.io.front import read_xrd
 
     arrays = "(two_theta, intensity[, sigma])"
-    found: Pattern = _measured(
-        value, argument, Pattern, partial(read_xrd, scan=scan), Pattern.from_xy, arrays
-    )
+    found: Pattern = _measured(value, argument, Pattern, partial(read_xrd, scan=scan), Pattern.from_xy, arrays)
     return found
 
 
@@ -91,9 +89,7 @@ def as_phases(value: Any, argument: str = "phases") -> tuple[Phase, ...]:
     files = [os.fspath(item) for item in items if not isinstance(item, Phase)]
     if len(files) == len(items) > 0:  # together, so that a phase given twice is noticed
         return tuple(load_phases(files))
-    return tuple(
-        p for item in items for p in ([item] if isinstance(item, Phase) else load_phases([os.fspath(item)]))
-    )
+    return tuple(p for item in items for p in ([item] if isinstance(item, Phase) else load_phases([os.fspath(item)])))
 
 
 def as_instrument(value: Any, argument: str = "instrument", *, pattern: Pattern | None = None) -> Instrument:
@@ -292,13 +288,7 @@ def analyze_tga(
 
 
 def compose(
-    *results: FitResult
-    | TgaResult
-    | Identification
-    | Sequence[PhaseResult]
-    | CompositionRecipe
-    | Recipe
-    | None,
+    *results: FitResult | TgaResult | Identification | Sequence[PhaseResult] | CompositionRecipe | Recipe | None,
     recipe: CompositionRecipe | Recipe | PathLike | None = None,
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,

@@ -31,14 +31,7 @@ ATOMIC_MASS = {  # g/mol, IUPAC 2021, abridged
 def molar_mass(**atoms: int) -> float:
     """Molar mass in g/mol of what holds these atoms.
 
-    Parameters
-    ----------
-    **atoms : int
-        Number of atoms of each element of `ATOMIC_MASS`.
-
-    Returns
-    -------
-    float, g/mol
+    `atoms`: number of atoms of each element of `ATOMIC_MASS`. Returns float, g/mol.
 
     Examples
     --------

@@ -67,9 +67,7 @@ def density(phase: Phase) -> float:
 def merged_lines(phase: Phase, two_theta_max: float = 80.0) -> tuple[np.ndarray, np.ndarray]:
     """Spacings and intensities of lines, those nearer than 0.06 degrees taken as one."""
     d_min = CU / (2 * math.sin(math.radians(two_theta_max / 2)))
-    r = generate_reflections(
-        phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min
-    )
+    r = generate_reflections(phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min)
     f_sq = structure_factor_sq(
         r.hkl,
         r.d_spacing,
@@ -222,9 +220,7 @@ def test_strongest_lines_are_reproduced(name: str) -> None:
     for line in info.strongest_lines:
         i = int(np.argmin(np.abs(d - line.d_spacing)))
         assert_close(d[i], line.d_spacing, rtol=1e-4, because="four printed decimals")
-        assert_close(
-            100 * total[i] / total.max(), line.relative_intensity, atol=0.11, because="one printed decimal"
-        )
+        assert_close(100 * total[i] / total.max(), line.relative_intensity, atol=0.11, because="one printed decimal")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -235,9 +231,7 @@ def test_calculated_pattern_file_matches(name: str) -> None:
     assert rows
     hkl = np.array([[int(row[c]) for c in "hkl"] for row in rows])
     d = np.array([float(row["d_spacing"]) for row in rows])
-    r = generate_reflections(
-        phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d.min() - 1e-4
-    )
+    r = generate_reflections(phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d.min() - 1e-4)
     place = {tuple(h): float(x) for h, x in zip(r.hkl.tolist(), r.d_spacing, strict=True)}
     assert_close([place[tuple(h)] for h in hkl.tolist()], d, atol=1e-5, because="five printed decimals")
     two_theta = np.array([float(row["two_theta_cu_kalpha1"]) for row in rows])
@@ -358,9 +352,7 @@ def test_installed_package_holds_its_own_library(tmp_path: Path, monkeypatch: py
 def test_displacements_from_tensor_or_default(tmp_path: Path) -> None:
     text = GOOD.replace("0.0198", "?").replace("0.0165(3)", ".")
     text += "loop_\n" + "".join(f"_atom_site_aniso_{t}\n" for t in ("label", "U_11", "U_22", "U_33"))
-    text += (
-        "".join(f"_atom_site_aniso_{t}\n" for t in ("U_12", "U_13", "U_23")) + "Na1 0.02 0.03 0.04 0 0 0\n"
-    )
+    text += "".join(f"_atom_site_aniso_{t}\n" for t in ("U_12", "U_13", "U_23")) + "Na1 0.02 0.03 0.04 0 0 0\n"
     phase = load_phase(written(tmp_path, text))
     b = {atom.element: atom.b_iso for atom in phase.atoms}
     assert_close(b["Na"], 8 * math.pi**2 * 0.03, rtol=1e-9, because="mean of the tensor in a cubic cell")
@@ -379,9 +371,7 @@ def test_displacement_tensor_in_hexagonal_axes() -> None:
 
 def test_unreadable_tensor_rows_count_as_missing(tmp_path: Path) -> None:
     text = GOOD.replace("0.0198", "?") + "loop_\n"
-    text += "".join(
-        f"_atom_site_aniso_{t}\n" for t in ("label", *(f"U_{ij}" for ij in (11, 22, 33, 12, 13, 23)))
-    )
+    text += "".join(f"_atom_site_aniso_{t}\n" for t in ("label", *(f"U_{ij}" for ij in (11, 22, 33, 12, 13, 23))))
     text += "Na1 ? ? ? ? ? ?\n"
     assert load_phase(written(tmp_path, text)).metadata["b_assumed_atoms"] == "Na1"
 
@@ -433,10 +423,7 @@ def test_hall_symbol_and_number(tmp_path: Path) -> None:
     hm = "_symmetry_space_group_name_H-M 'F m -3 m'"
     by_hall = GOOD.replace(hm, "_symmetry_space_group_name_Hall '-F 4 2 3'")
     assert load_phase(written(tmp_path, by_hall)).space_group == "F m -3 m"
-    assert (
-        load_phase(written(tmp_path, GOOD.replace(hm, "_space_group_IT_number 225"))).space_group
-        == "F m -3 m"
-    )
+    assert load_phase(written(tmp_path, GOOD.replace(hm, "_space_group_IT_number 225"))).space_group == "F m -3 m"
     wrong = GOOD.replace(hm, "_symmetry_space_group_name_Hall 'nonsense'")
     with pytest.raises(PhaseError, match="no space group"):
         load_phase(written(tmp_path, wrong))
@@ -547,14 +534,9 @@ def test_monoclinic_axes_are_turned_to_b_unique(tmp_path: Path) -> None:
         "_space_group_symop_operation_xyz\n"
     )
     cyclic = gemmi.Op("z,x,y")  # new coordinates from old ones
-    ops = [
-        cyclic * op * cyclic.inverse()
-        for op in gemmi.find_spacegroup_by_name(gypsum.space_group).operations()
-    ]
+    ops = [cyclic * op * cyclic.inverse() for op in gemmi.find_spacegroup_by_name(gypsum.space_group).operations()]
     tags = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "U_iso_or_equiv")
-    rows = [
-        f"{a.label} {a.element.name} {a.fract.z} {a.fract.x} {a.fract.y} {a.u_iso}" for a in structure.sites
-    ]
+    rows = [f"{a.label} {a.element.name} {a.fract.z} {a.fract.x} {a.fract.y} {a.u_iso}" for a in structure.sites]
     text = head + "\n".join(f"'{op.wrap().triplet()}'" for op in ops) + "\nloop_\n"
     text += "\n".join(f"_atom_site_{tag}" for tag in tags) + "\n" + "\n".join(rows) + "\n"
     turned = load_phase(written(tmp_path, text))
@@ -640,9 +622,7 @@ def test_split_sites_may_be_close_when_partly_filled(tmp_path: Path) -> None:
 def test_contents_are_told_from_the_atoms(tmp_path: Path) -> None:
     """Of a structure outside the library nothing else says that it is a carbonate, or an apatite."""
     varieties = {
-        name: "fluorapatite" if name == "fluorapatite" else "hydroxyapatite"
-        for name in WITH_ATOMS
-        if "apatite" in name
+        name: "fluorapatite" if name == "fluorapatite" else "hydroxyapatite" for name in WITH_ATOMS if "apatite" in name
     } | {"chlorapatite": "chlorapatite"}
     for name in WITH_ATOMS:
         path = tmp_path / f"own_{name}.cif"
@@ -650,9 +630,7 @@ def test_contents_are_told_from_the_atoms(tmp_path: Path) -> None:
         phase = load_phase(path)
         assert phase.metadata.get("apatite", "") == varieties.get(name, ""), name
         assert phase.is_apatite == load_phase(name).is_apatite == (name in varieties)
-        if (
-            name != "bioapatite_model"
-        ):  # its carbon stands on the place of phosphorus, without oxygen of its own
+        if name != "bioapatite_model":  # its carbon stands on the place of phosphorus, without oxygen of its own
             expected = load_phase(name).facts.carbonate_fraction
             assert_close(phase.facts.carbonate_fraction, expected, atol=1e-4, because="four printed decimals")
 
@@ -672,9 +650,7 @@ def test_a_folder_of_phases_is_all_that_it_holds(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PhaseError, match="holds no phase"):
         load_phases([tmp_path / "empty"])
-    shutil.copy(
-        folder / "from_paper.cif", tmp_path / "empty" / "structure.cif"
-    )  # its phase.toml was forgotten
+    shutil.copy(folder / "from_paper.cif", tmp_path / "empty" / "structure.cif")  # its phase.toml was forgotten
     with pytest.raises(PhaseError, match=r"phase\.toml is missing"):
         load_phases([tmp_path / "empty"])
 

@@ -101,9 +101,7 @@ def test_line_ends_and_packing_do_not_matter(save: Callable[..., Path], format_i
     [(";", "."), (";", ","), (",", "."), ("\t", "."), ("\t", ","), (" ", ","), (" ", ".")],
 )
 @pytest.mark.parametrize("unit", ["%", "mg"])
-def test_netzsch_separators_and_decimals(
-    save: Callable[..., Path], separator: str, decimal: str, unit: str
-) -> None:
+def test_netzsch_separators_and_decimals(save: Callable[..., Path], separator: str, decimal: str, unit: str) -> None:
     run = read_tga(save(w.netzsch(CURVE, separator=separator, decimal=decimal, unit=unit)))
     assert run.mass_unit == {"%": "percent", "mg": "mg"}[unit]
     assert (run.initial_mass_mg, run.heating_rate_k_min) == (12.5, 10.0)
@@ -224,9 +222,7 @@ def test_setaram_change_of_mass_needs_the_initial_mass(save: Callable[..., Path]
 
 @pytest.mark.parametrize("weighed", [0.0, -0.0004, 0.02, 63.0])
 @pytest.mark.parametrize("unit", ["mg", "ug"])
-def test_blank_run_of_a_tared_balance_keeps_its_change(
-    save: Callable[..., Path], weighed: float, unit: str
-) -> None:
+def test_blank_run_of_a_tared_balance_keeps_its_change(save: Callable[..., Path], weighed: float, unit: str) -> None:
     """Only the change of an empty pan counts; its readings may lie on either side of nought."""
     factor = {"mg": 1.0, "ug": 1e3}[unit]
     temperature = np.arange(30.0, 900.0, 5.0)
@@ -275,9 +271,7 @@ def test_workbook_errors_name_sheet_and_row(save: Callable[..., Path]) -> None:
     assert error.place == "sheet 'Sheet', row 3"
 
 
-def test_workbook_without_openpyxl_names_the_extra(
-    save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workbook_without_openpyxl_names_the_extra(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(w.workbook(CURVE), "run.xlsx")
     monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
     with pytest.raises(MissingExtraError, match=r"xrdcomp\[excel\]"):
@@ -318,9 +312,7 @@ def test_mass_units(save: Callable[..., Path], unit: str, factor: float, expecte
     assert "TGA_NO_TIME" in codes
 
 
-@pytest.mark.parametrize(
-    ("unit", "seconds"), [("s", 1), ("sec", 1), ("min", 60), ("h", 3600), ("hours", 3600)]
-)
+@pytest.mark.parametrize(("unit", "seconds"), [("s", 1), ("sec", 1), ("min", 60), ("h", 3600), ("hours", 3600)])
 def test_time_units(save: Callable[..., Path], unit: str, seconds: float) -> None:
     columns = [CURVE.time_s / seconds, CURVE.temperature_c, CURVE.mass_mg]
     run = read_tga(save(f"Time ({unit}),Temp (°C),Mass (mg)\n" + w.rows(columns, ",", digits=10), "a.csv"))
@@ -328,9 +320,7 @@ def test_time_units(save: Callable[..., Path], unit: str, seconds: float) -> Non
     assert_close(run.time_s, CURVE.time_s, because=WRITTEN, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "degree", ["°C", "ºC", "C", "degC", "deg C", "oC", "℃", "Celsius", "Cel", ">C", "Â°C", "�C"]
-)
+@pytest.mark.parametrize("degree", ["°C", "ºC", "C", "degC", "deg C", "oC", "℃", "Celsius", "Cel", ">C", "Â°C", "�C"])
 def test_spellings_of_celsius(save: Callable[..., Path], degree: str) -> None:
     text = f"Temperature ({degree}),Mass (mg)\n" + w.rows([CURVE.temperature_c, CURVE.mass_mg], ",")
     run = read_tga(save(text, "a.csv"))
@@ -427,9 +417,7 @@ def test_loss_counted_upwards(save: Callable[..., Path]) -> None:
 def test_clock_that_restarts_with_each_segment_runs_on(save: Callable[..., Path]) -> None:
     header, _, body = w.table(CURVE).partition("\n")
     lines = body.strip().split("\n")
-    second = [
-        f"{float(t) - CURVE.time_s[120]:.6f},{rest}" for t, _, rest in (x.partition(",") for x in lines[120:])
-    ]
+    second = [f"{float(t) - CURVE.time_s[120]:.6f},{rest}" for t, _, rest in (x.partition(",") for x in lines[120:])]
     run = read_tga(save("\n".join([header, *lines[:120], "", header, *second]) + "\n", "a.csv"))
     assert run.segment is not None
     assert run.segment[119:121].tolist() == [0, 1]
@@ -560,9 +548,7 @@ def test_sniffers_are_calm(reader: TgaReader) -> None:
 
 
 def test_comma_before_three_digits_is_told(save: Callable[..., Path]) -> None:
-    body = "\n".join(
-        f"{t:.0f}\t{m:,.0f}" for t, m in zip(CURVE.temperature_c, CURVE.mass_mg * 1e3, strict=True)
-    )
+    body = "\n".join(f"{t:.0f}\t{m:,.0f}" for t, m in zip(CURVE.temperature_c, CURVE.mass_mg * 1e3, strict=True))
     run = read_tga(save("Temperature (°C)\tTG (ug)\n" + body + "\n"))
     assert "TGA_COMMA_DOUBTFUL" in [d.code for d in run.messages]
     plain = w.rows([CURVE.temperature_c, CURVE.mass_mg], "\t", ",", digits=4)

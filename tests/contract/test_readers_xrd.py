@@ -53,9 +53,7 @@ def test_scan_comes_back(format_id: str, tmp_path: Path) -> None:
     pattern = read_xrd(save(tmp_path, format_id))
     assert pattern.source is not None
     assert (pattern.source.format, pattern.source.file[:9]) == (format_id, "specimen.")
-    assert_close(
-        pattern.two_theta, SCAN.two_theta, atol=6e-5, because="angles carry four decimals or six figures"
-    )
+    assert_close(pattern.two_theta, SCAN.two_theta, atol=6e-5, because="angles carry four decimals or six figures")
     if format_id == "philips_rd":
         assert_close(
             pattern.intensity, SCAN.counts, atol=0.5 + 0.1 * np.sqrt(SCAN.counts.max()),
@@ -63,9 +61,7 @@ def test_scan_comes_back(format_id: str, tmp_path: Path) -> None:
         )  # fmt: skip
     else:
         np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
-        assert_close(
-            pattern.sigma, np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="sqrt(N) of counts"
-        )
+        assert_close(pattern.sigma, np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="sqrt(N) of counts")
     assert pattern.intensity_unit == "counts"
     assert not any(note.severity != "info" for note in pattern.messages)
     if format_id in KNOWS_COUNTS:
@@ -148,9 +144,7 @@ def test_a_cut_text_never_gives_other_angles(format_id: str, tmp_path: Path) -> 
             continue
         n = len(pattern)
         assert format_id != "fullprof_dat", "the header declares the range"
-        assert_close(
-            pattern.two_theta[: n - 1], SCAN.two_theta[: n - 1], atol=1e-4, because="rounded listing"
-        )
+        assert_close(pattern.two_theta[: n - 1], SCAN.two_theta[: n - 1], atol=1e-4, because="rounded listing")
         np.testing.assert_array_equal(pattern.intensity[: n - 1], SCAN.counts[: n - 1])
         warned += any(note.code == "XRD_MAYBE_CUT" for note in pattern.messages)
     if format_id != "fullprof_dat":
@@ -158,9 +152,7 @@ def test_a_cut_text_never_gives_other_angles(format_id: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("format_id", FORMATS)
-@pytest.mark.parametrize(
-    "junk", [b"\x00" * 50, b"\xff" * 5000, b"a" * 300, b"\n" * 100, b"PK\x03\x04" + b"\x00" * 60]
-)
+@pytest.mark.parametrize("junk", [b"\x00" * 50, b"\xff" * 5000, b"a" * 300, b"\n" * 100, b"PK\x03\x04" + b"\x00" * 60])
 def test_junk_is_refused_even_when_the_format_is_forced(format_id: str, junk: bytes, tmp_path: Path) -> None:
     path = tmp_path / "junk.bin"
     path.write_bytes(junk)

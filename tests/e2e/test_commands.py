@@ -91,9 +91,7 @@ def test_output_is_utf8_whatever_the_system_says(tmp_path: Path) -> None:
         (b"11.0 5\n10.0 6\n" + ROWS, ""),
     ],
 )
-def test_bad_files_are_refused_with_their_name_and_leave_nothing(
-    content: bytes, place: str, tmp_path: Path
-) -> None:
+def test_bad_files_are_refused_with_their_name_and_leave_nothing(content: bytes, place: str, tmp_path: Path) -> None:
     (tmp_path / "bad.xy").write_bytes(content)
     done = xrdcomp("analyze", "bad.xy", "--out", "out", folder=tmp_path)
     assert done.code == 2, done.stderr
@@ -111,9 +109,7 @@ def test_bad_files_are_refused_with_their_name_and_leave_nothing(
         ("data_x\n_cell_length_a 5.6\n", "_cell_length_b is missing"),
     ],
 )
-def test_a_bad_structure_is_refused_with_its_name_and_leaves_nothing(
-    text: str, told: str, tmp_path: Path
-) -> None:
+def test_a_bad_structure_is_refused_with_its_name_and_leaves_nothing(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "scan.xy").write_bytes(ROWS)
     (tmp_path / "mine.cif").write_text(text, encoding="utf-8")
     done = xrdcomp("analyze", "scan.xy", "--phases", "quartz,mine.cif", "--out", "out", folder=tmp_path)

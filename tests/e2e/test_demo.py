@@ -11,9 +11,7 @@ import pytest
 from tests.e2e.conftest import Finished, xrdcomp
 from xrdcomp.simulate.cohort import load_cohort
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8"))
 LIMIT = 0.03  # mass fraction; the bar of the demo, three times the MAE asked of the composition
 COHORT = {entry.specimen_id: entry for entry in load_cohort()}
 
@@ -59,8 +57,7 @@ def test_fractions_sum_to_one_and_intervals_hold_their_values(demo: Finished) ->
 @pytest.mark.parametrize("component", ["crystalline_hydroxyapatite", "organic"])
 def test_nine_of_ten_are_within_three_per_cent_of_truth(demo: Finished, component: str) -> None:
     errors = {
-        name: result["composition"]["components"][component]["value"]
-        - COHORT[name].truth["components"][component]
+        name: result["composition"]["components"][component]["value"] - COHORT[name].truth["components"][component]
         for name, result in results(demo).items()
     }
     assert sum(abs(error) <= LIMIT for error in errors.values()) >= 9, errors

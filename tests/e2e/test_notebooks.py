@@ -66,9 +66,7 @@ def test_stored_notebooks_are_executed_and_hold_their_cells(build: ModuleType, n
     nbformat.validate(stored)
     assert build.same_cells(stored, build.notebook_of(FOLDER / f"{name}.py"))
     assert said(stored)
-    assert not re.search(r"/(home|tmp|root|work)/", nbformat.writes(stored)), (
-        "a path of the machine it ran on"
-    )
+    assert not re.search(r"/(home|tmp|root|work)/", nbformat.writes(stored)), "a path of the machine it ran on"
 
 
 def test_the_folder_is_small() -> None:
@@ -99,9 +97,7 @@ def test_findings_end_in_the_four_claims(build: ModuleType, monkeypatch: pytest.
     assert "simulated" in text
     chance = re.search(r"by chance\) = ([0-9.]+)", text)
     assert chance is not None
-    assert float(chance.group(1)) == pytest.approx(
-        1 / 210, abs=5e-5
-    )  # six solid above four fluid: 1 / C(10, 4)
+    assert float(chance.group(1)) == pytest.approx(1 / 210, abs=5e-5)  # six solid above four fluid: 1 / C(10, 4)
 
 
 @pytest.mark.slow

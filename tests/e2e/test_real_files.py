@@ -41,9 +41,7 @@ def test_portlandite_and_a_ta_export_from_the_shell(real_files: Path, tmp_path: 
         assert done.code == 0, done.stderr
         steps = json.loads(done.stdout)["tga"]["steps"]
         largest = max(step["mass_loss"]["value"] for step in steps)
-        assert low <= largest <= high, (
-            "portlandite's water is 24.3 % by stoichiometry, less what is carbonated"
-        )
+        assert low <= largest <= high, "portlandite's water is 24.3 % by stoichiometry, less what is carbonated"
 
 
 def test_a_mangled_export_is_refused(real_files: Path, tmp_path: Path) -> None:

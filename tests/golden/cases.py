@@ -83,9 +83,7 @@ class Case:
     def missing(self, real: Path | None) -> str:
         """Why the case cannot be run here, "" where it can."""
         if self.real and real is None:
-            return (
-                "XRDCOMP_FIXTURES is not set: it names the folder of real measurements, which are not shipped"
-            )
+            return "XRDCOMP_FIXTURES is not set: it names the folder of real measurements, which are not shipped"
         absent = [name for name in self.extras if importlib.util.find_spec(name) is None]
         return f"needs the optional packages {', '.join(absent)}" if absent else ""
 
@@ -93,9 +91,7 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def add(
-    name: str, run: Callable[[Place], Facts], *, real: bool = False, extras: tuple[str, ...] = ()
-) -> None:
+def add(name: str, run: Callable[[Place], Facts], *, real: bool = False, extras: tuple[str, ...] = ()) -> None:
     assert name not in CASES
     CASES[name] = Case(name, run, real, extras)
 
@@ -156,9 +152,7 @@ def embedded(row: Mapping[str, Any], **settings: Any) -> Facts:
     return analysed(files[0], tga=files[1], sample_id=row["specimen_id"], settings=known)
 
 
-LISTED: list[dict[str, Any]] = json.loads((SPECIMENS / "cohort.json").read_text(encoding="utf-8"))[
-    "specimens"
-]
+LISTED: list[dict[str, Any]] = json.loads((SPECIMENS / "cohort.json").read_text(encoding="utf-8"))["specimens"]
 for row in LISTED:
     add(f"embedded_{row['specimen_id']}", lambda _, row=row: embedded(row))
 FIRST = LISTED[0]
@@ -206,9 +200,7 @@ on_real_file(
 on_real_file("fluorapatite_searched", "xrd/gsas/FAP.XRA", {"instrument.wavelengths": [1.5405, 1.5443]})
 for letter in "adg":
     on_real_file(f"round_robin_1{letter}", f"standards/cpd_round_robin/cpd-1{letter}.prn", ROUND_ROBIN)
-on_real_file(
-    "round_robin_1g_from_nothing", "standards/cpd_round_robin/cpd-1g.prn", {**COPPER, **FROM_NOTHING}
-)
+on_real_file("round_robin_1g_from_nothing", "standards/cpd_round_robin/cpd-1g.prn", {**COPPER, **FROM_NOTHING})
 on_real_file("zincite_from_apatite", "standards/cpd_round_robin/zincite.prn", COPPER)
 on_real_file(
     "round_robin_hill_howard",
@@ -611,9 +603,7 @@ def _read(read: Callable[..., Any], file: Path, **given: Any) -> Facts:
 
 
 def _all_files(place: Place, kind: str, read: Callable[..., Any], skip: tuple[str, ...]) -> Facts:
-    files = sorted(
-        path for path in place.fixture(kind).rglob("*") if path.is_file() and path.suffix not in skip
-    )
+    files = sorted(path for path in place.fixture(kind).rglob("*") if path.is_file() and path.suffix not in skip)
     return {path.relative_to(place.fixture(kind)).as_posix(): _read(read, path) for path in files}
 
 
@@ -629,8 +619,7 @@ add(
 add(
     "read_embedded",
     lambda _: {
-        row["specimen_id"]: [xc.read_xrd(SPECIMENS / row["xrd"]), xc.read_tga(SPECIMENS / row["tga"])]
-        for row in LISTED
+        row["specimen_id"]: [xc.read_xrd(SPECIMENS / row["xrd"]), xc.read_tga(SPECIMENS / row["tga"])] for row in LISTED
     },
 )
 
@@ -776,8 +765,7 @@ on_command(
 def _demo(place: Place) -> Facts:
     found = told("demo", "--no-figures", "--quiet", "--out", "o")
     results = {
-        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
-        for path in place.work.rglob("result.json")
+        path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in place.work.rglob("result.json")
     }
     kept = ("status", "metadata")  # the rest is that of the cases of these specimens
     return found | {name: {key: results[name][key] for key in kept} for name in sorted(results)}
@@ -788,9 +776,7 @@ add("cli_demo", _demo)
 
 def _simulate(place: Place) -> Facts:
     one = ",".join(f"{name}={value}" for name, value in TISSUE.items())
-    code, _ = command(
-        "simulate", "--composition", one, "--sample-id", "T1", "--seed", "3", "--atmosphere", "nitrogen"
-    )
+    code, _ = command("simulate", "--composition", one, "--sample-id", "T1", "--seed", "3", "--atmosphere", "nitrogen")
     return {"exit": code, "files": written(place.work)}
 
 
@@ -845,9 +831,7 @@ def _calibrate_amorphous(place: Place) -> Facts:
         parts = f"apatite={share},protein={1.0 - share:.1f}"
         command("simulate", "--composition", parts, "--sample-id", name, "--seed", "5", "--out", "s")
     mixtures = [f"s/{name}/{name}.xy:{share}" for name, share in (("a", 0.3), ("b", 0.7))]
-    found = told(
-        "calibrate-amorphous", *mixtures, "--phases", "hydroxyapatite", "--radiation", "CuKa", "-o", "k.toml"
-    )
+    found = told("calibrate-amorphous", *mixtures, "--phases", "hydroxyapatite", "--radiation", "CuKa", "-o", "k.toml")
     constant = written(place.work, *(path.name for path in (place.work / "s").rglob("*")))
     chosen = (
         *("--set", "quantification.amorphous_file=k.toml", "--set", "identification.search=false"),

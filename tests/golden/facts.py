@@ -119,9 +119,7 @@ def fields_of(item: Any) -> dict[str, Any]:
     """Fields of an object that are kept, under the names they are stored by."""
     names = (field.name for field in dataclasses.fields(item))
     return {
-        STORED_AS.get(name, name): getattr(item, name)
-        for name in names
-        if name not in (*MESSAGES_OF_STAGES, *ADDED)
+        STORED_AS.get(name, name): getattr(item, name) for name in names if name not in (*MESSAGES_OF_STAGES, *ADDED)
     }
 
 
@@ -157,11 +155,7 @@ def _labelled(items: list[Any]) -> dict[str, Any]:
     """Objects of a list under their own names, so that one more does not move all others; their order beside."""
     found: dict[str, Any] = {}
     for item in items:
-        names = (
-            (item.get(key) for key in ("id", "code", "name", "setting", "kind"))
-            if isinstance(item, dict)
-            else ()
-        )
+        names = (item.get(key) for key in ("id", "code", "name", "setting", "kind")) if isinstance(item, dict) else ()
         label = next((str(name) for name in names if isinstance(name, str) and name), "item")
         number = sum(key == label or key.startswith(f"{label}#") for key in found)
         found[f"{label}#{number}" if number else label] = item
@@ -249,9 +243,7 @@ Difference = tuple[str, Any, Any]
 MISSING = "<missing>"
 
 
-def differences(
-    stored: Any, fresh: Any, tolerances: tuple[float, float], path: str = ""
-) -> Iterator[Difference]:
+def differences(stored: Any, fresh: Any, tolerances: tuple[float, float], path: str = "") -> Iterator[Difference]:
     """Path, stored and fresh value of everything that is not the same."""
     tolerance, zero = tolerances
     if isinstance(stored, dict) and isinstance(fresh, dict):
@@ -265,11 +257,7 @@ def differences(
         scales = _scales(stored, relative=path.endswith(".each"))
         for i, (old, new, scale) in enumerate(zip(stored, fresh, scales, strict=True)):
             if isinstance(scale, list):
-                pairs = (
-                    zip(old, new, scale, strict=True)
-                    if isinstance(new, list) and len(new) == len(old)
-                    else ()
-                )
+                pairs = zip(old, new, scale, strict=True) if isinstance(new, list) and len(new) == len(old) else ()
                 yield from (
                     (f"{path}[{i}][{j}]", a, b)
                     for j, (a, b, s) in enumerate(pairs)

@@ -25,9 +25,7 @@ def test_result_is_as_recorded(case: Case, request: pytest.FixtureRequest) -> No
         pytest.skip(reason)
     recorded_in, stored = read_facts(case.name)
     same_machine = recorded_in == environment()
-    found = list(
-        differences(stored, as_stored(run_case(case, real)), SAME if same_machine else OTHER_MACHINE)
-    )
+    found = list(differences(stored, as_stored(run_case(case, real)), SAME if same_machine else OTHER_MACHINE))
     if not same_machine:
         found = [item for item in found if not on_last_digits(item[0], "COMPOSITION_SAMPLING" in str(stored))]
     shown = "\n".join(f"  {path}: {old!r} -> {new!r}" for path, old, new in found[:SHOWN])

@@ -16,9 +16,7 @@ SOURCES = tuple(
     (reference_folder() / name / "structure.cif").read_text(encoding="utf-8")
     for name in ("hydroxyapatite", "brushite", "vaterite", "cppd_triclinic")
 )
-PIECES = st.sampled_from(
-    ["", "?", ".", "nan", "-1", "1e400", "loop_", "data_x", "'", ";\n", "\x00", "x,y", "é"]
-)
+PIECES = st.sampled_from(["", "?", ".", "nan", "-1", "1e400", "loop_", "data_x", "'", ";\n", "\x00", "x,y", "é"])
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

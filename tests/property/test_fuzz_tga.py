@@ -65,9 +65,7 @@ def test_any_bytes_end_in_a_read_error(tmp_path: Path, data: bytes) -> None:
 
 
 @given(
-    st.lists(
-        st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=12
-    ),
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=12),
     st.sampled_from([",", ";", "\t", " "]),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

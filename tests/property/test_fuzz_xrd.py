@@ -67,9 +67,7 @@ def test_random_bytes(data: bytes, tmp_path: Path) -> None:
 
 @QUIET
 @given(
-    head=st.sampled_from(
-        [b"RAW ", b"RAW2", b"RAW1.01\x00", b"RAW4.00\x00", b"RAW_1.06Powdat", b"V3RD", b"PK\x03\x04"]
-    ),
+    head=st.sampled_from([b"RAW ", b"RAW2", b"RAW1.01\x00", b"RAW4.00\x00", b"RAW_1.06Powdat", b"V3RD", b"PK\x03\x04"]),
     tail=st.binary(max_size=1200),
 )
 def test_random_bytes_behind_a_signature(head: bytes, tail: bytes, tmp_path: Path) -> None:

@@ -76,7 +76,5 @@ def test_counts_scale_with_the_peak(factor: float) -> None:
     model = model_of([1.0] * 6)
     base = replace(CONDITIONS, absolute_scale=None, peak_counts=1000.0)
     first = expected_pattern(model, base, PHASES, np.random.default_rng(0))
-    second = expected_pattern(
-        model, replace(base, peak_counts=1000.0 * factor), PHASES, np.random.default_rng(0)
-    )
+    second = expected_pattern(model, replace(base, peak_counts=1000.0 * factor), PHASES, np.random.default_rng(0))
     assert_close(second.specimen, factor * first.specimen, rtol=1e-9, because="one factor for all counts")

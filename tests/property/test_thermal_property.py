@@ -43,9 +43,7 @@ def masses(kind: str, temperature: np.ndarray, dice: np.random.Generator) -> np.
 
 
 @given(
-    temperature_kind=st.sampled_from(
-        ["ramp", "constant", "walk", "cycles", "rounded", "falling", "scattered"]
-    ),
+    temperature_kind=st.sampled_from(["ramp", "constant", "walk", "cycles", "rounded", "falling", "scattered"]),
     mass_kind=st.sampled_from(["constant", "step", "noise", "wave", "fall", "growth"]),
     n=st.integers(2, 400),
     scale=st.floats(1e-3, 1e3),

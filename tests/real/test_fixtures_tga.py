@@ -16,9 +16,7 @@ from xrdcomp.io.front import inspect_file, read_tga
 
 pytestmark = pytest.mark.fixtures
 
-needs_pyngb = pytest.mark.skipif(
-    importlib.util.find_spec("pyngb") is None, reason="pyngb (extra ngb) is not installed"
-)
+needs_pyngb = pytest.mark.skipif(importlib.util.find_spec("pyngb") is None, reason="pyngb (extra ngb) is not installed")
 PRINTED = "six digits of what the file prints"
 
 
@@ -125,9 +123,7 @@ def check(run: TgaRun, expected: Run) -> None:
     assert run.source is not None
     assert run.source.format == expected.format
     assert len(run) == expected.n
-    assert_close(
-        [run.temperature_c.min(), run.temperature_c.max()], expected.range_c, because=PRINTED, atol=6e-4
-    )
+    assert_close([run.temperature_c.min(), run.temperature_c.max()], expected.range_c, because=PRINTED, atol=6e-4)
     assert run.time_s is not None
     assert_close(run.time_s[-1] - run.time_s[0], expected.duration_s, because=PRINTED, rtol=1e-6)
     assert_close(run.mass[[0, -1]], [expected.first_mass, expected.last_mass], because=PRINTED, rtol=1e-6)
@@ -135,9 +131,7 @@ def check(run: TgaRun, expected: Run) -> None:
     if expected.initial_mg is None:
         assert run.initial_mass_mg is None
     else:
-        assert_close(
-            run.initial_mass_mg or 0.0, expected.initial_mg, because="digits of the header", rtol=2e-5
-        )
+        assert_close(run.initial_mass_mg or 0.0, expected.initial_mg, because="digits of the header", rtol=2e-5)
     assert run.atmosphere == expected.atmosphere
     assert run.heating_rate_k_min == expected.rate
     assert run.segment is not None
@@ -200,9 +194,7 @@ def test_binary_and_text_of_one_run_agree(real_files: Path, binary: str, text: s
     b = read_tga(real_files / "tga" / "netzsch_text" / text)
     assert a.time_s is not None
     assert b.time_s is not None
-    assert_close(
-        a.temperature_c, b.temperature_c, because="text prints five decimals of a float32", atol=2e-5
-    )
+    assert_close(a.temperature_c, b.temperature_c, because="text prints five decimals of a float32", atol=2e-5)
     assert_close(a.time_s, b.time_s, because="text prints time to 1e-5 min", atol=6e-4)
     share = 100.0 * a.mass / a.mass[0]
     assert_close(share, b.mass, because="the correction run is up to 1.2 % of the sample", atol=1.3)
@@ -211,9 +203,7 @@ def test_binary_and_text_of_one_run_agree(real_files: Path, binary: str, text: s
 def test_portlandite_loses_its_water_in_one_step(real_files: Path) -> None:
     run = read_tga(real_files / "tga" / "netzsch_text" / "Ca(OH)2_roh.csv")
     before, after = (float(run.mass[np.argmax(run.temperature_c > t)]) for t in (330.0, 520.0))
-    assert_close(
-        before - after, 24.32, because="H2O of Ca(OH)2 by stoichiometry less 2 % carbonated", atol=1.5
-    )
+    assert_close(before - after, 24.32, because="H2O of Ca(OH)2 by stoichiometry less 2 % carbonated", atol=1.5)
 
 
 def test_workbook_without_header_is_read_when_told_its_units(real_files: Path) -> None:

@@ -152,11 +152,7 @@ def truth(real_files: Path) -> dict[str, list[dict[str, float | None]]]:
 
 def test_every_file_of_the_manifest_is_listed_here(real_files: Path, folder: Path) -> None:
     with (real_files / "MANIFEST.csv").open(encoding="utf-8") as stream:
-        stated = {
-            row["path"].removeprefix("xrd/")
-            for row in csv.DictReader(stream)
-            if row["path"].startswith("xrd/")
-        }
+        stated = {row["path"].removeprefix("xrd/") for row in csv.DictReader(stream) if row["path"].startswith("xrd/")}
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert present == set(READ) | set(REFUSED)
     assert stated <= present
@@ -210,9 +206,7 @@ def test_two_exports_of_one_measurement_agree(
 ) -> None:
     first, second = read_xrd(folder / one), read_xrd(folder / other)
     assert len(first) == len(second)
-    assert_close(
-        first.two_theta, second.two_theta, atol=max(angle, 1e-12), because="decimals of the coarser export"
-    )
+    assert_close(first.two_theta, second.two_theta, atol=max(angle, 1e-12), because="decimals of the coarser export")
     assert_close(first.intensity, second.intensity, rtol=relative, because="figures of the coarser export")
 
 
@@ -241,9 +235,7 @@ def test_wavelengths_and_anodes_come_along(folder: Path) -> None:
         (second,) = [line.weight for line in pattern.emission_lines][1:]
         assert second == (0.514 if "raw_v2" in name else 0.5)
     (line,) = read_xrd(folder / "xrdml/simpack_xrd_AlGaAs.xrdml.gz").emission_lines
-    assert line.wavelength == pytest.approx(1.540598, abs=1e-7), (
-        "the header's ratio of the second line is zero"
-    )
+    assert line.wavelength == pytest.approx(1.540598, abs=1e-7), "the header's ratio of the second line is zero"
 
 
 def test_attenuated_points_have_the_error_of_the_counted_ones(folder: Path) -> None:

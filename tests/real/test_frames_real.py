@@ -98,16 +98,12 @@ def test_wrong_orientation_smears_the_rings(real_files: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "bias"), [("powCeO2_00", -0.003), ("powCeO2_02", -0.005)])
-def test_bruker_header_geometry_gives_ceria_within_its_accuracy(
-    name: str, bias: float, real_files: Path
-) -> None:
+def test_bruker_header_geometry_gives_ceria_within_its_accuracy(name: str, bias: float, real_files: Path) -> None:
     """Distance in the header: 0.3 and 0.5 % too short, the same for all lines; what is left scatters by 0.1 %."""
     pattern = integrate_frames(real_files / f"xrd/sfrm/{name}.sfrm")
     errors = spacing_errors(pattern, 0.71073, 0.6)
     assert_close(errors.mean(), bias, atol=1e-3, because="ceiling: what the header's distance gave")
-    assert_close(
-        errors - errors.mean(), 0.0, atol=1.8e-3, because="tilts of 0.3 degrees that are not applied"
-    )
+    assert_close(errors - errors.mean(), 0.0, atol=1.8e-3, because="tilts of 0.3 degrees that are not applied")
     assert [emission.wavelength for emission in pattern.emission_lines] == [0.7093, 0.71359]
     assert "FRAME_HEADER_GEOMETRY" in [note.code for note in pattern.messages]
 
@@ -152,9 +148,7 @@ def test_cylinder_frame_covers_the_range_of_its_scan(real_files: Path) -> None:
     ("name", "distance", "wavelength"),
     [("DLS_I03_smargon_0001.cbf.gz", 291.47, 0.97625), ("dlsnxs2cbf_therm_0001.cbf.gz", 213.96, 0.98027)],
 )
-def test_dectris_frames_carry_their_geometry(
-    name: str, distance: float, wavelength: float, real_files: Path
-) -> None:
+def test_dectris_frames_carry_their_geometry(name: str, distance: float, wavelength: float, real_files: Path) -> None:
     frame = read_frame(real_files / "xrd/image2d" / name)
     assert frame.geometry is not None
     assert_close(frame.geometry.distance_mm, distance, atol=1e-6, because="decimal number of the header")

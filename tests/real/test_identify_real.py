@@ -100,9 +100,7 @@ def test_weighed_mixtures_are_found_from_nothing(real_files: Path, name: str) ->
         ("xrd/xrdml/simpack_xrd_AlGaAs.xrdml.gz", {"vaterite", "gypsum"}),
     ],
 )
-def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(
-    real_files: Path, name: str, ghosts: set[str]
-) -> None:
+def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(real_files: Path, name: str, ghosts: set[str]) -> None:
     """Ceria on the lattice of silicon, an organic crystal, a soil, feldspars and clays, two single-crystal films."""
     found = study.run_search(read_xrd(real_files / name), ())
     assert {p.id for p in found.phases if p.decision == "detected"} & ghosts == set()

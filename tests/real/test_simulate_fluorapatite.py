@@ -42,15 +42,12 @@ def test_relative_areas_of_measured_fluorapatite(real_files: Path) -> None:
             cell=Cell(a=9.3717, b=9.3717, c=6.8859, gamma=120.0),
         ),
     )
-    conditions = XrdConditions(
-        two_theta_min=15.0, two_theta_max=90.0, background_constant=0.0, air_scatter=0.0
-    )
+    conditions = XrdConditions(two_theta_min=15.0, two_theta_max=90.0, background_constant=0.0, air_scatter=0.0)
     phases = {"fluorapatite": load_phase("fluorapatite")}
     simulated = expected_pattern(model, conditions, phases, np.random.default_rng(0))
     ratio = np.array(
         [
-            area(measured.two_theta, measured.intensity, *group)
-            / area(simulated.two_theta, simulated.specimen, *group)
+            area(measured.two_theta, measured.intensity, *group) / area(simulated.two_theta, simulated.specimen, *group)
             for group in GROUPS
         ]
     )

@@ -22,9 +22,7 @@ from xrdcomp.thermal.balance import tga_check
 
 pytestmark = pytest.mark.fixtures
 
-needs_pyngb = pytest.mark.skipif(
-    importlib.util.find_spec("pyngb") is None, reason="pyngb (extra ngb) is not installed"
-)
+needs_pyngb = pytest.mark.skipif(importlib.util.find_spec("pyngb") is None, reason="pyngb (extra ngb) is not installed")
 
 
 class Drawn(NamedTuple):
@@ -91,9 +89,7 @@ def check(result: TgaResult, drawn: Drawn) -> None:
     for peak_c, loss in drawn.steps:
         assert found, f"no steps, {peak_c} °C is drawn"
         nearest = min(found, key=lambda step: abs((step.peak_c or 0.0) - peak_c))
-        assert_close(
-            nearest.peak_c or 0.0, peak_c, atol=12.0, because="width of the top of the DTG in the figure"
-        )
+        assert_close(nearest.peak_c or 0.0, peak_c, atol=12.0, because="width of the top of the DTG in the figure")
         share = 100 * nearest.mass_loss.value
         assert_close(share, loss, atol=0.4, rtol=0.06, because="reading of the feet from the figure")
     assert len(result.steps) <= drawn.at_most
@@ -138,9 +134,7 @@ def test_portlandite_loses_what_stoichiometry_says(real_files: Path) -> None:
     assert 0.005 < carbonate.value < 0.03
     calcite = carbonate.value * 100.087 / 44.009
     expected = 0.243 - 0.243 * calcite
-    assert_close(
-        step.measured.value, expected, atol=0.015, because="1.5 wt% allowed for the reagent's purity"
-    )
+    assert_close(step.measured.value, expected, atol=0.015, because="1.5 wt% allowed for the reagent's purity")
 
 
 @needs_pyngb
@@ -148,9 +142,7 @@ def test_two_exports_of_one_portlandite_run_give_the_same_steps(real_files: Path
     text = analyse(real_files, "netzsch_text/Ca(OH)2_roh.csv")
     binary = analyse(real_files, "netzsch_ngb/Portlandit_roh.ngb-ds3")
     for one, other in zip(text.steps[1:], binary.steps[1:], strict=True):
-        assert_close(
-            one.peak_c or 0.0, other.peak_c or 0.0, atol=3.0, because="same readings, other baseline"
-        )
+        assert_close(one.peak_c or 0.0, other.peak_c or 0.0, atol=3.0, because="same readings, other baseline")
         spread = np.hypot(one.mass_loss.std or 0.0, other.mass_loss.std or 0.0)
         difference = abs(one.mass_loss.value - other.mass_loss.value)
         assert difference < 3.0 * spread, "the binary file lacks the subtraction of the correction run"

@@ -133,6 +133,4 @@ def test_measured_reference_intensity_ratios() -> None:
         ("rutile", 3.4),
         ("gypsum", 1.8),
     ):
-        assert_close(
-            phase_info(name).i_over_ic or 0.0, measured, rtol=0.10, because="spread of measured values"
-        )
+        assert_close(phase_info(name).i_over_ic or 0.0, measured, rtol=0.10, because="spread of measured values")

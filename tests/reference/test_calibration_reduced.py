@@ -50,9 +50,7 @@ def test_intervals_with_both_instruments_cover(found: list[Outcome], scene: str,
         ("nitrogen", "organic", 2.3),
     ],
 )
-def test_errors_with_both_instruments(
-    found: list[Outcome], scene: str, component: str, ceiling: float
-) -> None:
+def test_errors_with_both_instruments(found: list[Outcome], scene: str, component: str, ceiling: float) -> None:
     summary = summarize(found, scene, component)
     assert summary is not None
     assert summary.mae <= ceiling
@@ -71,9 +69,7 @@ def test_diffraction_alone_covers_the_apatite(found: list[Outcome]) -> None:
 
 def test_no_phase_is_found_that_is_not_there(found: list[Outcome]) -> None:
     false = {item.seed for item in found if item.scene == "air" and item.false_phases}
-    assert (
-        len(false) <= 1
-    )  # 0.2 % of specimens are allowed one: two or more of 40 in three of a thousand runs
+    assert len(false) <= 1  # 0.2 % of specimens are allowed one: two or more of 40 in three of a thousand runs
 
 
 def test_every_specimen_is_analysed(found: list[Outcome]) -> None:

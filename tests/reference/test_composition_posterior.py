@@ -70,9 +70,7 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
         if thermal.inert:
             total += norm.logpdf(char, 0.22, 0.05)
-        losses = np.array(
-            [w + (1 - late) * bound * a, (1 - char) * o + late * bound * a, CO2 * c + 0.4397 * z]
-        )
+        losses = np.array([w + (1 - late) * bound * a, (1 - char) * o + late * bound * a, CO2 * c + 0.4397 * z])
         residual = thermal.losses - losses.T
         inverse = np.linalg.inv(thermal.loss_covariance)
         total -= 0.5 * np.einsum("ni,ij,nj->n", residual, inverse, residual)
@@ -104,9 +102,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     chain = sampler.get_chain(discard=700, flat=True)[:, :5]
     chain = np.column_stack([chain, 1 - chain.sum(axis=1)])
     std = chain.std(axis=0)
-    because = (
-        "96 walkers x 2800 steps at an autocorrelation time of about 120 leave 2 % of a standard deviation"
-    )
+    because = "96 walkers x 2800 steps at an autocorrelation time of about 120 leave 2 % of a standard deviation"
     assert_close((mine.composition.mean(axis=0) - chain.mean(axis=0)) / std, 0.0, atol=0.12, because=because)
     assert_close(mine.composition.std(axis=0) / std, 1.0, atol=0.12, because=because)
     for tail in (0.025, 0.975):
@@ -119,12 +115,8 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     truth = np.array([0.25, 0.30, 0.20, 0.05, 0.12, 0.08])
     evidence = reduce_xrd(xrd_amounts(truth, stds=np.full(6, 0.003), rng=np.random.default_rng(2)))
     thermal = balance(truth, rng=np.random.default_rng(3))
-    model = build_model(
-        evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4)
-    )
-    usual = [
-        item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.priors
-    ]
+    model = build_model(evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4))
+    usual = [item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.priors]
     model = replace(model, priors=tuple(usual))
     posterior = sample_posterior(model, draws=8000, seed=3)
     constants = posterior.constants.mean(axis=0)
@@ -145,14 +137,11 @@ def test_a_spread_of_the_uncertainties_keeps_95_percent_and_narrows_68() -> None
     """Errors normal but for a log-normal factor on their size: where the prior puts it, 1.96 std hold 95 % of them."""
     rng = np.random.default_rng(8)
     errors = np.abs(
-        rng.standard_normal(400_000)
-        * np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std, 400_000))
+        rng.standard_normal(400_000) * np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std, 400_000))
     )
     because = "400 000 draws leave 0.2 % of a quantile; the constants are rounded to 0.5 %"
     assert_close(np.quantile(errors, 0.95), 1.96, rtol=0.01, because=because)
-    assert 0.9 < np.quantile(errors, 0.6827) < 0.98, (
-        "most errors are smaller than normal ones of the same 95 %"
-    )
+    assert 0.9 < np.quantile(errors, 0.6827) < 0.98, "most errors are smaller than normal ones of the same 95 %"
 
 
 def _without(rng: np.random.Generator) -> FloatArray:
@@ -174,9 +163,7 @@ def draw_case(
             mineral, organic, water = rng.dirichlet(np.ones(3))
             crystals, halo, co3, rest = rng.dirichlet([1, 1, 1, 1]) if amorphous else _without(rng)
             if rng.random() < (mineral / (mineral + 0.02)) ** (3 if amorphous else 2):
-                return np.array(
-                    [mineral * crystals, organic, water, mineral * co3, mineral * halo, mineral * rest]
-                )
+                return np.array([mineral * crystals, organic, water, mineral * co3, mineral * halo, mineral * rest])
 
     x = composition()
     if kind == "xrd":
@@ -209,9 +196,9 @@ def draw_case(
     )
     late, bound, char = within(LATE, 0.2, 0, 1), within(BOUND, 0.03, 0, 0.3), within(CHAR, 0.05, 0, 0.9)
     inert = kind == "nitrogen"
-    losses = np.array(
-        [w + (1 - late) * bound * a, (1 - char * inert) * o + late * bound * a, CO2 * c]
-    ) + rng.normal(0, [0.004, 0.006, 0.004])
+    losses = np.array([w + (1 - late) * bound * a, (1 - char * inert) * o + late * bound * a, CO2 * c]) + rng.normal(
+        0, [0.004, 0.006, 0.004]
+    )
     to_four = np.vstack([np.eye(3), -np.ones(3)])
     thermal = ThermalEvidence(
         values=np.append(losses, 1 - losses.sum()),

@@ -19,7 +19,8 @@ from xrdcomp.instrument.build import build_instrument, write_instrument
 from xrdcomp.phases.library import reference_folder
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult
-from xrdcomp.simulate import SpecimenModel, TgaConditions, XrdConditions, simulate_specimen, write_pattern
+from xrdcomp.simulate.cohort import simulate_specimen, write_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
 Settings = Mapping[str, Any]
 NOTHING: Settings = {}
@@ -189,9 +190,7 @@ def test_turning_a_setting_changes_what_depends_on_it(key: str) -> None:
 def test_an_instrument_file_decides_the_resolution(tmp_path: Path) -> None:
     pattern, _ = specimen()
     file = tmp_path / "instrument.toml"
-    write_instrument(
-        replace(build_instrument(pattern, Recipe().instrument), caglioti_w=0.02, calibrated=True), file
-    )
+    write_instrument(replace(build_instrument(pattern, Recipe().instrument), caglioti_w=0.02, calibrated=True), file)
     assert parts_of(NO_SEARCH)["xrd"] != parts_of({**NO_SEARCH, "instrument.file": str(file)})["xrd"]
 
 

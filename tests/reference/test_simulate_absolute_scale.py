@@ -99,10 +99,7 @@ def test_diffuse_scattering_of_apatite_per_gram() -> None:
     apatite = load_phase("hydroxyapatite")
     total = trapezoid(p * crystal_diffuse(apatite, q, wavelength=CU_KA1), np.radians(two_theta))
     s = q / (4.0 * np.pi)
-    inc = sum(
-        o * incoherent_intensity(e, s)
-        for e, o in zip(apatite.site_element, apatite.site_occupancy, strict=True)
-    )
+    inc = sum(o * incoherent_intensity(e, s) for e, o in zip(apatite.site_element, apatite.site_occupancy, strict=True))
     compton = trapezoid(p * inc, np.radians(two_theta)) / 1004.62
     f_sq = np.abs(coherent_amplitude("O", s, CU_KA1)) ** 2 * np.exp(-2.0 * 1.3 * s * s)
     f_sq += np.abs(coherent_amplitude("H", s, CU_KA1)) ** 2 * np.exp(-2.0 * 3.2996 * s * s)
@@ -197,6 +194,4 @@ def strongest_area(phase_id: str) -> float:
 def test_reference_intensity_ratios(phase_id: str, published: float) -> None:
     # the ratio is defined against corundum, whose calculated ratio with the same merging is 1.026
     ratio = strongest_area(phase_id) / strongest_area("corundum") * 1.026
-    assert_close(
-        ratio, published, rtol=0.02, because="dispersion corrections of another table, merging of lines"
-    )
+    assert_close(ratio, published, rtol=0.02, because="dispersion corrections of another table, merging of lines")

@@ -60,14 +60,10 @@ def test_mass_balance_of_simulated_specimens(atmosphere: str, bar: float) -> Non
     for seed in range(N):
         model, conditions = draw(seed, atmosphere)
         left = truth(model, inert=conditions.inert)
-        result = analyze_tga(
-            simulate_tga(model, conditions, seed=seed), ThermalRecipe(bound_water_fraction=0.0)
-        )
+        result = analyze_tga(simulate_tga(model, conditions, seed=seed), ThermalRecipe(bound_water_fraction=0.0))
         found = [result.quantities[name] for name in QUANTITIES]
         errors.append(np.array([q.value for q in found]) - left)
-        inside.append(
-            [q.ci95 is not None and q.ci95[0] <= t <= q.ci95[1] for q, t in zip(found, left, strict=True)]
-        )
+        inside.append([q.ci95 is not None and q.ci95[0] <= t <= q.ci95[1] for q, t in zip(found, left, strict=True)])
     rms = np.sqrt((np.array(errors) ** 2).mean(axis=0))
     assert (rms <= 1.15 * bar).all(), "bar of the study, with the 10 % scatter of an RMS of 60 runs"
     low, _ = binomial_band(N, 0.95)
@@ -75,9 +71,7 @@ def test_mass_balance_of_simulated_specimens(atmosphere: str, bar: float) -> Non
 
 
 @pytest.mark.parametrize("rate", [5.0, 10.0, 20.0])
-@pytest.mark.parametrize(
-    "standard", ["calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "calcite"]
-)
+@pytest.mark.parametrize("standard", ["calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "calcite"])
 def test_standards_follow_stoichiometry(standard: str, rate: float) -> None:
     conditions = TgaConditions(heating_rate_k_min=rate, sample_mass_mg=12.0, noise_ug=3.0)
     check = tga_check(simulate_standard(standard, conditions, seed=4), standard)
@@ -93,9 +87,7 @@ def test_portlandite_simulated_without_carbonate() -> None:
     assert abs(check.carbonate.value) < 0.002
 
 
-@pytest.mark.parametrize(
-    ("energy", "order", "peak_c"), [(100.0, 1.0, 350.0), (180.0, 1.4, 420.0), (260.0, 0.8, 650.0)]
-)
+@pytest.mark.parametrize(("energy", "order", "peak_c"), [(100.0, 1.0, 350.0), (180.0, 1.4, 420.0), (260.0, 0.8, 650.0)])
 def test_activation_energies_from_noisy_runs(energy: float, order: float, peak_c: float) -> None:
     curves, peaks, rates = [], [], []
     for rate in (2.0, 5.0, 10.0, 20.0, 40.0):

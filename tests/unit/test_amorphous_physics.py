@@ -7,12 +7,7 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.physics import elements as scattering
-from xrdcomp.physics.amorphous import (
-    AMORPHOUS,
-    halo_columns,
-    smooth_modes,
-    structure_factor,
-)
+from xrdcomp.physics.amorphous import AMORPHOUS, halo_columns, smooth_modes, structure_factor
 from xrdcomp.units import two_theta_to_q
 
 Q = np.linspace(0.4, 12.0, 4000)
@@ -63,14 +58,10 @@ def test_halo_maxima_lie_where_measured_ones_do() -> None:
 def test_water_reaches_its_measured_maximum() -> None:
     q = np.linspace(1.5, 2.6, 500)
     per_molecule = 18.015 * halo_columns(AMORPHOUS["water"], q).per_gram.max()
-    assert_close(
-        per_molecule, 90.0, atol=8.0, because="about 90 electron units (Narten & Levy 1971), read off a graph"
-    )
+    assert_close(per_molecule, 90.0, atol=8.0, because="about 90 electron units (Narten & Levy 1971), read off a graph")
 
 
 def test_smooth_modes_are_ten_per_cent_of_free_atoms() -> None:
     modes = smooth_modes(Q)
     free = scattering.coherent_per_gram(scattering.mass_fractions_of(AMORPHOUS["protein"].atoms), Q)
-    assert_close(
-        (modes / free[:, None]).max(axis=0), 0.1, atol=1e-4, because="one standard deviation is 0.1 in S"
-    )
+    assert_close((modes / free[:, None]).max(axis=0), 0.1, atol=1e-4, because="one standard deviation is 0.1 in S")

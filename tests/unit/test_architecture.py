@@ -73,9 +73,7 @@ def imported(tree: ast.AST) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_follow_the_drawn_arrows(path: Path) -> None:
     unit = unit_of(path)
-    units = {
-        name.split(".")[1] for name in imported(ast.parse(path.read_text(encoding="utf-8"))) if "." in name
-    }
+    units = {name.split(".")[1] for name in imported(ast.parse(path.read_text(encoding="utf-8"))) if "." in name}
     extra = units - MAY_IMPORT[unit] - {unit}
     assert not extra, f"{unit} may not import {sorted(extra)}"
 

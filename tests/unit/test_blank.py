@@ -47,9 +47,7 @@ def test_noise_goes_and_lines_of_the_holder_stay() -> None:
     assert_close(float(noise.std()), 0.025, atol=0.01, because=because)
     near = np.abs(x - 38.5) < 0.2
     np.testing.assert_array_equal(smooth[near], blank.intensity[near])
-    assert_close(
-        smooth_blank(counted(x, 1e6 * holder(x), 2), x) / holder(x) / 1e6, 1.0, atol=0.03, because="bending"
-    )
+    assert_close(smooth_blank(counted(x, 1e6 * holder(x), 2), x) / holder(x) / 1e6, 1.0, atol=0.03, because="bending")
 
 
 @pytest.mark.parametrize(("time", "step"), [(0.3, 0.05), (3.0, 0.02)])
@@ -63,9 +61,7 @@ def test_a_noisy_blank_keeps_its_scale(time: float, step: float) -> None:
     state = Refinement.run(scan, (PHASE,), INSTRUMENT, blank=blank)
     names = [column.name for column in state.model.columns]
     scale = time * state.solution.coefficients[names.index("background_blank")]
-    assert 0.5 < scale < 1.4, (
-        "halos and air resemble a part of it; with its noise the scale came out as 0.06 and 0.4"
-    )
+    assert 0.5 < scale < 1.4, "halos and air resemble a part of it; with its noise the scale came out as 0.06 and 0.4"
 
 
 def test_a_blank_that_ends_too_early_is_refused() -> None:

@@ -18,9 +18,7 @@ from xrdcomp.cli.options import build_recipe
 from xrdcomp.errors import ReadError, RecipeError
 from xrdcomp.recipe import Recipe
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8"))
 
 
 def run(*arguments: str) -> Result:
@@ -146,9 +144,7 @@ def test_json_without_a_folder_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_text_goes_to_a_default_folder(
-    analysed: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_goes_to_a_default_folder(analysed: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = run("analyze", "a.xy", "--no-figures", "--quiet")
     assert result.exit_code == 0
@@ -166,9 +162,7 @@ def test_figures_and_report_on_demand(analysed: list[dict], tmp_path: Path) -> N
     assert (tmp_path / "b" / "S1" / "report.html").is_file()
 
 
-def test_a_failed_run_leaves_the_output_folder_as_it_was(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_failed_run_leaves_the_output_folder_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ReadError("no counts", file="a.xy", place="line 3", expected="numbers", hint="Export again.")
 
@@ -263,9 +257,7 @@ def test_inspect_and_convert(tmp_path: Path) -> None:
     assert again["scans"][0]["n_points"] == 200
 
 
-def test_a_recipe_with_windows_reaches_the_thermal_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_recipe_with_windows_reaches_the_thermal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[Recipe] = []
 
     def analyze(**options: object) -> object:

@@ -142,14 +142,10 @@ def test_the_member_of_the_apatite_family_is_named_where_it_is_open(
     assert ("another member" in only.statement) is (verdict == "inconclusive")
 
 
-@pytest.mark.parametrize(
-    ("variety", "verdict"), [("hydroxyapatite", "supported"), ("fluorapatite", "inconclusive")]
-)
+@pytest.mark.parametrize(("variety", "verdict"), [("hydroxyapatite", "supported"), ("fluorapatite", "inconclusive")])
 def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, verdict: str) -> None:
     own = replace(found("from_a_paper", 0.12), facts=PhaseFacts(family="apatite", end_member=variety))
-    claims = by_id(
-        evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [own, *searched()[1:]])
-    )
+    claims = by_id(evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [own, *searched()[1:]]))
     for name in ("hydroxyapatite_present", "hydroxyapatite_only_crystalline_phase"):
         assert claims[name].verdict == verdict, name
     said = claims["hydroxyapatite_present"].statement
@@ -178,9 +174,7 @@ def test_a_narrow_search_does_not_make_apatite_the_only_phase(n: int, verdict: s
 
 def test_peaks_that_no_phase_explains_leave_open_whether_apatite_is_alone() -> None:
     composition = compose_evidence(xrd_amounts(PURE), balance(PURE))
-    only = by_id(evaluate_claims(composition, searched(), unexplained=3))[
-        "hydroxyapatite_only_crystalline_phase"
-    ]
+    only = by_id(evaluate_claims(composition, searched(), unexplained=3))["hydroxyapatite_only_crystalline_phase"]
     assert only.verdict == "inconclusive"
     assert "3 peak(s) belong to none of them" in only.statement
 

@@ -148,9 +148,7 @@ def test_sums_of_few_runs_are_as_wide_as_their_components() -> None:
     crystals = found.identifiable_sums["crystalline"].value
     singles = [item.identifiable_sums["crystalline"].value for item in two]
     assert min(singles) - 0.005 < crystals < max(singles) + 0.005
-    assert_close(
-        crystals + found.identifiable_sums["non_crystalline"].value, 1.0, atol=1e-6, because="complements"
-    )
+    assert_close(crystals + found.identifiable_sums["non_crystalline"].value, 1.0, atol=1e-6, because="complements")
 
 
 def test_scatter_between_aliquots_is_seen_said_and_widens() -> None:

@@ -67,9 +67,7 @@ def test_central_values_sum_to_one_and_intervals_hold_them(truth: np.ndarray, ba
 def test_truth_is_recovered_from_perfect_evidence() -> None:
     found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
     std = np.array([v.std for v in found.components.values() if v is not None])
-    assert_close(
-        (central(found) - reported(TYPICAL)) / std, 0.0, atol=0.3, because="positivity shifts a little"
-    )
+    assert_close((central(found) - reported(TYPICAL)) / std, 0.0, atol=0.3, because="positivity shifts a little")
     assert found.method == "xrd+tga"
     assert codes(found) <= {"AMORPHOUS_UNDECIDED"}
 
@@ -140,9 +138,7 @@ def test_crystals_without_a_halo_scale_say_nothing_of_the_specimen() -> None:
     with_balance = compose_evidence(crystals, balance(TYPICAL))
     assert with_balance.components["crystalline_hydroxyapatite"] is None
     assert set(with_balance.identifiable_sums) == {"total_mineral", "volatile"}
-    assert "no amorphous components" in next(
-        d.text for d in messages_of(found) if d.code == "NOT_IDENTIFIABLE"
-    )
+    assert "no amorphous components" in next(d.text for d in messages_of(found) if d.code == "NOT_IDENTIFIABLE")
     assert with_balance.components["organic"] is not None
 
 
@@ -162,9 +158,7 @@ def test_specimen_without_apatite_reports_nothing_but_a_limit() -> None:
     shrunk = xrd_amounts(NO_APATITE)
     amounts = shrunk.amounts.copy()
     amounts[0] += 0.04 * 7  # a halo taken for 2 nm crystals
-    fake = amounts_of(
-        names=NAMES, amounts=amounts, covariance=shrunk.covariance, crystalline=shrunk.crystalline
-    )
+    fake = amounts_of(names=NAMES, amounts=amounts, covariance=shrunk.covariance, crystalline=shrunk.crystalline)
     found = compose_evidence(fake, balance(NO_APATITE), phases=absent)
     apatite = found.components["crystalline_hydroxyapatite"]
     assert apatite is not None
@@ -175,9 +169,7 @@ def test_specimen_without_apatite_reports_nothing_but_a_limit() -> None:
 
 def test_undetected_phases_add_no_mass() -> None:
     amounts = xrd_amounts(np.array([0.30, 0.45, 0.15, 0.02, 0.06, 0.02]))
-    found = compose_evidence(
-        amounts, balance(TYPICAL), phases=[phase("hydroxyapatite", "detected"), phase("calcite")]
-    )
+    found = compose_evidence(amounts, balance(TYPICAL), phases=[phase("hydroxyapatite", "detected"), phase("calcite")])
     other = found.components["other_crystalline"]
     assert other is not None
     assert other.value < 0.01
@@ -188,9 +180,7 @@ def test_carbonate_of_calcite_is_reported_as_carbonate_but_not_put_into_the_latt
     found = compose_evidence(xrd_amounts(truth), balance(truth))
     expected = reported(truth)
     assert_close(central(found)[3:], expected[3:], atol=0.03, because="2 sigma of the largest of the three")
-    assert_close(
-        central(found)[3], expected[3], atol=0.006, because="2 sigma: thermogravimetry sees all CO2 there is"
-    )
+    assert_close(central(found)[3], expected[3], atol=0.006, because="2 sigma: thermogravimetry sees all CO2 there is")
 
 
 def test_crystals_beside_a_negative_halo_are_not_more_than_all() -> None:
@@ -264,9 +254,7 @@ def test_internal_standard_gives_absolute_amounts_of_the_original_specimen() -> 
 
 def test_a_missing_standard_is_refused_by_name() -> None:
     with pytest.raises(AnalysisError, match="corundum"):
-        compose_evidence(
-            xrd_amounts(TYPICAL), None, internal_standard=InternalStandard(id="corundum", fraction=0.2)
-        )
+        compose_evidence(xrd_amounts(TYPICAL), None, internal_standard=InternalStandard(id="corundum", fraction=0.2))
     with pytest.raises(AnalysisError, match="fraction"):
         InternalStandard(id="corundum", fraction=20.0)
 
@@ -318,9 +306,7 @@ def test_no_positive_amount_is_refused() -> None:
 
 
 def test_a_thermal_result_is_read_by_name_and_its_causes_reach_the_budget() -> None:
-    budget = {
-        name: {"boundary": 0.5, "drift": 0.2, "char": 0.3} for name in ("water", "organic", "carbonate_co2")
-    }
+    budget = {name: {"boundary": 0.5, "drift": 0.2, "char": 0.3} for name in ("water", "organic", "carbonate_co2")}
     forward = thermal_result(FULL, [0.155, 0.455, 0.023, 0.367], budget=budget)
     found = compose(None, (), forward)
     assert found.components["water"] is not None
@@ -330,9 +316,7 @@ def test_a_thermal_result_is_read_by_name_and_its_causes_reach_the_budget() -> N
     turned = thermal_result(FULL[::-1], [0.367, 0.023, 0.455, 0.155])
     again = compose(None, (), turned)
     assert again.components["water"] is not None
-    assert_close(
-        again.components["water"].value, found.components["water"].value, atol=1e-3, because="by name"
-    )
+    assert_close(again.components["water"].value, found.components["water"].value, atol=1e-3, because="by name")
 
 
 def test_a_run_that_ended_early_leaves_carbonate_open() -> None:
@@ -437,9 +421,7 @@ def test_what_may_be_absent_has_the_interval_of_what_may_be_there(none: float) -
     because = "quantiles of 2 000 to 18 000 draws, however likely none is"
     assert_close(high, 0.05 + 1.96 * 0.005, atol=6e-4, because=because)
     assert low == 0.0, "none is credible at 95 %"
-    assert_close(
-        interval_from_draws(1.0 - draws), (1.0 - high, 1.0), atol=1e-9, because="the same of what is left"
-    )
+    assert_close(interval_from_draws(1.0 - draws), (1.0 - high, 1.0), atol=1e-9, because="the same of what is left")
 
 
 def test_what_is_hardly_credible_does_not_move_an_interval() -> None:
@@ -468,9 +450,7 @@ def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
 
 
 def test_without_an_empty_holder_the_scale_is_less_certain() -> None:
-    recipe = CompositionRecipe(
-        xrd_bias_std=0.15
-    )  # wide enough to dominate; background is in the fit's amounts
+    recipe = CompositionRecipe(xrd_bias_std=0.15)  # wide enough to dominate; background is in the fit's amounts
     open_air = compose_evidence(xrd_amounts(TYPICAL), None, recipe)
     holder = compose_evidence(xrd_amounts(TYPICAL, blank=True), None, recipe)
     assert open_air.draws[:, 0].std() > 1.2 * holder.draws[:, 0].std()
@@ -495,8 +475,7 @@ def test_what_hides_below_the_limits_of_a_spiked_powder_is_said_of_the_specimen(
     spiked = amounts_of(
         names=(*amounts.names, "corundum"),
         amounts=np.append(amounts.amounts, 0.25 * float(np.sum(amounts.amounts))),
-        covariance=np.pad(np.asarray(amounts.covariance), ((0, 1), (0, 1)))
-        + 1e-8 * np.eye(len(amounts.names) + 1),
+        covariance=np.pad(np.asarray(amounts.covariance), ((0, 1), (0, 1))) + 1e-8 * np.eye(len(amounts.names) + 1),
         crystalline=(*amounts.crystalline, True),
     )
     alone = reduce_xrd(amounts, phases)

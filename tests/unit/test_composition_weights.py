@@ -70,9 +70,7 @@ def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_cou
     assert weighed[0].weight_fraction is not None
     assert weighed[0].crystalline_weight_fraction is not None
     assert_close(weighed[0].weight_fraction.value, 0.4, rtol=1e-12, because="all of what is counted")
-    assert_close(
-        weighed[0].crystalline_weight_fraction.value, 1.0, rtol=1e-12, because="the only one counted"
-    )
+    assert_close(weighed[0].crystalline_weight_fraction.value, 1.0, rtol=1e-12, because="the only one counted")
     assert weighed[1].weight_fraction is None
     assert weighed[1].crystalline_weight_fraction is None
     assert weighed[1].to_dict()["evidence"]["weight_fraction_from_pattern_alone"]["value"] == 0.3
@@ -80,9 +78,7 @@ def test_an_undecided_phase_has_no_weight_beside_a_composition_that_does_not_cou
 
 def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:
     total = Estimate(value=0.4, std=0.03, ci95=(0.34, 0.46))
-    apatite = replace(
-        phase("inconclusive", share=1.0), id="hydroxyapatite", facts=known_facts("hydroxyapatite")
-    )
+    apatite = replace(phase("inconclusive", share=1.0), id="hydroxyapatite", facts=known_facts("hydroxyapatite"))
     (weighed,) = weigh_phases([apatite], composed(crystalline=total))
     assert weighed.weight_fraction is not None
     assert_close(weighed.weight_fraction.value, 0.4, rtol=1e-12, because="the crystalline part is apatite")

@@ -97,9 +97,7 @@ def test_flat_transmission() -> None:
         c = np.cos(np.radians(two_theta))
         value, _ = integrate.quad(lambda x, c=c: np.exp(-0.7 * (x + (1 - x) / c)), 0, 1)
         assert_close(ours, value, rtol=1e-9, because="quadrature")
-    assert_close(
-        co.absorption_flat_transmission(1e-4, 0.7, incidence="normal"), np.exp(-0.7), rtol=1e-9, because=EXACT
-    )
+    assert_close(co.absorption_flat_transmission(1e-4, 0.7, incidence="normal"), np.exp(-0.7), rtol=1e-9, because=EXACT)
     with pytest.raises(ValueError, match="below 90"):
         co.absorption_flat_transmission(120.0, 0.7, incidence="normal")
     with pytest.raises(ValueError, match="incidence"):
@@ -136,9 +134,7 @@ def test_brindley_against_random_paths() -> None:
 
 
 def test_brindley_limits() -> None:
-    assert_close(
-        co.brindley_factor([100.0, 50.0], 50.0, 5.0)[1], 1.0, rtol=1e-6, because="quadrature of volume"
-    )
+    assert_close(co.brindley_factor([100.0, 50.0], 50.0, 5.0)[1], 1.0, rtol=1e-6, because="quadrature of volume")
     small = float(co.brindley_factor(300.0, 60.0, 0.1))
     assert_close(small, 1 - 0.75 * 240 * 1e-5, atol=1e-5, because="first order: mean path 1.5 radii")
     assert co.brindley_factor(60.0, 300.0, 5.0) > 1.0

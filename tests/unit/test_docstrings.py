@@ -14,9 +14,7 @@ import pytest
 import xrdcomp
 
 PACKAGES = ["xrdcomp"] + [
-    f"xrdcomp.{module.name}"
-    for module in pkgutil.iter_modules(xrdcomp.__path__)
-    if module.name not in {"cli", "_data"}
+    f"xrdcomp.{module.name}" for module in pkgutil.iter_modules(xrdcomp.__path__) if module.name not in {"cli", "_data"}
 ]
 SECTION_END = re.compile(r"\n\n(?:Returns|Raises|Yields|Notes|Examples)\n-")
 

@@ -91,9 +91,7 @@ def settings() -> dict[str, object]:
     """Default of every setting, as ``group.key``."""
     found: dict[str, object] = {}
     for group, values in msgspec.to_builtins(Recipe()).items():
-        found |= (
-            {f"{group}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {}
-        )
+        found |= {f"{group}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {}
     return found
 
 
@@ -130,9 +128,7 @@ def test_options_that_pages_name_exist() -> None:
     for verb in main.list_commands(context):
         command = main.get_command(context, verb)
         assert command is not None
-        known |= {
-            name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)
-        }
+        known |= {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     benchmarks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
     known |= set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', benchmarks))
     written = set(re.findall(r"`(--[a-z][a-z-]+)", ALL_PAGES))

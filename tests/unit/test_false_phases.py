@@ -27,9 +27,7 @@ def scan(lines: list[tuple[float, float]], counts: float, high: float = 85.0) ->
         shape = pseudo_voigt_value(x - angle, width, mixing)
         mean += 0.01 * counts * height * shape / shape.max()
     seen = np.random.default_rng(3).poisson(mean).astype(float)
-    return xc.Pattern(
-        two_theta=x, intensity=seen, sigma=np.sqrt(np.maximum(seen, 1.0)), intensity_unit="counts"
-    )
+    return xc.Pattern(two_theta=x, intensity=seen, sigma=np.sqrt(np.maximum(seen, 1.0)), intensity_unit="counts")
 
 
 def decisions(pattern: xc.Pattern) -> dict[str, xc.PhaseResult]:
@@ -37,10 +35,7 @@ def decisions(pattern: xc.Pattern) -> dict[str, xc.PhaseResult]:
 
 
 def test_another_compound_on_the_same_lattice_is_no_silicon() -> None:
-    bragg = [
-        (2.0 * float(np.degrees(np.arcsin(COPPER * np.sqrt(n) / (2.0 * 5.411)))), height)
-        for n, height in CERIA
-    ]
+    bragg = [(2.0 * float(np.degrees(np.arcsin(COPPER * np.sqrt(n) / (2.0 * 5.411)))), height) for n, height in CERIA]
     found = decisions(scan(bragg, 8000.0))
     assert found["silicon"].decision != "detected"
     assert "detected" not in {phase.decision for phase in found.values()}

@@ -38,9 +38,7 @@ def test_derivative(name: str) -> None:
     numeric = (LINES.pattern(up)[0] - LINES.pattern(down)[0]) / (2 * step)
     scale = np.abs(numeric).max()
     assert scale > 0
-    assert_close(
-        SLOPES[name], numeric, atol=2e-6 * scale, because="central difference with relative step 1e-6"
-    )
+    assert_close(SLOPES[name], numeric, atol=2e-6 * scale, because="central difference with relative step 1e-6")
 
 
 def test_lines_sum_to_their_areas() -> None:

@@ -30,9 +30,7 @@ def fitted(graininess: float) -> FitResult:
         apatite_model=ApatiteModel(graininess=graininess, a_offset=0.0, length_c_nm=40.0, length_a_nm=20.0),
     )
     pattern = simulate_specimen(model, xrd=XrdConditions(peak_counts=20000.0), seed=5).pattern
-    return fit_pattern(
-        pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, InstrumentRecipe())
-    )
+    return fit_pattern(pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, InstrumentRecipe()))
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +93,7 @@ def test_a_fit_that_does_not_describe_its_pattern_excludes_no_apatite() -> None:
     """Lines of something unknown all over may hide what was not found, as far as heating allows."""
     model = SpecimenModel(apatite=0.15, protein=0.55, water=0.20, amorphous_mineral=0.10)
     pattern = simulate_specimen(model, seed=6).pattern
-    foreign = sum(
-        1.0 / (1.0 + ((pattern.two_theta - at) / 0.08) ** 2) for at in np.arange(12.3, 60.0, 3.4).tolist()
-    )
+    foreign = sum(1.0 / (1.0 + ((pattern.two_theta - at) / 0.08) ** 2) for at in np.arange(12.3, 60.0, 3.4).tolist())
     intensity = np.round(pattern.intensity + 2.0 * pattern.intensity.max() * foreign)
     pattern = replace(pattern, intensity=intensity, sigma=np.sqrt(np.maximum(intensity, 1.0)))
     fit = fit_pattern(pattern, (), build_instrument(pattern, InstrumentRecipe()))

@@ -104,9 +104,7 @@ def test_inputs_that_cannot_be_fitted() -> None:
     flat = Pattern(two_theta=np.arange(10, 40, 0.05), intensity=np.full(600, 7.0), sigma=np.ones(600))
     with pytest.raises(AnalysisError, match="nothing to fit"):
         fit_pattern(flat, [HA], INSTRUMENT)
-    short = Pattern(
-        two_theta=pattern.two_theta[:900], intensity=pattern.intensity[:900], sigma=pattern.sigma[:900]
-    )
+    short = Pattern(two_theta=pattern.two_theta[:900], intensity=pattern.intensity[:900], sigma=pattern.sigma[:900])
     with pytest.raises(AnalysisError, match="blank covers"):
         fit_pattern(pattern, [HA], INSTRUMENT, blank=short)
 

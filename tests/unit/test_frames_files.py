@@ -44,9 +44,7 @@ def test_missing_extra_names_the_command(name: str, tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("name", contents())
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.93])
-def test_frames_cut_short_are_refused_before_they_are_decoded(
-    name: str, share: float, tmp_path: Path
-) -> None:
+def test_frames_cut_short_are_refused_before_they_are_decoded(name: str, share: float, tmp_path: Path) -> None:
     content = contents()[name]
     with pytest.raises(ReadError) as caught:
         read_frame(written(tmp_path, name, content[: int(share * len(content))]))

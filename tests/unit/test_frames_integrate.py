@@ -51,9 +51,7 @@ def centroid(pattern: Pattern, centre: float) -> float:
     return float((pattern.two_theta[near] * net).sum() / net.sum())
 
 
-@pytest.mark.parametrize(
-    "scene", [FLAT, SWUNG, FLAT.but(swing=-9.0), CYLINDER], ids=["flat", "+14", "-9", "cylinder"]
-)
+@pytest.mark.parametrize("scene", [FLAT, SWUNG, FLAT.but(swing=-9.0), CYLINDER], ids=["flat", "+14", "-9", "cylinder"])
 def test_angles_and_solid_angles_equal_plain_trigonometry(scene: fw.Scene, tmp_path: Path) -> None:
     read = read_frame(frame(tmp_path, scene))
     pixels = pixel_map(read.geometry, read.shape)
@@ -62,9 +60,7 @@ def test_angles_and_solid_angles_equal_plain_trigonometry(scene: fw.Scene, tmp_p
     assert_close(pixels.two_theta, two_theta, atol=3e-4, because=because)
     turn = np.mod(pixels.azimuth - azimuth + 180.0, 360.0) - 180.0
     assert_close(turn[two_theta > 5.0], 0.0, atol=3e-3, because=because + ", over the sine of 5 degrees")
-    assert_close(
-        pixels.solid_angle / pixels.solid_angle.max(), solid / solid.max(), rtol=2e-3, because=because
-    )
+    assert_close(pixels.solid_angle / pixels.solid_angle.max(), solid / solid.max(), rtol=2e-3, because=because)
 
 
 @pytest.mark.parametrize("scene", [FLAT, SWUNG, CYLINDER], ids=["flat", "swung", "cylinder"])
@@ -87,9 +83,7 @@ def test_frame_stored_from_the_bottom_is_turned_by_its_strongest_pixel(tmp_path:
     content = fw.bruker(flipped, scene.counts()[::-1], bottom_first=True)
     # rows from the bottom: the beam is at row rows - 60 of the file, and CENTER says so directly
     bottom = integrate_frames(written(tmp_path, "b.gfrm", content))
-    assert_close(
-        top.intensity, bottom.intensity, rtol=1e-6, because="seven decimals of the pixel pitch in the header"
-    )
+    assert_close(top.intensity, bottom.intensity, rtol=1e-6, because="seven decimals of the pixel pitch in the header")
 
 
 @pytest.mark.parametrize("factor", ["1.0", "0.1"])
@@ -109,12 +103,8 @@ def test_flipped_images_with_their_orientation_give_one_pattern(flip: int, tmp_p
     image = written(tmp_path, "f.tif", fw.tiff(np.ascontiguousarray(turned)))
     pattern = integrate_frames(image, poni=calibration, orientation=flip)
     plain = integrate_frames(written(tmp_path, "g.tif", fw.tiff(counts)), poni=calibration)
-    assert_close(
-        centroid(pattern, 20.0), 20.0, atol=0.02, because="centroid of counts in steps of 0.1 degrees"
-    )
-    assert_close(
-        pattern.intensity.sum(), plain.intensity.sum(), rtol=1e-3, because="pixels move between bins"
-    )
+    assert_close(centroid(pattern, 20.0), 20.0, atol=0.02, because="centroid of counts in steps of 0.1 degrees")
+    assert_close(pattern.intensity.sum(), plain.intensity.sum(), rtol=1e-3, because="pixels move between bins")
 
 
 def test_all_formats_of_one_image_give_one_pattern(tmp_path: Path) -> None:
@@ -128,8 +118,7 @@ def test_all_formats_of_one_image_give_one_pattern(tmp_path: Path) -> None:
         "e.gfrm": fw.bruker(FLAT, counts, ELAPSDA="0", ELAPSDR="0"),
     }
     patterns = [
-        integrate_frames(written(tmp_path, name, content), poni=calibration)
-        for name, content in contents.items()
+        integrate_frames(written(tmp_path, name, content), poni=calibration) for name, content in contents.items()
     ]
     for pattern in patterns[1:]:
         np.testing.assert_array_equal(pattern.intensity, patterns[0].intensity)
@@ -138,12 +127,8 @@ def test_all_formats_of_one_image_give_one_pattern(tmp_path: Path) -> None:
 
 
 def test_dectris_header_gives_the_geometry(tmp_path: Path) -> None:
-    pattern = integrate_frames(
-        written(tmp_path, "f.cbf", fw.cbf(FLAT.counts(), header=fw.dectris_header(FLAT)))
-    )
-    assert_close(
-        centroid(pattern, 20.0), 20.0, atol=0.01, because="centroid of counts in steps of 0.1 degrees"
-    )
+    pattern = integrate_frames(written(tmp_path, "f.cbf", fw.cbf(FLAT.counts(), header=fw.dectris_header(FLAT))))
+    assert_close(centroid(pattern, 20.0), 20.0, atol=0.01, because="centroid of counts in steps of 0.1 degrees")
     assert [line.wavelength for line in pattern.emission_lines] == [1.5406]
 
 
@@ -175,13 +160,9 @@ def test_merged_frames_cover_both_ranges_and_weigh_by_exposure(tmp_path: Path) -
     assert_close(found.std(), 1.0, atol=4.0 / np.sqrt(2.0 * len(found)), because="four standard errors")
     assert not [note for note in merged.messages if note.code == "FRAME_OVERLAP"]
     twice = integrate_frames([first, first])
-    both = np.isin(
-        twice.two_theta, alone[0].two_theta
-    )  # steps with few pixels reach the least number only twice
+    both = np.isin(twice.two_theta, alone[0].two_theta)  # steps with few pixels reach the least number only twice
     assert both.sum() == len(alone[0])
-    assert_close(
-        twice.sigma[both], alone[0].sigma / np.sqrt(2.0), rtol=1e-12, because="twice the counts, identity"
-    )
+    assert_close(twice.sigma[both], alone[0].sigma / np.sqrt(2.0), rtol=1e-12, because="twice the counts, identity")
     assert_close(twice.intensity[both], alone[0].intensity, rtol=1e-12, because="the same rate, identity")
 
 
@@ -204,9 +185,7 @@ def test_sector_sees_only_its_azimuths(tmp_path: Path) -> None:
         pattern = integrate_frames(path, sector=(middle - 15.0, middle + 15.0))
         heights[middle] = np.interp(20.0, pattern.two_theta, pattern.intensity) - fw.BACKGROUND
     because = "mean of cos(2φ) over ±15 degrees is 0.955: 90 (1 ± 0.76); 5 % is three standard deviations"
-    assert_close(
-        [heights[90.0], heights[0.0], heights[180.0]], [158.8, 21.2, 21.2], atol=8.0, because=because
-    )
+    assert_close([heights[90.0], heights[0.0], heights[180.0]], [158.8, 21.2, 21.2], atol=8.0, because=because)
     with pytest.raises(AnalysisError, match="counts are left"):
         integrate_frames(path, sector=Sector(start=0.0, stop=1e-6))
 
@@ -395,9 +374,7 @@ def test_eiger_images_are_summed_with_mask_and_geometry(tmp_path: Path) -> None:
     assert read.exposure_s == 3 * FLAT.seconds
     assert read.counts[0, 0] == images[:, 0, 0].sum()
     pattern = integrate_frames(path)
-    assert_close(
-        centroid(pattern, 20.0), 20.0, atol=0.01, because="centroid of counts in steps of 0.1 degrees"
-    )
+    assert_close(centroid(pattern, 20.0), 20.0, atol=0.01, because="centroid of counts in steps of 0.1 degrees")
     with h5py.File(path, "a") as file:
         file["entry/data/data_000003"] = h5py.ExternalLink("gone.h5", "/entry/data/data")
     with pytest.raises(ReadError, match=r"gone\.h5"):

@@ -57,9 +57,7 @@ def test_bounds_that_cannot_be_tested_are_refused() -> None:
         lowest(project, ["b"])
 
 
-@pytest.mark.parametrize(
-    "path", [*WORKFLOWS, *FORMS, HOOKS, ROOT / "CITATION.cff"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [*WORKFLOWS, *FORMS, HOOKS, ROOT / "CITATION.cff"], ids=lambda path: path.name)
 def test_yaml_is_well_formed(path: Path) -> None:
     assert isinstance(parsed(path), dict)
 
@@ -80,11 +78,7 @@ def test_workflows_ask_for_no_rights_and_pin_their_actions() -> None:
 def test_the_workflow_runs_every_python_on_every_system() -> None:
     classifiers = PYPROJECT["project"]["classifiers"]
     prefix = "Programming Language :: Python :: 3."
-    versions = [
-        row.removeprefix("Programming Language :: Python :: ")
-        for row in classifiers
-        if row.startswith(prefix)
-    ]
+    versions = [row.removeprefix("Programming Language :: Python :: ") for row in classifiers if row.startswith(prefix)]
     workflow = parsed(ROOT / ".github" / "workflows" / "ci.yml")
     matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
     assert matrix["python"] == versions
@@ -103,9 +97,7 @@ def test_the_workflow_runs_every_python_on_every_system() -> None:
     assert "xrdcomp demo" in runs
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FORMS if path.name != "config.yml"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [path for path in FORMS if path.name != "config.yml"], ids=lambda path: path.name)
 def test_forms_can_be_filled_in(path: Path) -> None:
     form = parsed(path)
     assert form["name"]
@@ -177,12 +169,8 @@ def test_make_targets_that_guides_name_exist() -> None:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_files_that_guides_name_exist(guide: str) -> None:
-    for name in re.findall(
-        r"`(\.?[\w-]+(?:/[\w.-]+)*\.(?:md|toml|cff|py|yaml|yml)|\.\w+/[\w/-]+)`", text_of(guide)
-    ):
-        if name not in {"structure.cif", "phase.toml", "recipe.toml"} and not name.startswith(
-            (".venv", "xrdcomp/")
-        ):
+    for name in re.findall(r"`(\.?[\w-]+(?:/[\w.-]+)*\.(?:md|toml|cff|py|yaml|yml)|\.\w+/[\w/-]+)`", text_of(guide)):
+        if name not in {"structure.cif", "phase.toml", "recipe.toml"} and not name.startswith((".venv", "xrdcomp/")):
             assert (ROOT / name).exists(), f"{guide} names {name}"
 
 

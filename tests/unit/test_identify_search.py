@@ -19,13 +19,7 @@ from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z
-from xrdcomp.search.nuisance import (
-    chance_scatter,
-    library_scatter,
-    score_phases,
-    search_residual,
-    widened,
-)
+from xrdcomp.search.nuisance import chance_scatter, library_scatter, score_phases, search_residual, widened
 from xrdcomp.search.report import unexplained_peaks
 from xrdcomp.search.search import Identification, search_from
 from xrdcomp.search.templates import (
@@ -223,9 +217,7 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
     nominal = {f"{phase.id}_{name}": value for name, value in zip(names, cell, strict=True)}
     lines = state.model.reflections[state.model.phase_ids.index(phase.id)]
     grid = make_grid(state)
-    drawn = draw_patterns(
-        [candidate(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)
-    ).ravel()
+    drawn = draw_patterns([candidate(phase, state)], replace(grid, moved=moved), (Variant(),), (25.0,)).ravel()
     fitted, _ = lines.pattern({**state.solution.values, **moved, **nominal})
     fitted = grid.mean(fitted - lines.diffuse)
     x = grid.two_theta
@@ -333,8 +325,7 @@ def test_groups_of_reflections_follow_the_strongest_line(state: Refinement) -> N
         emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
     )
     model, other = (
-        replace(state.setup, instrument=item).build(state.points, state.table)
-        for item in (state.instrument, with_beta)
+        replace(state.setup, instrument=item).build(state.points, state.table) for item in (state.instrument, with_beta)
     )
     plain = group_columns(model, 0, state.solution.values)
     grouped = group_columns(other, 0, state.solution.values)
@@ -398,9 +389,7 @@ def test_lines_of_crystals_widen_with_the_angle(low_angles: Refinement) -> None:
     lines = [candidate(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, grid, (Variant(),), (80.0,))[0, :, 0]
     true = draw_crystals(lines, grid, 80.0)
-    assert_close(
-        true.sum(axis=1), flat.sum(axis=1), rtol=5e-3, because="the scan cuts tails, broad ones elsewhere"
-    )
+    assert_close(true.sum(axis=1), flat.sum(axis=1), rtol=5e-3, because="the scan cuts tails, broad ones elsewhere")
     first, last = (np.abs(grid.two_theta - at) < 0.3 for at in (9.4, 57.5))
     widths = [make_grid(low_angles).fwhm(80.0, theta) for theta in (4.7, 18.0, 28.75)]
     assert widths == sorted(widths)
@@ -413,23 +402,17 @@ def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: Refine
     nuisance = search_residual(low_angles).projected()
     lines = [candidate(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, nuisance.grid, (Variant(),), (80.0,))[0, :, 0]
-    assert_close(
-        nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-9, because="an amount is linear"
-    )
+    assert_close(nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-9, because="an amount is linear")
     _, std = nuisance.estimate(flat)
     response = nuisance.response(flat, draw_crystals(lines, nuisance.grid, 80.0))
     found = [s.nominal_std for s in score_phases(lines, nuisance).values()]
-    assert_close(
-        np.array(found), std / response, rtol=1e-6, because="mean z is response over std, in single precision"
-    )
+    assert_close(np.array(found), std / response, rtol=1e-6, because="mean z is response over std, in single precision")
     assert response[0] > 1.0 > response[1]
 
 
 def test_a_phase_tested_again_in_its_fit_scores_as_it_did_before() -> None:
     pattern, halite = scan(halite=0.003), load_phase("halite")
-    state = Refinement.run(
-        pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, Recipe().instrument)
-    )
+    state = Refinement.run(pattern, load_phases(("hydroxyapatite",)), build_instrument(pattern, Recipe().instrument))
     first = score_phases([candidate(halite, state)], search_residual(state).projected())["halite"]
     with_it = state.add([halite])
     nuisance = search_residual(with_it).projected(without="halite")
@@ -463,9 +446,7 @@ def test_a_model_on_bins_is_the_mean_of_the_model_on_points(state: Refinement) -
 
 
 def test_lines_that_all_show_may_be_textured(state: Refinement) -> None:
-    score = score_phases([candidate(load_phase("halite"), state)], search_residual(state).projected())[
-        "halite"
-    ]
+    score = score_phases([candidate(load_phase("halite"), state)], search_residual(state).projected())["halite"]
     off = replace(score, reflections_expected=5, reflections_seen=5, consistency=6.0)
     assert off.reflections_agree
     assert not replace(off, reflections_seen=4).reflections_agree

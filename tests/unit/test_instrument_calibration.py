@@ -14,20 +14,14 @@ from tests.helpers import assert_close
 from xrdcomp.cli.main import main
 from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import AnalysisError, OutputError, RecipeError
-from xrdcomp.instrument.build import (
-    build_instrument,
-    instrument_messages,
-    read_instrument,
-    write_instrument,
-)
+from xrdcomp.instrument.build import build_instrument, instrument_messages, read_instrument, write_instrument
 from xrdcomp.instrument.calibrate import STANDARDS, calibrate, instrument_fwhm
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import profiles as profile
 from xrdcomp.quantification.microstructure import column_lengths
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.reflections import FrozenProfiles, PhaseReflections, geometry_factor, refined_ratios
-from xrdcomp.simulate.cohort import simulate_pattern
-from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.cohort import simulate_pattern, write_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.stages import fit_pattern
 
@@ -79,9 +73,7 @@ def test_an_unknown_standard_is_refused() -> None:
         calibrate(standard_scan(), "srm999")
 
 
-@pytest.mark.parametrize(
-    ("standard", "changes"), [("srm640f", {}), ("srm676a", {}), ("srm660c", {"anode": "Co"})]
-)
+@pytest.mark.parametrize(("standard", "changes"), [("srm640f", {}), ("srm676a", {}), ("srm660c", {"anode": "Co"})])
 def test_a_scan_of_something_else_is_refused(standard: str, changes: dict[str, str]) -> None:
     scan = standard_scan(**changes)
     with pytest.raises(AnalysisError, match="Check --standard"):
@@ -96,9 +88,7 @@ def test_a_scan_with_too_few_lines_is_refused() -> None:
 def test_a_cell_that_differs_from_the_certificate_is_said() -> None:
     model = SpecimenModel(specimen_id="al2o3", other={"corundum": 1.0}, other_size_nm=600.0, **EMPTY)
     conditions = XrdConditions(peak_counts=20000, two_theta_min=18, two_theta_max=130, step=0.02)
-    found = calibrate(
-        simulate_pattern(model, conditions, seed=4)[0], "srm676a"
-    )  # simulated with a = 4.7602 Å
+    found = calibrate(simulate_pattern(model, conditions, seed=4)[0], "srm676a")  # simulated with a = 4.7602 Å
     messages = [d for d in found.messages if d.code == "CALIBRATION_CELL_DIFFERS"]
     assert len(messages) == 2
     assert_close(messages[0].facts["refined"], 4.7602, atol=3e-4, because="held zero, free displacement")
@@ -119,9 +109,7 @@ def test_sizes_hold_the_truth_with_a_file_and_without_one(anode: str, tmp_path: 
     found = calibrate(standard_scan(**measured), "srm660c", InstrumentRecipe(radiation=radiation))
     file = write_instrument(found.instrument, tmp_path / "instrument.toml")
     apatite = ApatiteModel(length_c_nm=60.0, length_a_nm=30.0, microstrain=0.0)
-    model = SpecimenModel(
-        specimen_id="ha", apatite_model=apatite, **{**EMPTY, "apatite": 0.7, "protein": 0.3}
-    )
+    model = SpecimenModel(specimen_id="ha", apatite_model=apatite, **{**EMPTY, "apatite": 0.7, "protein": 0.3})
     conditions = XrdConditions(anode=anode, peak_counts=8000, two_theta_min=0.6 * low, two_theta_max=last)
     scan = simulate_pattern(model, conditions, seed=9)[0]
     spread = []
@@ -208,9 +196,7 @@ def test_geometry_factors() -> None:
     thin = Instrument(emission_lines=CUKA, absorption_radius=1e-4)
     layer = geometry_factor(thin, x) * np.sin(np.radians(x / 2.0))
     assert_close(layer / layer[0], 1.0, rtol=2e-3, because="a layer that absorbs nothing loses as 1/sinθ")
-    assert_close(
-        geometry_factor(replace(thin, absorption_radius=50.0), x), 1.0, rtol=1e-12, because="thick: no loss"
-    )
+    assert_close(geometry_factor(replace(thin, absorption_radius=50.0), x), 1.0, rtol=1e-12, because="thick: no loss")
 
 
 def test_axial_correlation_from_geometry() -> None:
@@ -250,9 +236,9 @@ def test_known_mixtures_from_the_command_line(tmp_path) -> None:
     short = tmp_path / "short.xy"
     write_pattern(
         short,
-        simulate_pattern(
-            SpecimenModel(specimen_id="s", **parts), XrdConditions(two_theta_min=20, step=0.04), seed=1
-        )[0],
+        simulate_pattern(SpecimenModel(specimen_id="s", **parts), XrdConditions(two_theta_min=20, step=0.04), seed=1)[
+            0
+        ],
         "xy",
     )
     result = CliRunner().invoke(main, [*arguments, f"{short}:0.5", "-o", str(target), "--quiet"])
@@ -262,9 +248,7 @@ def test_known_mixtures_from_the_command_line(tmp_path) -> None:
 
 def test_residual_lines_of_a_simulated_tube_are_found() -> None:
     parts = {**EMPTY, "apatite": 0.7, "protein": 0.3}
-    model = SpecimenModel(
-        specimen_id="b", apatite_model=ApatiteModel(length_c_nm=60.0, length_a_nm=40.0), **parts
-    )
+    model = SpecimenModel(specimen_id="b", apatite_model=ApatiteModel(length_c_nm=60.0, length_a_nm=40.0), **parts)
     conditions = XrdConditions(peak_counts=10000, kbeta_ratio=0.02, tungsten_ratio=0.01)
     scan = simulate_pattern(model, conditions, seed=2)[0]
     phases = (load_phase("hydroxyapatite"),)

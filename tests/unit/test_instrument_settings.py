@@ -24,8 +24,7 @@ from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdCondition
 from xrdcomp.stages import fit_pattern
 
 FINE = tuple(
-    EmissionLine(wavelength=float(w), weight=float(s), fwhm=float(f))
-    for w, f, s in radiation.fine_profile("hoelzer")
+    EmissionLine(wavelength=float(w), weight=float(s), fwhm=float(f)) for w, f, s in radiation.fine_profile("hoelzer")
 )
 CALIBRATED = Instrument(emission_lines=FINE, calibrated=True, radius_mm=217.5)
 
@@ -38,9 +37,7 @@ def file(tmp_path: Path) -> str:
 def apatite_scan(*, length_nm: float = 60.0, seed: int = 3, **conditions: float) -> Pattern:
     apatite = ApatiteModel(length_c_nm=length_nm, length_a_nm=length_nm / 2.0, microstrain=0.0, a_offset=0.0)
     model = SpecimenModel(specimen_id="ha", apatite_model=apatite, **{**EMPTY, "apatite": 1.0})
-    return simulate_pattern(
-        model, XrdConditions(two_theta_min=10, peak_counts=8000, **conditions), seed=seed
-    )[0]
+    return simulate_pattern(model, XrdConditions(two_theta_min=10, peak_counts=8000, **conditions), seed=seed)[0]
 
 
 def test_a_synchrotron_keeps_its_intensity_at_a_right_angle() -> None:

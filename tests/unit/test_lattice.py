@@ -74,9 +74,7 @@ def test_derivatives_agree_with_central_differences(system: str) -> None:
     for column in range(6):
         step = np.zeros(6)
         step[column] = 1e-4
-        difference = (
-            lattice.inverse_d_squared(hkl, cell + step) - lattice.inverse_d_squared(hkl, cell - step)
-        ) / 2e-4
+        difference = (lattice.inverse_d_squared(hkl, cell + step) - lattice.inverse_d_squared(hkl, cell - step)) / 2e-4
         assert_close(
             analytic[:, column],
             difference,
@@ -103,9 +101,7 @@ def test_freedom_keeps_the_symmetry_and_chains_derivatives(system: str) -> None:
     chained = lattice.inverse_d_squared_derivatives(hkl, cell) @ matrix
     for column in range(len(names)):
         step = 1e-4 * matrix[:, column]
-        difference = (
-            lattice.inverse_d_squared(hkl, cell + step) - lattice.inverse_d_squared(hkl, cell - step)
-        ) / 2e-4
+        difference = (lattice.inverse_d_squared(hkl, cell + step) - lattice.inverse_d_squared(hkl, cell - step)) / 2e-4
         assert_close(
             chained[:, column],
             difference,

@@ -73,9 +73,7 @@ def test_apatite_of_equal_crystallites_keeps_its_ratio_to_the_standard() -> None
     )
     scan = simulate_pattern(model, XrdConditions(peak_counts=50000), seed=3)[0]
     instrument = build_instrument(scan, InstrumentRecipe())
-    fit = fit_pattern(
-        scan, load_phases(("hydroxyapatite", "corundum")), instrument, FitRecipe(grain_size_um=0.0)
-    )
+    fit = fit_pattern(scan, load_phases(("hydroxyapatite", "corundum")), instrument, FitRecipe(grain_size_um=0.0))
     values = dict(zip(fit.amounts.names, fit.amounts.amounts.tolist(), strict=True))
     ratio = values["hydroxyapatite"] / values["corundum"] * 0.2 / 0.48
     assert_close(ratio, 1.0, atol=0.03, because="counting allows 1 %; without the column it is 0.94")

@@ -23,17 +23,16 @@ from xrdcomp.refinement.model import measured_amorphous
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.refinement.result import rolling_background
-from xrdcomp.simulate.cohort import simulate_pattern
-from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.cohort import simulate_pattern, write_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.stages import fit_pattern
 from xrdcomp.units import two_theta_to_q
 
 COPPER = Instrument(emission_lines=(EmissionLine(wavelength=1.5405929),))
 PHASE = load_phase("hydroxyapatite")
-QUARTZ = simulate_pattern(
-    SpecimenModel(specimen_id="quartz", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1
-)[0]
+QUARTZ = simulate_pattern(SpecimenModel(specimen_id="quartz", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1)[
+    0
+]
 
 
 def odd_halo(*, low: float = 7.0, high: float = 75.0, counts: float = 4000.0, seed: int = 0) -> Pattern:
@@ -52,16 +51,12 @@ def odd_per_gram(q: np.ndarray) -> np.ndarray:
         return scattering.coherent_per_gram(fractions, at) * s
 
     free = 1.02 * np.trapezoid(scattering.coherent_per_gram(fractions, grid), grid)
-    return coherent(q) * free / np.trapezoid(coherent(grid), grid) + scattering.incoherent_per_gram(
-        fractions, q
-    )
+    return coherent(q) * free / np.trapezoid(coherent(grid), grid) + scattering.incoherent_per_gram(fractions, q)
 
 
 def counted(x: np.ndarray, y: np.ndarray, counts: float, seed: int) -> Pattern:
     noisy = np.random.default_rng(seed).poisson(y * counts / y.max()).astype(float)
-    return Pattern(
-        two_theta=x, intensity=noisy, sigma=np.sqrt(np.maximum(noisy, 1.0)), intensity_unit="counts"
-    )
+    return Pattern(two_theta=x, intensity=noisy, sigma=np.sqrt(np.maximum(noisy, 1.0)), intensity_unit="counts")
 
 
 def apatite_and(halo_share: float, *, seed: int = 1) -> Pattern:
@@ -78,9 +73,7 @@ def test_a_measured_halo_is_on_the_scale_per_gram() -> None:
     halo = measured_amorphous("protein", odd_halo(), COPPER)
     inside = (halo.q > 0.6) & (halo.q < 4.5)
     truth = odd_per_gram(halo.q[inside])
-    assert_close(
-        halo.per_gram[inside] / truth, 1.0, atol=0.06, because="4 σ of counting in bins of some 15 points"
-    )
+    assert_close(halo.per_gram[inside] / truth, 1.0, atol=0.06, because="4 σ of counting in bins of some 15 points")
 
 
 @pytest.mark.parametrize(
@@ -90,9 +83,9 @@ def test_a_measured_halo_is_on_the_scale_per_gram() -> None:
         ("protein", odd_halo(low=20.0), "wider range"),
         (
             "protein",
-            simulate_pattern(
-                SpecimenModel(specimen_id="q", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1
-            )[0],
+            simulate_pattern(SpecimenModel(specimen_id="q", other={"quartz": 1.0}, **EMPTY), XrdConditions(), seed=1)[
+                0
+            ],
             "narrower than a halo",
         ),
     ],
@@ -126,9 +119,7 @@ def test_a_measured_halo_gives_a_better_amount_than_a_calculated_one(tmp_path: P
     assert errors[1] < 0.03, "without an empty-holder scan the air's share is open to some 3 wt%"
     assert errors[1] < 0.5 * errors[0]
     with pytest.raises(XrdcompError, match="cannot be opened"):
-        analyze(
-            apatite_and(0.6), recipe=recipe.with_settings({"fit.amorphous_patterns": {"protein": "no.xy"}})
-        )
+        analyze(apatite_and(0.6), recipe=recipe.with_settings({"fit.amorphous_patterns": {"protein": "no.xy"}}))
 
 
 def test_the_bragg_area_that_backgrounds_take_is_reported() -> None:
@@ -136,9 +127,7 @@ def test_the_bragg_area_that_backgrounds_take_is_reported() -> None:
     lost = result.metadata["bragg_area_lost"]
     assert lost["fit"] == 0.0, "the physical background is the one that is used"
     assert abs(lost["free_polynomial"]) < 0.05, "halos and lines, not the background, explain broad features"
-    assert 0.08 < lost["rolling"] < 0.25, (
-        "crystallites of 33 × 17 nm: between 0.09 and 0.14, here with merged tails"
-    )
+    assert 0.08 < lost["rolling"] < 0.25, "crystallites of 33 × 17 nm: between 0.09 and 0.14, here with merged tails"
     assert "Bragg area lost to the background: 0.0 % in this fit" in result_table(result)
     flexible = build_instrument(None, InstrumentRecipe())
     free = fit_pattern(apatite_and(0.6), (PHASE,), flexible, FitRecipe(background="flexible"))

@@ -31,9 +31,7 @@ def test_the_typical_grain_counts_for_coarse_crystallites_only() -> None:
 def test_a_known_grain_counts_whatever_the_crystallites() -> None:
     found = factors(hydroxyapatite=5.0)
     assert 1.02 < 1.0 / found["hydroxyapatite"] < 1.08, "first order 0.75 Δμ D = 0.06 for 5 µm"
-    assert_close(
-        found["corundum"], factors()["corundum"], rtol=1e-12, because="the other phase keeps its own"
-    )
+    assert_close(found["corundum"], factors()["corundum"], rtol=1e-12, because="the other phase keeps its own")
     fine = factors(corundum=0.5)["corundum"]
     assert_close(
         (1.0 - fine) / (1.0 - factors()["corundum"]),

@@ -59,9 +59,7 @@ def test_indices_say_where_they_do_not_hold(instrument) -> None:
     assert not found["person"]["in_domain"], "lines of 8 nm crystals have merged"
     assert found["landi_width"]["in_domain"], "002 is wider than 0.24°"
     assert 0.0 < found["landi_width"]["value"] < 1.0
-    assert_close(
-        found["width_002_deg"]["value"], 0.31, atol=0.06, because="0.9 λ/(29 nm cosθ) = 0.28 and strain"
-    )
+    assert_close(found["width_002_deg"]["value"], 0.31, atol=0.06, because="0.9 λ/(29 nm cosθ) = 0.28 and strain")
     phase = phase_result(
         id="hydroxyapatite",
         name="",
@@ -82,9 +80,7 @@ def test_sharp_apatite_leaves_the_domain_of_the_width_index() -> None:
     assert_close(wide["value"], 1.0, atol=1e-12, because="K = 0.24")
     sharp = landi_width_index(Estimate(value=0.168, std=0.01))
     assert not sharp["in_domain"]
-    assert_close(
-        sharp["value"], 2.91, atol=0.01, because="the published width of a synthetic powder, (0.24/0.168)³"
-    )
+    assert_close(sharp["value"], 2.91, atol=0.01, because="the published width of a synthetic powder, (0.24/0.168)³")
     assert landi_width_index(None)["value"] is None
 
 

@@ -21,8 +21,7 @@ from xrdcomp.phases import library
 from xrdcomp.phases.library import reference_folder
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult, XrdAmounts
-from xrdcomp.simulate.cohort import simulate_specimen
-from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.cohort import simulate_specimen, write_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
 
@@ -117,9 +116,7 @@ def test_a_spike_from_outside_the_library(tmp_path: Path) -> None:
         {"phases": ["hydroxyapatite", file], "internal_standard": "our_spike"},
     ):
         mine = analyze(spiked, recipe=Recipe().with_settings({**names, **spike, **pure}))
-        assert_close(
-            amount_of(mine), amount_of(library), atol=0.002, because="the same structure by another way"
-        )
+        assert_close(amount_of(mine), amount_of(library), atol=0.002, because="the same structure by another way")
     impure = {
         **spike,
         "internal_standard": "corundum",
@@ -205,9 +202,7 @@ def test_a_carbonate_of_the_library_counts_as_the_same_structure_from_a_file(
     listed = library.load_phase("dolomite")
     own_file = library.load_phase(file)
     assert replace(listed.facts, own=True) == own_file.facts
-    assert_close(
-        listed.facts.heating.carbonate, 2 * 44.009 / 184.399, rtol=1e-4, because="masses to five digits"
-    )
+    assert_close(listed.facts.heating.carbonate, 2 * 44.009 / 184.399, rtol=1e-4, because="masses to five digits")
     found = []
     for phase in (listed, own_file):
         amounts = XrdAmounts(

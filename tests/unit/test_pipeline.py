@@ -16,7 +16,7 @@ from xrdcomp.composition.compose import without_standard
 from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, Sample, Source, TgaRun
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.instrument.build import read_instrument, write_instrument
-from xrdcomp.present.write import safe_sample_id
+from xrdcomp.present.files import safe_sample_id
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Estimate, PhaseResult
 from xrdcomp.simulate.cohort import simulate_specimen
@@ -31,9 +31,7 @@ def measured() -> tuple[Pattern, TgaRun]:
     model = SpecimenModel(
         specimen_id="T1", apatite=0.3, carbonate=0.02, protein=0.4, lipid=0.1, water=0.15, amorphous_mineral=0.03
     )  # fmt: skip
-    simulated = simulate_specimen(
-        model, xrd=XrdConditions(step=0.04), tga=TgaConditions(points=1500), seed=11
-    )
+    simulated = simulate_specimen(model, xrd=XrdConditions(step=0.04), tga=TgaConditions(points=1500), seed=11)
     return simulated.pattern, simulated.tga
 
 
@@ -47,9 +45,7 @@ def test_each_stage_alone_gives_what_the_whole_line_gives() -> None:
     whole = result.composition.components["organic"]
     assert alone is not None
     assert whole is not None
-    assert_close(
-        alone.value, whole.value, atol=0.01, because="the line adds only which phases were decided on"
-    )
+    assert_close(alone.value, whole.value, atol=0.01, because="the line adds only which phases were decided on")
     assert "crystalline hydroxyapatite" in str(result)
 
 
@@ -193,9 +189,7 @@ def test_fractions_are_of_the_specimen_before_it_was_spiked() -> None:
     assert_close(quartz.weight_fraction.value, 0.25, atol=1e-12, because="0.2 of the powder over 0.8")
     assert_close(calcite.crystalline_weight_fraction.value, 0.75, atol=1e-12, because="0.6 of 0.6 + 0.2")
     std = calcite.crystalline_weight_fraction.std
-    assert_close(
-        std, (0.2**2 + 0.6**2) ** 0.5 * 0.01 / 0.64, rtol=1e-12, because="first order of f / (f + g)"
-    )
+    assert_close(std, (0.2**2 + 0.6**2) ** 0.5 * 0.01 / 0.64, rtol=1e-12, because="first order of f / (f + g)")
     assert quartz.detection_limit is not None
     assert_close(quartz.detection_limit, 0.01, atol=1e-12, because="0.008 of the powder over 0.8")
     assert corundum.weight_fraction is None
@@ -258,9 +252,7 @@ def test_the_same_input_gives_the_same_result() -> None:
     assert np.isfinite(analyze(pattern, tga=run, recipe=QUICK).xrd.rwp)
 
 
-def lines_of(
-    phase: str, wavelength: float, x: np.ndarray, *, heights: tuple[float, float], seed: int
-) -> xc.Pattern:
+def lines_of(phase: str, wavelength: float, x: np.ndarray, *, heights: tuple[float, float], seed: int) -> xc.Pattern:
     """Lines of one phase, without the air's and the holder's scatter: counts between them and of the strongest."""
     from xrdcomp.refinement.reflections import PhaseReflections
 
@@ -268,9 +260,7 @@ def lines_of(
     lines, _ = PhaseReflections.freeze(xc.load_phase(phase), instrument, x, {}).pattern({})
     level, height = heights
     counts = np.random.default_rng(seed).poisson(level + height * lines / lines.max()).astype(float)
-    return xc.Pattern(
-        two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts"
-    )
+    return xc.Pattern(two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1)), intensity_unit="counts")
 
 
 def test_a_fit_that_does_not_describe_the_pattern_proves_nothing() -> None:

@@ -38,9 +38,7 @@ def test_fit_figure_shows_every_curve_with_unit_and_quality() -> None:
     assert labels[:3] == ["observed", "calculated", "background"]
     assert {"+ protein", "+ water"} <= set(labels)
     np.testing.assert_array_equal(main.lines[1].get_ydata(), result.xrd.calculated)
-    np.testing.assert_array_equal(
-        main.lines[3].get_ydata(), result.xrd.background + result.xrd.amorphous["protein"]
-    )
+    np.testing.assert_array_equal(main.lines[3].get_ydata(), result.xrd.background + result.xrd.amorphous["protein"])
     words = texts(figure)
     assert "intensity (counts)" in words
     assert any("Rwp 3." in word and "GoF" in word for word in words)
@@ -97,8 +95,7 @@ def test_tga_figure_labels_steps_with_their_uncertainty() -> None:
 def test_labels_of_narrow_steps_do_not_cover_each_other() -> None:
     result = make_result()
     narrow = tuple(
-        replace(result.tga.steps[0], name=f"step_{i}", start_c=300 + 12.0 * i, end_c=310 + 12.0 * i)
-        for i in range(5)
+        replace(result.tga.steps[0], name=f"step_{i}", start_c=300 + 12.0 * i, end_c=310 + 12.0 * i) for i in range(5)
     )
     figure = plot_tga(replace(result, tga=replace(result.tga, steps=narrow)))
     figure.draw_without_rendering()

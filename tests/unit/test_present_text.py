@@ -11,16 +11,8 @@ import pytest
 from tests.builders import estimate, make_result
 from xrdcomp.data import Diagnostic
 from xrdcomp.present.figures import plot_cohort, to_png
-from xrdcomp.present.html import render_cohort_page, render_report, result_html
-from xrdcomp.present.tables import (
-    cohort_table,
-    component_label,
-    interval_text,
-    limit_text,
-    percent,
-    result_table,
-)
-from xrdcomp.present.write import draw_figures
+from xrdcomp.present.files import draw_figures, render_cohort_page, render_report, result_html
+from xrdcomp.present.tables import cohort_table, component_label, interval_text, limit_text, percent, result_table
 from xrdcomp.results import Estimate
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
@@ -128,9 +120,7 @@ def test_report_is_one_self_contained_accessible_page() -> None:
 
 
 def test_cohort_page_is_self_contained_labelled_and_linked() -> None:
-    results = [
-        make_result(sample_id=name, metadata={"simulated": True, "truth": TRUTH}) for name in ("A 1", "B")
-    ]
+    results = [make_result(sample_id=name, metadata={"simulated": True, "truth": TRUTH}) for name in ("A 1", "B")]
     figure = plot_cohort(results)
     png = to_png(figure, dpi=50)
     html = render_cohort_page(results, {"cohort": figure}, {r.sample_id: {"fit": png} for r in results})

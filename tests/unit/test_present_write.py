@@ -13,14 +13,11 @@ import pytest
 
 from tests.builders import estimate, make_composition, make_result, phase_result
 from xrdcomp.errors import OutputError, ReadError
-from xrdcomp.present.read import read_result
+from xrdcomp.present.files import draw_figures, read_result, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.present.tables import component_label
-from xrdcomp.present.write import draw_figures, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.recipe import Recipe
 
-SCHEMA = json.loads(
-    (Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8")
-)
+SCHEMA = json.loads((Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("fit", "tga"), [(True, True), (True, False), (False, True)])
@@ -36,11 +33,7 @@ def test_result_json_keeps_the_contract(tmp_path: Path, *, fit: bool, tga: bool)
 def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     folder = write_result(make_result(), tmp_path, report=True)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    figures = {
-        f"figures/{n}.{s}"
-        for n in ("fit", "tga", "composition", "uncertainty_budget")
-        for s in ("png", "svg")
-    }
+    figures = {f"figures/{n}.{s}" for n in ("fit", "tga", "composition", "uncertainty_budget") for s in ("png", "svg")}
     assert names == {"result.json", "curves.npz", "recipe.toml", "report.html"} | figures
     assert set(json.loads((folder / "result.json").read_text(encoding="utf-8"))["figures"]) == figures
     assert folder == tmp_path / "S1"
@@ -91,7 +84,7 @@ def test_an_earlier_result_stands_until_the_new_one_is_complete(
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xrdcomp.present.write._write_curves", fail)
+    monkeypatch.setattr("xrdcomp.present.files._write_curves", fail)
     with pytest.raises(KeyboardInterrupt):
         write_result(make_result(), tmp_path, figures=False)
     assert (folder / "result.json").read_bytes() == before

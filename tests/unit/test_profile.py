@@ -105,7 +105,5 @@ def test_axial_shift_signs_and_slope() -> None:
     assert low < 0 < high
     assert_close(profile.axial_shift(np.array([90.0]), 0.05), 0.0, atol=1e-10, because="symmetric at 90°")
     angles = np.array([15.0, 40.0, 120.0])
-    numeric = (profile.axial_shift(angles, 0.04 + STEP) - profile.axial_shift(angles, 0.04 - STEP)) / (
-        2 * STEP
-    )
+    numeric = (profile.axial_shift(angles, 0.04 + STEP) - profile.axial_shift(angles, 0.04 - STEP)) / (2 * STEP)
     assert_close(profile.axial_shift_slope(angles, 0.04), numeric, rtol=1e-6, because=NUMERIC)

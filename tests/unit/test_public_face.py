@@ -18,9 +18,7 @@ from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditio
 from xrdcomp.stages import as_instrument, as_pattern, as_phases, as_run, part_of
 
 ANGLES = np.linspace(10.0, 60.0, 501)
-COUNTS = (
-    np.random.default_rng(5).poisson(200.0 + 900.0 * np.exp(-(((ANGLES - 31.8) / 0.2) ** 2))).astype(float)
-)
+COUNTS = np.random.default_rng(5).poisson(200.0 + 900.0 * np.exp(-(((ANGLES - 31.8) / 0.2) ** 2))).astype(float)
 TEMPERATURES, MASSES = np.linspace(25.0, 900.0, 300), np.linspace(10.0, 6.0, 300)
 
 
@@ -82,9 +80,7 @@ def test_equality_compares_arrays_and_hash_is_by_identity() -> None:
 
 
 def test_whatever_stands_for_a_measurement_is_taken() -> None:
-    assert as_pattern((ANGLES, COUNTS)) == as_pattern(
-        pd.DataFrame({"two_theta": ANGLES, "intensity": COUNTS})
-    )
+    assert as_pattern((ANGLES, COUNTS)) == as_pattern(pd.DataFrame({"two_theta": ANGLES, "intensity": COUNTS}))
     assert as_run((TEMPERATURES, MASSES)) == as_run(pd.DataFrame({"T": TEMPERATURES, "m": MASSES}))
     assert [phase.id for phase in as_phases("calcite")] == ["calcite"]
     assert [phase.id for phase in as_phases([xc.load_phase("quartz"), "calcite"])] == ["quartz", "calcite"]

@@ -23,8 +23,7 @@ from xrdcomp.quantification.methods import (
 )
 from xrdcomp.quantification.select import phase_attenuation, strongest_line_areas
 from xrdcomp.recipe import Recipe
-from xrdcomp.simulate.cohort import simulate_pattern
-from xrdcomp.simulate.exports import write_pattern
+from xrdcomp.simulate.cohort import simulate_pattern, write_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 
 PURITY = 0.9902
@@ -99,9 +98,7 @@ def test_microabsorption_and_crystallinity_from_settings(spiked: Pattern) -> Non
     ],
 )
 def test_the_reason_is_true_of_the_specimen(spiked: Pattern, method: str, reason: str) -> None:
-    recipe = Recipe(phases=("hydroxyapatite", "corundum")).with_settings(
-        {**QUICK, "quantification.method": method}
-    )
+    recipe = Recipe(phases=("hydroxyapatite", "corundum")).with_settings({**QUICK, "quantification.method": method})
     told = {d.code: d.text for d in analyze(spiked, recipe=recipe).messages}
     assert reason in told["QUANTIFICATION_METHOD"]
 
@@ -241,9 +238,7 @@ def test_one_calibration_file_serves_crystallinity_and_ponkcs(tmp_path: Path) ->
         assert fit is not None
         assert fit.crystallinity is not None
         known.append(
-            KnownMixture(
-                crystallinity=fit.crystallinity, fraction=share, fraction_std=0.005, amounts=fit.amounts
-            )
+            KnownMixture(crystallinity=fit.crystallinity, fraction=share, fraction_std=0.005, amounts=fit.amounts)
         )
     ends = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
     file = str(write_amorphous(calibrate_amorphous(known, ends), tmp_path / "amorphous.toml"))
@@ -268,9 +263,7 @@ def test_phases_found_beside_the_named_ones_are_told() -> None:
     assert "zincite" in told["XRD_PHASES_NOT_FITTED"].facts
     named = analyze(scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite"]}))
     assert "XRD_PHASES_NOT_FITTED" not in {d.code for d in named.messages}
-    ghost = analyze(
-        scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite", "calcite"]})
-    )
+    ghost = analyze(scan, recipe=Recipe().with_settings({**searched, "phases": ["corundum", "zincite", "calcite"]}))
     report = next(p for p in ghost.phases if p.id == "calcite")
     assert report.decision == "inconclusive"
     assert report.weight_fraction is None

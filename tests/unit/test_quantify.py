@@ -106,9 +106,7 @@ def test_external_standard_recovers_a_known_specimen_both_ways() -> None:
     for found in (alone, helped):
         assert_close(found.estimate("hydroxyapatite").value, truth, atol=1e-9, because="closed form")
     ratio = alone.estimate("hydroxyapatite").std / helped.estimate("hydroxyapatite").std
-    assert_close(
-        ratio, whole / rest, rtol=1e-3, because="errors are amplified by μ_m/μ_o (central differences)"
-    )
+    assert_close(ratio, whole / rest, rtol=1e-3, because="errors are amplified by μ_m/μ_o (central differences)")
 
 
 def test_the_external_constant_of_a_pure_standard() -> None:
@@ -158,9 +156,7 @@ def test_mixtures_give_the_factor_of_their_amorphous_part(tmp_path) -> None:
             crystalline=(True, False, False),
         )
         mixtures.append(
-            KnownMixture(
-                crystallinity=Estimate(value=w, std=0.01), fraction=w, fraction_std=0.001, amounts=seen
-            )
+            KnownMixture(crystallinity=Estimate(value=w, std=0.01), fraction=w, fraction_std=0.001, amounts=seen)
         )
     found = calibrate_amorphous(mixtures, (10.0, 60.0))
     assert found.factor is not None
@@ -243,9 +239,7 @@ def test_patterns_of_a_sum_are_found_in_it() -> None:
     references = {n: pattern(y) for n, y in shapes.items()}
     errors = {n: Estimate(value=v, std=0.0) for n, v in ratios.items()}
     found = sum_patterns(pattern(counts), references, errors)
-    assert_close(
-        found.quantification.fractions, truth, atol=0.01, because="3 σ of counting, about 0.003 each"
-    )
+    assert_close(found.quantification.fractions, truth, atol=0.01, because="3 σ of counting, about 0.003 each")
     with pytest.raises(AnalysisError, match="covers"):
         sum_patterns(pattern(counts), {**references, "halo": Pattern(
             two_theta=x[:500], intensity=shapes["halo"][:500], sigma=np.ones(500))}, errors)  # fmt: skip

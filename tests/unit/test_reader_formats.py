@@ -92,9 +92,7 @@ def test_beam_attenuation_of_both_xrdml_generations(read: Callable[..., Pattern]
     old, new = (read(w.xrdml(SCAN, version=v, factors=factors)) for v in ("1.5", "2.3"))
     np.testing.assert_array_equal(old.intensity, SCAN.counts * factors)
     np.testing.assert_array_equal(new.intensity, old.intensity)
-    assert_close(
-        new.sigma, factors * np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="factor times sqrt(N)"
-    )
+    assert_close(new.sigma, factors * np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="factor times sqrt(N)")
     assert_close(old.sigma, new.sigma, rtol=1e-12, because="the same measurement")
 
 
@@ -115,9 +113,7 @@ def test_xrdml_common_attenuation_and_slits_that_opened(read: Callable[..., Patt
     assert pattern.metadata["variable_slit"] is True
     assert "XRD_VARIABLE_SLIT" in {note.code for note in pattern.messages}
     corrected = read(opened.replace("counts>", "intensities>").replace("<counts ", "<intensities ").encode())
-    assert_close(
-        corrected.sigma, 1.5 * np.sqrt(np.maximum(SCAN.counts / 1.5, 1)), rtol=1e-12, because="1.5 √(I / 1.5)"
-    )
+    assert_close(corrected.sigma, 1.5 * np.sqrt(np.maximum(SCAN.counts / 1.5, 1)), rtol=1e-12, because="1.5 √(I / 1.5)")
 
 
 @pytest.mark.parametrize("factor", [1.0, 8.3])
@@ -155,9 +151,7 @@ def test_rasx_checksum_of_the_instrument(read: Callable[..., Pattern]) -> None:
 def test_ras_attenuator_column(read: Callable[..., Pattern]) -> None:
     pattern = read(w.ras(SCAN, attenuator=10.0))
     np.testing.assert_array_equal(pattern.intensity, 10.0 * SCAN.counts)
-    assert_close(
-        pattern.sigma, 10 * np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="ten times sqrt(N)"
-    )
+    assert_close(pattern.sigma, 10 * np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-12, because="ten times sqrt(N)")
 
 
 def test_stoe_repeats_its_highest_count(refused: Callable[..., str]) -> None:
@@ -224,9 +218,7 @@ def test_gsas_with_a_damaged_bank_record_is_refused_as_gsas(tmp_path: Path) -> N
 
 def test_gsas_counters(read: Callable[..., Pattern]) -> None:
     data = (
-        "mean of four counters\nBANK 1 10 1 CONST 1000 5 0 0\n"
-        + "".join(f" 4{y:6d}" for y in range(100, 110))
-        + "\n"
+        "mean of four counters\nBANK 1 10 1 CONST 1000 5 0 0\n" + "".join(f" 4{y:6d}" for y in range(100, 110)) + "\n"
     )
     pattern = read(data.encode())
     assert_close(pattern.sigma, np.sqrt(np.arange(100, 110) / 4), rtol=1e-12, because="mean of four counts")
@@ -247,9 +239,7 @@ def test_chi_of_another_axis(refused: Callable[..., str]) -> None:
 def test_pdcif_with_brackets_and_a_range(read: Callable[..., Pattern]) -> None:
     rows = "\n".join(f"{y}({max(1, round(y**0.5))})" for y in SCAN.counts)
     head = f"data_a\n_pd_meas_2theta_range_min {SCAN.start}\n_pd_meas_2theta_range_max {SCAN.end}\n"
-    data = (
-        f"{head}_pd_meas_2theta_range_inc {SCAN.step}\nloop_\n_pd_meas_intensity_total\n_pd_proc_ls_weight\n"
-    )
+    data = f"{head}_pd_meas_2theta_range_inc {SCAN.step}\nloop_\n_pd_meas_intensity_total\n_pd_proc_ls_weight\n"
     pattern = read((data + "\n".join(f"{row} 0.1" for row in rows.split("\n")) + "\n").encode())
     np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
     np.testing.assert_array_equal(pattern.sigma, [max(1, round(y**0.5)) for y in SCAN.counts])

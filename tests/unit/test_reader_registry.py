@@ -41,9 +41,7 @@ def lab_reader(format_id: str = "lab_format") -> XrdReader:
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     entries: list[EntryPoint] = []
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points", lambda group: entries if group == "xrdcomp.readers" else []
-    )
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == "xrdcomp.readers" else [])
     all_readers.cache_clear()
     yield entries
     all_readers.cache_clear()
@@ -59,9 +57,7 @@ def test_a_reader_of_another_package_is_used(plugins: list[EntryPoint], tmp_path
     assert "lab_format" in {row["id"] for row in list_formats()}
 
 
-@pytest.mark.parametrize(
-    "broken", [ImportError("no module"), ValueError("x"), 42, lambda: "text", lambda: 1 / 0]
-)
+@pytest.mark.parametrize("broken", [ImportError("no module"), ValueError("x"), 42, lambda: "text", lambda: 1 / 0])
 def test_a_broken_plugin_is_a_warning(plugins: list[EntryPoint], broken: object) -> None:
     plugins.append(EntryPoint("broken", broken))
     with pytest.warns(UserWarning, match="reader plug-in 'broken' could not be loaded"):

@@ -43,9 +43,7 @@ def test_counts_rates_and_attenuated_counts_have_poisson_errors() -> None:
     zero = Y.copy()
     zero[5] = 0
     counts = judged(replace(RAW, intensity=zero))
-    assert_close(
-        counts.sigma, np.sqrt(np.maximum(zero, 1)), rtol=1e-14, because="sqrt(N), one count for none"
-    )
+    assert_close(counts.sigma, np.sqrt(np.maximum(zero, 1)), rtol=1e-14, because="sqrt(N), one count for none")
     rate = judged(replace(RAW, intensity=zero / 4, unit="cps", counting_time_s=4.0))
     assert_close(rate.sigma, counts.sigma / 4, rtol=1e-14, because="the same counts over 4 s")
     factor = np.where(np.arange(len(X)) > 400, 8.3, 1.0)
@@ -61,9 +59,7 @@ def test_noise_scale_of_poisson_counts_is_one_and_scales_with_them() -> None:
     rng = np.random.default_rng(11)
     scales = [counting_scale(rng.poisson(np.linspace(300, 80, 3000)).astype(float)) for _ in range(20)]
     # the median of 3000 chi-square values scatters by 4.3 %, and neighbours share points
-    assert_close(
-        np.mean(scales), 1.0, atol=4 * 0.06 / np.sqrt(20), because="mean of 20 medians of 3000 values"
-    )
+    assert_close(np.mean(scales), 1.0, atol=4 * 0.06 / np.sqrt(20), because="mean of 20 medians of 3000 values")
     y = rng.poisson(200.0, 3000).astype(float)
     ten, plain = counting_scale(10 * y), counting_scale(y)
     assert ten is not None
@@ -199,9 +195,7 @@ def test_uneven_steps() -> None:
 def test_ends_of_cut_texts() -> None:
     assert note_unusual_end(two_theta_grid(10, 0.02, 3501)) == []
     assert note_unusual_end(two_theta_grid(10, 0.02, 3401 + 13))
-    assert note_unusual_end(two_theta_grid(10.213, 0.02, 3401 + 13)) == [], (
-        "such a start says nothing about the end"
-    )
+    assert note_unusual_end(two_theta_grid(10.213, 0.02, 3401 + 13)) == [], "such a start says nothing about the end"
     assert note_open_end(b"1 2\n3 4") != []
     for whole in (b"1 2\n3 4\n", b"1 2\r3 4\r", b"1 2\r\n3 4\r\n", "1 2\n3 4\n".encode("utf-16-le")):
         assert note_open_end(whole) == []

@@ -129,9 +129,7 @@ def zipped(members: dict[str, bytes], **facts: int) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    "name", ["../RawData0.xml", "/etc/RawData0.xml", "a/../../RawData0.xml", "C:\\RawData0.xml"]
-)
+@pytest.mark.parametrize("name", ["../RawData0.xml", "/etc/RawData0.xml", "a/../../RawData0.xml", "C:\\RawData0.xml"])
 def test_archives_whose_names_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.brml"
     path.write_bytes(zipped({name: b"<RawData/>"}))

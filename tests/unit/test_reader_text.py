@@ -45,9 +45,7 @@ def test_separators_and_decimal_signs(tmp_path: Path, separator: str, decimal: s
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "cp932"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     header = "Prüfung °2θ" if encoding in {"utf-8", "utf-8-sig", "utf-16", "utf-16-le"} else "2theta counts"
-    header = (
-        "Messung 2° counts" if encoding == "cp1252" else "測定 2θ 強度" if encoding == "cp932" else header
-    )
+    header = "Messung 2° counts" if encoding == "cp1252" else "測定 2θ 強度" if encoding == "cp932" else header
     is_scan(read(tmp_path, f"# {header}\n{text_rows(SCAN)}".encode(encoding)))
 
 
@@ -134,8 +132,7 @@ def test_header_facts(tmp_path: Path) -> None:
 EXPORTS = {
     "PANalytical": "[Measurement conditions]\nAnode material,Cu\nK-Alpha1 wavelength,1.5406\nScan axis,Gonio\n"
     "Start angle,20\n[Scan points]\nAngle,Intensity\n",
-    "Bruker": ";RAW4.00\n[Measurement]\nAnode=Cu\nAlpha1=1.5406\nScanType=Locked Coupled\n[Data]\n"
-    "Angle,       PSD,\n",
+    "Bruker": ";RAW4.00\n[Measurement]\nAnode=Cu\nAlpha1=1.5406\nScanType=Locked Coupled\n[Data]\nAngle,       PSD,\n",
     "Shimadzu": "<Group>=1\nAnode=Cu\nlambda=1.5406\n[Data]\n<2Theta>  < I >\n",
     "Rigaku": "#Anode=Cu\n#Wavelength=1.5406\n#Intensity_unit=counts\n2-Theta,Intensity\n",
 }

@@ -18,9 +18,7 @@ MO_KALPHA = HC_KEV_ANGSTROM / 17.4793
 def test_forward_limit_of_each_element(element: str) -> None:
     z = sc.ELEMENTS.index(element) + 1
     assert gemmi.Element(element).atomic_number == z
-    assert_close(
-        sc.form_factor(element, 0.0), z, atol=0.06, because="International Tables give four Gaussians to this"
-    )
+    assert_close(sc.form_factor(element, 0.0), z, atol=0.06, because="International Tables give four Gaussians to this")
     s = np.linspace(0.0, 2.0, 50)
     assert (np.diff(sc.form_factor(element, s)) < 1e-3).all(), "form factors fall"
     incoherent = sc.incoherent(element, np.linspace(0.0, 6.0, 100))
@@ -71,17 +69,13 @@ def test_incoherent_is_tabulated_not_approximated() -> None:
 def test_attenuation_of_compounds(formula: str, copper: float, molybdenum: float) -> None:
     w = sc.compound(formula)
     assert_close(sc.mass_attenuation_of(w, CU_KALPHA), copper, rtol=0.002, because="table refined to 0.2 %")
-    assert_close(
-        sc.mass_attenuation_of(w, MO_KALPHA), molybdenum, rtol=0.002, because="table refined to 0.2 %"
-    )
+    assert_close(sc.mass_attenuation_of(w, MO_KALPHA), molybdenum, rtol=0.002, because="table refined to 0.2 %")
 
 
 def test_water_per_gram_at_both_limits() -> None:
     water = sc.compound("H2O")
     forward = (2 * 1 + 64) / 18.015
-    assert_close(
-        sc.coherent_per_gram(water, 0.0), forward, rtol=2e-3, because="f(0) is Z to the tables' accuracy"
-    )
+    assert_close(sc.coherent_per_gram(water, 0.0), forward, rtol=2e-3, because="f(0) is Z to the tables' accuracy")
     assert sc.incoherent_per_gram(water, 0.0) == 0.0
     far = sc.incoherent_per_gram(water, 60.0)
     assert_close(far, 10 / 18.015, rtol=0.02, because="bound inner electrons still scatter coherently")

@@ -23,9 +23,7 @@ def regenerated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_cohort_is_regenerated_bit_for_bit(regenerated: Path) -> None:
     embedded = EMBEDDED
     written = sorted(p.relative_to(regenerated) for p in regenerated.rglob("*") if p.is_file())
-    shipped = sorted(
-        p.relative_to(embedded) for p in embedded.rglob("*") if p.is_file() and p.name != "README.md"
-    )
+    shipped = sorted(p.relative_to(embedded) for p in embedded.rglob("*") if p.is_file() and p.name != "README.md")
     assert written == shipped
     differing = [p for p in written if (regenerated / p).read_bytes() != (embedded / p).read_bytes()]
     assert not differing, "a change of the simulator or of hydroxyapatite.cif calls for generate_cohort"

@@ -12,8 +12,7 @@ from tests.helpers import assert_close
 from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError
 from xrdcomp.io.front import read_tga, read_xrd
-from xrdcomp.simulate.cohort import simulate_specimen
-from xrdcomp.simulate.exports import TGA_FORMATS, XRD_FORMATS, write_pattern, write_tga
+from xrdcomp.simulate.cohort import TGA_FORMATS, XRD_FORMATS, simulate_specimen, write_pattern, write_tga
 from xrdcomp.simulate.specimens import SimulatedSpecimen, TgaConditions, XrdConditions, tissue
 
 SUFFIX = {"gsas": "gsa", "netzsch": "txt", "ta": "txt"}

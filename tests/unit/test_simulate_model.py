@@ -89,9 +89,7 @@ def test_specimen_is_reproducible_and_whole() -> None:
     ("kind", "mineral", "organic", "water"),
     [("bone", 0.65, 0.25, 0.10), ("dentine", 0.70, 0.20, 0.10), ("enamel", 0.97, 0.015, 0.015)],
 )
-def test_tissues_have_the_published_composition(
-    kind: str, mineral: float, organic: float, water: float
-) -> None:
+def test_tissues_have_the_published_composition(kind: str, mineral: float, organic: float, water: float) -> None:
     components = truth_of(tissue(kind), {})["components"]  # type: ignore[arg-type]  # parametrised literal
     found = components["crystalline_hydroxyapatite"] + components["carbonate"]
     because = "as tabulated"

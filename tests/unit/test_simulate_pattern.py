@@ -102,9 +102,7 @@ def test_peak_counts_is_the_highest_expected_point() -> None:
 def test_line_stands_where_bragg_puts_it() -> None:
     phase = load_phase("silicon")
     bragg = float(d_to_two_theta(phase.cell.a / np.sqrt(3.0), CU_KA1))
-    assert_close(
-        centroid(silicon_line(), 27.5, 29.5), bragg, atol=0.003, because="a few fine-grid steps of 0.00125°"
-    )
+    assert_close(centroid(silicon_line(), 27.5, 29.5), bragg, atol=0.003, because="a few fine-grid steps of 0.00125°")
 
 
 def test_displacement_and_zero_move_lines_as_stated() -> None:
@@ -219,9 +217,7 @@ def test_axial_divergence_pulls_low_lines_down_and_high_ones_up() -> None:
         assert sign * float(offsets @ weights) > 0.0
     low, low_weight = axial_offsets(10.0, 2.0)
     wide, wide_weight = axial_offsets(10.0, 4.0)
-    assert_close(
-        (wide @ wide_weight) / (low @ low_weight), 4.0, rtol=0.05, because="second order in the angle"
-    )
+    assert_close((wide @ wide_weight) / (low @ low_weight), 4.0, rtol=0.05, because="second order in the angle")
 
 
 def test_polarisation_limits() -> None:
@@ -296,9 +292,7 @@ def test_transparency_and_variable_slit_act() -> None:
     plain = silicon_line()
     model = SpecimenModel(other={"silicon": 1.0}, other_size_nm=200.0)
     conditions = replace(NO_BACKGROUND, two_theta_min=26.0, two_theta_max=30.5, step=0.005)
-    deep = expected(
-        replace(model, other={"silicon": 0.02}, protein=0.98), replace(conditions, transparency=True)
-    )
+    deep = expected(replace(model, other={"silicon": 0.02}, protein=0.98), replace(conditions, transparency=True))
     flat = expected(replace(model, other={"silicon": 0.02}, protein=0.98), conditions)
     assert centroid(deep, 27.9, 28.9) < centroid(flat, 27.9, 28.9)
     assert plain.specimen.max() > 0.0

@@ -34,9 +34,7 @@ from xrdcomp.simulate.tga import (
 )
 
 CALM = TgaConditions(noise_ug=0.0, pan_volume_cm3=0.0, sample_density_g_cm3=1e9)
-SPECIMEN = SpecimenModel(
-    apatite=0.30, protein=0.35, lipid=0.15, water=0.12, amorphous_mineral=0.06, carbonate=0.02
-)
+SPECIMEN = SpecimenModel(apatite=0.30, protein=0.35, lipid=0.15, water=0.12, amorphous_mineral=0.06, carbonate=0.02)
 
 
 def lost(model: SpecimenModel, *, inert: bool) -> dict[str, float]:
@@ -79,12 +77,8 @@ def test_curve_falls_from_the_initial_mass_to_the_residue() -> None:
     assert residue - parts["hydroxyl"] < fraction[-1] < residue
     at = {t: float(np.interp(t, run.temperature_c, fraction)) for t in (220.0, 600.0, 960.0)}
     assert_close(1.0 - at[220.0], 0.12, atol=0.012, because="early bound water and the first of the protein")
-    assert_close(
-        at[220.0] - at[600.0], 0.5, atol=0.01, because="late bound water on one side, tail on the other"
-    )
-    assert_close(
-        at[600.0] - at[960.0], parts["carbonate"], atol=0.003, because="hydroxyl and combustion's tail"
-    )
+    assert_close(at[220.0] - at[600.0], 0.5, atol=0.01, because="late bound water on one side, tail on the other")
+    assert_close(at[600.0] - at[960.0], parts["carbonate"], atol=0.003, because="hydroxyl and combustion's tail")
 
 
 def test_extent_of_first_order_reaction_against_fine_integration() -> None:
@@ -205,9 +199,7 @@ def test_ramp_reaches_its_end_at_its_rate() -> None:
         ("portlandite", (0.2431,)),
     ],
 )
-def test_standards_lose_what_stoichiometry_says(
-    standard: str, losses: tuple[float, ...], rate: float
-) -> None:
+def test_standards_lose_what_stoichiometry_says(standard: str, losses: tuple[float, ...], rate: float) -> None:
     conditions = replace(CALM, heating_rate_k_min=rate, atmosphere="nitrogen")
     run = simulate_standard(standard, conditions, seed=1)
     fraction = run.mass / conditions.sample_mass_mg
@@ -229,9 +221,7 @@ def test_single_reaction_loses_what_was_asked() -> None:
     run = simulate_reaction(peak_reaction(350.0, 150.0), CALM, loss=0.3, seed=1)
     assert_close(run.mass[-1] / CALM.sample_mass_mg, 0.7, atol=1e-6, because="first order is over at 1000 °C")
     never = Reaction(activation_energy=150.0, ln_a=-50.0)
-    assert_close(
-        simulate_reaction(never, CALM, seed=1).mass, CALM.sample_mass_mg, rtol=1e-6, because="no rate"
-    )
+    assert_close(simulate_reaction(never, CALM, seed=1).mass, CALM.sample_mass_mg, rtol=1e-6, because="no rate")
 
 
 @pytest.mark.parametrize(

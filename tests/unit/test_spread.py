@@ -51,9 +51,7 @@ def test_sum_of_deformations() -> None:
 
 def test_slopes() -> None:
     terms = {name: RNG.normal(size=(7, 2)) for name in ("value", "offset", "fwhm", "eta")}
-    slopes = spread.Slopes(
-        intensity=terms["value"], position=terms["offset"], fwhm=terms["fwhm"], eta=terms["eta"]
-    )
+    slopes = spread.Slopes(intensity=terms["value"], position=terms["offset"], fwhm=terms["fwhm"], eta=terms["eta"])
     by_intensity, by_position, by_width = spread.spread_slopes(placed(), slopes)
     for k in range(2):
         value, offset, fwhm, eta = (one_by_one(name, terms[name][:, k]) for name in terms)

@@ -79,9 +79,7 @@ def test_agrees_with_gemmi(name: str) -> None:
     calculator = gemmi.StructureFactorCalculatorX(structure.cell)
     for element in set(phase.site_element):
         calculator.addends.set(gemmi.Element(element), anomalous(element, WAVELENGTH)[0])
-    expected = [
-        abs(calculator.calculate_sf_from_small_structure(structure, [int(i) for i in h])) ** 2 for h in r.hkl
-    ]
+    expected = [abs(calculator.calculate_sf_from_small_structure(structure, [int(i) for i in h])) ** 2 for h in r.hkl]
     ours = f_sq(phase, r) - imaginary_part(phase, r)
     assert_close(
         ours,
@@ -108,10 +106,7 @@ def test_halite_by_hand() -> None:
     b = {atom.element: atom.b_iso for atom in phase.atoms}
     for value, spacing, sign in zip(ours, d, (-1, 1), strict=True):
         s = 1 / (2 * spacing)
-        f = {
-            e: (float(form_factor(e, s)) + complex(*anomalous(e, WAVELENGTH))) * math.exp(-b[e] * s * s)
-            for e in b
-        }
+        f = {e: (float(form_factor(e, s)) + complex(*anomalous(e, WAVELENGTH))) * math.exp(-b[e] * s * s) for e in b}
         assert_close(value, 16 * abs(f["Na"] + sign * f["Cl"]) ** 2, rtol=1e-10, because="float arithmetic")
 
 
@@ -163,9 +158,7 @@ def test_larger_displacement_lowers_intensity() -> None:
     assert_close(hot, expected, rtol=1e-9, because="a common B is one factor exp(-2 B s²)")
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"), [("alpha_tcp", 6.0, 7.5), ("octacalcium_phosphate", 6.0, 7.5)]
-)
+@pytest.mark.parametrize(("name", "low", "high"), [("alpha_tcp", 6.0, 7.5), ("octacalcium_phosphate", 6.0, 7.5)])
 def test_bragg_scattering_reaches_the_independent_atoms(name: str, low: float, high: float) -> None:
     """Over a wide shell of Q the Bragg area per dQ is Σ f² of the cell's atoms (Wilson 1942)."""
     phase = load_phase(name)

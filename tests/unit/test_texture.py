@@ -7,17 +7,15 @@ import pytest
 
 from tests.helpers import assert_close
 from xrdcomp.phases.library import load_phase
-from xrdcomp.physics import texture
-from xrdcomp.physics.texture import harmonic_columns, march_dollase
+from xrdcomp.physics import corrections as texture
+from xrdcomp.physics.corrections import harmonic_columns, march_dollase
 
 
 def test_march_dollase_conserves_total_intensity() -> None:
     cos_alpha = np.linspace(0.0, 1.0, 20001)
     for ratio in (0.5, 0.8, 1.0, 1.5):
         factor, _ = march_dollase(ratio, cos_alpha**2)
-        assert_close(
-            np.trapezoid(factor, cos_alpha), 1.0, atol=1e-6, because="∫ over the sphere, trapezoid rule"
-        )
+        assert_close(np.trapezoid(factor, cos_alpha), 1.0, atol=1e-6, because="∫ over the sphere, trapezoid rule")
 
 
 def test_march_dollase_derivative() -> None:
@@ -29,9 +27,7 @@ def test_march_dollase_derivative() -> None:
 
 def test_independent_harmonics_of_the_laue_classes() -> None:
     """6/m: one each of degree 2 and 4, three of degree 6; m-3m: none, one, one."""
-    grid = np.array(
-        [(h, k, m) for h in range(-3, 4) for k in range(-3, 4) for m in range(4) if (h, k, m) > (0, 0, 0)]
-    )
+    grid = np.array([(h, k, m) for h in range(-3, 4) for k in range(-3, 4) for m in range(4) if (h, k, m) > (0, 0, 0)])
     apatite, fluorite = load_phase("hydroxyapatite"), load_phase("fluorite")
     for order, hexagonal, cubic in [(2, 1, 0), (4, 2, 1), (6, 5, 2)]:
         assert harmonic_columns(grid, apatite.rotations, apatite.cell.parameters, order).shape[1] == hexagonal
@@ -58,7 +54,5 @@ def test_recurrence_gives_the_harmonics_of_scipy(degree: int) -> None:
     directions = np.random.default_rng(3).normal(size=(50, 4, 3))
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
     directions[0, 0] = (0.0, 0.0, 1.0)
-    found, expected = (
-        make(directions, degree) for make in (texture._real_harmonics, texture._tabulated_harmonics)
-    )
+    found, expected = (make(directions, degree) for make in (texture._real_harmonics, texture._tabulated_harmonics))
     assert_close(found, expected, atol=1e-13, because="rounding of values up to 3")

@@ -58,15 +58,9 @@ def test_step_shapes_are_those_of_the_logistic_curve() -> None:
     assert step.peak_c is not None
     assert step.onset_c is not None
     assert step.endset_c is not None
-    assert_close(
-        step.peak_c, 320.0, atol=1.0, because="one grid step: smoothing does not move a symmetric step"
-    )
-    assert_close(
-        step.onset_c, 288.0, atol=2.0, because="tangent of a logistic step meets its feet at ±2 widths"
-    )
-    assert_close(
-        step.endset_c, 352.0, atol=2.0, because="tangent of a logistic step meets its feet at ±2 widths"
-    )
+    assert_close(step.peak_c, 320.0, atol=1.0, because="one grid step: smoothing does not move a symmetric step")
+    assert_close(step.onset_c, 288.0, atol=2.0, because="tangent of a logistic step meets its feet at ±2 widths")
+    assert_close(step.endset_c, 352.0, atol=2.0, because="tangent of a logistic step meets its feet at ±2 widths")
 
 
 @pytest.mark.parametrize("unit", ["mg", "ug", "g", "percent", "fraction"])
@@ -122,9 +116,9 @@ def test_char_never_takes_more_than_the_residue() -> None:
 
 def test_bound_water_widens_the_organic_downwards_only() -> None:
     without = analyze_tga(run_of(), NO_BUOYANCY).quantities["organic"]
-    with_bound = analyze_tga(
-        run_of(), ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
-    ).quantities["organic"]
+    with_bound = analyze_tga(run_of(), ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)).quantities[
+        "organic"
+    ]
     assert without.ci95 is not None
     assert with_bound.ci95 is not None
     assert with_bound.value == without.value
@@ -138,9 +132,7 @@ def test_an_early_end_says_only_what_can_be_said() -> None:
     assert_close(result.balance, (0.10, 0.37, 0.53), atol=1e-3, because=CUT)
     assert "TGA_CARBONATE_LEFT" in codes(result)
     assert result.quantities == {}
-    assert_close(
-        result.residue.value, result.mass_fraction[-1], atol=1e-12, because="the residue is what is left"
-    )
+    assert_close(result.residue.value, result.mass_fraction[-1], atol=1e-12, because="the residue is what is left")
 
 
 def test_what_is_lost_after_the_organic_of_a_short_run_can_be_too_much_for_carbonate() -> None:
@@ -170,9 +162,7 @@ def test_a_late_single_reaction_is_not_tissue_unless_told() -> None:
 
 @pytest.mark.parametrize(("atmosphere", "tissue"), [("nitrogen", True), ("unknown", False)])
 def test_fat_alone_goes_late_where_nothing_burns(atmosphere: Atmosphere, tissue: bool) -> None:
-    fat = replace(
-        run_of(((0.10, 90.0, 12.0), (0.45, 395.0, 22.0), (0.01, 760.0, 20.0))), atmosphere=atmosphere
-    )
+    fat = replace(run_of(((0.10, 90.0, 12.0), (0.45, 395.0, 22.0), (0.01, 760.0, 20.0))), atmosphere=atmosphere)
     result = analyze_tga(fat, NO_BUOYANCY)
     assert ("TGA_NOT_ASSIGNED" not in codes(result)) == tissue
 
@@ -335,17 +325,13 @@ def test_what_left_before_the_carbonate_s_end_is_given_back(energy_kj: float) ->
     without = analyze_tga(run, NO_BUOYANCY)
     drawn = with_front.quantities["carbonate_co2"]
     assert drawn.std is not None
-    assert_close(
-        drawn.value, without.quantities["carbonate_co2"].value, atol=2e-4, because="half of the front remains"
-    )
+    assert_close(drawn.value, without.quantities["carbonate_co2"].value, atol=2e-4, because="half of the front remains")
     assert abs(drawn.value - without.quantities["carbonate_co2"].value) < 2.0 * drawn.std
     assert with_front.budget["carbonate_co2"]["late_loss"] > without.budget["carbonate_co2"]["late_loss"]
 
 
 def test_a_run_that_ends_with_the_carbonate_gives_back_no_more_than_hydroxyl_explains() -> None:
-    whole, cut = (
-        analyze_tga(run_of(end_c=end), NO_BUOYANCY).quantities["carbonate_co2"] for end in (1000.0, 925.0)
-    )
+    whole, cut = (analyze_tga(run_of(end_c=end), NO_BUOYANCY).quantities["carbonate_co2"] for end in (1000.0, 925.0))
     most = 0.05 * 0.018 * 0.5
     assert_close(cut.value, whole.value, atol=most, because="5 % of the hydroxyl of half the mass")
     assert (cut.std or 0.0) > (whole.std or 0.0)
@@ -373,12 +359,8 @@ def test_overlap_adds_doubt() -> None:
 
 def test_parts_of_the_organic_step_are_listed() -> None:
     organic = analyze_tga(run_of(), NO_BUOYANCY).steps[1]
-    assert_close(
-        [p.peak_c or 0.0 for p in organic.parts], (320.0, 470.0), atol=3.0, because="three grid steps"
-    )
-    assert_close(
-        [p.mass_loss.value for p in organic.parts], (0.25, 0.12), atol=4e-3, because="feet of the peaks"
-    )
+    assert_close([p.peak_c or 0.0 for p in organic.parts], (320.0, 470.0), atol=3.0, because="three grid steps")
+    assert_close([p.mass_loss.value for p in organic.parts], (0.25, 0.12), atol=4e-3, because="feet of the peaks")
     assert "parts" in organic.to_dict()
 
 
@@ -391,11 +373,7 @@ def test_smoothing_setting_is_obeyed() -> None:
 def test_the_dtg_follows_the_rate_when_segments_differ() -> None:
     temperature = np.concatenate((np.arange(25.0, 250.0, 0.05), np.arange(250.0, 1000.0, 0.4)))
     minutes = np.concatenate((np.arange(4500) * 0.025, 4500 * 0.025 + np.arange(1875) * 0.01))
-    mass = (
-        1.0
-        - 0.2 / (1 + np.exp(-(temperature - 120.0) / 10.0))
-        - 0.3 / (1 + np.exp(-(temperature - 450.0) / 10.0))
-    )
+    mass = 1.0 - 0.2 / (1 + np.exp(-(temperature - 120.0) / 10.0)) - 0.3 / (1 + np.exp(-(temperature - 450.0) / 10.0))
     run = TgaRun(
         temperature_c=temperature,
         mass=10.0 * mass,
@@ -411,9 +389,7 @@ def test_the_dtg_follows_the_rate_when_segments_differ() -> None:
 
 
 def test_no_width_to_search_leaves_the_boundary_at_its_literature_value() -> None:
-    fixed = analyze_tga(
-        run_of(), msgspec.structs.replace(NO_BUOYANCY, search_half_width_c=0.0, water_end_c=231.0)
-    )
+    fixed = analyze_tga(run_of(), msgspec.structs.replace(NO_BUOYANCY, search_half_width_c=0.0, water_end_c=231.0))
     assert_close(fixed.steps[0].end_c, 231.0, atol=1.0, because="one grid step")
     assert np.isfinite(fixed.covariance).all()
 
@@ -449,7 +425,5 @@ def test_noise_of_the_first_readings_is_no_slope() -> None:
         mass = 10.0 + 0.001 * rng.standard_normal(3000)
         run = TgaRun(temperature_c=np.linspace(25.0, 600.0, 3000), mass=mass, mass_unit="mg")
         starts.append(to_mass_fraction(run).start_mass_mg)
-    because = (
-        "the median of 15 readings has 1.25 / sqrt(15) = 0.32 of one reading's noise; 300 leave 4 % of it"
-    )
+    because = "the median of 15 readings has 1.25 / sqrt(15) = 0.32 of one reading's noise; 300 leave 4 % of it"
     assert_close(float(np.std(starts)), 0.00032, rtol=0.2, because=because)

@@ -35,9 +35,7 @@ def test_what_a_blank_holds_before_and_after_the_run_does_not_count(
     start_c: float, blank_start_c: float, blank_end_c: float
 ) -> None:
     longer, same = balance(start_c, blank_start_c, blank_end_c), balance(start_c, start_c, 1000.0)
-    because = (
-        "other noise of the blank, three times 0.3 µg of 3 mg; the pan gains 0.2 wt% in 75 K at the beginning"
-    )
+    because = "other noise of the blank, three times 0.3 µg of 3 mg; the pan gains 0.2 wt% in 75 K at the beginning"
     assert_close(longer.balance, same.balance, atol=3e-4, because=because)
 
 

@@ -34,16 +34,12 @@ def test_carbonate_and_mineral_follow_from_stoichiometry() -> None:
 
 
 def test_dry_basis_has_the_variance_of_the_published_formula() -> None:
-    found, _ = quantities(
-        VALUES, {"noise": covariance()}, ThermalRecipe(bound_water_fraction=0.0), inert=False
-    )
+    found, _ = quantities(VALUES, {"noise": covariance()}, ThermalRecipe(bound_water_fraction=0.0), inert=False)
     total = covariance()
     g = 0.40 / 0.90
     variance = (total[1, 1] + g**2 * total[0, 0] + 2 * g * total[0, 1]) / 0.90**2
     assert_close(found["dry_organic"].value, g, atol=1e-12, because="definition")
-    assert_close(
-        found["dry_organic"].std or 0.0, np.sqrt(variance), rtol=1e-4, because="numerical derivative"
-    )
+    assert_close(found["dry_organic"].std or 0.0, np.sqrt(variance), rtol=1e-4, because="numerical derivative")
 
 
 def test_char_goes_from_the_residue_to_the_organic() -> None:
@@ -56,9 +52,7 @@ def test_char_goes_from_the_residue_to_the_organic() -> None:
 
 
 def test_bound_water_is_one_sided() -> None:
-    found, budget = quantities(
-        VALUES, {"noise": covariance()}, ThermalRecipe(bound_water_fraction=0.02), inert=False
-    )
+    found, budget = quantities(VALUES, {"noise": covariance()}, ThermalRecipe(bound_water_fraction=0.02), inert=False)
     interval = found["organic"].ci95
     assert interval is not None
     assert 0.40 - interval[0] > 1.5 * (interval[1] - 0.40)
@@ -147,9 +141,7 @@ def test_hydroxyl_that_has_gone_before_the_end_is_no_salt(rate: float) -> None:
     result = analyze_tga(simulate_tga(specimen, hot, seed=1))
     assert "TGA_LATE_PEAK" not in {d.code for d in result.messages}
     because = "twice the standard uncertainty; cut at 815 °C it was 0.5 wt% low"
-    assert_close(
-        result.quantities["carbonate_co2"].value, 0.03 * 44.0095 / 60.009, atol=6e-4, because=because
-    )
+    assert_close(result.quantities["carbonate_co2"].value, 0.03 * 44.0095 / 60.009, atol=6e-4, because=because)
 
 
 def test_salt_below_the_hydroxyl_is_still_seen_in_a_hot_run() -> None:

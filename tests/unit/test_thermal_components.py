@@ -39,9 +39,7 @@ def test_gradient_is_that_of_the_shape(asymmetry: float) -> None:
     for k, analytic in enumerate(fraser_suzuki_gradient(AXIS, *values)):
         low, high = ([v + sign * step * (i == k) for i, v in enumerate(values)] for sign in (-1, 1))
         numeric = (fraser_suzuki(AXIS, *high) - fraser_suzuki(AXIS, *low)) / (2 * step)
-        assert_close(
-            analytic, numeric, atol=1e-6 * np.abs(numeric).max(), because="central difference with step 1e-4"
-        )
+        assert_close(analytic, numeric, atol=1e-6 * np.abs(numeric).max(), because="central difference with step 1e-4")
 
 
 @pytest.mark.parametrize("order", [0.6, 1.0, 1.8])
@@ -49,9 +47,7 @@ def test_nth_order_solves_its_differential_equation(order: float) -> None:
     fine = np.arange(100.0, 1100.0, 0.02)
     rate = nth_order(fine, 400.0, 150.0, order)
     conversion = np.cumsum(rate) * 0.02
-    assert_close(
-        conversion[-1], 1.0, atol=3e-3, because="Senum-Yang integral at x = 25 and the missing first 100 °C"
-    )
+    assert_close(conversion[-1], 1.0, atol=3e-3, because="Senum-Yang integral at x = 25 and the missing first 100 °C")
     kelvin = fine + 273.15
     k = 150.0 / (8.314462618e-3 * 673.15**2) * np.exp(-150.0 / 8.314462618e-3 * (1 / kelvin - 1 / 673.15))
     inside = (conversion > 0.05) & (conversion < 0.9)
@@ -107,9 +103,7 @@ def test_steps_of_a_result_can_be_separated() -> None:
     found = separate_steps(result, 220.0, 600.0)
     below = sum(c.mass_loss.value for c in found.components if c.center_c < 405.0)
     above = sum(c.mass_loss.value for c in found.components if c.center_c >= 405.0)
-    assert_close(
-        (below, above), (0.25, 0.12), atol=5e-3, because="a logistic step needs two components for its wings"
-    )
+    assert_close((below, above), (0.25, 0.12), atol=5e-3, because="a logistic step needs two components for its wings")
 
 
 def test_ranges_that_cannot_be_separated_are_refused() -> None:

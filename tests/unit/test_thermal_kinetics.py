@@ -40,9 +40,7 @@ def exact(rate: float, energy: float, *, order: float = 1.0, peak_c: float = 400
     def slope(t: float, y: np.ndarray) -> np.ndarray:
         return np.exp(ln_a - energy / (R_KJ * t)) / rate * np.clip(1.0 - y, 0.0, None) ** order
 
-    solved = solve_ivp(
-        slope, (kelvin[0], kelvin[-1]), [0.0], t_eval=kelvin, rtol=1e-9, atol=1e-12, max_step=2.0
-    )
+    solved = solve_ivp(slope, (kelvin[0], kelvin[-1]), [0.0], t_eval=kelvin, rtol=1e-9, atol=1e-12, max_step=2.0)
     alpha = solved.y[0]
     return ConversionCurve(
         temperature_c=kelvin - 273.15,
@@ -108,9 +106,7 @@ def test_prediction_at_another_rate_is_the_curve_at_that_rate() -> None:
     energies = vyazovkin(curves)
     predicted = predict_heating(energies, curves[1], 40.0)
     measured = curves[4].at(energies.conversion).kelvin
-    assert_close(
-        predicted.temperature_c, measured - 273.15, atol=0.6, because="0.2 % of the energy over 60 K"
-    )
+    assert_close(predicted.temperature_c, measured - 273.15, atol=0.6, because="0.2 % of the energy over 60 K")
     assert (predicted.minutes_interval[:, 0] <= predicted.minutes + 1e-6).all()
 
 
@@ -122,9 +118,7 @@ def test_isothermal_prediction_of_a_first_order_reaction() -> None:
     ln_a = np.log(10.0 * 150.0 / (R_KJ * at**2)) + 150.0 / (R_KJ * at)
     k = np.exp(ln_a - 150.0 / (R_KJ * 623.15))
     expected = -np.log(1.0 - energies.conversion) / k
-    assert_close(
-        predicted.minutes, expected, rtol=0.03, because="0.2 % of E/RT = 29, and the first level's E"
-    )
+    assert_close(predicted.minutes, expected, rtol=0.03, because="0.2 % of E/RT = 29, and the first level's E")
 
 
 def test_conversion_runs_from_zero_to_one() -> None:
@@ -163,9 +157,7 @@ def test_temperature_integral_against_quadrature() -> None:
 
 def test_line_of_exact_points_has_no_scatter() -> None:
     line = fit_line(np.array([1.0, 2.0, 4.0]), np.array([3.0, 5.0, 9.0]))
-    assert_close(
-        (line.slope, line.intercept, line.r_squared), (2.0, 1.0, 1.0), atol=1e-12, because="arithmetic"
-    )
+    assert_close((line.slope, line.intercept, line.r_squared), (2.0, 1.0, 1.0), atol=1e-12, because="arithmetic")
     assert_close(line.slope_std, 0.0, atol=1e-12, because="no scatter")
 
 

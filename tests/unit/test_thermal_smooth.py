@@ -39,9 +39,7 @@ def test_a_parabola_passes_unchanged() -> None:
 def test_a_symmetric_step_stays_where_it_is() -> None:
     step = 1.0 / (1.0 + np.exp((X - 200.0) / 3.0))
     smooth = whittaker(step, ONES, 8.0)
-    assert_close(
-        np.interp(-0.5, -smooth[150:250], X[150:250]), 200.0, atol=1e-6, because="symmetric operator"
-    )
+    assert_close(np.interp(-0.5, -smooth[150:250], X[150:250]), 200.0, atol=1e-6, because="symmetric operator")
     assert_close(smooth[[20, 380]], (1.0, 0.0), atol=1e-3, because="ringing has died out")
 
 
@@ -71,18 +69,14 @@ def test_nodes_without_data_are_interpolated() -> None:
 def test_noise_is_estimated_beside_a_sharp_step() -> None:
     rng = np.random.default_rng(2)
     y = 1.0 - 0.5 * (X > 200) + 0.01 * rng.standard_normal(400)
-    assert_close(
-        estimate_noise(y, ONES), 0.01, rtol=0.15, because="3 sigma of a median absolute deviation, n = 397"
-    )
+    assert_close(estimate_noise(y, ONES), 0.01, rtol=0.15, because="3 sigma of a median absolute deviation, n = 397")
 
 
 def test_stated_standard_deviations_of_smoothed_value_and_slope() -> None:
     rng = np.random.default_rng(3)
     curves = whittaker(rng.standard_normal((400, 400)), ONES, 6.0)
     inner = slice(60, 340, 20)
-    assert_close(
-        curves[inner].std(), smoothed_std(1.0, 6.0), rtol=0.05, because="400 curves, 14 nearly free nodes"
-    )
+    assert_close(curves[inner].std(), smoothed_std(1.0, 6.0), rtol=0.05, because="400 curves, 14 nearly free nodes")
     slopes = derivative(curves, 1.0)[inner]
     assert_close(slopes.std(), derivative_std(1.0, 6.0), rtol=0.06, because="400 curves; central difference")
 
@@ -90,9 +84,7 @@ def test_stated_standard_deviations_of_smoothed_value_and_slope() -> None:
 def test_more_noise_smooths_more() -> None:
     clean = 1.0 / (1.0 + np.exp((X - 200.0) / 6.0))
     rng = np.random.default_rng(4)
-    lengths = [
-        choose_length(clean + s * rng.standard_normal(400), ONES, s, shortest=0.7) for s in (1e-4, 1e-2, 1e-1)
-    ]
+    lengths = [choose_length(clean + s * rng.standard_normal(400), ONES, s, shortest=0.7) for s in (1e-4, 1e-2, 1e-1)]
     assert lengths[0] < lengths[1] < lengths[2]
 
 
@@ -122,9 +114,7 @@ def test_progress_is_temperature_on_a_ramp_and_time_on_a_hold() -> None:
     progress, rate = progress_axis(run, np.arange(3000))
     assert_close(rate or 0.0, 10.0, rtol=0.01, because="node spacing of 0.04 min")
     assert_close(np.interp(10.0, minutes, progress), 125.0, atol=1.0, because="node spacing")
-    assert_close(
-        progress[-1] - progress[0], 600.0, rtol=0.01, because="the hold of 20 min counts like 200 °C"
-    )
+    assert_close(progress[-1] - progress[0], 600.0, rtol=0.01, because="the hold of 20 min counts like 200 °C")
 
 
 def test_bins_keep_mass_and_count() -> None:
@@ -149,9 +139,7 @@ def test_buoyancy_of_the_stated_pan_is_taken_out() -> None:
     apparent = 0.03 * (air[0] - air)
     result = analyze_tga(replace(run, mass=run.mass + apparent), ThermalRecipe(sample_density_g_cm3=1e6))
     assert apparent[-1] / 5.0 > 0.004
-    assert_close(
-        result.balance[3], 0.5, atol=1e-3, because="tails of logistic steps and 1 µg of noise on 5 mg"
-    )
+    assert_close(result.balance[3], 0.5, atol=1e-3, because="tails of logistic steps and 1 µg of noise on 5 mg")
 
 
 def test_raw_balance_readings_displace_a_carrier() -> None:

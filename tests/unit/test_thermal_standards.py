@@ -23,9 +23,7 @@ def test_calcium_oxalate_holds() -> None:
     assert check.passed
     assert [s.name for s in check.steps] == ["H2O", "CO", "CO2", "residue CaO"]
     for step in check.steps:
-        assert_close(
-            step.measured.value, step.theory, atol=1e-3, because="tails of logistic steps at the cuts"
-        )
+        assert_close(step.measured.value, step.theory, atol=1e-3, because="tails of logistic steps at the cuts")
 
 
 def test_theory_is_the_stoichiometry() -> None:

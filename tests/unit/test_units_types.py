@@ -40,9 +40,7 @@ def test_no_angle_beyond_the_limiting_sphere() -> None:
 
 def test_temperature_and_energy() -> None:
     assert units.celsius_to_kelvin(0.0) == 273.15
-    assert_close(
-        units.kelvin_to_celsius(units.celsius_to_kelvin(25.0)), 25.0, atol=1e-12, because="float arithmetic"
-    )
+    assert_close(units.kelvin_to_celsius(units.celsius_to_kelvin(25.0)), 25.0, atol=1e-12, because="float arithmetic")
     energy = units.wavelength_to_energy_kev(1.540598)
     assert_close(energy, 8.0478, atol=1e-4, because="Cu K alpha 1, Bearden 1967, four decimals")
 

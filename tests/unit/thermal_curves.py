@@ -40,9 +40,7 @@ def run_of(
     temperature = np.arange(25.0, end_c, 10.0 / 60.0)
     mass = sigmoid_losses(temperature, rows)
     mass += 1e-3 * noise_ug / start_mg * np.random.default_rng(7).standard_normal(len(mass))
-    scale = {"mg": start_mg, "ug": 1e3 * start_mg, "g": 1e-3 * start_mg, "percent": 100.0, "fraction": 1.0}[
-        unit
-    ]
+    scale = {"mg": start_mg, "ug": 1e3 * start_mg, "g": 1e-3 * start_mg, "percent": 100.0, "fraction": 1.0}[unit]
     return TgaRun(
         temperature_c=temperature,
         mass=scale * mass,

@@ -4,5 +4,4 @@ Importing the package registers every rule.
 """
 
 from xrdcomp.checks import composition as composition
-from xrdcomp.checks import search as search
 from xrdcomp.checks import thermal as thermal

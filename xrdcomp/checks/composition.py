@@ -1,4 +1,4 @@
-"""Rules over a finished composition: disagreement, missing evidence, assumptions that decide.
+"""Rules over a search and a composition: disagreement, missing evidence, assumptions that decide.
 
 Every message has the figure that shows it, the likely causes in order, and what to measure next. Where several runs
 were combined, a rule speaks of the first run it applies to.
@@ -154,9 +154,7 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
         which = "of all evidence"
     if not found.xrd:
         what, which = "The losses of the thermal run do", "of these losses"
-        advice = (
-            "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
-        )
+        advice = "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
     elif not found.tga:
         what = "The amounts of the pattern do"
         advice = (
@@ -171,9 +169,7 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     )
 
 
-def _against_residue(
-    kind: MessageKind, found: MineralBalance, lead: str, causes: str, **more: float
-) -> Diagnostic:
+def _against_residue(kind: MessageKind, found: MineralBalance, lead: str, causes: str, **more: float) -> Diagnostic:
     """Message on crystals by diffraction against what heating leaves; {figures} of both stand in `lead`."""
     figures = (
         f"crystalline mineral by X-rays {100 * found.crystalline:.1f} wt%, total mineral by thermogravimetry "
@@ -315,9 +311,7 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
         remedy = "Add a thermogravimetric run"
     elif found.xrd:
         why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
-        remedy = (
-            "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
-        )
+        remedy = "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
     text = (
         f"Not separated by these measurements: {', '.join(hidden).replace('_', ' ')}; {why}. Sums that can be "
         f"determined are under identifiable sums. {remedy}."
@@ -369,3 +363,31 @@ def runs_agree(analysis: Analysis) -> Diagnostic | None:
 def runs_scatter(analysis: Analysis) -> Diagnostic | None:
     """Name the components that scatter between combined runs."""
     return _scatter_between_runs(analysis, REPLICATE_SCATTER)
+
+
+# Rules over what a search found.
+
+PHASES_NOT_FITTED = message_kind(
+    "XRD_PHASES_NOT_FITTED",
+    "warning",
+    "The search found phases beside those that were named; fit and fractions leave them out.",
+    remedy="Add them to --phases.",
+)
+
+
+@check(PHASES_NOT_FITTED, "search")
+def phases_not_fitted(analysis: Analysis) -> Diagnostic | None:
+    """Name detected phases that are not part of a fit of named phases."""
+    fit = analysis.xrd
+    if fit is None or not analysis.recipe.phases:
+        return None
+    beside = [p for p in analysis.phases if p.decision == "detected" and p.id not in fit.phases]
+    if not beside:
+        return None
+    shares = {p.id: p.crystalline_weight_fraction.value for p in beside if p.crystalline_weight_fraction}
+    listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
+    return PHASES_NOT_FITTED(
+        f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
+        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases.",
+        **shares,
+    )

@@ -265,9 +265,7 @@ def _list_phases(kind: MessageKind, sort: str, describe: Callable[[PhaseResult],
     """Register a rule that names the phases of one sort of heating, described in place of the {} of its text."""
 
     def rule(_: TgaResult, phases: list[PhaseResult]) -> Diagnostic:
-        return kind(
-            text.format(", ".join(map(describe, phases))), **dict.fromkeys((p.id for p in phases), True)
-        )
+        return kind(text.format(", ".join(map(describe, phases))), **dict.fromkeys((p.id for p in phases), True))
 
     return _beside(kind, _heated_as(sort))(rule)
 

@@ -56,9 +56,7 @@ if TYPE_CHECKING:
 @click.option("--tga-blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @xrd_options
 @tga_options
-@click.option(
-    "--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass."
-)
+@click.option("--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass.")
 @click.option("--basis", type=click.Choice(["as_received", "dry"]), help="Basis of the composition.")
 @output_options
 def analyze(xrd: str | None, **options: Any) -> None:
@@ -87,9 +85,7 @@ DEFAULT_WORKERS = 2
 
 
 @click.command(epilog=examples("xrdcomp demo", "xrdcomp demo --out demo-results --quiet"))
-@click.option(
-    "--out", default="demo-results", show_default=True, metavar="DIR", help="Folder for the results."
-)
+@click.option("--out", default="demo-results", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures and the page.")
 @quiet_option
 def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
@@ -102,9 +98,7 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
 
     folder, page = Path(out), Path(out) / "index.html"
     if page.is_file() and b"xrdcomp" not in page.read_bytes():
-        msg = (
-            f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
-        )
+        msg = f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
         raise OutputError(msg)
     workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
     if not workers.isdecimal() or int(workers) < 1:
@@ -133,8 +127,7 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
     click.echo(cohort_table(results))
     if figures:
         from xrdcomp.present.figures import plot_cohort
-        from xrdcomp.present.html import render_cohort_page
-        from xrdcomp.present.write import write_text
+        from xrdcomp.present.files import render_cohort_page, write_text
 
         drawn = {
             result.sample_id: {
@@ -167,7 +160,7 @@ def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool) -> SampleR
     if _interrupted:
         raise KeyboardInterrupt
     from xrdcomp.analysis import analyze_embedded
-    from xrdcomp.present.write import write_result
+    from xrdcomp.present.files import write_result
 
     result = analyze_embedded(entry)
     write_result(result, out, figures=figures)
@@ -228,9 +221,7 @@ def tga(file: str, **options: Any) -> None:
 STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite")
 
 
-@click.command(
-    "tga-check", epilog=examples("xrdcomp tga-check oxalate.txt --standard calcium-oxalate-monohydrate")
-)
+@click.command("tga-check", epilog=examples("xrdcomp tga-check oxalate.txt --standard calcium-oxalate-monohydrate"))
 @click.argument("file")
 @click.option("--standard", type=click.Choice(STANDARDS), required=True, help="What was weighed in.")
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
@@ -251,9 +242,7 @@ def tga_check(file: str, **options: Any) -> None:
     recipe = build_recipe(options)
     run, blank = read_tga_as_told(file, options["blank"], options)
     with naming(file):
-        check = check_standard(
-            run, options["standard"], recipe.thermal, blank=blank, tolerance=options["tolerance"]
-        )
+        check = check_standard(run, options["standard"], recipe.thermal, blank=blank, tolerance=options["tolerance"])
     if options["output_format"] == "json":
         print_json(
             {
@@ -321,9 +310,7 @@ _SETTINGS = {
 @click.argument("scan_file", metavar="STANDARD_SCAN")
 @click.option("--standard", required=True, metavar="NAME", help="srm660c, srm640f, srm676a … or a phase id.")
 @click.option("-o", "--out", default="instrument.toml", show_default=True, metavar="FILE")
-@click.option(
-    "--temperature", type=float, metavar="C", help="Of the specimen [default: the file's, else 22.5]."
-)
+@click.option("--temperature", type=float, metavar="C", help="Of the specimen [default: the file's, else 22.5].")
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
 @scan_options
@@ -342,9 +329,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     for item in options["settings"]:
         key = item.partition("=")[0].strip()
         if not key.startswith("instrument.") and key != "fit.two_theta_range":
-            msg = (
-                f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
-            )
+            msg = f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
             raise RecipeError(msg)
     recipe = build_recipe(options)
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
@@ -379,8 +364,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     epilog=examples(
         "xrdcomp calibrate-amorphous ha20.xy:0.2 ha50.xy:0.5 ha80.xy:0.8 --phases hydroxyapatite -o amorphous.toml",
         "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml",
-        "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml "
-        "--set quantification.method=ponkcs",
+        "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml --set quantification.method=ponkcs",
     )
 )
 @click.argument("mixtures", nargs=-1, required=True, metavar="SCAN:FRACTION…")
@@ -454,9 +438,14 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 
     Without --composition, the cohort of ten specimens that `xrdcomp demo` analyses.
     """
-    from xrdcomp.present.write import replaced_folder, safe_sample_id
-    from xrdcomp.simulate.cohort import COHORT_SEED, generate_cohort, simulate_specimen
-    from xrdcomp.simulate.exports import write_pattern, write_tga
+    from xrdcomp.present.files import replaced_folder, safe_sample_id
+    from xrdcomp.simulate.cohort import (
+        COHORT_SEED,
+        generate_cohort,
+        simulate_specimen,
+        write_pattern,
+        write_tga,
+    )
     from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
     number = COHORT_SEED if seed is None else seed
@@ -513,12 +502,8 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
     "--orientation", type=click.IntRange(1, 4),
     help="Corner of the first pixel, with --poni: 1 top left, 2 top right, 3 bottom right, 4 bottom left.",
 )  # fmt: skip
-@click.option(
-    "--ring", metavar="D", type=float, help="Ring for the orientation, ångström [default: 3.44, 002]."
-)
-@click.option(
-    "-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye]."
-)
+@click.option("--ring", metavar="D", type=float, help="Ring for the orientation, ångström [default: 3.44, 002].")
+@click.option("-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye].")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw frame, pattern and ring.")
 @format_option
 @quiet_option
@@ -542,9 +527,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     write_pattern(pattern, target)
     profile, reason = None, ""
     try:
-        profile = azimuthal_profile(
-            frames, **given, **({} if d_spacing is None else {"d_spacing": d_spacing})
-        )
+        profile = azimuthal_profile(frames, **given, **({} if d_spacing is None else {"d_spacing": d_spacing}))
     except AnalysisError as problem:
         if d_spacing is not None:  # a missing ring is an error only where it was asked for by name
             raise
@@ -552,7 +535,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     written = [target]
     if options["figures"]:
         from xrdcomp.present.figures import plot_frames
-        from xrdcomp.present.write import write_figure
+        from xrdcomp.present.files import write_figure
 
         progress("drawing figures", quiet=quiet)
         first = given | {"poni": given["poni"][:1] if given["poni"] else None}
@@ -649,16 +632,14 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
         found["scans"] = [scan_facts | {"wavelengths": frame["wavelengths"], "axis": "frame"}]
     if figure is not None:
         from xrdcomp.present.figures import plot_frame_image, plot_measurement
-        from xrdcomp.present.write import write_figure
+        from xrdcomp.present.files import write_figure
 
         if kind == "xrd_frame":
             from xrdcomp.frames.read import read_frame
 
             write_figure(plot_frame_image(read_frame(file)), figure)
         else:
-            write_figure(
-                plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)), figure
-            )
+            write_figure(plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)), figure)
         click.echo(f"written: {figure}", err=True)
     if output_format == "json":
         print_json(found)
@@ -697,9 +678,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-@click.command(
-    epilog=examples("xrdcomp phases", "xrdcomp phases hydroxyapatite", "xrdcomp phases --format json")
-)
+@click.command(epilog=examples("xrdcomp phases", "xrdcomp phases hydroxyapatite", "xrdcomp phases --format json"))
 @click.argument("phase", required=False, metavar="[ID|FILE.cif|FOLDER]")
 @format_option
 def phases(phase: str | None, output_format: str) -> None:

@@ -77,9 +77,7 @@ xrd_options = _stack(
 
 tga_options = _stack(
     *(
-        _option(
-            f"--{name.replace('_', '-')}", type=click.Choice(units), text="Where the TGA file does not say."
-        )
+        _option(f"--{name.replace('_', '-')}", type=click.Choice(units), text="Where the TGA file does not say.")
         for name, units in TGA_UNITS.items()
     ),
     _option("--initial-mass", metavar="MG", type=click.FloatRange(min=0, min_open=True), text="Likewise."),
@@ -100,9 +98,7 @@ recipe_options = _stack(
 output_options = _stack(
     _option("--sample-id", metavar="ID", text="Name of the specimen [default: the file's name]."),
     recipe_options,
-    _option(
-        "--out", metavar="DIR", text=f"Folder for DIR/<sample id>/ [default: {DEFAULT_OUT}; none with json]."
-    ),
+    _option("--out", metavar="DIR", text=f"Folder for DIR/<sample id>/ [default: {DEFAULT_OUT}; none with json]."),
     _option(
         "--format",
         "output_format",
@@ -160,15 +156,13 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
         settings[key.strip()] = value.strip()
     recipe = recipe.with_settings(settings)
     if recipe.sample_id and (options.get("out") or options.get("output_format") != "json"):
-        from xrdcomp.present.write import safe_sample_id
+        from xrdcomp.present.files import safe_sample_id
 
         safe_sample_id(recipe.sample_id)  # before the work, not after it
     return recipe
 
 
-def read_tga_as_told(
-    file: str, blank: str | None, options: Mapping[str, Any]
-) -> tuple[TgaRun, TgaRun | None]:
+def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -> tuple[TgaRun, TgaRun | None]:
     """Run and blank run, read with what the options of `tga_options` say of units and columns.
 
     Units and columns go for both files, the mass weighed in for the run alone.
@@ -181,9 +175,7 @@ def read_tga_as_told(
     for text in options["columns"]:
         name, _, column = (part.strip() for part in text.partition("="))
         if name not in ("temperature", "mass", "time") or not column:
-            msg = (
-                f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
-            )
+            msg = f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
             raise RecipeError(msg)
         given.setdefault("columns", {})[name] = int(column) if column.isdecimal() else column
     mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
@@ -234,11 +226,9 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def deliver(
-    result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]
-) -> None:
+def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]) -> None:
     """Write the result as the output options ask and print it; exit code 1 where its status is failed."""
-    from xrdcomp.present.write import write_result
+    from xrdcomp.present.files import write_result
 
     as_json, quiet = options["output_format"] == "json", options["quiet"]
     out = options["out"] or (None if as_json else DEFAULT_OUT)

@@ -87,9 +87,7 @@ def undecided_claims(reason: str) -> tuple[Claim, ...]:
     )
 
 
-def without_poor_fits(
-    claims: tuple[Claim, ...], fit: FitResult | None, *, doubtful: bool = False
-) -> tuple[Claim, ...]:
+def without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None, *, doubtful: bool = False) -> tuple[Claim, ...]:
     """Take away the verdicts where the fit is no evidence: it supports and refutes nothing.
 
     That is so where it does not describe the pattern, or where another tube or other slits explain the pattern better
@@ -297,9 +295,7 @@ class _Specimen:
         # without a limit, or one that was not searched for, would have escaped in any case
         level = self.recipe.foreign_level
         escaped = [
-            1.0
-            if phase.limit_sigma is None
-            else float(ndtr(_rule([phase]).threshold - level / phase.limit_sigma))
+            1.0 if phase.limit_sigma is None else float(ndtr(_rule([phase]).threshold - level / phase.limit_sigma))
             for phase in others
         ]
         not_searched = max(_WIDE_SEARCH - len(others), 0)
@@ -324,13 +320,9 @@ class _Specimen:
             text += f"; {_percent(level)} of {shown} could have escaped"
         text += "; hydroxyapatite itself was not found either." if present < 0.5 else "."
         if self.is_another_member:
-            text += (
-                " The apatite that was found is fitted as another member of its family than hydroxyapatite."
-            )
+            text += " The apatite that was found is fitted as another member of its family than hydroxyapatite."
         if self.unexplained:
-            text += (
-                f" But {self.unexplained} peak(s) belong to none of them: to another phase, or to the holder."
-            )
+            text += f" But {self.unexplained} peak(s) belong to none of them: to another phase, or to the holder."
         if not_searched:
             text += " That is a narrow search: what was not searched for could be there."
         return present * none_other, text
@@ -343,9 +335,7 @@ class _Specimen:
             amount = self.quantity(_APATITE)
             if not self.is_another_member:
                 return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
-            text = (
-                f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
-            )
+            text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
             return 0.5 * (1.0 + probability), text  # what was found is as likely as not no hydroxyapatite
         single = self.composition.runs[0] if self.composition.runs else self.composition
         if single.consistency is not None and single.consistency.tga:

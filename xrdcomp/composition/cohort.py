@@ -135,8 +135,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         summed = draws[:, columns].sum(axis=1)
         # what a run's own sum has beyond its components: carbonate that weighs with the crystals
         beyond = [
-            item.identifiable_sums[name].value - item.draws[:, columns].sum(axis=1).mean()
-            for item in compositions
+            item.identifiable_sums[name].value - item.draws[:, columns].sum(axis=1).mean() for item in compositions
         ]
         within, whole = (max(float(part[columns].sum()), 1e-300) for part in (repeated, total))
         value = float(np.clip(summed.mean() + np.mean(beyond), 0.0, 1.0))
@@ -157,14 +156,12 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         draws=frozen_array(draws),
         budget=_budget(compositions, variances, total),
         prior_share={
-            name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions]))
-            for name in COMPONENTS
+            name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions])) for name in COMPONENTS
         },
         messages=tuple(messages.values()),
         runs=tuple(compositions),
         scatter={
-            COMPONENTS[i]: RunScatter(between=effects[i].between, homogeneity=effects[i].homogeneity)
-            for i in known
+            COMPONENTS[i]: RunScatter(between=effects[i].between, homogeneity=effects[i].homogeneity) for i in known
         },
     )
 
@@ -302,8 +299,7 @@ class GroupComparison(_Exported):
         index = COMPONENTS.index(component)
         decided = [r for r in results if r.composition.components.get(component) is not None]
         first, second = (
-            [r.composition.draws[:, index] for r in decided if groups.get(r.sample_id, "") == group]
-            for group in order
+            [r.composition.draws[:, index] for r in decided if groups.get(r.sample_id, "") == group] for group in order
         )
         if not first or not second:
             return None

@@ -122,9 +122,7 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     return tuple(out)
 
 
-def without_standard(
-    found: tuple[PhaseResult, ...], standard: tuple[str, float] | None
-) -> tuple[PhaseResult, ...]:
+def without_standard(found: tuple[PhaseResult, ...], standard: tuple[str, float] | None) -> tuple[PhaseResult, ...]:
     """Fractions and limits of the original specimen: what was measured of the spiked powder, over 1 - s.
 
     `standard` is the phase id and its fraction s of the spiked mass. Shares of the crystalline part are f/(f+g), g what
@@ -134,9 +132,7 @@ def without_standard(
     if standard is None:
         return found
     name, spiked = standard
-    own = {
-        p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction
-    }
+    own = {p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction}
     total = sum(share.value for share in own.values())
     out = []
     for phase in found:
@@ -284,9 +280,7 @@ _SPLIT_STD = 0.3
 """The same for a part of the mineral, relative to the mineral: no part exceeds the whole."""
 
 
-def variance_shares(
-    model: JointModel, composition: FloatArray, constants: FloatArray
-) -> dict[str, dict[str, float]]:
+def variance_shares(model: JointModel, composition: FloatArray, constants: FloatArray) -> dict[str, dict[str, float]]:
     """Share of every input in the variance of each component: component -> input -> share, sum 1.
 
     The joint model is linearised at composition (6,) and constants (p,), usually the posterior mean. For weighted least
@@ -304,11 +298,7 @@ def variance_shares(
     jacobian = np.concatenate([matrix[0][:, :-1] - matrix[0][:, [-1]], by_constant.T], axis=1)
     # priors count as observations: row of the Jacobian, standard deviation, input of the budget
     unit = np.eye(n_free + p)
-    assumed = [
-        (unit[n_free + i], item.std, item.input)
-        for i, item in enumerate(model.priors)
-        if np.isfinite(item.std)
-    ]
+    assumed = [(unit[n_free + i], item.std, item.input) for i, item in enumerate(model.priors) if np.isfinite(item.std)]
     if model.carbonate_is_assumed and model.xrd is not None:
         share = priors.ASSUMED_CARBONATE
         row = unit[CARBONATE] - share.mean * unit[[H, CARBONATE, AMORPHOUS]].sum(axis=0)
@@ -441,9 +431,7 @@ def compose_evidence(
         "a scale (quantification.external_scan or external_constant)": scaled and known_scale is None,
     }
     if lacking := [what for what, missing in needs.items() if missing]:
-        msg = (
-            f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
-        )
+        msg = f"composition.method = {method!r} needs {' and '.join(lacking)}. Give it, or set method = 'auto'."
         raise AnalysisError(msg)
     if method != "auto":
         xrd, thermal = (xrd if wants_xrd else None), (thermal if wants_tga else None)

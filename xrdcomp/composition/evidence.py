@@ -238,9 +238,7 @@ def reduce_xrd(
         if phase.decision == "not_detected" and phase.detection_limit
     ]
     unsure = sum(
-        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2
-        for phase in beside
-        if phase.decision == "inconclusive"
+        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2 for phase in beside if phase.decision == "inconclusive"
     )
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
     hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
@@ -290,9 +288,7 @@ def reduce_xrd(
     )
 
 
-def _rows_of(
-    amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None
-) -> list[str]:
+def _rows_of(amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None) -> list[str]:
     """Row of the joint model for every amount, "" for a phase that was not found.
 
     AnalysisError where shapes disagree, a figure is not finite, or the standard is not among the phases.
@@ -312,9 +308,7 @@ def _rows_of(
     row_of = []
     diffuse = "amorphous_mineral" if "amorphous_calcium_phosphate" in amounts.names else ""
     std = np.sqrt(np.clip(np.diag(amounts.covariance), 0.0, None))
-    for name, crystalline, value, sigma in zip(
-        amounts.names, amounts.crystalline, amounts.amounts, std, strict=True
-    ):
+    for name, crystalline, value, sigma in zip(amounts.names, amounts.crystalline, amounts.amounts, std, strict=True):
         if standard is not None and name == standard.id:
             row_of.append("standard")
         elif not crystalline:

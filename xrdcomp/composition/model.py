@@ -258,9 +258,7 @@ class JointModel:
             else:
                 grid = (np.arange(2000) + 0.5) / 2000
                 density = (sharing - 1) * (1.0 - grid) ** (sharing - 2)
-                total -= float(
-                    np.log(np.mean(density * np.exp(-0.5 * ((grid - assumed.mean) / assumed.std) ** 2)))
-                )
+                total -= float(np.log(np.mean(density * np.exp(-0.5 * ((grid - assumed.mean) / assumed.std) ** 2))))
         return total
 
 
@@ -310,9 +308,7 @@ def build_model(
     constants: list[priors.Prior] = []
     if xrd is not None:
         mean, std = known_scale or (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
-        share = lattice_share(
-            *(np.maximum([xrd.row(name)], 0.0) for name in ("apatite", "amorphous_mineral"))
-        )
+        share = lattice_share(*(np.maximum([xrd.row(name)], 0.0) for name in ("apatite", "amorphous_mineral")))
         constants += [
             replace(priors.LOG_SCALE, mean=mean, std=std),
             replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),

@@ -116,10 +116,7 @@ class _Coordinates:
         x /= x.sum()
         if xrd is not None and "standard" in xrd.rows and model.standard is not None:
             log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / model.standard.per_specimen))
-        means = [
-            item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale
-            for item in model.priors
-        ]
+        means = [item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale for item in model.priors]
         return np.concatenate([x[list(self.free)], means])
 
     def complete(self, drawn: FloatArray) -> FloatArray:
@@ -202,9 +199,7 @@ class _Proposal:
             rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
         solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
         weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
-        toward = np.where(
-            solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6
-        )
+        toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
         precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
         largest = np.einsum("nii->n", precision)
         precision[:, range(k), range(k)] += 1e-13 * largest[:, None]
@@ -381,9 +376,7 @@ def _optimum(model: JointModel) -> _Optimum:
         out: FloatArray = ((moved[1:] - moved[0]) / step[:, None]).T
         return out
 
-    found = least_squares(
-        residual, start, slopes, bounds=(low, high), x_scale=0.1, ftol=1e-6, xtol=1e-6, gtol=1e-6
-    )
+    found = least_squares(residual, start, slopes, bounds=(low, high), x_scale=0.1, ftol=1e-6, xtol=1e-6, gtol=1e-6)
     jacobian = np.asarray(found.jac, dtype=float)
     precision = jacobian.T @ jacobian
     # At a bound the density falls off by its gradient rather than by curvature: an exponential of that scale.

@@ -180,9 +180,7 @@ def place_frames(
     files, given = ([one] if isinstance(one, str | os.PathLike) else list(one or ()) for one in (paths, poni))
     calibrations = [None] * len(files) if poni is None else given
     if not files or len(calibrations) not in {1, len(files)}:
-        msg = (
-            f"{len(files)} frames and {len(calibrations)} calibrations; expected one for all or one for each."
-        )
+        msg = f"{len(files)} frames and {len(calibrations)} calibrations; expected one for all or one for each."
         raise AnalysisError(msg)
     if orientation is not None and poni is None:
         msg = "orientation is known from the header of a frame; pass it only together with poni=."
@@ -294,9 +292,7 @@ class AzimuthalProfile:
     background: FloatArray  # mean rate under the ring, from windows on both sides
     d_spacing: float  # of the ring, ångström
     two_theta: float  # of the ring, degrees
-    half_width: (
-        float  # degrees: the ring is two_theta ± half_width, the background windows follow on both sides
-    )
+    half_width: float  # degrees: the ring is two_theta ± half_width, the background windows follow on both sides
     mean: float  # a₀
     mean_esd: float
     amplitude: float  # A, 0 for a powder
@@ -424,18 +420,14 @@ def _window_sums(one: Placed, two_theta: float, half_width: float) -> FloatArray
     reach = 3.0 * half_width + 2.0 * pixels.pixel_degrees
     row, column = np.nonzero(one.usable & (np.abs(pixels.two_theta - two_theta) < reach))
 
-    def slopes(
-        before: tuple[IntArray, IntArray], after: tuple[IntArray, IntArray]
-    ) -> tuple[FloatArray, FloatArray]:
+    def slopes(before: tuple[IntArray, IntArray], after: tuple[IntArray, IntArray]) -> tuple[FloatArray, FloatArray]:
         """Change of both angles per pixel, across one pixel on each side where the frame has them."""
         apart = np.maximum(after[0] - before[0] + after[1] - before[1], 1)
         turn = np.mod(pixels.azimuth[after] - pixels.azimuth[before] + 180.0, 360.0) - 180.0
         return (pixels.two_theta[after] - pixels.two_theta[before]) / apart, turn / apart
 
     angle_down, turn_down = slopes((np.maximum(row - 1, 0), column), (np.minimum(row + 1, rows - 1), column))
-    angle_right, turn_right = slopes(
-        (row, np.maximum(column - 1, 0)), (row, np.minimum(column + 1, columns - 1))
-    )
+    angle_right, turn_right = slopes((row, np.maximum(column - 1, 0)), (row, np.minimum(column + 1, columns - 1)))
     here = (row, column)
     share = PARTS**-2.0
     values = (one.frame.counts[here] * share, one.weight[here] * share, np.full(len(row), share))
@@ -453,9 +445,7 @@ def _window_sums(one: Placed, two_theta: float, half_width: float) -> FloatArray
     return sums.reshape(3, 3, SECTORS)
 
 
-def _hermans(
-    phi: FloatArray, net: FloatArray, *, mean: float, amplitude: float, direction: float
-) -> float | None:
+def _hermans(phi: FloatArray, net: FloatArray, *, mean: float, amplitude: float, direction: float) -> float | None:
     """Hermans' factor on half a turn: opposite sectors are averaged, unseen ones taken from the harmonic."""
     half = SECTORS // 2
     middle = np.pi / half * (np.arange(half) + 0.5)

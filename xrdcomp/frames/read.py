@@ -75,9 +75,7 @@ def require(module: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as missing:
         package = module.partition(".")[0]
-        msg = (
-            f'frames of area detectors need {package}, which is not installed: pip install "xrdcomp[frames]"'
-        )
+        msg = f'frames of area detectors need {package}, which is not installed: pip install "xrdcomp[frames]"'
         raise MissingExtraError(msg) from missing
 
 
@@ -112,9 +110,7 @@ class PixelMap:
     two_theta: FloatArray  # degrees
     azimuth: FloatArray  # degrees, −180 to 180: 0 towards higher columns, 90 towards higher rows
     solid_angle: FloatArray  # steradian
-    polarization: (
-        FloatArray  # factor by which polarisation weakens the scattering; 1 where none was asked for
-    )
+    polarization: FloatArray  # factor by which polarisation weakens the scattering; 1 where none was asked for
     pixel_degrees: float  # 2θ that one pixel spans where the detector faces the sample
     wavelength: float | None  # ångström
     masked: BoolArray  # gaps of a detector that pyFAI knows
@@ -237,9 +233,7 @@ def _integrator(geometry: FrameGeometry, shape: tuple[int, int]) -> Any:
             """Columns at equal angles around the vertical axis, rows at equal heights."""
 
             def _get_compact_pixel_corners(self) -> Sequence[FloatArray]:
-                angle = np.radians(geometry.column_start) + np.radians(geometry.column_step) * np.arange(
-                    shape[1] + 1
-                )
+                angle = np.radians(geometry.column_start) + np.radians(geometry.column_step) * np.arange(shape[1] + 1)
                 height = self.pixel1 * np.arange(shape[0] + 1)
                 across, depth = self.radius * np.sin(angle), self.radius * (np.cos(angle) - 1.0)
                 return [values.astype(np.float32) for values in (height, across, depth)]
@@ -899,9 +893,7 @@ def read_eiger(path: Path) -> Frame:
     except ReadError:
         raise
     except Exception as problem:
-        raise error(
-            f"the images cannot be read ({type(problem).__name__}: {problem})", hint=TOGETHER
-        ) from problem
+        raise error(f"the images cannot be read ({type(problem).__name__}: {problem})", hint=TOGETHER) from problem
 
 
 def _image_sets(file: Any, error: Refusal) -> list[Any]:

@@ -215,9 +215,7 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
 # ---- spectrum and aberrations of a tube diffractometer
 
 
-def with_tube_optics(
-    instrument: Instrument, recipe: InstrumentRecipe | None, pattern: Pattern | None
-) -> Instrument:
+def with_tube_optics(instrument: Instrument, recipe: InstrumentRecipe | None, pattern: Pattern | None) -> Instrument:
     """Put the spectrum's shape and the aberrations of flat specimens and inclined rays into an instrument.
 
     For Cu Kα the four lines of Hölzer et al. 1997 with their natural widths replace the doublet, since two symmetric

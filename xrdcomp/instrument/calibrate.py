@@ -300,9 +300,7 @@ def instrument_fwhm(instrument: Instrument, two_theta: FloatArray) -> FloatArray
     return profiles.tch_widths(gauss, np.maximum(lorentz, 1e-4)).fwhm
 
 
-def _provenance(
-    pattern: Pattern, standard: str, result: FitResult, instrument: Instrument
-) -> dict[str, str | float]:
+def _provenance(pattern: Pattern, standard: str, result: FitResult, instrument: Instrument) -> dict[str, str | float]:
     out: dict[str, str | float] = {"standard": standard}
     if pattern.source is not None:
         out |= {"file": pattern.source.file, "sha256": pattern.source.sha256}
@@ -318,9 +316,7 @@ def _provenance(
     return out
 
 
-def _judge(
-    fit: Refinement, result: FitResult, phase: Phase, name: str, *, certified: bool
-) -> list[Diagnostic]:
+def _judge(fit: Refinement, result: FitResult, phase: Phase, name: str, *, certified: bool) -> list[Diagnostic]:
     """Refuse a scan that cannot calibrate; warn of what makes a calibration worse than it looks.
 
     Refused are too few reflections, or those of something else; warned is of foreign peaks, broadening, few counts and

@@ -72,9 +72,7 @@ def other_optics(
     def goodness(instrument: Instrument) -> float:
         """Goodness of fit of the start phases with it, infinity where a first fit gives no hope."""
         hopeless = _HOPELESS * gof
-        return Refinement.trial_goodness(
-            pattern, phases, instrument, recipe.fit, blank=blank, abandon_gof=hopeless
-        )
+        return Refinement.trial_goodness(pattern, phases, instrument, recipe.fit, blank=blank, abandon_gof=hopeless)
 
     def explains(trial: float) -> bool:
         """Tell whether a goodness of fit leaves less than a quarter of the excess χ² that the whole fit left."""
@@ -132,7 +130,6 @@ def _best_met(
         found += [
             (tube, score)
             for score in scores.values()
-            if score.reflections_seen == score.reflections_expected == _REFLECTIONS
-            and score.consistency < _IN_RATIO
+            if score.reflections_seen == score.reflections_expected == _REFLECTIONS and score.consistency < _IN_RATIO
         ]
     return max(found, key=lambda pair: pair[1].z, default=None)

@@ -137,9 +137,7 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
             dimension, canonical = "mass", "fraction"
         elif re.search(r"percent|prozent|%", low):
             dimension, canonical = "mass", "percent"
-    shown = (
-        unit.strip() if dimension == "other" else _repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
-    )
+    shown = unit.strip() if dimension == "other" else _repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
     return Column(
         name=name,
         unit=shown,
@@ -260,9 +258,7 @@ def number_of(text: str) -> float | None:
 _PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;]{2,60}?)\s*[:=\t;]+\s*(?P<value>.*?)[\s;\"]*$")
 
 
-def header_facts(
-    lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False
-) -> dict[str, str]:
+def header_facts(lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False) -> dict[str, str]:
     """First value of each key, parted by `pattern`, else at colon, tab, ``=`` or ``;``; `fold`: keys in lower case."""
     facts: dict[str, str] = {}
     for match in (pattern.match(line) for line in lines if len(line) < 4000):

@@ -22,9 +22,7 @@ _OF_THE_FILE_READ = {"scan_axis", "separator", "intensity_column"}
 """Facts that are not those of the file that is written."""
 
 
-def convert_file(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], *, scan: int | None = None
-) -> Pattern:
+def convert_file(source: str | os.PathLike[str], target: str | os.PathLike[str], *, scan: int | None = None) -> Pattern:
     """Read a diffraction file and write it in the format of the target's suffix, one of `WRITERS`.
 
     `scan` is as in `read_xrd`. Besides its refusals, a `ReadError` says that the suffix names no format that

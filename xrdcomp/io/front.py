@@ -309,9 +309,7 @@ def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaO
     for keyword, known in _UNITS.items():
         value = getattr(options, keyword)
         if value and value not in known:
-            raise ReadError(
-                f"{keyword}={value!r} is not a unit that is known", expected=", ".join(known), file=keyword
-            )
+            raise ReadError(f"{keyword}={value!r} is not a unit that is known", expected=", ".join(known), file=keyword)
     mass = options.initial_mass_mg
     if mass is not None and not (math.isfinite(mass) and mass > 0):
         msg = f"initial_mass_mg={mass!r} is not a mass"

@@ -29,9 +29,9 @@ Kind = Literal["xrd", "tga", "xrd_frame"]
 READERS = tuple(
     f"xrdcomp.io.{module}:{name}"
     for module, names in (
-        ("xrd.panalytical", "xrdml"), ("xrd.bruker", "raw1 raw2 raw3 raw4"), ("xrd.stoe_seifert", "stoe"),
+        ("xrd.panalytical", "xrdml"), ("xrd.bruker", "raw1 raw2 raw3 raw4"), ("xrd.philips_stoe_seifert", "stoe"),
         ("xrd.bruker", "brml"), ("xrd.rigaku", "ras rasx rigaku_ascii"), ("xrd.bruker", "uxd"),
-        ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.stoe_seifert", "seifert"), ("xrd.philips", "udf rd"),
+        ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.philips_stoe_seifert", "seifert udf rd"),
         ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
         ("xrd.text", "columns"), ("tga.netzsch", "netzsch_text netzsch_ngb"), ("tga.ta", "ta_universal ta_trios"),
         ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),
@@ -99,9 +99,7 @@ def xrd_reader(
 ) -> Callable[[Callable[[SourceFile], RawScan | Sequence[RawScan]]], XrdReader]:
     """Make the function below the `read` of a diffraction format; `extensions` are separated by blanks."""
     suffixes = tuple(extensions.split())
-    return lambda read: XrdReader(
-        id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified
-    )
+    return lambda read: XrdReader(id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +176,7 @@ def all_readers() -> tuple[Reader, ...]:
             warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=2)
             continue
         if found.setdefault(reader.id, reader) is not reader:
-            warnings.warn(
-                f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2
-            )
+            warnings.warn(f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2)
     return tuple(found.values())
 
 

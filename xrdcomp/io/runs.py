@@ -213,9 +213,7 @@ class _Builder:
         table, options = self.table, self.options
         self.choose_columns()
         wanted = (options.temperature_unit, options.mass_unit, options.time_unit)
-        unit = {
-            quantity: self.unit(quantity, asked) for quantity, asked in zip(self.used, wanted, strict=False)
-        }
+        unit = {quantity: self.unit(quantity, asked) for quantity, asked in zip(self.used, wanted, strict=False)}
         missing = {quantity: self.used[quantity] for quantity in unit if not unit[quantity]}
         if missing:  # one error asks for every unit that is stated nowhere
             listed = " and the ".join(
@@ -409,9 +407,7 @@ class _Builder:
         if not pan and not named and not (near_zero and values.min() < -0.02 * span):
             return values
         if not pan and named and not near_zero and values.min() >= 0 and values[0] > 0.5 * values.max():
-            text = (
-                f"column {column.label!r} is named a change and starts at {values[0]:g}; it was read as mass."
-            )
+            text = f"column {column.label!r} is named a change and starts at {values[0]:g}; it was read as mass."
             self.say(LOOSE_NAME, text, column=column.label)
             return values
         lost = (pan or named) and _LOSS.search(column.name) and values.max() > -values.min()
@@ -487,9 +483,7 @@ class _Builder:
             raise ReadError(msg, self.place(at), f"below {LARGEST[unit]:g} {unit}")
         start = float(np.median(m[:20]))
         if start <= 0:
-            raise ReadError(
-                f"mass starts at {start:g} {unit}", place=self.place(0), expected="a mass above zero"
-            )
+            raise ReadError(f"mass starts at {start:g} {unit}", place=self.place(0), expected="a mass above zero")
         if unit == "percent" and start < 2.0:
             msg = f"mass is stated in per cent and starts at {start:g}, as a fraction would"
             hint = f'If it is one, pass mass_unit="fraction" (--mass-unit fraction). {ask_column("mass")}.'
@@ -507,9 +501,7 @@ class _Builder:
             text = f"mass grows from {start:g} to {top:g} {unit}; the column may be another quantity."
             self.say(MASS_GROWS, text, start=start, top=top)
         if lowest < -0.02 * start:
-            text = (
-                f"mass falls to {lowest:g} {unit}, {100 * lowest / start:.1f} % of the start, at point {at} "
-            )
+            text = f"mass falls to {lowest:g} {unit}, {100 * lowest / start:.1f} % of the start, at point {at} "
             text += f"({self.place(at)}): no buoyancy correction, or a drifting balance."
             self.say(NEGATIVE_MASS, text, lowest=lowest, point=at)
         header = run.initial_mass_mg

@@ -409,9 +409,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     )  # fmt: skip
 
 
-def pattern_of_arrays(
-    two_theta: FloatArray, intensity: FloatArray, *, unit: IntensityUnit, **facts: Any
-) -> Pattern:
+def pattern_of_arrays(two_theta: FloatArray, intensity: FloatArray, *, unit: IntensityUnit, **facts: Any) -> Pattern:
     """Judge arrays as `to_pattern` judges a file; `facts` are fields of `Pattern`."""
     scan = RawScan(
         two_theta=two_theta, intensity=intensity, unit=unit, counting_time_s=facts.get("counting_time_s"),

@@ -360,9 +360,7 @@ def _filled_dialect(rows: Sequence[str], first_line: int) -> Dialect:
 
 _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
 """What nearly every row matches; whether its cells are numbers is seen when they are parsed."""
-_CELL = re.compile(
-    r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
-)
+_CELL = re.compile(r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None")
 _BETWEEN = re.compile(r'[\s;,"]+')
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 _HEADER_CELLS = (
@@ -445,9 +443,7 @@ class _TableReader:
         if not self.blocks:
             clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
             hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
-            raise ReadError(
-                "no table of numbers was found", "", "rows of at least two numbers below a header", hint
-            )
+            raise ReadError("no table of numbers was found", "", "rows of at least two numbers below a header", hint)
         self.main = max(self.blocks, key=lambda block: block[1] - block[0])
         first, stop = self.main
         self.dialect = guess_dialect(lines[first:stop], lines[first - 1] if first else "")

@@ -15,8 +15,7 @@ import msgspec
 
 from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
 from xrdcomp.errors import PhaseError
-from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, read_cif
-from xrdcomp.phases.symmetry import expand_sites
+from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, expand_sites, read_cif
 from xrdcomp.units import CO2_PER_CARBONATE
 
 _PHASE_FILES = frozenset({"phase.toml", "structure.cif"})
@@ -336,12 +335,8 @@ def _info(folder: Path) -> PhaseInfo:
         raise PhaseError(msg)
     heating = info.facts.heating
     shares = {key: getattr(heating, key) for key in ("water", "organic", "carbonate")}
-    if (
-        not all(0.0 <= x <= 1.0 for x in shares.values()) or sum(shares.values()) > 1.0 + 1e-4
-    ):  # five decimals
-        msg = (
-            f"{where}: [heating] holds {shares!r}; expected mass fractions of the phase, together at most 1."
-        )
+    if not all(0.0 <= x <= 1.0 for x in shares.values()) or sum(shares.values()) > 1.0 + 1e-4:  # five decimals
+        msg = f"{where}: [heating] holds {shares!r}; expected mass fractions of the phase, together at most 1."
         raise PhaseError(msg)
     return info
 
@@ -358,9 +353,7 @@ def _is_cif(path: Path) -> bool:
 
 def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
     if not structure.atoms:
-        msg = (
-            f"{path.name}: no atoms (_atom_site), so no intensities can be calculated. Use a CIF with atoms."
-        )
+        msg = f"{path.name}: no atoms (_atom_site), so no intensities can be calculated. Use a CIF with atoms."
         raise PhaseError(msg)
     # A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores
     # only.

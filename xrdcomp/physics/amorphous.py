@@ -119,9 +119,7 @@ def _bell(ring: Ring, q: FloatArray) -> FloatArray:
 
 def structure_factor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     """S(q) of a component, q in Å⁻¹; tends to 1 at high q."""
-    total = component.floor + (1.0 - component.floor) / (
-        1.0 + np.exp(-(q - component.q_core) / component.core_width)
-    )
+    total = component.floor + (1.0 - component.floor) / (1.0 + np.exp(-(q - component.q_core) / component.core_width))
     for ring in component.rings:
         total = total + _bell(ring, q)
     return np.asarray(total)

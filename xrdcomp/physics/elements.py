@@ -208,9 +208,7 @@ def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
     0.8881
     """
     if not atoms or min(atoms.values()) < 0 or sum(atoms.values()) <= 0:
-        msg = (
-            f"a composition needs numbers of atoms that are not negative and not all zero; got {dict(atoms)}."
-        )
+        msg = f"a composition needs numbers of atoms that are not negative and not all zero; got {dict(atoms)}."
         raise ValueError(msg)
     masses = {element: number * atomic_weight(element) for element, number in atoms.items()}
     total = sum(masses.values())

@@ -194,9 +194,7 @@ def axial_shift(two_theta: FloatArray, height: FloatArray | float, correlation: 
     return shift
 
 
-def axial_shift_slope(
-    two_theta: FloatArray, height: FloatArray | float, correlation: float = 0.0
-) -> FloatArray:
+def axial_shift_slope(two_theta: FloatArray, height: FloatArray | float, correlation: float = 0.0) -> FloatArray:
     """Derivative of `axial_shift` by the height, degrees."""
     radians = np.radians(two_theta)
     root = np.sqrt(1.0 + np.square(height))

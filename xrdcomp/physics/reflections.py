@@ -52,9 +52,7 @@ def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
     """
     cell = np.asarray(cell6, dtype=float)
     if cell.shape != (6,) or not np.isfinite(cell).all() or not (cell[:3] > 0).all():
-        msg = (
-            f"a cell is six finite numbers (a, b, c > 0 in ångström, three angles in degrees); got {cell6!r}."
-        )
+        msg = f"a cell is six finite numbers (a, b, c > 0 in ångström, three angles in degrees); got {cell6!r}."
         raise ValueError(msg)
     length = cell[:3]
     cosines = np.cos(np.radians(cell[3:]))

@@ -328,9 +328,7 @@ class _Marked:
         return ("" if all(0 <= index < 10 for index in self.hkl) else " ").join(map(str, self.hkl))
 
 
-def _label_reflections(
-    axes: Axes, fit: FitResult, limits: Range, avoid: Range | None, *, square_root: bool
-) -> None:
+def _label_reflections(axes: Axes, fit: FitResult, limits: Range, avoid: Range | None, *, square_root: bool) -> None:
     """Write hkl over the strongest reflections, leaving out those that would overlap a stronger one's label."""
     gap = 0.04 * (limits[1] - limits[0])
     placed: list[float] = []
@@ -447,9 +445,7 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     span = max(high - low, 1e-3)
     start, end = float(temperature.min()), float(temperature.max())
     width = label_width * (end - start)
-    levels: list[
-        tuple[float, int]
-    ] = []  # centre (°C) and row of labels, so that they do not cover each other
+    levels: list[tuple[float, int]] = []  # centre (°C) and row of labels, so that they do not cover each other
     for index, step in enumerate(tga.steps):
         centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
         taken = {level for other, level in levels if abs(other - centre) < width}
@@ -490,9 +486,7 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
     )  # fmt: skip
     lower.axhline(0.0, color=BLACK, linewidth=0.5)
     rate = "" if tga.heating_rate_k_min is None else f", {tga.heating_rate_k_min:.3g} K/min"
-    lower.set(
-        xlabel=f"temperature (°C); {gas_label(tga.atmosphere)}{rate}", ylabel="mass loss rate\n(% min⁻¹)"
-    )
+    lower.set(xlabel=f"temperature (°C); {gas_label(tga.atmosphere)}{rate}", ylabel="mass loss rate\n(% min⁻¹)")
     upper.tick_params(labelbottom=False)
     upper.set(xlim=(start, end), ylabel="mass (wt% of start)")
 
@@ -512,9 +506,7 @@ def plot_composition(result: SampleResult) -> Figure:
     return titled(axes, f"{specimen_name(result)}: composition, {basis}")
 
 
-def draw_composition(
-    composition: Composition, ax: Axes | None = None, *, result: SampleResult | None = None
-) -> Axes:
+def draw_composition(composition: Composition, ax: Axes | None = None, *, result: SampleResult | None = None) -> Axes:
     """Draw one bar per component (wt%), sums that can be determined below in grey.
 
     `result` tells which apatite was found, and the truth of a simulation.
@@ -528,9 +520,7 @@ def draw_composition(
         for row, name in enumerate(names):
             _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
             if name in truth:
-                axes.plot(
-                    [100 * truth[name]], [row], **TRUTH, markersize=4.5, markerfacecolor="white", zorder=5
-                )
+                axes.plot([100 * truth[name]], [row], **TRUTH, markersize=4.5, markerfacecolor="white", zorder=5)
         for row, estimate in enumerate(sums.values(), start=len(names)):
             _bar(axes, row, estimate, "#B8B8B8")
         _rows(axes, labels)
@@ -583,9 +573,7 @@ def plot_budget(result: SampleResult) -> Figure:
                 height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=label,
                 hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
             )  # fmt: skip
-            for row in np.flatnonzero(
-                width > 1.5 * len(label)
-            ).tolist():  # room for the name, to be read in grey
+            for row in np.flatnonzero(width > 1.5 * len(label)).tolist():  # room for the name, to be read in grey
                 axes.text(
                     left[row] + 0.5 * width[row], row, label, ha="center", va="center", fontsize=6,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
@@ -615,9 +603,7 @@ def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes
         axes = own_axes(ax, 7.2, 3.2)
         if isinstance(measured, Pattern):
             axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
-            axes.set(
-                xlabel="scattering angle 2θ (°)", ylabel=f"intensity ({UNIT_LABELS[measured.intensity_unit]})"
-            )
+            axes.set(xlabel="scattering angle 2θ (°)", ylabel=f"intensity ({UNIT_LABELS[measured.intensity_unit]})")
             axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
             return axes
         segment = measured.segment
@@ -723,9 +709,7 @@ def _draw_ring(axes: Axes, profile: Any) -> None:
     )  # fmt: skip
     axes.legend(loc="upper right", ncols=2)
     hermans = "" if profile.hermans is None else f", Hermans {profile.hermans:.2f}"
-    found = (
-        f"A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°{hermans}"
-    )
+    found = f"A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°{hermans}"
     panel_title(axes, f"ring d {profile.d_spacing:g} Å: {found}")
 
 

@@ -1,9 +1,10 @@
-"""Results as plain text: labels and number formats for people, and the tables of a terminal."""
+"""Results as text and HTML: labels and number formats for people, tables of a terminal, pages of results."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from xrdcomp.results import (
     COMPONENTS,
@@ -15,6 +16,9 @@ from xrdcomp.results import (
     SampleResult,
     TgaResult,
 )
+
+if TYPE_CHECKING:
+    pass
 
 COMPONENT_LABELS = {
     "crystalline_hydroxyapatite": "crystalline hydroxyapatite",
@@ -247,8 +251,7 @@ def tga_table(tga: TgaResult) -> str:
     text = head + "\n" + _indent(align(rows, right=(1, 2, 3, 4, 5, 6)))
     if tga.quantities:
         quantities = [
-            (label_of(name), percent(value) if not value.unit else str(value))
-            for name, value in tga.quantities.items()
+            (label_of(name), percent(value) if not value.unit else str(value)) for name, value in tga.quantities.items()
         ]
         text += "\n\nmass balance\n" + _indent(align(quantities))
     return text
@@ -271,8 +274,7 @@ def cohort_table(results: Sequence[SampleResult]) -> str:
             if simulated:
                 row.append(f"{100 * truth[name]:.1f}" if name in truth else "")
         marks = {
-            claim.id: _MARKS[claim.verdict]
-            + ("" if claim.probability is None else f" ({claim.probability:.2f})")
+            claim.id: _MARKS[claim.verdict] + ("" if claim.probability is None else f" ({claim.probability:.2f})")
             for claim in result.claims
         }
         rows.append(row + [marks.get(claim, "-") for claim in CLAIM_ORDER])

@@ -89,9 +89,7 @@ def hill_howard(amounts: XrdAmounts) -> Quantification:
     return _normalised(amounts, np.array(amounts.crystalline), "hill_howard", "crystalline")
 
 
-def whole_pattern(
-    amounts: XrdAmounts, *, per_gram_std: float = 0.0, amorphous_std: float = 0.0
-) -> Quantification:
+def whole_pattern(amounts: XrdAmounts, *, per_gram_std: float = 0.0, amorphous_std: float = 0.0) -> Quantification:
     """All components normalised to one on the absolute per-gram scale, crystalline and amorphous.
 
     w_i = a_i / Σ_j a_j; a from calculated Bragg and amorphous scattering in electron units per gram, after
@@ -222,9 +220,7 @@ def rir(
     """
     missing = sorted(set(areas) - set(ratios))
     if missing:
-        msg = (
-            f"no reference intensity ratio for {', '.join(missing)}; give one for each of {', '.join(areas)}."
-        )
+        msg = f"no reference intensity ratio for {', '.join(missing)}; give one for each of {', '.join(areas)}."
         raise AnalysisError(msg)
     names = tuple(areas)
     mass = np.array([areas[n].value / ratios[n].value for n in names])
@@ -247,22 +243,16 @@ def _standard_index(amounts: XrdAmounts, name: str) -> int:
     """Place of a standard among the amounts; AnalysisError where it is no fitted crystalline phase."""
     if name not in amounts.names or not amounts.crystalline[amounts.names.index(name)]:
         known = ", ".join(n for n, c in zip(amounts.names, amounts.crystalline, strict=True) if c)
-        msg = (
-            f"the standard {name!r} is not among the fitted crystalline phases ({known}); add it to --phases."
-        )
+        msg = f"the standard {name!r} is not among the fitted crystalline phases ({known}); add it to --phases."
         raise AnalysisError(msg)
     return amounts.names.index(name)
 
 
-def _normalised(
-    amounts: XrdAmounts, pick: np.typing.NDArray[np.bool_], method: str, basis: str
-) -> Quantification:
+def _normalised(amounts: XrdAmounts, pick: np.typing.NDArray[np.bool_], method: str, basis: str) -> Quantification:
     values = amounts.amounts[pick]
     total = float(values.sum())
     if not total > 0.0:
-        msg = (
-            f"{method}: the amounts to be normalised sum to {total:.4g}; nothing is there, or the fit failed."
-        )
+        msg = f"{method}: the amounts to be normalised sum to {total:.4g}; nothing is there, or the fit failed."
         raise AnalysisError(msg)
     shares = values / total
     jacobian = (np.eye(len(values)) - shares[:, None]) / total
@@ -376,9 +366,7 @@ def external_standard(
     fractions = solve(start)
     if fractions.sum() > 2.0:
         total = float(fractions.sum())
-        msg = (
-            f"external standard: the fractions sum to {total:.2f}; G or the geometry does not fit this scan."
-        )
+        msg = f"external standard: the fractions sum to {total:.2f}; G or the geometry does not fit this scan."
         raise AnalysisError(msg)
     # Central differences with steps of 1e-5 of each value.
     steps = np.diag(1e-5 * np.maximum(np.abs(start), 1e-9))
@@ -462,9 +450,7 @@ def sum_patterns(
         solution, _ = optimize.nnls(full * weight[:, None] / scale, y * weight)
         coefficients = solution / scale
     if not coefficients[: len(names)].any():
-        msg = (
-            "none of the reference patterns is needed to describe this pattern; check that they belong to it."
-        )
+        msg = "none of the reference patterns is needed to describe this pattern; check that they belong to it."
         raise AnalysisError(msg)
     calculated = full @ coefficients
     residual = (y - calculated) * weight
@@ -570,9 +556,7 @@ def prior_constant(fit: FitResult) -> Estimate:
     return Estimate(value=value, std=PRIOR_RELATIVE_STD * value)
 
 
-def calibrate_amorphous(
-    mixtures: Sequence[KnownMixture], two_theta_range: tuple[float, float]
-) -> AmorphousCalibration:
+def calibrate_amorphous(mixtures: Sequence[KnownMixture], two_theta_range: tuple[float, float]) -> AmorphousCalibration:
     """Determine k from mixtures of known composition.
 
     Each gives k_i = X_i (1 − w_i) / (w_i (1 − X_i)); the weighted mean of ln k_i is taken, its uncertainty widened by

@@ -35,9 +35,7 @@ _OUTSIDE = "211, 112, 300 and 202 are not all inside the fitted range"
 _BASELINE_D = (3.705, 2.366)  # 24 and 38 degrees of Cu Kα, the ends of the straight baseline of the index
 
 
-def _index(
-    value: float | None, *, in_domain: bool, why: str = "", std: float | None = None
-) -> dict[str, Any]:
+def _index(value: float | None, *, in_domain: bool, why: str = "", std: float | None = None) -> dict[str, Any]:
     out: dict[str, Any] = {"value": None if value is None else float(value), "in_domain": in_domain}
     if std is not None:
         out["std"] = float(std)
@@ -95,9 +93,7 @@ def width_002(fit: FitResult, phase_id: str) -> Estimate | None:
     strain = fit.parameter("microstrain", phase_id)
     epsilon = 0.0 if strain is None else strain.value
     lorentz = size * share_l + float(np.degrees(4.0 * epsilon * np.tan(theta)))
-    width = float(
-        profiles.tch_widths(np.array([max(size * share_g, 1e-6)]), np.array([max(lorentz, 1e-6)])).fwhm[0]
-    )
+    width = float(profiles.tch_widths(np.array([max(size * share_g, 1e-6)]), np.array([max(lorentz, 1e-6)])).fwhm[0])
     std = size * (inverse.std or 0.0) / max(inverse.value, 1e-9)
     return Estimate.normal(width, std, unit="deg", low=0.0)
 

@@ -87,9 +87,7 @@ def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) ->
     `internal_standard`: (phase id, fraction of the spiked mass) or None. Returns dict, phase id → µm.
     """
     standard = internal_standard[0] if internal_standard is not None else ""
-    spike = (
-        {standard: methods.CORUNDUM_GRAIN_UM} if standard == "corundum" and recipe.fit.grain_size_um else {}
-    )
+    spike = {standard: methods.CORUNDUM_GRAIN_UM} if standard == "corundum" and recipe.fit.grain_size_um else {}
     return {**spike, **recipe.quantification.particle_size_um, **recipe.fit.grain_sizes_um}
 
 
@@ -179,9 +177,7 @@ def quantify(
         if not recipe.amorphous_file and recipe.k is None:
             why = "no constant was given, so k is calculated, ± 20 %"
     elif method == "absolute":
-        found = methods.whole_pattern(
-            amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std
-        )
+        found = methods.whole_pattern(amounts, per_gram_std=recipe.per_gram_std, amorphous_std=recipe.amorphous_std)
         if asked:
             why = "the scattering per gram of amorphous parts is calculated"
     elif method == "rir":
@@ -235,9 +231,7 @@ def quantify_specimen(
     if scan is not None:
         with naming(settings.external_scan):
             settings = _with_external_scan(recipe, scan)
-    pure = {
-        name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns
-    }
+    pure = {name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns}
     found: Quantification | None = None
     try:
         found = quantify(fit, fitted, settings, internal_standard=standard, mineral=mineral, references=pure)
@@ -253,9 +247,7 @@ def quantify_specimen(
         # uncertainty is that of G and of the attenuation; that of the amounts is left out, because whoever takes the
         # scale has them.
         amounts = fit.amounts
-        exact = replace(
-            fit, amounts=replace(amounts, covariance=np.zeros_like(np.asarray(amounts.covariance)))
-        )
+        exact = replace(fit, amounts=replace(amounts, covariance=np.zeros_like(np.asarray(amounts.covariance))))
         by_standard = _by_external_standard(exact, fitted, settings, mineral)
         total = float(by_standard.fractions[:-1].sum())
         if total > 0.0:
@@ -302,9 +294,7 @@ def _by_external_standard(
     attenuation = {p.id: phase_attenuation(p, wavelength) for p in phases}
     constant = Estimate(value=settings.external_constant[0], std=settings.external_constant[1])
     known = None if mineral is None else (mineral.value, mineral.std or 0.0)
-    return methods.external_standard(
-        fit.amounts, constant, attenuation, settings.rest_attenuation, mineral=known
-    )
+    return methods.external_standard(fit.amounts, constant, attenuation, settings.rest_attenuation, mineral=known)
 
 
 def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
@@ -356,9 +346,7 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
     variance = (w.std or 0.0) ** 2
     # k is that of one phase; a second one has reflections of its own intensity per gram.
     amounts = fit.amounts
-    mass = {
-        n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c
-    }
+    mass = {n: float(a) for n, a, c in zip(amounts.names, amounts.amounts, amounts.crystalline, strict=True) if c}
     total = sum(max(a, 0.0) for a in mass.values())
     main = max(mass, key=lambda name: mass[name], default="")
     minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
@@ -405,16 +393,12 @@ def _with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     changed = recipe.with_settings({"fit.grain_sizes_um": {k: v for k, v in grains.items() if k == phase.id}})
     instrument = build_instrument(scan, recipe.instrument)
     fit = Refinement.run(scan, (phase,), instrument, changed.fit).result()
-    if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(
-        fit.gof, fit.rwp
-    ):
+    if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(fit.gof, fit.rwp):
         msg = (
             f"quantification.external_scan = {settings.external_scan!r} is not described by {phase.id} (Rwp "
             f"{100 * fit.rwp:.0f} %). Give the scan of the pure standard and its phase as external_phase."
         )
         raise AnalysisError(msg)
     wavelength = max(fit.wavelengths[:1] or (1.5406,))
-    found = methods.external_constant(
-        fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure
-    )
+    found = methods.external_constant(fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure)
     return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))

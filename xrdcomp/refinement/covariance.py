@@ -128,9 +128,7 @@ def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, 
     return max(1.0, chi_sq) * tau, tau
 
 
-def truncated_moments(
-    mean: FloatArray, covariance: FloatArray, *, seed: int = 7
-) -> tuple[FloatArray, FloatArray]:
+def truncated_moments(mean: FloatArray, covariance: FloatArray, *, seed: int = 7) -> tuple[FloatArray, FloatArray]:
     """Mean (k,) and covariance (k, k) of a normal distribution restricted to the positive orthant, by Gibbs sampling.
 
     The seed of the sampler is fixed, so that results are reproducible.
@@ -303,9 +301,7 @@ _STRETCH = 2.0  # degrees; a reflection with what overlaps it: residuals of eith
 _KEPT = 0.02
 
 
-def misfit_covariance(
-    model: PatternModel, solution: Solution, points: Points, inflation: float
-) -> FloatArray:
+def misfit_covariance(model: PatternModel, solution: Solution, points: Points, inflation: float) -> FloatArray:
     """Covariance of the amounts, (k, k), from misfit that is not spread evenly over the pattern.
 
     The fit's own covariance takes the misfit as noise of one size everywhere (`residual_inflation`, whose factor is

@@ -11,7 +11,7 @@ import numpy as np
 
 from xrdcomp.data import Instrument, Phase
 from xrdcomp.errors import RecipeError
-from xrdcomp.physics import reflections, texture
+from xrdcomp.physics import corrections, reflections
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.reflections import TEXTURE_ORDER, refinable_elements, refined_ratios
 from xrdcomp.results import ParameterId
@@ -149,9 +149,7 @@ def _affine(params: Any, table: ParameterTable) -> tuple[FloatArray, FloatArray]
 
     at_start = evaluate(start)
     steps = np.array([item.prior_std for item in table.free])
-    ties = np.stack(
-        [(evaluate(start + s * np.eye(len(free))[i]) - at_start) / s for i, s in enumerate(steps)], axis=1
-    )
+    ties = np.stack([(evaluate(start + s * np.eye(len(free))[i]) - at_start) / s for i, s in enumerate(steps)], axis=1)
     probe = evaluate(start + 3.0 * steps)
     if not np.allclose(probe, at_start + ties @ (3.0 * steps), rtol=1e-6, atol=1e-12):
         msg = "an expression is not affine in the varied parameters; use sums and constant multiples, or solver='lmfit'"
@@ -186,9 +184,7 @@ def build_parameters(phases: Sequence[Phase], instrument: Instrument, recipe: Fi
             doublet = name == "kalpha2_ratio"
             std = 0.02 if doublet else 0.5 * start
             limits = (0.3 * start, 2.0 * start) if doublet else (0.01 * start, 10.0 * start)
-            items.append(
-                _item(name, start, limits, std, "", "weight relative to the strongest emission line")
-            )
+            items.append(_item(name, start, limits, std, "", "weight relative to the strongest emission line"))
         if recipe.asymmetry and i.axial_divergence > 0:
             start = i.axial_divergence
             items.append(_item("axial_divergence", start, (0.001, 0.1), 0.015, "", "half height / radius"))
@@ -266,7 +262,7 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
         items.append(own("march_dollase", 1.0, (0.3, 3.0), 0.15, "", meaning))
     if texture_model == "harmonic":
         one = np.array([[1, 0, 0]])
-        count = texture.harmonic_columns(one, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1]
+        count = corrections.harmonic_columns(one, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1]
         items += [
             own("harmonic", 0.0, (-0.5, 0.5), 0.05, "", "texture harmonic, relative", axis=str(k + 1))
             for k in range(count)
@@ -281,7 +277,5 @@ def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> lis
     """
     cell = _cell_items(phase, strain=strain, half_range=0.01, relative_std=0.002)
     limits = (0.0, 0.5 * MAX_INVERSE_SIZE)
-    size = _item(
-        "inverse_size", inverse_size, limits, 0.02, "1/nm", "1 / crystallite size", phase=phase.id, axis="a"
-    )
+    size = _item("inverse_size", inverse_size, limits, 0.02, "1/nm", "1 / crystallite size", phase=phase.id, axis="a")
     return [*cell, size]

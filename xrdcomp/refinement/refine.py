@@ -58,9 +58,7 @@ def group_columns(model: PatternModel, index: int, values: Mapping[str, float]) 
     group[order] = np.cumsum(np.diff(centre[order], prepend=-1e9) > _OVERLAP * width[order]) - 1
     reached = np.diff(item.indptr)
     offset = item.two_theta[item.point] - np.repeat(found.position, reached)
-    shape = profiles.pseudo_voigt_value(
-        offset, np.repeat(widths.fwhm, reached), np.repeat(widths.eta, reached)
-    )
+    shape = profiles.pseudo_voigt_value(offset, np.repeat(widths.fwhm, reached), np.repeat(widths.eta, reached))
     shape *= np.repeat(found.intensity, reached)
     n, n_groups = len(model.two_theta), int(group.max(initial=-1)) + 1
     flat = np.repeat(group[frozen.reflection], reached) + n_groups * item.point.astype(np.int64)
@@ -141,9 +139,7 @@ def _rough_fit(
     return table.with_values(solution.values), solution.cost
 
 
-def recall_strayed_cells(
-    phases: Sequence[Phase], start: ParameterTable, solution: Solution
-) -> ParameterTable | None:
+def recall_strayed_cells(phases: Sequence[Phase], start: ParameterTable, solution: Solution) -> ParameterTable | None:
     """Parameters at the end of a fit, phases whose cell ran off put back to their start; None if none or all did.
 
     Before displacement and widths are right, a phase of few or weak reflections may stretch its cell to its limits and
@@ -186,9 +182,7 @@ class Refinement(FittedModel):
         AnalysisError for too few points, a phase without atoms, a blank that does not cover the range.
         """
         recipe, given = recipe or FitRecipe(), params is not None
-        setup = ModelSetup.create(
-            phases, instrument, recipe, blank=blank, measured=measured, start_given=given
-        )
+        setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
         points = Points.select(pattern, recipe)
         table = build_parameters(phases, instrument, recipe)
         if params is not None:
@@ -347,9 +341,7 @@ class Refinement(FittedModel):
         table = table.with_values(solution.values)
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
-    def substitute(
-        self, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3
-    ) -> Substitution:
+    def substitute(self, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3) -> Substitution:
         """Try `new` in the place of `old`, starting from cell, sizes and texture found for `old`.
 
         The two are of one structure type, so that parameters of one serve the other; the same phase twice gives the

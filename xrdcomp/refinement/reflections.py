@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from xrdcomp.data import Instrument, Phase
-from xrdcomp.physics import corrections, elements, profiles, texture
+from xrdcomp.physics import corrections, elements, profiles
 from xrdcomp.physics import reflections as lattice
 from xrdcomp.results import parameter_name
 from xrdcomp.units import FloatArray, IntArray, two_theta_to_q
@@ -158,9 +158,7 @@ def diffuse_scattering(
     if not b_names:
         return total * factor, {parameter_name("b_extra", phase.id): by_b * factor}
     s, slopes = np.sin(np.radians(two_theta) / 2.0) / instrument.wavelength, {}
-    own_factor = (
-        emitted_weight(instrument) * polarization(two_theta, instrument) / cell_mass(phase) * 2.0 * s**2
-    )
+    own_factor = emitted_weight(instrument) * polarization(two_theta, instrument) / cell_mass(phase) * 2.0 * s**2
     for element, name in b_names.items():
         share = sum(n * np.exp(-2.0 * b * s**2) for (e, b), n in sites.items() if e == element)
         slopes[name] = own_factor * elements.form_factor(element, s) ** 2 * share
@@ -389,9 +387,7 @@ class PhaseReflections:
                 self,
                 cell_frozen=cell,
                 inverse_d_squared=g,
-                strength=strength_per_gram(
-                    self.phase, self.hkl, self.multiplicity, d_spacing, cell6, wavelength
-                ),
+                strength=strength_per_gram(self.phase, self.hkl, self.multiplicity, d_spacing, cell6, wavelength),
                 axis_cos_sq=np.clip((self.hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
             )
         harmonics = self.harmonics if self.harmonics.size else _harmonics(self.phase, self.hkl, values)
@@ -564,7 +560,7 @@ class PhaseReflections:
                 logarithmic[name] = np.where(own, 1.0 / ratio, 0.0)
         if march_dollase in values:
             cos_sq = self.axis_cos_sq[frozen.reflection]
-            march, slope = texture.march_dollase(values[march_dollase], cos_sq)
+            march, slope = corrections.march_dollase(values[march_dollase], cos_sq)
             factor = factor * march
             logarithmic[march_dollase] = slope / march
         if self.harmonics.size and self.name("harmonic", "1") in values:
@@ -651,7 +647,7 @@ def _harmonics(phase: Phase, hkl: FloatArray, values: Mapping[str, float]) -> Fl
     """Texture harmonics of the reflections, (r, k), where their coefficients are among the parameters."""
     if parameter_name("harmonic", phase.id, "1") not in values:
         return np.empty((len(hkl), 0))
-    return texture.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
+    return corrections.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
 
 
 def _stacked(terms: Mapping[str, FloatArray], like: FloatArray) -> FloatArray:

@@ -302,9 +302,7 @@ def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -
     prior = problem.state(np.array([item.value for item in table.free])).prior
     params = lmfit.Parameters()
     for item in table.free:
-        value = float(
-            np.clip(item.value, item.low + 1e-9 * item.prior_std, item.high - 1e-9 * item.prior_std)
-        )
+        value = float(np.clip(item.value, item.low + 1e-9 * item.prior_std, item.high - 1e-9 * item.prior_std))
         params.add(item.name, value=value, min=item.low, max=item.high)
 
     def residual(p: Any) -> FloatArray:

@@ -345,8 +345,7 @@ def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: F
     centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)
     first, last = np.searchsorted(x, centres - _WINDOW), np.searchsorted(x, centres + _WINDOW)
     scatter = [
-        _MAD * float(np.median(np.abs(trace[i:j]))) if j - i > 30 else 1.0
-        for i, j in zip(first, last, strict=True)
+        _MAD * float(np.median(np.abs(trace[i:j]))) if j - i > 30 else 1.0 for i, j in zip(first, last, strict=True)
     ]
     return np.asarray(sigma * np.maximum(np.interp(x, centres, scatter), 1.0))
 
@@ -390,9 +389,7 @@ def separate_peaks(x: FloatArray, height: FloatArray, *, distance: float, most: 
 # ---- scores of candidates, as a whole and reflection by reflection
 
 _INTENSITY_STD = 0.35  # relative, allowed to each reflection of a candidate: texture, grains
-_CONSISTENT = (
-    4.0  # χ² per reflection of their own amounts up to which they count as being in the phase's ratio
-)
+_CONSISTENT = 4.0  # χ² per reflection of their own amounts up to which they count as being in the phase's ratio
 _FEW_REFLECTIONS = {
     1: 7.9,
     2: 5.3,

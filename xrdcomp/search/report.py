@@ -62,9 +62,7 @@ _LARGEST_SPACING = 4.45  # Å: 20° of copper Kα; a scan should show larger spa
 _INDISPENSABLE = 70.0  # of the strongest 100: a reflection without which a phase is judged by what is left
 _UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another member of the family is excluded
-_INTENSITY_RATIO = (
-    1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
-)
+_INTENSITY_RATIO = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
 _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hydroxyapatites gave at most 5
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 

@@ -122,9 +122,7 @@ def _candidate(phase: Phase, wavelength: float, d_min: float, d_max: float) -> C
     found = reflections.generate_reflections(
         cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
     )
-    strength = optics.strength_per_gram(
-        phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength
-    )
+    strength = optics.strength_per_gram(phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength)
     every = Candidate(phase, found.d_spacing, strength)
     keep = every.apparent > _WEAKEST * float(every.apparent.max(initial=0.0))
     return Candidate(phase, found.d_spacing[keep], strength[keep])
@@ -177,9 +175,7 @@ def make_grid(fit: Refinement) -> Grid:
     per_bin = int(np.clip(fwhm / (_BINS_PER_FWHM * step), 1, _MAX_BIN))
     n = int((x <= MAX_TWO_THETA).sum()) // per_bin
     centres, slit = (v[: n * per_bin].reshape(n, per_bin).mean(axis=1) for v in (x, fit.model.slit))
-    return Grid(
-        fit=fit, two_theta=centres, slit=slit, per_bin=per_bin, step=step * per_bin, resolution=resolution
-    )
+    return Grid(fit=fit, two_theta=centres, slit=slit, per_bin=per_bin, step=step * per_bin, resolution=resolution)
 
 
 def reflection_fwhm(
@@ -275,9 +271,7 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     for k, node in enumerate(_NODES):
         share = np.interp(theta, _NODES, np.eye(len(_NODES))[k])
         pick = share > 0.0
-        sticks = _sticks(
-            grid, len(candidates), row=row[pick], d_spacing=d[pick], strength=(strength * share)[pick]
-        )
+        sticks = _sticks(grid, len(candidates), row=row[pick], d_spacing=d[pick], strength=(strength * share)[pick])
         total += _convolved(sticks, grid, [grid.fwhm(size_nm, node)])[0]
     return total
 

@@ -5,16 +5,16 @@ no physics with `xrdcomp.physics` or `xrdcomp.refinement`, so that recovering a 
 """
 
 from xrdcomp.simulate.cohort import COHORT_SEED as COHORT_SEED
+from xrdcomp.simulate.cohort import TGA_FORMATS as TGA_FORMATS
+from xrdcomp.simulate.cohort import XRD_FORMATS as XRD_FORMATS
 from xrdcomp.simulate.cohort import CohortEntry as CohortEntry
 from xrdcomp.simulate.cohort import generate_cohort as generate_cohort
 from xrdcomp.simulate.cohort import load_cohort as load_cohort
 from xrdcomp.simulate.cohort import simulate_pattern as simulate_pattern
 from xrdcomp.simulate.cohort import simulate_specimen as simulate_specimen
 from xrdcomp.simulate.cohort import simulate_tga as simulate_tga
-from xrdcomp.simulate.exports import TGA_FORMATS as TGA_FORMATS
-from xrdcomp.simulate.exports import XRD_FORMATS as XRD_FORMATS
-from xrdcomp.simulate.exports import write_pattern as write_pattern
-from xrdcomp.simulate.exports import write_tga as write_tga
+from xrdcomp.simulate.cohort import write_pattern as write_pattern
+from xrdcomp.simulate.cohort import write_tga as write_tga
 from xrdcomp.simulate.scattering import MATERIALS as MATERIALS
 from xrdcomp.simulate.scattering import AmorphousMaterial as AmorphousMaterial
 from xrdcomp.simulate.scattering import HaloShape as HaloShape

@@ -115,9 +115,7 @@ def attenuation_cm2_g(element_mass_fractions: dict[str, float], anode: str) -> f
 
 def cell_mass(phase: Phase) -> float:
     """Mass of the cell in dalton, occupancies counted."""
-    return float(
-        sum(o * atomic_mass(e) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True))
-    )
+    return float(sum(o * atomic_mass(e) for e, o in zip(phase.site_element, phase.site_occupancy, strict=True)))
 
 
 def element_mass_fractions(phase: Phase) -> dict[str, float]:
@@ -173,8 +171,7 @@ def powder_reflections(
     """
     if not phase.quantifiable:
         raise PhaseError(
-            f"phase {phase.id!r} is known by its line positions only and cannot be simulated; "
-            "take one with atoms."
+            f"phase {phase.id!r} is known by its line positions only and cannot be simulated; take one with atoms."
         )
     used = cell or phase.cell
     metric = _metric(used)
@@ -217,9 +214,7 @@ def powder_reflections(
     volume = float(np.sqrt(np.linalg.det(metric)))
     strength = 2.0 * np.pi**2 * multiplicity * f_sq * texture / (volume * cell_mass(phase))
     cos_c = 2.0 * np.pi * unique[:, 2] / (q_unique * used.c)
-    return PowderReflections(
-        q=q_unique[keep], strength=strength[keep], cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0)
-    )
+    return PowderReflections(q=q_unique[keep], strength=strength[keep], cos_c=np.clip(np.abs(cos_c[keep]), 0.0, 1.0))
 
 
 def crystal_diffuse(phase: Phase, q: FloatArray, *, wavelength: float, b_excess: float = 0.0) -> FloatArray:

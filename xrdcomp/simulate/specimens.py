@@ -195,9 +195,7 @@ class Reaction:
         # the peak solves E β / (R T²) = A exp(−E/RT); solved for the T of the exponential, the iteration contracts
         for _ in range(60):
             t = e / (self.ln_a - np.log(e * rate) + 2.0 * np.log(t))
-        return peak_reaction(
-            float(t) + kelvin - CELSIUS_ZERO_K, energy_factor * self.activation_energy, self.order
-        )
+        return peak_reaction(float(t) + kelvin - CELSIUS_ZERO_K, energy_factor * self.activation_energy, self.order)
 
 
 def peak_reaction(peak_c: float, activation_energy: float, order: float = 1.0) -> Reaction:
@@ -364,8 +362,7 @@ class SpecimenModel:
             raise AnalysisError(msg)
         if self.carbonate_in_lattice > 0.0 and self.apatite <= 0.0:
             raise AnalysisError(
-                "carbonate cannot sit in the lattice of an apatite that is absent; "
-                "choose another carbonate_site."
+                "carbonate cannot sit in the lattice of an apatite that is absent; choose another carbonate_site."
             )
 
     @property
@@ -544,9 +541,7 @@ def draw_specimen(
     )
 
 
-def vary_character(
-    model: SpecimenModel, rng: np.random.Generator, *, graininess: float = 0.0
-) -> SpecimenModel:
+def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess: float = 0.0) -> SpecimenModel:
     """Give a specimen halos, crystallites, disorder and kinetics other than the default ones.
 
     Halos move by 0.4° (σ), their widths by 8 %, heights by 8 %, scattering per gram by 4 %, and their family
@@ -610,9 +605,7 @@ def _vary_steps(steps: tuple[Step, ...], rng: np.random.Generator) -> tuple[Step
     )
 
 
-def vary_conditions(
-    rng: np.random.Generator, *, atmosphere: Atmosphere = "air"
-) -> tuple[XrdConditions, TgaConditions]:
+def vary_conditions(rng: np.random.Generator, *, atmosphere: Atmosphere = "air") -> tuple[XrdConditions, TgaConditions]:
     """Draw a laboratory: a diffractometer and a thermobalance with their programmes.
 
     Peak counts 10³–10⁴, other optics, alignment, axial divergence, monochromator or filter with residual Kβ,

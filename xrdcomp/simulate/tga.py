@@ -236,9 +236,7 @@ def simulate_standard(standard: str, conditions: TgaConditions, *, seed: int) ->
     return weigh(STANDARDS[standard], conditions, seed=seed, name=f"{standard} (simulated)")
 
 
-def simulate_reaction(
-    reaction: Reaction, conditions: TgaConditions, *, loss: float = 0.4, seed: int
-) -> TgaRun:
+def simulate_reaction(reaction: Reaction, conditions: TgaConditions, *, loss: float = 0.4, seed: int) -> TgaRun:
     """Run a single-step reaction that loses `loss` of the mass, for tests of kinetics."""
     pool = Pool(name="reaction", mass_fraction=loss, reaction=reaction)
     return weigh((pool,), conditions, seed=seed, name="single step (simulated)")

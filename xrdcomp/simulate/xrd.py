@@ -171,9 +171,7 @@ def _column_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray,
     # a cylinder: the mean column along its axis is its height, across it 8/(3π) of its diameter
     height = 10.0 * model.length_c_nm
     diameter = 10.0 * model.length_a_nm * 3.0 * np.pi / 8.0
-    table = {
-        c: mean_column_length("cylinder", float(c), diameter, height) for c in np.unique(np.round(cos_c, 2))
-    }
+    table = {c: mean_column_length("cylinder", float(c), diameter, height) for c in np.unique(np.round(cos_c, 2))}
     return np.array([table[c] for c in np.round(cos_c, 2)]), height / diameter
 
 
@@ -202,9 +200,7 @@ def _bragg(
     edges = np.arange(np.exp(ln_edges[0]), np.exp(ln_edges[-1]) + step, step)
     ellipsoid = model.shape == "ellipsoid"  # its profile has one form in all directions
     cosines = np.zeros(len(reflections.q)) if ellipsoid else np.round(reflections.cos_c, 2)
-    profiles = [
-        size_profile(model.shape, float(c), round(aspect, 3), round(model.sigma_ln, 4)) for c in cosines
-    ]
+    profiles = [size_profile(model.shape, float(c), round(aspect, 3), round(model.sigma_ln, 4)) for c in cosines]
     weight = sum_size_profiles(edges, reflections.q, reflections.strength / reflections.q, lengths, profiles)
     cumulative = np.concatenate([[0.0], np.cumsum(weight)])
     density = np.diff(np.interp(q_edges, edges, cumulative)) / np.diff(q_edges)
@@ -251,9 +247,7 @@ def _cross_section(
             phase = carbonated(phase, co3)
         cell, b_excess = apatite_cell(apatite, phase, co3), apatite.b_excess + apatite.b_per_carbonate * co3
         crystals.append((model.apatite + model.carbonate_in_lattice, phase, apatite, cell, b_excess))
-    crystals += [
-        (mass, phases[name], other, None, 0.0) for name, mass in _present(model.other_phases).items()
-    ]
+    crystals += [(mass, phases[name], other, None, 0.0) for name, mass in _present(model.other_phases).items()]
     total = np.zeros(len(q))
     coarse = np.linspace(q[0], q[-1], 400)  # diffuse scattering is smooth
     for mass, phase, habit, cell_used, b_added in crystals:
@@ -323,9 +317,7 @@ def expected_pattern(
     mu = sum(mass * attenuation_cm2_g(elements, conditions.anode) for mass, elements in parts)
     n = round((conditions.two_theta_max - conditions.two_theta_min) / conditions.step) + 1
     read = np.asarray(conditions.two_theta_min + conditions.step * np.arange(n), dtype=np.float64)
-    shift = (
-        -2.0 * np.degrees(conditions.displacement_mm / conditions.radius_mm) * np.cos(np.radians(read / 2.0))
-    )
+    shift = -2.0 * np.degrees(conditions.displacement_mm / conditions.radius_mm) * np.cos(np.radians(read / 2.0))
     true = read - conditions.zero_shift - shift
     # the optics reach beyond both ends of the scan
     low = max(true[0] - 1.0, 0.4 * true[0])

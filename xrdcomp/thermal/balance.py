@@ -47,9 +47,7 @@ RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
 )  # fmt: skip
 
 
-def mass_balance(
-    run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None
-) -> TgaResult:
+def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: TgaRun | None = None) -> TgaResult:
     """Steps, residue and, where the losses can be read as water, organic and carbonate, the balance of a run.
 
     Its messages are those of the run and of the analysis; `xrdcomp.analyze_tga` adds what the checks say of the result.
@@ -174,9 +172,7 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
         )
     unsure = float(np.sqrt(boundaries.covariance["placement"].diagonal()[:2].max()))
     if unsure > _UNSURE:
-        reasons.append(
-            f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)"
-        )
+        reasons.append(f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)")
     # Calcium carbonate itself loses 44 %; more cannot be the CO2 of a carbonate. Of a run that ends before the
     # carbonate has gone, all that is lost after the organic counts.
     before, whole = float(mass[1]), len(mass) > 2
@@ -284,10 +280,7 @@ def quantities(
         return by
 
     jacobian = np.array([change(y_by=_STEP * e) for e in np.eye(4)]).T
-    sources = {
-        name: np.maximum(np.einsum("ij,jk,ik->i", jacobian, c, jacobian), 0.0)
-        for name, c in covariance.items()
-    }
+    sources = {name: np.maximum(np.einsum("ij,jk,ik->i", jacobian, c, jacobian), 0.0) for name, c in covariance.items()}
     sources["char"] = (change(chi_by=_STEP) * chi_std) ** 2
     # anything from nothing to the most that can be bound is as likely: variance of a uniform distribution about its end
     toward = change(bound_by=_STEP) * (recipe.bound_water_fraction * max(base["residue"], 0.0))
@@ -485,9 +478,7 @@ def tga_check(
     marks = [known.begin, *(step.end for step in known.steps)]
     if standard == "portlandite":
         marks.append(_CARBONATED)
-    literature = np.array(
-        [shift_with_rate(m.temperature_c, raw.heating_rate_k_min, m.energy_kj) for m in marks]
-    )
+    literature = np.array([shift_with_rate(m.temperature_c, raw.heating_rate_k_min, m.energy_kj) for m in marks])
     begin, end = float(literature[0]), float(literature[len(known.steps)])
     first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
     if first > begin + 40.0 or last < end - 30.0:
@@ -522,9 +513,7 @@ def tga_check(
         purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
     ends = [float(t) for t in placed.temperature_c]
     # name, start and end, theory, measured
-    rows = [
-        (step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps)
-    ]
+    rows = [(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps)]
     if known.residue is not None:
         name, left = known.residue
         rows.append((f"residue {name}", last, last, left, estimate(mass[-1], own[-1])))

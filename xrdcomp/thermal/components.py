@@ -37,9 +37,7 @@ def fraser_suzuki(temperature_c: FloatArray, center: float, fwhm: float, asymmet
     return np.where(inside, height * np.exp(-_LN2 * logarithm**2), 0.0)
 
 
-def fraser_suzuki_gradient(
-    temperature_c: FloatArray, center: float, fwhm: float, asymmetry: float
-) -> FloatArray:
+def fraser_suzuki_gradient(temperature_c: FloatArray, center: float, fwhm: float, asymmetry: float) -> FloatArray:
     """Derivatives (3, n) of `fraser_suzuki` with respect to center, fwhm and asymmetry."""
     s = _asymmetry(asymmetry)
     w = float(fwhm * s / np.sinh(s))
@@ -270,9 +268,7 @@ def _peak(axis: FloatArray, shape: Shape, row: FloatArray) -> FloatArray:
     return peak
 
 
-def _fitted(
-    axis: FloatArray, data: FloatArray, shape: Shape, start: FloatArray, independent: float
-) -> _Model:
+def _fitted(axis: FloatArray, data: FloatArray, shape: Shape, start: FloatArray, independent: float) -> _Model:
     """Least-squares fit of a sum of peaks from start values (k, 4), with its BIC."""
     import lmfit
 

@@ -367,8 +367,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
     if clock is None:
         clock = (progress - progress[0]) / (heating_rate or _REFERENCE_RATE)
     temperature, minutes, mass = (
-        bin_means(values, progress, bins, centres)
-        for values in (run.temperature_c[index], clock, masses.mass[index])
+        bin_means(values, progress, bins, centres) for values in (run.temperature_c[index], clock, masses.mass[index])
     )
     # progress per minute over four bins to both sides, at most ten times the heating rate: clocks stand still in places
     after = np.minimum(np.arange(n) + _RATE_BINS, n - 1)

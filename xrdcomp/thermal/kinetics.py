@@ -168,14 +168,10 @@ def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) ->
 
     [Friedman, J. Polym. Sci. C 6 (1964) 183.] Exact for any temperature programme, but sensitive to noise.
     """
-    return _from_lines(
-        "friedman", curves, levels, lambda point: np.log(np.maximum(point.rate_per_min, 1e-300))
-    )
+    return _from_lines("friedman", curves, levels, lambda point: np.log(np.maximum(point.rate_per_min, 1e-300)))
 
 
-def kissinger_akahira_sunose(
-    curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS
-) -> IsoconversionalResult:
+def kissinger_akahira_sunose(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
     """Integral isoconversional energies: ln(β/T²) = C − E/(R T), for constant heating rates.
 
     [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
@@ -188,9 +184,7 @@ def kissinger_akahira_sunose(
     )
 
 
-def flynn_wall_ozawa(
-    curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS
-) -> IsoconversionalResult:
+def flynn_wall_ozawa(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
     """Integral isoconversional energies from ln β = C − b E/(R T), for constant heating rates.
 
     [Ozawa, Bull. Chem. Soc. Jpn. 38 (1965) 1881; Flynn & Wall 1966.] Doyle's b = 1.052 is replaced by the slope
@@ -230,9 +224,7 @@ def _from_lines(
     std = scale * np.array([line.slope_std for line in lines])
     half = std * np.array([line.t95 for line in lines])
     ci95 = np.column_stack((energy - half, energy + half))
-    return IsoconversionalResult(
-        method=method, conversion=levels, energy=energy, std=std, ci95=ci95, lines=lines
-    )
+    return IsoconversionalResult(method=method, conversion=levels, energy=energy, std=std, ci95=ci95, lines=lines)
 
 
 def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
@@ -303,9 +295,7 @@ def _checked(stated: Sequence[float], runs: int) -> FloatArray:
     elif not (np.isfinite(rates).all() and (rates > 0).all()):
         msg = f"heating rates of {rates.tolist()} K/min: each must be a number above 0."
     elif len(np.unique(np.round(rates, 3))) < 3:
-        msg = (
-            f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."
-        )
+        msg = f"an activation energy needs at least three different heating rates, not {rates.tolist()} K/min."
     if msg:
         raise AnalysisError(msg)
     return rates
@@ -327,9 +317,7 @@ class Prediction:
     minutes_interval: FloatArray
 
 
-def predict_isothermal(
-    energies: IsoconversionalResult, curve: ConversionCurve, temperature_c: float
-) -> Prediction:
+def predict_isothermal(energies: IsoconversionalResult, curve: ConversionCurve, temperature_c: float) -> Prediction:
     """Time in min to each conversion at a constant temperature, from one of the curves that the energies came from.
 
     t(α) = Σ ∫ exp(−E_α/(R T(t))) dt / exp(−E_α/(R T₀)) over the steps of conversion of a measured run
@@ -343,9 +331,7 @@ def predict_isothermal(
     return _predicted(energies, curve, minutes, start_c=temperature_c, rate_k_min=0.0)
 
 
-def predict_heating(
-    energies: IsoconversionalResult, curve: ConversionCurve, heating_rate_k_min: float
-) -> Prediction:
+def predict_heating(energies: IsoconversionalResult, curve: ConversionCurve, heating_rate_k_min: float) -> Prediction:
     """Temperature (°C) and time (min, from the first temperature) of each conversion at another heating rate.
 
     `curve` is one of those that the energies came from.
@@ -363,9 +349,7 @@ def predict_heating(
             out.append(kelvin)
         return (np.array(out) - start) / heating_rate_k_min
 
-    return _predicted(
-        energies, curve, minutes, start_c=float(curve.temperature_c[0]), rate_k_min=heating_rate_k_min
-    )
+    return _predicted(energies, curve, minutes, start_c=float(curve.temperature_c[0]), rate_k_min=heating_rate_k_min)
 
 
 def _predicted(

@@ -140,9 +140,7 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     return [
         top
         for top in chosen
-        if not any(
-            0 < abs(other - top) < reach and dtg[top] < _RINGING_SHARE * dtg[other] for other in chosen
-        )
+        if not any(0 < abs(other - top) < reach and dtg[top] < _RINGING_SHARE * dtg[other] for other in chosen)
     ]
 
 
@@ -179,9 +177,7 @@ def measured_step(curve: SmoothedCurve, name: str, start: int, end: int, loss: E
     (ISO 11358-1).
     """
     temperature, dtg, mass, axis = curve.raw.temperature_c, curve.dtg, curve.mass, curve.raw.progress
-    step = TgaStep(
-        name=name, start_c=float(temperature[start]), end_c=float(temperature[end]), mass_loss=loss
-    )
+    step = TgaStep(name=name, start_c=float(temperature[start]), end_c=float(temperature[end]), mass_loss=loss)
     if end - start < 3:
         return step
     top = start + int(np.argmax(dtg[start : end + 1]))
@@ -343,9 +339,7 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     )
 
 
-def _minima(
-    raw: HeatingCurve, curves: FloatArray, centres: FloatArray, widths: FloatArray, length: float
-) -> IntArray:
+def _minima(raw: HeatingCurve, curves: FloatArray, centres: FloatArray, widths: FloatArray, length: float) -> IntArray:
     """Index (b, k) of the DTG minimum within `widths` of each literature boundary, in k curves.
 
     `curves` are (n, k) or (n, 1), `centres` and `widths` (b, k) or (b, 1). The squared distance from the literature
@@ -533,9 +527,7 @@ def with_late_front(boundaries: Boundaries, curve: SmoothedCurve) -> Boundaries:
     # mass that the front took before the boundary is the amount of the shape that is 1 there
     prior = _EARLY_HYDROXYL * APATITE_HYDROXYL * residue
     kelvin = celsius_to_kelvin(raw.temperature_c[after])
-    energies = (
-        1e3 * (_HYDROXYL_ENERGY_KJ * np.array([1.0 / _ENERGY_FACTOR, 1.0, _ENERGY_FACTOR])) / GAS_CONSTANT
-    )
+    energies = 1e3 * (_HYDROXYL_ENERGY_KJ * np.array([1.0 / _ENERGY_FACTOR, 1.0, _ENERGY_FACTOR])) / GAS_CONSTANT
     shapes = ((kelvin / kelvin[0]) ** 2 * np.exp(e * (1.0 / kelvin[0] - 1.0 / kelvin)) for e in energies)
     low, front, high = (_not_negative(_amount(shape, raw, after), prior) for shape in shapes)
 

@@ -200,9 +200,7 @@ def netzsch_ngb(source: SourceFile, _: TgaOptions) -> TgaTable:
     rates = (
         of(stage, "heating_rate")
         for stage, before in zip(stages[1:], stages, strict=False)
-        if stage in recorded
-        and of(stage, "heating_rate") > 0
-        and of(stage, "temperature") > of(before, "temperature")
+        if stage in recorded and of(stage, "heating_rate") > 0 and of(stage, "temperature") > of(before, "temperature")
     )
     time = next((c.values for c in columns if c.role == "time"), None)
     segment = None
@@ -247,9 +245,7 @@ def _decode(source: SourceFile) -> Any:
         msg, hint = f"the archive is damaged: {problem}", "Copy it again from the instrument."
         raise ReadError(msg, expected="a complete NGB file", hint=hint) from problem
     if size > MAX_EXPANDED_BYTES:
-        raise ReadError(
-            f"the archive unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
-        )
+        raise ReadError(f"the archive unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read")
     try:
         import pyngb
     except ImportError as problem:

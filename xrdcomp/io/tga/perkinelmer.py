@@ -134,9 +134,7 @@ def _read_parts(lines: Sequence[str], steps: Sequence[int]) -> Table:
         rest = (i for i in range(first, stop) if lines[i][:1] != "\t" or lines[i].lstrip()[:1] not in _STARTS)
         end = next(rest, max(first, stop))
         if step != steps[-1] and any(line.strip() for line in lines[end:stop]):
-            raise line_error(
-                end + 1, f"{lines[end].strip()[:40]!r} stands between rows of numbers", "numbers"
-            )
+            raise line_error(end + 1, f"{lines[end].strip()[:40]!r} stands between rows of numbers", "numbers")
         below = lines[end] if end < len(lines) else ""
         cells = below.split("\t")[1:] if below.startswith("\t") and below.count("\t") >= width - 1 else []
         if cells and sum(re.search(r"\d", cell) is not None for cell in cells) >= width // 2:

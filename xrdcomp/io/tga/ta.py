@@ -101,9 +101,7 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     named = gases[0] if gases and gases[0] else " ".join(sample) if sample else channels.get("1", "")
     if len(gases) > 1:
         listed = ", ".join(name or "not stated" for name in gases)
-        text = (
-            f"the method selects several gases ({listed}); choose segments of one gas, or state atmosphere."
-        )
+        text = f"the method selects several gases ({listed}); choose segments of one gas, or state atmosphere."
         messages.append(ATMOSPHERE_CHANGES(text, gases=listed))
     ramps = (step for step in method if re.search(r"\bramp\b", step, re.IGNORECASE))
     mass = mass_in_mg("", facts.get("Size", ""))

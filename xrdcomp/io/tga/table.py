@@ -60,9 +60,7 @@ COMMA_DOUBTFUL = message_kind("TGA_COMMA_DOUBTFUL", "warning",
 # fmt: on
 _CERTAIN = 0.72
 """Score of a header with mass, temperature or time, and a unit; below that of the instruments' own layouts."""
-_MASS_KEY = re.compile(
-    r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage"
-)
+_MASS_KEY = re.compile(r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage")
 _SAMPLE_KEYS = ("sample name", "sample", "sample id", "sampleid", "probe")
 
 
@@ -354,9 +352,7 @@ def _pages(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MAX_EXPANDED_BYTES:
-            raise ReadError(
-                f"the workbook unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read"
-            )
+            raise ReadError(f"the workbook unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read")
     try:
         opener = importlib.import_module(package)
     except ImportError as problem:

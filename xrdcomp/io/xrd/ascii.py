@@ -29,9 +29,7 @@ from xrdcomp.io.text_table import numeric_row
 
 _NUMBERS = re.compile(r"[-\d.\sEe+]+")
 _ANGLE = re.compile(r"2[\s-]*th|two[\s-]*theta|2θ", re.IGNORECASE)
-_OTHER = re.compile(
-    r"azimuth|\bq\b|radius|radial|pixel|\bd\b|momentum|distance|scattering vector", re.IGNORECASE
-)
+_OTHER = re.compile(r"azimuth|\bq\b|radius|radial|pixel|\bd\b|momentum|distance|scattering vector", re.IGNORECASE)
 
 
 def _sniff_chi(source: SourceFile) -> float:
@@ -66,9 +64,7 @@ def chi(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
-@xrd_reader(
-    "sietronics_cpi", "Sietronics CPI", "cpi", has_all((1.0, (r"\ASIETRONICS XRD SCAN",))), verified=False
-)
+@xrd_reader("sietronics_cpi", "Sietronics CPI", "cpi", has_all((1.0, (r"\ASIETRONICS XRD SCAN",))), verified=False)
 def cpi(source: SourceFile) -> RawScan:
     """Title, start, end, step, anode, wavelength, date, speed, comment, ``SCANDATA``, then one count per line."""
     lines = source.lines
@@ -117,9 +113,7 @@ def ascii_raw(source: SourceFile) -> RawScan:
     y = number_list("\n".join(lines[blank + 1 :]), place)
     end = start + step * (n - 1)
     if len(y) != n or not any(value is not None and abs(value - end) < step for value in stated):
-        msg = (
-            f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
-        )
+        msg = f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
         raise ReadError(msg, f"line {at + 1}", f"{n} values and their end in the header")
     tops = [value for value in map(number, map(str.strip, lines[at + 2 : blank])) if value is not None]
     if tops and y.max() not in tops:
@@ -200,9 +194,7 @@ def _sniff_fullprof(source: SourceFile) -> float:
     return 0.8 if rows and all(map(_NUMBERS.fullmatch, rows[:3])) else 0.0
 
 
-@xrd_reader(
-    "fullprof_dat", "FullProf data with a start-step-end header (INSTRM 0, 8)", "dat", _sniff_fullprof
-)
+@xrd_reader("fullprof_dat", "FullProf data with a start-step-end header (INSTRM 0, 8)", "dat", _sniff_fullprof)
 def fullprof(source: SourceFile) -> RawScan:
     """Start, step and end in a header line, then counts.
 
@@ -215,9 +207,7 @@ def fullprof(source: SourceFile) -> RawScan:
     if header is None:
         raise ReadError("there is no line of start, step and end", expected="such a line before the counts")
     first, n = header.at + 1, header.n
-    last = next(
-        (i for i in range(first, len(lines)) if lines[i] and not _NUMBERS.fullmatch(lines[i])), len(lines)
-    )
+    last = next((i for i in range(first, len(lines)) if lines[i] and not _NUMBERS.fullmatch(lines[i])), len(lines))
     if any(map(numeric_row, lines[last:])):
         msg = f"{lines[last].strip()[:50]!r} stands between the counts"
         raise ReadError(msg, f"line {last + 1}", "numbers to the end of the data")

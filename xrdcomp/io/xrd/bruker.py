@@ -75,13 +75,9 @@ _RANGE_FIELDS = {
 """Kind and offset of number of points, start, step, θ and seconds in a range header, by version."""
 
 
-def _range_scan(
-    fields: Fields, version: int, header: int, data: int, common: RawScan, stride: int = 4
-) -> RawScan:
+def _range_scan(fields: Fields, version: int, header: int, data: int, common: RawScan, stride: int = 4) -> RawScan:
     """The range with header and records at these bytes, with signs of damage that the lengths do not show."""
-    n, start, step, theta, seconds = (
-        getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version]
-    )
+    n, start, step, theta, seconds = (getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version])
     x = _grid(start, step, n, common.place)
     y = fields.points(data, n, stride, common.place)
     notes = [*_odd_fractions(y, common.place), *note_unusual_end(x)]
@@ -196,9 +192,7 @@ _POWDER = ("locked coupled", "unlocked coupled", "detector scan", "2theta", "two
 _FACTS = {"SAMPLEID": "sample_name", "CREATOR": "written_by", "USER": "user", "SITE": "site"}
 
 
-@xrd_reader(
-    "bruker_raw_v4", "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)", "raw", begins(rb"RAW4\.00")
-)
+@xrd_reader("bruker_raw_v4", "Bruker DIFFRAC.SUITE RAW, fourth version (RAW4.00)", "raw", begins(rb"RAW4\.00"))
 def raw4(source: SourceFile) -> Sequence[RawScan]:
     """61 bytes, then a chain of segments and ranges.
 

@@ -147,9 +147,7 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
             start, step = _start_and_step(bank)
             end = start + step * (bank.n - 1)
             if abs(x[0] - start) > 2 * step or abs(x[-1] - end) > max(2 * step, 0.002 * abs(end)):
-                msg = (
-                    f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
-                )
+                msg = f"the header declares {start:g} to {end:g}°, the records run from {x[0]:g} to {x[-1]:g}°"
                 raise ReadError(msg, bank.place, "both alike")
         return RawScan(two_theta=x, intensity=values[:, 1], sigma=values[:, 2] if wanted == 3 else None)
     cells = _cells(source, bank, widths)
@@ -179,9 +177,7 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
     """Fixed columns of the records, one row per point; empty or zero cells may only follow the last point."""
     size, per_point = sum(widths), len(widths)
     edges = list(accumulate(widths, initial=0))
-    cells = [
-        slice(at + low, at + high) for at in range(0, _RECORD_WIDTH, size) for low, high in pairwise(edges)
-    ]
+    cells = [slice(at + low, at + high) for at in range(0, _RECORD_WIDTH, size) for low, high in pairwise(edges)]
     values: list[str] = []
     for i in range(bank.first, bank.last):
         line = source.lines[i].rstrip()

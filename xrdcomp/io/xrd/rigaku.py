@@ -163,9 +163,7 @@ def rasx(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-@xrd_reader(
-    "rigaku_ascii", "Rigaku ASCII (*TYPE = Raw)", "asc dat txt", has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*=")))
-)
+@xrd_reader("rigaku_ascii", "Rigaku ASCII (*TYPE = Raw)", "asc dat txt", has_all((1.0, (r"\*CLASS", r"^\*TYPE\s*="))))
 def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
     """``*KEY = value`` lines and counts separated by commas, group by group."""
     parts = re.split(r"^\*BEGIN\s*$", source.text, flags=re.MULTILINE)

@@ -84,9 +84,7 @@ def _sniff(source: SourceFile) -> float:
     return 0.5 if named else 0.35
 
 
-@xrd_reader(
-    "xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff
-)
+@xrd_reader("xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff)
 def columns(source: SourceFile) -> Sequence[RawScan]:
     """One scan per column of intensities."""
     lines = source.lines
@@ -102,12 +100,8 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     _refuse_damaged_rows(header, table)
     # names stand in the last header line that has one for each column and a role for any
     width = table.values.shape[1]
-    listed = (
-        (line, _names(line), line.strip().lstrip("#;!%'\"* \t").split()) for line in reversed(header[-6:])
-    )
-    named = (
-        names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width
-    )
+    listed = ((line, _names(line), line.strip().lstrip("#;!%'\"* \t").split()) for line in reversed(header[-6:]))
+    named = (names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width)
     names = next((names for names in named if any(map(_role, names))), [])
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]

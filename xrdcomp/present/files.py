@@ -1,0 +1,676 @@
+"""Results to disk, whole or not at all, and back.
+
+Everything is written into a temporary folder beside the target and moved in one step at the end; a failure
+leaves what was there before.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+
+from xrdcomp.data import Diagnostic, HeatingLosses, PhaseFacts, Source
+from xrdcomp.errors import OutputError, ReadError, umask, whole_file
+from xrdcomp.present.tables import (
+    BASIS_LABELS,
+    CLAIM_ORDER,
+    component_label,
+    component_order,
+    gas_label,
+    interval_text,
+    label_of,
+    limit_text,
+    percent,
+)
+from xrdcomp.results import (
+    EVIDENCE_KEYS,
+    STEP_PLACES,
+    Claim,
+    Composition,
+    DetectionEvidence,
+    DetectionRule,
+    Estimate,
+    FitResult,
+    MemberComparison,
+    PhaseList,
+    PhaseResult,
+    ReflectionTable,
+    SampleResult,
+    TgaResult,
+    TgaStep,
+    XrdAmounts,
+)
+from xrdcomp.units import FloatArray
+
+if TYPE_CHECKING:
+    import jinja2
+    from matplotlib.figure import Figure
+
+FIGURE_FORMATS = ("png", "svg")
+FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
+REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
+TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
+_LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
+
+def safe_sample_id(sample_id: str) -> str:
+    """Return `sample_id` where it can name a folder on every system, refuse it (OutputError) otherwise.
+
+    Letters, digits, blanks and ``_ . + ( ) -`` are legal, 1 to 120 characters, beginning with a letter,
+    digit or underscore; a path or a name that Windows reserves is not.
+    """
+    if not _LEGAL.fullmatch(sample_id) or _RESERVED.fullmatch(sample_id) or ".." in sample_id:
+        msg = (
+            f"sample id {sample_id!r} cannot name a folder. Expected: 1 to 120 letters, digits, blanks or "
+            "_ . + ( ) -, beginning with a letter, digit or underscore. Pass another one with --sample-id "
+            "(in Python: sample_id=)."
+        )
+        raise OutputError(msg)
+    return sample_id
+
+
+def write_result(result: SampleResult, folder: str | Path, *, figures: bool = True, report: bool = False) -> Path:
+    """Write one specimen's result below ``folder/<sample_id>`` and return that path; `read_result` reads it back.
+
+    ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable
+    with ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``figures/*.png`` and ``*.svg`` unless `figures` is
+    off, and ``report.html``, which shows the figures as well, where `report` is asked for.
+
+    The folder is created where it does not exist; an earlier result of the same specimen is replaced. OutputError: the
+    sample id cannot name a folder, the target holds something else than a result, or cannot be written.
+    """
+    target = Path(folder) / safe_sample_id(result.sample_id)
+    with replaced_folder(target, marker="result.json") as work:
+        drawn = draw_figures(result) if figures or report else {}
+        names = _write_figures(drawn, work / "figures") if figures else ()
+        (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
+        _write_curves(work / "curves.npz", result)
+        named: Any = result.settings.get("used", {}).get("files", [])
+        files = [
+            f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
+            for item in (*result.inputs, *named)
+        ]
+        software = ", ".join(f"{name} {version}" for name, version in result.software.items())
+        settings = {name: value for name, value in result.settings.items() if name != "used"}
+        comment = [
+            f"Settings of the analysis of {result.sample_id}. They repeat it:",
+            "xrdcomp analyze FILE ... --recipe recipe.toml",
+            *files,
+            software,
+        ]
+        recipe = to_toml(settings, comment="\n".join(comment))
+        (work / "recipe.toml").write_text(recipe, encoding="utf-8")
+        if report:
+            (work / "report.html").write_text(render_report(result, drawn), encoding="utf-8")
+    return target
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file whole or not at all (UTF-8; written beside the target, then moved); return its path."""
+    target = Path(path)
+    with _moved_file(target) as work:
+        work.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def write_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all; return its path.
+
+    OutputError: another suffix, or a place that cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower().removeprefix(".")
+    if suffix not in FIGURE_FORMATS:
+        legal = " or ".join(f".{known}" for known in FIGURE_FORMATS)
+        msg = f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: {legal}."
+        raise OutputError(msg)
+    with _moved_file(target) as work:
+        work.write_bytes(_figure_bytes(figure, suffix))
+    return target
+
+
+def _figure_bytes(figure: Figure, suffix: str) -> bytes:
+    from xrdcomp.present.figures import figure_style, to_png
+
+    if suffix == "png":
+        return to_png(figure)
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def draw_figures(result: SampleResult) -> dict[str, Figure]:
+    """Return the figures there are by name: fit, tga, composition, uncertainty_budget."""
+    from xrdcomp.present.figures import plot_budget, plot_composition, plot_fit, plot_tga
+
+    drawn: dict[str, Figure] = {}
+    if result.xrd is not None:
+        drawn["fit"] = plot_fit(result)
+    if result.tga is not None:
+        drawn["tga"] = plot_tga(result)
+    drawn["composition"] = plot_composition(result)
+    if result.composition.budget:
+        drawn["uncertainty_budget"] = plot_budget(result)
+    return drawn
+
+
+def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
+    from xrdcomp.present.figures import freeze_layout
+
+    folder.mkdir(parents=True)
+    names: list[str] = []
+    for name, figure in drawn.items():
+        freeze_layout(figure)
+        for suffix in FIGURE_FORMATS:
+            (folder / f"{name}.{suffix}").write_bytes(_figure_bytes(figure, suffix))
+            names.append(f"figures/{name}.{suffix}")
+    return tuple(names)
+
+
+def _write_curves(file: Path, result: SampleResult) -> None:
+    """Write curves.npz, whose names say kind and unit; ``xrdcomp.present.files`` reads them back."""
+    arrays: dict[str, Any] = {}
+    if (fit := result.xrd) is not None:
+        arrays |= {f"xrd_{name}": getattr(fit, name) for name in FIT_CURVES}
+        arrays |= {f"xrd_amorphous_{name}": curve for name, curve in fit.amorphous.items()}
+        arrays |= {f"xrd_phase_{name}": curve for name, curve in fit.phases.items()}
+        for name, table in fit.reflections.items():
+            arrays |= {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_COLUMNS}
+        arrays |= {"covariance_names": fit.covariance_names, "covariance": fit.covariance}
+        amounts = fit.amounts
+        arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
+        arrays["amounts_values"] = amounts.amounts
+        for name in ("covariance", "counting_covariance", "misfit_covariance"):
+            if (matrix := getattr(amounts, name)) is not None:
+                arrays[f"amounts_{name}"] = matrix
+    if (tga := result.tga) is not None:
+        arrays |= {f"tga_{name}": getattr(tga, name) for name in TGA_CURVES}
+    if result.composition.draws.size:
+        arrays["composition_draws"] = result.composition.draws
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **{name: np.asarray(item) for name, item in arrays.items()})
+
+
+@contextmanager
+def _moved_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary file beside `target` that takes its place when the block ends well."""
+    with _output_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as work:
+            yield work
+
+
+@contextmanager
+def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
+    """Yield an empty folder beside `target` that takes its place when the block ends well.
+
+    `marker` is the file that a folder must hold to be replaced; an empty folder is replaced as well. OutputError:
+    `target` is something else, or cannot be written; nothing was changed.
+    """
+    with _output_errors(target):
+        ours = target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))
+        if target.exists() and not ours:
+            msg = (
+                f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. "
+                "Choose another --out folder, or move it away."
+            )
+            raise OutputError(msg)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        try:
+            work.chmod(0o777 & ~umask())
+            yield work
+            if target.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+                target.replace(old / target.name)
+                try:
+                    work.replace(target)
+                except BaseException:
+                    (old / target.name).replace(target)
+                    raise
+                finally:
+                    shutil.rmtree(old, ignore_errors=True)
+            else:
+                work.replace(target)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
+    """Turn what the operating system says about `target` into words."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        msg = f"{target}: cannot be written ({reason}); nothing was left behind. Choose another --out folder."
+        raise OutputError(msg) from error
+
+
+# TOML out: the recipe of a result, as a file that repeats it (the standard library only reads TOML)
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
+    """Write nested mappings as TOML 1.0 text, `comment` at its head, one ``#`` per line.
+
+    Keys whose value is None are left out, because TOML has no null; a reader then takes its default. A value that is
+    not text, bool, number, mapping or a sequence of these raises TypeError, a number that is not finite ValueError.
+    """
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    if lines:
+        lines.append("")
+    _write_table(data, (), lines)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+    for key, value in data.items():
+        if value is not None and not isinstance(value, Mapping):
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            nested = (*path, key)
+            if lines and lines[-1]:
+                lines.append("")
+            lines.append(f"[{'.'.join(_key(part) for part in nested)}]")
+            _write_table(value, nested, lines)
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        msg = f"a setting must be finite; got {value}."
+        raise ValueError(msg)
+    if isinstance(value, str | int | float):
+        # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(items) + " }"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    msg = f"cannot write {type(value).__name__} as TOML."
+    raise TypeError(msg)
+
+
+# Results from disk: what `write_result` wrote becomes a `SampleResult` again.
+
+MAJOR_VERSION = "1"
+_MEMBER = ("cell_difference", "fits_better", "excluded_as_main")
+Curves = Mapping[str, Any]
+Kind = TypeVar("Kind")
+
+
+def read_result(path: str | os.PathLike[str]) -> SampleResult:
+    """Read a result that was written before.
+
+    Parameters
+    ----------
+    path : path
+        The folder of one specimen, or its ``result.json``, with ``curves.npz`` beside it.
+
+    Returns
+    -------
+    SampleResult
+        As it was written, curves included, so that its figures can be drawn again. What ``result.json`` does not hold
+        (noise and boundaries of the thermogravimetric curve, and of earlier results the covariance of the fit and the
+        facts about phases of the library) is empty.
+
+    Raises
+    ------
+    ReadError
+        No result, one of a later schema, or one without its curves.
+    """
+    file = Path(path)
+    file = file / "result.json" if file.is_dir() else file
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no JSON"
+        expected = "a folder that `write` left, or its result.json"
+        raise ReadError(f"no result can be read ({reason})", file=str(file), expected=expected) from error
+    version = str(data.get("schema_version", "")) if isinstance(data, dict) else ""
+    if version.partition(".")[0] != MAJOR_VERSION:
+        raise ReadError(
+            f"schema_version is {version or 'missing'}", file=str(file), expected=f"{MAJOR_VERSION}.x",
+            hint="A later xrdcomp wrote it: install that one." if version else "It is no result of xrdcomp.",
+        )  # fmt: skip
+    try:
+        return _result(data, _read_curves(file, needed="xrd" in data or "tga" in data))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        told = f"a part of the result is missing or no such part: {error}"
+        raise ReadError(told, file=str(file), expected="what `write` wrote") from error
+
+
+def _read_curves(file: Path, *, needed: bool) -> dict[str, Any]:
+    beside = file.with_name("curves.npz")
+    try:
+        with np.load(beside, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        if not needed and not beside.exists():
+            return {}
+        raise ReadError(
+            "the curves of the result cannot be read", file=str(beside), expected="curves.npz beside result.json",
+            hint="For the figures alone, json.load reads result.json.",
+        ) from error  # fmt: skip
+
+
+def _result(data: Mapping[str, Any], curves: Curves) -> SampleResult:
+    settings = data["settings"].get("identification", {})
+    phases = PhaseList(_phase(item, settings) for item in data["phases"])
+    return SampleResult(
+        **{name: data[name] for name in ("sample_id", "settings", "software")},
+        composition=_composition(data["composition"], curves),
+        phases=phases,
+        claims=tuple(_picked(Claim, item) for item in data["claims"]),
+        inputs=tuple(data["inputs"]),
+        sources=tuple(_picked(Source, item) for item in data["inputs"] if "setting" not in item),
+        xrd=_fit(data["xrd"], data.get("metadata", {}), phases, curves) if "xrd" in data else None,
+        tga=_tga(data["tga"], curves) if "tga" in data else None,
+        messages=tuple(_picked(Diagnostic, item) for item in data["messages"]),
+        metadata=data.get("metadata", {}),
+    )
+
+
+def _picked(kind: type[Kind], item: Mapping[str, Any]) -> Kind:
+    """Record of the keys that are its fields; a later version may have written more."""
+    return kind(**{name: item[name] for name in kind.__dataclass_fields__ if name in item})  # type: ignore[attr-defined]
+
+
+def _estimate(item: Mapping[str, Any]) -> Estimate:
+    low, high = item.get("ci95") or (None, None)
+    interval = None if low is None or high is None else (low, high)
+    return Estimate(value=item["value"], std=item["std"], ci95=interval, unit=item.get("unit", ""))
+
+
+def _optional(item: Mapping[str, Any] | None) -> Estimate | None:
+    return None if item is None else _estimate(item)
+
+
+def _estimates(items: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: _estimate(item) for name, item in items.items()}
+
+
+def _matrix(rows: Any) -> FloatArray:
+    return np.array(rows, dtype=float) if rows else np.empty((0, 0))
+
+
+def _composition(item: Mapping[str, Any], curves: Curves) -> Composition:
+    covariance = item.get("covariance", {})
+    draws = {"draws": curves["composition_draws"]} if "composition_draws" in curves else {}
+    return Composition(
+        basis=item["basis"],
+        method=item["method"],
+        components={name: _optional(value) for name, value in item["components"].items()},
+        identifiable_sums=_estimates(item.get("identifiable_sums", {})),
+        covariance_names=tuple(covariance.get("names", ())),
+        covariance=_matrix(covariance.get("matrix")),
+        budget=item.get("budget", {}),
+        prior_share=item.get("prior_share", {}),
+        other_basis={name: _optional(value) for name, value in item.get("other_basis", {}).items()},
+        **draws,
+    )
+
+
+def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
+    told = dict(item.get("evidence", {}))
+    known: dict[str, Any] = {name: told.pop(key) for key, name in EVIDENCE_KEYS.items() if key in told}
+    known["alternatives"] = tuple(known.get("alternatives", ()))
+    if (threshold := told.pop("threshold", None)) is not None:
+        from scipy.special import ndtri
+
+        probability = settings.get("detection_probability", 0.95)
+        known["rule"] = DetectionRule(
+            false_alarm_rate=settings.get("false_alarm_rate", 0.002),
+            detection_probability=probability,
+            threshold=threshold,
+            quantile=float(ndtri(probability)),
+        )
+    if _MEMBER[0] in told:
+        known["member"] = MemberComparison(**{name: told.pop(name) for name in _MEMBER})
+    member, carbonate = told.pop("apatite", ""), told.pop("carbonate_fraction", None)
+    if (stated := item.get("facts")) is not None:
+        heating = _picked(HeatingLosses, stated.get("heating", {}))
+        facts = replace(_picked(PhaseFacts, stated), heating=heating)
+    elif carbonate is not None:  # earlier results state it of structures from outside the library alone
+        family = "apatite" if member else ""
+        facts = PhaseFacts(family=family, end_member=member, carbonate_fraction=carbonate, own=True)
+    else:
+        facts = PhaseFacts()
+    return PhaseResult(
+        id=item["id"],
+        name=item["name"],
+        formula=item.get("formula", ""),
+        decision=item["decision"],
+        detection_limit=item["detection_limit"],
+        weight_fraction=_optional(item.get("weight_fraction")),
+        crystalline_weight_fraction=_optional(item.get("crystalline_weight_fraction")),
+        cell=_estimates(item.get("cell", {})),
+        crystallite_size_nm=_estimates(item.get("crystallite_size_nm", {})),
+        microstrain=_optional(item.get("microstrain")),
+        intensity_share=item.get("intensity_share", 0.0),
+        facts=facts,
+        internal_standard=told.pop("internal_standard", False),
+        pattern_weight_fraction=_optional(told.pop("weight_fraction_from_pattern_alone", None)),
+        evidence=DetectionEvidence(**known),
+        apatite_indices=told,
+    )
+
+
+def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], asked: PhaseList, curves: Curves) -> FitResult:
+    amorphous, phases = (
+        {name.removeprefix(kind): curve for name, curve in curves.items() if name.startswith(kind)}
+        for kind in ("xrd_amorphous_", "xrd_phase_")
+    )
+    listed = [name.removeprefix("reflections_").removesuffix("_hkl") for name in curves if name.endswith("_hkl")]
+    names = tuple(map(str, curves.get("amounts_names", ())))
+    amounts = XrdAmounts(
+        names=names,
+        amounts=curves.get("amounts_values", np.empty(0)),
+        covariance=curves.get("amounts_covariance", np.empty((0, 0))),
+        crystalline=tuple(map(bool, curves.get("amounts_crystalline", ()))),
+        counting_covariance=curves.get("amounts_counting_covariance"),
+        misfit_covariance=curves.get("amounts_misfit_covariance"),
+        facts={phase.id: phase.facts for phase in asked if phase.id in names},
+    )
+    return FitResult(
+        **{name: curves[f"xrd_{name}"] for name in FIT_CURVES},
+        amorphous=amorphous,
+        phases=phases,
+        reflections={
+            name: ReflectionTable(**{part: curves[f"reflections_{name}_{part}"] for part in REFLECTION_COLUMNS})
+            for name in listed
+        },
+        parameters=_estimates(item.get("parameters", {})),
+        covariance_names=tuple(map(str, curves.get("covariance_names", ()))),
+        covariance=curves.get("covariance", np.empty((0, 0))),
+        amounts=amounts,
+        wavelengths=tuple(item["wavelengths"]),
+        n_parameters=item["n_parameters"],
+        n_iterations=item.get("n_iterations", 0),
+        converged=item.get("converged", True),
+        crystallinity=_optional(item.get("crystallinity")),
+        bragg_area_lost=metadata.get("bragg_area_lost", {}),
+    )
+
+
+def _tga(item: Mapping[str, Any], curves: Curves) -> TgaResult:
+    balance = item.get("balance", {})
+    return TgaResult(
+        **{name: curves[f"tga_{name}"] for name in TGA_CURVES},
+        steps=tuple(map(_step, item["steps"])),
+        residue=_estimate(item["residue"]),
+        atmosphere=item["atmosphere"],
+        initial_mass_mg=item["initial_mass_mg"],
+        heating_rate_k_min=item.get("heating_rate_K_per_min"),
+        balance_names=tuple(balance.get("names", ())),
+        balance=np.array(balance.get("values", ()), dtype=float),
+        covariance=_matrix(balance.get("covariance")),
+        quantities=_estimates(item.get("quantities", {})),
+        budget=item.get("budget", {}),
+    )
+
+
+def _step(item: Mapping[str, Any]) -> TgaStep:
+    places: dict[str, Any] = {f"{place}_c": item.get(f"{place}_C") for place in STEP_PLACES}
+    parts = tuple(map(_step, item.get("parts", ())))
+    return TgaStep(name=item["name"], mass_loss=_estimate(item["mass_loss"]), parts=parts, **places)
+
+
+# Results as HTML: a table for notebooks, a plain page for one specimen, a plain page for a
+# cohort.
+# The pages are self-contained: style and figures are inside, nothing is fetched.
+
+EMBEDDED_DPI = 100
+FIGURE_TITLES = {
+    "fit": "Whole-pattern fit",
+    "tga": "Thermogravimetry",
+    "composition": "Composition",
+    "uncertainty_budget": "Where the uncertainty comes from",
+    "cohort": "All specimens",
+}
+FIGURE_DESCRIPTIONS = {
+    "fit": "Whole-pattern fit: observed points, calculated curve, background, amorphous parts, phase ticks "
+    "and difference against the scattering angle",
+    "tga": "Mass and mass-loss rate against temperature, steps shaded and labelled with their mass loss",
+    "composition": "Bars of the mass fraction of each component with its 95 % interval",
+    "uncertainty_budget": "Stacked bars: share of each input in the variance of each component",
+    "cohort": "Estimates with 95 % intervals of every component for every specimen",
+}
+
+
+def result_html(result: SampleResult) -> str:
+    """Compact HTML fragment for a notebook: composition, phases, claims, messages."""
+    return _environment().get_template("result.html.j2").render(_context(result))
+
+
+def composition_html(composition: Composition) -> str:
+    """HTML table of a composition for a notebook."""
+    sums = list(composition.identifiable_sums.items())
+    basis = BASIS_LABELS[composition.basis]
+    return _part("composition", _components(composition), sums, basis, composition.method, {})
+
+
+def _components(composition: Composition, result: SampleResult | None = None) -> list[tuple[str, str, Any]]:
+    """Id, label and estimate of each component; `result` tells which apatite was found."""
+    found = composition.components
+    return [(name, component_label(name, result), found[name]) for name in component_order(found)]
+
+
+def phases_html(phases: Sequence[PhaseResult]) -> str:
+    """HTML table of phases for a notebook; those not found are folded away."""
+    return _part("phase_table", *_by_decision(phases))
+
+
+def tga_html(tga: TgaResult) -> str:
+    """HTML table of thermogravimetric steps for a notebook."""
+    return _part("step_table", tga)
+
+
+def _part(macro: str, *arguments: Any) -> str:
+    return str(getattr(_environment().get_template("parts.html.j2").module, macro)(*arguments))
+
+
+def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list[PhaseResult]]:
+    """Phases that were found or are undecided, and those that were not found."""
+    absent = [phase for phase in phases if phase.decision == "not_detected"]
+    return [phase for phase in phases if phase.decision != "not_detected"], absent
+
+
+def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
+    """One self-contained page about one specimen, with its `figures` by name, as `draw_figures` gives them."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(_context(result), figures=_embed(figures), full=True)
+
+
+def render_cohort_page(
+    results: Sequence[SampleResult],
+    figures: Mapping[str, Figure],
+    specimen_figures: Mapping[str, Mapping[str, bytes]],
+) -> str:
+    """One self-contained page about a cohort.
+
+    `figures` are those of the whole cohort by name, `specimen_figures` those of each specimen, by sample id, as PNG.
+    """
+    specimens = [
+        _context(result) | {"figures": [_image(name, png) for name, png in specimen_figures[result.sample_id].items()]}
+        for result in results
+    ]
+    return _environment().get_template("cohort.html.j2").render(
+        specimens=specimens,
+        figures=_embed(figures),
+        claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
+        simulated=any(result.metadata.get("simulated") for result in results),
+        has_truth=any(result.metadata.get("truth") for result in results),
+        software=results[0].software,
+    )  # fmt: skip
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2  # late: a table of the terminal needs none
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xrdcomp.present"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "percent": partial(percent, unit=False), "interval": interval_text, "limit": limit_text, "label": label_of,
+        "gas": gas_label,
+    }  # fmt: skip
+    return environment
+
+
+def _context(result: SampleResult) -> dict[str, Any]:
+    composition = result.composition
+    shown, absent = _by_decision(result.phases)
+    return {
+        "result": result,
+        "basis": BASIS_LABELS[composition.basis],
+        "components": _components(composition, result),
+        "sums": list(composition.identifiable_sums.items()),
+        "phases": shown,
+        "absent": absent,
+        "claims": {claim.id: claim for claim in result.claims},
+        "truth": result.metadata.get("truth") or {},
+        "simulated": bool(result.metadata.get("simulated")),
+    }
+
+
+def _embed(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
+    from xrdcomp.present.figures import to_png
+
+    return [_image(name, to_png(figure, dpi=EMBEDDED_DPI)) for name, figure in figures.items()]
+
+
+def _image(name: str, png: bytes) -> dict[str, str]:
+    from xrdcomp.present.figures import smaller_png
+
+    return {
+        "title": FIGURE_TITLES.get(name, label_of(name)),
+        "alt": FIGURE_DESCRIPTIONS.get(name, label_of(name)),
+        "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
+    }
