@@ -5,8 +5,7 @@
 # with the package; replace the two paths by your own files.
 
 # %%
-from IPython.display import Markdown
-from IPython.display import display
+from IPython.display import Markdown, display
 
 import xrdcomp as xc
 from xrdcomp.simulate.cohort import load_cohort

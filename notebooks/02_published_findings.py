@@ -28,8 +28,7 @@ FOLDER = os.environ.get("XRDCOMP_COHORT", "")
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
-from IPython.display import display
+from IPython.display import Markdown, display
 
 import xrdcomp as xc
 from xrdcomp.analysis import analyze_embedded

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Image
-from IPython.display import Markdown
-from IPython.display import display
+from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 import xrdcomp as xc

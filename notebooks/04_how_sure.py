@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Image
-from IPython.display import Markdown
-from IPython.display import display
+from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
 import xrdcomp as xc
@@ -22,12 +20,8 @@ from xrdcomp.analysis import analyze_sample
 from xrdcomp.data import Sample
 from xrdcomp.present.figures import plot_budget
 from xrdcomp.results import COMPONENTS
-from xrdcomp.simulate.cohort import load_cohort
-from xrdcomp.simulate.cohort import simulate_specimen
-from xrdcomp.simulate.specimens import ApatiteModel
-from xrdcomp.simulate.specimens import SpecimenModel
-from xrdcomp.simulate.specimens import TgaConditions
-from xrdcomp.simulate.specimens import XrdConditions
+from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
+from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, TgaConditions, XrdConditions
 
 RESULTS = Path.cwd().parent / "benchmarks" / "results"
 

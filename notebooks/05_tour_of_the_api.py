@@ -7,9 +7,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import HTML
-from IPython.display import Markdown
-from IPython.display import display
+from IPython.display import HTML, Markdown, display
 
 import xrdcomp as xc
 from xrdcomp.present.figures import new_figure
