@@ -183,23 +183,9 @@ def load_phase(phase: str | Path) -> Phase:
 
 
 def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
-    """Load several phases, in the order given.
+    """Load several phases, in the order given; a folder of phases stands for them in alphabetical order.
 
-    Parameters
-    ----------
-    phases : iterable of str or path
-        Ids of the library, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders that hold any
-        number of such folders and CIF files, which are taken in alphabetical order.
-
-    Returns
-    -------
-    tuple of Phase
-        Lengths in ångström, angles in degrees, B in Å².
-
-    Raises
-    ------
-    PhaseError
-        As `load_phase`, or an id given twice.
+    The public `xrdcomp.load_phases` tells what may be named. Raises PhaseError as `load_phase`, or for an id twice.
     """
     loaded = tuple(load_phase(part) for phase in phases for part in _parts(phase))
     seen: set[str] = set()

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -575,10 +575,18 @@ def composition_html(composition: Composition) -> str:
     return _part("composition", _components(composition), sums, basis, composition.method, {})
 
 
-def _components(composition: Composition, result: SampleResult | None = None) -> list[tuple[str, str, Any]]:
-    """Id, label and estimate of each component; `result` tells which apatite was found."""
+class _Component(NamedTuple):
+    """Component of a composition as templates show it."""
+
+    id: str
+    label: str
+    estimate: Estimate | None
+
+
+def _components(composition: Composition, result: SampleResult | None = None) -> list[_Component]:
+    """Components in the order of tables; `result` tells which apatite was found."""
     found = composition.components
-    return [(name, component_label(name, result), found[name]) for name in component_order(found)]
+    return [_Component(name, component_label(name, result), found[name]) for name in component_order(found)]
 
 
 def phases_html(phases: Sequence[PhaseResult]) -> str:
