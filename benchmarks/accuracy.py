@@ -53,11 +53,7 @@ from xrdcomp.stages import fit_pattern
 
 PAGE = ROOT / "docs" / "accuracy.md"
 COMMAND = Path(sys.executable).parent / "xrdcomp"
-ROUND_ROBIN = {
-    "1a": (0.0115, 0.0404, 0.9481),
-    "1d": (0.1353, 0.3289, 0.5358),
-    "1g": (0.3137, 0.3421, 0.3442),
-}
+ROUND_ROBIN = {"1a": (0.0115, 0.0404, 0.9481), "1d": (0.1353, 0.3289, 0.5358), "1g": (0.3137, 0.3421, 0.3442)}
 ROUND_ROBIN_PHASES = ("corundum", "zincite", "fluorite")
 FLUORAPATITE = {
     "phases": ["fluorapatite"],
@@ -82,9 +78,7 @@ def cpu_of_command(*arguments: str | Path) -> float:
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [COMMAND, *map(str, arguments), "--out", folder, "--quiet"],
-            check=True,
-            stdout=subprocess.DEVNULL,
+            [COMMAND, *map(str, arguments), "--out", folder, "--quiet"], check=True, stdout=subprocess.DEVNULL
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -151,9 +145,7 @@ def round_robin(fixtures: Path, _: float) -> list[Row]:
         at_least("round robin: truth inside the 95 % interval, of nine", sum(inside), 8),
         at_most("round robin: time of one analysis, slowest", slowest, 2.0, "s CPU"),
         Row(
-            name="round robin: time of one whole command, figures included (last mixture)",
-            value=command,
-            unit="s CPU",
+            name="round robin: time of one whole command, figures included (last mixture)", value=command, unit="s CPU"
         ),
         *rows,
     ]
@@ -203,11 +195,7 @@ def embedded(_: Path | None, __: float) -> list[Row]:
     other = [any(p.decision == "detected" and p.id != "hydroxyapatite" for p in result.phases) for result in results]
     return [
         *rows,
-        Row(
-            name="ten embedded specimens: share inside 95 % intervals",
-            value=100 * float(np.mean(covered)),
-            unit="%",
-        ),
+        Row(name="ten embedded specimens: share inside 95 % intervals", value=100 * float(np.mean(covered)), unit="%"),
         at_least(
             "ten embedded specimens: apatite rightly present or absent",
             sum(a == b for a, b in zip(present, truly, strict=True)),
@@ -224,10 +212,7 @@ def identification(fixtures: Path | None, share: float) -> list[Row]:
 
     trials = max(2, round(100 * share))
     found = [*study.purity(max(20, round(200 * share))), *detection_limits(trials)]
-    found += [
-        *study.halite_beside_apatite(max(5, round(20 * share))),
-        *study.mixtures(max(10, round(40 * share))),
-    ]
+    found += [*study.halite_beside_apatite(max(5, round(20 * share))), *study.mixtures(max(10, round(40 * share)))]
     if fixtures is not None:
         found += [*study.real_fluorapatite(fixtures), *study.real_standards(fixtures)]
     return [Row(name="trials of each phase at its limit", value=trials), *map(as_row, found)]

@@ -22,13 +22,7 @@ from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.search.search import Identification, fit_and_search
 from xrdcomp.simulate.cohort import simulate_pattern
-from xrdcomp.simulate.specimens import (
-    SpecimenModel,
-    XrdConditions,
-    draw_specimen,
-    vary_character,
-    vary_conditions,
-)
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions, draw_specimen, vary_character, vary_conditions
 
 Row = dict[str, Any]
 
@@ -184,15 +178,7 @@ def with_line(pattern: Pattern, two_theta: Sequence[tuple[float, float]], fwhm: 
     return replace(pattern, intensity=pattern.intensity + extra)
 
 
-CALCITE_LINES = (
-    (29.41, 1.0),
-    (23.05, 0.09),
-    (35.97, 0.14),
-    (39.41, 0.20),
-    (43.16, 0.15),
-    (47.50, 0.19),
-    (48.52, 0.19),
-)
+CALCITE_LINES = ((29.41, 1.0), (23.05, 0.09), (35.97, 0.14), (39.41, 0.20), (43.16, 0.15), (47.50, 0.19), (48.52, 0.19))
 """Angle (deg, Cu Kα1) and relative height of calcite's strong lines, 104 first."""
 
 

@@ -144,13 +144,7 @@ def internal_standard_rows() -> list[Row]:
         rms = 100 * float(np.sqrt(np.mean(np.square(errors))))
         rows.append(_row(f"internal standard, apatite {label}: RMS", rms, "wt%", 1.0))
         rows.append(
-            _row(
-                f"internal standard, apatite {label}: inside 95 %",
-                float(np.mean(inside)),
-                "",
-                1.0,
-                at_least=True,
-            )
+            _row(f"internal standard, apatite {label}: inside 95 %", float(np.mean(inside)), "", 1.0, at_least=True)
         )
     return rows
 
@@ -165,15 +159,7 @@ def wrong_constant_rows() -> list[Row]:
         fit = fit_pattern(scan, load_phases(("hydroxyapatite",)), instrument, FitRecipe())
         for factor in (0.8, 1.2):
             inside += _with_wrong_constant(fit, factor, 1.0 - organic)
-    return [
-        _row(
-            "scattering constant off by 20 %: truth inside 95 %",
-            float(np.mean(inside)),
-            "",
-            1.0,
-            at_least=True,
-        )
-    ]
+    return [_row("scattering constant off by 20 %: truth inside 95 %", float(np.mean(inside)), "", 1.0, at_least=True)]
 
 
 def _with_wrong_constant(fit: FitResult, factor: float, truth: float) -> list[bool]:

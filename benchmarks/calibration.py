@@ -64,12 +64,7 @@ SCENES = {
     "assumed": "both in air, simulator as the analysis assumes",
 }
 APATITE = "crystalline_hydroxyapatite"
-MAE_BARS = {
-    ("air", APATITE): 1.0,
-    ("nitrogen", APATITE): 1.0,
-    ("air", "organic"): 0.5,
-    ("nitrogen", "organic"): 2.0,
-}
+MAE_BARS = {("air", APATITE): 1.0, ("nitrogen", APATITE): 1.0, ("air", "organic"): 0.5, ("nitrogen", "organic"): 2.0}
 
 
 @dataclass(frozen=True, kw_only=True)

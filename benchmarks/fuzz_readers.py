@@ -218,13 +218,7 @@ def damage_rows(found: dict[str, object]) -> list[dict[str, object]]:
     silent = found["silent"]
     assert isinstance(total, dict)
     assert isinstance(silent, list)
-    unseen = {
-        "name": "xrd damaged copies silent",
-        "value": len(silent),
-        "unit": "files",
-        "bar": None,
-        "holds": None,
-    }
+    unseen = {"name": "xrd damaged copies silent", "value": len(silent), "unit": "files", "bar": None, "holds": None}
     counts = [
         {"name": f"xrd damaged copies: {name}", "value": count, "unit": "files", "bar": None, "holds": None}
         for name, count in sorted(total.items())

@@ -134,21 +134,9 @@ def main() -> int:
     print(f"{done} inputs, {dict(outcomes)}, {bad} other exceptions, slowest {worst:.2f} s")
     silent = sum(number for name, number in counts.items() if name.endswith("silent"))
     rows = [
-        {
-            "name": "tga damaged copies silent",
-            "value": silent,
-            "unit": "files",
-            "bar": 0,
-            "holds": silent == 0,
-        },
+        {"name": "tga damaged copies silent", "value": silent, "unit": "files", "bar": 0, "holds": silent == 0},
         {"name": "tga fuzz other exceptions", "value": bad, "unit": "inputs", "bar": 0, "holds": bad == 0},
-        {
-            "name": "tga fuzz slowest",
-            "value": worst,
-            "unit": "s",
-            "bar": SLOWEST_S,
-            "holds": worst <= SLOWEST_S,
-        },
+        {"name": "tga fuzz slowest", "value": worst, "unit": "s", "bar": SLOWEST_S, "holds": worst <= SLOWEST_S},
         {"name": "tga fuzz inputs", "value": done, "unit": "inputs", "bar": None, "holds": True},
     ]
     rows += [{"name": f"tga {k}", "value": v, "unit": "files", "bar": None, "holds": True} for k, v in counts.items()]

@@ -28,12 +28,7 @@ CU_KALPHA1 = 1.5405929
 TWO_THETA_MAX = 80.0
 TWO_THETA_MAX_CELL_ONLY = 35.0  # beyond it the lines of a large cell overlap everywhere
 AVOGADRO_A3 = 0.602214076  # g/mol per Å³ -> g/cm³ is 1/this
-KEPT = (
-    "family",
-    "end_member",
-    "salt",
-    "heating",
-)  # of phase.toml: known beside the structure, written by hand
+KEPT = ("family", "end_member", "salt", "heating")  # of phase.toml: known beside the structure, written by hand
 CARBONATES = ("calcite", "aragonite", "vaterite")
 MERGE_DEGREES = 0.06
 SOURCES = Path(__file__).with_name("reference_sources.toml")
@@ -98,13 +93,7 @@ def powder_lines(phase: Phase) -> dict[str, np.ndarray]:
     intensity = np.zeros(len(r))
     if phase.quantifiable:
         f_sq = structure_factor_sq(
-            r.hkl,
-            r.d_spacing,
-            phase.site_xyz,
-            phase.site_element,
-            phase.site_occupancy,
-            phase.site_b_iso,
-            CU_KALPHA1,
+            r.hkl, r.d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso, CU_KALPHA1
         )
         intensity = r.multiplicity * f_sq * lp
     return {"hkl": r.hkl, "d": r.d_spacing, "two_theta": two_theta, "intensity": intensity}
@@ -139,10 +128,7 @@ def toml_text(entry: dict[str, Any], facts: dict[str, Any], extra: dict[str, Any
         ("density_tolerance", facts.get("density_tolerance", 0.02)),
         ("carbonate_fraction", extra["carbonate_fraction"]),
         ("quantifiable", bool(entry["atoms"])),
-        (
-            "b_assumed",
-            any(a.get("B_assumed", False) for a in entry["atoms"]) or facts.get("b_assumed", False),
-        ),
+        ("b_assumed", any(a.get("B_assumed", False) for a in entry["atoms"]) or facts.get("b_assumed", False)),
         ("i_over_ic", extra.get("i_over_ic")),
         ("strongest_lines", extra["strongest_lines"]),
         ("notes", facts.get("notes", "")),

@@ -20,13 +20,7 @@ from benchmarks.report import ROOT, Row, machine, put_into_page, shortfalls, tab
 from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
-from xrdcomp.simulate.specimens import (
-    SpecimenModel,
-    TgaConditions,
-    peak_reaction,
-    vary_character,
-    vary_conditions,
-)
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, peak_reaction, vary_character, vary_conditions
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
 from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.balance import tga_check
@@ -234,12 +228,7 @@ def energies() -> list[Row]:
     """Activation energies of single-step reactions at 2, 5, 10, 20 and 40 K/min."""
     worst: dict[str, float] = {}
     recipe = ThermalRecipe(assignment="none")
-    for energy, order, peak in (
-        (90.0, 1.0, 350.0),
-        (150.0, 1.5, 400.0),
-        (220.0, 0.8, 500.0),
-        (280.0, 1.0, 700.0),
-    ):
+    for energy, order, peak in ((90.0, 1.0, 350.0), (150.0, 1.5, 400.0), (220.0, 0.8, 500.0), (280.0, 1.0, 700.0)):
         curves, peaks, rates = [], [], []
         for rate in (2.0, 5.0, 10.0, 20.0, 40.0):
             conditions = TgaConditions(heating_rate_k_min=rate, noise_ug=2.0, pan_volume_cm3=0.03, points=5000)
@@ -281,13 +270,7 @@ def speed() -> list[Row]:
         spent[points] = min(trials)
     ratio = spent[50_000] / spent[5_000]
     return [
-        Row(
-            name="one run of 5 000 points",
-            value=spent[5_000],
-            unit="s CPU",
-            bar="<= 0.3",
-            holds=spent[5_000] <= 0.3,
-        ),
+        Row(name="one run of 5 000 points", value=spent[5_000], unit="s CPU", bar="<= 0.3", holds=spent[5_000] <= 0.3),
         Row(
             name="50 000 points relative to 5 000 (linear: at most 10)",
             value=ratio,

@@ -16,14 +16,7 @@ from xrdcomp.units import two_theta_to_q
 INSTRUMENT = Instrument(
     emission_lines=(EmissionLine(wavelength=1.5405929), EmissionLine(wavelength=1.5444274, weight=0.5))
 )
-EMPTY = {
-    "apatite": 0.0,
-    "protein": 0.0,
-    "lipid": 0.0,
-    "water": 0.0,
-    "amorphous_mineral": 0.0,
-    "carbonate": 0.0,
-}
+EMPTY = {"apatite": 0.0, "protein": 0.0, "lipid": 0.0, "water": 0.0, "amorphous_mineral": 0.0, "carbonate": 0.0}
 """A specimen of nothing, to which a test adds what it is about."""
 VALUES = {
     "sample_displacement_mm": 0.03,

@@ -7,14 +7,7 @@ import numpy.typing as npt
 
 SCAN_KEYS = {*("n_points", "two_theta_min", "two_theta_max", "intensity_max", "intensity_unit", "wavelengths", "axis")}
 SEGMENT_KEYS = {
-    *(
-        "n_points",
-        "temperature_min_C",
-        "temperature_max_C",
-        "mass_start_mg",
-        "mass_unit_in_file",
-        "duration_s",
-    )
+    *("n_points", "temperature_min_C", "temperature_max_C", "mass_start_mg", "mass_unit_in_file", "duration_s")
 }
 """Keys of one scan and of one segment that ``xrdcomp inspect --format json`` prints, no more and no less."""
 

@@ -53,20 +53,7 @@ def flip(data: bytes, dice: random.Random) -> tuple[bytes, int]:
     return bytes(body), count
 
 
-_HOSTILE = (
-    b"nan",
-    b"inf",
-    b"-inf",
-    b"1e999",
-    b"-1",
-    b"0",
-    b"",
-    b"99999999999",
-    b"1e-300",
-    b"1.2.3",
-    b"\x00",
-    b"1,2",
-)
+_HOSTILE = (b"nan", b"inf", b"-inf", b"1e999", b"-1", b"0", b"", b"99999999999", b"1e-300", b"1.2.3", b"\x00", b"1,2")
 
 
 def rewrite(data: bytes, dice: random.Random) -> bytes:

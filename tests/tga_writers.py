@@ -110,11 +110,7 @@ def ta_universal(curve: Curve, *, gas: str = "Air") -> str:
 
 def trios(curve: Curve, *, steps: int = 2, separator: str = "\t") -> str:
     names = "; ".join(["Select Gas: Gas 1", *["Ramp 10.00 °C/min to 900.00 °C"] * steps, "Data Off"])
-    lines = [
-        f"Filename{separator}made up",
-        f"Instrument name{separator}TGA",
-        f"Sample name{separator}made up",
-    ]
+    lines = [f"Filename{separator}made up", f"Instrument name{separator}TGA", f"Sample name{separator}made up"]
     lines += [f"proceduresegments{separator}{names}"]
     for part in np.array_split(np.arange(len(curve.mass_mg)), steps):
         columns = [curve.time_s / 60, curve.temperature_c, curve.percent, curve.mass_mg]
@@ -126,14 +122,7 @@ def trios(curve: Curve, *, steps: int = 2, separator: str = "\t") -> str:
 
 
 def mettler(curve: Curve) -> str:
-    head = [
-        "Title" + " " * 40 + "01.01.2024 18:00",
-        "_" * 80,
-        "",
-        "FileName:",
-        "  made up",
-        "  Sample Weight",
-    ]
+    head = ["Title" + " " * 40 + "01.01.2024 18:00", "_" * 80, "", "FileName:", "  made up", "  Sample Weight"]
     head += ["SampleID:", f"  made up, {curve.initial_mg} mg", "Results:", "Curve:"]
     head += ["          Index              t             Ts             Tr          Value"]
     head += ["                           [s]           [°C]           [°C]           [mg]"]
@@ -142,12 +131,7 @@ def mettler(curve: Curve) -> str:
         f"{i:15d}{t:15.3f}{ts:15.4f}{ts + 3:15.4f}{m:15.6f}"
         for i, t, ts, m in zip(index, curve.time_s, curve.temperature_c, curve.mass_mg, strict=True)
     ]
-    heat = [
-        "Curve:",
-        *head[-2:-1],
-        head[-1].replace("[mg]", "[mW]"),
-        *(line[:-15] + f"{1.0:15.6f}" for line in body),
-    ]
+    heat = ["Curve:", *head[-2:-1], head[-1].replace("[mg]", "[mW]"), *(line[:-15] + f"{1.0:15.6f}" for line in body)]
     return "\n".join([*head, *body, "", *heat, "", "_" * 80, " " * 60 + "STARe SW 17.00"]) + "\n"
 
 
@@ -176,15 +160,7 @@ def perkinelmer(curve: Curve, *, gas: str = "Oxygen") -> str:
     text = rows(columns, "\t", digits=7)
     lines = ["\t" + line + " " for line in text.strip().split("\n")]
     return (
-        "\n".join(
-            [
-                *head,
-                *lines[:half],
-                "2) TGA Temperature Scan ",
-                *lines[half:],
-                "Data taken using the\tLow Range ",
-            ]
-        )
+        "\n".join([*head, *lines[:half], "2) TGA Temperature Scan ", *lines[half:], "Data taken using the\tLow Range "])
         + "\n"
     )
 

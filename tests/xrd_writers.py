@@ -104,14 +104,7 @@ def chi(scan: Scan) -> bytes:
 
 
 def cpi(scan: Scan) -> bytes:
-    head = [
-        "SIETRONICS XRD SCAN",
-        f"{scan.start:.3f}",
-        f"{scan.end:.3f}",
-        f"{scan.step:.3f}",
-        "Cu",
-        f"{ALPHA1:.5f}",
-    ]
+    head = ["SIETRONICS XRD SCAN", f"{scan.start:.3f}", f"{scan.end:.3f}", f"{scan.step:.3f}", "Cu", f"{ALPHA1:.5f}"]
     head += ["29-4-2002", "0.080", "example", "SCANDATA"]
     return ("\r\n".join(head) + "\r\n" + "\r\n".join(map(str, scan.counts)) + "\r\n").encode()
 
@@ -227,15 +220,7 @@ def stoe(scan: Scan) -> bytes:
     struct.pack_into("<HH", head, 0x1DA, data_blocks, data_blocks + 5)
     struct.pack_into("<H", head, 2560 - 0x1DE, scan.n)
     struct.pack_into(
-        "<6f",
-        head,
-        2560 - 0x1D4,
-        scan.start,
-        scan.start / 2,
-        scan.end,
-        scan.end / 2,
-        scan.step,
-        scan.step / 2,
+        "<6f", head, 2560 - 0x1D4, scan.start, scan.start / 2, scan.end, scan.end / 2, scan.step, scan.step / 2
     )
     struct.pack_into("<II", head, 2560 - 0x188, int(scan.counts.min()), int(scan.counts.max()))
     return bytes(head) + scan.counts.astype("<u4").tobytes().ljust(512 * data_blocks, b"\x00")
@@ -382,17 +367,7 @@ def nja(scan: Scan) -> bytes:
 
 
 def ascii_raw(scan: Scan) -> bytes:
-    head = [
-        ".RAW",
-        "18-MAR-99",
-        "15:34:16",
-        "example",
-        " 1",
-        f"{scan.end:8.3f}",
-        "1.541871",
-        f"{ALPHA1}",
-        f"{ALPHA2}",
-    ]
+    head = [".RAW", "18-MAR-99", "15:34:16", "example", " 1", f"{scan.end:8.3f}", "1.541871", f"{ALPHA1}", f"{ALPHA2}"]
     head += [
         "1.539062",
         f"{scan.start:8.3f}",

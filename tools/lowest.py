@@ -18,7 +18,7 @@ from typing import Any
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 # Packages that only others require: the newest that those others' lowest versions run on without a warning.
 COMPANIONS = {
-    "matplotlib": ["pyparsing<3.3"],  # later ones warn of the spelling parseString, which matplotlib 3.8 uses
+    "matplotlib": ["pyparsing<3.3"]  # later ones warn of the spelling parseString, which matplotlib 3.8 uses
 }
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)>=(?P<version>[\d.]+)(?P<marker>\s*;.*)?")
 

@@ -340,12 +340,7 @@ def _inputs(setup: Setup) -> tuple[dict[str, Any], ...]:
     Patterns of other materials that a setting names follow those of the specimen and carry its key as ``setting``.
     """
     sample = setup.sample
-    measured = {
-        "xrd": sample.pattern,
-        "xrd_blank": sample.blank,
-        "tga": sample.tga,
-        "tga_blank": sample.tga_blank,
-    }
+    measured = {"xrd": sample.pattern, "xrd_blank": sample.blank, "tga": sample.tga, "tga_blank": sample.tga_blank}
     named: list[tuple[str, dict[str, str], Any]] = [(kind, {}, item) for kind, item in measured.items()]
     named += [("xrd", {"setting": setting}, pattern) for setting, pattern in setup.references.items()]
     return tuple(

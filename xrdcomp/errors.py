@@ -36,14 +36,7 @@ class ReadError(XrdcompError):
     """
 
     def __init__(
-        self,
-        reason: str,
-        place: str = "",
-        expected: str = "",
-        hint: str = "",
-        *,
-        file: str = "",
-        format_id: str = "",
+        self, reason: str, place: str = "", expected: str = "", hint: str = "", *, file: str = "", format_id: str = ""
     ) -> None:
         self.reason, self.file, self.format_id = reason, file, format_id
         self.place, self.expected, self.hint = place, expected, hint

@@ -16,17 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrdcomp.data import (
-    Atmosphere,
-    Diagnostic,
-    PhaseFacts,
-    Record,
-    Source,
-    drawn,
-    one_screen,
-    presenter,
-    screen,
-)
+from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Record, Source, drawn, one_screen, presenter, screen
 from xrdcomp.errors import ArgumentError
 from xrdcomp.units import FloatArray, molar_mass
 
@@ -39,14 +29,7 @@ if TYPE_CHECKING:
     from uncertainties import UFloat
 
 SCHEMA_VERSION = "1.0"
-COMPONENTS = (
-    "crystalline_hydroxyapatite",
-    "organic",
-    "water",
-    "carbonate",
-    "amorphous_mineral",
-    "other_crystalline",
-)
+COMPONENTS = ("crystalline_hydroxyapatite", "organic", "water", "carbonate", "amorphous_mineral", "other_crystalline")
 Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
 
@@ -94,10 +77,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``quantity``."""
-        out: dict[str, Any] = {
-            "value": float(self.value),
-            "std": None if self.std is None else float(self.std),
-        }
+        out: dict[str, Any] = {"value": float(self.value), "std": None if self.std is None else float(self.std)}
         if self.ci95 is not None:
             out["ci95"] = [float(self.ci95[0]), float(self.ci95[1])]
         if self.unit:

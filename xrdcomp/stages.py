@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from xrdcomp.data import Instrument, Pattern, Phase, TgaRun
 from xrdcomp.errors import ArgumentError
-from xrdcomp.recipe import (
-    CompositionRecipe,
-    FitRecipe,
-    IdentificationRecipe,
-    InstrumentRecipe,
-    Recipe,
-    ThermalRecipe,
-)
+from xrdcomp.recipe import CompositionRecipe, FitRecipe, IdentificationRecipe, InstrumentRecipe, Recipe, ThermalRecipe
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
 
 if TYPE_CHECKING:

@@ -17,14 +17,7 @@ from tests.helpers import assert_close
 from xrdcomp.data import Phase
 from xrdcomp.errors import PhaseError
 from xrdcomp.phases import library as catalogue
-from xrdcomp.phases.library import (
-    list_phases,
-    load_phase,
-    load_phases,
-    own_phase_files,
-    phase_info,
-    reference_folder,
-)
+from xrdcomp.phases.library import list_phases, load_phase, load_phases, own_phase_files, phase_info, reference_folder
 from xrdcomp.physics.corrections import lp_factor
 from xrdcomp.physics.elements import atomic_weight, compound, emission_lines
 from xrdcomp.physics.reflections import cell_freedom, cell_volume, generate_reflections, structure_factor_sq
@@ -69,13 +62,7 @@ def merged_lines(phase: Phase, two_theta_max: float = 80.0) -> tuple[np.ndarray,
     d_min = CU / (2 * math.sin(math.radians(two_theta_max / 2)))
     r = generate_reflections(phase.cell.parameters, phase.rotations, phase.translations, phase.centring, d_min)
     f_sq = structure_factor_sq(
-        r.hkl,
-        r.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso,
-        CU,
+        r.hkl, r.d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso, CU
     )
     two_theta = d_to_two_theta(r.d_spacing, CU)
     intensity = r.multiplicity * f_sq * lp_factor(two_theta)
@@ -272,11 +259,7 @@ def test_unknown_names_get_a_proposal() -> None:
         phase_info("Calcit")
     with pytest.raises(PhaseError, match="Known: alpha_tcp"):
         load_phase("zzzz")
-    for text, meant in (
-        ("HA", "hydroxyapatite"),
-        ("CaCO3", "calcite"),
-        ("hydroxylapatite", "hydroxyapatite"),
-    ):
+    for text, meant in (("HA", "hydroxyapatite"), ("CaCO3", "calcite"), ("hydroxylapatite", "hydroxyapatite")):
         with pytest.raises(PhaseError, match=f"Did you mean .*'{meant}'"):
             load_phase(text)
     with pytest.raises(PhaseError, match="given twice"):

@@ -97,8 +97,7 @@ def test_line_ends_and_packing_do_not_matter(save: Callable[..., Path], format_i
 
 
 @pytest.mark.parametrize(
-    ("separator", "decimal"),
-    [(";", "."), (";", ","), (",", "."), ("\t", "."), ("\t", ","), (" ", ","), (" ", ".")],
+    ("separator", "decimal"), [(";", "."), (";", ","), (",", "."), ("\t", "."), ("\t", ","), (" ", ","), (" ", ".")]
 )
 @pytest.mark.parametrize("unit", ["%", "mg"])
 def test_netzsch_separators_and_decimals(save: Callable[..., Path], separator: str, decimal: str, unit: str) -> None:
@@ -191,8 +190,7 @@ def test_pyris_units_come_from_its_header_or_are_asked_for(save: Callable[..., P
 
 def test_pyris_gas_that_changes_is_told(save: Callable[..., Path]) -> None:
     text = w.perkinelmer(CURVE).replace(
-        "to 930.00°C at 10.00°C/min ",
-        "to 930.00°C at 10.00°C/min \n\t\tSwitch the Gas to Nitrogen at 45.0 ml/min",
+        "to 930.00°C at 10.00°C/min ", "to 930.00°C at 10.00°C/min \n\t\tSwitch the Gas to Nitrogen at 45.0 ml/min"
     )
     run = read_tga(save(text))
     assert run.atmosphere == "unknown"

@@ -160,8 +160,7 @@ def test_simulated_specimens_can_be_written_and_analysed(tmp_path: Path) -> None
     assert {path.name for path in folder.iterdir()} == {"T1.xy", "T1_tga.csv", "truth.json"}
     assert json.loads((folder / "truth.json").read_text(encoding="utf-8"))["simulated"] is True
     done = xrdcomp(
-        *("analyze", str(folder / "T1.xy"), "--tga", str(folder / "T1_tga.csv"), "--format", "json"),
-        folder=tmp_path,
+        *("analyze", str(folder / "T1.xy"), "--tga", str(folder / "T1_tga.csv"), "--format", "json"), folder=tmp_path
     )
     result = json.loads(done.stdout)
     assert result["metadata"]["simulated"] is True

@@ -87,11 +87,7 @@ def test_findings_end_in_the_four_claims(build: ModuleType, monkeypatch: pytest.
     rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
     for claim in CLAIMS:
         supported, refuted, undecided = map(int, rows[claim].split("|")[2:5])
-        assert (supported, refuted, undecided) == (
-            9,
-            1,
-            0,
-        )  # what was put in: one specimen of ten without each
+        assert (supported, refuted, undecided) == (9, 1, 0)  # what was put in: one specimen of ten without each
     assert "**sim10_fluid**" in text
     assert "found so: sim10_fluid" in text
     assert "simulated" in text
@@ -111,14 +107,7 @@ def test_findings_of_a_laboratory_of_ones_own(
             shutil.copy(path, tmp_path / path.name)
         tga = "" if entry.kind == "fluid" else entry.tga.name
         rows.append(
-            (
-                entry.specimen_id,
-                entry.kind,
-                entry.xrd.name,
-                tga,
-                entry.radiation,
-                entry.atmosphere if tga else "",
-            )
+            (entry.specimen_id, entry.kind, entry.xrd.name, tga, entry.radiation, entry.atmosphere if tga else "")
         )
     with (tmp_path / "cohort.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)

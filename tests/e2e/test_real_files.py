@@ -32,10 +32,7 @@ def test_fluorapatite_from_the_shell(real_files: Path, tmp_path: Path) -> None:
 
 
 def test_portlandite_and_a_ta_export_from_the_shell(real_files: Path, tmp_path: Path) -> None:
-    files = {
-        "netzsch_text/Ca(OH)2_roh.csv": (0.21, 0.245),
-        "ta_trios/CLSOx10_2.txt": (0.85, 1.0),
-    }
+    files = {"netzsch_text/Ca(OH)2_roh.csv": (0.21, 0.245), "ta_trios/CLSOx10_2.txt": (0.85, 1.0)}
     for name, (low, high) in files.items():
         done = xrdcomp("tga", str(real_files / "tga" / name), "--format", "json", "--quiet", folder=tmp_path)
         assert done.code == 0, done.stderr

@@ -161,17 +161,11 @@ CSV_XRD, CSV_TGA = (str(SPECIMENS / LISTED[1][kind]) for kind in ("xrd", "tga"))
 
 for name, settings in {
     "crystallinity": {"quantification.k": [1.5, 0.3]},
-    "ponkcs": {
-        "quantification.method": "ponkcs",
-        "quantification.ponkcs_factors": {"non_crystalline": [1.2, 0.1]},
-    },
+    "ponkcs": {"quantification.method": "ponkcs", "quantification.ponkcs_factors": {"non_crystalline": [1.2, 0.1]}},
     "dry_basis": {"composition.basis": "dry"},
     "other_aliquot": {"composition.aliquot_std": 0.03},
 }.items():
-    add(
-        f"embedded_{name}",
-        lambda _, settings=settings: without_curves(embedded(FIRST, **NO_SEARCH, **settings)),
-    )
+    add(f"embedded_{name}", lambda _, settings=settings: without_curves(embedded(FIRST, **NO_SEARCH, **settings)))
 add("embedded_xrd_only", lambda _: analysed(FIRST_XRD, settings=COPPER))
 add("embedded_tga_only", lambda _: analysed(tga=FIRST_TGA, settings={"thermal.atmosphere": "air"}))
 VARIANTS: dict[str, Settings] = {
@@ -218,11 +212,7 @@ on_real_file(
     {
         **ROUND_ROBIN,
         "quantification.method": "rir",
-        "quantification.reference_ratios": {
-            "corundum": [1.0, 1e-4],
-            "zincite": [5.28, 0.16],
-            "fluorite": [4.03, 0.12],
-        },
+        "quantification.reference_ratios": {"corundum": [1.0, 1e-4], "zincite": [5.28, 0.16], "fluorite": [4.03, 0.12]},
     },
     curves=False,
 )
@@ -340,12 +330,7 @@ add(
     lambda place: analysed(
         place.fixture("standards/cpd_round_robin/fluorite.prn"),
         tga=place.fixture("tga/netzsch_text/Ca(OH)2_roh.csv"),
-        settings={
-            **COPPER,
-            **NO_SEARCH,
-            "phases": ["portlandite", "fluorite"],
-            "thermal.atmosphere": "argon",
-        },
+        settings={**COPPER, **NO_SEARCH, "phases": ["portlandite", "fluorite"], "thermal.atmosphere": "argon"},
     ),
     real=True,
 )
@@ -431,14 +416,7 @@ def specimen(seed: int, *, conditions: Settings | None = None, **parts: Any) -> 
     return xc.simulate_specimen(simulate.SpecimenModel(**parts), xrd=xrd, tga=tga, seed=seed)
 
 
-TISSUE = {
-    "apatite": 0.35,
-    "carbonate": 0.02,
-    "protein": 0.38,
-    "lipid": 0.08,
-    "water": 0.14,
-    "amorphous_mineral": 0.03,
-}
+TISSUE = {"apatite": 0.35, "carbonate": 0.02, "protein": 0.38, "lipid": 0.08, "water": 0.14, "amorphous_mineral": 0.03}
 
 
 def _simulated(name: str, settings: Settings, *, conditions: Settings | None = None, **parts: Any) -> None:
@@ -466,12 +444,7 @@ _simulated(
     other={"corundum": 0.2},
 )
 _simulated(
-    "stone_of_several_phases",
-    COPPER,
-    apatite=0.3,
-    protein=0.2,
-    water=0.1,
-    other={"calcite": 0.1, "whewellite": 0.3},
+    "stone_of_several_phases", COPPER, apatite=0.3, protein=0.2, water=0.1, other={"calcite": 0.1, "whewellite": 0.3}
 )
 
 
@@ -553,12 +526,7 @@ on_run("tissue_nitrogen", lambda _: heated(MINERAL, "nitrogen"))
 on_run(
     "tissue_smoothed",
     lambda _: heated(MINERAL, "air"),
-    {
-        "thermal.smoothing_c": 8.0,
-        "thermal.water_end_c": 200.0,
-        "thermal.decompose": "never",
-        "thermal.seed": 3,
-    },
+    {"thermal.smoothing_c": 8.0, "thermal.water_end_c": 200.0, "thermal.decompose": "never", "thermal.seed": 3},
 )
 add(
     "tga_blank_corrected",
@@ -611,10 +579,7 @@ add("read_xrd", lambda place: _all_files(place, "xrd", xc.read_xrd, ()), real=Tr
 # .xls and .xlsx need packages of the test environment, the binary files one of another environment
 add("read_tga", lambda place: _all_files(place, "tga", xc.read_tga, (".ngb-ds3", ".ngb-ss3")), real=True)
 add(
-    "read_tga_binary",
-    lambda place: _all_files(place, "tga/netzsch_ngb", xc.read_tga, ()),
-    real=True,
-    extras=("pyngb",),
+    "read_tga_binary", lambda place: _all_files(place, "tga/netzsch_ngb", xc.read_tga, ()), real=True, extras=("pyngb",)
 )
 add(
     "read_embedded",
@@ -714,17 +679,7 @@ def on_command(
 ONE = ("--set", "identification.search=false")
 on_command("analyze", "analyze", FIRST_XRD, "--tga", FIRST_TGA, "--atmosphere", "air", *ONE, *QUIET)
 on_command(
-    "analyze_text",
-    "analyze",
-    CSV_XRD,
-    "--tga",
-    CSV_TGA,
-    "--radiation",
-    "CuKa",
-    "--no-figures",
-    "--quiet",
-    "--out",
-    "o",
+    "analyze_text", "analyze", CSV_XRD, "--tga", CSV_TGA, "--radiation", "CuKa", "--no-figures", "--quiet", "--out", "o"
 )
 on_command(
     "analyze_figures", "analyze", FIRST_XRD, "--tga", FIRST_TGA, "--set", "identification.search=false", *QUIET,

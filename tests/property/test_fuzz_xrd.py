@@ -19,10 +19,7 @@ SCAN = xrd_writers.example(81)
 FORMATS = sorted(xrd_writers.WRITERS)
 CLEAN = {name: write(SCAN) for name, (_, write) in xrd_writers.WRITERS.items()}
 QUIET = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

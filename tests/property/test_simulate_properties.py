@@ -18,12 +18,7 @@ from xrdcomp.units import FloatArray
 
 PHASES = {"hydroxyapatite": load_phase("hydroxyapatite"), "calcite": load_phase("calcite")}
 CONDITIONS = XrdConditions(
-    two_theta_min=15.0,
-    two_theta_max=55.0,
-    step=0.1,
-    absolute_scale=1.0,
-    background_constant=0.0,
-    air_scatter=0.0,
+    two_theta_min=15.0, two_theta_max=55.0, step=0.1, absolute_scale=1.0, background_constant=0.0, air_scatter=0.0
 )
 NAMES = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "calcite")
 PARTS = st.lists(st.floats(0.0, 1.0), min_size=6, max_size=6).filter(lambda v: sum(v) > 0.2)

@@ -79,10 +79,7 @@ def test_any_arrays_give_a_result_or_a_refusal(
 
 
 @given(
-    water=st.floats(0.01, 0.5),
-    organic=st.floats(0.05, 0.4),
-    carbonate=st.floats(0.0, 0.05),
-    factor=st.floats(0.2, 5.0),
+    water=st.floats(0.01, 0.5), organic=st.floats(0.05, 0.4), carbonate=st.floats(0.0, 0.05), factor=st.floats(0.2, 5.0)
 )
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_a_balance_in_any_unit_of_mass_is_the_same(
@@ -92,24 +89,13 @@ def test_a_balance_in_any_unit_of_mass_is_the_same(
     rows = ((water, 90.0, 12.0), (organic, 330.0, 18.0), (carbonate * (1 - water - organic), 770.0, 16.0))
     mass = sigmoid_losses(temperature, rows)
     run = TgaRun(
-        temperature_c=temperature,
-        mass=100.0 * mass,
-        mass_unit="percent",
-        initial_mass_mg=10.0,
-        atmosphere="air",
+        temperature_c=temperature, mass=100.0 * mass, mass_unit="percent", initial_mass_mg=10.0, atmosphere="air"
     )
     heavier = TgaRun(
-        temperature_c=temperature,
-        mass=factor * mass,
-        mass_unit="mg",
-        initial_mass_mg=factor,
-        atmosphere="air",
+        temperature_c=temperature, mass=factor * mass, mass_unit="mg", initial_mass_mg=factor, atmosphere="air"
     )
     free = ThermalRecipe(bootstrap=20, pan_volume_cm3=0.0)
     first = analyze_tga(run, free)
     assert_close(
-        analyze_tga(heavier, free).balance,
-        first.balance,
-        atol=1e-9,
-        because="without a pan every effect scales",
+        analyze_tga(heavier, free).balance, first.balance, atol=1e-9, because="without a pan every effect scales"
     )

@@ -54,10 +54,7 @@ def live(pattern: Pattern) -> Pattern:
     """Leave out the zeros that pad the end of the scan."""
     last = int(np.flatnonzero(pattern.intensity > 0)[-1]) + 1
     return replace(
-        pattern,
-        two_theta=pattern.two_theta[:last],
-        intensity=pattern.intensity[:last],
-        sigma=pattern.sigma[:last],
+        pattern, two_theta=pattern.two_theta[:last], intensity=pattern.intensity[:last], sigma=pattern.sigma[:last]
     )
 
 

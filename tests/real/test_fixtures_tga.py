@@ -104,12 +104,7 @@ BINARY = (
 REFUSED = {
     "csv/2.Beechwood-10.xlsx": ("tga_excel", "row 1", "no header", "temperature_unit"),
     "csv/eucalyptus_bark.csv": ("tga_csv", "", "degree of conversion", "export the mass"),
-    "setaram/sample_dsc_setaram.csv": (
-        "setaram",
-        "line 2",
-        "50.026.184",
-        "without opening it in a spreadsheet",
-    ),
+    "setaram/sample_dsc_setaram.csv": ("setaram", "line 2", "50.026.184", "without opening it in a spreadsheet"),
     "setaram/sample_tga_data.csv": ("setaram", "line 2", "50.026.184", "without opening it in a spreadsheet"),
     "ta_universal/sample_dsc_tainstruments.txt": ("ta_universal", "", "heat flow", "TG signal"),
 }

@@ -243,10 +243,7 @@ def test_attenuated_points_have_the_error_of_the_counted_ones(folder: Path) -> N
     top = int(np.argmax(pattern.intensity))
     factor = 8.3
     assert_close(
-        pattern.sigma[top],
-        np.sqrt(factor * pattern.intensity[top]),
-        rtol=1e-9,
-        because="factor times sqrt(N)",
+        pattern.sigma[top], np.sqrt(factor * pattern.intensity[top]), rtol=1e-9, because="factor times sqrt(N)"
     )
 
 

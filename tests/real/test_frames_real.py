@@ -21,17 +21,7 @@ from xrdcomp.io.front import inspect_file, read_xrd
 pytestmark = pytest.mark.fixtures
 
 CERIA_A = 5.4112  # Å, NIST SRM 674b
-REFLECTIONS = (
-    (1, 1, 1),
-    (2, 0, 0),
-    (2, 2, 0),
-    (3, 1, 1),
-    (2, 2, 2),
-    (4, 0, 0),
-    (3, 3, 1),
-    (4, 2, 0),
-    (4, 2, 2),
-)
+REFLECTIONS = ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2), (4, 0, 0), (3, 3, 1), (4, 2, 0), (4, 2, 2))
 PILATUS, CALIBRATION = "xrd/image2d/CeO2_Pilatus1M.tif.bz2", "xrd/image2d/CeO2_Pilatus1M.poni"
 UPSIDE_DOWN = 2  # the calibration was made on the image turned upside down: first pixel top right
 
@@ -173,13 +163,7 @@ def test_header_sums_of_all_bruker_frames_hold(real_files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "xrd/sfrm/powCeO2_02.sfrm",
-        "xrd/image2d/film16.tif",
-        PILATUS,
-        "xrd/image2d/DLS_I03_smargon_0001.cbf.gz",
-    ],
+    "name", ["xrd/sfrm/powCeO2_02.sfrm", "xrd/image2d/film16.tif", PILATUS, "xrd/image2d/DLS_I03_smargon_0001.cbf.gz"]
 )
 def test_damaged_copies_of_real_frames(name: str, real_files: Path, tmp_path: Path) -> None:
     """Cut copies are refused; flipped bytes are refused or leave a frame of the declared size."""

@@ -45,10 +45,7 @@ def test_lines_lie_where_they_were_measured(name: str, real_files: Path) -> None
     design = np.column_stack([np.ones(len(shift)), np.sin(np.radians(angle[strong]))])
     rest = shift - design @ np.linalg.lstsq(design, shift, rcond=None)[0]
     assert_close(
-        rest,
-        0.0,
-        atol=0.04,
-        because="steps of 0.02 degrees, cells of natural material to 0.05 % (0.03 degrees)",
+        rest, 0.0, atol=0.04, because="steps of 0.02 degrees, cells of natural material to 0.05 % (0.03 degrees)"
     )
     tolerance = MEASURED[name]
     if tolerance is not None:

@@ -58,10 +58,7 @@ FILES = (
     Drawn("ta_trios/MIS_1.txt", ((26, 6.5), (353, 73), (909, 16.2)), (), 3),
     Drawn("ta_trios/SDa_1.txt", ((52, 6.2), (384, 30.6), (509, 1.9), (668, 10)), (), 8),
     Drawn(
-        "ta_trios/TA_instrument_excel.xls",
-        ((174, 9.8), (226, 18.4), (284, 18.8), (353, 40.7)),
-        WITHOUT_CARBONATE,
-        2,
+        "ta_trios/TA_instrument_excel.xls", ((174, 9.8), (226, 18.4), (284, 18.8), (353, 40.7)), WITHOUT_CARBONATE, 2
     ),
     Drawn("ta_universal/TAInstruments.txt", ((26, 5.0), (52, 12.4)), (), 2),
     Drawn("ta_universal/TAInstruments_example_file.txt", ((26, 5.0), (52, 12.4)), (), 2),

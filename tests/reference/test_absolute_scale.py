@@ -15,12 +15,7 @@ from tests.helpers import assert_close
 from xrdcomp.phases.library import load_phase, phase_info
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.physics.elements import coherent_per_gram, compound
-from xrdcomp.physics.reflections import (
-    bragg_cross_section,
-    cell_volume,
-    generate_reflections,
-    structure_factor_sq,
-)
+from xrdcomp.physics.reflections import bragg_cross_section, cell_volume, generate_reflections, structure_factor_sq
 from xrdcomp.units import d_to_q, d_to_two_theta, two_theta_to_q
 
 MEAN_CU = 1.5418
@@ -80,13 +75,7 @@ def test_hydroxyapatite_bragg_scattering_per_gram(window: tuple[float, float], e
     two_theta = d_to_two_theta(r.d_spacing, MEAN_CU)
     inside = (two_theta >= window[0]) & (two_theta <= window[1])
     f_sq = structure_factor_sq(
-        r.hkl,
-        r.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso,
-        MEAN_CU,
+        r.hkl, r.d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso, MEAN_CU
     )
     q = d_to_q(r.d_spacing)
     area_q = bragg_cross_section(r.multiplicity, f_sq, cell_volume(phase.cell.parameters), q)
@@ -126,11 +115,5 @@ def test_reference_intensity_ratio(name: str) -> None:
 
 def test_measured_reference_intensity_ratios() -> None:
     """Powder diffraction file values of strong scatterers; weaker agreement is known (extinction)."""
-    for name, measured in (
-        ("zincite", 5.5),
-        ("silicon", 4.7),
-        ("fluorite", 3.8),
-        ("rutile", 3.4),
-        ("gypsum", 1.8),
-    ):
+    for name, measured in (("zincite", 5.5), ("silicon", 4.7), ("fluorite", 3.8), ("rutile", 3.4), ("gypsum", 1.8)):
         assert_close(phase_info(name).i_over_ic or 0.0, measured, rtol=0.10, because="spread of measured values")

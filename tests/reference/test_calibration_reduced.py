@@ -43,12 +43,7 @@ def test_intervals_with_both_instruments_cover(found: list[Outcome], scene: str,
 @pytest.mark.parametrize(
     ("scene", "component", "ceiling"),
     # ceilings in wt%: the bars of the whole study, and for apatite what 40 instead of 1 000 specimens may add
-    [
-        ("air", APATITE, 1.2),
-        ("air", "organic", 0.5),
-        ("nitrogen", APATITE, 1.3),
-        ("nitrogen", "organic", 2.3),
-    ],
+    [("air", APATITE, 1.2), ("air", "organic", 0.5), ("nitrogen", APATITE, 1.3), ("nitrogen", "organic", 2.3)],
 )
 def test_errors_with_both_instruments(found: list[Outcome], scene: str, component: str, ceiling: float) -> None:
     summary = summarize(found, scene, component)
@@ -86,10 +81,7 @@ def test_the_study_composes_as_the_ordinary_analysis_does() -> None:
     result = analyze_sample(Sample(sample_id="s", pattern=simulated.pattern, tga=simulated.tga), recipe)
     for run in (inert, None):
         sample = Sample(sample_id="s", pattern=simulated.pattern, tga=run)
-        whole, short = (
-            analyze_sample(sample, recipe).composition,
-            calibration.recompose(result, sample, recipe),
-        )
+        whole, short = (analyze_sample(sample, recipe).composition, calibration.recompose(result, sample, recipe))
         assert_close(short.draws, whole.draws, atol=1e-12, because="same fit, same seed")
 
 

@@ -44,9 +44,7 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
     sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
     total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
     total += np.where(
-        (lines < -1) | (lines > 1.2),
-        -np.inf,
-        norm.logpdf(lines, CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std),
+        (lines < -1) | (lines > 1.2), -np.inf, norm.logpdf(lines, CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std)
     )
     total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
@@ -91,13 +89,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
-    sampler = emcee.EnsembleSampler(
-        96,
-        dimensions,
-        plain_log_posterior,
-        args=(evidence, thermal),
-        vectorize=True,
-    )
+    sampler = emcee.EnsembleSampler(96, dimensions, plain_log_posterior, args=(evidence, thermal), vectorize=True)
     sampler.run_mcmc(start + 1e-6 * rng.standard_normal(start.shape), 3500)
     chain = sampler.get_chain(discard=700, flat=True)[:, :5]
     chain = np.column_stack([chain, 1 - chain.sum(axis=1)])
@@ -171,10 +163,7 @@ def draw_case(
             x = composition()
     h, o, w, c, a, z = x
     share = h / max(h + 0.25 * a, 1e-12)
-    kappa, seen = (
-        within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1),
-        within(0.75, 0.25, 0.05, 1.15),
-    )
+    kappa, seen = (within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1), within(0.75, 0.25, 0.05, 1.15))
     lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))

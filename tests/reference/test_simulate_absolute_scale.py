@@ -42,10 +42,7 @@ PUBLISHED = {
 
 def bragg_sum(low: float, high: float, b_excess: float) -> float:
     lines = powder_reflections(
-        load_phase("hydroxyapatite"),
-        q_max=float(two_theta_to_q(high, CU_KA1)),
-        wavelength=CU_KA1,
-        b_excess=b_excess,
+        load_phase("hydroxyapatite"), q_max=float(two_theta_to_q(high, CU_KA1)), wavelength=CU_KA1, b_excess=b_excess
     )
     two_theta = d_to_two_theta(d_to_q(lines.q), CU_KA1)
     theta = np.radians(two_theta / 2.0)
@@ -125,17 +122,12 @@ def test_incoherent_functions_against_tabulated_values() -> None:
 def test_whole_chain_conserves_the_absolute_scale(shape: str) -> None:
     """Size broadening, tube, optics and sampling only move intensity about."""
     model = SpecimenModel(
-        apatite=1.0,
-        apatite_model=ApatiteModel(shape=shape, b_excess=0.0, a_offset=0.0, microstrain=0.0),
+        apatite=1.0, apatite_model=ApatiteModel(shape=shape, b_excess=0.0, a_offset=0.0, microstrain=0.0)
     )
     phase = load_phase("hydroxyapatite")
     mu = attenuation_cm2_g(element_mass_fractions(phase), "Cu")
     conditions = XrdConditions(
-        absolute_scale=2.0 * mu,
-        background_constant=0.0,
-        air_scatter=0.0,
-        kalpha2_ratio=0.0,
-        two_theta_max=85.0,
+        absolute_scale=2.0 * mu, background_constant=0.0, air_scatter=0.0, kalpha2_ratio=0.0, two_theta_max=85.0
     )
     pattern = expected_pattern(model, conditions, {"hydroxyapatite": phase}, np.random.default_rng(0))
     keep = (pattern.two_theta >= 15.0) & (pattern.two_theta <= 50.0)

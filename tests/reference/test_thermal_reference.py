@@ -14,13 +14,7 @@ from benchmarks.thermal_study import truth
 from tests.helpers import assert_close, binomial_band
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.simulate.cohort import simulate_tga
-from xrdcomp.simulate.specimens import (
-    SpecimenModel,
-    TgaConditions,
-    peak_reaction,
-    vary_character,
-    vary_conditions,
-)
+from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, peak_reaction, vary_character, vary_conditions
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard
 from xrdcomp.stages import analyze_tga
 from xrdcomp.thermal.balance import tga_check
@@ -43,11 +37,7 @@ def draw(seed: int, atmosphere: str) -> tuple[SpecimenModel, TgaConditions]:
     carbonate = 0.05 * mineral * float(rng.random())
     lipid = 0.3 * organic
     model = SpecimenModel(
-        apatite=mineral - carbonate,
-        protein=organic - lipid,
-        lipid=lipid,
-        water=water,
-        carbonate=carbonate,
+        apatite=mineral - carbonate, protein=organic - lipid, lipid=lipid, water=water, carbonate=carbonate
     )
     conditions = vary_conditions(rng, atmosphere=atmosphere)[1]  # type: ignore[arg-type]  # parametrised by name
     heavier = max(conditions.sample_mass_mg, 3.0)

@@ -9,15 +9,7 @@ from tests.builders import amounts_of, phase_result
 from xrdcomp.checks.registry import Analysis, run_checks
 from xrdcomp.composition.evidence import ThermalEvidence
 from xrdcomp.data import Diagnostic
-from xrdcomp.results import (
-    Composition,
-    DetectionEvidence,
-    DetectionRule,
-    Estimate,
-    PhaseResult,
-    TgaResult,
-    XrdAmounts,
-)
+from xrdcomp.results import Composition, DetectionEvidence, DetectionRule, Estimate, PhaseResult, TgaResult, XrdAmounts
 from xrdcomp.units import FloatArray
 
 # order of COMPONENTS: crystalline hydroxyapatite, organic, water, carbonate, amorphous mineral, other
@@ -93,12 +85,7 @@ RULE = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, thresho
 
 def phase(name: str, decision: str = "not_detected", limit: float | None = 0.005) -> PhaseResult:
     return phase_result(
-        id=name,
-        name=name,
-        formula="",
-        decision=decision,
-        detection_limit=limit,
-        evidence=DetectionEvidence(rule=RULE),
+        id=name, name=name, formula="", decision=decision, detection_limit=limit, evidence=DetectionEvidence(rule=RULE)
     )
 
 

@@ -35,10 +35,7 @@ def test_hydroxyapatite_of_a_few_nanometres_is_no_other_variety(ordinary: Patter
 def test_few_counts_decide_nothing(ordinary: Pattern) -> None:
     counts = np.random.default_rng(0).poisson(ordinary.intensity / 500.0).astype(float)
     faint = Pattern(
-        two_theta=ordinary.two_theta,
-        intensity=counts,
-        sigma=np.sqrt(np.maximum(counts, 1.0)),
-        intensity_unit="counts",
+        two_theta=ordinary.two_theta, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts"
     )
     state = Refinement.run(faint, [HA], INSTRUMENT, FitRecipe())
     assert compare_intensities(state, HA, load_phase("fluorapatite")) == 0

@@ -29,9 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "composition": {"refinement", "thermal", "physics", *BASE},
     "checks": {*BASE},
     "simulate": {"errors", "units", "data", "phases"},
-    "stages": {
-        *("io", "phases", "refinement", "search", "instrument", "thermal", "composition", "checks", *BASE),
-    },
+    "stages": {*("io", "phases", "refinement", "search", "instrument", "thermal", "composition", "checks", *BASE)},
     "analysis": {
         "stages",
         *("io", "phases", "refinement", "search", "instrument", "quantification", "thermal"),

@@ -181,15 +181,7 @@ def test_options_reach_the_recipe(analysed: list[dict], tmp_path: Path) -> None:
         *("--phases", "calcite, mine.cif", "--radiation", "CoKa", "--wavelength", "1.5405,1.5443,0.48"),
         *("--range", "15,70", "--atmosphere", "nitrogen", "--basis", "dry", "--sample-id", "X 1"),
         *("--internal-standard", "corundum:0.2", "--instrument", "mine.toml", "--recipe", str(recipe_file)),
-        *(
-            "--set",
-            "thermal.water_end_c=210",
-            "--set",
-            "fit.strain=false",
-            "--out",
-            str(tmp_path),
-            "--no-figures",
-        ),
+        *("--set", "thermal.water_end_c=210", "--set", "fit.strain=false", "--out", str(tmp_path), "--no-figures"),
     )
     assert result.exit_code == 0, result.output
     call = analysed[0]

@@ -9,15 +9,7 @@ import pytest
 
 from tests.builders import phase_result
 from tests.helpers import assert_close
-from tests.unit.composition_evidence import (
-    NO_APATITE,
-    RULE,
-    TYPICAL,
-    balance,
-    messages_of,
-    phase,
-    xrd_amounts,
-)
+from tests.unit.composition_evidence import NO_APATITE, RULE, TYPICAL, balance, messages_of, phase, xrd_amounts
 from xrdcomp.composition.claims import CLAIM_IDS, evaluate_claims, presence_probability
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.data import Diagnostic, PhaseFacts
@@ -119,13 +111,7 @@ def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
         ),
         ("hydroxyapatite", "chlorapatite", True, "supported", "Crystalline hydroxyapatite was found: "),
         ("fluorapatite", "hydroxyapatite", False, "supported", "fitted as fluorapatite"),
-        (
-            "chlorapatite",
-            "hydroxyapatite",
-            True,
-            "inconclusive",
-            "its intensities are not those of hydroxyapatite",
-        ),
+        ("chlorapatite", "hydroxyapatite", True, "inconclusive", "its intensities are not those of hydroxyapatite"),
     ],
 )
 def test_the_member_of_the_apatite_family_is_named_where_it_is_open(

@@ -10,15 +10,7 @@ import pytest
 
 from tests.builders import phase_result
 from tests.helpers import assert_close, binomial_band
-from tests.unit.composition_evidence import (
-    NO_APATITE,
-    RULE,
-    TYPICAL,
-    balance,
-    messages_of,
-    phase,
-    xrd_amounts,
-)
+from tests.unit.composition_evidence import NO_APATITE, RULE, TYPICAL, balance, messages_of, phase, xrd_amounts
 from xrdcomp.composition.claims import evaluate_claims
 from xrdcomp.composition.cohort import (
     RandomEffects,

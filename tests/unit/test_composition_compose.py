@@ -24,13 +24,7 @@ from tests.unit.composition_evidence import (
     xrd_amounts,
 )
 from xrdcomp.composition import priors
-from xrdcomp.composition.compose import (
-    compose,
-    compose_evidence,
-    estimates_of,
-    interval_from_draws,
-    interval_of,
-)
+from xrdcomp.composition.compose import compose, compose_evidence, estimates_of, interval_from_draws, interval_of
 from xrdcomp.composition.evidence import (
     InternalStandard,
     ThermalEvidence,
@@ -281,10 +275,7 @@ def test_amounts_that_are_not_numbers_are_refused(bad: float) -> None:
     with pytest.raises(AnalysisError, match="finite"):
         compose_evidence(
             amounts_of(
-                names=("hydroxyapatite", "protein"),
-                amounts=amounts,
-                covariance=np.eye(2),
-                crystalline=(True, False),
+                names=("hydroxyapatite", "protein"), amounts=amounts, covariance=np.eye(2), crystalline=(True, False)
             ),
             None,
         )
@@ -340,10 +331,7 @@ def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
     truth = np.array([0.20, 0.47, 0.20, 0.04, 0.03, 0.06])
     plain = xrd_amounts(truth)
     salty = amounts_of(
-        names=(*NAMES[:5], "halite"),
-        amounts=plain.amounts,
-        covariance=plain.covariance,
-        crystalline=plain.crystalline,
+        names=(*NAMES[:5], "halite"), amounts=plain.amounts, covariance=plain.covariance, crystalline=plain.crystalline
     )
     thermal = balance(truth, calcite=False)
     found = compose_evidence(salty, thermal)
@@ -358,10 +346,7 @@ def test_salt_in_a_hot_run_loosens_the_carbonate() -> None:
     carbonate = narrow.components["carbonate"]
     assert carbonate is not None
     assert_close(
-        carbonate.value,
-        truth[3],
-        atol=3 * (carbonate.std or 0.0),
-        because="salt is taken off the carbonate once",
+        carbonate.value, truth[3], atol=3 * (carbonate.std or 0.0), because="salt is taken off the carbonate once"
     )
 
 

@@ -38,14 +38,7 @@ def test_lorentz_polarisation_at_textbook_angles() -> None:
 
 @pytest.mark.parametrize(
     ("mu_r", "two_theta", "a_star"),
-    [
-        (0.5, 0.0, 2.30),
-        (1.0, 0.0, 5.09),
-        (1.0, 90.0, 4.10),
-        (1.0, 180.0, 3.39),
-        (2.0, 0.0, 21.4),
-        (2.0, 180.0, 6.39),
-    ],
+    [(0.5, 0.0, 2.30), (1.0, 0.0, 5.09), (1.0, 90.0, 4.10), (1.0, 180.0, 3.39), (2.0, 0.0, 21.4), (2.0, 180.0, 6.39)],
 )
 def test_cylinder_agrees_with_direct_integration(mu_r: float, two_theta: float, a_star: float) -> None:
     theta = np.radians(two_theta / 2)

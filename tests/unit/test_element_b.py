@@ -54,12 +54,7 @@ def test_derivatives() -> None:
 
 
 def test_a_fit_finds_them() -> None:
-    values = {
-        **VALUES,
-        **CHANGES,
-        "hydroxyapatite_inverse_size_a": 0.02,
-        "hydroxyapatite_inverse_size_c": 0.02,
-    }
+    values = {**VALUES, **CHANGES, "hydroxyapatite_inverse_size_a": 0.02, "hydroxyapatite_inverse_size_c": 0.02}
     values.pop("hydroxyapatite_b_extra")
     lines = PhaseReflections.freeze(PHASE, INSTRUMENT, X, values)
     y, _ = lines.pattern(values)

@@ -142,11 +142,7 @@ def test_sector_wraps_and_refuses_nonsense() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
-    [
-        ("Distance: 0.08", "Distance: 80.0e9", "metres"),
-        ("Poni1", "Foo", "Poni1"),
-        ("Rot2: 0.0", "Rot2: nan", "Rot2"),
-    ],
+    [("Distance: 0.08", "Distance: 80.0e9", "metres"), ("Poni1", "Foo", "Poni1"), ("Rot2: 0.0", "Rot2: nan", "Rot2")],
 )
 def test_damaged_calibrations_are_refused(old: str, new: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=words):

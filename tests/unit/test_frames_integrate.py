@@ -335,12 +335,7 @@ def test_hermans_factor_of_a_second_harmonic(tmp_path: Path) -> None:
 def test_absent_rings_and_missing_wavelength_are_named(tmp_path: Path) -> None:
     image = written(tmp_path, "f.tif", fw.tiff(FLAT.counts().astype(np.int32)))
     calibration = written(tmp_path, "c.poni", fw.poni(FLAT))
-    for spacing, words in (
-        (3.75, "no ring"),
-        (1.0, "is seen in"),
-        (0.5, "does not diffract"),
-        (-1.0, "spacing"),
-    ):
+    for spacing, words in ((3.75, "no ring"), (1.0, "is seen in"), (0.5, "does not diffract"), (-1.0, "spacing")):
         with pytest.raises(AnalysisError, match=words):
             azimuthal_profile(image, d_spacing=spacing, poni=calibration)
     text = "\n".join(line for line in fw.poni(FLAT).splitlines() if not line.startswith("Wavelength"))
@@ -414,16 +409,7 @@ def test_command_writes_pattern_and_figure(tmp_path: Path) -> None:
 
     path = frame(tmp_path, FLAT.but(amplitude=0.5), "tissue_01.gfrm")
     spacing = 1.5418 / 2.0 / np.sin(np.radians(10.0))
-    arguments = [
-        "integrate",
-        str(path),
-        "--ring",
-        f"{spacing:.4f}",
-        "--format",
-        "json",
-        "-o",
-        str(tmp_path / "p.xye"),
-    ]
+    arguments = ["integrate", str(path), "--ring", f"{spacing:.4f}", "--format", "json", "-o", str(tmp_path / "p.xye")]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)

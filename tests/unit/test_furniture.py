@@ -149,12 +149,7 @@ def test_make_targets_that_guides_name_exist() -> None:
     targets = {name for row in targets for name in row.split()}
     named = {
         name
-        for guide in (
-            *GUIDES,
-            ".ci/run",
-            ".github/workflows/ci.yml",
-            *map(str, (ROOT / "docs").rglob("*.md")),
-        )
+        for guide in (*GUIDES, ".ci/run", ".github/workflows/ci.yml", *map(str, (ROOT / "docs").rglob("*.md")))
         for name in re.findall(
             r"(?:`|^\s*(?:- run: )?)make ([a-z][a-z-]*)(?=`|\s*(?:#|$))", text_of(guide), re.MULTILINE
         )

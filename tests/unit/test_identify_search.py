@@ -157,10 +157,7 @@ def test_score_is_the_amount_of_one_more_term(state: Refinement) -> None:
     assert abs(scores["quartz"].z) < 4.0
     total = float(np.maximum(state.evidence.amounts.amounts, 0.0).sum())
     assert_close(
-        scores["halite"].amount / total,
-        0.03,
-        atol=0.01,
-        because="template widths differ from the lines by some 20 %",
+        scores["halite"].amount / total, 0.03, atol=0.01, because="template widths differ from the lines by some 20 %"
     )
 
 
@@ -321,8 +318,7 @@ def test_spacing_of_a_peak_counts_the_known_zero_shift() -> None:
 def test_groups_of_reflections_follow_the_strongest_line(state: Refinement) -> None:
     lines = state.instrument.emission_lines
     with_beta = replace(
-        state.instrument,
-        emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta")),
+        state.instrument, emission_lines=(*lines, EmissionLine(wavelength=1.39225, weight=0.01, label="kbeta"))
     )
     model, other = (
         replace(state.setup, instrument=item).build(state.points, state.table) for item in (state.instrument, with_beta)
@@ -370,11 +366,7 @@ def test_misfit_is_what_absent_phases_scatter_too_much(state: Refinement) -> Non
     wild = [replace(score, typical_z=1.2) for score in scores]
     assert_close(library_scatter(wild), np.sqrt((1.4826 * 1.2) ** 2 - 0.8), rtol=1e-12, because="definition")
     wide = widened(scores[0], 2.0)
-    assert (wide.z, wide.std, wide.nominal_std) == (
-        scores[0].z / 2.0,
-        scores[0].std * 2.0,
-        scores[0].nominal_std * 2.0,
-    )
+    assert (wide.z, wide.std, wide.nominal_std) == (scores[0].z / 2.0, scores[0].std * 2.0, scores[0].nominal_std * 2.0)
 
 
 def test_small_crystallites_do_not_set_the_width_of_templates(state: Refinement) -> None:

@@ -30,7 +30,4 @@ def test_small_apatite_beside_sharp_lines_is_not_lost_when_the_start_gives_way()
     )  # fmt: skip
     pattern = simulate_specimen(model, xrd=XrdConditions(step=0.02, peak_counts=1e5), seed=5).pattern
     result = xc.analyze(pattern)
-    assert {phase.id for phase in result.phases if phase.decision == "detected"} == {
-        "hydroxyapatite",
-        "calcite",
-    }
+    assert {phase.id for phase in result.phases if phase.decision == "detected"} == {"hydroxyapatite", "calcite"}

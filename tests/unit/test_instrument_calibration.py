@@ -100,12 +100,7 @@ def test_sizes_hold_the_truth_with_a_file_and_without_one(anode: str, tmp_path: 
     ends = {"Mo": (8.0, 70.0, 45.0), "Ag": (6.0, 55.0, 35.0), "Cr": (30.0, 150.0, 120.0)}
     low, high, last = ends.get(anode, (18.0, 130.0, 80.0))
     radiation = f"{anode}Ka"
-    measured = {
-        "anode": anode,
-        "two_theta_min": low,
-        "two_theta_max": high,
-        "step": 0.01 if high < 80 else 0.02,
-    }
+    measured = {"anode": anode, "two_theta_min": low, "two_theta_max": high, "step": 0.01 if high < 80 else 0.02}
     found = calibrate(standard_scan(**measured), "srm660c", InstrumentRecipe(radiation=radiation))
     file = write_instrument(found.instrument, tmp_path / "instrument.toml")
     apatite = ApatiteModel(length_c_nm=60.0, length_a_nm=30.0, microstrain=0.0)

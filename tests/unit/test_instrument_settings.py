@@ -128,9 +128,7 @@ def test_a_bad_scan_of_a_standard_is_said(scan: dict[str, float], code: str) -> 
 
 
 @pytest.mark.parametrize("conditions", [{"displacement_mm": 0.2}, {"zero_shift": -0.06}])
-def test_the_cell_holds_its_truth_though_shift_and_displacement_are_alike(
-    conditions: dict[str, float],
-) -> None:
+def test_the_cell_holds_its_truth_though_shift_and_displacement_are_alike(conditions: dict[str, float]) -> None:
     inside, phase = 0, load_phase("hydroxyapatite")  # its cell is the simulator's
     for seed in range(4):
         scan = apatite_scan(length_nm=100.0, seed=seed, **conditions)

@@ -121,9 +121,7 @@ def test_holders_are_named_from_their_blank(material: str, humps) -> None:
 def test_a_holder_below_a_specimen_is_named_where_no_halo_explains_it(humps, named: list[str]) -> None:
     parts = {**EMPTY, "apatite": 0.6, "protein": 0.4}
     conditions = XrdConditions(
-        peak_counts=10000,
-        two_theta_min=6,
-        humps=tuple(Hump(two_theta=p, fwhm=w, height=h) for p, w, h in humps),
+        peak_counts=10000, two_theta_min=6, humps=tuple(Hump(two_theta=p, fwhm=w, height=h) for p, w, h in humps)
     )
     for seed in (1, 2):
         scan = simulate_pattern(SpecimenModel(specimen_id="h", **parts), conditions, seed=seed)[0]

@@ -59,10 +59,7 @@ def test_carbonate_of_an_own_calcite_is_carbonate(tmp_path: Path) -> None:
         pattern,
         tga=run,
         recipe=Recipe().with_settings(
-            {
-                "identification.library": ["hydroxyapatite", "quartz"],
-                "identification.own_phases": [str(tmp_path)],
-            }
+            {"identification.library": ["hydroxyapatite", "quartz"], "identification.own_phases": [str(tmp_path)]}
         ),
     )
     assert decisions(mine)["from_paper"] == decisions(library)["calcite"] == "detected"
@@ -107,21 +104,11 @@ def test_a_spike_from_outside_the_library(tmp_path: Path) -> None:
     spike = {"internal_standard_fraction": 0.2, "identification.search": False}
     library = analyze(spiked, recipe=Recipe().with_settings({"internal_standard": "corundum", **spike}))
     file = own(tmp_path, "corundum", "our_spike")
-    pure = {
-        "quantification.standard_crystallinity": [0.9902, 0.0056],
-        "fit.grain_sizes_um": {"our_spike": 0.5},
-    }
-    for names in (
-        {"internal_standard": file},
-        {"phases": ["hydroxyapatite", file], "internal_standard": "our_spike"},
-    ):
+    pure = {"quantification.standard_crystallinity": [0.9902, 0.0056], "fit.grain_sizes_um": {"our_spike": 0.5}}
+    for names in ({"internal_standard": file}, {"phases": ["hydroxyapatite", file], "internal_standard": "our_spike"}):
         mine = analyze(spiked, recipe=Recipe().with_settings({**names, **spike, **pure}))
         assert_close(amount_of(mine), amount_of(library), atol=0.002, because="the same structure by another way")
-    impure = {
-        **spike,
-        "internal_standard": "corundum",
-        "quantification.standard_crystallinity": [0.9, 0.0056],
-    }
+    impure = {**spike, "internal_standard": "corundum", "quantification.standard_crystallinity": [0.9, 0.0056]}
     less = amount_of(analyze(spiked, recipe=Recipe().with_settings(impure)))
     assert less < 0.99 * amount_of(library), "a spike that is partly amorphous stands for less of everything"
 
@@ -194,8 +181,7 @@ def test_a_carbonate_of_the_library_counts_as_the_same_structure_from_a_file(
     entry.mkdir()
     (entry / "structure.cif").write_text(DOLOMITE, encoding="utf-8")
     (entry / "phase.toml").write_text(
-        'id = "dolomite"\nname = "Dolomite"\nformula = "CaMg(CO3)2"\nsource = "as the file"\n',
-        encoding="utf-8",
+        'id = "dolomite"\nname = "Dolomite"\nformula = "CaMg(CO3)2"\nsource = "as the file"\n', encoding="utf-8"
     )
     monkeypatch.setattr(library, "reference_folder", lambda: copy)
     monkeypatch.setattr(library, "list_phases", lambda: tuple(sorted(path.name for path in copy.iterdir())))
@@ -214,10 +200,7 @@ def test_a_carbonate_of_the_library_counts_as_the_same_structure_from_a_file(
         )
         losses = np.array([0.1, 0.4, 0.2 * phase.facts.heating.carbonate])
         balance = ThermalEvidence(
-            values=np.append(losses, 1 - losses.sum()),
-            covariance=1e-5 * np.eye(4),
-            inert=False,
-            final_c=950.0,
+            values=np.append(losses, 1 - losses.sum()), covariance=1e-5 * np.eye(4), inert=False, final_c=950.0
         )
         found.append(compose_evidence(amounts, balance))
     first, second = ({name: e.value for name, e in c.components.items() if e} for c in found)

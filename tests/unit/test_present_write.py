@@ -180,11 +180,7 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path, *, fit: bool, tga
 
 def test_a_result_read_back_knows_what_is_known_of_its_phases(tmp_path: Path) -> None:
     fluorapatite = phase_result(
-        id="fluorapatite",
-        name="Fluorapatite",
-        formula="Ca5(PO4)3F",
-        decision="detected",
-        detection_limit=None,
+        id="fluorapatite", name="Fluorapatite", formula="Ca5(PO4)3F", decision="detected", detection_limit=None
     )
     result = replace(make_result(), phases=(fluorapatite, *make_result(foreign=True).phases[1:]))
     folder = write_result(result, tmp_path, figures=False)

@@ -85,12 +85,7 @@ def test_whatever_stands_for_a_measurement_is_taken() -> None:
     assert [phase.id for phase in as_phases("calcite")] == ["calcite"]
     assert [phase.id for phase in as_phases([xc.load_phase("quartz"), "calcite"])] == ["quartz", "calcite"]
     assert as_instrument(Recipe(), pattern=pattern()).wavelength == 1.5406
-    for call, name in [
-        (as_pattern, "pattern"),
-        (as_run, "run"),
-        (as_phases, "phases"),
-        (as_instrument, "instrument"),
-    ]:
+    for call, name in [(as_pattern, "pattern"), (as_run, "run"), (as_phases, "phases"), (as_instrument, "instrument")]:
         with pytest.raises(ArgumentError, match=rf"\A{name}: got 5 \(int\)"):
             call(5)
 
@@ -98,13 +93,7 @@ def test_whatever_stands_for_a_measurement_is_taken() -> None:
 def test_a_recipe_has_many_forms(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text('[fit]\nmode = "peaks"\n')
-    forms = (
-        file,
-        str(file),
-        {"fit": {"mode": "peaks"}},
-        {"fit.mode": "peaks"},
-        Recipe(fit=FitRecipe(mode="peaks")),
-    )
+    forms = (file, str(file), {"fit": {"mode": "peaks"}}, {"fit.mode": "peaks"}, Recipe(fit=FitRecipe(mode="peaks")))
     assert all(Recipe.of(form) == Recipe.of(None, fit={"mode": "peaks"}) for form in forms)
     assert part_of(file, FitRecipe).mode == "peaks"
     assert part_of(None, ThermalRecipe) == ThermalRecipe()
@@ -308,9 +297,7 @@ def test_arguments_of_another_kind_are_named(specimen: tuple[xc.Pattern, xc.TgaR
         assert str(caught.value).startswith(f"{name}: got ")
 
 
-def test_analyze_takes_settings_by_the_names_of_the_command_line(
-    specimen: tuple[xc.Pattern, xc.TgaRun],
-) -> None:
+def test_analyze_takes_settings_by_the_names_of_the_command_line(specimen: tuple[xc.Pattern, xc.TgaRun]) -> None:
     measured, curve = specimen
     result = xc.analyze(
         (measured.two_theta, measured.intensity), tga=curve, sample_id="S", recipe=QUICK, radiation="CuKa",

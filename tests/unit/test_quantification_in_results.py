@@ -15,12 +15,7 @@ from xrdcomp.analysis import analyze
 from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.phases.library import load_phase
-from xrdcomp.quantification.methods import (
-    KnownMixture,
-    calibrate_amorphous,
-    external_constant,
-    write_amorphous,
-)
+from xrdcomp.quantification.methods import KnownMixture, calibrate_amorphous, external_constant, write_amorphous
 from xrdcomp.quantification.select import phase_attenuation, strongest_line_areas
 from xrdcomp.recipe import Recipe
 from xrdcomp.simulate.cohort import simulate_pattern, write_pattern

@@ -33,10 +33,7 @@ NAMES = ("hydroxyapatite", "corundum", "protein")
 def amounts(values: tuple[float, ...], relative: float = 0.01) -> XrdAmounts:
     array = np.array(values)
     return XrdAmounts(
-        names=NAMES,
-        amounts=array,
-        covariance=np.diag((relative * array) ** 2),
-        crystalline=(True, True, False),
+        names=NAMES, amounts=array, covariance=np.diag((relative * array) ** 2), crystalline=(True, True, False)
     )
 
 
@@ -135,10 +132,7 @@ def test_amorphous_components_count_as_one_where_their_sum_was_calibrated() -> N
     trade = np.diag([0.01, 0.01, 4.0, 4.0])
     trade[2, 3] = trade[3, 2] = -3.999  # protein and lipid trade, their sum is known
     seen = XrdAmounts(
-        names=names,
-        amounts=np.array([3.0, 1.0, 4.0, -1.0]),
-        covariance=trade,
-        crystalline=(True, True, False, False),
+        names=names, amounts=np.array([3.0, 1.0, 4.0, -1.0]), covariance=trade, crystalline=(True, True, False, False)
     )
     found = ponkcs(seen, {"non_crystalline": Estimate(value=2.0, std=0.0)})
     assert found.names == ("hydroxyapatite", "corundum", "non_crystalline")

@@ -125,10 +125,7 @@ def test_brml_columns_are_found_by_name(
     pattern = read(w.brml(SCAN, folder=folder, absorber=factor, live_time_last=live_time_last))
     assert_close(pattern.intensity, SCAN.counts * factor, rtol=1e-9, because="ten figures are stored")
     assert_close(
-        pattern.sigma,
-        factor * np.sqrt(np.maximum(SCAN.counts, 1)),
-        rtol=1e-9,
-        because="absorber factor times sqrt(N)",
+        pattern.sigma, factor * np.sqrt(np.maximum(SCAN.counts, 1)), rtol=1e-9, because="absorber factor times sqrt(N)"
     )
 
 
@@ -178,9 +175,7 @@ def test_raw_files_longer_than_their_ranges(refused: Callable[..., str]) -> None
         assert "end at byte" in refused(write(SCAN) + b"\x00" * 4)
 
 
-def test_flipped_bits_of_stored_counts_are_seen_as_fractions_or_wild_points(
-    read: Callable[..., Pattern],
-) -> None:
+def test_flipped_bits_of_stored_counts_are_seen_as_fractions_or_wild_points(read: Callable[..., Pattern]) -> None:
     clean = w.raw3(SCAN)
     first = len(clean) - 4 * SCAN.n
     seen = 0
@@ -201,10 +196,7 @@ def test_gsas_deviations(read: Callable[..., Pattern]) -> None:
         pattern = read(data)
         np.testing.assert_array_equal(pattern.intensity, SCAN.counts)
         assert_close(
-            pattern.sigma,
-            np.sqrt(np.maximum(SCAN.counts, 1)),
-            atol=figures,
-            because="decimals of the columns",
+            pattern.sigma, np.sqrt(np.maximum(SCAN.counts, 1)), atol=figures, because="decimals of the columns"
         )
     assert read(w.gsas_fxye(SCAN)).emission_lines[0].wavelength == w.ALPHA1
 

@@ -51,12 +51,7 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
 
 @pytest.mark.parametrize("mark", ["#", ";", "!", "%", "'", '"', "//", "*", ""])
 def test_comment_lines_before_and_after(tmp_path: Path, mark: str) -> None:
-    is_scan(
-        read(
-            tmp_path,
-            f"{mark} made by a program, version 3\n\n{text_rows(SCAN)}\n\n{mark or '#'} end of data\n",
-        )
-    )
+    is_scan(read(tmp_path, f"{mark} made by a program, version 3\n\n{text_rows(SCAN)}\n\n{mark or '#'} end of data\n"))
 
 
 def columns(names: str, *arrays: np.ndarray, separator: str = ",") -> str:

@@ -37,10 +37,7 @@ def test_pattern_is_read_back(bone: SimulatedSpecimen, tmp_path: Path, export_fo
     if export_format in ("xrdml", "ras"):
         assert len(read.emission_lines) == 2
         assert_close(
-            [line.wavelength for line in read.emission_lines],
-            [1.540598, 1.544426],
-            atol=1e-6,
-            because="six decimals",
+            [line.wavelength for line in read.emission_lines], [1.540598, 1.544426], atol=1e-6, because="six decimals"
         )
 
 

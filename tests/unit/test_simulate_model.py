@@ -44,13 +44,7 @@ def test_fractions_must_sum_to_one_and_not_be_negative() -> None:
 
 def test_truth_has_the_components_of_a_result_and_closes() -> None:
     model = SpecimenModel(
-        apatite=0.3,
-        protein=0.3,
-        lipid=0.1,
-        water=0.1,
-        amorphous_mineral=0.1,
-        carbonate=0.02,
-        other={"halite": 0.08},
+        apatite=0.3, protein=0.3, lipid=0.1, water=0.1, amorphous_mineral=0.1, carbonate=0.02, other={"halite": 0.08}
     )
     truth = truth_of(model, {})
     assert set(truth["components"]) == set(COMPONENTS)

@@ -37,12 +37,7 @@ BONE = SpecimenModel(apatite=0.60, protein=0.25, water=0.10, carbonate=0.05)
 CU_KA1 = 1.540598
 NO_BACKGROUND = XrdConditions(background_constant=0.0, air_scatter=0.0)
 SHARP = replace(
-    NO_BACKGROUND,
-    kalpha2_ratio=0.0,
-    axial_half_angle_deg=0.0,
-    receiving_slit_deg=0.0,
-    fwhm_u=0.0,
-    fwhm_v=0.0,
+    NO_BACKGROUND, kalpha2_ratio=0.0, axial_half_angle_deg=0.0, receiving_slit_deg=0.0, fwhm_u=0.0, fwhm_v=0.0
 )
 """One wavelength, and optics that widen no line."""
 
@@ -175,10 +170,7 @@ def test_halo_stands_where_asked_and_s_tends_to_one(name: str, family: str) -> N
     material = MATERIALS[name]
     material = replace(material, halo=replace(material.halo, family=family))
     assert_close(
-        halo_maximum(material),
-        material.halo.two_theta,
-        atol=0.1,
-        because="twice the 0.05° grid of the search",
+        halo_maximum(material), material.halo.two_theta, atol=0.1, because="twice the 0.05° grid of the search"
     )
     s = structure_factor(material, np.array([0.2, 30.0]))
     assert s[0] < 0.4

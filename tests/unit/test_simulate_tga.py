@@ -225,8 +225,7 @@ def test_single_reaction_loses_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "loss"),
-    [("calcite", 0.4397), ("whewellite", 0.6162), ("struvite", 0.5466), ("brushite", 0.2617)],
+    ("phase", "loss"), [("calcite", 0.4397), ("whewellite", 0.6162), ("struvite", 0.5466), ("brushite", 0.2617)]
 )
 def test_other_phases_decompose(phase: str, loss: float) -> None:
     run = simulate_tga(SpecimenModel(protein=0.5, other={phase: 0.5}), CALM, seed=1)

@@ -33,13 +33,7 @@ def reflections(phase: Phase, d_min: float, d_max: float = math.inf) -> Reflecti
 
 def f_sq(phase: Phase, r: Reflections, wavelength: float = WAVELENGTH) -> np.ndarray:
     return structure_factor_sq(
-        r.hkl,
-        r.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso,
-        wavelength,
+        r.hkl, r.d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso, wavelength
     )
 
 
@@ -146,13 +140,7 @@ def test_larger_displacement_lowers_intensity() -> None:
     phase = load_phase("corundum")
     r = reflections(phase, 1.0)
     hot = structure_factor_sq(
-        r.hkl,
-        r.d_spacing,
-        phase.site_xyz,
-        phase.site_element,
-        phase.site_occupancy,
-        phase.site_b_iso + 1.0,
-        WAVELENGTH,
+        r.hkl, r.d_spacing, phase.site_xyz, phase.site_element, phase.site_occupancy, phase.site_b_iso + 1.0, WAVELENGTH
     )
     expected = f_sq(phase, r) * np.exp(-2.0 * 0.25 / r.d_spacing**2)
     assert_close(hot, expected, rtol=1e-9, because="a common B is one factor exp(-2 B s²)")

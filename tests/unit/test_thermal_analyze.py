@@ -375,11 +375,7 @@ def test_the_dtg_follows_the_rate_when_segments_differ() -> None:
     minutes = np.concatenate((np.arange(4500) * 0.025, 4500 * 0.025 + np.arange(1875) * 0.01))
     mass = 1.0 - 0.2 / (1 + np.exp(-(temperature - 120.0) / 10.0)) - 0.3 / (1 + np.exp(-(temperature - 450.0) / 10.0))
     run = TgaRun(
-        temperature_c=temperature,
-        mass=10.0 * mass,
-        mass_unit="mg",
-        time_s=60.0 * minutes,
-        initial_mass_mg=10.0,
+        temperature_c=temperature, mass=10.0 * mass, mass_unit="mg", time_s=60.0 * minutes, initial_mass_mg=10.0
     )
     result = analyze_tga(run, NO_BUOYANCY)
     slow = result.dtg_per_min[result.temperature_c < 240.0].max()
@@ -408,12 +404,7 @@ def test_a_specimen_that_dries_before_the_programme_starts_keeps_its_water() -> 
     """At 44 % water the first 15 readings may see 0.5 % of the mass go; their middle is not the start."""
     lost = np.maximum(10.0 - 0.007 * np.arange(3000.0), 6.0)
     found = to_mass_fraction(
-        TgaRun(
-            temperature_c=np.linspace(25.0, 600.0, 3000),
-            mass=lost,
-            mass_unit="mg",
-            time_s=np.arange(3000.0),
-        )
+        TgaRun(temperature_c=np.linspace(25.0, 600.0, 3000), mass=lost, mass_unit="mg", time_s=np.arange(3000.0))
     )
     assert_close(found.start_mass_mg or 0.0, 10.0, rtol=1e-9, because="a straight line is followed exactly")
 

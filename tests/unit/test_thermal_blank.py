@@ -28,8 +28,7 @@ def balance(start_c: float, blank_start_c: float, blank_end_c: float) -> TgaResu
 
 
 @pytest.mark.parametrize(
-    ("start_c", "blank_start_c", "blank_end_c"),
-    [(100.0, 25.0, 1000.0), (25.0, -20.0, 1000.0), (25.0, 25.0, 1200.0)],
+    ("start_c", "blank_start_c", "blank_end_c"), [(100.0, 25.0, 1000.0), (25.0, -20.0, 1000.0), (25.0, 25.0, 1200.0)]
 )
 def test_what_a_blank_holds_before_and_after_the_run_does_not_count(
     start_c: float, blank_start_c: float, blank_end_c: float

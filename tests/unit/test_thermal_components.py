@@ -11,13 +11,7 @@ from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.components import (
-    fraser_suzuki,
-    fraser_suzuki_gradient,
-    nth_order,
-    separate_peaks,
-    separate_steps,
-)
+from xrdcomp.thermal.components import fraser_suzuki, fraser_suzuki_gradient, nth_order, separate_peaks, separate_steps
 from xrdcomp.thermal.curve import smoothed_curve
 from xrdcomp.thermal.losses import most_crossing
 

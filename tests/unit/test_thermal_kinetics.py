@@ -62,10 +62,7 @@ def exact(rate: float, energy: float, *, order: float = 1.0, peak_c: float = 400
     ],
 )
 def test_isoconversional_energies_of_a_single_step(
-    method: Callable[[list[ConversionCurve]], IsoconversionalResult],
-    tolerance: float,
-    why: str,
-    energy: float,
+    method: Callable[[list[ConversionCurve]], IsoconversionalResult], tolerance: float, why: str, energy: float
 ) -> None:
     result = method([exact(rate, energy, order=1.3) for rate in RATES])
     assert_close(result.energy, energy, rtol=tolerance, because=why)
@@ -148,10 +145,7 @@ def test_temperature_integral_against_quadrature() -> None:
     for x in (5.0, 20.0, 60.0):
         expected = quad(lambda u: np.exp(-u) / u**2, x, np.inf, epsabs=0.0, epsrel=1e-10)[0]
         assert_close(
-            temperature_integral(np.array([x])),
-            expected,
-            rtol=1e-9,
-            because="cancellation of two digits at x = 60",
+            temperature_integral(np.array([x])), expected, rtol=1e-9, because="cancellation of two digits at x = 60"
         )
 
 

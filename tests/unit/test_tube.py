@@ -26,11 +26,7 @@ def peaks(fwhm: float, height: float = 1e4, metadata: dict[str, float] | None = 
     y = 50.0 + sum(height / (1.0 + 4.0 * ((x - c) / fwhm) ** 2) for c in (28.0, 47.0, 56.0))
     counts = np.random.default_rng(1).poisson(y).astype(float)
     return Pattern(
-        two_theta=x,
-        intensity=counts,
-        sigma=np.sqrt(counts + 1.0),
-        intensity_unit="counts",
-        metadata=metadata or {},
+        two_theta=x, intensity=counts, sigma=np.sqrt(counts + 1.0), intensity_unit="counts", metadata=metadata or {}
     )
 
 
@@ -67,12 +63,7 @@ def test_the_top_of_the_spectrum_is_the_tabulated_wavelength() -> None:
 
 
 def test_facts_of_the_file_come_before_typical_ones_and_the_user_before_both() -> None:
-    facts = {
-        "source_length_mm": 12.0,
-        "specimen_length_mm": 15.0,
-        "soller_deg": 5.0,
-        "equatorial_divergence_deg": 1.0,
-    }
+    facts = {"source_length_mm": 12.0, "specimen_length_mm": 15.0, "soller_deg": 5.0, "equatorial_divergence_deg": 1.0}
     scan = peaks(0.1, metadata=facts)
     found = with_tube_optics(build_instrument(None, InstrumentRecipe()), None, scan)
     expected = profile.axial_correlation((12.0, 15.0, 15.0), 5.0, found.radius_mm)

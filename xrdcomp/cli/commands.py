@@ -439,13 +439,7 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
     Without --composition, the cohort of ten specimens that `xrdcomp demo` analyses.
     """
     from xrdcomp.present.files import replaced_folder, safe_sample_id
-    from xrdcomp.simulate.cohort import (
-        COHORT_SEED,
-        generate_cohort,
-        simulate_specimen,
-        write_pattern,
-        write_tga,
-    )
+    from xrdcomp.simulate.cohort import COHORT_SEED, generate_cohort, simulate_specimen, write_pattern, write_tga
     from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
     number = COHORT_SEED if seed is None else seed
@@ -623,11 +617,7 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
             click.echo(str(missing), err=True)
     if frame is not None:
         # What is said of a scan; a frame has angles only once it is integrated.
-        scan_facts = {
-            "n_points": frame["rows"] * frame["columns"],
-            "two_theta_min": None,
-            "two_theta_max": None,
-        }
+        scan_facts = {"n_points": frame["rows"] * frame["columns"], "two_theta_min": None, "two_theta_max": None}
         scan_facts |= {"intensity_max": frame["counts_max"], "intensity_unit": "counts"}
         found["scans"] = [scan_facts | {"wavelengths": frame["wavelengths"], "axis": "frame"}]
     if figure is not None:

@@ -251,10 +251,7 @@ class _Specimen:
         if self.phases:
             return None, f"{_NOT_ASKED}, so its presence is open."
         if self.composition.components.get(_APATITE) is None:
-            return (
-                None,
-                "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral.",
-            )
+            return (None, "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral.")
         text = f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}."
         return float((self.draws(_APATITE) > _VISIBLE).mean()), text
 

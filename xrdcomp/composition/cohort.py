@@ -289,11 +289,7 @@ class GroupComparison(_Exported):
 
     @classmethod
     def of(
-        cls,
-        results: Sequence[SampleResult],
-        groups: Mapping[str, str],
-        component: str,
-        order: tuple[str, str],
+        cls, results: Sequence[SampleResult], groups: Mapping[str, str], component: str, order: tuple[str, str]
     ) -> GroupComparison | None:
         """Compare two groups; None where one of them has no specimen with the component."""
         index = COMPONENTS.index(component)

@@ -387,7 +387,5 @@ def widened(model: JointModel, ratio: float, *, everything: bool) -> JointModel:
         factor[len(model.xrd.rows) :] = 1.0
     outer = np.outer(factor, factor)
     return replace(
-        model,
-        covariance=model.covariance * outer,
-        parts={name: part * outer for name, part in model.parts.items()},
+        model, covariance=model.covariance * outer, parts={name: part * outer for name, part in model.parts.items()}
     )

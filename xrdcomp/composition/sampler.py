@@ -256,11 +256,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     # and, where too few draws count, larger ones start from the moments of the batch before.
     spread = optimum.covariance
     proposal = _Proposal(
-        model=model,
-        coordinates=_Coordinates.of(model),
-        mineral=mineral,
-        centre=optimum.constants,
-        spread=1.5 * spread,
+        model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants, spread=1.5 * spread
     )
     batch = proposal.draw(_PILOT, rng)
     for size in (_PILOT, 5 * draws // 4, 5 * draws // 2, 5 * draws):

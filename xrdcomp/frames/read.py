@@ -167,11 +167,7 @@ def load_poni(path: str | os.PathLike[str]) -> Any:
 
 
 def pixel_map(
-    geometry: Any,
-    shape: tuple[int, int],
-    *,
-    polarization: float | None = None,
-    orientation: int | None = None,
+    geometry: Any, shape: tuple[int, int], *, polarization: float | None = None, orientation: int | None = None
 ) -> PixelMap:
     """Angles and solid angles of all pixels, from a `FrameGeometry` or a pyFAI integrator.
 
@@ -747,10 +743,7 @@ class BrukerHeader:
         """Kα1 and Kα2 where both are stated, else the mean wavelength."""
         stated = [value for value in self.numbers("WAVELEN") if value > 0]
         if len(stated) >= 3 and stated[1] < stated[0] < stated[2]:
-            return (
-                EmissionLine(wavelength=stated[1]),
-                EmissionLine(wavelength=stated[2], weight=KALPHA2_RATIO),
-            )
+            return (EmissionLine(wavelength=stated[1]), EmissionLine(wavelength=stated[2], weight=KALPHA2_RATIO))
         return tuple(EmissionLine(wavelength=value) for value in stated[:1])
 
     def geometry(self, *, top_first: bool = True) -> FrameGeometry | None:
@@ -914,10 +907,7 @@ def _summed(file: Any, source: Source, error: Refusal) -> Frame:
     for data in _image_sets(file, error):
         number, shape = 1 if data.ndim == 2 else len(data), data.shape[-2:]
         if shape[0] * shape[1] > MAX_PIXELS or images + number > MAX_IMAGES or min(shape) < 2:
-            raise error(
-                f"the file declares {number} images of {shape} pixels",
-                expected=f"at most {MAX_PIXELS} pixels",
-            )
+            raise error(f"the file declares {number} images of {shape} pixels", expected=f"at most {MAX_PIXELS} pixels")
         if total is None or full is None:
             total, full = np.zeros(shape), np.zeros(shape, dtype=bool)
         elif total.shape != shape:
@@ -940,14 +930,7 @@ def _summed(file: Any, source: Source, error: Refusal) -> Frame:
         return value if math.isfinite(value) and value > 0 else None
 
     wavelength = positive("entry/instrument/beam/incident_wavelength")
-    names = (
-        "detector_distance",
-        "beam_center_x",
-        "beam_center_y",
-        "x_pixel_size",
-        "y_pixel_size",
-        "count_time",
-    )
+    names = ("detector_distance", "beam_center_x", "beam_center_y", "x_pixel_size", "y_pixel_size", "count_time")
     distance, column, row, wide, tall, seconds = (positive(f"{DETECTOR}/{name}") for name in names)
     geometry = None
     if distance and column and row and wide and tall:

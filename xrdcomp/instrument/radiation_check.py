@@ -52,11 +52,7 @@ OTHER_SLIT = message_kind(
 
 
 def other_optics(
-    search: Identification,
-    pattern: Pattern,
-    phases: Sequence[Phase],
-    recipe: Recipe,
-    blank: Pattern | None = None,
+    search: Identification, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
 ) -> tuple[Diagnostic, ...]:
     """Name the tube or the slits that fit, where copper or fixed slits were assumed and fit badly; else return nothing.
 

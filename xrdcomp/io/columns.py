@@ -37,10 +37,7 @@ _SPELLINGS: dict[tuple[Dimension, str], str] = {
 }
 _UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _OTHER_UNITS: tuple[tuple[Dimension, re.Pattern[str]], ...] = (
-    (
-        "rate",
-        re.compile(r"(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|(min|s|°?c|k)(\^?-1|⁻¹)$"),
-    ),
+    ("rate", re.compile(r"(d?%|mg|ug|g|1|wt\.?%)/\(?(min|s|sec|h|°?c|k)(\^?2|²)?\)?$|(min|s|°?c|k)(\^?-1|⁻¹)$")),
     ("heat", re.compile(r"(m|u)?w(/m?g)?$|(m|u)v(/m?g)?$|j/|uv/m?w$|m?w/m?w$")),
     ("flow", re.compile(r"(m|c)?l/(min|s|h)$|sccm$|cc?m?/min$|cm3/min$|cm³/min$|(°?c|k)/(min|s)$")),
 )
@@ -129,23 +126,14 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     """Make a column and recognise what it is."""
     dimension, canonical = unit_of(unit)
     role, low = classify(name, dimension), name.lower()
-    if dimension == "none" and role in (
-        "mass",
-        "mass_change",
-    ):  # ``Mass fraction``, ``m/m0``, ``Weight percent``
+    if dimension == "none" and role in ("mass", "mass_change"):  # ``Mass fraction``, ``m/m0``, ``Weight percent``
         if re.search(r"fraction|\bm\s*/\s*m_?0\b", low):
             dimension, canonical = "mass", "fraction"
         elif re.search(r"percent|prozent|%", low):
             dimension, canonical = "mass", "percent"
     shown = unit.strip() if dimension == "other" else _repair(unit).strip().strip("[]").translate(_DEGREE_SIGNS)
     return Column(
-        name=name,
-        unit=shown,
-        dimension=dimension,
-        canonical=canonical,
-        role=role,
-        values=values,
-        number=number,
+        name=name, unit=shown, dimension=dimension, canonical=canonical, role=role, values=values, number=number
     )
 
 

@@ -13,15 +13,7 @@ import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import ReadError
-from xrdcomp.io.registry import (
-    TgaOptions,
-    TgaReader,
-    XrdReader,
-    all_readers,
-    call_reader,
-    find_reader,
-    recognise,
-)
+from xrdcomp.io.registry import TgaOptions, TgaReader, XrdReader, all_readers, call_reader, find_reader, recognise
 from xrdcomp.io.scans import RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
 from xrdcomp.units import MG_PER_UNIT, IntArray

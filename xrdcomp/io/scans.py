@@ -57,10 +57,7 @@ class RawScan:
 
 
 def emission_lines(
-    alpha1: float | None,
-    alpha2: float | None = None,
-    ratio: float | None = KALPHA2_RATIO,
-    average: float | None = None,
+    alpha1: float | None, alpha2: float | None = None, ratio: float | None = KALPHA2_RATIO, average: float | None = None
 ) -> tuple[EmissionLine, ...]:
     """Emission lines from header fields in ångström; fields that are zero, missing or absurd give none."""
     if not alpha1 or not 0.1 < alpha1 < 5.0:

@@ -363,12 +363,7 @@ _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
 _CELL = re.compile(r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None")
 _BETWEEN = re.compile(r'[\s;,"]+')
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
-_HEADER_CELLS = (
-    r"\S+",
-    r"\S+(?:[^\S\t]\S+)*",
-    r"[^\s(\[][^(\[\s]*(?:\s+[^\s(\[]+)*?\s*[(\[][^)\]]*[)\]]",
-    r"[^;,\t]+",
-)
+_HEADER_CELLS = (r"\S+", r"\S+(?:[^\S\t]\S+)*", r"[^\s(\[][^(\[\s]*(?:\s+[^\s(\[]+)*?\s*[(\[][^)\]]*[)\]]", r"[^;,\t]+")
 """Cells of a header above rows separated by blanks: words, words with single blanks between them, anything with a
 unit in brackets behind it, or names with separators of their own."""
 

@@ -202,11 +202,7 @@ class Holder:
 
 
 HOLDERS = (
-    Holder(
-        name="glass",
-        humps=((26.1, 12.0, 1.0),),
-        advice="its maximum lies under the water halo and beside 002",
-    ),
+    Holder(name="glass", humps=((26.1, 12.0, 1.0),), advice="its maximum lies under the water halo and beside 002"),
     Holder(
         name="PMMA",
         humps=((13.8, 5.0, 1.0), (30.9, 6.0, 0.4), (42.3, 6.0, 0.2)),
@@ -241,10 +237,7 @@ def best_holder(
     """
     best: HolderMatch | None = None
     for holder in HOLDERS:
-        shape, seen = (
-            np.zeros_like(two_theta),
-            False,
-        )  # sum of the maxima; whether one of note is inside the scan
+        shape, seen = (np.zeros_like(two_theta), False)  # sum of the maxima; whether one of note is inside the scan
         for position, fwhm, height in holder.humps:
             sine = np.sin(np.radians(position / 2.0)) * wavelength / COPPER
             if not sine < 1.0:

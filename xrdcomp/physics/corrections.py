@@ -17,9 +17,7 @@ def _theta(two_theta: npt.ArrayLike) -> FloatArray:
 
 
 def polarization(
-    two_theta: npt.ArrayLike,
-    monochromator_two_theta: float | None = None,
-    polarization_fraction: float = 0.5,
+    two_theta: npt.ArrayLike, monochromator_two_theta: float | None = None, polarization_fraction: float = 0.5
 ) -> FloatArray:
     """Polarisation factor P = (1 − p) + p cos²2θ_m cos²2θ, divided by (1 − p) + p cos²2θ_m.
 
@@ -60,9 +58,7 @@ def lorentz(two_theta: npt.ArrayLike) -> FloatArray:
 
 
 def lp_factor(
-    two_theta: npt.ArrayLike,
-    monochromator_two_theta: float | None = None,
-    polarization_fraction: float = 0.5,
+    two_theta: npt.ArrayLike, monochromator_two_theta: float | None = None, polarization_fraction: float = 0.5
 ) -> FloatArray:
     """Lorentz times polarisation factor; parameters as `polarization`."""
     return lorentz(two_theta) * polarization(two_theta, monochromator_two_theta, polarization_fraction)

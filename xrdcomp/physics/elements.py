@@ -81,10 +81,7 @@ def _energy_table(name: str, columns: tuple[str, ...]) -> _EnergyTable:
 
 @cache
 def _incoherent_table() -> _IncoherentTable:
-    with (
-        files("xrdcomp.physics").joinpath("data/incoherent.npz").open("rb") as stream,
-        np.load(stream) as data,
-    ):
+    with files("xrdcomp.physics").joinpath("data/incoherent.npz").open("rb") as stream, np.load(stream) as data:
         return _IncoherentTable(data["s"].astype(np.float64), data["function"].astype(np.float64))
 
 
@@ -342,12 +339,7 @@ RADIATIONS = MappingProxyType(_TABLE)
 """Name -> ((wavelength in ångström, weight), ...): ``CuKa`` is the doublet, ``CuKa1`` one line."""
 
 # Hölzer et al., Phys. Rev. A 56 (1997) 4554, table II: energy eV, FWHM eV, integrated intensity
-_CU_HOELZER = (
-    (8047.837, 2.285, 0.579),
-    (8045.367, 3.358, 0.080),
-    (8027.993, 2.666, 0.236),
-    (8026.504, 3.571, 0.105),
-)
+_CU_HOELZER = ((8047.837, 2.285, 0.579), (8045.367, 3.358, 0.080), (8027.993, 2.666, 0.236), (8026.504, 3.571, 0.105))
 # Berger, X-Ray Spectrom. 15 (1986) 241, in ångström and milliångström: the fifth is the satellite group
 _CU_BERGER = (
     (1.534753, 3.6854, 0.0159),

@@ -332,10 +332,7 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
     Returns by_intensity, by_position, by_width ((k, n) arrays).
     """
     n = len(lines.two_theta)
-    by_intensity, by_position = (
-        np.zeros((n, slopes.intensity.shape[1])),
-        np.zeros((n, slopes.position.shape[1])),
-    )
+    by_intensity, by_position = (np.zeros((n, slopes.intensity.shape[1])), np.zeros((n, slopes.position.shape[1])))
     by_width = np.zeros((n, slopes.fwhm.shape[1]))
     for item in _pieces(lines):
         which, rows, piece = item.which, item.rows, item.lines

@@ -222,9 +222,7 @@ def generate_reflections(
     d_spacing = 1.0 / np.sqrt(np.sum((hkl @ inverse_metric) * hkl, axis=1))
     order = np.lexsort((hkl[:, 2], hkl[:, 1], hkl[:, 0], -np.round(d_spacing, 10)))
     return Reflections(
-        hkl=hkl[order].astype(np.int64),
-        multiplicity=multiplicity[order].astype(np.int64),
-        d_spacing=d_spacing[order],
+        hkl=hkl[order].astype(np.int64), multiplicity=multiplicity[order].astype(np.int64), d_spacing=d_spacing[order]
     )
 
 

@@ -35,14 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from xrdcomp.results import (
-        Composition,
-        Estimate,
-        FitResult,
-        ReflectionTable,
-        SampleResult,
-        TgaResult,
-    )
+    from xrdcomp.results import Composition, Estimate, FitResult, ReflectionTable, SampleResult, TgaResult
 
 # One look for all figures, sizes legible in print. Colours of Okabe & Ito (2008), Color Universal Design, are told
 # apart with every common colour-vision deficiency.
@@ -59,12 +52,7 @@ COMPONENT_COLOURS = {
     "other_crystalline": VERMILLION,
 }
 PHASE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-AMORPHOUS_COLOURS = {
-    "protein": ORANGE,
-    "lipid": "#9C6B00",
-    "water": SKY,
-    "amorphous_calcium_phosphate": GREEN,
-}
+AMORPHOUS_COLOURS = {"protein": ORANGE, "lipid": "#9C6B00", "water": SKY, "amorphous_calcium_phosphate": GREEN}
 AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
     "protein": (0, (6, 1.5, 1, 1.5)),
     "lipid": (0, (1, 1)),

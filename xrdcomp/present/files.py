@@ -616,9 +616,7 @@ def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
 
 
 def render_cohort_page(
-    results: Sequence[SampleResult],
-    figures: Mapping[str, Figure],
-    specimen_figures: Mapping[str, Mapping[str, bytes]],
+    results: Sequence[SampleResult], figures: Mapping[str, Figure], specimen_figures: Mapping[str, Mapping[str, bytes]]
 ) -> str:
     """One self-contained page about a cohort.
 

@@ -6,16 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from xrdcomp.results import (
-    COMPONENTS,
-    Claim,
-    Composition,
-    Estimate,
-    FitResult,
-    PhaseResult,
-    SampleResult,
-    TgaResult,
-)
+from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
 
 if TYPE_CHECKING:
     pass
@@ -162,10 +153,7 @@ def result_table(result: SampleResult) -> str:
 def result_summary(result: SampleResult) -> str:
     """One specimen on one screen: composition, phases found, claims, and how many messages there are."""
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
-    lines = [
-        f"SampleResult {result.sample_id}{label}: {result.status}",
-        composition_table(result.composition, result),
-    ]
+    lines = [f"SampleResult {result.sample_id}{label}: {result.status}", composition_table(result.composition, result)]
     if result.xrd is not None:
         lines.append(_fit_line(result.xrd))
     if result.phases:
@@ -211,10 +199,7 @@ def phase_table(phases: Sequence[PhaseResult], *, ids: bool = False) -> str:
             continue
         cell = ", ".join(f"{phase.cell[axis].value:.4f}" for axis in ("a", "c") if axis in phase.cell)
         # Of the crystalline part, a spike has no share: what it shares is the spiked powder.
-        shares = (
-            phase.weight_fraction,
-            None if phase.internal_standard else phase.crystalline_weight_fraction,
-        )
+        shares = (phase.weight_fraction, None if phase.internal_standard else phase.crystalline_weight_fraction)
         specimen, crystalline = ("" if share is None else percent(share, unit=False) for share in shares)
         name = (phase.id if ids else phase.name) + " (internal standard)" * phase.internal_standard
         rows.append((name, phase.decision.replace("_", " "), specimen, crystalline, cell))

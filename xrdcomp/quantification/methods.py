@@ -203,10 +203,7 @@ def ponkcs(amounts: XrdAmounts, factors: Mapping[str, Estimate]) -> Quantificati
 
 
 def rir(
-    areas: Mapping[str, Estimate],
-    ratios: Mapping[str, Estimate],
-    *,
-    standard: tuple[str, float] | None = None,
+    areas: Mapping[str, Estimate], ratios: Mapping[str, Estimate], *, standard: tuple[str, float] | None = None
 ) -> Quantification:
     """Fractions from integrated intensities and reference intensity ratios.
 
@@ -345,11 +342,7 @@ def external_standard(
     mu = np.array([attenuation[name] for name in names])
     n = len(names)
     # amounts, G, attenuation of the rest, mineral fraction where it is known
-    others = [
-        (constant.value, constant.std or 0.0),
-        rest_attenuation,
-        *([] if mineral is None else [mineral]),
-    ]
+    others = [(constant.value, constant.std or 0.0), rest_attenuation, *([] if mineral is None else [mineral])]
     start = np.concatenate([amounts.amounts[pick], [value for value, _ in others]])
     variance = np.diag([0.0] * n + [std**2 for _, std in others])
     variance[:n, :n] = amounts.covariance[np.ix_(pick, pick)]

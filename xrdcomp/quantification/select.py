@@ -31,9 +31,7 @@ from xrdcomp.results import Estimate, FitResult
 from xrdcomp.search.templates import searched_phases
 
 METHOD = message_kind(
-    "QUANTIFICATION_METHOD",
-    "info",
-    "The method that gave the fractions from diffraction alone, and why this one.",
+    "QUANTIFICATION_METHOD", "info", "The method that gave the fractions from diffraction alone, and why this one."
 )
 IMPOSSIBLE = message_kind(
     "QUANTIFICATION_IMPOSSIBLE",
@@ -131,22 +129,13 @@ def quantify(
     ratios = {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
     tabled = (bool(ratios), "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }")
     needs = {
-        "internal_standard": (
-            internal_standard is not None,
-            "the spike: --internal-standard ID:FRACTION",
-        ),
+        "internal_standard": (internal_standard is not None, "the spike: --internal-standard ID:FRACTION"),
         "external_standard": (
             recipe.external_constant[0] > 0.0,
             "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]",
         ),
-        "ponkcs": (
-            bool(factors),
-            "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous",
-        ),
-        "crystallinity": (
-            not all(amounts.crystalline),
-            "an amorphous component in the fit (fit.amorphous)",
-        ),
+        "ponkcs": (bool(factors), "quantification.ponkcs_factors, or an amorphous_file of calibrate-amorphous"),
+        "crystallinity": (not all(amounts.crystalline), "an amorphous component in the fit (fit.amorphous)"),
         "rir": tabled,
         "summation": tabled
         if not ratios

@@ -21,13 +21,7 @@ from xrdcomp.physics import amorphous, elements
 from xrdcomp.physics.profiles import spread_shoulder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.parameters import ParameterTable
-from xrdcomp.refinement.reflections import (
-    PhaseReflections,
-    bin_means,
-    emitted_weight,
-    geometry_factor,
-    polarization,
-)
+from xrdcomp.refinement.reflections import PhaseReflections, bin_means, emitted_weight, geometry_factor, polarization
 from xrdcomp.units import BoolArray, FloatArray, two_theta_to_q
 
 # Points of a fit.
@@ -470,12 +464,7 @@ class ModelSetup:
         )
 
     def build(
-        self,
-        points: Points,
-        table: ParameterTable,
-        like: PatternModel | None = None,
-        *,
-        shoulders: bool = True,
+        self, points: Points, table: ParameterTable, like: PatternModel | None = None, *, shoulders: bool = True
     ) -> PatternModel:
         """Freeze reflections and fixed columns on some points, at the values where the table starts.
 

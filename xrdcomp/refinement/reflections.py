@@ -584,11 +584,7 @@ class PhaseReflections:
     def spread(self, found: Profiles) -> profiles.Lines:
         """Profiles on the points, for the sums of `physics.profiles`."""
         return profiles.Lines(
-            two_theta=self.two_theta,
-            point=self.point,
-            indptr=self.indptr,
-            position=found.position,
-            widths=found.widths,
+            two_theta=self.two_theta, point=self.point, indptr=self.indptr, position=found.position, widths=found.widths
         )
 
     def pattern(
@@ -599,12 +595,7 @@ class PhaseReflections:
         In electron units; derivatives are made for the parameters in `vary`.
         """
         found = self.at(values, slopes=bool(vary))
-        spread, diffuse, area, widths = (
-            self.spread(found),
-            self.diffuse_at(values),
-            found.intensity,
-            found.widths,
-        )
+        spread, diffuse, area, widths = (self.spread(found), self.diffuse_at(values), found.intensity, found.widths)
         if not vary:
             return profiles.spread_value(spread, area) + diffuse, {}
         # one accumulation serves the pattern itself (without a name) and everything that changes areas only

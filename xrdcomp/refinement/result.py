@@ -12,14 +12,7 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import best_holder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
-from xrdcomp.refinement.model import (
-    ALL_AMORPHOUS,
-    CORRECTION_STD,
-    ModelSetup,
-    PatternModel,
-    Points,
-    padding_points,
-)
+from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
 from xrdcomp.refinement.solver import Solution, solve_linear

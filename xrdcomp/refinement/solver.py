@@ -249,12 +249,7 @@ class LeastSquares:
 
 
 def minimize(
-    model: PatternModel,
-    table: ParameterTable,
-    points: Points,
-    *,
-    max_iterations: int = 40,
-    tolerance: float = 1e-5,
+    model: PatternModel, table: ParameterTable, points: Points, *, max_iterations: int = 40, tolerance: float = 1e-5
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 

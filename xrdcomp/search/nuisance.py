@@ -198,11 +198,7 @@ class SearchResidual:
         names = [name for b in parts for name in b.parameters or [""] * b.columns.shape[1]]
         step = dict(zip(names, steps.tolist(), strict=True))
         reach = dict(
-            zip(
-                SHIFTS,
-                (np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0, _FARTHEST, np.inf),
-                strict=True,
-            )
+            zip(SHIFTS, (np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0, _FARTHEST, np.inf), strict=True)
         )
         moved = {}
         for item in fit.table.free:
@@ -390,11 +386,7 @@ def separate_peaks(x: FloatArray, height: FloatArray, *, distance: float, most: 
 
 _INTENSITY_STD = 0.35  # relative, allowed to each reflection of a candidate: texture, grains
 _CONSISTENT = 4.0  # χ² per reflection of their own amounts up to which they count as being in the phase's ratio
-_FEW_REFLECTIONS = {
-    1: 7.9,
-    2: 5.3,
-    3: 4.3,
-}  # the same for so few: 99.5 % quantiles, which chance alone would exceed
+_FEW_REFLECTIONS = {1: 7.9, 2: 5.3, 3: 4.3}  # the same for so few: 99.5 % quantiles, which chance alone would exceed
 _TEXTURED = 9.0  # the same where every one of the expected reflections is seen
 _ALL_OF = 4
 _LOOK_AT_REFLECTIONS = 3.0

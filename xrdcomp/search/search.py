@@ -21,15 +21,7 @@ from xrdcomp.search import nuisance, report
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
 from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, explain_peak
-from xrdcomp.search.templates import (
-    COLD_VARIANTS,
-    STRAINS,
-    Candidate,
-    bragg_share,
-    candidate,
-    library,
-    searched_phases,
-)
+from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, bragg_share, candidate, library, searched_phases
 from xrdcomp.units import FloatArray, two_theta_to_d
 
 if TYPE_CHECKING:
@@ -241,12 +233,7 @@ class _Suspect:
         wavelength, fwhm = fit.instrument.wavelength, grid.peak_fwhm
         d_max, d_min = two_theta_to_d(grid.two_theta[[0, -1]], wavelength)
         lattice = reflections.generate_reflections(
-            fit.cell(self.phase),
-            [np.eye(3)],
-            [np.zeros(3)],
-            [np.zeros(3)],
-            d_min=float(d_min),
-            d_max=float(d_max),
+            fit.cell(self.phase), [np.eye(3)], [np.zeros(3)], [np.zeros(3)], d_min=float(d_min), d_max=float(d_max)
         )
         bare = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * np.unique(lattice.d_spacing.round(6)))))
         places = bare + angle_offset(fit, bare)

@@ -186,11 +186,7 @@ def apatite_sizes(model: ApatiteModel) -> dict[str, float]:
 
 
 def _bragg(
-    reflections: PowderReflections,
-    ln_edges: FloatArray,
-    lengths: FloatArray,
-    aspect: float,
-    model: ApatiteModel,
+    reflections: PowderReflections, ln_edges: FloatArray, lengths: FloatArray, aspect: float, model: ApatiteModel
 ) -> FloatArray:
     """Bragg cross section per dalton on bins of ln Q: Σ strength · profile / (Q q)."""
     # size broadens by the same ΔQ everywhere: the profiles are summed on an axis uniform in Q, fine enough for the
@@ -344,11 +340,7 @@ def expected_pattern(
 
 
 def measure(
-    two_theta: FloatArray,
-    expected: FloatArray,
-    conditions: XrdConditions,
-    rng: np.random.Generator,
-    name: str,
+    two_theta: FloatArray, expected: FloatArray, conditions: XrdConditions, rng: np.random.Generator, name: str
 ) -> Pattern:
     """Poisson counts of an expected pattern, as a reader would return them."""
     counts = rng.poisson(np.maximum(expected, 0.0)).astype(float)

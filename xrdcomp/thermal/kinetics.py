@@ -177,10 +177,7 @@ def kissinger_akahira_sunose(curves: Sequence[ConversionCurve], levels: FloatArr
     [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
     """
     return _from_lines(
-        "kissinger-akahira-sunose",
-        curves,
-        levels,
-        lambda point: np.log(point.heating_rate_k_min / point.kelvin**2),
+        "kissinger-akahira-sunose", curves, levels, lambda point: np.log(point.heating_rate_k_min / point.kelvin**2)
     )
 
 
@@ -214,10 +211,7 @@ def _from_lines(
     """Energies from lines against 1/T of a slope −E/R, or of that times a factor, at each level of conversion."""
     _checked([curve.heating_rate_k_min for curve in curves], len(curves))
     points = [curve.at(levels) for curve in curves]
-    inverse, values = (
-        (1.0 / np.array([p.kelvin for p in points])).T,
-        np.array([ordinate(p) for p in points]).T,
-    )
+    inverse, values = ((1.0 / np.array([p.kelvin for p in points])).T, np.array([ordinate(p) for p in points]).T)
     lines = tuple(fit_line(x, y) for x, y in zip(inverse, values, strict=True))
     scale = GAS_CONSTANT_KJ / np.array([1.0 if factor is None else factor(line) for line in lines])
     energy = -scale * np.array([line.slope for line in lines])

@@ -498,12 +498,7 @@ def end_carbonate_before_salts(curve: SmoothedCurve, peaks: tuple[Peak, ...], wi
         doubt=doubt,
     )
     return replace(
-        windows,
-        literature_c=literature,
-        half_width_c=half,
-        salts_apart=True,
-        salt_doubt=doubt,
-        messages=(note,),
+        windows, literature_c=literature, half_width_c=half, salts_apart=True, salt_doubt=doubt, messages=(note,)
     )
 
 

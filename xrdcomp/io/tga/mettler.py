@@ -62,10 +62,7 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
         msg, hint = f"the file holds {len(chosen)} mass curves, at {where}", "Export the curves one by one."
         if not chosen:
             where = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
-            msg, hint = (
-                f"no curve holds a mass; the values are {where}",
-                "Export the weight curve of the run.",
-            )
+            msg, hint = (f"no curve holds a mass; the values are {where}", "Export the weight curve of the run.")
         raise ReadError(msg, expected="" if chosen else "a curve in mg", hint=hint)
     curve = chosen[0]
     first = curve.header + 2

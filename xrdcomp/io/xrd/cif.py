@@ -48,11 +48,7 @@ _INSTRUMENT: dict[str, tuple[str, ...]] = {
     "monochromator_two_theta": ("_pd_instr_monochr_post_spec",),
     "specimen_temperature_c": ("_diffrn_ambient_temperature",),
 }
-_FACTS = {
-    "phase_name": "_pd_phase_name",
-    "sample_name": "_pd_spec_description",
-    "date": "_pd_meas_datetime_initiated",
-}
+_FACTS = {"phase_name": "_pd_phase_name", "sample_name": "_pd_spec_description", "date": "_pd_meas_datetime_initiated"}
 _UNKNOWN = {"", "?", "."}
 _CRYSTAL_ANGLE = re.compile(r"(\d+\.?\d*) ?(?:deg|°)")
 MAX_CIF_BYTES = 8 * 2**20

@@ -31,8 +31,7 @@ REPEATED_RECORD = message_kind(
 )  # fmt: skip
 
 _BANK = re.compile(
-    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",
-    re.MULTILINE,
+    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$", re.MULTILINE
 )
 _WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)
 _TIME = re.compile(r"Time per step \(sec\)\s*=\s*([\d.]+)")

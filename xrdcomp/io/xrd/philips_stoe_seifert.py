@@ -15,15 +15,7 @@ from xrdcomp.data import IntensityUnit
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number, number_list, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
-from xrdcomp.io.scans import (
-    CUT,
-    RawScan,
-    check_count,
-    emission_lines,
-    grid_to_end,
-    points_between,
-    two_theta_grid,
-)
+from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, points_between, two_theta_grid
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 

@@ -40,10 +40,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"temp\w*|t|ts|tr", "temperature"),
     (r"time|zeit|t ?\[?(?:s|min|h)\]?", "time"),
     (r"mass\w*|weight\w*|tg\w*|masse|gewicht|dtg|dsc|heat ?flow", "thermal"),
-    (
-        r"counts?|cts|int|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*",
-        "intensity",
-    ),
+    (r"counts?|cts|int|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*", "intensity"),
     (r"angles?|x|pos\w*|°|deg\w*|winkel", "angle"),
 )
 """Roles of columns by their names, which must match whole; the first that fits."""
