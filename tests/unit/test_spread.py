@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.helpers import assert_close
+from tests.profile_oracle import pseudo_voigt, pseudo_voigt_shoulder
 from xrdcomp.physics import profiles as profile
 from xrdcomp.physics import profiles as spread
 from xrdcomp.units import FloatArray
@@ -32,10 +33,10 @@ def one_by_one(shape: str, weights: FloatArray) -> FloatArray:
         near = slice(int(first), int(last))
         t, fwhm, eta = X[near] - POSITION[k], WIDTHS.fwhm[k], WIDTHS.eta[k]
         if shape == "shoulder":
-            out[near] += weight * profile.pseudo_voigt_shoulder(t, np.array(fwhm), np.array(eta))
+            out[near] += weight * pseudo_voigt_shoulder(t, np.array(fwhm), np.array(eta))
         else:
             which = ("value", "offset", "fwhm", "eta").index(shape)
-            out[near] += weight * profile.pseudo_voigt(t, fwhm, eta)[which]
+            out[near] += weight * pseudo_voigt(t, fwhm, eta)[which]
     return out
 
 

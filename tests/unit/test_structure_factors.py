@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 
 from tests.helpers import assert_close
+from tests.profile_oracle import bragg_cross_section
 from xrdcomp.data import Phase
 from xrdcomp.phases.library import load_phase, reference_folder
 from xrdcomp.physics import reflections as structure_factors
 from xrdcomp.physics.elements import anomalous, form_factor
-from xrdcomp.physics.reflections import (
-    Reflections,
-    bragg_cross_section,
-    cell_volume,
-    generate_reflections,
-    structure_factor_sq,
-)
+from xrdcomp.physics.reflections import Reflections, cell_volume, generate_reflections, structure_factor_sq
 
 WAVELENGTH = 1.5405929
 

@@ -19,21 +19,13 @@ def _theta(two_theta: npt.ArrayLike) -> FloatArray:
 def polarization(
     two_theta: npt.ArrayLike, monochromator_two_theta: float | None = None, polarization_fraction: float = 0.5
 ) -> FloatArray:
-    """Polarisation factor P = (1 − p) + p cos²2θ_m cos²2θ, divided by (1 − p) + p cos²2θ_m.
+    """Polarisation factor P = (1 − p) + p cos²2θ_m cos²2θ, divided by (1 − p) + p cos²2θ_m; 1 forward.
 
     p is the share of the primary beam polarised in the diffraction plane: 0.5 for a tube gives
-    (1 + cos²2θ_m cos²2θ)/(1 + cos²2θ_m), 0 for a synchrotron with vertical scattering plane gives 1
-    (Azároff, Acta Cryst. 8 (1955) 701; mosaic monochromator). P = 1 forward.
-
-    `two_theta`: array_like, degrees; `monochromator_two_theta` (float, degrees): 26.6 for graphite with Cu Kα
-    in the primary or the diffracted beam, 0 or None without one. Larger values bring P closer to 1 at all
-    angles; `polarization_fraction`: float, 0 to 1. Returns array of the shape of `two_theta`, between 0 and
-    1. Raises ValueError: polarization_fraction outside 0 to 1.
-
-    Examples
-    --------
-    >>> float(polarization(90.0))
-    0.5
+    (1 + cos²2θ_m cos²2θ)/(1 + cos²2θ_m), 0 for a synchrotron with vertical scattering plane gives 1 (Azároff, Acta
+    Cryst. 8 (1955) 701; mosaic monochromator). Angles in degrees: `monochromator_two_theta` is 26.6 for graphite with
+    Cu Kα in the primary or the diffracted beam, 0 or None without one; larger values bring P closer to 1 everywhere.
+    ValueError: a fraction outside 0 to 1, or a monochromator that extinguishes the whole beam.
     """
     if not 0.0 <= polarization_fraction <= 1.0:
         msg = f"polarization_fraction must lie between 0 and 1; got {polarization_fraction:g}."
@@ -67,17 +59,9 @@ def lp_factor(
 def absorption_cylinder(two_theta: npt.ArrayLike, mu_r: float) -> FloatArray:
     """Transmission factor of a fully bathed cylinder (Debye-Scherrer capillary), mean over its section.
 
-    A = (1/πR²) ∫ exp(−μ(l_in + l_out)) dS, by Gauss quadrature in polar coordinates: 1 without absorption,
-    smaller at low angles (International Tables C, 2004, section 6.3.3.4).
-
-    `two_theta`: array_like, degrees; `mu_r`: linear absorption coefficient (of the powder as packed) times
-    radius; 0 to 20. Larger values suppress low angles. Returns array of the shape of `two_theta`, 0 < A <= 1.
-    Raises ValueError: mu_r outside 0 to 20.
-
-    Examples
-    --------
-    >>> round(float(1 / absorption_cylinder(0.0, 1.0)), 2)   # A* of the International Tables at mu R = 1
-    5.09
+    A = (1/πR²) ∫ exp(−μ(l_in + l_out)) dS, by Gauss quadrature in polar coordinates: 1 without absorption, smaller at
+    low angles (International Tables C, 2004, section 6.3.3.4). `mu_r`, linear absorption coefficient of the powder as
+    packed times radius, 0 to 20 (else ValueError): larger values suppress low angles.
     """
     if not 0.0 <= mu_r <= 20.0:
         msg = f"mu_r must lie between 0 and 20; got {mu_r:g}. Use a thinner capillary or a diluted sample."
@@ -117,13 +101,10 @@ def _chord(along: FloatArray, *coordinates: FloatArray) -> FloatArray:
 def absorption_flat_transmission(two_theta: npt.ArrayLike, mu_t: float, *, incidence: str = "symmetric") -> FloatArray:
     """Absorption factor of a flat plate or foil measured in transmission, relative to no absorption.
 
-    Symmetric (the plate bisects the angle): A = exp(−μt / cosθ)/cosθ. Plate normal to the primary beam:
-    A = [exp(−μt) − exp(−μt/c)] / [μt (1/c − 1)], c = cos2θ, for 2θ < 90 (Klug & Alexander 1974; ITC C
-    6.3.3.2). 1/cosθ is the gain in irradiated volume.
-
-    `two_theta`: array_like, degrees; `mu_t`: −ln of the measured transmission of the primary beam at normal
-    incidence; `incidence`: {"symmetric", "normal"}. Raises ValueError: negative mu_t, an unknown incidence,
-    or 2θ >= 90 with normal incidence.
+    Symmetric (the plate bisects the angle): A = exp(−μt / cosθ)/cosθ. Plate normal to the primary beam: A = [exp(−μt) −
+    exp(−μt/c)] / [μt (1/c − 1)], c = cos2θ, for 2θ < 90 (Klug & Alexander 1974; ITC C 6.3.3.2). 1/cosθ is the gain in
+    irradiated volume. `mu_t` is −ln of the measured transmission of the primary beam at normal incidence. ValueError:
+    negative mu_t, an incidence other than "symmetric" or "normal", 2θ >= 90 with normal incidence.
     """
     if not mu_t >= 0.0:
         msg = f"mu_t must not be negative; got {mu_t:g}."
@@ -150,11 +131,9 @@ def absorption_flat_transmission(two_theta: npt.ArrayLike, mu_t: float, *, incid
 def absorption_flat_reflection(two_theta: npt.ArrayLike, mu_t: float) -> FloatArray:
     """Share of the intensity of an infinitely thick plate that a plate of thickness t scatters.
 
-    A = 1 − exp(−2μt / sinθ), Bragg-Brentano (Klug & Alexander 1974). Below about 0.99 the pattern loses
-    intensity at high angles: organic-rich layers (μ near 10 cm⁻¹) need a millimetre.
-
-    `two_theta`: array_like, degrees; `mu_t`: linear absorption coefficient as packed, times thickness;
-    ``inf`` gives 1. Raises ValueError: mu_t not positive.
+    A = 1 − exp(−2μt / sinθ), Bragg-Brentano (Klug & Alexander 1974). Below about 0.99 the pattern loses intensity at
+    high angles: organic-rich layers (μ near 10 cm⁻¹) need a millimetre. `mu_t`: coefficient as packed, times thickness;
+    ``inf`` gives 1, what is not positive a ValueError.
     """
     if not mu_t > 0.0:
         msg = f"mu_t must be positive; got {mu_t:g}."
@@ -170,18 +149,15 @@ def variable_slit(two_theta: npt.ArrayLike) -> FloatArray:
 
 
 def brindley_factor(mu_grain: npt.ArrayLike, mu_mean: float, diameter: float) -> FloatArray:
-    """Microabsorption factor τ of spherical grains.
+    """Microabsorption factor τ of spherical grains: 1 for μ_j = μ̄, below 1 for a phase that absorbs more.
 
-    τ = (1/V) ∫ exp(−(μ_j − μ̄) x) dV, x the path inside the grain (Brindley, Phil. Mag. 36 (1945) 347).
-    The path is entrance plus exit, taken at 2θ = 90°: between 0 and 180° τ varies by 0.4 % where |Δμ| times
-    the diameter is 0.2, by 9 % where it is 1. The first order is 1 − 0.75 (μ_j − μ̄) D. Apparent weights are
-    w τ: divide by τ.
+    τ = (1/V) ∫ exp(−(μ_j − μ̄) x) dV, x the path inside the grain (Brindley, Phil. Mag. 36 (1945) 347). The path is
+    entrance plus exit, taken at 2θ = 90°: between 0 and 180° τ varies by 0.4 % where |Δμ| times the diameter is 0.2, by
+    9 % where it is 1. The first order is 1 − 0.75 (μ_j − μ̄) D. Apparent weights are w τ: divide by τ.
 
-    `mu_grain` (array_like, cm⁻¹): linear absorption coefficient of the phase (pore-free); `mu_mean` (float,
-    cm⁻¹): mean of the mixture's solid; `diameter` (float, µm): grain diameter (not crystallite size). Larger
-    grains of a strong absorber give a smaller τ. Returns array, 1 for μ_j = μ̄; below 1 for a phase that
-    absorbs more than the mean. Raises ValueError: negative diameter, or |μ_j − μ̄|·D above 3, where the
-    correction means nothing any more.
+    `mu_grain` and `mu_mean` (1/cm) are those of the phase, pore-free, and of the mixture's solid; `diameter` (µm) is
+    the grain's, not the crystallite's. ValueError: a negative diameter, or |μ_j − μ̄|·D above 3, where the correction
+    means nothing any more.
     """
     contrast = (np.asarray(mu_grain, dtype=float) - mu_mean) * (diameter * 1e-4)
     if diameter < 0.0 or np.any(np.abs(contrast) > 3.0):
@@ -204,37 +180,11 @@ def brindley_factor(mu_grain: npt.ArrayLike, mu_mean: float, diameter: float) ->
     return tau
 
 
-def displacement_shift(two_theta: npt.ArrayLike, sample_displacement_mm: float, radius_mm: float) -> FloatArray:
-    """Shift of the observed angle by a specimen off the goniometer axis, Δ2θ = −2 s cosθ / R.
-
-    Observed = true + shift. A **positive** displacement s moves the surface **away from the tube and
-    detector**, below the axis, out of the focusing circle (specimen set too low), and lines move to lower
-    angles; a specimen standing proud is negative and its lines move up (Klug & Alexander 1974; the sign of
-    the NIST certificates' analyses).
-
-    `two_theta`: array_like, degrees; `sample_displacement_mm`: float, mm; `radius_mm` (float, mm): goniometer
-    radius. Returns array, degrees.
-
-    Examples
-    --------
-    A powder sunk 0.1 mm below the holder's edge, 200 mm radius, at low angle:
-
-    >>> round(float(displacement_shift(10.0, 0.1, 200.0)), 4)
-    -0.0571
-    """
-    if not radius_mm > 0.0:
-        msg = f"radius_mm must be positive; got {radius_mm:g}."
-        raise ValueError(msg)
-    shift: FloatArray = -2.0 * sample_displacement_mm / radius_mm * np.cos(_theta(two_theta))
-    return np.degrees(shift)
-
-
 def transparency_shift(two_theta: npt.ArrayLike, mu_per_cm: float, radius_mm: float) -> FloatArray:
-    """Shift of a line's centroid by a thick, weakly absorbing plate, Δ2θ = −sin2θ / (2 μ R) in radians.
+    """Shift of a reflection's centroid by a thick, weakly absorbing plate, Δ2θ = −sin2θ / (2 μ R), in degrees.
 
-    `two_theta`: array_like, degrees; `mu_per_cm` (float, cm⁻¹): linear absorption coefficient as packed.
-    Smaller values shift further to low angles; `radius_mm`: float, mm. Returns array, degrees; add to the
-    true angle (Wilson, Mathematical Theory of X-ray Powder Diffractometry, 1963).
+    Add to the true angle (Wilson, Mathematical Theory of X-ray Powder Diffractometry, 1963). Smaller coefficients as
+    packed (1/cm) shift further to low angles.
     """
     if not (mu_per_cm > 0.0 and radius_mm > 0.0):
         msg = f"mu_per_cm and radius_mm must be positive; got {mu_per_cm:g} and {radius_mm:g}."
@@ -252,10 +202,9 @@ _PROBE = np.array([(h, k, m) for h in range(-3, 4) for k in range(-3, 4) for m i
 def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Intensity factor of the March-Dollase model and its derivative by the ratio.
 
-    O = (r² cos²α + sin²α / r)^(−3/2)   [Dollase 1986 J. Appl. Cryst. 19, 267]
-
-    `ratio`: r > 0; 1 is random, below 1 plates (the axis turns towards the scattering vector), above 1
-    needles; `cos_sq` ((n,) array): cos² of the angle between the reflection and the texture axis.
+    O = (r² cos²α + sin²α / r)^(−3/2)   [Dollase 1986 J. Appl. Cryst. 19, 267]; the ratio r is 1 for random orientation,
+    below 1 for plates (the axis turns towards the scattering vector), above 1 for needles; `cos_sq` is that of the
+    angle between the reflection and the texture axis.
     """
     base = ratio * ratio * cos_sq + (1.0 - cos_sq) / ratio
     factor = base**-1.5
@@ -263,19 +212,16 @@ def march_dollase(ratio: float, cos_sq: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def harmonic_columns(hkl: IntArray | FloatArray, rotations: IntArray, cell6: npt.ArrayLike, order: int) -> FloatArray:
-    """Even spherical harmonics averaged over the Laue equivalents of each reflection.
+    """Even spherical harmonics averaged over the Laue equivalents of each reflection, (n, k).
 
-    The intensity factor of a cylindrically averaged specimen is 1 + Σ_k c_k K_k(hkl) [Järvinen 1993 J. Appl.
-    Cryst. 26, 525]. The harmonics of each even degree 2 … order are averaged over the Laue group; a singular
-    value decomposition leaves the independent ones (one for degree 2 and 4 each in 6/m, none of degree 2 in a
-    cubic crystal). The decomposition and the scale, a root mean square of one, refer to a fixed set of low
-    reflections, so that a coefficient means the same whatever reflections a scan covers: the relative change of
-    intensities it makes.
+    The intensity factor of a cylindrically averaged specimen is 1 + Σ_k c_k K_k(hkl) [Järvinen 1993 J. Appl. Cryst. 26,
+    525]. The harmonics of each even degree 2 … order are averaged over the Laue group; a singular value decomposition
+    leaves the independent ones (one for degree 2 and 4 each in 6/m, none of degree 2 in a cubic crystal). The
+    decomposition and the scale, a root mean square of one, refer to a fixed set of low reflections, so that a
+    coefficient means the same whatever reflections a scan covers: the relative change of intensities it makes.
 
-    `hkl`: (n, 3) array of whole numbers; `rotations` ((m, 3, 3) integer array): rotations of the space group
-    acting on coordinates; `cell6` (the six cell parameters, ångström and degrees): of the reference
-    structure: another cell gives another set of functions; `order`: highest degree; larger follows sharper
-    textures. Returns (n, k) array.
+    `hkl` (n, 3); `rotations` (m, 3, 3) act on coordinates; `cell6` is that of the reference structure: another cell
+    gives another set of functions; a larger `order` follows sharper textures.
     """
     rotations = np.asarray(rotations, dtype=np.int64)
     cell = tuple(float(value) for value in np.asarray(cell6, dtype=float))

@@ -118,18 +118,10 @@ def atomic_weight(element: str) -> float:
 
 
 def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
-    """Coherent form factor f0 of the neutral atom, four Gaussians and a constant.
+    """Coherent form factor f0 of the neutral atom, electrons: four Gaussians and a constant.
 
-    f0(s) = Σ a_i exp(−b_i s²) + c, s = sinθ/λ = Q/4π, good to about 0.02 electrons for s < 2 Å⁻¹
-    (International Tables C, 1992, table 6.1.1.4).
-
-    `s`: array_like, Å⁻¹. Returns array of the shape of `s`, electrons. Raises ValueError: element outside H
-    to U.
-
-    Examples
-    --------
-    >>> round(float(form_factor("Ca", 0.0)), 1)
-    20.0
+    f0(s) = Σ a_i exp(−b_i s²) + c, s = sinθ/λ = Q/4π in Å⁻¹, good to about 0.02 electrons for s < 2 Å⁻¹ (International
+    Tables C, 1992, table 6.1.1.4). ValueError: an element outside H to U.
     """
     table, index = _elements(), _index(element)
     s_squared = np.square(np.asarray(s, dtype=float))
@@ -142,35 +134,19 @@ def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
 def anomalous(element: str, wavelength: float) -> tuple[float, float]:
     """Anomalous dispersion (f', f'') in electrons, method of Cromer & Liberman (Acta Cryst. A37 (1981) 267).
 
-    Linear interpolation in a table whose points lie closer near absorption edges, to within about 0.01
-    electrons off the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained.
-
-    `wavelength` (float, ångström): 4 to 60 keV, i.e. 0.207 to 3.10 Å. Raises ValueError: element or energy
-    outside the table.
-
-    Examples
-    --------
-    >>> f1, f2 = anomalous("Ca", 1.5406)
-    >>> round(f1, 2), round(f2, 2)
-    (0.36, 1.29)
+    Linear interpolation in a table whose points lie closer near absorption edges, to within about 0.01 electrons off
+    the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained. 4 to 60 keV, 0.207 to 3.10
+    Å; ValueError outside.
     """
     f1, f2 = _at_energy(_energy_table("anomalous", ("f1", "f2")), element, wavelength)
     return f1, f2
 
 
 def incoherent(element: str, s: npt.ArrayLike) -> FloatArray:
-    """Incoherent (Compton) scattering function S(s) in electrons.
+    """Incoherent (Compton) scattering function S(s) in electrons, from 0 (forward) to the atomic number.
 
-    Hubbell et al., J. Phys. Chem. Ref. Data 4 (1975) 471; not Z − Σf²/Z, which is up to 55 % larger. The
-    Breit-Dirac recoil factor and the energy shift are not contained.
-
-    `s`: array_like, Å⁻¹, sinθ/λ, 0 to 6. Returns array of the shape of `s`, from 0 (forward) to the atomic
-    number. Raises ValueError: element outside H to U, or s outside the table.
-
-    Examples
-    --------
-    >>> round(float(incoherent("C", 0.3)), 2)
-    3.64
+    Hubbell et al., J. Phys. Chem. Ref. Data 4 (1975) 471; not Z − Σf²/Z, which is up to 55 % larger. The Breit-Dirac
+    recoil factor and the energy shift are not contained. s = sinθ/λ from 0 to 6 Å⁻¹; ValueError outside.
     """
     table = _incoherent_table()
     position = np.asarray(s, dtype=float)
@@ -182,28 +158,16 @@ def incoherent(element: str, s: npt.ArrayLike) -> FloatArray:
 
 
 def mass_attenuation(element: str, wavelength: float) -> float:
-    """Mass attenuation coefficient μ/ρ in cm²/g, photoabsorption and scattering.
+    """Mass attenuation coefficient μ/ρ in cm²/g, photoabsorption and scattering, 4 to 60 keV (else ValueError).
 
-    Elam, Ravel & Sieber, Radiat. Phys. Chem. 63 (2002) 121; 4 to 60 keV.
-
-    `wavelength`: float, ångström. Raises ValueError: element or energy outside the table.
+    Elam, Ravel & Sieber, Radiat. Phys. Chem. 63 (2002) 121.
     """
     (log_mu,) = _at_energy(_energy_table("attenuation", ("log_mu",)), element, wavelength)
     return float(np.exp(log_mu))
 
 
 def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
-    """Mass fractions from numbers of atoms.
-
-    `atoms`: element symbol -> number of atoms (any scale, not negative). Raises ValueError: nothing in it, or
-    a negative number.
-
-    Examples
-    --------
-    >>> fractions = mass_fractions_of({"H": 2, "O": 1})
-    >>> round(fractions["O"], 4)
-    0.8881
-    """
+    """Mass fractions from numbers of atoms on any scale; ValueError for none at all or a negative number."""
     if not atoms or min(atoms.values()) < 0 or sum(atoms.values()) <= 0:
         msg = f"a composition needs numbers of atoms that are not negative and not all zero; got {dict(atoms)}."
         raise ValueError(msg)
@@ -215,14 +179,8 @@ def mass_fractions_of(atoms: Mapping[str, float]) -> dict[str, float]:
 def compound(formula: str | Mapping[str, float]) -> dict[str, float]:
     """Mass fractions from a chemical formula or numbers of atoms.
 
-    `formula`: ``"Ca5(PO4)3OH"``, ``"CaSO4·2H2O"``; brackets nest, numbers may be decimal, ``·`` or ``*`` (or
-    a dot before water, ``"CaHPO4.2H2O"``) joins parts. A mapping is taken as numbers of atoms. Raises
-    ValueError: A formula that cannot be read to its end, or an unknown element.
-
-    Examples
-    --------
-    >>> {element: round(w, 3) for element, w in compound("CaCO3").items()}
-    {'Ca': 0.4, 'C': 0.12, 'O': 0.48}
+    ``"Ca5(PO4)3OH"``, ``"CaSO4·2H2O"``: brackets nest, numbers may be decimal, ``·`` or ``*`` (or a dot before water,
+    ``"CaHPO4.2H2O"``) joins parts. ValueError: a formula that cannot be read to its end, or an unknown element.
     """
     if not isinstance(formula, str):
         return mass_fractions_of(formula)
@@ -275,23 +233,17 @@ def _checked(mass_fractions: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def mass_attenuation_of(mass_fractions: Mapping[str, float], wavelength: float) -> float:
-    """Mass attenuation coefficient of a mixture or compound in cm²/g, Σ w_i (μ/ρ)_i.
-
-    `mass_fractions`: element symbol -> mass fraction, summing to 1 (see `mass_fractions_of`); `wavelength`:
-    float, ångström.
-    """
+    """Mass attenuation coefficient of a mixture or compound in cm²/g, Σ w_i (μ/ρ)_i."""
     return sum(w * mass_attenuation(element, wavelength) for element, w in _checked(mass_fractions).items())
 
 
 def coherent_per_gram(
     mass_fractions: Mapping[str, float], q: npt.ArrayLike, wavelength: float | None = None
 ) -> FloatArray:
-    """Independent-atom coherent scattering per gram, Σ w_i |f_i(Q)|² / A_i.
+    """Independent-atom coherent scattering per gram, Σ w_i |f_i(Q)|² / A_i, Q in Å⁻¹.
 
-    `mass_fractions`: element symbol -> mass fraction, summing to 1; `q`: array_like, Å⁻¹; `wavelength`
-    (float, ångström): adds f' and f''; without it f0 alone is taken. Returns array of the shape of `q`:
-    electrons² per (g/mol): times Avogadro's number it is electrons² per gram. The area of a Bragg line on the
-    same scale is ``bragg_cross_section(..) / molar mass of the cell``.
+    A wavelength (Å) adds f' and f''; without it f0 alone is taken. In electrons² per (g/mol): times Avogadro's number
+    it is electrons² per gram. The area of a reflection on the same scale is that of a cell over the cell's molar mass.
     """
     s = np.asarray(q, dtype=float) / (4.0 * np.pi)
     total = np.zeros_like(s)
@@ -360,17 +312,10 @@ def _canonical(name: str) -> str:
 
 
 def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
-    """Wavelengths and weights of a radiation by name.
+    """Wavelengths (Å) and weights relative to the strongest line of a radiation.
 
-    `name`: anode and line: ``"CuKa"`` (doublet), ``"CuKa1"``, ``"CuKb"``, likewise Cr, Fe, Co, Mo, Ag;
-    ``"WLa"``. Also written ``"Cu"``, ``"Cu Kα"``, ``"cu k-alpha1"``. Returns tuple of (wavelength in
-    ångström, weight relative to the strongest line). Raises ValueError: unknown name; the message proposes
-    the nearest.
-
-    Examples
-    --------
-    >>> emission_lines("Cu Kα")
-    ((1.5405929, 1.0), (1.5444274, 0.5))
+    Anode and line, ``"CuKa"`` (doublet), ``"CuKa1"``, ``"CuKb"``, likewise Cr, Fe, Co, Mo, Ag; ``"WLa"``. Also written
+    ``"Cu"``, ``"Cu Kα"``, ``"cu k-alpha1"``. ValueError: an unknown name; the message proposes the nearest.
     """
     key = _canonical(name)
     if not key:
@@ -383,15 +328,7 @@ def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
 
 
 def kbeta_wavelength(wavelength: float) -> float:
-    """Mean Kβ wavelength of the anode whose Kα line is given, ångström.
-
-    Raises ValueError: no tabulated Kα line lies within 0.3 %.
-
-    Examples
-    --------
-    >>> kbeta_wavelength(1.5418)
-    1.392234
-    """
+    """Mean Kβ wavelength (Å) of the anode whose Kα line is given; ValueError where none lies within 0.3 %."""
     for first, _, beta in _K_LINES.values():
         if abs(wavelength / first - 1.0) < _SAME_ANODE:
             return beta
@@ -408,10 +345,9 @@ def residual_wavelengths(wavelength: float) -> tuple[float, ...]:
 def fine_profile(name: str = "hoelzer") -> FloatArray:
     """Cu Kα emission profile as a sum of Lorentzians, for instruments that resolve its shape.
 
-    `name` ({"hoelzer", "berger"}): four lines (Hölzer et al., Phys. Rev. A 56 (1997) 4554), or five with the
-    satellite group at 1.5348 Å (Berger, X-Ray Spectrom. 15 (1986) 241). Returns (n, 3) array: wavelength in
-    ångström, full width at half maximum in ångström, share of the total (summing to 1); strongest line first.
-    Raises ValueError: unknown name.
+    "hoelzer": four lines (Hölzer et al., Phys. Rev. A 56 (1997) 4554); "berger": five with the satellite group at
+    1.5348 Å (Berger, X-Ray Spectrom. 15 (1986) 241). Rows, strongest first: wavelength and full width at half maximum
+    in ångström, share of the total (summing to 1).
     """
     if name == "hoelzer":
         energy, width, share = np.array(_CU_HOELZER).T
@@ -429,10 +365,7 @@ def fine_profile(name: str = "hoelzer") -> FloatArray:
 
 
 def profile_top(rows: FloatArray) -> float:
-    """Wavelength at which a sum of Lorentzians is highest: what tables of wavelengths call the line, ångström.
-
-    `rows` ((n, 3) array): as `fine_profile` returns them, strongest line first.
-    """
+    """Wavelength (Å) at which rows of `fine_profile` sum highest: what tables of wavelengths call the line."""
     centre, width = float(rows[0, 0]), float(rows[0, 1])
     for _ in range(3):
         grid = centre + width * np.linspace(-0.5, 0.5, 2001)
@@ -440,30 +373,3 @@ def profile_top(rows: FloatArray) -> float:
         centre = float(grid[np.argmax((rows[:, 2] / rows[:, 1] / (1.0 + 4.0 * offset**2)).sum(axis=1))])
         width *= 0.01
     return centre
-
-
-# K edges of the usual beta filters, ångström (Deslattes et al. 2003; Mo and Ag: Zr and Rh)
-_FILTERS: dict[str, tuple[str, float]] = {
-    "Cr": ("V", 2.269211),
-    "Fe": ("Mn", 1.896459),
-    "Co": ("Fe", 1.743617),
-    "Cu": ("Ni", 1.488140),
-    "Mo": ("Zr", 0.688959),
-    "Ag": ("Rh", 0.533951),
-}
-
-
-def kbeta_absorber_edge(anode: str) -> tuple[str, float]:
-    """Usual Kβ filter of an anode and its K absorption edge in ångström: a step in the background's tails.
-
-    Raises ValueError: anode without a usual filter.
-
-    Examples
-    --------
-    >>> kbeta_absorber_edge("Cu")
-    ('Ni', 1.48814)
-    """
-    if anode not in _FILTERS:
-        msg = f"no Kβ filter is known for anode {anode!r}; known: {', '.join(_FILTERS)}."
-        raise ValueError(msg)
-    return _FILTERS[anode]

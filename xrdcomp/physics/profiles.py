@@ -25,43 +25,12 @@ _ETA = np.array([1.36603, -0.47719, 0.11116])
 _BLOCK = 8192  # values worked on at a time: what they need stays in a core's cache
 
 
-def pseudo_voigt(
-    offset: FloatArray, fwhm: FloatArray, eta: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Unit-area pseudo-Voigt and its derivatives.
-
-    PV = eta L + (1 − eta) G, with L and G of the same full width at half maximum Γ:
-    L = (2/πΓ) / (1 + 4t²/Γ²), G = (2/Γ) sqrt(ln2/π) exp(−4 ln2 t²/Γ²)   [Wertheim et al. 1974].
-
-    `offset`: array, distance t from the line's centre (degrees); `fwhm`: array, Γ > 0 (degrees); larger is
-    broader; `eta`: array, 0 Gaussian … 1 Lorentzian; larger puts more area into the tails. Returns value,
-    d_offset, d_fwhm, d_eta: profile (1/degree) and its derivatives with respect to t, Γ and eta.
-    """
-    shape = np.broadcast_shapes(np.shape(offset), np.shape(fwhm), np.shape(eta))
-    offset, fwhm, eta = (np.broadcast_to(array, shape).ravel() for array in (offset, fwhm, eta))
-    out = np.empty((4, len(offset)))
-    for first in range(0, len(offset), _BLOCK):
-        part = slice(first, first + _BLOCK)
-        inv, mixing = 1.0 / fwhm[part], eta[part]
-        u = offset[part] * inv
-        u *= 2.0
-        u2 = u * u
-        reciprocal = 1.0 / (1.0 + u2)
-        lorentz = _LORENTZIAN * inv * reciprocal
-        gauss = np.exp(np.maximum(u2 * -_LN2, -40.0))
-        gauss *= inv
-        gauss *= _GAUSSIAN
-        part_l, part_g = mixing * lorentz, (1.0 - mixing) * gauss
-        # d ln L/du = −2u/(1+u²), d ln G/du = −2 ln2 u;  du/dt = 2/Γ, du/dΓ = −u/Γ
-        slope = -2.0 * (part_l * reciprocal + _LN2 * part_g) * u
-        value = part_l + part_g
-        out[:, part] = value, 2.0 * (slope * inv), -(u * slope + value) * inv, lorentz - gauss
-    value, d_offset, d_fwhm, d_eta = out.reshape(4, *shape)
-    return value, d_offset, d_fwhm, d_eta
-
-
 def pseudo_voigt_value(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
-    """`pseudo_voigt` without its derivatives, for flat arrays of one length."""
+    """Unit-area pseudo-Voigt PV = eta L + (1 − eta) G, 1/degree, of flat arrays of one length.
+
+    L = (2/πΓ) / (1 + 4t²/Γ²) and G = (2/Γ) sqrt(ln2/π) exp(−4 ln2 t²/Γ²) of the same full width at half maximum Γ
+    [Wertheim et al. 1974]; eta 0 is Gaussian, 1 Lorentzian.
+    """
     out = np.empty_like(offset)
     for first in range(0, len(offset), _BLOCK):
         part = slice(first, first + _BLOCK)
@@ -82,33 +51,8 @@ def pseudo_voigt_value(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) ->
     return out
 
 
-def pseudo_voigt_shoulder(offset: FloatArray, fwhm: FloatArray, eta: FloatArray) -> FloatArray:
-    """Deformation of a pseudo-Voigt that leaves its area, height and full width at half maximum unchanged.
-
-    D = h G H4(u) + p Γ ∂PV/∂Γ + q ∂PV/∂eta with u = t/σ, H4 = u⁴ − 6u² + 3 and h = 1/√24 (the fourth term of a
-    Gram-Charlier series); p and q follow from D(0) = D(Γ/2) = 0. Positive amounts move area from the tails to the
-    shoulders between a half and one FWHM from the centre. Lines of ellipsoids with lognormal sizes (standard
-    deviation of ln size 0.4, 0.25, 0.05) take amounts of about +0.06, −0.03 and −0.15 of their area.
-
-    `offset`, `fwhm`, `eta`: arrays, as in `pseudo_voigt`; the first is flat, the others broadcast to it.
-    Returns array, 1/degree; its integral is zero.
-    """
-    out = np.empty_like(offset)
-    offset, fwhm, eta = np.broadcast_arrays(offset, fwhm, eta)
-    for first in range(0, len(offset), _BLOCK):
-        part = slice(first, first + _BLOCK)
-        t, width, mixing = offset[part], fwhm[part], eta[part]
-        _, _, d_fwhm, d_eta = pseudo_voigt(t, width, mixing)
-        u_squared = np.square(t * (FWHM_PER_SIGMA / width))
-        gauss = _GAUSSIAN / width * np.exp(-0.5 * np.minimum(u_squared, 700.0))
-        p, q = _shoulder_factors(mixing)
-        deformed = gauss * (np.square(u_squared) - 6.0 * u_squared + 3.0) + p * width * d_fwhm + q * d_eta
-        out[part] = deformed / np.sqrt(24.0)
-    return out
-
-
-def _shoulder_factors(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """P and q of `pseudo_voigt_shoulder`, without its 1/√24."""
+def shoulder_factors(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P and q of `spread_shoulder`, without its 1/√24."""
     top, half = 3.0, (2.0 * _LN2) ** 2 - 12.0 * _LN2 + 3.0  # H4 at the centre and where G is half its height
     p = _GAUSSIAN * (top - half) / (2.0 * _LN2 * (1.0 - eta) * _GAUSSIAN + eta * _LORENTZIAN)
     height = top * _GAUSSIAN - p * (eta * _LORENTZIAN + (1.0 - eta) * _GAUSSIAN)
@@ -128,14 +72,11 @@ class TchWidths:
 
 
 def tch_widths(gauss: FloatArray, lorentz: FloatArray) -> TchWidths:
-    """Width and mixing of the pseudo-Voigt that stands for a Voigt function.
+    """Width and mixing of the pseudo-Voigt that stands for a Voigt function of two widths, degrees, not both 0.
 
     Γ⁵ = Γ_G⁵ + 2.69269 Γ_G⁴Γ_L + 2.42843 Γ_G³Γ_L² + 4.47163 Γ_G²Γ_L³ + 0.07842 Γ_GΓ_L⁴ + Γ_L⁵,
     eta = 1.36603 q − 0.47719 q² + 0.11116 q³, q = Γ_L/Γ
     [Thompson, Cox & Hastings 1987 J. Appl. Cryst. 20, 79; good to about 1 % of the Voigt width].
-
-    `gauss` and `lorentz` ((n,) arrays): FWHM of the Gaussian and Lorentzian parts, degrees, >= 0 and not both
-    0.
     """
     powers_g, powers_l = np.ones((6, *np.shape(gauss))), np.ones((6, *np.shape(lorentz)))
     for power in range(5):
@@ -162,13 +103,10 @@ def tch_widths(gauss: FloatArray, lorentz: FloatArray) -> TchWidths:
 
 
 def size_components(eta: float) -> tuple[float, float, float, float]:
-    """Gaussian and Lorentzian shares of a pseudo-Voigt's width, with derivatives by eta.
+    """Gaussian and Lorentzian shares of a pseudo-Voigt's width, and their derivatives by eta.
 
-    Γ_L/Γ = 0.72928 eta + 0.19289 eta² + 0.07783 eta³,
-    Γ_G/Γ = sqrt(1 − 0.74417 eta − 0.24781 eta² − 0.00810 eta³)
+    Γ_L/Γ = 0.72928 eta + 0.19289 eta² + 0.07783 eta³, Γ_G/Γ = sqrt(1 − 0.74417 eta − 0.24781 eta² − 0.00810 eta³)
     [Thompson, Cox & Hastings 1987, inverse of `tch_widths`].
-
-    Returns gauss, lorentz, d_gauss, d_lorentz (floats): shares of the full width and their derivatives.
     """
     lorentz = eta * (0.72928 + eta * (0.19289 + eta * 0.07783))
     d_lorentz = 0.72928 + eta * (2 * 0.19289 + eta * 3 * 0.07783)
@@ -208,16 +146,9 @@ def axial_shift_slope(two_theta: FloatArray, height: FloatArray | float, correla
 def axial_correlation(lengths_mm: tuple[float, float, float], soller_deg: float, radius_mm: float) -> float:
     """Correlation κ of axial inclinations before and behind the specimen, for `axial_shift`.
 
-    Inclinations α = (z_specimen − z_source)/R and β = (z_slit − z_specimen)/R of uniformly lit lengths, each passed
-    with triangular weight up to half the Soller acceptance; κ = −2⟨αβ⟩ / ⟨α² + β²⟩ by the midpoint rule.
-
-    `lengths_mm`: (source, specimen, receiving slit), axial lengths, mm; `soller_deg` (float, degrees): full
-    acceptance of the Soller slits; larger values raise the correlation, 180 means none.
-
-    Examples
-    --------
-    >>> round(axial_correlation((12.0, 15.0, 15.0), 6.776, 217.5), 2)
-    0.32
+    Inclinations α = (z_specimen − z_source)/R and β = (z_slit − z_specimen)/R of uniformly lit lengths (source,
+    specimen, receiving slit), each passed with triangular weight up to half the full Soller acceptance (larger raises
+    the correlation, 180 means none); κ = −2⟨αβ⟩ / ⟨α² + β²⟩ by the midpoint rule.
     """
     grids = [((np.arange(40) + 0.5) / 40 - 0.5) * length / radius_mm for length in lengths_mm]
     source, specimen, slit = np.meshgrid(*grids, indexing="ij", sparse=True)
@@ -229,14 +160,12 @@ def axial_correlation(lengths_mm: tuple[float, float, float], soller_deg: float,
 
 @lru_cache(maxsize=32)
 def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
-    """Quadrature over axial divergence for equal slit and sample heights.
+    """Quadrature over axial divergence for equal slit and sample heights: u_k in 0 … 1, and weights with sum 1.
 
-    The intensity at relative height u = h / (S + H) is proportional to 1 − u [Finger, Cox & Jephcoat
-    1994, eqs. 7-10, in the variable h, where their integrand is regular]. A line's shift is proportional to u²,
-    so the nodes are those of Gauss in t = u²: ∫ f(u²) 2(1 − u) du ≈ Σ w_k f(u_k²), exact for polynomials in t of
-    degree 2·count − 1. One node already has the mean shift, two its spread.
-
-    Returns nodes, weights ((count,) arrays, read-only): u_k in 0 … 1 and weights with sum 1.
+    The intensity at relative height u = h / (S + H) is proportional to 1 − u [Finger, Cox & Jephcoat 1994, eqs. 7-10,
+    in the variable h, where their integrand is regular]. A line's shift is proportional to u², so the nodes are those
+    of Gauss in t = u²: ∫ f(u²) 2(1 − u) du ≈ Σ w_k f(u_k²), exact for polynomials in t of degree 2·count − 1. One node
+    already has the mean shift, two its spread.
     """
     u, w = np.polynomial.legendre.leggauss(8 * count)
     u = 0.5 * (u + 1.0)
@@ -293,11 +222,7 @@ class Slopes:
 
 
 def reach_of(two_theta: FloatArray, position: FloatArray, half: FloatArray) -> tuple[IntArray, IntArray]:
-    """Points within `half` of each line.
-
-    `two_theta`: (n,) array, increasing; `position` and `half`: (l,) arrays. Returns point, indptr ((nnz,), (l
-    + 1,) integer arrays): those of line i are ``point[indptr[i]:indptr[i + 1]]``.
-    """
+    """Points (increasing) within `half` of each line: those of line i are ``point[indptr[i]:indptr[i + 1]]``."""
     first = np.searchsorted(two_theta, position - half)
     length = np.searchsorted(two_theta, position + half) - first
     indptr = np.concatenate([[0], np.cumsum(length)])
@@ -323,13 +248,11 @@ def spread_value(lines: Lines, intensity: FloatArray) -> FloatArray:
 
 
 def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Changes of Σ_l I_l PV_l by parameters that act on intensities, on positions and on widths.
+    """Changes of Σ_l I_l PV_l, (k, n), by parameters that act on intensities, on positions and on widths.
 
     With u = 2t/Γ, r = 1/(1 + u²), g = exp(−ln2 u²), a = eta 2/(πΓ) and b = (1 − eta) 2 sqrt(ln2/π)/Γ:
     PV = a r + b g, ∂PV/∂t = −(4/Γ) K with K = u (a r² + ln2 b g), ∂PV/∂Γ = −(PV − 2 u K)/Γ,
     ∂PV/∂eta = (2 r/π − 2 sqrt(ln2/π) g)/Γ.
-
-    Returns by_intensity, by_position, by_width ((k, n) arrays).
     """
     n = len(lines.two_theta)
     by_intensity, by_position = (np.zeros((n, slopes.intensity.shape[1])), np.zeros((n, slopes.position.shape[1])))
@@ -369,7 +292,14 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
 
 
 def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
-    """Σ_l I_l D_l with the deformation D of ``physics.profiles.pseudo_voigt_shoulder``; arrays as in `spread_value`."""
+    """Σ_l I_l D_l with a deformation D that leaves area, height and full width at half maximum of a profile unchanged.
+
+    D = h G H4(u) + p Γ ∂PV/∂Γ + q ∂PV/∂eta with u = t/σ, H4 = u⁴ − 6u² + 3 and h = 1/√24 (the fourth term of a
+    Gram-Charlier series); p and q follow from D(0) = D(Γ/2) = 0. Positive amounts move area from the tails to the
+    shoulders between a half and one FWHM from the centre. Profiles of ellipsoids with lognormal sizes (standard
+    deviation of ln size 0.4, 0.25, 0.05) take amounts of about +0.06, −0.03 and −0.15 of their area. Arrays as in
+    `spread_value`.
+    """
     total = np.zeros(len(lines.two_theta))
     for item in _pieces(lines):
         which, rows, piece = item.which, item.rows, item.lines
@@ -377,7 +307,7 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
         # − r².
         inverse = 1.0 / piece.widths.fwhm
         lorentz, gauss = _heights(piece.widths)
-        p, q = _shoulder_factors(piece.widths.eta)
+        p, q = shoulder_factors(piece.widths.eta)
         bell = _GAUSSIAN * inverse
         factors = (
             p * lorentz + q * _LORENTZIAN * inverse,

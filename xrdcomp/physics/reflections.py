@@ -28,11 +28,10 @@ CRYSTAL_SYSTEMS = tuple(_FREEDOM)
 
 @dataclass(frozen=True)
 class Reflections:
-    """Powder reflections, one row per set of Laue-equivalent ones, by decreasing spacing.
+    """Powder reflections, one row per set of Laue-equivalent ones, by decreasing spacing (Å).
 
-    `hkl` ((n, 3) integer array): one representative: fewest negative indices first, then the largest h, k, l;
-    `multiplicity` ((n,) integer array): number of equivalent reflections, Friedel mates included;
-    `d_spacing`: (n,) array, ångström.
+    `hkl`, (n, 3), holds one representative: fewest negative indices first, then the largest h, k, l; `multiplicity` is
+    the number of equivalent reflections, Friedel mates included.
     """
 
     hkl: IntArray
@@ -46,9 +45,8 @@ class Reflections:
 def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
     """Metric tensor G of a cell, G_ij = a_i · a_j, in Å².
 
-    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees. Returns (3, 3) array.
-    Raises ValueError: not six finite numbers, an edge that is not positive, or angles that do not close to a
-    cell.
+    A cell is a, b, c in ångström and alpha, beta, gamma in degrees, here and below. ValueError: not six finite numbers,
+    an edge that is not positive, or angles that do not close to a cell.
     """
     cell = np.asarray(cell6, dtype=float)
     if cell.shape != (6,) or not np.isfinite(cell).all() or not (cell[:3] > 0).all():
@@ -68,41 +66,22 @@ def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
 
 
 def cell_volume(cell6: npt.ArrayLike) -> float:
-    """Volume of a unit cell in Å³, V = sqrt(det G).
-
-    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
-
-    Examples
-    --------
-    >>> round(cell_volume((9.4166, 9.4166, 6.8745, 90, 90, 120)), 2)   # hydroxyapatite
-    527.91
-    """
+    """Volume of a unit cell in Å³, V = sqrt(det G)."""
     return float(np.sqrt(np.linalg.det(metric_tensor(cell6))))
 
 
 def inverse_d_squared(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
-    """Squared reciprocal spacing 1/d² = hᵀ G⁻¹ h, in Å⁻².
-
-    `hkl`: (n, 3) array_like; `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
-    Returns (n,) array.
-
-    Examples
-    --------
-    >>> float(inverse_d_squared([[0, 0, 2]], (5, 5, 8, 90, 90, 90))[0])
-    0.0625
-    """
+    """Squared reciprocal spacing 1/d² = hᵀ G⁻¹ h, in Å⁻², of reflections (n, 3)."""
     indices = np.asarray(hkl, dtype=float)
     values: FloatArray = np.sum((indices @ np.linalg.inv(metric_tensor(cell6))) * indices, axis=1)
     return values
 
 
 def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
-    """Derivatives of 1/d² with respect to the six cell parameters.
+    """Derivatives of 1/d² of reflections (n, 3) with respect to the six cell parameters, (n, 6).
 
-    From d(G⁻¹) = −G⁻¹ dG G⁻¹ follows ∂(1/d²)/∂p = −xᵀ (∂G/∂p) x with x = G⁻¹ h, exact for every cell.
-
-    `hkl`: (n, 3) array_like; `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees.
-    Returns (n, 6) array: columns a, b, c in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
+    From d(G⁻¹) = −G⁻¹ dG G⁻¹ follows ∂(1/d²)/∂p = −xᵀ (∂G/∂p) x with x = G⁻¹ h, exact for every cell. Columns a, b, c
+    in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
     """
     cell = np.asarray(cell6, dtype=float)
     metric = metric_tensor(cell)
@@ -117,23 +96,11 @@ def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> F
 
 
 def cell_freedom(crystal_system: str) -> tuple[tuple[str, ...], FloatArray]:
-    """Free cell parameters of a crystal system and how the six parameters move with them.
+    """Free cell parameters of a crystal system, by name, and the (6, k) matrix by which the six move with them.
 
-    With M the matrix, ``cell6 = cell6_start + M @ (free - free_start)``, and derivatives with respect to
-    the free parameters are ``inverse_d_squared_derivatives(...) @ M``. Trigonal cells are in hexagonal
-    axes; monoclinic cells have b unique.
-
-    `crystal_system`: ``triclinic, monoclinic, orthorhombic, tetragonal, trigonal, hexagonal`` or ``cubic``.
-    Returns names (tuple of str, length k); matrix ((6, k) array of zeros and ones). Raises ValueError:
-    unknown crystal system.
-
-    Examples
-    --------
-    >>> names, matrix = cell_freedom("hexagonal")
-    >>> names
-    ('a', 'c')
-    >>> matrix[:, 0].tolist()
-    [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    With M the matrix, ``cell6 = cell6_start + M @ (free - free_start)``, and derivatives with respect to the free
+    parameters are ``inverse_d_squared_derivatives(...) @ M``. Trigonal cells are in hexagonal axes; monoclinic cells
+    have b unique. ValueError: an unknown crystal system.
     """
     if crystal_system not in _FREEDOM:
         msg = f"unknown crystal system {crystal_system!r}; one of {', '.join(CRYSTAL_SYSTEMS)}."
@@ -153,17 +120,13 @@ def generate_reflections(
     d_min: float,
     d_max: float = np.inf,
 ) -> Reflections:
-    """All reflections a powder pattern can show between two spacings.
+    """All reflections a powder pattern can show between two spacings (Å), both ends included.
 
-    Equivalent reflections (h R and −h R for every rotation R) are merged, systematic absences removed: a
-    reflection is absent where h·v is not an integer for a centring vector v, or where an operation
-    (R, t) with h R = h has h·t not an integer (International Tables A, 2016, section 1.6.4).
-
-    `cell6` ((6,) array_like): a, b, c in ångström; alpha, beta, gamma in degrees; `rotations` ((m, 3, 3)
-    array_like of integers): rotation parts acting on coordinates, without centring; `translations`: (m, 3)
-    array_like; `centring` ((k, 3) array_like): centring vectors, the zero vector included; `d_min` and
-    `d_max` (float, ångström): both ends included. Raises ValueError: d_min not positive or not below d_max,
-    shapes that do not fit, or more than 20 million candidates.
+    Equivalent reflections (h R and −h R for every rotation R) are merged, systematic absences removed: a reflection is
+    absent where h·v is not an integer for a centring vector v, or where an operation (R, t) with h R = h has h·t not an
+    integer (International Tables A, 2016, section 1.6.4). `rotations` (m, 3, 3) act on coordinates, without centring;
+    `centring` vectors include the zero vector. ValueError: d_min not positive or not below d_max, shapes that do not
+    fit, or more than 20 million candidates.
     """
     cell = np.asarray(cell6, dtype=float)
     rot = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
@@ -238,19 +201,16 @@ def structure_factor_sq(
     site_b_iso: npt.ArrayLike,
     wavelength: float,
 ) -> FloatArray:
-    """Squared structure factor |F|² of the full cell, mean of both Friedel mates.
+    """Squared structure factor |F|² of the full cell in electrons², mean of both Friedel mates.
 
-    F(h) = Σ_j occ_j [f0_j(s) + f'_j + i f''_j] exp(−B_j s²) exp(2πi h·x_j), s = 1/(2d), over every site of
-    the cell. With A = Σ (f0 + f') cos, B = Σ (f0 + f') sin, A″ = Σ f'' cos, B″ = Σ f'' sin (each weighted
-    with occupancy and Debye-Waller factor) the mean of |F(h)|² and |F(−h)|² is A² + B² + A″² + B″²: a
-    powder line holds both mates in equal number (International Tables C, 2004, section 6.1.1).
+    F(h) = Σ_j occ_j [f0_j(s) + f'_j + i f''_j] exp(−B_j s²) exp(2πi h·x_j), s = 1/(2d), over every site of the cell.
+    With A = Σ (f0 + f') cos, B = Σ (f0 + f') sin, A″ = Σ f'' cos, B″ = Σ f'' sin (each weighted with occupancy and
+    Debye-Waller factor) the mean of |F(h)|² and |F(−h)|² is A² + B² + A″² + B″²: a powder line holds both mates in
+    equal number (International Tables C, 2004, section 6.1.1).
 
-    `hkl`: (n, 3) array_like; `d_spacing` ((n,) array_like, ångström): spacings that belong to `hkl`; passed
-    in so that a cell in refinement is not needed here; `site_xyz` ((m, 3) array_like): fractional coordinates
-    of every site of the cell, not of the asymmetric unit; `site_element`: sequence of str, length m;
-    `site_occupancy`: (m,) array_like; `site_b_iso` ((m,) array_like, Å²): B = 8π²U; a larger value lowers the
-    lines at small spacings; `wavelength`: float, ångström. Returns (n,) array, electrons² per cell. Raises
-    ValueError: shapes that do not fit, an element or an energy outside the tables.
+    Spacings are passed in so that a cell in refinement is not needed here; sites are all of the cell, not those of the
+    asymmetric unit; B = 8π²U in Å², a larger value lowers reflections at small spacings. ValueError: shapes that do not
+    fit, an element or an energy outside the tables.
     """
     indices = np.asarray(hkl, dtype=float).reshape(-1, 3)
     s_squared = 0.25 / np.asarray(d_spacing, dtype=float) ** 2
@@ -290,34 +250,3 @@ def structure_factor_sq(
         total += np.einsum("ng,ng->n", imaginary[part], sine) ** 2
         result[part] = total
     return result
-
-
-def bragg_cross_section(
-    multiplicity: npt.ArrayLike, f_sq: npt.ArrayLike, cell_volume: float, q: npt.ArrayLike
-) -> FloatArray:
-    """Area of a powder line in the scattering per unit cell, 2π² m |F|² / (V Q²).
-
-    The scattering of a crystal per cell is ((2π)³/V) Σ_h |F_h|² δ³(Q − H_h). Averaged over all
-    orientations each reflection is spread over a sphere of area 4πQ², so that m equivalent ones give
-    (2π)³ m|F|² / (4πQ² V) = 2π² m|F|² / (V Q²), the area under the line in Q. It is on the scale on which
-    one free atom scatters f² at every Q, so that Bragg lines, amorphous and incoherent scattering can be
-    added (Warren, X-ray Diffraction, 1969, chapters 4 and 10). Polarisation and absorption come on top;
-    the geometric factor 1/(sin²θ cosθ) of a scan in 2θ is contained: Q⁻² dQ.
-
-    `multiplicity`, `f_sq`, `q` ((n,) array_like): equivalent reflections; |F|² in electrons² per cell; 2π/d
-    in Å⁻¹; `cell_volume`: float, Å³. Returns (n,) array, electrons² Å⁻¹ per cell.
-
-    Notes
-    -----
-    Divide by the molar mass of the cell (g/mol) for electrons² Å⁻¹ per (g/mol), the scale of
-    `scattering.coherent_per_gram`.
-
-    Examples
-    --------
-    >>> round(float(bragg_cross_section([8], [100.0], 100.0, [2.0])[0]), 2)
-    39.48
-    """
-    momentum = np.asarray(q, dtype=float)
-    product = np.asarray(multiplicity, dtype=float) * np.asarray(f_sq, dtype=float)
-    area: FloatArray = 2.0 * np.pi**2 * product / (cell_volume * momentum**2)
-    return area

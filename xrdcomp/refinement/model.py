@@ -182,7 +182,7 @@ ALL_AMORPHOUS = "*"
 # Relative uncertainty of inelastic and thermal diffuse scattering that reaches the detector: a crystal in the
 # diffracted beam takes out most of the Compton scattering at high angles, an energy window some of it.
 INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
-# Standard deviation of the amount of `physics.profiles.pseudo_voigt_shoulder` in a phase's profiles, in units of their
+# Standard deviation of the amount of `physics.profiles.spread_shoulder` in a phase's profiles, in units of their
 # area: lognormal sizes with standard deviations of ln size between 0.2 and 0.4 span −0.04 to +0.06.
 SHOULDER_STD = 0.05
 CORRECTION_STD = 0.01  # of slow corrections to the physical background, in units of the median intensity

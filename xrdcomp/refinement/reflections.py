@@ -245,7 +245,10 @@ class FrozenProfiles:
     two_theta: FloatArray  # the frozen angle, degrees; cosine and tangent of half of it
     cosine: FloatArray
     tangent: FloatArray
-    lever: FloatArray  # shift per mm of displacement, degrees
+    # Shift per mm of displacement, −2 cosθ/R, degrees: positive where the surface lies away from tube and detector, out
+    # of the focusing circle (set too low), and reflections move to lower angles; proud is negative [Klug & Alexander
+    # 1974; the sign of the NIST certificates' analyses].
+    lever: FloatArray
     depth: FloatArray  # shift by transparency per mm of 1/μ, degrees
     flat: FloatArray  # shift by a flat specimen, degrees
     natural: FloatArray  # natural Lorentzian width of the emission line, degrees per tanθ: 2 Δλ/λ
@@ -464,7 +467,8 @@ class PhaseReflections:
         transparency, α the equatorial divergence [Wilson 1963, Mathematical Theory of X-ray Powder Diffractometry]
         Γ_G² = U tan²θ + V tanθ + W + (size Gaussian)²; Γ_L = X/cosθ + Y tanθ + size Lorentzian + 4 ε tanθ
         size FWHM = K λ / (D_hkl cosθ), 1/D_hkl² = sin²φ/D_a² + cos²φ/D_c²
-        area = 2π² m |F|² / (V Q²) · dQ⁻¹/d2θ · P = m |F|² λ³ P / (16 π V sin²θ cosθ) per radian
+        area = 2π² m |F|² / (V Q²) · dQ⁻¹/d2θ · P = m |F|² λ³ P / (16 π V sin²θ cosθ) per radian, on the scale on which
+        one free atom scatters f²: ((2π)³/V) Σ |F|² δ³(Q − H) per cell over all orientations [Warren 1969, ch. 4, 10]
         """
         position, d_position = self._positions(values, slopes=slopes)
         (gauss, d_gauss), (lorentz, d_lorentz) = self._widths(values, slopes=slopes)
