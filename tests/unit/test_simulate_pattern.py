@@ -131,10 +131,10 @@ def test_size_profile_has_unit_area_and_rises(shape: str, cos_c: float) -> None:
 
 def test_column_lengths_of_simple_bodies() -> None:
     because = "trapezoid over 4000 points"
-    assert_close(mean_column_length("ellipsoid", 0.3, 10.0, 10.0), 7.5, rtol=1e-4, because=because)
-    assert_close(mean_column_length("cylinder", 1.0, 8.0, 25.0), 25.0, rtol=2e-3, because=because)
+    assert_close(10.0 * mean_column_length("ellipsoid", 0.3, 1.0), 7.5, rtol=1e-4, because=because)
+    assert_close(8.0 * mean_column_length("cylinder", 1.0, 25.0 / 8.0), 25.0, rtol=2e-3, because=because)
     disc = 8.0 * 8.0 / (3.0 * np.pi)
-    assert_close(mean_column_length("cylinder", 0.0, 8.0, 25.0), disc, rtol=1e-3, because=because)
+    assert_close(8.0 * mean_column_length("cylinder", 0.0, 25.0 / 8.0), disc, rtol=1e-3, because=because)
 
 
 def test_scherrer_size_of_a_sphere() -> None:

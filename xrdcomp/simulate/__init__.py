@@ -4,35 +4,25 @@ Compositions go in, a diffraction pattern and a thermogravimetric curve with the
 no physics with `xrdcomp.physics` or `xrdcomp.refinement`, so that recovering a simulated truth is a test.
 """
 
-from xrdcomp.simulate.cohort import COHORT_SEED as COHORT_SEED
-from xrdcomp.simulate.cohort import TGA_FORMATS as TGA_FORMATS
-from xrdcomp.simulate.cohort import XRD_FORMATS as XRD_FORMATS
-from xrdcomp.simulate.cohort import CohortEntry as CohortEntry
-from xrdcomp.simulate.cohort import generate_cohort as generate_cohort
-from xrdcomp.simulate.cohort import load_cohort as load_cohort
-from xrdcomp.simulate.cohort import simulate_pattern as simulate_pattern
-from xrdcomp.simulate.cohort import simulate_specimen as simulate_specimen
-from xrdcomp.simulate.cohort import simulate_tga as simulate_tga
-from xrdcomp.simulate.cohort import write_pattern as write_pattern
-from xrdcomp.simulate.cohort import write_tga as write_tga
-from xrdcomp.simulate.scattering import MATERIALS as MATERIALS
-from xrdcomp.simulate.scattering import AmorphousMaterial as AmorphousMaterial
-from xrdcomp.simulate.scattering import HaloShape as HaloShape
-from xrdcomp.simulate.specimens import ApatiteModel as ApatiteModel
-from xrdcomp.simulate.specimens import Hump as Hump
-from xrdcomp.simulate.specimens import OrganicKinetics as OrganicKinetics
-from xrdcomp.simulate.specimens import Reaction as Reaction
-from xrdcomp.simulate.specimens import SimulatedSpecimen as SimulatedSpecimen
-from xrdcomp.simulate.specimens import SpecimenModel as SpecimenModel
-from xrdcomp.simulate.specimens import Step as Step
-from xrdcomp.simulate.specimens import TgaConditions as TgaConditions
-from xrdcomp.simulate.specimens import XrdConditions as XrdConditions
-from xrdcomp.simulate.specimens import draw_specimen as draw_specimen
-from xrdcomp.simulate.specimens import peak_reaction as peak_reaction
-from xrdcomp.simulate.specimens import tissue as tissue
-from xrdcomp.simulate.specimens import vary_character as vary_character
-from xrdcomp.simulate.specimens import vary_conditions as vary_conditions
-from xrdcomp.simulate.tga import STANDARDS as STANDARDS
-from xrdcomp.simulate.tga import simulate_reaction as simulate_reaction
-from xrdcomp.simulate.tga import simulate_standard as simulate_standard
-from xrdcomp.simulate.tga import simulate_tga_blank as simulate_tga_blank
+# fmt: off
+# ruff: isort: off
+from xrdcomp.simulate.cohort import (
+    COHORT_SEED as COHORT_SEED, TGA_FORMATS as TGA_FORMATS, XRD_FORMATS as XRD_FORMATS, CohortEntry as CohortEntry,
+    generate_cohort as generate_cohort, load_cohort as load_cohort, simulate_pattern as simulate_pattern,
+    simulate_specimen as simulate_specimen, simulate_tga as simulate_tga, write_pattern as write_pattern,
+    write_tga as write_tga,
+)
+from xrdcomp.simulate.scattering import (
+    MATERIALS as MATERIALS, AmorphousMaterial as AmorphousMaterial, HaloShape as HaloShape,
+)
+from xrdcomp.simulate.specimens import (
+    ApatiteModel as ApatiteModel, Hump as Hump, OrganicKinetics as OrganicKinetics, Reaction as Reaction,
+    SimulatedSpecimen as SimulatedSpecimen, SpecimenModel as SpecimenModel, Step as Step,
+    TgaConditions as TgaConditions, XrdConditions as XrdConditions, draw_specimen as draw_specimen,
+    peak_reaction as peak_reaction, tissue as tissue, vary_character as vary_character,
+    vary_conditions as vary_conditions,
+)
+from xrdcomp.simulate.tga import (
+    STANDARDS as STANDARDS, simulate_reaction as simulate_reaction, simulate_standard as simulate_standard,
+    simulate_tga_blank as simulate_tga_blank,
+)

@@ -98,24 +98,30 @@ def _gsas(pattern: Pattern) -> bytes:
     return _text([line[:80].ljust(80) for line in (title, bank, *rows)])
 
 
-_XRDML = """\
+def _xrdml(pattern: Pattern) -> bytes:
+    """Subset of XRDML 1.x: sample, radiation, one completed Gonio scan with intensities in counts."""
+    first, last = float(pattern.two_theta[0]), float(pattern.two_theta[-1])
+    lines, name = pattern.emission_lines, escape(_name(pattern))
+    second = lines[1] if len(lines) > 1 else None
+    counts = " ".join(f"{y:.0f}" for y in pattern.intensity)
+    text = f"""\
 <?xml version="1.0" encoding="UTF-8"?>
 <xrdMeasurements xmlns="http://www.xrdml.com/XRDMeasurement/1.7" status="Completed">
-  <comment><entry>{notice}</entry></comment>
+  <comment><entry>{NOTICE}</entry></comment>
   <sample type="To be analyzed">
     <id>{name}</id>
     <name>{name}</name>
   </sample>
   <xrdMeasurement measurementType="Scan" status="Completed" sampleMode="Reflection">
-    <usedWavelength intended="{intended}">
-      <kAlpha1 unit="Angstrom">{kalpha1:.7f}</kAlpha1>
-      <kAlpha2 unit="Angstrom">{kalpha2:.7f}</kAlpha2>
-      <kBeta unit="Angstrom">{kbeta:.7f}</kBeta>
-      <ratioKAlpha2KAlpha1>{ratio:.4f}</ratioKAlpha2KAlpha1>
+    <usedWavelength intended="{"K-Alpha" if second else "K-Alpha 1"}">
+      <kAlpha1 unit="Angstrom">{lines[0].wavelength:.7f}</kAlpha1>
+      <kAlpha2 unit="Angstrom">{second.wavelength if second else 0.0:.7f}</kAlpha2>
+      <kBeta unit="Angstrom">{TUBES[pattern.anode]["kbeta"].wavelength:.7f}</kBeta>
+      <ratioKAlpha2KAlpha1>{second.weight if second else 0.0:.4f}</ratioKAlpha2KAlpha1>
     </usedWavelength>
     <incidentBeamPath>
-      <radius unit="mm">{radius:.2f}</radius>
-      <xRayTube><anodeMaterial>{anode}</anodeMaterial></xRayTube>
+      <radius unit="mm">{float(pattern.metadata.get("goniometer_radius_mm", 240.0)):.2f}</radius>
+      <xRayTube><anodeMaterial>{pattern.anode}</anodeMaterial></xRayTube>
     </incidentBeamPath>
     <scan appendNumber="0" mode="Continuous" scanAxis="Gonio" status="Completed">
       <header><source><instrumentControlSoftware>xrdcomp simulator</instrumentControlSoftware></source></header>
@@ -124,39 +130,15 @@ _XRDML = """\
           <startPosition>{first:.4f}</startPosition><endPosition>{last:.4f}</endPosition>
         </positions>
         <positions axis="Omega" unit="deg">
-          <startPosition>{half_first:.4f}</startPosition><endPosition>{half_last:.4f}</endPosition>
+          <startPosition>{0.5 * first:.4f}</startPosition><endPosition>{0.5 * last:.4f}</endPosition>
         </positions>
-        <commonCountingTime unit="seconds">{seconds:.3f}</commonCountingTime>
+        <commonCountingTime unit="seconds">{pattern.counting_time_s or 1.0:.3f}</commonCountingTime>
         <intensities unit="counts">{counts}</intensities>
       </dataPoints>
     </scan>
   </xrdMeasurement>
 </xrdMeasurements>
 """
-
-
-def _xrdml(pattern: Pattern) -> bytes:
-    """Subset of XRDML 1.x: sample, radiation, one completed Gonio scan with intensities in counts."""
-    first, last = float(pattern.two_theta[0]), float(pattern.two_theta[-1])
-    lines = pattern.emission_lines
-    second = lines[1] if len(lines) > 1 else None
-    text = _XRDML.format(
-        notice=NOTICE,
-        name=escape(_name(pattern)),
-        intended="K-Alpha" if second else "K-Alpha 1",
-        kalpha1=lines[0].wavelength,
-        kalpha2=second.wavelength if second else 0.0,
-        kbeta=TUBES[pattern.anode]["kbeta"].wavelength,
-        ratio=second.weight if second else 0.0,
-        radius=float(pattern.metadata.get("goniometer_radius_mm", 240.0)),
-        anode=pattern.anode,
-        first=first,
-        last=last,
-        half_first=0.5 * first,
-        half_last=0.5 * last,
-        seconds=pattern.counting_time_s or 1.0,
-        counts=" ".join(f"{y:.0f}" for y in pattern.intensity),
-    )
     return text.encode("utf-8")
 
 
@@ -164,24 +146,15 @@ def _ras(pattern: Pattern) -> bytes:
     """Rigaku RAS text: header of starred keys, then angle, counts and attenuator factor."""
     lines = pattern.emission_lines
     header = {
-        "FILE_COMMENT": NOTICE,
-        "FILE_SAMPLE": _name(pattern),
-        "FILE_TYPE": "RAS_RAW",
-        "HW_XG_TARGET_NAME": pattern.anode,
-        "HW_XG_WAVE_LENGTH_ALPHA1": f"{lines[0].wavelength:.6f}",
+        "FILE_COMMENT": NOTICE, "FILE_SAMPLE": _name(pattern), "FILE_TYPE": "RAS_RAW",
+        "HW_XG_TARGET_NAME": pattern.anode, "HW_XG_WAVE_LENGTH_ALPHA1": f"{lines[0].wavelength:.6f}",
         "HW_XG_WAVE_LENGTH_ALPHA2": f"{lines[1].wavelength if len(lines) > 1 else 0.0:.6f}",
         "HW_XG_WAVE_LENGTH_BETA": f"{TUBES[pattern.anode]['kbeta'].wavelength:.6f}",
-        "MEAS_SCAN_AXIS_X": "TwoThetaTheta",
-        "MEAS_SCAN_AXIS_X_INTERNAL": "TwoThetaTheta",
-        "MEAS_SCAN_MODE": "STEP",
-        "MEAS_SCAN_SPEED": f"{pattern.counting_time_s or 1.0:.4f}",
-        "MEAS_SCAN_SPEED_UNIT": "sec",
-        "MEAS_SCAN_START": f"{pattern.two_theta[0]:.10f}",
-        "MEAS_SCAN_STEP": f"{_step(pattern):.10f}",
-        "MEAS_SCAN_STOP": f"{pattern.two_theta[-1]:.10f}",
-        "MEAS_SCAN_UNIT_X": "deg",
-        "MEAS_SCAN_UNIT_Y": "counts",
-    }
+        "MEAS_SCAN_AXIS_X": "TwoThetaTheta", "MEAS_SCAN_AXIS_X_INTERNAL": "TwoThetaTheta", "MEAS_SCAN_MODE": "STEP",
+        "MEAS_SCAN_SPEED": f"{pattern.counting_time_s or 1.0:.4f}", "MEAS_SCAN_SPEED_UNIT": "sec",
+        "MEAS_SCAN_START": f"{pattern.two_theta[0]:.10f}", "MEAS_SCAN_STEP": f"{_step(pattern):.10f}",
+        "MEAS_SCAN_STOP": f"{pattern.two_theta[-1]:.10f}", "MEAS_SCAN_UNIT_X": "deg", "MEAS_SCAN_UNIT_Y": "counts",
+    }  # fmt: skip
     keys = [f'*{key} "{value}"' for key, value in header.items()]
     rows = [f"{x:.4f} {y:.4f} 1.0000" for x, y in zip(pattern.two_theta, pattern.intensity, strict=True)]
     head = ["*RAS_DATA_START", "*RAS_HEADER_START", *keys, "*RAS_HEADER_END"]
@@ -238,22 +211,11 @@ def _netzsch(run: TgaRun) -> bytes:
     first, last = run.temperature_c[0], run.temperature_c[-1]
     programme = f"{first:.0f}°C/{_rate(run):.1f}(K/min)/{last:.0f}°C"
     keys = {
-        "EXPORTTYPE": "DATA ALL",
-        "FORMAT": "NETZSCH5",
-        "FTYPE": "ANSI",
-        "IDENTITY": _name(run),
-        "DECIMAL": "POINT",
-        "SEPARATOR": "SEMICOLON",
-        "MTYPE": "TG",
-        "INSTRUMENT": NOTICE,
-        "SAMPLE": _name(run),
-        "SAMPLE MASS /mg": f"{_initial(run):.4f}",
-        "REMARK": NOTICE,
-        "PURGE 2 MFC": _gas(run).upper(),
-        "RANGE": programme,
-        "SEGMENT": "S1/1",
-        "SEG. 1": programme,
-    }
+        "EXPORTTYPE": "DATA ALL", "FORMAT": "NETZSCH5", "FTYPE": "ANSI", "IDENTITY": _name(run), "DECIMAL": "POINT",
+        "SEPARATOR": "SEMICOLON", "MTYPE": "TG", "INSTRUMENT": NOTICE, "SAMPLE": _name(run),
+        "SAMPLE MASS /mg": f"{_initial(run):.4f}", "REMARK": NOTICE, "PURGE 2 MFC": _gas(run).upper(),
+        "RANGE": programme, "SEGMENT": "S1/1", "SEG. 1": programme,
+    }  # fmt: skip
     lines = [f"#{key + ':':<28};{value:<52}" for key, value in keys.items()]
     rows = _rows(run, "{c:9.5f};{t:8.5f};{p:9.5f}")
     text = "\r\n".join([*lines, "", "##Temp./°C;Time/min;Mass/%", *rows, "", ""])  # ends in a blank line
@@ -412,14 +374,10 @@ def _cohort_model(row: dict[str, Any], rng: np.random.Generator) -> SpecimenMode
         for name, m in plain.materials.items()
     }
     apatite = replace(
-        plain.apatite_model,
-        length_c_nm=float(row["c"]),
-        length_a_nm=float(row["a"]),
-        sigma_ln=float(rng.uniform(0.2, 0.4)),
-        microstrain=float(rng.uniform(0.0008, 0.002)),
-        b_excess=float(rng.uniform(0.0, 0.15)),
-        a_offset=float(rng.normal(0.02, 0.005)),
-    )
+        plain.apatite_model, length_c_nm=float(row["c"]), length_a_nm=float(row["a"]),
+        sigma_ln=float(rng.uniform(0.2, 0.4)), microstrain=float(rng.uniform(0.0008, 0.002)),
+        b_excess=float(rng.uniform(0.0, 0.15)), a_offset=float(rng.normal(0.02, 0.005)),
+    )  # fmt: skip
     return replace(plain, materials=materials, apatite_model=apatite)
 
 
@@ -435,22 +393,15 @@ def generate_cohort(folder: Path, *, seed: int = COHORT_SEED) -> tuple[CohortEnt
     manifest: list[dict[str, str]] = []
     for number, (row, model) in enumerate(zip(rows, models, strict=True)):
         xrd = XrdConditions(
-            step=float(row["step"]),
-            peak_counts=float(row["counts"]),
-            displacement_mm=float(rng.normal(0.0, 0.04)),
-            axial_half_angle_deg=float(rng.uniform(1.2, 1.9)),
-            background_constant=float(rng.uniform(0.03, 0.08)),
+            step=float(row["step"]), peak_counts=float(row["counts"]), displacement_mm=float(rng.normal(0.0, 0.04)),
+            axial_half_angle_deg=float(rng.uniform(1.2, 1.9)), background_constant=float(rng.uniform(0.03, 0.08)),
             air_scatter=float(rng.uniform(0.15, 0.35)),
-        )
+        )  # fmt: skip
         tga = TgaConditions(
-            sample_mass_mg=round(float(rng.uniform(8.0, 18.0)), 3),
-            noise_ug=float(rng.uniform(1.0, 3.0)),
-            drift_ug_h=float(rng.normal(0.0, 3.0)),
-            wander_ug=1.0,
-            pan_volume_cm3=float(rng.uniform(0.015, 0.03)),
-            atmosphere=row["gas"],
-            points=3000,
-        )
+            sample_mass_mg=round(float(rng.uniform(8.0, 18.0)), 3), noise_ug=float(rng.uniform(1.0, 3.0)),
+            drift_ug_h=float(rng.normal(0.0, 3.0)), wander_ug=1.0, pan_volume_cm3=float(rng.uniform(0.015, 0.03)),
+            atmosphere=row["gas"], points=3000,
+        )  # fmt: skip
         simulated = simulate_specimen(model, xrd=xrd, tga=tga, seed=seed + 101 * (number + 1))
         name, kind = model.specimen_id, model.specimen_id.partition("_")[2]
         xrd_file = f"{name}/{name}.{_SUFFIX.get(row['xrd'], row['xrd'])}"

@@ -6,9 +6,10 @@ the whole cell that a `Phase` carries; symmetry is used only to merge equivalent
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -65,10 +66,8 @@ _TABLE = {row.pop("atom"): {name: float(value) for name, value in row.items()} f
 
 def _known(element: str) -> None:
     if element not in _TABLE:
-        raise PhaseError(
-            f"the simulator has no scattering table for element {element!r}; "
-            f"it knows {', '.join(_TABLE)}. Leave the phase out or replace the element."
-        )
+        msg = f"the simulator has no scattering table for element {element!r}; it knows {', '.join(_TABLE)}."
+        raise PhaseError(f"{msg} Leave the phase out or replace the element.")
 
 
 def atomic_mass(element: str) -> float:
@@ -170,9 +169,8 @@ def powder_reflections(
     strengthens 00l [Dollase 1986].
     """
     if not phase.quantifiable:
-        raise PhaseError(
-            f"phase {phase.id!r} is known by its line positions only and cannot be simulated; take one with atoms."
-        )
+        msg = f"phase {phase.id!r} is known by its line positions only and cannot be simulated; take one with atoms."
+        raise PhaseError(msg)
     used = cell or phase.cell
     metric = _metric(used)
     reciprocal = np.asarray((2.0 * np.pi) ** 2 * np.linalg.inv(metric), dtype=np.float64)
@@ -269,8 +267,8 @@ def _cosine_transform() -> FloatArray:
 
 
 @lru_cache(maxsize=4096)
-def _unit_column_length(shape: CrystalliteShape, cos_c: float, aspect: float) -> float:
-    """Volume-weighted mean column length 2∫A dL of a crystallite of diameter 1."""
+def mean_column_length(shape: CrystalliteShape, cos_c: float, aspect: float) -> float:
+    """Mean column length by volume, 2∫A dL, of a crystallite of diameter 1: λ / (β cosθ), β the integral breadth."""
     length = np.linspace(0.0, float(np.hypot(1.0, aspect)), 4001)
     values = _common_volume(shape, length, cos_c, aspect)
     return 2.0 * float(values.sum() - 0.5 * (values[0] + values[-1])) * float(length[1])
@@ -285,7 +283,7 @@ def size_profile(
     `cos_c` is the cosine between scattering vector and c axis, `aspect` the length along c over the diameter (> 1 is a
     needle), `sigma_ln` the width of the lognormal distribution of sizes by number; larger gives longer tails.
     """
-    unit = _unit_column_length(shape, cos_c, aspect)
+    unit = mean_column_length(shape, cos_c, aspect)
     # Gauss-Hermite nodes of the lognormal distribution by volume; d is the diameter over its volume-weighted mean
     d = np.exp(sigma_ln * _NODES - 0.5 * sigma_ln**2)
     weight = _WEIGHTS / _WEIGHTS.sum()
@@ -297,14 +295,6 @@ def size_profile(
     far = np.geomspace(63.0, 60.0 * 400.0, 120)
     tail = 1.0 - (1.0 - integral[-1]) * _Y[-1] / far
     return frozen_array(np.concatenate([_Y, far])), frozen_array(np.concatenate([integral, tail]))
-
-
-def mean_column_length(shape: CrystalliteShape, cos_c: float, diameter: float, height: float) -> float:
-    """Volume-weighted mean column length along a direction for a mean crystallite, in the unit of `diameter`.
-
-    It is what the integral breadth measures: L = λ / (β cosθ).
-    """
-    return diameter * _unit_column_length(shape, round(cos_c, 3), height / diameter)
 
 
 def scherrer_ratio(shape: CrystalliteShape, cos_c: float, aspect: float, sigma_ln: float) -> float:
@@ -365,9 +355,8 @@ def carbonated(phase: Phase, carbonate: float) -> Phase:
     elements = np.array(phase.site_element)
     phosphorus, oxygen, calcium = elements == "P", elements == "O", elements == "Ca"
     if not 0.0 <= carbonate <= 0.2 or not phosphorus.any():
-        raise AnalysisError(
-            f"{carbonate:g} of CO3 cannot be put into {phase.id!r}: it takes phosphate sites and at most 0.2."
-        )
+        msg = f"{carbonate:g} of CO3 cannot be put into {phase.id!r}: it takes phosphate sites and at most 0.2."
+        raise AnalysisError(msg)
     count = float(phase.site_occupancy[phosphorus].sum())
     calciums = float(phase.site_occupancy[calcium].sum())
     # the cell gets lighter by what leaves it: the share follows from x · count · CO3 = carbonate · (mass − x · lighter)
@@ -445,41 +434,25 @@ class AmorphousMaterial:
         return {e: part / sum(parts.values()) for e, part in parts.items()}
 
 
-# Area factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times free atoms
-# per gram in 10–60° against fluorapatite, 1.25 times in 20–40°; liquid water peaks near 90 electron units per molecule.
-MATERIALS: dict[str, AmorphousMaterial] = {
-    # collagen as amino-acid analysis gives it
-    "protein": AmorphousMaterial(
-        atoms=(("C", 65.0), ("H", 102.0), ("N", 18.0), ("O", 21.0)),
-        halo=HaloShape(
-            two_theta=21.0,
-            fwhm=8.0,
-            second_two_theta=42.0,
-            second_height=0.12,
-            low_q=0.15,
-            packing_height=0.15,
-            area_factor=1.05,
-        ),
-    ),
-    # triolein
-    "lipid": AmorphousMaterial(
-        atoms=(("C", 57.0), ("H", 104.0), ("O", 6.0)),
-        halo=HaloShape(
-            two_theta=19.5, fwhm=6.0, second_two_theta=42.0, second_height=0.10, low_q=0.12, area_factor=1.05
-        ),
-    ),
-    "water": AmorphousMaterial(
-        atoms=(("H", 2.0), ("O", 1.0)),
-        halo=HaloShape(two_theta=28.3, fwhm=10.0, second_two_theta=42.5, second_height=0.30),
-    ),
-    # Ca9(PO4)6 with about 10 % of its mass as bound water
-    "amorphous_calcium_phosphate": AmorphousMaterial(
-        atoms=(("Ca", 9.0), ("P", 6.0), ("O", 29.25), ("H", 10.5)),
-        halo=HaloShape(
-            two_theta=30.0, fwhm=7.0, second_two_theta=47.5, second_height=0.25, low_q=0.30, area_factor=0.95
-        ),
-    ),
-}
+# Collagen as amino-acid analysis gives it; triolein; Ca9(PO4)6 with about 10 % of its mass as bound water. Area
+# factors: measured soil organic matter, humic and fulvic acid, peat and kerogen scatter 1.0–1.15 times free atoms per
+# gram in 10–60° against fluorapatite, 1.25 times in 20–40°; liquid water peaks near 90 electron units per molecule.
+_MATERIALS = """
+material                    formula     two_theta fwhm second_two_theta second_height low_q packing_height area_factor
+protein                     C65H102N18O21    21.0  8.0             42.0          0.12  0.15           0.15        1.05
+lipid                       C57H104O6        19.5  6.0             42.0          0.10  0.12              0        1.05
+water                       H2O1             28.3 10.0             42.5          0.30  0.08              0           1
+amorphous_calcium_phosphate Ca9P6O29.25H10.5 30.0  7.0             47.5          0.25  0.30              0        0.95
+"""
+
+
+def _material(formula: str, **halo: str) -> AmorphousMaterial:
+    atoms = tuple((element, float(n)) for element, n in re.findall(r"([A-Z][a-z]?)([\d.]+)", formula))
+    shape: dict[str, Any] = {name: float(value) for name, value in halo.items()}
+    return AmorphousMaterial(atoms=atoms, halo=HaloShape(**shape))
+
+
+MATERIALS: dict[str, AmorphousMaterial] = {row.pop("material"): _material(**row) for row in table_rows(_MATERIALS)}
 
 
 def _q(two_theta: float | FloatArray) -> FloatArray:

@@ -43,13 +43,10 @@ def _tube(kalpha1: float, kalpha2: float, kbeta: float, energy_width_ev: float) 
 # Peak wavelengths as in common use (Hölzer et al. 1997 for Cr, Co, Cu; Bearden 1967 for Mo, Ag); natural
 # widths of Kα1 in eV after Krause & Oliver (1979).
 TUBES: dict[str, dict[str, TubeLine]] = {
-    "Cu": _tube(1.540598, 1.544426, 1.392250, 2.3),
-    "Co": _tube(1.789010, 1.792900, 1.620830, 2.9),
-    "Mo": _tube(0.709319, 0.713609, 0.632305, 6.4),
-    "Cr": _tube(2.289760, 2.293663, 2.084920, 2.1),
-    "Ag": _tube(0.559422, 0.563813, 0.497082, 8.9),
-    "Fe": _tube(1.936042, 1.939980, 1.756610, 2.6),
-}
+    "Cu": _tube(1.540598, 1.544426, 1.392250, 2.3), "Co": _tube(1.789010, 1.792900, 1.620830, 2.9),
+    "Mo": _tube(0.709319, 0.713609, 0.632305, 6.4), "Cr": _tube(2.289760, 2.293663, 2.084920, 2.1),
+    "Ag": _tube(0.559422, 0.563813, 0.497082, 8.9), "Fe": _tube(1.936042, 1.939980, 1.756610, 2.6),
+}  # fmt: skip
 _TUNGSTEN_LALPHA = TubeLine(wavelength=1.476300, weight=0.0, fwhm=0.001150)
 
 
@@ -99,10 +96,8 @@ class XrdConditions:
         if self.anode not in TUBES:
             raise PatternError(f"anode {self.anode!r} is not simulated; choose one of {', '.join(TUBES)}.")
         if not 0.0 < self.two_theta_min < self.two_theta_max <= 170.0 or self.step <= 0.0:
-            raise PatternError(
-                f"the scan {self.two_theta_min:g} to {self.two_theta_max:g} degrees, step {self.step:g}, "
-                "is not one; angles must rise between 0 and 170 with a positive step."
-            )
+            msg = f"the scan {self.two_theta_min:g} to {self.two_theta_max:g} degrees, step {self.step:g}, is not one"
+            raise PatternError(f"{msg}; angles must rise between 0 and 170 with a positive step.")
 
     @property
     def wavelength(self) -> float:
@@ -153,11 +148,9 @@ class TgaConditions:
 
     def __post_init__(self) -> None:
         if self.heating_rate_k_min <= 0 or self.end_c <= self.start_c or self.points < 10:
-            raise PatternError(
-                f"a programme from {self.start_c:g} to {self.end_c:g} °C at {self.heating_rate_k_min:g} "
-                f"K/min with {self.points} points is not one; the rate must be positive, the end above "
-                "the start, and there must be 10 points or more."
-            )
+            msg = f"a programme from {self.start_c:g} to {self.end_c:g} °C at {self.heating_rate_k_min:g} K/min with "
+            msg += f"{self.points} points is not one; the rate must be positive, the end above the start, and there "
+            raise PatternError(f"{msg}must be 10 points or more.")
         temperatures = [t for t, _ in self.holds]
         inside = all(self.start_c <= t <= self.end_c for t in temperatures)
         if not inside or temperatures != sorted(temperatures):
@@ -361,9 +354,8 @@ class SpecimenModel:
             msg = f"mass fractions of specimen {self.specimen_id!r} sum to {total:.6f}, not 1 ({listed})."
             raise AnalysisError(msg)
         if self.carbonate_in_lattice > 0.0 and self.apatite <= 0.0:
-            raise AnalysisError(
-                "carbonate cannot sit in the lattice of an apatite that is absent; choose another carbonate_site."
-            )
+            msg = "carbonate cannot sit in the lattice of an apatite that is absent; choose another carbonate_site."
+            raise AnalysisError(msg)
 
     @property
     def carbonate_in_lattice(self) -> float:
@@ -475,13 +467,9 @@ def tissue(kind: Tissue) -> SpecimenModel:
         cell=Cell(a=known["a"], b=known["a"], c=known["c"], gamma=120.0),
     )
     return SpecimenModel(
-        specimen_id=kind,
-        apatite=known["mineral"] - known["co3"],
-        protein=known["organic"],
-        water=known["water"],
-        carbonate=known["co3"],
-        apatite_model=apatite,
-    )
+        specimen_id=kind, apatite=known["mineral"] - known["co3"], protein=known["organic"], water=known["water"],
+        carbonate=known["co3"], apatite_model=apatite,
+    )  # fmt: skip
 
 
 def draw_specimen(
@@ -530,15 +518,10 @@ def draw_specimen(
             break
     lipid_share = float(rng.beta(2.0, 4.0))
     return SpecimenModel(
-        specimen_id=specimen_id,
-        apatite=apatite,
-        protein=organic * (1.0 - lipid_share),
-        lipid=organic - organic * (1.0 - lipid_share),
-        water=water,
-        amorphous_mineral=amorphous,
-        carbonate=carbonate,
+        specimen_id=specimen_id, apatite=apatite, protein=organic * (1.0 - lipid_share),
+        lipid=organic - organic * (1.0 - lipid_share), water=water, amorphous_mineral=amorphous, carbonate=carbonate,
         other=other,
-    )
+    )  # fmt: skip
 
 
 def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess: float = 0.0) -> SpecimenModel:
@@ -552,17 +535,11 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     """
     length_a = float(rng.uniform(5.0, 16.0))
     apatite = replace(
-        model.apatite_model,
-        length_a_nm=length_a,
-        length_c_nm=float(max(length_a, rng.uniform(12.0, 40.0))),
-        sigma_ln=float(rng.uniform(0.1, 0.5)),
-        shape="ellipsoid" if rng.random() < 0.6 else "cylinder",
-        microstrain=float(rng.uniform(0.0, 0.003)),
-        b_excess=float(rng.uniform(0.0, 0.3)),
-        a_offset=float(rng.normal(0.02, 0.01)),
-        c_offset=float(rng.normal(0.0, 0.005)),
-        graininess=graininess,
-    )
+        model.apatite_model, length_a_nm=length_a, length_c_nm=float(max(length_a, rng.uniform(12.0, 40.0))),
+        sigma_ln=float(rng.uniform(0.1, 0.5)), shape="ellipsoid" if rng.random() < 0.6 else "cylinder",
+        microstrain=float(rng.uniform(0.0, 0.003)), b_excess=float(rng.uniform(0.0, 0.3)),
+        a_offset=float(rng.normal(0.02, 0.01)), c_offset=float(rng.normal(0.0, 0.005)), graininess=graininess,
+    )  # fmt: skip
     materials = {}
     for name, material in model.materials.items():
         halo = material.halo.jittered(rng, shift=0.4, width=0.08, height=0.08)
@@ -583,14 +560,9 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     bound = float(np.clip(rng.normal(0.10, 0.03), 0.02, 0.2))
     late = float(np.clip(rng.normal(0.8, 0.15), 0.2, 1.0))
     return replace(
-        model,
-        apatite_model=replace(apatite, substitution=bool(rng.random() < 0.5)),
-        materials=materials,
-        organics=organics,
-        char_fraction=char,
-        bound_water=bound,
-        bound_water_late=late,
-    )
+        model, apatite_model=replace(apatite, substitution=bool(rng.random() < 0.5)), materials=materials,
+        organics=organics, char_fraction=char, bound_water=bound, bound_water_late=late,
+    )  # fmt: skip
 
 
 def _vary_steps(steps: tuple[Step, ...], rng: np.random.Generator) -> tuple[Step, ...]:
@@ -615,32 +587,21 @@ def vary_conditions(rng: np.random.Generator, *, atmosphere: Atmosphere = "air")
     monochromator = 26.6 if rng.random() < 0.3 else None
     filtered = monochromator is None and rng.random() < 0.6
     xrd = XrdConditions(
-        step=float(rng.choice([0.02, 0.025, 0.03])),
-        peak_counts=float(10.0 ** rng.uniform(3.0, 4.0)),
-        radius_mm=float(rng.choice([173.0, 185.0, 217.5, 240.0, 280.0])),
-        displacement_mm=float(rng.normal(0.0, 0.05)),
-        zero_shift=float(rng.normal(0.0, 0.01)),
-        monochromator_two_theta=monochromator,
+        step=float(rng.choice([0.02, 0.025, 0.03])), peak_counts=float(10.0 ** rng.uniform(3.0, 4.0)),
+        radius_mm=float(rng.choice([173.0, 185.0, 217.5, 240.0, 280.0])), displacement_mm=float(rng.normal(0.0, 0.05)),
+        zero_shift=float(rng.normal(0.0, 0.01)), monochromator_two_theta=monochromator,
         kbeta_ratio=float(rng.uniform(0.001, 0.01)) if filtered else 0.0,
         tungsten_ratio=float(rng.uniform(0.0, 0.004)) if rng.random() < 0.2 else 0.0,
-        fwhm_u=float(rng.uniform(0.0, 0.01)),
-        fwhm_v=float(rng.uniform(-0.004, 0.0)),
-        fwhm_w=float(rng.uniform(0.003, 0.008)),
-        axial_half_angle_deg=float(rng.uniform(0.8, 2.3)),
-        transparency=bool(rng.random() < 0.3),
-        background_constant=float(rng.uniform(0.02, 0.15)),
-        air_scatter=float(rng.uniform(0.1, 0.5)),
-        air_exponent=float(rng.uniform(1.0, 2.0)),
-    )
+        fwhm_u=float(rng.uniform(0.0, 0.01)), fwhm_v=float(rng.uniform(-0.004, 0.0)),
+        fwhm_w=float(rng.uniform(0.003, 0.008)), axial_half_angle_deg=float(rng.uniform(0.8, 2.3)),
+        transparency=bool(rng.random() < 0.3), background_constant=float(rng.uniform(0.02, 0.15)),
+        air_scatter=float(rng.uniform(0.1, 0.5)), air_exponent=float(rng.uniform(1.0, 2.0)),
+    )  # fmt: skip
     rate = float(np.exp(rng.uniform(np.log(2.0), np.log(40.0))))
     hours = 975.0 / rate / 60.0
     tga = TgaConditions(
-        heating_rate_k_min=rate,
-        sample_mass_mg=float(np.exp(rng.uniform(np.log(1.0), np.log(30.0)))),
-        noise_ug=float(np.exp(rng.uniform(np.log(0.5), np.log(10.0)))),
-        drift_ug_h=float(rng.normal(0.0, 4.0)) / hours,
-        wander_ug=float(rng.uniform(0.0, 2.0)),
-        pan_volume_cm3=float(rng.uniform(0.01, 0.05)),
-        atmosphere=atmosphere,
-    )
+        heating_rate_k_min=rate, sample_mass_mg=float(np.exp(rng.uniform(np.log(1.0), np.log(30.0)))),
+        noise_ug=float(np.exp(rng.uniform(np.log(0.5), np.log(10.0)))), drift_ug_h=float(rng.normal(0.0, 4.0)) / hours,
+        wander_ug=float(rng.uniform(0.0, 2.0)), pan_volume_cm3=float(rng.uniform(0.01, 0.05)), atmosphere=atmosphere,
+    )  # fmt: skip
     return xrd, tga

@@ -212,15 +212,11 @@ def weigh(pools: tuple[Pool, ...] | None, conditions: TgaConditions, *, seed: in
         fraction = expected_mass(pools, programme)
     return TgaRun(
         temperature_c=programme.temperature_c,
-        mass=measure_mass(fraction, programme, conditions, np.random.default_rng(seed)),
-        mass_unit="mg",
-        time_s=programme.time_s,
-        initial_mass_mg=conditions.sample_mass_mg,
-        segment=programme.segment.astype(np.int64),
-        atmosphere=conditions.atmosphere,
-        heating_rate_k_min=conditions.heating_rate_k_min,
+        mass=measure_mass(fraction, programme, conditions, np.random.default_rng(seed)), mass_unit="mg",
+        time_s=programme.time_s, initial_mass_mg=conditions.sample_mass_mg, segment=programme.segment.astype(np.int64),
+        atmosphere=conditions.atmosphere, heating_rate_k_min=conditions.heating_rate_k_min,
         metadata={"sample_name": name, "simulated": True, "instrument": "simulated by xrdcomp"},
-    )
+    )  # fmt: skip
 
 
 def simulate_tga_blank(conditions: TgaConditions, *, seed: int) -> TgaRun:

@@ -171,8 +171,8 @@ def _column_lengths(model: ApatiteModel, cos_c: FloatArray) -> tuple[FloatArray,
     # a cylinder: the mean column along its axis is its height, across it 8/(3π) of its diameter
     height = 10.0 * model.length_c_nm
     diameter = 10.0 * model.length_a_nm * 3.0 * np.pi / 8.0
-    table = {c: mean_column_length("cylinder", float(c), diameter, height) for c in np.unique(np.round(cos_c, 2))}
-    return np.array([table[c] for c in np.round(cos_c, 2)]), height / diameter
+    table = [diameter * mean_column_length("cylinder", float(c), height / diameter) for c in np.round(cos_c, 2)]
+    return np.array(table), height / diameter
 
 
 def apatite_sizes(model: ApatiteModel) -> dict[str, float]:
@@ -248,13 +248,9 @@ def _cross_section(
     coarse = np.linspace(q[0], q[-1], 400)  # diffuse scattering is smooth
     for mass, phase, habit, cell_used, b_added in crystals:
         reflections = powder_reflections(
-            phase,
-            q_max=q_max,
-            wavelength=wavelength,
-            cell=cell_used,
-            b_excess=b_added,
+            phase, q_max=q_max, wavelength=wavelength, cell=cell_used, b_excess=b_added,
             march_dollase=habit.march_dollase,
-        )
+        )  # fmt: skip
         if habit.graininess > 0.0:
             # few crystallites stand to reflect: each reflection has a lognormal factor of mean one
             draws = rng.standard_normal(len(reflections.q))
