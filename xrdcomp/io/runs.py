@@ -237,17 +237,10 @@ class _Builder:
             text = f"mass is in {unit_m} and the file does not state the mass it refers to"
             self.say(NO_INITIAL_MASS, f"{text}; pass initial_mass_mg if known.")
         run = TgaRun(
-            temperature_c=self.used["temperature"].values[self.keep] - (CELSIUS_ZERO_K if kelvin else 0.0),
-            mass=mass,
-            mass_unit=unit_m,
-            time_s=time,
-            initial_mass_mg=initial,
-            segment=segment,
-            atmosphere=table.atmosphere,
-            heating_rate_k_min=table.heating_rate_k_min,
-            corrected=table.corrected,
-            metadata=self.metadata,
-        )
+            temperature_c=self.used["temperature"].values[self.keep] - (CELSIUS_ZERO_K if kelvin else 0.0), mass=mass,
+            mass_unit=unit_m, time_s=time, initial_mass_mg=initial, segment=segment, atmosphere=table.atmosphere,
+            heating_rate_k_min=table.heating_rate_k_min, corrected=table.corrected, metadata=self.metadata,
+        )  # fmt: skip
         self.check_temperature(run, kelvin=kelvin)
         self.check_mass(run)
         self.check_rate(run)

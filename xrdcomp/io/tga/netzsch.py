@@ -131,15 +131,11 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
         start, end = (number_of(ends[1]), number_of(ends[3])) if ends else (None, None)
         rates.append(heating_rate_of(step) if start is not None and end is not None and end > start else None)
     return TgaTable(
-        columns=table.columns,
-        lines=table.lines,
-        segment=table.segment(),
+        columns=table.columns, lines=table.lines, segment=table.segment(),
         initial_mass_mg=mass if mass is not None and mass > 0 else None,
-        atmosphere=atmosphere_of(purge or " ".join(gases.values())),
-        heating_rate_k_min=agreed(rates),
-        metadata=named_facts(facts, _METADATA, program=program, gases=shown),
-        messages=_ends(lines, table, steps[-1]),
-    )
+        atmosphere=atmosphere_of(purge or " ".join(gases.values())), heating_rate_k_min=agreed(rates),
+        metadata=named_facts(facts, _METADATA, program=program, gases=shown), messages=_ends(lines, table, steps[-1]),
+    )  # fmt: skip
 
 
 def _ends(lines: Sequence[str], table: Table, step: str) -> tuple[Diagnostic, ...]:
@@ -223,17 +219,11 @@ def netzsch_ngb(source: SourceFile, _: TgaOptions) -> TgaTable:
     text = "mass is the balance reading before the correction run is subtracted (buoyancy, about 1 % of the sample); "
     text += "pass a blank run, or export from Proteus with the correction."
     return TgaTable(
-        columns=columns,
-        lines=np.arange(len(columns[0].values), dtype=np.int64),
-        place_of="point {}".format,
-        segment=segment,
-        initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
-        atmosphere=atmosphere_of(purges.pop()) if len(purges) == 1 else "unknown",
-        heating_rate_k_min=agreed(rates),
-        corrected=False,
-        metadata=named_facts(words, _BINARY_METADATA, gases=flows),
-        messages=(NOT_CORRECTED(text),),
-    )
+        columns=columns, lines=np.arange(len(columns[0].values), dtype=np.int64), place_of="point {}".format,
+        segment=segment, initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
+        atmosphere=atmosphere_of(purges.pop()) if len(purges) == 1 else "unknown", heating_rate_k_min=agreed(rates),
+        corrected=False, metadata=named_facts(words, _BINARY_METADATA, gases=flows), messages=(NOT_CORRECTED(text),),
+    )  # fmt: skip
 
 
 def _decode(source: SourceFile) -> Any:

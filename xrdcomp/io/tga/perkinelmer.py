@@ -102,16 +102,11 @@ def perkinelmer_pyris(source: SourceFile, _: TgaOptions) -> TgaTable:
     units |= {"mass": mass_unit} if factor else {}
     switches = [m[0].strip() for line in head if (m := re.search(r"Switch the Gas to.*", line))]
     return TgaTable(
-        columns=table.columns,
-        lines=table.lines,
-        segment=table.part,
+        columns=table.columns, lines=table.lines, segment=table.part,
         initial_mass_mg=mass * factor if mass is not None and factor and mass > 0 else None,
-        atmosphere=atmosphere_of(gases[0]) if len(gases) == 1 else "unknown",
-        heating_rate_k_min=agreed(rates),
-        units=units,
-        metadata=named_facts(facts, _METADATA, program=program, gases=switches),
-        messages=tuple(messages),
-    )
+        atmosphere=atmosphere_of(gases[0]) if len(gases) == 1 else "unknown", heating_rate_k_min=agreed(rates),
+        units=units, metadata=named_facts(facts, _METADATA, program=program, gases=switches), messages=tuple(messages),
+    )  # fmt: skip
 
 
 def _read_parts(lines: Sequence[str], steps: Sequence[int]) -> Table:

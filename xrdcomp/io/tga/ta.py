@@ -107,15 +107,12 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     mass = mass_in_mg("", facts.get("Size", ""))
     remarks = [comment for comment in comments if "gas" in comment.lower()]
     return TgaTable(
-        columns=table.columns,
-        lines=table.lines,
-        segment=numbered(np.cumsum(marks)[~marks]),
+        columns=table.columns, lines=table.lines, segment=numbered(np.cumsum(marks)[~marks]),
         initial_mass_mg=mass if mass is not None and mass > 0 else None,
         atmosphere=atmosphere_of(named) if len(gases) < 2 else "unknown",
         heating_rate_k_min=agreed(map(heating_rate_of, ramps)),
-        metadata=named_facts(facts, _METADATA, program=method, gases=remarks),
-        messages=tuple(messages),
-    )
+        metadata=named_facts(facts, _METADATA, program=method, gases=remarks), messages=tuple(messages),
+    )  # fmt: skip
 
 
 # TRIOS
@@ -167,15 +164,12 @@ def parse_trios(text: str) -> TgaTable:
         atmosphere = atmosphere_of(blends.pop()[1])
     program = [name for name in names if name]
     return TgaTable(
-        columns=table.columns,
-        lines=table.lines,
-        segment=table.part if len(names) > 1 else None,
-        initial_mass_mg=mass_in_mg("", facts.get("sample mass", "")),
-        atmosphere=atmosphere,
+        columns=table.columns, lines=table.lines, segment=table.part if len(names) > 1 else None,
+        initial_mass_mg=mass_in_mg("", facts.get("sample mass", "")), atmosphere=atmosphere,
         heating_rate_k_min=agreed(rates),
         metadata=named_facts(facts, _TRIOS_METADATA, program=program, gases=[gases[:500]] if gases else []),
         messages=tuple(messages),
-    )
+    )  # fmt: skip
 
 
 def _sniff_trios(source: SourceFile) -> float:

@@ -113,15 +113,11 @@ def parse_table(
         rate = agreed(rate for rate in rates if rate and rate > 0)
     sample_key = next((key for key in _SAMPLE_KEYS if key in facts), "")
     return TgaTable(
-        columns=columns,
-        lines=table.lines,
-        segment=table.segment(),
-        initial_mass_mg=next((mass for mass in masses if mass), None),
-        atmosphere=atmosphere_of(" ".join(gases)),
-        heating_rate_k_min=rate,
-        metadata=named_facts(facts, {sample_key: "sample_name", **metadata}),
+        columns=columns, lines=table.lines, segment=table.segment(),
+        initial_mass_mg=next((mass for mass in masses if mass), None), atmosphere=atmosphere_of(" ".join(gases)),
+        heating_rate_k_min=rate, metadata=named_facts(facts, {sample_key: "sample_name", **metadata}),
         messages=tuple(messages),
-    )
+    )  # fmt: skip
 
 
 def _doubtful_comma(lines: Sequence[str], places: IntArray) -> list[Diagnostic]:
