@@ -14,37 +14,19 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "analyze": "xrdcomp.analysis",
-    "read_xrd": "xrdcomp.io.front",
-    "read_tga": "xrdcomp.io.front",
-    "read_result": "xrdcomp.present.files",
-    "load_phase": "xrdcomp.phases.library",
-    "load_phases": "xrdcomp.stages",
-    "list_phases": "xrdcomp.phases.library",
-    "build_instrument": "xrdcomp.stages",
-    "fit_pattern": "xrdcomp.stages",
-    "analyze_tga": "xrdcomp.stages",
-    "compose": "xrdcomp.stages",
-    "evaluate_claims": "xrdcomp.stages",
-    "identify": "xrdcomp.stages",
-    "simulate_specimen": "xrdcomp.simulate.cohort",
-    "Pattern": "xrdcomp.data",
-    "TgaRun": "xrdcomp.data",
-    "Sample": "xrdcomp.data",
-    "Phase": "xrdcomp.data",
-    "Instrument": "xrdcomp.data",
-    "EmissionLine": "xrdcomp.data",
-    "Recipe": "xrdcomp.recipe",
-    "Estimate": "xrdcomp.results",
-    "FitResult": "xrdcomp.results",
-    "TgaResult": "xrdcomp.results",
-    "Composition": "xrdcomp.results",
-    "SampleResult": "xrdcomp.results",
-    "XrdcompError": "xrdcomp.errors",
-    "ReadError": "xrdcomp.errors",
+_MODULES = {
+    "analysis": "analyze",
+    "data": "EmissionLine Instrument Pattern Phase Sample TgaRun",
+    "errors": "ReadError XrdcompError",
+    "io.front": "read_tga read_xrd",
+    "phases.library": "list_phases load_phase load_phases",
+    "present.files": "read_result",
+    "recipe": "Recipe",
+    "results": "Composition Estimate FitResult SampleResult TgaResult",
+    "simulate.cohort": "simulate_specimen",
+    "stages": "analyze_tga build_instrument compose evaluate_claims fit_pattern identify",
 }
-
+_PUBLIC = {name: f"xrdcomp.{module}" for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604 - built from the table above
 
 

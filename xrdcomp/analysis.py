@@ -129,8 +129,7 @@ def analyze(
         msg = "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
         raise AnalysisError(msg)
     if (xrd is None and blank is not None) or (tga is None and tga_blank is not None):
-        msg = "a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE."
-        raise AnalysisError(msg)
+        raise AnalysisError("a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE.")
     pattern = None if xrd is None else as_pattern(xrd, "xrd", scan=scan)
     run = None if tga is None else as_run(tga, "tga")
     standard = (chosen.internal_standard, chosen.internal_standard_fraction)

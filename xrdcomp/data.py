@@ -206,6 +206,11 @@ class Diagnostic(Record):
     text: str
     facts: Metadata = field(default_factory=_no_facts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return one entry of the contract's ``messages``."""
+        facts = {name: value.item() if hasattr(value, "item") else value for name, value in self.facts.items()}
+        return {"code": self.code, "severity": self.severity, "text": self.text, "facts": facts}
+
     def __str__(self) -> str:
         return f"{self.severity}: {self.code}: {self.text}"
 
@@ -245,8 +250,7 @@ def message_kind(code: str, severity: Severity, meaning: str, **page: str) -> Me
     `page` are the `remedy`, `threshold` and `origin` that the page of messages names.
     """
     if code in MESSAGE_KINDS:
-        msg = f"message code {code!r} is declared twice"
-        raise ValueError(msg)
+        raise ValueError(f"message code {code!r} is declared twice")
     kind = MESSAGE_KINDS[code] = MessageKind(code=code, severity=severity, meaning=meaning, **page)
     return kind
 
@@ -324,11 +328,12 @@ class Pattern(Record):
         _check_finite(axis, "two_theta", len(axis))
         if not (np.diff(axis) > 0).all():
             i = int(np.argmax(np.diff(axis) <= 0)) + 1
-            msg = (
+            raise PatternError(
                 f"two_theta must increase; point {i} is {axis[i]:g} after {axis[i - 1]:g} degrees. "
-                "The data may hold two scans, or columns may be swapped."
+                "The data may hold two scans, or columns may be swapped.",
+                index=i,
+                value=float(axis[i]),
             )
-            raise PatternError(msg, index=i, value=float(axis[i]))
         for name in ("intensity", "sigma"):
             _check_finite(getattr(self, name), name, len(axis))
         if not (self.sigma > 0).all():
@@ -472,14 +477,12 @@ class TgaRun(Record):
         _freeze(self, *curves)
         n = len(self.temperature_c)
         if n < 2:
-            msg = f"a TGA run needs at least two points; this one has {n}."
-            raise PatternError(msg)
+            raise PatternError(f"a TGA run needs at least two points; this one has {n}.")
         for name in curves:
             _check_finite(getattr(self, name), name, n)
         segment = np.zeros(n, dtype=np.int64) if self.segment is None else np.array(self.segment, np.int64)
         if len(segment) != n:
-            msg = f"segment has {len(segment)} entries for {n} points."
-            raise PatternError(msg)
+            raise PatternError(f"segment has {len(segment)} entries for {n} points.")
         segment.setflags(write=False)
         object.__setattr__(self, "segment", segment)
 
@@ -777,8 +780,7 @@ class Instrument(Record):
 
     def __post_init__(self) -> None:
         if not self.emission_lines:
-            msg = "an instrument needs at least one emission line; pass radiation= or wavelength=."
-            raise PatternError(msg)
+            raise PatternError("an instrument needs at least one emission line; pass radiation= or wavelength=.")
 
     @property
     def wavelength(self) -> float:
@@ -817,9 +819,7 @@ class Sample(Record):
 
 def _check_finite(values: FloatArray, name: str, n: int) -> None:
     if values.shape != (n,):
-        msg = f"{name} has shape {values.shape}; expected ({n},)."
-        raise PatternError(msg)
+        raise PatternError(f"{name} has shape {values.shape}; expected ({n},).")
     if not np.isfinite(values).all():
         i = int(np.argmax(~np.isfinite(values)))
-        msg = f"{name} must be finite; point {i} is {values[i]}."
-        raise PatternError(msg, index=i, value=float(values[i]))
+        raise PatternError(f"{name} must be finite; point {i} is {values[i]}.", index=i, value=float(values[i]))

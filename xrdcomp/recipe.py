@@ -240,11 +240,10 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         super().__post_init__()
         n, given = len(self.wavelengths), len(self.wavelength_weights)
         if given and (given != n or self.wavelength_weights[0] <= 0.0):
-            msg = (
+            raise RecipeError(
                 f"instrument.wavelength_weights: {given} weight(s) for {n} wavelength(s). Expected: one for each of "
                 "instrument.wavelengths, the first above 0, e.g. [1, 0.5]."
             )
-            raise RecipeError(msg)
         if n == 0 and self.intensity_ratio != KALPHA2_RATIO:
             msg = "instrument.intensity_ratio: belongs to instrument.wavelengths. Expected: both, or a named radiation."
             raise RecipeError(msg)
@@ -415,11 +414,10 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         ends = {name: getattr(self, name) for name in ("water_end_c", "organic_end_c", "carbonate_end_c")}
         for (lower, low), (upper, high) in itertools.pairwise(ends.items()):
             if not low < high:
-                msg = (
+                raise RecipeError(
                     f"thermal.{upper}: {high:g} °C is not above thermal.{lower}, {low:g} °C. Expected: the ends of "
                     "water, organic and carbonate in this order."
                 )
-                raise RecipeError(msg)
 
 
 class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -464,11 +462,10 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
         super().__post_init__()
         low, high = self.refuted_below, self.supported_above
         if not low < high:
-            msg = (
+            raise RecipeError(
                 f"composition.refuted_below: {low:g} is not below composition.supported_above, {high:g}. "
                 "Expected: a claim cannot be refuted and supported at once."
             )
-            raise RecipeError(msg)
 
 
 class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -632,8 +629,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             elif name in all_keys(cls):
                 changes[name] = value
             else:
-                msg = f"{name}: {did_you_mean(name, (*COMMAND_NAMES, *all_keys(cls)))}"
-                raise RecipeError(msg)
+                raise RecipeError(f"{name}: {did_you_mean(name, (*COMMAND_NAMES, *all_keys(cls)))}")
         return recipe._with(changes)
 
     @classmethod
@@ -642,8 +638,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            msg = f"{file}: not valid TOML: {error}"
-            raise RecipeError(msg) from error
+            raise RecipeError(f"{file}: not valid TOML: {error}") from error
         return cls.from_dict(data, file=file)
 
     @classmethod
@@ -683,7 +678,6 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for part in path:
                 node = node.get(part) if isinstance(node.get(part), dict) else {}
             if last not in node:
-                msg = f"setting {key}: {did_you_mean(key, all_keys(type(self)))}"
-                raise RecipeError(msg)
+                raise RecipeError(f"setting {key}: {did_you_mean(key, all_keys(type(self)))}")
             node[last] = _plain(value)
         return type(self).from_dict(data, file="settings")

@@ -346,7 +346,7 @@ class PhaseResult(Record):
             evidence["internal_standard"] = True
         if self.pattern_weight_fraction is not None:
             evidence["weight_fraction_from_pattern_alone"] = self.pattern_weight_fraction.to_dict()
-        out = _named(
+        out = named(
             self, "id", "name", "formula", "decision", "detection_limit", "weight_fraction",
             "crystalline_weight_fraction", "cell", "crystallite_size_nm", "microstrain", "intensity_share",
         ) | {"evidence": {**evidence, **self.apatite_indices}}  # fmt: skip
@@ -500,11 +500,11 @@ class FitResult(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``xrd`` object."""
-        return _named(self, "rwp", "rexp", "gof", "n_parameters", "n_iterations", "converged") | {
+        return named(self, "rwp", "rexp", "gof", "n_parameters", "n_iterations", "converged") | {
             "n_points": len(self.observed),
             "two_theta_min": float(self.two_theta[0]),
             "two_theta_max": float(self.two_theta[-1]),
-            **_named(self, "wavelengths", "crystallinity", "parameters"),
+            **named(self, "wavelengths", "crystallinity", "parameters"),
         }
 
     def __repr__(self) -> str:
@@ -646,9 +646,9 @@ class TgaResult(Record):
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
         balance = {"names": self.balance_names, "values": self.balance, "covariance": self.covariance}
-        return _named(self, "atmosphere", "initial_mass_mg") | {
+        return named(self, "atmosphere", "initial_mass_mg") | {
             "heating_rate_K_per_min": self.heating_rate_k_min,
-            **_named(self, "steps", "residue", "quantities", "budget"),
+            **named(self, "steps", "residue", "quantities", "budget"),
             "balance": _plain(balance),
         }
 
@@ -838,9 +838,9 @@ class Composition(Record):
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
         matrix = {"names": self.covariance_names, "matrix": self.covariance}
-        return _named(self, "basis", "method", "components", "identifiable_sums") | {
+        return named(self, "basis", "method", "components", "identifiable_sums") | {
             "covariance": _plain(matrix),
-            **_named(self, "budget", "prior_share", "other_basis"),
+            **named(self, "budget", "prior_share", "other_basis"),
         }
 
 
@@ -858,7 +858,7 @@ class Claim(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``claims``."""
-        return _named(self, "id", "verdict", "probability", "statement")
+        return named(self, "id", "verdict", "probability", "statement")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -899,13 +899,12 @@ class SampleResult(Record):
         """Return the contract's ``result.json`` as plain dictionaries."""
         out = {
             "schema_version": SCHEMA_VERSION,
-            **_named(self, "sample_id", "status"),
-            "messages": [_named(message, "code", "severity", "text", "facts") for message in self.messages],
-            **_named(self, "inputs", "software", "settings", "composition", "phases", "claims"),
+            **named(self, "sample_id", "status"),
+            **named(self, "messages", "inputs", "software", "settings", "composition", "phases", "claims"),
             "figures": list(figures),
             "metadata": _plain(self.metadata),
         }
-        return out | {name: value for name, value in _named(self, "xrd", "tga").items() if value is not None}
+        return out | {name: value for name, value in named(self, "xrd", "tga").items() if value is not None}
 
     def to_json(self, *, indent: int | None = 2, figures: tuple[str, ...] = ()) -> str:
         """Return ``result.json`` as text, naming `figures`; NaN and infinities are refused (ValueError)."""
@@ -947,7 +946,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-def _named(record: Any, *names: str) -> dict[str, Any]:
+def named(record: Any, *names: str) -> dict[str, Any]:
     """Fields and properties of a record that the contract calls by the same names, as plain values."""
     return {name: _plain(getattr(record, name)) for name in names}
 

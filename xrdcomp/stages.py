@@ -7,13 +7,14 @@ calls the same engines. Engines are imported when they are called, so that one s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from xrdcomp.data import Instrument, Pattern, Phase, TgaRun
+from xrdcomp.data import Instrument, Pattern, TgaRun
 from xrdcomp.errors import ArgumentError
+from xrdcomp.phases.library import PhasesLike, load_phases
 from xrdcomp.recipe import CompositionRecipe, FitRecipe, IdentificationRecipe, InstrumentRecipe, Recipe, ThermalRecipe
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
 
@@ -29,8 +30,6 @@ PatternLike: TypeAlias = "Pattern | PathLike | pd.DataFrame | tuple[Any, ...]"
 """A pattern, its file, a table of its points, or the arrays of `Pattern.from_xy`."""
 RunLike: TypeAlias = "TgaRun | PathLike | pd.DataFrame | tuple[Any, ...]"
 """A run, its file, a table of its points, or the arrays of `TgaRun.from_arrays`."""
-PhasesLike: TypeAlias = "PathLike | Phase | Iterable[PathLike | Phase]"
-"""One phase or several: loaded ones, ids of the library, CIF files, phase folders."""
 InstrumentLike: TypeAlias = "Instrument | InstrumentRecipe | Recipe | PathLike"
 """An instrument, its file, or the settings that say what is known of it."""
 Part = TypeVar("Part")
@@ -68,23 +67,6 @@ def _measured(value: Any, argument: str, kind: Any, read: Any, of_arrays: Any, a
     raise ArgumentError(argument, value, f"a {kind.__name__}, a file, a DataFrame, or arrays {arrays}")
 
 
-def as_phases(value: Any, argument: str = "phases") -> tuple[Phase, ...]:
-    """Phases of whatever stands for them: see `PhasesLike`."""
-    from xrdcomp.phases.library import load_phases
-
-    items = [value] if isinstance(value, str | os.PathLike | Phase) else value
-    expected = "phase ids, CIF files, phase folders or Phase objects"
-    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
-        raise ArgumentError(argument, value, expected)
-    items = list(items)
-    if wrong := [item for item in items if not isinstance(item, str | os.PathLike | Phase)]:
-        raise ArgumentError(argument, wrong[0], expected)
-    files = [os.fspath(item) for item in items if not isinstance(item, Phase)]
-    if len(files) == len(items) > 0:  # together, so that a phase given twice is noticed
-        return tuple(load_phases(files))
-    return tuple(p for item in items for p in ([item] if isinstance(item, Phase) else load_phases([os.fspath(item)])))
-
-
 def as_instrument(value: Any, argument: str = "instrument", *, pattern: Pattern | None = None) -> Instrument:
     """Instrument of whatever stands for one: see `InstrumentLike`; what is not said is taken from the `pattern`."""
     if isinstance(value, Instrument):
@@ -107,28 +89,6 @@ def part_of(recipe: Any, kind: type[Part], argument: str = "recipe") -> Part:
         part: Part = getattr(Recipe.of(recipe), name)
         return part
     raise ArgumentError(argument, recipe, f"a {kind.__name__}, a Recipe, its file or a dict")
-
-
-def load_phases(phases: PhasesLike) -> tuple[Phase, ...]:
-    """Load phases, in the order given.
-
-    Parameters
-    ----------
-    phases : id, path, Phase, or several of them
-        Ids of the library, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders that hold any
-        number of such folders and CIF files, which are taken in alphabetical order.
-
-    Returns
-    -------
-    tuple of Phase
-        Lengths in ångström, angles in degrees, B in Å².
-
-    Raises
-    ------
-    PhaseError
-        Unknown id (the nearest is proposed), a file that is no usable structure, a phase given twice.
-    """
-    return as_phases(phases)
 
 
 def build_instrument(
@@ -200,7 +160,7 @@ def fit_pattern(
     given = recipe if instrument is None and isinstance(recipe, Recipe) else instrument
     return Refinement.run(
         measured,
-        as_phases(phases),
+        load_phases(phases),
         as_instrument(given, pattern=measured),
         part_of(recipe, FitRecipe),
         blank=None if blank is None else as_pattern(blank, "blank"),

@@ -15,7 +15,7 @@ from xrdcomp.recipe import FitRecipe, Recipe, ThermalRecipe
 from xrdcomp.results import Estimate
 from xrdcomp.simulate.cohort import simulate_specimen
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
-from xrdcomp.stages import as_instrument, as_pattern, as_phases, as_run, part_of
+from xrdcomp.stages import as_instrument, as_pattern, as_run, part_of
 
 ANGLES = np.linspace(10.0, 60.0, 501)
 COUNTS = np.random.default_rng(5).poisson(200.0 + 900.0 * np.exp(-(((ANGLES - 31.8) / 0.2) ** 2))).astype(float)
@@ -82,10 +82,15 @@ def test_equality_compares_arrays_and_hash_is_by_identity() -> None:
 def test_whatever_stands_for_a_measurement_is_taken() -> None:
     assert as_pattern((ANGLES, COUNTS)) == as_pattern(pd.DataFrame({"two_theta": ANGLES, "intensity": COUNTS}))
     assert as_run((TEMPERATURES, MASSES)) == as_run(pd.DataFrame({"T": TEMPERATURES, "m": MASSES}))
-    assert [phase.id for phase in as_phases("calcite")] == ["calcite"]
-    assert [phase.id for phase in as_phases([xc.load_phase("quartz"), "calcite"])] == ["quartz", "calcite"]
+    assert [phase.id for phase in xc.load_phases("calcite")] == ["calcite"]
+    assert [phase.id for phase in xc.load_phases([xc.load_phase("quartz"), "calcite"])] == ["quartz", "calcite"]
     assert as_instrument(Recipe(), pattern=pattern()).wavelength == 1.5406
-    for call, name in [(as_pattern, "pattern"), (as_run, "run"), (as_phases, "phases"), (as_instrument, "instrument")]:
+    for call, name in [
+        (as_pattern, "pattern"),
+        (as_run, "run"),
+        (xc.load_phases, "phases"),
+        (as_instrument, "instrument"),
+    ]:
         with pytest.raises(ArgumentError, match=rf"\A{name}: got 5 \(int\)"):
             call(5)
 

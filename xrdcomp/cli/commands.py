@@ -15,27 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from xrdcomp.cli.options import (
-    ATMOSPHERES,
-    build_recipe,
-    deliver,
-    examples,
-    format_option,
-    output_options,
-    parse_fraction,
-    parse_numbers,
-    print_json,
-    progress,
-    quiet_option,
-    read_tga_as_told,
-    recipe_options,
-    scan_option,
-    scan_options,
-    set_option,
-    tells_of_tga,
-    tga_options,
-    xrd_options,
-)
+from xrdcomp.cli import options as shared
 from xrdcomp.errors import AnalysisError, MissingExtraError, OutputError, RecipeError, naming
 
 if TYPE_CHECKING:
@@ -44,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp analyze scan.xrdml --tga run.csv --atmosphere air --out results",
         "xrdcomp analyze scan.xy --radiation CuKa --blank holder.xy",
         "xrdcomp analyze FAP.XRA --phases fluorapatite --wavelength 1.5405,1.5443",
@@ -54,40 +34,40 @@ if TYPE_CHECKING:
 @click.argument("xrd", metavar="[XRD_FILE]", required=False)
 @click.option("--tga", metavar="FILE", help="Thermogravimetric run of the same specimen.")
 @click.option("--tga-blank", metavar="FILE", help="Run of the empty pan with the same program.")
-@xrd_options
-@tga_options
+@shared.xrd_options
+@shared.tga_options
 @click.option("--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass.")
 @click.option("--basis", type=click.Choice(["as_received", "dry"]), help="Basis of the composition.")
-@output_options
+@shared.output_options
 def analyze(xrd: str | None, **options: Any) -> None:
     """Composition of one specimen from a powder pattern, a TGA curve, or both.
 
     Writes DIR/<sample id>/ with result.json, curves.npz, recipe.toml and figures.
     """
     tga, tga_blank = options["tga"], options["tga_blank"]
-    if tga is None and tells_of_tga(options):
+    if tga is None and shared.tells_of_tga(options):
         msg = "units, mass and columns were given for a TGA file, but no file. Expected: --tga FILE as well."
         raise RecipeError(msg)
-    recipe = build_recipe(options)
+    recipe = shared.build_recipe(options)
     names = ", ".join(name for name in (xrd, tga) if name)
-    progress(f"analysing {names}", quiet=options["quiet"] or not names)
+    shared.progress(f"analysing {names}", quiet=options["quiet"] or not names)
     from xrdcomp.analysis import analyze as analyze_specimen
     from xrdcomp.present.tables import result_table
 
-    if tga is not None and tells_of_tga(options):
-        tga, tga_blank = read_tga_as_told(tga, tga_blank, options)
+    if tga is not None and shared.tells_of_tga(options):
+        tga, tga_blank = shared.read_tga_as_told(tga, tga_blank, options)
     given = {"blank": options["blank"], "scan": options["scan"]}
     result = analyze_specimen(xrd, tga=tga, tga_blank=tga_blank, recipe=recipe, **given)
-    deliver(result, options, as_text=result_table)
+    shared.deliver(result, options, as_text=result_table)
 
 
 DEFAULT_WORKERS = 2
 
 
-@click.command(epilog=examples("xrdcomp demo", "xrdcomp demo --out demo-results --quiet"))
+@click.command(epilog=shared.examples("xrdcomp demo", "xrdcomp demo --out demo-results --quiet"))
 @click.option("--out", default="demo-results", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures and the page.")
-@quiet_option
+@shared.quiet_option
 def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Analyse the ten embedded specimens, which are simulated and labelled so.
 
@@ -102,10 +82,9 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
         raise OutputError(msg)
     workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
     if not workers.isdecimal() or int(workers) < 1:
-        msg = f"XRDCOMP_WORKERS is {workers!r}; expected the number of processes, 1 or more."
-        raise RecipeError(msg)
+        raise RecipeError(f"XRDCOMP_WORKERS is {workers!r}; expected the number of processes, 1 or more.")
     entries = load_cohort()
-    progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
+    shared.progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
     results, analyse = [], partial(_analyse_embedded, out=out, figures=figures)
     with contextlib.ExitStack() as stack:
         if int(workers) == 1:
@@ -121,7 +100,7 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
                 raise KeyboardInterrupt
         for number, result in enumerate(found, start=1):
             results.append(result)
-            progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
+            shared.progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
     click.echo("Simulated cohort: hydroxyapatite (HA) and organic in wt% as received, truth beside them;")
     click.echo("verdicts on the published findings with their probability.\n")
     click.echo(cohort_table(results))
@@ -167,27 +146,27 @@ def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool) -> SampleR
     return result
 
 
-@click.command(epilog=examples("xrdcomp identify scan.xrdml --radiation CuKa --format json"))
+@click.command(epilog=shared.examples("xrdcomp identify scan.xrdml --radiation CuKa --format json"))
 @click.argument("file")
-@xrd_options
-@output_options
+@shared.xrd_options
+@shared.output_options
 def identify(file: str, **options: Any) -> None:
     """Search a pattern for every crystalline phase of the library.
 
     Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive. Nothing is
     assumed to be there.
     """
-    recipe = build_recipe(options).with_settings({"identification.start": "nothing"})
-    progress(f"searching {file}", quiet=options["quiet"])
+    recipe = shared.build_recipe(options).with_settings({"identification.start": "nothing"})
+    shared.progress(f"searching {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import phase_block
 
     result = analyze(file, blank=options["blank"], recipe=recipe, scan=options["scan"])
-    deliver(result, options, as_text=phase_block)
+    shared.deliver(result, options, as_text=phase_block)
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp tga run.csv --atmosphere air",
         "xrdcomp tga bare.csv --column temperature=1 --column mass=2 --temperature-unit C --mass-unit mg",
         "xrdcomp tga run.txt --blank empty_pan.txt --windows windows.toml --out results",
@@ -196,11 +175,11 @@ def identify(file: str, **options: Any) -> None:
 @click.argument("file")
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @click.option("--windows", metavar="FILE", help="TOML with water_end_c, organic_end_c, carbonate_end_c …")
-@tga_options
-@output_options
+@shared.tga_options
+@shared.output_options
 def tga(file: str, **options: Any) -> None:
     """Steps and mass balance of a thermogravimetric run: water, organic, carbonate, residue."""
-    recipe = build_recipe(options)
+    recipe = shared.build_recipe(options)
     if name := options["windows"]:
         try:
             data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
@@ -209,19 +188,21 @@ def tga(file: str, **options: Any) -> None:
             raise RecipeError(msg) from error
         windows = data.get("thermal", data)
         recipe = recipe.with_settings({f"thermal.{key}": value for key, value in windows.items()})
-    progress(f"analysing {file}", quiet=options["quiet"])
+    shared.progress(f"analysing {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import result_table
 
-    run, blank = read_tga_as_told(file, options["blank"], options)
+    run, blank = shared.read_tga_as_told(file, options["blank"], options)
     result = analyze(tga=run, tga_blank=blank, recipe=recipe)
-    deliver(result, options, as_text=result_table)
+    shared.deliver(result, options, as_text=result_table)
 
 
 STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite")
 
 
-@click.command("tga-check", epilog=examples("xrdcomp tga-check oxalate.txt --standard calcium-oxalate-monohydrate"))
+@click.command(
+    "tga-check", epilog=shared.examples("xrdcomp tga-check oxalate.txt --standard calcium-oxalate-monohydrate")
+)
 @click.argument("file")
 @click.option("--standard", type=click.Choice(STANDARDS), required=True, help="What was weighed in.")
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
@@ -232,60 +213,27 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
     show_default=True,
     help="Difference up to which a step holds, as a fraction of the start mass.",
 )
-@tga_options
-@recipe_options
-@format_option
+@shared.tga_options
+@shared.recipe_options
+@shared.format_option
 def tga_check(file: str, **options: Any) -> None:
     """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
     from xrdcomp.thermal.balance import tga_check as check_standard
 
-    recipe = build_recipe(options)
-    run, blank = read_tga_as_told(file, options["blank"], options)
+    recipe = shared.build_recipe(options)
+    run, blank = shared.read_tga_as_told(file, options["blank"], options)
     with naming(file):
         check = check_standard(run, options["standard"], recipe.thermal, blank=blank, tolerance=options["tolerance"])
     if options["output_format"] == "json":
-        print_json(
-            {
-                "standard": check.standard,
-                "formula": check.formula,
-                "passed": check.passed,
-                "steps": [
-                    {
-                        "name": step.name,
-                        "start_C": step.start_c,
-                        "end_C": step.end_c,
-                        "theory": step.theory,
-                        "measured": step.measured.to_dict(),
-                        "difference": step.difference,
-                        "tolerance": step.tolerance,
-                        "holds": step.holds,
-                    }
-                    for step in check.steps
-                ],
-                "lost_before_first_step": check.before.to_dict(),
-                "carbonate": None if check.carbonate is None else check.carbonate.to_dict(),
-                "messages": [
-                    {"code": d.code, "severity": d.severity, "text": d.text, "facts": dict(d.facts)}
-                    for d in check.messages
-                ],
-            }
-        )
+        shared.print_json(check.to_dict())
     else:
         from xrdcomp.present.tables import align, percent
 
         rows = [("", "start °C", "end °C", "theory wt%", "measured wt%", "difference", "")]
-        rows += [
-            (
-                step.name,
-                f"{step.start_c:.0f}",
-                f"{step.end_c:.0f}",
-                f"{100 * step.theory:.2f}",
-                percent(step.measured, unit=False),
-                f"{100 * step.difference:+.2f}",
-                "holds" if step.holds else f"beyond {100 * step.tolerance:.2f}",
-            )
-            for step in check.steps
-        ]
+        for step in check.steps:
+            places = (step.name, f"{step.start_c:.0f}", f"{step.end_c:.0f}", f"{100 * step.theory:.2f}")
+            verdict = "holds" if step.holds else f"beyond {100 * step.tolerance:.2f}"
+            rows.append((*places, percent(step.measured, unit=False), f"{100 * step.difference:+.2f}", verdict))
         lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
         lines.append(align(rows, right=(1, 2, 3, 4, 5)))
         click.echo("\n".join([*lines, *map(str, check.messages)]))
@@ -301,7 +249,7 @@ _SETTINGS = {
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp calibrate lab6.xrdml --standard srm660c -o instrument.toml",
         "xrdcomp calibrate si.raw --standard srm640f --radius 217.5 --monochromator 26.6 -o instrument.toml",
         "xrdcomp calibrate lab6.xy --standard srm660c --refine-cell --temperature 20.9 -o check.toml",
@@ -313,28 +261,29 @@ _SETTINGS = {
 @click.option("--temperature", type=float, metavar="C", help="Of the specimen [default: the file's, else 22.5].")
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
-@scan_options
+@shared.scan_options
 @click.option("--radius", type=click.FloatRange(min=1), metavar="MM", help="Goniometer radius.")
 @click.option("--monochromator", type=float, metavar="DEG", help="26.6 for graphite with Cu Kα.")
 @click.option("--divergence", type=click.FloatRange(min=0), metavar="DEG", help="Equatorial divergence.")
-@set_option
-@format_option
-@quiet_option
+@shared.set_option
+@shared.format_option
+@shared.quiet_option
 def calibrate(scan_file: str, **options: Any) -> None:
     """Refine the instrument's resolution on a standard and write it to a file."""
     from xrdcomp.instrument.build import write_instrument
     from xrdcomp.instrument.calibrate import calibrate as calibrate_instrument
     from xrdcomp.io.front import read_xrd
+    from xrdcomp.results import named
 
     for item in options["settings"]:
         key = item.partition("=")[0].strip()
         if not key.startswith("instrument.") and key != "fit.two_theta_range":
             msg = f"--set {item}: a calibration uses settings of instrument and fit.two_theta_range, no others."
             raise RecipeError(msg)
-    recipe = build_recipe(options)
+    recipe = shared.build_recipe(options)
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
     recipe = recipe.with_settings(given)
-    progress(f"calibrating on {scan_file}", quiet=options["quiet"])
+    shared.progress(f"calibrating on {scan_file}", quiet=options["quiet"])
     pattern = read_xrd(scan_file, scan=options["scan"])
     with naming(scan_file):
         result = calibrate_instrument(
@@ -348,20 +297,20 @@ def calibrate(scan_file: str, **options: Any) -> None:
     target = write_instrument(result.instrument, options["out"], provenance=result.provenance)
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}
-        messages = [{"code": d.code, "severity": d.severity, "text": d.text} for d in result.messages]
+        messages = [named(message, "code", "severity", "text") for message in result.messages]
         figures = {**result.provenance, "rexp": result.fit.rexp}
-        print_json({"instrument": str(target), "cell": cell, "figures": figures, "messages": messages})
+        shared.print_json({"instrument": str(target), "cell": cell, "figures": figures, "messages": messages})
     else:
         for name, value in (*result.fit.parameters.items(), *result.cell.items()):
             click.echo(f"{name:32s} {value}")
         click.echo(f"{'Rwp':32s} {result.fit.rwp:.4f} (expected {result.fit.rexp:.4f})")
         for message in result.messages:
             click.echo(f"{message.severity}: {message.text}", err=True)
-    progress(f"written: {target}", quiet=options["quiet"])
+    shared.progress(f"written: {target}", quiet=options["quiet"])
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp calibrate-amorphous ha20.xy:0.2 ha50.xy:0.5 ha80.xy:0.8 --phases hydroxyapatite -o amorphous.toml",
         "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml",
         "xrdcomp analyze scan.xy --set quantification.amorphous_file=amorphous.toml --set quantification.method=ponkcs",
@@ -373,35 +322,33 @@ def calibrate(scan_file: str, **options: Any) -> None:
     "--weighing-std", type=click.FloatRange(min=0), default=0.005, show_default=True,
     help="Standard uncertainty of the fractions.",
 )  # fmt: skip
-@xrd_options
-@recipe_options
-@quiet_option
+@shared.xrd_options
+@shared.recipe_options
+@shared.quiet_option
 def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     """Determine k and the PONKCS factor from scans of mixtures whose crystalline mass fraction is known."""
     from xrdcomp.analysis import analyze
     from xrdcomp.quantification.methods import RANGE_TOLERANCE, KnownMixture, write_amorphous
     from xrdcomp.quantification.methods import calibrate_amorphous as calibrate
 
-    recipe = build_recipe(options).with_settings({"identification.search": False})
+    recipe = shared.build_recipe(options).with_settings({"identification.search": False})
     known: list[KnownMixture] = []
     window: tuple[float, float] | None = None
     for item in mixtures:
-        name, fraction = parse_fraction(item, "mixture", example="ha20.xy:0.2")
-        progress(f"analysing {name}", quiet=options["quiet"])
+        name, fraction = shared.parse_fraction(item, "mixture", example="ha20.xy:0.2")
+        shared.progress(f"analysing {name}", quiet=options["quiet"])
         fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).xrd
         if fit is None or fit.crystallinity is None:
-            msg = f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate."
-            raise AnalysisError(msg)
+            raise AnalysisError(f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate.")
         mixture = KnownMixture(crystallinity=fit.crystallinity, fraction=fraction, amounts=fit.amounts)
         known.append(dataclasses.replace(mixture, fraction_std=options["weighing_std"]))
         own = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
         if window is not None and max(abs(a - b) for a, b in zip(own, window, strict=True)) > RANGE_TOLERANCE:
-            msg = (
+            raise AnalysisError(
                 f"{name}: covers {own[0]:.1f}-{own[1]:.1f}°, those before it {window[0]:.1f}-{window[1]:.1f}°, and "
                 "k holds for one range. Give all the same: --range "
                 f"{max(own[0], window[0]):.1f},{min(own[1], window[1]):.1f}."
             )
-            raise AnalysisError(msg)
         window = window or own
     window = window or (0.0, 0.0)
     result = calibrate(known, window)
@@ -409,7 +356,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     click.echo(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")
     if result.factor is not None:
         click.echo(f"PONKCS factor of the amorphous part = {result.factor}")
-    progress(f"written: {target}", quiet=options["quiet"])
+    shared.progress(f"written: {target}", quiet=options["quiet"])
 
 
 COMPONENTS = ("apatite", "carbonate", "protein", "lipid", "water", "amorphous_mineral")
@@ -417,7 +364,7 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp simulate --out cohort",
         f"xrdcomp simulate --composition {EXAMPLE} --sample-id T1 --seed 7 --out simulated",
     )
@@ -431,8 +378,8 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
 )
 @click.option("--sample-id", default="simulated", show_default=True, metavar="ID")
 @click.option("--peak-counts", type=click.FloatRange(min=1), default=5000.0, show_default=True)
-@click.option("--atmosphere", type=click.Choice(ATMOSPHERES), default="air", show_default=True)
-@quiet_option
+@click.option("--atmosphere", type=click.Choice(shared.ATMOSPHERES), default="air", show_default=True)
+@shared.quiet_option
 def simulate(out: str, seed: int | None, composition: str | None, **options: Any) -> None:
     """Write simulated specimens as instrument exports, with their truth beside them.
 
@@ -468,11 +415,11 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
             write_tga(work / f"{name}_tga.csv", simulated.tga, "csv")
             truth = json.dumps({**simulated.truth, "seed": number}, indent=1, ensure_ascii=False)
             (work / "truth.json").write_text(truth + "\n", encoding="utf-8")
-    progress(f"written: {out} (simulated, seed {number})", quiet=options["quiet"])
+    shared.progress(f"written: {out} (simulated, seed {number})", quiet=options["quiet"])
 
 
 @click.command(
-    epilog=examples(
+    epilog=shared.examples(
         "xrdcomp integrate frame_00.gfrm frame_01.gfrm -o pattern.xye",
         "xrdcomp integrate frame.tif --poni calibration.poni --mask beamstop.edf --ring 3.44",
     )
@@ -499,19 +446,19 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 @click.option("--ring", metavar="D", type=float, help="Ring for the orientation, ångström [default: 3.44, 002].")
 @click.option("-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye].")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw frame, pattern and ring.")
-@format_option
-@quiet_option
+@shared.format_option
+@shared.quiet_option
 def integrate(frames: tuple[str, ...], **options: Any) -> None:
     """Integrate frames of an area detector (GFRM, SFRM, TIFF, CBF, EDF, Eiger) to one powder pattern.
 
     Several frames are merged. Needs the optional packages fabio and pyFAI.
     """
     quiet, sector, d_spacing = options["quiet"], options["sector"], options["ring"]
-    limits = parse_numbers(sector, "--sector", counts=(2,)) if sector else None
+    limits = shared.parse_numbers(sector, "--sector", counts=(2,)) if sector else None
     from xrdcomp.frames.integrate import azimuthal_profile, frame_stem, integrate_frames, place_frames
     from xrdcomp.io.export import write_pattern
 
-    progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
+    shared.progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
     given: dict[str, Any] = {"poni": options["ponis"] or None, "mask": options["mask"]}
     given |= {"polarization": options["polarization"], "orientation": options["orientation"]}
     sector_of_turn = (limits[0], limits[1]) if limits else None
@@ -531,7 +478,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
         from xrdcomp.present.figures import plot_frames
         from xrdcomp.present.files import write_figure
 
-        progress("drawing figures", quiet=quiet)
+        shared.progress("drawing figures", quiet=quiet)
         first = given | {"poni": given["poni"][:1] if given["poni"] else None}
         figure = plot_frames(place_frames(frames[:1], **first)[0], pattern, profile)
         written.append(write_figure(figure, target.with_suffix(".png")))
@@ -540,22 +487,12 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     notes = [note.text for note in pattern.messages if note.severity == "info"]
     if options["output_format"] == "json":
         names = "d_spacing two_theta amplitude amplitude_esd direction hermans coverage graininess oriented"
-        print_json(
-            {
-                "n_points": len(pattern),
-                "two_theta_min": low,
-                "two_theta_max": high,
-                "intensity_max": float(pattern.intensity.max()),
-                "intensity_unit": pattern.intensity_unit,
-                "wavelengths": [line.wavelength for line in pattern.emission_lines],
-                "frames": pattern.metadata["frames"],
-                "ring": profile and {name: getattr(profile, name) for name in names.split()},
-                "ring_missing": reason,
-                "warnings": warnings,
-                "notes": notes,
-                "written": [str(path) for path in written],
-            }
-        )
+        facts: dict[str, Any] = {"n_points": len(pattern), "two_theta_min": low, "two_theta_max": high}
+        facts |= {"intensity_max": float(pattern.intensity.max()), "intensity_unit": pattern.intensity_unit}
+        facts["wavelengths"] = [line.wavelength for line in pattern.emission_lines]
+        facts |= {"frames": pattern.metadata["frames"], "ring_missing": reason, "warnings": warnings, "notes": notes}
+        facts["ring"] = profile and {name: getattr(profile, name) for name in names.split()}
+        shared.print_json(facts | {"written": [str(path) for path in written]})
         return
     lines = [
         f"{pattern.metadata['frames']}: {len(pattern)} points, 2θ {low:.2f} to {high:.2f}°, maximum "
@@ -577,8 +514,8 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     click.echo("\n".join(lines))
 
 
-@click.command(epilog=examples("xrdcomp formats"))
-@format_option
+@click.command(epilog=shared.examples("xrdcomp formats"))
+@shared.format_option
 def formats(output_format: str) -> None:
     """List the file formats that can be read, with the extra packages that some need."""
     from xrdcomp.io.front import list_formats
@@ -586,7 +523,7 @@ def formats(output_format: str) -> None:
 
     found: list[Any] = list(list_formats())
     if output_format == "json":
-        print_json(found)
+        shared.print_json(found)
         return
     rows = [("id", "kind", "suffixes", "needs", "verified on real files", "name")]
     for item in found:
@@ -596,11 +533,11 @@ def formats(output_format: str) -> None:
     click.echo(align(rows))
 
 
-@click.command(epilog=examples("xrdcomp inspect scan.raw --format json"))
+@click.command(epilog=shared.examples("xrdcomp inspect scan.raw --format json"))
 @click.argument("file")
 @click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
-@scan_option
-@format_option
+@shared.scan_option
+@shared.format_option
 def inspect(file: str, figure: str | None, scan: int | None, output_format: str) -> None:
     """Say what a file is and what it holds, without analysing it."""
     from xrdcomp.io.front import inspect_file, read_tga, read_xrd, why_not_powder
@@ -632,7 +569,7 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
             write_figure(plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)), figure)
         click.echo(f"written: {figure}", err=True)
     if output_format == "json":
-        print_json(found)
+        shared.print_json(found)
         return
     parts: Any = [] if frame else found.get("scans") or found.get("segments") or []
     noun = ("segment" if kind == "tga" else "scan") + "s" * (len(parts) != 1)
@@ -648,10 +585,10 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
             click.echo(f"scan {number} is no powder scan: {reason}")
 
 
-@click.command(epilog=examples("xrdcomp convert scan.brml scan.xye"))
+@click.command(epilog=shared.examples("xrdcomp convert scan.brml scan.xye"))
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
-@scan_option
+@shared.scan_option
 def convert(source: str, target: str, scan: int | None) -> None:
     """Write a pattern in another format, chosen by the suffix of OUT: xy, xye, csv, cif, nxs."""
     from xrdcomp.io.export import convert_file
@@ -668,9 +605,11 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-@click.command(epilog=examples("xrdcomp phases", "xrdcomp phases hydroxyapatite", "xrdcomp phases --format json"))
+@click.command(
+    epilog=shared.examples("xrdcomp phases", "xrdcomp phases hydroxyapatite", "xrdcomp phases --format json")
+)
 @click.argument("phase", required=False, metavar="[ID|FILE.cif|FOLDER]")
-@format_option
+@shared.format_option
 def phases(phase: str | None, output_format: str) -> None:
     """List the reference phases, or tell what is known of one: of the library, a CIF file or a phase folder."""
     from xrdcomp.phases.library import list_phases, phase_info
@@ -680,22 +619,17 @@ def phases(phase: str | None, output_format: str) -> None:
     if output_format == "json":
         entries = [dataclasses.asdict(item) for item in found]
         data = [entry | entry.pop("facts") for entry in entries]
-        print_json(data[0] if phase else data)
+        shared.print_json(data[0] if phase else data)
         return
     if phase:
         info = found[0]
         lines = ", ".join(f"{x.d_spacing:.3f} Å ({x.relative_intensity:.0f})" for x in info.strongest_lines)
-        rows = [
-            ("id", info.id),
-            ("name", f"{info.name} ({info.mineral})" if info.mineral else info.name),
-            ("formula", info.formula),
-            ("density", "unknown" if info.density is None else f"{info.density} g/cm³"),
-            ("strongest lines", lines),
-            ("use", "fit and search" if info.quantifiable else "positions only, never quantified"),
-            ("source", info.source),
-            ("notes", info.notes),
-        ]
-        click.echo(align([row for row in rows if row[1]]))
+        name = f"{info.name} ({info.mineral})" if info.mineral else info.name
+        density = "unknown" if info.density is None else f"{info.density} g/cm³"
+        use = "fit and search" if info.quantifiable else "positions only, never quantified"
+        rows = {"id": info.id, "name": name, "formula": info.formula, "density": density, "strongest lines": lines}
+        rows |= {"use": use, "source": info.source, "notes": info.notes}
+        click.echo(align([row for row in rows.items() if row[1]]))
         return
     table = [("id", "formula", "density g/cm³", "use")]
     for info in found:

@@ -123,11 +123,10 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     if (phases := options.get("phases")) is not None:
         settings["phases"] = [item.strip() for item in phases.split(",")]
         if not all(settings["phases"]):
-            msg = (
+            raise RecipeError(
                 f"--phases {phases!r}: expected ids of `xrdcomp phases`, CIF files or phase folders, separated by "
                 "commas."
             )
-            raise RecipeError(msg)
     if text := options.get("wavelength"):
         numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
         if not all(0.1 < value < 5.0 for value in numbers[:2]):
@@ -142,8 +141,7 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     if text := options.get("two_theta_range"):
         low, high = parse_numbers(text, "--range", counts=(2,))
         if not low < high:
-            msg = f"--range {text}: expected MIN,MAX in degrees with MIN below MAX, e.g. 15,70."
-            raise RecipeError(msg)
+            raise RecipeError(f"--range {text}: expected MIN,MAX in degrees with MIN below MAX, e.g. 15,70.")
         settings["fit.two_theta_range"] = [low, high]
     if standard := options.get("internal_standard"):
         spike, fraction = parse_fraction(standard, "--internal-standard")
@@ -151,8 +149,7 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     for item in options.get("settings", ()):
         key, equals, value = item.partition("=")
         if not equals or not key:
-            msg = f"--set {item}: expected KEY=VALUE, e.g. --set fit.mode=peaks."
-            raise RecipeError(msg)
+            raise RecipeError(f"--set {item}: expected KEY=VALUE, e.g. --set fit.mode=peaks.")
         settings[key.strip()] = value.strip()
     recipe = recipe.with_settings(settings)
     if recipe.sample_id and (options.get("out") or options.get("output_format") != "json"):
@@ -197,8 +194,7 @@ def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[fl
         msg = f"{option} {text}: expected {expected} numbers separated by commas, with a decimal point."
         raise RecipeError(msg) from None
     if len(numbers) not in counts:
-        msg = f"{option} {text}: expected {expected} numbers separated by commas; got {len(numbers)}."
-        raise RecipeError(msg)
+        raise RecipeError(f"{option} {text}: expected {expected} numbers separated by commas; got {len(numbers)}.")
     return numbers
 
 
@@ -210,8 +206,7 @@ def parse_fraction(text: str, option: str, *, example: str = "corundum:0.2") -> 
     except ValueError:
         fraction = -1.0
     if not name or not 0.0 < fraction < 1.0:
-        msg = f"{option} {text}: expected NAME:FRACTION with a fraction between 0 and 1, e.g. {example}."
-        raise RecipeError(msg)
+        raise RecipeError(f"{option} {text}: expected NAME:FRACTION with a fraction between 0 and 1, e.g. {example}.")
     return name, fraction
 
 

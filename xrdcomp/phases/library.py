@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
-from xrdcomp.errors import PhaseError
+from xrdcomp.errors import ArgumentError, PhaseError
 from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, expand_sites, read_cif
 from xrdcomp.units import CO2_PER_CARBONATE
 
+PhasesLike: TypeAlias = "str | os.PathLike[str] | Phase | Iterable[str | os.PathLike[str] | Phase]"
+"""One phase or several: loaded ones, ids of the library, CIF files, phase folders."""
 _PHASE_FILES = frozenset({"phase.toml", "structure.cif"})
 
 
@@ -182,19 +185,39 @@ def load_phase(phase: str | Path) -> Phase:
     )
 
 
-def load_phases(phases: Iterable[str | Path]) -> tuple[Phase, ...]:
-    """Load several phases, in the order given; a folder of phases stands for them in alphabetical order.
+def load_phases(phases: PhasesLike) -> tuple[Phase, ...]:
+    """Load phases, in the order given.
 
-    The public `xrdcomp.load_phases` tells what may be named. Raises PhaseError as `load_phase`, or for an id twice.
+    Parameters
+    ----------
+    phases : id, path, Phase, or several of them
+        Ids of the library, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders that hold any
+        number of such folders and CIF files, which are taken in alphabetical order.
+
+    Returns
+    -------
+    tuple of Phase
+        Lengths in ångström, angles in degrees, B in Å².
+
+    Raises
+    ------
+    PhaseError
+        Unknown id (the nearest is proposed), a file that is no usable structure, a phase given twice.
     """
-    loaded = tuple(load_phase(part) for phase in phases for part in _parts(phase))
-    seen: set[str] = set()
-    for phase in loaded:
-        if phase.id in seen:
-            msg = f"phase {phase.id!r} is given twice."
-            raise PhaseError(msg)
-        seen.add(phase.id)
-    return loaded
+    items: Any = [phases] if isinstance(phases, str | os.PathLike | Phase) else phases
+    expected = "phase ids, CIF files, phase folders or Phase objects"
+    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
+        raise ArgumentError("phases", phases, expected)
+    loaded: list[Phase] = []
+    for item in items:
+        if not isinstance(item, str | os.PathLike | Phase):
+            raise ArgumentError("phases", item, expected)
+        found = [item] if isinstance(item, Phase) else [load_phase(part) for part in _parts(os.fspath(item))]
+        for phase in found:
+            if phase.id in {other.id for other in loaded}:
+                raise PhaseError(f"phase {phase.id!r} is given twice.")
+            loaded.append(phase)
+    return tuple(loaded)
 
 
 def own_phase_files(phases: Iterable[str | Path]) -> tuple[Path, ...]:

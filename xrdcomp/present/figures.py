@@ -175,8 +175,7 @@ def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
     """
     fit = result.xrd
     if fit is None:
-        msg = f"{result.sample_id}: no fit to draw; the analysis had no powder pattern."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"{result.sample_id}: no fit to draw; the analysis had no powder pattern.")
     with figure_style():
         window = _apatite_window(fit)
         n_phases = max(len(fit.reflections), 1)
@@ -393,8 +392,7 @@ def plot_tga(result: SampleResult) -> Figure:
     """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked."""
     tga = result.tga
     if tga is None:
-        msg = f"{result.sample_id}: no thermogravimetric curve to draw; the analysis had none."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"{result.sample_id}: no thermogravimetric curve to draw; the analysis had none.")
     with figure_style():
         figure = new_figure(5.2, 4.2)
         grid = figure.add_gridspec(2, 1, height_ratios=(1.6, 1.0))
@@ -544,8 +542,7 @@ def plot_budget(result: SampleResult) -> Figure:
     """Figure of the uncertainty budget: which input contributes what share of each component's variance."""
     budget = result.composition.budget
     if not budget:
-        msg = f"{result.sample_id}: the composition holds no uncertainty budget."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"{result.sample_id}: the composition holds no uncertainty budget.")
     named = dict.fromkeys(name for parts in budget.values() for name in parts)
     inputs = [n for n in named if any(parts.get(n, 0.0) >= LEAST_SHARE for parts in budget.values())]
     rows = component_order(budget)
@@ -742,8 +739,7 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
     """
     bases = {result.composition.basis for result in results}
     if len(bases) != 1:
-        msg = f"a cohort figure needs results on one basis; got {sorted(bases) or 'no results'}."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"a cohort figure needs results on one basis; got {sorted(bases) or 'no results'}.")
     with figure_style():
         figure = new_figure(9.6, 1.1 + 0.24 * len(results))
         grid = figure.add_gridspec(1, len(COMPONENTS), width_ratios=(1.6, 1.6, 1.2, 1.0, 1.0, 1.0))

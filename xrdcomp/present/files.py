@@ -16,15 +16,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
 
-from xrdcomp.data import Diagnostic, HeatingLosses, PhaseFacts, Source
+from xrdcomp.data import Diagnostic, Source
 from xrdcomp.errors import OutputError, ReadError, umask, whole_file
 from xrdcomp.present.tables import (
     BASIS_LABELS,
@@ -42,11 +42,9 @@ from xrdcomp.results import (
     STEP_PLACES,
     Claim,
     Composition,
-    DetectionEvidence,
     DetectionRule,
     Estimate,
     FitResult,
-    MemberComparison,
     PhaseList,
     PhaseResult,
     ReflectionTable,
@@ -55,7 +53,6 @@ from xrdcomp.results import (
     TgaStep,
     XrdAmounts,
 )
-from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
     import jinja2
@@ -65,6 +62,7 @@ FIGURE_FORMATS = ("png", "svg")
 FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
 TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
+AMOUNT_COVARIANCES = ("covariance", "counting_covariance", "misfit_covariance")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -76,12 +74,11 @@ def safe_sample_id(sample_id: str) -> str:
     digit or underscore; a path or a name that Windows reserves is not.
     """
     if not _LEGAL.fullmatch(sample_id) or _RESERVED.fullmatch(sample_id) or ".." in sample_id:
-        msg = (
+        raise OutputError(
             f"sample id {sample_id!r} cannot name a folder. Expected: 1 to 120 letters, digits, blanks or "
             "_ . + ( ) -, beginning with a letter, digit or underscore. Pass another one with --sample-id "
             "(in Python: sample_id=)."
         )
-        raise OutputError(msg)
     return sample_id
 
 
@@ -197,7 +194,7 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         amounts = fit.amounts
         arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
         arrays["amounts_values"] = amounts.amounts
-        for name in ("covariance", "counting_covariance", "misfit_covariance"):
+        for name in AMOUNT_COVARIANCES:
             if (matrix := getattr(amounts, name)) is not None:
                 arrays[f"amounts_{name}"] = matrix
     if (tga := result.tga) is not None:
@@ -227,11 +224,10 @@ def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
     with _output_errors(target):
         ours = target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))
         if target.exists() and not ours:
-            msg = (
+            raise OutputError(
                 f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. "
                 "Choose another --out folder, or move it away."
             )
-            raise OutputError(msg)
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
         try:
@@ -302,8 +298,7 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
-        msg = f"a setting must be finite; got {value}."
-        raise ValueError(msg)
+        raise ValueError(f"a setting must be finite; got {value}.")
     if isinstance(value, str | int | float):
         # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -312,8 +307,7 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(items) + " }"
     if isinstance(value, Sequence):
         return "[" + ", ".join(_value(item) for item in value) + "]"
-    msg = f"cannot write {type(value).__name__} as TOML."
-    raise TypeError(msg)
+    raise TypeError(f"cannot write {type(value).__name__} as TOML.")
 
 
 # Results from disk: what `write_result` wrote becomes a `SampleResult` again.
@@ -380,165 +374,100 @@ def _read_curves(file: Path, *, needed: bool) -> dict[str, Any]:
 
 
 def _result(data: Mapping[str, Any], curves: Curves) -> SampleResult:
-    settings = data["settings"].get("identification", {})
-    phases = PhaseList(_phase(item, settings) for item in data["phases"])
+    item, facts = data["composition"], data.get("metadata", {})
+    phases = tuple(_phase(phase, data["settings"].get("identification", {})) for phase in data["phases"])
+    draws = {"draws": curves["composition_draws"]} if "composition_draws" in curves else {}
+    matrix = _covariance(item.get("covariance", {}), "matrix", names="covariance_names", values="")
     return SampleResult(
         **{name: data[name] for name in ("sample_id", "settings", "software")},
-        composition=_composition(data["composition"], curves),
-        phases=phases,
-        claims=tuple(_picked(Claim, item) for item in data["claims"]),
+        composition=_record(Composition, item, **matrix, **draws),
+        phases=PhaseList(phases),
+        claims=tuple(_record(Claim, claim) for claim in data["claims"]),
         inputs=tuple(data["inputs"]),
-        sources=tuple(_picked(Source, item) for item in data["inputs"] if "setting" not in item),
-        xrd=_fit(data["xrd"], data.get("metadata", {}), phases, curves) if "xrd" in data else None,
+        sources=tuple(_record(Source, source) for source in data["inputs"] if "setting" not in source),
+        xrd=_fit(data["xrd"], facts, phases, curves) if "xrd" in data else None,
         tga=_tga(data["tga"], curves) if "tga" in data else None,
-        messages=tuple(_picked(Diagnostic, item) for item in data["messages"]),
-        metadata=data.get("metadata", {}),
+        messages=tuple(_record(Diagnostic, message) for message in data["messages"]),
+        metadata=facts,
     )
 
 
-def _picked(kind: type[Kind], item: Mapping[str, Any]) -> Kind:
-    """Record of the keys that are its fields; a later version may have written more."""
-    return kind(**{name: item[name] for name in kind.__dataclass_fields__ if name in item})  # type: ignore[attr-defined]
+def _record(kind: type[Kind], item: Mapping[str, Any], **others: Any) -> Kind:
+    """Record of the keys that are its fields, each checked; a later version may have written more."""
+    return msgspec.convert({**item, **others}, kind, dec_hook=lambda _, value: np.asarray(value, dtype=float))
 
 
-def _estimate(item: Mapping[str, Any]) -> Estimate:
-    low, high = item.get("ci95") or (None, None)
-    interval = None if low is None or high is None else (low, high)
-    return Estimate(value=item["value"], std=item["std"], ci95=interval, unit=item.get("unit", ""))
-
-
-def _optional(item: Mapping[str, Any] | None) -> Estimate | None:
-    return None if item is None else _estimate(item)
-
-
-def _estimates(items: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {name: _estimate(item) for name, item in items.items()}
-
-
-def _matrix(rows: Any) -> FloatArray:
-    return np.array(rows, dtype=float) if rows else np.empty((0, 0))
-
-
-def _composition(item: Mapping[str, Any], curves: Curves) -> Composition:
-    covariance = item.get("covariance", {})
-    draws = {"draws": curves["composition_draws"]} if "composition_draws" in curves else {}
-    return Composition(
-        basis=item["basis"],
-        method=item["method"],
-        components={name: _optional(value) for name, value in item["components"].items()},
-        identifiable_sums=_estimates(item.get("identifiable_sums", {})),
-        covariance_names=tuple(covariance.get("names", ())),
-        covariance=_matrix(covariance.get("matrix")),
-        budget=item.get("budget", {}),
-        prior_share=item.get("prior_share", {}),
-        other_basis={name: _optional(value) for name, value in item.get("other_basis", {}).items()},
-        **draws,
-    )
+def _covariance(item: Mapping[str, Any], matrix: str, *, names: str, values: str) -> dict[str, Any]:
+    """Fields of a record from the JSON of quantities with their covariance, which lacks what is empty."""
+    return {field: item[key] for field, key in ((names, "names"), (values, "values"), ("covariance", matrix))
+            if item.get(key)} | ({} if item.get(matrix) else {"covariance": np.empty((0, 0))})  # fmt: skip
 
 
 def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
     told = dict(item.get("evidence", {}))
     known: dict[str, Any] = {name: told.pop(key) for key, name in EVIDENCE_KEYS.items() if key in told}
-    known["alternatives"] = tuple(known.get("alternatives", ()))
     if (threshold := told.pop("threshold", None)) is not None:
         from scipy.special import ndtri
 
         probability = settings.get("detection_probability", 0.95)
         known["rule"] = DetectionRule(
-            false_alarm_rate=settings.get("false_alarm_rate", 0.002),
-            detection_probability=probability,
-            threshold=threshold,
-            quantile=float(ndtri(probability)),
-        )
+            false_alarm_rate=settings.get("false_alarm_rate", 0.002), detection_probability=probability,
+            threshold=threshold, quantile=float(ndtri(probability)),
+        )  # fmt: skip
     if _MEMBER[0] in told:
-        known["member"] = MemberComparison(**{name: told.pop(name) for name in _MEMBER})
+        known["member"] = {name: told.pop(name) for name in _MEMBER}
     member, carbonate = told.pop("apatite", ""), told.pop("carbonate_fraction", None)
-    if (stated := item.get("facts")) is not None:
-        heating = _picked(HeatingLosses, stated.get("heating", {}))
-        facts = replace(_picked(PhaseFacts, stated), heating=heating)
-    elif carbonate is not None:  # earlier results state it of structures from outside the library alone
-        family = "apatite" if member else ""
-        facts = PhaseFacts(family=family, end_member=member, carbonate_fraction=carbonate, own=True)
-    else:
-        facts = PhaseFacts()
-    return PhaseResult(
-        id=item["id"],
-        name=item["name"],
-        formula=item.get("formula", ""),
-        decision=item["decision"],
-        detection_limit=item["detection_limit"],
-        weight_fraction=_optional(item.get("weight_fraction")),
-        crystalline_weight_fraction=_optional(item.get("crystalline_weight_fraction")),
-        cell=_estimates(item.get("cell", {})),
-        crystallite_size_nm=_estimates(item.get("crystallite_size_nm", {})),
-        microstrain=_optional(item.get("microstrain")),
-        intensity_share=item.get("intensity_share", 0.0),
-        facts=facts,
+    facts = item.get("facts", {})
+    if not facts and carbonate is not None:  # earlier results state it of structures from outside the library alone
+        facts = {"family": "apatite" if member else "", "end_member": member, "own": True}
+        facts["carbonate_fraction"] = carbonate
+    return _record(
+        PhaseResult, {"formula": "", **item}, facts=facts, evidence=known,
         internal_standard=told.pop("internal_standard", False),
-        pattern_weight_fraction=_optional(told.pop("weight_fraction_from_pattern_alone", None)),
-        evidence=DetectionEvidence(**known),
-        apatite_indices=told,
-    )
+        pattern_weight_fraction=told.pop("weight_fraction_from_pattern_alone", None), apatite_indices=told,
+    )  # fmt: skip
 
 
-def _fit(item: Mapping[str, Any], metadata: Mapping[str, Any], asked: PhaseList, curves: Curves) -> FitResult:
-    amorphous, phases = (
-        {name.removeprefix(kind): curve for name, curve in curves.items() if name.startswith(kind)}
-        for kind in ("xrd_amorphous_", "xrd_phase_")
-    )
+def _fit(
+    item: Mapping[str, Any], metadata: Mapping[str, Any], asked: Sequence[PhaseResult], curves: Curves
+) -> FitResult:
+    parts = {
+        kind: {name.removeprefix(start): curve for name, curve in curves.items() if name.startswith(start)}
+        for kind, start in (("amorphous", "xrd_amorphous_"), ("phases", "xrd_phase_"))
+    }
     listed = [name.removeprefix("reflections_").removesuffix("_hkl") for name in curves if name.endswith("_hkl")]
     names = tuple(map(str, curves.get("amounts_names", ())))
+    matrices: dict[str, Any] = {name: curves.get(f"amounts_{name}") for name in AMOUNT_COVARIANCES}
     amounts = XrdAmounts(
         names=names,
         amounts=curves.get("amounts_values", np.empty(0)),
-        covariance=curves.get("amounts_covariance", np.empty((0, 0))),
         crystalline=tuple(map(bool, curves.get("amounts_crystalline", ()))),
-        counting_covariance=curves.get("amounts_counting_covariance"),
-        misfit_covariance=curves.get("amounts_misfit_covariance"),
         facts={phase.id: phase.facts for phase in asked if phase.id in names},
+        **matrices | ({"covariance": np.empty((0, 0))} if matrices["covariance"] is None else {}),
     )
-    return FitResult(
-        **{name: curves[f"xrd_{name}"] for name in FIT_CURVES},
-        amorphous=amorphous,
-        phases=phases,
+    return _record(
+        FitResult, {"n_iterations": 0, "converged": True, "parameters": {}, **item},
+        **{name: curves[f"xrd_{name}"] for name in FIT_CURVES}, **parts,
         reflections={
             name: ReflectionTable(**{part: curves[f"reflections_{name}_{part}"] for part in REFLECTION_COLUMNS})
             for name in listed
         },
-        parameters=_estimates(item.get("parameters", {})),
         covariance_names=tuple(map(str, curves.get("covariance_names", ()))),
         covariance=curves.get("covariance", np.empty((0, 0))),
-        amounts=amounts,
-        wavelengths=tuple(item["wavelengths"]),
-        n_parameters=item["n_parameters"],
-        n_iterations=item.get("n_iterations", 0),
-        converged=item.get("converged", True),
-        crystallinity=_optional(item.get("crystallinity")),
-        bragg_area_lost=metadata.get("bragg_area_lost", {}),
-    )
+        amounts=amounts, bragg_area_lost=metadata.get("bragg_area_lost", {}),
+    )  # fmt: skip
 
 
 def _tga(item: Mapping[str, Any], curves: Curves) -> TgaResult:
-    balance = item.get("balance", {})
-    return TgaResult(
-        **{name: curves[f"tga_{name}"] for name in TGA_CURVES},
-        steps=tuple(map(_step, item["steps"])),
-        residue=_estimate(item["residue"]),
-        atmosphere=item["atmosphere"],
-        initial_mass_mg=item["initial_mass_mg"],
-        heating_rate_k_min=item.get("heating_rate_K_per_min"),
-        balance_names=tuple(balance.get("names", ())),
-        balance=np.array(balance.get("values", ()), dtype=float),
-        covariance=_matrix(balance.get("covariance")),
-        quantities=_estimates(item.get("quantities", {})),
-        budget=item.get("budget", {}),
-    )
+    rate = {"heating_rate_k_min": item.get("heating_rate_K_per_min"), "steps": tuple(map(_step, item["steps"]))}
+    balance = _covariance(item.get("balance", {}), "covariance", names="balance_names", values="balance")
+    return _record(TgaResult, item, **rate, **{"balance": np.empty(0)} | balance,
+                   **{name: curves[f"tga_{name}"] for name in TGA_CURVES})  # fmt: skip
 
 
 def _step(item: Mapping[str, Any]) -> TgaStep:
     places: dict[str, Any] = {f"{place}_c": item.get(f"{place}_C") for place in STEP_PLACES}
-    parts = tuple(map(_step, item.get("parts", ())))
-    return TgaStep(name=item["name"], mass_loss=_estimate(item["mass_loss"]), parts=parts, **places)
+    return _record(TgaStep, item, parts=tuple(map(_step, item.get("parts", ()))), **places)
 
 
 # Results as HTML: a table for notebooks, a plain page for one specimen, a plain page for a

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from xrdcomp.data import Diagnostic, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep
+from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
 from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
 from xrdcomp.thermal.losses import (
     Boundaries,
@@ -454,6 +454,13 @@ class StandardCheck:
     def passed(self) -> bool:
         """Every step holds."""
         return all(step.holds for step in self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as ``xrdcomp tga-check --format json`` prints it."""
+        facts = ("name", "theory", "measured", "difference", "tolerance", "holds")
+        steps = [{**named(step, *facts), "start_C": step.start_c, "end_C": step.end_c} for step in self.steps]
+        found = named(self, "standard", "formula", "passed") | {"lost_before_first_step": self.before.to_dict()}
+        return found | named(self, "carbonate", "messages") | {"steps": steps}
 
 
 def tga_check(
