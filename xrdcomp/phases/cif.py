@@ -77,8 +77,7 @@ def symmetry_of(space_group: gemmi.SpaceGroup, where: str) -> Symmetry:
     """
     symbol, operations = space_group.xhm(), space_group.operations()
     if not has_cell_rules(space_group):
-        msg = f"{where}: {symbol} is on rhombohedral axes, or monoclinic without b as unique axis."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: {symbol} is on rhombohedral axes, or monoclinic without b as unique axis.")
     return Symmetry(
         symbol=symbol,
         crystal_system=str(space_group.crystal_system_str()),
@@ -106,18 +105,16 @@ def check_cell(cell: Cell, space_group: gemmi.SpaceGroup, where: str) -> None:
     rotations = np.array([op.rot for op in space_group.operations().sym_ops], dtype=np.int64) // 24
     turned = np.einsum("mji,jk,mkl->mil", rotations, metric, rotations)
     if np.abs((turned - metric) / scale).max() > METRIC_TOLERANCE:
-        msg = (
+        raise PhaseError(
             f"{where}: the cell {cell.parameters} does not have the symmetry of {space_group.xhm()} "
             f"({space_group.crystal_system_str()}). Check the cell, the symbol and its setting."
         )
-        raise PhaseError(msg)
 
 
 def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where: str) -> FullCell:
     """Apply every operation to every atom and merge images on special positions.
 
-    Images within `SITE_TOLERANCE` are one site and are put at their mean, which also cleans coordinates
-    such as 0.3333.
+    Images within `SITE_TOLERANCE` are one site and are put at their mean, which also cleans coordinates such as 0.3333.
 
     Raises PhaseError: images that merge unevenly (an atom almost, but not quite, on a special position), or
     two atoms on one place with occupancies that add to more than one.
@@ -133,11 +130,10 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
         near = np.sum((difference @ matrix.T) ** 2, axis=-1) < SITE_TOLERANCE**2
         size = near.sum(axis=1)
         if (size != size[0]).any() or len(images) % size[0]:
-            msg = (
+            raise PhaseError(
                 f"{where}: atom {atom.label} at {atom.xyz} lies almost on a special position (its images "
                 f"merge unevenly within {SITE_TOLERANCE} ångström). Give the exact coordinates."
             )
-            raise PhaseError(msg)
         first = np.flatnonzero(np.argmax(near, axis=1) == np.arange(len(images)))
         mean = images[first] - np.einsum("fk,fkx->fx", near[first], difference[first]) / size[0]
         sites.append(mean - np.floor(mean + 1e-9))
@@ -158,16 +154,14 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
     if clash.any():
         i, j = (int(k) for k in np.argwhere(clash)[0])
         one, two = atoms[int(full.origin[i])], atoms[int(full.origin[j])]
-        msg = (
+        raise PhaseError(
             f"{where}: atoms {one.label} and {two.label} lie {np.sqrt(distance_sq[i, j]):.2f} ångström apart "
             f"with occupancies {one.occupancy:g} and {two.occupancy:g}: listed twice, or the wrong setting."
         )
-        raise PhaseError(msg)
     return full
 
 
-# Crystal structures from CIF files; carbonate groups and members of the apatite family, told
-# from atoms.
+# Crystal structures from CIF files; carbonate groups and members of the apatite family, told from atoms.
 
 DEFAULT_B_ISO = 1.0
 """Å²: isotropic displacement taken for an atom whose CIF gives none; typical of minerals."""
@@ -246,15 +240,13 @@ def read_cif(path: Path) -> CifStructure:
             if name.startswith(_MODULATED_TAGS) and _text(block, (tag,)) != "0":
                 kind = "modulated"
             if kind:
-                msg = (
+                raise PhaseError(
                     f"{where}: {tag} belongs to a {kind} structure, of which X-ray lines cannot be calculated here. "
                     "Give the nuclear, three-dimensional average structure."
                 )
-                raise PhaseError(msg)
     values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]
     if min(values) <= 0 or max(values[3:]) >= 180:
-        msg = f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees.")
     cell = Cell(**dict(zip(_CELL_NAMES, values, strict=True)))
     group = _space_group(block, cell, where)
     symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
@@ -309,8 +301,7 @@ def _number(text: str | None, what: str, where: str) -> float:
 
     value = math.nan if text is None else float(gemmi.cif.as_number(text))
     if not math.isfinite(value):
-        msg = f"{where}: {what} is {'missing' if text is None else repr(text)}; expected a number."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: {what} is {'missing' if text is None else repr(text)}; expected a number.")
     return value
 
 
@@ -324,14 +315,12 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         try:
             found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps([gemmi.Op(text) for text in listed]))
         except (ValueError, RuntimeError) as error:
-            msg = f"{where}: {tag} holds an operation that cannot be read ({error})."
-            raise PhaseError(msg) from error
+            raise PhaseError(f"{where}: {tag} holds an operation that cannot be read ({error}).") from error
         if not found:  # gemmi gives None where it knows none
-            msg = (
+            raise PhaseError(
                 f"{where}: the {len(listed)} operations of {tag} are not those of any tabulated setting. Write the "
                 "structure in a standard setting, or with all atoms of the cell in P 1."
             )
-            raise PhaseError(msg)
         return found
     tried = []
     for tag in _SYMBOL_TAGS:
@@ -355,11 +344,10 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         if not found:  # gemmi gives None where it knows none
             continue
         if found.ext in ("1", "2") and not symbol.endswith((f":{found.ext}", " S", " Z")):
-            msg = (
+            raise PhaseError(
                 f"{where}: {symbol!r} has two choices of origin, and the file lists no operations. List them, "
                 f"or write '{found.hm}:1' or '{found.hm}:2'."
             )
-            raise PhaseError(msg)
         return found
     msg = f"{where}: no space group: neither operations nor a symbol that is known (found: {tried or 'none'})."
     raise PhaseError(msg)
@@ -392,11 +380,10 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
         xyz = [_number(row[i], f"fract_{axis}", place) for i, axis in enumerate("xyz")]
         occupancy = _number(row[5], "occupancy", place) if _given(row, 5) else 1.0
         if not 0.0 < occupancy <= 1.0 + 1e-6:
-            msg = (
+            raise PhaseError(
                 f"{place}: occupancy {occupancy:g} is not above 0 and at most 1; remove rows of atoms that are not "
                 "there."
             )
-            raise PhaseError(msg)
         if _given(row, 6):
             b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
         elif _given(row, 7):
@@ -404,8 +391,7 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
         else:
             b_iso = tensors.get(label, 0.0)
         if b_iso < 0:
-            msg = f"{place}: displacement B = {b_iso:.3f} Å² is negative."
-            raise PhaseError(msg)
+            raise PhaseError(f"{place}: displacement B = {b_iso:.3f} Å² is negative.")
         if not b_iso:  # not given; calculated structures write zero
             assumed.append(label)
             b_iso = DEFAULT_B_ISO
@@ -457,12 +443,11 @@ def _from_label(label: str, in_formula: frozenset[str], place: str) -> str:
     known = {"H" if element == "D" else element for element in in_formula}
     fitting = [element for element in choices if element and (not known or element in known)]
     if not fitting:
-        msg = (
+        raise PhaseError(
             f"{place}: no element can be told from label {label!r}"
             + (f" that is in the formula ({', '.join(sorted(known))})" if known else "")
             + ". Add the column _atom_site_type_symbol."
         )
-        raise PhaseError(msg)
     return fitting[0]
 
 
@@ -502,9 +487,8 @@ def carbonate_fraction(cell: Cell, full: FullCell) -> float:
 def apatite_member(crystal_system: str, cell: Cell, full: FullCell) -> str:
     """End member of the calcium phosphate apatites that a structure is, by cell and contents; "" for another.
 
-    Returns ``hydroxyapatite``, ``fluorapatite`` or ``chlorapatite``, by what fills at least half of the
-    channel; carbonate apatite counts as hydroxyapatite. Monoclinic apatite, whose cell is doubled, is not
-    recognised.
+    Returns ``hydroxyapatite``, ``fluorapatite`` or ``chlorapatite``, by what fills at least half of the channel;
+    carbonate apatite counts as hydroxyapatite. Monoclinic apatite, whose cell is doubled, is not recognised.
     """
     number = _contents(full)
     sized = _A_RANGE[0] < cell.a < _A_RANGE[1] and _C_RANGE[0] < cell.c < _C_RANGE[1]

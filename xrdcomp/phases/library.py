@@ -79,9 +79,8 @@ def list_phases() -> tuple[str, ...]:
 def phase_info(phase: str | Path) -> PhaseInfo:
     """Facts of a phase without its structure.
 
-    `phase`: id of the library, a folder with ``phase.toml``, or a CIF file. Returns spacings in ångström,
-    density in g/cm³. Raises PhaseError: unknown id (the nearest is proposed), or a ``phase.toml`` that cannot
-    be used.
+    `phase`: id of the library, a folder with ``phase.toml``, or a CIF file. Returns spacings in ångström, density in
+    g/cm³. Raises PhaseError: unknown id (the nearest is proposed), or a ``phase.toml`` that cannot be used.
     """
     path = Path(phase)
     return _cif_info(path, read_cif(path)) if _is_cif(path) else _info(_folder_of(phase))
@@ -99,11 +98,10 @@ def load_phase(phase: str | Path) -> Phase:
     Returns
     -------
     Phase
-        With the full cell expanded. The id of a CIF file is its name with everything but letters and digits
-        turned into underscores. ``metadata`` holds ``density`` (g/cm³, where known), ``b_assumed``
-        (bool), ``b_assumed_atoms`` (CIF files: labels that got the default of 1 Å²), ``mineral``, ``doi``, and of
-        structures outside the library ``user_file``, and ``apatite``: the member of that family, where the atoms show
-        one.
+        With the full cell expanded. The id of a CIF file is its name with everything but letters and digits turned into
+        underscores. ``metadata`` holds ``density`` (g/cm³, where known), ``b_assumed`` (bool), ``b_assumed_atoms`` (CIF
+        files: labels that got the default of 1 Å²), ``mineral``, ``doi``, and of structures outside the library
+        ``user_file``, and ``apatite``: the member of that family, where the atoms show one.
 
     Raises
     ------
@@ -119,8 +117,7 @@ def load_phase(phase: str | Path) -> Phase:
         folder = _folder_of(phase)
         info, path = _info(folder), folder / "structure.cif"
         if not path.is_file():
-            msg = f"{folder}: structure.cif is missing."
-            raise PhaseError(msg)
+            raise PhaseError(f"{folder}: structure.cif is missing.")
         structure, where = read_cif(path), str(path)
         metadata["source_verified"] = info.source_verified
         if info.quantifiable != bool(structure.atoms):
@@ -141,11 +138,10 @@ def load_phase(phase: str | Path) -> Phase:
         if info.id in list_phases():  # named like a phase of the library, whose properties it would get
             known = re.findall(r"[A-Z][a-z]?", _info(reference_folder() / info.id).formula)
             if lacking := sorted({*known} - {*full.element, "H"}):
-                msg = (
+                raise PhaseError(
                     f"{where}: is named like {info.id} of the library but holds no {' or '.join(lacking)}. Give it "
                     "another name."
                 )
-                raise PhaseError(msg)
     if facts.heating == HeatingLosses() and facts.carbonate_fraction and not facts.is_apatite:
         # A carbonate whose losses are not stated gives off the CO2 of its carbonate groups.
         dioxide = facts.carbonate_fraction * CO2_PER_CARBONATE
@@ -250,11 +246,10 @@ def _folder_of(phase: str | Path) -> Path:
     if path.is_dir():
         if (path / "phase.toml").is_file():
             return path
-        msg = (
+        raise PhaseError(
             f"{path}: holds no phase: phase.toml is missing. Expected: phase.toml and structure.cif, or, in a list of "
             "phases, any number of such folders and CIF files."
         )
-        raise PhaseError(msg)
 
     # Ids that may be meant: by abbreviation, by formula or mineral name, by spelling.
     def plain(text: str) -> str:
@@ -267,11 +262,10 @@ def _folder_of(phase: str | Path) -> Path:
     spelled = str(phase).lower().replace("-", "_")
     near = near or difflib.get_close_matches(spelled, list_phases(), n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    msg = (
+    raise PhaseError(
         f"unknown phase {str(phase)!r}.{hint} Known: {', '.join(list_phases())}. A CIF file or a folder with "
         "phase.toml and structure.cif also serves."
     )
-    raise PhaseError(msg)
 
 
 _SHORT_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -297,22 +291,18 @@ def _info(folder: Path) -> PhaseInfo:
     try:
         data = tomllib.loads(where.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{where}: not readable as TOML ({error})."
-        raise PhaseError(msg) from error
+        raise PhaseError(f"{where}: not readable as TOML ({error}).") from error
     if unknown := [key for key in data if key not in _KEYS]:
         near = difflib.get_close_matches(unknown[0], _KEYS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        msg = f"{where}: unknown key {unknown[0]!r}.{hint}"
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: unknown key {unknown[0]!r}.{hint}")
     losses = {item.name for item in fields(HeatingLosses)}
     if unknown := sorted(set(data.get("heating", ())) - losses):
-        msg = f"{where}: unknown key {unknown[0]!r} under [heating]; expected {', '.join(sorted(losses))}."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: unknown key {unknown[0]!r} under [heating]; expected {', '.join(sorted(losses))}.")
     for row in data.get("strongest_lines", ()):
         good = isinstance(row, list) and len(row) == 2 and all(isinstance(x, int | float) for x in row)
         if not good or row[0] <= 0 or row[1] < 0:
-            msg = f"{where}: strongest_lines holds {row!r}; expected [d in ångström, relative intensity]."
-            raise PhaseError(msg)
+            raise PhaseError(f"{where}: strongest_lines holds {row!r}; expected [d in ångström, relative intensity].")
     nested: dict[str, Any] = {key: value for key, value in data.items() if key not in _FACTS}
     nested["facts"] = {key: data[key] for key in _FACTS if key in data}
     if "strongest_lines" in data:
@@ -327,21 +317,16 @@ def _info(folder: Path) -> PhaseInfo:
         for name in names:
             value = value[name]
         kind = re.sub("`| \\| null|, got.*|Expected ", "", expected)
-        msg = f"{where}: {'.'.join(names)} is {value!r}; expected {kind}."
-        raise PhaseError(msg) from error
+        raise PhaseError(f"{where}: {'.'.join(names)} is {value!r}; expected {kind}.") from error
     for key in ("id", "name", "formula", "source"):
         if not getattr(info, key):
-            msg = f"{where}: {key} is missing."
-            raise PhaseError(msg)
+            raise PhaseError(f"{where}: {key} is missing.")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", info.id):
-        msg = f"{where}: id {info.id!r} must be letters, digits and underscores, beginning with a letter."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: id {info.id!r} must be letters, digits and underscores, beginning with a letter.")
     if info.id != folder.name:
-        msg = f"{where}: id {info.id!r} must equal the folder's name {folder.name!r}."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: id {info.id!r} must equal the folder's name {folder.name!r}.")
     if not 0.0 <= info.facts.carbonate_fraction < 1.0:
-        msg = f"{where}: carbonate_fraction {info.facts.carbonate_fraction:g} is outside 0 to 1."
-        raise PhaseError(msg)
+        raise PhaseError(f"{where}: carbonate_fraction {info.facts.carbonate_fraction:g} is outside 0 to 1.")
     heating = info.facts.heating
     shares = {key: getattr(heating, key) for key in ("water", "organic", "carbonate")}
     if not all(0.0 <= x <= 1.0 for x in shares.values()) or sum(shares.values()) > 1.0 + 1e-4:  # five decimals
@@ -355,8 +340,7 @@ def _is_cif(path: Path) -> bool:
     if path.suffix.lower() != ".cif":
         return False
     if not path.is_file():
-        msg = f"{path}: no such file."
-        raise PhaseError(msg)
+        raise PhaseError(f"{path}: no such file.")
     return True
 
 
@@ -364,8 +348,7 @@ def _cif_info(path: Path, structure: CifStructure) -> PhaseInfo:
     if not structure.atoms:
         msg = f"{path.name}: no atoms (_atom_site), so no intensities can be calculated. Use a CIF with atoms."
         raise PhaseError(msg)
-    # A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores
-    # only.
+    # A file's name as a phase id: ids begin names of fit parameters, so letters, digits, underscores only.
     text = re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_")
     identifier = text if text[:1].isalpha() else f"cif_{text or 'phase'}"
     return PhaseInfo(

@@ -130,11 +130,10 @@ def internal_standard(
     """
     s = _standard_index(amounts, standard)
     if not 0.0 < fraction < 1.0 or not amounts.amounts[s] > 0.0:
-        msg = (
+        raise AnalysisError(
             f"internal standard {standard!r}: fraction {fraction:g} (expected between 0 and 1), fitted amount "
             f"{amounts.amounts[s]:.4g} (expected positive). Check the spike and its fraction of the spiked mass."
         )
-        raise AnalysisError(msg)
     pick = [i for i, c in enumerate(amounts.crystalline) if c and i != s]
     ratio = fraction * crystallinity[0] / (1.0 - fraction)
     fractions = amounts.amounts[pick] / amounts.amounts[s] * ratio
@@ -164,8 +163,7 @@ def ponkcs_factor(
     """
     a, s = amounts.names.index(component), _standard_index(amounts, standard)
     if not (amounts.amounts[a] > 0.0 and amounts.amounts[s] > 0.0):
-        msg = f"the calibration mixture shows no {component} or no {standard}; both must be seen."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"the calibration mixture shows no {component} or no {standard}; both must be seen.")
     value = mass_ratio * float(amounts.amounts[s] / amounts.amounts[a])
     gradient = np.zeros(len(amounts.names))
     gradient[a], gradient[s] = -1.0 / amounts.amounts[a], 1.0 / amounts.amounts[s]
@@ -210,10 +208,9 @@ def rir(
     w_i = (A_i/RIR_i) / Σ_j (A_j/RIR_j), or with a spike w_i = (A_i/A_s)(RIR_s/RIR_i) w_s/(1 − w_s)
     [Chung 1974 J. Appl. Cryst. 7, 519; Hubbard & Snyder 1988 Powder Diffr. 3, 74]
 
-    `areas` (mapping of name to Estimate): area of the line (or whole pattern) that the ratio refers to;
-    `ratios` (mapping of name to Estimate): I/Ic; one source for all, because calculated ratios exceed old
-    measured ones by up to 60 %; `standard`: (name, fraction of the spiked mass). Raises AnalysisError: A name
-    without ratio.
+    `areas` (mapping of name to Estimate): area of the line (or whole pattern) that the ratio refers to; `ratios`
+    (mapping of name to Estimate): I/Ic; one source for all, because calculated ratios exceed old measured ones by up to
+    60 %; `standard`: (name, fraction of the spiked mass). Raises AnalysisError: A name without ratio.
     """
     missing = sorted(set(areas) - set(ratios))
     if missing:
@@ -337,8 +334,7 @@ def external_standard(
     missing = [name for name in names if name not in attenuation]
     if missing or not constant.value > 0.0:
         lacking = ", ".join(missing) or "none"
-        msg = f"external standard: no attenuation for {lacking}, G = {constant.value:g}; give both."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"external standard: no attenuation for {lacking}, G = {constant.value:g}; give both.")
     mu = np.array([attenuation[name] for name in names])
     n = len(names)
     # amounts, G, attenuation of the rest, mineral fraction where it is known
@@ -373,8 +369,7 @@ def external_standard(
     return _with_rest("external_standard", names, fractions, covariance, constants)
 
 
-# Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its
-# components.
+# Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its components.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,11 +404,10 @@ def sum_patterns(
     The covariance of c is (Bᵀ W B)⁻¹ times max(1, χ²) and the residual's autocorrelation; noise of the references
     is put into W. RIR uncertainties are added.
 
-    `references` (mapping of name to Pattern): on one intensity scale, for instance each with maximum 10 000;
-    they must cover the fitted range; `ratios` (mapping of name to Estimate): intensity of a reference per
-    mass, relative to a common standard, on the references' scale; `background`: whether a constant is added
-    (d ≥ 0), for the instrument's own. Raises AnalysisError: A reference without ratio or that does not cover
-    the range, or nothing fits.
+    `references` (mapping of name to Pattern): on one intensity scale, for instance each with maximum 10 000; they must
+    cover the fitted range; `ratios` (mapping of name to Estimate): intensity of a reference per mass, relative to a
+    common standard, on the references' scale; `background`: whether a constant is added (d ≥ 0), for the instrument's
+    own. Raises AnalysisError: A reference without ratio or that does not cover the range, or nothing fits.
     """
     from scipy import optimize
 
@@ -427,11 +421,10 @@ def sum_patterns(
     for name, reference in references.items():
         axis = reference.two_theta
         if axis[0] > x[0] + 0.05 or axis[-1] < x[-1] - 0.05:
-            msg = (
+            raise AnalysisError(
                 f"the reference {name!r} covers {axis[0]:.2f}-{axis[-1]:.2f}°, the pattern "
                 f"{x[0]:.2f}-{x[-1]:.2f}°. Pass a range that all patterns cover."
             )
-            raise AnalysisError(msg)
     columns = np.stack([np.interp(x, r.two_theta, r.intensity) for r in references.values()], axis=1)
     noise = np.stack([np.interp(x, r.two_theta, r.sigma) for r in references.values()], axis=1)
     full = np.concatenate([columns, np.ones((len(x), 1))], axis=1) if background else columns
@@ -470,8 +463,7 @@ def sum_patterns(
     )
 
 
-# Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured
-# constant.
+# Calibrated degree of crystallinity: an area ratio turned into a mass fraction by one measured constant.
 
 PRIOR_RELATIVE_STD = 0.20
 """Relative standard uncertainty of a calculated k: independent atoms ignore low-angle interference, and measured
@@ -519,8 +511,7 @@ def crystalline_fraction(crystallinity: Estimate, k: Estimate) -> Estimate:
     """
     x, c = crystallinity.value, k.value
     if not 0.0 <= x <= 1.0 or not c > 0.0:
-        msg = f"crystallinity {x:g} must lie in 0-1 and k = {c:g} must be positive."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"crystallinity {x:g} must lie in 0-1 and k = {c:g} must be positive.")
     d = x + c * (1.0 - x)
     value = x / d
     std = float(np.hypot(c * (crystallinity.std or 0.0), x * (1.0 - x) * (k.std or 0.0)) / d**2)
@@ -562,8 +553,7 @@ def calibrate_amorphous(mixtures: Sequence[KnownMixture], two_theta_range: tuple
     fraction or area ratio that is not between 0 and 1.
     """
     if not mixtures:
-        msg = "calibrating needs at least one mixture of known composition."
-        raise AnalysisError(msg)
+        raise AnalysisError("calibrating needs at least one mixture of known composition.")
     constants, factors = [], []  # logarithm and variance of each mixture
     for number, item in enumerate(mixtures, start=1):
         x, w, amounts = item.crystallinity.value, item.fraction, item.amounts
@@ -637,8 +627,7 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
     bad = [k for k in expected if type(data.get(k)) not in (int, float) or not data[k] > 0]
     if bad or set(data) - set(expected):
         wrong = ", ".join(bad) or "keys that do not belong here"
-        msg = f"{path}: expected the keys {', '.join(_KEYS)} with positive numbers; wrong: {wrong}."
-        raise RecipeError(msg)
+        raise RecipeError(f"{path}: expected the keys {', '.join(_KEYS)} with positive numbers; wrong: {wrong}.")
     k, std, number, low, high, *factor = (float(data[key]) for key in expected)
     return AmorphousCalibration(
         k=Estimate.normal(k, std),

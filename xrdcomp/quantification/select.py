@@ -103,12 +103,11 @@ def quantify(
     In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
     absolute scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
 
-    `phases`: those of the fit, for attenuation and density; `internal_standard`: (phase id, fraction of the
-    spiked mass); `mineral`: mineral mass fraction from thermogravimetry, for the attenuation of the
-    external-standard method; `references` (mapping of name to Pattern): what ``recipe.reference_patterns``
-    names, read. Returns mass fractions, 0 to 1, not cut where the data say more or less. Raises
-    AnalysisError: the method asked for lacks what it needs; RecipeError: A calibration file that cannot be
-    read, or of another range of angles.
+    `phases`: those of the fit, for attenuation and density; `internal_standard`: (phase id, fraction of the spiked
+    mass); `mineral`: mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method;
+    `references` (mapping of name to Pattern): what ``recipe.reference_patterns`` names, read. Returns mass fractions, 0
+    to 1, not cut where the data say more or less. Raises AnalysisError: the method asked for lacks what it needs;
+    RecipeError: A calibration file that cannot be read, or of another range of angles.
     """
     amounts, asked = fit.amounts, recipe.method != "auto"
     method: str = recipe.method
@@ -307,26 +306,23 @@ def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
         for name in sorted(set(given) - names):
             near = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            msg = f"{setting}: {name!r} is neither a phase of the library nor one that is given.{hint}"
-            raise RecipeError(msg)
+            raise RecipeError(f"{setting}: {name!r} is neither a phase of the library nor one that is given.{hint}")
 
 
 def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
     """Crystalline and non-crystalline fraction by the calibrated degree of crystallinity."""
     if fit.crystallinity is None:
-        msg = "the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity."
-        raise AnalysisError(msg)
+        raise AnalysisError("the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity.")
     if recipe.amorphous_file:
         calibration = read_amorphous(recipe.amorphous_file)
         k = calibration.k
         ends, own = calibration.two_theta_range, (float(fit.two_theta[0]), float(fit.two_theta[-1]))
         if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > RANGE_TOLERANCE:
-            msg = (
+            raise RecipeError(
                 f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
                 f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range: --range "
                 f"{max(ends[0], own[0]):.1f},{min(ends[1], own[1]):.1f} here and in calibrate-amorphous."
             )
-            raise RecipeError(msg)
     elif recipe.k is not None:
         k = Estimate(value=recipe.k[0], std=recipe.k[1])
     else:
@@ -383,11 +379,10 @@ def _with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     instrument = build_instrument(scan, recipe.instrument)
     fit = Refinement.run(scan, (phase,), instrument, changed.fit).result()
     if not fit.amounts.amounts[fit.amounts.names.index(phase.id)] > 0.0 or not describes_pattern(fit.gof, fit.rwp):
-        msg = (
+        raise AnalysisError(
             f"quantification.external_scan = {settings.external_scan!r} is not described by {phase.id} (Rwp "
             f"{100 * fit.rwp:.0f} %). Give the scan of the pure standard and its phase as external_phase."
         )
-        raise AnalysisError(msg)
     wavelength = max(fit.wavelengths[:1] or (1.5406,))
     found = methods.external_constant(fit.amounts, phase.id, phase_attenuation(phase, wavelength), crystallinity=pure)
     return msgspec.structs.replace(settings, external_constant=(found.value, found.std or 0.0))

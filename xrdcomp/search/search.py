@@ -250,8 +250,7 @@ class _Suspect:
         )
 
 
-# Search a pattern for crystalline phases: fit, add, confirm, drop; and how little of each
-# absent one would be seen.
+# Search a pattern for crystalline phases: fit, add, confirm, drop; and how little of each absent one would be seen.
 
 _SMALL_SIZES_NM = (25.0, 12.0, 7.0)  # of apatite that a search from nothing may take for amorphous scattering
 _USUAL_APATITE = "hydroxyapatite"
