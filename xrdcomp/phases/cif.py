@@ -262,9 +262,8 @@ def read_cif(path: Path) -> CifStructure:
         cell = Cell(**dict(zip(_CELL_NAMES, values, strict=True)))
         symmetry = symmetry_of(gemmi.get_spacegroup_reference_setting(group.number), where)
     # Authors, journal, volume, year and page as far as the file names them.
-    authors = ", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))
-    parts = [authors] + [_text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")]
-    citation = ", ".join(part for part in parts if part)
+    parts = [", ".join(gemmi.cif.as_string(name) for name in block.find_values("_publ_author_name"))]
+    parts += [_text(block, (f"_journal_{tag}",)) for tag in ("name_full", "volume", "year", "page_first")]
     return CifStructure(
         name=_text(block, ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")),
         formula=_text(block, ("_chemical_formula_sum", "_chemical_formula_structural")),
@@ -272,7 +271,7 @@ def read_cif(path: Path) -> CifStructure:
         symmetry=symmetry,
         atoms=atoms,
         b_assumed=assumed,
-        citation=citation,
+        citation=", ".join(part for part in parts if part),
     )
 
 
@@ -337,9 +336,8 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         if symbol.isdigit():
             found = gemmi.find_spacegroup_by_number(int(symbol))
         else:  # the angles tell R:H from R:R
-            new = symbol
-            for old, choice in _OLD_ORIGINS.items():
-                new = new.removesuffix(old) + choice if new.endswith(old) else new
+            old = next((end for end in _OLD_ORIGINS if symbol.endswith(end)), "")
+            new = symbol.removesuffix(old) + _OLD_ORIGINS.get(old, "")
             found = gemmi.find_spacegroup_by_name(new, cell.alpha, cell.gamma)
         if not found:  # gemmi gives None where it knows none
             continue
@@ -386,10 +384,8 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
             )
         if _given(row, 6):
             b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
-        elif _given(row, 7):
-            b_iso = _number(row[7], "B_iso_or_equiv", place)
         else:
-            b_iso = tensors.get(label, 0.0)
+            b_iso = _number(row[7], "B_iso_or_equiv", place) if _given(row, 7) else tensors.get(label, 0.0)
         if b_iso < 0:
             raise PhaseError(f"{place}: displacement B = {b_iso:.3f} Å² is negative.")
         if not b_iso:  # not given; calculated structures write zero
@@ -503,7 +499,5 @@ def apatite_member(crystal_system: str, cell: Cell, full: FullCell) -> str:
 
 
 def _contents(full: FullCell) -> Mapping[str, float]:
-    out: dict[str, float] = {}
-    for element, share in zip(full.element, full.occupancy, strict=True):
-        out[element] = out.get(element, 0.0) + float(share)
-    return out
+    """Atoms of each element in the cell."""
+    return {e: float(full.occupancy[np.array(full.element) == e].sum()) for e in dict.fromkeys(full.element)}

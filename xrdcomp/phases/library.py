@@ -147,16 +147,9 @@ def load_phase(phase: str | Path) -> Phase:
         dioxide = facts.carbonate_fraction * CO2_PER_CARBONATE
         losses = HeatingLosses(carbonate=dioxide, kind="carbonate", reaction="CO3 -> O + CO2")
         facts = replace(facts, heating=losses)
-    stated = {
-        "b_assumed_atoms": " ".join(structure.b_assumed),
-        "mineral": info.mineral,
-        "doi": info.doi,
-        "notes": info.notes,
-        "density": info.density,
-        "i_over_ic": info.i_over_ic,
-        "user_file": user_file,
-        "apatite": member,
-    }
+    stated = {"b_assumed_atoms": " ".join(structure.b_assumed)}
+    stated |= {key: getattr(info, key) for key in ("mineral", "doi", "notes", "density", "i_over_ic")}
+    stated |= {"user_file": user_file, "apatite": member}
     metadata["b_assumed"] = info.b_assumed or bool(structure.b_assumed)
     metadata |= {key: value for key, value in stated.items() if value not in ("", None)}
     return Phase(
@@ -223,9 +216,8 @@ def own_phase_files(phases: Iterable[str | Path]) -> tuple[Path, ...]:
     """
     files: list[Path] = []
     for part in (Path(part) for phase in phases for part in _parts(phase)):
-        if str(part) in list_phases():
-            continue
-        files += [part / "phase.toml", part / "structure.cif"] if part.is_dir() else [part]
+        if str(part) not in list_phases():
+            files += [part / "phase.toml", part / "structure.cif"] if part.is_dir() else [part]
     return tuple(file for file in files if file.is_file())
 
 
@@ -234,18 +226,17 @@ def _parts(phase: str | Path) -> tuple[str | Path, ...]:
     path = Path(phase)
     if str(phase) in list_phases() or not path.is_dir() or _PHASE_FILES & {p.name for p in path.iterdir()}:
         return (phase,)
-    found = [item for item in path.iterdir() if item.suffix.lower() == ".cif" and item.is_file()]
-    found += [item for item in path.iterdir() if (item / "phase.toml").is_file()]
-    return tuple(sorted(found)) or (phase,)
+    held = (p for p in path.iterdir() if (p.suffix.lower() == ".cif" and p.is_file()) or (p / "phase.toml").is_file())
+    return tuple(sorted(held)) or (phase,)
 
 
 def _folder_of(phase: str | Path) -> Path:
     if str(phase) in list_phases():
         return reference_folder() / str(phase)
     path = Path(phase)
+    if (path / "phase.toml").is_file():
+        return path
     if path.is_dir():
-        if (path / "phase.toml").is_file():
-            return path
         raise PhaseError(
             f"{path}: holds no phase: phase.toml is missing. Expected: phase.toml and structure.cif, or, in a list of "
             "phases, any number of such folders and CIF files."

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,18 +40,9 @@ grains and microabsorption in a well-ground mixture; the scatter of the determin
 class Quantification:
     """Mass fractions of some components by one method.
 
-    Attributes
-    ----------
-    method : str
-    basis : {"crystalline", "specimen"}
-        What the fractions refer to: the crystalline part, or the whole specimen (without a spike).
-    names : tuple of str
-        Components; ``non_crystalline`` is what is left of the specimen.
-    fractions : (n,) array, covariance : (n, n) array
-        First order, complete.
-    constants : mapping of name to Estimate
-        What the method leans on.
-    messages : tuple of Diagnostic
+    `basis` is what they refer to, the ``"crystalline"`` part or the whole ``"specimen"`` without a spike, of which
+    ``non_crystalline`` is what is left. `fractions` (n,) with complete first-order `covariance` (n, n); `constants` are
+    what the method leans on.
     """
 
     method: str
@@ -69,12 +61,9 @@ class Quantification:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values for ``result.json``."""
-        return {
-            "method": self.method,
-            "basis": self.basis,
-            "fractions": {name: self.estimate(name).to_dict() for name in self.names},
-            "constants": {name: value.to_dict() for name, value in self.constants.items()},
-        }
+        fractions = {name: self.estimate(name).to_dict() for name in self.names}
+        constants = {name: value.to_dict() for name, value in self.constants.items()}
+        return {"method": self.method, "basis": self.basis, "fractions": fractions, "constants": constants}
 
 
 def hill_howard(amounts: XrdAmounts) -> Quantification:
@@ -148,7 +137,7 @@ def internal_standard(
         "standard_crystallinity": Estimate(value=crystallinity[0], std=crystallinity[1]),
     }
     names = tuple(amounts.names[i] for i in pick)
-    return _with_rest("internal_standard", names, fractions, covariance, constants)
+    return _with_rest("internal_standard", names=names, fractions=fractions, covariance=covariance, constants=constants)
 
 
 def ponkcs_factor(
@@ -218,13 +207,8 @@ def rir(
         raise AnalysisError(msg)
     names = tuple(areas)
     mass = np.array([areas[n].value / ratios[n].value for n in names])
-    relative = [
-        np.hypot((areas[n].std or 0.0) / areas[n].value, (ratios[n].std or 0.0) / ratios[n].value)
-        if areas[n].value
-        else 0.0
-        for n in names
-    ]
-    covariance = np.diag((np.array(relative) * mass) ** 2)
+    std = [np.hypot(areas[n].std or 0.0, areas[n].value * (ratios[n].std or 0.0) / ratios[n].value) for n in names]
+    covariance = np.diag((np.array(std) / np.array([ratios[n].value for n in names])) ** 2)
     amounts = XrdAmounts(names=names, amounts=mass, covariance=covariance, crystalline=(True,) * len(names))
     if standard is None:
         found = _normalised(amounts, np.ones(len(names), bool), "rir", "crystalline")
@@ -250,36 +234,18 @@ def _normalised(amounts: XrdAmounts, pick: np.typing.NDArray[np.bool_], method: 
         raise AnalysisError(msg)
     shares = values / total
     jacobian = (np.eye(len(values)) - shares[:, None]) / total
-    names: Sequence[str] = [n for n, p in zip(amounts.names, pick, strict=True) if p]
-    return Quantification(
-        method=method,
-        basis=basis,
-        names=tuple(names),
-        fractions=shares,
-        covariance=jacobian @ amounts.covariance[np.ix_(pick, pick)] @ jacobian.T,
-    )
+    names = tuple(n for n, p in zip(amounts.names, pick, strict=True) if p)
+    covariance = jacobian @ amounts.covariance[np.ix_(pick, pick)] @ jacobian.T
+    return Quantification(method=method, basis=basis, names=names, fractions=shares, covariance=covariance)
 
 
-def _with_rest(
-    method: str,
-    names: tuple[str, ...],
-    fractions: FloatArray,
-    covariance: FloatArray,
-    constants: Mapping[str, Estimate],
-) -> Quantification:
-    """Add ``non_crystalline`` = 1 − Σ w."""
-    n = len(names)
-    extend = np.concatenate([np.eye(n), -np.ones((1, n))])
-    whole = extend @ fractions
+def _with_rest(method: str, **phases: Any) -> Quantification:
+    """Fractions of the specimen's crystalline `phases`, with ``non_crystalline`` = 1 − Σ w."""
+    found = Quantification(method=method, basis="specimen", **phases)
+    extend = np.concatenate([np.eye(len(found.names)), -np.ones((1, len(found.names)))])
+    whole, covariance = extend @ found.fractions, extend @ found.covariance @ extend.T
     whole[-1] += 1.0
-    return Quantification(
-        method=method,
-        basis="specimen",
-        names=(*names, "non_crystalline"),
-        fractions=whole,
-        covariance=extend @ covariance @ extend.T,
-        constants=dict(constants),
-    )
+    return replace(found, names=(*found.names, "non_crystalline"), fractions=whole, covariance=covariance)
 
 
 # Quantification through absorption: external standard, attenuation of mixtures.
@@ -301,9 +267,9 @@ def external_constant(
     relative standard uncertainty from repacking the standard.
     """
     s = _standard_index(amounts, standard)
-    value = float(amounts.amounts[s]) * mass_attenuation / crystallinity[0]
-    variance = float(amounts.covariance[s, s]) / float(amounts.amounts[s]) ** 2
-    relative = float(np.sqrt(variance + (crystallinity[1] / crystallinity[0]) ** 2 + spread**2))
+    amount, variance = float(amounts.amounts[s]), float(amounts.covariance[s, s])
+    value = amount * mass_attenuation / crystallinity[0]
+    relative = float(np.sqrt(variance / amount**2 + (crystallinity[1] / crystallinity[0]) ** 2 + spread**2))
     return Estimate(value=value, std=relative * value)
 
 
@@ -366,7 +332,7 @@ def external_standard(
         "external_constant": constant,
         "rest_attenuation": Estimate(value=rest_attenuation[0], std=rest_attenuation[1]),
     }
-    return _with_rest("external_standard", names, fractions, covariance, constants)
+    return _with_rest("external_standard", names=names, fractions=fractions, covariance=covariance, constants=constants)
 
 
 # Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its components.
@@ -374,10 +340,7 @@ def external_standard(
 
 @dataclass(frozen=True, kw_only=True)
 class Summation:
-    """Coefficients of the reference patterns, the fractions they mean, and the fit.
-
-    `coefficients` are in the order of `names`; `calculated` is on the pattern's points inside the range.
-    """
+    """Coefficients of the reference patterns by `names`, the fractions they mean, and the fit on its own points."""
 
     names: tuple[str, ...]
     coefficients: FloatArray
@@ -446,20 +409,18 @@ def sum_patterns(
     inverse = np.linalg.inv(gram) * inflation / np.outer(scale, scale)
     # Masses from coefficients by the ratios, and their uncertainties.
     n = len(names)
-    value = np.array([ratios[name].value for name in names])
-    relative = np.array([(ratios[name].std or 0.0) / ratios[name].value for name in names])
+    value, std = np.array([(ratios[name].value, ratios[name].std or 0.0) for name in names]).T
     mass = coefficients[:n] / value
-    spread = inverse[:n, :n] / np.outer(value, value) + np.diag((relative * mass) ** 2)
+    spread = inverse[:n, :n] / np.outer(value, value) + np.diag((std / value * mass) ** 2)
     amounts = XrdAmounts(names=names, amounts=mass, covariance=spread, crystalline=(True,) * n)
     constants = {f"rir_{name}": ratios[name] for name in names}
-    rwp = float(np.sqrt((residual**2).sum() / ((y * weight) ** 2).sum()))
     return Summation(
         names=names,
         coefficients=coefficients[:n],
         quantification=replace(whole_pattern(amounts), method="full_pattern_summation", constants=constants),
         two_theta=x,
         calculated=calculated,
-        rwp=rwp,
+        rwp=float(np.sqrt((residual**2).sum() / ((y * weight) ** 2).sum())),
     )
 
 

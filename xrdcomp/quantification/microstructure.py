@@ -36,12 +36,9 @@ _BASELINE_D = (3.705, 2.366)  # 24 and 38 degrees of Cu Kα, the ends of the str
 
 
 def _index(value: float | None, *, in_domain: bool, why: str = "", std: float | None = None) -> dict[str, Any]:
-    out: dict[str, Any] = {"value": None if value is None else float(value), "in_domain": in_domain}
-    if std is not None:
-        out["std"] = float(std)
-    if why:
-        out["why"] = why
-    return out
+    stated: dict[str, Any] = {} if std is None else {"std": float(std)}
+    stated |= {"why": why} if why else {}
+    return {"value": None if value is None else float(value), "in_domain": in_domain, **stated}
 
 
 def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
@@ -66,9 +63,7 @@ def column_lengths(fit: FitResult, phase_id: str) -> dict[str, Estimate]:
     along, across = (fit.parameter("inverse_size", phase_id, axis) for axis in "ca")
     out = {}
     named = {"all": across} if along is None else {"c_axis": along, "a_axis": across}
-    for name, inverse in named.items():
-        if inverse is None or inverse.value <= 0.0:
-            continue
+    for name, inverse in ((name, inverse) for name, inverse in named.items() if inverse and inverse.value > 0.0):
         breadth = SCHERRER_CONSTANT * ratio[0] * inverse.value  # 1/nm
         relative = float(np.hypot((inverse.std or 0.0) / inverse.value, ratio[1] / ratio[0]))
         low, high = breadth * (1.0 + 1.96 * relative), breadth * (1.0 - 1.96 * relative)
@@ -122,10 +117,8 @@ def person_index(heights: _Heights | None) -> dict[str, Any]:
     total, merged = 0.0, []
     for before, name in (("211", "112"), ("112", "300"), ("300", "202")):
         valley = heights.valley(before, name)
-        if valley is None:
-            merged.append(name)
-            continue
-        total += max(heights.peak(name) - valley, 0.0)
+        merged += [name] if valley is None else []
+        total += 0.0 if valley is None else max(heights.peak(name) - valley, 0.0)
     reference = heights.peak("211")
     if reference <= 0.0:
         return _index(None, in_domain=False, why="211 has no height over the baseline")
@@ -181,11 +174,10 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
     if heights is None:
         out["landi_valley"] = _index(None, in_domain=False, why=_OUTSIDE)
     elif valley is None or peak <= 0.0:
-        why = "112 and 300 have merged; there is no valley between them"
-        out["landi_valley"] = _index(None, in_domain=False, why=why)
+        merged = "112 and 300 have merged; there is no valley between them"
+        out["landi_valley"] = _index(None, in_domain=False, why=merged)
     else:
-        value = 1.0 - valley / peak
-        out["landi_valley"] = _index(value, in_domain=0.0 < value < 1.0)
+        out["landi_valley"] = _index(1.0 - valley / peak, in_domain=0.0 < valley / peak < 1.0)
     out["person"] = person_index(heights)
     a = fit.parameter("cell", phase_id, "a")
     if a is not None:
@@ -199,10 +191,7 @@ def apatite_indices(fit: FitResult, phase_id: str) -> Mapping[str, Any]:
 def with_apatite_indices(
     phases: Sequence[PhaseResult], fit: FitResult, apatites: Collection[str]
 ) -> tuple[PhaseResult, ...]:
-    """Add `apatite_indices` to every fitted, detected apatite.
-
-    `apatites` (collection of str): phase ids that are apatites. Returns in the order given.
-    """
+    """Add `apatite_indices` to every fitted, detected phase whose id is among the `apatites`."""
     return tuple(
         replace(phase, apatite_indices=apatite_indices(fit, phase.id))
         if phase.id in apatites and phase.id in fit.phases and phase.decision == "detected"
@@ -242,8 +231,7 @@ def _heights(fit: FitResult, phase_id: str) -> _Heights | None:
     # Of a hexagonal crystal the equivalents, whichever the table lists, have h² + hk + k² and |l| in common.
     found: dict[str, float] = {}
     for (h, k, m), angle in zip(table.hkl, table.two_theta, strict=True):
-        name = _REFLECTIONS.get((round(h * h + h * k + k * k), abs(round(m))))
-        if name is not None:
+        if name := _REFLECTIONS.get((round(h * h + h * k + k * k), abs(round(m)))):
             found.setdefault(name, float(angle))
     if len(found) < len(_REFLECTIONS):
         return None

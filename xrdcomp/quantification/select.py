@@ -70,9 +70,8 @@ _REASONS = {
 
 def phase_attenuation(phase: Phase, wavelength: float) -> float:
     """Mass attenuation μ* in cm²/g of a phase with atoms."""
-    atoms: dict[str, float] = {}
-    for element, occupancy in zip(phase.site_element, phase.site_occupancy, strict=True):
-        atoms[element] = atoms.get(element, 0.0) + float(occupancy)
+    site = np.array(phase.site_element)
+    atoms = {element: float(phase.site_occupancy[site == element].sum()) for element in dict.fromkeys(site.tolist())}
     return elements.mass_attenuation_of(elements.mass_fractions_of(atoms), wavelength)
 
 
@@ -81,8 +80,7 @@ def known_grains(recipe: Recipe, internal_standard: tuple[str, float] | None) ->
 
     Those of the settings, and that of a corundum spike, which is taken for SRM 676a as its crystallinity is: a
     standard of fine grains hides nothing, whatever the specimen absorbs. Nothing is added where the correction is off.
-
-    `internal_standard`: (phase id, fraction of the spiked mass) or None. Returns dict, phase id → µm.
+    `internal_standard` is its phase id and its fraction of the spiked mass.
     """
     standard = internal_standard[0] if internal_standard is not None else ""
     spike = {standard: methods.CORUNDUM_GRAIN_UM} if standard == "corundum" and recipe.fit.grain_size_um else {}
@@ -100,8 +98,8 @@ def quantify(
 ) -> Quantification:
     """Mass fractions by the recipe's method, or by the best that the data allow.
 
-    In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the
-    absolute scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
+    In order: internal standard, external standard, PONKCS factors, calibrated degree of crystallinity, the absolute
+    scale, Hill-Howard. Microabsorption is part of the fit's amounts: see `known_grains`.
 
     `phases`: those of the fit, for attenuation and density; `internal_standard`: (phase id, fraction of the spiked
     mass); `mineral`: mineral mass fraction from thermogravimetry, for the attenuation of the external-standard method;
@@ -210,25 +208,22 @@ def quantify_specimen(
     mineral fraction by thermogravimetry, for the attenuation, `references` the patterns that settings name, by setting.
     The automatic choice that finds nothing to quantify gives a message; a method that was asked for by name raises.
     """
-    asked = {phase.id for phase in phases}
+    asked, settings = {phase.id for phase in phases}, recipe.quantification
     added = () if asked >= set(fit.phases) else searched_phases(recipe.identification)
-    known = (*phases, *(phase for phase in added if phase.id not in asked))
-    fitted = [phase for phase in known if phase.id in fit.phases]
-    settings = recipe.quantification
+    fitted = [p for p in (*phases, *(p for p in added if p.id not in asked)) if p.id in fit.phases]
     scan = references.get("quantification.external_scan")
     if scan is not None:
         with naming(settings.external_scan):
             settings = _with_external_scan(recipe, scan)
     pure = {name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns}
-    found: Quantification | None = None
+    found, messages = None, tuple[Diagnostic, ...]()
     try:
         found = quantify(fit, fitted, settings, internal_standard=standard, mineral=mineral, references=pure)
         messages = found.messages
     except AnalysisError as error:
         if settings.method != "auto":
             raise
-        text = f"No fractions from diffraction alone: {error}"
-        messages = (IMPOSSIBLE(text),)
+        messages = (IMPOSSIBLE(f"No fractions from diffraction alone: {error}"),)
     scale: tuple[float, float] | None = None
     if recipe.composition.method == "xrd+external_standard" and settings.external_constant[0] > 0.0:
         # Amount per mass K = Σ a_i / Σ w_i = G / μ*_m over the crystalline phases, w_i by the external standard. Its
@@ -266,9 +261,7 @@ def strongest_line_areas(fit: FitResult) -> dict[str, Estimate]:
 def standard_crystallinity(recipe: QuantificationRecipe, standard: str) -> tuple[float, float]:
     """Crystalline share of a spike and its standard uncertainty: that of the settings, else what is usual of its kind.
 
-    Certified for corundum; of any other spike one per cent may be amorphous surface.
-
-    `standard`: phase id. Returns value, std.
+    Certified for corundum; of any other spike (by its phase id) one per cent may be amorphous surface.
     """
     usual = methods.CORUNDUM_CRYSTALLINITY if standard == "corundum" else (0.99, 0.01)
     return recipe.standard_crystallinity or usual
@@ -288,8 +281,7 @@ def _by_external_standard(
 def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
     """Refuse grain sizes and factors of what is neither a phase nor an amorphous component: a slip would do nothing.
 
-    `fitted` (collection of str): ids of the phases that are fitted first. Raises RecipeError: names the
-    setting and the nearest legal name.
+    `fitted` are the ids of phases fitted first. Raises RecipeError, which names the setting and the nearest legal name.
     """
     crystals = {*fitted, *list_phases()}
     legal: dict[str, tuple[Collection[str], set[str]]] = {
@@ -354,22 +346,17 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
 def uses_external_scan(recipe: Recipe) -> bool:
     """Whether the scan of an external standard is wanted: named, and nothing that goes before it is given."""
     settings = recipe.quantification
-    wanted = (
-        settings.method == "external_standard"
-        or recipe.composition.method == "xrd+external_standard"
-        or (settings.method == "auto" and not recipe.internal_standard)
-    )
-    return bool(settings.external_scan) and wanted and not settings.external_constant[0] > 0.0
+    if not settings.external_scan or settings.external_constant[0] > 0.0:
+        return False
+    asked = settings.method == "external_standard" or recipe.composition.method == "xrd+external_standard"
+    return asked or (settings.method == "auto" and not recipe.internal_standard)
 
 
 def _with_external_scan(recipe: Recipe, scan: Pattern) -> QuantificationRecipe:
     """Quantification settings with G measured on the scan of a pure standard.
 
-    The scan is fitted with ``external_phase`` and the specimen's settings of instrument and fit; see
-    `xrdcomp.quantification.methods.external_constant`.
-
-    `scan`: what ``quantification.external_scan`` names, read. Returns with ``external_constant``. Raises
-    AnalysisError: the scan shows nothing of the phase.
+    `scan`, which ``quantification.external_scan`` names, is fitted with ``external_phase`` and the specimen's settings
+    of instrument and fit; see `methods.external_constant`. Raises AnalysisError where it shows nothing of the phase.
     """
     settings = recipe.quantification
     phase = load_phase(settings.external_phase)

@@ -197,9 +197,8 @@ class SearchResidual:
         steps = linalg.solve_triangular(lower, shift, lower=True, trans=1, check_finite=False)
         names = [name for b in parts for name in b.parameters or [""] * b.columns.shape[1]]
         step = dict(zip(names, steps.tolist(), strict=True))
-        reach = dict(
-            zip(SHIFTS, (np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0, _FARTHEST, np.inf), strict=True)
-        )
+        farthest = (np.radians(_FARTHEST) * fit.instrument.radius_mm / 2.0, _FARTHEST, np.inf)
+        reach = dict(zip(SHIFTS, farthest, strict=True))
         moved = {}
         for item in fit.table.free:
             if item.name in reach and item.name in step:
@@ -274,16 +273,11 @@ def search_residual(fit: Refinement) -> SearchResidual:
     names = {c.name for c in model.columns if c.kind == "phase"}
     owner = np.array([next((n for n in (c.name, c.parent) if n in names), "") for c in model.columns])
     linear = grid.mean(solution.columns)
-    nuisance = [
-        _Columns(
-            columns=linear[:, pick],
-            precision=solution.linear_prior[pick],
-            away=solution.coefficients[pick],
-            phase=str(name),
-        )
-        for name in np.unique(owner[solution.active])
-        for pick in [solution.active & (owner == name)]
-    ]
+    nuisance = []
+    for name in np.unique(owner[solution.active]):
+        pick = solution.active & (owner == name)
+        prior, away = solution.linear_prior[pick], solution.coefficients[pick]
+        nuisance.append(_Columns(columns=linear[:, pick], precision=prior, away=away, phase=str(name)))
     single = np.zeros_like(bragg)
     for k, phase in enumerate(fit.phases):
         # each group of overlapping reflections is free to be stronger or weaker, as grains make it
@@ -337,12 +331,10 @@ def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: F
         target = np.clip(residual**2 - sigma**2, None, 25.0 / weight)
         share, _ = optimize.nnls(terms * weight[:, None], target * weight)
         sigma = np.sqrt(sigma**2 + max(fwhm / step, 1.0) * (terms @ share))
-    trace = matched_filter(grid, residual / sigma, np.ones_like(sigma))[0]
+    trace = np.abs(matched_filter(grid, residual / sigma, np.ones_like(sigma))[0])
     centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)
-    first, last = np.searchsorted(x, centres - _WINDOW), np.searchsorted(x, centres + _WINDOW)
-    scatter = [
-        _MAD * float(np.median(np.abs(trace[i:j]))) if j - i > 30 else 1.0 for i, j in zip(first, last, strict=True)
-    ]
+    bounds = np.searchsorted(x, [centres - _WINDOW, centres + _WINDOW]).T
+    scatter = [_MAD * float(np.median(trace[i:j])) if j - i > 30 else 1.0 for i, j in bounds]
     return np.asarray(sigma * np.maximum(np.interp(x, centres, scatter), 1.0))
 
 

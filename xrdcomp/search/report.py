@@ -122,12 +122,11 @@ def explain_peak(
     true = two_theta - angle_offset(fit, two_theta)
     d = float(two_theta_to_d(true, fit.instrument.wavelength))
     near = []
-    for item in known:
-        if len(item.d_spacing):
-            relative = 100.0 * item.apparent / item.apparent.max()
-            close = np.abs(item.d_spacing / d - 1.0) < _NEAR
-            if (close & (relative > _STRONG)).any():
-                near.append((float(relative[close].max()), item.phase.id))
+    for item in (item for item in known if len(item.d_spacing)):
+        relative = 100.0 * item.apparent / item.apparent.max()
+        close = np.abs(item.d_spacing / d - 1.0) < _NEAR
+        if (close & (relative > _STRONG)).any():
+            near.append((float(relative[close].max()), item.phase.id))
     names = tuple(name for _, name in sorted(near, reverse=True)[:3])
     return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=z, height=height, candidates=names)
 
@@ -143,15 +142,8 @@ def angle_offset(fit: Refinement, two_theta: Any) -> Any:
 
 
 def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **known: Any) -> PhaseResult:
-    return PhaseResult(
-        id=phase.id,
-        name=phase.name,
-        formula=phase.formula,
-        facts=phase.facts,
-        decision=decision,
-        evidence=evidence,
-        **known,
-    )
+    of_phase: dict[str, Any] = {name: getattr(phase, name) for name in ("id", "name", "formula", "facts")}
+    return PhaseResult(decision=decision, evidence=evidence, **of_phase, **known)
 
 
 def fitted_phase(
@@ -209,11 +201,9 @@ def _cell(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
 def _sizes(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
     """Crystallite sizes (Scherrer, K 0.9 on FWHM) along c and across it, and their geometric volume mean."""
     across, along = (fit.parameter("inverse_size", phase.id, axis) for axis in "ac")
-    out: dict[str, Estimate] = {}
-    if along is not None:
-        out["c_axis"] = _reciprocal(along)
-        if across is not None:
-            out["a_axis"] = _reciprocal(across)
+    out = {} if along is None else {"c_axis": _reciprocal(along)}
+    if along is not None and across is not None:
+        out["a_axis"] = _reciprocal(across)
     along = along or across
     if across is not None and along is not None and across.value > 0 and along.value > 0:
         mean = float(np.cbrt(across.value**2 * along.value))
@@ -243,10 +233,9 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
     """
     phase, total, significant = score.phase, _total(fit), score.z > rule.threshold
     unclear = significant and not score.reflections_refute
-    reason, fraction, basis = "", None, ""
-    if significant:
-        reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
-        reason += ", not in the ratio of this phase" if not score.in_ratio else ""
+    fraction, basis = None, ""
+    reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
+    reason += ", not in the ratio of this phase" if not score.in_ratio else ""
     if not phase.quantifiable:
         basis = "reflection positions only; intensity per gram taken from a similar compound"
     elif unclear:
@@ -259,7 +248,7 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
         reflections_expected=score.reflections_expected,
         reflections_seen=score.reflections_seen,
         template_size_nm=score.size_nm,
-        reason=reason,
+        reason=reason if significant else "",
         limit_basis=basis,
     )
     decision: Decision = "inconclusive" if unclear else "not_detected"
@@ -277,13 +266,11 @@ def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRu
     verdict = compare_intensities(fit, fitted, other) if away <= _CELL_RULED_OUT else -1
     better = verdict > 0 and away <= own
     if verdict < 0:
-        why = "its intensities are not those found"
-        if away > _CELL_RULED_OUT:
-            why = f"its cell differs by {100 * away:.2f} % from the one found"
+        cell_off = f"its cell differs by {100 * away:.2f} % from the one found"
+        why = cell_off if away > _CELL_RULED_OUT else "its intensities are not those found"
         reason = f"not the main apatite: {why}; a small share beside it would hide under the reflections of {fitted.id}"
     else:
-        where = f"its reflections coincide with those of {fitted.id}"
-        reason = f"apatite, member of the family not determined: {where}"
+        reason = f"apatite, member of the family not determined: its reflections coincide with those of {fitted.id}"
         reason += ", and it describes cell and intensities better" if better else ""
     member = MemberComparison(cell_difference=float(away), fits_better=better, excluded_as_main=verdict < 0)
     evidence = DetectionEvidence(rule=rule, reason=reason, fitted=False, member=member)
@@ -321,13 +308,10 @@ def search_messages(
     out = []
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
-        whose = "a phase outside the library (add its CIF with --phases)"
-        if not searched:
-            whose = "a phase of the library, which was not searched (identification.search)"
-        text = (
-            f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}. Check for sample-holder lines, a "
-            f"contamination, or {whose}."
-        )
+        whose = "outside the library (add its CIF with --phases)"
+        whose = whose if searched else "of the library, which was not searched (identification.search)"
+        text = f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}."
+        text += f" Check for sample-holder lines, a contamination, or a phase {whose}."
         out.append(UNEXPLAINED_PEAKS(text, count=len(peaks), strongest_d=peaks[0].d_spacing))
     undecided = [r for r in reports if r.decision == "inconclusive" and not r.is_apatite]
     if undecided:
@@ -338,11 +322,8 @@ def search_messages(
         if len(told) < len(undecided):
             why = "Reflections appear where this phase has some, but not all that should show do, or not in its ratio. "
         why += "".join(f"{text[0].upper()}{text[1:]}. " for text in told if text)
-        out.append(
-            PHASE_INCONCLUSIVE(
-                f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed reflections."
-            )
-        )
+        text = f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed reflections."
+        out.append(PHASE_INCONCLUSIVE(text))
     return tuple(out)
 
 
@@ -358,20 +339,13 @@ def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Di
     seen = fit.wavelengths[0] / 2.0 / float(np.sin(np.radians(begin / 2.0)))
     if seen > _LARGEST_SPACING:
         return ()
-    lost = [
-        phase.name
-        for phase in phases
-        if phase.decision != "detected"
-        and phase.id in list_phases()
-        and any(
-            line.d_spacing > seen and line.relative_intensity >= _INDISPENSABLE
-            for line in phase_info(phase.id).strongest_lines
-        )
-    ]
+    lost = []
+    for phase in (p for p in phases if p.decision != "detected" and p.id in list_phases()):
+        strong = (r for r in phase_info(phase.id).strongest_lines if r.relative_intensity >= _INDISPENSABLE)
+        lost += [phase.name] if any(line.d_spacing > seen for line in strong) else []
     better = 2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / 2.0 / 9.0)))
-    named = ""
-    if lost:
-        named = f" Strong reflections are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
+    named = f" Strong reflections are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
+    named = named if lost else ""
     text = (
         f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of organic scattering is "
         f"cut off, so that it is told from background and water by its falling side alone.{named} Start the scan at "

@@ -112,10 +112,8 @@ def peaks_of_poor_fit(
     if search.fit.describes_pattern:
         return tuple(peaks)
     left, fwhm = residual_peaks(search), search.grid.peak_fwhm
-    own = [
-        _own_reflections(search, i, least=_WEAKEST_OF_TEXTURED, most=_MOST).two_theta
-        for i in range(search.bragg.shape[1])
-    ]
+    fitted = range(search.bragg.shape[1])
+    own = [_own_reflections(search, i, least=_WEAKEST_OF_TEXTURED, most=_MOST).two_theta for i in fitted]
     places = np.concatenate([*own, np.array([-np.inf])])
     more = [
         explain_peak(search.fit, float(x), z=float(z), height=float(height), known=known)
@@ -136,22 +134,13 @@ def withdraw_false_phases(
     were searched for.
     """
     questioned = {item.id for item in reports if item.decision == "detected"} - set(known)
-    if not questioned:
-        return list(reports)
-    left, out = residual_peaks(search), []
+    left, out = residual_peaks(search) if questioned else None, []
     for item in reports:
-        if item.id in questioned:
-            suspect = _Suspect(search, item.id, left)
-            reason = (
-                suspect.out_of_ratio()
-                or suspect.one_reflection()
-                or suspect.beneath_others()
-                or suspect.met_by_chance(library_size)
-                or suspect.of_another_compound()
-            )
-            if reason:
-                evidence = replace(item.evidence, reason=reason)
-                item = replace(item, decision="inconclusive", evidence=evidence)
+        if left is not None and item.id in questioned:
+            s = _Suspect(search, item.id, left)
+            reason = s.out_of_ratio() or s.one_reflection() or s.beneath_others() or s.met_by_chance(library_size)
+            if reason := reason or s.of_another_compound():
+                item = replace(item, decision="inconclusive", evidence=replace(item.evidence, reason=reason))
         out.append(item)
     return out
 
@@ -189,12 +178,10 @@ class _Suspect:
         clear = self.score.reflections_seen >= _MANY and self.score.consistency < _CLOSE_RATIO
         if self.search.fit.describes_pattern or clear:
             return ""
-        if not len(heights) or not len(others) or others.max() < heights[0]:
-            return ""
-        return (
-            "peaks higher than its strongest reflection belong to nothing in the library, in a fit that does not "
-            "describe the pattern, and its own reflections are few or not quite in its ratio"
-        )
+        higher = len(heights) and len(others) and others.max() >= heights[0]
+        reason = "peaks higher than its strongest reflection belong to nothing in the library, in a fit that does not "
+        reason += "describe the pattern, and its own reflections are few or not quite in its ratio"
+        return reason if higher else ""
 
     def met_by_chance(self, library_size: int) -> str:
         """Doubt reflections that are no more than a search among so many peaks must find.
@@ -378,10 +365,8 @@ def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refineme
 
     `reports` are what the search ended with; None where there is nothing to exchange.
     """
-    library_ids = list_phases()
-    fitted = next((phase for phase in start.phases if phase.is_apatite and phase.id in library_ids), None)
-    better = [r.id for r in reports if r.evidence.member and r.evidence.member.fits_better]
-    better = [name for name in better if name in library_ids]
+    fitted = next((phase for phase in start.phases if phase.is_apatite and phase.id in list_phases()), None)
+    better = [r.id for r in reports if r.evidence.member and r.evidence.member.fits_better and r.id in list_phases()]
     if fitted is None or not better:
         return None
     trials = [start.substitute(fitted, load_phase(name)) for name in better]
@@ -430,10 +415,8 @@ class _Search:
             if self.residual.presence(phase).z > 3.0 * self.threshold:
                 continue
             without = nuisance.search_residual(self.residual.fit.drop([phase.id]))
-            left = without.projected()
-            score = nuisance.score_phases([candidate(phase, without.fit)], left, sizes=nuisance.PRESENCE_SIZES_NM)[
-                phase.id
-            ]
+            left, own = without.projected(), [candidate(phase, without.fit)]
+            score = nuisance.score_phases(own, left, sizes=nuisance.PRESENCE_SIZES_NM)[phase.id]
             if score.z > self.threshold:
                 # a doubtful phase must stand out from what any phase of the library gets
                 others = [p for p in library(()) if not p.is_apatite and p.quantifiable]
@@ -552,10 +535,8 @@ class _Search:
 def _best(able: Sequence[Score]) -> Score:
     """Best score; hydroxyapatite's for one of another member of its family that texture could make as high."""
     best = max(able, key=lambda s: s.z)
-    usual = next((s for s in able if s.phase.id == _USUAL_APATITE), None)
-    if best.phase.is_apatite and usual is not None and usual.z > _RIVAL_SHARE * best.z:
-        return usual
-    return best
+    usual = next((s for s in able if s.phase.id == _USUAL_APATITE), best)
+    return usual if best.phase.is_apatite and usual.z > _RIVAL_SHARE * best.z else best
 
 
 # ---- refinement with one more phase, and whether the phase is still itself afterwards
@@ -583,8 +564,8 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
 def _has_intensity(fit: Refinement, phase: Phase) -> bool:
     """Tell whether a refined amount is positive and real intensity stands behind it."""
     amounts = fit.evidence.amounts
-    amount = float(amounts.amounts[amounts.names.index(phase.id)])
-    return amount > 0.0 and bragg_share(fit, phase) > _MIN_INTENSITY_SHARE
+    positive = bool(amounts.amounts[amounts.names.index(phase.id)] > 0.0)
+    return positive and bragg_share(fit, phase) > _MIN_INTENSITY_SHARE
 
 
 def _keeps_cell(fit: Refinement, phase: Phase) -> bool:
