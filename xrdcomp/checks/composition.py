@@ -13,101 +13,77 @@ from xrdcomp.data import Diagnostic, MessageKind, message_kind
 from xrdcomp.results import Composition, Consistency, MineralBalance
 
 WITHOUT_APATITE = message_kind(
-    "COMPOSITION_WITHOUT_APATITE",
-    "warning",
+    "COMPOSITION_WITHOUT_APATITE", "warning",
     "No apatite was fitted or searched for: the composition takes it to be absent.",
     remedy="Add hydroxyapatite to --phases or to identification.library if the specimen may hold it.",
-)
+)  # fmt: skip
 BIRGE = message_kind(
-    "FUSION_BIRGE",
-    "warning",
+    "FUSION_BIRGE", "warning",
     "The evidence does not fit one composition; its standard uncertainties were multiplied by the Birge ratio.",
     remedy="Look at the fit and at the thermal boundaries; measure both on one dried and ground powder.",
-    threshold="probability of a larger misfit below 1 %",
-    origin="Birge 1932, Phys. Rev. 40, 207",
-)
+    threshold="probability of a larger misfit below 1 %", origin="Birge 1932, Phys. Rev. 40, 207",
+)  # fmt: skip
 INCONSISTENT = message_kind(
-    "FUSION_INCONSISTENT",
-    "warning",
-    "Diffraction gives more crystals than thermogravimetry leaves mineral.",
+    "FUSION_INCONSISTENT", "warning", "Diffraction gives more crystals than thermogravimetry leaves mineral.",
     remedy="Measure the empty holder, run both on one dried powder, and search for organic crystals.",
-    threshold="2 standard uncertainties of the difference",
-    origin="one in forty specimens without any fault",
-)
+    threshold="2 standard uncertainties of the difference", origin="one in forty specimens without any fault",
+)  # fmt: skip
 MINERAL_UNSEEN = message_kind(
-    "FUSION_MINERAL_UNSEEN",
-    "warning",
+    "FUSION_MINERAL_UNSEEN", "warning",
     "Thermogravimetry leaves more mineral than diffraction accounts for, amorphous mineral included.",
     remedy="Grind finer, scan to 70 degrees or more, burn off in air, rinse salts.",
     threshold="2 standard uncertainties of the difference, with and without amorphous mineral",
     origin="one in forty specimens without any fault",
-)
+)  # fmt: skip
 AMORPHOUS_EXCESS = message_kind(
-    "HUMP_WITHOUT_ACP",
-    "warning",
+    "HUMP_WITHOUT_ACP", "warning",
     "Amorphous scattering near 30 degrees that the mineral balance has no amorphous mineral for.",
     remedy="Measure the empty holder.",
     threshold="3 standard uncertainties, 2 wt%, and above the 97.5 % end of the amorphous mineral",
     origin="judged; holders of plastic have their maximum at 30.9 degrees",
-)
+)  # fmt: skip
 SCALE = message_kind(
-    "FUSION_SCALE",
-    "warning",
-    "Crystalline intensities would have to be wrong by more than the method is good for.",
+    "FUSION_SCALE", "warning", "Crystalline intensities would have to be wrong by more than the method is good for.",
     remedy="Spike with a weighed standard, or measure the empty holder.",
     threshold="2 standard uncertainties, those of composition.xrd_bias_std and of the evidence together",
-)
+)  # fmt: skip
 CHAR = message_kind(
-    "FUSION_CHAR",
-    "info",
-    "The run was in an inert gas: a share of the organic is taken to stay as char.",
+    "FUSION_CHAR", "info", "The run was in an inert gas: a share of the organic is taken to stay as char.",
     remedy="Burn off in air at the end of the run to remove it.",
-)
+)  # fmt: skip
 SALT = message_kind(
-    "FUSION_SALT",
-    "info",
+    "FUSION_SALT", "info",
     "A chloride was found; it is counted under other crystalline, and may evaporate above 800 °C.",
     remedy="Rinse with water or ethanol and measure again if the salt comes from saline.",
-)
+)  # fmt: skip
 AMORPHOUS_UNDECIDED = message_kind(
-    "AMORPHOUS_UNDECIDED",
-    "info",
+    "AMORPHOUS_UNDECIDED", "info",
     "It is open whether there is amorphous mineral at all; its value is a mean over both cases.",
-    remedy="Count longer and measure the empty holder.",
-    threshold="probability of none between 5 and 95 %",
-)
+    remedy="Count longer and measure the empty holder.", threshold="probability of none between 5 and 95 %",
+)  # fmt: skip
 SAMPLING = message_kind(
-    "COMPOSITION_SAMPLING",
-    "warning",
-    "Few effective draws stand behind the posterior: interval ends are uncertain.",
-    remedy="Raise composition.draws.",
-    threshold="effective draws at most 5 % of the draws",
+    "COMPOSITION_SAMPLING", "warning", "Few effective draws stand behind the posterior: interval ends are uncertain.",
+    remedy="Raise composition.draws.", threshold="effective draws at most 5 % of the draws",
     origin="interval ends then vary by some tenths of a standard deviation from seed to seed",
-)
+)  # fmt: skip
 NOT_IDENTIFIABLE = message_kind(
-    "NOT_IDENTIFIABLE",
-    "info",
-    "These measurements do not separate a component from others.",
+    "NOT_IDENTIFIABLE", "info", "These measurements do not separate a component from others.",
     remedy="Add the other instrument, a spike, or amorphous components to the fit.",
-)
+)  # fmt: skip
 PRIOR_DOMINATED = message_kind(
-    "PRIOR_DOMINATED",
-    "info",
-    "The width of a component rests mostly on assumptions about compositions.",
+    "PRIOR_DOMINATED", "info", "The width of a component rests mostly on assumptions about compositions.",
     remedy="A second instrument or a spike replaces it.",
     threshold="more than half of the variance, upper end of the interval above 2 wt%",
-)
+)  # fmt: skip
 REPLICATES = message_kind(
-    "REPLICATES", "info", "Runs of one specimen agree within their own uncertainties and were combined."
-)
+    "REPLICATES", "info", "Runs of one specimen agree within their own uncertainties and were combined.",
+)  # fmt: skip
 REPLICATE_SCATTER = message_kind(
-    "REPLICATE_SCATTER",
-    "warning",
-    "Runs of one specimen scatter more than their own uncertainties.",
+    "REPLICATE_SCATTER", "warning", "Runs of one specimen scatter more than their own uncertainties.",
     remedy="Grind and dry it, take more aliquots, and set composition.aliquot_std to this figure for single runs.",
     threshold="probability of the scatter below 5 % over the number of components",
     origin="Cochran's Q with Bonferroni's correction",
-)
+)  # fmt: skip
 NOTABLE_FRACTION = 0.02
 """Mass fraction of amorphous scattering below which nothing is said of it."""
 
@@ -134,10 +110,8 @@ def apatite_not_asked_after(analysis: Analysis) -> Diagnostic | None:
     asked = [phase.is_apatite for phase in analysis.phases]
     if evidence is None or not evidence.xrd or not asked or any(asked):
         return None
-    return WITHOUT_APATITE(
-        "No apatite was fitted or searched for: the composition takes it to be absent, which is an assumption. "
-        f"{WITHOUT_APATITE.remedy}"
-    )
+    taken = "the composition takes it to be absent, which is an assumption"
+    return WITHOUT_APATITE(f"No apatite was fitted or searched for: {taken}. {WITHOUT_APATITE.remedy}")
 
 
 @_rule(BIRGE)
@@ -145,13 +119,10 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     """Tell that uncertainties were multiplied, which ones, and by how much."""
     if found.birge_ratio <= 1.0:
         return None
-    what, which = "X-ray and thermal evidence do", "of the diffraction amounts"
-    advice = (
-        "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
-        "ground powder."
-    )
-    if found.widens_all:
-        which = "of all evidence"
+    what = "X-ray and thermal evidence do"
+    which = "of all evidence" if found.widens_all else "of the diffraction amounts"
+    advice = "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
+    advice += "ground powder."
     if not found.xrd:
         what, which = "The losses of the thermal run do", "of these losses"
         advice = "Check the atmosphere and the boundaries of the steps; the specimen may be no calcified tissue."
@@ -159,14 +130,13 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
         what = "The amounts of the pattern do"
         advice = (
             "Look at the fit: a phase or an amorphous component may be missing; measure the empty holder, or add a "
-            "thermal run."
         )
+        advice += "thermal run."
     return BIRGE(
         f"{what} not fit one composition: probability of a misfit this large is {found.misfit_probability:.2g}. The "
         f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g} (Birge ratio). {advice}",
-        birge_ratio=found.birge_ratio,
-        probability=found.misfit_probability,
-    )
+        birge_ratio=found.birge_ratio, probability=found.misfit_probability,
+    )  # fmt: skip
 
 
 def _against_residue(kind: MessageKind, found: MineralBalance, lead: str, causes: str, **more: float) -> Diagnostic:
@@ -223,10 +193,8 @@ def amorphous_scattering_without_mineral(_: Composition, found: Consistency) -> 
         f"amorphous mineral, but the mass balance allows at most {100 * excess.allowed:.1f} wt%. Likely, in this "
         "order: a plastic holder (its maximum lies at 30.9 degrees), crystallites below 3 nm, a glass slide. "
         f"{AMORPHOUS_EXCESS.remedy}",
-        hump=excess.seen,
-        hump_std=excess.std,
-        upper=excess.allowed,
-    )
+        hump=excess.seen, hump_std=excess.std, upper=excess.allowed,
+    )  # fmt: skip
 
 
 @_rule(SCALE)
@@ -240,10 +208,8 @@ def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnost
         f"agree; {100 * scale.expected_std:.0f} % is what the method is taken to be good for. Likely, in this "
         "order: instrument background taken as amorphous scattering or the reverse, microabsorption, preferred "
         f"orientation, different aliquots. {SCALE.remedy}",
-        bias=scale.bias,
-        bias_std=scale.expected_std,
-        own_std=scale.std,
-    )
+        bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std,
+    )  # fmt: skip
 
 
 @_rule(CHAR)
@@ -333,18 +299,18 @@ def assumptions_decide(_: Composition, found: Consistency) -> Diagnostic | None:
     return PRIOR_DOMINATED(text, **shares)
 
 
-def _scatter_between_runs(analysis: Analysis, kind: MessageKind) -> Diagnostic | None:
-    """Message on combined runs where `kind` is what the scatter between them calls for."""
+@check(REPLICATES, "composition")
+def combined_runs(analysis: Analysis) -> Diagnostic | None:
+    """Tell that combined runs agree, or name the components that scatter between them."""
     composition = analysis.composition
     if composition is None or not composition.runs:
         return None
     k, scatter = len(composition.runs), composition.scatter
     # more than chance, with Bonferroni's correction
     excess = [name for name, item in scatter.items() if item.homogeneity < 0.05 / max(len(scatter), 1)]
-    if kind is not (REPLICATE_SCATTER if excess else REPLICATES):
-        return None
-    text = f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs."
+    kind, text = REPLICATES, f"{k} runs agree within their own uncertainties; intervals use Student's t for {k} runs."
     if excess:
+        kind = REPLICATE_SCATTER
         listed = ", ".join(f"{x.replace('_', ' ')} {100 * scatter[x].between:.1f} wt%" for x in excess)
         text = (
             f"{k} runs scatter more than their own uncertainties: {listed} between runs (standard deviation). "
@@ -353,26 +319,13 @@ def _scatter_between_runs(analysis: Analysis, kind: MessageKind) -> Diagnostic |
     return kind(text, **{f"between_{name}": item.between for name, item in scatter.items()}, runs=k)
 
 
-@check(REPLICATES, "composition")
-def runs_agree(analysis: Analysis) -> Diagnostic | None:
-    """Tell that combined runs agree."""
-    return _scatter_between_runs(analysis, REPLICATES)
-
-
-@check(REPLICATE_SCATTER, "composition")
-def runs_scatter(analysis: Analysis) -> Diagnostic | None:
-    """Name the components that scatter between combined runs."""
-    return _scatter_between_runs(analysis, REPLICATE_SCATTER)
-
-
 # Rules over what a search found.
 
 PHASES_NOT_FITTED = message_kind(
-    "XRD_PHASES_NOT_FITTED",
-    "warning",
+    "XRD_PHASES_NOT_FITTED", "warning",
     "The search found phases beside those that were named; fit and fractions leave them out.",
     remedy="Add them to --phases.",
-)
+)  # fmt: skip
 
 
 @check(PHASES_NOT_FITTED, "search")

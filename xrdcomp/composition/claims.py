@@ -7,7 +7,7 @@ than half of the specimen is organic (Hsu, Emge & Schlesinger 2017, as summarise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,17 +57,11 @@ def evaluate_claims(
     basis. Where the measurements do not decide (an instrument missing), the probability is None and the verdict
     inconclusive. AnalysisError for a phase without the rule by which it was decided.
     """
-    specimen = _Specimen(
-        composition=composition,
-        phases=tuple(phase for phase in phases if phase.id != internal_standard),
-        recipe=recipe,
-        unexplained=unexplained,
-    )
+    own = tuple(phase for phase in phases if phase.id != internal_standard)
+    specimen = _Specimen(composition=composition, phases=own, recipe=recipe, unexplained=unexplained)
+    findings = (specimen.present(), specimen.only(), specimen.minor(), specimen.mostly_organic())
     claims = []
-    for name, finding in zip(
-        CLAIM_IDS, (specimen.present, specimen.only, specimen.minor, specimen.mostly_organic), strict=True
-    ):
-        probability, statement = finding()
+    for name, (probability, statement) in zip(CLAIM_IDS, findings, strict=True):
         verdict: Verdict = "inconclusive"
         if probability is not None:
             probability = float(np.clip(probability, 0.0, 1.0))
@@ -101,13 +95,9 @@ def without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None, *, doubt
         reason = "Another radiation or other slits than those assumed explain the pattern"
     if not reason:
         return claims
+    reason += ", so nothing follows."
     return tuple(
-        replace(
-            claim,
-            verdict="inconclusive",
-            probability=None,
-            statement=f"{reason}, so nothing follows. {claim.statement}",
-        )
+        Claim(id=claim.id, verdict="inconclusive", probability=None, statement=f"{reason} {claim.statement}")
         for claim in claims
     )
 
@@ -139,15 +129,15 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
 
 def _rule(phases: Sequence[PhaseResult]) -> DetectionRule:
     """Return the rule of the search that decided on these phases: all have the same."""
-    rule = next((phase.evidence.rule for phase in phases if phase.evidence.rule is not None), None)
-    if rule is None:
-        names = ", ".join(phase.id for phase in phases)
-        msg = (
-            f"phases {names}: evidence.rule is not set. Without the false-alarm rate and the detection probability by "
-            "which they were decided, nothing follows of presence or absence; pass phases as identify() gives them."
-        )
-        raise AnalysisError(msg)
-    return rule
+    for rule in (phase.evidence.rule for phase in phases):
+        if rule is not None:
+            return rule
+    msg = (
+        f"phases {', '.join(phase.id for phase in phases)}: evidence.rule is not set. Without the false-alarm rate and "
+        "the detection probability by which they were decided, nothing follows of presence or absence; pass phases as "
+        "identify() gives them."
+    )
+    raise AnalysisError(msg)
 
 
 def _false_alarm(phase: PhaseResult, rule: DetectionRule) -> float:
@@ -166,8 +156,6 @@ def _is_hydroxyl(phase: PhaseResult) -> bool:
     """True for hydroxyapatite, with vacancies or carbonate; only F and Cl make another mineral."""
     return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
 
-
-# The four findings.
 
 _Finding = tuple[float | None, str]
 """Probability, None where it is open, and the evidence in words."""
@@ -197,13 +185,9 @@ class _Specimen:
         fitted = next((phase for phase in self.asked if phase.decision == "detected"), None)
         if fitted is None:
             return []
-        return [fitted] + [
-            phase
-            for phase in self.asked
-            if phase is not fitted
-            and phase.decision != "not_detected"
-            and not (phase.evidence.member is not None and phase.evidence.member.excluded_as_main)
-        ]
+        likewise = [phase for phase in self.asked if phase is not fitted and phase.decision != "not_detected"]
+        members = [(phase, phase.evidence.member) for phase in likewise]
+        return [fitted, *(phase for phase, member in members if member is None or not member.excluded_as_main)]
 
     @property
     def is_another_member(self) -> bool:
@@ -218,8 +202,7 @@ class _Specimen:
 
     def draws(self, *names: str) -> FloatArray:
         """Draws of the sum of some components, (n,)."""
-        columns = [COMPONENTS.index(name) for name in names]
-        total: FloatArray = self.composition.draws[:, columns].sum(axis=1)
+        total: FloatArray = self.composition.draws[:, [COMPONENTS.index(name) for name in names]].sum(axis=1)
         return total
 
     def on_basis(self, value: float) -> str:
@@ -239,15 +222,12 @@ class _Specimen:
         if probability is not None:
             least, power = apatite_limit(self.asked), _rule(self.asked).detection_probability
             limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
-            text = (
-                f"No crystalline hydroxyapatite was found; {limit} of the specimen, the amount that would "
-                f"have been seen with {100 * power:.0f} % probability."
-            )
             if self.possible:
-                text = f"{self.member(amount)}; {limit}."
-            elif probability == 0.5:
-                text = f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
-            return probability, text
+                return probability, f"{self.member(amount)}; {limit}."
+            if probability == 0.5:
+                return probability, f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
+            seen = f"the amount that would have been seen with {100 * power:.0f} % probability"
+            return probability, f"No crystalline hydroxyapatite was found; {limit} of the specimen, {seen}."
         if self.phases:
             return None, f"{_NOT_ASKED}, so its presence is open."
         if self.composition.components.get(_APATITE) is None:
@@ -259,9 +239,8 @@ class _Specimen:
         """Apatite that was found with its amount, and what is known of its member of the family."""
         fitted, *others = self.possible
         hydroxyl = _is_hydroxyl(fitted)
-        text = f"Crystalline hydroxyapatite was found: {amount}"
-        if not hydroxyl:
-            text = f"Crystalline apatite was found, fitted as {fitted.name or fitted.id}: {amount}"
+        what = "hydroxyapatite was found" if hydroxyl else f"apatite was found, fitted as {fitted.name or fitted.id}"
+        text = f"Crystalline {what}: {amount}"
         unlike = [phase.name or phase.id for phase in others if not (hydroxyl and _is_hydroxyl(phase))]
         if unlike:
             text += "; its member of the apatite family is not determined, "
@@ -307,10 +286,8 @@ class _Specimen:
             text = f"No other crystalline phase is certain, but undecided: {names}"
         stated = [phase.detection_limit for phase in others if phase.detection_limit is not None]
         if limits := [limit for limit in stated if limit < 1]:
-            text += (
-                f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the "
-                f"specimen (median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
-            )
+            text += f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the specimen "
+            text += f"(median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
         blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
         if blind:
             shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
@@ -343,9 +320,8 @@ class _Specimen:
                 return None, f"{text}; how much of it is crystalline needs diffraction."
             below = f"hydroxyapatite is below {100 * limit:.0f} wt% whatever part of it is crystalline."
             return at_least, f"{text}, so {below}"
-        if asked:
-            return None, "These measurements do not determine the amount of hydroxyapatite."
-        return None, f"{_NOT_ASKED}, so its amount is open."
+        unknown = "These measurements do not determine the amount of hydroxyapatite."
+        return None, unknown if asked else f"{_NOT_ASKED}, so its amount is open."
 
     def mostly_organic(self) -> _Finding:
         """More than half is organic: by its draws, or refuted because all that is not crystalline is less."""
@@ -365,10 +341,8 @@ class _Specimen:
 
 def _amount(phase: PhaseResult) -> str:
     estimate = phase.weight_fraction or phase.crystalline_weight_fraction
-    if estimate is None:
-        return ""
     of = "of the specimen" if phase.weight_fraction is not None else "of the crystalline part"
-    return f" {_percent(max(estimate.value, 0.0))} {of}"
+    return "" if estimate is None else f" {_percent(max(estimate.value, 0.0))} {of}"
 
 
 def _percent(value: float) -> str:

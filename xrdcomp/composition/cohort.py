@@ -15,16 +15,16 @@ rank sum (Wilcoxon 1945; Mann & Whitney 1947), ties by mid-ranks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from xrdcomp.composition.claims import CLAIM_IDS
+from xrdcomp.composition.claims import CLAIM_IDS, MINOR, ONLY, PRESENT
 from xrdcomp.composition.compose import SUMS
 from xrdcomp.data import Diagnostic, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, Composition, Estimate, RunScatter, SampleResult, apatite_limit
+from xrdcomp.results import COMPONENTS, Composition, Estimate, RunScatter, SampleResult, apatite_limit, named
 from xrdcomp.units import FloatArray
 
 INDEPENDENT = ("xrd_counting", "tga", "aliquot")
@@ -84,12 +84,10 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     `scatter` is that between the `runs`. `seed` is for the draws. AnalysisError for fewer than two compositions, or
     different bases.
     """
-    k = len(compositions)
-    if k < 2:
+    if (k := len(compositions)) < 2:
         msg = f"combining replicates needs at least two compositions; got {k}."
         raise AnalysisError(msg)
-    bases = sorted({item.basis for item in compositions})
-    if len(bases) > 1:
+    if len(bases := sorted({item.basis for item in compositions})) > 1:
         msg = f"replicates must be on one basis; got {', '.join(bases)}. Run all with the same composition.basis."
         raise AnalysisError(msg)
     hidden = {name for item in compositions for name, value in item.components.items() if value is None}
@@ -196,23 +194,7 @@ def _budget(
 
 # Cohorts.
 
-_TITLES = {
-    "hydroxyapatite_present": "hydroxyapatite present",
-    "hydroxyapatite_only_crystalline_phase": "hydroxyapatite the only crystalline phase",
-    "hydroxyapatite_minor_component": "hydroxyapatite a minor component",
-    "organic_more_than_half": "more than half organic",
-}
-
-
-def _plain(value: Any) -> Any:
-    """Records, tuples and mappings as plain dictionaries and lists, down to the last."""
-    if isinstance(value, Estimate):
-        return value.to_dict()
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+_TITLES = {PRESENT: "present", ONLY: "the only crystalline phase", MINOR: "a minor component"}
 
 
 class _Exported:
@@ -220,8 +202,7 @@ class _Exported:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
-        found: dict[str, Any] = _plain(self)
-        return found
+        return named(self, *(item.name for item in fields(self)))  # type: ignore[arg-type] # all are dataclasses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,30 +224,22 @@ class CohortClaim(_Exported):
     @classmethod
     def of(cls, claim_id: str, results: Sequence[SampleResult]) -> CohortClaim:
         """Count one claim over the results."""
+        found = [next((claim for claim in result.claims if claim.id == claim_id), None) for result in results]
         verdicts: dict[str, list[str]] = {"supported": [], "refuted": [], "inconclusive": []}
-        known = []
-        for result in results:
-            claim = next((claim for claim in result.claims if claim.id == claim_id), None)
+        for result, claim in zip(results, found, strict=True):
             verdicts["inconclusive" if claim is None else claim.verdict].append(result.sample_id)
-            if claim is not None and claim.probability is not None:
-                known.append(claim.probability)
+        known = [claim.probability for claim in found if claim is not None and claim.probability is not None]
         share = share_interval(known) if known else None
-        text = f"{_TITLES[claim_id].capitalize()}: {len(verdicts['supported'])} of {len(results)} specimens"
+        title = f"Hydroxyapatite {_TITLES[claim_id]}" if claim_id in _TITLES else "More than half organic"
+        text = f"{title}: {len(verdicts['supported'])} of {len(results)} specimens"
         if share is not None and share.ci95 is not None:
             low, high = share.ci95
             text += f" (share in the population 95 %: {100 * low:.0f} to {100 * high:.0f} %)"
         for verdict, words in (("refuted", "not in"), ("inconclusive", "not decided in")):
             if verdicts[verdict]:
                 text += f"; {words} {', '.join(verdicts[verdict])}"
-        return cls(
-            id=claim_id,
-            supported=tuple(verdicts["supported"]),
-            refuted=tuple(verdicts["refuted"]),
-            inconclusive=tuple(verdicts["inconclusive"]),
-            share=share,
-            expected_count=float(np.sum(known)),
-            statement=f"{text}.",
-        )
+        who = {verdict: tuple(names) for verdict, names in verdicts.items()}
+        return cls(id=claim_id, **who, share=share, expected_count=float(np.sum(known)), statement=f"{text}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,16 +276,14 @@ class GroupComparison(_Exported):
         length = min(len(draws) for draws in (*first, *second))
         medians = [np.median([draws[:length] for draws in group], axis=0) for group in (first, second)]
         difference = np.asarray(medians[0] - medians[1])
-        low, high = np.quantile(difference, [0.025, 0.975])
+        low, high = np.quantile(difference, [0.025, 0.975]).tolist()
         greater, two_sided = exact_rank_sum(values[0], values[1])
         return cls(
             component=component,
             groups=order,
             sizes=(len(first), len(second)),
             medians=(float(np.median(values[0])), float(np.median(values[1]))),
-            difference=Estimate(
-                value=float(difference.mean()), std=float(difference.std()), ci95=(float(low), float(high))
-            ),
+            difference=Estimate(value=float(difference.mean()), std=float(difference.std()), ci95=(low, high)),
             p_greater=greater,
             p_two_sided=two_sided,
             test="exact permutation test of the rank sum (Mann-Whitney)",
@@ -356,8 +327,7 @@ def evaluate_cohort(
         msg = f"there is no component {component!r}; choose one of {', '.join(COMPONENTS)}."
         raise AnalysisError(msg)
     if len(bases := sorted({result.composition.basis for result in results})) > 1:
-        got = ", ".join(bases)
-        msg = f"a cohort must be on one basis; got {got}. Analyse all with one composition.basis."
+        msg = f"a cohort must be on one basis; got {', '.join(bases)}. Analyse all with one composition.basis."
         raise AnalysisError(msg)
     names = [result.sample_id for result in results]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -425,12 +395,8 @@ def exact_rank_sum(first: FloatArray, second: FloatArray) -> tuple[float, float]
 
 def _row(result: SampleResult, group: str) -> dict[str, Any]:
     """One row of the table: identity, fractions with intervals, phases, verdicts."""
-    row: dict[str, Any] = {
-        "sample_id": result.sample_id,
-        "group": group,
-        "basis": result.composition.basis,
-        "method": result.composition.method,
-    }
+    row: dict[str, Any] = {"sample_id": result.sample_id, "group": group}
+    row |= {"basis": result.composition.basis, "method": result.composition.method}
     for name in COMPONENTS:
         estimate = result.composition.components.get(name)
         row[name] = None if estimate is None else estimate.value
@@ -440,10 +406,8 @@ def _row(result: SampleResult, group: str) -> dict[str, Any]:
     decisions = [phase.decision for phase in asked]
     row["hydroxyapatite"] = "detected" if "detected" in decisions else next(iter(decisions), "not asked")
     row["hydroxyapatite_limit"] = apatite_limit(asked)
-    row["other_phases"] = ", ".join(
-        phase.id for phase in result.phases if not phase.is_apatite and phase.decision == "detected"
-    )
-    for claim in result.claims:
-        row[claim.id] = claim.verdict
+    others = [phase.id for phase in result.phases if not phase.is_apatite and phase.decision == "detected"]
+    row["other_phases"] = ", ".join(others)
+    row |= {claim.id: claim.verdict for claim in result.claims}
     row["messages"] = ", ".join(sorted({item.code for item in result.messages if item.severity != "info"}))
     return row

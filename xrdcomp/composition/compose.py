@@ -48,19 +48,17 @@ from xrdcomp.results import (
 from xrdcomp.units import FloatArray
 
 XRD_NOT_USED = message_kind(
-    "XRD_NOT_USED",
-    "warning",
+    "XRD_NOT_USED", "warning",
     "The pattern shows none of the phases searched for and no amorphous scattering: it does not count.",
     remedy="Measure longer, look at the unexplained peaks, check --radiation, add phases with --phases.",
     threshold="nothing detected and the sum of all amounts below 2 standard uncertainties",
     origin="a holder and its air have no composition",
-)
+)  # fmt: skip
 TGA_NOT_USED = message_kind(
-    "TGA_NOT_USED",
-    "warning",
+    "TGA_NOT_USED", "warning",
     "The losses of the run could not be assigned to water, organic and carbonate: it does not count.",
     remedy="Check range and atmosphere of the run, or set the windows in the recipe.",
-)
+)  # fmt: skip
 
 SUMS: Mapping[str, tuple[int, ...]] = {
     "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER),
@@ -90,11 +88,8 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     crystalline = composition.identifiable_sums.get("crystalline")
     if crystalline is not None and crystalline.std is None:
         crystalline = None
-    counted = [
-        phase.decision == "detected"
-        or (crystalline is not None and phase.decision == "inconclusive" and phase.is_apatite)
-        for phase in phases
-    ]
+    doubtful = None if crystalline is None else "inconclusive"
+    counted = [p.decision == "detected" or (p.decision == doubtful and p.is_apatite) for p in phases]
     left_out = [p.crystalline_weight_fraction for p, own in zip(phases, counted, strict=True) if not own]
     total = 1.0 - sum(share.value for share in left_out if share is not None)
     out = []
@@ -102,8 +97,8 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
         share, alone = phase.crystalline_weight_fraction, phase.weight_fraction
         changes: dict[str, Estimate | None] = {}
         if not own and phase.decision == "inconclusive" and (alone or share) is not None:
-            changes = {"weight_fraction": None, "crystalline_weight_fraction": None}
-            changes["pattern_weight_fraction"] = alone or phase.pattern_weight_fraction
+            alone = alone or phase.pattern_weight_fraction
+            changes = {"weight_fraction": None, "crystalline_weight_fraction": None, "pattern_weight_fraction": alone}
         if own and share is not None and 0.0 < total < 1.0 - 1e-9:
             value, std = share.value / total, (share.std or 0.0) / total
             only = 1.0 - value < 1e-9  # the one phase that counts: its share is one, whatever its amount
@@ -140,6 +135,7 @@ def without_standard(found: tuple[PhaseResult, ...], standard: tuple[str, float]
             out.append(replace(phase, weight_fraction=None, internal_standard=True))
             continue
         limit, share, whole = phase.detection_limit, own.get(phase.id), phase.weight_fraction
+        limit = None if limit is None else min(1.0, limit / (1.0 - spiked))
         if share is not None and total > 0.0:
             rest = sum((other.std or 0.0) ** 2 for key, other in own.items() if key != phase.id) ** 0.5
             std = float(np.hypot((total - share.value) * (share.std or 0.0), share.value * rest)) / total**2
@@ -147,14 +143,7 @@ def without_standard(found: tuple[PhaseResult, ...], standard: tuple[str, float]
         if whole is not None:
             value, std = whole.value / (1.0 - spiked), (whole.std or 0.0) / (1.0 - spiked)
             whole = Estimate.normal(value, std, low=0.0, high=1.0)
-        out.append(
-            replace(
-                phase,
-                detection_limit=None if limit is None else min(1.0, limit / (1.0 - spiked)),
-                weight_fraction=whole,
-                crystalline_weight_fraction=share,
-            )
-        )
+        out.append(replace(phase, detection_limit=limit, weight_fraction=whole, crystalline_weight_fraction=share))
     return tuple(out)
 
 
@@ -186,8 +175,7 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
     mean, std = float(part.mean()), float(part.std())
     # candidates: all the intervals between two quantiles that hold the probability, the middle one equal-tailed
     tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
-    lower = np.quantile(part, tails)
-    upper = np.quantile(part, probability + tails)
+    lower, upper = np.quantile(part, tails), np.quantile(part, probability + tails)
     at_zero, at_one = mean < 3 * std, 1.0 - mean < 3 * std
     if at_zero:
         lower[0] = 0.0
@@ -256,10 +244,11 @@ def estimates_of(
         beside = 0.0 if held is None else held.get(name, 0.0)
         total = np.clip(draws[:, list(parts)].sum(axis=1) + beside, 0.0, 1.0)
         mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
+        low = high = mean
         if std < _ROUNDING:
-            found[name] = Estimate(value=mean, std=0.0, ci95=(mean, mean))
-            continue
-        low, high = interval_of(draws, parts, held=beside, told_apart=told_apart)
+            std = 0.0
+        else:
+            low, high = interval_of(draws, parts, held=beside, told_apart=told_apart)
         found[name] = Estimate(value=mean, std=std, ci95=(min(low, mean), max(high, mean)))
     return found
 
@@ -366,28 +355,22 @@ def compose(
                 "run, or set the windows in the recipe."
             )
             messages = (TGA_NOT_USED(text, steps=len(tga.steps)),)
-    standard = (
-        InternalStandard(id=internal_standard[0], fraction=internal_standard[1])
-        if isinstance(internal_standard, tuple)
-        else internal_standard
-    )
+    standard = internal_standard
+    if isinstance(standard, tuple):
+        standard = InternalStandard(id=standard[0], fraction=standard[1])
     amounts = fit.amounts if fit is not None else None
     if amounts is not None and standard is None and not shows_something(amounts, phases):
-        text = (
+        nothing = XRD_NOT_USED(
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
             "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
             "holder, measure longer, look at the unexplained peaks, check --radiation, and add the phases that are "
             "there with --phases."
         )
-        messages, amounts = (*messages, XRD_NOT_USED(text)), None
+        messages, amounts = (*messages, nothing), None
     if amounts is None and thermal is None and messages:
         # no step of the run or no part of the pattern is the tissue's: nothing is known
-        return Composition(
-            basis=recipe.basis,
-            method="xrd" if fit is not None else "tga",
-            components=dict.fromkeys(COMPONENTS),
-            messages=messages,
-        )
+        method = "xrd" if fit is not None else "tga"
+        return Composition(basis=recipe.basis, method=method, components=dict.fromkeys(COMPONENTS), messages=messages)
     if fit is not None and not describes_pattern(fit.gof, fit.rwp):
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
@@ -441,13 +424,9 @@ def compose_evidence(
         bias_std *= priors.BLANK_GAIN if evidence.blank_measured else 1.0
         if known_scale is not None:
             log_scale = (float(np.log(known_scale[0] / evidence.total)), known_scale[1])
+    standard = internal_standard if evidence is not None else None
     model = build_model(
-        evidence,
-        thermal,
-        standard=internal_standard if evidence is not None else None,
-        known_scale=log_scale,
-        bias_std=bias_std,
-        aliquot_std=recipe.aliquot_std,
+        evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std
     )
     posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
     consistency = _consistency(model, posterior, bias_std=bias_std)
@@ -500,10 +479,9 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2))
     if misfit < priors.MISFIT_PROBABILITY:
         birge_ratio = float(np.sqrt(posterior.chi_square / redundant))
-    char = None
+    char, final_c = None, None if thermal is None else thermal.final_c
     if thermal is not None and thermal.inert:
         char = Estimate(value=thermal.char_fraction, std=thermal.char_std)
-    final_c = None if thermal is None else thermal.final_c
     return Consistency(
         xrd=xrd is not None,
         tga=thermal is not None,
@@ -526,11 +504,8 @@ def _report(
     """Wet and dry estimates of what the evidence determines, with their budget."""
     wet = reported(model.with_hidden(posterior.composition, recipe.seed), model)
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
-    # what rests on assumptions about compositions instead of measurements
-    prior_share = {
-        name: sum(parts.get(key, 0.0) for key in ("prior", priors.ASSUMED_CARBONATE.input))
-        for name, parts in budget.items()
-    }
+    assumed = ("prior", priors.ASSUMED_CARBONATE.input)  # what rests on assumptions instead of measurements
+    prior_share = {name: sum(parts.get(key, 0.0) for key in assumed) for name, parts in budget.items()}
     as_received = recipe.basis == "as_received"
     draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
     hidden = model.undetermined(prior_share, wet)

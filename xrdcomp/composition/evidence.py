@@ -48,11 +48,10 @@ class InternalStandard:
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction < 1:
-            msg = (
+            raise AnalysisError(
                 f"the internal standard's fraction must lie between 0 and 1; it is {self.fraction:g}. "
                 "Give mass of standard / mass of the spiked powder, e.g. corundum:0.2."
             )
-            raise AnalysisError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +76,14 @@ class ThermalEvidence:
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", frozen_array(self.values))
-        object.__setattr__(self, "covariance", frozen_array(self.covariance))
+        for name in ("values", "covariance"):
+            object.__setattr__(self, name, frozen_array(getattr(self, name)))
         n = len(self.values)
         if self.values.shape not in ((3,), (4,)) or self.covariance.shape != (n, n):
             shapes = f"{self.values.shape} and {self.covariance.shape}"
-            msg = f"a thermal balance has 3 or 4 values and a square covariance; these have {shapes}."
-            raise AnalysisError(msg)
+            raise AnalysisError(f"a thermal balance has 3 or 4 values and a square covariance; these have {shapes}.")
         if not (np.isfinite(self.values).all() and np.isfinite(self.covariance).all()):
-            msg = "a thermal balance must be finite; look at the mass column of the run."
-            raise AnalysisError(msg)
+            raise AnalysisError("a thermal balance must be finite; look at the mass column of the run.")
 
     @property
     def sees_carbonate(self) -> bool:
@@ -138,8 +135,7 @@ class XrdEvidence:
 
     def share_of_total(self, *names: str) -> tuple[float, FloatArray]:
         """Share of some rows in all but the standard, and its gradient by the rows."""
-        inside = np.array([row in names for row in self.rows], dtype=float)
-        everything = np.array([row != "standard" for row in self.rows], dtype=float)
+        inside, everything = np.array([(row in names, row != "standard") for row in self.rows], dtype=float).T
         total = float(everything @ self.values)
         share = float(inside @ self.values) / total
         gradient: FloatArray = (inside - share * everything) / total
@@ -162,10 +158,8 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
     n = len(order) - 1
     tables = [tga.budget.get(name, {}) for name in ("water", "organic", "carbonate_co2")[:n]]
     causes = sorted({cause for table in tables for cause in table} - {"char", "bound_water"})
-    shares = np.array([[table.get(cause, 0.0) for table in tables] for cause in causes]).reshape(-1, n)
-    total = shares.sum(axis=0)
-    sources = {}
-    if causes and (total > 0).all():
+    shares, sources = np.array([[table.get(cause, 0.0) for table in tables] for cause in causes]).reshape(-1, n), {}
+    if causes and ((total := shares.sum(axis=0)) > 0).all():
         sources = {cause: tuple(row.tolist()) for cause, row in zip(causes, shares / total, strict=True)}
     char = tga.char_fraction or Estimate(value=priors.CHAR.mean)  # stated where the gas is inert
     return ThermalEvidence(
@@ -232,14 +226,9 @@ def reduce_xrd(
     # what may hide among other phases that were not found, all together, and what the undecided ones may be
     fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
     beside = [phase for phase in phases if not phase.is_apatite]
-    limits = [
-        phase.detection_limit / priors.LIMIT_IN_STDS_OF_ALL
-        for phase in beside
-        if phase.decision == "not_detected" and phase.detection_limit
-    ]
-    unsure = sum(
-        max(fitted.get(phase.id, 0.0) / total, 0.0) ** 2 for phase in beside if phase.decision == "inconclusive"
-    )
+    missed = [phase.detection_limit for phase in beside if phase.decision == "not_detected"]
+    limits = [limit / priors.LIMIT_IN_STDS_OF_ALL for limit in missed if limit]
+    unsure = sum(max(fitted.get(p.id, 0.0) / total, 0.0) ** 2 for p in beside if p.decision == "inconclusive")
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
     hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
     if "other" in rows:
@@ -254,9 +243,7 @@ def reduce_xrd(
     if amounts.misfit_covariance is not None:
         misfit = sums @ amounts.misfit_covariance @ sums.T / total**2
     others = {
-        name: float(value) / total
-        for name, value, row in zip(amounts.names, amounts.amounts, row_of, strict=True)
-        if row == "other"
+        name: float(fitted[name]) / total for name, row in zip(amounts.names, row_of, strict=True) if row == "other"
     }
     # what the mixture of other crystals loses on heating; a phase of which nothing is known is taken to stay
     facts = {**amounts.facts, **{phase.id: phase.facts for phase in phases}}
@@ -295,14 +282,10 @@ def _rows_of(amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: Inter
     """
     n, shape, square = len(amounts.names), np.shape(amounts.amounts), np.shape(amounts.covariance)
     if shape != (n,) or square != (n, n) or len(amounts.crystalline) != n:
-        msg = (
-            f"diffraction amounts: {n} names, values of shape {shape}, covariance of shape {square}, "
-            f"{len(amounts.crystalline)} flags; they must agree."
-        )
-        raise AnalysisError(msg)
+        given = f"{n} names, values of shape {shape}, covariance of shape {square}, {len(amounts.crystalline)} flags"
+        raise AnalysisError(f"diffraction amounts: {given}; they must agree.")
     if not (np.isfinite(amounts.amounts).all() and np.isfinite(amounts.covariance).all()):
-        msg = "diffraction amounts must be finite; the fit did not converge to a usable point."
-        raise AnalysisError(msg)
+        raise AnalysisError("diffraction amounts must be finite; the fit did not converge to a usable point.")
     decisions = {phase.id: phase for phase in phases}
     facts = {**amounts.facts, **{phase.id: phase.facts for phase in phases}}
     row_of = []

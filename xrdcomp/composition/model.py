@@ -99,13 +99,12 @@ class JointModel:
     @property
     def method(self) -> str:
         """Evidence that counts, as ``composition.method`` names it."""
-        counts = {
-            "xrd": self.xrd is not None,
-            "internal_standard": self.standard is not None,
-            "external_standard": self.standard is None and self.scale_is_known,
-            "tga": self.thermal is not None,
-        }
-        return "+".join(name for name, there in counts.items() if there)
+        counts = [(self.xrd is not None, "xrd"), (self.standard is not None, "internal_standard")]
+        counts += [
+            (self.standard is None and self.scale_is_known, "external_standard"),
+            (self.thermal is not None, "tga"),
+        ]
+        return "+".join(name for there, name in counts if there)
 
     @property
     def determined_sums(self) -> tuple[str, ...]:
@@ -176,14 +175,11 @@ class JointModel:
         if xrd is not None:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
             bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
+            unseen = scale * (1.0 - seen)
             rows = {
                 "apatite": {H: bragg, CARBONATE: bragg * lattice * theta["carbonate_intensity"]},
                 "organic": {ORGANIC: scale},
-                "water": {
-                    WATER: scale,
-                    AMORPHOUS: scale * (1.0 - seen),
-                    CARBONATE: scale * (1.0 - seen) * (1.0 - lattice),
-                },
+                "water": {WATER: scale, AMORPHOUS: unseen, CARBONATE: unseen * (1.0 - lattice)},
                 "amorphous_mineral": {AMORPHOUS: scale * seen, CARBONATE: scale * seen * (1.0 - lattice)},
                 "other": {OTHER: bragg},
             }
@@ -303,8 +299,7 @@ def build_model(
     both instruments contribute, half of its square for each. AnalysisError where neither evidence is given.
     """
     if xrd is None and thermal is None:
-        msg = "nothing to compose: neither a diffraction fit nor a thermal balance was given."
-        raise AnalysisError(msg)
+        raise AnalysisError("nothing to compose: neither a diffraction fit nor a thermal balance was given.")
     constants: list[priors.Prior] = []
     if xrd is not None:
         mean, std = known_scale or (priors.LOG_SCALE.mean, priors.LOG_SCALE.std)
@@ -319,15 +314,12 @@ def build_model(
         ]
         if standard is not None:
             value, std = standard.crystallinity, standard.crystallinity_std
-            constants += [
-                replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std),
-                replace(priors.STANDARD_SCATTER, std=standard.scatter_std),
-            ]
+            constants.append(replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std))
+            constants.append(replace(priors.STANDARD_SCATTER, std=standard.scatter_std))
     if thermal is not None:
         constants += [priors.LATE_WATER, priors.BOUND_WATER]
         if thermal.inert:
-            char_std = max(thermal.char_std, 1e-3)
-            constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=char_std))
+            constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3)))
         if xrd is not None and _salt_share(xrd, thermal) > 0:
             constants.append(priors.SALT_EVAPORATED)
     parts = _covariance_parts(xrd, thermal, aliquot_std)

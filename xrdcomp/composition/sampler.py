@@ -106,8 +106,7 @@ class _Coordinates:
             if thermal.sees_carbonate:
                 x[CARBONATE] = max(float(thermal.losses[2]), 1e-3) / CO2_PER_CARBONATE
             x[ORGANIC] = organic / (1 - thermal.char_fraction) if thermal.inert else organic
-            left = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01)
-            solid = [H, AMORPHOUS, OTHER]
+            left, solid = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01), [H, AMORPHOUS, OTHER]
             before = x[solid].sum()
             x[solid] *= left / before
             if xrd is not None and not xrd.sees_amorphous:
@@ -218,10 +217,8 @@ def _draw_simplex(
     is drawn, so no draw is rejected, and the density is the product of the truncated normals.
     """
     n, k = mean.shape
-    out = np.empty((n, k))
-    left = np.ones(n)
-    log_q = np.zeros(n)
-    delta = np.zeros((n, k))
+    out, delta = np.empty((n, k)), np.zeros((n, k))
+    left, log_q = np.ones(n), np.zeros(n)
     for j in range(k):
         r = k - 1 - j
         sd = 1.0 / reversed_root[:, r, r]
@@ -232,8 +229,7 @@ def _draw_simplex(
         # function are used
         low, high = -centre / sd, (left - centre) / sd
         flip = low > 0
-        a = np.where(flip, -high, low)
-        b = np.where(flip, -low, high)
+        a, b = np.where(flip, -high, low), np.where(flip, -low, high)
         b = np.maximum(b, a + 1e-12)
         log_a, log_b = log_ndtr(a), log_ndtr(b)
         ratio = np.exp(log_a - log_b)
