@@ -10,8 +10,8 @@ from xrdcomp.data import Diagnostic, MessageKind, Sample
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
 
+# what a check needs: a fit, a search, a thermal balance, a composition, or several of them
 Stage = Literal["xrd", "search", "tga", "composition", "specimen"]
-"""What a check needs: a fit, a search, a thermal balance, a composition, or several of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,7 @@ class Check:
     function: Callable[[Analysis], Diagnostic | None]
 
 
-CHECKS: list[Check] = []
-"""Every check, in the order in which messages are shown."""
+CHECKS: list[Check] = []  # every check, in the order in which messages are shown
 
 
 def check(kind: MessageKind, stage: Stage) -> Callable[[Callable[[Analysis], Diagnostic | None]], Check]:
@@ -56,5 +55,4 @@ def check(kind: MessageKind, stage: Stage) -> Callable[[Callable[[Analysis], Dia
 def run_checks(analysis: Analysis, stages: Iterable[Stage]) -> tuple[Diagnostic, ...]:
     """Messages of all checks of some stages, in the order in which the checks are registered."""
     wanted = set(stages)
-    found = (item.function(analysis) for item in CHECKS if item.stage in wanted)
-    return tuple(message for message in found if message is not None)
+    return tuple(m for item in CHECKS if item.stage in wanted and (m := item.function(analysis)) is not None)

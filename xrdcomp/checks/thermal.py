@@ -81,7 +81,6 @@ def _of_balance(kind: MessageKind) -> Callable[[Callable[[TgaResult], Diagnostic
 
 @_of_balance(INERT_CHAR)
 def inert_char(tga: TgaResult) -> Diagnostic | None:
-    """Char that stays in an inert gas."""
     if tga.char_fraction is None:
         return None
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
@@ -95,7 +94,6 @@ def inert_char(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(UNKNOWN_GAS)
 def unknown_gas(tga: TgaResult) -> Diagnostic | None:
-    """Gas that decides if char is left and that nobody stated."""
     if not tga.balance_names or tga.atmosphere != "unknown":
         return None
     return UNKNOWN_GAS(f"{UNKNOWN_GAS.meaning} {UNKNOWN_GAS.remedy}")
@@ -103,7 +101,6 @@ def unknown_gas(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(CARBONATE_LEFT)
 def carbonate_left(tga: TgaResult) -> Diagnostic | None:
-    """Residue that still holds carbonate."""
     if "residue_with_carbonate" not in tga.balance_names:
         return None
     end = float(tga.temperature_c[-1])
@@ -113,11 +110,8 @@ def carbonate_left(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(MASS_GAIN)
 def mass_gain(tga: TgaResult) -> Diagnostic | None:
-    """Largest rise of the mass above its lowest value so far."""
-    mass = tga.mass_fraction
-    above = mass - np.minimum.accumulate(mass)
-    top = int(np.argmax(above))
-    gain = float(above[top])
+    above = (mass := tga.mass_fraction) - np.minimum.accumulate(mass)
+    gain = float(above[top := int(np.argmax(above))])
     if gain <= max(_MIN_GAIN, _GAIN_IN_SIGMAS * tga.noise):
         return None
     from_c, to_c = (float(tga.temperature_c[i]) for i in (int(np.argmin(mass[: top + 1])), top))
@@ -130,7 +124,6 @@ def mass_gain(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(BELOW_ZERO)
 def below_zero(tga: TgaResult) -> Diagnostic | None:
-    """Mass clearly below nought."""
     if (lowest := float(tga.mass_fraction.min())) >= -_BELOW_ZERO:
         return None
     return BELOW_ZERO(
@@ -142,7 +135,6 @@ def below_zero(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(LATE_LOSS)
 def late_loss(tga: TgaResult) -> Diagnostic | None:
-    """Loss after the end of the carbonate."""
     if len(tga.boundary_mass) < 3:
         return None
     loss, begin = float(tga.boundary_mass[2] - tga.mass_fraction[-1]), float(tga.boundary_c[2])
@@ -158,7 +150,6 @@ def late_loss(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(POSSIBLE_OXALATE)
 def possible_oxalate(tga: TgaResult) -> Diagnostic | None:
-    """Calcium oxalate by its two steps: CaC2O4 → CaCO3 + CO (about 480 °C) → CaO + CO2 (about 680 °C)."""
     if (seen := tga.oxalate_steps) is None:
         return None
     return POSSIBLE_OXALATE(
@@ -207,7 +198,6 @@ def _carbon_dioxide(tga: TgaResult) -> float:
 
 @_beside(OXALATE_PRESENT, _heated_as("oxalate"))
 def oxalate_present(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic:
-    """Oxalates, and what of organic and carbonate may be theirs."""
     dioxide = _carbon_dioxide(tga)
     most = dioxide / min(phase.facts.heating.carbonate for phase in phases)
     return OXALATE_PRESENT(
@@ -222,7 +212,6 @@ def oxalate_present(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic:
 
 @check(OXALATE_NOT_IN_PATTERN, "specimen")
 def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
-    """Losses of calcium oxalate without the crystals."""
     seen = None if analysis.tga is None else analysis.tga.oxalate_steps
     crystals = (p for p in analysis.phases if p.decision == "detected" and p.facts.heating.kind == "oxalate")
     if seen is None or not analysis.phases or any(crystals):
@@ -236,7 +225,6 @@ def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
 
 @_beside(CHLORIDE, lambda phase: phase.facts.salt)
 def chloride(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic:
-    """Salts that evaporate while carbonate goes, or after it."""
     hot = tga.mass_fraction[tga.temperature_c >= _SALTS_FROM_C]
     late = float(hot[0] - hot[-1]) if len(hot) else 0.0
     return CHLORIDE(
@@ -249,7 +237,6 @@ def chloride(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic:
 
 @_beside(CARBONATE_PHASE, lambda phase: phase.facts.heating.kind == "carbonate" and not phase.is_apatite)
 def carbonate_phase(tga: TgaResult, phases: list[PhaseResult]) -> Diagnostic | None:
-    """Most of a carbonate that the CO2 of the balance allows."""
     if "carbonate" not in tga.balance_names:
         return None
     dioxide = _carbon_dioxide(tga)

@@ -38,39 +38,30 @@ from xrdcomp.frames.read import Frame, PixelMap, Sector, load_poni, pixel_map, r
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
 PathLike = str | os.PathLike[str]
-LEAST_PIXELS = 8
-"""Bins with fewer pixels are dropped: corners of the detector, the innermost ring."""
-PIXELS_PER_BIN = 0.5
-"""Default width of a bin, in pixels that face the sample; a ring meets the pixels at all phases."""
+LEAST_PIXELS = 8  # bins with fewer pixels are dropped: corners of the detector, the innermost ring
+PIXELS_PER_BIN = 0.5  # default width of a bin, in pixels that face the sample; a ring meets the pixels at all phases
 MAX_BINS = 20_000
 SAME_WAVELENGTH = 3e-3
-LEAST_OVERLAP = 10
-"""Common steps of 2θ from which on two frames are compared."""
+LEAST_OVERLAP = 10  # common steps of 2θ from which on two frames are compared
 SAME_RATE = 0.05
-HEADER_GEOMETRY = message_kind(
-    "FRAME_HEADER_GEOMETRY",
-    "info",
+HEADER_GEOMETRY = message_kind("FRAME_HEADER_GEOMETRY", "info",
     "The geometry of a frame is that of its header, not of a calibration.",
     remedy="Refine the zero shift, or calibrate with a standard and pass its PONI file.",
     origin="measured on CeO2, headers gave spacings 0.3 to 0.6 % too small: 0.1 degrees at 26 degrees",
-)
-DEAD_AREA = message_kind(
-    "FRAME_DEAD_AREA",
-    "warning",
+)  # fmt: skip
+DEAD_AREA = message_kind("FRAME_DEAD_AREA", "warning",
     "More pixels hold no count than counting explains: dead areas or a shadow lower the intensity there.",
     remedy="Mask them.",
     threshold="a mean of 5 counts, and ten times the Poisson probability of zero plus 2 % of the pixels",
     origin="judgement",
-)
-OVERLAP = message_kind(
-    "FRAME_OVERLAP",
-    "warning",
+)  # fmt: skip
+OVERLAP = message_kind("FRAME_OVERLAP", "warning",
     "Two frames count differently at the same angles: the beam, the exposure in a header or the specimen changed, and "
     "the merged pattern has a step.",
     remedy="Integrate the frame apart, or find out what changed.",
     threshold="5 % and three standard deviations of counting, over at least 10 common steps",
     origin="judgement: tubes are stable to a few per cent",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +106,11 @@ def integrate_frames(
     low = min(float(one.pixels.two_theta[one.usable].min()) for one in placed)
     high = max(float(one.pixels.two_theta[one.usable].max()) for one in placed)
     if not 0.0 <= low < high < 180.0:
-        msg = f"the geometry gives 2θ from {low:g} to {high:g} degrees. Check distance and centre."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"the geometry gives 2θ from {low:g} to {high:g} degrees. Check distance and centre.")
     pixel = min(one.pixels.pixel_degrees for one in placed)
     bins = n_points if n_points is not None else math.ceil((high - low) / (PIXELS_PER_BIN * pixel))
     if not 2 <= bins <= MAX_BINS:
-        msg = f"n_points is {bins}; expected 2 to {MAX_BINS} steps from {low:.2f} to {high:.2f} degrees."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"n_points is {bins}; expected 2 to {MAX_BINS} steps from {low:.2f} to {high:.2f} degrees.")
     # counts, weight and number of pixels of each frame in each bin: one histogram for all frames, without the splitting
     # of pixels that would correlate neighbouring points
     parts = np.zeros((len(placed), 3, bins))
@@ -135,8 +124,7 @@ def integrate_frames(
     kept = (number >= LEAST_PIXELS) & (weight > 0)
     if kept.sum() < 2 or not (counts[kept] > 0).any():
         where = "" if wanted is None else f" in the sector from {wanted.start:g} to {wanted.stop:g} degrees"
-        msg = f"no counts are left{where} behind the mask. Widen the sector or check the mask."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"no counts are left{where} behind the mask. Widen the sector or check the mask.")
     edges = np.linspace(low, high, bins + 1)
     scale = float(placed[0].pixels.solid_angle.max())
     frames = [one.frame for one in placed]
@@ -183,31 +171,27 @@ def place_frames(
         msg = f"{len(files)} frames and {len(calibrations)} calibrations; expected one for all or one for each."
         raise AnalysisError(msg)
     if orientation is not None and poni is None:
-        msg = "orientation is known from the header of a frame; pass it only together with poni=."
-        raise AnalysisError(msg)
+        raise AnalysisError("orientation is known from the header of a frame; pass it only together with poni=.")
     placed: list[Placed] = []
     for path, calibration in zip(files, calibrations * (len(files) // len(calibrations)), strict=True):
         frame = read_frame(path)
         geometry: Any = frame.geometry if calibration is None else load_poni(calibration)
         if geometry is None:
-            msg = (
+            raise AnalysisError(
                 f"{path}: the file does not say where the detector stood, so that pixels have no angle. "
                 "Calibrate with a standard (pyFAI-calib2) and pass poni= (on the command line --poni FILE)."
             )
-            raise AnalysisError(msg)
         pixels = pixel_map(geometry, frame.shape, polarization=polarization, orientation=orientation)
         usable = ~(frame.masked | pixels.masked)
         if mask is not None:
             usable &= ~read_mask(mask, frame.shape)
         if not usable.any():
-            msg = f"{path}: the mask leaves no pixel. A mask is nonzero where pixels are not to be used."
-            raise AnalysisError(msg)
+            raise AnalysisError(f"{path}: the mask leaves no pixel. A mask is nonzero where pixels are not to be used.")
         placed.append(Placed(frame=frame, pixels=pixels, usable=usable))
     untimed = [one.frame.source.file for one in placed if one.frame.exposure_s is None]
     if 0 < len(untimed) < len(placed):
-        text = "does not state its exposure, other frames do: their rates cannot be merged. Integrate apart."
-        msg = f"{untimed[0]} {text}"
-        raise AnalysisError(msg)
+        reason = "does not state its exposure, other frames do: their rates cannot be merged. Integrate apart."
+        raise AnalysisError(f"{untimed[0]} {reason}")
     waves = [one.pixels.wavelength for one in placed if one.pixels.wavelength]
     if waves and max(waves) - min(waves) > SAME_WAVELENGTH * min(waves):
         msg = f"the frames have wavelengths from {min(waves):g} to {max(waves):g} Å. Integrate them apart."
@@ -271,14 +255,10 @@ def frame_stem(path: PathLike) -> str:
 
 # --- one ring --------------------------------------------------------------------------------------------
 
-APATITE_002 = 3.44
-"""d of 002 of hydroxyapatite, ångström (c/2 with c = 6.88)."""
-SECTORS = 72
-"""Per turn: 5 degrees each, narrow beside the 20 to 60 degrees over which fibres of tissue scatter."""
-PARTS = 4
-"""Parts per side of a pixel when it is shared out to sectors."""
-LEAST_SECTORS = 18
-"""A quarter of a turn; the harmonics cannot be told apart on less."""
+APATITE_002 = 3.44  # d of 002 of hydroxyapatite, ångström (c/2 with c = 6.88)
+SECTORS = 72  # per turn: 5 degrees each, narrow beside the 20 to 60 degrees over which fibres of tissue scatter
+PARTS = 4  # parts per side of a pixel when it is shared out to sectors
+LEAST_SECTORS = 18  # A quarter of a turn; the harmonics cannot be told apart on less
 LEAST_COVERAGE = 0.7
 
 
@@ -327,11 +307,10 @@ def azimuthal_profile(
     broad reflections, and of neighbouring ones. The rest is as in `integrate_frames`.
     """
     if not 0.0 < half_width < 10.0 or not d_spacing > 0.0:
-        msg = (
+        raise AnalysisError(
             f"half_width is {half_width:g} degrees, d_spacing {d_spacing:g} Å: expected a half width between 0 and "
             "10 degrees and a positive spacing."
         )
-        raise AnalysisError(msg)
     placed = place_frames(paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation)
     wavelength = placed[0].pixels.wavelength
     if wavelength is None:
@@ -339,19 +318,17 @@ def azimuthal_profile(
         raise AnalysisError(msg)
     sine = wavelength / (2.0 * d_spacing)
     if sine >= 1.0:
-        msg = f"d {d_spacing:g} Å does not diffract at {wavelength:g} Å."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"d {d_spacing:g} Å does not diffract at {wavelength:g} Å.")
     two_theta = float(2.0 * np.degrees(np.arcsin(sine)))
     sums = np.sum([_window_sums(one, two_theta, half_width) for one in placed], axis=0)
     counts, weight, number = sums[0], sums[1] / float(placed[0].pixels.solid_angle.max()), sums[2]
     seen = (weight > 0).all(axis=0) & (number >= 4).all(axis=0)
     if seen.sum() < LEAST_SECTORS:
-        msg = (
+        raise AnalysisError(
             f"the ring at {two_theta:.2f} degrees (d {d_spacing:g} Å) is seen in {int(seen.sum())} of {SECTORS} "
             f"sectors; expected at least {LEAST_SECTORS}. Choose a ring of which more lies on the frame, or a larger "
             "half_width."
         )
-        raise AnalysisError(msg)
     counts, weight = counts[:, seen], weight[:, seen]
 
     def esd(rate: FloatArray) -> FloatArray:
@@ -378,11 +355,10 @@ def azimuthal_profile(
     a0, c, s = solution[:3]
     mean_esd = float(np.sqrt(covariance[0, 0]))
     if a0 <= 2.0 * mean_esd:
-        msg = (
+        raise AnalysisError(
             f"there is no ring at {two_theta:.2f} degrees (d {d_spacing:g} Å): net intensity {a0:.3g} ± "
             f"{mean_esd:.2g}. Choose a ring that the pattern shows."
         )
-        raise AnalysisError(msg)
     second = float(np.hypot(c, s))
     gradient = np.array([-second / a0, c / max(second, 1e-300), s / max(second, 1e-300)]) / a0
     amplitude, direction = second / float(a0), float(np.degrees(np.arctan2(s, c)) / 2.0)

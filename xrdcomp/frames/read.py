@@ -32,39 +32,29 @@ from xrdcomp.io.registry import recognise
 from xrdcomp.io.source import SourceFile, open_source
 from xrdcomp.units import KALPHA2_RATIO, BoolArray, FloatArray
 
-MAX_PIXELS = 2**25
-"""33 million; the largest detector known (Eiger2 16M) has 18 million."""
+MAX_PIXELS = 2**25  # 33 million; the largest detector known (Eiger2 16M) has 18 million
 AGAIN = "Copy the frame again from the instrument."
 CALIBRATE = "Calibrate again."
-TILTED = message_kind(
-    "FRAME_TILT",
-    "warning",
+TILTED = message_kind("FRAME_TILT", "warning",
     "The header of a frame states tilts of the detector, which are not applied; rings are smeared.",
-    remedy="Calibrate with a standard and pass its PONI file.",
-    threshold="0.5 degrees",
+    remedy="Calibrate with a standard and pass its PONI file.", threshold="0.5 degrees",
     origin="design note 006: their signs are known from one instrument only; 0.3 degrees smear rings by 0.1 degrees",
-)
-COUNT_SUM_DIFFERS = message_kind(
-    "FRAME_COUNT_SUM",
-    "warning",
+)  # fmt: skip
+COUNT_SUM_DIFFERS = message_kind("FRAME_COUNT_SUM", "warning",
     "The pixels of a frame do not sum to the counts that its header states: some changed after it was written.",
     remedy="Use the frame as the instrument wrote it.",
     threshold="one count and 2⁻²³ of the sum, the step of a 32-bit float; above 1 % the frame is refused",
     origin="sums are stored as 32-bit floats in some frames: 138035881 as 138035888",
-)
-NOT_POISSON = message_kind(
-    "FRAME_NOT_POISSON",
-    "info",
+)  # fmt: skip
+NOT_POISSON = message_kind("FRAME_NOT_POISSON", "info",
     "Neighbouring pixels of a frame scatter with another variance than that of counting, so that standard deviations "
     "are too small: the image was smoothed or resampled, or one photon gives more than one unit.",
-    remedy="Compare the goodness of fit with one.",
-    threshold="variance over mean outside 0.7 to 1.5",
+    remedy="Compare the goodness of fit with one.", threshold="variance over mean outside 0.7 to 1.5",
     origin="judgement; 1 is Poisson, and frames as counted stay within",
-)
+)  # fmt: skip
 
-
+# makes the error that names file and format, from a reason, `expected` and `hint`
 Refusal = Callable[..., ReadError]
-"""Makes the error that names file and format, from a reason, `expected` and `hint`."""
 
 
 def require(module: str) -> ModuleType:
@@ -82,8 +72,7 @@ def require(module: str) -> ModuleType:
 # --- what each pixel sees --------------------------------------------------------------------------------
 
 PONI_KEYS = ("Distance", "Poni1", "Poni2", "Rot1", "Rot2", "Rot3")
-LARGEST_M = 100.0
-"""No laboratory or beamline puts a detector further away, in metres; a larger number is damage."""
+LARGEST_M = 100.0  # no laboratory or beamline puts a detector further away, in metres; a larger number is damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +114,10 @@ class Sector:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.stop - self.start <= 360.0:
-            msg = (
+            raise AnalysisError(
                 f"the sector from {self.start:g} to {self.stop:g} degrees is empty or wider than a turn. "
                 "Expected: start below stop, at most 360 degrees apart, e.g. 80 to 100 or 170 to 190."
             )
-            raise AnalysisError(msg)
 
     def contains(self, azimuth: FloatArray) -> BoolArray:
         """True where an azimuth lies inside."""
@@ -137,10 +125,8 @@ class Sector:
 
 
 def load_poni(path: str | os.PathLike[str]) -> Any:
-    """Read a PONI file, pyFAI's calibration, as a pyFAI integrator.
-
-    pyFAI takes zero for a value that is missing: all are looked for first.
-    """
+    """Read a PONI file, pyFAI's calibration, as a pyFAI integrator."""
+    # pyFAI takes zero for a value that is missing: all are looked for first
     source = open_source(path)
     error = partial(source.error, format_id="poni")
     found: dict[str, float] = {}
@@ -179,20 +165,17 @@ def pixel_map(
     left, 2 top right, 3 bottom right (pyFAI's usual), 4 bottom left. It replaces that of the PONI file.
     """
     if polarization is not None and not -1.0 <= polarization <= 1.0:
-        msg = f"polarization is {polarization:g}; expected a degree of polarisation between -1 and 1."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"polarization is {polarization:g}; expected a degree of polarisation between -1 and 1.")
     if orientation not in {None, 1, 2, 3, 4}:
-        msg = f"orientation is {orientation}; expected 1, 2, 3 or 4 (the corner of the first pixel)."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"orientation is {orientation}; expected 1, 2, 3 or 4 (the corner of the first pixel).")
     ai = _integrator(geometry, shape) if isinstance(geometry, FrameGeometry) else geometry
     detector = ai.detector
     largest = tuple(detector.max_shape) if getattr(detector, "max_shape", None) else shape
     if largest != shape and detector.force_pixel:
-        msg = (
+        raise AnalysisError(
             f"the calibration is for a detector of {largest} pixels, the frame has {shape}. "
             "Calibrate with a frame of the same detector and binning."
         )
-        raise AnalysisError(msg)
     detector.shape = shape
     if detector.max_shape is None:
         detector.max_shape = shape
@@ -251,12 +234,10 @@ def _integrator(geometry: FrameGeometry, shape: tuple[int, int]) -> Any:
 
 FRAME_FORMATS = "Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5"
 HDF5_START = b"\x89HDF\r\n\x1a\n"
-MAX_COUNTS = 2.0**40
-"""No pixel of a counting or integrating detector holds more; beyond is damage."""
+MAX_COUNTS = 2.0**40  # no pixel of a counting or integrating detector holds more; beyond is damage
 NEGATIVE_SHARE = 0.5
 TILE = 16
-DISPERSION_BAND = (0.7, 1.5)
-"""Variance over mean that is taken for counting; 1 is Poisson."""
+DISPERSION_BAND = (0.7, 1.5)  # variance over mean that is taken for counting; 1 is Poisson
 DISPERSION_COUNTS = 5.0
 
 
@@ -265,7 +246,8 @@ class Frame:
     """One image of an area detector."""
 
     counts: FloatArray  # (rows, columns), as stored, times the header's factor where it has one
-    masked: BoolArray  # True where a pixel must not be used: negative, saturated, in a gap, outside the active area
+    # True where a pixel must not be used: negative, saturated, in a gap, outside the active area
+    masked: BoolArray = field(default_factory=lambda: np.zeros((), dtype=np.bool_))
     source: Source
     saturation: float | None = None  # counts from which on a pixel is full
     exposure_s: float | None = None
@@ -294,18 +276,16 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
     if start == HDF5_START:
         return _judged(read_eiger(given), str(given))
     source = open_source(given)
+    error = partial(source.error, expected=FRAME_FORMATS)
     found = recognise(source)
     if not found:
-        reason = f"no frame format recognises the content (it starts with {source.head[:12]!r})"
-        raise source.error(reason, expected=FRAME_FORMATS)
+        raise error(f"no frame format recognises the content (it starts with {source.head[:12]!r})")
     best = found[0][1]
     if best.id == "poni":
-        reason, hint = "this is a calibration, not a frame", "Pass it as poni= (--poni FILE)."
-        raise source.error(reason, format_id="poni", expected=FRAME_FORMATS, hint=hint)
+        raise error("this is a calibration, not a frame", format_id="poni", hint="Pass it as poni= (--poni FILE).")
     readers = {"gfrm": read_bruker, **IMAGE_READERS}
     if best.kind != "xrd_frame" or best.id not in readers:
-        reason = f"this is no two-dimensional frame ({best.name})"
-        raise source.error(reason, format_id=best.id, expected=FRAME_FORMATS)
+        raise error(f"this is no two-dimensional frame ({best.name})", format_id=best.id)
     return _judged(readers[best.id](source), str(given))
 
 
@@ -328,8 +308,7 @@ def _judged(frame: Frame, file: str) -> Frame:
         raise error(reason, hint="Measure again with less exposure, or export counts without subtraction.")
     counts = np.where(finite, frame.counts, 0.0)
     if not (counts[~masked] > 0).any():
-        hint = "The shutter was closed or the frame was not saved; measure again."
-        raise error("all pixels are zero", hint=hint)
+        raise error("all pixels are zero", hint="The shutter was closed or the frame was not saved; measure again.")
     # whole rows and columns of zeros: gaps between the modules of a detector, or dead lines
     masked |= (counts == 0).all(axis=1)[:, None] | (counts == 0).all(axis=0)[None, :]
     if (geometry := frame.geometry) is not None:
@@ -343,8 +322,7 @@ def _judged(frame: Frame, file: str) -> Frame:
                 hint = "Pass a calibration: poni= (on the command line --poni FILE)."
                 reason = f"the header states a {name} of {value:g} {unit}"
                 raise error(reason, expected=f"{low:g} to {most:g} {unit}", hint=hint)
-    dispersion = _dispersion(counts, masked)
-    notes = list(frame.messages)
+    dispersion, notes = _dispersion(counts, masked), list(frame.messages)
     if dispersion is not None and not DISPERSION_BAND[0] <= dispersion <= DISPERSION_BAND[1]:
         text = (
             "The image was smoothed or resampled, or a photon spreads over several pixels: neighbouring points of "
@@ -399,10 +377,7 @@ def describe_frame(path: str | os.PathLike[str]) -> dict[str, object]:
 
 
 def read_mask(mask: str | os.PathLike[str] | np.ndarray[Any, Any], shape: tuple[int, int]) -> BoolArray:
-    """Mask of a frame of this shape, True where a pixel must not be used.
-
-    An array, or a file of the frame's shape: NumPy's ``.npy``, TIFF, EDF or CBF, nonzero where pixels are not used.
-    """
+    """Mask of this shape, True where a pixel is not used: an array, or .npy, TIFF, EDF or CBF that is nonzero there."""
     if isinstance(mask, np.ndarray):
         values, name = mask, "mask"
     else:
@@ -441,8 +416,7 @@ def _decoded(
         loaded = image.read(require("fabio.fabioutils").BytesIO(source.data, fname="frame"))
         data = np.asarray(loaded.data)  # some formats decode only now
     except Exception as problem:
-        reason = f"the pixels cannot be decoded ({type(problem).__name__}: {problem})"
-        raise error(reason, hint=AGAIN) from problem
+        raise error(f"the pixels cannot be decoded ({type(problem).__name__}: {problem})", hint=AGAIN) from problem
     if data.ndim != 2 or data.dtype.kind not in "iuf" or min(data.shape) < 2:
         reason = f"the image has shape {data.shape} of {data.dtype}"
         raise error(reason, expected="one image of grey values, at least 2 × 2")
@@ -455,8 +429,8 @@ def _decoded(
 
 def _bounded(rows: int, columns: int, error: Refusal) -> None:
     if not (rows >= 2 and columns >= 2 and rows * columns <= MAX_PIXELS):
-        reason = f"the header declares {rows} × {columns} pixels"
-        raise error(reason, expected=f"at most {MAX_PIXELS} pixels", hint=AGAIN)
+        expected = f"at most {MAX_PIXELS} pixels"
+        raise error(f"the header declares {rows} × {columns} pixels", expected=expected, hint=AGAIN)
 
 
 def _long_enough(declared: int, available: int, error: Refusal) -> None:
@@ -465,12 +439,26 @@ def _long_enough(declared: int, available: int, error: Refusal) -> None:
         raise error(f"the frame is cut short: {reason}", hint=AGAIN)
 
 
-def _positive(text: str) -> float | None:
-    """First word as a positive number; None where it is none."""
-    with suppress(ValueError, IndexError):
-        value = float(text.split()[0])
-        return value if math.isfinite(value) and value > 0 else None
+def _positive(value: Any) -> float | None:
+    """Positive number from the first word of a text or the first value of an array; None where there is none."""
+    with suppress(ValueError, IndexError, TypeError):
+        number = float((value.split() if isinstance(value, str) else np.ravel(value))[0])
+        return number if math.isfinite(number) and number > 0 else None
     return None
+
+
+def _in_metres(
+    distance: float, center: Sequence[float], pixel: Sequence[float], wavelength: float | None
+) -> FrameGeometry:
+    """Flat detector from a distance and pixels (width, height) in metres and a centre (column, row) in pixels."""
+    return FrameGeometry(
+        distance_mm=1e3 * distance,
+        center_column=center[0],
+        center_row=center[1],
+        pixel_column_mm=1e3 * pixel[0],
+        pixel_row_mm=1e3 * pixel[1],
+        wavelength=wavelength,
+    )
 
 
 TIFF_TYPES = {1: "B", 3: "H", 4: "I"}
@@ -497,8 +485,7 @@ def read_tiff(source: SourceFile) -> Frame:
             )
         (following,) = struct.unpack_from(order + "I", data, start + 2 + 12 * count)
     except struct.error as problem:
-        reason = "the frame is cut short: the table of its contents lies beyond its end"
-        raise error(reason, hint=AGAIN) from problem
+        raise error("the frame is cut short: the table of its contents lies beyond its end", hint=AGAIN) from problem
     if following and following < len(data):
         raise error("the file holds several images", expected="one image", hint="Save them one by one.")
     rows, columns = int(tags.get(HEIGHT, (0,))[0]), int(tags.get(WIDTH, (0,))[0])
@@ -517,7 +504,6 @@ def read_tiff(source: SourceFile) -> Frame:
     counts = _decoded(source, "tiff", "tifimage", "TifImage", (rows, columns))
     return Frame(
         counts=counts,
-        masked=np.zeros(counts.shape, dtype=bool),
         source=source.record("tiff"),
         saturation=2.0**bits - 1.0 if kind == 1 else 2.0 ** (bits - 1) - 1.0 if kind == 2 else None,
         exposure_s=_positive(exposure.group(1)) if exposure else None,
@@ -536,8 +522,7 @@ def read_cbf(source: SourceFile) -> Frame:
     error = partial(source.error, format_id="cbf")
     start = source.data.find(CBF_START)
     if start < 0:
-        hint = "The frame is cut short, or holds no image; copy it again."
-        raise error("there is no binary section", hint=hint)
+        raise error("there is no binary section", hint="The frame is cut short, or holds no image; copy it again.")
     head = source.data[:start].decode("latin-1")
 
     def stated(key: str) -> int:
@@ -564,8 +549,7 @@ def read_cbf(source: SourceFile) -> Frame:
     digest = re.search(r"Content-MD5:\s*(\S+)", head)
     found = base64.b64encode(hashlib.md5(binary, usedforsecurity=False).digest()).decode()
     if digest and digest.group(1) != found:
-        reason = "the pixels do not have the check sum that the header states (Content-MD5)"
-        raise error(reason, hint=AGAIN)
+        raise error("the pixels do not have the check sum that the header states (Content-MD5)", hint=AGAIN)
     decoder = require("fabio.compression").decByteOffset
     try:
         values = np.asarray(decoder(binary, size=rows * columns))
@@ -580,18 +564,10 @@ def read_cbf(source: SourceFile) -> Frame:
     placed = len(beam) >= 2 and len(pixel) >= 2 and distance and distance[0] > 0
     geometry = None
     if placed and not any(numbers("Detector_2theta")[:1]):
-        geometry = FrameGeometry(
-            distance_mm=1e3 * distance[0],
-            center_column=beam[0],
-            center_row=beam[1],
-            pixel_column_mm=1e3 * pixel[0],
-            pixel_row_mm=1e3 * pixel[1],
-            wavelength=wavelength,
-        )
+        geometry = _in_metres(distance[0], beam, pixel, wavelength)
     detector = re.search(r"# Detector: (.+)", head)
     return Frame(
         counts=counts,
-        masked=np.zeros(counts.shape, dtype=bool),
         source=source.record("cbf"),
         saturation=next(iter(numbers("Count_cutoff")), None),
         exposure_s=next((value for value in numbers("Exposure_time")[:1] if value > 0), None),
@@ -619,8 +595,7 @@ def read_edf(source: SourceFile) -> Frame:
     values = {key.strip().lower(): text.strip() for key, text in re.findall(r"([^={};]+)=([^;]*);", head)}
     for key in ("dim_1", "dim_2"):
         if not re.fullmatch(r"\d{1,9}", values.get(key, "")):
-            reason = f"{key.capitalize()} is {values.get(key, '')!r}"
-            raise error(reason, expected="a whole number", hint=AGAIN)
+            raise error(f"{key.capitalize()} is {values.get(key, '')!r}", expected="a whole number", hint=AGAIN)
     columns, rows = int(values["dim_1"]), int(values["dim_2"])
     _bounded(rows, columns, error)
     width = EDF_BYTES.get(values.get("datatype", "").lower())
@@ -632,7 +607,6 @@ def read_edf(source: SourceFile) -> Frame:
     unsigned = values["datatype"].lower().startswith("unsigned")
     return Frame(
         counts=counts,
-        masked=np.zeros(counts.shape, dtype=bool),
         source=source.record("edf"),
         saturation=2.0 ** (8 * width) - 1.0 if unsigned else None,
         exposure_s=_positive(next((values[key] for key in EDF_EXPOSURE if key in values), "")),
@@ -685,8 +659,7 @@ class BrukerHeader:
     def error(self, key: str, reason: str, expected: str = "") -> ReadError:
         """Error at one key of the header."""
         hint = "The frame is damaged, or of another version; copy it again from the instrument."
-        place = f"header {key}"
-        return self.source.error(reason, format_id="gfrm", place=place, expected=expected, hint=hint)
+        return self.source.error(reason, format_id="gfrm", place=f"header {key}", expected=expected, hint=hint)
 
     def numbers(self, key: str) -> list[float]:
         """Leading numbers of a value; empty where there is no such key."""
@@ -735,8 +708,7 @@ class BrukerHeader:
     @property
     def exposure_s(self) -> float | None:
         """Counting time."""
-        times = (self.numbers(key)[:1] for key in ("ELAPSDA", "ELAPSDR", "CUMULAT"))
-        return next((time[0] for time in times if time and time[0] > 0), None)
+        return next((s for key in ("ELAPSDA", "ELAPSDR", "CUMULAT") for s in self.numbers(key)[:1] if s > 0), None)
 
     @property
     def emission_lines(self) -> tuple[EmissionLine, ...]:
@@ -747,10 +719,7 @@ class BrukerHeader:
         return tuple(EmissionLine(wavelength=value) for value in stated[:1])
 
     def geometry(self, *, top_first: bool = True) -> FrameGeometry | None:
-        """Geometry, or None where the header has no pixel pitch, distance or centre.
-
-        `top_first`: the first row stored is the highest in the header's counting of rows.
-        """
+        """Geometry, None without pixel pitch, distance or centre; `top_first`: the first row stored is the highest."""
         pitch = 0.0
         for word in self.values.get("DETTYPE", "").split()[1:]:
             with suppress(ValueError):
@@ -889,22 +858,16 @@ def read_eiger(path: Path) -> Frame:
         raise error(f"the images cannot be read ({type(problem).__name__}: {problem})", hint=TOGETHER) from problem
 
 
-def _image_sets(file: Any, error: Refusal) -> list[Any]:
-    """Data sets of whole numbers in the group of images, in their order; each link must lead somewhere."""
-    group = file.get("entry/data")
-    if group is None:
-        raise error("there is no group entry/data", expected="images as NeXus or Eiger store them")
-    names = [name for name in sorted(group) if name == "data" or name.startswith("data_")]
-    for name in names:
-        if group.get(name) is None:
-            linked = getattr(group.get(name, getlink=True), "filename", "a file")
-            raise error(f"{name} is a link to {linked!r}, which is not there", hint=TOGETHER)
-    return [group[name] for name in names if group[name].ndim in {2, 3} and group[name].dtype.kind in "iu"]
-
-
 def _summed(file: Any, source: Source, error: Refusal) -> Frame:
     total, full, images = None, None, 0
-    for data in _image_sets(file, error):
+    if (group := file.get("entry/data")) is None:
+        raise error("there is no group entry/data", expected="images as NeXus or Eiger store them")
+    for name in sorted(name for name in group if name == "data" or name.startswith("data_")):
+        if (data := group.get(name)) is None:
+            linked = getattr(group.get(name, getlink=True), "filename", "a file")
+            raise error(f"{name} is a link to {linked!r}, which is not there", hint=TOGETHER)
+        if data.ndim not in {2, 3} or data.dtype.kind not in "iu":
+            continue
         number, shape = 1 if data.ndim == 2 else len(data), data.shape[-2:]
         if shape[0] * shape[1] > MAX_PIXELS or images + number > MAX_IMAGES or min(shape) < 2:
             raise error(f"the file declares {number} images of {shape} pixels", expected=f"at most {MAX_PIXELS} pixels")
@@ -923,25 +886,14 @@ def _summed(file: Any, source: Source, error: Refusal) -> Frame:
     mask = file.get(f"{DETECTOR}/detectorSpecific/pixel_mask")
     if mask is not None and mask.shape == total.shape:
         full |= np.asarray(mask) != 0
-
-    def positive(name: str) -> float | None:
-        item = file.get(name)
-        value = math.nan if item is None else float(np.asarray(item[()]).ravel()[0])
-        return value if math.isfinite(value) and value > 0 else None
-
-    wavelength = positive("entry/instrument/beam/incident_wavelength")
     names = ("detector_distance", "beam_center_x", "beam_center_y", "x_pixel_size", "y_pixel_size", "count_time")
-    distance, column, row, wide, tall, seconds = (positive(f"{DETECTOR}/{name}") for name in names)
+    places = ("entry/instrument/beam/incident_wavelength", *(f"{DETECTOR}/{name}" for name in names))
+    items = (file.get(place) for place in places)
+    stated = (None if item is None else _positive(item[()]) for item in items)
+    wavelength, distance, column, row, wide, tall, seconds = stated
     geometry = None
     if distance and column and row and wide and tall:
-        geometry = FrameGeometry(
-            distance_mm=1e3 * distance,
-            center_column=column,
-            center_row=row,
-            pixel_column_mm=1e3 * wide,
-            pixel_row_mm=1e3 * tall,
-            wavelength=wavelength,
-        )
+        geometry = _in_metres(distance, (column, row), (wide, tall), wavelength)
     return Frame(
         counts=total,
         masked=full,

@@ -130,20 +130,13 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> tuple[bool, 
     if assignment == "none":
         return False, ()
     if len(boundaries.mass) < 2:
-        note = RUN_TOO_SHORT(
-            f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no "
-            "balance is given. Heat to 950 °C.",
-            end_c=end_c,
-        )
-        return False, (note,)
+        text = f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no balance is "
+        return False, (RUN_TOO_SHORT(text + "given. Heat to 950 °C.", end_c=end_c),)
     reasons = [] if assignment == "tissue" else _reasons_against(curve, boundaries)
     if not reasons:
         return True, ()
-    text = (
-        "The steps are numbered, not read as water, organic and carbonate: " + "; ".join(reasons) + ". "
-        'Where the specimen is tissue all the same, set thermal.assignment = "tissue".'
-    )
-    return False, (NOT_ASSIGNED(text),)
+    text = f"The steps are numbered, not read as water, organic and carbonate: {'; '.join(reasons)}. "
+    return False, (NOT_ASSIGNED(text + NOT_ASSIGNED.remedy),)
 
 
 def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
@@ -302,10 +295,7 @@ def quantities(
 
 
 def _char_given_mineral(y: FloatArray, recipe: ThermalRecipe) -> tuple[float, float]:
-    """Mean and standard deviation of the char fraction, given that the mineral cannot be negative.
-
-    A normal distribution cut at χ = y_R / (y_R + y_O), where all of the residue would be char, and at 0.
-    """
+    """Mean and standard deviation of the char fraction, a normal cut at 0 and where all residue would be char."""
     mean, std = recipe.char_fraction, recipe.char_std
     if std <= 0:
         return mean, 0.0
@@ -342,27 +332,25 @@ def _derived(y: FloatArray, chi: float, bound: float) -> dict[str, float]:
 # ---- Stoichiometric standards ----
 
 
-class Boundary(NamedTuple):
-    """End of a theoretical step: °C at 10 K/min, how far to search, energy (kJ/mol) that moves it with the rate."""
+class TheoreticalStep(NamedTuple):
+    """A step of a standard: its end in °C at 10 K/min, how far to search, the energy (kJ/mol) that moves it with the
+    rate, and the substance lost as a fraction of the standard's mass (nothing is lost where the first step begins).
+    """
 
-    temperature_c: float
+    end_c: float
     half_width_c: float
     energy_kj: float
-
-
-class TheoreticalStep(NamedTuple):
-    """Loss of one substance, as a fraction of the standard's mass, and the end of its step."""
-
-    name: str
-    loss: float
-    end: Boundary
+    name: str = ""
+    loss: float = 0.0
 
 
 class Standard(NamedTuple):
-    """A substance whose losses follow from its formula; `residue` is what is left and its fraction, where known."""
+    """A substance whose losses follow from its formula; `residue` is what is left and its fraction, where known.
+
+    The first of the `steps` marks where the others begin.
+    """
 
     formula: str
-    begin: Boundary
     steps: tuple[TheoreticalStep, ...]
     residue: tuple[str, float] | None = None
 
@@ -375,46 +363,33 @@ _CHALCANTHITE = molar_mass(Cu=1, S=1, O=9, H=10)
 # Step temperatures: Frost & Weier, Thermochim. Acta 409 (2004) 79 for calcium oxalate; the others are the places where
 # published curves at 10 K/min are flat.
 STANDARDS: dict[str, Standard] = {
-    "calcium-oxalate-monohydrate": Standard(
-        formula="CaC2O4·H2O",
-        begin=Boundary(60.0, 25.0, 100.0),
-        steps=(
-            TheoreticalStep("H2O", _H2O / _WHEWELLITE, Boundary(310.0, 70.0, 150.0)),
-            TheoreticalStep("CO", _CO / _WHEWELLITE, Boundary(565.0, 45.0, 230.0)),
-            TheoreticalStep("CO2", _CO2 / _WHEWELLITE, Boundary(840.0, 80.0, 210.0)),
-        ),
-        residue=("CaO", _CAO / _WHEWELLITE),
-    ),
-    "copper-sulfate-pentahydrate": Standard(
-        formula="CuSO4·5H2O",
-        begin=Boundary(32.0, 10.0, 130.0),
-        steps=(
-            TheoreticalStep("2 H2O (first)", 2.0 * _H2O / _CHALCANTHITE, Boundary(90.0, 14.0, 130.0)),
-            TheoreticalStep("2 H2O (second)", 2.0 * _H2O / _CHALCANTHITE, Boundary(170.0, 35.0, 140.0)),
-            TheoreticalStep("H2O (last)", _H2O / _CHALCANTHITE, Boundary(400.0, 90.0, 150.0)),
-        ),
-    ),
-    "portlandite": Standard(
-        formula="Ca(OH)2",
-        begin=Boundary(290.0, 50.0, 190.0),
-        steps=(TheoreticalStep("H2O", _H2O / (_CAO + _H2O), Boundary(545.0, 45.0, 190.0)),),
-    ),
-    "calcite": Standard(
-        formula="CaCO3",
-        begin=Boundary(450.0, 80.0, 190.0),
-        steps=(TheoreticalStep("CO2", _CO2 / _CALCITE, Boundary(880.0, 60.0, 190.0)),),
-        residue=("CaO", _CAO / _CALCITE),
-    ),
-}
-_CARBONATED = Boundary(850.0, 70.0, 190.0)
+    "calcium-oxalate-monohydrate": Standard("CaC2O4·H2O", (
+        TheoreticalStep(60.0, 25.0, 100.0),
+        TheoreticalStep(310.0, 70.0, 150.0, "H2O", _H2O / _WHEWELLITE),
+        TheoreticalStep(565.0, 45.0, 230.0, "CO", _CO / _WHEWELLITE),
+        TheoreticalStep(840.0, 80.0, 210.0, "CO2", _CO2 / _WHEWELLITE),
+    ), residue=("CaO", _CAO / _WHEWELLITE)),
+    "copper-sulfate-pentahydrate": Standard("CuSO4·5H2O", (
+        TheoreticalStep(32.0, 10.0, 130.0),
+        TheoreticalStep(90.0, 14.0, 130.0, "2 H2O (first)", 2.0 * _H2O / _CHALCANTHITE),
+        TheoreticalStep(170.0, 35.0, 140.0, "2 H2O (second)", 2.0 * _H2O / _CHALCANTHITE),
+        TheoreticalStep(400.0, 90.0, 150.0, "H2O (last)", _H2O / _CHALCANTHITE),
+    )),
+    "portlandite": Standard("Ca(OH)2", (
+        TheoreticalStep(290.0, 50.0, 190.0),
+        TheoreticalStep(545.0, 45.0, 190.0, "H2O", _H2O / (_CAO + _H2O)),
+    )),
+    "calcite": Standard("CaCO3", (
+        TheoreticalStep(450.0, 80.0, 190.0),
+        TheoreticalStep(880.0, 60.0, 190.0, "CO2", _CO2 / _CALCITE),
+    ), residue=("CaO", _CAO / _CALCITE)),
+}  # fmt: skip
+_CARBONATED = TheoreticalStep(850.0, 70.0, 190.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandardStep:
-    """One theoretical step beside the measured one; fractions of the start mass.
-
-    `tolerance` is the difference from theory up to which the step holds.
-    """
+    """Theoretical beside measured step, fractions of the start mass; it holds up to a difference of `tolerance`."""
 
     name: str
     start_c: float
@@ -482,11 +457,9 @@ def tga_check(
     known = STANDARDS[standard]
     curve = smoothed_curve(run, recipe, blank, shortest_c=1.0)
     raw = curve.raw
-    marks = [known.begin, *(step.end for step in known.steps)]
-    if standard == "portlandite":
-        marks.append(_CARBONATED)
-    literature = np.array([shift_with_rate(m.temperature_c, raw.heating_rate_k_min, m.energy_kj) for m in marks])
-    begin, end = float(literature[0]), float(literature[len(known.steps)])
+    marks = known.steps + ((_CARBONATED,) if standard == "portlandite" else ())
+    literature = np.array([shift_with_rate(m.end_c, raw.heating_rate_k_min, m.energy_kj) for m in marks])
+    begin, end = float(literature[0]), float(literature[len(known.steps) - 1])
     first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
     if first > begin + 40.0 or last < end - 30.0:
         raise AnalysisError(
@@ -520,7 +493,7 @@ def tga_check(
         purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
     ends = [float(t) for t in placed.temperature_c]
     # name, start and end, theory, measured
-    rows = [(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps)]
+    rows = [(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps[1:])]
     if known.residue is not None:
         name, left = known.residue
         rows.append((f"residue {name}", last, last, left, estimate(mass[-1], own[-1])))

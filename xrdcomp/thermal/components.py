@@ -123,19 +123,12 @@ class Decomposition:
     fit: Any
 
     def crossing(self, boundary_c: float) -> float:
-        """Mass that a cut at a temperature puts on the wrong side.
-
-        Positive: what the components below it still lose above, less what those above it lose below.
-        """
-        step = float(self.temperature_c[1] - self.temperature_c[0])
-        above = self.temperature_c > boundary_c
-        total = 0.0
-        for component, curve in zip(self.components, self.curves, strict=True):
-            if component.center_c <= boundary_c:
-                total += float(curve[above].sum()) * step
-            else:
-                total -= float(curve[~above].sum()) * step
-        return total
+        """Mass that components below a cut at a temperature still lose above it, less what those above lose below."""
+        step, above = float(self.temperature_c[1] - self.temperature_c[0]), self.temperature_c > boundary_c
+        return sum(
+            float(curve[above].sum() if part.center_c <= boundary_c else -curve[~above].sum()) * step
+            for part, curve in zip(self.components, self.curves, strict=True)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

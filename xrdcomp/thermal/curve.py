@@ -101,10 +101,7 @@ def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
 
 
 def minutes_of(run: TgaRun, index: IntArray) -> FloatArray | None:
-    """Minutes since the first point used; the time of points left out between does not count.
-
-    Raises AnalysisError where time runs backwards.
-    """
+    """Minutes since the first point used, without those of points left out; AnalysisError where time runs backwards."""
     if run.time_s is None:
         return None
     steps = np.diff(run.time_s[index]) / 60.0
@@ -225,10 +222,7 @@ def estimate_noise(values: FloatArray, counts: FloatArray) -> float:
 
 
 def choose_length(values: FloatArray, counts: FloatArray, noise: float, *, shortest: float) -> float:
-    """Smoothing length in nodes with the smallest estimated risk (Mallows' Cp), at least `shortest`.
-
-    The risk is Σ w (y − z)² + 2 σ² tr(S): too short keeps noise, too long flattens steps.
-    """
+    """Smoothing length in nodes, at least `shortest`, of least Σ w (y − z)² + 2 σ² tr(S) (Mallows' Cp)."""
     mean_count = max(float(counts[counts > 0].mean()), 1e-12)
     weights = counts / mean_count
     variance = noise**2 / mean_count
@@ -245,10 +239,8 @@ def choose_length(values: FloatArray, counts: FloatArray, noise: float, *, short
 
 
 def smoothed_std(noise: float, length: float) -> float:
-    """Standard deviation of a smoothed value for white noise per node, inside the curve.
-
-    Variance = σ² (1/π) ∫ dω / (1 + (length·ω)⁶)² = 0.278 σ² / length.
-    """
+    """Standard deviation inside the smoothed curve for white noise σ per node: σ² (1/π) ∫ dω / (1 + (length·ω)⁶)²."""
+    # the integral is 0.278 π / length
     return float(noise * min(1.0, np.sqrt(0.2778 / max(length, 0.1))))
 
 
@@ -280,33 +272,24 @@ _GAP_C = 15.0
 
 @dataclass(frozen=True, kw_only=True)
 class MassCurve:
-    """Mass as a fraction of the start mass, point by point.
-
-    `start_mass_mg` is None where only relative mass is known; `from_header` tells whether the denominator is the
-    weighed mass of the header or the first points of the curve.
-    """
+    """Mass as a fraction of the start mass, point by point."""
 
     mass: FloatArray
-    start_mass_mg: float | None
-    from_header: bool
+    start_mass_mg: float | None  # None where only relative mass is known
+    from_header: bool  # the denominator is the weighed mass of the header, not the first points of the curve
     messages: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeatingCurve(MassCurve):
-    """The heating part on an even grid of progress (°C): temperature while heating, holds stretched by time.
+    """The heating part on an even grid of progress: temperature while heating, holds stretched by time; bin means."""
 
-    `temperature_c`, `minutes` (from the first point kept) and `mass` are bin means, `counts` the readings in each bin,
-    0 where there are none and the values are interpolated; `rate` is progress per minute, `noise` the standard
-    deviation of one reading as a fraction of the start mass.
-    """
-
-    progress: FloatArray
+    progress: FloatArray  # °C, middles of the bins
     temperature_c: FloatArray
-    minutes: FloatArray
-    counts: FloatArray
-    rate: FloatArray
-    noise: float
+    minutes: FloatArray  # from the first point kept
+    counts: FloatArray  # readings in each bin; where there are none the values are interpolated
+    rate: FloatArray  # progress per minute
+    noise: float  # standard deviation of one reading as a fraction of the start mass
     heating_rate_k_min: float | None
 
     @property
@@ -343,10 +326,7 @@ class HeatingCurve(MassCurve):
 
 
 def prepare(run: TgaRun) -> HeatingCurve:
-    """Bring a run to one heating curve.
-
-    Raises AnalysisError for fewer than 20 points, a signal that is not a mass, and time that runs backwards.
-    """
+    """Heating curve of a run; AnalysisError for fewer than 20 points, no mass, or time that runs backwards."""
     if len(run) < _MIN_POINTS:
         msg = f"{_name(run)}: {len(run)} points are too few for a mass balance; {_MIN_POINTS} are needed."
         raise AnalysisError(msg)
@@ -411,12 +391,10 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     if run.mass_unit in ("percent", "fraction"):
         full = 100.0 if run.mass_unit == "percent" else 1.0
         if header is None:
-            text = "Relative masses without a start mass: buoyancy and drift act on milligrams, and their "
-            found.append(NO_START_MASS(text + "uncertainty is calculated for 10 mg. Give the start mass."))
+            found.append(NO_START_MASS(f"{NO_START_MASS.meaning} {NO_START_MASS.remedy}"))
         if abs(first / full - 1.0) > 0.005:
             text = f"The curve starts at {100 * first / full:.2f} % instead of 100 %. Its scale is kept: the first "
-            text += "step includes what is missing at the start."
-            found.append(PERCENT_START(text, first_percent=100 * first / full))
+            found.append(PERCENT_START(text + "step includes what is missing.", first_percent=100 * first / full))
         return MassCurve(mass=run.mass / full, start_mass_mg=header, from_header=True, messages=tuple(found))
     scale = MG_PER_UNIT[run.mass_unit]
     start = first * scale
@@ -466,25 +444,18 @@ def averages(bins: IntArray, nodes: int, *values: FloatArray) -> list[FloatArray
 
 
 def bin_means(values: FloatArray, progress: FloatArray, bins: IntArray, centres: FloatArray) -> FloatArray:
-    """Means of each bin, moved from the mean progress of its readings to its centre; empty bins are interpolated.
-
-    `values`, `progress` (°C) and `bins` are those of the readings, `centres` those of the bins.
-    """
+    """Means of the readings of each bin, moved from their mean progress to its centre; empty ones are interpolated."""
     where, means = averages(bins, len(centres), progress, values)
     return np.interp(centres, where, means)
 
 
 def _gaps(curve: HeatingCurve) -> tuple[Diagnostic, ...]:
     """The longest run of empty bins, where it is long enough to hide a step."""
-    empty = curve.counts == 0
-    if not empty.any():
+    filled = np.flatnonzero(np.concatenate(([True], curve.counts > 0, [True]))) - 1
+    longest = int(np.argmax(np.diff(filled)))
+    if float((filled[longest + 1] - filled[longest] - 1) * curve.step) < _GAP_C:
         return ()
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], empty.astype(int), [0]))))
-    starts, stops = edges[::2], edges[1::2]
-    longest = int(np.argmax(stops - starts))
-    if float((stops - starts)[longest] * curve.step) < _GAP_C:
-        return ()
-    before, after = max(starts[longest] - 1, 0), min(stops[longest], len(empty) - 1)
+    before, after = max(filled[longest], 0), min(filled[longest + 1], len(curve.mass) - 1)
     low, high = float(curve.temperature_c[before]), float(curve.temperature_c[after])
     lost = float(curve.mass[before] - curve.mass[after])
     text = (
@@ -511,13 +482,10 @@ _CARRIER_VOLUME_CM3, _CARRIER_STD = 0.28, 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class Blank:
-    """Change of the blank's mass on the curve's grid since the run began, as a fraction of the specimen's start mass.
+    """Blank on the specimen's grid, as fractions of its start mass."""
 
-    `start_std` and `inside_std` are the noise of the smoothed blank at its start and inside.
-    """
-
-    change: FloatArray
-    start_std: float
+    change: FloatArray  # of mass since the run began
+    start_std: float  # noise of the smoothed blank at its start, and inside
     inside_std: float
     messages: tuple[Diagnostic, ...] = ()
 
@@ -613,17 +581,8 @@ class SmoothedCurve:
         """Gas of the run in which organic matter leaves char."""
         return self.atmosphere in INERT_GASES
 
-    @property
-    def dtg_noise(self) -> float:
-        """Standard deviation of `dtg`."""
-        return derivative_std(self.raw.bin_noise, self.length) / self.raw.step
-
     def correction_covariances(self, index: IntArray) -> dict[str, FloatArray]:
-        """Covariance of the corrected mass at some grid points, by the name each source has in the budget.
-
-        The noise of the blank is that of its smoothed readings at each point, and at the start, to which its change
-        refers.
-        """
+        """Covariance of the corrected mass at grid points by source; a blank is noisy there and at its start."""
         found: dict[str, FloatArray] = {name: np.outer(e[index], e[index]) for name, e in self.errors.items()}
         if self.blank is not None:
             found["blank"] = self.blank.inside_std**2 * np.eye(len(index)) + self.blank.start_std**2

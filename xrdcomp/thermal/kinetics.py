@@ -41,12 +41,6 @@ class Line:
     intercept_std: float
     t95: float
 
-    @property
-    def r_squared(self) -> float:
-        """Share of the variance of y that the line explains."""
-        residual = self.y - self.intercept - self.slope * self.x
-        return float(1.0 - residual.var() / max(self.y.var(), 1e-300))
-
 
 def fit_line(x: FloatArray, y: FloatArray) -> Line:
     """Ordinary least squares through n >= 3 points with different x."""
@@ -97,8 +91,7 @@ def conversion_curve(result: TgaResult, start_c: float, end_c: float) -> Convers
     inside = (temperature >= start_c) & (temperature <= end_c)
     loss = float(mass[inside][0] - mass[inside][-1]) if inside.any() else 0.0
     if inside.sum() < 10 or loss <= 0:
-        msg = f"nothing is lost between {start_c:g} and {end_c:g} °C; choose the range of a step."
-        raise AnalysisError(msg)
+        raise AnalysisError(f"nothing is lost between {start_c:g} and {end_c:g} °C; choose the range of a step.")
     return ConversionCurve(
         temperature_c=temperature[inside],
         minutes=(temperature[inside] - temperature[inside][0]) / result.heating_rate_k_min,
@@ -172,10 +165,7 @@ def friedman(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) ->
 
 
 def kissinger_akahira_sunose(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -> IsoconversionalResult:
-    """Integral isoconversional energies: ln(β/T²) = C − E/(R T), for constant heating rates.
-
-    [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22.]
-    """
+    """Integral energies: ln(β/T²) = C − E/(R T) [Akahira & Sunose, Res. Rep. Chiba Inst. Technol. 16 (1971) 22]."""
     return _from_lines(
         "kissinger-akahira-sunose", curves, levels, lambda point: np.log(point.heating_rate_k_min / point.kelvin**2)
     )
@@ -300,10 +290,7 @@ def _checked(stated: Sequence[float], runs: int) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Predicted course of a reaction: time and temperature of each of m conversions.
-
-    `minutes_interval` (m, 2) comes from the 95 % limits of the energies.
-    """
+    """Time and temperature of each of m conversions; the interval (m, 2) is from the 95 % limits of the energies."""
 
     conversion: FloatArray
     minutes: FloatArray
@@ -326,10 +313,7 @@ def predict_isothermal(energies: IsoconversionalResult, curve: ConversionCurve, 
 
 
 def predict_heating(energies: IsoconversionalResult, curve: ConversionCurve, heating_rate_k_min: float) -> Prediction:
-    """Temperature (°C) and time (min, from the first temperature) of each conversion at another heating rate.
-
-    `curve` is one of those that the energies came from.
-    """
+    """Time from the first temperature to each conversion at another rate; `curve` is one of those of the energies."""
     start = float(curve.kelvin[0])
 
     def minutes(energy: FloatArray, doses: FloatArray) -> FloatArray:
@@ -354,10 +338,7 @@ def _predicted(
     start_c: float,
     rate_k_min: float,
 ) -> Prediction:
-    """Course by the energies and by their limits; `minutes` takes energies and doses ∫ exp(−E/(R T)) dt per level.
-
-    The doses, in minutes, are those that the measured run needed between successive levels.
-    """
+    """Course by energies and limits; `minutes` takes energies and the run's ∫ exp(−E/(R T)) dt (min) per level."""
     kelvin = curve.at(energies.conversion).kelvin
     before = np.concatenate((curve.kelvin[:1], kelvin[:-1]))
 

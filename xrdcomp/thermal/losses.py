@@ -106,7 +106,7 @@ def find_peaks(curve: SmoothedCurve) -> tuple[Peak, ...]:
         coarse, found = found, [] if found else fine
         for k, maximum in enumerate(coarse):
             found += [m for m in fine if edges[k] <= m.top < edges[k + 1]] or [maximum]
-    peaks = (_with_feet(found, k, curve.dtg_noise) for k in range(len(found)))
+    peaks = (_with_feet(found, k, derivative_std(raw.bin_noise, curve.length) / raw.step) for k in range(len(found)))
     return tuple(peak for peak in peaks if peak.loss(curve.mass) >= _MIN_LOSS)
 
 
@@ -184,13 +184,11 @@ def measured_step(curve: SmoothedCurve, name: str, start: int, end: int, loss: E
     steepest = dtg[top]
     if steepest <= 0:
         return step
-    crossings = []
-    for foot in (start, end):
-        # a foot in a valley between two losses is steep; half the steepest slope keeps the lines apart
-        slope = min(dtg[foot], 0.5 * steepest)
-        distance = (mass[foot] - mass[top] - slope * (axis[top] - axis[foot])) / (steepest - slope)
-        crossings.append(float(np.clip(axis[top] - distance, axis[start], axis[end])))
-    onset, endset = (float(np.interp(c, axis, temperature)) for c in crossings)
+    feet = np.array([start, end])
+    # a foot in a valley between two losses is steep; half the steepest slope keeps the lines apart
+    slope = np.minimum(dtg[feet], 0.5 * steepest)
+    distance = (mass[feet] - mass[top] - slope * (axis[top] - axis[feet])) / (steepest - slope)
+    onset, endset = np.interp(np.clip(axis[top] - distance, axis[start], axis[end]), axis, temperature).tolist()
     peak = float(np.interp(_vertex(dtg, top, start, end), np.arange(len(axis)), temperature))
     return replace(step, onset_c=onset, peak_c=peak, endset_c=endset)
 
@@ -272,10 +270,7 @@ class Boundaries:
 
 
 def literature_windows(curve: SmoothedCurve) -> Windows:
-    """Ends of water, organic and carbonate at the run's heating rate, as far as the run reaches them.
-
-    The carbonate boundary also counts as reached where the run ends up to 100 °C below it.
-    """
+    """Ends of water, organic and carbonate at the run's rate that it reaches (carbonate's: from 100 °C below on)."""
     recipe, rate = curve.recipe, curve.raw.heating_rate_k_min
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     water, organic, carbonate = (shift_with_rate(t, rate, e) for t, e in zip(stated, _ENERGY_KJ, strict=True))
