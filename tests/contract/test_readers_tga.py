@@ -434,7 +434,7 @@ def test_cooling_is_kept(save: Callable[..., Path]) -> None:
 def test_comma_that_could_be_either_is_refused(save: Callable[..., Path]) -> None:
     body = "\n".join(f"{t:.0f},5,{m:.0f},3" for t, m in zip(CURVE.temperature_c, CURVE.mass_mg, strict=True))
     error = refusal(save("Temperature (°C);Mass (mg)\n" + body, "a.csv"))
-    assert "comma may separate" in error.reason
+    assert "decimal signs or separators" in error.reason
 
 
 BAD_ROWS = {

@@ -7,12 +7,14 @@ refused with its place.
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import Literal
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -30,7 +32,7 @@ _RATIO_FREE_BYTES = 2**20
 MAX_ELEMENTS = 1_500_000
 MAX_NUMBERS = 3_000_000
 """Bounds on memory: an element costs some hundred bytes, a number seventy-five while it is text."""
-_COPY_AGAIN = "The file is cut or damaged; copy it again from the instrument."
+_COPY_AGAIN = "The file is cut or damaged, or its sizes are; copy it again from the instrument."
 
 
 def is_zip(source: SourceFile) -> bool:
@@ -56,8 +58,7 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
                 parts = PurePosixPath(name.replace("\\", "/")).parts
                 if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\x00" in name:
                     msg = f"the member {name[:80]!r} points outside the archive"
-                    hint = "Do not open this file elsewhere."
-                    raise ReadError(msg, expected="plain relative names", hint=hint)
+                    raise ReadError(msg, expected="plain relative names", hint="Do not open this file elsewhere.")
                 if info.is_dir() or not wanted(name):
                     continue
                 if info.flag_bits & 1:
@@ -83,8 +84,7 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
 def parse_xml(data: bytes, member: str = "") -> Element:
     """Parse bytes; `member` names the part of an archive they come from.
 
-    Refused are what is not well-formed (a cut or damaged file), and a document type, which no instrument
-    writes.
+    Refused are what is not well-formed (a cut or damaged file), and a document type, which no instrument writes.
     """
     elements = data.count(b"<")
     if elements > MAX_ELEMENTS:
@@ -138,7 +138,7 @@ def number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if np.isfinite(value) and "_" not in text else None
+    return value if math.isfinite(value) and "_" not in text else None
 
 
 _NOT_NUMBERS = re.compile(r"[^-+.\deE\s]")
@@ -147,7 +147,7 @@ _NOT_NUMBERS = re.compile(r"[^-+.\deE\s]")
 def number_list(text: str, place: str, *, separator: str = "") -> FloatArray:
     """Numbers separated by blanks (or `separator`); the first that is none is named."""
     body = text.replace(separator, " ") if separator else text
-    if body.count(" ") + body.count("\n") + body.count("\t") > MAX_NUMBERS:
+    if sum(map(body.count, " \n\t")) > MAX_NUMBERS:
         raise ReadError("the list of numbers is too long", place, f"up to {MAX_NUMBERS}")
     wrong = _NOT_NUMBERS.search(body) if has_other(body) else None
     try:
@@ -169,8 +169,14 @@ class Fields:
         """Refuse a file that ends before ``offset + length``."""
         if offset < 0 or length < 0 or offset + length > len(self.data):
             msg = f"{what} needs bytes {offset} to {offset + length}, the file has {len(self.data)}"
-            hint = "The file is cut or its sizes are damaged; copy it again from the instrument."
-            raise ReadError(msg, f"byte {offset:#x}", "a complete file", hint)
+            raise ReadError(msg, f"byte {offset:#x}", "a complete file", _COPY_AGAIN)
+
+    def within(self, kind: Literal["u16", "u32"], offset: int, low: int, high: int, what: str) -> int:
+        """Unsigned integer that must lie in a range."""
+        value: int = getattr(self, kind)(offset)
+        if not low <= value <= high:
+            raise ReadError(f"{value} {what}", f"byte {offset:#x}", f"{low} to {high}", _COPY_AGAIN)
+        return value
 
     def u16(self, offset: int) -> int:
         """Unsigned 16-bit integer."""
@@ -181,17 +187,18 @@ class Fields:
         return int(self._unpack("<I", offset))
 
     def f32(self, offset: int) -> float:
-        """Single-precision number."""
-        return _shortest(self._unpack("<f", offset))
+        """Shortest decimal of a single-precision number: 0.02, not 0.0199999996."""
+        return self._unpack("<f", offset)
 
     def f64(self, offset: int) -> float:
-        """Double-precision number."""
-        return _shortest(self._unpack("<d", offset))
+        """Double-precision number, in its shortest decimal where it was in single precision before."""
+        return self._unpack("<d", offset)
 
     def _unpack(self, code: str, offset: int) -> float:
         self.need(offset, struct.calcsize(code), "a number")
         value: float = struct.unpack_from(code, self.data, offset)[0]
-        return value
+        single = np.float32(value) if abs(value) <= 3e38 else np.float32(0)
+        return float(str(single)) if isinstance(value, float) and float(single) == value else value
 
     def text(self, offset: int, length: int) -> str:
         """Text up to its first zero byte, without blanks around it."""
@@ -208,10 +215,3 @@ class Fields:
         records = np.frombuffer(self.data, dtype=np.uint8, count=n * stride, offset=offset).reshape(n, stride)
         values: FloatArray = np.ascontiguousarray(records[:, :4]).view("<f4")[:, 0].astype(np.float64)
         return values
-
-
-def _shortest(value: float) -> float:
-    """Shortest decimal of a number that was stored in single precision: 0.02, not 0.0199999996."""
-    if value != value or abs(value) > 3e38 or float(np.float32(value)) != value:
-        return value
-    return float(str(np.float32(value)))

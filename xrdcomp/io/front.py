@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -37,15 +38,12 @@ class _Wanted:
 
 _WANTED = {
     "xrd": _Wanted(
-        format="one-dimensional diffraction format",
-        measurement="diffraction pattern",
-        where="Pass it as the pattern, not as TGA: read_xrd(path).",
-        expected="a format that `xrdcomp formats` lists",
+        format="one-dimensional diffraction format", measurement="diffraction pattern",
+        where="Pass it as the pattern, not as TGA: read_xrd(path).", expected="a format that `xrdcomp formats` lists",
         hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
     ),
     "tga": _Wanted(
-        format="thermogravimetric format",
-        measurement="thermogravimetric file",
+        format="thermogravimetric format", measurement="thermogravimetric file",
         where="Pass it as the TGA file: read_tga(path), or --tga on the command line.",
         expected="an export of a thermobalance, or a table with temperature and mass in its header",
         hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
@@ -54,7 +52,7 @@ _WANTED = {
         measurement="two-dimensional frame",
         where="Integrate it first with `xrdcomp integrate`, which needs the extra `frames` (fabio, pyFAI).",
     ),
-}
+}  # fmt: skip
 
 
 # --- Patterns ------------------------------------------------------------------------------------------
@@ -71,9 +69,6 @@ class _XrdFile:
     def pattern(self, scan: RawScan) -> Pattern:
         return call_reader(self.reader, self.source, lambda: to_pattern(scan, self.source, self.reader.id))
 
-    def error(self, reason: str, *, expected: str = "", hint: str = "") -> ReadError:
-        return self.source.error(reason, expected=expected, hint=hint, format_id=self.reader.id)
-
 
 def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: str | None = None) -> Pattern:
     """Read one powder diffraction scan from an instrument's file.
@@ -83,16 +78,14 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     path : path
         The file; gzip and bzip2 are undone.
     scan : int, optional
-        Number of the scan in the file, from 0. Without it the only powder scan is taken; where there are
-        several, they are listed and the choice is asked for.
+        Number of the scan in the file, from 0. Without it the only powder scan is taken; several are asked for.
     format : str, optional
         Id of the format (``xrdcomp formats`` lists them); without it the content decides.
 
     Returns
     -------
     Pattern
-        With the standard deviations, wavelengths, counting time and other facts that the file holds, and
-        messages on what is suspicious.
+        With standard deviations, wavelengths, counting time and other facts of the file, and messages on oddities.
 
     Raises
     ------
@@ -102,10 +95,10 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
         The format needs an optional package.
     """
     file = _open_xrd(path, format)
-    scans = file.scans
+    scans, refuse = file.scans, partial(file.source.error, format_id=file.reader.id)
     if scan is not None:
         if not 0 <= scan < len(scans):
-            raise file.error(f"there is no scan {scan}", expected=f"0 to {len(scans) - 1}")
+            raise refuse(f"there is no scan {scan}", expected=f"0 to {len(scans) - 1}")
         return file.pattern(scans[scan])
     powder = [raw for raw in scans if not raw.not_powder and raw.default]
     if len(powder) > 1:
@@ -115,7 +108,7 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
             span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
             listed.append(f"scan={i}: {raw.axis} {span}{' (no powder scan)' if raw.not_powder else ''}")
         msg = f"the file holds {len(powder)} powder scans ({'; '.join(listed)}{'; …' if len(scans) > 20 else ''})"
-        raise file.error(msg, hint="Pass scan=N (on the command line --scan N).")
+        raise refuse(msg, hint="Pass scan=N (on the command line --scan N).")
     return file.pattern(powder[0] if powder else scans[0])
 
 
@@ -179,11 +172,8 @@ def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
 
 
 def _raw_scans(reader: XrdReader, source: SourceFile) -> Sequence[RawScan]:
-    def read() -> tuple[RawScan, ...]:
-        found = reader.read(source)
-        return (found,) if isinstance(found, RawScan) else tuple(found)
-
-    scans = call_reader(reader, source, read)
+    found = call_reader(reader, source, lambda: reader.read(source))
+    scans = (found,) if isinstance(found, RawScan) else found
     if not scans:
         hint = "The measurement may have been stopped or not saved."
         raise source.error("the file holds no scan", format_id=reader.id, hint=hint)
@@ -202,10 +192,9 @@ def _reader_for(source: SourceFile, format_id: str | None, kind: type[_R]) -> _R
     own = recognise(source, kind.kind) if kind.kind == "tga" else []
     found = own if own and own[0][0] >= PLAUSIBLE else recognise(source)
     score, best = found[0] if found else (0.0, None)
-    if isinstance(best, kind) or score < SURE:
-        for _, reader in found:
-            if isinstance(reader, kind):
-                return reader
+    fitting = next((reader for _, reader in found if isinstance(reader, kind)), None)
+    if fitting is not None and (fitting is best or score < SURE):
+        return fitting
     if best is None or score < PLAUSIBLE:
         raise _unknown(source, wanted)
     other = _WANTED[best.kind]
@@ -240,9 +229,8 @@ def read_tga(
 ) -> TgaRun:
     """Read a thermogravimetric run with all its segments, cooling included.
 
-    Units are taken from the file. Where it does not state one, the error names the keyword to pass; values
-    are never used to guess a unit, only to contradict one. A unit given here overrides the file, with a
-    warning in the run's messages.
+    Units are taken from the file. Where it does not state one, the error names the keyword to pass; values are never
+    used to guess a unit, only to contradict one. A unit given here overrides the file, with a warning in the messages.
 
     Parameters
     ----------
@@ -261,8 +249,8 @@ def read_tga(
     Returns
     -------
     TgaRun
-        Temperature in °C (of the sample where the file has it; ``metadata["temperature_column"]`` names the
-        column), mass in the file's own unit, time in s.
+        Temperature in °C (of the sample where the file has it; ``metadata["temperature_column"]`` names the column),
+        mass in the file's own unit, time in s.
 
     Raises
     ------
@@ -320,12 +308,12 @@ def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
     A number that the run does not have is a `ReadError`.
     """
     held = _segment(run)
-    known = [int(number) for number in np.unique(held)]
+    known = np.unique(held).tolist()
     missing = sorted(set(segments) - set(known))
     if missing or not segments:
-        name = run.source.file if run.source else ""
         msg = f"the run has no segment {', '.join(map(str, missing)) or 'of an empty choice'}"
-        raise ReadError(msg, file=name, expected=f"numbers among {', '.join(map(str, known))}")
+        file = run.source.file if run.source else ""
+        raise ReadError(msg, file=file, expected=f"numbers among {', '.join(map(str, known))}")
     keep = np.isin(held, list(segments))
     return dataclasses.replace(
         run, temperature_c=run.temperature_c[keep], mass=run.mass[keep],

@@ -131,8 +131,7 @@ def has_all(*rules: tuple[float, tuple[str, ...]]) -> Callable[[SourceFile], flo
     compiled = [(score, [re.compile(p, re.MULTILINE) for p in patterns]) for score, patterns in rules]
 
     def sniff(source: SourceFile) -> float:
-        text = source.head_text
-        return next((score for score, patterns in compiled if all(p.search(text) for p in patterns)), 0.0)
+        return next((score for score, patterns in compiled if all(p.search(source.head_text) for p in patterns)), 0.0)
 
     return sniff
 

@@ -30,11 +30,11 @@ _NO_POINTS: FloatArray = np.zeros(0)
 class RawScan:
     """One scan as the file holds it, before it is judged; `replace` adds points to what scans of a file share.
 
-    `two_theta` is the scanned axis in degrees, whatever `axis` calls it (``2theta``, ``omega``, ``gamma`` …);
-    `intensity` is in `unit` with attenuation factors already applied, `attenuation` holds the factors by which
-    the detector's counts were multiplied; `counting_time_s` is one number or one per point. `not_powder` says
-    why this is no powder scan. `default` is False for what is read only when asked for by number, such as a
-    calculated pattern beside the measured one. `place` (``"scan 2"``) stands in error messages.
+    `two_theta` is the scanned axis in degrees, whatever `axis` calls it (``2theta``, ``omega`` …); `intensity` is in
+    `unit` with attenuation factors applied, `attenuation` the factors by which the detector's counts were multiplied;
+    `counting_time_s` is one number or one per point. `not_powder` says why this is no powder scan. `default` is False
+    for what is read only when asked for by number, such as a calculated pattern beside the measured one. `place`
+    (``"scan 2"``) stands in error messages.
     """
 
     two_theta: FloatArray = field(default_factory=lambda: _NO_POINTS)
@@ -152,9 +152,7 @@ MAYBE_CUT = message_kind(
     "A text that does not declare its length ends at an unusual angle, inside a line or inside a number.",
     remedy="Compare with the range of the measurement.",
 )  # fmt: skip
-SCAN_DESCENDING = message_kind(
-    "XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was turned round."
-)
+SCAN_DESCENDING = message_kind("XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was turned.")
 NEGATIVE_ANGLE = message_kind(
     "XRD_NEGATIVE_ANGLE", "warning", "The scan starts at or below 0°.", remedy="Set a fit range above 0°."
 )
@@ -212,9 +210,8 @@ def counting_scale(intensity: FloatArray) -> float | None:
         return None
     second = intensity[1:-1] - 0.5 * (intensity[:-2] + intensity[2:])
     level = (intensity[:-2] + intensity[1:-1] + intensity[2:]) / 3.0
-    used = level > _LEAST_LEVEL
-    if used.sum() < _LEAST_POINTS:
-        used = level > 0
+    least = _LEAST_LEVEL if (level > _LEAST_LEVEL).sum() >= _LEAST_POINTS else 0.0
+    used = level > least
     if used.sum() < _LEAST_POINTS:
         return None
     return float(np.median(second[used] ** 2 / (1.5 * level[used])) / _MEDIAN_CHI_SQUARE)
@@ -226,8 +223,7 @@ def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatA
     if n < 10:
         return []
     inner = slice(3, n - 3)
-    around = np.stack([intensity[3 + shift : n - 3 + shift] for shift in _NEIGHBOURS])
-    ordered = np.sort(around, axis=0)
+    ordered = np.sort([intensity[3 + shift : n - 3 + shift] for shift in _NEIGHBOURS], axis=0)
     base = 0.5 * (ordered[2] + ordered[3])  # median of the six neighbours
     unit = 0.5 * (sigma[: n - 6] + sigma[6:])  # beside the point: its own value may be the damaged one
     unrest = np.maximum(ordered[5] - base, base - ordered[0])
@@ -328,9 +324,8 @@ def note_unfinished(data: bytes) -> list[Diagnostic]:
     if not re.fullmatch(rb"[\t\r\n\x20-\x7e]+", tail) or tail[-1:] in b"\r\n":
         return []
     last = [line.split()[-1] for line in tail.splitlines() if line.split()]
-    if len(last) < 5 or not re.fullmatch(rb"[-+.\deE]+", last[-1]):
-        return []
-    if len(last[-1]) >= min(map(len, last[-5:-1])):
+    number = len(last) >= 5 and re.fullmatch(rb"[-+.\deE]+", last[-1])
+    if not number or len(last[-1]) >= min(map(len, last[-5:-1])):
         return []
     text = (
         f"the last number, {last[-1].decode()!r}, has no line end and is shorter than those of the lines before: the "
@@ -430,9 +425,8 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
             i = int(np.argmin(np.isfinite(values)))
             raise ReadError(f"{name} is {values[i]}", f"point {i}", "a number")
     if (np.diff(x) < 0).all():
-        arrays = {name: getattr(scan, name) for name in ("sigma", "attenuation", "counting_time_s")}
-        turned: dict[str, Any] = {k: v[::-1] for k, v in arrays.items() if isinstance(v, np.ndarray)}
-        scan = replace(scan, two_theta=x[::-1], intensity=scan.intensity[::-1], **turned)
+        turned: dict[str, Any] = {name: v[::-1] for name, v in vars(scan).items() if isinstance(v, np.ndarray)}
+        scan = replace(scan, **turned)
         x = scan.two_theta
         notes.append(SCAN_DESCENDING("the scan runs from high to low angle; it was turned round"))
     step = np.diff(x)

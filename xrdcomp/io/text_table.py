@@ -91,9 +91,7 @@ class Table:
         """Segment of each point, from a complete column of numbers or from the parts; None where there is one."""
         stated = (c.values for c in self.columns if c.role == "segment" and np.isfinite(c.values).all())
         found = next(stated, None)
-        if found is None:
-            return self.part if self.part[-1] else None
-        return numbered(found)
+        return numbered(found) if found is not None else self.part if self.part[-1] else None
 
 
 def numbered(values: FloatArray | IntArray) -> IntArray:
@@ -108,9 +106,8 @@ def split_lines(text: str) -> list[str]:
         msg = f"the file has {count} lines, more than the {MAX_TABLE_ROWS} points that are read"
         raise ReadError(msg, expected="one run")
     lines = text.split("\n")
-    longest = max(map(len, lines))
-    if longest > MAX_LINE:
-        at = next(i for i, line in enumerate(lines) if len(line) > MAX_LINE)
+    at = next((i for i, line in enumerate(lines) if len(line) > MAX_LINE), -1)
+    if at >= 0:
         msg = f"the line has {len(lines[at])} characters, more than the {MAX_LINE} that a row may have"
         raise line_error(at + 1, msg, "a text export with one point per line", hint="")
     return lines
@@ -164,7 +161,8 @@ def _parse_chunk(rows: Sequence[str], dialect: Dialect, first_line: int, width: 
         if len(found) == width - 1 and dialect.separator and row.endswith(dialect.separator):
             found = [*found, ""]
         if len(found) < width or any(cell.strip() for cell in found[width:]):
-            msg = f"the row has {len(found)} columns where {width} are expected: {row.strip()[:60]!r}"
+            empty = "" if all(map(str.strip, found)) else " and an empty cell"
+            msg = f"the row has {len(found)} columns{empty} where {width} are expected: {row.strip()[:60]!r}"
             hint = "The row is damaged or the file was cut here; copy it again from the instrument."
             raise line_error(first_line + offset, msg, f"{width} columns in every row", hint)
         cells += found[:width]
@@ -226,18 +224,6 @@ def parse_parts(parts: Parts, dialect: Dialect, names: Sequence[str], units: Seq
 def has_other(text: str) -> bool:
     """Whether a text holds anything but digits, signs, points, exponents and blanks."""
     return bool(text.encode("ascii", "replace").translate(None, b"0123456789+-.eE \t\n"))
-
-
-def floats(tokens: Sequence[str], source: SourceFile, line: int = 0) -> FloatArray:
-    """Tokens to an array; the first that is no number is named with its line, or its number where that is 0."""
-    values: list[float] = []
-    for i, token in enumerate(tokens):
-        try:
-            values.append(float(token))
-        except ValueError:
-            msg, place = f"{token[:30]!r} is not a number", f"line {line}" if line else f"number {i}"
-            raise source.error(msg, place, "a number") from None
-    return np.array(values, dtype=np.float64)
 
 
 # Filled tables: columns of a diffraction pattern
@@ -304,56 +290,22 @@ def parse_table(source: SourceFile, first: int, last: int) -> Table:
     end = last
     while end > first and not lines[end - 1].strip():
         end -= 1
-    rows = lines[first:end]
+    rows: Sequence[str] = lines[first:end]
     if len(rows) > MAX_POINTS:
         raise source.error(f"{len(rows)} rows of numbers", expected=f"one scan of up to {MAX_POINTS} points")
-    longest = max(map(len, rows), default=0)
-    if longest > MAX_ROW:
+    if (longest := max(map(len, rows), default=0)) > MAX_ROW:
         raise source.error(f"a row of {longest} characters", expected=f"up to {MAX_ROW}")
-    dialect = _filled_dialect(rows, first + 1)
-    plain = list(rows)
-    if dialect.separator:
-        # two separators in a row would shift the columns behind them
-        empty = re.compile(rf"\A\s*{dialect.separator}|{dialect.separator}\s*{dialect.separator}")
-        for i, row in enumerate(rows):
-            if empty.search(row):
-                msg = f"{row.strip()[:50]!r} has an empty cell"
-                raise line_error(first + i + 1, msg, "a number in every cell", hint="")
-        plain = "\n".join(rows).replace(dialect.separator, " ").split("\n")
-    values = parse_rows(plain, replace(dialect, separator=None), first_line=first + 1)
+    dialect = guess_dialect(rows, tabs=False, place=f"line {first + 1}")
+    if dialect.separator:  # one that ends the rows opens no column
+        rows = [row.rstrip(f" \t{dialect.separator}") for row in rows]
+    values = parse_rows(rows, dialect, first_line=first + 1)
     blank = np.isnan(values).any(axis=1)
     if blank.any():
         at = int(np.argmax(blank))
-        msg = f"{rows[at].strip()[:50]!r} is not a row of numbers"
+        msg = f"{lines[first + at].strip()[:50]!r} has an empty cell or one that is no number"
         raise line_error(first + at + 1, msg, "a number in every cell", hint="")
     part = np.zeros(len(rows), dtype=np.int64)
     return Table(values=values, lines=np.arange(first + 1, end + 1), dialect=dialect, part=part)
-
-
-def _filled_dialect(rows: Sequence[str], first_line: int) -> Dialect:
-    """Separator (None for blanks and tabs) and decimal sign, from all rows together."""
-    sample = rows[:200]
-    text = "\n".join(sample)
-    comma, dot = "," in text, "." in text
-    blanks = all(re.search(r"\S[ \t]+\S", row.strip()) for row in sample)
-    if ";" in text:
-        if not (comma and dot):
-            return Dialect(separator=";", decimal="," if comma else ".")
-    elif not comma:
-        return Dialect()
-    elif blanks and not dot:
-        fields = [field for row in sample for field in row.split()]
-        if all(re.fullmatch(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?", field) for field in fields):
-            return Dialect(decimal=",")
-        if not any(re.search(r",\S", row.strip()) for row in sample):
-            return Dialect(separator=",")
-    elif (dot and all(re.search(r",\s*(?:[-+.\d]|\Z)", row) for row in sample)) or (
-        not dot and {row.count(",") for row in sample} == {1}
-    ):
-        return Dialect(separator=",")
-    msg = f"the commas in {rows[0].strip()[:40]!r} can be decimal signs or separators"
-    hint = "Export with blanks, tabs or semicolons between the columns."
-    raise line_error(first_line, msg, "one decimal sign and another separator", hint)
 
 
 # Tables below names and units: runs of a thermobalance
@@ -361,6 +313,7 @@ def _filled_dialect(rows: Sequence[str], first_line: int) -> Dialect:
 _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
 """What nearly every row matches; whether its cells are numbers is seen when they are parsed."""
 _CELL = re.compile(r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None")
+_DECIMAL_COMMA = re.compile(r"[^,]+|[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _BETWEEN = re.compile(r'[\s;,"]+')
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 _HEADER_CELLS = (r"\S+", r"\S+(?:[^\S\t]\S+)*", r"[^\s(\[][^(\[\s]*(?:\s+[^\s(\[]+)*?\s*[(\[][^)\]]*[)\]]", r"[^;,\t]+")
@@ -381,8 +334,7 @@ def find_blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
     flags = np.fromiter(map(_looks_numeric, lines), dtype=np.bool_, count=len(lines))
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     if len(edges) > 2 * MAX_PARTS:
-        msg = f"text and numbers alternate {len(edges) // 2} times"
-        raise ReadError(msg, expected=f"at most {MAX_PARTS} segments")
+        raise ReadError(f"text and numbers alternate {len(edges) // 2} times", expected=f"at most {MAX_PARTS} segments")
     return [
         (int(a), int(b))
         for a, b in zip(edges[::2], edges[1::2], strict=True)
@@ -390,26 +342,30 @@ def find_blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
     ]
 
 
-def guess_dialect(rows: Sequence[str], header: str = "") -> Dialect:
-    """Separator and decimal sign from rows of numbers and the header above; refused where the comma could be either."""
+def guess_dialect(rows: Sequence[str], header: str = "", *, tabs: bool = True, place: str = "") -> Dialect:
+    """Separator and decimal sign from rows of numbers and the header above; refused where the comma could be either.
+
+    Without `tabs` they count as blanks.
+    """
     sample = [row for row in rows[:200] if row.strip()]
     text = "\n".join(sample)
-    for separator in ("\t", ";"):
+    for separator in ("\t", ";") if tabs else (";",):
         if all(separator in row for row in sample):
             return Dialect(separator=separator, decimal="," if any("," in row for row in rows) else ".")
     if "," not in text:
         return Dialect()
     commas = {row.count(",") for row in sample}
-    if "." in text or re.search(r",\s|,[-+]|,,", text):
+    spaced = re.search(r",\s|,[-+]|,,", text)
+    if "." in text or (spaced and not re.search(r",\d", text)):
         return Dialect(separator=",")
-    tokens = {len(row.split()) for row in sample}
-    if tokens != {1} and all(token.count(",") <= 1 for row in sample for token in row.split()):
+    tokens = [token for row in sample for token in row.split()]
+    if len(tokens) > len(sample) and all(_DECIMAL_COMMA.fullmatch(token) for token in tokens):
         return Dialect(decimal=",")
     if (header.count(",") == max(commas) and len(commas) == 1) or (commas == {1} and not header):
         return Dialect(separator=",")
-    msg = f"the comma may separate columns or decimals: {sample[0].strip()[:60]!r}"
-    hint = "Export with semicolons or tabs, or with the decimal point."
-    raise ReadError(msg, expected="a header whose columns are separated as the numbers are", hint=hint)
+    msg = f"the commas in {sample[0].strip()[:60]!r} can be decimal signs or separators"
+    hint = "Export with semicolons or tabs between the columns, or with the decimal point."
+    raise ReadError(msg, place, "one decimal sign and another separator, in rows and header alike", hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -494,8 +450,7 @@ class _TableReader:
     def refuse_row(self, at: int) -> NoReturn:
         """Raise what is wrong with a line between rows that is not one of numbers."""
         parse_rows([self.lines[at]], self.dialect, first_line=at + 1, n_columns=self.width)
-        msg = f"{self.lines[at].strip()[:40]!r} stands between rows of numbers"
-        raise line_error(at + 1, msg, "numbers")
+        raise line_error(at + 1, f"{self.lines[at].strip()[:40]!r} stands between rows of numbers", "numbers")
 
     def header_above(self, first: int) -> _Header:
         """Header directly above a block: a row of names with units, or names above a row of units."""

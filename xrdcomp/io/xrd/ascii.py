@@ -73,8 +73,7 @@ def cpi(source: SourceFile) -> RawScan:
         raise ReadError("there is no line SCANDATA", "header", "SCANDATA in line 10")
     start, end, step, wavelength = (number(lines[i].strip()) for i in (1, 2, 3, 5))
     if start is None or end is None or step is None:
-        msg = f"the range is {lines[1].strip()!r} to {lines[2].strip()!r} in steps of {lines[3].strip()!r}"
-        raise ReadError(msg, "line 2", "angles in degrees")
+        raise ReadError(f"the range is {', '.join(map(str.strip, lines[1:4]))!r}", "line 2", "start, end and step in °")
     place = f"lines from {mark + 2}"
     n = points_between(start, end, step, "line 2", fraction=0.5)
     y = number_list("\n".join(lines[mark + 1 :]), place)
@@ -100,8 +99,7 @@ def ascii_raw(source: SourceFile) -> RawScan:
     lines = text.split("\n")
     at = next((i for i, line in enumerate(lines[:60]) if _COUNT.fullmatch(line) and i >= 6), -1)
     if at < 0:
-        msg = "there is no line with the number of points"
-        raise ReadError(msg, expected="points and ranges, such as `1701 1`")
+        raise ReadError("no line states the number of points", expected="points and ranges, such as `1701 1`")
     stated = [number(line.strip()) for line in lines[:at]]
     n, ranges = (int(figures[:9]) for figures in lines[at].split())
     alpha1, alpha2, start, step = stated[at - 5], stated[at - 4], stated[at - 2], stated[at - 1]
@@ -172,11 +170,9 @@ def _range_line(lines: Sequence[str]) -> _RangeLine | None:
     """Header line among the first three lines that are no comment, if it is one of a whole number of points."""
     stated = [i for i, line in enumerate(lines[:40]) if line.strip() and line.lstrip()[0] not in "!#"]
     for i in stated[:3]:
-        found = _RANGE.match(lines[i][:300])
-        if not found or i + 1 >= len(lines):
-            continue
-        start, step, end = (float(found[k]) for k in (1, 2, 3))
-        if not (0 < step < 5 and start < end <= 180):
+        found = _RANGE.match(lines[i][:300]) if i + 1 < len(lines) else None
+        start, step, end = map(float, found.groups()[:3]) if found else (0.0, 0.0, 0.0)
+        if not found or not (0 < step < 5 and start < end <= 180):
             continue
         n = (end - start) / step + 1
         columns = len(lines[i + 1].split())  # two or three are a table of text, whose first row looks alike
@@ -188,9 +184,7 @@ def _range_line(lines: Sequence[str]) -> _RangeLine | None:
 def _sniff_fullprof(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
     header = _range_line(lines)
-    if header is None:
-        return 0.0
-    rows = [line for line in lines[header.at + 1 : header.at + 5] if line.strip()]
+    rows = [line for line in lines[header.at + 1 : header.at + 5] if line.strip()] if header else []
     return 0.8 if rows and all(map(_NUMBERS.fullmatch, rows[:3])) else 0.0
 
 

@@ -17,6 +17,7 @@ from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
+    CUT,
     DAMAGED,
     RawScan,
     check_count,
@@ -40,10 +41,8 @@ START_DOUBTFUL = message_kind(
 
 
 def _odd_fractions(y: FloatArray, place: str) -> tuple[Diagnostic, ...]:
-    if not np.isfinite(y).all() or len(y) < 20:
-        return ()
     odd = np.flatnonzero(y != np.round(y))
-    if not 0 < len(odd) <= max(3, 0.02 * len(y)):
+    if not np.isfinite(y).all() or len(y) < 20 or not 0 < len(odd) <= max(3, 0.02 * len(y)):
         return ()
     i = int(odd[0])
     text = (
@@ -78,22 +77,13 @@ _RANGE_FIELDS = {
 def _range_scan(fields: Fields, version: int, header: int, data: int, common: RawScan, stride: int = 4) -> RawScan:
     """The range with header and records at these bytes, with signs of damage that the lengths do not show."""
     n, start, step, theta, seconds = (getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version])
-    x = _grid(start, step, n, common.place)
-    y = fields.points(data, n, stride, common.place)
+    x, y = _grid(start, step, n, common.place), fields.points(data, n, stride, common.place)
     notes = [*_odd_fractions(y, common.place), *note_unusual_end(x)]
     if 1.0 < theta < 180.0 and abs(2.0 * theta - x[0]) > 0.01:
         text = f"{common.place}: 2θ starts at {x[0]:g}° and θ at {theta:g}°, which is not half of it"
         notes.append(START_DOUBTFUL(text))
-    counting_time = seconds if 0 < seconds < 1e6 else None
-    return replace(
-        common, two_theta=x, intensity=y, unit="counts", counting_time_s=counting_time, messages=tuple(notes)
-    )
-
-
-def _ranges(declared: int, at: int) -> range:
-    if not 0 < declared <= _MOST_RANGES:
-        raise ReadError(f"{declared} ranges", f"byte {at:#x}", f"1 to {_MOST_RANGES}")
-    return range(declared)
+    time = seconds if 0 < seconds < 1e6 else None
+    return replace(common, two_theta=x, intensity=y, unit="counts", counting_time_s=time, messages=tuple(notes))
 
 
 def _check_end(source: SourceFile, end: int, ranges: int) -> None:
@@ -130,7 +120,6 @@ def raw1(source: SourceFile) -> Sequence[RawScan]:
 def raw2(source: SourceFile) -> Sequence[RawScan]:
     """File header of 256 bytes; each range header tells its own length and number of steps (16 bits)."""
     fields = Fields(source)
-    ranges = _ranges(fields.u16(4), 4)
     date = f"{fields.text(168, 10)} {fields.text(178, 5)}".strip()
     common = RawScan(
         emission_lines=emission_lines(fields.f32(190), fields.f32(194), fields.f32(198)),
@@ -138,11 +127,9 @@ def raw2(source: SourceFile) -> Sequence[RawScan]:
     )  # fmt: skip
     scans: list[RawScan] = []
     at = 256
-    for index in ranges:
+    for index in range(fields.within("u16", 4, 1, _MOST_RANGES, "ranges")):
         place = f"range {index}"
-        length = fields.u16(at)
-        if length < 24:
-            raise ReadError(f"a header of {length} bytes", place, "at least 24 bytes")
+        length = fields.within("u16", at, 24, 0xFFFF, f"bytes of header in {place}")
         scans.append(_range_scan(fields, 2, at, at + length, replace(common, place=place)))
         at += length + 4 * len(scans[-1].intensity)
     _check_end(source, at, len(scans))
@@ -153,7 +140,6 @@ def raw2(source: SourceFile) -> Sequence[RawScan]:
 def raw3(source: SourceFile) -> Sequence[RawScan]:
     """File header of 712 bytes; range headers of 304 bytes, a supplement, then records of 4 bytes or more."""
     fields = Fields(source)
-    ranges = _ranges(fields.u32(12), 12)
     fields.need(0, 712, "the file header")
     average, alpha1, alpha2, _, ratio = (fields.f64(616 + 8 * i) for i in range(5))
     lines, anode = emission_lines(alpha1, alpha2, ratio, average), fields.text(608, 4).capitalize()
@@ -164,25 +150,23 @@ def raw3(source: SourceFile) -> Sequence[RawScan]:
     }
     scans: list[RawScan] = []
     at = 712
-    for index in ranges:
+    for index in range(fields.within("u32", 12, 1, _MOST_RANGES, "ranges")):
         place = f"range {index}"
-        length = fields.u32(at)
-        if not 260 <= length <= 4096:
-            raise ReadError(f"a header of {length} bytes", place, "304 bytes")
+        length = fields.within("u32", at, 260, 4096, f"bytes of header in {place}")
         kind, varying, stride, supplement = (fields.u32(at + offset) for offset in (196, 248, 252, 256))
         if stride != 4 + 8 * varying.bit_count():
             msg = f"records of {stride} bytes with {varying.bit_count()} varying parameter(s)"
             raise ReadError(msg, place, "4 bytes and 8 for each parameter")
         axis, wavelength = _SCAN_TYPES.get(kind, f"scan type {kind}"), fields.f64(at + 240)
         other = bool(lines) and not abs(wavelength - lines[0].wavelength) < 1e-3
+        reason = "" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ"
         common = RawScan(
-            emission_lines=lines, anode=anode, axis=axis,
-            not_powder="" if kind in _POWDER_TYPES else f"the range is a {axis}, no scan over 2θ",
-            place=place, metadata=facts | ({"wavelength_of_range": wavelength} if other else {}),
+            emission_lines=lines, anode=anode, axis=axis, not_powder=reason, place=place,
+            metadata=facts | ({"wavelength_of_range": wavelength} if other else {}),
         )  # fmt: skip
-        data = at + length + supplement
-        scans.append(_range_scan(fields, 3, at, data, common, stride))
-        at = data + stride * len(scans[-1].intensity)
+        at += length + supplement
+        scans.append(_range_scan(fields, 3, at - length - supplement, at, common, stride))
+        at += stride * len(scans[-1].intensity)
     _check_end(source, at, len(scans))
     return scans
 
@@ -214,7 +198,7 @@ def raw4(source: SourceFile) -> Sequence[RawScan]:
             scan, at = _range_v4(fields, at, replace(common, place=f"range {len(scans)}"))
             scans.append(scan)
             continue
-        length = _segment_length(fields, at)
+        length = fields.within("u32", at + 4, 8, len(source.data) - at, "bytes in a segment")
         if kind == 10 and length >= 36:
             name, value = fields.text(at + 12, 24), fields.text(at + 36, length - 36)
             if name in _FACTS and value:
@@ -225,14 +209,6 @@ def raw4(source: SourceFile) -> Sequence[RawScan]:
             common = replace(common, emission_lines=lines, anode=fields.text(at + 116, 4))
         at += length
     return scans
-
-
-def _segment_length(fields: Fields, at: int) -> int:
-    length = fields.u32(at + 4)
-    if length < 8:
-        raise ReadError(f"a segment of {length} bytes", f"byte {at:#x}", "at least 8 bytes")
-    fields.need(at, length, "a segment")
-    return length
 
 
 def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
@@ -247,13 +223,12 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
     fields.need(at + 160, drives, "drive segments")
     begin, drive = None, at + 160
     while drive < data:  # position of 2Theta at the start of the range
-        length = _segment_length(fields, drive)
+        length = fields.within("u32", drive + 4, 8, len(fields.data) - drive, "bytes in a segment")
         if fields.u32(drive) == 50 and length >= 64 and fields.text(drive + 12, 24) == "2Theta":
             begin = fields.f64(drive + 56)
         drive += length
     if drive != data:
-        msg = f"drive segments end at byte {drive} where {data} was declared"
-        raise ReadError(msg, f"byte {drive:#x}", "both alike")
+        raise ReadError(f"drive segments end here where byte {data} was declared", f"byte {drive:#x}", "both alike")
     y = fields.points(data, n, stride, place)
     reason = ""
     if not scan_type.lower().startswith(_POWDER):
@@ -314,7 +289,7 @@ def brml(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
+def _route_scans(route: Element, common: RawScan) -> list[RawScan]:  # noqa: C901 - one thought: columns, table, channels
     """One scan per recorded channel; the first is the one that is read without being asked for."""
     information = route.find("ScanInformation")
     if information is None:
@@ -343,65 +318,57 @@ def _route_scans(route: Element, common: RawScan) -> list[RawScan]:
     if reason:
         return [replace(common, axis=axis, not_powder=reason, emission_lines=(), anode="")]
     place = common.place
-    table = _datum_table([(datum.text or "") for datum in route.iterfind("Datum")], place)
+    rows = [(datum.text or "") for datum in route.iterfind("Datum")]
+    widths = [row.count(",") + 1 for row in rows]
+    if not rows:
+        raise ReadError("the scan holds no points", place, "Datum elements")
+    if odd := next((i for i, n in enumerate(widths) if n != widths[0]), 0):
+        raise ReadError(
+            f"datum {odd} has {widths[odd]} values, the first has {widths[0]}", place, f"{widths[0]} values"
+        )
+    table = number_list(" ".join(rows), place, separator=",")
+    if len(table) != sum(widths):
+        raise ReadError("a datum has an empty value", place, "numbers between the commas")
+    table = table.reshape(len(rows), -1)
     measured = [number(info.get("MeasuredSteps", "")) for info in route.iterfind("SubScans/SubScanInfo")]
     known = [steps for steps in measured if steps is not None]
     declared = sum(known) if known else number(information.findtext("MeasurementPoints") or "")
     check_count(len(table), declared, place, "measured points")
     if max(places["TwoTheta"], *(at for at, _ in channels)) >= table.shape[1]:
-        msg = "the column of the angle or of a channel is missing"
-        raise ReadError(msg, place, "the columns of DataViews")
+        raise ReadError("the column of the angle or of a channel is missing", place, "the columns of DataViews")
     columns = {name: table[:, at] for name, at in places.items() if at < table.shape[1]}
     factor, times = columns.get("AbsorptionFactor"), columns.get("MeasuredTime")
     if factor is not None and not (np.isfinite(factor).all() and (factor > 0).all()):
         raise ReadError("an absorber factor is not positive", place, "factors from 1 upwards")
-    seconds: float | FloatArray | None = None
-    if times is not None and (times > 0).all():
-        same = float(np.ptp(times)) <= 1e-3 * float(times.max())
-        seconds = float(np.median(times)) if same else times
+    seconds: float | FloatArray | None = times if times is not None and (times > 0).all() else None
+    if isinstance(seconds, np.ndarray) and float(np.ptp(seconds)) <= 1e-3 * float(seconds.max()):
+        seconds = float(np.median(seconds))
     common = replace(
         common, axis=axis, two_theta=_angles(columns["TwoTheta"], information, place),
         counting_time_s=seconds, attenuation=None if factor is None or (factor == 1).all() else factor,
     )  # fmt: skip
     scans: list[RawScan] = []
     for at, view in channels:
-        recording = view.find("Recording")
+        recording, y = view.find("Recording"), table[:, at]
         attributes = {} if recording is None else recording.attrib
-        name = attributes.get("VisibleName", "")
-        y = table[:, at]
+        name, rate = attributes.get("VisibleName", ""), attributes.get("Category", "").lower() == "countrate"
         _check_statistics(view, y, f"{place}, {name}")
         scan = replace(
-            common, intensity=y,
-            unit="cps" if attributes.get("Category", "").lower() == "countrate" else "counts",
+            common, intensity=y, unit="cps" if rate else "counts",
             default=common.default and not scans, metadata={**common.metadata, "channel": name},
         )  # fmt: skip
         scans.append(scan)
     return scans
 
 
-def _datum_table(rows: list[str], place: str) -> FloatArray:
-    if not rows:
-        raise ReadError("the scan holds no points", place, "Datum elements")
-    width = rows[0].count(",") + 1
-    for i, row in enumerate(rows):
-        if row.count(",") + 1 != width:
-            msg = f"datum {i} has {row.count(',') + 1} values, the first has {width}"
-            raise ReadError(msg, place, f"{width} values")
-    values = number_list(" ".join(rows), place, separator=",")
-    if len(values) != width * len(rows):
-        raise ReadError("a datum has an empty value", place, "numbers between the commas")
-    return values.reshape(len(rows), width)
-
-
 def _angles(listed: FloatArray, information: Element, place: str) -> FloatArray:
     """Angles of the header's range, which has more figures, where the points agree with it."""
-    for info in information.iterfind("ScanAxes/ScanAxisInfo"):
+    for info in information.iterfind("ScanAxes/ScanAxisInfo[@AxisId='TwoTheta']"):
         start, step = number(info.findtext("Start") or ""), number(info.findtext("Increment") or "")
-        if info.get("AxisId") != "TwoTheta" or start is None or not step:
-            continue
-        grid = two_theta_grid(start, step, len(listed))
-        if follows_grid(listed, grid, _ROUNDED, place):
-            return grid
+        if start is not None and step:
+            grid = two_theta_grid(start, step, len(listed))
+            if follows_grid(listed, grid, _ROUNDED, place):
+                return grid
     return listed
 
 
@@ -444,8 +411,7 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         values = number_list(data, place)
         if mark[1]:
             if len(values) % 2:
-                msg = f"{len(values)} numbers where pairs of angle and intensity were announced"
-                raise ReadError(msg, place, "pairs", "The file is cut or damaged.")
+                raise ReadError(f"{len(values)} numbers where pairs were announced", place, "angle and intensity", CUT)
             x, y = values[0::2], values[1::2]
             if start is not None and step and len(x) > 1:
                 # Listed angles are rounded to two or three decimals, a third of a step of 0.0156°; the header's step
@@ -462,8 +428,7 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         first, second = ((keys.number(name) or 0.0) * scale for name in ("WL1", "WL2"))
         seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
         facts = keys.facts(sample_name="SAMPLE", date="DATEMEASURED", user="USER")
-        if radius:
-            facts["goniometer_radius_mm"] = radius
+        facts |= stated(goniometer_radius_mm=radius or None)
         if keys["VARDIVERGENCE"]:
             facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
         scan = RawScan(

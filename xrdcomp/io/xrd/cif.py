@@ -1,8 +1,7 @@
 """Powder CIF (pdCIF): measured or processed profiles in any data block; gemmi parses the syntax.
 
-Angles come from a loop or from range and increment; deviations from the figures in brackets, else from
-the least-squares weights (1/variance), else from counting (Toby, von Dreele &
-Larson 2003, J. Appl. Cryst. 36, 1290).
+Angles come from a loop or from range and increment; deviations from the figures in brackets, else from the
+least-squares weights (1/variance), else from counting (Toby, von Dreele & Larson 2003, J. Appl. Cryst. 36, 1290).
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _FACTS = {"phase_name": "_pd_phase_name", "sample_name": "_pd_spec_description",
 _UNKNOWN = {"", "?", "."}
 _CRYSTAL_ANGLE = re.compile(r"(\d+\.?\d*) ?(?:deg|°)")
 MAX_CIF_BYTES = 8 * 2**20
-_BRACKETS = re.compile(r"([-+]?\d*\.?\d*(?:[eE][-+]?\d+)?)\((\d+)\)\Z")
+_FIGURE = re.compile(r"\d{1,15}\)")
 
 
 def _sniff(source: SourceFile) -> float:
@@ -133,41 +132,16 @@ def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
 
 def _values(tokens: list[str], place: str) -> tuple[FloatArray, FloatArray | None]:
     """Numbers and, where every one has its figure in brackets, standard deviations."""
-    try:
-        if not any("(" in token or "_" in token for token in tokens):
-            return np.array(list(map(float, tokens))), None
-    except ValueError:
-        pass
-    if not any("e" in token or "E" in token or "_" in token for token in tokens):
-        quick = _bracketed(tokens)
-        if quick is not None:
-            return quick
-    values, errors = np.empty(len(tokens)), np.full(len(tokens), np.nan)
-    for i, token in enumerate(tokens):
-        found = _BRACKETS.match(token)
-        value = number(found[1] if found else token)
-        if value is None:
-            raise ReadError(f"{token[:30]!r} is not a number", f"{place}, row {i}", "a number in every row")
-        values[i] = value
-        if found:
-            mantissa, _, exponent = found[1].lower().partition("e")
-            decimals = len(mantissa.partition(".")[2])
-            errors[i] = int(found[2][:15]) * 10.0 ** (int(exponent or 0) - decimals)
-    return values, errors if np.isfinite(errors).all() else None
-
-
-def _bracketed(tokens: list[str]) -> tuple[FloatArray, FloatArray] | None:
-    """Values and deviations where every token is like ``119.2(17)``, all at once; None where one is not."""
-    heads = [token.partition("(")[0] for token in tokens]
-    figures = [token[len(head) + 1 : -1] for head, token in zip(heads, tokens, strict=True)]
-    closed = all(token.endswith(")") for token in tokens)
-    if not closed or not all(figure.isdecimal() and len(figure) < 16 for figure in figures):
-        return None
-    decimals = np.array([len(head) - 1 - head.find(".") if "." in head else 0 for head in heads])
-    try:
-        return np.array(list(map(float, heads))), np.array(list(map(float, figures))) * 10.0**-decimals
-    except ValueError:
-        return None
+    cells = [token.partition("(") for token in tokens]
+    for i, (head, bracket, figure) in enumerate(cells):
+        if number(head) is None or (bracket and not _FIGURE.fullmatch(figure)):
+            raise ReadError(f"{tokens[i][:30]!r} is not a number", f"{place}, row {i}", "a number in every row")
+    values = np.array([float(head) for head, _, _ in cells])
+    if not all(bracket for _, bracket, _ in cells):
+        return values, None
+    parts = (head.lower().partition("e") for head, _, _ in cells)
+    last = np.array([int(exponent or 0) - len(mantissa.partition(".")[2]) for mantissa, _, exponent in parts])
+    return values, np.array([float(figure[:-1]) for _, _, figure in cells]) * 10.0**last
 
 
 def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:

@@ -18,11 +18,11 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.archive import stated
+from xrdcomp.io.archive import number_list, stated
 from xrdcomp.io.registry import has_all, xrd_reader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, two_theta_grid
+from xrdcomp.io.scans import CUT, MAX_POINTS, RawScan, check_count, two_theta_grid
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import floats, parse_table
+from xrdcomp.io.text_table import parse_table
 from xrdcomp.units import FloatArray
 
 REPEATED_RECORD = message_kind(
@@ -88,10 +88,10 @@ def gsas(source: SourceFile) -> Sequence[RawScan]:
             notes = (REPEATED_RECORD(text, records=len(extra)),)
         flight = bank.binning in _FLIGHT
         reason = f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else ""
-        axis, kind = "time of flight" if flight else "2theta", f"{bank.binning} {bank.kind}"
         scan = replace(
-            _bank_scan(source, bank), emission_lines=lines, axis=axis, not_powder=reason, place=bank.place,
-            metadata={**facts, "bank": bank.number, "gsas_type": kind}, messages=notes,
+            _bank_scan(source, bank), emission_lines=lines, axis="time of flight" if flight else "2theta",
+            not_powder=reason, place=bank.place, messages=notes,
+            metadata={**facts, "bank": bank.number, "gsas_type": f"{bank.binning} {bank.kind}"},
         )  # fmt: skip
         scans.append(scan)
     return scans
@@ -116,7 +116,7 @@ def _banks(source: SourceFile) -> list[_Bank]:
             raise ReadError(msg, place, f"2 to {MAX_POINTS} points of {', '.join(_CELLS)}")
         while last > i + 1 and lines[last - 1].strip() in {"", "\x1a"}:
             last -= 1
-        coefficients = tuple(floats(found[5].split(), source, i + 1))
+        coefficients = tuple(number_list(found[5], place))
         bank = _Bank(
             number=number, n=n, records=records, binning=found[4], coefficients=coefficients, kind=kind,
             first=i + 1, last=last,
@@ -133,14 +133,11 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
     if held < bank.n or held - bank.n >= per_record:
         present = f"between {held - per_record + 1} and {held}" if per_record > 1 else f"{held}"
         msg = f"the header declares {bank.n} points, the {rows} records below it hold {present}"
-        hint = "The file is cut or edited; the angles of what is left are not certain. Export it again."
-        raise ReadError(msg, bank.place, f"{bank.n} points", hint)
+        raise ReadError(msg, bank.place, f"{bank.n} points", f"{CUT} The angles of what is left are not certain.")
     if not widths:
         values = parse_table(source, bank.first, bank.last).values
         wanted = 3 if bank.kind == "FXYE" else 2
-        if values.shape[1] != wanted:
-            msg = f"records of type {bank.kind} have {values.shape[1]} columns"
-            raise ReadError(msg, bank.place, f"{wanted} columns")
+        check_count(values.shape[1], wanted, bank.place, f"columns in records of type {bank.kind}")
         x: FloatArray = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)
         if bank.binning in {"CONST", "CONS"}:
             start, step = _start_and_step(bank)
@@ -188,13 +185,9 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
     found = len(values) // per_point
     while found > bank.n and values[(found - 1) * per_point + counted] in {"", "0", "0."}:
         found -= 1
-    if found != bank.n:
-        msg = f"the header declares {bank.n} points, the records hold {found}"
-        raise ReadError(msg, bank.place, f"{bank.n} points", "The file is cut or edited; export it again.")
-    # an empty counter means one; any other empty cell is found below
-    tokens = [token or ("1" if counted and i % 2 == 0 else "nan") for i, token in enumerate(values)]
-    table = floats(tokens[: bank.n * per_point], source).reshape(bank.n, per_point)
-    if not np.isfinite(table).all():
-        i = int(np.argmin(np.isfinite(table).all(axis=1)))
-        raise ReadError("a cell is empty", f"{bank.place}, point {i}", "a number")
-    return table
+    check_count(found, bank.n, bank.place)
+    # an empty counter means one; any other empty cell is refused
+    tokens = [token or ("1" if counted and i % 2 == 0 else "") for i, token in enumerate(values[: bank.n * per_point])]
+    if "" in tokens:
+        raise ReadError("a cell is empty", f"{bank.place}, point {tokens.index('') // per_point}", "a number")
+    return number_list("\n".join(tokens), bank.place).reshape(bank.n, per_point)

@@ -88,8 +88,8 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
         times = _per_point(points, "countingTimes", n, place, positive=False)
         seconds = float(times[0]) if times is not None and (times == times[0]).all() else times
     attenuation = _per_point(points, "beamAttenuationFactors", n, place)
-    single = number(text_of(points, "commonBeamAttenuationFactor"))
-    if attenuation is None and single is not None and single > 0 and single != 1.0:
+    single = number(text_of(points, "commonBeamAttenuationFactor")) or 1.0
+    if attenuation is None and single > 0 and single != 1.0:
         attenuation = np.full(n, single)
     divergence = _per_point(points, "divergenceCorrections", n, place) if counts is None else None
     factors = [factor for factor in (attenuation, divergence) if factor is not None]

@@ -158,8 +158,7 @@ def seifert(source: SourceFile) -> Sequence[RawScan]:
         if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
             x, y = columns[min(1, width - 1)], columns[min(2, width - 1)]
             reason = f"a pole figure at 2θ = {keys['2Theta'] or '?'}°, scanned over beta"
-            scan = replace(common, two_theta=x, intensity=y, unit="counts", axis="beta", not_powder=reason)
-            scans.append(scan)
+            scans.append(replace(common, two_theta=x, intensity=y, unit="counts", axis="beta", not_powder=reason))
             continue
         if width >= 2:
             x, y = columns[0], columns[1]
@@ -168,8 +167,7 @@ def seifert(source: SourceFile) -> Sequence[RawScan]:
         else:
             raise ReadError("the scan gives neither angles nor Start and Step", place, "either")
         if end is not None and step and abs(x[-1] - end) > abs(step):
-            msg = f"the scan ends at {x[-1]:g}°, the header says {end:g}°"
-            raise ReadError(msg, place, "both alike", CUT)
+            raise ReadError(f"the scan ends at {x[-1]:g}°, the header says {end:g}°", place, "both alike", CUT)
         unit: IntensityUnit = "counts" if bool((y == y.round()).all()) else "arbitrary"
         axis, seconds = keys["ScanAxis"] or "2theta", keys.number("Time")
         scans.append(replace(common, two_theta=x, intensity=y, unit=unit, counting_time_s=seconds, axis=axis))
