@@ -237,16 +237,10 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
             own = build_instrument(reference, recipe.instrument) if stated else instrument
             amorphous.append(measured_amorphous(name, reference, own))
     return Setup(
-        sample=sample,
-        recipe=recipe,
-        instrument=instrument,
-        phases=phases,
-        standard=standard,
-        references=references,
-        fit=fit,
-        amorphous=tuple(amorphous),
+        sample=sample, recipe=recipe, instrument=instrument, phases=phases, standard=standard, references=references,
+        fit=fit, amorphous=tuple(amorphous),
         assumed=() if described else instrument_messages(sample.pattern, recipe.instrument),
-    )
+    )  # fmt: skip
 
 
 def fit_and_search(setup: Setup) -> Identification | None:
@@ -276,13 +270,9 @@ def quantify(setup: Setup, fit: FitResult | None, thermal: TgaResult | None) -> 
     """Fractions from diffraction alone; attenuation may use the mineral balance of thermogravimetry."""
     if fit is None:
         return PatternQuantities()
+    mineral = thermal.quantities.get("total_mineral") if thermal is not None else None
     return quantify_specimen(
-        fit,
-        setup.phases,
-        setup.recipe,
-        standard=setup.standard,
-        mineral=thermal.quantities.get("total_mineral") if thermal is not None else None,
-        references=setup.references,
+        fit, setup.phases, setup.recipe, standard=setup.standard, mineral=mineral, references=setup.references
     )
 
 
@@ -291,12 +281,9 @@ def claims_on(setup: Setup, seen: Analysis, search: Identification | None, *, do
     if seen.composition is None or not seen.composition.draws.size:
         reason = "the pattern shows nothing that was searched for beyond doubt"
         return undecided_claims(reason) if seen.xrd is not None else ()
+    spike, unexplained = setup.standard[0] if setup.standard else "", len(search.unexplained) if search else 0
     claims = evaluate_claims(
-        seen.composition,
-        seen.phases,
-        setup.recipe.composition,
-        internal_standard=setup.standard[0] if setup.standard is not None else "",
-        unexplained=len(search.unexplained) if search is not None else 0,
+        seen.composition, seen.phases, setup.recipe.composition, internal_standard=spike, unexplained=unexplained
     )
     return without_poor_fits(claims, seen.xrd, doubtful=doubtful)
 
@@ -358,11 +345,9 @@ def _files_of_settings(recipe: Recipe) -> list[dict[str, str]]:
         "identification.library": search.library,
         "identification.own_phases": search.own_phases,
     }
+    single = {"instrument.file": recipe.instrument.file}
+    single["quantification.amorphous_file"] = recipe.quantification.amorphous_file
     files = [(key, file) for key, names in groups.items() for file in own_phase_files(names)]
-    single = {
-        "instrument.file": recipe.instrument.file,
-        "quantification.amorphous_file": recipe.quantification.amorphous_file,
-    }
     files += [(key, Path(name)) for key, name in single.items() if name]
     return [
         {"setting": key, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -374,13 +359,8 @@ def _settings(setup: Setup, fit: FitResult | None) -> dict[str, Any]:
     """Return the whole recipe, defaults included, and under ``used`` what the files decided."""
     settings, instrument = setup.recipe.to_dict() | {"sample_id": setup.sample.sample_id}, setup.instrument
     if instrument is not None and fit is not None:
-        settings["used"] = {
-            "phases": list(fit.phases),
-            "instrument": instrument.name,
-            "emission_lines": [
-                {"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines
-            ],
-        }
+        lines = [{"wavelength": line.wavelength, "weight": line.weight} for line in instrument.emission_lines]
+        settings["used"] = {"phases": list(fit.phases), "instrument": instrument.name, "emission_lines": lines}
         if files := _files_of_settings(setup.recipe):
             settings["used"]["files"] = files
     return settings

@@ -33,10 +33,6 @@ SCREEN_LINES, SCREEN_WIDTH = 24, 110
 """Most that a repr takes."""
 
 
-def _no_facts() -> Metadata:
-    return {}  # not a read-only proxy: results travel between processes, and a proxy cannot be pickled
-
-
 def _freeze(record: Any, *names: str) -> None:
     """Turn fields of a record into arrays that cannot be written to."""
     for name in names:
@@ -204,7 +200,7 @@ class Diagnostic(Record):
     code: str
     severity: Severity
     text: str
-    facts: Metadata = field(default_factory=_no_facts)
+    facts: Metadata = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``messages``."""
@@ -315,7 +311,7 @@ class Pattern(Record):
     counting_time_s: float | None = None
     emission_lines: tuple[EmissionLine, ...] = ()
     anode: str = ""
-    metadata: Metadata = field(default_factory=_no_facts)
+    metadata: Metadata = field(default_factory=dict)
     source: Source | None = None
     messages: tuple[Diagnostic, ...] = ()
 
@@ -468,7 +464,7 @@ class TgaRun(Record):
     atmosphere: Atmosphere = "unknown"
     heating_rate_k_min: float | None = None
     corrected: bool = True
-    metadata: Metadata = field(default_factory=_no_facts)
+    metadata: Metadata = field(default_factory=dict)
     source: Source | None = None
     messages: tuple[Diagnostic, ...] = ()
 
@@ -703,7 +699,7 @@ class Phase(Record):
     reference_lines: tuple[ReferenceLine, ...] = ()
     source: str = ""
     facts: PhaseFacts = field(default_factory=PhaseFacts)
-    metadata: Metadata = field(default_factory=_no_facts)
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def quantifiable(self) -> bool:
@@ -814,7 +810,7 @@ class Sample(Record):
     blank: Pattern | None = None
     tga_blank: TgaRun | None = None
     internal_standard: tuple[str, float] | None = None
-    metadata: Metadata = field(default_factory=_no_facts)
+    metadata: Metadata = field(default_factory=dict)
 
 
 def _check_finite(values: FloatArray, name: str, n: int) -> None:

@@ -318,10 +318,10 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.two_theta_range is not None and not self.two_theta_range[0] < self.two_theta_range[1]:
-            low, high = self.two_theta_range
-            msg = f"fit.two_theta_range: {low:g} is not below {high:g}. Expected: the lower angle first, e.g. [15, 70]."
-            raise RecipeError(msg)
+        low, high = self.two_theta_range or (0.0, 1.0)
+        if not low < high:
+            expected = "the lower angle first, e.g. [15, 70]"
+            raise RecipeError(f"fit.two_theta_range: {low:g} is not below {high:g}. Expected: {expected}.")
 
 
 class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

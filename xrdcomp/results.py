@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -144,6 +144,27 @@ def _table(rows: Iterable[Mapping[str, Any]], index: str) -> pd.DataFrame:
 
     found = pd.DataFrame(list(rows))
     return found.set_index(index) if index in found else found
+
+
+class _Tabulated(Record):
+    """A record that prints as the command line shows it, and as HTML in a notebook.
+
+    `shown` names what shows it in ``xrdcomp.present``: ``<shown>_table`` and ``<shown>_html``.
+    """
+
+    _shown: ClassVar[str]
+
+    def __init_subclass__(cls, *, shown: str) -> None:
+        cls._shown = shown
+
+    def __str__(self) -> str:
+        return str(getattr(presenter("tables"), f"{self._shown}_table")(self))
+
+    def __repr__(self) -> str:
+        return one_screen(str(self))
+
+    def _repr_html_(self) -> str:
+        return str(getattr(presenter("files"), f"{self._shown}_html")(self))
 
 
 @lru_cache(maxsize=4096)
@@ -568,7 +589,7 @@ class OxalateSteps:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TgaResult(Record):
+class TgaResult(_Tabulated, shown="tga"):
     """A thermogravimetric mass balance.
 
     Curves are on the heating part that was analysed. `balance_names` is
@@ -633,15 +654,6 @@ class TgaResult(Record):
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw mass, its loss rate on a second axis, and the steps on `ax`, or on new axes; return them."""
         return drawn("draw_tga_on", self, ax)
-
-    def __str__(self) -> str:
-        return str(presenter("tables").tga_table(self))
-
-    def __repr__(self) -> str:
-        return one_screen(str(self))
-
-    def _repr_html_(self) -> str:
-        return str(presenter("files").tga_html(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
@@ -763,7 +775,7 @@ class RunScatter:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Composition(Record):
+class Composition(_Tabulated, shown="composition"):
     """Mass fractions of the specimen; None where these measurements cannot separate a component.
 
     `components` has a key for each of ``COMPONENTS``. `covariance` refers to `covariance_names`.
@@ -826,15 +838,6 @@ class Composition(Record):
         """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
         return drawn("draw_composition", self, ax)
 
-    def __str__(self) -> str:
-        return str(presenter("tables").composition_table(self))
-
-    def __repr__(self) -> str:
-        return one_screen(str(self))
-
-    def _repr_html_(self) -> str:
-        return str(presenter("files").composition_html(self))
-
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``composition`` object."""
         matrix = {"names": self.covariance_names, "matrix": self.covariance}
@@ -862,7 +865,7 @@ class Claim(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SampleResult(Record):
+class SampleResult(_Tabulated, shown="result"):
     """Everything about one specimen; what `analyze` returns.
 
     `sample_id` names it; `composition`, `phases` and `claims` are the answers, `xrd` and `tga` what they rest on (None
@@ -924,15 +927,8 @@ class SampleResult(Record):
         """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
         return Path(presenter("files").write_result(self, folder))
 
-    def __str__(self) -> str:
-        """Tables as the command line prints them."""
-        return str(presenter("tables").result_table(self))
-
     def __repr__(self) -> str:
         return one_screen(presenter("tables").result_summary(self))
-
-    def _repr_html_(self) -> str:
-        return str(presenter("files").result_html(self))
 
 
 def _plain(value: Any) -> Any:

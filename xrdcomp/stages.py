@@ -158,14 +158,9 @@ def fit_pattern(
 
     measured = as_pattern(pattern)
     given = recipe if instrument is None and isinstance(recipe, Recipe) else instrument
-    return Refinement.run(
-        measured,
-        load_phases(phases),
-        as_instrument(given, pattern=measured),
-        part_of(recipe, FitRecipe),
-        blank=None if blank is None else as_pattern(blank, "blank"),
-        params=params,
-    ).result()
+    holder = None if blank is None else as_pattern(blank, "blank")
+    optics, settings = as_instrument(given, pattern=measured), part_of(recipe, FitRecipe)
+    return Refinement.run(measured, load_phases(phases), optics, settings, blank=holder, params=params).result()
 
 
 def identify(
@@ -197,14 +192,10 @@ def identify(
 
     measured = as_pattern(pattern)
     whole = recipe if isinstance(recipe, Recipe) else None
-    return fit_and_search(
-        measured,
-        (),
-        as_instrument(whole if instrument is None else instrument, pattern=measured),
-        part_of(whole if fit is None else fit, FitRecipe, "fit"),
-        part_of(recipe, IdentificationRecipe),
-        blank=None if blank is None else as_pattern(blank, "blank"),
-    )
+    holder = None if blank is None else as_pattern(blank, "blank")
+    optics = as_instrument(whole if instrument is None else instrument, pattern=measured)
+    settings = part_of(whole if fit is None else fit, FitRecipe, "fit")
+    return fit_and_search(measured, (), optics, settings, part_of(recipe, IdentificationRecipe), blank=holder)
 
 
 def analyze_tga(
@@ -336,10 +327,5 @@ def evaluate_claims(
     if isinstance(phases, Identification):
         unexplained = unexplained or len(phases.unexplained)
         phases = phases.phases
-    return evaluate(
-        composition,
-        phases,
-        part_of(recipe, CompositionRecipe),
-        internal_standard=internal_standard,
-        unexplained=unexplained,
-    )
+    settings = part_of(recipe, CompositionRecipe)
+    return evaluate(composition, phases, settings, internal_standard=internal_standard, unexplained=unexplained)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
-
-if TYPE_CHECKING:
-    pass
 
 COMPONENT_LABELS = {
     "crystalline_hydroxyapatite": "crystalline hydroxyapatite",
