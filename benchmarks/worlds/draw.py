@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.worlds import population
+from benchmarks.worlds.debye import pattern as debye
 from benchmarks.worlds.files import Scan, write_csv, write_netzsch, write_xrdml, write_xy
 from benchmarks.worlds.kinetics.balance import draw_laboratory, weigh
 from benchmarks.worlds.measured import pattern as measured
@@ -23,9 +24,9 @@ from benchmarks.worlds.optics import Diffractometer
 Diffraction = Callable[[population.Specimen, int, Diffractometer | None], tuple[Scan, dict[str, Any]]]
 
 
-DIFFRACTION: dict[str, Diffraction] = {"measured": measured.pattern}
+DIFFRACTION: dict[str, Diffraction] = {"debye": debye.pattern, "measured": measured.pattern}
 # The worlds hold other specimens: the first seed of each.
-FIRST_SEED = {"measured": 100_000, "kinetics": 200_000}
+FIRST_SEED = {"debye": 0, "measured": 100_000, "kinetics": 200_000}
 WORLDS = tuple(FIRST_SEED)
 
 
@@ -45,7 +46,7 @@ def write_specimen(world: str, seed: int, folder: Path) -> Files:
         raise ValueError(f"no world {world!r}; choose one of {', '.join(WORLDS)}.")
     folder.mkdir(parents=True, exist_ok=True)
     offset = FIRST_SEED[world] + seed
-    specimen = population.draw(offset)
+    specimen = population.draw(offset, embedded=world != "debye")
     rng = np.random.default_rng([11, offset])
     name = f"{world}_{seed:04d}"
     truth = specimen.truth() | {"world": world, "seed": seed, "sample_id": name}

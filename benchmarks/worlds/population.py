@@ -60,12 +60,14 @@ class Specimen:
         }
 
 
-def draw_organics(rng: np.random.Generator, total: float) -> dict[str, float]:
+def draw_organics(rng: np.random.Generator, total: float, *, embedded: bool = True) -> dict[str, float]:
     """Kinds of organic matter: one that dominates, and up to two others.
 
-    Most specimens are tissue (collagen, some with fat and polysaccharide); one in ten is embedded in PMMA.
+    Most specimens are tissue (collagen, some with fat and polysaccharide); one in ten is `embedded` in PMMA, or is
+    collagen too where there are no such.
     """
     main = str(rng.choice(ORGANIC_KINDS, p=(0.55, 0.15, 0.15, 0.05, 0.10)))
+    main = "collagen" if main == "pmma" and not embedded else main
     others = [kind for kind in ("collagen", "lipid", "polysaccharide") if kind != main]
     shares = {main: 1.0}
     for kind in rng.permutation(others)[: int(rng.integers(0, 3))]:
@@ -74,7 +76,7 @@ def draw_organics(rng: np.random.Generator, total: float) -> dict[str, float]:
     return {kind: share * scale for kind, share in shares.items()}
 
 
-def draw(seed: int) -> Specimen:
+def draw(seed: int, *, embedded: bool = True) -> Specimen:
     """Draw a specimen: anything from a wet smear to nearly pure mineral.
 
     Half hold no amorphous mineral, one in twelve no apatite; a quarter hold salt (0.3–6 %), a sixth a contaminant
@@ -102,7 +104,7 @@ def draw(seed: int) -> Specimen:
     scale = (1.0 - sum(crystals.values())) / (sum(parts.values()) + organic)
     return Specimen(
         **{name: value * scale for name, value in parts.items()},
-        organic=draw_organics(rng, organic * scale),
+        organic=draw_organics(rng, organic * scale, embedded=embedded),
         crystals=crystals,
         bound_water=float(rng.uniform(0.06, 0.18)),
         wet=water > 0.2,

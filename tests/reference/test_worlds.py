@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from benchmarks.worlds import atoms, crystals, draw, files, optics, population
+from benchmarks.worlds.debye import crystallites, liquids
 from benchmarks.worlds.kinetics import balance, reactions, substances
 from benchmarks.worlds.measured import apatite, halos
 
@@ -146,6 +147,132 @@ def test_overflow_takes_from_low_angles_only() -> None:
     assert ratio[angle > 21.0] == pytest.approx(1.0, abs=2e-3)
     at_10 = float(np.interp(10.0, angle, ratio))
     assert at_10 == pytest.approx(np.sin(np.radians(5.0)) / np.sin(np.radians(10.0)), rel=5e-3)
+
+
+# --- the Debye world
+
+
+def own_scattering(kind: crystallites.Morphology) -> np.ndarray:
+    """What is not Bragg scattering where displacements are independent, e.u. per dalton on the crystallites' q."""
+    q, crystal = crystallites.Q, kind.crystal()
+    total = 2.0 * np.abs(atoms.atom("H").f(q)) ** 2
+    for name in crystallites.TYPES:
+        o = crystal.occupancy[[element == name for element in crystal.elements]]
+        u2 = crystallites.displacement(crystal, name)
+        total = total + np.abs(atoms.atom(name).f(q)) ** 2 * (o.sum() - (o**2).sum() * np.exp(-(q**2) * u2))
+    return np.asarray(total / crystal.mass + atoms.compton(crystal.formula, q))
+
+
+@pytest.mark.parametrize("shape", ["block", "plate", "needle", "ellipsoid"])
+def test_debye_sums_have_the_area_of_the_structure_factors(shape: crystallites.Shape) -> None:
+    """Pair distances against plain structure factors between 1.4 and 4.6 Å⁻¹, the range of 20–68°: 1 %."""
+    kind = crystallites.Morphology(shape=shape, length_c=18.0, length_a=9.0, length_b=6.0, correlation=0.0)
+    q = crystallites.Q
+    bragg = (crystallites.intensity(kind) - own_scattering(kind)) * q**2
+    inside = (q > 1.4) & (q < 4.6)
+    lines = crystals.reflections(kind.crystal(), q_max=5.0)
+    known = float(lines.area[(lines.q > 1.4) & (lines.q < 4.6)].sum())
+    assert float(np.trapezoid(bragg[inside], q[inside])) == pytest.approx(known, rel=0.01)
+
+
+def test_histogram_of_a_crystallite_is_that_of_its_atoms() -> None:
+    """Four by four by five cells, every pair of atoms one by one."""
+    kind = crystallites.Morphology(shape="block", length_c=3.4, length_a=3.6, length_b=3.2, correlation=0.0)
+    crystal = kind.crystal()
+    orth = np.array(crystal.cell.orth.mat)
+    cells = np.argwhere(crystallites.cells_of(kind, 1.0, crystallites.grid_of(kind, 1.0)) > 0)
+    calcium = crystal.xyz[[element == "Ca" for element in crystal.elements]]
+    xyz = (cells[:, None, :] + calcium[None]).reshape(-1, 3) @ orth.T
+    r = np.linalg.norm(xyz[:, None] - xyz[None], axis=2)[np.triu_indices(len(xyz), 1)]
+    at = crystallites.Q[[375, 763, 964, 1418]]  # 0.9 to 3.4 Å⁻¹
+    damped = np.exp(-(at**2) * crystallites.displacement(crystal, "Ca"))
+    known = 2.0 * np.array([np.sinc(q * r / np.pi).sum() for q in at]) / len(cells) * damped
+    found = crystallites.pair_functions(kind).pairs["Ca", "Ca"][[375, 763, 964, 1418]]
+    np.testing.assert_allclose(found, known, atol=0.02)
+
+
+def test_002_is_as_wide_as_a_block_makes_it() -> None:
+    """00l of N cells in a row is sin²(N c q / 2) / sin²(c q / 2): FWHM 0.886 · 2π / (N c)."""
+    kind = crystallites.Morphology(shape="block", length_c=15.3, length_a=12.0, length_b=12.0, correlation=0.0)
+    cells = crystallites.cells_of(kind, 1.0, crystallites.grid_of(kind, 1.0))
+    along = len(np.unique(np.argwhere(cells > 0)[:, 2]))
+    q, i = crystallites.Q, crystallites.intensity(kind) - own_scattering(kind)
+    top = int(np.argmax(np.where(np.abs(q - 4 * np.pi / 6.8745) < 0.04, i, 0.0)))
+    half = i > 0.5 * i[top]
+    low, high = top, top
+    while half[low - 1]:
+        low -= 1
+    while half[high + 1]:
+        high += 1
+    # 201 at 1.78 Å⁻¹ lies on one flank; the grid of q is 0.0024 Å⁻¹
+    assert q[high] - q[low] == pytest.approx(0.886 * 2 * np.pi / (along * 6.8745), rel=0.12)
+
+
+def scattering(curve: np.ndarray, formula: dict[str, float], q: np.ndarray) -> np.ndarray:
+    """S(q): coherent intensity over that of the free atoms."""
+    s = (curve - atoms.compton(formula, liquids.Q)) / atoms.free_atoms(formula, liquids.Q)
+    return np.interp(q, liquids.Q, s)
+
+
+WINDOW = np.linspace(0.7, 4.1, 341)
+
+
+def area_over_free_atoms(curve: np.ndarray, formula: dict[str, float]) -> float:
+    weights = atoms.free_atoms(formula, WINDOW)
+    return float((scattering(curve, formula, WINDOW) * weights).sum() / weights.sum())
+
+
+def test_water_from_its_distribution_function() -> None:
+    """63 electron units at 2.0 Å⁻¹, 0.77–0.80 of the free atoms, 6.4 at q = 0, 0.8 at 3.7 Å⁻¹: as measured."""
+    formula = {"H": 2.0, "O": 1.0}
+    curve = liquids.water()
+    units = (curve - atoms.compton(formula, liquids.Q)) * 18.015
+    ring = liquids.Q < 2.4
+    assert float(units[ring].max()) == pytest.approx(63.0, abs=3.5)
+    assert float(liquids.Q[ring][np.argmax(units[ring])]) == pytest.approx(2.0, abs=0.1)
+    assert float(units[0]) == pytest.approx(6.4, abs=0.1)
+    assert area_over_free_atoms(curve, formula) == pytest.approx(0.785, abs=0.02)
+    assert float(scattering(curve, formula, np.array([3.7]))[0]) == pytest.approx(0.8, abs=0.05)
+
+
+def test_packing_of_single_sites_is_that_of_hard_spheres() -> None:
+    """S(0) = (1 − η)⁴ / (1 + 2η)² in the Percus–Yevick closure [Wertheim 1963], and g = 0 in the core."""
+    for eta in (0.2, 0.4):
+        density = 6.0 * eta / np.pi / 3.4**3
+        h = liquids.packed(np.ones(len(liquids.Q)), density, 3.4)
+        # the core ends on a grid of 0.06 Å
+        assert 1.0 + h[0] == pytest.approx((1 - eta) ** 4 / (1 + 2 * eta) ** 2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "area", "ring", "height"),
+    [("lipid", (1.18, 1.38), 1.42, (3.0, 4.0)), ("collagen", (0.95, 1.18), 1.5, (1.4, 1.95)),
+     ("keratin", (0.95, 1.18), 1.45, (1.4, 1.95)), ("polysaccharide", (0.95, 1.2), 1.4, (1.4, 2.3))],
+)  # fmt: skip
+def test_molecules_scatter_as_measured(
+    name: str, area: tuple[float, float], ring: float, height: tuple[float, float]
+) -> None:
+    """Nothing was fitted to these: bond geometry, density and van der Waals diameter alone.
+
+    Measured areas: lipid 1.21–1.35, protein 0.97–1.17; rings: lipid 3.4–3.7 at 1.38 Å⁻¹, protein 1.6–1.85 at 1.3–1.5.
+    """
+    conformer = liquids.MELTS[name][0]
+    formula = liquids.averaged([conformer(np.random.default_rng(3)) for _ in range(12)]).formula
+    s = scattering(liquids.melt(name), formula, WINDOW)
+    low, high = area
+    assert low < area_over_free_atoms(liquids.melt(name), formula) < high
+    assert float(WINDOW[np.argmax(s)]) == pytest.approx(ring, abs=0.12)
+    assert height[0] < float(s.max()) < height[1]
+
+
+def test_amorphous_phosphate_scatters_less_than_its_atoms() -> None:
+    """0.79 ± 0.1 of the free atoms [molecular dynamics], rings at 2.0–2.2 and 3.2–3.5 Å⁻¹ (29–32°, 46–51°)."""
+    formula = {"Ca": 9.0, "P": 6.0, "O": 24.0}
+    curve = liquids.phosphate()
+    assert area_over_free_atoms(curve, formula) == pytest.approx(0.79, abs=0.1)
+    s = scattering(curve, formula, WINDOW)
+    assert 2.0 < float(WINDOW[np.argmax(np.where(WINDOW < 2.8, s, 0.0))]) < 2.25
+    assert 3.2 < float(WINDOW[np.argmax(np.where(WINDOW > 2.8, s, 0.0))]) < 3.5
 
 
 # --- kinetics
