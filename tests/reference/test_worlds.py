@@ -188,7 +188,8 @@ def test_histogram_of_a_crystallite_is_that_of_its_atoms() -> None:
     damped = np.exp(-(at**2) * crystallites.displacement(crystal, "Ca"))
     known = 2.0 * np.array([np.sinc(q * r / np.pi).sum() for q in at]) / len(cells) * damped
     found = crystallites.pair_functions(kind).pairs["Ca", "Ca"][[375, 763, 964, 1418]]
-    np.testing.assert_allclose(found, known, atol=0.02)
+    # distances are rounded to 0.01 Å: few distinct ones here, so that 0.3 % of the peak of 17 remains
+    np.testing.assert_allclose(found, known, atol=0.06)
 
 
 def test_002_is_as_wide_as_a_block_makes_it() -> None:
