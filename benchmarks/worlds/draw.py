@@ -58,15 +58,15 @@ def write_specimen(world: str, seed: int, folder: Path) -> Files:
         writer(xrd, scan, name)
         truth["xrd"] = facts
     laboratory = draw_laboratory(rng)
-    run, blank = weigh(specimen, laboratory, offset)
+    weighed = weigh(specimen, laboratory, offset)
     export = write_csv if rng.random() < 0.5 else write_netzsch
     tga = folder / f"{name}_tga.{'csv' if export is write_csv else 'txt'}"
-    export(tga, run, name)
+    export(tga, weighed.run, name)
     tga_blank = None
-    if blank is not None:
+    if weighed.blank is not None:
         tga_blank = folder / f"{name}_empty_pan.csv"
-        write_csv(tga_blank, blank, "empty pan")
-    truth["tga"] = laboratory.facts()
+        write_csv(tga_blank, weighed.blank, "empty pan")
+    truth |= {"tga": laboratory.facts(), "tga_losses": weighed.losses}
     (folder / f"{name}_truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return Files(xrd=xrd, tga=tga, tga_blank=tga_blank, truth=truth)
 

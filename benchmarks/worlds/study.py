@@ -68,6 +68,7 @@ class Case:
     jump: bool
     buoyancy_cm3: float
     end_c: float
+    late_char: float
     main_organic: str
     status: str
     seconds: float
@@ -94,7 +95,8 @@ GROUPS: dict[str, Callable[[Case], bool]] = {
     "inert gas": lambda c: c.inert,
     "overflow": lambda c: c.overflow,
     "jump": lambda c: c.jump,
-    "plain": lambda c: not (c.overflow or c.jump or c.inert or c.foreign > 0.0),
+    "late char": lambda c: c.late_char > 0.001,
+    "plain": lambda c: not (c.overflow or c.jump or c.inert or c.foreign > 0.0 or c.late_char > 0.001),
 }
 CLAIM_TRUTH: dict[str, Callable[[dict[str, float]], bool]] = {
     "hydroxyapatite_present": lambda t: t["crystalline_hydroxyapatite"] > 0.0,
@@ -126,6 +128,7 @@ def facts_of(truth: dict[str, Any]) -> dict[str, Any]:
         "jump": tga["jump_ug"] != 0.0,
         "buoyancy_cm3": tga["volume_cm3"] - (tga["blank_cm3"] or 0.0),
         "end_c": tga["end_c"],
+        "late_char": sum(truth["tga_losses"].get(kind, 0.0) for kind in ("char_late", "char_gasified")),
         "main_organic": max(kinds, key=lambda kind: kinds[kind]) if kinds else "",
     }
 
@@ -187,6 +190,7 @@ def home_specimen(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
         "salts": 0.0,
         "unlisted": 0.0,
         "tga": instrument | {"volume_cm3": tga.pan_volume_cm3, "blank_cm3": None, "end_c": tga.end_c},
+        "tga_losses": {},
     }
     return {"xrd": simulated.pattern, "tga": simulated.tga}, truth
 
@@ -324,6 +328,7 @@ def worst(cases: list[Case], number: int = 12) -> str:
             f"A {100 * c.amorphous:.1f}",
             *(["N2"] if c.inert else []),
             *(["jump"] if c.jump else []),
+            *([f"late char {100 * c.late_char:.2f}"] if c.late_char > 0.0 else []),
             *(["overflow"] if c.overflow else []),
             *([f"salts {100 * c.salts:.1f}"] if c.salts else []),
             *([f"other crystals {100 * (c.foreign - c.salts):.1f}"] if c.foreign > c.salts else []),

@@ -399,3 +399,29 @@ def test_exports_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert run.initial_mass_mg == pytest.approx(10.0)
         share = np.asarray(run.mass) / run.mass[0]
         np.testing.assert_allclose(share, curve.mass_mg / 10.0, atol=2e-5)
+
+
+def test_sweeps_keep_the_specimen_whole() -> None:
+    from benchmarks.worlds import sweeps
+
+    for steps, setting in sweeps.SWEEPS.values():
+        for x in steps[::5]:
+            for specimen in (setting(float(x)).diffracted, setting(float(x)).weighed):
+                assert sum(specimen.components().values()) == pytest.approx(1.0)
+
+
+def test_a_study_compares_with_the_truth_and_scores_it() -> None:
+    """Interval score: the width alone inside, forty times the distance more outside; 12 components and claims."""
+    from benchmarks.worlds import study
+
+    cases = study.judge(("kinetics", 2))
+    (water,) = [case for case in cases if case.component == "water"]
+    assert water.truth == pytest.approx(population.draw(200_000 + 2).water)
+    inside = study.Case(**{**water.__dict__, "truth": 0.20, "low95": 0.18, "high95": 0.22})
+    missed = study.Case(**{**water.__dict__, "truth": 0.25, "low95": 0.18, "high95": 0.22})
+    assert inside.score == pytest.approx(0.04)
+    assert inside.covered(95)
+    assert missed.score == pytest.approx(0.04 + 40 * 0.03)
+    assert not missed.covered(95)
+    text = study.tables([inside, missed])
+    assert "| kinetics | all | water | 2 | 50 |" in text

@@ -114,8 +114,17 @@ def buoyancy(volume_cm3: float, temperature: Array, density: float) -> Array:
     return volume_cm3 * density * (1.0 - 299.15 / (temperature + 273.15))
 
 
-def weigh(specimen: Specimen, laboratory: Laboratory, seed: int) -> tuple[Curve, Curve | None]:
-    """Run of a specimen and, where there is one, of the empty pan."""
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """Run of a specimen, that of the empty pan where there is one, and what leaves by kind, as mass fractions."""
+
+    run: Curve
+    blank: Curve | None
+    losses: dict[str, float]
+
+
+def weigh(specimen: Specimen, laboratory: Laboratory, seed: int) -> Weighed:
+    """Heat a specimen; the seed decides kinetics and disturbances."""
     rng = np.random.default_rng([41, seed])
     pools = pools_of(specimen, rng, inert=laboratory.inert)
     time, temperature = programme(laboratory)
@@ -144,6 +153,10 @@ def weigh(specimen: Specimen, laboratory: Laboratory, seed: int) -> tuple[Curve,
         )
 
     run = curve(reading(mass, laboratory.volume_cm3, jump_ug=laboratory.jump_ug))
-    if laboratory.blank_cm3 is None:
-        return run, None
-    return run, curve(reading(np.zeros_like(time), laboratory.blank_cm3, jump_ug=0.0))
+    losses: dict[str, float] = {}
+    for pool in pools:
+        losses[pool.kind] = losses.get(pool.kind, 0.0) + pool.mass
+    blank = None
+    if laboratory.blank_cm3 is not None:
+        blank = curve(reading(np.zeros_like(time), laboratory.blank_cm3, jump_ug=0.0))
+    return Weighed(run=run, blank=blank, losses=losses)
