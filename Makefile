@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-frames test-lowest check wheel dist accuracy calibration bench notebooks clean
+.PHONY: help demo test test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-lowest  unit and contract tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make check   ruff and mypy only"
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
+	@echo "make worlds  judge the analysis on simulators of other hands; see docs/worlds.md"
 	@echo "make notebooks   build and execute the notebooks again"
 	@echo "make wheel   build the wheel into dist/"
 	@echo "make dist    build wheel and source archive into dist/, for a release"
@@ -78,8 +79,12 @@ dist: $(BIN)/.tested
 # wait for each other on busy cores and their waiting counts as CPU time.
 FIXTURES ?= ../shared/fixtures
 
-accuracy calibration bench: export OPENBLAS_NUM_THREADS := 1
-accuracy bench: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
+# The worlds of other hands, each judged by itself and left out in turn.
+worlds: $(BIN)/.tested
+	$(BIN)/python -m benchmarks.worlds.study --world all --n 40
+
+accuracy calibration bench worlds: export OPENBLAS_NUM_THREADS := 1
+accuracy bench worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
 accuracy calibration bench: $(BIN)/.tested
 	$(BIN)/python -m benchmarks.$@
 

@@ -7,12 +7,13 @@ Each specimen is written as files and analysed as a user would, with its gas nam
 those of `benchmarks.worlds.draw`, and ``home``, the package's own simulator. Printed and stored
 (``benchmarks/results/worlds_<world>.json``): coverage of the 95 and 68 % intervals, mean absolute error, mean half
 width, interval score [Gneiting & Raftery 2007], split by what a specimen holds; calibration of the claims; states.
-Cases are kept in ``build/worlds/`` until the package changes.
+Cases are kept in ``build/worlds/`` until the package or the worlds change.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import tempfile
 import time
@@ -216,6 +217,14 @@ def judge(task: tuple[str, int]) -> list[Case]:
     return cases_of(result, truth, facts, time.process_time() - began)
 
 
+def worlds_hash() -> str:
+    """First digits of a SHA-256 over the code of the worlds: specimens of different code are never mixed."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def run(tasks: Sequence[tuple[str, int]], store: Path | None = None, *, workers: int = 1) -> list[Case]:
     """Judge every specimen that `store` does not hold yet."""
     known: list[Case] = read_store(store, Case)
@@ -415,7 +424,7 @@ def main() -> int:
     parser.add_argument("--dry", action="store_true", help="print only")
     arguments = parser.parse_args()
     chosen = (*WORLDS, "home") if arguments.world == "all" else tuple(arguments.world.split(","))
-    store = ROOT / "build" / "worlds" / f"{source_hash()}.csv"
+    store = ROOT / "build" / "worlds" / f"{source_hash()}-{worlds_hash()}.csv"
     if arguments.fresh:
         store.unlink(missing_ok=True)
     tasks = [(world, seed) for world in chosen for seed in range(arguments.seed, arguments.seed + arguments.n)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import gemmi
@@ -14,6 +15,7 @@ from benchmarks.worlds import atoms, crystals, draw, files, optics, population
 from benchmarks.worlds.debye import crystallites, liquids
 from benchmarks.worlds.kinetics import balance, reactions, substances
 from benchmarks.worlds.measured import apatite, halos
+from benchmarks.worlds.measured.pattern import measured_mineral
 
 WORLDS = Path(draw.__file__).parent
 Q = np.linspace(0.05, 7.5, 3000)
@@ -137,6 +139,20 @@ def test_carbonate_of_the_lattice_is_what_was_asked_for() -> None:
     x = 6 * share
     mass = 1004.62 - 0.5 * x * 40.078 - x * 94.971 + x * 60.009
     assert x * 60.009 / mass == pytest.approx(0.056, rel=1e-3)
+
+
+@pytest.mark.fixtures
+@pytest.mark.skipif("XRDCOMP_FIXTURES" not in os.environ, reason="XRDCOMP_FIXTURES is not set")
+def test_measured_minerals_come_on_the_scale_of_their_structure() -> None:
+    """Calcite 104 at 3.035 Å; its share of the area as calculated within a fifth, grains and texture being real."""
+    known = measured_mineral("calcite")
+    assert known is not None
+    q, y = known
+    assert 2 * np.pi / float(q[np.argmax(y)]) == pytest.approx(3.035, abs=0.01)
+    near = np.abs(q - 2 * np.pi / 3.035) < 0.03
+    lines = crystals.reflections(crystals.structure("calcite"), q_max=4.0)
+    main = float(lines.area[np.abs(lines.q - 2 * np.pi / 3.036) < 0.02].sum())
+    assert float(np.trapezoid((y * q**2)[near], q[near])) == pytest.approx(main, rel=0.2)
 
 
 def test_overflow_takes_from_low_angles_only() -> None:
