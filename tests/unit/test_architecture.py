@@ -35,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("io", "phases", "refinement", "search", "instrument", "quantification", "thermal"),
         *("composition", "checks", "simulate", *BASE),
     },
+    "batch": {"analysis", "io", "stages", *BASE},
     "present": {"results", "data", "errors", "units"},
     "cli": {
-        *("analysis", "present", "io", "frames", "phases", "simulate", "instrument"),
+        *("analysis", "batch", "present", "io", "frames", "phases", "simulate", "instrument"),
         *("quantification", "thermal", *BASE),
     },
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import importlib
 import io
 import sys
 import traceback
@@ -25,6 +26,7 @@ EXIT_INTERRUPTED = 130
 # verb: one line for the list of commands; each is a function of xrdcomp.cli.commands
 COMMANDS = {
     "analyze": "Composition of one specimen from its measurements.",
+    "batch": "Analyse many specimens: a manifest or a folder.",
     "demo": "Analyse the ten embedded, simulated specimens.",
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
@@ -38,6 +40,9 @@ COMMANDS = {
     "calibrate-amorphous": "Constant of crystallinity from known mixtures.",
     "simulate": "Write simulated specimens as instrument exports.",
 }
+
+MODULES = {"batch": "many"}
+"""Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
 
 class LazyGroup(click.Group):
@@ -63,9 +68,8 @@ class LazyGroup(click.Group):
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f" Did you mean {close[0]}?" if close else " `xrdcomp --help` lists them."
             ctx.fail(f"there is no command {cmd_name!r}.{hint}")
-        from xrdcomp.cli import commands
-
-        command: click.Command = getattr(commands, cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"xrdcomp.cli.{MODULES.get(cmd_name, 'commands')}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -494,7 +494,7 @@ FIGURE_DESCRIPTIONS = {
 
 def result_html(result: SampleResult) -> str:
     """Compact HTML fragment for a notebook: composition, phases, claims, messages."""
-    return _environment().get_template("result.html.j2").render(_context(result))
+    return template_environment().get_template("result.html.j2").render(_context(result))
 
 
 def composition_html(composition: Composition) -> str:
@@ -529,7 +529,7 @@ def tga_html(tga: TgaResult) -> str:
 
 
 def _part(macro: str, *arguments: Any) -> str:
-    return str(getattr(_environment().get_template("parts.html.j2").module, macro)(*arguments))
+    return str(getattr(template_environment().get_template("parts.html.j2").module, macro)(*arguments))
 
 
 def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list[PhaseResult]]:
@@ -540,7 +540,7 @@ def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list
 
 def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
     """One self-contained page about one specimen, with its `figures` by name, as `draw_figures` gives them."""
-    template = _environment().get_template("report.html.j2")
+    template = template_environment().get_template("report.html.j2")
     return template.render(_context(result), figures=_embed(figures), full=True)
 
 
@@ -555,7 +555,7 @@ def render_cohort_page(
         _context(result) | {"figures": [_image(name, png) for name, png in specimen_figures[result.sample_id].items()]}
         for result in results
     ]
-    return _environment().get_template("cohort.html.j2").render(
+    return template_environment().get_template("cohort.html.j2").render(
         specimens=specimens,
         figures=_embed(figures),
         claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
@@ -565,7 +565,8 @@ def render_cohort_page(
     )  # fmt: skip
 
 
-def _environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
+    """Environment of the page templates, with the filters that they use."""
     import jinja2  # late: a table of the terminal needs none
 
     environment = jinja2.Environment(

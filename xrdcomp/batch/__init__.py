@@ -1,0 +1,1 @@
+"""Many specimens: which files belong together, analyses on several processes, tables, resuming."""

@@ -1,0 +1,116 @@
+"""Work on several processes that survives the death of one of them, in the order of the items and in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD = 3
+"""Items that are handed out for each worker: enough that none waits, few enough that memory stays flat."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done(Generic[Item, Result]):
+    """An item with what its function returned, or the exception that it raised or died of."""
+
+    item: Item
+    result: Result | None = None
+    error: BaseException | None = None
+
+
+class WorkerDied(RuntimeError):
+    """A process ended in the midst of an item: memory ran out, or somebody killed it."""
+
+
+def work_off(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 1
+) -> Iterator[Done[Item, Result]]:
+    """Apply `function` to each item, on `workers` processes where that is more than one; outcomes in order.
+
+    An exception is an outcome, so one bad item stops nothing. Where a process dies, the items that were handed out are
+    tried again one at a time, so that only the item that kills its process is lost (`WorkerDied`).
+    """
+    if workers <= 1:
+        for item in items:
+            yield _called(function, item)
+        return
+    waiting = iter(items)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(_pool(workers))
+        running: deque[tuple[Item, Future[Done[Item, Result]]]] = deque()
+
+        def hand_out() -> None:
+            for item in waiting:
+                running.append((item, pool.submit(_called, function, item)))
+                if len(running) >= AHEAD * workers:
+                    return
+
+        hand_out()
+        while running:
+            item, future = running.popleft()
+            try:
+                outcome = future.result()
+            except BrokenProcessPool:
+                lost = [item, *(other for other, _ in running)]
+                running.clear()
+                yield from (_alone(function, each) for each in lost)
+                pool = stack.enter_context(_pool(workers))
+                hand_out()
+                continue
+            yield outcome
+            hand_out()
+
+
+def _called(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
+    try:
+        return Done(item=item, result=function(item))
+    except Exception as error:  # noqa: BLE001 - whatever one item raises is its outcome
+        return Done(item=item, error=error)
+
+
+def _alone(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
+    """Try an item in a process of its own."""
+    try:
+        with _pool(1) as pool:
+            return pool.submit(_called, function, item).result()
+    except BrokenProcessPool:
+        return Done(item=item, error=WorkerDied("the process ended before the analysis did: memory, or a kill"))
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Pool whose processes leave interrupts to their parent and end with it."""
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),))
+    try:
+        yield pool
+    except BaseException:
+        # nothing that was handed out may go on after an interrupt
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,115 @@
+"""Commands for many specimens: shells over `xrdcomp.batch`; they compute nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xrdcomp.cli.options import (
+    atmosphere_option,
+    build_recipe,
+    examples,
+    progress,
+    quiet_option,
+    recipe_options,
+    xrd_options,
+)
+from xrdcomp.errors import OutputError, RecipeError
+
+BATCH_OUT = "xrdcomp-batch"
+
+
+def workers_of(given: int | None, usual: int) -> int:
+    """Number of processes: the option, else XRDCOMP_WORKERS, else `usual`; RecipeError for what is no number."""
+    if given is not None:
+        return given
+    text = os.environ.get("XRDCOMP_WORKERS", str(usual))
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"XRDCOMP_WORKERS is {text!r}; expected the number of processes, 1 or more."
+        raise RecipeError(msg)
+    return int(text)
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp batch measurements --out results",
+        "xrdcomp batch manifest.csv --out results --workers 4 --figures",
+        "xrdcomp batch manifest.csv --out results --fresh --fail-on warning",
+    )
+)
+@click.argument("source", metavar="FOLDER|MANIFEST.csv")
+@click.option("--out", default=BATCH_OUT, show_default=True, metavar="DIR", help="Folder for the results.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N",
+    help="Processes [default: XRDCOMP_WORKERS, else the number of processors].",
+)  # fmt: skip
+@click.option("--resume/--fresh", default=True, show_default=True, help="Keep what an earlier run of the same did.")
+@click.option("--figures/--no-figures", default=False, show_default=True, help="Draw figures of each specimen.")
+@click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
+@click.option(
+    "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
+    help="Status of a specimen from which on the exit code is 1.",
+)  # fmt: skip
+@xrd_options
+@atmosphere_option
+@recipe_options
+@quiet_option
+def batch(source: str, **options: Any) -> None:
+    """Analyse many specimens, given by a manifest or by the names of the files in a folder.
+
+    A manifest is a CSV file with the columns sample_id, xrd, tga, blank, tga_blank, atmosphere and any setting; paths
+    are relative to it. Of a folder, a pattern and a run belong together where their names do (S1.xy, S1_tga.csv).
+
+    Writes DIR/results.csv, results.parquet (with the extra batch), index.html and a folder for each specimen. A file
+    that cannot be read is a failed row. The same command again goes on where it was broken off.
+    """
+    from xrdcomp.batch.progress import progress_bar
+    from xrdcomp.batch.run import run_batch
+    from xrdcomp.batch.specimens import find_specimens
+    from xrdcomp.batch.tables import to_dataframe, write_tables
+    from xrdcomp.present.batch_page import render_batch_page
+    from xrdcomp.present.files import write_text
+
+    out, quiet = Path(options["out"]), options["quiet"]
+    page = out / "index.html"
+    if page.is_file() and b"xrdcomp" not in page.read_bytes():
+        msg = f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
+        raise OutputError(msg)
+    if Path(source).is_dir() and out.resolve() == Path(source).resolve():
+        msg = f"{out}: results among the measurements would be taken for measurements. Choose another --out folder."
+        raise OutputError(msg)
+    recipe, found = build_recipe(options), find_specimens(source)
+    if options["blank"]:
+        found = found.with_blank(options["blank"])
+    workers = workers_of(options["workers"], os.cpu_count() or 1)
+    for name, why in found.left_out.items():
+        progress(f"left out: {name}: {why}", quiet=quiet)
+    total = len(found.specimens)
+    progress(f"{total} specimen{'s' * (total != 1)}, {workers} process{'es' * (workers != 1)}", quiet=quiet)
+    rows = []
+    resumed = 0
+    with progress_bar(total, "analysing", shown=not quiet) as advance:
+        for entry in run_batch(
+            found.specimens, out, recipe, workers=workers, resume=options["resume"], figures=options["figures"],
+            report=options["report"],
+        ):  # fmt: skip
+            rows.append(entry.row)
+            resumed += entry.resumed
+            advance(str(entry.row["sample_id"]))
+            if entry.row["error"] and not entry.resumed:
+                progress(f"\n{entry.row['sample_id']}: {entry.row['error']}", quiet=quiet)
+    written = write_tables(to_dataframe(rows), out)
+    written.append(write_text(page, render_batch_page(rows)))
+    counts = Counter(str(row["status"]) for row in rows)
+    kept = f" ({resumed} of an earlier run kept)" if resumed else ""
+    click.echo(
+        f"{total} specimens{kept}: " + ", ".join(f"{counts[name]} {name}" for name in ("ok", "warning", "failed"))
+    )
+    click.echo("written: " + ", ".join(str(path) for path in written))
+    bad = counts["failed"] + (counts["warning"] if options["fail_on"] == "warning" else 0)
+    if options["fail_on"] != "never" and bad:
+        raise click.exceptions.Exit(1)
