@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import html
 import importlib
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Severity = Literal["info", "warning", "error"]
 IntensityUnit = Literal["counts", "cps", "arbitrary"]
 MassUnit = Literal["mg", "ug", "g", "percent", "fraction"]
-Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "carbon_dioxide", "unknown"]
+Atmosphere = Literal["air", "oxygen", "nitrogen", "argon", "helium", "carbon_dioxide", "unknown"]
 Geometry = Literal["bragg_brentano", "debye_scherrer", "transmission"]
 Metadata = Mapping[str, "str | float | int | bool"]
 SCREEN_LINES, SCREEN_WIDTH = 24, 110
@@ -427,6 +428,79 @@ class Pattern(Record):
         return len(self.two_theta)
 
 
+_GASES: tuple[tuple[Atmosphere, str], ...] = (
+    ("carbon_dioxide", r"\bco2\b|co₂|carbon[ _-]?dioxide|kohlendioxid|kohlenstoffdioxid|diox(yd|id)[eo] d[ei] carbon"
+        r"|gaz carbonique|anidride carbonica|二酸化炭素|二氧化碳|углекислый"),
+    ("air", r"\bair[ea]?\b|\bluft\b|synth(etic)?\.? ?air|\bsyn\.? ?luft|\baria\b|\blucht\b|空気|空气|воздух|powietrze"),
+    ("oxygen", r"\bo2\b|o₂|oxygen|sauerstoff|oxyg[eè]ne|ox[ií]geno|ossigeno|zuurstof|酸素|氧气|кислород|\btlen\b"),
+    ("nitrogen", r"\bn2\b|n₂|nitrogen|stickstoff|azot|nitr[oó]geno|stikstof|窒素|氮气|азот"),
+    ("argon", r"\bar\b|arg[oó]n|アルゴン|氩|аргон"),
+    ("helium", r"\bhe\b|h[eé]lium|\bh?elio\b|ヘリウム|氦|гелий"),
+)  # fmt: skip
+"""Gases with the words and formulae that laboratories and instruments have for them, in lower case."""
+_AT = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(min|h|s|°?c|k)\s*", re.IGNORECASE)
+
+
+def atmosphere_of(text: str) -> Atmosphere:
+    """Atmosphere named in a text; "unknown" where it names none or several.
+
+    Examples
+    --------
+    >>> atmosphere_of("Gas to Nitrogen at 20.0 ml/min"), atmosphere_of("N2/O2"), atmosphere_of("Stickstoff")
+    ('nitrogen', 'unknown', 'nitrogen')
+    """
+    low = text.lower()
+    found = {gas for gas, pattern in _GASES if re.search(pattern, low)}
+    if "air" in found and found <= {"air", "oxygen", "nitrogen"} and ("synth" in low or len(found) == 3):
+        return "air"
+    return found.pop() if len(found) == 1 and not re.search(r"\bh2\b|hydrogen", low) else "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GasChange(Record):
+    """A gas that flows from some point of a run on: minutes since the first reading, or °C reached for the first time.
+
+    `source` says where it is known from: the ``file``, the ``user``, or ``inferred`` from the curve.
+    """
+
+    gas: Atmosphere
+    from_min: float | None = None
+    from_c: float | None = None
+    source: Literal["file", "user", "inferred"] = "file"
+
+    def __str__(self) -> str:
+        at = "" if self.from_min is None else f"@{self.from_min:g}min"
+        return f"{self.gas}{at}" if self.from_c is None else f"{self.gas}@{self.from_c:g}C"
+
+
+def parse_gases(text: str) -> tuple[GasChange, ...]:
+    """Gases as a user states them: ``nitrogen``, ``N2,air@177min``, ``Ar, O2@600C``; the first from the start.
+
+    Raises ArgumentError for a gas that is not known or a place that is none.
+    """
+    found: list[GasChange] = []
+    for part in text.split(","):
+        name, at_sign, at = part.partition("@")
+        gas, place = atmosphere_of(name.replace("_", " ")), _AT.fullmatch(at)
+        misplaced = place is None if found else bool(at_sign)
+        if misplaced or (gas == "unknown" and name.strip().lower() != "unknown"):
+            names = ", ".join(sorted(gas for gas, _ in _GASES))
+            expected = f"a gas ({names}, or its formula), and changes as nitrogen,air@177min or nitrogen,air@600C"
+            raise ArgumentError("atmosphere", text, expected)
+        unit, value = (place[2].lower(), float(place[1])) if place else ("", 0.0)
+        minutes = {"min": value, "h": 60.0 * value, "s": value / 60.0}.get(unit)
+        celsius = value - 273.15 if unit == "k" else value
+        found.append(GasChange(gas=gas, from_min=minutes, from_c=None if minutes is not None or not unit else celsius,
+                               source="user"))  # fmt: skip
+    return tuple(found)
+
+
+ATMOSPHERE_OVERRIDDEN = message_kind(
+    "TGA_ATMOSPHERE_OVERRIDDEN", "warning", "The gas that the user states is not that of the file; the former holds.",
+    remedy="Leave the atmosphere out, or correct the file.", threshold="1 % of the readings between two places",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TgaRun(Record):
     """One thermogravimetric run, every segment the file holds, in the order measured.
@@ -443,7 +517,9 @@ class TgaRun(Record):
     segment : (n,) integer array
         Number of the temperature segment each point belongs to, from 0.
     atmosphere : str
-        Atmosphere as far as the file states it, "unknown" otherwise.
+        Atmosphere at the start as far as the file states it, "unknown" otherwise.
+    gas_changes : tuple of GasChange
+        Later gases, in order.
     heating_rate_k_min : float or None
         From the header; the analysis measures it from time and temperature where it can.
     corrected : bool
@@ -462,6 +538,7 @@ class TgaRun(Record):
     initial_mass_mg: float | None = None
     segment: IntArray | None = None
     atmosphere: Atmosphere = "unknown"
+    gas_changes: tuple[GasChange, ...] = ()
     heating_rate_k_min: float | None = None
     corrected: bool = True
     metadata: Metadata = field(default_factory=dict)
@@ -481,6 +558,61 @@ class TgaRun(Record):
             raise PatternError(f"segment has {len(segment)} entries for {n} points.")
         segment.setflags(write=False)
         object.__setattr__(self, "segment", segment)
+
+    def gas_starts(self) -> tuple[int, ...]:
+        """Find where each of `gas_changes` begins.
+
+        Returns
+        -------
+        tuple of int
+            Index of the first reading under each gas; the number of readings for one that the run does not reach.
+
+        Raises
+        ------
+        ArgumentError
+            A change is given in minutes and the run has no time.
+        """
+        starts: list[int] = []
+        for change in self.gas_changes:
+            if change.from_c is not None:
+                reached = self.temperature_c >= change.from_c
+            elif change.from_min is not None and self.time_s is not None:
+                reached = self.time_s - self.time_s[0] >= 60.0 * change.from_min - 1e-6
+            else:
+                raise ArgumentError("atmosphere", str(change), "a place in °C, since the run has no time: air@600C")
+            starts.append(int(np.argmax(reached)) if reached.any() else len(self))
+        return tuple(starts)
+
+    def under(self, gases: str) -> TgaRun:
+        """Put the gases that the user states in place of those of the file.
+
+        Parameters
+        ----------
+        gases : str
+            ``nitrogen``, or with changes ``nitrogen,air@177min`` (since the first reading), ``nitrogen,air@600C`` (the
+            first time that temperature is reached).
+
+        Returns
+        -------
+        TgaRun
+            With a warning among its messages where the file states another gas, or the same elsewhere.
+
+        Raises
+        ------
+        ArgumentError
+            A gas or place is not known, or a change is given in minutes and the run has no time.
+        """
+        first, *later = parse_gases(gases)
+        run = replace(self, atmosphere=first.gas, gas_changes=tuple(later))
+        said, stated = ([r.atmosphere, *(c.gas for c in r.gas_changes)] for r in (run, self))
+        places = zip(run.gas_starts(), self.gas_starts(), strict=False)
+        moved = any(abs(a - b) > 0.01 * len(self) for a, b in places)
+        if self.atmosphere in ("unknown", first.gas) and (said == stated or not self.gas_changes) and not moved:
+            return run
+        file = ", ".join([self.atmosphere, *map(str, self.gas_changes)])
+        text = f"the file says {file}, the user {gases}; the latter holds."
+        message = ATMOSPHERE_OVERRIDDEN(text, file=file, user=gases)
+        return replace(run, messages=(*self.messages, message))
 
     @classmethod
     def from_arrays(

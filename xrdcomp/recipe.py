@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from xrdcomp.data import Atmosphere, screen
+from xrdcomp.data import parse_gases, screen
 from xrdcomp.errors import ArgumentError, RecipeError
 
 if TYPE_CHECKING:
@@ -358,7 +358,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     Attributes
     ----------
     atmosphere : str or None
-        Overrides what the file says.
+        Gas at the start and its changes, ``nitrogen,air@177min`` or ``nitrogen,air@600C``, in place of what the file
+        says; in nitrogen, argon, helium and carbon dioxide organic matter chars.
     water_end_c, organic_end_c, carbonate_end_c : float, °C
         Literature windows; boundaries are placed at the DTG minimum nearest to each of them.
     search_half_width_c : float, °C
@@ -390,7 +391,7 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
         Of the repetitions; the same seed gives the same figures.
     """
 
-    atmosphere: Atmosphere | None = None
+    atmosphere: str | None = None
     water_end_c: float = 220.0
     organic_end_c: float = 600.0
     carbonate_end_c: float = 950.0
@@ -411,6 +412,12 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.atmosphere is not None:  # in its one spelling
+            try:
+                gases = ",".join(map(str, parse_gases(self.atmosphere)))
+            except ArgumentError as problem:
+                raise RecipeError(f"thermal.{problem}") from problem
+            msgspec.structs.force_setattr(self, "atmosphere", gases)
         ends = {name: getattr(self, name) for name in ("water_end_c", "organic_end_c", "carbonate_end_c")}
         for (lower, low), (upper, high) in itertools.pairwise(ends.items()):
             if not low < high:

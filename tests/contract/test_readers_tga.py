@@ -565,7 +565,7 @@ def test_decimal_comma_that_comes_late_is_seen(save: Callable[..., Path]) -> Non
     ("gas", "expected"),
     [
         ("AIR", "air"), ("synth. air (N2/O2)", "air"), ("Stickstoff", "nitrogen"), ("N2", "nitrogen"), ("O2", "oxygen"),
-        ("Argon", "argon"), ("CO2", "carbon_dioxide"), ("He", "unknown"), ("N2 / O2", "unknown"), ("", "unknown"),
+        ("Argon", "argon"), ("CO2", "carbon_dioxide"), ("He", "helium"), ("N2 / O2", "unknown"), ("", "unknown"),
     ],
 )  # fmt: skip
 def test_gases(save: Callable[..., Path], gas: str, expected: str) -> None:

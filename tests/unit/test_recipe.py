@@ -43,7 +43,7 @@ def test_illegal_values_name_their_place(text: str, words: str) -> None:
     [
         ("fit.mode", "peeks", "peaks or structure. Did you mean peaks?"),
         ("fit.texture", "yes", "auto, harmonic, march_dollase or none"),
-        ("thermal.atmosphere", "neon", "air, argon, carbon_dioxide, nitrogen, oxygen"),
+        ("thermal.atmosphere", "neon", "air, argon, carbon_dioxide, helium, nitrogen, oxygen"),
         ("fit.strain", "perhaps", "true or false"),
         ("fit.background_terms", "0", "a whole number of at least 1"),
         ("fit.two_theta_range", "[70, 15]", "the lower angle first"),

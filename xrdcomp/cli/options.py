@@ -26,7 +26,7 @@ TGA_UNITS = {
     "temperature_unit": ("C", "K"),
     "time_unit": ("s", "min", "h"),
 }
-ATMOSPHERES = ("air", "oxygen", "nitrogen", "argon", "carbon_dioxide")
+ATMOSPHERES = ("air", "oxygen", "nitrogen", "argon", "helium", "carbon_dioxide")
 
 
 def examples(*commands: str) -> str:
@@ -53,7 +53,7 @@ set_option = _option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", text="One setting, e.g. --set fit.mode=peaks."
 )
 atmosphere_option = _option(
-    "--atmosphere", type=click.Choice(ATMOSPHERES), text="Gas of the TGA run; overrides the file's."
+    "--atmosphere", metavar="GAS[,GAS@177min|GAS@600C …]", text="Gases of the TGA run; they override the file's."
 )
 
 scan_options = _stack(

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xrdcomp.data import Atmosphere
 from xrdcomp.units import MG_PER_UNIT, FloatArray
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
@@ -198,31 +197,6 @@ def ask_column(*names: str) -> str:
 
 
 # Facts of the header
-
-_GASES: tuple[tuple[Atmosphere, str], ...] = (
-    ("carbon_dioxide", r"\bco2\b|co₂|carbon[ _-]?dioxide|kohlendioxid|kohlenstoffdioxid"),
-    ("air", r"\bair\b|\bluft\b|synth(etic)?\.? ?air|\bsyn\.? ?luft"),
-    ("oxygen", r"\bo2\b|o₂|oxygen|sauerstoff|oxygène"),
-    ("nitrogen", r"\bn2\b|n₂|nitrogen|stickstoff|azote"),
-    ("argon", r"\bar\b|argon"),
-)
-
-
-def atmosphere_of(text: str) -> Atmosphere:
-    """Atmosphere named in a text; "unknown" where it names none or several.
-
-    Examples
-    --------
-    >>> atmosphere_of("Gas to Nitrogen at 20.0 ml/min"), atmosphere_of("N2/O2"), atmosphere_of("He")
-    ('nitrogen', 'unknown', 'unknown')
-    """
-    low = text.lower()
-    found = {gas for gas, pattern in _GASES if re.search(pattern, low)}
-    if "air" in found and found <= {"air", "oxygen", "nitrogen"} and ("synth" in low or len(found) == 3):
-        return "air"
-    other = re.search(r"\bhe(lium)?\b|\bh2\b|hydrogen", low)
-    return found.pop() if len(found) == 1 and not other else "unknown"
-
 
 _HEATING_RATE = re.compile(r"([-+]?\d+(?:[.,]\d+)?)\s*\(?\s*(?:K|°?C|[^\w\s]{1,3}C)\s*/\s*(min|s)\b")
 

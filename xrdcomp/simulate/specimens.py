@@ -159,7 +159,7 @@ class TgaConditions:
     @property
     def inert(self) -> bool:
         """True where organic matter chars instead of burning."""
-        return self.atmosphere in ("nitrogen", "argon")
+        return self.atmosphere in ("nitrogen", "argon", "helium")
 
 
 # --- kinetics: what leaves the pan, when, at which rate --------------------------------------------------

@@ -29,7 +29,9 @@ from xrdcomp.units import FloatArray
 
 CO2_PER_CO3 = 44.0095 / 60.009
 # mg/cm³ at 25 °C and 1 bar, ideal gas: p M / (R T); an unknown gas counts as air
-_GAS_DENSITY = {"air": 1.169, "oxygen": 1.291, "nitrogen": 1.130, "argon": 1.612, "carbon_dioxide": 1.775}
+_GAS_DENSITY = {
+    "air": 1.169, "oxygen": 1.291, "nitrogen": 1.130, "argon": 1.612, "helium": 0.1615, "carbon_dioxide": 1.775,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ STANDARDS: dict[str, tuple[Pool, ...]] = {
 def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
     """Everything that a specimen loses on heating, as pools with their reactions.
 
-    In an `inert` gas (nitrogen, argon) organic matter chars instead of burning.
+    In an `inert` gas (nitrogen, argon, helium) organic matter chars instead of burning.
     """
 
     def of(mass: float, substance: str) -> list[Pool]:

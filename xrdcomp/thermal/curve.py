@@ -24,7 +24,7 @@ from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, FloatArray,
 Z95 = 1.959964
 UNIFORM_STD = 3.0**-0.5  # of a quantity anywhere between 0 and 1, about 0
 ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowed
-INERT_GASES = frozenset({"nitrogen", "argon", "carbon_dioxide"})  # in which organic matter leaves char
+INERT_GASES = frozenset({"nitrogen", "argon", "helium", "carbon_dioxide"})  # in which organic matter leaves char
 
 COOLING_DROPPED = message_kind("TGA_COOLING_DROPPED", "warning",
     "Points measured while cooling, or while heating again to a temperature already reached, are not used.",
@@ -472,7 +472,9 @@ def _name(run: TgaRun) -> str:
 # ---- Blank subtraction, buoyancy and drift: what the balance adds to the mass of the specimen ----
 
 # mg/cm³ at 25 °C and 1013 hPa, ideal gas p M / (R T); an unknown gas counts as air
-_DENSITY_25C = {"air": 1.184, "oxygen": 1.308, "nitrogen": 1.145, "argon": 1.633, "carbon_dioxide": 1.799}
+_DENSITY_25C = {
+    "air": 1.184, "oxygen": 1.308, "nitrogen": 1.145, "argon": 1.633, "helium": 0.1636, "carbon_dioxide": 1.799,
+}  # fmt: skip
 _DOUBTFUL = 0.005
 _NOT_REPEATED = 0.5  # share of the drift of a run that its blank does not show
 _BLANK_LENGTH, _MIN_BLANK_POINTS = 15.0, 20
@@ -605,7 +607,8 @@ def smoothed_curve(
         # no correction run was subtracted: carrier and crucible displace about 0.28 cm³, give or take 60 %
         volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
         recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
-    atmosphere: Atmosphere = recipe.atmosphere or run.atmosphere
+    run = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
+    atmosphere = run.atmosphere
     read = prepare(run)
     start_mg, density = read.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
     gas = gas_density(read.temperature_c, atmosphere)

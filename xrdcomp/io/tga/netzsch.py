@@ -19,18 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, message_kind
+from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.io.columns import (
-    agreed,
-    atmosphere_of,
-    column_of,
-    header_facts,
-    heating_rate_of,
-    named_facts,
-    number_of,
-    split_header,
-)
+from xrdcomp.io.columns import agreed, column_of, header_facts, heating_rate_of, named_facts, number_of, split_header
 from xrdcomp.io.registry import TgaOptions, begins, has_all
 from xrdcomp.io.runs import CUT, TgaTable, rows_until_blank, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, message_kind
+from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import agreed, atmosphere_of, header_facts, named_facts, number_of, unit_of
+from xrdcomp.io.columns import agreed, header_facts, named_facts, number_of, unit_of
 from xrdcomp.io.registry import TgaOptions
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile

@@ -16,18 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, message_kind
+from xrdcomp.data import Atmosphere, Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import (
-    agreed,
-    atmosphere_of,
-    header_facts,
-    heating_rate_of,
-    mass_in_mg,
-    named_facts,
-    number_of,
-    split_header,
-)
+from xrdcomp.io.columns import agreed, header_facts, heating_rate_of, mass_in_mg, named_facts, number_of, split_header
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, CUT, TgaTable, rows_until_blank, table_notes, tga_reader
 from xrdcomp.io.source import SourceFile

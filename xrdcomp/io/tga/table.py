@@ -26,14 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, message_kind
+from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.archive import is_zip
 from xrdcomp.io.columns import (
     Column,
     agreed,
     ask_column,
-    atmosphere_of,
     classify,
     column_of,
     header_facts,
