@@ -88,6 +88,7 @@ tga_options = _stack(
         metavar="NAME=COLUMN",
         text="Where temperature, mass or time stands in the TGA file: number from 1, or name.",
     ),
+    _option("--run", type=click.IntRange(min=0), text="Which of several runs of the TGA file, from 0."),
     atmosphere_option,
 )
 
@@ -177,12 +178,12 @@ def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -
         given.setdefault("columns", {})[name] = int(column) if column.isdecimal() else column
     mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
     pan = None if blank is None else read_empty_pan(blank, **given)
-    return read_tga(file, **given, **mass), pan
+    return read_tga(file, **given, **mass, run=options["run"]), pan
 
 
 def tells_of_tga(options: Mapping[str, Any]) -> bool:
     """Whether any option of `tga_options` was given."""
-    return any(options[name] for name in (*TGA_UNITS, "initial_mass", "columns"))
+    return options["run"] is not None or any(options[name] for name in (*TGA_UNITS, "initial_mass", "columns"))
 
 
 def parse_numbers(text: str, option: str, *, counts: tuple[int, ...]) -> list[float]:

@@ -607,8 +607,8 @@ def smoothed_curve(
         # no correction run was subtracted: carrier and crucible displace about 0.28 cm³, give or take 60 %
         volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
         recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
-    run = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
-    atmosphere = run.atmosphere
+    stated = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
+    atmosphere = stated.atmosphere
     read = prepare(run)
     start_mg, density = read.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
     gas = gas_density(read.temperature_c, atmosphere)
@@ -632,7 +632,7 @@ def smoothed_curve(
         found: tuple[Diagnostic, ...] = (replace(note, severity="info") if certain else note,)
     else:
         found = empty.messages
-    curve = replace(read, mass=mass - buoyancy, messages=read.messages + found)
+    curve = replace(read, mass=mass - buoyancy, messages=read.messages + found + stated.messages[len(run.messages) :])
     if recipe.smoothing_c is not None:
         length = recipe.smoothing_c / curve.step
     else:
