@@ -7,6 +7,7 @@ choose the writer by name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,9 @@ def write_tga(path: Path, run: TgaRun, export_format: str) -> None:
 
 
 def _name(measured: Pattern | TgaRun) -> str:
-    return str(measured.metadata.get("sample_name", "simulated"))
+    """Name of the specimen on one line and without quotation marks, which end a value in some formats."""
+    name = str(measured.metadata.get("sample_name", "simulated")).replace('"', "'")
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", name).split())
 
 
 def _text(lines: list[str]) -> bytes:
@@ -219,7 +222,7 @@ def _netzsch(run: TgaRun) -> bytes:
     lines = [f"#{key + ':':<28};{value:<52}" for key, value in keys.items()]
     rows = _rows(run, "{c:9.5f};{t:8.5f};{p:9.5f}")
     text = "\r\n".join([*lines, "", "##Temp./°C;Time/min;Mass/%", *rows, "", ""])  # ends in a blank line
-    return text.encode("cp1252")
+    return text.encode("cp1252", errors="replace")
 
 
 def _ta(run: TgaRun) -> bytes:
