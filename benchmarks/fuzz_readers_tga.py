@@ -1,10 +1,12 @@
 """Damaged thermogravimetric files: what the readers do with cut, flipped and rewritten copies.
 
-python -m benchmarks.fuzz_readers_tga [--inputs 20000] [--seconds 600] [--seed 1] [--damaged 2500]
+python -m benchmarks.fuzz_readers_tga [--inputs 20000] [--seconds 600] [--seed 1] [--damaged 2500] [--structured 5000]
 
 Originals are the real files of the folder named by XRDCOMP_FIXTURES (where set) and files of the writers in
 tests/tga_writers.py. Part one: cut and flipped copies are refused, told, harmless, or differ only in the values
-that were hit; anything else is silent. Part two: arbitrary mutations must end in a run or a ReadError, in time.
+that were hit; anything else is silent. Part two: arbitrary mutations must end in a run or a ReadError, in time. Part
+three: columns, rows, units, counts, blocks and archives are changed as a whole, in files that stay well-formed; what
+differs from the original without a message is counted by kind.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from tests import tga_writers
-from tests.tga_damage import LateError, cut, flip, limit, rewrite, verdict
+from tests.tga_damage import STRUCTURES, LateError, cut, flip, judge, limit, restructure, rewrite, verdict
 from xrdcomp.data import TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.front import read_tga
@@ -83,11 +85,45 @@ def damaged_copies(files: dict[str, bytes], count: int, dice: random.Random, fol
         yield f"{way.__name__} {result}"
 
 
+def structured_copies(
+    files: dict[str, bytes], count: int, dice: random.Random, folder: Path
+) -> Iterator[tuple[str, str]]:
+    """Kind and outcome of each of `count` copies that are wrong as a whole."""
+    good: dict[str, TgaRun] = {}
+    for name, data in files.items():
+        try:
+            good[name] = read(data, name, folder)
+        except (ReadError, MissingExtraError):
+            continue
+    names, done = sorted(good), 0
+    while done < count:
+        kind, name = STRUCTURES[done % len(STRUCTURES)], dice.choice(names)
+        copy = restructure(files[name], dice, kind)
+        done += copy is not None or dice.random() < 0.05  # a kind that no file allows does not stop the rest
+        if copy is None:
+            continue
+        suffix = {"gz": ".gz", "bz": ".bz2"}.get(kind[:2], "")
+        try:
+            with limit(SLOWEST_S):
+                outcome = judge(read(copy, f"copy_{name}{suffix}", folder), good[name])
+        except ReadError as problem:
+            unforeseen = problem.reason.startswith("the content does not follow the format")
+            outcome = "not foreseen" if unforeseen else "refused"
+        except LateError:
+            outcome = "hang"
+        if outcome in ("hang", "not foreseen"):
+            (folder / f"structured_{done}_{name}").write_bytes(copy)
+        if outcome == "silent":
+            (folder / f"silent_{kind.replace(' ', '_')}_{name}").write_bytes(copy)
+        yield kind, outcome
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--damaged", type=int, default=2_500)
+    parser.add_argument("--structured", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=None, help="folder for inputs that fail")
     given = parser.parse_args()
@@ -131,6 +167,11 @@ def main() -> int:
             print(f"slow_{done}_{name}: {took:.2f} s")
         worst = max(worst, took)
         done += 1
+    kinds = Counter(structured_copies(small, given.structured, random.Random(given.seed + 2), folder))
+    for kind in STRUCTURES:
+        print(f"{kind:35s}", {outcome: n for (of, outcome), n in sorted(kinds.items()) if of == kind})
+    hangs = sum(n for (_, outcome), n in kinds.items() if outcome == "hang")
+    bad += hangs
     print(f"{done} inputs, {dict(outcomes)}, {bad} other exceptions, slowest {worst:.2f} s")
     silent = sum(number for name, number in counts.items() if name.endswith("silent"))
     rows = [
@@ -140,6 +181,10 @@ def main() -> int:
         {"name": "tga fuzz inputs", "value": done, "unit": "inputs", "bar": None, "holds": True},
     ]
     rows += [{"name": f"tga {k}", "value": v, "unit": "files", "bar": None, "holds": True} for k, v in counts.items()]
+    rows += [
+        {"name": f"tga {kind}: {outcome}", "value": n, "unit": "files", "bar": None, "holds": True}
+        for (kind, outcome), n in sorted(kinds.items())
+    ]
     target = Path(__file__).parent / "results"
     target.mkdir(exist_ok=True)
     record = {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import random
 import re
 import signal
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -90,6 +94,134 @@ def rewrite(data: bytes, dice: random.Random) -> bytes:
         else:
             data = data[a:]
     return data
+
+
+_ROW = re.compile(r"\s*\"?[-+]?[.,]?\d[^A-Za-z]*(?:[eE][-+]?\d+[^A-Za-z]*)*")
+_UNITS = {"mg": "g", "min": "s", "°C": "K", "K": "°C", "%": "mg", "ug": "mg", "s]": "min]", "(s)": "(min)"}
+
+
+def _cells(row: str) -> tuple[list[str], str]:
+    """Cells of a row and what stands between them."""
+    separator = next((sign for sign in ("\t", ";", ",") if sign in row), "")
+    return (row.split(separator), separator) if separator else (re.split(r"(?<=\S)(?=\s+\S)", row), "")
+
+
+def restructure(data: bytes, dice: random.Random, kind: str) -> bytes | None:  # noqa: C901 - one branch for each kind
+    """Copy that is wrong as a whole, by `kind`: columns, rows, units, counts, blocks, archives; None where it cannot.
+
+    Each is a way in which exports are edited, joined or stored wrongly, in layouts that stay well-formed.
+    """
+    if kind in ARCHIVES:
+        return _repack(data, dice, kind)
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"
+    try:
+        lines = data.decode(encoding).split("\n")
+    except UnicodeDecodeError:
+        return None
+    rows = [i for i, line in enumerate(lines) if _ROW.fullmatch(line.rstrip("\r")) and len(_cells(line)[0]) > 1]
+    if len(rows) < 20:
+        return None
+    a = dice.randrange(5, len(rows) - 10)
+    part = rows[a : a + dice.randint(2, min(60, len(rows) - a - 2))]
+    width = len(_cells(lines[rows[0]])[0])
+    k, m = dice.sample(range(width), 2)
+    if kind in ("exchange columns", "drop a column", "double a column"):
+        for i in rows:
+            cells, separator = _cells(lines[i])
+            if len(cells) <= max(k, m):
+                return None
+            if kind == "exchange columns":
+                cells[k], cells[m] = cells[m], cells[k]
+            else:
+                cells[k : k + 1] = [] if kind == "drop a column" else [cells[k]] * 2
+            lines[i] = separator.join(cells)
+    elif kind == "another unit":
+        head = [i for i in range(rows[0]) if any(unit in lines[i] for unit in _UNITS)]
+        if not head:
+            return None
+        i = head[-1 - dice.randrange(min(2, len(head)))]
+        old = dice.choice([unit for unit in _UNITS if unit in lines[i]])
+        lines[i] = lines[i].replace(old, _UNITS[old], 1)
+    elif kind == "another count":
+        found = [i for i in range(rows[0]) if re.search(r"(?i)points|nsig|npoints|decimal|separator", lines[i])]
+        if not found:
+            return None
+        i = dice.choice(found)
+        lines[i] = re.sub(r"\d+", lambda hit: str(max(int(hit[0]) + dice.choice([-7, -1, 1, 9]), 0)), lines[i], count=1)
+        lines[i] = lines[i].replace("POINT", "COMMA") if "DECIMAL" in lines[i] else lines[i]
+    elif kind == "rows left out":
+        lines = [line for i, line in enumerate(lines) if i not in set(part)]
+    elif kind == "rows doubled":
+        lines[part[-1] + 1 : part[-1] + 1] = [lines[i] for i in part]
+    elif kind == "rows exchanged":
+        b = dice.randrange(len(rows))
+        lines[rows[a]], lines[rows[b]] = lines[rows[b]], lines[rows[a]]
+    elif kind in ("zeros in a stretch", "another scale in a stretch", "another decimal sign in a stretch"):
+        for i in part:
+            cells, separator = _cells(lines[i])
+            if len(cells) <= k:
+                return None
+            if kind.startswith("zeros"):
+                cells[k] = re.sub(r"[1-9]", "0", cells[k])
+            elif "decimal" in kind:
+                cells = [cell.replace(".", ",") if separator != "," else cell.replace(".", "") for cell in cells]
+            else:
+                cells[k] = re.sub(r"(\d)([.,])(\d)", r"\1\3\2", cells[k], count=1)
+            lines[i] = separator.join(cells)
+    elif kind == "padding with zeros":
+        lines[rows[-1] + 1 : rows[-1] + 1] = [re.sub(r"\d", "0", lines[rows[-1]])] * dice.randint(1, 30)
+    elif kind == "a second run behind":
+        text = "\n".join(lines)
+        return f"{text}{'' if text.endswith(chr(10)) else chr(10)}{text}x".removesuffix("x").encode(encoding)
+    elif kind == "blocks exchanged":
+        half = rows[len(rows) // 2]
+        lines[rows[0] : rows[-1] + 1] = [*lines[half : rows[-1] + 1], *lines[rows[0] : half]]
+    return "\n".join(lines).encode(encoding)
+
+
+def _repack(data: bytes, dice: random.Random, kind: str) -> bytes | None:
+    half = dice.randrange(1, len(data))
+    if kind == "gzip of two members":
+        return gzip.compress(data[:half]) + gzip.compress(data[half:])
+    if kind == "bzip2 of two streams":
+        return bz2.compress(data[:half]) + bz2.compress(data[half:])
+    if kind == "gzip cut":
+        packed = gzip.compress(data)
+        return packed[: dice.randrange(len(packed) // 2, len(packed))]
+    if data[:4] != b"PK\x03\x04":
+        return None
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        members = [name for name in old.namelist() if name.startswith("xl/worksheets/sheet")]
+        for name in old.namelist():
+            body = old.read(name)
+            if name in members and kind == "workbook rows left out":
+                found = list(re.finditer(rb"<row .*?</row>", body, re.DOTALL))
+                if len(found) > 20:
+                    a = dice.randrange(5, len(found) - 6)
+                    body = body[: found[a].start()] + body[found[a + 5].start() :]
+            new.writestr(name, body)
+    return out.getvalue()
+
+
+ARCHIVES = ("gzip of two members", "bzip2 of two streams", "gzip cut", "workbook rows left out")
+STRUCTURES = (
+    "exchange columns", "drop a column", "double a column", "another unit", "another count", "rows left out",
+    "rows doubled", "rows exchanged", "zeros in a stretch", "another scale in a stretch",
+    "another decimal sign in a stretch", "padding with zeros", "a second run behind", "blocks exchanged", *ARCHIVES,
+)  # fmt: skip
+
+
+def judge(copy: TgaRun, original: TgaRun) -> str:
+    """Whether a copy is the ``same`` run, is ``told`` by a new warning or info, or differs in silence."""
+    arrays = [(copy.temperature_c, original.temperature_c), (copy.mass, original.mass)]
+    arrays += [(copy.time_s, original.time_s)] if copy.time_s is not None and original.time_s is not None else []
+    facts = ("mass_unit", "initial_mass_mg", "atmosphere", "gas_changes")
+    equal = all(np.array_equal(a, b) for a, b in arrays) and (copy.time_s is None) == (original.time_s is None)
+    if equal and all(getattr(copy, name) == getattr(original, name) for name in facts):
+        return "same"
+    before = {(message.code, message.text) for message in original.messages}
+    return "told" if any((message.code, message.text) not in before for message in copy.messages) else "silent"
 
 
 def verdict(copy: TgaRun, original: TgaRun, hits: int, *, at_row_end: bool) -> str:
