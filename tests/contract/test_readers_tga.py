@@ -193,7 +193,13 @@ def test_pyris_gas_that_changes_is_told(save: Callable[..., Path]) -> None:
         "to 930.00°C at 10.00°C/min ", "to 930.00°C at 10.00°C/min \n\t\tSwitch the Gas to Nitrogen at 45.0 ml/min"
     )
     run = read_tga(save(text))
-    assert run.atmosphere == "unknown"
+    assert run.atmosphere == "oxygen"
+    (change,) = run.gas_changes  # at the first reading of the step that switches
+    assert (change.gas, change.source) == ("nitrogen", "file")
+    assert run.time_s is not None
+    assert run.segment is not None
+    begins = run.time_s[np.argmax(run.segment == run.segment[-1])] - run.time_s[0]
+    assert_close((change.from_min or 0.0) * 60.0, begins, because=WRITTEN, atol=1e-3)
     assert "TGA_ATMOSPHERE_CHANGES" in [d.code for d in run.messages]
 
 
@@ -654,9 +660,11 @@ def test_other_tables_are_told(save: Callable[..., Path]) -> None:
         assert "TGA_OTHER_TABLE" in [d.code for d in run.messages]
 
 
-def test_clock_times_are_named_in_the_hint(save: Callable[..., Path]) -> None:
+def test_clock_times_are_the_time_where_there_is_no_other(save: Callable[..., Path]) -> None:
     body = "\n".join(f"00:{i // 60:02d}:{i % 60:02d},{t},{m}" for i, (t, m) in enumerate(CURVE_ROWS))
-    assert "export the time" in refusal(save("Time (hh:mm:ss),Temp (°C),Mass (mg)\n" + body, "a.csv")).hint
+    run = read_tga(save("Time (hh:mm:ss),Temp (°C),Mass (mg)\n" + body, "a.csv"))
+    assert run.time_s is not None
+    assert np.array_equal(run.time_s, np.arange(len(CURVE_ROWS)))
 
 
 CURVE_ROWS = list(zip(CURVE.temperature_c.tolist(), CURVE.mass_mg.tolist(), strict=True))
@@ -744,7 +752,7 @@ def test_netzsch_binary_that_its_package_cannot_decode(
     [
         ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 1", "nitrogen", False),
         ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 2", "air", False),
-        ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 1\nOrgMethod\t2: Select gas 2", "unknown", True),
+        ("Gas1: Nitrogen\nXcomment\tGas2: Air", "Select gas 1\nOrgMethod\t2: Select gas 2", "nitrogen", True),
         ("Gas1: Argon\nXcomment\tGas2: Argon", "Select gas 1\nOrgMethod\t2: Select gas 2", "argon", False),
         ("Pan: Pt Gas1: Nitrogen 50 mL/min Gas2: None", "Ramp 10 °C/min to 900 °C", "nitrogen", False),
     ],

@@ -18,17 +18,17 @@ Role = Literal[
 
 _REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C"}
 """Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
-_DEGREE_SIGNS = str.maketrans("º˚ø>ｰ", "°°°°°")
+_DEGREE_SIGNS = str.maketrans("º˚ø>ｰС", "°°°°°C")
 _SPELLINGS: dict[tuple[Dimension, str], str] = {
-    ("time", "s"): "s sec secs second seconds sek sekunden",
-    ("time", "min"): "min mins minute minutes minuten",
-    ("time", "h"): "h hr hrs hour hours std",
-    ("temperature", "C"): "°c c degc deg.c oc celsius cel degreec degreesc degcelsius",
+    ("time", "s"): "s sec secs second seconds sek sekunden secondes segundos secondi 秒 сек с",
+    ("time", "min"): "min mins minute minutes minuten minutos minuti 分 分钟 мин",
+    ("time", "h"): "h hr hrs hour hours std heures horas ore 时 時間 ч",
+    ("temperature", "C"): "°c c с degc deg.c oc celsius cel degreec degreesc degcelsius",
     ("temperature", "K"): "k kelvin °k degk",
     ("temperature", "F"): "°f f fahrenheit degf",
-    ("mass", "mg"): "mg milligram milligrams",
-    ("mass", "ug"): "ug mcg microgram micrograms",
-    ("mass", "g"): "g gram grams",
+    ("mass", "mg"): "mg milligram milligrams мг",
+    ("mass", "ug"): "ug mcg microgram micrograms мкг",
+    ("mass", "g"): "g gram grams г",
     ("mass", "percent"): (
         "% wt% wt.% wt.-% w% w/w% %w/w mass% mass-% m% m.-% ma% ma.-% pct percent %(w/w) weight% gew% gew.-% %m/m"
     ),
@@ -136,6 +136,13 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     )
 
 
+TIME_WORDS = r"time|zeit|temps|tiempo|tempo|tijd|czas|čas|idő|tid|время|時間|时间|시간"
+TEMPERATURE_WORDS = r"temp|lämpötila|hőmérséklet|teplota|sıcaklık|температур|温度|온도"
+MASS_WORDS = (
+    r"mass|weight|gewicht|poids|\bpeso\b|\bmasa\b|\bwaga\b|hmotnost|tömeg|\bvikt\b|vægt|масса|\bвес\b|重量|質量|质量"
+    r"|무게|질량"
+)
+"""What laboratories call the three quantities, in lower case."""
 _ROLES: tuple[tuple[Role, str, str], ...] = (
     ("segment", r"^(seg(ment)?|step)(\s*(no\.?|nr\.?|number|#))?$", ""),
     ("conversion", r"conversion|\balpha\b|^α$|umsatz|m_?0\s*-\s*m\b.*m_?(f|inf|∞)|degree of", ""),
@@ -151,23 +158,33 @@ _ROLES: tuple[tuple[Role, str, str], ...] = (
         r"crucible|tiegel|baseline|\bflow\b|fluss|purge|pressure|druck|index|\bpoint|ambient|diagnostic"
         r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t", "",
     ),
-    ("time", r"^(elapsed |run |total |test )?(time|zeit|temps|tiempo|tempo)\b|^time|^t$", "time none"),
-    ("temperature", r"temp|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$|^x_?temp", "temperature none"),
+    ("time", rf"^(elapsed |run |total |test )?({TIME_WORDS})(?![a-z])|^time|^t$", "time none"),
+    ("temperature", rf"{TEMPERATURE_WORDS}|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$", "temperature none"),
     (
         "mass",
-        r"\bm\s*/\s*m_?0\b|mass|weight|masse|gewicht|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|\bpeso\b|\bmasa\b|^udtg$"
-        r"|thermograv", "mass none",
+        rf"\bm\s*/\s*m_?0\b|{MASS_WORDS}|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|^udtg$|thermograv|termograv"
+        r"|热重|熱重", "mass none",
     ),
     ("time", r"", "time"),
-    ("temperature", r"^$", "temperature"),
+    ("temperature", r"^$|^(furnace|sample|oven|ofen|probe|four|[ée]chantillon|program(med?)?)$", "temperature"),
     ("mass", r"^$", "mass"),
-    ("mass_change", r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease", "mass"),
+    (
+        "mass_change",
+        r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease|p[ée]rdida|perdita|variaci"
+        r"|zmiana|ubytek|изменен|потер|変化|变化|減少|减少|失重", "mass",
+    ),
 )  # fmt: skip
 """Roles with the names they go by, in lower case, and the dimensions their unit may have; the first that fits holds."""
 _TEMPERATURES: tuple[tuple[Role, str], ...] = (
-    ("program_temperature", r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target"),
-    ("furnace_temperature", r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell"),
-    ("sample_temperature", r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra"),
+    (
+        "program_temperature",
+        r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target|consigne|consigna|設定|设定",
+    ),
+    ("furnace_temperature", r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell|\bhorno\b|\bforno\b|\bpieca?\b|печ|炉"),
+    (
+        "sample_temperature",
+        r"sample|probe|échantillon|echantillon|^ts$|^t_s$|specimen|muestra|campione|amostra|prób|vzor|образ|試料|试样|样品",
+    ),
 )
 _CHANGE = _ROLES[-1][1]
 
@@ -182,7 +199,7 @@ def classify(name: str, dimension: Dimension) -> Role:
         if (dimensions and dimension not in dimensions.split()) or not re.search(names, low):
             continue
         if not (names and role == "time" and name.strip() == "T"):
-            if role == "temperature" and names != "^$":
+            if role == "temperature" and low:
                 return next((kind for kind, kinds in _TEMPERATURES if re.search(kinds, low)), role)
             return "mass_change" if role == "mass" and re.search(_CHANGE, low) else role
     return "other"

@@ -226,6 +226,7 @@ def read_tga(
     time_unit: str | None = None,
     initial_mass_mg: float | None = None,
     columns: Mapping[str, str | int] | None = None,
+    run: int | None = None,
 ) -> TgaRun:
     """Read a thermogravimetric run with all its segments, cooling included.
 
@@ -245,6 +246,8 @@ def read_tga(
         Mass weighed in, mg; overrides the header. What per cent and changes of mass refer to.
     columns : mapping, optional
         Name or number (from 1) of the column for ``temperature``, ``mass`` and ``time``.
+    run : int, optional
+        Which of several runs of one file, from 0; without it they are listed and the choice is asked for.
 
     Returns
     -------
@@ -261,7 +264,7 @@ def read_tga(
     """
     options = TgaOptions(
         mass_unit=mass_unit or "", temperature_unit=temperature_unit or "", time_unit=time_unit or "",
-        initial_mass_mg=initial_mass_mg, columns=columns or {},
+        initial_mass_mg=initial_mass_mg, columns=columns or {}, run=run,
     )  # fmt: skip
     return _read_run(path, format, options)
 

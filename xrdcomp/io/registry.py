@@ -35,7 +35,7 @@ READERS = tuple(
         ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
         ("xrd.text", "columns"), ("tga.netzsch", "netzsch_text netzsch_ngb"), ("tga.ta", "ta_universal ta_trios"),
         ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),
-        ("tga.table", "SETARAM SHIMADZU HITACHI tga_excel CSV"),
+        ("tga.table", "SETARAM SHIMADZU HITACHI tga_excel jcamp CSV"),
     )
     for name in names.split()
 )  # fmt: skip
@@ -56,7 +56,7 @@ class TgaOptions:
     Units are ``mg ug g percent fraction``, ``C K F``, ``s min h``, or "" where the file is to tell; `columns`
     has a column's name or number (from 1) for ``temperature``, ``mass``, ``time``, or is empty where they are
     to be recognised. `empty_pan` marks the run of an empty pan: only its change counts, readings of a tared
-    balance lie about nought.
+    balance lie about nought. `run` chooses, from 0, among several runs of one file.
     """
 
     mass_unit: str = ""
@@ -65,6 +65,7 @@ class TgaOptions:
     initial_mass_mg: float | None = None
     columns: Mapping[str, str | int] = field(default_factory=dict)
     empty_pan: bool = False
+    run: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ balance or furnace can give are refused, those that are only odd become messages
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,17 @@ from typing import Literal, cast
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, MassUnit, MessageKind, Metadata, TgaRun, message_kind
+from xrdcomp.data import (
+    Atmosphere,
+    Diagnostic,
+    GasChange,
+    MassUnit,
+    MessageKind,
+    Metadata,
+    TgaRun,
+    atmosphere_of,
+    message_kind,
+)
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import Column, ask_column
 from xrdcomp.io.registry import TgaOptions, TgaReader
@@ -28,9 +39,18 @@ CUT = message_kind("TGA_CUT", "warning",
 NO_FINAL_NEWLINE = message_kind("TGA_NO_FINAL_NEWLINE", "info", "The file ends in its last row of numbers.")
 OTHER_TABLE = message_kind("TGA_OTHER_TABLE", "warning",
     "The file holds other tables of numbers, which were not read.", threshold="three rows")
-ATMOSPHERE_CHANGES = message_kind("TGA_ATMOSPHERE_CHANGES", "warning",
-    "Heating steps run under different gases; the atmosphere is unknown.",
-    remedy="Choose segments of one gas, or state the atmosphere.")
+ATMOSPHERE_CHANGES = message_kind("TGA_ATMOSPHERE_CHANGES", "info",
+    "The file states a change of gas within the run (warning where it does not say where).",
+    remedy="Where the place is not said: --atmosphere nitrogen,air@177min.")
+RECORDS_BEYOND = message_kind("TGA_RECORDS_BEYOND", "warning",
+    "The file holds more records than it declares, or rows of zeros at its end; they were left out.")
+STORED_TWICE = message_kind("TGA_STORED_TWICE", "warning",
+    "The run, or every row of it, stands in the file twice; one copy was read.", threshold="equal in every figure")
+ROWS_MISSING = message_kind("TGA_ROWS_MISSING", "warning",
+    "The clock jumps within a segment of readings that are otherwise evenly spaced: rows were left out.",
+    remedy="Export the run again.", origin="judgement",
+    threshold="2.5 steps of time and 1.5 of temperature, where 95 % of the times are even to 20 %")
+EVERY_NTH = message_kind("TGA_EVERY_NTH_POINT", "info", "The file holds every n-th point of the measurement.")
 NO_TIME = message_kind("TGA_NO_TIME", "info", "The file has no time; the heating rate cannot be measured.")
 DUPLICATE_COLUMN = message_kind("TGA_DUPLICATE_COLUMN", "info",
     "Which of several columns that hold the same, or nothing, was used.", threshold="1e-4 of the range of values")
@@ -58,7 +78,7 @@ MASS_IS_CHANGE = message_kind("TGA_MASS_IS_CHANGE", "warning",
 TIME_RESTARTS = message_kind("TGA_TIME_RESTARTS", "info", "The clock restarts with each segment and was run on.")
 TEMPERATURE_LOOKS_KELVIN = message_kind("TGA_TEMPERATURE_LOOKS_KELVIN", "warning",
     "Temperature is stated in °C and starts where a run from room temperature in kelvin does.",
-    remedy='Pass temperature_unit="K" if so.', threshold="start between 280 and 310")
+    remedy='Pass temperature_unit="K" if so.', threshold="start between 280 and 350")
 START_NOT_FULL = message_kind("TGA_START_NOT_FULL", "warning",
     "Relative mass does not start near the whole; the run may have begun before this segment.", threshold="20 %",
     origin="judgement")
@@ -76,7 +96,7 @@ HEATING_RATE_ODD = message_kind("TGA_HEATING_RATE_ODD", "warning",
 SEGMENTS_ODD = message_kind("TGA_SEGMENTS_ODD", "warning",
     "Segment numbers are out of order or stand alone; one of them is damaged.")
 SPIKE = message_kind("TGA_SPIKE", "warning",
-    "One point lies far from both neighbours: a disturbance or a damaged value.",
+    "One point, or a short stretch, lies far from what is before and behind: a disturbance or a damaged value.",
     threshold="30 times the 95 % quantile of steps, at least 3 K or 0.5 % of the range of mass", origin="judgement")
 # fmt: on
 
@@ -107,7 +127,9 @@ class TgaTable:
     `columns` are in the order of the file; `lines` holds the line (or spreadsheet row) of each point and `place_of`
     puts it in words; `segment` numbers the segments from 0, None where the file knows none. Mass in mg, atmosphere and
     heating rate in K/min are as the header states them; `units` are those that it states for all columns of a
-    quantity (``{"mass": "mg"}``), for formats whose columns carry none; `corrected` is as in `TgaRun`.
+    quantity (``{"mass": "mg"}``), for formats whose columns carry none; `corrected` is as in `TgaRun`. Later
+    gases are `gas_changes`, or in `gas_rows` by the index of their first row; `runs` is the number of tables of which
+    `TgaOptions.run` chose this one.
     """
 
     columns: tuple[Column, ...]
@@ -116,11 +138,14 @@ class TgaTable:
     segment: IntArray | None = None
     initial_mass_mg: float | None = None
     atmosphere: Atmosphere = "unknown"
+    gas_changes: tuple[GasChange, ...] = ()
+    gas_rows: tuple[tuple[int, Atmosphere], ...] = ()
     heating_rate_k_min: float | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     corrected: bool = True
     metadata: Metadata = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
+    runs: int = 1
 
 
 Parse = Callable[[SourceFile, TgaOptions], TgaTable]
@@ -139,7 +164,25 @@ def tga_reader(
 
     def declare(parse: Parse) -> TgaReader:
         def read(source: SourceFile, options: TgaOptions) -> TgaRun:
-            return replace(_Builder(parse(source, options), options).build(), source=source.record(id))
+            exports = _exports(source) if not extras else [0]
+            chosen, twice = source, False
+            if len(exports) > 1:
+                lines, run = source.text.split("\n"), options.run
+                parts = ["\n".join(lines[a:b]).strip() for a, b in itertools.pairwise([*exports, len(lines)])]
+                twice = run is None and len(set(parts)) == 1
+                run = 0 if twice else run
+                if run is None or not 0 <= run < len(exports):
+                    listed = ", ".join(f"run {i} from line {at + 1}" for i, at in enumerate(exports[:10]))
+                    msg = f"the file holds {len(exports)} exports one after the other ({listed})"
+                    raise ReadError(msg, expected="one run", hint="Pass run=N (--run N on the command line).")
+                text = "\n" * exports[run] + "\n".join(lines[exports[run] : [*exports, len(lines)][run + 1]])
+                text += "\n" * (run + 1 < len(exports))  # the line end between two exports
+                chosen, options = replace(source, data=text.encode()), replace(options, run=None)
+            found = _Builder(parse(chosen, options), options).build()
+            if twice:
+                said = STORED_TWICE(f"the export stands in the file {len(exports)} times; one copy was read.")
+                found = replace(found, messages=(*found.messages, said))
+            return replace(found, source=source.record(id))
 
         suffixes = tuple(extensions.split())
         return TgaReader(
@@ -150,6 +193,22 @@ def tga_reader(
 
 
 # Parts of readers
+
+
+def _exports(source: SourceFile) -> list[int]:
+    """Lines, from 0, at which exports begin that were put one behind the other: the first fact of the file, again.
+
+    A fact is a key with a value, no row of names; each export must hold numbers.
+    """
+    lines = source.text.split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    fact = re.match(r"[#\s\"]*[A-Za-zÀ-ÿ][^:=\t;,]{2,40}(?=[:=\t;]\s*\S)|CLOSED\b|\[(?!step)[^\]]+\]$", lines[first])
+    if not fact or sum(map(lines[first].count, "\t;,")) > 2:
+        return [first]
+    starts = [first, *(i for i in range(first + 1, len(lines)) if lines[i].startswith(fact[0]))]
+    bounds = itertools.pairwise([*starts, len(lines)])
+    rows = [sum(1 for line in lines[a:b] if re.match(r"[\s\"]*[-+.]?\d", line)) for a, b in bounds]
+    return starts if len(starts) <= 50 and min(rows) >= 10 else [first]
 
 
 def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = "") -> Sequence[str]:
@@ -166,18 +225,77 @@ def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = ""
     return lines[first:end]
 
 
+def declared_rows(table: Table, declared: float | None, *, strict: bool = False) -> tuple[Table, list[Diagnostic]]:
+    """Rows as many as the file declares: more are told where they are zero padding or continue the axis, else refused.
+
+    Fewer are a warning that the file was cut, where `strict` a refusal.
+    """
+    held = len(table.values)
+    if declared is None or int(declared) == held or int(declared) < 2:
+        return table, []
+    n, text = int(declared), f"the file declares {declared:g} points and holds {held}"
+    if n > held:
+        if strict:
+            raise line_error(int(table.lines[-1]), text, hint="The file was cut or edited; export it again.")
+        return table, [CUT(f"{text}; it was cut, or edited.")]
+    axis = table.values[n - 2 :, 0]
+    if table.values[n:].any() and not (np.diff(axis) >= 0.0).all():
+        raise line_error(int(table.lines[n]), f"{text}, and the rest does not continue them", hint="Export it again.")
+    kept = replace(table, values=table.values[:n], lines=table.lines[:n], part=table.part[:n])
+    return kept, [RECORDS_BEYOND(f"{text}; the first {n} were read.", declared=n, held=held)]
+
+
 def table_notes(text: str, table: Table) -> list[Diagnostic]:
     """Messages on tables of a text that were not read, and on an end without end of line."""
     found: list[Diagnostic] = []
-    last_line = text[text.rfind("\n") + 1 :]
-    if last_line and not (last_line.strip() and int(table.lines[-1]) <= text.count("\n")):
-        said = "the file ends in its last row of numbers without an end of line; it may have been cut."
-        found.append(NO_FINAL_NEWLINE(said))
+    lines = text.split("\n")
+    at = int(table.lines[-1]) - 1
+    if text.endswith("\ufffd"):
+        found.append(CUT("the file ends within a character; it was cut."))
+    elif lines[-1] and at == len(lines) - 1:
+        # a last cell with fewer digits than all others is the place of a cut
+        tails = {len(line) - len(line.rstrip("0123456789")) for line in lines[max(at - 200, 0) : at] if line.strip()}
+        short = len(lines[at]) - len(lines[at].rstrip("0123456789")) < min(tails, default=0)
+        said = "the file ends in its last row of numbers without an end of line"
+        found.append(CUT(f"{said}, with fewer digits than every row before; it was cut there.") if short
+                     else NO_FINAL_NEWLINE(f"{said}; it may have been cut."))  # fmt: skip
     if table.others:
         listed = ", ".join(map(str, table.others[:5]))
         said = f"{len(table.others)} other tables of numbers were not read; they begin at line {listed}."
         found.append(OTHER_TABLE(said, line=table.others[0]))
     return found
+
+
+_PLACE = re.compile(
+    r"(?:@|\bat|\bfrom|\bab|\bbei|\bafter|\bnach|à|\ba partir de|\bdesde)\s*(\d+(?:[.,]\d+)?)\s*(min|h\b|°?C\b|K\b)",
+    re.IGNORECASE,
+)
+_FLOW = re.compile(r"\d+(?:[.,]\d+)?\s*(?:ml|cc|cm3|cm³|l)\s*/\s*min", re.IGNORECASE)
+
+
+def gases_of(text: str) -> tuple[Atmosphere, tuple[GasChange, ...]]:
+    """Gas at the start and later ones, as a header states them: ``nitrogen, air from 600 °C``, ``N2 -> air at 30 min``.
+
+    Without places several gases are one mixture, or unknown.
+    """
+    bare = _FLOW.sub("", text)
+    places = list(_PLACE.finditer(bare))
+    if not places:
+        return atmosphere_of(text), ()
+    names = [*re.split(r",|;|->|→|\bthen\b|\bdann\b|\bpuis\b|switch(?:ed)? to|changed? to", bare[: places[0].start()])]
+    said = [name for name in names if atmosphere_of(name) != "unknown"]
+    if len(said) != 2:
+        return "unknown", ()
+    changes: list[GasChange] = []
+    gas = said[1]
+    for i, place in enumerate(places):
+        value = float(place[1].replace(",", "."))
+        unit = place[2].lower()
+        minutes = {"min": value, "h": 60.0 * value}.get(unit)
+        celsius = None if minutes is not None else value - (CELSIUS_ZERO_K if unit == "k" else 0.0)
+        changes.append(GasChange(gas=atmosphere_of(gas), from_min=minutes, from_c=celsius))
+        gas = bare[place.end() : places[i + 1].start() if i + 1 < len(places) else None]
+    return atmosphere_of(said[0]), tuple(changes)
 
 
 # The run
@@ -228,6 +346,7 @@ class _Builder:
             msg = f"column {self.used['temperature'].label!r} is in °F"
             raise ReadError(msg, expected="°C or K", hint="Export the temperature in °C or K.")
         self.keep_rows_with_values()
+        self.keep_one_run()
         unit_m, kelvin = cast(MassUnit, unit["mass"]), unit["temperature"] == "K"
         initial = self.initial_mass()
         mass = self.mass(unit_m, initial)
@@ -238,7 +357,8 @@ class _Builder:
             self.say(NO_INITIAL_MASS, f"{text}; pass initial_mass_mg if known.")
         run = TgaRun(
             temperature_c=self.used["temperature"].values[self.keep] - (CELSIUS_ZERO_K if kelvin else 0.0), mass=mass,
-            mass_unit=unit_m, time_s=time, initial_mass_mg=initial, segment=segment, atmosphere=table.atmosphere,
+            mass_unit=unit_m, time_s=time, initial_mass_mg=initial, segment=segment,
+            atmosphere=table.atmosphere, gas_changes=self.gas_changes(time),
             heating_rate_k_min=table.heating_rate_k_min, corrected=table.corrected, metadata=self.metadata,
         )  # fmt: skip
         self.check_temperature(run, kelvin=kelvin)
@@ -352,6 +472,70 @@ class _Builder:
             few = dropped - leading <= 0.02 * len(blank)
             self.say(ROWS_DROPPED, text, mild=few, rows=dropped, leading=leading)
 
+    def keep_one_run(self) -> None:
+        """Keep the one run, the run chosen, or one copy where all is stored twice; else ask for the choice.
+
+        A run begins anew where temperature falls from one row to the next as it never does within a run, to near the
+        start, and the clock with it.
+        """
+        series = np.array([column.values[self.keep] for column in self.used.values()])
+        padded = int(np.argmax(series[:, ::-1].any(axis=0)))  # rows of zeros at the end
+        if padded and series.shape[1] - padded >= 2:
+            self.say(RECORDS_BEYOND, f"{padded} rows of zeros behind the last reading were left out.", rows=padded)
+            self.keep, series = self.keep[:-padded], series[:, :-padded]
+        half, odd = divmod(series.shape[1], 2)
+        if half >= 10 and not odd:
+            if np.array_equal(series[:, :half], series[:, half:]):
+                self.say(STORED_TWICE, f"the run of {half} points stands in the file twice; one copy was read.")
+                self.keep, series = self.keep[:half], series[:, :half]
+            elif np.array_equal(series[:, ::2], series[:, 1::2]):
+                self.say(STORED_TWICE, f"each of the {half} points stands in the file twice; one copy was read.")
+                self.keep, series = self.keep[::2], series[:, ::2]
+        chosen, columns = self.options.run, list(self.used)
+        t = series[columns.index("temperature")]
+        fall, usual = -np.diff(t), float(np.quantile(np.abs(np.diff(t)), 0.95))
+        anew = (fall > max(50.0, 20.0 * usual)) & (t[1:] < t[0] + 0.1 * np.ptp(t))
+        if "time" in columns:
+            time = series[columns.index("time")]
+            anew &= (np.diff(time) < 0) & (time[1:] <= time[0] + 0.1 * np.ptp(time))
+        bounds = np.array([0, *(np.flatnonzero(anew) + 1), len(t)])
+        pieces = [(int(a), int(b)) for a, b in itertools.pairwise(bounds) if b - a >= 10]
+        if len(pieces) > 1 and chosen is None:
+            listed = "; ".join(
+                f"run {i} from {self.place(a)}: {b - a} points, {t[a]:.4g} to {t[b - 1]:.4g}"
+                for i, (a, b) in enumerate(pieces[:10])
+            )
+            msg = f"the file holds {len(pieces)} runs one after the other ({listed})"
+            raise ReadError(msg, expected="one run", hint="Pass run=N (--run N on the command line).")
+        if chosen is not None and self.table.runs == 1:
+            if not 0 <= chosen < len(pieces):
+                raise ReadError(f"there is no run {chosen} in the file", expected=f"0 to {max(len(pieces), 1) - 1}")
+            first, stop = pieces[chosen]
+            self.keep = self.keep[first:stop]
+
+    def gas_changes(self, time: FloatArray | None) -> tuple[GasChange, ...]:
+        """Later gases by time since the first reading, or by temperature where there is no time."""
+        found = list(self.table.gas_changes)
+        before = self.table.atmosphere
+        for row, gas in self.table.gas_rows:
+            at = int(np.searchsorted(self.keep, row))
+            if gas == before or at >= len(self.keep):
+                continue
+            before = gas
+            warmth = float(self.used["temperature"].values[self.keep[at]])
+            found.append(
+                GasChange(gas=gas, from_c=warmth) if time is None
+                else GasChange(gas=gas, from_min=float(time[at] - time[0]) / 60.0)
+            )  # fmt: skip
+        if found:
+            at_c = (f"{c.gas} from {c.from_c:g} °C" for c in found if c.from_c is not None)
+            listed = ", ".join(
+                [*at_c, *(f"{c.gas} from {c.from_min:.4g} min" for c in found if c.from_min is not None)]
+            )
+            text = f"the file states {self.table.atmosphere} at the start and then {listed}."
+            self.say(ATMOSPHERE_CHANGES, text, gases=", ".join([self.table.atmosphere, *map(str, found)]))
+        return tuple(found)
+
     def initial_mass(self) -> float | None:
         """Mass in mg that was weighed in: the user's word, the header's, or what mg and per cent of one file tell."""
         header, given = self.table.initial_mass_mg, self.options.initial_mass_mg
@@ -459,7 +643,7 @@ class _Builder:
         if float(np.ptp(t)) == 0.0:
             raise ReadError(f"temperature is {t[0]:g} °C at every point", expected="a heating program")
         # a start in the coldest 2 % of a run that begins to heat at once, not in the middle of its range
-        if not kelvin and not forced and 280.0 < t[0] < 310.0 and t[0] < np.quantile(t, 0.02) + 5.0:
+        if not kelvin and not forced and 280.0 < t[0] < 350.0 and t[0] < np.quantile(t, 0.02) + 5.0:
             text = f"temperature is stated in °C and starts at {t[0]:.1f}; a run from room temperature in kelvin would "
             text += 'look like this. Pass temperature_unit="K" (--temperature-unit K) if so.'
             self.say(TEMPERATURE_LOOKS_KELVIN, text, start_c=float(t[0]))
@@ -505,9 +689,20 @@ class _Builder:
             self.say(INITIAL_MASS_DIFFERS, text, start_mg=first, header_mg=header)
 
     def check_rate(self, run: TgaRun) -> None:
-        """Fastest heating over any fiftieth of the run against what furnaces do and what the header says."""
+        """Fastest heating over any fiftieth of the run against what furnaces do and what the header says; gaps."""
         if run.time_s is None or len(run) < 100:
             return
+        steps = np.diff(run.time_s)
+        usual = float(np.median(steps))
+        even = (np.abs(steps - usual) <= 0.2 * usual).mean() > 0.95
+        warmed = np.abs(np.diff(run.temperature_c))  # a table at even temperatures has uneven times and lacks nothing
+        gaps = (steps > 2.5 * usual) & (warmed > 1.5 * np.median(warmed))
+        gaps &= True if run.segment is None else np.diff(run.segment) == 0
+        if usual > 0 and even and gaps.any():
+            at = int(np.argmax(gaps)) + 1
+            text = f"time jumps by {steps[at - 1]:.4g} s before point {at} ({self.place(at)}), where readings are "
+            text += f"{usual:.4g} s apart: rows were left out{f', in {gaps.sum()} places' if gaps.sum() > 1 else ''}."
+            self.say(ROWS_MISSING, text, point=at, places=int(gaps.sum()))
         stride = len(run) // 50
         dt, dk = (np.diff(values[::stride]) for values in (run.time_s, run.temperature_c))
         if not (dt > 0).any():
@@ -543,9 +738,19 @@ class _Builder:
             before, after = step[:-1], -step[1:]
             out = (before * after > 0) & (np.minimum(np.abs(before), np.abs(after)) > limit)
             spikes = (np.flatnonzero(out)[:3] + 1).tolist()
+            # a stretch that leaves and comes back: two opposite jumps of about one height
+            jumps = np.flatnonzero(np.abs(step) > limit)
+            spikes += [
+                int(a) + 1
+                for a, b in itertools.pairwise(jumps)
+                if b - a > 1 and step[a] * step[b] < 0 and abs(step[a] + step[b]) < 0.5 * abs(step[a])
+            ]
+            # zeros between readings that are far from it: cells that were blanked
+            nought = (values == 0.0) & (np.abs(np.concatenate(([0.0], values[:-1]))) > 0.05 * np.abs(values).max())
+            spikes += [int(at) for at in np.flatnonzero(nought) if abs(values[at:]).max() > 0.05 * np.abs(values).max()]
             if abs(step[-1]) > limit:  # the last point has one neighbour only
                 spikes.append(len(values) - 1)
-            for at in spikes[:3]:
+            for at in sorted(set(spikes))[:3]:
                 beside = f"between {values[at - 1]:g} and {values[min(at + 1, len(values) - 1)]:g}"
                 text = f"{name} is {values[at]:g} {unit} at point {at} ({self.place(at)}) {beside}: "
                 text += "a disturbance or a damaged value."

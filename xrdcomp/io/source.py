@@ -158,12 +158,14 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
 
     UTF-8 and UTF-16 with or without byte-order mark, then Shift-JIS where its lead bytes occur, then
     cp1252. Numbers are ASCII in all of them; the choice matters for units and names only. With `cut` the
-    bytes are the beginning of a longer text, whose last character may be incomplete.
+    bytes are the beginning of a longer text, whose last character may be incomplete; without it half a character at
+    the end becomes U+FFFD. A degree sign as DOS wrote it makes the text cp850.
     """
     encoding = _encoding(data, cut=cut)
     if not encoding:
         return "", ""
-    text = data.decode(encoding, errors="ignore" if cut else "strict")
+    half = not cut and encoding.startswith("utf-16") and len(data) % 2  # a file that ends within a character
+    text = data[: len(data) - half].decode(encoding, errors="ignore" if cut else "strict") + "\ufffd" * half
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removeprefix("\ufeff"), encoding
@@ -180,14 +182,17 @@ def _encoding(data: bytes, *, cut: bool) -> str:
         for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
             sample = data[offset:512:2]
             if sample.count(0) > 0.7 * len(sample) and 0 not in data[1 - offset : 512 : 2]:
-                return name if _decodes(pairs, name) and len(data) % 2 == 0 else ""
+                return name if _decodes(pairs, name) else ""
     plain = data.removesuffix(b"\x1a")
     if len(plain.translate(None, _CONTROL)) != len(plain):  # ten times as quick as a search for them
         return ""
     if _decodes(body, "utf-8"):
         return "utf-8"
+    if re.search(rb"[\s/\[(\d.,;]\xf8[CKF](?![A-Za-z])", data):  # a degree sign as DOS wrote it
+        return "cp850"
     if re.search(rb"[\x81-\x9f]", data) and _decodes(body, "cp932"):
-        return "cp932"
+        private = re.search("[\ue000-\uf8ff]", body.decode("cp932"))  # characters that no font has: another script
+        return "cp850" if private else "cp932"
     return "cp1252" if _decodes(body, "cp1252") else "latin-1"
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 import numpy as np
 
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import Column, column_of, number_of, split_header, unit_of
+from xrdcomp.io.columns import Column, Role, column_of, number_of, split_header, unit_of
 from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray, IntArray
@@ -37,6 +37,12 @@ MAX_PARTS = 2_000
 MAX_HEADER = 4000
 _HEADER_ROWS = 3
 _CHUNK = 20_000
+_CLOCK = re.compile(
+    r"(?:\d{4}-\d\d?-\d\d?[T ]|\d{1,4}[./]\d\d?[./]\d{1,4},? )?"
+    r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([AP])M)?Z?",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d{1,4}[./]\d\d?[./]\d{1,4},?", re.IGNORECASE)
 BLANKS = frozenset({"", "-", "--", "---", "nan", "n/a", "#n/a", "na", "null", "none", "#nv", "*", "."})
 """What stands for no value."""
 Parts = Sequence[tuple[int, Sequence[str]]]
@@ -68,7 +74,8 @@ class Table:
     `values` has shape (n, k), NaN where a cell is blank; `lines` holds the line of each row, from 1, and `part` the
     number of the part it belongs to, from 0. `names` and `units` have one entry per column, none without header;
     `header_lines` holds the line of each part's header, of its first row where it has none. Other tables of at least
-    three rows, which are no part of this one, begin at the lines `others`.
+    three rows, which are no part of this one, begin at the lines `others`. Columns of times of day, counted from 0, are
+    `clocks`; their values are seconds that run on past midnight. This one was chosen among `tables`.
     """
 
     values: FloatArray
@@ -79,13 +86,23 @@ class Table:
     units: tuple[str, ...] = ()
     header_lines: tuple[int, ...] = ()
     others: tuple[int, ...] = ()
+    clocks: tuple[int, ...] = ()
+    tables: int = 1
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Columns, recognised by name and unit; without header their names are empty."""
+        """Columns, recognised by name and unit; without header their names are empty.
+
+        Of the times of day (`clocks`) the first is the time of a table that has no other.
+        """
         blank = ("",) * self.values.shape[1]
         names = zip(self.names or blank, self.units or blank, strict=True)
-        return tuple(column_of(*heading, self.values[:, i], i + 1) for i, heading in enumerate(names))
+        found = [column_of(*heading, self.values[:, i], i + 1) for i, heading in enumerate(names)]
+        timed = any(c.role == "time" for i, c in enumerate(found) if i not in self.clocks)
+        for i in self.clocks:
+            role: Role = "other" if timed or i != self.clocks[0] else "time"
+            found[i] = replace(found[i], unit="hh:mm:ss", dimension="time", canonical="s", role=role)
+        return tuple(found)
 
     def segment(self) -> IntArray | None:
         """Segment of each point, from a complete column of numbers or from the parts; None where there is one."""
@@ -128,6 +145,34 @@ def split_cells(line: str, dialect: Dialect) -> list[str]:
 # Rows of numbers to an array
 
 
+def _clock_columns(row: str, dialect: Dialect) -> list[int]:
+    """Columns of dates and times of day, from 0, as a row has them."""
+    if ":" not in row and not re.search(r"\d[-/.]\d+[-/.]\d", row):
+        return []
+    cells = split_cells(row, dialect)
+    return [i for i, cell in enumerate(cells) if _CLOCK.fullmatch(cell) or _DATE.fullmatch(cell)]
+
+
+def _clocks_to_seconds(rows: Sequence[str], clocks: Sequence[int], dialect: Dialect, first_line: int) -> list[str]:
+    """Rows with seconds of the day in place of times of day, and blank cells in place of dates."""
+    found: list[str] = []
+    for line, row in enumerate(rows, start=first_line):
+        cells = split_cells(row, dialect)
+        for i in clocks:
+            cell = cells[i] if i < len(cells) else ""
+            clock = _CLOCK.fullmatch(cell)
+            if not clock and not _DATE.fullmatch(cell) and cell.lower() not in BLANKS:
+                raise line_error(line, f"{cell[:40]!r} is neither date nor time of day, as the rows above have")
+            if clock:
+                hours = int(clock[1]) % 12 + 12 * (clock[4] in "pP") if clock[4] else int(clock[1])
+                seconds = 3600.0 * hours + 60.0 * int(clock[2]) + float((clock[3] or "0").replace(",", "."))
+                cells[i] = f"{seconds:.3f}".replace(".", dialect.decimal)
+            elif i < len(cells):
+                cells[i] = "-"
+        found.append((dialect.separator or " ").join(cells))
+    return found
+
+
 def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_columns: int = 0) -> FloatArray:
     """Turn rows of text, the first of them on `first_line`, into an (n, k) array, NaN where a cell is blank.
 
@@ -138,6 +183,8 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
     if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
         msg = f"the table has {len(rows)} rows of {width} columns, more than are read"
         raise line_error(first_line, msg, "one run", hint="")
+    if clocks := _clock_columns(rows[0], dialect):
+        rows = _clocks_to_seconds(rows, clocks, dialect, first_line)
     chunks = ((first_line + i, rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK))
     return np.concatenate([_parse_chunk(chunk, dialect, line, width) for line, chunk in chunks])
 
@@ -211,13 +258,21 @@ def _number(cell: str, row: str, line: int) -> float:
 def parse_parts(parts: Parts, dialect: Dialect, names: Sequence[str], units: Sequence[str] = ()) -> Table:
     """Rows of several parts, each given with the line of its first row, one below the other."""
     values = [parse_rows(rows, dialect, first_line=line, n_columns=len(names)) for line, rows in parts]
+    # times of day with their seconds; a step back by more than half a day is midnight
+    first = split_cells(parts[0][1][0], dialect)
+    clocks = tuple(i for i in _clock_columns(parts[0][1][0], dialect) if (m := _CLOCK.fullmatch(first[i])) and m[3])
+    whole = np.concatenate(values)
+    for i in clocks:
+        whole[1:, i] += 86400.0 * np.cumsum(np.diff(whole[:, i]) < -43200.0)
+        whole[:, i] -= whole[0, i]
     return Table(
-        values=np.concatenate(values),
+        values=whole,
         lines=np.concatenate([np.arange(line, line + len(rows), dtype=np.int64) for line, rows in parts]),
         dialect=dialect,
         part=np.repeat(np.arange(len(parts)), list(map(len, values))).astype(np.int64),
         names=tuple(names),
         units=tuple(units),
+        clocks=clocks,
     )
 
 
@@ -312,7 +367,10 @@ def parse_table(source: SourceFile, first: int, last: int) -> Table:
 
 _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
 """What nearly every row matches; whether its cells are numbers is seen when they are parsed."""
-_CELL = re.compile(r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None")
+_CELL = re.compile(
+    r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
+    r"|\d{4}-\d\d?-\d\d?(?:T[\d:.]+Z?)?|\d{1,4}[./]\d\d?[./]\d{1,4}|\d{1,3}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[AaPp][Mm])?"
+)
 _DECIMAL_COMMA = re.compile(r"[^,]+|[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _BETWEEN = re.compile(r'[\s;,"]+')
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
@@ -349,6 +407,14 @@ def guess_dialect(rows: Sequence[str], header: str = "", *, tabs: bool = True, p
     """
     sample = [row for row in rows[:200] if row.strip()]
     text = "\n".join(sample)
+    if sample and all(
+        re.search(r'"[^"]*\d[^"]*"', row) for row in sample
+    ):  # quotes tell decimal sign and separator apart
+        bare, quoted = re.sub(r'"[^"\n]*"', "0", text), "".join(re.findall(r'"([^"\n]*)"', text))
+        separators = [sign for sign in ("\t", ";", ",") if all(sign in row for row in bare.split("\n"))]
+        if separators:
+            decimal = "," if "," in quoted and "." not in quoted else "."
+            return Dialect(separator=separators[0], decimal=decimal)
     for separator in ("\t", ";") if tabs else (";",):
         if all(separator in row for row in sample):
             return Dialect(separator=separator, decimal="," if any("," in row for row in rows) else ".")
@@ -377,24 +443,48 @@ class _Header:
     at: int
 
 
-def read_table(lines: Sequence[str]) -> Table:
+def read_table(lines: Sequence[str], run: int | None = None) -> Table:
     """Longest table of a text, with all parts that stand under the same header.
 
     Blank lines inside a part are passed over; anything else between rows must be a repeated header. No block of
-    numbers, a damaged row and several tables with different headers are refused.
+    numbers, a damaged row and, unless `run` chooses one from 0, several tables with different headers are refused.
     """
+    tables = _headed_tables(lines) if run is not None else []
+    if run is not None and len(tables) > 1:
+        if not 0 <= run < len(tables):
+            raise ReadError(f"there is no run {run} in the file", expected=f"0 to {len(tables) - 1}")
+        first, stop = tables[run]
+        return replace(_TableReader(["" if not first <= i < stop else line for i, line in enumerate(lines)]).read(),
+                       tables=len(tables))  # fmt: skip
     return _TableReader(lines).read()
+
+
+def _headed_tables(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Lines of each table of three rows or more with names above it, (first, last + 1); equal names are one."""
+    found: list[tuple[int, int]] = []
+    names = ""
+    for first, stop in find_blocks(lines):
+        above = next((line for line in reversed(lines[max(first - 3, 0) : first]) if line.strip()), "")
+        if stop - first < LEAST_ROWS:
+            continue
+        if found and above.strip() in ("", names):
+            found[-1] = (found[-1][0], stop)
+        else:
+            found.append((found[-1][1] if found else 0, stop))
+            names = above.strip()
+    return found
 
 
 class _TableReader:
     """The table of the longest block of numbers in a text, with its separator and number of columns."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self.lines, self.blocks = lines, find_blocks(lines)
+        self.lines = lines = [
+            re.sub(r"(:\d\d) ([APap][Mm])\b", r"\1\2", line) if ":" in line else line for line in lines
+        ]
+        self.blocks = find_blocks(self.lines)
         if not self.blocks:
-            clock = any(re.search(r"\d:\d\d:\d\d", line[:200]) for line in lines[:50])
-            hint = "Times such as 00:01:30 are not read; export the time in s or min." if clock else ""
-            raise ReadError("no table of numbers was found", "", "rows of at least two numbers below a header", hint)
+            raise ReadError("no table of numbers was found", "", "rows of at least two numbers below a header")
         self.main = max(self.blocks, key=lambda block: block[1] - block[0])
         first, stop = self.main
         self.dialect = guess_dialect(lines[first:stop], lines[first - 1] if first else "")
@@ -425,7 +515,8 @@ class _TableReader:
                         self.refuse_row(at)
             elif taken:
                 msg = f"a second table with other columns begins here: {', '.join(own.names)[:80]}"
-                raise line_error(own.at + 1, msg, ", ".join(header.names)[:80], "Export the run alone.")
+                hint = "Pass run=N (--run N on the command line) to choose a table by its number from 0."
+                raise line_error(own.at + 1, msg, ", ".join(header.names)[:80], hint)
             else:
                 continue
             taken.append((first, stop))
@@ -459,7 +550,7 @@ class _TableReader:
         while at >= 0 and len(rows) < _HEADER_ROWS and first - at <= _HEADER_ROWS + 2:
             if self.lines[at].strip():
                 cells = self.header_cells(self.lines[at])
-                if not cells:
+                if not cells or (rows and _looks_numeric(self.lines[at])):  # rows of the table above
                     break
                 if 2 * sum(_NUMBER.fullmatch(cell) is not None for cell in cells) >= self.width:
                     self.refuse_row(at)
@@ -484,12 +575,18 @@ class _TableReader:
             cells = split_cells(text, self.dialect)
             while len(cells) > self.width and not cells[-1]:
                 cells.pop()
-            cells += [""] if len(cells) == self.width - 1 and len(cells) > 1 else []
+            if len(cells) == self.width - 1 > 1 and not split_cells(self.lines[self.main[0]], self.dialect)[-1]:
+                cells.append("")  # rows that end in a separator
             return cells if len(cells) == self.width else []
+        # date and time of day are two cells among blanks, and may have one name
+        pair = re.search(rf"(?:{_DATE.pattern})\s+\d{{1,3}}:\d\d", self.lines[self.main[0]])
+        before = len(self.lines[self.main[0]][: pair.start()].split()) if pair else 0
         for pattern in _HEADER_CELLS:
             cells = [cell.strip() for cell in re.findall(pattern, text) if cell.strip()]
             if len(cells) == self.width:
                 return cells
+            if pair and len(cells) == self.width - 1:
+                return [*cells[:before], "", *cells[before:]]
         return []
 
 

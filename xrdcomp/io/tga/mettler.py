@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xrdcomp.data import atmosphere_of
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import agreed, mass_in_mg, unit_of
 from xrdcomp.io.registry import TgaOptions, has_all
-from xrdcomp.io.runs import CUT, TgaTable, tga_reader
+from xrdcomp.io.runs import ATMOSPHERE_CHANGES, CUT, EVERY_NTH, STORED_TWICE, TgaTable, tga_reader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import MAX_PARTS, Dialect, line_error, parse_parts, split_lines
 
@@ -49,7 +50,7 @@ class _Curve:
         (0.95, ("Index", r"^(?=.*\bT[sr]\b)" + _HEADER_AND_UNITS)), (0.75, ("Index", "^" + _HEADER_AND_UNITS)),
     ),
 )  # fmt: skip
-def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
+def mettler_stare(source: SourceFile, options: TgaOptions) -> TgaTable:
     """Table of the mass curve; its index must not miss a row."""
     lines = split_lines(source.text)
     curves = _find_curves(lines)
@@ -57,9 +58,17 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
     weighed = [i for i, known in enumerate(kinds) if any(dimension == "mass" for dimension, _ in known)]
     absolute = [i for i in weighed if not kinds[i] & {("mass", "percent"), ("mass", "fraction")}]
     chosen = [curves[i] for i in absolute or weighed]
+    twice = len(chosen) > 1 and len({tuple(lines[curve.header : curve.stop]) for curve in chosen}) == 1
+    chosen = chosen[:1] if twice and options.run is None else chosen
+    count = len(chosen)
+    if count > 1 and options.run is not None and 0 <= options.run < count:
+        chosen = [chosen[options.run]]
     if len(chosen) != 1:
         where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
-        msg, hint = f"the file holds {len(chosen)} mass curves, at {where}", "Export the curves one by one."
+        msg, hint = (
+            f"the file holds {len(chosen)} mass curves, at {where}",
+            "Export the curves one by one, or pass run=N (--run N).",
+        )
         if not chosen:
             where = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)
             msg, hint = (f"no curve holds a mass; the values are {where}", "Export the weight curve of the run.")
@@ -70,11 +79,14 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
     dialect = Dialect(decimal="," if any("," in row for row in rows[:20]) else ".")
     names = ["Weight" if name.lower() in _VALUE_NAMES else name for name in curve.names]
     table = parse_parts([(first + 1, rows)], dialect, names, curve.units)
+    # an export of every n-th point counts in steps of n; any other step is a gap
     index = table.values[:, 0]
-    if not np.array_equal(index, index[0] + np.arange(len(index))):
-        at = int(np.argmax(np.diff(index) != 1)) + 1
+    steps = np.diff(index)
+    stride = float(np.median(steps)) if len(steps) else 1.0
+    if stride < 1.0 or (steps != stride).any():
+        at = int(np.argmax(steps != stride)) + 1
         msg = f"index {index[at]:g} follows {index[at - 1]:g}: rows are missing or damaged"
-        raise line_error(first + at + 1, msg, f"{index[at - 1] + 1:g}", hint="")
+        raise line_error(first + at + 1, msg, f"{index[at - 1] + max(stride, 1.0):g}", hint="")
     starts, stops = [0, *(c.stop for c in curves)], [*(c.header for c in curves), len(lines)]
     outside = [line for start, stop in zip(starts, stops, strict=True) for line in lines[start:stop]]
     # facts outside the curves: a key, and its value on the line below
@@ -98,12 +110,26 @@ def mettler_stare(source: SourceFile, _: TgaOptions) -> TgaTable:
         said = "the file does not end with the line of the STARe software; it may have been cut."
     elif not titled and not any(map(_REMARK.match, tail)):
         said = "the file does not end with the remark that STARe writes below bare columns; it may have been cut."
+    messages = [CUT(said)] if said else []
+    if twice:
+        messages.append(STORED_TWICE("the mass curve stands in the file twice; one copy was read."))
+    if stride > 1.0:
+        messages.append(EVERY_NTH(f"the file holds one of every {stride:g} points measured.", stride=stride))
+    # a method or remark names the gas with its flow: ``Ar 50ml/min``
+    flows = re.findall(r"([A-Za-z]\w+)\s*,?\s*\d+(?:[.,]\d+)?\s*ml/min", " ".join(outside))
+    gases = {atmosphere_of(word) for word in flows} - {"unknown"}
+    if len(gases) > 1:
+        listed = ", ".join(sorted(gases))
+        text = f"the file names several gases ({listed}) and not where they change; state them: nitrogen,air@600C."
+        messages.append(replace(ATMOSPHERE_CHANGES(text, gases=listed), severity="warning"))
     return TgaTable(
         columns=table.columns,
         lines=table.lines,
+        atmosphere=gases.pop() if len(gases) == 1 else "unknown",
         initial_mass_mg=agreed(round(mass, 9) for mass in in_mg if mass is not None),
         metadata=metadata,
-        messages=(CUT(said),) if said else (),
+        messages=tuple(messages),
+        runs=count,
     )
 
 

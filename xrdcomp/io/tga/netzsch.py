@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
+from xrdcomp.data import Atmosphere, Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.columns import agreed, column_of, header_facts, heating_rate_of, named_facts, number_of, split_header
 from xrdcomp.io.registry import TgaOptions, begins, has_all
@@ -194,12 +194,13 @@ def netzsch_ngb(source: SourceFile, _: TgaOptions) -> TgaTable:
     if time is not None and recorded:  # recorded stages follow each other, each as long as it states
         ends = np.cumsum([of(stage, "time") for stage in recorded])
         segment = numbered(np.minimum(np.searchsorted(ends, time - 1e-6, side="right"), len(ends) - 1))
-    purges = {
-        str(facts.get(f"purge_{line}_mfc_gas", ""))
-        for stage in recorded
-        for line in (1, 2)
-        if of(stage, f"purge_{line}_mfc_flow") > 0
-    }
+    # the gas of a stage is that of the one purge line that flows
+    gas_rows: list[tuple[int, Atmosphere]] = []
+    for number, stage in enumerate(recorded):
+        open_lines = [line for line in (1, 2) if of(stage, f"purge_{line}_mfc_flow") > 0]
+        purges = {str(facts.get(f"purge_{line}_mfc_gas", "")) for line in open_lines}
+        row = 0 if segment is None else int(np.searchsorted(segment, number))
+        gas_rows += [(row, atmosphere_of(purges.pop()) if len(purges) == 1 else "unknown")] if purges else []
     mass = facts.get("sample_mass")
     flows = [
         f"{line}: {facts[f'{line}_mfc_gas']}, {facts.get(f'{line}_mfc_flow')} ml/min"
@@ -212,7 +213,8 @@ def netzsch_ngb(source: SourceFile, _: TgaOptions) -> TgaTable:
     return TgaTable(
         columns=columns, lines=np.arange(len(columns[0].values), dtype=np.int64), place_of="point {}".format,
         segment=segment, initial_mass_mg=float(mass) if isinstance(mass, int | float) and mass > 0 else None,
-        atmosphere=atmosphere_of(purges.pop()) if len(purges) == 1 else "unknown", heating_rate_k_min=agreed(rates),
+        atmosphere=gas_rows[0][1] if gas_rows else "unknown", gas_rows=tuple(gas_rows),
+        heating_rate_k_min=agreed(rates),
         corrected=False, metadata=named_facts(words, _BINARY_METADATA, gases=flows), messages=(NOT_CORRECTED(text),),
     )  # fmt: skip
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
+from xrdcomp.data import atmosphere_of, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import agreed, header_facts, named_facts, number_of, unit_of
 from xrdcomp.io.registry import TgaOptions
-from xrdcomp.io.runs import ATMOSPHERE_CHANGES, TgaTable, tga_reader
+from xrdcomp.io.runs import TgaTable, declared_rows, tga_reader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import MAX_PARTS, WAS_CUT, Dialect, Table, line_error, parse_parts, split_lines
 from xrdcomp.units import MG_PER_UNIT
@@ -57,33 +57,27 @@ def perkinelmer_pyris(source: SourceFile, _: TgaOptions) -> TgaTable:
     facts = header_facts(head, _FACT)
     table = _read_parts(lines, steps)
     total = number_of(next((value for key, value in facts.items() if key.startswith("Total Points")), ""))
-    if total is not None and int(total) != len(table.values):
-        msg = f"the header states {int(total)} points and the file holds {len(table.values)}"
-        raise line_error(int(table.lines[-1]), msg, hint="The file was cut or edited; export it again.")
-    # steps of the method; rates in K/min and gases of those that heat
-    gas, heating = "", False
+    table, messages = declared_rows(table, total, strict=True)
+    # steps of the method: rates in K/min of those that heat, and the gas of each by its number
+    gas, number = "", ""
     program: list[str] = []
     rates: list[float | None] = []
-    heated: list[str] = []
+    gas_of = {"": ""}
     for line in head:
         step = _METHOD.match(line)
         if step:
             program.append(f"{step[2]}{step[3].rstrip()}")
             heats = _HEATS.search(line[:300])
             start, end, rate = (number_of(part) or 0.0 for part in heats.groups()) if heats else (0.0,) * 3
-            heating = step[2] == "Heat" and end > start
             rates += [rate or None] if end > start and "/min" in line else []
-            heated += [gas] if heating else []
+            number = step[1]
         switch = _GAS.search(line)  # it holds from here on, in the step that it belongs to too
-        if switch:
-            gas = switch[1]
-            heated[-1:] = [gas] if heating else heated[-1:]
-    gases = list(dict.fromkeys(heated))
-    messages: list[Diagnostic] = []
-    if len(gases) > 1:
-        listed = ", ".join(name or "not stated" for name in gases)
-        text = f"the gas changes between heating steps ({listed}); choose segments of one gas, or state atmosphere."
-        messages.append(ATMOSPHERE_CHANGES(text, gases=listed))
+        gas = switch[1] if switch else gas
+        gas_of[number] = gas
+    numbered = {i: match[1] for i in steps if (match := _STEP.match(lines[i]))}
+    begins = [int(np.argmax(table.part == k)) for k in range(int(table.part[-1]) + 1)]
+    of_part = (numbered[max(i for i in steps if i < int(table.lines[row]))] for row in begins)
+    gas_rows = tuple((row, atmosphere_of(gas_of.get(name, gas))) for row, name in zip(begins, of_part, strict=True))
     for column in table.columns:
         if column.name.lower().startswith("baseline") and float(np.nanmax(np.abs(column.values))) > 0:
             text = f"the file carries a baseline ({column.name}) that was not subtracted from the weight."
@@ -104,7 +98,7 @@ def perkinelmer_pyris(source: SourceFile, _: TgaOptions) -> TgaTable:
     return TgaTable(
         columns=table.columns, lines=table.lines, segment=table.part,
         initial_mass_mg=mass * factor if mass is not None and factor and mass > 0 else None,
-        atmosphere=atmosphere_of(gases[0]) if len(gases) == 1 else "unknown", heating_rate_k_min=agreed(rates),
+        atmosphere=gas_rows[0][1], gas_rows=gas_rows, heating_rate_k_min=agreed(rates),
         units=units, metadata=named_facts(facts, _METADATA, program=program, gases=switches), messages=tuple(messages),
     )  # fmt: skip
 

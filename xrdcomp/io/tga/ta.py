@@ -31,6 +31,7 @@ STEPS_MISSING = message_kind("TGA_STEPS_MISSING", "warning",
 
 # Universal Analysis
 
+_ROW = re.compile(r"\s*[-+]?[.,]?\d[\d.,]*(?:[eE][-+]?\d+)?\s+[-+]?[.,]?\d")
 _METADATA = {"Sample": "sample_name", "Instrument": "instrument", "Operator": "operator", "Date": "date"}
 
 
@@ -41,11 +42,16 @@ _METADATA = {"Sample": "sample_name", "Instrument": "instrument", "Operator": "o
 def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     """Table of the rows below ``StartOfData`` that are no marks."""
     lines = split_lines(source.text)
+    # StartOfData ends the header; without it, the first row of numbers below the declared signals does
     start = next((i for i, line in enumerate(lines) if line.strip() == "StartOfData"), -1)
+    marked = start >= 0
+    if not marked:
+        declared = next((i for i in range(len(lines) - 1, -1, -1) if re.match(r"Sig\d+\t", lines[i])), len(lines))
+        start = next((i for i in range(declared + 1, len(lines)) if _ROW.match(lines[i])), 0) - 1
     if start < 0:
         hint = "The file was cut in its header; copy it again."
-        raise line_error(len(lines), "there is no line StartOfData", hint=hint)
-    parted = (line.partition("\t") for line in lines[:start])
+        raise line_error(len(lines), "there is no line StartOfData and no row of numbers", hint=hint)
+    parted = (line.partition("\t") for line in lines[: start + 1])
     pairs = [(key.strip(), value.strip()) for key, mark, value in parted if mark]
     facts = dict(reversed(pairs))  # the first of equal keys counts
     signals: list[tuple[str, str]] = []
@@ -58,7 +64,8 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     rows = rows_until_blank(lines, start + 1, len(lines))
     if len(rows) < 2:
         raise line_error(start + 1, f"there are {len(rows)} rows below StartOfData", hint=WAS_CUT)
-    dialect = Dialect(separator="\t", decimal="," if "," in rows[1] and "." not in rows[1] else ".")
+    separator = "\t" if "\t" in rows[1].strip() else None
+    dialect = Dialect(separator=separator, decimal="," if "," in rows[1] and "." not in rows[1] else ".")
     names, units = zip(*signals, strict=True)
     table = parse_parts([(start + 2, rows)], dialect, names, units)
     at_time = next((i for i, name in enumerate(names) if name.lower().startswith("time")), -1)
@@ -76,9 +83,13 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     if len(clock) - marks.sum() < 2:
         raise line_error(start + 2, f"there are {len(clock) - marks.sum()} measured points", hint=WAS_CUT)
     messages: list[Diagnostic] = []
-    if not marks[-1]:
+    if not marks[-1] and marked:
         said = "the last row is not the instrument's mark for the end of the data"
         messages.append(CUT(f"{said}; the file may have been cut."))
+    messages += [] if marked else table_notes(source.text, table)
+    switched = np.flatnonzero(marks & (clock == -3.0)).tolist()  # rows that mark a change of gas
+    numbers = [f"{table.values[row, 1]:.0f}" for row in switched]
+    before = np.cumsum(~marks) - ~marks  # measured rows before each row
     table = replace(table, values=table.values[~marks], lines=table.lines[~marks])
     comments = [value for key, value in pairs if key in ("Xcomment", "Comment")]
     method = [value for key, value in pairs if key == "OrgMethod"]
@@ -87,20 +98,24 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     for comment in comments:
         channels |= dict(re.findall(r"[Gg]as ?(\d): *([^,;]*?)(?= *(?:[Gg]as ?\d|$|,|;))", comment[:300]))
     selected = re.findall(r"[Ss]elect [Gg]as:? *(?:[Gg]as)? *(\d)", " ".join(method))
-    gases = list(dict.fromkeys(channels.get(number, "").strip() for number in selected))
+    gases = [channels.get(number, "").strip() for number in selected]
     sample = [c for c in comments if re.search(r"sample gas|furnace gas", c, re.IGNORECASE)]
     named = gases[0] if gases and gases[0] else " ".join(sample) if sample else channels.get("1", "")
-    if len(gases) > 1:
-        listed = ", ".join(name or "not stated" for name in gases)
-        text = f"the method selects several gases ({listed}); choose segments of one gas, or state atmosphere."
-        messages.append(ATMOSPHERE_CHANGES(text, gases=listed))
+    # marks follow the selections of the method, and hold the number of the channel where the method is left out
+    opened = gases if len(gases) == len(switched) else [channels.get(number, "") for number in numbers]
+    gas_rows = [(int(before[row]), atmosphere_of(gas)) for row, gas in zip(switched, opened, strict=True) if channels]
+    if len(set(gases)) > 1 and len(gas_rows) < len(gases):
+        listed = ", ".join(name or "not stated" for name in dict.fromkeys(gases))
+        text = f"the method selects several gases ({listed}) and the file does not mark where they change; state them."
+        messages.append(replace(ATMOSPHERE_CHANGES(text, gases=listed), severity="warning"))
+        gas_rows = []
     ramps = (step for step in method if re.search(r"\bramp\b", step, re.IGNORECASE))
     mass = mass_in_mg("", facts.get("Size", ""))
     remarks = [comment for comment in comments if "gas" in comment.lower()]
     return TgaTable(
         columns=table.columns, lines=table.lines, segment=numbered(np.cumsum(marks)[~marks]),
         initial_mass_mg=mass if mass is not None and mass > 0 else None,
-        atmosphere=atmosphere_of(named) if len(gases) < 2 else "unknown",
+        atmosphere=atmosphere_of(named), gas_rows=tuple(gas_rows),
         heating_rate_k_min=agreed(map(heating_rate_of, ramps)),
         metadata=named_facts(facts, _METADATA, program=method, gases=remarks), messages=tuple(messages),
     )  # fmt: skip
@@ -132,11 +147,21 @@ def parse_trios(text: str) -> TgaTable:
         rises = len(values) > 1 and values[-1] > values[0]
         rates.append(heating_rate_of(name) if "ramp" in name.lower() and rises else None)
     messages = table_notes(text, table)
+    # the gas at the sample is that of the channel selected before a recorded step, or of a whole blend
+    gas_rows: list[tuple[int, Atmosphere]] = []
     recorded, recording = 0, True
-    for step in (part.strip().lower() for part in procedure.split(";")):
-        if step.startswith(("data off", "data on")):
-            recording = step.startswith("data on")
-        recorded += recording and bool(re.match(r"ramp|isothermal", step))
+    gas: Atmosphere = "unknown"
+    for step in (part.strip() for part in procedure.split(";")):
+        low = step.lower()
+        recording = low.startswith("data on") or (recording and not low.startswith("data off"))
+        if selected := re.search(r"select gas:? *(?:gas)? *(\d)", low):
+            gas = atmosphere_of(facts.get(f"gas {selected[1]}", ""))
+        elif "blend" in low:
+            blend = re.search(r"blend channel [ab] \(([^)]*)\) at 100%", low)
+            gas = atmosphere_of(blend[1]) if blend else "unknown"
+        elif recording and re.match(r"ramp|isothermal", low):
+            gas_rows.append((int(np.searchsorted(table.part, recorded)), gas))
+            recorded += 1
     if recorded > len(names):
         said = f"the procedure records {recorded} steps and the file holds {len(names)}; "
         said += "it was exported in part, or cut."
@@ -145,18 +170,15 @@ def parse_trios(text: str) -> TgaTable:
         said = "the file announces a further step at its end, and its rows are missing; it may have been cut."
         messages.append(STEPS_MISSING(said, file=len(names)))
     gases = " ".join(value for key, value in facts.items() if re.match(r"gas ?\d", key)) or procedure
-    # the gas at the sample is that of the channel selected, never of a blend
-    atmosphere: Atmosphere = "unknown"
-    selected = set(re.findall(r"select gas:? *(?:gas)? *(\d)", procedure.lower()))
-    blends = set(re.findall(r"Blend Channel ([AB]) \(([^)]*)\) at 100%", procedure))
-    if len(selected) == 1:
-        atmosphere = atmosphere_of(facts.get(f"gas {selected.pop()}", ""))
-    elif len(blends) == 1 and len(re.findall(r"Blend|Select Gas", procedure)) == 1:
-        atmosphere = atmosphere_of(blends.pop()[1])
+    atmosphere = gas_rows[0][1] if gas_rows else gas
+    if recorded not in (0, len(names)) and len({name for _, name in gas_rows}) > 1:
+        text = f"the procedure changes the gas within {recorded} steps, of which the file holds {len(names)}; "
+        messages.append(replace(ATMOSPHERE_CHANGES(f"{text}state the gas."), severity="warning"))
+        atmosphere, gas_rows = "unknown", []
     program = [name for name in names if name]
     return TgaTable(
         columns=table.columns, lines=table.lines, segment=table.part if len(names) > 1 else None,
-        initial_mass_mg=mass_in_mg("", facts.get("sample mass", "")), atmosphere=atmosphere,
+        initial_mass_mg=mass_in_mg("", facts.get("sample mass", "")), atmosphere=atmosphere, gas_rows=tuple(gas_rows),
         heating_rate_k_min=agreed(rates),
         metadata=named_facts(facts, _TRIOS_METADATA, program=program, gases=[gases[:500]] if gases else []),
         messages=tuple(messages),

@@ -1,4 +1,4 @@
-"""Tables with names and units above the numbers: any CSV or text, workbooks, Shimadzu, Hitachi, Setaram.
+"""Tables with names and units: any CSV or text, workbooks, JCAMP-DX, Shimadzu, Hitachi, Setaram.
 
 Shimadzu (TA-60WS, LabSolutions TA): sections
 in brackets, facts (``Sample Weight:<tab>5.123[mg]``), rows ``rate<tab>hold temperature<tab>hold time`` below
@@ -26,10 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, atmosphere_of, message_kind
+from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import MissingExtraError, ReadError
 from xrdcomp.io.archive import is_zip
 from xrdcomp.io.columns import (
+    MASS_WORDS,
+    TEMPERATURE_WORDS,
+    TIME_WORDS,
     Column,
     agreed,
     ask_column,
@@ -44,11 +47,11 @@ from xrdcomp.io.columns import (
     unit_of,
 )
 from xrdcomp.io.registry import TgaOptions, has_all
-from xrdcomp.io.runs import TgaTable, table_notes, tga_reader
+from xrdcomp.io.runs import CUT, OTHER_TABLE, TgaTable, declared_rows, gases_of, table_notes, tga_reader
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
-from xrdcomp.io.text_table import Table, find_blocks, read_table, split_lines
+from xrdcomp.io.text_table import WAS_CUT, Dialect, Table, find_blocks, line_error, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
-from xrdcomp.units import IntArray
+from xrdcomp.units import FloatArray, IntArray
 
 # fmt: off
 COLUMNS_ASSUMED = message_kind("TGA_COLUMNS_ASSUMED", "warning",
@@ -59,8 +62,20 @@ COMMA_DOUBTFUL = message_kind("TGA_COMMA_DOUBTFUL", "warning",
 # fmt: on
 _CERTAIN = 0.72
 """Score of a header with mass, temperature or time, and a unit; below that of the instruments' own layouts."""
-_MASS_KEY = re.compile(r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage")
-_SAMPLE_KEYS = ("sample name", "sample", "sample id", "sampleid", "probe")
+_MASS_KEY = re.compile(
+    r"(initial|sample|start(ing)?|specimen|proben?)[ _-]*(mass|weight|masse|gewicht|size)|einwaage|prise d'essai"
+    r"|(masse|poids|masa|peso|massa)[ _-]*(initiale?|inicial|iniziale|de l'[ée]chantillon|de la muestra|del campione)"
+    r"|(試料|初期|试样|样品|初始)(重量|質量|质量)|(начальная|исходная) масса|масса образца"
+)
+_POINTS_KEY = re.compile(
+    r"^(number of |total |n\.? ?)?(data ?)?(points|records)( in run)?$|^npoints$|punkt(e|zahl)|nombre de points"
+)
+_GAS_KEY = re.compile(r"atmos|gas|purge|spülgas|gaz\b|雰囲気|气氛|ガス|атмосфера")
+_SAMPLE_KEYS = (
+    "sample name", "sample", "sample id", "sampleid", "specimen", "probe", "probenname", "échantillon", "echantillon",
+    "nom de l'échantillon", "muestra", "campione", "amostra", "próbka", "образец", "試料名", "试样名称", "样品名称",
+    "title",
+)  # fmt: skip
 
 
 def parse_table(
@@ -85,8 +100,16 @@ def parse_table(
     lines = split_lines(text)
     above = (i + 1 for i, line in enumerate(lines) if section and line.strip() == section)
     start = next(above, 0)
-    table = read_table([""] * start + lines[start:])
+    table = read_table([""] * start + lines[start:], options.run)
     messages = [*table_notes(text, table), *_doubtful_comma(lines, table.lines)]
+    skipped = [first + 1 for first, stop in find_blocks(lines[:start]) if stop - first >= 20]
+    if skipped:
+        said = f"{len(skipped)} long tables above {section} were not read; they begin at line {skipped[0]}."
+        messages.append(OTHER_TABLE(said, line=skipped[0]))
+    facts = header_facts(lines[: table.header_lines[0] - 1], fold=True)
+    points = next((value for key, value in facts.items() if _POINTS_KEY.search(key)), "")
+    table, beyond = declared_rows(table, number_of(points) if points.isdecimal() else None)
+    messages += beyond
     columns = table.columns
     if not table.names and not options.columns:
         columns = _assumed_columns(table, options)
@@ -94,12 +117,12 @@ def parse_table(
         said = f"the table has no header; its columns were taken as {names}, since the units were given."
         messages.append(COLUMNS_ASSUMED(said, columns=len(columns)))
     head = lines[: table.header_lines[0] - 1]
-    facts = header_facts(head, fold=True)
     masses = [mass_in_mg(key, value) for key, value in facts.items() if _MASS_KEY.match(key)]
     masses += [mass_in_mg(key, facts.get(key, "")) for key in mass_keys]
     gases = [facts[key] for key in gas_keys if key in facts][:1]
     if not gas_keys:
-        gases = [value for key, value in facts.items() if re.search(r"atmos|gas|purge|spülgas", key)]
+        gases = [value for key, value in facts.items() if _GAS_KEY.search(key)]
+    atmosphere, gas_changes = gases_of(" ".join(gases))
     steps = (value for key, value in facts.items() if re.search(r"rate|method|program|ramp", key))
     rate = heating_rate_of(" ".join(steps))
     if program:
@@ -113,9 +136,9 @@ def parse_table(
     sample_key = next((key for key in _SAMPLE_KEYS if key in facts), "")
     return TgaTable(
         columns=columns, lines=table.lines, segment=table.segment(),
-        initial_mass_mg=next((mass for mass in masses if mass), None), atmosphere=atmosphere_of(" ".join(gases)),
+        initial_mass_mg=next((mass for mass in masses if mass), None), atmosphere=atmosphere, gas_changes=gas_changes,
         heating_rate_k_min=rate, metadata=named_facts(facts, {sample_key: "sample_name", **metadata}),
-        messages=tuple(messages),
+        messages=tuple(messages), runs=table.tables,
     )  # fmt: skip
 
 
@@ -159,7 +182,7 @@ def _assumed_columns(table: Table, options: TgaOptions) -> tuple[Column, ...]:
 # Recognition
 
 _TELLING = re.compile(
-    r"temp|mass|weight|masse|gewicht|poids|peso|residu|°|\btga?\b|\bwt|\bt[sr]\b|\b[tTmM]\b|time|zeit|\bmg\b|%|_t\b",
+    rf"{TEMPERATURE_WORDS}|{MASS_WORDS}|{TIME_WORDS}|residu|°|\btga?\b|\bwt|\bt[sr]\b|\b[tm]\b|\bmg\b|%|_t\b",
     re.IGNORECASE,
 )
 
@@ -257,6 +280,128 @@ HITACHI = tga_reader(
     source.text, options, mass_keys=("sample weight", "weight", "sample mass"), gas_keys=("gas", "gas1", "atmosphere"),
     metadata={"module": "instrument", "measurement date": "date", "operator": "operator"},
 ))  # fmt: skip
+
+# JCAMP-DX
+
+_LABEL = re.compile(r"##\$?([^=]{1,60})=\s*(.*)")
+_AFFN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_THERMAL = re.compile(
+    r"##DATA ?TYPE=.*(THERMO|\bTGA?\b|\bSTA\b)|##Y(UNITS|LABEL)=.*(mass|weight|mg\b|%)", re.IGNORECASE
+)
+
+
+def _sniff_jcamp(source: SourceFile) -> float:
+    if not re.search(r"^##JCAMP-?DX=", source.head_text, re.MULTILINE | re.IGNORECASE):
+        return 0.0
+    if "DIFFRACTION" in source.head_text.upper():
+        return 0.0
+    return 0.95 if _THERMAL.search(source.head_text) or "##NTUPLES" in source.head_text else 0.58
+
+
+@tga_reader("jcamp", "JCAMP-DX of a thermogravimetric run", "jdx dx jcamp", _sniff_jcamp, verified=False)
+def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
+    """Table of the one block with data, or of the block that `run` chooses; numbers as AFFN, not compressed."""
+    lines = [line.partition("$$")[0] for line in split_lines(source.text)]
+    blocks: list[tuple[dict[str, str], int, int]] = []  # facts, and the lines of the numbers
+    facts: dict[str, str] = {}
+    for i, line in enumerate(lines):
+        label = _LABEL.match(line)
+        if not label:
+            continue
+        key = re.sub(r"[\s_-]", "", label[1]).lower()
+        facts = {} if key == "title" else facts
+        facts.setdefault(key, label[2].strip())
+        if key in ("xydata", "xypoints", "peaktable", "datatable"):
+            stop = next((j for j in range(i + 1, len(lines)) if lines[j].startswith("##")), len(lines))
+            blocks.append((facts, i + 1, stop))
+    listed = ", ".join(
+        f"run {k} from line {first}: {known.get('title', '')!r}" for k, (known, first, _) in enumerate(blocks)
+    )
+    if not blocks:
+        kind = facts.get("datatype", "unknown")
+        raise ReadError(f"this is JCAMP-DX of data type {kind!r} without a table of numbers", expected="a run")
+    run = options.run if len(blocks) > 1 else 0
+    if run is None or not 0 <= run < len(blocks):
+        hint = "Pass run=N (--run N on the command line)."
+        raise ReadError(
+            f"the file holds {len(blocks)} blocks with data ({listed[:300]})", expected="one run", hint=hint
+        )
+    facts, first, stop = blocks[run]
+    values, places = _jcamp_numbers(lines, facts, first, stop)
+    part = np.zeros(len(values), dtype=np.int64)
+    table = Table(values=values, lines=places, dialect=Dialect(), part=part)
+    table, messages = declared_rows(table, number_of(facts.get("npoints", "").split(",")[0]), strict=True)
+    values, places = table.values, table.lines
+    if stop == len(lines):
+        messages.append(CUT("the block is not ended by ##END=; the file may have been cut."))
+    width = values.shape[1]
+    names = [name.strip() for name in facts.get("varname", "").split(",")]
+    units = [unit.strip() for unit in facts.get("units", "").split(",")]
+    if len(names) < width:
+        names, units = ([facts.get(axis + word, "") for axis in "xy"] for word in ("label", "units"))
+    pairs = [(name, unit) if name else split_header(unit) for name, unit in zip(names, units, strict=False)]
+    pairs = [
+        ("", name) if not unit and unit_of(name)[0] not in ("none", "other") else (name, unit) for name, unit in pairs
+    ]
+    plain = {key: value for key, value in facts.items() if value}
+    masses = (mass_in_mg(key, value) for key, value in plain.items() if "mass" in key or "weight" in key)
+    atmosphere, gas_changes = gases_of(" ".join(value for key, value in plain.items() if _GAS_KEY.search(key)))
+    named = {"title": "sample_name", "owner": "operator", "origin": "instrument", "longdate": "date", "date": "date"}
+    return TgaTable(
+        columns=tuple(column_of(name, unit, values[:, k], k + 1) for k, (name, unit) in enumerate(pairs[:width])),
+        lines=places, initial_mass_mg=next((mass for mass in masses if mass), None), atmosphere=atmosphere,
+        gas_changes=gas_changes, metadata=named_facts(plain, named), messages=tuple(messages), runs=len(blocks),
+    )  # fmt: skip
+
+
+def _jcamp_numbers(
+    lines: Sequence[str], facts: Mapping[str, str], first: int, stop: int
+) -> tuple[FloatArray, IntArray]:
+    """Points of a block, one row each, and their lines; X++(Y..Y) is checked against the abscissa of every line."""
+    form = next(facts[key] for key in ("xydata", "xypoints", "peaktable", "datatable") if key in facts)
+    rows: list[list[float]] = []
+    places: list[int] = []
+    for i in range(first, stop):
+        found = [float(token) for token in _AFFN.findall(lines[i])]
+        if re.search(r"[^-+.\deE\s,;]", lines[i]) or re.search(r"\d[eE](?![-+\d])", lines[i]):
+            hint = "Export as AFFN (plain numbers)."
+            raise line_error(
+                i + 1, f"{lines[i].strip()[:40]!r} is no row of plain numbers", "AFFN, not compressed", hint
+            )
+        rows += [found] if found else []
+        places += [i + 1] if found else []
+    if not rows:
+        raise line_error(first, "there are no numbers below", hint=WAS_CUT)
+    text = "".join(lines[first:stop])
+    if "," in text and "." not in text:
+        raise line_error(first + 1, "the commas can be decimal signs", "decimal points", "Export with decimal points.")
+    scale = [number_of(facts.get(axis + "factor", "")) or 1.0 for axis in "xy"]
+    if "++" in form:
+        step, start = number_of(facts.get("deltax", "")), number_of(facts.get("firstx", ""))
+        last, count = number_of(facts.get("lastx", "")), number_of(facts.get("npoints", ""))
+        if step is None and start is not None and last is not None and count is not None and count > 1:
+            step = (last - start) / (count - 1)
+        if step is None or not step:
+            raise ReadError("the block (X++(Y..Y)) states no DELTAX", expected="DELTAX, or FIRSTX, LASTX and NPOINTS")
+        begin = rows[0][0] * scale[0] if start is None else start
+        total = 0
+        for row, place in zip(rows, places, strict=True):
+            if abs(row[0] * scale[0] - (begin + total * step)) > 0.5 * abs(step):
+                msg = f"the line begins at {row[0] * scale[0]:g}, where {begin + total * step:g} follows"
+                raise line_error(place, msg, hint="Rows are missing or damaged; export it again.")
+            total += len(row) - 1
+        y = np.concatenate([row[1:] for row in rows]) * scale[1]
+        x = begin + step * np.arange(len(y))
+        return np.column_stack((x, y)), np.repeat(np.array(places), [len(row) - 1 for row in rows])
+    symbols = re.match(r"\(?\s*([A-Z]+)\s*\.\.", form.upper())
+    width = len(symbols[1]) if symbols else 2
+    wrong = next((k for k, row in enumerate(rows) if len(row) % width), None)
+    if wrong is not None:
+        msg = f"the line holds {len(rows[wrong])} numbers, {width} belong to each point"
+        raise line_error(places[wrong], msg, hint="The row is damaged, or decimals are commas; export it again.")
+    values = np.concatenate([np.reshape(row, (-1, width)) for row in rows])
+    return values * np.array([*scale, *(1.0,) * width])[:width], np.repeat(places, [len(row) // width for row in rows])
+
 
 # Workbooks
 
@@ -357,6 +502,11 @@ def _pages(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
         book = opener.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
         for name in book.sheet_names():
             page = book.sheet_by_name(name)
+            declared = int(getattr(page, "_dimnrows", page.nrows))  # of the sheet's own record of its size
+            if declared != page.nrows:
+                msg = f"sheet {name!r} declares {declared} rows and holds {page.nrows}"
+                hint = "The file is damaged, or saved by a program that counts otherwise; save it as .xlsx or CSV."
+                raise ReadError(msg, expected="both alike", hint=hint)
             yield name, map(page.row_values, range(page.nrows))
             book.unload_sheet(name)
         return
