@@ -195,18 +195,20 @@ class Diagnostic(Record):
 
     `code`: stable, upper-case: ``XRD_LOW_COUNTS``, ``TGA_INERT_CHAR``; `severity`: {"info", "warning",
     "error"}; `text`: what is wrong, how it was seen (the figure), what to do; `facts`: the figures of the
-    text, for scripts.
+    text, for scripts; `concerns`: places of ``result.json`` that it speaks of, as ``composition.components.organic``.
     """
 
     code: str
     severity: Severity
     text: str
     facts: Metadata = field(default_factory=dict)
+    concerns: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return one entry of the contract's ``messages``."""
         facts = {name: value.item() if hasattr(value, "item") else value for name, value in self.facts.items()}
-        return {"code": self.code, "severity": self.severity, "text": self.text, "facts": facts}
+        told = {"code": self.code, "severity": self.severity, "text": self.text, "facts": facts}
+        return told | {"concerns": list(self.concerns)}
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.code}: {self.text}"
@@ -222,7 +224,7 @@ class MessageKind:
     `code` is stable, in upper case. `severity`: error, figures of this kind may not be used; warning, usable with care;
     info, the rest. `meaning` says on the page of messages what is wrong, `remedy` what to do about it, `threshold` the
     figure at which it is said, with its unit, and `origin` where it comes from: a source, a study, a judgement;
-    each is empty where there is none.
+    each is empty where there is none. `concerns` are the places of ``result.json`` that every such message speaks of.
     """
 
     code: str
@@ -231,34 +233,56 @@ class MessageKind:
     remedy: str = ""
     threshold: str = ""
     origin: str = ""
+    concerns: tuple[str, ...] = ()
+
+    def at(self, *places: str) -> MessageKind:
+        """Give the same kind for a message that concerns these `places` of ``result.json`` instead."""
+        return replace(self, concerns=places)
 
     def __call__(self, text: str, **facts: str | float | int | bool) -> Diagnostic:
         """Give the message with its text and the figures of the text."""
-        return Diagnostic(code=self.code, severity=self.severity, text=text, facts=facts)
+        return Diagnostic(code=self.code, severity=self.severity, text=text, facts=facts, concerns=self.concerns)
 
 
 MESSAGE_KINDS: dict[str, MessageKind] = {}
 """Every kind of message by its code, filled where the kinds are declared; the page of messages is made from it."""
 
 
-def message_kind(code: str, severity: Severity, meaning: str, **page: str) -> MessageKind:
+PLACES = {
+    **dict.fromkeys(("XRD", "HOLDER", "HUMP", "FRAME", "CALIBRATION"), ("xrd",)),
+    "TGA": ("tga",),
+    "QUANTIFICATION": ("phases",),
+    **dict.fromkeys(("FUSION", "COMPOSITION", "AMORPHOUS", "NOT", "PRIOR"), ("composition",)),
+}
+"""Part of ``result.json`` that a message concerns where nothing nearer is said, by the first word of its code."""
+
+
+def message_kind(
+    code: str, severity: Severity, meaning: str, *, concerns: tuple[str, ...] | None = None, **page: str
+) -> MessageKind:
     """Declare a kind of message, as `MessageKind` describes it; a code that is taken raises ValueError.
 
-    `page` are the `remedy`, `threshold` and `origin` that the page of messages names.
+    `page` are the `remedy`, `threshold` and `origin` that the page of messages names; `concerns` by default that of
+    `PLACES`.
     """
+    places = PLACES.get(code.partition("_")[0], ()) if concerns is None else concerns
     if code in MESSAGE_KINDS:
         raise ValueError(f"message code {code!r} is declared twice")
-    kind = MESSAGE_KINDS[code] = MessageKind(code=code, severity=severity, meaning=meaning, **page)
+    kind = MESSAGE_KINDS[code] = MessageKind(code=code, severity=severity, meaning=meaning, concerns=places, **page)
     return kind
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Source(Record):
-    """Origin of a measurement: file name without folders, SHA-256 of its bytes (hex), registry format id."""
+    """Origin of a measurement: file name without folders, SHA-256 of its bytes (hex), registry format id.
+
+    `sample_name` is what the file calls its specimen, None where it does not.
+    """
 
     file: str
     sha256: str
     format: str
+    sample_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ COMMAND_NAMES = {
     "two_theta_range": "fit.two_theta_range",
     "atmosphere": "thermal.atmosphere",
     "basis": "composition.basis",
+    "specimen_kind": "specimen.kind",
 }
 """Settings that the command line and `analyze` call by a short name."""
 
@@ -427,6 +428,21 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
                 )
 
 
+class SpecimenRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the specimen before anything is measured.
+
+    Attributes
+    ----------
+    kind : {"auto", "tissue", "unknown"}
+        ``tissue``: mineralised tissue, whose amorphous scattering is read as organic matter, water and amorphous
+        calcium phosphate. ``unknown``: amorphous matter may be of any kind, glass and silica included, so that X-rays
+        alone state its sum only. ``auto``: tissue where a biomineral is found or thermogravimetry behaves as tissue
+        does, and intervals hold both.
+    """
+
+    kind: Literal["auto", "tissue", "unknown"] = "auto"
+
+
 class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The joint estimate.
 
@@ -549,7 +565,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Phase id of the spike, "" without one.
     internal_standard_fraction : float
         Mass of the spike over that of the spiked powder, 0 to 1.
-    instrument, fit, identification, thermal, quantification, composition
+    specimen, instrument, fit, identification, thermal, quantification, composition
         The groups above.
     """
 
@@ -557,6 +573,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     phases: tuple[str, ...] = ()
     internal_standard: str = ""
     internal_standard_fraction: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    specimen: SpecimenRecipe = SpecimenRecipe()
     instrument: InstrumentRecipe = InstrumentRecipe()
     fit: FitRecipe = FitRecipe()
     identification: IdentificationRecipe = IdentificationRecipe()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from uncertainties import UFloat
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 COMPONENTS = ("crystalline_hydroxyapatite", "organic", "water", "carbonate", "amorphous_mineral", "other_crystalline")
 Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
@@ -898,11 +898,16 @@ class SampleResult(_Tabulated, shown="result"):
             return "failed"
         return "warning" if "warning" in severities else "ok"
 
+    @property
+    def verdict(self) -> str:
+        """One sentence in plain words: what the specimen is, how sure that is, and the weakest point."""
+        return str(presenter("tables").verdict(self))
+
     def to_dict(self, *, figures: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return the contract's ``result.json`` as plain dictionaries."""
         out = {
             "schema_version": SCHEMA_VERSION,
-            **named(self, "sample_id", "status"),
+            **named(self, "sample_id", "status", "verdict"),
             **named(self, "messages", "inputs", "software", "settings", "composition", "phases", "claims"),
             "figures": list(figures),
             "metadata": _plain(self.metadata),

@@ -46,6 +46,7 @@ TURNED: dict[str, tuple[Any, Settings, str]] = {
     "phases": (["calcite"], NO_SEARCH, "xrd composition"),
     "internal_standard": ("hydroxyapatite", SPIKE, "composition"),
     "internal_standard_fraction": (0.12, SPIKE, "composition"),
+    "specimen.kind": ("unknown", {"composition.method": "xrd", **NO_SEARCH}, "composition"),
     "instrument.radiation": ("CoKa", NO_SEARCH, "xrd"),
     "instrument.wavelengths": ([1.5406], NO_SEARCH, "xrd"),
     "instrument.intensity_ratio": (0.45, {"instrument.wavelengths": [1.540598, 1.544426], **NO_SEARCH}, "xrd"),

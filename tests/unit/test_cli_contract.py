@@ -126,6 +126,35 @@ def test_a_failed_result_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (tmp_path / "S1" / "result.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("severity", "fail_on", "code"),
+    [("error", "error", 1), ("error", "warning", 1), ("error", "never", 0), ("warning", "error", 0),
+     ("warning", "warning", 1), ("info", "warning", 0)],
+)  # fmt: skip
+def test_the_user_says_what_fails(
+    severity: str, fail_on: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from xrdcomp.data import Diagnostic
+
+    found = replace(make_result(), messages=(Diagnostic(code="X", severity=severity, text="no."),))
+    monkeypatch.setattr("xrdcomp.analysis.analyze", lambda *_, **__: found)
+    result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures", "--fail-on", fail_on)
+    assert result.exit_code == code
+    assert (tmp_path / "S1" / "result.json").is_file()
+
+
+def test_the_verdict_comes_first_and_last(analysed: list[dict], tmp_path: Path) -> None:
+    result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures", "--quiet")
+    blocks = result.stdout.rstrip().split("\n\n")
+    verdict = json.loads((tmp_path / "S1" / "result.json").read_text(encoding="utf-8"))["verdict"]
+    assert " ".join(blocks[-1].split()) == verdict
+    assert blocks[0].split(None, 2)[2].split() == verdict.split()
+    assert len(blocks[-1].splitlines()) <= 3
+    assert max(map(len, result.stdout.splitlines())) <= 110
+
+
 def test_json_is_the_result_and_nothing_else(analysed: list[dict], tmp_path: Path) -> None:
     result = run("analyze", "a.xy", "--format", "json", "--out", str(tmp_path), "--no-figures")
     assert result.exit_code == 0

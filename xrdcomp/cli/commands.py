@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 @shared.tga_options
 @click.option("--internal-standard", metavar="ID:FRACTION", help="Spike: phase id and its fraction of the spiked mass.")
 @click.option("--basis", type=click.Choice(["as_received", "dry"]), help="Basis of the composition.")
+@click.option(
+    "--specimen-kind", type=click.Choice(["auto", "tissue", "unknown"]),
+    help="Whether amorphous matter is that of mineralised tissue or may be of any kind [default: auto].",
+)  # fmt: skip
 @shared.output_options
 def analyze(xrd: str | None, **options: Any) -> None:
     """Composition of one specimen from a powder pattern, a TGA curve, or both.
@@ -118,6 +122,8 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
         }
         target = write_text(page, render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn))
         click.echo(f"\nfigures and details: {target}")
+    if any(result.status == "failed" for result in results):
+        raise click.exceptions.Exit(1)
 
 
 _interrupted = False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xrdcomp.data import SCREEN_WIDTH
 from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import COMMAND_NAMES, Recipe
 
@@ -20,12 +22,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 DEFAULT_OUT = "xrdcomp-results"
-_NAMED = ("radiation", "instrument", "atmosphere", "basis")
+_NAMED = ("radiation", "instrument", "atmosphere", "basis", "specimen_kind")
 TGA_UNITS = {
     "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
     "temperature_unit": ("C", "K"),
     "time_unit": ("s", "min", "h"),
 }
+FAIL_ON = ("error", "warning", "never")
 ATMOSPHERES = ("air", "oxygen", "nitrogen", "argon", "helium", "carbon_dioxide")
 
 
@@ -109,6 +112,13 @@ output_options = _stack(
     ),
     _option("--figures/--no-figures", default=True, show_default=True, text="Draw figures (PNG and SVG)."),
     _option("--report", is_flag=True, text="Write report.html, one plain page, as well."),
+    _option(
+        "--fail-on",
+        type=click.Choice(FAIL_ON),
+        default="error",
+        show_default=True,
+        text="Worst message with which the command ends with exit code 1.",
+    ),
     quiet_option,
 )
 
@@ -223,7 +233,7 @@ def print_json(data: Any) -> None:
 
 
 def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]) -> None:
-    """Write the result as the output options ask and print it; exit code 1 where its status is failed."""
+    """Write the result as the output options ask and print it; exit code 1 where its status asks for it."""
     from xrdcomp.present.files import write_result
 
     as_json, quiet = options["output_format"] == "json", options["quiet"]
@@ -237,8 +247,10 @@ def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callab
     if as_json:
         click.echo(text if text is not None else result.to_json() + "\n", nl=False)
     else:
-        click.echo(as_text(result))
+        from xrdcomp.present.tables import wrapped
+
+        click.echo(wrapped(as_text(result), shutil.get_terminal_size((SCREEN_WIDTH, 24)).columns))
     if out is not None:
         progress(f"written: {folder}", quiet=quiet)
-    if result.status == "failed":
+    if result.status in {"error": ("failed",), "warning": ("failed", "warning"), "never": ()}[options["fail_on"]]:
         raise click.exceptions.Exit(1)

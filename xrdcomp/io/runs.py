@@ -182,7 +182,7 @@ def tga_reader(
             if twice:
                 said = STORED_TWICE(f"the export stands in the file {len(exports)} times; one copy was read.")
                 found = replace(found, messages=(*found.messages, said))
-            return replace(found, source=source.record(id))
+            return replace(found, source=source.record(id, found.metadata.get("sample_name")))
 
         suffixes = tuple(extensions.split())
         return TgaReader(

@@ -396,8 +396,8 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         two_theta=scan.two_theta, intensity=scan.intensity, sigma=sigma, intensity_unit=unit,
         counting_time_s=float(seconds) if isinstance(seconds, (int, float)) else None,
         emission_lines=scan.emission_lines, anode=scan.anode,
-        metadata={"scan_axis": scan.axis, **scan.metadata}, source=source.record(format_id),
-        messages=tuple(notes),
+        metadata={"scan_axis": scan.axis, **scan.metadata}, messages=tuple(notes),
+        source=source.record(format_id, scan.metadata.get("sample_name")),
     )  # fmt: skip
 
 

@@ -94,9 +94,10 @@ class SourceFile:
         """Make (not raise) the error that names this file."""
         return ReadError(reason, place, expected, hint, file=str(self.path), format_id=format_id)
 
-    def record(self, format_id: str) -> Source:
-        """Provenance that travels with the measurement."""
-        return Source(file=self.name, sha256=self.sha256, format=format_id)
+    def record(self, format_id: str, sample_name: object = None) -> Source:
+        """Provenance that travels with the measurement; `sample_name` is what the file calls its specimen."""
+        name = str(sample_name or "").strip() or None
+        return Source(file=self.name, sha256=self.sha256, format=format_id, sample_name=name)
 
 
 def open_source(path: str | os.PathLike[str]) -> SourceFile:

@@ -50,6 +50,7 @@ COMPONENT_COLOURS = {
     "carbonate": PURPLE,
     "amorphous_mineral": GREEN,
     "other_crystalline": VERMILLION,
+    "unidentified_crystalline": YELLOW,
 }
 PHASE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 AMORPHOUS_COLOURS = {"protein": ORANGE, "lipid": "#9C6B00", "water": SKY, "amorphous_calcium_phosphate": GREEN}
@@ -742,7 +743,7 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
         raise AnalysisError(f"a cohort figure needs results on one basis; got {sorted(bases) or 'no results'}.")
     with figure_style():
         figure = new_figure(9.6, 1.1 + 0.24 * len(results))
-        grid = figure.add_gridspec(1, len(COMPONENTS), width_ratios=(1.6, 1.6, 1.2, 1.0, 1.0, 1.0))
+        grid = figure.add_gridspec(1, len(COMPONENTS), width_ratios=(1.6, 1.6, 1.2, *[1.0] * (len(COMPONENTS) - 3)))
         if any(result.metadata.get("simulated") for result in results):
             figure.suptitle("simulated cohort", fontsize=9, fontweight="bold")
         for column, component in enumerate(COMPONENTS):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
@@ -14,6 +16,7 @@ COMPONENT_LABELS = {
     "carbonate": "carbonate (CO₃)",
     "amorphous_mineral": "amorphous mineral",
     "other_crystalline": "other crystalline",
+    "unidentified_crystalline": "unidentified crystalline",
     "total_mineral": "total mineral",
     "non_crystalline": "non-crystalline",
     "carbonate_co2": "carbonate as CO₂",
@@ -122,10 +125,73 @@ def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str 
     return "\n".join(lines)
 
 
+_SEVERITIES = ("error", "warning", "info")
+_LEAST_NAMED = 0.02  # mass fraction: smaller parts stay out of a sentence
+
+
+def verdict(result: SampleResult) -> str:
+    """One sentence: what the specimen is, how sure that is, and the weakest point, from typed fields alone."""
+    composition, basis = result.composition, BASIS_LABELS[result.composition.basis]
+    errors, warnings = ([item.text for item in result.messages if item.severity == kind] for kind in _SEVERITIES[:2])
+    known = {name: item for name, item in composition.components.items() if item is not None}
+    sums = composition.identifiable_sums
+    named = sorted(((part.value, name) for name, part in known.items() if part.value >= _LEAST_NAMED), reverse=True)
+    detected = [phase.name for phase in result.phases.detected if not phase.internal_standard]
+    if named:
+        parts = [f"{percent(known[name], unit=False)} wt% {component_label(name, result)}" for _, name in named[:4]]
+        what = f"{_listed(parts)} ({basis}, one standard uncertainty)"
+    elif shown := [name for name in ("total_mineral", "crystalline", "non_crystalline") if name in sums]:
+        parts = [f"{interval_text(sums[name])} wt% {label_of(name)}" for name in shown[:2]]
+        what = f"only sums can be told: {_listed(parts)} ({basis}, 95 %)"
+    elif detected:
+        what = f"crystalline {_listed(detected[:4])} found, without amounts"
+    else:
+        what = "these measurements do not determine what it is"
+    if known and not errors:  # the part that is known least well, and what that rests on
+        widest = max(known, key=lambda name: known[name].std or 0.0)
+        inputs = composition.budget.get(widest, {})
+        most = max(inputs, key=lambda name: inputs[name], default="")
+        weak = f"least sure is {component_label(widest, result)}"
+        weak += f", by {budget_label(most)}" if most else ""
+    else:
+        weak = ""
+    told = f"not to be used: {_first_sentence(errors[0])}" if errors else _first_sentence((warnings or [""])[0])
+    ends = [part for part in (weak, f"weakest point: {told}" if told and not errors else told) if part]
+    return "; ".join([f"{result.sample_id}: {what}", *ends]).rstrip(".") + "."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def _first_sentence(text: str) -> str:
+    """Beginning of a message up to its first full stop, colon or semicolon that ends a thought."""
+    return textwrap.shorten(re.split(r"(?<=[\w)%°])[.;:] (?=\D)", text, maxsplit=1)[0], 160, placeholder=" …")
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text with every line that is longer than `width` broken between words, and indented as it began."""
+    lines = []
+    for line in text.splitlines():
+        inset = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, max(width, 40), subsequent_indent=inset, break_on_hyphens=False, break_long_words=False,
+            drop_whitespace=len(line) > width, replace_whitespace=False,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines)
+
+
 def result_table(result: SampleResult) -> str:
-    """One specimen: composition, steps, phases, claims and messages, as text; fractions in wt%, temperatures in °C."""
+    """One specimen: verdict, composition, steps, phases, claims, messages by severity, verdict again.
+
+    Fractions in wt%, temperatures in °C.
+    """
     label = " (simulated specimen)" if result.metadata.get("simulated") else ""
-    blocks = [f"{result.sample_id}{label}: {result.status}", composition_table(result.composition, result)]
+    conclusion = result.verdict
+    blocks = [
+        f"{result.sample_id}{label}: {result.status}\n{conclusion}",
+        composition_table(result.composition, result),
+    ]
     if result.xrd is not None:
         blocks.append(_fit_line(result.xrd))
         if "free_polynomial" in (lost := result.xrd.bragg_area_lost):
@@ -142,8 +208,9 @@ def result_table(result: SampleResult) -> str:
         rows = [(label_of(c.id), c.verdict, _probability(c)) for c in result.claims]
         blocks.append("claims\n" + _indent(align(rows)))
     if result.messages:
-        blocks.append("messages\n" + _indent("\n".join(map(str, result.messages))))
-    return "\n\n".join(blocks)
+        told = sorted(result.messages, key=lambda message: _SEVERITIES.index(message.severity))
+        blocks.append("messages\n" + _indent("\n".join(map(str, told))))
+    return "\n\n".join([*blocks, conclusion])
 
 
 def result_summary(result: SampleResult) -> str:
