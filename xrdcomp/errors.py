@@ -1,15 +1,33 @@
 """Exceptions that carry facts: which file, where in it, what was found, what was expected, what to do.
 
-The facts are attributes, so that scripts and tests never parse the sentence. Files are written whole or not at all.
+The facts are attributes, so that scripts and tests never parse the sentence.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+"""Controls, marks that turn the direction of writing, and what stands for bytes of a name that are not UTF-8."""
+
+
+def printable(text: str) -> str:
+    r"""Text as it may be shown or written anywhere: what a terminal would obey and what has no UTF-8 is escaped.
+
+    A byte of a file name that is not UTF-8 becomes ``\xff``, other characters ``\x1b`` or ``\u202e``; tabs and line
+    feeds stay.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        code -= 0xDC00 * (0xDC80 <= code <= 0xDCFF)  # how Python holds such a byte
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+    return _UNPRINTABLE.sub(escaped, text)
 
 
 class XrdcompError(Exception):
@@ -43,7 +61,7 @@ class ReadError(XrdcompError):
         super().__init__(reason)
 
     def __str__(self) -> str:
-        where = self.file or "input"
+        where = printable(self.file) or "input"
         if self.format_id:
             where += f" [{self.format_id}]"
         if self.place:
@@ -113,26 +131,4 @@ def naming(*files: str) -> Iterator[None]:
         text, names = str(error), [name for name in files if name]
         if names and not any(name in text for name in names):
             error.args = (f"{', '.join(names)}: {text}", *error.args[1:])
-        raise
-
-
-def umask() -> int:
-    """Return the permissions that new files of this process lack."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `target` that takes its name when the block ends well, and vanishes otherwise."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    work = Path(name)
-    try:
-        yield work
-        work.chmod(0o666 & ~umask())  # a temporary file is private, the one under its name is not
-        work.replace(target)
-    except BaseException:
-        work.unlink(missing_ok=True)
         raise

@@ -15,12 +15,12 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from xrdcomp.data import parse_gases, screen
+from xrdcomp.disk import not_finite, parsed_toml, read_toml
 from xrdcomp.errors import ArgumentError, RecipeError
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _choices(kind: msgspec.inspect.Type) -> list[str]:
     return []
 
 
+_EXPECTED = "a recipe, such as recipe.toml of a result"
 Basis = Literal["as_received", "dry"]
 _Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 _Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
@@ -151,6 +152,11 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 section = type(self).__name__.removesuffix("Recipe").lower()
                 key = f"{section}.{item.name}".lstrip(".")
                 raise RecipeError(explain_value(str(error), key, value, item.type)) from error
+            if not_finite(msgspec.to_builtins(checked)):
+                section = type(self).__name__.removesuffix("Recipe").lower()
+                raise RecipeError(
+                    f"{section}.{item.name}".lstrip(".") + f": {value!r} is not finite. Expected: a number."
+                )
             msgspec.structs.force_setattr(self, item.name, checked)
 
     def changed(self) -> dict[str, Any]:
@@ -615,14 +621,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if source is None or isinstance(source, cls):
             recipe = source or cls()
         elif isinstance(source, str | os.PathLike):
-            path = Path(source)
-            try:
-                text = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                msg = f"{path}: cannot be read as a recipe ({reason}). Expected: TOML, such as recipe.toml of a result."
-                raise RecipeError(msg) from error
-            recipe = cls.from_toml(text, file=str(path))
+            recipe = cls.from_dict(read_toml(source, _EXPECTED), file=os.fspath(source))
         elif isinstance(source, Mapping):
             dotted = {key: value for key, value in source.items() if "." in key}
             sections = {key: value for key, value in source.items() if key not in dotted and key != "used"}
@@ -659,11 +658,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @classmethod
     def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:
         """Read a recipe from TOML text; raises RecipeError naming the key and the nearest legal one."""
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"{file}: not valid TOML: {error}") from error
-        return cls.from_dict(data, file=file)
+        return cls.from_dict(parsed_toml(text, file=file, expected=_EXPECTED), file=file)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, file: str = "recipe") -> Recipe:
@@ -689,7 +684,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for key, value in settings.items():
             changes[key] = value
             if isinstance(value, str):
-                with contextlib.suppress(tomllib.TOMLDecodeError):
+                with contextlib.suppress(ValueError, RecursionError):
                     changes[key] = tomllib.loads(f"value = {value}")["value"]
         return self._with(changes)
 

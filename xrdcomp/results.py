@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Record, Source, drawn, one_screen, presenter, screen
-from xrdcomp.errors import ArgumentError
+from xrdcomp.errors import ArgumentError, printable
 from xrdcomp.units import FloatArray, molar_mass
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ class DetectionEvidence(Record):
             out["threshold"] = self.rule.threshold
         if self.member is not None:
             out |= asdict(self.member)
-        return {key: value for key, value in _plain(out).items() if value not in (None, "", [])}
+        return {key: value for key, value in plain(out).items() if value not in (None, "", [])}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -401,8 +401,8 @@ class PhaseList(tuple[PhaseResult, ...]):
         """Those that were found."""
         return PhaseList(phase for phase in self if phase.decision == "detected")
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Phases as a table by id: decision, fractions and detection limit in wt%, cell in Å, sizes in nm, z."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of `to_dataframe`."""
         axes = [axis for axis in ("a", "b", "c") if any(axis in phase.cell for phase in self)]
         sizes = list(dict.fromkeys(name for phase in self for name in phase.crystallite_size_nm))
         rows = []
@@ -418,7 +418,11 @@ class PhaseList(tuple[PhaseResult, ...]):
                 estimate = phase.crystallite_size_nm.get(size)
                 row |= dict(list(_row(estimate, f"crystallite_size_{size}", unit="nm").items())[:2])
             rows.append(row | {"intensity_share": phase.intensity_share, "z": phase.evidence.z})
-        return _table(rows, "id")
+        return rows
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Phases as a table by id: decision, fractions and detection limit in wt%, cell in Å, sizes in nm, z."""
+        return _table(self.rows(), "id")
 
     def __repr__(self) -> str:
         return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
@@ -512,8 +516,11 @@ class FitResult(Record):
             return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
         if table != "parameters":
             raise ArgumentError("table", table, "'parameters', 'curves' or 'reflections'")
-        rows = ({"name": name, **_row(value), "unit": value.unit} for name, value in self.parameters.items())
-        return _table(rows, "name")
+        return _table(self.rows(), "name")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the table of parameters."""
+        return [{"name": name, **_row(value), "unit": value.unit} for name, value in self.parameters.items()]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw observed, calculated, background, difference and reflections on `ax`, or on new axes; return them."""
@@ -568,7 +575,7 @@ class TgaStep(Record):
         """Return one entry of the contract's ``tga.steps``."""
         places = {f"{place}_C": getattr(self, f"{place}_c") for place in STEP_PLACES}
         out = {"name": self.name, **places, "mass_loss": self.mass_loss.to_dict()}
-        return out | ({"parts": _plain(self.parts)} if self.parts else {})
+        return out | ({"parts": plain(self.parts)} if self.parts else {})
 
 
 OXALATE_RATIO = molar_mass(C=1, O=1) / molar_mass(C=1, O=2)
@@ -636,20 +643,22 @@ class TgaResult(_Tabulated, shown="tga"):
         if table == "curves":
             columns = {"temperature (°C)": self.temperature_c, "mass (wt%)": 100.0 * self.mass_fraction}
             return pd.DataFrame(columns | {"mass_loss_rate (wt%/min)": 100.0 * self.dtg_per_min})
+        return _table(self.rows(table), "name")
+
+    def rows(self, table: Literal["steps", "quantities"] = "steps") -> list[dict[str, Any]]:
+        """Return the rows of a table of `to_dataframe`."""
         if table == "quantities":
-            rows = (
+            return [
                 {"name": name, **_row(value, scale=1.0 if value.unit else 100.0), "unit": value.unit or "wt%"}
                 for name, value in self.quantities.items()
-            )
-            return _table(rows, "name")
+            ]
         if table != "steps":
             raise ArgumentError("table", table, "'steps', 'quantities' or 'curves'")
-        steps = (
+        return [
             {"name": step.name, **{f"{place} (°C)": getattr(step, f"{place}_c") for place in STEP_PLACES}}
             | _row(step.mass_loss, "mass_loss", scale=100.0, unit="wt%")
             for step in self.steps
-        )
-        return _table(steps, "name")
+        ]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw mass, its loss rate on a second axis, and the steps on `ax`, or on new axes; return them."""
@@ -661,7 +670,7 @@ class TgaResult(_Tabulated, shown="tga"):
         return named(self, "atmosphere", "initial_mass_mg") | {
             "heating_rate_K_per_min": self.heating_rate_k_min,
             **named(self, "steps", "residue", "quantities", "budget"),
-            "balance": _plain(balance),
+            "balance": plain(balance),
         }
 
 
@@ -826,13 +835,16 @@ class Composition(_Tabulated, shown="composition"):
 
     def to_dataframe(self) -> pd.DataFrame:
         """Components, and below them sums that can be told, with standard uncertainties and intervals in wt%."""
+        return _table(self.rows(), "name")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of `to_dataframe`."""
         kinds = {"component": self.components, "sum": self.identifiable_sums}
-        rows = (
+        return [
             {"name": name, "kind": kind, **_row(estimate, scale=100.0, unit="wt%")}
             for kind, found in kinds.items()
             for name, estimate in found.items()
-        )
-        return _table(rows, "name")
+        ]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw bars with 95 % intervals on `ax`, or on new axes, and return them."""
@@ -842,7 +854,7 @@ class Composition(_Tabulated, shown="composition"):
         """Return the contract's ``composition`` object."""
         matrix = {"names": self.covariance_names, "matrix": self.covariance}
         return named(self, "basis", "method", "components", "identifiable_sums") | {
-            "covariance": _plain(matrix),
+            "covariance": plain(matrix),
             **named(self, "budget", "prior_share", "other_basis"),
         }
 
@@ -910,7 +922,7 @@ class SampleResult(_Tabulated, shown="result"):
             **named(self, "sample_id", "status", "verdict"),
             **named(self, "messages", "inputs", "software", "settings", "composition", "phases", "claims"),
             "figures": list(figures),
-            "metadata": _plain(self.metadata),
+            "metadata": plain(self.metadata),
         }
         return out | {name: value for name, value in named(self, "xrd", "tga").items() if value is not None}
 
@@ -928,28 +940,37 @@ class SampleResult(_Tabulated, shown="result"):
         figure: Figure = presenter("figures").plot_overview(self)
         return figure
 
-    def write(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back."""
-        return Path(presenter("files").write_result(self, folder))
+    def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the result below ``folder/<sample_id>`` and return that path; `read_result` reads it back.
+
+        What xrdcomp did not write there stays. The result of other measurements, or a file that was changed since, is
+        replaced with `overwrite` only; without it, that is an error of the class ``OutputError``.
+        """
+        return Path(presenter("files").write_result(self, folder, overwrite=overwrite))
 
     def __repr__(self) -> str:
         return one_screen(presenter("tables").result_summary(self))
 
 
-def _plain(value: Any) -> Any:
-    """Records as their `to_dict`, mappings, sequences, arrays and scalars of numpy as plain JSON types."""
+def plain(value: Any) -> Any:
+    """Records as their `to_dict`, mappings, sequences, arrays and scalars of numpy as plain JSON types.
+
+    Text is escaped as `printable` says: names and facts of files may hold anything.
+    """
+    if isinstance(value, str):
+        return printable(value)
     if hasattr(value, "to_dict"):
-        return value.to_dict()
+        return plain(value.to_dict())
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {printable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def named(record: Any, *names: str) -> dict[str, Any]:
     """Fields and properties of a record that the contract calls by the same names, as plain values."""
-    return {name: _plain(getattr(record, name)) for name in names}
+    return {name: plain(getattr(record, name)) for name in names}
 
 
 def _unknown(name: str, kind: str, known: Iterable[str]) -> str:

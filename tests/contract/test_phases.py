@@ -664,7 +664,7 @@ def test_user_folder(tmp_path: Path) -> None:
         ("quantifiable = true", 'quantifiable = "yes"', "expected bool"),
         ("strongest_lines = [[", 'strongest_lines = [["a", 1], [', "strongest_lines"),
         ("carbonate_fraction = 0.59956", "carbonate_fraction = 1.5", "outside 0 to 1"),
-        ("name =", "name = =", "not readable as TOML"),
+        ("name =", "name = =", "not valid TOML"),
         ('id = "my_calcite"', 'id = "my calcite"', "letters, digits"),
         ('formula = "CaCO3"', 'formula = ""', "formula is missing"),
     ):

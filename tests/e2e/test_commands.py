@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import RUN, xrdcomp
+from xrdcomp.disk import LIST
 from xrdcomp.simulate.cohort import load_cohort
 
 ENTRY = load_cohort()[0]
@@ -157,7 +158,7 @@ def test_simulated_specimens_can_be_written_and_analysed(tmp_path: Path) -> None
     made = xrdcomp("simulate", "--composition", parts, "--sample-id", "T1", "--seed", "3", folder=tmp_path)
     assert made.code == 0, made.stderr
     folder = tmp_path / "simulated" / "T1"
-    assert {path.name for path in folder.iterdir()} == {"T1.xy", "T1_tga.csv", "truth.json"}
+    assert {path.name for path in folder.iterdir()} == {"T1.xy", "T1_tga.csv", "truth.json", LIST}
     assert json.loads((folder / "truth.json").read_text(encoding="utf-8"))["simulated"] is True
     done = xrdcomp(
         *("analyze", str(folder / "T1.xy"), "--tga", str(folder / "T1_tga.csv"), "--format", "json"), folder=tmp_path

@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "xrdcomp"
-BASE = {"errors", "units", "data", "results", "recipe"}
+BASE = {"errors", "disk", "units", "data", "results", "recipe"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "units": set(),
+    "disk": {"errors"},
     "data": {"errors", "units"},
-    "recipe": {"errors", "units", "data"},
+    "recipe": {"errors", "disk", "units", "data"},
     "results": {"errors", "units", "data"},
     "physics": {"units"},
-    "io": {"errors", "units", "data"},
+    "io": {"errors", "disk", "units", "data"},
     "frames": {"errors", "units", "data", "io"},
-    "phases": {"errors", "units", "data"},
+    "phases": {"errors", "disk", "units", "data"},
     "refinement": {"physics", *BASE},
     "search": {"refinement", "physics", "phases", *BASE},
     "instrument": {"search", "refinement", "physics", "phases", *BASE},
@@ -28,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "thermal": {*BASE},
     "composition": {"refinement", "thermal", "physics", *BASE},
     "checks": {*BASE},
-    "simulate": {"errors", "units", "data", "phases"},
+    "simulate": {"errors", "disk", "units", "data", "phases"},
     "stages": {*("io", "phases", "refinement", "search", "instrument", "thermal", "composition", "checks", *BASE)},
     "analysis": {
         "stages",
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("composition", "checks", "simulate", *BASE),
     },
     "batch": {"analysis", "io", "stages", *BASE},
-    "present": {"results", "data", "errors", "units"},
+    "present": {"results", "data", "errors", "disk", "units"},
     "cli": {
         *("analysis", "batch", "present", "io", "frames", "phases", "simulate", "instrument"),
         *("quantification", "thermal", *BASE),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.builders import estimate, make_composition, make_result, phase_result
+from xrdcomp.disk import LIST
 from xrdcomp.errors import OutputError, ReadError
 from xrdcomp.present.files import draw_figures, read_result, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.present.tables import component_label
@@ -34,7 +35,10 @@ def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     folder = write_result(make_result(), tmp_path, report=True)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     figures = {f"figures/{n}.{s}" for n in ("fit", "tga", "composition", "uncertainty_budget") for s in ("png", "svg")}
-    assert names == {"result.json", "curves.npz", "recipe.toml", "report.html"} | figures
+    tables = {f"tables/{n}.csv" for n in ("composition", "phases", "parameters", "steps", "mass_balance")}
+    files = {"result.json", "curves.npz", "recipe.toml", "report.html"} | figures | tables
+    assert names == files | {LIST}
+    assert set(json.loads((folder / LIST).read_bytes())["files"]) == files
     assert set(json.loads((folder / "result.json").read_text(encoding="utf-8"))["figures"]) == figures
     assert folder == tmp_path / "S1"
 
@@ -93,9 +97,9 @@ def test_an_earlier_result_stands_until_the_new_one_is_complete(
 
 def test_an_earlier_result_is_replaced_whole(tmp_path: Path) -> None:
     folder = write_result(make_result(), tmp_path)
-    (folder / "stale.txt").write_text("from the last run")
+    (folder / "notes.txt").write_text("of the user")
     write_result(make_result(), tmp_path, figures=False)
-    assert not (folder / "stale.txt").exists()
+    assert (folder / "notes.txt").read_text() == "of the user"
     assert not (folder / "figures").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["S1"]
 

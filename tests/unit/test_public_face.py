@@ -105,7 +105,7 @@ def test_a_recipe_has_many_forms(tmp_path: Path) -> None:
     for wrong in (3, ["fit"]):
         with pytest.raises(ArgumentError, match=r"\Arecipe: got"):
             Recipe.of(wrong)
-    with pytest.raises(RecipeError, match="cannot be read"):
+    with pytest.raises(RecipeError, match="cannot be opened: No such file"):
         Recipe.of(tmp_path / "none.toml")
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
-import tomllib
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from xrdcomp.cli import EXIT_TERMINATED, Terminated
 from xrdcomp.cli import options as shared
-from xrdcomp.errors import AnalysisError, MissingExtraError, OutputError, RecipeError, naming
+from xrdcomp.disk import read_toml, refuse_foreign, refuse_inputs
+from xrdcomp.errors import AnalysisError, MissingExtraError, RecipeError, naming
 
 if TYPE_CHECKING:
     from xrdcomp.results import SampleResult
@@ -62,7 +68,7 @@ def analyze(xrd: str | None, **options: Any) -> None:
         tga, tga_blank = shared.read_tga_as_told(tga, tga_blank, options)
     given = {"blank": options["blank"], "scan": options["scan"]}
     result = analyze_specimen(xrd, tga=tga, tga_blank=tga_blank, recipe=recipe, **given)
-    shared.deliver(result, options, as_text=result_table)
+    shared.deliver(result, options | {"xrd": xrd}, as_text=result_table)
 
 
 DEFAULT_WORKERS = 2
@@ -71,8 +77,9 @@ DEFAULT_WORKERS = 2
 @click.command(epilog=shared.examples("xrdcomp demo", "xrdcomp demo --out demo-results --quiet"))
 @click.option("--out", default="demo-results", show_default=True, metavar="DIR", help="Folder for the results.")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures and the page.")
+@shared.overwrite_option
 @shared.quiet_option
-def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
+def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Analyse the ten embedded specimens, which are simulated and labelled so.
 
     Leaves a folder for each specimen, a table on the terminal and DIR/index.html.
@@ -81,33 +88,26 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
     from xrdcomp.simulate.cohort import load_cohort
 
     folder, page = Path(out), Path(out) / "index.html"
-    if page.is_file() and b"xrdcomp" not in page.read_bytes():
-        msg = f"{page} exists and was not written by xrdcomp; nothing was written. Choose another --out folder."
-        raise OutputError(msg)
+    if page.exists():
+        refuse_foreign(page, overwrite=overwrite)  # before the work, not after it
     workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
     if not workers.isdecimal() or int(workers) < 1:
         raise RecipeError(f"XRDCOMP_WORKERS is {workers!r}; expected the number of processes, 1 or more.")
     entries = load_cohort()
     shared.progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
-    results, analyse = [], partial(_analyse_embedded, out=out, figures=figures)
+    results, analyse = [], partial(_analyse_embedded, out=out, figures=figures, overwrite=overwrite)
     with contextlib.ExitStack() as stack:
-        if int(workers) == 1:
-            found: Iterable[SampleResult] = map(analyse, entries)
-        else:  # a pool gives results in the order of the entries as well
-            from concurrent.futures import ProcessPoolExecutor
-
-            stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
-            _take_interrupts()
-            pool = ProcessPoolExecutor(int(workers), initializer=_take_interrupts)
-            found = stack.enter_context(pool).map(analyse, entries)
-            if _interrupted:  # Python drops what is raised while it forks a worker
-                raise KeyboardInterrupt
+        found: Iterable[SampleResult] = map(analyse, entries)
+        if int(workers) > 1:  # a pool gives results in the order of the entries as well
+            found = stack.enter_context(_processes(int(workers))).map(analyse, entries)
+            if _stopped:  # Python drops what is raised while it forks a worker
+                raise _stopped[0]
         for number, result in enumerate(found, start=1):
             results.append(result)
             shared.progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
-    click.echo("Simulated cohort: hydroxyapatite (HA) and organic in wt% as received, truth beside them;")
-    click.echo("verdicts on the published findings with their probability.\n")
-    click.echo(cohort_table(results))
+    shared.say("Simulated cohort: hydroxyapatite (HA) and organic in wt% as received, truth beside them;")
+    shared.say("verdicts on the published findings with their probability.\n")
+    shared.say(cohort_table(results))
     if figures:
         from xrdcomp.present.figures import plot_cohort
         from xrdcomp.present.files import render_cohort_page, write_text
@@ -120,35 +120,64 @@ def demo(out: str, figures: bool, quiet: bool) -> None:  # noqa: FBT001 - click 
             }
             for result in results
         }
-        target = write_text(page, render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn))
-        click.echo(f"\nfigures and details: {target}")
+        html = render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn)
+        target = write_text(page, html, overwrite=overwrite)
+        shared.say(f"\nfigures and details: {target}")
     if any(result.status == "failed" for result in results):
         raise click.exceptions.Exit(1)
 
 
-_interrupted = False
+_stopped: list[type[KeyboardInterrupt]] = []
+"""What a signal asked this process to end with."""
 
 
-def _take_interrupts() -> None:
-    """Break off the specimen at hand on Ctrl-C, and begin no further one."""
+@contextlib.contextmanager
+def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that break off and end with this one, whatever ends it."""
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+    for kind, error in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)):
+        signal.signal(kind, partial(_stop, error))
+    pool = concurrent.futures.ProcessPoolExecutor(number, initializer=_begin_worker)
+    try:
+        yield pool
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
-    def stop(*_: object) -> None:
-        global _interrupted  # noqa: PLW0603 - a signal handler has no other way to leave word
-        _interrupted = True
-        raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, stop)
+def _stop(error: type[KeyboardInterrupt], *_: object) -> None:
+    _stopped.append(error)
+    raise error
 
 
-def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool) -> SampleResult:
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, break off on its SIGTERM, and end where it has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, partial(_stop, Terminated))
+    parent, number = multiprocessing.parent_process(), os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == number and (parent is None or parent.is_alive()):
+            time.sleep(0.3)
+        os._exit(EXIT_TERMINATED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite: bool) -> SampleResult:
     """Analyse one embedded specimen and write its folder."""
-    if _interrupted:
-        raise KeyboardInterrupt
+    if _stopped:  # the one before it was broken off
+        os._exit(EXIT_TERMINATED)
     from xrdcomp.analysis import analyze_embedded
     from xrdcomp.present.files import write_result
 
     result = analyze_embedded(entry)
-    write_result(result, out, figures=figures)
+    write_result(result, out, figures=figures, overwrite=overwrite)
     return result
 
 
@@ -168,7 +197,7 @@ def identify(file: str, **options: Any) -> None:
     from xrdcomp.present.tables import phase_block
 
     result = analyze(file, blank=options["blank"], recipe=recipe, scan=options["scan"])
-    shared.deliver(result, options, as_text=phase_block)
+    shared.deliver(result, options | {"file": file}, as_text=phase_block)
 
 
 @click.command(
@@ -187,12 +216,10 @@ def tga(file: str, **options: Any) -> None:
     """Steps and mass balance of a thermogravimetric run: water, organic, carbonate, residue."""
     recipe = shared.build_recipe(options)
     if name := options["windows"]:
-        try:
-            data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            msg = f"{name}: cannot be read as windows ({error}). Expected: TOML lines such as organic_end_c = 620."
-            raise RecipeError(msg) from error
+        data = read_toml(name, "lines such as organic_end_c = 620")
         windows = data.get("thermal", data)
+        if not isinstance(windows, dict):
+            raise RecipeError(f"{name}: thermal is no section. Expected: lines such as organic_end_c = 620.")
         recipe = recipe.with_settings({f"thermal.{key}": value for key, value in windows.items()})
     shared.progress(f"analysing {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
@@ -200,7 +227,7 @@ def tga(file: str, **options: Any) -> None:
 
     run, blank = shared.read_tga_as_told(file, options["blank"], options)
     result = analyze(tga=run, tga_blank=blank, recipe=recipe)
-    shared.deliver(result, options, as_text=result_table)
+    shared.deliver(result, options | {"file": file}, as_text=result_table)
 
 
 STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "portlandite", "calcite")
@@ -242,7 +269,7 @@ def tga_check(file: str, **options: Any) -> None:
             rows.append((*places, percent(step.measured, unit=False), f"{100 * step.difference:+.2f}", verdict))
         lines = [f"{check.standard} ({check.formula}): {'passed' if check.passed else 'NOT passed'}"]
         lines.append(align(rows, right=(1, 2, 3, 4, 5)))
-        click.echo("\n".join([*lines, *map(str, check.messages)]))
+        shared.say("\n".join([*lines, *map(str, check.messages)]))
     if not check.passed:
         raise click.exceptions.Exit(1)
 
@@ -273,6 +300,7 @@ _SETTINGS = {
 @click.option("--divergence", type=click.FloatRange(min=0), metavar="DEG", help="Equatorial divergence.")
 @shared.set_option
 @shared.format_option
+@shared.overwrite_option
 @shared.quiet_option
 def calibrate(scan_file: str, **options: Any) -> None:
     """Refine the instrument's resolution on a standard and write it to a file."""
@@ -289,6 +317,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     recipe = shared.build_recipe(options)
     given = {key: options[name] for name, key in _SETTINGS.items() if options[name] is not None}
     recipe = recipe.with_settings(given)
+    refuse_inputs(Path(options["out"]), [scan_file])
     shared.progress(f"calibrating on {scan_file}", quiet=options["quiet"])
     pattern = read_xrd(scan_file, scan=options["scan"])
     with naming(scan_file):
@@ -300,7 +329,8 @@ def calibrate(scan_file: str, **options: Any) -> None:
             two_theta_range=recipe.fit.two_theta_range,
             **{name: options[name] for name in ("refine_cell", "refine_zero")},
         )
-    target = write_instrument(result.instrument, options["out"], provenance=result.provenance)
+    told = {"provenance": result.provenance, "overwrite": options["overwrite"]}
+    target = write_instrument(result.instrument, options["out"], **told)
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}
         messages = [named(message, "code", "severity", "text") for message in result.messages]
@@ -308,10 +338,10 @@ def calibrate(scan_file: str, **options: Any) -> None:
         shared.print_json({"instrument": str(target), "cell": cell, "figures": figures, "messages": messages})
     else:
         for name, value in (*result.fit.parameters.items(), *result.cell.items()):
-            click.echo(f"{name:32s} {value}")
-        click.echo(f"{'Rwp':32s} {result.fit.rwp:.4f} (expected {result.fit.rexp:.4f})")
+            shared.say(f"{name:32s} {value}")
+        shared.say(f"{'Rwp':32s} {result.fit.rwp:.4f} (expected {result.fit.rexp:.4f})")
         for message in result.messages:
-            click.echo(f"{message.severity}: {message.text}", err=True)
+            shared.say(f"{message.severity}: {message.text}", err=True)
     shared.progress(f"written: {target}", quiet=options["quiet"])
 
 
@@ -330,6 +360,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
 )  # fmt: skip
 @shared.xrd_options
 @shared.recipe_options
+@shared.overwrite_option
 @shared.quiet_option
 def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     """Determine k and the PONKCS factor from scans of mixtures whose crystalline mass fraction is known."""
@@ -342,6 +373,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
     window: tuple[float, float] | None = None
     for item in mixtures:
         name, fraction = shared.parse_fraction(item, "mixture", example="ha20.xy:0.2")
+        refuse_inputs(Path(options["out"]), [name])
         shared.progress(f"analysing {name}", quiet=options["quiet"])
         fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).xrd
         if fit is None or fit.crystallinity is None:
@@ -358,10 +390,10 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
         window = window or own
     window = window or (0.0, 0.0)
     result = calibrate(known, window)
-    target = write_amorphous(result, options["out"])
-    click.echo(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")
+    target = write_amorphous(result, options["out"], overwrite=options["overwrite"])
+    shared.say(f"k = {result.k} from {result.n_mixtures} mixture(s), {window[0]:.1f}-{window[1]:.1f}°")
     if result.factor is not None:
-        click.echo(f"PONKCS factor of the amorphous part = {result.factor}")
+        shared.say(f"PONKCS factor of the amorphous part = {result.factor}")
     shared.progress(f"written: {target}", quiet=options["quiet"])
 
 
@@ -385,19 +417,21 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
 @click.option("--sample-id", default="simulated", show_default=True, metavar="ID")
 @click.option("--peak-counts", type=click.FloatRange(min=1), default=5000.0, show_default=True)
 @click.option("--atmosphere", type=click.Choice(shared.ATMOSPHERES), default="air", show_default=True)
+@shared.overwrite_option
 @shared.quiet_option
 def simulate(out: str, seed: int | None, composition: str | None, **options: Any) -> None:
     """Write simulated specimens as instrument exports, with their truth beside them.
 
     Without --composition, the cohort of ten specimens that `xrdcomp demo` analyses.
     """
-    from xrdcomp.present.files import replaced_folder, safe_sample_id
+    from xrdcomp.disk import replaced_folder
+    from xrdcomp.present.files import safe_sample_id
     from xrdcomp.simulate.cohort import COHORT_SEED, generate_cohort, simulate_specimen, write_pattern, write_tga
     from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, XrdConditions
 
     number = COHORT_SEED if seed is None else seed
     if composition is None:
-        with replaced_folder(Path(out), marker="cohort.json") as work:
+        with replaced_folder(Path(out), marker="cohort.json", overwrite=options["overwrite"]) as work:
             generate_cohort(work, seed=number)
     else:
         parts: dict[str, Any] = {}
@@ -416,7 +450,7 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
             tga=TgaConditions(atmosphere=options["atmosphere"]),
             seed=number,
         )
-        with replaced_folder(Path(out) / name, marker="truth.json") as work:
+        with replaced_folder(Path(out) / name, marker="truth.json", overwrite=options["overwrite"]) as work:
             write_pattern(work / f"{name}.xy", simulated.pattern, "xy")
             write_tga(work / f"{name}_tga.csv", simulated.tga, "csv")
             truth = json.dumps({**simulated.truth, "seed": number}, indent=1, ensure_ascii=False)
@@ -453,6 +487,7 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 @click.option("-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye].")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw frame, pattern and ring.")
 @shared.format_option
+@shared.overwrite_option
 @shared.quiet_option
 def integrate(frames: tuple[str, ...], **options: Any) -> None:
     """Integrate frames of an area detector (GFRM, SFRM, TIFF, CBF, EDF, Eiger) to one powder pattern.
@@ -464,14 +499,16 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     from xrdcomp.frames.integrate import azimuthal_profile, frame_stem, integrate_frames, place_frames
     from xrdcomp.io.export import write_pattern
 
+    target = Path(options["out"] or f"{frame_stem(frames[0])}.xye")
+    for place in (target, target.with_suffix(".png")):
+        refuse_inputs(place, [*frames, *options["ponis"], options["mask"]])
     shared.progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
     given: dict[str, Any] = {"poni": options["ponis"] or None, "mask": options["mask"]}
     given |= {"polarization": options["polarization"], "orientation": options["orientation"]}
     sector_of_turn = (limits[0], limits[1]) if limits else None
     with naming(*frames):
         pattern = integrate_frames(frames, **given, sector=sector_of_turn, n_points=options["points"])
-    target = Path(options["out"] or f"{frame_stem(frames[0])}.xye")
-    write_pattern(pattern, target)
+    write_pattern(pattern, target, overwrite=options["overwrite"])
     profile, reason = None, ""
     try:
         profile = azimuthal_profile(frames, **given, **({} if d_spacing is None else {"d_spacing": d_spacing}))
@@ -487,7 +524,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
         shared.progress("drawing figures", quiet=quiet)
         first = given | {"poni": given["poni"][:1] if given["poni"] else None}
         figure = plot_frames(place_frames(frames[:1], **first)[0], pattern, profile)
-        written.append(write_figure(figure, target.with_suffix(".png")))
+        written.append(write_figure(figure, target.with_suffix(".png"), overwrite=options["overwrite"]))
     low, high = float(pattern.two_theta[0]), float(pattern.two_theta[-1])
     warnings = [note.text for note in pattern.messages if note.severity != "info"]
     notes = [note.text for note in pattern.messages if note.severity == "info"]
@@ -517,7 +554,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
         )
     for word, texts in (("warning", warnings), ("note", notes), ("written", written)):
         lines += [f"{word}: {text}" for text in texts]
-    click.echo("\n".join(lines))
+    shared.say("\n".join(lines))
 
 
 @click.command(epilog=shared.examples("xrdcomp formats"))
@@ -536,15 +573,18 @@ def formats(output_format: str) -> None:
         needs, suffixes = ", ".join(f"xrdcomp[{x}]" for x in item["extras"]), " ".join(item["extensions"])
         verified = "yes" if item["verified"] else "no: from its description"
         rows.append((str(item["id"]), str(item["kind"]), suffixes, needs, verified, str(item["name"])))
-    click.echo(align(rows))
+    shared.say(align(rows))
 
 
 @click.command(epilog=shared.examples("xrdcomp inspect scan.raw --format json"))
 @click.argument("file")
 @click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
 @shared.scan_option
+@shared.overwrite_option
 @shared.format_option
-def inspect(file: str, figure: str | None, scan: int | None, output_format: str) -> None:
+def inspect(  # click passes options by name
+    file: str, figure: str | None, scan: int | None, output_format: str, *, overwrite: bool
+) -> None:
     """Say what a file is and what it holds, without analysing it."""
     from xrdcomp.io.front import inspect_file, read_tga, read_xrd, why_not_powder
     from xrdcomp.present.tables import align
@@ -557,7 +597,7 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
         try:
             frame = describe_frame(file)
         except MissingExtraError as missing:
-            click.echo(str(missing), err=True)
+            shared.say(str(missing), err=True)
     if frame is not None:
         # What is said of a scan; a frame has angles only once it is integrated.
         scan_facts = {"n_points": frame["rows"] * frame["columns"], "two_theta_min": None, "two_theta_max": None}
@@ -570,37 +610,40 @@ def inspect(file: str, figure: str | None, scan: int | None, output_format: str)
         if kind == "xrd_frame":
             from xrdcomp.frames.read import read_frame
 
-            write_figure(plot_frame_image(read_frame(file)), figure)
+            drawn = plot_frame_image(read_frame(file))
         else:
-            write_figure(plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan)), figure)
-        click.echo(f"written: {figure}", err=True)
+            drawn = plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan))
+        refuse_inputs(Path(figure), [file])
+        write_figure(drawn, figure, overwrite=overwrite)
+        shared.say(f"written: {figure}", err=True)
     if output_format == "json":
         shared.print_json(found)
         return
     parts: Any = [] if frame else found.get("scans") or found.get("segments") or []
     noun = ("segment" if kind == "tga" else "scan") + "s" * (len(parts) != 1)
-    click.echo(f"{file}: {kind}, format {found['format']}" + (f", {len(parts)} {noun}" if parts else ""))
+    shared.say(f"{file}: {kind}, format {found['format']}" + (f", {len(parts)} {noun}" if parts else ""))
     if frame is not None:
-        click.echo(align([(name, _cell(value)) for name, value in frame.items()]))
+        shared.say(align([(name, _cell(value)) for name, value in frame.items()]))
     if parts:
         head = ["", *parts[0]]
         rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
-        click.echo(align(rows))
+        shared.say(align(rows))
     for number, reason in enumerate(why_not_powder(file) if kind == "xrd" else ()):
         if reason:
-            click.echo(f"scan {number} is no powder scan: {reason}")
+            shared.say(f"scan {number} is no powder scan: {reason}")
 
 
 @click.command(epilog=shared.examples("xrdcomp convert scan.brml scan.xye"))
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @shared.scan_option
-def convert(source: str, target: str, scan: int | None) -> None:
+@shared.overwrite_option
+def convert(source: str, target: str, scan: int | None, *, overwrite: bool) -> None:
     """Write a pattern in another format, chosen by the suffix of OUT: xy, xye, csv, cif, nxs."""
     from xrdcomp.io.export import convert_file
 
-    convert_file(source, target, **({} if scan is None else {"scan": scan}))
-    click.echo(f"written: {target}", err=True)
+    convert_file(source, target, scan=scan, overwrite=overwrite)
+    shared.say(f"written: {target}", err=True)
 
 
 def _cell(value: object) -> str:
@@ -635,11 +678,11 @@ def phases(phase: str | None, output_format: str) -> None:
         use = "fit and search" if info.quantifiable else "positions only, never quantified"
         rows = {"id": info.id, "name": name, "formula": info.formula, "density": density, "strongest lines": lines}
         rows |= {"use": use, "source": info.source, "notes": info.notes}
-        click.echo(align([row for row in rows.items() if row[1]]))
+        shared.say(align([row for row in rows.items() if row[1]]))
         return
     table = [("id", "formula", "density g/cm³", "use")]
     for info in found:
         density = "" if info.density is None else f"{info.density:.3f}"
         use = "fit and search" if info.quantifiable else "positions only"
         table.append((info.id, info.formula, density, use))
-    click.echo(align(table, right=(2,)))
+    shared.say(align(table, right=(2,)))

@@ -1,7 +1,7 @@
 """The group of commands, loaded one by one when used, and what the exit codes mean.
 
-0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the
-program, 130 interrupted (128 and the number of the signal, as shells have it).
+0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the program, 130
+interrupted, 143 terminated (128 and the number of the signal, as shells have it).
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import Any
 import click
 
 from xrdcomp import __version__
+from xrdcomp.cli import EXIT_BAD_INPUT, EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 from xrdcomp.cli.options import examples
-from xrdcomp.errors import XrdcompError
-
-EXIT_FAILED_CHECK, EXIT_BAD_INPUT, EXIT_DEFECT = 1, 2, 3
-EXIT_INTERRUPTED = 130
+from xrdcomp.errors import XrdcompError, printable
 
 # verb: one line for the list of commands; each is a function of xrdcomp.cli.commands
 COMMANDS = {
@@ -51,8 +49,8 @@ class LazyGroup(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run; whatever the system's encoding, standard output and error speak UTF-8."""
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
-                stream.reconfigure(encoding="utf-8")
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -84,23 +82,25 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.UsageError):
             raise
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("\nxrdcomp: interrupted; nothing was half-written.", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
+        except (KeyboardInterrupt, click.Abort) as error:
+            terminated = isinstance(error, Terminated)
+            word = "terminated" if terminated else "interrupted"
+            click.echo(f"\nxrdcomp: {word}; nothing was half-written.", err=True)
+            ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         except click.ClickException as error:
             error.show()
             ctx.exit(EXIT_BAD_INPUT)
         except XrdcompError as error:
-            click.echo(f"xrdcomp: {error}", err=True)
+            click.echo(printable(f"xrdcomp: {error}"), err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except Exception as error:  # the last line of defence must catch everything
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise
-            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            click.echo(printable("".join(traceback.format_exception(error))), err=True, nl=False)
             click.echo(
                 "xrdcomp: this is a defect of the program, not of your input "
                 f"({type(error).__name__}). Nothing was half-written. Please report it to the maintainers with the "
-                f"text above, the command\n  {' '.join(['xrdcomp', *sys.argv[1:]])}\n"
+                f"text above, the command\n  {printable(' '.join(['xrdcomp', *sys.argv[1:]]))}\n"
                 f"the version (xrdcomp {__version__}, Python {sys.version.split()[0]}, {sys.platform}) and, if you "
                 "may, the file.",
                 err=True,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from xrdcomp.data import SCREEN_WIDTH
-from xrdcomp.errors import RecipeError
+from xrdcomp.errors import OutputError, RecipeError, printable
 from xrdcomp.recipe import COMMAND_NAMES, Recipe
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ def _option(*names: str, text: str | None = None, **attributes: Any) -> Decorato
 format_option = _option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
 scan_option = _option("--scan", type=click.IntRange(min=0), text="Which scan of the file, from 0.")
 quiet_option = _option("--quiet", is_flag=True, text="No progress on standard error.")
+overwrite_option = _option(
+    "--overwrite", is_flag=True, text="Replace the result of other files, and files that xrdcomp did not write."
+)
 set_option = _option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", text="One setting, e.g. --set fit.mode=peaks."
 )
@@ -119,6 +124,7 @@ output_options = _stack(
         show_default=True,
         text="Worst message with which the command ends with exit code 1.",
     ),
+    overwrite_option,
     quiet_option,
 )
 
@@ -221,15 +227,34 @@ def parse_fraction(text: str, option: str, *, example: str = "corundum:0.2") -> 
     return name, fraction
 
 
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Write to standard output, or to standard error, what `printable` leaves of a text; words where that fails."""
+    try:
+        click.echo(printable(text), err=err, nl=nl)
+        (sys.stderr if err else sys.stdout).flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        raise OutputError(f"standard output cannot be written ({error.strerror}).") from error
+
+
 def progress(text: str, *, quiet: bool) -> None:
     """Write one line of progress to standard error."""
     if not quiet:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 def print_json(data: Any) -> None:
     """Print strict JSON to standard output."""
-    click.echo(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False))
+    from xrdcomp.results import plain
+
+    say(json.dumps(plain(data), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def inputs_of(options: Mapping[str, Any]) -> list[str]:
+    """Files that the options of a command name for reading."""
+    named = ("xrd", "file", "tga", "blank", "tga_blank", "windows", "instrument", "recipe")
+    return [options[name] for name in named if options.get(name)]
 
 
 def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]) -> None:
@@ -242,14 +267,15 @@ def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callab
     if out is not None:
         if options["figures"]:
             progress("drawing figures", quiet=quiet)
-        folder = write_result(result, out, figures=options["figures"], report=options["report"])
+        asked = {name: options[name] for name in ("figures", "report", "overwrite")}
+        folder = write_result(result, out, inputs=inputs_of(options), **asked)
         text = (folder / "result.json").read_text(encoding="utf-8")
     if as_json:
-        click.echo(text if text is not None else result.to_json() + "\n", nl=False)
+        say(text if text is not None else result.to_json() + "\n", nl=False)
     else:
         from xrdcomp.present.tables import wrapped
 
-        click.echo(wrapped(as_text(result), shutil.get_terminal_size((SCREEN_WIDTH, 24)).columns))
+        say(wrapped(as_text(result), shutil.get_terminal_size((SCREEN_WIDTH, 24)).columns))
     if out is not None:
         progress(f"written: {folder}", quiet=quiet)
     if result.status in {"error": ("failed",), "warning": ("failed", "warning"), "never": ()}[options["fail_on"]]:

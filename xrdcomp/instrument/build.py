@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -20,7 +19,8 @@ import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, message_kind
-from xrdcomp.errors import OutputError, RecipeError, whole_file
+from xrdcomp.disk import read_toml, write_whole
+from xrdcomp.errors import RecipeError
 from xrdcomp.physics import elements, profiles
 from xrdcomp.physics.amorphous import COPPER, best_holder
 from xrdcomp.recipe import InstrumentRecipe
@@ -297,12 +297,7 @@ def read_instrument(path: str | Path) -> Instrument:
     ``weight``. Fields that are left out take their defaults; the table ``provenance`` is for people. A file that cannot
     be read, a key that does not exist (the nearest is proposed) or an illegal value is a RecipeError.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        msg = f"{path}: cannot be read as an instrument ({reason}). Expected: TOML as `xrdcomp calibrate` writes."
-        raise RecipeError(msg) from error
+    data = read_toml(path, "an instrument file as `xrdcomp calibrate` writes")
     data.pop(_PROVENANCE, None)
     unknown = [key for key in data if key not in _FIELDS]
     if unknown:
@@ -318,25 +313,24 @@ def read_instrument(path: str | Path) -> Instrument:
 
 
 def write_instrument(
-    instrument: Instrument, path: str | Path, *, provenance: Mapping[str, str | float] | None = None
+    instrument: Instrument,
+    path: str | Path,
+    *,
+    provenance: Mapping[str, str | float] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write an instrument file, whole or not at all (OutputError), and return its path.
 
-    `provenance` tells people where the numbers come from (standard, file, figures of the fit); it is kept, not used.
+    A file that xrdcomp did not write is replaced with `overwrite` only. `provenance` tells people where the numbers
+    come from (standard, file, figures of the fit); it is kept, not used.
     """
-    target = Path(path)
     fields = dataclasses.asdict(instrument)
     lines = fields.pop("emission_lines")
     parts = [_table(fields), *(f"[[emission_lines]]\n{_table(line)}" for line in lines)]
     if provenance:
         parts.append(f"[{_PROVENANCE}]\n{_table(provenance)}")
-    try:
-        with whole_file(target) as work:
-            work.write_text("\n".join(parts), encoding="utf-8", newline="\n")
-    except OSError as error:
-        msg = f"{target}: cannot be written ({error.strerror}). Choose another place with -o."
-        raise OutputError(msg) from error
-    return target
+    text = "# Instrument of xrdcomp.\n" + "\n".join(parts)
+    return write_whole(Path(path), text, overwrite=overwrite)
 
 
 def _table(values: Mapping[str, object]) -> str:

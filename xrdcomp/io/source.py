@@ -11,14 +11,14 @@ import hashlib
 import io
 import os
 import re
-import stat
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from xrdcomp.data import Source
-from xrdcomp.errors import ReadError
+from xrdcomp.disk import read_bytes
+from xrdcomp.errors import ReadError, printable
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest file that is opened: the largest instrument export known has 5 MB."""
@@ -96,8 +96,8 @@ class SourceFile:
 
     def record(self, format_id: str, sample_name: object = None) -> Source:
         """Provenance that travels with the measurement; `sample_name` is what the file calls its specimen."""
-        name = str(sample_name or "").strip() or None
-        return Source(file=self.name, sha256=self.sha256, format=format_id, sample_name=name)
+        name = printable(str(sample_name or "")).strip() or None
+        return Source(file=printable(self.name), sha256=self.sha256, format=format_id, sample_name=name)
 
 
 def open_source(path: str | os.PathLike[str]) -> SourceFile:
@@ -107,28 +107,7 @@ def open_source(path: str | os.PathLike[str]) -> SourceFile:
     `MAX_FILE_BYTES`, or a broken or exploding compressed stream.
     """
     given = Path(path)
-    # Bytes of a regular file of at most `MAX_FILE_BYTES`; a pipe or device is refused unopened.
-    try:
-        info = given.stat()
-        kind = stat.S_IFMT(info.st_mode)
-        if kind != stat.S_IFREG:
-            named = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-            msg = f"this is {named.get(kind, 'a pipe or socket')}, not a file"
-            raise ReadError(msg, file=str(given), expected="one regular file")
-        if info.st_size == 0:
-            raise ReadError("the file is empty (0 bytes)", file=str(given), hint="Export it again.")
-        if info.st_size > MAX_FILE_BYTES:
-            msg = f"the file has {info.st_size} bytes, more than the {MAX_FILE_BYTES} that are opened"
-            raise ReadError(msg, file=str(given), expected="one scan; the largest known export is 5 MB")
-        with given.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        msg = f"the file cannot be opened: {reason}"
-        raise ReadError(msg, file=str(given), hint="Check name and permission.") from problem
-    if not data or len(data) > MAX_FILE_BYTES:
-        msg = f"the file changed while it was read ({len(data)} bytes)"
-        raise ReadError(msg, file=str(given), hint="Wait until the instrument has finished writing.")
+    data = read_bytes(given, limit=MAX_FILE_BYTES)
     packed = "gz" if data[:2] == b"\x1f\x8b" else "bz2" if re.match(rb"BZh[1-9]1AY&SY", data) else ""
     content = _expand(data, packed, given) if packed else data
     return SourceFile(path=given, data=content, sha256=hashlib.sha256(data).hexdigest(), packed=packed)

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xrdcomp.data import Atom, Cell
-from xrdcomp.errors import PhaseError
+from xrdcomp.disk import MAX_STRUCTURE_BYTES, read_bytes
+from xrdcomp.errors import PhaseError, ReadError
 from xrdcomp.units import CO3_MASS, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -214,8 +215,12 @@ def read_cif(path: Path) -> CifStructure:
 
     where = path.name
     try:
-        document = gemmi.cif.read_string(_decoded(path.read_bytes()))
-    except (ValueError, RuntimeError, OSError) as error:
+        data = read_bytes(path, limit=MAX_STRUCTURE_BYTES, expected="a CIF file")
+    except ReadError as error:
+        raise PhaseError(str(error)) from error
+    try:
+        document = gemmi.cif.read_string(_decoded(data))
+    except (ValueError, RuntimeError) as error:
         place = str(error).removeprefix("string:")
         msg = f"{where}: not a readable CIF file ({place}). Export the structure again, as CIF 1.1 text."
         raise PhaseError(msg) from error

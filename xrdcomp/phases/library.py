@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -15,7 +14,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
-from xrdcomp.errors import ArgumentError, PhaseError
+from xrdcomp.disk import read_toml
+from xrdcomp.errors import ArgumentError, PhaseError, RecipeError
 from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, expand_sites, read_cif
 from xrdcomp.units import CO2_PER_CARBONATE
 
@@ -280,9 +280,9 @@ def _info(folder: Path) -> PhaseInfo:
     """Facts of a folder's ``phase.toml``, each key and value checked."""
     where = folder / "phase.toml"
     try:
-        data = tomllib.loads(where.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PhaseError(f"{where}: not readable as TOML ({error}).") from error
+        data = read_toml(where, "facts of a phase")
+    except RecipeError as error:
+        raise PhaseError(str(error)) from error
     if unknown := [key for key in data if key not in _KEYS]:
         near = difflib.get_close_matches(unknown[0], _KEYS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

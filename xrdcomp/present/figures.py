@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from xrdcomp.data import Pattern, TgaRun
-from xrdcomp.errors import AnalysisError
+from xrdcomp.errors import AnalysisError, printable
 from xrdcomp.present.tables import (
     BASIS_LABELS,
     NOT_SEPARABLE,
@@ -77,6 +77,7 @@ _STYLE: Any = {
     "lines.linewidth": 1.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "xrdcomp",
+    "text.parse_math": False,  # names of files may hold dollar signs
     "path.simplify": True,
     "figure.dpi": 160,  # as written, because text is a little wider or narrower at another resolution
     "savefig.dpi": 160,
@@ -143,7 +144,7 @@ def to_png(figure: Figure, *, dpi: int = 160) -> bytes:
     """Return the figure as PNG bytes without date, so that equal results give equal files."""
     buffer = io.BytesIO()
     with figure_style():
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": "xrdcomp"})
     return buffer.getvalue()
 
 
@@ -154,6 +155,7 @@ def specimen_name(result: SampleResult) -> str:
 
 def panel_title(axes: Axes, text: str) -> None:
     """Left-aligned bold title of one panel, smaller where it is long."""
+    text = printable(text)
     size = 9.0 if len(text) < 50 else 7.0
     axes.set_title(text, loc="left", fontweight="bold", fontsize=size)
 

@@ -1,21 +1,15 @@
-"""Results to disk, whole or not at all, and back.
-
-Everything is written into a temporary folder beside the target and moved in one step at the end; a failure
-leaves what was there before.
-"""
+"""Results to disk, whole or not at all, and back; `xrdcomp.disk` says how, and what stays."""
 
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import math
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -25,7 +19,8 @@ import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Source
-from xrdcomp.errors import OutputError, ReadError, umask, whole_file
+from xrdcomp.disk import refuse_inputs, replaced_folder, write_whole
+from xrdcomp.errors import OutputError, ReadError, printable
 from xrdcomp.present.tables import (
     BASIS_LABELS,
     CLAIM_ORDER,
@@ -82,22 +77,48 @@ def safe_sample_id(sample_id: str) -> str:
     return sample_id
 
 
-def write_result(result: SampleResult, folder: str | Path, *, figures: bool = True, report: bool = False) -> Path:
+def write_result(
+    result: SampleResult,
+    folder: str | Path,
+    *,
+    figures: bool = True,
+    report: bool = False,
+    overwrite: bool = False,
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> Path:
     """Write one specimen's result below ``folder/<sample_id>`` and return that path; `read_result` reads it back.
 
-    ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable
-    with ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``figures/*.png`` and ``*.svg`` unless `figures` is
-    off, and ``report.html``, which shows the figures as well, where `report` is asked for.
+    ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable with
+    ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``tables/*.csv``, ``figures/*.png`` and ``*.svg`` unless
+    `figures` is off, and ``report.html``, which shows the figures as well, where `report` is asked for.
 
-    The folder is created where it does not exist; an earlier result of the same specimen is replaced. OutputError: the
-    sample id cannot name a folder, the target holds something else than a result, or cannot be written.
+    Files that the program did not write stay. OutputError: the sample id cannot name a folder, the folder holds
+    something else than a result, one of other measurements or changed files (replaced with `overwrite`), one of the
+    `inputs` lies in it, or it cannot be written.
     """
     target = Path(folder) / safe_sample_id(result.sample_id)
-    with replaced_folder(target, marker="result.json") as work:
+    refuse_inputs(target, inputs)
+
+    def replaceable(earlier: Path) -> None:
+        try:
+            before = json.loads((earlier / "result.json").read_bytes())["inputs"]
+            same = _measured_files(before) == _measured_files(result.inputs)
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            raise OutputError(
+                f"{target} holds the result of other measurements; nothing was written. Choose another --sample-id or "
+                "--out folder, or replace it with --overwrite (in Python: overwrite=True)."
+            )
+
+    with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:
         drawn = draw_figures(result) if figures or report else {}
         names = _write_figures(drawn, work / "figures") if figures else ()
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
+        (work / "tables").mkdir()
+        for name, table in _tables(result).items():
+            (work / "tables" / f"{name}.csv").write_text(table, encoding="utf-8")
         named: Any = result.settings.get("used", {}).get("files", [])
         files = [
             f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
@@ -105,12 +126,8 @@ def write_result(result: SampleResult, folder: str | Path, *, figures: bool = Tr
         ]
         software = ", ".join(f"{name} {version}" for name, version in result.software.items())
         settings = {name: value for name, value in result.settings.items() if name != "used"}
-        comment = [
-            f"Settings of the analysis of {result.sample_id}. They repeat it:",
-            "xrdcomp analyze FILE ... --recipe recipe.toml",
-            *files,
-            software,
-        ]
+        head = f"Settings of the analysis of {result.sample_id}. They repeat it:"
+        comment = [head, "xrdcomp analyze FILE ... --recipe recipe.toml", *files, software]
         recipe = to_toml(settings, comment="\n".join(comment))
         (work / "recipe.toml").write_text(recipe, encoding="utf-8")
         if report:
@@ -118,18 +135,39 @@ def write_result(result: SampleResult, folder: str | Path, *, figures: bool = Tr
     return target
 
 
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all (UTF-8; written beside the target, then moved); return its path."""
-    target = Path(path)
-    with _moved_file(target) as work:
-        work.write_text(text, encoding="utf-8", newline="\n")
-    return target
+def _measured_files(inputs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Kinds and SHA-256 of the files that an analysis read, settings' files left out."""
+    return sorted((item["kind"], item["sha256"]) for item in inputs if "setting" not in item)
 
 
-def write_figure(figure: Figure, path: str | Path) -> Path:
+def _tables(result: SampleResult) -> dict[str, str]:
+    """Tables of a result as CSV by the name of their file; those that would be empty are left out."""
+    tables = {"composition": result.composition.rows(), "phases": result.phases.rows()}
+    if result.xrd is not None:
+        tables["parameters"] = result.xrd.rows()
+    if result.tga is not None:
+        tables |= {"steps": result.tga.rows(), "mass_balance": result.tga.rows("quantities")}
+    written = {}
+    for name, rows in tables.items():
+        if rows:
+            stream = io.StringIO()
+            table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
+            written[name] = printable(stream.getvalue())
+    return written
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> Path:
+    """Write a text file in UTF-8 as `xrdcomp.disk.write_whole` does, with the folders it needs; return its path."""
+    return write_whole(Path(path), text, overwrite=overwrite, parents=True)
+
+
+def write_figure(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all; return its path.
 
-    OutputError: another suffix, or a place that cannot be written.
+    OutputError: another suffix, a file that xrdcomp did not write (`overwrite` replaces it), or a place that cannot be
+    written.
     """
     target = Path(path)
     suffix = target.suffix.lower().removeprefix(".")
@@ -137,9 +175,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
         legal = " or ".join(f".{known}" for known in FIGURE_FORMATS)
         msg = f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: {legal}."
         raise OutputError(msg)
-    with _moved_file(target) as work:
-        work.write_bytes(_figure_bytes(figure, suffix))
-    return target
+    return write_whole(target, _figure_bytes(figure, suffix), overwrite=overwrite, parents=True)
 
 
 def _figure_bytes(figure: Figure, suffix: str) -> bytes:
@@ -149,7 +185,7 @@ def _figure_bytes(figure: Figure, suffix: str) -> bytes:
         return to_png(figure)
     buffer = io.BytesIO()
     with figure_style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "xrdcomp"})
     return buffer.getvalue()
 
 
@@ -205,62 +241,6 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         np.savez_compressed(stream, allow_pickle=False, **{name: np.asarray(item) for name, item in arrays.items()})
 
 
-@contextmanager
-def _moved_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `target` that takes its place when the block ends well."""
-    with _output_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as work:
-            yield work
-
-
-@contextmanager
-def replaced_folder(target: Path, *, marker: str) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well.
-
-    `marker` is the file that a folder must hold to be replaced; an empty folder is replaced as well. OutputError:
-    `target` is something else, or cannot be written; nothing was changed.
-    """
-    with _output_errors(target):
-        ours = target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))
-        if target.exists() and not ours:
-            raise OutputError(
-                f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. "
-                "Choose another --out folder, or move it away."
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-        try:
-            work.chmod(0o777 & ~umask())
-            yield work
-            if target.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-                target.replace(old / target.name)
-                try:
-                    work.replace(target)
-                except BaseException:
-                    (old / target.name).replace(target)
-                    raise
-                finally:
-                    shutil.rmtree(old, ignore_errors=True)
-            else:
-                work.replace(target)
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-
-
-@contextmanager
-def _output_errors(target: Path) -> Iterator[None]:
-    """Turn what the operating system says about `target` into words."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        msg = f"{target}: cannot be written ({reason}); nothing was left behind. Choose another --out folder."
-        raise OutputError(msg) from error
-
-
 # TOML out: the recipe of a result, as a file that repeats it (the standard library only reads TOML)
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -272,7 +252,7 @@ def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
     Keys whose value is None are left out, because TOML has no null; a reader then takes its default. A value that is
     not text, bool, number, mapping or a sequence of these raises TypeError, a number that is not finite ValueError.
     """
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines = [f"# {printable(line)}".rstrip() for line in comment.splitlines()]
     if lines:
         lines.append("")
     _write_table(data, (), lines)
@@ -300,8 +280,10 @@ def _value(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a setting must be finite; got {value}.")
     if isinstance(value, str | int | float):
-        # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped and, being
+        # UTF-8, has no place for the bytes of a file name that are not.
+        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return re.sub("[\ud800-\udfff]", lambda lone: json.dumps(printable(lone[0]))[1:-1], text)
     if isinstance(value, Mapping):
         items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
         return "{ " + ", ".join(items) + " }"
@@ -568,9 +550,14 @@ def render_cohort_page(
 def template_environment() -> jinja2.Environment:
     """Environment of the page templates, with the filters that they use."""
     import jinja2  # late: a table of the terminal needs none
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("xrdcomp.present"), autoescape=True, undefined=jinja2.StrictUndefined,
+        finalize=shown,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {

@@ -8,7 +8,6 @@ adds, to first order, every constant the method leans on.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Pattern
-from xrdcomp.errors import AnalysisError, OutputError, RecipeError
+from xrdcomp.disk import read_toml, write_whole
+from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.refinement.covariance import residual_inflation
 from xrdcomp.results import Estimate, FitResult, XrdAmounts
 from xrdcomp.units import FloatArray
@@ -555,23 +555,15 @@ def _mean_of_logs(found: Sequence[tuple[float, float]]) -> Estimate:
     return Estimate(value=value, std=value * std, ci95=interval)
 
 
-def write_amorphous(calibration: AmorphousCalibration, path: str | Path) -> Path:
-    """Write a calibration as TOML and return the path."""
+def write_amorphous(calibration: AmorphousCalibration, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a calibration as TOML and return the path; `overwrite` replaces a file that xrdcomp did not write."""
     values = (calibration.k.value, calibration.k.std or 0.0, calibration.n_mixtures)
-    lines = ["# Constant of the degree of crystallinity, for quantification.amorphous_file.", ""]
+    lines = ["# Constant of the degree of crystallinity by xrdcomp, for quantification.amorphous_file.", ""]
     lines += [f"{k} = {v!r}" for k, v in zip(_KEYS, (*values, *calibration.two_theta_range), strict=True)]
     if calibration.factor is not None:
         pair = (calibration.factor.value, calibration.factor.std or 0.0)
         lines += [f"{k} = {v!r}" for k, v in zip(_FACTOR_KEYS, pair, strict=True)]
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror}). Choose a folder that may be written to."
-        raise OutputError(msg) from error
-    return target
+    return write_whole(Path(path), "\n".join(lines) + "\n", overwrite=overwrite)
 
 
 def read_amorphous(path: str | Path) -> AmorphousCalibration:
@@ -579,11 +571,7 @@ def read_amorphous(path: str | Path) -> AmorphousCalibration:
 
     Raises RecipeError: the file cannot be read, lacks a key or has one that is not a positive number.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"{path}: cannot be read as a calibration ({error}). Write one with `xrdcomp calibrate-amorphous`."
-        raise RecipeError(msg) from error
+    data = read_toml(path, "a calibration as `xrdcomp calibrate-amorphous` writes")
     expected = (*_KEYS, *(_FACTOR_KEYS if set(_FACTOR_KEYS) & set(data) else ()))
     bad = [k for k in expected if type(data.get(k)) not in (int, float) or not data[k] > 0]
     if bad or set(data) - set(expected):

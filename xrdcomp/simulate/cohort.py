@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from xrdcomp.data import Atmosphere, Pattern, TgaRun
+from xrdcomp.disk import write_whole
 from xrdcomp.errors import AnalysisError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.simulate.scattering import table_rows
@@ -35,7 +36,7 @@ from xrdcomp.simulate.xrd import apatite_sizes, expected_pattern, measure
 NOTICE = "SIMULATED by xrdcomp, not a measurement"
 
 
-def write_pattern(path: Path, pattern: Pattern, export_format: str) -> None:
+def write_pattern(path: Path, pattern: Pattern, export_format: str, *, overwrite: bool = False) -> None:
     """Write a simulated pattern (whole counts on a uniform axis) as an export, one of `XRD_FORMATS`."""
     if export_format not in XRD_FORMATS:
         msg = f"patterns are not exported as {export_format!r}; choose one of {', '.join(XRD_FORMATS)}."
@@ -43,10 +44,10 @@ def write_pattern(path: Path, pattern: Pattern, export_format: str) -> None:
     whole = np.array_equal(pattern.intensity, np.rint(pattern.intensity))
     if pattern.intensity_unit != "counts" or not whole:
         raise AnalysisError(f"only whole counts are exported; this pattern is in {pattern.intensity_unit!r}.")
-    path.write_bytes(XRD_FORMATS[export_format](pattern))
+    write_whole(path, XRD_FORMATS[export_format](pattern), overwrite=overwrite)
 
 
-def write_tga(path: Path, run: TgaRun, export_format: str) -> None:
+def write_tga(path: Path, run: TgaRun, export_format: str, *, overwrite: bool = False) -> None:
     """Write a simulated run (mass in mg, with time and initial mass) as an export, one of `TGA_FORMATS`."""
     if export_format not in TGA_FORMATS:
         msg = f"runs are not exported as {export_format!r}; choose one of {', '.join(TGA_FORMATS)}."
@@ -54,7 +55,7 @@ def write_tga(path: Path, run: TgaRun, export_format: str) -> None:
     if run.time_s is None or run.initial_mass_mg is None or run.mass_unit != "mg":
         msg = "only runs in mg with time and initial mass are exported; simulate one with simulate_tga."
         raise AnalysisError(msg)
-    path.write_bytes(TGA_FORMATS[export_format](run))
+    write_whole(path, TGA_FORMATS[export_format](run), overwrite=overwrite)
 
 
 def _name(measured: Pattern | TgaRun) -> str:
@@ -410,16 +411,16 @@ def generate_cohort(folder: Path, *, seed: int = COHORT_SEED) -> tuple[CohortEnt
         xrd_file = f"{name}/{name}.{_SUFFIX.get(row['xrd'], row['xrd'])}"
         tga_file = f"{name}/{name}_tga.{_SUFFIX.get(row['tga'], row['tga'])}"
         (folder / name).mkdir(parents=True, exist_ok=True)
-        write_pattern(folder / xrd_file, simulated.pattern, row["xrd"])
-        write_tga(folder / tga_file, simulated.tga, row["tga"])
+        write_pattern(folder / xrd_file, simulated.pattern, row["xrd"], overwrite=True)
+        write_tga(folder / tga_file, simulated.tga, row["tga"], overwrite=True)
         truth = simulated.truth | {"kind": kind, "seed": seed}
         # ten decimals, so that 0.1 + 0.2 reads 0.3
         rounded = json.loads(json.dumps(truth), parse_float=lambda text: round(float(text), 10))
-        (folder / name / "truth.json").write_bytes(_json(rounded))
+        write_whole(folder / name / "truth.json", _json(rounded), overwrite=True)
         entry = {"specimen_id": name, "kind": kind, "xrd": xrd_file, "tga": tga_file}
         manifest.append(entry | {"radiation": "CuKa", "atmosphere": tga.atmosphere})
     text = {"simulated": True, "generator": "xrdcomp.simulate", "seed": seed, "specimens": manifest}
-    (folder / _MANIFEST).write_bytes(_json(text))
+    write_whole(folder / _MANIFEST, _json(text), overwrite=True)
     return load_cohort(folder)
 
 
