@@ -75,7 +75,7 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
         if limit is None or limit > LARGEST_LIMIT:
             continue
         spiked = with_phase((model, conditions), phase, limit, specimen)
-        start = replace(fit, pattern=spiked, points=Points.select(spiked, recipe.fit))
+        start = replace(fit, pattern=spiked, points=Points.select(spiked, recipe.fit, fit.instrument.wavelength))
         search = search_from(start.add([]), recipe.identification)
         report = next(p for p in search.phases if p.id == phase)
         yield Trial(

@@ -27,7 +27,8 @@ import xraydb
 import xraylib
 
 LAST_ELEMENT = 92
-ENERGY_EV = (4000.0, 60000.0)
+ENERGY_EV = (4000.0, 60000.0, 130000.0)  # laboratory tubes, then synchrotrons: 3.10, 0.207 and 0.0954 ångström
+START_POINTS = (33, 9)
 STEP_AT_EDGE_EV = 0.5
 S_GRID = 6.0 * np.linspace(0.0, 1.0, 181) ** 2  # sin(theta)/lambda, dense where the functions bend
 
@@ -35,7 +36,16 @@ S_GRID = 6.0 * np.linspace(0.0, 1.0, 181) ** 2  # sin(theta)/lambda, dense where
 def refine(
     values: Callable[[np.ndarray], np.ndarray], bad: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    energy = np.geomspace(*ENERGY_EV, 33)
+    """Energies and values in each range, halved until interpolation holds; the ranges are joined, not mixed."""
+    parts = [_refined(values, bad, np.geomspace(low, high, points))
+             for low, high, points in zip(ENERGY_EV, ENERGY_EV[1:], START_POINTS, strict=False)]  # fmt: skip
+    joined = [parts[0], *((energy[1:], table[1:]) for energy, table in parts[1:])]
+    return np.concatenate([energy for energy, _ in joined]), np.concatenate([table for _, table in joined])
+
+
+def _refined(
+    values: Callable[[np.ndarray], np.ndarray], bad: Callable[[np.ndarray, np.ndarray], np.ndarray], energy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     table = values(energy)
     while True:
         middle = 0.5 * (energy[1:] + energy[:-1])

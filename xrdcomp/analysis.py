@@ -17,7 +17,7 @@ from xrdcomp.composition.compose import compose, weigh_phases, without_standard
 from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
-from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages
+from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
 from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import own_phase_files
@@ -37,7 +37,7 @@ from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, start_phases
 from xrdcomp.simulate.cohort import CohortEntry
-from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run
+from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run, single_threaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +146,7 @@ def analyze(
     return analyze_sample(sample, chosen)
 
 
+@single_threaded
 def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any] | None = None) -> SampleResult:
     """Analyse what was measured of one specimen: the straight line on one screen.
 
@@ -226,7 +227,8 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
     if uses_external_scan(recipe):
         named["quantification.external_scan"] = recipe.quantification.external_scan
     references = {setting: read_xrd(file) for setting, file in named.items()}
-    instrument = sample.instrument or build_instrument(sample.pattern, recipe.instrument)
+    given = sample.instrument
+    instrument = refuse_wavelengths(given) if given is not None else build_instrument(sample.pattern, recipe.instrument)
     described = sample.instrument is not None or recipe.instrument.file
     fit = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
     amorphous = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import importlib
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -933,6 +934,17 @@ class Instrument(Record):
     def __post_init__(self) -> None:
         if not self.emission_lines:
             raise PatternError("an instrument needs at least one emission line; pass radiation= or wavelength=.")
+        numbers = {name: value for name, value in vars(self).items() if isinstance(value, float)}
+        for number, line in enumerate(self.emission_lines):
+            if not line.wavelength > 0.0 or not line.weight >= 0.0 or not line.fwhm >= 0.0:
+                raise PatternError(f"an emission line has a wavelength above 0 and no negative weight; got {line!r}.")
+            facts = {name: getattr(line, name) for name in ("wavelength", "weight", "fwhm")}
+            numbers |= {f"emission_lines.{number}.{name}": value for name, value in facts.items()}
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                raise PatternError(f"{name} of an instrument is {value}. Expected: a finite number.")
+        if not self.radius_mm > 0.0 or not any(line.weight > 0.0 for line in self.emission_lines):
+            raise PatternError("an instrument has a radius above 0 and a line with a weight above 0.")
 
     @property
     def wavelength(self) -> float:

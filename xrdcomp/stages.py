@@ -6,11 +6,15 @@ calls the same engines. Engines are imported when they are called, so that one s
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from threadpoolctl import ThreadpoolController
 
 from xrdcomp.data import Instrument, Pattern, TgaRun
 from xrdcomp.errors import ArgumentError
@@ -33,6 +37,24 @@ RunLike: TypeAlias = "TgaRun | PathLike | pd.DataFrame | tuple[Any, ...]"
 InstrumentLike: TypeAlias = "Instrument | InstrumentRecipe | Recipe | PathLike"
 """An instrument, its file, or the settings that say what is known of it."""
 Part = TypeVar("Part")
+Stage = TypeVar("Stage", bound=Callable[..., Any])
+
+
+@functools.cache
+def _linear_algebra() -> ThreadpoolController:
+    importlib.import_module("scipy.linalg")  # has a library of its own, which must be loaded to be found
+    return ThreadpoolController()
+
+
+def single_threaded(stage: Stage) -> Stage:
+    """Let a stage use one thread of the linear algebra, because sums in another order end in other digits."""
+
+    @functools.wraps(stage)
+    def run(*arguments: Any, **options: Any) -> Any:
+        with _linear_algebra().limit(limits=1, user_api="blas"):
+            return stage(*arguments, **options)
+
+    return cast("Stage", run)
 
 
 def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None) -> Pattern:
@@ -70,7 +92,9 @@ def _measured(value: Any, argument: str, kind: Any, read: Any, of_arrays: Any, a
 def as_instrument(value: Any, argument: str = "instrument", *, pattern: Pattern | None = None) -> Instrument:
     """Instrument of whatever stands for one: see `InstrumentLike`; what is not said is taken from the `pattern`."""
     if isinstance(value, Instrument):
-        return value
+        from xrdcomp.instrument.build import refuse_wavelengths
+
+        return refuse_wavelengths(value)
     if isinstance(value, str | os.PathLike):
         value = InstrumentRecipe(file=os.fspath(value))
     if value is None or isinstance(value, Recipe | InstrumentRecipe):
@@ -120,6 +144,7 @@ def build_instrument(
     return build(measured, part_of(recipe, InstrumentRecipe))
 
 
+@single_threaded
 def fit_pattern(
     pattern: PatternLike,
     phases: PhasesLike,
@@ -163,6 +188,7 @@ def fit_pattern(
     return Refinement.run(measured, load_phases(phases), optics, settings, blank=holder, params=params).result()
 
 
+@single_threaded
 def identify(
     pattern: PatternLike,
     instrument: InstrumentLike | None = None,
@@ -198,6 +224,7 @@ def identify(
     return fit_and_search(measured, (), optics, settings, part_of(recipe, IdentificationRecipe), blank=holder)
 
 
+@single_threaded
 def analyze_tga(
     run: RunLike, recipe: ThermalRecipe | Recipe | PathLike | None = None, *, blank: RunLike | None = None
 ) -> TgaResult:
@@ -231,6 +258,7 @@ def analyze_tga(
     return replace(result, messages=result.messages + run_checks(Analysis(tga=result), ["tga"]))
 
 
+@single_threaded
 def compose(
     *results: FitResult | TgaResult | Identification | Sequence[PhaseResult] | CompositionRecipe | Recipe | None,
     recipe: CompositionRecipe | Recipe | PathLike | None = None,
@@ -289,6 +317,7 @@ def compose(
     return replace(found, messages=found.messages + run_checks(whole, ["composition"]))
 
 
+@single_threaded
 def evaluate_claims(
     composition: Composition,
     phases: Sequence[PhaseResult] | Identification,

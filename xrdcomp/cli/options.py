@@ -146,7 +146,7 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
             )
     if text := options.get("wavelength"):
         numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
-        if not all(0.1 < value < 5.0 for value in numbers[:2]):
+        if not all(0.1 <= value < 5.0 for value in numbers[:2]):
             msg = f"--wavelength {text}: expected wavelengths in ångström between 0.1 and 5, e.g. 1.5406,1.5444."
             raise RecipeError(msg)
         if not all(0.0 <= value <= 1.0 for value in numbers[2:]):

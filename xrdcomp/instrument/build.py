@@ -20,7 +20,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, message_kind
 from xrdcomp.disk import read_toml, write_whole
-from xrdcomp.errors import RecipeError
+from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.physics import elements, profiles
 from xrdcomp.physics.amorphous import COPPER, best_holder
 from xrdcomp.recipe import InstrumentRecipe
@@ -61,15 +61,34 @@ _BESIDE_A_FILE = (
 )
 
 
+SHORT_WAVELENGTH = 0.5
+"""Ångström: below the K lines of any tube in use; generic resolution and axial divergence shrink from there."""
+
+
 def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
     """Instrument for a pattern: wavelengths (Å) of the recipe, else of the file, else copper Kα.
 
     With an instrument file, resolution and aberrations are taken from it; settings of the recipe that differ from their
     defaults go before it. RecipeError: unknown radiation, an instrument file that cannot be read, or one of another
-    radiation or geometry.
+    radiation or geometry. AnalysisError: a wavelength outside the tables of scattering.
     """
-    if recipe.file:
-        return _from_file(pattern, recipe)
+    return refuse_wavelengths(_from_file(pattern, recipe) if recipe.file else _without_file(pattern, recipe))
+
+
+def refuse_wavelengths(instrument: Instrument) -> Instrument:
+    """Return an instrument whose wavelengths are those that dispersion and absorption are tabulated for."""
+    low, high = elements.WAVELENGTHS
+    for line in instrument.emission_lines:
+        if not low <= line.wavelength <= high:
+            raise AnalysisError(
+                f"wavelength {line.wavelength:g} Å: the tables of scattering go from {low:.4f} to {high:.3f} "
+                "Å (130 to 4 keV). Give the wavelength in ångström, or one within these."
+            )
+    return instrument
+
+
+def _without_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:
+    """Instrument of the settings and of what the scan states."""
     monochromator, variable_slit = recipe.monochromator_two_theta, recipe.variable_slit
     if monochromator is None:
         monochromator = _stated_number(pattern, "monochromator_two_theta")
@@ -85,9 +104,14 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     )
     radius = recipe.radius_mm or _stated_number(pattern, "goniometer_radius_mm")
     instrument = replace(instrument, radius_mm=radius) if radius else instrument
+    if instrument.wavelength < SHORT_WAVELENGTH:
+        # a diffractometer for short wavelengths resolves the same spacings, so that its angles are finer
+        finer, plain = instrument.wavelength / SHORT_WAVELENGTH, Instrument(emission_lines=instrument.emission_lines)
+        width, height = plain.caglioti_w * finer**2, plain.axial_divergence * finer
+        instrument = replace(instrument, caglioti_w=width, axial_divergence=height)
     # wavelengths given as numbers stand for lines as symmetric as the numbers are plain
-    plain = recipe.wavelengths or pattern is None or not has_sharp_reflections(pattern)
-    return instrument if plain else with_tube_optics(instrument, recipe, pattern)
+    symmetric = recipe.wavelengths or pattern is None or not has_sharp_reflections(pattern)
+    return instrument if symmetric else with_tube_optics(instrument, recipe, pattern)
 
 
 def _from_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrument:

@@ -29,6 +29,9 @@ _SYMBOLS = (
 ELEMENTS: tuple[str, ...] = tuple(_SYMBOLS.split())
 """Symbols of the tabulated elements, hydrogen to uranium."""
 
+WAVELENGTHS = (HC_KEV_ANGSTROM / 130.0, HC_KEV_ANGSTROM / 4.0)
+"""Shortest and longest wavelength of the tables of dispersion and absorption, ångström."""
+
 _INDEX = {symbol: i for i, symbol in enumerate(ELEMENTS)} | {"D": 0}
 
 
@@ -135,8 +138,8 @@ def anomalous(element: str, wavelength: float) -> tuple[float, float]:
     """Anomalous dispersion (f', f'') in electrons, method of Cromer & Liberman (Acta Cryst. A37 (1981) 267).
 
     Linear interpolation in a table whose points lie closer near absorption edges, to within about 0.01 electrons off
-    the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained. 4 to 60 keV, 0.207 to 3.10
-    Å; ValueError outside.
+    the edges. Free atoms: the fine structure within some 50 eV of an edge is not contained. 4 to 130 keV, 0.0954 to
+    3.10 Å; ValueError outside.
     """
     f1, f2 = _at_energy(_energy_table("anomalous", ("f1", "f2")), element, wavelength)
     return f1, f2
@@ -158,7 +161,7 @@ def incoherent(element: str, s: npt.ArrayLike) -> FloatArray:
 
 
 def mass_attenuation(element: str, wavelength: float) -> float:
-    """Mass attenuation coefficient μ/ρ in cm²/g, photoabsorption and scattering, 4 to 60 keV (else ValueError).
+    """Mass attenuation coefficient μ/ρ in cm²/g, photoabsorption and scattering, 4 to 130 keV (else ValueError).
 
     Elam, Ravel & Sieber, Radiat. Phys. Chem. 63 (2002) 121.
     """

@@ -22,11 +22,12 @@ from xrdcomp.physics.profiles import spread_shoulder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.refinement.reflections import PhaseReflections, bin_means, emitted_weight, geometry_factor, polarization
-from xrdcomp.units import BoolArray, FloatArray, two_theta_to_q
+from xrdcomp.units import BoolArray, FloatArray, d_to_two_theta, two_theta_to_q
 
 # Points of a fit.
 
 MIN_TWO_THETA = 5.0  # degrees; below, the direct beam and the beam knife decide the counts
+MAX_D_SPACING = 17.7  # ångström: 5° with Cu Kα, where a shorter wavelength begins as well
 _MIN_POINTS = 50
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
@@ -43,12 +44,13 @@ class Points:
         return len(self.two_theta)
 
     @classmethod
-    def select(cls, pattern: Pattern, recipe: FitRecipe) -> Points:
-        """Take the recipe's range of a pattern, else everything above `MIN_TWO_THETA`.
+    def select(cls, pattern: Pattern, recipe: FitRecipe, wavelength: float) -> Points:
+        """Take the recipe's range of a pattern, else everything above `MIN_TWO_THETA` or below `MAX_D_SPACING`.
 
         Raises AnalysisError where fewer than 50 points are left, or the intensities are all alike.
         """
-        low, high = recipe.two_theta_range or (MIN_TWO_THETA, 180.0)
+        lowest = min(MIN_TWO_THETA, float(d_to_two_theta(MAX_D_SPACING, wavelength)))
+        low, high = recipe.two_theta_range or (lowest, 180.0)
         inside = (pattern.two_theta >= low - 1e-9) & (pattern.two_theta <= high + 1e-9)
         inside &= ~padding_points(pattern)
         if inside.sum() < _MIN_POINTS:

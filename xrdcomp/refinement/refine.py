@@ -183,7 +183,7 @@ class Refinement(FittedModel):
         """
         recipe, given = recipe or FitRecipe(), params is not None
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
-        points = Points.select(pattern, recipe)
+        points = Points.select(pattern, recipe, instrument.wavelength)
         table = build_parameters(phases, instrument, recipe)
         if params is not None:
             table = table.from_lmfit(params)
@@ -207,7 +207,10 @@ class Refinement(FittedModel):
     ) -> float:
         """Goodness of fit of `run` without its rough fit on all points; infinity where the phases are given up."""
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank)
-        points, table = Points.select(pattern, recipe), build_parameters(phases, instrument, recipe)
+        points, table = (
+            Points.select(pattern, recipe, instrument.wavelength),
+            build_parameters(phases, instrument, recipe),
+        )
         if setup.phases:
             coarse = points.binned(max(1, len(points) // _ROUGH_POINTS))
             rough = setup.build(coarse, table, shoulders=False)
