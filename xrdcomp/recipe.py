@@ -135,9 +135,12 @@ _Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 _NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 _Angle = Annotated[float, msgspec.Meta(gt=0.0, lt=180.0)]
 _Wavelength = Annotated[float, msgspec.Meta(ge=0.1, lt=5.0)]
-_Count = Annotated[int, msgspec.Meta(ge=1)]
-_Repeats = Annotated[int, msgspec.Meta(ge=2)]
-_Seed = Annotated[int, msgspec.Meta(ge=0)]
+# what costs time or memory is bounded where more would tell no one more
+_Terms = Annotated[int, msgspec.Meta(ge=1, le=40)]
+_Steps = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Repeats = Annotated[int, msgspec.Meta(ge=2, le=20_000)]
+_Draws = Annotated[int, msgspec.Meta(ge=100, le=100_000)]
+_Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -304,7 +307,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     two_theta_range: tuple[float, float] | None = None
     mode: Literal["structure", "peaks"] = "structure"
     background: Literal["auto", "physical", "flexible"] = "auto"
-    background_terms: _Count = 8
+    background_terms: _Terms = 8
     amorphous: tuple[str, ...] | None = None
     amorphous_patterns: dict[str, str] = {}
     size: Literal["none", "isotropic", "anisotropic"] = "anisotropic"
@@ -321,7 +324,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     asymmetry: bool = True
     per_gram_std: _NotNegative = 0.03
     solver: Literal["varpro", "lmfit"] = "varpro"
-    max_iterations: _Count = 40
+    max_iterations: _Steps = 40
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -484,7 +487,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     foreign_level: _Share = 0.02
     aliquot_std: _NotNegative = 0.0
     xrd_bias_std: _NotNegative = 0.03
-    draws: Annotated[int, msgspec.Meta(ge=100)] = 4000
+    draws: _Draws = 4000
     seed: _Seed = 20170118
 
     def __post_init__(self) -> None:

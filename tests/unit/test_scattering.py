@@ -107,13 +107,24 @@ def test_bad_formulas_are_refused(formula: str) -> None:
         sc.compound(formula)
 
 
+@pytest.mark.parametrize(
+    ("element", "wavelength", "f1", "f2"),
+    [("Ca", 0.1239842, -0.015976, 0.0084357), ("Cu", 0.1239842, -0.018702, 0.0431237), ("Ca", 1.5405929, 0.341, 1.286)],
+)
+def test_dispersion_goes_on_to_a_tenth_of_an_angstrom(element: str, wavelength: float, f1: float, f2: float) -> None:
+    """100 keV as gemmi computes it, and copper Kα as it was [Cromer & Liberman 1981]."""
+    found = sc.anomalous(element, wavelength)
+    assert_close(found, (f1, f2), atol=0.025, because="tables hold to 0.01 electrons, f' at Kα after other tables")
+    assert sc.mass_attenuation(element, wavelength) > 0.1
+
+
 def test_refusals_name_the_limit() -> None:
     with pytest.raises(ValueError, match=r"Did you mean 'Ca'"):
         sc.form_factor("ca", 0.1)
     with pytest.raises(ValueError, match="outside the tables"):
         sc.anomalous("Ca", 5.0)
     with pytest.raises(ValueError, match="outside the tables"):
-        sc.mass_attenuation("Ca", 0.1)
+        sc.mass_attenuation("Ca", 0.09)
     with pytest.raises(ValueError, match="positive"):
         sc.mass_attenuation("Ca", -1.0)
     with pytest.raises(ValueError, match="must lie within"):

@@ -134,6 +134,7 @@ _stopped: list[type[KeyboardInterrupt]] = []
 @contextlib.contextmanager
 def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that break off and end with this one, whatever ends it."""
+    _stopped.clear()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
     for kind, error in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)):
         signal.signal(kind, partial(_stop, error))
@@ -171,7 +172,7 @@ def _begin_worker() -> None:
 
 def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite: bool) -> SampleResult:
     """Analyse one embedded specimen and write its folder."""
-    if _stopped:  # the one before it was broken off
+    if _stopped and multiprocessing.parent_process() is not None:  # this worker was broken off in the one before it
         os._exit(EXIT_TERMINATED)
     from xrdcomp.analysis import analyze_embedded
     from xrdcomp.present.files import write_result

@@ -26,6 +26,10 @@ Number = TypeVar("Number", np.float64, np.int64)
 SITE_TOLERANCE = 0.05
 """Ångström: images of an atom closer than this are one atom on a special position."""
 
+LAST_ELEMENT = 92  # uranium: scattering is tabulated so far
+EDGES = (1.0, 500.0)  # ångström; no crystal has shorter ones, and longer ones have too many reflections
+MAX_SITES = 4000  # of the full cell, atoms times operations before special positions are merged
+
 METRIC_TOLERANCE = 2e-3
 """Relative: how far a cell may be from the symmetry of its space group (a of 4.99 beside b of 5.00)."""
 
@@ -121,6 +125,11 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
     two atoms on one place with occupancies that add to more than one.
     """
     matrix = orthogonal(cell)
+    if (number := len(atoms) * len(symmetry.rotations) * len(symmetry.centring)) > MAX_SITES:
+        raise PhaseError(
+            f"{where}: {len(atoms)} atoms and the operations of {symmetry.symbol} make up to {number} sites, more than "
+            f"the {MAX_SITES} that are calculated. Give one structure, without its repetitions."
+        )
     shifts = (symmetry.translations[:, None, :] + symmetry.centring[None, :, :]).reshape(-1, 3)
     rotations = np.repeat(symmetry.rotations, len(symmetry.centring), axis=0)
     sites: list[FloatArray] = []
@@ -147,18 +156,21 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
         b_iso=_frozen(np.array([atoms[i].b_iso for i in origin], dtype=float)),
         origin=_frozen(origin),
     )
-    difference = full.xyz[:, None, :] - full.xyz[None, :, :]
-    difference -= np.round(difference)
-    distance_sq = np.sum((difference @ matrix.T) ** 2, axis=-1)
-    np.fill_diagonal(distance_sq, np.inf)
-    clash = (distance_sq < CLASH_DISTANCE**2) & (full.occupancy[:, None] + full.occupancy[None, :] > 1.0 + 1e-3)
-    if clash.any():
-        i, j = (int(k) for k in np.argwhere(clash)[0])
-        one, two = atoms[int(full.origin[i])], atoms[int(full.origin[j])]
-        raise PhaseError(
-            f"{where}: atoms {one.label} and {two.label} lie {np.sqrt(distance_sq[i, j]):.2f} ångström apart "
-            f"with occupancies {one.occupancy:g} and {two.occupancy:g}: listed twice, or the wrong setting."
-        )
+    for start in range(0, len(full.xyz), 256):  # so that a large cell needs little memory
+        part = slice(start, start + 256)
+        difference = full.xyz[part, None, :] - full.xyz[None, :, :]
+        difference -= np.round(difference)
+        distance_sq = np.sum((difference @ matrix.T) ** 2, axis=-1)
+        distance_sq[np.arange(len(distance_sq)), np.arange(len(distance_sq)) + start] = np.inf
+        near = distance_sq < CLASH_DISTANCE**2
+        clash = near & (full.occupancy[part, None] + full.occupancy[None, :] > 1.0 + 1e-3)
+        if clash.any():
+            i, j = (int(k) for k in np.argwhere(clash)[0])
+            one, two = atoms[int(full.origin[start + i])], atoms[int(full.origin[j])]
+            raise PhaseError(
+                f"{where}: atoms {one.label} and {two.label} lie {np.sqrt(distance_sq[i, j]):.2f} ångström apart "
+                f"with occupancies {one.occupancy:g} and {two.occupancy:g}: listed twice, or the wrong setting."
+            )
     return full
 
 
@@ -252,6 +264,11 @@ def read_cif(path: Path) -> CifStructure:
     values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]
     if min(values) <= 0 or max(values[3:]) >= 180:
         raise PhaseError(f"{where}: the cell {values} is not a cell: all must be positive, angles below 180 degrees.")
+    cosines = np.cos(np.radians(values[3:]))
+    if not 1.0 + 2.0 * np.prod(cosines) - float((cosines**2).sum()) > 1e-4:
+        raise PhaseError(f"{where}: the angles {values[3:]} enclose no volume. Check the cell.")
+    if not EDGES[0] <= min(values[:3]) <= max(values[:3]) <= EDGES[1]:
+        raise PhaseError(f"{where}: the edges {values[:3]} are not within {EDGES[0]:g} to {EDGES[1]:g} ångström.")
     cell = Cell(**dict(zip(_CELL_NAMES, values, strict=True)))
     group = _space_group(block, cell, where)
     symmetry = symmetry_of(group, where) if has_cell_rules(group) else None
@@ -316,6 +333,8 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
         listed = [gemmi.cif.as_string(value) for value in block.find_values(tag)]
         if not listed:
             continue
+        if len(listed) > 192:
+            raise PhaseError(f"{where}: {tag} lists {len(listed)} operations; no space group has more than 192.")
         try:
             found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps([gemmi.Op(text) for text in listed]))
         except (ValueError, RuntimeError) as error:
@@ -338,7 +357,7 @@ def _space_group(block: gemmi.cif.Block, cell: Cell, where: str) -> gemmi.SpaceG
                 if found:
                     return found
             continue
-        if symbol.isdigit():
+        if re.fullmatch("[0-9]{1,3}", symbol):
             found = gemmi.find_spacegroup_by_number(int(symbol))
         else:  # the angles tell R:H from R:R
             old = next((end for end in _OLD_ORIGINS if symbol.endswith(end)), "")
@@ -381,6 +400,8 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
         if _given(row, 8) and row.str(8) == "dum":
             continue  # a place in the structure, not an atom
         xyz = [_number(row[i], f"fract_{axis}", place) for i, axis in enumerate("xyz")]
+        if max(map(abs, xyz)) > 100.0:
+            raise PhaseError(f"{place}: the coordinates {xyz} are not fractions of the cell.")
         occupancy = _number(row[5], "occupancy", place) if _given(row, 5) else 1.0
         if not 0.0 < occupancy <= 1.0 + 1e-6:
             raise PhaseError(
@@ -391,12 +412,15 @@ def _atoms(block: gemmi.cif.Block, cell: Cell, where: str) -> tuple[tuple[Atom, 
             b_iso = 8.0 * math.pi**2 * _number(row[6], "U_iso_or_equiv", place)
         else:
             b_iso = _number(row[7], "B_iso_or_equiv", place) if _given(row, 7) else tensors.get(label, 0.0)
-        if b_iso < 0:
-            raise PhaseError(f"{place}: displacement B = {b_iso:.3f} Å² is negative.")
+        if not 0.0 <= b_iso <= 500.0:
+            state = "negative" if b_iso < 0 else "larger than any crystal's"
+            raise PhaseError(f"{place}: displacement B = {b_iso:.3f} Å² is {state}.")
         if not b_iso:  # not given; calculated structures write zero
             assumed.append(label)
             b_iso = DEFAULT_B_ISO
         element = _from_type(row.str(4), place) if _given(row, 4) else _from_label(label, in_formula, place)
+        if gemmi.Element(element).atomic_number > LAST_ELEMENT:
+            raise PhaseError(f"{place}: the scattering of {element} is not tabulated. Elements from H to U are.")
         x, y, z = xyz
         share = min(occupancy, 1.0)
         atoms.append(Atom(label=label, element=element, xyz=(x, y, z), occupancy=share, b_iso=b_iso))

@@ -31,6 +31,8 @@ ELEMENTS: tuple[str, ...] = tuple(_SYMBOLS.split())
 
 WAVELENGTHS = (HC_KEV_ANGSTROM / 130.0, HC_KEV_ANGSTROM / 4.0)
 """Shortest and longest wavelength of the tables of dispersion and absorption, ångström."""
+LARGEST_S = 6.0
+"""End of the tables of scattering, s = sinθ/λ in Å⁻¹."""
 
 _INDEX = {symbol: i for i, symbol in enumerate(ELEMENTS)} | {"D": 0}
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xrdcomp.physics.elements import anomalous, form_factor
 from xrdcomp.units import FloatArray, IntArray
 
-MAX_CANDIDATES = 20_000_000  # lattice points looked at before a list is refused: 0.5 GB of indices
+MAX_CANDIDATES = 4_000_000  # lattice points looked at before a list is refused: 0.4 GB while they are sorted out
 
 # free parameter -> positions among (a, b, c, alpha, beta, gamma) that move with it
 _FREEDOM: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
@@ -126,7 +126,7 @@ def generate_reflections(
     absent where h·v is not an integer for a centring vector v, or where an operation (R, t) with h R = h has h·t not an
     integer (International Tables A, 2016, section 1.6.4). `rotations` (m, 3, 3) act on coordinates, without centring;
     `centring` vectors include the zero vector. ValueError: d_min not positive or not below d_max, shapes that do not
-    fit, or more than 20 million candidates.
+    fit, or more than 4 million candidates.
     """
     cell = np.asarray(cell6, dtype=float)
     rot = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
@@ -187,6 +187,18 @@ def generate_reflections(
     return Reflections(
         hkl=hkl[order].astype(np.int64), multiplicity=multiplicity[order].astype(np.int64), d_spacing=d_spacing[order]
     )
+
+
+def expected_reflections(cell6: npt.ArrayLike, rotations: npt.ArrayLike, d_min: float, d_max: float = np.inf) -> float:
+    """Number of reflections between two spacings (Å) before they are listed, absences not taken off.
+
+    A half sphere of the reciprocal lattice, (2π/3) V (1/d_min³ − 1/d_max³), over the order of the Laue group and times
+    two for Friedel mates.
+    """
+    rot = np.asarray(rotations, dtype=float).reshape(-1, 3, 3)
+    inverted = any(np.array_equal(r, -np.eye(3)) for r in rot)
+    half_sphere = 2.0 * np.pi / 3.0 * cell_volume(cell6) * (d_min**-3 - d_max**-3)
+    return float(2.0 * half_sphere / (len(rot) * (1 if inverted else 2)))
 
 
 CHUNK_BYTES = 50_000_000  # phase factors held at a time; cosine, sine and product make about four such arrays

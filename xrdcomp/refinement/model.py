@@ -60,6 +60,13 @@ class Points:
                 "--range."
             )
             raise AnalysisError(msg)
+        last = float(pattern.two_theta[inside][-1])
+        if np.sin(np.radians(last / 2.0)) / wavelength > elements.LARGEST_S:
+            end = 2.0 * np.degrees(np.arcsin(elements.LARGEST_S * wavelength))
+            raise AnalysisError(
+                f"the pattern goes to {last:g}°, where {wavelength:g} Å is beyond the tables of scattering; these "
+                f"end at {end:.1f}°. Take the upper end of --range lower, or correct the wavelength."
+            )
         y = pattern.intensity[inside]
         if np.ptp(y) == 0.0:
             msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from xrdcomp.data import Instrument, Phase
+from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import corrections, elements, profiles
 from xrdcomp.physics import reflections as lattice
 from xrdcomp.results import parameter_name
@@ -111,6 +112,32 @@ def cell_mass(phase: Phase) -> float:
     """Mass of the atoms of one cell, g/mol."""
     pairs = zip(phase.site_element, phase.site_occupancy, strict=True)
     return float(sum(elements.atomic_weight(e) * o for e, o in pairs))
+
+
+MAX_REFLECTIONS = 8_000
+"""Reflections of one phase: a fit with so many takes some ten seconds and half a gigabyte."""
+MAX_TERMS = 5e7
+"""Reflections times sites of the cell: so many terms of structure factors take some seconds."""
+
+
+def reflections_of(phase: Phase, cell6: FloatArray, d_min: float, d_max: float) -> lattice.Reflections:
+    """Reflections of a phase between two spacings (Å), estimated before they are listed.
+
+    AnalysisError: more than can be calculated, or a cell that is none.
+    """
+    try:
+        number, sites = lattice.expected_reflections(cell6, phase.rotations, d_min, d_max), len(phase.site_element)
+        if number > MAX_REFLECTIONS or number * sites > MAX_TERMS:
+            raise AnalysisError(
+                f"{phase.id}: some {number:.2g} reflections of {sites} sites lie above {d_min:.3g} Å, more than the "
+                f"{MAX_REFLECTIONS} (or {MAX_TERMS:.0e} times both) that can be calculated. Take the upper end of "
+                "--range lower, check cell and wavelength, or leave it out."
+            )
+        return lattice.generate_reflections(
+            cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
+        )
+    except ValueError as error:
+        raise AnalysisError(f"{phase.id}: {error}") from error
 
 
 def strength_per_gram(
@@ -344,9 +371,10 @@ class PhaseReflections:
         ends = np.clip(np.array([two_theta[0] - _REACH, two_theta[-1] + _REACH]), 0.5, 175.0)
         sine = np.sin(np.radians(ends) / 2.0)
         d_min, d_max = min(wavelengths) / (2.0 * sine[1]), max(wavelengths) / (2.0 * sine[0])
-        found = lattice.generate_reflections(
-            cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
-        )
+        found = reflections_of(phase, cell6, d_min, d_max)
+        if not len(found):
+            between = f"{d_min:.3g} and {min(d_max, 99.0):.3g} Å"
+            raise AnalysisError(f"{phase.id}: no reflection lies between {between}. Check its cell and the range.")
         strength = strength_per_gram(
             phase, found.hkl, found.multiplicity, found.d_spacing, cell6, instrument.wavelength
         )

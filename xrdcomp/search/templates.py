@@ -10,7 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Phase
 from xrdcomp.phases.library import list_phases, load_phases
-from xrdcomp.physics import corrections, profiles, reflections
+from xrdcomp.physics import corrections, profiles
 from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
@@ -104,7 +104,11 @@ def candidate(phase: Phase, fit: Refinement) -> Candidate:
     first, last = (float(fit.points.two_theta[k]) for k in (0, -1))
     low, high = first - 1.0, min(last + 1.0, MAX_TWO_THETA)
     d_max, d_min = wavelength / (2.0 * np.sin(np.radians([max(low, 1.0) / 2.0, high / 2.0])))
+    d_min = np.maximum(d_min, _LEAST_SPACING)
     return _candidate(phase, wavelength, round(float(d_min), 6), round(float(d_max), 6))
+
+
+_LEAST_SPACING = 0.49  # ångström: `MAX_TWO_THETA` with Mo Kα; a search gains nothing from the crowd beyond
 
 
 @lru_cache(maxsize=320)  # a phase is looked up by identity
@@ -119,9 +123,7 @@ def _candidate(phase: Phase, wavelength: float, d_min: float, d_max: float) -> C
         scale = _TYPICAL_AREA / max(float((strength * geometry).sum()), 1e-300)
         return Candidate(phase, d, strength * scale)
     cell6 = np.array(phase.cell.parameters)
-    found = reflections.generate_reflections(
-        cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max
-    )
+    found = optics.reflections_of(phase, cell6, d_min, d_max)
     strength = optics.strength_per_gram(phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength)
     every = Candidate(phase, found.d_spacing, strength)
     keep = every.apparent > _WEAKEST * float(every.apparent.max(initial=0.0))
