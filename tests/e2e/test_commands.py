@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -204,3 +205,40 @@ def test_the_wheel_holds_its_data_and_works_from_any_folder(tmp_path: Path) -> N
     assert all(path.startswith(str(tmp_path / "site")) for path in done.stdout.split())
     listed = xrdcomp("phases", "--format", "json", folder=elsewhere, PYTHONPATH=str(tmp_path / "site"))
     assert len(json.loads(listed.stdout)) >= 40
+
+
+@pytest.mark.slow
+def test_the_result_has_the_same_bytes_whatever_asks_for_it_and_on_how_many_threads(tmp_path: Path) -> None:
+    code = (
+        "import sys, xrdcomp as xc\n"
+        "sys.stdout.write(xc.analyze(sys.argv[1], tga=sys.argv[2], atmosphere='air').to_json() + '\\n')\n"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(ENTRY.xrd), str(ENTRY.tga)], env=os.environ | {"OPENBLAS_NUM_THREADS": n},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for n in ("1", "4")
+    ]  # fmt: skip
+    files = ("analyze", str(ENTRY.xrd), "--tga", str(ENTRY.tga), "--atmosphere", "air")
+    shell = xrdcomp(*files, "--format", "json", "--quiet", folder=tmp_path, OPENBLAS_NUM_THREADS="3")
+    assert found[0] == found[1] == shell.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("verb", ["analyze", "demo"])
+def test_a_terminated_run_ends_with_143_and_takes_its_processes_along(verb: str, tmp_path: Path) -> None:
+    files = [str(ENTRY.xrd)] if verb == "analyze" else []
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, verb, *files, "--out", "out"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.readline()
+    time.sleep(0.7)
+    process.terminate()
+    _, stderr = process.communicate(timeout=120)  # returns when no process holds the pipes any more
+    assert process.returncode == 143, stderr
+    assert "terminated; nothing was half-written" in stderr
+    written = (tmp_path / "out").glob(".*") if (tmp_path / "out").exists() else ()
+    assert not list(written)
