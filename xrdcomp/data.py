@@ -782,7 +782,8 @@ class PhaseFacts(Record):
     `family` is the structure family whose members a pattern hardly tells apart, ``apatite`` or empty, `end_member` the
     member it is: ``hydroxyapatite``, ``fluorapatite``, ``chlorapatite``, ``carbonate_apatite``. A `salt` is a chloride
     that stays below about 800 °C and evaporates above. `carbonate_fraction` is the mass fraction of CO3 in carbonate
-    groups, `own` marks a structure from outside the library.
+    groups, `own` marks a structure from outside the library, a `biomineral` what mineralises in or is deposited by
+    tissue.
     """
 
     family: str = ""
@@ -791,6 +792,7 @@ class PhaseFacts(Record):
     salt: bool = False
     carbonate_fraction: float = 0.0
     own: bool = False
+    biomineral: bool = False
 
     @property
     def is_apatite(self) -> bool:
@@ -834,6 +836,9 @@ class Phase(Record):
         Citation of the structure.
     facts : PhaseFacts
         Family, losses on heating, carbonate: what is known beside the structure.
+    cell_tolerance : mapping of axis to (low, high)
+        Relative difference from `cell` at room temperature that the compound may have: an element has one cell, a solid
+        solution a range. Empty where it is unknown.
     metadata : mapping
         What was assumed, such as displacement parameters that the source does not give; ``apatite`` names the end
         member that the atoms of a structure outside the library show.
@@ -856,6 +861,7 @@ class Phase(Record):
     reference_lines: tuple[ReferenceLine, ...] = ()
     source: str = ""
     facts: PhaseFacts = field(default_factory=PhaseFacts)
+    cell_tolerance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
 
     @property

@@ -23,7 +23,8 @@ from xrdcomp.batch.specimens import MEASUREMENTS, Specimen
 from xrdcomp.batch.tables import failed_row, row_of
 from xrdcomp.batch.workers import Done, WorkerDied, work_off
 from xrdcomp.data import Sample, presenter
-from xrdcomp.errors import ArgumentError, XrdcompError, whole_file
+from xrdcomp.disk import write_whole
+from xrdcomp.errors import ArgumentError, XrdcompError
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult
 from xrdcomp.stages import PathLike
@@ -150,14 +151,18 @@ def run_batch(
     resume: bool = True,
     figures: bool = False,
     report: bool = False,
+    overwrite: bool = False,
 ) -> Iterator[Entry]:
     """Analyse specimens and write ``out/<sample_id>/`` for each; entries in order, those of an earlier run first read.
 
     With `resume` a specimen whose result stands there already, from the same files and settings, is not analysed again.
+    Results that no batch wrote there are replaced with `overwrite` only; without it the specimen is a failed row.
     """
     folder = Path(out)
     (folder / LEDGER).mkdir(parents=True, exist_ok=True)
-    one = partial(_written, folder=folder, recipe=recipe, resume=resume, figures=figures, report=report)
+    one = partial(
+        _written, folder=folder, recipe=recipe, resume=resume, figures=figures, report=report, overwrite=overwrite
+    )
     for done in work_off(one, specimens, workers=workers):
         if done.result is not None:
             yield done.result
@@ -167,7 +172,9 @@ def run_batch(
             raise done.error
 
 
-def _written(specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, figures: bool, report: bool) -> Entry:
+def _written(
+    specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, figures: bool, report: bool, overwrite: bool
+) -> Entry:
     """Analyse one specimen, write its folder, then its entry in the ledger."""
     own = specimen.recipe(recipe)
     key = _key(specimen, own, figures=figures, report=report)
@@ -178,13 +185,15 @@ def _written(specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, 
     try:
         result = _analysed(specimen, recipe=recipe)
         result = replace(result, sample_id=specimen.sample_id)
-        presenter("files").write_result(result, folder, figures=figures, report=report)
+        # what the ledger knows was written by this batch and may be replaced, though its files have changed
+        given = {"figures": figures, "report": report, "overwrite": overwrite or ledger.exists()}
+        presenter("files").write_result(result, folder, **given, inputs=specimen.files.values())
         row = row_of(specimen, result)
     except XrdcompError as error:
         row = failed_row(specimen, type(error).__name__, str(error))
     entry = Entry(key=key, row={**row, "cpu_s": round(time.process_time() - started, 3)})
-    with whole_file(ledger) as work:
-        work.write_text(json.dumps({"key": entry.key, "row": entry.row}, ensure_ascii=False) + "\n", encoding="utf-8")
+    stored = {"xrdcomp": xrdcomp.__version__, "key": entry.key, "row": entry.row}
+    write_whole(ledger, json.dumps(stored, ensure_ascii=False) + "\n")
     return entry
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xrdcomp.batch.specimens import MEASUREMENTS, Specimen
-from xrdcomp.errors import whole_file
+from xrdcomp.disk import whole_file, write_whole
 from xrdcomp.results import Estimate, SampleResult
 
 if TYPE_CHECKING:
@@ -90,9 +90,8 @@ def write_tables(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Write results.csv, its description (CSV on the Web), and results.parquet where pyarrow is installed."""
     units: dict[str, str] = table.attrs["units"]
     written = [folder / "results.csv", folder / "results.csv-metadata.json"]
-    with whole_file(written[0]) as work:
-        safe = table.map(_no_formula)
-        safe.to_csv(work, index=False, encoding="utf-8", lineterminator="\n")
+    text = table.map(_no_formula).to_csv(index=False, lineterminator="\n")
+    write_whole(written[0], text, overwrite=_is_ours(written[0]))
     columns = [
         {"name": name, "titles": name, "datatype": "string" if name in _TEXT else "number"}
         | ({"schema:unitText": unit} if unit else {})
@@ -101,10 +100,10 @@ def write_tables(table: pd.DataFrame, folder: Path) -> list[Path]:
     described = {
         "@context": ["http://www.w3.org/ns/csvw", {"schema": "http://schema.org/"}],
         "url": "results.csv",
+        "dc:creator": "xrdcomp",
         "tableSchema": {"columns": columns, "primaryKey": "sample_id"},
     }
-    with whole_file(written[1]) as work:
-        work.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(written[1], json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -112,11 +111,21 @@ def write_tables(table: pd.DataFrame, folder: Path) -> list[Path]:
         return written
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     fields = [field.with_metadata({"unit": units[field.name]}) for field in arrow.schema]
-    arrow = arrow.cast(pa.schema(fields, metadata={"units": json.dumps(units)}))
+    arrow = arrow.cast(pa.schema(fields, metadata={"creator": "xrdcomp", "units": json.dumps(units)}))
     target = folder / "results.parquet"
     with whole_file(target) as work:
         pq.write_table(arrow, work, compression="zstd")
     return [*written, target]
+
+
+def _is_ours(file: Path) -> bool:
+    """Tell whether a table that stands there has the head of one that was written here."""
+    head = ",".join(_TEXT[:1] + MEASUREMENTS).encode()
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(head)) == head
+    except OSError:
+        return False
 
 
 def _no_formula(value: Any) -> Any:

@@ -48,6 +48,7 @@ def workers_of(given: int | None, usual: int) -> int:
     help="Processes [default: XRDCOMP_WORKERS, else the number of processors].",
 )  # fmt: skip
 @click.option("--resume/--fresh", default=True, show_default=True, help="Keep what an earlier run of the same did.")
+@click.option("--overwrite", is_flag=True, help="Replace results in DIR that no batch wrote.")
 @click.option("--figures/--no-figures", default=False, show_default=True, help="Draw figures of each specimen.")
 @click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
 @click.option(
@@ -95,7 +96,7 @@ def batch(source: str, **options: Any) -> None:
     with progress_bar(total, "analysing", shown=not quiet) as advance:
         for entry in run_batch(
             found.specimens, out, recipe, workers=workers, resume=options["resume"], figures=options["figures"],
-            report=options["report"],
+            report=options["report"], overwrite=options["overwrite"],
         ):  # fmt: skip
             rows.append(entry.row)
             resumed += entry.resumed

@@ -32,7 +32,8 @@ class PhaseInfo:
     where such a value exists, and `density_tolerance` the relative difference to the calculated one that the self-test
     allows; `quantifiable` is false for entries without atoms: positions only; `b_assumed`: displacement parameters are
     not from the source; `i_over_ic`: calculated reference intensity ratio to corundum 113, Cu Kα1; `strongest_lines`
-    by decreasing intensity: self-test, or all that is known.
+    by decreasing intensity: self-test, or all that is known; `cell_tolerance` as in `data.Phase`, one number for both
+    directions of all edges, 0 where it is unknown.
     """
 
     id: str = ""
@@ -46,13 +47,14 @@ class PhaseInfo:
     facts: PhaseFacts = field(default_factory=PhaseFacts)
     quantifiable: bool = True
     b_assumed: bool = False
+    cell_tolerance: float | dict[str, tuple[float, float]] = 0.0
     i_over_ic: float | None = None
     strongest_lines: tuple[ReferenceLine, ...] = ()
     notes: str = ""
     doi: str = ""
 
 
-_FACTS = ("family", "end_member", "salt", "carbonate_fraction", "heating")
+_FACTS = ("family", "end_member", "salt", "carbonate_fraction", "heating", "biomineral")
 _KEYS = tuple(item.name for item in fields(PhaseInfo) if item.name != "facts") + _FACTS
 
 
@@ -147,6 +149,9 @@ def load_phase(phase: str | Path) -> Phase:
         dioxide = facts.carbonate_fraction * CO2_PER_CARBONATE
         losses = HeatingLosses(carbonate=dioxide, kind="carbonate", reaction="CO3 -> O + CO2")
         facts = replace(facts, heating=losses)
+    tolerance = info.cell_tolerance
+    if not isinstance(tolerance, Mapping):
+        tolerance = dict.fromkeys("abc", (-tolerance, tolerance)) if tolerance else {}
     stated = {"b_assumed_atoms": " ".join(structure.b_assumed)}
     stated |= {key: getattr(info, key) for key in ("mineral", "doi", "notes", "density", "i_over_ic")}
     stated |= {"user_file": user_file, "apatite": member}
@@ -170,6 +175,7 @@ def load_phase(phase: str | Path) -> Phase:
         reference_lines=() if info.quantifiable else info.strongest_lines,
         source=info.source,
         facts=facts,
+        cell_tolerance=tolerance,
         metadata=metadata,
     )
 
@@ -316,6 +322,11 @@ def _info(folder: Path) -> PhaseInfo:
         raise PhaseError(f"{where}: id {info.id!r} must be letters, digits and underscores, beginning with a letter.")
     if info.id != folder.name:
         raise PhaseError(f"{where}: id {info.id!r} must equal the folder's name {folder.name!r}.")
+    edges = info.cell_tolerance if isinstance(info.cell_tolerance, dict) else {}
+    if set(edges) - set("abc") or any(not -0.1 < low <= 0.0 <= high < 0.1 for low, high in edges.values()):
+        raise PhaseError(
+            f"{where}: cell_tolerance holds {edges!r}; expected a, b or c = [low, high], relative, around 0."
+        )
     if not 0.0 <= info.facts.carbonate_fraction < 1.0:
         raise PhaseError(f"{where}: carbonate_fraction {info.facts.carbonate_fraction:g} is outside 0 to 1.")
     heating = info.facts.heating
