@@ -116,21 +116,25 @@ def cell_mass(phase: Phase) -> float:
 
 MAX_REFLECTIONS = 8_000
 """Reflections of one phase: a fit with so many takes some ten seconds and half a gigabyte."""
+MAX_REFLECTIONS_SEARCHED = 50_000
+"""The same for a phase that is only searched for: the largest cell of the library has 21 000 with Ag Kα to 56°."""
 MAX_TERMS = 5e7
 """Reflections times sites of the cell: so many terms of structure factors take some seconds."""
 
 
-def reflections_of(phase: Phase, cell6: FloatArray, d_min: float, d_max: float) -> lattice.Reflections:
+def reflections_of(
+    phase: Phase, cell6: FloatArray, d_min: float, d_max: float, *, most: int = MAX_REFLECTIONS
+) -> lattice.Reflections:
     """Reflections of a phase between two spacings (Å), estimated before they are listed.
 
-    AnalysisError: more than can be calculated, or a cell that is none.
+    AnalysisError: more than `most`, or more terms than can be calculated, or a cell that is none.
     """
     try:
         number, sites = lattice.expected_reflections(cell6, phase.rotations, d_min, d_max), len(phase.site_element)
-        if number > MAX_REFLECTIONS or number * sites > MAX_TERMS:
+        if number > most or number * sites > MAX_TERMS:
             raise AnalysisError(
                 f"{phase.id}: some {number:.2g} reflections of {sites} sites lie above {d_min:.3g} Å, more than the "
-                f"{MAX_REFLECTIONS} (or {MAX_TERMS:.0e} times both) that can be calculated. Take the upper end of "
+                f"{most} (or {MAX_TERMS:.0e} times both) that can be calculated. Take the upper end of "
                 "--range lower, check cell and wavelength, or leave it out."
             )
         return lattice.generate_reflections(

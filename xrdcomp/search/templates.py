@@ -123,7 +123,7 @@ def _candidate(phase: Phase, wavelength: float, d_min: float, d_max: float) -> C
         scale = _TYPICAL_AREA / max(float((strength * geometry).sum()), 1e-300)
         return Candidate(phase, d, strength * scale)
     cell6 = np.array(phase.cell.parameters)
-    found = optics.reflections_of(phase, cell6, d_min, d_max)
+    found = optics.reflections_of(phase, cell6, d_min, d_max, most=optics.MAX_REFLECTIONS_SEARCHED)
     strength = optics.strength_per_gram(phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength)
     every = Candidate(phase, found.d_spacing, strength)
     keep = every.apparent > _WEAKEST * float(every.apparent.max(initial=0.0))
