@@ -282,7 +282,7 @@ _SHORT_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _info(folder: Path) -> PhaseInfo:
+def _info(folder: Path) -> PhaseInfo:  # noqa: C901 - one check of a key after the other
     """Facts of a folder's ``phase.toml``, each key and value checked."""
     where = folder / "phase.toml"
     try:
