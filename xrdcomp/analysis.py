@@ -161,7 +161,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         quantities = quantify(setup, fit, thermal)
         composition = compose(
             fit, found, thermal, setup.recipe.composition,
-            internal_standard=setup.spike, known_scale=quantities.scale,
+            kind=setup.recipe.specimen.kind, internal_standard=setup.spike, known_scale=quantities.scale,
         )  # fmt: skip
     optics: tuple[Diagnostic, ...] = ()
     if search is not None and sample.pattern is not None and sample.instrument is None:

@@ -749,8 +749,9 @@ class Consistency:
     `char` is the share of the organic taken to stay in an inert gas, `salts` the mass fractions of chlorides, of which
     a part may have evaporated where `salts_evaporate`. `no_amorphous_probability` is that of no amorphous mineral at
     all (None where it was not asked), `no_amorphous_prior` the same before measuring. `prior_dominated` names the
-    components whose variance rests mostly on assumptions, with that share. `effective_size` is the number of
-    independent draws behind the posterior.
+    components whose variance rests mostly on assumptions, with that share. `kind` is what the specimen is taken for:
+    tissue, or matter of unknown kind, whose amorphous part X-rays alone do not take apart. `effective_size` is the
+    number of independent draws behind the posterior.
     """
 
     xrd: bool
@@ -769,6 +770,7 @@ class Consistency:
     no_amorphous_prior: float = 0.0
     prior_dominated: Mapping[str, float] = field(default_factory=dict)
     effective_size: float = math.inf
+    kind: Literal["tissue", "unknown"] = "tissue"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,15 @@ from threadpoolctl import ThreadpoolController
 from xrdcomp.data import Instrument, Pattern, TgaRun
 from xrdcomp.errors import ArgumentError
 from xrdcomp.phases.library import PhasesLike, load_phases
-from xrdcomp.recipe import CompositionRecipe, FitRecipe, IdentificationRecipe, InstrumentRecipe, Recipe, ThermalRecipe
+from xrdcomp.recipe import (
+    CompositionRecipe,
+    FitRecipe,
+    IdentificationRecipe,
+    InstrumentRecipe,
+    Recipe,
+    SpecimenRecipe,
+    ThermalRecipe,
+)
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
 
 if TYPE_CHECKING:
@@ -312,7 +320,9 @@ def compose(
             expected = "a FitResult, a TgaResult, an Identification, or phases of one"
             raise ArgumentError(f"argument {number} of compose", item, expected)
     settings = part_of(recipe, CompositionRecipe)
-    found = engine(fit, phases, tga, settings, internal_standard=internal_standard, known_scale=known_scale)
+    kind = "auto" if isinstance(recipe, CompositionRecipe) else part_of(recipe, SpecimenRecipe).kind
+    given = {"internal_standard": internal_standard, "known_scale": known_scale}
+    found = engine(fit, phases, tga, settings, kind=kind, **given)  # type: ignore[arg-type]  # arguments by name
     whole = Analysis(recipe=Recipe(composition=settings), xrd=fit, phases=phases, tga=tga, composition=found)
     return replace(found, messages=found.messages + run_checks(whole, ["composition"]))
 

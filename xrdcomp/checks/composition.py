@@ -275,6 +275,9 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
     if found.xrd and found.weighs_crystals:
         why = "X-rays see them only as overlapping amorphous scattering or as part of the lattice"
         remedy = "Add a thermogravimetric run"
+        if found.kind == "unknown":
+            why = "no mineral of tissue was found, and X-rays alone do not tell glass, silica, polymer and tissue apart"
+            remedy = "Add a thermogravimetric run, or say that it is tissue (specimen.kind, --specimen-kind tissue)"
     elif found.xrd:
         why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
         remedy = "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"

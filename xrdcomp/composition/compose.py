@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -335,10 +336,13 @@ def compose(
     tga: TgaResult | None = None,
     recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
     *,
+    kind: Literal["auto", "tissue", "unknown"] = "auto",
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,
 ) -> Composition:
     """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
+
+    `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found.
 
     Its `consistency` holds what the two instruments say of each other; the rules of `xrdcomp.checks.composition` turn
     that into messages. Of `fit` its `amounts` are used; of `phases` a phase that was not detected adds no mass.
@@ -382,9 +386,21 @@ def compose(
             for phase in phases
         ]
     found = compose_evidence(
-        amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale
-    )
+        amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale,
+        tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or _holds_biomineral(amounts, phases))),
+    )  # fmt: skip
     return replace(found, messages=messages)
+
+
+def _holds_biomineral(amounts: XrdAmounts | None, phases: Sequence[PhaseResult]) -> bool:
+    """Tell if a mineral of tissue was found; without decisions of a search, one beyond three standard deviations."""
+    if phases or amounts is None:
+        return any(phase.facts.biomineral and phase.decision == "detected" for phase in phases)
+    stds = np.sqrt(np.diag(amounts.covariance))
+    return any(
+        name in amounts.facts and amounts.facts[name].biomineral and value > 3.0 * std
+        for name, value, std in zip(amounts.names, amounts.amounts, stds, strict=True)
+    )
 
 
 def compose_evidence(
@@ -395,8 +411,12 @@ def compose_evidence(
     phases: Sequence[PhaseResult] = (),
     internal_standard: InternalStandard | None = None,
     known_scale: tuple[float, float] | None = None,
+    tissue: bool = True,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
+
+    Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
+    then give its sum only, and with the uncertainty of matter of unknown kind.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. Where the evidence
@@ -422,12 +442,15 @@ def compose_evidence(
     if xrd is not None:
         evidence = reduce_xrd(xrd, phases, standard=internal_standard)
         bias_std *= priors.BLANK_GAIN if evidence.blank_measured else 1.0
+        if not tissue and thermal is None:
+            bias_std = max(bias_std, priors.UNKNOWN_KIND_STD)
         if known_scale is not None:
             log_scale = (float(np.log(known_scale[0] / evidence.total)), known_scale[1])
     standard = internal_standard if evidence is not None else None
     model = build_model(
-        evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std
-    )
+        evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
+        tissue=tissue,
+    )  # fmt: skip
     posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
     consistency = _consistency(model, posterior, bias_std=bias_std)
     if consistency.birge_ratio > 1.0:
@@ -494,6 +517,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
+        kind="tissue" if model.tissue else "unknown",
         salts_evaporate=final_c is not None and final_c > priors.SALT_FROM_C,
     )
 

@@ -56,7 +56,8 @@ class JointModel:
 
     `priors` are those of the constants, in the order in which `design` takes them. `values` (m,) and `covariance`
     (m, m) have the rows of diffraction first, then the two or three losses; `parts` are the terms of the covariance by
-    input of the uncertainty budget. `absent` are positions in ``COMPONENTS`` of what is taken not to be there.
+    input of the uncertainty budget. `tissue` says whether amorphous scattering may be read as organic matter, water and
+    amorphous calcium phosphate. `absent` are positions in ``COMPONENTS`` of what is taken not to be there.
     """
 
     xrd: XrdEvidence | None
@@ -67,6 +68,7 @@ class JointModel:
     covariance: FloatArray
     parts: Mapping[str, FloatArray]
     absent: frozenset[int] = frozenset()
+    tissue: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +114,8 @@ class JointModel:
         if not self.weighs_crystals:
             return () if self.thermal is None else ("total_mineral", "volatile")
         both = ("total_mineral", "calcium_phosphate") if self.thermal is not None else ()
-        return (*both, "crystalline", "non_crystalline", "organic_and_water")
+        soft = ("organic_and_water",) if self.thermal is not None or self.tissue else ()
+        return (*both, "crystalline", "non_crystalline", *soft)
 
     def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
         """Components that these measurements do not determine; `draws` are as received."""
@@ -122,6 +125,8 @@ class JointModel:
             return () if self.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
         if not self.weighs_crystals:
             return COMPONENTS
+        if not self.tissue:
+            return ("organic", "water", "carbonate", "amorphous_mineral")
         wide = draws.std(axis=0) > priors.REPORTABLE_STD
         # the maximum of amorphous mineral lies between those of water and of broad apatite reflections
         return tuple(
@@ -290,6 +295,7 @@ def build_model(
     known_scale: tuple[float, float] | None = None,
     bias_std: float,
     aliquot_std: float = 0.0,
+    tissue: bool = True,
 ) -> JointModel:
     """Put evidence (one of the two at least) and the priors of the constants together.
 
@@ -329,6 +335,7 @@ def build_model(
     floor = max(eigenvalues[-1] * 1e-10, 1e-14)
     return JointModel(
         absent=frozenset() if xrd is None else xrd.absent,
+        tissue=tissue,
         xrd=xrd,
         thermal=thermal,
         standard=standard,

@@ -84,6 +84,9 @@ STANDARD_SCATTER = Prior(
     meaning="d: relative error of the intensity ratio of specimen and standard: microabsorption, unlike grains",
     origin="judged, for powders ground together below 10 µm",
 )  # fmt: skip
+UNKNOWN_KIND_STD = 0.16
+"""Relative standard uncertainty of b for amorphous matter of unknown kind: what measured organic matter of
+the RockJock library scatters by about the calculated ratio of crystals and diffuse scattering."""
 ORGANIC_WATER_EXCHANGE = 0.02
 """Standard uncertainty, relative to their sum and beyond the shapes that the fit carries, with which the scattering of
 organic matter and of water is told apart: their maxima lie 8 degrees apart with widths of 8 to 10, and protein, lipid
