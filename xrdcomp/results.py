@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -83,6 +83,20 @@ class Estimate:
         if self.unit:
             out["unit"] = self.unit
         return out
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval; of a normal one where none is stated."""
+        return self.ci95[0] if self.ci95 is not None else self.value - 1.96 * (self.std or 0.0)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval; of a normal one where none is stated."""
+        return self.ci95[1] if self.ci95 is not None else self.value + 1.96 * (self.std or 0.0)
+
+    def reaching(self, low: float, high: float) -> Estimate:
+        """Return this estimate with an interval that reaches `low` and `high` at least."""
+        return replace(self, ci95=(min(self.low, low), max(self.high, high)))
 
     @property
     def nominal_value(self) -> float:

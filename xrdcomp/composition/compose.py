@@ -522,6 +522,39 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     )
 
 
+def _pure_or_mixed(
+    components: Mapping[str, Estimate | None], sums: Mapping[str, Estimate], model: JointModel
+) -> tuple[dict[str, Estimate | None], dict[str, Estimate]]:
+    """Intervals by X-rays alone, as far as the uncertainty of all amorphous scattering together carries them.
+
+    Positive amounts of several amorphous components are more than their sum where that is small: draws hold a pure
+    powder of crystals to be impossible. The sum itself, which the fit gives with its sign, keeps both: crystals and
+    nothing else where it lies within its uncertainty of nothing, and a mixture in any case. Each interval is the union
+    of that of the draws and what this sum allows; the single parts follow, so that no two ends contradict each other.
+    """
+    assert model.xrd is not None
+    xrd, bias = model.xrd, model.priors[model.names.index("xrd_bias")].std
+    share, gradient = xrd.share_of_total("organic", "water", "amorphous_mineral")
+    std = float(np.sqrt(gradient @ xrd.covariance @ gradient + (share * (1.0 - share) * bias) ** 2))
+    low, high = (float(np.clip(share + sign * 1.96 * std, 0.0, 1.0)) for sign in (-1.0, 1.0))
+    soft, hard = sums["non_crystalline"], sums["crystalline"]
+    out = {**sums, "non_crystalline": soft.reaching(low, high), "crystalline": hard.reaching(1.0 - high, 1.0 - low)}
+    parts = dict(components)
+    if low <= 0.0:
+        for found, names in ((parts, ("organic", "water", "amorphous_mineral")), (out, ("organic_and_water",))):
+            for name in names:
+                if (estimate := found.get(name)) is not None:
+                    found[name] = estimate.reaching(0.0, 0.0)
+    # crystals of one kind may be all that the others leave, and no less than what they leave at most
+    top, bottom = max(hard.high, 1.0 - low), min(hard.low, 1.0 - high)
+    kinds = ("crystalline_hydroxyapatite", "other_crystalline")
+    for name, beside in (kinds, kinds[::-1]):
+        own, other = components.get(name), components.get(beside)
+        if own is not None and other is not None and own.value > other.value:
+            parts[name] = own.reaching(max(bottom - other.high, 0.0), max(top - other.low, 0.0))
+    return parts, out
+
+
 def _report(
     model: JointModel, posterior: Posterior, consistency: Consistency, recipe: CompositionRecipe
 ) -> Composition:
@@ -552,16 +585,19 @@ def _report(
         inside = inside + model.xrd.carbonate_share * posterior.composition[:, OTHER]
     if not as_received:
         inside = inside / np.maximum(1.0 - wet[:, WATER], 1e-9)
+    sums = estimates_of(
+        draws,
+        {name: SUMS[name] for name in model.determined_sums},
+        held={"crystalline": inside, "non_crystalline": -inside},
+        told_apart=model.xrd is not None and model.thermal is not None,
+    )
+    if as_received and model.method == "xrd" and "non_crystalline" in sums:
+        on_basis, sums = _pure_or_mixed(on_basis, sums, model)
     return Composition(
         basis=recipe.basis,
         method=model.method,
         components=on_basis,
-        identifiable_sums=estimates_of(
-            draws,
-            {name: SUMS[name] for name in model.determined_sums},
-            held={"crystalline": inside, "non_crystalline": -inside},
-            told_apart=model.xrd is not None and model.thermal is not None,
-        ),
+        identifiable_sums=sums,
         covariance_names=tuple(COMPONENTS[i] for i in known),
         covariance=frozen_array(np.cov(draws[:, known], rowvar=False).reshape(len(known), len(known))),
         draws=frozen_array(draws),

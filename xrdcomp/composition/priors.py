@@ -134,8 +134,6 @@ ASSUMED_CARBONATE = Prior(
 NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none (judged)."""
-PURE_PROBABILITY = 0.1
-"""Probability before measuring, where diffraction stands alone, of a powder of crystals and nothing else (judged)."""
 HIDDEN_PROBABILITY = 0.3
 """Probability that something is there, in a small amount, of what the search did not find (judged)."""
 UNSEEN_STD = 0.002

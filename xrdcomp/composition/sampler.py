@@ -290,8 +290,7 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
     """Draw from the posterior over what may be absent; optimum and χ² are those of the most general model.
 
     A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
-    scattering; one tenth, where diffraction stands alone, to a powder of crystals and nothing else, with or without
-    carbonate. Each of the models contributes draws in proportion to its probability.
+    scattering. Each of the models contributes draws in proportion to its probability.
     """
     models, prior = [model], [1.0]
     sought = model.xrd is None or "amorphous_mineral" in model.xrd.rows
@@ -300,10 +299,6 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
         prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
-    if model.xrd is not None and model.thermal is None and H not in model.absent and model.xrd.sees_amorphous:
-        crystals = model.absent | {ORGANIC, WATER, AMORPHOUS}
-        models += [replace(model, absent=crystals), replace(model, absent=crystals | {CARBONATE})]
-        prior = [p * (1.0 - priors.PURE_PROBABILITY) for p in prior] + [priors.PURE_PROBABILITY / 2] * 2
     parts = [sample_posterior(each, draws=draws, seed=seed + i) for i, each in enumerate(models)]
     if len(parts) == 1:
         return parts[0]
