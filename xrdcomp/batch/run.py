@@ -35,9 +35,10 @@ LEDGER = ".xrdcomp-batch"
 
 @dataclass(frozen=True, kw_only=True)
 class FailedSample:
-    """A specimen that could not be analysed: its name, the kind of the error, and the message.
+    """A specimen that could not be analysed.
 
-    `kind` is the name of the exception: ReadError, AnalysisError …, WorkerDied where its process ended.
+    `sample_id` is its name, `kind` that of the exception (ReadError, AnalysisError …, WorkerDied where its process
+    ended), `message` says what was wrong and what to do.
     """
 
     sample_id: str
