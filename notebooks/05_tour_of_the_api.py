@@ -135,6 +135,17 @@ with tempfile.TemporaryDirectory() as folder:
 display(Markdown(f"{', '.join(names)}; read back equal: `{same}`"))
 
 # %% [markdown]
+# ## Many specimens: `analyze_many`, `FailedSample`
+#
+# Results come in order; what cannot be analysed is an outcome with its message and stops nothing.
+
+# %%
+samples = [{"tga": entry.tga, "sample_id": "S1"}, {"tga": "none.csv", "sample_id": "S2"}]
+many = list(xc.analyze_many(samples, {"thermal.atmosphere": "air"}, progress=False))
+failed = [item for item in many if isinstance(item, xc.FailedSample)]
+display(Markdown(f"{[item.status for item in many]}: {failed[0].kind}, {failed[0].message}"))
+
+# %% [markdown]
 # ## Errors: `XrdcompError`, `ReadError`
 #
 # An argument of another kind is named, with what was expected.
