@@ -145,7 +145,14 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
                 "commas."
             )
     if text := options.get("wavelength"):
+        from xrdcomp.instrument.build import is_tube_in_nanometres
+
         numbers = parse_numbers(text, "--wavelength", counts=(1, 2, 3))
+        if is_tube_in_nanometres(numbers[0]):
+            raise RecipeError(
+                f"--wavelength {text}: expected ångström; did you mean {10.0 * numbers[0]:g} ({numbers[0]:g} nm)? If "
+                f"it really is {numbers[0]:g} Å, pass --set instrument.wavelengths={numbers[0]:g}."
+            )
         if not all(0.1 <= value < 5.0 for value in numbers[:2]):
             msg = f"--wavelength {text}: expected wavelengths in ångström between 0.1 and 5, e.g. 1.5406,1.5444."
             raise RecipeError(msg)

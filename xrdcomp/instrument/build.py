@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +47,17 @@ RADIATION_ASSUMED = message_kind(
     remedy="Pass --radiation or --wavelength if the tube was another.",
 )
 
+RADIATION_CONTRADICTED = message_kind(
+    "XRD_RADIATION_CONTRADICTED",
+    "warning",
+    "The user's radiation is not that of the file, or the file's wavelength is not that of its anode.",
+    remedy="Leave the option out, or name the radiation that was used.",
+    threshold="wavelengths that differ by 1 %",
+    origin="Kα1 and the mean of Kα of one anode differ by 0.1 to 0.7 %, neighbouring anodes by 7 % at least",
+)
+
 _DEFAULT_RADIATION = "CuKa"
+_CONTRADICTS = 0.01
 _SHARP_FWHM = 0.2  # degrees, up to which a reflection shows the shape of the spectrum
 _SAME_LINE = 2e-4  # relative difference of wavelengths up to which a doublet is copper's
 _SAME_RADIATION = 2e-3  # Kα1 against a mean of Kα1 and Kα2, and tables against each other
@@ -164,6 +175,12 @@ def _stated_number(pattern: Pattern | None, key: str) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
+def is_tube_in_nanometres(wavelength: float) -> bool:
+    """Whether a number is the Kα of a tube in nm, where ångström are expected."""
+    tubes = (line for name in elements.RADIATIONS for line, _ in elements.emission_lines(name))
+    return any(abs(10.0 * wavelength / tube - 1.0) < 0.003 for tube in tubes)
+
+
 def radiation_is_assumed(pattern: Pattern, recipe: InstrumentRecipe) -> bool:
     """Tell whether copper is only assumed: neither the settings nor the scan say which radiation it was."""
     stated = recipe.file or recipe.wavelengths or recipe.radiation or pattern.emission_lines or pattern.anode
@@ -214,6 +231,37 @@ def _residual_lines(strongest: float, recipe: InstrumentRecipe) -> tuple[Emissio
     return tuple(extra)
 
 
+def _contradictions(pattern: Pattern, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
+    """Messages on a radiation of the settings that is not the file's, or of the file that is not its anode's."""
+    used = max(_emission_lines(pattern, recipe), key=lambda line: line.weight).wavelength
+    of_anode: float | None = None
+    with suppress(ValueError):  # an anode without a table of its own contradicts nothing
+        of_anode = elements.emission_lines(f"{pattern.anode}Ka")[0][0] if pattern.anode else None
+    of_lines = max(pattern.emission_lines, key=lambda line: line.weight).wavelength if pattern.emission_lines else None
+    said = of_lines or of_anode
+    given = recipe.radiation or ", ".join(f"{wavelength:g} Å" for wavelength in recipe.wavelengths)
+    named = f"{pattern.anode} ({said:.5f} Å)" if pattern.anode else f"{said:.5f} Å" if said else ""
+    if given and said and abs(used / said - 1.0) > _CONTRADICTS:
+        text = (
+            f"the settings say {given} ({used:.5f} Å), the file says {named}; the settings were taken. Every spacing "
+            "and every phase depends on it: leave the option out where the file is right"
+        )
+        return (RADIATION_CONTRADICTED(text, used=used, stated=said),)
+    lines_of_anode = (of_anode, elements.kbeta_wavelength(of_anode)) if of_anode else ()
+    if (
+        not given
+        and of_lines
+        and lines_of_anode
+        and all(abs(of_lines / x - 1.0) > _CONTRADICTS for x in lines_of_anode)
+    ):
+        text = (
+            f"the file states a wavelength of {of_lines:.5f} Å and an anode of {pattern.anode}, whose Kα1 has "
+            f"{of_anode:.5f} Å; the wavelength was taken. Pass --radiation or --wavelength to say which is right"
+        )
+        return (RADIATION_CONTRADICTED(text, used=of_lines, stated=float(of_anode or 0.0)),)
+    return ()
+
+
 def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tuple[Diagnostic, ...]:
     """List what was assumed about the instrument because neither the file nor the user said it."""
     if pattern is None or recipe.file:
@@ -226,7 +274,7 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
         gaussian_fwhm=width,
     )
     if not radiation_is_assumed(pattern, recipe):
-        return (generic,)
+        return generic, *_contradictions(pattern, recipe)
     wavelength = _named_lines(_DEFAULT_RADIATION)[0].wavelength
     assumed = RADIATION_ASSUMED(
         f"The file states no wavelength; copper Kα ({wavelength:.6f} Å) was assumed. "

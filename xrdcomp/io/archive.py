@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from xrdcomp.errors import ReadError
-from xrdcomp.io.scans import MAX_POINTS
+from xrdcomp.io.scans import MAX_POINTS, stated_wavelength
 from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
 from xrdcomp.io.text_table import has_other
 from xrdcomp.units import FloatArray
@@ -61,6 +61,9 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
                     raise ReadError(msg, expected="plain relative names", hint="Do not open this file elsewhere.")
                 if info.is_dir() or not wanted(name):
                     continue
+                if name in content:
+                    hint = "Unpack the archive and keep the measurement that is meant."
+                    raise ReadError("the archive holds this member twice", name, "every name once", hint)
                 if info.flag_bits & 1:
                     raise ReadError("the member is encrypted", name, "an archive without password")
                 if size > room or (size > MAX_RATIO * max(packed, 1) and size > _RATIO_FREE_BYTES):
@@ -121,6 +124,10 @@ class Header(dict[str, str]):
     def number(self, key: str) -> float | None:
         """The number under a key, or None."""
         return number(self[key])
+
+    def wavelength(self, key: str) -> float | None:
+        """Wavelength under a key in the file's unit, None without a text, NaN for a text that is no number."""
+        return stated_wavelength(self[key])
 
     def facts(self, **keys: str) -> dict[str, str | float | int | bool]:
         """Facts by name, each from its key; empty ones are left out."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xrdcomp.data import Diagnostic
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list
 from xrdcomp.io.registry import begins, has_all, xrd_reader
@@ -18,10 +19,13 @@ from xrdcomp.io.scans import (
     AXIS_NAME,
     CUT,
     MAX_POINTS,
+    SURPLUS_RECORDS,
     RawScan,
-    check_count,
+    declared_part,
     emission_lines,
     points_between,
+    refuse_other_axis,
+    stated_wavelength,
     two_theta_grid,
 )
 from xrdcomp.io.source import SourceFile, decode_text
@@ -47,20 +51,29 @@ def chi(source: SourceFile) -> RawScan:
     lines = source.lines
     n = int(lines[3].split()[0][:9])
     last = 4 + n
-    held = len([line for line in lines[4:] if line.strip()])
-    if held != n or any(line.strip() for line in lines[last:]):
-        raise ReadError(f"the header declares {n} points, {held} rows follow", "line 4", f"{n} rows", CUT)
-    values = number_list("\n".join(lines[4:]), "lines from 5", separator=",")
-    if len(values) != 2 * n:
-        raise ReadError(f"{n} rows hold {len(values)} numbers", "lines from 5", "two columns")
+    rows = [line for line in lines[4:] if line.strip()]
+    if len(rows) < n or any(not line.strip() for line in lines[4:last]):
+        raise ReadError(f"the header declares {n} points, {len(rows)} rows follow", "line 4", f"{n} rows", CUT)
+    values = number_list("\n".join(rows), "lines from 5", separator=",")
+    if len(values) != 2 * len(rows):
+        raise ReadError(f"{len(rows)} rows hold {len(values)} numbers", "lines from 5", "two columns")
+    notes: tuple[Diagnostic, ...] = ()
+    if len(rows) > n:
+        step = np.diff(values[0::2])
+        if values[2 * n :].any() and float(np.ptp(step)) > 0.02 * abs(float(np.median(step))):
+            raise ReadError(f"the header declares {n} points, {len(rows)} rows follow", "line 4", f"{n} rows", CUT)
+        text = f"line 4 declares {n} points, {len(rows) - n} more follow; the declared ones were read"
+        notes, values = (SURPLUS_RECORDS(text, declared=n, held=len(rows)),), values[: 2 * n]
     label = lines[1].strip()
     angle, other = _ANGLE.search(label), _OTHER.search(label)
+    if not angle and not other:
+        refuse_other_axis(values[0::2], "2θ in degrees", "Name the axis in line 2, or export it over 2θ.")
     text = f"the axis is called {label!r}, which does not say 2θ; read as 2θ in degrees"
     return RawScan(
         two_theta=values[0::2], intensity=values[1::2], axis=label,
         not_powder=f"the axis is {label!r}, not 2θ" if other and not angle else "",
         place=f"lines 5 to {last}", metadata={"title": lines[0].strip()[:80]},
-        messages=() if angle or other else (AXIS_NAME(text, name=label),),
+        messages=notes if angle or other else (*notes, AXIS_NAME(text, name=label)),
     )  # fmt: skip
 
 
@@ -71,19 +84,19 @@ def cpi(source: SourceFile) -> RawScan:
     mark = next((i for i, line in enumerate(lines[:40]) if line.strip() == "SCANDATA"), -1)
     if mark < 9:
         raise ReadError("there is no line SCANDATA", "header", "SCANDATA in line 10")
-    start, end, step, wavelength = (number(lines[i].strip()) for i in (1, 2, 3, 5))
+    start, end, step = (number(lines[i].strip()) for i in (1, 2, 3))
+    wavelength = stated_wavelength(lines[5])
     if start is None or end is None or step is None:
         raise ReadError(f"the range is {', '.join(map(str.strip, lines[1:4]))!r}", "line 2", "start, end and step in °")
     place = f"lines from {mark + 2}"
     n = points_between(start, end, step, "line 2", fraction=0.5)
-    y = number_list("\n".join(lines[mark + 1 :]), place)
-    check_count(len(y), n, place)
+    y, notes = declared_part(number_list("\n".join(lines[mark + 1 :]), place), n, place)
     anode = lines[4].strip()
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=y,
         unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
         emission_lines=emission_lines(wavelength), anode=anode.capitalize() if len(anode) <= 2 else "",
-        place=place, metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()},
+        place=place, metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()}, messages=tuple(notes),
     )  # fmt: skip
 
 
@@ -142,11 +155,10 @@ def dbws(source: SourceFile) -> RawScan:
         msg = "the second line is no header"
         raise ReadError(msg, "line 2", f"points (up to {MAX_POINTS}), step, start and wavelength")
     n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
-    y = number_list("\n".join(lines[2:]), "lines from 3")
-    check_count(len(y), n, "line 2")
+    y, notes = declared_part(number_list("\n".join(lines[2:]), "lines from 3"), n, "line 2")
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=y, emission_lines=emission_lines(wavelength),
-        place="lines from 3", metadata={"title": lines[0].strip()[:80]},
+        place="lines from 3", messages=tuple(notes), metadata={"title": lines[0].strip()[:80]},
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from xrdcomp.io.scans import (
     follows_grid,
     note_open_end,
     note_unusual_end,
+    stated_wavelength,
     two_theta_grid,
 )
 from xrdcomp.io.source import SourceFile
@@ -275,7 +276,7 @@ def brml(source: SourceFile) -> Sequence[RawScan]:
         tube = next(root.iter("Tube"), None)
         common = RawScan(metadata=facts)
         if tube is not None:
-            values = {each.tag: number(each.get("Value", "")) for each in tube}
+            values = {each.tag: stated_wavelength(each.get("Value", "")) for each in tube}
             fields = (values.get(f"WaveLength{each}") for each in ("Alpha1", "Alpha2", "Ratio", "Average"))
             lines = emission_lines(*fields)
             common = replace(common, emission_lines=lines, anode=tube.findtext("TubeMaterial") or "")
@@ -425,7 +426,7 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
             x, y = two_theta_grid(start, step, len(values)), values
         check_count(len(y), declared, place)
         scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
-        first, second = ((keys.number(name) or 0.0) * scale for name in ("WL1", "WL2"))
+        first, second = ((keys.wavelength(name) or 0.0) * scale for name in ("WL1", "WL2"))
         seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
         facts = keys.facts(sample_name="SAMPLE", date="DATEMEASURED", user="USER")
         facts |= stated(goniometer_radius_mm=radius or None)

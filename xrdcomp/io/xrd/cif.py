@@ -113,7 +113,10 @@ def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
             facts[name] = text
     item = "_pd_proc_ls_weight"
     weights, loop = list(block.find_loop(item)), block.find_loop(tag).get_loop()
-    if sigma is None and len(weights) == n and loop is not None and item in map(str.lower, loop.tags):
+    known = len(weights) == n and not _UNKNOWN.intersection(
+        weights
+    )  # a weight that is not known makes none of them one
+    if sigma is None and known and loop is not None and item in map(str.lower, loop.tags):
         weight, _ = _values(weights, f"{place}, {item}")
         sigma = 1.0 / np.sqrt(weight) if (weight > 0).all() else None
     calculated = block.name.lower().endswith("_calc")

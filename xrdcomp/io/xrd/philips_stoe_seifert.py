@@ -55,7 +55,7 @@ def udf(source: SourceFile) -> RawScan:
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=y, unit="counts",
         counting_time_s=seconds if seconds and seconds > 0 else None,
-        emission_lines=emission_lines(*map(first.number, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
+        emission_lines=emission_lines(*map(first.wavelength, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
         anode=first["Anode"].capitalize(), place="RawScan", metadata=facts,
     )  # fmt: skip
 

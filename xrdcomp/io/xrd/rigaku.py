@@ -92,7 +92,7 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     if "POLEFIG" in keys["FILE_DATA_TYPE"] and not reason:
         reason = f"the file's data type is {keys['FILE_DATA_TYPE']}"
     single = keys["MEAS_COND_XG_WAVE_TYPE"].lower() in {"ka1", "k_alpha1"}
-    alpha1, alpha2 = map(keys.number, ("HW_XG_WAVE_LENGTH_ALPHA1", "HW_XG_WAVE_LENGTH_ALPHA2"))
+    alpha1, alpha2 = map(keys.wavelength, ("HW_XG_WAVE_LENGTH_ALPHA1", "HW_XG_WAVE_LENGTH_ALPHA2"))
     lines = emission_lines(alpha1, None if single else alpha2)
     facts = keys.facts(
         sample_name="FILE_SAMPLE", date="MEAS_SCAN_START_TIME", instrument="HW_GONIOMETER_NAME",
@@ -193,7 +193,7 @@ def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
         scan = RawScan(
             two_theta=grid_to_end(start, step, len(y), stop, place), intensity=y, unit=_unit(keys["YUNIT"]),
             counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),
-            emission_lines=emission_lines(keys.number("WAVE_LENGTH1"), keys.number("WAVE_LENGTH2")),
+            emission_lines=emission_lines(keys.wavelength("WAVE_LENGTH1"), keys.wavelength("WAVE_LENGTH2")),
             anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
             metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
         )  # fmt: skip

@@ -17,9 +17,9 @@ from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, stated
 from xrdcomp.io.registry import xrd_reader
-from xrdcomp.io.scans import AXIS_NAME, RawScan, note_open_end, note_unusual_end
+from xrdcomp.io.scans import AXIS_NAME, WAVELENGTH_DOUBTFUL, RawScan, note_open_end, note_unusual_end, refuse_other_axis
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table
+from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table, split_cells
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
@@ -50,6 +50,10 @@ _WAVELENGTH = re.compile(
     r"(?P<value>\d*\.\d+(?:e-?\d+)?)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
+_SAYS_WAVELENGTH = re.compile(
+    r"(?:wavelength|wave_length\w*|\blambda)\s*(?:\(\S+\))?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d", re.I
+)
+_TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
 _ANODE = re.compile(r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
 _SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=,;]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
@@ -103,6 +107,15 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
+    lines_of_tube, notes = _radiation(header)
+    # an axis that is called 2θ is one; on any other only steps and range can tell
+    hard = any(line.wavelength < 1.0 for line in lines_of_tube)
+    if not hard and not (names and _role(names[columns.angle]) == "2theta") and not _TWO_THETA.search(text):
+        hint = (
+            "Convert it to 2θ (for q and d with the wavelength), or write a header such as `two_theta counts` above it."
+        )
+        refuse_other_axis(x, f"2θ in degrees in column {columns.angle + 1}, in even steps or under a name", hint)
+    _refuse_thousands(lines[first : table.lines[-1]], table, columns.intensities, first)
     anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
     facts = stated(
         separator=table.dialect.separator or "blank", sample_name=sample[1].strip() if sample else "",
@@ -113,10 +126,10 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         reason = f"the header says scan type {scan_type[1].strip()!r}, which is no scan over 2θ"
     common = RawScan(
         two_theta=x, sigma=None if columns.sigma is None else table.values[:, columns.sigma],
-        emission_lines=_radiation(header), anode=anode[1] if anode else "",
+        emission_lines=lines_of_tube, anode=anode[1] if anode else "",
         axis=scan_type[1].strip() if scan_type else "2theta", not_powder=reason,
         place=f"lines {table.lines[0]} to {table.lines[-1]}",
-        messages=(*columns.notes, *note_unusual_end(x), *note_open_end(source.data)),
+        messages=(*columns.notes, *notes, *note_unusual_end(x), *note_open_end(source.data)),
     )  # fmt: skip
     scans = []
     for column in columns.intensities:
@@ -124,6 +137,26 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         measured = replace(common, intensity=table.values[:, column], unit=_unit(name, text))
         scans.append(replace(measured, metadata=facts | ({"intensity_column": name[:80]} if names else {})))
     return scans
+
+
+def _refuse_thousands(rows: Sequence[str], table: Table, columns: Sequence[int], first: int) -> None:
+    """Refuse ``985`` beside ``1.027`` in a column: a point before three figures separates thousands there.
+
+    Counts that were really measured with three decimals have them below 1000 as well.
+    """
+    if table.dialect.decimal != ".":
+        return
+    for column in columns:
+        if (table.values[:, column] == np.round(table.values[:, column])).all():
+            continue
+        cells = [split_cells(row, table.dialect)[column] for row in rows]
+        plain = [re.fullmatch(r"\d{1,3}", cell) is not None for cell in cells]
+        parted = [re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+", cell) is not None for cell in cells]
+        if any(plain) and any(parted) and all(a or b for a, b in zip(plain, parted, strict=True)):
+            at = parted.index(True)
+            msg = f"{cells[at]!r} beside {cells[plain.index(True)]!r}: the point seems to separate thousands"
+            hint = "Export the numbers without separators of thousands."
+            raise ReadError(msg, f"line {first + at + 1}", "whole numbers, or as many decimals in every row", hint)
 
 
 def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
@@ -223,7 +256,7 @@ def _unnamed(table: Table) -> _Columns:
     y, third = table.values[:, 1], table.values[:, 2]
     # a standard deviation is positive, smaller than its intensity and grows with it
     inside = (y > 0) & np.isfinite(third)
-    like_sigma = inside.sum() >= 5 and not (third[inside] < 0).any() and bool(third.any())
+    like_sigma = inside.sum() >= 5 and not (third[inside] < 0).any() and float(np.ptp(third)) > 0.0
     if like_sigma and not np.allclose(third[inside] / np.sqrt(np.maximum(y[inside], 1.0)), 1.0, atol=0.1):
         level = np.median(y[inside])
         like_sigma = np.median(third[inside] / y[inside]) < 0.5 and np.median(third) < 0.5 * level
@@ -246,12 +279,14 @@ def _unit(name: str, header: str) -> IntensityUnit:
     return "counts" if re.search(r"\b(?:counts|cts)\b", plain) else "arbitrary"
 
 
-def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
-    """The first wavelength stated, and every further one that is stated with its weight."""
+def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[Diagnostic, ...]]:
+    """The first wavelength stated, every further one with its weight, and a note on a text that is none."""
     lines: list[EmissionLine] = []
+    unread = ""
     for line in header:
         found = _WAVELENGTH.search(line)
         if not found:
+            unread = unread or (line.strip()[:60] if _SAYS_WAVELENGTH.search(line) else "")
             continue
         unit = (found["unit"] or found["u1"] or "a").lower()
         value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
@@ -259,4 +294,9 @@ def _radiation(header: Sequence[str]) -> tuple[EmissionLine, ...]:
         if 0.1 < value < 5.0 and (weight or not lines):
             share = float(weight[1]) if weight else 1.0
             lines.append(EmissionLine(wavelength=round(value, 12), weight=share))
-    return tuple(lines)
+        elif not lines:
+            unread = unread or line.strip()[:60]
+    if lines or not unread:
+        return tuple(lines), ()
+    text = f"the header says {unread!r}, of which no wavelength between 0.1 and 5 Å can be read; pass --wavelength"
+    return (), (WAVELENGTH_DOUBTFUL(text),)
