@@ -423,8 +423,10 @@ def note_scale(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]
             continue
         parts = (intensity[i - 4 * w : i - w], intensity[i - w : i], intensity[i : i + w], intensity[i + w : i + 4 * w])
         far, near, behind, last = (float(np.median(part)) for part in parts)
-        size = np.log(behind / near) if near > 0 and behind > 0 else 0.0
-        calm = min(far, last) > 0 and max(abs(np.log(far / near)), abs(np.log(last / behind))) < 0.35 * abs(size)
+        if min(far, near, behind, last) <= 0.0:
+            continue
+        size = np.log(behind / near)
+        calm = max(abs(np.log(far / near)), abs(np.log(last / behind))) < 0.35 * abs(size)
         if abs(size) < np.log(_LEAST_FACTOR) or not calm:
             continue
         # the background on either side, which the low fifth of the points shows, jumps by the same factor
