@@ -146,6 +146,17 @@ failed = [item for item in many if isinstance(item, xc.FailedSample)]
 display(Markdown(f"{[item.status for item in many]}: {failed[0].kind}, {failed[0].message}"))
 
 # %% [markdown]
+# ## Quality control: `judge`, `read_policy`
+#
+# A policy is a list of rules with reasons; its verdict is pass, fail or undecided.
+
+# %%
+policy = xc.read_policy()
+judged = xc.judge(result, policy)
+shown(policy.rule[2], judged.rules[2])
+display(Markdown(f"{policy.name}, {len(policy.rule)} rules: `{judged.verdict}`"))
+
+# %% [markdown]
 # ## Errors: `XrdcompError`, `ReadError`
 #
 # An argument of another kind is named, with what was expected.

@@ -22,6 +22,7 @@ _MODULES = {
     "io.front": "read_tga read_xrd",
     "phases.library": "list_phases load_phase load_phases",
     "present.files": "read_result",
+    "qc.policy": "judge read_policy",
     "recipe": "Recipe",
     "results": "Composition Estimate FitResult SampleResult TgaResult",
     "simulate.cohort": "simulate_specimen",
