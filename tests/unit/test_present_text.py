@@ -117,6 +117,14 @@ def test_three_lines_stand_first_and_last_and_fit(width: int, severity: str | No
     assert lines[2] == "report: out/S1/report.html"
 
 
+def test_what_is_not_determined_has_a_verdict_too() -> None:
+    result = make_result()
+    unknown = replace(result.composition, components=dict.fromkeys(result.composition.components), identifiable_sums={})
+    result = replace(result, composition=unknown, phases=(), xrd=None, tga=None)
+    assert result.verdict == "S1: these measurements do not determine what it is."
+    assert result_table(result).startswith("S1: these measurements do not determine what it is\nsound (status ok)\n\n")
+
+
 def test_phases_that_cannot_be_seen_are_listed_as_not_tested() -> None:
     result = make_result()
     absent = next(phase for phase in result.phases if phase.decision == "not_detected")

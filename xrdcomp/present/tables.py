@@ -174,7 +174,7 @@ class _Answer:
 
     def what(self, number: int = 4) -> str:
         """The first `number` parts as a sentence."""
-        return self.head + _listed(self.parts[:number])
+        return self.head + (_listed(self.parts[:number]) if self.parts else "")
 
 
 def _answer(result: SampleResult) -> _Answer:
