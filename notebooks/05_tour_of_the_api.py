@@ -135,6 +135,17 @@ with tempfile.TemporaryDirectory() as folder:
 display(Markdown(f"{', '.join(names)}; read back equal: `{same}`"))
 
 # %% [markdown]
+# ## Taken away: `export`
+#
+# Every table by name as a data frame, and as Excel, CSV, Parquet, LaTeX or powder CIF, of one result or of many.
+
+# %%
+display(result.to_dataframe("peaks").sort_values("relative_intensity (%)", ascending=False).head(5))
+with tempfile.TemporaryDirectory() as folder:
+    sizes = {name: xc.export(result, f"{folder}/{name}").stat().st_size > 0 for name in ("S1.csv", "S1.tex", "S1.cif")}
+display(Markdown(f"written: {', '.join(sizes)}; tables: {', '.join(result.tables())}"))
+
+# %% [markdown]
 # ## Many specimens: `analyze_many`, `FailedSample`
 #
 # Results come in order; what cannot be analysed is an outcome with its message and stops nothing.

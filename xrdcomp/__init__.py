@@ -21,6 +21,7 @@ _MODULES = {
     "errors": "ReadError XrdcompError",
     "io.front": "read_tga read_xrd",
     "phases.library": "list_phases load_phase load_phases",
+    "present.exchange": "export",
     "present.files": "read_result",
     "qc.policy": "judge read_policy",
     "recipe": "Recipe",

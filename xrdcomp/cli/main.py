@@ -30,6 +30,7 @@ COMMANDS = {
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
     "tga-check": "Verify a balance against a standard's stoichiometry.",
+    "export": "Write tables of results: CSV, Excel, Parquet, LaTeX, powder CIF.",
     "phases": "List the reference phases.",
     "integrate": "Integrate frames of an area detector to a pattern.",
     "formats": "List the file formats that can be read.",
@@ -40,7 +41,7 @@ COMMANDS = {
     "simulate": "Write simulated specimens as instrument exports.",
 }
 
-MODULES = {"batch": "many", "qc": "quality"}
+MODULES = {"batch": "many", "qc": "quality", "export": "show"}
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
 
