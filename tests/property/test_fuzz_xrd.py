@@ -102,7 +102,8 @@ def test_any_honest_table_is_read_exactly(
     x = [start + sum(steps[:i]) / 50 for i in range(len(steps) + 1)]
     y = [*counts[: len(x) - 1], 1 + counts[len(x)]]
     path = tmp_path / "honest.xy"
-    path.write_text("".join(f"{a:.2f}{separator}{b}\n" for a, b in zip(x, y, strict=True)))
+    rows = "".join(f"{a:.2f}{separator}{b}\n" for a, b in zip(x, y, strict=True))
+    path.write_text(f"two_theta{separator}counts\n{rows}")  # uneven steps are a scan only where the axis is named
     pattern = read_xrd(path)
     np.testing.assert_allclose(pattern.two_theta, x, atol=1e-9)
     np.testing.assert_array_equal(pattern.intensity, y)

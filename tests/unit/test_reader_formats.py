@@ -170,9 +170,13 @@ def test_raw4_header_that_disagrees_with_the_drive(refused: Callable[..., str]) 
     assert "the drive 2Theta stands at 20" in refused(bytes(data))
 
 
-def test_raw_files_longer_than_their_ranges(refused: Callable[..., str]) -> None:
+def test_raw_files_longer_than_their_ranges(refused: Callable[..., str], read: Callable[..., Pattern]) -> None:
     for write in (w.raw1, w.raw2, w.raw3):
-        assert "end at byte" in refused(write(SCAN) + b"\x00" * 4)
+        assert "end at byte" in refused(write(SCAN) + b"\x00\x00\x20\x43")
+    for write in (w.raw1, w.raw2, w.raw3, w.raw4, w.stoe):
+        padded = read(write(SCAN) + bytes(512))
+        np.testing.assert_array_equal(padded.intensity, SCAN.counts)
+        assert "XRD_SURPLUS_RECORDS" in {note.code for note in padded.messages}
 
 
 def test_flipped_bits_of_stored_counts_are_seen_as_fractions_or_wild_points(read: Callable[..., Pattern]) -> None:

@@ -67,21 +67,22 @@ def emission_lines(
     lines = []
     if alpha1 and 0.1 < alpha1 < 5.0:
         lines.append(EmissionLine(wavelength=alpha1))
-        if alpha2 and 0.98 < alpha2 / alpha1 < 1.02 and alpha2 != alpha1 and ratio != 0.0:
-            legal = ratio is not None and 0.0 < ratio < 1.0
-            lines.append(EmissionLine(wavelength=alpha2, weight=ratio or 0.0) if legal else _doubtful(alpha2))
+        if alpha2 and alpha2 != alpha1 and ratio != 0.0:
+            legal = 0.98 < alpha2 / alpha1 < 1.02 and ratio is not None and 0.0 < ratio < 1.0
+            lines.append(EmissionLine(wavelength=alpha2, weight=ratio or 0.0) if legal else doubtful(alpha2))
         return tuple(lines)
     if average and 0.1 < average < 5.0:
         lines.append(EmissionLine(wavelength=average))
     elif alpha1:
-        lines.append(_doubtful(alpha1))
+        lines.append(doubtful(alpha1))
     return tuple(lines)
 
 
 DOUBTFUL = "doubtful"
 
 
-def _doubtful(wavelength: float) -> EmissionLine:
+def doubtful(wavelength: float) -> EmissionLine:
+    """Make the line of a wavelength that is stated and cannot be used."""
     return EmissionLine(wavelength=wavelength, weight=0.0, label=DOUBTFUL)
 
 
@@ -133,26 +134,37 @@ def refuse_other_axis(x: FloatArray, expected: str, hint: str) -> None:
     """Refuse an axis that no header calls 2θ and that runs as 2θ does not.
 
     Even steps of 2θ are steps of q, d or sinθ/λ that shrink or grow steadily over the whole scan; a segmented scan has
-    few different steps, and a damaged angle changes two of them.
+    few different steps, and a damaged angle changes two of them. An axis that counts is none, and steps that vary
+    fourfold are those of a list of reflections.
     """
     steps = np.abs(np.diff(x))
-    if len(x) < 30 or not np.isfinite(x).all() or not (steps > 0).all():
+    if len(x) < LEAST_POINTS or not np.isfinite(x).all() or not (steps > 0).all():
         return
+    low, high = np.quantile(steps, [0.1, 0.9])
+    different = len(np.unique(np.round(steps / np.median(steps), 3)))
+    if len(x) >= 30 and (steps == 1.0).all() and x.min() in (0.0, 1.0):
+        msg = "the axis counts 0, 1, 2, …: points or channels"
+    elif len(x) >= 30 and (seen := _steady_change(x, steps, different)):
+        msg = f"towards higher values the steps of the axis {seen} do, and those of 2θ do not"
+    elif high > 4.0 * low and different > min(10, len(steps) // 2):
+        msg = f"the steps of the axis vary between {low:.3g} and {high:.3g}, as in a list of reflections, not in a scan"
+    elif len(x) >= 30 and x.max() < LEAST_END:
+        msg = f"the axis runs from {x.min():g} to {x.max():g} only, as q (1/Å), d (Å) or energy (keV) may"
+    else:
+        return
+    raise ReadError(msg, expected=expected, hint=hint)
+
+
+def _steady_change(x: FloatArray, steps: FloatArray, different: int) -> str:
+    """How steps shrink or grow steadily over a whole scan, in words; "" where they do not."""
     low, high = np.quantile(steps, [0.05, 0.95])
     bend = np.abs(np.diff(steps))
     trend = abs(float(np.median(steps[: len(steps) // 4]) / np.median(steps[-len(steps) // 4 :])) - 1.0)
     even_change = float(np.quantile(bend, 0.9)) < 0.1 * float(np.median(steps))
-    different = len(np.unique(np.round(steps / np.median(steps), 3)))
-    end = float(x.max())
-    if trend > 0.02 and high > 1.02 * low and even_change and different > 10:
-        shrinks = bool(steps[0] > steps[-1]) == bool(x[-1] > x[0])
-        seen = "shrink steadily, as those of q = 4π sinθ/λ" if shrinks else "grow steadily, as those of d = λ/(2 sinθ)"
-        msg = f"towards higher values the steps of the axis {seen} do, and those of 2θ do not"
-    elif end < LEAST_END:
-        msg = f"the axis runs from {x.min():g} to {end:g} only, as q (1/Å), d (Å) or energy (keV) may"
-    else:
-        return
-    raise ReadError(msg, expected=expected, hint=hint)
+    if not (trend > 0.02 and high > 1.02 * low and even_change and different > 10):
+        return ""
+    shrinks = bool(steps[0] > steps[-1]) == bool(x[-1] > x[0])
+    return "shrink steadily, as those of q = 4π sinθ/λ" if shrinks else "grow steadily, as those of d = λ/(2 sinθ)"
 
 
 LEAST_END = 9.0
@@ -160,15 +172,25 @@ LEAST_END = 9.0
 
 
 def declared_part(
-    values: FloatArray, declared: int, place: str, what: str = "points"
-) -> tuple[FloatArray, list[Diagnostic]]:
-    """Values of the declared number of points where nothing but zeros follows; fewer or other ones are refused."""
-    rest = values[declared:]
-    if len(values) <= declared or rest.any():
-        check_count(len(values), declared, place, what)
-        return values, []
-    text = f"{place}: the header declares {declared} {what}, {len(rest)} zeros follow; they were left out"
-    return values[:declared], [SURPLUS_RECORDS(text, declared=declared, held=len(values))]
+    y: FloatArray, declared: float | None, place: str, what: str = "points", *, angles: FloatArray | None = None
+) -> tuple[int, tuple[Diagnostic, ...]]:
+    """Number of points to read where the header declares one, with a note on what follows them.
+
+    Zeros, or rows whose listed `angles` continue the scan, may follow; fewer points or other ones are refused.
+    """
+    held, n = len(y), int(len(y) if declared is None else declared)
+    if held <= n or n < 2:
+        check_count(held, declared, place, what)
+        return held, ()
+    followed = "zeros" if not y[n:].any() else ""
+    if not followed and angles is not None:
+        steps = np.diff(angles)
+        usual = float(np.median(steps[: n - 1]))
+        followed = "that continue the scan" if (np.abs(steps[n - 1 :] - usual) < 0.1 * abs(usual)).all() else ""
+    if not followed:
+        check_count(held, declared, place, what)
+    text = f"{place}: the header declares {n} {what}, {held - n} more follow, {followed}; the declared ones were read"
+    return n, (SURPLUS_RECORDS(text, declared=n, held=held),)
 
 
 def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: str) -> bool:
@@ -550,7 +572,11 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         stated = doubtful[0]
         what = "a wavelength that is no number" if stated != stated else f"a wavelength of {stated:g} Å"
         known = [line for line in scan.emission_lines if line.label != DOUBTFUL]
-        why = "as Kα2 without a ratio between 0 and 1" if known else "which cannot be one between 0.1 and 5 Å"
+        why = (
+            "which is no Kα2 of the first, or has no ratio between 0 and 1"
+            if known
+            else "which cannot be one between 0.1 and 5 Å"
+        )
         text = f"the file states {what}, {why}; it was left out. Pass --wavelength in ångström"
         notes.append(WAVELENGTH_DOUBTFUL(text))
         scan = replace(scan, emission_lines=tuple(known))
@@ -606,7 +632,7 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
         raise ReadError(msg, f"point {i}", "angles in order", hint)
     if x[-1] <= 0 or x[-1] > 180 or x[0] < -60:
         msg = f"the axis runs from {x[0]:g} to {x[-1]:g}"
-        hint = "This may be azimuth (gamma), time, temperature or wavelength instead of 2θ."
+        hint = "This may be azimuth (gamma), energy, channel, time, temperature or wavelength instead of 2θ."
         raise ReadError(msg, expected="2θ between 0 and 180 degrees", hint=hint)
     # only total reflection falls steeply from below 1.5° and ends before 12°
     y, wavelength = scan.intensity, max((line.wavelength for line in scan.emission_lines), default=1.54)

@@ -328,13 +328,13 @@ def find_broken_row(lines: Sequence[str]) -> int:
     return broken[0] if broken and 2 * len(broken) <= len(good) else -1
 
 
-def parse_table(source: SourceFile, first: int, last: int) -> Table:
-    """Read rows ``lines[first:last]`` (indices from 0) of a table without blank cells.
+def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] = ()) -> Table:
+    """Read rows ``lines[first:last]`` (indices from 0; of the source where none are given) without blank cells.
 
     Commas that could be either, a row with another number of columns, an empty cell, something that is no number, and
     what follows the block and is neither blank nor a footer are refused.
     """
-    lines = source.lines
+    lines = lines or source.lines
     for i in range(last, len(lines)):
         line = lines[i].strip()
         mostly_digits = sum(map(str.isdigit, line)) > 0.5 * len(line)

@@ -19,7 +19,6 @@ from xrdcomp.io.scans import (
     AXIS_NAME,
     CUT,
     MAX_POINTS,
-    SURPLUS_RECORDS,
     RawScan,
     declared_part,
     emission_lines,
@@ -40,7 +39,7 @@ def _sniff_chi(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
     if len(lines) < 6 or not re.fullmatch(r"\s*\d+(?:\s+\d+)*\s*", lines[3]):
         return 0.0
-    titles = all(not re.fullmatch(r"[-+\d.\sEe,;]*", line) for line in lines[1:3])
+    titles = "2-theta" in lines[1].lower() or all(not re.fullmatch(r"[-+\d.\sEe,;]*", line) for line in lines[1:3])
     rows = all(re.fullmatch(r"\s*[-+.\d][-+.\dEe]*[\s,]+[-+.\d][-+.\dEe]*\s*", line) for line in lines[4:6])
     return 0.8 if titles and rows else 0.0
 
@@ -57,13 +56,8 @@ def chi(source: SourceFile) -> RawScan:
     values = number_list("\n".join(rows), "lines from 5", separator=",")
     if len(values) != 2 * len(rows):
         raise ReadError(f"{len(rows)} rows hold {len(values)} numbers", "lines from 5", "two columns")
-    notes: tuple[Diagnostic, ...] = ()
-    if len(rows) > n:
-        step = np.diff(values[0::2])
-        if values[2 * n :].any() and float(np.ptp(step)) > 0.02 * abs(float(np.median(step))):
-            raise ReadError(f"the header declares {n} points, {len(rows)} rows follow", "line 4", f"{n} rows", CUT)
-        text = f"line 4 declares {n} points, {len(rows) - n} more follow; the declared ones were read"
-        notes, values = (SURPLUS_RECORDS(text, declared=n, held=len(rows)),), values[: 2 * n]
+    n, notes = declared_part(values[1::2], n, "line 4", angles=values[0::2])
+    values = values[: 2 * n]
     label = lines[1].strip()
     angle, other = _ANGLE.search(label), _OTHER.search(label)
     if not angle and not other:
@@ -90,13 +84,15 @@ def cpi(source: SourceFile) -> RawScan:
         raise ReadError(f"the range is {', '.join(map(str.strip, lines[1:4]))!r}", "line 2", "start, end and step in °")
     place = f"lines from {mark + 2}"
     n = points_between(start, end, step, "line 2", fraction=0.5)
-    y, notes = declared_part(number_list("\n".join(lines[mark + 1 :]), place), n, place)
+    y = number_list("\n".join(lines[mark + 1 :]), place)
+    n, notes = declared_part(y, n, place)
+    y = y[:n]
     anode = lines[4].strip()
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=y,
         unit="counts" if bool((y == np.round(y)).all()) else "arbitrary",
         emission_lines=emission_lines(wavelength), anode=anode.capitalize() if len(anode) <= 2 else "",
-        place=place, metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()}, messages=tuple(notes),
+        place=place, metadata={"sample_name": lines[8].strip(), "date": lines[6].strip()}, messages=notes,
     )  # fmt: skip
 
 
@@ -123,6 +119,10 @@ def ascii_raw(source: SourceFile) -> RawScan:
     place = f"lines from {blank + 2}"
     y = number_list("\n".join(lines[blank + 1 :]), place)
     end = start + step * (n - 1)
+    notes: tuple[Diagnostic, ...] = ()
+    if len(y) > n:
+        n, notes = declared_part(y, n, place)
+        y = y[:n]
     if len(y) != n or not any(value is not None and abs(value - end) < step for value in stated):
         msg = f"{n} points from {start:g} in steps of {step:g} end at {end:g}°; the file holds {len(y)} values"
         raise ReadError(msg, f"line {at + 1}", f"{n} values and their end in the header")
@@ -132,7 +132,7 @@ def ascii_raw(source: SourceFile) -> RawScan:
         raise ReadError(msg, place, "both alike", "It is damaged.")
     return RawScan(
         two_theta=two_theta_grid(start, step, n), intensity=y, unit="counts",
-        emission_lines=emission_lines(alpha1, alpha2), place="range 0",
+        emission_lines=emission_lines(alpha1, alpha2), place="range 0", messages=notes,
         metadata={"sample_name": lines[3].strip(), "date": f"{lines[1].strip()} {lines[2].strip()}"},
     )  # fmt: skip
 
@@ -155,10 +155,11 @@ def dbws(source: SourceFile) -> RawScan:
         msg = "the second line is no header"
         raise ReadError(msg, "line 2", f"points (up to {MAX_POINTS}), step, start and wavelength")
     n, step, start, wavelength = int(found[1]), *map(float, found.groups()[1:])
-    y, notes = declared_part(number_list("\n".join(lines[2:]), "lines from 3"), n, "line 2")
+    y = number_list("\n".join(lines[2:]), "lines from 3")
+    n, notes = declared_part(y, n, "line 2")
     return RawScan(
-        two_theta=two_theta_grid(start, step, n), intensity=y, emission_lines=emission_lines(wavelength),
-        place="lines from 3", messages=tuple(notes), metadata={"title": lines[0].strip()[:80]},
+        two_theta=two_theta_grid(start, step, n), intensity=y[:n], emission_lines=emission_lines(wavelength),
+        place="lines from 3", messages=notes, metadata={"title": lines[0].strip()[:80]},
     )  # fmt: skip
 
 

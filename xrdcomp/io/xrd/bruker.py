@@ -19,8 +19,10 @@ from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
     CUT,
     DAMAGED,
+    SURPLUS_RECORDS,
     RawScan,
     check_count,
+    declared_part,
     emission_lines,
     follows_grid,
     note_open_end,
@@ -87,11 +89,17 @@ def _range_scan(fields: Fields, version: int, header: int, data: int, common: Ra
     return replace(common, two_theta=x, intensity=y, unit="counts", counting_time_s=time, messages=tuple(notes))
 
 
-def _check_end(source: SourceFile, end: int, ranges: int) -> None:
-    if end != len(source.data):
-        msg = f"{ranges} range(s) end at byte {end}, the file has {len(source.data)}"
+def _ended(source: SourceFile, end: int, scans: list[RawScan]) -> list[RawScan]:
+    """The scans where the file ends behind them; with a note where zeros follow, refused where anything else does."""
+    rest = source.data[end:]
+    if rest.strip(b"\x00") or end > len(source.data):
+        msg = f"{len(scans)} range(s) end at byte {end}, the file has {len(source.data)}"
         hint = "The file is damaged, or was written by a program that appends to it."
         raise ReadError(msg, f"byte {end:#x}", "ranges that fill the file", hint)
+    if not rest:
+        return scans
+    text = f"{len(rest)} zero bytes follow the {len(scans)} range(s) of the file; they were left out"
+    return [replace(scan, messages=(*scan.messages, SURPLUS_RECORDS(text))) for scan in scans]
 
 
 @xrd_reader("bruker_raw_v1", "Siemens DIFFRAC RAW, first version (RAW)", "raw", begins(rb"RAW "))
@@ -113,8 +121,7 @@ def raw1(source: SourceFile) -> Sequence[RawScan]:
             at += 4
         if len(scans) > _MOST_RANGES:
             raise ReadError(f"more than {_MOST_RANGES} ranges", expected="a chain that ends")
-    _check_end(source, at, len(scans))
-    return scans
+    return _ended(source, at, scans)
 
 
 @xrd_reader("bruker_raw_v2", "Siemens/Bruker DIFFRAC-AT RAW, second version (RAW2)", "raw", begins(rb"RAW2"))
@@ -133,8 +140,7 @@ def raw2(source: SourceFile) -> Sequence[RawScan]:
         length = fields.within("u16", at, 24, 0xFFFF, f"bytes of header in {place}")
         scans.append(_range_scan(fields, 2, at, at + length, replace(common, place=place)))
         at += length + 4 * len(scans[-1].intensity)
-    _check_end(source, at, len(scans))
-    return scans
+    return _ended(source, at, scans)
 
 
 @xrd_reader("bruker_raw_v3", "Bruker DIFFRACplus RAW, third version (RAW1.01)", "raw", begins(rb"RAW1\.01"))
@@ -168,8 +174,7 @@ def raw3(source: SourceFile) -> Sequence[RawScan]:
         at += length + supplement
         scans.append(_range_scan(fields, 3, at - length - supplement, at, common, stride))
         at += stride * len(scans[-1].intensity)
-    _check_end(source, at, len(scans))
-    return scans
+    return _ended(source, at, scans)
 
 
 MAX_SEGMENTS = 100_000
@@ -194,7 +199,9 @@ def raw4(source: SourceFile) -> Sequence[RawScan]:
         segments += 1
         if segments > MAX_SEGMENTS:
             raise ReadError(f"more than {MAX_SEGMENTS} segments", expected="a few dozen")
-        kind = fields.u32(at)
+        kind = fields.u32(at) if at + 4 <= len(source.data) else 0
+        if kind == 0 and scans and not source.data[at:].strip(b"\x00"):
+            return _ended(source, at, scans)
         if kind in {0, 160}:
             scan, at = _range_v4(fields, at, replace(common, place=f"range {len(scans)}"))
             scans.append(scan)
@@ -414,6 +421,8 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
             if len(values) % 2:
                 raise ReadError(f"{len(values)} numbers where pairs were announced", place, "angle and intensity", CUT)
             x, y = values[0::2], values[1::2]
+            n, notes = declared_part(y, declared, place, angles=x)
+            x, y = x[:n], y[:n]
             if start is not None and step and len(x) > 1:
                 # Listed angles are rounded to two or three decimals, a third of a step of 0.0156°; the header's step
                 # has six, which drifts over thousands of points. Where both agree, the best step stands.
@@ -423,8 +432,8 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         elif start is None or not step:
             raise ReadError("the range lacks START or STEPSIZE", place, "both")
         else:
-            x, y = two_theta_grid(start, step, len(values)), values
-        check_count(len(y), declared, place)
+            n, notes = declared_part(values, declared, place)
+            x, y = two_theta_grid(start, step, n), values[:n]
         scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
         first, second = ((keys.wavelength(name) or 0.0) * scale for name in ("WL1", "WL2"))
         seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
@@ -439,7 +448,7 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
             anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",
             not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",
             place=place, metadata=facts,
-            messages=() if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
+            messages=notes if declared is not None else (*note_unusual_end(x), *note_open_end(source.data)),
         )  # fmt: skip
         scans.append(scan)
     return scans

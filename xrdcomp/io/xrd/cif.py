@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrdcomp.data import EmissionLine, IntensityUnit, message_kind
+from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import xrd_reader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, check_count, grid_to_end
+from xrdcomp.io.scans import (
+    DOUBTFUL,
+    MAX_POINTS,
+    SURPLUS_RECORDS,
+    RawScan,
+    declared_part,
+    doubtful,
+    emission_lines,
+    grid_to_end,
+    stated_wavelength,
+)
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
@@ -89,7 +99,7 @@ def pdcif(source: SourceFile) -> Sequence[RawScan]:
             facts[name] = value - 273.15 if name == "specimen_temperature_c" else value
     scans: list[RawScan] = []
     for block in document:
-        tag = next((tag for tag in _INTENSITY if len(block.find_loop(tag)) > 1), None)
+        tag = next((tag for tag in _INTENSITY if len(_known(block, tag)) > 1), None)
         if tag is not None:
             common = RawScan(emission_lines=_radiation(block) or lines, metadata=facts)
             scans.append(_scan(block, tag, replace(common, place=f"data_{block.name}")))
@@ -100,35 +110,49 @@ def pdcif(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
+def _known(block: cif.Block, item: str) -> list[str]:
+    """Texts of a loop's item without those at its end that are unknown (``.`` or ``?``); none where all are."""
+    tokens = list(block.find_loop(item))
+    while tokens and tokens[-1] in _UNKNOWN:
+        tokens.pop()
+    return tokens
+
+
 def _scan(block: cif.Block, tag: str, common: RawScan) -> RawScan:
     place = common.place
-    y, sigma = _values(list(block.find_loop(tag)), f"{place}, {tag}")
-    n = len(y)
+    tokens, rows = _known(block, tag), len(block.find_loop(tag))
+    y, sigma = _values(tokens, f"{place}, {tag}")
     part = "meas" if "_meas_" in tag else "proc"
-    check_count(n, number(block.find_value(f"_pd_{part}_number_of_points") or ""), place)
+    notes: list[Diagnostic] = []
+    if rows > len(y):
+        text = f"{place}: the loop ends with {rows - len(y)} rows without an intensity; they were left out"
+        notes.append(SURPLUS_RECORDS(text, declared=len(y), held=rows))
+    item = next((item for item in _ANGLE if len(_known(block, item)) in {len(y), rows}), "")
+    angles = _values(_known(block, item)[: len(y)], f"{place}, {item}")[0] if item else None
+    declared = number(block.find_value(f"_pd_{part}_number_of_points") or "")
+    n, beyond = declared_part(y, declared, place, angles=angles)
+    notes += beyond
+    scan = replace(common, two_theta=angles[:n]) if angles is not None else _other_axis(block, part, n, common)
     facts = {**common.metadata, "block": block.name, "intensity_item": tag}
-    for name, item in _FACTS.items():
-        text = (block.find_value(item) or "").strip("'\" ")
+    for name, fact in _FACTS.items():
+        text = (block.find_value(fact) or "").strip("'\" ")
         if text not in _UNKNOWN:
             facts[name] = text
     item = "_pd_proc_ls_weight"
-    weights, loop = list(block.find_loop(item)), block.find_loop(tag).get_loop()
-    known = len(weights) == n and not _UNKNOWN.intersection(
-        weights
-    )  # a weight that is not known makes none of them one
+    weights, loop = list(block.find_loop(item))[: len(y)], block.find_loop(tag).get_loop()
+    # a weight that is not known makes none of them one
+    known = len(weights) == len(y) and not _UNKNOWN.intersection(weights)
     if sigma is None and known and loop is not None and item in map(str.lower, loop.tags):
         weight, _ = _values(weights, f"{place}, {item}")
         sigma = 1.0 / np.sqrt(weight) if (weight > 0).all() else None
     calculated = block.name.lower().endswith("_calc")
-    notes = []
     if "neutron" in (block.find_value("_diffrn_radiation_probe") or "").lower():
         text = f"data block {block.name!r} was measured with neutrons; structure factors here are for X-rays"
         notes.append(NEUTRONS(text))
     if calculated:
         notes.append(CALCULATED(f"data block {block.name!r} holds a calculated pattern, not a measurement"))
     return replace(
-        _angles(block, part, n, common), intensity=y,
-        sigma=sigma, unit=_INTENSITY[tag],
+        scan, intensity=y[:n], sigma=None if sigma is None else sigma[:n], unit=_INTENSITY[tag],
         default=not calculated, metadata=facts, messages=tuple(notes),
     )  # fmt: skip
 
@@ -147,13 +171,9 @@ def _values(tokens: list[str], place: str) -> tuple[FloatArray, FloatArray | Non
     return values, np.array([float(figure[:-1]) for _, _, figure in cells]) * 10.0**last
 
 
-def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:
-    """The scan with its axis: a loop of 2θ, else a range of 2θ, else an axis that is no 2θ."""
+def _other_axis(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:
+    """The scan with its axis where no loop lists 2θ: a range of 2θ, else an axis that is no 2θ."""
     place = common.place
-    for item in _ANGLE:
-        tokens = list(block.find_loop(item))
-        if len(tokens) == n:
-            return replace(common, two_theta=_values(tokens, f"{place}, {item}")[0])
     for prefix in (part, "proc" if part == "meas" else "meas"):
         low, high, step = (
             number((block.find_value(f"_pd_{prefix}_2theta_range_{end}") or "").partition("(")[0])
@@ -170,12 +190,17 @@ def _angles(block: cif.Block, part: str, n: int, common: RawScan) -> RawScan:
 
 
 def _radiation(block: cif.Block) -> tuple[EmissionLine, ...]:
+    """Emission lines; a wavelength or a weight that is stated and cannot be one follows as `DOUBTFUL`."""
     tag = "_diffrn_radiation_wavelength"
     tokens = list(block.find_loop(tag)) or [block.find_value(tag) or ""]
-    weights = list(block.find_loop(f"{tag}_wt")) or [block.find_value(f"{tag}_wt") or "1"]
-    lines = []
-    for token, weight in zip(tokens, weights + ["1"] * len(tokens), strict=False):
-        value, share = number(token.partition("(")[0]), number(weight.partition("(")[0])
-        if value is not None and 0.1 < value < 5.0:
-            lines.append(EmissionLine(wavelength=value, weight=1.0 if share is None else share))
-    return tuple(lines)
+    weights = list(block.find_loop(f"{tag}_wt")) or [block.find_value(f"{tag}_wt") or ""]
+    lines: list[EmissionLine] = []
+    for token, weight in zip(tokens, weights + [""] * len(tokens), strict=False):
+        value, share = (stated_wavelength(text.strip("'\"").partition("(")[0]) for text in (token, weight))
+        legal = share is None or 0.0 < share <= 1.0
+        (line,) = emission_lines(value) or (None,)
+        if line is not None and line.label != DOUBTFUL and legal:
+            lines.append(replace(line, weight=1.0 if share is None else share))
+        elif line is not None and share != 0.0:
+            lines.append(doubtful(line.wavelength))
+    return (lines[0],) if lines and lines[0].label == DOUBTFUL else tuple(lines)

@@ -16,13 +16,22 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, EmissionLine, message_kind
+from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number_list, stated
 from xrdcomp.io.registry import has_all, xrd_reader
-from xrdcomp.io.scans import CUT, MAX_POINTS, RawScan, check_count, two_theta_grid
+from xrdcomp.io.scans import (
+    CUT,
+    MAX_POINTS,
+    SURPLUS_RECORDS,
+    RawScan,
+    check_count,
+    emission_lines,
+    stated_wavelength,
+    two_theta_grid,
+)
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import parse_table
+from xrdcomp.io.text_table import numeric_row, parse_table
 from xrdcomp.units import FloatArray
 
 REPEATED_RECORD = message_kind(
@@ -33,7 +42,7 @@ REPEATED_RECORD = message_kind(
 _BANK = re.compile(
     r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$", re.MULTILINE
 )
-_WAVELENGTH = re.compile(r"wavelength\s*=\s*([\d.]+)", re.IGNORECASE)
+_WAVELENGTH = re.compile(r"wavelength\s*=\s*(\S+)", re.IGNORECASE)
 _TIME = re.compile(r"Time per step \(sec\)\s*=\s*([\d.]+)")
 _SAMPLE = re.compile(r"(?:User sample name|Sample Comment)\s*=\s*(\S[^\n]*)")
 _FLIGHT = {"RALF", "SLOG", "TIME_MAP", "LOG6", "EDS", "LPSD", "COND"}
@@ -73,19 +82,10 @@ def gsas(source: SourceFile) -> Sequence[RawScan]:
         sample_name=sample[1].strip() if sample else "",
         time_per_step_in_header_s=float(seconds[1]) if seconds else None,
     )
-    lines = (EmissionLine(wavelength=float(wavelength[1])),) if wavelength else ()
+    lines = emission_lines(stated_wavelength(wavelength[1])) if wavelength else ()
     scans = []
     for bank in banks:
-        notes: tuple[Diagnostic, ...] = ()
-        end = bank.first + bank.records
-        extra = source.lines[end : bank.last]
-        if extra and all(line.rstrip() == source.lines[end - 1].rstrip() for line in extra):
-            bank = replace(bank, last=end)
-            text = (
-                f"{bank.place} declares {bank.records} records; {len(extra)} more follow that only repeat the last one "
-                "and were left out"
-            )
-            notes = (REPEATED_RECORD(text, records=len(extra)),)
+        bank, notes = _declared_records(source, bank)
         flight = bank.binning in _FLIGHT
         reason = f"{bank.place} is over time of flight ({bank.binning}), not 2θ" if flight else ""
         scan = replace(
@@ -95,6 +95,30 @@ def gsas(source: SourceFile) -> Sequence[RawScan]:
         )  # fmt: skip
         scans.append(scan)
     return scans
+
+
+def _declared_records(source: SourceFile, bank: _Bank) -> tuple[_Bank, tuple[Diagnostic, ...]]:
+    """The bank without records beyond the declared ones, and a note on them.
+
+    They repeat the last record, or are zeros; or, where number of points and of records agree and every declared record
+    is full, they are more of the scan. Any other surplus stays, and is refused by the number of points.
+    """
+    end = bank.first + bank.records
+    extra = source.lines[end : bank.last]
+    per_record = _RECORD_WIDTH // sum(_CELLS[bank.kind]) if _CELLS[bank.kind] else 1
+    if not extra or bank.records != -(-bank.n // per_record):
+        return bank, ()
+    what = f"{bank.place} declares {bank.n} points in {bank.records} records; {len(extra)} more records follow"
+    if all(line.rstrip() == source.lines[end - 1].rstrip() for line in extra):
+        text = f"{what} that only repeat the last one and were left out"
+        return replace(bank, last=end), (REPEATED_RECORD(text, records=len(extra)),)
+    if bank.n % per_record == 0 and all(map(numeric_row, extra)):
+        text = f"{what}; the declared ones were read"
+        return replace(bank, last=end), (SURPLUS_RECORDS(text, declared=bank.records, held=bank.last - bank.first),)
+    if not any(line.strip(" 0.\t\r") for line in extra):
+        text = f"{what} that hold nothing but zeros and were left out"
+        return replace(bank, last=end), (SURPLUS_RECORDS(text, declared=bank.records, held=bank.last - bank.first),)
+    return bank, ()
 
 
 def _banks(source: SourceFile) -> list[_Bank]:
@@ -135,7 +159,7 @@ def _bank_scan(source: SourceFile, bank: _Bank) -> RawScan:
         msg = f"the header declares {bank.n} points, the {rows} records below it hold {present}"
         raise ReadError(msg, bank.place, f"{bank.n} points", f"{CUT} The angles of what is left are not certain.")
     if not widths:
-        values = parse_table(source, bank.first, bank.last).values
+        values = parse_table(source, bank.first, bank.last, source.lines[: bank.last]).values
         wanted = 3 if bank.kind == "FXYE" else 2
         check_count(values.shape[1], wanted, bank.place, f"columns in records of type {bank.kind}")
         x: FloatArray = values[:, 0] * (1.0 if bank.binning in _FLIGHT else 0.01)

@@ -16,7 +16,7 @@ from xrdcomp.data import message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list, parse_xml, stated, text_of
 from xrdcomp.io.registry import xrd_reader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines
+from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines, stated_wavelength
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
@@ -41,9 +41,7 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
     scans: list[RawScan] = []
     for measurement in root.iterfind("{*}xrdMeasurement"):
         used = measurement.find("{*}usedWavelength")
-        alpha1 = number(text_of(used, "kAlpha1"))
-        if alpha1 is not None and not 0.1 < alpha1 < 5.0:
-            raise ReadError(f"a wavelength of {alpha1:g} Å", "usedWavelength", "0.1 to 5 Å")
+        alpha1, alpha2 = (stated_wavelength(text_of(used, name)) for name in ("kAlpha1", "kAlpha2"))
         ratio = number(text_of(used, "ratioKAlpha2KAlpha1"))
         facts = stated(
             sample_name=sample, instrument=text_of(measurement, "scan/header/source/instrumentControlSoftware"),
@@ -58,7 +56,7 @@ def xrdml(source: SourceFile) -> Sequence[RawScan]:
         detector = measurement.find("{*}diffractedBeamPath/{*}detector")
         facts |= stated(detector=None if detector is None else detector.get("name"))
         common = RawScan(
-            emission_lines=emission_lines(alpha1, number(text_of(used, "kAlpha2")), ratio),
+            emission_lines=emission_lines(alpha1, alpha2, ratio),
             anode=text_of(measurement, "incidentBeamPath/xRayTube/anodeMaterial"), metadata=facts,
         )  # fmt: skip
         kind = measurement.get("measurementType", "Scan")

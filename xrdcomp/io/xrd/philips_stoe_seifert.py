@@ -15,7 +15,16 @@ from xrdcomp.data import IntensityUnit
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, number, number_list, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
-from xrdcomp.io.scans import CUT, RawScan, check_count, emission_lines, grid_to_end, points_between, two_theta_grid
+from xrdcomp.io.scans import (
+    CUT,
+    SURPLUS_RECORDS,
+    RawScan,
+    declared_part,
+    emission_lines,
+    grid_to_end,
+    points_between,
+    two_theta_grid,
+)
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
@@ -46,14 +55,14 @@ def udf(source: SourceFile) -> RawScan:
     if not closed or rest.strip(" \n\x1a"):
         raise ReadError("the counts do not end with a slash", "RawScan", "/", "It is cut.")
     y = number_list(data.strip().lstrip(",/"), "RawScan", separator=",")
-    check_count(len(y), n, "RawScan", "counts")
+    n, notes = declared_part(y, n, "RawScan", "counts")
     seconds = first.number("ScanStepTime")
     facts = first.facts(sample_name="SampleIdent", date="FileDateTime", instrument="DiffrType")
     slit = " ".join(keys.get("DivergenceSlit", [])).strip()
     if slit:
         facts |= {"divergence_slit": slit, "variable_slit": "auto" in slit.lower()}
     return RawScan(
-        two_theta=two_theta_grid(start, step, n), intensity=y, unit="counts",
+        two_theta=two_theta_grid(start, step, n), intensity=y[:n], unit="counts", messages=notes,
         counting_time_s=seconds if seconds and seconds > 0 else None,
         emission_lines=emission_lines(*map(first.wavelength, ("LabdaAlpha1", "LabdaAlpha2", "RatioAlpha21"))),
         anode=first["Anode"].capitalize(), place="RawScan", metadata=facts,
@@ -100,7 +109,8 @@ def stoe(source: SourceFile) -> RawScan:
     """
     fields = Fields(source)
     blocks, data_blocks = fields.u16(0x1DC), fields.u16(0x1DA)
-    if blocks * _BLOCK != len(source.data) or not 0 < data_blocks < blocks - 1:
+    rest = source.data[blocks * _BLOCK :]
+    if blocks * _BLOCK > len(source.data) or rest.strip(b"\x00") or not 0 < data_blocks < blocks - 1:
         msg = f"the header counts {blocks} blocks, {data_blocks} of them data; the file has {len(source.data)} bytes"
         raise ReadError(msg, "byte 0x1da", f"{_BLOCK} bytes per block")
     at = (blocks - data_blocks) * _BLOCK
@@ -117,8 +127,9 @@ def stoe(source: SourceFile) -> RawScan:
     if high and not (low == int(y.min()) and high == int(y.max())):
         msg = f"counts run from {y.min():g} to {y.max():g}, the header says {low} to {high}"
         raise ReadError(msg, f"byte {at - 0x188:#x}", "both alike", "The file is damaged.")
+    text = f"{len(rest)} zero bytes follow the {blocks} blocks of the file; they were left out"
     return RawScan(
-        two_theta=x, intensity=y, unit="counts",
+        two_theta=x, intensity=y, unit="counts", messages=(SURPLUS_RECORDS(text),) if rest else (),
         emission_lines=emission_lines(fields.f32(0x142), fields.f32(0x146)), place="range 0",
         metadata={"sample_name": fields.text(0x20, 0x50), "date": fields.text(0x10, 16)},
     )  # fmt: skip
@@ -147,13 +158,16 @@ def seifert(source: SourceFile) -> Sequence[RawScan]:
         rows = [line for line in part.split("\n") if line.strip() and line.lstrip()[0] not in "&#"]
         if not rows:
             raise ReadError("the section holds no values", place, "rows of numbers", CUT)
-        check_count(len(rows), keys.number("NoValues"), place, "values")
         width = len(rows[0].split())
         values = number_list("\n".join(rows), place)
         if any(len(row.split()) != width for row in rows):
             raise ReadError("rows have different numbers of columns", place, f"{width} columns")
         columns = values.reshape(len(rows), width).T
-        common = RawScan(anode=keys["Anode"], place=place, metadata=keys.facts(sample_name="Sample"))
+        angles = columns[0] if width >= 2 else None
+        n, notes = declared_part(columns[min(1, width - 1)], keys.number("NoValues"), place, "values", angles=angles)
+        columns = columns[:, :n]
+        facts = keys.facts(sample_name="Sample")
+        common = RawScan(anode=keys["Anode"], place=place, metadata=facts, messages=notes)
         start, step, end = map(keys.number, ("Start", "Step", "End"))
         if "AlphaStart" in keys or "#TextureParameter" in source.head_text:
             x, y = columns[min(1, width - 1)], columns[min(2, width - 1)]
@@ -163,7 +177,7 @@ def seifert(source: SourceFile) -> Sequence[RawScan]:
         if width >= 2:
             x, y = columns[0], columns[1]
         elif start is not None and step:
-            x, y = two_theta_grid(start, step, len(rows)), columns[0]
+            x, y = two_theta_grid(start, step, n), columns[0]
         else:
             raise ReadError("the scan gives neither angles nor Start and Step", place, "either")
         if end is not None and step and abs(x[-1] - end) > abs(step):

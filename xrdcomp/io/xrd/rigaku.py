@@ -13,7 +13,15 @@ from xrdcomp.data import IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
 from xrdcomp.io.registry import begins, has_all, xrd_reader
-from xrdcomp.io.scans import RawScan, check_count, emission_lines, follows_grid, grid_to_end, two_theta_grid
+from xrdcomp.io.scans import (
+    RawScan,
+    check_count,
+    declared_part,
+    emission_lines,
+    follows_grid,
+    grid_to_end,
+    two_theta_grid,
+)
 from xrdcomp.io.source import SourceFile, decode_text
 
 CHECKSUM = message_kind(
@@ -80,9 +88,10 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     table = number_list("\n".join(rows), place).reshape(len(rows), -1)
     x, y = table[:, 0], table[:, 1]
     factor = table[:, 2] if table.shape[1] == 3 else np.ones(len(x))
+    n, notes = declared_part(y, keys.number("MEAS_DATA_COUNT"), place, angles=x)
+    x, y, factor = x[:n], y[:n], factor[:n]
     if not (np.isfinite(factor).all() and (factor > 0).all()):
         raise ReadError("an attenuator factor is not positive", place, "factors from 1 upwards")
-    check_count(len(x), keys.number("MEAS_DATA_COUNT"), place)
     start, step = keys.number("MEAS_SCAN_START"), keys.number("MEAS_SCAN_STEP")
     if start is not None and step and len(x) > 1:
         tolerance = max(2e-3, 0.1 * abs(step), 6e-5 * len(x))
@@ -102,7 +111,7 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
         two_theta=x, intensity=y * factor, unit=_unit(keys["MEAS_SCAN_UNIT_Y"]), axis=axis,
         counting_time_s=_seconds(keys.number("MEAS_SCAN_SPEED"), keys["MEAS_SCAN_SPEED_UNIT"], step),
         attenuation=None if (factor == 1).all() else factor, emission_lines=lines,
-        anode=keys["HW_XG_TARGET_NAME"], not_powder=reason, place=place, metadata=facts,
+        anode=keys["HW_XG_TARGET_NAME"], not_powder=reason, place=place, metadata=facts, messages=notes,
     )  # fmt: skip
 
 
@@ -155,7 +164,7 @@ def rasx(source: SourceFile) -> Sequence[RawScan]:
         body = data.removeprefix(b"\xef\xbb\xbf")
         if sums.get(name) and hashlib.md5(body, usedforsecurity=False).hexdigest() != sums[name]:
             note = f"the checksum of {name} is not the one that the instrument stored: the file was changed afterwards"
-            scan = replace(scan, messages=(CHECKSUM(note),))
+            scan = replace(scan, messages=(*scan.messages, CHECKSUM(note)))
         scans.append(scan)
     if not scans:
         msg = "the archive holds no profile"
@@ -185,7 +194,8 @@ def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
         count, start, step, stop = map(keys.number, ("COUNT", "START", "STEP", "STOP"))
         if not head or count is None or start is None or not step:
             raise ReadError("the group lacks COUNT, START or STEP", place, "all three")
-        check_count(len(y), count, place, "values")
+        n, notes = declared_part(y, count, place, "values")
+        y = y[:n]
         axis = keys["SCAN_AXIS"] or keys["SCAN_MODE"] or "?"
         reason = _powder_reason(axis)
         if "polefig" in keys["CLASS"].lower():
@@ -195,7 +205,7 @@ def rigaku_ascii(source: SourceFile) -> Sequence[RawScan]:
             counting_time_s=_seconds(keys.number("SPEED"), keys["SPEED_DIM"], step),
             emission_lines=emission_lines(keys.wavelength("WAVE_LENGTH1"), keys.wavelength("WAVE_LENGTH2")),
             anode=_TARGETS.get(int(keys.number("TARGET") or 0), ""), axis=axis, not_powder=reason, place=place,
-            metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"),
+            metadata=keys.facts(sample_name="SAMPLE", date="DATE", instrument="GONIO"), messages=notes,
         )  # fmt: skip
         scans.append(scan)
     return scans

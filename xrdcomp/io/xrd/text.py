@@ -17,9 +17,26 @@ from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, stated
 from xrdcomp.io.registry import xrd_reader
-from xrdcomp.io.scans import AXIS_NAME, WAVELENGTH_DOUBTFUL, RawScan, note_open_end, note_unusual_end, refuse_other_axis
+from xrdcomp.io.scans import (
+    AXIS_NAME,
+    MAYBE_CUT,
+    WAVELENGTH_DOUBTFUL,
+    RawScan,
+    note_open_end,
+    note_unusual_end,
+    refuse_other_axis,
+)
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import Table, find_broken_row, find_table, numeric_row, parse_table, split_cells
+from xrdcomp.io.text_table import (
+    LEAST_ROWS,
+    Table,
+    find_broken_row,
+    find_table,
+    numeric_row,
+    parse_table,
+    read_table,
+    split_cells,
+)
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
@@ -34,26 +51,31 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"q|q[\s_-]*vector|scattering vector", "q"),
     (r"theta|th|θ", "theta"),
     (r"omega|ω|phi|φ|chi|χ|psi|ψ|gamma|γ|azimuth\w*|eta|beta|alpha|khi", "other angle"),
-    (r"energy|e ?\[?kev\]?|tof|time of flight|channel|wavelength|lambda", "energy"),
+    (r"(?:photon[\s_-]*)?energ(?:y|ie)\w*|e ?[\[(]?k?ev[\])]?|tof|time of flight|channel|wavelength|lambda", "energy"),
     (r"esd|e\.s\.d\.?|err\w*|sig|sigma|σ|std\w*|uncertainty|e|s\(?i?\)?|dy|di|u\(i\)", "sigma"),
     (r"diff\w*|resid\w*|bkg\w*|backgr\w*|ycalc|icalc|calc\w*|y?fit\w*|bg|wt|cumulative", "calculated"),
     (r"temp\w*|t|ts|tr", "temperature"),
     (r"time|zeit|t ?\[?(?:s|min|h)\]?", "time"),
     (r"mass\w*|weight\w*|tg\w*|masse|gewicht|dtg|dsc|heat ?flow", "thermal"),
-    (r"counts?|cts|int|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*", "intensity"),
+    (r"monitor|mon|i_?0|epoch|exposure|preset|date", "beside"),
+    (
+        r"counts?|cts|int|det(?:ector)?|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*",
+        "intensity",
+    ),
     (r"angles?|x|pos\w*|°|deg\w*|winkel", "angle"),
 )
 """Roles of columns by their names, which must match whole; the first that fits."""
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\balpha1\b)\s*(?:\((?P<u1>\w+|Å)\))?\s*[:=,;]?\s*[\"']?\s*"
-    r"(?P<value>\d*\.\d+(?:e-?\d+)?)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
+    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\balpha1\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
+    r"(?P<value>\d*\.\d+(?:e-?\d+)?)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
 _SAYS_WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|\blambda)\s*(?:\(\S+\))?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d", re.I
+    r"(?:wavelength|wave_length\w*|\blambda|\balpha1)\s*(?:[(\[]\S+[)\]])?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d", re.I
 )
 _TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
+_ENERGY = re.compile(r"^[^\d:=]*(?:\b[km]?eV\b|\benerg(?:y|ie))[^\d:=]*$", re.IGNORECASE)
 _ANODE = re.compile(r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
 _SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=,;]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
@@ -63,7 +85,7 @@ _WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
     r"2\s*theta|two\s*theta|2θ|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
 )
-_NOT_MEASURED = {"calculated", "time", "d", "q"}
+_NOT_MEASURED = {"calculated", "time", "d", "q", "beside"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +102,10 @@ def _sniff(source: SourceFile) -> float:
     lines = source.head_text.split("\n")
     first, _ = find_table(lines)
     if first < 0:
-        return 0.3 if find_broken_row(lines) >= 0 else 0.0
+        table = _quoted_or_dated(lines[:-1])
+        if table is not None:
+            return 0.5 if any(_role(name) == "2theta" for name in table.names) else 0.3
+        return 0.3 if find_broken_row(lines) >= 0 or len(_parted_rows(lines)) >= LEAST_ROWS else 0.0
     named = any(_role(name) == "2theta" for line in lines[max(0, first - 3) : first] for name in _names(line))
     return 0.5 if named else 0.35
 
@@ -90,20 +115,25 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     """One scan per column of intensities."""
     lines = source.lines
     first, last = find_table(lines)
-    if first < 0:
+    quoted = _quoted_or_dated(lines) if first < 0 else None
+    if quoted is not None:
+        table, header, names = quoted, lines[: int(quoted.lines[0]) - 1], list(quoted.names)
+        first = len(header)
+    elif first < 0:
         if (broken := find_broken_row(lines)) >= 0:
             msg = f"{lines[broken].strip()[:50]!r} is not a row of numbers"
             hint = "A figure is damaged there; copy the file again, or export it again."
             raise ReadError(msg, f"line {broken + 1}", "numbers in every row", hint)
+        if len(parted := _parted_rows(lines)) >= LEAST_ROWS:
+            msg = f"{lines[parted[0]].strip()[:50]!r} has separators of thousands"
+            hint = "Export the numbers without separators of thousands."
+            raise ReadError(msg, f"line {parted[0] + 1}", "plain numbers", hint)
         msg = "there is no block of numbers with two columns"
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
-    table, header = parse_table(source, first, last), lines[:first]
-    _refuse_damaged_rows(header, table)
-    # names stand in the last header line that has one for each column and a role for any
-    width = table.values.shape[1]
-    listed = ((line, _names(line), line.strip().lstrip("#;!%'\"* \t").split()) for line in reversed(header[-6:]))
-    named = (names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width)
-    names = next((names for names in named if any(map(_role, names))), [])
+    else:
+        table, header = parse_table(source, first, last), lines[:first]
+        _refuse_damaged_rows(header, table)
+        names = _names_above(header, table)
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
@@ -115,7 +145,10 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
             "Convert it to 2θ (for q and d with the wavelength), or write a header such as `two_theta counts` above it."
         )
         refuse_other_axis(x, f"2θ in degrees in column {columns.angle + 1}, in even steps or under a name", hint)
-    _refuse_thousands(lines[first : table.lines[-1]], table, columns.intensities, first)
+        if energy := next((line.strip() for line in header[-6:] if _ENERGY.search(line)), ""):
+            raise ReadError(f"the header says {energy[:60]!r}, as over energy", expected="2θ in degrees", hint=hint)
+    if quoted is None:
+        _refuse_thousands(lines[first : table.lines[-1]], table, columns.intensities, first)
     anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
     facts = stated(
         separator=table.dialect.separator or "blank", sample_name=sample[1].strip() if sample else "",
@@ -124,12 +157,13 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
     reason = ""
     if scan_type and not _POWDER_SCAN.search(scan_type[1]):
         reason = f"the header says scan type {scan_type[1].strip()!r}, which is no scan over 2θ"
+    cut = _note_count(header, len(x)) or note_unusual_end(x)
     common = RawScan(
         two_theta=x, sigma=None if columns.sigma is None else table.values[:, columns.sigma],
         emission_lines=lines_of_tube, anode=anode[1] if anode else "",
         axis=scan_type[1].strip() if scan_type else "2theta", not_powder=reason,
         place=f"lines {table.lines[0]} to {table.lines[-1]}",
-        messages=(*columns.notes, *notes, *note_unusual_end(x), *note_open_end(source.data)),
+        messages=(*columns.notes, *notes, *cut, *note_open_end(source.data)),
     )  # fmt: skip
     scans = []
     for column in columns.intensities:
@@ -137,6 +171,66 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         measured = replace(common, intensity=table.values[:, column], unit=_unit(name, text))
         scans.append(replace(measured, metadata=facts | ({"intensity_column": name[:80]} if names else {})))
     return scans
+
+
+_PARTED = re.compile(r"(?:^|[;\t\"])\s*\d{1,3}(?:['’\u202f\u00a0 ,]\d{3})+(?:[.,]\d+)?\s*(?:$|[;\t\"])")
+
+
+def _parted_rows(lines: Sequence[str]) -> list[int]:
+    """Indices of lines with a cell whose thousands are separated."""
+    return [i for i, line in enumerate(lines[:1000]) if _PARTED.search(line[:200])]
+
+
+def _quoted_or_dated(lines: Sequence[str]) -> Table | None:
+    """The table of a text whose rows are not numbers alone: cells in quotes, dates and times of day beside them."""
+    if not any('"' in line or re.search(r"\d:\d\d", line) for line in lines[:200]):
+        return None
+    try:
+        table = read_table(lines)
+    except ReadError:
+        return None
+    measured = [i for i in range(table.values.shape[1]) if i not in table.clocks and table.values[:, i].any()]
+    kept = [i for i in measured if not np.isnan(table.values[:, i]).all()]
+    if len(kept) < 2 or len(table.values) < LEAST_ROWS:
+        return None
+    units = table.units or ("",) * len(table.names)
+    full = [f"{name} ({unit})" if unit else name for name, unit in zip(table.names, units, strict=True)]
+    return replace(table, values=table.values[:, kept], names=tuple(full[i] for i in kept) if full else (), units=())
+
+
+def _names_above(header: Sequence[str], table: Table) -> list[str]:
+    """Names in the last header line that has one for each column and a role for any; none where it is a title.
+
+    A title may hold a word such as ``2theta``: the column below it is no axis where it does not increase and the first
+    one does.
+    """
+    width = table.values.shape[1]
+    listed = (
+        (line, _names(line), re.sub(r"^#L\s", "", line).strip().lstrip("#;!%'\"* \t").split())
+        for line in reversed(header[-6:])
+    )
+    named = (names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width)
+    for names in named:
+        roles = list(map(_role, names))
+        if not any(roles):
+            continue
+        axis = roles.index("2theta") if "2theta" in roles else 0
+        first, named_axis = (np.sign(np.diff(table.values[:, column])) for column in (0, axis))
+        if abs(int(named_axis.sum())) == len(named_axis) or abs(int(first.sum())) < len(first):
+            return names
+    return []
+
+
+def _note_count(header: Sequence[str], held: int) -> tuple[Diagnostic, ...]:
+    """Note a whole number alone on the line above the rows that is not their number."""
+    above = next((line.strip() for line in reversed(header) if line.strip()), "")
+    if not re.fullmatch(r"\d{2,6}", above) or int(above) == held:
+        return ()
+    text = (
+        f"the line above the rows says {above}, and {held} rows follow: where this is their number, the file is cut or "
+        "edited; compare with the range of the measurement"
+    )
+    return (MAYBE_CUT(text, declared=int(above), held=held),)
 
 
 def _refuse_thousands(rows: Sequence[str], table: Table, columns: Sequence[int], first: int) -> None:
@@ -172,7 +266,8 @@ def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
     joined = len(numbers) >= 2 and any(abs(before - value) < 0.2 * abs(step) for value in numbers[:-1])
     damaged = len(cells) == table.values.shape[1] and all(map(_mostly_figures, cells))
     angle = number(cells[0]) if len(cells) > 1 else None
-    on_grid = angle is not None and abs(before - angle) < 0.02 * abs(step)
+    alone = number(cells[0]) if len(cells) == 1 and "." in cells[0] else None
+    on_grid = any(value is not None and abs(before - value) < 0.02 * abs(step) for value in (angle, alone))
     if joined or damaged or on_grid:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
@@ -189,7 +284,7 @@ def _mostly_figures(token: str) -> bool:
 
 def _names(line: str) -> list[str]:
     """Names in a header line, by the strongest separator it holds."""
-    bare = line.strip().lstrip("#;!%'\"*/ \t").rstrip()
+    bare = re.sub(r"^#L\s", "", line).strip().lstrip("#;!%'\"*/ \t").rstrip()
     for separator in (";", "\t", ","):
         if separator in bare:
             return [name.strip().strip("\"'") for name in bare.split(separator) if name.strip()]
