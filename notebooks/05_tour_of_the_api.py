@@ -135,6 +135,17 @@ with tempfile.TemporaryDirectory() as folder:
 display(Markdown(f"{', '.join(names)}; read back equal: `{same}`"))
 
 # %% [markdown]
+# ## Taken away: `export`
+#
+# Every table by name as a data frame, and as Excel, CSV, Parquet, LaTeX or powder CIF, of one result or of many.
+
+# %%
+display(result.to_dataframe("peaks").sort_values("relative_intensity (%)", ascending=False).head(5))
+with tempfile.TemporaryDirectory() as folder:
+    sizes = {name: xc.export(result, f"{folder}/{name}").stat().st_size > 0 for name in ("S1.csv", "S1.tex", "S1.cif")}
+display(Markdown(f"written: {', '.join(sizes)}; tables: {', '.join(result.tables())}"))
+
+# %% [markdown]
 # ## Many specimens: `analyze_many`, `FailedSample`
 #
 # Results come in order; what cannot be analysed is an outcome with its message and stops nothing.
@@ -144,6 +155,17 @@ samples = [{"tga": entry.tga, "sample_id": "S1"}, {"tga": "none.csv", "sample_id
 many = list(xc.analyze_many(samples, {"thermal.atmosphere": "air"}, progress=False))
 failed = [item for item in many if isinstance(item, xc.FailedSample)]
 display(Markdown(f"{[item.status for item in many]}: {failed[0].kind}, {failed[0].message}"))
+
+# %% [markdown]
+# ## Quality control: `judge`, `read_policy`
+#
+# A policy is a list of rules with reasons; its verdict is pass, fail or undecided.
+
+# %%
+policy = xc.read_policy()
+judged = xc.judge(result, policy)
+shown(policy.rule[2], judged.rules[2])
+display(Markdown(f"{policy.name}, {len(policy.rule)} rules: `{judged.verdict}`"))
 
 # %% [markdown]
 # ## Errors: `XrdcompError`, `ReadError`

@@ -135,6 +135,11 @@ def not_finite(value: object, key: str = "") -> str:
 # Writing
 
 
+def no_formula(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula, made plain by an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
 def umask() -> int:
     """Return the permissions that new files of this process lack."""
     mask = os.umask(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -143,7 +143,9 @@ class Estimate:
         return f"<code>{self!r}</code>"
 
 
-def _row(estimate: Estimate | None, name: str = "value", *, scale: float = 1.0, unit: str = "") -> dict[str, float]:
+def row_of_estimate(
+    estimate: Estimate | None, name: str = "value", *, scale: float = 1.0, unit: str = ""
+) -> dict[str, float]:
     """Columns of an estimate in a table: value, standard uncertainty, ends of the interval; NaN where unknown."""
     unit = f" ({unit})" if unit else ""
     value, std = (math.nan, None) if estimate is None else (estimate.value, estimate.std)
@@ -212,12 +214,18 @@ class ReflectionTable(Record):
     """Reflections of one phase in the fitted range, for ticks and labels.
 
     hkl : (n, 3) integers; two_theta : (n,) degrees at the strongest wavelength, shifts included;
-    intensity : (n,) area of the line relative to the strongest (100).
+    intensity : (n,) area of the line relative to the strongest (100); d_spacing : (n,) of the refined cell, Å; area :
+    (n,) in all emission lines, intensity times degrees; height : (n,) of the calculated profile at its place, without
+    overlaps; fwhm : (n,) of the pseudo-Voigt in the strongest line, degrees. The last four are None in earlier results.
     """
 
     hkl: FloatArray
     two_theta: FloatArray
     intensity: FloatArray
+    d_spacing: FloatArray | None = None
+    area: FloatArray | None = None
+    height: FloatArray | None = None
+    fwhm: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -423,14 +431,14 @@ class PhaseList(tuple[PhaseResult, ...]):
         for phase in self:
             row: dict[str, Any] = {"id": phase.id, "name": phase.name, "decision": phase.decision}
             for name in ("weight_fraction", "crystalline_weight_fraction"):
-                row |= _row(getattr(phase, name), name, scale=100.0, unit="wt%")
+                row |= row_of_estimate(getattr(phase, name), name, scale=100.0, unit="wt%")
             limit = phase.detection_limit
             row["detection_limit (wt%)"] = math.nan if limit is None else 100.0 * limit
             for axis in axes:
-                row |= dict(list(_row(phase.cell.get(axis), axis, unit="Å").items())[:2])
+                row |= dict(list(row_of_estimate(phase.cell.get(axis), axis, unit="Å").items())[:2])
             for size in sizes:
                 estimate = phase.crystallite_size_nm.get(size)
-                row |= dict(list(_row(estimate, f"crystallite_size_{size}", unit="nm").items())[:2])
+                row |= dict(list(row_of_estimate(estimate, f"crystallite_size_{size}", unit="nm").items())[:2])
             rows.append(row | {"intensity_share": phase.intensity_share, "z": phase.evidence.z})
         return rows
 
@@ -512,6 +520,13 @@ class FitResult(Record):
         """Goodness of fit rwp / rexp (the square root of reduced χ²)."""
         return self.rwp / self.rexp
 
+    @property
+    def correlations(self) -> FloatArray:
+        """Correlation coefficients of the refined parameters in the order of `covariance_names`; 0 for a held one."""
+        scale = np.sqrt(self.covariance.diagonal())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.nan_to_num(self.covariance / np.outer(scale, scale)))
+
     def to_dataframe(self, table: Literal["parameters", "curves", "reflections"] = "parameters") -> pd.DataFrame:
         """Parameters with their units, curves over the fitted points, or reflections, as a table."""
         import pandas as pd
@@ -526,6 +541,8 @@ class FitResult(Record):
             for name, item in self.reflections.items():
                 columns = {"phase": name, **dict(zip("hkl", item.hkl.T.astype(int), strict=True))}
                 columns |= {"two_theta (deg)": item.two_theta, "intensity (%)": item.intensity}
+                measures = {"d (Å)": item.d_spacing, "area": item.area, "height": item.height, "fwhm (deg)": item.fwhm}
+                columns |= {name: values for name, values in measures.items() if values is not None}
                 found.append(pd.DataFrame(columns))
             return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
         if table != "parameters":
@@ -534,7 +551,7 @@ class FitResult(Record):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the table of parameters."""
-        return [{"name": name, **_row(value), "unit": value.unit} for name, value in self.parameters.items()]
+        return [{"name": name, **row_of_estimate(value), "unit": value.unit} for name, value in self.parameters.items()]
 
     def plot(self, *, ax: Axes | None = None) -> Axes:
         """Draw observed, calculated, background, difference and reflections on `ax`, or on new axes; return them."""
@@ -663,14 +680,18 @@ class TgaResult(_Tabulated, shown="tga"):
         """Return the rows of a table of `to_dataframe`."""
         if table == "quantities":
             return [
-                {"name": name, **_row(value, scale=1.0 if value.unit else 100.0), "unit": value.unit or "wt%"}
+                {
+                    "name": name,
+                    **row_of_estimate(value, scale=1.0 if value.unit else 100.0),
+                    "unit": value.unit or "wt%",
+                }
                 for name, value in self.quantities.items()
             ]
         if table != "steps":
             raise ArgumentError("table", table, "'steps', 'quantities' or 'curves'")
         return [
             {"name": step.name, **{f"{place} (°C)": getattr(step, f"{place}_c") for place in STEP_PLACES}}
-            | _row(step.mass_loss, "mass_loss", scale=100.0, unit="wt%")
+            | row_of_estimate(step.mass_loss, "mass_loss", scale=100.0, unit="wt%")
             for step in self.steps
         ]
 
@@ -857,7 +878,7 @@ class Composition(_Tabulated, shown="composition"):
         """Return the rows of `to_dataframe`."""
         kinds = {"component": self.components, "sum": self.identifiable_sums}
         return [
-            {"name": name, "kind": kind, **_row(estimate, scale=100.0, unit="wt%")}
+            {"name": name, "kind": kind, **row_of_estimate(estimate, scale=100.0, unit="wt%")}
             for kind, found in kinds.items()
             for name, estimate in found.items()
         ]
@@ -947,9 +968,23 @@ class SampleResult(_Tabulated, shown="result"):
         data = self.to_dict(figures=figures)
         return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False)
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Composition as a table; see `Composition.to_dataframe`, and ``phases``, ``xrd``, ``tga`` for theirs."""
-        return self.composition.to_dataframe()
+    def to_dataframe(self, table: str = "composition") -> pd.DataFrame:
+        """Composition, or another of the tables that `tables` lists."""
+        if table == "composition":
+            return self.composition.to_dataframe()
+        found = self.tables()
+        if table not in found:
+            raise ArgumentError("table", table, f"one of {', '.join(found)}")
+        return found[table]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table of the result by name, as in ``tables/*.csv``; units in the heads and in ``attrs["units"]``."""
+        found = presenter("exchange").tables_of(self)
+        return {name: table.to_dataframe() for name, table in found.items()}
+
+    def export(self, target: str | os.PathLike[str], *, tables: Sequence[str] = (), overwrite: bool = False) -> Path:
+        """Write tables as ``.xlsx``, ``.csv``, ``.txt``, ``.parquet``, ``.tex``, or the fit as ``.cif``: `export`."""
+        return Path(presenter("exchange").export(self, target, tables=tables, overwrite=overwrite))
 
     def plot(self) -> Figure:
         """Draw fit, thermogravimetry and composition in one figure."""

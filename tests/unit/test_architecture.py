@@ -37,9 +37,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("composition", "checks", "simulate", *BASE),
     },
     "batch": {"analysis", "io", "stages", *BASE},
+    "qc": {"analysis", "batch", "io", "stages", *BASE},
     "present": {"results", "data", "errors", "disk", "units"},
     "cli": {
-        *("analysis", "batch", "present", "io", "frames", "phases", "simulate", "instrument"),
+        *("analysis", "batch", "qc", "present", "io", "frames", "phases", "simulate", "instrument"),
         *("quantification", "thermal", *BASE),
     },
 }

@@ -7,14 +7,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.builders import make_result
 from xrdcomp.cli.main import COMMANDS, main
-from xrdcomp.cli.options import build_recipe
+from xrdcomp.cli.options import build_recipe, say_coloured
 from xrdcomp.errors import ReadError, RecipeError
 from xrdcomp.recipe import Recipe
 
@@ -148,10 +150,12 @@ def test_the_user_says_what_fails(
 def test_the_verdict_comes_first_and_last(analysed: list[dict], tmp_path: Path) -> None:
     result = run("analyze", "a.xy", "--out", str(tmp_path), "--no-figures", "--quiet")
     blocks = result.stdout.rstrip().split("\n\n")
-    verdict = json.loads((tmp_path / "S1" / "result.json").read_text(encoding="utf-8"))["verdict"]
-    assert " ".join(blocks[-1].split()) == verdict
-    assert blocks[0].split(None, 2)[2].split() == verdict.split()
-    assert len(blocks[-1].splitlines()) <= 3
+    found = json.loads((tmp_path / "S1" / "result.json").read_text(encoding="utf-8"))
+    assert blocks[0] == blocks[-1]
+    what, sure, where = blocks[0].splitlines()
+    assert what.startswith(found["verdict"].split(" wt%")[0]), "the sentence of the file, made to fit"
+    assert sure.startswith(f"sound (status {found['status']}); least sure is ")
+    assert where == f"report: {tmp_path / 'S1' / 'report.html'}"
     assert max(map(len, result.stdout.splitlines())) <= 110
 
 
@@ -182,13 +186,33 @@ def test_text_goes_to_a_default_folder(analysed: list[dict], tmp_path: Path, mon
     assert (tmp_path / "xrdcomp-results" / "S1" / "result.json").is_file()
 
 
-def test_figures_and_report_on_demand(analysed: list[dict], tmp_path: Path) -> None:
-    run("analyze", "a.xy", "--out", str(tmp_path / "a"))
+def test_figures_and_report_unless_refused(analysed: list[dict], tmp_path: Path) -> None:
+    told = run("analyze", "a.xy", "--out", str(tmp_path / "a"), "--no-report").stdout
     assert (tmp_path / "a" / "S1" / "figures" / "fit.svg").is_file()
     assert not (tmp_path / "a" / "S1" / "report.html").exists()
-    run("analyze", "a.xy", "--out", str(tmp_path / "b"), "--no-figures", "--report")
+    assert f"result: {tmp_path / 'a' / 'S1' / 'result.json'}" in told
+    told = run("analyze", "a.xy", "--out", str(tmp_path / "b"), "--no-figures").stdout
     assert not (tmp_path / "b" / "S1" / "figures").exists()
     assert (tmp_path / "b" / "S1" / "report.html").is_file()
+    assert f"report: {tmp_path / 'b' / 'S1' / 'report.html'}" in told
+
+
+def test_colour_only_on_a_terminal_that_has_it(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    text = "S1: half\nsound (status ok)\n\nclaims\n  one\n  error: X: bad \x1b[31m"
+    say_coloured(text)
+    plain = capsys.readouterr().out
+    assert plain.replace("\\x1b", "\x1b") == text + "\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    say_coloured(text)
+    coloured = capsys.readouterr().out
+    assert click.style("sound (status ok", fg="green", bold=True) in coloured
+    assert click.style("claims", bold=True) in coloured
+    assert click.unstyle(coloured) == plain, "the words are the same"
+    monkeypatch.setenv("NO_COLOR", "1")
+    say_coloured(text)
+    assert capsys.readouterr().out == plain
 
 
 def test_a_failed_run_leaves_the_output_folder_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

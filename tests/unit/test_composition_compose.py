@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,47 @@ def test_truth_is_recovered_from_perfect_evidence() -> None:
     assert_close((central(found) - reported(TYPICAL)) / std, 0.0, atol=0.3, because="positivity shifts a little")
     assert found.method == "xrd+tga"
     assert codes(found) <= {"AMORPHOUS_UNDECIDED"}
+
+
+SUBSETS = [
+    names
+    for n in range(1, 5)
+    for names in itertools.combinations(("protein", "lipid", "water", "amorphous_calcium_phosphate"), n)
+]
+DRY, MOIST = np.array([0.60, 0.40, 0.0, 0.0, 0.0, 0.0]), np.array([0.40, 0.30, 0.25, 0.02, 0.03, 0.0])
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both", "xrd"])
+@pytest.mark.parametrize("truth", [DRY, MOIST], ids=["dry", "moist"])
+@pytest.mark.parametrize("fitted", SUBSETS, ids="+".join)
+def test_amorphous_components_that_were_not_fitted_are_right_or_null(
+    fitted: tuple[str, ...], truth: np.ndarray, both: bool
+) -> None:
+    h, o, w, c, a, _ = truth
+    lattice = h / (h + 0.25 * a)
+    masses = {"hydroxyapatite": h + 0.4 * lattice * c} | dict.fromkeys(fitted, 0.0)
+    mineral, organic, water = ("amorphous_calcium_phosphate",), ("protein", "lipid"), ("water",)
+    # the fit puts what it did not look for into the nearest component that it has
+    for amount, near in (
+        (o, organic + water + mineral),
+        (w, water + organic + mineral),
+        (a + (1 - lattice) * c, mineral + water + organic),
+    ):
+        masses[next(name for name in near if name in masses)] += amount
+    stds = np.array([0.01] + [0.02] * len(fitted))
+    amounts = amounts_of(
+        names=tuple(masses),
+        amounts=7.0 * np.array(list(masses.values())),
+        covariance=np.diag((7.0 * stds) ** 2),
+        crystalline=(True, *(False for _ in fitted)),
+    )
+    found = compose_evidence(amounts, balance(truth) if both else None)
+    for value, (name, estimate) in zip(truth, found.components.items(), strict=True):
+        assert estimate is None or estimate.ci95[0] - 1e-9 <= value <= estimate.ci95[1] + 1e-9, name
+    because = "evidence without noise; what moves the crystals is the carbonate assumed, 5 ± 5 % of the mineral"
+    assert_close(found.components["crystalline_hydroxyapatite"].value, h, atol=0.05, because=because)
+    if both:
+        assert None not in found.components.values()
 
 
 def test_the_unknown_scale_does_not_matter() -> None:

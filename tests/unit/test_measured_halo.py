@@ -128,7 +128,7 @@ def test_the_bragg_area_that_backgrounds_take_is_reported() -> None:
     assert lost["fit"] == 0.0, "the physical background is the one that is used"
     assert abs(lost["free_polynomial"]) < 0.05, "halos and lines, not the background, explain broad features"
     assert 0.08 < lost["rolling"] < 0.25, "crystallites of 33 × 17 nm: between 0.09 and 0.14, here with merged tails"
-    assert "Bragg area lost to the background: 0.0 % in this fit" in result_table(result)
+    assert "Bragg area lost to the background: 0.0 % in this fit" in result_table(result, verbose=True)
     flexible = build_instrument(None, InstrumentRecipe())
     free = fit_pattern(apatite_and(0.6), (PHASE,), flexible, FitRecipe(background="flexible"))
     assert free.bragg_area_lost["fit"] != 0.0

@@ -7,12 +7,23 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from uncertainties import ufloat
 
 from tests.builders import estimate, make_result
 from xrdcomp.data import Diagnostic
 from xrdcomp.present.figures import plot_cohort, to_png
 from xrdcomp.present.files import draw_figures, render_cohort_page, render_report, result_html
-from xrdcomp.present.tables import cohort_table, component_label, interval_text, limit_text, percent, result_table
+from xrdcomp.present.tables import (
+    brackets,
+    cohort_table,
+    component_label,
+    decimals,
+    interval_text,
+    limit_text,
+    percent,
+    phase_table,
+    result_table,
+)
 from xrdcomp.results import Estimate
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
@@ -49,14 +60,16 @@ class Page(HTMLParser):
     ("value", "std", "expected"),
     [
         (0.123456, 0.0149, "12.3 ± 1.5 wt%"),
-        (0.5, 0.004, "50.00 ± 0.40 wt%"),
+        (0.5, 0.004, "50.0 ± 0.4 wt%"),
+        (0.5, 0.00352, "50.00 ± 0.35 wt%"),
+        (0.5, 0.0097, "50.0 ± 1.0 wt%"),
         (0.5, 0.12, "50 ± 12 wt%"),
-        (0.5, 0.00001, "50.00 ± 0.00 wt%"),
+        (0.5, 0.00001, "50.0000 ± 0.0010 wt%"),
         (1.0, 0.0, "100.0 ± 0.0 wt%"),
         (0.25, None, "25.0 wt%"),
     ],
 )
-def test_percent_shows_two_figures_of_the_uncertainty(value: float, std: float | None, expected: str) -> None:
+def test_percent_is_rounded_by_its_uncertainty(value: float, std: float | None, expected: str) -> None:
     assert percent(Estimate(value=value, std=std)) == expected
 
 
@@ -73,10 +86,79 @@ def test_what_is_not_there_is_said() -> None:
     assert interval_text(estimate(0.33, 0.015)) == "30.1 – 35.9"
 
 
+@pytest.mark.parametrize("std", [3.2, 0.951, 0.949, 0.3549, 0.0355, 0.0947, 0.0996, 0.01, 21.0, 0.00352])
+def test_decimals_are_those_of_the_package_uncertainties(std: float) -> None:
+    shown = f"{ufloat(12.3456789, std)}".split("+/-")[1]
+    assert f"{std:.{decimals(std)}f}" == (shown if std < 10 else shown.removesuffix(".0"))
+
+
+def test_value_uncertainty_and_interval_have_the_same_decimals() -> None:
+    part = Estimate(value=0.336712, std=0.00412, ci95=(0.32871, 0.34512))
+    assert (percent(part, unit=False), interval_text(part)) == ("33.7 ± 0.4", "32.9 – 34.5")
+    assert brackets(Estimate(value=9.404610, std=0.00125, unit="Å"), unit=True) == "9.4046(13) Å"
+    assert brackets(Estimate(value=27.094, std=3.1525, unit="nm")) == "27.1(3.2)"
+    assert brackets(Estimate(value=90.0, unit="°")) == "90"
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 160])
+@pytest.mark.parametrize("severity", ["error", "warning", None])
+def test_three_lines_stand_first_and_last_and_fit(width: int, severity: str | None) -> None:
+    told = Diagnostic(code="X", severity=severity, text="Nobody measured the empty holder. Do.") if severity else None
+    result = replace(make_result(), messages=(told,) if told else ())
+    for verbose in (True, False):
+        lines = result_table(result, width, verbose=verbose, written="report: out/S1/report.html").splitlines()
+        assert lines[:3] == lines[-3:]
+        assert lines[3] == ""
+        assert max(map(len, lines)) <= width
+    assert lines[0].startswith("S1: 52.0 ± 0.4")
+    words = {"error": "NOT TO BE USED", "warning": "use with care", None: "sound"}[severity]
+    assert lines[1].startswith(words)
+    assert ("Nobody" in lines[1]) is bool(severity)
+    assert lines[2] == "report: out/S1/report.html"
+
+
+def test_what_is_not_determined_has_a_verdict_too() -> None:
+    result = make_result()
+    unknown = replace(result.composition, components=dict.fromkeys(result.composition.components), identifiable_sums={})
+    result = replace(result, composition=unknown, phases=(), xrd=None, tga=None)
+    assert result.verdict == "S1: these measurements do not determine what it is."
+    assert result_table(result).startswith("S1: these measurements do not determine what it is\nsound (status ok)\n\n")
+
+
+def test_phases_that_cannot_be_seen_are_listed_as_not_tested() -> None:
+    result = make_result()
+    absent = next(phase for phase in result.phases if phase.decision == "not_detected")
+    unseen = replace(absent, id="cppd_monoclinic", detection_limit=1.0)
+    text = phase_table((*result.phases, unseen))
+    assert "not tested (the pattern cannot show it): cppd_monoclinic" in text
+    assert "cppd_monoclinic <" not in text
+    assert "calcite < 0.6" in text
+
+
+def test_cell_size_and_strain_are_shown_with_their_uncertainties() -> None:
+    found = replace(
+        make_result().phases[0], cell={"a": Estimate(value=9.404610, std=0.00125, unit="Å")},
+        crystallite_size_nm={"c_axis": Estimate(value=27.094, std=3.1525, unit="nm")},
+        microstrain=Estimate(value=0.00062436, std=0.00013065),
+    )  # fmt: skip
+    text = phase_table([found])
+    assert "a (Å) 9.4046(13), size along c (nm) 27.1(3.2), microstrain 0.00062(13)" in text
+
+
+def test_notes_are_told_by_their_codes_unless_asked_for() -> None:
+    note = Diagnostic(code="SOME_NOTE", severity="info", text="Something.")
+    worse = Diagnostic(code="BAD", severity="error", text="Broken.")
+    result = replace(make_result(), messages=(note, worse))
+    short = result_table(result)
+    assert "Something." not in short
+    assert short.index("errors: no number of this kind may be used") < short.index("1 note: SOME_NOTE; --verbose")
+    assert "Something." in result_table(result, verbose=True)
+
+
 def test_result_table_holds_every_part() -> None:
-    text = result_table(make_result(metadata={"simulated": True}))
+    text = result_table(make_result(metadata={"simulated": True}), verbose=True)
     for words in (
-        "S1 (simulated specimen): ok",
+        "sound (status ok, simulated specimen)",
         "crystalline hydroxyapatite",
         "Rwp 3.5",
         "hydroxyapatite  detected",
@@ -91,7 +173,7 @@ def test_cohort_table_puts_truth_beside_the_estimate_only_where_known() -> None:
     known = make_result(sample_id="A", metadata={"simulated": True, "truth": TRUTH})
     unknown = make_result(sample_id="B", tga=False)
     lines = cohort_table([known, unknown]).splitlines()
-    assert re.search(r"33\.0 ± 1\.5\s+34\.0\s+52\.00 ± 0\.40\s+51\.5", lines[1])
+    assert re.search(r"33\.0 ± 1\.5\s+34\.0\s+52\.0 ± 0\.4\s+51\.5", lines[1])
     assert "not separable" in lines[2]
     assert "true" not in cohort_table([unknown]).splitlines()[0]
     assert "yes (1.00)" in lines[1]

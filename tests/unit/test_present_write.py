@@ -14,6 +14,7 @@ import pytest
 from tests.builders import estimate, make_composition, make_result, phase_result
 from xrdcomp.disk import LIST
 from xrdcomp.errors import OutputError, ReadError
+from xrdcomp.present.exchange import tables_of
 from xrdcomp.present.files import draw_figures, read_result, safe_sample_id, to_toml, write_result, write_text
 from xrdcomp.present.tables import component_label
 from xrdcomp.recipe import Recipe
@@ -35,7 +36,7 @@ def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     folder = write_result(make_result(), tmp_path, report=True)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     figures = {f"figures/{n}.{s}" for n in ("fit", "tga", "composition", "uncertainty_budget") for s in ("png", "svg")}
-    tables = {f"tables/{n}.csv" for n in ("composition", "phases", "parameters", "steps", "mass_balance")}
+    tables = {f"tables/{name}.csv" for name in tables_of(make_result())}
     files = {"result.json", "curves.npz", "recipe.toml", "report.html"} | figures | tables
     assert names == files | {LIST}
     assert set(json.loads((folder / LIST).read_bytes())["files"]) == files

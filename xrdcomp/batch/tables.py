@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xrdcomp.batch.specimens import MEASUREMENTS, Specimen
-from xrdcomp.disk import whole_file, write_whole
+from xrdcomp.disk import no_formula, whole_file, write_whole
 from xrdcomp.results import Estimate, SampleResult
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def write_tables(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Write results.csv, its description (CSV on the Web), and results.parquet where pyarrow is installed."""
     units: dict[str, str] = table.attrs["units"]
     written = [folder / "results.csv", folder / "results.csv-metadata.json"]
-    text = table.map(_no_formula).to_csv(index=False, lineterminator="\n")
+    text = table.map(no_formula).to_csv(index=False, lineterminator="\n")
     write_whole(written[0], text, overwrite=_is_ours(written[0]))
     columns = [
         {"name": name, "titles": name, "datatype": "string" if name in _TEXT else "number"}
@@ -126,8 +126,3 @@ def _is_ours(file: Path) -> bool:
             return stream.read(len(head)) == head
     except OSError:
         return False
-
-
-def _no_formula(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula, made plain by an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def analyze(xrd: str | None, **options: Any) -> None:
     """Composition of one specimen from a powder pattern, a TGA curve, or both.
 
-    Writes DIR/<sample id>/ with result.json, curves.npz, recipe.toml and figures.
+    Writes DIR/<sample id>/ with report.html, result.json, curves.npz, recipe.toml, tables and figures.
     """
     tga, tga_blank = options["tga"], options["tga_blank"]
     if tga is None and shared.tells_of_tga(options):

@@ -1,7 +1,7 @@
 """The group of commands, loaded one by one when used, and what the exit codes mean.
 
-0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the program, 130
-interrupted, 143 terminated (128 and the number of the signal, as shells have it).
+0 done (warnings are in the result), 1 done but failed a check, 2 bad input or usage, 3 a defect of the program, 4 could
+not be judged (`qc`), 130 interrupted, 143 terminated (128 and the number of the signal, as shells have it).
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from xrdcomp.errors import XrdcompError, printable
 COMMANDS = {
     "analyze": "Composition of one specimen from its measurements.",
     "batch": "Analyse many specimens: a manifest or a folder.",
+    "qc": "Verdict on results by a policy, for scripts.",
     "demo": "Analyse the ten embedded, simulated specimens.",
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
     "tga-check": "Verify a balance against a standard's stoichiometry.",
+    "export": "Write tables of results: CSV, Excel, Parquet, LaTeX, powder CIF.",
     "phases": "List the reference phases.",
     "integrate": "Integrate frames of an area detector to a pattern.",
     "formats": "List the file formats that can be read.",
@@ -39,7 +41,7 @@ COMMANDS = {
     "simulate": "Write simulated specimens as instrument exports.",
 }
 
-MODULES = {"batch": "many"}
+MODULES = {"batch": "many", "qc": "quality", "export": "show"}
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -116,7 +118,7 @@ output_options = _stack(
         text="What standard output gets; json is result.json and nothing else.",
     ),
     _option("--figures/--no-figures", default=True, show_default=True, text="Draw figures (PNG and SVG)."),
-    _option("--report", is_flag=True, text="Write report.html, one plain page, as well."),
+    _option("--report/--no-report", default=True, show_default=True, text="Write report.html, one page of all."),
     _option(
         "--fail-on",
         type=click.Choice(FAIL_ON),
@@ -126,6 +128,7 @@ output_options = _stack(
     ),
     overwrite_option,
     quiet_option,
+    _option("-v", "--verbose", is_flag=True, text="Show notes, mass balance and parameters of the fit as well."),
 )
 
 
@@ -264,25 +267,56 @@ def inputs_of(options: Mapping[str, Any]) -> list[str]:
     return [options[name] for name in named if options.get(name)]
 
 
-def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[[SampleResult], str]) -> None:
-    """Write the result as the output options ask and print it; exit code 1 where its status asks for it."""
+STATUS_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "error": "red"}
+
+
+def say_coloured(text: str) -> None:
+    """Write to standard output as `say` does, in colour where that is a terminal that has it and NO_COLOR is not set.
+
+    Words of severity and status are coloured, heads of tables are bold; the words themselves are the same.
+    """
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if plain:
+        say(text)
+        return
+
+    def painted(found: re.Match[str]) -> str:
+        return click.style(found[0], fg=STATUS_COLOURS[found[1] or found[2]], bold=True)
+
+    words = re.compile(r"^.*\(status (ok|warning|failed)(?=[,)])|^\s*(error|warning)s?(?=: )")
+    lines = printable(text).splitlines()
+    heads = [bool(line) and not line.startswith(" ") and following.startswith("  ")
+             for line, following in zip(lines, [*lines[1:], ""], strict=True)]  # fmt: skip
+    for line, head in zip(lines, heads, strict=True):
+        painted_line = words.sub(painted, line)
+        click.echo(click.style(line, bold=True) if head and painted_line == line else painted_line, color=True)
+
+
+def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[..., str]) -> None:
+    """Write the result as the output options ask and print it; exit code 1 where its status asks for it.
+
+    `as_text` makes the text for a result and the width of the terminal.
+    """
     from xrdcomp.present.files import write_result
 
     as_json, quiet = options["output_format"] == "json", options["quiet"]
     out = options["out"] or (None if as_json else DEFAULT_OUT)
-    text = None
+    text, written = None, ""
     if out is not None:
         if options["figures"]:
             progress("drawing figures", quiet=quiet)
         asked = {name: options[name] for name in ("figures", "report", "overwrite")}
         folder = write_result(result, out, inputs=inputs_of(options), **asked)
         text = (folder / "result.json").read_text(encoding="utf-8")
+        written = f"report: {folder / 'report.html'}" if options["report"] else f"result: {folder / 'result.json'}"
     if as_json:
         say(text if text is not None else result.to_json() + "\n", nl=False)
     else:
-        from xrdcomp.present.tables import wrapped
+        from xrdcomp.present.tables import result_table, wrapped
 
-        say(wrapped(as_text(result), shutil.get_terminal_size((SCREEN_WIDTH, 24)).columns))
+        width = shutil.get_terminal_size((SCREEN_WIDTH, 24)).columns
+        whole = {"verbose": options["verbose"], "written": written} if as_text is result_table else {}
+        say_coloured(wrapped(as_text(result, width, **whole), width))
     if out is not None:
         progress(f"written: {folder}", quiet=quiet)
     if result.status in {"error": ("failed",), "warning": ("failed", "warning"), "never": ()}[options["fail_on"]]:

@@ -141,6 +141,25 @@ class XrdEvidence:
         gradient: FloatArray = (inside - share * everything) / total
         return share, gradient
 
+    def taken_by(self, row: str) -> str | None:
+        """Row that holds what would scatter into `row`: itself, or where the fit had no place for it the nearest one.
+
+        A component that was not fitted scatters all the same, and the fit puts that into those amorphous components
+        that it has. None where it has none, or for crystals that were not fitted.
+        """
+        instead = {
+            "organic": ("water", "amorphous_mineral"),
+            "water": ("organic", "amorphous_mineral"),
+            "amorphous_mineral": ("water", "organic"),
+        }
+        return next((name for name in (row, *instead.get(row, ())) if name in self.rows), None)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of masses measured apart on one scale: of mineral, of organic matter, of water."""
+        mineral = {"apatite", "amorphous_mineral", "other"}
+        return max(1, bool(mineral & set(self.rows)) + len({"organic", "water"} & set(self.rows)))
+
     @property
     def sees_amorphous(self) -> bool:
         """True where amorphous components were measured on the same scale as the crystalline ones."""

@@ -146,7 +146,7 @@ class JointModel:
             return draws
         rng = np.random.default_rng(seed)
         out = draws.copy()
-        for index in sorted(self.absent):
+        for index in sorted(self.xrd.absent):
             there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
             amount = np.abs(rng.normal(0.0, self.xrd.hidden[index], len(out))) * there
             weighed = self.thermal is not None and self.xrd.hidden[index] > priors.TRACES
@@ -181,16 +181,22 @@ class JointModel:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
             bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
             unseen = scale * (1.0 - seen)
-            rows = {
-                "apatite": {H: bragg, CARBONATE: bragg * lattice * theta["carbonate_intensity"]},
-                "organic": {ORGANIC: scale},
-                "water": {WATER: scale, AMORPHOUS: unseen, CARBONATE: unseen * (1.0 - lattice)},
-                "amorphous_mineral": {AMORPHOUS: scale * seen, CARBONATE: scale * seen * (1.0 - lattice)},
-                "other": {OTHER: bragg},
-            }
+            # component, row that its scattering belongs to, scattering per mass
+            terms = [
+                (H, "apatite", bragg),
+                (CARBONATE, "apatite", bragg * lattice * theta["carbonate_intensity"]),
+                (ORGANIC, "organic", scale),
+                (WATER, "water", scale),
+                (AMORPHOUS, "water", unseen),
+                (CARBONATE, "water", unseen * (1.0 - lattice)),
+                (AMORPHOUS, "amorphous_mineral", scale * seen),
+                (CARBONATE, "amorphous_mineral", scale * seen * (1.0 - lattice)),
+                (OTHER, "other", bragg),
+            ]
+            for component, row, mass in terms:
+                if (taken := xrd.taken_by(row)) is not None:
+                    matrix[:, xrd.rows.index(taken), component] += mass
             for i, row in enumerate(xrd.rows):
-                for component, mass in rows.get(row, {}).items():
-                    matrix[:, i, component] = mass
                 if row == "standard" and self.standard is not None:
                     crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])
                     offset[:, i] = bragg * crystals * self.standard.per_specimen
@@ -233,7 +239,7 @@ class JointModel:
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
             elif item.name == "log_scale":
-                total += priors.SCALE_POWER * value
+                total += (1 if self.xrd is None else self.xrd.n_groups) * value
         # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = len(set(MINERAL) - self.absent)
@@ -333,8 +339,12 @@ def build_model(
     # symmetric and safely positive definite: balances and amorphous shapes may leave combinations without any variance
     eigenvalues, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     floor = max(eigenvalues[-1] * 1e-10, 1e-14)
+    absent = frozenset() if xrd is None else xrd.absent
+    if xrd is not None and thermal is None and xrd.sees_amorphous and "amorphous_mineral" not in xrd.rows:
+        # nobody looked for amorphous mineral; without crystals either, an assumed carbonate has nothing to sit in
+        absent |= {AMORPHOUS, CARBONATE} if H in absent else {AMORPHOUS}
     return JointModel(
-        absent=frozenset() if xrd is None else xrd.absent,
+        absent=absent,
         tissue=tissue,
         xrd=xrd,
         thermal=thermal,

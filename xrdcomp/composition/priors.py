@@ -36,11 +36,10 @@ class Prior:
 LOG_SCALE = Prior(
     name="log_scale", mean=0.0, std=np.inf, low=-12.0, high=12.0, input="xrd_scale",
     meaning="ln K: masses by diffraction, divided by their total, over mass fractions of the specimen",
-    origin="unknown unless an external standard gives it; amounts are divided by their total, so K is near one",
+    origin="unknown unless an external standard gives it: then K^n d(log K) for the n groups that diffraction measures "
+    "(mineral; organic; water), so that the masses K·group are flat. With K⁰ what is known to a few per cent of the "
+    "whole would be drawn towards a smaller whole: crystals too high; with more powers than groups, to any size",
 )  # fmt: skip
-SCALE_POWER = 3
-"""Prior of an unknown scale, K³ d(log K): the masses K·mineral, K·organic, K·water that diffraction measures are then
-flat. With K⁰ what is known to a few per cent of the whole is drawn towards a smaller whole: crystals too high."""
 XRD_BIAS = Prior(
     name="xrd_bias", mean=0.0, std=CompositionRecipe().xrd_bias_std, low=-0.9, high=3.0, input="xrd_scale",
     meaning="b: relative error of crystalline against amorphous scattering per gram",

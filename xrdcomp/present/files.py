@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import math
@@ -21,6 +20,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, Source
 from xrdcomp.disk import refuse_inputs, replaced_folder, write_whole
 from xrdcomp.errors import OutputError, ReadError, printable
+from xrdcomp.present.exchange import tables_of, to_csv
 from xrdcomp.present.tables import (
     BASIS_LABELS,
     CLAIM_ORDER,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 FIGURE_FORMATS = ("png", "svg")
 FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
+REFLECTION_MEASURES = ("d_spacing", "area", "height", "fwhm")  # not in earlier results
 TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
 AMOUNT_COVARIANCES = ("covariance", "counting_covariance", "misfit_covariance")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
@@ -117,8 +118,8 @@ def write_result(
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
         (work / "tables").mkdir()
-        for name, table in _tables(result).items():
-            (work / "tables" / f"{name}.csv").write_text(table, encoding="utf-8")
+        for name, table in tables_of(result).items():
+            (work / "tables" / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
         named: Any = result.settings.get("used", {}).get("files", [])
         files = [
             f"{item.get('setting') or item['kind']}: {item['file']} (SHA-256 {item['sha256']})"
@@ -138,24 +139,6 @@ def write_result(
 def _measured_files(inputs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Kinds and SHA-256 of the files that an analysis read, settings' files left out."""
     return sorted((item["kind"], item["sha256"]) for item in inputs if "setting" not in item)
-
-
-def _tables(result: SampleResult) -> dict[str, str]:
-    """Tables of a result as CSV by the name of their file; those that would be empty are left out."""
-    tables = {"composition": result.composition.rows(), "phases": result.phases.rows()}
-    if result.xrd is not None:
-        tables["parameters"] = result.xrd.rows()
-    if result.tga is not None:
-        tables |= {"steps": result.tga.rows(), "mass_balance": result.tga.rows("quantities")}
-    written = {}
-    for name, rows in tables.items():
-        if rows:
-            stream = io.StringIO()
-            table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows({key: "" if value != value else value for key, value in row.items()} for row in rows)
-            written[name] = printable(stream.getvalue())
-    return written
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> Path:
@@ -226,6 +209,8 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         arrays |= {f"xrd_phase_{name}": curve for name, curve in fit.phases.items()}
         for name, table in fit.reflections.items():
             arrays |= {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_COLUMNS}
+            measures = {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_MEASURES}
+            arrays |= {key: values for key, values in measures.items() if values is not None}
         arrays |= {"covariance_names": fit.covariance_names, "covariance": fit.covariance}
         amounts = fit.amounts
         arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
@@ -431,7 +416,11 @@ def _fit(
         FitResult, {"n_iterations": 0, "converged": True, "parameters": {}, **item},
         **{name: curves[f"xrd_{name}"] for name in FIT_CURVES}, **parts,
         reflections={
-            name: ReflectionTable(**{part: curves[f"reflections_{name}_{part}"] for part in REFLECTION_COLUMNS})
+            name: ReflectionTable(
+                **{part: curves[f"reflections_{name}_{part}"] for part in REFLECTION_COLUMNS},
+                **{part: values for part in REFLECTION_MEASURES
+                   if (values := curves.get(f"reflections_{name}_{part}")) is not None},
+            )
             for name in listed
         },
         covariance_names=tuple(map(str, curves.get("covariance_names", ()))),

@@ -6,7 +6,9 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from xrdcomp.data import SCREEN_WIDTH
 from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
 
 COMPONENT_LABELS = {
@@ -31,6 +33,7 @@ CLAIM_LABELS = {
     "organic_more_than_half": "organic is more than half",
 }
 BASIS_LABELS = {"as_received": "as received", "dry": "dry"}
+SIZE_LABELS = {"c_axis": "size along c", "a_axis": "size along a", "volume_mean": "mean size"}
 NOT_SEPARABLE = "not separable"
 
 
@@ -72,23 +75,28 @@ def component_order(components: Mapping[str, object]) -> list[str]:
     return known + [name for name in components if name not in COMPONENTS]
 
 
-def _digits(scale: float) -> int:
-    """Decimals so that an uncertainty of `scale` shows two figures, at most 3."""
-    if not math.isfinite(scale) or scale <= 0:
+MOST_DECIMALS = 4
+
+
+def decimals(std: float | None) -> int:
+    """Decimals to which a value with this standard uncertainty is written, by the rule of the Particle Data Group.
+
+    Two figures where the first three of the uncertainty are 100 to 354 or 950 to 999, else one, as in the package
+    ``uncertainties``; 1 where there is nothing to round to.
+    """
+    if std is None or not math.isfinite(std) or std <= 0:
         return 1
-    return min(3, max(0, 1 - math.floor(math.log10(scale))))
+    exponent = math.floor(math.log10(std))
+    leading = int(std / 10.0 ** (exponent - 2)) if exponent >= 0 else int(std / 10.0 ** (exponent + 1) * 1000)
+    return min(MOST_DECIMALS, max(0, (1 if leading <= 354 else 0) - exponent))
 
 
 def percent(estimate: Estimate | None, *, unit: bool = True) -> str:
     """``12.3 ± 0.8 wt%``, or the words for a component that these measurements cannot separate."""
     if estimate is None:
         return NOT_SEPARABLE
-    tail = " wt%" if unit else ""
-    if estimate.std is None:
-        return f"{100 * estimate.value:.1f}{tail}"
-    std = 100 * estimate.std
-    digits = min(_digits(std), 2)
-    return f"{100 * estimate.value:.{digits}f} ± {std:.{digits}f}{tail}"
+    value, places, tail = 100 * estimate.value, decimals(100 * (estimate.std or 0.0)), " wt%" if unit else ""
+    return f"{value:.{places}f}" + (f" ± {100 * estimate.std:.{places}f}" if estimate.std is not None else "") + tail
 
 
 def limit_text(limit: float | None) -> str:
@@ -100,64 +108,137 @@ def limit_text(limit: float | None) -> str:
 
 
 def interval_text(estimate: Estimate | None) -> str:
-    """``10.7 – 13.9``: the 95 % interval in wt%, "" where there is none."""
+    """``10.7 – 13.9``: the 95 % interval in wt% to the decimals of its value, "" where there is none."""
     if estimate is None or estimate.ci95 is None:
         return ""
     low, high = (100 * end for end in estimate.ci95)
-    digits = min(_digits((high - low) / 4), 2)
-    return f"{low:.{digits}f} – {high:.{digits}f}"
+    places = decimals(100 * estimate.std if estimate.std else (high - low) / 4)
+    return f"{low:.{places}f} – {high:.{places}f}"
+
+
+def brackets(estimate: Estimate | None, *, unit: bool = False) -> str:
+    """``9.4046(13) Å``: the value with its standard uncertainty in units of the last figure; "" where there is none."""
+    if estimate is None:
+        return ""
+    text = f"{estimate:S}" if estimate.std else f"{estimate.value:.6g}"
+    return f"{text} {estimate.unit}" if unit and estimate.unit else text
 
 
 CLAIM_ORDER = tuple(CLAIM_LABELS)
 _MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "?"}
 
 
-def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str = "  ") -> str:
-    """Columns padded to equal width; `right` names the columns set flush right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        gap.join(
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def align(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str = "  ", width: int = 0) -> str:
+    """Columns padded to equal width; `right` names the columns set flush right.
+
+    Where they take more than `width` (0: no limit), words of the first row and of columns that are flush left go on in
+    further lines of their cell, the widest column first.
+    """
+    columns = range(len(rows[0]))
+    widths = [max(len(row[i]) for row in rows) for i in columns]
+    body = [max((len(row[i]) for row in rows[1:]), default=0) for i in columns]  # numbers are never broken
+    longest = [max((len(word) for row in rows for word in row[i].split()), default=0) for i in columns]
+    least = [max(body[i] if i in right else 0, min(longest[i], 12)) for i in columns]
+    while width and (excess := sum(widths) + len(gap) * (len(widths) - 1) - width) > 0:
+        widest = max((i for i in columns if widths[i] > least[i]), key=lambda i: widths[i] - least[i], default=None)
+        if widest is None:
+            break
+        widths[widest] -= min(excess, max(1, (widths[widest] - least[widest]) // 2))
+    lines = []
+    for row in rows:
+        cells = [textwrap.wrap(cell, max(room, 1), break_on_hyphens=False) if len(cell) > room else [cell]
+                 for cell, room in zip(row, widths, strict=True)]  # fmt: skip
+        for number in range(max(map(len, cells))):
+            parts = [cell[number] if number < len(cell) else "" for cell in cells]
+            padded = (part.rjust(widths[i]) if i in right else part.ljust(widths[i]) for i, part in enumerate(parts))
+            lines.append(gap.join(padded).rstrip())
     return "\n".join(lines)
 
 
 _SEVERITIES = ("error", "warning", "info")
+MESSAGE_HEADS = {
+    "error": "errors: no number of this kind may be used", "warning": "warnings: usable with care", "info": "notes"
+}  # fmt: skip
 _LEAST_NAMED = 0.02  # mass fraction: smaller parts stay out of a sentence
 
 
-def verdict(result: SampleResult) -> str:
-    """One sentence: what the specimen is, how sure that is, and the weakest point, from typed fields alone."""
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What the specimen is (`parts` under `head`, `tail` after them), the least sure part, and the weakest point."""
+
+    head: str
+    parts: tuple[str, ...]
+    tail: str
+    least_sure: str
+    weakest: str
+
+    def what(self, number: int = 4) -> str:
+        """The first `number` parts as a sentence."""
+        return self.head + (_listed(self.parts[:number]) if self.parts else "")
+
+
+def _answer(result: SampleResult) -> _Answer:
     composition, basis = result.composition, BASIS_LABELS[result.composition.basis]
     errors, warnings = ([item.text for item in result.messages if item.severity == kind] for kind in _SEVERITIES[:2])
     known = {name: item for name, item in composition.components.items() if item is not None}
     sums = composition.identifiable_sums
     named = sorted(((part.value, name) for name, part in known.items() if part.value >= _LEAST_NAMED), reverse=True)
     detected = [phase.name for phase in result.phases.detected if not phase.internal_standard]
+    head, parts, tail = "", [], ""
     if named:
         parts = [f"{percent(known[name], unit=False)} wt% {component_label(name, result)}" for _, name in named[:4]]
-        what = f"{_listed(parts)} ({basis}, one standard uncertainty)"
+        tail = f" ({basis}, one standard uncertainty)"
     elif shown := [name for name in ("total_mineral", "crystalline", "non_crystalline") if name in sums]:
+        head = "only sums can be told: "
         parts = [f"{interval_text(sums[name])} wt% {label_of(name)}" for name in shown[:2]]
-        what = f"only sums can be told: {_listed(parts)} ({basis}, 95 %)"
+        tail = f" ({basis}, 95 %)"
     elif detected:
-        what = f"crystalline {_listed(detected[:4])} found, without amounts"
+        head, parts, tail = "crystalline ", detected[:4], " found, without amounts"
     else:
-        what = "these measurements do not determine what it is"
+        head = "these measurements do not determine what it is"
+    least = ""
     if known and not errors:  # the part that is known least well, and what that rests on
         widest = max(known, key=lambda name: known[name].std or 0.0)
         inputs = composition.budget.get(widest, {})
         most = max(inputs, key=lambda name: inputs[name], default="")
-        weak = f"least sure is {component_label(widest, result)}"
-        weak += f", by {budget_label(most)}" if most else ""
-    else:
-        weak = ""
-    told = f"not to be used: {_first_sentence(errors[0])}" if errors else _first_sentence((warnings or [""])[0])
-    ends = [part for part in (weak, f"weakest point: {told}" if told and not errors else told) if part]
-    return "; ".join([f"{result.sample_id}: {what}", *ends]).rstrip(".") + "."
+        least = f"least sure is {component_label(widest, result)}"
+        least += f", by {budget_label(most)}" if most else ""
+    weakest = _first_sentence((errors or warnings or [""])[0])
+    return _Answer(head=head, parts=tuple(parts), tail=tail, least_sure=least, weakest=weakest)
+
+
+def verdict(result: SampleResult) -> str:
+    """One sentence: what the specimen is, how sure that is, and the weakest point, from typed fields alone."""
+    found = _answer(result)
+    failed = result.status == "failed"
+    told = f"{'not to be used' if failed else 'weakest point'}: {found.weakest}" if found.weakest else ""
+    ends = [part for part in (found.least_sure, told) if part]
+    return "; ".join([f"{result.sample_id}: {found.what()}{found.tail}", *ends]).rstrip(".") + "."
+
+
+STATUS_WORDS = {"ok": "sound", "warning": "use with care", "failed": "NOT TO BE USED"}
+
+
+def verdict_lines(result: SampleResult, width: int = SCREEN_WIDTH, written: str = "") -> list[str]:
+    """Three lines: what the specimen is; how sure that is and its weakest point; where the report is.
+
+    The first two are made to fit `width`, by naming fewer parts and by ending a sentence in "…".
+    """
+    found = _answer(result)
+    head, simulated = f"{result.sample_id}: ", ", simulated specimen" * bool(result.metadata.get("simulated"))
+    forms = [found.what() + found.tail, found.what()]
+    if all("wt%" in part for part in found.parts):  # the unit once, then fewer parts
+        short = [part.replace(" wt%", "").replace("crystalline ", "") for part in found.parts]
+        forms += [
+            f"{found.head}{', '.join(short[:n])}{', …' * (n < len(short))} (wt%)" for n in range(len(short), 0, -1)
+        ]
+    first = head + next((form for form in forms if len(head) + len(form) <= width), forms[-1])
+    sure = f"{STATUS_WORDS[result.status]} (status {result.status}{simulated})"
+    weakest = f"weakest point: {found.weakest}" if found.weakest else ""
+    second = "; ".join(filter(None, (sure, found.least_sure, weakest)))
+    if len(second) > width:  # the weakest point goes before the least sure part
+        second = textwrap.shorten(f"{sure}; {weakest or found.least_sure}", max(width, 40), placeholder=" …")
+    return [first, second.rstrip("."), *([written] if written else [])]
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -181,36 +262,47 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def result_table(result: SampleResult) -> str:
-    """One specimen: verdict, composition, steps, phases, claims, messages by severity, verdict again.
+def result_table(result: SampleResult, width: int = SCREEN_WIDTH, *, verbose: bool = False, written: str = "") -> str:
+    """One specimen: verdict, composition, fit, phases, steps, claims, messages by severity, verdict again.
 
-    Fractions in wt%, temperatures in °C.
+    Fractions in wt%, temperatures in °C, no line longer than `width`. `verbose` shows mass balance, parameters of the
+    fit and notes as well; `written` tells where the report is.
     """
-    label = " (simulated specimen)" if result.metadata.get("simulated") else ""
-    conclusion = result.verdict
-    blocks = [
-        f"{result.sample_id}{label}: {result.status}\n{conclusion}",
-        composition_table(result.composition, result),
-    ]
+    conclusion = "\n".join(verdict_lines(result, width, written))
+    blocks = [conclusion, composition_table(result.composition, result)]
     if result.xrd is not None:
         blocks.append(_fit_line(result.xrd))
-        if "free_polynomial" in (lost := result.xrd.bragg_area_lost):
+        if verbose and "free_polynomial" in (lost := result.xrd.bragg_area_lost):
             own, free, rolling = (100.0 * lost[key] + 0.0 for key in ("fit", "free_polynomial", "rolling"))
             blocks[-1] += (
                 f"\nBragg area lost to the background: {own:.1f} % in this fit, {free:.1f} % with a free polynomial; "
                 f"a rolling background of ± 2° would take {rolling:.1f} %"
             )
     if result.phases:
-        blocks.append(phase_block(result))
+        blocks.append(phase_block(result, width))
     if result.tga is not None:
-        blocks.append(tga_table(result.tga))
+        blocks.append(tga_table(result.tga, width, balance=verbose))
     if result.claims:
         rows = [(label_of(c.id), c.verdict, _probability(c)) for c in result.claims]
-        blocks.append("claims\n" + _indent(align(rows)))
-    if result.messages:
-        told = sorted(result.messages, key=lambda message: _SEVERITIES.index(message.severity))
-        blocks.append("messages\n" + _indent("\n".join(map(str, told))))
-    return "\n\n".join([*blocks, conclusion])
+        blocks.append("claims\n" + _indent(align(rows, width=width - 2)))
+    if verbose and result.xrd is not None and result.xrd.parameters:
+        values = [(name, str(value)) for name, value in result.xrd.parameters.items()]
+        blocks.append("parameters of the fit\n" + _indent(align(values, width=width - 2)))
+    blocks += [block for block in (message_block(result, verbose=verbose),) if block]
+    return wrapped("\n\n".join([*blocks, conclusion]), width)
+
+
+def message_block(result: SampleResult, *, verbose: bool = False) -> str:
+    """Messages by severity, errors first; of notes only the codes, unless `verbose`."""
+    lines = []
+    for severity, head in MESSAGE_HEADS.items():
+        found = [message for message in result.messages if message.severity == severity]
+        if severity == "info" and found and not verbose:
+            codes = ", ".join(dict.fromkeys(message.code for message in found))
+            lines.append(f"{len(found)} note{'s' * (len(found) > 1)}: {codes}; --verbose shows them")
+        elif found:
+            lines.append(head + "\n" + _indent("\n".join(map(str, found))))
+    return "\n".join(lines)
 
 
 def result_summary(result: SampleResult) -> str:
@@ -248,33 +340,72 @@ def composition_table(composition: Composition, result: SampleResult | None = No
     return head + "\n" + _indent(align(rows, right=(1, 2)))
 
 
-def phase_table(phases: Sequence[PhaseResult], *, ids: bool = False) -> str:
-    """Phases found or undecided in full, those not found in one line with their limits, as text in wt%.
+def by_decision(phases: Sequence[PhaseResult]) -> dict[str, list[PhaseResult]]:
+    """Phases that were found, are undecided, are absent with a limit that says something, and were not tested.
 
-    `ids` names them as Python does, which is shorter.
+    A limit of 100 wt%, or none, tells nothing: the pattern could not have shown such a phase.
     """
-    rows = [("", "decision", "wt% of specimen", "wt% of crystalline", "a, c (Å)")]
-    absent: list[str] = []
+    groups: dict[str, list[PhaseResult]] = {"found": [], "undecided": [], "absent": [], "not_tested": []}
     for phase in phases:
-        limit = "" if phase.detection_limit is None else f" < {limit_text(phase.detection_limit)}"
-        if phase.decision == "not_detected":
-            absent.append(f"{phase.id}{limit}")
-            continue
-        cell = ", ".join(f"{phase.cell[axis].value:.4f}" for axis in ("a", "c") if axis in phase.cell)
+        tested = phase.detection_limit is not None and phase.detection_limit < 1.0
+        absent = "absent" if tested else "not_tested"
+        names = {"detected": "found", "inconclusive": "undecided", "not_detected": absent}
+        groups[names[phase.decision]].append(phase)
+    return groups
+
+
+def phase_table(phases: Sequence[PhaseResult], width: int = SCREEN_WIDTH, *, ids: bool = False) -> str:
+    """Phases found with amounts and microstructure; those undecided, absent with their limits, and not tested in lists.
+
+    Fractions in wt%. `ids` names them as Python does, which is shorter.
+    """
+    groups = by_decision(phases)
+    weighed = [phase for phase in groups["undecided"] if phase.weight_fraction is not None]
+    rows = [("", "decision", "wt% of specimen", "wt% of crystalline")]
+    for phase in (*groups["found"], *weighed):
         # Of the crystalline part, a spike has no share: what it shares is the spiked powder.
         shares = (phase.weight_fraction, None if phase.internal_standard else phase.crystalline_weight_fraction)
         specimen, crystalline = ("" if share is None else percent(share, unit=False) for share in shares)
         name = (phase.id if ids else phase.name) + " (internal standard)" * phase.internal_standard
-        rows.append((name, phase.decision.replace("_", " "), specimen, crystalline, cell))
-    text = "crystalline phases\n" + _indent(align(rows, right=(2, 3)))
-    if absent:
-        text += "\n  not detected (below, wt%): " + ", ".join(absent)
-    return text
+        rows.append((name, phase.decision.replace("_", " "), specimen, crystalline))
+    blocks = [align(rows, right=(2, 3), width=width - 2)] if len(rows) > 1 else ["none found"]
+    head, *structure = microstructure_rows((*groups["found"], *weighed), ids=ids) or [()]
+    for name, *values in structure:
+        told = (f"{what} {value}" for what, value in zip(head[1:], values, strict=True) if value)
+        blocks.append(f"{name}: " + ", ".join(told))
+    if open_ := [phase for phase in groups["undecided"] if phase.weight_fraction is None]:
+        reasons: dict[str, list[str]] = {}
+        for phase in open_:
+            reasons.setdefault(phase.evidence.reason, []).append(phase.id if ids else phase.name)
+        listed = (", ".join(names) + (f" ({reason})" if reason else "") for reason, names in reasons.items())
+        blocks.append("undecided: " + "; ".join(listed))
+    if absent := [f"{phase.id} < {limit_text(phase.detection_limit)}" for phase in groups["absent"]]:
+        blocks.append("not detected (below, wt%): " + ", ".join(absent))
+    if groups["not_tested"]:
+        blocks.append("not tested (the pattern cannot show it): " + ", ".join(x.id for x in groups["not_tested"]))
+    return wrapped("crystalline phases\n" + _indent("\n".join(blocks)), width)
 
 
-def phase_block(result: SampleResult) -> str:
+def microstructure_rows(phases: Sequence[PhaseResult], *, ids: bool = False) -> list[tuple[str, ...]]:
+    """Head and rows of cell, crystallite sizes and microstrain of phases that have them; empty where none has."""
+    known = [phase for phase in phases if phase.cell or phase.crystallite_size_nm or phase.microstrain]
+    edges = [axis for axis in ("a", "b", "c", "alpha", "beta", "gamma") if any(axis in phase.cell for phase in known)]
+    sizes = list(dict.fromkeys(name for phase in known for name in phase.crystallite_size_nm))
+    head = ["", *(f"{edge} ({'°' if len(edge) > 1 else 'Å'})" for edge in edges)]
+    head += [f"{SIZE_LABELS.get(name, label_of(name))} (nm)" for name in sizes]
+    head += ["microstrain"] * any(phase.microstrain for phase in known)
+    rows = [
+        (phase.id if ids else phase.name, *(brackets(phase.cell.get(edge)) for edge in edges),
+         *(brackets(phase.crystallite_size_nm.get(name)) for name in sizes),
+         *[brackets(phase.microstrain)] * ("microstrain" in head))
+        for phase in known
+    ]  # fmt: skip
+    return [tuple(head), *rows] if rows else []
+
+
+def phase_block(result: SampleResult, width: int = SCREEN_WIDTH) -> str:
     """Phases of one specimen and the peaks that none of them explains, as text."""
-    text = phase_table(result.phases)
+    text = phase_table(result.phases, width)
     if peaks := result.metadata.get("unexplained_peaks"):
         rows = [("unexplained peaks", "2θ (°)", "d (Å)", "z", "nearest candidates")]
         rows += [
@@ -282,12 +413,12 @@ def phase_block(result: SampleResult) -> str:
              ", ".join(peak["candidates"]))
             for peak in peaks
         ]  # fmt: skip
-        text += "\n" + _indent(align(rows, right=(1, 2, 3)))
+        text += "\n" + _indent(align(rows, right=(1, 2, 3), width=width - 2))
     return text
 
 
-def tga_table(tga: TgaResult) -> str:
-    """Steps of a thermogravimetric run as text."""
+def tga_table(tga: TgaResult, width: int = SCREEN_WIDTH, *, balance: bool = True) -> str:
+    """Steps of a thermogravimetric run as text, and its mass balance."""
     rows = [("", "start °C", "end °C", "peak °C", "onset °C", "loss wt%", "95 % interval")]
     rows += [
         (step_label(step.name), f"{step.start_c:.0f}", f"{step.end_c:.0f}", _celsius(step.peak_c),
@@ -296,12 +427,12 @@ def tga_table(tga: TgaResult) -> str:
     ]  # fmt: skip
     rows.append(("residue", "", "", "", "", percent(tga.residue, unit=False), interval_text(tga.residue)))
     head = f"thermogravimetry ({gas_label(tga.atmosphere)})"
-    text = head + "\n" + _indent(align(rows, right=(1, 2, 3, 4, 5, 6)))
-    if tga.quantities:
+    text = head + "\n" + _indent(align(rows, right=(1, 2, 3, 4, 5, 6), width=width - 2))
+    if tga.quantities and balance:
         quantities = [
             (label_of(name), percent(value) if not value.unit else str(value)) for name, value in tga.quantities.items()
         ]
-        text += "\n\nmass balance\n" + _indent(align(quantities))
+        text += "\n\nmass balance\n" + _indent(align(quantities, width=width - 2))
     return text
 
 
@@ -338,9 +469,11 @@ def _celsius(value: float | None) -> str:
 
 
 def _fit_line(fit: FitResult) -> str:
+    crystallinity = "" if fit.crystallinity is None else f", crystallinity {percent(fit.crystallinity, unit=False)} %"
     return (
-        f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, "
-        f"Rexp {100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, {fit.n_parameters} parameters"
+        f"fit over {fit.two_theta[0]:.2f}–{fit.two_theta[-1]:.2f}° 2θ: Rwp {100 * fit.rwp:.2f} %, Rexp "
+        f"{100 * fit.rexp:.2f} %, GoF {fit.gof:.2f}, {len(fit.observed)} points, {fit.n_parameters} parameters"
+        + crystallinity
     )
 
 

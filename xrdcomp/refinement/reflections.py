@@ -492,6 +492,10 @@ class PhaseReflections:
             return self.inverse_d_squared
         return lattice.inverse_d_squared(self.hkl, self.cell6(cell))
 
+    def d_spacing(self, values: Mapping[str, float]) -> FloatArray:
+        """Spacings of the reflections at a cell, Å, (r,)."""
+        return np.asarray(self._inverse_d_squared(self.free_cell(values)) ** -0.5)
+
     def at(self, values: Mapping[str, float], *, slopes: bool = True) -> Profiles:
         """Position, widths and area of every profile for the given parameter values; derivatives only with `slopes`.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import best_holder
+from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
 from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
@@ -256,20 +257,34 @@ class FittedModel:
         )
 
     def _reflections(self, item: PhaseReflections) -> ReflectionTable:
-        """Positions at the strongest wavelength and areas of all reflections inside the range."""
+        """Positions and widths at the strongest wavelength, areas and heights of all reflections inside the range."""
         found = item.at(self.solution.values, slopes=False)
         strongest = item.frozen.wavelength == self.instrument.wavelength
-        n, own = len(item.hkl), item.frozen.reflection[strongest]
+        n, every, own = len(item.hkl), item.frozen.reflection, item.frozen.reflection[strongest]
         weight = np.bincount(own, found.intensity[strongest], minlength=n)
         moment = np.bincount(own, (found.intensity * found.position)[strongest], minlength=n)
+        widths = found.widths
         with np.errstate(invalid="ignore", divide="ignore"):
             position = moment / weight
+            fwhm = np.bincount(own, (found.intensity * widths.fwhm)[strongest], minlength=n) / weight
         x = self.model.two_theta
         inside = np.flatnonzero(np.isfinite(position) & (position >= x[0]) & (position <= x[-1]))
-        order = inside[np.argsort(position[inside])]
-        area = weight[order].astype(float)
-        top = area.max() if len(area) else 1.0
-        return ReflectionTable(hkl=item.hkl[order], two_theta=position[order], intensity=100.0 * area / top)
+        # reflections of one angle differ in the last digits only, which must not decide on their order
+        order = inside[np.lexsort((*-item.hkl[inside].T[::-1], np.round(position[inside], 6)))]
+        relative = weight[order].astype(float)
+        top = relative.max() if len(relative) else 1.0
+        at_place = pseudo_voigt_value(position[every] - found.position, widths.fwhm, widths.eta)
+        phase = self.model.phase_ids.index(item.phase.id)
+        factor = self.solution.coefficients[phase] * np.interp(position[order], x, self.model.slit)
+        return ReflectionTable(
+            hkl=item.hkl[order],
+            two_theta=position[order],
+            intensity=100.0 * relative / top,
+            d_spacing=item.d_spacing(self.solution.values)[order],
+            area=factor * np.bincount(every, found.intensity, minlength=n)[order],
+            height=factor * np.bincount(every, found.intensity * at_place, minlength=n)[order],
+            fwhm=fwhm[order],
+        )
 
     @cached_property
     def _bragg_curves(self) -> list[FloatArray]:
