@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from xrdcomp.data import Atmosphere, Diagnostic, PhaseFacts, Record, Source, drawn, one_screen, presenter, screen
+from xrdcomp.data import (
+    Atmosphere,
+    Diagnostic,
+    GasChange,
+    PhaseFacts,
+    Record,
+    Source,
+    drawn,
+    one_screen,
+    presenter,
+    screen,
+)
 from xrdcomp.errors import ArgumentError, printable
 from xrdcomp.units import FloatArray, molar_mass
 
@@ -644,6 +655,11 @@ class TgaResult(_Tabulated, shown="tga"):
     also where the losses were not read so, and `boundary_mass` (b,) the mass fractions there. `salts_apart` tells that
     a salt evaporated after the carbonate and was kept out of it, `oxalate_steps` are two steps that stand as calcium
     oxalate's. `noise` is the standard deviation of the mass fraction at one point of the curve before smoothing.
+
+    `gas_changes` are the later gases in order, from the file, the user, or inferred where char burnt (which then counts
+    as organic, and is left out of `boundary_mass`). The run started at `started_c`; where it started dry or warm,
+    `water_unknown` says that what had left before is not known, and the dry quantities alone are stated. `nature` tells
+    if the losses are those of tissue, with `nature_reason` where they are not.
     """
 
     temperature_c: FloatArray
@@ -663,6 +679,11 @@ class TgaResult(_Tabulated, shown="tga"):
     salts_apart: bool = False
     oxalate_steps: OxalateSteps | None = None
     noise: float = 0.0
+    gas_changes: tuple[GasChange, ...] = ()
+    started_c: float | None = None
+    water_unknown: bool = False
+    nature: Literal["tissue", "not_tissue", "open"] = "open"
+    nature_reason: str = ""
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()
@@ -702,7 +723,11 @@ class TgaResult(_Tabulated, shown="tga"):
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``tga`` object."""
         balance = {"names": self.balance_names, "values": self.balance, "covariance": self.covariance}
+        changes = (
+            {"gas": c.gas, "from_min": c.from_min, "from_C": c.from_c, "source": c.source} for c in self.gas_changes
+        )
         return named(self, "atmosphere", "initial_mass_mg") | {
+            "gas_changes": list(changes),
             "heating_rate_K_per_min": self.heating_rate_k_min,
             **named(self, "steps", "residue", "quantities", "budget"),
             "balance": plain(balance),

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
 
-from xrdcomp.data import Diagnostic, TgaRun, message_kind
+from xrdcomp.data import Diagnostic, GasChange, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
-from xrdcomp.thermal.curve import Z95, SmoothedCurve, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.curve import Z95, SmoothedCurve, derivative, shift_with_rate, smoothed_curve
 from xrdcomp.thermal.losses import (
     Boundaries,
     Peak,
@@ -41,9 +41,21 @@ NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",
     threshold="docs/thermal.md, When the steps are only numbered",
     origin="simulated specimens; measured plastics, hydroxides, oxalates, cements",
 )  # fmt: skip
+STARTS_WARM = message_kind("TGA_STARTS_WARM", "warning",
+    "The run begins dried or warm: what was lost before the first reading is unknown, and so is water as received.",
+    remedy="Start below 40 °C, or give the mass weighed before drying.", threshold="40 °C",
+)  # fmt: skip
 RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
     "The run ends before the organic has gone; the steps are numbered and no balance is given.",
     remedy="Heat to 950 °C.",
+)  # fmt: skip
+
+
+GAS_INFERRED = message_kind("TGA_GAS_INFERRED", "warning",
+    "Mass goes abruptly with no change of temperature: char burnt, so that oxygen came, which nobody told.",
+    remedy="Give the gases, as --atmosphere nitrogen,air@177min.",
+    threshold="a tenfold rate within 12 °C, above 420 °C",
+    origin="an activation energy of 600 kJ/mol would give a factor of four",
 )  # fmt: skip
 
 
@@ -52,8 +64,19 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
 
     Its messages are those of the run and of the analysis; `xrdcomp.analyze_tga` adds what the checks say of the result.
     """
+    recipe = recipe or ThermalRecipe()
+    run = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
     curve = smoothed_curve(run, recipe, blank, shortest_c=4.0)
     raw, recipe = curve.raw, curve.recipe
+    burnt = 0.0 if curve.burn is None else curve.burn.mass
+    changes = run.gas_changes
+    if curve.burn is not None and not changes:
+        at, at_c = curve.burn.start, float(raw.temperature_c[curve.burn.start])
+        minutes = None if run.time_s is None else float(raw.minutes[at])
+        changes = (GasChange(gas="air", from_min=minutes, from_c=at_c if minutes is None else None, source="inferred"),)
+        text = f"{100 * burnt:.2f} % go abruptly at {at_c:.0f} °C, which no temperature explains: char burnt, so that "
+        text += "oxygen came. Taken as a change to air: the char counts as organic, and the residue is the last mass."
+        run = replace(run, messages=(*run.messages, GAS_INFERRED(text, burnt=burnt, from_c=at_c)))
     peaks = find_peaks(curve)
     windows = end_carbonate_before_salts(curve, peaks, literature_windows(curve))
     # without salts the front of the hydroxyl judges whose the loss left at the end of the carbonate is
@@ -63,23 +86,37 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     boundaries = with_overlap(place_boundaries(curve, windows), curve, windows.salt_doubt)
     if judged:
         boundaries = with_late_front(boundaries, curve)
-    tissue, notes = read_as_tissue(curve, boundaries)
+    judged_as = read_as_tissue(curve, boundaries)
+    tissue, notes = judged_as.read, judged_as.messages
+    # what a weighed specimen lost before the first reading is known
+    dried = float(raw.temperature_c[0]) > _COLD_C and float(curve.mass[0]) > 1.0 - _WEIGHED_LOSS
     if tissue:
         notes += windows.messages
+    if dried:
+        text = f"The run begins at {raw.temperature_c[0]:.0f} °C: what was lost before is unknown. Shares are of the "
+        text += "specimen as the first reading found it; water as received is not stated, dry shares are."
+        notes += (STARTS_WARM(text, started_c=float(raw.temperature_c[0])),)
     last = len(curve.mass) - 1
     left = loss_between(curve, 0, last).std or 0.0
     steps = build_steps(curve, boundaries, peaks, tissue=tissue)
+    if dried and tissue:
+        steps = (replace(steps[0], name="step_1"), *steps[1:])
     result = TgaResult(
         temperature_c=raw.temperature_c,
-        mass_fraction=curve.mass,
-        dtg_per_min=curve.dtg * raw.rate,
+        mass_fraction=curve.shown,
+        dtg_per_min=-derivative(curve.shown, raw.step) * raw.rate,
         steps=steps,
-        residue=Estimate.normal(float(curve.mass[last]), left, coverage_factor=Z95),
+        residue=Estimate.normal(float(curve.shown[last]), left, coverage_factor=Z95),
+        gas_changes=changes,
         atmosphere=curve.atmosphere,
         initial_mass_mg=raw.start_mass_mg,
         heating_rate_k_min=raw.heating_rate_k_min,
         boundary_c=boundaries.temperature_c,
-        boundary_mass=boundaries.mass,
+        boundary_mass=boundaries.mass - burnt,
+        started_c=float(raw.temperature_c[0]),
+        water_unknown=dried,
+        nature=judged_as.nature,
+        nature_reason=judged_as.reason,
         salts_apart=tissue and windows.salts_apart,
         oxalate_steps=find_oxalate(steps, raw.heating_rate_k_min),
         noise=raw.bin_noise,
@@ -93,6 +130,11 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     values = losses @ boundaries.mass
     values[0] += 1.0
     by_source = {name: losses @ c @ losses.T for name, c in boundaries.covariance.items()}
+    if curve.burn is not None:  # char is organic, and was weighed with what is left until it burnt
+        moved = np.zeros(n + 1)
+        moved[1], moved[-1] = 1.0, -1.0
+        values += burnt * moved
+        by_source["burn"] = curve.burn.std**2 * np.outer(moved, moved)
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     if curve.inert:
         char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
@@ -102,6 +144,8 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
         return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
     estimates, budget = quantities(values, by_source, recipe, inert=curve.inert)
+    if dried:  # shares of the specimen as received would need the water that left before
+        estimates = {name: value for name, value in estimates.items() if name.startswith("dry_")}
     std = float(np.sqrt(covariance[-1, -1]))
     return replace(
         result,
@@ -120,23 +164,54 @@ _EARLY_C, _EARLY_ENERGY_KJ, _EARLY_SHARE = 355.0, 180.0, 0.2
 # hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all.
 _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
 _NOTICEABLE, _NOTICEABLE_CARBONATE = 0.03, 0.01  # losses
-_LATEST_START_C, _LEAST_START, _MOST_START = 120.0, 0.5, 1.05
+_LATEST_START_C, _LEAST_START, _MOST_START = 180.0, 0.5, 1.05
+_COLD_C, _WEIGHED_LOSS = 40.0, 0.005
+# °C over which crystal water goes and how far above the start; least organic beside it; organic, and a tail for it
+_NARROW_C, _LATE_C, _LEAST_ORGANIC, _NARROW_ORGANIC_C, _TAIL, _RISE_OF_ORGANIC = 60.0, 25.0, 0.1, 40.0, 0.01, 1.3
 _GAIN, _UNSURE = 0.01, 0.06
 
 
-def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> tuple[bool, tuple[Diagnostic, ...]]:
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """If the losses are read as tissue's, what the specimen seems to be, and why."""
+
+    read: bool
+    nature: Literal["tissue", "not_tissue", "open"]
+    reason: str = ""
+    messages: tuple[Diagnostic, ...] = ()
+
+
+def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
     """Judge if the losses can be read as water, organic and carbonate, and tell why not."""
     assignment, end_c = curve.recipe.assignment, float(curve.raw.temperature_c[-1])
     if assignment == "none":
-        return False, ()
+        return Judged(read=False, nature="open", reason="the steps are not to be read")
     if len(boundaries.mass) < 2:
-        text = f"The run ends at {end_c:.0f} °C, before the organic has gone; the steps are numbered and no balance is "
-        return False, (RUN_TOO_SHORT(text + "given. Heat to 950 °C.", end_c=end_c),)
+        text = f"The run ends at {end_c:.0f} °C while mass still goes, before the organic has gone; the steps are "
+        text += "numbered and no balance is given. Heat until the mass stays."
+        return Judged(
+            read=False, nature="open", reason="the run ends too early", messages=(RUN_TOO_SHORT(text, end_c=end_c),)
+        )
     reasons = [] if assignment == "tissue" else _reasons_against(curve, boundaries)
-    if not reasons:
-        return True, ()
-    text = f"The steps are numbered, not read as water, organic and carbonate: {'; '.join(reasons)}. "
-    return False, (NOT_ASSIGNED(text + NOT_ASSIGNED.remedy),)
+    if reasons:
+        reason = "; ".join(reasons)
+        text = f"The steps are numbered, not read as water, organic and carbonate: {reason}. "
+        note = NOT_ASSIGNED(text + NOT_ASSIGNED.remedy)
+        return Judged(read=False, nature="not_tissue", reason=reason, messages=(note,))
+    organic = float(boundaries.mass[0] - boundaries.mass[1]) + (0.0 if curve.burn is None else curve.burn.mass)
+    if assignment != "tissue" and organic < _NOTICEABLE:
+        return Judged(
+            read=True, nature="open", reason=f"no more than {100 * organic:.1f} % go where organic matter does"
+        )
+    return Judged(read=True, nature="tissue")
+
+
+def _width(curve: SmoothedCurve, start: int, end: int) -> tuple[float, float]:
+    """Temperatures between which the loss between two grid points goes from a tenth to nine tenths."""
+    part = np.maximum.accumulate(curve.mass[start] - curve.mass[start : end + 1])
+    levels = np.array([0.1, 0.9]) * max(float(part[-1]), 1e-12)
+    low, high = curve.raw.temperature_c[start + np.searchsorted(part, levels)]
+    return float(low), float(high)
 
 
 def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
@@ -178,6 +253,31 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
             f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and {end_c:.0f} °C are {100 * loss / before:.0f} % "
             "of what was there, and no calcium carbonate loses more than 44 %"
         )
+    # Moisture leaves over 60 to 100 °C from the first degrees on. One narrow loss, late and without organic matter, is
+    # water (and ammonia) of crystals.
+    cut, end = (raw.index_at(p) for p in boundaries.progress[:2])
+    water, burnt = 1.0 - float(mass[0]), 0.0 if curve.burn is None else curve.burn.mass
+    low_c, high_c = _width(curve, 0, cut)
+    narrow = high_c - low_c < _NARROW_C and low_c > raw.temperature_c[0] + _LATE_C
+    if water > _NOTICEABLE and total + burnt < _LEAST_ORGANIC * water and narrow:
+        reasons.append(
+            f"{100 * water:.1f} % go between {low_c:.0f} and {high_c:.0f} °C (a tenth to nine tenths of it) and nearly "
+            "nothing where organic matter does: the crystal water of a hydrate (struvite, gypsum, brushite)"
+        )
+    # Tissue pyrolyses and burns over more than 100 °C, cellulose over 50; one narrower reaction is a hydroxide's.
+    first_c, last_c = _width(curve, cut, end)
+    if total > _NOTICEABLE and last_c - first_c < _NARROW_ORGANIC_C and not burnt:
+        reasons.append(
+            f"nine tenths of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C go within "
+            f"{last_c - first_c:.0f} °C: one reaction, as of a hydroxide, and not the burning of organic matter"
+        )
+    # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite.
+    rate = curve.dtg[cut:end]
+    if total > _TAIL and not burnt and len(rate) and rate.max() < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0):
+        reasons.append(
+            f"the loss of {100 * total:.1f} % between {place_c[0]:.0f} and {place_c[1]:.0f} °C only slows down, with "
+            "no peak as of organic matter: the tail of bound water, of a gel, a glass or a zeolite"
+        )
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:
         reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
@@ -191,6 +291,13 @@ def build_steps(
     raw, mass, covariance = curve.raw, boundaries.mass, boundaries.total_covariance
     steps: list[TgaStep] = []
     taken = 0.0
+    burnt: list[TgaStep] = []
+    if (burn := curve.burn) is not None:
+        dtg = -derivative(curve.shown, raw.step)
+        at = (burn.start, burn.start + int(np.argmax(dtg[burn.start : burn.end + 1])), burn.end)
+        start_c, peak_c, end_c = (float(raw.temperature_c[i]) for i in at)
+        loss = Estimate.normal(burn.mass, burn.std, coverage_factor=Z95)
+        burnt = [TgaStep(name="burn", start_c=start_c, end_c=end_c, peak_c=peak_c, mass_loss=loss)]
     if tissue:
         edges = [0, *(raw.index_at(p) for p in boundaries.progress)]
         for i, (start, end) in enumerate(pairwise(edges)):
@@ -200,7 +307,12 @@ def build_steps(
             std = float(np.sqrt(max(variance, 0.0)))
             inside = [p for p in peaks if start <= p.top < end]
             parts = tuple(_peak_step(curve, p, f"{_NAMES[i]}_{k + 1}") for k, p in enumerate(inside))
-            loss = Estimate.normal(before - float(mass[i]), std, coverage_factor=Z95)
+            if i == 1:
+                parts += tuple(replace(step, name=f"organic_{len(parts) + 1}") for step in burnt)
+            lost = before - float(mass[i])
+            if i == 1 and curve.burn is not None:
+                lost, std = lost + curve.burn.mass, float(np.hypot(std, curve.burn.std))
+            loss = Estimate.normal(lost, std, coverage_factor=Z95)
             window = measured_step(curve, _NAMES[i], start, end, loss)
             if not inside:
                 window = replace(window, onset_c=None, peak_c=None, endset_c=None)
@@ -210,6 +322,9 @@ def build_steps(
         if raw.progress[peak.top] >= taken:
             begin = max(peak.start, int(np.searchsorted(raw.progress, taken)))
             steps.append(_peak_step(curve, replace(peak, start=begin), f"step_{len(steps) + 1}"))
+    if not tissue:  # in its place among the numbered ones
+        steps = sorted([*steps, *burnt], key=lambda step: step.start_c)
+        steps = [replace(step, name=f"step_{k + 1}") for k, step in enumerate(steps)]
     return tuple(steps)
 
 
@@ -455,6 +570,8 @@ def tga_check(
     if standard not in STANDARDS:
         raise AnalysisError(f"there is no standard {standard!r}; choose one of {', '.join(STANDARDS)}.")
     known = STANDARDS[standard]
+    recipe = recipe or ThermalRecipe()
+    run = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
     curve = smoothed_curve(run, recipe, blank, shortest_c=1.0)
     raw = curve.raw
     marks = known.steps + ((_CARBONATED,) if standard == "portlandite" else ())

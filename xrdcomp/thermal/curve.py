@@ -17,7 +17,7 @@ from scipy.linalg import solveh_banded
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, BoolArray, FloatArray, IntArray, celsius_to_kelvin
 
 # The 97.5 % quantile of the normal distribution, for every interval of a mass balance. `Estimate.normal` rounds it to
 # 1.96 unless told otherwise (component peaks and kinetics leave it so): 2·10⁻⁵ of a half width, below any digit shown.
@@ -55,6 +55,12 @@ NO_BLANK = message_kind(
     remedy="Give a blank run of the same programme.",
     threshold="info up to an uncertainty of 0.5 wt% at the end",
 )  # fmt: skip
+JUMP = message_kind("TGA_JUMP", "warning",
+    "The mass jumps from one reading to the next: a grain was lost, or the balance was knocked. The jump was taken out "
+    "and is no loss of a component; whether what followed is to be scaled is carried as uncertainty.",
+    remedy="Repeat the run, with a lid where grains jump.",
+    threshold="0.05 % of the start mass, ten standard deviations of the noise, eight times the changes beside it",
+)  # fmt: skip
 BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
     "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
     remedy="Measure the blank with the same programme.", threshold="5 %",
@@ -64,6 +70,7 @@ BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
 
 _REFERENCE_RATE = 10.0  # K/min, of the temperatures in the literature
 _OVERSHOOT_C, _LONGEST_HOLDS_C, _HEATING_SHARE = 15.0, 800.0, 0.25
+_STANDING_READINGS, _STANDING_SHARE = 20, 0.03  # readings at one temperature that are a hold, without times
 
 
 def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
@@ -125,10 +132,20 @@ def progress_axis(run: TgaRun, index: IntArray) -> tuple[FloatArray, float | Non
     temperature so far. Raises AnalysisError where time runs backwards.
     """
     temperature, stated = run.temperature_c[index], run.heating_rate_k_min
-    minutes = minutes_of(run, index)
-    if minutes is None or minutes[-1] - minutes[0] <= 0:
+    clock = minutes_of(run, index)
+    if clock is None:
+        # without times the order of readings is kept where they stand still: they are taken to be evenly spaced
         highest: FloatArray = np.maximum.accumulate(temperature)
-        return highest, stated
+        rises = np.diff(highest)
+        moving = rises > 0.2 * (float(np.median(rises[rises > 0])) if (rises > 0).any() else 0.0)
+        standing = np.diff(np.flatnonzero(np.concatenate(([True], moving, [True]))))
+        if not moving.any() or standing.max() < max(_STANDING_READINGS, _STANDING_SHARE * len(rises)):
+            return highest, stated
+    minutes: FloatArray = np.arange(len(index), dtype=float) if clock is None else clock
+    if clock is None:
+        minutes *= float(np.median(rises[moving])) / (stated or _REFERENCE_RATE)
+    if minutes[-1] - minutes[0] <= 0:
+        return np.maximum.accumulate(temperature), stated
     # speeds between single readings are all noise: they are taken between means of the readings nearest to even nodes
     nodes = np.linspace(minutes[0], minutes[-1], min(max(len(minutes) // 2, 4), 1500))
     bins = np.searchsorted(nodes + 0.5 * (nodes[1] - nodes[0]), minutes).clip(0, len(nodes) - 1)
@@ -151,7 +168,7 @@ def progress_axis(run: TgaRun, index: IntArray) -> tuple[FloatArray, float | Non
     ends = np.concatenate(([minutes[0]], at_nodes, [minutes[-1]]))
     reached = np.concatenate(([reached[0] - lead], reached, [reached[-1] + tail]))
     progress: FloatArray = np.interp(minutes, ends, reached)
-    return progress, rate if rate is not None else stated
+    return progress, rate if rate is not None and clock is not None else stated
 
 
 def shift_with_rate(temperature_c: float, rate_k_min: float | None, activation_energy_kj: float) -> float:
@@ -290,6 +307,8 @@ class HeatingCurve(MassCurve):
     counts: FloatArray  # readings in each bin; where there are none the values are interpolated
     rate: FloatArray  # progress per minute
     noise: float  # standard deviation of one reading as a fraction of the start mass
+    gas_from: tuple[float, ...] = ()  # progress from which each later gas flows; infinite for one not reached
+    jump_std: FloatArray | None = None  # standard uncertainty of the mass from jumps that were taken out
     heating_rate_k_min: float | None
 
     @property
@@ -333,6 +352,13 @@ def prepare(run: TgaRun) -> HeatingCurve:
     masses = to_mass_fraction(run)
     index, dropped = heating_part(run)
     progress, heating_rate = progress_axis(run, index)
+    places = [int(np.searchsorted(index, start)) for start in run.gas_starts()]
+    gas_from = tuple(float(progress[i]) if i < len(progress) else np.inf for i in places)
+    gases = np.array([run.atmosphere, *(change.gas for change in run.gas_changes)])
+    under = gases[np.searchsorted(np.array(places), np.arange(len(index)), side="right")]
+    hot, told = run.temperature_c[index] >= _BURN_FROM_C, len(places) > 0
+    may_burn = hot & (told | np.isin(under, [*INERT_GASES, "unknown"]))
+    mended = without_jumps(masses.mass[index], progress, run.temperature_c[index], may_burn, np.diff(index) > 1)
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -347,7 +373,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
     if clock is None:
         clock = (progress - progress[0]) / (heating_rate or _REFERENCE_RATE)
     temperature, minutes, mass = (
-        bin_means(values, progress, bins, centres) for values in (run.temperature_c[index], clock, masses.mass[index])
+        bin_means(values, progress, bins, centres) for values in (run.temperature_c[index], clock, mended.mass)
     )
     # progress per minute over four bins to both sides, at most ten times the heating rate: clocks stand still in places
     after = np.minimum(np.arange(n) + _RATE_BINS, n - 1)
@@ -365,9 +391,72 @@ def prepare(run: TgaRun) -> HeatingCurve:
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
-        messages=masses.messages + dropped,
+        messages=masses.messages + dropped + mended.messages,
+        gas_from=gas_from,
+        jump_std=None if mended.std is None else bin_means(mended.std, progress, bins, centres),
     )
     return replace(curve, messages=curve.messages + _gaps(curve))
+
+
+_JUMP_READINGS, _JUMP_SPAN_C, _JUMP_SIGMAS, _LEAST_JUMP, _JUMP_CONTRAST, _BESIDE = 3, 4.0, 10.0, 5e-4, 8.0, 6
+_STANDS_C = 5.0  # over the readings beside a jump: as on a hold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mended:
+    """Readings without their jumps; `std` is what stays unsure of each, None where there was no jump."""
+
+    mass: FloatArray
+    std: FloatArray | None = None
+    messages: tuple[Diagnostic, ...] = ()
+
+
+def without_jumps(
+    mass: FloatArray, progress: FloatArray, temperature_c: FloatArray, may_burn: BoolArray, left_out: BoolArray
+) -> Mended:
+    """Take out changes of mass over one to three readings that no reaction explains.
+
+    A reaction has slopes beside its steepest place: a jump is ten times the noise, and eight times the largest change
+    among the six readings before and after it. What follows a lost grain belongs to a smaller specimen, what follows a
+    knock to the same: the mean of shifting and scaling is taken, anything between as likely. Where char may burn
+    (`may_burn`) and the temperature stands, a fall is left to it. Nothing is judged among the first and last six
+    readings, where a balance settles, nor across readings that were left out (`left_out`, between neighbours).
+    """
+    d = np.diff(mass)
+    scatter = float(np.median(np.abs(d - np.median(d)))) / 0.6745
+    least = max(_LEAST_JUMP, _JUMP_SIGMAS * scatter)
+    found: list[tuple[int, int]] = []
+    for width in range(1, _JUMP_READINGS + 1):
+        for k in np.flatnonzero(np.abs(mass[width:] - mass[:-width]) > least).tolist():
+            if k < _BESIDE or k + width > len(d) - _BESIDE or left_out[k : k + width].any():
+                continue
+            taken = any(k < stop and start < k + width for start, stop in found)
+            stands = temperature_c[min(k + width + _BESIDE, len(d))] - temperature_c[max(k - _BESIDE, 0)] < _STANDS_C
+            burns = may_burn[k] and mass[k + width] < mass[k] and (stands or width > 1)
+            beside = np.concatenate((d[max(k - _BESIDE, 0) : k], d[k + width : k + width + _BESIDE]))
+            size = abs(float(mass[k + width] - mass[k]))
+            # the edges of a jump over several readings are parts of it: nothing inside may turn back
+            one_way = bool((np.diff(mass[k : k + width + 1]) * (mass[k + width] - mass[k]) > 0).all())
+            if taken or burns or not one_way or progress[k + width] - progress[k] > _JUMP_SPAN_C:
+                continue
+            if size > _JUMP_CONTRAST * float(np.sort(np.abs(beside))[-2]):
+                found.append((k, k + width))
+    if not found:
+        return Mended(mass=mass)
+    out, std, texts = mass.copy(), np.zeros(len(mass)), []
+    for start, stop in sorted(found):
+        drift = float(np.median(d[max(start - _BESIDE, 0) : start])) * (stop - start) if start else 0.0
+        size = float(out[stop] - out[start]) - drift
+        shifted, scaled = out[stop:] - size, out[stop:] * (1.0 - size / max(float(out[stop]), 1e-6))
+        if size > 0:  # nothing falls into the pan
+            scaled = shifted
+        std[stop:] += 0.5 * UNIFORM_STD * np.abs(shifted - scaled)
+        out[stop:] = 0.5 * (shifted + scaled)
+        out[start + 1 : stop] = np.interp(progress[start + 1 : stop], progress[[start, stop]], out[[start, stop]])
+        texts.append(f"{100 * size:+.2f} % at {temperature_c[stop]:.0f} °C")
+    text = f"The mass jumps by {', '.join(texts)}, from one reading to the next: a grain that was lost, or a knock. "
+    note = JUMP(text + "Taken out, no component; what followed is unsure by it.", jumps=len(found))
+    return Mended(mass=out, std=std, messages=(note,))
 
 
 def to_mass_fraction(run: TgaRun) -> MassCurve:
@@ -498,6 +587,102 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
     return at_25c * 298.15 / celsius_to_kelvin(temperature_c)
 
 
+# ---- Char that burns when oxygen comes ----
+
+_BURN_FROM_C, _LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C = 420.0, 0.005, 12.0, 0.1, 15.0
+_BURNT_SHARE, _BEGUN_SHARE, _ABOVE_BEFORE, _NOTHING_BUT_CHAR_C, _BURN_BINS = 0.01, 0.03, 1.5, 880.0, 4
+_CHARRED_FROM_C, _MOST_CHAR, _MEASURED = 180.0, 5.0, 0.7  # char per loss before it; share of bins with readings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burn:
+    """Char that burnt between two grid points, as a fraction of the start mass; `std` from what went on beside it."""
+
+    start: int
+    end: int
+    mass: float
+    std: float
+
+
+def gases_on_grid(curve: HeatingCurve, gases: tuple[Atmosphere, ...]) -> tuple[Atmosphere, ...]:
+    """Gas at each grid point, from the first gas and those of the changes."""
+    which = np.sum([curve.progress >= start for start in curve.gas_from], axis=0, dtype=int)
+    return tuple(gases[i] for i in np.broadcast_to(which, curve.progress.shape))
+
+
+def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, ...]) -> Burn | None:
+    """Char that burnt after an inert gas, by the change that was told or by the curve alone.
+
+    Without a change that was told, a rate that rises tenfold within 12 °C is no reaction of the specimen: one with an
+    activation energy of 600 kJ/mol would rise fourfold at 450 °C. It is char where the run has seen what left it: from
+    below 180 °C on, and at least a fifth of it. What is lost beside the char is taken to go on as
+    before or after, whichever is less, give or take half of the difference. From 880 °C on only char is left to go.
+    """
+    dtg, temperature = -derivative(smooth, curve.step), curve.temperature_c
+    known = len(set(gases)) > 1
+    inert = np.array([gas in INERT_GASES or (gas == "unknown" and not known) for gas in gases])
+    changes = np.flatnonzero(inert[:-1] & ~inert[1:]) + 1
+    noise = 3.0 * derivative_std(curve.bin_noise, 4.0 / curve.step) / curve.step
+    if known:
+        starts = [int(i) for i in changes if temperature[i] >= _BURN_FROM_C]
+    else:
+        starts = _abrupt_starts(curve, dtg, inert & (temperature >= _BURN_FROM_C), noise)
+    if not starts:
+        return None
+    start = starts[0]
+    # oxygen takes some time to come; a hold waits for it
+    reach = max(int(30.0 / curve.step), int((temperature[start:] <= temperature[start] + _REACH_C).sum()))
+    top = start + int(np.argmax(dtg[start : start + reach + 1]))
+    quiet = np.flatnonzero(dtg[start:top] < max(_BEGUN_SHARE * dtg[top], noise))
+    start += int(quiet[-1]) if len(quiet) else 0
+    before = float(np.clip(np.median(dtg[max(start - 2 * _BURN_BINS, 0) : max(start - 1, 1)]), 0.0, None))
+    floor = max(_BURNT_SHARE * float(dtg[top]), _ABOVE_BEFORE * before, noise)
+    low = np.flatnonzero(dtg[top:] < floor)
+    end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
+    if temperature[start] >= shift_with_rate(_NOTHING_BUT_CHAR_C, curve.heating_rate_k_min, 200.0):
+        end = len(dtg) - 1
+    # levels from the readings beside it, where no smoothing has rounded the edge
+    first = max(start - 1, 1)
+    left = float(np.median(curve.mass[max(first - _BURN_BINS, 0) : first]))
+    right = float(np.median(curve.mass[end - _BURN_BINS : end + 1]))
+    after = float(np.clip(dtg[min(end, len(dtg) - 2)], 0.0, None)) if end < len(dtg) - 1 else 0.0
+    span = float(curve.progress[end] - curve.progress[first])
+    beside = min(before, after) * span
+    mass, std = left - right - beside, 0.5 * abs(before - after) * span if after else 0.0
+    noise_std = curve.bin_noise * np.sqrt(2.0 / _BURN_BINS)
+    charred = float(smooth[0] - smooth[first])
+    seen = known or (temperature[0] < _CHARRED_FROM_C and mass < _MOST_CHAR * charred)
+    if mass <= _LEAST_BURN or not seen:
+        return None
+    return Burn(start=first, end=end, mass=mass, std=float(np.hypot(std, noise_std)))
+
+
+def _abrupt_starts(curve: HeatingCurve, dtg: FloatArray, where: BoolArray, noise: float) -> list[int]:
+    """Where the highest maximum of the DTG begins that no temperature explains, of those that lie `where`."""
+    beside = np.concatenate(([0.0], dtg, [0.0]))
+    tops = np.flatnonzero(where & (_ABRUPT_SHARE * dtg > noise) & (dtg > beside[:-2]) & (dtg >= beside[2:]))
+    for top in sorted(tops.tolist(), key=lambda i: -dtg[i]):
+        # back to where the rate is a tenth: what is lost quietly before does not grow abruptly by itself
+        quiet = np.flatnonzero(dtg[:top] < max(_ABRUPT_SHARE * dtg[top], noise))
+        if not len(quiet) or curve.temperature_c[top] - curve.temperature_c[quiet[-1]] > _ABRUPT_C:
+            continue
+        begin = max(int(quiet[-1]) - _BURN_BINS, 0)
+        if (curve.counts[begin : top + 1] > 0).mean() > _MEASURED:  # an interpolated slope begins abruptly too
+            return [begin + int(np.argmin(dtg[begin : quiet[-1] + 1]))]
+    return []
+
+
+def without_burn(curve: HeatingCurve, burn: Burn) -> HeatingCurve:
+    """Curve as it would be if the char had weighed nothing from the beginning of its burning on."""
+    mass = curve.mass.copy()
+    mass[burn.end :] += burn.mass
+    inside = slice(burn.start, burn.end + 1)
+    left = float(np.median(curve.mass[max(burn.start - _BURN_BINS, 0) : burn.start]))
+    right = float(np.median(curve.mass[burn.end - _BURN_BINS : burn.end + 1])) + burn.mass
+    mass[inside] = np.linspace(left, right, burn.end - burn.start + 1)
+    return replace(curve, mass=mass)
+
+
 def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     """Blank on the curve's grid, smoothed, and what noise is left in it."""
     if blank.mass_unit in ("percent", "fraction"):
@@ -555,6 +740,23 @@ def check_inside(temperature_c: FloatArray, start_c: float, end_c: float) -> Non
         raise AnalysisError(f"{start_c:g} to {end_c:g} °C is not inside the run, which covers {covered}.")
 
 
+_CLIP_BINS, _CLIP_SIGMAS = 2, 3.0
+
+
+def smoothed(curve: HeatingCurve, length: float, *, bounded: bool) -> FloatArray:
+    """Smoothed mass that stays within three standard deviations of the readings two bins around.
+
+    A smoothing with third differences overshoots beside an abrupt step: a rise before it and a loss after it that no
+    reading shows. Not `bounded`, where the recipe states the length.
+    """
+    mass = whittaker(curve.mass, curve.weights, length)
+    if not bounded:
+        return mass
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(curve.mass, _CLIP_BINS, mode="edge"), 2 * _CLIP_BINS + 1)
+    margin = _CLIP_SIGMAS * curve.bin_noise
+    return np.clip(mass, around.min(axis=1) - margin, around.max(axis=1) + margin)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SmoothedCurve:
     """A corrected curve (`raw`) with its smoothed mass (fraction of the start mass), and the settings that led there.
@@ -571,7 +773,19 @@ class SmoothedCurve:
     errors: Mapping[str, FloatArray]
     blank: Blank | None
     recipe: ThermalRecipe
-    atmosphere: Atmosphere
+    gases: tuple[Atmosphere, ...]  # at each grid point
+    burn: Burn | None = None
+    measured: FloatArray | None = None  # smoothed mass as measured, where `mass` leaves a burn out
+
+    @property
+    def shown(self) -> FloatArray:
+        """Smoothed mass as measured."""
+        return self.mass if self.measured is None else self.measured
+
+    @property
+    def atmosphere(self) -> Atmosphere:
+        """Gas at the start."""
+        return self.gases[0]
 
     @property
     def dtg(self) -> FloatArray:
@@ -580,8 +794,8 @@ class SmoothedCurve:
 
     @property
     def inert(self) -> bool:
-        """Gas of the run in which organic matter leaves char."""
-        return self.atmosphere in INERT_GASES
+        """True where char of the organic is still there: the gas was inert throughout and nothing has burnt it."""
+        return self.burn is None and all(gas in INERT_GASES for gas in self.gases)
 
     def correction_covariances(self, index: IntArray) -> dict[str, FloatArray]:
         """Covariance of the corrected mass at grid points by source; a blank is noisy there and at its start."""
@@ -607,11 +821,11 @@ def smoothed_curve(
         # no correction run was subtracted: carrier and crucible displace about 0.28 cm³, give or take 60 %
         volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
         recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
-    stated = run if recipe.atmosphere is None else run.under(recipe.atmosphere)
-    atmosphere = stated.atmosphere
     read = prepare(run)
+    gases = gases_on_grid(read, (run.atmosphere, *(change.gas for change in run.gas_changes)))
     start_mg, density = read.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
-    gas = gas_density(read.temperature_c, atmosphere)
+    gas = np.select([np.array(gases) == name for name in set(gases)],
+                    [gas_density(read.temperature_c, name) for name in set(gases)])  # fmt: skip
     empty = None if blank is None else _blank_change(read, blank, start_mg)
     mass = read.mass if empty is None else read.mass - empty.change
     pan_volume = recipe.pan_volume_cm3 if empty is None else 0.0
@@ -632,21 +846,29 @@ def smoothed_curve(
         found: tuple[Diagnostic, ...] = (replace(note, severity="info") if certain else note,)
     else:
         found = empty.messages
-    curve = replace(read, mass=mass - buoyancy, messages=read.messages + found + stated.messages[len(run.messages) :])
+    curve = replace(read, mass=mass - buoyancy, messages=read.messages + found)
     if recipe.smoothing_c is not None:
         length = recipe.smoothing_c / curve.step
     else:
         length = choose_length(curve.mass, curve.counts, curve.noise, shortest=shortest_c / curve.step)
+    bounded = recipe.smoothing_c is None
+    measured = smoothed(curve, length, bounded=bounded)
+    if (burn := find_burn(curve, measured, gases)) is not None:
+        curve = without_burn(curve, burn)
+    errors = {} if read.jump_std is None else {"jump": read.jump_std}
     return SmoothedCurve(
         raw=curve,
-        mass=whittaker(curve.mass, curve.weights, length),
+        mass=measured if burn is None else smoothed(curve, length, bounded=bounded),
         length=length,
-        errors={
+        burn=burn,
+        measured=None if burn is None else measured,
+        errors=errors
+        | {
             "buoyancy": recipe.buoyancy_std * buoyancy,
             "weighing": UNIFORM_STD * (1.0 - np.clip(mass, 0.0, 1.0)) * gas[0] * 1e-3 / density,
             "drift": drift_mg * passed / start_mg,
         },
         blank=empty,
         recipe=recipe,
-        atmosphere=atmosphere,
+        gases=gases,
     )

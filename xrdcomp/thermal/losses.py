@@ -180,7 +180,11 @@ def measured_step(curve: SmoothedCurve, name: str, start: int, end: int, loss: E
     step = TgaStep(name=name, start_c=float(temperature[start]), end_c=float(temperature[end]), mass_loss=loss)
     if end - start < 3:
         return step
-    top = start + int(np.argmax(dtg[start : end + 1]))
+    # the flank of a neighbour at the edge is no peak of this step; where the run begins or ends there is none
+    beside = np.concatenate(([-np.inf], dtg, [-np.inf]))[start : end + 3]
+    places = np.arange(start + (start > 0), end + 1 - (end < len(dtg) - 1))
+    peaked = places[(dtg[places] >= beside[places - start]) & (dtg[places] >= beside[places - start + 2])]
+    top = int(peaked[np.argmax(dtg[peaked])]) if len(peaked) else start + int(np.argmax(dtg[start : end + 1]))
     steepest = dtg[top]
     if steepest <= 0:
         return step
@@ -189,7 +193,7 @@ def measured_step(curve: SmoothedCurve, name: str, start: int, end: int, loss: E
     slope = np.minimum(dtg[feet], 0.5 * steepest)
     distance = (mass[feet] - mass[top] - slope * (axis[top] - axis[feet])) / (steepest - slope)
     onset, endset = np.interp(np.clip(axis[top] - distance, axis[start], axis[end]), axis, temperature).tolist()
-    peak = float(np.interp(_vertex(dtg, top, start, end), np.arange(len(axis)), temperature))
+    peak = float(np.interp(np.clip(_vertex(dtg, top, start, end), start, end), np.arange(len(axis)), temperature))
     return replace(step, onset_c=onset, peak_c=peak, endset_c=endset)
 
 
@@ -231,6 +235,11 @@ def loss_between(curve: SmoothedCurve, start: int, end: int) -> Estimate:
 _ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _LITERATURE_STD_C, _END_MARGIN_C = 12.0, 6.0
+_WIDTHS = np.array([1.0, 1.0, 0.5])  # of the search; carbonate ends within 30 °C (STATISTICS: it flips beyond hydroxyl)
+_STILL_C, _STILL_SHARE, _FINISHED_EARLIER_C = 15.0, 0.005, 120.0
+# a hold: temperature rises less than a quarter of the progress, for so long; its loss is a slow reaction's, by gas
+_BURNS_C, _GAP_C = 520.0, 15.0
+_HOLD_SLOPE, _HOLD_C, _KNEE, _KNEE_OXIDISING, _KNEE_INERT = 0.25, 20.0, 1.5, 0.85, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,14 +284,18 @@ def literature_windows(curve: SmoothedCurve) -> Windows:
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     water, organic, carbonate = (shift_with_rate(t, rate, e) for t, e in zip(stated, _ENERGY_KJ, strict=True))
     end = float(curve.raw.temperature_c[-1])
+    # a run that ends earlier, on a hold or not, has gone far enough where nothing goes any more
+    tail = max(int(_STILL_C / curve.raw.step), 3)
+    still = float(np.median(curve.dtg[-tail:])) > max(_STILL_SHARE * float(curve.dtg.max()), 3.0 * derivative_std(
+        curve.raw.bin_noise, curve.length) / curve.raw.step)  # fmt: skip
     reached = [water] if end > water + 30.0 else []
-    if reached and end > organic - 10.0:
-        reached.append(organic)
+    if reached and end > organic - (10.0 if still else _FINISHED_EARLIER_C):
+        reached.append(min(organic, end))
     if len(reached) == 2 and end > carbonate - 100.0:
         reached.append(min(carbonate, end))
     return Windows(
         literature_c=np.array(reached),
-        half_width_c=np.full(len(reached), recipe.search_half_width_c),
+        half_width_c=recipe.search_half_width_c * _WIDTHS[: len(reached)],
         placement_std_c=np.full(len(reached), recipe.placement_std_c),
     )
 
@@ -327,11 +340,65 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     slope = np.minimum(derivative(smooth, raw.step), 0.0)
     covariance["placement"] = np.atleast_2d(np.cov(smooth[index] + slope[index] * jitter))
 
+    ends = list(zip(best.tolist(), windows.literature_c.tolist(), windows.half_width_c.tolist(), strict=True))
+    hold = np.array([_on_hold(curve, i, t, w) for i, t, w in ends]).reshape(-1, 2)
+    mass = mass + hold[:, 0]
+    covariance["hold"] = np.diag(hold[:, 1] ** 2)
+    covariance["gap"] = np.diag([_in_gap(curve, i, t, w) ** 2 for i, t, w in ends])
     covariance |= curve.correction_covariances(best)
     covariance["start_mass"] = np.outer(mass * raw.start_std, mass * raw.start_std)
     return Boundaries(
         progress=raw.progress[best], temperature_c=raw.temperature_c[best], mass=mass, covariance=covariance
     )
+
+
+def _on_hold(curve: SmoothedCurve, best: int, centre: float, width: float) -> FloatArray:
+    """Change and standard uncertainty of the mass at a boundary where its window holds a hold.
+
+    At one temperature a reaction only slows down: what is finished when the rate has come down to that of the rest of
+    the hold is the earlier component, and the slow loss from there on the later one's. The DTG is lowest at the end all
+    the same. Both places are weighed: where oxygen burns char in minutes, 85 : 15 for the earlier, else even.
+    """
+    raw = curve.raw
+    nothing = np.zeros(2)
+    flat = np.gradient(raw.temperature_c, raw.step) < _HOLD_SLOPE
+    edges = np.flatnonzero(
+        np.diff(np.concatenate(([0], (flat & (np.abs(raw.temperature_c - centre) <= width)).astype(int), [0])))
+    )
+    lengths = edges[1::2] - edges[::2]
+    if not len(lengths) or lengths.max() * raw.step < _HOLD_C:
+        return nothing
+    begin, end = int(edges[2 * int(np.argmax(lengths))]), int(edges[2 * int(np.argmax(lengths)) + 1]) - 1
+    low = int(np.searchsorted(raw.temperature_c, centre - width))
+    # rate that goes on through the second half of the hold
+    going = max(float(curve.mass[(begin + end) // 2] - curve.mass[end]) / (0.5 * (end - begin) * raw.step), 0.0)
+    noise = derivative_std(raw.bin_noise, curve.length) / raw.step
+    done = np.flatnonzero(curve.dtg[low : end + 1] <= max(_KNEE * going, 3.0 * noise))
+    knee = low + int(done[0]) if len(done) else end
+    if curve.mass[knee] - curve.mass[end] <= 3.0 * smoothed_std(raw.bin_noise, curve.length):
+        return nothing
+    oxidising = curve.gases[end] in ("air", "oxygen") and curve.raw.temperature_c[knee] >= _BURNS_C
+    weight = _KNEE_OXIDISING if oxidising or curve.burn is not None else _KNEE_INERT
+    mean = weight * float(curve.mass[knee]) + (1.0 - weight) * float(curve.mass[end])
+    half = np.sqrt(weight * (1.0 - weight)) * float(curve.mass[knee] - curve.mass[end])
+    return np.array([mean - float(curve.mass[best]), half])
+
+
+def _in_gap(curve: SmoothedCurve, best: int, centre: float, width: float) -> float:
+    """Standard uncertainty of the mass at a boundary from ranges without readings in its window.
+
+    A boundary inside one may be anywhere in it; one beside it might have been found there.
+    """
+    raw, found = curve.raw, 0.0
+    filled = np.flatnonzero(raw.counts > 0)
+    for k in np.flatnonzero(np.diff(filled) * raw.step >= _GAP_C).tolist():
+        before, after = int(filled[k]), int(filled[k + 1])
+        if raw.temperature_c[after] < centre - width or raw.temperature_c[before] > centre + width:
+            continue
+        inside = before <= best <= after
+        most = np.abs(curve.mass[[before, after]] - curve.mass[best]).max() if inside else 0.0
+        found = max(found, float(most), 0.5 * abs(float(curve.mass[before] - curve.mass[after])))
+    return UNIFORM_STD * found
 
 
 def _minima(raw: HeatingCurve, curves: FloatArray, centres: FloatArray, widths: FloatArray, length: float) -> IntArray:

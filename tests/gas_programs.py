@@ -1,0 +1,145 @@
+"""Thermogravimetric runs by kinetics of their own: nth-order reactions stepped in time under any programme and gas.
+
+Shares nothing with `xrdcomp.simulate`: activation energies, orders and rate constants are rounder and other ones, char
+is a pool that only oxygen takes away, and readings have noise and, where asked for, jumps and gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xrdcomp.data import Atmosphere, GasChange, TgaRun
+
+R = 8.314462618
+OXIDISING = ("air", "oxygen")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Mass (fraction of the specimen) that leaves by one reaction: peak in °C at 10 K/min, energy in kJ/mol, order."""
+
+    mass: float
+    peak_c: float
+    energy_kj: float
+    order: float = 1.0
+    char: float = 0.0  # share of it that stays as char
+
+
+def bone(*, water: float = 0.10, organic: float = 0.25, carbonate: float = 0.035, char: float = 0.22) -> list[Pool]:
+    """Moist bone: water, collagen in two stages, carbonate in two."""
+    return [
+        Pool(mass=0.6 * water, peak_c=75, energy_kj=45), Pool(mass=0.4 * water, peak_c=100, energy_kj=60),
+        Pool(mass=0.65 * organic, peak_c=325, energy_kj=160, order=1.6, char=char),
+        Pool(mass=0.35 * organic, peak_c=405, energy_kj=170, order=1.4, char=char),
+        Pool(mass=0.3 * carbonate, peak_c=690, energy_kj=230), Pool(mass=0.7 * carbonate, peak_c=765, energy_kj=240),
+    ]  # fmt: skip
+
+
+HYDRATES = {
+    "struvite": [Pool(mass=0.514, peak_c=112, energy_kj=95)],
+    "gypsum": [Pool(mass=0.157, peak_c=138, energy_kj=105), Pool(mass=0.052, peak_c=160, energy_kj=110)],
+    "brushite": [Pool(mass=0.209, peak_c=190, energy_kj=130), Pool(mass=0.052, peak_c=425, energy_kj=190)],
+    "newberyite": [Pool(mass=0.310, peak_c=145, energy_kj=100), Pool(mass=0.052, peak_c=470, energy_kj=170)],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programme:
+    """Heating from `start_c` to `end_c` at `rate` K/min, with holds of (°C, minutes) on the way."""
+
+    start_c: float = 25.0
+    end_c: float = 950.0
+    rate: float = 10.0
+    holds: tuple[tuple[float, float], ...] = ()
+    gas: Atmosphere = "air"
+    oxygen_at_min: float | None = None  # and the gas that comes then
+    later: Atmosphere = "air"
+    reading_s: float = 5.0
+    before_c: float = 25.0  # what the specimen went through unseen, from here to `start_c`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """Jumps as (°C, fraction) that are added from there on, gaps as (from °C, to °C)."""
+
+    jumps: tuple[tuple[float, float], ...] = ()
+    gaps: tuple[tuple[float, float], ...] = ()
+    noise_ug: float = 1.0
+    mass_mg: float = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A run and what is true of it, as fractions of the mass at the first reading."""
+
+    run: TgaRun
+    lost: dict[str, float] = field(default_factory=dict)
+    residue: float = 0.0
+
+
+def temperature_of(programme: Programme) -> tuple[np.ndarray, np.ndarray]:
+    """Minutes and °C of the readings."""
+    times, places = [0.0], [programme.start_c]
+    for level, minutes in sorted(programme.holds):
+        times.append(times[-1] + (level - places[-1]) / programme.rate)
+        places.append(level)
+        times.append(times[-1] + minutes)
+        places.append(level)
+    times.append(times[-1] + max(programme.end_c - places[-1], 0.0) / programme.rate)
+    places.append(max(programme.end_c, places[-1]))
+    minutes = np.arange(0.0, times[-1], programme.reading_s / 60.0)
+    return minutes, np.interp(minutes, times, places)
+
+
+def make(pools: list[Pool], programme: Programme, faults: Faults | None = None, *, seed: int = 1) -> Made:
+    """Weigh a specimen of some pools under a programme."""
+    faults = faults or Faults()
+    minutes, temperature = temperature_of(programme)
+    lead = np.arange(programme.before_c, programme.start_c, 0.5)
+    seen = np.concatenate((np.zeros(len(lead), dtype=bool), np.ones(len(minutes), dtype=bool)))
+    path = np.concatenate((lead, temperature))
+    step = np.concatenate((np.full(len(lead), 0.5 / programme.rate), np.gradient(minutes)))
+    switch = np.inf if programme.oxygen_at_min is None else programme.oxygen_at_min
+    clock = np.concatenate((np.full(len(lead), -1.0), minutes))
+    oxygen = np.where(clock < switch, programme.gas in OXIDISING, programme.later in OXIDISING)
+    mass = np.full(len(path), 1.0 - sum(p.mass for p in pools))
+    char = np.zeros(len(path))
+    for pool in pools:
+        at, e = pool.peak_c + 273.15, 1e3 * pool.energy_kj / R
+        ln_k = np.log(10.0 * e / at**2) + e / at
+        left = 1.0
+        for i, (t, dt) in enumerate(zip(path, step, strict=True)):
+            rate = np.exp(ln_k - e / (t + 273.15))
+            left = left * np.exp(-rate * dt) if pool.order == 1.0 else max(
+                left ** (1 - pool.order) + (pool.order - 1) * rate * dt, 1.0) ** (1 / (1 - pool.order))  # fmt: skip
+            mass[i] += pool.mass * left
+            char[i] += pool.char * pool.mass * (1.0 - left)
+    # char burns first order with oxygen: slow at 400 °C, within a minute at 600
+    there = np.zeros(len(path))
+    burnt = 0.0
+    for i, (t, dt) in enumerate(zip(path, step, strict=True)):
+        k = 2.0 * np.exp(-1.3e5 / R * (1.0 / (t + 273.15) - 1.0 / 773.15)) if oxygen[i] else 0.0
+        burnt += (char[i] - burnt) * (1.0 - np.exp(-min(k, 3.0) * dt))
+        there[i] = char[i] - burnt
+    total = (mass + there)[seen]
+    first, shown = float(total[0]), total / float(total[0])
+    for place, size in faults.jumps:
+        shown = shown + np.where(temperature >= place, size, 0.0)
+    shown = shown + 1e-3 * faults.noise_ug / faults.mass_mg * np.random.default_rng(seed).standard_normal(len(shown))
+    keep = np.ones(len(shown), dtype=bool)
+    for low, high in faults.gaps:
+        keep &= (temperature <= low) | (temperature >= high)
+    changes = () if not np.isfinite(switch) else (GasChange(gas=programme.later, from_min=switch, source="user"),)
+    run = TgaRun(temperature_c=temperature[keep], mass=faults.mass_mg * shown[keep], mass_unit="mg",
+                 time_s=60.0 * minutes[keep], atmosphere=programme.gas, gas_changes=changes)  # fmt: skip
+    mineral = 1.0 - sum(p.mass for p in pools)
+    return Made(run=run, residue=mineral / first)
+
+
+def untold(made: Made, gas: Atmosphere | None = None) -> TgaRun:
+    """The same run without its change of gas."""
+    from dataclasses import replace
+
+    return replace(made.run, gas_changes=(), atmosphere=gas or made.run.atmosphere)

@@ -1,0 +1,108 @@
+"""Programmes of gas and temperature, dried specimens, jumps, gaps, hydrates, by kinetics of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.gas_programs import HYDRATES, Faults, Made, Programme, bone, make, untold
+from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.results import TgaResult
+from xrdcomp.stages import analyze_tga
+
+NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
+WATER, ORGANIC, CARBONATE = 0.10, 0.25, 0.035
+
+
+def holds(result: TgaResult, *, atol: float = 0.006) -> None:
+    """Each interval, widened by what a person would call the same, holds what was put in, and is no wider than 6 %."""
+    truth = dict(zip(("water", "organic", "carbonate_co2"), (WATER, ORGANIC, CARBONATE), strict=True))
+    for name, true in truth.items():
+        low, high = result.quantities[name].ci95
+        assert low - atol <= true <= high + atol, (name, low, high)
+        assert high - low < 0.06, (name, low, high)
+
+
+CHANGES = [
+    pytest.param(Programme(gas="nitrogen", later=later, rate=rate, end_c=end, holds=((level, stay),),
+                           oxygen_at_min=(level - 25.0) / rate + wait), id=f"{level:g}-{rate:g}-{later}-{wait:g}")
+    for level, rate, later, wait, stay, end in [
+        (600.0, 10.0, "air", 4.0, 30.0, 950.0), (550.0, 10.0, "air", 10.0, 40.0, 950.0),
+        (650.0, 20.0, "oxygen", 5.0, 20.0, 980.0), (900.0, 10.0, "air", 5.0, 20.0, 900.0),
+        (850.0, 20.0, "oxygen", 8.0, 25.0, 950.0), (800.0, 5.0, "air", 15.0, 40.0, 950.0),
+        (950.0, 15.0, "air", 3.0, 15.0, 950.0),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("programme", CHANGES)
+def test_char_that_burns_after_a_change_of_gas_is_organic(programme: Programme) -> None:
+    made = make(bone(), programme)
+    told = analyze_tga(made.run, NO_BUOYANCY)
+    assert told.gas_changes[0].source == "user"
+    assert told.char_fraction is None
+    holds(told)
+    for gas in ("nitrogen", "unknown"):
+        guessed = analyze_tga(untold(made, gas), NO_BUOYANCY)  # type: ignore[arg-type]
+        assert [c.source for c in guessed.gas_changes] == ["inferred"]
+        holds(guessed)
+
+
+@pytest.mark.parametrize("rate", [5.0, 10.0, 30.0])
+def test_nothing_is_inferred_where_no_char_burns(rate: float) -> None:
+    for gas in ("nitrogen", "air"):
+        for stops in ((), ((600.0, 30.0),), ((900.0, 30.0),)):
+            made = make(bone(), Programme(gas=gas, rate=rate, holds=stops))  # type: ignore[arg-type]
+            assert analyze_tga(made.run, NO_BUOYANCY).gas_changes == ()
+
+
+@pytest.mark.parametrize(("level", "minutes"), [(560.0, 60.0), (600.0, 60.0), (600.0, 120.0), (620.0, 30.0)])
+def test_carbonate_of_a_run_with_a_hold(level: float, minutes: float) -> None:
+    holds(analyze_tga(make(bone(), Programme(holds=((level, minutes),))).run, NO_BUOYANCY))
+
+
+@pytest.mark.parametrize("start_c", [45.0, 70.0, 110.0, 150.0])
+def test_what_was_lost_before_the_first_reading_is_unknown(start_c: float) -> None:
+    result = analyze_tga(make(bone(), Programme(start_c=start_c)).run, NO_BUOYANCY)
+    assert result.water_unknown
+    assert "water" not in {step.name for step in result.steps}
+    assert "water" not in result.quantities
+    low, high = result.quantities["dry_organic"].ci95
+    assert low - 0.01 <= ORGANIC / (1.0 - WATER) <= high + 0.01
+
+
+@pytest.mark.parametrize("jump", [(250.0, -0.01), (480.0, -0.03), (650.0, 0.005), (820.0, -0.008), (180.0, 0.02)])
+def test_jumps_are_named_and_belong_to_no_component(jump: tuple[float, float]) -> None:
+    result = analyze_tga(make(bone(), Programme(), Faults(jumps=(jump,))).run, NO_BUOYANCY)
+    assert "TGA_JUMP" in {m.code for m in result.messages}
+    holds(result, atol=0.008)
+
+
+def test_narrow_reactions_are_no_jumps() -> None:
+    for name, pools in HYDRATES.items():
+        for rate in (5.0, 20.0):
+            found = analyze_tga(make(pools, Programme(rate=rate)).run, NO_BUOYANCY)
+            assert "TGA_JUMP" not in {m.code for m in found.messages}, name
+
+
+@pytest.mark.parametrize("name", list(HYDRATES))
+@pytest.mark.parametrize("rate", [5.0, 10.0, 20.0])
+def test_hydrates_are_not_read_as_moist_tissue(name: str, rate: float) -> None:
+    result = analyze_tga(make(HYDRATES[name], Programme(rate=rate)).run, NO_BUOYANCY)
+    assert result.nature == "not_tissue", (result.nature, [s.name for s in result.steps])
+    assert result.nature_reason
+
+
+@pytest.mark.parametrize("gap", [(560.0, 640.0), (180.0, 260.0)])
+def test_gaps_widen_what_they_cut(gap: tuple[float, float]) -> None:
+    whole, cut = (analyze_tga(make(bone(), Programme(), Faults(gaps=g)).run, NO_BUOYANCY) for g in ((), (gap,)))
+    assert "TGA_GAP" in {m.code for m in cut.messages}
+    holds(cut)
+    widths = [[np.ptp(r.quantities[n].ci95) for n in ("water", "organic", "carbonate_co2")] for r in (whole, cut)]
+    assert (np.array(widths[1]) >= 0.95 * np.array(widths[0])).all()
+
+
+def test_an_abrupt_step_adds_no_rise_beside_it() -> None:
+    made: Made = make(bone(), Programme(gas="nitrogen", holds=((900.0, 20.0),), end_c=900.0, oxygen_at_min=92.5))
+    mass = analyze_tga(made.run, NO_BUOYANCY).mass_fraction
+    assert float((mass - np.minimum.accumulate(mass)).max()) < 1e-3
