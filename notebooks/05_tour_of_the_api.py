@@ -168,6 +168,30 @@ shown(policy.rule[2], judged.rules[2])
 display(Markdown(f"{policy.name}, {len(policy.rule)} rules: `{judged.verdict}`"))
 
 # %% [markdown]
+# ## Instruments over time: `InstrumentHistory`, `CheckRun`
+#
+# Check runs of a standard in one file, judged by Westgard's rules and a CUSUM; here 40 made-up cells that drift.
+
+# %%
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+
+with tempfile.TemporaryDirectory() as folder:
+    history = xc.InstrumentHistory(path=f"{folder}/lab.sqlite")
+    cells = 4.156826 + 2e-5 * np.random.default_rng(5).normal(size=40) + 1e-6 * np.arange(40)
+    begin = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    for week, cell in enumerate(cells):
+        values = {"cell_a": xc.Estimate(value=cell, std=1e-5, unit="Å")}
+        when = begin + timedelta(weeks=week)
+        history.record(
+            xc.CheckRun(kind="xrd", instrument="D8", standard="srm660c", measured_at=when, values=values)
+        )
+    chart = history.chart("D8", "srm660c", "cell_a")
+display(Markdown(f"`{chart.state}`: {chart.to_dict()}"))
+chart.plot()
+
+# %% [markdown]
 # ## Errors: `XrdcompError`, `ReadError`
 #
 # An argument of another kind is named, with what was expected.

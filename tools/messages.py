@@ -19,6 +19,7 @@ AREAS = {
     "HUMP": "Specimen holders",
     "FRAME": "Area detectors",
     "CALIBRATION": "Calibration of an instrument",
+    "INSTRUMENT": "Instruments over time",
     "QUANTIFICATION": "Quantification from diffraction",
     "TGA": "Thermogravimetry",
     "FUSION": "Both instruments together",

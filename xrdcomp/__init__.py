@@ -20,6 +20,7 @@ _MODULES = {
     "data": "EmissionLine Instrument Pattern Phase Sample TgaRun",
     "errors": "ReadError XrdcompError",
     "io.front": "read_tga read_xrd",
+    "instrument.history": "CheckRun InstrumentHistory",
     "phases.library": "list_phases load_phase load_phases",
     "present.exchange": "export",
     "present.files": "read_result",

@@ -18,6 +18,7 @@ from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
+from xrdcomp.instrument.history import instrument_charts
 from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.io.front import read_xrd
 from xrdcomp.phases.library import own_phase_files
@@ -154,6 +155,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
     file or dict.
     """
     setup = prepare(sample, Recipe.of(recipe))
+    charts, control = instrument_charts(setup.recipe.history, sample.pattern, sample.tga)
     search = fit_and_search(setup)
     fit, found = (search.fit, search.phases) if search is not None else (None, ())
     thermal = analyze_curve(setup)
@@ -187,13 +189,14 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         tga=thermal,
         messages=(
             *_each_once(
-                setup.assumed, optics, run_checks(seen, ["specimen"]), quantities.messages,
+                control, setup.assumed, optics, run_checks(seen, ["specimen"]), quantities.messages,
                 holder, run_checks(seen, ["search"]), late_start(fit, found),
                 *(stage.messages for stage in (*measured, search, fit, thermal, composition) if stage is not None),
             ),
             *run_checks(replace(seen, phases=phases, claims=claims), ["composition"]),
         ),
-        metadata=_metadata(sample, search, quantities),
+        metadata=_metadata(sample, search, quantities)
+        | ({"instrument_control": [chart.to_dict() for chart in charts]} if charts else {}),
     )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ COMMAND_NAMES = {
     "atmosphere": "thermal.atmosphere",
     "basis": "composition.basis",
     "specimen_kind": "specimen.kind",
+    "history": "history.file",
 }
 """Settings that the command line and `analyze` call by a short name."""
 
@@ -452,6 +453,29 @@ class SpecimenRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=
     kind: Literal["auto", "tissue", "unknown"] = "auto"
 
 
+class HistoryRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """History of check runs against which the instruments are judged; it moves no number, only messages.
+
+    Attributes
+    ----------
+    file : str
+        Name of a history that ``xrdcomp qc record`` made; "" judges nothing.
+    diffractometer, thermobalance : str
+        Names of the instruments in it; "" where it holds one of the kind.
+    interval_days : float, days
+        Longest time between a check run and a measurement after it; a shorter one asks for more check runs.
+    baseline_runs : int
+        Check runs that mean and standard deviation are taken from; fewer make limits less certain, so that false
+        alarms are more frequent.
+    """
+
+    file: str = ""
+    diffractometer: str = ""
+    thermobalance: str = ""
+    interval_days: _Positive = 35.0
+    baseline_runs: Annotated[int, msgspec.Meta(ge=5, le=1000)] = 20
+
+
 class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The joint estimate.
 
@@ -574,7 +598,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Phase id of the spike, "" without one.
     internal_standard_fraction : float
         Mass of the spike over that of the spiked powder, 0 to 1.
-    specimen, instrument, fit, identification, thermal, quantification, composition
+    specimen, instrument, fit, identification, thermal, quantification, composition, history
         The groups above.
     """
 
@@ -589,6 +613,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thermal: ThermalRecipe = ThermalRecipe()
     quantification: QuantificationRecipe = QuantificationRecipe()
     composition: CompositionRecipe = CompositionRecipe()
+    history: HistoryRecipe = HistoryRecipe()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -648,7 +673,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 changes["instrument.wavelengths"] = numbers[:2]
                 if len(numbers) == 3:
                     changes["instrument.intensity_ratio"] = numbers[2]
-            elif name in COMMAND_NAMES and not (name == "instrument" and isinstance(value, Mapping)):
+            elif name in COMMAND_NAMES and not (name in cls.__struct_fields__ and isinstance(value, Mapping)):
                 changes[COMMAND_NAMES[name]] = value
             elif isinstance(value, Mapping) and name in recipe.__struct_fields__:
                 changes |= {f"{name}.{key}": inner for key, inner in value.items()}

@@ -43,6 +43,7 @@ SCHEMA_VERSION = "1.1"
 COMPONENTS = ("crystalline_hydroxyapatite", "organic", "water", "carbonate", "amorphous_mineral", "other_crystalline")
 Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
+ControlState = Literal["baseline", "in_control", "attention", "drifting", "out_of_control"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -1026,6 +1027,62 @@ class SampleResult(_Tabulated, shown="result"):
 
     def __repr__(self) -> str:
         return one_screen(presenter("tables").result_summary(self))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ControlChart(Record):
+    """One quantity of a check standard on one instrument over time, judged as `xrdcomp.instrument.control` says.
+
+    `instrument`, `standard`, `quantity` and `unit` say of what; `times` are seconds since 1970, `values` in `unit`.
+    `centre` and `spread` are mean and standard deviation of the baseline that a run is held against, `scores` are
+    (value - centre) / spread, `cusum_high` and `cusum_low` the sums after each run; NaN where there is none.
+    `baseline` tells the runs that the baseline is made of (`baseline_runs` of them), `counted` those that are not
+    excluded. `violations` are numbers of runs by the rule they break, `services` what was done to the instrument, by
+    time. `state` is that after the last run; where it drifts, `drift_per_month` is the pace in standard deviations,
+    `drift_since` the time at which it began and `days_to_limit` the time until the mean is off by three.
+    """
+
+    instrument: str
+    standard: str
+    quantity: str
+    unit: str = ""
+    times: FloatArray
+    values: FloatArray
+    centre: FloatArray
+    spread: FloatArray
+    scores: FloatArray
+    cusum_high: FloatArray
+    cusum_low: FloatArray
+    baseline: Any
+    counted: Any
+    violations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    services: Mapping[float, str] = field(default_factory=dict)
+    baseline_runs: int = 0
+    state: ControlState = "baseline"
+    drift_per_month: float | None = None
+    drift_since: float | None = None
+    days_to_limit: float | None = None
+
+    @property
+    def rules_now(self) -> tuple[str, ...]:
+        """Rules that the last counted run breaks."""
+        runs = np.flatnonzero(self.counted)
+        return tuple(name for name, found in self.violations.items() if len(runs) and found[-1] == runs[-1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state and the last run as plain values, without the curves."""
+        facts = ("instrument", "standard", "quantity", "unit", "state", "drift_per_month", "days_to_limit")
+        runs = np.flatnonzero(self.counted)
+        told = named(self, *facts) | {"rules": list(self.rules_now), "runs": len(runs)}
+        for name in ("values", "centre", "spread", "scores"):
+            number = float(getattr(self, name)[runs[-1]]) if len(runs) else math.nan
+            told[{"values": "value", "scores": "score"}.get(name, name)] = number if math.isfinite(number) else None
+        return told
+
+    def plot(self) -> Figure:
+        """Draw the Levey-Jennings chart with the CUSUM below."""
+        figure: Figure = presenter("control_chart").plot_control_chart(self)
+        return figure
 
 
 def plain(value: Any) -> Any:

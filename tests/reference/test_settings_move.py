@@ -134,8 +134,10 @@ BY_FILE = {
     "quantification.external_phase",
     "quantification.amorphous_file",
     "quantification.reference_patterns",
+    *("history.file", "history.diffractometer", "history.thermobalance"),
+    *("history.interval_days", "history.baseline_runs"),
 }
-"""Settings that name files: turned below, or in the tests of what they name."""
+"""Settings that name files, or speak of what they hold: turned below, or in the tests of what they name."""
 
 
 PURE = {"composition.foreign_level"}

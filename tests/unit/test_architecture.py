@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("composition", "checks", "simulate", *BASE),
     },
     "batch": {"analysis", "io", "stages", *BASE},
-    "qc": {"analysis", "batch", "io", "stages", *BASE},
+    "qc": {*("analysis", "batch", "io", "stages", "instrument", "thermal"), *BASE},
     "present": {"results", "data", "errors", "disk", "units"},
     "cli": {
         *("analysis", "batch", "qc", "present", "io", "frames", "phases", "simulate", "instrument"),

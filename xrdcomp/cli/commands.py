@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     "--specimen-kind", type=click.Choice(["auto", "tissue", "unknown"]),
     help="Whether amorphous matter is that of mineralised tissue or may be of any kind [default: auto].",
 )  # fmt: skip
+@shared.history_option
 @shared.output_options
 def analyze(xrd: str | None, **options: Any) -> None:
     """Composition of one specimen from a powder pattern, a TGA curve, or both.

@@ -13,6 +13,7 @@ from xrdcomp.cli.options import (
     atmosphere_option,
     build_recipe,
     examples,
+    history_option,
     progress,
     quiet_option,
     recipe_options,
@@ -57,6 +58,7 @@ def workers_of(given: int | None, usual: int) -> int:
 )  # fmt: skip
 @xrd_options
 @atmosphere_option
+@history_option
 @recipe_options
 @quiet_option
 def batch(source: str, **options: Any) -> None:

@@ -26,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 DEFAULT_OUT = "xrdcomp-results"
-_NAMED = ("radiation", "instrument", "atmosphere", "basis", "specimen_kind")
+_NAMED = ("radiation", "instrument", "atmosphere", "basis", "specimen_kind", "history")
 TGA_UNITS = {
     "mass_unit": ("mg", "ug", "g", "percent", "fraction"),
     "temperature_unit": ("C", "K"),
@@ -104,6 +104,10 @@ tga_options = _stack(
 
 recipe_options = _stack(
     _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."), set_option
+)
+
+history_option = _option(
+    "--history", metavar="FILE", text="History of check runs (`xrdcomp qc record`) that the instruments are judged by."
 )
 
 output_options = _stack(

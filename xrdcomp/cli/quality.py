@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 from xrdcomp.cli import EXIT_FAILED_CHECK, EXIT_NOT_JUDGED
-from xrdcomp.cli.options import examples, format_option, print_json, progress, say
+from xrdcomp.cli.options import (
+    build_recipe,
+    examples,
+    format_option,
+    print_json,
+    progress,
+    recipe_options,
+    say,
+    scan_options,
+)
 
 
 class _Judging(click.Group):
@@ -83,3 +92,190 @@ def judge(results: tuple[str, ...], **options: Any) -> None:
         say(f"{rules.VERDICT_WORDS[verdict]}: {told}, by {policy.name} ({len(policy.rule)} rules)")
     if code := {"fail": EXIT_FAILED_CHECK, "undecided": EXIT_NOT_JUDGED}.get(verdict):
         raise click.exceptions.Exit(code)
+
+
+# The history of an instrument
+
+HISTORY = "xrdcomp-history.sqlite"
+history_option = click.option(
+    "--history", default=HISTORY, show_default=True, metavar="FILE", help="History of check runs (SQLite)."
+)
+
+
+@qc.command(
+    epilog=examples(
+        "xrdcomp qc record lab6.xrdml --standard srm660c --instrument D8",
+        "xrdcomp qc record oxalate.csv --standard calcium-oxalate-monohydrate --instrument TGA2",
+        "xrdcomp qc record empty.xy --standard empty-holder --instrument D8 --date 2026-01-31T09:00+01:00",
+        "xrdcomp qc record --standard balance-weight --instrument TGA2 --kind tga --value mass_mg=100.002",
+        'xrdcomp qc record --instrument D8 --service "new tube"',
+        'xrdcomp qc record --exclude 17 --reason "specimen not packed"',
+    )
+)
+@click.argument("file", required=False)
+@history_option
+@click.option("--instrument", "name", metavar="NAME", help="Name of the instrument in the history.")
+@click.option("--standard", metavar="NAME", help="srm660c, srm640f, srm676a, calcium-oxalate-monohydrate, portlandite, "
+              "calcite, empty-holder, empty-pan … or a name of your own with --value.")  # fmt: skip
+@click.option(
+    "--date", metavar="TIME", help="When it was measured, ISO 8601 [default: the file's, else its time stamp]."
+)
+@click.option("--value", "values", multiple=True, metavar="NAME=NUMBER", help="A quantity measured elsewhere.")
+@click.option("--kind", type=click.Choice(["xrd", "tga"]), default="xrd", show_default=True,
+              help="Of the instrument, with --value.")  # fmt: skip
+@click.option("--operator", default="", metavar="NAME")
+@click.option("--note", default="", metavar="TEXT")
+@click.option("--service", metavar="TEXT", help="Note a service instead: a new baseline begins after it.")
+@click.option("--exclude", type=int, metavar="RUN", help="Exclude a run instead, with --reason.")
+@click.option("--reason", default="", metavar="TEXT", help="Why a run is excluded.")
+@scan_options
+@recipe_options
+@format_option
+def record(file: str | None, **options: Any) -> None:
+    """Measure a check standard and record it, note a service, or exclude a run.
+
+    Several processes may record in one history at the same time. A file that is there already is not recorded twice;
+    nothing is ever deleted or changed.
+    """
+    from xrdcomp.errors import RecipeError
+    from xrdcomp.instrument.history import InstrumentHistory
+    from xrdcomp.qc.check_standards import check_run_of_values, measure_standard, moment_of
+
+    history, moment = InstrumentHistory(path=options["history"]), moment_of(options["date"])
+    if options["exclude"] is not None:
+        history.exclude(options["exclude"], options["reason"])
+        say(f"run {options['exclude']} excluded: {options['reason']}")
+        return
+    if not options["name"]:
+        raise RecipeError("a record needs the instrument. Expected: --instrument NAME, e.g. --instrument D8.")
+    if options["service"] is not None:
+        history.service(options["name"], options["service"], moment)
+        say(f"{options['name']}: service noted; a new baseline begins with the next check run")
+        return
+    if not options["standard"] or bool(file) == bool(options["values"]):
+        raise RecipeError("nothing to record. Expected: --standard NAME with a FILE or with --value, or --service.")
+    told = {name: options[name] for name in ("operator", "note")}
+    if file:
+        run, messages = measure_standard(
+            file, options["standard"], options["name"], build_recipe(options | {"history": None}), scan=options["scan"],
+            measured_at=moment, **told,
+        )  # fmt: skip
+    else:
+        run = check_run_of_values(
+            options["values"], options["standard"], options["name"], options["kind"], measured_at=moment, **told
+        )
+        messages = ()
+    recorded = history.record(run)
+    if options["output_format"] == "json":
+        from xrdcomp.results import named
+
+        print_json(named(recorded, "id", "new") | named(run, "standard", "instrument", "dated_by", "values")
+                   | {"measured_at": run.measured_at.isoformat(), "messages": messages})  # fmt: skip
+        return
+    say(f"run {recorded.id} of {run.standard} on {run.instrument}, {run.measured_at:%Y-%m-%d %H:%M} ({run.dated_by})"
+        + ("" if recorded.new else ": was recorded before, nothing changed"))  # fmt: skip
+    for quantity, estimate in run.values.items():
+        text = str(estimate) if estimate.std is not None else f"{estimate.value:.7g} {estimate.unit}"
+        say(f"  {quantity:20s} {text}")
+    if recorded.other_conditions:
+        say(
+            f"warning: measured otherwise than the run before: {run.conditions}, not {recorded.other_conditions}",
+            err=True,
+        )
+    for message in messages:
+        say(f"{message.severity}: {message.text}", err=True)
+
+
+@qc.command(
+    epilog=examples(
+        "xrdcomp qc chart --history lab.sqlite",
+        "xrdcomp qc chart --history lab.sqlite --instrument D8 --quantity cell_a --out charts",
+    )
+)
+@history_option
+@click.option("--instrument", metavar="NAME", help="This one only.")
+@click.option("--standard", metavar="NAME", help="This one only.")
+@click.option("--quantity", metavar="NAME", help="This one only.")
+@click.option("--baseline", type=click.IntRange(5, 1000), metavar="N", help="Runs of the baseline [default: 20].")
+@click.option("--out", metavar="DIR", help="Draw Levey-Jennings charts with CUSUM there, PNG.")
+@click.option("--svg", is_flag=True, help="SVG instead of PNG.")
+@format_option
+@click.option("--overwrite", is_flag=True, help="Replace charts that xrdcomp did not write.")
+def chart(**options: Any) -> None:
+    """Judge every quantity of the history by Westgard's rules and CUSUM, and draw its chart.
+
+    Exit code 0 in control (a drift is told), 1 where one is out of control, 4 where every baseline is still being made.
+    """
+    from xrdcomp.errors import RecipeError
+    from xrdcomp.instrument.control import BASELINE_RUNS
+    from xrdcomp.instrument.history import InstrumentHistory
+
+    history = InstrumentHistory(path=options["history"])
+    asked = {key: options[key] for key in ("instrument", "standard", "quantity") if options[key]}
+    known = history.quantities()
+    rows = [row for row in known if all(row[key] == value for key, value in asked.items())]
+    if not rows:
+        there = "; ".join(f"{row['instrument']} {row['standard']} {row['quantity']}" for row in known) or "nothing"
+        raise RecipeError(f"{options['history']}: holds no such quantity. It holds: {there}.")
+    charts = [
+        history.chart(
+            row["instrument"], row["standard"], row["quantity"], baseline_runs=options["baseline"] or BASELINE_RUNS
+        )
+        for row in rows
+    ]
+    if options["output_format"] == "json":
+        print_json([one.to_dict() for one in charts])
+    else:
+        from xrdcomp.present.tables import control_table
+
+        say(control_table(charts))
+    if options["out"]:
+        from xrdcomp.present.files import write_figure
+
+        for one in charts:
+            name = "_".join((one.instrument, one.standard, one.quantity))
+            legal = "".join(c if c.isalnum() or c in "_-+." else "_" for c in name)
+            target = Path(options["out"]) / f"{legal}.{'svg' if options['svg'] else 'png'}"
+            write_figure(one.plot(), target, overwrite=options["overwrite"])
+            progress(f"written: {target}", quiet=False)
+    states = {one.state for one in charts}
+    if "out_of_control" in states:
+        raise click.exceptions.Exit(EXIT_FAILED_CHECK)
+    if states == {"baseline"}:
+        raise click.exceptions.Exit(EXIT_NOT_JUDGED)
+
+
+@qc.command(epilog=examples("xrdcomp qc export --history lab.sqlite --out runs.csv"))
+@history_option
+@click.option("--out", metavar="FILE", help="CSV or JSON by --format [default: standard output].")
+@click.option("--format", "output_format", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace FILE where xrdcomp did not write it.")
+def export(**options: Any) -> None:
+    """Write every value with its run: one row a value, or JSON with services and exclusions."""
+    import json
+
+    from xrdcomp.disk import write_whole
+    from xrdcomp.instrument.history import InstrumentHistory
+
+    history = InstrumentHistory(path=options["history"])
+    if options["output_format"] == "csv":
+        text = history.to_csv()
+    else:
+        text = json.dumps({"values": history.rows(), "events": history.events()}, indent=1, ensure_ascii=False) + "\n"
+    if not options["out"]:
+        say(text, nl=False)
+        return
+    target = write_whole(Path(options["out"]), text, overwrite=options["overwrite"], parents=True)
+    progress(f"written: {target}", quiet=False)
+
+
+@qc.command(epilog=examples("xrdcomp qc backup backups/2026-01-31.sqlite --history lab.sqlite"))
+@click.argument("target", metavar="FILE")
+@history_option
+@click.option("--overwrite", is_flag=True, help="Replace FILE where xrdcomp did not write it.")
+def backup(target: str, history: str, overwrite: bool) -> None:  # noqa: FBT001 - click passes options by name
+    """Copy the history to one file while others use it, and check the copy."""
+    from xrdcomp.instrument.history import InstrumentHistory
+
+    path = InstrumentHistory(path=history).backup(target, overwrite=overwrite)
+    progress(f"written: {path}", quiet=False)

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xrdcomp.data import SCREEN_WIDTH
-from xrdcomp.results import COMPONENTS, Claim, Composition, Estimate, FitResult, PhaseResult, SampleResult, TgaResult
+from xrdcomp.results import (
+    COMPONENTS,
+    Claim,
+    Composition,
+    ControlChart,
+    Estimate,
+    FitResult,
+    PhaseResult,
+    SampleResult,
+    TgaResult,
+)
 
 COMPONENT_LABELS = {
     "crystalline_hydroxyapatite": "crystalline hydroxyapatite",
@@ -458,6 +468,35 @@ def cohort_table(results: Sequence[SampleResult]) -> str:
         }
         rows.append(row + [marks.get(claim, "-") for claim in CLAIM_ORDER])
     return align(rows, right=range(1, 5 if simulated else 3))
+
+
+CONTROL_LABELS = {
+    "baseline": "baseline", "in_control": "in control", "attention": "attention", "drifting": "DRIFTS",
+    "out_of_control": "OUT OF CONTROL",
+}  # fmt: skip
+
+
+def control_table(charts: Sequence[ControlChart]) -> str:
+    """State of each quantity of a history, with the rules that its last run breaks and where a drift leads."""
+    rows: list[tuple[str, ...]] = [
+        ("instrument", "standard", "quantity", "runs", "last value", "mean", "s", "z", "state")
+    ]
+    for chart in charts:
+        told = chart.to_dict()
+        numbers = [f"{told[name]:{form}}" if told[name] is not None else "" for name, form in
+                   (("value", ".7g"), ("centre", ".7g"), ("spread", ".2g"), ("score", "+.1f"))]  # fmt: skip
+        state = CONTROL_LABELS[chart.state]
+        if chart.state == "baseline":
+            state += f", {min(told['runs'], chart.baseline_runs)} of {chart.baseline_runs}"
+        if chart.rules_now:
+            state += f" ({', '.join(chart.rules_now)})"
+        if chart.drift_per_month is not None:
+            state += f", {chart.drift_per_month:+.2g} s a month"
+        if chart.days_to_limit:
+            state += f", 3 s in {chart.days_to_limit:.0f} d"
+        quantity = f"{chart.quantity} ({chart.unit})" if chart.unit else chart.quantity
+        rows.append((chart.instrument, chart.standard, quantity, str(told["runs"]), *numbers, state))
+    return align(rows, right=(3, 4, 5, 6, 7))
 
 
 def _probability(claim: Claim) -> str:
