@@ -192,7 +192,7 @@ class _Tabulated(Record):
         return one_screen(str(self))
 
     def _repr_html_(self) -> str:
-        return str(getattr(presenter("files"), f"{self._shown}_html")(self))
+        return str(getattr(presenter("html"), f"{self._shown}_html")(self))
 
 
 @lru_cache(maxsize=4096)
@@ -462,7 +462,7 @@ class PhaseList(tuple[PhaseResult, ...]):
         return one_screen(presenter("tables").phase_table(self, ids=True)) if self else "PhaseList()"
 
     def _repr_html_(self) -> str:
-        return str(presenter("files").phases_html(self))
+        return str(presenter("html").phases_html(self))
 
 
 def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:

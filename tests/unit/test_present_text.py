@@ -12,7 +12,9 @@ from uncertainties import ufloat
 from tests.builders import estimate, make_result
 from xrdcomp.data import Diagnostic
 from xrdcomp.present.figures import plot_cohort, to_png
-from xrdcomp.present.files import draw_figures, render_cohort_page, render_report, result_html
+from xrdcomp.present.html import render_cohort_page, result_html
+from xrdcomp.present.methods import methods_of
+from xrdcomp.present.report import render_report
 from xrdcomp.present.tables import (
     brackets,
     cohort_table,
@@ -189,16 +191,64 @@ def test_notebook_table_escapes_what_files_say() -> None:
     Page(html)
 
 
-def test_report_is_one_self_contained_accessible_page() -> None:
+def test_report_is_one_self_contained_page_with_drawings() -> None:
     result = make_result(metadata={"simulated": True})
-    html = render_report(result, draw_figures(result))
+    html = render_report(result)
     page = Page(html)
-    assert len(page.images) == 4
-    assert all(image["alt"] for image in page.images)
-    assert all(source.startswith("data:") for source in page.sources), "nothing may be fetched"
+    assert html.count('role="img" aria-label="S1: ') == 2
+    assert page.images == []
+    assert all(source.startswith(("data:", "#")) for source in page.sources), "nothing may be fetched"
     assert '<html lang="en">' in html
     assert "simulated specimen" in html
     assert "not a diagnostic device" in html
+    assert len(html) < 2_000_000
+
+
+def test_report_escapes_what_files_say_also_in_the_data_of_its_script() -> None:
+    hostile = "</script><script>alert(1)</script>"
+    told = Diagnostic(code="X", severity="warning", text=hostile)
+    html = render_report(replace(make_result(), sample_id=hostile, messages=(told,)))
+    Page(html)
+    assert "<script>alert" not in html
+    assert "\\u003c/script>" in html
+
+
+def test_report_is_the_same_from_run_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert render_report(make_result()) == render_report(make_result())
+    assert "this page written 2023-11-14 22:13 UTC" in render_report(make_result())
+
+
+def test_a_failed_result_looks_so() -> None:
+    bad = Diagnostic(code="XRD_BAD", severity="error", text="Nothing fits.")
+    for result, status, word in (
+        (make_result(), "ok", "✓ sound"),
+        (replace(make_result(), messages=(bad,)), "failed", "✕ NOT TO BE USED"),
+    ):
+        html = render_report(result)
+        assert f'<div class="verdict {status}">' in html
+        assert word in html
+        assert ("What weakens it" in html) is (status == "failed")
+
+
+def test_report_without_bokeh_has_its_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xrdcomp.present.report.bokeh_script", lambda: "")
+    html = render_report(make_result())
+    assert "xrdcompPlots" not in html
+    assert html.count("<svg ") == 2
+
+
+def test_methods_tell_what_was_done_and_cite_in_order() -> None:
+    told = methods_of(make_result())
+    assert told.text.startswith(
+        "The specimen was analysed from an X-ray powder pattern and thermogravimetry with xrdcomp"
+    )
+    assert "from 10.00 to 69.98° 2θ, 3000 points" in told.text
+    cited = [int(number) for group in re.findall(r"\[([\d,]+)\]", told.text) for number in group.split(",")]
+    assert list(dict.fromkeys(cited)) == list(range(1, len(told.references) + 1))
+    alone = methods_of(make_result(fit=False)).text
+    assert "pattern" not in alone
+    assert "(air, 10 K/min, 12.3 mg)" in alone
 
 
 def test_cohort_page_is_self_contained_labelled_and_linked() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xrdcomp.errors import RecipeError
-from xrdcomp.present.files import to_toml
+from xrdcomp.present.toml import to_toml
 from xrdcomp.recipe import FitRecipe, Recipe, ThermalRecipe
 
 

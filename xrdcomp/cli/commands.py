@@ -111,7 +111,8 @@ def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa
     shared.say(cohort_table(results))
     if figures:
         from xrdcomp.present.figures import plot_cohort
-        from xrdcomp.present.files import render_cohort_page, write_text
+        from xrdcomp.present.files import write_text
+        from xrdcomp.present.html import render_cohort_page
 
         drawn = {
             result.sample_id: {

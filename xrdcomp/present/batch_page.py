@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xrdcomp.present.files import template_environment
+from xrdcomp.present.html import template_environment
 from xrdcomp.present.tables import label_of, percent
 from xrdcomp.results import Estimate
 

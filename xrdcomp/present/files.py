@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import BadZipFile
 
 import msgspec
@@ -19,26 +16,16 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, Source
 from xrdcomp.disk import refuse_inputs, replaced_folder, write_whole
-from xrdcomp.errors import OutputError, ReadError, printable
+from xrdcomp.errors import OutputError, ReadError
 from xrdcomp.present.exchange import tables_of, to_csv
-from xrdcomp.present.tables import (
-    BASIS_LABELS,
-    CLAIM_ORDER,
-    component_label,
-    component_order,
-    gas_label,
-    interval_text,
-    label_of,
-    limit_text,
-    percent,
-)
+from xrdcomp.present.report import render_report
+from xrdcomp.present.toml import to_toml
 from xrdcomp.results import (
     EVIDENCE_KEYS,
     STEP_PLACES,
     Claim,
     Composition,
     DetectionRule,
-    Estimate,
     FitResult,
     PhaseList,
     PhaseResult,
@@ -50,7 +37,6 @@ from xrdcomp.results import (
 )
 
 if TYPE_CHECKING:
-    import jinja2
     from matplotlib.figure import Figure
 
 FIGURE_FORMATS = ("png", "svg")
@@ -91,7 +77,7 @@ def write_result(
 
     ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable with
     ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``tables/*.csv``, ``figures/*.png`` and ``*.svg`` unless
-    `figures` is off, and ``report.html``, which shows the figures as well, where `report` is asked for.
+    `figures` is off, and ``report.html``, one page of all, where `report` is asked for.
 
     Files that the program did not write stay. OutputError: the sample id cannot name a folder, the folder holds
     something else than a result, one of other measurements or changed files (replaced with `overwrite`), one of the
@@ -113,8 +99,7 @@ def write_result(
             )
 
     with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:
-        drawn = draw_figures(result) if figures or report else {}
-        names = _write_figures(drawn, work / "figures") if figures else ()
+        names = _write_figures(draw_figures(result), work / "figures") if figures else ()
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
         (work / "tables").mkdir()
@@ -132,7 +117,7 @@ def write_result(
         recipe = to_toml(settings, comment="\n".join(comment))
         (work / "recipe.toml").write_text(recipe, encoding="utf-8")
         if report:
-            (work / "report.html").write_text(render_report(result, drawn), encoding="utf-8")
+            (work / "report.html").write_text(render_report(result), encoding="utf-8")
     return target
 
 
@@ -224,57 +209,6 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         arrays["composition_draws"] = result.composition.draws
     with file.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **{name: np.asarray(item) for name, item in arrays.items()})
-
-
-# TOML out: the recipe of a result, as a file that repeats it (the standard library only reads TOML)
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def to_toml(data: Mapping[str, Any], *, comment: str = "") -> str:
-    """Write nested mappings as TOML 1.0 text, `comment` at its head, one ``#`` per line.
-
-    Keys whose value is None are left out, because TOML has no null; a reader then takes its default. A value that is
-    not text, bool, number, mapping or a sequence of these raises TypeError, a number that is not finite ValueError.
-    """
-    lines = [f"# {printable(line)}".rstrip() for line in comment.splitlines()]
-    if lines:
-        lines.append("")
-    _write_table(data, (), lines)
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _write_table(data: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    for key, value in data.items():
-        if value is not None and not isinstance(value, Mapping):
-            lines.append(f"{_key(key)} = {_value(value)}")
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            nested = (*path, key)
-            if lines and lines[-1]:
-                lines.append("")
-            lines.append(f"[{'.'.join(_key(part) for part in nested)}]")
-            _write_table(value, nested, lines)
-
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a setting must be finite; got {value}.")
-    if isinstance(value, str | int | float):
-        # JSON writes truth values, numbers and text as TOML does, except that TOML also wants DEL escaped and, being
-        # UTF-8, has no place for the bytes of a file name that are not.
-        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        return re.sub("[\ud800-\udfff]", lambda lone: json.dumps(printable(lone[0]))[1:-1], text)
-    if isinstance(value, Mapping):
-        items = (f"{_key(key)} = {_value(item)}" for key, item in value.items() if item is not None)
-        return "{ " + ", ".join(items) + " }"
-    if isinstance(value, Sequence):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    raise TypeError(f"cannot write {type(value).__name__} as TOML.")
 
 
 # Results from disk: what `write_result` wrote becomes a `SampleResult` again.
@@ -439,150 +373,3 @@ def _tga(item: Mapping[str, Any], curves: Curves) -> TgaResult:
 def _step(item: Mapping[str, Any]) -> TgaStep:
     places: dict[str, Any] = {f"{place}_c": item.get(f"{place}_C") for place in STEP_PLACES}
     return _record(TgaStep, item, parts=tuple(map(_step, item.get("parts", ()))), **places)
-
-
-# Results as HTML: a table for notebooks, a plain page for one specimen, a plain page for a
-# cohort.
-# The pages are self-contained: style and figures are inside, nothing is fetched.
-
-EMBEDDED_DPI = 100
-FIGURE_TITLES = {
-    "fit": "Whole-pattern fit",
-    "tga": "Thermogravimetry",
-    "composition": "Composition",
-    "uncertainty_budget": "Where the uncertainty comes from",
-    "cohort": "All specimens",
-}
-FIGURE_DESCRIPTIONS = {
-    "fit": "Whole-pattern fit: observed points, calculated curve, background, amorphous parts, phase ticks "
-    "and difference against the scattering angle",
-    "tga": "Mass and mass-loss rate against temperature, steps shaded and labelled with their mass loss",
-    "composition": "Bars of the mass fraction of each component with its 95 % interval",
-    "uncertainty_budget": "Stacked bars: share of each input in the variance of each component",
-    "cohort": "Estimates with 95 % intervals of every component for every specimen",
-}
-
-
-def result_html(result: SampleResult) -> str:
-    """Compact HTML fragment for a notebook: composition, phases, claims, messages."""
-    return template_environment().get_template("result.html.j2").render(_context(result))
-
-
-def composition_html(composition: Composition) -> str:
-    """HTML table of a composition for a notebook."""
-    sums = list(composition.identifiable_sums.items())
-    basis = BASIS_LABELS[composition.basis]
-    return _part("composition", _components(composition), sums, basis, composition.method, {})
-
-
-class _Component(NamedTuple):
-    """Component of a composition as templates show it."""
-
-    id: str
-    label: str
-    estimate: Estimate | None
-
-
-def _components(composition: Composition, result: SampleResult | None = None) -> list[_Component]:
-    """Components in the order of tables; `result` tells which apatite was found."""
-    found = composition.components
-    return [_Component(name, component_label(name, result), found[name]) for name in component_order(found)]
-
-
-def phases_html(phases: Sequence[PhaseResult]) -> str:
-    """HTML table of phases for a notebook; those not found are folded away."""
-    return _part("phase_table", *_by_decision(phases))
-
-
-def tga_html(tga: TgaResult) -> str:
-    """HTML table of thermogravimetric steps for a notebook."""
-    return _part("step_table", tga)
-
-
-def _part(macro: str, *arguments: Any) -> str:
-    return str(getattr(template_environment().get_template("parts.html.j2").module, macro)(*arguments))
-
-
-def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list[PhaseResult]]:
-    """Phases that were found or are undecided, and those that were not found."""
-    absent = [phase for phase in phases if phase.decision == "not_detected"]
-    return [phase for phase in phases if phase.decision != "not_detected"], absent
-
-
-def render_report(result: SampleResult, figures: Mapping[str, Figure]) -> str:
-    """One self-contained page about one specimen, with its `figures` by name, as `draw_figures` gives them."""
-    template = template_environment().get_template("report.html.j2")
-    return template.render(_context(result), figures=_embed(figures), full=True)
-
-
-def render_cohort_page(
-    results: Sequence[SampleResult], figures: Mapping[str, Figure], specimen_figures: Mapping[str, Mapping[str, bytes]]
-) -> str:
-    """One self-contained page about a cohort.
-
-    `figures` are those of the whole cohort by name, `specimen_figures` those of each specimen, by sample id, as PNG.
-    """
-    specimens = [
-        _context(result) | {"figures": [_image(name, png) for name, png in specimen_figures[result.sample_id].items()]}
-        for result in results
-    ]
-    return template_environment().get_template("cohort.html.j2").render(
-        specimens=specimens,
-        figures=_embed(figures),
-        claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
-        simulated=any(result.metadata.get("simulated") for result in results),
-        has_truth=any(result.metadata.get("truth") for result in results),
-        software=results[0].software,
-    )  # fmt: skip
-
-
-def template_environment() -> jinja2.Environment:
-    """Environment of the page templates, with the filters that they use."""
-    import jinja2  # late: a table of the terminal needs none
-    from markupsafe import Markup
-
-    def shown(value: object) -> object:
-        return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("xrdcomp.present"), autoescape=True, undefined=jinja2.StrictUndefined,
-        finalize=shown,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "percent": partial(percent, unit=False), "interval": interval_text, "limit": limit_text, "label": label_of,
-        "gas": gas_label,
-    }  # fmt: skip
-    return environment
-
-
-def _context(result: SampleResult) -> dict[str, Any]:
-    composition = result.composition
-    shown, absent = _by_decision(result.phases)
-    return {
-        "result": result,
-        "basis": BASIS_LABELS[composition.basis],
-        "components": _components(composition, result),
-        "sums": list(composition.identifiable_sums.items()),
-        "phases": shown,
-        "absent": absent,
-        "claims": {claim.id: claim for claim in result.claims},
-        "truth": result.metadata.get("truth") or {},
-        "simulated": bool(result.metadata.get("simulated")),
-    }
-
-
-def _embed(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
-    from xrdcomp.present.figures import to_png
-
-    return [_image(name, to_png(figure, dpi=EMBEDDED_DPI)) for name, figure in figures.items()]
-
-
-def _image(name: str, png: bytes) -> dict[str, str]:
-    from xrdcomp.present.figures import smaller_png
-
-    return {
-        "title": FIGURE_TITLES.get(name, label_of(name)),
-        "alt": FIGURE_DESCRIPTIONS.get(name, label_of(name)),
-        "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
-    }

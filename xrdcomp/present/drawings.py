@@ -1,0 +1,272 @@
+"""Drawings of the pages: inline SVG from the arrays of a result, without fonts, files or scripts.
+
+They stand in the page from the first moment, where scripts do not run, and on paper; `plots.js` puts the interactive
+plot of the same curves in their place on a screen. Colours and dashes are those of the figures, set by classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from xrdcomp.errors import printable
+from xrdcomp.present.tables import label_of, percent, step_label
+from xrdcomp.results import FitResult, SampleResult, TgaResult
+from xrdcomp.units import FloatArray
+
+WIDTH, LEFT, RIGHT = 960, 74, 12
+STATIC_POINTS = 1600
+"""Points of a static curve: two a pixel."""
+MAX_HKL = 10
+Range = tuple[float, float]
+
+
+def ticks(low: float, high: float, most: int = 8) -> list[float]:
+    """Round numbers between `low` and `high`, at most about `most`."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def plain_number(value: float) -> str:
+    """Short text of a tick."""
+    return f"{value:.6g}".replace("-", "−").replace("e+0", "e")
+
+
+def thinned(values: FloatArray, most: int) -> Any:
+    """Rows to show of a curve: all, or in each of equal parts the lowest and the highest of `values`, in order."""
+    n = len(values)
+    if n <= most:
+        return np.arange(n)
+    size = math.ceil(2 * n / most)
+    padded = np.pad(values, (0, -n % size), mode="edge").reshape(-1, size)
+    starts = np.arange(len(padded)) * size
+    rows = np.unique(np.concatenate([starts + padded.argmin(axis=1), starts + padded.argmax(axis=1), [0, n - 1]]))
+    return rows[rows < n]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A rectangle of a drawing with its ranges; `top` and `height` in pixels."""
+
+    top: float
+    height: float
+    x: Range
+    y: Range
+
+    def px(self, value: Any) -> Any:
+        """Pixels from the left."""
+        return LEFT + (value - self.x[0]) / ((self.x[1] - self.x[0]) or 1.0) * (WIDTH - LEFT - RIGHT)
+
+    def py(self, value: Any) -> Any:
+        """Pixels from the top, kept within the panel."""
+        share = (value - self.y[0]) / ((self.y[1] - self.y[0]) or 1.0)
+        return self.top + self.height * (1.0 - np.clip(share, 0.0, 1.0))
+
+    def line(self, x: FloatArray, y: FloatArray, kind: str) -> str:
+        """Curve of a class."""
+        points = zip(self.px(np.asarray(x)).tolist(), self.py(np.asarray(y)).tolist(), strict=True)
+        return f'<polyline class="{kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>'
+
+    def dots(self, x: FloatArray, y: FloatArray, kind: str) -> str:
+        """Points as one path of short strokes."""
+        points = zip(self.px(np.asarray(x)).tolist(), self.py(np.asarray(y)).tolist(), strict=True)
+        return f'<path class="{kind}" d="{"".join(f"M{a:.1f} {b:.1f}h0" for a, b in points)}"/>'
+
+    def frame(self, ylabel: str, *, xlabel: str = "", most: int = 6) -> str:
+        """Axes with ticks and their labels; without `xlabel` the lower one has no numbers."""
+        bottom, right = self.top + self.height, WIDTH - RIGHT
+        parts = [f'<path class="axis" d="M{LEFT} {self.top}V{bottom}H{right}"/>']
+        for tick in ticks(*self.y, most):
+            y = float(self.py(tick))
+            parts.append(f'<path class="axis" d="M{LEFT - 4} {y:.1f}h4"/>')
+            parts.append(f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">{plain_number(tick)}</text>')
+        for tick in ticks(*self.x, 10):
+            x = float(self.px(tick))
+            parts.append(f'<path class="axis" d="M{x:.1f} {bottom}v4"/>')
+            if xlabel:
+                parts.append(f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{plain_number(tick)}</text>')
+        middle = self.top + self.height / 2
+        parts.append(f'<text transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">{ylabel}</text>')
+        if xlabel:
+            parts.append(f'<text x="{(LEFT + right) / 2}" y="{bottom + 36}" text-anchor="middle">{xlabel}</text>')
+        return "".join(parts)
+
+
+def _svg(height: float, name: str, description: str, parts: Iterable[str]) -> str:
+    told = escape(printable(f"{name}: {description}"), quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{told}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _legend(entries: Sequence[tuple[str, str]], top: float) -> str:
+    """Names of curves by class in rows from `top`, at the right."""
+    parts, x, y = [], float(LEFT + 8), top
+    for kind, label in entries:
+        width = 38 + 7.2 * len(label)
+        if x + width > WIDTH - RIGHT:
+            x, y = float(LEFT + 8), y + 17
+        parts.append(f'<path class="{kind}" d="M{x:.0f} {y - 4:.0f}h26"/>')
+        parts.append(f'<text x="{x + 31:.0f}" y="{y:.0f}">{escape(printable(label))}</text>')
+        x += width
+    return "".join(parts)
+
+
+def curve_class(role: str, index: int = 0) -> str:
+    """Class of a curve: phases and amorphous parts are numbered, as in `style.css.j2`."""
+    return f"c {role}{index % 7 if role in {'phase', 'amorphous'} else ''}"
+
+
+AMORPHOUS_ORDER = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
+
+
+def amorphous_index(name: str) -> int:
+    """Number of an amorphous part's class."""
+    return AMORPHOUS_ORDER.index(name) if name in AMORPHOUS_ORDER else len(AMORPHOUS_ORDER)
+
+
+UNIT_WORDS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
+
+
+def pattern_svg(result: SampleResult) -> str:
+    """Observed points, calculated curve, background and parts; places of reflections; difference over sigma."""
+    fit = result.xrd
+    assert fit is not None, "drawn only where a pattern was fitted"
+    rows = thinned(fit.observed, STATIC_POINTS)
+    smooth = np.unique(np.linspace(0, len(fit.two_theta) - 1, 300).astype(int))
+    x: Range = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+    top = float(max(fit.observed.max(), fit.calculated.max()))
+    n, legend = max(len(fit.reflections), 1), 40
+    main = Panel(top=legend, height=300, x=x, y=(min(0.0, float(fit.observed.min())), 1.12 * top))
+    marks = main.top + main.height + 12
+    deviation = (fit.observed - fit.calculated) / fit.sigma
+    span = max(4.0, float(np.abs(deviation).max()))
+    lower = Panel(top=marks + 13 * n + 8, height=90, x=x, y=(-span, span))
+    entries = [("c observed", "observed"), ("c calculated", "calculated"), ("c background", "background")]
+    parts = [main.dots(fit.two_theta[rows], fit.observed[rows], "c observed")]
+    for name, curve in fit.amorphous.items():
+        if curve.any():
+            kind = curve_class("amorphous", amorphous_index(name))
+            parts.append(main.line(fit.two_theta[smooth], (fit.background + curve)[smooth], kind))
+            entries.append((kind, f"+ {label_of(name)}"))
+    parts.append(main.line(fit.two_theta[smooth], fit.background[smooth], "c background"))
+    parts.append(main.line(fit.two_theta[rows], fit.calculated[rows], "c calculated"))
+    for row, (name, table) in enumerate(fit.reflections.items()):
+        y, places = marks + 13 * row, main.px(np.asarray(table.two_theta)).tolist()
+        path = "".join(f"M{place:.1f} {y:.0f}v9" for place in places)
+        parts.append(f'<path class="{curve_class("phase", row)}" d="{path}"/>')
+        short = name if len(name) < 12 else name[:10] + "…"
+        parts.append(f'<text class="small" x="{LEFT - 4}" y="{y + 8:.0f}" text-anchor="end">{escape(short)}</text>')
+    parts += [_hkl_label(main, *label) for label in _strongest(fit)]
+    for peak in result.metadata.get("unexplained_peaks") or ():
+        if x[0] <= peak["two_theta"] <= x[1]:
+            place = f"{main.px(peak['two_theta']):.1f}"
+            parts.append(f'<path class="c unexplained" d="M{place} {main.top + main.height - 2}v-26"/>')
+            parts.append(
+                f'<text class="small" x="{place}" y="{main.top + main.height - 30}" text-anchor="middle">?</text>'
+            )
+    parts.append(lower.line(fit.two_theta[rows], deviation[rows], "c difference"))
+    parts.append(f'<path class="axis" d="M{LEFT} {float(lower.py(0.0)):.1f}H{WIDTH - RIGHT}"/>')
+    unit = UNIT_WORDS.get(result.metadata.get("intensity_unit", "arbitrary"), "arb. units")
+    parts += [main.frame(f"intensity ({unit})"), lower.frame("difference / σ", xlabel="2θ (°)", most=4)]
+    parts.append(_legend(entries, 14))
+    described = (
+        f"Measured and fitted pattern from {x[0]:.1f} to {x[1]:.1f}° 2θ, with places of reflections and difference"
+    )
+    return _svg(lower.top + lower.height + 44, result.sample_id, described, parts)
+
+
+def _strongest(fit: FitResult) -> list[tuple[str, float, float]]:
+    """Labels, angles and heights of the strongest reflections that do not stand in each other's way."""
+    found: list[tuple[float, str, float]] = []
+    for name, table in fit.reflections.items():
+        curve = fit.phases.get(name)
+        if curve is None or not curve.any():
+            continue
+        for hkl, angle, intensity in zip(table.hkl, table.two_theta, table.intensity, strict=True):
+            row = min(int(np.searchsorted(fit.two_theta, angle)), len(curve) - 1)
+            if intensity >= 8.0 and curve[row] > 4.0 * fit.sigma[row]:
+                found.append((float(curve[row]), hkl_text(hkl), float(angle)))
+    room = (fit.two_theta[-1] - fit.two_theta[0]) / 45
+    placed: list[tuple[str, float, float]] = []
+    for _, text, angle in sorted(found, reverse=True):
+        if len(placed) < MAX_HKL and all(abs(angle - other) > room for _, other, _ in placed):
+            near = np.abs(fit.two_theta - angle) < room / 2
+            if near.any():
+                placed.append((text, angle, float(np.maximum(fit.observed, fit.calculated)[near].max())))
+    return placed
+
+
+def hkl_text(hkl: Iterable[float]) -> str:
+    """``002``; blanks where an index has two figures or a sign."""
+    indices = [int(index) for index in hkl]
+    return ("" if all(0 <= index < 10 for index in indices) else " ").join(map(str, indices))
+
+
+def _hkl_label(panel: Panel, text: str, angle: float, height: float) -> str:
+    x, y = panel.px(angle), panel.py(height) - 5
+    return f'<text class="small" transform="translate({x + 3:.1f} {y:.1f}) rotate(-90)">{text}</text>'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Construction:
+    """Tangent of a step through its steepest point, from the extrapolated onset to the endset: °C and wt%."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+
+def construction(tga: TgaResult, onset: float | None, peak: float | None, endset: float | None) -> Construction | None:
+    """The line that the onset was read from, drawn through the curve at its steepest point."""
+    if onset is None or peak is None:
+        return None
+    slope = np.gradient(100.0 * tga.mass_fraction, tga.temperature_c)
+    at, height = (float(np.interp(peak, tga.temperature_c, values)) for values in (slope, 100.0 * tga.mass_fraction))
+    ends = (onset, peak + (peak - onset) if endset is None else endset)
+    return Construction(x=ends, y=(height + at * (ends[0] - peak), height + at * (ends[1] - peak)))
+
+
+def tga_svg(result: SampleResult) -> str:
+    """Mass with the constructions of its steps, shaded, and the rate of loss below it."""
+    tga = result.tga
+    assert tga is not None, "drawn only where a run was measured"
+    rows = np.unique(np.linspace(0, len(tga.temperature_c) - 1, 700).astype(int))
+    mass, x = 100.0 * tga.mass_fraction, (float(tga.temperature_c.min()), float(tga.temperature_c.max()))
+    low, high = float(mass.min()), float(mass.max())
+    pad = 0.04 * max(high - low, 1e-3)
+    upper = Panel(top=58, height=240, x=x, y=(low - pad, high + pad))
+    rate = 100.0 * tga.dtg_per_min
+    lower = Panel(top=312, height=110, x=x, y=(min(0.0, float(rate.min())), 1.05 * max(float(rate.max()), 1e-6)))
+    parts: list[str] = []
+    for index, step in enumerate(tga.steps):
+        a, b = float(upper.px(step.start_c)), float(upper.px(step.end_c))
+        bottom = lower.top + lower.height
+        parts.append(
+            f'<rect class="step{index % 2}" x="{a:.1f}" y="{upper.top}" width="{max(b - a, 0.0):.1f}" '
+            f'height="{bottom - upper.top}"/>'
+        )
+        centre, row = (a + b) / 2, 15 + 30 * (index % 2)
+        for line, text in enumerate((step_label(step.name), percent(step.mass_loss))):
+            parts.append(f'<text x="{centre:.0f}" y="{row + 13 * line}" text-anchor="middle">{escape(text)}</text>')
+        if line_of := construction(tga, step.onset_c, step.peak_c, step.endset_c):
+            parts.append(upper.line(np.array(line_of.x), np.array(line_of.y), "c construction"))
+            parts.append(
+                f'<text class="small" x="{upper.px(line_of.x[0]) + 4:.1f}" y="{upper.py(line_of.y[0]) - 4:.1f}">'
+                f"{line_of.x[0]:.0f} °C</text>"
+            )
+    parts.append(upper.line(tga.temperature_c[rows], mass[rows], "c mass"))
+    parts.append(lower.line(tga.temperature_c[rows], rate[rows], "c calculated"))
+    parts += [upper.frame("mass (wt%)"), lower.frame("DTG (wt%/min)", xlabel="temperature (°C)", most=4)]
+    described = "Mass and its rate of loss against temperature, steps shaded, tangents at the steepest points"
+    return _svg(lower.top + lower.height + 44, result.sample_id, described, parts)
