@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "1.1"
 COMPONENTS = ("crystalline_hydroxyapatite", "organic", "water", "carbonate", "amorphous_mineral", "other_crystalline")
+UNIDENTIFIED = "unidentified_crystalline"
+"""Component of crystals outside the library; a composition has it, last, where reflections that no phase explains ask
+for it."""
 Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
 ControlState = Literal["baseline", "in_control", "attention", "drifting", "out_of_control"]
@@ -850,10 +853,10 @@ class RunScatter:
 class Composition(_Tabulated, shown="composition"):
     """Mass fractions of the specimen; None where these measurements cannot separate a component.
 
-    `components` has a key for each of ``COMPONENTS``. `covariance` refers to `covariance_names`.
-    `draws` are posterior draws in the order of ``COMPONENTS`` (all components, also the ones that are None),
-    so that any probability can be formed from them. `budget` gives, for each component, the share of its
-    variance that each input contributes.
+    `components` has a key for each of ``COMPONENTS``, and for ``UNIDENTIFIED`` where reflections belong to no phase.
+    `covariance` refers to `covariance_names`. `draws` are posterior draws in the order of `components` (all of them,
+    also the ones that are None), so that any probability can be formed from them. `budget` gives, for each component,
+    the share of its variance that each input contributes.
 
     Fractions run from 0 to 1 on `basis`; `method` says what they came from (``xrd+tga`` …), `other_basis` holds the
     components on the other basis. `identifiable_sums` are sums that can be told where their parts cannot. `prior_share`
@@ -880,7 +883,7 @@ class Composition(_Tabulated, shown="composition"):
     @property
     def undetermined(self) -> tuple[str, ...]:
         """Components that these measurements do not determine."""
-        return tuple(name for name in COMPONENTS if self.components.get(name) is None)
+        return tuple(name for name in self.components if self.components[name] is None)
 
     def __getitem__(self, name: str) -> Estimate | None:
         """Estimate of a component, or of a sum that can be told; None where it cannot be separated."""

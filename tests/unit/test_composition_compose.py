@@ -35,7 +35,7 @@ from xrdcomp.composition.evidence import (
 )
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, Composition, XrdAmounts
+from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Composition, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
@@ -597,3 +597,84 @@ def test_what_the_instruments_say_of_each_other_is_typed() -> None:
     assert alone is not None
     assert (alone.xrd, alone.tga, alone.weighs_crystals) == (True, False, True)
     assert (alone.mineral_balance, alone.scale, alone.amorphous_excess) == (None, None, None)
+
+
+def powder(*, standard: float = 0.0, foreign: float = 0.0, organic: float = 0.05) -> XrdAmounts:
+    """Amounts by diffraction of 50 wt% fluorite with organic matter; what is `foreign` shows in none of them.
+
+    With a `standard` they are those of the spiked powder, per gram of it.
+    """
+    own = np.array([0.5, organic, 0.0, standard / (1 - standard) * priors.STANDARD_CRYSTALLINITY.mean])
+    std = np.array([0.02 * own[0], 0.01, 0.01, 0.02 * own[3]])
+    names, keep = ("fluorite", "protein", "water", "corundum"), np.array([True, True, True, standard > 0])
+    assert foreign + own[:2].sum() <= 1.0
+    return amounts_of(
+        names=tuple(np.array(names)[keep].tolist()),
+        amounts=3.0 * own[keep],
+        covariance=np.diag((3.0 * std[keep]) ** 2),
+        crystalline=tuple(np.array([True, False, False, True])[keep].tolist()),
+    )
+
+
+@pytest.mark.parametrize("organic", [0.02, 0.2, 0.5])
+def test_a_spike_weighs_each_phase_whatever_else_is_there(organic: float) -> None:
+    """50 wt% fluorite by its ratio to the spike, however much is left that neither lines nor halos show."""
+    found = compose_evidence(
+        powder(standard=0.2, organic=organic), None, tissue=False,
+        internal_standard=InternalStandard(id="corundum", fraction=0.2),
+    )  # fmt: skip
+    fluorite = found.components["other_crystalline"]
+    assert fluorite is not None
+    assert fluorite.std is not None
+    assert_close(fluorite.value, 0.5, atol=0.01, because="a fifth of the standard uncertainty of 5 %")
+    assert fluorite.std < 0.03, "two amounts of 2 %, microabsorption of 2 %, intensities of 3 %"
+    assert_close(found.identifiable_sums["crystalline"].value, fluorite.value, atol=0.005, because="nothing hidden")
+    assert UNIDENTIFIED not in found.components, "no reflections ask for it"
+
+
+def test_shares_by_a_spike_cannot_exceed_one() -> None:
+    spiked = powder(standard=0.2, organic=0.05)
+    too_much = replace(spiked, amounts=spiked.amounts * np.array([2.3, 1.0, 1.0, 1.0]))
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    found = compose_evidence(too_much, None, tissue=False, internal_standard=standard)
+    fluorite = found.components["other_crystalline"]
+    assert fluorite is not None
+    assert 0.85 < fluorite.value <= fluorite.high <= 1.0
+
+
+def test_crystals_of_no_phase_have_a_place_among_the_others() -> None:
+    """Unexplained reflections of 0.3 g per gram, good to a factor of three, take their share of everything."""
+    alone = compose_evidence(powder(organic=0.2), None, tissue=False)
+    found = compose_evidence(powder(organic=0.2), None, tissue=False, unidentified=(0.9, 0.01))
+    assert tuple(found.components) == (*COMPONENTS, UNIDENTIFIED)
+    assert found.draws.shape[1] == len(found.components)
+    assert_close(found.draws.sum(axis=1), 1.0, atol=1e-9, because="fractions")
+    unknown, fluorite = found.components[UNIDENTIFIED], found.components["other_crystalline"]
+    assert unknown is not None
+    assert fluorite is not None
+    assert unknown.low < 0.15 < 0.3 < unknown.high, "three times more or less"
+    assert alone.components["other_crystalline"] is not None
+    assert fluorite.value < alone.components["other_crystalline"].value - 0.1, "nothing sums to one without it"
+    assert fluorite.low < 0.5 < fluorite.high
+    assert found.budget[UNIDENTIFIED]["unidentified"] > 0.1, "their scattering per gram; the rest is where they end"
+
+
+def test_a_spike_with_crystals_of_no_phase_leaves_them_the_rest() -> None:
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    found = compose_evidence(
+        powder(standard=0.2, organic=0.02), None, tissue=False, internal_standard=standard, unidentified=(0.6, 0.02)
+    )
+    fluorite, unknown = found.components["other_crystalline"], found.components[UNIDENTIFIED]
+    assert fluorite is not None
+    assert unknown is not None
+    assert_close(fluorite.value, 0.5, atol=0.015, because="its ratio to the spike")
+    assert_close(unknown.value, 0.48, atol=0.05, because="what is left, not the 0.2 of the median crystal")
+    assert found.identifiable_sums["crystalline"].high > 0.98
+
+
+def test_a_powder_of_minerals_reaches_pure() -> None:
+    """Halos of 0 ± 1 wt% beside crystals of unknown kind: pure is inside, and the mean stays within 2 wt% of it."""
+    found = compose_evidence(powder(organic=0.0), None, tissue=False)
+    crystalline = found.identifiable_sums["crystalline"]
+    assert crystalline.high == 1.0
+    assert crystalline.value > 0.98

@@ -91,18 +91,21 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         msg = f"replicates must be on one basis; got {', '.join(bases)}. Run all with the same composition.basis."
         raise AnalysisError(msg)
     hidden = {name for item in compositions for name, value in item.components.items() if value is None}
-    means = np.array([item.draws.mean(axis=0) for item in compositions])
-    variances = np.array([item.draws.var(axis=0) for item in compositions])
+    names = _names(compositions)
+    # a run that shows no reflections of crystals outside the library has none of them
+    filled = [np.pad(item.draws, ((0, 0), (0, len(names) - item.draws.shape[1]))) for item in compositions]
+    means = np.array([each.mean(axis=0) for each in filled])
+    variances = np.array([each.var(axis=0) for each in filled])
     # share of every variance that differs from run to run; all of it where a composition has no budget
     own = np.ones_like(variances)
     for run, item in enumerate(compositions):
-        for i, inputs in enumerate(item.budget.get(name, {}) for name in COMPONENTS):
+        for i, inputs in enumerate(item.budget.get(name, {}) for name in names):
             if inputs:
                 share = sum(value for key, value in inputs.items() if key.startswith(INDEPENDENT))
                 own[run, i] = np.clip(share, 0.01, 1.0)
     effects = [
         RandomEffects.of(means[:, i], np.sqrt(np.maximum(own[:, i] * variances[:, i], 1e-12)))
-        for i in range(len(COMPONENTS))
+        for i in range(len(names))
     ]
     shared = ((1.0 - own) * variances).mean(axis=0)
     repeated = np.array([item.std**2 for item in effects])
@@ -113,7 +116,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     centre /= centre.sum()
     # draws around the centre with the runs' mean correlation; a component without any variation (water on a dry basis)
     # gets a trace of noise, for it has no correlation otherwise
-    noise, own_draws = np.random.default_rng(0), [item.draws for item in compositions]
+    noise, own_draws = np.random.default_rng(0), filled
     varied = [each + 1e-9 * noise.standard_normal(each.shape) for each in own_draws]
     correlation = np.mean([np.corrcoef(each, rowvar=False) for each in varied], axis=0)
     std = np.sqrt(total)
@@ -124,16 +127,17 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     draws /= draws.sum(axis=1, keepdims=True)
     # Welch & Satterthwaite: only the repeated part has k - 1 degrees of freedom, the shared part is known
     freedom = (k - 1) * total**2 / np.maximum(repeated, 1e-300) ** 2
-    known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
+    known = [i for i, name in enumerate(names) if name not in hidden]
     sums = {}
     for name, parts in SUMS.items():
         if not all(name in item.identifiable_sums for item in compositions):
             continue
-        columns = list(parts)
+        columns = [part for part in parts if part < len(names)]
         summed = draws[:, columns].sum(axis=1)
         # what a run's own sum has beyond its components: carbonate that weighs with the crystals
         beyond = [
-            item.identifiable_sums[name].value - item.draws[:, columns].sum(axis=1).mean() for item in compositions
+            item.identifiable_sums[name].value - each[:, columns].sum(axis=1).mean()
+            for item, each in zip(compositions, filled, strict=True)
         ]
         within, whole = (max(float(part[columns].sum()), 1e-300) for part in (repeated, total))
         value = float(np.clip(summed.mean() + np.mean(beyond), 0.0, 1.0))
@@ -146,21 +150,19 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         method=f"{compositions[0].method} ({k} runs)",
         components={
             name: None if name in hidden else _student(float(centre[i]), total[i], freedom[i])
-            for i, name in enumerate(COMPONENTS)
+            for i, name in enumerate(names)
         },
         identifiable_sums=sums,
-        covariance_names=tuple(COMPONENTS[i] for i in known),
+        covariance_names=tuple(names[i] for i in known),
         covariance=frozen_array(np.atleast_2d(np.cov(draws[:, known], rowvar=False))),
         draws=frozen_array(draws),
         budget=_budget(compositions, variances, total),
         prior_share={
-            name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions])) for name in COMPONENTS
+            name: float(np.mean([item.prior_share.get(name, 0.0) for item in compositions])) for name in names
         },
         messages=tuple(messages.values()),
         runs=tuple(compositions),
-        scatter={
-            COMPONENTS[i]: RunScatter(between=effects[i].between, homogeneity=effects[i].homogeneity) for i in known
-        },
+        scatter={names[i]: RunScatter(between=effects[i].between, homogeneity=effects[i].homogeneity) for i in known},
     )
 
 
@@ -172,13 +174,19 @@ def _student(value: float, variance: float, freedom: float) -> Estimate:
     return Estimate.normal(value, float(np.sqrt(variance)), low=0.0, high=1.0, coverage_factor=quantile)
 
 
+def _names(compositions: Sequence[Composition]) -> tuple[str, ...]:
+    """Components of all: those of the composition that has most of them."""
+    named_by = max(compositions, key=lambda item: len(item.components))
+    return tuple(named_by.components)
+
+
 def _budget(
     compositions: Sequence[Composition], variances: FloatArray, total: FloatArray
 ) -> dict[str, dict[str, float]]:
     """Shares of the combined variance; what single runs do not explain is ``between_runs``."""
     k = len(compositions)
     table: dict[str, dict[str, float]] = {}
-    for i, name in enumerate(COMPONENTS):
+    for i, name in enumerate(_names(compositions)):
         parts: dict[str, float] = {}
         for run, item in enumerate(compositions):
             for key, share in item.budget.get(name, {}).items():

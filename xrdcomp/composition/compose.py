@@ -19,6 +19,8 @@ from xrdcomp.composition.evidence import (
     CARBONATE,
     ORGANIC,
     OTHER,
+    PARTS,
+    UNSEEN,
     WATER,
     H,
     InternalStandard,
@@ -35,6 +37,7 @@ from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import (
     COMPONENTS,
+    UNIDENTIFIED,
     AmorphousExcess,
     Composition,
     Consistency,
@@ -62,14 +65,14 @@ TGA_NOT_USED = message_kind(
 )  # fmt: skip
 
 SUMS: Mapping[str, tuple[int, ...]] = {
-    "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER),
+    "total_mineral": (H, CARBONATE, AMORPHOUS, OTHER, UNSEEN),
     "calcium_phosphate": (H, AMORPHOUS),
-    "crystalline": (H, OTHER),
+    "crystalline": (H, OTHER, UNSEEN),
     "non_crystalline": (ORGANIC, WATER, CARBONATE, AMORPHOUS),
     "organic_and_water": (ORGANIC, WATER),
     "volatile": (ORGANIC, WATER),
 }
-"""Sums of components, by position in ``COMPONENTS``."""
+"""Sums of components, by position in ``PARTS``; a composition without crystals of no phase lacks the last."""
 
 
 # Fractions of single phases.
@@ -201,7 +204,7 @@ def interval_of(
     held: FloatArray | float = 0.0,
     told_apart: bool = True,
 ) -> tuple[float, float]:
-    """Interval of a component or of a sum of components (positions `parts`) from draws (n, 6): one rule for both.
+    """Interval of a component or of a sum of components (positions `parts`) from draws (n, 6 or 7): one rule for both.
 
     The interval of the quantity's own draws (`interval_from_draws`), and as far as the split of the mineral allows
     beyond it. Crystals and amorphous mineral are told apart less well than their sum is known, so a quantity that
@@ -215,7 +218,8 @@ def interval_of(
     """
 
     def interval(of: Sequence[int]) -> tuple[float, float]:
-        return interval_from_draws(np.clip(draws[:, list(of)].sum(axis=1) + held, 0.0, 1.0), probability)
+        there = [part for part in of if part < draws.shape[1]]
+        return interval_from_draws(np.clip(draws[:, there].sum(axis=1) + held, 0.0, 1.0), probability)
 
     low, high = interval(parts)
     if not told_apart or (H in parts) == (AMORPHOUS in parts):
@@ -243,7 +247,8 @@ def estimates_of(
     found = {}
     for name, parts in quantities.items():
         beside = 0.0 if held is None else held.get(name, 0.0)
-        total = np.clip(draws[:, list(parts)].sum(axis=1) + beside, 0.0, 1.0)
+        there = [part for part in parts if part < draws.shape[1]]
+        total = np.clip(draws[:, there].sum(axis=1) + beside, 0.0, 1.0)
         mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
         low = high = mean
         if std < _ROUNDING:
@@ -255,7 +260,7 @@ def estimates_of(
 
 
 def to_dry(draws: FloatArray) -> FloatArray:
-    """Fractions of the dry mass from those as received, (n, 6): every component over 1 - water, and water 0."""
+    """Fractions of the dry mass from those as received, (n, 6 or 7): every component over 1 - water, and water 0."""
     dry = draws / np.maximum(1.0 - draws[:, [WATER]], 1e-9)
     dry[:, WATER] = 0.0
     out: FloatArray = dry / dry.sum(axis=1, keepdims=True)
@@ -273,19 +278,20 @@ _SPLIT_STD = 0.3
 def variance_shares(model: JointModel, composition: FloatArray, constants: FloatArray) -> dict[str, dict[str, float]]:
     """Share of every input in the variance of each component: component -> input -> share, sum 1.
 
-    The joint model is linearised at composition (6,) and constants (p,), usually the posterior mean. For weighted least
+    The joint model is linearised at composition (7,) and constants (p,), usually the posterior mean. For weighted least
     squares with independent inputs j of covariance Σ_j the estimate's covariance is Σ_j G Σ_j Gᵀ with
     G = (JᵀWJ)⁻¹JᵀW (law of total variance): each input's term is its share. ``prior`` is what rests on fractions being
     positive and taken as equally likely.
     """
-    n_free, p, m = len(COMPONENTS) - 1, len(constants), len(model.values)
-    # derivative of the prediction by the first five components (the sixth is the rest) and by the constants
+    n_parts = len(PARTS) - (UNSEEN in model.absent)
+    n_free, p, m = n_parts - 1, len(constants), len(model.values)
+    # derivative of the prediction by all components but the last, which is the rest, and by the constants
     step = 1e-6
     points = np.vstack([constants, constants + step * np.eye(p), constants - step * np.eye(p)])
     matrix, offset = model.design(points)
     predicted = matrix @ composition + offset
     by_constant = (predicted[1 : p + 1] - predicted[p + 1 :]) / (2 * step)
-    jacobian = np.concatenate([matrix[0][:, :-1] - matrix[0][:, [-1]], by_constant.T], axis=1)
+    jacobian = np.concatenate([matrix[0][:, :n_free] - matrix[0][:, [n_free]], by_constant.T], axis=1)
     # priors count as observations: row of the Jacobian, standard deviation, input of the budget
     unit = np.eye(n_free + p)
     assumed = [(unit[n_free + i], item.std, item.input) for i, item in enumerate(model.priors) if np.isfinite(item.std)]
@@ -297,7 +303,7 @@ def variance_shares(model: JointModel, composition: FloatArray, constants: Float
     # the flat prior as a normal of the same width for each component; what was not found has its limit instead
     mineral = max(float(composition[list(MINERAL)].sum()), priors.MINERAL_FLOOR)
     hidden = model.xrd.hidden if model.xrd is not None else {}
-    for index in range(len(COMPONENTS)):
+    for index in range(n_parts):
         row = unit[index] if index < n_free else -unit[:n_free].sum(axis=0)
         width, name = _FLAT_STD, "prior"
         if index in model.absent:
@@ -312,18 +318,18 @@ def variance_shares(model: JointModel, composition: FloatArray, constants: Float
     tail = np.arange(m, len(rows))
     weight[tail, tail] = 1.0 / stds**2
     normal = rows.T @ weight @ rows + 1e-9 * np.eye(n_free + p)
-    to_six = reported(np.concatenate([np.eye(n_free), -np.ones((1, n_free))]).T, model).T
-    gain = to_six @ np.linalg.solve(normal, rows.T @ weight)[:n_free]
+    directions = np.concatenate([np.eye(n_free), -np.ones((1, n_free)), np.zeros((len(PARTS) - n_parts, n_free))])
+    gain = reported(directions.T, model).T @ np.linalg.solve(normal, rows.T @ weight)[:n_free]
     variance: dict[str, FloatArray] = {
         name: np.einsum("ij,jk,ik->i", gain[:, :m], part, gain[:, :m]) for name, part in model.parts.items()
     }
     for (_, _, name), term in zip(assumed, ((gain[:, m:] * stds) ** 2).T, strict=True):
-        variance[name] = variance.get(name, np.zeros(len(COMPONENTS))) + term
+        variance[name] = variance.get(name, np.zeros(len(model.components))) + term
     variance = {name: np.maximum(part, 0.0) for name, part in variance.items()}
     total = np.maximum(np.sum(list(variance.values()), axis=0), 1e-300)
     return {
         component: {name: float(part[i] / total[i]) for name, part in variance.items()}
-        for i, component in enumerate(COMPONENTS)
+        for i, component in enumerate(model.components)
     }
 
 
@@ -339,6 +345,7 @@ def compose(
     kind: Literal["auto", "tissue", "unknown"] = "auto",
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,
+    unidentified: tuple[float, float] | None = None,
 ) -> Composition:
     """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
 
@@ -375,7 +382,7 @@ def compose(
         # no step of the run or no part of the pattern is the tissue's: nothing is known
         method = "xrd" if fit is not None else "tga"
         return Composition(basis=recipe.basis, method=method, components=dict.fromkeys(COMPONENTS), messages=messages)
-    if fit is not None and not describes_pattern(fit.gof, fit.rwp):
+    if fit is not None and not describes_pattern(fit.gof, fit.rwp) and unidentified is None and standard is None:
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
         least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
@@ -387,6 +394,7 @@ def compose(
         ]
     found = compose_evidence(
         amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale,
+        unidentified=unidentified,
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or _holds_biomineral(amounts, phases))),
     )  # fmt: skip
     return replace(found, messages=messages)
@@ -411,6 +419,7 @@ def compose_evidence(
     phases: Sequence[PhaseResult] = (),
     internal_standard: InternalStandard | None = None,
     known_scale: tuple[float, float] | None = None,
+    unidentified: tuple[float, float] | None = None,
     tissue: bool = True,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
@@ -440,7 +449,7 @@ def compose_evidence(
         xrd, thermal = (xrd if wants_xrd else None), (thermal if wants_tga else None)
     evidence, bias_std, log_scale = None, recipe.xrd_bias_std, None
     if xrd is not None:
-        evidence = reduce_xrd(xrd, phases, standard=internal_standard)
+        evidence = reduce_xrd(xrd, phases, standard=internal_standard, unidentified=unidentified)
         bias_std *= priors.BLANK_GAIN if evidence.blank_measured else 1.0
         if not tissue and thermal is None:
             bias_std = max(bias_std, priors.UNKNOWN_KIND_STD)
@@ -468,9 +477,12 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     if xrd is not None and thermal is not None and xrd.sees_amorphous:
         # crystalline mineral by diffraction against total mineral by thermogravimetry; amounts are signed: beside
         # negative amorphous scattering crystals are more than all
-        share, gradient = xrd.share_of_total("apatite", "other")
+        crystals = ("apatite", "other", "unidentified")
+        share, gradient = xrd.share_of_total(*crystals)
         share = min(max(share, 0.0), 1.0)
         variance = float(gradient @ xrd.covariance @ gradient) + (share * (1 - share) * bias_std) ** 2
+        unknown = max(xrd.share_of_total("unidentified")[0], 0.0)
+        variance += (unknown * (1 - share) * priors.UNIDENTIFIED_RESPONSE.std) ** 2
         per_loss = thermal.char_fraction / (1 - thermal.char_fraction)
         burnt = 1 + (per_loss if thermal.inert else 0.0)  # organic per organic loss
         toward = np.array([-1.0, -burnt, 0.0])[: len(thermal.losses)]
@@ -479,7 +491,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
             mineral_variance += (thermal.losses[1] * thermal.char_std / (1 - thermal.char_fraction) ** 2) ** 2
         balance = MineralBalance(
             crystalline=share,
-            with_amorphous=min(xrd.share_of_total("apatite", "other", "amorphous_mineral")[0], 1.0),
+            with_amorphous=min(xrd.share_of_total(*crystals, "amorphous_mineral")[0], 1.0),
             mineral=float(1.0 - thermal.losses[0] - burnt * thermal.losses[1]),
             std=float(np.sqrt(variance + mineral_variance)),
             char=per_loss * float(thermal.losses[1]),
@@ -496,7 +508,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
             )
     # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
     at_zero = int((posterior.mode_composition < 1e-4).sum())
-    redundant = max(len(model.values) - (len(COMPONENTS) - 1 - at_zero + (xrd is not None)), 0)
+    redundant = max(len(model.values) - (len(PARTS) - 1 - at_zero + (xrd is not None)), 0)
     misfit, birge_ratio = 1.0, 1.0
     if redundant > 0:
         misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2))
@@ -535,7 +547,9 @@ def _pure_or_mixed(
     assert model.xrd is not None
     xrd, bias = model.xrd, model.priors[model.names.index("xrd_bias")].std
     share, gradient = xrd.share_of_total("organic", "water", "amorphous_mineral")
-    std = float(np.sqrt(gradient @ xrd.covariance @ gradient + (share * (1.0 - share) * bias) ** 2))
+    unknown = max(xrd.share_of_total("unidentified")[0], 0.0) * priors.UNIDENTIFIED_RESPONSE.std
+    variance = (share * (1.0 - share) * bias) ** 2 + (share * unknown) ** 2
+    std = float(np.sqrt(gradient @ xrd.covariance @ gradient + variance))
     low, high = (float(np.clip(share + sign * 1.96 * std, 0.0, 1.0)) for sign in (-1.0, 1.0))
     soft, hard = sums["non_crystalline"], sums["crystalline"]
     out = {**sums, "non_crystalline": soft.reaching(low, high), "crystalline": hard.reaching(1.0 - high, 1.0 - low)}
@@ -551,7 +565,9 @@ def _pure_or_mixed(
     for name, beside in (kinds, kinds[::-1]):
         own, other = components.get(name), components.get(beside)
         if own is not None and other is not None and own.value > other.value:
-            parts[name] = own.reaching(max(bottom - other.high, 0.0), max(top - other.low, 0.0))
+            foreign = components.get(UNIDENTIFIED) or Estimate(value=0.0, std=0.0)
+            least, most = other.low + foreign.low, other.high + foreign.high
+            parts[name] = own.reaching(max(bottom - most, 0.0), max(top - least, 0.0))
     return parts, out
 
 
@@ -566,16 +582,17 @@ def _report(
     as_received = recipe.basis == "as_received"
     draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
     hidden = model.undetermined(prior_share, wet)
-    known = [i for i, name in enumerate(COMPONENTS) if name not in hidden]
-    shown = {COMPONENTS[i]: (i,) for i in known}
+    names = model.components
+    known = [i for i, name in enumerate(names) if name not in hidden]
+    shown = {names[i]: (i,) for i in known}
     on_basis, on_other = (
-        dict.fromkeys(COMPONENTS) | estimates_of(each, shown, told_apart={H, AMORPHOUS} <= set(known))
+        dict.fromkeys(names) | estimates_of(each, shown, told_apart={H, AMORPHOUS} <= set(known))
         for each in (draws, others)
     )
     dominated = {
-        COMPONENTS[i]: prior_share[COMPONENTS[i]]
+        names[i]: prior_share[names[i]]
         for i in known
-        if prior_share[COMPONENTS[i]] > 0.5 and np.quantile(wet[:, i], 0.975) > priors.NOTABLE_FRACTION
+        if prior_share[names[i]] > 0.5 and np.quantile(wet[:, i], 0.975) > priors.NOTABLE_FRACTION
     }
     # crystals weigh with the carbonate of their lattice and of carbonate minerals, which the components count apart
     inside = np.zeros(len(draws))
@@ -598,7 +615,7 @@ def _report(
         method=model.method,
         components=on_basis,
         identifiable_sums=sums,
-        covariance_names=tuple(COMPONENTS[i] for i in known),
+        covariance_names=tuple(names[i] for i in known),
         covariance=frozen_array(np.cov(draws[:, known], rowvar=False).reshape(len(known), len(known))),
         draws=frozen_array(draws),
         budget=budget,

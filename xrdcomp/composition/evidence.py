@@ -1,27 +1,29 @@
 """Evidence of diffraction and thermogravimetry, reduced to a few numbers with one covariance.
 
-Diffraction is summed to five masses on one scale (crystalline apatite, organic, water, amorphous mineral,
-other crystalline; and the internal standard). Thermogravimetry is its mass balance. Priors of what they
-depend on are the business of `model`.
+Diffraction is summed to six masses on one scale (crystalline apatite, organic, water, amorphous mineral,
+other crystalline, crystals of no phase; and the internal standard). Thermogravimetry is its mass balance. Priors of
+what they depend on are the business of `model`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from xrdcomp.composition import priors
 from xrdcomp.data import PhaseFacts, frozen_array
 from xrdcomp.errors import AnalysisError
-from xrdcomp.results import COMPONENTS, Estimate, PhaseResult, TgaResult, XrdAmounts, apatite_limit
+from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Estimate, PhaseResult, TgaResult, XrdAmounts, apatite_limit
 from xrdcomp.units import FloatArray
 
-H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER = range(len(COMPONENTS))
-"""Positions in ``COMPONENTS``."""
+PARTS = (*COMPONENTS, UNIDENTIFIED)
+H, ORGANIC, WATER, CARBONATE, AMORPHOUS, OTHER, UNSEEN = range(len(PARTS))
+"""Positions in ``PARTS``, of which those in ``COMPONENTS`` are the first six; ``UNSEEN`` are crystals that no phase of
+the library explains, and beside a weighed standard anything that neither reflections nor amorphous scattering show."""
 
-XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "standard")
+XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "unidentified", "standard")
 _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}
 
 
@@ -157,7 +159,7 @@ class XrdEvidence:
     @property
     def n_groups(self) -> int:
         """Number of masses measured apart on one scale: of mineral, of organic matter, of water."""
-        mineral = {"apatite", "amorphous_mineral", "other"}
+        mineral = {"apatite", "amorphous_mineral", "other", "unidentified"}
         return max(1, bool(mineral & set(self.rows)) + len({"organic", "water"} & set(self.rows)))
 
     @property
@@ -210,10 +212,15 @@ def shows_something(
 
 
 def reduce_xrd(
-    amounts: XrdAmounts, phases: Sequence[PhaseResult] = (), *, standard: InternalStandard | None = None
+    amounts: XrdAmounts,
+    phases: Sequence[PhaseResult] = (),
+    *,
+    standard: InternalStandard | None = None,
+    unidentified: tuple[float, float] | None = None,
 ) -> XrdEvidence:
     """Sum signed masses to the rows of the joint model.
 
+    `unidentified` are mass and standard uncertainty of crystals outside the library, on the scale of the amounts.
     `phases` carry the search's decisions; without them a phase counts where it exceeds three standard deviations.
     Phases that the search did not find leave no mass in "other crystalline"; what could hide below their
     detection limits is kept aside. If apatite itself was not found, its fitted amount (a free crystallite size
@@ -221,6 +228,9 @@ def reduce_xrd(
     there is no positive amount at all, shapes are wrong, or a standard is not among the fitted phases.
     """
     row_of = _rows_of(amounts, phases, standard)
+    if unidentified is not None:
+        amounts = _with_unidentified(amounts, *unidentified)
+        row_of.append("unidentified")
     rows = tuple(name for name in XRD_ROWS if name in row_of)
     sums = np.array([[float(row == name) for row in row_of] for name in rows]).reshape(-1, len(row_of))
     total = float(np.clip(sums @ amounts.amounts, 0.0, None).sum())
@@ -289,8 +299,33 @@ def reduce_xrd(
         salts={name: mass for name, mass in others.items() if name in facts and facts[name].salt},
         total=total,
         blank_measured=amounts.blank_measured,
-        absent=frozenset(index for index, row in ((H, "apatite"), (OTHER, "other")) if row not in rows),
+        absent=frozenset(
+            index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
+        ),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
+    )
+
+
+def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmounts:
+    """Amounts with crystals outside the library as one more, independent of the others."""
+
+    def grown(covariance: FloatArray | None, variance: float) -> FloatArray | None:
+        if covariance is None:
+            return None
+        out = np.pad(covariance, (0, 1))
+        out[-1, -1] = variance
+        return out
+
+    covariance = grown(amounts.covariance, std**2)
+    assert covariance is not None
+    return replace(
+        amounts,
+        names=(*amounts.names, UNIDENTIFIED),
+        amounts=np.append(amounts.amounts, mass),
+        covariance=covariance,
+        crystalline=(*amounts.crystalline, True),
+        counting_covariance=grown(amounts.counting_covariance, std**2),
+        misfit_covariance=grown(amounts.misfit_covariance, 0.0),
     )
 
 

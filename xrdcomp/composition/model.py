@@ -1,8 +1,9 @@
 """The joint forward model: from a composition and a few uncertain constants to what both instruments see.
 
 Composition x in the order of ``COMPONENTS``: crystalline hydroxyapatite h (without its carbonate), organic o,
-free water w, carbonate c (as CO3), amorphous mineral A (with its bound water), other crystalline z; all are
-at least 0 and sum to 1.
+free water w, carbonate c (as CO3), amorphous mineral A (with its bound water), other crystalline z, unseen u; all
+are at least 0 and sum to 1. Unseen are crystals outside the library where reflections ask for them; beside an internal
+standard, which weighs every phase by itself, they are whatever is left, seen or not.
 
 Thermogravimetry (fractions of the initial mass; l are losses of other crystals per mass)::
 
@@ -17,6 +18,7 @@ Diffraction (masses on one unknown scale K; b is the bias of crystalline against
     water             K (w + (1 - g) (A + (1 - κ) c))
     amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
+    unidentified      K (1 + b) f u
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
 The constants and their priors are declared in `priors`. Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x;
@@ -36,6 +38,8 @@ from xrdcomp.composition.evidence import (
     CARBONATE,
     ORGANIC,
     OTHER,
+    PARTS,
+    UNSEEN,
     WATER,
     H,
     InternalStandard,
@@ -46,8 +50,8 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
-MINERAL = (H, CARBONATE, AMORPHOUS, OTHER)
-"""Positions in ``COMPONENTS`` of the parts of the mineral."""
+MINERAL = (H, CARBONATE, AMORPHOUS, OTHER, UNSEEN)
+"""Positions in ``PARTS`` of the parts of the mineral."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ class JointModel:
     `priors` are those of the constants, in the order in which `design` takes them. `values` (m,) and `covariance`
     (m, m) have the rows of diffraction first, then the two or three losses; `parts` are the terms of the covariance by
     input of the uncertainty budget. `tissue` says whether amorphous scattering may be read as organic matter, water and
-    amorphous calcium phosphate. `absent` are positions in ``COMPONENTS`` of what is taken not to be there.
+    amorphous calcium phosphate. `absent` are positions in ``PARTS`` of what is taken not to be there.
     """
 
     xrd: XrdEvidence | None
@@ -69,6 +73,12 @@ class JointModel:
     parts: Mapping[str, FloatArray]
     absent: frozenset[int] = frozenset()
     tissue: bool = True
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of what is reported: crystals of no phase only where their reflections were measured."""
+        unidentified = self.xrd is not None and "unidentified" in self.xrd.rows
+        return PARTS if unidentified else COMPONENTS
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,7 +156,7 @@ class JointModel:
             return draws
         rng = np.random.default_rng(seed)
         out = draws.copy()
-        for index in sorted(self.xrd.absent):
+        for index in sorted(self.xrd.absent & self.xrd.hidden.keys()):
             there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
             amount = np.abs(rng.normal(0.0, self.xrd.hidden[index], len(out))) * there
             weighed = self.thermal is not None and self.xrd.hidden[index] > priors.TRACES
@@ -172,9 +182,9 @@ class JointModel:
         return factor, -rows * spread
 
     def design(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix D (n, m, 6) and offset e (n, m) of ``prediction = D x + e`` for each set of constants (n, p)."""
+        """Matrix D (n, m, 7) and offset e (n, m) of ``prediction = D x + e`` for each set of constants (n, p)."""
         theta = {name: constants[:, i] for i, name in enumerate(self.names)}
-        matrix = np.zeros((len(constants), len(self.values), len(COMPONENTS)))
+        matrix = np.zeros((len(constants), len(self.values), len(PARTS)))
         offset = np.zeros((len(constants), len(self.values)))
         xrd, thermal = self.xrd, self.thermal
         if xrd is not None:
@@ -193,6 +203,8 @@ class JointModel:
                 (CARBONATE, "amorphous_mineral", scale * seen * (1.0 - lattice)),
                 (OTHER, "other", bragg),
             ]
+            if "unidentified" in xrd.rows:
+                terms.append((UNSEEN, "unidentified", bragg * np.exp(theta["unidentified_response"])))
             for component, row, mass in terms:
                 if (taken := xrd.taken_by(row)) is not None:
                     matrix[:, xrd.rows.index(taken), component] += mass
@@ -216,7 +228,7 @@ class JointModel:
         return matrix, offset
 
     def log_prior(self, constants: FloatArray, composition: FloatArray) -> FloatArray:
-        """Log density of the prior of constants (n, p) and compositions (n, 6), minus infinity outside the bounds.
+        """Log density of the prior of constants (n, p) and compositions (n, 7), minus infinity outside the bounds.
 
         Flat for (mineral, organic, water) and for the parts of the mineral among themselves, so that their number
         does not favour mineral; an unknown scale so that these three masses are flat; normal for the constants; the
@@ -225,7 +237,7 @@ class JointModel:
         """
         from scipy.special import gammaln, ndtr
 
-        there = len(COMPONENTS) - len(self.absent)
+        there = len(PARTS) - len(self.absent)
         total = np.full(len(constants), gammaln(there))  # density of a flat simplex of so many parts
         for i, item in enumerate(self.priors):
             value = constants[:, i]
@@ -239,7 +251,8 @@ class JointModel:
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
             elif item.name == "log_scale":
-                total += (1 if self.xrd is None else self.xrd.n_groups) * value
+                # the standard is one more mass that is measured on this scale
+                total += (1 if self.xrd is None else self.xrd.n_groups + (self.standard is not None)) * value
         # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)
         parts = len(set(MINERAL) - self.absent)
@@ -253,6 +266,12 @@ class JointModel:
             density = np.exp((parts - 1) * np.log(grid) + (others - 1) * np.log1p(-grid))
             weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
             total -= float(np.log(weighted.sum() / density.sum()))
+        if self.thermal is None and not self.tissue:
+            # a powder of minerals has mostly nothing soft: its sum is sparse, where two flat parts would exclude zero
+            soft = composition[:, [ORGANIC, WATER]].sum(axis=1)
+            total += (priors.SOFT_EXPONENT - 2.0) * np.log(soft + priors.SOFT_FLOOR)
+        if UNSEEN not in self.absent:
+            total += (priors.UNSEEN_EXPONENT - 1.0) * np.log(composition[:, UNSEEN] + priors.UNSEEN_FLOOR)
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
             assumed = priors.ASSUMED_CARBONATE
             phosphate = composition[:, [H, AMORPHOUS, CARBONATE]].sum(axis=1)
@@ -285,9 +304,14 @@ def _salt_share(xrd: XrdEvidence, thermal: ThermalEvidence) -> float:
 
 
 def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
-    """Move the CO3 of carbonate minerals from other crystalline to carbonate, as results report it; (n, 6)."""
+    """Compositions (n, 7) as results report them, in the order of ``model.components``.
+
+    The CO3 of carbonate minerals goes from other crystalline to carbonate. What is left beside an internal standard and
+    shows no reflections is no crystal: it counts as amorphous mineral.
+    """
     share = model.xrd.carbonate_share if model.xrd is not None else 0.0
-    moved = compositions.copy()
+    moved = compositions[:, : len(model.components)].copy()
+    moved[:, AMORPHOUS] += compositions[:, len(model.components) :].sum(axis=1)
     moved[:, CARBONATE] += share * compositions[:, OTHER]
     moved[:, OTHER] *= 1.0 - share
     return moved
@@ -324,6 +348,8 @@ def build_model(
             priors.CARBONATE_INTENSITY,
             priors.UNCERTAINTY_SPREAD,
         ]
+        if "unidentified" in xrd.rows:
+            constants.append(priors.UNIDENTIFIED_RESPONSE)
         if standard is not None:
             value, std = standard.crystallinity, standard.crystallinity_std
             constants.append(replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std))
@@ -339,7 +365,9 @@ def build_model(
     # symmetric and safely positive definite: balances and amorphous shapes may leave combinations without any variance
     eigenvalues, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     floor = max(eigenvalues[-1] * 1e-10, 1e-14)
-    absent = frozenset() if xrd is None else xrd.absent
+    absent = frozenset({UNSEEN}) if xrd is None else xrd.absent
+    if standard is not None:
+        absent -= {UNSEEN}  # every phase is weighed by itself; what they leave need not be seen
     if xrd is not None and thermal is None and xrd.sees_amorphous and "amorphous_mineral" not in xrd.rows:
         # nobody looked for amorphous mineral; without crystals either, an assumed carbonate has nothing to sit in
         absent |= {AMORPHOUS, CARBONATE} if H in absent else {AMORPHOUS}

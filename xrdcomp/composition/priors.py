@@ -83,6 +83,21 @@ STANDARD_SCATTER = Prior(
     meaning="d: relative error of the intensity ratio of specimen and standard: microabsorption, unlike grains",
     origin="judged, for powders ground together below 10 µm",
 )  # fmt: skip
+UNIDENTIFIED_RESPONSE = Prior(
+    name="unidentified_response", mean=0.0, std=float(np.log(3.0)), low=-5.0, high=5.0, input="unidentified",
+    meaning="ln f: Bragg area per gram of crystals outside the library, over the median of the library",
+    origin="over 43 phases of the library (Cu Kα, 4 to 65 degrees) its logarithm scatters by 0.87, with extremes of "
+    "0.04 and 3.4 times the median; taken as ln 3, because the library holds no heavy metals and few layered minerals",
+)  # fmt: skip
+UNSEEN_EXPONENT = 0.05
+"""Dirichlet exponent of crystals that no phase explains and, beside a weighed standard, of what nothing shows: below
+one, because there mostly is none (judged)."""
+UNSEEN_FLOOR = 0.002
+"""Mass fraction below which that prior is flat: less of it is none."""
+SOFT_EXPONENT = 0.2
+"""Dirichlet exponent of what is soft, organic and water together, in a specimen of unknown kind (judged)."""
+SOFT_FLOOR = 0.01
+"""The same for what is soft in a specimen of unknown kind: what halos are told from a background to at best."""
 UNKNOWN_KIND_STD = 0.16
 """Relative standard uncertainty of b for amorphous matter of unknown kind: what measured organic matter of
 the RockJock library scatters by about the calculated ratio of crystals and diffuse scattering."""

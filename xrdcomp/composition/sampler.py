@@ -2,7 +2,7 @@
 
 For fixed constants the evidence is linear and Gaussian in the composition, so the composition can be drawn
 from a Gaussian truncated to the simplex, one coordinate after the other in an order in which every bound is
-known when it is needed: w, c, o, then z within what is left, then A; h is the rest. (Sequential truncation:
+known when it is needed: w, c, o, then z, u within what is left, then A; h is the rest. (Sequential truncation:
 Geweke 1991; Hajivassiliou, McFadden & Ruud 1996.) The constants are drawn from a Student distribution around
 the constrained optimum and adapted once or twice (Cappé et al. 2004). Weights are target over proposal, hence
 the sample is exact whatever the proposal; its quality is the effective sample size.
@@ -17,12 +17,11 @@ from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
 from xrdcomp.composition import priors
-from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, WATER, XRD_ROWS, H
+from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, PARTS, UNSEEN, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
-from xrdcomp.results import COMPONENTS
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
-_ORDER = (WATER, CARBONATE, ORGANIC, OTHER, AMORPHOUS)
+_ORDER = (WATER, CARBONATE, ORGANIC, OTHER, UNSEEN, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
 _DOF = 7.0
 """Degrees of freedom of the Student distribution of the constants: tails heavier than any target's."""
@@ -34,9 +33,9 @@ _PILOT = 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Equally weighted draws of composition (n, 6) and constants (n, p), in the order of the model's priors.
+    """Equally weighted draws of composition (n, 7) and constants (n, p), in the order of the model's priors.
 
-    `mode_composition` (6,) is the constrained optimum, `chi_square` the weighted squared residual there, priors of the
+    `mode_composition` (7,) is the constrained optimum, `chi_square` the weighted squared residual there, priors of the
     constants included. `effective_size` is the effective number of independent draws before resampling,
     `log_evidence` the logarithm of the marginal likelihood, up to a constant that is common to models of the same
     evidence. `no_amorphous_probability` is that of no amorphous mineral at all (None where it was not asked),
@@ -87,18 +86,19 @@ class _Coordinates:
 
     @classmethod
     def of(cls, model: JointModel) -> _Coordinates:
-        there = [i for i in range(len(COMPONENTS)) if i not in model.absent]
+        there = [i for i in range(len(PARTS)) if i not in model.absent]
         rest = next(i for i in (H, AMORPHOUS, ORGANIC) if i in there)
         return cls(free=tuple(i for i in _ORDER if i in there and i != rest), rest=rest)
 
     def start(self, model: JointModel) -> FloatArray:
         """A composition read off the evidence, then the constants at their prior means."""
-        x = np.full(len(COMPONENTS), 0.01)
+        x = np.full(len(PARTS), 0.01)
+        x[UNSEEN] *= UNSEEN not in model.absent
         xrd, thermal = model.xrd, model.thermal
         if xrd is not None:
             # the standard is not in x
-            for row, index in zip(XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER), strict=False):
-                x[index] = max(xrd.row(row), 1e-3)
+            for row, index in zip(XRD_ROWS, (H, ORGANIC, WATER, AMORPHOUS, OTHER, UNSEEN), strict=False):
+                x[index] = max(xrd.row(row), 1e-3) if index != UNSEEN or row in xrd.rows else x[UNSEEN]
         log_scale = 0.0
         if thermal is not None:
             water, organic = np.clip(thermal.losses[:2], 1e-3, 0.98)
@@ -106,21 +106,25 @@ class _Coordinates:
             if thermal.sees_carbonate:
                 x[CARBONATE] = max(float(thermal.losses[2]), 1e-3) / CO2_PER_CARBONATE
             x[ORGANIC] = organic / (1 - thermal.char_fraction) if thermal.inert else organic
-            left, solid = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01), [H, AMORPHOUS, OTHER]
+            left, solid = max(1.0 - x[[WATER, CARBONATE, ORGANIC]].sum(), 0.01), [H, AMORPHOUS, OTHER, UNSEEN]
             before = x[solid].sum()
             x[solid] *= left / before
             if xrd is not None and not xrd.sees_amorphous:
                 log_scale = float(np.log(before / left))
         x[sorted(model.absent)] = 0.0
-        x /= x.sum()
         if xrd is not None and "standard" in xrd.rows and model.standard is not None:
-            log_scale = float(np.log(max(xrd.row("standard"), 1e-3) / model.standard.per_specimen))
+            scale = max(xrd.row("standard"), 1e-3) / model.standard.per_specimen
+            log_scale = float(np.log(scale))
+            if thermal is None:  # what the standard weighs, and the rest unseen
+                x /= scale
+                x[UNSEEN] = max(x[UNSEEN], 1.0 - x.sum(), 1e-3)
+        x /= x.sum()
         means = [item.mean if item.name != "log_scale" or np.isfinite(item.std) else log_scale for item in model.priors]
         return np.concatenate([x[list(self.free)], means])
 
     def complete(self, drawn: FloatArray) -> FloatArray:
-        """Compositions (n, 6) from the drawn coordinates."""
-        x = np.zeros((len(drawn), len(COMPONENTS)))
+        """Compositions (n, 7) from the drawn coordinates."""
+        x = np.zeros((len(drawn), len(PARTS)))
         x[:, self.free] = drawn
         x[:, self.rest] = 1.0 - drawn.sum(axis=1)
         return x
@@ -189,14 +193,14 @@ class _Proposal:
         rest = target - matrix[:, :, coordinates.rest]
         k = len(coordinates.free)
         if self.model.carbonate_is_assumed and CARBONATE in coordinates.free:
-            # h + A + c = 1 - w - o - z, so the assumed share of carbonate is linear in the free coordinates
+            # h + A + c = 1 - w - o - z - u, so the assumed share of carbonate is linear in the free coordinates
             share, width = priors.ASSUMED_CARBONATE.mean, 1.3 * priors.ASSUMED_CARBONATE.std * mineral
             row = np.zeros((len(free), 1, k))
             for at, index in enumerate(coordinates.free):
-                row[:, 0, at] = {WATER: share, ORGANIC: share, OTHER: share, CARBONATE: 1.0}.get(index, 0.0)
+                row[:, 0, at] = 1.0 if index == CARBONATE else share * (index != AMORPHOUS)
             free = np.concatenate([free, row / width], axis=1)
             rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
-        solid = np.array([index in (OTHER, AMORPHOUS) for index in coordinates.free])
+        solid = np.array([index in (OTHER, UNSEEN, AMORPHOUS) for index in coordinates.free])
         weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
         toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
         precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
@@ -247,7 +251,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
     """Draw from the posterior; more `draws` narrow the Monte Carlo error, the same `seed` gives the same bytes."""
     rng = np.random.default_rng(seed)
     optimum = _optimum(model)
-    mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, CARBONATE]].sum()), priors.MINERAL_FLOOR)
+    mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, UNSEEN, CARBONATE]].sum()), priors.MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
     # and, where too few draws count, larger ones start from the moments of the batch before.
     spread = optimum.covariance
