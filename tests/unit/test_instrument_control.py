@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.drift import run_lengths
 from tests.helpers import assert_close
 from xrdcomp.instrument.control import BASELINE_RUNS, CUSUM_LIMIT, CUSUM_SLACK, control_chart, cusum, westgard
 from xrdcomp.present.control_chart import plot_control_chart
@@ -161,3 +162,15 @@ def test_the_figure_says_what_the_chart_found() -> None:
     assert "(Å)" in upper.get_ylabel()
     assert "aligned" in {text.get_text() for text in upper.texts}
     assert "CUSUM" in lower.get_ylabel()
+
+
+@pytest.mark.slow
+def test_drifts_are_told_within_the_run_lengths_of_the_page() -> None:
+    """The study of the page with 300 charts: theory's 465 runs to a false alarm, a drift of 1 s a month in a month."""
+    charts = 300
+    stable = run_lengths(0.0, None, charts, 3000, 1)
+    assert_close(stable.mean("CUSUM"), 465.0, rtol=3 / np.sqrt(charts), because="exponential lengths, three deviations")
+    daily = run_lengths(1.0 / 21.0, 20, charts, 300, 2)
+    assert 19 <= daily.quantile("drifts", 0.5) <= 24, "21 runs with 2000 charts; a median of 300 is known to 1"
+    assert daily.quantile("drifts", 0.95) <= 42, "33 runs: told before the mean is off by 2"
+    assert daily.quantile("drifts", 0.5) < daily.quantile("out of control", 0.5)
