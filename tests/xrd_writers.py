@@ -381,6 +381,21 @@ def ascii_raw(scan: Scan) -> bytes:
     return ("\r".join(head) + "\r" + "\r".join(f"{y:7d}." for y in scan.counts) + "\r").encode()
 
 
+def workbook(scan: Scan) -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Sample", "example"])
+    sheet.append(["2Theta (°)", "Intensity (counts)"])
+    for x, y in zip(scan.two_theta, scan.counts, strict=True):
+        sheet.append([round(float(x), 4), int(y)])
+    stream = io.BytesIO()
+    book.save(stream)
+    return stream.getvalue()
+
+
 WRITERS: dict[str, tuple[str, Callable[[Scan], bytes]]] = {
     "xrd_text": ("xy", xy),
     "gsas": ("gsa", gsas_std),
@@ -404,4 +419,5 @@ WRITERS: dict[str, tuple[str, Callable[[Scan], bytes]]] = {
     "rigaku_ascii": ("asc", rigaku_ascii),
     "seifert_nja": ("nja", nja),
     "ascii_raw": ("raw", ascii_raw),
+    "xrd_excel": ("xlsx", workbook),
 }

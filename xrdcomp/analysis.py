@@ -16,11 +16,12 @@ from xrdcomp.composition.claims import evaluate_claims, undecided_claims, withou
 from xrdcomp.composition.compose import compose, weigh_phases, without_standard
 from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
-from xrdcomp.errors import AnalysisError, naming
+from xrdcomp.errors import AnalysisError, either, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
 from xrdcomp.instrument.history import instrument_charts
 from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.io.front import read_xrd
+from xrdcomp.io.registry import find_reader
 from xrdcomp.phases.library import own_phase_files
 from xrdcomp.quantification.microstructure import with_apatite_indices
 from xrdcomp.quantification.select import (
@@ -71,7 +72,7 @@ class Setup:
         return InternalStandard(id=name, fraction=fraction, crystallinity=value, crystallinity_std=std)
 
 
-def analyze(
+def analyze(  # noqa: PLR0913 - one keyword for each thing that may be said of a specimen
     xrd: PatternLike | None = None,
     *,
     tga: RunLike | None = None,
@@ -80,6 +81,7 @@ def analyze(
     sample_id: str | None = None,
     recipe: Recipe | PathLike | Mapping[str, Any] | None = None,
     scan: int | None = None,
+    input_format: str | None = None,
     instrument: Instrument | PathLike | None = None,
     **settings: Any,
 ) -> SampleResult:
@@ -101,6 +103,9 @@ def analyze(
         Everything that was chosen; the default fits hydroxyapatite and searches the whole library.
     scan : int, optional
         Which scan of `xrd` where the file holds several, from 0.
+    input_format : str, optional
+        Id of the format of the files (``xrdcomp formats`` lists them) where the content does not tell: of pattern and
+        holder, or of the runs, as its kind is.
     instrument : Instrument or path, optional
         Instrument, or its file as ``xrdcomp calibrate`` writes it.
     **settings
@@ -127,20 +132,29 @@ def analyze(
         settings["instrument"] = instrument
     chosen = Recipe.of(recipe, **settings)
     if xrd is None and tga is None:
-        msg = "nothing to analyse: expected a powder pattern, a thermogravimetric curve (--tga FILE), or both."
-        raise AnalysisError(msg)
+        given = either(" (tga=…)", " (--tga FILE)")
+        raise AnalysisError(
+            f"nothing to analyse: expected a powder pattern, a thermogravimetric curve{given}, or both."
+        )
     if (xrd is None and blank is not None) or (tga is None and tga_blank is not None):
-        raise AnalysisError("a blank belongs to a measurement: --blank needs a pattern, --tga-blank needs --tga FILE.")
-    pattern = None if xrd is None else as_pattern(xrd, "xrd", scan=scan)
-    run = None if tga is None else as_run(tga, "tga")
+        needs = either(
+            "blank= needs a pattern, tga_blank= needs tga=.", "--blank needs a pattern, --tga-blank needs --tga FILE."
+        )
+        raise AnalysisError(f"a blank belongs to a measurement: {needs}")
+    of_run = input_format is not None and find_reader(input_format).kind == "tga"
+    xrd_format, tga_format = (None, input_format) if of_run else (input_format, None)
+    if (xrd if tga_format is None else tga) is None and input_format is not None:
+        raise AnalysisError(f"the format {input_format!r} is not that of a file that was given.")
+    pattern = None if xrd is None else as_pattern(xrd, "xrd", scan=scan, format=xrd_format)
+    run = None if tga is None else as_run(tga, "tga", format=tga_format)
     standard = (chosen.internal_standard, chosen.internal_standard_fraction)
     sample = Sample(
         sample_id=sample_id or chosen.sample_id or _name_of(pattern, run),
         pattern=pattern,
         tga=run,
         instrument=instrument if isinstance(instrument, Instrument) else None,
-        blank=None if blank is None else as_pattern(blank, "blank"),
-        tga_blank=None if tga_blank is None else as_run(tga_blank, "tga_blank", empty_pan=True),
+        blank=None if blank is None else as_pattern(blank, "blank", format=xrd_format),
+        tga_blank=None if tga_blank is None else as_run(tga_blank, "tga_blank", empty_pan=True, format=tga_format),
         internal_standard=standard if chosen.internal_standard else None,
         metadata={"simulated": True} if _simulated(pattern, run) else {},
     )

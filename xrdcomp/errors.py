@@ -6,7 +6,7 @@ The facts are attributes, so that scripts and tests never parse the sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _UNPRINTABLE = re.compile(
@@ -30,8 +30,38 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(escaped, text)
 
 
+_EITHER = re.compile("\x02([^\x02-\x04]*)\x03([^\x02-\x04]*)\x04")
+
+
+def either(python: str, command: str) -> str:
+    """One or more sentences of an error in two languages: keywords of Python, and options of the command line."""
+    return f"\x02{python}\x03{command}\x04"
+
+
+def in_python(text: str) -> str:
+    """Text of an error for a caller in Python."""
+    return _EITHER.sub(r"\1", text)
+
+
+def in_command(text: str, options: Collection[str]) -> str:
+    """Text of an error for the command line; what asks for options that the command does not have is left out."""
+
+    def chosen(match: re.Match[str]) -> str:
+        asked = re.findall(r"--[a-z][a-z-]*", match[2])
+        return match[2] if all(name in options for name in asked) else ""
+
+    return re.sub(r"  +", " ", _EITHER.sub(chosen, text)).strip()
+
+
 class XrdcompError(Exception):
     """Anything wrong with what the user gave; the command line exits with 2."""
+
+    def __str__(self) -> str:
+        return in_python(super().__str__())
+
+    def for_command(self, options: Collection[str]) -> str:
+        """Text for the command line, where the command has these `options`; ``str`` is that for Python."""
+        return in_command(super().__str__(), options)
 
 
 class ReadError(XrdcompError):
@@ -57,10 +87,17 @@ class ReadError(XrdcompError):
         self, reason: str, place: str = "", expected: str = "", hint: str = "", *, file: str = "", format_id: str = ""
     ) -> None:
         self.reason, self.file, self.format_id = reason, file, format_id
-        self.place, self.expected, self.hint = place, expected, hint
+        self.place, self.expected, self.hint, self._hint = place, expected, in_python(hint), hint
         super().__init__(reason)
 
     def __str__(self) -> str:
+        return self._sentence(self.hint)
+
+    def for_command(self, options: Collection[str]) -> str:
+        """Text for the command line, where the command has these `options`; ``str`` is that for Python."""
+        return self._sentence(in_command(self._hint, options) if in_python(self._hint) == self.hint else self.hint)
+
+    def _sentence(self, hint: str) -> str:
         where = printable(self.file) or "input"
         if self.format_id:
             where += f" [{self.format_id}]"
@@ -69,8 +106,8 @@ class ReadError(XrdcompError):
         text = f"{where}: {self.reason.rstrip('.')}."
         if self.expected:
             text += f" Expected: {self.expected.rstrip('.')}."
-        if self.hint:
-            text += f" {self.hint}"
+        if hint:
+            text += f" {hint}"
         return text
 
 
@@ -128,7 +165,7 @@ def naming(*files: str) -> Iterator[None]:
     try:
         yield
     except (AnalysisError, PatternError) as error:
-        text, names = str(error), [name for name in files if name]
+        text, names = str(error.args[0] if error.args else ""), [name for name in files if name]
         if names and not any(name in text for name in names):
             error.args = (f"{', '.join(names)}: {text}", *error.args[1:])
         raise

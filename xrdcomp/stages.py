@@ -65,20 +65,23 @@ def single_threaded(stage: Stage) -> Stage:
     return cast("Stage", run)
 
 
-def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None) -> Pattern:
-    """Pattern of whatever stands for one: see `PatternLike`; `scan` is the number of one in a file of several."""
+def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None, format: str | None = None) -> Pattern:
+    """Pattern of whatever stands for one: see `PatternLike`; `scan` and `format` are those of `read_xrd`."""
     from xrdcomp.io.front import read_xrd
 
     arrays = "(two_theta, intensity[, sigma])"
-    found: Pattern = _measured(value, argument, Pattern, partial(read_xrd, scan=scan), Pattern.from_xy, arrays)
+    found: Pattern = _measured(
+        value, argument, Pattern, partial(read_xrd, scan=scan, format=format), Pattern.from_xy, arrays
+    )
     return found
 
 
-def as_run(value: Any, argument: str = "run", *, empty_pan: bool = False) -> TgaRun:
-    """Thermogravimetric run of whatever stands for one: see `RunLike`."""
+def as_run(value: Any, argument: str = "run", *, empty_pan: bool = False, format: str | None = None) -> TgaRun:
+    """Thermogravimetric run of whatever stands for one: see `RunLike`; `format` is that of `read_tga`."""
     from xrdcomp.io.front import read_empty_pan, read_tga
 
-    read, arrays = read_empty_pan if empty_pan else read_tga, "(temperature_c, mass[, time_s])"
+    read = partial(read_empty_pan if empty_pan else read_tga, format=format)
+    arrays = "(temperature_c, mass[, time_s])"
     found: TgaRun = _measured(value, argument, TgaRun, read, TgaRun.from_arrays, arrays)
     return found
 

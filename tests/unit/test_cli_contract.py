@@ -239,7 +239,8 @@ def test_options_reach_the_recipe(analysed: list[dict], tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     call = analysed[0]
     recipe: Recipe = call.pop("recipe")
-    assert call == {"xrd": "a.xy", "tga": "b.csv", "blank": "c.xy", "tga_blank": "d.csv", "scan": 2}
+    files = {"xrd": "a.xy", "tga": "b.csv", "blank": "c.xy", "tga_blank": "d.csv"}
+    assert call == {**files, "scan": 2, "input_format": None}
     assert recipe.phases == ("calcite", "mine.cif")
     assert recipe.instrument.radiation == "CoKa"
     assert recipe.instrument.wavelengths == (1.5405, 1.5443)

@@ -25,6 +25,7 @@ from xrdcomp.batch.workers import Done, WorkerDied, work_off
 from xrdcomp.data import Sample, presenter
 from xrdcomp.disk import write_whole
 from xrdcomp.errors import ArgumentError, XrdcompError
+from xrdcomp.io.registry import find_reader
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult
 from xrdcomp.stages import PathLike
@@ -120,14 +121,18 @@ def _as_work(item: Any) -> Sample | Specimen:
     raise ArgumentError("samples", item, "Sample objects, mappings with xrd and tga, or paths of patterns")
 
 
-def _analysed(work: Sample | Specimen, *, recipe: Recipe) -> SampleResult:
+def _analysed(
+    work: Sample | Specimen, *, recipe: Recipe, scan: int | None = None, input_format: str | None = None
+) -> SampleResult:
     if isinstance(work, Sample):
         return analyze_sample(work, recipe)
     if work.problem:
         raise XrdcompError(work.problem)
+    own = None if input_format is None else work.tga if find_reader(input_format).kind == "tga" else work.xrd
     result: SampleResult = analyze(
-        work.xrd, tga=work.tga, blank=work.blank, tga_blank=work.tga_blank, recipe=work.recipe(recipe)
-    )
+        work.xrd, tga=work.tga, blank=work.blank, tga_blank=work.tga_blank, recipe=work.recipe(recipe), scan=scan,
+        input_format=input_format if own else None,
+    )  # fmt: skip
     return result
 
 
@@ -143,6 +148,22 @@ def _outcome(done: Done[Any, SampleResult]) -> SampleResult | FailedSample:
 # ---- batches with folders
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How the files of a batch are read, and what is written of each specimen.
+
+    `scan` and `input_format` are those of `analyze`; hints of errors name `options` of the command line where there are
+    any, else keywords of Python.
+    """
+
+    figures: bool = False
+    report: bool = False
+    overwrite: bool = False
+    scan: int | None = None
+    input_format: str | None = None
+    options: tuple[str, ...] = ()
+
+
 def run_batch(
     specimens: Sequence[Specimen],
     out: str | Path,
@@ -150,9 +171,7 @@ def run_batch(
     *,
     workers: int = 1,
     resume: bool = True,
-    figures: bool = False,
-    report: bool = False,
-    overwrite: bool = False,
+    asked: Asked | None = None,
 ) -> Iterator[Entry]:
     """Analyse specimens and write ``out/<sample_id>/`` for each; entries in order, those of an earlier run first read.
 
@@ -161,9 +180,7 @@ def run_batch(
     """
     folder = Path(out)
     (folder / LEDGER).mkdir(parents=True, exist_ok=True)
-    one = partial(
-        _written, folder=folder, recipe=recipe, resume=resume, figures=figures, report=report, overwrite=overwrite
-    )
+    one = partial(_written, folder=folder, recipe=recipe, resume=resume, asked=asked or Asked())
     for done in work_off(one, specimens, workers=workers):
         if done.result is not None:
             yield done.result
@@ -173,39 +190,40 @@ def run_batch(
             raise done.error
 
 
-def _written(
-    specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, figures: bool, report: bool, overwrite: bool
-) -> Entry:
+def _written(specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, asked: Asked) -> Entry:
     """Analyse one specimen, write its folder, then its entry in the ledger."""
     own = specimen.recipe(recipe)
-    key = _key(specimen, own, figures=figures, report=report)
+    key = _key(specimen, own, asked)
     ledger = folder / LEDGER / f"{specimen.sample_id}.json"
     if resume and (earlier := _earlier(ledger, key, folder / specimen.sample_id)) is not None:
         return earlier
     started = time.process_time()
     try:
-        result = _analysed(specimen, recipe=recipe)
+        result = _analysed(specimen, recipe=recipe, scan=asked.scan, input_format=asked.input_format)
         result = replace(result, sample_id=specimen.sample_id)
         # what the ledger knows was written by this batch and may be replaced, though its files have changed
-        given = {"figures": figures, "report": report, "overwrite": overwrite or ledger.exists()}
+        overwrite = asked.overwrite or ledger.exists()
+        given = {"figures": asked.figures, "report": asked.report, "overwrite": overwrite}
         presenter("files").write_result(result, folder, **given, inputs=specimen.files.values())
         row = row_of(specimen, result)
     except XrdcompError as error:
-        row = failed_row(specimen, type(error).__name__, str(error))
+        said = error.for_command(asked.options) if asked.options else str(error)
+        row = failed_row(specimen, type(error).__name__, said)
     entry = Entry(key=key, row={**row, "cpu_s": round(time.process_time() - started, 3)})
     stored = {"xrdcomp": xrdcomp.__version__, "key": entry.key, "row": entry.row}
     write_whole(ledger, json.dumps(stored, ensure_ascii=False) + "\n")
     return entry
 
 
-def _key(specimen: Specimen, recipe: Recipe, *, figures: bool, report: bool) -> str:
+def _key(specimen: Specimen, recipe: Recipe, asked: Asked) -> str:
     """Hash of all that the specimen's result depends on."""
     digest = hashlib.sha256()
     for kind, file in specimen.files.items():
         path = Path(file)
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
         digest.update(f"{kind} {path.name} {content}\n".encode())
-    told = [recipe.to_dict(), xrdcomp.__version__, specimen.problem, figures, report]
+    told = [recipe.to_dict(), xrdcomp.__version__, specimen.problem, asked.figures, asked.report]
+    told += [asked.scan, asked.input_format]
     digest.update(json.dumps(told, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
 

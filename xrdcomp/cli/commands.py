@@ -65,9 +65,9 @@ def analyze(xrd: str | None, **options: Any) -> None:
     from xrdcomp.analysis import analyze as analyze_specimen
     from xrdcomp.present.tables import result_table
 
+    given = {name: options[name] for name in ("blank", "scan", "input_format")}
     if tga is not None and shared.tells_of_tga(options):
         tga, tga_blank = shared.read_tga_as_told(tga, tga_blank, options)
-    given = {"blank": options["blank"], "scan": options["scan"]}
     result = analyze_specimen(xrd, tga=tga, tga_blank=tga_blank, recipe=recipe, **given)
     shared.deliver(result, options | {"xrd": xrd}, as_text=result_table)
 
@@ -199,7 +199,8 @@ def identify(file: str, **options: Any) -> None:
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import phase_block
 
-    result = analyze(file, blank=options["blank"], recipe=recipe, scan=options["scan"])
+    given = {name: options[name] for name in ("blank", "scan", "input_format")}
+    result = analyze(file, recipe=recipe, **given)
     shared.deliver(result, options | {"file": file}, as_text=phase_block)
 
 
@@ -214,6 +215,7 @@ def identify(file: str, **options: Any) -> None:
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @click.option("--windows", metavar="FILE", help="TOML with water_end_c, organic_end_c, carbonate_end_c …")
 @shared.tga_options
+@shared.input_format_option
 @shared.output_options
 def tga(file: str, **options: Any) -> None:
     """Steps and mass balance of a thermogravimetric run: water, organic, carbonate, residue."""
@@ -250,6 +252,7 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
     help="Difference up to which a step holds, as a fraction of the start mass.",
 )
 @shared.tga_options
+@shared.input_format_option
 @shared.recipe_options
 @shared.format_option
 def tga_check(file: str, **options: Any) -> None:
@@ -322,7 +325,7 @@ def calibrate(scan_file: str, **options: Any) -> None:
     recipe = recipe.with_settings(given)
     refuse_inputs(Path(options["out"]), [scan_file])
     shared.progress(f"calibrating on {scan_file}", quiet=options["quiet"])
-    pattern = read_xrd(scan_file, scan=options["scan"])
+    pattern = read_xrd(scan_file, scan=options["scan"], format=options["input_format"])
     with naming(scan_file):
         result = calibrate_instrument(
             pattern,
@@ -378,7 +381,8 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
         name, fraction = shared.parse_fraction(item, "mixture", example="ha20.xy:0.2")
         refuse_inputs(Path(options["out"]), [name])
         shared.progress(f"analysing {name}", quiet=options["quiet"])
-        fit = analyze(name, blank=options["blank"], recipe=recipe, scan=options["scan"]).xrd
+        given = {key: options[key] for key in ("blank", "scan", "input_format")}
+        fit = analyze(name, recipe=recipe, **given).xrd
         if fit is None or fit.crystallinity is None:
             raise AnalysisError(f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate.")
         mixture = KnownMixture(crystallinity=fit.crystallinity, fraction=fraction, amounts=fit.amounts)
@@ -583,16 +587,17 @@ def formats(output_format: str) -> None:
 @click.argument("file")
 @click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
 @shared.scan_option
+@shared.input_format_option
+@shared.read_tga_options
 @shared.overwrite_option
 @shared.format_option
-def inspect(  # click passes options by name
-    file: str, figure: str | None, scan: int | None, output_format: str, *, overwrite: bool
-) -> None:
-    """Say what a file is and what it holds, without analysing it."""
+def inspect(file: str, figure: str | None, **options: Any) -> None:
+    """Say what a file is, a pattern, a run or a frame, and what it holds, without analysing it."""
     from xrdcomp.io.front import inspect_file, read_tga, read_xrd, why_not_powder
     from xrdcomp.present.tables import align
 
-    found: dict[str, Any] = inspect_file(file)
+    told = shared.told_of_tga(options)
+    found: dict[str, Any] = inspect_file(file, format=options["input_format"], **told)
     kind, frame = found["kind"], cast("Any", None)
     if kind == "xrd_frame" and found["format"] != "poni":
         from xrdcomp.frames.read import describe_frame
@@ -615,11 +620,14 @@ def inspect(  # click passes options by name
 
             drawn = plot_frame_image(read_frame(file))
         else:
-            drawn = plot_measurement(read_tga(file) if kind == "tga" else read_xrd(file, scan=scan))
+            known = {"format": found["format"]}
+            drawn = plot_measurement(
+                read_tga(file, **known, **told) if kind == "tga" else read_xrd(file, scan=options["scan"], **known)
+            )
         refuse_inputs(Path(figure), [file])
-        write_figure(drawn, figure, overwrite=overwrite)
+        write_figure(drawn, figure, overwrite=options["overwrite"])
         shared.say(f"written: {figure}", err=True)
-    if output_format == "json":
+    if options["output_format"] == "json":
         shared.print_json(found)
         return
     parts: Any = [] if frame else found.get("scans") or found.get("segments") or []
@@ -631,7 +639,7 @@ def inspect(  # click passes options by name
         head = ["", *parts[0]]
         rows = [head, *([str(i), *(_cell(value) for value in part.values())] for i, part in enumerate(parts))]
         shared.say(align(rows))
-    for number, reason in enumerate(why_not_powder(file) if kind == "xrd" else ()):
+    for number, reason in enumerate(why_not_powder(file, format=found["format"]) if kind == "xrd" else ()):
         if reason:
             shared.say(f"scan {number} is no powder scan: {reason}")
 
@@ -640,12 +648,14 @@ def inspect(  # click passes options by name
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT")
 @shared.scan_option
+@shared.input_format_option
 @shared.overwrite_option
-def convert(source: str, target: str, scan: int | None, *, overwrite: bool) -> None:
+def convert(source: str, target: str, **options: Any) -> None:
     """Write a pattern in another format, chosen by the suffix of OUT: xy, xye, csv, cif, nxs."""
     from xrdcomp.io.export import convert_file
 
-    convert_file(source, target, scan=scan, overwrite=overwrite)
+    given = {name: options[name] for name in ("scan", "overwrite")}
+    convert_file(source, target, format=options["input_format"], **given)
     shared.say(f"written: {target}", err=True)
 
 

@@ -93,7 +93,9 @@ class LazyGroup(click.Group):
             error.show()
             ctx.exit(EXIT_BAD_INPUT)
         except XrdcompError as error:
-            click.echo(printable(f"xrdcomp: {error}"), err=True)
+            called = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+            options = [name for option in (called.params if called else ()) for name in option.opts]
+            click.echo(printable(f"xrdcomp: {error.for_command(options)}"), err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except Exception as error:  # the last line of defence must catch everything
             if isinstance(error, OSError) and error.errno == errno.EPIPE:

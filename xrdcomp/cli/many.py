@@ -71,7 +71,7 @@ def batch(source: str, **options: Any) -> None:
     that cannot be read is a failed row. The same command again goes on where it was broken off.
     """
     from xrdcomp.batch.progress import progress_bar
-    from xrdcomp.batch.run import run_batch
+    from xrdcomp.batch.run import Asked, run_batch
     from xrdcomp.batch.specimens import find_specimens
     from xrdcomp.batch.tables import to_dataframe, write_tables
     from xrdcomp.present.batch_page import render_batch_page
@@ -95,11 +95,11 @@ def batch(source: str, **options: Any) -> None:
     progress(f"{total} specimen{'s' * (total != 1)}, {workers} process{'es' * (workers != 1)}", quiet=quiet)
     rows = []
     resumed = 0
+    known = [name for option in click.get_current_context().command.params for name in option.opts]
+    given = {name: options[name] for name in ("figures", "report", "overwrite", "scan", "input_format")}
+    asked = Asked(**given, options=tuple(known))
     with progress_bar(total, "analysing", shown=not quiet) as advance:
-        for entry in run_batch(
-            found.specimens, out, recipe, workers=workers, resume=options["resume"], figures=options["figures"],
-            report=options["report"], overwrite=options["overwrite"],
-        ):  # fmt: skip
+        for entry in run_batch(found.specimens, out, recipe, workers=workers, resume=options["resume"], asked=asked):
             rows.append(entry.row)
             resumed += entry.resumed
             advance(str(entry.row["sample_id"]))

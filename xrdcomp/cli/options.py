@@ -55,6 +55,9 @@ def _option(*names: str, text: str | None = None, **attributes: Any) -> Decorato
 
 format_option = _option("--format", "output_format", type=click.Choice(["text", "json"]), default="text")
 scan_option = _option("--scan", type=click.IntRange(min=0), text="Which scan of the file, from 0.")
+input_format_option = _option(
+    "--input-format", metavar="ID", text="Format of the files where the content does not tell; see `xrdcomp formats`."
+)
 quiet_option = _option("--quiet", is_flag=True, text="No progress on standard error.")
 overwrite_option = _option(
     "--overwrite", is_flag=True, text="Replace the result of other files, and files that xrdcomp did not write."
@@ -71,6 +74,7 @@ scan_options = _stack(
     _option("--wavelength", metavar="L1[,L2[,RATIO]]", text="Wavelengths in ångström, weight of the second."),
     _option("--range", "two_theta_range", metavar="MIN,MAX", text="Part of the pattern to fit, degrees."),
     scan_option,
+    input_format_option,
 )
 
 xrd_options = _stack(
@@ -85,7 +89,7 @@ xrd_options = _stack(
     _option("--instrument", metavar="FILE", text="Instrument file of `xrdcomp calibrate`."),
 )
 
-tga_options = _stack(
+read_tga_options = _stack(
     *(
         _option(f"--{name.replace('_', '-')}", type=click.Choice(units), text="Where the TGA file does not say.")
         for name, units in TGA_UNITS.items()
@@ -99,8 +103,8 @@ tga_options = _stack(
         text="Where temperature, mass or time stands in the TGA file: number from 1, or name.",
     ),
     _option("--run", type=click.IntRange(min=0), text="Which of several runs of the TGA file, from 0."),
-    atmosphere_option,
 )
+tga_options = _stack(read_tga_options, atmosphere_option)
 
 recipe_options = _stack(
     _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."), set_option
@@ -190,15 +194,11 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -> tuple[TgaRun, TgaRun | None]:
-    """Run and blank run, read with what the options of `tga_options` say of units and columns.
+def told_of_tga(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of `read_tga_options` say of a run, as `read_tga` takes it.
 
-    Units and columns go for both files, the mass weighed in for the run alone.
-
-    Raises RecipeError: A column that is no NAME=COLUMN; ReadError, MissingExtraError: as `read_tga`.
+    Raises RecipeError: A column that is no NAME=COLUMN.
     """
-    from xrdcomp.io.front import read_empty_pan, read_tga
-
     given: dict[str, Any] = {name: options[name] for name in TGA_UNITS if options[name]}
     for text in options["columns"]:
         name, _, column = (part.strip() for part in text.partition("="))
@@ -206,9 +206,32 @@ def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -
             msg = f"--column {text}: expected temperature, mass or time with its column, e.g. --column mass=3."
             raise RecipeError(msg)
         given.setdefault("columns", {})[name] = int(column) if column.isdecimal() else column
-    mass = {"initial_mass_mg": options["initial_mass"]} if options["initial_mass"] else {}
-    pan = None if blank is None else read_empty_pan(blank, **given)
-    return read_tga(file, **given, **mass, run=options["run"]), pan
+    if options["initial_mass"]:
+        given["initial_mass_mg"] = options["initial_mass"]
+    return given if options["run"] is None else {**given, "run": options["run"]}
+
+
+def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -> tuple[TgaRun, TgaRun | None]:
+    """Run and blank run, read with what the options of `tga_options` say of units and columns.
+
+    Format, units and columns go for both files, the mass weighed in and the number of the run for the run alone.
+
+    Raises RecipeError: A column that is no NAME=COLUMN; ReadError, MissingExtraError: as `read_tga`.
+    """
+    from xrdcomp.io.front import read_empty_pan, read_tga
+
+    given = told_of_tga(options) | {"format": format_of(options, "tga")}
+    own = {name: value for name, value in given.items() if name not in ("initial_mass_mg", "run")}
+    pan = None if blank is None else read_empty_pan(blank, **own)
+    return read_tga(file, **given), pan
+
+
+def format_of(options: Mapping[str, Any], kind: str) -> str | None:
+    """What ``--input-format`` names, where that is a format of this kind; ReadError for a format that there is not."""
+    from xrdcomp.io.registry import find_reader
+
+    named: str | None = options.get("input_format")
+    return named if named is not None and find_reader(named).kind == kind else None
 
 
 def tells_of_tga(options: Mapping[str, Any]) -> bool:

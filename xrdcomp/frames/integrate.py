@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Pattern, Source, message_kind
-from xrdcomp.errors import AnalysisError
+from xrdcomp.errors import AnalysisError, either
 from xrdcomp.frames.read import Frame, PixelMap, Sector, load_poni, pixel_map, read_frame, read_mask
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
@@ -179,7 +179,7 @@ def place_frames(
         if geometry is None:
             raise AnalysisError(
                 f"{path}: the file does not say where the detector stood, so that pixels have no angle. "
-                "Calibrate with a standard (pyFAI-calib2) and pass poni= (on the command line --poni FILE)."
+                "Calibrate with a standard (pyFAI-calib2). " + either("Pass it as poni=.", "Pass it as --poni FILE.")
             )
         pixels = pixel_map(geometry, frame.shape, polarization=polarization, orientation=orientation)
         usable = ~(frame.masked | pixels.masked)

@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Metadata, Source, message_kind
-from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError
+from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError, either
 from xrdcomp.io.registry import recognise
 from xrdcomp.io.source import SourceFile, open_source
 from xrdcomp.units import KALPHA2_RATIO, BoolArray, FloatArray
@@ -282,7 +282,11 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
         raise error(f"no frame format recognises the content (it starts with {source.head[:12]!r})")
     best = found[0][1]
     if best.id == "poni":
-        raise error("this is a calibration, not a frame", format_id="poni", hint="Pass it as poni= (--poni FILE).")
+        raise error(
+            "this is a calibration, not a frame",
+            format_id="poni",
+            hint=either("Pass it as poni=.", "Pass it as --poni FILE."),
+        )
     readers = {"gfrm": read_bruker, **IMAGE_READERS}
     if best.kind != "xrd_frame" or best.id not in readers:
         raise error(f"this is no two-dimensional frame ({best.name})", format_id=best.id)
@@ -319,7 +323,7 @@ def _judged(frame: Frame, file: str) -> Frame:
             ("wavelength", geometry.wavelength or 1.0, 0.01, 10.0, "ångström"),
         ):
             if not low <= value <= most:
-                hint = "Pass a calibration: poni= (on the command line --poni FILE)."
+                hint = either("Pass a calibration: poni=.", "Pass a calibration: --poni FILE.")
                 reason = f"the header states a {name} of {value:g} {unit}"
                 raise error(reason, expected=f"{low:g} to {most:g} {unit}", hint=hint)
     dispersion, notes = _dispersion(counts, masked), list(frame.messages)

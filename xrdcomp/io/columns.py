@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from xrdcomp.errors import either
 from xrdcomp.units import MG_PER_UNIT, FloatArray
 
 Dimension = Literal["time", "temperature", "mass", "rate", "heat", "flow", "none", "other"]
@@ -205,12 +206,12 @@ def classify(name: str, dimension: Dimension) -> Role:
     return "other"
 
 
-def ask_column(*names: str) -> str:
-    """Hint on naming columns by hand, in Python and on the command line; ends without a full stop."""
+def ask_column(*names: str, tail: str = "") -> str:
+    """Sentence on naming columns by hand, in Python and on the command line."""
     mapping = ", ".join(f'"{name}": N' for name in names)
     options = " ".join(f"--column {name}=N" for name in names)
-    given = f"Pass columns={{{mapping}}} with the number or name of the right one"
-    return f"{given} (on the command line {options})"
+    told = f"with the number or name of the right one{tail}."
+    return either(f"Pass columns={{{mapping}}} {told}", f"Pass {options} {told}")
 
 
 # Facts of the header

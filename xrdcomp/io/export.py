@@ -23,18 +23,23 @@ _OF_THE_FILE_READ = {"scan_axis", "separator", "intensity_column"}
 
 
 def convert_file(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], *, scan: int | None = None, overwrite: bool = False
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    scan: int | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
 ) -> Pattern:
     """Read a diffraction file and write it in the format of the target's suffix, one of `WRITERS`.
 
-    `scan` is as in `read_xrd`. Besides its refusals, a `ReadError` says that the suffix names no format that can be
-    written, an `OutputError` that the target is the source itself, or that xrdcomp did not write what stands there
-    (replaced with `overwrite`): a measurement is never replaced. NeXus needs the extra ``nexus`` (h5py).
+    `scan` and `format` are as in `read_xrd`. Besides its refusals, a `ReadError` says that the suffix names no format
+    that can be written, an `OutputError` that the target is the source itself, or that xrdcomp did not write what
+    stands there (replaced with `overwrite`): a measurement is never replaced. NeXus needs the extra ``nexus`` (h5py).
     """
     path = Path(target)
     _writer(path)
     refuse_inputs(path, [source])
-    pattern = read_xrd(source, scan=scan)
+    pattern = read_xrd(source, scan=scan, format=format)
     write_pattern(pattern, target, overwrite=overwrite)
     return pattern
 

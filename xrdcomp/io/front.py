@@ -8,14 +8,23 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
-from xrdcomp.errors import ReadError
-from xrdcomp.io.registry import TgaOptions, TgaReader, XrdReader, all_readers, call_reader, find_reader, recognise
-from xrdcomp.io.scans import RawScan, to_pattern
+from xrdcomp.errors import ReadError, XrdcompError, either
+from xrdcomp.io.registry import (
+    Reader,
+    TgaOptions,
+    TgaReader,
+    XrdReader,
+    all_readers,
+    call_reader,
+    find_reader,
+    recognise,
+)
+from xrdcomp.io.scans import DOUBTFUL, RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
 from xrdcomp.units import MG_PER_UNIT, IntArray
 
@@ -39,12 +48,16 @@ class _Wanted:
 _WANTED = {
     "xrd": _Wanted(
         format="one-dimensional diffraction format", measurement="diffraction pattern",
-        where="Pass it as the pattern, not as TGA: read_xrd(path).", expected="a format that `xrdcomp formats` lists",
-        hint="Export the measurement as text with two columns, or pass format= if you know what it is.",
+        where=either(
+            "Pass it as the pattern, not as TGA: read_xrd(path).", "`xrdcomp analyze FILE` takes it, as the pattern."
+        ), expected="a format that `xrdcomp formats` lists",
+        hint="Export the measurement as text with two columns."
+        + either(" If you know what it is, pass format=ID.", " If you know what it is, pass --input-format ID."),
     ),
     "tga": _Wanted(
         format="thermogravimetric format", measurement="thermogravimetric file",
-        where="Pass it as the TGA file: read_tga(path), or --tga on the command line.",
+        where=either("Pass it as the TGA file: read_tga(path).", "`xrdcomp tga FILE` analyses it.")
+        + either("", " Or pass it with --tga."),
         expected="an export of a thermobalance, or a table with temperature and mass in its header",
         hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
     ),
@@ -108,7 +121,7 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
             span = f"{raw.two_theta[0]:g} to {raw.two_theta[-1]:g}, {n} points" if n else "empty"
             listed.append(f"scan={i}: {raw.axis} {span}{' (no powder scan)' if raw.not_powder else ''}")
         msg = f"the file holds {len(powder)} powder scans ({'; '.join(listed)}{'; …' if len(scans) > 20 else ''})"
-        raise refuse(msg, hint="Pass scan=N (on the command line --scan N).")
+        raise refuse(msg, hint=either("Pass scan=N.", "Pass --scan N."))
     return file.pattern(powder[0] if powder else scans[0])
 
 
@@ -119,9 +132,9 @@ def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -
     return tuple(map(file.pattern, powder))
 
 
-def why_not_powder(path: str | os.PathLike[str]) -> tuple[str, ...]:
+def why_not_powder(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[str, ...]:
     """For each scan of a file the reason why it is no powder scan; "" for one that is."""
-    return tuple(raw.not_powder for raw in _open_xrd(path, None).scans)
+    return tuple(raw.not_powder for raw in _open_xrd(path, format).scans)
 
 
 def list_formats() -> list[dict[str, str | bool | list[str]]]:
@@ -135,34 +148,53 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
     ]  # fmt: skip
 
 
-def inspect_file(path: str | os.PathLike[str]) -> dict[str, object]:
+def inspect_file(path: str | os.PathLike[str], *, format: str | None = None, **told: Any) -> dict[str, object]:
     """Format and content of a file, ready for JSON, without judging whether it can be analysed.
 
     ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
     ``segments`` (thermogravimetry). Angles in degrees, wavelengths in ångström, temperature in °C, mass in mg,
-    time in s. A file that nothing recognises, or a damaged one, is a `ReadError`.
+    time in s. Whether a file is a pattern or a run is found out from its content; where that leaves it open, from what
+    can be read of it. `told` is what `read_tga` may be told of a run: units, mass, columns, run. A file that nothing
+    recognises, or a damaged one, is a `ReadError`.
     """
     source = open_source(path)
-    found = recognise(source)
+    options = _tga_options(**told)
+    found = recognise(source) if format is None else [(SURE, find_reader(format))]
     if not found:
         raise _unknown(source, _WANTED["xrd"])
-    reader = found[0][1]
-    content: dict[str, object] = {"kind": reader.kind, "format": reader.id}
+    best, first = found[0]
+    kinds = {reader.kind: reader for _, reader in reversed(found)} if best < SURE else {first.kind: first}
+    # a run is the last to be tried, since its refusal asks for what would make it one; the first where it was told
+    candidates = sorted(kinds.values(), key=lambda reader: (reader.kind == "tga") == (options == TgaOptions()))
+    problems: list[XrdcompError] = []
+    for reader in candidates:
+        try:
+            return {"kind": reader.kind, "format": reader.id} | _described(reader, source, options, sure=best >= SURE)
+        except XrdcompError as problem:
+            problems.append(problem)
+    raise problems[-1]
+
+
+def _described(reader: Reader, source: SourceFile, options: TgaOptions, *, sure: bool) -> dict[str, object]:
+    """Segments of a run, or scans; where the format is not `sure`, one of them must be a pattern, or no powder scan."""
     if isinstance(reader, TgaReader):
-        run = call_reader(reader, source, lambda: reader.read(source, TgaOptions()))
-        return content | {"segments": describe_run(run)}
+        run = call_reader(reader, source, lambda: reader.read(source, options))
+        return {"segments": describe_run(run)}
     described = []
-    for raw in _raw_scans(reader, source) if isinstance(reader, XrdReader) else ():
+    scans = _raw_scans(reader, source) if isinstance(reader, XrdReader) else ()
+    if not sure and isinstance(reader, XrdReader) and not any(raw.not_powder for raw in scans):
+        _XrdFile(source=source, reader=reader, scans=scans).pattern(scans[0])
+    for raw in scans:
         x = raw.two_theta
         low, high, top = map(float, (x.min(), x.max(), raw.intensity.max())) if len(x) else (None,) * 3
-        wavelengths = [line.wavelength for line in raw.emission_lines]
+        wavelengths = [line.wavelength for line in raw.emission_lines if line.label != DOUBTFUL]
         described.append(
             {
                 "n_points": len(x), "two_theta_min": low, "two_theta_max": high, "intensity_max": top,
                 "intensity_unit": raw.unit, "wavelengths": wavelengths, "axis": raw.axis,
             }
         )  # fmt: skip
-    return content | {"scans": described}
+    return {"scans": described}
 
 
 def _open_xrd(path: str | os.PathLike[str], format_id: str | None) -> _XrdFile:
@@ -262,9 +294,9 @@ def read_tga(
     MissingExtraError
         The format needs an optional package that is not installed.
     """
-    options = TgaOptions(
-        mass_unit=mass_unit or "", temperature_unit=temperature_unit or "", time_unit=time_unit or "",
-        initial_mass_mg=initial_mass_mg, columns=columns or {}, run=run,
+    options = _tga_options(
+        mass_unit=mass_unit, temperature_unit=temperature_unit, time_unit=time_unit, initial_mass_mg=initial_mass_mg,
+        columns=columns, run=run,
     )  # fmt: skip
     return _read_run(path, format, options)
 
@@ -272,6 +304,7 @@ def read_tga(
 def read_empty_pan(
     path: str | os.PathLike[str],
     *,
+    format: str | None = None,
     mass_unit: str | None = None,
     temperature_unit: str | None = None,
     time_unit: str | None = None,
@@ -281,25 +314,27 @@ def read_empty_pan(
 
     Readings about zero, of a tared balance, are allowed: 100 mg are added to them.
     """
-    options = TgaOptions(
-        mass_unit=mass_unit or "", temperature_unit=temperature_unit or "", time_unit=time_unit or "",
-        columns=columns or {}, empty_pan=True,
-    )  # fmt: skip
-    return _read_run(path, None, options)
+    options = _tga_options(mass_unit=mass_unit, temperature_unit=temperature_unit, time_unit=time_unit, columns=columns)
+    return _read_run(path, format, dataclasses.replace(options, empty_pan=True))
 
 
-def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaOptions) -> TgaRun:
+def _tga_options(**told: Any) -> TgaOptions:
+    """What the user says of a run, checked."""
+    told = {name: value for name, value in told.items() if value is not None}
     for keyword, known in _UNITS.items():
-        value = getattr(options, keyword)
-        if value and value not in known:
+        if (value := told.get(keyword)) and value not in known:
             raise ReadError(f"{keyword}={value!r} is not a unit that is known", expected=", ".join(known), file=keyword)
-    mass = options.initial_mass_mg
+    mass = told.get("initial_mass_mg")
     if mass is not None and not (math.isfinite(mass) and mass > 0):
         msg = f"initial_mass_mg={mass!r} is not a mass"
         raise ReadError(msg, expected="a number above zero, in mg", file="initial_mass_mg")
-    if unknown := sorted(set(options.columns) - set(_COLUMNS)):
+    if unknown := sorted(set(told.get("columns", {})) - set(_COLUMNS)):
         msg = f"columns names {', '.join(map(repr, unknown))}"
         raise ReadError(msg, expected=f"keys among {', '.join(_COLUMNS)}", file="columns")
+    return TgaOptions(**told)
+
+
+def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaOptions) -> TgaRun:
     source = open_source(path)
     reader = _reader_for(source, format_id, TgaReader)
     return call_reader(reader, source, lambda: reader.read(source, options))

@@ -33,8 +33,8 @@ READERS = tuple(
         ("xrd.bruker", "brml"), ("xrd.rigaku", "ras rasx rigaku_ascii"), ("xrd.bruker", "uxd"),
         ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.philips_stoe_seifert", "seifert udf rd"),
         ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
-        ("xrd.text", "columns"), ("tga.netzsch", "netzsch_text netzsch_ngb"), ("tga.ta", "ta_universal ta_trios"),
-        ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),
+        ("xrd.text", "columns workbook"), ("tga.netzsch", "netzsch_text netzsch_ngb"),
+        ("tga.ta", "ta_universal ta_trios"), ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),
         ("tga.table", "SETARAM SHIMADZU HITACHI tga_excel jcamp CSV"),
     )
     for name in names.split()
@@ -96,11 +96,19 @@ class XrdReader(Reader):
 
 
 def xrd_reader(
-    id: str, name: str, extensions: str, sniff: Callable[[SourceFile], float], *, verified: bool = True
+    id: str,
+    name: str,
+    extensions: str,
+    sniff: Callable[[SourceFile], float],
+    *,
+    verified: bool = True,
+    extras: tuple[str, ...] = (),
 ) -> Callable[[Callable[[SourceFile], RawScan | Sequence[RawScan]]], XrdReader]:
     """Make the function below the `read` of a diffraction format; `extensions` are separated by blanks."""
     suffixes = tuple(extensions.split())
-    return lambda read: XrdReader(id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified)
+    return lambda read: XrdReader(
+        id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified, extras=extras
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from xrdcomp.data import (
     atmosphere_of,
     message_kind,
 )
-from xrdcomp.errors import ReadError
+from xrdcomp.errors import ReadError, either
 from xrdcomp.io.columns import Column, ask_column
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.source import SourceFile
@@ -110,9 +110,12 @@ SECONDS_PER_UNIT = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _TEMPERATURE_ORDER = ("sample_temperature", "temperature", "furnace_temperature", "program_temperature")
 _MASS_ORDER = ("mg", "g", "ug", "percent", "fraction", "")
 _ASK = {
-    "mass": 'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction"; --mass-unit on the command line).',
-    "temperature": 'Pass temperature_unit="C" (or "K"; --temperature-unit on the command line).',
-    "time": 'Pass time_unit="min" (or "s", "h"; --time-unit on the command line).',
+    "mass": either(
+        'Pass mass_unit="mg" (or "ug", "g", "percent", "fraction").',
+        "Pass --mass-unit mg (or ug, g, percent, fraction).",
+    ),
+    "temperature": either('Pass temperature_unit="C" (or "K").', "Pass --temperature-unit C (or K)."),
+    "time": either('Pass time_unit="min" (or "s", "h").', "Pass --time-unit min (or s, h)."),
 }
 _PAN_MG = 100.0
 """Mass given to an empty pan on a tared balance: only its change counts."""
@@ -174,7 +177,7 @@ def tga_reader(
                 if run is None or not 0 <= run < len(exports):
                     listed = ", ".join(f"run {i} from line {at + 1}" for i, at in enumerate(exports[:10]))
                     msg = f"the file holds {len(exports)} exports one after the other ({listed})"
-                    raise ReadError(msg, expected="one run", hint="Pass run=N (--run N on the command line).")
+                    raise ReadError(msg, expected="one run", hint=either("Pass run=N.", "Pass --run N."))
                 text = "\n" * exports[run] + "\n".join(lines[exports[run] : [*exports, len(lines)][run + 1]])
                 text += "\n" * (run + 1 < len(exports))  # the line end between two exports
                 chosen, options = replace(source, data=text.encode()), replace(options, run=None)
@@ -391,7 +394,7 @@ class _Builder:
         if temperature is None:
             msg = f"no column is recognised as temperature; columns: {_listed(columns)}"
             expected = "a column named temperature with °C or K"
-            raise ReadError(msg, expected=expected, hint=f"{ask_column('temperature')}.")
+            raise ReadError(msg, expected=expected, hint=ask_column("temperature"))
         self.used = {"temperature": temperature, "mass": mass}
         times = [c for c in columns if c.role == "time"]
         if "time" in named or times:
@@ -408,7 +411,7 @@ class _Builder:
             roles = {c.role for c in columns}
             msg = "no column is recognised as mass"
             expected = "a column named mass or weight with mg, µg or %"
-            hint = ask_column("mass") + ", or name it in the header."
+            hint = ask_column("mass", tail=", or name it in the header")
             if "conversion" in roles:
                 msg, expected = "the file holds the degree of conversion, not mass", "mass in mg, µg or %"
                 hint = "Conversion is scaled to each step's own loss, so mass cannot be recovered; "
@@ -436,7 +439,7 @@ class _Builder:
             if not np.allclose(first.values, other.values, rtol=0, atol=1e-4 * span, equal_nan=True):
                 listed = _listed(living, numbers=True)
                 msg = f"several columns could be the {quantity} and they differ: {listed}"
-                raise ReadError(msg, hint=ask_column(quantity) + ".")
+                raise ReadError(msg, hint=ask_column(quantity))
         dropped = _listed([c for c in candidates if c is not first], numbers=True)
         used = f"column {first.number} {first.label!r} is used as {quantity}"
         self.say(DUPLICATE_COLUMN, f"{used}; equal or empty and not used: {dropped}.")
@@ -506,7 +509,7 @@ class _Builder:
                 for i, (a, b) in enumerate(pieces[:10])
             )
             msg = f"the file holds {len(pieces)} runs one after the other ({listed})"
-            raise ReadError(msg, expected="one run", hint="Pass run=N (--run N on the command line).")
+            raise ReadError(msg, expected="one run", hint=either("Pass run=N.", "Pass --run N."))
         if chosen is not None and self.table.runs == 1:
             if not 0 <= chosen < len(pieces):
                 raise ReadError(f"there is no run {chosen} in the file", expected=f"0 to {max(len(pieces), 1) - 1}")
@@ -597,8 +600,10 @@ class _Builder:
         else:
             first = -values[0] if lost else values[0]
             msg = f"column {column.label!r} holds the change of mass from {first:g} on, not mass"
-            hint = "Pass initial_mass_mg=…, the mass weighed in (--initial-mass on the command line); "
-            hint += "a blank run is read with xrdcomp.io.front.read_empty_pan (--tga-blank)."
+            hint = either("Pass initial_mass_mg=…, the mass weighed in.", "Pass --initial-mass, the mass weighed in.")
+            hint += either(
+                " A blank run is read with xrdcomp.io.front.read_empty_pan.", " A blank run goes to --tga-blank."
+            )
             raise ReadError(msg, expected="a mass, or the initial mass in the header", hint=hint)
         change = "change of an empty pan" if pan else "change of mass"
         text = f"column {column.label!r} holds the {change}; {start:g} {unit} was added to every value."
@@ -633,7 +638,10 @@ class _Builder:
         forced = self.options.temperature_unit != ""
         if kelvin and not forced and t[0] < SMALLEST_START_C:
             msg = f"the temperature column says kelvin and starts at {t[0] + CELSIUS_ZERO_K:g}, {t[0]:g} °C"
-            hint = 'If the numbers are °C, pass temperature_unit="C"; if they are kelvin, "K" (--temperature-unit).'
+            hint = either(
+                'If the numbers are °C, pass temperature_unit="C"; if they are kelvin, "K".',
+                "If the numbers are °C, pass --temperature-unit C; if they are kelvin, K.",
+            )
             raise ReadError(msg, place=self.place(0), hint=hint)
         bad = (t < COLDEST_C) | (t > HOTTEST_C)
         if bad.any():
@@ -663,11 +671,12 @@ class _Builder:
             raise ReadError(f"mass starts at {start:g} {unit}", place=self.place(0), expected="a mass above zero")
         if unit == "percent" and start < 2.0:
             msg = f"mass is stated in per cent and starts at {start:g}, as a fraction would"
-            hint = f'If it is one, pass mass_unit="fraction" (--mass-unit fraction). {ask_column("mass")}.'
+            hint = either('If it is one, pass mass_unit="fraction".', "If it is one, pass --mass-unit fraction.")
+            hint += f" {ask_column('mass')}"
             raise ReadError(msg, expected="a start near 100 %", hint=hint)
         if unit == "fraction" and start > 20.0:
             msg = f"mass is stated as a fraction and starts at {start:g}, as per cent would"
-            hint = 'Pass mass_unit="percent" (--mass-unit percent) if it is.'
+            hint = either('Pass mass_unit="percent" if it is.', "Pass --mass-unit percent if it is.")
             raise ReadError(msg, expected="a start near 1", hint=hint)
         whole = {"percent": 100.0, "fraction": 1.0}.get(unit, start)
         if not 0.8 * whole < start < 1.2 * whole:

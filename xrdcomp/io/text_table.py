@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from xrdcomp.errors import ReadError
+from xrdcomp.errors import ReadError, either
 from xrdcomp.io.columns import Column, Role, column_of, number_of, split_header, unit_of
 from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.source import SourceFile
@@ -515,7 +515,7 @@ class _TableReader:
                         self.refuse_row(at)
             elif taken:
                 msg = f"a second table with other columns begins here: {', '.join(own.names)[:80]}"
-                hint = "Pass run=N (--run N on the command line) to choose a table by its number from 0."
+                hint = either(*(f"Pass {run} to choose a table by its number from 0." for run in ("run=N", "--run N")))
                 raise line_error(own.at + 1, msg, ", ".join(header.names)[:80], hint)
             else:
                 continue

@@ -307,10 +307,21 @@ _CU_BERGER = (
 )
 
 
+_ANODE_WORDS = {
+    "Cu": "copper kupfer cuivre cobre rame", "Co": "cobalto cobalt kobalt", "Cr": "chromium chrome chrom cromo",
+    "Mo": "molybdän molybdenum molybdène molibdeno", "Fe": "iron eisen ferro fer hierro",
+    "Ag": "silver silber argento argent plata", "W": "tungsten wolfram",
+}  # fmt: skip
+"""What laboratories call the anodes, in lower case; of two words with one beginning the longer stands first."""
+
+
 def _canonical(name: str) -> str:
     text = "".join(c for c in str(name) if c.isalnum())
     text = text.replace("α", "a").replace("β", "b")
     text = text.lower().replace("alpha", "a").replace("beta", "b").removesuffix("12")
+    for anode, words in _ANODE_WORDS.items():
+        if word := next((word for word in words.split() if text.startswith(word)), ""):
+            text = anode.lower() + text.removeprefix(word)
     if text in {anode.lower() for anode in _K_LINES}:
         text += "ka"
     return {key.lower(): key for key in RADIATIONS}.get(text, "")
@@ -320,7 +331,7 @@ def emission_lines(name: str) -> tuple[tuple[float, float], ...]:
     """Wavelengths (Å) and weights relative to the strongest line of a radiation.
 
     Anode and line, ``"CuKa"`` (doublet), ``"CuKa1"``, ``"CuKb"``, likewise Cr, Fe, Co, Mo, Ag; ``"WLa"``. Also written
-    ``"Cu"``, ``"Cu Kα"``, ``"cu k-alpha1"``. ValueError: an unknown name; the message proposes the nearest.
+    ``"Cu"``, ``"copper"``, ``"Cu Kα"``, ``"cu k-alpha1"``. ValueError: an unknown name; the nearest is proposed.
     """
     key = _canonical(name)
     if not key:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.data import atmosphere_of
-from xrdcomp.errors import ReadError
+from xrdcomp.errors import ReadError, either
 from xrdcomp.io.columns import agreed, mass_in_mg, unit_of
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, CUT, EVERY_NTH, STORED_TWICE, TgaTable, tga_reader
@@ -67,7 +67,7 @@ def mettler_stare(source: SourceFile, options: TgaOptions) -> TgaTable:
         where = ", ".join(f"line {curve.header + 1}" for curve in chosen)
         msg, hint = (
             f"the file holds {len(chosen)} mass curves, at {where}",
-            "Export the curves one by one, or pass run=N (--run N).",
+            "Export the curves one by one. " + either("Or pass run=N.", "Or pass --run N."),
         )
         if not chosen:
             where = ", ".join(f"[{curve.units[-1]}] (line {curve.header + 1})" for curve in curves)

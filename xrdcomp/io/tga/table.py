@@ -14,21 +14,15 @@ sheet of details and one sheet per step; any other must hold one run on one shee
 
 from __future__ import annotations
 
-import importlib
-import io
 import re
-import warnings
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from xrdcomp.data import Diagnostic, message_kind
-from xrdcomp.errors import MissingExtraError, ReadError
-from xrdcomp.io.archive import is_zip
+from xrdcomp.errors import MissingExtraError, ReadError, either
 from xrdcomp.io.columns import (
     MASS_WORDS,
     TEMPERATURE_WORDS,
@@ -48,9 +42,10 @@ from xrdcomp.io.columns import (
 )
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import CUT, OTHER_TABLE, TgaTable, declared_rows, gases_of, table_notes, tga_reader
-from xrdcomp.io.source import MAX_EXPANDED_BYTES, SourceFile
+from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import WAS_CUT, Dialect, Table, find_blocks, line_error, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
+from xrdcomp.io.workbook import is_workbook, read_sheets
 from xrdcomp.units import FloatArray, IntArray
 
 # fmt: off
@@ -166,16 +161,17 @@ def _assumed_columns(table: Table, options: TgaOptions) -> tuple[Column, ...]:
         units["time"] = options.time_unit
     missing = [name for name in order if not units.get(name)]
     if k not in (2, 3) or missing:
-        wanted = " and ".join(f"{name}_unit=… (--{name}-unit)" for name in missing)
+        units_of = (" and ".join(f"{name}_unit=…" for name in missing), " and ".join(f"--{n}-unit" for n in missing))
+        wanted = either(*(f"Pass {asked}." for asked in units_of)) if missing else ""
         msg = f"the table has {k} columns and no header that names them"
-        order_hint = ask_column("temperature", "mass") + " where the order differs."
-        hint = f"Pass {wanted}. {order_hint}" if wanted else order_hint
+        order_hint = ask_column("temperature", "mass", tail=" where the order differs")
+        hint = f"{wanted} {order_hint}".strip()
         raise ReadError(msg, place, "a header with names and units", hint)
     t, m = values[:, k - 2], values[:, k - 1]
     good = np.isfinite(t) & np.isfinite(m)
     if good.sum() < 2 or not (np.diff(t[good]) >= 0).mean() > 0.5 or t[good][-1] <= t[good][0]:
         msg = f"column {k - 1} does not rise as a temperature does, and no header names it"
-        raise ReadError(msg, place=place, hint=ask_column("temperature", "mass") + ".")
+        raise ReadError(msg, place=place, hint=ask_column("temperature", "mass"))
     return tuple(column_of(name, "", values[:, i], i + 1) for i, name in enumerate(order))
 
 
@@ -322,7 +318,7 @@ def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
         raise ReadError(f"this is JCAMP-DX of data type {kind!r} without a table of numbers", expected="a run")
     run = options.run if len(blocks) > 1 else 0
     if run is None or not 0 <= run < len(blocks):
-        hint = "Pass run=N (--run N on the command line)."
+        hint = either("Pass run=N.", "Pass --run N.")
         raise ReadError(
             f"the file holds {len(blocks)} blocks with data ({listed[:300]})", expected="one run", hint=hint
         )
@@ -405,19 +401,17 @@ def _jcamp_numbers(
 
 # Workbooks
 
-MAX_SHEET_CELLS = 4_000_000
-"""Cells of all sheets together; a run of 65 000 points in 10 columns has 650 000."""
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-
 
 def _sniff_workbook(source: SourceFile) -> float:
-    if source.data.startswith(_OLE):
-        return 0.6
+    """Sure of a sheet with the header of a run; a table of anything else could be one."""
+    if not is_workbook(source):
+        return 0.0
     try:
-        with zipfile.ZipFile(io.BytesIO(source.data if is_zip(source) else b"")) as archive:
-            return 0.7 if any(name.startswith("xl/") for name in archive.namelist()) else 0.0
-    except (zipfile.BadZipFile, ValueError, OSError):
-        return 0.5 if is_zip(source) and source.suffix == "xlsx" else 0.0
+        sheets = read_sheets(source.data).values()
+    except (ReadError, MissingExtraError):
+        return 0.5
+    run = any(score_header(lines) > 0 or "proceduresegments" in "\n".join(lines[:60]) for lines in sheets)
+    return 0.7 if run else 0.3
 
 
 @tga_reader(
@@ -426,14 +420,7 @@ def _sniff_workbook(source: SourceFile) -> float:
 )  # fmt: skip
 def tga_excel(source: SourceFile, options: TgaOptions) -> TgaTable:
     """Table of the run on one sheet, or of all steps of a TRIOS workbook."""
-    try:
-        sheets = _sheets(source.data)
-    except (ReadError, MissingExtraError):
-        raise
-    except Exception as problem:
-        msg = f"the workbook cannot be opened ({type(problem).__name__}: {str(problem)[:120]})"
-        hint = "It is damaged or not a workbook; save it again, or export as CSV."
-        raise ReadError(msg, expected="an .xlsx or .xls workbook", hint=hint) from problem
+    sheets = read_sheets(source.data)
     first = "\n".join(next(iter(sheets.values()), [])[:60])
     trios = "proceduresegments" in first or "Trios version" in first
     named = [name for name in sheets if trios or score_header(sheets[name]) > 0]
@@ -467,52 +454,3 @@ def tga_excel(source: SourceFile, options: TgaOptions) -> TgaTable:
         raise
     said = tuple(replace(message, text=translated(message.text)) for message in table.messages)
     return replace(table, place_of=place, messages=said)
-
-
-def _sheets(data: bytes) -> dict[str, list[str]]:
-    """Sheets as lines of tab-separated cells: row n + 1 is ``lines[n]``."""
-    budget = MAX_SHEET_CELLS
-    sheets: dict[str, list[str]] = {}
-    for name, rows in _pages(data):
-        lines = sheets[name] = []
-        for row in rows:
-            budget -= len(row) + 1
-            if budget < 0:
-                raise ReadError(f"the workbook has more than {MAX_SHEET_CELLS} cells", expected="one run")
-            cells = ["" if cell is None else str(cell).replace("\t", " ") for cell in row]
-            lines.append(re.sub(r"[\r\n]+", " ", "\t".join(cells)).rstrip("\t"))
-    return sheets
-
-
-def _pages(data: bytes) -> Iterator[tuple[str, Iterable[Sequence[Any]]]]:
-    """Names of the sheets with their rows; openpyxl and xlrd are imported when needed."""
-    old = data.startswith(_OLE)
-    package, suffix = ("xlrd", ".xls") if old else ("openpyxl", ".xlsx")
-    if not old:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_EXPANDED_BYTES:
-            raise ReadError(f"the workbook unpacks to {size} bytes, more than the {MAX_EXPANDED_BYTES} that are read")
-    try:
-        opener = importlib.import_module(package)
-    except ImportError as problem:
-        msg = f"Reading {suffix} needs {package}: pip install xrdcomp[excel]"
-        raise MissingExtraError(msg) from problem
-    if old:
-        book = opener.open_workbook(file_contents=data, logfile=io.StringIO(), on_demand=True)
-        for name in book.sheet_names():
-            page = book.sheet_by_name(name)
-            declared = int(getattr(page, "_dimnrows", page.nrows))  # of the sheet's own record of its size
-            if declared != page.nrows:
-                msg = f"sheet {name!r} declares {declared} rows and holds {page.nrows}"
-                hint = "The file is damaged, or saved by a program that counts otherwise; save it as .xlsx or CSV."
-                raise ReadError(msg, expected="both alike", hint=hint)
-            yield name, map(page.row_values, range(page.nrows))
-            book.unload_sheet(name)
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # styles and extensions that a table does not need
-        book = opener.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
-        for page in book.worksheets:
-            yield page.title, page.iter_rows(values_only=True)
-        book.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
-from xrdcomp.errors import ReadError
+from xrdcomp.errors import ReadError, either
 from xrdcomp.io.archive import number
 from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import (
@@ -105,7 +105,8 @@ def pdcif(source: SourceFile) -> Sequence[RawScan]:
             scans.append(_scan(block, tag, replace(common, place=f"data_{block.name}")))
     if not scans:
         msg = "no data block holds a measured powder profile"
-        hint = "A CIF of a crystal structure is a phase, not a pattern: pass it with --phases."
+        hint = "A CIF of a crystal structure is a phase, not a pattern."
+        hint += either(" Pass it as phases=[path].", " Pass it with --phases.")
         raise ReadError(msg, expected="_pd_meas_ or _pd_proc_ intensities over 2θ", hint=hint)
     return scans
 

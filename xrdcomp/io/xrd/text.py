@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, IntensityUnit, message_kind
-from xrdcomp.errors import ReadError
+from xrdcomp.errors import MissingExtraError, ReadError, either
 from xrdcomp.io.archive import number, stated
 from xrdcomp.io.registry import xrd_reader
 from xrdcomp.io.scans import (
@@ -37,6 +37,7 @@ from xrdcomp.io.text_table import (
     read_table,
     split_cells,
 )
+from xrdcomp.io.workbook import is_workbook, read_sheets
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
@@ -76,7 +77,10 @@ _SAYS_WAVELENGTH = re.compile(
 )
 _TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
 _ENERGY = re.compile(r"^[^\d:=]*(?:\b[km]?eV\b|\benerg(?:y|ie))[^\d:=]*$", re.IGNORECASE)
-_ANODE = re.compile(r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni)\b")
+_ANODE = re.compile(
+    r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*"
+    r"(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni|Copper|Cobalt|Molybdenum|Chromium|Iron|Silver|Tungsten)\b"
+)
 _SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=,;]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
 _TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?([\d.]+)", re.IGNORECASE)
@@ -233,6 +237,49 @@ def _note_count(header: Sequence[str], held: int) -> tuple[Diagnostic, ...]:
     return (MAYBE_CUT(text, declared=int(above), held=held),)
 
 
+def _sniff_workbook(source: SourceFile) -> float:
+    """Sure of a sheet that names 2θ; a table of numbers could be a pattern."""
+    if not is_workbook(source):
+        return 0.0
+    try:
+        scores = [_sniff(_sheet(source, lines)) for lines in read_sheets(source.data).values()]
+    except (ReadError, MissingExtraError):
+        return 0.5
+    return 0.75 if max(scores, default=0.0) >= 0.5 else 0.4 if any(scores) else 0.0
+
+
+def _sheet(source: SourceFile, lines: Sequence[str]) -> SourceFile:
+    return replace(source, data=("\n".join(lines) + "\n").encode())
+
+
+@xrd_reader(
+    "xrd_excel", "Workbook with columns (.xlsx, .xls)", "xlsx xls", _sniff_workbook, extras=("excel",), verified=False,
+)  # fmt: skip
+def workbook(source: SourceFile) -> Sequence[RawScan]:
+    """Scans of the sheets that name 2θ, else of the first with a table."""
+    sheets = {name: _sheet(source, lines) for name, lines in read_sheets(source.data).items()}
+    scores = {name: _sniff(sheet) for name, sheet in sheets.items()}
+    best = max(scores.values(), default=0.0)
+    if not best:
+        msg = f"none of the {len(sheets)} sheets holds a table of numbers"
+        raise ReadError(msg, expected="2θ and intensity below a header")
+    chosen = [name for name, score in scores.items() if score == best]
+    scans: list[RawScan] = []
+    for name in chosen if best >= 0.5 else chosen[:1]:
+
+        def placed(text: str, name: str = name) -> str:
+            return re.sub(r"\blines? (\d+)", lambda match: f"sheet {name!r}, row {match[1]}", text)
+
+        try:
+            found = columns.read(sheets[name])
+        except ReadError as problem:
+            problem.place = placed(problem.place)
+            raise
+        listed = (found,) if isinstance(found, RawScan) else found
+        scans += [replace(scan, place=placed(scan.place)) for scan in listed]
+    return scans
+
+
 def _refuse_thousands(rows: Sequence[str], table: Table, columns: Sequence[int], first: int) -> None:
     """Refuse ``985`` beside ``1.027`` in a column: a point before three figures separates thousands there.
 
@@ -308,7 +355,8 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
     place = f"line {table.lines[0] - 1}"
     if "thermal" in roles and ("temperature" in roles or "time" in roles):
         msg = f"the columns {', '.join(names)} are those of a thermogravimetric run"
-        hint = "Pass it as the TGA file: read_tga(path), or --tga on the command line."
+        hint = either("Pass it as the TGA file: read_tga(path).", "`xrdcomp tga FILE` analyses it.")
+        hint += either("", " Or pass it with --tga.")
         raise ReadError(msg, place, "2θ and intensity", hint)
     first = [role for role in ("angle", "") if role in roles[: max(1, width - 1)]]
     x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
@@ -319,7 +367,8 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
         step = np.diff(angles)
         even = len(angles) > 100 and float(np.ptp(step)) < 1e-3 * float(np.median(step))
         if not (even and angles[-1] <= 170 and (y == np.round(y)).all() and y.max() > 50):
-            hint = "Pass a thermogravimetric file to read_tga; rename the column if it holds 2θ."
+            hint = "Rename the column if it holds 2θ. A thermogravimetric file is passed as one: "
+            hint += either("read_tga(path).", "`xrdcomp tga FILE`.")
             raise ReadError(f"the first column is called {name!r}", place, "2θ in degrees", hint)
         text = (
             f"the first column is called {name!r}, but runs in even steps of {np.median(step):.4f} from {angles[0]:g} "
