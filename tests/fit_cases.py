@@ -44,7 +44,7 @@ def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None, vari
         lines.multiplier[::every] *= factor
     apatite, _ = lines.pattern(values)
     q = two_theta_to_q(x, INSTRUMENT.wavelength)
-    protein = 1.5 * polarization(x) * halo_columns(AMORPHOUS["protein"], q).per_gram
+    protein = 1.5 * polarization(x) * halo_columns(AMORPHOUS["protein"], q, INSTRUMENT.wavelength).per_gram
     mean = 60.0 * apatite + 60.0 * protein + 40.0 * x[0] / x + 20.0
     counts = np.random.default_rng(seed).poisson(mean).astype(float)
     return Pattern(two_theta=x, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts")

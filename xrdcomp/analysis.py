@@ -33,7 +33,7 @@ from xrdcomp.quantification.select import (
     uses_external_scan,
 )
 from xrdcomp.recipe import FitRecipe, Recipe
-from xrdcomp.refinement.model import MeasuredAmorphous, measured_amorphous
+from xrdcomp.refinement.model import Control, MeasuredAmorphous, measured_amorphous
 from xrdcomp.results import Claim, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
@@ -238,6 +238,7 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
     refuse_unknown_names(recipe, [phase.id for phase in phases])
     groups = {
         "fit.amorphous_patterns": recipe.fit.amorphous_patterns,
+        "fit.amorphous_control": recipe.fit.amorphous_control,
         "quantification.reference_patterns": recipe.quantification.reference_patterns,
     }
     named = {f"{key}.{name}": file for key, files in groups.items() for name, file in files.items()}
@@ -248,13 +249,16 @@ def prepare(sample: Sample, recipe: Recipe) -> Setup:
     instrument = refuse_wavelengths(given) if given is not None else build_instrument(sample.pattern, recipe.instrument)
     described = sample.instrument is not None or recipe.instrument.file
     fit = recipe.with_settings({"fit.grain_sizes_um": known_grains(recipe, standard)}).fit
-    amorphous = []
+    amorphous, control = [], None
+    for name in fit.amorphous_control:
+        control = Control(name=name, pattern=references[f"fit.amorphous_control.{name}"])
     for name, file in fit.amorphous_patterns.items():
         reference = references[f"fit.amorphous_patterns.{name}"]
         stated = bool(reference.emission_lines or reference.anode) and not recipe.instrument.file
         with naming(file):
             own = build_instrument(reference, recipe.instrument) if stated else instrument
-            amorphous.append(measured_amorphous(name, reference, own))
+            formula = fit.amorphous_formulas.get(name, "")
+            amorphous.append(measured_amorphous(name, reference, own, formula=formula, control=control))
     return Setup(
         sample=sample, recipe=recipe, instrument=instrument, phases=phases, standard=standard, references=references,
         fit=fit, amorphous=tuple(amorphous),

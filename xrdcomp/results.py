@@ -255,8 +255,9 @@ class XrdAmounts(Record):
     values for phases; amorphous ones are not negative. `covariance` (n, n) includes counting, the form of amorphous
     scattering, its power per gram and the error of the background model; `counting_covariance` is the part of counting
     alone, `misfit_covariance` what a fit that does not describe its pattern everywhere leaves open beyond: None or zero
-    where it does. `blank_measured` tells that an empty-holder scan fixed the instrument background, `facts` hold by
-    phase id family, losses on heating and carbonate.
+    where it does. `area_covariance` is the part of the scattering per gram of each amorphous component; components that
+    are not among `names` were not looked for. `blank_measured` tells that an empty-holder scan fixed the instrument
+    background, `facts` hold by phase id family, losses on heating and carbonate.
     """
 
     names: tuple[str, ...]
@@ -266,7 +267,13 @@ class XrdAmounts(Record):
     counting_covariance: FloatArray | None = None
     blank_measured: bool = False
     misfit_covariance: FloatArray | None = None
+    area_covariance: FloatArray | None = None
     facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
+
+    @property
+    def sought(self) -> tuple[str, ...]:
+        """Amorphous components that the fit looked for."""
+        return tuple(name for name, crystal in zip(self.names, self.crystalline, strict=True) if not crystal)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,12 @@
-"""Amorphous matter on the absolute per-gram scale: protein, lipid, water, calcium phosphate, holders.
+"""Amorphous matter on the absolute per-gram scale: protein, lipid, water, calcium phosphate, polymers; holders.
 
-The coherent part is the independent-atom scattering Σ f² times a structure factor S(q) that tends to 1 at high
-q; the incoherent part is added. S(q) is a low-q suppression and a few Gaussian rings whose positions are those
-of the literature (collagen and protein: diffuse ring at 4.2-4.6 Å and interchain packing near 11 Å; lipid acyl
-chains: 4.5-4.6 Å; liquid water: 3.1 Å with a second ring near 2.2 Å; amorphous calcium phosphate: 2.9-3.1 Å and
-a second ring near 1.9 Å). Heights follow from a sum rule: between 0.7 and 4.1 Å⁻¹ the coherent scattering is
-1.00 to 1.04 times that of free atoms, as measured humic acid, peat, kerogen and liquid water have it.
-Positions, widths and heights have stated uncertainties that the fit carries as nuisance columns, because real
-halos differ from specimen to specimen.
+The coherent part is the independent-atom scattering Σ |f0 + f' + i f"|² times a structure factor S(q) that tends to 1
+at high q; the incoherent part is added. S(q) is a low-q suppression and Gaussian maxima and minima, fitted for each
+material to what was measured or computed of it on the absolute scale, under the sum rule of the Faber-Ziman structure
+factor, ∫ q² (S − 1) ⟨f²⟩/⟨f⟩² dq = −2π² ρ0 with ρ0 the number density of atoms: what interference takes away at low
+angles comes back where it costs q², so that the area of a halo depends on where its first maximum lies. There is no
+area common to all materials. Positions, widths and heights have stated uncertainties that the fit carries as modes,
+because halos differ from specimen to specimen; modes leave the area alone, whose uncertainty is one of the scale.
 """
 
 from __future__ import annotations
@@ -24,87 +23,151 @@ _FORM_STD = 0.1  # departure of a ring from a Gaussian, as a Hermite coefficient
 _SMOOTH_CENTRES = (0.8, 1.4, 2.0, 2.6, 3.2, 3.8, 4.4)  # Å⁻¹
 _SMOOTH_WIDTH = 0.3
 _SMOOTH_STD = 0.1
-_AREA_WINDOW = (0.7, 4.1)  # Å⁻¹: 10 to 60° with Cu Kα
+AREA_WINDOW = (0.7, 4.1)
+"""Å⁻¹, over which areas are compared: 10 to 60° with Cu Kα."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ring:
-    """One Gaussian ring of S(q): position and standard width in Å⁻¹, height above 1, and their uncertainties."""
+    """A Gaussian maximum of S(q), or a minimum where `height` is negative; position and standard width in Å⁻¹.
+
+    What has no uncertainty is not freed: neither position nor height beyond 4 Å⁻¹ matter to a pattern.
+    """
 
     q: float
     width: float
     height: float
-    q_std: float
-    width_relative_std: float = 0.19
-    height_relative_std: float = 0.19
+    q_std: float = 0.0
+    height_std: float = 0.0
+    width_relative_std: float = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
 class AmorphousComponent:
-    """A non-crystalline material: number of `atoms` of each element per formula unit, and its S(q).
+    """A non-crystalline material: number of `atoms` of each element per formula unit, `density` (g/cm³), and its S(q).
 
     S rises from `floor` to 1 around `q_core`, S = floor + (1 − floor) / (1 + exp(−(q − q_core)/core_width)), q in Å⁻¹,
-    and the rings stand on it; the small-angle rise is left to the instrument background.
+    and the rings, first the main one, stand on it; the small-angle rise is left to the instrument background.
+    `area_std` is the relative standard uncertainty of the scattering per gram.
     """
 
     name: str
     label: str
     atoms: Mapping[str, float]
+    density: float
+    area_std: float
     rings: tuple[Ring, ...]
-    floor: float = 0.3
-    q_core: float = 1.0
-    core_width: float = 0.2
+    floor: float
+    q_core: float
+    core_width: float
 
 
 AMORPHOUS: Mapping[str, AmorphousComponent] = {
-    "protein": AmorphousComponent(
-        name="protein",
-        label="protein (collagen)",
-        atoms={"C": 65, "H": 102, "N": 18, "O": 21},
-        rings=(
-            Ring(q=1.494, width=0.238, height=1.074, q_std=0.055),
-            Ring(q=2.92, width=0.36, height=0.107, q_std=0.15, height_relative_std=0.8),
-            Ring(q=0.57, width=0.08, height=0.20, q_std=0.09, height_relative_std=0.8),
-        ),
-        floor=0.15,
-        q_core=1.28,
-        core_width=0.178,
-    ),
-    "lipid": AmorphousComponent(
-        name="lipid",
-        label="lipid (triglyceride)",
-        atoms={"C": 57, "H": 104, "O": 6},
-        rings=(
-            Ring(q=1.385, width=0.179, height=1.361, q_std=0.05),
-            Ring(q=2.92, width=0.27, height=0.109, q_std=0.15, height_relative_std=0.8),
-        ),
-        floor=0.10,
-        q_core=1.224,
-        core_width=0.134,
-    ),
+    # Liquid water: mean of measured molecular form factors [Peplow & Verghese 1998 Phys. Med. Biol. 43, 2431] and of
+    # the pair distribution functions of Soper 2013 (ISRN Phys. Chem. 279463) with the charge transfer of Sorenson et
+    # al. 2000 (J. Chem. Phys. 113, 9149): areas over free atoms 0.81 and 0.83, here 0.80.
     "water": AmorphousComponent(
         name="water",
         label="water",
         atoms={"H": 2, "O": 1},
+        density=0.997,
+        area_std=0.03,
         rings=(
-            Ring(q=2.011, width=0.293, height=1.459, q_std=0.055),
-            Ring(q=2.89, width=0.44, height=0.321, q_std=0.12, height_relative_std=0.8),
+            Ring(q=2.019, width=0.272, height=0.675, q_std=0.03, height_std=0.10),
+            Ring(q=2.864, width=0.380, height=0.527, q_std=0.05, height_std=0.06),
+            Ring(q=3.594, width=0.435, height=-0.336, height_std=0.05),
+            Ring(q=4.794, width=0.244, height=0.044),
+            Ring(q=5.946, width=0.414, height=-0.198),
         ),
-        floor=0.08,
-        q_core=1.747,
-        core_width=0.22,
+        floor=0.099,
+        q_core=1.779,
+        core_width=0.349,
     ),
+    # Triglycerides: adipose tissue measured by Peplow & Verghese, its water and the Compton scattering they left (22 %
+    # of the tabulated, judged by S = 1 at 5-10 Å⁻¹) taken off: area 1.33, S 3.5 at 1.45, 0.85 at 2.2, 1.4 at 3.0 Å⁻¹;
+    # against Debye sums over melted chains of 17 carbons, whose pairs alone give 0.65, 0.96 and, with the first
+    # neighbours', 0.5 at 2.2 Å⁻¹, area 1.2. The mean of both.
+    "lipid": AmorphousComponent(
+        name="lipid",
+        label="lipid (triglyceride)",
+        atoms={"C": 57, "H": 104, "O": 6},
+        density=0.91,
+        area_std=0.08,
+        rings=(
+            Ring(q=1.435, width=0.136, height=2.47, q_std=0.035, height_std=0.35),
+            Ring(q=1.744, width=0.134, height=0.283, height_std=0.12),
+            Ring(q=2.308, width=0.226, height=-0.32, q_std=0.06, height_std=0.18),
+            Ring(q=3.021, width=0.293, height=0.364, q_std=0.06, height_std=0.12),
+            Ring(q=4.038, width=0.588, height=-0.308, height_std=0.08),
+            Ring(q=5.261, width=0.375, height=0.145),
+            Ring(q=6.906, width=0.743, height=-0.209),
+        ),
+        floor=0.333,
+        q_core=1.030,
+        core_width=0.091,
+    ),
+    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85, chains 11 Å apart;
+    # area between those of Debye sums over polypeptides, 0.97, and of muscle less its water and fat, 1.0 to 1.12
+    # [Peplow & Verghese 1998]; minima and maxima beyond are those of the bonds and angles that it shares with lipid.
+    "protein": AmorphousComponent(
+        name="protein",
+        label="protein (collagen)",
+        atoms={"C": 65, "H": 102, "N": 18, "O": 21},
+        density=1.35,
+        area_std=0.08,
+        rings=(
+            Ring(q=1.468, width=0.235, height=0.80, q_std=0.055, height_std=0.15),
+            Ring(q=2.412, width=0.278, height=-0.221, q_std=0.10, height_std=0.10),
+            Ring(q=2.579, width=0.568, height=0.206, q_std=0.15, height_std=0.10),
+            Ring(q=0.57, width=0.08, height=0.15, q_std=0.09, height_std=0.15),
+            Ring(q=3.992, width=0.457, height=-0.214, height_std=0.08),
+            Ring(q=5.310, width=0.275, height=0.104),
+            Ring(q=6.4, width=0.6, height=-0.242),
+        ),
+        floor=0.287,
+        q_core=1.233,
+        core_width=0.089,
+    ),
+    # Ca9(PO4)6 · 3 H2O: one measured pattern with a corundum spike gives 0.79 ± 0.1 of free atoms; maxima at 29-31 and
+    # 45-50° with Cu Kα [Eanes & Posner 1965]; P-O pairs at 1.53 Å give the maximum at 5 Å⁻¹.
     "amorphous_calcium_phosphate": AmorphousComponent(
         name="amorphous_calcium_phosphate",
         label="amorphous calcium phosphate",
         atoms={"Ca": 9, "P": 6, "O": 27, "H": 6},
+        density=2.3,
+        area_std=0.20,
         rings=(
-            Ring(q=2.12, width=0.204, height=2.216, q_std=0.055, height_relative_std=0.3),
-            Ring(q=3.253, width=0.307, height=0.487, q_std=0.15, height_relative_std=0.8),
+            Ring(q=2.133, width=0.196, height=1.232, q_std=0.055, height_std=0.25),
+            Ring(q=2.810, width=0.222, height=-0.304, q_std=0.08, height_std=0.12),
+            Ring(q=3.391, width=0.224, height=0.092, q_std=0.12, height_std=0.12),
+            Ring(q=4.013, width=0.380, height=-0.345, height_std=0.10),
+            Ring(q=5.006, width=0.353, height=0.270),
+            Ring(q=6.292, width=0.594, height=-0.118),
         ),
-        floor=0.20,
-        q_core=1.936,
-        core_width=0.153,
+        floor=0.203,
+        q_core=1.644,
+        core_width=0.200,
+    ),
+    # Poly(methyl methacrylate) as measured by Peplow & Verghese, with 8 % of the tabulated Compton scattering taken
+    # off: area 1.24. Polycarbonate has its first ring at 1.2 Å⁻¹ and area 1.26.
+    "polymer": AmorphousComponent(
+        name="polymer",
+        label="polymer (acrylic)",
+        atoms={"C": 5, "H": 8, "O": 2},
+        density=1.19,
+        area_std=0.10,
+        rings=(
+            Ring(q=0.952, width=0.231, height=1.221, q_std=0.08, height_std=0.20),
+            Ring(q=1.723, width=0.192, height=-0.231, q_std=0.08, height_std=0.12),
+            Ring(q=2.159, width=0.217, height=0.288, q_std=0.10, height_std=0.15),
+            Ring(q=2.971, width=0.174, height=0.266, q_std=0.10, height_std=0.12),
+            Ring(q=4.123, width=0.772, height=-0.230, height_std=0.06),
+            Ring(q=5.662, width=0.246, height=0.226),
+            Ring(q=6.905, width=0.555, height=-0.151),
+        ),
+        floor=0.281,
+        q_core=0.826,
+        core_width=0.045,
     ),
 }
 
@@ -114,15 +177,22 @@ def _core(component: AmorphousComponent, q: FloatArray) -> FloatArray:
 
 
 def _bell(ring: Ring, q: FloatArray) -> FloatArray:
-    return np.asarray(ring.height * np.exp(-0.5 * ((q - ring.q) / ring.width) ** 2))
+    return np.asarray(np.exp(-0.5 * ((q - ring.q) / ring.width) ** 2))
 
 
 def structure_factor(component: AmorphousComponent, q: FloatArray) -> FloatArray:
     """S(q) of a component, q in Å⁻¹; tends to 1 at high q."""
-    total = component.floor + (1.0 - component.floor) / (1.0 + np.exp(-(q - component.q_core) / component.core_width))
+    total = component.floor + (1.0 - component.floor) * _core(component, q)
     for ring in component.rings:
-        total = total + _bell(ring, q)
+        total = total + ring.height * _bell(ring, q)
     return np.asarray(total)
+
+
+def area_over_free_atoms(component: AmorphousComponent, wavelength: float) -> float:
+    """Coherent scattering between 0.7 and 4.1 Å⁻¹ over that of free atoms."""
+    grid = np.linspace(*AREA_WINDOW, 400)
+    free = elements.coherent_per_gram(elements.mass_fractions_of(component.atoms), grid, wavelength)
+    return float(free @ structure_factor(component, grid) / free.sum())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +200,9 @@ class HaloColumns:
     """Scattering of one gram of a component in electron units × mol/g, and its changes by the shape of S(q).
 
     `per_gram` is the coherent scattering times S(q) plus the `incoherent` one, both (n,). `modes`, (n, k), deform the
-    halo of one gram by one standard deviation of each shape parameter. Main ring: position, width, skewness,
-    peakedness, height; other rings: position and height; low-q core: floor and position. All but the height of the main
-    ring leave the scattering between 0.7 and 4.1 Å⁻¹ unchanged, because what interference takes away at low angles it
-    puts into the rings: the area per gram is known better than the shape.
+    halo of one gram by one standard deviation of each shape parameter: of the main ring position, width, skewness,
+    peakedness and height; of other rings position and height where they are uncertain; floor and position of the low-q
+    core. What a mode adds between 0.7 and 4.1 Å⁻¹ it takes from the whole: the area has its own uncertainty.
     """
 
     per_gram: FloatArray
@@ -141,51 +210,55 @@ class HaloColumns:
     modes: FloatArray
 
 
-def halo_columns(component: AmorphousComponent, q: FloatArray) -> HaloColumns:
-    """Columns that a fit needs of a component at q, (n,) in Å⁻¹."""
+def halo_columns(component: AmorphousComponent, q: FloatArray, wavelength: float) -> HaloColumns:
+    """Columns that a fit needs of a component at q, (n,) in Å⁻¹, with f' and f" of a wavelength (Å)."""
     w = elements.mass_fractions_of(component.atoms)
-    coherent, incoherent = elements.coherent_per_gram(w, q), elements.incoherent_per_gram(w, q)
-    # Each deformation gives or takes as much of the main ring as keeps its area in the window at zero.
-    grid = np.linspace(*_AREA_WINDOW, 400)
-    weight = elements.coherent_per_gram(w, grid)
-    main = component.rings[0]
-    bell, area = _bell(main, q), float(weight @ _bell(main, grid))
+    coherent, incoherent = elements.coherent_per_gram(w, q, wavelength), elements.incoherent_per_gram(w, q)
+    grid = np.linspace(*AREA_WINDOW, 400)
+    weight = elements.coherent_per_gram(w, grid, wavelength)
+    s = structure_factor(component, q)
+    area = float(weight @ structure_factor(component, grid))
     added = [float(weight @ mode) / area for mode in _deformations(component, grid)]
-    modes = np.stack(_deformations(component, q), axis=1) - bell[:, None] * added
-    modes[:, 4] = bell * main.height_relative_std
-    return HaloColumns(
-        per_gram=coherent * structure_factor(component, q) + incoherent,
-        incoherent=incoherent,
-        modes=coherent[:, None] * modes,
-    )
+    modes = np.stack(_deformations(component, q), axis=1) - s[:, None] * added
+    return HaloColumns(per_gram=coherent * s + incoherent, incoherent=incoherent, modes=coherent[:, None] * modes)
 
 
 def _deformations(component: AmorphousComponent, q: FloatArray) -> list[FloatArray]:
     """Changes of S(q) by one standard deviation of each shape parameter, (n,) each, in the order of `HaloColumns`."""
     out = []
     for ring in component.rings:
-        bell, u = _bell(ring, q), (q - ring.q) / ring.width
-        out.append(bell * (q - ring.q) / ring.width**2 * ring.q_std)
+        shape, u = _bell(ring, q), (q - ring.q) / ring.width
+        bell = ring.height * shape
+        if ring.q_std:
+            out.append(bell * u / ring.width * ring.q_std)
         if ring is component.rings[0]:
             out.append(bell * u**2 * ring.width_relative_std)
             # third and fourth Hermite function: one flank steeper than the other; longer tails and a sharper top
             out.append(_FORM_STD / np.sqrt(6.0) * bell * (u**3 - 3.0 * u))
             out.append(_FORM_STD / np.sqrt(24.0) * bell * (u**4 - 6.0 * u**2 + 3.0))
-        out.append(bell * ring.height_relative_std)
+        if ring.height_std:
+            out.append(shape * ring.height_std)
     core = _core(component, q)
-    out.append(0.15 * (1.0 - core))
-    out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.10)
+    out.append(0.10 * (1.0 - core))
+    out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.06)
     return out
 
 
-def smooth_modes(q: FloatArray) -> FloatArray:
+def smooth_modes(q: FloatArray, wavelength: float) -> FloatArray:
     """Deformations of S(q) that all amorphous components share, per gram of organic matter: (n, 7).
 
-    Gaussians of 0.3 Å⁻¹ standard width every 0.6 Å⁻¹, one standard deviation being 0.1 in S.
+    Gaussians of 0.3 Å⁻¹ standard width every 0.6 Å⁻¹, one standard deviation being 0.1 in S, less what they add to the
+    area.
     """
-    coherent = elements.coherent_per_gram(elements.mass_fractions_of(AMORPHOUS["protein"].atoms), q)
-    bells = [np.exp(-0.5 * ((q - centre) / _SMOOTH_WIDTH) ** 2) for centre in _SMOOTH_CENTRES]
-    return np.asarray(_SMOOTH_STD * coherent[:, None] * np.stack(bells, axis=1))
+    protein = AMORPHOUS["protein"]
+    w, grid = elements.mass_fractions_of(protein.atoms), np.linspace(*AREA_WINDOW, 400)
+    weight = elements.coherent_per_gram(w, grid, wavelength)
+    s, area = structure_factor(protein, q), float(weight @ structure_factor(protein, grid))
+    out = []
+    for centre in _SMOOTH_CENTRES:
+        ring = Ring(q=centre, width=_SMOOTH_WIDTH, height=1.0)
+        out.append(_bell(ring, q) - s * float(weight @ _bell(ring, grid)) / area)
+    return np.asarray(_SMOOTH_STD * elements.coherent_per_gram(w, q, wavelength)[:, None] * np.stack(out, axis=1))
 
 
 COPPER = 1.541838

@@ -34,7 +34,6 @@ KNOWN_LOG_STD = 0.35
 # Smaller crystallites belong to aggregates of nano-crystals in a matrix, which absorb like it.
 COARSE_NM = 60.0
 _CONTRAST_MAX = 2.9  # |Δμ|·D; beyond 3 Brindley's factor means nothing
-_DENSITY = {"protein": 1.35, "lipid": 0.91, "water": 1.0, "amorphous_calcium_phosphate": 2.3}  # g/cm³
 _DALTON_PER_CUBIC_ANGSTROM = 1.66053907  # in g/cm³
 
 
@@ -66,10 +65,11 @@ def grain_factors(
         fractions = elements.mass_fractions_of(atoms)
         linear[phase.id] = density * elements.mass_attenuation_of(fractions, wavelength)
         volume[phase.id] = max(amounts.get(phase.id, 0.0), 0.0) / density
-    for name in [name for name in _DENSITY if name in amounts]:
-        fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
-        linear[name] = _DENSITY[name] * elements.mass_attenuation_of(fractions, wavelength)
-        volume[name] = max(amounts[name], 0.0) / _DENSITY[name]
+    for name, component in amorphous.AMORPHOUS.items():
+        if name in amounts:
+            fractions = elements.mass_fractions_of(component.atoms)
+            linear[name] = component.density * elements.mass_attenuation_of(fractions, wavelength)
+            volume[name] = max(amounts[name], 0.0) / component.density
     total = sum(volume.values())
     if total <= 0.0 or (grain_size_um <= 0.0 and not known):
         return {phase.id: 1.0 for phase in phases}
@@ -235,13 +235,17 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     factors = np.array([by_phase.get(name, 1.0) for name in names])
     measured = np.array([name in recipe.grain_sizes_um for name in names])
     amounts, amount_cov = apply_factors(amounts, amount_cov, factors, measured)
-    relative = np.where(crystalline, PHASE_PER_GRAM_STD, recipe.per_gram_std)
-    scale = relative * np.maximum(amounts, 0.0)
+    # what a gram scatters is known of each material by itself, and what the settings add to it
+    own = np.array([c.area_std for c in model.columns if c.kind in ("phase", "amorphous")])
+    positive = np.maximum(amounts, 0.0)
+    area = np.diag((np.hypot(own, recipe.per_gram_std) * positive * ~crystalline) ** 2)
+    scale = np.diag((PHASE_PER_GRAM_STD * positive * crystalline) ** 2)
     return Evidence(
         amounts=XrdAmounts(
             names=names,
             amounts=amounts,
-            covariance=amount_cov + np.diag(scale**2),
+            covariance=amount_cov + scale + area,
+            area_covariance=area,
             crystalline=tuple(bool(v) for v in crystalline),
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=model.blank_measured,

@@ -109,46 +109,103 @@ def padding_points(pattern: Pattern) -> BoolArray:
 
 # Measured patterns of amorphous matter as components on the per-gram scale.
 
-_AREA_WINDOW = (0.7, 4.1)  # Å⁻¹, where the scattering of free atoms gives the area: 10 to 60° with Cu Kα
 _NEEDED = (0.9, 3.6)  # Å⁻¹
-_AREA = 1.02  # coherent scattering over that of free atoms in the window, see `physics.amorphous`
 _BIN = 0.03  # Å⁻¹; amorphous maxima are thirty times as wide
 _AIR_STD = 0.1  # share of the curve that may be flat scatter of air or holder nobody took off
 _SHARP = 0.25  # of the running median, by which a crystalline peak stands out
+# Relative, of the scattering per gram of a material that only its name stands for: measured organics of unknown kind
+# scatter by so much about free atoms (humic and fulvic acid, peat, charcoal, kerogen against fluorapatite).
+_UNCONTROLLED_STD = 0.16
+_CONTROL_STD = 0.03  # beyond that of the control's own scattering: filling, and surfaces of two specimens
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredAmorphous:
-    """Scattering per gram of an amorphous component as measured: q (Å⁻¹, increasing), and values unpolarised."""
+    """Scattering per gram of an amorphous component as measured: q (Å⁻¹, increasing), and values unpolarised.
+
+    `area_std` is the relative standard uncertainty of its scale.
+    """
 
     name: str
     q: FloatArray
     per_gram: FloatArray
+    area_std: float = _UNCONTROLLED_STD
 
 
-def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> MeasuredAmorphous:
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """A scan of a material whose scattering per gram is known (a component's `name`), taken as the patterns were."""
+
+    name: str
+    pattern: Pattern
+
+
+def measured_amorphous(
+    name: str, pattern: Pattern, instrument: Instrument, *, formula: str = "", control: Control | None = None
+) -> MeasuredAmorphous:
     """Put a measured pattern of an amorphous material on the per-gram scale.
 
-    I(q) / (P · geometry) is scaled so that its area from 0.7 to 4.1 Å⁻¹ is 1.02 times the scattering of free atoms of
-    the component's composition, Compton scattering added: what interference takes away at low angles it puts into the
-    maxima, whatever they are (``physics.amorphous``). No internal standard is needed.
+    `name` is the component that the material stands for and gives its composition, unless a `formula` does; the pattern
+    is that of the pure material, air and holder taken off, from about 10 to 55° with Cu Kα. With a `control`, measured
+    under the same conditions on a thick specimen, I(q) / (P · geometry) follows from the ratio of both intensities,
+    each times its attenuation per gram. Without one the area is taken as that of the component (`physics.amorphous`),
+    which is known to some 16 % of a material of the same kind only.
 
-    `name` is the component that the material stands for and decides its composition; the pattern is that of the pure
-    material, air and holder taken off, from about 10 to 55° with Cu Kα.
-
-    Raises AnalysisError for an unknown component, a range that is too short, sharp peaks, or no positive intensity.
+    Raises AnalysisError for an unknown component or formula, a range that is too short, sharp peaks, or no positive
+    intensity.
     """
+    material = _known_component("fit.amorphous_patterns", name)
+    if formula:
+        try:
+            fractions = elements.compound(formula)
+        except ValueError as error:
+            msg = f"fit.amorphous_formulas.{name}: {error}"
+            raise AnalysisError(msg) from error
+    else:
+        fractions = elements.mass_fractions_of(material.atoms)
+    q, values = _unpolarised(f"fit.amorphous_patterns.{name}", pattern, instrument)
+    wavelength = instrument.wavelength
+    if control is None:
+        coherent = elements.coherent_per_gram(fractions, q, wavelength)
+        expected = amorphous.area_over_free_atoms(material, wavelength) * coherent
+        scale = _window_area(q, expected + elements.incoherent_per_gram(fractions, q)) / _window_area(q, values)
+        return MeasuredAmorphous(name=name, q=q, per_gram=scale * values)
+    known = _known_component("fit.amorphous_control", control.name)
+    at, counted = _unpolarised(f"fit.amorphous_control.{control.name}", control.pattern, instrument)
+    own = amorphous.halo_columns(known, at, wavelength).per_gram
+    # what a thick specimen scatters is that of a gram over twice its attenuation per gram
+    known_attenuation = elements.mass_attenuation_of(elements.mass_fractions_of(known.atoms), wavelength)
+    thick = elements.mass_attenuation_of(fractions, wavelength) / known_attenuation
+    scale = thick * _window_area(at, own) / _window_area(at, counted)
+    std = float(np.hypot(known.area_std, _CONTROL_STD))
+    return MeasuredAmorphous(name=name, q=q, per_gram=scale * values, area_std=std)
+
+
+def _known_component(setting: str, name: str) -> amorphous.AmorphousComponent:
     if name not in amorphous.AMORPHOUS:
         known = ", ".join(amorphous.AMORPHOUS)
-        msg = f"fit.amorphous_patterns: {name!r} is no amorphous component. Expected one of {known}."
+        msg = f"{setting}: {name!r} is no amorphous component. Expected one of {known}."
         raise AnalysisError(msg)
+    return amorphous.AMORPHOUS[name]
+
+
+def _window_area(q: FloatArray, values: FloatArray) -> float:
+    inside = (q >= amorphous.AREA_WINDOW[0]) & (q <= amorphous.AREA_WINDOW[1])
+    return float(np.trapezoid(values[inside], q[inside]))
+
+
+def _unpolarised(setting: str, pattern: Pattern, instrument: Instrument) -> tuple[FloatArray, FloatArray]:
+    """Intensity over polarisation and geometry, smooth, against q (Å⁻¹), of a pattern that a `setting` names.
+
+    Raises AnalysisError for a range that is too short, sharp peaks, or no positive intensity.
+    """
     keep = pattern.two_theta > 3.0
     x, y = pattern.two_theta[keep], pattern.intensity[keep]
     q = two_theta_to_q(x, instrument.wavelength)
     if len(q) < 2 or q[0] > _NEEDED[0] or q[-1] < _NEEDED[1]:
         ends = (q[0], q[-1]) if len(q) else (0.0, 0.0)
         msg = (
-            f"fit.amorphous_patterns.{name}: the pattern covers {ends[0]:.2f}-{ends[1]:.2f} Å⁻¹; its scale needs "
+            f"{setting}: the pattern covers {ends[0]:.2f}-{ends[1]:.2f} Å⁻¹; its scale needs "
             f"{_NEEDED[0]:g}-{_NEEDED[1]:g} Å⁻¹ (about 13 to 52° with Cu Kα). Measure it over a wider range."
         )
         raise AnalysisError(msg)
@@ -166,20 +223,14 @@ def measured_amorphous(name: str, pattern: Pattern, instrument: Instrument) -> M
     peak = float(((smooth - around) / level)[half:-half].max(initial=0.0))
     if peak > _SHARP:
         msg = (
-            f"fit.amorphous_patterns.{name}: the pattern has lines narrower than a halo, {100 * peak:.0f} % above its "
+            f"{setting}: the pattern has lines narrower than a halo, {100 * peak:.0f} % above its "
             "running median. Expected: an amorphous material; give crystalline ones as phases."
         )
         raise AnalysisError(msg)
-    fractions = elements.mass_fractions_of(amorphous.AMORPHOUS[name].atoms)
-    inside = (grid >= _AREA_WINDOW[0]) & (grid <= _AREA_WINDOW[1])
-    coherent = elements.coherent_per_gram(fractions, grid)
-    expected = _AREA * coherent + elements.incoherent_per_gram(fractions, grid)
-    area = float(np.trapezoid(smooth[inside], grid[inside]))
-    if not area > 0.0:
-        msg = f"fit.amorphous_patterns.{name}: the pattern has no positive intensity between 0.7 and 4.1 Å⁻¹."
+    if not _window_area(grid, smooth) > 0.0:
+        msg = f"{setting}: the pattern has no positive intensity between 0.7 and 4.1 Å⁻¹."
         raise AnalysisError(msg)
-    scale = float(np.trapezoid(expected[inside], grid[inside])) / area
-    return MeasuredAmorphous(name=name, q=grid, per_gram=scale * smooth)
+    return grid, smooth
 
 
 # Columns that nothing refined moves: amorphous scattering, what the instrument adds, deformation of profiles.
@@ -212,6 +263,7 @@ class Column:
     parent: str = ""  # of a mode: component whose amount is the prior's standard deviation, or "*"
     relative_std: float = 1.0  # of a mode: prior standard deviation in units of that amount
     prior_std: float = np.inf  # fixed prior standard deviation of the coefficient
+    area_std: float = 0.0  # of an amorphous component: relative, of its scattering per gram
 
 
 _Terms = list[tuple[Column, FloatArray]]
@@ -229,13 +281,14 @@ def _amorphous_terms(
     x: FloatArray, instrument: Instrument, slit: FloatArray, components: Sequence[str | MeasuredAmorphous]
 ) -> _Terms:
     """Amorphous components and everything whose form is theirs: modes of each, smooth modes, Compton scattering."""
-    q = two_theta_to_q(x, instrument.wavelength)
+    wavelength = instrument.wavelength
+    q = two_theta_to_q(x, wavelength)
     factor = emitted_weight(instrument) * slit * polarization(x, instrument)
     in_order: tuple[_Terms, ...] = ([], [], [], [], [])
     amounts, modes, flat, smooth, compton = in_order
     for item in components:
         if isinstance(item, str):
-            name, parts = item, amorphous.halo_columns(amorphous.AMORPHOUS[item], q)
+            name, parts = item, amorphous.halo_columns(amorphous.AMORPHOUS[item], q, wavelength)
             curve = parts.per_gram
             rows = (factor[:, None] * parts.modes).T
             modes += [(_mode(f"{name}_mode_{k}", name), row) for k, row in enumerate(rows)]
@@ -250,13 +303,14 @@ def _amorphous_terms(
                 )
                 raise AnalysisError(msg)
             curve = np.interp(q, item.q, item.per_gram)
-            inside = (item.q >= _AREA_WINDOW[0]) & (item.q <= _AREA_WINDOW[1])
+            inside = (item.q >= amorphous.AREA_WINDOW[0]) & (item.q <= amorphous.AREA_WINDOW[1])
             # one standard deviation of flat scatter that nobody took off, at constant area
             change = _AIR_STD * (float(item.per_gram[inside].mean()) - curve)
             flat.append((_mode(f"{name}_flat", name), factor * change))
-        amounts.append((Column(name=name, kind="amorphous", nonnegative=True), factor * curve))
+        area_std = amorphous.AMORPHOUS[name].area_std if isinstance(item, str) else item.area_std
+        amounts.append((Column(name=name, kind="amorphous", nonnegative=True, area_std=area_std), factor * curve))
     if components:
-        rows = (factor[:, None] * amorphous.smooth_modes(q)).T
+        rows = (factor[:, None] * amorphous.smooth_modes(q, wavelength)).T
         smooth += [(_mode(f"smooth_mode_{k}", ALL_AMORPHOUS), row) for k, row in enumerate(rows)]
     return [term for terms in in_order for term in terms]
 
@@ -453,10 +507,7 @@ class ModelSetup:
         default = () if recipe.background == "flexible" else DEFAULT_AMORPHOUS
         components = tuple(recipe.amorphous) if recipe.amorphous is not None else default
         for name in components:
-            if name not in amorphous.AMORPHOUS:
-                known = ", ".join(amorphous.AMORPHOUS)
-                msg = f"fit.amorphous: {name!r} is no amorphous component. Expected some of {known}."
-                raise AnalysisError(msg)
+            _known_component("fit.amorphous", name)
         by_name = {item.name: item for item in measured}
         for name in by_name:
             if name not in components:

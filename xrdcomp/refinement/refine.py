@@ -106,6 +106,7 @@ _ROUGH_POINTS = 1500
 _PEAK_ROUNDS = 3
 _HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
 _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many reflections on a fine scan has
+_SETTLED = 0.05  # standard deviations from the minimum at which a fit ends
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
@@ -250,7 +251,7 @@ class Refinement(FittedModel):
             if recipe.solver == "lmfit":
                 solution = minimize_lmfit(model, table, points)
             else:
-                solution = minimize(model, table, points, max_iterations=limit, tolerance=1e-4)
+                solution = minimize(model, table, points, max_iterations=limit, distance=_SETTLED)
         table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
 
@@ -340,7 +341,7 @@ class Refinement(FittedModel):
         self, setup: ModelSetup, table: ParameterTable, model: PatternModel, max_iterations: int
     ) -> Refinement:
         """Minimise on all points and go on from there."""
-        solution = minimize(model, table, self.points, max_iterations=max_iterations, tolerance=1e-4)
+        solution = minimize(model, table, self.points, max_iterations=max_iterations, distance=_SETTLED)
         table = table.with_values(solution.values)
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 

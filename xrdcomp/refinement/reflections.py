@@ -7,6 +7,7 @@ product of one sparse matrix (points × profiles) with small dense ones.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -160,40 +161,41 @@ def strength_per_gram(
     return strength
 
 
-def _sites_alike(phase: Phase) -> dict[tuple[str, float], float]:
-    """Occupancy of one cell by element and B, which is rounded to 0.001 Å²."""
-    counts: dict[tuple[str, float], float] = {}
-    for element, occupancy, b in zip(phase.site_element, phase.site_occupancy, phase.site_b_iso, strict=True):
-        key = (str(element), round(float(b), 3))
-        counts[key] = counts.get(key, 0.0) + float(occupancy)
-    return counts
-
-
 def diffuse_scattering(
     phase: Phase, instrument: Instrument, two_theta: FloatArray, b_names: Mapping[str, str]
 ) -> _WithSlopes:
-    """Thermal diffuse (1 − e^(−2Bs²)) f² and Compton scattering of the crystal, per gram, polarised.
+    """Thermal diffuse, occupational (Laue) and Compton scattering of the crystal, per gram, polarised.
 
-    What reflections lose to disorder stays in the pattern: the derivatives are by each B of `b_names` (parameter by
-    element), or by the overall B where there is none.
+    What reflections lose to disorder stays in the pattern: Σ o |f|² − |Σ o f e^(−Bs²)|² over the atoms of each site,
+    f with f' and f", summed over the sites of a cell as if their displacements and occupations were independent. The
+    derivatives are by each B of `b_names` (parameter by element), or by the overall B where there is none.
     """
     s = two_theta_to_q(two_theta, instrument.wavelength) / (4.0 * np.pi)
-    total, by_b, mass, sites = np.zeros_like(s), np.zeros_like(s), 0.0, _sites_alike(phase)
-    for (element, b_iso), count in sites.items():
-        f = elements.form_factor(element, s)
-        bragg_share = np.exp(-2.0 * b_iso * s**2)
-        total += count * (f**2 * (1.0 - bragg_share) + elements.incoherent(element, s))
-        by_b += count * f**2 * bragg_share * 2.0 * s**2
-        mass += count * elements.atomic_weight(element)
-    factor = emitted_weight(instrument) * polarization(two_theta, instrument) / mass
+    # atoms that share a site, by its place in the cell; sites of the same atoms are counted together
+    places: dict[tuple[float, ...], list[tuple[str, float, float]]] = {}
+    atoms = zip(phase.site_element, phase.site_occupancy, phase.site_b_iso, phase.site_xyz, strict=True)
+    for element, occupancy, b, xyz in atoms:
+        place = tuple(np.round(np.asarray(xyz) % 1.0, 3) % 1.0)
+        places.setdefault(place, []).append((str(element), round(float(occupancy), 4), round(float(b), 3)))
+    names = sorted(set(map(str, phase.site_element)))
+    factors = {}
+    for element in names:
+        f1, f2 = elements.anomalous(element, instrument.wavelength)
+        factors[element] = elements.form_factor(element, s) + f1 + 1j * f2
+    compton = {element: elements.incoherent(element, s) for element in names}
+    total = np.zeros_like(s)
+    by_b = {element: np.zeros_like(s) for element in names}
+    for site, count in Counter(tuple(sorted(site)) for site in places.values()).items():
+        parts = [o * factors[element] * np.exp(-b * s**2) for element, o, b in site]
+        amplitude = np.sum(parts, axis=0)
+        free = sum(o * (np.abs(factors[element]) ** 2 + compton[element]) for element, o, _ in site)
+        total += count * (free - np.abs(amplitude) ** 2)
+        for (element, *_), part in zip(site, parts, strict=True):
+            by_b[element] += count * 2.0 * s**2 * np.real(np.conj(amplitude) * part)
+    factor = emitted_weight(instrument) * polarization(two_theta, instrument) / cell_mass(phase)
     if not b_names:
-        return total * factor, {parameter_name("b_extra", phase.id): by_b * factor}
-    s, slopes = np.sin(np.radians(two_theta) / 2.0) / instrument.wavelength, {}
-    own_factor = emitted_weight(instrument) * polarization(two_theta, instrument) / cell_mass(phase) * 2.0 * s**2
-    for element, name in b_names.items():
-        share = sum(n * np.exp(-2.0 * b * s**2) for (e, b), n in sites.items() if e == element)
-        slopes[name] = own_factor * elements.form_factor(element, s) ** 2 * share
-    return total * factor, slopes
+        return total * factor, {parameter_name("b_extra", phase.id): np.sum(list(by_b.values()), axis=0) * factor}
+    return total * factor, {name: by_b[element] * factor for element, name in b_names.items()}
 
 
 def emitted_weight(instrument: Instrument) -> float:

@@ -249,12 +249,20 @@ class LeastSquares:
 
 
 def minimize(
-    model: PatternModel, table: ParameterTable, points: Points, *, max_iterations: int = 40, tolerance: float = 1e-5
+    model: PatternModel,
+    table: ParameterTable,
+    points: Points,
+    *,
+    max_iterations: int = 40,
+    tolerance: float = 1e-5,
+    distance: float = 0.0,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
     It stops when a step lowers the sum of squares by less than the share `tolerance` of it, or promises a hundredth of
-    that; ``converged`` is False where the iteration limit was reached first.
+    that; with a `distance` when it promises less than that many standard deviations of the parameters, squared, misfit
+    counted in (a share of the sum of squares grows with the number of points, a distance does not). ``converged`` is
+    False where the iteration limit was reached first.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
@@ -266,7 +274,9 @@ def minimize(
     while iteration < max_iterations:
         iteration += 1
         trial_free, promise = problem.step(hessian, gradient, free, damping)
-        if promise < _NEGLIGIBLE * tolerance * state.cost:
+        # the sum of squares lies `promise` above its minimum where the problem is linear: its root is in sigmas
+        enough = distance**2 * max(1.0, state.cost / len(points)) if distance else _NEGLIGIBLE * tolerance * state.cost
+        if promise < enough:
             converged = True
             break
         # derivatives are half of the work: after a failure the next trial does without, until it is accepted
@@ -274,9 +284,10 @@ def minimize(
         if trial.cost < state.cost:
             if rejected:
                 trial = problem.state(trial_free, state.prior)
-            gain = (state.cost - trial.cost) / max(state.cost, 1e-300)
+            gain = state.cost - trial.cost
+            little = enough if distance else tolerance * max(state.cost, 1e-300)
             free, damping, state, rejected = trial_free, max(damping * 0.2, 1e-9), trial, False
-            if gain < tolerance:
+            if gain < little:
                 converged = True
                 break
             hessian, gradient = problem.normal(state, free)

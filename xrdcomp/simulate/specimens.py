@@ -542,12 +542,13 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     )  # fmt: skip
     materials = {}
     for name, material in model.materials.items():
-        halo = material.halo.jittered(rng, shift=0.4, width=0.08, height=0.08)
+        halo = material.halo.jittered(rng, shift=0.4, width=0.08, height=0.04)
         varied = replace(
             halo,
             family="gaussian" if (u := rng.random()) < 0.5 else "lorentzian" if u < 0.8 else "hard_sphere",
             low_q=halo.low_q * float(rng.uniform(0.5, 1.8)),
-            area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, 0.04))),
+            area_factor=halo.area_factor * float(np.exp(rng.normal(0.0, halo.area_spread))),
+            dip_depth=halo.dip_depth * float(rng.uniform(0.5, 1.5)),
             packing_height=halo.packing_height * float(rng.uniform(0.0, 2.0)),
             second_height=halo.second_height * float(rng.uniform(0.5, 1.5)),
         )
