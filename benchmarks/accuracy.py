@@ -140,8 +140,8 @@ def round_robin(fixtures: Path, _: float) -> list[Row]:
             rows.append(Row(name=f"round robin {name}: {phase}, error", value=errors[-1], unit="wt%"))
     command = cpu_of_command("analyze", file, "--phases", ",".join(ROUND_ROBIN_PHASES))
     return [
-        at_most("round robin: RMS of nine", float(np.sqrt(np.mean(np.square(errors)))), 0.45, "wt%"),
-        at_most("round robin: worst of nine", float(np.max(np.abs(errors))), 1.0, "wt%"),
+        at_most("round robin: RMS of nine", float(np.sqrt(np.mean(np.square(errors)))), 0.25, "wt%"),
+        at_most("round robin: worst of nine", float(np.max(np.abs(errors))), 0.6, "wt%"),
         at_least("round robin: truth inside the 95 % interval, of nine", sum(inside), 8),
         at_most("round robin: time of one analysis, slowest", slowest, 2.0, "s CPU"),
         Row(

@@ -783,7 +783,8 @@ class PhaseFacts(Record):
     member it is: ``hydroxyapatite``, ``fluorapatite``, ``chlorapatite``, ``carbonate_apatite``. A `salt` is a chloride
     that stays below about 800 °C and evaporates above. `carbonate_fraction` is the mass fraction of CO3 in carbonate
     groups, `own` marks a structure from outside the library, a `biomineral` what mineralises in or is deposited by
-    tissue.
+    tissue. `b_iso` is the mean B (Å²) of the atoms of a well-ordered phase in the literature with its standard
+    uncertainty, near which a fit holds it; None where it is free, as it is of apatites.
     """
 
     family: str = ""
@@ -793,6 +794,7 @@ class PhaseFacts(Record):
     carbonate_fraction: float = 0.0
     own: bool = False
     biomineral: bool = False
+    b_iso: tuple[float, float] | None = None
 
     @property
     def is_apatite(self) -> bool:
@@ -913,6 +915,12 @@ class Instrument(Record):
         μR of a capillary (`geometry` debye_scherrer), μt of a foil (transmission) or of a layer too thin to
         stop the beam (bragg_brentano); lowers low or high angles as the path demands. 0: no absorption, a thick
         specimen.
+    incidence_angle : float, deg
+        Fixed angle between the primary beam and the surface of a flat specimen, in reflection or, as of 90 for a plate
+        normal to the beam, in transmission; 0: the specimen turns with the detector (symmetric).
+    specimen_length_mm : float
+        Length of a flat specimen along the beam; with `equatorial_divergence` it tells where the beam of a fixed slit
+        is longer than the specimen, whose intensities then fall towards low angles. 0: long enough.
     calibrated : bool
         Whether the resolution comes from a measured line-profile standard.
     name : str
@@ -934,6 +942,8 @@ class Instrument(Record):
     equatorial_divergence: float = 0.0
     variable_slit: bool = False
     absorption_radius: float = 0.0
+    incidence_angle: float = 0.0
+    specimen_length_mm: float = 0.0
     calibrated: bool = False
     name: str = "generic laboratory diffractometer"
 

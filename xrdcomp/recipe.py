@@ -221,6 +221,13 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     absorption_radius : float
         μR of a capillary, μt of a foil or of a thin layer in reflection; larger values suppress low angles for a
         capillary, high angles for a foil, small ones high angles for a layer. 0: no absorption, a thick specimen.
+    incidence_angle : float or None, degrees
+        Fixed angle between beam and specimen surface: small in reflection, 90 for a plate normal to the beam in
+        transmission (oblique in between). None: what the file says, else 0, symmetric. Ignoring it tilts the pattern:
+        6 to 9 wt% of apatite.
+    specimen_length_mm : float
+        Length of the specimen along the beam, with `equatorial_divergence`: where the beam is longer, low angles are
+        too weak. 0: long enough.
     equatorial_divergence : float or None, degrees
         Full divergence angle; moves and broadens lines of a flat specimen, by −α² cotθ / 6 in the mean. None: what
         the file says, else 0.7 where lines are sharp; 0 leaves it to the displacement.
@@ -243,12 +250,20 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     kbeta_ratio: _Share = 0.0
     w_la_ratio: _Share = 0.0
     absorption_radius: _NotNegative = 0.0
+    incidence_angle: Annotated[float, msgspec.Meta(ge=0.0, le=90.0)] | None = None
+    specimen_length_mm: _NotNegative = 0.0
     equatorial_divergence: _NotNegative | None = None
     axial_correlation: _Share | None = None
     file: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.specimen_length_mm and (not self.equatorial_divergence or self.variable_slit):
+            msg = (
+                "instrument.specimen_length_mm: of use with the divergence of a fixed slit only. Expected: "
+                "instrument.equatorial_divergence in degrees as well, and no variable slit."
+            )
+            raise RecipeError(msg)
         n, given = len(self.wavelengths), len(self.wavelength_weights)
         if given and (given != n or self.wavelength_weights[0] <= 0.0):
             raise RecipeError(

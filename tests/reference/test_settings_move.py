@@ -59,6 +59,8 @@ TURNED: dict[str, tuple[Any, Settings, str]] = {
     "instrument.kbeta_ratio": (0.01, NO_SEARCH, "xrd"),
     "instrument.w_la_ratio": (0.01, NO_SEARCH, "xrd"),
     "instrument.absorption_radius": (0.5, NO_SEARCH, "xrd"),
+    "instrument.incidence_angle": (5.0, {"fit.two_theta_range": [10.0, 70.0], **NO_SEARCH}, "xrd"),
+    "instrument.specimen_length_mm": (10.0, {"instrument.equatorial_divergence": 1.0, **NO_SEARCH}, "xrd"),
     "instrument.equatorial_divergence": (1.0, NO_SEARCH, "xrd"),
     "instrument.axial_correlation": (0.0, NO_SEARCH, "xrd"),
     "fit.two_theta_range": ([15.0, 60.0], NO_SEARCH, "xrd composition"),
@@ -130,6 +132,8 @@ BY_FILE = {
     "instrument.file",
     "identification.own_phases",
     "fit.amorphous_patterns",
+    "fit.amorphous_formulas",
+    "fit.amorphous_control",
     "quantification.external_scan",
     "quantification.external_phase",
     "quantification.amorphous_file",
@@ -209,7 +213,12 @@ def test_a_measured_pattern_of_amorphous_matter_joins_the_fit(tmp_path: Path) ->
     file = tmp_path / "collagen.xy"
     write_pattern(file, halo, "xy")
     settings = {**NO_SEARCH, "fit.amorphous_patterns": {"protein": str(file)}}
-    assert parts_of(NO_SEARCH)["xrd"] != parts_of(settings)["xrd"]
+    plain = parts_of(settings)["xrd"]
+    assert parts_of(NO_SEARCH)["xrd"] != plain
+    water = simulate_specimen(SpecimenModel(water=1.0, protein=0.0, apatite=0.0), xrd=XrdConditions(step=0.05), seed=5)
+    write_pattern(tmp_path / "water.xy", water.pattern, "xy")
+    assert parts_of({**settings, "fit.amorphous_formulas": {"protein": "C6H10O5"}})["xrd"] != plain
+    assert parts_of({**settings, "fit.amorphous_control": {"water": str(tmp_path / "water.xy")}})["xrd"] != plain
 
 
 def test_result_depends_on_nothing_else() -> None:

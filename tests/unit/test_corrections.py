@@ -142,3 +142,39 @@ def test_transparency_moves_reflections_down() -> None:
     assert_close(shift, -np.degrees(1 / (2 * 8.5 * 20.0)), rtol=1e-12, because=EXACT)
     with pytest.raises(ValueError, match="positive"):
         co.transparency_shift(ANGLES, 0.0, 200.0)
+
+
+def test_fixed_incidence_in_reflection_and_its_limits() -> None:
+    two_theta = np.array([20.0, 40.0, 60.0])
+    for angle in (10.0, 15.0):
+        expected = 2.0 / (1.0 + np.sin(np.radians(angle)) / np.sin(np.radians(two_theta - angle)))
+        assert_close(co.absorption_fixed_incidence(two_theta, angle), expected, rtol=1e-12, because=EXACT)
+    assert_close(co.absorption_fixed_incidence([40.0], 20.0), 1.0, rtol=1e-12, because="symmetric at α = θ")
+    layer = co.absorption_fixed_incidence([40.0], 20.0, 0.3)
+    assert_close(layer, co.absorption_flat_reflection([40.0], 0.3), rtol=1e-12, because="the layer of Bragg-Brentano")
+    with pytest.raises(ValueError, match="fixed incidence"):
+        co.absorption_fixed_incidence([12.0], 15.0)
+
+
+def test_fixed_incidence_in_transmission_and_its_limits() -> None:
+    two_theta = np.array([10.0, 30.0, 60.0])
+    for mu_t in (0.0, 0.5, 2.0):
+        normal = co.absorption_fixed_incidence(two_theta, 90.0, mu_t, transmission=True)
+        known = co.absorption_flat_transmission(two_theta, mu_t, incidence="normal")
+        assert_close(normal, known, rtol=1e-12, because=EXACT)
+    # a plate that bisects the angle at 2θ = 40°: α = 90° − θ
+    oblique = co.absorption_fixed_incidence([40.0], 70.0, 1.0, transmission=True)
+    assert_close(oblique, co.absorption_flat_transmission([40.0], 1.0), rtol=1e-9, because="symmetric there")
+    # layers of the plate summed by hand
+    depth = (np.arange(4000) + 0.5) / 4000
+    inside, out = np.cos(np.radians(20.0)), np.cos(np.radians(30.0 - 20.0))
+    by_hand = np.mean(np.exp(-(depth / inside + (1.0 - depth) / out))) / inside
+    found = co.absorption_fixed_incidence([30.0], 70.0, 1.0, transmission=True)
+    assert_close(found, by_hand, rtol=1e-6, because="midpoints of 4000 layers")
+
+
+def test_a_beam_longer_than_the_specimen_loses_intensity_at_low_angles() -> None:
+    # 1° slit at 200 mm on 15 mm: sinθ₀ = 0.2327, 2θ₀ = 26.9°
+    factor = co.beam_overflow([10.0, 26.0, 27.0, 60.0], 1.0, 200.0, 15.0)
+    expected = np.minimum(1.0, np.sin(np.radians([5.0, 13.0, 13.5, 30.0])) / 0.232711)
+    assert_close(factor, expected, rtol=1e-5, because="digits of sinθ₀")

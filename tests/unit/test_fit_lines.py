@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,12 @@ from tests.fit_cases import INSTRUMENT, VALUES
 from tests.helpers import assert_close
 from xrdcomp.data import EmissionLine, Instrument
 from xrdcomp.phases.library import load_phase
+from xrdcomp.physics import elements
+from xrdcomp.physics.corrections import polarization
+from xrdcomp.recipe import FitRecipe
+from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.reflections import PhaseReflections
+from xrdcomp.units import two_theta_to_q
 
 X = np.arange(20.0, 80.0, 0.05)
 ALL = {
@@ -59,3 +66,38 @@ def test_single_wavelength_gives_single_lines() -> None:
     lines = PhaseReflections.freeze(load_phase("silicon"), mono, np.arange(20, 60, 0.02), {})
     assert set(lines.frozen.reflection.tolist()) <= set(range(len(lines.hkl)))
     assert len(lines.frozen.reflection) == len(set(lines.frozen.reflection.tolist()))
+
+
+@pytest.mark.parametrize(("name", "b", "std"), [("fluorite", 0.60, 0.03), ("zincite", 0.645, 0.03)])
+def test_b_of_well_ordered_phases_is_held_near_the_literature(name: str, b: float, std: float) -> None:
+    phase = load_phase(name)
+    items = {item.name: item for item in build_parameters([phase], INSTRUMENT, FitRecipe()).items}
+    extra = items[f"{name}_b_extra"]
+    structure = float(np.average(phase.site_b_iso, weights=phase.site_occupancy))
+    assert_close(structure + extra.prior_mean, b, atol=1e-9, because="facts of phase.toml")
+    assert extra.prior_std == std
+
+
+def test_b_of_apatite_is_free() -> None:
+    items = {
+        item.name: item for item in build_parameters([load_phase("hydroxyapatite")], INSTRUMENT, FitRecipe()).items
+    }
+    assert items["hydroxyapatite_b_extra"].prior_mean == 0.0
+    assert items["hydroxyapatite_b_extra"].prior_std >= 0.05
+
+
+def test_partly_occupied_sites_scatter_between_the_reflections() -> None:
+    """Laue's diffuse scattering o (1 − o) |f|² of a site, with f' and f", at no displacement."""
+    whole = load_phase("fluorite")
+    elements_ = np.array(whole.site_element)
+    occupancy = np.where(elements_ == "Ca", 0.5, 1.0)
+    still = replace(whole, site_b_iso=np.zeros(len(elements_)), site_occupancy=occupancy)
+    diffuse = PhaseReflections.freeze(still, INSTRUMENT, X, {}).diffuse
+    q = two_theta_to_q(X, INSTRUMENT.wavelength)
+    s, counts = q / (4.0 * np.pi), {"Ca": 4.0, "F": 8.0}
+    f1, f2 = elements.anomalous("Ca", INSTRUMENT.wavelength)
+    laue = 4.0 * 0.25 * ((elements.form_factor("Ca", s) + f1) ** 2 + f2**2)
+    compton = 4.0 * 0.5 * elements.incoherent("Ca", s) + 8.0 * elements.incoherent("F", s)
+    mass = 0.5 * counts["Ca"] * elements.atomic_weight("Ca") + counts["F"] * elements.atomic_weight("F")
+    expected = 1.5 * polarization(X) * (laue + compton) / mass
+    assert_close(diffuse, expected, rtol=1e-9, because="float arithmetic")

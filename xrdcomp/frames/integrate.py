@@ -42,6 +42,7 @@ LEAST_PIXELS = 8  # bins with fewer pixels are dropped: corners of the detector,
 PIXELS_PER_BIN = 0.5  # default width of a bin, in pixels that face the sample; a ring meets the pixels at all phases
 MAX_BINS = 20_000
 SAME_WAVELENGTH = 3e-3
+_RINGS = 24  # tens of degrees of azimuth beyond which rings close about the beam, as they do in transmission only
 LEAST_OVERLAP = 10  # common steps of 2θ from which on two frames are compared
 SAME_RATE = 0.05
 HEADER_GEOMETRY = message_kind("FRAME_HEADER_GEOMETRY", "info",
@@ -137,6 +138,10 @@ def integrate_frames(
         "integration": "mean over azimuth per step of 2θ, solid angle divided out, no pixel splitting",
         "pixels_used": int(sum(one.usable.sum() for one in placed)),
     }
+    seen = np.unique(np.concatenate([one.pixels.azimuth[one.usable] // 10.0 for one in placed]))
+    if len(seen) > _RINGS:
+        # the beam goes through the specimen, which usually stands normal to it
+        facts |= {"geometry": "transmission", "incidence_angle_deg": 90.0}
     if wanted is not None:
         facts |= {"sector_start": wanted.start, "sector_stop": wanted.stop}
     return Pattern(

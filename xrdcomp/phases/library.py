@@ -54,7 +54,7 @@ class PhaseInfo:
     doi: str = ""
 
 
-_FACTS = ("family", "end_member", "salt", "carbonate_fraction", "heating", "biomineral")
+_FACTS = ("family", "end_member", "salt", "carbonate_fraction", "heating", "biomineral", "b_iso")
 _KEYS = tuple(item.name for item in fields(PhaseInfo) if item.name != "facts") + _FACTS
 
 
@@ -329,6 +329,10 @@ def _info(folder: Path) -> PhaseInfo:  # noqa: C901 - one check of a key after t
         )
     if not 0.0 <= info.facts.carbonate_fraction < 1.0:
         raise PhaseError(f"{where}: carbonate_fraction {info.facts.carbonate_fraction:g} is outside 0 to 1.")
+    if info.facts.b_iso is not None and not (info.facts.b_iso[0] > 0.0 and info.facts.b_iso[1] > 0.0):
+        raise PhaseError(
+            f"{where}: b_iso {info.facts.b_iso}; expected the mean B and its uncertainty, both above 0 Å²."
+        )
     heating = info.facts.heating
     shares = {key: getattr(heating, key) for key in ("water", "organic", "carbonate")}
     if not all(0.0 <= x <= 1.0 for x in shares.values()) or sum(shares.values()) > 1.0 + 1e-4:  # five decimals

@@ -142,6 +142,51 @@ def absorption_flat_reflection(two_theta: npt.ArrayLike, mu_t: float) -> FloatAr
     return factor
 
 
+def absorption_fixed_incidence(
+    two_theta: npt.ArrayLike, incidence: float, mu_t: float = np.inf, *, transmission: bool = False
+) -> FloatArray:
+    """Absorption factor of a flat specimen that stands at a fixed angle to the beam, `incidence` α to its surface.
+
+    Reflection, of a layer μt, over a thick one in symmetric reflection, with β = 2θ − α the exit angle:
+    A = 2 (1 − exp(−μt (1/sinα + 1/sinβ))) / (1 + sinα / sinβ); thick: 2 / (1 + sinα / sinβ), which is 1 at α = θ.
+    Transmission, a plate of μt, over none, entered and left at angles γ₁ = 90° − α and γ₂ = 2θ − γ₁ to its normal:
+    A = (exp(−μt / cosγ₁) − exp(−μt / cosγ₂)) / (μt (1/cosγ₂ − 1/cosγ₁) cosγ₁); α = 90° is a plate normal to the beam
+    [Klug & Alexander 1974; International Tables C 6.3.3]. ValueError: angles at which the beam does not leave the
+    specimen on that side.
+    """
+    full = 2.0 * _theta(two_theta)
+    alpha = np.radians(incidence)
+    if not transmission:
+        beta = full - alpha
+        if not (0.0 < incidence < 90.0) or np.any(beta <= 0.0) or np.any(beta >= np.pi):
+            raise ValueError(
+                f"fixed incidence of {incidence:g} degrees leaves no reflection below 2θ = {incidence:g} degrees."
+            )
+        sine_in, sine_out = np.sin(alpha), np.sin(beta)
+        reached = -np.expm1(-mu_t * (1.0 / sine_in + 1.0 / sine_out)) if np.isfinite(mu_t) else 1.0
+        return np.asarray(2.0 * reached / (1.0 + sine_in / sine_out))
+    before = np.pi / 2.0 - alpha
+    cos_in, cos_out = np.cos(before), np.cos(full - before)
+    if not (mu_t >= 0.0 and np.isfinite(mu_t)) or cos_in <= 0.0 or np.any(cos_out <= 0.0):
+        raise ValueError(
+            f"a plate at {incidence:g} degrees to the beam lets nothing through at some of these angles; cut the range."
+        )
+    excess = mu_t * (1.0 / cos_out - 1.0 / cos_in)
+    small = np.abs(excess) < 1e-8
+    safe = np.where(small, 1.0, excess)
+    average = np.where(small, 1.0 - excess / 2.0, -np.expm1(-safe) / safe)
+    return np.asarray(np.exp(-mu_t / cos_in) * average / cos_in)
+
+
+def beam_overflow(two_theta: npt.ArrayLike, divergence: float, radius_mm: float, length_mm: float) -> FloatArray:
+    """Share of the beam of a fixed slit that a flat specimen of some length catches, min(1, sinθ / sinθ₀).
+
+    sinθ₀ = divergence (degrees, full angle) · radius / length: below θ₀ the beam is longer than the specimen.
+    """
+    limit = np.radians(divergence) * radius_mm / length_mm
+    return np.asarray(np.minimum(1.0, np.sin(_theta(two_theta)) / limit))
+
+
 def variable_slit(two_theta: npt.ArrayLike) -> FloatArray:
     """Factor sinθ of automatic slits that keep the illuminated length constant, relative to fixed slits."""
     factor: FloatArray = np.sin(_theta(two_theta))

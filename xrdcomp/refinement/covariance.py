@@ -1,9 +1,9 @@
 """Covariance of amounts and parameters at a minimum: misfit, bounded background, microabsorption, jackknife.
 
 The joint linearised problem in all linear coefficients and non-linear parameters is Gaussian; its data part is divided
-by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval. Background terms
-cannot be negative: amounts are marginalised over them with that bound (moments of a truncated normal distribution).
-Amounts themselves stay signed; positivity of a composition is imposed where the composition is formed.
+by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval. Amounts are those
+at the minimum, signed for phases; background terms cannot be negative, and the covariance is marginalised over them
+with that bound (moments of a truncated normal distribution).
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ class Evidence:
     grain_factors: FloatArray  # by which the amounts are divided
     gram: FloatArray  # Φᵀ W Φ of the columns, no prior in it
     right: FloatArray  # Φᵀ W y
+    unbounded: FloatArray  # amounts with all bounds lifted
 
 
 def collect_evidence(model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe) -> Evidence:
@@ -215,7 +216,8 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     m = len(model.columns)
     is_amount = model.of_kind("phase", "amorphous")
     bounded = model.of_kind("background") & model.nonnegative
-    amounts, amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded)
+    amounts = solution.coefficients[is_amount]
+    amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded, solution.coefficients[bounded])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     crystalline = model.of_kind("phase")[is_amount]
     if "protein" in names and not model.blank_measured:
@@ -256,26 +258,29 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
         grain_factors=factors,
         gram=gram[:m, :m],
         right=columns.T @ (points.intensity / points.sigma),
+        unbounded=moved[:m][is_amount],
     )
 
 
 def _over_background(
-    mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Moments of the amounts with the background terms restricted to be non-negative.
+    mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray, held: FloatArray
+) -> FloatArray:
+    """Covariance of the amounts over background terms that are not negative, about those at the minimum (`held`).
 
-    Given the bounded terms, amounts are normal and linear in them: their moments follow from those of the terms.
+    Given the bounded terms, amounts are normal and linear in them: their moments follow from those of the terms. The
+    mean of what cannot be negative lies above what the pattern asks for, most where there is hardly any air scatter,
+    and could only take from the amorphous amounts (2 to 4 wt% of apatite): amounts are those at the minimum, and the
+    distance of the mean from it is part of the covariance.
     """
     caa = covariance[np.ix_(is_amount, is_amount)]
     if not bounded.any():
-        return mean[is_amount], caa
+        return caa
     cab = covariance[np.ix_(is_amount, bounded)]
     cbb = covariance[np.ix_(bounded, bounded)]
     truncated_mean, truncated_cov = truncated_moments(mean[bounded], cbb)
-    gain = np.linalg.solve(cbb, cab.T).T
-    moments = mean[is_amount] + gain @ (truncated_mean - mean[bounded])
-    variance = caa - gain @ cab.T + gain @ truncated_cov @ gain.T
-    return moments, 0.5 * (variance + variance.T)
+    gain, off = np.linalg.solve(cbb, cab.T).T, truncated_mean - held
+    variance = caa - gain @ cab.T + gain @ (truncated_cov + np.outer(off, off)) @ gain.T
+    return np.asarray(0.5 * (variance + variance.T))
 
 
 def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float:

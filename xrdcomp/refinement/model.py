@@ -315,14 +315,17 @@ def _amorphous_terms(
     return [term for terms in in_order for term in terms]
 
 
-def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None) -> _Terms:
+def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, slit: FloatArray) -> _Terms:
     """Background of the instrument under the pattern: air scatter, a measured empty holder, slow corrections.
 
     Physical terms are non-negative and fall with angle, (2θ_min / 2θ)^k with k = 0, 1, 2, 4, so that no amorphous
-    maximum can hide in them. A measured blank has a scale of its own, freed of its noise (`smooth_blank`), which
-    would pull it towards zero: to a tenth for a blank counted as long as the scan. Slow corrections are Chebyshev
-    polynomials, small unless the recipe's background is flexible: free ones follow anything that is broad, amorphous
-    scattering included. Raises AnalysisError where the blank does not cover the fitted range.
+    maximum can hide in them. The constant holds the specimen's fluorescence too (of calcium with Cu Kα some 7 % of all
+    counts without an energy window), which is flat in symmetric reflection; where geometry bends what leaves the
+    specimen (`slit`, of `geometry_factor`) it is a term of its own, bent alike and not polarised. A measured blank has
+    a scale of its own, freed of its noise (`smooth_blank`), which would pull it towards zero: to a tenth for a blank
+    counted as long as the scan. Slow corrections are Chebyshev polynomials, small unless the recipe's background is
+    flexible: free ones follow anything that is broad, amorphous scattering included. Raises AnalysisError where the
+    blank does not cover the fitted range.
     """
     two_theta, flexible = points.two_theta, recipe.background == "flexible"
     u = two_theta[0] / two_theta
@@ -330,6 +333,8 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None) -
         (Column(name=f"background_{name}", kind="background", nonnegative=not flexible), u**power)
         for power, name in _FALLING
     ]
+    if np.ptp(slit) > 0.01 * float(np.median(slit)):
+        out.append((Column(name="background_fluorescence", kind="background", nonnegative=not flexible), slit))
     if blank is not None:
         if blank.two_theta[0] > two_theta[0] + 0.05 or blank.two_theta[-1] < two_theta[-1] - 0.05:
             msg = (
@@ -549,7 +554,7 @@ class ModelSetup:
         )
         std = _inelastic_std(instrument)
         terms += [(_mode(f"{r.phase.id}_diffuse", r.phase.id, std), slit * r.diffuse) for r in reflections]
-        terms += background_terms(points, self.recipe, self.blank)
+        terms += background_terms(points, self.recipe, self.blank, slit)
         if shoulders:
             for item in reflections:
                 column = _mode(f"{item.phase.id}_shoulder", item.phase.id, SHOULDER_STD)

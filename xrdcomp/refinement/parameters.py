@@ -255,8 +255,10 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
         ]
     elif recipe.b_overall:
         mean = float(np.average(phase.site_b_iso, weights=phase.site_occupancy))
-        std = max(B_RELATIVE_STD * mean, _B_STD_MIN)
-        items.append(own("b_extra", 0.0, (-1.0, 4.0), std, "Å²", "added to every B of the structure"))
+        centre, std = 0.0, max(B_RELATIVE_STD * mean, _B_STD_MIN)
+        if phase.facts.b_iso is not None:
+            centre, std = phase.facts.b_iso[0] - mean, phase.facts.b_iso[1]
+        items.append(own("b_extra", centre, (-1.0, 4.0), std, "Å²", "added to every B of the structure"))
     if texture_model == "march_dollase" and uniaxial:
         meaning = "texture along c; < 1 plates, > 1 needles"
         items.append(own("march_dollase", 1.0, (0.3, 3.0), 0.15, "", meaning))

@@ -80,14 +80,29 @@ def depth_and_flatness(instrument: Instrument, two_theta: FloatArray) -> tuple[F
 def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray:
     """Factor on everything the specimen scatters: variable slits, and absorption outside reflection.
 
-    sinθ for slits that keep the lit length; for a capillary the transmission of its section, for a foil
-    exp(−μt / cosθ) / cosθ, for a thin layer in reflection 1 − exp(−2μt / sinθ) (see ``physics.corrections``);
-    relative to the middle of the scan's range for these three.
+    sinθ for slits that keep the lit length; what a specimen shorter than the beam catches of it; for a capillary the
+    transmission of its section, for a foil exp(−μt / cosθ) / cosθ, for a thin layer in reflection 1 − exp(−2μt / sinθ),
+    and the like for a specimen at a fixed angle to the beam (see ``physics.corrections``); absorption relative to the
+    middle of the scan's range. Raises AnalysisError where a fixed angle hides part of the range.
     """
     factor = np.ones_like(two_theta)
     if instrument.variable_slit:
         factor = factor * corrections.variable_slit(two_theta)
-    if instrument.absorption_radius > 0.0:
+    if instrument.specimen_length_mm > 0.0 and instrument.geometry == "bragg_brentano":
+        divergence, length = instrument.equatorial_divergence, instrument.specimen_length_mm
+        if divergence > 0.0 and not instrument.variable_slit and instrument.incidence_angle == 0.0:
+            factor = factor * corrections.beam_overflow(two_theta, divergence, instrument.radius_mm, length)
+    if instrument.incidence_angle > 0.0 and instrument.geometry != "debye_scherrer":
+        through = instrument.geometry == "transmission"
+        mu_t = instrument.absorption_radius or (0.0 if through else np.inf)
+        try:
+            own = corrections.absorption_fixed_incidence(
+                two_theta, instrument.incidence_angle, mu_t, transmission=through
+            )
+        except ValueError as error:
+            raise AnalysisError(f"instrument.incidence_angle: {error} Pass --range or another angle.") from error
+        factor = factor * own / own[len(own) // 2]
+    elif instrument.absorption_radius > 0.0:
         absorption = {
             "debye_scherrer": corrections.absorption_cylinder,
             "bragg_brentano": corrections.absorption_flat_reflection,

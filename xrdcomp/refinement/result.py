@@ -44,6 +44,8 @@ _GENERIC_WIDTH_STD = 0.03  # degrees, of widths where nobody calibrated: 0.05 to
 POOR_FIT_GOF = 6.0  # goodness of fit beyond which a fit is no evidence
 POOR_FIT_MISFIT = 0.20  # of sqrt(Rwp² - Rexp²): few counts excuse no fit that leaves a fifth of the intensity
 _LOW_COUNTS = 300.0
+_EXTRA_B = 0.5  # Å²
+_FOREIGN_LIPID = -0.15
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
 
@@ -91,6 +93,28 @@ HOLDER_SHOWS = message_kind(
     remedy="Pass the empty-holder scan with --blank, or use a zero-background holder.",
     threshold=f"z of {_HOLDER_Z:g}, and {100 * _HOLDER_HEIGHT:g} % of the median intensity",
     origin="judgement",
+)
+
+
+APATITE_B_TILTED = message_kind(
+    "XRD_APATITE_B_TILTED",
+    "warning",
+    "Apatite's reflections fall with the angle as neither its structure nor disorder explains: the tilt is that of a "
+    "geometry that was not stated, and the amounts share it.",
+    remedy="Say instrument.geometry, instrument.incidence_angle, instrument.absorption_radius (a thin layer), "
+    "instrument.specimen_length_mm with equatorial_divergence, or variable_slit.",
+    threshold=f"B {_EXTRA_B:g} Å² above or below the structure's, exceeded by two standard deviations",
+    origin="carbonated nano-apatites have 0 to 0.4 Å²; plates normal to the beam and thin layers give 0.8 to 4, fixed "
+    "incidence and beams longer than the specimen about -1",
+)
+FOREIGN_AMORPHOUS = message_kind(
+    "XRD_AMORPHOUS_OF_OTHER_KIND",
+    "warning",
+    "The amorphous scattering is none of those fitted: lipid comes out negative, as it does for a glass, a polymer or "
+    "another material whose first maximum lies elsewhere.",
+    remedy="Name it (fit.amorphous with polymer), or measure it and pass fit.amorphous_patterns.",
+    threshold=f"lipid below {_FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero",
+    origin="silica, obsidian and polymers fitted with protein, lipid and water",
 )
 
 
@@ -365,6 +389,7 @@ class FittedModel:
             iterations = self.solution.n_iterations
             text = f"The fit stopped after {iterations} iterations without settling. {NOT_CONVERGED.remedy}"
             out.append(NOT_CONVERGED(text, iterations=iterations))
+        out += self._symptoms() if self.describes_pattern else []
         if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
                 "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
@@ -373,6 +398,30 @@ class FittedModel:
             )
             out += [BLANK_MISSING(text), *self._holder_messages()]
         return tuple(out)
+
+    def _symptoms(self) -> list[Diagnostic]:
+        """Say what shows that geometry or amorphous matter are others than the model has."""
+        out = []
+        for phase in self.phases:
+            extra = self.parameter("b_extra", phase.id)
+            if not phase.facts.is_apatite or extra is None or extra.std is None:
+                continue
+            if abs(extra.value) - 2.0 * extra.std > _EXTRA_B:
+                text = (
+                    f"B of {phase.name.lower()} lies {extra.value:+.1f} ± {extra.std:.1f} Å² off the structure's. "
+                    f"{APATITE_B_TILTED.meaning} {APATITE_B_TILTED.remedy}"
+                )
+                out.append(APATITE_B_TILTED(text, phase=phase.id, b_extra=extra.value))
+        found = self.evidence.amounts
+        if "lipid" in found.sought:
+            k, amorphous = found.names.index("lipid"), ~np.array(found.crystalline)
+            free = self.evidence.unbounded
+            whole, lipid = float(free[amorphous].sum()), float(free[k])
+            if whole > 0.0 and lipid < min(_FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
+                share = lipid / whole
+                text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
+                out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
+        return out
 
     def _holder_messages(self) -> tuple[Diagnostic, ...]:
         """Name the holder whose broad maxima, not negative, improve the fit most, if they show.
