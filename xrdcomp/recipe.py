@@ -226,8 +226,8 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         transmission (oblique in between). None: what the file says, else 0, symmetric. Ignoring it tilts the pattern:
         6 to 9 wt% of apatite.
     specimen_length_mm : float
-        Length of the specimen along the beam, with `equatorial_divergence`: where the beam is longer, low angles are
-        too weak. 0: long enough.
+        Length of the specimen along the beam, with `equatorial_divergence` or the file's: where the beam is longer, low
+        angles are too weak. 0: long enough.
     equatorial_divergence : float or None, degrees
         Full divergence angle; moves and broadens lines of a flat specimen, by −α² cotθ / 6 in the mean. None: what
         the file says, else 0.7 where lines are sharp; 0 leaves it to the displacement.
@@ -258,12 +258,6 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.specimen_length_mm and (not self.equatorial_divergence or self.variable_slit):
-            msg = (
-                "instrument.specimen_length_mm: of use with the divergence of a fixed slit only. Expected: "
-                "instrument.equatorial_divergence in degrees as well, and no variable slit."
-            )
-            raise RecipeError(msg)
         n, given = len(self.wavelengths), len(self.wavelength_weights)
         if given and (given != n or self.wavelength_weights[0] <= 0.0):
             raise RecipeError(

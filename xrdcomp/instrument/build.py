@@ -117,6 +117,16 @@ def _without_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrume
         incidence_angle=_incidence(pattern, recipe),
         specimen_length_mm=recipe.specimen_length_mm,
     )
+    # with automatic slits the lit length does not depend on the angle
+    if recipe.specimen_length_mm and instrument.geometry == "bragg_brentano" and not instrument.variable_slit:
+        divergence = instrument.equatorial_divergence or _stated_number(pattern, "equatorial_divergence_deg") or 0.0
+        if not divergence:
+            msg = (
+                "instrument.specimen_length_mm: of use with the divergence of the slit only. Expected: "
+                "instrument.equatorial_divergence in degrees as well."
+            )
+            raise RecipeError(msg)
+        instrument = replace(instrument, equatorial_divergence=divergence)
     radius = recipe.radius_mm or _stated_number(pattern, "goniometer_radius_mm")
     instrument = replace(instrument, radius_mm=radius) if radius else instrument
     if instrument.wavelength < SHORT_WAVELENGTH:
