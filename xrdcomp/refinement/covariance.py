@@ -1,9 +1,9 @@
 """Covariance of amounts and parameters at a minimum: misfit, bounded background, microabsorption, jackknife.
 
 The joint linearised problem in all linear coefficients and non-linear parameters is Gaussian; its data part is divided
-by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval. Amounts are those
-at the minimum, signed for phases; background terms cannot be negative, and the covariance is marginalised over them
-with that bound (moments of a truncated normal distribution).
+by the residual's overdispersion and autocorrelation, so that systematic misfit widens every interval. Amounts of
+phases are signed, those of amorphous components the ones at the minimum; background terms cannot be negative: all are
+marginalised over them with that bound (moments of a truncated normal distribution).
 """
 
 from __future__ import annotations
@@ -216,8 +216,10 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     m = len(model.columns)
     is_amount = model.of_kind("phase", "amorphous")
     bounded = model.of_kind("background") & model.nonnegative
-    amounts = solution.coefficients[is_amount]
-    amount_cov = _over_background(moved[:m], covariance[:m, :m], is_amount, bounded, solution.coefficients[bounded])
+    means, amount_cov = _over_background(
+        moved[:m], covariance[:m, :m], is_amount, bounded, solution.coefficients[bounded]
+    )
+    amounts = np.where(model.of_kind("phase")[is_amount], means, solution.coefficients[is_amount])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
     crystalline = model.of_kind("phase")[is_amount]
     if "protein" in names and not model.blank_measured:
@@ -264,23 +266,23 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
 
 def _over_background(
     mean: FloatArray, covariance: FloatArray, is_amount: BoolArray, bounded: BoolArray, held: FloatArray
-) -> FloatArray:
-    """Covariance of the amounts over background terms that are not negative, about those at the minimum (`held`).
+) -> tuple[FloatArray, FloatArray]:
+    """Mean of the amounts over background terms that are not negative, and covariance about the minimum (`held`).
 
     Given the bounded terms, amounts are normal and linear in them: their moments follow from those of the terms. The
     mean of what cannot be negative lies above what the pattern asks for, most where there is hardly any air scatter,
-    and could only take from the amorphous amounts (2 to 4 wt% of apatite): amounts are those at the minimum, and the
+    and could only take from the amorphous amounts (2 to 4 wt% of apatite): these are taken at the minimum, and the
     distance of the mean from it is part of the covariance.
     """
     caa = covariance[np.ix_(is_amount, is_amount)]
     if not bounded.any():
-        return caa
+        return mean[is_amount], caa
     cab = covariance[np.ix_(is_amount, bounded)]
     cbb = covariance[np.ix_(bounded, bounded)]
     truncated_mean, truncated_cov = truncated_moments(mean[bounded], cbb)
     gain, off = np.linalg.solve(cbb, cab.T).T, truncated_mean - held
     variance = caa - gain @ cab.T + gain @ (truncated_cov + np.outer(off, off)) @ gain.T
-    return np.asarray(0.5 * (variance + variance.T))
+    return mean[is_amount] + gain @ (truncated_mean - mean[bounded]), 0.5 * (variance + variance.T)
 
 
 def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float:
