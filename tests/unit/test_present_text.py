@@ -11,8 +11,8 @@ from uncertainties import ufloat
 
 from tests.builders import estimate, make_result
 from xrdcomp.data import Diagnostic
-from xrdcomp.present.figures import plot_cohort, to_png
-from xrdcomp.present.html import render_cohort_page, result_html
+from xrdcomp.present.batch_page import groups_of, page_row, render_batch_page
+from xrdcomp.present.html import result_html
 from xrdcomp.present.methods import methods_of
 from xrdcomp.present.report import render_report
 from xrdcomp.present.tables import (
@@ -29,7 +29,7 @@ from xrdcomp.present.tables import (
 from xrdcomp.results import Estimate
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
-VOID = {"meta", "link", "img", "br", "hr"}
+VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
 class Page(HTMLParser):
@@ -252,20 +252,44 @@ def test_methods_tell_what_was_done_and_cite_in_order() -> None:
 
 
 def test_cohort_page_is_self_contained_labelled_and_linked() -> None:
-    results = [make_result(sample_id=name, metadata={"simulated": True, "truth": TRUTH}) for name in ("A 1", "B")]
-    figure = plot_cohort(results)
-    png = to_png(figure, dpi=50)
-    html = render_cohort_page(results, {"cohort": figure}, {r.sample_id: {"fit": png} for r in results})
+    simulated = {"simulated": True, "truth": TRUTH}
+    results = [
+        make_result(sample_id=name, metadata=simulated) for name in ("A 1_solid", "B_solid", "C_fluid", "D_fluid")
+    ]
+    links = {result.sample_id: f"{result.sample_id}/report.html" for result in results}
+    html = render_batch_page(list(map(page_row, results)), title="Cohort", results=results, links=links, table_link="")
     page = Page(html)
-    assert len(page.images) == 3
-    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in page.images)
-    links = [source for source in page.sources if not source.startswith("data:")]
-    assert "#A%201" in links
-    assert 'id="A%201"' in html
-    assert all(link.startswith("#") or link.split("/")[0] in {"A%201", "B"} for link in links)
+    assert page.images == []
+    addresses = [source for source in page.sources if not source.startswith(("data:", "#"))]
+    assert set(addresses) == set(links.values())
     assert "simulated cohort" in html
-    assert page.tables.count("caption") == 5
-    assert "34.0" in html
+    assert html.count('<span class="note">true 34.0</span>') == 4
+    assert "Components by group" in html
+    assert html.count("solid</text>") >= 6, "a lane for each component"
+    for text in ("Hydroxyapatite against organic of every specimen", "4 specimens: intensity", "4 specimens: mass"):
+        assert text in html
+    assert len(html) < 5_000_000
+
+
+def test_batch_page_without_results_is_a_table_alone() -> None:
+    bad = {"sample_id": "B", "status": "failed", "error": "no", "error_kind": "X"}
+    rows = [page_row(make_result(sample_id="A")), bad]
+    html = render_batch_page(rows)
+    Page(html)
+    assert 'href="A/result.json"' in html
+    assert "xrdcompPlots" not in html
+    assert html.count('data-status="failed"') == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a_x", "b_x", "c_y", "d_y"], ["x", "x", "y", "y"]), (["a_x", "b_y", "c_z"], ["", "", ""]),
+        (["a", "b_x", "c_x"], ["", "", ""]), (["a_1", "b_1", "c_2", "d_2"], [""] * 4),
+    ],
+)  # fmt: skip
+def test_groups_are_told_by_names_only_where_all_have_one(names: list[str], expected: list[str]) -> None:
+    assert groups_of(names) == expected
 
 
 def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import click
 
@@ -88,7 +89,7 @@ def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa
     from xrdcomp.present.tables import cohort_table
     from xrdcomp.simulate.cohort import load_cohort
 
-    folder, page = Path(out), Path(out) / "index.html"
+    page = Path(out) / "index.html"
     if page.exists():
         refuse_foreign(page, overwrite=overwrite)  # before the work, not after it
     workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
@@ -110,19 +111,13 @@ def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa
     shared.say("verdicts on the published findings with their probability.\n")
     shared.say(cohort_table(results))
     if figures:
-        from xrdcomp.present.figures import plot_cohort
+        from xrdcomp.present.batch_page import page_row, render_batch_page
         from xrdcomp.present.files import write_text
-        from xrdcomp.present.html import render_cohort_page
 
-        drawn = {
-            result.sample_id: {
-                path.stem: path.read_bytes()
-                for name in ("fit", "tga", "composition")
-                if (path := folder / result.sample_id / "figures" / f"{name}.png").is_file()
-            }
-            for result in results
-        }
-        html = render_cohort_page(results, {"cohort": plot_cohort(results)}, drawn)
+        links = {result.sample_id: f"{quote(result.sample_id)}/report.html" for result in results}
+        html = render_batch_page(
+            list(map(page_row, results)), title="Simulated cohort", results=results, links=links, table_link=""
+        )
         target = write_text(page, html, overwrite=overwrite)
         shared.say(f"\nfigures and details: {target}")
     if any(result.status == "failed" for result in results):
@@ -180,7 +175,7 @@ def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite:
     from xrdcomp.present.files import write_result
 
     result = analyze_embedded(entry)
-    write_result(result, out, figures=figures, overwrite=overwrite)
+    write_result(result, out, figures=figures, report=figures, overwrite=overwrite)
     return result
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
     "tga-check": "Verify a balance against a standard's stoichiometry.",
+    "report": "Page of one or several results, to read, print and send.",
     "export": "Write tables of results: CSV, Excel, Parquet, LaTeX, powder CIF.",
     "phases": "List the reference phases.",
     "integrate": "Integrate frames of an area detector to a pattern.",
@@ -41,7 +42,7 @@ COMMANDS = {
     "simulate": "Write simulated specimens as instrument exports.",
 }
 
-MODULES = {"batch": "many", "qc": "quality", "export": "show"}
+MODULES = {"batch": "many", "qc": "quality", "export": "show", "report": "show"}
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
 

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -33,6 +34,12 @@ def workers_of(given: int | None, usual: int) -> int:
         msg = f"XRDCOMP_WORKERS is {text!r}; expected the number of processes, 1 or more."
         raise RecipeError(msg)
     return int(text)
+
+
+def _page_of(out: Path, sample_id: str) -> str:
+    """Page of a specimen, or its result where there is none, as a link from the page of all."""
+    name = "report.html" if (out / sample_id / "report.html").is_file() else "result.json"
+    return f"{quote(sample_id)}/{name}"
 
 
 @click.command(
@@ -74,8 +81,8 @@ def batch(source: str, **options: Any) -> None:
     from xrdcomp.batch.run import Asked, run_batch
     from xrdcomp.batch.specimens import find_specimens
     from xrdcomp.batch.tables import to_dataframe, write_tables
-    from xrdcomp.present.batch_page import render_batch_page
-    from xrdcomp.present.files import write_text
+    from xrdcomp.present.batch_page import MOST_OVERLAID, render_batch_page
+    from xrdcomp.present.files import read_result, write_text
 
     out, quiet = Path(options["out"]), options["quiet"]
     page = out / "index.html"
@@ -106,7 +113,10 @@ def batch(source: str, **options: Any) -> None:
             if entry.row["error"] and not entry.resumed:
                 progress(f"\n{entry.row['sample_id']}: {entry.row['error']}", quiet=quiet)
     written = write_tables(to_dataframe(rows), out)
-    written.append(write_text(page, render_batch_page(rows)))
+    whole = [row for row in rows if row["error_kind"] is None]
+    links = {row["sample_id"]: _page_of(out, str(row["sample_id"])) for row in whole}
+    results = [read_result(out / str(row["sample_id"])) for row in whole[:MOST_OVERLAID]]
+    written.append(write_text(page, render_batch_page(rows, results=results, links=links)))
     counts = Counter(str(row["status"]) for row in rows)
     kept = f" ({resumed} of an earlier run kept)" if resumed else ""
     click.echo(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import click
 
 from xrdcomp.cli import options as shared
-from xrdcomp.errors import ReadError
+from xrdcomp.disk import refuse_inputs, write_whole
+from xrdcomp.errors import ReadError, RecipeError
 
 
 def find_results(places: Sequence[str]) -> list[Path]:
@@ -57,3 +62,53 @@ def export(results: tuple[str, ...], out: str, tables: tuple[str, ...], *, overw
     read = [read_result(folder) for folder in find_results(results)]
     target = export_tables(read if len(read) > 1 else read[0], out, tables=tables, overwrite=overwrite)
     shared.progress(f"written: {target}", quiet=quiet)
+
+
+@click.command(
+    epilog=shared.examples(
+        "xrdcomp report results/S1",
+        "xrdcomp report results --out cohort.html --pdf",
+        "xrdcomp report results/S1 results/S2 --out two.html --decimal-comma --pdf",
+    )
+)
+@click.argument("results", nargs=-1, required=True, metavar="RESULT…")
+@click.option("--out", default="report.html", show_default=True, metavar="FILE", help="Page to write.")
+@click.option("--pdf", is_flag=True, help="Print it as PDF as well, beside the page, by a browser or weasyprint.")
+@click.option("--decimal-comma", is_flag=True, help="Numbers with a comma in the PDF; on the page a button sets them.")
+@click.option("--title", default="Report", show_default=True, metavar="TEXT", help="Head of a page of several results.")
+@shared.overwrite_option
+@shared.quiet_option
+def report(results: tuple[str, ...], **options: Any) -> None:
+    """Write the page of one or several results: folders that analyze or batch wrote, or a folder of them.
+
+    One result gives the page that analyze writes; several give a table to sort and filter, compositions side by side
+    and all curves together, with links to the single pages.
+    """
+    from xrdcomp.present.batch_page import page_row, render_batch_page
+    from xrdcomp.present.files import read_result, write_text
+    from xrdcomp.present.pdf import page_to_pdf
+    from xrdcomp.present.report import render_report
+
+    folders, quiet, out = find_results(results), options["quiet"], Path(options["out"])
+    read = [read_result(folder) for folder in folders]
+    refuse_inputs(out, [folder / "result.json" for folder in folders])
+    if len(read) == 1:
+        time = datetime.fromtimestamp((folders[0] / "result.json").stat().st_mtime, UTC)
+        html = render_report(read[0], analysed=time)
+    else:
+        if len({result.sample_id for result in read}) < len(read):
+            msg = "two of the results have the same sample id. Expected: each specimen once."
+            raise RecipeError(msg)
+        links = {}
+        for folder, result in zip(folders, read, strict=True):
+            page = next(folder / name for name in ("report.html", "result.json") if (folder / name).is_file())
+            links[result.sample_id] = quote(Path(os.path.relpath(page, out.parent)).as_posix())
+        rows = list(map(page_row, read))
+        html = render_batch_page(rows, title=options["title"], results=read, links=links, table_link="")
+    written = [write_text(out, html, overwrite=options["overwrite"])]
+    if options["pdf"]:
+        shared.progress("printing", quiet=quiet)
+        printed = page_to_pdf(html, decimal_comma=options["decimal_comma"])
+        written.append(write_whole(out.with_suffix(".pdf"), printed, overwrite=options["overwrite"]))
+    for file in written:
+        shared.progress(f"written: {file}", quiet=quiet)

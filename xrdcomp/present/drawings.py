@@ -102,7 +102,8 @@ class Panel:
         return "".join(parts)
 
 
-def _svg(height: float, name: str, description: str, parts: Iterable[str]) -> str:
+def svg(height: float, name: str, description: str, parts: Iterable[str]) -> str:
+    """Wrap the parts of a drawing, which says of itself what it shows."""
     told = escape(printable(f"{name}: {description}"), quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{told}">'
@@ -184,7 +185,7 @@ def pattern_svg(result: SampleResult) -> str:
     described = (
         f"Measured and fitted pattern from {x[0]:.1f} to {x[1]:.1f}° 2θ, with places of reflections and difference"
     )
-    return _svg(lower.top + lower.height + 44, result.sample_id, described, parts)
+    return svg(lower.top + lower.height + 44, result.sample_id, described, parts)
 
 
 def _strongest(fit: FitResult) -> list[tuple[str, float, float]]:
@@ -269,4 +270,4 @@ def tga_svg(result: SampleResult) -> str:
     parts.append(lower.line(tga.temperature_c[rows], rate[rows], "c calculated"))
     parts += [upper.frame("mass (wt%)"), lower.frame("DTG (wt%/min)", xlabel="temperature (°C)", most=4)]
     described = "Mass and its rate of loss against temperature, steps shaded, tangents at the steepest points"
-    return _svg(lower.top + lower.height + 44, result.sample_id, described, parts)
+    return svg(lower.top + lower.height + 44, result.sample_id, described, parts)

@@ -129,17 +129,6 @@ def freeze_layout(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def smaller_png(png: bytes) -> bytes:
-    """Return the image with 64 colours, a third of the size, for pages that carry their figures."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        reduced = image.convert("RGB").quantize(64, method=Image.Quantize.FASTOCTREE)
-        reduced.save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
-
-
 def to_png(figure: Figure, *, dpi: int = 160) -> bytes:
     """Return the figure as PNG bytes without date, so that equal results give equal files."""
     buffer = io.BytesIO()

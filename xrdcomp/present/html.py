@@ -5,15 +5,13 @@ Pages are self-contained: style, drawings and scripts are inside, nothing is fet
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xrdcomp.errors import printable
 from xrdcomp.present.tables import (
     BASIS_LABELS,
-    CLAIM_ORDER,
     component_label,
     component_order,
     gas_label,
@@ -26,24 +24,6 @@ from xrdcomp.results import Composition, Estimate, PhaseResult, SampleResult, Tg
 
 if TYPE_CHECKING:
     import jinja2
-    from matplotlib.figure import Figure
-
-EMBEDDED_DPI = 100
-FIGURE_TITLES = {
-    "fit": "Whole-pattern fit",
-    "tga": "Thermogravimetry",
-    "composition": "Composition",
-    "uncertainty_budget": "Where the uncertainty comes from",
-    "cohort": "All specimens",
-}
-FIGURE_DESCRIPTIONS = {
-    "fit": "Whole-pattern fit: observed points, calculated curve, background, amorphous parts, phase ticks "
-    "and difference against the scattering angle",
-    "tga": "Mass and mass-loss rate against temperature, steps shaded and labelled with their mass loss",
-    "composition": "Bars of the mass fraction of each component with its 95 % interval",
-    "uncertainty_budget": "Stacked bars: share of each input in the variance of each component",
-    "cohort": "Estimates with 95 % intervals of every component for every specimen",
-}
 
 
 def result_html(result: SampleResult) -> str:
@@ -92,28 +72,6 @@ def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list
     return [phase for phase in phases if phase.decision != "not_detected"], absent
 
 
-def render_cohort_page(
-    results: Sequence[SampleResult], figures: Mapping[str, Figure], specimen_figures: Mapping[str, Mapping[str, bytes]]
-) -> str:
-    """One self-contained page about a cohort.
-
-    `figures` are those of the whole cohort by name, `specimen_figures` those of each specimen, by sample id, as PNG.
-    """
-    specimens = [
-        specimen_basics(result)
-        | {"figures": [_image(name, png) for name, png in specimen_figures[result.sample_id].items()]}
-        for result in results
-    ]
-    return template_environment().get_template("cohort.html.j2").render(
-        specimens=specimens,
-        figures=_embed(figures),
-        claim_order=[(name, label_of(name)) for name in CLAIM_ORDER],
-        simulated=any(result.metadata.get("simulated") for result in results),
-        has_truth=any(result.metadata.get("truth") for result in results),
-        software=results[0].software,
-    )  # fmt: skip
-
-
 def template_environment() -> jinja2.Environment:
     """Environment of the page templates, with the filters that they use."""
     import jinja2  # late: a table of the terminal needs none
@@ -148,20 +106,4 @@ def specimen_basics(result: SampleResult) -> dict[str, Any]:
         "claims": {claim.id: claim for claim in result.claims},
         "truth": result.metadata.get("truth") or {},
         "simulated": bool(result.metadata.get("simulated")),
-    }
-
-
-def _embed(figures: Mapping[str, Figure]) -> list[dict[str, str]]:
-    from xrdcomp.present.figures import to_png
-
-    return [_image(name, to_png(figure, dpi=EMBEDDED_DPI)) for name, figure in figures.items()]
-
-
-def _image(name: str, png: bytes) -> dict[str, str]:
-    from xrdcomp.present.figures import smaller_png
-
-    return {
-        "title": FIGURE_TITLES.get(name, label_of(name)),
-        "alt": FIGURE_DESCRIPTIONS.get(name, label_of(name)),
-        "source": "data:image/png;base64," + base64.b64encode(smaller_png(png)).decode("ascii"),
     }

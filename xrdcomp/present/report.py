@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from xrdcomp.data import Diagnostic
 from xrdcomp.errors import printable
 from xrdcomp.present.drawings import amorphous_index, construction, curve_class, hkl_text, pattern_svg, tga_svg, thinned
 from xrdcomp.present.exchange import tables_of
@@ -166,6 +167,11 @@ def page_environment() -> Any:
     return environment
 
 
+def messages_of(result: SampleResult) -> dict[str, list[Diagnostic]]:
+    """Messages by severity."""
+    return {kind: [message for message in result.messages if message.severity == kind] for kind in MESSAGE_HEADS}
+
+
 def specimen_context(result: SampleResult) -> dict[str, Any]:
     """What the parts of a specimen's page show, with the places of its numbers in ``result.json``."""
     from markupsafe import Markup
@@ -175,14 +181,13 @@ def specimen_context(result: SampleResult) -> dict[str, Any]:
     tables = tables_of(result, curves=False)
     head, *structure = microstructure_rows(groups["found"]) or [()]
     known = [phase for phase in groups["found"] if phase.cell or phase.crystallite_size_nm or phase.microstrain]
-    messages = {kind: [message for message in result.messages if message.severity == kind] for kind in MESSAGE_HEADS}
     budget = {
         name: sorted(((share, source) for source, share in parts.items() if share >= LEAST_SHARE), reverse=True)
         for name, parts in result.composition.budget.items()
     }
     settings = {name: value for name, value in result.settings.items() if name != "used"}
     return specimen_basics(result) | {
-        "numbers": numbers, "groups": groups, "messages": messages, "methods": methods_of(result),
+        "numbers": numbers, "groups": groups, "messages": messages_of(result), "methods": methods_of(result),
         "microstructure": {
             "head": head, "rows": [(numbers[p.id], p, row) for p, row in zip(known, structure, strict=True)]
         },
