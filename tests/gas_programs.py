@@ -42,7 +42,35 @@ HYDRATES = {
     "gypsum": [Pool(mass=0.157, peak_c=138, energy_kj=105), Pool(mass=0.052, peak_c=160, energy_kj=110)],
     "brushite": [Pool(mass=0.209, peak_c=190, energy_kj=130), Pool(mass=0.052, peak_c=425, energy_kj=190)],
     "newberyite": [Pool(mass=0.310, peak_c=145, energy_kj=100), Pool(mass=0.052, peak_c=470, energy_kj=170)],
-}
+    "epsomite": [
+        Pool(mass=0.35, peak_c=95, energy_kj=70), Pool(mass=0.09, peak_c=160, energy_kj=90),
+        Pool(mass=0.07, peak_c=290, energy_kj=120),
+    ],
+    "vivianite": [Pool(mass=0.15, peak_c=150, energy_kj=85), Pool(mass=0.12, peak_c=220, energy_kj=95)],
+}  # fmt: skip
+INORGANIC = {
+    "brucite": [Pool(mass=0.309, peak_c=390, energy_kj=150)],
+    "gibbsite": [
+        Pool(mass=0.04, peak_c=235, energy_kj=110), Pool(mass=0.24, peak_c=298, energy_kj=150),
+        Pool(mass=0.055, peak_c=520, energy_kj=190),
+    ],
+    "goethite": [Pool(mass=0.02, peak_c=90, energy_kj=50), Pool(mass=0.105, peak_c=290, energy_kj=140)],
+    "whewellite": [
+        Pool(mass=0.123, peak_c=175, energy_kj=100), Pool(mass=0.192, peak_c=490, energy_kj=230),
+        Pool(mass=0.301, peak_c=700, energy_kj=210),
+    ],
+    "silica gel": [
+        Pool(mass=0.08, peak_c=85, energy_kj=45),
+        *(Pool(mass=0.004, peak_c=t, energy_kj=60 + 0.2 * t, order=2) for t in range(150, 901, 75)),
+    ],
+    "zeolite": [
+        Pool(mass=0.10, peak_c=140, energy_kj=45, order=2), Pool(mass=0.06, peak_c=230, energy_kj=55, order=2.5),
+    ],
+    "amorphous calcium phosphate": [
+        Pool(mass=0.10, peak_c=100, energy_kj=45, order=1.5), Pool(mass=0.05, peak_c=200, energy_kj=55, order=2.5),
+        Pool(mass=0.01, peak_c=400, energy_kj=90, order=2),
+    ],
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +140,10 @@ def make(pools: list[Pool], programme: Programme, faults: Faults | None = None, 
         left = 1.0
         for i, (t, dt) in enumerate(zip(path, step, strict=True)):
             rate = np.exp(ln_k - e / (t + 273.15))
-            left = left * np.exp(-rate * dt) if pool.order == 1.0 else max(
-                left ** (1 - pool.order) + (pool.order - 1) * rate * dt, 1.0) ** (1 / (1 - pool.order))  # fmt: skip
+            if pool.order == 1.0:
+                left *= np.exp(-rate * dt)
+            else:
+                left = max(left ** (1 - pool.order) + (pool.order - 1) * rate * dt, 0.0) ** (1 / (1 - pool.order))
             mass[i] += pool.mass * left
             char[i] += pool.char * pool.mass * (1.0 - left)
     # char burns first order with oxygen: slow at 400 °C, within a minute at 600

@@ -114,7 +114,7 @@ def test_chloride_message_holds_what_was_lost_late() -> None:
     assert_close(float(found.facts["lost_above_800_c"]), 0.05, atol=3e-3, because="buoyancy estimate")
 
 
-SALT = ((0.10, 90.0, 12.0), (0.30, 320.0, 16.0), (0.03, 740.0, 14.0), (0.05, 930.0, 12.0))
+SALT = ((0.10, 90.0, 12.0), (0.18, 320.0, 16.0), (0.12, 430.0, 16.0), (0.03, 740.0, 14.0), (0.05, 930.0, 12.0))
 
 
 def test_evaporating_salt_is_not_counted_as_carbonate() -> None:
@@ -128,7 +128,7 @@ def test_evaporating_salt_is_not_counted_as_carbonate() -> None:
 
 
 def test_hydroxyl_at_the_end_does_not_end_the_carbonate_early() -> None:
-    rows = ((0.10, 90.0, 12.0), (0.25, 320.0, 16.0), (0.04, 770.0, 16.0), (0.010, 990.0, 12.0))
+    rows = ((0.10, 90.0, 12.0), (0.15, 320.0, 16.0), (0.10, 430.0, 16.0), (0.04, 770.0, 16.0), (0.010, 990.0, 12.0))
     result = analyze_tga(run_of(rows))
     assert "TGA_LATE_PEAK" not in {d.code for d in result.messages}
     assert_close(result.balance[2], 0.04, atol=2e-3, because="tails at the cut and the buoyancy estimate")

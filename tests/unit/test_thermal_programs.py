@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.gas_programs import HYDRATES, Faults, Made, Programme, bone, make, untold
+from tests.gas_programs import HYDRATES, INORGANIC, Faults, Made, Programme, bone, make, untold
+from tests.helpers import assert_close
+from xrdcomp.data import Atmosphere
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga
@@ -78,6 +80,16 @@ def test_jumps_are_named_and_belong_to_no_component(jump: tuple[float, float]) -
     holds(result, atol=0.008)
 
 
+@pytest.mark.parametrize("jump", [(320.0, -0.02), (330.0, 0.01), (100.0, -0.02), (440.0, -0.004), (765.0, 0.01)])
+@pytest.mark.parametrize("reading_s", [1.0, 5.0, 10.0])
+def test_jumps_are_found_on_steep_flanks(jump: tuple[float, float], reading_s: float) -> None:
+    made = make(bone(), Programme(reading_s=reading_s), Faults(jumps=(jump,), noise_ug=3.0))
+    result = analyze_tga(made.run, NO_BUOYANCY)
+    (said,) = [m for m in result.messages if m.code == "TGA_JUMP"]
+    assert_close(said.facts["lost"], -jump[1], atol=0.002, because="noise and curvature on the steepest flank")
+    holds(result, atol=0.008)
+
+
 def test_narrow_reactions_are_no_jumps() -> None:
     for name, pools in HYDRATES.items():
         for rate in (5.0, 20.0):
@@ -91,6 +103,26 @@ def test_hydrates_are_not_read_as_moist_tissue(name: str, rate: float) -> None:
     result = analyze_tga(make(HYDRATES[name], Programme(rate=rate)).run, NO_BUOYANCY)
     assert result.nature == "not_tissue", (result.nature, [s.name for s in result.steps])
     assert result.nature_reason
+
+
+@pytest.mark.parametrize("name", list(INORGANIC))
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+def test_gels_and_hydroxides_are_not_read_as_tissue(name: str, gas: Atmosphere) -> None:
+    for rate in (5.0, 10.0):
+        result = analyze_tga(make(INORGANIC[name], Programme(rate=rate, gas=gas)).run, NO_BUOYANCY)
+        assert result.nature == "not_tissue", (rate, [s.name for s in result.steps])
+        assert "organic" not in result.quantities
+
+
+@pytest.mark.parametrize("water", [0.4, 0.8])
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_wet_tissue_is_no_hydrate(water: float, rate: float) -> None:
+    organic = 0.05 * (1.0 - water)
+    pools = bone(water=water, organic=organic, carbonate=0.01 * (1.0 - water))
+    result = analyze_tga(make(pools, Programme(rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "not_tissue", result.nature_reason
+    low, high = result.quantities["organic"].ci95
+    assert low - 0.003 <= organic <= high + 0.003
 
 
 @pytest.mark.parametrize("gap", [(560.0, 640.0), (180.0, 260.0)])

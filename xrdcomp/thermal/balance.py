@@ -166,8 +166,10 @@ _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
 _NOTICEABLE, _NOTICEABLE_CARBONATE = 0.03, 0.01  # losses
 _LATEST_START_C, _LEAST_START, _MOST_START = 180.0, 0.5, 1.05
 _COLD_C, _WEIGHED_LOSS = 40.0, 0.005
-# °C over which crystal water goes and how far above the start; least organic beside it; organic, and a tail for it
-_NARROW_C, _LATE_C, _LEAST_ORGANIC, _NARROW_ORGANIC_C, _TAIL, _RISE_OF_ORGANIC = 60.0, 25.0, 0.1, 40.0, 0.01, 1.3
+# °C over which crystal water goes and how far above the start; least organic beside it; a tail, its rise, if organic
+_NARROW_C, _LATE_C, _LEAST_ORGANIC, _TAIL, _RISE_OF_ORGANIC = 60.0, 25.0, 0.1, 0.01, 2.0
+_BOUND_C, _BOUND_ENERGY_KJ = 105.0, 90.0  # moisture has begun to go by then
+_HALF_ORGANIC_C, _MOST_OF_MINERAL = 40.0, 0.5
 _GAIN, _UNSURE = 0.01, 0.06
 
 
@@ -259,18 +261,24 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     water, burnt = 1.0 - float(mass[0]), 0.0 if curve.burn is None else curve.burn.mass
     low_c, high_c = _width(curve, 0, cut)
     narrow = high_c - low_c < _NARROW_C and low_c > raw.temperature_c[0] + _LATE_C
+    narrow |= low_c > shift_with_rate(_BOUND_C, raw.heating_rate_k_min, _BOUND_ENERGY_KJ)
     if water > _NOTICEABLE and total + burnt < _LEAST_ORGANIC * water and narrow:
         reasons.append(
             f"{100 * water:.1f} % go between {low_c:.0f} and {high_c:.0f} °C (a tenth to nine tenths of it) and nearly "
             "nothing where organic matter does: the crystal water of a hydrate (struvite, gypsum, brushite)"
         )
-    # Tissue pyrolyses and burns over more than 100 °C, cellulose over 50; one narrower reaction is a hydroxide's.
-    first_c, last_c = _width(curve, cut, end)
-    if total > _NOTICEABLE and last_c - first_c < _NARROW_ORGANIC_C and not burnt:
-        reasons.append(
-            f"nine tenths of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C go within "
-            f"{last_c - first_c:.0f} °C: one reaction, as of a hydroxide, and not the burning of organic matter"
-        )
+    # Half of what tissue loses goes within 80 °C or more, of wood within 50; a hydroxide's or oxalate's single reaction
+    # takes 25 to 38, and leaves more than half of the mass (10 K/min).
+    if total > _NOTICEABLE and not burnt and total < _MOST_OF_MINERAL * mass[0]:
+        part = np.maximum.accumulate(smooth[cut] - smooth[cut : end + 1])
+        levels = np.linspace(0.0, 1.0, 201) * float(part[-1])
+        reached_c = np.interp(levels, part, raw.temperature_c[cut : end + 1])
+        half_c = float((reached_c[100:] - reached_c[:-100]).min())
+        if half_c < _HALF_ORGANIC_C:
+            reasons.append(
+                f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
+                f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
+            )
     # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite.
     rate = curve.dtg[cut:end]
     if total > _TAIL and not burnt and len(rate) and rate.max() < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0):

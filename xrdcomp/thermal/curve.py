@@ -59,7 +59,7 @@ JUMP = message_kind("TGA_JUMP", "warning",
     "The mass jumps from one reading to the next: a grain was lost, or the balance was knocked. The jump was taken out "
     "and is no loss of a component; whether what followed is to be scaled is carried as uncertainty.",
     remedy="Repeat the run, with a lid where grains jump.",
-    threshold="0.05 % of the start mass, ten standard deviations of the noise, eight times the changes beside it",
+    threshold="0.05 %, 8.5 standard uncertainties, ten times the curvature beside it; info below 0.3 %",
 )  # fmt: skip
 BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
     "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
@@ -398,8 +398,12 @@ def prepare(run: TgaRun) -> HeatingCurve:
     return replace(curve, messages=curve.messages + _gaps(curve))
 
 
-_JUMP_READINGS, _JUMP_SPAN_C, _JUMP_SIGMAS, _LEAST_JUMP, _JUMP_CONTRAST, _BESIDE = 3, 4.0, 10.0, 5e-4, 8.0, 6
-_STANDS_C = 5.0  # over the readings beside a jump: as on a hold
+# Readings beside a jump, through which lines are drawn; times their residuals that the lines lie apart, by the readings
+# that the jump takes: a logistic step over 1.5 readings (full width at half maximum of its rate) comes to 9.5, one over
+# 2 readings to 18 and over 3 to 21, a loss that begins at once and decays over 2 readings or more to 10, 19 and 37.
+_JUMP_BESIDE, _JUMP_CONTRAST = (6, 15), (10.0, 20.0, 40.0)
+_JUMP_SPAN_C, _JUMP_SIGMAS, _LEAST_JUMP, _JUMP_SLOPES, _EVEN, _NOTICED = 4.0, 8.5, 5e-4, 1.5, 3.0, 0.003
+_STANDS, _STANDS_C, _BLOCK = 6, 5.0, 6  # readings beside a jump, over which temperature stands as on a hold; a block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -416,37 +420,34 @@ def without_jumps(
 ) -> Mended:
     """Take out changes of mass over one to three readings that no reaction explains.
 
-    A reaction has slopes beside its steepest place: a jump is ten times the noise, and eight times the largest change
-    among the six readings before and after it. What follows a lost grain belongs to a smaller specimen, what follows a
-    knock to the same: the mean of shifting and scaling is taken, anything between as likely. Where char may burn
-    (`may_burn`) and the temperature stands, a fall is left to it. Nothing is judged among the first and last six
-    readings, where a balance settles, nor across readings that were left out (`left_out`, between neighbours).
+    A jump sets two lines through the six (or fifteen) readings before and after it apart, by more than the curvature
+    of any reaction, the noise, and the change of slope would. What follows a lost grain belongs to a smaller specimen,
+    what follows a knock to the same: the mean of shifting and scaling is taken, anything between as likely. Where char
+    may burn (`may_burn`) and the temperature stands, a fall is left to it. Nothing is judged among the first and last
+    six readings, where a balance settles, nor beside readings that were left out (`left_out`, between neighbours).
     """
-    d = np.diff(mass)
-    scatter = float(np.median(np.abs(d - np.median(d)))) / 0.6745
-    least = max(_LEAST_JUMP, _JUMP_SIGMAS * scatter)
-    found: list[tuple[int, int]] = []
-    for width in range(1, _JUMP_READINGS + 1):
-        for k in np.flatnonzero(np.abs(mass[width:] - mass[:-width]) > least).tolist():
-            if k < _BESIDE or k + width > len(d) - _BESIDE or left_out[k : k + width].any():
-                continue
-            taken = any(k < stop and start < k + width for start, stop in found)
-            stands = temperature_c[min(k + width + _BESIDE, len(d))] - temperature_c[max(k - _BESIDE, 0)] < _STANDS_C
-            burns = may_burn[k] and mass[k + width] < mass[k] and (stands or width > 1)
-            beside = np.concatenate((d[max(k - _BESIDE, 0) : k], d[k + width : k + width + _BESIDE]))
-            size = abs(float(mass[k + width] - mass[k]))
-            # the edges of a jump over several readings are parts of it: nothing inside may turn back
-            one_way = bool((np.diff(mass[k : k + width + 1]) * (mass[k + width] - mass[k]) > 0).all())
-            if taken or burns or not one_way or progress[k + width] - progress[k] > _JUMP_SPAN_C:
-                continue
-            if size > _JUMP_CONTRAST * float(np.sort(np.abs(beside))[-2]):
-                found.append((k, k + width))
+    found: dict[int, tuple[int, float]] = {}  # last reading before each jump: readings it takes, size
+    noise = estimate_noise(mass, np.ones(len(mass)))
+    # balances that filter or wander have noise that lasts some readings
+    blocks = mass[: len(mass) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)
+    noise = max(noise, float(np.sqrt(_BLOCK)) * estimate_noise(blocks, np.ones(len(blocks))))
+    for width, contrast in enumerate(_JUMP_CONTRAST, start=1):
+        for beside in _JUMP_BESIDE:
+            for k, size in _breaks(mass, progress, width, beside, contrast, noise):
+                stop = k + width
+                taken = any(k < start + taking and start < stop for start, (taking, _) in found.items())
+                around = temperature_c[max(k - _STANDS, 0) : stop + _STANDS + 1]
+                burns = may_burn[k] and size < 0 and (around[-1] - around[0] < _STANDS_C or width > 1)
+                # the edges of a jump over several readings are parts of it: nothing inside may turn back
+                one_way = bool((np.diff(mass[k : stop + 1]) * size > 0).all())
+                apart = left_out[max(k - beside, 0) : stop + beside].any()
+                if not (taken or burns or apart or not one_way or progress[stop] - progress[k] > _JUMP_SPAN_C):
+                    found[k] = width, size
     if not found:
         return Mended(mass=mass)
     out, std, texts = mass.copy(), np.zeros(len(mass)), []
-    for start, stop in sorted(found):
-        drift = float(np.median(d[max(start - _BESIDE, 0) : start])) * (stop - start) if start else 0.0
-        size = float(out[stop] - out[start]) - drift
+    for start, (width, size) in sorted(found.items()):
+        stop = start + width
         shifted, scaled = out[stop:] - size, out[stop:] * (1.0 - size / max(float(out[stop]), 1e-6))
         if size > 0:  # nothing falls into the pan
             scaled = shifted
@@ -455,8 +456,43 @@ def without_jumps(
         out[start + 1 : stop] = np.interp(progress[start + 1 : stop], progress[[start, stop]], out[[start, stop]])
         texts.append(f"{100 * size:+.2f} % at {temperature_c[stop]:.0f} °C")
     text = f"The mass jumps by {', '.join(texts)}, from one reading to the next: a grain that was lost, or a knock. "
-    note = JUMP(text + "Taken out, no component; what followed is unsure by it.", jumps=len(found))
-    return Mended(mass=out, std=std, messages=(note,))
+    note = JUMP(
+        text + "Taken out, no component; what followed is unsure by it.",
+        jumps=len(found),
+        lost=-sum(size for _, size in found.values()),
+    )
+    small = sum(abs(size) for _, size in found.values()) < _NOTICED
+    return Mended(mass=out, std=std, messages=(replace(note, severity="info") if small else note,))
+
+
+def _breaks(
+    mass: FloatArray, progress: FloatArray, width: int, beside: int, contrast: float, noise: float
+) -> list[tuple[int, float]]:
+    """Readings after which the mass breaks over `width` readings, and by how much, the largest first."""
+    n = len(mass) - 2 * beside - width + 1
+    if n < 1:
+        return []
+    place = np.arange(beside) - 0.5 * (beside - 1)
+    power = float((place**2).sum())
+    windows = np.lib.stride_tricks.sliding_window_view(mass, beside)
+    mean, slope = windows.mean(axis=1), windows @ place / power
+    left_over = np.clip((windows**2).sum(axis=1) - beside * mean**2 - power * slope**2, 0.0, None)
+    before, after = slice(0, n), slice(beside + width - 1, beside + width - 1 + n)
+    reach = 0.5 * (beside - 1 + width)
+    size = mean[after] - mean[before] - reach * (slope[after] + slope[before])
+    residual = np.sqrt((left_over[before] + left_over[after]) / (2 * beside - 4))
+    curved = np.sqrt(np.clip(residual**2 - 1.5 * noise**2, 0.0, None))
+    unsure = np.maximum(residual, noise) * np.sqrt(2.0 / beside + 2.0 * reach**2 / power)
+    least = np.maximum.reduce([
+        np.full(n, _LEAST_JUMP), _JUMP_SIGMAS * unsure, contrast * curved,
+        _JUMP_SLOPES * np.abs(slope[after] - slope[before]),
+    ])  # fmt: skip
+    k = np.flatnonzero(np.abs(size) > least)
+    # lines by readings: where those stand closer than the jump is long, in °C of progress, it is a gap
+    first, last = k + beside - 1, k + beside - 1 + width
+    typical = (progress[first] - progress[k] + progress[last + beside - 1] - progress[last]) / (2.0 * (beside - 1))
+    k = k[progress[last] - progress[first] <= _EVEN * width * np.maximum(typical, 1e-9)]
+    return sorted(((int(i) + beside - 1, float(size[i])) for i in k), key=lambda found: -abs(found[1]))
 
 
 def to_mass_fraction(run: TgaRun) -> MassCurve:
