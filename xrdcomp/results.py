@@ -815,7 +815,8 @@ class Consistency:
     `xrd` and `tga` say which instruments count, `weighs_crystals` whether diffraction weighs crystals against the whole
     specimen. `mineral_balance`, `amorphous_excess` and `scale` compare the two instruments; None where they cannot.
     `misfit_probability` is that of a larger χ² than found, `birge_ratio` the factor on standard uncertainties that
-    follows from it (1: none), of all evidence where `widens_all`, else of the amounts by diffraction.
+    follows from it (1: none), of all evidence where `widens_all`, else of the amounts by diffraction. Where it is
+    `impossible`, the two instruments did not measure one specimen, and nothing that joins them holds.
 
     `char` is the share of the organic taken to stay in an inert gas, `salts` the mass fractions of chlorides, of which
     a part may have evaporated where `salts_evaporate`. `no_amorphous_probability` is that of no amorphous mineral at
@@ -834,6 +835,7 @@ class Consistency:
     misfit_probability: float = 1.0
     birge_ratio: float = 1.0
     widens_all: bool = False
+    impossible: bool = False
     char: Estimate | None = None
     salts: Mapping[str, float] = field(default_factory=dict)
     salts_evaporate: bool = False

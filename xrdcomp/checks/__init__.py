@@ -4,4 +4,5 @@ Importing the package registers every rule.
 """
 
 from xrdcomp.checks import composition as composition
+from xrdcomp.checks import specimen as specimen
 from xrdcomp.checks import thermal as thermal

@@ -23,6 +23,12 @@ BIRGE = message_kind(
     remedy="Look at the fit and at the thermal boundaries; measure both on one dried and ground powder.",
     threshold="probability of a larger misfit below 1 %", origin="Birge 1932, Phys. Rev. 40, 207",
 )  # fmt: skip
+TWO_SPECIMENS = message_kind(
+    "FUSION_TWO_SPECIMENS", "error", "Pattern and thermogravimetric run cannot be of one specimen.",
+    remedy="Check which files belong together, the gas of the run, and that both were given the same specimen.",
+    threshold="probability of a larger misfit below one in a million",
+    origin="none of the right pairs of the simulated studies comes near", concerns=("composition", "claims"),
+)  # fmt: skip
 INCONSISTENT = message_kind(
     "FUSION_INCONSISTENT", "warning", "Diffraction gives more crystals than thermogravimetry leaves mineral.",
     remedy="Measure the empty holder, run both on one dried powder, and search for organic crystals.",
@@ -114,10 +120,24 @@ def apatite_not_asked_after(analysis: Analysis) -> Diagnostic | None:
     return WITHOUT_APATITE(f"No apatite was fitted or searched for: {taken}. {WITHOUT_APATITE.remedy}")
 
 
+@_rule(TWO_SPECIMENS)
+def not_of_one_specimen(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell that no composition whatever gives both measurements."""
+    if not found.impossible:
+        return None
+    text = "No one specimen gives both the pattern and the run: the probability of a misfit this large is "
+    text += f"{found.misfit_probability:.1g}"
+    if (balance := found.mineral_balance) is not None:
+        text += f"; the pattern shows {100 * balance.crystalline:.0f} wt% crystals, the run leaves "
+        text += f"{100 * balance.mineral:.0f} wt% mineral"
+    text += f". Nothing that joins the two may be used: look at each alone. {TWO_SPECIMENS.remedy}"
+    return TWO_SPECIMENS(text, probability=found.misfit_probability)
+
+
 @_rule(BIRGE)
 def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     """Tell that uncertainties were multiplied, which ones, and by how much."""
-    if found.birge_ratio <= 1.0:
+    if found.birge_ratio <= 1.0 or found.impossible:
         return None
     what = "X-ray and thermal evidence do"
     which = "of all evidence" if found.widens_all else "of the diffraction amounts"

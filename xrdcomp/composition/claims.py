@@ -57,6 +57,8 @@ def evaluate_claims(
     basis. Where the measurements do not decide (an instrument missing), the probability is None and the verdict
     inconclusive. AnalysisError for a phase without the rule by which it was decided.
     """
+    if composition.consistency is not None and composition.consistency.impossible:
+        return undecided_claims("pattern and thermogravimetric run cannot be of one specimen")
     own = tuple(phase for phase in phases if phase.id != internal_standard)
     specimen = _Specimen(composition=composition, phases=own, recipe=recipe, unexplained=unexplained)
     findings = (specimen.present(), specimen.only(), specimen.minor(), specimen.mostly_organic())

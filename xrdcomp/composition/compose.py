@@ -526,6 +526,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
         scale=scale,
         misfit_probability=misfit,
         birge_ratio=birge_ratio,
+        impossible=xrd is not None and thermal is not None and misfit < priors.IMPOSSIBLE,
         widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},

@@ -169,6 +169,8 @@ LARGEST_LIMIT = 0.9
 
 MISFIT_PROBABILITY = 0.01
 """Probability of a larger misfit below which the evidence is taken not to fit one composition."""
+IMPOSSIBLE = 1e-6
+"""Probability of a larger misfit below which two measurements are not of one specimen: one right pair in a million."""
 NOTABLE_FRACTION = 0.02
 """Mass fraction above which it is worth a message that a component rests on assumptions."""
 REPORTABLE_STD = 0.02
