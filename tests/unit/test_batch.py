@@ -66,9 +66,9 @@ def test_names_pair_patterns_and_runs(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_words_for_the_instrument_leave_the_name(file: str, name: str) -> None:
-    from xrdcomp.batch.specimens import _name_of
+    from xrdcomp.batch.specimens import name_of
 
-    assert _name_of(Path(file)) == name
+    assert name_of(Path(file)) == name
 
 
 def test_two_patterns_of_one_name_are_asked_about(folder: Path) -> None:

@@ -228,6 +228,18 @@ def _key(specimen: Specimen, recipe: Recipe, asked: Asked) -> str:
     return digest.hexdigest()
 
 
+def ledger_rows(out: str | Path) -> dict[str, dict[str, Any]]:
+    """Rows of the ledger below a folder of results by specimen; a damaged entry is left out: it states nothing."""
+    rows = {}
+    for entry in sorted((Path(out) / LEDGER).glob("*.json")):
+        try:
+            row = json.loads(entry.read_bytes())["row"]
+            rows[str(row["sample_id"])] = dict(row)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return rows
+
+
 def _earlier(ledger: Path, key: str, folder: Path) -> Entry | None:
     """Entry of an earlier run with the same key whose result is still there; None otherwise."""
     try:

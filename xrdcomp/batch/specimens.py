@@ -130,7 +130,7 @@ def _of_row(cells: Mapping[str, str], folder: Path, place: str) -> Specimen:
     if not {"xrd", "tga"} & set(files):
         msg = f"{place}: neither xrd nor tga is given. Expected: the file of a pattern, of a run, or both."
         raise RecipeError(msg)
-    name = cells.get("sample_id") or _name_of(Path(files.get("xrd") or files["tga"]))
+    name = cells.get("sample_id") or name_of(Path(files.get("xrd") or files["tga"]))
     others = {key: text for key, text in cells.items() if key not in (*MEASUREMENTS, "sample_id")}
     specimen = Specimen(
         sample_id=_safe(name, place),
@@ -189,24 +189,37 @@ def _toml(text: str) -> Any:
 def _of_folder(folder: Path) -> Found:
     """Specimens of a folder: a pattern and a run belong together where their names do."""
     left_out: dict[str, str] = {}
-    files: dict[str, dict[str, list[Path]]] = {}
+    kinds: dict[Path, str] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file():
             continue
-        if _EMPTY.search(path.stem):
+        if is_empty_by_name(path):
             left_out[path.name] = "an empty holder or pan by its name; a manifest says which specimens it belongs to"
             continue
         kind = kind_of(path)
         if kind not in ("xrd", "tga"):
             left_out[path.name] = "neither a pattern nor a run" if kind is None else "a frame: integrate it first"
             continue
-        files.setdefault(_name_of(path), {}).setdefault(kind, []).append(path)
-    if not files:
+        kinds[path] = kind
+    if not kinds:
         msg = (
             f"{folder}: holds neither a pattern nor a thermogravimetric run. `xrdcomp formats` lists what can be read."
         )
         raise RecipeError(msg)
-    return Found(specimens=tuple(_paired(name, found) for name, found in sorted(files.items())), left_out=left_out)
+    return Found(specimens=paired_by_name(kinds), left_out=left_out)
+
+
+def is_empty_by_name(path: Path) -> bool:
+    """Whether a file's name says that holder or pan were empty: which specimens it belongs to, only a manifest says."""
+    return bool(_EMPTY.search(path.stem))
+
+
+def paired_by_name(kinds: Mapping[Path, str]) -> tuple[Specimen, ...]:
+    """Specimens of files, given with their kinds (xrd or tga), in the order of their names."""
+    files: dict[str, dict[str, list[Path]]] = {}
+    for path, kind in sorted(kinds.items()):
+        files.setdefault(name_of(path), {}).setdefault(kind, []).append(path)
+    return tuple(_paired(name, found) for name, found in sorted(files.items()))
 
 
 def _paired(name: str, found: Mapping[str, Sequence[Path]]) -> Specimen:
@@ -221,7 +234,7 @@ def _paired(name: str, found: Mapping[str, Sequence[Path]]) -> Specimen:
     return Specimen(sample_id=sample_id, problem=problem, **files)
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name of the specimen in a file's name: without endings, and without words such as xrd or tga at its ends."""
     stem = path.stem
     if path.suffix.casefold() in {".gz", ".bz2"}:

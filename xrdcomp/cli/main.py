@@ -26,6 +26,7 @@ COMMANDS = {
     "analyze": "Composition of one specimen from its measurements.",
     "batch": "Analyse many specimens: a manifest or a folder.",
     "qc": "Verdict on results by a policy, for scripts.",
+    "watch": "Analyse the files of a folder as they are finished.",
     "demo": "Analyse the ten embedded, simulated specimens.",
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
@@ -42,7 +43,9 @@ COMMANDS = {
     "simulate": "Write simulated specimens as instrument exports.",
 }
 
-MODULES = {"batch": "many", "qc": "quality", "export": "show", "report": "show"}
+MODULES = {
+    "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show",
+}  # fmt: skip
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
 

@@ -10,15 +10,19 @@ import click
 
 from xrdcomp.cli import EXIT_FAILED_CHECK, EXIT_NOT_JUDGED
 from xrdcomp.cli.options import (
+    atmosphere_option,
     build_recipe,
     examples,
     format_option,
     print_json,
     progress,
+    quiet_option,
     recipe_options,
     say,
     scan_options,
+    xrd_options,
 )
+from xrdcomp.cli.options import history_option as analysis_history_option
 
 
 class _Judging(click.Group):
@@ -279,3 +283,82 @@ def backup(target: str, history: str, overwrite: bool) -> None:  # noqa: FBT001 
 
     path = InstrumentHistory(path=history).backup(target, overwrite=overwrite)
     progress(f"written: {path}", quiet=False)
+
+
+# A folder that is watched
+
+WATCH_OUT = "xrdcomp-watch"
+_seconds = click.FloatRange(min=0.0)
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp watch /mnt/diffractometer --out results",
+        "xrdcomp watch incoming --out results --manifest manifest.csv --policy qc.toml --history lab.sqlite",
+        "xrdcomp watch incoming --out results --once",
+    )
+)
+@click.argument("folder")
+@click.option("--out", default=WATCH_OUT, show_default=True, metavar="DIR", help="Folder for the results and the page.")
+@click.option("--policy", metavar="FILE", help="Rules as TOML [default: those that ship].")
+@click.option("--manifest", metavar="FILE", help="Which files belong together [default: names do].")
+@click.option("--once", is_flag=True, help="End when nothing is to come of the files that are there.")
+@click.option("--interval", type=click.FloatRange(min=0.05), default=2.0, show_default=True, metavar="S",
+              help="Seconds between two looks.")  # fmt: skip
+@click.option("--settle", type=_seconds, default=10.0, show_default=True, metavar="S",
+              help="A file is finished when it has not changed for so long.")  # fmt: skip
+@click.option("--pair-wait", type=_seconds, metavar="S",
+              help="How long a pattern waits for its run or a run for its pattern [default: 60; 0 with --once].",
+)  # fmt: skip
+@click.option("--patience", type=_seconds, default=300.0, show_default=True, metavar="S",
+              help="A file that cannot be read and has not changed for so long is damaged.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes.")
+@click.option("--figures/--no-figures", default=False, show_default=True, help="Draw figures of each specimen.")
+@click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
+@xrd_options
+@atmosphere_option
+@analysis_history_option
+@recipe_options
+@quiet_option
+def watch(folder: str, **options: Any) -> None:
+    """Analyse the files of a folder as the instrument finishes writing them, once each, with a QC verdict.
+
+    A file is finished when its size has been the same for a while and it can be read to its end. Pattern and run belong
+    together by their names or by the manifest. DIR/index.html shows specimens, verdicts and files that cannot be read;
+    DIR/<sample_id>/ holds each result. The same command again goes on where it was stopped or killed. With --once the
+    exit code is 1 where a file cannot be read, a specimen failed or a rule fails.
+    """
+    from datetime import datetime
+
+    from xrdcomp.disk import write_whole
+    from xrdcomp.present.watch_page import render_watch_page
+    from xrdcomp.qc.policy import VERDICT_WORDS, read_policy
+    from xrdcomp.qc.watch import WatchOptions, watch_folder
+
+    recipe, policy, quiet = build_recipe(options), read_policy(options["policy"]), options["quiet"]
+    pair_wait = options["pair_wait"] if options["pair_wait"] is not None else (0.0 if options["once"] else 60.0)
+    told = WatchOptions(
+        interval_s=options["interval"], settle_s=options["settle"],
+        patience_s=max(options["patience"], options["settle"]), pair_wait_s=pair_wait, blank=options["blank"],
+        **{name: options[name] for name in ("once", "workers", "figures", "report", "scan", "manifest")},
+    )  # fmt: skip
+    page, bad = Path(options["out"]) / "index.html", False
+
+    def shown(state: Any) -> None:
+        now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+        write_whole(page, render_watch_page(state, updated=now), parents=True)
+
+    progress(f"watching {folder}; the state is in {page}", quiet=quiet)
+    for event in watch_folder(folder, options["out"], recipe, policy, told, shown=shown):
+        if event.judgement is None or event.row is None:
+            bad = True
+            say(f"{event.name}: cannot be read: {event.damaged}")
+            continue
+        verdict, error = event.judgement.verdict, event.row.get("error")
+        bad = bad or verdict == "fail" or event.row["status"] == "failed"
+        kept = " (of an earlier watch)" if event.resumed else ""
+        say(f"{event.name}: {event.row['status']}, {VERDICT_WORDS[verdict]}{kept}" + (f": {error}" if error else ""))
+        for complaint in event.judgement.complaints if not error else ():
+            say(f"  {complaint}")
+    if bad:
+        raise click.exceptions.Exit(EXIT_FAILED_CHECK)

@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeGuard
 
 import msgspec
 
+from xrdcomp.batch.run import ledger_rows
 from xrdcomp.disk import parsed_toml, read_bytes, read_toml
 from xrdcomp.errors import ArgumentError, ReadError, RecipeError, printable
 from xrdcomp.recipe import did_you_mean
@@ -192,9 +193,13 @@ class Judgement:
         """Verdict on the whole: fail before undecided before pass; undecided where no rule applies."""
         return worst(item.verdict for item in self.rules)
 
+    @property
+    def complaints(self) -> list[str]:
+        """Rules that fail or could not be judged, in words with what they saw."""
+        return [str(item) for item in self.rules if item.verdict in ("fail", "undecided")]
+
     def __str__(self) -> str:
-        bad = [str(item) for item in self.rules if item.verdict in ("fail", "undecided")]
-        return "\n  ".join([f"{self.sample_id}: {VERDICT_WORDS[self.verdict]}", *bad])
+        return "\n  ".join([f"{self.sample_id}: {VERDICT_WORDS[self.verdict]}", *self.complaints])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -296,14 +301,9 @@ def find_results(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Pat
             continue
         for file in sorted(given.glob("*/result.json")):
             found[str(file)] = (file.parent.name, file, "")
-        for entry in sorted(given.glob(".xrdcomp-batch/*.json")):
-            try:
-                row = json.loads(entry.read_bytes())["row"]
-                name, problem = str(row["sample_id"]), row["error"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # an entry that was damaged is no statement on a specimen
-            if problem:
-                found[str(given / name / "result.json")] = (name, None, str(problem))
+        for name, row in ledger_rows(given).items():
+            if row.get("error"):
+                found[str(given / name / "result.json")] = (name, None, str(row["error"]))
         if len(found) == before:
             expected = "result.json, the folder of a specimen, or a folder that batch or watch wrote"
             raise ReadError("holds no result", file=str(given), expected=expected)
