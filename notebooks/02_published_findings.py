@@ -142,7 +142,7 @@ display(pd.DataFrame(table1).T)
 # ## Every specimen with its intervals
 
 # %%
-plot_cohort(results)
+plot_cohort(results).figure
 
 # %%
 def interval(row, component):

@@ -101,7 +101,7 @@ if rows:
 # %%
 entry = load_cohort()[0]
 result = xc.analyze(entry.xrd, tga=entry.tga)
-show(plot_budget(result), dpi=110)
+show(plot_budget(result).figure, dpi=110)
 
 # %%
 lines = ["| component | standard uncertainty, wt% | largest contribution | share |", "|---|---|---|---|"]

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 import xrdcomp as xc
-from xrdcomp.present.figures import new_figure
+from xrdcomp.present.style import new_figure
 
 
 def shown(*objects):

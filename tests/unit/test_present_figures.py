@@ -10,18 +10,20 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.builders import make_result
-from xrdcomp.errors import AnalysisError
-from xrdcomp.present.figures import (
-    freeze_layout,
-    plot_budget,
-    plot_cohort,
-    plot_composition,
-    plot_fit,
-    plot_overview,
-    plot_tga,
-    to_png,
-)
+from xrdcomp.errors import AnalysisError, ArgumentError
+from xrdcomp.present import figures, style
+from xrdcomp.present.figures import draw_fit_on, plot_overview
+from xrdcomp.present.style import BUDGET_GROUPS, FigureOptions, budget_group, figure_of, freeze_layout, to_bytes, to_png
 
+
+def whole(plot):  # type: ignore[no-untyped-def]
+    """Return a function that draws the same and gives the figure."""
+    return lambda *args, **given: figure_of(plot(*args, **given))
+
+
+plot_fit, plot_tga, plot_composition, plot_budget, plot_cohort = (
+    whole(getattr(figures, f"plot_{kind}")) for kind in ("fit", "tga", "composition", "budget", "cohort")
+)
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 
 
@@ -36,13 +38,13 @@ def test_fit_figure_shows_every_curve_with_unit_and_quality() -> None:
     main = figure.axes[0]
     labels = [line.get_label() for line in main.lines]
     assert labels[:3] == ["observed", "calculated", "background"]
-    assert {"+ protein", "+ water"} <= set(labels)
+    assert {"+ protein", "+ water", "hydroxyapatite"} <= set(labels)
     np.testing.assert_array_equal(main.lines[1].get_ydata(), result.xrd.calculated)
     np.testing.assert_array_equal(main.lines[3].get_ydata(), result.xrd.background + result.xrd.amorphous["protein"])
     words = texts(figure)
     assert "intensity (counts)" in words
     assert any("Rwp 3." in word and "GoF" in word for word in words)
-    assert "2θ (°)" in words
+    assert "2θ (°); λ = 1.5406 Å" in words
 
 
 def test_fit_figure_marks_phases_and_strong_lines() -> None:
@@ -75,11 +77,120 @@ def test_residuals_are_observed_minus_calculated_and_weighted() -> None:
     np.testing.assert_allclose(weighted.lines[0].get_ydata(), (fit.observed - fit.calculated) / fit.sigma)
 
 
-def test_square_root_scale() -> None:
+@pytest.mark.parametrize("scale", ["linear", "sqrt", "log"])
+def test_scales_show_the_numbers_and_cut_off_nothing(scale: str) -> None:
     result = make_result()
-    main = plot_fit(result, square_root=True).axes[0]
-    np.testing.assert_allclose(main.lines[0].get_ydata(), np.sqrt(result.xrd.observed))
-    assert main.get_ylabel().startswith("√")
+    assert result.xrd is not None
+    sunk = replace(result.xrd, observed=result.xrd.observed - 400.0)  # as after a blank was taken off
+    main = plot_fit(replace(result, xrd=sunk), scale=scale).axes[0]
+    np.testing.assert_array_equal(main.lines[0].get_ydata(), sunk.observed)
+    low, high = main.get_ylim()
+    assert low < sunk.observed.min() < 0.0
+    assert high > sunk.observed.max()
+    transformed = main.transData.transform([[20.0, value] for value in (sunk.observed.min(), 0.0, 1.0, 1e3)])
+    assert (np.diff(transformed[:, 1]) > 0).all(), "the order of intensities is kept"
+
+
+def test_axes_of_spacing_and_q_follow_the_wavelength() -> None:
+    result = make_result()
+    assert result.xrd is not None
+    theta = np.radians(result.xrd.two_theta) / 2.0
+    for axis, expected in (("d", 1.540598 / (2 * np.sin(theta))), ("q", 4 * np.pi * np.sin(theta) / 1.540598)):
+        figure = plot_fit(result, axis=axis)
+        np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), expected, rtol=1e-12)
+        assert any("λ = 1.5406 Å" in word for word in texts(figure))
+    assert any("λ = 1.5406 Å" in word for word in texts(plot_fit(result)))
+    with pytest.raises(AnalysisError, match="no wavelength"):
+        plot_fit(replace(result, xrd=replace(result.xrd, wavelengths=())), axis="q")
+
+
+def test_phases_have_curves_and_peaks_without_one_a_mark() -> None:
+    peak = {"two_theta": 44.0, "d_spacing": 2.06, "z": 8.0, "height": 90.0, "candidates": []}
+    result = make_result(foreign=True, metadata={"unexplained_peaks": [peak]})
+    main = plot_fit(result).axes[0]
+    lines = {line.get_label(): line for line in main.lines}
+    np.testing.assert_array_equal(lines["calcite"].get_ydata(), result.xrd.phases["calcite"])
+    assert lines["unexplained"].get_xdata().tolist() == [44.0]
+    assert lines["hydroxyapatite"].get_color() == style.COMPONENT_COLOURS["crystalline_hydroxyapatite"]
+
+
+ALL = {
+    "fit": plot_fit, "tga": plot_tga, "composition": plot_composition, "budget": plot_budget, "overview": plot_overview,
+    "cohort": lambda result, **given: plot_cohort([result, replace(result, sample_id="a_longer_name")], **given),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [85.0, 180.0])
+@pytest.mark.parametrize("kind", ALL)
+def test_text_is_legible_and_inside_at_the_width_asked_for(kind: str, width: float) -> None:
+    result = make_result(foreign=True, sample_id="patient_07_left", metadata={"truth": TRUTH, "simulated": True})
+    figure = ALL[kind](result, width_mm=width)
+    freeze_layout(figure)
+    assert figure.get_size_inches()[0] * 25.4 == pytest.approx(width, abs=0.01)
+    sizes = [text.get_fontsize() for text in figure.findobj(mpl.text.Text) if text.get_text() and text.get_visible()]
+    assert min(sizes) >= 6.0
+    drawn = figure.get_tightbbox()
+    rounding = 2 / figure.dpi
+    assert drawn.x0 >= -rounding
+    assert drawn.x1 <= width / 25.4 + rounding
+
+
+@pytest.mark.parametrize("kind", ["fit", "tga", "composition", "budget"])
+def test_a_figure_goes_on_axes_of_the_users(kind: str) -> None:
+    own = Figure()
+    axes = own.add_subplot(2, 1, 1)
+    found = getattr(figures, f"plot_{kind}")(make_result(), ax=axes)
+    assert found is axes
+    assert axes.has_data()
+    assert own.axes[0] is axes
+    assert draw_fit_on(make_result().xrd, own.add_subplot(2, 1, 2), scale="log").get_yscale() == "log"
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_bytes_are_the_same_whatever_the_users_settings(suffix: str) -> None:
+    plain = to_bytes(plot_fit(make_result()), suffix)
+    own = {"font.size": 20, "axes.grid": True, "lines.linewidth": 4, "font.family": "serif", "savefig.dpi": 50}
+    with mpl.rc_context({**own, "axes.prop_cycle": mpl.cycler(color=["red"])}):
+        assert to_bytes(plot_fit(make_result()), suffix) == plain
+
+
+def test_options_of_figures_are_read_and_refused_by_name() -> None:
+    assert FigureOptions.of("pdf, png", "single", 300) == FigureOptions(formats=("pdf", "png"), width_mm=85.0, dpi=300)
+    assert FigureOptions.of(width="120").width_mm == 120.0
+    with pytest.raises(ArgumentError, match="single"):
+        FigureOptions.of(width="wide")
+    with pytest.raises(AnalysisError, match="no wavelength"):
+        plot_fit(replace(make_result(), xrd=replace(make_result().xrd, wavelengths=())), axis="d")
+
+
+def luminance(colour: str) -> float:
+    r, g, b = (float(part) for part in mpl.colors.to_rgb(colour))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def deuteranope(colour: str) -> np.ndarray:
+    """Colour as without the green receptor [Machado, Oliveira & Fernandes 2009, severity 1], linear RGB."""
+    matrix = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]])
+    return np.clip(matrix @ np.array(mpl.colors.to_rgb(colour)), 0.0, 1.0)
+
+
+def test_groups_of_the_budget_are_five_and_told_apart() -> None:
+    colours = [colour for colour, _ in BUDGET_GROUPS.values()]
+    assert len(colours) == 5
+    grey = [luminance(colour) for colour in colours]
+    assert (np.diff(grey) > 0.1).all(), "from dark to light, so that they stand apart in grey"
+    seen = [deuteranope(colour) for colour in colours]
+    assert min(np.abs(a - b).max() for i, a in enumerate(seen) for b in seen[:i]) > 0.1
+    assert [budget_group(name) for name in ("xrd_counting", "xrd_scale", "tga_noise", "char", "prior", "aliquot")] == [
+        "counting of diffraction", "model of diffraction", "thermogravimetry", "chemistry",
+        "assumptions and the rest", "assumptions and the rest",
+    ]  # fmt: skip
+
+
+def test_colours_of_phases_are_theirs_in_every_figure() -> None:
+    alone, together = style.phase_colours(["calcite"]), style.phase_colours(["hydroxyapatite", "calcite", "quartz"])
+    assert alone["calcite"] == together["calcite"]
+    assert len(set(together.values())) == 3
 
 
 def test_tga_figure_labels_steps_with_their_uncertainty() -> None:
@@ -87,7 +198,7 @@ def test_tga_figure_labels_steps_with_their_uncertainty() -> None:
     words = texts(figure)
     assert "water\n8.00 ± 0.30 wt%" in words
     assert "onset 285 °C" in words
-    assert "residue 38.00 ± 0.40 wt%" in words
+    assert "residue 38.0 ± 0.4 wt%" in words
     assert "temperature (°C); air, 10 K/min" in words
     assert all(tick <= 105 for tick in figure.axes[0].get_yticks())
 
@@ -123,7 +234,7 @@ def test_budget_bars_add_up_to_the_whole() -> None:
     axes = plot_budget(make_result()).axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in axes.containers[-1]]
     assert ends == pytest.approx([100.0] * 6, rel=1e-12)
-    assert "halo shapes" in texts(plot_budget(make_result()))
+    assert "thermogravimetry" in texts(plot_budget(make_result()))
 
 
 @pytest.mark.parametrize("plot", [plot_fit, plot_tga, plot_composition, plot_budget, plot_overview])

@@ -520,12 +520,13 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
         reason = str(problem)
     written = [target]
     if options["figures"]:
-        from xrdcomp.present.figures import plot_frames
         from xrdcomp.present.files import write_figure
+        from xrdcomp.present.measured import plot_frames
+        from xrdcomp.present.style import figure_of
 
         shared.progress("drawing figures", quiet=quiet)
         first = given | {"poni": given["poni"][:1] if given["poni"] else None}
-        figure = plot_frames(place_frames(frames[:1], **first)[0], pattern, profile)
+        figure = figure_of(plot_frames(place_frames(frames[:1], **first)[0], pattern, profile))
         written.append(write_figure(figure, target.with_suffix(".png"), overwrite=options["overwrite"]))
     low, high = float(pattern.two_theta[0]), float(pattern.two_theta[-1])
     warnings = [note.text for note in pattern.messages if note.severity != "info"]
@@ -580,7 +581,7 @@ def formats(output_format: str) -> None:
 
 @click.command(epilog=shared.examples("xrdcomp inspect scan.raw --format json"))
 @click.argument("file")
-@click.option("--figure", metavar="FILE", help="Draw the measurement as .png or .svg.")
+@click.option("--figure", metavar="FILE", help="Draw the measurement as .png, .svg or .pdf.")
 @shared.scan_option
 @shared.input_format_option
 @shared.read_tga_options
@@ -607,8 +608,9 @@ def inspect(file: str, figure: str | None, **options: Any) -> None:
         scan_facts |= {"intensity_max": frame["counts_max"], "intensity_unit": "counts"}
         found["scans"] = [scan_facts | {"wavelengths": frame["wavelengths"], "axis": "frame"}]
     if figure is not None:
-        from xrdcomp.present.figures import plot_frame_image, plot_measurement
         from xrdcomp.present.files import write_figure
+        from xrdcomp.present.measured import plot_frame_image, plot_measurement
+        from xrdcomp.present.style import figure_of
 
         if kind == "xrd_frame":
             from xrdcomp.frames.read import read_frame
@@ -620,7 +622,7 @@ def inspect(file: str, figure: str | None, **options: Any) -> None:
                 read_tga(file, **known, **told) if kind == "tga" else read_xrd(file, scan=options["scan"], **known)
             )
         refuse_inputs(Path(figure), [file])
-        write_figure(drawn, figure, overwrite=options["overwrite"])
+        write_figure(figure_of(drawn), figure, overwrite=options["overwrite"])
         shared.say(f"written: {figure}", err=True)
     if options["output_format"] == "json":
         shared.print_json(found)

@@ -32,6 +32,7 @@ COMMANDS = {
     "tga": "Mass balance of a thermogravimetric run.",
     "tga-check": "Verify a balance against a standard's stoichiometry.",
     "report": "Page of one or several results, to read, print and send.",
+    "figure": "Draw a figure of results again: other width, scale, axis, format.",
     "export": "Write tables of results: CSV, Excel, Parquet, LaTeX, powder CIF.",
     "phases": "List the reference phases.",
     "integrate": "Integrate frames of an area detector to a pattern.",
@@ -44,7 +45,7 @@ COMMANDS = {
 }
 
 MODULES = {
-    "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show",
+    "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show", "figure": "show",
 }  # fmt: skip
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 

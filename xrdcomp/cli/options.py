@@ -20,6 +20,7 @@ from xrdcomp.recipe import COMMAND_NAMES, Recipe
 
 if TYPE_CHECKING:
     from xrdcomp.data import TgaRun
+    from xrdcomp.present.style import FigureOptions
     from xrdcomp.results import SampleResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -106,6 +107,15 @@ read_tga_options = _stack(
 )
 tga_options = _stack(read_tga_options, atmosphere_option)
 
+width_options = _stack(
+    _option("--figure-width", default="double", show_default=True, metavar="single|double|MM",
+            text="85, 180 or so many mm; text is never below 6 points."),
+    _option("--dpi", type=click.IntRange(40, 1200), default=160, show_default=True, text="Resolution of PNG figures."),
+)  # fmt: skip
+figure_options = _stack(
+    _option("--figure-format", default="png,svg", show_default=True, metavar="png,svg,pdf"), width_options
+)
+
 recipe_options = _stack(
     _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."), set_option
 )
@@ -126,6 +136,7 @@ output_options = _stack(
         text="What standard output gets; json is result.json and nothing else.",
     ),
     _option("--figures/--no-figures", default=True, show_default=True, text="Draw figures (PNG and SVG)."),
+    figure_options,
     _option("--report/--no-report", default=True, show_default=True, text="Write report.html, one page of all."),
     _option(
         "--fail-on",
@@ -191,6 +202,8 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
         from xrdcomp.present.files import safe_sample_id
 
         safe_sample_id(recipe.sample_id)  # before the work, not after it
+    if options.get("figures") and "figure_format" in options:
+        figures_as_told(options)
     return recipe
 
 
@@ -319,6 +332,13 @@ def say_coloured(text: str) -> None:
         click.echo(click.style(line, bold=True) if head and painted_line == line else painted_line, color=True)
 
 
+def figures_as_told(options: Mapping[str, Any]) -> FigureOptions:
+    """Formats, width and resolution of figures from the options of `figure_options`."""
+    from xrdcomp.present.style import FigureOptions
+
+    return FigureOptions.of(options["figure_format"], options["figure_width"], options["dpi"])
+
+
 def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[..., str]) -> None:
     """Write the result as the output options ask and print it; exit code 1 where its status asks for it.
 
@@ -330,9 +350,10 @@ def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callab
     out = options["out"] or (None if as_json else DEFAULT_OUT)
     text, written = None, ""
     if out is not None:
+        asked = {name: options[name] for name in ("figures", "report", "overwrite")}
         if options["figures"]:
             progress("drawing figures", quiet=quiet)
-        asked = {name: options[name] for name in ("figures", "report", "overwrite")}
+            asked["figures"] = figures_as_told(options)
         folder = write_result(result, out, inputs=inputs_of(options), **asked)
         text = (folder / "result.json").read_text(encoding="utf-8")
         written = f"report: {folder / 'report.html'}" if options["report"] else f"result: {folder / 'result.json'}"

@@ -112,3 +112,50 @@ def report(results: tuple[str, ...], **options: Any) -> None:
         written.append(write_whole(out.with_suffix(".pdf"), printed, overwrite=options["overwrite"]))
     for file in written:
         shared.progress(f"written: {file}", quiet=quiet)
+
+
+KINDS = ("overview", "fit", "tga", "composition", "budget", "cohort")
+
+
+@click.command(
+    epilog=shared.examples(
+        "xrdcomp figure results/S1 --kind fit --scale sqrt --figure-width single -o fit.pdf",
+        "xrdcomp figure results/S1 --kind fit --axis q --scale log -o fit_q.svg",
+        "xrdcomp figure results --kind cohort -o cohort.png --dpi 600",
+    )
+)
+@click.argument("results", nargs=-1, required=True, metavar="RESULT…")
+@click.option("--kind", type=click.Choice(KINDS), default="overview", show_default=True, help="What to draw.")
+@click.option("-o", "--out", required=True, metavar="FILE", help=".png, .svg or .pdf.")
+@click.option(
+    "--scale", type=click.Choice(["linear", "sqrt", "log"]), default="linear", help="Of intensities [default: linear]."
+)
+@click.option(
+    "--axis", type=click.Choice(["two_theta", "d", "q"]), default="two_theta", help="Of a fit [default: two_theta]."
+)
+@shared.width_options
+@shared.overwrite_option
+@shared.quiet_option
+def figure(results: tuple[str, ...], **options: Any) -> None:
+    """Draw one figure of results that analyze or batch wrote: as wide as a column, on another scale or axis."""
+    from xrdcomp.present import figures
+    from xrdcomp.present.files import read_result, write_figure
+    from xrdcomp.present.style import figure_of, width_of
+
+    folders, kind, width = find_results(results), options["kind"], width_of(options["figure_width"])
+    if kind == "cohort":
+        drawn = figure_of(figures.plot_cohort([read_result(folder) for folder in folders], width_mm=width))
+    elif len(folders) > 1:
+        msg = f"{len(folders)} results, but --kind {kind} is a figure of one. Name one, or draw --kind cohort."
+        raise RecipeError(msg)
+    else:
+        result = read_result(folders[0])
+        if kind == "fit":
+            axes = figures.plot_fit(result, width_mm=width, scale=options["scale"], axis=options["axis"])
+            drawn = figure_of(axes)
+        elif kind == "overview":
+            drawn = figures.plot_overview(result, width_mm=width)
+        else:
+            drawn = figure_of(getattr(figures, f"plot_{kind}")(result, width_mm=width))
+    target = write_figure(drawn, options["out"], dpi=options["dpi"], overwrite=options["overwrite"])
+    shared.progress(f"written: {target}", quiet=options["quiet"])

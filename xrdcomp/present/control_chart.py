@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import dates
 
 from xrdcomp.errors import printable
-from xrdcomp.present.figures import (
+from xrdcomp.present.style import (
     BLACK,
     BLUE,
     GREEN,

@@ -1,25 +1,48 @@
-"""Figures of measurements, fits, thermogravimetry, compositions, cohorts and detector frames."""
+"""Figures of results: fits, thermogravimetry, compositions, budgets, one specimen, a cohort.
+
+Each ``plot_…`` draws on axes of the user's (`ax`) or on a new figure of `width_mm`, and returns the axes, of several
+panels the first; ``style.figure_of`` gives their figure. Text is never smaller than 6 points at the width asked for.
+"""
 
 from __future__ import annotations
 
-import io
 import textwrap
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from xrdcomp.data import Pattern, TgaRun
-from xrdcomp.errors import AnalysisError, printable
+from xrdcomp.errors import AnalysisError, ArgumentError
+from xrdcomp.present.measured import draw_measurement as draw_measurement  # what records call from here
+from xrdcomp.present.style import (
+    AMORPHOUS_COLOURS,
+    AMORPHOUS_DASHES,
+    BLACK,
+    BUDGET_GROUPS,
+    COMPONENT_COLOURS,
+    GREY,
+    NARROW_MM,
+    PALE,
+    SMALL,
+    STEP_COLOURS,
+    USUAL,
+    VERMILLION,
+    WIDTHS,
+    YELLOW,
+    budget_group,
+    figure_mm,
+    figure_of,
+    figure_style,
+    own_axes,
+    panel_title,
+    phase_colours,
+    specimen_name,
+)
 from xrdcomp.present.tables import (
     BASIS_LABELS,
     NOT_SEPARABLE,
-    budget_label,
+    UNIT_LABELS,
     component_label,
     component_order,
     gas_label,
@@ -29,125 +52,20 @@ from xrdcomp.present.tables import (
     step_label,
 )
 from xrdcomp.results import COMPONENTS
-from xrdcomp.units import FloatArray
+from xrdcomp.units import two_theta_to_q
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from xrdcomp.results import Composition, Estimate, FitResult, ReflectionTable, SampleResult, TgaResult
 
-# One look for all figures, sizes legible in print. Colours of Okabe & Ito (2008), Color Universal Design, are told
-# apart with every common colour-vision deficiency.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-GREY = "#767676"  # 4.5:1 on white
-COMPONENT_COLOURS = {
-    "crystalline_hydroxyapatite": BLUE,
-    "organic": ORANGE,
-    "water": SKY,
-    "carbonate": PURPLE,
-    "amorphous_mineral": GREEN,
-    "other_crystalline": VERMILLION,
-    "unidentified_crystalline": YELLOW,
-}
-PHASE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-AMORPHOUS_COLOURS = {"protein": ORANGE, "lipid": "#9C6B00", "water": SKY, "amorphous_calcium_phosphate": GREEN}
-AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
-    "protein": (0, (6, 1.5, 1, 1.5)),
-    "lipid": (0, (1, 1)),
-    "water": (0, (7, 2)),
-    "amorphous_calcium_phosphate": (0, (4, 1, 1, 1, 1, 1)),
-}
-STEP_COLOURS = {"water": SKY, "organic": ORANGE, "carbonate": PURPLE}
-
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "axes.titlesize": 9.0,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.0,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "lines.linewidth": 1.0,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "xrdcomp",
-    "text.parse_math": False,  # names of files may hold dollar signs
-    "path.simplify": True,
-    "figure.dpi": 160,  # as written, because text is a little wider or narrower at another resolution
-    "savefig.dpi": 160,
-}
-
-
-class ResultFigure(Figure):
-    """A figure that shows itself in a notebook without touching matplotlib's global state."""
-
-    def _repr_png_(self) -> bytes:
-        return to_png(self, dpi=110)
-
-
-def figure_style() -> AbstractContextManager[None]:
-    """Apply the package's look inside the block only; the user's own settings are untouched outside."""
-    return mpl.rc_context(_STYLE)
-
-
-def new_figure(width: float, height: float) -> ResultFigure:
-    """Return an empty figure, width × height in inch, with an Agg canvas."""
-    figure = ResultFigure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def titled(axes: Axes, text: str) -> Figure:
-    """Figure of one panel with its title."""
-    with figure_style():
-        panel_title(axes, text)
-    figure = axes.figure
-    assert isinstance(figure, Figure), "own axes lie in no subfigure"
-    return figure
-
-
-def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
-    """Give the axes that were passed, else those of a new figure of width × height in inch."""
-    return new_figure(width, height).add_subplot() if ax is None else ax
-
-
-def freeze_layout(figure: Figure) -> None:
-    """Place everything once, so that writing the figure in several formats does not place it again.
-
-    The engine is taken away, not replaced by matplotlib's placeholder: with any engine `savefig` draws twice.
-    Figures without an engine stay as they are.
-    """
-    with figure_style():
-        if (engine := figure.get_layout_engine()) is not None:
-            engine.execute(figure)
-        figure.set_layout_engine(None)
-
-
-def to_png(figure: Figure, *, dpi: int = 160) -> bytes:
-    """Return the figure as PNG bytes without date, so that equal results give equal files."""
-    buffer = io.BytesIO()
-    with figure_style():
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": "xrdcomp"})
-    return buffer.getvalue()
-
-
-def specimen_name(result: SampleResult) -> str:
-    """Sample id for titles; says "simulated" where the measurements were computed, not measured."""
-    return f"{result.sample_id} (simulated)" if result.metadata.get("simulated") else result.sample_id
-
-
-def panel_title(axes: Axes, text: str) -> None:
-    """Left-aligned bold title of one panel, smaller where it is long."""
-    text = printable(text)
-    size = 9.0 if len(text) < 50 else 7.0
-    axes.set_title(text, loc="left", fontweight="bold", fontsize=size)
-
+DOUBLE = WIDTHS["double"]
+Scale = Literal["linear", "sqrt", "log"]
+"""Of intensities: as they are, their square root, their logarithm; the last two keep the sign of negative ones."""
+Abscissa = Literal["two_theta", "d", "q"]
+Range: TypeAlias = tuple[float, float]  # of 2θ, degrees
 
 # The fit
 
@@ -156,37 +74,55 @@ CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
 AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
 SAME_ANGLE = 0.002  # degrees: closer reflections have the same spacing, such as 211 and 121 of apatite
-UNIT_LABELS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
-Range: TypeAlias = tuple[float, float]  # of 2θ, degrees
 
 
-def plot_fit(result: SampleResult, *, square_root: bool = False) -> Figure:
-    """Figure of the whole-pattern fit.
+def plot_fit(
+    result: SampleResult, *, ax: Axes | None = None, width_mm: float = DOUBLE, scale: Scale = "linear",
+    axis: Abscissa = "two_theta",
+) -> Axes:  # fmt: skip
+    """Draw the whole-pattern fit: curves of every part, ticks, difference, and a window of apatite's main reflections.
 
-    `square_root` draws the square root of intensity: weak reflections and the background become visible.
+    `scale` sqrt or log makes weak reflections and the background visible; `axis` d or q makes wavelengths comparable.
+    On axes of the user's the curves, ticks and difference stand together.
     """
     fit = result.xrd
     if fit is None:
         raise AnalysisError(f"{result.sample_id}: no fit to draw; the analysis had no powder pattern.")
+    x = _Across.of(fit, axis)
+    peaks = result.metadata.get("unexplained_peaks") or ()
+    if ax is not None:
+        return draw_fit_on(fit, ax, scale=scale, axis=axis, peaks=peaks, unit=intensity_label(result))
     with figure_style():
-        window = _apatite_window(fit)
-        n_phases = max(len(fit.reflections), 1)
-        figure = new_figure(7.2, 4.6)
+        narrow = width_mm < NARROW_MM
+        window = None if narrow or axis != "two_theta" else _apatite_window(fit)
+        rows = max(len(fit.reflections), 1)
+        figure = figure_mm(width_mm, (100.0 if narrow else 112.0) + 3.0 * min(rows, 12))
         grid = figure.add_gridspec(
-            4, 2 if window else 1,
-            height_ratios=(5.0, 0.22 * n_phases + 0.1, 1.0, 1.0),
+            4, 2 if window else 1, height_ratios=(5.0, 0.22 * rows + 0.1, 1.0, 1.0),
             width_ratios=(1.75, 1.0) if window else None,
         )  # fmt: skip
         column = [figure.add_subplot(grid[row, 0]) for row in range(4)]
-        draw_fit(column, fit, unit=intensity_label(result), square_root=square_root, avoid=window)
+        draw_fit(column, fit, x=x, unit=intensity_label(result), scale=scale, avoid=window, peaks=peaks)
         panel_title(column[0], f"{specimen_name(result)}: whole-pattern fit")
         if window:
             zoom = [figure.add_subplot(grid[row, 1]) for row in range(4)]
-            draw_fit(zoom, fit, unit="", square_root=square_root, limits=window)
+            draw_fit(zoom, fit, x=x, unit="", scale=scale, limits=window, peaks=peaks)
             panel_title(zoom[0], "main reflections of apatite")
             for axes in zoom:
                 axes.set_ylabel("")
-        return figure
+        _legend_below(column[0], 2 if narrow else 5, title=_quality(fit))
+        return column[0]
+
+
+def _legend_below(axes: Axes, columns: int, *, title: str = "") -> None:
+    """Legend of one panel below the whole figure, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    below: Any = {"loc": "outside lower center", "ncols": columns, "title_fontsize": SMALL + 0.5}
+    figure_of(axes).legend(handles, labels, title=title or None, **below)
+
+
+def _quality(fit: FitResult) -> str:
+    return f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}"
 
 
 def intensity_label(result: SampleResult) -> str:
@@ -194,102 +130,183 @@ def intensity_label(result: SampleResult) -> str:
     return f"intensity ({UNIT_LABELS[result.metadata.get('intensity_unit', 'arbitrary')]})"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Across:
+    """The abscissa of a pattern: what stands on it for an angle, and its label with the wavelength."""
+
+    kind: Abscissa
+    wavelength: float | None
+
+    @classmethod
+    def of(cls, fit: FitResult, axis: Abscissa) -> _Across:
+        if axis not in get_args(Abscissa):
+            raise ArgumentError("axis", axis, "two_theta, d or q")
+        wavelength = fit.wavelengths[0] if fit.wavelengths else None
+        if wavelength is None and axis != "two_theta":
+            raise AnalysisError(f"the fit knows no wavelength, without which there is no {axis}; use axis two_theta.")
+        return cls(kind=axis, wavelength=wavelength)
+
+    def __call__(self, two_theta: Any) -> Any:
+        if self.kind == "two_theta" or self.wavelength is None:
+            return two_theta
+        q = two_theta_to_q(np.asarray(two_theta, dtype=float), self.wavelength)
+        return q if self.kind == "q" else 2.0 * np.pi / q
+
+    @property
+    def label(self) -> str:
+        name = {"two_theta": "2θ (°)", "d": "d (Å)", "q": "q = 4π sinθ/λ (1/Å)"}[self.kind]
+        return name if self.wavelength is None else f"{name}; λ = {self.wavelength:.5g} Å"
+
+    def limit(self, axes: Axes, low: float, high: float) -> None:
+        """Set the range, angles growing to the right; spacings stand on a logarithmic scale."""
+        if self.kind == "d":
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("{x:g}")
+            axes.tick_params(axis="x", which="minor", labelsize=SMALL)
+        axes.set_xlim(float(self(low)), float(self(high)))
+
+
+def _scaled(axes: Axes, scale: Scale, low: float, high: float, *, linear_below: float) -> None:
+    """Scale and limits of intensities from `low` to `high`; nothing drawn is cut off, negative values neither.
+
+    `linear_below` is the intensity below which a logarithmic scale that needs a zero goes on evenly.
+    """
+    if scale not in get_args(Scale):
+        raise ArgumentError("scale", scale, "linear, sqrt or log")
+    span = high - low or 1.0
+    if scale == "sqrt":
+        forward: Callable[[Any], Any] = lambda y: np.sign(y) * np.sqrt(np.abs(y))  # noqa: E731 - a pair of inverses
+        axes.set_yscale("function", functions=(forward, lambda y: np.sign(y) * np.square(y)))
+        axes.set_ylim(min(low, 0.0) * 1.2, high * 1.35)
+    elif scale == "log":
+        if low > 0.0:
+            axes.set_yscale("log")
+            axes.set_ylim(0.8 * low, high * (high / low) ** 0.16)
+        else:
+            axes.set_yscale("symlog", linthresh=linear_below)
+            axes.set_ylim(1.2 * low, high * (high / linear_below) ** 0.16)
+    else:
+        axes.set_ylim(min(low, 0.0) - (0.02 * span if low < 0.0 else 0.0), high + 0.22 * span)
+
+
 def draw_fit(
-    panels: Sequence[Axes],
-    fit: FitResult,
-    *,
-    unit: str,
-    square_root: bool = False,
-    limits: Range | None = None,
-    avoid: Range | None = None,
-) -> None:
+    panels: Sequence[Axes], fit: FitResult, *, x: _Across, unit: str, scale: Scale = "linear",
+    limits: Range | None = None, avoid: Range | None = None, peaks: Sequence[Mapping[str, Any]] = (),
+) -> None:  # fmt: skip
     """Draw the fit on four axes: curves, ticks, difference, weighted difference.
 
-    unit : label of the intensity axis; limits : part of the range to show,
-    degrees, without legend; avoid : part whose hkl labels are left to another panel.
+    x : abscissa; unit : label of the intensity axis; limits : part of the range to show, degrees, without names of
+    phases; avoid : part whose hkl labels are left to another panel; peaks : what no phase explains.
     """
     curves, ticks, difference, weighted = panels
     low, high = limits or (float(fit.two_theta[0]), float(fit.two_theta[-1]))
     shown = (fit.two_theta >= low) & (fit.two_theta <= high)
-    x = fit.two_theta[shown]
-    top = _draw_curves(curves, fit, shown, square_root=square_root)
-    _label_reflections(curves, fit, (low, high), avoid, square_root=square_root)
-    curves.set(ylim=(0.0, 1.22 * top), ylabel=f"√ {unit}" if square_root else unit)
-    if limits is None:
-        _legend_of_fit(curves, fit)
+    across = x(fit.two_theta[shown])
+    bottom, top = _draw_curves(curves, fit, shown, x)
+    _label_reflections(curves, fit, (low, high), avoid, x)
+    _mark_unexplained(curves, fit, (low, high), peaks, x)
+    positive = fit.observed[shown][fit.observed[shown] > 0.0]
+    if scale == "log":  # of the parts that go to zero nothing is to be learnt
+        bottom = float(positive.min()) if len(positive) and fit.observed[shown].min() > 0.0 else bottom
+    noise = float(np.median(fit.sigma[shown]))
+    _scaled(curves, scale, bottom, top, linear_below=max(noise, 1e-6 * top))
+    curves.set_ylabel(
+        f"{unit}, {'square root' if scale == 'sqrt' else scale} scale" if unit and scale != "linear" else unit
+    )
+    colours = phase_colours(fit.reflections)
     for row, (phase, table) in enumerate(fit.reflections.items()):  # ticks, the phase's name beside them
         inside = (table.two_theta >= low) & (table.two_theta <= high)
-        colour = PHASE_COLOURS[row % len(PHASE_COLOURS)]
-        ticks.vlines(table.two_theta[inside], -row - 0.35, -row + 0.35, color=colour, linewidth=0.7)
+        ticks.vlines(x(table.two_theta[inside]), -row - 0.35, -row + 0.35, color=colours[phase], linewidth=0.7)
         if limits is None:
             ticks.text(
-                -0.01, -row, textwrap.shorten(label_of(phase), 16, placeholder="…"), color=colour, fontsize=6.5,
-                ha="right", va="center", transform=ticks.get_yaxis_transform(),
+                -0.01, -row, textwrap.shorten(label_of(phase), 16, placeholder="…"), color=colours[phase],
+                fontsize=SMALL, ha="right", va="center", transform=ticks.get_yaxis_transform(),
             )  # fmt: skip
     ticks.set(ylim=(-max(len(fit.reflections), 1) + 0.5, 0.5), yticks=[])
     ticks.spines[:].set_visible(False)
-    ticks.tick_params(bottom=False)
     residual = (fit.observed - fit.calculated)[shown]
     weights = residual / fit.sigma[shown]
     span = 1.1 * max(4.0, float(np.abs(weights).max()))
-    difference.plot(x, residual, color=GREY, linewidth=0.6)
-    weighted.plot(x, weights, color=GREY, linewidth=0.6)
-    difference.set_ylabel("obs\n− calc", fontsize=7)  # two short lines: the panel is lower than one long
-    weighted.set_ylabel("diff.\n/ σ", fontsize=7)
+    difference.plot(across, residual, color=GREY, linewidth=0.6)
+    weighted.plot(across, weights, color=GREY, linewidth=0.6)
+    difference.set_ylabel("obs\n− calc", fontsize=SMALL)  # two short lines: the panel is lower than one long
+    weighted.set_ylabel("diff.\n/ σ", fontsize=SMALL)
     for axes in (difference, weighted):
         axes.axhline(0.0, color=BLACK, linewidth=0.5)
         axes.locator_params(axis="y", nbins=3)
-    weighted.set(xlabel="2θ (°)", ylim=(-span, span))
+    weighted.set(xlabel=x.label, ylim=(-span, span))
     for axes in panels:
-        axes.set_xlim(low, high)
+        x.limit(axes, low, high)
     for axes in panels[:-1]:
-        axes.tick_params(labelbottom=False)
+        axes.tick_params(labelbottom=False, which="both")
+    ticks.tick_params(bottom=False, which="both")
 
 
-def draw_fit_on(fit: FitResult, ax: Axes | None = None) -> Axes:
+def draw_fit_on(
+    fit: FitResult, ax: Axes | None = None, *, scale: Scale = "linear", axis: Abscissa = "two_theta",
+    peaks: Sequence[Mapping[str, Any]] = (), unit: str = "intensity",
+) -> Axes:  # fmt: skip
     """Draw curves, and below them rows of ticks and the difference, on axes of the user's, or of a new figure."""
     with figure_style():
-        axes = own_axes(ax, 7.2, 3.6)
-        top = _draw_curves(axes, fit, np.ones(len(fit.two_theta), dtype=bool), square_root=False)
-        for row, (name, table) in enumerate(fit.reflections.items()):
-            height = np.full(len(table.two_theta), -(0.05 + 0.04 * row) * top)
-            colour, label = PHASE_COLOURS[row % len(PHASE_COLOURS)], label_of(name)
-            axes.plot(table.two_theta, height, "|", color=colour, markersize=5, label=label)
-        residual = fit.observed - fit.calculated
-        shift = -(0.09 + 0.04 * max(len(fit.reflections), 1)) * top - float(residual.max())
-        axes.plot(fit.two_theta, residual + shift, color=GREY, linewidth=0.6, label="difference")
-        axes.set(xlim=(fit.two_theta[0], fit.two_theta[-1]), xlabel="2θ (°)", ylabel="intensity")
-        _legend_of_fit(axes, fit)
+        axes, x = own_axes(ax, DOUBLE, 95.0), _Across.of(fit, axis)
+        every = np.ones(len(fit.two_theta), dtype=bool)
+        low, top = _draw_curves(axes, fit, every, x)
+        limits = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
+        _mark_unexplained(axes, fit, limits, peaks, x)
+        colours = phase_colours(fit.reflections)
+        if scale == "linear":
+            for row, (name, table) in enumerate(fit.reflections.items()):
+                height = np.full(len(table.two_theta), low - (0.05 + 0.04 * row) * top)
+                axes.plot(x(table.two_theta), height, "|", color=colours[name], markersize=5)
+            residual = fit.observed - fit.calculated
+            shift = low - (0.09 + 0.04 * max(len(fit.reflections), 1)) * top - float(residual.max())
+            axes.plot(x(fit.two_theta), residual + shift, color=GREY, linewidth=0.6, label="difference")
+        else:
+            bottom = min(low, float(fit.observed.min())) if scale == "sqrt" else float(fit.observed.min())
+            _scaled(axes, scale, bottom, top, linear_below=float(np.median(fit.sigma)))
+        axes.set(xlabel=x.label, ylabel=unit)
+        x.limit(axes, *limits)
+        axes.legend(loc="upper right", title=_quality(fit), title_fontsize=SMALL, alignment="left")
         return axes
 
 
-def _legend_of_fit(axes: Axes, fit: FitResult) -> None:
-    """Legend with the quality of the fit and its range, degrees."""
-    low, high = fit.two_theta[0], fit.two_theta[-1]
-    note = f"Rwp {100 * fit.rwp:.2f} %, GoF {fit.gof:.2f}, {low:.1f}–{high:.1f}°"
-    axes.legend(loc="upper right", title=note, title_fontsize=7, alignment="left")
-
-
-def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], *, square_root: bool) -> float:
-    """Observed points, sum and parts; returns the top of what was drawn."""
-
-    def scaled(values: FloatArray) -> FloatArray:
-        part: FloatArray = values[shown]
-        return np.sqrt(np.clip(part, 0.0, None)) if square_root else part
-
-    x = fit.two_theta[shown]
-    observed, calculated = scaled(fit.observed), scaled(fit.calculated)
-    axes.plot(x, observed, ".", color=BLACK, markersize=1.6, label="observed", rasterized=len(x) > 4000)
-    axes.plot(x, calculated, color=VERMILLION, linewidth=0.9, label="calculated")
-    axes.plot(x, scaled(fit.background), color=GREY, linewidth=0.9, linestyle="--", label="background")
+def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], x: _Across) -> Range:
+    """Observed points, sum and parts; returns the lowest and the highest of what was drawn."""
+    across = x(fit.two_theta[shown])
+    many = len(across) > 4000
+    axes.plot(across, fit.observed[shown], ".", color="#7F7F7F", markersize=1.6, label="observed", rasterized=many)
+    axes.plot(across, fit.calculated[shown], color=BLACK, linewidth=0.8, label="calculated")
+    axes.plot(across, fit.background[shown], color=GREY, linewidth=0.9, linestyle="--", label="background")
+    lowest = [fit.observed[shown].min(), fit.background[shown].min()]
     for name, curve in fit.amorphous.items():
         if curve.any():
+            part = (fit.background + curve)[shown]
+            lowest.append(part.min())
             axes.plot(
-                x, scaled(fit.background + curve), linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
-                color=AMORPHOUS_COLOURS.get(name, PHASE_COLOURS[3]),
-                label=f"+ {AMORPHOUS_LABELS.get(name, label_of(name))}",
+                across, part, linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
+                color=AMORPHOUS_COLOURS.get(name, GREY), label=f"+ {AMORPHOUS_LABELS.get(name, label_of(name))}",
             )  # fmt: skip
-    return float(max(observed.max(), calculated.max()))
+    colours = phase_colours(fit.reflections)
+    for name, curve in fit.phases.items():
+        if curve.any():
+            axes.plot(across, curve[shown], linewidth=0.7, color=colours.get(name, GREY), label=label_of(name))
+            lowest.append(curve[shown].min())
+    return float(min(lowest)), float(max(fit.observed[shown].max(), fit.calculated[shown].max()))
+
+
+def _mark_unexplained(
+    axes: Axes, fit: FitResult, limits: Range, peaks: Sequence[Mapping[str, Any]], x: _Across
+) -> None:
+    """Mark peaks that no phase explains with a triangle above the pattern."""
+    inside = [peak["two_theta"] for peak in peaks if limits[0] <= peak["two_theta"] <= limits[1]]
+    if not inside:
+        return
+    heights = np.interp(inside, fit.two_theta, np.maximum(fit.observed, fit.calculated))
+    axes.plot(
+        x(np.array(inside)), heights, linestyle="none", marker="v", markersize=4.5, markerfacecolor=YELLOW,
+        markeredgecolor=BLACK, markeredgewidth=0.6, label="unexplained", zorder=5,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,29 +324,31 @@ class _Marked:
         return ("" if all(0 <= index < 10 for index in self.hkl) else " ").join(map(str, self.hkl))
 
 
-def _label_reflections(axes: Axes, fit: FitResult, limits: Range, avoid: Range | None, *, square_root: bool) -> None:
+def _label_reflections(axes: Axes, fit: FitResult, limits: Range, avoid: Range | None, x: _Across) -> None:
     """Write hkl over the strongest reflections, leaving out those that would overlap a stronger one's label."""
-    gap = 0.04 * (limits[1] - limits[0])
+    low, high = float(x(limits[0])), float(x(limits[1]))
+    gap = 0.04 * abs(high - low)
     placed: list[float] = []
     for marked in _strong_reflections(fit, limits, avoid):
         if len(placed) == MAX_LABELS:
             break
-        near = np.abs(fit.two_theta - marked.two_theta) <= gap / 2
-        if not near.any() or any(abs(marked.two_theta - other) < gap for other in placed):
+        near = np.abs(fit.two_theta - marked.two_theta) <= 0.02 * (limits[1] - limits[0])
+        place = float(x(marked.two_theta))
+        if not near.any() or any(abs(place - other) < gap for other in placed):
             continue
         height = float(np.maximum(fit.observed, fit.calculated)[near].max())
-        height = float(np.sqrt(max(height, 0.0))) if square_root else height
         axes.annotate(
-            marked.text, (marked.two_theta, height), xytext=(0, 4), textcoords="offset points",
-            ha="center", va="bottom", rotation=90, fontsize=6.5, color=marked.colour,
+            marked.text, (place, height), xytext=(0, 4), textcoords="offset points",
+            ha="center", va="bottom", rotation=90, fontsize=SMALL, color=marked.colour,
         )  # fmt: skip
-        placed.append(marked.two_theta)
+        placed.append(place)
 
 
 def _strong_reflections(fit: FitResult, limits: Range, avoid: Range | None) -> list[_Marked]:
     """Reflections within `limits` and not in `avoid` (deg) that stand out of the noise, strongest first."""
     found: list[_Marked] = []
-    for row, (phase, table) in enumerate(fit.reflections.items()):
+    colours = phase_colours(fit.reflections)
+    for phase, table in fit.reflections.items():
         curve = fit.phases.get(phase)
         if curve is None or not (curve > 0).any():
             continue
@@ -339,8 +358,8 @@ def _strong_reflections(fit: FitResult, limits: Range, avoid: Range | None) -> l
             index = min(int(np.searchsorted(fit.two_theta, angle)), len(curve) - 1)
             seen = group.height >= 5.0 and curve[index] >= 3.0 * fit.sigma[index]
             if limits[0] <= angle <= limits[1] and not hidden and seen:
-                height, colour = float(curve.max()) * group.height, PHASE_COLOURS[row % len(PHASE_COLOURS)]
-                found.append(replace(group, height=height, colour=colour))
+                height = float(curve.max()) * group.height
+                found.append(replace(group, height=height, colour=colours[phase]))
     return sorted(found, key=lambda marked: (marked.height, marked.two_theta), reverse=True)
 
 
@@ -375,54 +394,59 @@ def _apatite_window(fit: FitResult) -> Range | None:
 
 OTHER_STEP_COLOURS = ("#999999", YELLOW)
 MAX_POINTS = 3000
-LABEL_WIDTH = 0.18  # of the temperature range, in a panel 4.6 inch wide
+LABEL_MM = 22.0  # width of a step's label
 FOOT = 0.1  # of the panel, below the curve, for the residue
-ROW_HEIGHT = 0.125  # of the panel, for the two lines of a label
 
 
-def plot_tga(result: SampleResult) -> Figure:
-    """Figure of the TGA curve with its DTG, steps shaded with their mass loss, onsets marked."""
+def plot_tga(result: SampleResult, *, ax: Axes | None = None, width_mm: float = 130.0) -> Axes:
+    """Draw the TGA curve with its DTG, steps shaded with their mass loss, onsets marked.
+
+    On axes of the user's the DTG stands on a second axis on the right.
+    """
     tga = result.tga
     if tga is None:
         raise AnalysisError(f"{result.sample_id}: no thermogravimetric curve to draw; the analysis had none.")
+    if ax is not None:
+        return draw_tga_on(tga, ax)
     with figure_style():
-        figure = new_figure(5.2, 4.2)
-        grid = figure.add_gridspec(2, 1, height_ratios=(1.6, 1.0))
+        figure = figure_mm(width_mm, 95.0)
+        grid = figure.add_gridspec(2, 1, height_ratios=(1.7, 1.0))
         upper = figure.add_subplot(grid[0])
         lower = figure.add_subplot(grid[1], sharex=upper)
-        draw_tga(upper, lower, tga)
+        draw_tga(upper, lower, tga, width_mm=width_mm - 18.0)
         panel_title(upper, f"{specimen_name(result)}: thermogravimetry")
-        return figure
+        return upper
 
 
 def draw_tga_on(tga: TgaResult, ax: Axes | None = None) -> Axes:
     """Draw mass and, on a second axis, its rate of loss on axes of the user's, or on those of a new figure."""
     with figure_style():
-        axes = own_axes(ax, 5.2, 3.4)
+        axes = own_axes(ax, 130.0, 85.0)
         rate = axes.twinx()
-        draw_tga(axes, rate, tga, label_width=0.23)
+        draw_tga(axes, rate, tga, width_mm=85.0)
         axes.tick_params(labelbottom=True)
         axes.set_xlabel(rate.get_xlabel())
         rate.spines["right"].set_visible(True)
-        top = float(rate.get_ylim()[1])
-        rate.set(xlabel="", ylim=(-0.02 * top, 3.0 * top))  # the lower third, below the labels of steps
+        low, top = (float(value) for value in rate.get_ylim())
+        rate.set(xlabel="", ylim=(min(1.05 * low, -0.02 * top), 3.0 * top))  # the lower third, below the steps' labels
         return axes
 
 
-def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = LABEL_WIDTH) -> None:
+def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, width_mm: float = 100.0) -> None:
     """Draw mass (wt%) on `upper` and DTG (%/min) on `lower`, against temperature in °C.
 
-    label_width : width of a step's label as a share of the panel; larger in a narrow panel.
+    width_mm : width of the panel, by which labels of steps keep apart.
     """
     every = max(1, len(tga.temperature_c) // MAX_POINTS)
     temperature = tga.temperature_c[::every]
     mass = 100.0 * tga.mass_fraction[::every]
     upper.plot(temperature, mass, color=BLACK)
-    lower.plot(temperature, 100.0 * tga.dtg_per_min[::every], color=VERMILLION)
+    lower.plot(temperature, 100.0 * tga.dtg_per_min[::every], color=GREY)
     low, high = float(mass.min()), float(mass.max())
     span = max(high - low, 1e-3)
     start, end = float(temperature.min()), float(temperature.max())
-    width = label_width * (end - start)
+    width = min(LABEL_MM / width_mm, 0.45) * (end - start)
+    row_height = 0.125
     levels: list[tuple[float, int]] = []  # centre (°C) and row of labels, so that they do not cover each other
     for index, step in enumerate(tga.steps):
         centre = float(np.clip((step.start_c + step.end_c) / 2, start + width / 2, end - width / 2))
@@ -431,7 +455,7 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
         free = (level for level in (first, 1 - first, *range(2, len(tga.steps) + 2)) if level not in taken)
         levels.append((centre, next(free)))
     rows = max((level for _, level in levels), default=0) + 1
-    head = 0.04 + ROW_HEIGHT * rows
+    head = 0.04 + row_height * rows
     whole = span / (1.0 - head - FOOT)
     upper.set_ylim(low - FOOT * whole, low + (1.0 - FOOT) * whole)
     upper.set_yticks([tick for tick in upper.get_yticks() if low - 0.05 * span <= tick <= high + 0.02 * span])
@@ -441,26 +465,26 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
         colour = STEP_COLOURS.get(step.name, OTHER_STEP_COLOURS[index % 2])
         for axes in shaded:
             axes.axvspan(step.start_c, step.end_c, color=colour, alpha=0.22, linewidth=0)
+            axes.axvline(step.end_c, color=GREY, linewidth=0.4, linestyle=(0, (1, 2)))
         upper.text(
-            centre, 0.985 - ROW_HEIGHT * level,
-            f"{step_label(step.name)}\n{percent(step.mass_loss)}",
-            ha="center", va="top", fontsize=6.5, linespacing=1.1, transform=upper.get_xaxis_transform(),
+            centre, 0.985 - row_height * level, f"{step_label(step.name)}\n{percent(step.mass_loss)}",
+            ha="center", va="top", fontsize=SMALL, linespacing=1.1, transform=upper.get_xaxis_transform(),
         )  # fmt: skip
     written: list[float] = []  # onsets whose temperature is written; the others have no room beside them
     for step in tga.steps:
         if step.onset_c is None:
             continue
         height = float(np.interp(step.onset_c, temperature, mass))
-        upper.plot([step.onset_c], [height], marker="v", color=BLACK, markersize=4)
-        if all(abs(step.onset_c - other) > 0.6 * width for other in written):
+        upper.plot([step.onset_c], [height], marker="v", color=BLACK, markersize=3.5)
+        if all(abs(step.onset_c - other) > 0.9 * width for other in written):
             upper.annotate(
                 f"onset {step.onset_c:.0f} °C", (step.onset_c, height), xytext=(4, 4),
-                textcoords="offset points", fontsize=6, color=GREY,
+                textcoords="offset points", fontsize=SMALL, color=GREY,
             )  # fmt: skip
             written.append(step.onset_c)
     upper.annotate(
         f"residue {percent(tga.residue)}", (float(temperature[-1]), float(mass[-1])), xytext=(-3, -4),
-        textcoords="offset points", ha="right", va="top", fontsize=6.5,
+        textcoords="offset points", ha="right", va="top", fontsize=SMALL,
     )  # fmt: skip
     lower.axhline(0.0, color=BLACK, linewidth=0.5)
     rate = "" if tga.heating_rate_k_min is None else f", {tga.heating_rate_k_min:.3g} K/min"
@@ -472,38 +496,49 @@ def draw_tga(upper: Axes, lower: Axes, tga: TgaResult, *, label_width: float = L
 # Composition and uncertainty budget
 
 LEAST_SHARE = 1e-3
-"""Inputs below it in every component are left out: they would be in the legend and nowhere else."""
+"""Groups below it in every component are left out: they would be in the legend and nowhere else."""
 TRUTH: Any = {"marker": "D", "markeredgecolor": BLACK, "linestyle": "none", "clip_on": False}
-BUDGET_COLOURS = (BLUE, ORANGE, SKY, GREEN, PURPLE, VERMILLION, YELLOW, GREY, BLACK)
 
 
-def plot_composition(result: SampleResult) -> Figure:
-    """Figure of the composition: bars with 95 % intervals; what cannot be separated says so."""
+def plot_composition(result: SampleResult, *, ax: Axes | None = None, width_mm: float = 130.0) -> Axes:
+    """Draw the composition: bars with 95 % intervals; what cannot be separated says so."""
     basis = BASIS_LABELS[result.composition.basis]
-    axes = draw_composition(result.composition, result=result)
-    return titled(axes, f"{specimen_name(result)}: composition, {basis}")
+    axes = draw_composition(result.composition, ax, result=result, width_mm=width_mm)
+    if ax is None:
+        with figure_style():
+            panel_title(axes, f"{specimen_name(result)}: composition, {basis}")
+    return axes
 
 
-def draw_composition(composition: Composition, ax: Axes | None = None, *, result: SampleResult | None = None) -> Axes:
+def draw_composition(
+    composition: Composition, ax: Axes | None = None, *, result: SampleResult | None = None, width_mm: float = 130.0,
+) -> Axes:  # fmt: skip
     """Draw one bar per component (wt%), sums that can be determined below in grey.
 
-    `result` tells which apatite was found, and the truth of a simulation.
+    `result` tells which apatite was found, and the truth of a simulation. In a narrow figure the words stand above
+    their bars.
     """
     truth = (result.metadata.get("truth") if result is not None else None) or {}
     names = component_order(composition.components)
     sums = {f"sum: {label_of(name)}": value for name, value in composition.identifiable_sums.items()}
     labels = [*(component_label(name, result) for name in names), *sums]
+    narrow = width_mm < NARROW_MM
     with figure_style():
-        axes = own_axes(ax, 5.2, 0.75 + 0.3 * len(labels))
+        axes = own_axes(ax, width_mm, 16.0 + (8.5 if narrow else 7.0) * len(labels))
         for row, name in enumerate(names):
-            _bar(axes, row, composition.components[name], COMPONENT_COLOURS.get(name, GREY))
+            colour = COMPONENT_COLOURS.get(name, GREY)
+            _bar(axes, row, composition.components[name], colour, above=labels[row] if narrow else "")
             if name in truth:
-                axes.plot([100 * truth[name]], [row], **TRUTH, markersize=4.5, markerfacecolor="white", zorder=5)
+                place = row + 0.14 if narrow else row
+                axes.plot([100 * truth[name]], [place], **TRUTH, markersize=4, markerfacecolor="white", zorder=5)
         for row, estimate in enumerate(sums.values(), start=len(names)):
-            _bar(axes, row, estimate, "#B8B8B8")
-        _rows(axes, labels)
+            _bar(axes, row, estimate, PALE, above=labels[row] if narrow else "")
+        _rows(axes, [""] * len(labels) if narrow else labels)
+        if narrow:
+            axes.set_yticks([])
         note = "; ◇: truth of the simulation" if truth else ""
-        axes.set_xlabel(f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}")
+        label = f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}"
+        axes.set_xlabel(textwrap.fill(label, 62) if narrow else label)
         return axes
 
 
@@ -512,219 +547,120 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
     axes.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.4, -0.6), xlim=(0, 100))
 
 
-def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str) -> None:
+def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str, *, above: str = "") -> None:
+    """Draw one bar with its interval and numbers; with a text `above` it, its name, the bar is the lower half."""
+    height, place = (0.34, row + 0.14) if above else (0.62, row)
     if estimate is None:
-        axes.barh(row, 100, height=0.62, facecolor="none", edgecolor="#D0D0D0", hatch="////", linewidth=0.0)
-        axes.text(50, row, NOT_SEPARABLE, ha="center", va="center", fontsize=7,
-                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
+        axes.barh(place, 100, height=height, facecolor="none", edgecolor="#D0D0D0", hatch="////", linewidth=0.0)
+        if above:
+            axes.text(0, row - 0.08, f"{above}: {NOT_SEPARABLE}", ha="left", va="bottom", fontsize=SMALL + 0.5)
+        else:
+            axes.text(50, row, NOT_SEPARABLE, ha="center", va="center", fontsize=SMALL + 0.5,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0})  # fmt: skip
         return
-    axes.barh(row, 100 * estimate.value, height=0.62, color=colour, alpha=0.85)
+    axes.barh(place, 100 * estimate.value, height=height, color=colour, alpha=0.85)
     text = percent(estimate, unit=False)
     if estimate.ci95 is not None:
         low, high = estimate.ci95
         line: dict[str, Any] = {"color": BLACK, "linewidth": 1.1, "clip_on": False, "solid_capstyle": "butt"}
-        axes.plot([100 * low, 100 * high], [row, row], **line)
+        axes.plot([100 * low, 100 * high], [place, place], **line)
         for end in (low, high):
-            axes.plot([100 * end] * 2, [row - 0.16, row + 0.16], **line)
+            axes.plot([100 * end] * 2, [place - 0.26 * height, place + 0.26 * height], **line)
         text += f"  ({interval_text(estimate)})"
-    axes.text(1.025, row, text, ha="left", va="center", fontsize=7, transform=axes.get_yaxis_transform())
+    if above:
+        axes.text(0, row - 0.08, above, ha="left", va="bottom", fontsize=SMALL + 0.5)
+        axes.text(1.0, row - 0.08, text, ha="right", va="bottom", fontsize=SMALL + 0.5,
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+    else:
+        axes.text(1.025, row, text, ha="left", va="center", fontsize=SMALL + 0.5, transform=axes.get_yaxis_transform())
 
 
-def plot_budget(result: SampleResult) -> Figure:
-    """Figure of the uncertainty budget: which input contributes what share of each component's variance."""
+def plot_budget(result: SampleResult, *, ax: Axes | None = None, width_mm: float = DOUBLE) -> Axes:
+    """Draw the uncertainty budget in groups of inputs: which contributes what share of each component's variance."""
     budget = result.composition.budget
     if not budget:
         raise AnalysisError(f"{result.sample_id}: the composition holds no uncertainty budget.")
-    named = dict.fromkeys(name for parts in budget.values() for name in parts)
-    inputs = [n for n in named if any(parts.get(n, 0.0) >= LEAST_SHARE for parts in budget.values())]
     rows = component_order(budget)
+    shares = {group: np.zeros(len(rows)) for group in BUDGET_GROUPS}
+    for row, name in enumerate(rows):
+        for source, share in budget[name].items():
+            shares[budget_group(source)][row] += 100.0 * share
+    shares = {group: width for group, width in shares.items() if (width >= 100.0 * LEAST_SHARE).any()}
+    narrow = ax is None and width_mm < NARROW_MM
     with figure_style():
-        figure = new_figure(6.4, 0.95 + 0.3 * len(rows) + 0.13 * ((len(inputs) + 2) // 3))
-        axes = figure.add_subplot()
+        axes = own_axes(ax, width_mm, 24.0 + (8.5 if narrow else 7.0) * len(rows) + 4.0 * narrow)
         left = np.zeros(len(rows))
-        for index, source in enumerate(inputs):
-            width = np.array([100 * budget[row].get(source, 0.0) for row in rows])
-            label = budget_label(source)
+        for group, width in shares.items():
+            places = np.arange(len(rows)) + (0.14 if narrow else 0.0)
             axes.barh(
-                range(len(rows)), width, left=left,
-                height=0.62, color=BUDGET_COLOURS[index % len(BUDGET_COLOURS)], label=label,
-                hatch="" if index < len(BUDGET_COLOURS) else "///", edgecolor="white", linewidth=0.4,
+                places, width, left=left, height=0.4 if narrow else 0.62, color=BUDGET_GROUPS[group][0], label=group,
+                edgecolor=BLACK, linewidth=0.4,
             )  # fmt: skip
-            for row in np.flatnonzero(width > 1.5 * len(label)).tolist():  # room for the name, to be read in grey
-                axes.text(
-                    left[row] + 0.5 * width[row], row, label, ha="center", va="center", fontsize=6,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-                )  # fmt: skip
             left = left + width
-        _rows(axes, [component_label(name, result) for name in rows])
+        labels = [component_label(name, result) for name in rows]
+        _rows(axes, [""] * len(rows) if narrow else labels)
+        if narrow:
+            axes.set_yticks([])
+            for row, label in enumerate(labels):
+                axes.text(0, row - 0.1, label, ha="left", va="bottom", fontsize=SMALL + 0.5)
         axes.set_xlabel("share of the variance (%)")
-        panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
-        figure.legend(loc="outside lower center", ncols=3)
-        return figure
-
-
-# Measurements before any analysis
-
-MASS_LABELS = {"mg": "mg", "ug": "µg", "g": "g", "percent": "%", "fraction": "fraction"}
-
-
-def plot_measurement(measured: Pattern | TgaRun) -> Figure:
-    """Figure of a measurement, titled with its file; see `draw_measurement`."""
-    name = measured.source.file if measured.source is not None else "measurement"
-    return titled(draw_measurement(measured), name)
-
-
-def draw_measurement(measured: Pattern | TgaRun, ax: Axes | None = None) -> Axes:
-    """Draw a pattern over its angle, or a thermogravimetric run over temperature, its segments in colours."""
-    with figure_style():
-        axes = own_axes(ax, 7.2, 3.2)
-        if isinstance(measured, Pattern):
-            axes.plot(measured.two_theta, measured.intensity, color=BLACK, linewidth=0.7)
-            axes.set(xlabel="scattering angle 2θ (°)", ylabel=f"intensity ({UNIT_LABELS[measured.intensity_unit]})")
-            axes.set_ylim(bottom=min(0.0, float(measured.intensity.min())))
-            return axes
-        segment = measured.segment
-        assert segment is not None, "set by TgaRun"
-        numbers = list(dict.fromkeys(segment.tolist()))
-        for index, number in enumerate(numbers):
-            part = segment == number
-            label = f"segment {number}" if len(numbers) > 1 else None
-            colour = PHASE_COLOURS[index % len(PHASE_COLOURS)]
-            axes.plot(measured.temperature_c[part], measured.mass[part], color=colour, label=label)
-        if len(numbers) > 1:
-            axes.legend()
-        axes.set(xlabel="temperature (°C)", ylabel=f"mass ({MASS_LABELS[measured.mass_unit]})")
+        if ax is None:
+            panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
+            _legend_below(axes, 2 if narrow else 5)
+        else:
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
         return axes
-
-
-# Frames of area detectors
-
-MAX_SIDE = 700
-UNITS: Mapping[str, str] = {"cps": "counts/s per pixel", "counts": "counts per pixel"}
-
-
-def plot_frames(placed: Any, pattern: Pattern, profile: Any = None) -> Figure:
-    """Figure of one frame with circles of 2θ, the integrated pattern, and the ring where there is one.
-
-    `placed` is the first frame with its angles, `profile` one ring, marked on the frame and in the pattern; see
-    ``xrdcomp.frames.integrate``.
-    """
-    with figure_style():
-        figure = new_figure(9.6, 4.6)
-        grid = figure.add_gridspec(2, 2, width_ratios=(1.0, 1.5))
-        axes = figure.add_subplot(grid[:, 0])
-        every = _show(axes, placed.frame, placed.usable)
-        angle = placed.pixels.two_theta[::every, ::every]
-        row, column = (np.arange(0, side, every) + 0.5 for side in placed.frame.counts.shape)
-        lowest, highest = float(angle.min()), float(angle.max())
-        steps = (1.0, 2.0, 5.0, 10.0, 20.0)
-        step = next((step for step in steps if (highest - lowest) / step <= 7), 50.0)
-        levels = [v for v in np.arange(np.ceil(lowest / step) * step, highest, step) if v > 0]
-        circles = axes.contour(
-            column, row, angle, levels=levels or [(lowest + highest) / 2], colors=BLUE, linewidths=0.5, alpha=0.8
-        )  # fmt: skip
-        for label in axes.clabel(circles, fmt=lambda value: f"{value:g}°", fontsize=6, colors=BLACK):
-            label.set_bbox({"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.6})
-        upper = figure.add_subplot(grid[0, 1] if profile is not None else grid[:, 1])
-        x, y, e = pattern.two_theta, pattern.intensity, pattern.sigma
-        upper.fill_between(x, y - e, y + e, color=GREY, alpha=0.5, linewidth=0, label="± standard deviation")
-        upper.plot(x, y, color=BLACK, linewidth=0.7, label="mean over azimuth")
-        if profile is not None:
-            edges = (profile.two_theta - profile.half_width, profile.two_theta + profile.half_width)
-            axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
-            ring = f"ring d {profile.d_spacing:g} Å"
-            upper.axvspan(*edges, color=VERMILLION, alpha=0.25, linewidth=0, label=ring)
-            _draw_ring(figure.add_subplot(grid[1, 1]), profile)
-        high = float(np.percentile(y, 99.9))
-        upper.set_ylim(min(0.0, float(y.min())), 1.1 * high if high > 0 else None)
-        unit = UNITS.get(pattern.intensity_unit, "arb. units")
-        upper.set(xlim=(x[0], x[-1]), xlabel="2θ (degrees)", ylabel=f"intensity ({unit})")
-        upper.legend(loc="upper right")
-        count = str(pattern.metadata.get("frames", "")).count(", ") + 1
-        panel_title(upper, f"pattern of {count} frame{'s' * (count > 1)}")
-        return figure
-
-
-def plot_frame_image(frame: Any) -> Figure:
-    """Figure of one frame (`xrdcomp.frames.Frame`) as it is, with its masked pixels."""
-    with figure_style():
-        rows, columns = frame.counts.shape
-        figure = new_figure(5.2, float(np.clip(5.2 * rows / columns, 1.0, 6.0)) + 0.7)
-        _show(figure.add_subplot(), frame, ~frame.masked)
-        return figure
-
-
-def _show(axes: Axes, frame: Any, usable: Any) -> int:
-    """Draw the counts on a square-root scale; returns the step in pixels that was drawn."""
-    counts = frame.counts
-    every = max(1, -(-int(max(counts.shape)) // MAX_SIDE))
-    shown = np.where(usable, counts, np.nan)[::every, ::every]
-    low, high = np.nanpercentile(shown, (2.0, 99.7))
-    axes.imshow(
-        np.sqrt(np.clip(shown, 0.0, None)), cmap="gray_r", extent=(0, counts.shape[1], counts.shape[0], 0),
-        interpolation="nearest", vmin=np.sqrt(max(low, 0.0)), vmax=np.sqrt(max(high, low + 1.0)),
-    )  # fmt: skip
-    axes.set(facecolor="#f2dfc4", xlabel="column", ylabel="row")
-    title = frame.source.file
-    panel_title(axes, title if len(title) <= 34 else f"{title[:16]}…{title[-16:]}")
-    return every
-
-
-def _draw_ring(axes: Axes, profile: Any) -> None:
-    axes.errorbar(
-        profile.azimuth, profile.intensity, yerr=profile.sigma, fmt="o", markersize=2.0, color=BLACK,
-        elinewidth=0.5, label="net intensity, counting error",
-    )  # fmt: skip
-    phi = np.linspace(-180.0, 180.0, 361)
-    wave = profile.mean * (1.0 + profile.amplitude * np.cos(2.0 * np.radians(phi - profile.direction)))
-    axes.plot(phi, wave, color=VERMILLION, label="second harmonic")
-    axes.axhline(0.0, color=GREY, linewidth=0.5)
-    low, high = min(0.0, float(profile.intensity.min())), float(max(profile.intensity.max(), wave.max()))
-    axes.set(
-        xlim=(-180.0, 180.0), xticks=np.arange(-180, 181, 60), ylim=(low, high + 0.35 * (high - low)),
-        xlabel="azimuth (degrees; 0 towards higher columns, 90 towards higher rows)", ylabel="net intensity",
-    )  # fmt: skip
-    axes.legend(loc="upper right", ncols=2)
-    hermans = "" if profile.hermans is None else f", Hermans {profile.hermans:.2f}"
-    found = f"A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°{hermans}"
-    panel_title(axes, f"ring d {profile.d_spacing:g} Å: {found}")
 
 
 # One specimen, one cohort
 
 
-def plot_overview(result: SampleResult) -> Figure:
+def plot_overview(result: SampleResult, *, width_mm: float = DOUBLE) -> Figure:
     """Figure of everything there is of one specimen, as `SampleResult.plot` returns it."""
     measured = sum(part is not None for part in (result.xrd, result.tga))
+    stacked = measured == 2 and width_mm < NARROW_MM
     name = f"{specimen_name(result)}: "
     with figure_style():
-        figure = new_figure((6.4, 6.4, 9.6)[measured], 6.0 if measured else 2.6)
-        outer = figure.add_gridspec(2, 1, height_ratios=(3.2, 1.5)) if measured else None
+        foot = 16.0 + (8.5 if width_mm < NARROW_MM else 7.0) * (
+            len(result.composition.components) + len(result.composition.identifiable_sums)
+        )
+        upper_mm = (0.0, 100.0, 195.0 if stacked else 105.0)[measured]
+        figure = figure_mm(width_mm, upper_mm + foot + 12.0)
+        outer = figure.add_gridspec(2, 1, height_ratios=(upper_mm, foot)) if measured else None
         upper = None
         if outer is not None:
-            upper = outer[0].subgridspec(1, measured, width_ratios=(1.5, 1.0)[:measured])
+            shape = (measured, 1) if stacked else (1, measured)
+            ratios: Any = {} if stacked else {"width_ratios": (1.5, 1.0)[:measured]}
+            upper = outer[0].subgridspec(*shape, **ratios)
+        panels: list[Axes]
         if upper is not None and result.xrd is not None:
             ticks = 0.3 * max(len(result.xrd.reflections), 1)
             grid = upper[0].subgridspec(4, 1, height_ratios=(5.0, ticks, 1.0, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(4)]
-            draw_fit(panels, result.xrd, unit=intensity_label(result))
+            peaks = result.metadata.get("unexplained_peaks") or ()
+            across = _Across.of(result.xrd, "two_theta")
+            draw_fit(panels, result.xrd, x=across, unit=intensity_label(result), peaks=peaks)
+            _legend_below(panels[0], 2 if width_mm < NARROW_MM else 5, title=f"diffraction, {_quality(result.xrd)}")
             panel_title(panels[0], f"{name}diffraction")
             name = ""
         if upper is not None and result.tga is not None:
             grid = upper[-1].subgridspec(2, 1, height_ratios=(1.6, 1.0), hspace=0.05)
             panels = [figure.add_subplot(grid[row]) for row in range(2)]
-            draw_tga(panels[0], panels[1], result.tga, label_width=0.27 if measured == 2 else LABEL_WIDTH)
+            share = 1.0 if stacked or measured == 1 else 0.4
+            draw_tga(panels[0], panels[1], result.tga, width_mm=share * width_mm - 16.0)
             panels[1].set_xlim(panels[0].get_xlim())
             panel_title(panels[0], f"{name}thermogravimetry")
             name = ""
         axes = figure.add_subplot(outer[1]) if outer is not None else figure.add_subplot()
-        draw_composition(result.composition, axes, result=result)
+        draw_composition(result.composition, axes, result=result, width_mm=width_mm)
         panel_title(axes, f"{name}composition")
         return figure
 
 
-def plot_cohort(results: Sequence[SampleResult]) -> Figure:
-    """Figure with one panel per component: every specimen's estimate with its 95 % interval, wt%.
+def plot_cohort(
+    results: Sequence[SampleResult], *, width_mm: float = DOUBLE, components: Sequence[str] = COMPONENTS
+) -> Axes:
+    """Draw one panel per component: every specimen's estimate with its 95 % interval, wt%; return the first axes.
 
     Truth, where the specimens are simulated, is an open diamond. Results on different bases are refused: they must not
     stand on one axis.
@@ -732,26 +668,33 @@ def plot_cohort(results: Sequence[SampleResult]) -> Figure:
     bases = {result.composition.basis for result in results}
     if len(bases) != 1:
         raise AnalysisError(f"a cohort figure needs results on one basis; got {sorted(bases) or 'no results'}.")
+    columns = len(components) if width_mm >= NARROW_MM else 2
+    lines = -(-len(components) // columns)
     with figure_style():
-        figure = new_figure(9.6, 1.1 + 0.24 * len(results))
-        grid = figure.add_gridspec(1, len(COMPONENTS), width_ratios=(1.6, 1.6, 1.2, *[1.0] * (len(COMPONENTS) - 3)))
+        figure = figure_mm(width_mm, 20.0 + lines * (12.0 + 5.0 * len(results)))
+        grid = figure.add_gridspec(lines, columns)
         if any(result.metadata.get("simulated") for result in results):
-            figure.suptitle("simulated cohort", fontsize=9, fontweight="bold")
-        for column, component in enumerate(COMPONENTS):
-            axes = figure.add_subplot(grid[0, column])
+            figure.suptitle("simulated cohort", fontsize=USUAL + 1.0, fontweight="bold")
+        first: Axes | None = None
+        for number, component in enumerate(components):
+            axes = figure.add_subplot(grid[number // columns, number % columns])
+            first = first or axes
             top = 1.0
             for row, result in enumerate(results):
                 top = max(top, _draw_estimate(axes, row, result, component))
-            _rows(axes, [r.sample_id if column == 0 else "" for r in results])
+            _rows(axes, [r.sample_id if number % columns == 0 else "" for r in results])
             axes.set_xlim(0.0, min(105.0, 1.08 * top))
+            axes.locator_params(axis="x", nbins=4)
             axes.grid(axis="x", color="#E2E2E2", linewidth=0.5)
             axes.set_axisbelow(True)
-            axes.set_title(label_of(component).replace("crystalline ", "crystalline\n", 1), fontsize=8)
+            axes.set_title("\n".join(textwrap.wrap(label_of(component), 14 if columns > 2 else 30)), fontsize=USUAL)
         note = f"wt% {BASIS_LABELS[bases.pop()]}; lines: 95 % intervals"
         if any(result.metadata.get("truth") for result in results):
             note += "; open diamonds: truth of the simulation"
-        figure.supxlabel(f"{note}; n.s.: {NOT_SEPARABLE} from these measurements", fontsize=8)
-        return figure
+        note += f"; n.s.: {NOT_SEPARABLE} from these measurements"
+        figure.supxlabel(textwrap.fill(note, int(width_mm / 1.45)), fontsize=USUAL)
+        assert first is not None, "there are components"
+        return first
 
 
 def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -> float:
@@ -761,16 +704,16 @@ def _draw_estimate(axes: Axes, row: int, result: SampleResult, component: str) -
     top = 0.0
     if estimate is None:
         beside = axes.get_yaxis_transform()
-        axes.text(0.02, row, "n.s.", transform=beside, va="center", fontsize=6.5, color=GREY)
+        axes.text(0.02, row, "n.s.", transform=beside, va="center", fontsize=SMALL, color=GREY)
     else:
         low, high = estimate.ci95 or (estimate.value, estimate.value)
-        colour = COMPONENT_COLOURS[component]
+        colour = COMPONENT_COLOURS.get(component, VERMILLION)
         style: Any = {"linewidth": 1.6, "solid_capstyle": "butt"}
         axes.plot([100 * low, 100 * high], [row, row], color=colour, clip_on=False, **style)
-        axes.plot([100 * estimate.value], [row], marker="o", markersize=4, color=colour, clip_on=False)
+        axes.plot([100 * estimate.value], [row], marker="o", markersize=3.5, color=colour, clip_on=False)
         top = 100 * high
     if component in truth:
-        size: Any = {"markersize": 5.5, "markeredgewidth": 0.8}
+        size: Any = {"markersize": 5.0, "markeredgewidth": 0.8}
         axes.plot([100 * truth[component]], [row], **TRUTH, markerfacecolor="none", **size)
         top = max(top, 100 * truth[component])
     return top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -37,9 +36,11 @@ from xrdcomp.results import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIGURE_FORMATS = ("png", "svg")
+    from xrdcomp.present.style import FigureOptions
+
 FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
 REFLECTION_MEASURES = ("d_spacing", "area", "height", "fwhm")  # not in earlier results
@@ -68,7 +69,7 @@ def write_result(
     result: SampleResult,
     folder: str | Path,
     *,
-    figures: bool = True,
+    figures: bool | FigureOptions = True,
     report: bool = False,
     overwrite: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
@@ -77,7 +78,8 @@ def write_result(
 
     ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable with
     ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``tables/*.csv``, ``figures/*.png`` and ``*.svg`` unless
-    `figures` is off, and ``report.html``, one page of all, where `report` is asked for.
+    `figures` is off (or in the formats, width and resolution that it states), and ``report.html``, one page of all,
+    where `report` is asked for.
 
     Files that the program did not write stay. OutputError: the sample id cannot name a folder, the folder holds
     something else than a result, one of other measurements or changed files (replaced with `overwrite`), one of the
@@ -99,7 +101,10 @@ def write_result(
             )
 
     with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:
-        names = _write_figures(draw_figures(result), work / "figures") if figures else ()
+        names: tuple[str, ...] = ()
+        if figures:
+            options = _figure_options(figures)
+            names = _write_figures(draw_figures(result, width_mm=options.width_mm), work / "figures", options)
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
         (work / "tables").mkdir()
@@ -131,56 +136,54 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> Path:
     return write_whole(Path(path), text, overwrite=overwrite, parents=True)
 
 
-def write_figure(figure: Figure, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a figure as PNG or SVG, by the suffix of `path`, whole or not at all; return its path.
+def write_figure(figure: Figure, path: str | Path, *, dpi: int = 160, overwrite: bool = False) -> Path:
+    """Write a figure as PNG, SVG or PDF, by the suffix of `path`, whole or not at all; return its path.
 
     OutputError: another suffix, a file that xrdcomp did not write (`overwrite` replaces it), or a place that cannot be
     written.
     """
+    from xrdcomp.present.style import FORMATS, to_bytes
+
     target = Path(path)
     suffix = target.suffix.lower().removeprefix(".")
-    if suffix not in FIGURE_FORMATS:
-        legal = " or ".join(f".{known}" for known in FIGURE_FORMATS)
+    if suffix not in FORMATS:
+        legal = ", ".join(f".{known}" for known in FORMATS)
         msg = f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: {legal}."
         raise OutputError(msg)
-    return write_whole(target, _figure_bytes(figure, suffix), overwrite=overwrite, parents=True)
+    return write_whole(target, to_bytes(figure, suffix, dpi=dpi), overwrite=overwrite, parents=True)
 
 
-def _figure_bytes(figure: Figure, suffix: str) -> bytes:
-    from xrdcomp.present.figures import figure_style, to_png
+def _figure_options(figures: bool | FigureOptions) -> FigureOptions:  # noqa: FBT001 - the argument of `write_result`
+    from xrdcomp.present.style import FigureOptions
 
-    if suffix == "png":
-        return to_png(figure)
-    buffer = io.BytesIO()
-    with figure_style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "xrdcomp"})
-    return buffer.getvalue()
+    return FigureOptions() if isinstance(figures, bool) else figures
 
 
-def draw_figures(result: SampleResult) -> dict[str, Figure]:
+def draw_figures(result: SampleResult, *, width_mm: float = 180.0) -> dict[str, Figure]:
     """Return the figures there are by name: fit, tga, composition, uncertainty_budget."""
     from xrdcomp.present.figures import plot_budget, plot_composition, plot_fit, plot_tga
+    from xrdcomp.present.style import figure_of
 
-    drawn: dict[str, Figure] = {}
+    drawn: dict[str, Axes] = {}
     if result.xrd is not None:
-        drawn["fit"] = plot_fit(result)
+        drawn["fit"] = plot_fit(result, width_mm=width_mm)
     if result.tga is not None:
-        drawn["tga"] = plot_tga(result)
-    drawn["composition"] = plot_composition(result)
+        drawn["tga"] = plot_tga(result, width_mm=width_mm)
+    drawn["composition"] = plot_composition(result, width_mm=width_mm)
     if result.composition.budget:
-        drawn["uncertainty_budget"] = plot_budget(result)
-    return drawn
+        drawn["uncertainty_budget"] = plot_budget(result, width_mm=width_mm)
+    return {name: figure_of(axes) for name, axes in drawn.items()}
 
 
-def _write_figures(drawn: Mapping[str, Figure], folder: Path) -> tuple[str, ...]:
-    from xrdcomp.present.figures import freeze_layout
+def _write_figures(drawn: Mapping[str, Figure], folder: Path, options: FigureOptions) -> tuple[str, ...]:
+    from xrdcomp.present.style import freeze_layout, to_bytes
 
     folder.mkdir(parents=True)
     names: list[str] = []
     for name, figure in drawn.items():
         freeze_layout(figure)
-        for suffix in FIGURE_FORMATS:
-            (folder / f"{name}.{suffix}").write_bytes(_figure_bytes(figure, suffix))
+        for suffix in options.formats:
+            (folder / f"{name}.{suffix}").write_bytes(to_bytes(figure, suffix, dpi=options.dpi))
             names.append(f"figures/{name}.{suffix}")
     return tuple(names)
 

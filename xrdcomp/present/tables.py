@@ -134,6 +134,7 @@ def brackets(estimate: Estimate | None, *, unit: bool = False) -> str:
     return f"{text} {estimate.unit}" if unit and estimate.unit else text
 
 
+UNIT_LABELS = {"counts": "counts", "cps": "counts/s", "arbitrary": "arb. units"}
 CLAIM_ORDER = tuple(CLAIM_LABELS)
 _MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "?"}
 
