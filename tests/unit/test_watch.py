@@ -153,6 +153,23 @@ def test_what_cannot_be_watched_is_refused(folder: Path, tmp_path: Path) -> None
     assert watched(folder, tmp_path / "out")
 
 
+def test_a_folder_that_is_away_for_a_while_ends_no_watch(folder: Path, tmp_path: Path) -> None:
+    states: list[dict] = []
+    away = folder.with_name("away")
+
+    def shown(state: dict) -> None:
+        states.append(state)
+        if state["problem"]:
+            away.rename(folder)
+        elif len(states) == 1:
+            folder.rename(away)
+
+    given = WatchOptions(**(OPTIONS | {"settle_s": 0.3}))  # type: ignore[arg-type]  # as above
+    found = list(watch_folder(folder, tmp_path / "out", QUICK, read_policy(), given, shown=shown))
+    assert [event.name for event in found] == ["A", "B"]
+    assert any(str(folder) in state["problem"] for state in states)
+
+
 def test_the_command_tells_page_and_exit_code(folder: Path, tmp_path: Path) -> None:
     out, policy = tmp_path / "out", tmp_path / "qc.toml"
     policy.write_text(

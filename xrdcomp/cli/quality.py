@@ -340,7 +340,8 @@ def watch(folder: str, **options: Any) -> None:
     told = WatchOptions(
         interval_s=options["interval"], settle_s=options["settle"],
         patience_s=max(options["patience"], options["settle"]), pair_wait_s=pair_wait, blank=options["blank"],
-        **{name: options[name] for name in ("once", "workers", "figures", "report", "scan", "manifest")},
+        **{name: options[name] for name in ("once", "workers", "manifest", "figures", "report")},
+        **{name: options[name] for name in ("scan", "input_format")},
     )  # fmt: skip
     page, bad = Path(options["out"]) / "index.html", False
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xrdcomp.results import ControlChart
 
 MARKED_RUNS = 300
-"""Runs up to which each has a marker; more are a line, so that markers of broken rules are seen."""
+"""Runs up to which each has a marker and a line; more are dots, and runs beyond 2 s alone are not marked."""
 STATE_LABELS = {
     "baseline": "baseline being made",
     "in_control": "in control",
@@ -95,9 +95,11 @@ def _draw_values(axes: Axes, chart: ControlChart, days: FloatArray) -> None:
         )
     axes.plot(days, centre, color=GREEN, linewidth=0.8, drawstyle="steps-mid", label="mean, ± 1, 2, 3 s")
     few = len(days) <= MARKED_RUNS
-    style: dict[str, Any] = {"marker": "o", "markersize": 2.8} if few else {}
+    style: dict[str, Any] = {"marker": ".", "markersize": 1.5, "linestyle": "none", "alpha": 0.5}
+    if few:
+        style = {"marker": "o", "markersize": 2.8, "linewidth": 0.5}
     shown = np.where(chart.counted, chart.values, np.nan)
-    axes.plot(days, shown, color=BLACK, linewidth=0.5 if few else 0.35, label="check run", **style)
+    axes.plot(days, shown, color=BLACK, label="check run", **style)
     if few:
         base = chart.baseline & chart.counted
         axes.plot(days[base], chart.values[base], "o", color="white", markeredgecolor=BLACK, markersize=3.4,
@@ -106,11 +108,11 @@ def _draw_values(axes: Axes, chart: ControlChart, days: FloatArray) -> None:
     if left_out.any():
         axes.plot(days[left_out], chart.values[left_out], "x", color=GREY, markersize=5, label="excluded")
     for rule, (mark, colour) in _MARKS.items():
-        if rule in chart.violations:
+        if rule in chart.violations and (few or rule != "1_2s"):
             runs = list(chart.violations[rule])
-            size = 5.0 if rule != "1_2s" else 4.2
+            size = (5.0 if rule != "1_2s" else 4.2) if few else 2.5
             axes.plot(days[runs], chart.values[runs], mark, color="none", markeredgecolor=colour, markersize=size,
-                      markeredgewidth=1.0, label=RULE_LABELS[rule])  # fmt: skip
+                      markeredgewidth=1.0 if few else 0.6, label=RULE_LABELS[rule])  # fmt: skip
     axes.set_ylabel(f"{_label(chart.quantity)} ({chart.unit})" if chart.unit else _label(chart.quantity))
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)

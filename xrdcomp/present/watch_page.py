@@ -39,10 +39,10 @@ def render_watch_page(state: Mapping[str, Any], *, updated: str, every_s: int = 
         for row in rows
     ]
     files = [{**file, "words": STATES[file["state"]]} for file in state["files"]]
+    told = {key: state[key] for key in ("folder", "policy", "problem")}
     return template_environment().get_template("watch.html.j2").render(
-        rows=listed, heads=[label_of(name) for name in shown], files=files, folder=state["folder"],
-        policy=state["policy"], updated=updated, every_s=every_s, counts=Counter(row["qc"] for row in rows),
-        states=Counter(file["state"] for file in files),
+        **told, rows=listed, heads=[label_of(name) for name in shown], files=files, updated=updated, every_s=every_s,
+        counts=Counter(row["qc"] for row in rows), states=Counter(file["state"] for file in files),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from xrdcomp.batch.specimens import Specimen, find_specimens, is_empty_by_name, 
 from xrdcomp.batch.tables import failed_row, to_dataframe, write_tables
 from xrdcomp.errors import OutputError, ReadError, RecipeError
 from xrdcomp.io.front import read_tga, read_xrd
-from xrdcomp.io.registry import all_readers
+from xrdcomp.io.registry import all_readers, find_reader
 from xrdcomp.io.source import open_source
 from xrdcomp.qc.policy import VERDICT_WORDS, Judgement, Policy, judge, without_result
 from xrdcomp.recipe import Recipe
@@ -59,6 +59,7 @@ class WatchOptions:
     figures: bool = False
     report: bool = False
     scan: int | None = None
+    input_format: str | None = None
     manifest: str | None = None
     blank: str | None = None
 
@@ -109,6 +110,8 @@ class _Watch:
     told: set[tuple[str, tuple[int, int]]] = field(default_factory=set)
     analysed: set[str] = field(default_factory=set)  # contents, by SHA-256
     held: int = 0  # specimens that wait for a file
+    looked: bool = False
+    problem: str = ""
     longest_pause: float = 0.0
     listed: tuple[Specimen, ...] = ()
     listed_at: tuple[int, int] | None = None
@@ -118,7 +121,15 @@ class _Watch:
     def look(self) -> None:
         """Notice files that are new, have changed or are gone, and judge those that have not changed for a while."""
         now, seen = time.monotonic(), set()
-        for path in self._candidates():
+        try:
+            candidates = self._candidates()
+        except ReadError as error:
+            if not self.looked:
+                raise
+            self.problem = str(error)  # a network share that is away for a while ends no watch
+            return
+        self.looked, self.problem = True, ""
+        for path in candidates:
             try:
                 info = path.stat()
             except OSError:
@@ -168,11 +179,13 @@ class _Watch:
                 file.state, file.reason = "waiting", "its last line has no end"
                 return
             file.sha256 = open_source(file.path).sha256
-            file.kind = kind_of(file.path) or ""
+            named = find_reader(self.options.input_format) if self.options.input_format else None
+            file.kind = kind_of(file.path) or (named.kind if named else "")
+            own = named.id if named and named.kind == file.kind else None
             if file.kind == "xrd":
-                read_xrd(file.path, scan=self.options.scan or 0)
+                read_xrd(file.path, scan=self.options.scan or 0, format=own)
             elif file.kind == "tga":
-                read_tga(file.path)
+                read_tga(file.path, format=own)
             info = file.path.stat()
             if (info.st_size, info.st_mtime_ns) != file.signature:
                 return  # it was written to while it was read; the next look sees that
@@ -273,7 +286,9 @@ class _Watch:
     def analyse(self, due: Sequence[Specimen]) -> Iterator[Watched]:
         """Analyse specimens and judge their results."""
         options = self.options
-        asked = Asked(figures=options.figures, report=options.report, scan=options.scan)
+        asked = Asked(
+            figures=options.figures, report=options.report, scan=options.scan, input_format=options.input_format
+        )
         left = list(due)
         while left:
             try:
@@ -311,7 +326,11 @@ class _Watch:
     @property
     def pending(self) -> bool:
         """Whether anything is still to come of the files that are there."""
-        return self.held > 0 or any(file.state in ("growing", "waiting") for file in self.files.values())
+        return (
+            bool(self.problem)
+            or self.held > 0
+            or any(file.state in ("growing", "waiting") for file in self.files.values())
+        )
 
     # What is kept and shown
 
@@ -335,7 +354,7 @@ class _Watch:
     def page(self) -> dict[str, Any]:
         """What the status page shows, as plain values."""
         specimens = [
-            {**self.rows[name], "qc": VERDICT_WORDS[judged.verdict], "qc_text": "; ".join(judged.complaints)}
+            {**self.rows[name], "qc": VERDICT_WORDS[judged.verdict], "qc_text": "\n".join(judged.complaints)}
             for name, judged in sorted(self.judged.items())
         ]
         files = [
@@ -343,7 +362,8 @@ class _Watch:
             for name, file in sorted(self.files.items())
             if file.state != "ready"
         ]
-        return {"folder": str(self.folder), "policy": self.policy.name, "specimens": specimens, "files": files}
+        about = {"folder": os.path.realpath(self.folder), "policy": self.policy.name, "problem": self.problem}
+        return about | {"specimens": specimens, "files": files}
 
 
 def watch_folder(
@@ -363,7 +383,7 @@ def watch_folder(
     Raises
     ------
     ReadError
-        There is no such folder, or it cannot be read any more.
+        There is no such folder, or it cannot be read.
     RecipeError
         A manifest that is none.
     OutputError
