@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
+.PHONY: help demo test browser test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
 	@echo "make test    run ruff, mypy and the whole test suite"
+	@echo "make browser  install Chromium, with which the tests look at the pages, where there is none (Debian, as root)"
 	@echo "make test-frames  the tests that need the optional extras (frames, ngb, nexus), in .venv-frames"
 	@echo "make test-lowest  unit and contract tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make check   ruff and mypy only"
@@ -37,6 +38,11 @@ demo: $(BIN)/.installed
 
 test: check
 	$(BIN)/python -m pytest
+
+# Without a browser the tests of the pages are skipped and say so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| echo "no Chromium and no way to install it here: install one, the tests of the pages need it"
 
 # The optional extras bring some hundred megabytes (fabio and pyFAI 300 MB, of which 190 MB are compression plug-ins
 # for HDF5): an environment of their own, in which the tests run that need them.

@@ -16,7 +16,7 @@ result
 
 # %% [markdown]
 # `entry.xrd` and `entry.tga` are ordinary files. `xrdcomp formats` lists what can be read; the same analysis from a
-# shell is `xrdcomp analyze XRD_FILE --tga TGA_FILE --report`.
+# shell is `xrdcomp analyze XRD_FILE --tga TGA_FILE`.
 
 # %%
 pattern, run = xc.read_xrd(entry.xrd), xc.read_tga(entry.tga)

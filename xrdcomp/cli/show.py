@@ -74,6 +74,7 @@ def export(results: tuple[str, ...], out: str, tables: tuple[str, ...], *, overw
 @click.argument("results", nargs=-1, required=True, metavar="RESULT…")
 @click.option("--out", default="report.html", show_default=True, metavar="FILE", help="Page to write.")
 @click.option("--pdf", is_flag=True, help="Print it as PDF as well, beside the page, by a browser or weasyprint.")
+@click.option("--paper", type=click.Choice(["A4", "letter"]), default="A4", show_default=True, help="Of the PDF.")
 @click.option("--decimal-comma", is_flag=True, help="Numbers with a comma in the PDF; on the page a button sets them.")
 @click.option("--title", default="Report", show_default=True, metavar="TEXT", help="Head of a page of several results.")
 @shared.overwrite_option
@@ -108,7 +109,8 @@ def report(results: tuple[str, ...], **options: Any) -> None:
     written = [write_text(out, html, overwrite=options["overwrite"])]
     if options["pdf"]:
         shared.progress("printing", quiet=quiet)
-        printed = page_to_pdf(html, decimal_comma=options["decimal_comma"])
+        form = {"paper": options["paper"], "landscape": len(read) > 1, "decimal_comma": options["decimal_comma"]}
+        printed = page_to_pdf(html, **form)
         written.append(write_whole(out.with_suffix(".pdf"), printed, overwrite=options["overwrite"]))
     for file in written:
         shared.progress(f"written: {file}", quiet=quiet)

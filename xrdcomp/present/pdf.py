@@ -38,11 +38,13 @@ def find_browser() -> str | None:
     return found or next((place for place in places if Path(place).is_file()), None)
 
 
-def page_to_pdf(html: str, *, decimal_comma: bool = False) -> bytes:
+def page_to_pdf(html: str, *, paper: str = "A4", landscape: bool = False, decimal_comma: bool = False) -> bytes:
     """Return the page as PDF, broken into sheets as its style for print says.
 
     Raises MissingExtraError where there is neither a browser nor weasyprint, AnalysisError where printing fails.
     """
+    size = f"{paper} landscape" if landscape else paper
+    html = html.replace("</head>", f"<style>@page {{ size: {size}; }}</style>\n</head>", 1)
     browser = find_browser()
     if browser is None:
         if importlib.util.find_spec("weasyprint") is None:

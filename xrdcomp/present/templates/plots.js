@@ -182,8 +182,8 @@ window.xrdcompPlots = () => {
     const canvas = frame(host, `Thermogravimetric curve of ${data.id}, interactive.`), T = unpack(data.x), mass = unpack(data.mass), rate = unpack(data.rate);
     const [a, b] = extent(T), [low, high] = extent(mass), [slow, fast] = extent(rate), pad = 0.05 * (high - low || 1);
     const x = new M.Range1d({ name: "x", start: a, end: b });
-    const upper = panel(x, new M.Range1d({ start: low - pad, end: high + pad }), { name: "mass", ylabel: "mass (wt%)", xlabel: "" });
-    const lower = panel(x, new M.Range1d({ start: Math.min(0, slow), end: 1.06 * fast || 1 }), { name: "rate", height: 150, ylabel: "DTG (wt%/min)", xlabel: "temperature (°C)" });
+    const upper = panel(x, new M.Range1d({ start: low - pad, end: high + pad }), { name: "mass panel", ylabel: "mass (wt%)", xlabel: "" });
+    const lower = panel(x, new M.Range1d({ start: Math.min(0, slow), end: 1.06 * fast || 1 }), { name: "rate panel", height: 150, ylabel: "DTG (wt%/min)", xlabel: "temperature (°C)" });
     const source = new M.ColumnDataSource({ name: "thermogram", data: { x: T, mass, rate } }), tangents = [], shades = [];
     data.steps.forEach((step, i) => {
       for (const { plot } of [upper, lower]) { const shade = new M.BoxAnnotation({ left: step.start, right: step.end, fill_color: i % 2 ? "#f6ecdd" : "#e3edf6", fill_alpha: 0.9, level: "underlay", line_color: null, propagate_hover: true }); plot.add_layout(shade, "center"); shades.push(shade); }
