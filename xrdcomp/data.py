@@ -923,6 +923,8 @@ class Instrument(Record):
         is longer than the specimen, whose intensities then fall towards low angles. 0: long enough.
     calibrated : bool
         Whether the resolution comes from a measured line-profile standard.
+    polarization_stated : bool
+        Whether file or user said what polarises the beam; where not, a fit takes graphite if intensities ask for it.
     name : str
     """
 
@@ -945,6 +947,7 @@ class Instrument(Record):
     incidence_angle: float = 0.0
     specimen_length_mm: float = 0.0
     calibrated: bool = False
+    polarization_stated: bool = True
     name: str = "generic laboratory diffractometer"
 
     def __post_init__(self) -> None:

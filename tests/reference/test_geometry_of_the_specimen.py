@@ -62,3 +62,26 @@ def test_a_geometry_that_was_not_stated_shows(case: str) -> None:
     fit = Refinement.run(measured(CASES[case]), (PHASE,), INSTRUMENT, RECIPE)
     codes = {m.code for m in fit.result().messages}
     assert "XRD_APATITE_B_TILTED" in codes
+
+
+@pytest.mark.parametrize("angle", [None, 26.6])
+def test_a_monochromator_that_nobody_named_is_taken_where_intensities_ask_for_it(angle: float | None) -> None:
+    x = np.arange(15.0, 140.0, 0.03)
+    optics, phase = replace(INSTRUMENT, monochromator_two_theta=angle), load_phase("fluorite")
+    # 0.05 Å² above the structure's is the literature's B
+    own = {"a": phase.cell.a, "inverse_size_a": 0.01, "size_mixing": 0.6, "b_extra": 0.05}
+    values = {name: VALUES[name] for name in ("axial_divergence", "caglioti_w")} | {"sample_displacement_mm": 0.0}
+    values |= {f"fluorite_{name}": float(value) for name, value in own.items()}
+    y, _ = PhaseReflections.freeze(phase, optics, x, values).pattern(values)
+    counts = np.random.default_rng(2).poisson(1e4 * y / y.max() + 200.0).astype(float)
+    sigma = np.sqrt(np.maximum(counts, 1.0))
+    pattern = Pattern(two_theta=x, intensity=counts, sigma=sigma, intensity_unit="counts")
+    fit = Refinement.run(pattern, (phase,), replace(INSTRUMENT, polarization_stated=False), RECIPE)
+    assert fit.monochromator_gain is not None
+    assert (fit.monochromator_gain > 6.0) == (angle is not None)
+    taken = fit.instrument.monochromator_two_theta
+    assert (taken is None) if angle is None else (taken is not None and abs(taken - angle) < 0.3)
+    assert "XRD_MONOCHROMATOR_INFERRED" in {m.code for m in fit.result().messages}
+    stated = Refinement.run(pattern, (phase,), INSTRUMENT, RECIPE)
+    assert stated.instrument.monochromator_two_theta is None
+    assert "XRD_MONOCHROMATOR_INFERRED" not in {m.code for m in stated.result().messages}

@@ -100,6 +100,17 @@ def test_a_control_puts_a_measured_halo_on_the_scale_whatever_its_area() -> None
     assert measured_amorphous("protein", scans[0], COPPER).area_std == 0.16
 
 
+def test_a_measured_halo_whose_ring_is_the_components_has_its_uncertainty() -> None:
+    x = np.arange(7.0, 75.0, 0.02)
+    own = amorphous.halo_columns(
+        amorphous.AMORPHOUS["protein"], two_theta_to_q(x, COPPER.wavelength), COPPER.wavelength
+    )
+    scan = counted(x, polarization(x) * own.per_gram, 4000.0, 0)
+    assert measured_amorphous("protein", scan, COPPER).area_std == 0.08
+    assert measured_amorphous("protein", scan, COPPER, formula="C6H10O5").area_std == 0.16
+    assert measured_amorphous("water", scan, COPPER).area_std == 0.16
+
+
 @pytest.mark.parametrize(
     ("name", "pattern", "words"),
     [

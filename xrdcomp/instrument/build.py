@@ -110,6 +110,8 @@ def _without_file(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instrume
         geometry=_geometry(pattern, recipe),
         monochromator_two_theta=monochromator,
         polarization_fraction=recipe.polarization_fraction,
+        polarization_stated=monochromator is not None
+        or recipe.polarization_fraction != InstrumentRecipe().polarization_fraction,
         variable_slit=_states_variable_slit(pattern) if variable_slit is None else variable_slit,
         equatorial_divergence=recipe.equatorial_divergence or 0.0,
         axial_correlation=recipe.axial_correlation or 0.0,

@@ -116,6 +116,7 @@ _SHARP = 0.25  # of the running median, by which a crystalline peak stands out
 # Relative, of the scattering per gram of a material that only its name stands for: measured organics of unknown kind
 # scatter by so much about free atoms (humic and fulvic acid, peat, charcoal, kerogen against fluorapatite).
 _UNCONTROLLED_STD = 0.16
+_RING_ALIKE = 3.0  # standard deviations of its place within which the first maximum is that of the component
 _CONTROL_STD = 0.03  # beyond that of the control's own scattering: filling, and surfaces of two specimens
 
 
@@ -149,7 +150,8 @@ def measured_amorphous(
     is that of the pure material, air and holder taken off, from about 10 to 55° with Cu Kα. With a `control`, measured
     under the same conditions on a thick specimen, I(q) / (P · geometry) follows from the ratio of both intensities,
     each times its attenuation per gram. Without one the area is taken as that of the component (`physics.amorphous`),
-    which is known to some 16 % of a material of the same kind only.
+    with its uncertainty where the first maximum lies where the component's does, else with 16 %, as of organics of
+    unknown kind.
 
     Raises AnalysisError for an unknown component or formula, a range that is too short, sharp peaks, or no positive
     intensity.
@@ -168,8 +170,13 @@ def measured_amorphous(
     if control is None:
         coherent = elements.coherent_per_gram(fractions, q, wavelength)
         expected = amorphous.area_over_free_atoms(material, wavelength) * coherent
-        scale = _window_area(q, expected + elements.incoherent_per_gram(fractions, q)) / _window_area(q, values)
-        return MeasuredAmorphous(name=name, q=q, per_gram=scale * values)
+        compton = elements.incoherent_per_gram(fractions, q)
+        scale = _window_area(q, expected + compton) / _window_area(q, values)
+        inside, ring = (q > amorphous.AREA_WINDOW[0]) & (q < amorphous.AREA_WINDOW[1]), material.rings[0]
+        first = q[inside][np.argmax(((scale * values - compton) / coherent)[inside])]
+        alike = not formula and abs(first - ring.q) < _RING_ALIKE * ring.q_std
+        area_std = material.area_std if alike else _UNCONTROLLED_STD
+        return MeasuredAmorphous(name=name, q=q, per_gram=scale * values, area_std=area_std)
     known = _known_component("fit.amorphous_control", control.name)
     at, counted = _unpolarised(f"fit.amorphous_control.{control.name}", control.pattern, instrument)
     own = amorphous.halo_columns(known, at, wavelength).per_gram

@@ -14,7 +14,7 @@ from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
 from xrdcomp.refinement.model import MeasuredAmorphous, ModelSetup, PatternModel, Points, narrowest_fwhm
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
-from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
+from xrdcomp.refinement.result import DECISIVE, POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
 from xrdcomp.results import ParameterId, parameter_name
 from xrdcomp.units import FloatArray, IntArray
@@ -107,6 +107,7 @@ _PEAK_ROUNDS = 3
 _HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
 _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many reflections on a fine scan has
 _SETTLED = 0.05  # standard deviations from the minimum at which a fit ends
+GRAPHITE_D = 3.354  # Å, 002
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
@@ -193,7 +194,24 @@ class Refinement(FittedModel):
             table, cost = _rough_fit(setup, table, points, fine)
             if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
-        return cls._minimum(pattern, setup, points, table, fine)
+        return cls._minimum(pattern, setup, points, table, fine)._with_polarization()
+
+    def _with_polarization(self) -> Refinement:
+        """Let the intensities decide whether a graphite crystal polarised the beam where nobody said.
+
+        They can where B of a phase is known (`PhaseFacts.b_iso`): the crystal's factor, which tilts intensities as B
+        does, is then not free.
+        """
+        setup, optics = self.setup, self.setup.instrument
+        known = any(p.facts.b_iso and self.solution.coefficients[k] > 0.0 for k, p in enumerate(setup.phases))
+        if optics.polarization_stated or optics.geometry != "bragg_brentano" or not known or not self.describes_pattern:
+            return self
+        angle = float(np.degrees(2.0 * np.arcsin(optics.wavelength / (2.0 * GRAPHITE_D))))
+        setup = replace(setup, instrument=replace(optics, monochromator_two_theta=angle))
+        model = setup.build(self.points, self.table)
+        other = self._settled(setup, self.table, model, setup.recipe.max_iterations)
+        gain = (self.solution.cost - other.solution.cost) / self.evidence.inflation
+        return replace(other if gain > DECISIVE else self, monochromator_gain=gain)
 
     @classmethod
     def trial_goodness(

@@ -45,6 +45,7 @@ POOR_FIT_GOF = 6.0  # goodness of fit beyond which a fit is no evidence
 POOR_FIT_MISFIT = 0.20  # of sqrt(Rwp² - Rexp²): few counts excuse no fit that leaves a fifth of the intensity
 _LOW_COUNTS = 300.0
 _EXTRA_B = 0.5  # Å²
+DECISIVE = 6.0  # of χ², odds of 20 between two instruments
 _FOREIGN_LIPID = -0.15
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
@@ -118,6 +119,16 @@ FOREIGN_AMORPHOUS = message_kind(
 )
 
 
+MONOCHROMATOR_INFERRED = message_kind(
+    "XRD_MONOCHROMATOR_INFERRED",
+    "info",
+    "Nobody said what polarised the beam; intensities of a phase whose B is known were asked whether graphite did.",
+    remedy="Say instrument.monochromator_two_theta (26.6 for graphite with Cu Kα).",
+    threshold=f"χ² lower by {DECISIVE:g} with the crystal, misfit counted in; else none is taken",
+    origin="odds of 20; taking one for the other moves B by 0.1 Å² and fractions of crystals by some 0.3 wt%",
+)
+
+
 def describes_pattern(gof: float, rwp: float) -> bool:
     """Tell whether a fit is good enough to be evidence, by the scatter that counting explains and the intensity left.
 
@@ -155,6 +166,8 @@ class FittedModel:
     # Standard deviations by parameter from a constant shift and a displacement of the specimen being hard to tell
     # apart.
     shift_std: Mapping[str, float] = field(default_factory=dict)
+    # By how much a graphite crystal lowers the sum of squares, misfit counted in; None where that was not asked.
+    monochromator_gain: float | None = None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -390,6 +403,11 @@ class FittedModel:
             text = f"The fit stopped after {iterations} iterations without settling. {NOT_CONVERGED.remedy}"
             out.append(NOT_CONVERGED(text, iterations=iterations))
         out += self._symptoms() if self.describes_pattern else []
+        if (gain := self.monochromator_gain) is not None:
+            found = "one was taken" if gain > DECISIVE else "none was taken" if gain < -DECISIVE else "that stays open"
+            text = f"{MONOCHROMATOR_INFERRED.meaning} χ² is lower by {gain:.0f} with it: {found}. "
+            remedy = "" if abs(gain) > DECISIVE else MONOCHROMATOR_INFERRED.remedy
+            out.append(MONOCHROMATOR_INFERRED((text + remedy).strip(), gain=gain))
         if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
                 "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
