@@ -1,0 +1,99 @@
+"""Write docs/constants.md, the constants whose value is a judgement or a study's, from the values in the code.
+
+python -m tools.constants
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from xrdcomp.composition import priors
+from xrdcomp.phases.library import list_phases, load_phase
+from xrdcomp.physics.amorphous import AMORPHOUS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "constants.md"
+INTRO = """# Constants of judgement
+
+Constants that no law and no certificate fixes: what they are, what they were chosen on, and what judged them since.
+What is measured by others and only copied (scattering tables, structures, certificates) stands beside its source in
+the code. "Worlds" are the simulators of other hands ([worlds](worlds.md)), "home" the package's own, "round robin" the
+weighed mixtures 1a, 1d, 1g. A constant that only its own study judged may be wrong elsewhere. This page is made by
+`python -m tools.constants`.
+
+| constant | value | source or reason | chosen on | judged by |
+|---|---|---|---|---|
+"""
+_WORLDS = "coverage in debye and measured"
+# module under xrdcomp | constant | source or reason | chosen on | judged by
+ROWS = """
+refinement.covariance|PHASE_PER_GRAM_STD|structure, B, form factors of any crystal|judgement; apatite agrees to 0.6 % with an independent calculation|Debye sums over crystallites 0.996–1.004; worlds
+refinement.covariance|ORDERED_PER_GRAM_STD|B known: f0 of ions against atoms 1–2 %, tables 0.6 %|differences of tables|round robin, error over σ 0.76 rms
+refinement.covariance|GRAIN_LOG_STD|ground powders have grains of a few µm, a factor of two either way|judgement|round robin
+refinement.covariance|KNOWN_LOG_STD|one diameter for grains of many sizes and shapes|judgement|nothing yet
+refinement.covariance|BLANK_STD|air and holder scatter in the form of protein without a blank|judgement|worlds
+refinement.covariance|GOOD_FIT_GOF|worst of 400 specimens of strange form had 1.15|home|worlds
+refinement.model|INELASTIC_STD|Compton and thermal scattering that a crystal or window takes out|International Tables; range of instruments|worlds (instruments not stated)
+refinement.model|SHOULDER_STD|lognormal sizes, σ of ln size 0.2 to 0.4|calculated profiles|debye
+refinement.model|CORRECTION_STD|slow errors of a physical background, of the median intensity|judgement|worlds
+refinement.model|_UNCONTROLLED_STD|humic and fulvic acid, peat, charcoal, kerogen about free atoms|those patterns|nothing else yet
+refinement.model|_CONTROL_STD|filling and surface of two thick specimens|judgement|nothing yet
+refinement.model|_RING_ALIKE|three standard deviations of the place of the first maximum|judgement|nothing yet
+refinement.parameters|B_RELATIVE_STD|refinements of one compound, hard crystals little, apatites much|published refinements|fluorapatite, standards
+refinement.result|_EXTRA_B|carbonated apatites 0 to 0.4 Å², wrong geometries 0.8 to 4 or −1|calculated geometries and published apatites|table of geometries (tests/reference)
+refinement.result|_FOREIGN_LIPID|sign of a glass or a polymer taken for lipid|fits of silica, obsidian, polymers|nothing else yet
+refinement.result|DECISIVE|odds of 20|convention|round robin and its pure powders: 5 of 6 patterns of one monochromator, none of the sixth
+refinement.result|_SIZE_SHAPE_STD|sizes and shapes have no pseudo-Voigt profile|home|Debye patterns: lengths along c of plates are off by far more
+refinement.result|_GENERIC_WIDTH_STD|widths of uncalibrated diffractometers 0.05 to 0.12°|judgement|worlds
+refinement.result|POOR_FIT_GOF|fits that describe nothing|real patterns outside the library|golden cases
+physics.amorphous|_FORM_STD|departure of a first ring from a Gaussian, Hermite coefficient|judgement|worlds
+physics.amorphous|_SMOOTH_STD|what all forms share that none has, S at spacings of 0.6 Å⁻¹|judgement|worlds
+search.nuisance|GRAIN_STD|scatter of reflections of coarse powders (14 % measured), with texture|judgement|false phases at home and in real standards
+search.detection|_LIMIT_FACTOR|amount at the limit over that of one perfect template|home|share found at the limit, home
+quantification.methods|STANDARD_SPREAD|determinations on weighed mixtures|weighed mixtures|round robin
+quantification.methods|PRIOR_RELATIVE_STD|calculated constant of the area ratio|judgement|nothing yet
+composition.priors|BLANK_GAIN|half of the error is the background's|judgement|nothing yet
+composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
+composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds
+composition.priors|UNKNOWN_KIND_STD|as `_UNCONTROLLED_STD`|the same patterns|nothing else yet
+composition.priors|ORGANIC_WATER_EXCHANGE|forms of protein, lipid and keratin|judgement|worlds
+composition.priors|WATER_MINERAL_EXCHANGE|what their scattering leaves near 30°|judgement|worlds
+composition.priors|NO_AMORPHOUS_PROBABILITY|sintered and synthetic apatite have none|judgement|worlds, A = 0
+"""  # noqa: E501 - rows of a table
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def page() -> str:
+    """Text of the page."""
+    lines = []
+    for name, material in AMORPHOUS.items():
+        reason = "spread of its sources, see the code and docs/design/013-amorphous-scattering.md"
+        heading = f"area of {material.label}, relative std"
+        by = "measured and computed curves of other sources (tests/reference); " + _WORLDS
+        lines.append((f"`AMORPHOUS[{name!r}]`: {heading}", _shown(material.area_std), reason, "those sources", by))
+    for name in list_phases():
+        if (b := load_phase(name).facts.b_iso) is not None:
+            text = "means of refinements at room temperature"
+            lines.append((f"`b_iso` of {name}, Å²", f"{b[0]:g} ± {b[1]:g}", text, "literature", "round robin"))
+    for row in ROWS.strip().splitlines():
+        module, name, reason, chosen, judged = row.split("|")
+        value = getattr(importlib.import_module(f"xrdcomp.{module}"), name)
+        lines.append((f"`{module}.{name}`", _shown(value), reason, chosen, judged))
+    for name, prior in vars(priors).items():
+        if isinstance(prior, priors.Prior):
+            value = f"{prior.mean:.3g} ± {prior.std:.3g}, {prior.low:g} to {prior.high:g}"
+            chosen = "judgement" if "judged" in prior.origin else "the source"
+            text = f"{prior.meaning}. {prior.origin}"
+            lines.append((f"`composition.priors.{name}`", value, text, chosen, _WORLDS))
+    return INTRO + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    text = page()
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"{text.count(chr(10)) - INTRO.count(chr(10))} constants written to {PAGE.name}")
