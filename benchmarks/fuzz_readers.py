@@ -2,6 +2,7 @@
 
     python -m benchmarks.fuzz_readers --inputs 100000           # any exception but ReadError is a defect
     python -m benchmarks.fuzz_readers --damage 2500             # cut and flipped copies of real files: table
+    python -m benchmarks.fuzz_readers --structured 20000        # changed as a whole, well-formed: silent by kind
 
 Seeds are the files of the folder that XRDCOMP_FIXTURES names, small ones first, and one file of every
 writer in tests/xrd_writers.py. Results go to benchmarks/results/.
@@ -18,6 +19,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,8 @@ import numpy as np
 
 from benchmarks.mutations import cut, flip_bytes, mutate
 from tests import xrd_writers
+from tests.xrd_damage import STRUCTURES, restructure
+from tests.xrd_damage import judge as judge_structure
 from xrdcomp.data import Pattern
 from xrdcomp.errors import ReadError, XrdcompError
 from xrdcomp.io.front import read_xrd_scans
@@ -186,6 +190,50 @@ def damage(copies: int, seed: int) -> dict[str, object]:
     }
 
 
+def structured(copies: int, seconds: float, seed: int, keep: Path | None) -> dict[str, object]:
+    """Outcomes by kind of copies that are wrong as a whole, of files of up to `LARGEST_SEED` bytes."""
+    rng = random.Random(seed)
+    table: dict[str, Counter[str]] = {kind: Counter() for kind in STRUCTURES}
+    silent: list[str] = []
+    slowest, done, began = 0.0, 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        readable: list[tuple[Seed, tuple[Pattern, ...]]] = []
+        for each in seeds():
+            path = Path(folder) / Path(each.name).name
+            path.write_bytes(each.data)
+            with suppress(ReadError):
+                readable.append((each, read_xrd_scans(path)))
+        while done < copies and time.monotonic() - began < seconds:
+            kind, (each, originals) = STRUCTURES[done % len(STRUCTURES)], rng.choice(readable)
+            data = restructure(each.data, rng, kind)
+            if data is None and rng.random() > 0.02:
+                continue
+            done += 1
+            if data is None:
+                continue
+            path = Path(folder) / f"copy{Path(each.name).suffix}"
+            path.write_bytes(data)
+            start = time.monotonic()
+            try:
+                outcome = judge_structure(read_xrd_scans(path), originals)
+            except ReadError as refusal:
+                foreseen = not refusal.reason.startswith("the content does not follow the format")
+                outcome = "refused" if foreseen else "not foreseen"
+            except BaseException as crash:  # noqa: BLE001 - that is what is being counted
+                outcome = f"DEFECT {type(crash).__name__}"
+            slowest = max(slowest, time.monotonic() - start)
+            table[kind][outcome] += 1
+            if outcome.startswith(("silent", "DEFECT", "not foreseen")):
+                silent.append(f"{kind}: {outcome}: {each.name}")
+                if keep is not None:
+                    (keep / f"{len(silent):05d}-{path.name}").write_bytes(data)
+    return {
+        "copies": done, "files": len(readable), "seconds": round(time.monotonic() - began, 1), "seed": seed,
+        "slowest_s": round(slowest, 3), "table": {kind: dict(counts) for kind, counts in table.items()},
+        "silent": silent,
+    }  # fmt: skip
+
+
 def write_rows(name: str, rows: list[dict[str, object]], details: dict[str, object]) -> None:
     """Write the table of figures with their bars, and beside it what they were measured on."""
     results = Path(__file__).parent / "results"
@@ -231,12 +279,26 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=0.0, help="go on at least this long")
     parser.add_argument("--damage", type=int, default=0, help="judge so many cut and flipped copies of real files")
+    parser.add_argument("--structured", type=int, default=0, help="judge so many copies that are wrong as a whole")
+    parser.add_argument("--keep", type=Path, default=None, help="folder for copies that differ in silence")
     parser.add_argument("--seed", type=int, default=20261122)
     arguments = parser.parse_args()
     if arguments.damage:
         found = damage(arguments.damage, arguments.seed)
         write_rows("damage_readers", damage_rows(found), found)
         print("\n".join(map(str, found["silent"])) if isinstance(found["silent"], list) else "")
+        return 0
+    if arguments.structured:
+        found = structured(arguments.structured, arguments.seconds or 1e9, arguments.seed, arguments.keep)
+        table = found["table"]
+        assert isinstance(table, dict)
+        for kind, counts in table.items():
+            print(f"{kind:36s}", dict(sorted(counts.items())))
+        print(
+            f"{found['copies']} copies of {found['files']} files, {found['seconds']} s, slowest {found['slowest_s']} s"
+        )
+        target = Path(__file__).parent / "results" / f"structured_readers_{arguments.seed}.json"
+        target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         return 0
     found = fuzz(arguments.inputs, arguments.seconds, arguments.seed)
     write_rows("fuzz_readers", fuzz_rows(found), found)

@@ -732,12 +732,15 @@ class TgaResult(_Tabulated, shown="tga"):
         return drawn("draw_tga_on", self, ax)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contract's ``tga`` object."""
+        """Return the contract's ``tga`` object; a gas that its ``atmosphere`` does not know stands under ``gas``."""
+        known = self.atmosphere != "helium"
+        gas = {"atmosphere": self.atmosphere} if known else {"atmosphere": "unknown", "gas": self.atmosphere}
         balance = {"names": self.balance_names, "values": self.balance, "covariance": self.covariance}
         changes = (
             {"gas": c.gas, "from_min": c.from_min, "from_C": c.from_c, "source": c.source} for c in self.gas_changes
         )
-        return named(self, "atmosphere", "initial_mass_mg") | {
+        return gas | {
+            "initial_mass_mg": self.initial_mass_mg,
             "gas_changes": list(changes),
             "heating_rate_K_per_min": self.heating_rate_k_min,
             **named(self, "steps", "residue", "quantities", "budget"),

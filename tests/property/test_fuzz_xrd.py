@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.mutations import KINDS, mutate
 from tests import xrd_writers
+from tests.xrd_damage import STRUCTURES, judge, restructure
 from xrdcomp.errors import ReadError
 from xrdcomp.io.front import inspect_file, read_xrd, read_xrd_scans
 
@@ -107,3 +108,33 @@ def test_any_honest_table_is_read_exactly(
     pattern = read_xrd(path)
     np.testing.assert_allclose(pattern.two_theta, x, atol=1e-9)
     np.testing.assert_array_equal(pattern.intensity, y)
+
+
+ALWAYS_SEEN = {
+    "rows doubled", "padding with zeros", "a second scan behind", "records left out", "zeros behind",
+    "gzip of two members", "bzip2 of two streams", "gzip cut", "member left out", "member cut",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_files_that_are_wrong_as_a_whole(kind: str, tmp_path: Path) -> None:
+    """They end in patterns or a ReadError; of what must be seen every time nothing stays silent."""
+    dice = random.Random(STRUCTURES.index(kind))
+    outcomes: list[str] = []
+    for name, (suffix, write) in sorted(xrd_writers.WRITERS.items()):
+        for seed in range(2):
+            scan = xrd_writers.example(401, seed=seed)
+            path = tmp_path / f"{name}.{suffix}"
+            path.write_bytes(write(scan))
+            originals = read_xrd_scans(path)
+            changed = restructure(write(scan), dice, kind)
+            if changed is None:
+                continue
+            path.write_bytes(changed)
+            try:
+                outcomes.append(judge(read_xrd_scans(path), originals))
+            except ReadError as refusal:
+                outcomes.append("refused" if "does not follow the format" not in refusal.reason else "not foreseen")
+    assert "not foreseen" not in outcomes
+    if kind in ALWAYS_SEEN:
+        assert not [outcome for outcome in outcomes if outcome.startswith("silent")]

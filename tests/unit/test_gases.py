@@ -85,3 +85,19 @@ def test_what_the_user_says_holds_and_contradictions_are_told() -> None:
     assert not switched.under("nitrogen,air@600C").messages  # the same place in other words
     for other in ("nitrogen", "nitrogen,air@700C", "nitrogen,oxygen@600C"):
         assert len(switched.under(other).messages) == 1
+
+
+def test_helium_is_written_as_the_schema_allows_and_named_beside_it() -> None:
+    import json
+    from importlib.resources import files
+
+    import jsonschema
+
+    from xrdcomp.analysis import analyze
+
+    result = analyze(tga=_run("helium"))
+    tga = json.loads(result.to_json())["tga"]
+    assert (tga["atmosphere"], tga["gas"]) == ("unknown", "helium")
+    schema = json.loads(files("xrdcomp").joinpath("result.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(json.loads(result.to_json()))
+    assert "gas" not in json.loads(analyze(tga=_run("argon")).to_json())["tga"]

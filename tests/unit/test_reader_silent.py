@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.xrd_writers import example, text_rows
+from tests.xrd_writers import example, ras, text_rows, uxd, xrdml
 from xrdcomp.data import EmissionLine, Pattern
 from xrdcomp.errors import ReadError, RecipeError
 from xrdcomp.instrument.build import instrument_messages
@@ -224,3 +224,57 @@ def test_nanometres_are_asked_about() -> None:
     with pytest.raises(RecipeError, match=r"did you mean 1\.54 "):
         build_recipe({"wavelength": "0.154"})
     assert build_recipe({"wavelength": "0.1665"}).instrument.wavelengths == (0.1665,)
+
+
+@pytest.mark.parametrize(("factor", "points"), [(10.0, 6), (0.1, 40), (4.0, 60)])
+def test_a_stretch_of_another_scale_is_told(factor: float, points: int) -> None:
+    told = 0
+    for seed in range(10):
+        x, y = wide(seed)
+        y[300 : 300 + points] = np.round(factor * y[300 : 300 + points])
+        told += "XRD_SCALE_CHANGES" in codes(x, y)
+    assert told >= 9  # of 300 stretches anywhere, 273 are told
+
+
+def test_fractions_among_counts_are_told() -> None:
+    x, y = wide()
+    high = y > 1000
+    y[high] /= 1000.0  # a point before three figures, read as the decimal sign
+    assert "XRD_ODD_COUNTS" in codes(x, y)
+
+
+@pytest.mark.parametrize("change", [-9, -1, 1, 4])
+def test_a_count_lost_or_doubled_between_the_ends_of_an_xrdml_is_told(tmp_path: Path, change: int) -> None:
+    counts = SCAN.counts.tolist()
+    counts = counts[:60] + counts[60 - change :] if change < 0 else counts[: 60 + change] + counts[60:]
+    data = xrdml(SCAN).decode()
+    listed = " ".join(f"{v:g}" for v in SCAN.counts)
+    assert listed in data
+    path = tmp_path / "a.xrdml"
+    path.write_text(data.replace(listed, " ".join(f"{v:g}" for v in counts)))
+    assert "201 would make" in "".join(note.text for note in read_xrd(path).messages)
+
+
+def test_a_column_that_is_missing_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.ras"
+    rows = ras(SCAN).decode("cp932").split("\r\n")
+
+    def written(*columns: int) -> bytes:
+        cells = (" ".join(row.split()[i] for i in columns) if row[:2].isdigit() else row for row in rows)
+        return "\r\n".join(cells).encode("cp932")
+
+    path.write_bytes(written(0, 2))
+    with pytest.raises(ReadError, match="every count is 1"):
+        read_xrd(path)
+    path.write_bytes(written(0, 2, 1))
+    with pytest.raises(ReadError, match="every count is 1"):
+        read_xrd(path)
+    path = tmp_path / "a.uxd"
+    lines = uxd(SCAN).decode().split("\n")
+    path.write_text("\n".join(line.split("\t")[0] if line[:1].isdigit() else line for line in lines))
+    with pytest.raises(ReadError, match="odd number of values"):
+        read_xrd(path)
+    path = tmp_path / "a.xy"
+    path.write_text("".join(f"{x:.3f} {x + 0.02:.3f}\n" for x in SCAN.two_theta))
+    with pytest.raises(ReadError, match="as the angles do"):
+        read_xrd(path)

@@ -162,7 +162,7 @@ def record(file: str | None, **options: Any) -> None:
     if file:
         run, messages = measure_standard(
             file, options["standard"], options["name"], build_recipe(options | {"history": None}), scan=options["scan"],
-            measured_at=moment, **told,
+            input_format=options["input_format"], measured_at=moment, **told,
         )  # fmt: skip
     else:
         run = check_run_of_values(

@@ -247,7 +247,14 @@ ZERO_RUN = message_kind(
     "XRD_ZERO_RUN", "warning",
     "Several zeros in a row inside the scan, where the points beside them have counts: lost data, no measurement.",
     remedy="Compare with another export, or exclude the range.",
-    threshold="3 zeros in a row beside a median above 20", origin="chance of 1e-26 for counts of 20",
+    threshold="3 zeros in a row beside a median above 20, or more where their number times the median is above 100",
+    origin="chance of 1e-26 for counts of 20",
+)  # fmt: skip
+ODD_COUNTS = message_kind(
+    "XRD_ODD_COUNTS", "warning",
+    "Fractions among the whole counts of a scan: a damaged number, or a point that separated thousands.",
+    remedy="Compare with another export.",
+    threshold="up to 30 % of the points of a scan of counts, up to 2 % where the file names no unit",
 )  # fmt: skip
 SCALE_CHANGES = message_kind(
     "XRD_SCALE_CHANGES", "warning",
@@ -418,7 +425,7 @@ def note_zero_runs(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnos
     edges = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
     runs = [(int(a), int(b)) for a, b in edges if b - a >= 3 and a > 0 and b < len(intensity)]
     beside = [min(np.median(intensity[max(0, a - 10) : a]), np.median(intensity[b : b + 10])) for a, b in runs]
-    found = [run for run, level in zip(runs, beside, strict=True) if level > 20]
+    found = [(a, b) for (a, b), level in zip(runs, beside, strict=True) if level > 20 or (b - a) * level > 100]
     if not found:
         return []
     first, stop = found[0]
@@ -429,7 +436,74 @@ def note_zero_runs(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnos
     return [ZERO_RUN(text, runs=len(found), two_theta_min=float(two_theta[first]))]
 
 
+def note_fractions(scan: RawScan) -> list[Diagnostic]:
+    """Note fractions among whole counts, but those of an absorber's factor."""
+    x, y = scan.two_theta, scan.intensity
+    odd = np.flatnonzero(y != np.round(y))
+    share = {"counts": 0.3, "arbitrary": 0.02}.get(scan.unit, 0.0)
+    if (
+        scan.attenuation is not None
+        or len(y) < LEAST_COUNTED
+        or not 0 < len(odd) <= max(3 * (share > 0), share * len(y))
+    ):
+        return []
+    i = int(odd[0])
+    text = (
+        f"{len(odd)} of {len(y)} counts are no whole numbers, the first {y[i]:.9g} at {x[i]:g}°: the file may be "
+        "damaged there, or a point separated thousands; compare with another export"
+    )
+    return [ODD_COUNTS(text, points=len(odd))]
+
+
 _JUMP_WINDOW, _NOISE_WINDOW, _LEAST_FACTOR = 8, 600, 1.8
+_STRETCH = (4, 80)
+"""Points of a stretch of another scale, at least and at most."""
+_STRETCH_FACTOR = 3.0
+
+
+def note_stretch(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
+    """Note a stretch that jumps by one factor at its first point and back behind its last.
+
+    Divided by the factor it must go on with the points on either side, within their noise. A reflection climbs and
+    falls inside, a detector's edge does not come back.
+    """
+    n, scale = len(intensity), counting_scale(intensity)
+    if n < 2 * _LEAST_POINTS or (intensity < 0).any() or not scale:
+        return []
+    logs = np.log(np.maximum(intensity, 1e-3 * max(float(np.median(intensity)), 1e-300)))
+    jumps = np.diff(logs)
+    edges = np.flatnonzero(np.abs(jumps) > 0.8 * np.log(_STRETCH_FACTOR)) + 1
+    least, most = _STRETCH
+    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        left, right = intensity[max(0, start - 6) : start], intensity[stop : stop + 6]
+        if not least <= stop - start <= most or min(len(left), len(right)) < 4:
+            continue
+        inside = intensity[start:stop]
+        half = max(2, min(4, len(inside) // 2))
+        rises = [
+            np.median(inside[:half]) / max(np.median(left[-4:]), 1e-300),
+            np.median(inside[-half:]) / max(np.median(right[:4]), 1e-300),
+        ]
+        if min(rises) <= 0.0:
+            continue
+        size = float(np.log(rises[0] * rises[1])) / 2.0
+        level = float(min(np.median(left), np.median(right)))
+        if abs(size) < np.log(_STRETCH_FACTOR) or np.abs(np.log(rises[0] / rises[1])) > 0.35 * abs(size):
+            continue
+        low = min(level, level * float(np.exp(size)))
+        if low < 5.0 * scale or np.abs(np.diff(np.log(np.maximum(inside, 1e-300)))).max() > 0.45 * abs(size):
+            continue
+        joined = np.concatenate((left, inside / np.exp(size), right))
+        x = np.arange(len(joined), dtype=np.float64)
+        smooth = np.polyval(np.polyfit(x, joined, 2), x)
+        spread = np.sqrt(scale * np.maximum(smooth, scale)) * np.sqrt(max(1.0, float(np.exp(-size))))
+        if (np.abs(joined - smooth) < 4.5 * spread).all():
+            text = (
+                f"from {two_theta[start]:g} to {two_theta[stop - 1]:g}° the intensities are {np.exp(size):.3g} times "
+                "those beside and go back in one step: a part of the scan was multiplied; compare with another export"
+            )
+            return [SCALE_CHANGES(text, two_theta=float(two_theta[start]), factor=float(np.exp(size)))]
+    return []
 
 
 def note_scale(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
@@ -549,6 +623,11 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
             raise ReadError(f"intensity is {y[top]:g}", f"point {top}", f"less than {ABSURD_COUNTS:g}", hint)
         if not y.any():
             raise ReadError("every intensity is zero", expected="a measured pattern")
+        if len(y) >= LEAST_COUNTED and float(np.ptp(y - scan.two_theta)) <= 1e-3 * float(np.ptp(scan.two_theta)):
+            hint = "The column of intensities may be missing; export it again."
+            raise ReadError(
+                f"intensities rise as the angles do, from {y[0]:g}", expected="a measured pattern", hint=hint
+            )
         if y[low] < 0:
             if scan.unit == "counts":
                 raise ReadError(f"a count of {y[low]:g}", f"point {low}", "counts from 0 upwards")
@@ -564,9 +643,9 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         refusal.file, refusal.format_id = str(source.path), format_id
         refusal.place = ", ".join(part for part in (scan.place, refusal.place) if part)
         raise
-    notes += note_zero_runs(scan.two_theta, scan.intensity)
+    notes += note_zero_runs(scan.two_theta, scan.intensity) + note_fractions(scan)
     if scan.attenuation is None and not isinstance(scan.counting_time_s, np.ndarray):
-        notes += note_scale(scan.two_theta, scan.intensity)
+        notes += note_scale(scan.two_theta, scan.intensity) or note_stretch(scan.two_theta, scan.intensity)
     notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
     if doubtful := [line.wavelength for line in scan.emission_lines if line.label == DOUBTFUL]:
         stated = doubtful[0]

@@ -48,13 +48,15 @@ def measure_standard(
     recipe: Recipe | None = None,
     *,
     scan: int | None = None,
+    input_format: str | None = None,
     measured_at: datetime | None = None,
     **notes: str,
 ) -> tuple[CheckRun, tuple[Diagnostic, ...]]:
     """Measure a check standard in a file: the run to be recorded, and messages on it.
 
-    `standard` is a name of `standards`, `instrument` that of the instrument in its history. The time is `measured_at`,
-    else the file's, else its time stamp. `notes` are ``operator`` and ``note``.
+    `standard` is a name of `standards`, `instrument` that of the instrument in its history; `scan` and `input_format`
+    are those of `analyze`. The time is `measured_at`, else the file's, else its time stamp. `notes` are ``operator``
+    and ``note``.
     """
     name = _SHORT_NAMES.get(standard.casefold(), standard.casefold())
     known, recipe = standards(), recipe or Recipe()
@@ -62,7 +64,7 @@ def measure_standard(
         raise RecipeError(f"standard {standard!r} is not known. Expected: {', '.join(known)}; or values of your own.")
     measured: Pattern | TgaRun
     if known[name] == "xrd":
-        measured = read_xrd(file, scan=scan)
+        measured = read_xrd(file, scan=scan, format=input_format)
         with naming(os.fspath(file)):
             values, messages = (
                 _empty_holder(measured) if name == EMPTY_HOLDER else _line_profile(measured, name, recipe)
@@ -70,7 +72,7 @@ def measure_standard(
         first, last = (float(measured.two_theta[k]) for k in (0, -1))
         conditions = f"{first:.3g}-{last:.4g}°, {len(measured.two_theta)} points, {measured.counting_time_s or '?'} s"
     else:
-        measured = read_empty_pan(file) if name == EMPTY_PAN else read_tga(file)
+        measured = (read_empty_pan if name == EMPTY_PAN else read_tga)(file, format=input_format)
         with naming(os.fspath(file)):
             values, messages = _empty_pan(measured) if name == EMPTY_PAN else _steps(measured, name, recipe)
         first, last = float(measured.temperature_c[0]), float(measured.temperature_c[-1])

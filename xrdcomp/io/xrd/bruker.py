@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, message_kind
+from xrdcomp.data import message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Fields, Header, is_zip, number, number_list, parse_xml, read_members, stated
 from xrdcomp.io.registry import begins, has_all, xrd_reader
@@ -33,26 +33,9 @@ from xrdcomp.io.scans import (
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
-ODD_COUNTS = message_kind(
-    "XRD_ODD_COUNTS", "warning",
-    "Few fractions among the whole counts of a binary file: a flipped bit of a stored number looks like that.",
-    remedy="Compare with another export.", threshold="up to 2 % of the points",
-)  # fmt: skip
 START_DOUBTFUL = message_kind(
     "XRD_START_DOUBTFUL", "warning", "The header's θ is not half of its 2θ at the start.", threshold="0.01°"
 )
-
-
-def _odd_fractions(y: FloatArray, place: str) -> tuple[Diagnostic, ...]:
-    odd = np.flatnonzero(y != np.round(y))
-    if not np.isfinite(y).all() or len(y) < 20 or not 0 < len(odd) <= max(3, 0.02 * len(y)):
-        return ()
-    i = int(odd[0])
-    text = (
-        f"{place}: {len(odd)} of {len(y)} counts are no whole numbers, the first {y[i]:.9g} at point {i}: "
-        "the file may be damaged there; compare with another export"
-    )
-    return (ODD_COUNTS(text, points=len(odd)),)
 
 
 def _grid(start: float, step: float, n: int, place: str) -> FloatArray:
@@ -81,7 +64,7 @@ def _range_scan(fields: Fields, version: int, header: int, data: int, common: Ra
     """The range with header and records at these bytes, with signs of damage that the lengths do not show."""
     n, start, step, theta, seconds = (getattr(fields, kind)(header + offset) for kind, offset in _RANGE_FIELDS[version])
     x, y = _grid(start, step, n, common.place), fields.points(data, n, stride, common.place)
-    notes = [*_odd_fractions(y, common.place), *note_unusual_end(x)]
+    notes = note_unusual_end(x)
     if 1.0 < theta < 180.0 and abs(2.0 * theta - x[0]) > 0.01:
         text = f"{common.place}: 2θ starts at {x[0]:g}° and θ at {theta:g}°, which is not half of it"
         notes.append(START_DOUBTFUL(text))
@@ -248,7 +231,6 @@ def _range_v4(fields: Fields, at: int, common: RawScan) -> tuple[RawScan, int]:
     scan = replace(
         common, two_theta=x, intensity=y, unit="counts" if whole and (y >= 0).all() else "arbitrary",
         counting_time_s=seconds if 0 < seconds < 1e7 else None, axis=scan_type, not_powder=reason,
-        messages=_odd_fractions(y, place),
     )  # fmt: skip
     return scan, data + stride * n
 
@@ -418,6 +400,8 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
         values = number_list(data, place)
         if mark[1]:
+            if any(len(row.split()) % 2 for row in data.split("\n")):
+                raise ReadError("a row holds an odd number of values", place, "angle and intensity", CUT)
             if len(values) % 2:
                 raise ReadError(f"{len(values)} numbers where pairs were announced", place, "angle and intensity", CUT)
             x, y = values[0::2], values[1::2]

@@ -214,4 +214,9 @@ def _cells(source: SourceFile, bank: _Bank, widths: tuple[int, ...]) -> FloatArr
     tokens = [token or ("1" if counted and i % 2 == 0 else "") for i, token in enumerate(values[: bank.n * per_point])]
     if "" in tokens:
         raise ReadError("a cell is empty", f"{bank.place}, point {tokens.index('') // per_point}", "a number")
-    return number_list("\n".join(tokens), bank.place).reshape(bank.n, per_point)
+    numbers = number_list("\n".join(tokens), bank.place)
+    if len(numbers) != len(tokens):
+        at = next(i for i, token in enumerate(tokens) if len(token.split()) > 1)
+        place = f"{bank.place}, point {at // per_point}"
+        raise ReadError(f"a cell holds {tokens[at]!r}", place, "one number in every fixed column", CUT)
+    return numbers.reshape(bank.n, per_point)

@@ -12,11 +12,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from xrdcomp.data import message_kind
+from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list, parse_xml, stated, text_of
 from xrdcomp.io.registry import xrd_reader
-from xrdcomp.io.scans import MAX_POINTS, RawScan, emission_lines, stated_wavelength
+from xrdcomp.io.scans import MAX_POINTS, MAYBE_CUT, RawScan, emission_lines, stated_wavelength
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray
 
@@ -103,14 +103,49 @@ def _scan(scan: Element, kind: str, common: RawScan) -> RawScan:
         reason = f"the measurement type is {kind!r}"
     status = scan.get("status", "Completed")
     text = f"the scan's status is {status!r}: the measurement was not completed"
+    x = _positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place)
+    notes = [] if status == "Completed" else [NOT_COMPLETED(text)]
+    if not reason:
+        notes += _note_step(x)
     return replace(
-        common, two_theta=_positions(points, "2Theta" if axis.lower() in _POWDER_AXES else axis, n, place),
+        common, two_theta=x,
         intensity=y,
         unit="cps" if given.get("unit", "").lower() in {"cps", "counts per second"} else "counts",
         counting_time_s=seconds, attenuation=factor, axis=axis, not_powder=reason,
         metadata={**common.metadata, **facts},
-        messages=() if status == "Completed" else (NOT_COMPLETED(text),),
+        messages=tuple(notes),
     )  # fmt: skip
+
+
+_ENDS_OFF = 5e-4
+"""Rounding of both ends, degrees."""
+_STEP_UNITS = (0.0005, 0.00835563, 0.00656514)
+"""Degrees of which steps are made: of motors, and of the strips of X'Celerator and PIXcel."""
+
+
+def _note_step(x: FloatArray) -> list[Diagnostic]:
+    """Note ends and a number of counts that give an odd step, where a few counts more or fewer would give a round one.
+
+    The file states the ends and no step, so that a count that is lost or doubled would move all angles.
+    """
+    n = len(x)
+    if n < 50 or float(np.ptp(np.diff(x))) > 1e-6:
+        return []
+    span = float(x[-1] - x[0])
+
+    def odd(intervals: int) -> bool:
+        step = span / intervals
+        off = min(abs(step / unit - round(step / unit)) * unit for unit in _STEP_UNITS)
+        return off * intervals > _ENDS_OFF and round(span * 1e8) % intervals != 0  # or of eight decimals
+
+    near = [k for k in sorted(range(-30, 31), key=abs) if k and n + k > 1 and not odd(n + k - 1)]
+    if not odd(n - 1) or not near:
+        return []
+    text = (
+        f"{n} counts from {x[0]:g} to {x[-1]:g}° make steps of {span / (n - 1):.6f}°; {n + near[0]} would make steps "
+        f"of {span / (n + near[0] - 1):.6g}°: counts may be lost or doubled, which would move every angle"
+    )
+    return [MAYBE_CUT(text, held=n, expected=n + near[0])]
 
 
 def _per_point(points: Element, name: str, n: int, place: str, *, positive: bool = True) -> FloatArray | None:

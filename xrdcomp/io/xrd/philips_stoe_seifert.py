@@ -84,6 +84,8 @@ def rd(source: SourceFile) -> RawScan:
     if len(source.data) - data_start >= 4 * n:
         msg = f"{n} points fill {2 * n} bytes, {len(source.data) - data_start} follow the header"
         raise ReadError(msg, "byte 0xd6", "a range that fits the file")
+    rest = len(source.data) - data_start - 2 * n
+    text = f"{rest} bytes follow the {n} counts of the file; they were left out"
     packed = np.frombuffer(source.data, dtype="<u2", count=n, offset=data_start).astype(np.float64)
     kind, anode = source.data[84], source.data[85]
     instrument = _DIFFRACTOMETERS[kind] if kind < len(_DIFFRACTOMETERS) else ""
@@ -92,6 +94,7 @@ def rd(source: SourceFile) -> RawScan:
         two_theta=two_theta_grid(start, step, n), intensity=np.round(packed**2 / 100.0), unit="counts",
         emission_lines=emission_lines(fields.f64(94), fields.f64(102), fields.f64(110)),
         anode=_ANODES[anode] if anode < len(_ANODES) else "", place="range 0", metadata=facts,
+        messages=(SURPLUS_RECORDS(text),) if rest else (),
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ CHECKSUM = message_kind(
     "The checksum that the instrument stored is not that of the profile: the file was changed after measurement.",
 )  # fmt: skip
 
+MAX_FACTORS = 12
+"""More absorbers than an instrument has."""
 _POWDER_AXES = {
     "twothetatheta", "twotheta", "twothetaomega", "2theta/theta", "2theta", "2theta/omega", "2theta-theta",
     "thetad", "twothetathetawithoutthetas", "theta/2-theta", "2-theta/theta",
@@ -88,10 +90,16 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     table = number_list("\n".join(rows), place).reshape(len(rows), -1)
     x, y = table[:, 0], table[:, 1]
     factor = table[:, 2] if table.shape[1] == 3 else np.ones(len(x))
+    if len(y) >= 20 and (y == 1.0).all():
+        hint = "The column of counts may be missing; export it again."
+        raise ReadError("every count is 1, as an attenuator factor is", place, "counts in the second column", hint)
     n, notes = declared_part(y, keys.number("MEAS_DATA_COUNT"), place, angles=x)
     x, y, factor = x[:n], y[:n], factor[:n]
     if not (np.isfinite(factor).all() and (factor > 0).all()):
         raise ReadError("an attenuator factor is not positive", place, "factors from 1 upwards")
+    if len(np.unique(factor)) > MAX_FACTORS:
+        msg = f"the third column holds {len(np.unique(factor))} different attenuator factors"
+        raise ReadError(msg, place, f"{MAX_FACTORS} at most", "Columns may be exchanged; export it again.")
     start, step = keys.number("MEAS_SCAN_START"), keys.number("MEAS_SCAN_STEP")
     if start is not None and step and len(x) > 1:
         tolerance = max(2e-3, 0.1 * abs(step), 6e-5 * len(x))

@@ -313,8 +313,9 @@ def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
     joined = len(numbers) >= 2 and any(abs(before - value) < 0.2 * abs(step) for value in numbers[:-1])
     damaged = len(cells) == table.values.shape[1] and all(map(_mostly_figures, cells))
     angle = number(cells[0]) if len(cells) > 1 else None
-    alone = number(cells[0]) if len(cells) == 1 and "." in cells[0] else None
-    on_grid = any(value is not None and abs(before - value) < 0.02 * abs(step) for value in (angle, alone))
+    alone = number(cells[0]) if len(cells) == 1 and cells[0] != str(len(x)) else None
+    mended = number(re.sub(r"[^\d]", ".", cells[0])) if len(cells) > 1 else None
+    on_grid = any(value is not None and abs(before - value) < 0.02 * abs(step) for value in (angle, alone, mended))
     if joined or damaged or on_grid:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
