@@ -81,6 +81,7 @@ class Programme:
     end_c: float = 950.0
     rate: float = 10.0
     holds: tuple[tuple[float, float], ...] = ()
+    after: tuple[tuple[float, float], ...] = ()  # levels and minutes there after the end, cooler ones too, at `rate`
     gas: Atmosphere = "air"
     oxygen_at_min: float | None = None  # and the gas that comes then
     later: Atmosphere = "air"
@@ -117,6 +118,10 @@ def temperature_of(programme: Programme) -> tuple[np.ndarray, np.ndarray]:
         places.append(level)
     times.append(times[-1] + max(programme.end_c - places[-1], 0.0) / programme.rate)
     places.append(max(programme.end_c, places[-1]))
+    for level, minutes in programme.after:
+        times += [times[-1] + abs(level - places[-1]) / programme.rate]
+        times += [times[-1] + minutes]
+        places += [level, level]
     minutes = np.arange(0.0, times[-1], programme.reading_s / 60.0)
     return minutes, np.interp(minutes, times, places)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.gas_programs import HYDRATES, INORGANIC, Faults, Made, Programme, bone, make, untold
+from tests.gas_programs import HYDRATES, INORGANIC, Faults, Made, Pool, Programme, bone, make, untold
 from tests.helpers import assert_close
 from xrdcomp.data import Atmosphere
+from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga
+from xrdcomp.thermal.balance import tga_check
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
 WATER, ORGANIC, CARBONATE = 0.10, 0.25, 0.035
@@ -138,3 +140,54 @@ def test_an_abrupt_step_adds_no_rise_beside_it() -> None:
     made: Made = make(bone(), Programme(gas="nitrogen", holds=((900.0, 20.0),), end_c=900.0, oxygen_at_min=92.5))
     mass = analyze_tga(made.run, NO_BUOYANCY).mass_fraction
     assert float((mass - np.minimum.accumulate(mass)).max()) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("top", "low", "rate", "after"),
+    [
+        (900.0, 650.0, 10.0, ()),
+        (950.0, 600.0, 20.0, ((200.0, 5.0),)),
+        (800.0, 500.0, 10.0, ()),
+        (900.0, 750.0, 20.0, ((940.0, 20.0),)),
+    ],
+)
+def test_ash_may_be_weighed_below_the_top(
+    top: float, low: float, rate: float, after: tuple[tuple[float, float], ...]
+) -> None:
+    """Proximate analysis: pyrolysed to the top, cooled, burnt there; cooled or heated further."""
+    levels = ((top, 7.0), (low, 40.0), *after)
+    switch = (2.0 * top - low - 25.0) / rate + 11.0
+    made = make(bone(), Programme(gas="nitrogen", rate=rate, end_c=top, after=levels, oxygen_at_min=switch))
+    for run in (made.run, untold(made, "nitrogen"), untold(made, "unknown")):
+        result = analyze_tga(run, NO_BUOYANCY)
+        holds(result)
+        low_end, high_end = result.residue.ci95
+        assert low_end - 0.001 <= made.residue <= high_end + 0.001
+    unburnt = analyze_tga(make(bone(), Programme(gas="nitrogen", rate=rate, end_c=top, after=levels)).run, NO_BUOYANCY)
+    assert unburnt.gas_changes == ()
+
+
+@pytest.mark.parametrize(("end_c", "minutes"), [(720.0, 90.0), (750.0, 30.0), (800.0, 20.0), (850.0, 10.0)])
+def test_carbonate_is_complete_where_the_mass_stays(end_c: float, minutes: float) -> None:
+    held = analyze_tga(make(bone(), Programme(end_c=end_c, holds=((end_c, minutes),))).run, NO_BUOYANCY)
+    assert held.balance_names[-1] == "residue"
+    holds(held, atol=0.001)
+    stopped = analyze_tga(make(bone(), Programme(end_c=min(end_c, 800.0))).run, NO_BUOYANCY)
+    assert stopped.balance_names[-1] == "residue_with_carbonate"
+    (left,) = [m for m in stopped.messages if m.code == "TGA_CARBONATE_LEFT"]
+    assert "950" not in left.text
+
+
+@pytest.mark.parametrize("level", [110.0, 300.0])
+def test_a_hold_within_a_loss_makes_no_single_reaction_of_it(level: float) -> None:
+    holds(analyze_tga(make(bone(), Programme(holds=((level, 60.0),))).run, NO_BUOYANCY))
+
+
+def test_standards_are_judged_by_what_still_happens() -> None:
+    calcite = [Pool(mass=0.4397, peak_c=770.0, energy_kj=200.0)]
+    held = make(calcite, Programme(start_c=105.0, end_c=750.0, holds=((750.0, 60.0),))).run
+    assert tga_check(held, "calcite", NO_BUOYANCY).passed
+    with pytest.raises(AnalysisError, match="until the mass stays: it ends too early"):
+        tga_check(make(calcite, Programme(end_c=750.0)).run, "calcite", NO_BUOYANCY)
+    with pytest.raises(AnalysisError, match="ends too early"):
+        tga_check(make(calcite, Programme(end_c=600.0)).run, "calcite", NO_BUOYANCY)

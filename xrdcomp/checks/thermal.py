@@ -24,7 +24,8 @@ UNKNOWN_GAS = message_kind("TGA_UNKNOWN_GAS", "warning",
 )  # fmt: skip
 CARBONATE_LEFT = message_kind(
     "TGA_CARBONATE_LEFT", "warning", "The run ends before all carbonate has gone; the residue still holds it.",
-    remedy="Heat to 950 °C.",
+    remedy="Heat on, or hold, until the mass stays.",
+    threshold="100 °C before the end of carbonates at the run's rate; from 720 °C on where the mass stays",
 )  # fmt: skip
 MASS_GAIN = message_kind("TGA_MASS_GAIN", "warning",
     "The mass rises: oxidation, uptake of gas, or more buoyancy than estimated; losses there are too small by it.",
@@ -104,7 +105,10 @@ def carbonate_left(tga: TgaResult) -> Diagnostic | None:
     if "residue_with_carbonate" not in tga.balance_names:
         return None
     end = float(tga.temperature_c[-1])
-    text = f"The run ends at {end:.0f} °C, before all carbonate has gone; the residue still holds it. Heat to 950 °C."
+    text = (
+        f"The run ends at {end:.0f} °C, before all carbonate has gone; the residue still holds it. Heat on, or hold, "
+    )
+    text += "until the mass stays."
     return CARBONATE_LEFT(text, end_c=end)
 
 

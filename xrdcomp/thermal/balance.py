@@ -25,6 +25,7 @@ from xrdcomp.thermal.losses import (
     crossing_mass,
     end_carbonate_before_salts,
     find_peaks,
+    goes_at,
     literature_windows,
     loss_between,
     measured_step,
@@ -47,7 +48,8 @@ STARTS_WARM = message_kind("TGA_STARTS_WARM", "warning",
 )  # fmt: skip
 RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
     "The run ends before the organic has gone; the steps are numbered and no balance is given.",
-    remedy="Heat to 950 °C.",
+    remedy="Heat on, or hold, until the mass stays.",
+    threshold="end of the organic at the run's rate, 120 °C earlier where the mass stays",
 )  # fmt: skip
 
 
@@ -208,12 +210,11 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
     return Judged(read=True, nature="tissue")
 
 
-def _width(curve: SmoothedCurve, start: int, end: int) -> tuple[float, float]:
-    """Temperatures between which the loss between two grid points goes from a tenth to nine tenths."""
+def _shares(curve: SmoothedCurve, start: int, end: int) -> FloatArray:
+    """Grid points, as fractions, at which each of 0, 0.5 to 100 % of the loss between two has gone."""
     part = np.maximum.accumulate(curve.mass[start] - curve.mass[start : end + 1])
-    levels = np.array([0.1, 0.9]) * max(float(part[-1]), 1e-12)
-    low, high = curve.raw.temperature_c[start + np.searchsorted(part, levels)]
-    return float(low), float(high)
+    points: FloatArray = np.interp(np.linspace(0.0, 1.0, 201) * float(part[-1]), part, np.arange(len(part)))
+    return start + points
 
 
 def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
@@ -259,8 +260,10 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     # water (and ammonia) of crystals.
     cut, end = (raw.index_at(p) for p in boundaries.progress[:2])
     water, burnt = 1.0 - float(mass[0]), 0.0 if curve.burn is None else curve.burn.mass
-    low_c, high_c = _width(curve, 0, cut)
-    narrow = high_c - low_c < _NARROW_C and low_c > raw.temperature_c[0] + _LATE_C
+    tenth = _shares(curve, 0, cut)[[20, 180]]
+    low_c, high_c = np.interp(tenth, np.arange(len(smooth)), raw.temperature_c).tolist()
+    # as on a hold, °C of progress
+    narrow = float(np.diff(tenth)[0]) * raw.step < _NARROW_C and low_c > raw.temperature_c[0] + _LATE_C
     narrow |= low_c > shift_with_rate(_BOUND_C, raw.heating_rate_k_min, _BOUND_ENERGY_KJ)
     if water > _NOTICEABLE and total + burnt < _LEAST_ORGANIC * water and narrow:
         reasons.append(
@@ -270,10 +273,8 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     # Half of what tissue loses goes within 80 °C or more, of wood within 50; a hydroxide's or oxalate's single reaction
     # takes 25 to 38, and leaves more than half of the mass (10 K/min).
     if total > _NOTICEABLE and not burnt and total < _MOST_OF_MINERAL * mass[0]:
-        part = np.maximum.accumulate(smooth[cut] - smooth[cut : end + 1])
-        levels = np.linspace(0.0, 1.0, 201) * float(part[-1])
-        reached_c = np.interp(levels, part, raw.temperature_c[cut : end + 1])
-        half_c = float((reached_c[100:] - reached_c[:-100]).min())
+        reached = _shares(curve, cut, end)
+        half_c = float((reached[100:] - reached[:-100]).min()) * raw.step
         if half_c < _HALF_ORGANIC_C:
             reasons.append(
                 f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
@@ -508,6 +509,7 @@ STANDARDS: dict[str, Standard] = {
     ), residue=("CaO", _CAO / _CALCITE)),
 }  # fmt: skip
 _CARBONATED = TheoreticalStep(850.0, 70.0, 190.0)
+_QUIET_C = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -586,15 +588,22 @@ def tga_check(
     literature = np.array([shift_with_rate(m.end_c, raw.heating_rate_k_min, m.energy_kj) for m in marks])
     begin, end = float(literature[0]), float(literature[len(known.steps) - 1])
     first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
-    if first > begin + 40.0 or last < end - 30.0:
+    # a run that begins later or ends earlier has seen the steps where nothing goes there, and they lie beyond halfway
+    beside = max(int(_QUIET_C / raw.step), 3)
+    goes = [goes_at(curve, slice(0, beside)), goes_at(curve, slice(-beside, None))]
+    second, last_but_one = float(literature[1]), float(literature[len(known.steps) - 2])
+    late = first > begin + 40.0 and (goes[0] or first > 0.5 * (begin + second))
+    early = last < end - 30.0 and (goes[1] or last < 0.5 * (last_but_one + end))
+    if late or early:
         raise AnalysisError(
-            f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about "
-            f"{begin:.0f} to {end:.0f} °C at this heating rate."
+            f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about {begin:.0f} to {end:.0f} "
+            f"°C at this heating rate, or until the mass stays: it {'begins too late' if late else 'ends too early'}."
         )
     windows = Windows(
         literature_c=np.minimum(literature, last),
         half_width_c=np.array([m.half_width_c for m in marks]),
         placement_std_c=np.full(len(marks), curve.recipe.placement_std_c),
+        at_end=last < end - 30.0 and len(marks) == len(known.steps),
     )
     placed = place_boundaries(curve, windows)
     mass, covariance = placed.mass.copy(), placed.total_covariance.copy()

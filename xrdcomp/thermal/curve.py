@@ -69,7 +69,9 @@ BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
 # ---- The temperature programme: which part is heating, what is a hold, how fast it went ----
 
 _REFERENCE_RATE = 10.0  # K/min, of the temperatures in the literature
+_BURN_FROM_C = 420.0  # char burns from here on
 _OVERSHOOT_C, _LONGEST_HOLDS_C, _HEATING_SHARE = 15.0, 800.0, 0.25
+_BURNS_LATER, _ENDS = 0.01, 5  # of the start mass, more than buoyancy changes; readings for a level
 _STANDING_READINGS, _STANDING_SHARE = 20, 0.03  # readings at one temperature that are a hold, without times
 
 
@@ -78,7 +80,7 @@ def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
 
     Cooling parts drop out, and so does a second heating up to the temperature already reached, so that mass is a
     function of the progress of the programme. Temperatures less than 15 °C below the highest one so far count as hold
-    or overshoot.
+    or overshoot, and so do later readings above 420 °C where more than 1 % is lost in them.
     """
     temperature = run.temperature_c
     top = int(np.argmax(temperature))
@@ -96,6 +98,12 @@ def heating_part(run: TgaRun) -> tuple[IntArray, tuple[Diagnostic, ...]]:
         holds = float((np.abs(tail - level) <= 1.0).mean()) > 0.5
         lowest = level - 1.0 if holds else float(tail[0]) - 1.0
         index = index[: top + int(np.flatnonzero(tail >= lowest)[-1]) + 1]
+    # ash is often weighed below the top: what burns there while hot, after a cooling, goes on as on a hold
+    later = index[-1] + 1 + np.flatnonzero(temperature[index[-1] + 1 :] >= _BURN_FROM_C)
+    if len(later) > _ENDS:
+        first, last, ash = (float(np.median(run.mass[i])) for i in (index[:_ENDS], index[-_ENDS:], later[-_ENDS:]))
+        if last - ash > _BURNS_LATER * first:
+            index = np.concatenate((index, later))
     dropped = len(run) - len(index)
     if dropped < 0.01 * len(run):
         return index, ()
@@ -625,7 +633,7 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
 
 # ---- Char that burns when oxygen comes ----
 
-_BURN_FROM_C, _LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C = 420.0, 0.005, 12.0, 0.1, 15.0
+_LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C = 0.005, 12.0, 0.1, 15.0
 _BURNT_SHARE, _BEGUN_SHARE, _ABOVE_BEFORE, _NOTHING_BUT_CHAR_C, _BURN_BINS = 0.01, 0.03, 1.5, 880.0, 4
 _CHARRED_FROM_C, _MOST_CHAR, _MEASURED = 180.0, 5.0, 0.7  # char per loss before it; share of bins with readings
 
@@ -652,7 +660,8 @@ def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, 
     Without a change that was told, a rate that rises tenfold within 12 °C is no reaction of the specimen: one with an
     activation energy of 600 kJ/mol would rise fourfold at 450 °C. It is char where the run has seen what left it: from
     below 180 °C on, and at least a fifth of it. What is lost beside the char is taken to go on as
-    before or after, whichever is less, give or take half of the difference. From 880 °C on only char is left to go.
+    before or after, whichever is less, give or take half of the difference. From 880 °C on only char is left to go, and
+    where the mass stood before and the run gets no hotter.
     """
     dtg, temperature = -derivative(smooth, curve.step), curve.temperature_c
     known = len(set(gases)) > 1
@@ -675,6 +684,10 @@ def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, 
     floor = max(_BURNT_SHARE * float(dtg[top]), _ABOVE_BEFORE * before, noise)
     low = np.flatnonzero(dtg[top:] < floor)
     end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
+    told, bins = starts[0], 2 * _BURN_BINS
+    stood = float(np.median(dtg[max(told - bins, 0) : max(told - 1, 1)])) <= max(noise, _BURNT_SHARE * float(dtg[top]))
+    if stood and temperature[-1] <= temperature[told] + _REACH_C:  # nothing went before, and it gets no hotter
+        start, end = min(start, told) if known else start, len(dtg) - 1
     if temperature[start] >= shift_with_rate(_NOTHING_BUT_CHAR_C, curve.heating_rate_k_min, 200.0):
         end = len(dtg) - 1
     # levels from the readings beside it, where no smoothing has rounded the edge

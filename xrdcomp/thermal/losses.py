@@ -236,7 +236,7 @@ _ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _LITERATURE_STD_C, _END_MARGIN_C = 12.0, 6.0
 _WIDTHS = np.array([1.0, 1.0, 0.5])  # of the search; carbonate ends within 30 °C (STATISTICS: it flips beyond hydroxyl)
-_STILL_C, _STILL_SHARE, _FINISHED_EARLIER_C = 15.0, 0.005, 120.0
+_STILL_C, _STILL_SHARE, _STILL_STRONG, _FINISHED_EARLIER_C, _CARBONATE_GONE_C = 15.0, 0.005, 0.25, 120.0, 720.0
 # a hold: temperature rises less than a quarter of the progress, for so long; its loss is a slow reaction's, by gas
 _BURNS_C, _GAP_C = 520.0, 15.0
 _HOLD_SLOPE, _HOLD_C, _KNEE, _KNEE_OXIDISING, _KNEE_INERT = 0.25, 20.0, 1.5, 0.85, 0.5
@@ -247,7 +247,8 @@ class Windows:
     """Literature boundaries in °C, how far to search around each, and the standard uncertainty of its place.
 
     `salts_apart` where the last one was put before salts that evaporate; `salt_doubt` is then the standard uncertainty
-    of the mass there from what carbonate and salts share.
+    of the mass there from what carbonate and salts share. `at_end`: the last one is the end of the run, where nothing
+    goes any more.
     """
 
     literature_c: FloatArray
@@ -255,6 +256,7 @@ class Windows:
     placement_std_c: FloatArray
     salts_apart: bool = False
     salt_doubt: float = 0.0
+    at_end: bool = False
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -278,25 +280,40 @@ class Boundaries:
         return total
 
 
+def goes_at(curve: SmoothedCurve, places: slice) -> bool:
+    """Tell if mass still goes, or has begun to go, over a range of grid points: by 0.5 % of the highest DTG."""
+    noise = derivative_std(curve.raw.bin_noise, curve.length) / curve.raw.step
+    return float(np.median(curve.dtg[places])) > max(_STILL_SHARE * float(curve.dtg.max()), 3.0 * noise)
+
+
 def literature_windows(curve: SmoothedCurve) -> Windows:
-    """Ends of water, organic and carbonate at the run's rate that it reaches (carbonate's: from 100 °C below on)."""
-    recipe, rate = curve.recipe, curve.raw.heating_rate_k_min
+    """Ends of water, organic and carbonate at the run's rate that it reaches, by what still goes at its end.
+
+    Where nothing goes any more, the organic is complete 120 °C before its end in the literature, and the carbonate from
+    720 °C (at 10 K/min) on; else 10 and 100 °C before. A carbonate that still goes at a quarter of its highest rate is
+    not complete at any temperature.
+    """
+    recipe, rate, temperature = curve.recipe, curve.raw.heating_rate_k_min, curve.raw.temperature_c
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     water, organic, carbonate = (shift_with_rate(t, rate, e) for t, e in zip(stated, _ENERGY_KJ, strict=True))
-    end = float(curve.raw.temperature_c[-1])
-    # a run that ends earlier, on a hold or not, has gone far enough where nothing goes any more
+    end = float(temperature[-1])
     tail = max(int(_STILL_C / curve.raw.step), 3)
-    still = float(np.median(curve.dtg[-tail:])) > max(_STILL_SHARE * float(curve.dtg.max()), 3.0 * derivative_std(
-        curve.raw.bin_noise, curve.length) / curve.raw.step)  # fmt: skip
+    still = goes_at(curve, slice(-tail, None))
     reached = [water] if end > water + 30.0 else []
     if reached and end > organic - (10.0 if still else _FINISHED_EARLIER_C):
         reached.append(min(organic, end))
-    if len(reached) == 2 and end > carbonate - 100.0:
-        reached.append(min(carbonate, end))
+    earliest = carbonate - 100.0 if still else shift_with_rate(_CARBONATE_GONE_C, rate, _ENERGY_KJ[2])
+    if len(reached) == 2 and end > earliest:
+        inside = curve.dtg[int(np.searchsorted(temperature, organic)) :]
+        falls = not still or float(np.median(inside[-tail:])) < _STILL_STRONG * float(inside.max())
+        late = end > carbonate - _END_MARGIN_C
+        if falls or late:
+            reached.append(min(carbonate, end))
     return Windows(
         literature_c=np.array(reached),
         half_width_c=recipe.search_half_width_c * _WIDTHS[: len(reached)],
         placement_std_c=np.full(len(reached), recipe.placement_std_c),
+        at_end=len(reached) == 3 and not still and end < carbonate - recipe.search_half_width_c * float(_WIDTHS[2]),
     )
 
 
@@ -310,7 +327,14 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     """
     raw, smooth, length = curve.raw, curve.mass, curve.length
     centres, widths = windows.literature_c[:, None], windows.half_width_c[:, None]
-    best = _minima(raw, smooth[:, None], centres, widths, length)[:, 0]
+
+    def minima(curves: FloatArray, centres: FloatArray, widths: FloatArray, length: float) -> IntArray:
+        index = _minima(raw, curves, centres, widths, length)
+        if windows.at_end:
+            index[-1] = len(smooth) - 1
+        return index
+
+    best = minima(smooth[:, None], centres, widths, length)[:, 0]
     mass = smooth[best]
     rng = np.random.default_rng(curve.recipe.seed)
     b, k = len(mass), curve.recipe.bootstrap
@@ -319,13 +343,13 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     sigma = raw.noise / np.sqrt(np.maximum(raw.counts, 1.0))
     redrawn = smooth[:, None] + sigma[:, None] * rng.standard_normal((len(smooth), k))
     redrawn = whittaker(redrawn, raw.weights, length)
-    index = _minima(raw, redrawn, centres, widths, length)
+    index = minima(redrawn, centres, widths, length)
     covariance = {"noise": np.atleast_2d(np.cov(np.take_along_axis(redrawn, index, axis=0)))}
 
     values = []
     for factor in _LENGTH_FACTORS:
         again = whittaker(smooth, raw.weights, factor * length)[:, None]
-        index = _minima(raw, again, centres, widths, factor * length)
+        index = minima(again, centres, widths, factor * length)
         values.append(np.take_along_axis(again, index, axis=0)[:, 0])
     covariance["smoothing"] = np.atleast_2d(np.cov(np.array(values).T))
 
@@ -335,13 +359,15 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
     shift = np.minimum(_LITERATURE_STD_C, 0.2 * windows.half_width_c)[:, None]
     moved = centres + shift * rng.standard_normal((b, k))
     searched = widths * rng.uniform(0.9, 1.5, (b, k))
-    index = _minima(raw, smooth[:, None], moved, searched, length)
+    index = minima(smooth[:, None], moved, searched, length)
     jitter = windows.placement_std_c[:, None] * rng.standard_normal((b, k))
     slope = np.minimum(derivative(smooth, raw.step), 0.0)
     covariance["placement"] = np.atleast_2d(np.cov(smooth[index] + slope[index] * jitter))
 
     ends = list(zip(best.tolist(), windows.literature_c.tolist(), windows.half_width_c.tolist(), strict=True))
     hold = np.array([_on_hold(curve, i, t, w) for i, t, w in ends]).reshape(-1, 2)
+    if windows.at_end:
+        hold[-1] = 0.0
     mass = mass + hold[:, 0]
     covariance["hold"] = np.diag(hold[:, 1] ** 2)
     covariance["gap"] = np.diag([_in_gap(curve, i, t, w) ** 2 for i, t, w in ends])
