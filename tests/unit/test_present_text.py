@@ -6,12 +6,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from uncertainties import ufloat
 
 from tests.builders import estimate, make_result
 from xrdcomp.data import Diagnostic
 from xrdcomp.present.batch_page import groups_of, page_row, render_batch_page
+from xrdcomp.present.drawings import construction
 from xrdcomp.present.html import result_html
 from xrdcomp.present.methods import methods_of
 from xrdcomp.present.report import render_report
@@ -100,6 +102,26 @@ def test_value_uncertainty_and_interval_have_the_same_decimals() -> None:
     assert brackets(Estimate(value=9.404610, std=0.00125, unit="Å"), unit=True) == "9.4046(13) Å"
     assert brackets(Estimate(value=27.094, std=3.1525, unit="nm")) == "27.1(3.2)"
     assert brackets(Estimate(value=90.0, unit="°")) == "90"
+    assert brackets(Estimate(value=10020.0, std=2040.0, unit="nm")) == "10000(2000)"
+    assert brackets(Estimate(value=153.0, std=31.6)) == "153(32)"
+    assert brackets(Estimate(value=3.1e-12, std=2.2e-13)) == f"{Estimate(value=3.1e-12, std=2.2e-13):S}"
+
+
+@pytest.mark.parametrize("std", [0.951, 0.949, 0.3549, 0.0355, 0.0947, 0.0996, 0.00125])
+def test_brackets_are_those_of_the_package_uncertainties(std: float) -> None:
+    assert brackets(Estimate(value=9.4046101, std=std)) == f"{Estimate(value=9.4046101, std=std):S}"
+
+
+def test_tangents_are_drawn_where_readings_share_a_temperature() -> None:
+    tga = make_result().tga
+    assert tga is not None
+    twice = replace(tga, temperature_c=np.repeat(tga.temperature_c[::2], 2)[: len(tga.temperature_c)])
+    for run in (tga, twice):
+        line = construction(run, 285.0, 340.0, 395.0)
+        assert line is not None
+        assert line.x == (285.0, 395.0)
+        slope = (line.y[1] - line.y[0]) / 110.0  # of 52 / (1 + exp((T - 340) / 45)): -52 / (4 · 45)
+        assert slope == pytest.approx(-0.2889, rel=0.01)
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 160])

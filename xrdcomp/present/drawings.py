@@ -220,6 +220,10 @@ def _hkl_label(panel: Panel, text: str, angle: float, height: float) -> str:
     return f'<text class="small" transform="translate({x + 3:.1f} {y:.1f}) rotate(-90)">{text}</text>'
 
 
+SLOPE_OVER_C = 3.0
+"""Half of the range of temperature over which the slope of a tangent is taken for its drawing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Construction:
     """Tangent of a step through its steepest point, from the extrapolated onset to the endset: °C and wt%."""
@@ -232,8 +236,11 @@ def construction(tga: TgaResult, onset: float | None, peak: float | None, endset
     """The line that the onset was read from, drawn through the curve at its steepest point."""
     if onset is None or peak is None:
         return None
-    slope = np.gradient(100.0 * tga.mass_fraction, tga.temperature_c)
-    at, height = (float(np.interp(peak, tga.temperature_c, values)) for values in (slope, 100.0 * tga.mass_fraction))
+    rising = np.maximum.accumulate(tga.temperature_c)  # readings of one temperature, or a furnace that swings
+    below, height, above = 100.0 * np.interp(
+        [peak - SLOPE_OVER_C, peak, peak + SLOPE_OVER_C], rising, tga.mass_fraction
+    )
+    at = (above - below) / (2.0 * SLOPE_OVER_C)
     ends = (onset, peak + (peak - onset) if endset is None else endset)
     return Construction(x=ends, y=(height + at * (ends[0] - peak), height + at * (ends[1] - peak)))
 

@@ -37,6 +37,7 @@ METHODS = {
     "summation": ("as a sum of reference patterns", ("chung",)),
     "hill_howard": ("normalised to the crystalline part", ("hill",)),
 }
+SOURCES = {"xrd": "diffraction", "tga": "thermogravimetry"}
 MODES = {"structure": "intensities calculated from crystal structures", "peaks": "intensities of reflections free"}
 
 
@@ -94,9 +95,10 @@ def methods_of(result: SampleResult) -> Paragraph:
     if any(composition.components.values()):
         draws = result.settings.get("composition", {}).get("draws")
         drawn = f" of {draws} draws" if draws else ""
+        source = " and ".join(SOURCES.get(part, label_of(part)) for part in composition.method.split("+"))
         told.say(
             f"Mass fractions ({BASIS_LABELS[composition.basis]}) are means of a joint posterior{drawn} from "
-            f"{composition.method.replace('+', ' and ')}; uncertainties are one standard deviation, intervals hold 95 %"
+            f"{source}; uncertainties are one standard deviation, intervals hold 95 %"
         )
     return told
 

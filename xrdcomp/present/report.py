@@ -217,7 +217,7 @@ def _balance(result: SampleResult) -> list[tuple[str, str, Estimate]]:
             for name, estimate in result.tga.quantities.items() if not estimate.unit
         ]  # fmt: skip
     rows += [
-        (f"sum of {label_of(name)}, both", f"composition.identifiable_sums.{name}", estimate)
+        (f"sum of {label_of(name)}, composition", f"composition.identifiable_sums.{name}", estimate)
         for name, estimate in result.composition.identifiable_sums.items()
     ]
     return rows

@@ -86,6 +86,8 @@ def component_order(components: Mapping[str, object]) -> list[str]:
 
 
 MOST_DECIMALS = 4
+MOST_PLACES, MOST_IN_FULL = 8, 1e7
+"""Decimals, and size, up to which numbers are written without a power of ten."""
 
 
 def decimals(std: float | None) -> int:
@@ -96,9 +98,13 @@ def decimals(std: float | None) -> int:
     """
     if std is None or not math.isfinite(std) or std <= 0:
         return 1
+    return min(MOST_DECIMALS, max(0, _places(std)))
+
+
+def _places(std: float) -> int:
     exponent = math.floor(math.log10(std))
     leading = int(std / 10.0 ** (exponent - 2)) if exponent >= 0 else int(std / 10.0 ** (exponent + 1) * 1000)
-    return min(MOST_DECIMALS, max(0, (1 if leading <= 354 else 0) - exponent))
+    return (1 if leading <= 354 else 0) - exponent
 
 
 def percent(estimate: Estimate | None, *, unit: bool = True) -> str:
@@ -130,7 +136,15 @@ def brackets(estimate: Estimate | None, *, unit: bool = False) -> str:
     """``9.4046(13) Å``: the value with its standard uncertainty in units of the last figure; "" where there is none."""
     if estimate is None:
         return ""
-    text = f"{estimate:S}" if estimate.std else f"{estimate.value:.6g}"
+    value, std = estimate.value, estimate.std
+    if not std or not math.isfinite(std):
+        text = f"{value:.6g}"
+    elif (places := _places(std)) > MOST_PLACES or abs(value) >= MOST_IN_FULL:
+        text = f"{estimate:S}"
+    else:
+        shown = f"{round(std, places):.{max(places, 0)}f}"
+        last = shown if float(shown) >= 1.0 else shown.removeprefix("0.").lstrip("0")
+        text = f"{round(value, places):.{max(places, 0)}f}({last})"
     return f"{text} {estimate.unit}" if unit and estimate.unit else text
 
 
