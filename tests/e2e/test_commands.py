@@ -190,7 +190,7 @@ def test_the_wheel_holds_its_data_and_works_from_any_folder(tmp_path: Path) -> N
     assert "xrdcomp/_data/specimens/cohort.json" in names
     assert "xrdcomp/result.schema.json" in names
     assert "xrdcomp/qc/default.toml" in names
-    assert "xrdcomp/present/templates/cohort.html.j2" in names
+    assert "xrdcomp/present/templates/report.html.j2" in names
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     code = (
