@@ -178,6 +178,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         composition = compose(
             fit, found, thermal, setup.recipe.composition,
             kind=setup.recipe.specimen.kind, internal_standard=setup.spike, known_scale=quantities.scale,
+            unidentified=search.unidentified_mass if search is not None else None,
         )  # fmt: skip
     optics: tuple[Diagnostic, ...] = ()
     if search is not None and sample.pattern is not None and sample.instrument is None:
@@ -275,6 +276,7 @@ def fit_and_search(setup: Setup) -> Identification | None:
         search = searching.fit_and_search(
             sample.pattern, setup.phases, setup.instrument, setup.fit, recipe.identification,
             blank=sample.blank, measured=setup.amorphous, named=bool(recipe.phases),
+            standard=setup.standard[0] if setup.standard else "",
         )  # fmt: skip
     apatites = {phase.id for phase in search.phases if phase.is_apatite}
     return replace(search, phases=PhaseList(with_apatite_indices(search.phases, search.fit, apatites)))

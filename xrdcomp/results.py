@@ -47,6 +47,8 @@ for it."""
 Verdict = Literal["supported", "refuted", "inconclusive"]
 Decision = Literal["detected", "not_detected", "inconclusive"]
 ControlState = Literal["baseline", "in_control", "attention", "drifting", "out_of_control"]
+Quality = Literal["describes", "doubtful", "useless"]
+"""What a fit is worth as evidence; thresholds are in `refinement.result`."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -298,15 +300,58 @@ class DetectionRule:
 
 @dataclass(frozen=True, kw_only=True)
 class MemberComparison:
-    """A member of the apatite family against the one that was fitted.
+    """A member of the apatite family among all members that the apatite of the pattern may be.
 
-    `cell_difference` is the larger relative difference of a or c from the cell found, `fits_better` whether cell and
-    intensities are described better, `excluded_as_main` whether they rule it out as the main apatite.
+    `probability` is that of its being the main apatite, given that one is there, by the likelihood of cell and
+    intensities with even prior odds of the end members; it sums to one over the family, the fitted one included.
+    `cell_difference` is the larger relative difference of a or c from the cell found, `fits_better` whether it is more
+    likely than the fitted one, `excluded_as_main` whether it is ruled out as the main apatite.
     """
 
     cell_difference: float
     fits_better: bool
     excluded_as_main: bool
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnexplainedPeak:
+    """A peak in the residual: angle (deg), spacing (Å), significance, height and area (intensity · deg).
+
+    `candidates` are the phases with strong reflections near it.
+    """
+
+    two_theta: float
+    d_spacing: float
+    z: float
+    height: float
+    area: float = 0.0
+    candidates: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        near = f", near {', '.join(self.candidates)}" if self.candidates else ""
+        return f"{self.two_theta:.2f}° (d = {self.d_spacing:.3f} Å, z = {self.z:.1f}{near})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "candidates": list(self.candidates)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnidentifiedCrystals:
+    """Crystals that the library does not hold, by the reflections that no phase of the fit explains.
+
+    `mass` is on the scale of `XrdAmounts.amounts`: the area of those reflections over the median Bragg area per gram
+    of the library's phases in the same range. `std` is that of counting and of the residual; the scattering per gram
+    of an unknown crystal (a factor of about 3) is not in it. `z` is the significance of the sum, `share` the part of
+    all Bragg area that the reflections have.
+    """
+
+    mass: float
+    std: float
+    z: float
+    share: float
+    peaks: tuple[UnexplainedPeak, ...]
 
 
 EVIDENCE_KEYS = {
@@ -498,6 +543,10 @@ class FitResult(Record):
     `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `quantification.methods`;
     `bragg_area_lost` says what share of it backgrounds take (`refinement.result`); `messages` are its
     messages.
+
+    `unidentified` is the curve of reflections that no phase explains, measured and not fitted: points there tell
+    nothing of the rest of the pattern, and count for no misfit; None where there are none. `quality` says whether the
+    fit "describes" the pattern, is "doubtful", or "useless", when no number of it may be used; `quality_reason` why.
     """
 
     two_theta: FloatArray
@@ -519,6 +568,9 @@ class FitResult(Record):
     crystallinity: Estimate | None = None
     bragg_area: Mapping[str, float] = field(default_factory=dict)
     bragg_area_lost: Mapping[str, float] = field(default_factory=dict)
+    unidentified: FloatArray | None = None
+    quality: Quality = "describes"
+    quality_reason: str = ""
     messages: tuple[Diagnostic, ...] = ()
 
     def parameter(self, kind: str, phase: str = "", axis: str = "") -> Estimate | None:
@@ -534,7 +586,8 @@ class FitResult(Record):
     @property
     def rexp(self) -> float:
         """Expected R factor, sqrt((n − p) / Σ w yo²)."""
-        free = max(len(self.observed) - self.n_parameters, 1)
+        unknown = 0 if self.unidentified is None else int((self.unidentified != 0.0).sum())
+        free = max(len(self.observed) - unknown - self.n_parameters, 1)
         return float(np.sqrt(free / (1.0 / self.sigma**2 * self.observed**2).sum()))
 
     @property
@@ -549,6 +602,13 @@ class FitResult(Record):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.nan_to_num(self.covariance / np.outer(scale, scale)))
 
+    @property
+    def gof_of_phases(self) -> float:
+        """Goodness of fit of the phases alone: reflections that no phase explains count as misfit."""
+        if self.unidentified is None:
+            return self.gof
+        return replace(self, calculated=self.calculated - self.unidentified, unidentified=None).gof
+
     def to_dataframe(self, table: Literal["parameters", "curves", "reflections"] = "parameters") -> pd.DataFrame:
         """Parameters with their units, curves over the fitted points, or reflections, as a table."""
         import pandas as pd
@@ -556,6 +616,7 @@ class FitResult(Record):
         if table == "curves":
             parts = {f"amorphous {name}": curve for name, curve in self.amorphous.items()}
             parts |= {f"phase {name}": curve for name, curve in self.phases.items()}
+            parts |= {} if self.unidentified is None else {"unidentified": self.unidentified}
             whole = {name: getattr(self, name) for name in ("observed", "sigma", "calculated", "background")}
             return pd.DataFrame({"two_theta (deg)": self.two_theta, **whole, **parts})
         if table == "reflections":
@@ -581,7 +642,8 @@ class FitResult(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's ``xrd`` object."""
-        return named(self, "rwp", "rexp", "gof", "n_parameters", "n_iterations", "converged") | {
+        told = ("rwp", "rexp", "gof", "n_parameters", "n_iterations", "converged", "quality", "quality_reason")
+        return named(self, *told) | {
             "n_points": len(self.observed),
             "two_theta_min": float(self.two_theta[0]),
             "two_theta_max": float(self.two_theta[-1]),

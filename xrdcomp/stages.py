@@ -308,9 +308,10 @@ def compose(
     fit: FitResult | None = None
     tga: TgaResult | None = None
     phases: tuple[PhaseResult, ...] = ()
+    unidentified: tuple[float, float] | None = None
     for number, item in enumerate(results, start=1):
         if isinstance(item, Identification):
-            fit, phases = item.fit, tuple(item.phases)
+            fit, phases, unidentified = item.fit, tuple(item.phases), item.unidentified_mass
         elif isinstance(item, FitResult):
             fit = item
         elif isinstance(item, TgaResult):
@@ -324,7 +325,7 @@ def compose(
             raise ArgumentError(f"argument {number} of compose", item, expected)
     settings = part_of(recipe, CompositionRecipe)
     kind = "auto" if isinstance(recipe, CompositionRecipe) else part_of(recipe, SpecimenRecipe).kind
-    given = {"internal_standard": internal_standard, "known_scale": known_scale}
+    given = {"internal_standard": internal_standard, "known_scale": known_scale, "unidentified": unidentified}
     found = engine(fit, phases, tga, settings, kind=kind, **given)  # type: ignore[arg-type]  # arguments by name
     whole = Analysis(recipe=Recipe(composition=settings), xrd=fit, phases=phases, tga=tga, composition=found)
     return replace(found, messages=found.messages + run_checks(whole, ["composition"]))

@@ -341,10 +341,10 @@ def test_groups_of_reflections_follow_the_strongest_line(state: Refinement) -> N
 
 def test_a_limit_grows_with_what_is_not_known_of_the_specimen() -> None:
     rule = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, threshold=4.12, quantile=1.645)
-    assert_close(limit_z(rule, 0.0), 4.12 + 1.645, rtol=1e-12, because="t + q without other scatter")
+    assert_close(limit_z(rule, 0.0), 4.12 + 1.25 * 1.645, rtol=1e-12, because="t + k q: misfit scatters z by k = 1.25")
     m = limit_z(rule, 0.15)
     assert m > 6.0
-    assert_close(m - 4.12, 1.645 * np.sqrt(1.0 + (0.15 * m) ** 2), rtol=1e-12, because="the equation solved")
+    assert_close(m - 4.12, 1.645 * np.sqrt(1.25**2 + (0.15 * m) ** 2), rtol=1e-12, because="the equation solved")
     assert limit_z(rule, 0.4) == limit_z(rule, 3.0), "beyond 40 % a limit says nothing more"
 
 

@@ -197,10 +197,29 @@ class _Specimen:
         return bool(self.possible) and not any(map(_is_hydroxyl, self.possible))
 
     @property
+    def hydroxyl_share(self) -> float:
+        """Probability that the apatite which is there is hydroxyapatite, not fluor- or chlorapatite.
+
+        Likelihood of the best hydroxyl member against the best other one, with even odds: at most 0.5 where another
+        describes cell and intensities as well. 1 where the members were not compared, but even where what was found
+        cannot be hydroxyapatite.
+        """
+        groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
+        for phase in self.asked:
+            member = phase.evidence.member
+            if member is not None and member.probability is not None:
+                group, name = groups[_is_hydroxyl(phase)], phase.facts.end_member or phase.id
+                group[name] = group.get(name, 0.0) + member.probability
+        own, other = (max(groups[kind].values(), default=0.0) for kind in (True, False))
+        if own + other > 0.0:
+            return own / (own + other)
+        return 0.5 if self.is_another_member else 1.0
+
+    @property
     def presence(self) -> float | None:
-        """Probability of hydroxyapatite by the search: even at best where another member was found."""
+        """Probability of hydroxyapatite: that an apatite is there, by the search, times that it is this one."""
         probability = presence_probability(self.asked)
-        return min(probability, 0.5) if probability is not None and self.is_another_member else probability
+        return None if probability is None else probability * (self.hydroxyl_share if self.possible else 1.0)
 
     def draws(self, *names: str) -> FloatArray:
         """Draws of the sum of some components, (n,)."""
@@ -225,7 +244,9 @@ class _Specimen:
             least, power = apatite_limit(self.asked), _rule(self.asked).detection_probability
             limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
             if self.possible:
-                return probability, f"{self.member(amount)}; {limit}."
+                apatite = f"An apatite is present (P = {presence_probability(self.asked):.3f})"
+                share = f"that it is hydroxyapatite has P = {self.hydroxyl_share:.2g} by cell and intensities"
+                return probability, f"{self.member(amount)}; {limit}. {apatite}; {share}."
             if probability == 0.5:
                 return probability, f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
             seen = f"the amount that would have been seen with {100 * power:.0f} % probability"
@@ -280,7 +301,9 @@ class _Specimen:
         missed = float(np.mean(escaped + [1.0] * not_searched))
         alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
         unsure = [phase for phase in others if phase.decision == "inconclusive"]
-        none_other = alone / (alone + other) * 0.5 ** len(unsure) * (0.5 if self.unexplained else 1.0)
+        unknown = self.composition.draws[:, len(COMPONENTS) :].sum(axis=1) > level  # crystals outside the library
+        doubt = min(0.5, 1.0 - float(unknown.mean())) if self.unexplained else 1.0
+        none_other = alone / (alone + other) * 0.5 ** len(unsure) * doubt
         # the evidence in words: what was searched for with which limits, and what could have escaped
         text = f"None of {len(others)} other crystalline phases searched for was found"
         if unsure:
@@ -312,7 +335,7 @@ class _Specimen:
             if not self.is_another_member:
                 return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
             text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
-            return 0.5 * (1.0 + probability), text  # what was found is as likely as not no hydroxyapatite
+            return 1.0 - self.hydroxyl_share * (1.0 - probability), text  # another member is no hydroxyapatite
         single = self.composition.runs[0] if self.composition.runs else self.composition
         if single.consistency is not None and single.consistency.tga:
             mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")

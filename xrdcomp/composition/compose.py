@@ -370,7 +370,9 @@ def compose(
     if isinstance(standard, tuple):
         standard = InternalStandard(id=standard[0], fraction=standard[1])
     amounts = fit.amounts if fit is not None else None
-    if amounts is not None and standard is None and not shows_something(amounts, phases):
+    useless = fit is not None and fit.quality == "useless"
+    silent = unidentified is None and standard is None
+    if amounts is not None and (useless or (silent and not shows_something(amounts, phases))):
         nothing = XRD_NOT_USED(
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
             "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
@@ -382,13 +384,13 @@ def compose(
         # no step of the run or no part of the pattern is the tissue's: nothing is known
         method = "xrd" if fit is not None else "tga"
         return Composition(basis=recipe.basis, method=method, components=dict.fromkeys(COMPONENTS), messages=messages)
-    if fit is not None and not describes_pattern(fit.gof, fit.rwp) and unidentified is None and standard is None:
+    if fit is not None and not describes_pattern(fit.gof, fit.rwp) and silent:
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
         least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
         phases = [
-            replace(phase, detection_limit=max(phase.detection_limit, least))
-            if phase.decision == "not_detected" and phase.detection_limit is not None
+            replace(phase, detection_limit=max(phase.detection_limit or 0.0, least))
+            if phase.decision == "not_detected"
             else phase
             for phase in phases
         ]

@@ -12,11 +12,11 @@ import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
-from xrdcomp.instrument.build import build_instrument, radiation_is_assumed
-from xrdcomp.recipe import Recipe
+from xrdcomp.instrument.build import RADIATION_CONTRADICTED, build_instrument, instrument_messages, radiation_is_assumed
+from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
-from xrdcomp.search.search import Identification
+from xrdcomp.search.search import Identification, fit_and_search
 from xrdcomp.search.templates import COLD_VARIANTS, candidate, library
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
@@ -40,6 +40,15 @@ OTHER_RADIATION = message_kind(
     "the six strongest reflections of a phase in place and ratio",
     origin="judgement; reflections met by chance scatter by χ² of 2 and more about their ratio",
 )
+FILE_RADIATION_FITS = message_kind(
+    "XRD_FILE_RADIATION_FITS",
+    "error",
+    "The radiation that the user states is not that of the file, and with that of the file the pattern is explained: "
+    "nothing that rests on the stated one may be used.",
+    remedy="Leave --radiation or --wavelength out.",
+    threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
+    origin="judgement, as for another tube",
+)
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
     "warning",
@@ -54,13 +63,14 @@ OTHER_SLIT = message_kind(
 def other_optics(
     search: Identification, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
 ) -> tuple[Diagnostic, ...]:
-    """Name the tube or the slits that fit, where copper or fixed slits were assumed and fit badly; else return nothing.
+    """Name the tube or the slits that fit, where those that were assumed or stated fit badly; else return nothing.
 
     `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
-    phases, and, where the search found nothing at all, with the library. Automatic slits (a factor sinθ) are tried
+    phases, and, where the search found nothing at all, with the library; a radiation that the user states against the
+    file is held against that of the file. Automatic slits (a factor sinθ) are tried
     where nobody says which there were.
     """
-    given, gof = recipe.instrument, search.fit.gof
+    given, gof = recipe.instrument, search.fit.gof_of_phases
 
     def changed(**settings: Any) -> Instrument:
         return build_instrument(pattern, msgspec.structs.replace(given, **settings))
@@ -74,6 +84,19 @@ def other_optics(
         """Tell whether a goodness of fit leaves less than a quarter of the excess χ² that the whole fit left."""
         return trial**2 - 1.0 <= _EXPLAINED * (gof**2 - 1.0)
 
+    stated = next((m for m in instrument_messages(pattern, given) if m.code == RADIATION_CONTRADICTED.code), None)
+    if stated is not None and (given.radiation or given.wavelengths) and gof > _DOUBTFUL_GOF:
+        default = InstrumentRecipe()
+        own = changed(radiation=default.radiation, wavelengths=default.wavelengths)
+        with_it = fit_and_search(pattern, phases, own, recipe.fit, recipe.identification, blank=blank)
+        trial = with_it.fit.gof_of_phases
+        if explains(trial):
+            text = (
+                f"As stated by the user, the radiation leaves {gof:.1f} times the scatter of counting; that of the "
+                f"file ({own.wavelength:.5f} Å) leaves {trial:.1f} times. The file is right: leave the option out. "
+                "Nothing that rests on the stated radiation may be used."
+            )
+            return (FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial),)
     if radiation_is_assumed(pattern, given) and gof > _DOUBTFUL_GOF:
         if phases:
             tried = {name: goodness(changed(radiation=name)) for name in _TUBES}

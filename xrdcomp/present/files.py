@@ -195,6 +195,7 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         arrays |= {f"xrd_{name}": getattr(fit, name) for name in FIT_CURVES}
         arrays |= {f"xrd_amorphous_{name}": curve for name, curve in fit.amorphous.items()}
         arrays |= {f"xrd_phase_{name}": curve for name, curve in fit.phases.items()}
+        arrays |= {"xrd_unidentified": fit.unidentified} if fit.unidentified is not None else {}
         for name, table in fit.reflections.items():
             arrays |= {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_COLUMNS}
             measures = {f"reflections_{name}_{part}": getattr(table, part) for part in REFLECTION_MEASURES}
@@ -319,7 +320,7 @@ def _phase(item: Mapping[str, Any], settings: Mapping[str, Any]) -> PhaseResult:
             threshold=threshold, quantile=float(ndtri(probability)),
         )  # fmt: skip
     if _MEMBER[0] in told:
-        known["member"] = {name: told.pop(name) for name in _MEMBER}
+        known["member"] = {name: told.pop(name) for name in (*_MEMBER, "probability") if name in told}
     member, carbonate = told.pop("apatite", ""), told.pop("carbonate_fraction", None)
     facts = item.get("facts", {})
     if not facts and carbonate is not None:  # earlier results state it of structures from outside the library alone
@@ -363,6 +364,7 @@ def _fit(
         covariance_names=tuple(map(str, curves.get("covariance_names", ()))),
         covariance=curves.get("covariance", np.empty((0, 0))),
         amounts=amounts, bragg_area_lost=metadata.get("bragg_area_lost", {}),
+        unidentified=curves.get("xrd_unidentified"),
     )  # fmt: skip
 
 

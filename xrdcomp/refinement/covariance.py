@@ -206,7 +206,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     columns, jacobian = solution.columns / points.sigma[:, None], solution.jacobian / points.sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
     residual = solution.residual(points)
-    inflation, _ = residual_inflation(residual, solution.n_free)
+    inflation, _ = residual_inflation(residual, solution.n_free + int(points.masked.sum()))
     gram = joint.T @ joint
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
     start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
@@ -331,7 +331,7 @@ def misfit_covariance(model: PatternModel, solution: Solution, points: Points, i
     """
     residual = solution.residual(points)
     amounts = np.flatnonzero(model.of_kind("phase", "amorphous"))
-    excess = float(residual @ residual) / max(len(residual) - solution.n_free, 1)
+    excess = float(residual @ residual) / max(len(residual) - int(points.masked.sum()) - solution.n_free, 1)
     found = np.zeros((len(amounts), len(amounts)))
     if excess <= GOOD_FIT_GOF**2:
         return found

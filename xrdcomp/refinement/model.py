@@ -29,16 +29,37 @@ from xrdcomp.units import BoolArray, FloatArray, d_to_two_theta, two_theta_to_q
 MIN_TWO_THETA = 5.0  # degrees; below, the direct beam and the beam knife decide the counts
 MAX_D_SPACING = 17.7  # ångström: 5° with Cu Kα, where a shorter wavelength begins as well
 _MIN_POINTS = 50
+_MASKED = 1e4  # by which the standard deviation of a masked point is enlarged
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Points of a fit: angle (degrees), intensity and its standard deviation, each (n,)."""
+    """Points of a fit: angle (degrees), intensity and its standard deviation, each (n,).
+
+    Where reflections of unknown crystals are masked, `sigma` is so large there that the points have no weight;
+    `measured_sigma` are then the standard deviations as measured.
+    """
 
     two_theta: FloatArray
     intensity: FloatArray
     sigma: FloatArray
+    measured_sigma: FloatArray | None = None
+
+    @property
+    def own_sigma(self) -> FloatArray:
+        """Standard deviations as measured, masked points included, (n,)."""
+        return self.sigma if self.measured_sigma is None else self.measured_sigma
+
+    @property
+    def masked(self) -> BoolArray:
+        """Points that have no weight, (n,)."""
+        return self.sigma > self.own_sigma
+
+    def masking(self, mask: BoolArray) -> Points:
+        """Return these points with the marked ones masked, and no others."""
+        own = self.own_sigma
+        return replace(self, sigma=np.where(mask, _MASKED * own, own), measured_sigma=own if mask.any() else None)
 
     def __len__(self) -> int:
         return len(self.two_theta)

@@ -17,7 +17,7 @@ from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_pa
 from xrdcomp.refinement.result import DECISIVE, POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
 from xrdcomp.results import ParameterId, parameter_name
-from xrdcomp.units import FloatArray, IntArray
+from xrdcomp.units import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import lmfit
@@ -311,6 +311,10 @@ class Refinement(FittedModel):
     def starting_from(self, values: Mapping[str, float]) -> Refinement:
         """Return the same minimum with other values of some parameters for the next refinement to start at."""
         return replace(self, table=self.table.with_values(values))
+
+    def masking(self, mask: BoolArray) -> Refinement:
+        """Refine again with the marked points, (n,), left out: reflections of something that is not in the fit."""
+        return replace(self, points=self.points.masking(mask))._refined(self.phases, self.table.items)
 
     def add(self, phases: Sequence[Phase], starts: Mapping[str, PhaseStart] | None = None) -> Refinement:
         """Refine again with more phases, which get a cell and one size; the others keep their parameters.

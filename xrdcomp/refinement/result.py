@@ -17,7 +17,7 @@ from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, 
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
 from xrdcomp.refinement.solver import Solution, solve_linear
-from xrdcomp.results import Estimate, FitResult, ParameterId, ReflectionTable
+from xrdcomp.results import Estimate, FitResult, ParameterId, Quality, ReflectionTable, XrdAmounts
 from xrdcomp.units import FloatArray
 
 # What a model leaves open beyond the covariance of its minimum, as standard uncertainties.
@@ -43,6 +43,8 @@ _GENERIC_WIDTH_STD = 0.03  # degrees, of widths where nobody calibrated: 0.05 to
 
 POOR_FIT_GOF = 6.0  # goodness of fit beyond which a fit is no evidence
 POOR_FIT_MISFIT = 0.20  # of sqrt(Rwp² - Rexp²): few counts excuse no fit that leaves a fifth of the intensity
+USELESS_MISFIT = 0.50  # of the same: where half of the intensity is left, no number of the fit may be used
+_FEWEST_UNKNOWN = 3  # reflections that make unknown crystals of what is left
 _LOW_COUNTS = 300.0
 _EXTRA_B = 0.5  # Å²
 DECISIVE = 6.0  # of χ², odds of 20 between two instruments
@@ -73,6 +75,18 @@ POOR_FIT = message_kind(
     f"{POOR_FIT_MISFIT:.2f}",
     origin="clean powders with high counts reach 3 by imperfect profiles; measured powders with the right phases and "
     "wavelength stay below 0.15",
+)
+DESCRIBES_NOTHING = message_kind(
+    "XRD_FIT_DESCRIBES_NOTHING",
+    "error",
+    "The fit leaves half of the intensity unexplained, and reflections of unknown crystals are not what is left: it "
+    "says nothing of the specimen; neither amounts nor detection limits are given.",
+    remedy="Check that the file is a powder scan (not a rocking curve, a single crystal or a film), its radiation "
+    "(--radiation, --wavelength) and its range (--range).",
+    threshold=f"sqrt(Rwp² - Rexp²) of {USELESS_MISFIT:.2f} where no unknown reflections stand, or with them where they "
+    "are fewer than three",
+    origin="judgement: between unknown reflections, measured patterns of minerals that the library does not hold stay "
+    "below 0.35, a rocking curve reaches 0.9",
 )
 NOT_CONVERGED = message_kind(
     "XRD_NOT_CONVERGED",
@@ -134,8 +148,12 @@ def describes_pattern(gof: float, rwp: float) -> bool:
 
     `gof` is Rwp / Rexp, `rwp` the weighted profile R factor with the background not subtracted.
     """
-    misfit = rwp * np.sqrt(max(1.0 - 1.0 / gof**2, 0.0))
-    return bool(gof <= POOR_FIT_GOF and misfit <= POOR_FIT_MISFIT)
+    return bool(gof <= POOR_FIT_GOF and _misfit(gof, rwp) <= POOR_FIT_MISFIT)
+
+
+def _misfit(gof: float, rwp: float) -> float:
+    """Share of the intensity that counting does not explain, sqrt(Rwp² - Rexp²)."""
+    return float(rwp * np.sqrt(max(1.0 - 1.0 / max(gof, 1e-9) ** 2, 0.0)))
 
 
 ROLLING_HALF_WINDOW = 2.0  # degrees, of the background with which the one of a fit is compared
@@ -197,8 +215,8 @@ class FittedModel:
     @property
     def goodness(self) -> float:
         """Goodness of fit: root of the mean squared residual in standard deviations, free numbers allowed for."""
-        residual = self.residual
-        return float(np.sqrt(residual @ residual / max(len(residual) - self.solution.n_free, 1)))
+        residual, masked = self.residual, int(self.points.masked.sum())
+        return float(np.sqrt(residual @ residual / max(len(residual) - masked - self.solution.n_free, 1)))
 
     @property
     def rwp(self) -> float:
@@ -209,7 +227,44 @@ class FittedModel:
     @property
     def describes_pattern(self) -> bool:
         """Verdict of `describes_pattern` on this fit, free parameters not allowed for."""
-        return describes_pattern(float(np.sqrt((self.residual**2).mean())), self.rwp)
+        visible = self.residual[~self.points.masked]
+        return describes_pattern(float(np.sqrt((visible**2).mean())) if len(visible) else np.inf, self.rwp)
+
+    @cached_property
+    def amounts(self) -> XrdAmounts:
+        """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
+        evidence, factors = self.evidence, self.evidence.grain_factors
+        misfit = misfit_covariance(self.model, self.solution, self.points, evidence.inflation)
+        return replace(evidence.amounts, misfit_covariance=misfit / np.outer(factors, factors))
+
+    @property
+    def quality(self) -> Quality:
+        """Worth of this fit as evidence, see `FitResult`.
+
+        Reflections of unknown crystals are no misfit, unless they are so few that they may be anything.
+        """
+        points, masked = self.points, self.points.masked
+        visible = self.residual[~masked]
+        scatter = float(np.sqrt((visible**2).mean())) if len(visible) else np.inf
+        if _misfit(scatter, self.rwp) > USELESS_MISFIT:
+            return "useless"
+        n_unknown = int((np.diff(masked.astype(int), prepend=0) > 0).sum())
+        left = (points.intensity - self.solution.calculated) / points.own_sigma
+        rwp = float(np.sqrt((left**2).sum() / ((points.intensity / points.own_sigma) ** 2).sum()))
+        if n_unknown < _FEWEST_UNKNOWN and _misfit(float(np.sqrt((left**2).mean())), rwp) > USELESS_MISFIT:
+            return "useless"
+        return "describes" if self.describes_pattern else "doubtful"
+
+    @property
+    def quality_reason(self) -> str:
+        """Figures that the `quality` rests on; empty where the fit describes the pattern."""
+        figures = f"goodness of fit {self.goodness:.1f}, Rwp {100 * self.rwp:.0f} %"
+        told = {
+            "describes": "",
+            "doubtful": f"The fit does not describe the pattern everywhere ({figures}).",
+            "useless": f"The fit leaves half of the pattern unexplained and says nothing of the specimen ({figures}).",
+        }
+        return told[self.quality]
 
     def parameter(self, kind: str, phase: str = "", axis: str = "") -> Estimate | None:
         """Estimate of a parameter by what it is (see `results.ParameterId`); None where the fit has no such one."""
@@ -267,22 +322,22 @@ class FittedModel:
         pairs = zip(model.phase_ids, self._bragg_curves, c, strict=False)
         bragg = {name: float(np.trapezoid(curve, model.two_theta) * scale) for name, curve, scale in pairs}
         smooth = [np.trapezoid(np.maximum(curve, 0.0), model.two_theta) for curve in amorphous.values()]
-        # misfit leaves more open than the covariance that the search worked with
-        evidence, factors = self.evidence, self.evidence.grain_factors
-        misfit = misfit_covariance(model, solution, self.points, evidence.inflation)
+        masked = self.points.masked
+        unknown = np.where(masked, self.points.intensity - solution.calculated, 0.0)
         return FitResult(
             two_theta=model.two_theta,
             observed=self.points.intensity,
-            sigma=self.points.sigma,
-            calculated=solution.calculated,
+            sigma=self.points.own_sigma,
+            calculated=solution.calculated + unknown,
+            unidentified=unknown if masked.any() else None,
             background=solution.columns[:, instrument_part] @ c[instrument_part],
             amorphous=amorphous,
             phases={name: parts[name] for name in model.phase_ids},
             reflections={item.phase.id: self._reflections(item) for item in model.reflections},
             parameters={item.name: self._estimate(item) for item in self.table.items},
             covariance_names=tuple(item.name for item in self.table.free),
-            covariance=evidence.parameter_covariance,
-            amounts=replace(evidence.amounts, misfit_covariance=misfit / np.outer(factors, factors)),
+            covariance=self.evidence.parameter_covariance,
+            amounts=self.amounts,
             wavelengths=tuple(line.wavelength for line in self.instrument.emission_lines),
             n_parameters=solution.n_free,
             n_iterations=solution.n_iterations,
@@ -290,6 +345,8 @@ class FittedModel:
             crystallinity=self._crystallinity(bragg, sum(map(float, smooth))),
             bragg_area=bragg,
             bragg_area_lost=self._bragg_area_lost(bragg),
+            quality=self.quality,
+            quality_reason=self.quality_reason,
             messages=self._messages(),
         )
 
@@ -390,7 +447,9 @@ class FittedModel:
                 "padding of the file and left out."
             )
             out.append(PADDING_LEFT_OUT(text, points=padding))
-        if not self.describes_pattern:
+        if self.quality == "useless":
+            out.append(DESCRIBES_NOTHING(f"{self.quality_reason} {DESCRIBES_NOTHING.remedy}", rwp=self.rwp))
+        elif not self.describes_pattern:
             gof, rwp = self.goodness, self.rwp
             text = (
                 f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "

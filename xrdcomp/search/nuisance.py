@@ -205,7 +205,8 @@ class SearchResidual:
                 most = reach[item.name]
                 value = fit.solution.values[item.name] + np.clip(step[item.name], -most, most)
                 moved[item.name] = float(np.clip(value, item.low, item.high))
-        effective = max(len(cleaned) - float((half**2).sum()), 1.0)
+        hidden = float((self.grid.mean(fit.points.masked.astype(float)) > 0.5).sum())
+        effective = max(len(cleaned) - hidden - float((half**2).sum()), 1.0)
         # reflections of a phase that is missing must not inflate the variance by which it is judged: capped
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
         grid = replace(self.grid, moved=moved)
@@ -385,6 +386,9 @@ _LOOK_AT_REFLECTIONS = 3.0
 _MOST_REFLECTIONS = 6
 _EXPECTED = 3.0  # standard deviations from which on a reflection should show
 _SEEN = 1.0  # and from which on one that should counts as seen: one that is there is below in 2 %
+_STRONG = 0.4  # of the strongest reflection: one whose absence contradicts the phase,
+_SHARP_NM = 50.0
+_MISSING = 0.2  # where not even this share of what the others say can be there
 _OTHER_CELLS = tuple(sign * s for s in (0.008, 0.011, 0.015, 0.02, 0.026, 0.033) for sign in (1.0, -1.0))
 _APART = 0.9  # correlation of two cells of one phase up to which they are two
 _CHANCE = 1.25  # rms of a dozen standard normal numbers that is exceeded in 4 %
@@ -404,6 +408,9 @@ class Score:
     typical_z : median absolute z of all templates
     widening : factor that is in z and the standard deviations already, see `widened`
     reflections_expected, reflections_seen : of the six strongest, how many should show at this amount, how many do
+    grain_std : relative scatter of its amount from specimen to specimen that grains make, few reflections more
+    tested : whether any reflection lies in the range
+    contradicted : of those, strong ones that are clearly not there
     consistency : χ² per expected reflection of the reflections' own amounts about the common one
     """
 
@@ -415,8 +422,11 @@ class Score:
     typical_z: float
     variant: Variant
     size_nm: float
+    grain_std: float = 0.0
+    tested: bool = True
     reflections_expected: int = 0
     reflections_seen: int = 0
+    contradicted: int = 0
     consistency: float = 0.0
     widening: float = 1.0
 
@@ -425,7 +435,7 @@ class Score:
         """Agreement: the reflections that should show do, in about the right ratio."""
         need = min(2, self.reflections_expected)
         enough = self.reflections_seen >= need and self.reflections_seen >= 0.6 * self.reflections_expected
-        return enough and self.in_ratio
+        return enough and self.in_ratio and not self.contradicted
 
     @property
     def in_ratio(self) -> bool:
@@ -473,6 +483,8 @@ def score_phases(
             typical_z=float(np.median(np.abs(z[:, i]))),
             variant=variants[variant],
             size_nm=sizes[size],
+            grain_std=GRAIN_STD * float(np.sqrt((item.apparent**4).sum()) / max((item.apparent**2).sum(), 1e-300)),
+            tested=len(item.d_spacing) > 0,
         )
         if score.z > _LOOK_AT_REFLECTIONS:
             score = _with_reflections_checked(item, residual, score)
@@ -540,10 +552,16 @@ def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, scor
     value, error = residual.estimate(drawn[0, :, 0])
     expected = score.amount / error > _EXPECTED
     seen = expected & (value / error > _SEEN) & (value > 0.25 * score.amount)
+    apparent = np.array([float(group.apparent.sum()) for group in groups])
+    # texture makes some reflections far higher than the others: what is missing is so against the median of those seen;
+    # broad reflections run together, and one by itself says nothing
+    level = float(np.median(value[seen])) if seen.any() and score.size_nm >= _SHARP_NM else 0.0
+    missing = (apparent > _STRONG * apparent.max(initial=0.0)) & (value + 2.0 * error < _MISSING * level) & (level > 0)
     deviation = (value - score.amount) / np.hypot(error, _INTENSITY_STD * score.amount)
     return replace(
         score,
         reflections_expected=int(expected.sum()),
         reflections_seen=int(seen.sum()),
+        contradicted=int((expected & missing).sum()),
         consistency=float((deviation[expected] ** 2).mean()) if expected.any() else 0.0,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Phase, message_kind
 from xrdcomp.phases.library import list_phases, phase_info
-from xrdcomp.refinement.refine import Refinement
+from xrdcomp.refinement.refine import Refinement, Substitution
 from xrdcomp.results import (
     Decision,
     DetectionEvidence,
@@ -19,6 +19,8 @@ from xrdcomp.results import (
     FitResult,
     MemberComparison,
     PhaseResult,
+    UnexplainedPeak,
+    UnidentifiedCrystals,
 )
 from xrdcomp.search.detection import decision_threshold, detection_limit
 from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter, separate_peaks
@@ -55,6 +57,7 @@ STARTS_LATE = message_kind(
     origin="position of the maximum of protein's amorphous scattering",
 )
 
+_AREA_OF_PEAK = 1.28  # of height times width, of a pseudo-Voigt half Lorentzian
 _NEAR = 4e-3  # relative difference of spacings up to which a library reflection counts as near
 _STRONG = 25.0  # of the strongest 100
 _TRIALS_PER_FWHM = 2.0  # the filter output is correlated over about half a width
@@ -65,28 +68,13 @@ _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another me
 _INTENSITY_RATIO = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
 _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hydroxyapatites gave at most 5
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
+_MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
+_FAR_FROM_CELL = 50.0  # χ²
+OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
+UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
 
 
 # ---- peaks that no phase of the fit explains, and whose they might be
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnexplainedPeak:
-    """A peak in the residual: angle (deg), spacing (Å), significance (z), phases with strong reflections near it."""
-
-    two_theta: float
-    d_spacing: float
-    z: float
-    height: float
-    candidates: tuple[str, ...]
-
-    def __str__(self) -> str:
-        near = f", near {', '.join(self.candidates)}" if self.candidates else ""
-        return f"{self.two_theta:.2f}° (d = {self.d_spacing:.3f} Å, z = {self.z:.1f}{near})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**asdict(self), "candidates": list(self.candidates)}
 
 
 def unexplained_peaks(
@@ -111,12 +99,13 @@ def unexplained_peaks(
             curvature = z[i - 1] - 2.0 * z[i] + z[i + 1]
             part = 0.5 * (z[i - 1] - z[i + 1]) / curvature if curvature < 0.0 else 0.0
             angle += float(np.clip(part, -0.5, 0.5) * (x[i + 1] - x[i]))
-        peaks.append(explain_peak(grid.fit, angle, z=float(z[i]), height=float(height[i]), known=known))
+        area = float(height[i]) * fwhm * _AREA_OF_PEAK
+        peaks.append(explain_peak(grid.fit, angle, z=float(z[i]), height=float(height[i]), known=known, area=area))
     return tuple(peaks)
 
 
 def explain_peak(
-    fit: Refinement, two_theta: float, *, z: float, height: float, known: Sequence[Candidate]
+    fit: Refinement, two_theta: float, *, z: float, height: float, known: Sequence[Candidate], area: float
 ) -> UnexplainedPeak:
     """Give the spacing of a peak at an observed angle (degrees), and the phases whose strong reflections lie there."""
     true = two_theta - angle_offset(fit, two_theta)
@@ -128,7 +117,7 @@ def explain_peak(
         if (close & (relative > _STRONG)).any():
             near.append((float(relative[close].max()), item.phase.id))
     names = tuple(name for _, name in sorted(near, reverse=True)[:3])
-    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=z, height=height, candidates=names)
+    return UnexplainedPeak(two_theta=two_theta, d_spacing=d, z=z, height=height, area=area, candidates=names)
 
 
 def angle_offset(fit: Refinement, two_theta: Any) -> Any:
@@ -146,17 +135,32 @@ def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **kno
     return PhaseResult(decision=decision, evidence=evidence, **of_phase, **known)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What all reports of a search share: rule, unknown crystals, members of the apatite family, reasons of refusal."""
+
+    rule: DetectionRule
+    unidentified: UnidentifiedCrystals | None = None
+    members: Mapping[str, MemberComparison] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
 def fitted_phase(
-    fit: Refinement, phase: Phase, rule: DetectionRule, score: Score, alternatives: tuple[str, ...] = ()
+    fit: Refinement, score: Score, told: Findings, *, alternatives: tuple[str, ...] = (), known: bool = False
 ) -> PhaseResult:
-    """Report a phase of the fit: amounts, cell, size, strain; `alternatives` fitted the same reflections."""
-    crystal = _share(fit, phase, crystalline_only=True)
+    """Report a phase of the fit: amounts, cell, size, strain; `alternatives` fitted the same reflections.
+
+    A phase that is `known` to be there, as a spike is, counts as detected whatever its score.
+    """
+    phase, rule = score.phase, told.rule
+    crystal = _share(fit, phase, told, crystalline_only=True)
+    member = told.members.get(phase.id)
     return _result(
         phase,
-        "detected" if score.z > rule.threshold and crystal is not None else "inconclusive",
-        DetectionEvidence(z=score.z, rule=rule, fitted=True, alternatives=alternatives),
-        detection_limit=_limit(fit, score, rule),
-        weight_fraction=_share(fit, phase, crystalline_only=False),
+        "detected" if known or (score.z > rule.threshold and crystal is not None) else "inconclusive",
+        DetectionEvidence(z=score.z, rule=rule, fitted=True, alternatives=alternatives, member=member),
+        detection_limit=_limit(fit, score, told),
+        weight_fraction=_share(fit, phase, told, crystalline_only=False),
         crystalline_weight_fraction=crystal,
         cell=_cell(fit, phase),
         crystallite_size_nm=_sizes(fit, phase),
@@ -165,31 +169,55 @@ def fitted_phase(
     )
 
 
-def _total(fit: Refinement) -> float:
-    return max(float(np.maximum(fit.evidence.amounts.amounts, 0.0).sum()), 1e-300)
+def without_numbers(item: PhaseResult, reason: str) -> PhaseResult:
+    """Report of a phase in a fit that says nothing of the specimen: no decision, no amount, no limit."""
+    decision: Decision = "inconclusive" if item.decision == "detected" else item.decision
+    evidence = replace(item.evidence, reason=reason)
+    item = replace(item, decision=decision, evidence=evidence, detection_limit=None)
+    return replace(item, weight_fraction=None, crystalline_weight_fraction=None)
 
 
-def _limit(fit: Refinement, score: Score, rule: DetectionRule) -> float:
-    """Smallest share of the specimen that is found with the stated probability."""
-    total = _total(fit)
-    relative_std = float(np.sqrt(max(fit.evidence.amounts.covariance.sum(), 0.0))) / total
-    return detection_limit(rule, score.nominal_std / total, relative_std)
+def _total(fit: Refinement, told: Findings) -> float:
+    """Everything in the beam on the scale of the amounts, unknown crystals included."""
+    foreign = told.unidentified.mass if told.unidentified is not None else 0.0
+    return max(float(np.maximum(fit.evidence.amounts.amounts, 0.0).sum()) + foreign, 1e-300)
 
 
-def _share(fit: Refinement, phase: Phase, *, crystalline_only: bool) -> Estimate | None:
-    """Mass share of one phase in all (or the crystalline) components, to first order; None where nothing is there."""
-    amounts = fit.evidence.amounts
+def _limit(fit: Refinement, score: Score, told: Findings) -> float | None:
+    """Smallest share of the specimen that is found with the stated probability; None where nothing was tested.
+
+    That is so where the fit does not describe the pattern, where the phase has no reflection in the range, or where
+    nothing less than the whole specimen would be found.
+    """
+    if fit.quality != "describes" or not score.tested:
+        return None
+    total = _total(fit, told)
+    relative_std = float(np.sqrt(max(fit.amounts.covariance.sum(), 0.0))) / total
+    limit = detection_limit(told.rule, score.nominal_std / total, relative_std, score.grain_std)
+    return limit if limit < 1.0 else None
+
+
+def _share(fit: Refinement, phase: Phase, told: Findings, *, crystalline_only: bool) -> Estimate | None:
+    """Mass share of one phase in all (or the crystalline) components, to first order; None where nothing is there.
+
+    Misfit widens it as it widens the composition; unknown crystals are part of the whole, within their factor.
+    """
+    amounts = fit.amounts
+    covariance = (
+        amounts.covariance if amounts.misfit_covariance is None else (amounts.covariance + amounts.misfit_covariance)
+    )
     index = amounts.names.index(phase.id)
     pick = np.array(amounts.crystalline) if crystalline_only else np.ones(len(amounts.names), bool)
     values = np.where(pick, np.maximum(amounts.amounts, 0.0), 0.0)
-    total = float(values.sum())
-    if total <= 0.0:
+    if not values[index] > 0.0:
         return None
-    gradient = -values[index] / total * pick
+    foreign = told.unidentified.mass if told.unidentified is not None else 0.0
+    total = float(values.sum()) + foreign
+    share = float(values[index] / total)
+    gradient = -share * pick
     gradient[index] += 1.0
-    variance = float(gradient @ amounts.covariance @ gradient) / total**2
-    std = float(np.sqrt(max(variance, 0.0)))
-    return Estimate.normal(float(values[index] / total), std, low=0.0, high=1.0)
+    variance = float(gradient @ covariance @ gradient) + (share * foreign * UNKNOWN_LOG_STD) ** 2
+    return Estimate.normal(share, float(np.sqrt(max(variance, 0.0))) / total, low=0.0, high=1.0)
 
 
 def _cell(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
@@ -225,17 +253,21 @@ def _reciprocal(inverse: Estimate) -> Estimate:
     return Estimate(value=size, std=float(std), ci95=(min(low, size), max(high, size)), unit="nm")
 
 
-def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseResult:
+def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
     """Report a phase that was not accepted, with the fraction that would have been seen.
 
     Significant but not accepted means inconclusive, unless reflections that should show at that amount are missing:
     then the signal belongs to something else.
     """
-    phase, total, significant = score.phase, _total(fit), score.z > rule.threshold
-    unclear = significant and not score.reflections_refute
+    phase, rule, total = score.phase, told.rule, _total(fit, told)
+    significant = score.z > rule.threshold
+    unclear = significant and not score.reflections_refute and not score.contradicted
     fraction, basis = None, ""
     reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
     reason += ", not in the ratio of this phase" if not score.in_ratio else ""
+    reason += ", and strong ones are missing" if score.contradicted else ""
+    if phase.id in told.refused:
+        reason = told.refused[phase.id]
     if not phase.quantifiable:
         basis = "reflection positions only; intensity per gram taken from a similar compound"
     elif unclear:
@@ -252,29 +284,71 @@ def absent_phase(fit: Refinement, score: Score, rule: DetectionRule) -> PhaseRes
         limit_basis=basis,
     )
     decision: Decision = "inconclusive" if unclear else "not_detected"
-    limit = _limit(fit, score, rule)
-    return _result(phase, decision, evidence, detection_limit=limit, weight_fraction=fraction)
+    return _result(phase, decision, evidence, detection_limit=_limit(fit, score, told), weight_fraction=fraction)
 
 
-def other_member(fit: Refinement, fitted: Phase, other: Phase, rule: DetectionRule) -> PhaseResult:
+def other_member(fitted: Phase, other: Phase, told: Findings) -> PhaseResult:
     """Report another member of the apatite family beside the fitted one: excluded by cell or intensities, or open."""
-    cell = _cell(fit, fitted)
-    away, own = (
-        max((abs(cell[k].value / getattr(p.cell, k) - 1.0) for k in ("a", "c") if k in cell), default=0.0)
-        for p in (other, fitted)
-    )
-    verdict = compare_intensities(fit, fitted, other) if away <= _CELL_RULED_OUT else -1
-    better = verdict > 0 and away <= own
-    if verdict < 0:
-        cell_off = f"its cell differs by {100 * away:.2f} % from the one found"
-        why = cell_off if away > _CELL_RULED_OUT else "its intensities are not those found"
+    member = told.members[other.id]
+    if member.excluded_as_main:
+        cell_off = f"its cell differs by {100 * member.cell_difference:.2f} % from the one found"
+        why = cell_off if member.cell_difference > _CELL_RULED_OUT else "its intensities are not those found"
         reason = f"not the main apatite: {why}; a small share beside it would hide under the reflections of {fitted.id}"
     else:
         reason = f"apatite, member of the family not determined: its reflections coincide with those of {fitted.id}"
-        reason += ", and it describes cell and intensities better" if better else ""
-    member = MemberComparison(cell_difference=float(away), fits_better=better, excluded_as_main=verdict < 0)
-    evidence = DetectionEvidence(rule=rule, reason=reason, fitted=False, member=member)
+        reason += ", and it describes cell and intensities better" if member.fits_better else ""
+    evidence = DetectionEvidence(rule=told.rule, reason=reason, fitted=False, member=member)
     return _result(other, "inconclusive", evidence, detection_limit=None)
+
+
+def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, MemberComparison]:
+    """Compare the members of the apatite family, by id, as the main apatite of a fit; empty where it has none.
+
+    ln L = −Δχ²/(2 κ) − χ²_cell/2. Δχ² is what χ² is larger by than with the best member, each fitted in the place of
+    the one found; κ the misfit that is left times `_MEMBER_SCATTER`: real crystals differ from every tabulated
+    structure by vacancies, substitutions and grains. χ²_cell is the squared distance of a and c from the range that
+    the member can have, in standard deviations of the cell found. End members have even prior odds; each is as likely
+    as the best of its structures, among which it is shared by their likelihoods.
+    """
+    fitted = next((phase for phase in fit.phases if phase.is_apatite), None)
+    if fitted is None:
+        return {}
+    cell, optics = _cell(fit, fitted), 0.0 if fit.instrument.calibrated else OPTICS_CELL_STD
+    own = fit.substitute(fitted, fitted, tolerance=_INTENSITY_TOLERANCE)
+    log, away, verdict = dict[str, float](), dict[str, float](), dict[str, int]()
+    for phase in members:
+        change = {k: cell[k].value / getattr(phase.cell, k) - 1.0 for k in ("a", "c") if k in cell}
+        away[phase.id] = max(map(abs, change.values()), default=0.0)
+        distance = 0.0
+        for axis, value in change.items():
+            low, high = phase.cell_tolerance.get(axis, (-_CELL_RULED_OUT, _CELL_RULED_OUT))
+            std = max(float(np.hypot((cell[axis].std or 0.0) / cell[axis].value, optics)), 1e-9)
+            distance += (max(low - value, value - high, 0.0) / std) ** 2
+        if phase is fitted or (away[phase.id] > _CELL_RULED_OUT and distance > _FAR_FROM_CELL):
+            trial = own  # a cell so far off decides alone
+            verdict[phase.id] = 0 if phase is fitted else -1
+        else:
+            trial = fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE)
+            verdict[phase.id] = _verdict(fitted, phase, own, trial) if away[phase.id] <= _CELL_RULED_OUT else -1
+        scatter = _MEMBER_SCATTER * min(own.inflation, trial.inflation)
+        log[phase.id] = -0.5 * (trial.cost - own.cost) / scatter - 0.5 * distance
+    groups: dict[str, list[str]] = {}
+    for phase in members:
+        groups.setdefault(phase.facts.end_member or phase.id, []).append(phase.id)
+    top = max(log.values())
+    likelihood = {name: float(np.exp(value - top)) for name, value in log.items()}
+    best = {group: max(likelihood[name] for name in names) for group, names in groups.items()}
+    out = {}
+    for group, names in groups.items():
+        within = sum(likelihood[name] for name in names) or 1.0
+        for name in names:
+            out[name] = MemberComparison(
+                cell_difference=float(away[name]),
+                fits_better=verdict[name] > 0 and away[name] <= away[fitted.id],
+                excluded_as_main=verdict[name] < 0,
+                probability=best[group] / sum(best.values()) * likelihood[name] / within,
+            )
+    return out
 
 
 def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:
@@ -284,10 +358,14 @@ def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:
     by itself). The answer is decisive where χ² differs by a factor of 1.2 and by 40 in units of the misfit that is
     left; 0 where it is not, or where both are hydroxyapatite.
     """
+    own, trial = (fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE) for phase in (fitted, other))
+    return _verdict(fitted, other, own, trial)
+
+
+def _verdict(fitted: Phase, other: Phase, own: Substitution, trial: Substitution) -> int:
     # structures of hydroxyapatite with more or less calcium are one member, which preparations differ in
     if fitted.facts.end_member == other.facts.end_member == "hydroxyapatite":
         return 0
-    own, trial = (fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE) for phase in (fitted, other))
     low, high = sorted((own, trial), key=lambda item: item.cost)
     excess = high.cost - low.cost
     if high.cost < _INTENSITY_RATIO * low.cost or excess < _INTENSITY_EXCESS * low.inflation:

@@ -15,14 +15,14 @@ from xrdcomp.physics import elements, reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
-from xrdcomp.refinement.result import POOR_FIT_GOF, describes_pattern
-from xrdcomp.results import FitResult, PhaseList, PhaseResult
-from xrdcomp.search import nuisance, report
+from xrdcomp.refinement.result import POOR_FIT_GOF
+from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
+from xrdcomp.search import nuisance, report, templates
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
-from xrdcomp.search.report import MOST_PEAKS, UnexplainedPeak, angle_offset, explain_peak
+from xrdcomp.search.report import MOST_PEAKS, angle_offset, explain_peak
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, bragg_share, candidate, library, searched_phases
-from xrdcomp.units import FloatArray, two_theta_to_d
+from xrdcomp.units import BoolArray, FloatArray, two_theta_to_d
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,18 @@ if TYPE_CHECKING:
 # Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found.
 _MOST_CHANCE = 0.05
 _CLEAR = 6.0  # standard deviations of a peak in the residual
+_FOOT = 0.03  # of a peak's height, at which it ends
+_FARTHEST_FOOT = 8.0  # widths to either side, or a degree
+_MOST_HIDDEN = 0.6  # of the points: the rest must determine amorphous scattering and background
+_CRYSTALS_NM = 80.0  # whose reflections have all their area within the windows that are drawn
+_SURE = 3.0  # standard deviations
+_ROUNDS = 2  # of masking: what was hidden below strong peaks may show others
 _COMPARABLE = 0.5  # of a reflection's height, from which on a peak could have been taken for that reflection
 _REACH = 1.5  # widths within which a peak and a reflection are taken for one, both sides together
 _APART = 2.0  # widths between two peaks
+_BROAD = 3.0  # widths of the instrument, from which on a reflection is one of small crystals
+_OWN = 0.1  # of a phase's highest intensity, below which an angle is beside its reflections
+_EXPLAINED = 0.3  # of a peak's height: grains make a phase's own reflections three times as high, seldom more
 _MOST = 80
 _IMAGE = 0.05  # of a reflection's height: residual Kβ and tungsten stay below
 _TOP_REFLECTIONS = 8
@@ -101,44 +110,119 @@ def _own_reflections(
     return Peaks(two_theta=grid.two_theta[found], z=z[found], height=strong[found])
 
 
-def peaks_of_poor_fit(
-    peaks: Sequence[UnexplainedPeak], search: SearchResidual, known: Sequence[Candidate]
-) -> tuple[UnexplainedPeak, ...]:
-    """Add peaks that hide each other in a fit that does not describe its pattern: at most 20, most significant first.
+@dataclass(frozen=True, kw_only=True)
+class UnknownReflection:
+    """A strong peak that no phase of a fit explains: maximum, ends, width at half height (deg), z and height."""
 
-    `peaks` are those of `report.unexplained_peaks`, whose noise is that of a residual with few peaks; they are returned
-    as they are where the fit describes the pattern. `known` are the phases named beside a peak.
+    two_theta: float
+    width: float
+    low: float
+    high: float
+    z: float
+    height: float
+
+
+def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
+    """Find the strong peaks of the whole residual that are no fitted phase's own, and how far each reaches.
+
+    A phase's own reflections may be several times as high as its structure has them (texture) and are none. A peak
+    reaches as far as the residual stays above 3 % of its height and twice the noise.
     """
-    if search.fit.describes_pattern:
-        return tuple(peaks)
-    left, fwhm = residual_peaks(search), search.grid.peak_fwhm
-    fitted = range(search.bragg.shape[1])
-    own = [_own_reflections(search, i, least=_WEAKEST_OF_TEXTURED, most=_MOST).two_theta for i in fitted]
+    fit, per_bin = search.fit, search.grid.per_bin
+    n = len(fit.points) // per_bin
+    x = fit.points.two_theta[: n * per_bin].reshape(n, per_bin).mean(axis=1)
+    grid, solution, k = replace(search.grid, two_theta=x), fit.solution, len(fit.phases)
+    whole = replace(
+        search,
+        grid=grid,
+        residual=grid.mean(fit.points.intensity - solution.calculated),
+        counting=np.sqrt(grid.mean(fit.points.sigma**2) / per_bin),
+        bragg=grid.mean(solution.columns[:, :k] * solution.coefficients[:k]),
+    )
+    left, fwhm = residual_peaks(whole), grid.peak_fwhm
+    own = [_own_reflections(whole, i, least=_WEAKEST_OF_TEXTURED, most=_MOST).two_theta for i in range(k)]
     places = np.concatenate([*own, np.array([-np.inf])])
-    more = [
-        explain_peak(search.fit, float(x), z=float(z), height=float(height), known=known)
-        for x, z, height in zip(left.two_theta, left.z, left.height, strict=True)
-        if np.abs(places - x).min() > fwhm
-    ]
-    new = [p for p in peaks if all(abs(p.two_theta - q.two_theta) > fwhm for q in more)]
-    return tuple(sorted([*more, *new], key=lambda peak: -peak.z)[:MOST_PEAKS])
+    smooth = np.convolve(whole.residual, np.full(3, 1.0 / 3.0), mode="same")
+    out = []
+    for angle, z, height in zip(left.two_theta, left.z, left.height, strict=True):
+        if np.abs(places - angle).min() <= fwhm:
+            continue
+        ends = np.flatnonzero(smooth < np.maximum(_FOOT * height, 2.0 * whole.counting))
+        i, reach = int(np.searchsorted(x, angle)), max(_FARTHEST_FOOT * fwhm, 1.0)
+        low = max(float(x[ends[ends < i].max(initial=0)]), float(angle) - reach)
+        high = min(float(x[ends[ends > i].min(initial=n - 1)]), float(angle) + reach)
+        half = np.flatnonzero(smooth < 0.5 * height)
+        width = float(x[half[half > i].min(initial=n - 1)] - x[half[half < i].max(initial=0)])
+        found = UnknownReflection(
+            two_theta=float(angle), width=width, low=low, high=high, z=float(z), height=float(height)
+        )
+        out.append(found)
+    return out
+
+
+def _mask(fit: Refinement, unknown: Sequence[UnknownReflection]) -> BoolArray:
+    """Mark the points of a fit under unknown reflections, highest first, until a good part of the pattern is hidden."""
+    x = fit.points.two_theta
+    mask = np.zeros(len(x), dtype=bool)
+    for item in sorted(unknown, key=lambda peak: -peak.height):
+        wider = mask | ((x >= item.low) & (x <= item.high))
+        mask = wider if wider.mean() <= _MOST_HIDDEN else mask
+    return mask
+
+
+def unidentified_crystals(
+    fit: Refinement, search: SearchResidual, peaks: Sequence[UnexplainedPeak], known: Sequence[Candidate]
+) -> UnidentifiedCrystals | None:
+    """Measure what the unexplained `peaks` amount to on the scale of the fit's amounts, with the `known` phases' areas.
+
+    Areas under masked points are those measured, others those of peaks of instrumental width. None without peaks.
+    """
+    usable = [item for item in known if item.phase.quantifiable and len(item.d_spacing)]
+    if not peaks or not usable:
+        return None
+    grid, points = search.grid, fit.points
+    inside = points.two_theta <= grid.two_theta[-1]
+    hidden = points.masked & inside
+    excess = np.where(hidden, points.intensity - fit.solution.calculated, 0.0)
+    weak = [p for p in peaks if not hidden[min(int(np.searchsorted(points.two_theta, p.two_theta)), len(points) - 1)]]
+    area = float(excess.sum()) * points.step + sum(p.area for p in weak)
+    variance = float((points.own_sigma[hidden] ** 2).sum()) * points.step**2 * fit.evidence.inflation
+    variance += sum((p.area / max(p.z, 1.0)) ** 2 for p in weak)
+    per_gram = float(np.median(templates.draw_crystals(usable, grid, _CRYSTALS_NM).sum(axis=1))) * grid.step
+    if not (area > 0.0 and per_gram > 0.0):
+        return None
+    std = float(np.sqrt(variance))
+    bragg = float(np.abs(search.bragg).sum()) * grid.step
+    return UnidentifiedCrystals(
+        mass=area / per_gram, std=std / per_gram, z=area / max(std, 1e-300), share=area / (area + bragg),
+        peaks=tuple(peaks),
+    )  # fmt: skip
 
 
 def withdraw_false_phases(
-    reports: Sequence[PhaseResult], search: SearchResidual, known: Collection[str], library_size: int
+    reports: Sequence[PhaseResult],
+    search: SearchResidual,
+    known: Collection[str],
+    library_size: int,
+    unknown: Sequence[UnknownReflection] = (),
 ) -> list[PhaseResult]:
     """Take back what was detected where reflections of something else explain it as well.
 
     Such a phase becomes inconclusive, and the reason is stated. `search` is that of the fit that the phases are in,
     `known` the ids of phases that the user named, which are not questioned, `library_size` the number of phases that
-    were searched for.
+    were searched for, `unknown` the strong reflections that the fit left out.
     """
     questioned = {item.id for item in reports if item.decision == "detected"} - set(known)
     left, out = residual_peaks(search) if questioned else None, []
+    if left is not None:
+        more = np.array([(p.two_theta, p.z, p.height) for p in unknown]).reshape(-1, 3).T
+        angles, z, height = np.concatenate([np.stack([left.two_theta, left.z, left.height]), more], axis=1)
+        left = Peaks(two_theta=angles, z=z, height=height)
     for item in reports:
         if left is not None and item.id in questioned:
             s = _Suspect(search, item.id, left)
-            reason = s.out_of_ratio() or s.one_reflection() or s.beneath_others() or s.met_by_chance(library_size)
+            reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
+            reason = reason or s.beneath_others() or s.met_by_chance(library_size)
             if reason := reason or s.of_another_compound():
                 item = replace(item, decision="inconclusive", evidence=replace(item.evidence, reason=reason))
         out.append(item)
@@ -146,14 +230,25 @@ def withdraw_false_phases(
 
 
 class _Suspect:
-    """A detected phase and the peaks that its fit leaves over; each method gives a reason to doubt it, or none."""
+    """A detected phase and the peaks that no phase explains; each method gives a reason to doubt it, or none."""
 
     def __init__(self, search: SearchResidual, phase: str, left: Peaks) -> None:
         index, x = search.fit.model.phase_ids.index(phase), search.grid.two_theta
-        self.search, self.phase, self.left = search, phase, left
-        self.score = search.presence(search.fit.phases[index])
+        self.search, self.phase = search, phase
+        # what stands on its own reflections is misfit of their profile or grains of its own
+        own = np.interp(left.two_theta, x, search.bragg[:, index])
+        beside = own < _OWN * float(search.bragg[:, index].max())
+        self.left = Peaks(two_theta=left.two_theta[beside], z=left.z[beside], height=left.height[beside])
+        self.fitted = search.fit.phases[index]
+        self.score = search.presence(self.fitted)
         self.reflections = _own_reflections(search, index)
         self.span = float(x[-1] - x[0])
+
+    def contradicted(self) -> str:
+        """Doubt a phase of which strong reflections are clearly missing."""
+        n = self.score.contradicted
+        which = "one of its strong reflections is" if n == 1 else f"{n} of its strong reflections are"
+        return f"{which} not there, though the others say that it should show" if n else ""
 
     def out_of_ratio(self) -> str:
         """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
@@ -176,12 +271,16 @@ class _Suspect:
         """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof."""
         heights, others = self.reflections.height, self.left.height
         clear = self.score.reflections_seen >= _MANY and self.score.consistency < _CLOSE_RATIO
-        if self.search.fit.describes_pattern or clear:
+        if clear or not len(heights) or not len(others):
             return ""
-        higher = len(heights) and len(others) and others.max() >= heights[0]
-        reason = "peaks higher than its strongest reflection belong to nothing in the library, in a fit that does not "
-        reason += "describe the pattern, and its own reflections are few or not quite in its ratio"
-        return reason if higher else ""
+        alike = int((others > _COMPARABLE * heights[0]).sum())
+        if others.max() < heights[0] and alike < _MANY:
+            return ""
+        which = "peaks higher than" if others.max() >= heights[0] else f"{alike} peaks comparable to"
+        return (
+            f"{which} its strongest reflection belong to nothing in the library, and its own reflections are few or "
+            "not quite in its ratio"
+        )
 
     def met_by_chance(self, library_size: int) -> str:
         """Doubt reflections that are no more than a search among so many peaks must find.
@@ -255,13 +354,20 @@ _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of reflec
 class Identification(Record):
     """The fit with every accepted phase, one PhaseResult for every phase asked after, and what no phase explains.
 
-    `phases` is a `PhaseList`, so that ``found.phases["calcite"]`` works; `unexplained` are peaks of no phase.
+    `phases` is a `PhaseList`, so that ``found.phases["calcite"]`` works; `unexplained` are peaks of no phase,
+    `unidentified` the crystals that they amount to.
     """
 
     fit: FitResult
     phases: PhaseList
     unexplained: tuple[UnexplainedPeak, ...]
     messages: tuple[Diagnostic, ...]
+    unidentified: UnidentifiedCrystals | None = None
+
+    @property
+    def unidentified_mass(self) -> tuple[float, float] | None:
+        """Mass of the unidentified crystals and its standard uncertainty on the scale of the fit's amounts."""
+        return None if self.unidentified is None else (self.unidentified.mass, self.unidentified.std)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Phases as a table; see `PhaseList.to_dataframe`."""
@@ -302,7 +408,7 @@ def start_phases(
     return (phases if spike.id in known else (*phases, spike)), (spike.id, standard[1])
 
 
-def fit_and_search(
+def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is asked: all by name
     pattern: Pattern,
     phases: Sequence[Phase],
     instrument: Instrument,
@@ -312,6 +418,7 @@ def fit_and_search(
     blank: Pattern | None = None,
     measured: Sequence[MeasuredAmorphous] = (),
     named: bool = False,
+    standard: str = "",
 ) -> Identification:
     """Fit the phases asked for, drop those that are not there, add the ones that are found.
 
@@ -326,38 +433,45 @@ def fit_and_search(
 
     With `named`, exactly the phases asked for are fitted, because the user named them; others that are found are then
     reported with the amount they have when refined too, and phases asked for stay in the fit even when they do not
-    show. `blank` is a scan of the empty holder, `measured` are amorphous components as measured.
+    show. `blank` is a scan of the empty holder, `measured` are amorphous components as measured. The internal
+    `standard`, one of the phases by its id, is known to be there: it is neither dropped nor questioned.
+
+    Strong reflections that no phase explains are left out of the refinements that confirm phases, and of the last one:
+    amorphous scattering and phases must not make up for them.
     """
     refine = partial(Refinement.run, pattern, instrument=instrument, recipe=fit, blank=blank, measured=measured)
     free = recipe.search and not named  # the phases are only where the search begins
-    if free and phases and all(phase.is_apatite for phase in phases):
+    spike = tuple(phase for phase in phases if phase.id == standard)
+    if free and phases and all(phase.is_apatite for phase in phases if phase not in spike):
         # a hopeless fit takes long, and what it does to displacement and widths hides the phases that are there:
         # apatite is then searched for like any other phase
         start = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
-        if start.phases and start.goodness > POOR_FIT_GOF:
-            start = refine(())
+        if (len(start.phases) > len(spike) and start.goodness > POOR_FIT_GOF) or len(start.phases) < len(spike):
+            start = refine(spike)
     else:
         start = refine(phases)
-    search = _Search(start, recipe, named=named)
+    search = _Search(start, recipe, named=named, standard=standard)
     found = search.report()
     better = better_member(start, found.phases) if free else None
     if better is not None:
-        start, search = better, _Search(better, recipe)
+        start, search = better, _Search(better, recipe, standard=standard)
         found = search.report()
-    if start.phases or not free or found.fit.gof <= _SETTLED_GOF:
+    if len(start.phases) > len(spike) or not free or found.fit.gof <= _SETTLED_GOF:
         return found
-    if not phases and not describes_pattern(found.fit.gof, found.fit.rwp):
-        return found  # what is there is mostly unknown, and nobody asked for apatite
-    apatite = phases or [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE]
-    if not search.leaves_small_crystals(apatite):
+    if not phases and found.fit.quality != "describes":
+        return found  # what is left is of something unknown, and nobody asked for apatite
+    apatite = [p for p in phases if p.is_apatite] or [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE]
+    if any(p.id in search.impossible for p in apatite) or not search.leaves_small_crystals(apatite):
         return found
-    again = search_from(refine(apatite), recipe)
+    again = search_from(refine((*spike, *apatite)), recipe, standard=standard)
     return min(found, again, key=lambda result: result.fit.gof)
 
 
-def search_from(start: Refinement, recipe: IdentificationRecipe, *, named: bool = False) -> Identification:
-    """Go on from a finished fit of the phases asked for; `named` as in `fit_and_search`."""
-    return _Search(start, recipe, named=named).report()
+def search_from(
+    start: Refinement, recipe: IdentificationRecipe, *, named: bool = False, standard: str = ""
+) -> Identification:
+    """Go on from a finished fit of the phases asked for; `named` and `standard` as in `fit_and_search`."""
+    return _Search(start, recipe, named=named, standard=standard).report()
 
 
 def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refinement | None:
@@ -377,11 +491,17 @@ class _Search:
     """A search from a finished fit: the fit it has reached with its residual, scores of all others, and what is lost.
 
     `missing` are scores of phases asked for that do not show, `scores` the last ones of every candidate, `rivals` the
-    phases that scored like one that was accepted, by its id.
+    phases that scored like one that was accepted, by its id; `refused` says why a candidate was not accepted, `unknown`
+    are the strong reflections of no phase, which the fit leaves out.
     """
 
-    def __init__(self, start: Refinement, recipe: IdentificationRecipe, *, named: bool = False) -> None:
-        self.recipe, self.named, self.rule = recipe, named, detection_rule(recipe)
+    def __init__(
+        self, start: Refinement, recipe: IdentificationRecipe, *, named: bool = False, standard: str = ""
+    ) -> None:
+        self.recipe, self.named, self.standard, self.rule = recipe, named, standard, detection_rule(recipe)
+        self.unknown: list[UnknownReflection] = []
+        self.refused: dict[str, str] = {}
+        self.impossible: dict[str, str] = {}
         self.threshold = self.rule.threshold
         self.missing: list[Score] = []
         self.scores: dict[str, Score] = {}
@@ -389,18 +509,87 @@ class _Search:
         self.residual = nuisance.search_residual(start)
         self._drop_absent()
         self.start = self.residual.fit
-        if not recipe.search:
-            return
-        self._find()
-        if named:
+        if recipe.search:
+            self._find()
+        usual = [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE] if recipe.search else []
+        for _ in range(_ROUNDS):
+            found = unknown_reflections(self.residual)
+            broad = [p for p in found if p.width > _BROAD * self.residual.grid.peak_fwhm]
+            if not found or (2 * len(broad) > len(found) and self.leaves_small_crystals(usual)):
+                break
+            if self._drop_beneath(found):
+                found = unknown_reflections(self.residual)
+            self.unknown += found
+            self._mask_unknown()
+            before = self.residual.fit.phases
+            self._drop_absent()
+            self._drop_impossible()
+            if recipe.search:
+                self._find()
+                self._unmask_explained([p for p in self.residual.fit.phases if p not in before])
+        if self.unknown:
+            named_fit = {p.id for p in self.start.phases} if named else set()
+            fitted = self.residual.fit
+            self.start = (
+                fitted
+                if {p.id for p in fitted.phases} == named_fit
+                else self.start.masking(_mask(self.start, self.unknown))
+            )
+        if named or not recipe.search:
             return
         # phases asked for that do not stand beside what was found are dropped, and the search is made without them
-        for phase in self.start.phases:
+        for phase in [p for p in self.start.phases if p.id != standard and p in self.residual.fit.phases]:
             score = self.residual.presence(phase)
-            if score.z < self.threshold or not _has_intensity(self.residual.fit, phase):
+            amounts = self.residual.fit.evidence.amounts
+            positive = bool(amounts.amounts[amounts.names.index(phase.id)] > 0.0)
+            if (
+                score.z < self.threshold
+                or not positive
+                or bragg_share(self.residual.fit, phase) <= _MIN_INTENSITY_SHARE
+            ):
                 self.missing.append(replace(score, z=min(score.z, self.threshold)))
                 self._drop(phase)
                 self._find()
+
+    def _drop_beneath(self, found: Sequence[UnknownReflection]) -> bool:
+        """Drop phases that a crowd of higher peaks of nothing stands beside: their reflections are unknown as well."""
+        before = self.residual
+        angles, z, height = np.array([(p.two_theta, p.z, p.height) for p in found]).T
+        left = Peaks(two_theta=angles, z=z, height=height)
+        for phase in () if self.named else self.residual.fit.phases:
+            suspect = _Suspect(self.residual, phase.id, left)
+            crowd = (suspect.left.height > _COMPARABLE * suspect.reflections.height.max(initial=0.0)).sum() >= _MANY
+            if phase.id != self.standard and crowd and (reason := suspect.beneath_others()):
+                family = searched_phases(self.recipe) if phase.is_apatite else ()
+                self.impossible |= {p.id: reason for p in (phase, *family) if p is phase or p.is_apatite}
+                self.scores[phase.id] = self.residual.presence(phase)
+                self._drop(phase)
+        return self.residual is not before
+
+    def _drop_impossible(self) -> None:
+        """Drop phases whose cell, refined beside nothing but what is known, is not theirs; their peaks are unknown."""
+        for phase in () if self.named else self.residual.fit.phases:
+            if phase.id != self.standard and (reason := other_cell(self.residual.fit, phase)):
+                self.impossible[phase.id] = reason
+                self.scores[phase.id] = self.residual.presence(phase)
+                self._drop(phase)
+                self.unknown += unknown_reflections(self.residual)
+                self._mask_unknown()
+
+    def _mask_unknown(self) -> None:
+        """Refine with the unknown reflections left out."""
+        fit = self.residual.fit
+        self.residual = nuisance.search_residual(fit.masking(_mask(fit, self.unknown)))
+
+    def _unmask_explained(self, new: Sequence[Phase]) -> None:
+        """Take reflections that a phase accepted later has as well back into the fit."""
+        fit = self.residual.fit
+        columns = [fit.model.phase_ids.index(phase.id) for phase in new]
+        bragg = fit.solution.columns[:, columns] @ fit.solution.coefficients[columns]
+        left = [p for p in self.unknown if np.interp(p.two_theta, fit.points.two_theta, bragg) < _EXPLAINED * p.height]
+        if len(left) < len(self.unknown):
+            self.unknown = left
+            self._mask_unknown()
 
     def _drop(self, phase: Phase) -> None:
         self.residual = nuisance.search_residual(self.residual.fit.drop([phase.id]))
@@ -412,7 +601,7 @@ class _Search:
         phase.
         """
         for phase in self.residual.fit.phases:
-            if self.residual.presence(phase).z > 3.0 * self.threshold:
+            if phase.id == self.standard or self.residual.presence(phase).z > 3.0 * self.threshold:
                 continue
             without = nuisance.search_residual(self.residual.fit.drop([phase.id]))
             left, own = without.projected(), [candidate(phase, without.fit)]
@@ -432,7 +621,7 @@ class _Search:
         asked = {p.id for p in self.residual.fit.phases}
         tried = [candidate(p, self.residual.fit) for p in searched_phases(self.recipe) if p.id not in asked]
         weak: dict[str, Score] = {}
-        refused: set[str] = set()
+        self.refused = refused = dict(self.impossible)
         rivals: dict[str, tuple[str, ...]] = {}
         scored: SearchResidual | None = None
         while True:
@@ -461,19 +650,19 @@ class _Search:
             best = _best(able)
             name = best.phase.id
             if best.z / nuisance.chance_scatter(candidate(best.phase, fit), left, best) < self.threshold:
-                refused.add(name)
+                refused[name] = "cells that it cannot have score alike: reflections of something else are met by chance"
                 continue
-            trial = nuisance.search_residual(_refine_with(fit, best, left.grid.moved))
+            trial = nuisance.search_residual(self._refined_with(best, left.grid.moved))
             refined = nuisance.widened(trial.presence(best.phase), scatter)
             if refined.z < self.threshold:
                 weak[name] = replace(best, z=refined.z)
-            elif _has_intensity(trial.fit, best.phase) and _keeps_cell(trial.fit, best.phase):
+            elif reason := implausible(trial.fit, best.phase):
+                refused[name] = reason
+            else:
                 self.residual = trial
                 # intensities and positions do not decide between these
                 near = (s for s in able if s is not best and s.z > _RIVAL_SHARE * best.z)
                 rivals[name] = tuple(s.phase.id for s in near)
-            else:
-                refused.add(name)
         for name, score in scores.items():
             if score.z > self.threshold:
                 chance = nuisance.chance_scatter(candidate(score.phase, fit), left, score)
@@ -492,6 +681,22 @@ class _Search:
             self.scores[lost.id] = self.residual.presence(lost)
             self._drop(lost)
 
+    def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Refinement:
+        """Refine with one more phase; reflections of nothing that is fitted, or of this phase, are left out meanwhile.
+
+        Otherwise cell and width of a weak phase run to stronger reflections of another one beside its own.
+        """
+        fit, item = self.residual.fit, candidate(score.phase, self.residual.fit)
+        own = item.d_spacing[item.apparent > _WEAKEST * item.apparent.max(initial=0.0)] * (1.0 + score.variant.strain)
+        own = own[own > 0.5 * fit.instrument.wavelength]
+        bare = 2.0 * np.degrees(np.arcsin(fit.instrument.wavelength / (2.0 * own)))
+        places = bare + angle_offset(fit, bare) + score.variant.shift * np.cos(np.radians(bare / 2.0))
+        left = [*self.unknown, *unknown_reflections(self.residual)]
+        others = [p for p in left if not ((places > p.low) & (places < p.high)).any()]
+        masked = replace(fit, points=fit.points.masking(_mask(fit, others)))
+        trial = _refine_with(masked, score, moved)
+        return replace(trial, points=trial.points.masking(fit.points.masked))
+
     def leaves_small_crystals(self, phases: Sequence[Phase]) -> bool:
         """Tell whether broad reflections of a phase stand in the residual, about in its ratio."""
         fit = self.residual.fit
@@ -506,30 +711,57 @@ class _Search:
     def report(self) -> Identification:
         """Findings on every phase that was asked after."""
         search, fit, start, rule = self.residual, self.residual.fit, self.start, self.rule
-        asked = {p.id for p in start.phases} if self.named else set()
-        reports = [
-            report.fitted_phase(start if p.id in asked else fit, p, rule, search.presence(p), self.rivals.get(p.id, ()))
-            for p in fit.phases
-        ]
-        reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe))
+        asked = {p.id for p in start.phases} if self.named else {self.standard} - {""}
+        known = tuple(candidate(p, fit) for p in (*fit.phases, *(s.phase for s in self.scores.values())))
+        peaks = self._unexplained(known)
+        foreign = unidentified_crystals(fit, search, peaks, known)
+        shown = start if self.named else fit
+        members = report.member_comparisons(shown, [p for p in self._members() if p.is_apatite])
+        told = report.Findings(rule=rule, unidentified=foreign, members=members, refused=self.refused)
+        reports = []
+        for p in fit.phases:
+            own = start if self.named and p.id in asked else fit
+            known_there = p.id == self.standard
+            score, rivals = search.presence(p), self.rivals.get(p.id, ())
+            reports.append(report.fitted_phase(own, score, told, alternatives=rivals, known=known_there))
+        reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe), self.unknown)
         in_fit = {p.id for p in fit.phases}
         missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
         apatite = next((p for p in fit.phases if p.is_apatite), None)
-        reports += [report.absent_phase(fit, score, rule) for score in missing.values()]
+        reports += [report.absent_phase(fit, score, told) for score in missing.values()]
         for score in (s for name, s in self.scores.items() if name not in in_fit and name not in missing):
             if apatite is not None and score.phase.is_apatite:
-                reports.append(report.other_member(fit, apatite, score.phase, rule))
+                reports.append(report.other_member(apatite, score.phase, told))
             else:
-                reports.append(report.absent_phase(fit, score, rule))
-        known = tuple(candidate(s.phase, fit) for s in self.scores.values())
-        peaks = report.unexplained_peaks(search.projected(), known, self.recipe.false_alarm_rate)
-        peaks = peaks_of_poor_fit(peaks, search, known)
+                reports.append(report.absent_phase(fit, score, told))
+        if shown.quality == "useless":
+            reports = [report.without_numbers(item, shown.quality_reason) for item in reports]
         return Identification(
-            fit=(start if self.named else fit).result(),
+            fit=shown.result(),
             phases=PhaseList(reports),
             unexplained=peaks,
             messages=report.search_messages(reports, peaks, searched=self.recipe.search),
+            unidentified=foreign if shown.quality != "useless" else None,
         )
+
+    def _members(self) -> list[Phase]:
+        """Phases of the fit and all that were searched for."""
+        fitted = list(self.residual.fit.phases)
+        return fitted + [s.phase for name, s in self.scores.items() if name not in {p.id for p in fitted}]
+
+    def _unexplained(self, known: Sequence[Candidate]) -> tuple[UnexplainedPeak, ...]:
+        """Peaks of no phase, at most 20, most significant first: strong ones that the fit leaves out, and others."""
+        search, fit = self.residual, self.residual.fit
+        weak = report.unexplained_peaks(search.projected(), known, self.recipe.false_alarm_rate)
+        x, left = fit.points.two_theta, np.maximum(fit.points.intensity - fit.solution.calculated, 0.0)
+        strong, taken = [], np.zeros(len(x), dtype=bool)
+        for item in sorted(self.unknown, key=lambda peak: -peak.height):
+            own = (x >= item.low) & (x <= item.high) & ~taken
+            taken |= own
+            area = float(left[own].sum()) * fit.points.step
+            strong.append(explain_peak(fit, item.two_theta, z=item.z, height=item.height, known=known, area=area))
+        new = [p for p in weak if all(abs(p.two_theta - q.two_theta) > search.grid.peak_fwhm for q in strong)]
+        return tuple(sorted([*strong, *new], key=lambda peak: -peak.z)[:MOST_PEAKS])
 
 
 def _best(able: Sequence[Score]) -> Score:
@@ -561,22 +793,45 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
     return trial.with_all_parameters(phase) if bragg_share(trial, phase) >= _MAIN_SHARE else trial
 
 
-def _has_intensity(fit: Refinement, phase: Phase) -> bool:
-    """Tell whether a refined amount is positive and real intensity stands behind it."""
+def implausible(fit: Refinement, phase: Phase) -> str:
+    """Reason for which a refined phase cannot be what it was taken for, or none.
+
+    Its amount is not positive or without intensity; its crystallites are smaller than any but apatite's; or its cell
+    left what the phase can have: its reflections ran to those of another.
+    """
     amounts = fit.evidence.amounts
     positive = bool(amounts.amounts[amounts.names.index(phase.id)] > 0.0)
-    return positive and bragg_share(fit, phase) > _MIN_INTENSITY_SHARE
-
-
-def _keeps_cell(fit: Refinement, phase: Phase) -> bool:
-    """Tell whether refinement left cell and crystallites where the phase can be.
-
-    Its reflections otherwise ran to those of another, or spread to amorphous scattering. Apatites alone have crystals
-    of a few nanometres.
-    """
+    if not positive or bragg_share(fit, phase) <= _MIN_INTENSITY_SHARE:
+        return "nothing of its intensity is left when it is refined"
     inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
     if not phase.is_apatite and inverse * _SMALLEST_NM > 1.0:
-        return False
+        return f"its reflections would be those of crystals below {_SMALLEST_NM:g} nm, that is, of amorphous matter"
     refined = reflections.cell_volume(fit.cell(phase.id))
     nominal = reflections.cell_volume(np.array(phase.cell.parameters))
-    return bool(abs(np.cbrt(refined / nominal) - 1.0) < _CELL_KEPT)
+    change = float(np.cbrt(refined / nominal) - 1.0)
+    if abs(change) >= _CELL_KEPT:
+        return f"its spacings would have to be {100 * abs(change):.1f} % {'larger' if change > 0 else 'smaller'}"
+    return other_cell(fit, phase)
+
+
+def other_cell(fit: Refinement, phase: Phase) -> str:
+    """Reason to doubt a phase whose axes, each by itself, are not those that the compound can have; else none.
+
+    An apatite with another cell is another apatite: its members are compared with each other.
+    """
+    if phase.is_apatite:
+        return ""
+    optics = 0.0 if fit.instrument.calibrated else report.OPTICS_CELL_STD
+    for axis, (low, high) in phase.cell_tolerance.items():
+        found, nominal = fit.parameter("cell", phase.id, axis), float(getattr(phase.cell, axis))
+        if found is None or found.std is None:
+            continue
+        change, error = found.value / nominal - 1.0, _SURE * float(np.hypot(found.std / nominal, optics))
+        if not low - error <= change <= high + error:
+            side = "longer" if change > 0 else "shorter"
+            return (
+                f"{axis} would have to be {found.value:.4f} Å, {100 * abs(change):.2f} % {side} than that of "
+                f"{phase.name.lower() if phase.name.istitle() else phase.name}, which allows {100 * low:+.2f} to "
+                f"{100 * high:+.2f} %"
+            )
+    return ""
