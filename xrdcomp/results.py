@@ -816,7 +816,9 @@ class MineralBalance:
 
     `crystalline` is by diffraction alone, `with_amorphous` the same with the amorphous mineral, `mineral` what heating
     leaves and the carbonate. `std` is the standard uncertainty of crystalline - mineral. `char` is the mineral that the
-    char of the organic would stand for, which is taken off where the gas is `inert`.
+    char of the organic would stand for, which is taken off where the gas is `inert`. `unseen_std` is the standard
+    uncertainty of `with_amorphous` - mineral with what right pairs of measurements differ by, `organic_difference` ±
+    `organic_std` the same for organic matter by diffraction less that by thermogravimetry.
     """
 
     crystalline: float
@@ -825,6 +827,17 @@ class MineralBalance:
     std: float
     char: float
     inert: bool
+    unseen_std: float = 0.0
+    organic_difference: float = 0.0
+    organic_std: float = math.inf
+
+    @property
+    def pair_probability(self) -> float:
+        """Probability that one specimen's two measurements differ by this much in mineral and organic matter."""
+        if not self.unseen_std:
+            return 1.0
+        mineral = (self.with_amorphous - self.mineral) / self.unseen_std
+        return math.exp(-0.5 * (mineral**2 + (self.organic_difference / self.organic_std) ** 2))
 
     @property
     def z(self) -> float:
@@ -838,8 +851,8 @@ class MineralBalance:
 
     @property
     def mineral_unseen(self) -> bool:
-        """Crystals and amorphous mineral are less than the mineral, by more than two standard uncertainties."""
-        return self.z < -2.0 and self.mineral - self.with_amorphous > 2.0 * self.std
+        """Crystals are less than the mineral by two, with amorphous mineral by 2.6 standard uncertainties."""
+        return self.z < -2.0 and self.mineral - self.with_amorphous > 2.6 * max(self.unseen_std, self.std)
 
     @property
     def agrees_in_other_gas(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.helpers import assert_close
 from tests.unit.composition_evidence import TYPICAL, balance, messages_of, phase, xrd_amounts
 from xrdcomp.checks.registry import Analysis, run_checks
 from xrdcomp.checks.specimen import name_different_specimens
@@ -93,3 +94,18 @@ def test_measurements_of_two_specimens_fail_and_open_every_claim() -> None:
     right = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL))
     assert right.consistency is not None
     assert not right.consistency.impossible
+
+
+def test_differences_beyond_those_of_right_pairs_are_doubted_short_of_impossible() -> None:
+    """22 wt% of mineral read as organic matter by X-rays: three standard deviations of right pairs, and no more."""
+    beside = np.array([0.22, 0.53, 0.15, 0.02, 0.06, 0.02])
+    other = np.array([0.44, 0.31, 0.15, 0.02, 0.06, 0.02])
+    balance_of = [compose_evidence(xrd_amounts(x), balance(beside)).consistency for x in (beside, other)]
+    right, wrong = (item.mineral_balance for item in balance_of if item is not None)
+    assert right is not None
+    assert wrong is not None
+    assert_close(right.organic_difference, -0.8 * 0.1 * 0.06, atol=0.002, because="late water of amorphous mineral")
+    assert right.pair_probability > 0.9
+    z = np.hypot((wrong.with_amorphous - wrong.mineral) / wrong.unseen_std, wrong.organic_difference / 0.13)
+    assert_close(wrong.pair_probability, np.exp(-0.5 * z**2), rtol=1e-9, because="chi square of two degrees of freedom")
+    assert wrong.pair_probability < 0.01

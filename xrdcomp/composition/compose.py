@@ -498,6 +498,9 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
             std=float(np.sqrt(variance + mineral_variance)),
             char=per_loss * float(thermal.losses[1]),
             inert=thermal.inert,
+            unseen_std=float(np.hypot(np.sqrt(variance + mineral_variance), priors.PAIR_MINERAL_STD)),
+            organic_difference=xrd.share_of_total("organic")[0] - burnt * float(thermal.losses[1]),
+            organic_std=priors.PAIR_ORGANIC_STD if {"organic", "water"} <= set(xrd.rows) else np.inf,
         )
         bias, std = free_scale(model)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)

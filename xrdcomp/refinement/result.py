@@ -96,7 +96,7 @@ NOT_CONVERGED = message_kind(
 )
 BLANK_MISSING = message_kind(
     "XRD_BLANK_MISSING",
-    "warning",
+    "info",
     "No empty-holder scan was given: air and holder scattering are told from the specimen's amorphous scattering by "
     "shape alone.",
     remedy="Measure the empty holder under the same conditions and pass --blank.",
