@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
-.PHONY: help demo test browser test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
+DOCS := .venv-docs
+
+.PHONY: help demo docs test browser test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
@@ -13,6 +15,7 @@ help:
 	@echo "make browser  install Chromium, with which the tests look at the pages, where there is none (Debian, as root)"
 	@echo "make test-frames  the tests that need the optional extras (frames, ngb, nexus), in .venv-frames"
 	@echo "make test-lowest  unit and contract tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
+	@echo "make docs    build the documentation into docs/_build, in .venv-docs"
 	@echo "make check   ruff and mypy only"
 	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
 	@echo "make worlds  judge the analysis on simulators of other hands; see docs/worlds.md"
@@ -70,6 +73,16 @@ $(LOWEST)/.tested: pyproject.toml tools/lowest.py
 test-lowest: $(LOWEST)/.tested
 	$(LOWEST)/bin/python -m pytest tests/unit tests/contract
 
+# The site has an environment of its own, so that the tests do not need Sphinx; a warning is an error.
+$(DOCS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip --disable-pip-version-check install --quiet -e ".[docs]"
+	@touch $@
+
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python -m tools.settings
+	$(DOCS)/bin/python -m sphinx -q -W --keep-going -b html docs docs/_build
+
 check: $(BIN)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -100,4 +113,4 @@ notebooks: $(BIN)/.tested
 	$(BIN)/python notebooks/build.py
 
 clean:
-	rm -rf $(VENV) $(FRAMES) $(LOWEST) dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FRAMES) $(LOWEST) $(DOCS) docs/_build dist build demo-results xrdcomp-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -287,7 +287,7 @@ def keep(found: Mapping[str, list[Row]], share: float, *, alone: bool) -> None:
     parts = {name: stored[name] for name in SECTIONS if name in stored}
     sections = [{"name": name, "rows": len(rows), **how} for name, (rows, how) in parts.items()]
     write_rows("accuracy", [row for rows, _ in parts.values() for row in rows], about | {"sections": sections})
-    tables = [f"### {name.replace('_', ' ').capitalize()}\n\n{table(rows)}" for name, (rows, _) in parts.items()]
+    tables = [f"## {name.replace('_', ' ').capitalize()}\n\n{table(rows)}" for name, (rows, _) in parts.items()]
     measured: dict[str, list[str]] = {}
     for name, (_, how) in parts.items():
         key = f"source {how['source']}, share of trials {how['share_of_trials']:g}"

@@ -14,6 +14,7 @@ import pytest
 import xrdcomp
 from tools.messages import load_declarations
 from tools.messages import page as page_of_messages
+from tools.settings import api_page, settings_page
 from xrdcomp.cli.main import main
 from xrdcomp.data import MESSAGE_KINDS
 from xrdcomp.recipe import Recipe
@@ -23,7 +24,7 @@ PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in (
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RELEASING.md")),
-        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
     )
 }
 ALL_PAGES = "\n".join(PAGES.values())
@@ -33,6 +34,27 @@ FAMILIES = "AMORPHOUS|CALIBRATION|COMPOSITION|FRAME|FUSION|HOLDER|HUMP|INSTRUMEN
 
 def test_page_of_messages_is_that_of_the_declarations() -> None:
     assert PAGES["docs/messages.md"] == page_of_messages(), "python -m tools.messages writes it"
+
+
+def test_pages_of_settings_and_names_are_those_of_the_code() -> None:
+    assert PAGES["docs/reference/settings.md"] == settings_page(), "python -m tools.settings writes it"
+    assert (ROOT / "docs/reference/api.rst").read_text(encoding="utf-8") == api_page(), "python -m tools.settings"
+    described = {key for key in settings() if f"`{key}`" in PAGES["docs/reference/settings.md"]}
+    assert described == set(settings())
+
+
+def test_every_page_stands_in_the_site() -> None:
+    index = PAGES["docs/index.md"]
+    for page in PAGES:
+        name = page.removeprefix("docs/").removesuffix(".md")
+        if page.startswith("docs/") and name != "index":
+            assert re.search(rf"^{re.escape(name)}$", index, re.MULTILINE) or name.startswith("design/"), page
+
+
+def test_every_message_has_its_place_on_the_page() -> None:
+    load_declarations()
+    for code in MESSAGE_KINDS:
+        assert f"`{code}`" in PAGES["docs/messages.md"], code
 
 
 def test_messages_are_made_by_their_declared_kinds_only() -> None:

@@ -144,6 +144,8 @@ def test_excel_holds_numbers_as_numbers_and_a_sheet_a_table(tmp_path: Path) -> N
     assert sheet["C2"].data_type == "n"
     assert {cell.data_type for row in sheet.iter_rows(min_row=2) for cell in row} <= {"s", "n"}
     assert path.read_bytes() == result.export(tmp_path / "again.xlsx").read_bytes(), "the same bytes"
+    assert result.export(path) == path, "its own workbook is replaced"
+    assert result.export(tmp_path / "a.parquet") == result.export(tmp_path / "a.parquet")
 
 
 def test_a_cohort_is_one_workbook_with_the_sample_id_first(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -370,6 +371,8 @@ def _excel(tables: Mapping[str, Table]) -> bytes:
         sheet.freeze_panes(1, 1)
         sheet.autofilter(0, 0, max(len(table), 1), max(len(table.columns) - 1, 0))
     book.close()
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.comment = b"written by xrdcomp"  # what is inside is packed, and this tells whose file it is
     return stream.getvalue()
 
 

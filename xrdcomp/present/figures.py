@@ -73,6 +73,7 @@ APATITE_WINDOW = (24.0, 36.0)  # degrees, Cu Kα: the reflections 002 to 202
 CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
 AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
+SPACINGS = (50, 30, 20, 15, 10, 7, 5, 4, 3, 2.5, 2, 1.5, 1.2, 1, 0.8, 0.6, 0.5, 0.4)  # Å, ticks of an axis of d
 SAME_ANGLE = 0.002  # degrees: closer reflections have the same spacing, such as 211 and 121 of apatite
 
 
@@ -161,9 +162,10 @@ class _Across:
         """Set the range, angles growing to the right; spacings stand on a logarithmic scale."""
         if self.kind == "d":
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter("{x:g}")
-            axes.tick_params(axis="x", which="minor", labelsize=SMALL)
+            ends = (float(self(low)), float(self(high)))
+            inside = [d for d in SPACINGS if min(ends) <= d <= max(ends)]
+            axes.set_xticks(inside, [f"{d:g}" for d in inside])
+            axes.set_xticks([], minor=True)
         axes.set_xlim(float(self(low)), float(self(high)))
 
 
@@ -186,6 +188,8 @@ def _scaled(axes: Axes, scale: Scale, low: float, high: float, *, linear_below: 
         else:
             axes.set_yscale("symlog", linthresh=linear_below)
             axes.set_ylim(1.2 * low, high * (high / linear_below) ** 0.16)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     else:
         axes.set_ylim(min(low, 0.0) - (0.02 * span if low < 0.0 else 0.0), high + 0.22 * span)
 
@@ -211,9 +215,7 @@ def draw_fit(
         bottom = float(positive.min()) if len(positive) and fit.observed[shown].min() > 0.0 else bottom
     noise = float(np.median(fit.sigma[shown]))
     _scaled(curves, scale, bottom, top, linear_below=max(noise, 1e-6 * top))
-    curves.set_ylabel(
-        f"{unit}, {'square root' if scale == 'sqrt' else scale} scale" if unit and scale != "linear" else unit
-    )
+    curves.set_ylabel(f"{unit}, {'√' if scale == 'sqrt' else 'log'} scale" if unit and scale != "linear" else unit)
     colours = phase_colours(fit.reflections)
     for row, (phase, table) in enumerate(fit.reflections.items()):  # ticks, the phase's name beside them
         inside = (table.two_theta >= low) & (table.two_theta <= high)
