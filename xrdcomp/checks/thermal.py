@@ -25,7 +25,7 @@ UNKNOWN_GAS = message_kind("TGA_UNKNOWN_GAS", "warning",
 CARBONATE_LEFT = message_kind(
     "TGA_CARBONATE_LEFT", "warning", "The run ends before all carbonate has gone; the residue still holds it.",
     remedy="Heat on, or hold, until the mass stays.",
-    threshold="100 °C before the end of carbonates at the run's rate; from 720 °C on where the mass stays",
+    threshold="100 °C before the end of carbonates at the run's rate; where the mass stays 800 °C, on a hold 715 °C",
 )  # fmt: skip
 MASS_GAIN = message_kind("TGA_MASS_GAIN", "warning",
     "The mass rises: oxidation, uptake of gas, or more buoyancy than estimated; losses there are too small by it.",

@@ -236,7 +236,7 @@ _ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _LITERATURE_STD_C, _END_MARGIN_C = 12.0, 6.0
 _WIDTHS = np.array([1.0, 1.0, 0.5])  # of the search; carbonate ends within 30 °C (STATISTICS: it flips beyond hydroxyl)
-_STILL_C, _STILL_SHARE, _STILL_STRONG, _FINISHED_EARLIER_C, _CARBONATE_GONE_C = 15.0, 0.005, 0.25, 120.0, 720.0
+_STILL_C, _STILL_SHARE, _FINISHED_EARLIER_C, _GONE_HELD_C, _GONE_HEATED_C = 15.0, 0.005, 120.0, 715.0, 800.0
 # a hold: temperature rises less than a quarter of the progress, for so long; its loss is a slow reaction's, by gas
 _BURNS_C, _GAP_C = 520.0, 15.0
 _HOLD_SLOPE, _HOLD_C, _KNEE, _KNEE_OXIDISING, _KNEE_INERT = 0.25, 20.0, 1.5, 0.85, 0.5
@@ -290,8 +290,7 @@ def literature_windows(curve: SmoothedCurve) -> Windows:
     """Ends of water, organic and carbonate at the run's rate that it reaches, by what still goes at its end.
 
     Where nothing goes any more, the organic is complete 120 °C before its end in the literature, and the carbonate from
-    720 °C (at 10 K/min) on; else 10 and 100 °C before. A carbonate that still goes at a quarter of its highest rate is
-    not complete at any temperature.
+    800 °C on, on a hold from 715 °C (both at 10 K/min); else 10 and 100 °C before.
     """
     recipe, rate, temperature = curve.recipe, curve.raw.heating_rate_k_min, curve.raw.temperature_c
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
@@ -302,13 +301,11 @@ def literature_windows(curve: SmoothedCurve) -> Windows:
     reached = [water] if end > water + 30.0 else []
     if reached and end > organic - (10.0 if still else _FINISHED_EARLIER_C):
         reached.append(min(organic, end))
-    earliest = carbonate - 100.0 if still else shift_with_rate(_CARBONATE_GONE_C, rate, _ENERGY_KJ[2])
-    if len(reached) == 2 and end > earliest:
-        inside = curve.dtg[int(np.searchsorted(temperature, organic)) :]
-        falls = not still or float(np.median(inside[-tail:])) < _STILL_STRONG * float(inside.max())
-        late = end > carbonate - _END_MARGIN_C
-        if falls or late:
-            reached.append(min(carbonate, end))
+    # any carbonate shows by 800 °C while heating, and goes on a hold of 720 °C
+    held = temperature[-1] - temperature[-tail] < _HOLD_SLOPE * _STILL_C
+    gone = shift_with_rate(_GONE_HELD_C if held else _GONE_HEATED_C, rate, _ENERGY_KJ[2])
+    if len(reached) == 2 and end > (carbonate - 100.0 if still else min(gone, carbonate - 100.0)):
+        reached.append(min(carbonate, end))
     return Windows(
         literature_c=np.array(reached),
         half_width_c=recipe.search_half_width_c * _WIDTHS[: len(reached)],
