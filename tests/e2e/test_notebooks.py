@@ -152,7 +152,7 @@ def test_the_tour_shows_every_public_object(build: ModuleType) -> None:
     text = said(notebook)
     assert "read back equal: `True`" in text
     assert "Did you mean radiation" in text
-    assert pictures(notebook) == 5  # measurements, fit, thermogravimetry, composition, all together
+    assert pictures(notebook) == 6  # measurements, fit, thermogravimetry, composition, all together, control chart
     twin = (FOLDER / "05_tour_of_the_api.py").read_text(encoding="utf-8")
     missing = [name for name in xc.__all__ if name not in twin and name != "__version__"]
     assert not missing, f"not on the tour: {missing}"
