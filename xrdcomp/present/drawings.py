@@ -1,7 +1,7 @@
 """Drawings of the pages: inline SVG from the arrays of a result, without fonts, files or scripts.
 
 They stand in the page from the first moment, where scripts do not run, and on paper; `plots.js` puts the interactive
-plot of the same curves in their place on a screen. Colours and dashes are those of the figures, set by classes.
+plot of the same curves in their place on a screen. Colours and dashes are those of the figures.
 """
 
 from __future__ import annotations
@@ -52,6 +52,26 @@ def thinned(values: FloatArray, most: int) -> Any:
     starts = np.arange(len(padded)) * size
     rows = np.unique(np.concatenate([starts + padded.argmin(axis=1), starts + padded.argmax(axis=1), [0, n - 1]]))
     return rows[rows < n]
+
+
+STYLE = """
+svg text { font-size: 13px; font-family: "DejaVu Sans", system-ui, sans-serif; fill: #1a1a1a; }
+svg text.small { font-size: 11px; } svg .axis { fill: none; stroke: #333; stroke-width: 1; }
+svg .c { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+svg .observed { stroke: #000; stroke-width: 2.2; stroke-linecap: round; } svg .calculated { stroke: #D55E00; }
+svg .background { stroke: #767676; stroke-dasharray: 6 4; }
+svg .difference { stroke: #5a5a5a; stroke-width: 1; } svg .unexplained { stroke: #a80020; stroke-width: 2.5; }
+svg .mass { stroke: #000; stroke-width: 2; } svg .construction { stroke: #0072B2; stroke-dasharray: 8 3 2 3; }
+svg .phase0 { stroke: #0072B2; } svg .phase1 { stroke: #D55E00; } svg .phase2 { stroke: #009E73; }
+svg .phase3 { stroke: #CC79A7; } svg .phase4 { stroke: #E69F00; } svg .phase5 { stroke: #56B4E9; }
+svg .phase6 { stroke: #000; } svg .amorphous0 { stroke: #E69F00; stroke-dasharray: 12 3 2 3; }
+svg .amorphous1 { stroke: #9C6B00; stroke-dasharray: 2 3; }
+svg .amorphous2 { stroke: #56B4E9; stroke-dasharray: 14 4; }
+svg .amorphous3 { stroke: #009E73; stroke-dasharray: 8 2 2 2 2 2; }
+svg .amorphous4, svg .amorphous5, svg .amorphous6 { stroke: #CC79A7; stroke-dasharray: 4 2; }
+svg .step0 { fill: #e3edf6; } svg .step1 { fill: #f6ecdd; }
+"""
+"""Colours and dashes of the figures, in each drawing: weasyprint does not look into the page for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +127,7 @@ def svg(height: float, name: str, description: str, parts: Iterable[str]) -> str
     told = escape(printable(f"{name}: {description}"), quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{told}">'
-        f"{''.join(parts)}</svg>"
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
     )
 
 
@@ -125,7 +145,7 @@ def _legend(entries: Sequence[tuple[str, str]], top: float) -> str:
 
 
 def curve_class(role: str, index: int = 0) -> str:
-    """Class of a curve: phases and amorphous parts are numbered, as in `style.css.j2`."""
+    """Class of a curve: phases and amorphous parts are numbered, as in `STYLE`."""
     return f"c {role}{index % 7 if role in {'phase', 'amorphous'} else ''}"
 
 

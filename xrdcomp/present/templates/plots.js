@@ -40,11 +40,12 @@ window.xrdcompPlots = () => {
     if (xlabel !== null) plot.add_layout(xaxis, "below");
     plot.add_layout(yaxis, "left");
     plot.add_layout(new M.Grid({ dimension: 0, axis: xaxis, grid_line_color: "#e4e4e4" }), "center");
-    plot.add_layout(new M.Grid({ dimension: 1, axis: yaxis, grid_line_color: "#e4e4e4" }), "center");
+    const rows = new M.Grid({ dimension: 1, axis: yaxis, grid_line_color: "#e4e4e4" });
+    plot.add_layout(rows, "center");
     const pan = new M.PanTool({ dimensions: "both" }), box = new M.BoxZoomTool({ dimensions: "auto" });
     plot.add_tools(pan, box, new M.WheelZoomTool({ dimensions: "width", modifiers: { ctrl: true } }), ...(tools || []));
     plot.toolbar.active_drag = box;
-    return { plot, xaxis, yaxis, pan, box };
+    return { plot, xaxis, yaxis, rows, pan, box };
   };
   const line = (plot, source, x, y, [color, dash], name, width = 1.3) => {
     const drawn = plot.add_glyph(new M.Line({ x: { field: x }, y: { field: y }, line_color: color, line_dash: dash, line_width: width }), source);
@@ -131,7 +132,7 @@ window.xrdcompPlots = () => {
       const panels = [top], models = [top.plot];
       if (data.reflections.length) {
         const rows = data.reflections.length, marks = panel(x, new M.Range1d({ start: -rows + 0.4, end: 0.6 }), { name: "reflections", height: 20 * rows + 14, ylabel: "", xlabel: null });
-        marks.yaxis.visible = false;
+        marks.yaxis.visible = false; marks.rows.visible = false;
         data.reflections.forEach((phase, row) => {
           const place = phase.x.map(to), d = data.wavelength ? phase.x.map(converter(data.wavelength, "d")) : phase.x.map(() => NaN);
           const ticks = new M.ColumnDataSource({ name: "ticks-" + phase.phase, data: { x: place, low: place.map(() => -row - 0.38), high: place.map(() => -row + 0.38), middle: place.map(() => -row), tt: phase.x, d, hkl: phase.hkl, i: phase.i, phase: place.map(() => phase.phase) } });
