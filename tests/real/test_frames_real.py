@@ -83,6 +83,10 @@ def test_wrong_orientation_smears_the_rings(real_files: Path) -> None:
         )
         for orientation in (1, 2, 3, 4)
     }
+    for orientation in heights:
+        pattern = integrate_frames(real_files / PILATUS, poni=real_files / CALIBRATION, orientation=orientation)
+        named = [note.facts["orientation"] for note in pattern.messages if note.code == "FRAME_ORIENTATION"]
+        assert named == ([] if orientation == UPSIDE_DOWN else [UPSIDE_DOWN])
     right = heights.pop(UPSIDE_DOWN)
     assert right > 3.0 * max(heights.values())
 

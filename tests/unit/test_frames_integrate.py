@@ -103,6 +103,11 @@ def test_flipped_images_with_their_orientation_give_one_pattern(flip: int, tmp_p
     image = written(tmp_path, "f.tif", fw.tiff(np.ascontiguousarray(turned)))
     pattern = integrate_frames(image, poni=calibration, orientation=flip)
     plain = integrate_frames(written(tmp_path, "g.tif", fw.tiff(counts)), poni=calibration)
+    for right in (pattern, plain):
+        assert "FRAME_ORIENTATION" not in {note.code for note in right.messages}
+    wrong = [note for note in integrate_frames(image, poni=calibration).messages if note.code == "FRAME_ORIENTATION"]
+    assert len(wrong) == (flip != 3)  # pyFAI's usual corner, which the PONI file means
+    assert all(note.facts["orientation"] == flip for note in wrong)
     assert_close(centroid(pattern, 20.0), 20.0, atol=0.02, because="centroid of counts in steps of 0.1 degrees")
     assert_close(pattern.intensity.sum(), plain.intensity.sum(), rtol=1e-3, because="pixels move between bins")
 
@@ -281,7 +286,7 @@ def test_polarisation_is_divided_out_only_on_request(tmp_path: Path) -> None:
 
 def test_missing_geometry_and_wrong_settings_are_named(tmp_path: Path) -> None:
     image = written(tmp_path, "f.tif", fw.tiff(FLAT.counts().astype(np.int32)))
-    with pytest.raises(AnalysisError, match="--poni"):
+    with pytest.raises(AnalysisError, match="Pass it as poni="):
         integrate_frames(image)
     calibration = written(tmp_path, "c.poni", fw.poni(FLAT))
     with pytest.raises(AnalysisError, match="orientation"):

@@ -103,6 +103,7 @@ class PixelMap:
     pixel_degrees: float  # 2θ that one pixel spans where the detector faces the sample
     wavelength: float | None  # ångström
     masked: BoolArray  # gaps of a detector that pyFAI knows
+    orientation: int | None = None  # corner of the first pixel, as pyFAI numbers it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +197,7 @@ def pixel_map(
         pixel_degrees=float(np.degrees(max(detector.pixel1, detector.pixel2) / ai.dist)),
         wavelength=ai.wavelength * 1e10 if ai.wavelength else None,
         masked=np.zeros(shape, dtype=bool) if gaps is None else np.asarray(gaps, dtype=bool),
+        orientation=int(getattr(detector, "orientation", 0) or 0) or None,
     )
 
 
