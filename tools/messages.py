@@ -24,6 +24,7 @@ AREAS = {
     "TGA": "Thermogravimetry",
     "FUSION": "Both instruments together",
     "COMPOSITION": "Composition",
+    "LABORATORY": "Settings",
     "SPECIMEN": "Both instruments together",
     "AMORPHOUS": "Composition",
     "NOT": "Composition",

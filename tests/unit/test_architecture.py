@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "units"},
     "recipe": {"errors", "disk", "units", "data"},
     "results": {"errors", "units", "data"},
+    "laboratory": {*BASE},
     "physics": {"units"},
     "io": {"errors", "disk", "units", "data"},
     "frames": {"errors", "units", "data", "io"},
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "qc": {*("analysis", "batch", "io", "stages", "instrument", "thermal"), *BASE},
     "present": {"results", "data", "errors", "disk", "units"},
     "cli": {
+        "laboratory",
         *("analysis", "batch", "qc", "present", "io", "frames", "phases", "simulate", "instrument"),
         *("quantification", "thermal", *BASE),
     },

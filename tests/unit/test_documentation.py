@@ -29,7 +29,9 @@ PAGES = {
 }
 ALL_PAGES = "\n".join(PAGES.values())
 SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "xrdcomp").rglob("*.py")}
-FAMILIES = "AMORPHOUS|CALIBRATION|COMPOSITION|FRAME|FUSION|HOLDER|HUMP|INSTRUMENT|QUANTIFICATION|REPLICATE|TGA|XRD"
+FAMILIES = (
+    "AMORPHOUS|CALIBRATION|COMPOSITION|FRAME|FUSION|HOLDER|HUMP|INSTRUMENT|LABORATORY|QUANTIFICATION|REPLICATE|TGA|XRD"
+)
 
 
 def test_page_of_messages_is_that_of_the_declarations() -> None:

@@ -60,6 +60,9 @@ def analyze(xrd: str | None, **options: Any) -> None:
     if tga is None and shared.tells_of_tga(options):
         msg = "units, mass and columns were given for a TGA file, but no file. Expected: --tga FILE as well."
         raise RecipeError(msg)
+    kinds = {"blank": "blank" if xrd else None, "tga_blank": "tga_blank" if tga else None}
+    shared.take_laboratory(options, xrd or tga, **kinds)
+    tga_blank = options["tga_blank"]
     recipe = shared.build_recipe(options)
     names = ", ".join(name for name in (xrd, tga) if name)
     shared.progress(f"analysing {names}", quiet=options["quiet"] or not names)
@@ -189,6 +192,7 @@ def identify(file: str, **options: Any) -> None:
     Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive. Nothing is
     assumed to be there.
     """
+    shared.take_laboratory(options, file, blank="blank")
     recipe = shared.build_recipe(options).with_settings({"identification.start": "nothing"})
     shared.progress(f"searching {file}", quiet=options["quiet"])
     from xrdcomp.analysis import analyze
@@ -214,6 +218,7 @@ def identify(file: str, **options: Any) -> None:
 @shared.output_options
 def tga(file: str, **options: Any) -> None:
     """Steps and mass balance of a thermogravimetric run: water, organic, carbonate, residue."""
+    shared.take_laboratory(options, file, tga_blank="blank")
     recipe = shared.build_recipe(options)
     if name := options["windows"]:
         data = read_toml(name, "lines such as organic_end_c = 620")

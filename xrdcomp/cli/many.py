@@ -18,6 +18,7 @@ from xrdcomp.cli.options import (
     progress,
     quiet_option,
     recipe_options,
+    take_laboratory,
     xrd_options,
 )
 from xrdcomp.errors import OutputError, RecipeError
@@ -92,6 +93,7 @@ def batch(source: str, **options: Any) -> None:
     if Path(source).is_dir() and out.resolve() == Path(source).resolve():
         msg = f"{out}: results among the measurements would be taken for measurements. Choose another --out folder."
         raise OutputError(msg)
+    take_laboratory(options, source, blank="blank")
     recipe, found = build_recipe(options), find_specimens(source)
     if options["blank"]:
         found = found.with_blank(options["blank"])

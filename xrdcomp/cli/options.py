@@ -20,6 +20,7 @@ from xrdcomp.recipe import COMMAND_NAMES, Recipe
 
 if TYPE_CHECKING:
     from xrdcomp.data import TgaRun
+    from xrdcomp.laboratory import Laboratory
     from xrdcomp.present.style import FigureOptions
     from xrdcomp.results import SampleResult
 
@@ -117,8 +118,13 @@ figure_options = _stack(
 )
 
 recipe_options = _stack(
-    _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."), set_option
-)
+    _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."),
+    set_option,
+    _option(
+        "--laboratory/--no-laboratory", default=True,
+        text="Settings of xrdcomp.toml beside or above the measurement, where no --recipe is given [default: yes].",
+    ),
+)  # fmt: skip
 
 history_option = _option(
     "--history", metavar="FILE", text="History of check runs (`xrdcomp qc record`) that the instruments are judged by."
@@ -156,7 +162,8 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
 
     Raises RecipeError: A file that cannot be read, a setting that does not exist, a value that is not legal.
     """
-    recipe = Recipe.of(options.get("recipe"))
+    laboratory: Laboratory | None = options.get("found_laboratory")
+    recipe = laboratory.recipe if laboratory is not None else Recipe.of(options.get("recipe"))
     named = {**{name: COMMAND_NAMES[name] for name in _NAMED}, "sample_id": "sample_id"}
     settings: dict[str, Any] = {key: options[name] for name, key in named.items() if options.get(name)}
     if (phases := options.get("phases")) is not None:
@@ -222,6 +229,25 @@ def told_of_tga(options: Mapping[str, Any]) -> dict[str, Any]:
     if options["initial_mass"]:
         given["initial_mass_mg"] = options["initial_mass"]
     return given if options["run"] is None else {**given, "run": options["run"]}
+
+
+def take_laboratory(options: dict[str, Any], measurement: str | None, **blanks: str | None) -> None:
+    """Look for a laboratory's file at a measurement and put what it says into `options`; a recipe goes instead of it.
+
+    `blanks` name the options that take its ``blank`` and ``tga_blank``, None where there is nothing to take it off.
+    """
+    if measurement is None or options.get("recipe") or not options.get("laboratory"):
+        return
+    from xrdcomp.laboratory import find_laboratory
+
+    found = find_laboratory(measurement)
+    if found is None:
+        return
+    options["found_laboratory"] = found
+    for kind, option in blanks.items():
+        if option is not None and kind in found.blanks and not options.get(option):
+            options[option] = found.blanks[kind]
+    progress(f"settings of the laboratory: {found.file}", quiet=bool(options.get("quiet")))
 
 
 def read_tga_as_told(file: str, blank: str | None, options: Mapping[str, Any]) -> tuple[TgaRun, TgaRun | None]:
@@ -346,6 +372,8 @@ def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callab
     """
     from xrdcomp.present.files import write_result
 
+    laboratory: Laboratory | None = options.get("found_laboratory")
+    result = laboratory.noted(result) if laboratory is not None else result
     as_json, quiet = options["output_format"] == "json", options["quiet"]
     out = options["out"] or (None if as_json else DEFAULT_OUT)
     text, written = None, ""
