@@ -48,7 +48,8 @@ class AmorphousComponent:
 
     S rises from `floor` to 1 around `q_core`, S = floor + (1 − floor) / (1 + exp(−(q − q_core)/core_width)), q in Å⁻¹,
     and the rings, first the main one, stand on it; the small-angle rise is left to the instrument background.
-    `area_std` is the relative standard uncertainty of the scattering per gram.
+    `area_std` is the relative standard uncertainty of the scattering per gram, `floor_std` and `q_core_std` (Å⁻¹) those
+    of the core.
     """
 
     name: str
@@ -60,6 +61,8 @@ class AmorphousComponent:
     floor: float
     q_core: float
     core_width: float
+    floor_std: float = 0.10
+    q_core_std: float = 0.06
 
 
 AMORPHOUS: Mapping[str, AmorphousComponent] = {
@@ -106,7 +109,8 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         q_core=1.030,
         core_width=0.091,
     ),
-    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85, chains 11 Å apart;
+    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85; the maximum of chains
+    # 10 to 11 Å apart may be nearly as high in dry powders, and S between both is uncertain with it;
     # area between those of Debye sums over polypeptides, 0.97, and of muscle less its water and fat, 1.0 to 1.12
     # [Peplow & Verghese 1998]; minima and maxima beyond are those of the bonds and angles that it shares with lipid.
     "protein": AmorphousComponent(
@@ -119,14 +123,16 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
             Ring(q=1.468, width=0.235, height=0.80, q_std=0.055, height_std=0.15),
             Ring(q=2.412, width=0.278, height=-0.221, q_std=0.10, height_std=0.10),
             Ring(q=2.579, width=0.568, height=0.206, q_std=0.15, height_std=0.10),
-            Ring(q=0.57, width=0.08, height=0.15, q_std=0.09, height_std=0.15),
+            Ring(q=0.60, width=0.12, height=0.25, q_std=0.09, height_std=0.40),
             Ring(q=3.992, width=0.457, height=-0.214, height_std=0.08),
             Ring(q=5.310, width=0.275, height=0.104),
-            Ring(q=6.4, width=0.6, height=-0.242),
+            Ring(q=6.4, width=0.6, height=-0.247),
         ),
-        floor=0.287,
-        q_core=1.233,
-        core_width=0.089,
+        floor=0.30,
+        q_core=1.225,
+        core_width=0.10,
+        floor_std=0.20,
+        q_core_std=0.10,
     ),
     # Ca9(PO4)6 · 3 H2O: one measured pattern with a corundum spike gives 0.79 ± 0.1 of free atoms; maxima at 29-31 and
     # 45-50° with Cu Kα [Eanes & Posner 1965]; P-O pairs at 1.53 Å give the maximum at 5 Å⁻¹.
@@ -239,8 +245,8 @@ def _deformations(component: AmorphousComponent, q: FloatArray) -> list[FloatArr
         if ring.height_std:
             out.append(shape * ring.height_std)
     core = _core(component, q)
-    out.append(0.10 * (1.0 - core))
-    out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * 0.06)
+    out.append(component.floor_std * (1.0 - core))
+    out.append((1.0 - component.floor) * core * (1.0 - core) / component.core_width * component.q_core_std)
     return out
 
 
