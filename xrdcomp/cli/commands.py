@@ -300,6 +300,7 @@ _SETTINGS = {
 @click.option("--temperature", type=float, metavar="C", help="Of the specimen [default: the file's, else 22.5].")
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
+@click.option("--figure", metavar="FILE", help="Draw fit and widths over angle as .png, .svg or .pdf.")
 @shared.scan_options
 @click.option("--radius", type=click.FloatRange(min=1), metavar="MM", help="Goniometer radius.")
 @click.option("--monochromator", type=float, metavar="DEG", help="26.6 for graphite with Cu Kα.")
@@ -337,6 +338,18 @@ def calibrate(scan_file: str, **options: Any) -> None:
         )
     told = {"provenance": result.provenance, "overwrite": options["overwrite"]}
     target = write_instrument(result.instrument, options["out"], **told)
+    if options["figure"]:
+        import numpy as np
+
+        from xrdcomp.instrument.calibrate import instrument_fwhm
+        from xrdcomp.present.files import write_figure
+        from xrdcomp.present.studies import plot_calibration
+        from xrdcomp.present.style import figure_of
+
+        refuse_inputs(Path(options["figure"]), [scan_file])
+        grid = np.linspace(result.fit.two_theta[0], result.fit.two_theta[-1], 400)
+        axes = plot_calibration(result, grid, instrument_fwhm(result.instrument, grid))
+        write_figure(figure_of(axes), options["figure"], overwrite=options["overwrite"])
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}
         messages = [named(message, "code", "severity", "text") for message in result.messages]

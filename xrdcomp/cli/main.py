@@ -33,6 +33,7 @@ COMMANDS = {
     "tga-check": "Verify a balance against a standard's stoichiometry.",
     "report": "Page of one or several results, to read, print and send.",
     "figure": "Draw a figure of results again: other width, scale, axis, format.",
+    "kinetics": "Activation energies from runs at several heating rates.",
     "export": "Write tables of results: CSV, Excel, Parquet, LaTeX, powder CIF.",
     "phases": "List the reference phases.",
     "integrate": "Integrate frames of an area detector to a pattern.",
@@ -46,6 +47,7 @@ COMMANDS = {
 
 MODULES = {
     "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show", "figure": "show",
+    "kinetics": "show",
 }  # fmt: skip
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 

@@ -13,7 +13,7 @@ import click
 
 from xrdcomp.cli import options as shared
 from xrdcomp.disk import refuse_inputs, write_whole
-from xrdcomp.errors import ReadError, RecipeError
+from xrdcomp.errors import ReadError, RecipeError, naming
 
 
 def find_results(places: Sequence[str]) -> list[Path]:
@@ -161,3 +161,66 @@ def figure(results: tuple[str, ...], **options: Any) -> None:
             drawn = figure_of(getattr(figures, f"plot_{kind}")(result, width_mm=width))
     target = write_figure(drawn, options["out"], dpi=options["dpi"], overwrite=options["overwrite"])
     shared.progress(f"written: {target}", quiet=options["quiet"])
+
+
+@click.command(
+    epilog=shared.examples(
+        "xrdcomp kinetics r5.csv r10.csv r20.csv --range 250,600 --out kinetics",
+        "xrdcomp kinetics r5.csv r10.csv r20.csv --range 250,600 --predict 300 --figure-format pdf",
+    )
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN…")
+@click.option("--range", "limits", required=True, metavar="MIN,MAX", help="Temperatures of one step, °C.")
+@click.option("--predict", type=float, metavar="C", help="Predict conversion over time at a constant temperature, °C.")
+@click.option("--out", default="kinetics", show_default=True, metavar="DIR", help="Folder for the figures.")
+@shared.tga_options
+@shared.figure_options
+@shared.format_option
+@shared.overwrite_option
+@shared.quiet_option
+def kinetics(runs: tuple[str, ...], **options: Any) -> None:
+    """Activation energy of one step from three runs or more at different heating rates.
+
+    Kissinger's from the peaks, Vyazovkin's over conversion; each with its figure.
+    """
+    from xrdcomp import analyze_tga
+    from xrdcomp.present import studies
+    from xrdcomp.present.files import write_figure
+    from xrdcomp.present.style import figure_of
+    from xrdcomp.recipe import Recipe
+    from xrdcomp.thermal import kinetics as methods
+
+    low, high = shared.parse_numbers(options["limits"], "--range", counts=(2,))
+    style = shared.figures_as_told(options)
+    named = {"thermal.atmosphere": options["atmosphere"]} if options["atmosphere"] else {}
+    recipe = Recipe().with_settings(named).thermal
+    curves = []
+    for name in runs:
+        with naming(name):
+            result = analyze_tga(shared.read_tga_as_told(name, None, options)[0], recipe)
+            curves.append(methods.conversion_curve(result, low, high))
+    peaks = [float(curve.temperature_c[curve.rate_per_min.argmax()]) for curve in curves]
+    line = methods.kissinger(peaks, [curve.heating_rate_k_min for curve in curves])
+    energies = methods.vyazovkin(curves)
+    drawn = {"kissinger": studies.plot_kissinger(line, width_mm=style.width_mm)}
+    drawn["energies"] = studies.plot_energies(energies, width_mm=style.width_mm)
+    if options["predict"] is not None:
+        prediction = methods.predict_isothermal(energies, curves[0], options["predict"])
+        drawn["prediction"] = studies.plot_prediction(prediction, width_mm=style.width_mm)
+    written = [
+        write_figure(figure_of(axes), Path(options["out"]) / f"{name}.{suffix}", dpi=style.dpi,
+                     overwrite=options["overwrite"])
+        for name, axes in drawn.items()
+        for suffix in style.formats
+    ]  # fmt: skip
+    if options["output_format"] == "json":
+        rows = [
+            {"conversion": level, "energy": energy, "std": std}
+            for level, energy, std in zip(energies.conversion, energies.energy, energies.std, strict=True)
+        ]
+        told = {"kissinger": line.energy, "vyazovkin": energies.mean, "energies": rows}
+        shared.print_json(told | {"figures": [str(file) for file in written]})
+        return
+    shared.say(f"Kissinger: E = {line.energy}, ln A = {line.ln_prefactor}\nVyazovkin: E = {energies.mean}")
+    for file in written:
+        shared.progress(f"written: {file}", quiet=options["quiet"])
