@@ -1,0 +1,17 @@
+"""Crystals that the library does not hold are told as such, on a few of those that `benchmarks.left_out` tries."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.left_out import left_out
+
+
+@pytest.mark.parametrize("phase", ["anatase", "fluorite", "calcite"])
+def test_a_phase_left_out_of_the_library_is_unidentified_and_nothing_else(phase: str) -> None:
+    found = left_out(phase, run=0)
+    assert found.false == ()
+    assert found.unidentified is not None
+    assert found.unidentified[0] > 0.5, "the specimen is crystals of no list and nothing else"
+    assert found.unidentified[1] > 0.99, "the interval reaches the truth"
+    assert found.organic_from <= 0.02, "nothing organic is there"
