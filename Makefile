@@ -7,7 +7,7 @@ export MPLBACKEND := Agg
 
 DOCS := .venv-docs
 
-.PHONY: help demo docs test browser test-frames test-lowest check wheel dist accuracy calibration bench worlds notebooks clean
+.PHONY: help demo docs test browser test-frames test-lowest check wheel dist accuracy calibration bench convergence worlds notebooks clean
 
 help:
 	@echo "make demo    analyse the ten simulated specimens into demo-results/"
@@ -17,7 +17,7 @@ help:
 	@echo "make test-lowest  unit and contract tests with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make docs    build the documentation into docs/_build, in .venv-docs"
 	@echo "make check   ruff and mypy only"
-	@echo "make accuracy, make calibration, make bench   measure every promised figure; see docs/"
+	@echo "make accuracy, make calibration, make bench, make convergence   measure every promised figure; see docs/"
 	@echo "make worlds  judge the analysis on simulators of other hands; see docs/worlds.md"
 	@echo "make notebooks   build and execute the notebooks again"
 	@echo "make wheel   build the wheel into dist/"
@@ -102,9 +102,9 @@ FIXTURES ?= ../shared/fixtures
 worlds: $(BIN)/.tested
 	$(BIN)/python -m benchmarks.worlds.study --world all --n 40
 
-accuracy calibration bench worlds: export OPENBLAS_NUM_THREADS := 1
-accuracy bench worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
-accuracy calibration bench: $(BIN)/.tested
+accuracy calibration bench convergence worlds: export OPENBLAS_NUM_THREADS := 1
+accuracy bench convergence worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
+accuracy calibration bench convergence: $(BIN)/.tested
 	$(BIN)/python -m benchmarks.$@
 
 notebooks: export OPENBLAS_NUM_THREADS := 1

@@ -103,11 +103,16 @@ _SYSTEMATIC_COST = 20.0
 
 _START_SIZES = (0.01, 0.04, 0.1)  # 1/nm
 _ROUGH_POINTS = 1500
+_FAR = 0.1  # damping of the first step from the start
 _PEAK_ROUNDS = 3
 _HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
 _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many reflections on a fine scan has
-_SETTLED = 0.05  # standard deviations from the minimum at which a fit ends
 GRAPHITE_D = 3.354  # Å, 002
+# Standard deviations along a step. A run ends where a step promises less than the first; windows, nodes and priors of
+# modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
+_NO_STEP = 0.015
+_SETTLED = 0.2
+_SETTLE_ROUNDS = 6
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
@@ -132,11 +137,11 @@ def _rough_fit(
     if coarse is not rough:
         model = setup.build(coarse, table, like=model, shoulders=False)
     limit = setup.recipe.max_iterations
-    solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3)
+    solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
     recalled = None if setup.start_given else recall_strayed_cells(setup.phases, table, solution)
     if recalled is not None:
         model = model.refrozen(recalled.start)
-        other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3)
+        other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
         solution = other if other.cost < solution.cost else solution
     return table.with_values(solution.values), solution.cost
 
@@ -266,11 +271,10 @@ class Refinement(FittedModel):
             pairs = zip(fine.reflections, model.reflections, strict=True)
             kept = tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
             model = setup.build(points, table, like=replace(fine, reflections=kept))
-            if recipe.solver == "lmfit":
-                solution = minimize_lmfit(model, table, points)
-            else:
-                solution = minimize(model, table, points, max_iterations=limit, distance=_SETTLED)
-        table = table.with_values(solution.values)
+            if recipe.solver != "lmfit":
+                return replace(fit, points=points)._settled(setup, table, model, limit)
+            solution = minimize_lmfit(model, table, points)
+            table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
 
     def _with_shift_or_displacement(self, negligible: float) -> Refinement:
@@ -362,9 +366,16 @@ class Refinement(FittedModel):
     def _settled(
         self, setup: ModelSetup, table: ParameterTable, model: PatternModel, max_iterations: int
     ) -> Refinement:
-        """Minimise on all points and go on from there."""
-        solution = minimize(model, table, self.points, max_iterations=max_iterations, distance=_SETTLED)
-        table = table.with_values(solution.values)
+        """Minimise on all points, until what was frozen is that of the minimum, and go on from there."""
+        rough, points = True, self.points
+        for _ in range(_SETTLE_ROUNDS):
+            distance = 0.0 if rough else _NO_STEP
+            solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
+            table = table.with_values(solution.values)
+            settled = not rough and solution.lowered <= _SETTLED**2 * solution.cost / len(points)
+            if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
+                break
+            model, rough = setup.build(points, table, like=model), False
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
     def substitute(self, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3) -> Substitution:

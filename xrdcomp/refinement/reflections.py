@@ -583,14 +583,15 @@ class PhaseReflections:
         size = scherrer * inverse
         share_g, share_l, d_share_g, d_share_l = profiles.size_components(values.get(size_mixing, 0.5))
         instrument_sq = u * tangent**2 + v * tangent + w
-        low = instrument_sq < _NARROWEST_SQ
-        gauss = np.sqrt(np.where(low, _NARROWEST_SQ, instrument_sq) + (size * share_g) ** 2)
+        # smooth where it meets the floor: a kink would hold a descent on either side of it
+        root = np.sqrt(instrument_sq**2 + 4.0 * _NARROWEST_SQ**2)
+        gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2)
         lorentz = instrument.lorentzian_size / cosine + strain_width * tangent + size * share_l
         lorentz = lorentz + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG + frozen.natural * tangent
         lorentz = np.maximum(lorentz, 1e-4)
         if not slopes:
             return (gauss, {}), (lorentz, {})
-        half = np.where(low, 0.0, 0.5 / gauss)
+        half = 0.25 * (1.0 + instrument_sq / root) / gauss
         d_gauss = {"caglioti_u": half * tangent**2, "caglioti_v": half * tangent, "caglioti_w": half}
         d_lorentz = {"instrument_lorentzian_strain": tangent, microstrain: 4.0 * tangent * _DEG}
         for name, slope in d_inverse.items():

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE = 1e-2  # of the tolerance: a step that promises less is not tried
 _LEAST_DAMPING_AFTER_FAILURE = 5e-3  # less hardly changes the step that failed
+_KEPT = (
+    0.1,
+    0.5,
+)  # shares of the promised fall of the cost, and what damping is multiplied by below, between and above
+_AFTER_PROMISE = (4.0, 1.0, 0.2)
+_BROKEN_PROMISE = 10.0
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -70,6 +76,7 @@ class Solution:
     parameter_prior: FloatArray  # (p,) inverse variances
     offset: FloatArray  # (p,) free parameters minus their prior means
     cost: float
+    lowered: float  # by which this minimisation lowered the cost
     n_iterations: int
     converged: bool
 
@@ -218,19 +225,29 @@ class LeastSquares:
     ) -> tuple[FloatArray, float]:
         """Free parameters after a Levenberg-Marquardt step, and by how much it would lower the cost.
 
-        Parameters at a limit that the gradient pushes against are frozen; the gain is that of a problem that is linear
-        and has no limits.
+        Parameters at a limit that the gradient pushes against are frozen. Those that the step would carry beyond a
+        limit go there, and the step of the others is solved anew with them, until none is beyond: cutting the step off
+        would leave the others where they only made sense with it, and a descent along a limit would crawl.
         """
         keep = ((free > self.low) | (gradient >= 0)) & ((free < self.high) | (gradient <= 0))
+        damped = hessian.copy()
+        damped[np.diag_indices_from(damped)] *= 1.0 + damping + 1e-14
         step = np.zeros_like(free)
-        if keep.any():
-            h = hessian[np.ix_(keep, keep)].copy()
-            h[np.diag_indices_from(h)] *= 1.0 + damping
-            step[keep] = linalg.solve(h + 1e-14 * np.diag(np.diag(h)), gradient[keep], assume_a="sym")
+        while keep.any():
+            pushed = gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
+            step[keep] = linalg.solve(damped[np.ix_(keep, keep)], pushed, assume_a="sym")
+            limited = np.clip(free + step, self.low, self.high) - free
+            beyond = keep & ((free + step < self.low) | (free + step > self.high))
+            if not beyond.any():
+                break
+            step[beyond] = limited[beyond]
+            keep &= ~beyond
         promise = 2.0 * gradient @ step - step @ hessian @ step
         return np.clip(free + step, self.low, self.high), float(promise)
 
-    def solution(self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool) -> Solution:
+    def solution(
+        self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool, lowered: float = 0.0
+    ) -> Solution:
         """Bundle a state as the result of a minimisation."""
         return Solution(
             free=free,
@@ -243,6 +260,7 @@ class LeastSquares:
             parameter_prior=self.precision,
             offset=free - self.mean,
             cost=state.cost,
+            lowered=lowered,
             n_iterations=n_iterations,
             converged=converged,
         )
@@ -256,18 +274,20 @@ def minimize(
     max_iterations: int = 40,
     tolerance: float = 1e-5,
     distance: float = 0.0,
+    damping: float = 1e-3,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
     It stops when a step lowers the sum of squares by less than the share `tolerance` of it, or promises a hundredth of
     that; with a `distance` when it promises less than that many standard deviations of the parameters, squared, misfit
-    counted in (a share of the sum of squares grows with the number of points, a distance does not). ``converged`` is
-    False where the iteration limit was reached first.
+    counted in (a share of the sum of squares grows with the number of points, a distance does not). `damping` is that
+    of the first step, larger where the start is far away. ``converged`` is False where the iteration limit was reached
+    first.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
     state = problem.state(free)
-    damping, converged, iteration, rejected = 1e-3, False, 0, False
+    converged, iteration, rejected, first = False, 0, False, state.cost
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
     hessian, gradient = problem.normal(state, free)
@@ -286,14 +306,17 @@ def minimize(
                 trial = problem.state(trial_free, state.prior)
             gain = state.cost - trial.cost
             little = enough if distance else tolerance * max(state.cost, 1e-300)
-            free, damping, state, rejected = trial_free, max(damping * 0.2, 1e-9), trial, False
-            if gain < little:
+            # a step that keeps its promise asks for a bolder one, one that brings a fraction of it for a shorter one
+            damping = max(damping * _AFTER_PROMISE[int(np.digitize(gain / promise, _KEPT))], 1e-9)
+            free, state, rejected = trial_free, trial, False
+            # a small gain is the end only where no more was promised: else the problem is far from linear here
+            if gain < little and promise < _BROKEN_PROMISE * little:
                 converged = True
                 break
             hessian, gradient = problem.normal(state, free)
         else:
             damping, rejected = max(damping * 8.0, _LEAST_DAMPING_AFTER_FAILURE), True
-    return problem.solution(state, free, iteration, converged=converged)
+    return problem.solution(state, free, iteration, converged=converged, lowered=first - state.cost)
 
 
 def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -> Solution:
