@@ -522,9 +522,9 @@ class _Search:
             self.unknown += found
             self._mask_unknown()
             before = self.residual.fit.phases
-            self._drop_absent()
-            self._drop_impossible()
             if recipe.search:
+                self._drop_absent()
+                self._drop_impossible()
                 self._find()
                 self._unmask_explained([p for p in self.residual.fit.phases if p not in before])
         if self.unknown:
@@ -556,7 +556,7 @@ class _Search:
         before = self.residual
         angles, z, height = np.array([(p.two_theta, p.z, p.height) for p in found]).T
         left = Peaks(two_theta=angles, z=z, height=height)
-        for phase in () if self.named else self.residual.fit.phases:
+        for phase in self.residual.fit.phases if self.recipe.search and not self.named else ():
             suspect = _Suspect(self.residual, phase.id, left)
             crowd = (suspect.left.height > _COMPARABLE * suspect.reflections.height.max(initial=0.0)).sum() >= _MANY
             if phase.id != self.standard and crowd and (reason := suspect.beneath_others()):
@@ -568,7 +568,7 @@ class _Search:
 
     def _drop_impossible(self) -> None:
         """Drop phases whose cell, refined beside nothing but what is known, is not theirs; their peaks are unknown."""
-        for phase in () if self.named else self.residual.fit.phases:
+        for phase in self.residual.fit.phases if self.recipe.search and not self.named else ():
             if phase.id != self.standard and (reason := other_cell(self.residual.fit, phase)):
                 self.impossible[phase.id] = reason
                 self.scores[phase.id] = self.residual.presence(phase)
@@ -735,7 +735,12 @@ class _Search:
             else:
                 reports.append(report.absent_phase(fit, score, told))
         if shown.quality == "useless":
-            reports = [report.without_numbers(item, shown.quality_reason) for item in reports]
+            # what the search added is reported from a fit of its own, which may describe the pattern
+            asked_only = fit.quality == "describes"
+            reports = [
+                item if asked_only and item.id not in asked else report.without_numbers(item, shown.quality_reason)
+                for item in reports
+            ]
         return Identification(
             fit=shown.result(),
             phases=PhaseList(reports),
