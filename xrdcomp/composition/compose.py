@@ -372,7 +372,12 @@ def compose(
     amounts = fit.amounts if fit is not None else None
     useless = fit is not None and fit.quality == "useless"
     silent = unidentified is None and standard is None
-    if amounts is not None and (useless or (silent and not shows_something(amounts, phases))):
+    doubtful = False
+    if fit is not None and fit.quality != "describes" and standard is None:
+        # a few unknown peaks in a poor fit say nothing of the rest; where they are most of what is there, they do
+        foreign = unidentified[0] if unidentified is not None else 0.0
+        doubtful = foreign < float(np.maximum(fit.amounts.amounts, 0.0).sum())
+    if amounts is not None and (useless or ((silent or doubtful) and not shows_something(amounts, phases))):
         nothing = XRD_NOT_USED(
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
             "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
