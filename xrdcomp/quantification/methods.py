@@ -123,7 +123,7 @@ def internal_standard(
             f"internal standard {standard!r}: fraction {fraction:g} (expected between 0 and 1), fitted amount "
             f"{amounts.amounts[s]:.4g} (expected positive). Check the spike and its fraction of the spiked mass."
         )
-    pick = [i for i, c in enumerate(amounts.crystalline) if c and i != s]
+    pick = np.array([i for i, c in enumerate(amounts.crystalline) if c and i != s], dtype=int)
     ratio = fraction * crystallinity[0] / (1.0 - fraction)
     fractions = amounts.amounts[pick] / amounts.amounts[s] * ratio
     jacobian = np.zeros((len(pick), len(amounts.names)))

@@ -296,7 +296,7 @@ def literature_windows(curve: SmoothedCurve) -> Windows:
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     water, organic, carbonate = (shift_with_rate(t, rate, e) for t, e in zip(stated, _ENERGY_KJ, strict=True))
     end = float(temperature[-1])
-    tail = max(int(_STILL_C / curve.raw.step), 3)
+    tail = min(max(int(_STILL_C / curve.raw.step), 3), len(temperature))
     still = goes_at(curve, slice(-tail, None))
     reached = [water] if end > water + 30.0 else []
     if reached and end > organic - (10.0 if still else _FINISHED_EARLIER_C):
