@@ -76,7 +76,7 @@ def test_an_unknown_standard_is_refused() -> None:
 @pytest.mark.parametrize(("standard", "changes"), [("srm640f", {}), ("srm676a", {}), ("srm660c", {"anode": "Co"})])
 def test_a_scan_of_something_else_is_refused(standard: str, changes: dict[str, str]) -> None:
     scan = standard_scan(**changes)
-    with pytest.raises(AnalysisError, match="Check --standard"):
+    with pytest.raises(AnalysisError, match="Check standard and radiation"):
         calibrate(scan, standard, InstrumentRecipe(radiation="CuKa"))
 
 

@@ -286,7 +286,7 @@ def test_the_claim_names_the_amount_that_the_table_of_phases_gives() -> None:
         )  # fmt: skip
 
     pattern = simulate_specimen(specimen(0.05), xrd=XrdConditions(step=0.04), seed=12).pattern
-    run = simulate_specimen(specimen(0.02), tga=TgaConditions(points=1500), seed=12).tga
+    run = simulate_specimen(specimen(0.035), tga=TgaConditions(points=1500), seed=12).tga
     result = xc.analyze(pattern, tga=run)
     found = next(phase for phase in result.phases if phase.id == "whewellite")
     assert found.weight_fraction is not None

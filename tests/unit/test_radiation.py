@@ -53,7 +53,9 @@ def test_names_people_write(name: str) -> None:
     assert radiation.emission_lines(name) == radiation.RADIATIONS["CuKa"]
 
 
-@pytest.mark.parametrize(("name", "near"), [("CuKx", "CuK"), ("Kupfer", "unknown"), ("", "unknown"), ("CuKa3", "CuKa")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("CuKx", "CuK"), ("Messing", "unknown"), ("", "unknown"), ("CuKa3", "CuKa")]
+)
 def test_unknown_names_are_refused_with_a_proposal(name: str, near: str) -> None:
     with pytest.raises(ValueError, match=near) as caught:
         radiation.emission_lines(name)
