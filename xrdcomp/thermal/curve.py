@@ -411,6 +411,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
 # 2 readings to 18 and over 3 to 21, a loss that begins at once and decays over 2 readings or more to 10, 19 and 37.
 _JUMP_BESIDE, _JUMP_CONTRAST = (6, 15), (10.0, 20.0, 40.0)
 _JUMP_SPAN_C, _JUMP_SIGMAS, _LEAST_JUMP, _JUMP_SLOPES, _EVEN, _NOTICED = 4.0, 8.5, 5e-4, 1.5, 3.0, 0.003
+_MOST_OF_A_SPECIMEN = 0.8  # of the mass before: a larger jump is a disturbance of the balance
 _STANDS, _STANDS_C, _BLOCK = 6, 5.0, 6  # readings beside a jump, over which temperature stands as on a hold; a block
 
 
@@ -449,7 +450,10 @@ def without_jumps(
                 # the edges of a jump over several readings are parts of it: nothing inside may turn back
                 one_way = bool((np.diff(mass[k : stop + 1]) * size > 0).all())
                 apart = left_out[max(k - beside, 0) : stop + beside].any()
-                if not (taken or burns or apart or not one_way or progress[stop] - progress[k] > _JUMP_SPAN_C):
+                # readings of nothing, or of less, are no specimen that lost a grain
+                weighed = mass[stop] > 0.0 and abs(size) < _MOST_OF_A_SPECIMEN * mass[k]
+                far = progress[stop] - progress[k] > _JUMP_SPAN_C
+                if one_way and weighed and not (taken or burns or apart or far):
                     found[k] = width, size
     if not found:
         return Mended(mass=mass)
