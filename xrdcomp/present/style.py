@@ -156,7 +156,7 @@ def own_axes(ax: Axes | None, width_mm: float, height_mm: float) -> Axes:
 
 def figure_of(axes: Axes) -> Figure:
     """Whole figure in which axes stand."""
-    figure = axes.get_figure(root=True)
+    figure = axes.figure.figure  # a subfigure's is the whole one; get_figure(root=True) came with Matplotlib 3.10
     assert isinstance(figure, Figure), "axes of a figure"
     return figure
 
