@@ -63,6 +63,11 @@ class XrdcompError(Exception):
         """Text for the command line, where the command has these `options`; ``str`` is that for Python."""
         return in_command(super().__str__(), options)
 
+    def to_dict(self, options: Collection[str]) -> dict[str, str | None]:
+        """Facts for ``--format json`` of a command with these `options`; None where the error has none of a kind."""
+        unknown = dict.fromkeys(("file", "format", "place", "expected", "hint"))
+        return {"kind": type(self).__name__, "reason": printable(self.for_command(options)), **unknown}
+
 
 class ReadError(XrdcompError):
     """A file that cannot be read, or must not be because a number in it would be a guess.
@@ -95,7 +100,18 @@ class ReadError(XrdcompError):
 
     def for_command(self, options: Collection[str]) -> str:
         """Text for the command line, where the command has these `options`; ``str`` is that for Python."""
-        return self._sentence(in_command(self._hint, options) if in_python(self._hint) == self.hint else self.hint)
+        return self._sentence(self._hint_for(options))
+
+    def to_dict(self, options: Collection[str]) -> dict[str, str | None]:
+        """Facts for ``--format json`` of a command with these `options`; None where the error has none of a kind."""
+        facts = {
+            "reason": self.reason, "file": self.file, "format": self.format_id, "place": self.place,
+            "expected": self.expected, "hint": self._hint_for(options),
+        }  # fmt: skip
+        return {"kind": type(self).__name__} | {name: printable(text) or None for name, text in facts.items()}
+
+    def _hint_for(self, options: Collection[str]) -> str:
+        return in_command(self._hint, options) if in_python(self._hint) == self.hint else self.hint
 
     def _sentence(self, hint: str) -> str:
         where = printable(self.file) or "input"

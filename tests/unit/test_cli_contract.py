@@ -103,6 +103,33 @@ def test_bad_input_ends_with_2_words_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["inspect", "a.csv", "--format", "json"], {"kind": "ReadError", "file": "a.csv", "place": "line 3"}),
+        (["analyze", "a.csv", "--format=json"], {"kind": "ReadError", "file": "a.csv", "format": None}),
+        (["analyze", "a.uxd", "--format=json"], {"kind": "ReadError", "file": "a.uxd", "format": "uxd"}),
+        (["tga", "a.csv", "--format", "json"], {"kind": "ReadError", "format": "tga_csv", "place": "line 3"}),
+        (["analyze", "a.csv", "--format", "json", "--phases", "a,,b"], {"kind": "RecipeError", "file": None}),
+        (["analyze", "--format", "json", "--nosuch"], {"kind": "UsageError", "hint": None}),
+        (["nosuch", "--format", "json"], {"kind": "UsageError", "place": None}),
+    ],
+)  # fmt: skip
+def test_json_has_what_is_wrong_with_the_input_as_an_object(
+    arguments: list[str], facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("2theta,counts\nten,3OO°\n" + "10.02,3OO°\n" * 20)
+    Path("a.uxd").write_text("; cut\n_FILEVERSION=1\n_DRIVE='COUPLED'\n")
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    error = json.loads(result.stdout)["error"]
+    assert list(error) == ["kind", "reason", "file", "format", "place", "expected", "hint"]
+    assert facts.items() <= error.items()
+    assert error["reason"].strip(".") in result.stderr
+    assert "format=ID" not in result.stdout
+
+
 def test_a_defect_ends_with_3_and_says_how_to_report_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError

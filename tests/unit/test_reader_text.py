@@ -215,3 +215,21 @@ def test_a_last_row_without_a_value_is_no_footer(tmp_path: Path) -> None:
 def test_numbers_among_prose_are_no_scan(tmp_path: Path) -> None:
     text = "Dear all,\n1 2\nthis is\na letter\nwith\n3 4\nand\n5 6\nin it\n"
     assert "no reader recognises" in refused(tmp_path, text).reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (["10.00,abc", *(["x,y"] * 5)], 2),
+        ([f"{10 + 0.02 * i:.2f},n/a" for i in range(50)], 2),
+        ([f"a{10 + 0.02 * i:.2f},3OO" for i in range(50)], 2),
+        (["10.00,300", "10.02,bad"], 3),
+        ([f"{10 + 0.02 * i:.2f}°;{300 + i}°" for i in range(50)], 2),
+    ],
+)
+def test_rows_that_are_no_numbers_are_named(rows: list[str], line: int, tmp_path: Path) -> None:
+    """Of a table without one block of numbers the first such row is named, with what was expected there."""
+    refusal = refused(tmp_path, "\n".join(["2theta,counts" if "," in rows[0] else "2theta;counts", *rows]))
+    assert refusal.place == f"line {line}"
+    assert rows[line - 2] in refusal.reason
+    assert refusal.expected.startswith("numbers in every row")

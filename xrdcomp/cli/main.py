@@ -10,8 +10,10 @@ import difflib
 import errno
 import importlib
 import io
+import json
 import sys
 import traceback
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -86,10 +88,20 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; the user's mistakes end with 2, the program's with 3."""
+        """Run a command; the user's mistakes end with 2, the program's with 3; JSON has the former as an object."""
+        words = list(ctx.args)
+        as_json = "--format=json" in words or ("--format", "json") in pairwise(words)
+
+        def tell(facts: dict[str, str | None]) -> None:
+            if as_json:
+                click.echo(json.dumps({"error": facts}, indent=2, ensure_ascii=False))
+
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.UsageError):
+        except click.UsageError as error:
+            tell(XrdcompError(error.format_message()).to_dict(()) | {"kind": "UsageError"})
+            raise
+        except click.exceptions.Exit:
             raise
         except (KeyboardInterrupt, click.Abort) as error:
             terminated = isinstance(error, Terminated)
@@ -97,11 +109,13 @@ class LazyGroup(click.Group):
             click.echo(f"\nxrdcomp: {word}; nothing was half-written.", err=True)
             ctx.exit(EXIT_TERMINATED if terminated else EXIT_INTERRUPTED)
         except click.ClickException as error:
+            tell(XrdcompError(error.format_message()).to_dict(()) | {"kind": "UsageError"})
             error.show()
             ctx.exit(EXIT_BAD_INPUT)
         except XrdcompError as error:
             called = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
             options = [name for option in (called.params if called else ()) for name in option.opts]
+            tell(error.to_dict(options))
             click.echo(printable(f"xrdcomp: {error.for_command(options)}"), err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except Exception as error:  # the last line of defence must catch everything

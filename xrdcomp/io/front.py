@@ -26,6 +26,7 @@ from xrdcomp.io.registry import (
 )
 from xrdcomp.io.scans import DOUBTFUL, RawScan, to_pattern
 from xrdcomp.io.source import SourceFile, open_source
+from xrdcomp.io.text_table import row_without_numbers
 from xrdcomp.units import MG_PER_UNIT, IntArray
 
 PLAUSIBLE = 0.3
@@ -42,6 +43,7 @@ class _Wanted:
     measurement: str
     where: str
     expected: str = ""
+    rows: str = ""
     hint: str = ""
 
 
@@ -50,7 +52,7 @@ _WANTED = {
         format="one-dimensional diffraction format", measurement="diffraction pattern",
         where=either(
             "Pass it as the pattern, not as TGA: read_xrd(path).", "`xrdcomp analyze FILE` takes it, as the pattern."
-        ), expected="a format that `xrdcomp formats` lists",
+        ), expected="a format that `xrdcomp formats` lists", rows="numbers in every row: 2θ in degrees, intensity",
         hint="Export the measurement as text with two columns."
         + either(" If you know what it is, pass format=ID.", " If you know what it is, pass --input-format ID."),
     ),
@@ -59,6 +61,7 @@ _WANTED = {
         where=either("Pass it as the TGA file: read_tga(path).", "`xrdcomp tga FILE` analyses it.")
         + either("", " Or pass it with --tga."),
         expected="an export of a thermobalance, or a table with temperature and mass in its header",
+        rows="numbers in every row: temperature, mass and time, as the names above them say",
         hint="`xrdcomp formats` lists what can be read; a text export with units in the header always can.",
     ),
     "xrd_frame": _Wanted(
@@ -235,6 +238,12 @@ def _reader_for(source: SourceFile, format_id: str | None, kind: type[_R]) -> _R
 
 
 def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
+    lines = source.head_text.split("\n")
+    if (at := row_without_numbers(lines)) >= 0:
+        msg = (
+            f"{lines[at].strip()[:50]!r} is no row of numbers; no block of such rows and no other format is recognised"
+        )
+        return source.error(msg, f"line {at + 1}", wanted.rows, hint=wanted.hint)
     msg = f"no reader recognises the content (it starts with {source.head[:16]!r})"
     return source.error(msg, expected=wanted.expected, hint=wanted.hint)
 

@@ -328,6 +328,27 @@ def find_broken_row(lines: Sequence[str]) -> int:
     return broken[0] if broken and 2 * len(broken) <= len(good) else -1
 
 
+def row_without_numbers(lines: Sequence[str]) -> int:
+    """Index of the first row with figures that are not numbers throughout; -1 where the text is no table.
+
+    Half the lines or more must have as many cells as that row, one of them of figures; a title, names and units above
+    have none.
+    """
+    held = [i for i, line in enumerate(lines[:400]) if line.strip()]
+    for separator in (";", "\t", ",", None):
+        cells = {i: lines[i].strip().split(separator) for i in held}
+        rows = [i for i in held if 1 < len(cells[i]) <= MAX_COLUMNS and any(map(_mostly_figures, cells[i]))]
+        broken = next((i for i in rows if not numeric_row(lines[i][:MAX_ROW])), -1)
+        if broken >= 0 and 2 * sum(len(row) == len(cells[broken]) for row in cells.values()) >= len(held):
+            return broken
+    return -1
+
+
+def _mostly_figures(cell: str) -> bool:
+    """Whether half of a short cell, or more, are figures."""
+    return 0 < len(cell) <= 24 and 2 * sum(map(str.isdigit, cell)) >= len(cell.strip())
+
+
 def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] = ()) -> Table:
     """Read rows ``lines[first:last]`` (indices from 0; of the source where none are given) without blank cells.
 
@@ -484,7 +505,10 @@ class _TableReader:
         ]
         self.blocks = find_blocks(self.lines)
         if not self.blocks:
-            raise ReadError("no table of numbers was found", "", "rows of at least two numbers below a header")
+            at = row_without_numbers(lines)
+            row = f", of which {lines[at].strip()[:50]!r} is no row" if at >= 0 else ""
+            expected = "rows of at least two numbers below a header"
+            raise ReadError(f"no table of numbers was found{row}", f"line {at + 1}" if row else "", expected)
         self.main = max(self.blocks, key=lambda block: block[1] - block[0])
         first, stop = self.main
         self.dialect = guess_dialect(lines[first:stop], lines[first - 1] if first else "")
