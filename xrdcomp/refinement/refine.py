@@ -367,15 +367,15 @@ class Refinement(FittedModel):
         self, setup: ModelSetup, table: ParameterTable, model: PatternModel, max_iterations: int
     ) -> Refinement:
         """Minimise on all points, until what was frozen is that of the minimum, and go on from there."""
-        rough, points = True, self.points
-        for _ in range(_SETTLE_ROUNDS):
-            distance = 0.0 if rough else _NO_STEP
+        points = self.points
+        for k in range(_SETTLE_ROUNDS):
+            model = setup.build(points, table, like=model) if k else model
+            distance = _NO_STEP if k else 0.0
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
-            settled = not rough and solution.lowered <= _SETTLED**2 * solution.cost / len(points)
+            settled = k > 0 and solution.lowered <= _SETTLED**2 * solution.cost / len(points)
             if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
                 break
-            model, rough = setup.build(points, table, like=model), False
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
     def substitute(self, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3) -> Substitution:
