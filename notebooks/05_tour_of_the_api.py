@@ -6,6 +6,7 @@
 # **simulated**.
 
 # %%
+import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
@@ -155,6 +156,17 @@ samples = [{"tga": entry.tga, "sample_id": "S1"}, {"tga": "none.csv", "sample_id
 many = list(xc.analyze_many(samples, {"thermal.atmosphere": "air"}, progress=False))
 failed = [item for item in many if isinstance(item, xc.FailedSample)]
 display(Markdown(f"{[item.status for item in many]}: {failed[0].kind}, {failed[0].message}"))
+
+# %% [markdown]
+# ## Series of one grid: `fit_series`, `SeriesResult`
+#
+# Many patterns with the same phases, each fitted from one common fit; here three counts of one specimen.
+
+# %%
+counted = np.random.default_rng(1).poisson(np.maximum(pattern.intensity, 0.0), size=(3, len(pattern.intensity)))
+series = xc.fit_series(pattern.two_theta, counted, phases="hydroxyapatite", range=(20, 60))
+shown(series)
+table(series.to_dataframe().filter(like="hydroxyapatite_a"))
 
 # %% [markdown]
 # ## Quality control: `judge`, `read_policy`

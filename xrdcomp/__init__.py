@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "analysis": "analyze",
     "batch.run": "FailedSample analyze_many",
+    "batch.series": "SeriesResult fit_series",
     "data": "EmissionLine Instrument Pattern Phase Sample TgaRun",
     "errors": "ReadError XrdcompError",
     "io.front": "read_tga read_xrd",

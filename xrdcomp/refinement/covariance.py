@@ -194,6 +194,7 @@ class Evidence:
 
     amounts: XrdAmounts
     parameter_covariance: FloatArray  # of the free parameters
+    covariance: FloatArray  # of all coefficients and free parameters, bounds lifted
     inflation: float
     grain_factors: FloatArray  # by which the amounts are divided
     gram: FloatArray  # Φᵀ W Φ of the columns, no prior in it
@@ -260,6 +261,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             facts={item.phase.id: item.phase.facts for item in model.reflections},
         ),
         parameter_covariance=covariance[m:, m:],
+        covariance=covariance,
         inflation=inflation,
         grain_factors=factors,
         gram=gram[:m, :m],

@@ -110,20 +110,20 @@ _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many re
 GRAPHITE_D = 3.354  # Å, 002
 # Standard deviations along a step. A run ends where a step promises less than the first; windows, nodes and priors of
 # modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
-_NO_STEP = 0.015
+NO_STEP = 0.015
 _SETTLED = 0.2
 _SETTLE_ROUNDS = 6
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
 def _rough_fit(
-    setup: ModelSetup, table: ParameterTable, points: Points, fine: PatternModel
+    setup: ModelSetup, table: ParameterTable, points: Points, fine: PatternModel, *, try_sizes: bool = True
 ) -> tuple[ParameterTable, float]:
     """Find a good start on a thinned pattern: the best of three crystallite sizes, then a first fit; and its cost."""
     rough = points.binned(max(1, len(points) // _ROUGH_POINTS))
     base, starts = setup.build(rough, table, like=fine, shoulders=False), [table]
     sizes = [item.name for item in table.items if item.id.kind == "inverse_size"]
-    if not setup.start_given:
+    if try_sizes:
         starts = [table.with_values(dict.fromkeys(sizes, inverse)) for inverse in _START_SIZES]
     models, costs = [base.refrozen(start.start) for start in starts], []
     problem: LeastSquares | None = None
@@ -138,7 +138,7 @@ def _rough_fit(
         model = setup.build(coarse, table, like=model, shoulders=False)
     limit = setup.recipe.max_iterations
     solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
-    recalled = None if setup.start_given else recall_strayed_cells(setup.phases, table, solution)
+    recalled = recall_strayed_cells(setup.phases, table, solution) if try_sizes else None
     if recalled is not None:
         model = model.refrozen(recalled.start)
         other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
@@ -170,7 +170,7 @@ class Refinement(FittedModel):
     """A finished refinement, from which others go on: every method gives a new one."""
 
     @classmethod
-    def run(
+    def run(  # noqa: PLR0913 - one keyword for each thing that may be given
         cls,
         pattern: Pattern,
         phases: Sequence[Phase],
@@ -180,23 +180,25 @@ class Refinement(FittedModel):
         blank: Pattern | None = None,
         measured: Sequence[MeasuredAmorphous] = (),
         params: lmfit.Parameters | None = None,
+        table: ParameterTable | None = None,
         abandon_gof: float = np.inf,
     ) -> Refinement:
         """Refine phases from their start; `blank` is an empty holder, `params` are `initial_parameters`, changed.
 
-        `measured` amorphous components go before those calculated. Where the goodness of the first rough fit is beyond
-        `abandon_gof`, the phases are given up and none is fitted; a smaller value gives up earlier. Raises
-        AnalysisError for too few points, a phase without atoms, a blank that does not cover the range.
+        A `table` of parameters goes before that of the recipe; other sizes than its own are tried. `measured` amorphous
+        components go before those calculated. Where the goodness of the first rough fit is beyond `abandon_gof`, the
+        phases are given up and none is fitted; a smaller value gives up earlier. Raises AnalysisError for too few
+        points, a phase without atoms, a blank that does not cover the range.
         """
-        recipe, given = recipe or FitRecipe(), params is not None
+        recipe, given = recipe or FitRecipe(), params is not None or table is not None
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
         points = Points.select(pattern, recipe, instrument.wavelength)
-        table = build_parameters(phases, instrument, recipe)
+        table = table or build_parameters(phases, instrument, recipe)
         if params is not None:
             table = table.from_lmfit(params)
         fine = setup.build(points, table, shoulders=False)
         if setup.phases:
-            table, cost = _rough_fit(setup, table, points, fine)
+            table, cost = _rough_fit(setup, table, points, fine, try_sizes=params is None)
             if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
         return cls._minimum(pattern, setup, points, table, fine)._with_polarization()
@@ -370,7 +372,7 @@ class Refinement(FittedModel):
         points = self.points
         for k in range(_SETTLE_ROUNDS):
             model = setup.build(points, table, like=model) if k else model
-            distance = _NO_STEP if k else 0.0
+            distance = NO_STEP if k else 0.0
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
             settled = k > 0 and solution.lowered <= _SETTLED**2 * solution.cost / len(points)
