@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xrdcomp
 from xrdcomp.checks.registry import Analysis, run_checks
@@ -18,7 +18,6 @@ from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, either, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
-from xrdcomp.instrument.history import instrument_charts
 from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.io.front import read_xrd
 from xrdcomp.io.registry import find_reader
@@ -34,12 +33,14 @@ from xrdcomp.quantification.select import (
 )
 from xrdcomp.recipe import FitRecipe, Recipe
 from xrdcomp.refinement.model import Control, MeasuredAmorphous, measured_amorphous
-from xrdcomp.results import Claim, FitResult, PhaseList, SampleResult, TgaResult
+from xrdcomp.results import Claim, ControlChart, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, start_phases
-from xrdcomp.simulate.cohort import CohortEntry
 from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run, single_threaded
+
+if TYPE_CHECKING:
+    from xrdcomp.simulate.cohort import CohortEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +170,12 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
     file or dict.
     """
     setup = prepare(sample, Recipe.of(recipe))
-    charts, control = instrument_charts(setup.recipe.history, sample.pattern, sample.tga)
+    charts: tuple[ControlChart, ...] = ()
+    control: tuple[Diagnostic, ...] = ()
+    if setup.recipe.history.file:  # few have one, and it brings SQLite
+        from xrdcomp.instrument.history import instrument_charts
+
+        charts, control = instrument_charts(setup.recipe.history, sample.pattern, sample.tga)
     search = fit_and_search(setup)
     fit, found = (search.fit, search.phases) if search is not None else (None, ())
     thermal = analyze_curve(setup)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
@@ -26,6 +27,7 @@ from xrdcomp.thermal.curve import (
     smoothed_std,
     whittaker,
 )
+from xrdcomp.thermal.losses import _local_maxima, _prominence
 
 X = np.arange(400.0)
 ONES = np.ones(400)
@@ -146,3 +148,14 @@ def test_raw_balance_readings_displace_a_carrier() -> None:
     raw = replace(run_of(), corrected=False)
     assert smoothed_curve(raw, None, None, shortest_c=4.0).recipe.pan_volume_cm3 > 0.2
     assert smoothed_curve(run_of(), None, None, shortest_c=4.0).recipe == ThermalRecipe()
+
+
+def test_maxima_and_prominences_are_those_of_scipy() -> None:
+    # an oracle only: importing scipy.signal takes longer than the analysis of a run
+    rng = np.random.default_rng(11)
+    for _ in range(300):
+        n = int(rng.integers(3, 60))
+        y = rng.integers(0, 8, n).astype(float) if rng.random() < 0.6 else rng.normal(size=n)
+        tops, info = signal.find_peaks(y, prominence=0.0)
+        assert _local_maxima(y) == tops.tolist()
+        assert [_prominence(y, top) for top in tops.tolist()] == info["prominences"].tolist()

@@ -415,8 +415,6 @@ def instrument_charts(
     recipe: HistoryRecipe, pattern: Pattern | None, run: TgaRun | None
 ) -> tuple[tuple[ControlChart, ...], tuple[Diagnostic, ...]]:
     """Charts of the instruments of a specimen up to its measurement, and messages where one is not in control."""
-    if not recipe.file:
-        return (), ()
     history = InstrumentHistory(path=recipe.file)
     known = history.quantities()
     charts: list[ControlChart] = []

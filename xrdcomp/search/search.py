@@ -75,8 +75,6 @@ def residual_peaks(search: SearchResidual) -> Peaks:
     with residual Kβ or tungsten Lα are its images. Unlike those of `report.unexplained_peaks`, many of them do not
     hide each other.
     """
-    from scipy import ndimage
-
     grid = search.grid
     x, fwhm = grid.two_theta, grid.peak_fwhm
     normal = search.residual / search.counting
@@ -84,8 +82,9 @@ def residual_peaks(search: SearchResidual) -> Peaks:
     rough = normal[1:-1] - 0.5 * (normal[:-2] + normal[2:])
     noise = max(1.0, 1.4826 * float(np.median(np.abs(rough))) / np.sqrt(1.5))
     z, height = matched_filter(grid, normal, search.counting)
-    near = 2 * int(np.ceil(_APART * fwhm / grid.step)) + 1
-    fitted = ndimage.maximum_filter1d(np.abs(search.bragg).sum(axis=1), near)
+    near = int(np.ceil(_APART * fwhm / grid.step))
+    around = np.pad(np.abs(search.bragg).sum(axis=1), near)
+    fitted = np.lib.stride_tricks.sliding_window_view(around, 2 * near + 1).max(axis=1)
     z = np.where(height > GRAIN_STD * fitted, z / noise, 0.0)
     found = separate_peaks(x, np.where(z > _CLEAR, height, 0.0), distance=_APART * fwhm, most=_MOST)
     # residual Kβ and tungsten lines show fitted reflections again, no higher than a share of them
@@ -308,7 +307,7 @@ class _Suspect:
 
     def of_another_compound(self) -> str:
         """Doubt a phase where peaks that it cannot explain lie where its lattice has reflections without intensity."""
-        from scipy import stats
+        from scipy.special import bdtrc
 
         fit, grid, own = self.search.fit, self.search.grid, self.reflections
         if not len(own.height):
@@ -328,7 +327,7 @@ class _Suspect:
             return ""
         on = int((np.abs(strong[:, None] - free).min(axis=1) < 0.5 * fwhm).sum())
         covered = (np.abs(grid.two_theta[:, None] - free).min(axis=1) < 0.5 * fwhm).mean()
-        if on < _FEWEST or stats.binom.sf(on - 1, len(strong), covered) > _SAME_LATTICE:
+        if on < _FEWEST or bdtrc(on - 1, len(strong), covered) > _SAME_LATTICE:
             return ""
         return (
             f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably another "

@@ -112,14 +112,12 @@ def find_peaks(curve: SmoothedCurve) -> tuple[Peak, ...]:
 
 def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: float) -> list[int]:
     """Maxima of the DTG on one scale that are neither noise, nor a shoulder's wiggle, nor an echo."""
-    from scipy.signal import find_peaks as local_maxima
-
     raw = curve.raw
     # a loss under way at the start or the end has its maximum there: the DTG is continued at its lowest level
     floor = min(float(dtg.min()), 0.0)
     padded = np.concatenate(([floor], dtg, [floor]))
     highest = max(float(dtg.max()), 1e-12)
-    tops, info = local_maxima(padded, prominence=_MIN_SHARE_OF_HIGHEST * highest)
+    prominences = {top: _prominence(padded, top) for top in _local_maxima(padded)}
     # noise around each point from the residuals of the smoothing within ±40 °C: vibrations and drafts come and go.
     # White residuals would give `derivative_std`; twice that allows for noise that is correlated over a few bins.
     residual = np.abs(raw.mass - mass) * np.sqrt(raw.weights)
@@ -131,9 +129,10 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     white = derivative_std(raw.bin_noise, length) / raw.step
     noise = np.maximum(2.0 * derivative_std(1.0, length) / raw.step * scatter, white)
     chosen = [
-        int(top) - 1
-        for top, prominence in zip(tops, info["prominences"], strict=True)
-        if prominence > max(_PROMINENCE_SHARE * padded[top], _NOISE_FACTOR * noise[top - 1])
+        top - 1
+        for top, prominence in prominences.items()
+        if prominence >= _MIN_SHARE_OF_HIGHEST * highest
+        and prominence > max(_PROMINENCE_SHARE * padded[top], _NOISE_FACTOR * noise[top - 1])
     ]
     # a sharp step rings over some smoothing lengths to both sides
     reach = _RINGING_LENGTHS * max(length, 1.0)
@@ -142,6 +141,26 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
         for top in chosen
         if not any(0 < abs(other - top) < reach and dtg[top] < _RINGING_SHARE * dtg[other] for other in chosen)
     ]
+
+
+def _local_maxima(y: FloatArray) -> list[int]:
+    """Points, or middles of level stretches, above what lies on both sides of them.
+
+    This and `_prominence` agree with ``scipy.signal``, whose import takes longer than the analysis of a run.
+    """
+    changes = np.flatnonzero(np.diff(y))  # a level stretch reaches from the point after a change to the next change
+    rises = y[changes + 1] > y[changes]
+    tops = np.flatnonzero(rises[:-1] & ~rises[1:])
+    return [int(i) for i in (changes[tops] + 1 + changes[tops + 1]) // 2]
+
+
+def _prominence(y: FloatArray, top: int) -> float:
+    """Height above the higher of the lowest points between a maximum and what is higher on either side."""
+    higher = np.flatnonzero(y > y[top])
+    k = int(np.searchsorted(higher, top))
+    left = int(higher[k - 1]) + 1 if k else 0
+    right = int(higher[k]) if k < len(higher) else len(y)
+    return float(y[top] - max(y[left : top + 1].min(), y[top:right].min()))
 
 
 def _valley(before: _Maximum, after: _Maximum) -> int:
