@@ -109,6 +109,23 @@ def cpi(scan: Scan) -> bytes:
     return ("\r\n".join(head) + "\r\n" + "\r\n".join(map(str, scan.counts)) + "\r\n").encode()
 
 
+def mdi(scan: Scan) -> bytes:
+    line = f" {scan.start:.4f} {scan.step:.4f} 2.0000 CU {ALPHA1} {scan.end:.4f} {scan.n}"
+    cells = [f"{y:8d}" for y in scan.counts]
+    rows = ["".join(cells[i : i + 8]) for i in range(0, scan.n, 8)]
+    return "\r\n".join(["example 05/12/03 15:17 DIF", line, *rows, ""]).encode()
+
+
+def jcamp(scan: Scan) -> bytes:
+    head = [
+        "##TITLE=example", "##JCAMP-DX=4.24", "##DATA TYPE=X-RAY DIFFRACTION", "##XUNITS=DEGREES 2-THETA",
+        "##YUNITS=COUNTS", f"##FIRSTX={scan.start}", f"##LASTX={scan.end}", f"##NPOINTS={scan.n}", "##XFACTOR=1",
+        "##YFACTOR=1", "##XYDATA=(X++(Y..Y))",
+    ]  # fmt: skip
+    rows = [f"{scan.two_theta[i]:.4f} " + " ".join(map(str, scan.counts[i : i + 10])) for i in range(0, scan.n, 10)]
+    return "\r\n".join([*head, *rows, "##END=", ""]).encode()
+
+
 def udf(scan: Scan) -> bytes:
     head = [
         "SampleIdent,example ,/", "DiffrType,PW3710,/", "Anode,Cu,/", f"LabdaAlpha1, {ALPHA1},/",
@@ -420,4 +437,6 @@ WRITERS: dict[str, tuple[str, Callable[[Scan], bytes]]] = {
     "seifert_nja": ("nja", nja),
     "ascii_raw": ("raw", ascii_raw),
     "xrd_excel": ("xlsx", workbook),
+    "jade_mdi": ("mdi", mdi),
+    "jcamp_xrd": ("jdx", jcamp),
 }

@@ -45,7 +45,7 @@ def test_every_registered_scan_format_has_a_writer_and_legal_facts() -> None:
 
 def test_unverified_formats_are_marked() -> None:
     unverified = {row["id"] for row in list_formats() if row["kind"] == "xrd" and not row["verified"]}
-    assert unverified == {"philips_udf", "philips_rd", "sietronics_cpi", "xrd_excel"}
+    assert unverified == {"philips_udf", "philips_rd", "sietronics_cpi", "xrd_excel", "jade_mdi", "jcamp_xrd"}
 
 
 @pytest.mark.parametrize("format_id", FORMATS)

@@ -166,9 +166,28 @@ def test_damage_is_named_with_its_line(tmp_path: Path) -> None:
     assert "empty cell" in refused(tmp_path, text_rows(SCAN, ";").replace("20.2000;", "20.2000;;")).reason
 
 
-def test_a_second_block_is_not_dropped(tmp_path: Path) -> None:
-    error = refused(tmp_path, text_rows(SCAN) + "scan 2\n" + text_rows(SCAN))
-    assert "follows the block" in error.reason
+def test_two_tables_are_two_scans_to_choose_from(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("2theta counts\n" + text_rows(SCAN) + "2theta counts\n" + text_rows(SCAN))
+    with pytest.raises(ReadError, match="holds 2 powder scans"):
+        read_xrd(path)
+    first, second = read_xrd_scans(path)
+    is_scan(first)
+    is_scan(second)
+    is_scan(read_xrd(path, scan=1))
+
+
+def test_a_damaged_row_begins_no_second_table(tmp_path: Path) -> None:
+    rows = text_rows(SCAN).split("\n")
+    rows[100] = "x" + rows[100]
+    error = refused(tmp_path, "\n".join(rows))
+    assert (error.place, "follows the block" in error.reason) == ("line 101", True)
+
+
+def test_numbers_of_a_header_are_told_apart_from_rows(tmp_path: Path) -> None:
+    pattern = read(tmp_path, "HA\n1.5406 1.5444 0.5\n20.0 24.0 0.02\n" + text_rows(SCAN))
+    is_scan(pattern)
+    assert [note.code for note in pattern.messages if note.severity == "warning"] == ["XRD_HEADER_NUMBERS"] * 2
 
 
 def test_a_lost_line_end_between_header_and_rows_is_seen(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ READERS = tuple(
     for module, names in (
         ("xrd.panalytical", "xrdml"), ("xrd.bruker", "raw1 raw2 raw3 raw4"), ("xrd.philips_stoe_seifert", "stoe"),
         ("xrd.bruker", "brml"), ("xrd.rigaku", "ras rasx rigaku_ascii"), ("xrd.bruker", "uxd"),
-        ("xrd.ascii", "fullprof dbws chi ascii_raw"), ("xrd.philips_stoe_seifert", "seifert udf rd"),
+        ("xrd.ascii", "fullprof dbws chi ascii_raw mdi jcamp_xrd"), ("xrd.philips_stoe_seifert", "seifert udf rd"),
         ("xrd.ascii", "cpi"), ("registry", "FRAMES"), ("xrd.gsas", "gsas"), ("xrd.cif", "pdcif"),
         ("xrd.text", "columns workbook"), ("tga.netzsch", "netzsch_text netzsch_ngb"),
         ("tga.ta", "ta_universal ta_trios"), ("tga.mettler", "mettler_stare"), ("tga.perkinelmer", "perkinelmer_pyris"),

@@ -40,13 +40,14 @@ from xrdcomp.io.columns import (
     split_header,
     unit_of,
 )
+from xrdcomp.io.jcamp import jcamp_blocks, jcamp_numbers
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import CUT, OTHER_TABLE, TgaTable, declared_rows, gases_of, table_notes, tga_reader
 from xrdcomp.io.source import SourceFile
-from xrdcomp.io.text_table import WAS_CUT, Dialect, Table, find_blocks, line_error, read_table, split_lines
+from xrdcomp.io.text_table import Dialect, Table, find_blocks, read_table, split_lines
 from xrdcomp.io.tga.ta import parse_trios
 from xrdcomp.io.workbook import is_workbook, read_sheets
-from xrdcomp.units import FloatArray, IntArray
+from xrdcomp.units import IntArray
 
 # fmt: off
 COLUMNS_ASSUMED = message_kind("TGA_COLUMNS_ASSUMED", "warning",
@@ -279,8 +280,6 @@ HITACHI = tga_reader(
 
 # JCAMP-DX
 
-_LABEL = re.compile(r"##\$?([^=]{1,60})=\s*(.*)")
-_AFFN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _THERMAL = re.compile(
     r"##DATA ?TYPE=.*(THERMO|\bTGA?\b|\bSTA\b)|##Y(UNITS|LABEL)=.*(mass|weight|mg\b|%)", re.IGNORECASE
 )
@@ -289,33 +288,16 @@ _THERMAL = re.compile(
 def _sniff_jcamp(source: SourceFile) -> float:
     if not re.search(r"^##JCAMP-?DX=", source.head_text, re.MULTILINE | re.IGNORECASE):
         return 0.0
-    if "DIFFRACTION" in source.head_text.upper():
-        return 0.0
     return 0.95 if _THERMAL.search(source.head_text) or "##NTUPLES" in source.head_text else 0.58
 
 
 @tga_reader("jcamp", "JCAMP-DX of a thermogravimetric run", "jdx dx jcamp", _sniff_jcamp, verified=False)
 def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
     """Table of the one block with data, or of the block that `run` chooses; numbers as AFFN, not compressed."""
-    lines = [line.partition("$$")[0] for line in split_lines(source.text)]
-    blocks: list[tuple[dict[str, str], int, int]] = []  # facts, and the lines of the numbers
-    facts: dict[str, str] = {}
-    for i, line in enumerate(lines):
-        label = _LABEL.match(line)
-        if not label:
-            continue
-        key = re.sub(r"[\s_-]", "", label[1]).lower()
-        facts = {} if key == "title" else facts
-        facts.setdefault(key, label[2].strip())
-        if key in ("xydata", "xypoints", "peaktable", "datatable"):
-            stop = next((j for j in range(i + 1, len(lines)) if lines[j].startswith("##")), len(lines))
-            blocks.append((facts, i + 1, stop))
+    lines, blocks = jcamp_blocks(source.text)
     listed = ", ".join(
         f"run {k} from line {first}: {known.get('title', '')!r}" for k, (known, first, _) in enumerate(blocks)
     )
-    if not blocks:
-        kind = facts.get("datatype", "unknown")
-        raise ReadError(f"this is JCAMP-DX of data type {kind!r} without a table of numbers", expected="a run")
     run = options.run if len(blocks) > 1 else 0
     if run is None or not 0 <= run < len(blocks):
         hint = either("Pass run=N.", "Pass --run N.")
@@ -323,7 +305,7 @@ def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
             f"the file holds {len(blocks)} blocks with data ({listed[:300]})", expected="one run", hint=hint
         )
     facts, first, stop = blocks[run]
-    values, places = _jcamp_numbers(lines, facts, first, stop)
+    values, places = jcamp_numbers(lines, facts, first, stop)
     part = np.zeros(len(values), dtype=np.int64)
     table = Table(values=values, lines=places, dialect=Dialect(), part=part)
     table, messages = declared_rows(table, number_of(facts.get("npoints", "").split(",")[0]), strict=True)
@@ -348,55 +330,6 @@ def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
         lines=places, initial_mass_mg=next((mass for mass in masses if mass), None), atmosphere=atmosphere,
         gas_changes=gas_changes, metadata=named_facts(plain, named), messages=tuple(messages), runs=len(blocks),
     )  # fmt: skip
-
-
-def _jcamp_numbers(
-    lines: Sequence[str], facts: Mapping[str, str], first: int, stop: int
-) -> tuple[FloatArray, IntArray]:
-    """Points of a block, one row each, and their lines; X++(Y..Y) is checked against the abscissa of every line."""
-    form = next(facts[key] for key in ("xydata", "xypoints", "peaktable", "datatable") if key in facts)
-    rows: list[list[float]] = []
-    places: list[int] = []
-    for i in range(first, stop):
-        found = [float(token) for token in _AFFN.findall(lines[i])]
-        if re.search(r"[^-+.\deE\s,;]", lines[i]) or re.search(r"\d[eE](?![-+\d])", lines[i]):
-            hint = "Export as AFFN (plain numbers)."
-            raise line_error(
-                i + 1, f"{lines[i].strip()[:40]!r} is no row of plain numbers", "AFFN, not compressed", hint
-            )
-        rows += [found] if found else []
-        places += [i + 1] if found else []
-    if not rows:
-        raise line_error(first, "there are no numbers below", hint=WAS_CUT)
-    text = "".join(lines[first:stop])
-    if "," in text and "." not in text:
-        raise line_error(first + 1, "the commas can be decimal signs", "decimal points", "Export with decimal points.")
-    scale = [number_of(facts.get(axis + "factor", "")) or 1.0 for axis in "xy"]
-    if "++" in form:
-        step, start = number_of(facts.get("deltax", "")), number_of(facts.get("firstx", ""))
-        last, count = number_of(facts.get("lastx", "")), number_of(facts.get("npoints", ""))
-        if step is None and start is not None and last is not None and count is not None and count > 1:
-            step = (last - start) / (count - 1)
-        if step is None or not step:
-            raise ReadError("the block (X++(Y..Y)) states no DELTAX", expected="DELTAX, or FIRSTX, LASTX and NPOINTS")
-        begin = rows[0][0] * scale[0] if start is None else start
-        total = 0
-        for row, place in zip(rows, places, strict=True):
-            if abs(row[0] * scale[0] - (begin + total * step)) > 0.5 * abs(step):
-                msg = f"the line begins at {row[0] * scale[0]:g}, where {begin + total * step:g} follows"
-                raise line_error(place, msg, hint="Rows are missing or damaged; export it again.")
-            total += len(row) - 1
-        y = np.concatenate([row[1:] for row in rows]) * scale[1]
-        x = begin + step * np.arange(len(y))
-        return np.column_stack((x, y)), np.repeat(np.array(places), [len(row) - 1 for row in rows])
-    symbols = re.match(r"\(?\s*([A-Z]+)\s*\.\.", form.upper())
-    width = len(symbols[1]) if symbols else 2
-    wrong = next((k for k, row in enumerate(rows) if len(row) % width), None)
-    if wrong is not None:
-        msg = f"the line holds {len(rows[wrong])} numbers, {width} belong to each point"
-        raise line_error(places[wrong], msg, hint="The row is damaged, or decimals are commas; export it again.")
-    values = np.concatenate([np.reshape(row, (-1, width)) for row in rows])
-    return values * np.array([*scale, *(1.0,) * width])[:width], np.repeat(places, [len(row) // width for row in rows])
 
 
 # Workbooks

@@ -14,12 +14,15 @@ import numpy as np
 from xrdcomp.data import Diagnostic
 from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import number, number_list
+from xrdcomp.io.jcamp import jcamp_blocks, jcamp_numbers
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
     AXIS_NAME,
     CUT,
     MAX_POINTS,
+    MAYBE_CUT,
     RawScan,
+    check_count,
     declared_part,
     emission_lines,
     points_between,
@@ -137,6 +140,38 @@ def ascii_raw(source: SourceFile) -> RawScan:
     )  # fmt: skip
 
 
+_MDI = re.compile(
+    r"\s*(?P<start>-?[\d.]+)\s+(?P<step>[\d.]+)\s+(?P<speed>[\d.]+)\s+(?P<anode>[A-Za-z]{1,2})\s+(?P<wavelength>[\d.]+)"
+    r"\s+(?P<end>-?[\d.]+)\s+(?P<n>\d+)\s*"
+)
+
+
+def _sniff_mdi(source: SourceFile) -> float:
+    lines = source.head_text.split("\n", 3)
+    return 0.9 if len(lines) > 2 and _MDI.fullmatch(lines[1][:300]) and _NUMBERS.fullmatch(lines[2]) else 0.0
+
+
+@xrd_reader("jade_mdi", "Jade MDI", "mdi txt", _sniff_mdi, verified=False)
+def mdi(source: SourceFile) -> RawScan:
+    """Title, ``start step speed anode wavelength end points``, then counts."""
+    lines = source.lines
+    found = _MDI.fullmatch(lines[1][:300]) if len(lines) > 1 else None
+    values = {key: number(found[key]) for key in ("start", "step", "end", "wavelength")} if found else {}
+    start, step, end = values.get("start"), values.get("step"), values.get("end")
+    if found is None or start is None or end is None or not step:
+        msg = "the second line is no header"
+        raise ReadError(msg, "line 2", "start, step, speed, anode, wavelength, end and number of points")
+    n = points_between(start, end, step, "line 2", fraction=0.5)
+    check_count(n, number(found["n"]), "line 2")
+    y = number_list("\n".join(lines[2:]), "lines from 3")
+    n, notes = declared_part(y, n, "line 2")
+    return RawScan(
+        two_theta=two_theta_grid(start, step, n), intensity=y[:n], emission_lines=emission_lines(values["wavelength"]),
+        anode=found["anode"].capitalize(), place="lines from 3", messages=notes,
+        metadata={"title": lines[0].strip()[:80]},
+    )  # fmt: skip
+
+
 _DBWS_HEADER = re.compile(r"\s*(\d{2,7})\s+(\d*\.\d+)\s+(\d+\.?\d*)\s+(\d\.\d+)(?:\s+[\d.]+)*\s*\Z")
 
 
@@ -180,9 +215,9 @@ class _RangeLine:
 
 
 def _range_line(lines: Sequence[str]) -> _RangeLine | None:
-    """Header line among the first three lines that are no comment, if it is one of a whole number of points."""
+    """Header line among the first six lines that are no comment, if it is one of a whole number of points."""
     stated = [i for i, line in enumerate(lines[:40]) if line.strip() and line.lstrip()[0] not in "!#"]
-    for i in stated[:3]:
+    for i in stated[:6]:
         found = _RANGE.match(lines[i][:300]) if i + 1 < len(lines) else None
         start, step, end = map(float, found.groups()[:3]) if found else (0.0, 0.0, 0.0)
         if not found or not (0 < step < 5 and start < end <= 180):
@@ -205,9 +240,10 @@ def _sniff_fullprof(source: SourceFile) -> float:
 def fullprof(source: SourceFile) -> RawScan:
     """Start, step and end in a header line, then counts.
 
-    INSTRM 0: optional comment lines, ``start step end title``, counts in free format. INSTRM 8 (and 3), the PSI layout:
-    two title lines, ``start step end monitor``, as many counts as the range has points, their standard deviations. Data
-    of INSTRM 10 (angle, intensity, deviation) are read as columns of text.
+    INSTRM 0: optional comment lines, ``start step end title``, counts in free format; RIET7 has up to five title lines
+    above them. INSTRM 8 (and 3), the PSI layout: two title lines, ``start step end monitor``, as many counts as the
+    range has points, their standard deviations. Data of INSTRM 10 (angle, intensity, deviation) are read as columns of
+    text.
     """
     lines = source.lines
     header = _range_line(lines)
@@ -237,3 +273,41 @@ def fullprof(source: SourceFile) -> RawScan:
         place=f"lines {first + 1} to {len(lines)}",
         metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
     )  # fmt: skip
+
+
+def _sniff_jcamp(source: SourceFile) -> float:
+    if not re.search(r"^##JCAMP-?DX=", source.head_text, re.MULTILINE | re.IGNORECASE):
+        return 0.0
+    named = re.search(r"##DATA ?TYPE=.*(?:DIFFRACT|X-?RAY|\bXRD\b)", source.head_text, re.IGNORECASE)
+    return 0.95 if named or re.search(r"##X(?:UNITS|LABEL)=.*2[\s-]*TH", source.head_text, re.IGNORECASE) else 0.0
+
+
+@xrd_reader("jcamp_xrd", "JCAMP-DX of a diffraction pattern", "jdx dx jcamp", _sniff_jcamp, verified=False)
+def jcamp_xrd(source: SourceFile) -> Sequence[RawScan]:
+    """Each block with data is a scan: rows of ordinates, or pairs, as plain numbers (AFFN), not compressed."""
+    lines, blocks = jcamp_blocks(source.text)
+    scans = []
+    for facts, first, stop in blocks:
+        place = f"lines {first + 1} to {stop}"
+        if "peaktable" in facts:
+            raise ReadError("the block is a table of peaks, not a scan", place, "XYDATA or XYPOINTS over 2θ")
+        values, _ = jcamp_numbers(lines, facts, first, stop)
+        if values.shape[1] != 2:
+            raise ReadError(f"each point has {values.shape[1]} values", place, "2θ and intensity")
+        n, notes = declared_part(values[:, 1], number(facts.get("npoints", "")), place, angles=values[:, 0])
+        axis, unit = (f"{facts.get(each + 'label', '')} {facts.get(each + 'units', '')}".strip() for each in "xy")
+        angle, other = _ANGLE.search(axis), _OTHER.search(axis)
+        if not angle and not other:
+            refuse_other_axis(values[:, 0], "2θ in degrees", "Name the axis in ##XUNITS=, or export it over 2θ.")
+            notes = (*notes, AXIS_NAME(f"{place}: the axis is called {axis!r}; read as 2θ in degrees", name=axis))
+        if stop == len(lines):
+            notes = (*notes, MAYBE_CUT("the block is not ended by ##END=; the file may have been cut"))
+        rate = re.search(r"cps|counts? ?(?:/|per) ?s", unit, re.IGNORECASE)
+        scan = RawScan(
+            two_theta=values[:n, 0], intensity=values[:n, 1], place=place, messages=notes, axis=axis or "2theta",
+            unit="cps" if rate else "counts" if re.search("count", unit, re.IGNORECASE) else "arbitrary",
+            not_powder=f"the axis is {axis!r}, not 2θ" if other and not angle else "",
+            metadata={"sample_name": facts.get("title", "")[:80]},
+        )  # fmt: skip
+        scans.append(scan)
+    return scans

@@ -373,7 +373,7 @@ def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
             raise ReadError(msg, place, "both alike", DAMAGED)
 
 
-_DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)\s*=?[ \t]*$", re.MULTILINE)
+_DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)(TIME)?\s*=?[ \t]*$", re.MULTILINE)
 _KEY = re.compile(r"^_(\w+)[ \t]*=[ \t]*'?([^'\n]*)'?[ \t]*$", re.MULTILINE)
 _LISTED_ROUNDING = 0.0055
 """Half of the second decimal, the coarsest that listed angles are rounded to, and a little."""
@@ -384,7 +384,7 @@ _POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
     "uxd", "Bruker/Siemens UXD", "uxd", has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
 )  # fmt: skip
 def uxd(source: SourceFile) -> Sequence[RawScan]:
-    """``_KEY=value`` lines and ranges of counts, with or without their angles."""
+    """``_KEY=value`` lines and ranges of counts, with or without their angles before and their times behind them."""
     text = source.text
     marks = list(_DATA.finditer(text))
     keys = Header()
@@ -399,11 +399,18 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         place = f"range {order}"
         start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
         values = number_list(data, place)
+        width = 1 + bool(mark[1]) + bool(mark[3])
+        if any(len(row.split()) % width for row in data.split("\n")) or len(values) % width:
+            msg = f"a row holds another number of values than {width} for each point"
+            raise ReadError(msg, place, " and ".join(filter(None, ("angle" * bool(mark[1]), "intensity"))), CUT)
+        seconds: float | FloatArray | None = keys.number("STEPTIME")
+        if mark[3]:
+            times, values = values[width - 1 :: width], np.delete(values, np.s_[width - 1 :: width])
+            alike = len(times) > 0 and bool((times == times[0]).all())
+            seconds = float(times[0]) if alike else times[: int(declared or len(times))]
+        elif seconds is not None and seconds <= 0:
+            seconds = None
         if mark[1]:
-            if any(len(row.split()) % 2 for row in data.split("\n")):
-                raise ReadError("a row holds an odd number of values", place, "angle and intensity", CUT)
-            if len(values) % 2:
-                raise ReadError(f"{len(values)} numbers where pairs were announced", place, "angle and intensity", CUT)
             x, y = values[0::2], values[1::2]
             n, notes = declared_part(y, declared, place, angles=x)
             x, y = x[:n], y[:n]
@@ -420,14 +427,14 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
             x, y = two_theta_grid(start, step, n), values[:n]
         scale = 10.0 if keys["WL_UNIT"].upper() == "NM" else 1.0
         first, second = ((keys.wavelength(name) or 0.0) * scale for name in ("WL1", "WL2"))
-        seconds, radius, drive = keys.number("STEPTIME"), keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
+        radius, drive = keys.number("GONIOMETER_RADIUS"), keys["DRIVE"]
         facts = keys.facts(sample_name="SAMPLE", date="DATEMEASURED", user="USER")
         facts |= stated(goniometer_radius_mm=radius or None)
         if keys["VARDIVERGENCE"]:
             facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
         scan = RawScan(
             two_theta=x, intensity=y, unit="counts" if mark[2] == "COUNTS" else "cps",
-            counting_time_s=seconds if seconds and seconds > 0 else None,
+            counting_time_s=seconds,
             emission_lines=emission_lines(first, second, keys.number("WLRATIO")),
             anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",
             not_powder="" if drive.upper() in _POWDER_DRIVES else f"the moved drive is {drive}, not 2θ",

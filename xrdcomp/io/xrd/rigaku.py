@@ -14,12 +14,14 @@ from xrdcomp.errors import ReadError
 from xrdcomp.io.archive import Header, is_zip, number_list, parse_xml, read_members
 from xrdcomp.io.registry import begins, has_all, xrd_reader
 from xrdcomp.io.scans import (
+    AXIS_NAME,
     RawScan,
     check_count,
     declared_part,
     emission_lines,
     follows_grid,
     grid_to_end,
+    refuse_other_axis,
     two_theta_grid,
 )
 from xrdcomp.io.source import SourceFile, decode_text
@@ -65,7 +67,7 @@ def _powder_reason(axis: str) -> str:
 
 
 def _unit(text: str) -> IntensityUnit:
-    return "cps" if text.lower() in _RATES else "counts"
+    return "cps" if text.lower() in _RATES else "counts" if text else "arbitrary"
 
 
 def _seconds(speed: float | None, unit: str, step: float | None) -> float | None:
@@ -104,8 +106,12 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
     if start is not None and step and len(x) > 1:
         tolerance = max(2e-3, 0.1 * abs(step), 6e-5 * len(x))
         follows_grid(x, two_theta_grid(start, step, len(x)), tolerance, place)
-    axis = keys["MEAS_SCAN_AXIS_X_INTERNAL"] or keys["MEAS_SCAN_AXIS_X"] or "?"
-    reason = _powder_reason(axis)
+    axis = keys["MEAS_SCAN_AXIS_X_INTERNAL"] or keys["MEAS_SCAN_AXIS_X"]
+    reason = _powder_reason(axis) if axis else ""
+    if not axis:
+        refuse_other_axis(x, "2θ in degrees in the first column", "Name the axis, as *MEAS_SCAN_AXIS_X does.")
+        text = f"{place}: the file does not name its axis; read as 2θ in degrees"
+        notes = (*notes, AXIS_NAME(text, name=""))
     if "POLEFIG" in keys["FILE_DATA_TYPE"] and not reason:
         reason = f"the file's data type is {keys['FILE_DATA_TYPE']}"
     single = keys["MEAS_COND_XG_WAVE_TYPE"].lower() in {"ka1", "k_alpha1"}
@@ -116,7 +122,7 @@ def _scan(keys: Header, text: str, place: str) -> RawScan:
         detector="HW_COUNTER_SELECT_NAME", scan_mode="MEAS_SCAN_MODE",
     )  # fmt: skip
     return RawScan(
-        two_theta=x, intensity=y * factor, unit=_unit(keys["MEAS_SCAN_UNIT_Y"]), axis=axis,
+        two_theta=x, intensity=y * factor, unit=_unit(keys["MEAS_SCAN_UNIT_Y"]), axis=axis or "2theta",
         counting_time_s=_seconds(keys.number("MEAS_SCAN_SPEED"), keys["MEAS_SCAN_SPEED_UNIT"], step),
         attenuation=None if (factor == 1).all() else factor, emission_lines=lines,
         anode=keys["HW_XG_TARGET_NAME"], not_powder=reason, place=place, metadata=facts, messages=notes,
@@ -131,7 +137,8 @@ def ras(source: SourceFile) -> Sequence[RawScan]:
         msg = "the file does not end with *RAS_DATA_END"
         raise ReadError(msg, f"line {len(source.lines)}", "a complete file", "It is cut.")
     scans: list[RawScan] = []
-    for block in text.split("*RAS_HEADER_START")[1:]:
+    blocks = re.split(r"\*RAS_HEADER_START" if "*RAS_HEADER_START" in text else r"\*RAS_DATA_START", text)
+    for block in blocks[1:]:
         place = f"scan {len(scans)}"
         header, found, rest = block.partition("*RAS_INT_START")
         rows, ended, _ = rest.partition("*RAS_INT_END")

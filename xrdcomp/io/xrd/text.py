@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from xrdcomp.io.text_table import (
     split_cells,
 )
 from xrdcomp.io.workbook import is_workbook, read_sheets
+from xrdcomp.units import KALPHA2_RATIO
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
@@ -45,6 +47,14 @@ THIRD_COLUMN = message_kind(
     remedy="Name the columns.",
     threshold="positive, below half of the second, or within 10 % of its square root",
 )  # fmt: skip
+
+HEADER_NUMBERS = message_kind(
+    "XRD_HEADER_NUMBERS", "warning",
+    "A line of numbers above the rows holds more of them than each row and was taken as part of the header.",
+    remedy="Compare the first angle with the range of the measurement; mark the line as a comment.",
+)  # fmt: skip
+MAX_TABLES, LEAST_SCAN, _MOST_WIDER = 1000, 10, 5
+"""Tables of one file at most; points of a scan that may follow another, and rows below a header, at least."""
 
 _ROLES: tuple[tuple[str, str], ...] = (
     (r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|scattering angle", "2theta"),
@@ -54,7 +64,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"omega|ω|phi|φ|chi|χ|psi|ψ|gamma|γ|azimuth\w*|eta|beta|alpha|khi", "other angle"),
     (r"(?:photon[\s_-]*)?energ(?:y|ie)\w*|e ?[\[(]?k?ev[\])]?|tof|time of flight|channel|wavelength|lambda", "energy"),
     (r"esd|e\.s\.d\.?|err\w*|sig|sigma|σ|std\w*|uncertainty|e|s\(?i?\)?|dy|di|u\(i\)", "sigma"),
-    (r"diff\w*|resid\w*|bkg\w*|backgr\w*|ycalc|icalc|calc\w*|y?fit\w*|bg|wt|cumulative", "calculated"),
+    (r"diff\w*|resid\w*|[yi]?(?:back|bkg|bck)\w*|[yi]?calc\w*|y?fit\w*|bg|wt|cumulative", "calculated"),
     (r"temp\w*|t|ts|tr", "temperature"),
     (r"time|zeit|t ?\[?(?:s|min|h)\]?", "time"),
     (r"mass\w*|weight\w*|tg\w*|masse|gewicht|dtg|dsc|heat ?flow", "thermal"),
@@ -68,13 +78,15 @@ _ROLES: tuple[tuple[str, str], ...] = (
 """Roles of columns by their names, which must match whole; the first that fits."""
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\balpha1\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
-    r"(?P<value>\d*\.\d+(?:e-?\d+)?)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
+    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
+    r"(?P<value>\d*\.\d+(?:e-?\d+)?|\d+e-\d+)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
 _SAYS_WAVELENGTH = re.compile(
     r"(?:wavelength|wave_length\w*|\blambda|\balpha1)\s*(?:[(\[]\S+[)\]])?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d", re.I
 )
+_ALPHA2 = re.compile(r"alpha[\s_-]*2|\bwl2\b", re.IGNORECASE)
+_RATIO = re.compile(r"ratio[^:=,;]*[:=,;]\s*[\"']?\s*(0?\.\d+)", re.IGNORECASE)
 _TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
 _ENERGY = re.compile(r"^[^\d:=]*(?:\b[km]?eV\b|\benerg(?:y|ie))[^\d:=]*$", re.IGNORECASE)
 _ANODE = re.compile(
@@ -116,10 +128,49 @@ def _sniff(source: SourceFile) -> float:
 
 @xrd_reader("xrd_text", "Text with columns (XY, XYE, CSV, TXT, DAT, PRN)", "xy xye csv txt dat prn tsv asc", _sniff)
 def columns(source: SourceFile) -> Sequence[RawScan]:
-    """One scan per column of intensities."""
-    lines = source.lines
+    """One scan per column of intensities of each table; a further table begins below a header at lower angles."""
+    lines, tables = source.lines, _tables(source.lines)
+    if len(tables) < 2:
+        return _table_scans(source, lines)
+    scans: list[RawScan] = []
+    for begin, end in pairwise([*tables, len(lines)]):
+        part = ("",) * begin + tuple(lines[begin:end])
+        scans += _table_scans(source, part)
+    return scans
+
+
+def _tables(lines: Sequence[str]) -> list[int]:
+    """First line of each table with its header: behind the last one's rows, where the axis starts again below names."""
+    found, begin = [0], 0
+    first, last = find_table(lines)
+    while first >= 0 and len(found) <= MAX_TABLES:
+        following, stop = find_table(lines, last)
+        head = lines[last:following] if following >= 0 else ()
+        if following < 0 or not any(map(str.strip, head)) or any(map(numeric_row, filter(str.strip, head))):
+            break
+        low, high, begins = (_first_number(lines[at]) for at in (first, _last_row(lines, last), following))
+        # what follows must be a whole scan, whose axis starts again: a damaged row does not begin a table
+        if not begins <= 0.5 * (low + high) or stop - following < LEAST_SCAN:
+            break
+        found.append(last)
+        first, last, begin = following, stop, last
+    return found if begin else [0]
+
+
+def _first_number(line: str) -> float:
+    found = re.search(r"[-+\d.]+", line)
+    value = number(found[0].replace(",", ".")) if found else None
+    return float("nan") if value is None else value
+
+
+def _last_row(lines: Sequence[str], stop: int) -> int:
+    return max((i for i in range(max(0, stop - 50), stop) if lines[i].strip()), default=stop - 1)
+
+
+def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
     first, last = find_table(lines)
     quoted = _quoted_or_dated(lines) if first < 0 else None
+    wider: list[Diagnostic] = []
     if quoted is not None:
         table, header, names = quoted, lines[: int(quoted.lines[0]) - 1], list(quoted.names)
         first = len(header)
@@ -135,7 +186,9 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         msg = "there is no block of numbers with two columns"
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     else:
-        table, header = parse_table(source, first, last), lines[:first]
+        wider = _wider_rows(lines, first, last)
+        first += len(wider)
+        table, header = parse_table(source, first, last, lines), lines[:first]
         _refuse_damaged_rows(header, table)
         names = _names_above(header, table)
     columns = _named(table, names) if names else _unnamed(table)
@@ -167,7 +220,7 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         emission_lines=lines_of_tube, anode=anode[1] if anode else "",
         axis=scan_type[1].strip() if scan_type else "2theta", not_powder=reason,
         place=f"lines {table.lines[0]} to {table.lines[-1]}",
-        messages=(*columns.notes, *notes, *cut, *note_open_end(source.data)),
+        messages=(*wider, *columns.notes, *notes, *cut, *note_open_end(source.data)),
     )  # fmt: skip
     scans = []
     for column in columns.intensities:
@@ -175,6 +228,24 @@ def columns(source: SourceFile) -> Sequence[RawScan]:
         measured = replace(common, intensity=table.values[:, column], unit=_unit(name, text))
         scans.append(replace(measured, metadata=facts | ({"intensity_column": name[:80]} if names else {})))
     return scans
+
+
+def _wider_rows(lines: Sequence[str], first: int, last: int) -> list[Diagnostic]:
+    """A note for each line at the beginning of a block that holds more numbers than all the rows below: a header."""
+    rows = [
+        len(re.findall(r"[-+\d.][-+\d.eE]*", line)) for line in lines[first : min(last, first + 200)] if line.strip()
+    ]
+    usual = int(np.median(rows))
+    n = next((i for i, width in enumerate(rows) if width <= usual), 0)
+    if not 0 < n <= _MOST_WIDER or usual < 2 or len(rows) < LEAST_SCAN + n or max(rows[n:]) > usual:
+        return []
+    return [
+        HEADER_NUMBERS(
+            f"line {first + i + 1}, {lines[first + i].strip()[:50]!r}, holds {rows[i]} numbers and the rows below "
+            f"{usual}: taken as part of the header; compare with the range of the measurement"
+        )
+        for i in range(n)
+    ]
 
 
 _PARTED = re.compile(r"(?:^|[;\t\"])\s*\d{1,3}(?:['’\u202f\u00a0 ,]\d{3})+(?:[.,]\d+)?\s*(?:$|[;\t\"])")
@@ -210,7 +281,7 @@ def _names_above(header: Sequence[str], table: Table) -> list[str]:
     """
     width = table.values.shape[1]
     listed = (
-        (line, _names(line), re.sub(r"^#L\s", "", line).strip().lstrip("#;!%'\"* \t").split())
+        (line, _names(line, width), re.sub(r"^#L\s", "", line).strip().lstrip("#;!%'\"* \t").split())
         for line in reversed(header[-6:])
     )
     named = (names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width)
@@ -330,19 +401,21 @@ def _mostly_figures(token: str) -> bool:
     return sum(character in "0123456789." for character in token) >= 0.6 * len(token)
 
 
-def _names(line: str) -> list[str]:
-    """Names in a header line, by the strongest separator it holds."""
+def _names(line: str, width: int = 0) -> list[str]:
+    """Names in a header line, by the strongest separator it holds; empty ones only where they make up the `width`."""
     bare = re.sub(r"^#L\s", "", line).strip().lstrip("#;!%'\"*/ \t").rstrip()
     for separator in (";", "\t", ","):
         if separator in bare:
-            return [name.strip().strip("\"'") for name in bare.split(separator) if name.strip()]
+            cells = [name.strip().strip("\"'") for name in bare.split(separator)]
+            return cells if len(cells) == width else [name for name in cells if name]
     return [name.strip("\"'") for name in re.split(r"\s{2,}", bare)] if "  " in bare else bare.split()
 
 
 def _role(name: str) -> str:
     """Role of a column by its name with its unit, without it, or up to an underscore; "" for none."""
     plain = name.strip().lower().strip("\"'<> ")
-    for text in filter(None, (plain, _UNIT.sub("", plain).strip(), plain.split("_")[0])):
+    bare = _UNIT.sub("", plain).strip()
+    for text in filter(None, (plain, bare, re.sub(r"[_ ]", "", bare), plain.split("_")[0])):
         for pattern, role in _ROLES:
             if re.fullmatch(pattern, text):
                 return role
@@ -425,7 +498,7 @@ def _unit(name: str, header: str) -> IntensityUnit:
 
 
 def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[Diagnostic, ...]]:
-    """The first wavelength stated, every further one with its weight, and a note on a text that is none."""
+    """The first wavelength stated, a Kα2 by its name, further ones with their weights; a note on one that is none."""
     lines: list[EmissionLine] = []
     unread = ""
     for line in header:
@@ -435,8 +508,11 @@ def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[D
             continue
         unit = (found["unit"] or found["u1"] or "a").lower()
         value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
-        weight = _WEIGHT.search(line)
-        if 0.1 < value < 5.0 and (weight or not lines):
+        weight, second = _WEIGHT.search(line), len(lines) == 1 and _ALPHA2.search(line)
+        if second and 1.0 < value / lines[0].wavelength < 1.02:
+            share = next((float(each[1]) for each in map(_RATIO.search, header) if each), KALPHA2_RATIO)
+            lines += [EmissionLine(wavelength=round(value, 12), weight=share)] if 0.0 < share < 1.0 else []
+        elif 0.1 < value < 5.0 and (weight or not lines):
             share = float(weight[1]) if weight else 1.0
             lines.append(EmissionLine(wavelength=round(value, 12), weight=share))
         elif not lines:

@@ -1,0 +1,151 @@
+"""Whole files in layouts of programs that laboratories use, beside those of the writers: read, or asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.xrd_writers import example
+from xrdcomp.errors import ReadError
+from xrdcomp.io.front import read_xrd, read_xrd_scans
+
+SCAN = example(301)
+X, Y, N = SCAN.two_theta, SCAN.counts, SCAN.n
+START, STEP, END = f"{SCAN.start:.2f}", f"{SCAN.step:.2f}", f"{SCAN.end:.2f}"
+
+
+def rows(form: str = "{x:.4f} {y}", decimal: str = ".") -> list[str]:
+    """Rows of angle x, counts y, their root s, index i."""
+    cells = zip(X, Y, np.sqrt(np.maximum(Y, 1)), range(N), strict=True)
+    return [form.format(x=x, y=y, s=s, i=i).replace(".", decimal) for x, y, s, i in cells]
+
+
+def wrapped(per_row: int, form: str = "{:8d}") -> list[str]:
+    return ["".join(form.format(y) for y in Y[i : i + per_row]) for i in range(0, N, per_row)]
+
+
+UXD = [
+    "; C:\\a.raw", "_FILEVERSION=2", "_SAMPLE='HA'", "_WL1=1.54060", "_WL2=1.54439", "_WLRATIO=0.5", "_ANODE='Cu'",
+    "_DRIVE='COUPLED'", "_STEPTIME=2.0", f"_STEPSIZE={STEP}", f"_START={START}", f"_STEPCOUNT={N}",
+]  # fmt: skip
+XPERT = [
+    "[Measurement conditions]", "Sample identification,apatite, heated", "Scan axis,Gonio", "Anode material,Cu",
+    "K-Alpha1 wavelength,1.540598", "K-Alpha2 wavelength,1.544426", "Ratio K-Alpha2/K-Alpha1,0.5",
+    f"Scan range,{START},{END}", f"Scan step size,{STEP}", f"No. of points,{N}", "", "[Scan points]",
+]  # fmt: skip
+JCAMP = [
+    "##TITLE=HA", "##JCAMP-DX=4.24", "##DATA TYPE=X-RAY DIFFRACTION", "##XUNITS=DEGREES 2-THETA", "##YUNITS=COUNTS",
+    f"##NPOINTS={N}", "##XFACTOR=1", "##YFACTOR=1",
+]  # fmt: skip
+RAS = ["*RAS_INT_START", *rows("{x:.4f} {y}.0000 1.0000"), "*RAS_INT_END", "*RAS_DATA_END"]
+CU = (1.5406, 1.54439)
+FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
+    "uxd with times.uxd": ([*UXD, "_2THETACOUNTSTIME", *rows("{x:.4f} {y} 2.0")], "uxd", CU),
+    "uxd counts with times.uxd": ([*UXD, "_COUNTSTIME", *rows("{y} 2.0")], "uxd", CU),
+    "jade.mdi": (
+        ["Zircon 05/12/03 15:17 DIF", f" {START} {STEP} 2.0 CU 1.540562 {END} {N}", *wrapped(8)], "jade_mdi",
+        (1.540562,),
+    ),
+    "riet7.dat": (["one", "two", "three", f" {START} {STEP} {END}", *wrapped(8)], "fullprof_dat", ()),
+    "xfit.xdd": (["/* made by */", f"{START} {STEP} {END}", *map(str, Y)], "fullprof_dat", ()),
+    "rietan.int": (["GENERAL$", f"  {N}", *rows()], "xrd_text", ()),
+    "fullprof xysigma.dat": (
+        ["XYDATA", "INTER  1.0  1.0  2  0.0", "! 1", "! 2", "! 3", "! 4", *rows("{x:.4f} {y} {s:.3f}")], "xrd_text", (),
+    ),
+    "bruker.txt": (
+        ["[HardwareConfiguration]", "Anode=Cu", "Alpha1=1.54060", "Alpha2=1.54439", "[ScanInformation]",
+         f"Start={START}", "[Data]", "   Angle,    Det1Disc1,", *rows("{x:.4f},   {y},")], "xrd_text", CU,
+    ),
+    "xpert.csv": ([*XPERT, "Angle,TimePerStep,Intensity,ESD", *rows("{x:.4f},48.195,{y},{s:.4f}")], "xrd_text",
+                  (1.540598, 1.544426)),
+    "xpert older.csv": ([*XPERT, "Angle,Intensity", *rows("{x:.4f},{y}")], "xrd_text", (1.540598, 1.544426)),
+    "highscore.csv": (
+        ["Pos. [°2θ],Iobs [cts],Icalc [cts],Iback [cts]", *rows("{x:.4f},{y},{s:.2f},200")], "xrd_text", ()
+    ),
+    "gsas-ii.csv": (
+        ['"Instparm: Type","PXC"', '"x","y_obs","weight","y_calc","y_bkg","Q"',
+         *rows("{x:.5f},{y:.5f},{s:.5f},{s:.5f},200.1,{i}.5")], "xrd_text", (),
+    ),
+    "pandas.csv": ([",2theta,intensity", *rows("{i},{x:.4f},{y}")], "xrd_text", ()),
+    "spec.dat": (
+        ["#F a.dat", "", "#S 1 ascan tth", "#N 4", "#L Two Theta  Epoch  Monitor  Detector",
+         *rows("{x:.4f} {i} 50000 {y}")], "xrd_text", (),
+    ),
+    "beamline.dat": (
+        ["&SRS", "<MetaDataAtStart>", "cmd=scan", "</MetaDataAtStart>", " SRSRUN=1,SRSDAT=2020", "&END",
+         "tth\tcounts\terror", *rows("{x:.6f}\t{y}\t{s:.4f}")], "xrd_text", (),
+    ),
+    "pyfai.dat": (
+        ["# == pyFAI calibration", "# Wavelength: 1e-10 m", "#  2th_deg  I  sigma", *rows("{x:.5e} {y:.5e} {s:.4e}")],
+        "xrd_text", (1.0,),
+    ),
+    "shimadzu.txt": (["# Group : Standard", "<2Theta>   <   I   >", *rows("{x:.4f}   {y}")], "xrd_text", ()),
+    "german.csv": (["2Theta (°);Intensität (Impulse)", *rows("{x:.4f};{y}", ",")], "xrd_text", ()),
+    "japanese.csv": (["2θ(度),強度(counts)", *rows("{x:.4f},{y}")], "xrd_text", ()),
+    "rows.jdx": (
+        [*JCAMP, f"##FIRSTX={START}", f"##LASTX={END}", "##XYDATA=(X++(Y..Y))",
+         *(f"{X[i]:.4f} " + " ".join(map(str, Y[i : i + 10])) for i in range(0, N, 10)), "##END="], "jcamp_xrd", (),
+    ),
+    "pairs.jdx": ([*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="], "jcamp_xrd", ()),
+    "no header.ras": (["*RAS_DATA_START", *RAS], "ras", ()),
+    "no axis.ras": (["*RAS_DATA_START", "*RAS_HEADER_START", "*RAS_HEADER_END", *RAS], "ras", ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_variants_are_read(name: str, tmp_path: Path) -> None:
+    lines, format_id, wavelengths = FILES[name]
+    path = tmp_path / name
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    pattern = read_xrd(path)
+    assert pattern.source is not None
+    assert pattern.source.format == format_id
+    np.testing.assert_allclose(pattern.two_theta, X, atol=2e-4)  # six figures of a pyFAI row
+    np.testing.assert_allclose(pattern.intensity, Y, rtol=1e-5)
+    assert tuple(line.wavelength for line in pattern.emission_lines) == wavelengths
+    assert all(line.weight in (1.0, 0.5) for line in pattern.emission_lines)
+    told = {note.code for note in pattern.messages if note.severity == "warning"}
+    assert told == ({"XRD_AXIS_NAME"} if path.suffix == ".ras" else set())
+
+
+def test_counting_times_of_a_uxd_may_vary(tmp_path: Path) -> None:
+    path = tmp_path / "a.uxd"
+    path.write_text("\n".join([*UXD, "_2THETACPSTIME", *(f"{x:.4f} {y} {1 + i % 2}" for i, (x, y) in
+                                                     enumerate(zip(X, Y, strict=True)))]) + "\n")  # fmt: skip
+    pattern = read_xrd(path)
+    assert pattern.intensity_unit == "cps"
+    np.testing.assert_allclose(
+        pattern.sigma, np.sqrt(np.maximum(Y * (1 + np.arange(N) % 2), 1)) / (1 + np.arange(N) % 2)
+    )
+
+
+def test_jcamp_blocks_are_scans_to_choose_from(tmp_path: Path) -> None:
+    block = [*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="]
+    path = tmp_path / "a.jdx"
+    path.write_text("\n".join([*block, *block, ""]))
+    with pytest.raises(ReadError, match="holds 2 powder scans"):
+        read_xrd(path)
+    assert len(read_xrd_scans(path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([*JCAMP[:3], "##XUNITS=1/CM", "##XYPOINTS=(XY..XY)", *rows("{i} {y}"), "##END="], "points or channels"),
+        ([*JCAMP[:3], "##XUNITS=d (ANGSTROM)", "##XYPOINTS=(XY..XY)", *rows("{x}, {y}"), "##END="], "not 2θ"),
+        ([*JCAMP, "##PEAK TABLE=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="], "table of peaks"),
+        (
+            ["*RAS_DATA_START", "*RAS_INT_START", *rows("{i} {y} 1"), "*RAS_INT_END", "*RAS_DATA_END"],
+            "points or channels",
+        ),
+        (["example", f"{START} {STEP} 2.0 CU 1.54 {END} {N + 5}", *wrapped(8)], "declares"),
+        ([*UXD, "_2THETACOUNTSTIME", *rows("{x:.4f} {y}")], "than 3 for each point"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_reason(lines: list[str], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    with pytest.raises(ReadError, match=words):
+        read_xrd(path)
