@@ -642,6 +642,28 @@ def test_shares_by_a_spike_cannot_exceed_one() -> None:
     assert 0.85 < fluorite.value <= fluorite.high <= 1.0
 
 
+@pytest.mark.parametrize("weighed", [0.95, 0.98, 1.03])
+def test_what_the_spike_is_wrong_by_does_not_push_every_phase_one_way(weighed: float) -> None:
+    """A powder of crystals alone, whose ratio to the spike is off by up to its own 3.5 %."""
+    pure = powder(standard=0.2, organic=0.0)
+    scaled = replace(pure, amounts=pure.amounts * np.array([2.0 * weighed, 1.0, 1.0, 1.0]))
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    found = compose_evidence(scaled, None, tissue=False, internal_standard=standard)
+    crystals = found.identifiable_sums["crystalline"]
+    assert crystals.value > 0.985, "one is as likely as what the ratio says, and within 1.5 standard uncertainties"
+    assert crystals.high == 1.0
+    assert crystals.low < min(weighed, 1.0) - 0.03, "one standard uncertainty below the ratio at least"
+
+
+def test_a_tenth_without_reflections_shows_beside_a_spike() -> None:
+    powder_ = powder(standard=0.2, organic=0.1)
+    scaled = replace(powder_, amounts=powder_.amounts * np.array([1.8, 1.0, 1.0, 1.0]))
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    found = compose_evidence(scaled, None, tissue=False, internal_standard=standard)
+    crystals = found.identifiable_sums["crystalline"]
+    assert_close(crystals.value, 0.9, atol=0.015, because="half of the standard uncertainty of 3 %")
+
+
 def test_crystals_of_no_phase_have_a_place_among_the_others() -> None:
     """Unexplained reflections of 0.3 g per gram, good to a factor of three, take their share of everything."""
     alone = compose_evidence(powder(organic=0.2), None, tissue=False)

@@ -97,25 +97,27 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     left_out = [p.crystalline_weight_fraction for p, own in zip(phases, counted, strict=True) if not own]
     total = 1.0 - sum(share.value for share in left_out if share is not None)
     out = []
-    for phase, own in zip(phases, counted, strict=True):
+    for phase, counts in zip(phases, counted, strict=True):
         share, alone = phase.crystalline_weight_fraction, phase.weight_fraction
         changes: dict[str, Estimate | None] = {}
-        if not own and phase.decision == "inconclusive" and (alone or share) is not None:
+        if not counts and phase.decision == "inconclusive" and (alone or share) is not None:
             alone = alone or phase.pattern_weight_fraction
             changes = {"weight_fraction": None, "crystalline_weight_fraction": None, "pattern_weight_fraction": alone}
-        if own and share is not None and 0.0 < total < 1.0 - 1e-9:
+        if counts and share is not None and 0.0 < total < 1.0 - 1e-9:
             value, std = share.value / total, (share.std or 0.0) / total
             only = 1.0 - value < 1e-9  # the one phase that counts: its share is one, whatever its amount
             share = Estimate.normal(1.0, 0.0) if only else Estimate.normal(value, std, low=0.0, high=1.0)
             changes["crystalline_weight_fraction"] = share
-        if own and crystalline is not None and share is not None and alone is not None:
+        if counts and crystalline is not None and share is not None and alone is not None:
             value, own_std = share.value * crystalline.value, share.std or 0.0
             std = float(np.hypot(crystalline.value * own_std, share.value * (crystalline.std or 0.0)))
-            weighed = Estimate.normal(value, std, low=0.0, high=1.0)
-            if crystalline.ci95 is not None and own_std < 1e-9:
-                # a share without uncertainty takes over the interval of the whole, which need not be symmetric
-                low, high = (share.value * end for end in crystalline.ci95)
-                weighed = Estimate(value=value, std=std, ci95=(min(low, value), max(high, value)))
+            # each end of the whole, whose interval need not be symmetric, with the share's own uncertainty
+            own = 1.96 * crystalline.value * own_std
+            down, up = (
+                float(np.hypot(own, share.value * distance))
+                for distance in (crystalline.value - crystalline.low, crystalline.high - crystalline.value)
+            )
+            weighed = Estimate(value=value, std=std, ci95=(max(value - down, 0.0), min(value + up, 1.0)))
             changes |= {"weight_fraction": weighed, "pattern_weight_fraction": alone}
         out.append(replace(phase, **changes))  # type: ignore[arg-type]  # fields by name
     return tuple(out)
@@ -545,6 +547,28 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
     )
 
 
+def _soft_share(model: JointModel) -> tuple[float, float]:
+    """Mass fraction of what is no crystal, with its sign, and its standard uncertainty.
+
+    Beside a standard it is what the crystals leave, each of them weighed against it.
+    """
+    xrd = model.xrd
+    assert xrd is not None
+    spread = {item.name: item.std for item in model.priors}
+    if model.standard is None:
+        share, gradient = xrd.share_of_total("organic", "water", "amorphous_mineral")
+        unknown = max(xrd.share_of_total("unidentified")[0], 0.0) * spread.get("unidentified_response", 0.0)
+        variance = (share * (1.0 - share) * spread["xrd_bias"]) ** 2 + (share * unknown) ** 2
+        return share, float(np.sqrt(gradient @ xrd.covariance @ gradient + variance))
+    crystals = np.array([row in ("apatite", "other") for row in xrd.rows], dtype=float)
+    own = np.array([row == "standard" for row in xrd.rows], dtype=float)
+    known = float(own @ xrd.values) / (model.standard.per_specimen * model.standard.crystallinity)
+    weighed = float(crystals @ xrd.values) / known
+    gradient = crystals / known - own * weighed / float(own @ xrd.values)
+    scale = np.hypot(spread["standard_scatter"], spread["standard_crystallinity"] / model.standard.crystallinity)
+    return 1.0 - weighed, float(np.sqrt(gradient @ xrd.covariance @ gradient + (weighed * scale) ** 2))
+
+
 def _pure_or_mixed(
     components: Mapping[str, Estimate | None], sums: Mapping[str, Estimate], model: JointModel
 ) -> tuple[dict[str, Estimate | None], dict[str, Estimate]]:
@@ -555,12 +579,7 @@ def _pure_or_mixed(
     nothing else where it lies within its uncertainty of nothing, and a mixture in any case. Each interval is the union
     of that of the draws and what this sum allows; the single parts follow, so that no two ends contradict each other.
     """
-    assert model.xrd is not None
-    xrd, bias = model.xrd, model.priors[model.names.index("xrd_bias")].std
-    share, gradient = xrd.share_of_total("organic", "water", "amorphous_mineral")
-    unknown = max(xrd.share_of_total("unidentified")[0], 0.0) * priors.UNIDENTIFIED_RESPONSE.std
-    variance = (share * (1.0 - share) * bias) ** 2 + (share * unknown) ** 2
-    std = float(np.sqrt(gradient @ xrd.covariance @ gradient + variance))
+    share, std = _soft_share(model)
     low, high = (float(np.clip(share + sign * 1.96 * std, 0.0, 1.0)) for sign in (-1.0, 1.0))
     soft, hard = sums["non_crystalline"], sums["crystalline"]
     out = {**sums, "non_crystalline": soft.reaching(low, high), "crystalline": hard.reaching(1.0 - high, 1.0 - low)}
@@ -619,7 +638,9 @@ def _report(
         held={"crystalline": inside, "non_crystalline": -inside},
         told_apart=model.xrd is not None and model.thermal is not None,
     )
-    if as_received and model.method == "xrd" and "non_crystalline" in sums:
+    # unknown crystals are weighed to a factor of three: beside a standard the draws alone say what is left
+    alone = model.method == "xrd" or (model.method == "xrd+internal_standard" and UNIDENTIFIED not in names)
+    if as_received and alone and "non_crystalline" in sums:
         on_basis, sums = _pure_or_mixed(on_basis, sums, model)
     return Composition(
         basis=recipe.basis,

@@ -148,6 +148,10 @@ ASSUMED_CARBONATE = Prior(
 NO_AMORPHOUS_PROBABILITY = 0.2
 """Probability before measuring that there is no amorphous mineral at all: young deposits have some, sintered or
 synthetic apatite has none (judged)."""
+ALL_CRYSTALS_ODDS = 1.0
+"""Odds before measuring that a spiked powder holds crystals only: people weigh a spike in to learn just that."""
+WIDTH_IN_STDS = 2.3
+"""Integral of a density over its highest value, in standard deviations: 2.51 for a normal one, 2.08 for half of it."""
 HIDDEN_PROBABILITY = 0.3
 """Probability that something is there, in a small amount, of what the search did not find (judged)."""
 UNSEEN_STD = 0.002

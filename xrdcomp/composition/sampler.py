@@ -87,7 +87,7 @@ class _Coordinates:
     @classmethod
     def of(cls, model: JointModel) -> _Coordinates:
         there = [i for i in range(len(PARTS)) if i not in model.absent]
-        rest = next(i for i in (H, AMORPHOUS, ORGANIC) if i in there)
+        rest = next(i for i in (H, AMORPHOUS, ORGANIC, OTHER, UNSEEN) if i in there)
         return cls(free=tuple(i for i in _ORDER if i in there and i != rest), rest=rest)
 
     def start(self, model: JointModel) -> FloatArray:
@@ -304,11 +304,19 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         models.append(replace(model, absent=model.absent | none))
         prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
     parts = [sample_posterior(each, draws=draws, seed=seed + i) for i, each in enumerate(models)]
-    if len(parts) == 1:
-        return parts[0]
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
     probability = np.exp(log_odds - log_odds.max())
     probability /= probability.sum()
+    if (crystals := _crystals_only(model)) is not None:
+        # the share of what is no crystal is one number: none, or evenly anything up to one. Priors of its parts would
+        # count against a mixture once for each of them
+        only = sample_posterior(crystals, draws=draws, seed=seed + len(parts))
+        width = min(priors.WIDTH_IN_STDS * float(probability @ [_soft(model, part).std() for part in parts]), 1.0)
+        odds = priors.ALL_CRYSTALS_ODDS * np.exp(0.5 * (parts[0].chi_square - only.chi_square)) / max(width, 1e-6)
+        probability = np.append(probability, odds) / (1.0 + odds)
+        parts.append(only)
+    if len(parts) == 1:
+        return parts[0]
     ends = np.round(np.cumsum(probability) * draws).astype(int)
     chosen = list(zip(parts, np.diff(ends, prepend=0), strict=True))
     order = np.random.default_rng(seed).permutation(draws)
@@ -320,6 +328,23 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         no_amorphous_probability=float(probability[1:].sum()) if sought and model.xrd is not None else None,
         no_amorphous_prior=sum(prior[1:]),
     )
+
+
+def _crystals_only(model: JointModel) -> JointModel | None:
+    """The model without anything but crystals: beside a spike, which is weighed in to learn whether there is more."""
+    if model.standard is None or model.thermal is not None or model.xrd is None:
+        return None
+    soft = {ORGANIC, WATER, AMORPHOUS} | ({CARBONATE} if H in model.absent else set())
+    soft |= set() if "unidentified" in model.xrd.rows else {UNSEEN}
+    return replace(model, absent=model.absent | soft) if {H, OTHER, UNSEEN} - model.absent - soft else None
+
+
+def _soft(model: JointModel, part: Posterior) -> FloatArray:
+    """Mass fraction (n,) of what is no crystal."""
+    assert model.xrd is not None
+    crystals = [H, OTHER, UNSEEN] if "unidentified" in model.xrd.rows else [H, OTHER]
+    share: FloatArray = 1.0 - part.composition[:, crystals].sum(axis=1)
+    return share
 
 
 def free_scale(model: JointModel) -> tuple[float, float]:
