@@ -153,11 +153,7 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
     )
     parts = [slice(i, i + _CHUNK) for i in range(0, len(y), _CHUNK)]
     work = [(y[part], None if own is None else own[part]) for part in parts]
-    rows = []
-    for done in work_off(partial(_rows_of, engine), work, workers=workers):
-        if done.result is None:
-            raise done.error or RuntimeError("a chunk of the series gave nothing")
-        rows.append(done.result)
+    rows = [done.given() for done in work_off(partial(_rows_of, engine), work, workers=workers)]
     held = [item.name for item in engine.common.table.free if item.name not in {i.name for i in engine.table.free}]
     return SeriesResult(
         values=np.concatenate(rows),

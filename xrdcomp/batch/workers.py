@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from types import FrameType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+TERMINATED = 128 + 15
+"""Exit code of a process that was terminated, as shells have it."""
 AHEAD = 3
 """Items that are handed out for each worker: enough that none waits, few enough that memory stays flat."""
 
@@ -28,6 +31,12 @@ class Done(Generic[Item, Result]):
     item: Item
     result: Result | None = None
     error: BaseException | None = None
+
+    def given(self) -> Result:
+        """Return the result; raise the exception where there is none."""
+        if self.result is None:
+            raise self.error or RuntimeError("an item of work gave nothing")
+        return self.result
 
 
 class WorkerDied(RuntimeError):
@@ -41,19 +50,21 @@ def work_off(
 
     An exception is an outcome, so one bad item stops nothing. Where a process dies, the items that were handed out are
     tried again one at a time, so that only the item that kills its process is lost (`WorkerDied`).
+    Whatever ends this process ends those as well; what they are writing is cleared up before, except after a kill -9.
     """
     if workers <= 1:
         for item in items:
             yield _called(function, item)
         return
     waiting = iter(items)
-    with contextlib.ExitStack() as stack:
+    with _heeded_signals() as heed, contextlib.ExitStack() as stack:
         pool = stack.enter_context(_pool(workers))
         running: deque[tuple[Item, Future[Done[Item, Result]]]] = deque()
 
         def hand_out() -> None:
             for item in waiting:
-                running.append((item, pool.submit(_called, function, item)))
+                running.append((item, pool.submit(_called_in_worker, function, item)))
+                heed()
                 if len(running) >= AHEAD * workers:
                     return
 
@@ -80,11 +91,27 @@ def _called(function: Callable[[Item], Result], item: Item) -> Done[Item, Result
         return Done(item=item, error=error)
 
 
+def _called_in_worker(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
+    """Apply the function; a SIGTERM meanwhile ends the process, but not before what it was writing is cleared up."""
+
+    def break_off(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, break_off)
+    try:
+        return _called(function, item)
+    except KeyboardInterrupt:
+        os._exit(TERMINATED)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _alone(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
     """Try an item in a process of its own."""
     try:
         with _pool(1) as pool:
-            return pool.submit(_called, function, item).result()
+            return pool.submit(_called_in_worker, function, item).result()
     except BrokenProcessPool:
         return Done(item=item, error=WorkerDied("the process ended before the analysis did: memory, or a kill"))
 
@@ -99,9 +126,36 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         # nothing that was handed out may go on after an interrupt
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
         raise
-    pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _heeded_signals() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises what a signal has raised: Python drops that while it forks a process."""
+    heard: list[BaseException] = []
+    kinds = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {kind: handler for kind in kinds if callable(handler := signal.getsignal(kind))}
+
+    def note(kind: int, frame: FrameType | None) -> None:
+        try:
+            before[signal.Signals(kind)](kind, frame)
+        except BaseException as error:
+            heard.append(error)
+            raise
+
+    def heed() -> None:
+        if heard:
+            raise heard[0]
+
+    for kind in before:
+        signal.signal(kind, note)
+    try:
+        yield heed
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 def _start_worker(parent: int) -> None:
@@ -110,7 +164,7 @@ def _start_worker(parent: int) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
+            time.sleep(0.3)
+        os._exit(TERMINATED)
 
     threading.Thread(target=watch, daemon=True).start()

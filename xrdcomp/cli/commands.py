@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import dataclasses
 import json
-import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +11,6 @@ from urllib.parse import quote
 
 import click
 
-from xrdcomp.cli import EXIT_TERMINATED, Terminated
 from xrdcomp.cli import options as shared
 from xrdcomp.disk import read_toml, refuse_foreign, refuse_inputs
 from xrdcomp.errors import AnalysisError, MissingExtraError, RecipeError, naming
@@ -89,27 +79,22 @@ def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa
 
     Leaves a folder for each specimen, a table on the terminal and DIR/index.html.
     """
+    from xrdcomp.batch.workers import work_off
     from xrdcomp.present.tables import cohort_table
     from xrdcomp.simulate.cohort import load_cohort
 
     page = Path(out) / "index.html"
     if page.exists():
         refuse_foreign(page, overwrite=overwrite)  # before the work, not after it
-    workers = os.environ.get("XRDCOMP_WORKERS", str(DEFAULT_WORKERS))
-    if not workers.isdecimal() or int(workers) < 1:
-        raise RecipeError(f"XRDCOMP_WORKERS is {workers!r}; expected the number of processes, 1 or more.")
+    workers = shared.workers_of(None, DEFAULT_WORKERS)
     entries = load_cohort()
     shared.progress(f"{len(entries)} simulated specimens, known truth", quiet=quiet)
-    results, analyse = [], partial(_analyse_embedded, out=out, figures=figures, overwrite=overwrite)
-    with contextlib.ExitStack() as stack:
-        found: Iterable[SampleResult] = map(analyse, entries)
-        if int(workers) > 1:  # a pool gives results in the order of the entries as well
-            found = stack.enter_context(_processes(int(workers))).map(analyse, entries)
-            if _stopped:  # Python drops what is raised while it forks a worker
-                raise _stopped[0]
-        for number, result in enumerate(found, start=1):
-            results.append(result)
-            shared.progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
+    analyse = partial(_analyse_embedded, out=out, figures=figures, overwrite=overwrite)
+    results = []
+    for number, done in enumerate(work_off(analyse, entries, workers=workers), start=1):
+        result = done.given()
+        results.append(result)
+        shared.progress(f"[{number:2d}/{len(entries)}] {result.sample_id}: {result.status}", quiet=quiet)
     shared.say("Simulated cohort: hydroxyapatite (HA) and organic in wt% as received, truth beside them;")
     shared.say("verdicts on the published findings with their probability.\n")
     shared.say(cohort_table(results))
@@ -127,53 +112,8 @@ def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa
         raise click.exceptions.Exit(1)
 
 
-_stopped: list[type[KeyboardInterrupt]] = []
-"""What a signal asked this process to end with."""
-
-
-@contextlib.contextmanager
-def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that break off and end with this one, whatever ends it."""
-    _stopped.clear()
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-    for kind, error in ((signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)):
-        signal.signal(kind, partial(_stop, error))
-    pool = concurrent.futures.ProcessPoolExecutor(number, initializer=_begin_worker)
-    try:
-        yield pool
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-
-def _stop(error: type[KeyboardInterrupt], *_: object) -> None:
-    _stopped.append(error)
-    raise error
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, break off on its SIGTERM, and end where it has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, partial(_stop, Terminated))
-    parent, number = multiprocessing.parent_process(), os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == number and (parent is None or parent.is_alive()):
-            time.sleep(0.3)
-        os._exit(EXIT_TERMINATED)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite: bool) -> SampleResult:
     """Analyse one embedded specimen and write its folder."""
-    if _stopped and multiprocessing.parent_process() is not None:  # this worker was broken off in the one before it
-        os._exit(EXIT_TERMINATED)
     from xrdcomp.analysis import analyze_embedded
     from xrdcomp.present.files import write_result
 

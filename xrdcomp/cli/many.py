@@ -19,22 +19,12 @@ from xrdcomp.cli.options import (
     quiet_option,
     recipe_options,
     take_laboratory,
+    workers_of,
     xrd_options,
 )
-from xrdcomp.errors import OutputError, RecipeError
+from xrdcomp.errors import OutputError
 
 BATCH_OUT = "xrdcomp-batch"
-
-
-def workers_of(given: int | None, usual: int) -> int:
-    """Number of processes: the option, else XRDCOMP_WORKERS, else `usual`; RecipeError for what is no number."""
-    if given is not None:
-        return given
-    text = os.environ.get("XRDCOMP_WORKERS", str(usual))
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"XRDCOMP_WORKERS is {text!r}; expected the number of processes, 1 or more."
-        raise RecipeError(msg)
-    return int(text)
 
 
 def _page_of(out: Path, sample_id: str) -> str:

@@ -157,6 +157,17 @@ output_options = _stack(
 )
 
 
+def workers_of(given: int | None, usual: int) -> int:
+    """Number of processes: the option, else XRDCOMP_WORKERS, else `usual`; RecipeError for what is no number."""
+    if given is not None:
+        return given
+    text = os.environ.get("XRDCOMP_WORKERS", str(usual))
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"XRDCOMP_WORKERS is {text!r}; expected the number of processes, 1 or more."
+        raise RecipeError(msg)
+    return int(text)
+
+
 def build_recipe(options: Mapping[str, Any]) -> Recipe:
     """Recipe from the options of a command: recipe file first, then named options, then ``--set``.
 
