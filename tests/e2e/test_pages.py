@@ -6,6 +6,7 @@ Driven by Playwright in the Chromium of the system. Without one they are skipped
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from tests.builders import make_result
 from xrdcomp.analysis import analyze_embedded
 from xrdcomp.present.batch_page import page_row, render_batch_page
 from xrdcomp.present.files import write_result
-from xrdcomp.present.pdf import find_browser
+from xrdcomp.present.pdf import find_browser, page_to_pdf
+from xrdcomp.present.tables import label_of
 from xrdcomp.simulate.cohort import load_cohort
 
 REQUIRED = bool(os.environ.get("XRDCOMP_REQUIRE_BROWSER"))
@@ -231,16 +233,16 @@ def test_the_pattern_zooms_moves_and_changes_scale_and_axis(pages: dict[str, Pat
 def test_dragging_over_the_pattern_zooms_or_moves(pages: dict[str, Path], visit: Any) -> None:
     tab = visit(pages["specimen"])
     canvas = tab.locator("[data-plot=pattern] .canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
 
     def drag() -> list[float]:
-        y = box["y"] + 120
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        y, before = box["y"] + 120, tab.evaluate(RANGE)[0]
         tab.mouse.move(box["x"] + 0.4 * box["width"], y)
         tab.mouse.down()
         tab.mouse.move(box["x"] + 0.6 * box["width"], y + 4, steps=8)
         tab.mouse.up()
-        tab.wait_for_timeout(150)
+        tab.wait_for_function(f"({RANGE})()[0] !== {before}")
         return list(tab.evaluate(RANGE))
 
     low, high = drag()
@@ -364,3 +366,58 @@ def test_print_shows_drawings_and_loses_no_column(name: str, pages: dict[str, Pa
         "n => n.filter(t => t.getBoundingClientRect().right > innerWidth + 1).map(t => t.caption?.textContent || t.id)"
     )
     assert tab.locator("table").evaluate_all(wide) == []
+
+
+@pytest.mark.parametrize("paper", ["A4", "letter"])
+@pytest.mark.parametrize("name", ["specimen", "foreign"])
+def test_a_specimen_prints_on_two_sheets_and_its_appendix_where_asked_for(
+    name: str, paper: str, pages: dict[str, Path]
+) -> None:
+    html = pages[name].read_text(encoding="utf-8")
+    assert sheets(page_to_pdf(html, paper=paper)) <= 2
+    if name == "specimen":
+        assert sheets(page_to_pdf(html, paper=paper, appendix=True)) >= 4
+
+
+def sheets(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_every_number_in_a_table_is_held_against_its_source(pages: dict[str, Path], visit: Any) -> None:
+    tab = visit(pages["specimen"], plots=False)
+    bare = tab.locator("td.number").evaluate_all(
+        "n => n.filter(c => /[0-9]/.test(c.textContent) && !c.querySelector('[data-path]'))"
+        ".map(c => c.closest('table').caption.textContent)"
+    )
+    assert {caption.split(" (")[0] for caption in bare} == {
+        "Reflections of the fit and peaks that no phase explains", "Correlations of at least 0.5"
+    }  # fmt: skip
+    folder = pages["specimen"].parent / "tables"
+    read = "n => n.map(r => [...r.cells].map(c => c.textContent))"
+    rows = tab.locator("[aria-label='Peak list (table)'] tbody tr").evaluate_all(read)
+    with (folder / "peaks.csv").open(encoding="utf-8") as stream:
+        known = list(csv.DictReader(stream))
+    keys = ("two_theta (deg)", "d (Å)", "height (counts)", "area (counts·deg)", "fwhm (deg)")
+    for row in rows:
+        (line,) = [line for line in known if f"{float(line[keys[0]]):.3f}" == row[0] and "".join(line[i] for i in "hkl")
+                   == row[6].replace(" ", "")]  # fmt: skip
+        for text, key, form in zip(row, keys, ("%.3f", "%.4f", "%.4g", "%.4g", "%.3f"), strict=False):
+            assert text == form % float(line[key])
+    with (folder / "correlations.csv").open(encoding="utf-8") as stream:
+        matrix = {label_of(line["name"]): {label_of(k): v for k, v in line.items()} for line in csv.DictReader(stream)}
+    rows = tab.locator("[aria-label='Correlations (table)'] tbody tr").evaluate_all(read)
+    assert rows
+    for one, other, text in rows:
+        assert text == f"{float(matrix[one][other]):.2f}"
+
+
+def test_ticks_of_plots_and_drawings_take_the_decimal_sign(pages: dict[str, Path], visit: Any) -> None:
+    tab = visit(pages["specimen"])
+    plot = "document.querySelector('[data-plot=tga]').xrdcomp.get_model_by_name('rate panel')"
+    tick = f"{plot}.left[0].formatter.doFormat([0.25])[0]"
+    texts = tab.locator("figure.static text")
+    before = texts.all_text_contents()
+    assert tab.evaluate(tick) == "0.25"
+    tab.locator("#decimal").click()
+    assert tab.evaluate(tick) == "0,25"
+    assert texts.all_text_contents() == [re.sub(r"(\d)\.(\d)", r"\1,\2", text) for text in before]

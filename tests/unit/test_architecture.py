@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("io", "phases", "refinement", "search", "instrument", "quantification", "thermal"),
         *("composition", "checks", "simulate", *BASE),
     },
-    "batch": {*("analysis", "io", "stages", "instrument", "phases", "refinement"), *BASE},
+    "batch": {*("analysis", "io", "laboratory", "stages", "instrument", "phases", "refinement"), *BASE},
     "qc": {*("analysis", "batch", "io", "stages", "instrument", "thermal"), *BASE},
     "present": {"results", "data", "errors", "disk", "units"},
     "cli": {

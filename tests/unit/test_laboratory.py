@@ -75,3 +75,20 @@ def test_a_setting_that_does_not_exist_is_refused_with_the_file(place: Path) -> 
 
 def test_without_a_file_nothing_is_said(tmp_path: Path) -> None:
     assert find_laboratory(tmp_path / "scan.xy") is None
+
+
+def test_a_batch_takes_its_blanks_and_says_so_in_each_result(place: Path, tmp_path: Path) -> None:
+    shutil.move(place / "run.txt", place / "S1_tga.txt")
+    shutil.copy(place / "S1_tga.txt", place / "S2_tga.txt")
+    rows = "".join(f"{minute},{20 + 10 * minute},{5.0 + 1e-5 * minute}\n" for minute in range(100))
+    (place.parent / "pan.csv").write_text(f"time (min),temperature (C),mass (mg)\n{rows}", encoding="utf-8")
+    (place.parent / "xrdcomp.toml").write_text(FILE.replace("nitrogen", "air"), encoding="utf-8")
+    words = ["batch", str(place), "--out", str(tmp_path / "out"), "--workers", "1"]
+    done = CliRunner().invoke(main, [*words, "--figures", "--figure-format", "pdf", "--figure-width", "single"])
+    assert done.exit_code == 0, done.output
+    for name in ("S1", "S2"):
+        result = json.loads((tmp_path / "out" / name / "result.json").read_text(encoding="utf-8"))
+        assert "LABORATORY_SETTINGS" in [message["code"] for message in result["messages"]]
+        assert [item["kind"] for item in result["inputs"]] == ["tga", "tga_blank"]
+        assert result["composition"]["basis"] == "dry"
+        assert result["figures"] == ["figures/tga.pdf", "figures/composition.pdf", "figures/uncertainty_budget.pdf"]

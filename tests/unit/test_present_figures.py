@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -11,9 +13,11 @@ from matplotlib.figure import Figure
 
 from tests.builders import make_result
 from xrdcomp.errors import AnalysisError, ArgumentError
-from xrdcomp.present import figures, style
+from xrdcomp.present import figures
+from xrdcomp.present.colours import BUDGET_GROUPS, COMPONENT_COLOURS, budget_group, phase_colours
+from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.figures import draw_fit_on, plot_overview
-from xrdcomp.present.style import BUDGET_GROUPS, FigureOptions, budget_group, figure_of, freeze_layout, to_bytes, to_png
+from xrdcomp.present.style import FigureOptions, figure_of, freeze_layout, to_bytes, to_png
 
 
 def whole(plot):  # type: ignore[no-untyped-def]
@@ -111,7 +115,7 @@ def test_phases_have_curves_and_peaks_without_one_a_mark() -> None:
     lines = {line.get_label(): line for line in main.lines}
     np.testing.assert_array_equal(lines["calcite"].get_ydata(), result.xrd.phases["calcite"])
     assert lines["unexplained"].get_xdata().tolist() == [44.0]
-    assert lines["hydroxyapatite"].get_color() == style.COMPONENT_COLOURS["crystalline_hydroxyapatite"]
+    assert lines["hydroxyapatite"].get_color() == COMPONENT_COLOURS["crystalline_hydroxyapatite"]
 
 
 ALL = {
@@ -188,7 +192,7 @@ def test_groups_of_the_budget_are_five_and_told_apart() -> None:
 
 
 def test_colours_of_phases_are_theirs_in_every_figure() -> None:
-    alone, together = style.phase_colours(["calcite"]), style.phase_colours(["hydroxyapatite", "calcite", "quartz"])
+    alone, together = phase_colours(["calcite"]), phase_colours(["hydroxyapatite", "calcite", "quartz"])
     assert alone["calcite"] == together["calcite"]
     assert len(set(together.values())) == 3
 
@@ -321,3 +325,19 @@ def test_labels_of_steps_stay_inside_the_panel(plot) -> None:
         box = text.get_window_extent()
         assert panel.x0 - 1 <= box.x0, f"{text.get_text()!r} leaves the panel on the left"
         assert box.x1 <= panel.x1 + 1, f"{text.get_text()!r} leaves the panel on the right"
+
+
+def test_drawings_are_the_usual_figures_and_legible_at_their_width() -> None:
+    result = make_result(foreign=True, metadata={"simulated": True})
+    drawn = drawings_of(result)
+    assert set(drawn) == {"fit", "tga", "composition", "uncertainty_budget"}
+    for name, drawing in drawn.items():
+        file = drawing_file(drawing, name, result)
+        root = ElementTree.fromstring(file)
+        assert root.get("width") == "180mm"
+        points = 180.0 / 25.4 * 72.0 / float(root.get("viewBox").split()[2])
+        sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", file)]
+        assert min(sizes) * points >= 6.0
+        assert "(simulated)" in "".join(root.itertext())
+    assert f"stroke:{COMPONENT_COLOURS['crystalline_hydroxyapatite']}" in drawn["fit"]
+    assert f'fill="{COMPONENT_COLOURS["organic"]}"' in drawn["composition"]

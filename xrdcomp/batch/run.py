@@ -26,6 +26,7 @@ from xrdcomp.data import Sample, presenter
 from xrdcomp.disk import write_whole
 from xrdcomp.errors import ArgumentError, XrdcompError
 from xrdcomp.io.registry import find_reader
+from xrdcomp.laboratory import Laboratory
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import SampleResult
 from xrdcomp.stages import PathLike
@@ -152,16 +153,17 @@ def _outcome(done: Done[Any, SampleResult]) -> SampleResult | FailedSample:
 class Asked:
     """How the files of a batch are read, and what is written of each specimen.
 
-    `scan` and `input_format` are those of `analyze`; hints of errors name `options` of the command line where there are
-    any, else keywords of Python.
+    `figures` is that of `write_result`; `scan` and `input_format` are those of `analyze`; `laboratory` is noted in each
+    result; hints of errors name `options` of the command line where there are any, else keywords of Python.
     """
 
-    figures: bool = False
+    figures: Any = False
     report: bool = False
     overwrite: bool = False
     scan: int | None = None
     input_format: str | None = None
     options: tuple[str, ...] = ()
+    laboratory: Laboratory | None = None
 
 
 def run_batch(
@@ -201,6 +203,7 @@ def _written(specimen: Specimen, *, folder: Path, recipe: Recipe, resume: bool, 
     try:
         result = _analysed(specimen, recipe=recipe, scan=asked.scan, input_format=asked.input_format)
         result = replace(result, sample_id=specimen.sample_id)
+        result = asked.laboratory.noted(result) if asked.laboratory is not None else result
         # what the ledger knows was written by this batch and may be replaced, though its files have changed
         overwrite = asked.overwrite or ledger.exists()
         given = {"figures": asked.figures, "report": asked.report, "overwrite": overwrite}
@@ -222,8 +225,8 @@ def _key(specimen: Specimen, recipe: Recipe, asked: Asked) -> str:
         path = Path(file)
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
         digest.update(f"{kind} {path.name} {content}\n".encode())
-    told = [recipe.to_dict(), xrdcomp.__version__, specimen.problem, asked.figures, asked.report]
-    told += [asked.scan, asked.input_format]
+    told = [recipe.to_dict(), xrdcomp.__version__, specimen.problem, str(asked.figures), asked.report]
+    told += [asked.scan, asked.input_format, asked.laboratory and asked.laboratory.sha256]
     digest.update(json.dumps(told, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()
 

@@ -62,9 +62,13 @@ class Found:
     specimens: tuple[Specimen, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
-    def with_blank(self, blank: str) -> Found:
-        """Copy with one scan of the empty holder for all specimens that have a pattern and name none."""
-        own = (replace(item, blank=blank) if item.xrd and not item.blank else item for item in self.specimens)
+    def with_blanks(self, blank: str | None = None, tga_blank: str | None = None) -> Found:
+        """Copy with one scan of the empty holder and one run of the empty pan for all specimens that name none."""
+        own = (
+            replace(item, blank=item.blank or (blank if item.xrd else None),
+                    tga_blank=item.tga_blank or (tga_blank if item.tga else None))
+            for item in self.specimens
+        )  # fmt: skip
         return replace(self, specimens=tuple(own))
 
 

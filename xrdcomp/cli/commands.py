@@ -116,9 +116,10 @@ def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite:
     """Analyse one embedded specimen and write its folder."""
     from xrdcomp.analysis import analyze_embedded
     from xrdcomp.present.files import write_result
+    from xrdcomp.present.style import FigureOptions
 
     result = analyze_embedded(entry)
-    write_result(result, out, figures=figures, report=figures, overwrite=overwrite)
+    write_result(result, out, figures=figures and FigureOptions(), report=figures, overwrite=overwrite)
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -14,6 +14,8 @@ from xrdcomp.cli.options import (
     atmosphere_option,
     build_recipe,
     examples,
+    figure_options,
+    figures_as_told,
     history_option,
     progress,
     quiet_option,
@@ -23,6 +25,9 @@ from xrdcomp.cli.options import (
     xrd_options,
 )
 from xrdcomp.errors import OutputError
+
+if TYPE_CHECKING:
+    from xrdcomp.laboratory import Laboratory
 
 BATCH_OUT = "xrdcomp-batch"
 
@@ -48,7 +53,8 @@ def _page_of(out: Path, sample_id: str) -> str:
 )  # fmt: skip
 @click.option("--resume/--fresh", default=True, show_default=True, help="Keep what an earlier run of the same did.")
 @click.option("--overwrite", is_flag=True, help="Replace results in DIR that no batch wrote.")
-@click.option("--figures/--no-figures", default=False, show_default=True, help="Draw figures of each specimen.")
+@click.option("--figures/--no-figures", default=False, show_default=True, help="Write figures of each specimen.")
+@figure_options
 @click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
@@ -84,9 +90,9 @@ def batch(source: str, **options: Any) -> None:
         msg = f"{out}: results among the measurements would be taken for measurements. Choose another --out folder."
         raise OutputError(msg)
     take_laboratory(options, source, blank="blank")
-    recipe, found = build_recipe(options), find_specimens(source)
-    if options["blank"]:
-        found = found.with_blank(options["blank"])
+    laboratory: Laboratory | None = options.get("found_laboratory")
+    empty_pan = laboratory.blanks.get("tga_blank") if laboratory is not None else None
+    recipe, found = build_recipe(options), find_specimens(source).with_blanks(options["blank"], empty_pan)
     workers = workers_of(options["workers"], os.cpu_count() or 1)
     for name, why in found.left_out.items():
         progress(f"left out: {name}: {why}", quiet=quiet)
@@ -95,7 +101,8 @@ def batch(source: str, **options: Any) -> None:
     rows = []
     resumed = 0
     known = [name for option in click.get_current_context().command.params for name in option.opts]
-    given = {name: options[name] for name in ("figures", "report", "overwrite", "scan", "input_format")}
+    given = {name: options[name] for name in ("report", "overwrite", "scan", "input_format")}
+    given |= {"figures": figures_as_told(options), "laboratory": laboratory}
     asked = Asked(**given, options=tuple(known))
     with progress_bar(total, "analysing", shown=not quiet) as advance:
         for entry in run_batch(found.specimens, out, recipe, workers=workers, resume=options["resume"], asked=asked):

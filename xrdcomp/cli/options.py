@@ -109,13 +109,16 @@ read_tga_options = _stack(
 tga_options = _stack(read_tga_options, atmosphere_option)
 
 width_options = _stack(
-    _option("--figure-width", default="double", show_default=True, metavar="single|double|MM",
-            text="85, 180 or so many mm; text is never below 6 points."),
-    _option("--dpi", type=click.IntRange(40, 1200), default=160, show_default=True, text="Resolution of PNG figures."),
+    _option("--figure-width", metavar="single|double|MM",
+            text="85, 180 or so many mm; text is never below 6 points [default: double]."),
+    _option("--dpi", type=click.IntRange(40, 1200), text="Resolution of PNG figures [default: 160]."),
 )  # fmt: skip
 figure_options = _stack(
-    _option("--figure-format", default="png,svg", show_default=True, metavar="png,svg,pdf"), width_options
-)
+    _option("--figure-format", metavar="png,svg,pdf",
+            text="Figures for a manuscript, by Matplotlib [default: the drawings of the report as SVG; with "
+            "--figure-width or --dpi png,svg]."),
+    width_options,
+)  # fmt: skip
 
 recipe_options = _stack(
     _option("--recipe", metavar="FILE", text="Settings as TOML; options given here go before it."),
@@ -141,7 +144,7 @@ output_options = _stack(
         default="text",
         text="What standard output gets; json is result.json and nothing else.",
     ),
-    _option("--figures/--no-figures", default=True, show_default=True, text="Draw figures (PNG and SVG)."),
+    _option("--figures/--no-figures", default=True, show_default=True, text="Write figures."),
     figure_options,
     _option("--report/--no-report", default=True, show_default=True, text="Write report.html, one page of all."),
     _option(
@@ -220,8 +223,8 @@ def build_recipe(options: Mapping[str, Any]) -> Recipe:
         from xrdcomp.present.files import safe_sample_id
 
         safe_sample_id(recipe.sample_id)  # before the work, not after it
-    if options.get("figures") and "figure_format" in options:
-        figures_as_told(options)
+    if "figure_format" in options:
+        figures_as_told(options)  # before the work, not after it
     return recipe
 
 
@@ -369,11 +372,18 @@ def say_coloured(text: str) -> None:
         click.echo(click.style(line, bold=True) if head and painted_line == line else painted_line, color=True)
 
 
-def figures_as_told(options: Mapping[str, Any]) -> FigureOptions:
-    """Formats, width and resolution of figures from the options of `figure_options`."""
+def figure_options_of(options: Mapping[str, Any]) -> FigureOptions:
+    """Formats, width and resolution of figures by Matplotlib from the options of `figure_options`."""
     from xrdcomp.present.style import FigureOptions
 
-    return FigureOptions.of(options["figure_format"], options["figure_width"], options["dpi"])
+    keys = {"figure_format": "formats", "figure_width": "width", "dpi": "dpi"}
+    return FigureOptions.of(**{name: options[key] for key, name in keys.items() if options.get(key) is not None})
+
+
+def figures_as_told(options: Mapping[str, Any]) -> bool | FigureOptions:
+    """Whether to write figures, and how where the options of `figure_options` say so."""
+    told = any(options[key] is not None for key in ("figure_format", "figure_width", "dpi"))
+    return figure_options_of(options) if options["figures"] and told else bool(options["figures"])
 
 
 def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callable[..., str]) -> None:
@@ -389,11 +399,12 @@ def deliver(result: SampleResult, options: Mapping[str, Any], *, as_text: Callab
     out = options["out"] or (None if as_json else DEFAULT_OUT)
     text, written = None, ""
     if out is not None:
-        asked = {name: options[name] for name in ("figures", "report", "overwrite")}
         if options["figures"]:
             progress("drawing figures", quiet=quiet)
-            asked["figures"] = figures_as_told(options)
-        folder = write_result(result, out, inputs=inputs_of(options), **asked)
+        folder = write_result(
+            result, out, inputs=inputs_of(options), figures=figures_as_told(options), report=options["report"],
+            overwrite=options["overwrite"],
+        )  # fmt: skip
         text = (folder / "result.json").read_text(encoding="utf-8")
         written = f"report: {folder / 'report.html'}" if options["report"] else f"result: {folder / 'result.json'}"
     if as_json:

@@ -75,6 +75,7 @@ def export(results: tuple[str, ...], out: str, tables: tuple[str, ...], *, overw
 @click.option("--out", default="report.html", show_default=True, metavar="FILE", help="Page to write.")
 @click.option("--pdf", is_flag=True, help="Print it as PDF as well, beside the page, by a browser or weasyprint.")
 @click.option("--paper", type=click.Choice(["A4", "letter"]), default="A4", show_default=True, help="Of the PDF.")
+@click.option("--appendix", is_flag=True, help="Print all of a specimen's page, not the two sheets of its answer.")
 @click.option("--decimal-comma", is_flag=True, help="Numbers with a comma in the PDF; on the page a button sets them.")
 @click.option("--title", default="Report", show_default=True, metavar="TEXT", help="Head of a page of several results.")
 @shared.overwrite_option
@@ -109,8 +110,8 @@ def report(results: tuple[str, ...], **options: Any) -> None:
     written = [write_text(out, html, overwrite=options["overwrite"])]
     if options["pdf"]:
         shared.progress("printing", quiet=quiet)
-        form = {"paper": options["paper"], "landscape": len(read) > 1, "decimal_comma": options["decimal_comma"]}
-        printed = page_to_pdf(html, **form)
+        form = {name: options[name] for name in ("paper", "decimal_comma", "appendix")}
+        printed = page_to_pdf(html, landscape=len(read) > 1, **form)
         written.append(write_whole(out.with_suffix(".pdf"), printed, overwrite=options["overwrite"]))
     for file in written:
         shared.progress(f"written: {file}", quiet=quiet)
@@ -142,9 +143,10 @@ def figure(results: tuple[str, ...], **options: Any) -> None:
     """Draw one figure of results that analyze or batch wrote: as wide as a column, on another scale or axis."""
     from xrdcomp.present import figures
     from xrdcomp.present.files import read_result, write_figure
-    from xrdcomp.present.style import figure_of, width_of
+    from xrdcomp.present.style import figure_of
 
-    folders, kind, width = find_results(results), options["kind"], width_of(options["figure_width"])
+    style = shared.figure_options_of(options)
+    folders, kind, width = find_results(results), options["kind"], style.width_mm
     if kind == "cohort":
         drawn = figure_of(figures.plot_cohort([read_result(folder) for folder in folders], width_mm=width))
     elif len(folders) > 1:
@@ -159,7 +161,7 @@ def figure(results: tuple[str, ...], **options: Any) -> None:
             drawn = figures.plot_overview(result, width_mm=width)
         else:
             drawn = figure_of(getattr(figures, f"plot_{kind}")(result, width_mm=width))
-    target = write_figure(drawn, options["out"], dpi=options["dpi"], overwrite=options["overwrite"])
+    target = write_figure(drawn, options["out"], dpi=style.dpi, overwrite=options["overwrite"])
     shared.progress(f"written: {target}", quiet=options["quiet"])
 
 
@@ -191,7 +193,7 @@ def kinetics(runs: tuple[str, ...], **options: Any) -> None:
     from xrdcomp.thermal import kinetics as methods
 
     low, high = shared.parse_numbers(options["limits"], "--range", counts=(2,))
-    style = shared.figures_as_told(options)
+    style = shared.figure_options_of(options)
     named = {"thermal.atmosphere": options["atmosphere"]} if options["atmosphere"] else {}
     recipe = Recipe().with_settings(named).thermal
     curves = []

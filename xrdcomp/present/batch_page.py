@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from xrdcomp.errors import printable
-from xrdcomp.present.drawings import LEFT, RIGHT, WIDTH, Panel, svg, thinned
+from xrdcomp.present.drawings import RIGHT, WIDTH, Panel, svg, thinned
 from xrdcomp.present.html import specimen_basics
 from xrdcomp.present.report import (
     as_script_data,
@@ -212,7 +212,7 @@ def lanes_svg(results: Sequence[SampleResult], groups: Mapping[str, str]) -> Any
 
     for i, name in enumerate(names):
         if i:
-            parts.append(f'<path class="axis" stroke-opacity="0.3" d="M{LEFT - 66} {y:.1f}H{WIDTH - RIGHT}"/>')
+            parts.append(f'<path class="axis" stroke-opacity="0.3" d="M8 {y:.1f}H{WIDTH - RIGHT}"/>')
         for number, kind in enumerate(kinds):
             label = label_of(name).replace("crystalline hydroxyapatite", "hydroxyapatite")
             told = label if not number else ""

@@ -9,18 +9,8 @@ import numpy as np
 from matplotlib import dates
 
 from xrdcomp.errors import printable
-from xrdcomp.present.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    SKY,
-    VERMILLION,
-    figure_style,
-    new_figure,
-    panel_title,
-)
+from xrdcomp.present.colours import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
+from xrdcomp.present.style import figure_style, new_figure, panel_title
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:

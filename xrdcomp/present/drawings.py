@@ -1,12 +1,16 @@
 """Drawings of the pages: inline SVG from the arrays of a result, without fonts, files or scripts.
 
 They stand in the page from the first moment, where scripts do not run, and on paper; `plots.js` puts the interactive
-plot of the same curves in their place on a screen. Colours and dashes are those of the figures.
+plot of the same curves in their place on a screen. They are the figures that an analysis writes unless it is told a
+format, width or resolution, because a drawing costs a twentieth of what Matplotlib takes. Colours and dashes are those
+of all figures.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,14 +19,26 @@ from typing import Any
 import numpy as np
 
 from xrdcomp.errors import printable
-from xrdcomp.present.tables import label_of, percent, step_label
+from xrdcomp.present.colours import BUDGET_GROUPS, COMPONENT_COLOURS, GREY, PALE, budget_group, phase_colours
+from xrdcomp.present.tables import (
+    BASIS_LABELS,
+    NOT_SEPARABLE,
+    component_label,
+    component_order,
+    interval_text,
+    label_of,
+    percent,
+    specimen_name,
+    step_label,
+)
 from xrdcomp.results import FitResult, SampleResult, TgaResult
 from xrdcomp.units import FloatArray
 
-WIDTH, LEFT, RIGHT = 960, 74, 12
+WIDTH, LEFT, RIGHT = 960, 108, 12
 STATIC_POINTS = 1600
 """Points of a static curve: two a pixel."""
 MAX_HKL = 10
+SAME_ANGLE = 0.002  # degrees: reflections of one spacing, such as 211 and 121 of apatite, are named once
 Range = tuple[float, float]
 
 
@@ -56,12 +72,13 @@ def thinned(values: FloatArray, most: int) -> Any:
 
 STYLE = """
 svg text { font-size: 13px; font-family: "DejaVu Sans", system-ui, sans-serif; fill: #1a1a1a; }
-svg text.small { font-size: 11px; } svg .axis { fill: none; stroke: #333; stroke-width: 1; }
+svg text.small { font-size: 11.5px; } svg .axis { fill: none; stroke: #333; stroke-width: 1; }
 svg .c { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-svg .observed { stroke: #000; stroke-width: 2.2; stroke-linecap: round; } svg .calculated { stroke: #D55E00; }
+svg .observed { stroke: #7F7F7F; stroke-width: 2.2; stroke-linecap: round; } svg .calculated { stroke: #000; }
 svg .background { stroke: #767676; stroke-dasharray: 6 4; }
-svg .difference { stroke: #5a5a5a; stroke-width: 1; } svg .unexplained { stroke: #a80020; stroke-width: 2.5; }
-svg .mass { stroke: #000; stroke-width: 2; } svg .construction { stroke: #0072B2; stroke-dasharray: 8 3 2 3; }
+svg .difference { stroke: #5a5a5a; stroke-width: 1; } svg .unexplained { fill: #F0E442; stroke: #000; }
+svg .mass { stroke: #000; stroke-width: 2; } svg .rate { stroke: #767676; }
+svg .construction { stroke: #0072B2; stroke-dasharray: 8 3 2 3; }
 svg .phase0 { stroke: #0072B2; } svg .phase1 { stroke: #D55E00; } svg .phase2 { stroke: #009E73; }
 svg .phase3 { stroke: #CC79A7; } svg .phase4 { stroke: #E69F00; } svg .phase5 { stroke: #56B4E9; }
 svg .phase6 { stroke: #000; } svg .amorphous0 { stroke: #E69F00; stroke-dasharray: 12 3 2 3; }
@@ -135,18 +152,13 @@ def _legend(entries: Sequence[tuple[str, str]], top: float) -> str:
     """Names of curves by class in rows from `top`, at the right."""
     parts, x, y = [], float(LEFT + 8), top
     for kind, label in entries:
-        width = 38 + 7.2 * len(label)
+        width = 46 + 7.4 * len(label)
         if x + width > WIDTH - RIGHT:
             x, y = float(LEFT + 8), y + 17
         parts.append(f'<path class="{kind}" d="M{x:.0f} {y - 4:.0f}h26"/>')
         parts.append(f'<text x="{x + 31:.0f}" y="{y:.0f}">{escape(printable(label))}</text>')
         x += width
     return "".join(parts)
-
-
-def curve_class(role: str, index: int = 0) -> str:
-    """Class of a curve: phases and amorphous parts are numbered, as in `STYLE`."""
-    return f"c {role}{index % 7 if role in {'phase', 'amorphous'} else ''}"
 
 
 AMORPHOUS_ORDER = ("protein", "lipid", "water", "amorphous_calcium_phosphate")
@@ -178,25 +190,25 @@ def pattern_svg(result: SampleResult) -> str:
     parts = [main.dots(fit.two_theta[rows], fit.observed[rows], "c observed")]
     for name, curve in fit.amorphous.items():
         if curve.any():
-            kind = curve_class("amorphous", amorphous_index(name))
+            kind = f"c amorphous{amorphous_index(name)}"
             parts.append(main.line(fit.two_theta[smooth], (fit.background + curve)[smooth], kind))
             entries.append((kind, f"+ {label_of(name)}"))
     parts.append(main.line(fit.two_theta[smooth], fit.background[smooth], "c background"))
     parts.append(main.line(fit.two_theta[rows], fit.calculated[rows], "c calculated"))
+    colours = phase_colours(fit.reflections)
     for row, (name, table) in enumerate(fit.reflections.items()):
         y, places = marks + 13 * row, main.px(np.asarray(table.two_theta)).tolist()
         path = "".join(f"M{place:.1f} {y:.0f}v9" for place in places)
-        parts.append(f'<path class="{curve_class("phase", row)}" d="{path}"/>')
-        short = name if len(name) < 12 else name[:10] + "…"
+        parts.append(f'<path class="c" style="stroke:{colours[name]}" d="{path}"/>')
+        short = textwrap.shorten(label_of(name), 15, placeholder="…")
+        short = short if short != "…" else f"{label_of(name)[:13]}…"
         parts.append(f'<text class="small" x="{LEFT - 4}" y="{y + 8:.0f}" text-anchor="end">{escape(short)}</text>')
     parts += [_hkl_label(main, *label) for label in _strongest(fit)]
     for peak in result.metadata.get("unexplained_peaks") or ():
         if x[0] <= peak["two_theta"] <= x[1]:
-            place = f"{main.px(peak['two_theta']):.1f}"
-            parts.append(f'<path class="c unexplained" d="M{place} {main.top + main.height - 2}v-26"/>')
-            parts.append(
-                f'<text class="small" x="{place}" y="{main.top + main.height - 30}" text-anchor="middle">?</text>'
-            )
+            height = np.interp(peak["two_theta"], fit.two_theta, np.maximum(fit.observed, fit.calculated))
+            at = f"{main.px(peak['two_theta']):.1f} {float(main.py(height)) - 3:.1f}"
+            parts.append(f'<path class="unexplained" d="M{at}l-5 -9h10z"/>')
     parts.append(lower.line(fit.two_theta[rows], deviation[rows], "c difference"))
     parts.append(f'<path class="axis" d="M{LEFT} {float(lower.py(0.0)):.1f}H{WIDTH - RIGHT}"/>')
     unit = UNIT_WORDS.get(result.metadata.get("intensity_unit", "arbitrary"), "arb. units")
@@ -215,10 +227,12 @@ def _strongest(fit: FitResult) -> list[tuple[str, float, float]]:
         curve = fit.phases.get(name)
         if curve is None or not curve.any():
             continue
-        for hkl, angle, intensity in zip(table.hkl, table.two_theta, table.intensity, strict=True):
+        for angle, intensity in zip(table.two_theta, table.intensity, strict=True):
             row = min(int(np.searchsorted(fit.two_theta, angle)), len(curve) - 1)
             if intensity >= 8.0 and curve[row] > 4.0 * fit.sigma[row]:
-                found.append((float(curve[row]), hkl_text(hkl), float(angle)))
+                same = table.hkl[np.abs(table.two_theta - angle) < SAME_ANGLE]
+                name = hkl_text(max(map(tuple, same.tolist())))
+                found.append((float(intensity * curve.max()), name, float(angle)))
     room = (fit.two_theta[-1] - fit.two_theta[0]) / 45
     placed: list[tuple[str, float, float]] = []
     for _, text, angle in sorted(found, reverse=True):
@@ -294,7 +308,106 @@ def tga_svg(result: SampleResult) -> str:
                 f"{line_of.x[0]:.0f} °C</text>"
             )
     parts.append(upper.line(tga.temperature_c[rows], mass[rows], "c mass"))
-    parts.append(lower.line(tga.temperature_c[rows], rate[rows], "c calculated"))
+    parts.append(lower.line(tga.temperature_c[rows], rate[rows], "c rate"))
     parts += [upper.frame("mass (wt%)"), lower.frame("DTG (wt%/min)", xlabel="temperature (°C)", most=4)]
     described = "Mass and its rate of loss against temperature, steps shaded, tangents at the steepest points"
     return svg(lower.top + lower.height + 44, result.sample_id, described, parts)
+
+
+NAMES_TO, BARS_TO, ROW = 300, 740, 26
+"""Of drawings in rows: where the bars begin and end, and the height of a row, pixels."""
+
+
+def _rows_svg(result: SampleResult, told: str, rows: Sequence[tuple[str, str]], label: str, legend: str = "") -> str:
+    """Rows of a name and what is drawn for it at height 0, over an axis of per cent."""
+    scale = (BARS_TO - NAMES_TO) / 100.0
+    bottom = 8 + ROW * len(rows)
+    parts = []
+    for row, (name, drawn) in enumerate(rows):
+        y = 6 + ROW * row
+        parts.append(f'<text x="{NAMES_TO - 8}" y="{y + 17}" text-anchor="end">{escape(printable(name))}</text>')
+        parts.append(f'<g transform="translate(0 {y})">{drawn}</g>')
+    parts.append(f'<path class="axis" d="M{NAMES_TO} 2V{bottom}H{BARS_TO}"/>')
+    for tick in range(0, 101, 20):
+        x = NAMES_TO + scale * tick
+        parts.append(f'<path class="axis" d="M{x:.1f} {bottom}v4"/>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{tick}</text>')
+    parts.append(f'<text x="{NAMES_TO}" y="{bottom + 38}">{escape(label)}</text>{legend}')
+    return svg(bottom + (74 if legend else 48), result.sample_id, told, parts)
+
+
+def composition_svg(result: SampleResult) -> str:
+    """A bar for each component and, in grey, each sum that can be told, with 95 % intervals."""
+    composition, truth = result.composition, result.metadata.get("truth") or {}
+    scale = (BARS_TO - NAMES_TO) / 100.0
+    rows = []
+    entries = [(component_label(name, result), COMPONENT_COLOURS.get(name, GREY), composition.components[name], name)
+               for name in component_order(composition.components)]  # fmt: skip
+    entries += [(f"sum: {label_of(name)}", PALE, value, "") for name, value in composition.identifiable_sums.items()]
+    for name, colour, estimate, component in entries:
+        if estimate is None:
+            drawn = f'<text x="{NAMES_TO + 8}" y="17">{NOT_SEPARABLE}</text>'
+        else:
+            width = 100.0 * scale * min(max(estimate.value, 0.0), 1.0)
+            text = percent(estimate, unit=False) + (f" ({interval_text(estimate)})" if estimate.ci95 else "")
+            low, high = (NAMES_TO + 100.0 * scale * min(max(end, 0.0), 1.0) for end in (estimate.low, estimate.high))
+            drawn = (
+                f'<rect x="{NAMES_TO}" y="4" width="{width:.1f}" height="18" fill="{colour}"/>'
+                f'<path class="axis" d="M{low:.1f} 13H{high:.1f}M{low:.1f} 8v10M{high:.1f} 8v10"/>'
+                f'<text x="{BARS_TO + 12}" y="17">{escape(text)}</text>'
+            )
+        if component in truth:
+            x = NAMES_TO + 100.0 * scale * truth[component]
+            drawn += f'<path class="axis" style="fill:#fff" d="M{x:.1f} 8l5 5l-5 5l-5 -5z"/>'
+        rows.append((name, drawn))
+    note = "; ◇: truth of the simulation" if truth else ""
+    label = f"wt% of the specimen {BASIS_LABELS[composition.basis]}; lines: 95 % intervals{note}"
+    return _rows_svg(result, "Composition with 95 % intervals", rows, label)
+
+
+def budget_svg(result: SampleResult) -> str:
+    """Shares of the groups of inputs in the variance of each component."""
+    scale = (BARS_TO - NAMES_TO) / 100.0
+    rows = []
+    for name in component_order(result.composition.budget):
+        shares = dict.fromkeys(BUDGET_GROUPS, 0.0)
+        for source, share in result.composition.budget[name].items():
+            shares[budget_group(source)] += 100.0 * share
+        x, drawn = float(NAMES_TO), ""
+        for group, share in shares.items():
+            colour = BUDGET_GROUPS[group][0]
+            drawn += (f'<rect x="{x:.1f}" y="4" width="{scale * share:.1f}" height="18" fill="{colour}" stroke="#000" '
+                      'stroke-width="0.6"/>')  # fmt: skip
+            x += scale * share
+        rows.append((component_label(name, result), drawn))
+    legend, x, y = "", 8.0, 8 + ROW * len(rows) + 62
+    for group, (colour, _) in BUDGET_GROUPS.items():
+        legend += f'<rect x="{x:.0f}" y="{y - 11}" width="16" height="12" fill="{colour}" stroke="#000"/>'
+        legend += f'<text x="{x + 21:.0f}" y="{y}">{group}</text>'
+        x += 42 + 7.4 * len(group)
+    return _rows_svg(result, "Groups of inputs in the variance", rows, "share of the variance (%)", legend)
+
+
+def drawings_of(result: SampleResult) -> dict[str, str]:
+    """Drawings that there are by the names of the figures: fit, tga, composition, uncertainty_budget."""
+    drawn = {"fit": pattern_svg(result)} if result.xrd is not None else {}
+    drawn |= {"tga": tga_svg(result)} if result.tga is not None else {}
+    drawn["composition"] = composition_svg(result)
+    return drawn | ({"uncertainty_budget": budget_svg(result)} if result.composition.budget else {})
+
+
+TITLES = {
+    "fit": "whole-pattern fit", "tga": "thermogravimetry", "composition": "composition",
+    "uncertainty_budget": "where the uncertainty comes from",
+}  # fmt: skip
+
+
+def drawing_file(drawing: str, name: str, result: SampleResult) -> str:
+    """Drawing as a file of its own, two columns of a journal wide, under a title."""
+    quality = f" (Rwp {100 * result.xrd.rwp:.2f} %, GoF {result.xrd.gof:.2f})" if name == "fit" and result.xrd else ""
+    title = escape(printable(f"{specimen_name(result)}: {TITLES[name]}{quality}"))
+    height = float(re.search(r'viewBox="0 0 \d+ (\d+)"', drawing)[1])  # type: ignore[index]  # `svg` wrote it
+    higher = f'width="180mm" viewBox="0 -28 {WIDTH} {height + 28:.0f}"'
+    text = f'</style><text x="8" y="-10" font-weight="bold">{title}</text>'
+    told = re.sub(r'viewBox="[^"]*"', higher, drawing, count=1).replace("</style>", text, 1)
+    return f"{told}\n"

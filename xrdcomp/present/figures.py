@@ -14,30 +14,32 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from xrdcomp.errors import AnalysisError, ArgumentError
-from xrdcomp.present.measured import draw_measurement as draw_measurement  # what records call from here
-from xrdcomp.present.style import (
+from xrdcomp.present.colours import (
     AMORPHOUS_COLOURS,
     AMORPHOUS_DASHES,
     BLACK,
     BUDGET_GROUPS,
     COMPONENT_COLOURS,
     GREY,
-    NARROW_MM,
     PALE,
-    SMALL,
     STEP_COLOURS,
-    USUAL,
     VERMILLION,
-    WIDTHS,
     YELLOW,
     budget_group,
+    phase_colours,
+)
+from xrdcomp.present.drawings import SAME_ANGLE
+from xrdcomp.present.measured import draw_measurement as draw_measurement  # what records call from here
+from xrdcomp.present.style import (
+    NARROW_MM,
+    SMALL,
+    USUAL,
+    WIDTHS,
     figure_mm,
     figure_of,
     figure_style,
     own_axes,
     panel_title,
-    phase_colours,
-    specimen_name,
 )
 from xrdcomp.present.tables import (
     BASIS_LABELS,
@@ -49,6 +51,7 @@ from xrdcomp.present.tables import (
     interval_text,
     label_of,
     percent,
+    specimen_name,
     step_label,
 )
 from xrdcomp.results import COMPONENTS
@@ -74,7 +77,6 @@ CU_WAVELENGTH = 1.5406
 MAX_LABELS = 9
 AMORPHOUS_LABELS = {"amorphous_calcium_phosphate": "amorphous Ca phosphate"}
 SPACINGS = (50, 30, 20, 15, 10, 7, 5, 4, 3, 2.5, 2, 1.5, 1.2, 1, 0.8, 0.6, 0.5, 0.4)  # Å, ticks of an axis of d
-SAME_ANGLE = 0.002  # degrees: closer reflections have the same spacing, such as 211 and 121 of apatite
 
 
 def plot_fit(

@@ -16,6 +16,7 @@ import numpy as np
 from xrdcomp.data import Diagnostic, Source
 from xrdcomp.disk import refuse_inputs, replaced_folder, write_whole
 from xrdcomp.errors import OutputError, ReadError
+from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.exchange import tables_of, to_csv
 from xrdcomp.present.report import render_report
 from xrdcomp.present.toml import to_toml
@@ -77,9 +78,9 @@ def write_result(
     """Write one specimen's result below ``folder/<sample_id>`` and return that path; `read_result` reads it back.
 
     ``result.json`` (the contract of ``xrdcomp/result.schema.json``), ``curves.npz`` (arrays only, readable with
-    ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``tables/*.csv``, ``figures/*.png`` and ``*.svg`` unless
-    `figures` is off (or in the formats, width and resolution that it states), and ``report.html``, one page of all,
-    where `report` is asked for.
+    ``allow_pickle=False``), ``recipe.toml`` (repeats the run), ``tables/*.csv``, ``figures/*.svg`` unless `figures` is
+    off, and ``report.html``, one page of all, where `report` is asked for. The figures are the drawings of the page;
+    `figures` with formats, width and resolution asks for those of Matplotlib, as `SampleResult.plot` draws them.
 
     Files that the program did not write stay. OutputError: the sample id cannot name a folder, the folder holds
     something else than a result, one of other measurements or changed files (replaced with `overwrite`), one of the
@@ -102,9 +103,15 @@ def write_result(
 
     with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:
         names: tuple[str, ...] = ()
-        if figures:
-            options = _figure_options(figures)
-            names = _write_figures(draw_figures(result, width_mm=options.width_mm), work / "figures", options)
+        drawn = drawings_of(result) if report or figures is True else {}
+        if figures is True:
+            (work / "figures").mkdir()
+            names = tuple(f"figures/{name}.svg" for name in drawn)
+            for name, drawing in drawn.items():
+                whole = drawing_file(drawing, name, result)
+                (work / "figures" / f"{name}.svg").write_text(whole, encoding="utf-8")
+        elif figures:
+            names = _write_figures(draw_figures(result, width_mm=figures.width_mm), work / "figures", figures)
         (work / "result.json").write_text(result.to_json(figures=names) + "\n", encoding="utf-8")
         _write_curves(work / "curves.npz", result)
         (work / "tables").mkdir()
@@ -122,7 +129,7 @@ def write_result(
         recipe = to_toml(settings, comment="\n".join(comment))
         (work / "recipe.toml").write_text(recipe, encoding="utf-8")
         if report:
-            (work / "report.html").write_text(render_report(result), encoding="utf-8")
+            (work / "report.html").write_text(render_report(result, drawn=drawn), encoding="utf-8")
     return target
 
 
@@ -151,12 +158,6 @@ def write_figure(figure: Figure, path: str | Path, *, dpi: int = 160, overwrite:
         msg = f"{target}: a figure cannot be written as {target.suffix or 'a file without suffix'}. Expected: {legal}."
         raise OutputError(msg)
     return write_whole(target, to_bytes(figure, suffix, dpi=dpi), overwrite=overwrite, parents=True)
-
-
-def _figure_options(figures: bool | FigureOptions) -> FigureOptions:  # noqa: FBT001 - the argument of `write_result`
-    from xrdcomp.present.style import FigureOptions
-
-    return FigureOptions() if isinstance(figures, bool) else figures
 
 
 def draw_figures(result: SampleResult, *, width_mm: float = 180.0) -> dict[str, Figure]:

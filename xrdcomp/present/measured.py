@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
-from xrdcomp.present.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    NARROW_MM,
-    SERIES,
-    SMALL,
-    VERMILLION,
-    WIDTHS,
-    figure_mm,
-    figure_style,
-    own_axes,
-    panel_title,
-)
+from xrdcomp.present.colours import BLACK, BLUE, GREY, SERIES, VERMILLION
+from xrdcomp.present.style import NARROW_MM, SMALL, WIDTHS, figure_mm, figure_style, own_axes, panel_title
 from xrdcomp.present.tables import UNIT_LABELS
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ MARK = b"% written by xrdcomp\n"
 """After the end of the file, where readers pass over it: by it a later run knows what it may replace."""
 
 
+NUMBERS = re.compile(r'(<(?:td class="number"|text|span data-path|p class="answer")[^>]*>)([^<]+)')
+"""Beginnings of what holds a number in a page, as `page.js` looks for it, and the text."""
+
+
 def find_browser() -> str | None:
     """Path of a browser of the Chromium family; the one that XRDCOMP_BROWSER names goes first."""
     names = (os.environ.get("XRDCOMP_BROWSER", ""), *BROWSERS)
@@ -38,13 +43,17 @@ def find_browser() -> str | None:
     return found or next((place for place in places if Path(place).is_file()), None)
 
 
-def page_to_pdf(html: str, *, paper: str = "A4", landscape: bool = False, decimal_comma: bool = False) -> bytes:
-    """Return the page as PDF, broken into sheets as its style for print says.
+def page_to_pdf(
+    html: str, *, paper: str = "A4", landscape: bool = False, decimal_comma: bool = False, appendix: bool = False
+) -> bytes:
+    """Return the page as PDF, broken into sheets as its style for print says; `appendix` with all that it holds.
 
     Raises MissingExtraError where there is neither a browser nor weasyprint, AnalysisError where printing fails.
     """
     size = f"{paper} landscape" if landscape else paper
     html = html.replace("</head>", f"<style>@page {{ size: {size}; }}</style>\n</head>", 1)
+    if appendix:
+        html = html.replace("<html ", '<html data-print="all" ', 1).replace("<details>", "<details open>")
     browser = find_browser()
     if browser is None:
         if importlib.util.find_spec("weasyprint") is None:
@@ -55,6 +64,8 @@ def page_to_pdf(html: str, *, paper: str = "A4", landscape: bool = False, decima
             )
         import weasyprint
 
+        if decimal_comma:  # what the page's script does in a browser
+            html = NUMBERS.sub(lambda found: found[1] + re.sub(r"(\d)\.(\d)", r"\1,\2", found[2]), html)
         return bytes(weasyprint.HTML(string=html).write_pdf()) + MARK
     with tempfile.TemporaryDirectory(prefix="xrdcomp-pdf-") as folder:
         page, target = Path(folder) / "page.html", Path(folder) / "page.pdf"

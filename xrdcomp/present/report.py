@@ -20,7 +20,8 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic
 from xrdcomp.errors import printable
-from xrdcomp.present.drawings import amorphous_index, construction, curve_class, hkl_text, pattern_svg, tga_svg, thinned
+from xrdcomp.present.colours import phase_colours
+from xrdcomp.present.drawings import amorphous_index, construction, drawings_of, hkl_text, thinned
 from xrdcomp.present.exchange import tables_of
 from xrdcomp.present.html import specimen_basics, template_environment
 from xrdcomp.present.methods import methods_of
@@ -32,7 +33,8 @@ from xrdcomp.present.tables import (
     by_decision,
     decimals,
     label_of,
-    microstructure_rows,
+    microstructure_columns,
+    microstructure_of,
     step_label,
 )
 from xrdcomp.present.toml import to_toml
@@ -74,7 +76,8 @@ def pattern_data(result: SampleResult, most_values: int = VALUES_A_PAGE, *, part
     """Curves, reflections and unexplained peaks of a fit for `plots.js`; `parts` with background, phases and so on."""
     fit = result.xrd
     assert fit is not None, "asked for only where a pattern was fitted"
-    curves: list[tuple[str, str, int, Any]] = [
+    colours = phase_colours(fit.reflections)
+    curves: list[tuple[str, str, int | str, Any]] = [
         ("observed", "observed", 0, fit.observed), ("calculated", "calculated", 0, fit.calculated)
     ]  # fmt: skip
     if parts:
@@ -84,25 +87,25 @@ def pattern_data(result: SampleResult, most_values: int = VALUES_A_PAGE, *, part
             for name, curve in fit.amorphous.items() if curve.any()
         ]  # fmt: skip
         curves += [
-            ("phase", f"+ {label_of(name)}", i, fit.background + fit.phases[name])
-            for i, name in enumerate(fit.reflections) if name in fit.phases
+            ("phase", f"+ {label_of(name)}", colours[name], fit.background + fit.phases[name])
+            for name in fit.reflections if name in fit.phases
         ]  # fmt: skip
         curves.append(("difference", "difference / σ", 0, (fit.observed - fit.calculated) / fit.sigma))
     rows = thinned(fit.observed, min(MOST_POINTS, max(200, most_values // (len(curves) + 1))))
     reflections = [
         {
-            "phase": label_of(name), "class": i % 7, "x": np.round(table.two_theta, 4).tolist(),
+            "phase": label_of(name), "colour": colours[name], "x": np.round(table.two_theta, 4).tolist(),
             "hkl": [hkl_text(hkl) for hkl in table.hkl], "i": np.round(table.intensity, 1).tolist(),
         }
-        for i, (name, table) in enumerate(fit.reflections.items())
+        for name, table in fit.reflections.items()
     ]  # fmt: skip
     return {
         "id": printable(result.sample_id), "wavelength": fit.wavelengths[0] if fit.wavelengths else None,
         "unit": result.metadata.get("intensity_unit", "arbitrary"), "points": len(rows), "all": len(fit.two_theta),
         "x": _packed(fit.two_theta[rows]), "reflections": reflections if parts else [],
         "curves": [
-            {"role": role, "label": label, "class": number, "y": _packed(values[rows])}
-            for role, label, number, values in curves
+            {"role": role, "label": label, "look": look, "y": _packed(values[rows])}
+            for role, label, look, values in curves
         ],
         "unexplained": [
             {"x": peak["two_theta"], "label": ", ".join(peak["candidates"])}
@@ -131,8 +134,14 @@ def tga_data(result: SampleResult, most: int = 3000) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def render_report(result: SampleResult, *, command: str = "", analysed: datetime | None = None) -> str:
-    """One self-contained page about one specimen; `command` made it, `analysed` is when, where that is not now."""
+def render_report(
+    result: SampleResult, *, command: str = "", analysed: datetime | None = None,
+    drawn: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """One self-contained page about one specimen; `command` made it, `analysed` is when, where that is not now.
+
+    `drawn` are the drawings of `drawings_of` where they have been made already.
+    """
     data: dict[str, Any] = {"kind": "specimen", "patterns": [], "tga": []}
     if result.xrd is not None:
         data["patterns"].append(pattern_data(result))
@@ -142,7 +151,8 @@ def render_report(result: SampleResult, *, command: str = "", analysed: datetime
         page_environment()
         .get_template("report.html.j2")
         .render(
-            **specimen_context(result), command=command or _repeating(result), data=as_script_data(data),
+            **specimen_context(result, drawings_of(result) if drawn is None else drawn),
+            command=command or _repeating(result), data=as_script_data(data),
             bokeh=bokeh_script() if data["patterns"] or data["tga"] else "", written=report_time(),
             analysed=analysed or report_time(),
         )
@@ -172,15 +182,17 @@ def messages_of(result: SampleResult) -> dict[str, list[Diagnostic]]:
     return {kind: [message for message in result.messages if message.severity == kind] for kind in MESSAGE_HEADS}
 
 
-def specimen_context(result: SampleResult) -> dict[str, Any]:
+def specimen_context(result: SampleResult, drawn: Mapping[str, str]) -> dict[str, Any]:
     """What the parts of a specimen's page show, with the places of its numbers in ``result.json``."""
     from markupsafe import Markup
 
     numbers = {phase.id: i for i, phase in enumerate(result.phases)}
     groups = by_decision(result.phases)
     tables = tables_of(result, curves=False)
-    head, *structure = microstructure_rows(groups["found"]) or [()]
-    known = [phase for phase in groups["found"] if phase.cell or phase.crystallite_size_nm or phase.microstrain]
+    heads = microstructure_columns(groups["found"])
+    measured = [
+        (phase, [(place, microstructure_of(phase, place)) for place in heads]) for phase in groups["found"]
+    ]  # fmt: skip
     budget = {
         name: sorted(((share, source) for source, share in parts.items() if share >= LEAST_SHARE), reverse=True)
         for name, parts in result.composition.budget.items()
@@ -189,16 +201,16 @@ def specimen_context(result: SampleResult) -> dict[str, Any]:
     return specimen_basics(result) | {
         "numbers": numbers, "groups": groups, "messages": messages_of(result), "methods": methods_of(result),
         "microstructure": {
-            "head": head, "rows": [(numbers[p.id], p, row) for p, row in zip(known, structure, strict=True)]
+            "heads": list(heads.values()),
+            "rows": [(phase, row) for phase, row in measured if any(estimate for _, estimate in row)],
         },
-        "pattern_svg": Markup(pattern_svg(result)) if result.xrd is not None else "",
-        "tga_svg": Markup(tga_svg(result)) if result.tga is not None else "",
+        "pattern_svg": Markup(drawn.get("fit", "")), "tga_svg": Markup(drawn.get("tga", "")),
         "budget": {name: parts[:MOST_INPUTS] for name, parts in budget.items() if parts},
         "measurement": list(tables["measurement"].rows()) if "measurement" in tables else [],
         "parameters": list(result.xrd.parameters.items()) if result.xrd is not None else [],
         "correlations": _strongest_correlations(result), "peaks": _strongest_peaks(tables),
         "recipe": to_toml(settings), "used": result.settings.get("used", {}),
-        "heads": MESSAGE_HEADS, "curve_class": curve_class,
+        "heads": MESSAGE_HEADS,
         "balance": _balance(result),
     }  # fmt: skip
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xrdcomp.present.colours import BLACK, BLUE, GREY, VERMILLION
 from xrdcomp.present.figures import draw_fit_on
-from xrdcomp.present.style import BLACK, BLUE, GREY, VERMILLION, WIDTHS, figure_mm, figure_style, own_axes, panel_title
+from xrdcomp.present.style import WIDTHS, figure_mm, figure_style, own_axes, panel_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +18,6 @@ from xrdcomp.errors import ArgumentError, OutputError, printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from xrdcomp.results import SampleResult
 
 MM_PER_INCH = 25.4
 WIDTHS = {"single": 85.0, "double": 180.0}
@@ -31,64 +29,6 @@ FORMATS = ("png", "svg", "pdf")
 USUAL_FORMATS = ("png", "svg")
 USUAL_DPI = 160
 SMALL, USUAL = 6.0, 7.0  # points: the smallest text of any figure, and the rest
-
-# Colours of Okabe & Ito (2008), Color Universal Design, are told apart with every common colour-vision deficiency. One
-# colour stands for one substance in every figure; what is no substance is black or grey.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-GREY = "#767676"  # 4.5:1 on white
-PALE = "#B8B8B8"
-COMPONENT_COLOURS = {
-    "crystalline_hydroxyapatite": BLUE,
-    "organic": ORANGE,
-    "water": SKY,
-    "carbonate": PURPLE,
-    "amorphous_mineral": GREEN,
-    "other_crystalline": VERMILLION,
-    "unidentified_crystalline": YELLOW,
-}
-AMORPHOUS_COLOURS = {"protein": ORANGE, "lipid": "#9C6B00", "water": SKY, "amorphous_calcium_phosphate": GREEN}
-AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
-    "protein": (0, (6, 1.5, 1, 1.5)),
-    "lipid": (0, (1, 1)),
-    "water": (0, (7, 2)),
-    "amorphous_calcium_phosphate": (0, (4, 1, 1, 1, 1, 1)),
-}
-STEP_COLOURS = {"water": SKY, "organic": ORANGE, "carbonate": PURPLE}
-OTHER_PHASES = (VERMILLION, "#332288", "#882255", "#117733", "#999933", "#661100", "#AA4499")
-"""Phases other than apatite: the first is that of other crystalline matter, then the muted ones of P. Tol (2021)."""
-SERIES = (BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-"""Curves that are no substances: runs, segments, patterns of many specimens."""
-
-BUDGET_GROUPS = {
-    "counting of diffraction": ("#14213D", ("xrd_counting", "detection_limit", "counting")),
-    "model of diffraction": ("#4A6FA5", ("xrd", "amorphous_halo")),
-    "thermogravimetry": ("#9A9A9A", ("tga",)),
-    "chemistry": ("#E8C25C", ("bound_water", "carbonate_site", "char")),
-    "assumptions and the rest": ("#F6EED3", ()),
-}
-"""Groups of inputs of an uncertainty budget, from dark to light, and the beginnings of the inputs' names."""
-
-
-def budget_group(name: str) -> str:
-    """Group of an input of the budget."""
-    found = (group for group, (_, starts) in BUDGET_GROUPS.items() if name.casefold().startswith(starts or ("\0",)))
-    return next(found, "assumptions and the rest")
-
-
-def phase_colours(names: Iterable[str]) -> dict[str, str]:
-    """Colours of the phases of one figure: apatites blue, others by their name, two of a figure never the same."""
-    out: dict[str, str] = {}
-    for name in names:
-        if "apatite" in name and BLUE not in out.values():
-            out[name] = BLUE
-            continue
-        first = zlib.crc32(name.encode()) % len(OTHER_PHASES)
-        order = OTHER_PHASES[first:] + OTHER_PHASES[:first]
-        out[name] = next((colour for colour in order if colour not in out.values()), order[0])
-    return out
-
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -222,11 +162,6 @@ def to_bytes(figure: Figure, suffix: str, *, dpi: int = USUAL_DPI) -> bytes:
     with figure_style():
         figure.savefig(buffer, format=suffix, dpi=dpi, metadata=every[suffix])
     return buffer.getvalue()
-
-
-def specimen_name(result: SampleResult) -> str:
-    """Sample id for titles; says "simulated" where the measurements were computed, not measured."""
-    return f"{result.sample_id} (simulated)" if result.metadata.get("simulated") else result.sample_id
 
 
 def panel_title(axes: Axes, text: str) -> None:

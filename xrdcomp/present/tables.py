@@ -411,21 +411,31 @@ def phase_table(phases: Sequence[PhaseResult], width: int = SCREEN_WIDTH, *, ids
     return wrapped("crystalline phases\n" + _indent("\n".join(blocks)), width)
 
 
+def microstructure_columns(phases: Sequence[PhaseResult]) -> dict[str, str]:
+    """Heads of cell, crystallite sizes and microstrain, as far as phases have them, by their places in a phase."""
+    edges = [axis for axis in ("a", "b", "c", "alpha", "beta", "gamma") if any(axis in phase.cell for phase in phases)]
+    sizes = dict.fromkeys(name for phase in phases for name in phase.crystallite_size_nm)
+    heads = {f"cell.{edge}": f"{edge} ({'°' if len(edge) > 1 else 'Å'})" for edge in edges}
+    heads |= {f"crystallite_size_nm.{name}": f"{SIZE_LABELS.get(name, label_of(name))} (nm)" for name in sizes}
+    return heads | ({"microstrain": "microstrain"} if any(phase.microstrain for phase in phases) else {})
+
+
+def microstructure_of(phase: PhaseResult, place: str) -> Estimate | None:
+    """What stands at a place of `microstructure_columns`."""
+    field, _, name = place.partition(".")
+    found: Estimate | Mapping[str, Estimate] | None = getattr(phase, field)
+    return found.get(name) if isinstance(found, Mapping) else found
+
+
 def microstructure_rows(phases: Sequence[PhaseResult], *, ids: bool = False) -> list[tuple[str, ...]]:
     """Head and rows of cell, crystallite sizes and microstrain of phases that have them; empty where none has."""
-    known = [phase for phase in phases if phase.cell or phase.crystallite_size_nm or phase.microstrain]
-    edges = [axis for axis in ("a", "b", "c", "alpha", "beta", "gamma") if any(axis in phase.cell for phase in known)]
-    sizes = list(dict.fromkeys(name for phase in known for name in phase.crystallite_size_nm))
-    head = ["", *(f"{edge} ({'°' if len(edge) > 1 else 'Å'})" for edge in edges)]
-    head += [f"{SIZE_LABELS.get(name, label_of(name))} (nm)" for name in sizes]
-    head += ["microstrain"] * any(phase.microstrain for phase in known)
+    heads = microstructure_columns(phases)
+    known = [phase for phase in phases if any(microstructure_of(phase, place) for place in heads)]
     rows = [
-        (phase.id if ids else phase.name, *(brackets(phase.cell.get(edge)) for edge in edges),
-         *(brackets(phase.crystallite_size_nm.get(name)) for name in sizes),
-         *[brackets(phase.microstrain)] * ("microstrain" in head))
+        (phase.id if ids else phase.name, *(brackets(microstructure_of(phase, place)) for place in heads))
         for phase in known
-    ]  # fmt: skip
-    return [tuple(head), *rows] if rows else []
+    ]
+    return [("", *heads.values()), *rows] if rows else []
 
 
 def phase_block(result: SampleResult, width: int = SCREEN_WIDTH) -> str:
@@ -533,3 +543,8 @@ def _fit_line(fit: FitResult) -> str:
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def specimen_name(result: SampleResult) -> str:
+    """Sample id for titles; says "simulated" where the measurements were computed, not measured."""
+    return f"{result.sample_id} (simulated)" if result.metadata.get("simulated") else result.sample_id

@@ -2,7 +2,7 @@
 (() => {
   // Decimal point or comma: one button, kept for the next page where the browser allows.
   const button = document.getElementById("decimal");
-  const numbers = document.querySelectorAll("[data-path], td.number");
+  const numbers = document.querySelectorAll("[data-path], td.number, figure.static text");
   const write = comma => {
     for (const item of numbers) {
       const walker = document.createTreeWalker(item, NodeFilter.SHOW_TEXT);
@@ -12,6 +12,7 @@
       }
     }
     document.documentElement.dataset.decimal = comma ? "," : ".";
+    document.dispatchEvent(new Event("xrdcomp-decimal"));
     if (button) { button.textContent = comma ? "Numbers: 1,5" : "Numbers: 1.5"; button.setAttribute("aria-pressed", String(comma)); }
   };
   if (button) {
@@ -19,5 +20,16 @@
     button.addEventListener("click", () => write(document.documentElement.dataset.decimal !== ","));
     write(location.hash === "#decimal=comma");
   }
-  // Paper shows tables that are folded on the screen only where the reader unfolded them.
+  // Paper shows the answer on two sheets; what is folded or an appendix is printed where the reader asks for it.
+  const appendix = document.getElementById("appendix");
+  if (appendix) {
+    appendix.hidden = false;
+    appendix.addEventListener("click", () => {
+      const all = document.documentElement.dataset.print !== "all";
+      document.documentElement.dataset.print = all ? "all" : "";
+      for (const item of document.querySelectorAll("details")) item.open = all;
+      appendix.textContent = all ? "Print: with appendix" : "Print: two sheets";
+      appendix.setAttribute("aria-pressed", String(all));
+    });
+  }
 })();

@@ -6,11 +6,11 @@ window.xrdcompPlots = () => {
   const PHASE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
   const AMORPHOUS = ["#E69F00", "#9C6B00", "#56B4E9", "#009E73", "#CC79A7", "#CC79A7", "#CC79A7"];
   const DASHES = [[12, 3, 2, 3], [2, 3], [14, 4], [8, 2, 2, 2], [4, 2], [4, 2], [4, 2]];
-  const LOOK = { observed: ["#000000", []], calculated: ["#D55E00", []], background: ["#767676", [6, 4]], difference: ["#5a5a5a", []] };
+  const LOOK = { observed: ["#7F7F7F", []], calculated: ["#000000", []], background: ["#767676", [6, 4]], difference: ["#5a5a5a", []] };
   const UNITS = { counts: "counts", cps: "counts/s", arbitrary: "arb. units" };
   const SERIES_DASHES = [[], [8, 3], [2, 3], [10, 3, 2, 3]];
   const unpack = text => Float32Array.from(new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer));
-  const look = curve => curve.role === "phase" ? [PHASE[curve.class], []] : curve.role === "amorphous" ? [AMORPHOUS[curve.class], DASHES[curve.class]] : LOOK[curve.role];
+  const look = curve => curve.role === "phase" ? [curve.look, []] : curve.role === "amorphous" ? [AMORPHOUS[curve.look], DASHES[curve.look]] : LOOK[curve.role];
   const reduced = matchMedia("(max-width: 34rem)").matches;
 
   const element = (name, attributes = {}, ...children) => {
@@ -31,12 +31,18 @@ window.xrdcompPlots = () => {
     return made;
   };
 
+  // Numbers of the axes, with the decimal sign of the page; another sign draws them again.
+  const NUMBER = { linear: "tick", sqrt: "tick * tick", log: "Math.pow(10, tick)" }, FIGURES = { linear: 8, sqrt: 3, log: 2 }, axes = [];
+  const formatter = scale => new M.CustomJSTickFormatter({ code: `const text = String(Number((${NUMBER[scale]}).toPrecision(${FIGURES[scale]}))).replace("-", "\u2212"); return document.documentElement.dataset.decimal === "," ? text.replace(".", ",") : text` });
+  document.addEventListener("xrdcomp-decimal", () => { for (const axis of axes) axis.formatter = new M.CustomJSTickFormatter({ code: axis.formatter.code }); });
+
   // One figure: panels above each other that share the range along x.
   const panel = (x_range, y_range, { height, ylabel, xlabel, tools, name }) => {
     const sizes = height ? { height, sizing_mode: "stretch_width" } : { sizing_mode: "stretch_both" };
     const plot = new M.Plot({ name, x_range, y_range, ...sizes, toolbar_location: null, min_border_left: reduced ? 48 : 74, min_border_right: 14, min_border_top: 6, min_border_bottom: xlabel ? 40 : 4, outline_line_color: "#888", output_backend: "canvas" });
     const xaxis = new M.LinearAxis({ axis_label: xlabel || null, axis_label_text_font_style: "normal", major_label_text_font_size: xlabel ? "12px" : "0px", major_label_text_color: "#1a1a1a", axis_label_text_color: "#1a1a1a" });
     const yaxis = new M.LinearAxis({ axis_label: ylabel, axis_label_text_font_style: "normal", major_label_text_font_size: "12px", major_label_text_color: "#1a1a1a", axis_label_text_color: "#1a1a1a" });
+    for (const axis of [xaxis, yaxis]) { axis.formatter = formatter("linear"); axes.push(axis); }
     if (xlabel !== null) plot.add_layout(xaxis, "below");
     plot.add_layout(yaxis, "left");
     plot.add_layout(new M.Grid({ dimension: 0, axis: xaxis, grid_line_color: "#e4e4e4" }), "center");
@@ -95,7 +101,6 @@ window.xrdcompPlots = () => {
   };
   const inverse = (wavelength, axis) => axis === "d" ? d => 360 / Math.PI * Math.asin(Math.min(1, wavelength / (2 * d))) : axis === "q" ? q => 360 / Math.PI * Math.asin(Math.min(1, q * wavelength / (4 * Math.PI))) : tt => tt;
   const scaled = (values, scale, floor) => scale === "sqrt" ? values.map(v => Math.sqrt(Math.max(v, 0))) : scale === "log" ? values.map(v => Math.log10(Math.max(v, floor))) : values;
-  const formatter = scale => scale === "linear" ? new M.BasicTickFormatter() : new M.CustomJSTickFormatter({ code: scale === "sqrt" ? "return String(Number((tick * tick).toPrecision(3)))" : "return String(Number(Math.pow(10, tick).toPrecision(2)))" });
 
   const pattern = (host, data) => {
     const state = { axis: "tt", scale: "linear", drag: "box", hidden: new Set() };
@@ -123,7 +128,7 @@ window.xrdcompPlots = () => {
       curves.forEach((curve, i) => {
         if (curve.role === "difference") return;
         const renderer = curve.role === "observed"
-          ? top.plot.add_glyph(new M.Scatter({ x: { field: "x" }, y: { field: "c" + i }, size: 2.5, fill_color: "#000", line_color: null }), source)
+          ? top.plot.add_glyph(new M.Scatter({ x: { field: "x" }, y: { field: "c" + i }, size: 2.5, fill_color: LOOK.observed[0], line_color: null }), source)
           : line(top.plot, source, "x", "c" + i, look(curve), curve.label);
         renderer.name = curve.label; renderer.visible = !state.hidden.has(curve.label);
         drawn.push([curve.label, renderer, "c" + i]);
@@ -136,7 +141,7 @@ window.xrdcompPlots = () => {
         data.reflections.forEach((phase, row) => {
           const place = phase.x.map(to), d = data.wavelength ? phase.x.map(converter(data.wavelength, "d")) : phase.x.map(() => NaN);
           const ticks = new M.ColumnDataSource({ name: "ticks-" + phase.phase, data: { x: place, low: place.map(() => -row - 0.38), high: place.map(() => -row + 0.38), middle: place.map(() => -row), tt: phase.x, d, hkl: phase.hkl, i: phase.i, phase: place.map(() => phase.phase) } });
-          marks.plot.add_glyph(new M.Segment({ x0: { field: "x" }, x1: { field: "x" }, y0: { field: "low" }, y1: { field: "high" }, line_color: PHASE[phase.class], line_width: 1.4 }), ticks);
+          marks.plot.add_glyph(new M.Segment({ x0: { field: "x" }, x1: { field: "x" }, y0: { field: "low" }, y1: { field: "high" }, line_color: phase.colour, line_width: 1.4 }), ticks);
           const wide = marks.plot.add_glyph(new M.Scatter({ x: { field: "x" }, y: { field: "middle" }, size: 12, fill_alpha: 0, line_alpha: 0 }), ticks);
           marks.plot.add_tools(new M.HoverTool({ renderers: [wide], tooltips: [["phase", "@phase"], ["hkl", "@hkl"], ["2θ", "@tt{0.000}°"], ["d", "@d{0.0000} Å"], ["relative", "@i{0.0} %"]] }));
         });
@@ -190,7 +195,7 @@ window.xrdcompPlots = () => {
       for (const { plot } of [upper, lower]) { const shade = new M.BoxAnnotation({ left: step.start, right: step.end, fill_color: i % 2 ? "#f6ecdd" : "#e3edf6", fill_alpha: 0.9, level: "underlay", line_color: null, propagate_hover: true }); plot.add_layout(shade, "center"); shades.push(shade); }
       if (step.tangent) { const t = new M.ColumnDataSource({ data: { x: step.tangent.x, y: step.tangent.y } }); tangents.push(line(upper.plot, t, "x", "y", ["#0072B2", [8, 3, 2, 3]], "construction " + step.label, 1.6)); }
     });
-    const curve = line(upper.plot, source, "x", "mass", ["#000000", []], "mass", 1.8), dtg = line(lower.plot, source, "x", "rate", ["#D55E00", []], "rate", 1.4);
+    const curve = line(upper.plot, source, "x", "mass", ["#000000", []], "mass", 1.8), dtg = line(lower.plot, source, "x", "rate", ["#767676", []], "rate", 1.4);
     upper.plot.add_tools(new M.HoverTool({ renderers: [curve], mode: "vline", tooltips: [["T", "@x{0.0} °C"], ["mass", "@mass{0.00} wt%"], ["DTG", "@rate{0.000} wt%/min"]] }));
     const panels = [upper, lower], dragging = kind => { for (const { pan, box } of panels) { pan.active = kind === "pan"; box.active = kind === "box"; } };
     const controls = element("fieldset", { class: "controls" }, element("legend", {}, "View"), ...navigation(canvas, () => ({ x }), () => x.setv({ start: a, end: b }), dragging));
