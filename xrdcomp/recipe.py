@@ -39,6 +39,8 @@ COMMAND_NAMES = {
     "history": "history.file",
 }
 """Settings that the command line and `analyze` call by a short name."""
+PROJECT = "project"
+"""Table of a recipe file that names the measurements it is for; the settings of a specimen in a project have one."""
 
 
 def _plain(value: Any) -> Any:
@@ -666,7 +668,8 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if source is None or isinstance(source, cls):
             recipe = source or cls()
         elif isinstance(source, str | os.PathLike):
-            recipe = cls.from_dict(read_toml(source, _EXPECTED), file=os.fspath(source))
+            data = read_toml(source, _EXPECTED)
+            recipe = cls.from_dict({key: data[key] for key in data if key != PROJECT}, file=os.fspath(source))
         elif isinstance(source, Mapping):
             dotted = {key: value for key, value in source.items() if "." in key}
             sections = {key: value for key, value in source.items() if key not in dotted and key != "used"}

@@ -40,8 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "batch": {*("analysis", "io", "laboratory", "stages", "instrument", "phases", "refinement"), *BASE},
     "qc": {*("analysis", "batch", "io", "stages", "instrument", "thermal"), *BASE},
     "present": {"results", "data", "errors", "disk", "units"},
+    "app": {*("analysis", "batch", "qc", "present", "io", "phases", "simulate", "instrument"), *BASE},
     "cli": {
         "laboratory",
+        "app",
         *("analysis", "batch", "qc", "present", "io", "frames", "phases", "simulate", "instrument"),
         *("quantification", "thermal", *BASE),
     },

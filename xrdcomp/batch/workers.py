@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -41,6 +42,47 @@ class Done(Generic[Item, Result]):
 
 class WorkerDied(RuntimeError):
     """A process ended in the midst of an item: memory ran out, or somebody killed it."""
+
+
+class Stopped(RuntimeError):
+    """An item was broken off because that was asked for."""
+
+
+class Worker:
+    """One process that takes one item after the other and can be stopped in the midst of one.
+
+    It is a fresh interpreter, not a fork, so that a process with threads may have it, and begins with its first item.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def call(
+        self, function: Callable[[Item], Result], item: Item, *, stopped: Callable[[], bool]
+    ) -> Done[Item, Result]:
+        """Apply `function`; `WorkerDied` where the process ends meanwhile, `Stopped` soon after `stopped` is true."""
+        if self._pool is None:
+            self._pool = _new_pool(1, "spawn")
+        future = self._pool.submit(_called_in_worker, function, item)
+        while not stopped():
+            try:
+                return future.result(timeout=0.1)
+            except TimeoutError:
+                continue
+            except BrokenProcessPool:
+                self.close()
+                return Done(item=item, error=WorkerDied(_DIED))
+        self.close()
+        return Done(item=item, error=Stopped("stopped"))
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        if self._pool is not None:
+            _break_off(self._pool)
+        self._pool = None
+
+
+_DIED = "the process ended before the analysis did: memory, or a kill"
 
 
 def work_off(
@@ -113,19 +155,17 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]
         with _pool(1) as pool:
             return pool.submit(_called_in_worker, function, item).result()
     except BrokenProcessPool:
-        return Done(item=item, error=WorkerDied("the process ended before the analysis did: memory, or a kill"))
+        return Done(item=item, error=WorkerDied(_DIED))
 
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Pool whose processes leave interrupts to their parent and end with it."""
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = _new_pool(workers)
     try:
         yield pool
     except BaseException:
-        # nothing that was handed out may go on after an interrupt
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
+        _break_off(pool)  # nothing that was handed out may go on after an interrupt
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -156,6 +196,17 @@ def _heeded_signals() -> Iterator[Callable[[], None]]:
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
+
+
+def _new_pool(workers: int, method: str | None = None) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context(method)
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(),))
+
+
+def _break_off(pool: ProcessPoolExecutor) -> None:
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_worker(parent: int) -> None:

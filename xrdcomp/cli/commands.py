@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "xrdcomp analyze scan.xy --radiation CuKa --blank holder.xy",
         "xrdcomp analyze FAP.XRA --phases fluorapatite --wavelength 1.5405,1.5443",
         "xrdcomp analyze scan.xrdml --recipe results/S1/recipe.toml --format json --quiet",
+        "xrdcomp analyze --recipe project/specimens/S1.toml --out again",
     )
 )
 @click.argument("xrd", metavar="[XRD_FILE]", required=False)
@@ -47,6 +48,8 @@ def analyze(xrd: str | None, **options: Any) -> None:
     Writes DIR/<sample id>/ with report.html, result.json, curves.npz, recipe.toml, tables and figures.
     """
     tga, tga_blank = options["tga"], options["tga_blank"]
+    if xrd is None and tga is None and options["recipe"] and _analyze_named(options):
+        return
     if tga is None and shared.tells_of_tga(options):
         msg = "units, mass and columns were given for a TGA file, but no file. Expected: --tga FILE as well."
         raise RecipeError(msg)
@@ -64,6 +67,26 @@ def analyze(xrd: str | None, **options: Any) -> None:
         tga, tga_blank = shared.read_tga_as_told(tga, tga_blank, options)
     result = analyze_specimen(xrd, tga=tga, tga_blank=tga_blank, recipe=recipe, **given)
     shared.deliver(result, options | {"xrd": xrd}, as_text=result_table)
+
+
+def _analyze_named(options: dict[str, Any]) -> bool:
+    """Analyse the measurements that the recipe file names itself, as one of a project does; False if it names none."""
+    from xrdcomp.batch.specimen_file import read_specimen_file
+    from xrdcomp.present.tables import result_table
+
+    named = read_specimen_file(options["recipe"])
+    if named is None:
+        return False
+    given = [f"--{name.replace('_', '-')}" for name in ("blank", "tga_blank", "scan", "input_format")
+             if options[name] is not None]  # fmt: skip
+    if given or shared.tells_of_tga(options):
+        what = given[0] if given else "what is told of a TGA file"
+        raise RecipeError(f"{what}: the recipe names the measurements. Expected: all of them here, or none.")
+    recipe = shared.build_recipe(options)
+    files = {kind: str(named.folder / file) for kind, file in named.measured.files.items()}
+    shared.progress(f"analysing {', '.join(files.values())}", quiet=options["quiet"])
+    shared.deliver(named.analyze(recipe), options | {"xrd": None} | files, as_text=result_table)
+    return True
 
 
 DEFAULT_WORKERS = 2

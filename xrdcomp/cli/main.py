@@ -29,6 +29,7 @@ COMMANDS = {
     "batch": "Analyse many specimens: a manifest or a folder.",
     "qc": "Verdict on results by a policy, for scripts.",
     "watch": "Analyse the files of a folder as they are finished.",
+    "app": "Open a project in the browser: drop files, choose, run, compare.",
     "demo": "Analyse the ten embedded, simulated specimens.",
     "identify": "Search a pattern for every crystalline phase of the library.",
     "tga": "Mass balance of a thermogravimetric run.",
@@ -49,7 +50,7 @@ COMMANDS = {
 
 MODULES = {
     "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show", "figure": "show",
-    "kinetics": "show",
+    "kinetics": "show", "app": "bench",
 }  # fmt: skip
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 
