@@ -33,7 +33,7 @@ def wide(seed: int = 0, n: int = 3000) -> tuple[np.ndarray, np.ndarray]:
 
 
 def codes(x: np.ndarray, y: np.ndarray, **facts: object) -> dict[str, str]:
-    scan = RawScan(two_theta=x, intensity=y, unit="counts", **facts)  # type: ignore[arg-type]
+    scan = RawScan(two_theta=x, intensity=y, **({"unit": "counts"} | facts))  # type: ignore[arg-type]
     return {
         message.code: message.text for message in to_pattern(scan, SourceFile(path=Path("a"), data=b""), "").messages
     }
@@ -226,14 +226,45 @@ def test_nanometres_are_asked_about() -> None:
     assert build_recipe({"wavelength": "0.1665"}).instrument.wavelengths == (0.1665,)
 
 
-@pytest.mark.parametrize(("factor", "points"), [(10.0, 6), (0.1, 40), (4.0, 60)])
+@pytest.mark.parametrize(("factor", "points"), [(10.0, 2), (10.0, 3), (10.0, 6), (0.1, 40), (4.0, 60), (10.0, 300)])
 def test_a_stretch_of_another_scale_is_told(factor: float, points: int) -> None:
     told = 0
     for seed in range(10):
         x, y = wide(seed)
         y[300 : 300 + points] = np.round(factor * y[300 : 300 + points])
         told += "XRD_SCALE_CHANGES" in codes(x, y)
-    assert told >= 9  # of 300 stretches anywhere, 273 are told
+    assert told >= 9
+
+
+def test_two_zeros_among_many_counts_are_told() -> None:
+    x, y = wide()
+    assert "XRD_ZERO_RUN" not in codes(x, y)
+    y[400:402] = 0.0
+    assert "XRD_ZERO_RUN" in codes(x, y)
+
+
+@pytest.mark.parametrize(("ratio", "told"), [(0.5, False), (0.48, False), (0.05, True), (0.9, True)])
+def test_a_ratio_that_no_tube_emits_is_told_and_used(ratio: float, told: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.uxd"
+    path.write_text(uxd(SCAN).decode().replace("_WLRATIO=0.5", f"_WLRATIO={ratio}"))
+    pattern = read_xrd(path)
+    assert pattern.emission_lines[1].weight == ratio
+    assert ("XRD_KALPHA2_UNUSUAL" in [note.code for note in pattern.messages]) is told
+
+
+def test_counts_that_are_called_a_rate_are_told() -> None:
+    x, y = wide()
+    assert "XRD_UNIT_DOUBTFUL" in codes(x, y, unit="cps", counting_time_s=10.0)
+    assert "XRD_UNIT_DOUBTFUL" not in codes(x, y / 10.0, unit="cps", counting_time_s=10.0)
+
+
+def test_a_first_row_without_its_angle_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.xy"
+    rows = [f"{x:.3f} {y}" for x, y in zip(SCAN.two_theta, SCAN.counts, strict=True)]
+    path.write_text("\n".join([f"x {SCAN.counts[0]}", *rows[1:]]) + "\n")
+    assert "XRD_HEADER_NUMBERS" in [note.code for note in read_xrd(path).messages]
+    path.write_text("\n".join(["two_theta counts", *rows]) + "\n")
+    assert "XRD_HEADER_NUMBERS" not in [note.code for note in read_xrd(path).messages]
 
 
 def test_fractions_among_counts_are_told() -> None:

@@ -17,8 +17,8 @@ Role = Literal[
     "conversion", "heat", "segment", "other",
 ]  # fmt: skip
 
-_REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C"}
-"""Degree and micro signs after one wrong decoding; the letter beside them leaves no doubt."""
+_REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C", "癈": "°C"}
+"""Degree and micro signs after one wrong decoding (癈: of ``°C`` as GBK); the letter beside leaves no doubt."""
 _DEGREE_SIGNS = str.maketrans("º˚ø>ｰС", "°°°°°C")
 _SPELLINGS: dict[tuple[Dimension, str], str] = {
     ("time", "s"): "s sec secs second seconds sek sekunden secondes segundos secondi 秒 сек с",
@@ -160,15 +160,15 @@ _ROLES: tuple[tuple[Role, str, str], ...] = (
         r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t", "",
     ),
     ("time", rf"^(elapsed |run |total |test )?({TIME_WORDS})(?![a-z])|^time|^t$", "time none"),
-    ("temperature", rf"{TEMPERATURE_WORDS}|(^|[_\s])t$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$", "temperature none"),
+    ("temperature", rf"{TEMPERATURE_WORDS}|(^|[_\s])t\d?$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$", "temperature none"),
     (
         "mass",
-        rf"\bm\s*/\s*m_?0\b|{MASS_WORDS}|^tga?\b|^tg\W|^m$|^w$|^wt\b|residu|^udtg$|thermograv|termograv"
+        rf"\bm\s*/\s*m_?0\b|{MASS_WORDS}|^tga?\d?\b|^tg\W|^m$|^w$|^wt\b|residu|^udtg$|thermograv|termograv"
         r"|热重|熱重", "mass none",
     ),
     ("time", r"", "time"),
     ("temperature", r"^$|^(furnace|sample|oven|ofen|probe|four|[ée]chantillon|program(med?)?)$", "temperature"),
-    ("mass", r"^$", "mass"),
+    ("mass", r"^$|^(value|wert|valeur|valor|valore|signal)$", "mass"),
     (
         "mass_change",
         r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease|p[ée]rdida|perdita|variaci"
@@ -236,12 +236,17 @@ def number_of(text: str) -> float | None:
 
 
 _PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;]{2,60}?)\s*[:=\t;]+\s*(?P<value>.*?)[\s;\"]*$")
+_COMMA_PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;,]{2,60}?)\"?\s*,[\s\"]*(?P<value>[^:=\t;]*?)[\s,\"]*$")
 
 
 def header_facts(lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False) -> dict[str, str]:
-    """First value of each key, parted by `pattern`, else at colon, tab, ``=`` or ``;``; `fold`: keys in lower case."""
+    """First value of each key, parted by `pattern`, else at colon, tab, ``=``, ``;`` or, without these, a comma.
+
+    `fold`: keys in lower case.
+    """
     facts: dict[str, str] = {}
-    for match in (pattern.match(line) for line in lines if len(line) < 4000):
+    comma = _COMMA_PAIR.match if pattern is _PAIR else lambda _: None
+    for match in (pattern.match(line) or comma(line) for line in lines if len(line) < 4000):
         if match and match["value"]:
             key = match["key"].strip()
             facts.setdefault(key.lower() if fold else key, match["value"].strip())

@@ -248,8 +248,9 @@ ZERO_RUN = message_kind(
     "XRD_ZERO_RUN", "warning",
     "Several zeros in a row inside the scan, where the points beside them have counts: lost data, no measurement.",
     remedy="Compare with another export, or exclude the range.",
-    threshold="3 zeros in a row beside a median above 20, or more where their number times the median is above 100",
-    origin="chance of 1e-26 for counts of 20",
+    threshold="3 zeros in a row beside a median above 20, or more where their number times the median is above 100; "
+    "one or two beside 50 counts",
+    origin="chance of 1e-26 for three of 20 counts, 1e-21 for one of 50",
 )  # fmt: skip
 ODD_COUNTS = message_kind(
     "XRD_ODD_COUNTS", "warning",
@@ -271,6 +272,19 @@ WAVELENGTH_DOUBTFUL = message_kind(
     "The file states a wavelength that cannot be read or is none between 0.1 and 5 Å, or a Kα2 without a ratio between "
     "0 and 1; it was left out.",
     remedy="Pass --wavelength (in ångström).",
+)  # fmt: skip
+KALPHA2_UNUSUAL = message_kind(
+    "XRD_KALPHA2_UNUSUAL", "warning",
+    "The file states a ratio of Kα2 to Kα1 that no tube emits; it was used.",
+    remedy="Pass the ratio (instrument.intensity_ratio) where the file is wrong.",
+    threshold="outside 0.4 to 0.6", origin="0.48 to 0.52 for all anodes; less behind a monochromator",
+)  # fmt: skip
+UNIT_DOUBTFUL = message_kind(
+    "XRD_UNIT_DOUBTFUL", "warning",
+    "The file says counts per second, but the intensities are whole numbers that scatter as counts do: they may be "
+    "counts, and standard deviations are then wrong by the root of the counting time.",
+    remedy="Compare with the unit that the instrument shows.",
+    threshold="variance ratio 0.5 to 1.9 at a counting time below 0.4 s or above 2.5 s",
 )  # fmt: skip
 SURPLUS_RECORDS = message_kind(
     "XRD_SURPLUS_RECORDS", "warning",
@@ -428,12 +442,17 @@ def note_ends(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
 
 
 def note_zero_runs(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]:
-    """Note three zeros or more in a row inside a scan, where the points beside them have counts."""
+    """Note zeros inside a scan where the points beside them have counts: three in a row, fewer beside many counts."""
     padded = np.concatenate(([False], intensity == 0, [False])).astype(np.int8)
     edges = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
-    runs = [(int(a), int(b)) for a, b in edges if b - a >= 3 and a > 0 and b < len(intensity)]
+    runs = [(int(a), int(b)) for a, b in edges if a > 0 and b < len(intensity)]
     beside = [min(np.median(intensity[max(0, a - 10) : a]), np.median(intensity[b : b + 10])) for a, b in runs]
-    found = [(a, b) for (a, b), level in zip(runs, beside, strict=True) if level > 20 or (b - a) * level > 100]
+    few = 50.0 * max(1.0, counting_scale(intensity) or 1.0) if runs else 0.0
+    found = [
+        (a, b)
+        for (a, b), level in zip(runs, beside, strict=True)
+        if (level > few if b - a < 3 else level > 20 or (b - a) * level > 100)
+    ]
     if not found:
         return []
     first, stop = found[0]
@@ -672,6 +691,17 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         text = f"the file states {what}, {why}; it was left out. Pass --wavelength in ångström"
         notes.append(WAVELENGTH_DOUBTFUL(text))
         scan = replace(scan, emission_lines=tuple(known))
+    second = [line.weight for line in scan.emission_lines[1:2] if line.weight < 1.0]
+    if (
+        second
+        and not 0.4 <= second[0] <= 0.6
+        and scan.emission_lines[1].wavelength < 1.02 * scan.emission_lines[0].wavelength
+    ):
+        text = (
+            f"the file states a Kα2 of {second[0]:g} times the Kα1, which no tube emits (0.5); it was used. Set "
+            "instrument.intensity_ratio if it is wrong"
+        )
+        notes.append(KALPHA2_UNUSUAL(text, ratio=second[0]))
     if scan.metadata.get("variable_slit") is True:
         text = (
             "the slits opened during the scan, the file says: analysis puts a factor sinθ on what the specimen "
@@ -775,6 +805,14 @@ def _standard_deviation(scan: RawScan, notes: list[Diagnostic]) -> tuple[FloatAr
         if not (time > 0).all():
             i = int(np.argmax(~(time > 0)))
             raise ReadError(f"a counting time of {time[i]:g} s", f"point {i}", "above 0 s")
+        usual, ratio = float(np.median(time)), counting_scale(y)
+        whole = ratio is not None and bool((y == np.round(y)).all())
+        if whole and ratio and COUNTING_BAND[0] <= ratio <= COUNTING_BAND[1] and not 0.4 <= usual <= 2.5:
+            text = (
+                f"the file says counts per second over {usual:g} s, but all intensities are whole numbers whose "
+                f"variance is {ratio:.2f} of them, not {1.0 / usual:.2g}: they may be counts; ask the instrument"
+            )
+            notes.append(UNIT_DOUBTFUL(text, variance_ratio=ratio, counting_time_s=usual))
         return factor / time * np.sqrt(np.maximum(y * time / factor, 1.0)), "cps"
     return _from_scatter(scan, notes)
 

@@ -30,6 +30,16 @@ HEAD_BYTES = 8192
 """Length of the beginning that sniffers look at."""
 
 _CONTROL = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
+_WORDS = {
+    encoding: tuple(word.encode(encoding) for word in words.split())
+    for encoding, words in {
+        "gb18030": "温度 质量 时间 重量 角度 强度",
+        "big5": "溫度 質量 時間 重量 角度 強度",
+        "cp949": "온도 질량 시간 무게 각도 강도",
+        "cp1251": "емперат Масса масса Время время Вес Угол угол нтенсивн",
+    }.items()
+}  # fmt: skip
+"""Names of columns that tell an encoding in which any bytes are letters."""
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK = 2**18
 
@@ -136,9 +146,10 @@ def _expand(data: bytes, packed: str, path: Path) -> bytes:
 def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
     """Text with line feeds as line ends, and its encoding; both empty where the content is binary.
 
-    UTF-8 and UTF-16 with or without byte-order mark, then Shift-JIS where its lead bytes occur, then
-    cp1252. Numbers are ASCII in all of them; the choice matters for units and names only. With `cut` the
-    bytes are the beginning of a longer text, whose last character may be incomplete; without it half a character at
+    UTF-8 and UTF-16 with or without byte-order mark, then Chinese, Korean and Russian code pages where they spell what
+    a column is called, Shift-JIS where its lead bytes occur, then cp1252. Numbers are ASCII in all of them; the choice
+    matters for units and names only. With `cut` the bytes are the beginning of a longer text, whose last character may
+    be incomplete; without it half a character at
     the end becomes U+FFFD. A degree sign as DOS wrote it makes the text cp850.
     """
     encoding = _encoding(data, cut=cut)
@@ -170,6 +181,9 @@ def _encoding(data: bytes, *, cut: bool) -> str:
         return "utf-8"
     if re.search(rb"[\s/\[(\d.,;]\xf8[CKF](?![A-Za-z])", data):  # a degree sign as DOS wrote it
         return "cp850"
+    for encoding, words in _WORDS.items():
+        if any(word in data for word in words) and _decodes(body, encoding):
+            return encoding
     if re.search(rb"[\x81-\x9f]", data) and _decodes(body, "cp932"):
         private = re.search("[\ue000-\uf8ff]", body.decode("cp932"))  # characters that no font has: another script
         return "cp850" if private else "cp932"

@@ -55,6 +55,11 @@ _END_TOLERANCE_K = 40.0
 _SEPARATORS: dict[str, str | None] = {
     "SEMICOLON": ";", "COMMA": ",", "TAB": "\t", "TABULATOR": "\t", "SPACE": None, "BLANK": None, "NONE": None,
 }  # fmt: skip
+_WORDS = {
+    "SEMIKOLON": "SEMICOLON", "KOMMA": "COMMA", "PUNKT": "POINT", "LEERZEICHEN": "SPACE", "POINT-VIRGULE": "SEMICOLON",
+    "POINT VIRGULE": "SEMICOLON", "VIRGULE": "COMMA", "PUNTO Y COMA": "SEMICOLON", "COMA": "COMMA", "PUNTO": "POINT",
+}  # fmt: skip
+"""Separators and decimal signs as other languages of the program name them."""
 _FACT = re.compile(r"#(?!#)(?P<key>[^:]{1,60}):[ \t;,]*(?P<value>.*?)[ \t;,]*$")
 _METADATA = {
     "SAMPLE": "sample_name", "IDENTITY": "sample_id", "INSTRUMENT": "instrument", "DATE/TIME": "date",
@@ -85,9 +90,11 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
         if not rows:
             raise line_error(head + 1, "there are no rows below the column names", hint=WAS_CUT)
         parts.append((head + 2, rows))
-    separator, decimal = facts.get("SEPARATOR", "").upper(), facts.get("DECIMAL", "").upper()
+    separator, decimal = (
+        _WORDS.get(word, word) for word in (facts.get(key, "").upper() for key in ("SEPARATOR", "DECIMAL"))
+    )
     declared = _SEPARATORS.get(separator) or ""
-    if not separator + decimal or declared not in lines[heads[0]]:
+    if not separator or declared not in lines[heads[0]]:
         # keys stripped, or saved again by a spreadsheet
         dialect = guess_dialect([row for _, rows in parts for row in rows], lines[heads[0]])
     elif separator not in _SEPARATORS or decimal not in ("POINT", "COMMA", "DOT", ""):
@@ -109,7 +116,8 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     except ReadError as problem:
         problem.expected = ", ".join(filter(None, (problem.expected, str(dialect))))
         raise
-    mass = number_of(facts.get("SAMPLE MASS /mg", ""))
+    stated = (value for key, value in facts.items() if re.match(r"(SAMPLE MASS|PROBENMASSE|MASSE|MASA) ?.*/ ?mg", key))
+    mass = number_of(next(stated, ""))
     gases = {k: v for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT|MFC", k, re.IGNORECASE)}
     # the purge gas flows around the sample; the protective gas counts only where no other is named
     purge = " ".join(v for k, v in gases.items() if not re.search(r"PROT", k, re.IGNORECASE)).strip()

@@ -246,7 +246,7 @@ def _sniff_setaram(source: SourceFile) -> float:
 
 
 SETARAM = tga_reader("setaram", "Setaram Calisto and Setsoft text export", "csv txt", _sniff_setaram)(
-    lambda source, options: parse_table(source.text, options)
+    lambda source, options: parse_table(source.text, options, mass_keys=("mass (mg)", "masse (mg)", "mass"))
 )
 
 # Shimadzu and Hitachi

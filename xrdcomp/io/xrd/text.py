@@ -50,7 +50,7 @@ THIRD_COLUMN = message_kind(
 
 HEADER_NUMBERS = message_kind(
     "XRD_HEADER_NUMBERS", "warning",
-    "A line of numbers above the rows holds more of them than each row and was taken as part of the header.",
+    "A line with numbers above the rows, more of them than each row or one like those below, was taken as header.",
     remedy="Compare the first angle with the range of the measurement; mark the line as a comment.",
 )  # fmt: skip
 MAX_TABLES, LEAST_SCAN, _MOST_WIDER = 1000, 10, 5
@@ -190,6 +190,7 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
         first += len(wider)
         table, header = parse_table(source, first, last, lines), lines[:first]
         _refuse_damaged_rows(header, table)
+        wider += _half_row(header, table)
         names = _names_above(header, table)
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
@@ -391,6 +392,27 @@ def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
         msg = f"the line before the block reads {header[-1].strip()[-60:]!r}, which looks like a row of it"
         hint = "A figure or a line end is damaged there; copy the file again, or mark the line as a comment."
         raise ReadError(msg, f"line {table.lines[0] - 1}", "header and rows apart", hint)
+
+
+def _half_row(header: Sequence[str], table: Table) -> list[Diagnostic]:
+    """A note where the line above the rows has their columns and a number as large as the one below it."""
+    cells = (
+        header[-1].replace(table.dialect.separator or " ", " ").replace(table.dialect.decimal, ".").split()
+        if header
+        else []
+    )
+    if len(cells) != table.values.shape[1] or cells[0][:1] in tuple("#;!%'*/"):
+        return []
+    values = [number(cell) for cell in cells]
+    if not any(
+        v is not None and 0.5 * below <= v <= 2.0 * below for v, below in zip(values, table.values[0], strict=True)
+    ):
+        return []
+    text = (
+        f"line {table.lines[0] - 1}, {header[-1].strip()[:50]!r}, has as many cells as the rows and a number like "
+        "theirs: taken as part of the header, it may be a damaged row; compare with the range of the measurement"
+    )
+    return [HEADER_NUMBERS(text)]
 
 
 def _mostly_figures(token: str) -> bool:

@@ -1,0 +1,94 @@
+"""Whole runs in layouts, languages and code pages beside those of the writers: read, or asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tga_writers import make_curve
+from xrdcomp.errors import ReadError
+from xrdcomp.io.front import read_tga
+
+CURVE = make_curve(300)
+MINUTES, CELSIUS, MG = CURVE.time_s / 60.0, CURVE.temperature_c, CURVE.mass_mg
+START = float(MG[0])
+SHARES = 100.0 * MG / START
+
+
+def rows(form: str, decimal: str = ".") -> list[str]:
+    """Rows of minutes t, °C T, mg m, per cent p, change of mass d, index i."""
+    found = []
+    for i, (t, degrees, m, p) in enumerate(zip(MINUTES, CELSIUS, MG, SHARES, strict=True)):
+        found.append(form.format(t=t, T=degrees, m=m, p=p, d=m - START, i=i).replace(".", decimal))
+    return found
+
+
+NETZSCH = ["#EXPORTTYPE:DATA ALL", "#FORMAT:NETZSCH5", "#IDENTITY:HA", f"#SAMPLE MASS /mg:{START}", ""]
+COLUMNS = "{T:.5f};{t:.6f};{p:.6f}"
+FILES: dict[str, tuple[list[str], str, str, str]] = {
+    "netzsch german.txt": (
+        ["#EXPORTTYPE:DATEN ALLE", "#FORMAT:NETZSCH5", "#DECIMAL:KOMMA", "#SEPARATOR:SEMIKOLON",
+         f"#PROBENMASSE /mg:{START}", "", "##Temp./°C;Zeit/min;Masse/%", *rows(COLUMNS, ","), ""],
+        "cp1252", "netzsch_text", "percent",
+    ),
+    "netzsch french.txt": (
+        [*NETZSCH[:3], "#DECIMAL:VIRGULE", "#SEPARATOR:POINT-VIRGULE", "", "##Temp./°C;Temps/min;TG/%",
+         *rows(COLUMNS, ","), ""], "cp1252", "netzsch_text", "percent",
+    ),
+    "netzsch chinese.txt": (
+        [*NETZSCH, "##温度/°C;时间/min;质量/%", *rows(COLUMNS), ""], "gb18030", "netzsch_text", "percent"
+    ),
+    "netzsch recoded.txt": (
+        [*NETZSCH, "##Temp./癈;Time/min;Mass/%", *rows(COLUMNS), ""], "utf-8", "netzsch_text", "percent"
+    ),
+    "russian.txt": (
+        ["Время/мин\tТемпература/°C\tМасса/%", *rows("{t:.6f}\t{T:.5f}\t{p:.6f}")], "cp1251", "tga_csv", "percent"
+    ),
+    "korean.csv": (["시간(min),온도(°C),질량(mg)", *rows("{t:.6f},{T:.5f},{m:.7f}")], "cp949", "tga_csv", "mg"),
+    "stare.csv": (
+        ["HA;;;", "Index;t;Ts;Value", ";[min];[°C];[mg]", *rows("{i};{t:.6f};{T:.5f};{m:.7f}", ",")], "utf-8",
+        "tga_csv", "mg",
+    ),
+    "thermo plus.csv": (
+        ["Thermo plus EVO2", "Sample Name,HA", f"Sample Weight,{START},mg", "Time(min),Temp.(°C),TG(mg),DTA(uV)",
+         *rows("{t:.6f},{T:.5f},{d:.7f},0.2")], "utf-8", "tga_csv", "mg",
+    ),
+    "calisto.txt": (
+        ["Setaram", f"Mass (mg) : {START}",
+         "Index ;Time (min) ;Furnace Temperature (°C) ;Sample Temperature (°C) ;TG (mg) ;",
+         *rows("{i};{t:.6f};999;{T:.5f};{d:.7f};")], "utf-8", "setaram", "mg",
+    ),
+    "linseis.csv": (
+        ["Linseis", "Time [min];Temperature [°C];Weight [mg];DTA [µV]", *rows("{t:.6f};{T:.5f};{m:.7f};0,2", ",")],
+        "cp1252", "tga_csv", "mg",
+    ),
+    "spanish.csv": (["Tiempo (min);Temperatura (°C);Masa (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "utf-8",
+                    "tga_csv", "mg"),
+    "pandas.csv": ([",time_min,temp_C,mass_mg", *rows("{i},{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_variants_are_read(name: str, tmp_path: Path) -> None:
+    lines, encoding, format_id, unit = FILES[name]
+    path = tmp_path / name
+    path.write_bytes("\n".join([*lines, ""]).encode(encoding))
+    run = read_tga(path)
+    assert run.source is not None
+    assert (run.source.format, run.mass_unit) == (format_id, unit)
+    np.testing.assert_allclose(run.temperature_c, CELSIUS, atol=1e-4)
+    assert run.time_s is not None
+    np.testing.assert_allclose(run.time_s, CURVE.time_s, atol=1e-3)
+    np.testing.assert_allclose(run.mass, MG if unit == "mg" else SHARES, atol=1e-5)
+    if name.startswith(("netzsch g", "netzsch c", "thermo", "calisto")):
+        assert run.initial_mass_mg == pytest.approx(START)
+
+
+def test_numbered_columns_are_masses_to_choose_from(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["T1 (°C),TG1 (%),T2 (°C),TG2 (%)", *rows("{T:.4f},{p:.5f},{T:.4f},{m:.5f}")]) + "\n")
+    with pytest.raises(ReadError, match="several columns could be the mass"):
+        read_tga(path)
+    assert read_tga(path, columns={"mass": 2, "temperature": 1}).mass[0] == pytest.approx(100.0)
