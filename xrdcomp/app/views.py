@@ -348,14 +348,21 @@ def compare(project: Project, name: str, a: str, b: str) -> dict[str, Any]:
     for key in names:
         pair = [result.composition.components.get(key) for result in results]
         first, second = pair
-        difference = None if first is None or second is None else 100 * (second.value - first.value)
-        rows.append({"label": labels[key], "pair": pair, "difference": difference})
+        told = "" if first is None or second is None else _signed(100 * (second.value - first.value))
+        rows.append({"label": labels[key], "pair": pair, "difference": told})
+    fits = [result.xrd for result in results if result.xrd is not None]
     texts = [{(message.severity, message.text) for message in result.messages} for result in results]
     return {
         "name": name, "done": done, "runs": runs, "results": results, "rows": rows,
+        "rwp": _signed(100 * (fits[1].rwp - fits[0].rwp)) if len(fits) == 2 else "",
         "changes": list(changes(runs[0].asked, runs[1].asked)),
         "only": [sorted(texts[0] - texts[1]), sorted(texts[1] - texts[0])],
     }  # fmt: skip
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text.strip("+−") == "0.00" else text
 
 
 # Cohort

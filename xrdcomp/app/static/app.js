@@ -102,7 +102,13 @@ if (form) {
       if (told.revision) await refresh();
     } catch { state.textContent = "Not saved: the app does not answer. Is it still running?"; state.className = "error"; }
   };
-  form.addEventListener("change", () => { saving = saving.then(save); });
+  const pairs = [["range_min", "range_max"], ["spike", "spike_percent"]];
+  form.addEventListener("change", event => {
+    // what needs two fields is saved when both are filled, or both empty
+    const pair = pairs.find(names => names.includes(event.target.name));
+    if (pair && new Set(pair.map(name => !form.elements[name].value.trim())).size > 1) return;
+    saving = saving.then(save);
+  });
   form.addEventListener("submit", async event => {
     const button = event.submitter;
     if (form.dataset.going) return;
