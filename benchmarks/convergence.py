@@ -9,7 +9,7 @@ it is furthest. *Scatter*: the standard deviation of each parameter over the dra
 cause. That is not the stated one: the stated one also holds what counts do not show (priors of the instrument, the
 choice between displacement and zero shift), which is the same in every draw; it is listed beside it.
 
-Writes ``benchmarks/results/convergence.json`` and the table of ``docs/fit.md``.
+Writes ``benchmarks/results/convergence.json`` and the table of ``docs/evidence/fit.md``.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.dry:
         about = machine(resamples=options.resamples, seed=options.seed)
         write_rows("convergence", rows, about)
-        put_into_page(ROOT / "docs" / "fit.md", "convergence", _page(rows) + "\n\n" + sentence(about))
+        put_into_page(ROOT / "docs" / "evidence" / "fit.md", "convergence", _page(rows) + "\n\n" + sentence(about))
     return 1 if shortfalls(rows) else 0
 
 

@@ -18,7 +18,7 @@ from benchmarks.report import Row, at_most, between, machine, put_into_page, sho
 from xrdcomp.instrument.control import CUSUM_LIMIT, DRIFTING, REJECTING, cusum, westgard
 from xrdcomp.units import FloatArray
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "qc.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "evidence" / "qc.md"
 SEED = 18
 LONGEST = 4000
 """Runs after which a stable instrument is no longer followed."""

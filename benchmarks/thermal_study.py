@@ -4,7 +4,7 @@
 
 Specimens, laboratories and kinetics are drawn by the simulator, which shares no code with the analysis. Writes
 benchmarks/results/thermal.json (name, value, unit, bar, holds), the machine beside it, and the table in
-docs/thermal.md.
+docs/evidence/thermal.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from xrdcomp.thermal.kinetics import (
 )
 from xrdcomp.units import FloatArray
 
-PAGE = ROOT / "docs" / "thermal.md"
+PAGE = ROOT / "docs" / "evidence" / "thermal.md"
 NAMES = ("water", "organic", "carbonate", "residue")
 LEAVES_AS = {
     "water": 0,

@@ -1,13 +1,16 @@
 """Draw the pictures of the tutorial and the contact sheets of every figure again, into docs/images.
 
-python -m tools.pictures
+python -m tools.pictures    (frames need fabio: the extra ``frames``; the page's drawings a Chromium)
 """
 
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import xrdcomp as xc
+from tests import frame_writers
 from xrdcomp.analysis import analyze_embedded
-from xrdcomp.present import figures, measured
+from xrdcomp.frames.integrate import azimuthal_profile, integrate_frames, place_frames
+from xrdcomp.instrument.calibrate import calibrate, instrument_fwhm
+from xrdcomp.present import figures, measured, studies
+from xrdcomp.present.drawings import drawing_file, drawings_of
+from xrdcomp.present.pdf import find_browser
 from xrdcomp.present.style import figure_of, to_png
+from xrdcomp.recipe import InstrumentRecipe
 from xrdcomp.results import SampleResult
-from xrdcomp.simulate.cohort import load_cohort
+from xrdcomp.simulate.cohort import load_cohort, simulate_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+from xrdcomp.thermal.kinetics import conversion_curve, kissinger, predict_isothermal, vyazovkin
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 SHEET_DPI, SHEET_GAP = 100, 16
@@ -36,7 +47,7 @@ def kinds(results: list[SampleResult], width_mm: float) -> dict[str, Callable[[]
     def of(plot: Callable[..., object], *args: object, **given: object) -> Callable[[], Figure]:
         return lambda: figure_of(plot(*args, width_mm=width_mm, **given))  # type: ignore[arg-type]  # all give axes
 
-    return {
+    drawn: dict[str, Callable[[], Figure]] = {
         "fit": of(figures.plot_fit, first),
         "fit, square root over q": of(figures.plot_fit, first, scale="sqrt", axis="q"),
         "fit, logarithm over d": of(figures.plot_fit, first, scale="log", axis="d"),
@@ -48,6 +59,67 @@ def kinds(results: list[SampleResult], width_mm: float) -> dict[str, Callable[[]
         "cohort": of(figures.plot_cohort, results),
         "overview": partial(figures.plot_overview, first, width_mm=width_mm),
     }
+    return drawn | {name: of(plot, *made) for name, (plot, made) in studies_drawn().items()}
+
+
+@cache
+def studies_drawn() -> dict[str, tuple[Callable[..., object], tuple[object, ...]]]:
+    """Return calibration, kinetics and frames of simulated measurements: what draws each, and of what."""
+    model = SpecimenModel(
+        specimen_id="lab6", apatite=0.0, carbonate=0.0, protein=0.0, lipid=0.0, water=0.0, amorphous_mineral=0.0,
+        other={"lab6": 1.0}, other_size_nm=600.0,
+    )  # fmt: skip
+    conditions = XrdConditions(peak_counts=20000, two_theta_min=18, two_theta_max=130, step=0.02)
+    scan = simulate_pattern(model, conditions, seed=4)[0]
+    calibration = calibrate(scan, "lab6", InstrumentRecipe(radiation="CuKa"))
+    grid = np.linspace(20.0, 120.0, 400)
+    curves = [conversion_curve(xc.analyze_tga(decay(rate)), 300.0, 790.0) for rate in (5.0, 10.0, 20.0)]
+    energies = vyazovkin(curves)
+    peaks = [float(curve.temperature_c[curve.rate_per_min.argmax()]) for curve in curves]
+    line = kissinger(peaks, [curve.heating_rate_k_min for curve in curves])
+    scene = frame_writers.Scene(amplitude=0.4, direction=35.0)
+    with tempfile.TemporaryDirectory() as folder:
+        image, poni = Path(folder) / "f.tif", Path(folder) / "f.poni"
+        image.write_bytes(frame_writers.tiff(scene.counts(3).astype(np.int32)))
+        poni.write_text(frame_writers.poni(scene))
+        placed, pattern = place_frames([image], poni=[poni])[0], integrate_frames([image], poni=[poni])
+        spacing = 1.5406 / 2.0 / np.sin(np.radians(10.0))
+        ring = azimuthal_profile(image, d_spacing=spacing, half_width=1.0, poni=poni)
+    return {
+        "calibration": (studies.plot_calibration, (calibration, grid, instrument_fwhm(calibration.instrument, grid))),
+        "kissinger": (studies.plot_kissinger, (line,)),
+        "energies": (studies.plot_energies, (energies,)),
+        "prediction": (studies.plot_prediction, (predict_isothermal(energies, curves[0], 500.0),)),
+        "frames": (measured.plot_frames, (placed, pattern, ring)),
+        "frame": (measured.plot_frame_image, (placed.frame,)),
+    }
+
+
+def decay(rate: float) -> xc.TgaRun:
+    """Return a first-order loss of 40 %, E = 150 kJ/mol, heated at `rate` K/min, with 0.002 mg of noise."""
+    temperature = np.arange(200.0, 800.0, 0.25)
+    speed = np.exp(20.0 - 150.0 / (8.314462618e-3 * (temperature + 273.15))) / rate
+    dose = np.concatenate([[0.0], np.cumsum(0.125 * (speed[1:] + speed[:-1]))])
+    mass = 10.0 * (1.0 - 0.4 * (1.0 - np.exp(-dose))) + np.random.default_rng(1).normal(0.0, 0.002, len(dose))
+    return xc.TgaRun.from_arrays(temperature, mass, 60.0 * (temperature - 200.0) / rate, atmosphere="nitrogen")
+
+
+def page_drawings(result: SampleResult) -> list[Image.Image]:
+    """Return the drawings of the page, which an analysis writes as figures, as a browser shows them."""
+    browser, shots = find_browser(), []
+    assert browser is not None, "a Chromium draws them"
+    for name, drawing in drawings_of(result).items():
+        text = drawing_file(drawing, name, result)
+        across, down = map(float, re.findall(r'viewBox="0 -28 (\d+) (\d+)"', text)[0])
+        width = round(180 / 25.4 * SHEET_DPI)
+        size = f"{width},{round(width * down / across)}"
+        with tempfile.TemporaryDirectory() as folder:
+            page, shot = Path(folder) / "page.html", Path(folder) / "shot.png"
+            page.write_text(f"<body style='margin:0'>{text.replace('180mm', str(width))}</body>", encoding="utf-8")
+            flags = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--screenshot={shot}", f"--window-size={size}"]
+            subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
+            shots.append(Image.open(shot).convert("RGB"))
+    return shots
 
 
 def sheet(drawn: list[Image.Image], columns: int) -> Image.Image:
@@ -88,6 +160,7 @@ def main() -> None:
             Image.open(io.BytesIO(to_png(draw(), dpi=SHEET_DPI))).convert("RGB")
             for draw in kinds(results, width).values()
         ]
+        drawn += page_drawings(results[0]) if width > 100.0 else []
         whole = sheet(drawn, columns)
         save(whole, f"contact_{width:.0f}.png")
         save(whole.convert("L"), f"contact_{width:.0f}_grey.png")

@@ -603,18 +603,9 @@ def test_sizes_that_no_run_has(save: Callable[..., Path], content: str, reason: 
     assert reason in refusal(save(content)).reason
 
 
-def test_page_lists_every_format_and_every_code() -> None:
-    root = Path(__file__).resolve().parents[2]
-    page = (root / "docs" / "readers.md").read_text(encoding="utf-8")
-    said = {
-        code
-        for path in (root / "xrdcomp" / "io").rglob("*.py")
-        for code in re.findall(r'"(TGA_[A-Z_]+)"', path.read_text(encoding="utf-8"))
-    }
-    assert len(said) > 25, "the search above finds the codes"
-    missing = {code for code in said if f"`{code}`" not in page}
-    missing |= {f["id"] for f in list_formats() if f["kind"] == "tga" and f"`{f['id']}`" not in page}
-    assert not missing
+def test_page_lists_every_format() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "readers-tga.md").read_text(encoding="utf-8")
+    assert not {f["id"] for f in list_formats() if f["kind"] == "tga" and f"`{f['id']}`" not in page}
 
 
 def test_netzsch_saved_again_by_a_spreadsheet(save: Callable[..., Path]) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.present.colours import BLACK, BLUE, GREY, SERIES, VERMILLION
-from xrdcomp.present.style import NARROW_MM, SMALL, WIDTHS, figure_mm, figure_style, own_axes, panel_title
+from xrdcomp.present.style import (
+    MM_PER_INCH,
+    NARROW_MM,
+    SMALL,
+    WIDTHS,
+    figure_mm,
+    figure_of,
+    figure_style,
+    own_axes,
+    panel_title,
+)
 from xrdcomp.present.tables import UNIT_LABELS
 
 if TYPE_CHECKING:
@@ -99,11 +109,11 @@ def plot_frames(placed: Any, pattern: Pattern, profile: Any = None, *, width_mm:
         if profile is not None:
             edges = (profile.two_theta - profile.half_width, profile.two_theta + profile.half_width)
             axes.contour(column, row, angle, levels=edges, colors=VERMILLION, linewidths=0.8)
-            ring = f"ring d {profile.d_spacing:g} Å"
+            ring = f"ring d {profile.d_spacing:.4g} Å"
             upper.axvspan(*edges, color=VERMILLION, alpha=0.25, linewidth=0, label=ring)
             _draw_ring(figure.add_subplot(third), profile)
         high = float(np.percentile(y, 99.9))
-        upper.set_ylim(min(0.0, float(y.min())), 1.1 * high if high > 0 else None)
+        upper.set_ylim(min(0.0, float(y.min())), 1.6 * high if high > 0 else None)
         unit = UNITS.get(pattern.intensity_unit, "arb. units")
         upper.set(xlim=(x[0], x[-1]), xlabel="2θ (degrees)", ylabel=f"intensity ({unit})")
         upper.legend(loc="upper right")
@@ -148,10 +158,11 @@ def _draw_ring(axes: Axes, profile: Any) -> None:
     axes.axhline(0.0, color=GREY, linewidth=0.5)
     low, high = min(0.0, float(profile.intensity.min())), float(max(profile.intensity.max(), wave.max()))
     axes.set(
-        xlim=(-180.0, 180.0), xticks=np.arange(-180, 181, 60), ylim=(low, high + 0.35 * (high - low)),
+        xlim=(-180.0, 180.0), xticks=np.arange(-180, 181, 60), ylim=(low, high + 0.45 * (high - low)),
         xlabel="azimuth (°; 0 towards higher columns, 90 rows)", ylabel="net intensity",
     )  # fmt: skip
-    axes.legend(loc="upper right", ncols=2)
+    narrow = figure_of(axes).get_size_inches()[0] < NARROW_MM / MM_PER_INCH
+    axes.legend(loc="upper right", ncols=1 if narrow else 2)
     hermans = "" if profile.hermans is None else f", Hermans {profile.hermans:.2f}"
     found = f"A = {profile.amplitude:.3f} ± {profile.amplitude_esd:.3f} along {profile.direction:.0f}°{hermans}"
-    panel_title(axes, f"ring d {profile.d_spacing:g} Å: {found}")
+    panel_title(axes, f"ring d {profile.d_spacing:.4g} Å: {found}")

@@ -36,11 +36,11 @@ def plot_calibration(
         for table in calibration.fit.reflections.values():
             if table.fwhm is not None:
                 strong = table.intensity >= 1.0
-                label = "reflections of the fit, the standard's own broadening included"
+                label = "reflections of the fit,\nstandard's own broadening included"
                 open_circle: Any = {"color": BLUE, "markersize": 3, "markerfacecolor": "none"}
                 lower.plot(table.two_theta[strong], table.fwhm[strong], "o", label=label, **open_circle)
         lower.set(xlabel="2θ (°)", ylabel="full width at half maximum (°)", xlim=upper.get_xlim())
-        lower.set_ylim(bottom=0.0)
+        lower.set_ylim(0.0, 1.35 * lower.get_ylim()[1])  # the legend stands above
         lower.legend(loc="upper left")
         return upper
 
