@@ -258,8 +258,9 @@ class XrdAmounts(Record):
     scattering, its power per gram and the error of the background model; `counting_covariance` is the part of counting
     alone, `misfit_covariance` what a fit that does not describe its pattern everywhere leaves open beyond: None or zero
     where it does. `area_covariance` is the part of the scattering per gram of each amorphous component; components that
-    are not among `names` were not looked for. `blank_measured` tells that an empty-holder scan fixed the instrument
-    background, `facts` hold by phase id family, losses on heating and carbonate.
+    are not among `names` were not looked for. `lattice_diffuse` (n,) is what the disorder of a gram of CO3 in the
+    lattice of an apatite adds to the amounts, of which nothing is taken off. `blank_measured` tells that an
+    empty-holder scan fixed the instrument background, `facts` hold by phase id family, losses on heating and carbonate.
     """
 
     names: tuple[str, ...]
@@ -270,6 +271,7 @@ class XrdAmounts(Record):
     blank_measured: bool = False
     misfit_covariance: FloatArray | None = None
     area_covariance: FloatArray | None = None
+    lattice_diffuse: FloatArray | None = None
     facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
 
     @property

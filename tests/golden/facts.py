@@ -30,7 +30,10 @@ LEFT_OUT = {
 MESSAGES_OF_STAGES = ("messages", "diagnostics")
 """Fields of objects that are not kept: the same messages stand under `messages` of the whole result's JSON."""
 
-ADDED = ("facts", "boundary_c", "boundary_mass", "salts_apart", "oxalate_steps", "noise", "corrected")
+ADDED = (
+    *("facts", "boundary_c", "boundary_mass", "salts_apart", "oxalate_steps", "noise", "corrected"),
+    "lattice_diffuse",
+)
 """Fields of objects that came after the results were recorded; a fresh recording keeps them."""
 
 STORED_AS = {"ci95": "interval"}

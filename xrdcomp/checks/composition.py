@@ -322,8 +322,10 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
             why = "no mineral of tissue was found, and X-rays alone do not tell glass, silica, polymer and tissue apart"
             remedy = "Add a thermogravimetric run, or say that it is tissue (specimen.kind, --specimen-kind tissue)"
     elif found.xrd:
-        why = "the fit had no amorphous components, so crystals cannot be weighed against the whole specimen"
-        remedy = "Fit with fit.background = 'physical' and amorphous components, or spike with a weighed standard"
+        why = "crystals cannot be weighed against the whole specimen: the fit had no amorphous components, or not the "
+        why += "apatite that may be there"
+        remedy = "Fit with fit.background = 'physical' and amorphous components, name the phases that are there "
+        remedy += "(--phases), or spike with a weighed standard"
     text = (
         f"Not separated by these measurements: {', '.join(hidden).replace('_', ' ')}; {why}. Sums that can be "
         f"determined are under identifiable sums. {remedy}."

@@ -110,11 +110,13 @@ class XrdEvidence:
     """Diffraction summed to a few masses, divided by their `total` so that the unknown scale is near one.
 
     `rows` names which of ``XRD_ROWS`` were observed; `values` (n,) and `covariance` (n, n) are theirs, `counting` and
-    `misfit` the parts of the covariance from counting and from misfit. `others` are the masses of the other crystalline
+    `misfit` the parts of the covariance from counting and from misfit. `lattice_diffuse` (n,) is what a gram of CO3 in
+    the lattice adds to each row. `others` are the masses of the other crystalline
     phases that were detected, `salts` those of them that are chlorides; per mass of them, `losses` (3,) leave in the
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
+    `apatite_open` says that the search left open whether apatite is there, and that the fit holds none.
     """
 
     rows: tuple[str, ...]
@@ -122,6 +124,7 @@ class XrdEvidence:
     covariance: FloatArray
     counting: FloatArray
     misfit: FloatArray
+    lattice_diffuse: FloatArray
     losses: FloatArray
     others: dict[str, float]
     salts: dict[str, float]
@@ -129,6 +132,7 @@ class XrdEvidence:
     total: float = 1.0
     blank_measured: bool = False
     absent: frozenset[int] = frozenset()
+    apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
 
     def row(self, name: str) -> float:
@@ -293,6 +297,9 @@ def reduce_xrd(
         covariance=frozen_array(covariance + misfit),
         counting=frozen_array(counting),
         misfit=frozen_array(misfit),
+        lattice_diffuse=frozen_array(
+            np.zeros(len(rows)) if amounts.lattice_diffuse is None else sums @ amounts.lattice_diffuse
+        ),
         losses=losses,
         carbonate_share=carbonate / crystals if crystals > 0 else 0.0,
         others=others,
@@ -302,6 +309,7 @@ def reduce_xrd(
         absent=frozenset(
             index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
         ),
+        apatite_open="apatite" not in rows and any(p.is_apatite and p.decision == "inconclusive" for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
     )
 
@@ -326,6 +334,7 @@ def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmoun
         crystalline=(*amounts.crystalline, True),
         counting_covariance=grown(amounts.counting_covariance, std**2),
         misfit_covariance=grown(amounts.misfit_covariance, 0.0),
+        lattice_diffuse=None if amounts.lattice_diffuse is None else np.append(amounts.lattice_diffuse, 0.0),
     )
 
 

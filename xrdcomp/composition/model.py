@@ -14,7 +14,7 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
 
     apatite           K (1 + b) (h + ε κ c)
-    organic           K o
+    organic           K o            and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there
     water             K (w + (1 - g) (A + (1 - κ) c))
     amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
@@ -103,8 +103,11 @@ class JointModel:
 
     @property
     def weighs_crystals(self) -> bool:
-        """True where crystals can be weighed against the whole: by amorphous scattering, a spike or a known scale."""
-        if self.xrd is None:
+        """True where crystals can be weighed against the whole: by amorphous scattering, a spike or a known scale.
+
+        Not where apatite shows that the fit does not hold.
+        """
+        if self.xrd is None or self.xrd.apatite_open:
             return False
         return self.xrd.sees_amorphous or self.standard is not None or self.scale_is_known
 
@@ -208,6 +211,9 @@ class JointModel:
             for component, row, mass in terms:
                 if (taken := xrd.taken_by(row)) is not None:
                     matrix[:, xrd.rows.index(taken), component] += mass
+            # what reflections lose to the disorder of carbonate goes between them, and the fit reads it as amorphous
+            lost = (1.0 - theta["carbonate_intensity"]) / priors.DIFFUSE_LOSS
+            matrix[:, : len(xrd.rows), CARBONATE] += (scale * lattice * lost)[:, None] * xrd.lattice_diffuse
             for i, row in enumerate(xrd.rows):
                 if row == "standard" and self.standard is not None:
                     crystals = theta["standard_crystallinity"] * (1.0 + theta["standard_scatter"])

@@ -62,11 +62,14 @@ AMORPHOUS_RESPONSE = Prior(
     origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28",
 )  # fmt: skip
 CARBONATE_INTENSITY = Prior(
-    name="carbonate_intensity", mean=0.4, std=0.5, low=-1.0, high=1.2, input="carbonate_site",
+    name="carbonate_intensity", mean=0.2, std=0.45, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
-    origin="1 if the lattice kept its intensity per gram; by structure factors 6 wt% of CO3 take 3 % of it (carbon "
-    "for phosphorus alone: ε = 0.5) to 8 % (with the calcium vacancies that balance the charge: ε = -0.3)",
+    origin="structure factors of 3 to 6 wt% of CO3: 0.56 with carbon for phosphorus alone, 0.0 with sodium for the "
+    "charge, -0.1 with half a calcium missing for each, -0.6 with a calcium and a hydroxyl; 1 if nothing were lost",
 )  # fmt: skip
+DIFFUSE_LOSS = 1.1
+"""1 - ε of the substitution whose disorder `XrdAmounts.lattice_diffuse` is of (half a calcium missing). For all of them
+the diffuse scattering between 1 and 4 Å⁻¹ is 1.9 to 3.2 times that of protein per gram of CO3 and per 1 - ε."""
 UNCERTAINTY_SPREAD = Prior(
     name="xrd_spread", mean=-0.055, std=0.20, low=-2.0, high=2.0, input="xrd_model",
     meaning="log of the factor on the standard uncertainties of diffraction, which are those of typical specimens",

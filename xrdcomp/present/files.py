@@ -46,7 +46,7 @@ FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
 REFLECTION_MEASURES = ("d_spacing", "area", "height", "fwhm")  # not in earlier results
 TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
-AMOUNT_COVARIANCES = ("covariance", "counting_covariance", "misfit_covariance")
+AMOUNT_ARRAYS = ("covariance", "counting_covariance", "misfit_covariance", "lattice_diffuse")
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -205,7 +205,7 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         amounts = fit.amounts
         arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
         arrays["amounts_values"] = amounts.amounts
-        for name in AMOUNT_COVARIANCES:
+        for name in AMOUNT_ARRAYS:
             if (matrix := getattr(amounts, name)) is not None:
                 arrays[f"amounts_{name}"] = matrix
     if (tga := result.tga) is not None:
@@ -343,7 +343,7 @@ def _fit(
     }
     listed = [name.removeprefix("reflections_").removesuffix("_hkl") for name in curves if name.endswith("_hkl")]
     names = tuple(map(str, curves.get("amounts_names", ())))
-    matrices: dict[str, Any] = {name: curves.get(f"amounts_{name}") for name in AMOUNT_COVARIANCES}
+    matrices: dict[str, Any] = {name: curves.get(f"amounts_{name}") for name in AMOUNT_ARRAYS}
     amounts = XrdAmounts(
         names=names,
         amounts=curves.get("amounts_values", np.empty(0)),

@@ -20,9 +20,10 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, corrections, elements, reflections
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.model import PatternModel, Points
+from xrdcomp.refinement.reflections import emitted_weight, polarization
 from xrdcomp.refinement.solver import Solution
 from xrdcomp.results import XrdAmounts
-from xrdcomp.units import BoolArray, FloatArray
+from xrdcomp.units import CO3_MASS, BoolArray, FloatArray, two_theta_to_q
 
 # Microabsorption: grains of a phase that absorbs more than the mean of the powder hide part of their own scattering
 # [Brindley 1945 Phil. Mag. 36, 347]. Their size is rarely measured; ground powders have grains of a few micrometres.
@@ -259,6 +260,7 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=model.blank_measured,
             facts={item.phase.id: item.phase.facts for item in model.reflections},
+            lattice_diffuse=_lattice_diffuse(model, solution, points, joint, gram, inflation * prior)[is_amount],
         ),
         parameter_covariance=covariance[m:, m:],
         covariance=covariance,
@@ -268,6 +270,32 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
         right=columns.T @ (points.intensity / points.sigma),
         unbounded=moved[:m][is_amount],
     )
+
+
+def _lattice_diffuse(
+    model: PatternModel, solution: Solution, points: Points, joint: FloatArray, gram: FloatArray, prior: FloatArray
+) -> FloatArray:
+    """Change of the coefficients, (m,), by what a gram of CO3 in the lattice of apatite scatters between reflections.
+
+    Carbon and vacancies on the sites of others are disorder (Laue scattering) that falls into the amorphous amounts; a
+    fit by itself cannot tell it from them. Per carbonate: carbon for phosphorus, an oxygen and half a calcium missing.
+    """
+    x, instrument = model.two_theta, model.instrument
+    s = two_theta_to_q(x, instrument.wavelength) / (4.0 * np.pi)
+    f = {}
+    for element in ("C", "P", "O", "Ca"):
+        f1, f2 = elements.anomalous(element, instrument.wavelength)
+        f[element] = elements.form_factor(element, s) + f1 + 1j * f2
+    disorder = np.abs(f["P"] - f["C"]) ** 2 + np.abs(f["O"]) ** 2 + 0.5 * np.abs(f["Ca"]) ** 2
+    factor = emitted_weight(instrument) * model.slit * polarization(x, instrument)
+    free = np.concatenate([solution.active, np.ones(joint.shape[1] - len(solution.active), dtype=bool)])
+    normal = gram[np.ix_(free, free)] + np.diag(prior[free])
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    normal = normal / np.outer(scale, scale) + 1e-11 * np.eye(len(normal))
+    out = np.zeros(joint.shape[1])
+    right = joint[:, free].T @ (factor * disorder / CO3_MASS / points.sigma)
+    out[free] = np.linalg.solve(normal, right / scale) / scale
+    return out[: len(model.columns)]
 
 
 def _over_background(

@@ -380,7 +380,7 @@ def _cohort_model(row: dict[str, Any], rng: np.random.Generator) -> SpecimenMode
     apatite = replace(
         plain.apatite_model, length_c_nm=float(row["c"]), length_a_nm=float(row["a"]),
         sigma_ln=float(rng.uniform(0.2, 0.4)), microstrain=float(rng.uniform(0.0008, 0.002)),
-        b_excess=float(rng.uniform(0.0, 0.15)), a_offset=float(rng.normal(0.02, 0.005)),
+        b_excess=float(rng.uniform(0.0, 0.15)), a_offset=float(rng.normal(0.02, 0.005)), substitution=True,
     )  # fmt: skip
     return replace(plain, materials=materials, apatite_model=apatite)
 

@@ -218,18 +218,19 @@ def powder_reflections(
 def crystal_diffuse(phase: Phase, q: FloatArray, *, wavelength: float, b_excess: float = 0.0) -> FloatArray:
     """Scattering of a crystal between its reflections: thermal and occupational diffuse, and Compton.
 
-    Einstein solid: Σ o|f|² (1 − o exp(−2Bs²)) + Σ o S_inc(s), electron units per dalton; q in Å⁻¹.
+    Einstein solid: Σ o|f|² − |Σ o f exp(−Bs²)|² over the atoms of each site, and Σ o S_inc(s), electron units per
+    dalton; q in Å⁻¹.
     """
     s = np.asarray(q, dtype=float) / (4.0 * np.pi)
-    total, elements = np.zeros_like(s), np.array(phase.site_element)
-    for element in dict.fromkeys(phase.site_element):
-        sites = elements == element
-        occupancy, b_iso = phase.site_occupancy[sites], phase.site_b_iso[sites] + b_excess
-        f_sq = np.abs(coherent_amplitude(element, s, wavelength)) ** 2
-        bragg_share = np.square(occupancy) @ np.exp(-2.0 * np.outer(b_iso, s * s))
-        total += f_sq * (occupancy.sum() - bragg_share)
-        total += occupancy.sum() * incoherent_intensity(element, s)
-    return total / cell_mass(phase)
+    f = {element: coherent_amplitude(element, s, wavelength) for element in dict.fromkeys(phase.site_element)}
+    sites: dict[tuple[float, ...], FloatArray | complex] = {}
+    total = np.zeros_like(s)
+    atoms = zip(phase.site_element, phase.site_xyz, phase.site_occupancy, phase.site_b_iso + b_excess, strict=True)
+    for element, xyz, occupancy, b_iso in atoms:
+        total += occupancy * (np.abs(f[element]) ** 2 + incoherent_intensity(element, s))
+        place = tuple(np.round(xyz % 1.0, 4) % 1.0)
+        sites[place] = sites.get(place, 0.0) + occupancy * f[element] * np.exp(-b_iso * s * s)
+    return np.asarray((total - sum(np.abs(site) ** 2 for site in sites.values())) / cell_mass(phase))
 
 
 # --- crystallite size, without any formula for the profile -----------------------------------------------
@@ -344,7 +345,7 @@ _PHOSPHATE_BOND = 1.75  # Å, above every P-O bond and below every other P…O d
 _CO3, _PO4 = 60.009, 94.971
 
 
-def carbonated(phase: Phase, carbonate: float) -> Phase:
+def carbonated(phase: Phase, carbonate: float, vacancies: float = 0.5) -> Phase:
     """Return the apatite with CO3 for PO4 (B-type), calcium vacancies for the charge.
 
     `carbonate` is the mass fraction of CO3 in the apatite, up to 0.2. A share x of the phosphorus becomes carbon, of
@@ -359,8 +360,9 @@ def carbonated(phase: Phase, carbonate: float) -> Phase:
         raise AnalysisError(msg)
     count = float(phase.site_occupancy[phosphorus].sum())
     calciums = float(phase.site_occupancy[calcium].sum())
+    missing = vacancies * count / calciums  # share of the calcium, per share of the phosphorus
     # the cell gets lighter by what leaves it: the share follows from x · count · CO3 = carbonate · (mass − x · lighter)
-    lighter = count * (_PO4 - _CO3) + 0.3 * calciums * atomic_mass("Ca")
+    lighter = count * (_PO4 - _CO3) + missing * calciums * atomic_mass("Ca")
     share = carbonate * cell_mass(phase) / (count * _CO3 + carbonate * lighter)
     # oxygens bonded to phosphorus, in the nearest image of the cell; those of the channel are not
     delta = phase.site_xyz[oxygen][:, None, :] - phase.site_xyz[phosphorus][None, :, :]
@@ -370,7 +372,7 @@ def carbonated(phase: Phase, carbonate: float) -> Phase:
     occupancy = np.array(phase.site_occupancy)
     occupancy[phosphorus] *= 1.0 - share
     occupancy[bonded] *= 1.0 - share / 4.0
-    occupancy[calcium] *= 1.0 - 0.3 * share
+    occupancy[calcium] *= 1.0 - missing * share
     carbon = np.flatnonzero(phosphorus)
     return replace(
         phase,

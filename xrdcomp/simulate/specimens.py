@@ -312,6 +312,7 @@ class ApatiteModel:
     graininess: float = 0.0  # σ of a lognormal factor on each reflection (large crystallites); 0: powder
     march_dollase: float = 1.0  # texture about c*; 1 is none
     substitution: bool = False  # occupancies follow the carbonate, see `scattering.carbonated`
+    vacancies: float = 0.5  # calcium that is missing per carbonate; 0 where its charge is balanced otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -529,7 +530,7 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
 
     Halos move by 0.4° (σ), their widths by 8 %, heights by 8 %, scattering per gram by 4 %, and their family
     changes; crystallites are needles of 12–40 by 5–16 nm with distributions of any width; B is up to 0.3 Å²
-    higher, and in every other specimen carbonate weakens the reflections (`carbonated`); protein and lipid take
+    higher, and carbonate weakens the reflections (`carbonated`) with up to one vacancy each; protein and lipid take
     their steps at other temperatures and in other proportions; char is 0.22 ± 0.05 and the water bound by amorphous
     mineral 0.10 ± 0.03. The composition stays; `graininess` is that of the `ApatiteModel`.
     """
@@ -561,7 +562,7 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     bound = float(np.clip(rng.normal(0.10, 0.03), 0.02, 0.2))
     late = float(np.clip(rng.normal(0.8, 0.15), 0.2, 1.0))
     return replace(
-        model, apatite_model=replace(apatite, substitution=bool(rng.random() < 0.5)), materials=materials,
+        model, apatite_model=replace(apatite, substitution=True, vacancies=float(rng.random())), materials=materials,
         organics=organics, char_fraction=char, bound_water=bound, bound_water_late=late,
     )  # fmt: skip
 

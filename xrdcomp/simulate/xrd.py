@@ -240,7 +240,7 @@ def _cross_section(
         apatite, co3 = model.apatite_model, model.lattice_carbonate
         phase = phases[apatite.phase]
         if apatite.substitution and co3 > 0.0:
-            phase = carbonated(phase, co3)
+            phase = carbonated(phase, co3, vacancies=apatite.vacancies)
         cell, b_excess = apatite_cell(apatite, phase, co3), apatite.b_excess + apatite.b_per_carbonate * co3
         crystals.append((model.apatite + model.carbonate_in_lattice, phase, apatite, cell, b_excess))
     crystals += [(mass, phases[name], other, None, 0.0) for name, mass in _present(model.other_phases).items()]
