@@ -1121,6 +1121,20 @@ class SampleResult(_Tabulated, shown="result"):
         return one_screen(presenter("tables").result_summary(self))
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeriesView:
+    """Means over bins of a series of patterns, fine enough to be drawn.
+
+    Quantities and their standard uncertainties are (bins,) or, of a map, (rows, columns); `axes` are name, unit and
+    values of the bins along each dimension.
+    """
+
+    axes: tuple[tuple[str, str, FloatArray], ...]
+    quantities: Mapping[str, FloatArray]
+    stds: Mapping[str, FloatArray]
+    units: Mapping[str, str]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ControlChart(Record):
     """One quantity of a check standard on one instrument over time, judged as `xrdcomp.instrument.control` says.

@@ -11,14 +11,14 @@ import click
 
 
 @contextmanager
-def progress_bar(total: int | None, label: str, *, shown: bool = True) -> Iterator[Callable[[str], None]]:
-    """Yield a function to be called once for each item that is done, with a word on it or "".
+def progress_bar(total: int | None, label: str, *, shown: bool = True) -> Iterator[Callable[..., None]]:
+    """Yield a function to be called for what is done, with a word on it or "" and how many items it were [1].
 
     On a terminal a bar with count, rate and time left is drawn on standard error; elsewhere, and with an unknown
     `total`, nothing is, so that logs stay readable.
     """
     if not (shown and total and sys.stderr.isatty()):
-        yield lambda _: None
+        yield lambda *_: None
         return
     started, done = time.monotonic(), 0
 
@@ -31,9 +31,9 @@ def progress_bar(total: int | None, label: str, *, shown: bool = True) -> Iterat
         length=total, label=label, file=sys.stderr, show_pos=True, show_eta=True, item_show_func=rate
     ) as bar:
 
-        def advance(word: str) -> None:
+        def advance(word: str, items: int = 1) -> None:
             nonlocal done
-            done += 1
-            bar.update(1, word)
+            done += items
+            bar.update(items, word)
 
         yield advance

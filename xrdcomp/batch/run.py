@@ -18,8 +18,9 @@ from typing import Any
 
 import xrdcomp
 from xrdcomp.analysis import analyze, analyze_sample
+from xrdcomp.batch.cluster import spread
 from xrdcomp.batch.progress import progress_bar
-from xrdcomp.batch.specimens import MEASUREMENTS, Specimen
+from xrdcomp.batch.specimens import MEASUREMENTS, Specimen, settings_hash
 from xrdcomp.batch.tables import failed_row, row_of
 from xrdcomp.batch.workers import Done, WorkerDied, work_off
 from xrdcomp.data import Sample, presenter
@@ -174,16 +175,20 @@ def run_batch(
     workers: int = 1,
     resume: bool = True,
     asked: Asked | None = None,
+    scheduler: str = "",
 ) -> Iterator[Entry]:
     """Analyse specimens and write ``out/<sample_id>/`` for each; entries in order, those of an earlier run first read.
 
     With `resume` a specimen whose result stands there already, from the same files and settings, is not analysed again.
     Results that no batch wrote there are replaced with `overwrite` only; without it the specimen is a failed row.
+    `scheduler` is the address of one of Dask, or ``"local"``; its workers must see files and folder by the same paths.
     """
-    folder = Path(out)
+    folder = Path(out).absolute() if scheduler else Path(out)
+    if scheduler:
+        specimens = [item.with_absolute_paths() for item in specimens]
     (folder / LEDGER).mkdir(parents=True, exist_ok=True)
     one = partial(_written, folder=folder, recipe=recipe, resume=resume, asked=asked or Asked())
-    for done in work_off(one, specimens, workers=workers):
+    for done in spread(one, specimens, workers=workers, scheduler=scheduler):
         if done.result is not None:
             yield done.result
         elif isinstance(done.error, WorkerDied):
@@ -225,7 +230,7 @@ def _key(specimen: Specimen, recipe: Recipe, asked: Asked) -> str:
         path = Path(file)
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
         digest.update(f"{kind} {path.name} {content}\n".encode())
-    told = [recipe.to_dict(), xrdcomp.__version__, specimen.problem, str(asked.figures), asked.report]
+    told = [settings_hash(recipe), xrdcomp.__version__, specimen.problem, str(asked.figures), asked.report]
     told += [asked.scan, asked.input_format, asked.laboratory and asked.laboratory.sha256]
     digest.update(json.dumps(told, sort_keys=True, ensure_ascii=False).encode())
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,11 @@ class Specimen:
         found = {kind: getattr(self, kind) for kind in MEASUREMENTS}
         return {kind: file for kind, file in found.items() if file}
 
+    def with_absolute_paths(self) -> Specimen:
+        """Copy that means the same files in whatever folder it is read."""
+        paths: dict[str, Any] = {kind: str(Path(file).absolute()) for kind, file in self.files.items()}
+        return replace(self, **paths)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -70,6 +76,31 @@ class Found:
             for item in self.specimens
         )  # fmt: skip
         return replace(self, specimens=tuple(own))
+
+
+def settings_hash(recipe: Recipe) -> str:
+    """Hash of all settings, and of the content of the files and folders that they name."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key in sorted(value):
+                digest.update(f"{key}=".encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            for item in value:
+                add(item)
+        else:
+            digest.update(f"{value!r};".encode())
+            path = Path(value) if isinstance(value, str) and 0 < len(value) < 1000 and "\0" not in value else None
+            if path is None or not path.exists():
+                return
+            for file in [path] if path.is_file() else sorted(path.glob("*")) if path.is_dir() else []:
+                if file.is_file():
+                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+
+    add(recipe.to_dict())
+    return digest.hexdigest()
 
 
 def find_specimens(source: str | Path) -> Found:

@@ -13,6 +13,7 @@ from xrdcomp.results import Estimate, SampleResult
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _ENDS = ("", "_std", "_low", "_high")
 _SUMS = ("crystalline", "non_crystalline", "total_mineral", "organic_and_water")
@@ -92,30 +93,46 @@ def write_tables(table: pd.DataFrame, folder: Path) -> list[Path]:
     written = [folder / "results.csv", folder / "results.csv-metadata.json"]
     text = table.map(no_formula).to_csv(index=False, lineterminator="\n")
     write_whole(written[0], text, overwrite=_is_ours(written[0]))
-    columns = [
-        {"name": name, "titles": name, "datatype": "string" if name in _TEXT else "number"}
-        | ({"schema:unitText": unit} if unit else {})
-        for name, unit in units.items()
-    ]
-    described = {
-        "@context": ["http://www.w3.org/ns/csvw", {"schema": "http://schema.org/"}],
-        "url": "results.csv",
-        "dc:creator": "xrdcomp",
-        "tableSchema": {"columns": columns, "primaryKey": "sample_id"},
-    }
-    write_whole(written[1], json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+    described = csv_description("results.csv", units, "sample_id")
+    write_whole(written[1], described)
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         return written
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    fields = [field.with_metadata({"unit": units[field.name]}) for field in arrow.schema]
-    arrow = arrow.cast(pa.schema(fields, metadata={"creator": "xrdcomp", "units": json.dumps(units)}))
+    metadata = {"creator": "xrdcomp", "units": json.dumps(units)}
+    arrow = arrow.cast(arrow_schema(units).with_metadata(metadata))
     target = folder / "results.parquet"
     with whole_file(target) as work:
         pq.write_table(arrow, work, compression="zstd")
     return [*written, target]
+
+
+def csv_description(name: str, units: Mapping[str, str], key: str) -> str:
+    """Describe a table in CSV as CSV on the Web has it: type and unit of every column; a unit "" is text."""
+    columns = [
+        {"name": column, "titles": column, "datatype": "number" if unit else "string"}
+        | ({"schema:unitText": unit} if unit else {})
+        for column, unit in units.items()
+    ]
+    described = {
+        "@context": ["http://www.w3.org/ns/csvw", {"schema": "http://schema.org/"}],
+        "url": name,
+        "dc:creator": "xrdcomp",
+        "tableSchema": {"columns": columns, "primaryKey": key},
+    }
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+
+
+def arrow_schema(units: Mapping[str, str], whole: Sequence[str] = ()) -> pa.Schema:
+    """Columns of a Parquet table with the unit of each; a unit "" is text, `whole` are counted."""
+    import pyarrow as pa
+
+    kinds = {
+        name: pa.int64() if name in whole else pa.float64() if unit else pa.string() for name, unit in units.items()
+    }
+    return pa.schema([pa.field(name, kind, metadata={"unit": units[name]}) for name, kind in kinds.items()])
 
 
 def _is_ours(file: Path) -> bool:

@@ -27,6 +27,7 @@ from xrdcomp.errors import XrdcompError, printable
 COMMANDS = {
     "analyze": "Composition of one specimen from its measurements.",
     "batch": "Analyse many specimens: a manifest or a folder.",
+    "series": "Fit many patterns of one grid: maps, in-situ series.",
     "qc": "Verdict on results by a policy, for scripts.",
     "watch": "Analyse the files of a folder as they are finished.",
     "app": "Open a project in the browser: drop files, choose, run, compare.",
@@ -49,8 +50,8 @@ COMMANDS = {
 }
 
 MODULES = {
-    "batch": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show", "figure": "show",
-    "kinetics": "show", "app": "bench",
+    "batch": "many", "series": "many", "qc": "quality", "watch": "quality", "export": "show", "report": "show",
+    "figure": "show", "kinetics": "show", "app": "bench",
 }  # fmt: skip
 """Commands that are functions of another module than `xrdcomp.cli.commands`."""
 

@@ -17,13 +17,16 @@ from xrdcomp.cli.options import (
     figure_options,
     figures_as_told,
     history_option,
+    overwrite_option,
     progress,
     quiet_option,
     recipe_options,
+    series_options,
     take_laboratory,
     workers_of,
     xrd_options,
 )
+from xrdcomp.disk import refuse_inputs
 from xrdcomp.errors import OutputError
 
 if TYPE_CHECKING:
@@ -36,6 +39,12 @@ def _page_of(out: Path, sample_id: str) -> str:
     """Page of a specimen, or its result where there is none, as a link from the page of all."""
     name = "report.html" if (out / sample_id / "report.html").is_file() else "result.json"
     return f"{quote(sample_id)}/{name}"
+
+
+scheduler_option = click.option(
+    "--scheduler", default="", metavar="local|tcp://HOST:PORT",
+    help="Work on Dask: local processes, or the workers of a scheduler that runs (extra cluster).",
+)  # fmt: skip
 
 
 @click.command(
@@ -60,6 +69,7 @@ def _page_of(out: Path, sample_id: str) -> str:
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
     help="Status of a specimen from which on the exit code is 1.",
 )  # fmt: skip
+@scheduler_option
 @xrd_options
 @atmosphere_option
 @history_option
@@ -105,7 +115,8 @@ def batch(source: str, **options: Any) -> None:
     given |= {"figures": figures_as_told(options), "laboratory": laboratory}
     asked = Asked(**given, options=tuple(known))
     with progress_bar(total, "analysing", shown=not quiet) as advance:
-        for entry in run_batch(found.specimens, out, recipe, workers=workers, resume=options["resume"], asked=asked):
+        told = {"workers": workers, "scheduler": options["scheduler"], "resume": options["resume"], "asked": asked}
+        for entry in run_batch(found.specimens, out, recipe, **told):
             rows.append(entry.row)
             resumed += entry.resumed
             advance(str(entry.row["sample_id"]))
@@ -124,4 +135,104 @@ def batch(source: str, **options: Any) -> None:
     click.echo("written: " + ", ".join(str(path) for path in written))
     bad = counts["failed"] + (counts["warning"] if options["fail_on"] == "warning" else 0)
     if options["fail_on"] != "never" and bad:
+        raise click.exceptions.Exit(1)
+
+
+FREE_KINDS = ("cell", "inverse_size", "sample_displacement_mm", "zero_shift")
+
+
+@click.command(
+    epilog=examples(
+        "xrdcomp series map.h5::entry/data --out map.parquet --phases hydroxyapatite,calcite",
+        "xrdcomp series frames --out heating.parquet --phases lime,calcite --range 20,70 --workers 4",
+        "xrdcomp series map.zarr::scan/intensity --out map.parquet --scheduler tcp://node1:8786 --partitions",
+    )
+)
+@click.argument("source", metavar="FILE.h5::PATH|FILE.zarr::PATH|FOLDER|FILE")
+@click.option("--out", required=True, metavar="FILE.parquet", help="Table of the results; CSV, page, figure beside it.")
+@click.option(
+    "--two-theta", default="", metavar="PATH", help="Path of the angles in the file where it does not say them itself."
+)
+@click.option(
+    "--free", default=",".join(FREE_KINDS), show_default=True, metavar="KIND[,KIND…]|all",
+    help="Parameters that each pattern has of its own beside amounts and background; the rest is of the common fit.",
+)  # fmt: skip
+@click.option(
+    "--chunk", type=click.IntRange(min=1), metavar="N", help="Patterns of a unit of work [default: 16 to 256]."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N",
+    help="Processes [default: XRDCOMP_WORKERS, else the number of processors].",
+)  # fmt: skip
+@scheduler_option
+@click.option(
+    "--partitions", is_flag=True, help="Leave FILE.parquet a folder of partitions: nothing is copied in the end."
+)
+@click.option("--resume/--fresh", default=True, show_default=True, help="Keep what an earlier run of the same did.")
+@click.option("--csv/--no-csv", default=None, help="Write FILE.csv too [default: up to a million patterns].")
+@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw FILE.png and FILE.html.")
+@click.option(
+    "--fail-on", type=click.Choice(["error", "never"]), default="error", show_default=True,
+    help="Whether patterns that could not be fitted give exit code 1.",
+)  # fmt: skip
+@series_options
+@recipe_options
+@overwrite_option
+@quiet_option
+def series(source: str, **options: Any) -> None:
+    """Fit many patterns of one instrument and grid with the same phases, chunk by chunk.
+
+    A common fit of some of them decides all that they share; every pattern is fitted from there. Writes one row a
+    pattern with all amounts, cells, sizes and their standard uncertainties. The same command again goes on where it was
+    broken off. A pattern that cannot be fitted is a row that says why.
+    """
+    from xrdcomp.batch.chunks import MOST_CSV_ROWS, start_run, view_of
+    from xrdcomp.batch.progress import progress_bar
+
+    quiet, target = options["quiet"], Path(options["out"])
+    place = source.partition("::")[0]
+    refuse_inputs(target, [] if "://" in place else [place])
+    if "://" not in place:
+        take_laboratory(options, place)
+    recipe = build_recipe(options)
+    workers = workers_of(options["workers"], os.cpu_count() or 1)
+    free: Any = tuple(kind.strip() for kind in options["free"].split(","))
+    given = {name: options[name] for name in ("two_theta", "chunk", "scheduler", "resume", "overwrite")}
+    progress(f"common fit of {source}", quiet=quiet)
+    run = start_run(
+        source, target, recipe, free="all" if free == ("all",) else free, workers=workers,
+        partitioned=options["partitions"], **given,
+    )  # fmt: skip
+    n = len(run.stack)
+    shape = " × ".join(map(str, run.stack.shape))
+    progress(f"{n} patterns ({shape}) of {len(run.stack.two_theta)} points, {run.chunks} chunks", quiet=quiet)
+    kept = 0
+    with progress_bar(n, "fitting", shown=not quiet) as advance:
+        for part in run.work():
+            kept += part.patterns * part.kept
+            advance(f"chunk {part.number + 1}/{run.chunks}", part.patterns)
+    failed, written = run.failed(), [target]
+    if options["csv"] or (options["csv"] is None and n <= MOST_CSV_ROWS):
+        written += run.write_csv()
+    if options["figures"]:
+        from xrdcomp.present.files import write_figure, write_text
+        from xrdcomp.present.series_page import plot_series, render_series_page
+
+        view = view_of(run)
+        figure = plot_series(view)
+        written.append(write_figure(figure, target.with_suffix(".png"), overwrite=options["overwrite"]))
+        held = [item.name for item in run.job.engine().common.table.free if item.name not in run.units]
+        facts = {
+            "patterns": f"{n} ({shape}) of {len(run.stack.two_theta)} points; {failed} could not be fitted",
+            "source": source,
+            "phases": ", ".join(recipe.phases or ("hydroxyapatite",)),
+            "free in each pattern": ", ".join(free),
+            "held at the common fit": ", ".join(held) or "nothing",
+        }
+        links = {path.name: path.name for path in written}
+        page = render_series_page(view, figure, title=f"Series {target.stem}", facts=facts, links=links)
+        written.append(write_text(target.with_suffix(".html"), page, overwrite=options["overwrite"]))
+    click.echo(f"{n} patterns" + (f" ({kept} of an earlier run kept)" if kept else "") + f": {failed} not fitted")
+    click.echo("written: " + ", ".join(str(path) for path in written))
+    if failed and options["fail_on"] == "error":
         raise click.exceptions.Exit(1)

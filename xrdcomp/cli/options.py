@@ -71,14 +71,14 @@ atmosphere_option = _option(
     "--atmosphere", metavar="GAS[,GAS@177min|GAS@600C …]", text="Gases of the TGA run; they override the file's."
 )
 
-scan_options = _stack(
+radiation_options = _stack(
     _option("--radiation", metavar="NAME", text="CuKa, CuKa1, CoKa, MoKa …; overrides the file's."),
     _option("--wavelength", metavar="L1[,L2[,RATIO]]", text="Wavelengths in ångström, weight of the second."),
     _option("--range", "two_theta_range", metavar="MIN,MAX", text="Part of the pattern to fit, degrees."),
-    scan_option,
-    input_format_option,
 )
+scan_options = _stack(radiation_options, scan_option, input_format_option)
 
+instrument_option = _option("--instrument", metavar="FILE", text="Instrument file of `xrdcomp calibrate`.")
 xrd_options = _stack(
     _option("--blank", metavar="FILE", text="Scan of the empty holder."),
     _option(
@@ -88,7 +88,12 @@ xrd_options = _stack(
         "of these. Without it hydroxyapatite is fitted; the library is searched for others either way.",
     ),
     scan_options,
-    _option("--instrument", metavar="FILE", text="Instrument file of `xrdcomp calibrate`."),
+    instrument_option,
+)
+series_options = _stack(
+    _option("--phases", metavar="ID[,ID…]", text="Phases to fit, and no others [default: hydroxyapatite]."),
+    radiation_options,
+    instrument_option,
 )
 
 read_tga_options = _stack(
