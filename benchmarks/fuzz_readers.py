@@ -223,7 +223,7 @@ def structured(copies: int, seconds: float, seed: int, keep: Path | None) -> dic
                 outcome = f"DEFECT {type(crash).__name__}"
             slowest = max(slowest, time.process_time() - start)
             table[kind][outcome] += 1
-            if outcome.startswith(("silent", "DEFECT", "not foreseen")):
+            if outcome.startswith(("silent", "DEFECT", "not foreseen", "a check")):
                 silent.append(f"{kind}: {outcome}: {each.name}")
                 if keep is not None:
                     (keep / f"{len(silent):05d}-{path.name}").write_bytes(data)

@@ -113,8 +113,8 @@ def structured_copies(
             outcome = "hang"
         if outcome in ("hang", "not foreseen"):
             (folder / f"structured_{done}_{name}").write_bytes(copy)
-        if outcome == "silent":
-            (folder / f"silent_{kind.replace(' ', '_')}_{name}").write_bytes(copy)
+        if outcome in ("silent", "a check could see it"):
+            (folder / f"{outcome.replace(' ', '_')}_{kind.replace(' ', '_')}_{name}").write_bytes(copy)
         yield kind, outcome
 
 

@@ -215,8 +215,35 @@ STRUCTURES = (
 )  # fmt: skip
 
 
+def could_be_seen(copy: TgaRun, original: TgaRun) -> bool:
+    """Whether what differs stands out of the copy as nothing does of the original, so that a check could see it.
+
+    Rows left out: time and temperature jump by five times the largest step of the original. A stretch of another
+    temperature or mass: both its ends jump by ten times that.
+    """
+
+    def largest(values: np.ndarray | None) -> float:
+        return 0.0 if values is None else float(np.abs(np.diff(values)).max())
+
+    if len(copy) != len(original):
+        series = [(copy.temperature_c, original.temperature_c), (copy.time_s, original.time_s)]
+        return len(copy) < len(original) and all(
+            one is not None and largest(one) > 5.0 * largest(before) for one, before in series
+        )
+    for one, before in ((copy.temperature_c, original.temperature_c), (copy.mass, original.mass)):
+        changed = np.flatnonzero(one != before)
+        if len(changed) and changed[0] > 0 and changed[-1] < len(one) - 1:
+            ends = np.abs(np.diff(one))[[changed[0] - 1, changed[-1]]]
+            if ends.min() > 10.0 * largest(before) > 0.0:
+                return True
+    return False
+
+
 def judge(copy: TgaRun, original: TgaRun) -> str:
-    """Whether a copy is the ``same`` run, is ``told`` by a new warning or info, or differs in silence."""
+    """Whether a copy is the ``same`` run, is ``told`` by a new warning or info, or differs in silence.
+
+    ``a check could see it``: differs in silence as `could_be_seen` has it.
+    """
     arrays = [(copy.temperature_c, original.temperature_c), (copy.mass, original.mass)]
     arrays += [(copy.time_s, original.time_s)] if copy.time_s is not None and original.time_s is not None else []
     facts = ("mass_unit", "initial_mass_mg", "atmosphere", "gas_changes")
@@ -224,7 +251,9 @@ def judge(copy: TgaRun, original: TgaRun) -> str:
     if equal and all(getattr(copy, name) == getattr(original, name) for name in facts):
         return "same"
     before = {(message.code, message.text) for message in original.messages}
-    return "told" if any((message.code, message.text) not in before for message in copy.messages) else "silent"
+    if any((message.code, message.text) not in before for message in copy.messages):
+        return "told"
+    return "a check could see it" if could_be_seen(copy, original) else "silent"
 
 
 def verdict(copy: TgaRun, original: TgaRun, hits: int, *, at_row_end: bool) -> str:

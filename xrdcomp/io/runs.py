@@ -70,8 +70,8 @@ HEADER_MASS_INVALID = message_kind("TGA_HEADER_MASS_INVALID", "warning",
 INITIAL_MASS_OVERRIDDEN = message_kind("TGA_INITIAL_MASS_OVERRIDDEN", "warning",
     "The mass that was given differs from that of the header; the former holds.", threshold="1 %")
 COLUMNS_DISAGREE = message_kind("TGA_COLUMNS_DISAGREE", "warning",
-    "Mass in mg and mass in per cent of one point do not fit each other; one is wrong.",
-    threshold="0.2 % of the initial mass", origin="rounding of two printed columns, with room")
+    "Two columns of one quantity do not fit each other, mass in mg and in per cent or two temperatures; one is wrong.",
+    threshold="0.2 % of the initial mass; 100 K", origin="rounding of two printed columns, with room; judgement")
 MASS_IS_CHANGE = message_kind("TGA_MASS_IS_CHANGE", "warning",
     "The column holds the change of mass; the start was added to every value (info where the file calls it a change; "
     "warning where only its values, which start at zero, tell).")
@@ -92,7 +92,7 @@ INITIAL_MASS_DIFFERS = message_kind("TGA_INITIAL_MASS_DIFFERS", "warning",
     threshold="10 %", origin="judgement")
 HEATING_RATE_ODD = message_kind("TGA_HEATING_RATE_ODD", "warning",
     "A heating rate that no furnace has, or far off the header's; time or temperature may be in another unit.",
-    threshold="0.005 to 2000 K/min; twentyfold the header's")
+    threshold="0.005 to 500 K/min; twentyfold the header's", origin="the fastest thermobalances heat by 500 K/min")
 SEGMENTS_ODD = message_kind("TGA_SEGMENTS_ODD", "warning",
     "Segment numbers are out of order or stand alone; one of them is damaged.")
 SPIKE = message_kind("TGA_SPIKE", "warning",
@@ -100,6 +100,8 @@ SPIKE = message_kind("TGA_SPIKE", "warning",
     threshold="30 times the 95 % quantile of steps, at least 3 K or 0.5 % of the range of mass", origin="judgement")
 # fmt: on
 
+FASTEST_K_MIN, FARTHEST_K = 500.0, 100.0
+"""Fastest heating of a thermobalance; no two thermometers of one furnace differ by more in the middle of a run."""
 COLDEST_C, HOTTEST_C = -200.0, 3000.0
 """Range of furnaces: liquid nitrogen to graphite."""
 LARGEST = {"mg": 1e6, "ug": 1e9, "g": 1e3, "percent": 1000.0, "fraction": 10.0}
@@ -395,6 +397,13 @@ class _Builder:
             msg = f"no column is recognised as temperature; columns: {_listed(columns)}"
             expected = "a column named temperature with °C or K"
             raise ReadError(msg, expected=expected, hint=ask_column("temperature"))
+        for other in (c for c in columns if c.role in _TEMPERATURE_ORDER and c.canonical == temperature.canonical):
+            apart = float(np.nanmedian(np.abs(other.values - temperature.values)))
+            if apart > FARTHEST_K:
+                text = (
+                    f"the columns {temperature.label!r} and {other.label!r} are {apart:.3g} K apart; one of them may "
+                )
+                self.say(COLUMNS_DISAGREE, text + "hold something else.", difference_k=apart)
         self.used = {"temperature": temperature, "mass": mass}
         times = [c for c in columns if c.role == "time"]
         if "time" in named or times:
@@ -699,17 +708,23 @@ class _Builder:
 
     def check_rate(self, run: TgaRun) -> None:
         """Fastest heating over any fiftieth of the run against what furnaces do and what the header says; gaps."""
-        if run.time_s is None or len(run) < 100:
+        if run.time_s is None or len(run) < 50:
             return
         steps = np.diff(run.time_s)
         usual = float(np.median(steps))
-        even = (np.abs(steps - usual) <= 0.2 * usual).mean() > 0.95
         warmed = np.abs(np.diff(run.temperature_c))  # a table at even temperatures has uneven times and lacks nothing
-        gaps = (steps > 2.5 * usual) & (warmed > 1.5 * np.median(warmed))
-        gaps &= True if run.segment is None else np.diff(run.segment) == 0
-        if usual > 0 and even and gaps.any():
+        if (np.abs(steps - usual) <= 0.2 * usual).mean() > 0.95:
+            gaps = (steps > 2.5 * usual) & (warmed > 1.5 * np.median(warmed))
+        else:
+            gaps = (steps > 8.0 * np.quantile(steps, 0.97)) & (warmed > 8.0 * np.quantile(warmed, 0.97))
+        if run.segment is not None:  # between segments a program may pause, but then it does not go on heating
+            rates = np.diff(run.temperature_c) / np.where(steps > 0, steps, np.inf)
+            gaps &= (np.diff(run.segment) == 0) | (np.abs(rates - np.median(rates)) < 0.1 * abs(np.median(rates)))
+        if usual > 0 and gaps.any():
             at = int(np.argmax(gaps)) + 1
-            text = f"time jumps by {steps[at - 1]:.4g} s before point {at} ({self.place(at)}), where readings are "
+            text = (
+                f"time jumps by {steps[at - 1]:.4g} s before point {at} ({self.place(at)}), where readings are mostly "
+            )
             text += f"{usual:.4g} s apart: rows were left out{f', in {gaps.sum()} places' if gaps.sum() > 1 else ''}."
             self.say(ROWS_MISSING, text, point=at, places=int(gaps.sum()))
         stride = len(run) // 50
@@ -720,7 +735,7 @@ class _Builder:
         rate = float((dk[dt > 0] / dt[dt > 0]).max() * 60.0)
         stated = run.heating_rate_k_min
         text = f"temperature rises by up to {rate:.3g} K/min"
-        if rate > 0 and not 0.005 <= rate <= 2000.0:
+        if rate > 0 and not 0.005 <= rate <= FASTEST_K_MIN:
             text += "; time or temperature may be in another unit."
             self.say(HEATING_RATE_ODD, text, rate_k_min=rate)
         elif stated and rate > 0 and (rate > 20 * stated or rate < stated / 20):
@@ -743,19 +758,18 @@ class _Builder:
         series = [("temperature", run.temperature_c, 3.0, "°C"), ("mass", run.mass, floor, run.mass_unit)]
         for name, values, least, unit in series:
             step = np.diff(values)
-            limit = max(least, 30.0 * float(np.quantile(np.abs(step), 0.95)))
+            usual = float(np.quantile(np.abs(step), 0.95))  # of temperatures it may itself be damaged
+            limit = max(least, min(30.0 * usual, max(FARTHEST_K, 3.0 * usual)) if unit == "°C" else 30.0 * usual)
             before, after = step[:-1], -step[1:]
             out = (before * after > 0) & (np.minimum(np.abs(before), np.abs(after)) > limit)
             spikes = (np.flatnonzero(out)[:3] + 1).tolist()
-            # a stretch that leaves and comes back: two opposite jumps of about one height
+            # a stretch that leaves and comes back: two opposite jumps
             jumps = np.flatnonzero(np.abs(step) > limit)
-            spikes += [
-                int(a) + 1
-                for a, b in itertools.pairwise(jumps)
-                if b - a > 1 and step[a] * step[b] < 0 and abs(step[a] + step[b]) < 0.5 * abs(step[a])
-            ]
+            spikes += [int(a) + 1 for a, b in itertools.pairwise(jumps) if b - a > 1 and step[a] * step[b] < 0]
             # zeros between readings that are far from it: cells that were blanked
-            nought = (values == 0.0) & (np.abs(np.concatenate(([0.0], values[:-1]))) > 0.05 * np.abs(values).max())
+            far = np.abs(values) > 0.05 * np.abs(values).max()
+            nought = (values == 0.0) & (np.append(False, far[:-1]) | np.append(far[1:], False))
+            nought[0] = False
             spikes += [int(at) for at in np.flatnonzero(nought) if abs(values[at:]).max() > 0.05 * np.abs(values).max()]
             if abs(step[-1]) > limit:  # the last point has one neighbour only
                 spikes.append(len(values) - 1)

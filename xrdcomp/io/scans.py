@@ -413,7 +413,7 @@ def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
     # second differences: rounding of listed angles and the step of a flat detector, which changes steadily,
     # leave them small everywhere
     curvature = np.abs(two_theta[1:-1] - 0.5 * (two_theta[:-2] + two_theta[2:]))
-    usual = float(np.quantile(curvature, 1.0 - 2.0 * _ODD_STEP_SHARE))
+    usual = float(np.quantile(curvature, 1.0 - max(2.0 * _ODD_STEP_SHARE, 5.0 / len(curvature))))
     step = float(np.median(steps))
     odd = np.flatnonzero(curvature > max(2.5 * usual, 0.02 * step))
     if not 0 < len(odd) <= max(4, _ODD_STEP_SHARE * len(two_theta)):
@@ -523,12 +523,16 @@ def note_stretch(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnosti
         spread = 3.0 * np.sqrt((scale / np.maximum(y[[up, up + 1, down, down + 1]], scale)).sum())
         if abs(factor) < np.log(_STRETCH_FACTOR) or unrest > 0.5 * abs(factor) + spread:
             continue
-        if abs(first - second) > spread + unrest + 0.05 or min(sure[up], sure[down]) < (15.0 if n < 4 else 8.0):
+        if abs(first - second) > spread + unrest + (0.05 if n < 4 else 0.4 * abs(factor)):
+            continue
+        if min(sure[up], sure[down]) < (15.0 if n < 4 else 8.0):
             continue
         if min(size[up], size[down]) < (3.0 if n < 4 else 2.0 if n < 8 else 1.3) * rest.max():
             continue
         inside = _scatter(y[up + 1 : down + 1]) if n >= 10 else None
-        if inside is not None and abs(np.log(max(inside, 1e-9) / scale) - factor) > 0.6 * abs(factor) + 0.3:
+        # curves inside raise the scatter of a stretch, so that only too little of it speaks against a large factor
+        excess = factor if inside is None else float(np.log(max(inside, 1e-9) / scale))
+        if excess < 0.3 * factor - 0.5 if factor > 0 else excess > 0.3 * factor + 0.5:
             continue
         text = (
             f"from {two_theta[up + 1]:g} to {two_theta[down]:g}° the intensities are {np.exp(factor):.3g} times those "
@@ -676,8 +680,9 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
         refusal.place = ", ".join(part for part in (scan.place, refusal.place) if part)
         raise
     notes += note_zero_runs(scan.two_theta, scan.intensity) + note_fractions(scan)
-    if scan.attenuation is None and not isinstance(scan.counting_time_s, np.ndarray):
-        notes += note_scale(scan.two_theta, scan.intensity) or note_stretch(scan.two_theta, scan.intensity)
+    if not isinstance(scan.counting_time_s, np.ndarray):  # behind an absorber counts vary as its factor, levels do not
+        told = note_scale(scan.two_theta, scan.intensity) if scan.attenuation is None else []
+        notes += told or note_stretch(scan.two_theta, scan.intensity)
     notes += note_wild_points(scan.two_theta, scan.intensity, sigma) + note_unfinished(source.data)
     if doubtful := [line.wavelength for line in scan.emission_lines if line.label == DOUBTFUL]:
         stated = doubtful[0]
