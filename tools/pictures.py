@@ -24,6 +24,7 @@ from xrdcomp.frames.integrate import azimuthal_profile, integrate_frames, place_
 from xrdcomp.instrument.calibrate import calibrate, instrument_fwhm
 from xrdcomp.present import figures, measured, studies
 from xrdcomp.present.drawings import drawing_file, drawings_of
+from xrdcomp.present.files import write_result
 from xrdcomp.present.pdf import find_browser
 from xrdcomp.present.style import figure_of, to_png
 from xrdcomp.recipe import InstrumentRecipe
@@ -106,20 +107,26 @@ def decay(rate: float) -> xc.TgaRun:
 
 def page_drawings(result: SampleResult) -> list[Image.Image]:
     """Return the drawings of the page, which an analysis writes as figures, as a browser shows them."""
-    browser, shots = find_browser(), []
-    assert browser is not None, "a Chromium draws them"
+    shots = []
     for name, drawing in drawings_of(result).items():
         text = drawing_file(drawing, name, result)
         across, down = map(float, re.findall(r'viewBox="0 -28 (\d+) (\d+)"', text)[0])
         width = round(180 / 25.4 * SHEET_DPI)
         size = f"{width},{round(width * down / across)}"
         with tempfile.TemporaryDirectory() as folder:
-            page, shot = Path(folder) / "page.html", Path(folder) / "shot.png"
+            page = Path(folder) / "page.html"
             page.write_text(f"<body style='margin:0'>{text.replace('180mm', str(width))}</body>", encoding="utf-8")
-            flags = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--screenshot={shot}", f"--window-size={size}"]
-            subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
-            shots.append(Image.open(shot).convert("RGB"))
+            shots.append(screenshot(page, size))
     return shots
+
+
+def screenshot(page: Path, size: str) -> Image.Image:
+    """Return a page as a browser shows it in a window of width,height pixels."""
+    browser, shot = find_browser(), page.with_name("shot.png")
+    assert browser is not None, "a Chromium draws them"
+    flags = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--screenshot={shot}", f"--window-size={size}"]
+    subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
+    return Image.open(shot).convert("RGB")
 
 
 def sheet(drawn: list[Image.Image], columns: int) -> Image.Image:
@@ -155,6 +162,9 @@ def main() -> None:
     for name in ("fit", "tga", "composition", "budget"):
         axes = getattr(figures, f"plot_{name}")(results[0], width_mm=150.0)
         save(Image.open(io.BytesIO(to_png(figure_of(axes), dpi=130))), f"tutorial_{name}.png")
+    with tempfile.TemporaryDirectory() as folder:
+        page = write_result(results[0], folder, figures=False, report=True) / "report.html"
+        save(screenshot(page, "1100,1000"), "tutorial_report.png")
     for width, columns in ((85.0, 4), (180.0, 2)):
         drawn = [
             Image.open(io.BytesIO(to_png(draw(), dpi=SHEET_DPI))).convert("RGB")

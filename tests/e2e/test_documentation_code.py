@@ -43,6 +43,7 @@ NOT_RUN = {
     "from xrdcomp.frames": "needs frames of a detector; tests/unit/test_frames_integrate.py calls both",
     "xrdcomp watch": "goes on until it is stopped; tests/unit/test_watch.py runs it",
     "--internal-standard": "needs a spiked specimen; tests/unit/test_quantification_in_results.py analyses one",
+    "internal_standard=(": "the same",
     "id31.xye": "needs a synchrotron's pattern; tests/unit/test_geometry and real files analyse such",
     "external_scan": "needs a scan of corundum; tests/unit/test_quantification_in_results.py has one",
     "calibrate-amorphous": "needs mixtures with known shares; tests/unit/test_measured_halo.py makes them",
@@ -122,6 +123,7 @@ def bench(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """Copy of the folder for one page, as the working directory."""
     folder = tmp_path / "bench"
     shutil.copytree(measured, folder)
+    (folder / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(folder)
     return folder
 

@@ -81,9 +81,16 @@ def test_every_message_says_what_it_means() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", PAGES[page]):
-        if not re.match(r"[a-z]+://", target):
-            assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+    inline = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", PAGES[page])
+    for target in inline + re.findall(r"^\[[^\]]+\]: (\S+)$", PAGES[page], re.MULTILINE):
+        own = re.match(r"https://(?:raw\.githubusercontent|github)\.com/xrdcomp/xrdcomp/(?:blob/)?main/(.*)", target)
+        if own or not re.match(r"[a-z]+://", target):
+            found = ROOT / own[1] if own else (ROOT / page).parent / target
+            assert found.exists(), f"{page} links to {target}"
+
+
+def test_links_of_the_readme_work_on_the_package_index() -> None:
+    assert re.findall(r"\]\((?!https://)[^)]*\)", PAGES["README.md"]) == [], "relative links lead nowhere there"
 
 
 @pytest.mark.parametrize("page", PAGES)
