@@ -28,7 +28,7 @@ from xrdcomp.present.tables import (
     phase_table,
     result_table,
 )
-from xrdcomp.results import Estimate
+from xrdcomp.results import Estimate, TgaStep
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -326,3 +326,27 @@ def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:
     assert words in result_table(fluor)
     assert words in result_html(fluor)
     assert words not in result_html(result)
+
+
+def test_the_verdict_names_no_part_that_is_mostly_uncertainty() -> None:
+    result = make_result()
+    parts = dict.fromkeys(result.composition.components) | {
+        "organic": estimate(0.61, 0.01),
+        "water": estimate(0.05, 0.07),
+    }
+    shown = replace(result, composition=replace(result.composition, components=parts)).verdict
+    assert "61.0 ± 1.0 wt% organic" in shown
+    assert "wt% water" not in shown
+
+
+def test_the_verdict_of_unassigned_losses_says_what_was_lost() -> None:
+    result = make_result()
+    nothing = replace(result.composition, components=dict.fromkeys(result.composition.components), identifiable_sums={})
+    absent = replace(result, composition=nothing, phases=type(result.phases)(()))
+    steps = tuple(
+        TgaStep(name=f"step_{i}", start_c=at - 50, end_c=at + 50, peak_c=at, mass_loss=estimate(loss, 0.001))
+        for i, (at, loss) in enumerate(((150.0, 0.123), (500.0, 0.192)), start=1)
+    )
+    lost = replace(absent, tga=replace(result.tga, steps=steps)).verdict
+    assert "no composition; the run loses 12.30 ± 0.10 wt% at 150 °C and 19.20 ± 0.10 wt% at 500 °C" in lost
+    assert "do not determine" in replace(absent, tga=None).verdict

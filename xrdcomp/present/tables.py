@@ -207,7 +207,8 @@ def _answer(result: SampleResult) -> _Answer:
     errors, warnings = ([item.text for item in result.messages if item.severity == kind] for kind in _SEVERITIES[:2])
     known = {name: item for name, item in composition.components.items() if item is not None}
     sums = composition.identifiable_sums
-    named = sorted(((part.value, name) for name, part in known.items() if part.value >= _LEAST_NAMED), reverse=True)
+    told = {name: part.value for name, part in known.items() if part.value >= max(_LEAST_NAMED, part.std or 0.0)}
+    named = sorted(((value, name) for name, value in told.items()), reverse=True)  # not what is mostly its uncertainty
     detected = [phase.name for phase in result.phases.detected if not phase.internal_standard]
     head, parts, tail = "", [], ""
     if named:
@@ -219,6 +220,11 @@ def _answer(result: SampleResult) -> _Answer:
         tail = f" ({basis}, 95 %)"
     elif detected:
         head, parts, tail = "crystalline ", detected[:4], " found, without amounts"
+    elif result.tga is not None and result.tga.steps and not errors:
+        head = "no composition; the run loses "
+        largest = sorted(result.tga.steps, key=lambda step: step.mass_loss.value)[-4:]
+        steps = [(step.start_c if step.peak_c is None else step.peak_c, step.mass_loss) for step in largest]
+        parts = [f"{percent(loss, unit=False)} wt% at {at:.0f} °C" for at, loss in sorted(steps, key=lambda of: of[0])]
     else:
         head = "these measurements do not determine what it is"
     least = ""
