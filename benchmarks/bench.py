@@ -124,10 +124,12 @@ def analysis(repeats: int) -> Iterator[Row]:
     entry = load_cohort()[0]
     shell = "xrdcomp analyze from the shell, both"
     files = ("analyze", entry.xrd, "--tga", entry.tga)
-    plain = min(cpu_of_command(*files, "--no-figures") for _ in range(max(2, repeats // 2)))
-    yield at_most(f"{shell}, without figures", plain, 3.0, "s CPU")
-    drawn = min(cpu_of_command(*files) for _ in range(max(2, repeats // 2)))
-    yield Row(name=f"{shell}, with figures", value=drawn, unit="s CPU")
+    asked = {"without": ("--no-figures", "--no-report"), "with": (), "with PNG": ("--figure-format", "png")}
+    times = {name: min(cpu_of_command(*files, *words) for _ in range(repeats)) for name, words in asked.items()}
+    yield at_most(f"{shell}, without figures and report", times["without"], 3.0, "s CPU")
+    yield at_most(f"{shell}, with figures and report", times["with"], 2.0, "s CPU")
+    yield at_most("figures and report, times an analysis without", times["with"] / times["without"], 1.3, "×")
+    yield Row(name=f"{shell}, figures as PNG by Matplotlib and report", value=times["with PNG"], unit="s CPU")
     yield from series(pattern, recipe)
 
 

@@ -265,6 +265,7 @@ _SETTINGS = {
 @click.option("--refine-cell", is_flag=True, help="Refine the cell: a check of the positions.")
 @click.option("--refine-zero", is_flag=True, help="Zero shift instead of displacement.")
 @click.option("--figure", metavar="FILE", help="Draw fit and widths over angle as .png, .svg or .pdf.")
+@shared.width_options
 @shared.scan_options
 @click.option("--radius", type=click.FloatRange(min=1), metavar="MM", help="Goniometer radius.")
 @click.option("--monochromator", type=float, metavar="DEG", help="26.6 for graphite with Cu Kα.")
@@ -312,8 +313,9 @@ def calibrate(scan_file: str, **options: Any) -> None:
 
         refuse_inputs(Path(options["figure"]), [scan_file])
         grid = np.linspace(result.fit.two_theta[0], result.fit.two_theta[-1], 400)
-        axes = plot_calibration(result, grid, instrument_fwhm(result.instrument, grid))
-        write_figure(figure_of(axes), options["figure"], overwrite=options["overwrite"])
+        style = shared.figure_options_of(options)
+        axes = plot_calibration(result, grid, instrument_fwhm(result.instrument, grid), width_mm=style.width_mm)
+        write_figure(figure_of(axes), options["figure"], dpi=style.dpi, overwrite=options["overwrite"])
     if options["output_format"] == "json":
         cell = {name: estimate.to_dict() for name, estimate in result.cell.items()}
         messages = [named(message, "code", "severity", "text") for message in result.messages]
@@ -564,6 +566,7 @@ def formats(output_format: str) -> None:
 @click.command(epilog=shared.examples("xrdcomp inspect scan.raw --format json"))
 @click.argument("file")
 @click.option("--figure", metavar="FILE", help="Draw the measurement as .png, .svg or .pdf.")
+@shared.width_options
 @shared.scan_option
 @shared.input_format_option
 @shared.read_tga_options
@@ -594,17 +597,19 @@ def inspect(file: str, figure: str | None, **options: Any) -> None:
         from xrdcomp.present.measured import plot_frame_image, plot_measurement
         from xrdcomp.present.style import figure_of
 
+        style = shared.figure_options_of(options)
         if kind == "xrd_frame":
             from xrdcomp.frames.read import read_frame
 
-            drawn = plot_frame_image(read_frame(file))
+            drawn = plot_frame_image(read_frame(file), width_mm=style.width_mm)
         else:
             known = {"format": found["format"]}
             drawn = plot_measurement(
-                read_tga(file, **known, **told) if kind == "tga" else read_xrd(file, scan=options["scan"], **known)
+                read_tga(file, **known, **told) if kind == "tga" else read_xrd(file, scan=options["scan"], **known),
+                width_mm=style.width_mm,
             )
         refuse_inputs(Path(figure), [file])
-        write_figure(figure_of(drawn), figure, overwrite=options["overwrite"])
+        write_figure(figure_of(drawn), figure, dpi=style.dpi, overwrite=options["overwrite"])
         shared.say(f"written: {figure}", err=True)
     if options["output_format"] == "json":
         shared.print_json(found)
