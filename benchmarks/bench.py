@@ -1,33 +1,40 @@
 """How long things take: CPU seconds, and ratios to a fixed piece of numpy work measured in the same run.
 
-    python -m benchmarks.bench [--repeats 5] [--dry]
+    python -m benchmarks.bench [--repeats 5] [--only PART ...] [--patterns 500] [--peers PYTHON] [--dry]
 
 Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``. Input is simulated or written by the
-writers of the tests; FAP.XRA is added where XRDCOMP_FIXTURES names the folder of real measurements.
+writers of the tests; FAP.XRA and its resampled series are added where XRDCOMP_FIXTURES names the folder of real
+measurements, and rietx on the same data where PYTHON is an interpreter of an environment that has it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.accuracy import FLUORAPATITE, cpu_of, cpu_of_command, fixtures_folder
-from benchmarks.report import ROOT, Row, at_most, machine, put_into_page, sentence, shortfalls, write_rows
+from benchmarks.report import ROOT, Row, at_least, at_most, machine, put_into_page, sentence, shortfalls, write_rows
 from tests import tga_writers, xrd_writers
 from xrdcomp.analysis import analyze_sample
+from xrdcomp.batch.series import probe_of, series_rows, start_series
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Pattern, Sample
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.io.front import read_tga, read_xrd
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
+from xrdcomp.refinement.series import PatternFit
 from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.stages import analyze_tga, fit_pattern, identify
@@ -143,7 +150,7 @@ def series(pattern: Pattern, recipe: Recipe) -> Iterator[Row]:
     yield Row(name="patterns of a series without search", value=len(samples) / spent, unit="per s CPU")
 
 
-def real_fit(repeats: int) -> Iterator[Row]:
+def real_fit(repeats: int, peers: Path | None = None) -> Iterator[Row]:
     fixtures = fixtures_folder()
     if fixtures is None:
         return
@@ -152,6 +159,80 @@ def real_fit(repeats: int) -> Iterator[Row]:
     phases, instrument = load_phases(recipe.phases), build_instrument(pattern, recipe.instrument)
     spent = cpu_of(lambda: fit_pattern(pattern, phases, instrument, recipe.fit), repeats)
     yield at_most("fit of FAP.XRA, 5 750 points", spent, 1.0, "s CPU")
+    # what other programs fit: free background of 12 terms, no texture
+    plain = recipe.with_settings(PLAIN).fit
+    mine = fit_pattern(pattern, phases, instrument, plain)
+    spent = cpu_of(lambda: fit_pattern(pattern, phases, instrument, plain), repeats)
+    yield Row(name=f"FAP.XRA, {SAME_WORK}", value=spent, unit="s CPU")
+    yield Row(name=f"FAP.XRA, {SAME_WORK}: Rwp", value=100.0 * mine.rwp, unit="%")
+    if peers is not None:
+        other = rietx_fits(peers, [pattern], 15.0, 129.985)[-1]
+        yield Row(name=f"FAP.XRA, {SAME_WORK}, rietx {other['version']}", value=other["cpu_s"], unit="s CPU")
+        yield at_least(f"FAP.XRA, {SAME_WORK}, rietx: Rwp over ours", other["rwp"] / mine.rwp, 1.0, "×")
+        yield at_least(f"FAP.XRA, {SAME_WORK}, rietx: CPU time over ours", other["cpu_s"] / spent, 60.0, "×")
+
+
+PLAIN = {"fit.background": "flexible", "fit.background_terms": 12, "fit.texture": "none"}
+SAME_WORK = "same structure, 12 background terms, no texture"
+
+
+def rietx_fits(peers: Path, patterns: Sequence[Pattern], low: float, high: float) -> list[dict[str, Any]]:
+    """Fits of fluorapatite by rietx; one pattern is fitted twice, so that the last one finds everything loaded."""
+    cif = ROOT / "data" / "reference_patterns" / "fluorapatite" / "structure.cif"
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{i}.xye" for i in range(len(patterns))]
+        for file, pattern in zip(files, patterns, strict=True):
+            np.savetxt(file, np.column_stack([pattern.two_theta, pattern.intensity, pattern.sigma]), fmt="%.6g")
+        script = Path(__file__).with_name("peer_rietx.py")
+        command = [peers, script, cif, low, high, 12, files[0], *files]
+        told = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, cwd=folder).stdout
+    return [json.loads(line) for line in told.splitlines() if line.startswith("{")][1:]
+
+
+def series_of_fap(repeats: int, patterns: int = 500, peers: Path | None = None) -> Iterator[Row]:
+    """Resampled FAP.XRA, 20 to 70°: cell, sizes, shift, amounts and background of each, covariance included."""
+    fixtures = fixtures_folder()
+    if fixtures is None:
+        return
+    pattern = read_xrd(fixtures / "xrd" / "gsas" / "FAP.XRA")
+    recipe = Recipe().with_settings({**FLUORAPATITE, "fit.two_theta_range": (20.0, 70.0)})
+    instrument = build_instrument(pattern, recipe.instrument)
+    inside = (pattern.two_theta > 19.99) & (pattern.two_theta < 70.01)
+    x, mean = pattern.two_theta[inside], pattern.intensity[inside]
+    counts = np.random.default_rng(16).poisson(mean, size=(patterns, len(mean))).astype(float)
+    places = probe_of(len(counts))
+    probe = [Pattern.from_xy(x, counts[i], intensity_unit="counts") for i in places]
+    engine = start_series(probe, recipe.phases, recipe, instrument=instrument)
+    began = time.process_time()
+    rows = series_rows(engine, counts)
+    spent = time.process_time() - began
+    what = f"series of {len(counts)} resampled FAP patterns, {len(x)} points"
+    yield at_least(f"{what}: rows with covariance", len(counts) / spent, 40.0, "per s CPU")
+    few = counts[: min(100, len(counts))]
+    bare = cpu_of(lambda: [engine.fit(y) for y in few], repeats)
+    yield at_least(f"{what}: bare fits", len(few) / bare, 120.0, "per s CPU")
+    table = dict(zip(engine.units, rows.T, strict=True))
+    yield Row(name=f"{what}: fitted by themselves", value=float(table["single"].sum()))
+    groups = {item.name: item.id.kind for item in engine.table.free}
+    groups |= {name: "amount" for name in table if name.startswith("amount_") and not name.endswith("_std")}
+    away: dict[str, float] = {}
+    for k, y in enumerate(counts[:20]):
+        alone = engine.row_of(PatternFit(fit=engine.single(engine.points(y)), settled=True))
+        for name, group in groups.items():
+            if (std := float(table[name].std())) > 0.0:
+                away[group] = max(away.get(group, 0.0), abs(float(table[name][k]) - alone[name]) / std)
+    for name, value in away.items():
+        yield at_most(f"{what}: {name}, largest distance from single fits of 20", value, 0.1, "σ of the resamples")
+    if peers is not None:
+        noisy = [Pattern.from_xy(x, y, intensity_unit="counts") for y in counts[:3]]
+        other = rietx_fits(peers, noisy, 20.0, 70.0)
+        per_fit = float(np.mean([item["cpu_s"] for item in other]))
+        yield at_least(
+            f"{what}, rietx {other[0]['version']}: CPU time a pattern over ours",
+            per_fit * len(counts) / spent,
+            50.0,
+            "×",
+        )
 
 
 def bench_table(rows: list[Row], unit: float) -> str:
@@ -164,18 +245,31 @@ def bench_table(rows: list[Row], unit: float) -> str:
     return "\n".join(lines)
 
 
+PARTS = ("startup", "analysis", "real_fit", "series_of_fap", "reading")
+
+
 def main() -> int:
     """Measure everything; the exit code says whether every bar holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--patterns", type=int, default=500, help="of the resampled series")
+    parser.add_argument("--peers", type=Path, help="interpreter of an environment that has rietx")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
     repeats = arguments.repeats
     unit = cpu_of(reference_work, 5 * repeats)
     rows = [Row(name="fixed numpy work", value=unit, unit="s CPU")]
-    for part in (startup, analysis, real_fit, reading):
-        rows += part(repeats)
-        print(part.__name__, file=sys.stderr)
+    parts: dict[str, Callable[[int], Iterator[Row]]] = {
+        "startup": startup,
+        "analysis": analysis,
+        "real_fit": partial(real_fit, peers=arguments.peers),
+        "series_of_fap": partial(series_of_fap, patterns=arguments.patterns, peers=arguments.peers),
+        "reading": reading,
+    }
+    for name in arguments.only:
+        rows += parts[name](repeats)
+        print(name, file=sys.stderr)
     rows += [
         Row(name=f"{row.name}, times the fixed work", value=row.value / unit) for row in rows[1:] if row.unit == "s CPU"
     ]

@@ -129,40 +129,62 @@ def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, 
     return max(1.0, chi_sq) * tau, tau
 
 
-def truncated_moments(mean: FloatArray, covariance: FloatArray, *, seed: int = 7) -> tuple[FloatArray, FloatArray]:
-    """Mean (k,) and covariance (k, k) of a normal distribution restricted to the positive orthant, by Gibbs sampling.
+# Rank-1 lattice of 8 191 points in up to eight dimensions, made one component at a time for the smallest P2 [Sloan &
+# Reztsov 2002 Math. Comput. 71, 263]: moments of four background terms err by 0.002 of a standard deviation.
+_POINTS = 8191
+_GENERATOR = np.array([1, 4734, 1043, 5176, 732, 4486, 8107, 159])
+_COPIES = 16  # of the lattice, each shifted, where few of its points carry the weight
+_FEW = 200  # effective points
 
-    The seed of the sampler is fixed, so that results are reproducible.
+
+def truncated_moments(mean: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (k,) and covariance (k, k) of a normal distribution restricted to the positive orthant.
+
+    Importance integration by separation of variables [Genz 1992 J. Comput. Graph. Stat. 1, 141], each variable drawn
+    above its bound given those before it, the one that is least likely to be there first [Gibson, Glasbey & Elston 1994
+    Statistics 14, 419], on a lattice: the same numbers in, the same bytes out.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import erfcx
 
     k = len(mean)
-    rng = np.random.default_rng(seed)
-    precision = np.linalg.inv(covariance)
-    std = 1.0 / np.sqrt(np.diag(precision))
-    draws = np.maximum(mean, 0.0)[None, :] + std * np.abs(rng.standard_normal((400, k)))
-    uniform = rng.random((60, k, 2, len(draws)))
-    weights = precision / np.diag(precision)[:, None] - np.eye(k)
-    off = np.ascontiguousarray((draws - mean).T)
-    kept = np.empty((40, k, len(draws)))
-    for sweep in range(60):
-        for j in range(k):
-            # given the others, each is a normal variable of this centre cut off below zero: drawn by its quantiles
-            centre = mean[j] - weights[j] @ off
-            low = centre / -std[j]
-            lower = ndtr(low)
-            u = lower + (1.0 - lower) * uniform[sweep, j, 0]
-            np.minimum(np.maximum(u, 1e-300, out=u), 1.0 - 1e-16, out=u)
-            drawn = np.maximum(centre + std[j] * ndtri(u), 0.0)
-            if lower.max() > 1.0 - 1e-9:
-                # so far in the tail the quantiles have no digits left, and the tail is exponential
-                tail = -np.log(1.0 - uniform[sweep, j, 1]) * std[j] / np.maximum(low, 1.0)
-                drawn = np.where(lower > 1.0 - 1e-9, tail, drawn)
-            np.subtract(drawn, mean[j], out=off[j])
-        if sweep >= 20:
-            np.add(off, mean[:, None], out=kept[sweep - 20])
-    sample = kept.transpose(0, 2, 1).reshape(-1, k)
-    return sample.mean(axis=0), np.atleast_2d(np.cov(sample, rowvar=False))
+    root, order, drawn = np.zeros((k, k)), list[int](), np.zeros(k)
+    for j in range(k):
+        left = [i for i in range(k) if i not in order]
+        std = np.sqrt(np.maximum(covariance[left, left] - (root[left] ** 2).sum(axis=1), 1e-300))
+        margin = (mean[left] + root[left] @ drawn) / std
+        first = int(np.argmin(margin))
+        chosen = left[first]
+        root[left, j] = (covariance[left, chosen] - root[left] @ root[chosen]) / std[first]
+        root[chosen, j] = std[first]
+        # mean of a normal variable above -margin
+        drawn[j] = np.sqrt(2.0 / np.pi) / erfcx(-margin[first] / np.sqrt(2.0))
+        order.append(chosen)
+    sample, weights = _above_zero(mean[order], root[order], 1)
+    if 1.0 / (weights @ weights) < _FEW:
+        sample, weights = _above_zero(mean[order], root[order], _COPIES)
+    centre = sample @ weights
+    away = sample - centre[:, None]
+    back = np.argsort(order)
+    return centre[back], ((away * weights) @ away.T)[np.ix_(back, back)]
+
+
+def _above_zero(mean: FloatArray, root: FloatArray, copies: int) -> tuple[FloatArray, FloatArray]:
+    """Points (k, n) of a normal distribution above zero in up to eight coordinates, and weights, which sum to one."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    k = len(mean)
+    shifts = (np.arange(copies) + 0.5) / copies
+    even = np.arange(_POINTS) * _GENERATOR[:k, None] / _POINTS
+    even = np.mod(np.concatenate([even + shift for shift in shifts], axis=1), 1.0)
+    # a tent, so that there is no jump where the cube ends; neither 0 nor 1, which have no quantile
+    log_even = np.log1p(-np.clip(np.abs(2.0 * even - 1.0), 1e-15, 1.0 - 1e-15))
+    z, log_weight = np.empty_like(even), np.zeros(even.shape[1])
+    for j in range(k):
+        log_above = log_ndtr((mean[j] + root[j, :j] @ z[:j]) / root[j, j])
+        z[j] = -ndtri_exp(log_above + log_even[j])
+        log_weight += log_above
+    weights = np.exp(log_weight - log_weight.max())
+    return np.maximum(mean[:, None] + root @ z, 0.0), weights / weights.sum()
 
 
 def _newton(

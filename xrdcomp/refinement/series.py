@@ -9,7 +9,7 @@ or whose profiles are so far from it that what was frozen is not its own, is fit
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Literal
@@ -21,7 +21,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.model import CORRECTION_STD, MeasuredAmorphous, PatternModel, Points
 from xrdcomp.refinement.parameters import ParameterTable
-from xrdcomp.refinement.refine import NO_STEP, Refinement
+from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.solver import minimize
 from xrdcomp.units import FloatArray
 
@@ -29,10 +29,25 @@ FREE = ("cell", "inverse_size", "sample_displacement_mm", "zero_shift")
 """Kinds of parameters that each pattern has of its own; the others are held where the common fit found them."""
 Free = Collection[str] | Literal["all"]
 
+_NEAR = 0.03  # standard deviations along a step below which none is made
 _ITERATIONS = 12  # a pattern that needs more is far from the common fit
 _OTHER_WIDTH = 0.1  # relative change of a profile's width beyond which windows and forms are frozen anew
 _OTHER_PLACE = 0.5  # of its width, by which a profile may lie elsewhere
+_CLEARLY_BETTER = 0.97  # of the cost of three patterns: less may be the noise of what one pattern holds
 _WORSE = 1.3  # times the goodness of the common fit: a pattern that fits worse is tried by itself as well
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StartedModel(PatternModel):
+    """A model that remembers its columns and their slopes where every pattern of a series starts."""
+
+    start: Mapping[str, float]
+    at_start: tuple[FloatArray, list[dict[str, FloatArray]]]
+
+    def evaluate(
+        self, values: Mapping[str, float], needed: frozenset[str]
+    ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
+        return self.at_start if values == self.start else super().evaluate(values, needed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +88,9 @@ class SeriesEngine:
     ) -> SeriesEngine:
         """Fit the mean of some patterns of the series, all parameters free, and freeze what it found.
 
+        Where cells or sizes change along the series, the mean has smeared reflections and what is held would be wrong:
+        the pattern in the middle is the common one where the first, it and the last are fitted better from there.
+
         `free` are the kinds of parameters that each pattern has of its own (see `results.ParameterId`), or ``"all"``.
 
         Raises AnalysisError for patterns of different grids and what `Refinement.run` refuses.
@@ -86,9 +104,21 @@ class SeriesEngine:
         mean = replace(
             patterns[0], intensity=np.mean([pattern.intensity for pattern in patterns], axis=0), sigma=np.sqrt(variance)
         )
-        common = Refinement.run(mean, phases, instrument, recipe, blank=blank, measured=measured)
         ratios = [np.median(p.sigma**2 / np.maximum(np.abs(p.intensity), 1e-300)) for p in patterns]
         noise = 1.0 if patterns[0].intensity_unit == "counts" else float(np.median(ratios))
+        middle = len(patterns) // 2
+        commons = [mean, patterns[middle]] if len(patterns) > 2 else [mean]
+        fits = [Refinement.run(item, phases, instrument, recipe, blank=blank, measured=measured) for item in commons]
+        engines = [cls._frozen(fit, x, noise, free) for fit in fits]
+        if len(engines) == 1 or free == "all":
+            return engines[0]
+        tried = [patterns[k] for k in (0, middle, -1)]
+        costs = [sum(engine.fit(p.intensity, p.sigma).fit.solution.cost for p in tried) for engine in engines]
+        return engines[1 if costs[1] < _CLEARLY_BETTER * costs[0] else 0]
+
+    @classmethod
+    def _frozen(cls, common: Refinement, x: FloatArray, noise: float, free: Free) -> SeriesEngine:
+        """Engine of a finished common fit; `x` is the grid."""
         first = int(np.searchsorted(x, common.points.two_theta[0]))
         inside = slice(first, first + len(common.points))
         items = tuple(replace(i, vary=i.vary and (free == "all" or i.id.kind in free)) for i in common.table.items)
@@ -126,7 +156,16 @@ class SeriesEngine:
         if not np.isfinite(points.intensity).all() or np.ptp(points.intensity) == 0.0:
             raise AnalysisError("the intensities of the pattern are not finite, or all alike: there is nothing to fit.")
         model, table, common = self._model(points), self.table, self.common
-        solution = minimize(model, table, points, max_iterations=_ITERATIONS, tolerance=1e-4, distance=NO_STEP)
+        solution = minimize(
+            model,
+            table,
+            points,
+            max_iterations=_ITERATIONS,
+            tolerance=1e-4,
+            distance=_NEAR,
+            damping=1e-8,
+            own_priors=True,
+        )
         table = table.with_values(solution.values)
         found = replace(common, points=points, model=model, solution=solution, table=table)
         settled = solution.converged
@@ -159,13 +198,20 @@ class SeriesEngine:
 
     def _model(self, points: Points) -> PatternModel:
         """Model of the common fit with the priors of a pattern's own corrections."""
-        model = self.common.model
+        model = self._started
         if self.common.recipe.background == "flexible":
             return model
         std = CORRECTION_STD * float(np.median(points.intensity))
         return replace(
             model, columns=tuple(replace(c, prior_std=std) if c.kind == "correction" else c for c in model.columns)
         )
+
+    @cached_property
+    def _started(self) -> PatternModel:
+        start = self.table.start
+        found = self.common.model.evaluate(start, self.table.needed)
+        own = {item.name: getattr(self.common.model, item.name) for item in fields(PatternModel)}
+        return _StartedModel(**own, start=start, at_start=found)
 
     def _moved(self, values: Mapping[str, float]) -> bool:
         """Tell whether profiles are so far from the common fit that windows and forms of its are not the pattern's."""
@@ -221,12 +267,13 @@ class SeriesEngine:
         """Row of one pattern, in the order of `units`."""
         try:
             found = self.fit(intensity, sigma)
-            values = self._row(found)
+            values = self.row_of(found)
         except (AnalysisError, np.linalg.LinAlgError):
             return np.full(len(self.units), np.nan)
         return np.array([values[name] for name in self.units])
 
-    def _row(self, found: PatternFit) -> dict[str, float]:
+    def row_of(self, found: PatternFit) -> dict[str, float]:
+        """Quantities of a finished fit by the name of their column."""
         fit = found.fit
         evidence, solution = fit.evidence, fit.solution
         row = {

@@ -7,7 +7,8 @@ a finished fit can be had as an lmfit result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Solution:
         """Value of a parameter by what it is (see `results.ParameterId`); 0 where there is none."""
         return self.values.get(parameter_name(kind, phase, axis), 0.0)
 
-    @property
+    @cached_property
     def calculated(self) -> FloatArray:
         """The whole pattern, (n,)."""
         out: FloatArray = self.columns @ self.coefficients
@@ -177,13 +178,7 @@ class LeastSquares:
         moving = bases * self.inv_sigma[:, None]
         cross = moving.T @ self.fixed
         gram = np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]])
-        right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
-        if prior is None:
-            rough = gram + np.diag(self.linear_prior(None))
-            prior = self.linear_prior(solve_linear(rough, right, self.nonnegative))
-        c = solve_linear(gram + np.diag(prior), right, self.nonnegative)
-        n_moving = moving.shape[1]
-        residual = self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
+        c, prior, residual = self._linear(moving, gram, prior)
         # changes of the pattern by the parameters over sigma at fixed coefficients, (p, n)
         changes = np.zeros((len(self.rows), len(self.weighted_y)))
         for k, own in enumerate(derivatives):
@@ -191,7 +186,6 @@ class LeastSquares:
             for name, column in own.items():
                 changes[self.rows[name]] += weight * column
         jacobian = changes if self.table.ties is None else np.asarray(self.table.ties.T @ changes)
-        cost = residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2
         return _State(
             values=values,
             moving=moving,
@@ -201,8 +195,29 @@ class LeastSquares:
             active=~(self.nonnegative & (c <= 0.0)),
             residual=residual,
             jacobian=jacobian.T,
-            cost=float(cost),
+            cost=self._cost(residual, prior, c, free),
         )
+
+    def _linear(
+        self, moving: FloatArray, gram: FloatArray, prior: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Coefficients, inverse variances of their priors, and residual over sigma."""
+        right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
+        if prior is None:
+            rough = gram + np.diag(self.linear_prior(None))
+            prior = self.linear_prior(solve_linear(rough, right, self.nonnegative))
+        c = solve_linear(gram + np.diag(prior), right, self.nonnegative)
+        n_moving = moving.shape[1]
+        return c, prior, self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
+
+    def _cost(self, residual: FloatArray, prior: FloatArray, c: FloatArray, free: FloatArray) -> float:
+        return float(residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2)
+
+    def with_own_priors(self, state: _State, free: FloatArray) -> _State:
+        """Take the priors of modes from the amounts that are found here, instead of those where it began."""
+        c, prior, residual = self._linear(state.moving, state.gram, None)
+        cost, active = self._cost(residual, prior, c, free), ~(self.nonnegative & (c <= 0.0))
+        return replace(state, prior=prior, coefficients=c, active=active, residual=residual, cost=cost)
 
     def normal(self, state: _State, free: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gauss-Newton Hessian and gradient of the free parameters, linear coefficients eliminated (Schur complement).
@@ -275,14 +290,15 @@ def minimize(
     tolerance: float = 1e-5,
     distance: float = 0.0,
     damping: float = 1e-3,
+    own_priors: bool = False,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
     It stops when a step lowers the sum of squares by less than the share `tolerance` of it, or promises a hundredth of
     that; with a `distance` when it promises less than that many standard deviations of the parameters, squared, misfit
     counted in (a share of the sum of squares grows with the number of points, a distance does not). `damping` is that
-    of the first step, larger where the start is far away. ``converged`` is False where the iteration limit was reached
-    first.
+    of the first step, larger where the start is far away. With `own_priors` those of modes are taken anew at the end,
+    from the amounts found. ``converged`` is False where the iteration limit was reached first.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
@@ -316,6 +332,8 @@ def minimize(
             hessian, gradient = problem.normal(state, free)
         else:
             damping, rejected = max(damping * 8.0, _LEAST_DAMPING_AFTER_FAILURE), True
+    if own_priors:
+        state = problem.with_own_priors(state, free)
     return problem.solution(state, free, iteration, converged=converged, lowered=first - state.cost)
 
 

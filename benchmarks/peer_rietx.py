@@ -1,0 +1,36 @@
+"""Rietveld fits by rietx for comparison; run by an interpreter that has it, without xrdcomp.
+
+    PYTHON peer_rietx.py STRUCTURE.cif LOW HIGH TERMS PATTERN.xye ...
+
+Prints one JSON object a pattern: CPU seconds of the fit and Rwp. Cell, scale, zero, Caglioti U, V, W, Lorentzian X, Y
+and a Chebyshev background of TERMS are refined in the package's own order; structure held, no texture.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import rietx  # type: ignore[import-not-found]  # of another environment
+
+
+def main(cif: str, low: str, high: str, terms: str, *patterns: str) -> None:
+    for pattern in patterns:
+        data = rietx.read_pattern(pattern)
+        optics = rietx.Instrument.bragg_brentano(radiation="CuKa")
+        one = optics.background.coefficients[0]
+        background = optics.background.model_copy(
+            update={"coefficients": [one.model_copy(deep=True) for _ in range(int(terms))]}
+        )
+        optics = optics.model_copy(update={"background": background})
+        work = rietx.Refinement(rietx.Structure.from_cif(cif), optics, history=False)
+        start = time.process_time()
+        found = work.fit(data, two_theta_limits=(float(low), float(high)), telemetry=False)
+        spent = time.process_time() - start
+        rwp = float(found.statistics.rwp)
+        print(json.dumps({"version": rietx.__version__, "cpu_s": spent, "rwp": rwp, "status": str(found.status)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
