@@ -42,6 +42,7 @@ NOT_RUN = {
     "pattern.xye": "is what the command before it writes",
     "from xrdcomp.frames": "needs frames of a detector; tests/unit/test_frames_integrate.py calls both",
     "xrdcomp watch": "goes on until it is stopped; tests/unit/test_watch.py runs it",
+    "xrdcomp app": "goes on until it is stopped; tests/e2e/test_app.py uses it",
     "--internal-standard": "needs a spiked specimen; tests/unit/test_quantification_in_results.py analyses one",
     "internal_standard=(": "the same",
     "id31.xye": "needs a synchrotron's pattern; tests/unit/test_geometry and real files analyse such",

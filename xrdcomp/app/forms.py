@@ -26,6 +26,7 @@ UNITS = {
 _PLAIN = {
     "radiation": "instrument.radiation", "instrument": "instrument.file", "atmosphere": "thermal.atmosphere",
     "basis": "composition.basis", "specimen_kind": "specimen.kind", "spike": "internal_standard",
+    "history": "history.file",
 }  # fmt: skip
 """Fields that are one setting of text."""
 _OTHERS = ("sample_id", "phases", "fit.two_theta_range", "internal_standard_fraction")

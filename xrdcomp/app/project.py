@@ -4,7 +4,7 @@
     specimens/NAME.toml           recipe and measurements of a specimen; `xrdcomp analyze --recipe` repeats it
     specimens/.history/NAME/N.toml    every state that was saved
     results/NAME/RUN.toml         what a run was asked for; RUN/ is its result
-    instruments/NAME.toml         calibrations; history.sqlite holds check runs
+    instruments/NAME.toml         calibrations; check-runs.sqlite holds check runs
     cohort.toml                   specimens that are looked at together
     .app/                         queue, facts about files, lock
 
@@ -42,6 +42,7 @@ FOLDERS = ("files", "specimens", "results", "instruments", ".app")
 MOST_FILES = 2000
 MOST_BYTES = 4 * 2**30
 """Of all measurements together: more is no project but an archive."""
+SHOWN_STATES = 200
 _RUN = re.compile(r"[0-9]{3,6}")
 
 
@@ -132,8 +133,11 @@ class Project:
         self._looks[name] = (stamp, found)
         return found
 
-    def add_file(self, name: str, data: bytes) -> tuple[Look, str]:
-        """Keep a measurement under its name, or one beside it where that holds another file; a note says which."""
+    def add_file(self, name: str, data: bytes, modified: float | None = None) -> tuple[Look, str]:
+        """Keep a measurement under its name, or one beside it where that holds another file; a note says which.
+
+        `modified` is when the file was written, in seconds since 1970: some do not say when they were measured.
+        """
         if name.startswith(".") or not name.strip() or len(os.fsencode(name)) > 120 or name != printable(name):
             msg = (
                 f"{printable(name)[:130]!r} cannot name a file here. Expected: up to 120 bytes, no point at the begin."
@@ -150,6 +154,8 @@ class Project:
                 target = self.path("files", chosen)
                 if not target.exists():
                     self._write(data, "files", chosen)
+                    if modified is not None and 0.0 < modified < 4e9:
+                        os.utime(target, (modified, modified))
                 elif target.read_bytes() != data:
                     continue
                 note = "was there already" if chosen in there else f"kept as {chosen}: another {name} is there"
@@ -230,8 +236,8 @@ class Project:
         return sorted(self.path("specimens", ".history", safe_sample_id(name)).glob("[0-9]*.toml"))
 
     def states(self, name: str) -> list[SpecimenFile]:
-        """Every saved state of a specimen, the first one first."""
-        return [self._read(file) for file in self._states(name)]
+        """Saved states of a specimen, the latest `SHOWN_STATES` of them, the earliest first."""
+        return [self._read(file) for file in self._states(name)[-SHOWN_STATES:]]
 
     def go_back(self, name: str, *, revision: int, to: int | None = None) -> SpecimenFile:
         """Give a specimen the settings of state `to` again, or of the one before its present settings."""
@@ -258,20 +264,21 @@ class Project:
     def begin_run(self, name: str) -> str:
         """Write down what the next run of a specimen is asked for; its number."""
         with self._lock:
-            numbers = [int(run) for run in self._numbers(name)]
+            numbers = [int(run) for run in self.run_numbers(name)]
             number = f"{max(numbers, default=0) + 1:03d}"
             text = self.path("specimens", f"{name}.toml").read_text(encoding="utf-8")
             text = text.replace('folder = ".."', 'folder = "../.."', 1)
             self._write(text, "results", name, f"{number}.toml")
             return number
 
-    def _numbers(self, name: str) -> list[str]:
+    def run_numbers(self, name: str) -> list[str]:
+        """Numbers of the runs of a specimen, the first one first."""
         found = (file.stem for file in self.path("results", safe_sample_id(name)).glob("*.toml"))
         return sorted((stem for stem in found if _RUN.fullmatch(stem)), key=int)
 
     def runs(self, name: str) -> list[Run]:
         """Runs of a specimen, the first one first."""
-        return [self.run(name, number) for number in self._numbers(name)]
+        return [self.run(name, number) for number in self.run_numbers(name)]
 
     def run(self, name: str, number: str) -> Run:
         """One run; RecipeError where there is none of that number."""
@@ -282,7 +289,8 @@ class Project:
 
     def last_result(self, name: str) -> Run | None:
         """Latest run of a specimen that has a result."""
-        return next((run for run in reversed(self.runs(name)) if run.result is not None), None)
+        found = (self.run(name, number) for number in reversed(self.run_numbers(name)))
+        return next((run for run in found if run.result is not None), None)
 
     # Cohort and instruments
 
@@ -310,7 +318,7 @@ class Project:
     @property
     def history(self) -> Path:
         """History of check runs."""
-        return self.path("history.sqlite")
+        return self.path("check-runs.sqlite")
 
     def free_bytes(self) -> int:
         """Room on the disk."""

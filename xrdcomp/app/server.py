@@ -113,7 +113,9 @@ class Bench:
         """Keep one dropped file and say what it is."""
         if not asked.body:
             raise OutputError("the file is empty (0 bytes). Export it again.")
-        look, note = self.project.add_file(asked.query.get("name", ""), asked.body)
+        stamp = asked.query.get("modified", "")
+        modified = int(stamp) / 1000.0 if re.fullmatch(r"[0-9]{1,15}", stamp) else None
+        look, note = self.project.add_file(asked.query.get("name", ""), asked.body, modified)
         row = views.template("file_row").render(look=look, note=note, users=[])
         return JSONResponse({"name": look.name, "kind": look.kind, "problem": look.problem, "note": note, "row": row})
 

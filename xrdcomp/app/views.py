@@ -65,6 +65,7 @@ def home(project: Project, queue: Queue) -> dict[str, Any]:
     """Files with their specimens, pairs that names propose, specimens, queue."""
     looks, names = project.files(), project.specimens()
     users: dict[str, list[str]] = {look.name: [] for look in looks}
+    jobs = _jobs_of(queue)
     rows, broken = [], {}
     for name in names:
         try:
@@ -74,7 +75,9 @@ def home(project: Project, queue: Queue) -> dict[str, Any]:
             continue
         for file in item.measured.files.values():
             users.setdefault(file.removeprefix("files/"), []).append(name)
-        rows.append({"name": name, "files": _file_names(item), **_last(project, queue, name)})
+        numbers = project.run_numbers(name)
+        run = _run_shown(project.run(name, numbers[-1]), jobs) if numbers else None
+        rows.append({"name": name, "files": _file_names(item), "run": run})
     return {
         "title": project.root.name, "looks": looks, "all_users": users, "most": most_upload(),
         "rows": rows, "broken": broken,
@@ -115,29 +118,32 @@ def _proposals(looks: Sequence[Look], users: Mapping[str, list[str]], taken: Seq
     return [{"name": name, **group} for name, group in by_name.items()]
 
 
-def _last(project: Project, queue: Queue, name: str) -> dict[str, Any]:
-    """Latest run of a specimen: number, state, status, words."""
-    runs = _runs(project, queue, name)
-    return {"run": runs[-1] if runs else None}
+Jobs = dict[tuple[Any, Any], Job]
+
+
+def _jobs_of(queue: Queue) -> Jobs:
+    """Jobs by specimen and run."""
+    return {(job.arguments.get("specimen"), job.arguments.get("run")): job for job in reversed(queue.jobs())}
+
+
+def _run_shown(run: Run, jobs: Jobs) -> dict[str, Any]:
+    """What became of a run."""
+    job = jobs.get((run.name, run.number))
+    state, status, said = "interrupted", "", "The app ended before this was finished. Run it again."
+    if run.result is not None:
+        state, (status, said) = "done", _answer(run.result, run.result.stat().st_mtime_ns)
+    elif job is not None and job.state != "done":
+        state, status, said = job.state, job.status, job.said
+    return {
+        "number": run.number, "state": state, "status": status, "said": said, "job": job, "asked": run.asked,
+        "revision": run.asked.measured.revision, "result": run.result,
+    }  # fmt: skip
 
 
 def _runs(project: Project, queue: Queue, name: str) -> list[dict[str, Any]]:
-    """Runs of a specimen with what became of them."""
-    jobs = {(job.arguments.get("specimen"), job.arguments.get("run")): job for job in reversed(queue.jobs())}
-    rows: list[dict[str, Any]] = []
-    for run in project.runs(name):
-        job = jobs.get((name, run.number))
-        if run.result is not None:
-            status, said = _answer(run.result, run.result.stat().st_mtime_ns)
-            state = "done"
-        elif job is not None:
-            state, status, said = job.state, job.status, job.said
-        else:
-            state, status, said = "interrupted", "", "The app ended before this was finished. Run it again."
-        rows.append({
-            "number": run.number, "state": state, "status": status, "said": said, "job": job,
-            "revision": run.asked.measured.revision, "asked": run.asked, "result": run.result,
-        })  # fmt: skip
+    """Runs of a specimen, with the settings that were changed since the run before."""
+    jobs = _jobs_of(queue)
+    rows = [_run_shown(run, jobs) for run in project.runs(name)]
     for before, after in zip([None, *rows], rows, strict=False):
         after["changes"] = [] if before is None else list(changes(before["asked"], after["asked"]))
     return rows
@@ -154,8 +160,8 @@ def _answer(folder: Path, stamp: int) -> tuple[str, str]:
         return "failed", "The result cannot be read."
 
 
-def _queue_shown(queue: Queue) -> dict[str, Any]:
-    jobs = queue.jobs()
+def _queue_shown(queue: Queue, kinds: Sequence[str] = ("analysis", "calibration", "check")) -> dict[str, Any]:
+    jobs = [job for job in queue.jobs() if job.kind in kinds]
     active = [job for job in reversed(jobs) if job.active]
     return {
         "active": [_job_shown(queue, job) for job in active],
@@ -189,6 +195,7 @@ def specimen(project: Project, queue: Queue, name: str) -> dict[str, Any]:
         "name": name, "item": item, "values": values_of(item), "errors": {}, "conflict": "",
         "looks": {f"files/{look.name}": look for look in looks}, "choices": _choices(looks), "phases": _phases(),
         "instruments": [f"instruments/{one}.toml" for one in project.instruments()],
+        "histories": [("check-runs.sqlite", "by the project's check runs")] if project.history.exists() else [],
         "steps": steps[::-1], "can_undo": any(state.measured.revision < origin for state in states),
         "runs": runs[::-1], "active": [run for run in runs if run["state"] in ("waiting", "running")],
         "view": pattern_view(project, item), "tga_view": run_view(project, item),
@@ -435,7 +442,7 @@ def instruments(project: Project, queue: Queue) -> dict[str, Any]:
     looks = project.files()
     return {
         "calibrated": calibrated, "charts": charts, "states": states, "choices": _choices(looks),
-        "line_profiles": list(STANDARDS), "standards": standards(), **_queue_shown(queue),
+        "line_profiles": list(STANDARDS), "standards": standards(), **_queue_shown(queue, ("calibration", "check")),
         "known": sorted({row["instrument"] for row in charts}),
     }  # fmt: skip
 

@@ -98,7 +98,7 @@ def _record(task: Task) -> dict[str, str]:
         told["file"], told["standard"], told["instrument"], Recipe(), scan=told.get("scan"),
         measured_at=moment_of(told.get("date")), operator=told.get("operator", ""), note=told.get("note", ""),
     )  # fmt: skip
-    recorded = InstrumentHistory(path="history.sqlite").record(run)
+    recorded = InstrumentHistory(path="check-runs.sqlite").record(run)
     values = ", ".join(f"{name} {value.value:.6g} {value.unit}".rstrip() for name, value in run.values.items())
     new = "" if recorded.new else " It was recorded before; nothing changed."
     said = f"Run {recorded.id} of {run.standard} on {run.instrument}, {run.measured_at:%Y-%m-%d}: {values}.{new}"

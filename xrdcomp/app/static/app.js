@@ -47,7 +47,7 @@ if (drop) {
     for (let attempt = 0; attempt < 60; attempt++) {
       let answer;
       try {
-        answer = await fetch(`/files?name=${encodeURIComponent(file.name)}`, { method: "PUT", body: file, headers: { accept: "application/json" } });
+        answer = await fetch(`/files?name=${encodeURIComponent(file.name)}&modified=${file.lastModified}`, { method: "PUT", body: file, headers: { accept: "application/json" } });
       } catch { return say("the app does not answer. Is it still running?", true); }
       if (answer.status === 429) { await pause(400 + 200 * attempt); continue; }
       const told = (answer.headers.get("content-type") ?? "").includes("json") ? await answer.json() : { said: `refused (${answer.status})` };
