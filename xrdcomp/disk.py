@@ -38,6 +38,8 @@ MAX_SETTINGS_BYTES = 2**20
 """Largest file of settings or facts: the longest recipe has 4 kB."""
 MAX_STRUCTURE_BYTES = 16 * 2**20
 """Largest CIF: those with diffraction data inside have some MB."""
+MAX_RESULT_BYTES = 64 * 2**20
+"""Largest result.json: one with every phase of the library and 100 messages has 1 MB."""
 LIST = ".xrdcomp-files.json"
 """List, in a folder that the program wrote, of its files there, with their SHA-256."""
 PATIENCE_S = 60.0

@@ -67,7 +67,7 @@ def find_laboratory(measurement: str | os.PathLike[str]) -> Laboratory | None:
     """
     place = Path(measurement).resolve()
     folders = (place, *place.parents) if place.is_dir() else tuple(place.parents)
-    file = next((folder / NAME for folder in folders if (folder / NAME).is_file()), None)
+    file = next((folder / NAME for folder in folders if (folder / NAME).exists()), None)
     if file is None:
         return None
     data = read_toml(file, "settings of a laboratory, as a recipe has them, and blank, tga_blank")

@@ -430,6 +430,19 @@ def test_command_writes_pattern_and_figure(tmp_path: Path) -> None:
     assert refused.exit_code == 2
 
 
+def test_the_format_of_frames_can_be_named(tmp_path: Path) -> None:
+    from xrdcomp.cli.main import main
+
+    path = frame(tmp_path, FLAT, "f.dat")
+    ways = [integrate_frames(path, format="gfrm"), integrate_frames(path)]
+    np.testing.assert_array_equal(ways[0].intensity, ways[1].intensity)
+    out = ["--no-figures", "--quiet", "-o", str(tmp_path / "p.xye"), "--input-format"]
+    assert CliRunner().invoke(main, ["integrate", str(path), *out, "gfrm"]).exit_code == 0
+    for other, words in (("tiff", "[tiff]"), ("uxd", "two-dimensional"), ("gfrn", "Did you mean gfrm")):
+        refused = CliRunner().invoke(main, ["integrate", str(path), *out, other])
+        assert (refused.exit_code, words in refused.stderr) == (2, True), refused.output
+
+
 def test_inspect_describes_a_frame(tmp_path: Path) -> None:
     from xrdcomp.cli.main import main
 

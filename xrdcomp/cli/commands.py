@@ -469,6 +469,7 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
     "--orientation", type=click.IntRange(1, 4),
     help="Corner of the first pixel, with --poni: 1 top left, 2 top right, 3 bottom right, 4 bottom left.",
 )  # fmt: skip
+@shared.input_format_option
 @click.option("--ring", metavar="D", type=float, help="Ring for the orientation, ångström [default: 3.44, 002].")
 @click.option("-o", "--out", metavar="FILE", help="xye, xy, csv, cif, nxs [default: name of the frame, .xye].")
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw frame, pattern and ring.")
@@ -491,6 +492,7 @@ def integrate(frames: tuple[str, ...], **options: Any) -> None:
     shared.progress(f"integrating {len(frames)} frame{'s' * (len(frames) > 1)}", quiet=quiet)
     given: dict[str, Any] = {"poni": options["ponis"] or None, "mask": options["mask"]}
     given |= {"polarization": options["polarization"], "orientation": options["orientation"]}
+    given["format"] = options["input_format"]
     sector_of_turn = (limits[0], limits[1]) if limits else None
     with naming(*frames):
         pattern = integrate_frames(frames, **given, sector=sector_of_turn, n_points=options["points"])

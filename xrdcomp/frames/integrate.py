@@ -96,6 +96,7 @@ def integrate_frames(
     n_points: int | None = None,
     polarization: float | None = None,
     orientation: int | None = None,
+    format: str | None = None,
 ) -> Pattern:
     """Integrate frames of an area detector to one powder pattern: the mean rate of a pixel that faces the sample.
 
@@ -106,11 +107,13 @@ def integrate_frames(
     for oriented tissue: a sector sees some crystallites more than others. `n_points` is the number of steps of 2θ over
     the range, half a pixel each without it; fewer give smaller errors per point and blunter reflections.
     `polarization` and `orientation` are as in `pixel_map`: the first is left out for a laboratory tube, the second goes
-    with a PONI file only. The intensity is in counts per second, or in counts where no frame states its exposure, with
-    standard deviations from counting.
+    with a PONI file only. `format` is the id of the frames' format where the content does not tell. The intensity is in
+    counts per second, or in counts where no frame states its exposure, with standard deviations from counting.
     """
     wanted = Sector(start=sector[0], stop=sector[1]) if isinstance(sector, tuple) else sector
-    placed = place_frames(paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation)
+    placed = place_frames(
+        paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation, format=format
+    )
     low = min(float(one.pixels.two_theta[one.usable].min()) for one in placed)
     high = max(float(one.pixels.two_theta[one.usable].max()) for one in placed)
     if not 0.0 <= low < high < 180.0:
@@ -176,6 +179,7 @@ def place_frames(
     mask: PathLike | BoolArray | None = None,
     polarization: float | None = None,
     orientation: int | None = None,
+    format: str | None = None,
 ) -> tuple[Placed, ...]:
     """Read frames and find out what their pixels see; parameters as in `integrate_frames`."""
     files, given = ([one] if isinstance(one, str | os.PathLike) else list(one or ()) for one in (paths, poni))
@@ -187,7 +191,7 @@ def place_frames(
         raise AnalysisError("orientation is known from the header of a frame; pass it only together with poni=.")
     placed: list[Placed] = []
     for path, calibration in zip(files, calibrations * (len(files) // len(calibrations)), strict=True):
-        frame = read_frame(path)
+        frame = read_frame(path, format=format)
         geometry: Any = frame.geometry if calibration is None else load_poni(calibration)
         if geometry is None:
             raise AnalysisError(
@@ -356,6 +360,7 @@ def azimuthal_profile(
     mask: PathLike | BoolArray | None = None,
     polarization: float | None = None,
     orientation: int | None = None,
+    format: str | None = None,
 ) -> AzimuthalProfile:
     """Net intensity of one ring against azimuth, with the strength and direction of orientation.
 
@@ -367,7 +372,9 @@ def azimuthal_profile(
             f"half_width is {half_width:g} degrees, d_spacing {d_spacing:g} Å: expected a half width between 0 and "
             "10 degrees and a positive spacing."
         )
-    placed = place_frames(paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation)
+    placed = place_frames(
+        paths, poni=poni, mask=mask, polarization=polarization, orientation=orientation, format=format
+    )
     wavelength = placed[0].pixels.wavelength
     if wavelength is None:
         msg = "neither frame nor calibration states the wavelength. Put a line `Wavelength:` into the PONI file."

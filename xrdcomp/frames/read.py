@@ -28,7 +28,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic, EmissionLine, Metadata, Source, message_kind
 from xrdcomp.errors import AnalysisError, MissingExtraError, ReadError, either
-from xrdcomp.io.registry import recognise
+from xrdcomp.io.registry import call_reader, find_reader, recognise
 from xrdcomp.io.source import SourceFile, open_source
 from xrdcomp.units import KALPHA2_RATIO, BoolArray, FloatArray
 
@@ -266,20 +266,21 @@ class Frame:
         return self.counts.shape[0], self.counts.shape[1]
 
 
-def read_frame(path: str | os.PathLike[str]) -> Frame:
+def read_frame(path: str | os.PathLike[str], *, format: str | None = None) -> Frame:
     """Read one frame: Bruker GFRM or SFRM, TIFF, CBF, EDF, Eiger HDF5; gzip and bzip2 are undone.
 
-    A `ReadError` says that it is no frame, cut short, all zero, not finite, or at odds with its own header.
+    `format` is its id (``xrdcomp formats`` lists them); without it the content decides. A `ReadError` says that it is
+    no frame, cut short, all zero, not finite, or at odds with its own header.
     """
     given, start = Path(path), b""
     if given.is_file():
         with suppress(OSError), given.open("rb") as stream:  # `open_source` then says why
             start = stream.read(len(HDF5_START))
-    if start == HDF5_START:
+    if start == HDF5_START and format in (None, "hdf5"):
         return _judged(read_eiger(given), str(given))
     source = open_source(given)
     error = partial(source.error, expected=FRAME_FORMATS)
-    found = recognise(source)
+    found = recognise(source) if format is None else [(1.0, find_reader(format))]
     if not found:
         raise error(f"no frame format recognises the content (it starts with {source.head[:12]!r})")
     best = found[0][1]
@@ -292,7 +293,8 @@ def read_frame(path: str | os.PathLike[str]) -> Frame:
     readers = {"gfrm": read_bruker, **IMAGE_READERS}
     if best.kind != "xrd_frame" or best.id not in readers:
         raise error(f"this is no two-dimensional frame ({best.name})", format_id=best.id)
-    return _judged(readers[best.id](source), str(given))
+    read = readers[best.id]
+    return _judged(call_reader(best, source, lambda: read(source)), str(given))
 
 
 def _judged(frame: Frame, file: str) -> Frame:

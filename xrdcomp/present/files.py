@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Source
-from xrdcomp.disk import refuse_inputs, replaced_folder, write_whole
+from xrdcomp.disk import MAX_RESULT_BYTES, read_bytes, read_text, refuse_inputs, replaced_folder, write_whole
 from xrdcomp.errors import OutputError, ReadError
 from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.exchange import tables_of, to_csv
@@ -246,12 +247,12 @@ def read_result(path: str | os.PathLike[str]) -> SampleResult:
     """
     file = Path(path)
     file = file / "result.json" if file.is_dir() else file
+    expected = "a folder that `write` left, or its result.json"
+    text = read_text(file, limit=MAX_RESULT_BYTES, expected=expected)
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no JSON"
-        expected = "a folder that `write` left, or its result.json"
-        raise ReadError(f"no result can be read ({reason})", file=str(file), expected=expected) from error
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ReadError("no result can be read (it is no JSON)", file=str(file), expected=expected) from error
     version = str(data.get("schema_version", "")) if isinstance(data, dict) else ""
     if version.partition(".")[0] != MAJOR_VERSION:
         raise ReadError(
@@ -268,11 +269,11 @@ def read_result(path: str | os.PathLike[str]) -> SampleResult:
 def _read_curves(file: Path, *, needed: bool) -> dict[str, Any]:
     beside = file.with_name("curves.npz")
     try:
-        with np.load(beside, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, BadZipFile) as error:
         if not needed and not beside.exists():
             return {}
+        with np.load(io.BytesIO(read_bytes(beside, limit=MAX_RESULT_BYTES)), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, BadZipFile, ReadError) as error:
         raise ReadError(
             "the curves of the result cannot be read", file=str(beside), expected="curves.npz beside result.json",
             hint="For the figures alone, json.load reads result.json.",

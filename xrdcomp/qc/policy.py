@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeGuard
 import msgspec
 
 from xrdcomp.batch.run import ledger_rows
-from xrdcomp.disk import parsed_toml, read_bytes, read_toml
+from xrdcomp.disk import MAX_RESULT_BYTES, parsed_toml, read_bytes, read_toml
 from xrdcomp.errors import ArgumentError, ReadError, RecipeError, printable
 from xrdcomp.recipe import did_you_mean
 from xrdcomp.results import SampleResult
@@ -40,8 +40,6 @@ ENTRY_POINTS = "xrdcomp.qc_rules"
 VERDICT_WORDS: Mapping[QcVerdict, str] = {
     "pass": "pass", "fail": "FAIL", "undecided": "not judged", "not_applicable": "does not apply",
 }  # fmt: skip
-MAX_RESULT_BYTES = 64 * 2**20
-"""Largest result.json: one with every phase of the library and 100 messages has 1 MB."""
 _NORMAL_95 = 1.96
 
 
