@@ -818,9 +818,11 @@ class MineralBalance:
 
     `crystalline` is by diffraction alone, `with_amorphous` the same with the amorphous mineral, `mineral` what heating
     leaves and the carbonate. `std` is the standard uncertainty of crystalline - mineral. `char` is the mineral that the
-    char of the organic would stand for, which is taken off where the gas is `inert`. `unseen_std` is the standard
-    uncertainty of `with_amorphous` - mineral with what right pairs of measurements differ by, `organic_difference` ±
-    `organic_std` the same for organic matter by diffraction less that by thermogravimetry.
+    char of the organic would stand for, which is taken off where the gas is `inert`.
+
+    The rest is what right pairs of measurements differ by: standard uncertainties of the crystals and of the amorphous
+    mineral by diffraction, differences of organic matter and of carbonate (diffraction takes it from the apatite's cell
+    and from carbonate minerals) by thermogravimetry and diffraction; infinite where there is nothing to compare.
     """
 
     crystalline: float
@@ -829,17 +831,35 @@ class MineralBalance:
     std: float
     char: float
     inert: bool
-    unseen_std: float = 0.0
+    crystals_std: float = math.inf
+    amorphous_std: float = math.inf
     organic_difference: float = 0.0
     organic_std: float = math.inf
+    carbonate_difference: float = 0.0
+    carbonate_std: float = math.inf
+
+    @property
+    def unseen_std(self) -> float:
+        """Standard uncertainty of `with_amorphous` - mineral with what right pairs differ by."""
+        return math.hypot(self.crystals_std, self.amorphous_std)
 
     @property
     def pair_probability(self) -> float:
-        """Probability that one specimen's two measurements differ by this much in mineral and organic matter."""
-        if not self.unseen_std:
+        """Probability that one specimen's two measurements differ by this much in mineral, organic and carbonate.
+
+        Mineral that is no crystal must be the amorphous mineral; crystals cannot be more than the mineral.
+        """
+        from scipy.special import chdtrc
+
+        if math.isinf(self.crystals_std):
             return 1.0
-        mineral = (self.with_amorphous - self.mineral) / self.unseen_std
-        return math.exp(-0.5 * (mineral**2 + (self.organic_difference / self.organic_std) ** 2))
+        beside, amorphous = self.mineral - self.crystalline, self.with_amorphous - self.crystalline
+        squares = (beside / self.crystals_std) ** 2 + (amorphous / self.amorphous_std) ** 2
+        if beside > 0.0:
+            squares = ((amorphous - beside) / self.unseen_std) ** 2
+        others = ((self.organic_difference, self.organic_std), (self.carbonate_difference, self.carbonate_std))
+        squares += sum((difference / std) ** 2 for difference, std in others)
+        return float(chdtrc(1 + sum(math.isfinite(std) for _, std in others), squares))
 
     @property
     def z(self) -> float:
@@ -848,8 +868,8 @@ class MineralBalance:
 
     @property
     def too_many_crystals(self) -> bool:
-        """More crystals than mineral, by more than two standard uncertainties."""
-        return self.z > 2.0
+        """More crystals than mineral, by more than one right pair in a hundred."""
+        return self.z > 2.33
 
     @property
     def mineral_unseen(self) -> bool:

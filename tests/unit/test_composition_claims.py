@@ -136,7 +136,7 @@ def test_an_apatite_from_outside_the_library_counts_by_its_atoms(variety: str, v
         assert claims[name].verdict == verdict, name
     said = claims["hydroxyapatite_present"].statement
     minor = claims["hydroxyapatite_minor_component"].statement
-    assert ("another member of its family than hydroxyapatite" in minor) is (variety == "fluorapatite")
+    assert ("another member of its family" in minor) is (variety == "fluorapatite")
     assert ("it was not compared with hydroxyapatite" in said) is (variety == "fluorapatite")
 
 
@@ -178,7 +178,8 @@ def test_absent_apatite_is_refuted_with_its_detection_limit() -> None:
     assert claims["hydroxyapatite_present"].verdict == "refuted"
     assert "1.1 wt%" in claims["hydroxyapatite_present"].statement
     assert claims["hydroxyapatite_only_crystalline_phase"].verdict == "refuted"
-    assert claims["hydroxyapatite_minor_component"].verdict == "supported"
+    minor = claims["hydroxyapatite_minor_component"]
+    assert (minor.verdict, minor.probability) == ("inconclusive", None), "it presupposes what is not there"
 
 
 @pytest.mark.parametrize(("x_only", "t_only"), [(True, False), (False, True)])
@@ -280,7 +281,7 @@ def test_a_gas_that_is_stated_wrongly_is_named(truly_inert: bool, code: str, wor
 
 
 def test_a_hump_without_amorphous_mineral_points_to_the_holder() -> None:
-    amounts = xrd_amounts(np.array([0.30, 0.35, 0.10, 0.01, 0.24, 0.0]))
+    amounts = xrd_amounts(np.array([0.30, 0.25, 0.10, 0.01, 0.34, 0.0]))
     truth = np.array([0.42, 0.42, 0.14, 0.02, 0.0, 0.0])
     item = message(compose_evidence(amounts, balance(truth)), "HUMP_WITHOUT_ACP")
     assert item is not None

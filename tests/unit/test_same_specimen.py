@@ -106,6 +106,23 @@ def test_differences_beyond_those_of_right_pairs_are_doubted_short_of_impossible
     assert wrong is not None
     assert_close(right.organic_difference, -0.8 * 0.1 * 0.06, atol=0.002, because="late water of amorphous mineral")
     assert right.pair_probability > 0.9
-    z = np.hypot((wrong.with_amorphous - wrong.mineral) / wrong.unseen_std, wrong.organic_difference / 0.13)
-    assert_close(wrong.pair_probability, np.exp(-0.5 * z**2), rtol=1e-9, because="chi square of two degrees of freedom")
+    beside, seen = wrong.mineral - wrong.crystalline, wrong.with_amorphous - wrong.crystalline
+    assert beside < 0.0, "more crystals than mineral: the amorphous mineral has no place either"
+    z = beside / 0.027, seen / wrong.amorphous_std, wrong.organic_difference / wrong.organic_std
+    expected = np.exp(-0.5 * np.square(z).sum())
+    assert_close(wrong.pair_probability, expected, rtol=1e-9, because="chi square of two degrees of freedom")
     assert wrong.pair_probability < 0.01
+
+
+def test_carbonate_that_the_cell_does_not_have_doubts_a_pair() -> None:
+    """An apatite whose c axis has room for 6 wt% of CO3 beside a run that loses none, all else alike."""
+    found = {
+        lattice: compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL), lattice_carbonate=lattice).consistency
+        for lattice in (None, 0.0, 0.0625, 0.25)
+    }
+    balances = {lattice: item.mineral_balance for lattice, item in found.items() if item is not None}
+    probability = {lattice: item.pair_probability for lattice, item in balances.items() if item is not None}
+    assert probability[None] > 0.9
+    assert probability[0.0625] > 0.9, "0.02 of carbonate in 0.32 of crystals"
+    assert 0.05 < probability[0.0] < 0.9, "two standard deviations of the axis at most"
+    assert probability[0.25] < 0.01

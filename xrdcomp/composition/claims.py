@@ -329,13 +329,16 @@ class _Specimen:
     def minor(self) -> _Finding:
         """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
         limit, asked = self.recipe.minor_below, bool(self.asked) or not self.phases
+        if self.presence is not None and self.presence < 0.5:
+            what = "the apatite that was found is another member of its family" if self.possible else "none was found"
+            return None, f"That hydroxyapatite is the minor component presupposes it; {what}."
         if asked and self.composition.components.get(_APATITE) is not None:
             probability = float((self.draws(_APATITE) < limit).mean())
             amount = self.quantity(_APATITE)
             if not self.is_another_member:
                 return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
-            text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}."
-            return 1.0 - self.hydroxyl_share * (1.0 - probability), text  # another member is no hydroxyapatite
+            text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}"
+            return probability, f"{text}, against {100 * limit:.0f} wt%, if it is hydroxyapatite."
         single = self.composition.runs[0] if self.composition.runs else self.composition
         if single.consistency is not None and single.consistency.tga:
             mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")

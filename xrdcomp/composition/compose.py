@@ -25,6 +25,7 @@ from xrdcomp.composition.evidence import (
     H,
     InternalStandard,
     ThermalEvidence,
+    XrdEvidence,
     reduce_xrd,
     shows_something,
     thermal_evidence,
@@ -49,7 +50,7 @@ from xrdcomp.results import (
     TgaResult,
     XrdAmounts,
 )
-from xrdcomp.units import FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 XRD_NOT_USED = message_kind(
     "XRD_NOT_USED", "warning",
@@ -83,7 +84,8 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
 
     w_j = f_j · C with f_j the fraction of the crystalline part and C the crystalline mass fraction (lattice
     carbonate included) that all instruments together determine; to first order
-    σ_w² = C² σ_f² + f² σ_C². The fraction from the pattern alone is kept beside it.
+    σ_w² = C² σ_f² + f² σ_C². The fraction from the pattern alone is kept beside it. Beside crystals of no phase, whose
+    mass is known to a factor of three, f_j is that of its own group instead, apatite or others, and C the group's.
 
     Counted is what was found and, where the composition weighs crystals, apatite in doubt. Any other undecided phase
     has no weight, and the shares of the counted ones are those without it. Without a crystalline sum (one instrument
@@ -96,6 +98,7 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     counted = [p.decision == "detected" or (p.decision == doubtful and p.is_apatite) for p in phases]
     left_out = [p.crystalline_weight_fraction for p, own in zip(phases, counted, strict=True) if not own]
     total = 1.0 - sum(share.value for share in left_out if share is not None)
+    groups = _weighed_groups([p for p, own in zip(phases, counted, strict=True) if own], composition)
     out = []
     for phase, counts in zip(phases, counted, strict=True):
         share, alone = phase.crystalline_weight_fraction, phase.weight_fraction
@@ -109,18 +112,53 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
             share = Estimate.normal(1.0, 0.0) if only else Estimate.normal(value, std, low=0.0, high=1.0)
             changes["crystalline_weight_fraction"] = share
         if counts and crystalline is not None and share is not None and alone is not None:
-            value, own_std = share.value * crystalline.value, share.std or 0.0
-            std = float(np.hypot(crystalline.value * own_std, share.value * (crystalline.std or 0.0)))
-            # each end of the whole, whose interval need not be symmetric, with the share's own uncertainty
-            own = 1.96 * crystalline.value * own_std
-            down, up = (
-                float(np.hypot(own, share.value * distance))
-                for distance in (crystalline.value - crystalline.low, crystalline.high - crystalline.value)
-            )
-            weighed = Estimate(value=value, std=std, ci95=(max(value - down, 0.0), min(value + up, 1.0)))
-            changes |= {"weight_fraction": weighed, "pattern_weight_fraction": alone}
+            part, whole = groups.get(phase.id, (share, crystalline))
+            changes |= {"weight_fraction": _part_of(part, whole), "pattern_weight_fraction": alone}
         out.append(replace(phase, **changes))  # type: ignore[arg-type]  # fields by name
     return tuple(out)
+
+
+def _part_of(share: Estimate, whole: Estimate) -> Estimate:
+    """Mass of a share of what is known with an interval that need not be symmetric."""
+    value, own_std = share.value * whole.value, share.std or 0.0
+    std = float(np.hypot(whole.value * own_std, share.value * (whole.std or 0.0)))
+    ends = (whole.value - whole.low, whole.high - whole.value)
+    down, up = (float(np.hypot(1.96 * whole.value * own_std, share.value * distance)) for distance in ends)
+    return Estimate(value=value, std=std, ci95=(max(value - down, 0.0), min(value + up, 1.0)))
+
+
+def _weighed_groups(counted: Sequence[PhaseResult], composition: Composition) -> dict[str, tuple[Estimate, Estimate]]:
+    """Share of each phase in its group, and the group's mass with its CO3, where crystals of no phase are weighed.
+
+    A share within the group does not hold what is uncertain of the others; its uncertainty is that of the rest of its
+    group, at most what the phase's share of all crystals has.
+    """
+    unknown, crystalline = composition.components.get(UNIDENTIFIED), composition.identifiable_sums.get("crystalline")
+    if unknown is None or crystalline is None:
+        return {}
+    out = {}
+    for name, kind in ((COMPONENTS[H], True), (COMPONENTS[OTHER], False)):
+        own = {p.id: p.crystalline_weight_fraction for p in counted if p.is_apatite is kind and not p.internal_standard}
+        group = {key: share for key, share in own.items() if share is not None}
+        mass, shares = composition.components.get(name), {key: share.value for key, share in group.items()}
+        total = sum(shares.values())
+        if mass is None or total <= 0.0:
+            continue
+        # CO3 that is counted with carbonate: of the minerals by their formulae, of the lattice what crystals have more
+        bare = sum(shares[p.id] * (1.0 - p.facts.carbonate_fraction) for p in counted if p.id in shares) / total
+        factor = 1.0 / bare
+        if kind:
+            parts = (composition.components.get(item) for item in (COMPONENTS[OTHER], UNIDENTIFIED))
+            left = crystalline.value - sum(part.value for part in parts if part is not None)
+            factor = float(np.clip(left / max(mass.value, 1e-9), 1.0, 1.2))
+        whole = Estimate(
+            value=min(mass.value * factor, 1.0), std=(mass.std or 0.0) * factor,
+            ci95=(min(mass.low * factor, 1.0), min(mass.high * factor, 1.0)),
+        )  # fmt: skip
+        for key, share in group.items():
+            own_std = 0.0 if len(group) == 1 else (share.std or 0.0) * (1.0 - share.value / total)
+            out[key] = Estimate.normal(share.value / total, own_std), whole
+    return out
 
 
 def without_standard(found: tuple[PhaseResult, ...], standard: tuple[str, float] | None) -> tuple[PhaseResult, ...]:
@@ -135,6 +173,9 @@ def without_standard(found: tuple[PhaseResult, ...], standard: tuple[str, float]
     name, spiked = standard
     own = {p.id: p.crystalline_weight_fraction for p in found if p.id != name and p.crystalline_weight_fraction}
     total = sum(share.value for share in own.values())
+    spike = next((p.crystalline_weight_fraction for p in found if p.id == name), None)
+    everything = total + (spike.value if spike is not None else 0.0)
+    total += max(1.0 - everything, 0.0)  # crystals of no phase
     out = []
     for phase in found:
         if phase.id == name:
@@ -404,6 +445,7 @@ def compose(
     found = compose_evidence(
         amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale,
         unidentified=unidentified,
+        lattice_carbonate=None if fit is None else _lattice_carbonate(fit, phases),
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or _holds_biomineral(amounts, phases))),
     )  # fmt: skip
     return replace(found, messages=messages)
@@ -420,7 +462,7 @@ def _holds_biomineral(amounts: XrdAmounts | None, phases: Sequence[PhaseResult])
     )
 
 
-def compose_evidence(
+def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them: all by name
     xrd: XrdAmounts | None,
     thermal: ThermalEvidence | None,
     recipe: CompositionRecipe = CompositionRecipe(),  # noqa: B008 - a frozen struct
@@ -430,9 +472,11 @@ def compose_evidence(
     known_scale: tuple[float, float] | None = None,
     unidentified: tuple[float, float] | None = None,
     tissue: bool = True,
+    lattice_carbonate: float | None = None,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
+    `lattice_carbonate` is the share of CO3 in the apatite that its cell tells; it is compared with thermogravimetry.
     Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
     then give its sum only, and with the uncertainty of matter of unknown kind.
 
@@ -470,14 +514,61 @@ def compose_evidence(
         tissue=tissue,
     )  # fmt: skip
     posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
-    consistency = _consistency(model, posterior, bias_std=bias_std)
+    consistency = _consistency(model, posterior, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
     if consistency.birge_ratio > 1.0:
         model = widened(model, consistency.birge_ratio, everything=consistency.widens_all)
         posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
     return _report(model, posterior, consistency, recipe)
 
 
-def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) -> Consistency:
+def _pair_differences(
+    xrd: XrdEvidence, thermal: ThermalEvidence, crystals: float, organic: float, lattice: float | None
+) -> dict[str, float]:
+    """Fields of `MineralBalance` on what right pairs differ by; never narrower than the evidence's own uncertainties.
+
+    `crystals` are by diffraction, `organic` by thermogravimetry, `lattice` is the share of CO3 in the apatite.
+    """
+    own = {}
+    for name in ("organic", "amorphous_mineral"):
+        share, gradient = xrd.share_of_total(name)
+        own[name] = share, float(np.sqrt(gradient @ xrd.covariance @ gradient))
+    beside = max(1.0 - float(thermal.losses[0]) - organic - crystals, 0.0)
+    amorphous_std = max(own["amorphous_mineral"][1], priors.PAIR_AMORPHOUS_STD)
+    out = {
+        "crystals_std": priors.PAIR_CRYSTALS_STD,
+        "amorphous_std": float(np.hypot(amorphous_std, priors.PAIR_AMORPHOUS_SHARE * beside)),
+    }
+    if {"organic", "water"} <= set(xrd.rows):
+        out["organic_difference"] = own["organic"][0] - organic
+        out["organic_std"] = max(own["organic"][1], priors.PAIR_ORGANIC_STD)
+    if lattice is not None and thermal.sees_carbonate:
+        apatite, other = (max(xrd.share_of_total(name)[0], 0.0) for name in ("apatite", "other"))
+        mineral = xrd.carbonate_share * other
+        out["carbonate_difference"] = float(thermal.losses[2]) / CO2_PER_CARBONATE - lattice * apatite - mineral
+        # organic matter that burns late is weighed as carbonate, carbonate never as organic matter
+        late = priors.LATE_ORGANIC * organic * (out["carbonate_difference"] > 0.0)
+        weighed = float(thermal.loss_covariance[2, 2] ** 0.5) / CO2_PER_CARBONATE
+        std = priors.PAIR_CARBONATE_STD, priors.LATTICE_CARBONATE_STD * apatite, 0.1 * mineral, late, weighed
+        out["carbonate_std"] = float(np.linalg.norm(std))
+    return out
+
+
+def _lattice_carbonate(fit: FitResult, phases: Sequence[PhaseResult]) -> float | None:
+    """Mass fraction of CO3 in the apatite that its c axis tells; None without one, or of fluor- or chlorapatite."""
+    for phase in phases:
+        axis = fit.parameters.get(f"{phase.id}_c")
+        hydroxyl = phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
+        if phase.decision == "detected" and hydroxyl and axis is not None and axis.std is not None:
+            if axis.std > priors.CARBONATE_C_AXIS * priors.LATTICE_CARBONATE_STD:
+                return None
+            share = (axis.value - priors.HYDROXYL_C_AXIS) / priors.CARBONATE_C_AXIS
+            return float(np.clip(share, 0.0, priors.LATTICE_CARBONATE_MOST))
+    return None
+
+
+def _consistency(
+    model: JointModel, posterior: Posterior, *, bias_std: float, lattice_carbonate: float | None
+) -> Consistency:
     """Compare the two instruments with each other and with the model, at the posterior of the evidence as it is."""
     from scipy.special import gammaincc
 
@@ -505,9 +596,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
             std=float(np.sqrt(variance + mineral_variance)),
             char=per_loss * float(thermal.losses[1]),
             inert=thermal.inert,
-            unseen_std=float(np.hypot(np.sqrt(variance + mineral_variance), priors.PAIR_MINERAL_STD)),
-            organic_difference=xrd.share_of_total("organic")[0] - burnt * float(thermal.losses[1]),
-            organic_std=priors.PAIR_ORGANIC_STD if {"organic", "water"} <= set(xrd.rows) else np.inf,
+            **_pair_differences(xrd, thermal, share, burnt * float(thermal.losses[1]), lattice_carbonate),
         )
         bias, std = free_scale(model)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
@@ -515,7 +604,7 @@ def _consistency(model: JointModel, posterior: Posterior, *, bias_std: float) ->
             share, gradient = xrd.share_of_total("amorphous_mineral")
             excess = AmorphousExcess(
                 seen=share,
-                std=float(np.sqrt(gradient @ xrd.covariance @ gradient)),
+                std=max(float(np.sqrt(gradient @ xrd.covariance @ gradient)), priors.PAIR_AMORPHOUS_STD),
                 allowed=float(np.quantile(posterior.composition[:, AMORPHOUS], 0.975)),
             )
     # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
@@ -591,13 +680,12 @@ def _pure_or_mixed(
                     found[name] = estimate.reaching(0.0, 0.0)
     # crystals of one kind may be all that the others leave, and no less than what they leave at most
     top, bottom = max(hard.high, 1.0 - low), min(hard.low, 1.0 - high)
-    kinds = ("crystalline_hydroxyapatite", "other_crystalline")
-    for name, beside in (kinds, kinds[::-1]):
-        own, other = components.get(name), components.get(beside)
-        if own is not None and other is not None and own.value > other.value:
-            foreign = components.get(UNIDENTIFIED) or Estimate(value=0.0, std=0.0)
-            least, most = other.low + foreign.low, other.high + foreign.high
-            parts[name] = own.reaching(max(bottom - most, 0.0), max(top - least, 0.0))
+    kinds = ("crystalline_hydroxyapatite", "other_crystalline", UNIDENTIFIED)
+    given = {name: estimate for name in kinds if (estimate := parts.get(name)) is not None}
+    largest = max(given, key=lambda name: given[name].value, default=None)
+    if largest is not None:
+        least, most = (sum(getattr(e, end) for n, e in given.items() if n != largest) for end in ("low", "high"))
+        parts[largest] = given[largest].reaching(max(bottom - most, 0.0), max(top - least, 0.0))
     return parts, out
 
 
@@ -640,6 +728,11 @@ def _report(
     )
     # unknown crystals are weighed to a factor of three: beside a standard the draws alone say what is left
     alone = model.method == "xrd" or (model.method == "xrd+internal_standard" and UNIDENTIFIED not in names)
+    apatite, unknown = on_basis.get(COMPONENTS[H]), on_basis.get(UNIDENTIFIED)
+    if model.xrd is not None and not model.xrd.apatite_certain and apatite is not None and unknown is not None:
+        # reflections that may be an apatite's may as well be of what the library does not hold
+        most = min(unknown.high + apatite.high, sums["crystalline"].high if "crystalline" in sums else 1.0)
+        on_basis |= {COMPONENTS[H]: apatite.reaching(0.0, 0.0), UNIDENTIFIED: unknown.reaching(1.0, most)}
     if as_received and alone and "non_crystalline" in sums:
         on_basis, sums = _pure_or_mixed(on_basis, sums, model)
     return Composition(

@@ -116,7 +116,8 @@ class XrdEvidence:
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
-    `apatite_open` says that the search left open whether apatite is there, and that the fit holds none.
+    `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
+    `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
     """
 
     rows: tuple[str, ...]
@@ -131,6 +132,7 @@ class XrdEvidence:
     carbonate_share: float = 0.0
     total: float = 1.0
     blank_measured: bool = False
+    apatite_certain: bool = True
     absent: frozenset[int] = frozenset()
     apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
@@ -306,6 +308,7 @@ def reduce_xrd(
         salts={name: mass for name, mass in others.items() if name in facts and facts[name].salt},
         total=total,
         blank_measured=amounts.blank_measured,
+        apatite_certain=_apatite_certain(phases),
         absent=frozenset(
             index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
         ),
@@ -372,6 +375,12 @@ def _rows_of(amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: Inter
         )
         raise AnalysisError(msg)
     return row_of
+
+
+def _apatite_certain(phases: Sequence[PhaseResult]) -> bool:
+    """Tell whether a member of the apatite family was detected, or nobody judged."""
+    asked = [phase for phase in phases if phase.is_apatite]
+    return not asked or any(phase.decision == "detected" for phase in asked)
 
 
 def _apatite_absent(phases: Sequence[PhaseResult]) -> bool:
