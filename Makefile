@@ -105,7 +105,7 @@ worlds: $(BIN)/.tested
 accuracy calibration bench convergence worlds: export OPENBLAS_NUM_THREADS := 1
 accuracy bench convergence worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
 accuracy calibration bench convergence: $(BIN)/.tested
-	$(BIN)/python -m benchmarks.$@
+	$(BIN)/python -m benchmarks.$@ $(if $(filter bench,$@),$(if $(PEERS),--peers $(abspath $(PEERS))))
 
 notebooks: export OPENBLAS_NUM_THREADS := 1
 notebooks: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))

@@ -4,13 +4,15 @@
 
 Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``. Input is simulated or written by the
 writers of the tests; FAP.XRA and its resampled series are added where XRDCOMP_FIXTURES names the folder of real
-measurements, and rietx on the same data where PYTHON is an interpreter of an environment that has it.
+measurements, and rietx on the same data where PYTHON is an interpreter of an environment that has it (``make bench
+PEERS=…``).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from benchmarks.accuracy import FLUORAPATITE, cpu_of, cpu_of_command, fixtures_f
 from benchmarks.report import ROOT, Row, at_least, at_most, machine, put_into_page, sentence, shortfalls, write_rows
 from tests import tga_writers, xrd_writers
 from xrdcomp.analysis import analyze_sample
+from xrdcomp.batch.run import analyze_many
 from xrdcomp.batch.series import probe_of, series_rows, start_series
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Pattern, Sample
@@ -140,6 +143,26 @@ def analysis(repeats: int) -> Iterator[Row]:
     yield from series(pattern, recipe)
 
 
+def batch_of_specimens(repeats: int) -> Iterator[Row]:
+    """Embedded specimens, X-rays, thermogravimetry, search and composition without figures, one after another."""
+    samples = [
+        {"xrd": e.xrd, "tga": e.tga, "sample_id": e.specimen_id, "atmosphere": e.atmosphere, "radiation": e.radiation}
+        for e in load_cohort()
+    ]
+    results: list[Any] = []
+    spent = cpu_of(lambda: results.extend(analyze_many(samples, progress=False)), min(repeats, 2))
+    name = f"batch of {len(samples)} specimens, both instruments"
+    yield at_least(name, len(samples) / spent, 10.0, "per s CPU")
+    backward: list[Any] = list(analyze_many(samples[::-1], progress=False))[::-1]
+    pairs = list(zip(results[: len(samples)], backward, strict=True))
+    changed = sum([(p.id, p.decision) for p in a.phases] != [(p.id, p.decision) for p in b.phases] for a, b in pairs)
+    yield at_most(f"{name}: decisions changed by their order", float(changed), 0.0)
+    moved = max(float(np.abs(a.composition.draws - b.composition.draws).max()) for a, b in pairs)
+    yield at_most(f"{name}: largest change of a draw by their order", moved, 0.0, "mass fraction")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    yield at_most(f"{name}: memory of the process", peak, 600.0, "MB")
+
+
 def series(pattern: Pattern, recipe: Recipe) -> Iterator[Row]:
     """Patterns per CPU second where a known set of phases is fitted to many patterns, one after another."""
     plain = recipe.with_settings({"identification.search": False})
@@ -245,7 +268,7 @@ def bench_table(rows: list[Row], unit: float) -> str:
     return "\n".join(lines)
 
 
-PARTS = ("startup", "analysis", "real_fit", "series_of_fap", "reading")
+PARTS = ("startup", "analysis", "batch_of_specimens", "real_fit", "series_of_fap", "reading")
 
 
 def main() -> int:
@@ -263,6 +286,7 @@ def main() -> int:
     parts: dict[str, Callable[[int], Iterator[Row]]] = {
         "startup": startup,
         "analysis": analysis,
+        "batch_of_specimens": batch_of_specimens,
         "real_fit": partial(real_fit, peers=arguments.peers),
         "series_of_fap": partial(series_of_fap, patterns=arguments.patterns, peers=arguments.peers),
         "reading": reading,

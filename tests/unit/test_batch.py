@@ -253,3 +253,21 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(folder: Path, tmp_path: Pat
     for name in tables[0].loc[tables[0]["error_kind"].isna(), "sample_id"]:
         first, second = (json.loads((out / name / "result.json").read_text(encoding="utf-8")) for out in (calm, shaken))
         assert first == second
+
+
+def test_what_was_analysed_before_changes_no_byte() -> None:
+    """Phases, halos and instruments that come again are made once; what is made does not depend on who asked first."""
+    names = ("sim01_solid", "sim03_solid")
+    samples = [
+        {"xrd": export(n, "xrd"), "tga": export(n, "tga"), "atmosphere": "air", "radiation": "CuKa"} for n in names
+    ]
+    first, second, again = analyze_many([samples[0], samples[1], samples[0]], progress=False)
+    alone = next(iter(analyze_many([samples[1]], progress=False)))
+    for one, other in ((first, again), (second, alone)):
+        assert isinstance(one, xc.SampleResult)
+        assert isinstance(other, xc.SampleResult)
+        assert one.composition.draws.tobytes() == other.composition.draws.tobytes()
+        assert one.xrd is not None
+        assert other.xrd is not None
+        assert one.xrd.calculated.tobytes() == other.xrd.calculated.tobytes()
+        assert [(p.id, p.decision) for p in one.phases] == [(p.id, p.decision) for p in other.phases]

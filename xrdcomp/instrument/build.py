@@ -11,7 +11,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,19 @@ def build_instrument(pattern: Pattern | None, recipe: InstrumentRecipe) -> Instr
     defaults go before it. RecipeError: unknown radiation, an instrument file that cannot be read, or one of another
     radiation or geometry. AnalysisError: a wavelength outside the tables of scattering.
     """
-    return refuse_wavelengths(_from_file(pattern, recipe) if recipe.file else _without_file(pattern, recipe))
+    return _same(refuse_wavelengths(_from_file(pattern, recipe) if recipe.file else _without_file(pattern, recipe)))
+
+
+def _same(instrument: Instrument) -> Instrument:
+    """Return the instrument that was built before with the same values, so that what is drawn for it serves again."""
+    known = _KNOWN.setdefault(repr(astuple(instrument)), instrument)
+    while len(_KNOWN) > _MOST_KNOWN:
+        del _KNOWN[next(iter(_KNOWN))]
+    return known
+
+
+_KNOWN: dict[str, Instrument] = {}
+_MOST_KNOWN = 64
 
 
 def refuse_wavelengths(instrument: Instrument) -> Instrument:

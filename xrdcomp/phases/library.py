@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -110,6 +110,18 @@ def load_phase(phase: str | Path) -> Phase:
     PhaseError
         Unknown id, a file that is not a usable structure, a CIF without atoms.
     """
+    if str(phase) in list_phases():
+        return _of_library(str(phase), reference_folder())
+    return _loaded(phase)
+
+
+@lru_cache(maxsize=512)
+def _of_library(phase: str, folder: Path) -> Phase:
+    """Phase of the library, made once: what is drawn of it for one specimen then serves the next."""
+    return _loaded(folder / phase)
+
+
+def _loaded(phase: str | Path) -> Phase:
     path = Path(phase)
     metadata: dict[str, str | float | int | bool] = {}
     if _is_cif(path):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -343,6 +344,16 @@ def _amorphous_terms(
     return [term for terms in in_order for term in terms]
 
 
+@lru_cache(maxsize=16)
+def _amorphous_on(
+    two_theta: bytes, instrument: Instrument, components: tuple[str | MeasuredAmorphous, ...]
+) -> tuple[FloatArray, tuple[tuple[Column, FloatArray], ...]]:
+    """Slits and amorphous terms of a grid (degrees) and an instrument that come again, specimen after specimen."""
+    x = np.frombuffer(two_theta)
+    slit = geometry_factor(instrument, x)
+    return slit, tuple(_amorphous_terms(x, instrument, slit, components))
+
+
 def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, slit: FloatArray) -> _Terms:
     """Background of the instrument under the pattern: air scatter, a measured empty holder, slow corrections.
 
@@ -568,8 +579,10 @@ class ModelSetup:
         x, instrument, start = points.two_theta, self.instrument, table.start
         known: dict[str, PhaseReflections] = {}
         if like is None:
-            slit = geometry_factor(instrument, x)
-            terms = _amorphous_terms(x, instrument, slit, self.amorphous)
+            plain = all(isinstance(item, str) for item in self.amorphous)  # measured curves are none that come again
+            make = _amorphous_on if plain else _amorphous_on.__wrapped__
+            slit, amorphous_terms = make(x.tobytes(), instrument, self.amorphous)
+            terms = list(amorphous_terms)
         else:
             columns = like.columns[len(like.reflections) :][: like.n_amorphous]
             slit, own = (bin_means(a, len(x)) for a in (like.slit, like.fixed[:, : like.n_amorphous]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -263,13 +263,18 @@ def _phase_items(phase: Phase, recipe: FitRecipe, texture_model: str) -> list[Fi
         meaning = "texture along c; < 1 plates, > 1 needles"
         items.append(own("march_dollase", 1.0, (0.3, 3.0), 0.15, "", meaning))
     if texture_model == "harmonic":
-        one = np.array([[1, 0, 0]])
-        count = corrections.harmonic_columns(one, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1]
+        count = _number_of_harmonics(phase)
         items += [
             own("harmonic", 0.0, (-0.5, 0.5), 0.05, "", "texture harmonic, relative", axis=str(k + 1))
             for k in range(count)
         ]
     return items
+
+
+@lru_cache(maxsize=512)
+def _number_of_harmonics(phase: Phase) -> int:
+    one = np.array([[1, 0, 0]])
+    return int(corrections.harmonic_columns(one, phase.rotations, phase.cell.parameters, TEXTURE_ORDER).shape[1])
 
 
 def minor_parameters(phase: Phase, *, strain: float, inverse_size: float) -> list[FitParameter]:

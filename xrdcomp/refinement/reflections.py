@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -213,6 +213,14 @@ def diffuse_scattering(
     return total * factor, {name: by_b[element] * factor for element, name in b_names.items()}
 
 
+@lru_cache(maxsize=128)
+def _diffuse(
+    phase: Phase, instrument: Instrument, two_theta: bytes, b_names: tuple[tuple[str, str], ...]
+) -> _WithSlopes:
+    """`diffuse_scattering` of phases and instruments that come again, specimen after specimen, on the same points."""
+    return diffuse_scattering(phase, instrument, np.frombuffer(two_theta), dict(b_names))
+
+
 def emitted_weight(instrument: Instrument) -> float:
     """Sum of the weights of all emission lines: what is smooth in the angle scatters them alike."""
     return sum(line.weight for line in instrument.emission_lines)
@@ -404,7 +412,7 @@ class PhaseReflections:
         hkl, d_spacing = found.hkl[keep].astype(float), found.d_spacing[keep]
         b_names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
         b_names = {element: name for element, name in b_names.items() if name in values}
-        diffuse, diffuse_slopes = diffuse_scattering(phase, instrument, two_theta, b_names)
+        diffuse, diffuse_slopes = _diffuse(phase, instrument, two_theta.tobytes(), tuple(b_names.items()))
         split = ElementB.freeze(phase, instrument.wavelength, hkl, d_spacing, b_names) if b_names else None
         every = cls(
             phase=phase,
@@ -696,7 +704,13 @@ def _harmonics(phase: Phase, hkl: FloatArray, values: Mapping[str, float]) -> Fl
     """Texture harmonics of the reflections, (r, k), where their coefficients are among the parameters."""
     if parameter_name("harmonic", phase.id, "1") not in values:
         return np.empty((len(hkl), 0))
-    return corrections.harmonic_columns(hkl, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
+    return _harmonic_columns(phase, hkl.tobytes())
+
+
+@lru_cache(maxsize=256)
+def _harmonic_columns(phase: Phase, hkl: bytes) -> FloatArray:
+    indices = np.frombuffer(hkl).reshape(-1, 3)
+    return corrections.harmonic_columns(indices, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
 
 
 def _stacked(terms: Mapping[str, FloatArray], like: FloatArray) -> FloatArray:
