@@ -20,7 +20,7 @@ from benchmarks.fuzz_readers import row, write_rows
 from tests.app_client import App
 
 REPEATS = 5
-MOST_FILES = 150
+MOST_FILES = 60
 START_S, FEEDBACK_S, EXTRA_MB = 1.0, 0.5, 20.0
 
 

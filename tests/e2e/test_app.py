@@ -193,16 +193,20 @@ def test_from_two_dropped_files_of_different_makers_to_a_report_and_on(app: App,
     for number in (0, 1):
         seen_plot(tab, number)
     assert violations(tab) == []
-    # what the page computed is what the command line computes from the project
+    assert_repeated(app, "bone 7", "002", tmp_path)
+
+
+def assert_repeated(app: App, name: str, run: str, tmp_path: Path) -> None:
+    """What the page computed is, byte for byte, what the command line computes from the project."""
     out = tmp_path / "again"
     again = subprocess.run(
         [sys.executable, "-c", "from xrdcomp.cli.start import start; start()", "analyze", "--recipe",
-         str(app.project / "specimens" / "bone 7.toml"), "--out", str(out), "--quiet"],
+         str(app.project / "specimens" / f"{name}.toml"), "--out", str(out), "--quiet"],
         capture_output=True, text=True, cwd=tmp_path, check=False,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
-    own = (app.project / "results" / "bone 7" / "002" / "result.json").read_bytes()
-    assert (out / "bone 7" / "result.json").read_bytes() == own
+    own = (app.project / "results" / name / run / "result.json").read_bytes()
+    assert (out / name / "result.json").read_bytes() == own
 
 
 @pytest.fixture(scope="module")
@@ -405,6 +409,7 @@ def test_ten_analyses_queued_at_once_give_what_each_gives_alone(tmp_path: Path) 
             stored = json.loads((running.project / "results" / name / "001" / "result.json").read_bytes())
             own = json.loads(replace(alone, sample_id=name).to_json())
             assert stored["composition"] == own["composition"]
+        assert_repeated(running, "sim07_fluid", "001", tmp_path)
     finally:
         running.stop()
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from xrdcomp.app.forms import read_form, values_of
 from xrdcomp.app.project import Conflict, Project, changes
 from xrdcomp.batch.specimen_file import Measured, read_specimen_file
+from xrdcomp.cli.main import main
 from xrdcomp.errors import OutputError, RecipeError
 from xrdcomp.recipe import Recipe
 
@@ -186,6 +188,17 @@ def test_a_recipe_without_files_is_none_of_a_specimen(tmp_path: Path) -> None:
     file.write_text("[project]\nxrdd = 'a.xy'\n")
     with pytest.raises(RecipeError, match="xrd"):
         read_specimen_file(file)
+
+
+def test_the_command_takes_files_of_the_recipe_or_of_its_own_but_not_both(project: Project, specimen: str) -> None:
+    recipe = str(project.root / "specimens" / "A.toml")
+    said = CliRunner().invoke(main, ["analyze", "--recipe", recipe, "--blank", "holder.xy"])
+    assert said.exit_code == 2
+    assert "--blank: the recipe names the measurements" in said.output
+    (project.root / "files" / "A.xy").unlink()
+    said = CliRunner().invoke(main, ["analyze", "--recipe", recipe, "--quiet"])
+    assert said.exit_code == 2
+    assert "A.xy" in said.output
 
 
 def test_the_cohort_is_chosen_by_one_tab_at_a_time(project: Project, specimen: str) -> None:
