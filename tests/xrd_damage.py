@@ -255,7 +255,7 @@ def could_be_seen(copy: Pattern, original: Pattern) -> bool:
     """
     if len(copy) != len(original) or not np.array_equal(copy.two_theta, original.two_theta):
         steps, usual = np.diff(copy.two_theta), np.diff(original.two_theta)
-        return bool((np.abs(steps - np.median(steps)) > 2.0 * np.ptp(usual) + 0.1 * np.median(usual)).any())
+        return bool((np.abs(steps - np.median(steps)) > 2.0 * np.ptp(usual) + 0.7 * np.median(usual)).any())
     y, changed = copy.intensity, np.flatnonzero(copy.intensity != original.intensity)
     if len(changed) == 0 or changed[0] == 0 or changed[-1] == len(y) - 1:
         return False
@@ -271,7 +271,8 @@ def could_be_seen(copy: Pattern, original: Pattern) -> bool:
     edges = [low - 1, high - 1]
     ratios = np.abs(np.diff(np.log(np.maximum(y, 0.3 * scale))))[edges]
     own = sizes(original.intensity).max()
-    return bool(high - low >= 4 and sizes(y)[edges].min() > max(1.5 * own, 12.0) and ratios.min() > np.log(3.0))
+    whole = high - low >= 4 and len(changed) > 0.7 * (high - low)  # one stretch, not rows far from each other
+    return bool(whole and sizes(y)[edges].min() > max(1.5 * own, 12.0) and ratios.min() > np.log(3.0))
 
 
 def judge(copies: Sequence[Pattern], originals: Sequence[Pattern]) -> str:

@@ -250,12 +250,12 @@ def replaced_folder(
 
     def look() -> None:
         if real.exists() and not real.is_dir():
-            raise OutputError(f"{target} exists and is no folder; nothing was written. Choose another --out folder.")
+            raise OutputError(f"{target} exists and is no folder; nothing was written. Choose another folder.")
         if real.is_dir() and any(real.iterdir()):
             if not (real / marker).is_file() and not (real / LIST).is_file():
                 raise OutputError(
                     f"{target} exists and is no earlier output (it holds no {marker}); nothing was written. Choose "
-                    "another --out folder, or move it away."
+                    "another folder, or move it away."
                 )
             if replaceable is not None and not overwrite:
                 replaceable(real)

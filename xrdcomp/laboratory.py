@@ -24,7 +24,7 @@ TAKEN = message_kind(
     "LABORATORY_SETTINGS",
     "info",
     "Settings were taken from a file xrdcomp.toml in the folder of the measurement or above it.",
-    remedy="See that they are meant for this measurement; --no-laboratory leaves the file out.",
+    remedy="See that they are meant for this measurement; a recipe of your own goes instead of it.",
 )
 
 

@@ -205,7 +205,7 @@ def test_a_result_read_back_knows_what_is_known_of_its_phases(tmp_path: Path) ->
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="no result can be read"):
+    with pytest.raises(ReadError, match="a folder that `write` left"):
         read_result(tmp_path)
     (tmp_path / "result.json").write_text('{"schema_version": "2.0"}')
     with pytest.raises(ReadError, match=r"schema_version is 2\.0"):

@@ -16,7 +16,7 @@ from xrdcomp.results import Composition, Consistency, MineralBalance
 WITHOUT_APATITE = message_kind(
     "COMPOSITION_WITHOUT_APATITE", "warning",
     "No apatite was fitted or searched for: the composition takes it to be absent.",
-    remedy="Add hydroxyapatite to --phases or to identification.library if the specimen may hold it.",
+    remedy="Add hydroxyapatite to the phases or to identification.library if the specimen may hold it.",
 )  # fmt: skip
 BIRGE = message_kind(
     "FUSION_BIRGE", "warning",
@@ -325,12 +325,12 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
         remedy = "Add a thermogravimetric run"
         if found.kind == "unknown":
             why = "no mineral of tissue was found, and X-rays alone do not tell glass, silica, polymer and tissue apart"
-            remedy = "Add a thermogravimetric run, or say that it is tissue (specimen.kind, --specimen-kind tissue)"
+            remedy = "Add a thermogravimetric run, or say that it is tissue (specimen.kind)"
     elif found.xrd:
         why = "crystals cannot be weighed against the whole specimen: the fit had no amorphous components, or not the "
         why += "apatite that may be there"
-        remedy = "Fit with fit.background = 'physical' and amorphous components, name the phases that are there "
-        remedy += "(--phases), or spike with a weighed standard"
+        remedy = "Fit with fit.background = 'physical' and amorphous components, name the phases that are there"
+        remedy += ", or spike with a weighed standard"
     text = (
         f"Not separated by these measurements: {', '.join(hidden).replace('_', ' ')}; {why}. Sums that can be "
         f"determined are under identifiable sums. {remedy}."
@@ -377,7 +377,7 @@ def combined_runs(analysis: Analysis) -> Diagnostic | None:
 PHASES_NOT_FITTED = message_kind(
     "XRD_PHASES_NOT_FITTED", "warning",
     "The search found phases beside those that were named; fit and fractions leave them out.",
-    remedy="Add them to --phases.",
+    remedy="Add them to the phases.",
 )  # fmt: skip
 
 
@@ -394,6 +394,6 @@ def phases_not_fitted(analysis: Analysis) -> Diagnostic | None:
     listed = ", ".join(f"{p.id} ({100 * shares[p.id]:.1f} %)" if p.id in shares else p.id for p in beside)
     return PHASES_NOT_FITTED(
         f"Found beside the phases that were named: {listed} of the crystalline part when fitted with them. The fit and "
-        "the fractions of the phases named leave it out, so that all together exceed one: add it to --phases.",
+        "the fractions of the phases named leave it out, so that all together exceed one: add it to the phases.",
         **shares,
     )

@@ -55,7 +55,7 @@ from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 XRD_NOT_USED = message_kind(
     "XRD_NOT_USED", "warning",
     "The pattern shows none of the phases searched for and no amorphous scattering: it does not count.",
-    remedy="Measure longer, look at the unexplained peaks, check --radiation, add phases with --phases.",
+    remedy="Measure longer, look at the unexplained peaks, check the radiation, add phases.",
     threshold="nothing detected and the sum of all amounts below 2 standard uncertainties",
     origin="a holder and its air have no composition",
 )  # fmt: skip
@@ -424,8 +424,8 @@ def compose(
         nothing = XRD_NOT_USED(
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
             "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
-            "holder, measure longer, look at the unexplained peaks, check --radiation, and add the phases that are "
-            "there with --phases."
+            "holder, measure longer, look at the unexplained peaks, check the radiation, and add the phases that are "
+            "there."
         )
         messages, amounts = (*messages, nothing), None
     if amounts is None and thermal is None and messages:

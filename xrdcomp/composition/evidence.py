@@ -371,7 +371,7 @@ def _rows_of(amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: Inter
     if standard is not None and "standard" not in row_of:
         msg = (
             f"the internal standard {standard.id!r} is not among the phases of the fit ({', '.join(amounts.names)}): "
-            "the pattern does not show it, or it was not asked for. Check its id and fraction, or add it to --phases."
+            "the pattern does not show it, or it was not asked for. Check its id and fraction, or add it to the phases."
         )
         raise AnalysisError(msg)
     return row_of

@@ -264,8 +264,8 @@ def _note_orientation(placed: Placed) -> list[Diagnostic]:
     times = f"{value / as_it_is:.2g} times as sharp" if as_it_is > 0.01 * value else "rings, and has none as it is"
     text = (
         f"{placed.frame.source.file}: with orientation {corner} the frame has {times} under the same calibration: its "
-        f"first pixel sits in another corner than the PONI file says. Compare with orientation={corner} (--orientation "
-        f"{corner} on the command line)."
+        f"first pixel sits in another corner than the PONI file says. Compare with orientation "
+        f"{corner}."
     )
     return [ORIENTATION(text, orientation=corner)]
 
@@ -277,7 +277,7 @@ def _notes(placed: Sequence[Placed], parts: FloatArray, *, calibrated: bool) -> 
         text = (
             f"the geometry of {placed[0].frame.source.file} is that of its header. Measured on CeO2, headers gave "
             "spacings 0.3 to 0.6 % too small: 0.1 degrees at 26 degrees. Refine the zero shift, or calibrate with a "
-            "standard and pass its PONI file (on the command line --poni FILE)."
+            "standard and pass its PONI file (poni)."
         )
         notes.append(HEADER_GEOMETRY(text))
     zero = float(np.mean([(one.frame.counts[one.usable] == 0).mean() for one in placed]))
@@ -285,7 +285,7 @@ def _notes(placed: Sequence[Placed], parts: FloatArray, *, calibrated: bool) -> 
     if mean >= 5.0 and zero >= 10.0 * math.exp(-mean) + 0.02:
         text = (
             f"{100 * zero:.1f} % of the pixels used hold no count although the mean is {mean:.1f}: dead areas or a "
-            "shadow lower the intensity there. Mask them: mask= (on the command line --mask FILE)."
+            "shadow lower the intensity there. Mask them."
         )
         notes.append(DEAD_AREA(text, zero_fraction=zero, mean_counts=mean))
     for k in range(1, len(placed)):

@@ -38,13 +38,13 @@ GENERIC_INSTRUMENT = message_kind(
     "XRD_GENERIC_INSTRUMENT",
     "info",
     "No instrument file was given: sizes and strains are relative to a generic laboratory diffractometer.",
-    remedy="Measure a line-profile standard, run `xrdcomp calibrate` and pass --instrument.",
+    remedy="Measure a line-profile standard, calibrate with it and give the instrument file.",
 )
 RADIATION_ASSUMED = message_kind(
     "XRD_RADIATION_ASSUMED",
     "warning",
     "Neither the file nor the user states a wavelength; copper Kα was assumed.",
-    remedy="Pass --radiation or --wavelength if the tube was another.",
+    remedy="Give the radiation or the wavelength if the tube was another.",
 )
 
 RADIATION_CONTRADICTED = message_kind(
@@ -297,7 +297,7 @@ def _contradictions(pattern: Pattern, recipe: InstrumentRecipe) -> tuple[Diagnos
     ):
         text = (
             f"the file states a wavelength of {of_lines:.5f} Å and an anode of {pattern.anode}, whose Kα1 has "
-            f"{of_anode:.5f} Å; the wavelength was taken. Pass --radiation or --wavelength to say which is right"
+            f"{of_anode:.5f} Å; the wavelength was taken. Give the radiation or the wavelength to say which is right"
         )
         return (RADIATION_CONTRADICTED(text, used=of_lines, stated=float(of_anode or 0.0)),)
     return ()
@@ -311,7 +311,7 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
     generic = GENERIC_INSTRUMENT(
         f"No instrument file was given: crystallite sizes and strains are relative to a generic laboratory "
         f"diffractometer (Gaussian width {width:.3f}°, refined with the pattern); their uncertainty holds 0.03 "
-        "degrees for it. Measure a line-profile standard, run `xrdcomp calibrate` and pass --instrument. Say "
+        "degrees for it. Measure a line-profile standard, calibrate with it and give the instrument file. Say "
         "instrument.monochromator_two_theta if there was a crystal (26.6 for graphite): left out, its polarisation "
         "moves B by 0.1 Å² and fractions of crystals by some 0.3 wt%.",
         gaussian_fwhm=width,
@@ -321,7 +321,7 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
     wavelength = _named_lines(_DEFAULT_RADIATION)[0].wavelength
     assumed = RADIATION_ASSUMED(
         f"The file states no wavelength; copper Kα ({wavelength:.6f} Å) was assumed. "
-        "Pass --radiation or --wavelength if the tube was another.",
+        "Give the radiation or the wavelength if the tube was another.",
         wavelength=wavelength,
     )
     return generic, assumed

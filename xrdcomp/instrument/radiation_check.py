@@ -35,7 +35,7 @@ OTHER_RADIATION = message_kind(
     "warning",
     "The file states no wavelength, and another tube than the copper that was assumed explains the pattern; until it "
     "is stated nothing follows about phases and amounts.",
-    remedy="Pass --radiation with the tube that is named.",
+    remedy="Give the radiation of the tube that is named.",
     threshold="goodness of fit above 2 with copper, of whose excess χ² the other tube leaves less than a quarter; or "
     "the six strongest reflections of a phase in place and ratio",
     origin="judgement; reflections met by chance scatter by χ² of 2 and more about their ratio",
@@ -45,7 +45,7 @@ FILE_RADIATION_FITS = message_kind(
     "error",
     "The radiation that the user states is not that of the file, and with that of the file the pattern is explained: "
     "nothing that rests on the stated one may be used.",
-    remedy="Leave --radiation or --wavelength out.",
+    remedy="Leave the radiation or the wavelength out.",
     threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
     origin="judgement, as for another tube",
 )
@@ -54,7 +54,7 @@ OTHER_SLIT = message_kind(
     "warning",
     "Slits that open with the angle explain a pattern that was taken for one of fixed slits; until they are stated "
     "nothing follows about amounts.",
-    remedy="Pass --set instrument.variable_slit=true.",
+    remedy="Set instrument.variable_slit to true.",
     threshold="goodness of fit above 1.5 with fixed slits, of whose excess χ² automatic ones leave less than a quarter",
     origin="judgement",
 )
@@ -105,7 +105,7 @@ def other_optics(
                 text = (
                     f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {gof:.1f} "
                     f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
-                    f"Pass --radiation {best}; until then nothing follows about phases and amounts."
+                    f"Give the radiation as {best}; until then nothing follows about phases and amounts."
                 )
                 return (OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best]),)
         nothing = all(phase.decision != "detected" for phase in search.phases)
@@ -118,8 +118,8 @@ def other_optics(
                 text = (
                     "The file states no wavelength, and with the copper Kα that was assumed nothing is found. With "
                     f"{tube} the {_REFLECTIONS} strongest reflections of {phase.name.lower()} lie in place and ratio "
-                    f"(z = {z:.0f}): the tube was probably that. Pass --radiation {tube}; until then nothing follows "
-                    "about phases and amounts."
+                    f"(z = {z:.0f}): the tube was probably that. Give the radiation as {tube}; until then nothing "
+                    "follows about phases and amounts."
                 )
                 return (OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z),)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
@@ -132,7 +132,7 @@ def other_optics(
     text = (
         f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
         f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. Pass "
-        "--set instrument.variable_slit=true; until then nothing follows about amounts."
+        "Set instrument.variable_slit to true; until then nothing follows about amounts."
     )
     return (OTHER_SLIT(text, gof=gof, gof_with_it=trial),)
 

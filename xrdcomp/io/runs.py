@@ -41,7 +41,7 @@ OTHER_TABLE = message_kind("TGA_OTHER_TABLE", "warning",
     "The file holds other tables of numbers, which were not read.", threshold="three rows")
 ATMOSPHERE_CHANGES = message_kind("TGA_ATMOSPHERE_CHANGES", "info",
     "The file states a change of gas within the run (warning where it does not say where).",
-    remedy="Where the place is not said: --atmosphere nitrogen,air@177min.")
+    remedy="Where the place is not said, give the atmosphere, such as nitrogen,air@177min.")
 RECORDS_BEYOND = message_kind("TGA_RECORDS_BEYOND", "warning",
     "The file holds more records than it declares, or rows of zeros at its end; they were left out.")
 STORED_TWICE = message_kind("TGA_STORED_TWICE", "warning",
@@ -662,7 +662,7 @@ class _Builder:
         # a start in the coldest 2 % of a run that begins to heat at once, not in the middle of its range
         if not kelvin and not forced and 280.0 < t[0] < 350.0 and t[0] < np.quantile(t, 0.02) + 5.0:
             text = f"temperature is stated in °C and starts at {t[0]:.1f}; a run from room temperature in kelvin would "
-            text += 'look like this. Pass temperature_unit="K" (--temperature-unit K) if so.'
+            text += "look like this. If so, give the unit of temperature as K."
             self.say(TEMPERATURE_LOOKS_KELVIN, text, start_c=float(t[0]))
 
     def check_mass(self, run: TgaRun) -> None:

@@ -271,7 +271,7 @@ WAVELENGTH_DOUBTFUL = message_kind(
     "XRD_WAVELENGTH_DOUBTFUL", "warning",
     "The file states a wavelength that cannot be read or is none between 0.1 and 5 Å, or a Kα2 without a ratio between "
     "0 and 1; it was left out.",
-    remedy="Pass --wavelength (in ångström).",
+    remedy="Give the wavelength in ångström.",
 )  # fmt: skip
 KALPHA2_UNUSUAL = message_kind(
     "XRD_KALPHA2_UNUSUAL", "warning",
@@ -693,7 +693,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
             if known
             else "which cannot be one between 0.1 and 5 Å"
         )
-        text = f"the file states {what}, {why}; it was left out. Pass --wavelength in ångström"
+        text = f"the file states {what}, {why}; it was left out. Give the wavelength in ångström"
         notes.append(WAVELENGTH_DOUBTFUL(text))
         scan = replace(scan, emission_lines=tuple(known))
     second = [line.weight for line in scan.emission_lines[1:2] if line.weight < 1.0]
@@ -710,7 +710,7 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
     if scan.metadata.get("variable_slit") is True:
         text = (
             "the slits opened during the scan, the file says: analysis puts a factor sinθ on what the specimen "
-            "scatters. If the intensities were corrected to fixed slits, pass --set instrument.variable_slit=false"
+            "scatters. If the intensities were corrected to fixed slits, set instrument.variable_slit to false"
         )
         notes.append(VARIABLE_SLIT(text))
     seconds = scan.counting_time_s

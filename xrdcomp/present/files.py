@@ -61,7 +61,7 @@ def safe_sample_id(sample_id: str) -> str:
     if not _LEGAL.fullmatch(sample_id) or _RESERVED.fullmatch(sample_id) or ".." in sample_id:
         raise OutputError(
             f"sample id {sample_id!r} cannot name a folder. Expected: 1 to 120 letters, digits, blanks or "
-            "_ . + ( ) -, beginning with a letter, digit or underscore. Pass another one with --sample-id "
+            "_ . + ( ) -, beginning with a letter, digit or underscore. Choose another sample id "
             "(in Python: sample_id=)."
         )
     return sample_id
@@ -98,8 +98,8 @@ def write_result(
             same = False
         if not same:
             raise OutputError(
-                f"{target} holds the result of other measurements; nothing was written. Choose another --sample-id or "
-                "--out folder, or replace it with --overwrite (in Python: overwrite=True)."
+                f"{target} holds the result of other measurements; nothing was written. Choose another sample id or "
+                "folder, or allow it with --overwrite (in Python: overwrite=True)."
             )
 
     with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:

@@ -425,7 +425,7 @@ def _alone(out: Path) -> Iterator[None]:
             try:
                 disk.fcntl.flock(handle, disk.fcntl.LOCK_EX | disk.fcntl.LOCK_NB)
             except OSError:
-                msg = f"{out}: another watch writes its results there. Choose another --out folder, or end that one."
+                msg = f"{out}: another watch writes its results there. Choose another folder, or end that one."
                 raise OutputError(msg) from None
         yield
     finally:

@@ -221,7 +221,7 @@ def _standard_index(amounts: XrdAmounts, name: str) -> int:
     """Place of a standard among the amounts; AnalysisError where it is no fitted crystalline phase."""
     if name not in amounts.names or not amounts.crystalline[amounts.names.index(name)]:
         known = ", ".join(n for n, c in zip(amounts.names, amounts.crystalline, strict=True) if c)
-        msg = f"the standard {name!r} is not among the fitted crystalline phases ({known}); add it to --phases."
+        msg = f"the standard {name!r} is not among the fitted crystalline phases ({known}); add it to the phases."
         raise AnalysisError(msg)
     return amounts.names.index(name)
 

@@ -126,7 +126,7 @@ def quantify(
     ratios = {name: Estimate(value=v, std=s) for name, (v, s) in recipe.reference_ratios.items()}
     tabled = (bool(ratios), "quantification.reference_ratios = { phase = [I/Ic, standard uncertainty] }")
     needs = {
-        "internal_standard": (internal_standard is not None, "the spike: --internal-standard ID:FRACTION"),
+        "internal_standard": (internal_standard is not None, "the spike: internal_standard and its fraction"),
         "external_standard": (
             recipe.external_constant[0] > 0.0,
             "quantification.external_scan = 'corundum.xy', or external_constant = [G, standard uncertainty]",
@@ -312,7 +312,7 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > RANGE_TOLERANCE:
             raise RecipeError(
                 f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
-                f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range: --range "
+                f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range, "
                 f"{max(ends[0], own[0]):.1f},{min(ends[1], own[1]):.1f} here and in calibrate-amorphous."
             )
     elif recipe.k is not None:

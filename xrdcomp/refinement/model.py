@@ -78,8 +78,8 @@ class Points:
         if inside.sum() < _MIN_POINTS:
             msg = (
                 f"only {int(inside.sum())} points lie in {low:g}-{high:g}°; the scan covers "
-                f"{pattern.two_theta[0]:g}-{pattern.two_theta[-1]:g}° and a fit needs at least {_MIN_POINTS}. Change "
-                "--range."
+                f"{pattern.two_theta[0]:g}-{pattern.two_theta[-1]:g}° and a fit needs at least {_MIN_POINTS}. Take "
+                "another range."
             )
             raise AnalysisError(msg)
         last = float(pattern.two_theta[inside][-1])
@@ -87,7 +87,7 @@ class Points:
             end = 2.0 * np.degrees(np.arcsin(elements.LARGEST_S * wavelength))
             raise AnalysisError(
                 f"the pattern goes to {last:g}°, where {wavelength:g} Å is beyond the tables of scattering; these "
-                f"end at {end:.1f}°. Take the upper end of --range lower, or correct the wavelength."
+                f"end at {end:.1f}°. Take the upper end of the range lower, or correct the wavelength."
             )
         y = pattern.intensity[inside]
         if np.ptp(y) == 0.0:
@@ -328,7 +328,7 @@ def _amorphous_terms(
             if q[0] < item.q[0] - 2.0 * _BIN or q[-1] > item.q[-1] + 2.0 * _BIN:
                 msg = (
                     f"the measured pattern of {name} covers {item.q[0]:.2f}-{item.q[-1]:.2f} Å⁻¹, the fit "
-                    f"{q[0]:.2f}-{q[-1]:.2f}. Measure it over the whole range or pass --range."
+                    f"{q[0]:.2f}-{q[-1]:.2f}. Measure it over the whole range or give another range."
                 )
                 raise AnalysisError(msg)
             curve = np.interp(q, item.q, item.per_gram)
@@ -378,7 +378,8 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, s
         if blank.two_theta[0] > two_theta[0] + 0.05 or blank.two_theta[-1] < two_theta[-1] - 0.05:
             msg = (
                 f"the blank covers {blank.two_theta[0]:.2f}-{blank.two_theta[-1]:.2f}°, the fit "
-                f"{two_theta[0]:.2f}-{two_theta[-1]:.2f}°. Measure the blank over the whole range or pass --range."
+                f"{two_theta[0]:.2f}-{two_theta[-1]:.2f}°. Measure the blank over the whole range or "
+                "give another range."
             )
             raise AnalysisError(msg)
         column = Column(name="background_blank", kind="background", nonnegative=True)

@@ -100,7 +100,7 @@ def geometry_factor(instrument: Instrument, two_theta: FloatArray) -> FloatArray
                 two_theta, instrument.incidence_angle, mu_t, transmission=through
             )
         except ValueError as error:
-            raise AnalysisError(f"instrument.incidence_angle: {error} Pass --range or another angle.") from error
+            raise AnalysisError(f"instrument.incidence_angle: {error} Give another range or another angle.") from error
         factor = factor * own / own[len(own) // 2]
     elif instrument.absorption_radius > 0.0:
         absorption = {
@@ -151,7 +151,7 @@ def reflections_of(
             raise AnalysisError(
                 f"{phase.id}: some {number:.2g} reflections of {sites} sites lie above {d_min:.3g} Å, more than the "
                 f"{most} (or {MAX_TERMS:.0e} times both) that can be calculated. Take the upper end of "
-                "--range lower, check cell and wavelength, or leave it out."
+                "the range lower, check cell and wavelength, or leave it out."
             )
         return lattice.generate_reflections(
             cell6, phase.rotations, phase.translations, phase.centring, d_min=d_min, d_max=d_max

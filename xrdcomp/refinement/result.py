@@ -70,7 +70,7 @@ POOR_FIT = message_kind(
     "warning",
     "The fit does not describe the pattern: a phase, the wavelength or the radiation is probably wrong. Amounts and "
     "limits of this fit prove nothing.",
-    remedy="Check --radiation, run xrdcomp identify, look at the figure, name the phases with --phases.",
+    remedy="Check the radiation, search the library, look at the figure, name the phases.",
     threshold=f"root mean square residual of {POOR_FIT_GOF:g} standard deviations, or sqrt(Rwp² - Rexp²) of "
     f"{POOR_FIT_MISFIT:.2f}",
     origin="clean powders with high counts reach 3 by imperfect profiles; measured powders with the right phases and "
@@ -82,7 +82,7 @@ DESCRIBES_NOTHING = message_kind(
     "The fit leaves half of the intensity unexplained, and reflections of unknown crystals are not what is left: it "
     "says nothing of the specimen; neither amounts nor detection limits are given.",
     remedy="Check that the file is a powder scan (not a rocking curve, a single crystal or a film), its radiation "
-    "(--radiation, --wavelength) and its range (--range).",
+    "(radiation, wavelength) and its range.",
     threshold=f"sqrt(Rwp² - Rexp²) of {USELESS_MISFIT:.2f} where no unknown reflections stand, or with them where they "
     "are fewer than three",
     origin="judgement: between unknown reflections, measured patterns of minerals that the library does not hold stay "
@@ -99,13 +99,13 @@ BLANK_MISSING = message_kind(
     "info",
     "No empty-holder scan was given: air and holder scattering are told from the specimen's amorphous scattering by "
     "shape alone.",
-    remedy="Measure the empty holder under the same conditions and pass --blank.",
+    remedy="Measure the empty holder under the same conditions and give the scan as blank.",
 )
 HOLDER_SHOWS = message_kind(
     "HOLDER_HUMP",
     "warning",
     "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern.",
-    remedy="Pass the empty-holder scan with --blank, or use a zero-background holder.",
+    remedy="Give the scan of the empty holder as blank, or use a zero-background holder.",
     threshold=f"z of {_HOLDER_Z:g}, and {100 * _HOLDER_HEIGHT:g} % of the median intensity",
     origin="judgement",
 )

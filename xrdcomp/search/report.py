@@ -33,8 +33,8 @@ UNEXPLAINED_PEAKS = message_kind(
     "XRD_UNEXPLAINED_PEAKS",
     "warning",
     "Peaks of the pattern belong to no phase of the fit; they are listed with angle, spacing and significance.",
-    remedy="Check for lines of the sample holder, a contamination, or a phase outside the library (add its CIF with "
-    "--phases).",
+    remedy="Check for lines of the sample holder, a contamination, or a phase outside the library (add its CIF "
+    "to the phases).",
     threshold="identification.false_alarm_rate, for one or more false peaks in the pattern",
     origin="normal tail over two trials per width of a reflection",
 )
@@ -386,7 +386,7 @@ def search_messages(
     out = []
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
-        whose = "outside the library (add its CIF with --phases)"
+        whose = "outside the library (add its CIF to the phases)"
         whose = whose if searched else "of the library, which was not searched (identification.search)"
         text = f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}."
         text += f" Check for sample-holder lines, a contamination, or a phase {whose}."

@@ -55,7 +55,7 @@ RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
 
 GAS_INFERRED = message_kind("TGA_GAS_INFERRED", "warning",
     "Mass goes abruptly with no change of temperature: char burnt, so that oxygen came, which nobody told.",
-    remedy="Give the gases, as --atmosphere nitrogen,air@177min.",
+    remedy="Give the gases as atmosphere, such as nitrogen,air@177min.",
     threshold="a tenfold rate within 12 °C, above 420 °C",
     origin="an activation energy of 600 kJ/mol would give a factor of four",
 )  # fmt: skip

@@ -541,5 +541,5 @@ def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[D
             unread = unread or line.strip()[:60]
     if lines or not unread:
         return tuple(lines), ()
-    text = f"the header says {unread!r}, of which no wavelength between 0.1 and 5 Å can be read; pass --wavelength"
+    text = f"the header says {unread!r}, of which no wavelength between 0.1 and 5 Å can be read; give the wavelength"
     return (), (WAVELENGTH_DOUBTFUL(text),)
