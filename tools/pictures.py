@@ -10,10 +10,13 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -22,13 +25,16 @@ from tests import frame_writers
 from xrdcomp.analysis import analyze_embedded
 from xrdcomp.frames.integrate import azimuthal_profile, integrate_frames, place_frames
 from xrdcomp.instrument.calibrate import calibrate, instrument_fwhm
+from xrdcomp.instrument.history import CheckRun, InstrumentHistory
 from xrdcomp.present import figures, measured, studies
+from xrdcomp.present.control_chart import plot_control_chart
 from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.files import write_result
 from xrdcomp.present.pdf import find_browser
+from xrdcomp.present.series_page import plot_series
 from xrdcomp.present.style import figure_of, to_png
 from xrdcomp.recipe import InstrumentRecipe
-from xrdcomp.results import SampleResult
+from xrdcomp.results import ControlChart, Estimate, SampleResult, SeriesView
 from xrdcomp.simulate.cohort import load_cohort, simulate_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.thermal.kinetics import conversion_curve, kissinger, predict_isothermal, vyazovkin
@@ -46,7 +52,11 @@ def kinds(results: list[SampleResult], width_mm: float) -> dict[str, Callable[[]
     first, entry = results[0], load_cohort()[0]
 
     def of(plot: Callable[..., object], *args: object, **given: object) -> Callable[[], Figure]:
-        return lambda: figure_of(plot(*args, width_mm=width_mm, **given))  # type: ignore[arg-type]  # all give axes
+        def draw() -> Figure:
+            made: Any = plot(*args, width_mm=width_mm, **given)
+            return made if isinstance(made, Figure) else figure_of(made)
+
+        return draw
 
     drawn: dict[str, Callable[[], Figure]] = {
         "fit": of(figures.plot_fit, first),
@@ -93,7 +103,42 @@ def studies_drawn() -> dict[str, tuple[Callable[..., object], tuple[object, ...]
         "prediction": (studies.plot_prediction, (predict_isothermal(energies, curves[0], 500.0),)),
         "frames": (measured.plot_frames, (placed, pattern, ring)),
         "frame": (measured.plot_frame_image, (placed.frame,)),
+        "control chart": (plot_control_chart, (drifting(),)),
+        "series": (plot_series, (series(("temperature", "°C", np.linspace(30.0, 900.0, 60))),)),
+        "map": (plot_series, (series(("y", "mm", np.linspace(0.0, 2.0, 24)), ("x", "mm", np.linspace(0.0, 3.0, 36))),)),
     }
+
+
+def drifting() -> ControlChart:
+    """Return the chart of a cell that drifts by half an s a month after 40 of 80 weekly check runs."""
+    after = np.clip(np.arange(80) - 40, 0, None)
+    scores = np.random.default_rng(4).normal(size=80) + 0.12 * after
+    begin = datetime(2025, 1, 6, tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as folder:
+        history = InstrumentHistory(path=Path(folder) / "lab.sqlite")
+        for week, score in enumerate(scores):
+            value = Estimate(value=4.1568 + 3e-5 * float(score), std=2e-5, unit="Å")
+            at = begin + timedelta(weeks=week)
+            history.record(
+                CheckRun(kind="xrd", instrument="D8", standard="srm660c", measured_at=at, values={"cell_a": value})
+            )
+        return history.chart("D8", "srm660c", "cell_a")
+
+
+def series(*axes: tuple[str, str, npt.NDArray[np.float64]]) -> SeriesView:
+    """Return made-up cells and shares along one coordinate, or over a map."""
+    shape = tuple(len(values) for _, _, values in axes)
+    along = np.linspace(0.0, 1.0, shape[-1]) * np.ones(shape)
+    noise = np.random.default_rng(2).normal(size=shape)
+    quantities = {
+        "crystalline_weight_fraction_hydroxyapatite": 0.9 - 0.4 * along**2 + 0.01 * noise,
+        "crystalline_weight_fraction_calcite": 0.1 + 0.4 * along**2 - 0.01 * noise,
+        "hydroxyapatite_a": 9.42 + 0.1 * along + 0.002 * noise,
+        "rwp": 0.05 + 0.002 * np.abs(noise),
+    }
+    stds = {name: np.full(shape, 0.01 if "fraction" in name else 0.002) for name in quantities if name != "rwp"}
+    units = {name: "Å" if name.endswith("_a") else "1" for name in quantities}
+    return SeriesView(axes=axes, quantities=quantities, stds=stds, units=units)
 
 
 def decay(rate: float) -> xc.TgaRun:
@@ -151,8 +196,8 @@ def seen_without_green(image: Image.Image) -> Image.Image:
 
 
 def save(image: Image.Image, name: str) -> None:
-    """Write a picture with few colours, a third of the size."""
-    reduced = image.convert("RGB").quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    """Write a picture with 256 colours, half the size."""
+    reduced = image.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     reduced.save(FOLDER / name, optimize=True)
 
 

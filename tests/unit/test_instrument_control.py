@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from benchmarks.drift import run_lengths
 from tests.helpers import assert_close
@@ -174,3 +175,15 @@ def test_drifts_are_told_within_the_run_lengths_of_the_page() -> None:
     assert 19 <= daily.quantile("drifts", 0.5) <= 24, "21 runs with 2000 charts; a median of 300 is known to 1"
     assert daily.quantile("drifts", 0.95) <= 42, "33 runs: told before the mean is off by 2"
     assert daily.quantile("drifts", 0.5) < daily.quantile("out of control", 0.5)
+
+
+@pytest.mark.parametrize("width", [85.0, 180.0])
+def test_a_chart_is_legible_at_the_width_of_a_column(width: float) -> None:
+    values = np.random.default_rng(7).normal(size=40)
+    figure = plot_control_chart(charted(values), width_mm=width)
+    figure.draw_without_rendering()
+    assert figure.get_size_inches()[0] == pytest.approx(width / 25.4)
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 6.0
+    box = figure.get_tightbbox()
+    assert box.x0 >= -0.02
+    assert box.x1 <= width / 25.4 + 0.02

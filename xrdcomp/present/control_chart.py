@@ -10,7 +10,7 @@ from matplotlib import dates
 
 from xrdcomp.errors import printable
 from xrdcomp.present.colours import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
-from xrdcomp.present.style import figure_style, new_figure, panel_title
+from xrdcomp.present.style import NARROW_MM, figure_mm, figure_style, panel_title
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ _MARKS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-def plot_control_chart(chart: ControlChart) -> Figure:
+def plot_control_chart(chart: ControlChart, *, width_mm: float = 200.0) -> Figure:
     """Figure of values with mean and 1, 2, 3 standard deviations of their baseline, and of the CUSUM."""
     with figure_style():
-        figure = new_figure(8.0, 4.6)
+        narrow = width_mm < NARROW_MM
+        figure = figure_mm(width_mm, 125.0 if narrow else 117.0)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
         days = chart.times / 86400.0
         _draw_values(upper, chart, days)
@@ -58,6 +59,12 @@ def plot_control_chart(chart: ControlChart) -> Figure:
         formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # nor here
         lower.xaxis.set_major_formatter(formatter)
         lower.set_xlabel("date of the check run (UTC)")
+        if narrow:  # what is to be read stands below, not beside
+            (handles, labels), (others, names) = (axes.get_legend_handles_labels() for axes in (upper, lower))
+            figure.legend([*handles, *others], [*labels, *names], loc="outside lower center", ncols=2)
+        else:
+            for axes in (upper, lower):
+                axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
         where = f"{chart.instrument}, {chart.standard}"
         panel_title(upper, f"{_label(chart.quantity)} of {where}: {STATE_LABELS[chart.state]}{_drift(chart)}")
         return figure
@@ -105,7 +112,6 @@ def _draw_values(axes: Axes, chart: ControlChart, days: FloatArray) -> None:
                       markeredgewidth=1.0 if few else 0.6, label=RULE_LABELS[rule])  # fmt: skip
     axes.set_ylabel(f"{_label(chart.quantity)} ({chart.unit})" if chart.unit else _label(chart.quantity))
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     if chart.drift_since is not None:
         axes.axvspan(chart.drift_since / 86400.0, days[-1], color=SKY, alpha=0.25, linewidth=0, zorder=0)
 
@@ -122,4 +128,3 @@ def _draw_cusum(axes: Axes, chart: ControlChart, days: FloatArray) -> None:
     reach = 1.15 * max(limit, min(highest, 4.0 * limit))
     axes.set_ylim(-reach, reach)
     axes.set_ylabel("CUSUM (s)")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from xrdcomp.present.colours import BLUE
 from xrdcomp.present.html import template_environment
 from xrdcomp.present.report import report_time
-from xrdcomp.present.style import figure_mm, figure_style, freeze_layout, to_png
+from xrdcomp.present.style import NARROW_MM, WIDTHS, figure_mm, figure_style, freeze_layout, to_png
 from xrdcomp.results import SeriesView
 
 _MOST_PANELS = 12
@@ -37,14 +37,14 @@ def shown_quantities(view: SeriesView) -> list[str]:
     return found[:_MOST_PANELS]
 
 
-def plot_series(view: SeriesView) -> Figure:
+def plot_series(view: SeriesView, *, width_mm: float = WIDTHS["double"]) -> Figure:
     """Panels of the quantities: a line with its standard uncertainty along the coordinate, or a map."""
     names = shown_quantities(view)
     is_map = len(view.axes) == 2
-    columns = min(3 if is_map else 2, max(len(names), 1))
+    columns = 1 if width_mm < NARROW_MM else min(3 if is_map else 2, max(len(names), 1))
     rows = -(-len(names) // columns)
     with figure_style():
-        figure = figure_mm(180.0, rows * (52.0 if is_map else 38.0) + 4.0)
+        figure = figure_mm(width_mm, rows * (52.0 if is_map else 38.0) + 4.0)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, name in zip(panels, names, strict=False):
             (_map if is_map else _line)(panel, view, name)
@@ -79,8 +79,7 @@ def _map(panel: Any, view: SeriesView, name: str) -> None:
     panel.set_xlabel(label_of_column(column, column_unit))
     panel.set_ylabel(label_of_column(row, row_unit))
     panel.set_title(label_of_column(name, view.units[name]), loc="left")
-    beside = panel.inset_axes((1.04, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape
-    bar = panel.figure.colorbar(mesh, cax=beside, extend="both")
+    bar = panel.figure.colorbar(mesh, ax=panel, extend="both", fraction=0.06, shrink=0.75)
     bar.ax.ticklabel_format(useOffset=False)
 
 
