@@ -17,8 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 import xrdcomp as xc
+from benchmarks.series_map import write_map
 from xrdcomp.cli.main import main
 from xrdcomp.io.export import convert_file
+from xrdcomp.io.export import write_pattern as write_scan
+from xrdcomp.io.stacks import open_stack
 from xrdcomp.phases.library import load_phase
 from xrdcomp.simulate.cohort import load_cohort, simulate_pattern, write_pattern, write_tga
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
@@ -54,6 +57,8 @@ NOT_RUN = {
     "oxalate.csv": "needs a run of the standard; tests/unit/test_instrument_history.py has such",
     "--exclude 17": "needs seventeen check runs; tests/unit/test_instrument_history.py has them",
     "fit_series(two_theta": "needs a series of patterns; tests/unit/test_series.py fits some",
+    "tcp://": "needs a scheduler of Dask; tests/unit/test_series_files.py has one",
+    "dask scheduler": "the same",
     "message_kind(": "a part of a module of the package",
 }
 """What is shown and not run here: a part of the line, or of the block of Python, and the reason."""
@@ -108,6 +113,12 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_pattern(folder / "lab6.xrdml", simulate_pattern(standard, conditions, seed=4)[0], "xrdml")
     words = ("qc", "record", folder / "lab6.xrdml", "--standard", "srm660c", "--instrument", "D8", "--history")
     assert CliRunner().invoke(main, [*map(str, words), str(folder / "lab.sqlite")]).exit_code in (0, 1)
+    write_map(folder / "map.h5", (4, 6), n=501)
+    (folder / "frames").mkdir()
+    for number in range(3):
+        frame = open_stack(folder / "map.h5").pattern(number)
+        assert frame is not None
+        write_scan(frame, folder / "frames" / f"frame_{number}.xye")
     phase = load_phase("calcite")
     shutil.copy(ROOT / "data" / "reference_patterns" / phase.id / "structure.cif", folder / "my_phase.cif")
     shutil.copytree(ROOT / "data" / "reference_patterns" / phase.id, folder / "my_phases" / phase.id)
@@ -134,6 +145,9 @@ def bench(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def test_the_python_of_a_page_runs(page: str, bench: Path) -> None:
     if page == "docs/tutorial":
         xc.analyze("scan.xrdml", tga="run.txt", atmosphere="air", sample_id="scan").write("results")
+    if page == "docs/howto/many-patterns":
+        words = ["series", "map.h5", "--out", "map.parquet", "--phases", "fluorapatite", "--no-figures", "--quiet"]
+        assert CliRunner().invoke(main, words).exit_code == 0
     for block in blocks(page, "toml"):
         (bench / "qc.toml").write_text(block, encoding="utf-8") if "[[rule]]" in block else None
     names: dict[str, Any] = {"xc": xc}

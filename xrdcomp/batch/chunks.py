@@ -22,13 +22,12 @@ import numpy as np
 
 import xrdcomp
 from xrdcomp.batch.cluster import spread
-from xrdcomp.batch.series import probe_of, series_rows, start_series
+from xrdcomp.batch.series import open_series, probe_of, probe_patterns, series_rows, start_series
 from xrdcomp.batch.specimens import settings_hash
 from xrdcomp.batch.tables import arrow_schema, csv_description
 from xrdcomp.disk import no_formula, refuse_foreign, whole_file, write_whole
-from xrdcomp.errors import AnalysisError, MissingExtraError, OutputError, XrdcompError
-from xrdcomp.instrument.build import build_instrument
-from xrdcomp.io.stacks import Block, Stack, open_stack
+from xrdcomp.errors import MissingExtraError, OutputError, XrdcompError
+from xrdcomp.io.stacks import Block, Stack
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.series import FREE, Free, SeriesEngine
 from xrdcomp.results import SeriesView
@@ -40,7 +39,7 @@ PARTS = ".parts"
 """End of the name of the folder of partitions, beside the table."""
 MOST_CSV_ROWS = 1_000_000
 """Rows up to which a table is written as CSV too."""
-_FEWEST, _USUAL, _PARTS_AT_MOST = 16, 256, 10_000  # patterns a chunk, and chunks
+_FEWEST, _USUAL, _MOST, _MANY = 16, 256, 2000, 10_000  # patterns of a chunk; chunks from which on it grows to the most
 _DIGEST, _CHUNKS = b"xrdcomp_chunk", b"xrdcomp_chunks"
 
 
@@ -72,22 +71,13 @@ class SeriesJob:
 
 @lru_cache(maxsize=2)
 def _stack(job: SeriesJob) -> Stack:
-    return _opened(job.source, job.two_theta, Recipe.of(json.loads(job.recipe)))
-
-
-def _opened(source: str | os.PathLike[str], two_theta: str, recipe: Recipe) -> Stack:
-    known = recipe.instrument
-    told = known.wavelengths or known.radiation or known.file
-    return open_stack(
-        source, two_theta=two_theta, wavelength=build_instrument(None, known).wavelength if told else None
-    )
+    return open_series(job.source, Recipe.of(json.loads(job.recipe)), job.two_theta)
 
 
 @lru_cache(maxsize=2)
 def _engine(job: SeriesJob) -> SeriesEngine:
-    recipe, stack = Recipe.of(json.loads(job.recipe)), job.stack()
-    probe = [pattern for place in probe_of(len(stack)) if (pattern := stack.pattern(place)) is not None]
-    return start_series(probe, recipe.phases or ("hydroxyapatite",), recipe, free=_free(job.free))
+    recipe = Recipe.of(json.loads(job.recipe))
+    return start_series(probe_patterns(job.stack()), recipe.phases or ("hydroxyapatite",), recipe, free=_free(job.free))
 
 
 def _free(names: Sequence[str]) -> Free:
@@ -96,7 +86,7 @@ def _free(names: Sequence[str]) -> Free:
 
 def chunk_of(n: int) -> int:
     """Patterns of a chunk of a series of n: whatever the workers, so that their number changes nothing."""
-    return max(min(max(-(-n // 200), _FEWEST), _USUAL), -(-n // _PARTS_AT_MOST))
+    return min(max(min(max(-(-n // 200), _FEWEST), _USUAL), -(-n // _MANY)), _MOST)
 
 
 def _bytes_of(block: Block) -> bytes:
@@ -236,15 +226,9 @@ def start_run(  # noqa: PLR0913 - what may be said of a run
     except ImportError as missing:
         raise MissingExtraError("a series is written as Parquet: pip install 'xrdcomp[batch]'") from missing
     path = Path(target).absolute()
-    stack = _opened(source, two_theta, recipe)
-    probe = hashlib.sha256()
-    fine = 0
+    stack, probe = open_series(source, recipe, two_theta), hashlib.sha256()
     for place in probe_of(len(stack)):
         probe.update(_bytes_of(stack.read(place, place + 1)))
-        fine += stack.pattern(place) is not None
-    if not fine:
-        msg = f"{source}: none of the {len(probe_of(len(stack)))} patterns looked at can be fitted."
-        raise AnalysisError(msg)
     size = chunk or chunk_of(len(stack))
     names = ("all",) if free == "all" else tuple(free)
     told = [xrdcomp.__version__, settings_hash(recipe), names, size, list(stack.shape), probe.hexdigest(), two_theta]

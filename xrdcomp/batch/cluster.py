@@ -72,7 +72,7 @@ def _client(stack: contextlib.ExitStack, distributed: Any, scheduler: str, worke
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
         return distributed.Client(stack.enter_context(cluster))

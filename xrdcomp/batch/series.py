@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from xrdcomp.batch.workers import work_off
 from xrdcomp.data import Instrument, Pattern
 from xrdcomp.errors import AnalysisError, ArgumentError
 from xrdcomp.instrument.build import build_instrument
+from xrdcomp.io.stacks import Stack, open_stack
 from xrdcomp.phases.library import PhasesLike, load_phases
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.series import FREE, Free, SeriesEngine
@@ -34,7 +36,8 @@ class SeriesResult:
     """Fits of a series: one row a pattern, `values` (patterns, columns) in the order of `units`.
 
     Each quantity stands beside its ``_std``. A pattern that could not be fitted is a row of NaN. `common` is the fit of
-    the mean of the series, whose values the held parameters have in every row.
+    the mean of the series, whose values the held parameters have in every row. `coordinates` are what a file says of
+    where each pattern was measured.
     """
 
     values: FloatArray
@@ -42,6 +45,7 @@ class SeriesResult:
     common: FitResult
     free: tuple[str, ...]
     held: tuple[str, ...] = field(default=())
+    coordinates: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -59,6 +63,8 @@ class SeriesResult:
 
         table = pd.DataFrame(self.values, columns=list(self.units))
         table.index.name = "pattern"
+        for place, (name, values) in enumerate(self.coordinates.items()):
+            table.insert(place, name if name not in self.units else f"{name}_coordinate", values)
         table.attrs["units"] = dict(self.units)
         return table
 
@@ -79,8 +85,8 @@ class SeriesResult:
 
 
 def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said of a series
-    two_theta: npt.ArrayLike,
-    intensities: npt.ArrayLike | Iterable[npt.ArrayLike],
+    two_theta: npt.ArrayLike | PathLike,
+    intensities: npt.ArrayLike | Iterable[npt.ArrayLike] | None = None,
     *,
     phases: PhasesLike,
     wavelength: float | Sequence[float] | None = None,
@@ -99,7 +105,9 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
 
     Parameters
     ----------
-    two_theta : (n,) array, degrees
+    two_theta : (n,) array, degrees, or a path
+        A path alone is where the patterns lie, and they are read from there by chunks: ``FILE.h5::path``,
+        ``FILE.zarr::path``, a folder, or a file with several scans, as for ``xrdcomp series``.
     intensities : (k, n) array, or an iterable of k patterns
     phases : ids, files or Phase objects
         As in `fit_pattern`.
@@ -124,7 +132,7 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
 
     Raises
     ------
-    ArgumentError, AnalysisError, RecipeError
+    ArgumentError, AnalysisError, RecipeError, ReadError
         Arrays that do not fit one another, a pattern that cannot be fitted at all, settings that are not legal.
 
     Examples
@@ -136,6 +144,31 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
     if not isinstance(instrument, Instrument):
         settings["instrument"] = instrument
     chosen = Recipe.of(recipe, wavelength=wavelength, **settings)
+    probe, rows_of, work, coordinates = (
+        _of_path(two_theta, chosen)
+        if isinstance(two_theta, str | os.PathLike) and intensities is None
+        else _of_arrays(two_theta, intensities, sigmas)
+    )
+    engine = start_series(
+        probe, phases, chosen, instrument=instrument if isinstance(instrument, Instrument) else None, free=free
+    )
+    rows = [done.given() for done in work_off(partial(rows_of, engine), work, workers=workers)]
+    held = [item.name for item in engine.common.table.free if item.name not in {i.name for i in engine.table.free}]
+    return SeriesResult(
+        values=np.concatenate(rows),
+        units=engine.units,
+        common=engine.common.result(),
+        free=tuple(item.name for item in engine.table.free),
+        held=tuple(held),
+        coordinates=coordinates,
+    )
+
+
+Work = tuple[list[Pattern], Callable[[SeriesEngine, Any], FloatArray], Iterable[Any], Mapping[str, Any]]
+"""Patterns of the common fit, function of the engine and one unit of work, those units, coordinates of all patterns."""
+
+
+def _of_arrays(two_theta: Any, intensities: Any, sigmas: Any) -> Work:
     x, y = np.asarray(two_theta, dtype=float), _stack("intensities", intensities)
     own = None if sigmas is None else _stack("sigmas", sigmas)
     for name, values in (("intensities", y), ("sigmas", own)):
@@ -148,20 +181,36 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
         raise AnalysisError("no pattern of the series has finite intensities that differ: there is nothing to fit.")
     places = good[probe_of(len(good))].tolist()
     probe = [as_pattern((x, y[i]) if own is None else (x, y[i], own[i]), "intensities") for i in places]
-    engine = start_series(
-        probe, phases, chosen, instrument=instrument if isinstance(instrument, Instrument) else None, free=free
-    )
     parts = [slice(i, i + _CHUNK) for i in range(0, len(y), _CHUNK)]
-    work = [(y[part], None if own is None else own[part]) for part in parts]
-    rows = [done.given() for done in work_off(partial(_rows_of, engine), work, workers=workers)]
-    held = [item.name for item in engine.common.table.free if item.name not in {i.name for i in engine.table.free}]
-    return SeriesResult(
-        values=np.concatenate(rows),
-        units=engine.units,
-        common=engine.common.result(),
-        free=tuple(item.name for item in engine.table.free),
-        held=tuple(held),
-    )
+    return probe, _rows_of, [(y[part], None if own is None else own[part]) for part in parts], {}
+
+
+def _of_path(source: str | os.PathLike[str], recipe: Recipe) -> Work:
+    stack = open_series(source, recipe)
+    parts = [(i, min(i + _CHUNK, len(stack))) for i in range(0, len(stack), _CHUNK)]
+    return probe_patterns(stack), partial(_rows_there, stack), parts, stack.coordinates(0, len(stack))
+
+
+def open_series(source: str | os.PathLike[str], recipe: Recipe, two_theta: str = "") -> Stack:
+    """Where the patterns of a series lie; `two_theta` as of `open_stack`, a wavelength for q from the recipe."""
+    known = recipe.instrument
+    told = known.wavelengths or known.radiation or known.file
+    wavelength = build_instrument(None, known).wavelength if told else None
+    return open_stack(source, two_theta=two_theta, wavelength=wavelength)
+
+
+def probe_patterns(stack: Stack) -> list[Pattern]:
+    """Patterns that the common fit is made of; AnalysisError where none of those looked at can be fitted."""
+    probe = [pattern for place in probe_of(len(stack)) if (pattern := stack.pattern(place)) is not None]
+    if not probe:
+        msg = f"{stack.source}: none of the {len(probe_of(len(stack)))} patterns looked at can be fitted."
+        raise AnalysisError(msg)
+    return probe
+
+
+def _rows_there(stack: Stack, engine: SeriesEngine, place: tuple[int, int]) -> FloatArray:
+    block = stack.read(*place)
+    return series_rows(engine, block.intensities, block.sigmas)
 
 
 def probe_of(n: int) -> list[int]:
