@@ -190,6 +190,24 @@ def test_a_recipe_without_files_is_none_of_a_specimen(tmp_path: Path) -> None:
         read_specimen_file(file)
 
 
+def test_a_structure_is_offered_as_a_phase_and_found_from_anywhere(project: Project, specimen: str) -> None:
+    from xrdcomp.phases.library import reference_folder
+
+    cif = (reference_folder() / "calcite" / "structure.cif").read_bytes()
+    look, _ = project.add_file("own.cif", cif)
+    assert (look.kind, look.problem) == ("structure", "")
+    assert "CaC" in look.facts[0]
+    assert project.add_file("other.cif", b"data_x\n_cell_length_a 5\n")[0].problem
+    form = {"xrd": "files/A.xy", "phases": ["files/own.cif"], "further": "identification.search = false"}
+    measured, recipe, errors = read_form(form, "A", project.files())
+    assert errors == {}
+    assert measured is not None
+    assert recipe is not None
+    result = project.save("A", measured, recipe, revision=1).analyze()
+    assert list(result.settings["phases"]) == ["files/own.cif"]
+    assert result.settings["used"]["files"][0]["file"] == "own.cif"
+
+
 def test_the_command_takes_files_of_the_recipe_or_of_its_own_but_not_both(project: Project, specimen: str) -> None:
     recipe = str(project.root / "specimens" / "A.toml")
     said = CliRunner().invoke(main, ["analyze", "--recipe", recipe, "--blank", "holder.xy"])

@@ -259,13 +259,19 @@ def test_requests_that_only_hold_a_place_are_broken_off(app: App) -> None:
 
 
 def test_too_many_requests_are_asked_to_wait(app: App) -> None:
+    few = guard.Bucket(0.0, 5.0)
+    assert [few.take() for _ in range(7)] == [True] * 5 + [False] * 2
+
     def ask(_: int) -> int:
         return app.ask("GET", "/static/app.css").status
 
+    began = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
         states = Counter(pool.map(ask, range(600)))
     assert set(states) <= {200, 429, 503}
-    assert states[429] > 0
+    # a machine that cannot send them quicker than they are allowed is never asked to wait
+    if time.monotonic() - began < 0.8 * (600 - guard.BURST) / guard.REQUESTS_PER_SECOND:
+        assert states[429] > 0
     time.sleep(3)
     assert app.ask("GET", "/").status == 200
 

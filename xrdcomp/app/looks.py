@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import msgspec
 
 from xrdcomp.batch.specimens import is_empty_by_name, kind_of
 from xrdcomp.data import Pattern, TgaRun
-from xrdcomp.errors import MissingExtraError, XrdcompError
+from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
 from xrdcomp.io.front import inspect_file, list_formats, read_tga, read_xrd
 
-KINDS = {"xrd": "pattern", "tga": "TGA run", "xrd_frame": "frame", "": "not known"}
+KINDS = {"structure": "structure", "xrd": "pattern", "tga": "TGA run", "xrd_frame": "frame", "": "not known"}
 _UNITS = ("mass_unit", "temperature_unit", "time_unit")
 
 
@@ -54,6 +55,10 @@ def look_at(path: Path) -> Look:
         if found["kind"] == "xrd":
             return Look(**known | _of_pattern(path, found))
         problem = "This is a frame of an area detector. Integrate it to a pattern first: xrdcomp integrate."
+    except ReadError as error:
+        if path.suffix.lower() == ".cif" and (found := _of_structure(path)):
+            return Look(**known | found)
+        problem = error.for_command(()).replace(str(path), path.name)
     except MissingExtraError as error:
         problem = error.for_command(())
     except XrdcompError as error:
@@ -61,6 +66,19 @@ def look_at(path: Path) -> Look:
     except Exception as error:  # noqa: BLE001 - a defect of a reader on one file must not take the page away
         problem = f"{path.name}: it cannot be read because of a defect of the program ({error}). Please report it."
     return Look(**known | {"problem": problem, "kind": known.get("kind", "")})
+
+
+def _of_structure(path: Path) -> dict[str, Any]:
+    """Phase of a CIF that holds no pattern; empty where it holds no structure either."""
+    from xrdcomp.phases.library import load_phase
+
+    try:
+        phase = load_phase(path)
+    except XrdcompError:
+        return {}
+    told = f"{phase.name or phase.id}, {phase.formula}".strip(", ")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"kind": "structure", "format": "CIF", "facts": [told, "to be ticked among the phases"], "sha256": digest}
 
 
 def _format_name(format_id: str) -> str:

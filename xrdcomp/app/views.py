@@ -100,7 +100,7 @@ def _choices(looks: Sequence[Look]) -> dict[str, list[tuple[str, str]]]:
 def _proposals(looks: Sequence[Look], users: Mapping[str, list[str]], taken: Sequence[str]) -> list[dict[str, str]]:
     """Specimens that could be made of files that belong to none, by their names; empty holders and pans left out."""
     free = {Path(look.name): look.kind for look in looks
-            if look.sha256 and not users.get(look.name) and not look.empty}  # fmt: skip
+            if look.kind in ("xrd", "tga") and look.sha256 and not users.get(look.name) and not look.empty}  # fmt: skip
     by_name: dict[str, dict[str, str]] = {}
     used = set(taken)
     for specimen in paired_by_name(free):
@@ -190,10 +190,11 @@ def specimen(project: Project, queue: Queue, name: str) -> dict[str, Any]:
         for before, after in itertools.pairwise(states)
     ]
     runs = _runs(project, queue, name)
+    own = [(f"files/{look.name}", f"{look.name} (own)") for look in looks if look.kind == "structure"]
     origin = item.measured.same_as or item.measured.revision
     return {
         "name": name, "item": item, "values": values_of(item), "errors": {}, "conflict": "",
-        "looks": {f"files/{look.name}": look for look in looks}, "choices": _choices(looks), "phases": _phases(),
+        "looks": {f"files/{look.name}": look for look in looks}, "choices": _choices(looks), "phases": own + _phases(),
         "instruments": [f"instruments/{one}.toml" for one in project.instruments()],
         "histories": [("check-runs.sqlite", "by the project's check runs")] if project.history.exists() else [],
         "steps": steps[::-1], "can_undo": any(state.measured.revision < origin for state in states),
