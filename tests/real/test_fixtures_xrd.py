@@ -111,6 +111,7 @@ REFUSED = {
     "image2d/film16.tif": ("tiff", "two-dimensional frame"),
 }
 WARNED = {
+    "fullprof_dat/PSI_DMC.dat": {"XRD_ZERO_RUN"},  # two dead points at 160.7° beside thousands of counts
     "bruker_raw_v4/bruker4_diffrac_eva.raw": {"XRD_NEGATIVE_INTENSITY", "XRD_SPIKE"},
     "chi/ExampleChiPlot.chi": {"XRD_AXIS_NAME", "XRD_NEGATIVE_INTENSITY", "XRD_SIGMA_ASSUMED"},
     "csv/xrd_2024_0303_zenodo.csv": {"XRD_AXIS_NAME"},
