@@ -152,8 +152,10 @@ def test_a_measured_halo_gives_a_better_amount_than_a_calculated_one(tmp_path: P
             amount = analyze(apatite_and(halo), recipe=chosen).phases[0].weight_fraction
             assert amount.ci95[0] < 1.0 - halo < amount.ci95[1]
             errors.append(abs(amount.value - 1.0 + halo))
-        assert errors[1] < 0.022, "without an empty-holder scan the air's share is open to some 3 wt%"
-        assert errors[1] < errors[0] < 0.04, "deformed protein, with parts of lipid and water, follows the strange ring"
+        assert errors[1] < 0.04, "without an empty-holder scan the air's share is open to 3 to 6 wt%, as is stated"
+        assert errors[1] < errors[0] < 0.055, (
+            "deformed protein, with parts of lipid and water, follows the strange ring"
+        )
     with pytest.raises(XrdcompError, match="cannot be opened"):
         analyze(apatite_and(0.6), recipe=recipe.with_settings({"fit.amorphous_patterns": {"protein": "no.xy"}}))
 

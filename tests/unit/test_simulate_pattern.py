@@ -173,7 +173,7 @@ def test_halo_stands_where_asked_and_s_tends_to_one(name: str, family: str) -> N
         halo_maximum(material), material.halo.two_theta, atol=0.1, because="twice the 0.05° grid of the search"
     )
     s = structure_factor(material, np.array([0.2, 30.0]))
-    assert s[0] < 0.4
+    assert s[0] < 0.5  # dry protein is no liquid
     assert_close(s[1], 1.0, atol=0.02, because="S has no structure left at 30 Å⁻¹")
 
 

@@ -109,10 +109,11 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         q_core=1.030,
         core_width=0.091,
     ),
-    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85; the maximum of chains
-    # 10 to 11 Å apart may be nearly as high in dry powders, and S between both is uncertain with it;
-    # area between those of Debye sums over polypeptides, 0.97, and of muscle less its water and fat, 1.0 to 1.12
-    # [Peplow & Verghese 1998]; minima and maxima beyond are those of the bonds and angles that it shares with lipid.
+    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85. Beyond it and below 1.1 Å⁻¹
+    # the mean of two views: bonds and angles shared with lipid (S 1.1 at 3.0, 0.4 at 0.85 Å⁻¹), and Debye sums over
+    # packed polypeptides, stretched and coiled, with which measured dry proteins agree (0.8; 0.6 to 0.95). The maximum of
+    # chains 10 to 11 Å apart may be nearly as high as the first ring in dry powders. Area between those of Debye sums,
+    # 0.97, and of muscle less its water and fat, 1.0 to 1.12 [Peplow & Verghese 1998].
     "protein": AmorphousComponent(
         name="protein",
         label="protein (collagen)",
@@ -120,18 +121,18 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         density=1.35,
         area_std=0.08,
         rings=(
-            Ring(q=1.468, width=0.235, height=0.80, q_std=0.055, height_std=0.15),
-            Ring(q=2.412, width=0.278, height=-0.221, q_std=0.10, height_std=0.10),
-            Ring(q=2.579, width=0.568, height=0.206, q_std=0.15, height_std=0.10),
-            Ring(q=0.60, width=0.12, height=0.25, q_std=0.09, height_std=0.40),
-            Ring(q=3.992, width=0.457, height=-0.214, height_std=0.08),
+            Ring(q=1.485, width=0.212, height=0.756, q_std=0.055, height_std=0.15),
+            Ring(q=2.412, width=0.278, height=-0.036, q_std=0.10, height_std=0.10),
+            Ring(q=2.900, width=0.500, height=0.0, height_std=0.10),
+            Ring(q=0.60, width=0.12, height=0.21, q_std=0.09, height_std=0.40),
+            Ring(q=3.912, width=0.565, height=-0.183, height_std=0.08),
             Ring(q=5.310, width=0.275, height=0.104),
-            Ring(q=6.4, width=0.6, height=-0.247),
+            Ring(q=6.4, width=0.6, height=-0.108),
         ),
-        floor=0.30,
-        q_core=1.225,
-        core_width=0.10,
-        floor_std=0.20,
+        floor=0.28,
+        q_core=0.970,
+        core_width=0.20,
+        floor_std=0.25,
         q_core_std=0.10,
     ),
     # Ca9(PO4)6 · 3 H2O: one measured pattern with a corundum spike gives 0.79 ± 0.1 of free atoms; maxima at 29-31 and

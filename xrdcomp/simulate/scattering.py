@@ -445,7 +445,7 @@ class AmorphousMaterial:
 # maximum: the depth is that of this minimum.
 _MATERIALS = """
 material formula two_theta fwhm second_two_theta second_height low_q packing_height area_factor area_spread dip_two_theta dip_depth
-protein                     C65H102N18O21    21.0 8.0 42.0 0.15 0.25 0.15 1.06 0.07 31.5 0.15
+protein                     C65H102N18O21    21.0 8.0 42.0 0.05 0.40 0.15 1.06 0.07 31.5 0.15
 lipid                       C57H104O6        19.6 5.3 42.5 0.13 0.30 0    1.28 0.07 31.0 0.45
 water                       H2O1             28.6 8.5 41.5 0.80 0.09 0    0.79 0.03 53.5 0.25
 amorphous_calcium_phosphate Ca9P6O29.25H10.5 30.0 6.5 47.5 0.25 0.25 0    0.79 0.15 39.5 0.40
