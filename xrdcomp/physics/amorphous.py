@@ -109,11 +109,11 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         q_core=1.030,
         core_width=0.091,
     ),
-    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85. Beyond it and below 1.1 Å⁻¹
-    # the mean of two views: bonds and angles shared with lipid (S 1.1 at 3.0, 0.4 at 0.85 Å⁻¹), and Debye sums over
-    # packed polypeptides, stretched and coiled, with which measured dry proteins agree (0.8; 0.6 to 0.95). The maximum of
-    # chains 10 to 11 Å apart may be nearly as high as the first ring in dry powders. Area between those of Debye sums,
-    # 0.97, and of muscle less its water and fat, 1.0 to 1.12 [Peplow & Verghese 1998].
+    # Protein: first ring of collagen, keratin and globular proteins at 4.2-4.4 Å, S 1.6-1.85. Beyond it and below
+    # 1.1 Å⁻¹ the mean of two views: bonds and angles shared with lipid (S 1.1 at 3.0, 0.4 at 0.85 Å⁻¹), and Debye sums
+    # over packed polypeptides, stretched and coiled, with which measured dry proteins agree (0.8; 0.6 to 0.95). The
+    # maximum of chains 10 to 11 Å apart may be nearly as high as the first ring in dry powders. Area between those of
+    # Debye sums, 0.97, and of muscle less its water and fat, 1.0 to 1.12 [Peplow & Verghese 1998].
     "protein": AmorphousComponent(
         name="protein",
         label="protein (collagen)",
