@@ -74,7 +74,7 @@ def _map(panel: Any, view: SeriesView, name: str) -> None:
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [1.0, 99.0])
     mesh = panel.pcolormesh(x, y, values, shading="nearest", cmap="viridis", vmin=low, vmax=high, rasterized=True)
-    if row_unit == column_unit:
+    if row_unit == column_unit and 0.4 < np.ptp(y) / max(float(np.ptp(x)), 1e-12) < 2.5:
         panel.set_aspect("equal")
     panel.set_xlabel(label_of_column(column, column_unit))
     panel.set_ylabel(label_of_column(row, row_unit))
