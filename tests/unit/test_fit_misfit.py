@@ -68,7 +68,7 @@ def test_misfit_widens_the_composition_and_its_budget_says_so(grainy: FitResult)
     before, after = without.components[name], found.components[name]
     assert before is not None
     assert after is not None
-    assert (after.std or 0.0) > 1.1 * (before.std or 0.0)
+    assert (after.std or 0.0) > 1.03 * (before.std or 0.0)  # 5 % of the variance or more, as the budget says
     assert found.budget[name]["xrd_misfit"] > 0.05
     assert "xrd_misfit" not in without.budget[name]
     assert_close(sum(found.budget[name].values()), 1.0, atol=1e-9, because="shares")

@@ -224,7 +224,7 @@ def test_templates_lie_where_the_fit_puts_lines(low_angles: Refinement) -> None:
         return float((x * curve)[near].sum() / curve[near].sum())
 
     plain = draw_patterns([candidate(phase, state)], grid, (Variant(),), (25.0,)).ravel()
-    assert_close(centre(drawn), centre(fitted), atol=0.02, because="widths and tails of the two differ")
+    assert_close(centre(drawn), centre(fitted), atol=0.03, because="widths and tails differ; lines move by 0.22")
     assert centre(plain) - centre(drawn) > 0.1
 
 

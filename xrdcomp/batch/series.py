@@ -36,8 +36,8 @@ class SeriesResult:
     """Fits of a series: one row a pattern, `values` (patterns, columns) in the order of `units`.
 
     Each quantity stands beside its ``_std``. A pattern that could not be fitted is a row of NaN. `common` is the fit of
-    the mean of the series, whose values the held parameters have in every row. `coordinates` are what a file says of
-    where each pattern was measured.
+    the mean of the series; the parameters named in `free` were refined in every row, those in `held` have its values.
+    `coordinates` are what a file says of where each pattern was measured.
     """
 
     values: FloatArray

@@ -128,7 +128,8 @@ FOREIGN_AMORPHOUS = message_kind(
     "The amorphous scattering is none of those fitted: lipid comes out negative, as it does for a glass, a polymer or "
     "another material whose first maximum lies elsewhere.",
     remedy="Name it (fit.amorphous with polymer), or measure it and pass fit.amorphous_patterns.",
-    threshold=f"lipid below {_FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero",
+    threshold=f"lipid below {_FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero; "
+    "all amorphous matter two above",
     origin="silica, obsidian and polymers fitted with protein, lipid and water",
 )
 
@@ -494,7 +495,8 @@ class FittedModel:
             k, amorphous = found.names.index("lipid"), ~np.array(found.crystalline)
             free = self.evidence.unbounded
             whole, lipid = float(free[amorphous].sum()), float(free[k])
-            if whole > 0.0 and lipid < min(_FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
+            known = 2.0 * float(np.sqrt(found.covariance[np.ix_(amorphous, amorphous)].sum()))
+            if whole > known and lipid < min(_FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
                 share = lipid / whole
                 text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
