@@ -419,7 +419,8 @@ def compose(
     if fit is not None and fit.quality != "describes" and standard is None:
         # a few unknown peaks in a poor fit say nothing of the rest; where they are most of what is there, they do
         foreign = unidentified[0] if unidentified is not None else 0.0
-        doubtful = foreign < float(np.maximum(fit.amounts.amounts, 0.0).sum())
+        rest = float(np.maximum(fit.amounts.amounts, 0.0).sum())
+        doubtful = foreign < max(rest, float(np.sqrt(max(fit.amounts.covariance.sum(), 0.0))))
     if amounts is not None and (useless or ((silent or doubtful) and not shows_something(amounts, phases))):
         nothing = XRD_NOT_USED(
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "

@@ -201,7 +201,8 @@ class Refinement(FittedModel):
             table, cost = _rough_fit(setup, table, points, fine, try_sizes=params is None)
             if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
-        return cls._minimum(pattern, setup, points, table, fine)._with_polarization()
+        give_up = POOR_FIT_GOF if np.isfinite(abandon_gof) else np.inf
+        return cls._minimum(pattern, setup, points, table, fine, give_up=give_up)._with_polarization()
 
     def _with_polarization(self) -> Refinement:
         """Let the intensities decide whether a graphite crystal polarised the beam where nobody said.
@@ -248,11 +249,19 @@ class Refinement(FittedModel):
 
     @classmethod
     def _minimum(
-        cls, pattern: Pattern, setup: ModelSetup, points: Points, table: ParameterTable, fine: PatternModel
+        cls,
+        pattern: Pattern,
+        setup: ModelSetup,
+        points: Points,
+        table: ParameterTable,
+        fine: PatternModel,
+        *,
+        give_up: float = np.inf,
     ) -> Refinement:
         """Minimise on points as coarse as the reflections allow, then settle on all points.
 
-        Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs.
+        Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs. A fit of many
+        points whose goodness stays beyond `give_up` is not settled.
         """
         recipe, limit = setup.recipe, setup.recipe.max_iterations
         coarse = points.coarsened(fine, table)
@@ -274,7 +283,12 @@ class Refinement(FittedModel):
             kept = tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
             model = setup.build(points, table, like=replace(fine, reflections=kept))
             if recipe.solver != "lmfit":
-                return replace(fit, points=points)._settled(setup, table, model, limit)
+                fit = replace(fit, points=points)
+                if _is_hopeless(model, solution.cost, len(coarse), give_up):
+                    tried = fit._settled(setup, table, model, min(limit, _HOPELESS_ITERATIONS))
+                    if tried.goodness > give_up:
+                        return tried
+                return fit._settled(setup, table, model, limit)
             solution = minimize_lmfit(model, table, points)
             table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
@@ -360,8 +374,7 @@ class Refinement(FittedModel):
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
         table = table.with_values(solution.values)
         model = setup.build(points, table, like=fine)
-        heavy = sum(len(item.point) for item in model.reflections) > _HEAVY
-        if heavy and solution.cost > POOR_FIT_GOF**2 * len(points):
+        if _is_hopeless(model, solution.cost, len(points), POOR_FIT_GOF):
             limit = min(limit, _HOPELESS_ITERATIONS)
         return self._settled(setup, table, model, limit)
 
@@ -407,6 +420,11 @@ class Refinement(FittedModel):
             cost=solution.cost,
             inflation=inflation,
         )
+
+
+def _is_hopeless(model: PatternModel, cost: float, n: int, goodness: float) -> bool:
+    """Tell if a fit of cost χ² on n points is beyond `goodness` and slow to settle."""
+    return cost > goodness**2 * n and sum(len(item.point) for item in model.reflections) > _HEAVY
 
 
 @dataclass(frozen=True, kw_only=True)
