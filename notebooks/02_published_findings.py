@@ -75,7 +75,7 @@ display(
 # |---|---|---|---|
 # | hydroxyapatite the only crystalline phase | yes | yes | published |
 # | hydroxyapatite present | in all specimens but one | the same | published |
-# | hydroxyapatite the minor component | yes | in all but one | published; the exception is ours, because solid deposits richer in mineral are known |
+# | hydroxyapatite the minor component | yes | in all with it but one | published; the exception is ours, because solid deposits richer in mineral are known |
 # | more than half organic | in most | in all but one | published |
 # | solid richer in hydroxyapatite than fluid | in general | always | order published, figures ours |
 # | percentage of each specimen | not public | chosen | ours |

@@ -87,7 +87,9 @@ def test_findings_end_in_the_four_claims(build: ModuleType, monkeypatch: pytest.
     rows = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
     for claim in CLAIMS:
         supported, refuted, undecided = map(int, rows[claim].split("|")[2:5])
-        assert (supported, refuted, undecided) == (9, 1, 0)  # what was put in: one specimen of ten without each
+        # what was put in: one specimen of ten without each; the one without hydroxyapatite has no minor component
+        expected = (8, 1, 1) if claim == "hydroxyapatite minor component" else (9, 1, 0)
+        assert (supported, refuted, undecided) == expected, claim
     assert "**sim10_fluid**" in text
     assert "found so: sim10_fluid" in text
     assert "simulated" in text
