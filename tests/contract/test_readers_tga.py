@@ -226,15 +226,22 @@ def test_setaram_change_of_mass_needs_the_initial_mass(save: Callable[..., Path]
 
 @pytest.mark.parametrize("weighed", [0.0, -0.0004, 0.02, 63.0])
 @pytest.mark.parametrize("unit", ["mg", "ug"])
-def test_blank_run_of_a_tared_balance_keeps_its_change(save: Callable[..., Path], weighed: float, unit: str) -> None:
-    """Only the change of an empty pan counts; its readings may lie on either side of nought."""
+@pytest.mark.parametrize("head", ["", "# Initial mass: 5.0786 mg\n"])
+def test_blank_run_of_a_tared_balance_keeps_its_change(
+    save: Callable[..., Path], weighed: float, unit: str, head: str
+) -> None:
+    """Only the change of an empty pan counts; its readings may lie on either side of nought.
+
+    Some programs write the mass of the specimen to be corrected into the head of its blank.
+    """
     factor = {"mg": 1.0, "ug": 1e3}[unit]
     temperature = np.arange(30.0, 900.0, 5.0)
     change = 4e-5 * (temperature - 30.0) - 0.003 * np.sin(temperature / 40.0)
     rows = [f"{t:.1f},{factor * (weighed + m):.6f}" for t, m in zip(temperature, change, strict=True)]
-    path = save("\n".join([f"Temperature (°C),Mass ({unit})", *rows]) + "\n")
+    path = save(head + "\n".join([f"Temperature (°C),Mass ({unit})", *rows]) + "\n")
     run = read_empty_pan(path)
     assert run.mass.min() > 0
+    assert {message.code for message in run.messages} <= {"TGA_NO_TIME", "TGA_MASS_IS_CHANGE"}
     assert run.mass_unit == unit
     found = (run.mass - run.mass[0]) / factor
     assert_close(found, change - change[0], atol=2e-6, because="the file has six decimals")

@@ -592,7 +592,7 @@ class _Builder:
         span = float(np.ptp(values))
         named = column.role == "mass_change"
         near_zero = abs(float(values[0])) < 0.02 * span
-        pan = self.options.empty_pan and initial is None and unit in MG_PER_UNIT
+        pan = self.options.empty_pan and unit in MG_PER_UNIT  # whatever mass its header states: often the specimen's
         if not pan and not named and not (near_zero and values.min() < -0.02 * span):
             return values
         if not pan and named and not near_zero and values.min() >= 0 and values[0] > 0.5 * values.max():
@@ -701,7 +701,7 @@ class _Builder:
             self.say(NEGATIVE_MASS, text, lowest=lowest, point=at)
         header = run.initial_mass_mg
         first = float(np.median(m[:5])) * MG_PER_UNIT.get(unit, np.nan)
-        if header is not None and abs(first - header) > 0.1 * header:
+        if header is not None and abs(first - header) > 0.1 * header and not self.options.empty_pan:
             text = f"the run starts at {first:.4g} mg and the header states {header:.4g} mg; loss before the "
             text += "first point, a wrong unit or a wrong header."
             self.say(INITIAL_MASS_DIFFERS, text, start_mg=first, header_mg=header)
