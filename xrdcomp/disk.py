@@ -268,7 +268,11 @@ def replaced_folder(
             _sweep(real.parent, real.name)
             look()
             work = Path(tempfile.mkdtemp(prefix=_hidden(real.name), suffix=_NEW, dir=real.parent))
-            _write_list(work, None)
+            try:
+                _write_list(work, None)
+            except BaseException:  # no room even for the list
+                shutil.rmtree(work, ignore_errors=True)
+                raise
             stack.callback(_close, _held(work / LIST))
         stack.callback(_discard, work, real, overwrite=overwrite)
         yield work
@@ -379,6 +383,13 @@ def _discard(folder: Path, real: Path, *, overwrite: bool = False) -> None:
             kept = kept.with_name(f"{kept.name}.kept")
         kept.parent.mkdir(parents=True, exist_ok=True)
         left.rename(kept)
+    # the list last: after a kill amid this, the rest is still known as the program's
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LIST:
+            with contextlib.suppress(OSError):
+                path.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 

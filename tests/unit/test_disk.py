@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +196,32 @@ def test_files_of_others_stay_and_own_ones_go(tmp_path: Path) -> None:
     assert (folder / "away").is_symlink()
     assert names(tmp_path)[0] == "S1"
     assert [path.name for path in tmp_path.iterdir()] == ["S1"]
+
+
+def test_the_list_of_a_replaced_output_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a kill amid the removal the rest must still be known as the program's."""
+    folder = tmp_path / "S1"
+    write_output(folder, "old", files=("result.json", "figures/fit.png", "report.html"))
+    (folder / "notes.txt").write_text("mine")
+    remove, left = shutil.rmtree, {}
+
+    def look(path: Path, **how: bool) -> None:
+        left[path.name] = names(path)
+        remove(path, **how)
+
+    monkeypatch.setattr("xrdcomp.disk.shutil.rmtree", look)
+    write_output(folder, "new")
+    assert [found for name, found in left.items() if name.endswith(".partial")] == [[LIST]]
+
+
+def test_nothing_is_left_where_there_is_no_room_for_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path, files: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    monkeypatch.setattr("xrdcomp.disk._write_list", full)
+    with pytest.raises(OutputError):
+        write_output(tmp_path / "S1", "new")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_changed_file_is_the_users(tmp_path: Path) -> None:
