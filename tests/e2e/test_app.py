@@ -326,6 +326,7 @@ def test_errors_stand_beside_what_they_concern_and_a_long_run_is_cancelled(
     assert "Not saved" in tab.inner_text("#saved")
     saved(tab, lambda: tab.fill("input[name=atmosphere]", "N2"))
     tab.locator("#error-atmosphere").wait_for(state="hidden")
+    busy(app, demo[0].name, 4)
     tab.click("form#settings button.main")
     tab.locator("#state button:has-text('Cancel')").click()
     settle(tab, 30)
@@ -354,17 +355,22 @@ def test_two_tabs_do_not_undo_each_others_work(app: App, visit: Any, demo: list[
     assert "tissue" in text
 
 
+def busy(app: App, scan: str, n: int) -> None:
+    """Queue runs of n specimens of one scan, so that the last waits however fast the machine is."""
+    rows = [str(k) for k in range(1, n + 1)]
+    form: dict[str, Any] = {"row": rows, "run": "1"}
+    for k in rows:
+        form |= {f"take-{k}": "on", f"name-{k}": f"S{k}", f"xrd-{k}": f"files/{scan}", f"tga-{k}": ""}
+    app.ask("POST", "/specimens", form)
+
+
 @needs_browser
 def test_a_page_says_when_the_app_has_ended_and_goes_on_when_it_is_back(
     app: App, visit: Any, demo: list[Path], tmp_path: Path
 ) -> None:
     scan = demo[0]
     app.put(scan.name, scan.read_bytes())
-    rows = [str(k) for k in range(1, 9)]  # the last waits long enough to be looked at, however fast the machine is
-    form: dict[str, Any] = {"row": rows, "run": "1"}
-    for k in rows:
-        form |= {f"take-{k}": "on", f"name-{k}": f"S{k}", f"xrd-{k}": f"files/{scan.name}", f"tga-{k}": ""}
-    app.ask("POST", "/specimens", form)
+    busy(app, scan.name, 8)
     tab = visit("/specimens/S8")
     tab.locator("#state [data-active]").wait_for()
     app.stop(signal.SIGKILL)
