@@ -10,6 +10,7 @@ import base64
 import hashlib
 import struct
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def poni(scene: Scene, *, wavelength: float = 1.5406, orientation: int = 3) -> s
 
 def bruker(scene: Scene, counts: Counts, *, bottom_first: bool = False, **header: str) -> bytes:
     """Bruker frame, format 100, with 1-byte pixels and overflow table."""
-    small = np.minimum(counts, 255)
+    small = np.minimum(counts, 255).astype(np.uint8)
     large = counts[small == 255]
     place = np.unravel_index(int(counts.argmax()), counts.shape)
     y = int(place[0]) if bottom_first else scene.rows - 1 - int(place[0])
@@ -117,21 +118,22 @@ def bruker(scene: Scene, counts: Counts, *, bottom_first: bool = False, **header
         values |= {"TYPE": "CYLINDER STILL FRAME", "RANGE": f"{scene.radius_step}"}
         values |= {"ANGLES": f"{scene.column_start} 0 0 0", "ENDING": f"{end} 0 0 0"} | header
     lines = "".join(f"{key:<7}:{value}".ljust(80) for key, value in values.items())
-    table = large.astype("<u2").tobytes()
+    table: bytes = large.astype("<u2").tobytes()
     table += b"\0" * (-len(table) % 16)
-    return lines.ljust(15 * 512, ".").encode() + small.astype(np.uint8).tobytes() + table
+    pixels: bytes = small.tobytes()
+    return lines.ljust(15 * 512, ".").encode() + pixels + table
 
 
 def bruker86(scene: Scene, counts: Counts, *, factor: str = "1.0") -> bytes:
     """Bruker frame, format 86: 1-byte pixels, overflows as 9 characters of counts and 7 of position."""
-    small = np.minimum(counts, 255)
+    small = np.minimum(counts, 255).astype(np.uint8)
     places = np.flatnonzero(small.ravel() == 255)
     text = bruker(scene, counts, NPIXELB="1", NOVERFL=f"{len(places)}", LINEAR=f"{factor} 0.0", FORMAT="86")
     table = "".join(f"{int(counts.ravel()[place]):9d}{place:7d}" for place in places)
-    return text[: 15 * 512] + small.astype(np.uint8).tobytes() + table.encode()
+    return text[: 15 * 512] + small.tobytes() + table.encode()
 
 
-def tiff(counts: npt.NDArray[np.generic], *, order: str = "<") -> bytes:
+def tiff(counts: npt.NDArray[np.generic], *, order: Literal["<", ">"] = "<") -> bytes:
     """Grey TIFF of one strip, 32-bit."""
     kind = {"i": 2, "u": 1, "f": 3}[counts.dtype.kind]
     pixels = counts.astype(counts.dtype.newbyteorder(order)).tobytes()

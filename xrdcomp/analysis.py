@@ -33,11 +33,12 @@ from xrdcomp.quantification.select import (
 )
 from xrdcomp.recipe import FitRecipe, Recipe
 from xrdcomp.refinement.model import Control, MeasuredAmorphous, measured_amorphous
+from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import Claim, ControlChart, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
 from xrdcomp.search.report import late_start
 from xrdcomp.search.search import Identification, start_phases
-from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run, single_threaded
+from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run
 
 if TYPE_CHECKING:
     from xrdcomp.simulate.cohort import CohortEntry

@@ -6,15 +6,11 @@ calls the same engines. Engines are imported when they are called, so that one s
 
 from __future__ import annotations
 
-import functools
-import importlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
-
-from threadpoolctl import ThreadpoolController
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from xrdcomp.data import Instrument, Pattern, TgaRun
 from xrdcomp.errors import ArgumentError
@@ -28,6 +24,7 @@ from xrdcomp.recipe import (
     SpecimenRecipe,
     ThermalRecipe,
 )
+from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import Claim, Composition, FitResult, PhaseResult, TgaResult
 
 if TYPE_CHECKING:
@@ -45,24 +42,6 @@ RunLike: TypeAlias = "TgaRun | PathLike | pd.DataFrame | tuple[Any, ...]"
 InstrumentLike: TypeAlias = "Instrument | InstrumentRecipe | Recipe | PathLike"
 """An instrument, its file, or the settings that say what is known of it."""
 Part = TypeVar("Part")
-Stage = TypeVar("Stage", bound=Callable[..., Any])
-
-
-@functools.cache
-def _linear_algebra() -> ThreadpoolController:
-    importlib.import_module("scipy.linalg")  # has a library of its own, which must be loaded to be found
-    return ThreadpoolController()
-
-
-def single_threaded(stage: Stage) -> Stage:
-    """Let a stage use one thread of the linear algebra, because sums in another order end in other digits."""
-
-    @functools.wraps(stage)
-    def run(*arguments: Any, **options: Any) -> Any:
-        with _linear_algebra().limit(limits=1, user_api="blas"):
-            return stage(*arguments, **options)
-
-    return cast("Stage", run)
 
 
 def as_pattern(value: Any, argument: str = "pattern", *, scan: int | None = None, format: str | None = None) -> Pattern:

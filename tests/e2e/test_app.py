@@ -250,8 +250,9 @@ def test_a_cohort_is_collected_and_kept(app: App, visit: Any, demo: list[Path]) 
     assert tab.is_checked(f"input[value={names[0]}]")
     other = visit("/cohort")
     other.uncheck(f"input[value={names[0]}]")
-    other.click("text=Look at the ticked ones together")
-    tab.click("text=Look at the ticked ones together")
+    for page in (other, tab):
+        with page.expect_navigation():
+            page.click("text=Look at the ticked ones together")
     assert "changed meanwhile" in tab.inner_text("main")
 
 

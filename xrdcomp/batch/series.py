@@ -19,8 +19,9 @@ from xrdcomp.io.stacks import Stack, open_stack
 from xrdcomp.phases.library import PhasesLike, load_phases
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.series import FREE, Free, SeriesEngine
+from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import FitResult
-from xrdcomp.stages import PathLike, as_instrument, as_pattern, single_threaded
+from xrdcomp.stages import PathLike, as_instrument, as_pattern
 from xrdcomp.units import FloatArray
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from xrdcomp.physics import profiles
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
 from xrdcomp.refinement.refine import Refinement, initial_parameters
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, refined_ratios
+from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import Estimate, FitResult, parameter_name
 from xrdcomp.search.nuisance import search_residual
 from xrdcomp.search.report import unexplained_peaks
@@ -125,6 +126,7 @@ class Calibration:
     messages: tuple[Diagnostic, ...] = ()
 
 
+@single_threaded
 def calibrate(
     pattern: Pattern,
     standard: str,
