@@ -22,7 +22,7 @@ import numpy as np
 
 import xrdcomp
 from xrdcomp.batch.cluster import spread
-from xrdcomp.batch.series import open_series, probe_of, probe_patterns, series_rows, start_series
+from xrdcomp.batch.series import coordinate_column, open_series, probe_of, probe_patterns, series_rows, start_series
 from xrdcomp.batch.specimens import settings_hash
 from xrdcomp.batch.tables import arrow_schema, csv_description
 from xrdcomp.disk import no_formula, refuse_foreign, whole_file, write_whole
@@ -307,12 +307,12 @@ def _remove_parts(job: SeriesJob) -> None:
 def _units(job: SeriesJob) -> dict[str, str]:
     """Columns with their units: number of the pattern, coordinates, quantities, and what was wrong."""
     own = job.engine().units
-    coordinates = {_free_name(name, own): unit for name, unit in job.stack().units.items()}
+    coordinates = {_coordinate_column(name, own): unit for name, unit in job.stack().units.items()}
     return {"pattern": "1", **coordinates, **own, "problem": ""}
 
 
-def _free_name(name: str, taken: Mapping[str, str]) -> str:
-    return f"{name}_coordinate" if name in taken or name in ("pattern", "problem") else name
+def _coordinate_column(name: str, own: Mapping[str, str]) -> str:
+    return coordinate_column(name, ("pattern", "problem", *own))
 
 
 def _write_part(job: SeriesJob, item: tuple[int, str]) -> SeriesProgress:
@@ -337,7 +337,7 @@ def _write_part(job: SeriesJob, item: tuple[int, str]) -> SeriesProgress:
     rows = series_rows(job.engine(), block.intensities, block.sigmas)
     units = _units(job)
     columns: dict[str, Any] = {"pattern": np.arange(start, stop)}
-    columns |= {_free_name(name, job.engine().units): values for name, values in coordinates.items()}
+    columns |= {_coordinate_column(name, job.engine().units): values for name, values in coordinates.items()}
     columns |= dict(zip(job.engine().units, rows.T, strict=True))
     unfitted = [bool(np.isnan(row).all()) for row in rows]
     columns["problem"] = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 PROBE = 64
 """Patterns, evenly spaced over a series, of which the common fit is made."""
 _CHUNK = 32  # patterns of a unit of work
+
+
+def coordinate_column(name: str, taken: Container[str]) -> str:
+    """Column of a coordinate beside those that are `taken`."""
+    return f"{name}_coordinate" if name in taken else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,7 @@ class SeriesResult:
         table = pd.DataFrame(self.values, columns=list(self.units))
         table.index.name = "pattern"
         for place, (name, values) in enumerate(self.coordinates.items()):
-            table.insert(place, name if name not in self.units else f"{name}_coordinate", values)
+            table.insert(place, coordinate_column(name, self.units), values)
         table.attrs["units"] = dict(self.units)
         return table
 
