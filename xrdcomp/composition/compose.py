@@ -417,8 +417,8 @@ def compose(
     silent = unidentified is None and standard is None
     doubtful = False
     if fit is not None and fit.quality != "describes" and standard is None:
-        # a few unknown peaks in a poor fit say nothing of the rest; where they are more than all other amounts, and more
-        # than these are uncertain by, they do
+        # a few unknown peaks in a poor fit say nothing of the rest; where they are more than all other amounts, and
+        # more than these are uncertain by, they do
         foreign = unidentified[0] if unidentified is not None else 0.0
         rest = float(np.maximum(fit.amounts.amounts, 0.0).sum())
         doubtful = foreign < max(rest, float(np.sqrt(max(fit.amounts.covariance.sum(), 0.0))))
