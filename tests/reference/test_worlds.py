@@ -208,6 +208,19 @@ def test_histogram_of_a_crystallite_is_that_of_its_atoms() -> None:
     np.testing.assert_allclose(found, known, atol=0.06)
 
 
+def test_strained_crystallites_scatter_nowhere_less_than_nothing() -> None:
+    """Long distances are blurred more: without steps, which ring between the reflections of crystallites 70 nm long."""
+    kind = crystallites.Morphology(shape="plate", length_c=30.0, length_a=20.0, length_b=6.0, spread=0.3, strain=2e-3)
+    q = crystallites.Q
+    inside = (q > 0.7) & (q < 4.6)
+    formula = {"Ca": 10, "P": 6, "O": 26, "H": 2}
+    coherent = crystallites.intensity(kind) - atoms.compton(formula, q)
+    # between 100 and 101 a perfect crystallite leaves its tails and thermal scattering, 0.2 e.u. per dalton
+    assert coherent[inside].min() > 0.1
+    quiet = inside & (q > 0.95) & (q < 1.08)
+    assert coherent[quiet].std() < 0.1
+
+
 def test_002_is_as_wide_as_a_block_makes_it() -> None:
     """00l of N cells in a row is sin²(N c q / 2) / sin²(c q / 2): FWHM 0.886 · 2π / (N c)."""
     kind = crystallites.Morphology(shape="block", length_c=15.3, length_a=12.0, length_b=12.0, correlation=0.0)

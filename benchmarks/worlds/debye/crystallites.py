@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -24,8 +23,9 @@ TYPES = ("Ca", "P", "O")  # hydrogen scatters by itself only: 2 of 502 electrons
 BIN = 0.01  # Å; rounding costs (q · BIN)² / 24, 1e-4 at 5 Å⁻¹
 POINTS = 1 << 18  # of the transform: q in steps of 0.0024 Å⁻¹
 Q: Array = np.asarray(2.0 * np.pi * np.arange(3000) / (POINTS * BIN), dtype=np.float64)  # up to 7.2 Å⁻¹
-# Pairs between two of these distances (Å) share one displacement; near pairs move together.
-EDGES = np.array([0.0, 2.2, 3.0, 4.5, 7.0, 11.0, 18.0, 30.0, 50.0, 80.0, 130.0, 210.0, 340.0, 560.0, 2000.0])
+# Distances (Å) at which the blur of pairs is worked out, linear between them: near pairs move together, and strain
+# grows with distance. Steps instead would ring through the pattern, since pairs lie densely, down to negative counts.
+NODES: Array = np.asarray([0.0, *np.geomspace(2.2, 760.0, 20), 2000.0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,15 +152,12 @@ def pair_functions(kind: Morphology) -> PairFunctions:
                         histogram[int(np.linalg.norm(step) / BIN + 0.5)] += weight
             both = displacement(crystal, first) + displacement(crystal, second)
             total = np.zeros(len(Q))
-            for low, high in pairwise(EDGES):
-                start, stop = int(low / BIN), min(int(high / BIN), bins)
-                if start >= stop or not histogram[start:stop].any():
-                    continue
-                part = np.zeros(stop)
-                part[start:] = histogram[start:stop]
-                r = float(np.average(BIN * np.arange(start, stop), weights=histogram[start:stop]))
-                shared = min(0.8, kind.correlation / r)
-                total += transform(part) * np.exp(-0.5 * Q**2 * (both * (1.0 - shared) + (kind.strain * r) ** 2))
+            r = BIN * np.arange(bins)
+            for k, node in enumerate(NODES):
+                part = histogram * np.interp(r, NODES, np.arange(len(NODES)) == k)
+                if part.any():
+                    shared = min(0.8, kind.correlation / max(node, BIN))
+                    total += transform(part) * np.exp(-0.5 * Q**2 * (both * (1.0 - shared) + (kind.strain * node) ** 2))
             pairs[first, second] = 2.0 * total
     apart = (np.linalg.norm(lattice, axis=1) / BIN + 0.5).astype(np.int64)
     cells = np.asarray(np.bincount(apart, number, minlength=bins), dtype=np.float64)
