@@ -92,3 +92,31 @@ def test_numbered_columns_are_masses_to_choose_from(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="several columns could be the mass"):
         read_tga(path)
     assert read_tga(path, columns={"mass": 2, "temperature": 1}).mass[0] == pytest.approx(100.0)
+
+
+def _csv(tmp_path: Path, time: np.ndarray = MINUTES, mass: np.ndarray = MG, unit: str = "mg") -> set[str]:
+    path = tmp_path / "run.csv"
+    lines = [f"{t:.5f},{degrees:.4f},{m:.6f}" for t, degrees, m in zip(time, CELSIUS, mass, strict=True)]
+    path.write_text("\n".join([f"Time (min),Temperature (°C),Mass ({unit})", *lines, ""]))
+    return {message.code for message in read_tga(path).messages}
+
+
+def test_an_unusual_unit_is_told(tmp_path: Path) -> None:
+    """12.5 g and 12.5 µg are told, 12.5 mg are not; seconds called minutes give 0.17 K/min."""
+    assert not _csv(tmp_path)
+    assert _csv(tmp_path, unit="g") == _csv(tmp_path, unit="ug") == {"TGA_MASS_UNUSUAL"}
+    assert _csv(tmp_path, time=60.0 * MINUTES) == {"TGA_HEATING_RATE_ODD"}
+
+
+def test_readings_lost_in_a_hold_are_told_by_the_clock(tmp_path: Path) -> None:
+    """The clock jumps 30 steps while the temperature stands still."""
+    hold = MINUTES + np.where(np.arange(len(MINUTES)) >= 150, 30.0 * np.median(np.diff(MINUTES)), 0.0)
+    assert _csv(tmp_path, time=hold) == {"TGA_ROWS_MISSING"}
+
+
+def test_a_stretch_of_mass_that_jumps_and_comes_back_is_told(tmp_path: Path) -> None:
+    """Three readings 4 % up, where readings around change by a tenth of that."""
+    mass = MG.copy()
+    at = int(np.argmin(np.abs(CELSIUS - 150.0)))
+    mass[at : at + 3] *= 1.04
+    assert _csv(tmp_path, mass=mass) == {"TGA_SPIKE"}

@@ -49,7 +49,8 @@ STORED_TWICE = message_kind("TGA_STORED_TWICE", "warning",
 ROWS_MISSING = message_kind("TGA_ROWS_MISSING", "warning",
     "The clock jumps within a segment of readings that are otherwise evenly spaced: rows were left out.",
     remedy="Export the run again.", origin="judgement",
-    threshold="2.5 steps of time and 1.5 of temperature, where 95 % of the times are even to 20 %")
+    threshold="2.5 steps of time and 1.5 of temperature, where 95 % of the times are even to 20 %; 20 steps of time "
+    "alone, in three places at most")
 EVERY_NTH = message_kind("TGA_EVERY_NTH_POINT", "info", "The file holds every n-th point of the measurement.")
 NO_TIME = message_kind("TGA_NO_TIME", "info", "The file has no time; the heating rate cannot be measured.")
 DUPLICATE_COLUMN = message_kind("TGA_DUPLICATE_COLUMN", "info",
@@ -91,8 +92,13 @@ INITIAL_MASS_DIFFERS = message_kind("TGA_INITIAL_MASS_DIFFERS", "warning",
     "The run does not start at the mass of the header: loss before the first point, a wrong unit or a wrong header.",
     threshold="10 %", origin="judgement")
 HEATING_RATE_ODD = message_kind("TGA_HEATING_RATE_ODD", "warning",
-    "A heating rate that no furnace has, or far off the header's; time or temperature may be in another unit.",
-    threshold="0.005 to 500 K/min; twentyfold the header's", origin="the fastest thermobalances heat by 500 K/min")
+    "A heating rate that no furnace has, or far off the header's; time or temperature may be in another unit (info "
+    "where it is only unusually slow).",
+    threshold="0.005 to 500 K/min; twentyfold the header's; slow below 0.3 K/min",
+    origin="the fastest thermobalances heat by 500 K/min; judgement")
+MASS_UNUSUAL = message_kind("TGA_MASS_UNUSUAL", "info",
+    "The specimen is larger or smaller than most thermobalances take; mass may be in another unit.",
+    remedy="Pass the unit of mass where the file states a wrong one.", threshold="0.1 mg to 1 g", origin="judgement")
 SEGMENTS_ODD = message_kind("TGA_SEGMENTS_ODD", "warning",
     "Segment numbers are out of order or stand alone; one of them is damaged.")
 SPIKE = message_kind("TGA_SPIKE", "warning",
@@ -309,6 +315,23 @@ def gases_of(text: str) -> tuple[Atmosphere, tuple[GasChange, ...]]:
 def _listed(columns: Sequence[Column], *, numbers: bool = False) -> str:
     labels = (f"{column.number} {column.label!r}" if numbers else repr(column.label) for column in columns)
     return ", ".join(labels) or "none"
+
+
+def _and_back(values: FloatArray, step: FloatArray, least: float) -> list[int]:
+    """First points of stretches that jump and come back to the curve, where the readings around are even.
+
+    A specimen does not regain in one reading what it lost in one; the curve goes on behind as before.
+    """
+    sizes = np.abs(step)
+    around = np.array([np.roll(sizes, shift) for shift in (-3, -2, -1, 1, 2, 3)])
+    jumps = np.flatnonzero((sizes > 10.0 * np.sort(around, axis=0)[-2]) & (sizes > 4.0 * least))
+    jumps = jumps[(jumps >= 3) & (jumps < len(step) - 3)]
+    return [
+        int(a) + 1
+        for a, b in itertools.pairwise(jumps)
+        if b - a > 1 and step[a] * step[b] < 0 and abs(step[a] + step[b]) < 0.5 * sizes[[a, b]].min()
+        and abs(values[b + 1] - values[a]) < 0.5 * sizes[a]
+    ]  # fmt: skip
 
 
 class _Builder:
@@ -691,6 +714,11 @@ class _Builder:
         if not 0.8 * whole < start < 1.2 * whole:
             text = f"mass starts at {start:g} {unit}, not near {whole:g}; the run may have begun before this segment."
             self.say(START_NOT_FULL, text, start=start)
+        weighed = start * MG_PER_UNIT.get(unit, np.nan)
+        sure = self.options.empty_pan or self.options.mass_unit or run.initial_mass_mg is not None
+        if not sure and not 0.1 <= weighed <= 1000.0 and unit in MG_PER_UNIT:
+            text = f"the run starts with {start:.4g} {unit}, and most thermobalances take 0.1 mg to 1 g; "
+            self.say(MASS_UNUSUAL, text + "look whether that is the unit.", start_mg=weighed)
         top, lowest, at = float(m.max()), float(m.min()), int(np.argmin(m))
         if top > 5 * start:
             text = f"mass grows from {start:g} to {top:g} {unit}; the column may be another quantity."
@@ -720,6 +748,9 @@ class _Builder:
         if run.segment is not None:  # between segments a program may pause, but then it does not go on heating
             rates = np.diff(run.temperature_c) / np.where(steps > 0, steps, np.inf)
             gaps &= (np.diff(run.segment) == 0) | (np.abs(rates - np.median(rates)) < 0.1 * abs(np.median(rates)))
+        # in a hold only the clock tells; readings that were thinned there leave many such steps
+        held = steps > 20.0 * np.quantile(steps, 0.97)
+        gaps |= held & (held.sum() <= 3) & (run.segment is None or np.diff(run.segment) == 0)
         if usual > 0 and gaps.any():
             at = int(np.argmax(gaps)) + 1
             text = (
@@ -741,6 +772,9 @@ class _Builder:
         elif stated and rate > 0 and (rate > 20 * stated or rate < stated / 20):
             text += f" and the header states {stated:g} K/min; the unit of time or temperature may be wrong."
             self.say(HEATING_RATE_ODD, text, rate_k_min=rate, header_k_min=stated)
+        elif 0 < rate < 0.3 and not stated:
+            text = f"{text} only, over {run.time_s[-1] / 86400:.3g} days; look whether that is the unit of time."
+            self.say(HEATING_RATE_ODD, text, mild=True, rate_k_min=rate)
 
     def check_points(self, run: TgaRun) -> None:
         """Segment numbers must rise with time and not stand alone; no point may leave both neighbours far behind."""
@@ -766,6 +800,7 @@ class _Builder:
             # a stretch that leaves and comes back: two opposite jumps
             jumps = np.flatnonzero(np.abs(step) > limit)
             spikes += [int(a) + 1 for a, b in itertools.pairwise(jumps) if b - a > 1 and step[a] * step[b] < 0]
+            spikes += _and_back(values, step, least)
             # zeros between readings that are far from it: cells that were blanked
             far = np.abs(values) > 0.05 * np.abs(values).max()
             nought = (values == 0.0) & (np.append(False, far[:-1]) | np.append(far[1:], False))
