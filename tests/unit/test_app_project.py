@@ -13,7 +13,9 @@ from xrdcomp.app.forms import read_form, values_of
 from xrdcomp.app.project import Conflict, Project, changes
 from xrdcomp.batch.specimen_file import Measured, read_specimen_file
 from xrdcomp.cli.main import main
+from xrdcomp.disk import read_bytes
 from xrdcomp.errors import OutputError, RecipeError
+from xrdcomp.io import source
 from xrdcomp.recipe import Recipe
 
 
@@ -49,6 +51,21 @@ def test_a_file_is_told_at_once_and_what_it_lacks(project: Project) -> None:
     assert "B.xrdml" in damaged.problem
     assert str(project.root) not in damaged.problem
     assert [one.name for one in project.files()] == ["A.xy", "B.xrdml"]
+
+
+@pytest.mark.parametrize("name", ["A.xy", "run.csv", "broken.brml"])
+def test_a_dropped_file_is_opened_once(project: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(source, "read_bytes", lambda path, **limits: opened.append(path) or read_bytes(path, **limits))
+    run = "".join(f"{t},{100 - 0.02 * t:.3f},{6 * t}\n" for t in range(25, 900, 5))
+    contents = {
+        "A.xy": pattern(),
+        "run.csv": f"temperature (C),mass (mg),time (s)\n{run}".encode(),
+        "broken.brml": b"PK\x03\x04",
+    }
+    look, _ = project.add_file(name, contents[name])
+    assert look.kind == {"A.xy": "xrd", "run.csv": "tga"}.get(name, look.kind)
+    assert opened == [project.path("files", name)]
 
 
 def test_equal_files_are_one_and_others_of_the_name_are_kept_beside_it(project: Project) -> None:

@@ -13,6 +13,7 @@ from xrdcomp.batch.specimens import is_empty_by_name, kind_of
 from xrdcomp.data import Pattern, TgaRun
 from xrdcomp.errors import MissingExtraError, ReadError, XrdcompError
 from xrdcomp.io.front import inspect_file, list_formats, read_tga, read_xrd
+from xrdcomp.io.source import SourceFile, open_source
 
 KINDS = {"structure": "structure", "xrd": "pattern", "tga": "TGA run", "xrd_frame": "frame", "": "not known"}
 _UNITS = ("mass_unit", "temperature_unit", "time_unit")
@@ -42,18 +43,19 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_at(path: Path) -> Look:
-    """Read a file and say what it is; never raises for what is in it."""
+    """Open a file once and say what it is; never raises for what is in it."""
     known: dict[str, Any] = {"name": path.name, "size": path.stat().st_size, "empty": is_empty_by_name(path)}
     try:
-        known["kind"] = kind_of(path) or ""
+        source = open_source(path)
+        known["kind"] = kind_of(source) or ""
         if known["kind"] == "tga":
-            return Look(**known | _of_run(read_tga(path)))
-        found = inspect_file(path)
+            return Look(**known | _of_run(read_tga(source)))
+        found = inspect_file(source)
         known |= {"kind": found["kind"], "format": _format_name(str(found["format"]))}
         if found["kind"] == "tga":
-            return Look(**known | _of_run(read_tga(path)))
+            return Look(**known | _of_run(read_tga(source)))
         if found["kind"] == "xrd":
-            return Look(**known | _of_pattern(path, found))
+            return Look(**known | _of_pattern(source, found))
         problem = "This is a frame of an area detector. Integrate it to a pattern first: xrdcomp integrate."
     except ReadError as error:
         if path.suffix.lower() == ".cif" and (found := _of_structure(path)):
@@ -85,7 +87,7 @@ def _format_name(format_id: str) -> str:
     return next((str(row["name"]) for row in list_formats() if row["id"] == format_id), format_id)
 
 
-def _of_pattern(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
+def _of_pattern(source: SourceFile, found: Mapping[str, Any]) -> dict[str, Any]:
     scans = found["scans"]
     facts = [
         f"{row['two_theta_min']:.4g} to {row['two_theta_max']:.4g}° 2θ, {row['n_points']} points"
@@ -94,11 +96,11 @@ def _of_pattern(path: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     if len(scans) > 1:
         facts = [f"{len(scans)} scans: {'; '.join(facts)}{' …' if len(scans) > 3 else ''}"]
     try:
-        pattern = read_xrd(path)
+        pattern = read_xrd(source)
     except XrdcompError:
         if len(scans) < 2:
             raise
-        pattern = read_xrd(path, scan=0)
+        pattern = read_xrd(source, scan=0)
     told = {"facts": facts, "scans": len(scans), **_named(pattern)}
     missing = ["which of its scans"] if len(scans) > 1 else []
     if pattern.emission_lines:

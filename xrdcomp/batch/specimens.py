@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -279,7 +280,7 @@ def name_of(path: Path) -> str:
     return stem
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: str | os.PathLike[str]) -> str | None:
     """Kind of measurement that a file's beginning shows: xrd, tga, xrd_frame; None where no reader knows it."""
     try:
         found = recognise(open_source(path))

@@ -49,13 +49,17 @@ class SourceFile:
     """The content of one file.
 
     `data` is the content after gzip or bzip2 was undone, `sha256` that of the bytes on disk, `packed` is
-    ``"gz"``, ``"bz2"`` or ``""``; `path` is as the user gave it.
+    ``"gz"``, ``"bz2"`` or ``""``; `path` is as the user gave it. Whatever takes a path takes this too, and does not
+    open the file again.
     """
 
     path: Path
     data: bytes = field(repr=False)
     sha256: str = ""
     packed: str = ""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def name(self) -> str:
@@ -114,8 +118,10 @@ def open_source(path: str | os.PathLike[str]) -> SourceFile:
     """Read a regular file into memory, undoing gzip or bzip2 by content.
 
     A `ReadError` names what is missing, a folder, a device or pipe, empty, unreadable, above
-    `MAX_FILE_BYTES`, or a broken or exploding compressed stream.
+    `MAX_FILE_BYTES`, or a broken or exploding compressed stream. One that is open is given back.
     """
+    if isinstance(path, SourceFile):
+        return path
     given = Path(path)
     data = read_bytes(given, limit=MAX_FILE_BYTES)
     packed = "gz" if data[:2] == b"\x1f\x8b" else "bz2" if re.match(rb"BZh[1-9]1AY&SY", data) else ""

@@ -178,14 +178,15 @@ class _Watch:
             if not patience and not _ends_with_a_line(file.path) and now - file.since < PAUSES * self._settle():
                 file.state, file.reason = "waiting", "its last line has no end"
                 return
-            file.sha256 = open_source(file.path).sha256
+            source = open_source(file.path)
+            file.sha256 = source.sha256
             named = find_reader(self.options.input_format) if self.options.input_format else None
-            file.kind = kind_of(file.path) or (named.kind if named else "")
+            file.kind = kind_of(source) or (named.kind if named else "")
             own = named.id if named and named.kind == file.kind else None
             if file.kind == "xrd":
-                read_xrd(file.path, scan=self.options.scan or 0, format=own)
+                read_xrd(source, scan=self.options.scan or 0, format=own)
             elif file.kind == "tga":
-                read_tga(file.path, format=own)
+                read_tga(source, format=own)
             info = file.path.stat()
             if (info.st_size, info.st_mtime_ns) != file.signature:
                 return  # it was written to while it was read; the next look sees that
