@@ -181,12 +181,15 @@ def test_the_first_paint_comes_soon_and_the_page_is_small(name: str, pages: dict
     assert min(times) <= FIRST_PAINT_MS
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["specimen", "foreign", "cohort"])
-def test_axe_finds_no_violation(name: str, width: int, pages: dict[str, Path], visit: Any) -> None:
+def test_axe_finds_no_violation(name: str, width: int, scheme: str, pages: dict[str, Path], visit: Any) -> None:
     import axe_core_python
 
-    tab = visit(pages[name], width)
+    tab = visit(pages[name], width, color_scheme=scheme)
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
     tab.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
     script = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     tab.evaluate(script)
@@ -377,6 +380,12 @@ def test_a_specimen_prints_on_two_sheets_and_its_appendix_where_asked_for(
     assert sheets(page_to_pdf(html, paper=paper)) <= 2
     if name == "specimen":
         assert sheets(page_to_pdf(html, paper=paper, appendix=True)) >= 4
+
+
+@pytest.mark.parametrize("paper", ["A4", "letter"])
+def test_specimens_of_a_cohort_share_sheets(paper: str, pages: dict[str, Path]) -> None:
+    """Table, sides and groups, ellipses, patterns, curves, and the four specimens on one sheet."""
+    assert sheets(page_to_pdf(pages["cohort"].read_text(encoding="utf-8"), paper=paper, landscape=True)) <= 7
 
 
 def sheets(pdf: bytes) -> int:

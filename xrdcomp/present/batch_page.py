@@ -35,6 +35,8 @@ MARKS = {"supported": "yes", "refuted": "no", "inconclusive": "open"}
 MOST_OVERLAID, MOST_DETAILED = 60, 20
 """Specimens whose curves are in the page, and up to which each has a section of its own."""
 VALUES_OF_CURVES = 200_000
+NAMES, LINE, MOST_LETTERS = 150, 13.0, 18
+"""Names beside curves that lie over each other: width of their margin, height of a line, pixels; letters."""
 AXES = ("organic", "crystalline_hydroxyapatite")
 
 
@@ -260,15 +262,25 @@ def overlay_svg(results: Sequence[SampleResult], kind: str) -> Any:
     shifted = [(name, x, y + offset * i) for i, (name, x, y) in enumerate(curves)]
     ends = [(float(x.min()), float(x.max()), float(y.min()), float(y.max())) for _, x, y in shifted]
     low, high = min(e[2] for e in ends), max(e[3] for e in ends)
-    height = 340 if kind == "tga" else min(640.0, 200 + 40.0 * len(curves))
+    height = max(340.0 if kind == "tga" else min(640.0, 200 + 40.0 * len(curves)), LINE * len(curves))
     span = (min(e[0] for e in ends), max(e[1] for e in ends))
-    panel = Panel(top=10, height=height, x=span, y=(low - 0.02 * (high - low), high))
-    parts = []
-    for i, (name, x, y) in enumerate(shifted):
-        parts.append(panel.line(x, y, f"c phase{i % 7}"))
-        at = float(panel.py(y[-1])) - 3 if kind == "xrd" else 24 + 14 * i
-        parts.append(f'<text class="small" x="{WIDTH - RIGHT - 4}" y="{at:.1f}" text-anchor="end">'
-                     f"{escape(printable(name))}</text>")  # fmt: skip
+    panel = Panel(top=10, height=height, x=span, y=(low - 0.02 * (high - low), high), right=NAMES)
+    parts = [panel.line(x, y, f"c phase{i % 7}") for i, (_, x, y) in enumerate(shifted)]
+    # names at the ends of the curves, moved up and down as far as they need room
+    last = np.array([float(panel.py(y[-1])) for _, _, y in shifted])
+    order = np.argsort(last, kind="stable")
+    places = last[order]
+    steps = LINE * np.arange(len(order))
+    places = np.maximum.accumulate(places - steps) + steps
+    places = np.minimum(places, panel.top + height - steps[::-1])
+    right = WIDTH - NAMES
+    for at, i in zip(places.tolist(), order.tolist(), strict=True):
+        name, x, _ = shifted[i]
+        text, end = printable(name), float(panel.px(x[-1]))
+        text = f"{text[: MOST_LETTERS - 1]}…" if len(text) > MOST_LETTERS else text
+        lead = f"M{end:.1f} {last[i]:.1f}L{right + 14} {at:.1f}"
+        parts.append(f'<path class="c phase{i % 7}" style="stroke-width:1" d="{lead}"/>')
+        parts.append(f'<text class="small" x="{right + 18}" y="{at + 4:.1f}">{escape(text)}</text>')
     labels = (
         ("intensity (% of the highest), shifted", "2θ (°)") if kind == "xrd" else ("mass (wt%)", "temperature (°C)")
     )

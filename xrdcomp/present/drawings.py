@@ -93,16 +93,17 @@ svg .step0 { fill: #e3edf6; } svg .step1 { fill: #f6ecdd; }
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A rectangle of a drawing with its ranges; `top` and `height` in pixels."""
+    """A rectangle of a drawing with its ranges; `top`, `height` and the margin to the `right` in pixels."""
 
     top: float
     height: float
     x: Range
     y: Range
+    right: float = RIGHT
 
     def px(self, value: Any) -> Any:
         """Pixels from the left."""
-        return LEFT + (value - self.x[0]) / ((self.x[1] - self.x[0]) or 1.0) * (WIDTH - LEFT - RIGHT)
+        return LEFT + (value - self.x[0]) / ((self.x[1] - self.x[0]) or 1.0) * (WIDTH - LEFT - self.right)
 
     def py(self, value: Any) -> Any:
         """Pixels from the top, kept within the panel."""
@@ -121,7 +122,7 @@ class Panel:
 
     def frame(self, ylabel: str, *, xlabel: str = "", most: int = 6) -> str:
         """Axes with ticks and their labels; without `xlabel` the lower one has no numbers."""
-        bottom, right = self.top + self.height, WIDTH - RIGHT
+        bottom, right = self.top + self.height, WIDTH - self.right
         parts = [f'<path class="axis" d="M{LEFT} {self.top}V{bottom}H{right}"/>']
         for tick in ticks(*self.y, most):
             y = float(self.py(tick))
