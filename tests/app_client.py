@@ -72,7 +72,7 @@ class App:
             body = urlencode(body, doseq=True).encode()
             given["Content-Type"] = "application/x-www-form-urlencoded"
         given |= {name.replace("_", "-").title(): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in given.items():
@@ -92,7 +92,7 @@ class App:
 
     def raw(self) -> socket.socket:
         """Open a connection to write on by hand."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=300)
 
     def jobs(self) -> list[dict[str, Any]]:
         """Jobs as they stand on the disk."""
@@ -104,7 +104,7 @@ class App:
                 continue
         return found
 
-    def settle(self, seconds: float = 240.0) -> list[dict[str, Any]]:
+    def settle(self, seconds: float = 900.0) -> list[dict[str, Any]]:
         """Wait until nothing waits or runs."""
         end = time.monotonic() + seconds
         while any(job["state"] in ("waiting", "running") for job in self.jobs()):
@@ -116,7 +116,7 @@ class App:
         """End the app and wait for that."""
         if self.process.poll() is None:
             self.process.send_signal(kind)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=120)
         if self.process.stdout is not None:
             self.process.stdout.close()
         self.log.close()

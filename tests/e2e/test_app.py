@@ -23,7 +23,11 @@ import pytest
 from tests.app_client import App
 from tests.e2e.test_pages import REQUIRED, WHY_NOT, browser
 from tests.unit.test_app_project import pattern
-from xrdcomp.simulate.cohort import load_cohort
+from tests.unit.test_instrument_calibration import standard_scan
+from tests.unit.test_instrument_history import check_run
+from xrdcomp.instrument.history import InstrumentHistory
+from xrdcomp.results import Estimate
+from xrdcomp.simulate.cohort import load_cohort, write_pattern
 
 __all__ = ["browser"]
 needs_browser = pytest.mark.skipif(bool(WHY_NOT) and not REQUIRED, reason=WHY_NOT or "none")
@@ -31,6 +35,8 @@ FIXTURES = os.environ.get("XRDCOMP_FIXTURES")
 QUICK = 'composition.draws = 200\nthermal.bootstrap = 10\nidentification.library = ["calcite"]'
 EXPECTED = (*(f"status of {code}" for code in (400, 409, 413, 422, 429)), "ERR_CONNECTION")
 """What a browser notes of refusals, and of an app that has ended."""
+MOST_MS = 300_000
+"""Longest wait for what a busy machine does late."""
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def visit(browser: Any, app: App) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(60_000)  # a busy machine
+        tab.set_default_timeout(MOST_MS)
         tab.on("request", asked)
         tab.on("pageerror", lambda error: wrong.append(str(error)))
         tab.on("console", noted)
@@ -89,12 +95,9 @@ def drop(tab: Any, *files: Path) -> None:
     )
 
 
-def settle(tab: Any, seconds: float = 200.0) -> None:
-    """Wait until the page shows no work that goes on."""
-    end = time.monotonic() + seconds
-    while tab.locator("[data-active]").count():
-        assert time.monotonic() < end, tab.inner_text("main")[:500]
-        tab.wait_for_timeout(200)
+def ended(tab: Any, run: str, how: str = "finished") -> None:
+    """Wait until the page of a specimen says how a run ended."""
+    tab.locator("#state", has_text=re.compile(rf"Run {run}:\s+{how}")).wait_for(timeout=MOST_MS)
 
 
 def saved(tab: Any, act: Callable[[], Any]) -> None:
@@ -124,7 +127,7 @@ def seen_plot(tab: Any, number: int = 0) -> None:
     tab.locator("iframe").nth(number).scroll_into_view_if_needed()  # out of view, frames of a sandbox stand still
     host = tab.frame_locator("iframe").nth(number).locator("[data-plot]").first
     host.scroll_into_view_if_needed()
-    host.locator("canvas").first.wait_for(state="attached", timeout=30_000)
+    host.locator("canvas").first.wait_for(state="attached", timeout=MOST_MS)
 
 
 @needs_browser
@@ -163,9 +166,7 @@ def test_from_two_dropped_files_of_different_makers_to_a_report_and_on(app: App,
     assert 50 < high < 60
     saved(tab, lambda: tab.fill("input[name=atmosphere]", "nitrogen"))
     tab.click("form#settings button.main")
-    tab.locator("#state [data-active]").wait_for()
-    settle(tab)
-    assert "Run 001: finished" in " ".join(tab.inner_text("#state").split())
+    ended(tab, "001")
     tab.click("text=Report and downloads")
     seen_plot(tab)
     with tab.expect_download() as kept:
@@ -186,8 +187,7 @@ def test_from_two_dropped_files_of_different_makers_to_a_report_and_on(app: App,
     tab.click("text=Change settings and run again")
     saved(tab, lambda: tab.select_option("select[name=basis]", "dry"))
     tab.click("form#settings button.main")
-    tab.locator("#state [data-active]").wait_for()
-    settle(tab)
+    ended(tab, "002")
     tab.click("text=Side by side")
     assert "composition.basis – → dry" in " ".join(tab.inner_text("main").split())
     for number in (0, 1):
@@ -327,11 +327,10 @@ def test_errors_stand_beside_what_they_concern_and_a_long_run_is_cancelled(
     assert "Not saved" in tab.inner_text("#saved")
     saved(tab, lambda: tab.fill("input[name=atmosphere]", "N2"))
     tab.locator("#error-atmosphere").wait_for(state="hidden")
-    busy(app, demo[0].name, 4)
+    busy(app, demo[0].name, 12)
     tab.click("form#settings button.main")
     tab.locator("#state button:has-text('Cancel')").click()
-    settle(tab, 30)
-    assert "cancelled" in tab.inner_text("#state")
+    ended(tab, "001", "cancelled")
 
 
 @needs_browser
@@ -356,6 +355,86 @@ def test_two_tabs_do_not_undo_each_others_work(app: App, visit: Any, demo: list[
     assert "tissue" in text
 
 
+def standard_files(folder: Path) -> tuple[Path, Path]:
+    """Scans of a line-profile standard on a diffractometer as it was, and after its specimen stage moved."""
+    files = folder / "lab6.xy", folder / "lab6_moved.xy"
+    for file, displacement in zip(files, (0.06, 0.3), strict=True):
+        write_pattern(file, standard_scan(displacement_mm=displacement), "xy")
+    return files
+
+
+def calibrate(tab: Any, name: str, file: str, standard: str) -> None:
+    """Fill in the form of a calibration and wait for its end."""
+    form = tab.locator("form", has=tab.locator("input[value=calibration]"))
+    form.locator("input[name=name]").fill(name)
+    form.locator("select[name=file]").select_option(f"files/{file}")
+    form.locator("select[name=standard]").select_option(standard)
+    form.locator("select[name=radiation]").select_option("CuKa")
+    form.locator("button").click()
+    tab.locator("#queue li", has_text=f"calibration {name}").wait_for()
+
+
+def record(tab: Any, instrument: str, file: str) -> None:
+    """Record a check run and wait for its end."""
+    form = tab.locator("form", has=tab.locator("input[value=check]"))
+    done = tab.locator("#queue li", has_text=f"check of {instrument}").count()
+    form.locator("input[name=name]").fill(instrument)
+    form.locator("select[name=file]").select_option(f"files/{file}")
+    form.locator("select[name=standard]").select_option("srm660c")
+    form.locator("input[name=operator]").fill("Ada")
+    form.locator("button").click()
+    tab.locator("#queue li", has_text=f"check of {instrument}").nth(done).wait_for()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_an_instrument_is_calibrated_and_its_check_runs_are_charted(app: App, visit: Any, tmp_path: Path) -> None:
+    good, moved = standard_files(tmp_path)
+    tab = visit()
+    drop(tab, good, moved)
+    for file in (good, moved):
+        tab.locator("#files tr", has_text=file.name).wait_for()
+    tab.click("text=Instruments")
+    assert "None is recorded yet" in tab.inner_text("#charts")
+    calibrate(tab, "D8-silicon", good.name, "srm640f")
+    assert "Check standard and radiation" in tab.inner_text("#queue"), "the scan is of another standard"
+    calibrate(tab, "D8-2026", good.name, "srm660c")
+    tab.locator("#calibrated tr", has_text="instruments/D8-2026.toml").wait_for()
+    assert (app.project / "instruments" / "D8-2026.toml").exists()
+    assert not (app.project / "instruments" / "D8-silicon.toml").exists()
+    # runs of the past months, as the command line recorded them
+    history = InstrumentHistory(path=app.project / "check-runs.sqlite")
+    for number in range(25):
+        value = Estimate(value=0.0455 + 0.001 * (-1) ** number, std=0.0015, unit="mm")
+        history.record(check_run(number, sha256=f"{number:064d}", values={"displacement": value}))
+    tab.reload()
+    record(tab, "D8", good.name)
+    row = tab.locator("#charts tr", has_text="displacement")
+    row.get_by_text("in control").wait_for()
+    record(tab, "D8", moved.name)
+    row.get_by_text("out of control").wait_for()
+    assert row.locator("td.number").inner_text() == "27"
+    tab.locator("summary", has_text="isplacement of srm660c on D8").click()
+    picture = tab.locator("img[alt*='isplacement of srm660c on D8']")
+    picture.scroll_into_view_if_needed()
+    drawn = picture.element_handle()
+    tab.wait_for_function("picture => picture.complete && picture.naturalWidth > 300", arg=drawn)
+    assert violations(tab) == []
+    service = tab.locator("form", has=tab.locator("input[value=service]"))
+    service.locator("input[name=name]").fill("D8")
+    service.locator("input[name=note]").fill("stage set anew")
+    with tab.expect_response(lambda answer: answer.request.method == "POST"):
+        service.locator("button").click()
+    assert len(history.events()) == 1
+    # what was calibrated and recorded is offered where a specimen is analysed
+    app.ask(
+        "POST", "/specimens", {"row": "1", "take-1": "on", "name-1": "S", "xrd-1": f"files/{good.name}", "tga-1": ""}
+    )
+    tab.goto(app.origin + "/specimens/S")
+    saved(tab, lambda: tab.select_option("select[name=instrument]", "instruments/D8-2026.toml"))
+    assert "instruments/D8-2026.toml" in (app.project / "specimens" / "S.toml").read_text()
+
+
 def busy(app: App, scan: str, n: int) -> None:
     """Queue runs of n specimens of one scan, so that the last waits however fast the machine is."""
     rows = [str(k) for k in range(1, n + 1)]
@@ -374,6 +453,8 @@ def test_a_page_says_when_the_app_has_ended_and_goes_on_when_it_is_back(
     busy(app, scan.name, 8)
     tab = visit("/specimens/S8")
     tab.locator("#state [data-active]").wait_for()
+    while not any(job["state"] == "running" for job in app.jobs()):
+        tab.wait_for_timeout(20)
     app.stop(signal.SIGKILL)
     tab.locator("#lost:visible").wait_for()
     again = App(app.project, log=tmp_path / "again.log")

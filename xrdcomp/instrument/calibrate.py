@@ -330,16 +330,15 @@ def _judge(fit: Refinement, result: FitResult, phase: Phase, name: str, *, certi
     if count < _MIN_REFLECTIONS:
         msg = (
             f"{count} line(s) of {name} lie in {span}; widths need at least {_MIN_REFLECTIONS} to follow the "
-            "angle. Scan the standard to 100° or beyond"
-            + either(", or pass a wider two_theta_range.", ", or pass a wider --range.")
+            "angle. Scan the standard to 100° or beyond."
+            + either(" Or pass a wider two_theta_range.", " Or pass a wider --range.")
         )
         raise AnalysisError(msg)
     if result.rwp > _WRONG_RWP and result.gof > 2.0:
         msg = (
             f"the lines of {name} ({phase.name}) are not those of this scan: the fit leaves Rwp {result.rwp:.2f}, "
             f"counting explains {result.rexp:.2f}, in {span} at {result.wavelengths[0]:.4f} Å. "
-            + either("Check standard and radiation", "Check --standard and --radiation")
-            + "; xrdcomp identify says what the scan shows."
+            "Check standard and radiation; `xrdcomp identify` says what the scan shows."
         )
         raise AnalysisError(msg)
     out = []

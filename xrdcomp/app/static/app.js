@@ -5,12 +5,16 @@ const pause = ms => new Promise(done => setTimeout(done, ms));
 
 // Parts of the page that follow the server: each has an id and data-live.
 const shown = new Map(all("[data-live]").map(part => [part.id, part.innerHTML]));
+let asked = 0, newest = 0;
 async function refresh() {
+  const number = ++asked;
   let answer;
   try { answer = await fetch(location.href, { headers: { accept: "text/html" } }); } catch { lost(true); return; }
   lost(answer.status === 403);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (number < newest) return;  // an answer that was overtaken is older than what is shown
+  newest = number;
   for (const part of all("[data-live]")) {
     const other = fresh.getElementById(part.id);
     if (!other || other.innerHTML === shown.get(part.id)) continue;
