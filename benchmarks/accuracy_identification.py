@@ -74,8 +74,9 @@ def run_search(
 
 
 def others(found: Identification, decision: str, *, known: Sequence[str] = ()) -> list[str]:
-    """Ids of phases other than apatites and the known ones that have a decision."""
-    return [p.id for p in found.phases if p.decision == decision and "apatite" not in p.id and p.id not in known]
+    """Ids of phases other than apatites and the known ones that have a decision; what was not tested has none."""
+    tested = [phase for phase in found.phases if phase.evidence.tested and "apatite" not in phase.id]
+    return [phase.id for phase in tested if phase.decision == decision and phase.id not in known]
 
 
 def clean_scan(index: int) -> tuple[SpecimenModel, XrdConditions, Pattern]:

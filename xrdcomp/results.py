@@ -365,6 +365,7 @@ EVIDENCE_KEYS = {
     "reason": "reason",
     "limit_basis": "limit_basis",
     "alternatives": "alternatives",
+    "tested": "tested",
 }
 """Evidence on a phase: key of the JSON, field of `DetectionEvidence`."""
 
@@ -377,7 +378,8 @@ class DetectionEvidence(Record):
     `reflections_seen` count, of the six strongest, those that should show at this amount and those that do;
     `template_size_nm` is the crystallite size that scored best. `fitted` says whether the phase is part of the fit,
     `reason` why it is neither shown nor excluded, `limit_basis` what a limit of less than full worth rests on,
-    `alternatives` which phases fitted the same reflections about as well.
+    `alternatives` which phases fitted the same reflections about as well. `tested` is False where the pattern could
+    show the phase at no amount: nothing then speaks for it or against it.
     """
 
     z: float | None = None
@@ -389,6 +391,7 @@ class DetectionEvidence(Record):
     reason: str = ""
     limit_basis: str = ""
     alternatives: tuple[str, ...] = ()
+    tested: bool = True
     member: MemberComparison | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -398,6 +401,8 @@ class DetectionEvidence(Record):
             out["threshold"] = self.rule.threshold
         if self.member is not None:
             out |= asdict(self.member)
+        if self.tested:
+            del out["tested"]
         return {key: value for key, value in plain(out).items() if value not in (None, "", [])}
 
 
@@ -439,6 +444,11 @@ class PhaseResult(Record):
     def is_apatite(self) -> bool:
         """Membership of the apatite family, of the library or recognised by its atoms."""
         return self.facts.is_apatite
+
+    @property
+    def undecided(self) -> bool:
+        """True where something speaks for the phase and not enough; False also where the pattern cannot show it."""
+        return self.decision == "inconclusive" and self.evidence.tested
 
     @property
     def limit_sigma(self) -> float | None:

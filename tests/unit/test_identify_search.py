@@ -57,6 +57,16 @@ def state() -> Refinement:
     return Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument)
 
 
+def test_a_phase_without_a_limit_is_not_called_absent(clean: Identification) -> None:
+    misread = run_search(replace(scan(), two_theta=scan().two_theta - 5.0))  # nothing fits: no limit can be given
+    for phase in (*clean.phases, *misread.phases):
+        assert phase.decision == "detected" or phase.undecided or not phase.evidence.tested or phase.detection_limit
+    unseen = [phase.id for phase in clean.phases if not phase.evidence.tested]
+    assert unseen, "every phase of the library shows in this scan: the test needs another"
+    assert all(clean.phases[name].decision == "inconclusive" for name in unseen)
+    assert not any("Neither shown" in item.text for item in clean.messages)
+
+
 def test_clean_specimen_has_apatite_and_nothing_else(clean: Identification) -> None:
     assert [p.id for p in clean.phases if p.decision == "detected"] == ["hydroxyapatite"]
     assert others(clean, "inconclusive") == []

@@ -152,7 +152,8 @@ def test_what_is_not_determined_has_a_verdict_too() -> None:
 def test_phases_that_cannot_be_seen_are_listed_as_not_tested() -> None:
     result = make_result()
     absent = next(phase for phase in result.phases if phase.decision == "not_detected")
-    unseen = replace(absent, id="cppd_monoclinic", detection_limit=1.0)
+    evidence = replace(absent.evidence, tested=False)
+    unseen = replace(absent, id="cppd_monoclinic", decision="inconclusive", detection_limit=None, evidence=evidence)
     text = phase_table((*result.phases, unseen))
     assert "not tested (the pattern cannot show it): cppd_monoclinic" in text
     assert "cppd_monoclinic <" not in text

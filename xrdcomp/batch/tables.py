@@ -55,7 +55,7 @@ def row_of(specimen: Specimen, result: SampleResult) -> dict[str, Any]:
     for claim in result.claims:
         row[f"p_{claim.id}"] = claim.probability
     row["phases_detected"] = " ".join(phase.id for phase in result.phases if phase.decision == "detected")
-    row["phases_inconclusive"] = " ".join(phase.id for phase in result.phases if phase.decision == "inconclusive")
+    row["phases_inconclusive"] = " ".join(phase.id for phase in result.phases if phase.undecided)
     if (fit := result.xrd) is not None:
         row |= {"rwp": fit.rwp, "gof": fit.gof}
     if (tga := result.tga) is not None:

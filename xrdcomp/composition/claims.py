@@ -187,7 +187,9 @@ class _Specimen:
         fitted = next((phase for phase in self.asked if phase.decision == "detected"), None)
         if fitted is None:
             return []
-        likewise = [phase for phase in self.asked if phase is not fitted and phase.decision != "not_detected"]
+        likewise = [
+            phase for phase in self.asked if phase is not fitted and (phase.undecided or phase.decision == "detected")
+        ]
         members = [(phase, phase.evidence.member) for phase in likewise]
         return [fitted, *(phase for phase, member in members if member is None or not member.excluded_as_main)]
 
@@ -300,7 +302,7 @@ class _Specimen:
         not_searched = max(_WIDE_SEARCH - len(others), 0)
         missed = float(np.mean(escaped + [1.0] * not_searched))
         alone, other = ALONE_BEFORE * (1 - rule.false_alarm_rate), (1 - ALONE_BEFORE) * missed
-        unsure = [phase for phase in others if phase.decision == "inconclusive"]
+        unsure = [phase for phase in others if phase.undecided]
         unknown = self.composition.draws[:, len(COMPONENTS) :].sum(axis=1) > level  # crystals outside the library
         doubt = min(0.5, 1.0 - float(unknown.mean())) if self.unexplained else 1.0
         none_other = alone / (alone + other) * 0.5 ** len(unsure) * doubt

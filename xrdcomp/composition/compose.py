@@ -440,7 +440,7 @@ def compose(
         least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
         phases = [
             replace(phase, detection_limit=max(phase.detection_limit or 0.0, least))
-            if phase.decision == "not_detected"
+            if phase.decision == "not_detected" or not phase.evidence.tested
             else phase
             for phase in phases
         ]

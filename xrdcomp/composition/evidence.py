@@ -261,7 +261,9 @@ def reduce_xrd(
     # what may hide among other phases that were not found, all together, and what the undecided ones may be
     fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
     beside = [phase for phase in phases if not phase.is_apatite]
-    missed = [phase.detection_limit for phase in beside if phase.decision == "not_detected"]
+    missed = [
+        phase.detection_limit for phase in beside if phase.decision == "not_detected" or not phase.evidence.tested
+    ]
     limits = [limit / priors.LIMIT_IN_STDS_OF_ALL for limit in missed if limit]
     unsure = sum(max(fitted.get(p.id, 0.0) / total, 0.0) ** 2 for p in beside if p.decision == "inconclusive")
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
@@ -312,7 +314,7 @@ def reduce_xrd(
         absent=frozenset(
             index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
         ),
-        apatite_open="apatite" not in rows and any(p.is_apatite and p.decision == "inconclusive" for p in phases),
+        apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
     )
 

@@ -344,7 +344,7 @@ def result_summary(result: SampleResult) -> str:
         lines.append(_fit_line(result.xrd))
     if result.phases:
         found = ", ".join(phase.name for phase in result.phases.detected) or "none"
-        open_ = sum(phase.decision == "inconclusive" for phase in result.phases)
+        open_ = sum(phase.undecided for phase in result.phases)
         lines.append(f"phases: {found} detected; {open_} inconclusive of {len(result.phases)}")
     if result.tga is not None:
         steps = ", ".join(f"{step_label(step.name)} {percent(step.mass_loss)}" for step in result.tga.steps)
@@ -372,16 +372,11 @@ def composition_table(composition: Composition, result: SampleResult | None = No
 
 
 def by_decision(phases: Sequence[PhaseResult]) -> dict[str, list[PhaseResult]]:
-    """Phases that were found, are undecided, are absent with a limit that says something, and were not tested.
-
-    A limit of 100 wt%, or none, tells nothing: the pattern could not have shown such a phase.
-    """
+    """Phases that were found, are undecided, are absent with a limit, and were not tested."""
     groups: dict[str, list[PhaseResult]] = {"found": [], "undecided": [], "absent": [], "not_tested": []}
     for phase in phases:
-        tested = phase.detection_limit is not None and phase.detection_limit < 1.0
-        absent = "absent" if tested else "not_tested"
-        names = {"detected": "found", "inconclusive": "undecided", "not_detected": absent}
-        groups[names[phase.decision]].append(phase)
+        names = {"detected": "found", "inconclusive": "undecided", "not_detected": "absent"}
+        groups[names[phase.decision] if phase.evidence.tested else "not_tested"].append(phase)
     return groups
 
 

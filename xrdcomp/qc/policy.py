@@ -517,7 +517,9 @@ def _required_phases(result: Mapping[str, Any], rule: Rule) -> tuple[QcVerdict, 
 
 
 def _phases(result: Mapping[str, Any], decision: str) -> list[str]:
-    return [phase["id"] for phase in result["phases"] if phase["decision"] == decision]
+    """Ids of the phases so decided; one that the pattern cannot show is in none of them."""
+    told = (phase for phase in result["phases"] if phase.get("evidence", {}).get("tested", True))
+    return [phase["id"] for phase in told if phase["decision"] == decision]
 
 
 def reaches_spacing(result: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[QcVerdict, str]:

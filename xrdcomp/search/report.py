@@ -171,9 +171,8 @@ def fitted_phase(
 
 def without_numbers(item: PhaseResult, reason: str) -> PhaseResult:
     """Report of a phase in a fit that says nothing of the specimen: no decision, no amount, no limit."""
-    decision: Decision = "inconclusive" if item.decision == "detected" else item.decision
-    evidence = replace(item.evidence, reason=reason)
-    item = replace(item, decision=decision, evidence=evidence, detection_limit=None)
+    evidence = replace(item.evidence, reason=reason, tested=item.decision != "not_detected" and item.evidence.tested)
+    item = replace(item, decision="inconclusive", evidence=evidence, detection_limit=None)
     return replace(item, weight_fraction=None, crystalline_weight_fraction=None)
 
 
@@ -257,10 +256,11 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
     """Report a phase that was not accepted, with the fraction that would have been seen.
 
     Significant but not accepted means inconclusive, unless reflections that should show at that amount are missing:
-    then the signal belongs to something else.
+    then the signal belongs to something else. A phase that the pattern could show at no amount is inconclusive too, and
+    its evidence says that it was not tested.
     """
     phase, rule, total = score.phase, told.rule, _total(fit, told)
-    significant = score.z > rule.threshold
+    significant, limit = score.z > rule.threshold, _limit(fit, score, told)
     unclear = significant and not score.reflections_refute and not score.contradicted
     fraction, basis = None, ""
     reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
@@ -282,9 +282,10 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
         template_size_nm=score.size_nm,
         reason=reason if significant else "",
         limit_basis=basis,
+        tested=unclear or limit is not None,
     )
-    decision: Decision = "inconclusive" if unclear else "not_detected"
-    return _result(phase, decision, evidence, detection_limit=_limit(fit, score, told), weight_fraction=fraction)
+    decision: Decision = "inconclusive" if unclear or limit is None else "not_detected"
+    return _result(phase, decision, evidence, detection_limit=limit, weight_fraction=fraction)
 
 
 def other_member(fitted: Phase, other: Phase, told: Findings) -> PhaseResult:
@@ -391,7 +392,7 @@ def search_messages(
         text = f"{len(peaks)} peak(s) belong to no phase of the fit: {listed}."
         text += f" Check for sample-holder lines, a contamination, or a phase {whose}."
         out.append(UNEXPLAINED_PEAKS(text, count=len(peaks), strongest_d=peaks[0].d_spacing))
-    undecided = [r for r in reports if r.decision == "inconclusive" and not r.is_apatite]
+    undecided = [r for r in reports if r.undecided and not r.is_apatite]
     if undecided:
         names = ", ".join(r.name for r in undecided)
         unseen = "named for the fit, but its reflections do not show"
