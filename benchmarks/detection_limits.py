@@ -1,13 +1,16 @@
 """Is each phase found at the limit that was stated for it?
 
-    python -m benchmarks.detection_limits [--trials 100] [--phases a,b] [--store FILE]
+    python -m benchmarks.detection_limits [--world home|measured|debye] [--trials 100] [--phases a,b] [--store FILE]
 
-The specimens are those of the study of false phases: apatite with organic, water and amorphous mineral in varied
-laboratories, a quarter grainy, a quarter without apatite. Each is measured and searched once; the limits printed for
-it are noted. Then every phase in turn replaces exactly its limit of the specimen, which is measured anew (the same
+At home the specimens are those of the study of false phases: apatite with organic, water and amorphous mineral in
+varied laboratories, a quarter grainy, a quarter without apatite. Each is measured and searched once; the limits printed
+for it are noted. Then every phase in turn replaces exactly its limit of the specimen, which is measured anew (the same
 grains, fresh counts) and searched; the fit of apatite to it starts where that to the clean specimen ended, which saves
-three quarters of the time. Trials are kept in ``build/identification/`` as soon as a specimen is done, so that an
-interrupted run goes on where it stopped as long as the package has not changed.
+three quarters of the time. In the other worlds (``benchmarks/worlds``) a specimen is whatever their population holds,
+and the phase is what their own optics and structure factors make of its published atoms, in grains of 60 to 250 nm
+whose intensities and spacings scatter as that world has it; what is in the specimen already is not tried. Trials are
+kept in ``build/identification/`` as soon as a specimen is done, so that an interrupted run goes on where it stopped as
+long as the package has not changed.
 """
 
 from __future__ import annotations
@@ -15,15 +18,24 @@ from __future__ import annotations
 import argparse
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import gemmi
 import numpy as np
 
 from benchmarks.accuracy_identification import MEDICAL_PHASES, Row, clean_scan, found_in, others, row
 from benchmarks.report import ROOT, source_hash
 from benchmarks.store import append_store, read_store
+from benchmarks.worlds import population
+from benchmarks.worlds.atoms import Array
+from benchmarks.worlds.crystals import Structure
+from benchmarks.worlds.debye import pattern as debye
+from benchmarks.worlds.draw import FIRST_SEED
+from benchmarks.worlds.measured import pattern as measured
+from benchmarks.worlds.optics import expected, exposed
 from xrdcomp.data import Pattern
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
@@ -50,6 +62,7 @@ class Trial:
     limit : weight fraction stated for the specimen without the phase, and put in
     found : whether it, or one that a pattern cannot tell from it, was detected, and apatite as before
     z : of the phase itself, decision : about it
+    reason : why it was not, where the search says
     instead : phases detected beside apatite and it
     """
 
@@ -59,22 +72,74 @@ class Trial:
     found: bool
     z: float
     decision: str
+    reason: str
     instead: str
 
 
-def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
+Spike = Callable[[str, float], Pattern]
+"""From a phase and its mass fraction to the scan of the specimen with it."""
+WORLDS = {"measured": measured, "debye": debye}
+
+
+def at_home(specimen: int) -> tuple[Pattern, Spike, bool]:
+    """Scan of a clean specimen of the package's simulator, of the same with a phase, and whether apatite is in it."""
+    model, conditions, pattern = clean_scan(specimen)
+    spike = partial(with_phase, (model, conditions), number=specimen)
+    return pattern, spike, model.apatite > 0.0
+
+
+def elsewhere(world: str, specimen: int) -> tuple[Pattern, Spike, bool]:
+    """As `at_home`, of a specimen of another world; the phase takes the place of a share of everything."""
+    seed = FIRST_SEED[world] + specimen
+    drawn = population.draw(seed, embedded=world != "debye")
+    two_theta, signal, optics, rng, _ = WORLDS[world].before_counting(drawn, seed)
+    counts, scale = exposed(two_theta, signal, optics)
+
+    def scan(total: Array, counting: np.random.Generator) -> Pattern:
+        y = counting.poisson(total).astype(np.float64)
+        sigma = np.sqrt(np.maximum(y, 1.0))
+        return Pattern(
+            two_theta=two_theta,
+            intensity=y,
+            sigma=sigma,
+            anode="Cu",
+            metadata={"goniometer_radius_mm": optics.radius_mm},
+        )
+
+    def spiked(phase: str, fraction: float) -> Pattern:
+        own = [seed, zlib.crc32(phase.encode())]
+        loaded = load_phase(phase)
+        crystal = Structure(
+            name=f"{phase} by its atoms",
+            cell=gemmi.UnitCell(*loaded.cell.parameters),
+            elements=loaded.site_element,
+            xyz=loaded.site_xyz,
+            occupancy=loaded.site_occupancy,
+            b_iso=loaded.site_b_iso,
+        )
+
+        def cross_section(q: Array, _: float) -> Array:
+            return np.asarray(WORLDS[world].foreign(crystal, np.random.default_rng(own), q), dtype=np.float64)
+
+        phase_signal = expected(cross_section, optics)[1]
+        return scan(counts + fraction * scale * (phase_signal - signal), np.random.default_rng([1, *own]))
+
+    return scan(counts, rng), spiked, drawn.apatite > 0.0
+
+
+def trials_of(specimen: int, phases: Sequence[str], world: str = "home") -> Iterator[Trial]:
     """Search a clean specimen, then the same with each phase at its stated limit."""
     recipe = Recipe()
-    model, conditions, pattern = clean_scan(specimen)
+    pattern, spike, holds_apatite = at_home(specimen) if world == "home" else elsewhere(world, specimen)
     instrument = build_instrument(pattern, recipe.instrument)
     fit = Refinement.run(pattern, load_phases(recipe.phases or ("hydroxyapatite",)), instrument, recipe.fit)
     clean = search_from(fit, recipe.identification)
-    limits = {p.id: p.detection_limit for p in clean.phases}
+    limits = {p.id: p.detection_limit for p in clean.phases if p.decision == "not_detected"}
     for phase in phases:
-        limit = limits[phase]
+        limit = limits.get(phase)
         if limit is None or limit > LARGEST_LIMIT:
             continue
-        spiked = with_phase((model, conditions), phase, limit, specimen)
+        spiked = spike(phase, limit)
         start = replace(fit, pattern=spiked, points=Points.select(spiked, recipe.fit, fit.instrument.wavelength))
         search = search_from(start.add([]), recipe.identification)
         report = next(p for p in search.phases if p.id == phase)
@@ -82,9 +147,10 @@ def trials_of(specimen: int, phases: Sequence[str]) -> Iterator[Trial]:
             specimen=specimen,
             phase=phase,
             limit=limit,
-            found=found_in(search, phase) and _has_apatite(search) >= _has_apatite(clean),
+            found=found_in(search, phase) and (not holds_apatite or _has_apatite(search) >= _has_apatite(clean)),
             z=np.nan if report.evidence.z is None else report.evidence.z,
             decision=report.decision,
+            reason=report.evidence.reason,
             instead=" ".join(others(search, "detected", known=(phase,))),
         )
 
@@ -93,7 +159,7 @@ def _has_apatite(found: Identification) -> bool:
     return any(p.decision == "detected" and p.is_apatite for p in found.phases)
 
 
-def with_phase(specimen: tuple[SpecimenModel, XrdConditions], phase: str, fraction: float, number: int) -> Pattern:
+def with_phase(specimen: tuple[SpecimenModel, XrdConditions], phase: str, fraction: float, *, number: int) -> Pattern:
     """Replace a share of a specimen by a phase and measure it: its own grains, fresh counts."""
     model, conditions = specimen
     names = ("apatite", "protein", "lipid", "water", "amorphous_mineral", "carbonate")
@@ -106,14 +172,14 @@ def with_phase(specimen: tuple[SpecimenModel, XrdConditions], phase: str, fracti
     return measure(expected.two_theta, total, conditions, counting, f"{phase} in {number}")
 
 
-def run(trials: int, phases: Sequence[str], store: Path | None = None) -> list[Trial]:
+def run(trials: int, phases: Sequence[str], store: Path | None = None, world: str = "home") -> list[Trial]:
     """Every trial of the first specimens that the store does not hold yet."""
     found = read_store(store, Trial)
     done = {(item.specimen, item.phase) for item in found}
     for specimen in range(trials):
         left = [phase for phase in phases if (specimen, phase) not in done]
         if left:
-            new = list(trials_of(specimen, left))
+            new = list(trials_of(specimen, left, world))
             append_store(store, new)
             found += new
             print(f"specimen {specimen + 1} of {trials}", file=sys.stderr)

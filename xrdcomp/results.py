@@ -887,6 +887,13 @@ class MineralBalance:
         return self.z < -2.0 and self.mineral - self.with_amorphous > 2.6 * max(self.unseen_std, self.std)
 
     @property
+    def contradiction(self) -> float:
+        """How far the two balances contradict each other, from 0 to 1 over one standard uncertainty."""
+        unseen = (self.mineral - self.with_amorphous) / max(self.unseen_std, self.std)
+        surplus, deficit = self.z - 1.33, min(-1.0 - self.z, unseen - 1.6)
+        return min(max(surplus, deficit, 0.0), 1.0)
+
+    @property
     def agrees_in_other_gas(self) -> bool:
         """Both would agree if the run had been in the other kind of gas, air or inert."""
         difference = self.crystalline - self.mineral
@@ -924,8 +931,9 @@ class Consistency:
 
     `xrd` and `tga` say which instruments count, `weighs_crystals` whether diffraction weighs crystals against the whole
     specimen. `mineral_balance`, `amorphous_excess` and `scale` compare the two instruments; None where they cannot.
-    `misfit_probability` is that of a larger χ² than found, `birge_ratio` the factor on standard uncertainties that
-    follows from it (1: none), of all evidence where `widens_all`, else of the amounts by diffraction. Where it is
+    `misfit_probability` is that of a larger χ² than found, `birge_ratio` the factor (1: none) by which it widens the
+    standard uncertainties of the amounts by diffraction, and raised to `thermal_share`, from 0 to 1, those of
+    thermogravimetry. Where it is
     `impossible`, the two instruments did not measure one specimen, and nothing that joins them holds.
 
     `char` is the share of the organic taken to stay in an inert gas, `salts` the mass fractions of chlorides, of which
@@ -944,7 +952,7 @@ class Consistency:
     scale: ScaleDifference | None = None
     misfit_probability: float = 1.0
     birge_ratio: float = 1.0
-    widens_all: bool = False
+    thermal_share: float = 0.0
     impossible: bool = False
     char: Estimate | None = None
     salts: Mapping[str, float] = field(default_factory=dict)

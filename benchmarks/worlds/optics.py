@@ -129,11 +129,16 @@ def expected(
     )
 
 
-def count(two_theta: Array, signal: Array, optics: Diffractometer, rng: np.random.Generator) -> Scan:
-    """Add the instrument's background and count photons."""
+def exposed(two_theta: Array, signal: Array, optics: Diffractometer) -> tuple[Array, float]:
+    """Expected counts of a specimen, the instrument's background included, and what its signal was multiplied by."""
     mean = float(signal.mean())
     background = optics.flat + optics.fluorescence + optics.air * (10.0 / two_theta) ** optics.air_exponent
     total = signal + mean * background
     scale = optics.peak_counts / float(total[two_theta > 15.0].max())
-    counts = rng.poisson(scale * total).astype(np.float64)
+    return np.asarray(scale * total, dtype=np.float64), scale
+
+
+def count(two_theta: Array, signal: Array, optics: Diffractometer, rng: np.random.Generator) -> Scan:
+    """Add the instrument's background and count photons."""
+    counts = rng.poisson(exposed(two_theta, signal, optics)[0]).astype(np.float64)
     return Scan(two_theta=two_theta, counts=counts, radius_mm=optics.radius_mm)

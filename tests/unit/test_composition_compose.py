@@ -454,10 +454,25 @@ def test_what_may_be_absent_has_the_interval_of_what_may_be_there(none: float) -
 def test_what_is_hardly_credible_does_not_move_an_interval() -> None:
     rng = np.random.default_rng(4)
     there = rng.normal(0.05, 0.005, 20000)
-    few, most = (np.where(rng.random(len(there)) < none, 0.0, there) for none in (0.02, 0.98))
+    few, most = (np.where(rng.random(len(there)) < none, 0.0, there) for none in (0.01, 0.99))
     assert_close(interval_from_draws(few), (0.0402, 0.0598), atol=4e-4, because="quantiles of 20 000 draws")
     assert interval_from_draws(most)[0] == 0.0
     assert interval_from_draws(most)[1] < 0.05
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_ends_move_with_the_probability_of_a_case(turned: bool) -> None:
+    # odds that change by less than a third move no end by more than a quarter of the width
+    n = 20000
+    there = np.random.default_rng(4).normal(0.05, 0.008, n)
+    found = []
+    for odds in np.geomspace(1e-3, 1e3, 51):
+        draws = np.where(np.arange(n) < n * odds / (1.0 + odds), 0.0, there)
+        found.append(interval_from_draws(1.0 - draws if turned else draws))
+    ends = np.array(found)
+    assert np.abs(np.diff(ends, axis=0)).max() < 0.25 * float(np.ptp(ends, axis=1).max())
+    assert_close(np.ptp(ends[0]), 2 * 1.96 * 0.008, atol=4e-4, because="quantiles of 20 000 draws")
+    assert np.ptp(ends[-1]) == 0.0
 
 
 def test_a_constant_has_no_width() -> None:

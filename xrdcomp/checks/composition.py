@@ -20,9 +20,10 @@ WITHOUT_APATITE = message_kind(
 )  # fmt: skip
 BIRGE = message_kind(
     "FUSION_BIRGE", "warning",
-    "The evidence does not fit one composition; its standard uncertainties were multiplied by the Birge ratio.",
+    "The evidence does not fit one composition; its standard uncertainties were multiplied by a factor.",
     remedy="Look at the fit and at the thermal boundaries; measure both on one dried and ground powder.",
-    threshold="probability of a larger misfit below 1 %", origin="Birge 1932, Phys. Rev. 40, 207",
+    threshold="probability of a larger misfit below 1 %; the factor grows with the misfit from 1 on",
+    origin="Student errors in common, as Birge 1932, Phys. Rev. 40, 207 with 4 more degrees of freedom",
 )  # fmt: skip
 TWO_SPECIMENS = message_kind(
     "FUSION_TWO_SPECIMENS", "error", "Pattern and thermogravimetric run cannot be of one specimen.",
@@ -101,6 +102,8 @@ REPLICATE_SCATTER = message_kind(
     threshold="probability of the scatter below 5 % over the number of components",
     origin="Cochran's Q with Bonferroni's correction",
 )  # fmt: skip
+MISFIT_PROBABILITY = 0.01
+"""Probability of a larger misfit below which it is said that the evidence does not fit one composition."""
 PAIR_PROBABILITY = 0.015
 """Probability of larger differences between both instruments below which a pair is doubted: none of 120 right pairs."""
 
@@ -165,10 +168,10 @@ def perhaps_not_of_one_specimen(_: Composition, found: Consistency) -> Diagnosti
 @_rule(BIRGE)
 def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
     """Tell that uncertainties were multiplied, which ones, and by how much."""
-    if found.birge_ratio <= 1.0 or found.impossible:
+    if found.misfit_probability >= MISFIT_PROBABILITY or found.impossible:
         return None
     what = "X-ray and thermal evidence do"
-    which = "of all evidence" if found.widens_all else "of the diffraction amounts"
+    which = "of all evidence" if found.thermal_share >= 0.5 else "of the diffraction amounts"
     advice = "Look at the fit and at the thermal boundaries before trusting the split; measure both on one dried and "
     advice += "ground powder."
     if not found.xrd:
@@ -182,7 +185,7 @@ def widened_by_misfit(_: Composition, found: Consistency) -> Diagnostic | None:
         advice += "thermal run."
     return BIRGE(
         f"{what} not fit one composition: probability of a misfit this large is {found.misfit_probability:.2g}. The "
-        f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g} (Birge ratio). {advice}",
+        f"standard uncertainties {which} were multiplied by {found.birge_ratio:.2g}. {advice}",
         birge_ratio=found.birge_ratio, probability=found.misfit_probability,
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ from xrdcomp.composition.evidence import (
     thermal_evidence,
 )
 from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
-from xrdcomp.composition.sampler import Posterior, free_scale, sample_mixture
+from xrdcomp.composition.sampler import Posterior, best_fit, free_scale, sample_mixture
 from xrdcomp.data import Diagnostic, frozen_array, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -201,6 +201,8 @@ _SPLITS = 21
 _ROUNDING = 1e-12
 _CLEARLY_SHORTER = 0.97
 """Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
+_BARELY = 0.25
+"""Share of the probability at which a case counts in full from which on it counts at all."""
 
 
 def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
@@ -211,14 +213,16 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
     it, a narrow peak at the upper end, which an equal tail would cut off although the interval of the amorphous mineral
     reaches 0.
 
-    Where it is open whether the component is there at all (less than `probability` of the draws are exactly 0), the
-    interval is that of the draws with it, and reaches 0 if more than ``1 - probability`` are without it: over both
-    cases it would be short because of their assumed odds. The same holds for what may be all there is.
+    Where it is open whether the component is there at all, the interval is that of the draws with it: over both cases
+    it would be short because of their assumed odds. The more of the draws are without it, the nearer its lower end
+    comes to 0, which it reaches where ``1 - probability`` are (from a quarter of that on, in the logarithm, so that no
+    end jumps); where as few are with it the upper end comes down alike. The same holds for what may be all there is.
     """
     none, whole = draws <= 0.0, draws >= 1.0 - _ROUNDING
     part = draws[~(none | whole)]
-    mixed = 1.0 - probability < len(part) / len(draws) < 1.0
-    part = part if mixed else draws
+    credible, there = 1.0 - probability, len(part) / len(draws)
+    if there <= _BARELY * credible:
+        return (1.0, 1.0) if whole.mean() > 0.5 else (0.0, 0.0)
     mean, std = float(part.mean()), float(part.std())
     # candidates: all the intervals between two quantiles that hold the probability, the middle one equal-tailed
     tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
@@ -233,10 +237,25 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
     if not (at_zero or at_one) and width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]:
         chosen = _SPLITS // 2
     low, high = float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
-    if not mixed:
-        return low, high
-    credible = 1.0 - probability
-    return 0.0 if none.mean() > credible else low, 1.0 if whole.mean() > credible else high
+    low *= 1.0 - _part_way(float(none.mean()), credible)
+    high += (1.0 - high) * _part_way(float(whole.mean()), credible)
+    if whole.mean() <= none.mean():
+        return low, high * _part_way(there, credible)
+    return 1.0 - (1.0 - low) * _part_way(there, credible), high
+
+
+def _part_way(probability: float, full: float) -> float:
+    """From 0 at a quarter of `full` to 1 at `full` and beyond, linear in the logarithm of a probability."""
+    return float(np.clip(1.0 - np.log(max(probability, 1e-300) / full) / np.log(_BARELY), 0.0, 1.0))
+
+
+def _open_to_nothing(draws: FloatArray, probability: float) -> float:
+    """How near the interval of a component comes to 0, from 0 where it is equal-tailed (within a fifth) to 1 at 0."""
+    part = draws[draws > 0.0]
+    end = float(np.quantile(part, 0.5 * (1.0 - probability))) if len(part) else 0.0
+    if end <= 0.0:
+        return 1.0
+    return float(np.clip(1.0 - interval_from_draws(draws, probability)[0] / (0.8 * end), 0.0, 1.0))
 
 
 def interval_of(
@@ -268,10 +287,10 @@ def interval_of(
     if not told_apart or (H in parts) == (AMORPHOUS in parts):
         return low, high
     own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
-    if interval_from_draws(draws[:, other], probability)[0] <= 0.0:
-        high = max(high, interval((*parts, other))[1])
-    if interval_from_draws(draws[:, own], probability)[0] <= 0.0:
-        low = min(low, interval([part for part in parts if part != own])[0])
+    if (share := _open_to_nothing(draws[:, other], probability)) > 0.0:
+        high += share * max(interval((*parts, other))[1] - high, 0.0)
+    if (share := _open_to_nothing(draws[:, own], probability)) > 0.0:
+        low -= share * max(low - interval([part for part in parts if part != own])[0], 0.0)
     return low, high
 
 
@@ -483,10 +502,9 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     then give its sum only, and with the uncertainty of matter of unknown kind.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
-    described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. Where the evidence
-    contradicts itself, it is sampled again with uncertainties widened by the Birge ratio (Birge 1932): those of
-    diffraction alone while the two mineral balances agree, since its amorphous scattering is the weaker part; all
-    where the balances contradict each other too.
+    described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. The more the evidence
+    contradicts itself, the wider its uncertainties become: those of diffraction alone while the two mineral balances
+    agree, since its amorphous scattering is the weaker part; all as far as the balances contradict each other too.
     """
     method = recipe.method
     wants_xrd, wants_tga = method.startswith("xrd"), method.endswith("tga")
@@ -515,11 +533,10 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
         tissue=tissue,
     )  # fmt: skip
+    consistency = _consistency(model, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
+    ratio, thermal_share = consistency.birge_ratio, consistency.thermal_share
+    model = widened(model, ratio, thermal=ratio**thermal_share)
     posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
-    consistency = _consistency(model, posterior, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
-    if consistency.birge_ratio > 1.0:
-        model = widened(model, consistency.birge_ratio, everything=consistency.widens_all)
-        posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
     return _report(model, posterior, consistency, recipe)
 
 
@@ -568,14 +585,12 @@ def _lattice_carbonate(fit: FitResult, phases: Sequence[PhaseResult]) -> float |
     return None
 
 
-def _consistency(
-    model: JointModel, posterior: Posterior, *, bias_std: float, lattice_carbonate: float | None
-) -> Consistency:
-    """Compare the two instruments with each other and with the model, at the posterior of the evidence as it is."""
+def _consistency(model: JointModel, *, bias_std: float, lattice_carbonate: float | None) -> Consistency:
+    """Compare the two instruments with each other and with the model, where the evidence as it is fits best."""
     from scipy.special import gammaincc
 
     xrd, thermal = model.xrd, model.thermal
-    balance = scale = excess = None
+    balance = scale = None
     if xrd is not None and thermal is not None and xrd.sees_amorphous:
         # crystalline mineral by diffraction against total mineral by thermogravimetry; amounts are signed: beside
         # negative amorphous scattering crystals are more than all
@@ -602,21 +617,14 @@ def _consistency(
         )
         bias, std = free_scale(model)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
-        if "amorphous_mineral" in xrd.rows and H not in xrd.absent:
-            share, gradient = xrd.share_of_total("amorphous_mineral")
-            excess = AmorphousExcess(
-                seen=share,
-                std=max(float(np.sqrt(gradient @ xrd.covariance @ gradient)), priors.PAIR_AMORPHOUS_STD),
-                allowed=float(np.quantile(posterior.composition[:, AMORPHOUS], 0.975)),
-            )
     # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
-    at_zero = int((posterior.mode_composition < 1e-4).sum())
+    best, chi_square = best_fit(model)
+    at_zero = int((best < 1e-4).sum())
     redundant = max(len(model.values) - (len(PARTS) - 1 - at_zero + (xrd is not None)), 0)
-    misfit, birge_ratio = 1.0, 1.0
+    misfit, ratio = 1.0, 1.0
     if redundant > 0:
-        misfit = float(gammaincc(redundant / 2, posterior.chi_square / 2))
-    if misfit < priors.MISFIT_PROBABILITY:
-        birge_ratio = float(np.sqrt(posterior.chi_square / redundant))
+        misfit = float(gammaincc(redundant / 2, chi_square / 2))
+        ratio = float(np.sqrt((priors.DISCREPANCY_DOF + chi_square) / (priors.DISCREPANCY_DOF + redundant)))
     char, final_c = None, None if thermal is None else thermal.final_c
     if thermal is not None and thermal.inert:
         char = Estimate(value=thermal.char_fraction, std=thermal.char_std)
@@ -625,12 +633,11 @@ def _consistency(
         tga=thermal is not None,
         weighs_crystals=model.weighs_crystals,
         mineral_balance=balance,
-        amorphous_excess=excess,
         scale=scale,
         misfit_probability=misfit,
-        birge_ratio=birge_ratio,
+        birge_ratio=max(ratio, 1.0),
+        thermal_share=(balance.contradiction if balance is not None else float(xrd is None)),
         impossible=xrd is not None and thermal is not None and misfit < priors.IMPOSSIBLE,
-        widens_all=balance is not None and (balance.too_many_crystals or balance.mineral_unseen),
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
         kind="tissue" if model.tissue else "unknown",
@@ -675,11 +682,11 @@ def _pure_or_mixed(
     soft, hard = sums["non_crystalline"], sums["crystalline"]
     out = {**sums, "non_crystalline": soft.reaching(low, high), "crystalline": hard.reaching(1.0 - high, 1.0 - low)}
     parts = dict(components)
-    if low <= 0.0:
-        for found, names in ((parts, ("organic", "water", "amorphous_mineral")), (out, ("organic_and_water",))):
-            for name in names:
-                if (estimate := found.get(name)) is not None:
-                    found[name] = estimate.reaching(0.0, 0.0)
+    nearer = min(low / max(soft.low, 1e-9), 1.0)
+    for found, names in ((parts, ("organic", "water", "amorphous_mineral")), (out, ("organic_and_water",))):
+        for name in names:
+            if (estimate := found.get(name)) is not None:
+                found[name] = estimate.reaching(nearer * estimate.low, estimate.high)
     # crystals of one kind may be all that the others leave, and no less than what they leave at most
     top, bottom = max(hard.high, 1.0 - low), min(hard.low, 1.0 - high)
     kinds = ("crystalline_hydroxyapatite", "other_crystalline", UNIDENTIFIED)
@@ -689,6 +696,19 @@ def _pure_or_mixed(
         least, most = (sum(getattr(e, end) for n, e in given.items() if n != largest) for end in ("low", "high"))
         parts[largest] = given[largest].reaching(max(bottom - most, 0.0), max(top - least, 0.0))
     return parts, out
+
+
+def _amorphous_excess(model: JointModel, posterior: Posterior) -> AmorphousExcess | None:
+    """Amorphous mineral by its scattering alone, beside what the mineral balance leaves of it; None without both."""
+    xrd = model.xrd
+    if xrd is None or model.thermal is None or "amorphous_mineral" not in xrd.rows or H in xrd.absent:
+        return None
+    share, gradient = xrd.share_of_total("amorphous_mineral")
+    return AmorphousExcess(
+        seen=share,
+        std=max(float(np.sqrt(gradient @ xrd.covariance @ gradient)), priors.PAIR_AMORPHOUS_STD),
+        allowed=float(np.quantile(posterior.composition[:, AMORPHOUS], 0.975)),
+    )
 
 
 def _report(
@@ -750,6 +770,7 @@ def _report(
         other_basis=on_other,
         consistency=replace(
             consistency,
+            amorphous_excess=_amorphous_excess(model, posterior),
             prior_dominated=dominated,
             no_amorphous_probability=posterior.no_amorphous_probability,
             no_amorphous_prior=posterior.no_amorphous_prior,

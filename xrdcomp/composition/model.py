@@ -423,11 +423,11 @@ def _covariance_parts(
     return parts
 
 
-def widened(model: JointModel, ratio: float, *, everything: bool) -> JointModel:
-    """Copy with standard uncertainties multiplied by `ratio`: of all evidence, or of the rows of diffraction alone."""
+def widened(model: JointModel, ratio: float, *, thermal: float) -> JointModel:
+    """Copy with standard uncertainties multiplied by `ratio`, those of the losses beside diffraction by `thermal`."""
     factor = np.full(len(model.values), ratio)
-    if not everything and model.xrd is not None:
-        factor[len(model.xrd.rows) :] = 1.0
+    if model.xrd is not None:
+        factor[len(model.xrd.rows) :] = thermal
     outer = np.outer(factor, factor)
     return replace(
         model, covariance=model.covariance * outer, parts={name: part * outer for name, part in model.parts.items()}

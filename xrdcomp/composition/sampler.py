@@ -347,6 +347,12 @@ def _soft(model: JointModel, part: Posterior) -> FloatArray:
     return share
 
 
+def best_fit(model: JointModel) -> tuple[FloatArray, float]:
+    """Composition (7,) that fits the evidence best, and its weighted squared residual, constants included."""
+    found = _optimum(model)
+    return found.composition, found.chi_square
+
+
 def free_scale(model: JointModel) -> tuple[float, float]:
     """Bias of crystalline against amorphous scattering that fits best with a prior of 1 (100 %) on it, and its std."""
     at = model.names.index("xrd_bias")

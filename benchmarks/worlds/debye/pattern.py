@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.worlds.atoms import Array, compton
-from benchmarks.worlds.crystals import between_reflections, reflections, structure
+from benchmarks.worlds.crystals import Structure, between_reflections, reflections, structure
 from benchmarks.worlds.debye import crystallites, liquids
 from benchmarks.worlds.debye.crystallites import Morphology
 from benchmarks.worlds.files import Scan
@@ -52,9 +52,8 @@ def water_batch(number: int) -> Array:
     return liquids.water(sharpness=0.88 + 0.08 * number)
 
 
-def foreign(name: str, rng: np.random.Generator, q: Array) -> Array:
+def foreign(crystal: Structure, rng: np.random.Generator, q: Array) -> Array:
     """A foreign crystal of well-formed grains: reflections of 80–250 nm."""
-    crystal = structure(name)
     lines = reflections(crystal, q_max=6.6)
     breadths = np.full(len(lines.q), 2.0 * np.pi / float(rng.uniform(800.0, 2500.0)))
     diffuse = between_reflections(crystal, q) + compton(crystal.formula, q)
@@ -63,6 +62,14 @@ def foreign(name: str, rng: np.random.Generator, q: Array) -> Array:
 
 def pattern(specimen: Specimen, seed: int, optics: Diffractometer | None = None) -> tuple[Scan, dict[str, Any]]:
     """Scan of a specimen, on a drawn instrument or `optics`, and what is to be known of instrument and mineral."""
+    two_theta, signal, optics, rng, facts = before_counting(specimen, seed, optics)
+    return count(two_theta, signal, optics, rng), {"instrument": optics.facts()} | facts
+
+
+def before_counting(
+    specimen: Specimen, seed: int, optics: Diffractometer | None = None
+) -> tuple[Array, Array, Diffractometer, np.random.Generator, dict[str, Any]]:
+    """2θ and signal of a specimen, its instrument, the generator for counting, and what is to be known of it."""
     rng = np.random.default_rng([59, seed])
     drawn = draw_diffractometer(rng)
     optics = optics or drawn
@@ -83,10 +90,9 @@ def pattern(specimen: Specimen, seed: int, optics: Diffractometer | None = None)
     def cross_section(q: Array, _: float) -> Array:
         total = np.interp(q, liquids.Q, smooth) + mineral_mass * np.interp(q * stretch, crystallites.Q, mineral)
         for mass, own, name in crystals:
-            total = total + mass * foreign(name, np.random.default_rng(own), q)
+            total = total + mass * foreign(structure(name), np.random.default_rng(own), q)
         return np.asarray(total, dtype=np.float64)
 
     two_theta, signal = expected(cross_section, optics)
-    scan = count(two_theta, signal, optics, rng)
     facts = {"shape": kind.shape, "length_c_nm": kind.length_c, "length_a_nm": kind.length_a, "extra_b": extra_b}
-    return scan, {"instrument": optics.facts(), "mineral": facts}
+    return two_theta, signal, optics, rng, {"mineral": facts}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.worlds.atoms import Array, compton
-from benchmarks.worlds.crystals import between_reflections, reflections, structure
+from benchmarks.worlds.crystals import Structure, between_reflections, reflections, structure
 from benchmarks.worlds.files import Scan
 from benchmarks.worlds.measured.apatite import Q_MAX, draw_mineral, lines_on
 from benchmarks.worlds.measured.halos import draw_halo
@@ -53,10 +53,9 @@ def measured_mineral(name: str) -> tuple[Array, Array] | None:
     return q, net / polarised * float(lines.area[inside].sum()) / total
 
 
-def foreign(name: str, rng: np.random.Generator, q: Array) -> Array:
+def foreign(crystal: Structure, rng: np.random.Generator, q: Array) -> Array:
     """A foreign crystal with well-formed grains, whose intensities scatter by the number of grains."""
-    crystal = structure(name)
-    known = measured_mineral(name)
+    known = measured_mineral(crystal.name)
     diffuse = between_reflections(crystal, q) + compton(crystal.formula, q)
     if known is not None:
         at = q * float(rng.normal(1.0, 2e-4))
@@ -70,6 +69,14 @@ def foreign(name: str, rng: np.random.Generator, q: Array) -> Array:
 
 def pattern(specimen: Specimen, seed: int, optics: Diffractometer | None = None) -> tuple[Scan, dict[str, Any]]:
     """Scan of a specimen, on a drawn instrument or `optics`, and what is to be known of instrument and mineral."""
+    two_theta, signal, optics, rng, facts = before_counting(specimen, seed, optics)
+    return count(two_theta, signal, optics, rng), {"instrument": optics.facts()} | facts
+
+
+def before_counting(
+    specimen: Specimen, seed: int, optics: Diffractometer | None = None
+) -> tuple[Array, Array, Diffractometer, np.random.Generator, dict[str, Any]]:
+    """2θ and signal of a specimen, its instrument, the generator for counting, and what is to be known of it."""
     rng = np.random.default_rng([73, seed])
     drawn = draw_diffractometer(rng, overflow=0.12)
     optics = optics or drawn
@@ -94,10 +101,9 @@ def pattern(specimen: Specimen, seed: int, optics: Diffractometer | None = None)
         if mineral_mass > 0:
             total = total + mineral_mass * mineral.bragg(q)
         for mass, own, name in crystals:
-            total = total + mass * foreign(name, np.random.default_rng(own), q)
+            total = total + mass * foreign(structure(name), np.random.default_rng(own), q)
         return np.asarray(total, dtype=np.float64)
 
     two_theta, signal = expected(cross_section, optics)
-    scan = count(two_theta, signal, optics, rng)
     facts = {"tissue": mineral.tissue, "length_c_nm": mineral.length_c_nm, "length_a_nm": mineral.length_a_nm}
-    return scan, {"instrument": optics.facts(), "mineral": facts, "halo_areas": areas}
+    return two_theta, signal, optics, rng, {"mineral": facts, "halo_areas": areas}
