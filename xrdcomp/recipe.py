@@ -395,7 +395,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     search_half_width_c : float, °C
         How far from the literature boundary the minimum may lie.
     char_fraction, char_std : float
-        Share of the organic that stays as char in an inert gas at the end of the run.
+        Share of protein and polysaccharide that stays as char in an inert gas at the end of the run; what goes
+        as fat does leaves less. Other values than the ordinary ones hold for all organic matter as they stand.
     sample_density_g_cm3, pan_volume_cm3 : float
         For the buoyancy estimate when no blank run is given.
     buoyancy_std : float

@@ -729,7 +729,7 @@ class TgaResult(_Tabulated, shown="tga"):
     Curves are on the heating part that was analysed. `balance_names` is
     ``("water", "organic", "carbonate", "residue")`` where the steps could be assigned (carbonate as the CO2
     that left); `balance` are the fractions of the initial mass, which sum to 1, so `covariance` (4 × 4) is
-    singular. In an inert gas they are raw losses; `char_fraction` says what share of the organic stayed.
+    singular. In an inert gas char is still in the residue; `char_fraction` says what share of the organic stayed.
 
     `mass_fraction` (of the start) and its rate `dtg_per_min` (1/min) are smoothed, over `temperature_c`;
     `initial_mass_mg` and `heating_rate_k_min` are None where unknown, `atmosphere` then "unknown". `quantities` are the

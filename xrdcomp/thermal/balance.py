@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from scipy.special import ndtr
 
@@ -17,7 +18,7 @@ from xrdcomp.data import Diagnostic, GasChange, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
-from xrdcomp.thermal.curve import Z95, SmoothedCurve, derivative, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.curve import INERT_GASES, Z95, SmoothedCurve, derivative, shift_with_rate, smoothed_curve
 from xrdcomp.thermal.losses import (
     Boundaries,
     Peak,
@@ -137,6 +138,12 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         moved[1], moved[-1] = 1.0, -1.0
         values += burnt * moved
         by_source["burn"] = curve.burn.std**2 * np.outer(moved, moved)
+    if curve.inert:
+        recipe = _with_char_of_kind(recipe, curve, boundaries)
+    if n == 3:
+        for name, late in late_organic(curve, boundaries, recipe).items():
+            values += late.mean * late.toward
+            by_source[name] = late.std**2 * np.outer(late.toward, late.toward)
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     if curve.inert:
         char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
@@ -367,6 +374,71 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
     doubt = 2.0 * seen.ratio * (monoxide.mass_loss.std or 0.0) / monoxide.mass_loss.value
     allowed = max(_RATIO_TOLERANCE * OXALATE_RATIO, min(doubt, 0.15))
     return seen if abs(seen.ratio - OXALATE_RATIO) <= allowed else None
+
+
+# ---- Organic matter that leaves among the carbonate, and char by kind ----
+
+# late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
+_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 125.0, 0.04, (0.25, 0.3), (0.5, 0.3)
+_VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
+_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.12, 0.10), 750.0, 950.0
+_CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
+
+
+class Moved(NamedTuple):
+    """Mass (fraction of the start) that leaves in one window and belongs to another: `toward` adds to one."""
+
+    mean: float
+    std: float
+    toward: FloatArray
+
+
+def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRecipe) -> dict[str, Moved]:
+    """Organic matter in the carbonate's window by source: what burns or chars late, and char that CO2 takes away.
+
+    Char that mineral encloses burns some 150 °C wide around 650 to 720 °C, and charring goes on to 700 °C: neither can
+    lose more than 125 °C times the rate in the valley before the carbonate, nor more than 4 % of the organic. In an
+    inert gas CO2, steam and traces of oxygen take char from 750 °C on (C + CO2 = 2 CO); what the carbonate's window
+    holds of it is organic that was counted as char, or burnt later.
+    """
+    burnt = 0.0 if curve.burn is None else curve.burn.mass
+    organic = max(float(boundaries.mass[0] - boundaries.mass[1]), 0.0) + burnt
+    at = boundaries.progress[1] + _VALLEY_C * np.array([-1.0, 1.0])
+    before, after = np.interp(at, curve.raw.progress, curve.mass)
+    most = min(_ENCLOSED_C * max(float(before - after), 0.0) / (2.0 * _VALLEY_C), _LATE_MOST * organic)
+    charred = any(gas in INERT_GASES for gas in curve.gases)
+    mean, std = _LATE_INERT if charred else _LATE_IN_AIR
+    found = {"late_organic": Moved(mean * most, std * most, np.array([0.0, 1.0, -1.0, 0.0]))}
+    if charred:
+        rate = curve.raw.heating_rate_k_min
+        low, high = (shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_GASIFIED_FROM_C, _GASIFIED_ALL_C))
+        reached = float(np.clip((boundaries.temperature_c[2] - low) / (high - low), 0.0, 1.0))
+        chi = recipe.char_fraction
+        char = burnt if curve.burn is not None else chi / (1.0 - chi) * organic
+        mean, std = (reached * share * char for share in _GASIFIED)
+        # what burnt was counted with the organic, what stayed with the residue
+        to = np.array([0.0, 1.0, -1.0, 0.0]) if curve.burn is not None else np.array([0.0, 0.0, -1.0, 1.0])
+        found["gasified_char"] = Moved(mean, std, to)
+    return found
+
+
+def _with_char_of_kind(recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries) -> ThermalRecipe:
+    """Char fraction by the kind of organic matter, unless the recipe states another than the ordinary one.
+
+    Protein and polysaccharide lose most below 360 °C and leave 15 to 30 % of char; fat and vinyl polymers lose most
+    between 360 and 450 °C (10 K/min) and leave 0 to 5 %.
+    """
+    ordinary = ThermalRecipe()
+    if (recipe.char_fraction, recipe.char_std) != (ordinary.char_fraction, ordinary.char_std):
+        return recipe
+    rate, lost = curve.raw.heating_rate_k_min, float(boundaries.mass[0] - boundaries.mass[1])
+    ends = [shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_CHAIN_FROM_C, _CHAIN_TO_C)]
+    before, after = np.interp(ends, curve.raw.temperature_c, curve.mass)
+    low, high = _CHAIN_SHARES
+    chains = float(np.clip((float(before - after) / max(lost, 1e-6) - low) / (high - low), 0.0, 1.0))
+    fraction = recipe.char_fraction * (1.0 - chains) + _CHAIN_CHAR * chains
+    std = recipe.char_std * (1.0 - 0.4 * chains) + 4.0 * _MIXED_STD * chains * (1.0 - chains)
+    return msgspec.structs.replace(recipe, char_fraction=fraction, char_std=std)
 
 
 # ---- From losses to substances: stoichiometry, char, bound water, dry basis ----

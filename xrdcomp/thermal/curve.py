@@ -637,8 +637,9 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
 
 # ---- Char that burns when oxygen comes ----
 
-_LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C = 0.005, 12.0, 0.1, 15.0
+_LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C, _ROUNDED_LENGTHS = 0.005, 12.0, 0.1, 15.0, 2.0
 _BURNT_SHARE, _BEGUN_SHARE, _ABOVE_BEFORE, _NOTHING_BUT_CHAR_C, _BURN_BINS = 0.01, 0.03, 1.5, 880.0, 4
+_STILL_FALLS, _LOW_SHARE, _CARBONATE_FROM_C, _UNBURNT_STD, _QUICK_C = 0.8, 0.2, 650.0, 0.015, 60.0
 _CHARRED_FROM_C, _MOST_CHAR, _MEASURED = 180.0, 5.0, 0.7  # char per loss before it; share of bins with readings
 
 
@@ -658,7 +659,7 @@ def gases_on_grid(curve: HeatingCurve, gases: tuple[Atmosphere, ...]) -> tuple[A
     return tuple(gases[i] for i in np.broadcast_to(which, curve.progress.shape))
 
 
-def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, ...]) -> Burn | None:
+def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, ...], length: float) -> Burn | None:
     """Char that burnt after an inert gas, by the change that was told or by the curve alone.
 
     Without a change that was told, a rate that rises tenfold within 12 °C is no reaction of the specimen: one with an
@@ -684,30 +685,53 @@ def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, 
     top = start + int(np.argmax(dtg[start : start + reach + 1]))
     quiet = np.flatnonzero(dtg[start:top] < max(_BEGUN_SHARE * dtg[top], noise))
     start += int(quiet[-1]) if len(quiet) else 0
-    before = float(np.clip(np.median(dtg[max(start - 2 * _BURN_BINS, 0) : max(start - 1, 1)]), 0.0, None))
+    # rates beside it are read where the smoothing has not rounded its edges
+    skip = int(np.ceil(_ROUNDED_LENGTHS * length))
+
+    def rate_before(place: int) -> float:
+        return float(np.median(dtg[max(place - skip - 2 * _BURN_BINS, 0) : max(place - skip, 1)]))
+
+    before = max(rate_before(start), 0.0)
     floor = max(_BURNT_SHARE * float(dtg[top]), _ABOVE_BEFORE * before, noise)
-    low = np.flatnonzero(dtg[top:] < floor)
-    end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
-    told, bins = starts[0], 2 * _BURN_BINS
-    stood = float(np.median(dtg[max(told - bins, 0) : max(told - 1, 1)])) <= max(noise, _BURNT_SHARE * float(dtg[top]))
+    end = _end_of_burning(dtg, top, floor, curve.step)
+    told = starts[0]
+    stood = rate_before(told) <= max(noise, _BURNT_SHARE * float(dtg[top]))
     if stood and temperature[-1] <= temperature[told] + _REACH_C:  # nothing went before, and it gets no hotter
         start, end = min(start, told) if known else start, len(dtg) - 1
-    if temperature[start] >= shift_with_rate(_NOTHING_BUT_CHAR_C, curve.heating_rate_k_min, 200.0):
+    if temperature[start] >= max(
+        _NOTHING_BUT_CHAR_C, shift_with_rate(_NOTHING_BUT_CHAR_C, curve.heating_rate_k_min, 200.0)
+    ):
         end = len(dtg) - 1
     # levels from the readings beside it, where no smoothing has rounded the edge
     first = max(start - 1, 1)
     left = float(np.median(curve.mass[max(first - _BURN_BINS, 0) : first]))
     right = float(np.median(curve.mass[end - _BURN_BINS : end + 1]))
-    after = float(np.clip(dtg[min(end, len(dtg) - 2)], 0.0, None)) if end < len(dtg) - 1 else 0.0
+    after = max(float(np.median(dtg[end : end + 2 * _BURN_BINS])), 0.0) if end < len(dtg) - 2 * _BURN_BINS else 0.0
     span = float(curve.progress[end] - curve.progress[first])
-    beside = min(before, after) * span
-    mass, std = left - right - beside, 0.5 * abs(before - after) * span if after else 0.0
+    # before the carbonate goes it is the organic that still goes on
+    least = min(before, after) if temperature[start] >= _CARBONATE_FROM_C else 0.0
+    most = max(before, after) if temperature[start] >= _CARBONATE_FROM_C else after
+    beside, std = 0.5 * (least + most) * span, UNIFORM_STD * 0.5 * (most - least) * span
+    mass = left - right - beside
+    # a burning that is slow against the heating hides more of what goes beside it
+    heated = float(temperature[end] - temperature[first]) / _QUICK_C
+    std = float(np.hypot(std, _UNBURNT_STD * max(1.0, heated) ** 2 * mass))
     noise_std = curve.bin_noise * np.sqrt(2.0 / _BURN_BINS)
     charred = float(smooth[0] - smooth[first])
     seen = known or (temperature[0] < _CHARRED_FROM_C and mass < _MOST_CHAR * charred)
     if mass <= _LEAST_BURN or not seen:
         return None
     return Burn(start=first, end=end, mass=mass, std=float(np.hypot(std, noise_std)))
+
+
+def _end_of_burning(dtg: FloatArray, top: int, floor: float, step: float) -> int:
+    """Where the rate has come down to `floor`, or where it no longer falls, because something else goes."""
+    low = np.flatnonzero(dtg[top:] < floor)
+    end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
+    ahead = int(np.ceil(_REACH_C / step))
+    now, later = dtg[top : len(dtg) - ahead], dtg[top + ahead :]
+    steady = np.flatnonzero((now < _LOW_SHARE * dtg[top]) & (later > _STILL_FALLS * now))
+    return min(end, top + int(steady[0])) if len(steady) else end
 
 
 def _abrupt_starts(curve: HeatingCurve, dtg: FloatArray, where: BoolArray, noise: float) -> list[int]:
@@ -906,7 +930,7 @@ def smoothed_curve(
         length = choose_length(curve.mass, curve.counts, curve.noise, shortest=shortest_c / curve.step)
     bounded = recipe.smoothing_c is None
     measured = smoothed(curve, length, bounded=bounded)
-    if (burn := find_burn(curve, measured, gases)) is not None:
+    if (burn := find_burn(curve, measured, gases, length)) is not None:
         curve = without_burn(curve, burn)
     errors = {} if read.jump_std is None else {"jump": read.jump_std}
     return SmoothedCurve(
