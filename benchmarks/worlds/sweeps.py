@@ -128,8 +128,8 @@ SWEEPS: dict[str, tuple[tuple[float, ...], Callable[[float], Setting]]] = {
 }
 
 
-def _at_home(specimen: Specimen) -> SpecimenModel:
-    """The same for the package's simulator."""
+def _at_home(specimen: Specimen, unlisted: str = "unlisted") -> SpecimenModel:
+    """The same for the package's simulator; `unlisted` is the id of the crystal that stands for those of no list."""
     return SpecimenModel(
         apatite=specimen.apatite,
         carbonate=specimen.carbonate,
@@ -137,7 +137,7 @@ def _at_home(specimen: Specimen) -> SpecimenModel:
         lipid=specimen.organic.get("lipid", 0.0),
         water=specimen.water,
         amorphous_mineral=specimen.amorphous_mineral,
-        other={"unlisted": sum(specimen.crystals.values())} if specimen.crystals else {},
+        other={unlisted: sum(specimen.crystals.values())} if specimen.crystals else {},
     )
 
 
@@ -171,7 +171,7 @@ def widths(world: str, setting: Setting, seed: int) -> dict[str, tuple[float, fl
         write_xrdml(xrd, Scan(two_theta=two_theta, counts=counts), "a")
         if world == "home":
             conditions = TgaConditions(heating_rate_k_min=laboratory.rate_k_min, points=laboratory.points)
-            run = simulate_tga(replace(_at_home(setting.weighed), other={}), conditions, seed=seed)
+            run = simulate_tga(_at_home(setting.weighed, unlisted="quartz"), conditions, seed=seed)  # stays on heating
             write_tga(tga, run, "csv")
         else:
             write_csv(tga, weigh(setting.weighed, laboratory, seed).run, "a")
