@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found.
 _MOST_CHANCE = 0.05
+_NO_CHANCE = 1e-3  # of them, with which it is certain
 _CLEAR = 6.0  # standard deviations of a peak in the residual
 _FOOT = 0.03  # of a peak's height, at which it ends
 _FARTHEST_FOOT = 8.0  # widths to either side, or a degree
@@ -47,13 +48,16 @@ _MOST = 80
 _IMAGE = 0.05  # of a reflection's height: residual Kβ and tungsten stay below
 _TOP_REFLECTIONS = 8
 _WEAKEST = 0.02  # of the strongest reflection: those below have no place in the pattern
-_WEAKEST_OF_TEXTURED = 3e-3  # texture makes a fitted phase's own reflections several times higher
-_ESSENTIAL = 0.05  # of the strongest reflection: a peak of another compound with the same lattice
+_WEAKEST_OF_TEXTURED = 3e-3  # of the strongest reflection, and
+_TEXTURED = 20.0  # times as high texture may make a fitted phase's own reflections
+_ESSENTIAL = 0.02  # of the strongest reflection: a peak of another compound with the same lattice
 _SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which it is theirs
-_FEWEST = 3
+_FEWEST = 2
 _OUT_OF_RATIO = 9.0  # χ² per reflection about the common amount
 _MANY = 5  # reflections of six, and
 _CLOSE_RATIO = 1.0  # χ² per reflection, with which a phase stands beside whatever is unexplained
+_SMALL_NM = 12.0  # crystals whose reflections run together, which raises that χ²
+_SMALL_RATIO = 10.0
 _SHORT = 20.0  # degrees, a scan that shows so little of a phase that one reflection may be all
 _FAR_ABOVE = 40.0  # standard deviations of an amount with which its second reflection would be seen as well
 
@@ -124,7 +128,7 @@ class UnknownReflection:
 def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
     """Find the strong peaks of the whole residual that are no fitted phase's own, and how far each reaches.
 
-    A phase's own reflections may be several times as high as its structure has them (texture) and are none. A peak
+    A phase's own reflections may be many times as high as its structure has them (texture) and are none. A peak
     reaches as far as the residual stays above 3 % of its height and twice the noise.
     """
     fit, per_bin = search.fit, search.grid.per_bin
@@ -139,12 +143,13 @@ def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
         bragg=grid.mean(solution.columns[:, :k] * solution.coefficients[:k]),
     )
     left, fwhm = residual_peaks(whole), grid.peak_fwhm
-    own = [_own_reflections(whole, i, least=_WEAKEST_OF_TEXTURED, most=_MOST).two_theta for i in range(k)]
-    places = np.concatenate([*own, np.array([-np.inf])])
+    own = [_own_reflections(whole, i, least=_WEAKEST_OF_TEXTURED, most=_MOST) for i in range(k)]
+    places = np.concatenate([*(item.two_theta for item in own), np.array([-np.inf])])
+    highest = np.concatenate([*(_TEXTURED * item.height for item in own), np.zeros(1)])
     smooth = np.convolve(whole.residual, np.full(3, 1.0 / 3.0), mode="same")
     out = []
     for angle, z, height in zip(left.two_theta, left.z, left.height, strict=True):
-        if np.abs(places - angle).min() <= fwhm:
+        if height <= highest[np.abs(places - angle) <= fwhm].max(initial=0.0):
             continue
         ends = np.flatnonzero(smooth < np.maximum(_FOOT * height, 2.0 * whole.counting))
         i, reach = int(np.searchsorted(x, angle)), max(_FARTHEST_FOOT * fwhm, 1.0)
@@ -157,6 +162,19 @@ def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
         )
         out.append(found)
     return out
+
+
+def _mostly_broad(search: SearchResidual, unknown: Sequence[UnknownReflection]) -> bool:
+    """Tell whether most of the unknown reflections are those of small crystals."""
+    return 2 * sum(p.width > _BROAD * search.grid.peak_fwhm for p in unknown) > len(unknown)
+
+
+def _peaks(unknown: Sequence[UnknownReflection], more: Peaks | None = None) -> Peaks:
+    """Unknown reflections, after `more` peaks."""
+    rows = np.array([(p.two_theta, p.z, p.height) for p in unknown]).reshape(-1, 3)
+    if more is not None:
+        rows = np.concatenate([np.stack([more.two_theta, more.z, more.height], axis=1), rows])
+    return Peaks(two_theta=rows[:, 0], z=rows[:, 1], height=rows[:, 2])
 
 
 def _mask(fit: Refinement, unknown: Sequence[UnknownReflection]) -> BoolArray:
@@ -214,14 +232,12 @@ def withdraw_false_phases(
     questioned = {item.id for item in reports if item.decision == "detected"} - set(known)
     left, out = residual_peaks(search) if questioned else None, []
     if left is not None:
-        more = np.array([(p.two_theta, p.z, p.height) for p in unknown]).reshape(-1, 3).T
-        angles, z, height = np.concatenate([np.stack([left.two_theta, left.z, left.height]), more], axis=1)
-        left = Peaks(two_theta=angles, z=z, height=height)
+        left = _peaks(unknown, left)
     for item in reports:
         if left is not None and item.id in questioned:
-            s = _Suspect(search, item.id, left)
+            s = _Suspect(search, item.id, left, sharp=not _mostly_broad(search, unknown))
             reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
-            reason = reason or s.beneath_others() or s.met_by_chance(library_size)
+            reason = reason or s.beneath_others(library_size) or s.met_by_chance(library_size)
             if reason := reason or s.of_another_compound():
                 item = replace(item, decision="inconclusive", evidence=replace(item.evidence, reason=reason))
         out.append(item)
@@ -231,9 +247,9 @@ def withdraw_false_phases(
 class _Suspect:
     """A detected phase and the peaks that no phase explains; each method gives a reason to doubt it, or none."""
 
-    def __init__(self, search: SearchResidual, phase: str, left: Peaks) -> None:
+    def __init__(self, search: SearchResidual, phase: str, left: Peaks, *, sharp: bool) -> None:
         index, x = search.fit.model.phase_ids.index(phase), search.grid.two_theta
-        self.search, self.phase = search, phase
+        self.search, self.phase, self.sharp = search, phase, sharp
         # what stands on its own reflections is misfit of their profile or grains of its own
         own = np.interp(left.two_theta, x, search.bragg[:, index])
         beside = own < _OWN * float(search.bragg[:, index].max())
@@ -266,10 +282,17 @@ class _Suspect:
             return ""
         return "the scan holds one reflection of it only, and one reflection does not tell which phase it belongs to"
 
-    def beneath_others(self) -> str:
-        """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof."""
+    def beneath_others(self, library_size: int) -> str:
+        """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof.
+
+        They are where most of the six are seen, in close ratio, or all of them where no chance would put them.
+        """
         heights, others = self.reflections.height, self.left.height
-        clear = self.score.reflections_seen >= _MANY and self.score.consistency < _CLOSE_RATIO
+        # sharp reflections of something else are not taken for broad ones
+        small = self.sharp and self.score.size_nm <= _SMALL_NM
+        ratio = _SMALL_RATIO if small else _CLOSE_RATIO
+        all_seen = self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
+        clear = self.score.reflections_seen >= _MANY and (self.score.consistency < ratio or all_seen)
         if clear or not len(heights) or not len(others):
             return ""
         alike = int((others > _COMPARABLE * heights[0]).sum())
@@ -281,21 +304,23 @@ class _Suspect:
             "not quite in its ratio"
         )
 
-    def met_by_chance(self, library_size: int) -> str:
-        """Doubt reflections that are no more than a search among so many peaks must find.
+    def chance(self, library_size: int) -> float:
+        """Expected number of phases of the library that would meet as many unexplained peaks by chance.
 
-        As many peaks of the heights of its reflections are left unexplained that some phase of the library would meet
-        as many of them by chance: Π (1 − exp(−ρ w)) over its reflections that are seen, times the trials of the search,
-        with ρ the density of peaks at least half as high and w the distance within which reflections count as met.
+        Π (1 − exp(−ρ w)) over its reflections that are seen, times the trials of the search, with ρ the density of
+        peaks at least half as high and w the distance within which reflections count as met.
         """
-        span, fwhm = self.span, self.search.grid.peak_fwhm
         seen = self.reflections.height[: max(self.score.reflections_seen, 1)]
         # each of its reflections could have been met by the others that it is said to have
-        density = [float((self.left.height > _COMPARABLE * h).sum() + len(seen) - 1) / span for h in seen]
-        met = [1.0 - np.exp(-d * _REACH * fwhm) for d in density]
-        chance = library_size * INDEPENDENT_CELLS * float(np.prod(met))
-        if not len(seen) or chance < _MOST_CHANCE:
+        density = [float((self.left.height > _COMPARABLE * h).sum() + len(seen) - 1) / self.span for h in seen]
+        met = [1.0 - np.exp(-d * _REACH * self.search.grid.peak_fwhm) for d in density]
+        return library_size * INDEPENDENT_CELLS * float(np.prod(met)) if len(seen) else 0.0
+
+    def met_by_chance(self, library_size: int) -> str:
+        """Doubt reflections that are no more than a search among so many peaks must find."""
+        if self.chance(library_size) < _MOST_CHANCE:
             return ""
+        span, seen = self.span, self.reflections.height[: max(self.score.reflections_seen, 1)]
         n = int((self.left.height > _COMPARABLE * float(seen[-1])).sum())
         if not n:
             lines = "one reflection" if len(seen) == 1 else f"{len(seen)} reflections"
@@ -317,22 +342,23 @@ class _Suspect:
             return ""
         wavelength, fwhm = fit.instrument.wavelength, grid.peak_fwhm
         d_max, d_min = two_theta_to_d(grid.two_theta[[0, -1]], wavelength)
-        lattice = reflections.generate_reflections(
-            fit.cell(self.phase), [np.eye(3)], [np.zeros(3)], [np.zeros(3)], d_min=float(d_min), d_max=float(d_max)
-        )
-        bare = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * np.unique(lattice.d_spacing.round(6)))))
-        places = bare + angle_offset(fit, bare)
-        free = places[np.abs(places[:, None] - own.two_theta).min(axis=1) > fwhm]
-        if not len(free):
-            return ""
-        on = int((np.abs(strong[:, None] - free).min(axis=1) < 0.5 * fwhm).sum())
-        covered = (np.abs(grid.two_theta[:, None] - free).min(axis=1) < 0.5 * fwhm).mean()
-        if on < _FEWEST or bdtrc(on - 1, len(strong), covered) > _SAME_LATTICE:
-            return ""
-        return (
-            f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably another "
-            "compound with the same lattice"
-        )
+        for centring in (self.fitted.centring, [np.zeros(3)]):
+            lattice = reflections.generate_reflections(
+                fit.cell(self.phase), [np.eye(3)], [np.zeros(3)], centring, d_min=float(d_min), d_max=float(d_max)
+            )
+            bare = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * np.unique(lattice.d_spacing.round(6)))))
+            places = bare + angle_offset(fit, bare)
+            free = places[np.abs(places[:, None] - own.two_theta).min(axis=1) > fwhm]
+            if not len(free):
+                continue
+            on = int((np.abs(strong[:, None] - free).min(axis=1) < 0.5 * fwhm).sum())
+            covered = (np.abs(grid.two_theta[:, None] - free).min(axis=1) < 0.5 * fwhm).mean()
+            if on >= _FEWEST and bdtrc(on - 1, len(strong), covered) <= _SAME_LATTICE:
+                return (
+                    f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably "
+                    "another compound with the same lattice"
+                )
+        return ""
 
 
 # Search a pattern for crystalline phases: fit, add, confirm, drop; and how little of each absent one would be seen.
@@ -513,8 +539,7 @@ class _Search:
         usual = [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE] if recipe.search else []
         for _ in range(_ROUNDS):
             found = unknown_reflections(self.residual)
-            broad = [p for p in found if p.width > _BROAD * self.residual.grid.peak_fwhm]
-            if not found or (2 * len(broad) > len(found) and self.leaves_small_crystals(usual)):
+            if not found or (_mostly_broad(self.residual, found) and self.leaves_small_crystals(usual)):
                 break
             if self._drop_beneath(found):
                 found = unknown_reflections(self.residual)
@@ -526,6 +551,7 @@ class _Search:
                 self._drop_impossible()
                 self._find()
                 self._unmask_explained([p for p in self.residual.fit.phases if p not in before])
+        self._drop_impossible()
         if self.unknown:
             named_fit = {p.id for p in self.start.phases} if named else set()
             fitted = self.residual.fit
@@ -551,14 +577,20 @@ class _Search:
                 self._find()
 
     def _drop_beneath(self, found: Sequence[UnknownReflection]) -> bool:
-        """Drop phases that a crowd of higher peaks of nothing stands beside: their reflections are unknown as well."""
-        before = self.residual
-        angles, z, height = np.array([(p.two_theta, p.z, p.height) for p in found]).T
-        left = Peaks(two_theta=angles, z=z, height=height)
-        for phase in self.residual.fit.phases if self.recipe.search and not self.named else ():
-            suspect = _Suspect(self.residual, phase.id, left)
+        """Drop phases that a crowd of higher peaks of nothing stands beside: their reflections are unknown as well.
+
+        A phase that is none of it once those peaks are left out stays: they may have disturbed its cell and widths.
+        """
+        before, sharp = self.residual, not _mostly_broad(self.residual, found)
+        left, alone, size = _peaks(found), None, number_searched(self.recipe)
+        for phase in before.fit.phases if self.recipe.search and not self.named else ():
+            suspect = _Suspect(self.residual, phase.id, left, sharp=sharp)
             crowd = (suspect.left.height > _COMPARABLE * suspect.reflections.height.max(initial=0.0)).sum() >= _MANY
-            if phase.id != self.standard and crowd and (reason := suspect.beneath_others()):
+            if phase.id == self.standard or not crowd or not suspect.beneath_others(size):
+                continue
+            if alone is None:
+                alone = nuisance.search_residual(before.fit.masking(_mask(before.fit, found)))
+            if reason := _Suspect(alone, phase.id, left, sharp=sharp).beneath_others(size):
                 family = searched_phases(self.recipe) if phase.is_apatite else ()
                 self.impossible |= {p.id: reason for p in (phase, *family) if p is phase or p.is_apatite}
                 self.scores[phase.id] = self.residual.presence(phase)
@@ -566,9 +598,15 @@ class _Search:
         return self.residual is not before
 
     def _drop_impossible(self) -> None:
-        """Drop phases whose cell, refined beside nothing but what is known, is not theirs; their peaks are unknown."""
+        """Drop phases whose cell, refined beside nothing but what is known, is not theirs; their peaks are unknown.
+
+        So are those of a phase of whose lattice the unknown reflections are.
+        """
         for phase in self.residual.fit.phases if self.recipe.search and not self.named else ():
-            if phase.id != self.standard and (reason := other_cell(self.residual.fit, phase)):
+            if phase.id == self.standard:
+                continue
+            suspect = _Suspect(self.residual, phase.id, _peaks(self.unknown, residual_peaks(self.residual)), sharp=True)
+            if reason := other_cell(self.residual.fit, phase) or suspect.of_another_compound():
                 self.impossible[phase.id] = reason
                 self.scores[phase.id] = self.residual.presence(phase)
                 self._drop(phase)
