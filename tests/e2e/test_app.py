@@ -413,6 +413,7 @@ def test_an_instrument_is_calibrated_and_its_check_runs_are_charted(app: App, vi
     row.get_by_text("in control").wait_for()
     record(tab, "D8", moved.name)
     row.get_by_text("out of control").wait_for()
+    assert "Displacement is out of control" in tab.inner_text("#queue")
     assert row.locator("td.number").inner_text() == "27"
     tab.locator("summary", has_text="isplacement of srm660c on D8").click()
     picture = tab.locator("img[alt*='isplacement of srm660c on D8']")

@@ -139,9 +139,7 @@ class Project:
         `modified` is when the file was written, in seconds since 1970: some do not say when they were measured.
         """
         if name.startswith(".") or not name.strip() or len(os.fsencode(name)) > 120 or name != printable(name):
-            msg = (
-                f"{printable(name)[:130]!r} cannot name a file here. Expected: up to 120 bytes, no point at the begin."
-            )
+            msg = f"{printable(name)[:130]!r} cannot name a file here. Expected: up to 120 bytes, no dot before them."
             raise OutputError(msg)
         with self._lock:
             self.path("files", name)

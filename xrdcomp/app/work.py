@@ -89,6 +89,7 @@ def _calibrate(task: Task) -> dict[str, str]:
 
 def _record(task: Task) -> dict[str, str]:
     from xrdcomp.instrument.history import InstrumentHistory
+    from xrdcomp.present.tables import label_of
     from xrdcomp.qc.check_standards import measure_standard, moment_of
     from xrdcomp.recipe import Recipe
 
@@ -98,11 +99,18 @@ def _record(task: Task) -> dict[str, str]:
         told["file"], told["standard"], told["instrument"], Recipe(), scan=told.get("scan"),
         measured_at=moment_of(told.get("date")), operator=told.get("operator", ""), note=told.get("note", ""),
     )  # fmt: skip
-    recorded = InstrumentHistory(path="check-runs.sqlite").record(run)
-    values = ", ".join(f"{name} {value.value:.6g} {value.unit}".rstrip() for name, value in run.values.items())
+    history = InstrumentHistory(path="check-runs.sqlite")
+    recorded = history.record(run)
+    values = ", ".join(
+        f"{label_of(name)} {value.value:.6g} {value.unit}".rstrip() for name, value in run.values.items()
+    )
     new = "" if recorded.new else " It was recorded before; nothing changed."
     said = f"Run {recorded.id} of {run.standard} on {run.instrument}, {run.measured_at:%Y-%m-%d}: {values}.{new}"
     notes = [f"{message.severity}: {message.text}" for message in messages]
+    for name in run.values:
+        state = history.chart(run.instrument, run.standard, name).state
+        if state in ("out_of_control", "drifting"):
+            notes.append(f"{label_of(name).capitalize()} is {label_of(state)}: see its chart.")
     if recorded.other_conditions:
         notes.append(f"Measured otherwise than the run before: {run.conditions}, not {recorded.other_conditions}.")
     return {"status": "warning" if notes else "ok", "said": " ".join([said, *notes])}

@@ -112,7 +112,7 @@ def percent(estimate: Estimate | None, *, unit: bool = True) -> str:
     if estimate is None:
         return NOT_SEPARABLE
     value, places, tail = 100 * estimate.value, decimals(100 * (estimate.std or 0.0)), " wt%" if unit else ""
-    return f"{value:.{places}f}" + (f" ± {100 * estimate.std:.{places}f}" if estimate.std is not None else "") + tail
+    return f"{value:z.{places}f}" + (f" ± {100 * estimate.std:.{places}f}" if estimate.std is not None else "") + tail
 
 
 def limit_text(limit: float | None) -> str:
@@ -129,7 +129,7 @@ def interval_text(estimate: Estimate | None) -> str:
         return ""
     low, high = (100 * end for end in estimate.ci95)
     places = decimals(100 * estimate.std if estimate.std else (high - low) / 4)
-    return f"{low:.{places}f} – {high:.{places}f}"
+    return f"{low:z.{places}f} – {high:z.{places}f}"
 
 
 def brackets(estimate: Estimate | None, *, unit: bool = False) -> str:
