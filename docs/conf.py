@@ -11,12 +11,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-html_theme = "alabaster"
+html_theme = "furo"  # light and dark, and a page on a phone, without a style of our own
 html_title = f"xrdcomp {version}"
-html_theme_options = {
-    "description": "Composition from a powder pattern and a thermogravimetric curve",
-    "page_width": "1080px", "fixed_sidebar": True, "show_powered_by": False,
-}  # fmt: skip
 html_static_path = ["images"]
 html_copy_source = False
 numpydoc_show_class_members = False
