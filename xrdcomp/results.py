@@ -305,7 +305,8 @@ class MemberComparison:
     """A member of the apatite family among all members that the apatite of the pattern may be.
 
     `probability` is that of its being the main apatite, given that one is there, by the likelihood of cell and
-    intensities with even prior odds of the end members; it sums to one over the family, the fitted one included.
+    intensities with even prior odds of the end members; what it lacks to one over the family, the fitted one included,
+    is that of an apatite of other elements.
     `cell_difference` is the larger relative difference of a or c from the cell found, `fits_better` whether it is more
     likely than the fitted one, `excluded_as_main` whether it is ruled out as the main apatite.
     """

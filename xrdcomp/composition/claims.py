@@ -202,9 +202,9 @@ class _Specimen:
     def hydroxyl_share(self) -> float:
         """Probability that the apatite which is there is hydroxyapatite, not fluor- or chlorapatite.
 
-        Likelihood of the best hydroxyl member against the best other one, with even odds: at most 0.5 where another
-        describes cell and intensities as well. 1 where the members were not compared, but even where what was found
-        cannot be hydroxyapatite.
+        Likelihood of the best hydroxyl member against the best other one, with even odds: at most 0.5 where another,
+        be it one of other elements, describes cell and intensities as well. 1 where the members were not compared, but
+        even where what was found cannot be hydroxyapatite.
         """
         groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
         for phase in self.asked:
@@ -213,7 +213,10 @@ class _Specimen:
                 group, name = groups[_is_hydroxyl(phase)], phase.facts.end_member or phase.id
                 group[name] = group.get(name, 0.0) + member.probability
         own, other = (max(groups[kind].values(), default=0.0) for kind in (True, False))
-        if own + other > 0.0:
+        if groups[True] or groups[False]:
+            # what the family lacks to one is that of an apatite of other elements
+            every = sum(sum(group.values()) for group in groups.values())
+            other = max(other, 1.0 - every)
             return own / (own + other)
         return 0.5 if self.is_another_member else 1.0
 
@@ -331,8 +334,9 @@ class _Specimen:
     def minor(self) -> _Finding:
         """Hydroxyapatite is the minor component: by its draws, or because all mineral is."""
         limit, asked = self.recipe.minor_below, bool(self.asked) or not self.phases
-        if self.presence is not None and self.presence < 0.5:
-            what = "the apatite that was found is another member of its family" if self.possible else "none was found"
+        if self.presence is not None and (self.presence < 0.5 or (self.presence == 0.5 and not self.possible)):
+            what = "none was found" if self.presence < 0.5 else "it is neither shown nor excluded"
+            what = "the apatite that was found is another member of its family" if self.possible else what
             return None, f"That hydroxyapatite is the minor component presupposes it; {what}."
         if asked and self.composition.components.get(_APATITE) is not None:
             probability = float((self.draws(_APATITE) < limit).mean())

@@ -69,7 +69,13 @@ def component_label(name: str, result: SampleResult | None = None) -> str:
     if result is None:
         return label_of(name)
     found = [phase for phase in result.phases if phase.is_apatite and phase.decision == "detected"]
-    if name != COMPONENTS[0] or all(phase.id.startswith("hydroxyapatite") for phase in found):
+    if name != COMPONENTS[0]:
+        return label_of(name)
+    members = [phase.evidence.member for phase in result.phases if phase.is_apatite]
+    known = [member.probability for member in members if member is not None and member.probability is not None]
+    if known and sum(known) < 0.5:
+        return "crystalline apatite (of other elements)"
+    if all(phase.id.startswith("hydroxyapatite") for phase in found):
         return label_of(name)
     return f"crystalline apatite ({', '.join(phase.name.split(' (')[0].lower() for phase in found)})"
 

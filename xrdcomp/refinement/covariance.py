@@ -242,8 +242,11 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     m = len(model.columns)
     is_amount = model.of_kind("phase", "amorphous")
     bounded = model.of_kind("background") & model.nonnegative
+    narrower = np.ones(m)
+    if points.masked.any():
+        narrower = _of_sharp_phases(model, solution, points, gram, prior, covariance, inflation)
     means, amount_cov = _over_background(
-        moved[:m], covariance[:m, :m], is_amount, bounded, solution.coefficients[bounded]
+        moved[:m], covariance[:m, :m] * np.outer(narrower, narrower), is_amount, bounded, solution.coefficients[bounded]
     )
     amounts = np.where(model.of_kind("phase")[is_amount], means, solution.coefficients[is_amount])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
@@ -292,6 +295,35 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
         right=columns.T @ (points.intensity / points.sigma),
         unbounded=moved[:m][is_amount],
     )
+
+
+def _of_sharp_phases(
+    model: PatternModel,
+    solution: Solution,
+    points: Points,
+    gram: FloatArray,
+    prior: FloatArray,
+    covariance: FloatArray,
+    inflation: float,
+) -> FloatArray:
+    """Factor, at most 1, on the standard deviation of each coefficient, (m,), where unknown crystals disturb the fit.
+
+    Their crowded reflections leave broad misfit, whose long correlation inflates all variances. It resembles amorphous
+    scattering and small crystals; the amount of a phase with sharp reflections hangs on the misfit that is left when
+    what is broader than `_STRETCH` has been taken out.
+    """
+    out = np.ones(len(model.columns))
+    sizes = [max(solution.value("inverse_size", item.phase.id, axis) for axis in "ac") for item in model.reflections]
+    sharp = np.flatnonzero(model.of_kind("phase"))[np.array(sizes) * _SHARP_NM < 1.0]
+    seen = ~points.masked
+    residual = solution.residual(points)[seen]
+    width = min(round(_STRETCH / points.step) | 1, len(residual))
+    slow = np.convolve(np.pad(residual, width // 2, mode="reflect"), np.full(width, 1.0 / width), mode="valid")
+    quick, _ = residual_inflation(residual - slow, solution.n_free)
+    if len(sharp) and quick < inflation:
+        _, own = _newton(gram / quick, prior, np.zeros(len(prior)), np.zeros(len(prior)))
+        out[sharp] = np.minimum(np.sqrt(np.diag(own)[sharp] / np.diag(covariance)[sharp]), 1.0)
+    return out
 
 
 def _lattice_diffuse(
@@ -364,6 +396,7 @@ def _hidden_amorphous_variance(model: PatternModel, solution: Solution) -> float
 # 1.15.
 GOOD_FIT_GOF = 1.2
 _STRETCH = 2.0  # degrees; a reflection with what overlaps it: residuals of either sign of one profile belong together
+_SHARP_NM = 30.0  # crystals with reflections far narrower than that
 # Weight of a stretch that is left out, so that a phase with all its reflections in one stays finite.
 _KEPT = 0.02
 

@@ -70,6 +70,7 @@ _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hy
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
 _FAR_FROM_CELL = 50.0  # χ²
+_FOREIGN_CELL = 25.0  # χ² of a cell from which on an apatite of other elements is likelier than any member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
 UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
 
@@ -309,7 +310,8 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
     the one found; κ the misfit that is left times `_MEMBER_SCATTER`: real crystals differ from every tabulated
     structure by vacancies, substitutions and grains. χ²_cell is the squared distance of a and c from the range that
     the member can have, in standard deviations of the cell found. End members have even prior odds; each is as likely
-    as the best of its structures, among which it is shared by their likelihoods.
+    as the best of its structures, among which it is shared by their likelihoods. So has an apatite of other elements
+    (strontium, lead, silicate), which has any cell, and intensities like the best: what it takes is missing in the sum.
     """
     fitted = next((phase for phase in fit.phases if phase.is_apatite), None)
     if fitted is None:
@@ -317,6 +319,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
     cell, optics = _cell(fit, fitted), 0.0 if fit.instrument.calibrated else OPTICS_CELL_STD
     own = fit.substitute(fitted, fitted, tolerance=_INTENSITY_TOLERANCE)
     log, away, verdict = dict[str, float](), dict[str, float](), dict[str, int]()
+    foreign = -np.inf
     for phase in members:
         change = {k: cell[k].value / getattr(phase.cell, k) - 1.0 for k in ("a", "c") if k in cell}
         away[phase.id] = max(map(abs, change.values()), default=0.0)
@@ -333,13 +336,14 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
             verdict[phase.id] = _verdict(fitted, phase, own, trial) if away[phase.id] <= _CELL_RULED_OUT else -1
         scatter = _MEMBER_SCATTER * min(own.inflation, trial.inflation)
         log[phase.id] = -0.5 * (trial.cost - own.cost) / scatter - 0.5 * distance
+        foreign = max(foreign, log[phase.id] + 0.5 * distance - 0.5 * _FOREIGN_CELL)
     groups: dict[str, list[str]] = {}
     for phase in members:
         groups.setdefault(phase.facts.end_member or phase.id, []).append(phase.id)
-    top = max(log.values())
+    top = max(*log.values(), foreign)
     likelihood = {name: float(np.exp(value - top)) for name, value in log.items()}
     best = {group: max(likelihood[name] for name in names) for group, names in groups.items()}
-    out = {}
+    every, out = sum(best.values()) + float(np.exp(foreign - top)), dict[str, MemberComparison]()
     for group, names in groups.items():
         within = sum(likelihood[name] for name in names) or 1.0
         for name in names:
@@ -347,7 +351,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
                 cell_difference=float(away[name]),
                 fits_better=verdict[name] > 0 and away[name] <= away[fitted.id],
                 excluded_as_main=verdict[name] < 0,
-                probability=best[group] / sum(best.values()) * likelihood[name] / within,
+                probability=best[group] / every * likelihood[name] / within,
             )
     return out
 
