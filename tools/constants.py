@@ -35,6 +35,7 @@ refinement.covariance|BLANK_STD|air and holder scatter in the form of protein wi
 refinement.covariance|GOOD_FIT_GOF|worst of 400 specimens of strange form had 1.15|home|worlds
 refinement.model|INELASTIC_STD|Compton and thermal scattering that a crystal or window takes out|International Tables; range of instruments|worlds (instruments not stated)
 refinement.model|SHOULDER_STD|lognormal sizes, σ of ln size 0.2 to 0.4|calculated profiles|debye
+refinement.model|BLANK_FORM_STD|what air does beside an empty holder measured alike|judgement|home, with blanks
 refinement.model|CORRECTION_STD|slow errors of a physical background, of the median intensity|judgement|worlds
 refinement.model|_UNCONTROLLED_STD|humic and fulvic acid, peat, charcoal, kerogen about free atoms|those patterns|nothing else yet
 refinement.model|_CONTROL_STD|filling and surface of two thick specimens|judgement|nothing yet
@@ -56,8 +57,6 @@ composition.priors|BLANK_GAIN|half of the error is the background's|judgement|no
 composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
 composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds
 composition.priors|UNKNOWN_KIND_STD|as `_UNCONTROLLED_STD`|the same patterns|nothing else yet
-composition.priors|ORGANIC_WATER_EXCHANGE|forms of protein, lipid and keratin|judgement|worlds
-composition.priors|WATER_MINERAL_EXCHANGE|what their scattering leaves near 30°|judgement|worlds
 composition.priors|NO_AMORPHOUS_PROBABILITY|sintered and synthetic apatite have none|judgement|worlds, A = 0
 """  # noqa: E501 - rows of a table
 

@@ -14,13 +14,7 @@ from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, bal
 from xrdcomp.composition.compose import compose_evidence, estimates_of
 from xrdcomp.composition.evidence import ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import build_model
-from xrdcomp.composition.priors import (
-    CARBONATE_INTENSITY,
-    NO_AMORPHOUS_PROBABILITY,
-    ORGANIC_WATER_EXCHANGE,
-    UNCERTAINTY_SPREAD,
-    WATER_MINERAL_EXCHANGE,
-)
+from xrdcomp.composition.priors import CARBONATE_INTENSITY, NO_AMORPHOUS_PROBABILITY, UNCERTAINTY_SPREAD
 from xrdcomp.composition.sampler import sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
@@ -30,16 +24,14 @@ from xrdcomp.units import FloatArray
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
     """Sum of squares written out row by row, for many points at once; nothing shared with the package.
 
-    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, ε, log of the factor on
-    diffraction's stds, a, λ, χ.
+    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, ε, log of the factor on diffraction's stds, a, λ, χ.
     """
     from scipy.stats import norm
 
     h, o, w, c, a = point[:, :5].T
     z = 1 - point[:, :5].sum(axis=1)
-    log_k, bias, kappa, seen, lines, spread = point[:, 5:11].T
+    log_k, bias, kappa, lines, spread = point[:, 5:10].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
-    total += np.where((seen < 0.05) | (seen > 1.15), -np.inf, norm.logpdf(seen, 0.75, 0.25))
     share = np.clip(h / np.maximum(h + 0.25 * a, 1e-12), 0.0, 1.0)
     sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
     total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
@@ -53,8 +45,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         seen = {
             "apatite": k * (1 + bias) * (h + lines * kappa * c),
             "organic": k * o,
-            "water": k * (w + (1 - seen) * (a + (1 - kappa) * c)),
-            "amorphous_mineral": k * seen * (a + (1 - kappa) * c),
+            "water": k * w,
+            "amorphous_mineral": k * (a + (1 - kappa) * c),
             "other": k * (1 + bias) * z,
         }
         residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
@@ -62,8 +54,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
         total += norm.logpdf(spread, UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std)
     if thermal is not None:
-        late, bound = point[:, 11:13].T
-        char = point[:, 13] if thermal.inert else np.zeros(len(point))
+        late, bound = point[:, 10:12].T
+        char = point[:, 12] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
         total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
         if thermal.inert:
@@ -85,7 +77,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     mine = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=8000, seed=1)
-    dimensions = 11 if inert is None else 13 + inert
+    dimensions = 10 if inert is None else 12 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -163,19 +155,13 @@ def draw_case(
             x = composition()
     h, o, w, c, a, z = x
     share = h / max(h + 0.25 * a, 1e-12)
-    kappa, seen = (within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1), within(0.75, 0.25, 0.05, 1.15))
+    kappa = within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1)
     lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
-    masses = [(1 + bias) * (h + lines * kappa * c), o, w + (1 - seen) * halo, seen * halo, (1 + bias) * z]
+    masses = [(1 + bias) * (h + lines * kappa * c), o, w, halo, (1 + bias) * z]
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
-    # what the reduction adds for halos, on the scale of the amounts
-    soft = (o + w) * scale
-    exchange = [
-        ORGANIC_WATER_EXCHANGE * soft * np.array([0, 1, -1, 0, 0]),
-        WATER_MINERAL_EXCHANGE * soft * np.array([0, 0, -1, 1, 0]),
-    ]
-    noise = rng.normal(0, stds) + sum(rng.normal() * mode for mode in exchange)
+    noise = rng.normal(0, stds)
     noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))
     xrd = amounts_of(
         names=("hydroxyapatite", "protein", "water", "amorphous_calcium_phosphate", "barite"),

@@ -32,10 +32,13 @@ def xrd_amounts(
     stds: FloatArray = STDS,
     blank: bool = False,
     counting_only: bool = False,
+    lines: float = 1.0,
 ) -> XrdAmounts:
     h, o, w, c, a, z = x
     lattice = h / max(h + 0.25 * a, 1e-12)
-    masses = np.array([(1 + bias) * (h + lattice * c), 0.8 * o, 0.2 * o, w, a + (1 - lattice) * c, (1 + bias) * z])
+    masses = np.array(
+        [(1 + bias) * (h + lines * lattice * c), 0.8 * o, 0.2 * o, w, a + (1 - lattice) * c, (1 + bias) * z]
+    )
     covariance = np.diag((scale * stds) ** 2)
     noise = 0.0 if rng is None else rng.normal(0.0, scale * stds) * (COUNTING**0.5 if counting_only else 1.0)
     return amounts_of(

@@ -244,20 +244,7 @@ def reduce_xrd(
         msg = "diffraction gives no positive amount of anything; look at the fit before composing."
         raise AnalysisError(msg)
     grouped = sums @ amounts.amounts / total
-    # shapes of amorphous scattering move mass between rows, relative to organic and water; each exchange takes from one
-    # what it gives to another, so that their sum stays as well known: organic against water, and amorphous mineral
-    # against water (against organic where the fit holds no water)
-    soft = sum(max(grouped[rows.index(row)], 0.0) for row in ("organic", "water") if row in rows)
-    exchange = np.zeros((len(rows), len(rows)))
-    for first, second, std in (
-        ("organic", "water", priors.ORGANIC_WATER_EXCHANGE),
-        ("amorphous_mineral", "water" if "water" in rows else "organic", priors.WATER_MINERAL_EXCHANGE),
-    ):
-        if first in rows and second in rows:
-            mode = np.zeros(len(rows))
-            mode[[rows.index(first), rows.index(second)]] = std * soft, -std * soft
-            exchange += np.outer(mode, mode)
-    covariance = sums @ amounts.covariance @ sums.T / total**2 + exchange
+    covariance = sums @ amounts.covariance @ sums.T / total**2
     # what may hide among other phases that were not found, all together, and what the undecided ones may be
     fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
     beside = [phase for phase in phases if not phase.is_apatite]

@@ -56,11 +56,6 @@ LATTICE_STD_FLOOR = 0.02
 AMORPHOUS_UPTAKE = 0.25
 """Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
 where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
-AMORPHOUS_RESPONSE = Prior(
-    name="amorphous_response", mean=0.75, std=0.25, low=0.05, high=1.15, input="amorphous_halo",
-    meaning="g: share of the amorphous mineral's scattering that the fit tells from that of water",
-    origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28",
-)  # fmt: skip
 CARBONATE_INTENSITY = Prior(
     name="carbonate_intensity", mean=0.2, std=0.45, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
@@ -104,13 +99,6 @@ SOFT_FLOOR = 0.01
 UNKNOWN_KIND_STD = 0.16
 """Relative standard uncertainty of b for amorphous matter of unknown kind: what measured organic matter of
 the RockJock library scatters by about the calculated ratio of crystals and diffuse scattering."""
-ORGANIC_WATER_EXCHANGE = 0.02
-"""Standard uncertainty, relative to their sum and beyond the shapes that the fit carries, with which the scattering of
-organic matter and of water is told apart: their maxima lie 8 degrees apart with widths of 8 to 10, and protein, lipid
-and keratin differ from each other by as much. The sum is not affected."""
-WATER_MINERAL_EXCHANGE = 0.015
-"""Standard uncertainty, beyond the fit's and relative to organic matter and water, with which their scattering leaves
-intensity near 30 degrees that is not amorphous mineral, or hides some that is."""
 
 # Constants of thermogravimetry.
 
@@ -184,7 +172,7 @@ PAIR_CRYSTALS_STD, PAIR_AMORPHOUS_STD, PAIR_ORGANIC_STD = 0.027, 0.045, 0.08
 thermogravimetry in right pairs: 0.027, 0.050 and 0.085 over 120 specimens of the package's simulator, of which nine
 tenths are taken, so that one right pair in a hundred of them has a probability below 0.01."""
 PAIR_AMORPHOUS_SHARE = 0.2
-"""The same of amorphous mineral relative to its amount: see ``AMORPHOUS_RESPONSE``."""
+"""The same of amorphous mineral relative to its amount: what it scatters per gram is known to that."""
 PAIR_CARBONATE_STD = 0.004
 """Standard uncertainty of the carbonate by both, beside that of `LATTICE_CARBONATE_STD`."""
 LATE_ORGANIC = 0.02

@@ -281,10 +281,11 @@ class Holder:
     advice: str
 
 
+ACRYLIC = "PMMA"
 HOLDERS = (
     Holder(name="glass", humps=((26.1, 12.0, 1.0),), advice="its maximum lies under the water halo and beside 002"),
     Holder(
-        name="PMMA",
+        name=ACRYLIC,
         humps=((13.8, 5.0, 1.0), (30.9, 6.0, 0.4), (42.3, 6.0, 0.2)),
         advice="its 30.9° maximum lies under the apatite triplet and mimics amorphous calcium phosphate",
     ),

@@ -274,6 +274,7 @@ INELASTIC_STD = {"filter": 0.2, "monochromator": 0.6}
 # Standard deviation of the amount of `physics.profiles.spread_shoulder` in a phase's profiles, in units of their
 # area: lognormal sizes with standard deviations of ln size between 0.2 and 0.4 span −0.04 to +0.06.
 SHOULDER_STD = 0.05
+BLANK_FORM_STD = 0.1  # of falling corrections to a measured blank, in units of its mean
 CORRECTION_STD = 0.01  # of slow corrections to the physical background, in units of the median intensity
 _FALLING = ((0.0, "constant"), (1.0, "air_1"), (2.0, "air_2"), (4.0, "air_4"))  # exponents
 _HALF_WINDOW = 1.5  # degrees: maxima of holders are four times as wide, the rise of air scatter is a parabola
@@ -289,7 +290,7 @@ class Column:
     name: str
     kind: str  # "phase", "amorphous", "mode", "background" or "correction"
     nonnegative: bool = False
-    parent: str = ""  # of a mode: component whose amount is the prior's standard deviation, or "*"
+    parent: str = ""  # of a mode or correction: component whose amount is the prior's standard deviation, or "*"
     relative_std: float = 1.0  # of a mode: prior standard deviation in units of that amount
     prior_std: float = np.inf  # fixed prior standard deviation of the coefficient
     area_std: float = 0.0  # of an amorphous component: relative, of its scattering per gram
@@ -362,18 +363,15 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, s
     counts without an energy window), which is flat in symmetric reflection; where geometry bends what leaves the
     specimen (`slit`, of `geometry_factor`) it is a term of its own, bent alike and not polarised. A measured blank has
     a scale of its own, freed of its noise (`smooth_blank`), which would pull it towards zero: to a tenth for a blank
-    counted as long as the scan. Slow corrections are Chebyshev polynomials, small unless the recipe's background is
+    counted as long as the scan. What else falls with angle is then air that the blank has: a correction of a tenth of
+    it, of either sign. Slow corrections are Chebyshev polynomials, small unless the recipe's background is
     flexible: free ones follow anything that is broad, amorphous scattering included. Raises AnalysisError where the
     blank does not cover the fitted range.
     """
     two_theta, flexible = points.two_theta, recipe.background == "flexible"
     u = two_theta[0] / two_theta
-    out: _Terms = [
-        (Column(name=f"background_{name}", kind="background", nonnegative=not flexible), u**power)
-        for power, name in _FALLING
-    ]
-    if np.ptp(slit) > 0.01 * float(np.median(slit)):
-        out.append((Column(name="background_fluorescence", kind="background", nonnegative=not flexible), slit))
+    out: _Terms = []
+    held = None
     if blank is not None:
         if blank.two_theta[0] > two_theta[0] + 0.05 or blank.two_theta[-1] < two_theta[-1] - 0.05:
             msg = (
@@ -382,8 +380,17 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, s
                 "give another range."
             )
             raise AnalysisError(msg)
-        column = Column(name="background_blank", kind="background", nonnegative=True)
-        out.append((column, smooth_blank(blank, two_theta)))
+        measured = smooth_blank(blank, two_theta)
+        out.append((Column(name="background_blank", kind="background", nonnegative=True), measured))
+        held = None if flexible else float(measured.mean())
+    for power, name in _FALLING:
+        column = Column(name=f"background_{name}", kind="background", nonnegative=not flexible)
+        if held is not None and power > 0.0:
+            std = BLANK_FORM_STD * held / float((u**power).mean())
+            column = Column(name=column.name, kind="correction", parent="background_blank", relative_std=std)
+        out.append((column, u**power))
+    if np.ptp(slit) > 0.01 * float(np.median(slit)):
+        out.append((Column(name="background_fluorescence", kind="background", nonnegative=not flexible), slit))
     x = 2.0 * (two_theta - two_theta[0]) / (two_theta[-1] - two_theta[0]) - 1.0
     polynomials = chebyshev.chebvander(x, recipe.background_terms)[:, 1:].T
     std = np.inf if flexible else CORRECTION_STD * float(np.median(points.intensity))

@@ -10,6 +10,7 @@ import numpy as np
 
 from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.physics import profiles
+from xrdcomp.physics.amorphous import ACRYLIC
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
 from xrdcomp.refinement.model import MeasuredAmorphous, ModelSetup, PatternModel, Points, narrowest_fwhm
@@ -202,7 +203,25 @@ class Refinement(FittedModel):
             if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
         give_up = POOR_FIT_GOF if np.isfinite(abandon_gof) else np.inf
-        return cls._minimum(pattern, setup, points, table, fine, give_up=give_up)._with_polarization()
+        return cls._minimum(pattern, setup, points, table, fine, give_up=give_up).with_polymer()._with_polarization()
+
+    def with_polymer(self) -> Refinement:
+        """Fit an acrylic polymer as well where its broad maxima show and nobody named the amorphous components.
+
+        Its first maximum lies where no other component has one. Without it air takes it up, and what is embedded in
+        it seems to hold less organic matter and more amorphous mineral.
+        """
+        recipe = self.recipe
+        if recipe.amorphous is not None or not self.setup.amorphous or recipe.mode == "peaks" or not self.phases:
+            return self
+        shown = self.holder_shown
+        if shown is None or shown.holder.name != ACRYLIC:
+            return self
+        setup = replace(self.setup, amorphous=(*self.setup.amorphous, "polymer"))
+        model = setup.build(self.points, self.table)
+        other = self._settled(setup, self.table, model, setup.recipe.max_iterations)
+        better = (self.solution.cost - other.solution.cost) / self.evidence.inflation > DECISIVE
+        return replace(other, polymer_shown=shown) if better else self
 
     def _with_polarization(self) -> Refinement:
         """Let the intensities decide whether a graphite crystal polarised the beam where nobody said.

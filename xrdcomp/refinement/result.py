@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
-from xrdcomp.physics.amorphous import best_holder
+from xrdcomp.physics.amorphous import HolderMatch, best_holder
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
@@ -104,7 +104,8 @@ BLANK_MISSING = message_kind(
 HOLDER_SHOWS = message_kind(
     "HOLDER_HUMP",
     "warning",
-    "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern.",
+    "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern. PMMA is fitted as well (polymer) and "
+    "counts as organic matter: a specimen embedded in it looks the same.",
     remedy="Give the scan of the empty holder as blank, or use a zero-background holder.",
     threshold=f"z of {_HOLDER_Z:g}, and {100 * _HOLDER_HEIGHT:g} % of the median intensity",
     origin="judgement",
@@ -187,6 +188,8 @@ class FittedModel:
     shift_std: Mapping[str, float] = field(default_factory=dict)
     # By how much a graphite crystal lowers the sum of squares, misfit counted in; None where that was not asked.
     monochromator_gain: float | None = None
+    # What asked for the polymer that is fitted although nobody named it.
+    polymer_shown: HolderMatch | None = None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -419,9 +422,9 @@ class FittedModel:
             return {}
         c, n = solution.coefficients, len(self.phases)
         held = (CORRECTION_STD * float(np.median(self.points.intensity)) or 1.0) ** -2
-        with_background = []
+        with_background, slow = [], np.array([c.kind == "correction" and not c.parent for c in model.columns])
         for precision, bounded in ((held, True), (0.0, False)):
-            prior = np.where(model.of_kind("correction"), precision, solution.linear_prior)
+            prior = np.where(slow, precision, solution.linear_prior)
             nonnegative = np.where(model.of_kind("background"), bounded, model.nonnegative)
             normal = gram + np.diag(prior + 1e-12 * np.diag(gram))
             found = solve_linear(normal, self.evidence.right, nonnegative)
@@ -502,13 +505,14 @@ class FittedModel:
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
         return out
 
-    def _holder_messages(self) -> tuple[Diagnostic, ...]:
-        """Name the holder whose broad maxima, not negative, improve the fit most, if they show.
+    @cached_property
+    def holder_shown(self) -> HolderMatch | None:
+        """The holder whose broad maxima, not negative, improve the fit most, if they show.
 
         One column is added to the linear problem, and amorphous scattering with its deformations, air and reflections
-        are fitted again beside it; a holder is named where the cost, over the misfit's inflation, falls by 4² and the
-        maximum exceeds 4 % of the median intensity. Maxima where the specimen's own lie (glass, Kapton below an
-        organic) mostly pass for these: nothing but an empty-holder scan tells them.
+        are fitted again beside it; a holder shows where the cost, over the misfit's inflation, falls by 4² and the
+        maximum exceeds 4 % of the median intensity, in which units `gain` and `height` are. Maxima where the specimen's
+        own lie (glass, Kapton below an organic) mostly pass for these: nothing but an empty-holder scan tells them.
         """
         points, right, bounded = self.points, self.evidence.right, self.model.nonnegative
         gram = self.evidence.gram + np.diag(self.solution.linear_prior + 1e-12)
@@ -528,14 +532,27 @@ class FittedModel:
 
         best = best_holder(points.two_theta, self.instrument.wavelength, improve)
         if best is None:
+            return None
+        gain = max(best.gain, 0.0) / self.evidence.inflation
+        height = best.height / max(float(np.median(points.intensity)), 1e-300)
+        shows = gain >= _HOLDER_Z**2 and height >= _HOLDER_HEIGHT
+        return replace(best, gain=gain, height=height) if shows else None
+
+    def _holder_messages(self) -> tuple[Diagnostic, ...]:
+        """Name the holder that shows, or the polymer that is fitted because it does."""
+        shown = self.polymer_shown or self.holder_shown
+        if shown is None:
             return ()
-        holder, height = best.holder, best.height / max(float(np.median(points.intensity)), 1e-300)
-        z = float(np.sqrt(max(best.gain, 0.0) / self.evidence.inflation))
-        if z < _HOLDER_Z or height < _HOLDER_HEIGHT:
-            return ()
+        holder, z = shown.holder, float(np.sqrt(shown.gain))
         positions = ", ".join(f"{p:.1f}" for p, *_ in holder.humps)
+        what = f"{holder.advice}. "
+        if self.polymer_shown is not None:
+            what = (
+                "fitted as polymer, which counts as organic matter: right for a specimen embedded in acrylic resin, "
+                "wrong for one on an acrylic holder. "
+            )
         text = (
             f"The broad maxima of {holder.name} ({positions}° for Cu Kα) show beneath the specimen, "
-            f"{100 * height:.0f} % of the median intensity (z = {z:.0f}): {holder.advice}. {HOLDER_SHOWS.remedy}"
+            f"{100 * shown.height:.0f} % of the median intensity (z = {z:.0f}): {what}{HOLDER_SHOWS.remedy}"
         )
-        return (HOLDER_SHOWS(text, holder=holder.name, height=height, z=z),)
+        return (HOLDER_SHOWS(text, holder=holder.name, height=shown.height, z=z),)

@@ -481,6 +481,11 @@ def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is 
     if better is not None:
         start, search = better, _Search(better, recipe, standard=standard)
         found = search.report()
+    # what it is embedded in may not have stood out before the other phases were found
+    embedded = search.residual.fit.with_polymer()
+    if embedded is not search.residual.fit:
+        start, search = embedded, _Search(embedded, recipe, named=named, standard=standard)
+        found = search.report()
     if len(start.phases) > len(spike) or not free or found.fit.gof <= _SETTLED_GOF:
         return found
     if not phases and found.fit.quality != "describes":
