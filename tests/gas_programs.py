@@ -72,6 +72,21 @@ INORGANIC = {
     ],
 }  # fmt: skip
 
+GELS = {
+    "alumina gel": [
+        Pool(mass=0.15, peak_c=100, energy_kj=45, order=1.3), Pool(mass=0.12, peak_c=250, energy_kj=70, order=2.5),
+        Pool(mass=0.06, peak_c=400, energy_kj=100, order=2),
+    ],
+    "titania gel": [
+        Pool(mass=0.12, peak_c=100, energy_kj=45), Pool(mass=0.05, peak_c=250, energy_kj=60, order=2),
+        Pool(mass=0.02, peak_c=420, energy_kj=130),
+    ],
+    "fine hydromagnesite": [
+        Pool(mass=0.03, peak_c=90, energy_kj=45), Pool(mass=0.15, peak_c=225, energy_kj=90, order=1.3),
+        Pool(mass=0.039, peak_c=330, energy_kj=130), Pool(mass=0.36, peak_c=440, energy_kj=170, order=1.2),
+    ],
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Programme:

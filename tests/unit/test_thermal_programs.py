@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
-from tests.gas_programs import HYDRATES, INORGANIC, Faults, Made, Pool, Programme, bone, make, untold
+from tests.gas_programs import GELS, HYDRATES, INORGANIC, Faults, Made, Pool, Programme, bone, make, untold
 from tests.helpers import assert_close
+from tests.unit.thermal_curves import beside_phases
 from xrdcomp.data import Atmosphere
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
@@ -114,6 +116,21 @@ def test_gels_and_hydroxides_are_not_read_as_tissue(name: str, gas: Atmosphere) 
         result = analyze_tga(make(INORGANIC[name], Programme(rate=rate, gas=gas)).run, NO_BUOYANCY)
         assert result.nature == "not_tissue", (rate, [s.name for s in result.steps])
         assert "organic" not in result.quantities
+
+
+@pytest.mark.parametrize("name", list(GELS))
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_what_leaves_no_carbonate_is_not_tissue_for_sure(name: str, rate: float) -> None:
+    """Unless diffraction found a mineral of tissue, or the user says so."""
+    run = make(GELS[name], Programme(rate=rate)).run
+    result = analyze_tga(run, NO_BUOYANCY)
+    if result.nature == "open":  # else not read as tissue at all
+        assert "TGA_NO_CARBONATE" in {m.code for m in beside_phases(result)}
+        assert "TGA_NO_CARBONATE" in {m.code for m in beside_phases(result, "corundum")}
+        assert "TGA_NO_CARBONATE" not in {m.code for m in beside_phases(result, "hydroxyapatite")}
+    assert result.nature != "tissue"
+    stated = msgspec.structs.replace(NO_BUOYANCY, assignment="tissue")
+    assert analyze_tga(run, stated).nature == "tissue"
 
 
 @pytest.mark.parametrize("water", [0.4, 0.8])

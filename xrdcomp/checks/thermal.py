@@ -68,6 +68,13 @@ ORGANIC_CRYSTALS = message_kind("TGA_ORGANIC_CRYSTALS", "warning",
     "Crystals found by diffraction that burn with the organic and are no mineral.",
 )  # fmt: skip
 
+NO_CARBONATE = message_kind("TGA_NO_CARBONATE", "warning",
+    "What is left loses no CO2, unlike mineral of tissue: the organic may be bound water of a gel or hydroxide.",
+    remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
+    threshold="CO2 below 0.6 % of a residue above 30 %, no mineral of tissue in the pattern",
+    origin="alumina, zirconia, titania and magnesia gels, boehmite, hydromagnesite by published steps",
+)  # fmt: skip
+
 # ---- The balance alone ----
 
 
@@ -87,7 +94,7 @@ def inert_char(tga: TgaResult) -> Diagnostic | None:
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
     text = (
         f"In {tga.atmosphere} part of the organic stays as char and looks like mineral. Organic and residue were "
-        f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` holds the raw losses. Burn the residue "
+        f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` does not hold it. Burn the residue "
         "off in air to measure it."
     )
     return INERT_CHAR(text, char_fraction=char, char_std=std)
@@ -225,6 +232,21 @@ def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
         "whewellite nor weddellite was detected by diffraction; anhydrous or amorphous oxalate, or chance.",
         ratio=seen.ratio,
     )
+
+
+@check(NO_CARBONATE, "specimen")
+def no_carbonate(analysis: Analysis) -> Diagnostic | None:
+    tga = analysis.tga
+    if tga is None or "CO2" not in tga.nature_reason or tga.nature != "open":
+        return None
+    if any(phase.facts.biomineral and phase.decision == "detected" for phase in analysis.phases):
+        return None
+    organic = tga.quantities.get("organic", tga.quantities.get("dry_organic"))
+    text = f"The losses are read as tissue's by their temperatures alone: {tga.nature_reason}. "
+    if organic is not None:
+        text += f"The {100 * organic.value:.1f} % of organic matter "
+        text += "may as well be bound water of a gel or hydroxide, or CO2 of a hydrous carbonate. "
+    return NO_CARBONATE(text + NO_CARBONATE.remedy)
 
 
 @_beside(CHLORIDE, lambda phase: phase.facts.salt)

@@ -18,7 +18,15 @@ from xrdcomp.data import Diagnostic, GasChange, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
-from xrdcomp.thermal.curve import INERT_GASES, Z95, SmoothedCurve, derivative, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.curve import (
+    INERT_GASES,
+    Z95,
+    SmoothedCurve,
+    derivative,
+    shift_with_rate,
+    smoothed_curve,
+    smoothed_std,
+)
 from xrdcomp.thermal.losses import (
     Boundaries,
     Peak,
@@ -180,6 +188,8 @@ _NARROW_C, _LATE_C, _LEAST_ORGANIC, _TAIL, _RISE_OF_ORGANIC = 60.0, 25.0, 0.1, 0
 _BOUND_C, _BOUND_ENERGY_KJ = 105.0, 90.0  # moisture has begun to go by then
 _HALF_ORGANIC_C, _MOST_OF_MINERAL = 40.0, 0.5
 _GAIN, _UNSURE = 0.01, 0.06
+# residue that is to hold carbonate, and least CO2 of it: 3 to 8 % CO3 in bone and dentine, 2 to 4 in enamel
+_MUCH_MINERAL, _LEAST_DIOXIDE = 0.3, 0.006
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +224,13 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
         return Judged(
             read=True, nature="open", reason=f"no more than {100 * organic:.1f} % go where organic matter does"
         )
+    if assignment != "tissue" and len(boundaries.mass) > 2:
+        left, dioxide = float(boundaries.mass[2]), float(boundaries.mass[1] - boundaries.mass[2])
+        covariance = boundaries.total_covariance
+        std = float(np.sqrt(max(covariance[1, 1] + covariance[2, 2] - 2.0 * covariance[1, 2], 0.0)))
+        if left > _MUCH_MINERAL and dioxide + 2.0 * std < _LEAST_DIOXIDE * left:
+            reason = f"what is left ({100 * left:.0f} %) loses no CO2 ({100 * dioxide:.2f} %), unlike mineral of tissue"
+            return Judged(read=True, nature="open", reason=reason)
     return Judged(read=True, nature="tissue")
 
 
@@ -379,7 +396,7 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 # ---- Organic matter that leaves among the carbonate, and char by kind ----
 
 # late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
-_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 125.0, 0.04, (0.25, 0.3), (0.5, 0.3)
+_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 125.0, 0.04, (0.3, 0.3), (0.6, 0.3)
 _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
 _GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.12, 0.10), 750.0, 950.0
 _CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
@@ -405,7 +422,8 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     organic = max(float(boundaries.mass[0] - boundaries.mass[1]), 0.0) + burnt
     at = boundaries.progress[1] + _VALLEY_C * np.array([-1.0, 1.0])
     before, after = np.interp(at, curve.raw.progress, curve.mass)
-    most = min(_ENCLOSED_C * max(float(before - after), 0.0) / (2.0 * _VALLEY_C), _LATE_MOST * organic)
+    noise = float(np.sqrt(2.0)) * smoothed_std(curve.raw.bin_noise, curve.length)
+    most = min(_ENCLOSED_C * max(float(before - after) - noise, 0.0) / (2.0 * _VALLEY_C), _LATE_MOST * organic)
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
     found = {"late_organic": Moved(mean * most, std * most, np.array([0.0, 1.0, -1.0, 0.0]))}
