@@ -19,6 +19,7 @@ import resource
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,14 +191,27 @@ def damage(copies: int, seed: int) -> dict[str, object]:
     }
 
 
-def structured(copies: int, seconds: float, seed: int, keep: Path | None) -> dict[str, object]:
-    """Outcomes by kind of copies that are wrong as a whole, of files of up to `LARGEST_SEED` bytes."""
+def structured(
+    copies: int, seconds: float, seed: int, keep: Path | None, report: Callable[[dict[str, object]], object]
+) -> dict[str, object]:
+    """Outcomes by kind of copies that are wrong as a whole, of files of up to `LARGEST_SEED` bytes.
+
+    `report` is given the counts every 2000 copies and at the end.
+    """
     rng = random.Random(seed)
     table: dict[str, Counter[str]] = {kind: Counter() for kind in STRUCTURES}
     silent: list[str] = []
     slowest, done, began = 0.0, 0, time.monotonic()
+    readable: list[tuple[Seed, tuple[Pattern, ...]]] = []
+
+    def found() -> dict[str, object]:
+        return {
+            "copies": done, "files": len(readable), "seconds": round(time.monotonic() - began, 1), "seed": seed,
+            "slowest_s": round(slowest, 3), "table": {kind: dict(counts) for kind, counts in table.items()},
+            "silent": silent,
+        }  # fmt: skip
+
     with tempfile.TemporaryDirectory() as folder:
-        readable: list[tuple[Seed, tuple[Pattern, ...]]] = []
         for each in seeds():
             path = Path(folder) / Path(each.name).name
             path.write_bytes(each.data)
@@ -225,13 +239,15 @@ def structured(copies: int, seconds: float, seed: int, keep: Path | None) -> dic
             table[kind][outcome] += 1
             if outcome.startswith(("silent", "DEFECT", "not foreseen", "a check")):
                 silent.append(f"{kind}: {outcome}: {each.name}")
+                if outcome.startswith(("DEFECT", "a check")):
+                    print(f"{done} {silent[-1]}", flush=True)
                 if keep is not None:
-                    (keep / f"{len(silent):05d}-{path.name}").write_bytes(data)
-    return {
-        "copies": done, "files": len(readable), "seconds": round(time.monotonic() - began, 1), "seed": seed,
-        "slowest_s": round(slowest, 3), "table": {kind: dict(counts) for kind, counts in table.items()},
-        "silent": silent,
-    }  # fmt: skip
+                    words = f"{seed}-{len(silent):05d} {outcome} {kind} {Path(each.name).name}"
+                    (keep / words.replace(":", "")).write_bytes(data)
+            if done % 2000 == 0:  # a study that is stopped has its counts
+                report(found())
+    report(found())
+    return found()
 
 
 def write_rows(name: str, rows: list[dict[str, object]], details: dict[str, object]) -> None:
@@ -289,7 +305,12 @@ def main() -> int:
         print("\n".join(map(str, found["silent"])) if isinstance(found["silent"], list) else "")
         return 0
     if arguments.structured:
-        found = structured(arguments.structured, arguments.seconds or 1e9, arguments.seed, arguments.keep)
+        target = Path(__file__).parent / "results" / f"structured_readers_{arguments.seed}.json"
+        target.parent.mkdir(exist_ok=True)
+        found = structured(
+            arguments.structured, arguments.seconds or 1e9, arguments.seed, arguments.keep,
+            lambda counts: target.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8"),
+        )  # fmt: skip
         table = found["table"]
         assert isinstance(table, dict)
         for kind, counts in table.items():
@@ -297,8 +318,6 @@ def main() -> int:
         print(
             f"{found['copies']} copies of {found['files']} files, {found['seconds']} s, slowest {found['slowest_s']} s"
         )
-        target = Path(__file__).parent / "results" / f"structured_readers_{arguments.seed}.json"
-        target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         return 0
     found = fuzz(arguments.inputs, arguments.seconds, arguments.seed)
     write_rows("fuzz_readers", fuzz_rows(found), found)

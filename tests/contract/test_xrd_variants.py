@@ -69,6 +69,31 @@ FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
          *rows("{x:.5f},{y:.5f},{s:.5f},{s:.5f},200.1,{i}.5")], "xrd_text", (),
     ),
     "pandas.csv": ([",2theta,intensity", *rows("{i},{x:.4f},{y}")], "xrd_text", ()),
+    "numbered.csv": (["No.,Pos. [°2Th.],Iobs [cts]", *rows("{i},{x:.4f},{y}")], "xrd_text", ()),
+    "relative beside.csv": (["2theta,d,counts,I/Imax", *rows("{x:.4f},{s:.5f},{y},{s:.2f}")], "xrd_text", ()),
+    "words.csv": (["diffraction angle 2θ;intensity", *rows("{x:.4f};{y}", ",")], "xrd_text", ()),
+    "pdxl.csv": (
+        ["2-theta (deg),Meas. data:HA (Counts),BG data,Calc. data", *rows("{x:.4f},{y},{s:.2f},{s:.2f}")], "xrd_text",
+        (),
+    ),
+    "xpert german.csv": (
+        ["[Measurement conditions]", "Anode material;Cu", "K-Alpha1 wavelength;1,54060", "[Scan points]",
+         "Angle;Intensity", *rows("{x:.4f};{y}", ",")], "xrd_text", (1.5406,),
+    ),
+    "numbered wavelength.txt": (
+        ["Wavelength 1 (Å): 1.5406", "", "Angle\tCounts", *rows("{x:.4f}\t{y}")], "xrd_text", (1.5406,)
+    ),
+    "dioptas.xy": (
+        ["# wavelength: 4.133e-11", "# 2th_deg I", *rows("{x:.6f} {y}")], "xrd_text", (0.4133,)
+    ),
+    "smartlab.txt": (
+        [";KAlpha1 = 1.540593", "#Intensity_unit=cps", "#Attenuator_coefficient=1.0000", *rows("{x:.4f}\t{y}\t1")],
+        "xrd_text", (1.540593,),
+    ),
+    "maud.esg": (
+        ["_pd_block_id noTitle|#0", "_diffrn_detector 'Point'", "_diffrn_radiation_wavelength 1.5406", "loop_",
+         "_pd_meas_angle_2theta", "_pd_meas_intensity_total", *rows()], "pdcif", (1.5406,),
+    ),
     "spec.dat": (
         ["#F a.dat", "", "#S 1 ascan tth", "#N 4", "#L Two Theta  Epoch  Monitor  Detector",
          *rows("{x:.4f} {i} 50000 {y}")], "xrd_text", (),
@@ -108,6 +133,24 @@ def test_variants_are_read(name: str, tmp_path: Path) -> None:
     assert all(line.weight in (1.0, 0.5) for line in pattern.emission_lines)
     told = {note.code for note in pattern.messages if note.severity == "warning"}
     assert told == ({"XRD_AXIS_NAME"} if path.suffix == ".ras" else set())
+
+
+@pytest.mark.parametrize("end", ["\r\r\n", "\n\n", "\r\n\r\n"])
+def test_line_ends_doubled_on_the_way(end: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.xy"
+    path.write_bytes(end.join([*rows(), ""]).encode())
+    np.testing.assert_array_equal(read_xrd(path).intensity, Y)
+
+
+@pytest.mark.parametrize("blank", [" ", "\u202f"])
+def test_blanks_between_thousands_are_named(blank: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    cells = zip(rows("{x:.4f}", ","), Y, strict=True)
+    path.write_text(
+        "\n".join(["2Theta;Coups", *(f"{x};{y:,}".replace(",", blank, 9) if y > 999 else f"{x};{y}" for x, y in cells)])
+    )
+    with pytest.raises(ReadError, match="separators of thousands"):
+        read_xrd(path)
 
 
 def test_counting_times_of_a_uxd_may_vary(tmp_path: Path) -> None:

@@ -424,3 +424,28 @@ def test_an_interrupt_while_the_command_loads_ends_with_130_and_no_traceback() -
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (130, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_waits_until_a_compiled_module_is_loaded(number: str, code: int) -> None:
+    """C++ ends the process where an exception leaves a module's first lines."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from importlib.machinery import ExtensionFileLoader, ModuleSpec\n"
+        "from xrdcomp.cli.start import start\n"
+        "class Slow(ExtensionFileLoader):\n"
+        "    def create_module(self, spec):\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "        time.sleep(0.05)\n"
+        "        print('loaded', flush=True)\n"
+        "    def exec_module(self, module):\n"
+        "        pass\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        return ModuleSpec(name, Slow(name, 'a.so')) if name == 'click' else None\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "start()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (code, "loaded\n", "")

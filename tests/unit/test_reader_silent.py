@@ -236,6 +236,14 @@ def test_a_stretch_of_another_scale_is_told(factor: float, points: int) -> None:
     assert told >= 9
 
 
+def test_a_short_stretch_is_told_however_it_scatters() -> None:
+    """Thirteen points scatter by chance as if they had not been multiplied in one stretch of twenty."""
+    for seed in range(60):
+        x, y = wide(seed)
+        y[300:313] *= 10.0
+        assert "XRD_SCALE_CHANGES" in codes(x, y), seed
+
+
 def test_two_zeros_among_many_counts_are_told() -> None:
     x, y = wide()
     assert "XRD_ZERO_RUN" not in codes(x, y)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
 
 from xrdcomp.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 
@@ -11,14 +13,31 @@ from xrdcomp.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 def start() -> None:
     """Run the command line; a signal while it loads ends it with 130 or 143, as one during the work does."""
 
-    def stop(*_: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _loads_extension(frame) and hasattr(signal, "setitimer"):  # C++ ends the process on an exception there
+            signal.signal(signal.SIGALRM, lambda _, later: stop(number, later))
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
         raise Terminated
 
     try:
         signal.signal(signal.SIGTERM, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell had it ignored
+            signal.signal(signal.SIGINT, stop)
         from xrdcomp.cli.main import main
 
         main()
     except KeyboardInterrupt as error:
         sys.exit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED)
+
+
+def _loads_extension(frame: FrameType | None) -> bool:
+    """Whether a frame is called from the beginning of a compiled module."""
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False

@@ -496,7 +496,7 @@ def note_stretch(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnosti
     """Note a stretch that jumps by one factor at its first point and back behind its last.
 
     Both jumps must be larger than every other step of the scan (in logarithms, beyond counting noise), of the same size
-    once the slope beside them is taken off, and a stretch of ten points must scatter as multiplied counts do. A
+    once the slope beside them is taken off, and a stretch of 25 points must scatter as multiplied counts do. A
     reflection climbs and falls over several points, and the others of a scan show how steeply.
     """
     y, scale = intensity, counting_scale(intensity)
@@ -529,10 +529,11 @@ def note_stretch(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnosti
             continue
         if min(size[up], size[down]) < (3.0 if n < 4 else 2.0 if n < 8 else 1.3) * rest.max():
             continue
-        inside = _scatter(y[up + 1 : down + 1]) if n >= 10 else None
+        inside = _scatter(y[up + 1 : down + 1]) if n >= 25 else None
         # curves inside raise the scatter of a stretch, so that only too little of it speaks against a large factor
         excess = factor if inside is None else float(np.log(max(inside, 1e-9) / scale))
-        if excess < 0.3 * factor - 0.5 if factor > 0 else excess > 0.3 * factor + 0.5:
+        doubt = 0.5 + 2.0 / np.sqrt(n)
+        if excess < 0.3 * factor - doubt if factor > 0 else excess > 0.3 * factor + doubt:
             continue
         text = (
             f"from {two_theta[up + 1]:g} to {two_theta[down]:g}° the intensities are {np.exp(factor):.3g} times those "

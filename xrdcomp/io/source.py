@@ -164,7 +164,10 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
     half = not cut and encoding.startswith("utf-16") and len(data) % 2  # a file that ends within a character
     text = data[: len(data) - half].decode(encoding, errors="ignore" if cut else "strict") + "\ufffd" * half
     if "\r" in text:
+        text = re.sub("\r+\n", "\n", text) if text.count("\r\r\n") > 0.9 * text.count("\n") else text
         text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if 2 * (text.count("\n\n") + 2) > text.count("\n") > 40:  # line ends doubled on the way
+        text = re.sub(r"(?<=[^\n])\n\n(?=[^\n])", "\n", text)
     return text.removeprefix("\ufeff"), encoding
 
 
@@ -180,7 +183,7 @@ def _encoding(data: bytes, *, cut: bool) -> str:
             sample = data[offset:512:2]
             if sample.count(0) > 0.7 * len(sample) and 0 not in data[1 - offset : 512 : 2]:
                 return name if _decodes(pairs, name) else ""
-    plain = data.removesuffix(b"\x1a")
+    plain = data.rstrip(b"\x1a")
     if len(plain.translate(None, _CONTROL)) != len(plain):  # ten times as quick as a search for them
         return ""
     if _decodes(body, "utf-8"):

@@ -248,6 +248,8 @@ def _number(cell: str, row: str, line: int) -> float:
         )
     elif "." in text and cell.endswith("!"):
         complaint = f"the number {text!r} has a point, and others of the table have a decimal comma"
+    elif PARTED.search(row):
+        complaint, hint = f"{text!r} has separators of thousands", UNPARTED
     elif "," in text and "." in text:
         complaint = f"the number {text!r} has both a comma and a point"
     else:
@@ -285,6 +287,8 @@ def has_other(text: str) -> bool:
 
 _NUMERIC_ROW = re.compile(r"[\s]*[-+]?[.,]?\d[-+.,;\deE\s]*\Z")
 _DROP_NUMERIC = str.maketrans("", "", "0123456789+-.,;eE \t")
+PARTED = re.compile(r"(?:^|[;\t\"])\s*\d{1,3}(?:['’\u202f\u00a0 ,]\d{3})+(?:[.,]\d+)?\s*(?:$|[;\t\"])")
+UNPARTED = "Export the numbers without separators of thousands."
 _FOOTER = re.compile(r"\s*(?!(?:nan|inf)\b)(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)", re.IGNORECASE)
 
 
@@ -359,6 +363,8 @@ def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] 
     for i in range(last, len(lines)):
         line = lines[i].strip()
         mostly_digits = sum(map(str.isdigit, line)) > 0.5 * len(line)
+        if PARTED.search(line):
+            raise line_error(i + 1, f"{line[:50]!r} has separators of thousands", "plain numbers", UNPARTED)
         if line and (mostly_digits or not _FOOTER.match(line)):
             msg = f"{line[:50]!r} follows the block of numbers"
             hint = "The file may hold two scans, or a value is damaged. Export one scan per file."

@@ -6,6 +6,7 @@ least-squares weights (1/variance), else from counting (Toby, von Dreele & Larso
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,7 +47,7 @@ _INTENSITY: dict[str, IntensityUnit] = {
     "_pd_proc_intensity_total": "arbitrary",
     "_pd_proc_intensity_net": "arbitrary",
 }
-_ANGLE = ("_pd_meas_2theta_scan", "_pd_meas_2theta_corrected", "_pd_proc_2theta_corrected")
+_ANGLE = ("_pd_meas_2theta_scan", "_pd_meas_angle_2theta", "_pd_meas_2theta_corrected", "_pd_proc_2theta_corrected")
 _OTHER_AXES = {"_pd_meas_time_of_flight": "time of flight", "_pd_proc_d_spacing": "d spacing"}
 _INSTRUMENT: dict[str, tuple[str, ...]] = {
     "goniometer_radius_mm": ("_pd_instr_dist_spec/detc",),
@@ -66,7 +67,7 @@ _FIGURE = re.compile(r"\d{1,15}\)")
 
 def _sniff(source: SourceFile) -> float:
     data = source.data
-    if not re.search(rb"^\s*data_\S", source.head, re.MULTILINE):
+    if not re.search(rb"^\s*(?:data_\S|_pd_block_id\b)", source.head, re.MULTILINE):  # MAUD's .esg have no data_
         return 0.0
     if b"_pd_meas" in data or b"_pd_proc" in data:
         return 0.95
@@ -81,7 +82,12 @@ def pdcif(source: SourceFile) -> Sequence[RawScan]:
     if len(source.data) > MAX_CIF_BYTES:
         raise ReadError(f"a CIF of {len(source.data)} bytes", expected=f"up to {MAX_CIF_BYTES}")
     try:
-        document = cif.read_string(source.text)
+        text, numbers = source.text, itertools.count()
+        if not re.search(r"^\s*data_\S", text, re.MULTILINE):
+            several = len(re.findall(r"(?m)^\s*_pd_block_id\b", text)) > 1
+            place = r"(?m)^\s*(?=_pd_block_id\b)" if several else r"\A"
+            text = re.sub(place, lambda _: f"data_{next(numbers)} ", text)
+        document = cif.read_string(text)
     except (ValueError, RuntimeError) as problem:
         msg = f"the CIF syntax is broken: {str(problem).removeprefix('string:')}"
         raise ReadError(msg, expected="a well-formed CIF", hint="The file may be cut.") from problem

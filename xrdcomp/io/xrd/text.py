@@ -30,6 +30,8 @@ from xrdcomp.io.scans import (
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import (
     LEAST_ROWS,
+    PARTED,
+    UNPARTED,
     Table,
     find_broken_row,
     find_table,
@@ -43,7 +45,8 @@ from xrdcomp.units import KALPHA2_RATIO
 
 THIRD_COLUMN = message_kind(
     "XRD_THIRD_COLUMN", "warning",
-    "A third column without a name is no standard deviation of the second and is not used.",
+    "A third column without a name is no standard deviation of the second and is not used (info where it is 1 "
+    "throughout, as a factor that changes nothing).",
     remedy="Name the columns.",
     threshold="positive, below half of the second, or within 10 % of its square root",
 )  # fmt: skip
@@ -57,28 +60,37 @@ MAX_TABLES, LEAST_SCAN, _MOST_WIDER = 1000, 10, 5
 """Tables of one file at most; points of a scan that may follow another, and rows below a header, at least."""
 
 _ROLES: tuple[tuple[str, str], ...] = (
-    (r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|scattering angle", "2theta"),
+    (
+        r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|"
+        r"(?:scattering|diffraction)[\s_]*angle|(?:\w+[\s_])*angle[\s_]*2\s*(?:θ|th\w*)",
+        "2theta",
+    ),
     (r"d|d[\s_-]*spacing|d[\s_-]*value", "d"),
     (r"q|q[\s_-]*vector|scattering vector", "q"),
     (r"theta|th|θ", "theta"),
     (r"omega|ω|phi|φ|chi|χ|psi|ψ|gamma|γ|azimuth\w*|eta|beta|alpha|khi", "other angle"),
     (r"(?:photon[\s_-]*)?energ(?:y|ie)\w*|e ?[\[(]?k?ev[\])]?|tof|time of flight|channel|wavelength|lambda", "energy"),
     (r"esd|e\.s\.d\.?|err\w*|sig|sigma|σ|std\w*|uncertainty|e|s\(?i?\)?|dy|di|u\(i\)", "sigma"),
-    (r"diff\w*|resid\w*|[yi]?(?:back|bkg|bck)\w*|[yi]?calc\w*|y?fit\w*|bg|wt|cumulative", "calculated"),
+    (
+        r"diff\w*|resid\w*|[yi]?(?:back|bkg|bck)\w*|[yi]?calc\w*|y?fit\w*|bg|wt|cumulative|"
+        r"(?:bg|calc\.?) data",
+        "calculated",
+    ),
     (r"temp\w*|t|ts|tr", "temperature"),
     (r"time|zeit|t ?\[?(?:s|min|h)\]?", "time"),
     (r"mass\w*|weight\w*|tg\w*|masse|gewicht|dtg|dsc|heat ?flow", "thermal"),
-    (r"monitor|mon|i_?0|epoch|exposure|preset|date", "beside"),
+    (r"monitor|mon|i_?0|epoch|exposure|preset|date|i\s?/\s?i.*", "beside"),
     (
-        r"counts?|cts|int|det(?:ector)?|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*",
+        r"counts?|cts|int|det(?:ector)?|intens\w*|i|[iy]obs|y|i\(?obs\)?|signal|cps|rel\w*[\s_]*int\w*|photons|obs\w*|"
+        r"meas\. data.*",
         "intensity",
     ),
-    (r"angles?|x|pos\w*|°|deg\w*|winkel", "angle"),
+    (r"angles?|x|pos\w*\.?|°|deg\w*|winkel", "angle"),
 )
 """Roles of columns by their names, which must match whole; the first that fits."""
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
+    r"(?:wavelength(?:\s1)?|wave_length\w*|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
     r"(?P<value>\d*\.\d+(?:e-?\d+)?|\d+e-\d+)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
@@ -181,8 +193,7 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
             raise ReadError(msg, f"line {broken + 1}", "numbers in every row", hint)
         if len(parted := _parted_rows(lines)) >= LEAST_ROWS:
             msg = f"{lines[parted[0]].strip()[:50]!r} has separators of thousands"
-            hint = "Export the numbers without separators of thousands."
-            raise ReadError(msg, f"line {parted[0] + 1}", "plain numbers", hint)
+            raise ReadError(msg, f"line {parted[0] + 1}", "plain numbers", UNPARTED)
         msg = "there is no block of numbers with two columns"
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     else:
@@ -195,7 +206,8 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
-    lines_of_tube, notes = _radiation(header)
+    commas = table.dialect.decimal == ","
+    lines_of_tube, notes = _radiation([re.sub(r"(\d),(\d)", r"\1.\2", line) if commas else line for line in header])
     # an axis that is called 2θ is one; on any other only steps and range can tell
     hard = any(line.wavelength < 1.0 for line in lines_of_tube)
     if not hard and not (names and _role(names[columns.angle]) == "2theta") and not _TWO_THETA.search(text):
@@ -249,12 +261,9 @@ def _wider_rows(lines: Sequence[str], first: int, last: int) -> list[Diagnostic]
     ]
 
 
-_PARTED = re.compile(r"(?:^|[;\t\"])\s*\d{1,3}(?:['’\u202f\u00a0 ,]\d{3})+(?:[.,]\d+)?\s*(?:$|[;\t\"])")
-
-
 def _parted_rows(lines: Sequence[str]) -> list[int]:
     """Indices of lines with a cell whose thousands are separated."""
-    return [i for i, line in enumerate(lines[:1000]) if _PARTED.search(line[:200])]
+    return [i for i, line in enumerate(lines[:1000]) if PARTED.search(line[:200])]
 
 
 def _quoted_or_dated(lines: Sequence[str]) -> Table | None:
@@ -437,6 +446,8 @@ def _role(name: str) -> str:
     """Role of a column by its name with its unit, without it, or up to an underscore; "" for none."""
     plain = name.strip().lower().strip("\"'<> ")
     bare = _UNIT.sub("", plain).strip()
+    if re.fullmatch(r"[^\[(]*[\[(]°?\s*2\s*(?:th|θ)[^\])]*[\])]", plain):  # the unit says it: Pos. [°2Th.]
+        return "2theta"
     for text in filter(None, (plain, bare, re.sub(r"[_ ]", "", bare), plain.split("_")[0])):
         for pattern, role in _ROLES:
             if re.fullmatch(pattern, text):
@@ -506,7 +517,8 @@ def _unnamed(table: Table) -> _Columns:
         "the third column is no standard deviation of the second (its median is "
         f"{np.median(third):g} beside {np.median(y):g}) and has no name; it is not used"
     )
-    return _Columns(notes=(THIRD_COLUMN(text),))
+    said = THIRD_COLUMN(text)
+    return _Columns(notes=(replace(said, severity="info") if (third == 1.0).all() else said,))
 
 
 def _unit(name: str, header: str) -> IntensityUnit:
@@ -529,7 +541,8 @@ def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[D
             unread = unread or (line.strip()[:60] if _SAYS_WAVELENGTH.search(line) else "")
             continue
         unit = (found["unit"] or found["u1"] or "a").lower()
-        value = float(found["value"]) * {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
+        value = float(found["value"])
+        value *= 1e10 if value < 1e-8 else {"nm": 10.0, "m": 1e10}.get(unit, 1.0)
         weight, second = _WEIGHT.search(line), len(lines) == 1 and _ALPHA2.search(line)
         if second and 1.0 < value / lines[0].wavelength < 1.02:
             share = next((float(each[1]) for each in map(_RATIO.search, header) if each), KALPHA2_RATIO)
