@@ -167,7 +167,18 @@ def main() -> int:
             print(f"slow_{done}_{name}: {took:.2f} s")
         worst = max(worst, took)
         done += 1
-    kinds = Counter(structured_copies(small, given.structured, random.Random(given.seed + 2), folder))
+    target = Path(__file__).parent / "results"
+    target.mkdir(exist_ok=True)
+    kinds: Counter[tuple[str, str]] = Counter()
+    copies = structured_copies(small, given.structured, random.Random(given.seed + 2), folder)
+    for number, judged in enumerate(copies, 1):
+        kinds[judged] += 1
+        if judged[1] in ("hang", "a check could see it"):
+            print(*judged, flush=True)
+        if number % 1000 == 0 or number == given.structured:  # a study that is stopped has its counts
+            listed = {kind: {outcome: n for (of, outcome), n in kinds.items() if of == kind} for kind in STRUCTURES}
+            text = json.dumps({"copies": number, "seed": given.seed, "table": listed}, indent=1)
+            (target / f"structured_runs_{given.seed}.json").write_text(text + "\n")
     for kind in STRUCTURES:
         print(f"{kind:35s}", {outcome: n for (of, outcome), n in sorted(kinds.items()) if of == kind})
     hangs = sum(n for (_, outcome), n in kinds.items() if outcome == "hang")
@@ -185,8 +196,6 @@ def main() -> int:
         {"name": f"tga {kind}: {outcome}", "value": n, "unit": "files", "bar": None, "holds": True}
         for (kind, outcome), n in sorted(kinds.items())
     ]
-    target = Path(__file__).parent / "results"
-    target.mkdir(exist_ok=True)
     record = {"machine": platform.platform(), "python": platform.python_version(), "numpy": np.__version__}
     (target / "fuzz_readers_tga.json").write_text(json.dumps(rows, indent=1) + "\n")
     (target / "fuzz_readers_tga.machine.json").write_text(json.dumps(record, indent=1) + "\n")

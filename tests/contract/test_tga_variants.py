@@ -66,6 +66,26 @@ FILES: dict[str, tuple[list[str], str, str, str]] = {
     ),
     "spanish.csv": (["Tiempo (min);Temperatura (°C);Masa (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "utf-8",
                     "tga_csv", "mg"),
+    "hungarian.csv": (["Idő (min);Hőmérséklet (°C);Tömeg (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "cp1250",
+                      "tga_csv", "mg"),
+    "turkish.csv": (["Zaman (dk);Sıcaklık (°C);Kütle (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "iso8859-9",
+                    "tga_csv", "mg"),
+    "romanian.csv": (["Timp (min);Temperatură (°C);Masă (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "cp1250",
+                     "tga_csv", "mg"),
+    "greek.csv": (["Χρόνος (min);Θερμοκρασία (°C);Μάζα (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "cp1253",
+                  "tga_csv", "mg"),
+    "ukrainian.csv": (["Час (хв);Температура (°C);Маса (мг)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "cp1251",
+                      "tga_csv", "mg"),
+    "unix japanese.csv": (["時間(min);温度(℃);質量(mg)", *rows("{t:.6f};{T:.5f};{m:.7f}")], "euc-jp", "tga_csv", "mg"),
+    "chinese units.csv": (
+        ["时间(分);样品温度(摄氏度);重量(毫克)", *rows("{t:.6f};{T:.5f};{m:.7f}")], "utf-8", "tga_csv", "mg"
+    ),
+    "korean units.csv": (["시간(분);온도(℃);무게(mg)", *rows("{t:.6f};{T:.5f};{m:.7f}")], "cp949", "tga_csv", "mg"),
+    "macintosh.csv": (["Zeit (min);Probentemperatur (°C);Masse (mg)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")],
+                      "mac-roman", "tga_csv", "mg"),
+    "netzsch russian.txt": (
+        [*NETZSCH, "##Темп./°C;Время/мин;Масса/%", *rows(COLUMNS), ""], "cp1251", "netzsch_text", "percent"
+    ),
     "pandas.csv": ([",time_min,temp_C,mass_mg", *rows("{i},{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"),
 }  # fmt: skip
 

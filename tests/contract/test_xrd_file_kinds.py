@@ -157,3 +157,11 @@ def test_a_count_above_the_rows_is_compared_with_them(tmp_path: Path) -> None:
     assert "says 501" in "".join(note.text for note in read_xrd(tmp_path / "a.xy").messages)
     (tmp_path / "b.xy").write_text("bone\n401\n" + rows())
     assert not [note for note in read_xrd(tmp_path / "b.xy").messages if note.severity == "warning"]
+
+
+@pytest.mark.parametrize(("suffix", "word"), [("raw", "Rigaku and Shimadzu"), ("val", "Rayflex"), ("tri", "TRIOS")])
+def test_a_binary_file_that_is_not_read_says_what_to_export(tmp_path: Path, suffix: str, word: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"FI\x00\x00" + Y.astype("<f4").tobytes())
+    with pytest.raises(ReadError, match=word):
+        read_xrd(path)

@@ -17,19 +17,19 @@ Role = Literal[
     "conversion", "heat", "segment", "other",
 ]  # fmt: skip
 
-_REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C", "癈": "°C"}
-"""Degree and micro signs after one wrong decoding (癈: of ``°C`` as GBK); the letter beside leaves no doubt."""
+_REPAIRS = {"Â°": "°", "ï¿½": "°", "\ufffd": "°", "Âµ": "µ", "Î¼": "µ", "℃": "°C", "癈": "°C", "¡C": "°C", "¡ C": "°C"}
+"""Degree and micro signs after one wrong decoding (癈: ``°C`` as GBK, ¡: of Mac OS); the letter leaves no doubt."""
 _DEGREE_SIGNS = str.maketrans("º˚ø>ｰС", "°°°°°C")
 _SPELLINGS: dict[tuple[Dimension, str], str] = {
-    ("time", "s"): "s sec secs second seconds sek sekunden secondes segundos secondi 秒 сек с",
-    ("time", "min"): "min mins minute minutes minuten minutos minuti 分 分钟 мин",
-    ("time", "h"): "h hr hrs hour hours std heures horas ore 时 時間 ч",
-    ("temperature", "C"): "°c c с degc deg.c oc celsius cel degreec degreesc degcelsius",
+    ("time", "s"): "s sec secs second seconds sek sekunden secondes segundos secondi 秒 秒钟 초 сек с sn saniye",
+    ("time", "min"): "min mins minute minutes minuten minutos minuti 分 分钟 分鐘 분 мин хв dk dakika",
+    ("time", "h"): "h hr hrs hour hours std heures horas ore 时 小时 時間 시간 ч год sa saat",
+    ("temperature", "C"): "°c c с degc deg.c oc celsius cel 摄氏度 攝氏度 섭씨 degreec degreesc degcelsius",
     ("temperature", "K"): "k kelvin °k degk",
     ("temperature", "F"): "°f f fahrenheit degf",
-    ("mass", "mg"): "mg milligram milligrams мг",
-    ("mass", "ug"): "ug mcg microgram micrograms мкг",
-    ("mass", "g"): "g gram grams г",
+    ("mass", "mg"): "mg milligram milligrams мг 毫克 ミリグラム",
+    ("mass", "ug"): "ug mcg microgram micrograms мкг 微克",
+    ("mass", "g"): "g gram grams г 克 グラム",
     ("mass", "percent"): (
         "% wt% wt.% wt.-% w% w/w% %w/w mass% mass-% m% m.-% ma% ma.-% pct percent %(w/w) weight% gew% gew.-% %m/m"
     ),
@@ -137,10 +137,10 @@ def column_of(name: str, unit: str, values: FloatArray, number: int) -> Column:
     )
 
 
-TIME_WORDS = r"time|zeit|temps|tiempo|tempo|tijd|czas|čas|idő|tid|время|時間|时间|시간"
-TEMPERATURE_WORDS = r"temp|lämpötila|hőmérséklet|teplota|sıcaklık|температур|温度|온도"
+TIME_WORDS = r"time|zeit|temps|tiempo|tempo|tijd|czas|čas|id[őõ]|tid|timp|zaman|время|час|χρόνος|時間|时间|시간"
+TEMPERATURE_WORDS = r"temp|lämpötila|h[őõ]mérséklet|teplota|s[ıýi]cakl[ıýi]k|температур|^темп\b|θερμοκρασία|温度|온도"
 MASS_WORDS = (
-    r"mass|weight|gewicht|poids|\bpeso\b|\bmasa\b|\bwaga\b|hmotnost|tömeg|\bvikt\b|vægt|масса|\bвес\b|重量|質量|质量"
+    r"mass|weight|gewicht|poids|\bpeso\b|\bmasa\b|\bwaga\b|hmotnost|tömeg|\bvikt\b|vægt|\bmas[ăã]\b|k[üu]tle|ağırlık|масса|\bмаса\b|μάζα|βάρος|\bвес\b|重量|質量|质量"
     r"|무게|질량"
 )
 """What laboratories call the three quantities, in lower case."""

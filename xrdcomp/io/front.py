@@ -237,8 +237,25 @@ def _reader_for(source: SourceFile, format_id: str | None, kind: type[_R]) -> _R
     raise source.error(msg, format_id=best.id, expected=f"a {wanted.measurement}", hint=other.where)
 
 
+_UNREAD = {
+    "raw": "The binary files of Rigaku and Shimadzu are not read: export .ras, .rasx, .asc (Rigaku), text (Shimadzu).",
+    "val": "The files of Seifert's Rayflex are not read: export .nja, or columns of angle and counts.",
+    "tad": "The files of Shimadzu's TA-60 are not read: export the curve as text.",
+    "tri": "The files of TRIOS are not read: export text, CSV or a workbook, with a table for all steps.",
+    "001": "The files of Universal Analysis are not read: export the data as text.",
+    "tg1d": "The files of Pyris are not read: export the curve as text.",
+    "rwx": "The files of Calisto are not read: export the curve as text.",
+    "pks": "A list of reflections is no pattern: export the measured scan.",
+    "dif": "A list of reflections is no pattern: export the measured scan.",
+}
+"""What to export, by suffix, where a program's own files are not read: no trustworthy description of them is known."""
+
+
 def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
     lines = source.head_text.split("\n")
+    if source.suffix in _UNREAD and not source.head_text:
+        msg = f"a binary .{source.suffix} that no reader recognises"
+        return source.error(msg, expected=wanted.expected, hint=_UNREAD[source.suffix])
     if (at := row_without_numbers(lines)) >= 0:
         msg = (
             f"{lines[at].strip()[:50]!r} is no row of numbers; no block of such rows and no other format is recognised"
