@@ -235,13 +235,15 @@ def test_a_hundred_uploads_at_once_are_taken_one_after_the_other_or_asked_to_com
 def test_a_fifth_upload_at_the_same_time_is_asked_to_wait(app: App) -> None:
     head = f"PUT /files?name=F%d.xy HTTP/1.1\r\nHost: 127.0.0.1:{app.port}\r\nOrigin: {app.origin}\r\n"
     head += f"Cookie: xrdcomp-{app.port}={app.token}\r\nContent-Length: 100000\r\n\r\n"
-    with contextlib.ExitStack() as held:
-        for number in range(guard.MOST_UPLOADS):
-            held.enter_context(app.raw()).sendall((head % number).encode() + b"1 2\n")
-        while (answer := app.put("F9.xy", pattern())).status == 200:  # their heads are still to be read
-            time.sleep(0.05)
-        assert answer.status == 429
-        assert answer.headers["retry-after"] == "1"
+    for _ in range(20):  # where the machine is busy, heads are read late, or bodies are given up before the fifth comes
+        with contextlib.ExitStack() as held:
+            for number in range(guard.MOST_UPLOADS):
+                held.enter_context(app.raw()).sendall((head % number).encode() + b"1 2\n")
+            answer = app.put("F9.xy", pattern())
+        if answer.status == 429:
+            break
+    assert answer.status == 429
+    assert answer.headers["retry-after"] == "1"
     until(lambda: app.put("F9.xy", pattern()).status == 200)
     until(lambda: app.ask("POST", "/files/remove", {"name": "F9.xy"}).status == 303)
 
@@ -279,7 +281,7 @@ def test_too_many_requests_are_asked_to_wait(app: App) -> None:
     assert [few.take() for _ in range(7)] == [True] * 5 + [False] * 2
 
     def ask(_: int) -> int:
-        return app.ask("GET", "/static/app.css").status
+        return app.ask("GET", "/static/app.css", patient=False).status
 
     began = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
