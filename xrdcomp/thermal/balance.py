@@ -398,7 +398,7 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 # late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
 _ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 125.0, 0.04, (0.3, 0.3), (0.6, 0.3)
 _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
-_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.12, 0.10), 750.0, 950.0
+_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C, _ENCLOSED = (0.12, 0.10), 750.0, 950.0, (0.07, 0.09)
 _CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
 
 
@@ -433,7 +433,8 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
         reached = float(np.clip((boundaries.temperature_c[2] - low) / (high - low), 0.0, 1.0))
         chi = recipe.char_fraction
         char = burnt if curve.burn is not None else chi / (1.0 - chi) * organic
-        mean, std = (reached * share * char for share in _GASIFIED)
+        soon = curve.burn is not None and float(curve.raw.temperature_c[curve.burn.start]) < low
+        mean, std = (reached * share * char for share in (_ENCLOSED if soon else _GASIFIED))
         # what burnt was counted with the organic, what stayed with the residue
         to = np.array([0.0, 1.0, -1.0, 0.0]) if curve.burn is not None else np.array([0.0, 0.0, -1.0, 1.0])
         found["gasified_char"] = Moved(mean, std, to)
