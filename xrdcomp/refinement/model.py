@@ -39,13 +39,15 @@ class Points:
     """Points of a fit: angle (degrees), intensity and its standard deviation, each (n,).
 
     Where reflections of unknown crystals are masked, `sigma` is so large there that the points have no weight;
-    `measured_sigma` are then the standard deviations as measured.
+    `measured_sigma` are then the standard deviations as measured. `smear_sq` is what means over neighbours add to the
+    square of a Gaussian's width at half maximum, degrees².
     """
 
     two_theta: FloatArray
     intensity: FloatArray
     sigma: FloatArray
     measured_sigma: FloatArray | None = None
+    smear_sq: float = 0.0
 
     @property
     def own_sigma(self) -> FloatArray:
@@ -107,11 +109,15 @@ class Points:
         n = len(self) // k * k
         x, y, s = (a[:n].reshape(-1, k) for a in (self.two_theta, self.intensity, self.sigma))
         sigma = np.sqrt((s**2).sum(axis=1)) / k
-        return Points(two_theta=x.mean(axis=1), intensity=y.mean(axis=1), sigma=sigma)
+        smear_sq = self.smear_sq + 2.0 * np.log(2.0) / 3.0 * (k**2 - 1) * self.step**2  # 8 ln2 × variance of k places
+        return Points(two_theta=x.mean(axis=1), intensity=y.mean(axis=1), sigma=sigma, smear_sq=float(smear_sq))
 
-    def coarsened(self, model: PatternModel, table: ParameterTable) -> Points:
-        """Bin as many points together as the reflections allow at the current values."""
-        allowed = narrowest_fwhm(model, table.start) / (_POINTS_PER_FWHM * self.step)
+    def coarsened(self, model: PatternModel, table: ParameterTable, per_fwhm: float = 5.0) -> Points:
+        """Bin together until the narrowest reflection has `per_fwhm` points to its width at the current values.
+
+        Five lose nothing of what widths and positions need, half of that nothing of what intensities do.
+        """
+        allowed = narrowest_fwhm(model, table.start) / (per_fwhm * self.step)
         return self.binned(int(np.clip(allowed, 1, _MAX_BIN)))
 
 
@@ -454,7 +460,6 @@ def shoulder_column(reflections: PhaseReflections, values: Mapping[str, float]) 
 
 # The model, and what it is made of.
 
-_POINTS_PER_FWHM = 5.0  # a reflection sampled so loses nothing that its width and position need
 _MAX_BIN = 8
 _PROBE = (7.0, 63.0)  # degrees, where the sampling that reflections need is judged
 
@@ -595,10 +600,12 @@ class ModelSetup:
             columns = like.columns[len(like.reflections) :][: like.n_amorphous]
             slit, own = (bin_means(a, len(x)) for a in (like.slit, like.fixed[:, : like.n_amorphous]))
             terms = list(zip(columns, own.T, strict=True))
-            known = {item.phase.id: item.binned(x) for item in like.reflections}
+            known = {item.phase.id: item.binned(x, points.smear_sq) for item in like.reflections}
         n_amorphous = len(terms)
         reflections = tuple(
-            known[p.id].refrozen(start) if p.id in known else PhaseReflections.freeze(p, instrument, x, start)
+            known[p.id].refrozen(start)
+            if p.id in known
+            else PhaseReflections.freeze(p, instrument, x, start, points.smear_sq)
             for p in self.phases
         )
         std = _inelastic_std(instrument)

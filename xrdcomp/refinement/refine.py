@@ -111,8 +111,9 @@ _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many re
 GRAPHITE_D = 3.354  # Å, 002
 # Standard deviations along a step. A run ends where a step promises less than the first; windows, nodes and priors of
 # modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
-NO_STEP = 0.015
+NO_STEP = 0.03
 _SETTLED = 0.2
+_SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is frozen then belongs to the minimum
 _SETTLE_ROUNDS = 6
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
@@ -138,11 +139,11 @@ def _rough_fit(
     if coarse is not rough:
         model = setup.build(coarse, table, like=model, shoulders=False)
     limit = setup.recipe.max_iterations
-    solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
+    solution = minimize(model, table, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR, bare=True)
     recalled = recall_strayed_cells(setup.phases, table, solution) if try_sizes else None
     if recalled is not None:
         model = model.refrozen(recalled.start)
-        other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR)
+        other = minimize(model, recalled, coarse, max_iterations=limit, tolerance=3e-3, damping=_FAR, bare=True)
         solution = other if other.cost < solution.cost else solution
     return table.with_values(solution.values), solution.cost
 
@@ -285,7 +286,7 @@ class Refinement(FittedModel):
         recipe, limit = setup.recipe, setup.recipe.max_iterations
         coarse = points.coarsened(fine, table)
         model = setup.build(coarse, table, like=fine)
-        solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
+        solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3, bare=True)
         fit = cls(pattern=pattern, setup=setup, points=coarse, table=table, model=model, solution=solution)
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
             negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table.start))
@@ -307,7 +308,7 @@ class Refinement(FittedModel):
                     tried = fit._settled(setup, table, model, min(limit, _HOPELESS_ITERATIONS))
                     if tried.goodness > give_up:
                         return tried
-                return fit._settled(setup, table, model, limit)
+                return fit._settled(setup, table, model, limit, coarse)
             solution = minimize_lmfit(model, table, points)
             table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
@@ -335,7 +336,7 @@ class Refinement(FittedModel):
                 item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
             items.append(item)
         other = ParameterTable(tuple(items))
-        trial = minimize(self.model, other, self.points, max_iterations=12, tolerance=1e-3)
+        trial = minimize(self.model, other, self.points, max_iterations=12, tolerance=1e-3, bare=True)
         scatter = max(1.0, min(solution.cost, trial.cost) / len(self.points))
         excess = abs(solution.cost - trial.cost) / scatter
         share = float(np.sqrt(1.0 / (1.0 + np.exp(min(excess / (2.0 * _SYSTEMATIC_COST), 50.0)))))
@@ -390,34 +391,54 @@ class Refinement(FittedModel):
         fine = setup.build(points, table, like=self.model, shoulders=False)
         coarse = points.coarsened(fine, table)
         model = setup.build(coarse, table, like=fine)
-        solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3)
+        solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3, bare=True)
         table = table.with_values(solution.values)
         model = setup.build(points, table, like=fine)
         if _is_hopeless(model, solution.cost, len(points), POOR_FIT_GOF):
             limit = min(limit, _HOPELESS_ITERATIONS)
-        return self._settled(setup, table, model, limit)
+        return self._settled(setup, table, model, limit, coarse)
 
     def _settled(
-        self, setup: ModelSetup, table: ParameterTable, model: PatternModel, max_iterations: int
+        self,
+        setup: ModelSetup,
+        table: ParameterTable,
+        model: PatternModel,
+        max_iterations: int,
+        coarse: Points | None = None,
     ) -> Refinement:
-        """Minimise on all points, until what was frozen is that of the minimum, and go on from there."""
+        """Minimise on all points, until what was frozen is that of the minimum, and go on from there.
+
+        `coarse` are the same points binned as the reflections allow: the minimum is first approached on those.
+        """
+        near = coarse is not None and coarse is not self.points and max_iterations > _HOPELESS_ITERATIONS
+        if near:
+            assert coarse is not None
+            for _ in range(_SETTLE_ROUNDS):
+                rough = setup.build(coarse, table, like=model)
+                solution = minimize(rough, table, coarse, max_iterations=max_iterations, distance=NO_STEP, bare=True)
+                table = table.with_values(solution.values)
+                if solution.lowered <= _SETTLED**2 * solution.cost / len(coarse):
+                    break
+            model = setup.build(self.points, table, like=model)
         points = self.points
-        for k in range(_SETTLE_ROUNDS):
-            model = setup.build(points, table, like=model) if k else model
+        for k in range(int(near), _SETTLE_ROUNDS):
+            model = setup.build(points, table, like=model) if k > near else model
             distance = NO_STEP if k else 0.0
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
-            settled = k > 0 and solution.lowered <= _SETTLED**2 * solution.cost / len(points)
+            least = _SETTLED_BEFORE if near and k == 1 else _SETTLED
+            settled = k > 0 and solution.lowered <= least**2 * solution.cost / len(points)
             if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
                 break
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
-    def substitute(self, old: Phase, new: Phase, *, max_iterations: int = 6, tolerance: float = 1e-3) -> Substitution:
+    def substitute(self, old: Phase, new: Phase, *, tolerance: float = 1e-3, per_fwhm: float = 5.0) -> Substitution:
         """Try `new` in the place of `old`, starting from cell, sizes and texture found for `old`.
 
         The two are of one structure type, so that parameters of one serve the other; the same phase twice gives the
         fit to compare with. Few iterations suffice, as the reflections are where they were; `tolerance` is the share
-        of χ² below which an improvement ends the fit, larger is coarser and faster.
+        of χ² below which an improvement ends the fit, larger is coarser and faster; `per_fwhm` the points that are left
+        to the narrowest reflection.
         """
         phases = tuple(new if phase.id == old.id else phase for phase in self.phases)
         kept = [item for item in self.table.items if item.id.phase != old.id]
@@ -426,9 +447,9 @@ class Refinement(FittedModel):
         full = build_parameters(phases, self.instrument, self.recipe).with_values(found)
         own = [item for item in full.items if item.id.phase == new.id]
         table, setup = ParameterTable((*kept, *own)), replace(self.setup, phases=phases)
-        points = self.points.coarsened(self.model, self.table)
+        points = self.points.coarsened(self.model, self.table, per_fwhm)
         model = setup.build(points, table, like=self.model)
-        solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=tolerance)
+        solution = minimize(model, table, points, max_iterations=6, tolerance=tolerance, bare=True)
         inflation, _ = residual_inflation(solution.residual(points), solution.n_free)
         # what is open between a constant shift and a displacement is open for any cell in this place
         shift_std = {renamed.get(name, name): std for name, std in self.shift_std.items()}

@@ -48,6 +48,7 @@ def axial_height(instrument: Instrument, values: Mapping[str, float]) -> float:
     return values.get("axial_divergence", instrument.axial_divergence if instrument.calibrated else 0.0)
 
 
+@lru_cache(maxsize=64)
 def refined_ratios(instrument: Instrument) -> dict[str, tuple[tuple[float, ...], float]]:
     """Emission lines whose weight a fit may refine: name → (wavelengths, weight at the start).
 
@@ -384,10 +385,16 @@ class PhaseReflections:
     diffuse: FloatArray  # (n,) thermal diffuse and Compton scattering per gram, polarised
     diffuse_slopes: _Slopes  # its change per Å² of each B
     elements: ElementB | None = None  # where B of each element is refined
+    smear_sq: float = 0.0  # of the points, see `model.Points`
 
     @classmethod
     def freeze(
-        cls, phase: Phase, instrument: Instrument, two_theta: FloatArray, values: Mapping[str, float]
+        cls,
+        phase: Phase,
+        instrument: Instrument,
+        two_theta: FloatArray,
+        values: Mapping[str, float],
+        smear_sq: float = 0.0,
     ) -> PhaseReflections:
         """Freeze reflections, nodes and windows on some points (degrees) at the given parameter values."""
         wavelengths = [line.wavelength for line in instrument.emission_lines]
@@ -434,6 +441,7 @@ class PhaseReflections:
             diffuse=diffuse,
             diffuse_slopes=diffuse_slopes,
             elements=split,
+            smear_sq=smear_sq,
         )
         return every._with_windows(values)
 
@@ -454,11 +462,12 @@ class PhaseReflections:
         frozen = FrozenProfiles.freeze(self.instrument, moved.inverse_d_squared)
         return replace(moved, harmonics=harmonics, frozen=frozen)._with_windows(values)
 
-    def binned(self, two_theta: FloatArray) -> PhaseReflections:
+    def binned(self, two_theta: FloatArray, smear_sq: float) -> PhaseReflections:
         """Move the smooth scattering to binned points; windows are to be frozen again."""
         n = len(two_theta)
         slopes = {name: bin_means(slope, n) for name, slope in self.diffuse_slopes.items()}
-        return replace(self, two_theta=two_theta, diffuse=bin_means(self.diffuse, n), diffuse_slopes=slopes)
+        diffuse = bin_means(self.diffuse, n)
+        return replace(self, two_theta=two_theta, diffuse=diffuse, diffuse_slopes=slopes, smear_sq=smear_sq)
 
     def _with_windows(self, values: Mapping[str, float]) -> PhaseReflections:
         """Keep the profiles near the points, split them into nodes, and freeze which points each reaches."""
@@ -593,7 +602,7 @@ class PhaseReflections:
         instrument_sq = u * tangent**2 + v * tangent + w
         # smooth where it meets the floor: a kink would hold a descent on either side of it
         root = np.sqrt(instrument_sq**2 + 4.0 * _NARROWEST_SQ**2)
-        gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2)
+        gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2 + self.smear_sq)
         lorentz = instrument.lorentzian_size / cosine + strain_width * tangent + size * share_l
         lorentz = lorentz + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG + frozen.natural * tangent
         lorentz = np.maximum(lorentz, 1e-4)

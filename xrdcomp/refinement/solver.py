@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points
 from xrdcomp.refinement.parameters import ParameterTable
@@ -32,6 +32,7 @@ _KEPT = (
 )  # shares of the promised fall of the cost, and what damping is multiplied by below, between and above
 _AFTER_PROMISE = (4.0, 1.0, 0.2)
 _BROKEN_PROMISE = 10.0
+_SURE_OF_PROMISE = 50.0  # a promise is seldom kept to a better share than one in so many
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -54,13 +55,43 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     part = np.zeros(m)
     # free ones come first, so that the last rows of the factor hold the bounded ones alone
     if n_free < m:
-        part[n_free:], _ = optimize.nnls(upper[n_free:, n_free:], target[n_free:])
+        part[n_free:] = solve_nonnegative(upper[n_free:, n_free:], target[n_free:])
     if n_free:
         rest = target[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
         part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest, check_finite=False)
     coefficients = np.empty(m)
     coefficients[order] = part
     return coefficients / scale
+
+
+def solve_nonnegative(upper: FloatArray, target: FloatArray) -> FloatArray:
+    """Least squares |R x − t|² with x ≥ 0, R triangular: block principal pivoting [Portugal, Judice & Vicente 1994].
+
+    All unknowns are free at first, as most of them end, and those that break a condition change sides, all at once or,
+    where that does not help, the last one alone, until none does.
+    """
+    m, small = len(target), 1e-13 * float(np.abs(target).max(initial=1e-300))
+    free, fewest, chances = np.ones(m, dtype=bool), m + 1, 3
+    for _ in range(10 * m):
+        x = np.zeros(m)
+        if free.all():
+            x = linalg.solve_triangular(upper, target, check_finite=False)
+        elif free.any():
+            x[free] = np.linalg.lstsq(upper[:, free], target)[0]
+        wrong = np.where(free, x < 0.0, upper.T @ (target - upper @ x) > small)
+        count = int(wrong.sum())
+        if count == 0:
+            return np.asarray(x)
+        if count < fewest:
+            fewest, chances = count, 3
+        elif chances > 0:
+            chances -= 1
+        else:
+            wrong[: int(np.flatnonzero(wrong)[-1])] = False
+        free ^= wrong
+    from scipy import optimize  # a tie that rounding keeps open
+
+    return np.asarray(optimize.nnls(upper, target)[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +312,7 @@ class LeastSquares:
         )
 
 
-def minimize(
+def minimize(  # noqa: PLR0913 - one keyword for each way to end
     model: PatternModel,
     table: ParameterTable,
     points: Points,
@@ -291,6 +322,7 @@ def minimize(
     distance: float = 0.0,
     damping: float = 1e-3,
     own_priors: bool = False,
+    bare: bool = False,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
@@ -299,6 +331,9 @@ def minimize(
     counted in (a share of the sum of squares grows with the number of points, a distance does not). `damping` is that
     of the first step, larger where the start is far away. With `own_priors` those of modes are taken anew at the end,
     from the amounts found. ``converged`` is False where the iteration limit was reached first.
+
+    A `bare` solution, from which another minimisation goes on, has no Jacobian of its own: it ends as well where a step
+    lowers the sum of squares by what an undamped one promised, to within `tolerance`; as little is then left.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
@@ -315,13 +350,18 @@ def minimize(
         if promise < enough:
             converged = True
             break
-        # derivatives are half of the work: after a failure the next trial does without, until it is accepted
-        trial = problem.state(trial_free, state.prior, slopes=not rejected)
+        little = enough if distance else tolerance * max(state.cost, 1e-300)
+        # derivatives are half of the work: after a failure the next trial does without, until it is accepted, and where
+        # no solution needs them one that may be the last
+        without = rejected or (bare and promise < _SURE_OF_PROMISE * little)
+        trial = problem.state(trial_free, state.prior, slopes=not without)
         if trial.cost < state.cost:
-            if rejected:
-                trial = problem.state(trial_free, state.prior)
             gain = state.cost - trial.cost
-            little = enough if distance else tolerance * max(state.cost, 1e-300)
+            if bare and abs(problem.step(hessian, gradient, free, 0.0)[1] - gain) < little:
+                free, state, converged = trial_free, trial, True
+                break
+            if without:
+                trial = problem.state(trial_free, state.prior)
             # a step that keeps its promise asks for a bolder one, one that brings a fraction of it for a shorter one
             damping = max(damping * _AFTER_PROMISE[int(np.digitize(gain / promise, _KEPT))], 1e-9)
             free, state, rejected = trial_free, trial, False

@@ -68,6 +68,7 @@ _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another me
 _INTENSITY_RATIO = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
 _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hydroxyapatites gave at most 5
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
+_INTENSITY_POINTS = 2.5  # to the width of the narrowest reflection
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
 _FAR_FROM_CELL = 50.0  # χ²
 _FOREIGN_CELL = 25.0  # χ² of a cell from which on an apatite of other elements is likelier than any member
@@ -317,7 +318,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
     if fitted is None:
         return {}
     cell, optics = _cell(fit, fitted), 0.0 if fit.instrument.calibrated else OPTICS_CELL_STD
-    own = fit.substitute(fitted, fitted, tolerance=_INTENSITY_TOLERANCE)
+    own = fit.substitute(fitted, fitted, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
     log, away, verdict = dict[str, float](), dict[str, float](), dict[str, int]()
     foreign = -np.inf
     for phase in members:
@@ -332,7 +333,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
             trial = own  # a cell so far off decides alone
             verdict[phase.id] = 0 if phase is fitted else -1
         else:
-            trial = fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE)
+            trial = fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
             verdict[phase.id] = _verdict(fitted, phase, own, trial) if away[phase.id] <= _CELL_RULED_OUT else -1
         scatter = _MEMBER_SCATTER * min(own.inflation, trial.inflation)
         log[phase.id] = -0.5 * (trial.cost - own.cost) / scatter - 0.5 * distance
@@ -363,7 +364,10 @@ def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:
     by itself). The answer is decisive where χ² differs by a factor of 1.2 and by 40 in units of the misfit that is
     left; 0 where it is not, or where both are hydroxyapatite.
     """
-    own, trial = (fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE) for phase in (fitted, other))
+    own, trial = (
+        fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
+        for phase in (fitted, other)
+    )
     return _verdict(fitted, other, own, trial)
 
 
