@@ -195,7 +195,7 @@ def test_cells_that_overlap_the_candidate_are_no_evidence_of_chance(low_angles: 
     moved = [replace(score.variant, strain=score.variant.strain + s) for s in (0.0, 0.008)]
     drawn = draw_patterns([lines], nuisance.grid, moved, (score.size_nm,))[0, 0]
     z, alike = nuisance.correlated_scores(drawn)
-    assert_close(z[0], score.z, rtol=1e-6, because="the same sum, templates in single precision")
+    assert_close(z[0], score.z, rtol=1e-4, because="read from a grid that reaches farther, in single precision")
     assert_close(alike[0], 1.0, rtol=1e-12, because="a pattern is like itself")
     assert 0.2 < alike[1] < 1.0
     assert z[1] > 2.0
@@ -404,11 +404,12 @@ def test_limits_hold_for_crystals_and_not_for_their_templates(low_angles: Refine
     nuisance = search_residual(low_angles).projected()
     lines = [candidate(p, low_angles) for p in load_phases(("octacalcium_phosphate", "corundum"))]
     flat = draw_patterns(lines, nuisance.grid, (Variant(),), (80.0,))[0, :, 0]
-    assert_close(nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-9, because="an amount is linear")
+    assert_close(nuisance.response(flat, 3.0 * flat), np.full(2, 3.0), rtol=1e-6, because="single precision")
     _, std = nuisance.estimate(flat)
     response = nuisance.response(flat, draw_crystals(lines, nuisance.grid, 80.0))
     found = [s.nominal_std for s in score_phases(lines, nuisance).values()]
-    assert_close(np.array(found), std / response, rtol=1e-6, because="mean z is response over std, in single precision")
+    because = "mean z is response over std, read from a grid that reaches farther"
+    assert_close(np.array(found), std / response, rtol=1e-4, because=because)
     assert response[0] > 1.0 > response[1]
 
 

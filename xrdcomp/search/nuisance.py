@@ -20,11 +20,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg, optimize
+from numpy.typing import NDArray
+from scipy import linalg
 
 from xrdcomp.data import Phase
 from xrdcomp.physics import elements, profiles
 from xrdcomp.refinement.refine import Refinement, group_columns
+from xrdcomp.refinement.solver import solve_nonnegative
 from xrdcomp.search import templates
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, Grid, Variant, candidate
 from xrdcomp.units import FloatArray
@@ -52,6 +54,7 @@ _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degree
 _WINDOW = 5.0  # degrees on either side, for the local scatter
 _MAD = 1.4826
 _BLOCK = 64  # patterns judged at a time: what they need stays in a core's cache
+_LEFT = 1e-2  # of a pattern's information, below which it is calculated in double precision
 _STANDS_OUT = 30.0  # standard deviations: seven thresholds
 _FAR_ABOVE = 10.0  # z from which a peak may be found without weights
 
@@ -79,12 +82,23 @@ class ProjectedResidual:
         rows = patterns.reshape(-1, patterns.shape[-1])
         amount, information = np.empty(len(rows)), np.empty(len(rows))
         inverse = 1.0 / self.sigma
+        quick, half, residual = inverse.astype(np.float32), *self._single
         for first in range(0, len(rows), _BLOCK):
             part = slice(first, first + _BLOCK)
-            flat = rows[part] * inverse
-            _, information[part] = self._left(flat)
-            amount[part] = (flat @ self.residual) / information[part]
-        return amount.reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
+            flat = rows[part] * quick
+            raw, explained = np.einsum("ij,ij->i", flat, flat), flat @ half
+            left = raw - np.einsum("ij,ij->i", explained, explained)
+            amount[part], information[part] = flat @ residual, left
+            # single precision takes half the time, where enough of a pattern is left
+            if (poor := np.flatnonzero(left <= _LEFT * raw)).size:
+                exact = rows[part][poor] * inverse
+                amount[first + poor], information[first + poor] = exact @ self.residual, self._left(exact)[1]
+        return (amount / information).reshape(shape), np.sqrt(self.inflation / information).reshape(shape)
+
+    @cached_property
+    def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`half`, transposed, and `residual` in single precision."""
+        return np.ascontiguousarray(self.half.T, dtype=np.float32), self.residual.astype(np.float32)
 
     def response(self, patterns: FloatArray, crystals: FloatArray) -> FloatArray:
         """Amount that each pattern (n, bins) finds in one gram of crystals (n, bins), on the average: (n,)."""
@@ -330,7 +344,8 @@ def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: F
         terms = np.stack([bragg**2, slope**2, feet**2], axis=1)
         weight = 1.0 / (sigma**2 + (0.05 * bragg) ** 2 + (0.05 * slope) ** 2 + (0.02 * feet) ** 2)
         target = np.clip(residual**2 - sigma**2, None, 25.0 / weight)
-        share, _ = optimize.nnls(terms * weight[:, None], target * weight)
+        orthogonal, upper = np.linalg.qr(terms * weight[:, None])
+        share = solve_nonnegative(upper, orthogonal.T @ (target * weight))
         sigma = np.sqrt(sigma**2 + max(fwhm / step, 1.0) * (terms @ share))
     trace = np.abs(matched_filter(grid, residual / sigma, np.ones_like(sigma))[0])
     centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _TYPICAL_AREA = 0.08  # of the strongest reflections of calcium salts: radians �
 _BINS_PER_FWHM = 3.0
 _MAX_BIN = 8
 _ETA = 0.5
-_BLOCK = 32  # patterns drawn at a time: what they need stays in a core's cache
+_SINE_MAX = 0.99999
 _AXIAL_NODES = 3
 _NARROW = 0.3  # bins of mean shift up to which its spread is not drawn
 _MEAN_NODE = 6.0**-0.5  # place at which a reflection has its mean shift
@@ -241,20 +241,31 @@ def bragg_share(fit: Refinement, phase: Phase) -> float:
 def draw_patterns(
     candidates: Sequence[Candidate], grid: Grid, variants: Sequence[Variant], sizes: Sequence[float]
 ) -> FloatArray:
-    """Bragg patterns of one gram, electron units: (sizes in nm, candidates, variants, bins)."""
-    n, n_variants = len(candidates), len(variants)
-    item = np.repeat(np.arange(n), [len(c.d_spacing) for c in candidates])
-    d = np.concatenate([c.d_spacing for c in candidates])
-    sticks = _sticks(
-        grid,
-        n * n_variants,
-        row=(item[:, None] * n_variants + np.arange(n_variants)).ravel(),
-        d_spacing=(d[:, None] * (1.0 + np.array([v.strain for v in variants]))).ravel(),
-        strength=np.repeat(np.concatenate([c.strength for c in candidates]), n_variants),
-        shift=np.tile([v.shift for v in variants], len(d)),
-    )
-    curves = _convolved(sticks, grid, [grid.fwhm(size) for size in sizes])
-    return curves.reshape(len(sizes), n, n_variants, -1)
+    """Bragg patterns of one gram, electron units: (sizes in nm, candidates, variants, bins), single precision.
+
+    Each candidate is drawn once, on a grid finer than the bins. A variant moves every reflection by what depends on its
+    angle alone: it is the same curve read at other places, with the Lorentz and polarisation factor of the new ones.
+    """
+    x, radians = grid.two_theta, np.radians(grid.two_theta / 2.0)
+    optics_of = grid.fit.instrument
+    monochromator, fraction = optics_of.monochromator_two_theta, optics_of.polarization_fraction
+    lp = partial(corrections.lp_factor, monochromator_two_theta=monochromator, polarization_fraction=fraction)
+    read = np.empty((len(variants), len(x)))
+    for place, variant in zip(read, variants, strict=True):
+        sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
+        place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
+    places = _Places.covering(grid, float(read.min()), float(read.max()), 4)
+    row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
+    d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
+    sticks = _sticks(grid, places, len(candidates), row=row, d_spacing=d, strength=strength)
+    widths = [grid.fwhm(size) for size in sizes]
+    spectrum, transfer = places.spectrum(sticks, max(widths)), places.transfer(widths)
+    fine = np.stack([places.curves(spectrum * own) for own in transfer])
+    out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
+    base = lp(x)
+    for k, at in enumerate(read):
+        out[:, :, k] = places.read(fine, at, grid.slit * base / lp(at))
+    return out
 
 
 def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -> FloatArray:
@@ -264,38 +275,93 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     1/cosθ and the instrument with tanθ, so that reflections at low angles are sharper than their templates, and stand
     out more than these tell. Returns (candidates, bins), electron units.
     """
-    row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
-    d = np.concatenate([c.d_spacing for c in candidates])
-    strength = np.concatenate([c.strength for c in candidates])
+    x, n = grid.two_theta, len(candidates)
+    row = np.repeat(np.arange(n), [len(c.d_spacing) for c in candidates])
+    d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
     theta = np.degrees(np.arcsin(np.minimum(grid.fit.instrument.wavelength / (2.0 * d), 1.0)))
-    total = np.zeros((len(candidates), len(grid.two_theta)))
     # every reflection is shared between the widths of the two nodes beside it
-    for k, node in enumerate(_NODES):
-        share = np.interp(theta, _NODES, np.eye(len(_NODES))[k])
-        pick = share > 0.0
-        sticks = _sticks(grid, len(candidates), row=row[pick], d_spacing=d[pick], strength=(strength * share)[pick])
-        total += _convolved(sticks, grid, [grid.fwhm(size_nm, node)])[0]
-    return total
+    node = np.clip(np.searchsorted(_NODES, theta) - 1, 0, len(_NODES) - 2)
+    share = np.clip((theta - np.take(_NODES, node)) / (_NODES[1] - _NODES[0]), 0.0, 1.0)
+    places = _Places.covering(grid, float(x[0]), float(x[-1]), 2)
+    sticks = _sticks(
+        grid,
+        places,
+        len(_NODES) * n,
+        row=np.concatenate([node * n + row, (node + 1) * n + row]),
+        d_spacing=np.tile(d, 2),
+        strength=np.concatenate([strength * (1.0 - share), strength * share]),
+    )
+    widths = [grid.fwhm(size_nm, node) for node in _NODES]
+    spectrum = places.spectrum(sticks, max(widths)).reshape(len(_NODES), n, -1)
+    fine = places.curves(np.einsum("kns,ks->ns", spectrum, places.transfer(widths)))
+    return np.asarray(places.read(fine, x, grid.slit), dtype=float)
+
+
+@dataclass
+class _Places:
+    """An even grid of `n` places, several to a bin, on which reflections are drawn: from `first`, by `step` (deg)."""
+
+    first: float
+    step: float
+    n: int
+    per_bin: int
+    size: int = 0  # of the transforms
+
+    @classmethod
+    def covering(cls, grid: Grid, low: float, high: float, per_bin: int) -> _Places:
+        step = grid.step / per_bin
+        return cls(low - step, step, int(np.ceil((high - low) / step)) + 4, per_bin)
+
+    def spectrum(self, sticks: FloatArray, widest: float) -> FloatArray:
+        """Transforms of sticks, (rows, places), in single precision: half the time, 1e-7 of the highest reflection."""
+        # padded so far that what wraps around falls outside the part that is kept
+        from scipy import fft
+
+        self.size = fft.next_fast_len(self.n + self._reach(widest), real=True)
+        return np.asarray(fft.rfft(sticks.astype(np.float32), self.size, axis=-1))
+
+    def _reach(self, fwhm: float) -> int:
+        return min(int(np.ceil(15.0 * fwhm / self.step)), self.n)
+
+    def transfer(self, widths: Sequence[float]) -> FloatArray:
+        """Transforms of the mean over a bin of a pseudo-Voigt (eta 0.5) of each FWHM, after `spectrum`."""
+        from scipy import fft
+
+        kernels = np.zeros((len(widths), self.size), dtype=np.float32)
+        mean = np.array([0.5, *[1.0] * (self.per_bin - 1), 0.5]) / self.per_bin
+        for padded, fwhm in zip(kernels, widths, strict=True):
+            half = self._reach(fwhm)
+            offset = np.asarray(np.arange(-half, half + 1) * self.step, dtype=np.float64)
+            kernel = profiles.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
+            kernel = np.convolve(kernel, mean, mode="same")
+            padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
+        return np.asarray(fft.rfft(kernels, axis=1))
+
+    def curves(self, spectrum: FloatArray) -> FloatArray:
+        from scipy import fft
+
+        return np.asarray(fft.irfft(spectrum, self.size, axis=-1)[..., : self.n])
+
+    def read(self, curves: FloatArray, at: FloatArray, factor: FloatArray) -> FloatArray:
+        """Curves (..., places) at some angles, interpolated, times a factor at each."""
+        index = np.clip(((at - self.first) / self.step).astype(np.int64), 0, self.n - 2)
+        part = (at - self.first) / self.step - index
+        out = np.take(curves, index, axis=-1)
+        out *= np.asarray(factor * (1.0 - part), dtype=np.float32)
+        beside = np.take(curves, index + 1, axis=-1)
+        beside *= np.asarray(factor * part, dtype=np.float32)
+        out += beside
+        return out
 
 
 def _sticks(
-    grid: Grid,
-    n_rows: int,
-    *,
-    row: IntArray,
-    d_spacing: FloatArray,
-    strength: FloatArray,
-    shift: FloatArray | float = 0.0,
+    grid: Grid, on: _Places, n_rows: int, *, row: IntArray, d_spacing: FloatArray, strength: FloatArray
 ) -> FloatArray:
-    """Reflections of every emission line as areas (degrees), split between the two places beside: (rows, places).
-
-    Places are those of an even grid that begins with the first bin.
-    """
+    """Reflections of every emission line as areas (degrees), split between the two places beside: (rows, places)."""
     fit = grid.fit
     values, instrument = {**fit.solution.values, **grid.moved}, fit.instrument
     displacement = values.get("sample_displacement_mm", 0.0)
-    lever = -np.degrees(2.0 * displacement / instrument.radius_mm) + shift
-    n = int(np.ceil((grid.two_theta[-1] - grid.two_theta[0]) / grid.step)) + 1
+    lever = -np.degrees(2.0 * displacement / instrument.radius_mm)
     height = optics.axial_height(instrument, values)
     nodes, shares = profiles.axial_nodes(_AXIAL_NODES)
     zero = values.get("zero_shift", instrument.zero_shift)
@@ -320,46 +386,13 @@ def _sticks(
         pieces = [(mean, 1.0, ok & narrow)]
         pieces += [(6.0 * mean * u**2, share, ok & ~narrow) for u, share in zip(nodes, shares, strict=True)]
         for moved, share, pick in pieces:
-            index = (centre + moved - grid.two_theta[0]) / grid.step
-            inside = pick & (index >= 0) & (index < n - 1)
+            index = (centre + moved - on.first) / on.step
+            inside = pick & (index >= 0) & (index < on.n - 1)
             index, weight = index[inside], area[inside] * share
             whole = index.astype(np.int64)
             part = index - whole
-            place = row[inside] * n + whole
+            place = row[inside] * on.n + whole
             places += [place, place + 1]
             areas += [weight * (1.0 - part), weight * part]
-    drawn = np.bincount(np.concatenate(places), np.concatenate(areas), minlength=n_rows * n)
-    return np.asarray(drawn.reshape(n_rows, n))
-
-
-def _convolved(sticks: FloatArray, grid: Grid, widths: Sequence[float]) -> FloatArray:
-    """Convolve sticks with a pseudo-Voigt (eta 0.5) of each FWHM and bring them to the bins: (widths, rows, bins).
-
-    In single precision, which takes half the time and errs by 1e-7 of the highest reflection.
-    """
-    from scipy import fft
-
-    x, (n_rows, n) = grid.two_theta, sticks.shape
-    reach = [min(int(np.ceil(15.0 * fwhm / grid.step)), n) for fwhm in widths]
-    # padded so far that what wraps around falls outside the part that is kept
-    size = fft.next_fast_len(n + max(reach), real=True)
-    kernels = np.zeros((len(widths), size), dtype=np.float32)
-    for padded, fwhm, half in zip(kernels, widths, reach, strict=True):
-        offset = np.asarray(np.arange(-half, half + 1) * grid.step, dtype=np.float64)
-        kernel = profiles.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
-        padded[: half + 1], padded[-half:] = kernel[half:], kernel[:half]
-    transfer = fft.rfft(kernels, axis=1)
-    # sticks stand on an even grid; bins of a scan with gaps or uneven steps are interpolated from it
-    at = x[0] + grid.step * np.arange(n)
-    even = len(at) >= len(x) and np.allclose(at[: len(x)], x, atol=0.1 * grid.step)
-    index = np.clip(np.searchsorted(at, x) - 1, 0, n - 2)
-    part = (x - at[index]) / grid.step
-    curves = np.empty((len(widths), n_rows, len(x)))
-    for first in range(0, n_rows, _BLOCK):
-        block = slice(first, first + _BLOCK)
-        spectrum = fft.rfft(sticks[block].astype(np.float32), size, axis=1)
-        for k in range(len(widths)):
-            out = fft.irfft(spectrum * transfer[k], size, axis=1)
-            drawn = out[:, : len(x)] if even else out[:, index] * (1.0 - part) + out[:, index + 1] * part
-            np.multiply(drawn, grid.slit, out=curves[k, block])
-    return curves
+    drawn = np.bincount(np.concatenate(places), np.concatenate(areas), minlength=n_rows * on.n)
+    return np.asarray(drawn.reshape(n_rows, on.n))
