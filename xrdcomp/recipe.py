@@ -43,6 +43,10 @@ PROJECT = "project"
 """Table of a recipe file that names the measurements it is for; the settings of a specimen in a project have one."""
 
 
+_fields = functools.cache(msgspec.structs.fields)
+"""Fields of a group of settings, whose annotations take long to resolve."""
+
+
 def _plain(value: Any) -> Any:
     """Scalars of numpy as those of Python, paths as text; everything else as it is."""
     if isinstance(value, (list, tuple)):
@@ -55,7 +59,7 @@ def _plain(value: Any) -> Any:
 def all_keys(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
     """Dotted keys of a group of settings and of those within it, in the order declared; `prefix` stands before them."""
     keys: list[str] = []
-    for item in msgspec.structs.fields(struct):
+    for item in _fields(struct):
         nested = item.type if isinstance(item.type, type) and issubclass(item.type, msgspec.Struct) else None
         keys += all_keys(nested, f"{prefix}{item.name}.") if nested else [prefix + item.name]
     return keys
@@ -81,7 +85,7 @@ def explain(message: str, struct: type[msgspec.Struct], data: Mapping[str, Any])
     kind: Any = struct
     value: Any = data
     for name in key.split("."):
-        fields = {item.name: item.type for item in msgspec.structs.fields(kind)}
+        fields = {item.name: item.type for item in _fields(kind)}
         if name not in fields or not isinstance(value, Mapping):
             return message
         kind, value = fields[name], value.get(name)
@@ -150,7 +154,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A group of settings; a key that is not declared or a value that is not legal is an error."""
 
     def __post_init__(self) -> None:
-        for item in msgspec.structs.fields(type(self)):
+        for item in _fields(type(self)):
             value = getattr(self, item.name)
             try:
                 checked = msgspec.convert(_plain(value), item.type)
@@ -168,7 +172,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def changed(self) -> dict[str, Any]:
         """Settings that differ from the default ones, by dotted key."""
         found: dict[str, Any] = {}
-        for item in msgspec.structs.fields(type(self)):
+        for item in _fields(type(self)):
             value = getattr(self, item.name)
             if isinstance(value, _Section):
                 found |= {f"{item.name}.{key}": inner for key, inner in value.changed().items()}

@@ -82,7 +82,7 @@ TURNED: dict[str, tuple[Any, Settings, str]] = {
     "fit.asymmetry": (False, NO_SEARCH, "xrd"),
     "fit.per_gram_std": (0.1, NO_SEARCH, "composition"),
     "fit.solver": ("lmfit", NO_SEARCH, "xrd"),
-    "fit.max_iterations": (2, NO_SEARCH, "xrd"),
+    "fit.max_iterations": (1, NO_SEARCH, "xrd"),
     "identification.search": (False, NOTHING, "phases"),
     "identification.start": ("nothing", NOTHING, "phases"),
     "identification.library": (["hydroxyapatite", "quartz"], NOTHING, "phases"),

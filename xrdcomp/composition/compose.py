@@ -225,8 +225,9 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
         return (1.0, 1.0) if whole.mean() > 0.5 else (0.0, 0.0)
     mean, std = float(part.mean()), float(part.std())
     # candidates: all the intervals between two quantiles that hold the probability, the middle one equal-tailed
-    tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
-    lower, upper = np.quantile(part, tails), np.quantile(part, probability + tails)
+    tails, ordered = np.linspace(0.0, 1.0 - probability, _SPLITS), np.sort(part)
+    quantiles = np.interp(np.concatenate([tails, probability + tails]) * (len(part) - 1), np.arange(len(part)), ordered)
+    lower, upper = quantiles[:_SPLITS], quantiles[_SPLITS:]
     at_zero, at_one = mean < 3 * std, 1.0 - mean < 3 * std
     if at_zero:
         lower[0] = 0.0

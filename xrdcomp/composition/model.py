@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -187,7 +188,8 @@ class JointModel:
     def design(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Matrix D (n, m, 7) and offset e (n, m) of ``prediction = D x + e`` for each set of constants (n, p)."""
         theta = {name: constants[:, i] for i, name in enumerate(self.names)}
-        matrix = np.zeros((len(constants), len(self.values), len(PARTS)))
+        # sets of constants along the last axis in memory, which everything is done for at once
+        matrix = np.moveaxis(np.zeros((len(self.values), len(PARTS), len(constants))), -1, 0)
         offset = np.zeros((len(constants), len(self.values)))
         xrd, thermal = self.xrd, self.thermal
         if xrd is not None:
@@ -265,10 +267,7 @@ class JointModel:
         if others == 0:
             total += (parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
         else:
-            grid = (np.arange(4000) + 0.5) / 4000
-            density = np.exp((parts - 1) * np.log(grid) + (others - 1) * np.log1p(-grid))
-            weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
-            total -= float(np.log(weighted.sum() / density.sum()))
+            total -= _mean_log_mineral(parts, others)
         if self.thermal is None and not self.tissue:
             # a powder of minerals has mostly nothing soft: its sum is sparse, where two flat parts would exclude zero
             soft = composition[:, [ORGANIC, WATER]].sum(axis=1)
@@ -285,10 +284,23 @@ class JointModel:
             if sharing < 2:
                 total += 0.5 * ((1.0 - assumed.mean) / assumed.std) ** 2
             else:
-                grid = (np.arange(2000) + 0.5) / 2000
-                density = (sharing - 1) * (1.0 - grid) ** (sharing - 2)
-                total -= float(np.log(np.mean(density * np.exp(-0.5 * ((grid - assumed.mean) / assumed.std) ** 2))))
+                total -= _mean_log_assumed(sharing)
         return total
+
+
+@lru_cache
+def _mean_log_mineral(parts: int, others: int) -> float:
+    grid = (np.arange(4000) + 0.5) / 4000
+    density = np.exp((parts - 1) * np.log(grid) + (others - 1) * np.log1p(-grid))
+    weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
+    return float(np.log(weighted.sum() / density.sum()))
+
+
+@lru_cache
+def _mean_log_assumed(sharing: int) -> float:
+    grid, assumed = (np.arange(2000) + 0.5) / 2000, priors.ASSUMED_CARBONATE
+    density = (sharing - 1) * (1.0 - grid) ** (sharing - 2)
+    return float(np.log(np.mean(density * np.exp(-0.5 * ((grid - assumed.mean) / assumed.std) ** 2))))
 
 
 def lattice_share(crystals: FloatArray, amorphous: FloatArray) -> FloatArray:

@@ -10,10 +10,10 @@ the sample is exact whatever the proposal; its quality is the effective sample s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import least_squares
 from scipy.special import log_ndtr, ndtri, ndtri_exp
 
 from xrdcomp.composition import priors
@@ -29,6 +29,8 @@ _RIDGE = 0.05
 """Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
 _PILOT = 1500
 """Draws of the two batches from which the proposal learns."""
+_SPARE, _FEWEST = 1.5, 400
+"""Draws of a model beside another one: so many times its share of all, and no fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +164,16 @@ class _Proposal:
         low, high = (np.array([getattr(item, end) for item in model.priors]) for end in ("low", "high"))
         outside = ((theta < low) | (theta > high)).any(axis=1)
         safe = np.clip(theta, low, high)
-        matrix, offset = model.design(safe)
+        design, offset = model.design(safe)
         factor, log_det = model.precision_factor(safe)
-        matrix = (whitening @ matrix) * factor[:, :, None]
-        target = (model.values @ whitening.T - offset @ whitening.T) * factor
+        # draws along the last axis from here on: a few long operations in place of many small matrices
+        m, parts = design.shape[1:]
+        matrix = (whitening @ np.moveaxis(design, 0, -1).reshape(m, -1)).reshape(m, parts, n) * factor.T[:, None]
+        target = (whitening @ (model.values[:, None] - offset.T)) * factor.T
         drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng)
-        x = np.maximum(self.coordinates.complete(drawn), 0.0)
-        misfit = target - np.einsum("nij,nj->ni", matrix, x)
-        log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=1) - log_q - log_qx
+        x = np.maximum(self.coordinates.complete(drawn.T), 0.0)
+        misfit = target - np.einsum("ijn,nj->in", matrix, x)
+        log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=0) - log_q - log_qx
         log_w[outside | ~np.isfinite(log_w)] = -np.inf
         weights = np.exp(log_w - log_w.max())
         total = float(weights.sum())
@@ -182,73 +186,105 @@ class _Proposal:
         )
 
     def _conditional(self, matrix: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean and reversed Cholesky factor of the precision of the free coordinates, for each draw of the constants.
+        """Mean (k, n) and reversed Cholesky factor (k, k, n) of the precision of the free coordinates, for each draw.
 
         A weak normal term keeps directions finite which the evidence leaves open; it belongs to the proposal
         only. Reversed, because coordinate j is drawn given those before it: the conditional precision of the last
         coordinate is then the first pivot.
         """
         coordinates, mineral = self.coordinates, self.mineral
-        free = matrix[:, :, coordinates.free] - matrix[:, :, [coordinates.rest]]
-        rest = target - matrix[:, :, coordinates.rest]
-        k = len(coordinates.free)
-        if self.model.carbonate_is_assumed and CARBONATE in coordinates.free:
+        order = list(coordinates.free[::-1])
+        free, rest = matrix[:, order] - matrix[:, [coordinates.rest]], target - matrix[:, coordinates.rest]
+        k, n = len(order), matrix.shape[-1]
+        solid = np.array([index in (OTHER, UNSEEN, AMORPHOUS) for index in order])
+        weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
+        toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in order]) / 6)
+        precision, right = np.empty((k, k, n)), np.einsum("ijn,in->jn", free, rest) + (weak * toward)[:, None]
+        for i in range(k):
+            for j in range(i + 1):
+                precision[i, j] = precision[j, i] = np.einsum("in,in->n", free[:, i], free[:, j])
+        precision[range(k), range(k)] += weak[:, None]
+        if self.model.carbonate_is_assumed and CARBONATE in order:
             # h + A + c = 1 - w - o - z - u, so the assumed share of carbonate is linear in the free coordinates
             share, width = priors.ASSUMED_CARBONATE.mean, 1.3 * priors.ASSUMED_CARBONATE.std * mineral
-            row = np.zeros((len(free), 1, k))
-            for at, index in enumerate(coordinates.free):
-                row[:, 0, at] = 1.0 if index == CARBONATE else share * (index != AMORPHOUS)
-            free = np.concatenate([free, row / width], axis=1)
-            rest = np.concatenate([rest, np.full((len(rest), 1), share / width)], axis=1)
-        solid = np.array([index in (OTHER, UNSEEN, AMORPHOUS) for index in coordinates.free])
-        weak = np.where(solid, 1.0 / mineral**2, _RIDGE)
-        toward = np.where(solid, mineral / 3, np.array([index != CARBONATE for index in coordinates.free]) / 6)
-        precision = np.swapaxes(free, 1, 2) @ free + np.diag(weak)
-        largest = np.einsum("nii->n", precision)
-        precision[:, range(k), range(k)] += 1e-13 * largest[:, None]
-        right = np.einsum("nij,ni->nj", free, rest) + weak * toward
-        mean = np.linalg.solve(precision, right[..., None])[..., 0]
-        root = np.asarray(np.linalg.cholesky(precision[:, ::-1, ::-1]), dtype=np.float64)
-        return np.asarray(mean, dtype=np.float64), root
+            row = np.array([1.0 if index == CARBONATE else share * (index != AMORPHOUS) for index in order]) / width
+            precision += np.outer(row, row)[:, :, None]
+            right += (row * share / width)[:, None]
+        precision[range(k), range(k)] += 1e-13 * np.einsum("iin->n", precision)
+        root = _cholesky(precision)
+        mean = right
+        for i in range(k):
+            mean[i] = (right[i] - np.einsum("jn,jn->n", root[i, :i], mean[:i])) / root[i, i]
+        for i in range(k - 1, -1, -1):
+            mean[i] = (mean[i] - np.einsum("jn,jn->n", root[i + 1 :, i], mean[i + 1 :])) / root[i, i]
+        return mean[::-1], root
+
+
+def _cholesky(matrices: FloatArray) -> FloatArray:
+    """Lower factors of many small matrices (k, k, n): by columns, every step for all at once."""
+    root = np.zeros_like(matrices)
+    for j in range(len(root)):
+        rest = matrices[j:, j] - np.einsum("ipn,pn->in", root[j:, :j], root[j, :j])
+        pivot = np.sqrt(np.maximum(rest[0], 1e-14 * matrices[j, j]))
+        root[j, j], root[j + 1 :, j] = pivot, rest[1:] / pivot
+    return root
+
+
+_FAR_FROM_BOUNDS = 8.0
+"""Standard deviations, beyond which a bound cuts off less than 1e-15 of a normal distribution."""
 
 
 def _draw_simplex(
     mean: FloatArray, reversed_root: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw the free coordinates inside the simplex; (n, k) and the log density of the proposal.
+    """Draw the free coordinates inside the simplex; (k, n) and the log density of the proposal.
 
     Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
     is drawn, so no draw is rejected, and the density is the product of the truncated normals.
     """
-    n, k = mean.shape
-    out, delta = np.empty((n, k)), np.zeros((n, k))
+    k, n = mean.shape
+    out, delta = np.empty((k, n)), np.zeros((k, n))
     left, log_q = np.ones(n), np.zeros(n)
     for j in range(k):
         r = k - 1 - j
-        sd = 1.0 / reversed_root[:, r, r]
-        shift = np.einsum("ni,ni->n", reversed_root[:, r + 1 :, r], delta[:, r + 1 :]) * sd
-        centre = mean[:, j] - shift
+        sd = 1.0 / reversed_root[r, r]
+        shift = np.einsum("in,in->n", reversed_root[r + 1 :, r], delta[r + 1 :]) * sd
+        centre = mean[j] - shift
         uniform = (rng.permutation(n) + rng.random(n)) / n
-        # inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution
-        # function are used
         low, high = -centre / sd, (left - centre) / sd
-        flip = low > 0
-        a, b = np.where(flip, -high, low), np.where(flip, -low, high)
-        b = np.maximum(b, a + 1e-12)
-        log_a, log_b = log_ndtr(a), log_ndtr(b)
-        ratio = np.exp(log_a - log_b)
-        log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
-        z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
-        z = np.where(flip, -z, z)
-        out[:, j] = np.clip(centre + sd * z, 0.0, left)
-        delta[:, r] = out[:, j] - mean[:, j]
+        if (low < -_FAR_FROM_BOUNDS).all() and (high > _FAR_FROM_BOUNDS).all():
+            z, log_mass = ndtri(np.maximum(uniform, 1e-300)), np.zeros(n)
+        else:
+            z, log_mass = _truncated(low, high, uniform)
+        out[j] = np.clip(centre + sd * z, 0.0, left)
+        delta[r] = out[j] - mean[j]
         log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
-        left = np.maximum(left - out[:, j], 0.0)
+        left = np.maximum(left - out[j], 0.0)
     return out, log_q
 
 
-def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> Posterior:
-    """Draw from the posterior; more `draws` narrow the Monte Carlo error, the same `seed` gives the same bytes."""
+def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Standard normal draws between bounds, and the logarithm of the mass that these hold.
+
+    Inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function
+    are used.
+    """
+    flip = low > 0
+    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
+    b = np.maximum(b, a + 1e-12)
+    log_a, log_b = log_ndtr(a), log_ndtr(b)
+    ratio = np.exp(log_a - log_b)
+    log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
+    z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
+    return np.where(flip, -z, z), log_mass
+
+
+def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0, rival: float = -np.inf) -> Posterior:
+    """Draw from the posterior; more `draws` narrow the Monte Carlo error, the same `seed` gives the same bytes.
+
+    Beside another model the draws are as many as the share of this one asks for, with something to spare: `rival` is
+    the logarithm of the other one's marginal likelihood, times the ratio of their prior probabilities.
+    """
     rng = np.random.default_rng(seed)
     optimum = _optimum(model)
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, UNSEEN, CARBONATE]].sum()), priors.MINERAL_FLOOR)
@@ -259,7 +295,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
         model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants, spread=1.5 * spread
     )
     batch = proposal.draw(_PILOT, rng)
-    for size in (_PILOT, 5 * draws // 4, 5 * draws // 2, 5 * draws):
+    for turn in range(4):
         weights = batch.weights
         for _ in range(6):
             if 1.0 / (weights**2).sum() > 60:
@@ -272,8 +308,12 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0) -> 
         # a trace of the spread before keeps a direction open that a few draws have lost
         moments = (away * weights[:, None]).T @ away
         spread = 0.95 * moments + 0.05 * np.diag(np.diag(spread))
+        if turn == 1:  # the second pilot batch tells the share well enough
+            share = _SPARE / (1.0 + np.exp(np.clip(rival - batch.log_evidence, -50.0, 50.0)))
+            draws = min(draws, max(_FEWEST, int(share * draws)))
+        size = max(5 * draws // 4 * 2 ** (turn - 1), _PILOT) if turn else _PILOT
         batch = replace(proposal, centre=centre, spread=1.2 * spread).draw(size, rng)
-        if size != _PILOT and batch.effective_size > 0.2 * draws:
+        if turn and batch.effective_size > 0.2 * draws:
             break
     # Systematic resampling turns weighted draws into equally weighted ones with the least added noise; shuffled, so
     # that any part of the draws is a sample as well.
@@ -303,7 +343,10 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
         prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
-    parts = [sample_posterior(each, draws=draws, seed=seed + i) for i, each in enumerate(models)]
+    parts = [sample_posterior(model, draws=draws, seed=seed)]
+    for i in range(1, len(models)):
+        rival = parts[0].log_evidence + float(np.log(prior[0] / prior[i]))
+        parts.append(sample_posterior(models[i], draws=draws, seed=seed + i, rival=rival))
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
     probability = np.exp(log_odds - log_odds.max())
     probability /= probability.sum()
@@ -318,13 +361,15 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
     if len(parts) == 1:
         return parts[0]
     ends = np.round(np.cumsum(probability) * draws).astype(int)
-    chosen = list(zip(parts, np.diff(ends, prepend=0), strict=True))
+    chosen = list(zip(parts, np.diff(ends, prepend=0).tolist(), strict=True))
     order = np.random.default_rng(seed).permutation(draws)
     return replace(
         parts[0],
-        composition=np.concatenate([part.composition[:n] for part, n in chosen])[order],
-        constants=np.concatenate([part.constants[:n] for part, n in chosen])[order],
-        effective_size=min(part.effective_size for part, n in chosen if n > 0.05 * draws),
+        composition=np.concatenate([part.composition[np.arange(n) % len(part.composition)] for part, n in chosen])[
+            order
+        ],
+        constants=np.concatenate([part.constants[np.arange(n) % len(part.constants)] for part, n in chosen])[order],
+        effective_size=min(min(part.effective_size * draws / n, draws) for part, n in chosen if n > 0.05 * draws),
         no_amorphous_probability=float(probability[1:].sum()) if sought and model.xrd is not None else None,
         no_amorphous_prior=sum(prior[1:]),
     )
@@ -387,26 +432,59 @@ def _optimum(model: JointModel) -> _Optimum:
         weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
         return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
 
-    def residual(point: FloatArray) -> FloatArray:
-        return np.asarray(residuals(point[None])[0])
-
-    def slopes(point: FloatArray) -> FloatArray:
-        """Forward differences, backward where a limit is in the way; all in one call."""
+    def with_slopes(point: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Residuals and forward differences, backward where a limit is in the way; all in one call."""
         step = np.sqrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(point))
         step = np.where(point + step > high, -step, step)
         moved = residuals(np.concatenate([point[None], point + np.diag(step)]))
-        out: FloatArray = ((moved[1:] - moved[0]) / step[:, None]).T
-        return out
+        return moved[0], ((moved[1:] - moved[0]) / step[:, None]).T
 
-    found = least_squares(residual, start, slopes, bounds=(low, high), x_scale=0.1, ftol=1e-6, xtol=1e-6, gtol=1e-6)
-    jacobian = np.asarray(found.jac, dtype=float)
+    point, found, jacobian = _least_squares(with_slopes, start, low, high)
     precision = jacobian.T @ jacobian
     # At a bound the density falls off by its gradient rather than by curvature: an exponential of that scale.
-    gradient = jacobian.T @ found.fun
-    precision[np.diag_indices(len(low))] += np.where(found.active_mask != 0, gradient**2, 0.0) + 1e-3
+    gradient, bound = jacobian.T @ found, (point <= low) | (point >= high)
+    precision[np.diag_indices(len(low))] += np.where(bound, gradient**2, 0.0) + 1e-3
     return _Optimum(
-        composition=coordinates.complete(found.x[None, :k])[0],
-        constants=found.x[k:],
-        covariance=np.linalg.inv(precision)[k:, k:],
-        chi_square=float((found.fun[: len(model.values) + int(finite.sum())] ** 2).sum()),
+        composition=coordinates.complete(point[None, :k])[0],
+        constants=point[k:],
+        covariance=np.asarray(np.linalg.inv(precision)[k:, k:], dtype=float),
+        chi_square=float((found[: len(model.values) + int(finite.sum())] ** 2).sum()),
     )
+
+
+def _least_squares(
+    with_slopes: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    point: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Least squares within limits by Levenberg-Marquardt: the minimum, with residuals and their slopes there.
+
+    What a step would carry beyond a limit goes there, and the step of the others is solved anew with it.
+    """
+    residual, slopes = with_slopes(point)
+    damping = 1e-3
+    for _ in range(100):
+        gradient, hessian = slopes.T @ residual, slopes.T @ slopes
+        damped = hessian + np.diag(damping * np.diag(hessian) + 1e-12)
+        keep = ((point > low) | (gradient <= 0)) & ((point < high) | (gradient >= 0))
+        step = np.zeros_like(point)
+        while keep.any():
+            pushed = -gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
+            step[keep] = np.linalg.solve(damped[np.ix_(keep, keep)], pushed)
+            limited = np.clip(point + step, low, high) - point
+            beyond = keep & (limited != step) & (np.abs(limited - step) > 1e-15)
+            if not beyond.any():
+                break
+            step[beyond], keep = limited[beyond], keep & ~beyond
+        cost, promise = float(residual @ residual), -float(2.0 * gradient @ step + step @ hessian @ step)
+        if promise < 1e-8 * max(cost, 1.0):
+            break
+        trial = np.clip(point + step, low, high)
+        moved = with_slopes(trial)
+        if (gain := cost - float(moved[0] @ moved[0])) > 0.0:
+            point, (residual, slopes) = trial, moved
+            damping = max(damping * (0.2 if gain > 0.5 * promise else 2.0), 1e-9)
+        else:
+            damping = max(8.0 * damping, 5e-3)
+    return point, residual, slopes

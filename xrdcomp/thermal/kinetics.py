@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import exp1, fdtri, stdtrit
 
 from xrdcomp.errors import AnalysisError
@@ -235,6 +234,8 @@ def vyazovkin(curves: Sequence[ConversionCurve], levels: FloatArray = _LEVELS) -
 
 def _energy_between(curves: Sequence[ConversionCurve], low: float, high: float, limit: float) -> Estimate:
     """Energy between two levels of conversion; at its limits the variance of the ratios is `limit` times the least."""
+    from scipy.optimize import brentq, minimize_scalar
+
     inverse, weights = np.empty((len(curves), 21)), np.empty((len(curves), 21))
     for k, curve in enumerate(curves):
         start, end = curve.at(np.array([low, high])).minutes
@@ -314,6 +315,8 @@ def predict_isothermal(energies: IsoconversionalResult, curve: ConversionCurve, 
 
 def predict_heating(energies: IsoconversionalResult, curve: ConversionCurve, heating_rate_k_min: float) -> Prediction:
     """Time from the first temperature to each conversion at another rate; `curve` is one of those of the energies."""
+    from scipy.optimize import brentq
+
     start = float(curve.kelvin[0])
 
     def minutes(energy: FloatArray, doses: FloatArray) -> FloatArray:
