@@ -1,6 +1,7 @@
 """How long things take: CPU seconds, and ratios to a fixed piece of numpy work measured in the same run.
 
-    python -m benchmarks.bench [--repeats 5] [--only PART ...] [--patterns 500] [--peers PYTHON] [--dry]
+    python -m benchmarks.bench [--repeats 5] [--only PART ...] [--patterns 500] [--specimens 100] [--peers PYTHON]
+        [--dry]
 
 Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``. Input is simulated or written by the
 writers of the tests; FAP.XRA and its resampled series are added where XRDCOMP_FIXTURES names the folder of real
@@ -165,6 +166,66 @@ def batch_of_specimens(repeats: int) -> Iterator[Row]:
     yield at_most(f"{name}: memory of the process", peak, 600.0, "MB")
 
 
+BESIDE = ("calcite", "quartz", "brushite", "halite", "whitlockite", "gypsum", "", "", "")
+
+
+def mixed_specimen(number: int) -> Sample:
+    """A specimen of a cohort of many kinds: mineral, organic and water at random, two in three with another phase."""
+    rng = np.random.default_rng([16, number])
+    apatite, carbonate, protein, lipid, water = rng.dirichlet([4, 0.3, 4, 1, 2]).tolist()
+    other = BESIDE[number % len(BESIDE)]
+    share = float(rng.choice([0.01, 0.03, 0.1, 0.3])) if other else 0.0
+    left = 1.0 - share
+    model = SpecimenModel(
+        apatite=left * apatite,
+        carbonate=left * carbonate,
+        protein=left * protein,
+        lipid=left * lipid,
+        water=left * water,
+        other={other: share} if other else {},
+        apatite_model=ApatiteModel(length_c_nm=float(rng.uniform(15, 50)), length_a_nm=float(rng.uniform(6, 25))),
+    )
+    conditions = XrdConditions(peak_counts=float(rng.choice([2000.0, 6000.0, 20000.0])))
+    made = simulate_specimen(model, xrd=conditions, seed=number)
+    return Sample(sample_id=f"mixed{number}", pattern=made.pattern, tga=made.tga)
+
+
+def resident_mb() -> float:
+    """Resident set of this process now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def batch_of_kinds(_: int, specimens: int = 100) -> Iterator[Row]:
+    """Simulated specimens of many kinds one after another: rate, cost and memory against number, neighbours, order."""
+    samples = [mixed_specimen(number) for number in range(specimens)]
+    order = np.random.default_rng(16).permutation(specimens).tolist()
+    alone = {k: analyze_sample(samples[k]) for k in order[:20]}
+    spent, memory, kept = [], [], dict[int, Any]()
+    before = time.process_time()
+    for k, result in zip(order, analyze_many([samples[k] for k in order], progress=False), strict=True):
+        spent.append(time.process_time() - before)
+        memory.append(resident_mb())
+        if k in alone:
+            kept[k] = result
+    name, tenth = f"batch of {specimens} simulated specimens of many kinds", max(specimens // 10, 1)
+    yield at_least(name, specimens / spent[-1], 10.0, "per s CPU")
+    yield Row(
+        name=f"{name}: cost of one of all over one of the first tenth",
+        value=spent[-1] / 10 / spent[tenth - 1],
+        unit="×",
+    )
+    yield at_most(f"{name}: memory", max(memory), 600.0, "MB")
+    yield Row(name=f"{name}: growth of memory after the first tenth", value=memory[-1] - memory[tenth], unit="MB")
+    pairs = [(alone[k], kept[k]) for k in alone]
+    changed = sum([(p.id, p.decision) for p in a.phases] != [(p.id, p.decision) for p in b.phases] for a, b in pairs)
+    yield at_most(f"{name}, shuffled: decisions of {len(pairs)} changed against single analyses", float(changed), 0.0)
+    away = [np.abs(a.composition.draws.mean(0) - b.composition.draws.mean(0)) for a, b in pairs]
+    std = [a.composition.draws.std(0) + 1e-12 for a, _ in pairs]
+    yield at_most(
+        f"{name}, shuffled: components against single analyses", float(np.max(np.divide(away, std))), 0.1, "σ"
+    )
+
+
 def series(pattern: Pattern, recipe: Recipe) -> Iterator[Row]:
     """Patterns per CPU second where a known set of phases is fitted to many patterns, one after another."""
     plain = recipe.with_settings({"identification.search": False})
@@ -289,7 +350,16 @@ def bench_table(rows: list[Row], unit: float) -> str:
     return "\n".join(lines)
 
 
-PARTS = ("startup", "analysis", "batch_of_specimens", "real_fit", "series_of_fap", "out_of_core", "reading")
+PARTS = (
+    "startup",
+    "analysis",
+    "batch_of_specimens",
+    "batch_of_kinds",
+    "real_fit",
+    "series_of_fap",
+    "out_of_core",
+    "reading",
+)
 
 
 def main() -> int:
@@ -298,6 +368,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--patterns", type=int, default=500, help="of the resampled series")
+    parser.add_argument("--specimens", type=int, default=100, help="of the batch of many kinds")
     parser.add_argument("--peers", type=Path, help="interpreter of an environment that has rietx")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
@@ -308,6 +379,7 @@ def main() -> int:
         "startup": startup,
         "analysis": analysis,
         "batch_of_specimens": batch_of_specimens,
+        "batch_of_kinds": partial(batch_of_kinds, specimens=arguments.specimens),
         "real_fit": partial(real_fit, peers=arguments.peers),
         "series_of_fap": partial(series_of_fap, patterns=arguments.patterns, peers=arguments.peers),
         "out_of_core": out_of_core,

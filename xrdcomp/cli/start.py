@@ -10,20 +10,6 @@ from types import FrameType
 from xrdcomp.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 
 
-def load_quickly() -> None:
-    """Load SciPy without what it does not need: it looks at all of NumPy once, test tools and compilers included."""
-    import numpy as np
-
-    absent = [name for name in ("f2py", "testing", "ctypeslib", "ma") if name not in vars(np)]
-    try:
-        for name in absent:
-            setattr(np, name, None)
-        import scipy.linalg  # noqa: F401
-    finally:
-        for name in absent:
-            delattr(np, name)
-
-
 def start() -> None:
     """Run the command line; a signal while it loads ends it with 130 or 143, as one during the work does."""
 
@@ -41,7 +27,6 @@ def start() -> None:
         signal.signal(signal.SIGTERM, stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell had it ignored
             signal.signal(signal.SIGINT, stop)
-        load_quickly()
         from xrdcomp.cli.main import main
 
         main()
