@@ -140,3 +140,10 @@ def test_a_stretch_of_mass_that_jumps_and_comes_back_is_told(tmp_path: Path) -> 
     at = int(np.argmin(np.abs(CELSIUS - 150.0)))
     mass[at : at + 3] *= 1.04
     assert _csv(tmp_path, mass=mass) == {"TGA_SPIKE"}
+
+
+def test_a_stretch_whose_ends_are_larger_than_any_other_step_is_told(tmp_path: Path) -> None:
+    """A tenth of the readings are those of the change, ten times."""
+    mass = MG.copy()
+    mass[20:50] = START + 10.0 * (mass[20:50] - START) - 3.0
+    assert "TGA_SPIKE" in _csv(tmp_path, mass=mass)

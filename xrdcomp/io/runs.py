@@ -326,7 +326,11 @@ def _and_back(values: FloatArray, step: FloatArray, least: float) -> list[int]:
     around = np.array([np.roll(sizes, shift) for shift in (-3, -2, -1, 1, 2, 3)])
     jumps = np.flatnonzero((sizes > 10.0 * np.sort(around, axis=0)[-2]) & (sizes > 4.0 * least))
     jumps = jumps[(jumps >= 3) & (jumps < len(step) - 3)]
-    return [
+    # however a stretch runs within: its two ends are larger than anything outside
+    a, b = sorted(np.argsort(sizes)[-2:].tolist())
+    outside = np.concatenate([sizes[:a], sizes[b + 1 :]])
+    ends = [a + 1] if len(outside) and step[a] * step[b] < 0 and sizes[[a, b]].min() > 8.0 * outside.max() > 0.0 else []
+    return ends + [
         int(a) + 1
         for a, b in itertools.pairwise(jumps)
         if b - a > 1 and step[a] * step[b] < 0 and abs(step[a] + step[b]) < 0.5 * sizes[[a, b]].min()
