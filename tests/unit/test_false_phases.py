@@ -11,7 +11,11 @@ import pytest
 import xrdcomp as xc
 from xrdcomp.composition.claims import undecided_claims
 from xrdcomp.composition.compose import compose
+from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.profiles import pseudo_voigt_value
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+from xrdcomp.simulate.xrd import expected_pattern, measure
 
 FROM_NOTHING = xc.Recipe().with_settings({"identification.start": "nothing", "instrument.radiation": "CuKa1"})
 COPPER = 1.5405929
@@ -47,6 +51,54 @@ def test_another_compound_on_the_same_lattice_is_no_silicon(cell: float, reason:
     assert found["silicon"].decision != "detected"
     assert "detected" not in {phase.decision for phase in found.values()}
     assert re.search(reason, found["silicon"].evidence.reason)
+
+
+SPINEL = ((19.0, 60.0), (31.3, 40.0), (36.9, 100.0), (44.8, 65.0), (59.4, 60.0), (65.2, 65.0))
+
+
+def test_sharp_lines_of_an_unknown_do_not_take_broad_apatite_away() -> None:
+    conditions = XrdConditions(two_theta_min=10.0, two_theta_max=70.0, peak_counts=3000.0)
+    plain, _ = simulate_pattern(SpecimenModel(apatite=0.3, protein=0.7), conditions, seed=4)
+    x = plain.two_theta
+    lines = np.zeros_like(x)
+    for angle, height in SPINEL:
+        shape = pseudo_voigt_value(x - angle, np.full_like(x, 0.15), np.full_like(x, 0.5))
+        lines += 20.0 * height * shape / shape.max()
+    seen = plain.intensity + np.random.default_rng(5).poisson(lines)
+    both = replace(plain, intensity=seen, sigma=np.sqrt(np.maximum(seen, 1.0)))
+    found = xc.analyze(both)
+    assert found.phases["hydroxyapatite"].decision == "detected"
+    assert found.composition.components["unidentified_crystalline"] is not None
+    truth = found.composition.components["crystalline_hydroxyapatite"]
+    assert truth is not None
+    assert truth.low < 0.3
+
+
+def simulated(parts: dict[str, float], phases: dict[str, xc.Phase], seed: int) -> xc.Pattern:
+    """Counts of crystals that the library need not have."""
+    model, conditions, rng = SpecimenModel(other=parts), XrdConditions(two_theta_min=10.0), np.random.default_rng(seed)
+    name = model.apatite_model.phase
+    known = {name: load_phase(name), **{part: phases.get(part) or load_phase(part) for part in parts}}
+    expected = expected_pattern(model, conditions, known, rng)
+    return measure(expected.two_theta, expected.specimen + expected.background, conditions, rng, "simulated")
+
+
+def test_a_cell_of_no_member_is_an_apatite_of_other_elements() -> None:
+    base = load_phase("fluorapatite")
+    silicate = tuple("Si" if element == "P" else element for element in base.site_element)
+    foreign = replace(base, id="britholite", cell=replace(base.cell, a=9.61, b=9.61, c=7.03), site_element=silicate)
+    found = xc.analyze(simulated({"britholite": 1.0}, {"britholite": foreign}, 1))
+    claim = {item.id: item.probability for item in found.claims}["hydroxyapatite_present"]
+    assert claim is not None
+    assert claim <= 0.5
+
+
+def test_a_phase_beside_higher_lines_of_an_unknown_is_found() -> None:
+    base = load_phase("sylvite")
+    heavy = tuple({"K": "Na", "Cl": "La"}.get(element, element) for element in base.site_element)
+    iodide = replace(base, id="iodide", cell=replace(base.cell, a=6.473, b=6.473, c=6.473), site_element=heavy)
+    found = xc.analyze(simulated({"iodide": 0.5, "quartz": 0.5}, {"iodide": iodide}, 2))
+    assert [phase.id for phase in found.phases if phase.decision == "detected"] == ["quartz"]
 
 
 def test_lines_among_many_of_their_height_prove_nothing_and_alone_they_do() -> None:

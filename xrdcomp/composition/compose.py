@@ -695,7 +695,10 @@ def _pure_or_mixed(
     largest = max(given, key=lambda name: given[name].value, default=None)
     if largest is not None:
         least, most = (sum(getattr(e, end) for n, e in given.items() if n != largest) for end in ("low", "high"))
-        parts[largest] = given[largest].reaching(max(bottom - most, 0.0), max(top - least, 0.0))
+        # the CO3 of carbonate minerals weighs with the crystals, and is no part of theirs
+        bare = 1.0 - model.xrd.carbonate_share if largest == COMPONENTS[OTHER] and model.xrd is not None else 1.0
+        ends = (bare * max(end, 0.0) for end in (bottom - most, top - least))
+        parts[largest] = given[largest].reaching(*ends)
     return parts, out
 
 

@@ -64,11 +64,14 @@ def label_of(name: str) -> str:
 
 def component_label(name: str, result: SampleResult | None = None) -> str:
     """Readable form of a component; the apatite of a result is called what was found, e.g. ``crystalline apatite
-    (fluorapatite)``.
+    (fluorapatite)``, and minerals with carbonate, which is counted by itself, are named as without.
     """
     if result is None:
         return label_of(name)
-    found = [phase for phase in result.phases if phase.is_apatite and phase.decision == "detected"]
+    detected = [phase for phase in result.phases if phase.decision == "detected" and not phase.internal_standard]
+    if name == "other_crystalline" and any(phase.facts.carbonate_fraction > 0.0 for phase in detected):
+        return f"{label_of(name)} (without CO₃)"
+    found = [phase for phase in detected if phase.is_apatite]
     if name != COMPONENTS[0]:
         return label_of(name)
     members = [phase.evidence.member for phase in result.phases if phase.is_apatite]
@@ -448,6 +451,9 @@ def microstructure_rows(phases: Sequence[PhaseResult], *, ids: bool = False) -> 
 def phase_block(result: SampleResult, width: int = SCREEN_WIDTH) -> str:
     """Phases of one specimen and the peaks that none of them explains, as text."""
     text = phase_table(result.phases, width)
+    weighed = [p for p in result.phases if p.weight_fraction is not None and not p.internal_standard]
+    if any(p.is_apatite or p.facts.carbonate_fraction > 0.0 for p in weighed):
+        text += "\n" + _indent("with the CO₃ of their lattices, which the composition counts as carbonate")
     if peaks := result.metadata.get("unexplained_peaks"):
         rows = [("unexplained peaks", "2θ (°)", "d (Å)", "z", "nearest candidates")]
         rows += [

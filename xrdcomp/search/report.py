@@ -70,8 +70,7 @@ _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hy
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 _INTENSITY_POINTS = 2.5  # to the width of the narrowest reflection
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
-_FAR_FROM_CELL = 50.0  # χ²
-_FOREIGN_CELL = 25.0  # χ² of a cell from which on an apatite of other elements is likelier than any member
+_FAR_FROM_CELL = 50.0  # χ² from which on an apatite of other elements is likelier than the member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
 UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
 
@@ -337,7 +336,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
             verdict[phase.id] = _verdict(fitted, phase, own, trial) if away[phase.id] <= _CELL_RULED_OUT else -1
         scatter = _MEMBER_SCATTER * min(own.inflation, trial.inflation)
         log[phase.id] = -0.5 * (trial.cost - own.cost) / scatter - 0.5 * distance
-        foreign = max(foreign, log[phase.id] + 0.5 * distance - 0.5 * _FOREIGN_CELL)
+        foreign = max(foreign, log[phase.id] + 0.5 * distance - 0.5 * _FAR_FROM_CELL)
     groups: dict[str, list[str]] = {}
     for phase in members:
         groups.setdefault(phase.facts.end_member or phase.id, []).append(phase.id)

@@ -55,6 +55,7 @@ _SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which
 _FEWEST = 2
 _OUT_OF_RATIO = 9.0  # χ² per reflection about the common amount
 _MANY = 5  # reflections of six, and
+_ABOUT = 0.5  # mean deviation of logarithms of heights
 _CLOSE_RATIO = 1.0  # χ² per reflection, with which a phase stands beside whatever is unexplained
 _SMALL_NM = 12.0  # crystals whose reflections run together, which raises that χ²
 _SMALL_RATIO = 10.0
@@ -542,13 +543,14 @@ class _Search:
         if recipe.search:
             self._find()
         usual = [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE] if recipe.search else []
-        for _ in range(_ROUNDS):
+        for turn in range(_ROUNDS):
             found = unknown_reflections(self.residual)
             if not found or (_mostly_broad(self.residual, found) and self.leaves_small_crystals(usual)):
                 break
             if self._drop_beneath(found):
                 found = unknown_reflections(self.residual)
-            self.unknown += found
+            # one round without hiding what may be a phase's that the stronger peaks of another kept from being found
+            self.unknown += found if turn else self._without_known(found)
             self._mask_unknown()
             before = self.residual.fit.phases
             if recipe.search:
@@ -580,6 +582,25 @@ class _Search:
                 self.missing.append(replace(score, z=min(score.z, self.threshold)))
                 self._drop(phase)
                 self._find()
+
+    def _without_known(self, found: Sequence[UnknownReflection]) -> list[UnknownReflection]:
+        """Unknown reflections less those where a phase of the library has its strongest, about in its ratio."""
+        fit, fwhm = self.residual.fit, self.residual.grid.peak_fwhm
+        angles, heights = np.array([p.two_theta for p in found]), np.array([p.height for p in found])
+        fitted, known = {p.id for p in fit.phases}, set[int]()
+        for phase in searched_phases(self.recipe) if self.recipe.search else ():
+            if phase.id in fitted or not phase.quantifiable or phase.id in self.impossible:
+                continue
+            item = candidate(phase, fit)
+            strongest = np.argsort(item.apparent)[::-1][:_TOP_REFLECTIONS]
+            bare = 2.0 * np.degrees(np.arcsin(fit.instrument.wavelength / (2.0 * item.d_spacing[strongest])))
+            away = np.abs(angles[:, None] - bare - angle_offset(fit, bare))
+            met = np.flatnonzero(away.min(axis=0) < 0.5 * fwhm)
+            which = away[:, met].argmin(axis=0)
+            ratio = np.log(heights[which] / item.apparent[strongest][met])
+            if len(met) >= _MANY - 1 and 0 in met and np.abs(ratio - np.median(ratio)).mean() < _ABOUT:
+                known.update(which.tolist())
+        return [p for i, p in enumerate(found) if i not in known]
 
     def _drop_beneath(self, found: Sequence[UnknownReflection]) -> bool:
         """Drop phases that a crowd of higher peaks of nothing stands beside: their reflections are unknown as well.
