@@ -242,7 +242,7 @@ IMPURITIES = {
 
 def row(name: str, value: float, unit: str, bar: str) -> Row:
     """Figure with its bar: ``<= 2``, ``>= 0.9``, ``0.9 to 0.99``, or words that nothing is held against."""
-    words = bar.split()
+    words = bar.split() or [""]
     holds: bool | None = None
     if words[0] in {"<=", ">="}:
         holds = value <= float(words[1]) if words[0] == "<=" else value >= float(words[1])

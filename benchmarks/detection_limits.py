@@ -50,6 +50,7 @@ LARGEST_LIMIT = 0.5
 """Phases whose stated limit is more than half the specimen are not tried: it cannot be called a limit."""
 
 LOW, HIGH = 0.90, 0.99
+ENOUGH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,10 @@ def run(trials: int, phases: Sequence[str], store: Path | None = None, world: st
 
 
 def rows_of(found: Sequence[Trial]) -> list[Row]:
-    """Share of trials in which each phase is found, the extremes of the phases, and all together."""
+    """Share of trials in which each phase is found, the extremes of the phases, and all together.
+
+    A single phase is held against the bar from `ENOUGH` trials on: ten of ten say little about 0.99.
+    """
     bar = f"{LOW:.2f} to {HIGH:.2f}"
     by_phase: dict[str, list[Trial]] = {}
     for item in found:
@@ -197,12 +201,14 @@ def rows_of(found: Sequence[Trial]) -> list[Row]:
     for phase, share in shares.items():
         limit = 100 * float(np.median([item.limit for item in by_phase[phase]]))
         n = len(by_phase[phase])
-        rows.append(row(f"{phase} at its limit (median {limit:.2f} wt%), of {n} trials found", share, "", bar))
+        told = bar if n >= ENOUGH else ""
+        rows.append(row(f"{phase} at its limit (median {limit:.2f} wt%), of {n} trials found", share, "", told))
     lowest, highest = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+    enough = min(map(len, by_phase.values())) >= ENOUGH
     return [
         *rows,
-        row(f"phase found least often at its limit: {lowest}", shares[lowest], "", f">= {LOW}"),
-        row(f"phase found most often at its limit: {highest}", shares[highest], "", f"<= {HIGH}"),
+        row(f"phase found least often at its limit: {lowest}", shares[lowest], "", f">= {LOW}" if enough else ""),
+        row(f"phase found most often at its limit: {highest}", shares[highest], "", f"<= {HIGH}" if enough else ""),
         row("all phases at their limits", float(np.mean([item.found for item in found])), "", bar),
     ]
 
