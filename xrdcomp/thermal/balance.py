@@ -180,7 +180,7 @@ _EARLY_C, _EARLY_ENERGY_KJ, _EARLY_SHARE = 355.0, 180.0, 0.2
 # Fat alone in an inert gas: 10 to 20 % have gone by then on simulated specimens; of measured plastics 1 to 5 %, of a
 # hydroxide 3 %, of hydrated cement 17 %, which holds no more than 15 % of bound water in all.
 _EARLY_SHARE_OF_FAT, _MOST_BOUND_WATER = 0.1, 0.15
-_NOTICEABLE, _NOTICEABLE_CARBONATE = 0.03, 0.01  # losses
+_NOTICEABLE, _NOTICEABLE_CARBONATE = 0.025, 0.01  # losses
 _LATEST_START_C, _LEAST_START, _MOST_START = 180.0, 0.5, 1.05
 _COLD_C, _WEIGHED_LOSS = 40.0, 0.005
 # °C over which crystal water goes and how far above the start; least organic beside it; a tail, its rise, if organic

@@ -711,6 +711,8 @@ def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, 
     # before the carbonate goes it is the organic that still goes on
     least = min(before, after) if temperature[start] >= _CARBONATE_FROM_C else 0.0
     most = max(before, after) if temperature[start] >= _CARBONATE_FROM_C else after
+    if end >= len(dtg) - 2 * _BURN_BINS:  # nothing is left to go
+        least = most = 0.0
     beside, std = 0.5 * (least + most) * span, UNIFORM_STD * 0.5 * (most - least) * span
     mass = left - right - beside
     # a burning that is slow against the heating hides more of what goes beside it
