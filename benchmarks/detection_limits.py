@@ -1,6 +1,7 @@
 """Is each phase found at the limit that was stated for it?
 
     python -m benchmarks.detection_limits [--world home|measured|debye] [--trials 100] [--phases a,b] [--store FILE]
+    python -m benchmarks.detection_limits --page
 
 At home the specimens are those of the study of false phases: apatite with organic, water and amorphous mineral in
 varied laboratories, a quarter grainy, a quarter without apatite. Each is measured and searched once; the limits printed
@@ -10,7 +11,7 @@ three quarters of the time. In the other worlds (``benchmarks/worlds``) a specim
 and the phase is what their own optics and structure factors make of its published atoms, in grains of 60 to 250 nm
 whose intensities and spacings scatter as that world has it; what is in the specimen already is not tried. Trials are
 kept in ``build/identification/`` as soon as a specimen is done, so that an interrupted run goes on where it stopped as
-long as the package has not changed.
+long as the package has not changed. ``--page`` puts what is there of the other worlds into ``docs/identification.md``.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ import gemmi
 import numpy as np
 
 from benchmarks.accuracy_identification import MEDICAL_PHASES, Row, clean_scan, found_in, others, row
-from benchmarks.report import ROOT, source_hash
+from benchmarks.report import ROOT, put_into_page, source_hash
 from benchmarks.store import append_store, read_store
 from benchmarks.worlds import population
-from benchmarks.worlds.atoms import Array
+from benchmarks.worlds.atoms import Array, elements
 from benchmarks.worlds.crystals import Structure
 from benchmarks.worlds.debye import pattern as debye
 from benchmarks.worlds.draw import FIRST_SEED
@@ -219,17 +220,52 @@ def detection_limits(trials: int = 100, phases: Sequence[str] = MEDICAL_PHASES) 
     return rows_of(run(trials, searched, ROOT / "build" / "identification" / f"{source_hash()}.csv"))
 
 
+def store_of(world: str) -> Path:
+    """Where the trials of this code are kept."""
+    return ROOT / "build" / "identification" / f"{world}_{source_hash()}.csv"
+
+
+def page() -> str:
+    """Markdown table of the trials of this code in the other worlds: median limit, trials and share found."""
+    found = {world: read_store(store_of(world), Trial) for world in WORLDS}
+    head = " | ".join(f"{world}: limit (wt%) | n | found (%)" for world in WORLDS)
+    lines = [f"| phase | {head} |", "|---" * (1 + 3 * len(WORLDS)) + "|"]
+
+    def cells(items: Sequence[Trial]) -> str:
+        if not items:
+            return " | | "
+        n, hits = len(items), sum(item.found for item in items)
+        return f"{100 * np.median([item.limit for item in items]):.2f} | {n} | {100 * hits / n:.0f}"
+
+    for phase in sorted({item.phase for items in found.values() for item in items}):
+        own = [cells([item for item in items if item.phase == phase]) for items in found.values()]
+        lines.append(f"| {phase} | {' | '.join(own)} |")
+    lines.append(f"| all | {' | '.join(cells(items) for items in found.values())} |")
+    specimens = ", ".join(
+        f"{world} {len({item.specimen for item in items})} specimens from seed {FIRST_SEED[world]}"
+        for world, items in found.items()
+    )
+    return "\n".join([*lines, "", f"Code `{source_hash()}`; {specimens}."])
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", choices=("home", *WORLDS), default="home")
+    parser.add_argument("--page", action="store_true", help="put the trials of the other worlds into the page")
     parser.add_argument("--trials", type=int, default=100, help="specimens")
     parser.add_argument("--phases", default=",".join(MEDICAL_PHASES))
     parser.add_argument("--store", type=Path, help="keep trials there, whatever code they come from")
     arguments = parser.parse_args()
+    if arguments.page:
+        put_into_page(ROOT / "docs" / "identification.md", "limits", page())
+        return
     phases = tuple(arguments.phases.split(","))
-    if arguments.store:
-        searched = tuple(p.id for p in load_phases(phases) if p.quantifiable)
-        rows = rows_of(run(arguments.trials, searched, arguments.store))
+    if arguments.store or arguments.world != "home":
+        able = [p for p in load_phases(phases) if p.quantifiable]
+        searched = tuple(p.id for p in able if arguments.world == "home" or elements() >= set(p.site_element))
+        store = arguments.store or store_of(arguments.world)
+        rows = rows_of(run(arguments.trials, searched, store, arguments.world))
     else:
         rows = detection_limits(arguments.trials, phases)
     for item in rows:

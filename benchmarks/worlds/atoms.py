@@ -93,6 +93,11 @@ def atom(symbol: str) -> Atom:
     return _atoms()[symbol]
 
 
+def elements() -> frozenset[str]:
+    """Symbols of the atoms that these worlds know."""
+    return frozenset(_atoms())
+
+
 def formula_mass(formula: dict[str, float]) -> float:
     """Mass in dalton of a formula unit."""
     return sum(n * atom(symbol).mass for symbol, n in formula.items())

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy_identification import MEDICAL_PHASES, found_in, others, run_search
+from benchmarks.accuracy_identification import MEDICAL_PHASES, found_in, others, run_search, with_line
 from tests.helpers import assert_close
 from xrdcomp.data import EmissionLine, Pattern
 from xrdcomp.instrument.build import build_instrument
@@ -18,7 +18,7 @@ from xrdcomp.physics import reflections as lattice
 from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.results import DetectionRule
-from xrdcomp.search.detection import limit_z
+from xrdcomp.search.detection import limit_z, surely_above
 from xrdcomp.search.nuisance import chance_scatter, library_scatter, score_phases, search_residual, widened
 from xrdcomp.search.report import unexplained_peaks
 from xrdcomp.search.search import Identification, search_from
@@ -455,3 +455,21 @@ def test_lines_that_all_show_may_be_textured(state: Refinement) -> None:
     assert not replace(off, reflections_seen=4).reflections_agree
     assert not replace(off, reflections_expected=3, reflections_seen=3).reflections_agree
     assert not replace(off, consistency=10.0).reflections_agree
+
+
+def test_a_limit_beside_unknown_peaks_is_what_overtops_them() -> None:
+    pattern = scan()
+    height = 0.15 * float(pattern.intensity.max())
+    with_unknown = with_line(pattern, [(36.9, height), (43.7, 0.7 * height), (51.3, 0.6 * height)])
+    limits = []
+    for each in (pattern, with_unknown):
+        found = run_search(each)
+        limits.append({p.id: p.detection_limit for p in found.phases if p.decision == "not_detected"})
+    alone, beside = limits
+    for name in ("calcite", "quartz", "halite"):
+        lower, upper = alone[name], beside[name]
+        assert lower is not None
+        assert upper is not None
+        assert upper > 1.5 * lower
+    rule = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, threshold=4.4, quantile=1.645)
+    assert_close(surely_above(rule, 0.01, 0.0), 0.01 * 1.1645, because="10 % by the width", atol=1e-9)

@@ -77,3 +77,11 @@ def detection_limit(rule: DetectionRule, std: float, relative_std: float, grain_
     """
     widened = float(np.sqrt(relative_std**2 + _WIDTH_STD**2 + grain_std**2))
     return float(min(1.0, _LIMIT_FACTOR * limit_z(rule, widened) * std))
+
+
+def surely_above(rule: DetectionRule, amount: float, grain_std: float) -> float:
+    """Return the mean at which an intensity is above that of `amount` with the detection probability.
+
+    It scatters by the width of the reflection and by `grain_std`.
+    """
+    return amount * (1.0 + rule.quantile * float(np.hypot(_WIDTH_STD, grain_std)))

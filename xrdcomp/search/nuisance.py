@@ -39,7 +39,7 @@ from xrdcomp.units import FloatArray
 GRAIN_STD = 0.25
 _TAIL_STD = 0.01
 _RESIDUAL_LINE_STD = 0.02
-_BACKGROUND_STD = 0.05
+BACKGROUND_STD = 0.05
 
 # Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first. They are fixed,
 # since a free size lets a broad maximum pass for crystals.
@@ -47,7 +47,7 @@ PRESENCE_SIZES_NM = (60.0, 80.0, 25.0, 12.0)
 
 SHIFTS = ("sample_displacement_mm", "zero_shift", "axial_divergence")  # move reflections of all phases
 
-_LOW_ANGLES = 20.0
+LOW_ANGLES = 20.0
 _BROAD_STD = 1.0  # degrees
 _FARTHEST = 0.15  # degrees by which the linearised fit may still move reflections
 _TAIL_OFFSETS = (0.06, 0.12, 0.18, 0.24, 0.30, 0.38, 0.48, 0.60, 0.80)  # degrees
@@ -304,9 +304,9 @@ def search_residual(fit: Refinement) -> SearchResidual:
         single[:, k] = grid.mean(amount * groups.strongest)
     x = grid.two_theta
     smooth = grid.mean(solution.columns @ solution.coefficients) - bragg.sum(axis=1)
-    centres = np.arange(x[0], min(_LOW_ANGLES, float(x[-1])), _BROAD_STD)
+    centres = np.arange(x[0], min(LOW_ANGLES, float(x[-1])), _BROAD_STD)
     maxima = np.exp(-0.5 * ((x[:, None] - centres) / _BROAD_STD) ** 2)
-    nuisance.append(_Columns(columns=maxima * smooth[:, None], precision=_BACKGROUND_STD**-2))
+    nuisance.append(_Columns(columns=maxima * smooth[:, None], precision=BACKGROUND_STD**-2))
     return SearchResidual(
         fit=fit,
         grid=grid,
@@ -424,6 +424,7 @@ class Score:
     widening : factor that is in z and the standard deviations already, see `widened`
     reflections_expected, reflections_seen : of the six strongest, how many should show at this amount, how many do
     grain_std : relative scatter of its amount from specimen to specimen that grains make, few reflections more
+    height : of the strongest reflection of one gram of the larger crystallites
     tested : whether any reflection lies in the range
     contradicted : of those, strong ones that are clearly not there
     consistency : χ² per expected reflection of the reflections' own amounts about the common one
@@ -438,6 +439,7 @@ class Score:
     variant: Variant
     size_nm: float
     grain_std: float = 0.0
+    height: float = 0.0
     tested: bool = True
     reflections_expected: int = 0
     reflections_seen: int = 0
@@ -499,6 +501,7 @@ def score_phases(
             variant=variants[variant],
             size_nm=sizes[size],
             grain_std=GRAIN_STD * float(np.sqrt((item.apparent**4).sum()) / max((item.apparent**2).sum(), 1e-300)),
+            height=float(crystals[i].max(initial=0.0)),
             tested=len(item.d_spacing) > 0,
         )
         if score.z > _LOOK_AT_REFLECTIONS:

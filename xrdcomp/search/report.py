@@ -22,8 +22,8 @@ from xrdcomp.results import (
     UnexplainedPeak,
     UnidentifiedCrystals,
 )
-from xrdcomp.search.detection import decision_threshold, detection_limit
-from xrdcomp.search.nuisance import ProjectedResidual, Score, matched_filter, separate_peaks
+from xrdcomp.search.detection import decision_threshold, detection_limit, surely_above
+from xrdcomp.search.nuisance import GRAIN_STD, ProjectedResidual, Score, matched_filter, separate_peaks
 from xrdcomp.search.templates import Candidate, bragg_share
 from xrdcomp.units import two_theta_to_d
 
@@ -138,12 +138,17 @@ def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **kno
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What all reports of a search share: rule, unknown crystals, members of the apatite family, reasons of refusal."""
+    """What all reports of a search share: rule, unknown crystals, members of the apatite family, reasons of refusal.
+
+    The strongest reflection of a phase must be higher than `overtopped` for it to be believed beside what no phase
+    explains.
+    """
 
     rule: DetectionRule
     unidentified: UnidentifiedCrystals | None = None
     members: Mapping[str, MemberComparison] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    overtopped: float = 0.0
 
 
 def fitted_phase(
@@ -187,13 +192,15 @@ def _limit(fit: Refinement, score: Score, told: Findings) -> float | None:
     """Smallest share of the specimen that is found with the stated probability; None where nothing was tested.
 
     That is so where the fit does not describe the pattern, where the phase has no reflection in the range, or where
-    nothing less than the whole specimen would be found.
+    nothing less than the whole specimen would be found. Beside peaks that no phase explains it must overtop them.
     """
     if fit.quality != "describes" or not score.tested:
         return None
     total = _total(fit, told)
     relative_std = float(np.sqrt(max(fit.amounts.covariance.sum(), 0.0))) / total
     limit = detection_limit(told.rule, score.nominal_std / total, relative_std, score.grain_std)
+    if told.overtopped > 0.0 and score.height > 0.0:
+        limit = max(limit, surely_above(told.rule, told.overtopped / (score.height * total), GRAIN_STD))
     return limit if limit < 1.0 else None
 
 

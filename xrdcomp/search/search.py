@@ -19,7 +19,15 @@ from xrdcomp.refinement.result import POOR_FIT_GOF
 from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
 from xrdcomp.search import nuisance, report, templates
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
-from xrdcomp.search.nuisance import GRAIN_STD, Score, SearchResidual, matched_filter, separate_peaks
+from xrdcomp.search.nuisance import (
+    BACKGROUND_STD,
+    GRAIN_STD,
+    LOW_ANGLES,
+    Score,
+    SearchResidual,
+    matched_filter,
+    separate_peaks,
+)
 from xrdcomp.search.report import MOST_PEAKS, angle_offset, explain_peak
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, bragg_share, candidate, library, searched_phases
 from xrdcomp.units import BoolArray, FloatArray, two_theta_to_d
@@ -38,6 +46,7 @@ _MOST_HIDDEN = 0.6  # of the points: the rest must determine amorphous scatterin
 _CRYSTALS_NM = 80.0  # whose reflections have all their area within the windows that are drawn
 _SURE = 3.0  # standard deviations
 _ROUNDS = 2  # of masking: what was hidden below strong peaks may show others
+_WEAK = 2.0  # thresholds up to which an accepted phase hardly stands out
 _COMPARABLE = 0.5  # of a reflection's height, from which on a peak could have been taken for that reflection
 _REACH = 1.5  # widths within which a peak and a reflection are taken for one, both sides together
 _APART = 2.0  # widths between two peaks
@@ -217,26 +226,44 @@ def unidentified_crystals(
     )  # fmt: skip
 
 
+def peaks_of_nothing(search: SearchResidual, unknown: Sequence[UnknownReflection]) -> Peaks:
+    """Peaks that no phase explains: those left in the residual, and the `unknown` ones that the fit left out.
+
+    At low angles what is no higher than the background's terms are good for is none.
+    """
+    left, grid = residual_peaks(search), search.grid
+    solution = search.fit.solution
+    smooth = grid.mean(solution.columns @ solution.coefficients) - search.bragg.sum(axis=1)
+    shape = BACKGROUND_STD * np.interp(left.two_theta, grid.two_theta, smooth) * (left.two_theta < LOW_ANGLES)
+    kept = np.stack([left.two_theta, left.z, left.height])[:, left.height > shape]
+    return _peaks(unknown, Peaks(two_theta=kept[0], z=kept[1], height=kept[2]))
+
+
+def overtopped(left: Peaks) -> float:
+    """Height that the strongest reflection of a phase must exceed to be believed: see `_Suspect.beneath_others`."""
+    height = np.sort(left.height)[::-1]
+    return max(float(height.max(initial=0.0)), float(height[_MANY - 1]) / _COMPARABLE if len(height) >= _MANY else 0.0)
+
+
 def withdraw_false_phases(
     reports: Sequence[PhaseResult],
     search: SearchResidual,
     known: Collection[str],
     library_size: int,
-    unknown: Sequence[UnknownReflection] = (),
+    left: Peaks,
+    *,
+    sharp: bool,
 ) -> list[PhaseResult]:
     """Take back what was detected where reflections of something else explain it as well.
 
     Such a phase becomes inconclusive, and the reason is stated. `search` is that of the fit that the phases are in,
     `known` the ids of phases that the user named, which are not questioned, `library_size` the number of phases that
-    were searched for, `unknown` the strong reflections that the fit left out.
+    were searched for, `left` the peaks that no phase explains, `sharp` whether they are reflections of large crystals.
     """
-    questioned = {item.id for item in reports if item.decision == "detected"} - set(known)
-    left, out = residual_peaks(search) if questioned else None, []
-    if left is not None:
-        left = _peaks(unknown, left)
+    questioned, out = {item.id for item in reports if item.decision == "detected"} - set(known), []
     for item in reports:
-        if left is not None and item.id in questioned:
-            s = _Suspect(search, item.id, left, sharp=not _mostly_broad(search, unknown))
+        if item.id in questioned:
+            s = _Suspect(search, item.id, left, sharp=sharp)
             reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
             reason = reason or s.beneath_others(library_size) or s.met_by_chance(library_size)
             if reason := reason or s.of_another_compound():
@@ -687,6 +714,7 @@ class _Search:
         self.refused = refused = dict(self.impossible)
         rivals: dict[str, tuple[str, ...]] = {}
         scored: SearchResidual | None = None
+        most_scatter = scatter = 1.0
         while True:
             fit, fitted = self.residual.fit, {p.id for p in self.residual.fit.phases}
             if scored is not self.residual:  # a refused candidate changes nothing of what the others score
@@ -723,6 +751,8 @@ class _Search:
                 refused[name] = reason
             else:
                 self.residual = trial
+                if best.z < _WEAK * self.threshold:
+                    most_scatter = max(most_scatter, scatter)
                 # intensities and positions do not decide between these
                 near = (s for s in able if s is not best and s.z > _RIVAL_SHARE * best.z)
                 rivals[name] = tuple(s.phase.id for s in near)
@@ -730,6 +760,9 @@ class _Search:
             if score.z > self.threshold:
                 chance = nuisance.chance_scatter(candidate(score.phase, fit), left, score)
                 scores[name] = replace(score, z=score.z / chance, std=score.std * chance)
+        # a phase at its limit would have been judged before those that hardly stand out, beside what they left
+        before = max(most_scatter / scatter, 1.0)
+        scores = {name: replace(score, nominal_std=score.nominal_std * before) for name, score in scores.items()}
         # rivals that have nothing left to explain fitted the same reflections
         self.rivals = {
             name: tuple(i for i in ids if i in scores and scores[i].z < self.threshold) for name, ids in rivals.items()
@@ -780,14 +813,19 @@ class _Search:
         foreign = unidentified_crystals(fit, search, peaks, known)
         shown = start if self.named else fit
         members = report.member_comparisons(shown, [p for p in self._members() if p.is_apatite])
-        told = report.Findings(rule=rule, unidentified=foreign, members=members, refused=self.refused)
+        left = peaks_of_nothing(search, self.unknown)
+        told = report.Findings(
+            rule=rule, unidentified=foreign, members=members, refused=self.refused, overtopped=overtopped(left)
+        )
         reports = []
         for p in fit.phases:
             own = start if self.named and p.id in asked else fit
             known_there = p.id == self.standard
             score, rivals = search.presence(p), self.rivals.get(p.id, ())
             reports.append(report.fitted_phase(own, score, told, alternatives=rivals, known=known_there))
-        reports = withdraw_false_phases(reports, search, asked, number_searched(self.recipe), self.unknown)
+        reports = withdraw_false_phases(
+            reports, search, asked, number_searched(self.recipe), left, sharp=not _mostly_broad(search, self.unknown)
+        )
         in_fit = {p.id for p in fit.phases}
         missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
         apatite = next((p for p in fit.phases if p.is_apatite), None)
