@@ -525,7 +525,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     if xrd is not None:
         evidence = reduce_xrd(xrd, phases, standard=internal_standard, unidentified=unidentified)
         bias_std *= priors.BLANK_GAIN if evidence.blank_measured else 1.0
-        if not tissue and thermal is None:
+        if (not tissue and thermal is None) or (evidence.sees_amorphous and not evidence.seeks_all):
             bias_std = max(bias_std, priors.UNKNOWN_KIND_STD)
         if known_scale is not None:
             log_scale = (float(np.log(known_scale[0] / evidence.total)), known_scale[1])

@@ -169,6 +169,14 @@ class XrdEvidence:
         return max(1, bool(mineral & set(self.rows)) + len({"organic", "water"} & set(self.rows)))
 
     @property
+    def seeks_all(self) -> bool:
+        """True where the fit had a place for organic matter, water and amorphous mineral.
+
+        What it had no place for went to the others as far as their forms allow, and to the background.
+        """
+        return {"organic", "water", "amorphous_mineral"} <= set(self.rows)
+
+    @property
     def sees_amorphous(self) -> bool:
         """True where amorphous components were measured on the same scale as the crystalline ones."""
         return bool({"organic", "water", "amorphous_mineral"} & set(self.rows))
