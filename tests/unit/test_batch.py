@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 import xrdcomp as xc
 from xrdcomp.batch.run import FailedSample, analyze_many, run_batch
 from xrdcomp.batch.specimens import Specimen, find_specimens
-from xrdcomp.batch.workers import WorkerDied, work_off
+from xrdcomp.batch.workers import TERMINATED, WorkerDied, _called_in_worker, work_off
 from xrdcomp.cli.main import main
 from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import Recipe
@@ -271,3 +272,25 @@ def test_what_was_analysed_before_changes_no_byte() -> None:
         assert other.xrd is not None
         assert one.xrd.calculated.tobytes() == other.xrd.calculated.tobytes()
         assert [(p.id, p.decision) for p in one.phases] == [(p.id, p.decision) for p in other.phases]
+
+
+def _deaf(path: str) -> bytes:
+    """Work that swallows the first interrupt, as callbacks of compiled code do."""
+    try:
+        Path(path).touch()
+        time.sleep(30.0)
+    except KeyboardInterrupt:
+        return bytes(1 << 20)
+    return b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_worker_that_swallows_its_end_hands_out_nothing(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    worker = multiprocessing.get_context("fork").Process(target=_called_in_worker, args=(_deaf, str(started)))
+    worker.start()
+    while not started.exists():
+        time.sleep(0.01)
+    worker.terminate()
+    worker.join(20.0)
+    assert worker.exitcode == TERMINATED

@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 TERMINATED = 128 + 15
 """Exit code of a process that was terminated, as shells have it."""
+GRACE_S = 5.0
+"""Time in which a worker that was terminated clears up what it was writing."""
 AHEAD = 3
 """Items that are handed out for each worker: enough that none waits, few enough that memory stays flat."""
 
@@ -134,10 +136,18 @@ def _called(function: Callable[[Item], Result], item: Item) -> Done[Item, Result
 
 
 def _called_in_worker(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
-    """Apply the function; a SIGTERM meanwhile ends the process, but not before what it was writing is cleared up."""
+    """Apply the function; a SIGTERM meanwhile ends the process, but not before what it was writing is cleared up.
 
-    def break_off(*_: object) -> None:
+    Where a callback swallows the interrupt, the process ends all the same: its result would wait for a reader for good.
+    """
+    told: list[int] = []
+
+    def break_off(number: int, _: object) -> None:
+        told.append(number)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
+        grace = threading.Timer(GRACE_S, os._exit, (TERMINATED,))
+        grace.daemon = True
+        grace.start()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, break_off)
@@ -146,6 +156,8 @@ def _called_in_worker(function: Callable[[Item], Result], item: Item) -> Done[It
     except KeyboardInterrupt:
         os._exit(TERMINATED)
     finally:
+        if told:
+            os._exit(TERMINATED)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
