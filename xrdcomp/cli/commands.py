@@ -20,20 +20,6 @@ if TYPE_CHECKING:
     from xrdcomp.simulate.cohort import CohortEntry
 
 
-def _load_scipy() -> None:
-    """Load SciPy without what it does not need: it looks at all of NumPy once, test tools and compilers included."""
-    import numpy as np
-
-    absent = [name for name in ("f2py", "testing", "ctypeslib", "ma") if name not in vars(np)]
-    try:
-        for name in absent:
-            setattr(np, name, None)
-        import scipy.linalg  # noqa: F401
-    finally:
-        for name in absent:
-            delattr(np, name)
-
-
 @click.command(
     epilog=shared.examples(
         "xrdcomp analyze scan.xrdml --tga run.csv --atmosphere air --out results",
@@ -73,7 +59,6 @@ def analyze(xrd: str | None, **options: Any) -> None:
     recipe = shared.build_recipe(options)
     names = ", ".join(name for name in (xrd, tga) if name)
     shared.progress(f"analysing {names}", quiet=options["quiet"] or not names)
-    _load_scipy()
     from xrdcomp.analysis import analyze as analyze_specimen
     from xrdcomp.present.tables import result_table
 
