@@ -24,14 +24,15 @@ from xrdcomp.units import FloatArray
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
     """Sum of squares written out row by row, for many points at once; nothing shared with the package.
 
-    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, ε, log of the factor on diffraction's stds, a, λ, χ.
+    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, ε, log of the factor on diffraction's stds, a, λ, χ.
     """
     from scipy.stats import norm
 
     h, o, w, c, a = point[:, :5].T
     z = 1 - point[:, :5].sum(axis=1)
-    log_k, bias, kappa, lines, spread = point[:, 5:10].T
+    log_k, bias, kappa, told, lines, spread = point[:, 5:11].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
+    total += np.where((told < 0.4) | (told > 1.15), -np.inf, norm.logpdf(told, 0.88, 0.15))
     share = np.clip(h / np.maximum(h + 0.25 * a, 1e-12), 0.0, 1.0)
     sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
     total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
@@ -45,8 +46,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         seen = {
             "apatite": k * (1 + bias) * (h + lines * kappa * c),
             "organic": k * o,
-            "water": k * w,
-            "amorphous_mineral": k * (a + (1 - kappa) * c),
+            "water": k * (w + (1 - told) * (a + (1 - kappa) * c)),
+            "amorphous_mineral": k * told * (a + (1 - kappa) * c),
             "other": k * (1 + bias) * z,
         }
         residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
@@ -54,8 +55,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
         total += norm.logpdf(spread, UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std)
     if thermal is not None:
-        late, bound = point[:, 10:12].T
-        char = point[:, 12] if thermal.inert else np.zeros(len(point))
+        late, bound = point[:, 11:13].T
+        char = point[:, 13] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
         total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
         if thermal.inert:
@@ -77,7 +78,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     mine = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=8000, seed=1)
-    dimensions = 10 if inert is None else 12 + inert
+    dimensions = 11 if inert is None else 13 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -155,11 +156,11 @@ def draw_case(
             x = composition()
     h, o, w, c, a, z = x
     share = h / max(h + 0.25 * a, 1e-12)
-    kappa = within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1)
+    kappa, told = (within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1), within(0.88, 0.15, 0.4, 1.15))
     lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
-    masses = [(1 + bias) * (h + lines * kappa * c), o, w, halo, (1 + bias) * z]
+    masses = [(1 + bias) * (h + lines * kappa * c), o, w + (1 - told) * halo, told * halo, (1 + bias) * z]
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     noise = rng.normal(0, stds)
     noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))

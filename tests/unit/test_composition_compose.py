@@ -101,7 +101,8 @@ def test_amorphous_components_that_were_not_fitted_are_right_or_null(
     )
     found = compose_evidence(amounts, balance(truth) if both else None)
     for value, (name, estimate) in zip(truth, found.components.items(), strict=True):
-        assert estimate is None or estimate.ci95[0] - 1e-9 <= value <= estimate.ci95[1] + 1e-9, name
+        # the lowest of the draws of a component that is not there is a ten-thousandth, not nothing
+        assert estimate is None or estimate.ci95[0] - 1e-4 <= value <= estimate.ci95[1] + 1e-4, name
     because = "evidence without noise; what moves the crystals is the carbonate assumed, 5 ± 5 % of the mineral"
     assert_close(found.components["crystalline_hydroxyapatite"].value, h, atol=0.05, because=because)
     if both:
@@ -592,7 +593,7 @@ def test_priors_are_declared_once_and_reach_model_and_budget() -> None:
     """A wider prior of one constant shows in the budget under the input that the prior names, and nowhere else."""
     found = compose_evidence(xrd_amounts(TYPICAL), balance(TYPICAL, inert=True))
     inputs = {item.input for item in vars(priors).values() if isinstance(item, priors.Prior)}
-    assert {"bound_water", "char", "xrd_scale", "carbonate_site", "xrd_model"} <= inputs
+    assert {"bound_water", "char", "xrd_scale", "carbonate_site", "amorphous_halo", "xrd_model"} <= inputs
     told = {name for parts in found.budget.values() for name in parts}
     assert told <= inputs | {"xrd_counting", "tga", "prior", "detection_limit"}
 

@@ -309,7 +309,7 @@ def reduce_xrd(
         absent=frozenset(
             index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
         ),
-        apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided for p in phases),
+        apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
     )
 
@@ -381,6 +381,13 @@ def _apatite_certain(phases: Sequence[PhaseResult]) -> bool:
 
 
 def _apatite_absent(phases: Sequence[PhaseResult]) -> bool:
-    """Tell whether the search asked after apatite and found none of its members."""
+    """Tell whether the search asked after apatite and found none of its members, or nothing that counts of them."""
     asked = [phase for phase in phases if phase.is_apatite and phase.detection_limit is not None]
-    return bool(asked) and all(phase.decision == "not_detected" for phase in asked)
+    return bool(asked) and all(phase.decision == "not_detected" or _is_little(phase) for phase in asked)
+
+
+def _is_little(phase: PhaseResult) -> bool:
+    """Tell whether a phase that the fit does not hold is undecided in an amount that its limit bounds as well."""
+    share, limit = phase.weight_fraction, phase.detection_limit
+    weighed = share is not None and limit is not None and share.high < limit < priors.LITTLE
+    return weighed and phase.undecided and phase.evidence.fitted is False

@@ -15,13 +15,13 @@ Diffraction (masses on one unknown scale K; b is the bias of crystalline against
 
     apatite           K (1 + b) (h + ε κ c)
     organic           K o            and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there
-    water             K w
-    amorphous mineral K (A + (1 - κ) c)
+    water             K (w + (1 - g) (A + (1 - κ) c))
+    amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
     unidentified      K (1 + b) f u
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
-The constants and their priors are declared in `priors`. Given K, b, a, λ, χ, κ, d, R the evidence is linear in x;
+The constants and their priors are declared in `priors`. Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x;
 that is what the sampler uses.
 """
 
@@ -194,15 +194,18 @@ class JointModel:
         xrd, thermal = self.xrd, self.thermal
         if xrd is not None:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
-            bragg = scale * (1.0 + theta["xrd_bias"])
+            bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
+            unseen = scale * (1.0 - seen)
             # component, row that its scattering belongs to, scattering per mass
             terms = [
                 (H, "apatite", bragg),
                 (CARBONATE, "apatite", bragg * lattice * theta["carbonate_intensity"]),
                 (ORGANIC, "organic", scale),
                 (WATER, "water", scale),
-                (AMORPHOUS, "amorphous_mineral", scale),
-                (CARBONATE, "amorphous_mineral", scale * (1.0 - lattice)),
+                (AMORPHOUS, "water", unseen),
+                (CARBONATE, "water", unseen * (1.0 - lattice)),
+                (AMORPHOUS, "amorphous_mineral", scale * seen),
+                (CARBONATE, "amorphous_mineral", scale * seen * (1.0 - lattice)),
                 (OTHER, "other", bragg),
             ]
             if "unidentified" in xrd.rows:
@@ -359,6 +362,7 @@ def build_model(
             replace(priors.LOG_SCALE, mean=mean, std=std),
             replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),
             replace(priors.CARBONATE_IN_LATTICE, mean=float(share[0])),
+            priors.AMORPHOUS_RESPONSE,
             priors.CARBONATE_INTENSITY,
             priors.UNCERTAINTY_SPREAD,
         ]

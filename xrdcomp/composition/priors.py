@@ -56,6 +56,11 @@ LATTICE_STD_FLOOR = 0.02
 AMORPHOUS_UPTAKE = 0.25
 """Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
 where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
+AMORPHOUS_RESPONSE = Prior(
+    name="amorphous_response", mean=0.88, std=0.15, low=0.4, high=1.15, input="amorphous_halo",
+    meaning="g: share of the amorphous mineral's scattering that the fit tells from that of water",
+    origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28",
+)  # fmt: skip
 CARBONATE_INTENSITY = Prior(
     name="carbonate_intensity", mean=0.2, std=0.45, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
@@ -149,6 +154,9 @@ UNSEEN_STD = 0.002
 """Standard deviation of the mass fraction of what may hide where no detection limit is stated (judged)."""
 UNSTATED_LIMIT = 0.01
 """Detection limit of apatite that was not found, mass fraction, where none of its members states one (judged)."""
+LITTLE = 0.1
+"""Detection limit, mass fraction, below which apatite that is undecided in an amount under it is bounded by the limit;
+above it may be much of the specimen, and what is not apatite cannot be weighed (judged)."""
 HIDDEN_PER_LIMIT = 0.5
 """Standard deviation of an amount that hides below a detection limit, over that limit: of a normal distribution that
 is cut at zero 5 % lies beyond the limit."""
