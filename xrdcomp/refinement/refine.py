@@ -352,9 +352,12 @@ class Refinement(FittedModel):
         """Return the same minimum with other values of some parameters for the next refinement to start at."""
         return replace(self, table=self.table.with_values(values))
 
-    def masking(self, mask: BoolArray) -> Refinement:
-        """Refine again with the marked points, (n,), left out: reflections of something that is not in the fit."""
-        return replace(self, points=self.points.masking(mask))._refined(self.phases, self.table.items)
+    def masking(self, mask: BoolArray, *, roughly: bool = False) -> Refinement:
+        """Refine again with the marked points, (n,), left out: reflections of something that is not in the fit.
+
+        `roughly` refines on binned points alone, for a fit that is only looked at.
+        """
+        return replace(self, points=self.points.masking(mask))._refined(self.phases, self.table.items, roughly=roughly)
 
     def add(self, phases: Sequence[Phase], starts: Mapping[str, PhaseStart] | None = None) -> Refinement:
         """Refine again with more phases, which get a cell and one size; the others keep their parameters.
@@ -384,7 +387,7 @@ class Refinement(FittedModel):
         items += [item for item in full.with_values(known).items if item.id.phase == phase.id]
         return self._refined(self.phases, items)
 
-    def _refined(self, phases: Sequence[Phase], items: Iterable[FitParameter]) -> Refinement:
+    def _refined(self, phases: Sequence[Phase], items: Iterable[FitParameter], *, roughly: bool = False) -> Refinement:
         """Refine these phases with these parameters, starting from this refinement."""
         table, setup = ParameterTable(tuple(items)), replace(self.setup, phases=tuple(phases))
         points, limit = self.points, self.recipe.max_iterations
@@ -394,7 +397,7 @@ class Refinement(FittedModel):
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3, bare=True)
         table = table.with_values(solution.values)
         model = setup.build(points, table, like=fine)
-        if _is_hopeless(model, solution.cost, len(points), POOR_FIT_GOF):
+        if roughly or _is_hopeless(model, solution.cost, len(points), POOR_FIT_GOF):
             limit = min(limit, _HOPELESS_ITERATIONS)
         return self._settled(setup, table, model, limit, coarse)
 

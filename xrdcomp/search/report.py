@@ -68,7 +68,7 @@ _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another me
 _INTENSITY_RATIO = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
 _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hydroxyapatites gave at most 5
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
-_INTENSITY_POINTS = 2.5  # to the width of the narrowest reflection
+_INTENSITY_POINTS = 5.0  # to the width of the narrowest reflection; fewer move what the cell decides
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
 _FAR_FROM_CELL = 50.0  # χ² from which on an apatite of other elements is likelier than the member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
@@ -276,6 +276,8 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
     reason += ", and strong ones are missing" if score.contradicted else ""
     if phase.id in told.refused:
         reason = told.refused[phase.id]
+    unseen = "the pattern could show it at no amount"
+    unseen = unseen if fit.quality == "describes" else "the fit does not describe the pattern"
     if not phase.quantifiable:
         basis = "reflection positions only; intensity per gram taken from a similar compound"
     elif unclear:
@@ -288,7 +290,7 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
         reflections_expected=score.reflections_expected,
         reflections_seen=score.reflections_seen,
         template_size_nm=score.size_nm,
-        reason=reason if significant else "",
+        reason=reason if significant else unseen if limit is None else "",
         limit_basis=basis,
         tested=unclear or limit is not None,
     )

@@ -60,7 +60,7 @@ _WEAKEST = 0.02  # of the strongest reflection: those below have no place in the
 _WEAKEST_OF_TEXTURED = 3e-3  # of the strongest reflection, and
 _TEXTURED = 20.0  # times as high texture may make a fitted phase's own reflections
 _ESSENTIAL = 0.02  # of the strongest reflection: a peak of another compound with the same lattice
-_SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which it is theirs
+_SAME_LATTICE = 1e-4  # chance that so many peaks fall on a lattice, below which it is theirs
 _FEWEST = 2
 _OUT_OF_RATIO = 9.0  # χ² per reflection about the common amount
 _MANY = 5  # reflections of six, and
@@ -248,25 +248,31 @@ def overtopped(left: Peaks) -> float:
 def withdraw_false_phases(
     reports: Sequence[PhaseResult],
     search: SearchResidual,
-    known: Collection[str],
+    named: Collection[str],
     library_size: int,
     left: Peaks,
     *,
+    standard: str = "",
     sharp: bool,
 ) -> list[PhaseResult]:
     """Take back what was detected where reflections of something else explain it as well.
 
     Such a phase becomes inconclusive, and the reason is stated. `search` is that of the fit that the phases are in,
-    `known` the ids of phases that the user named, which are not questioned, `library_size` the number of phases that
-    were searched for, `left` the peaks that no phase explains, `sharp` whether they are reflections of large crystals.
+    `named` the ids of phases that the user named, which are doubted beside higher peaks of something else only,
+    `library_size` the number of phases that were searched for, `left` the peaks that no phase explains, `standard` the
+    spike, which is known, `sharp` whether those peaks are reflections of large crystals.
     """
-    questioned, out = {item.id for item in reports if item.decision == "detected"} - set(known), []
+    out = []
     for item in reports:
-        if item.id in questioned:
+        if item.decision == "detected" and item.id != standard:
             s = _Suspect(search, item.id, left, sharp=sharp)
-            reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
-            reason = reason or s.beneath_others(library_size) or s.met_by_chance(library_size)
-            if reason := reason or s.of_another_compound():
+            if item.id in named:
+                reason = s.beneath_others(1)
+            else:
+                reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
+                reason = reason or s.beneath_others(library_size) or s.met_by_chance(library_size)
+                reason = reason or s.of_another_compound()
+            if reason:
                 item = replace(item, decision="inconclusive", evidence=replace(item.evidence, reason=reason))
         out.append(item)
     return out
@@ -642,7 +648,7 @@ class _Search:
             if phase.id == self.standard or not crowd or not suspect.beneath_others(size):
                 continue
             if alone is None:
-                alone = nuisance.search_residual(before.fit.masking(_mask(before.fit, found)))
+                alone = nuisance.search_residual(before.fit.masking(_mask(before.fit, found), roughly=True))
             if reason := _Suspect(alone, phase.id, left, sharp=sharp).beneath_others(size):
                 family = searched_phases(self.recipe) if phase.is_apatite else ()
                 self.impossible |= {p.id: reason for p in (phase, *family) if p is phase or p.is_apatite}
@@ -824,8 +830,9 @@ class _Search:
             score, rivals = search.presence(p), self.rivals.get(p.id, ())
             reports.append(report.fitted_phase(own, score, told, alternatives=rivals, known=known_there))
         reports = withdraw_false_phases(
-            reports, search, asked, number_searched(self.recipe), left, sharp=not _mostly_broad(search, self.unknown)
-        )
+            reports, search, asked, number_searched(self.recipe), left, standard=self.standard,
+            sharp=not _mostly_broad(search, self.unknown),
+        )  # fmt: skip
         in_fit = {p.id for p in fit.phases}
         missing = {s.phase.id: s for s in self.missing if s.phase.id not in in_fit}
         apatite = next((p for p in fit.phases if p.is_apatite), None)
