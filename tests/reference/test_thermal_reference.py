@@ -35,8 +35,7 @@ def draw(seed: int, atmosphere: str) -> tuple[SpecimenModel, TgaConditions]:
     rng = np.random.default_rng(seed)
     water, organic, mineral = rng.dirichlet((1.0, 1.0, 1.0))
     carbonate = 0.05 * mineral * float(rng.random())
-    # the simulator gives lipid the char of protein, which fat does not leave
-    lipid = 0.3 * organic if atmosphere == "air" else 0.0
+    lipid = 0.3 * organic
     model = SpecimenModel(
         apatite=mineral - carbonate, protein=organic - lipid, lipid=lipid, water=water, carbonate=carbonate
     )

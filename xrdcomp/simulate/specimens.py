@@ -336,6 +336,7 @@ class SpecimenModel:
     bound_water_late: float = 0.8  # share of the bound water that leaves above 220 °C
     hpo4_water: float = 0.0  # from HPO4 (250–550 °C), share of apatite and amorphous mineral
     char_fraction: float = 0.22  # share of the organic that stays as char in an inert gas
+    lipid_char: float | None = None  # of the lipid; None: as of the rest
     organics: Mapping[str, OrganicKinetics] | None = None  # of ``protein`` and ``lipid``; None: the defaults
     # ``protein``, ``lipid``, ``water``, ``amorphous_calcium_phosphate``
     materials: Mapping[str, AmorphousMaterial] = field(default_factory=lambda: MappingProxyType(MATERIALS))
@@ -418,6 +419,7 @@ def truth_of(model: SpecimenModel, carbonate_of_phase: Mapping[str, float]) -> d
         "carbonate_in_lattice": model.carbonate_in_lattice,
         "amorphous_bound_water": model.bound_water * model.amorphous_mineral,
         "char_fraction": model.char_fraction,
+        **({} if model.lipid_char is None else {"lipid_char": model.lipid_char}),
     }
 
 
@@ -531,8 +533,9 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     Halos move by 0.4° (σ), their widths by 8 %, heights by 8 %, scattering per gram by 4 %, and their family
     changes; crystallites are needles of 12–40 by 5–16 nm with distributions of any width; B is up to 0.3 Å²
     higher, and carbonate weakens the reflections (`carbonated`) with up to one vacancy each; protein and lipid take
-    their steps at other temperatures and in other proportions; char is 0.22 ± 0.05 and the water bound by amorphous
-    mineral 0.10 ± 0.03. The composition stays; `graininess` is that of the `ApatiteModel`.
+    their steps at other temperatures and in other proportions; char is 0.22 ± 0.05, of lipid, which hardly chars,
+    a tenth of that, and the water bound by amorphous mineral 0.10 ± 0.03. The composition stays; `graininess` is that
+    of the `ApatiteModel`.
     """
     length_a = float(rng.uniform(5.0, 16.0))
     apatite = replace(
@@ -563,7 +566,7 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     late = float(np.clip(rng.normal(0.8, 0.15), 0.2, 1.0))
     return replace(
         model, apatite_model=replace(apatite, substitution=True, vacancies=float(rng.random())), materials=materials,
-        organics=organics, char_fraction=char, bound_water=bound, bound_water_late=late,
+        organics=organics, char_fraction=char, lipid_char=0.1 * char, bound_water=bound, bound_water_late=late,
     )  # fmt: skip
 
 

@@ -124,9 +124,9 @@ def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
     pools = of(model.water, "water")
     pools += of((1.0 - late) * bound, "bound_water_early") + of(late * bound, "bound_water_late")
     kinetics = model.organics or {"protein": PROTEIN, "lipid": LIPID}
-    gone = (1.0 - model.char_fraction) if inert else 1.0
-    for name, mass in (("protein", model.protein), ("lipid", model.lipid)):
-        steps = kinetics[name].inert if inert else kinetics[name].air
+    lipid_char = model.char_fraction if model.lipid_char is None else model.lipid_char
+    for name, mass, char in (("protein", model.protein, model.char_fraction), ("lipid", model.lipid, lipid_char)):
+        steps, gone = (kinetics[name].inert, 1.0 - char) if inert else (kinetics[name].air, 1.0)
         pools += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
     if model.carbonate_site != "calcite":
         pools += of(CO2_PER_CO3 * model.carbonate, "lattice_carbonate")
