@@ -139,7 +139,9 @@ def test_buoyancy_of_the_stated_pan_is_taken_out() -> None:
     run = run_of(start_mg=5.0)
     air = gas_density(np.array(run.temperature_c), "air")
     apparent = 0.03 * (air[0] - air)
-    result = analyze_tga(replace(run, mass=run.mass + apparent), ThermalRecipe(sample_density_g_cm3=1e6))
+    result = analyze_tga(
+        replace(run, mass=run.mass + apparent), ThermalRecipe(sample_density_g_cm3=1e6, pan_volume_cm3=0.03)
+    )
     assert apparent[-1] / 5.0 > 0.004
     assert_close(result.balance[3], 0.5, atol=1e-3, because="tails of logistic steps and 1 µg of noise on 5 mg")
 
