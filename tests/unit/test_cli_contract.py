@@ -449,6 +449,7 @@ def test_a_signal_waits_until_a_compiled_module_is_loaded(number: str, code: int
         "    def find_spec(self, name, path=None, target=None):\n"
         "        return ModuleSpec(name, Slow(name, 'a.so')) if name == 'click' else None\n"
         "sys.meta_path.insert(0, Finder())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background ignores\n"
         "start()\n"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
