@@ -102,7 +102,7 @@ FIXTURES ?= ../shared/fixtures
 worlds: $(BIN)/.tested
 	$(BIN)/python -m benchmarks.worlds.study --world all --n 40
 
-accuracy calibration bench convergence worlds: export OPENBLAS_NUM_THREADS := 1
+accuracy calibration bench convergence worlds test test-frames test-lowest: export OPENBLAS_NUM_THREADS := 1
 accuracy bench convergence worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))
 accuracy calibration bench convergence: $(BIN)/.tested
 	$(BIN)/python -m benchmarks.$@ $(if $(filter bench,$@),$(if $(PEERS),--peers $(abspath $(PEERS))))
