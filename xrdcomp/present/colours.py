@@ -36,7 +36,7 @@ SERIES = (BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 
 BUDGET_GROUPS = {
     "counting of diffraction": ("#14213D", ("xrd_counting", "detection_limit", "counting")),
-    "model of diffraction": ("#4A6FA5", ("xrd",)),
+    "model of diffraction": ("#4A6FA5", ("xrd", "amorphous_halo")),
     "thermogravimetry": ("#9A9A9A", ("tga",)),
     "chemistry": ("#E8C25C", ("bound_water", "carbonate_site", "char")),
     "assumptions and the rest": ("#F6EED3", ()),
