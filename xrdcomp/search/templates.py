@@ -254,13 +254,13 @@ def draw_patterns(
     for place, variant in zip(read, variants, strict=True):
         sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
         place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
-    places = _Places.covering(grid, float(read.min()), float(read.max()), 4)
+    widths = [grid.fwhm(size) for size in sizes]
+    places = _Places.covering(grid, float(read.min()), float(read.max()), 4, max(widths))
     row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
     d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
     sticks = _sticks(grid, places, len(candidates), row=row, d_spacing=d, strength=strength)
-    widths = [grid.fwhm(size) for size in sizes]
-    spectrum, transfer = places.spectrum(sticks, max(widths)), places.transfer(widths)
-    fine = np.stack([places.curves(spectrum * own) for own in transfer])
+    spectrum = places.spectrum(sticks)
+    fine = np.stack([places.curves(spectrum * own) for own in places.transfer(widths)])
     out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
     base = lp(x)
     for k, at in enumerate(read):
@@ -282,7 +282,8 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     # every reflection is shared between the widths of the two nodes beside it
     node = np.clip(np.searchsorted(_NODES, theta) - 1, 0, len(_NODES) - 2)
     share = np.clip((theta - np.take(_NODES, node)) / (_NODES[1] - _NODES[0]), 0.0, 1.0)
-    places = _Places.covering(grid, float(x[0]), float(x[-1]), 2)
+    widths = [grid.fwhm(size_nm, node) for node in _NODES]
+    places = _Places.covering(grid, float(x[0]), float(x[-1]), 2, max(widths))
     sticks = _sticks(
         grid,
         places,
@@ -291,46 +292,48 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
         d_spacing=np.tile(d, 2),
         strength=np.concatenate([strength * (1.0 - share), strength * share]),
     )
-    widths = [grid.fwhm(size_nm, node) for node in _NODES]
-    spectrum = places.spectrum(sticks, max(widths)).reshape(len(_NODES), n, -1)
+    spectrum = places.spectrum(sticks).reshape(len(_NODES), n, -1)
     fine = places.curves(np.einsum("kns,ks->ns", spectrum, places.transfer(widths)))
     return np.asarray(places.read(fine, x, grid.slit), dtype=float)
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class _Places:
-    """An even grid of `n` places, several to a bin, on which reflections are drawn: from `first`, by `step` (deg)."""
+    """An even grid of `n` places, several to a bin, on which reflections are drawn: from `first`, by `step` (deg).
+
+    `size` is that of the transforms, padded so far that what wraps around falls outside the part that is kept.
+    """
 
     first: float
     step: float
     n: int
     per_bin: int
-    size: int = 0  # of the transforms
+    size: int
 
     @classmethod
-    def covering(cls, grid: Grid, low: float, high: float, per_bin: int) -> _Places:
-        step = grid.step / per_bin
-        return cls(low - step, step, int(np.ceil((high - low) / step)) + 4, per_bin)
-
-    def spectrum(self, sticks: FloatArray, widest: float) -> FloatArray:
-        """Transforms of sticks, (rows, places), in single precision: half the time, 1e-7 of the highest reflection."""
-        # padded so far that what wraps around falls outside the part that is kept
+    def covering(cls, grid: Grid, low: float, high: float, per_bin: int, widest: float) -> _Places:
+        """Places for reflections between two angles (degrees) that are no wider than `widest`."""
         from scipy import fft
 
-        self.size = fft.next_fast_len(self.n + self._reach(widest), real=True)
+        step = grid.step / per_bin
+        n = int(np.ceil((high - low) / step)) + 4
+        size = fft.next_fast_len(n + _reach(widest, step, n), real=True)
+        return cls(first=low - step, step=step, n=n, per_bin=per_bin, size=size)
+
+    def spectrum(self, sticks: FloatArray) -> FloatArray:
+        """Transforms of sticks, (rows, places), in single precision: half the time, 1e-7 of the highest reflection."""
+        from scipy import fft
+
         return np.asarray(fft.rfft(sticks.astype(np.float32), self.size, axis=-1))
 
-    def _reach(self, fwhm: float) -> int:
-        return min(int(np.ceil(15.0 * fwhm / self.step)), self.n)
-
     def transfer(self, widths: Sequence[float]) -> FloatArray:
-        """Transforms of the mean over a bin of a pseudo-Voigt (eta 0.5) of each FWHM, after `spectrum`."""
+        """Transforms of the mean over a bin of a pseudo-Voigt (eta 0.5) of each FWHM."""
         from scipy import fft
 
         kernels = np.zeros((len(widths), self.size), dtype=np.float32)
         mean = np.array([0.5, *[1.0] * (self.per_bin - 1), 0.5]) / self.per_bin
         for padded, fwhm in zip(kernels, widths, strict=True):
-            half = self._reach(fwhm)
+            half = _reach(fwhm, self.step, self.n)
             offset = np.asarray(np.arange(-half, half + 1) * self.step, dtype=np.float64)
             kernel = profiles.pseudo_voigt_value(offset, np.full_like(offset, fwhm), np.full_like(offset, _ETA))
             kernel = np.convolve(kernel, mean, mode="same")
@@ -352,6 +355,11 @@ class _Places:
         beside *= np.asarray(factor * part, dtype=np.float32)
         out += beside
         return out
+
+
+def _reach(fwhm: float, step: float, most: int) -> int:
+    """Places on either side over which a reflection is drawn."""
+    return min(int(np.ceil(15.0 * fwhm / step)), most)
 
 
 def _sticks(
