@@ -102,8 +102,7 @@ def truth(model: SpecimenModel, *, inert: bool) -> FloatArray:
     for pool in specimen_pools(model, inert=inert):
         left[LEAVES_AS[pool.name]] += pool.mass_fraction
     if inert:
-        lipid_char = model.char_fraction if model.lipid_char is None else model.lipid_char
-        left[1] += model.char_fraction * model.protein + lipid_char * model.lipid
+        left[1] += model.char_fraction * model.protein + model.char_of_lipid * model.lipid
     left[3] = 1.0 - left[:3].sum()
     return left
 

@@ -360,6 +360,11 @@ class SpecimenModel:
             raise AnalysisError(msg)
 
     @property
+    def char_of_lipid(self) -> float:
+        """Share of the lipid that stays as char in an inert gas."""
+        return self.char_fraction if self.lipid_char is None else self.lipid_char
+
+    @property
     def carbonate_in_lattice(self) -> float:
         """Mass fraction of the specimen that is CO3 in the apatite's lattice."""
         return self.carbonate if self.carbonate_site == "lattice" else 0.0

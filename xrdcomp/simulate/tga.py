@@ -124,8 +124,10 @@ def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
     pools = of(model.water, "water")
     pools += of((1.0 - late) * bound, "bound_water_early") + of(late * bound, "bound_water_late")
     kinetics = model.organics or {"protein": PROTEIN, "lipid": LIPID}
-    lipid_char = model.char_fraction if model.lipid_char is None else model.lipid_char
-    for name, mass, char in (("protein", model.protein, model.char_fraction), ("lipid", model.lipid, lipid_char)):
+    for name, mass, char in (
+        ("protein", model.protein, model.char_fraction),
+        ("lipid", model.lipid, model.char_of_lipid),
+    ):
         steps, gone = (kinetics[name].inert, 1.0 - char) if inert else (kinetics[name].air, 1.0)
         pools += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
     if model.carbonate_site != "calcite":
