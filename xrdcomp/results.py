@@ -452,6 +452,11 @@ class PhaseResult(Record):
         return self.decision == "inconclusive" and self.evidence.tested
 
     @property
+    def unseen(self) -> bool:
+        """True where nothing speaks for the phase: not detected, or the pattern cannot show it."""
+        return self.decision == "not_detected" or not self.evidence.tested
+
+    @property
     def limit_sigma(self) -> float | None:
         """Standard uncertainty of a small mass fraction that the detection limit implies; None where either is open."""
         rule = self.evidence.rule

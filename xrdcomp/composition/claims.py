@@ -187,9 +187,7 @@ class _Specimen:
         fitted = next((phase for phase in self.asked if phase.decision == "detected"), None)
         if fitted is None:
             return []
-        likewise = [
-            phase for phase in self.asked if phase is not fitted and (phase.undecided or phase.decision == "detected")
-        ]
+        likewise = [phase for phase in self.asked if phase is not fitted and not phase.unseen]
         members = [(phase, phase.evidence.member) for phase in likewise]
         return [fitted, *(phase for phase, member in members if member is None or not member.excluded_as_main)]
 

@@ -459,9 +459,7 @@ def compose(
         left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
         least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
         phases = [
-            replace(phase, detection_limit=max(phase.detection_limit or 0.0, least))
-            if phase.decision == "not_detected" or not phase.evidence.tested
-            else phase
+            replace(phase, detection_limit=max(phase.detection_limit or 0.0, least)) if phase.unseen else phase
             for phase in phases
         ]
     found = compose_evidence(

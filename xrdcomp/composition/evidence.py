@@ -256,9 +256,7 @@ def reduce_xrd(
     # what may hide among other phases that were not found, all together, and what the undecided ones may be
     fitted = dict(zip(amounts.names, amounts.amounts, strict=True))
     beside = [phase for phase in phases if not phase.is_apatite]
-    missed = [
-        phase.detection_limit for phase in beside if phase.decision == "not_detected" or not phase.evidence.tested
-    ]
+    missed = [phase.detection_limit for phase in beside if phase.unseen]
     limits = [limit / priors.LIMIT_IN_STDS_OF_ALL for limit in missed if limit]
     unsure = sum(max(fitted.get(p.id, 0.0) / total, 0.0) ** 2 for p in beside if p.decision == "inconclusive")
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD

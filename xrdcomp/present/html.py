@@ -68,8 +68,7 @@ def _part(macro: str, *arguments: Any) -> str:
 
 def _by_decision(phases: Sequence[PhaseResult]) -> tuple[list[PhaseResult], list[PhaseResult]]:
     """Phases that were found or are undecided, and those that were not found or not tested."""
-    shown = [phase for phase in phases if phase.decision == "detected" or phase.undecided]
-    return shown, [phase for phase in phases if phase not in shown]
+    return [phase for phase in phases if not phase.unseen], [phase for phase in phases if phase.unseen]
 
 
 def template_environment() -> jinja2.Environment:
