@@ -57,6 +57,8 @@ composition.priors|BLANK_GAIN|half of the error is the background's|judgement|no
 composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
 composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds
 composition.priors|UNKNOWN_KIND_STD|as `_UNCONTROLLED_STD`|the same patterns|nothing else yet
+composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
+composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds
 composition.priors|NO_AMORPHOUS_PROBABILITY|sintered and synthetic apatite have none|judgement|worlds, A = 0
 """  # noqa: E501 - rows of a table
 
