@@ -234,6 +234,18 @@ def test_composition_interval_is_drawn_to_scale() -> None:
     assert (low / 100, high / 100) == pytest.approx(interval, rel=1e-12)
 
 
+@pytest.mark.parametrize("width_mm", [85.0, 130.0, 150.0, 169.0, 180.0])
+def test_the_legend_of_the_budget_lies_within_its_figure(width_mm: float) -> None:
+    result = make_result()
+    five = dict.fromkeys(("xrd_counting", "xrd_scale", "tga_noise", "char", "prior"), 0.2)
+    composition = replace(result.composition, budget=dict.fromkeys(result.composition.budget, five))
+    figure = plot_budget(replace(result, composition=composition), width_mm=width_mm)
+    figure.draw_without_rendering()
+    legend, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert legend.x0 >= whole.x0
+    assert legend.x1 <= whole.x1
+
+
 def test_budget_bars_add_up_to_the_whole() -> None:
     axes = plot_budget(make_result()).axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in axes.containers[-1]]

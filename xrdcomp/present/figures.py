@@ -579,6 +579,9 @@ def _bar(axes: Axes, row: int, estimate: Estimate | None, colour: str, *, above:
         axes.text(1.025, row, text, ha="left", va="center", fontsize=SMALL + 0.5, transform=axes.get_yaxis_transform())
 
 
+_FIVE_GROUPS_MM = 170.0  # from which on the names of five groups stand in one row
+
+
 def plot_budget(result: SampleResult, *, ax: Axes | None = None, width_mm: float = DOUBLE) -> Axes:
     """Draw the uncertainty budget in groups of inputs: which contributes what share of each component's variance."""
     budget = result.composition.budget
@@ -610,7 +613,7 @@ def plot_budget(result: SampleResult, *, ax: Axes | None = None, width_mm: float
         axes.set_xlabel("share of the variance (%)")
         if ax is None:
             panel_title(axes, f"{specimen_name(result)}: where the uncertainty comes from")
-            _legend_below(axes, 2 if narrow else 5)
+            _legend_below(axes, 2 if narrow else 3 if width_mm < _FIVE_GROUPS_MM else 5)
         else:
             axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
         return axes
