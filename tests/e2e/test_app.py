@@ -102,6 +102,7 @@ def ended(tab: Any, run: str, how: str = "finished") -> None:
 
 def saved(tab: Any, act: Callable[[], Any]) -> None:
     """Change something in the form of a specimen, leave the field, and wait until it is saved."""
+    tab.locator("form#settings[data-ready]").wait_for(state="attached")  # a page that still loads does not hear it
     with tab.expect_response(lambda answer: answer.request.method == "POST" and "/specimens/" in answer.url) as said:
         act()
         tab.keyboard.press("Tab")
@@ -184,7 +185,7 @@ def test_from_two_dropped_files_of_different_makers_to_a_report_and_on(app: App,
     kept.value.save_as(tmp_path / "figure.svg")
     assert "<svg" in (tmp_path / "figure.svg").read_text()
     # another setting, and both runs beside each other
-    tab.click("text=Change settings and run again")
+    tab.press("text=Change settings and run again", "Enter")
     saved(tab, lambda: tab.select_option("select[name=basis]", "dry"))
     tab.click("form#settings button.main")
     ended(tab, "002")

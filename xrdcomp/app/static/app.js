@@ -123,6 +123,7 @@ if (form) {
     form.requestSubmit(button);
     delete form.dataset.going;
   });
+  form.dataset.ready = "";  // from here on a change is saved
 }
 
 // The range, with the mouse in the pattern
