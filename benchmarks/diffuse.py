@@ -188,11 +188,11 @@ GEOMETRIES = {
     ),
     "15 mm under a slit of 1°": Geometry(
         seen=lambda x: np.minimum(1.0, _sine(x / 2.0) * 15.0 / (np.radians(1.0) * 240.0)),
-        settings={"specimen_length_mm": 15.0, "equatorial_divergence": 1.0},
+        settings={"specimen_length_mm": 15.0, "equatorial_divergence": 1.0, "radius_mm": 240.0},
     ),
     "10 mm under a slit of 1°": Geometry(
         seen=lambda x: np.minimum(1.0, _sine(x / 2.0) * 10.0 / (np.radians(1.0) * 240.0)),
-        settings={"specimen_length_mm": 10.0, "equatorial_divergence": 1.0},
+        settings={"specimen_length_mm": 10.0, "equatorial_divergence": 1.0, "radius_mm": 240.0},
     ),
 }
 SYMPTOMS = {"XRD_APATITE_B_TILTED", "XRD_AMORPHOUS_OF_OTHER_KIND", "XRD_POOR_FIT"}

@@ -216,7 +216,8 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     variable_slit : bool or None
         Automatic slits that keep the illuminated length constant. None: what the file says, else fixed slits.
     radius_mm : float or None
-        Goniometer radius; turns a displacement in mm into an angle.
+        Goniometer radius; turns a displacement in mm into an angle, and decides from which angle on the beam stays on a
+        short specimen. None: what the file says, else 200.
     monochromator_two_theta : float or None, degrees
         26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
     polarization_fraction : float
@@ -232,8 +233,8 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         transmission (oblique in between). None: what the file says, else 0, symmetric. Ignoring it tilts the pattern:
         6 to 9 wt% of apatite.
     specimen_length_mm : float
-        Length of the specimen along the beam, with `equatorial_divergence` or the file's: where the beam is longer, low
-        angles are too weak. 0: long enough.
+        Length of the specimen along the beam, with `equatorial_divergence` and `radius_mm` or the file's: where the
+        beam is longer, low angles are too weak. 0: long enough.
     equatorial_divergence : float or None, degrees
         Full divergence angle; moves and broadens lines of a flat specimen, by −α² cotθ / 6 in the mean. None: what
         the file says, else 0.7 where lines are sharp; 0 leaves it to the displacement.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from tests.helpers import assert_close
 from xrdcomp import analyze
 from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import RecipeError
-from xrdcomp.instrument.build import build_instrument, write_instrument
+from xrdcomp.instrument.build import build_instrument, instrument_messages, write_instrument
 from xrdcomp.instrument.calibrate import calibrate
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import elements as radiation
@@ -155,3 +156,15 @@ def test_the_depth_of_a_transparent_specimen_is_found(depth_mm: float) -> None:
     found = fit.parameters["transparency_mm"]
     assert found.ci95[0] <= depth_mm <= found.ci95[1]
     assert found.std < 0.25 * depth_mm + 0.05
+
+
+def test_a_short_specimen_asks_for_the_radius_of_the_goniometer() -> None:
+    scan = replace(apatite_scan(length_nm=30.0), metadata={})
+    short = InstrumentRecipe(specimen_length_mm=15.0, equatorial_divergence=1.0)
+    assert "XRD_RADIUS_ASSUMED" in [m.code for m in instrument_messages(scan, short)]
+    for pattern, recipe in (
+        (scan, msgspec.structs.replace(short, radius_mm=240.0)),
+        (replace(scan, metadata={"goniometer_radius_mm": 240.0}), short),
+        (scan, InstrumentRecipe()),
+    ):
+        assert "XRD_RADIUS_ASSUMED" not in [m.code for m in instrument_messages(pattern, recipe)]

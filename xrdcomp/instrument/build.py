@@ -56,6 +56,16 @@ RADIATION_CONTRADICTED = message_kind(
     origin="Kα1 and the mean of Kα of one anode differ by 0.1 to 0.7 %, neighbouring anodes by 7 % at least",
 )
 
+RADIUS_ASSUMED = message_kind(
+    "XRD_RADIUS_ASSUMED",
+    "warning",
+    "How much of the beam a short specimen catches follows from its length, the slit and the radius of the goniometer, "
+    "which neither the file nor the user states; a usual one was assumed.",
+    remedy="Give instrument.radius_mm, the distance from the specimen to the slit of the detector.",
+    threshold="instrument.specimen_length_mm without a radius",
+    origin="200 mm in place of 240 gives 5 wt% of apatite too much for 15 mm under a slit of 1 degree, 13 for 10 mm",
+)
+
 _DEFAULT_RADIATION = "CuKa"
 _CONTRADICTS = 0.01
 _SHARP_FWHM = 0.2  # degrees, up to which a reflection shows the shape of the spectrum
@@ -316,15 +326,25 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
         "moves B by 0.1 Å² and fractions of crystals by some 0.3 wt%.",
         gaussian_fwhm=width,
     )
+    said: tuple[Diagnostic, ...] = (generic,)
+    if recipe.specimen_length_mm and not (recipe.radius_mm or _stated_number(pattern, "goniometer_radius_mm")):
+        radius = Instrument(emission_lines=_emission_lines(pattern, recipe)).radius_mm
+        text = (
+            f"The specimen is {recipe.specimen_length_mm:g} mm long; a goniometer radius of {radius:g} mm was assumed. "
+        )
+        text += (
+            "Give instrument.radius_mm: what the beam misses of a short specimen at low angles is in proportion to it."
+        )
+        said += (RADIUS_ASSUMED(text, radius_mm=radius),)
     if not radiation_is_assumed(pattern, recipe):
-        return generic, *_contradictions(pattern, recipe)
+        return *said, *_contradictions(pattern, recipe)
     wavelength = _named_lines(_DEFAULT_RADIATION)[0].wavelength
     assumed = RADIATION_ASSUMED(
         f"The file states no wavelength; copper Kα ({wavelength:.6f} Å) was assumed. "
         "Give the radiation or the wavelength if the tube was another.",
         wavelength=wavelength,
     )
-    return generic, assumed
+    return *said, assumed
 
 
 # ---- spectrum and aberrations of a tube diffractometer
