@@ -58,14 +58,15 @@ _IMAGE = 0.05  # of a reflection's height: residual Kβ and tungsten stay below
 _TOP_REFLECTIONS = 8
 _WEAKEST = 0.02  # of the strongest reflection: those below have no place in the pattern
 _WEAKEST_OF_TEXTURED = 3e-3  # of the strongest reflection, and
-_TEXTURED = 20.0  # times as high texture may make a fitted phase's own reflections
+_TEXTURED = 10.0  # times as high texture may make a fitted phase's own reflections
 _ESSENTIAL = 0.02  # of the strongest reflection: a peak of another compound with the same lattice
-_SAME_LATTICE = 1e-4  # chance that so many peaks fall on a lattice, below which it is theirs
+_SAME_LATTICE = 1e-3  # chance that so many peaks fall on a lattice, below which it is theirs
 _FEWEST = 2
 _OUT_OF_RATIO = 9.0  # χ² per reflection about the common amount
 _MANY = 5  # reflections of six, and
 _ABOUT = 0.5  # mean deviation of logarithms of heights
 _CLOSE_RATIO = 1.0  # χ² per reflection, with which a phase stands beside whatever is unexplained
+_SHARP_NM = 50.0
 _SMALL_NM = 12.0  # crystals whose reflections run together, which raises that χ²
 _SMALL_RATIO = 10.0
 _SHORT = 20.0  # degrees, a scan that shows so little of a phase that one reflection may be all
@@ -283,7 +284,7 @@ class _Suspect:
 
     def __init__(self, search: SearchResidual, phase: str, left: Peaks, *, sharp: bool) -> None:
         index, x = search.fit.model.phase_ids.index(phase), search.grid.two_theta
-        self.search, self.phase, self.sharp = search, phase, sharp
+        self.search, self.phase, self.index, self.sharp = search, phase, index, sharp
         # what stands on its own reflections is misfit of their profile or grains of its own
         own = np.interp(left.two_theta, x, search.bragg[:, index])
         beside = own < _OWN * float(search.bragg[:, index].max())
@@ -325,7 +326,8 @@ class _Suspect:
         # sharp reflections of something else are not taken for broad ones
         small = self.sharp and self.score.size_nm <= _SMALL_NM
         ratio = _SMALL_RATIO if small else _CLOSE_RATIO
-        all_seen = self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
+        sharp = self.score.size_nm >= _SHARP_NM  # broad ones meet several peaks of a crowd each
+        all_seen = sharp and self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
         clear = self.score.reflections_seen >= _MANY and (self.score.consistency < ratio or all_seen)
         if clear or not len(heights) or not len(others):
             return ""
@@ -371,7 +373,11 @@ class _Suspect:
         fit, grid, own = self.search.fit, self.search.grid, self.reflections
         if not len(own.height):
             return ""
-        strong = self.left.two_theta[self.left.height > _ESSENTIAL * own.height[0]]
+        # texture may make its weakest reflections many times as high
+        weak = _own_reflections(self.search, self.index, least=_WEAKEST_OF_TEXTURED, most=_MOST)
+        near = np.abs(self.left.two_theta[:, None] - weak.two_theta) < grid.peak_fwhm
+        textured = _TEXTURED * np.where(near, weak.height, 0.0).max(axis=1, initial=0.0)
+        strong = self.left.two_theta[self.left.height > np.maximum(_ESSENTIAL * own.height[0], textured)]
         if len(strong) < _FEWEST:
             return ""
         wavelength, fwhm = fit.instrument.wavelength, grid.peak_fwhm
@@ -666,7 +672,7 @@ class _Search:
                 continue
             suspect = _Suspect(self.residual, phase.id, _peaks(self.unknown, residual_peaks(self.residual)), sharp=True)
             if reason := other_cell(self.residual.fit, phase) or suspect.of_another_compound():
-                self.impossible[phase.id] = reason
+                self.impossible[phase.id] = self.refused[phase.id] = reason
                 self.scores[phase.id] = self.residual.presence(phase)
                 self._drop(phase)
                 self.unknown += unknown_reflections(self.residual)
