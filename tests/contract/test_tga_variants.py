@@ -21,7 +21,7 @@ def rows(form: str, decimal: str = ".") -> list[str]:
     """Rows of minutes t, °C T, mg m, per cent p, change of mass d, index i."""
     found = []
     for i, (t, degrees, m, p) in enumerate(zip(MINUTES, CELSIUS, MG, SHARES, strict=True)):
-        found.append(form.format(t=t, T=degrees, m=m, p=p, d=m - START, i=i).replace(".", decimal))
+        found.append(form.format(t=t, T=degrees, m=m, p=p, q=p - 100, d=m - START, i=i).replace(".", decimal))
     return found
 
 
@@ -86,6 +86,38 @@ FILES: dict[str, tuple[list[str], str, str, str]] = {
     "netzsch russian.txt": (
         [*NETZSCH, "##Темп./°C;Время/мин;Масса/%", *rows(COLUMNS), ""], "cp1251", "netzsch_text", "percent"
     ),
+    "fortran.txt": (
+        ["Time(min) Temp(C) Mass(mg)", *(row.replace("E", "D") for row in rows("{t:.7E} {T:.7E} {m:.9E}"))], "ascii",
+        "tga_csv", "mg",
+    ),
+    "rows in quotes.csv": (['"Time (min),Temperature (°C),Mass (mg)"', *rows('"{t:.6f},{T:.5f},{m:.7f}"')], "utf-8",
+                           "tga_csv", "mg"),
+    "protected.csv": (["Time (min),Temperature (°C),Mass (mg)", *rows('="{t:.6f}",="{T:.5f}",="{m:.7f}"')], "utf-8",
+                      "tga_csv", "mg"),
+    "zero bytes.csv": (
+        ["Time (min),Temperature (°C),Mass (mg)", *rows("{t:.6f},{T:.5f},{m:.7f}"), "\0" * 300], "utf-8", "tga_csv",
+        "mg",
+    ),
+    "remarks below.csv": (
+        ["Time,Temperature,Mass", "min,°C,mg", "HA,HA,HA", *rows("{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"
+    ),
+    "zone.csv": (
+        ["Timestamp,Temperature (°C),Mass (mg)", *(
+            f"2024-05-17 {int(s // 3600):02d}:{int(s // 60) % 60:02d}:{s % 60:06.3f}+02:00,{row}"
+            for s, row in zip(CURVE.time_s, rows("{T:.5f},{m:.7f}"), strict=True))], "utf-8", "tga_csv", "mg",
+    ),
+    "typographic.csv": (
+        ["Time (min),Temperature (°C),Weight change (%)",
+         *(row.replace("-", "\u2212") for row in rows("{t:.6f},{T:.5f},{q:.7f}"))], "utf-8", "tga_csv", "percent",
+    ),
+    "dos russian.csv": (["Время (мин);Температура (C);Масса (мг)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "cp866",
+                        "tga_csv", "mg"),
+    "koi8.csv": (["Время (мин);Температура (C);Масса (мг)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "koi8-r",
+                 "tga_csv", "mg"),
+    "netzsch italian.txt": (
+        [*NETZSCH[:3], "#DECIMAL:VIRGOLA", "#SEPARATOR:PUNTO E VIRGOLA", "", "##Temp./°C;Tempo/min;Massa/%",
+         *rows(COLUMNS, ","), ""], "cp1252", "netzsch_text", "percent",
+    ),
     "pandas.csv": ([",time_min,temp_C,mass_mg", *rows("{i},{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"),
 }  # fmt: skip
 
@@ -104,6 +136,50 @@ def test_variants_are_read(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(run.mass, MG if unit == "mg" else SHARES, atol=1e-5)
     if name.startswith(("netzsch g", "netzsch c", "thermo", "calisto")):
         assert run.initial_mass_mg == pytest.approx(START)
+
+
+@pytest.mark.parametrize("language", [("Zeit", "Temperatur", "Gewicht"), ("時間", "温度", "重量")])
+def test_universal_analysis_of_other_languages(language: tuple[str, ...], tmp_path: Path) -> None:
+    names = [
+        f"Sig{k}\t{name} ({unit})" for k, (name, unit) in enumerate(zip(language, ("min", "°C", "mg"), strict=True), 1)
+    ]
+    path = tmp_path / "a.txt"
+    head = ["Language\tx", f"Size\t{START}\tmg", "Nsig\t3", *names, "StartOfData"]
+    path.write_bytes("\r\n".join([*head, *rows("{t:.6f}\t{T:.5f}\t{m:.7f}"), "-2.0\t0.0\t0.0", ""]).encode("utf-16"))
+    run = read_tga(path)
+    np.testing.assert_allclose(run.mass, MG, atol=1e-6)
+    np.testing.assert_allclose(run.time_s, CURVE.time_s, atol=1e-3)
+
+
+def test_names_of_an_unknown_language_are_told_by_their_units(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["เวลา (min),อุณหภูมิ (°C),มวล (mg)", *rows("{t:.6f},{T:.5f},{m:.7f}"), ""]))
+    run = read_tga(path)
+    np.testing.assert_allclose(run.mass, MG, atol=1e-6)
+    assert {note.code for note in run.messages} == {"TGA_UNKNOWN_NAME"}
+
+
+def test_minutes_and_seconds_are_no_hours(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    clock = [f"{int(s // 60):02d}:{int(s % 60):02d}" for s in CURVE.time_s]
+    lines = [f"{time},{row}" for time, row in zip(clock, rows("{T:.5f},{m:.7f}"), strict=True)]
+    path.write_text("\n".join(["Time (mm:ss),Temperature (°C),Mass (mg)", *lines, ""]))
+    np.testing.assert_allclose(read_tga(path).time_s, np.floor(CURVE.time_s), atol=1e-9)
+
+
+def test_rows_of_blank_cells_part_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [",," if i % 7 == 0 else row for i, row in enumerate(rows("{t:.6f},{T:.5f},{m:.7f}"))]
+    path.write_text("\n".join(["Time (min),Temperature (°C),Mass (mg)", *lines, ""]))
+    np.testing.assert_allclose(read_tga(path).mass, MG[np.arange(len(MG)) % 7 > 0], atol=1e-6)
+
+
+def test_a_loss_that_is_called_a_mass_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [f"{degrees:.4f},{100 - p:.5f}" for degrees, p in zip(CELSIUS, SHARES, strict=True)]
+    path.write_text("\n".join(["Temperature (°C),TG (%)", *lines, ""]))
+    with pytest.raises(ReadError, match="as a loss of mass would"):
+        read_tga(path)
 
 
 def test_numbered_columns_are_masses_to_choose_from(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,30 @@ FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
     ),
     "pairs.jdx": ([*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="], "jcamp_xrd", ()),
     "no header.ras": (["*RAS_DATA_START", *RAS], "ras", ()),
+    "fortran.xye": ([row.replace("E", "D") for row in rows("{x:.6E} {y:.6E} {s:.6E}")], "xrd_text", ()),
+    "rows in quotes.csv": (['"2theta;counts"', *rows('"{x:.4f};{y}"', ",")], "xrd_text", ()),
+    "quoted twice.csv": (rows('"""{x:.4f}"",""{y}"""'), "xrd_text", ()),
+    "protected.csv": (["2theta,counts", *rows('="{x:.4f}",="{y}"')], "xrd_text", ()),
+    "sep.csv": (["sep=;", "2Theta;I", *rows("{x:.4f};{y}", ",")], "xrd_text", ()),
+    "kcps.csv": (["2theta,kcts", *(f"{x:.4f},{y / 1000:.3f}" for x, y in zip(X, Y, strict=True))], "xrd_text", ()),
+    "eva scale.txt": (["2-Theta - Scale\tLin (Counts)", *rows("{x:.4f}\t{y}")], "xrd_text", ()),
+    "comments between.xy": ([*rows()[:90], "# pause", *rows()[90:200], "", *rows()[200:]], "xrd_text", ()),
+    "instrm 1.dat": ([f" {START} {STEP} {END}", *wrapped(10, " 1{:6d}")], "fullprof_dat", ()),
+    "instrm 4.dat": ([f" {START} {STEP} {END} beamline", *(
+        "".join(form.format(value) for value in values[i : i + 10]) for i in range(0, N, 10)
+        for form, values in (("{:8.0f}", Y), ("{:8.1f}", np.sqrt(np.maximum(Y, 1))))
+    )], "fullprof_dat", ()),
+    "commas.dat": ([f"{START}, {STEP}, {END}", *(f"{y}," for y in Y)], "fullprof_dat", ()),
+    "small letters.gsa": (
+        ["HA", f"Bank 1 {N} {-(-N // 10)} const {SCAN.start * 100:.1f} {SCAN.step * 100:.1f} 0 0 std",
+         *wrapped(10, " 1{:6d}")], "gsas", (),
+    ),
+    "comma.uxd": ([*UXD, "_2THETACOUNTS", "; from here", *rows("{x:.4f}, {y}")], "uxd", CU),
+    "decimal comma.uxd": (
+        [*UXD[:3], *(line.replace(".", ",") for line in UXD[3:]), "_2THETACOUNTS", *rows("{x:.4f} {y}", ",")], "uxd", CU
+    ),
+    "small letters.uxd": ([*(line.lower() for line in UXD), "_2thetacounts", *rows()], "uxd", CU),
+    "two theta.uxd": ([line.replace("COUPLED", "TWOTHETA") for line in [*UXD, "_COUNTS", *wrapped(8)]], "uxd", CU),
     "no axis.ras": (["*RAS_DATA_START", "*RAS_HEADER_START", "*RAS_HEADER_END", *RAS], "ras", ()),
 }  # fmt: skip
 
@@ -133,6 +159,62 @@ def test_variants_are_read(name: str, tmp_path: Path) -> None:
     assert all(line.weight in (1.0, 0.5) for line in pattern.emission_lines)
     told = {note.code for note in pattern.messages if note.severity == "warning"}
     assert told == ({"XRD_AXIS_NAME"} if path.suffix == ".ras" else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.xy", rows()),
+        ("a.uxd", [*UXD, "_COUNTS", *wrapped(8)]),
+        ("a.csv", [*XPERT, "Angle,Intensity", *rows("{x},{y}")]),
+    ],
+)
+@pytest.mark.parametrize("padding", [b"\0" * 400, b"\x1a" + b"\0" * 127])
+def test_zero_bytes_behind_a_text_are_no_part_of_it(
+    name: str, lines: list[str], padding: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes("\r\n".join([*lines, ""]).encode() + padding)
+    pattern = read_xrd(tmp_path / name)
+    np.testing.assert_array_equal(pattern.intensity, Y)
+    told = {note.code for note in pattern.messages if note.severity == "warning"}
+    assert told == (set() if name == "a.uxd" else {"XRD_MAYBE_CUT"})  # a UXD says how many points it has
+
+
+def test_two_scans_side_by_side_keep_their_own_angles(tmp_path: Path) -> None:
+    path = tmp_path / "origin.csv"
+    cells = zip(X, Y, strict=True)
+    path.write_text("\n".join(["2Theta,A,2Theta,B", *(f"{x:.4f},{y},{x + 0.5:.4f},{y + 1}" for x, y in cells), ""]))
+    first, second = read_xrd_scans(path)
+    np.testing.assert_allclose(second.two_theta, first.two_theta + 0.5)
+    np.testing.assert_array_equal(second.intensity, first.intensity + 1)
+
+
+@pytest.mark.parametrize("pack", ["xz", "zip"])
+def test_a_packed_file_is_unpacked(pack: str, tmp_path: Path) -> None:
+    text = "\n".join([*rows(), ""]).encode()
+    path = tmp_path / f"a.{pack}"
+    if pack == "xz":
+        path.write_bytes(lzma.compress(text))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("scan.xy", text)
+    np.testing.assert_array_equal(read_xrd(path).intensity, Y)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"%PDF-1.4\n\xe2\xe3", "a document"), (b"\x89PNG\r\n\x1a\n\x00", "a picture"),
+        (b"<html><body><table><tr><td>2theta</td></tr></table>", "in XML or HTML"),
+        (b'{"two_theta": [10.0, 10.1], "counts": [5, 6]}', "JSON"), ("2theta,I\n".encode("utf-32"), "UTF-32"),
+        (b"7z\xbc\xaf'\x1c\x00\x04", "packed archive"), (b"PK\x03\x04 and no more", "archive that is broken"),
+    ],
+)  # fmt: skip
+def test_what_is_no_measurement_is_named(content: bytes, word: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.xls"
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match=word):
+        read_xrd(path)
 
 
 @pytest.mark.parametrize("end", ["\r\r\n", "\n\n", "\r\n\r\n"])
@@ -185,6 +267,16 @@ def test_jcamp_blocks_are_scans_to_choose_from(tmp_path: Path) -> None:
         ),
         (["example", f"{START} {STEP} 2.0 CU 1.54 {END} {N + 5}", *wrapped(8)], "declares"),
         ([*UXD, "_2THETACOUNTSTIME", *rows("{x:.4f} {y}")], "than 3 for each point"),
+        (["2theta (rad),counts", *(f"{x:.6f},{y}" for x, y in zip(np.radians(X), Y, strict=True))], r"\(rad\)"),
+        (["2theta,log10(I)", *(f"{x:.4f},{y:.5f}" for x, y in zip(X, np.log10(Y + 1), strict=True))], "a logarithm"),
+        (["2-Theta - Scale\tSqrt (Counts)", *rows("{x:.4f}\t{s:.5f}")], "a root"),
+        ([f"{x:.6f} {y}" for x, y in zip(np.radians(X), Y, strict=True)], "may"),
+        ([f"{x:.3f} {0.77 / np.sin(np.radians(x / 2)):.5f} {y}" for x, y in zip(X, Y, strict=True)], "d spacings"),
+        (
+            ["HA", f"BANK 1 {N} {-(-N // 10)} CONST {START} {STEP} 0 0 STD", *wrapped(10, " 1{:6d}")],
+            "before any reflection",
+        ),
+        (["STANDARD", f"{N} {START} {STEP}", *wrapped(10)], "counts without angles"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_reason(lines: list[str], words: str, tmp_path: Path) -> None:

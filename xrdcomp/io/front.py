@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from xrdcomp.io.registry import (
     recognise,
 )
 from xrdcomp.io.scans import DOUBTFUL, RawScan, to_pattern
-from xrdcomp.io.source import SourceFile, open_source
+from xrdcomp.io.source import SourceFile, members, open_source
 from xrdcomp.io.text_table import row_without_numbers
 from xrdcomp.units import MG_PER_UNIT, IntArray
 
@@ -251,8 +252,28 @@ _UNREAD = {
 """What to export, by suffix, where a program's own files are not read: no trustworthy description of them is known."""
 
 
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"PK\x03\x04.{26,60}mimetypeapplication/vnd.oasis", "an OpenDocument file", "Save it as .xlsx or CSV."),
+    (rb"PK\x03\x04", "a zip archive", "Unpack it and pass the file that is meant."),
+    (rb"7z\xbc\xaf'\x1c|Rar!|.{257}ustar|\x1f\x9d|\x28\xb5\x2f\xfd", "a packed archive", "Unpack it first."),
+    (rb"%PDF|\{\\rtf|\xd0\xcf\x11\xe0", "a document", "Export the measurement as text or CSV."),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{12}\x28\x00", "a picture", "Export the measurement itself, not its figure."),
+    (rb"\s*(?:<\?xml[^>]*>\s*)?(?:<\?mso[^>]*>\s*)?<(?i:!doctype html|html|table|meta|workbook)\b",
+     "a page or a workbook in XML or HTML, whatever its suffix says", "Save it as .xlsx or CSV."),
+    (rb"\x93NUMPY|\s*[\[{]\s*[\[{\"\d]", "data of a program (NumPy, JSON)", "Write it as text with columns."),
+    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "text in UTF-32", "Save it in UTF-8."),
+)  # fmt: skip
+"""What people pass and no reader reads: how it begins, what it is, what to do."""
+
+
 def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
     lines = source.head_text.split("\n")
+    for begins_with, name, hint in _OTHERS:
+        if re.match(begins_with, source.head, re.DOTALL):
+            held = members(source.data)[:5] if name == "a zip archive" else []
+            told = f" of {', '.join(map(repr, held))}" if held else " that is broken" if "zip" in name else ""
+            hint = hint if held or "zip" not in name else "Copy the file again."
+            return source.error(f"this is {name}{told}, not a measurement", expected=wanted.expected, hint=hint)
     if source.suffix in _UNREAD and not source.head_text:
         msg = f"a binary .{source.suffix} that no reader recognises"
         return source.error(msg, expected=wanted.expected, hint=_UNREAD[source.suffix])

@@ -26,7 +26,7 @@ from xrdcomp.data import (
     message_kind,
 )
 from xrdcomp.errors import ReadError, either
-from xrdcomp.io.columns import Column, ask_column
+from xrdcomp.io.columns import Column, Role, ask_column
 from xrdcomp.io.registry import TgaOptions, TgaReader
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import Table, line_error
@@ -56,6 +56,9 @@ NO_TIME = message_kind("TGA_NO_TIME", "info", "The file has no time; the heating
 DUPLICATE_COLUMN = message_kind("TGA_DUPLICATE_COLUMN", "info",
     "Which of several columns that hold the same, or nothing, was used.", threshold="1e-4 of the range of values")
 LOOSE_NAME = message_kind("TGA_LOOSE_NAME", "info", "A column that is named a loss or change holds mass itself.")
+UNKNOWN_NAME = message_kind("TGA_UNKNOWN_NAME", "warning",
+    "A column whose name is not known was taken for the quantity of its unit, which no other column has.",
+    remedy="Name the column, or choose it by number.")
 TEMPERATURE_NOT_OF_SAMPLE = message_kind("TGA_TEMPERATURE_NOT_OF_SAMPLE", "warning",
     "Only the temperature of furnace or program is there; steps may be shifted by several kelvin.",
     remedy="Export the sample temperature.")
@@ -409,6 +412,7 @@ class _Builder:
                 msg = f"there is no column {wanted!r} for {quantity}"
                 raise ReadError(msg, hint=f"The file has: {_listed(self.table.columns, numbers=True)}.")
             named[quantity] = found[0]
+        columns = [self.of_unit(column, columns) for column in columns]
         temperature = named.get("temperature")
         for role in _TEMPERATURE_ORDER:  # the sample's before others, those of furnace and program last
             candidates = [c for c in columns if c.role == role]
@@ -440,6 +444,17 @@ class _Builder:
         relative = mass.canonical == "percent"
         others = (c for c in masses if c is not mass and (c.canonical == "percent") != relative)
         self.other_mass = next(others, None)
+
+    def of_unit(self, column: Column, columns: Sequence[Column]) -> Column:
+        """A column named in a language that is not known, as what its unit says; no other may have that unit."""
+        roles: dict[str, Role] = {"mass": "mass", "temperature": "temperature", "time": "time"}
+        role = roles.get(column.dimension)
+        foreign = column.role == "other" and not column.name.isascii() and column.canonical
+        if role is None or not foreign or sum(c.dimension == column.dimension for c in columns) > 1:
+            return column
+        text = f"the name of the column {column.label!r} is not known; by its unit it was taken for the {role}."
+        self.say(UNKNOWN_NAME, text, column=column.label)
+        return replace(column, role=role)
 
     def choose_mass(self, masses: Sequence[Column], columns: Sequence[Column]) -> Column:
         """Mass in the unit asked for, else mass before its change, and weighed mass before per cent."""
@@ -708,6 +723,9 @@ class _Builder:
         if unit == "percent" and start < 2.0:
             msg = f"mass is stated in per cent and starts at {start:g}, as a fraction would"
             hint = either('If it is one, pass mass_unit="fraction".', "If it is one, pass --mass-unit fraction.")
+            if m.max() > 3.0:  # no fraction of a mass
+                msg = f"mass is stated in per cent and runs from {start:g} to {m.max():g}, as a loss of mass would"
+                hint = "If it is one, call the column `Mass loss (%)`."
             hint += f" {ask_column('mass')}"
             raise ReadError(msg, expected="a start near 100 %", hint=hint)
         if unit == "fraction" and start > 20.0:

@@ -168,6 +168,8 @@ def _steady_change(x: FloatArray, steps: FloatArray, different: int) -> str:
     return "shrink steadily, as those of q = 4π sinθ/λ" if shrinks else "grow steadily, as those of d = λ/(2 sinθ)"
 
 
+LEAST_ANGLE = 3.2
+"""No powder scan ends lower: π in radians is 180°; reflections of 1.8 Å stand at 3.2° even with 0.1 Å."""
 LEAST_END = 9.0
 """No powder scan over 2θ that a tube measured ends lower: the (100) of apatite with Cu Kα stands at 10.8°."""
 
@@ -580,10 +582,14 @@ def note_scale(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]
 
 def note_open_end(data: bytes) -> list[Diagnostic]:
     """Note a text without a line end after its last row, where the format declares no length."""
-    end = data[-3:].replace(b"\x00", b"")[-1:]
+    held = data.rstrip(b"\x00")
+    end = held[-1:]
     half = end == b"\r" and b"\r\n" in data[:4096]
     if end in {b"\n", b"\r", b"\x1a"} and not half:
-        return []
+        if (filled := len(data) - len(held)) <= 3:  # half a character of UTF-16, and a little
+            return []
+        said = f"{filled} zero bytes follow the text, as where the end of a file was lost with its disk or stick"
+        return [MAYBE_CUT(f"{said}; compare with the range of the measurement", zero_bytes=filled)]
     text = (
         "the last row has no line end, as in a file that was cut, and the format does not say how many points there "
         "should be; compare with the range of the measurement"
@@ -611,7 +617,7 @@ def note_unusual_end(two_theta: FloatArray) -> list[Diagnostic]:
 
 def note_unfinished(data: bytes) -> list[Diagnostic]:
     """Note a text whose last number has no line end and fewer characters than those of the lines before."""
-    tail = data[-400:].replace(b"\x00", b"")
+    tail = data.rstrip(b"\x00\x1a")[-400:].replace(b"\x00", b"")
     if not re.fullmatch(rb"[\t\r\n\x20-\x7e]+", tail) or tail[-1:] in b"\r\n":
         return []
     last = [line.split()[-1] for line in tail.splitlines() if line.split()]
@@ -665,6 +671,11 @@ def to_pattern(scan: RawScan, source: SourceFile, format_id: str) -> Pattern:
             raise ReadError(
                 f"intensities rise as the angles do, from {y[0]:g}", expected="a measured pattern", hint=hint
             )
+        sine = np.sin(np.radians(0.5 * np.abs(scan.two_theta))) + 1e-12
+        for name, constant in (("d spacings", y * sine), ("q or sinθ/λ", y / sine)):
+            if len(y) >= LEAST_COUNTED and y[0] != y[-1] and float(np.ptp(constant)) <= 2e-3 * float(constant.mean()):
+                msg = f"the intensities run from {y[0]:g} to {y[-1]:g} as {name} of the angles do"
+                raise ReadError(msg, expected="a measured pattern", hint="Name the columns, or export two of them.")
         if y[low] < 0:
             if scan.unit == "counts":
                 raise ReadError(f"a count of {y[low]:g}", f"point {low}", "counts from 0 upwards")
@@ -762,6 +773,10 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
         msg = f"the axis runs from {x[0]:g} to {x[-1]:g}"
         hint = "This may be azimuth (gamma), energy, channel, time, temperature or wavelength instead of 2θ."
         raise ReadError(msg, expected="2θ between 0 and 180 degrees", hint=hint)
+    if x[-1] < LEAST_ANGLE:
+        msg = f"the scan ends at {x[-1]:g}°, before any reflection"
+        hint = "These may be radians, degrees where hundredths of a degree are due, or a small-angle curve."
+        raise ReadError(msg, expected="2θ in degrees", hint=hint)
     # only total reflection falls steeply from below 1.5° and ends before 12°
     y, wavelength = scan.intensity, max((line.wavelength for line in scan.emission_lines), default=1.54)
     if n >= 50 and x[-1] <= REFLECTIVITY_END and x[0] <= REFLECTIVITY_START and wavelength >= 1.0:

@@ -9,12 +9,16 @@ import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import re
+import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import IO, Any
 
 from xrdcomp.data import Source
 from xrdcomp.disk import read_bytes
@@ -38,6 +42,8 @@ _WORDS = {
         "cp949": "온도 질량 시간 무게 각도 강도",
         "euc-jp": "温度 質量 時間 重量 角度 強度",
         "cp1251": "емперат Масса масса Время время Вес Угол угол нтенсивн Темп Маса",
+        "koi8-r": "емперат Масса масса Время время Угол угол нтенсивн",
+        "cp866": "емперат Масса масса Время время Угол угол нтенсивн",
         "cp1253": "ερμοκρασ Χρόνος",
     }.items()
 }  # fmt: skip
@@ -46,13 +52,36 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK = 2**18
 
 
+def _only_member(stream: IO[bytes]) -> IO[bytes]:
+    with zipfile.ZipFile(stream) as archive:
+        return archive.open(archive.namelist()[0])
+
+
+_PACKED: dict[str, tuple[bytes, Callable[[IO[bytes]], Any]]] = {
+    "gz": (rb"\x1f\x8b", gzip.open),
+    "bz2": (rb"BZh[1-9]1AY&SY", bz2.open),
+    "xz": (rb"\xfd7zXZ\x00", lzma.open),
+    "zip": (rb"PK\x03\x04", _only_member),
+}
+"""Compressions that are undone, with how their streams begin and what opens them."""
+
+
+def members(archive: bytes) -> list[str]:
+    """Names of the files in a zip archive; none where it is broken."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            return [info.filename for info in opened.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
     """The content of one file.
 
-    `data` is the content after gzip or bzip2 was undone, `sha256` that of the bytes on disk, `packed` is
-    ``"gz"``, ``"bz2"`` or ``""``; `path` is as the user gave it. Whatever takes a path takes this too, and does not
-    open the file again.
+    `data` is the content after gzip, bzip2, xz or a zip of one file was undone, `sha256` that of the bytes on disk,
+    `packed` is ``"gz"``, ``"bz2"``, ``"xz"``, ``"zip"`` or ``""``; `path` is as the user gave it. Whatever takes a path
+    takes this too, and does not open the file again.
     """
 
     path: Path
@@ -117,7 +146,7 @@ class SourceFile:
 
 
 def open_source(path: str | os.PathLike[str]) -> SourceFile:
-    """Read a regular file into memory, undoing gzip or bzip2 by content.
+    """Read a regular file into memory, undoing gzip, bzip2, xz and a zip of one file by content.
 
     A `ReadError` names what is missing, a folder, a device or pipe, empty, unreadable, above
     `MAX_FILE_BYTES`, or a broken or exploding compressed stream. One that is open is given back.
@@ -126,24 +155,26 @@ def open_source(path: str | os.PathLike[str]) -> SourceFile:
         return path
     given = Path(path)
     data = read_bytes(given, limit=MAX_FILE_BYTES)
-    packed = "gz" if data[:2] == b"\x1f\x8b" else "bz2" if re.match(rb"BZh[1-9]1AY&SY", data) else ""
+    packed = next((name for name, (mark, _) in _PACKED.items() if re.match(mark, data)), "")
+    if packed == "zip" and (len(names := members(data)) != 1 or re.search(r"[/\\:]", names[0])):  # formats have folders
+        packed = ""
     content = _expand(data, packed, given) if packed else data
     return SourceFile(path=given, data=content, sha256=hashlib.sha256(data).hexdigest(), packed=packed)
 
 
 def _expand(data: bytes, packed: str, path: Path) -> bytes:
-    """Undo gzip or bzip2, piece by piece so that a bomb is noticed while it grows."""
+    """Undo a compression, piece by piece so that a bomb is noticed while it grows."""
     parts: list[bytes] = []
     size = 0
     try:
-        with (gzip.open if packed == "gz" else bz2.open)(io.BytesIO(data)) as stream:
+        with _PACKED[packed][1](io.BytesIO(data)) as stream:
             while chunk := stream.read(_CHUNK):
                 parts.append(chunk)
                 size += len(chunk)
                 if size > MAX_EXPANDED_BYTES:
                     msg = f"the {packed} stream grows beyond {MAX_EXPANDED_BYTES} bytes from {len(data)}"
                     raise ReadError(msg, file=str(path), expected="one compressed scan")
-    except (EOFError, OSError, zlib.error, ValueError) as broken:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, ValueError) as broken:
         msg = f"the {packed} stream is damaged: {broken}"
         raise ReadError(msg, file=str(path), hint="Copy the file again from the instrument.") from broken
     if not size:
@@ -170,7 +201,29 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if 2 * (text.count("\n\n") + 2) > text.count("\n") > 40:  # line ends doubled on the way
         text = re.sub(r"(?<=[^\n])\n\n(?=[^\n])", "\n", text)
-    return text.removeprefix("\ufeff"), encoding
+    return _plain_numbers(_PADDING.sub("", text.removeprefix("\ufeff"))), encoding
+
+
+_PADDING = re.compile(r"[\x00\x1a][\x00\x1a\s]*\Z")
+"""What fills the last block of a file behind its text."""
+_FORTRAN = re.compile(r"(?<!\w)(-?(?:\d+\.\d*|\.\d+))[dD]([-+]\d{2,3})(?![\w.])")
+_QUOTED_ROW = re.compile(r'^"([^"\n]*(?:""[^"\n]*)*)"[,;\t]*$', re.MULTILINE)
+_PROTECTED = re.compile(r'(^|[,;\t])="([^"\n]*)"', re.MULTILINE)
+
+
+def _plain_numbers(text: str) -> str:
+    """Numbers as other programs write them, in plain figures: 1.0D+03, a minus of typography, rows and cells quoted."""
+    if "D+" in text or "d+" in text or "D-" in text or "d-" in text:
+        text = _FORTRAN.sub(r"\1E\2", text)
+    text = text.replace("\u2212", "-")
+    if '="' in text:  # cells that a spreadsheet must not touch
+        text = _PROTECTED.sub(r'\1"\2"', text)
+    # rows that are one quoted cell were quoted a second time; rows of quoted cells have quotes inside
+    if text.count('"\n"') * 10 > 8 * text.count("\n") > 16:
+        whole = len(_QUOTED_ROW.findall(text))
+        if whole * 10 > 8 * text.count("\n"):
+            text = _QUOTED_ROW.sub(lambda row: row[1].replace('""', '"'), text)
+    return text
 
 
 def _encoding(data: bytes, *, cut: bool) -> str:
@@ -185,7 +238,7 @@ def _encoding(data: bytes, *, cut: bool) -> str:
             sample = data[offset:512:2]
             if sample.count(0) > 0.7 * len(sample) and 0 not in data[1 - offset : 512 : 2]:
                 return name if _decodes(pairs, name) else ""
-    plain = data.rstrip(b"\x1a")
+    plain = data.rstrip(b"\x00\x1a\r\n")
     if len(plain.translate(None, _CONTROL)) != len(plain):  # ten times as quick as a search for them
         return ""
     if _decodes(body, "utf-8"):

@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from statistics import mode
 from typing import NoReturn
 
 import numpy as np
 
 from xrdcomp.errors import ReadError, either
-from xrdcomp.io.columns import Column, Role, column_of, number_of, split_header, unit_of
+from xrdcomp.io.columns import Column, Role, classify, column_of, number_of, split_header, unit_of
 from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.source import SourceFile
 from xrdcomp.units import FloatArray, IntArray
@@ -39,7 +40,7 @@ _HEADER_ROWS = 3
 _CHUNK = 20_000
 _CLOCK = re.compile(
     r"(?:\d{4}-\d\d?-\d\d?[T ]|\d{1,4}[./]\d\d?[./]\d{1,4},? )?"
-    r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([AP])M)?Z?",
+    r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([AP])M)?(?:Z|[-+]\d\d:?\d\d)?",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d{1,4}[./]\d\d?[./]\d{1,4},?", re.IGNORECASE)
@@ -264,6 +265,10 @@ def parse_parts(parts: Parts, dialect: Dialect, names: Sequence[str], units: Seq
     first = split_cells(parts[0][1][0], dialect)
     clocks = tuple(i for i in _clock_columns(parts[0][1][0], dialect) if (m := _CLOCK.fullmatch(first[i])) and m[3])
     whole = np.concatenate(values)
+    for i in _clock_columns(parts[0][1][0], dialect):
+        if i not in clocks and re.search(r"m:ss|min:s", " ".join((names[i], *units[i : i + 1])), re.IGNORECASE):
+            whole[:, i] /= 60.0  # minutes and seconds, not hours and minutes
+            clocks = (*clocks, i)
     for i in clocks:
         whole[1:, i] += 86400.0 * np.cumsum(np.diff(whole[:, i]) < -43200.0)
         whole[:, i] -= whole[0, i]
@@ -289,6 +294,8 @@ _NUMERIC_ROW = re.compile(r"[\s]*[-+]?[.,]?\d[-+.,;\deE\s]*\Z")
 _DROP_NUMERIC = str.maketrans("", "", "0123456789+-.,;eE \t")
 PARTED = re.compile(r"(?:^|[;\t\"])\s*\d{1,3}(?:['’\u202f\u00a0 ,]\d{3})+(?:[.,]\d+)?\s*(?:$|[;\t\"])")
 UNPARTED = "Export the numbers without separators of thousands."
+COMMENTS = "#;!%'*/"
+"""What a line of comment begins with."""
 _FOOTER = re.compile(r"\s*(?!(?:nan|inf)\b)(?:[#;!%'\"*/$&]|[A-Za-z_]{2,}|\x1a)", re.IGNORECASE)
 
 
@@ -369,10 +376,8 @@ def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] 
             msg = f"{line[:50]!r} follows the block of numbers"
             hint = "The file may hold two scans, or a value is damaged. Export one scan per file."
             raise line_error(i + 1, msg, "numbers, blanks or a comment", hint)
-    end = last
-    while end > first and not lines[end - 1].strip():
-        end -= 1
-    rows: Sequence[str] = lines[first:end]
+    kept = [i for i in range(first, last) if lines[i].strip() and lines[i].lstrip()[0] not in COMMENTS]
+    rows: Sequence[str] = [lines[i] for i in kept]
     if len(rows) > MAX_POINTS:
         raise source.error(f"{len(rows)} rows of numbers", expected=f"one scan of up to {MAX_POINTS} points")
     if (longest := max(map(len, rows), default=0)) > MAX_ROW:
@@ -380,14 +385,18 @@ def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] 
     dialect = guess_dialect(rows, tabs=False, place=f"line {first + 1}")
     if dialect.separator:  # one that ends the rows opens no column
         rows = [row.rstrip(f" \t{dialect.separator}") for row in rows]
-    values = parse_rows(rows, dialect, first_line=first + 1)
+    width = mode(len(split_cells(row, dialect)) for row in rows[:50])
+    places = np.array(kept, dtype=np.int64) + 1
+    begins = [0, *(np.flatnonzero(np.diff(places) > 1) + 1).tolist(), len(rows)]  # blank lines and comments part rows
+    values = np.concatenate(
+        [parse_rows(rows[a:b], dialect, first_line=int(places[a]), n_columns=width) for a, b in pairwise(begins)]
+    )
     blank = np.isnan(values).any(axis=1)
     if blank.any():
-        at = int(np.argmax(blank))
-        msg = f"{lines[first + at].strip()[:50]!r} has an empty cell or one that is no number"
-        raise line_error(first + at + 1, msg, "a number in every cell", hint="")
-    part = np.zeros(len(rows), dtype=np.int64)
-    return Table(values=values, lines=np.arange(first + 1, end + 1), dialect=dialect, part=part)
+        at = int(places[int(np.argmax(blank))])
+        msg = f"{lines[at - 1].strip()[:50]!r} has an empty cell or one that is no number"
+        raise line_error(at, msg, "a number in every cell", hint="")
+    return Table(values=values, lines=places, dialect=dialect, part=np.zeros(len(rows), dtype=np.int64))
 
 
 # Tables below names and units: runs of a thermobalance
@@ -396,10 +405,12 @@ _PLAIN_ROW = re.compile(r'[\s;,"]*[-+.]?\d[\d\s.,;+\-eE"]*')
 """What nearly every row matches; whether its cells are numbers is seen when they are parsed."""
 _CELL = re.compile(
     r"[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eEdD][-+]?\d+)?|#?[nN]/?[aA][nN]?|#NV|-{1,3}|NULL|null|None"
-    r"|\d{4}-\d\d?-\d\d?(?:T[\d:.]+Z?)?|\d{1,4}[./]\d\d?[./]\d{1,4}|\d{1,3}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[AaPp][Mm])?"
+    r"|\d{4}-\d\d?-\d\d?(?:T[\d:.]+(?:Z|[-+]\d\d:?\d\d)?)?|\d{1,4}[./]\d\d?[./]\d{1,4}|\d{1,3}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:[AaPp][Mm]|[-+]\d\d:?\d\d)?"
 )
 _DECIMAL_COMMA = re.compile(r"[^,]+|[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _BETWEEN = re.compile(r'[\s;,"]+')
+_EMPTY = re.compile(r"[\s;,]*")
+"""A row whose cells are all blank."""
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 _HEADER_CELLS = (r"\S+", r"\S+(?:[^\S\t]\S+)*", r"[^\s(\[][^(\[\s]*(?:\s+[^\s(\[]+)*?\s*[(\[][^)\]]*[)\]]", r"[^;,\t]+")
 """Cells of a header above rows separated by blanks: words, words with single blanks between them, anything with a
@@ -507,7 +518,8 @@ class _TableReader:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines = [
-            re.sub(r"(:\d\d) ([APap][Mm])\b", r"\1\2", line) if ":" in line else line for line in lines
+            re.sub(r"(:\d\d) ([APap][Mm])\b", r"\1\2", line) if ":" in line else "" if _EMPTY.fullmatch(line) else line
+            for line in lines
         ]
         self.blocks = find_blocks(self.lines)
         if not self.blocks:
@@ -580,7 +592,9 @@ class _TableReader:
         while at >= 0 and len(rows) < _HEADER_ROWS and first - at <= _HEADER_ROWS + 2:
             if self.lines[at].strip():
                 cells = self.header_cells(self.lines[at])
-                if not cells or (rows and _looks_numeric(self.lines[at])):  # rows of the table above
+                if not cells or (
+                    (rows or at < first - 1) and _looks_numeric(self.lines[at])
+                ):  # rows of the table above
                     break
                 if 2 * sum(_NUMBER.fullmatch(cell) is not None for cell in cells) >= self.width:
                     self.refuse_row(at)
@@ -590,6 +604,8 @@ class _TableReader:
             at -= 1
         if not rows:
             return _Header(at=first)
+        while len(rows) > 1 and not _telling(rows[0][1]) and any(_telling(cells) for _, cells in rows[1:]):
+            rows.pop(0)  # a row of remarks below names and units
         units = rows.pop(0)[1] if len(rows) > 1 and _is_unit_row(rows[0][1]) else []
         at, cells = rows[0]
         pairs = [split_header(cell) for cell in cells]
@@ -618,6 +634,13 @@ class _TableReader:
             if pair and len(cells) == self.width - 1:
                 return [*cells[:before], "", *cells[before:]]
         return []
+
+
+def _telling(cells: Sequence[str]) -> bool:
+    """Whether cells are names or units of which one at least is known."""
+    return _is_unit_row(cells) or any(
+        classify(name, unit_of(unit)[0]) != "other" for name, unit in map(split_header, cells)
+    )
 
 
 def _is_unit_row(cells: Sequence[str]) -> bool:

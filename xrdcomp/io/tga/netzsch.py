@@ -58,6 +58,12 @@ _SEPARATORS: dict[str, str | None] = {
 _WORDS = {
     "SEMIKOLON": "SEMICOLON", "KOMMA": "COMMA", "PUNKT": "POINT", "LEERZEICHEN": "SPACE", "POINT-VIRGULE": "SEMICOLON",
     "POINT VIRGULE": "SEMICOLON", "VIRGULE": "COMMA", "PUNTO Y COMA": "SEMICOLON", "COMA": "COMMA", "PUNTO": "POINT",
+    "PUNTO E VIRGOLA": "SEMICOLON", "VIRGOLA": "COMMA", "PONTO E VÍRGULA": "SEMICOLON", "VÍRGULA": "COMMA",
+    "PONTO": "POINT", "ŚREDNIK": "SEMICOLON", "PRZECINEK": "COMMA", "KROPKA": "POINT", "STŘEDNÍK": "SEMICOLON",
+    "ČÁRKA": "COMMA", "TEČKA": "POINT", "ТОЧКА С ЗАПЯТОЙ": "SEMICOLON", "ЗАПЯТАЯ": "COMMA", "ТОЧКА": "POINT",
+    "分号": "SEMICOLON", "逗号": "COMMA", "点": "POINT", "セミコロン": "SEMICOLON", "カンマ": "COMMA",
+    "ピリオド": "POINT", "TABULATION": "TAB", "TABULADOR": "TAB", "TABULATORE": "TAB", "ESPACE": "SPACE",
+    "ESPACIO": "SPACE",
 }  # fmt: skip
 """Separators and decimal signs as other languages of the program name them."""
 _FACT = re.compile(r"#(?!#)(?P<key>[^:]{1,60}):[ \t;,]*(?P<value>.*?)[ \t;,]*$")

@@ -18,7 +18,17 @@ import numpy as np
 
 from xrdcomp.data import Atmosphere, Diagnostic, atmosphere_of, message_kind
 from xrdcomp.errors import ReadError
-from xrdcomp.io.columns import agreed, header_facts, heating_rate_of, mass_in_mg, named_facts, number_of, split_header
+from xrdcomp.io.columns import (
+    agreed,
+    classify,
+    header_facts,
+    heating_rate_of,
+    mass_in_mg,
+    named_facts,
+    number_of,
+    split_header,
+    unit_of,
+)
 from xrdcomp.io.registry import TgaOptions, has_all
 from xrdcomp.io.runs import ATMOSPHERE_CHANGES, CUT, TgaTable, rows_until_blank, table_notes, tga_reader
 from xrdcomp.io.source import SourceFile
@@ -68,7 +78,7 @@ def ta_universal(source: SourceFile, _: TgaOptions) -> TgaTable:
     dialect = Dialect(separator=separator, decimal="," if "," in rows[1] and "." not in rows[1] else ".")
     names, units = zip(*signals, strict=True)
     table = parse_parts([(start + 2, rows)], dialect, names, units)
-    at_time = next((i for i, name in enumerate(names) if name.lower().startswith("time")), -1)
+    at_time = next((i for i, pair in enumerate(signals) if classify(pair[0], unit_of(pair[1])[0]) == "time"), -1)
     if at_time < 0:
         msg = f"no signal is the time; they are {', '.join(names)}"
         raise ReadError(msg, expected="a signal Time", hint="Export the run with its time.")

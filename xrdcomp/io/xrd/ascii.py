@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,8 +33,9 @@ from xrdcomp.io.scans import (
 )
 from xrdcomp.io.source import SourceFile, decode_text
 from xrdcomp.io.text_table import numeric_row
+from xrdcomp.units import FloatArray
 
-_NUMBERS = re.compile(r"[-\d.\sEe+]+")
+_NUMBERS = re.compile(r"[-\d.\sEe+,]+")
 _ANGLE = re.compile(r"2[\s-]*th|two[\s-]*theta|2θ", re.IGNORECASE)
 _OTHER = re.compile(r"azimuth|\bq\b|radius|radial|pixel|\bd\b|momentum|distance|scattering vector", re.IGNORECASE)
 
@@ -223,7 +225,8 @@ def _range_line(lines: Sequence[str]) -> _RangeLine | None:
         if not found or not (0 < step < 5 and start < end <= 180):
             continue
         n = (end - start) / step + 1
-        columns = len(lines[i + 1].split())  # two or three are a table of text, whose first row looks alike
+        # two or three columns are a table of text, whose first row looks alike
+        columns = len(lines[i + 1].replace(",", " ").split())
         if abs(n - round(n)) < 0.05 and 10 <= n <= MAX_POINTS and columns not in {2, 3}:
             return _RangeLine(at=i, start=start, step=step, end=end, n=round(n), title=found[4].strip())
     return None
@@ -241,9 +244,10 @@ def fullprof(source: SourceFile) -> RawScan:
     """Start, step and end in a header line, then counts.
 
     INSTRM 0: optional comment lines, ``start step end title``, counts in free format; RIET7 has up to five title lines
-    above them. INSTRM 8 (and 3), the PSI layout: two title lines, ``start step end monitor``, as many counts as the
-    range has points, their standard deviations. Data of INSTRM 10 (angle, intensity, deviation) are read as columns of
-    text.
+    above them. INSTRM 1: ten pairs of counters and their mean in a line, 10(I2, F6). INSTRM 4: lines of ten counts,
+    each above a line of their standard deviations. INSTRM 8 (and 3), the PSI layout: two title lines,
+    ``start step end monitor``, as many counts as the range has points, their standard deviations. Data of INSTRM 10
+    (angle, intensity, deviation) are read as columns of text.
     """
     lines = source.lines
     header = _range_line(lines)
@@ -254,8 +258,8 @@ def fullprof(source: SourceFile) -> RawScan:
     if any(map(numeric_row, lines[last:])):
         msg = f"{lines[last].strip()[:50]!r} stands between the counts"
         raise ReadError(msg, f"line {last + 1}", "numbers to the end of the data")
-    values = number_list("\n".join(lines[first:last]), f"lines {first + 1} to {last}")
-    psi = header.at >= 2
+    values, counters = _counts(lines[first:last], f"lines {first + 1} to {last}", n)
+    psi = header.at >= 2 or counters
     wanted = 2 * n if psi and len(values) >= 2 * n else n
     surplus = values[wanted:]
     if len(values) < wanted or (len(surplus) and (surplus.any() or len(surplus) >= 20)):
@@ -273,6 +277,28 @@ def fullprof(source: SourceFile) -> RawScan:
         place=f"lines {first + 1} to {len(lines)}",
         metadata={"title": (lines[0].strip() if psi else header.title)[:80]},
     )  # fmt: skip
+
+
+def _counts(lines: Sequence[str], place: str, n: int) -> tuple[FloatArray, bool]:
+    """Counts, and whether their standard deviations follow them: of INSTRM 1 and 4 where the lines are theirs."""
+    rows = [line for line in lines if line.strip()]
+    values = number_list("\n".join(rows), place, separator=",")
+    widths = [len(row.split()) for row in rows]
+    if len(values) != 2 * n or len(rows) < 4:
+        return values, False
+    cells = [[row[at : at + 8] for at in range(0, len(row.rstrip()), 8)] for row in rows]
+    if all(re.fullmatch(r" ?\d[ \d.]{5}\d?\.?", cell) and cell[:2].strip() for row in cells for cell in row):
+        pairs = np.array([[float(cell[:2]), float(cell[2:])] for row in cells for cell in row])
+        if len(pairs) == n and (pairs[:, 0] >= 1).all():
+            return np.concatenate([pairs[:, 1], np.sqrt(np.maximum(pairs[:, 1], 1.0) / pairs[:, 0])]), True
+    if widths[0::2] == widths[1::2]:
+        edges = np.cumsum([0, *widths])
+        lists = [values[a:b] for a, b in pairwise(edges)]
+        counts, deviations = np.concatenate(lists[0::2]), np.concatenate(lists[1::2])
+        ratio = deviations / np.sqrt(np.maximum(counts, 1.0))
+        if (deviations > 0).all() and float(np.quantile(ratio, 0.9)) < 3.0 * float(np.quantile(ratio, 0.1)):
+            return np.concatenate([counts, deviations]), True
+    return values, False
 
 
 def _sniff_jcamp(source: SourceFile) -> float:

@@ -373,15 +373,16 @@ def _check_statistics(view: Element, y: FloatArray, place: str) -> None:
             raise ReadError(msg, place, "both alike", DAMAGED)
 
 
-_DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)(TIME)?\s*=?[ \t]*$", re.MULTILINE)
+_DATA = re.compile(r"^_(2THETA)?(COUNTS|CPS)(TIME)?\s*=?[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_COMMA = re.compile(r"-?\d+,\d+")
 _KEY = re.compile(r"^_(\w+)[ \t]*=[ \t]*'?([^'\n]*)'?[ \t]*$", re.MULTILINE)
 _LISTED_ROUNDING = 0.0055
 """Half of the second decimal, the coarsest that listed angles are rounded to, and a little."""
-_POWDER_DRIVES = {"COUPLED", "2THETA", "TTH", "LOCKED COUPLED", ""}
+_POWDER_DRIVES = {"COUPLED", "2THETA", "TWOTHETA", "TTH", "LOCKED COUPLED", ""}
 
 
 @xrd_reader(
-    "uxd", "Bruker/Siemens UXD", "uxd", has_all((1.0, ("_FILEVERSION", r"^_FILEVERSION\s*=")), (0.7, (_DATA.pattern,))),
+    "uxd", "Bruker/Siemens UXD", "uxd", has_all((1.0, (r"(?i)^_FILEVERSION\s*=",)), (0.7, (f"(?i){_DATA.pattern}",))),
 )  # fmt: skip
 def uxd(source: SourceFile) -> Sequence[RawScan]:
     """``_KEY=value`` lines and ranges of counts, with or without their angles before and their times behind them."""
@@ -392,10 +393,14 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
     before = 0
     for order, mark in enumerate(marks):
         body = text[mark.end() : marks[order + 1].start() if order + 1 < len(marks) else len(text)]
-        stop = re.search(r"^[ \t]*[;_]", body, re.MULTILINE)
+        stop = re.search(r"^[ \t]*_", body, re.MULTILINE)
         data = body[: stop.start()] if stop else body
-        keys.update({found[1]: found[2].strip() for found in _KEY.finditer(text[before : mark.start()])})
+        keys.update({found[1].upper(): found[2].strip() for found in _KEY.finditer(text[before : mark.start()])})
+        keys.update({key: value.replace(",", ".") for key, value in keys.items() if _COMMA.fullmatch(value)})
         before = mark.end() + len(data)
+        data = re.sub(r"^[ \t]*;.*$", "", data, flags=re.MULTILINE)
+        if "," in data:
+            data = data.replace(",", " " if re.search(r",\s", data) or not _COMMA.search(data) else ".")
         place = f"range {order}"
         start, step, declared = map(keys.number, ("START", "STEPSIZE", "STEPCOUNT"))
         values = number_list(data, place)

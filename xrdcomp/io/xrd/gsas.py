@@ -40,7 +40,8 @@ REPEATED_RECORD = message_kind(
 )  # fmt: skip
 
 _BANK = re.compile(
-    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$", re.MULTILINE
+    r"^BANK[ ]+(\d+)[ ]+(\d+)[ ]+(\d+)[ ]+([A-Z_\d]+)((?:[ ]+[-+.]*\d[-+.\dEe]*)*)[ ]*([A-Z]*)[ ]*$",
+    re.MULTILINE | re.IGNORECASE,
 )
 _WAVELENGTH = re.compile(r"wavelength\s*=\s*(\S+)", re.IGNORECASE)
 _TIME = re.compile(r"Time per step \(sec\)\s*=\s*([\d.]+)")
@@ -71,7 +72,7 @@ class _Bank:
 
 @xrd_reader(
     "gsas", "GSAS powder data (CONST; STD, ESD, FXYE, FXY, ALT)", "gsas gsa gda raw xra cwn fxye gss dat",
-    has_all((1.0, (_BANK.pattern,)), (0.6, (r"^BANK\s",))),
+    has_all((1.0, (f"(?i){_BANK.pattern}",)), (0.6, (r"^BANK\s",))),
 )  # fmt: skip
 def gsas(source: SourceFile) -> Sequence[RawScan]:
     """Scans of all banks."""
@@ -123,7 +124,7 @@ def _declared_records(source: SourceFile, bank: _Bank) -> tuple[_Bank, tuple[Dia
 
 def _banks(source: SourceFile) -> list[_Bank]:
     lines = source.lines
-    starts = [i for i, line in enumerate(lines) if line.startswith("BANK")]
+    starts = [i for i, line in enumerate(lines) if line[:4].upper() == "BANK"]
     if not starts:
         raise ReadError("there is no BANK record", expected="a line that begins with BANK")
     banks: list[_Bank] = []
@@ -133,7 +134,7 @@ def _banks(source: SourceFile) -> list[_Bank]:
         if not found:
             msg = f"{lines[i].strip()[:60]!r} is no BANK record"
             raise ReadError(msg, place, "BANK number points records type coefficients kind")
-        kind = found[6] or "STD"
+        kind = found[6].upper() or "STD"
         number, n, records = (int(found[k][:9]) for k in (1, 2, 3))
         if kind not in _CELLS or not 1 < n <= MAX_POINTS:
             msg = f"{n} points in records of type {kind!r}"
@@ -142,7 +143,7 @@ def _banks(source: SourceFile) -> list[_Bank]:
             last -= 1
         coefficients = tuple(number_list(found[5], place))
         bank = _Bank(
-            number=number, n=n, records=records, binning=found[4], coefficients=coefficients, kind=kind,
+            number=number, n=n, records=records, binning=found[4].upper(), coefficients=coefficients, kind=kind,
             first=i + 1, last=last,
         )  # fmt: skip
         banks.append(bank)

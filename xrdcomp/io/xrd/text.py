@@ -29,6 +29,7 @@ from xrdcomp.io.scans import (
 )
 from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import (
+    COMMENTS,
     LEAST_ROWS,
     PARTED,
     UNPARTED,
@@ -61,7 +62,7 @@ MAX_TABLES, LEAST_SCAN, _MOST_WIDER = 1000, 10, 5
 
 _ROLES: tuple[tuple[str, str], ...] = (
     (
-        r"2[\s_*·-]*(?:th|θ|theta|tht)\w*|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|"
+        r"2[\s_*·-]*(?:th|θ|theta|tht)\w*(?:\s*-?\s*scale)?|two[\s_-]*theta\w*|tth\w*|°?\s*2\s*th\.?|"
         r"(?:scattering|diffraction)[\s_]*angle|(?:\w+[\s_])*angle[\s_]*2\s*(?:θ|th\w*)",
         "2theta",
     ),
@@ -113,6 +114,8 @@ _WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
     r"2\s*theta|two\s*theta|2θ|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
 )
+_NO_DEGREES = re.compile(r"[\[(/,_ ]\s*(?:m?rad(?:ian)?s?|arc ?(?:min|sec)\w*|mdeg|millideg\w*)\b", re.IGNORECASE)
+_DRAWN = re.compile(r"^\s*(?:log(?:10)?|lg|ln|sqrt|√|square root|wurzel)\b|^\s*√", re.IGNORECASE)
 _NOT_MEASURED = {"calculated", "time", "d", "q", "beside"}
 
 
@@ -197,12 +200,29 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
         msg = "there is no block of numbers with two columns"
         raise ReadError(msg, expected="rows of 2θ and intensity", hint="Export as text with two columns.")
     else:
+        last = _continued(lines, first, last)
         wider = _wider_rows(lines, first, last)
         first += len(wider)
+        _refuse_bare_counts(lines, first, last)
         table, header = parse_table(source, first, last, lines), lines[:first]
         _refuse_damaged_rows(header, table)
         wider += _half_row(header, table)
         names = _names_above(header, table)
+    # several columns of angles, each before its own intensities, are as many scans
+    axes = [i for i, name in enumerate(names) if _role(name) == "2theta"]
+    edges = [*axes, len(names)] if len(axes) > 1 and axes[0] == 0 and max(np.diff(axes)) > 1 else [0, len(names)]
+    scans: list[RawScan] = []
+    for begin, end in pairwise(edges):
+        part = replace(table, values=table.values[:, begin:end]) if names else table
+        scans += _scans_of(source, lines, part, header, names[begin:end], wider, begin if quoted is None else None)
+    return scans
+
+
+def _scans_of(
+    source: SourceFile, lines: Sequence[str], table: Table, header: Sequence[str], names: Sequence[str],
+    notes_above: Sequence[Diagnostic], offset: int | None,
+) -> list[RawScan]:  # fmt: skip
+    """One scan for each column of intensities of a table; `offset` is its first one in rows of plain cells."""
     columns = _named(table, names) if names else _unnamed(table)
     x = table.values[:, columns.angle]
     text = "\n".join(header)
@@ -217,8 +237,8 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
         refuse_other_axis(x, f"2θ in degrees in column {columns.angle + 1}, in even steps or under a name", hint)
         if energy := next((line.strip() for line in header[-6:] if _ENERGY.search(line)), ""):
             raise ReadError(f"the header says {energy[:60]!r}, as over energy", expected="2θ in degrees", hint=hint)
-    if quoted is None:
-        _refuse_thousands(lines[first : table.lines[-1]], table, columns.intensities, first)
+    if offset is not None:
+        _refuse_thousands(lines, table, columns.intensities, offset)
     anode, scan_type, seconds, sample = (each.search(text) for each in (_ANODE, _SCAN_TYPE, _TIME, _SAMPLE))
     facts = stated(
         separator=table.dialect.separator or "blank", sample_name=sample[1].strip() if sample else "",
@@ -233,14 +253,43 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
         emission_lines=lines_of_tube, anode=anode[1] if anode else "",
         axis=scan_type[1].strip() if scan_type else "2theta", not_powder=reason,
         place=f"lines {table.lines[0]} to {table.lines[-1]}",
-        messages=(*wider, *columns.notes, *notes, *cut, *note_open_end(source.data)),
+        messages=(*notes_above, *columns.notes, *notes, *cut, *note_open_end(source.data)),
     )  # fmt: skip
     scans = []
     for column in columns.intensities:
         name = names[column] if names else ""
-        measured = replace(common, intensity=table.values[:, column], unit=_unit(name, text))
+        intensity = table.values[:, column]
+        if re.search(r"\bk(?:cps|cts|counts?)\b", name, re.IGNORECASE):
+            intensity = np.round(1000.0 * intensity, 9)
+        measured = replace(common, intensity=intensity, unit=_unit(name, text))
         scans.append(replace(measured, metadata=facts | ({"intensity_column": name[:80]} if names else {})))
     return scans
+
+
+def _continued(lines: Sequence[str], first: int, last: int) -> int:
+    """End of a block that blank lines and comments part, where the axis goes on in its steps behind them."""
+    while True:
+        following, stop = find_table(lines, last)
+        between = [line.strip() for line in lines[last:following] if line.strip()] if following >= 0 else []
+        if following < 0 or any(line[0] not in COMMENTS for line in between):
+            return last
+        begin, end, next_angle = (_first_number(lines[at]) for at in (first, _last_row(lines, last), following))
+        step = (end - begin) / max(1, last - first - 1)
+        if not 0.5 * abs(step) < abs(next_angle - end) < 1.5 * abs(step) or (next_angle > end) != (step > 0):
+            return last
+        last = stop
+
+
+def _refuse_bare_counts(lines: Sequence[str], first: int, last: int) -> None:
+    """Refuse rows of one number, or of many without a name: counts whose angles stand in a header nobody knows."""
+    held = [line for line in lines[first : min(last, first + 200)] if line.strip()]
+    usual = int(np.median([len(re.findall(r"[-+\d.][-+\d.eE]*", line)) for line in held]))
+    named = any(_role(name) for line in lines[max(0, first - 6) : first] for name in _names(line, usual))
+    rising = all(a < b for a, b in pairwise(map(_first_number, held)))
+    if usual == 1 or (usual > 4 and not named and not rising):
+        many = "one number" if usual == 1 else f"{usual} numbers"
+        msg = f"the rows hold {many} each and have no names: counts without angles, in a layout that is not known"
+        raise ReadError(msg, f"line {first + 1}", "rows of 2θ and intensity", "Export as text with two columns.")
 
 
 def _wider_rows(lines: Sequence[str], first: int, last: int) -> list[Diagnostic]:
@@ -361,7 +410,7 @@ def workbook(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
-def _refuse_thousands(rows: Sequence[str], table: Table, columns: Sequence[int], first: int) -> None:
+def _refuse_thousands(lines: Sequence[str], table: Table, columns: Sequence[int], offset: int) -> None:
     """Refuse ``985`` beside ``1.027`` in a column: a point before three figures separates thousands there.
 
     Counts that were really measured with three decimals have them below 1000 as well.
@@ -371,14 +420,14 @@ def _refuse_thousands(rows: Sequence[str], table: Table, columns: Sequence[int],
     for column in columns:
         if (table.values[:, column] == np.round(table.values[:, column])).all():
             continue
-        cells = [split_cells(row, table.dialect)[column] for row in rows]
+        cells = [split_cells(lines[line - 1], table.dialect)[offset + column] for line in table.lines]
         plain = [re.fullmatch(r"\d{1,3}", cell) is not None for cell in cells]
         parted = [re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+", cell) is not None for cell in cells]
         if any(plain) and any(parted) and all(a or b for a, b in zip(plain, parted, strict=True)):
             at = parted.index(True)
             msg = f"{cells[at]!r} beside {cells[plain.index(True)]!r}: the point seems to separate thousands"
             hint = "Export the numbers without separators of thousands."
-            raise ReadError(msg, f"line {first + at + 1}", "whole numbers, or as many decimals in every row", hint)
+            raise ReadError(msg, f"line {table.lines[at]}", "whole numbers, or as many decimals in every row", hint)
 
 
 def _refuse_damaged_rows(header: Sequence[str], table: Table) -> None:
@@ -482,6 +531,8 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
             f"to {angles[-1]:g} beside whole counts: read as 2θ in degrees; rename the column to silence this"
         )
         notes = (AXIS_NAME(text, name=name),)
+    elif _NO_DEGREES.search(names[x]):
+        raise ReadError(f"the axis is {names[x]!r}", place, "2θ in degrees", "Convert it to degrees, or export them.")
     elif roles[x] not in {"2theta", "angle", "", "intensity"}:
         hint = "Export it over 2θ; for q or d the wavelength must be known to convert."
         hint += " If θ is meant as 2θ, rename the column." if roles[x] == "theta" else ""
@@ -492,6 +543,9 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
     if not observed:
         msg = f"none of the columns {', '.join(names)} is an intensity"
         raise ReadError(msg, place, "a column of measured intensities")
+    if drawn := next((names[i] for i in observed if _DRAWN.search(names[i])), ""):
+        hint = "Export the intensities on a linear scale; roots and logarithms are for figures."
+        raise ReadError(f"{drawn!r} is a root or a logarithm of intensities", place, "measured intensities", hint)
     deviation = sigma if len(observed) == 1 else None
     return _Columns(angle=x, intensities=tuple(observed), sigma=deviation, notes=notes)
 
@@ -528,7 +582,7 @@ def _unit(name: str, header: str) -> IntensityUnit:
         return "counts" if stated[1].lower() == "counts" else "cps"
     if "cps" in plain or "/s" in plain or "per sec" in plain:
         return "cps"
-    return "counts" if re.search(r"\b(?:counts|cts)\b", plain) else "arbitrary"
+    return "counts" if re.search(r"\bk?(?:counts|cts)\b", plain) else "arbitrary"
 
 
 def _radiation(header: Sequence[str]) -> tuple[tuple[EmissionLine, ...], tuple[Diagnostic, ...]]:
