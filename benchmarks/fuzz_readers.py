@@ -192,9 +192,10 @@ def damage(copies: int, seed: int) -> dict[str, object]:
 
 
 def structured(
-    copies: int, seconds: float, seed: int, keep: Path | None, report: Callable[[dict[str, object]], object]
-) -> dict[str, object]:
-    """Outcomes by kind of copies that are wrong as a whole, of files of up to `LARGEST_SEED` bytes.
+    copies: int, seconds: float, seed: int, keep: Path | None, report: Callable[[dict[str, object]], object],
+    largest: int = LARGEST_SEED,
+) -> dict[str, object]:  # fmt: skip
+    """Outcomes by kind of copies that are wrong as a whole, of files of up to `largest` bytes.
 
     `report` is given the counts every 2000 copies and at the end.
     """
@@ -212,7 +213,7 @@ def structured(
         }  # fmt: skip
 
     with tempfile.TemporaryDirectory() as folder:
-        for each in seeds():
+        for each in seeds(largest):
             path = Path(folder) / Path(each.name).name
             path.write_bytes(each.data)
             with suppress(ReadError):
@@ -297,6 +298,7 @@ def main() -> int:
     parser.add_argument("--damage", type=int, default=0, help="judge so many cut and flipped copies of real files")
     parser.add_argument("--structured", type=int, default=0, help="judge so many copies that are wrong as a whole")
     parser.add_argument("--keep", type=Path, default=None, help="folder for copies that differ in silence")
+    parser.add_argument("--largest", type=int, default=LARGEST_SEED, help="bytes of a file of which copies are made")
     parser.add_argument("--seed", type=int, default=20261122)
     arguments = parser.parse_args()
     if arguments.damage:
@@ -309,7 +311,7 @@ def main() -> int:
         target.parent.mkdir(exist_ok=True)
         found = structured(
             arguments.structured, arguments.seconds or 1e9, arguments.seed, arguments.keep,
-            lambda counts: target.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8"),
+            lambda counts: target.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8"), arguments.largest,
         )  # fmt: skip
         table = found["table"]
         assert isinstance(table, dict)

@@ -124,6 +124,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--damaged", type=int, default=2_500)
     parser.add_argument("--structured", type=int, default=5_000)
+    parser.add_argument(
+        "--largest", type=int, default=400_000, help="bytes of a file that is rewritten or restructured"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=None, help="folder for inputs that fail")
     given = parser.parse_args()
@@ -135,7 +138,7 @@ def main() -> int:
         print(f"{name:20s} {number}")
     dice, start, worst, done, bad = random.Random(given.seed + 1), time.monotonic(), 0.0, 0, 0
     outcomes: Counter[str] = Counter()
-    small = {name: data for name, data in files.items() if len(data) < 400_000} or files
+    small = {name: data for name, data in files.items() if len(data) < given.largest} or files
     while done < given.inputs and time.monotonic() - start < given.seconds:
         name = dice.choice(sorted(small))
         data = rewrite(small[name], dice)
