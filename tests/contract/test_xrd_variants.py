@@ -116,6 +116,19 @@ FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
          *(f"{X[i]:.4f} " + " ".join(map(str, Y[i : i + 10])) for i in range(0, N, 10)), "##END="], "jcamp_xrd", (),
     ),
     "pairs.jdx": ([*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="], "jcamp_xrd", ()),
+    "start end step.pow": ([f"{START} {END} {STEP} 1.5406", *map(str, Y)], "fullprof_dat", ()),
+    "blank before the wavelength.xy": (["# wavelength 1.5406 1.5444", *rows()], "xrd_text", (1.5406,)),
+    "german wavelength.csv": (
+        ["Wellenlänge [Å];1,54060", "2Theta;Intensität", *rows("{x:.4f};{y}", ",")], "xrd_text", (1.5406,)
+    ),
+    "prose of a beamline.xye": (
+        ["/* 11bmb_1234 HA", "  wavelength 0.413893 Angstrom", "*/", *rows("{x:.4f} {y}.0 {s:.4f}")], "xrd_text",
+        (0.413893,),
+    ),
+    "spec with hkl.dat": (
+        ["#S 1 ascan tth 20 26 300 1", "#L tth  H  K  L  Epoch  Seconds  mon  det",
+         *rows("{x:.4f} 0 0 0 {i} 1 50000 {y}")], "xrd_text", (),
+    ),
     "no header.ras": (["*RAS_DATA_START", *RAS], "ras", ()),
     "fortran.xye": ([row.replace("E", "D") for row in rows("{x:.6E} {y:.6E} {s:.6E}")], "xrd_text", ()),
     "rows in quotes.csv": (['"2theta;counts"', *rows('"{x:.4f};{y}"', ",")], "xrd_text", ()),
@@ -156,6 +169,7 @@ def test_variants_are_read(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(pattern.two_theta, X, atol=2e-4)  # six figures of a pyFAI row
     np.testing.assert_allclose(pattern.intensity, Y, rtol=1e-5)
     assert tuple(line.wavelength for line in pattern.emission_lines) == wavelengths
+    assert pattern.intensity_unit != "cps"
     assert all(line.weight in (1.0, 0.5) for line in pattern.emission_lines)
     told = {note.code for note in pattern.messages if note.severity == "warning"}
     assert told == ({"XRD_AXIS_NAME"} if path.suffix == ".ras" else set())
@@ -246,6 +260,30 @@ def test_counting_times_of_a_uxd_may_vary(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("counts s^-1", "cps"), ("Imp/s", "cps"), ("counts x1000", "arbitrary"), ("Mcps", "cps"), ("kcounts", "counts")],
+)
+def test_units_in_the_name_of_a_column(name: str, unit: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([f"2theta;{name}", *(f"{x:.4f};{y / 1000:.3f}" for x, y in zip(X, Y, strict=True)), ""]))
+    assert read_xrd(path).intensity_unit == unit
+
+
+@pytest.mark.parametrize("words", ["Target: Co", "Radiation: CoKa", "Anode material;Co", "Tube: Cobalt"])
+def test_the_anode_by_its_names(words: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([words, "2theta;counts", *rows("{x:.4f};{y}"), ""]))
+    assert read_xrd(path).anode in {"Co", "Cobalt"}
+
+
+def test_uneven_coarse_steps_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    angles = (10.82, 16.84, 21.76, 25.88, 28.13, 31.77, 32.2, 34.05, 39.8, 46.7, 49.5, 53.2)
+    path.write_text("\n".join(["2theta,intensity", *(f"{x},{k + 3}" for k, x in enumerate(angles)), ""]))
+    assert "XRD_UNEVEN_STEP" in {note.code for note in read_xrd(path).messages}
+
+
 def test_jcamp_blocks_are_scans_to_choose_from(tmp_path: Path) -> None:
     block = [*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="]
     path = tmp_path / "a.jdx"
@@ -277,6 +315,16 @@ def test_jcamp_blocks_are_scans_to_choose_from(tmp_path: Path) -> None:
             "before any reflection",
         ),
         (["STANDARD", f"{N} {START} {STEP}", *wrapped(10)], "counts without angles"),
+        (list(map(str, Y)), "one number each"),
+        ([f"{x:.1f} {y}" for x, y in zip(X, Y, strict=True)], "rounded"),
+        (["Angle (theta),counts", *(f"{x / 2:.4f},{y}" for x, y in zip(X, Y, strict=True))], "first column"),
+        (["Pos. [°Th.],Iobs [cts]", *(f"{x / 2:.4f},{y}" for x, y in zip(X, Y, strict=True))], "first column"),
+        (["Theta (deg),Zählrate,esd", *(f"{x / 2:.4f},{y},9" for x, y in zip(X, Y, strict=True))], "first column"),
+        (["h,k,l,d,2Theta,I", *(f"1,0,0,3.4,{20 + 1.5**k:.3f},{k}" for k in range(9))], "list of reflections"),
+        (
+            ["Pos. [°2Th.],Height [cts],FWHM Left [°2Th.]", *(f"{20 + k},{9 * k + 1},0.1" for k in range(9))],
+            "reflections",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_reason(lines: list[str], words: str, tmp_path: Path) -> None:

@@ -277,6 +277,12 @@ def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
     if source.suffix in _UNREAD and not source.head_text:
         msg = f"a binary .{source.suffix} that no reader recognises"
         return source.error(msg, expected=wanted.expected, hint=_UNREAD[source.suffix])
+    single = [line for line in lines[:-1] if line.strip()]
+    if len(single) > 9 and all(re.fullmatch(r"\s*[-+\d.,eE]+\s*", line) for line in single[len(single) // 4 :]):
+        msg = (
+            "the rows hold one number each, without their angles" if wanted is _WANTED["xrd"] else "one number in a row"
+        )
+        return source.error(msg, f"line {len(lines) // 4 + 1}", wanted.rows, hint=wanted.hint)
     if (at := row_without_numbers(lines)) >= 0:
         msg = (
             f"{lines[at].strip()[:50]!r} is no row of numbers; no block of such rows and no other format is recognised"

@@ -339,6 +339,8 @@ _LEAST_LEVEL, _LEAST_POINTS = 5.0, 50
 _NEIGHBOURS = (-3, -2, -1, 1, 2, 3)
 _WILD_SIGMA, _CALM_SIGMA, _WILD_RATIO = 8.0, 5.0, 25.0
 _ODD_STEP_SHARE = 0.01
+COARSE_STEP = 0.5
+"""No scan has uneven steps of half a degree; lists of reflections do."""
 
 
 def counting_scale(intensity: FloatArray) -> float | None:
@@ -404,7 +406,8 @@ def note_wild_points(two_theta: FloatArray, intensity: FloatArray, sigma: FloatA
 def note_steps(two_theta: FloatArray) -> list[Diagnostic]:
     """Note few odd steps in an otherwise regular scan: a damaged angle, or points that are missing."""
     steps = np.diff(two_theta)
-    if len(two_theta) >= 5 and float(np.quantile(steps, 0.9)) > 4.0 * float(np.quantile(steps, 0.1)):
+    low, high = (float(np.quantile(steps, share)) for share in (0.1, 0.9)) if len(two_theta) >= 5 else (1.0, 1.0)
+    if high > 4.0 * low or (high > 1.5 * low and high > COARSE_STEP):
         text = (
             f"steps vary between {steps.min():.3g} and {steps.max():.3g}°: this looks like a list of reflections, "
             "not like a scan; intensities between the points are unknown"
@@ -768,6 +771,8 @@ def _with_rising_angles(scan: RawScan, notes: list[Diagnostic]) -> RawScan:
         i = int(np.argmax(step <= 0)) + 1
         msg = f"2θ does not increase: {x[i]:g} after {x[i - 1]:g} degrees"
         hint = "The file may hold two scans in one column, columns may be swapped, or it is damaged."
+        if (step >= 0).all():
+            hint = "The angles may have been rounded when they were exported: export them with more decimals."
         raise ReadError(msg, f"point {i}", "angles in order", hint)
     if x[-1] <= 0 or x[-1] > 180 or x[0] < -60:
         msg = f"the axis runs from {x[0]:g} to {x[-1]:g}"

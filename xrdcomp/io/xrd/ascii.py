@@ -180,7 +180,7 @@ _DBWS_HEADER = re.compile(r"\s*(\d{2,7})\s+(\d*\.\d+)\s+(\d+\.?\d*)\s+(\d\.\d+)(
 def _sniff_dbws(source: SourceFile) -> float:
     lines = source.head_text.split("\n", 4)
     found = len(lines) > 3 and _DBWS_HEADER.match(lines[1][:300])
-    return 0.85 if found and all(map(_NUMBERS.fullmatch, lines[2:4])) else 0.0
+    return 0.85 if found and float(found[2]) < 5.0 and all(map(_NUMBERS.fullmatch, lines[2:4])) else 0.0
 
 
 @xrd_reader("dbws_dat", "DBWS and Maud data", "dat dbw rit", _sniff_dbws)
@@ -222,6 +222,8 @@ def _range_line(lines: Sequence[str]) -> _RangeLine | None:
     for i in stated[:6]:
         found = _RANGE.match(lines[i][:300]) if i + 1 < len(lines) else None
         start, step, end = map(float, found.groups()[:3]) if found else (0.0, 0.0, 0.0)
+        if end < min(step, 5.0) and len(lines[i].split()) < 5:  # some programs write start, end, step
+            step, end = end, step
         if not found or not (0 < step < 5 and start < end <= 180):
             continue
         n = (end - start) / step + 1

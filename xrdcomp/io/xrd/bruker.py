@@ -438,7 +438,7 @@ def uxd(source: SourceFile) -> Sequence[RawScan]:
         if keys["VARDIVERGENCE"]:
             facts |= {"divergence_slit": f"variable, {keys['VARDIVERGENCE']}", "variable_slit": True}
         scan = RawScan(
-            two_theta=x, intensity=y, unit="counts" if mark[2] == "COUNTS" else "cps",
+            two_theta=x, intensity=y, unit="counts" if mark[2].upper() == "COUNTS" else "cps",
             counting_time_s=seconds,
             emission_lines=emission_lines(first, second, keys.number("WLRATIO")),
             anode=keys["ANODE"].capitalize(), axis=drive.lower() or "2theta",

@@ -89,22 +89,25 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"angles?|x|pos\w*\.?|°|deg\w*|winkel", "angle"),
 )
 """Roles of columns by their names, which must match whole; the first that fits."""
+_OF_WAVES = r"wellenl(?:ä|ae)nge|longueur d.onde|lunghezza d.onda|longitud de onda|длина волны|波長|波长"
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    r"(?:wavelength(?:\s1)?|wave_length\w*|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
+    rf"(?:wavelength(?:\s1(?![.\d]))?|wave_length\w*|{_OF_WAVES}|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
     r"(?P<value>\d*\.\d+(?:e-?\d+)?|\d+e-\d+)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
 _SAYS_WAVELENGTH = re.compile(
-    r"(?:wavelength|wave_length\w*|\blambda|\balpha1)\s*(?:[(\[]\S+[)\]])?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d", re.I
+    rf"(?:wavelength|wave_length\w*|{_OF_WAVES}|\blambda|\balpha1)\s*(?:[(\[]\S+[)\]])?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d",
+    re.I,
 )
 _ALPHA2 = re.compile(r"alpha[\s_-]*2|\bwl2\b", re.IGNORECASE)
 _RATIO = re.compile(r"ratio[^:=,;]*[:=,;]\s*[\"']?\s*(0?\.\d+)", re.IGNORECASE)
 _TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
 _ENERGY = re.compile(r"^[^\d:=]*(?:\b[km]?eV\b|\benerg(?:y|ie))[^\d:=]*$", re.IGNORECASE)
 _ANODE = re.compile(
-    r"[Aa]node(?:[ _]material)?\w*\s*[:=,;]?\s*[\"']?\s*"
-    r"(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni|Copper|Cobalt|Molybdenum|Chromium|Iron|Silver|Tungsten)\b"
+    r"(?:[Aa]node(?:[ _]material)?\w*\s*[:=,;]?|"
+    r"\b(?:[Tt]arget|[Tt]ube|[Rr]adiation|[Rr]öhre|[Aa]nticathode)\s*[:=,;\t])\s*[\"']?\s*"
+    r"(Cu|Co|Mo|Cr|Fe|Ag|W|Ga|Ni|Copper|Cobalt|Molybdenum|Chromium|Iron|Silver|Tungsten)(?:\b|(?=[ -]?K))"
 )
 _SCAN_TYPE = re.compile(r"scan[\s_]*(?:type|axis)\s*[:=,;]\s*[\"']?\s*([^\"'\n]{1,40})", re.IGNORECASE)
 _SAMPLE = re.compile(r"\b(?:id|sample|sample[\s_]?name|title)\s*[:=]\s*[\"']?([^\"'\n]{1,80})", re.IGNORECASE)
@@ -116,6 +119,8 @@ _POWDER_SCAN = re.compile(
 )
 _NO_DEGREES = re.compile(r"[\[(/,_ ]\s*(?:m?rad(?:ian)?s?|arc ?(?:min|sec)\w*|mdeg|millideg\w*)\b", re.IGNORECASE)
 _DRAWN = re.compile(r"^\s*(?:log(?:10)?|lg|ln|sqrt|√|square root|wurzel)\b|^\s*√", re.IGNORECASE)
+_OTHER_AXES = {"theta", "d", "q", "energy", "other angle"}
+_OF_REFLECTIONS = re.compile(r"\bfwhm|\bhkl\b|multiplicit|rel\. int\.", re.IGNORECASE)
 _NOT_MEASURED = {"calculated", "time", "d", "q", "beside"}
 
 
@@ -346,7 +351,8 @@ def _names_above(header: Sequence[str], table: Table) -> list[str]:
     named = (names for line, *each in listed if not numeric_row(line) for names in each if len(names) == width)
     for names in named:
         roles = list(map(_role, names))
-        if not any(roles):
+        stated = any(number(name) is not None for name in names)  # a fact, unless the columns are called by numbers
+        if not any(roles) or (stated and not {"2theta", "angle"} & set(roles)):
             continue
         axis = roles.index("2theta") if "2theta" in roles else 0
         first, named_axis = (np.sign(np.diff(table.values[:, column])) for column in (0, axis))
@@ -497,6 +503,8 @@ def _role(name: str) -> str:
     bare = _UNIT.sub("", plain).strip()
     if re.fullmatch(r"[^\[(]*[\[(]°?\s*2\s*(?:th|θ)[^\])]*[\])]", plain):  # the unit says it: Pos. [°2Th.]
         return "2theta"
+    if re.search(r"θ|theta|°\s*th\b|bragg", plain) and not re.search(r"2[\s_*·&-]*(?:θ|th)|two[\s_-]*th|tth", plain):
+        return "theta"
     for text in filter(None, (plain, bare, re.sub(r"[_ ]", "", bare), plain.split("_")[0])):
         for pattern, role in _ROLES:
             if re.fullmatch(pattern, text):
@@ -515,7 +523,14 @@ def _named(table: Table, names: Sequence[str]) -> _Columns:
         hint += either("", " Or pass it with --tga.")
         raise ReadError(msg, place, "2θ and intensity", hint)
     first = [role for role in ("angle", "") if role in roles[: max(1, width - 1)]]
-    x = roles.index("2theta") if "2theta" in roles else roles.index(first[0]) if first else 0
+    x = roles.index(first[0]) if first and roles[0] not in _OTHER_AXES else 0
+    x = roles.index("2theta") if "2theta" in roles else x
+    steps = np.abs(np.diff(table.values[:, x]))
+    uneven = float(np.quantile(steps, 0.9)) > 1.5 * float(np.quantile(steps, 0.1))  # a SPEC scan lists H K L as well
+    listed = {"h", "k", "l"} <= {name.strip().lower() for name in names} and uneven
+    if listed or _OF_REFLECTIONS.search(" ".join(names)):
+        hint = "Export the measured scan."
+        raise ReadError(f"the columns {', '.join(names)} are those of a list of reflections", place, "a scan", hint)
     notes: tuple[Diagnostic, ...] = ()
     if roles[x] == "temperature":
         # an axis called temperature stands only where nothing but a 2θ scan looks like that
@@ -580,8 +595,10 @@ def _unit(name: str, header: str) -> IntensityUnit:
     stated, plain = _UNIT_LINE.search(header), name.lower()
     if stated:
         return "counts" if stated[1].lower() == "counts" else "cps"
-    if "cps" in plain or "/s" in plain or "per sec" in plain:
+    if "cps" in plain or "/s" in plain or "per sec" in plain or re.search(r"\bs\s?(?:\^?-1|⁻¹)", plain):
         return "cps"
+    if re.search(r"[x×*]\s?10|10\^|10³", plain):  # counts times a power of ten
+        return "arbitrary"
     return "counts" if re.search(r"\bk?(?:counts|cts)\b", plain) else "arbitrary"
 
 
