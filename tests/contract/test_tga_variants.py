@@ -106,6 +106,18 @@ FILES: dict[str, tuple[list[str], str, str, str]] = {
             f"2024-05-17 {int(s // 3600):02d}:{int(s // 60) % 60:02d}:{s % 60:06.3f}+02:00,{row}"
             for s, row in zip(CURVE.time_s, rows("{T:.5f},{m:.7f}"), strict=True))], "utf-8", "tga_csv", "mg",
     ),
+    "afternoon.csv": (
+        ["Time,Temperature (°C),Mass (mg)", *(
+            f"{11 + int(s // 3600)}:{int(s // 60) % 60:02d}:{s % 60:06.3f} {'AP'[int(s >= 3600)]}M,{row}"
+            for s, row in zip(CURVE.time_s, rows("{T:.5f},{m:.7f}"), strict=True))], "utf-8", "tga_csv", "mg",
+    ),
+    "names in two lines.csv": (
+        ['"Time\n(min)","Temperature\n(°C)","Mass\n(mg)"', *rows("{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"
+    ),
+    "set temperature.csv": (
+        ["Time (min),Set temp (°C),Temp (°C),Weight (mg)", *rows("{t:.6f},999,{T:.5f},{m:.7f}")], "utf-8", "tga_csv",
+        "mg",
+    ),
     "typographic.csv": (
         ["Time (min),Temperature (°C),Weight change (%)",
          *(row.replace("-", "\u2212") for row in rows("{t:.6f},{T:.5f},{q:.7f}"))], "utf-8", "tga_csv", "percent",
@@ -174,6 +186,13 @@ def test_rows_of_blank_cells_part_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_tga(path).mass, MG[np.arange(len(MG)) % 7 > 0], atol=1e-6)
 
 
+def test_two_columns_with_decimal_commas_are_no_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(rows("{T:.1f},{p:.1f}", ",")) + "\n")
+    with pytest.raises(ReadError, match="commas"):
+        read_tga(path)
+
+
 def test_a_loss_that_is_called_a_mass_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     lines = [f"{degrees:.4f},{100 - p:.5f}" for degrees, p in zip(CELSIUS, SHARES, strict=True)]
@@ -202,6 +221,7 @@ def test_an_unusual_unit_is_told(tmp_path: Path) -> None:
     assert not _csv(tmp_path)
     assert _csv(tmp_path, unit="g") == _csv(tmp_path, unit="ug") == {"TGA_MASS_UNUSUAL"}
     assert _csv(tmp_path, time=60.0 * MINUTES) == {"TGA_HEATING_RATE_ODD"}
+    assert _csv(tmp_path, mass=SHARES) == {"TGA_MASS_UNUSUAL"}  # per cent that are called mg
 
 
 def test_readings_lost_in_a_hold_are_told_by_the_clock(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ _ROLES: tuple[tuple[Role, str, str], ...] = (
 _TEMPERATURES: tuple[tuple[Role, str], ...] = (
     (
         "program_temperature",
-        r"program|set ?point|\bsoll|reference|referenz|^tr$|nominal|target|consigne|consigna|設定|设定",
+        r"program|set ?point|\bset\b|\bsoll|reference|referenz|^tr$|nominal|target|consigne|consigna|設定|设定",
     ),
     ("furnace_temperature", r"furnace|ofen|oven|\bfour\b|^tf$|heater|cell|\bhorno\b|\bforno\b|\bpieca?\b|печ|炉"),
     (

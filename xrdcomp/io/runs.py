@@ -741,6 +741,9 @@ class _Builder:
         if not sure and not 0.1 <= weighed <= 1000.0 and unit in MG_PER_UNIT:
             text = f"the run starts with {start:.4g} {unit}, and most thermobalances take 0.1 mg to 1 g; "
             self.say(MASS_UNUSUAL, text + "look whether that is the unit.", start_mg=weighed)
+        elif not sure and unit in MG_PER_UNIT and abs(float(m[0]) - 100.0) < 0.005 and m.max() < 100.5:
+            text = f"the run starts with {m[0]:.6g} {unit}, as per cent of the start would; "
+            self.say(MASS_UNUSUAL, text + "look whether that is the unit.", start_mg=weighed)
         top, lowest, at = float(m.max()), float(m.min()), int(np.argmin(m))
         if top > 5 * start:
             text = f"mass grows from {start:g} to {top:g} {unit}; the column may be another quantity."

@@ -208,6 +208,7 @@ _PADDING = re.compile(r"[\x00\x1a][\x00\x1a\s]*\Z")
 """What fills the last block of a file behind its text."""
 _FORTRAN = re.compile(r"(?<!\w)(-?(?:\d+\.\d*|\.\d+))[dD]([-+]\d{2,3})(?![\w.])")
 _QUOTED_ROW = re.compile(r'^"([^"\n]*(?:""[^"\n]*)*)"[,;\t]*$', re.MULTILINE)
+_TWO_LINES, _NAMES = re.compile(r'(?<![^,;\t\n])"([^"\n]{1,40})\n([^"\n]{1,40})"(?=[,;\t\n])'), 4096
 _PROTECTED = re.compile(r'(^|[,;\t])="([^"\n]*)"', re.MULTILINE)
 
 
@@ -218,6 +219,8 @@ def _plain_numbers(text: str) -> str:
     text = text.replace("\u2212", "-")
     if '="' in text:  # cells that a spreadsheet must not touch
         text = _PROTECTED.sub(r'\1"\2"', text)
+    if '"' in text[:_NAMES]:  # names of columns in two lines
+        text = _TWO_LINES.sub(r'"\1 \2"', text[:_NAMES]) + text[_NAMES:]
     # rows that are one quoted cell were quoted a second time; rows of quoted cells have quotes inside
     if text.count('"\n"') * 10 > 8 * text.count("\n") > 16:
         whole = len(_QUOTED_ROW.findall(text))

@@ -518,7 +518,11 @@ class _TableReader:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines = [
-            re.sub(r"(:\d\d) ([APap][Mm])\b", r"\1\2", line) if ":" in line else "" if _EMPTY.fullmatch(line) else line
+            re.sub(r"(:\d\d(?:[.,]\d+)?) ([APap][Mm])\b", r"\1\2", line)
+            if ":" in line
+            else ""
+            if _EMPTY.fullmatch(line)
+            else line
             for line in lines
         ]
         self.blocks = find_blocks(self.lines)

@@ -224,6 +224,8 @@ def _range_line(lines: Sequence[str]) -> _RangeLine | None:
         start, step, end = map(float, found.groups()[:3]) if found else (0.0, 0.0, 0.0)
         if end < min(step, 5.0) and len(lines[i].split()) < 5:  # some programs write start, end, step
             step, end = end, step
+        if "," in lines[i] and any(map(numeric_row, lines[:i])):
+            continue  # a row of a table whose decimal sign or separator is the comma
         if not found or not (0 < step < 5 and start < end <= 180):
             continue
         n = (end - start) / step + 1
