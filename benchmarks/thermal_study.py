@@ -41,6 +41,7 @@ LEAVES_AS = {
     "bound_water_early": 0,
     "protein": 1,
     "lipid": 1,
+    "char": 1,
     "bound_water_late": 1,
     "condensation": 1,
     "carbonate": 2,
@@ -102,7 +103,8 @@ def truth(model: SpecimenModel, *, inert: bool) -> FloatArray:
     for pool in specimen_pools(model, inert=inert):
         left[LEAVES_AS[pool.name]] += pool.mass_fraction
     if inert:
-        left[1] += model.char_fraction * model.protein + model.char_of_lipid * model.lipid
+        stays = 1.0 - model.char_lost
+        left[1] += stays * (model.char_fraction * model.protein + model.char_of_lipid * model.lipid)
     left[3] = 1.0 - left[:3].sum()
     return left
 

@@ -337,6 +337,7 @@ class SpecimenModel:
     hpo4_water: float = 0.0  # from HPO4 (250–550 °C), share of apatite and amorphous mineral
     char_fraction: float = 0.22  # share of the organic that stays as char in an inert gas
     lipid_char: float | None = None  # of the lipid; None: as of the rest
+    char_lost: float = 0.0  # share of the char that charring on and CO2 take between 700 and 950 °C
     organics: Mapping[str, OrganicKinetics] | None = None  # of ``protein`` and ``lipid``; None: the defaults
     # ``protein``, ``lipid``, ``water``, ``amorphous_calcium_phosphate``
     materials: Mapping[str, AmorphousMaterial] = field(default_factory=lambda: MappingProxyType(MATERIALS))
@@ -425,6 +426,7 @@ def truth_of(model: SpecimenModel, carbonate_of_phase: Mapping[str, float]) -> d
         "amorphous_bound_water": model.bound_water * model.amorphous_mineral,
         "char_fraction": model.char_fraction,
         **({} if model.lipid_char is None else {"lipid_char": model.lipid_char}),
+        **({"char_lost": model.char_lost} if model.char_lost > 0.0 else {}),
     }
 
 
@@ -539,8 +541,8 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     changes; crystallites are needles of 12–40 by 5–16 nm with distributions of any width; B is up to 0.3 Å²
     higher, and carbonate weakens the reflections (`carbonated`) with up to one vacancy each; protein and lipid take
     their steps at other temperatures and in other proportions; char is 0.22 ± 0.05, of lipid, which hardly chars,
-    a tenth of that, and the water bound by amorphous mineral 0.10 ± 0.03. The composition stays; `graininess` is that
-    of the `ApatiteModel`.
+    a tenth of that, and loses 0.10 ± 0.05 of itself above 700 °C; the water bound by amorphous mineral is
+    0.10 ± 0.03. The composition stays; `graininess` is that of the `ApatiteModel`.
     """
     length_a = float(rng.uniform(5.0, 16.0))
     apatite = replace(
@@ -569,9 +571,11 @@ def vary_character(model: SpecimenModel, rng: np.random.Generator, *, graininess
     char = float(np.clip(rng.normal(0.22, 0.05), 0.08, 0.36))
     bound = float(np.clip(rng.normal(0.10, 0.03), 0.02, 0.2))
     late = float(np.clip(rng.normal(0.8, 0.15), 0.2, 1.0))
+    lost = float(np.clip(rng.spawn(1)[0].normal(0.10, 0.05), 0.0, 0.3))
     return replace(
         model, apatite_model=replace(apatite, substitution=True, vacancies=float(rng.random())), materials=materials,
-        organics=organics, char_fraction=char, lipid_char=0.1 * char, bound_water=bound, bound_water_late=late,
+        organics=organics, char_fraction=char, lipid_char=0.1 * char, char_lost=lost, bound_water=bound,
+        bound_water_late=late,
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """The mass of a specimen in the thermobalance: every component goes by its own kinetics.
 
 Water dries with a tail, amorphous mineral gives its bound water before and after 220 °C, protein and lipid burn in
-overlapping steps (air) or pyrolyse to char (inert gas), lattice carbonate leaves over 600–950 °C, apatite loses
-hydroxyl above 900 °C. Peak temperatures are for 10 K/min and move with the rate by the activation energy.
+overlapping steps (air) or pyrolyse to char (inert gas), which may go on losing mass above 700 °C, lattice carbonate
+leaves over 600–950 °C, apatite loses hydroxyl above 900 °C. Peak temperatures are for 10 K/min and move with the rate
+by the activation energy.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ portlandite           hydroxyl           0.24315  460    190   0.7
 brucite               hydroxyl           0.3089   390    170   0.8
 halite                chloride           1.0      960    190   0.3
 sylvite               chloride           1.0      930    190   0.3
+char                  char               0.5      790    190   1.4
+char                  char               0.5      880    260   1.0
 uric_acid             organic            0.75     415    200   1.0
 uric_acid             organic            0.25     520    170   1.0
 cystine               organic            0.60     265    180   1.2
@@ -130,6 +133,8 @@ def specimen_pools(model: SpecimenModel, *, inert: bool) -> tuple[Pool, ...]:
     ):
         steps, gone = (kinetics[name].inert, 1.0 - char) if inert else (kinetics[name].air, 1.0)
         pools += [Pool(name=name, mass_fraction=gone * mass * s.share, reaction=s.reaction) for s in steps]
+        if inert:
+            pools += of(model.char_lost * char * mass, "char")
     if model.carbonate_site != "calcite":
         pools += of(CO2_PER_CO3 * model.carbonate, "lattice_carbonate")
     pools += of(model.hpo4_water * (model.apatite + model.amorphous_mineral), "hydrogen_phosphate")

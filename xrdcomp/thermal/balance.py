@@ -20,6 +20,7 @@ from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
 from xrdcomp.thermal.curve import (
     INERT_GASES,
+    UNIFORM_STD,
     Z95,
     SmoothedCurve,
     derivative,
@@ -396,9 +397,9 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 # ---- Organic matter that leaves among the carbonate, and char by kind ----
 
 # late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
-_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 125.0, 0.04, (0.3, 0.3), (0.6, 0.3)
+_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 160.0, 0.04, (0.2, 0.3), (0.5, 0.25)
 _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
-_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C, _ENCLOSED = (0.12, 0.10), 750.0, 950.0, (0.07, 0.09)
+_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.15, 0.10), 750.0, 950.0
 _CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
 
 
@@ -413,31 +414,41 @@ class Moved(NamedTuple):
 def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRecipe) -> dict[str, Moved]:
     """Organic matter in the carbonate's window by source: what burns or chars late, and char that CO2 takes away.
 
-    Char that mineral encloses burns some 150 °C wide around 650 to 720 °C, and charring goes on to 700 °C: neither can
-    lose more than 125 °C times the rate in the valley before the carbonate, nor more than 4 % of the organic. In an
-    inert gas CO2, steam and traces of oxygen take char from 750 °C on (C + CO2 = 2 CO); what the carbonate's window
-    holds of it is organic that was counted as char, or burnt later.
+    Char that mineral encloses burns some 150 °C wide around 650 to 720 °C, and charring goes on to 700 °C: neither
+    loses much more than 160 °C times the rate in the valley before the carbonate, nor more than 4 % of the organic.
+    In an inert gas CO2, steam and traces of oxygen take char from 750 °C on (C + CO2 = 2 CO): what the carbonate's
+    window holds of it is organic that was counted as char. Of char that burnt after a change of gas the same share may
+    have been enclosed, and goes then to the organic, from the carbonate and from what is lost after it. No more is
+    moved than all that is lost there.
     """
     burnt = 0.0 if curve.burn is None else curve.burn.mass
     organic = max(float(boundaries.mass[0] - boundaries.mass[1]), 0.0) + burnt
     at = boundaries.progress[1] + _VALLEY_C * np.array([-1.0, 1.0])
     before, after = np.interp(at, curve.raw.progress, curve.mass)
     noise = float(np.sqrt(2.0)) * smoothed_std(curve.raw.bin_noise, curve.length)
-    most = min(_ENCLOSED_C * max(float(before - after) - noise, 0.0) / (2.0 * _VALLEY_C), _LATE_MOST * organic)
+    lost, most = _ENCLOSED_C * float(before - after) / (2.0 * _VALLEY_C), _LATE_MOST * organic
+    noise *= _ENCLOSED_C / (2.0 * _VALLEY_C)
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
-    found = {"late_organic": Moved(mean * most, std * most, np.array([0.0, 1.0, -1.0, 0.0]))}
+    late = (mean * float(np.clip(lost - noise, 0.0, most)), std * float(np.clip(lost + noise, 0.0, most)))
+    found = {"late_organic": Moved(*late, np.array([0.0, 1.0, -1.0, 0.0]))}
     if charred:
-        rate = curve.raw.heating_rate_k_min
+        rate, temperature = curve.raw.heating_rate_k_min, curve.raw.temperature_c
         low, high = (shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_GASIFIED_FROM_C, _GASIFIED_ALL_C))
-        reached = float(np.clip((boundaries.temperature_c[2] - low) / (high - low), 0.0, 1.0))
+        before_end, in_all = np.clip(
+            (np.array([boundaries.temperature_c[2], temperature[-1]]) - low) / (high - low), 0, 1
+        )
         chi = recipe.char_fraction
-        char = burnt if curve.burn is not None else chi / (1.0 - chi) * organic
-        soon = curve.burn is not None and float(curve.raw.temperature_c[curve.burn.start]) < low
-        mean, std = (reached * share * char for share in (_ENCLOSED if soon else _GASIFIED))
-        # what burnt was counted with the organic, what stayed with the residue
-        to = np.array([0.0, 1.0, -1.0, 0.0]) if curve.burn is not None else np.array([0.0, 0.0, -1.0, 1.0])
-        found["gasified_char"] = Moved(mean, std, to)
+        went = float(np.interp(low, temperature, curve.mass))
+        if curve.burn is None:  # what stays as char is in the residue
+            char, reached, last, to = chi / (1.0 - chi) * organic, before_end, boundaries.mass[2], (0.0, 0.0, -1.0, 1.0)
+        else:  # what burnt is in the organic, and what goes after the carbonate's end was left in the residue
+            char, reached, last = burnt / (1.0 - _GASIFIED[0]), in_all, curve.mass[-1]
+            share = float(before_end / in_all) if in_all > 0 else 0.0
+            to = (0.0, 1.0, -share, share - 1.0)
+        mean, std = (float(reached) * share * char for share in _GASIFIED)
+        half = 0.5 * max(went - float(last), 0.0)  # no more than all that goes there
+        found["gasified_char"] = Moved(min(mean, half), min(std, UNIFORM_STD * half), np.array(to))
     return found
 
 

@@ -292,7 +292,7 @@ def derivative_std(noise: float, length: float) -> float:
 _MIN_POINTS, _MAX_NODES, _RATE_BINS = 20, 2500, 4
 # readings that show a slope, and standard deviations; robust ones of so few readings are uncertain by a third
 _MIN_TREND, _CLEAR_TREND = 5, 5.0
-_GAP_C = 15.0
+_GAP_C, _BURNS_WITHIN_C = 15.0, 30.0  # of progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,7 +366,11 @@ def prepare(run: TgaRun) -> HeatingCurve:
     under = gases[np.searchsorted(np.array(places), np.arange(len(index)), side="right")]
     hot, told = run.temperature_c[index] >= _BURN_FROM_C, len(places) > 0
     may_burn = hot & (told | np.isin(under, [*INERT_GASES, "unknown"]))
-    mended = without_jumps(masses.mass[index], progress, run.temperature_c[index], may_burn, np.diff(index) > 1)
+    # what waits for oxygen falls abruptly when it comes
+    comes = np.any([(progress[1:] >= at) & (progress[:-1] <= at + _BURNS_WITHIN_C) for at in gas_from], axis=0)
+    mended = without_jumps(
+        masses.mass[index], progress, run.temperature_c[index], may_burn, (np.diff(index) > 1) | comes
+    )
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -425,7 +429,7 @@ class Mended:
 
 
 def without_jumps(
-    mass: FloatArray, progress: FloatArray, temperature_c: FloatArray, may_burn: BoolArray, left_out: BoolArray
+    mass: FloatArray, progress: FloatArray, temperature_c: FloatArray, may_burn: BoolArray, unlike: BoolArray
 ) -> Mended:
     """Take out changes of mass over one to three readings that no reaction explains.
 
@@ -433,7 +437,8 @@ def without_jumps(
     of any reaction, the noise, and the change of slope would. What follows a lost grain belongs to a smaller specimen,
     what follows a knock to the same: the mean of shifting and scaling is taken, anything between as likely. Where char
     may burn (`may_burn`) and the temperature stands, a fall is left to it. Nothing is judged among the first and last
-    six readings, where a balance settles, nor beside readings that were left out (`left_out`, between neighbours).
+    six readings, where a balance settles, nor beside neighbours that are `unlike`: readings between them were left out,
+    or the gas changed.
     """
     found: dict[int, tuple[int, float]] = {}  # last reading before each jump: readings it takes, size
     noise = estimate_noise(mass, np.ones(len(mass)))
@@ -449,7 +454,7 @@ def without_jumps(
                 burns = may_burn[k] and size < 0 and (around[-1] - around[0] < _STANDS_C or width > 1)
                 # the edges of a jump over several readings are parts of it: nothing inside may turn back
                 one_way = bool((np.diff(mass[k : stop + 1]) * size > 0).all())
-                apart = left_out[max(k - beside, 0) : stop + beside].any()
+                apart = unlike[max(k - beside, 0) : stop + beside].any()
                 # readings of nothing, or of less, are no specimen that lost a grain
                 weighed = mass[stop] > 0.0 and abs(size) < _MOST_OF_A_SPECIMEN * mass[k]
                 far = progress[stop] - progress[k] > _JUMP_SPAN_C
@@ -640,6 +645,7 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
 _LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C, _ROUNDED_LENGTHS = 0.005, 12.0, 0.1, 15.0, 2.0
 _BURNT_SHARE, _BEGUN_SHARE, _ABOVE_BEFORE, _NOTHING_BUT_CHAR_C, _BURN_BINS = 0.01, 0.03, 1.5, 880.0, 4
 _STILL_FALLS, _LOW_SHARE, _CARBONATE_FROM_C, _UNBURNT_STD, _QUICK_C = 0.8, 0.2, 650.0, 0.015, 60.0
+_HOLDS_UP, _HALF_BURNT = 0.9, 0.6
 _CHARRED_FROM_C, _MOST_CHAR, _MEASURED = 180.0, 5.0, 0.7  # char per loss before it; share of bins with readings
 
 
@@ -727,12 +733,18 @@ def find_burn(curve: HeatingCurve, smooth: FloatArray, gases: tuple[Atmosphere, 
 
 
 def _end_of_burning(dtg: FloatArray, top: int, floor: float, step: float) -> int:
-    """Where the rate has come down to `floor`, or where it no longer falls, because something else goes."""
+    """Where the rate has come down to `floor`, or where it no longer falls, because something else goes.
+
+    It no longer falls where it is below a fifth of its height and falls by less than a fifth in 15 °C, or below three
+    fifths and by less than a tenth.
+    """
     low = np.flatnonzero(dtg[top:] < floor)
     end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
     ahead = int(np.ceil(_REACH_C / step))
     now, later = dtg[top : len(dtg) - ahead], dtg[top + ahead :]
-    steady = np.flatnonzero((now < _LOW_SHARE * dtg[top]) & (later > _STILL_FALLS * now))
+    steady = (now < _LOW_SHARE * dtg[top]) & (later > _STILL_FALLS * now)
+    steady |= (now < _HALF_BURNT * dtg[top]) & (later > _HOLDS_UP * now)
+    steady = np.flatnonzero(steady)
     return min(end, top + int(steady[0])) if len(steady) else end
 
 
