@@ -260,6 +260,9 @@ def reduce_xrd(
     limits = [limit / priors.LIMIT_IN_STDS_OF_ALL for limit in missed if limit]
     unsure = sum(max(fitted.get(p.id, 0.0) / total, 0.0) ** 2 for p in beside if p.decision == "inconclusive")
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
+    if unidentified is not None:
+        # limits are of what would be told from unknown reflections; what hides among these is part of what they weigh
+        typical = 0.0
     hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2

@@ -355,7 +355,11 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         # count against a mixture once for each of them
         only = sample_posterior(crystals, draws=draws, seed=seed + len(parts))
         width = min(priors.WIDTH_IN_STDS * float(probability @ [_soft(model, part).std() for part in parts]), 1.0)
-        odds = priors.ALL_CRYSTALS_ODDS * np.exp(0.5 * (parts[0].chi_square - only.chi_square)) / max(width, 1e-6)
+        # carbonate in the lattice must not make up for what the crystals lack
+        worse = [
+            part.chi_square + float(_assumed(model, part.mode_composition[None])[0] ** 2) for part in (only, parts[0])
+        ]
+        odds = priors.ALL_CRYSTALS_ODDS * np.exp(0.5 * (worse[1] - worse[0])) / max(width, 1e-6)
         probability = np.append(probability, odds) / (1.0 + odds)
         parts.append(only)
     if len(parts) == 1:
@@ -392,6 +396,14 @@ def _soft(model: JointModel, part: Posterior) -> FloatArray:
     return share
 
 
+def _assumed(model: JointModel, x: FloatArray) -> FloatArray:
+    """Deviation (n,) of the carbonate of compositions (n, 7) from what is assumed where nothing measures it."""
+    if not model.carbonate_is_assumed:
+        return np.zeros(len(x))
+    share: FloatArray = x[:, CARBONATE] / np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
+    return (share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std
+
+
 def best_fit(model: JointModel) -> tuple[FloatArray, float]:
     """Composition (7,) that fits the evidence best, and its weighted squared residual, constants included."""
     found = _optimum(model)
@@ -424,11 +436,7 @@ def _optimum(model: JointModel) -> _Optimum:
         data = (model.values - np.einsum("nij,nj->ni", matrix, x) - offset) @ whitening.T
         constants = ((theta - mean) / std)[:, finite]
         beyond = np.minimum(x[:, coordinates.rest], 0.0) / 1e-4
-        assumed = np.zeros(len(x))
-        if model.carbonate_is_assumed:
-            mineral = np.maximum(x[:, H] + x[:, AMORPHOUS] + x[:, CARBONATE], 1e-3)
-            share = x[:, CARBONATE] / mineral
-            assumed = (share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std
+        assumed = _assumed(model, x)
         weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
         return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
 

@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
 TITLES = {
     "composition": "Composition",
     "other_basis": "Composition on the other basis",
-    "phases": "Crystalline phases that were asked after",
+    "phases": "Crystalline phases that were asked after, with the CO₃ of their lattices",
     "limits": "Decisions on phases, and what would have been found",
     "cells": "Unit cells",
     "microstructure": "Size and strain of crystallites, indices of apatite",

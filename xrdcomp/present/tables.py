@@ -64,23 +64,24 @@ def label_of(name: str) -> str:
 
 def component_label(name: str, result: SampleResult | None = None) -> str:
     """Readable form of a component; the apatite of a result is called what was found, e.g. ``crystalline apatite
-    (fluorapatite)``, and minerals with carbonate, which is counted by itself, are named as without.
+    (fluorapatite)``, and crystals with carbonate, which is counted by itself, say so.
     """
-    if result is None:
+    if result is None or name not in ("crystalline_hydroxyapatite", "other_crystalline"):
         return label_of(name)
     detected = [phase for phase in result.phases if phase.decision == "detected" and not phase.internal_standard]
-    if name == "other_crystalline" and any(phase.facts.carbonate_fraction > 0.0 for phase in detected):
-        return f"{label_of(name)} (without CO₃)"
+    if name == "other_crystalline":
+        with_carbonate = any(phase.facts.carbonate_fraction > 0.0 and not phase.is_apatite for phase in detected)
+        return f"{label_of(name)} (CO₃ apart)" if with_carbonate else label_of(name)
     found = [phase for phase in detected if phase.is_apatite]
-    if name != COMPONENTS[0]:
-        return label_of(name)
     members = [phase.evidence.member for phase in result.phases if phase.is_apatite]
     known = [member.probability for member in members if member is not None and member.probability is not None]
     if known and sum(known) < 0.5:
         return "crystalline apatite (of other elements)"
+    told = ["CO₃ apart"] if any(phase.weight_fraction is not None for phase in found) else []
     if all(phase.id.startswith("hydroxyapatite") for phase in found):
-        return label_of(name)
-    return f"crystalline apatite ({', '.join(phase.name.split(' (')[0].lower() for phase in found)})"
+        return f"{label_of(name)} (CO₃ apart)" if told else label_of(name)
+    told = [*(phase.name.split(" (")[0].lower() for phase in found), *told]
+    return f"crystalline apatite ({', '.join(told)})"
 
 
 def budget_label(name: str) -> str:
