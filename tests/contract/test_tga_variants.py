@@ -127,7 +127,8 @@ FILES: dict[str, tuple[list[str], str, str, str]] = {
     "koi8.csv": (["Время (мин);Температура (C);Масса (мг)", *rows("{t:.6f};{T:.5f};{m:.7f}", ",")], "koi8-r",
                  "tga_csv", "mg"),
     "netzsch italian.txt": (
-        [*NETZSCH[:3], "#DECIMAL:VIRGOLA", "#SEPARATOR:PUNTO E VIRGOLA", "", "##Temp./°C;Tempo/min;Massa/%",
+        [*NETZSCH[:3], "#DECIMAL:VIRGOLA", "#SEPARATOR:PUNTO E VIRGOLA", f"#MASSA CAMPIONE /mg:{START}", "",
+         "##Temp./°C;Tempo/min;Massa/%",
          *rows(COLUMNS, ","), ""], "cp1252", "netzsch_text", "percent",
     ),
     "pandas.csv": ([",time_min,temp_C,mass_mg", *rows("{i},{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"),
@@ -146,7 +147,7 @@ def test_variants_are_read(name: str, tmp_path: Path) -> None:
     assert run.time_s is not None
     np.testing.assert_allclose(run.time_s, CURVE.time_s, atol=1e-3)
     np.testing.assert_allclose(run.mass, MG if unit == "mg" else SHARES, atol=1e-5)
-    if name.startswith(("netzsch g", "netzsch c", "thermo", "calisto")):
+    if name.startswith(("netzsch g", "netzsch c", "netzsch i", "thermo", "calisto")):
         assert run.initial_mass_mg == pytest.approx(START)
 
 

@@ -26,7 +26,7 @@ _UNITS = re.compile(r"^\s*(\[[^\]]*\]\s*)+$")
 _HEADER_AND_UNITS = r"[^\S\n]*Index[^\S\n]+\S.*\n[^\S\n]*(\[[^\]\n]*\][^\S\n]*)+$"
 _NUMBER = re.compile(r"[-+]?[.,]?\d[\d.,]*([eE][-+]?\d+)?")
 _STARTS = frozenset("0123456789-+.")
-_VALUE_NAMES = ("value", "wert", "valeur", "valor")
+_VALUE_NAMES = ("value", "wert", "valeur", "valor", "valore", "值", "値")
 _METADATA = {
     "Method:": "method", "SampleID:": "sample_name", "Sample:": "sample_name", "TA Module:": "instrument",
 }  # fmt: skip

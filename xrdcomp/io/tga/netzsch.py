@@ -66,6 +66,10 @@ _WORDS = {
     "ESPACIO": "SPACE",
 }  # fmt: skip
 """Separators and decimal signs as other languages of the program name them."""
+_SAMPLE_MASS = re.compile(
+    r"(?:SAMPLE MASS|PROBENMASSE|MASS[AE]|MASA|МАССА|样品质量|試料質量|試料重量|시료 ?질량) ?.*/ ?(?:mg|мг)",
+    re.IGNORECASE,
+)
 _FACT = re.compile(r"#(?!#)(?P<key>[^:]{1,60}):[ \t;,]*(?P<value>.*?)[ \t;,]*$")
 _METADATA = {
     "SAMPLE": "sample_name", "IDENTITY": "sample_id", "INSTRUMENT": "instrument", "DATE/TIME": "date",
@@ -122,7 +126,7 @@ def netzsch_text(source: SourceFile, _: TgaOptions) -> TgaTable:
     except ReadError as problem:
         problem.expected = ", ".join(filter(None, (problem.expected, str(dialect))))
         raise
-    stated = (value for key, value in facts.items() if re.match(r"(SAMPLE MASS|PROBENMASSE|MASSE|MASA) ?.*/ ?mg", key))
+    stated = (value for key, value in facts.items() if _SAMPLE_MASS.match(key))
     mass = number_of(next(stated, ""))
     gases = {k: v for k, v in facts.items() if re.search(r"ATMOS|GAS|PURGE|PROT|MFC", k, re.IGNORECASE)}
     # the purge gas flows around the sample; the protective gas counts only where no other is named
