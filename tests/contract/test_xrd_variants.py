@@ -203,6 +203,19 @@ def test_two_scans_side_by_side_keep_their_own_angles(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second.intensity, first.intensity + 1)
 
 
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ","), ("\t", ".")])
+def test_scans_side_by_side_may_end_before_each_other(separator: str, decimal: str, tmp_path: Path) -> None:
+    path = tmp_path / "origin.txt"
+    lines = [f"{x:.4f}|{y}|" + (f"{x + 0.5:.4f}|{y + 1}" if i < 200 else "|") for i, (x, y) in
+             enumerate(zip(X, Y, strict=True))]  # fmt: skip
+    lines = [line.replace(".", decimal).replace("|", separator) for line in lines]
+    path.write_text("\n".join([separator.join(["2Theta", "A", "2Theta", "B"]), *lines, ""]))
+    first, second = read_xrd_scans(path)
+    assert (len(first), len(second)) == (N, 200)
+    np.testing.assert_array_equal(first.intensity, Y)
+    np.testing.assert_allclose(second.two_theta, X[:200] + 0.5)
+
+
 @pytest.mark.parametrize("pack", ["xz", "zip"])
 def test_a_packed_file_is_unpacked(pack: str, tmp_path: Path) -> None:
     text = "\n".join([*rows(), ""]).encode()
@@ -282,6 +295,50 @@ def test_uneven_coarse_steps_are_told(tmp_path: Path) -> None:
     angles = (10.82, 16.84, 21.76, 25.88, 28.13, 31.77, 32.2, 34.05, 39.8, 46.7, 49.5, 53.2)
     path.write_text("\n".join(["2theta,intensity", *(f"{x},{k + 3}" for k, x in enumerate(angles)), ""]))
     assert "XRD_UNEVEN_STEP" in {note.code for note in read_xrd(path).messages}
+
+
+def _digits(value: int, letters: str, zero: int) -> str:
+    text = str(abs(value))
+    first = int(text[0]) * (-1 if value < 0 else 1)
+    return letters[zero + first] + text[1:]
+
+
+def _compressed(form: str) -> list[str]:
+    """Ordinates ten in a line: packed, squeezed, or as differences with duplicates suppressed."""
+    lines = []
+    for i in range(0, N, 10):
+        part = [int(y) for y in Y[i : i + 10]]
+        if form == "packed":
+            lines.append(f"{X[i]:.2f}" + "".join(f"{y:+d}" for y in part))
+        elif form == "squeezed":
+            lines.append(f"{X[i]:.2f} " + "".join(_digits(y, "ihgfedcba@ABCDEFGHI", 9) for y in part))
+        else:
+            before = [int(Y[i - 1])] if i else []
+            values = [*before, *part]
+            text = f"{X[max(i - 1, 0)]:.2f} " + _digits(values[0], "ihgfedcba@ABCDEFGHI", 9)
+            k = 1
+            while k < len(values):
+                step, run = values[k] - values[k - 1], 1
+                while k + run < len(values) and values[k + run] - values[k + run - 1] == step:
+                    run += 1
+                text += _digits(step, "rqponmlkj%JKLMNOPQR", 9) + ("STUVWXYZs"[run - 1] if run > 1 else "")
+                k += run
+            lines.append(text)
+    return lines
+
+
+@pytest.mark.parametrize("form", ["packed", "squeezed", "differences"])
+def test_compressed_ordinates_of_jcamp(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jdx"
+    head = [*JCAMP, f"##FIRSTX={START}", f"##LASTX={END}", "##XYDATA=(X++(Y..Y))"]
+    path.write_text("\n".join([*head, *_compressed(form), "##END=", ""]))
+    np.testing.assert_array_equal(read_xrd(path).intensity, Y)
+    if form == "differences":  # one that is damaged is seen in the line below, which repeats the last ordinate
+        lines = _compressed(form)
+        lines[3] = lines[3].replace("j", "k", 1) if "j" in lines[3] else lines[3] + "J"
+        path.write_text("\n".join([*head, *lines, "##END=", ""]))
+        with pytest.raises(ReadError, match="the line repeats"):
+            read_xrd(path)
 
 
 def test_jcamp_blocks_are_scans_to_choose_from(tmp_path: Path) -> None:

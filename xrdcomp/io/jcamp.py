@@ -1,4 +1,8 @@
-"""JCAMP-DX, the form of runs and patterns alike: ``##LABEL=value`` lines and blocks of plain numbers (AFFN)."""
+"""JCAMP-DX, the form of runs and patterns alike: ``##LABEL=value`` lines and blocks of numbers.
+
+Ordinates may be plain (AFFN) or compressed (ASDF: packed, squeezed, as differences, duplicates suppressed; McDonald &
+Wilks, Appl. Spectrosc. 42 (1988) 151).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,22 @@ import numpy as np
 
 from xrdcomp.errors import ReadError
 from xrdcomp.io.columns import number_of
+from xrdcomp.io.scans import MAX_POINTS
 from xrdcomp.io.text_table import WAS_CUT, line_error, split_lines
 from xrdcomp.units import FloatArray, IntArray
 
 _LABEL = re.compile(r"##\$?([^=]{1,60})=\s*(.*)")
 _AFFN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_COMPRESSED = re.compile(r"[@%A-DF-Za-df-s]|(?<![\d.])[eE]\d")
+_ASDF = re.compile(r"[@%A-Za-s]\d*|[-+]?(?:\d+\.?\d*|\.\d+)")
+_SQUEEZED = {letter: f"{k - 9:+d}" for k, letter in enumerate("ihgfedcba")} | {
+    letter: f"{k:+d}" for k, letter in enumerate("@ABCDEFGHI")
+}
+_DIFFERENCE = {letter: f"{k - 9:+d}" for k, letter in enumerate("rqponmlkj")} | {
+    letter: f"{k:+d}" for k, letter in enumerate("%JKLMNOPQR")
+}
+_DUPLICATE = {letter: str(k) for k, letter in enumerate("STUVWXYZs", 1)}
+"""First digits of compressed numbers, by letter."""
 _TABLES = ("xydata", "xypoints", "peaktable", "datatable")
 
 
@@ -46,6 +61,8 @@ def jcamp_numbers(lines: Sequence[str], facts: Mapping[str, str], first: int, st
     form = next(facts[key] for key in _TABLES if key in facts)
     rows: list[list[float]] = []
     places: list[int] = []
+    compressed = "++" in form and any(map(_COMPRESSED.search, lines[first:stop]))
+    lines = _expanded(lines, first, stop) if compressed else lines
     for i in range(first, stop):
         found = [float(token) for token in _AFFN.findall(lines[i])]
         if re.search(r"[^-+.\deE\s,;]", lines[i]) or re.search(r"\d[eE](?![-+\d])", lines[i]):
@@ -71,7 +88,9 @@ def jcamp_numbers(lines: Sequence[str], facts: Mapping[str, str], first: int, st
         begin = rows[0][0] * scale[0] if start is None else start
         total = 0
         for row, place in zip(rows, places, strict=True):
-            if abs(row[0] * scale[0] - (begin + total * step)) > 0.5 * abs(step):
+            off = (row[0] * scale[0] - (begin + total * step)) / step
+            # below differences a line is named after the point that it repeats
+            if abs(off) > 0.5 and not (compressed and abs(off + 1.0) < 0.5):
                 msg = f"the line begins at {row[0] * scale[0]:g}, where {begin + total * step:g} follows"
                 raise line_error(place, msg, hint="Rows are missing or damaged; export it again.")
             total += len(row) - 1
@@ -86,3 +105,46 @@ def jcamp_numbers(lines: Sequence[str], facts: Mapping[str, str], first: int, st
         raise line_error(places[wrong], msg, hint="The row is damaged, or decimals are commas; export it again.")
     values = np.concatenate([np.reshape(row, (-1, width)) for row in rows])
     return values * np.array([*scale, *(1.0,) * width])[:width], np.repeat(places, [len(row) // width for row in rows])
+
+
+def _expanded(lines: Sequence[str], first: int, stop: int) -> list[str]:
+    """Lines whose compressed ordinates (ASDF) are plain numbers, behind the abscissa of the first of them.
+
+    A line that ends in a difference is followed by one that repeats its last ordinate; any other ordinate is refused.
+    """
+    found = list(lines)
+    last: float | None = None  # what the next line must repeat
+    before: list[float] = []
+    for i in range(first, stop):
+        tokens = _ASDF.findall(lines[i])
+        if not lines[i].strip():
+            continue
+        if len(tokens) < 2 or re.sub(r"[\s,;]", "", lines[i]) != "".join(tokens):
+            msg = f"{lines[i].strip()[:40]!r} is neither a row of plain nor of compressed numbers"
+            raise line_error(i + 1, msg, "AFFN or ASDF", "Export as AFFN (plain numbers).")
+        values: list[float] = []
+        difference: float | None = None
+        for token in tokens[1:]:
+            if token[0] in _DUPLICATE:
+                count = int(_DUPLICATE[token[0]] + token[1:])
+                if not values or count > MAX_POINTS:
+                    raise line_error(i + 1, f"{token!r} repeats {'nothing' if not values else 'too much'}", "ASDF")
+                for _ in range(count - 1):
+                    values.append(values[-1] + (difference or 0.0))
+            elif token[0] in _DIFFERENCE:
+                if not values:
+                    raise line_error(i + 1, f"{token!r} is a difference from nothing", "ASDF")
+                difference = float(_DIFFERENCE[token[0]] + token[1:])
+                values.append(values[-1] + difference)
+            else:
+                difference = None
+                values.append(float(_SQUEEZED[token[0]] + token[1:] if token[0] in _SQUEEZED else token))
+        if last is not None:
+            if values[0] != last:
+                msg = f"the line repeats {values[0]:g}, where the line above ends with {last:g}"
+                raise line_error(i + 1, msg, hint="Numbers are damaged or missing; export it again.")
+            values = values[1:]
+        last = (values or before)[-1] if difference is not None else None
+        before = values or before
+        found[i] = " ".join([tokens[0], *map(repr, values)]) if values else ""
+    return found

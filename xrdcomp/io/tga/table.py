@@ -293,7 +293,7 @@ def _sniff_jcamp(source: SourceFile) -> float:
 
 @tga_reader("jcamp", "JCAMP-DX of a thermogravimetric run", "jdx dx jcamp", _sniff_jcamp, verified=False)
 def jcamp(source: SourceFile, options: TgaOptions) -> TgaTable:
-    """Table of the one block with data, or of the block that `run` chooses; numbers as AFFN, not compressed."""
+    """Table of the one block with data, or of the block that `run` chooses."""
     lines, blocks = jcamp_blocks(source.text)
     listed = ", ".join(
         f"run {k} from line {first}: {known.get('title', '')!r}" for k, (known, first, _) in enumerate(blocks)

@@ -314,7 +314,7 @@ def _sniff_jcamp(source: SourceFile) -> float:
 
 @xrd_reader("jcamp_xrd", "JCAMP-DX of a diffraction pattern", "jdx dx jcamp", _sniff_jcamp, verified=False)
 def jcamp_xrd(source: SourceFile) -> Sequence[RawScan]:
-    """Each block with data is a scan: rows of ordinates, or pairs, as plain numbers (AFFN), not compressed."""
+    """Each block with data is a scan: rows of ordinates, plain or compressed, or pairs."""
     lines, blocks = jcamp_blocks(source.text)
     scans = []
     for facts, first, stop in blocks:

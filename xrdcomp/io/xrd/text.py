@@ -31,12 +31,16 @@ from xrdcomp.io.source import SourceFile
 from xrdcomp.io.text_table import (
     COMMENTS,
     LEAST_ROWS,
+    MAX_ROW,
     PARTED,
     UNPARTED,
+    Dialect,
     Table,
     find_broken_row,
     find_table,
+    guess_dialect,
     numeric_row,
+    parse_rows,
     parse_table,
     read_table,
     split_cells,
@@ -209,6 +213,8 @@ def _table_scans(source: SourceFile, lines: Sequence[str]) -> list[RawScan]:
         wider = _wider_rows(lines, first, last)
         first += len(wider)
         _refuse_bare_counts(lines, first, last)
+        if beside := _of_several_lengths(source, lines, first, last):
+            return beside
         table, header = parse_table(source, first, last, lines), lines[:first]
         _refuse_damaged_rows(header, table)
         wider += _half_row(header, table)
@@ -295,6 +301,38 @@ def _refuse_bare_counts(lines: Sequence[str], first: int, last: int) -> None:
         many = "one number" if usual == 1 else f"{usual} numbers"
         msg = f"the rows hold {many} each and have no names: counts without angles, in a layout that is not known"
         raise ReadError(msg, f"line {first + 1}", "rows of 2θ and intensity", "Export as text with two columns.")
+
+
+def _of_several_lengths(source: SourceFile, lines: Sequence[str], first: int, last: int) -> list[RawScan]:
+    """Scans side by side of which some end before others; none where every row is full or no axis stands twice."""
+    names = _names(next((line for line in reversed(lines[:first]) if line.strip()), ""))
+    axes = [i for i, name in enumerate(names) if _role(name) == "2theta"]
+    rows = [line for line in lines[first:last] if line.strip()]
+    if len(axes) < 2 or axes[0] or max(map(len, rows)) > MAX_ROW:
+        return []
+    dialect = guess_dialect(rows, tabs="\t" in rows[0], place=f"line {first + 1}")
+    cells = [split_cells(row, dialect) for row in rows]
+    cells = [row[: len(names)] + [""] * (len(names) - len(row)) for row in cells]
+    lengths = [sum(bool(row[i]) for row in cells) for i in range(len(names))]
+    whole = all(row[i] for i, n in enumerate(lengths) for row in cells[:n])
+    if not whole or len(set(lengths)) == 1:
+        return []
+    scans: list[RawScan] = []
+    for begin, end in pairwise([*axes, len(names)]):
+        kept = [i for i in range(begin, end) if lengths[i]]
+        n = lengths[begin]
+        if len(kept) < 2 or any(lengths[i] != n for i in kept):
+            return []
+        part = [" ".join(row[i].replace(dialect.decimal, ".") for i in kept) for row in cells[:n]]
+        values = parse_rows(part, Dialect(), first_line=first + 1)
+        table = Table(
+            values=values,
+            lines=np.arange(first + 1, first + n + 1),
+            dialect=Dialect(),
+            part=np.zeros(n, dtype=np.int64),
+        )
+        scans += _scans_of(source, lines, table, lines[:first], [names[i] for i in kept], (), None)
+    return scans
 
 
 def _wider_rows(lines: Sequence[str], first: int, last: int) -> list[Diagnostic]:
