@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.xrd_writers import example
+from tests.xrd_writers import example, xrdml
 from xrdcomp.errors import ReadError
 from xrdcomp.io.front import read_xrd, read_xrd_scans
 
@@ -192,6 +192,12 @@ def test_zero_bytes_behind_a_text_are_no_part_of_it(
     np.testing.assert_array_equal(pattern.intensity, Y)
     told = {note.code for note in pattern.messages if note.severity == "warning"}
     assert told == (set() if name == "a.uxd" else {"XRD_MAYBE_CUT"})  # a UXD says how many points it has
+
+
+def test_what_a_copy_puts_around_an_xrdml_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.xrdml"
+    path.write_bytes(b"\r\n\n" + xrdml(SCAN) + b"\x1a" + b"\0" * 300)
+    np.testing.assert_array_equal(read_xrd(path).intensity, Y)
 
 
 def test_two_scans_side_by_side_keep_their_own_angles(tmp_path: Path) -> None:

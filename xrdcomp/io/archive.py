@@ -89,6 +89,8 @@ def parse_xml(data: bytes, member: str = "") -> Element:
 
     Refused are what is not well-formed (a cut or damaged file), and a document type, which no instrument writes.
     """
+    if data[:2] not in (b"\xff\xfe", b"\xfe\xff"):  # what a copy puts before and behind
+        data = data.lstrip(b"\r\n\t ").rstrip(b"\x00\x1a\r\n\t ")
     elements = data.count(b"<")
     if elements > MAX_ELEMENTS:
         raise ReadError(f"{elements} XML tags", member, f"up to {MAX_ELEMENTS}")
