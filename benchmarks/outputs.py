@@ -178,7 +178,7 @@ def study(writer: Writer, kills: int, rng: np.random.Generator) -> Result:
             if kept != good:
                 faults.append(f"not whole: {sorted(set(kept.items()) ^ set(good.items()))[:2]}")
             if b"Traceback" in told:
-                faults.append("traceback")
+                faults.append(f"traceback {told.decode(errors='replace')[-300:]!r}")
             time.sleep(0.5)
             if left := _of_session(process.pid):
                 faults.append(f"{len(left)} processes left")

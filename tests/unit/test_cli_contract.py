@@ -454,3 +454,27 @@ def test_a_signal_waits_until_a_compiled_module_is_loaded(number: str, code: int
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (code, "loaded\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_that_meets_the_end_of_an_object_is_heard(number: str, code: int) -> None:
+    """What is raised in a destructor is dropped by Python, with a traceback."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from xrdcomp.cli.start import start\n"
+        "class Ending:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "        time.sleep(0.05)\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click':\n"
+        "            Ending()\n"
+        "            time.sleep(20)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background ignores\n"
+        "start()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=15)
+    assert (found.returncode, found.stdout, found.stderr) == (code, "", "")

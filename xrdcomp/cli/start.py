@@ -15,14 +15,24 @@ def start() -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if _loads_extension(frame) and hasattr(signal, "setitimer"):  # C++ ends the process on an exception there
-            signal.signal(signal.SIGALRM, lambda _, later: stop(number, later))
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            stop_later(number)
             return
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
         raise Terminated
 
+    def stop_later(number: int) -> None:
+        signal.signal(signal.SIGALRM, lambda _, frame: stop(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+    def lost(problem: sys.UnraisableHookArgs) -> None:  # Python drops what is raised while it clears up an object
+        if isinstance(problem.exc_value, KeyboardInterrupt) and hasattr(signal, "setitimer"):
+            stop_later(signal.SIGTERM if isinstance(problem.exc_value, Terminated) else signal.SIGINT)
+        else:
+            sys.__unraisablehook__(problem)
+
+    sys.unraisablehook = lost
     try:
         signal.signal(signal.SIGTERM, stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the shell had it ignored
