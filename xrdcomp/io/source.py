@@ -201,7 +201,9 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if 2 * (text.count("\n\n") + 2) > text.count("\n") > 40:  # line ends doubled on the way
         text = re.sub(r"(?<=[^\n])\n\n(?=[^\n])", "\n", text)
-    return _plain_numbers(_PADDING.sub("", text.removeprefix("\ufeff"))), encoding
+    if "\x00" in text[-8:] or "\x1a" in text[-8:]:
+        text = _PADDING.sub("", text)
+    return _plain_numbers(text.removeprefix("\ufeff")), encoding
 
 
 _PADDING = re.compile(r"[\x00\x1a][\x00\x1a\s]*\Z")

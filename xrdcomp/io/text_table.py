@@ -376,7 +376,8 @@ def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] 
             msg = f"{line[:50]!r} follows the block of numbers"
             hint = "The file may hold two scans, or a value is damaged. Export one scan per file."
             raise line_error(i + 1, msg, "numbers, blanks or a comment", hint)
-    kept = [i for i in range(first, last) if lines[i].strip() and lines[i].lstrip()[0] not in COMMENTS]
+    block = [line.lstrip() for line in lines[first:last]]
+    kept = [i for i, line in enumerate(block, first) if line and line[0] not in COMMENTS]
     rows: Sequence[str] = [lines[i] for i in kept]
     if len(rows) > MAX_POINTS:
         raise source.error(f"{len(rows)} rows of numbers", expected=f"one scan of up to {MAX_POINTS} points")
@@ -409,8 +410,6 @@ _CELL = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[^,]+|[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _BETWEEN = re.compile(r'[\s;,"]+')
-_EMPTY = re.compile(r"[\s;,]*")
-"""A row whose cells are all blank."""
 _NUMBER = re.compile(r"[-+]?(\d[\d.,]*|[.,]\d+)([eE][-+]?\d+)?")
 _HEADER_CELLS = (r"\S+", r"\S+(?:[^\S\t]\S+)*", r"[^\s(\[][^(\[\s]*(?:\s+[^\s(\[]+)*?\s*[(\[][^)\]]*[)\]]", r"[^;,\t]+")
 """Cells of a header above rows separated by blanks: words, words with single blanks between them, anything with a
@@ -518,11 +517,9 @@ class _TableReader:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines = [
-            re.sub(r"(:\d\d(?:[.,]\d+)?) ([APap][Mm])\b", r"\1\2", line)
-            if ":" in line
-            else ""
-            if _EMPTY.fullmatch(line)
-            else line
+            (re.sub(r"(:\d\d(?:[.,]\d+)?) ([APap][Mm])\b", r"\1\2", line) if ":" in line else line)
+            if line.strip("\t ;,")
+            else ""  # a row whose cells are all blank
             for line in lines
         ]
         self.blocks = find_blocks(self.lines)

@@ -307,8 +307,10 @@ def _of_several_lengths(source: SourceFile, lines: Sequence[str], first: int, la
     """Scans side by side of which some end before others; none where every row is full or no axis stands twice."""
     names = _names(next((line for line in reversed(lines[:first]) if line.strip()), ""))
     axes = [i for i, name in enumerate(names) if _role(name) == "2theta"]
+    if len(axes) < 2 or axes[0]:
+        return []
     rows = [line for line in lines[first:last] if line.strip()]
-    if len(axes) < 2 or axes[0] or max(map(len, rows)) > MAX_ROW:
+    if max(map(len, rows)) > MAX_ROW:
         return []
     dialect = guess_dialect(rows, tabs="\t" in rows[0], place=f"line {first + 1}")
     cells = [split_cells(row, dialect) for row in rows]
