@@ -118,6 +118,23 @@ FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
     "pairs.jdx": ([*JCAMP, "##XYPOINTS=(XY..XY)", *rows("{x:.4f}, {y}"), "##END="], "jcamp_xrd", ()),
     "start end step.pow": ([f"{START} {END} {STEP} 1.5406", *map(str, Y)], "fullprof_dat", ()),
     "blank before the wavelength.xy": (["# wavelength 1.5406 1.5444", *rows()], "xrd_text", (1.5406,)),
+    "index on the wavelength.txt": (
+        ["wavelength1: 0.7093", "Angle\tCounts", *rows("{x:.4f}\t{y}")], "xrd_text", (0.7093,)
+    ),
+    "greek wavelengths.csv": (
+        ["Anode material,Cu", "K-α1 [Å],1.54060", "K-α2 [Å],1.54443", "K-A2 / K-A1 Ratio,0.50000", "[Scan points]",
+         "Angle,Intensity", *rows("{x:.4f},{y}")], "xrd_text", (1.5406, 1.54443),
+    ),
+    "keys in brackets.txt": (
+        ["[Sample]HA", "[StepAngle]0.02", "[WaveLength]1.5406", "[Data]", *rows()], "xrd_text", (1.5406,)
+    ),
+    "axis of the scan.txt": (
+        [";ScanAxis = Theta/2-Theta", ";WaveLength1 = 1.540593", ";WaveLength2 = 1.544414", "#Intensity_unit=counts",
+         *rows("{x:.4f}\t{y}.0")], "xrd_text", (1.540593,),
+    ),
+    "points with a point.mdi": (
+        ["HA", f" {START} {STEP} 1.00 CU 1.5406 {END} {N}.", *wrapped(8)], "jade_mdi", (1.5406,)
+    ),
     "german wavelength.csv": (
         ["Wellenlänge [Å];1,54060", "2Theta;Intensität", *rows("{x:.4f};{y}", ",")], "xrd_text", (1.5406,)
     ),

@@ -93,7 +93,7 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     Parameters
     ----------
     path : path
-        The file; gzip and bzip2 are undone.
+        The file; gzip, bzip2, xz and a zip of one file are undone.
     scan : int, optional
         Number of the scan in the file, from 0. Without it the only powder scan is taken; several are asked for.
     format : str, optional

@@ -144,7 +144,7 @@ def ascii_raw(source: SourceFile) -> RawScan:
 
 _MDI = re.compile(
     r"\s*(?P<start>-?[\d.]+)\s+(?P<step>[\d.]+)\s+(?P<speed>[\d.]+)\s+(?P<anode>[A-Za-z]{1,2})\s+(?P<wavelength>[\d.]+)"
-    r"\s+(?P<end>-?[\d.]+)\s+(?P<n>\d+)\s*"
+    r"\s+(?P<end>-?[\d.]+)\s+(?P<n>\d+)\.?\s*"
 )
 
 

@@ -96,7 +96,8 @@ _ROLES: tuple[tuple[str, str], ...] = (
 _OF_WAVES = r"wellenl(?:ä|ae)nge|longueur d.onde|lunghezza d.onda|longitud de onda|длина волны|波長|波长"
 _UNIT = re.compile(r"[\[(/,].*\Z")
 _WAVELENGTH = re.compile(
-    rf"(?:wavelength(?:\s1(?![.\d]))?|wave_length\w*|{_OF_WAVES}|lambda|\bwl1?\b|\b(?:k-?)?alpha[12]\b)\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
+    r"(?:(?<!delta )(?<!Δ)(?:wavelength(?:[\s_]?1(?![.\d]))?|lambda)|wave_length\w*|\bwl1?\b|"
+    rf"(?:\b(?:k-?)?alpha|\bk-?[αa])[12]\b|{_OF_WAVES})\]?\s*(?:[(\[](?P<u1>\w+|Å)[)\]])?\s*[:=,;]?\s*[\"']?\s*"
     r"(?P<value>\d*\.\d+(?:e-?\d+)?|\d+e-\d+)(?![.,]?\d|\w*\d)[\"']?\s*(?P<unit>angstrom|å|nm|m\b|a\b)?",
     re.IGNORECASE,
 )
@@ -104,7 +105,7 @@ _SAYS_WAVELENGTH = re.compile(
     rf"(?:wavelength|wave_length\w*|{_OF_WAVES}|\blambda|\balpha1)\s*(?:[(\[]\S+[)\]])?\s*[:=,;]?\s*[\"']?\s*[-+]?\w*\d",
     re.I,
 )
-_ALPHA2 = re.compile(r"alpha[\s_-]*2|\bwl2\b", re.IGNORECASE)
+_ALPHA2 = re.compile(r"alpha[\s_-]*2|\bk-?[αa]2\b|\bwl2\b", re.IGNORECASE)
 _RATIO = re.compile(r"ratio[^:=,;]*[:=,;]\s*[\"']?\s*(0?\.\d+)", re.IGNORECASE)
 _TWO_THETA = re.compile(r"2[\s_*·-]*(?:th|θ)|two[\s_-]*theta|\btth\b", re.IGNORECASE)
 _ENERGY = re.compile(r"^[^\d:=]*(?:\b[km]?eV\b|\benerg(?:y|ie))[^\d:=]*$", re.IGNORECASE)
@@ -119,7 +120,8 @@ _TIME = re.compile(r"time[\s_]*per[\s_]*step\s*(?:\(s(?:ec)?\))?\s*[:=]\s*[\"']?
 _UNIT_LINE = re.compile(r"intensity unit:\s*(counts|cps)\b", re.IGNORECASE)
 _WEIGHT = re.compile(r"\(weight ([\d.eE+-]+)\)")
 _POWDER_SCAN = re.compile(
-    r"2\s*theta|two\s*theta|2θ|2th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd", re.I
+    r"2[\s-]*theta|two[\s-]*theta|2[\s-]*θ|2[\s-]*th|theta\s*[-/]\s*theta|tt\b|gonio|coupled|locked|continuous|step|psd",
+    re.I,
 )
 _NO_DEGREES = re.compile(r"[\[(/,_ ]\s*(?:m?rad(?:ian)?s?|arc ?(?:min|sec)\w*|mdeg|millideg\w*)\b", re.IGNORECASE)
 _DRAWN = re.compile(r"^\s*(?:log(?:10)?|lg|ln|sqrt|√|square root|wurzel)\b|^\s*√", re.IGNORECASE)
