@@ -671,6 +671,37 @@ def test_what_the_spike_is_wrong_by_does_not_push_every_phase_one_way(weighed: f
     assert crystals.low < min(weighed, 1.0) - 0.03, "one standard uncertainty below the ratio at least"
 
 
+def test_apatite_beside_glass_and_a_spike_is_no_powder_of_crystals() -> None:
+    """Carbonate of the lattice, which nothing measures, does not make up for what the crystals lack."""
+    masses, stds = np.array([0.42, 0.22, 0.08, 0.015, 0.25]), np.array([0.02, 0.064, 0.048, 0.016, 0.012])
+    names = ("fluorapatite", "protein", "water", "amorphous_calcium_phosphate", "corundum")
+    amounts = amounts_of(
+        names=names, amounts=masses, covariance=np.diag(stds**2), crystalline=(True, False, False, False, True)
+    )
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    apatite = compose_evidence(amounts, None, tissue=False, internal_standard=standard).components[COMPONENTS[0]]
+    assert apatite is not None
+    assert apatite.std is not None
+    assert_close(apatite.value, 0.42, atol=0.02, because="some of it is carbonate, which scatters little or nothing")
+    assert apatite.std < 0.05, "two amounts of 5 %, microabsorption of 2 %, and the carbonate"
+
+
+def test_an_undecided_phase_beside_unknown_crystals_may_be_there_or_not() -> None:
+    """A twentieth by its amount beside reflections of 0.95 g, whose mass per area nobody knows."""
+    amounts = replace(powder(organic=0.0), amounts=np.array([0.05, 0.0, 0.0]))
+    highest = {}
+    for decision in ("inconclusive", "not_detected"):
+        found = compose_evidence(
+            amounts, None, tissue=False, unidentified=(0.95, 0.01), phases=(phase("fluorite", decision, 0.001),)
+        )
+        other = found.components["other_crystalline"]
+        assert other is not None
+        assert other.low == 0.0
+        highest[decision] = other.high
+    assert highest["inconclusive"] > 0.03
+    assert highest["not_detected"] < 0.01
+
+
 def test_a_tenth_without_reflections_shows_beside_a_spike() -> None:
     powder_ = powder(standard=0.2, organic=0.1)
     scaled = replace(powder_, amounts=powder_.amounts * np.array([1.8, 1.0, 1.0, 1.0]))

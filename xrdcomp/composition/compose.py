@@ -717,7 +717,7 @@ def _report(
     model: JointModel, posterior: Posterior, consistency: Consistency, recipe: CompositionRecipe
 ) -> Composition:
     """Wet and dry estimates of what the evidence determines, with their budget."""
-    wet = reported(model.with_hidden(posterior.composition, recipe.seed), model)
+    wet = reported(model.with_hidden(posterior.composition, posterior.constants, recipe.seed), model)
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
     assumed = ("prior", priors.ASSUMED_CARBONATE.input)  # what rests on assumptions instead of measurements
     prior_share = {name: sum(parts.get(key, 0.0) for key in assumed) for name, parts in budget.items()}

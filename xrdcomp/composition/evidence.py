@@ -116,6 +116,7 @@ class XrdEvidence:
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
+    `undecided` is the mass of other phases in the fit that the search left undecided.
     `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
     `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
     """
@@ -136,6 +137,7 @@ class XrdEvidence:
     absent: frozenset[int] = frozenset()
     apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
+    undecided: float = 0.0
 
     def row(self, name: str) -> float:
         """Value of one row, 0 where it was not observed."""
@@ -258,12 +260,12 @@ def reduce_xrd(
     beside = [phase for phase in phases if not phase.is_apatite]
     missed = [phase.detection_limit for phase in beside if phase.unseen]
     limits = [limit / priors.LIMIT_IN_STDS_OF_ALL for limit in missed if limit]
-    unsure = sum(max(fitted.get(p.id, 0.0) / total, 0.0) ** 2 for p in beside if p.decision == "inconclusive")
+    unsure = [max(fitted.get(p.id, 0.0) / total, 0.0) for p in beside if p.decision == "inconclusive"]
     typical = float(np.median(limits)) if limits else priors.UNSEEN_STD
     if unidentified is not None:
         # limits are of what would be told from unknown reflections; what hides among these is part of what they weigh
         typical = 0.0
-    hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.sqrt(unsure)))
+    hidden = float(np.hypot(max(typical, priors.UNSEEN_STD / 2), np.linalg.norm(unsure)))
     if "other" in rows:
         covariance[rows.index("other"), rows.index("other")] += hidden**2
     # bounds of the fit may leave less variance than counting alone would
@@ -312,6 +314,7 @@ def reduce_xrd(
         ),
         apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
+        undecided=float(sum(unsure)),
     )
 
 

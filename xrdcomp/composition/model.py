@@ -150,11 +150,13 @@ class JointModel:
             or (name in ("organic", "water", "carbonate") and (wide[i] or prior_share[name] > 0.5))
         )
 
-    def with_hidden(self, draws: FloatArray, seed: int) -> FloatArray:
+    def with_hidden(self, draws: FloatArray, constants: FloatArray, seed: int) -> FloatArray:
         """Give what was not found a chance to be there below its detection limit, at the expense of other mineral.
 
         What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
-        thermogravimetry weighs what burns.
+        thermogravimetry weighs what burns. Phases that are undecided beside unknown reflections are there or not, in
+        the amount that the fit gives them on the scale of each draw: of heavy crystals outside the library there may be
+        far less than their reflections amount to.
         """
         if self.xrd is None:
             return draws
@@ -170,6 +172,13 @@ class JointModel:
                     out[:, source] -= taken
                     out[:, index] += taken
                     amount = amount - taken
+        if self.xrd.undecided > 0.0 and "unidentified" in self.xrd.rows:
+            scale = np.exp(constants[:, self.names.index("log_scale")])
+            bragg = scale * (1.0 + constants[:, self.names.index("xrd_bias")])
+            there = rng.random(len(out)) < priors.UNDECIDED_PROBABILITY
+            taken = np.minimum(self.xrd.undecided / bragg * there, out[:, UNSEEN])
+            out[:, UNSEEN] -= taken
+            out[:, OTHER] += taken
         return out
 
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:

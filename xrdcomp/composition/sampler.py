@@ -355,11 +355,11 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         # count against a mixture once for each of them
         only = sample_posterior(crystals, draws=draws, seed=seed + len(parts))
         width = min(priors.WIDTH_IN_STDS * float(probability @ [_soft(model, part).std() for part in parts]), 1.0)
-        # carbonate in the lattice must not make up for what the crystals lack
-        worse = [
-            part.chi_square + float(_assumed(model, part.mode_composition[None])[0] ** 2) for part in (only, parts[0])
-        ]
-        odds = priors.ALL_CRYSTALS_ODDS * np.exp(0.5 * (worse[1] - worse[0])) / max(width, 1e-6)
+        worse = only.chi_square - parts[0].chi_square
+        if CARBONATE not in crystals.absent:
+            # carbonate of the lattice must not make up for what the crystals lack
+            worse += float(_assumed(model, only.mode_composition[None])[0] ** 2)
+        odds = priors.ALL_CRYSTALS_ODDS * np.exp(-0.5 * worse) / max(width, 1e-6)
         probability = np.append(probability, odds) / (1.0 + odds)
         parts.append(only)
     if len(parts) == 1:

@@ -270,7 +270,8 @@ def withdraw_false_phases(
             if item.id in named:
                 reason = s.beneath_others(1)
             else:
-                reason = other_cell(search.fit, s.fitted) or s.contradicted() or s.out_of_ratio() or s.one_reflection()
+                reason = other_cell(search.fit, s.fitted) or s.contradicted()
+                reason = reason or s.out_of_ratio(library_size) or s.one_reflection()
                 reason = reason or s.beneath_others(library_size) or s.met_by_chance(library_size)
                 reason = reason or s.of_another_compound()
             if reason:
@@ -300,11 +301,16 @@ class _Suspect:
         which = "one of its strong reflections is" if n == 1 else f"{n} of its strong reflections are"
         return f"{which} not there, though the others say that it should show" if n else ""
 
-    def out_of_ratio(self) -> str:
+    def proved(self, library_size: int) -> bool:
+        """All of six sharp reflections are seen where chance would not put them; broad ones meet several peaks each."""
+        sharp = self.score.size_nm >= _SHARP_NM
+        return sharp and self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
+
+    def out_of_ratio(self, library_size: int) -> str:
         """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
         score, described = self.score, self.search.fit.describes_pattern
         complete = described and score.reflections_seen == score.reflections_expected
-        if complete or score.consistency < _OUT_OF_RATIO:
+        if complete or score.consistency < _OUT_OF_RATIO or self.proved(library_size):
             return ""
         counts = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
         where = "" if described else ", in a fit that does not describe the pattern"
@@ -326,9 +332,7 @@ class _Suspect:
         # sharp reflections of something else are not taken for broad ones
         small = self.sharp and self.score.size_nm <= _SMALL_NM
         ratio = _SMALL_RATIO if small else _CLOSE_RATIO
-        sharp = self.score.size_nm >= _SHARP_NM  # broad ones meet several peaks of a crowd each
-        all_seen = sharp and self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
-        clear = self.score.reflections_seen >= _MANY and (self.score.consistency < ratio or all_seen)
+        clear = self.score.reflections_seen >= _MANY and (self.score.consistency < ratio or self.proved(library_size))
         if clear or not len(heights) or not len(others):
             return ""
         alike = int((others > _COMPARABLE * heights[0]).sum())
