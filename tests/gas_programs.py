@@ -85,6 +85,14 @@ GELS = {
         Pool(mass=0.03, peak_c=90, energy_kj=45), Pool(mass=0.15, peak_c=225, energy_kj=90, order=1.3),
         Pool(mass=0.039, peak_c=330, energy_kj=130), Pool(mass=0.36, peak_c=440, energy_kj=170, order=1.2),
     ],
+    "boehmite gel": [
+        Pool(mass=0.14, peak_c=100, energy_kj=45, order=1.3), Pool(mass=0.05, peak_c=290, energy_kj=85, order=1.5),
+        Pool(mass=0.12, peak_c=430, energy_kj=150, order=1.5),
+    ],
+    "magnesia gel": [
+        Pool(mass=0.12, peak_c=110, energy_kj=45, order=1.2), Pool(mass=0.18, peak_c=360, energy_kj=120, order=1.3),
+        Pool(mass=0.06, peak_c=470, energy_kj=150, order=1.5),
+    ],
 }  # fmt: skip
 
 

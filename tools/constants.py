@@ -53,6 +53,32 @@ search.nuisance|GRAIN_STD|scatter of reflections of coarse powders (14 % measure
 search.detection|_LIMIT_FACTOR|amount at the limit over that of one perfect template|home|share found at the limit, home
 quantification.methods|STANDARD_SPREAD|determinations on weighed mixtures|weighed mixtures|round robin
 quantification.methods|PRIOR_RELATIVE_STD|calculated constant of the area ratio|judgement|nothing yet
+thermal.balance|_ENCLOSED_C|char enclosed by mineral burns some 150 °C wide: most it loses, over the rate in the valley, °C|kinetics 1601–1899: exceeded by 9 of 68|kinetics 2101–2300
+thermal.balance|_LATE_MOST|share of the organic that leaves so late, at most|kinetics 900–1199|kinetics 2101–2300
+thermal.balance|_LATE_IN_AIR|mean and standard deviation of that loss over its bound|kinetics 1601–1899, of which a third hold such char|kinetics 2101–2300, home in air
+thermal.balance|_LATE_INERT|the same where charring goes on|kinetics 900–1199|kinetics 2101–2300, home in nitrogen
+thermal.balance|_GASIFIED|char that goes between 750 and 950 °C: chars of 700 °C hold hydrogen and oxygen of a tenth of their mass, and CO2, steam and traces of oxygen take some|judgement; kinetics 1601–1899|kinetics 2101–2300 and home in nitrogen, whose laws differ
+thermal.balance|_GASIFIED_FROM_C|C + CO2 = 2 CO is balanced at 700 °C|thermodynamics|kinetics
+thermal.balance|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers|kinetics 900–1199|measured plastics, wood and digestate; kinetics 2101–2300
+thermal.balance|_CHAIN_CHAR|char of fat and vinyl polymers, 0 to 5 %|literature|kinetics 2101–2300
+thermal.balance|_MIXED_STD|a mixture's share tells its char less well|kinetics 900–1199|kinetics 2101–2300
+thermal.balance|_EARLY_SHARE|organic matter of tissue begins by 250 to 300 °C|simulated specimens, measured plastics, hydroxides, cements|own variants of gels, hydrates, clays, wood
+thermal.balance|_HALF_ORGANIC_C|half of what tissue loses goes within 65 to 100 °C, wood 50, hydroxides 25 to 38|simulated and measured runs|the same variants
+thermal.balance|_NARROW_C|moisture takes 60 to 100 °C|hydrates of own kinetics|hydrates of other kinetics
+thermal.balance|_LEAST_DIOXIDE|CO2 of mineral of tissue, 2 to 8 % CO3|bone, dentine, enamel|gels of alumina, titania, boehmite, magnesia
+thermal.losses|_KNEE_OXIDISING|char burns in minutes on a hold in air|bone of own kinetics|holds of the field cases
+thermal.losses|_KNEE_INERT|nothing tells which loss goes on|judgement|programmes of other kinetics
+thermal.losses|_SHARED_STD|of what carbonate and salts lose together|24 specimens with 1.5 to 8 % of salt|kinetics, salts
+thermal.losses|_EARLY_HYDROXYL|hydroxyl gone before the carbonate's end, of all that the residue may hold|home|kinetics
+thermal.losses|_ENERGY_FACTOR|published energies of dehydroxylation scatter|literature|220 and 350 kJ/mol (tests/unit)
+thermal.losses|_OVERLAP_RATIO|below it components change no boundary by more than its placement|home|kinetics
+thermal.curve|_JUMP_CONTRAST|reactions over 1.5 to 3 readings come to 9.5 to 21|calculated steps|jumps of the kinetics world, steep flanks (tests/unit)
+thermal.curve|_JUMP_SIGMAS|one false jump in some thousand runs|white noise|kinetics without jumps
+thermal.curve|_STILL_FALLS|share of the height of the burning, and fall over 15 °C: below, something else goes|kinetics 1601–1899|kinetics 2101–2300
+thermal.curve|_UNBURNT_STD|char that does not burn with the rest|judgement|kinetics with a change of gas
+thermal.curve|_ABRUPT_SHARE|a tenfold rate within 12 °C would need more than 600 kJ/mol|calculation|runs with and without a change that was told
+thermal.curve|_NOT_REPEATED|half of a drift comes back in a blank|judgement|home with blanks
+thermal.curve|_CARRIER_VOLUME_CM3|gains of 0.24 mg by 800 °C in raw files|measured raw files|nothing else yet
 composition.priors|BLANK_GAIN|half of the error is the background's|judgement|nothing yet
 composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
 composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds

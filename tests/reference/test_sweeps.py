@@ -74,6 +74,7 @@ def test_no_width_jumps_where_the_evidence_moves_by_less_than_its_uncertainty(na
         ("home", "offset", (0.0, 0.02, 0.04)),
         ("home", "counts", (600.0, 5000.0)),
         ("home", "rate", (6.0, 6.5, 7.0)),
+        ("home", "rate", (9.0, 9.4, 9.8)),
         ("measured", "range", (80.0, 82.0, 84.0)),
         ("measured", "amorphous", (0.08, 0.09, 0.10)),
     ],

@@ -13,8 +13,9 @@ from xrdcomp.data import Atmosphere
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import TgaResult
-from xrdcomp.stages import analyze_tga
+from xrdcomp.stages import analyze_tga, compose
 from xrdcomp.thermal.balance import tga_check
+from xrdcomp.thermal.curve import shift_with_rate
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
 WATER, ORGANIC, CARBONATE = 0.10, 0.25, 0.035
@@ -128,9 +129,38 @@ def test_what_leaves_no_carbonate_is_not_tissue_for_sure(name: str, rate: float)
         assert "TGA_NO_CARBONATE" in {m.code for m in beside_phases(result)}
         assert "TGA_NO_CARBONATE" in {m.code for m in beside_phases(result, "corundum")}
         assert "TGA_NO_CARBONATE" not in {m.code for m in beside_phases(result, "hydroxyapatite")}
+        composition = compose(result)
+        assert composition["organic"] is composition["carbonate"] is None, "it may be water or CO2 of the mineral"
+        assert "total_mineral" not in composition.identifiable_sums
     assert result.nature != "tissue"
     stated = msgspec.structs.replace(NO_BUOYANCY, assignment="tissue")
-    assert analyze_tga(run, stated).nature == "tissue"
+    tissue = analyze_tga(run, stated)
+    assert tissue.nature == "tissue"
+    assert compose(tissue)["organic"] is not None
+
+
+@pytest.mark.parametrize("rate", [2.0, 5.0])
+def test_char_that_carbonate_follows_at_once_ends_where_its_rate_no_longer_falls(rate: float) -> None:
+    """On the ramp, where the gas changes just before the carbonate's peak: char 1 %, carbonate 6 %."""
+    pools = [
+        Pool(mass=0.10, peak_c=80, energy_kj=50), Pool(mass=0.11, peak_c=330, energy_kj=160, order=1.3, char=0.1),
+        Pool(mass=0.06, peak_c=690, energy_kj=200),
+    ]  # fmt: skip
+    minutes = (shift_with_rate(625.0, rate, 200.0) - 25.0) / rate
+    result = analyze_tga(make(pools, Programme(gas="nitrogen", rate=rate, oxygen_at_min=minutes)).run, NO_BUOYANCY)
+    (burnt,) = [part for step in result.steps for part in step.parts if part.name.startswith("organic")][-1:]
+    assert_close(burnt.mass_loss.value, 0.011, atol=0.006, because="the carbonate beside it is taken off")
+    low, high = result.quantities["organic"].ci95
+    assert low - 0.004 <= 0.11 <= high + 0.004
+    low, high = result.quantities["carbonate_co2"].ci95
+    assert low - 0.004 <= 0.06 <= high + 0.004
+
+
+def test_a_fall_while_oxygen_comes_is_no_jump() -> None:
+    made = make(bone(), Programme(gas="nitrogen", rate=2.0, oxygen_at_min=412.5, reading_s=60.0))
+    result = analyze_tga(made.run, NO_BUOYANCY)
+    assert "TGA_JUMP" not in {m.code for m in result.messages}
+    holds(result)
 
 
 @pytest.mark.parametrize("water", [0.4, 0.8])

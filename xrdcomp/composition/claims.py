@@ -344,7 +344,7 @@ class _Specimen:
             text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}"
             return probability, f"{text}, against {100 * limit:.0f} wt%, if it is hydroxyapatite."
         single = self.composition.runs[0] if self.composition.runs else self.composition
-        if single.consistency is not None and single.consistency.tga:
+        if single.consistency is not None and single.consistency.tga and "total_mineral" in single.identifiable_sums:
             mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")
             at_least = float((mineral < limit).mean())
             text = f"All mineral without carbonate is {self.on_basis(float(mineral.mean()))}"

@@ -429,6 +429,8 @@ def compose(
                 "run, or set the windows in the recipe."
             )
             messages = (TGA_NOT_USED(text, steps=len(tga.steps)),)
+        elif kind == "tissue":
+            thermal = replace(thermal, gel=False)
     standard = internal_standard
     if isinstance(standard, tuple):
         standard = InternalStandard(id=standard[0], fraction=standard[1])

@@ -65,7 +65,9 @@ class ThermalEvidence:
     to one; only the losses are used, so closure is never counted twice. In an `inert` gas (nitrogen, argon, carbon
     dioxide) the share `char_fraction` of the organic stays as char. The run ended at `final_c` (°C, None where
     unknown); salts evaporate above 800 °C, unless the carbonate was ended before (`salts_apart`: what both may have
-    lost is then in `covariance`). `sources` are the variance shares of the losses by cause, for the uncertainty budget.
+    lost is then in `covariance`). `gel` where what is left loses no CO2, unlike mineral of tissue, so that what was
+    lost as organic matter may be bound water. `sources` are the variance shares of the losses by cause, for the
+    uncertainty budget.
     """
 
     values: FloatArray
@@ -75,6 +77,7 @@ class ThermalEvidence:
     char_std: float = priors.CHAR.std
     final_c: float | None = None
     salts_apart: bool = False
+    gel: bool = False
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -207,6 +210,7 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
         char_std=char.std or priors.CHAR.std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
         salts_apart=tga.salts_apart,
+        gel=tga.nature == "open" and "CO2" in tga.nature_reason,
         sources=sources,
     )
 

@@ -126,7 +126,7 @@ class JointModel:
     def determined_sums(self) -> tuple[str, ...]:
         """Sums of components that these measurements determine."""
         if not self.weighs_crystals:
-            return () if self.thermal is None else ("total_mineral", "volatile")
+            return () if self.thermal is None else ("volatile",) if self.thermal.gel else ("total_mineral", "volatile")
         both = ("total_mineral", "calcium_phosphate") if self.thermal is not None else ()
         soft = ("organic_and_water",) if self.thermal is not None or self.tissue else ()
         return (*both, "crystalline", "non_crystalline", *soft)
@@ -134,7 +134,9 @@ class JointModel:
     def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
         """Components that these measurements do not determine; `draws` are as received."""
         if self.xrd is None:
-            return ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
+            gel = self.thermal is not None and self.thermal.gel  # water or CO2 of its mineral, as well
+            unseen = ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
+            return ("organic", "carbonate", *unseen) if gel else unseen
         if self.thermal is not None:
             return () if self.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
         if not self.weighs_crystals:

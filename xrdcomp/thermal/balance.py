@@ -423,17 +423,19 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     """
     burnt = 0.0 if curve.burn is None else curve.burn.mass
     organic = max(float(boundaries.mass[0] - boundaries.mass[1]), 0.0) + burnt
-    at = boundaries.progress[1] + _VALLEY_C * np.array([-1.0, 1.0])
-    before, after = np.interp(at, curve.raw.progress, curve.mass)
-    noise = float(np.sqrt(2.0)) * smoothed_std(curve.raw.bin_noise, curve.length)
-    lost, most = _ENCLOSED_C * float(before - after) / (2.0 * _VALLEY_C), _LATE_MOST * organic
-    noise *= _ENCLOSED_C / (2.0 * _VALLEY_C)
+    rate, temperature = curve.raw.heating_rate_k_min, curve.raw.temperature_c
+    # the slowest 32 °C around the end of the organic: where noise puts the boundary does not matter
+    end_c = shift_with_rate(recipe.organic_end_c, rate, _VALLEY_ENERGY_KJ)
+    around = curve.raw.progress[np.abs(temperature - end_c) <= recipe.search_half_width_c]
+    at = np.append(around, boundaries.progress[1])[:, None] + _VALLEY_C * np.array([-1.0, 1.0])
+    passed = np.interp(at, curve.raw.progress, curve.mass) @ np.array([1.0, -1.0])
+    noise = float(np.sqrt(2.0)) * smoothed_std(curve.raw.bin_noise, curve.length) * _ENCLOSED_C / (2.0 * _VALLEY_C)
+    lost, most = _ENCLOSED_C * float(passed.min()) / (2.0 * _VALLEY_C), _LATE_MOST * organic
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
-    late = (mean * float(np.clip(lost - noise, 0.0, most)), std * float(np.clip(lost + noise, 0.0, most)))
+    late = (mean * float(np.clip(lost, 0.0, most)), std * float(np.clip(lost + noise, 0.0, most)))
     found = {"late_organic": Moved(*late, np.array([0.0, 1.0, -1.0, 0.0]))}
     if charred:
-        rate, temperature = curve.raw.heating_rate_k_min, curve.raw.temperature_c
         low, high = (shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_GASIFIED_FROM_C, _GASIFIED_ALL_C))
         before_end, in_all = np.clip(
             (np.array([boundaries.temperature_c[2], temperature[-1]]) - low) / (high - low), 0, 1

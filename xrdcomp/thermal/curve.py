@@ -644,8 +644,7 @@ def gas_density(temperature_c: FloatArray, atmosphere: Atmosphere) -> FloatArray
 
 _LEAST_BURN, _ABRUPT_C, _ABRUPT_SHARE, _REACH_C, _ROUNDED_LENGTHS = 0.005, 12.0, 0.1, 15.0, 2.0
 _BURNT_SHARE, _BEGUN_SHARE, _ABOVE_BEFORE, _NOTHING_BUT_CHAR_C, _BURN_BINS = 0.01, 0.03, 1.5, 880.0, 4
-_STILL_FALLS, _LOW_SHARE, _CARBONATE_FROM_C, _UNBURNT_STD, _QUICK_C = 0.8, 0.2, 650.0, 0.015, 60.0
-_HOLDS_UP, _HALF_BURNT = 0.9, 0.6
+_STILL_FALLS, _CARBONATE_FROM_C, _UNBURNT_STD, _QUICK_C = ((0.2, 0.8), (0.6, 0.9)), 650.0, 0.015, 60.0
 _CHARRED_FROM_C, _MOST_CHAR, _MEASURED = 180.0, 5.0, 0.7  # char per loss before it; share of bins with readings
 
 
@@ -742,9 +741,7 @@ def _end_of_burning(dtg: FloatArray, top: int, floor: float, step: float) -> int
     end = min(top + int(low[0]) + _BURN_BINS, len(dtg) - 1) if len(low) else len(dtg) - 1
     ahead = int(np.ceil(_REACH_C / step))
     now, later = dtg[top : len(dtg) - ahead], dtg[top + ahead :]
-    steady = (now < _LOW_SHARE * dtg[top]) & (later > _STILL_FALLS * now)
-    steady |= (now < _HALF_BURNT * dtg[top]) & (later > _HOLDS_UP * now)
-    steady = np.flatnonzero(steady)
+    steady = np.flatnonzero(np.any([(now < k * dtg[top]) & (later > falls * now) for k, falls in _STILL_FALLS], axis=0))
     return min(end, top + int(steady[0])) if len(steady) else end
 
 
