@@ -118,6 +118,17 @@ FILES: dict[str, tuple[list[str], str, str, str]] = {
         ["Time (min),Set temp (°C),Temp (°C),Weight (mg)", *rows("{t:.6f},999,{T:.5f},{m:.7f}")], "utf-8", "tga_csv",
         "mg",
     ),
+    "wide brackets.csv": (
+        ["時間（min）,温度（℃）,重量（mg）", *rows("{t:.6f},{T:.5f},{m:.7f}")], "utf-8", "tga_csv", "mg"
+    ),
+    "wide brackets.txt": (
+        ["时间（min）\t温度（℃）\t质量（％）", *rows("{t:.6f}\t{T:.5f}\t{p:.7f}")], "gb18030", "tga_csv", "percent"
+    ),
+    "greek.txt": (["t/min;ϑ/°C;Δm/%", *rows("{t:.6f};{T:.5f};{q:.7f}")], "utf-8", "tga_csv", "percent"),
+    "words for units.csv": (
+        ["Time (minutes),Temperature (degrees Celsius),Mass (milligrams)", *rows("{t:.6f},{T:.5f},{m:.7f}")], "utf-8",
+        "tga_csv", "mg",
+    ),
     "typographic.csv": (
         ["Time (min),Temperature (°C),Weight change (%)",
          *(row.replace("-", "\u2212") for row in rows("{t:.6f},{T:.5f},{q:.7f}"))], "utf-8", "tga_csv", "percent",

@@ -24,7 +24,10 @@ _SPELLINGS: dict[tuple[Dimension, str], str] = {
     ("time", "s"): "s sec secs second seconds sek sekunden secondes segundos secondi 秒 秒钟 초 сек с sn saniye",
     ("time", "min"): "min mins minute minutes minuten minutos minuti 分 分钟 分鐘 분 мин хв dk dakika",
     ("time", "h"): "h hr hrs hour hours std heures horas ore 时 小时 時間 시간 ч год sa saat",
-    ("temperature", "C"): "°c c с degc deg.c oc celsius cel 摄氏度 攝氏度 섭씨 degreec degreesc degcelsius",
+    (
+        "temperature",
+        "C",
+    ): "°c c с degc deg.c oc celsius cel 摄氏度 攝氏度 섭씨 degreec degreesc degcelsius degreecelsius degreescelsius",
     ("temperature", "K"): "k kelvin °k degk",
     ("temperature", "F"): "°f f fahrenheit degf",
     ("mass", "mg"): "mg milligram milligrams мг 毫克 ミリグラム",
@@ -160,7 +163,7 @@ _ROLES: tuple[tuple[Role, str, str], ...] = (
         r"|cold junction|calib|correction|sensit|power|ramp|rate\b|\bion\b|\bdata\b|difference|\bdelta t", "",
     ),
     ("time", rf"^(elapsed |run |total |test )?({TIME_WORDS})(?![a-z])|^time|^t$", "time none"),
-    ("temperature", rf"{TEMPERATURE_WORDS}|(^|[_\s])t\d?$|^ts$|^tr$|^tf$|^t ?sample$|^t_?s$", "temperature none"),
+    ("temperature", rf"{TEMPERATURE_WORDS}|(^|[_\s])t\d?$|^t[srf]$|^[ϑθ]$|^t ?sample$|^t_?s$", "temperature none"),
     (
         "mass",
         rf"\bm\s*/\s*m_?0\b|{MASS_WORDS}|^tga?\d?\b|^tg\W|^m$|^w$|^wt\b|residu|^udtg$|thermograv|termograv"
@@ -171,7 +174,7 @@ _ROLES: tuple[tuple[Role, str, str], ...] = (
     ("mass", r"^$|^(value|wert|valeur|valor|valore|signal)$", "mass"),
     (
         "mass_change",
-        r"change|loss|verlust|änderung|aenderung|^Δ|^delta|^dm$|gain|perte|variation|decrease|p[ée]rdida|perdita|variaci"
+        r"change|loss|verlust|änderung|aenderung|^δ|^delta|^dm$|gain|perte|variation|decrease|p[ée]rdida|perdita|variaci"
         r"|zmiana|ubytek|изменен|потер|変化|变化|減少|减少|失重", "mass",
     ),
 )  # fmt: skip

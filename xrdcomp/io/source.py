@@ -219,6 +219,8 @@ def _plain_numbers(text: str) -> str:
     if "D+" in text or "d+" in text or "D-" in text or "d-" in text:
         text = _FORTRAN.sub(r"\1E\2", text)
     text = text.replace("\u2212", "-")
+    if any(sign in text[:_NAMES] for sign in "（）％"):  # of Chinese and Japanese keyboards
+        text = text.translate({0xFF08: "(", 0xFF09: ")", 0xFF05: "%"})
     if '="' in text:  # cells that a spreadsheet must not touch
         text = _PROTECTED.sub(r'\1"\2"', text)
     if '"' in text[:_NAMES]:  # names of columns in two lines
