@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import amounts_of
 from tests.helpers import assert_close, binomial_band
-from tests.unit.composition_evidence import BOUND, CHAR, CO2, LATE, TYPICAL, balance, phase, xrd_amounts
+from tests.unit.composition_evidence import BOUND, CHAR, CO2, CONDENSED, LATE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition.compose import compose_evidence, estimates_of
 from xrdcomp.composition.evidence import ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import build_model
@@ -55,13 +55,15 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
         total += norm.logpdf(spread, UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std)
     if thermal is not None:
-        late, bound = point[:, 11:13].T
-        char = point[:, 13] if thermal.inert else np.zeros(len(point))
+        late, bound, condensed = point[:, 11:14].T
+        char = point[:, 14] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
-        total += norm.logpdf(late, 0.8, 0.2) + norm.logpdf(bound, 0.10, 0.03)
+        total += norm.logpdf(late, 0.7, 0.25) + norm.logpdf(bound, 0.11, 0.04)
+        total += np.where((condensed < 0) | (condensed > 0.02), -np.inf, norm.logpdf(condensed, 0.001, 0.0015))
         if thermal.inert:
             total += norm.logpdf(char, 0.22, 0.05)
-        losses = np.array([w + (1 - late) * bound * a, (1 - char) * o + late * bound * a, CO2 * c + 0.4397 * z])
+        burnt = (1 - char) * o + late * bound * a + condensed * h
+        losses = np.array([w + (1 - late) * bound * a, burnt, CO2 * c + 0.4397 * z])
         residual = thermal.losses - losses.T
         inverse = np.linalg.inv(thermal.loss_covariance)
         total -= 0.5 * np.einsum("ni,ij,nj->n", residual, inverse, residual)
@@ -78,7 +80,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     mine = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=8000, seed=1)
-    dimensions = 11 if inert is None else 13 + inert
+    dimensions = 11 if inert is None else 14 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -101,8 +103,8 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     evidence = reduce_xrd(xrd_amounts(truth, stds=np.full(6, 0.003), rng=np.random.default_rng(2)))
     thermal = balance(truth, rng=np.random.default_rng(3))
     model = build_model(evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4))
-    usual = [item if item.name != "xrd_spread" else replace(item, mean=0.0, std=1e-4) for item in model.priors]
-    model = replace(model, priors=tuple(usual))
+    held = {"xrd_spread": {"mean": 0.0, "std": 1e-4}, "late_water": {"std": 0.05}}  # it bends what it multiplies
+    model = replace(model, priors=tuple(replace(item, **held.get(item.name, {})) for item in model.priors))
     posterior = sample_posterior(model, draws=8000, seed=3)
     constants = posterior.constants.mean(axis=0)
     matrix = model.design(constants[None])[0][0][:, :6]  # no unidentified crystals are asked for
@@ -170,11 +172,10 @@ def draw_case(
         covariance=np.diag(stds**2),
         crystalline=(True, False, False, False, True),
     )
-    late, bound, char = within(LATE, 0.2, 0, 1), within(BOUND, 0.03, 0, 0.3), within(CHAR, 0.05, 0, 0.9)
-    inert = kind == "nitrogen"
-    losses = np.array([w + (1 - late) * bound * a, (1 - char * inert) * o + late * bound * a, CO2 * c]) + rng.normal(
-        0, [0.004, 0.006, 0.004]
-    )
+    late, bound, char = within(LATE, 0.25, 0, 1), within(BOUND, 0.04, 0, 0.3), within(CHAR, 0.05, 0, 0.9)
+    inert, condensed = kind == "nitrogen", within(CONDENSED, 0.0015, 0, 0.02)
+    burnt = (1 - char * inert) * o + late * bound * a + condensed * h
+    losses = np.array([w + (1 - late) * bound * a, burnt, CO2 * c]) + rng.normal(0, [0.004, 0.006, 0.004])
     to_four = np.vstack([np.eye(3), -np.ones(3)])
     thermal = ThermalEvidence(
         values=np.append(losses, 1 - losses.sum()),

@@ -20,7 +20,7 @@ NAMES = ("hydroxyapatite", "protein", "lipid", "water", "amorphous_calcium_phosp
 STDS = np.array([0.010, 0.040, 0.040, 0.030, 0.015, 0.004])
 COUNTING = 0.2
 CO2 = 44.009 / 60.008
-LATE, BOUND, CHAR = 0.8, 0.1, 0.22
+LATE, BOUND, CONDENSED, CHAR = 0.7, 0.11, 0.001, 0.22
 
 
 def xrd_amounts(
@@ -67,8 +67,8 @@ def balance(
     stds: tuple[float, float, float] = (0.002, 0.003, 0.002),
     calcite: bool = True,
 ) -> ThermalEvidence:
-    _, o, w, c, a, z = x
-    losses = np.array([w + (1 - LATE) * BOUND * a, o + LATE * BOUND * a, CO2 * c])
+    h, o, w, c, a, z = x
+    losses = np.array([w + (1 - LATE) * BOUND * a, o + LATE * BOUND * a + CONDENSED * h, CO2 * c])
     losses[2] += 0.4397 * z if calcite else 0.0
     if inert:
         losses[1] -= CHAR * o

@@ -8,7 +8,7 @@ standard, which weighs every phase by itself, they are whatever is left, seen or
 Thermogravimetry (fractions of the initial mass; l are losses of other crystals per mass)::
 
     water window      w + (1 - a) λ A + l_w z
-    organic window    (1 - χ) o + a λ A + l_o z
+    organic window    (1 - χ) o + a λ A + p h + l_o z
     carbonate window  0.7334 c + (l_c + v) z      v: chlorides that evaporated, per mass of z
 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
@@ -21,7 +21,7 @@ Diffraction (masses on one unknown scale K; b is the bias of crystalline against
     unidentified      K (1 + b) f u
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
-The constants and their priors are declared in `priors`. Given K, b, g, a, λ, χ, κ, d, R the evidence is linear in x;
+The constants and their priors are declared in `priors`. Given K, b, g, a, λ, p, χ, κ, d, R the evidence is linear in x;
 that is what the sampler uses.
 """
 
@@ -238,6 +238,7 @@ class JointModel:
             losses[:, 0, AMORPHOUS] = (1.0 - late) * bound
             losses[:, 1, ORGANIC] = 1.0 - theta["char"] if thermal.inert else 1.0
             losses[:, 1, AMORPHOUS] = late * bound
+            losses[:, 1, H] = theta["condensed_water"]
             if thermal.sees_carbonate:
                 losses[:, 2, CARBONATE] = CO2_PER_CARBONATE
             if xrd is not None:
@@ -384,7 +385,7 @@ def build_model(
             constants.append(replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std))
             constants.append(replace(priors.STANDARD_SCATTER, std=standard.scatter_std))
     if thermal is not None:
-        constants += [priors.LATE_WATER, priors.BOUND_WATER]
+        constants += [priors.LATE_WATER, priors.BOUND_WATER, priors.CONDENSED_WATER]
         if thermal.inert:
             constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3)))
         if xrd is not None and _salt_share(xrd, thermal) > 0:

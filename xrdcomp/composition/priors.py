@@ -109,14 +109,20 @@ the RockJock library scatters by about the calculated ratio of crystals and diff
 # Constants of thermogravimetry.
 
 LATE_WATER = Prior(
-    name="late_water", mean=0.80, std=0.20, low=0.0, high=1.0, input="bound_water",
+    name="late_water", mean=0.70, std=0.25, low=0.0, high=1.0, input="bound_water",
     meaning="a: share of the bound water of amorphous calcium phosphate that leaves above the water window",
-    origin="judged",
+    origin="judged: it leaves steadily between 60 and 400 degrees, and the window ends at about 200",
 )  # fmt: skip
 BOUND_WATER = Prior(
-    name="bound_water", mean=0.10, std=0.03, low=0.0, high=0.3, input="bound_water",
+    name="bound_water", mean=0.11, std=0.04, low=0.0, high=0.3, input="bound_water",
     meaning="λ: bound water of amorphous calcium phosphate, mass fraction",
-    origin="Ca9(PO4)6·nH2O with n about 3 to 7",
+    origin="Ca9(PO4)6·nH2O with n 3 to 7 when dried: 0.055 to 0.12; 0.10 to 0.20 as precipitated (Eanes 2001, Monogr. "
+    "Oral Sci. 18, 130)",
+)  # fmt: skip
+CONDENSED_WATER = Prior(
+    name="condensed_water", mean=0.001, std=0.0015, low=0.0, high=0.02, input="bound_water",
+    meaning="water that hydrogen phosphate of the apatite loses by condensation, 250 to 550 °C, mass fraction of it",
+    origin="none in mature or synthetic apatite; HPO4 is 5 to 15 % of the phosphate of young bone, which lose 0.3 to 0.8 %",
 )  # fmt: skip
 CHAR = Prior(
     name="char", mean=ThermalRecipe().char_fraction, std=ThermalRecipe().char_std, low=0.0, high=0.9, input="char",
