@@ -66,9 +66,10 @@ class AmorphousComponent:
 
 
 AMORPHOUS: Mapping[str, AmorphousComponent] = {
-    # Liquid water: mean of measured molecular form factors [Peplow & Verghese 1998 Phys. Med. Biol. 43, 2431] and of
-    # the pair distribution functions of Soper 2013 (ISRN Phys. Chem. 279463) with the charge transfer of Sorenson et
-    # al. 2000 (J. Chem. Phys. 113, 9149): areas over free atoms 0.81 and 0.83, here 0.80.
+    # Liquid water: measured molecular form factors [Peplow & Verghese 1998 Phys. Med. Biol. 43, 2431] and, above
+    # 1.7 Å⁻¹, the pair distribution functions of Soper 2013 (ISRN Phys. Chem. 279463) with the charge transfer of
+    # Sorenson et al. 2000 (J. Chem. Phys. 113, 9149) with nearly equal weight; below they ring, and S stays at its
+    # value at zero, 0.1 by the compressibility, up to 1.2 Å⁻¹. Areas over free atoms 0.80 and 0.81, here 0.79.
     "water": AmorphousComponent(
         name="water",
         label="water",
@@ -76,15 +77,16 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         density=0.997,
         area_std=0.03,
         rings=(
-            Ring(q=2.019, width=0.272, height=0.675, q_std=0.03, height_std=0.10),
-            Ring(q=2.864, width=0.380, height=0.527, q_std=0.05, height_std=0.06),
-            Ring(q=3.594, width=0.435, height=-0.336, height_std=0.05),
-            Ring(q=4.794, width=0.244, height=0.044),
-            Ring(q=5.946, width=0.414, height=-0.198),
+            Ring(q=2.083, width=0.279, height=0.485, q_std=0.03, height_std=0.10),
+            Ring(q=2.937, width=0.348, height=0.676, q_std=0.05, height_std=0.06),
+            Ring(q=3.384, width=0.483, height=-0.359, height_std=0.05),
+            Ring(q=4.4, width=0.14, height=-0.042),
+            Ring(q=5.962, width=0.465, height=-0.235),
         ),
-        floor=0.099,
-        q_core=1.779,
-        core_width=0.349,
+        floor=0.107,
+        q_core=1.633,
+        core_width=0.116,
+        floor_std=0.03,
     ),
     # Triglycerides: adipose tissue measured by Peplow & Verghese, its water and the Compton scattering they left (22 %
     # of the tabulated, judged by S = 1 at 5-10 Å⁻¹) taken off: area 1.33, S 3.5 at 1.45, 0.85 at 2.2, 1.4 at 3.0 Å⁻¹;
