@@ -30,6 +30,10 @@ from xrdcomp.units import BoolArray, FloatArray, d_to_two_theta, two_theta_to_q
 MIN_TWO_THETA = 5.0  # degrees; below, the direct beam and the beam knife decide the counts
 MAX_D_SPACING = 17.7  # ångström: 5° with Cu Kα, where a shorter wavelength begins as well
 _MIN_POINTS = 50
+# Below LOW_Q (Å⁻¹, 8 to 9° with Cu Kα) amorphous matter shows what no model of a material knows: packing of chains and
+# lamellae, small angles. Misfit there would count as that of the whole pattern and bend the halos above. Such points
+# are known to a share of their intensity at best.
+LOW_Q, LOW_Q_FADING, LOW_Q_STD = 0.65, 0.1, 0.05
 _MASKED = 1e4  # by which the standard deviation of a masked point is enlarged
 _CLEAR_COUNTS = 20.0  # a Poisson mean at which a zero has a chance of 2e-9
 
@@ -68,8 +72,13 @@ class Points:
         return len(self.two_theta)
 
     @classmethod
-    def select(cls, pattern: Pattern, recipe: FitRecipe, wavelength: float) -> Points:
+    def select(
+        cls, pattern: Pattern, recipe: FitRecipe, wavelength: float, *, measured: Sequence[MeasuredAmorphous] = ()
+    ) -> Points:
         """Take the recipe's range of a pattern, else everything above `MIN_TWO_THETA` or below `MAX_D_SPACING`.
+
+        Beside amorphous components none of which is `measured`, points below `LOW_Q` have at least `LOW_Q_STD` of their
+        intensity as uncertainty.
 
         Raises AnalysisError where fewer than 50 points are left, or the intensities are all alike.
         """
@@ -95,7 +104,9 @@ class Points:
         if np.ptp(y) == 0.0:
             msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
             raise AnalysisError(msg)
-        return cls(two_theta=pattern.two_theta[inside], intensity=y, sigma=pattern.sigma[inside])
+        x = pattern.two_theta[inside]
+        sigma = np.maximum(pattern.sigma[inside], low_angle_share(x, recipe, wavelength, measured) * y)
+        return cls(two_theta=x, intensity=y, sigma=sigma)
 
     @property
     def step(self) -> float:
@@ -119,6 +130,16 @@ class Points:
         """
         allowed = narrowest_fwhm(model, table.start) / (per_fwhm * self.step)
         return self.binned(int(np.clip(allowed, 1, _MAX_BIN)))
+
+
+def low_angle_share(
+    two_theta: FloatArray, recipe: FitRecipe, wavelength: float, measured: Sequence[MeasuredAmorphous] = ()
+) -> FloatArray:
+    """Share of the intensity that points (degrees) have as uncertainty at least, (n,)."""
+    if recipe.background == "flexible" or recipe.amorphous == () or measured:
+        return np.zeros_like(two_theta)
+    q = two_theta_to_q(two_theta, wavelength)
+    return np.asarray(LOW_Q_STD * np.clip((LOW_Q - q) / LOW_Q_FADING, 0.0, 1.0))
 
 
 def padding_points(pattern: Pattern) -> BoolArray:

@@ -194,7 +194,7 @@ class Refinement(FittedModel):
         """
         recipe, given = recipe or FitRecipe(), params is not None or table is not None
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
-        points = Points.select(pattern, recipe, instrument.wavelength)
+        points = Points.select(pattern, recipe, instrument.wavelength, measured=measured)
         table = table or build_parameters(phases, instrument, recipe)
         if params is not None:
             table = table.from_lmfit(params)

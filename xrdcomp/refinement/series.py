@@ -19,7 +19,7 @@ import numpy as np
 from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.model import CORRECTION_STD, MeasuredAmorphous, PatternModel, Points
+from xrdcomp.refinement.model import CORRECTION_STD, MeasuredAmorphous, PatternModel, Points, low_angle_share
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.solver import minimize
@@ -145,7 +145,14 @@ class SeriesEngine:
             sigma = np.sqrt(self.noise * np.maximum(np.abs(y), self.noise))
         elif len(sigma) != len(y):
             sigma = sigma[self.inside]
-        return Points(two_theta=self.common.points.two_theta, intensity=y, sigma=np.asarray(sigma, dtype=float))
+        sigma = np.maximum(sigma, self._low_angles * y)
+        return Points(two_theta=self.common.points.two_theta, intensity=y, sigma=sigma)
+
+    @cached_property
+    def _low_angles(self) -> FloatArray:
+        common = self.common
+        measured = [item for item in common.setup.amorphous if isinstance(item, MeasuredAmorphous)]
+        return low_angle_share(common.points.two_theta, common.recipe, common.instrument.wavelength, measured)
 
     def fit(self, intensity: FloatArray, sigma: FloatArray | None = None) -> PatternFit:
         """Fit one pattern, (n,), from the common fit.
