@@ -5,7 +5,8 @@ dips between the rings and the level at low angles as absolute measurements repo
 between 0.7 and 4.1 Å⁻¹ is then set to its measured value, with its uncertainty. Sources:
 
 - water: 0.77–0.80 and S 1.3–1.5 at 2.0 Å⁻¹, 63 electron units a molecule [Narten & Levy 1971; Peplow & Verghese 1998
-  for the molecular form factor; I(0) = 6.4 from the compressibility], 0.8 at 3.7 Å⁻¹;
+  for the molecular form factor; I(0) = 6.4 from the compressibility], nearly as high at 2.8 Å⁻¹, where its second
+  maximum makes a shoulder, 0.8 at 3.7 Å⁻¹;
 - lipid: 1.21–1.35, S 3.4–3.7 at 1.38 Å⁻¹, 0.5 at 2.2 Å⁻¹;
 - collagen and keratin: 0.97–1.17, S 1.6–1.85 at 1.3–1.5 Å⁻¹; lateral packing 12–14 Å (collagen), 9.8 Å (keratin);
 - polysaccharide: as organic matter with its ring at 1.3–1.5 Å⁻¹;
@@ -42,8 +43,8 @@ MATERIALS = {
         area=0.785,
         area_std=0.02,
         points=(
-            *((0.0, 0.10), (0.4, 0.11), (0.8, 0.17), (1.1, 0.30), (1.4, 0.62), (1.7, 1.20), (1.95, 1.66), (2.15, 1.58)),
-            *((2.5, 1.17), (2.8, 1.08), (3.1, 0.97), (3.4, 0.86), (3.7, 0.80), (4.0, 0.84), (4.4, 0.97), (4.8, 1.06)),
+            *((0.0, 0.10), (0.4, 0.11), (0.8, 0.14), (1.1, 0.20), (1.4, 0.42), (1.7, 1.05), (1.95, 1.58), (2.15, 1.57)),
+            *((2.5, 1.34), (2.8, 1.33), (3.1, 1.17), (3.4, 0.89), (3.7, 0.80), (4.0, 0.84), (4.4, 0.97), (4.8, 1.06)),
             *((5.3, 1.04), (5.9, 0.98), (6.6, 1.0)),
         ),
     ),
