@@ -36,6 +36,7 @@ refinement.covariance|GOOD_FIT_GOF|worst of 400 specimens of strange form had 1.
 refinement.model|INELASTIC_STD|Compton and thermal scattering that a crystal or window takes out|International Tables; range of instruments|worlds (instruments not stated)
 refinement.model|SHOULDER_STD|lognormal sizes, σ of ln size 0.2 to 0.4|calculated profiles|debye
 refinement.model|BLANK_FORM_STD|what air does beside an empty holder measured alike|judgement|home, with blanks
+refinement.model|LOW_Q_STD|halos below 0.65 Å⁻¹: packing of chains, small angles|home and points of collagen|measured, debye
 refinement.model|CORRECTION_STD|slow errors of a physical background, of the median intensity|judgement|worlds
 refinement.model|_UNCONTROLLED_STD|humic and fulvic acid, peat, charcoal, kerogen about free atoms|those patterns|nothing else yet
 refinement.model|_CONTROL_STD|filling and surface of two thick specimens|judgement|nothing yet
