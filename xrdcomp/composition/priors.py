@@ -122,7 +122,7 @@ BOUND_WATER = Prior(
 CONDENSED_WATER = Prior(
     name="condensed_water", mean=0.001, std=0.0015, low=0.0, high=0.02, input="bound_water",
     meaning="water that hydrogen phosphate of the apatite loses by condensation, 250 to 550 °C, mass fraction of it",
-    origin="none in mature or synthetic apatite; HPO4 is 5 to 15 % of the phosphate of young bone, which lose 0.3 to 0.8 %",
+    origin="none in mature or synthetic apatite; HPO4 is 5 to 15 % of the phosphate of young bone: 0.3 to 0.8 %",
 )  # fmt: skip
 CHAR = Prior(
     name="char", mean=ThermalRecipe().char_fraction, std=ThermalRecipe().char_std, low=0.0, high=0.9, input="char",
