@@ -135,6 +135,8 @@ FILES: dict[str, tuple[list[str], str, tuple[float, ...]]] = {
     "points with a point.mdi": (
         ["HA", f" {START} {STEP} 1.00 CU 1.5406 {END} {N}.", *wrapped(8)], "jade_mdi", (1.5406,)
     ),
+    "copied from a page.txt": (rows("{x:.4f}\u00a0{y}"), "xrd_text", ()),
+    "decoded wrongly.csv": (["2Î¸ (Â°),counts", *rows("{x:.4f},{y}")], "xrd_text", ()),
     "german wavelength.csv": (
         ["Wellenlänge [Å];1,54060", "2Theta;Intensität", *rows("{x:.4f};{y}", ",")], "xrd_text", (1.5406,)
     ),

@@ -211,6 +211,7 @@ _PADDING = re.compile(r"[\x00\x1a][\x00\x1a\s]*\Z")
 _FORTRAN = re.compile(r"(?<!\w)(-?(?:\d+\.\d*|\.\d+))[dD]([-+]\d{2,3})(?![\w.])")
 _QUOTED_ROW = re.compile(r'^"([^"\n]*(?:""[^"\n]*)*)"[,;\t]*$', re.MULTILINE)
 _TWO_LINES, _NAMES = re.compile(r'(?<![^,;\t\n])"([^"\n]{1,40})\n([^"\n]{1,40})"(?=[,;\t\n])'), 4096
+_PAIR_OF_A_PAGE = re.compile(r"^(\s*[-+]?\d+[.,]\d+)\u00a0+([-+.\d,eE]+\s*)$", re.MULTILINE)
 _PROTECTED = re.compile(r'(^|[,;\t])="([^"\n]*)"', re.MULTILINE)
 
 
@@ -223,6 +224,10 @@ def _plain_numbers(text: str) -> str:
         text = text.translate({0xFF08: "(", 0xFF09: ")", 0xFF05: "%"})
     if '="' in text:  # cells that a spreadsheet must not touch
         text = _PROTECTED.sub(r'\1"\2"', text)
+    if "Â°" in text or "Î¸" in text:  # decoded wrongly once before
+        text = text.replace("Â°", "°").replace("Âµ", "µ").replace("Î¸", "θ")
+    if "\u00a0" in text:  # a pair copied from a page; behind a fraction it parts no thousands
+        text = _PAIR_OF_A_PAGE.sub(r"\1 \2", text)
     if '"' in text[:_NAMES]:  # names of columns in two lines
         text = _TWO_LINES.sub(r'"\1 \2"', text[:_NAMES]) + text[_NAMES:]
     # rows that are one quoted cell were quoted a second time; rows of quoted cells have quotes inside
