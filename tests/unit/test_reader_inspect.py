@@ -79,6 +79,13 @@ def test_hints_name_only_what_the_command_has(tmp_path: Path) -> None:
         read_xrd(run_file)
 
 
+def test_inspect_says_what_is_wrong_with_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("theta,counts\n" + "".join(f"{5 + i / 100:.2f},{100 + i % 7}\n" for i in range(200)))
+    with pytest.raises(ReadError, match="the first column is 'theta'"):
+        inspect_file(path)
+
+
 def test_two_languages() -> None:
     text = "It is open. " + either("Pass mass_unit.", "Pass --mass-unit.") + " Or export it again."
     assert in_python(text) == "It is open. Pass mass_unit. Or export it again."
