@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +205,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         phases=PhaseList(phases),
         claims=claims,
         settings=_settings(setup, fit),
-        software=_software(),
+        software=dict(_software()),
         inputs=_inputs(setup),
         sources=tuple(item.source for item in measured if item is not None and item.source is not None),
         xrd=fit,
@@ -398,6 +399,7 @@ def _settings(setup: Setup, fit: FitResult | None) -> dict[str, Any]:
     return settings
 
 
+@cache
 def _software() -> dict[str, str]:
     from importlib.metadata import version
 

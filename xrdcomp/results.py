@@ -201,6 +201,7 @@ class _Tabulated(Record):
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def parameter_name(kind: str, phase: str = "", axis: str = "") -> str:
     """Name of a refined parameter in tables and in lmfit, as ``hydroxyapatite_inverse_size_c``; see `ParameterId`."""
     return "_".join(part for part in (phase, "" if kind == "cell" else kind, axis) if part)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tests.fit_cases import EMPTY, INSTRUMENT, made_pattern
+from tests.helpers import assert_close
 from xrdcomp.data import Pattern
 from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe
+from xrdcomp.refinement import refine
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.report import compare_intensities
 from xrdcomp.search.search import better_member, fit_and_search
@@ -30,6 +32,21 @@ def test_hydroxyapatite_of_a_few_nanometres_is_no_other_variety(ordinary: Patter
     state = Refinement.run(ordinary, [HA], INSTRUMENT, FitRecipe())
     assert [compare_intensities(state, HA, load_phase(name)) for name in VARIETIES] == [-1, -1, -1]
     assert compare_intensities(state, HA, load_phase("bioapatite_model")) == 0, "a hydroxyapatite too"
+
+
+def test_members_that_share_reflections_fit_as_alone(ordinary: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared windows are those of any member: χ² differs by the feet of faint reflections, below what decides."""
+    state = Refinement.run(ordinary, [HA], INSTRUMENT, FitRecipe())
+    others = [load_phase(name) for name in ("bioapatite_model", *VARIETIES)]
+    together = state.substitutes(HA, [HA, *others], tolerance=0.01)
+    hopeless = state.substitutes(HA, [HA, *others], tolerance=0.01, most=10.0)
+    assert hopeless[0].cost == together[0].cost
+    assert all(a.cost >= b.cost - 1e-6 * b.cost for a, b in zip(hopeless, together, strict=True))
+    monkeypatch.setattr(refine, "_share_reflections", lambda *_: False)
+    alone = state.substitutes(HA, [HA, *others], tolerance=0.01)
+    for own, other in zip(together, alone, strict=True):
+        assert_close(own.cost, other.cost, rtol=0.002, because="40 of 1500 decide; tolerance of the fits is 0.01")
+        assert_close(own.inflation, other.inflation, rtol=0.01, because="of the same residual")
 
 
 def test_few_counts_decide_nothing(ordinary: Pattern) -> None:

@@ -19,7 +19,7 @@ from xrdcomp.refinement.covariance import residual_inflation, truncated_moments
 from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.reflections import bin_means
-from xrdcomp.refinement.solver import minimizer_result, solve_linear, solve_nonnegative
+from xrdcomp.refinement.solver import _second_order, minimizer_result, solve_linear, solve_nonnegative
 from xrdcomp.stages import fit_pattern
 
 HA = load_phase("hydroxyapatite")
@@ -185,6 +185,20 @@ def test_a_phase_whose_cell_ran_off_starts_again() -> None:
     assert recall_strayed_cells(phases, start, tame) is None
     lost = replace(fit.solution, values={**wild.values, "hydroxyapatite_a": 9.7})
     assert recall_strayed_cells(phases, start, lost) is None, "a wrong wavelength: nothing to hold on to"
+
+
+def test_steps_that_are_too_short_are_learned_from() -> None:
+    """Of a quadratic whose linearised curvature is three times the true one along one direction, right elsewhere."""
+    rng = np.random.default_rng(6)
+    basis = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    true = basis @ np.diag([1.0, 40.0, 7.0, 300.0]) @ basis.T
+    assumed = true + 2.0 * np.outer(basis[:, 0], basis[:, 0])
+    moved, nothing = basis[:, 0], np.zeros((4, 4))
+    learned = _second_order(nothing, assumed, true @ moved, moved)
+    assert_close(assumed + learned, true, atol=1e-10, because="the whole error lies along the step")
+    more = _second_order(nothing, true, assumed @ moved, moved)
+    assert not more.any(), "more curvature would end runs early"
+    assert not _second_order(nothing, assumed, 0.01 * assumed @ moved, moved).any(), "none that leaves nothing"
 
 
 def test_doubt_between_shift_and_displacement_stays_with_a_phase_in_anothers_place() -> None:

@@ -11,7 +11,7 @@ from xrdcomp.data import EmissionLine, Instrument
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe
-from xrdcomp.refinement.model import shoulder_column
+from xrdcomp.refinement.model import shoulder_columns
 from xrdcomp.refinement.reflections import PhaseReflections
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
@@ -57,7 +57,7 @@ def test_the_column_keeps_the_area_of_a_phase() -> None:
     two_theta = np.arange(8.0, 90.0, 0.02)
     values = {"corundum_inverse_size_a": 0.05, "corundum_size_mixing": 0.3}
     lines = PhaseReflections.freeze(load_phase("corundum"), INSTRUMENT, two_theta, values)
-    column = shoulder_column(lines, values)
+    column = shoulder_columns([lines], values)[:, 0]
     area = np.trapezoid(column, two_theta) / np.trapezoid(np.abs(column), two_theta)
     assert_close(area, 0.0, atol=0.05, because="windows cut the far tails, which all have one sign")
 

@@ -22,7 +22,7 @@ RNG = np.random.default_rng(5)
 
 def placed() -> spread.Lines:
     point, indptr = spread.reach_of(X, POSITION, HALF)
-    return spread.Lines(two_theta=X, point=point, indptr=indptr, position=POSITION, widths=WIDTHS)
+    return spread.Lines(pairs=spread.Pairs(two_theta=X, point=point, indptr=indptr), position=POSITION, widths=WIDTHS)
 
 
 def one_by_one(shape: str, weights: FloatArray) -> FloatArray:
@@ -65,7 +65,6 @@ def test_slopes() -> None:
 def test_no_lines() -> None:
     point, indptr = spread.reach_of(X, np.array([80.0]), np.array([1.0]))
     one = np.array([1.0])
-    lines = spread.Lines(
-        two_theta=X, point=point, indptr=indptr, position=80.0 * one, widths=profile.tch_widths(one, one)
-    )
+    pairs = spread.Pairs(two_theta=X, point=point, indptr=indptr)
+    lines = spread.Lines(pairs=pairs, position=80.0 * one, widths=profile.tch_widths(one, one))
     assert not spread.spread_value(lines, one).any()

@@ -5,9 +5,10 @@ Everything is vectorised over lines or over (line, point) pairs; nothing here kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -71,26 +72,27 @@ class TchWidths:
     d_eta_lorentz: FloatArray
 
 
-def tch_widths(gauss: FloatArray, lorentz: FloatArray) -> TchWidths:
+def tch_widths(gauss: FloatArray, lorentz: FloatArray, *, slopes: bool = True) -> TchWidths:
     """Width and mixing of the pseudo-Voigt that stands for a Voigt function of two widths, degrees, not both 0.
 
     Γ⁵ = Γ_G⁵ + 2.69269 Γ_G⁴Γ_L + 2.42843 Γ_G³Γ_L² + 4.47163 Γ_G²Γ_L³ + 0.07842 Γ_GΓ_L⁴ + Γ_L⁵,
     eta = 1.36603 q − 0.47719 q² + 0.11116 q³, q = Γ_L/Γ
     [Thompson, Cox & Hastings 1987 J. Appl. Cryst. 20, 79; good to about 1 % of the Voigt width].
+    Without `slopes` the derivatives are empty.
     """
-    powers_g, powers_l = np.ones((6, *np.shape(gauss))), np.ones((6, *np.shape(lorentz)))
-    for power in range(5):
-        np.multiply(powers_g[5 - power], gauss, out=powers_g[4 - power])
-        np.multiply(powers_l[power], lorentz, out=powers_l[power + 1])
-    fifth = (_TCH[:, None] * powers_g * powers_l).sum(axis=0)
+    g, x = gauss, lorentz
+    fifth = g * (g * (g * (g * (g + _TCH[1] * x) + _TCH[2] * x**2) + _TCH[3] * x**3) + _TCH[4] * x**4) + x**5
     fwhm = fifth**0.2
-    k = np.arange(1, 6)
-    d5_gauss = (_TCH[:5, None] * (5 - np.arange(5))[:, None] * powers_g[1:] * powers_l[:5]).sum(axis=0)
-    d5_lorentz = (_TCH[1:, None] * k[:, None] * powers_g[1:] * powers_l[:5]).sum(axis=0)
-    d_fwhm_gauss = 0.2 * fwhm / fifth * d5_gauss
-    d_fwhm_lorentz = 0.2 * fwhm / fifth * d5_lorentz
-    q = lorentz / fwhm
+    q = x / fwhm
     eta = q * (_ETA[0] + q * (_ETA[1] + q * _ETA[2]))
+    if not slopes:
+        none = np.empty(0)
+        return TchWidths(
+            fwhm=fwhm, eta=eta, d_fwhm_gauss=none, d_fwhm_lorentz=none, d_eta_gauss=none, d_eta_lorentz=none
+        )
+    by_gauss = 5.0 * g**4 + x * (_TCH[1:5] * np.arange(4, 0, -1) @ [g**3, g**2 * x, g * x**2, x**3])
+    by_lorentz = _TCH[1:] * np.arange(1, 6) @ [g**4, g**3 * x, g**2 * x**2, g * x**3, x**4]
+    d_fwhm_gauss, d_fwhm_lorentz = (0.2 * fwhm / fifth * slope for slope in (by_gauss, by_lorentz))
     d_eta_q = _ETA[0] + q * (2.0 * _ETA[1] + 3.0 * q * _ETA[2])
     return TchWidths(
         fwhm=fwhm,
@@ -194,18 +196,93 @@ def axial_nodes(count: int) -> tuple[FloatArray, FloatArray]:
 
 _SPREAD_BLOCK = 16384  # pairs that are worked on at a time
 _PIECE = 2**16  # pairs that are held at a time: fresh memory for many millions costs as much as the work
+_KEPT = 2**20  # pairs up to which their places are kept between sums
 _NOTHING = -300.0  # exponent of a Gaussian that adds nothing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lines:
-    """Lines on points: two_theta (n,), the points of each line as of `reach_of`, and its position and widths."""
+class _Block:
+    """Pairs of consecutive lines: which pairs of the piece, how many of each line, which lines, place of each pair."""
+
+    pairs: slice
+    length: IntArray
+    which: slice
+    two_theta: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """Some of the lines, on the points that they reach: which lines, which points, matrix of (points × lines)."""
+
+    which: slice
+    rows: slice
+    n_pairs: int
+    blocks: tuple[_Block, ...]
+    places: sparse.csc_matrix  # places of the entries, which are checked once; its own entries mean nothing
+
+    def matrix(self, values: FloatArray) -> sparse.csc_matrix:
+        """Matrix with these entries, one for each pair."""
+        out = copy(self.places)
+        out.data = values
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Points (n,) that lines reach, as of `reach_of`: those of line i are ``point[indptr[i]:indptr[i + 1]]``."""
 
     two_theta: FloatArray
     point: IntArray
     indptr: IntArray
+
+    def pieces(self) -> Iterable[_Piece]:
+        """Consecutive lines of about `_PIECE` pairs; kept for the next sum where there are not many millions."""
+        return self._kept if len(self.point) <= _KEPT else self._made()
+
+    @cached_property
+    def _kept(self) -> tuple[_Piece, ...]:
+        return tuple(self._made())
+
+    def _made(self) -> Iterator[_Piece]:
+        indptr, n = self.indptr, len(self.two_theta)
+        edges = _edges(indptr, _PIECE) if len(self.point) > _PIECE else [0, len(indptr) - 1]
+        for first, last in pairwise(edges):
+            begin, end = int(indptr[first]), int(indptr[last])
+            point = self.point[begin:end]
+            if not len(point):
+                continue
+            rows = slice(int(point.min()), int(point.max()) + 1) if len(edges) > 2 else slice(0, n)
+            own = indptr[first : last + 1] - indptr[first]
+            shape = (rows.stop - rows.start, last - first)
+            blocks = []
+            for k, m in pairwise(_edges(own, _SPREAD_BLOCK)):
+                part = slice(int(own[k]), int(own[m]))
+                x = self.two_theta.take(point[part], mode="clip")  # all are inside; faster than a check
+                length, which = np.diff(own[k : m + 1]), slice(first + k, first + m)
+                blocks.append(_Block(pairs=part, length=length, which=which, two_theta=x))
+            entries = (np.empty(end - begin), point - np.int32(rows.start), own)
+            yield _Piece(
+                which=slice(first, last),
+                rows=rows,
+                n_pairs=end - begin,
+                blocks=tuple(blocks),
+                places=sparse.csc_matrix(entries, shape=shape, copy=False),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """Lines on the points that they reach, and the position and widths of each."""
+
+    pairs: Pairs
     position: FloatArray
     widths: TchWidths
+
+    def away(self, block: _Block) -> FloatArray:
+        """Distance u of each pair of a block from its line, in half widths."""
+        u = block.two_theta - np.repeat(self.position[block.which], block.length)
+        u *= np.repeat(2.0 / self.widths.fwhm[block.which], block.length)
+        return u
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,18 +309,16 @@ def reach_of(two_theta: FloatArray, position: FloatArray, half: FloatArray) -> t
 
 def spread_value(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l PV_l on the points; `intensity` is (l,), the result (n,)."""
-    total = np.zeros(len(lines.two_theta))
-    for item in _pieces(lines):
-        which, rows, piece = item.which, item.rows, item.lines
-        lorentz, gauss = _heights(piece.widths)
-        values = np.empty(len(piece.point))
-        for block in _blocks(piece):
-            part, length, own, u = block.pairs, block.length, block.which, block.u
-            r, g = _functions(u)
-            r *= np.repeat(lorentz[own], length)
-            g *= np.repeat(gauss[own], length)
-            np.add(r, g, out=values[part])
-        total[rows] += _matrix(piece, values) @ intensity[which]
+    total = np.zeros(len(lines.pairs.two_theta))
+    lorentz, gauss = _heights(lines.widths)
+    for piece in lines.pairs.pieces():
+        values = np.empty(piece.n_pairs)
+        for block in piece.blocks:
+            r, g = _functions(lines.away(block))
+            r *= np.repeat(lorentz[block.which], block.length)
+            g *= np.repeat(gauss[block.which], block.length)
+            np.add(r, g, out=values[block.pairs])
+        total[piece.rows] += piece.matrix(values) @ intensity[piece.which]
     return total
 
 
@@ -254,17 +329,15 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
     PV = a r + b g, ∂PV/∂t = −(4/Γ) K with K = u (a r² + ln2 b g), ∂PV/∂Γ = −(PV − 2 u K)/Γ,
     ∂PV/∂eta = (2 r/π − 2 sqrt(ln2/π) g)/Γ.
     """
-    n = len(lines.two_theta)
+    n = len(lines.pairs.two_theta)
     by_intensity, by_position = (np.zeros((n, slopes.intensity.shape[1])), np.zeros((n, slopes.position.shape[1])))
     by_width = np.zeros((n, slopes.fwhm.shape[1]))
-    for item in _pieces(lines):
-        which, rows, piece = item.which, item.rows, item.lines
-        inverse = (1.0 / piece.widths.fwhm)[:, None]
-        lorentz, gauss = _heights(piece.widths)
-        values = np.empty((4, len(piece.point)))  # PV, K, PV − 2 u K, and ∂PV/∂eta times Γ
-        for block in _blocks(piece):
-            part, length, own, u = block.pairs, block.length, block.which, block.u
-            value, place, width, mixing = values[:, part]
+    lorentz, gauss = _heights(lines.widths)
+    for piece in lines.pairs.pieces():
+        values = np.empty((4, piece.n_pairs))  # PV, K, PV − 2 u K, and ∂PV/∂eta times Γ
+        for block in piece.blocks:
+            length, own, u = block.length, block.which, lines.away(block)
+            value, place, width, mixing = values[:, block.pairs]
             r, g = _functions(u)
             bell = np.multiply(g, np.repeat(gauss[own], length), out=width)
             tail = np.multiply(r, np.repeat(lorentz[own], length), out=place)
@@ -280,14 +353,12 @@ def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray,
             g *= _GAUSSIAN
             np.subtract(r, g, out=mixing)
         value, place, width, mixing = values
-        matrix = _matrix(piece, value)
-        by_intensity[rows] += matrix @ slopes.intensity[which]
-        matrix.data = place  # the places of the entries, which were checked, are those of all four
-        by_position[rows] += matrix @ (4.0 * inverse * slopes.position[which])
-        matrix.data = width
-        by_width[rows] += matrix @ (-inverse * slopes.fwhm[which])
-        matrix.data = mixing
-        by_width[rows] += matrix @ (inverse * slopes.eta[which])
+        which, rows = piece.which, piece.rows
+        inverse = (1.0 / lines.widths.fwhm[which])[:, None]
+        by_intensity[rows] += piece.matrix(value) @ slopes.intensity[which]
+        by_position[rows] += piece.matrix(place) @ (4.0 * inverse * slopes.position[which])
+        by_width[rows] += piece.matrix(width) @ (-inverse * slopes.fwhm[which])
+        by_width[rows] += piece.matrix(mixing) @ (inverse * slopes.eta[which])
     return by_intensity.T.copy(), by_position.T.copy(), by_width.T.copy()
 
 
@@ -298,28 +369,26 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
     Gram-Charlier series); p and q follow from D(0) = D(Γ/2) = 0. Positive amounts move area from the tails to the
     shoulders between a half and one FWHM from the centre. Profiles of ellipsoids with lognormal sizes (standard
     deviation of ln size 0.4, 0.25, 0.05) take amounts of about +0.06, −0.03 and −0.15 of their area. Arrays as in
-    `spread_value`.
+    `spread_value`, or (l, k) and (n, k) for several sets of lines at the same places.
     """
-    total = np.zeros(len(lines.two_theta))
-    for item in _pieces(lines):
-        which, rows, piece = item.which, item.rows, item.lines
-        # Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r
-        # − r².
-        inverse = 1.0 / piece.widths.fwhm
-        lorentz, gauss = _heights(piece.widths)
-        p, q = shoulder_factors(piece.widths.eta)
-        bell = _GAUSSIAN * inverse
-        factors = (
-            p * lorentz + q * _LORENTZIAN * inverse,
-            -2.0 * p * lorentz,
-            3.0 * bell - p * gauss - q * bell,
-            2.0 * _LN2 * (p * gauss - 6.0 * bell),
-            (2.0 * _LN2) ** 2 * bell,
-        )
-        values = np.empty(len(piece.point))
-        for block in _blocks(piece):
-            part, length, own, u = block.pairs, block.length, block.which, block.u
-            c = [np.repeat(factor[own], length) for factor in factors]
+    total = np.zeros((len(lines.pairs.two_theta), *intensity.shape[1:]))
+    # Factors c of D = r (c0 + c1 r) + g (c2 + c3 u² + c4 u⁴); ∂PV/∂Γ is written with u² r² = r − r².
+    inverse = 1.0 / lines.widths.fwhm
+    lorentz, gauss = _heights(lines.widths)
+    p, q = shoulder_factors(lines.widths.eta)
+    bell = _GAUSSIAN * inverse
+    factors = (
+        p * lorentz + q * _LORENTZIAN * inverse,
+        -2.0 * p * lorentz,
+        3.0 * bell - p * gauss - q * bell,
+        2.0 * _LN2 * (p * gauss - 6.0 * bell),
+        (2.0 * _LN2) ** 2 * bell,
+    )
+    for piece in lines.pairs.pieces():
+        values = np.empty(piece.n_pairs)
+        for block in piece.blocks:
+            u = lines.away(block)
+            c = [np.repeat(factor[block.which], block.length) for factor in factors]
             r, g = _functions(u)
             u *= u
             c[1] *= r
@@ -330,8 +399,8 @@ def spread_shoulder(lines: Lines, intensity: FloatArray) -> FloatArray:
             c[4] *= u
             c[4] += c[2]
             c[4] *= g
-            np.add(c[1], c[4], out=values[part])
-        total[rows] += _matrix(piece, values) @ (intensity[which] / np.sqrt(24.0))
+            np.add(c[1], c[4], out=values[block.pairs])
+        total[piece.rows] += piece.matrix(values) @ (intensity[piece.which] / np.sqrt(24.0))
     return total
 
 
@@ -340,70 +409,11 @@ def _heights(widths: TchWidths) -> tuple[FloatArray, FloatArray]:
     return widths.eta * (_LORENTZIAN / widths.fwhm), (1.0 - widths.eta) * (_GAUSSIAN / widths.fwhm)
 
 
-def _matrix(lines: Lines, values: FloatArray) -> sparse.csc_matrix:
-    shape = (len(lines.two_theta), len(lines.position))
-    return sparse.csc_matrix((values, lines.point, lines.indptr), shape=shape, copy=False)
-
-
 def _edges(indptr: IntArray, size: int) -> list[int]:
     """Numbers of the lines at which about `size` pairs more have been passed, both ends included."""
     wanted = np.arange(0, int(indptr[-1]) + size, size)
-    edges: list[int] = np.unique(np.minimum(np.searchsorted(indptr, wanted), len(indptr) - 1)).tolist()
-    return edges
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """Some of the lines, on the points that they reach: which lines, which points, and both as `Lines`."""
-
-    which: slice
-    rows: slice
-    lines: Lines
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Block:
-    """Pairs of consecutive lines: which pairs, how many of each line, which lines, and u of each pair."""
-
-    pairs: slice
-    length: IntArray
-    which: slice
-    u: FloatArray
-
-
-def _pieces(lines: Lines) -> Iterator[_Piece]:
-    """Consecutive lines of about `_PIECE` pairs on the points that they reach."""
-    indptr = lines.indptr
-    if len(lines.point) <= _PIECE:
-        yield _Piece(which=slice(None), rows=slice(None), lines=lines)
-        return
-    for first, last in pairwise(_edges(indptr, _PIECE)):
-        own, point = slice(first, last), lines.point[indptr[first] : indptr[last]]
-        if not len(point):
-            continue
-        rows = slice(int(point.min()), int(point.max()) + 1)
-        widths = {name: value[own] for name, value in vars(lines.widths).items()}
-        piece = Lines(
-            two_theta=lines.two_theta[rows],
-            point=point - np.int32(rows.start),
-            indptr=indptr[first : last + 1] - indptr[first],
-            position=lines.position[own],
-            widths=TchWidths(**widths),
-        )
-        yield _Piece(which=own, rows=rows, lines=piece)
-
-
-def _blocks(lines: Lines) -> Iterator[_Block]:
-    """Consecutive lines of about `_SPREAD_BLOCK` pairs."""
-    indptr, double = lines.indptr, 2.0 / lines.widths.fwhm
-    for first, last in pairwise(_edges(indptr, _SPREAD_BLOCK)):
-        own = slice(first, last)
-        part = slice(int(indptr[first]), int(indptr[last]))
-        length = np.diff(indptr[first : last + 1])
-        u = lines.two_theta.take(lines.point[part], mode="clip")  # all are inside; faster than a check
-        u -= np.repeat(lines.position[own], length)
-        u *= np.repeat(double[own], length)
-        yield _Block(pairs=part, length=length, which=own, u=u)
+    edges = np.minimum(np.searchsorted(indptr, wanted), len(indptr) - 1).tolist()
+    return [edge for k, edge in enumerate(edges) if k == 0 or edge > edges[k - 1]]
 
 
 def _functions(u: FloatArray) -> tuple[FloatArray, FloatArray]:

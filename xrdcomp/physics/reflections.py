@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -65,15 +66,27 @@ def metric_tensor(cell6: npt.ArrayLike) -> FloatArray:
     return metric
 
 
+@lru_cache(maxsize=256)
+def _metric_of(cell: tuple[float, ...]) -> tuple[FloatArray, FloatArray, float]:
+    """Metric tensor of a cell, its inverse and the volume: a fit asks several times for those of one cell."""
+    metric = metric_tensor(cell)
+    inverse: FloatArray = np.linalg.inv(metric).astype(np.float64)
+    return metric, inverse, float(np.sqrt(np.linalg.det(metric)))
+
+
+def _metric(cell6: npt.ArrayLike) -> tuple[FloatArray, FloatArray, float]:
+    return _metric_of(tuple(np.asarray(cell6, dtype=float).tolist()))
+
+
 def cell_volume(cell6: npt.ArrayLike) -> float:
     """Volume of a unit cell in Å³, V = sqrt(det G)."""
-    return float(np.sqrt(np.linalg.det(metric_tensor(cell6))))
+    return _metric(cell6)[2]
 
 
 def inverse_d_squared(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> FloatArray:
     """Squared reciprocal spacing 1/d² = hᵀ G⁻¹ h, in Å⁻², of reflections (n, 3)."""
     indices = np.asarray(hkl, dtype=float)
-    values: FloatArray = np.sum((indices @ np.linalg.inv(metric_tensor(cell6))) * indices, axis=1)
+    values: FloatArray = np.sum((indices @ _metric(cell6)[1]) * indices, axis=1)
     return values
 
 
@@ -84,8 +97,8 @@ def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> F
     in Å⁻³, then alpha, beta, gamma in Å⁻² per **degree**.
     """
     cell = np.asarray(cell6, dtype=float)
-    metric = metric_tensor(cell)
-    x = np.asarray(hkl, dtype=float) @ np.linalg.inv(metric)
+    metric, inverse, _ = _metric(cell)
+    x = np.asarray(hkl, dtype=float) @ inverse
     derivatives = np.empty((len(x), 6))
     derivatives[:, :3] = -2.0 * x * (x @ metric) / cell[:3]
     radians = np.radians(cell[3:])
@@ -95,6 +108,7 @@ def inverse_d_squared_derivatives(hkl: npt.ArrayLike, cell6: npt.ArrayLike) -> F
     return derivatives
 
 
+@lru_cache(maxsize=16)
 def cell_freedom(crystal_system: str) -> tuple[tuple[str, ...], FloatArray]:
     """Free cell parameters of a crystal system, by name, and the (6, k) matrix by which the six move with them.
 
@@ -109,6 +123,7 @@ def cell_freedom(crystal_system: str) -> tuple[tuple[str, ...], FloatArray]:
     matrix = np.zeros((6, len(entries)))
     for column, (_, rows) in enumerate(entries):
         matrix[list(rows), column] = 1.0
+    matrix.flags.writeable = False
     return tuple(name for name, _ in entries), matrix
 
 

@@ -10,8 +10,8 @@ priors of one standard deviation (in units of their component's amount).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -468,20 +468,22 @@ def _parabolas(y: FloatArray, half: int) -> FloatArray:
     return np.asarray(out)
 
 
-def shoulder_column(reflections: PhaseReflections, values: Mapping[str, float]) -> FloatArray:
-    """Change of a phase's pattern per gram when all its profiles are deformed alike, at fixed area, height and width.
+def shoulder_columns(items: Sequence[PhaseReflections], values: Mapping[str, float]) -> FloatArray:
+    """Change of each phase's pattern per gram when its profiles are deformed alike, at fixed area, height and width.
 
     Crystallites are never distributed as a pseudo-Voigt has it; without this freedom a misfit of tails and shoulders is
     made up by the scale, B and the amorphous scattering beneath. Widths are those of `values` during a least-squares
-    run; slits are left out.
+    run; slits are left out. The phases are frozen alike (`PhaseReflections.freeze_alike`); the result is (n, phases).
     """
-    found = reflections.at(values, slopes=False)
-    return spread_shoulder(reflections.spread(found), found.intensity)
+    every = [item.at(values, slopes=False) for item in items]
+    areas = np.stack([found.intensity for found in every], axis=1)
+    return spread_shoulder(items[0].spread(every[0]), areas)
 
 
 # The model, and what it is made of.
 
 _MAX_BIN = 8
+_Evaluated = tuple[FloatArray, list[dict[str, FloatArray]]]  # see `PatternModel.evaluate`
 _PROBE = (7.0, 63.0)  # degrees, where the sampling that reflections need is judged
 
 
@@ -511,7 +513,7 @@ class PatternModel:
         """Mark the columns of some kinds."""
         return np.array([column.kind in kinds for column in self.columns], dtype=bool)
 
-    @property
+    @cached_property
     def nonnegative(self) -> BoolArray:
         """Mark the columns whose coefficients must not be negative."""
         return np.array([column.nonnegative for column in self.columns], dtype=bool)
@@ -520,19 +522,36 @@ class PatternModel:
         """Rebuild nodes and windows for new parameter values (between least-squares runs, never within one)."""
         return replace(self, reflections=tuple(item.refrozen(values) for item in self.reflections))
 
-    def evaluate(
-        self, values: Mapping[str, float], needed: frozenset[str]
-    ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
+    def evaluate(self, values: Mapping[str, float], needed: frozenset[str]) -> _Evaluated:
         """Columns of the phases, (n, phases), and the derivatives of each by the needed parameters."""
+        return self.through_slit([item.pattern(values, needed) for item in self.reflections])
+
+    def through_slit(self, patterns: Sequence[tuple[FloatArray, dict[str, FloatArray]]]) -> _Evaluated:
+        """Columns of the phases and their derivatives, from the phases' patterns and theirs."""
         columns = np.empty((len(self.two_theta), len(self.reflections)))
         derivatives, plain = [], bool((self.slit == 1.0).all())
-        for k, item in enumerate(self.reflections):
-            basis, slopes = item.pattern(values, needed)
+        for k, (basis, slopes) in enumerate(patterns):
             columns[:, k] = self.slit * basis
-            if not plain:
-                slopes = {name: self.slit * column for name, column in slopes.items()}
-            derivatives.append(slopes)
+            derivatives.append(slopes if plain else {name: self.slit * column for name, column in slopes.items()})
         return columns, derivatives
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartedModel(PatternModel):
+    """A model that knows its columns and their slopes where a least-squares run starts."""
+
+    start: Mapping[str, float]
+    at_start: _Evaluated
+
+    @classmethod
+    def of(cls, model: PatternModel, start: Mapping[str, float], at_start: _Evaluated) -> StartedModel:
+        """Add to a model what it is at the values of `start`."""
+        own = {item.name: getattr(model, item.name) for item in fields(PatternModel)}
+        return cls(**own, start=start, at_start=at_start)
+
+    def evaluate(self, values: Mapping[str, float], needed: frozenset[str]) -> _Evaluated:
+        """As of `PatternModel`."""
+        return self.at_start if values == self.start else super().evaluate(values, needed)
 
 
 def narrowest_fwhm(model: PatternModel, values: Mapping[str, float]) -> float:
@@ -608,7 +627,7 @@ class ModelSetup:
 
         `like` is a model with the same amorphous components, on the same points or on those that were binned to these:
         its reflections, with their intensities, and its amorphous columns are taken over. `shoulders` frees the form of
-        each phase's profiles (`shoulder_column`), which asks for widths that are about right.
+        each phase's profiles (`shoulder_columns`), which asks for widths that are about right.
         """
         x, instrument, start = points.two_theta, self.instrument, table.start
         known: dict[str, PhaseReflections] = {}
@@ -635,7 +654,7 @@ class ModelSetup:
         if shoulders:
             for item in reflections:
                 column = _mode(f"{item.phase.id}_shoulder", item.phase.id, SHOULDER_STD)
-                terms.append((column, slit * shoulder_column(item, start)))
+                terms.append((column, slit * shoulder_columns([item], start)[:, 0]))
         phases = (Column(name=phase.id, kind="phase") for phase in self.phases)
         return PatternModel(
             two_theta=x,

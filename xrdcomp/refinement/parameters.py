@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,17 +57,17 @@ class ParameterTable:
     base: FloatArray | None = None
     ties: FloatArray | None = None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names in order."""
         return tuple(item.name for item in self.items)
 
-    @property
+    @cached_property
     def start(self) -> dict[str, float]:
         """Values where a refinement starts, by name."""
         return {item.name: item.value for item in self.items}
 
-    @property
+    @cached_property
     def free(self) -> tuple[FitParameter, ...]:
         """The parameters that are varied."""
         return tuple(item for item in self.items if item.vary)
@@ -78,7 +78,7 @@ class ParameterTable:
             return dict(zip(self.names, (self.base + self.ties @ free_values).tolist(), strict=True))
         return self.start | dict(zip((i.name for i in self.free), free_values.tolist(), strict=True))
 
-    @property
+    @cached_property
     def needed(self) -> frozenset[str]:
         """Names whose derivatives are needed: the varied ones and those tied to them."""
         moving = np.abs(self.tie_matrix()).sum(axis=1) > 0
@@ -93,7 +93,7 @@ class ParameterTable:
     def with_values(self, values: Mapping[str, float]) -> ParameterTable:
         """Return a copy that starts at other values (clipped to the limits)."""
         items = tuple(
-            replace(item, value=float(np.clip(values.get(item.name, item.value), item.low, item.high)))
+            replace(item, value=float(min(max(values.get(item.name, item.value), item.low), item.high)))
             for item in self.items
         )
         return replace(self, items=items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,17 @@ from xrdcomp.physics import profiles
 from xrdcomp.physics.amorphous import ACRYLIC
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
-from xrdcomp.refinement.model import MeasuredAmorphous, ModelSetup, PatternModel, Points, narrowest_fwhm
+from xrdcomp.refinement.model import (
+    MeasuredAmorphous,
+    ModelSetup,
+    PatternModel,
+    Points,
+    StartedModel,
+    narrowest_fwhm,
+    shoulder_columns,
+)
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
+from xrdcomp.refinement.reflections import PhaseReflections, patterns_alike
 from xrdcomp.refinement.result import DECISIVE, POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
 from xrdcomp.results import ParameterId, parameter_name
@@ -115,6 +124,8 @@ NO_STEP = 0.03
 _SETTLED = 0.2
 _SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is frozen then belongs to the minimum
 _SETTLE_ROUNDS = 6
+_PAIR = 4.0  # of the cost, over χ²_ν, by which two minima are as good
+_SHOWS = 4.0  # standard deviations, of all points together, that a phase's whole pattern adds
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
@@ -416,53 +427,146 @@ class Refinement(FittedModel):
         near = coarse is not None and coarse is not self.points and max_iterations > _HOPELESS_ITERATIONS
         if near:
             assert coarse is not None
+            distance, before = NO_STEP, np.inf
             for _ in range(_SETTLE_ROUNDS):
                 rough = setup.build(coarse, table, like=model)
-                solution = minimize(rough, table, coarse, max_iterations=max_iterations, distance=NO_STEP, bare=True)
+                solution = minimize(rough, table, coarse, max_iterations=max_iterations, distance=distance, bare=True)
                 table = table.with_values(solution.values)
-                if solution.lowered <= _SETTLED**2 * solution.cost / len(coarse):
+                distance = _settling_distance(solution, coarse, len(setup.phases))
+                # what is frozen at one minimum may lead to the other of a pair as good, again and again
+                scatter = solution.cost / len(coarse)
+                if solution.lowered <= _SETTLED**2 * scatter or before < solution.cost < before + _PAIR * scatter:
                     break
+                before = solution.cost
             model = setup.build(self.points, table, like=model)
+        else:
+            distance = 0.0
         points = self.points
         for k in range(int(near), _SETTLE_ROUNDS):
             model = setup.build(points, table, like=model) if k > near else model
-            distance = NO_STEP if k else 0.0
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
+            distance = _settling_distance(solution, points, len(setup.phases))
             least = _SETTLED_BEFORE if near and k == 1 else _SETTLED
             settled = k > 0 and solution.lowered <= least**2 * solution.cost / len(points)
             if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
                 break
         return replace(self, setup=setup, table=table, model=model, solution=solution)
 
-    def substitute(self, old: Phase, new: Phase, *, tolerance: float = 1e-3, per_fwhm: float = 5.0) -> Substitution:
-        """Try `new` in the place of `old`, starting from cell, sizes and texture found for `old`.
+    def substitute(self, old: Phase, new: Phase) -> Substitution:
+        """Try `new` in the place of `old`, see `substitutes`."""
+        return self.substitutes(old, [new])[0]
 
-        The two are of one structure type, so that parameters of one serve the other; the same phase twice gives the
-        fit to compare with. Few iterations suffice, as the reflections are where they were; `tolerance` is the share
-        of χ² below which an improvement ends the fit, larger is coarser and faster; `per_fwhm` the points that are left
-        to the narrowest reflection.
+    def substitutes(
+        self, old: Phase, news: Sequence[Phase], *, tolerance: float = 1e-3, per_fwhm: float = 5.0, most: float = np.inf
+    ) -> list[Substitution]:
+        """Try phases in the place of `old`, each starting from cell, sizes and texture found for it.
+
+        All are of one structure type, so that parameters of one serve the others; `old` itself gives the fit to compare
+        with. Few iterations suffice, as the reflections are where they were; `tolerance` is the share of χ² below which
+        an improvement ends the fit, larger is coarser and faster; `per_fwhm` the points that are left to the narrowest
+        reflection. A fit whose χ² will exceed the first one's by `most` of its inflation is left as it begins. Phases
+        of the symmetry of `old` that can have its cell share reflections and the sums over them.
         """
-        phases = tuple(new if phase.id == old.id else phase for phase in self.phases)
-        kept = [item for item in self.table.items if item.id.phase != old.id]
-        renamed = {i.name: replace(i.id, phase=new.id).name for i in self.table.items if i not in kept}
-        found = {name: self.solution.values[before] for before, name in renamed.items()}
-        full = build_parameters(phases, self.instrument, self.recipe).with_values(found)
-        own = [item for item in full.items if item.id.phase == new.id]
-        table, setup = ParameterTable((*kept, *own)), replace(self.setup, phases=phases)
         points = self.points.coarsened(self.model, self.table, per_fwhm)
-        model = setup.build(points, table, like=self.model)
-        solution = minimize(model, table, points, max_iterations=6, tolerance=tolerance, bare=True)
-        inflation, _ = residual_inflation(solution.residual(points), solution.n_free)
-        # what is open between a constant shift and a displacement is open for any cell in this place
-        shift_std = {renamed.get(name, name): std for name, std in self.shift_std.items()}
-        return Substitution(
-            base=replace(self, shift_std=shift_std),
-            setup=setup,
-            table=table.with_values(solution.values),
-            cost=solution.cost,
-            inflation=inflation,
-        )
+        base = self.setup.build(points, self.table, like=self.model)
+        tables = {new.id: self._table_with(old, new) for new in news}
+        alike = [new for new in news if _share_reflections(old, new, self.table, tables[new.id])]
+        models = dict(self._models_alike(old, alike, tables, points, base))
+        out = list[Substitution]()
+        for new in news:
+            table, setup = tables[new.id], replace(self.setup, phases=_exchanged(self.phases, old, new))
+            model = models.get(new.id) or setup.build(points, table, like=base)
+            hopeless = out[0].cost + most * out[0].inflation if out else np.inf
+            solution = minimize(
+                model, table, points, max_iterations=6, tolerance=tolerance, bare=True, hopeless=hopeless
+            )
+            inflation, _ = residual_inflation(solution.residual(points), solution.n_free)
+            # what is open between a constant shift and a displacement is open for any cell in this place
+            renamed = _renamed(self.table, old, new)
+            shift_std = {renamed.get(name, name): std for name, std in self.shift_std.items()}
+            trial = Substitution(
+                base=replace(self, shift_std=shift_std),
+                setup=setup,
+                table=table.with_values(solution.values),
+                cost=solution.cost,
+                inflation=inflation,
+            )
+            out.append(trial)
+        return out
+
+    def _table_with(self, old: Phase, new: Phase) -> ParameterTable:
+        """Parameters with `new` in the place of `old`, with the values found for it."""
+        found = {name: self.solution.values[before] for before, name in _renamed(self.table, old, new).items()}
+        full = build_parameters(_exchanged(self.phases, old, new), self.instrument, self.recipe).with_values(found)
+        kept = (item for item in self.table.items if item.id.phase != old.id)
+        return ParameterTable((*kept, *(item for item in full.items if item.id.phase == new.id)))
+
+    def _models_alike(
+        self,
+        old: Phase,
+        news: Sequence[Phase],
+        tables: Mapping[str, ParameterTable],
+        points: Points,
+        base: PatternModel,
+    ) -> Iterator[tuple[str, PatternModel]]:
+        """Models with each phase in the place of `old`, by its id, that know what they are where their tables start.
+
+        `base` is the model with `old`.
+        """
+        if not news:
+            return
+        place, x = base.phase_ids.index(old.id), points.two_theta
+        own = self.table.start
+        starts = {name: value for new in news for name, value in tables[new.id].start.items()}
+        needed = frozenset(name for new in news for name in tables[new.id].needed)
+        items = PhaseReflections.freeze_alike(news, self.instrument, x, starts, points.smear_sq)
+        shoulders = base.slit[:, None] * shoulder_columns(items, starts)
+        patterns = [r.pattern(own, self.table.needed) if r.phase is not old else None for r in base.reflections]
+        names, n_phases = [column.name for column in base.columns], len(base.reflections)
+        diffuse, shoulder = (names.index(f"{old.id}_{kind}") - n_phases for kind in ("diffuse", "shoulder"))
+        found = patterns_alike(items, starts, needed)
+        for new, item, form, pattern in zip(news, items, shoulders.T, found, strict=True):
+            fixed = base.fixed.copy()
+            fixed[:, diffuse], fixed[:, shoulder] = base.slit * item.diffuse, form
+            own_names = {old.id: new.id, **{f"{old.id}_{kind}": f"{new.id}_{kind}" for kind in ("diffuse", "shoulder")}}
+            columns = (
+                replace(c, name=own_names.get(c.name, c.name), parent=own_names.get(c.parent, c.parent))
+                for c in base.columns
+            )
+            reflections = (*base.reflections[:place], item, *base.reflections[place + 1 :])
+            model = replace(base, reflections=reflections, columns=tuple(columns), fixed=fixed)
+            evaluated = model.through_slit([other or pattern for other in patterns])
+            yield new.id, StartedModel.of(model, tables[new.id].start, evaluated)
+
+
+def _exchanged(phases: Sequence[Phase], old: Phase, new: Phase) -> tuple[Phase, ...]:
+    return tuple(new if phase.id == old.id else phase for phase in phases)
+
+
+def _renamed(table: ParameterTable, old: Phase, new: Phase) -> dict[str, str]:
+    """Names of the parameters of `new` by those of `old`."""
+    return {i.name: replace(i.id, phase=new.id).name for i in table.items if i.id.phase == old.id}
+
+
+def _share_reflections(old: Phase, new: Phase, table: ParameterTable, other: ParameterTable) -> bool:
+    """Tell whether two phases have one symmetry and, with these parameters, one cell."""
+    pairs = ((getattr(p, name) for p in (old, new)) for name in ("rotations", "translations", "centring"))
+    if old.crystal_system != new.crystal_system or not all(np.array_equal(a, b) for a, b in pairs):
+        return False
+    values, cells = other.start, [item for item in table.items if item.id.kind == "cell" and item.id.phase == old.id]
+    return all(values[replace(item.id, phase=new.id).name] == item.value for item in cells)
+
+
+def _settling_distance(solution: Solution, points: Points, n_phases: int) -> float:
+    """Standard deviations along a step below which a run ends.
+
+    Fewer where all points together know nothing of any phase: its cell and sizes then mean nothing, and a descent
+    crawls along directions that only priors tell from each other.
+    """
+    patterns = solution.columns[:, :n_phases] * solution.coefficients[:n_phases] / points.sigma[:, None]
+    shown = n_phases == 0 or bool(((patterns**2).sum(axis=0) > _SHOWS**2).any())
+    return NO_STEP if shown else _SETTLED
 
 
 def _is_hopeless(model: PatternModel, cost: float, n: int, goodness: float) -> bool:

@@ -8,7 +8,7 @@ product of one sparse matrix (points × profiles) with small dense ones.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 
@@ -359,7 +359,7 @@ class Profiles:
     @cached_property
     def widths(self) -> profiles.TchWidths:
         """Width and mixing of each pseudo-Voigt, with derivatives."""
-        return profiles.tch_widths(self.gauss, self.lorentz)
+        return profiles.tch_widths(self.gauss, self.lorentz, slopes=bool(self.d_position))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -380,8 +380,7 @@ class PhaseReflections:
     multiplier: FloatArray  # (r,) on the intensity of each; other than 1 in peaks mode only
     inverse_d_squared: FloatArray  # (r,) Å⁻² at the frozen cell
     frozen: FrozenProfiles
-    point: IntArray  # (nnz,) points that each profile reaches: those of profile i are
-    indptr: IntArray  # point[indptr[i]:indptr[i + 1]]
+    pairs: profiles.Pairs  # points that each profile reaches
     diffuse: FloatArray  # (n,) thermal diffuse and Compton scattering per gram, polarised
     diffuse_slopes: _Slopes  # its change per Å² of each B
     elements: ElementB | None = None  # where B of each element is refined
@@ -397,53 +396,83 @@ class PhaseReflections:
         smear_sq: float = 0.0,
     ) -> PhaseReflections:
         """Freeze reflections, nodes and windows on some points (degrees) at the given parameter values."""
-        wavelengths = [line.wavelength for line in instrument.emission_lines]
-        names, freedom = lattice.cell_freedom(phase.crystal_system)
-        cell6 = np.array(phase.cell.parameters)
-        cell_start = np.linalg.lstsq(freedom, cell6, rcond=None)[0]
-        pairs = zip(names, cell_start, strict=True)
-        cell_now = np.array([values.get(parameter_name("cell", phase.id, n), v) for n, v in pairs])
-        cell6 = cell6 + freedom @ (cell_now - cell_start)
+        return cls.freeze_alike([phase], instrument, two_theta, values, smear_sq)[0]
+
+    @classmethod
+    def freeze_alike(
+        cls,
+        phases: Sequence[Phase],
+        instrument: Instrument,
+        two_theta: FloatArray,
+        values: Mapping[str, float],
+        smear_sq: float = 0.0,
+    ) -> list[PhaseReflections]:
+        """Freeze phases of one symmetry that have the same cell and widths in `values`.
+
+        They share reflections, nodes and windows: those that any of them asks for.
+        """
+        first, wavelengths = phases[0], [line.wavelength for line in instrument.emission_lines]
+        names, freedom = lattice.cell_freedom(first.crystal_system)
+        nominal = [np.array(phase.cell.parameters) for phase in phases]
+        references = [np.linalg.lstsq(freedom, cell, rcond=None)[0] for cell in nominal]
+        pairs = zip(names, references[0], strict=True)
+        cell_now = np.array([values.get(parameter_name("cell", first.id, n), v) for n, v in pairs])
+        cell6 = nominal[0] + freedom @ (cell_now - references[0])
         ends = np.clip(np.array([two_theta[0] - _REACH, two_theta[-1] + _REACH]), 0.5, 175.0)
         sine = np.sin(np.radians(ends) / 2.0)
         d_min, d_max = min(wavelengths) / (2.0 * sine[1]), max(wavelengths) / (2.0 * sine[0])
-        found = reflections_of(phase, cell6, d_min, d_max)
+        found = reflections_of(first, cell6, d_min, d_max)
         if not len(found):
             between = f"{d_min:.3g} and {min(d_max, 99.0):.3g} Å"
-            raise AnalysisError(f"{phase.id}: no reflection lies between {between}. Check its cell and the range.")
-        strength = strength_per_gram(
-            phase, found.hkl, found.multiplicity, found.d_spacing, cell6, instrument.wavelength
-        )
-        apparent = strength * found.d_spacing**2
-        keep = apparent > _MIN_RELATIVE_INTENSITY * apparent.max()
-        hkl, d_spacing = found.hkl[keep].astype(float), found.d_spacing[keep]
-        b_names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
-        b_names = {element: name for element, name in b_names.items() if name in values}
-        diffuse, diffuse_slopes = _diffuse(phase, instrument, two_theta.tobytes(), tuple(b_names.items()))
-        split = ElementB.freeze(phase, instrument.wavelength, hkl, d_spacing, b_names) if b_names else None
-        every = cls(
-            phase=phase,
-            instrument=instrument,
-            two_theta=two_theta,
-            hkl=hkl,
-            multiplicity=found.multiplicity[keep].astype(float),
-            harmonics=_harmonics(phase, hkl, values),
-            cell_names=tuple(names),
-            cell_reference=cell_start,
-            cell_frozen=cell_now,
-            axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
-            strength=strength[keep],
-            multiplier=np.ones(len(hkl)),
-            inverse_d_squared=1.0 / d_spacing**2,
-            frozen=FrozenProfiles.freeze(instrument, 1.0 / d_spacing**2),
-            point=np.empty(0, np.int64),
-            indptr=np.zeros(1, np.int64),
-            diffuse=diffuse,
-            diffuse_slopes=diffuse_slopes,
-            elements=split,
-            smear_sq=smear_sq,
-        )
-        return every._with_windows(values)
+            raise AnalysisError(f"{first.id}: no reflection lies between {between}. Check its cell and the range.")
+        listed = (found.hkl, found.multiplicity, found.d_spacing, cell6, instrument.wavelength)
+        strengths = np.array([strength_per_gram(phase, *listed) for phase in phases])
+        apparent = strengths * found.d_spacing**2
+        keep = (apparent > _MIN_RELATIVE_INTENSITY * apparent.max(axis=1, keepdims=True)).any(axis=0)
+        hkl, d_spacing, strengths = found.hkl[keep].astype(float), found.d_spacing[keep], strengths[:, keep]
+        frozen, every = FrozenProfiles.freeze(instrument, 1.0 / d_spacing**2), []
+        for phase, reference, strength in zip(phases, references, strengths, strict=True):
+            b_names = {e: parameter_name("b", phase.id, e.lower()) for e in refinable_elements(phase)}
+            b_names = {element: name for element, name in b_names.items() if name in values}
+            diffuse, diffuse_slopes = _diffuse(phase, instrument, two_theta.tobytes(), tuple(b_names.items()))
+            split = ElementB.freeze(phase, instrument.wavelength, hkl, d_spacing, b_names) if b_names else None
+            item = cls(
+                phase=phase,
+                instrument=instrument,
+                two_theta=two_theta,
+                hkl=hkl,
+                multiplicity=found.multiplicity[keep].astype(float),
+                harmonics=_harmonics(phase, hkl, values),
+                cell_names=tuple(names),
+                cell_reference=reference,
+                cell_frozen=cell_now,
+                axis_cos_sq=np.clip((hkl[:, 2] / cell6[2] * d_spacing) ** 2, 0.0, 1.0),
+                strength=strength,
+                multiplier=np.ones(len(hkl)),
+                inverse_d_squared=1.0 / d_spacing**2,
+                frozen=frozen,
+                pairs=profiles.Pairs(two_theta=two_theta, point=np.empty(0, np.int32), indptr=np.zeros(1, np.int32)),
+                diffuse=diffuse,
+                diffuse_slopes=diffuse_slopes,
+                elements=split,
+                smear_sq=smear_sq,
+            )
+            every.append(item)
+        if len(phases) == 1:
+            return [every[0]._with_windows(values)]
+        highest = (strengths / strengths.max(axis=1, keepdims=True)).max(axis=0)
+        shared = replace(every[0], strength=highest)._with_windows(values)
+        return [replace(item, frozen=shared.frozen, pairs=shared.pairs) for item in every]
+
+    @property
+    def point(self) -> IntArray:
+        """Points that profiles reach, (nnz,): those of profile i are ``point[indptr[i]:indptr[i + 1]]``."""
+        return self.pairs.point
+
+    @property
+    def indptr(self) -> IntArray:
+        """See `point`."""
+        return self.pairs.indptr
 
     def refrozen(self, values: Mapping[str, float]) -> PhaseReflections:
         """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
@@ -482,7 +511,7 @@ class PhaseReflections:
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
         point, indptr = profiles.reach_of(self.two_theta, found.position, half)
-        return replace(split, point=point, indptr=indptr)
+        return replace(split, pairs=profiles.Pairs(two_theta=self.two_theta, point=point, indptr=indptr))
 
     def _nodes(self, values: Mapping[str, float]) -> FrozenProfiles:
         """Split each profile into as many nodes of the axial divergence as its asymmetry needs."""
@@ -658,9 +687,7 @@ class PhaseReflections:
 
     def spread(self, found: Profiles) -> profiles.Lines:
         """Profiles on the points, for the sums of `physics.profiles`."""
-        return profiles.Lines(
-            two_theta=self.two_theta, point=self.point, indptr=self.indptr, position=found.position, widths=found.widths
-        )
+        return profiles.Lines(pairs=self.pairs, position=found.position, widths=found.widths)
 
     def pattern(
         self, values: Mapping[str, float], vary: frozenset[str] = frozenset()
@@ -669,35 +696,65 @@ class PhaseReflections:
 
         In electron units; derivatives are made for the parameters in `vary`.
         """
-        found = self.at(values, slopes=bool(vary))
-        spread, diffuse, area, widths = (self.spread(found), self.diffuse_at(values), found.intensity, found.widths)
-        if not vary:
-            return profiles.spread_value(spread, area) + diffuse, {}
-        # one accumulation serves the pattern itself (without a name) and everything that changes areas only
-        by_area = {"": area, **{n: d for n, d in found.d_intensity.items() if n in vary}}
-        by_position = {n: area * d for n, d in found.d_position.items() if n in vary}
+        if vary:
+            return patterns_alike([self], values, vary)[0]
+        found = self.at(values, slopes=False)
+        return profiles.spread_value(self.spread(found), found.intensity) + self.diffuse_at(values), {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changes:
+    """Changes of profiles by parameters: of areas (the areas themselves without a name), positions and widths."""
+
+    area: _Slopes
+    position: _Slopes
+    fwhm: _Slopes
+    eta: _Slopes
+
+    @classmethod
+    def of(cls, found: Profiles, vary: frozenset[str]) -> _Changes:
+        area, widths = found.intensity, found.widths
         fwhm = {n: d * widths.d_fwhm_gauss for n, d in found.d_gauss.items() if n in vary}
         eta = {n: d * widths.d_eta_gauss for n, d in found.d_gauss.items() if n in vary}
         for name, d in found.d_lorentz.items():
             if name in vary:
                 fwhm[name] = fwhm.get(name, 0.0) + d * widths.d_fwhm_lorentz
                 eta[name] = eta.get(name, 0.0) + d * widths.d_eta_lorentz
-        slopes = profiles.Slopes(
-            intensity=_stacked(by_area, area),
-            position=_stacked(by_position, area),
-            fwhm=_stacked(fwhm, area) * area[:, None],
-            eta=_stacked(eta, area) * area[:, None],
+        return cls(
+            area={"": area, **{n: d for n, d in found.d_intensity.items() if n in vary}},
+            position={n: area * d for n, d in found.d_position.items() if n in vary},
+            fwhm={n: area * d for n, d in fwhm.items()},
+            eta={n: area * d for n, d in eta.items()},
         )
+
+
+def patterns_alike(
+    items: Sequence[PhaseReflections], values: Mapping[str, float], vary: frozenset[str]
+) -> list[tuple[FloatArray, dict[str, FloatArray]]]:
+    """`PhaseReflections.pattern` of phases frozen alike whose profiles lie at the same places: one sum serves all."""
+    every = [item.at(values) for item in items]
+    parts = [_Changes.of(found, vary) for found in every]
+    n = len(every[0].position)
+    # one accumulation serves the patterns themselves and everything that changes areas only
+    slopes = profiles.Slopes(
+        intensity=_stacked([part.area for part in parts], n),
+        position=_stacked([part.position for part in parts], n),
+        fwhm=_stacked([part.fwhm for part in parts], n),
+        eta=_stacked([part.eta for part in parts], n),
+    )
+    rows, out = [iter(sums) for sums in profiles.spread_slopes(items[0].spread(every[0]), slopes)], []
+    for item, part in zip(items, parts, strict=True):
         columns: dict[str, FloatArray] = {}
-        sums = profiles.spread_slopes(spread, slopes)
-        for names, rows in zip((by_area, by_position, fwhm), sums, strict=True):
-            for name, row in zip(names, rows, strict=True):
+        for names, own in zip((part.area, part.position, part.fwhm), rows, strict=True):
+            for name in names:
+                row = next(own)
                 columns[name] = columns[name] + row if name in columns else row
-        basis = columns.pop("") + diffuse
-        for name, change in self.diffuse_slopes.items():
+        basis = columns.pop("") + item.diffuse_at(values)
+        for name, change in item.diffuse_slopes.items():
             if name in columns:
                 columns[name] = columns[name] + change
-        return basis, columns
+        out.append((basis, columns))
+    return out
 
 
 def bin_means(values: FloatArray, n: int) -> FloatArray:
@@ -722,6 +779,7 @@ def _harmonic_columns(phase: Phase, hkl: bytes) -> FloatArray:
     return corrections.harmonic_columns(indices, phase.rotations, phase.cell.parameters, TEXTURE_ORDER)
 
 
-def _stacked(terms: Mapping[str, FloatArray], like: FloatArray) -> FloatArray:
-    """Arrays as columns, (l, k), also where there are none."""
-    return np.stack(list(terms.values()), axis=1) if terms else np.empty((len(like), 0))
+def _stacked(terms: Sequence[Mapping[str, FloatArray]], n: int) -> FloatArray:
+    """Arrays (n,) as columns, (n, k), also where there are none."""
+    columns = [column for each in terms for column in each.values()]
+    return np.stack(columns, axis=1) if columns else np.empty((n, 0))

@@ -9,7 +9,7 @@ or whose profiles are so far from it that what was frozen is not its own, is fit
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Literal
@@ -19,7 +19,14 @@ import numpy as np
 from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.model import CORRECTION_STD, MeasuredAmorphous, PatternModel, Points, low_angle_share
+from xrdcomp.refinement.model import (
+    CORRECTION_STD,
+    MeasuredAmorphous,
+    PatternModel,
+    Points,
+    StartedModel,
+    low_angle_share,
+)
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.solver import minimize
@@ -35,19 +42,6 @@ _OTHER_WIDTH = 0.1  # relative change of a profile's width beyond which windows 
 _OTHER_PLACE = 0.5  # of its width, by which a profile may lie elsewhere
 _CLEARLY_BETTER = 0.97  # of the cost of three patterns: less may be the noise of what one pattern holds
 _WORSE = 1.3  # times the goodness of the common fit: a pattern that fits worse is tried by itself as well
-
-
-@dataclass(frozen=True, kw_only=True)
-class _StartedModel(PatternModel):
-    """A model that remembers its columns and their slopes where every pattern of a series starts."""
-
-    start: Mapping[str, float]
-    at_start: tuple[FloatArray, list[dict[str, FloatArray]]]
-
-    def evaluate(
-        self, values: Mapping[str, float], needed: frozenset[str]
-    ) -> tuple[FloatArray, list[dict[str, FloatArray]]]:
-        return self.at_start if values == self.start else super().evaluate(values, needed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +210,7 @@ class SeriesEngine:
     @cached_property
     def _started(self) -> PatternModel:
         start = self.table.start
-        found = self.common.model.evaluate(start, self.table.needed)
-        own = {item.name: getattr(self.common.model, item.name) for item in fields(PatternModel)}
-        return _StartedModel(**own, start=start, at_start=found)
+        return StartedModel.of(self.common.model, start, self.common.model.evaluate(start, self.table.needed))
 
     def _moved(self, values: Mapping[str, float]) -> bool:
         """Tell whether profiles are so far from the common fit that windows and forms of its are not the pattern's."""

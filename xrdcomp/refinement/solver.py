@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg import lapack
 
 from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points
 from xrdcomp.refinement.parameters import ParameterTable
@@ -33,6 +34,9 @@ _KEPT = (
 _AFTER_PROMISE = (4.0, 1.0, 0.2)
 _BROKEN_PROMISE = 10.0
 _SURE_OF_PROMISE = 50.0  # a promise is seldom kept to a better share than one in so many
+_MORE_THAN_PROMISED = 2.0  # the most that a descent lowers the sum of squares by, of what its first step promises
+_LEARNED = 0.1  # cosine between a step and what it missed, above which its curvature is learned
+_LEFT = 0.1  # of the curvature that was expected, below which it is not
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -50,18 +54,34 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     n_free = int((~nonnegative).sum())
     scaled = gram[np.ix_(order, order)] / np.outer(scale[order], scale[order])
     scaled[np.diag_indices(m)] += 1e-12
-    upper = linalg.cholesky(scaled, lower=False, overwrite_a=True, check_finite=False)
-    target = linalg.solve_triangular(upper, (right / scale)[order], trans="T", check_finite=False)
+    upper = _upper_factor(scaled)
+    target = _solved(upper, (right / scale)[order], transposed=True)
     part = np.zeros(m)
     # free ones come first, so that the last rows of the factor hold the bounded ones alone
     if n_free < m:
         part[n_free:] = solve_nonnegative(upper[n_free:, n_free:], target[n_free:])
     if n_free:
         rest = target[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
-        part[:n_free] = linalg.solve_triangular(upper[:n_free, :n_free], rest, check_finite=False)
+        part[:n_free] = _solved(upper[:n_free, :n_free], rest)
     coefficients = np.empty(m)
     coefficients[order] = part
     return coefficients / scale
+
+
+def _upper_factor(matrix: FloatArray) -> FloatArray:
+    """Cholesky factor R, RᵀR = matrix. LAPACK is called directly: SciPy's checks take longer than small factors."""
+    upper, info = lapack.dpotrf(matrix.T, lower=0, clean=1, overwrite_a=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("the normal matrix is not positive definite")
+    return np.asarray(upper)
+
+
+def _solved(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
+    """Solution x of R x = right, or of Rᵀ x = right."""
+    x, info = lapack.dtrtrs(upper, right, lower=0, trans=int(transposed))
+    if info != 0:
+        raise np.linalg.LinAlgError("the factor of the normal matrix is singular")
+    return np.asarray(x).reshape(right.shape)
 
 
 def solve_nonnegative(upper: FloatArray, target: FloatArray) -> FloatArray:
@@ -75,9 +95,10 @@ def solve_nonnegative(upper: FloatArray, target: FloatArray) -> FloatArray:
     for _ in range(10 * m):
         x = np.zeros(m)
         if free.all():
-            x = linalg.solve_triangular(upper, target, check_finite=False)
+            x = _solved(upper, target)
         elif free.any():
-            x[free] = np.linalg.lstsq(upper[:, free], target)[0]
+            _, found, info = lapack.dgels(upper[:, free], target)
+            x[free] = found[: int(free.sum())] if info == 0 else np.linalg.lstsq(upper[:, free], target)[0]
         wrong = np.where(free, x < 0.0, upper.T @ (target - upper @ x) > small)
         count = int(wrong.sum())
         if count == 0:
@@ -207,13 +228,16 @@ class LeastSquares:
         values = self.table.values(free)
         bases, derivatives = self.model.evaluate(values, self.table.needed if slopes else frozenset())
         moving = bases * self.inv_sigma[:, None]
-        cross = moving.T @ self.fixed
-        gram = np.block([[moving.T @ moving, cross], [cross.T, self.fixed_gram]])
+        k, m = moving.shape[1], len(self.nonnegative)
+        gram = np.empty((m, m))
+        gram[:k, :k], gram[k:, k:] = moving.T @ moving, self.fixed_gram
+        gram[:k, k:] = moving.T @ self.fixed
+        gram[k:, :k] = gram[:k, k:].T
         c, prior, residual = self._linear(moving, gram, prior)
         # changes of the pattern by the parameters over sigma at fixed coefficients, (p, n)
         changes = np.zeros((len(self.rows), len(self.weighted_y)))
-        for k, own in enumerate(derivatives):
-            weight = c[k] * self.inv_sigma
+        for amount, own in zip(c, derivatives, strict=False):
+            weight = amount * self.inv_sigma
             for name, column in own.items():
                 changes[self.rows[name]] += weight * column
         jacobian = changes if self.table.ties is None else np.asarray(self.table.ties.T @ changes)
@@ -281,7 +305,7 @@ class LeastSquares:
         step = np.zeros_like(free)
         while keep.any():
             pushed = gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
-            step[keep] = linalg.solve(damped[np.ix_(keep, keep)], pushed, assume_a="sym")
+            step[keep] = np.linalg.solve(damped[np.ix_(keep, keep)], pushed)
             limited = np.clip(free + step, self.low, self.high) - free
             beyond = keep & ((free + step < self.low) | (free + step > self.high))
             if not beyond.any():
@@ -312,6 +336,23 @@ class LeastSquares:
         )
 
 
+def _second_order(missing: FloatArray, hessian: FloatArray, change: FloatArray, moved: FloatArray) -> FloatArray:
+    """What the Gauss-Newton Hessian has too much of, from how a step changed the gradient.
+
+    Near a minimum the linearised problem is wrong by the curvature of the pattern times the residual, along weakly
+    determined directions by factors: the same step, a third of what is needed, is then made again and again. The
+    symmetric update of rank one [as in Dennis, Gay & Welsch 1981 ACM Trans. Math. Softw. 7, 348] mends the direction
+    that was just taken. Only less curvature is learned, which makes steps longer and the end of a run later, and none
+    that would leave next to nothing.
+    """
+    scale = np.sqrt(np.diag(hessian))
+    wrong, step = (change - (hessian + missing) @ moved) / scale, moved * scale
+    seen, left = float(wrong @ step), float(change @ moved)
+    if seen >= -_LEARNED * float(np.linalg.norm(wrong) * np.linalg.norm(step)) or left < _LEFT * (left - seen):
+        return missing
+    return missing + np.outer(wrong * scale, wrong * scale) / seen
+
+
 def minimize(  # noqa: PLR0913 - one keyword for each way to end
     model: PatternModel,
     table: ParameterTable,
@@ -323,6 +364,7 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     damping: float = 1e-3,
     own_priors: bool = False,
     bare: bool = False,
+    hopeless: float = np.inf,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
@@ -333,7 +375,8 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     from the amounts found. ``converged`` is False where the iteration limit was reached first.
 
     A `bare` solution, from which another minimisation goes on, has no Jacobian of its own: it ends as well where a step
-    lowers the sum of squares by what an undamped one promised, to within `tolerance`; as little is then left.
+    lowers the sum of squares by what an undamped one promised, to within `tolerance`; as little is then left. A fit
+    that would remain above a sum of squares of `hopeless` is left where it is.
     """
     problem = LeastSquares(model, table, points)
     free = np.array([item.value for item in table.free])
@@ -342,13 +385,14 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     if len(free) == 0:
         return problem.solution(state, free, 0, converged=True)
     hessian, gradient = problem.normal(state, free)
+    missing = np.zeros_like(hessian)
     while iteration < max_iterations:
         iteration += 1
-        trial_free, promise = problem.step(hessian, gradient, free, damping)
+        trial_free, promise = problem.step(hessian + missing, gradient, free, damping)
         # the sum of squares lies `promise` above its minimum where the problem is linear: its root is in sigmas
         enough = distance**2 * max(1.0, state.cost / len(points)) if distance else _NEGLIGIBLE * tolerance * state.cost
-        if promise < enough:
-            converged = True
+        if promise < enough or state.cost - _MORE_THAN_PROMISED * promise > hopeless:
+            converged = promise < enough
             break
         little = enough if distance else tolerance * max(state.cost, 1e-300)
         # derivatives are half of the work: after a failure the next trial does without, until it is accepted, and where
@@ -357,20 +401,24 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
         trial = problem.state(trial_free, state.prior, slopes=not without)
         if trial.cost < state.cost:
             gain = state.cost - trial.cost
-            if bare and abs(problem.step(hessian, gradient, free, 0.0)[1] - gain) < little:
+            if bare and abs(problem.step(hessian + missing, gradient, free, 0.0)[1] - gain) < little:
                 free, state, converged = trial_free, trial, True
                 break
             if without:
                 trial = problem.state(trial_free, state.prior)
             # a step that keeps its promise asks for a bolder one, one that brings a fraction of it for a shorter one
             damping = max(damping * _AFTER_PROMISE[int(np.digitize(gain / promise, _KEPT))], 1e-9)
-            free, state, rejected = trial_free, trial, False
+            moved, free, state, rejected = trial_free - free, trial_free, trial, False
             # a small gain is the end only where no more was promised: else the problem is far from linear here
             if gain < little and promise < _BROKEN_PROMISE * little:
                 converged = True
                 break
+            before = gradient
             hessian, gradient = problem.normal(state, free)
+            near = distance > 0.0 and promise < max(1.0, state.cost / len(points))  # within a standard deviation
+            missing = _second_order(missing, hessian, before - gradient, moved) if near else np.zeros_like(hessian)
         else:
+            missing = np.zeros_like(hessian)
             damping, rejected = max(damping * 8.0, _LEAST_DAMPING_AFTER_FAILURE), True
     if own_priors:
         state = problem.with_own_priors(state, free)

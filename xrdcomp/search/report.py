@@ -70,6 +70,7 @@ _INTENSITY_EXCESS = 40.0  # Δχ² over the better fit's inflation; a hundred hy
 _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 _INTENSITY_POINTS = 5.0  # to the width of the narrowest reflection; fewer move what the cell decides
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
+_LOST = 30.0  # of a log-likelihood below that of the member found, from which on it need not be known
 _FAR_FROM_CELL = 50.0  # χ² from which on an apatite of other elements is likelier than the member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
 UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
@@ -326,9 +327,7 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
     if fitted is None:
         return {}
     cell, optics = _cell(fit, fitted), 0.0 if fit.instrument.calibrated else OPTICS_CELL_STD
-    own = fit.substitute(fitted, fitted, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
-    log, away, verdict = dict[str, float](), dict[str, float](), dict[str, int]()
-    foreign = -np.inf
+    away, distances = dict[str, float](), dict[str, float]()
     for phase in members:
         change = {k: cell[k].value / getattr(phase.cell, k) - 1.0 for k in ("a", "c") if k in cell}
         away[phase.id] = max(map(abs, change.values()), default=0.0)
@@ -337,11 +336,17 @@ def member_comparisons(fit: Refinement, members: Sequence[Phase]) -> dict[str, M
             low, high = phase.cell_tolerance.get(axis, (-_CELL_RULED_OUT, _CELL_RULED_OUT))
             std = max(float(np.hypot((cell[axis].std or 0.0) / cell[axis].value, optics)), 1e-9)
             distance += (max(low - value, value - high, 0.0) / std) ** 2
-        if phase is fitted or (away[phase.id] > _CELL_RULED_OUT and distance > _FAR_FROM_CELL):
-            trial = own  # a cell so far off decides alone
-            verdict[phase.id] = 0 if phase is fitted else -1
+        distances[phase.id] = distance
+    # a cell far off decides alone
+    near = [p for p in members if away[p.id] <= _CELL_RULED_OUT or distances[p.id] <= _FAR_FROM_CELL]
+    own, *others = _in_place(fit, fitted, [p for p in near if p is not fitted])
+    trials = {fitted.id: own, **dict(zip((p.id for p in near if p is not fitted), others, strict=True))}
+    log, verdict, foreign = dict[str, float](), dict[str, int](), -np.inf
+    for phase in members:
+        distance, trial = distances[phase.id], trials.get(phase.id, own)
+        if phase is fitted:
+            verdict[phase.id] = 0
         else:
-            trial = fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
             verdict[phase.id] = _verdict(fitted, phase, own, trial) if away[phase.id] <= _CELL_RULED_OUT else -1
         scatter = _MEMBER_SCATTER * min(own.inflation, trial.inflation)
         log[phase.id] = -0.5 * (trial.cost - own.cost) / scatter - 0.5 * distance
@@ -372,11 +377,15 @@ def compare_intensities(fit: Refinement, fitted: Phase, other: Phase) -> int:
     by itself). The answer is decisive where χ² differs by a factor of 1.2 and by 40 in units of the misfit that is
     left; 0 where it is not, or where both are hydroxyapatite.
     """
-    own, trial = (
-        fit.substitute(fitted, phase, tolerance=_INTENSITY_TOLERANCE, per_fwhm=_INTENSITY_POINTS)
-        for phase in (fitted, other)
-    )
+    own, trial = _in_place(fit, fitted, [other])
     return _verdict(fitted, other, own, trial)
+
+
+def _in_place(fit: Refinement, fitted: Phase, others: Sequence[Phase]) -> list[Substitution]:
+    """Fits of the apatite that was found and of others in its place, as exactly as intensities decide."""
+    most = 2.0 * _MEMBER_SCATTER * _LOST
+    options = {"tolerance": _INTENSITY_TOLERANCE, "per_fwhm": _INTENSITY_POINTS, "most": most}
+    return fit.substitutes(fitted, [fitted, *others], **options)
 
 
 def _verdict(fitted: Phase, other: Phase, own: Substitution, trial: Substitution) -> int:

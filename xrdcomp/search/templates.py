@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 import numpy as np
 
-from xrdcomp.data import Phase
+from xrdcomp.data import Instrument, Phase
 from xrdcomp.phases.library import list_phases, load_phases
 from xrdcomp.physics import corrections, profiles
 from xrdcomp.recipe import IdentificationRecipe
@@ -31,6 +31,10 @@ _LARGE_NM = 80.0
 _MIDDLE = 18.0  # θ in degrees, near the middle of the useful range
 _SHARP_SHARE = 0.3  # of the Bragg intensity
 _NODES = (5.0, 15.0, 25.0, 35.0, 45.0)  # θ in degrees, between which widths are interpolated
+_FARTHEST = 1.0  # degrees by which templates are read beside where they were drawn
+_LIBRARY = 16  # candidates from which on they are those of a library
+_KEPT = 1_000_000  # values of a set of curves up to which it is kept for the next specimen: 8 MB with two sizes
+_RUNG = 0.1  # of the logarithm of axial divergence: a twentieth of the asymmetry at most, whose mean is kept
 _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
 
 
@@ -59,7 +63,7 @@ COLD_VARIANTS = tuple(
 # ---- reflections of library phases: spacings and strengths per gram, from the atoms or from a list of positions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """Spacings (Å) and absolute strengths (m |F|² / (V · cell mass), before geometry) of a phase's reflections."""
 
@@ -254,18 +258,44 @@ def draw_patterns(
     for place, variant in zip(read, variants, strict=True):
         sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
         place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
-    widths = [grid.fwhm(size) for size in sizes]
-    places = _Places.covering(grid, float(read.min()), float(read.max()), 4, max(widths))
-    row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
-    d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
-    sticks = _sticks(grid, places, len(candidates), row=row, d_spacing=d, strength=strength)
-    spectrum = places.spectrum(sticks)
-    fine = np.stack([places.curves(spectrum * own) for own in places.transfer(widths)])
+    widths, shift = tuple(grid.fwhm(size) for size in sizes), _Shift.of(grid)
+    ends, moved = (float(read.min()), float(read.max())), shift.beside_usual(grid)
+    places = _Places.covering(grid, ends, 4, max(widths), margin=0.0 if moved is None else _FARTHEST)
+    if moved is None:
+        fine = _fine_patterns(candidates, places, widths, grid.fit.instrument, shift)
+    else:
+        make = _usual_patterns if _comes_again(candidates, places) else _usual_patterns.__wrapped__
+        fine = make(tuple(candidates), places, widths, grid.fit.instrument, shift.usual)
     out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
     base = lp(x)
     for k, at in enumerate(read):
-        out[:, :, k] = places.read(fine, at, grid.slit * base / lp(at))
+        place = at if moved is None else at - moved
+        out[:, :, k] = places.read(fine, place, grid.slit * base / lp(at))
     return out
+
+
+def _comes_again(candidates: Sequence[Candidate], places: _Places) -> bool:
+    """Tell if curves are worth keeping: of a library, not of single phases or reflections, and not too large."""
+    return len(candidates) >= _LIBRARY and places.n * len(candidates) < _KEPT
+
+
+def _fine_patterns(
+    candidates: Sequence[Candidate], places: _Places, widths: Sequence[float], instrument: Instrument, shift: _Shift
+) -> FloatArray:
+    """Curves of candidates for each width, (widths, candidates, places)."""
+    row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
+    d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
+    sticks = _sticks(instrument, shift, places, len(candidates), row=row, d_spacing=d, strength=strength)
+    spectrum = places.spectrum(sticks)
+    return np.stack([places.curves(spectrum * own) for own in places.transfer(widths)])
+
+
+@lru_cache(maxsize=12)
+def _usual_patterns(
+    candidates: tuple[Candidate, ...], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
+) -> FloatArray:
+    """`_fine_patterns` of candidates that come again, specimen after specimen, with widths of the instrument."""
+    return _fine_patterns(candidates, places, widths, instrument, shift)
 
 
 def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -> FloatArray:
@@ -275,17 +305,32 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     1/cosθ and the instrument with tanθ, so that reflections at low angles are sharper than their templates, and stand
     out more than these tell. Returns (candidates, bins), electron units.
     """
-    x, n = grid.two_theta, len(candidates)
+    x, shift = grid.two_theta, _Shift.of(grid)
+    widths, moved = tuple(grid.fwhm(size_nm, node) for node in _NODES), shift.beside_usual(grid)
+    places = _Places.covering(grid, (x[0], x[-1]), 2, max(widths), margin=0.0 if moved is None else _FARTHEST)
+    instrument = grid.fit.instrument
+    if moved is None:
+        fine = _fine_crystals(candidates, places, widths, instrument, shift)
+        return np.asarray(places.read(fine, x, grid.slit), dtype=float)
+    make = _usual_crystals if _comes_again(candidates, places) else _usual_crystals.__wrapped__
+    fine = make(tuple(candidates), places, widths, instrument, shift.usual)
+    return np.asarray(places.read(fine, x - moved, grid.slit), dtype=float)
+
+
+def _fine_crystals(
+    candidates: Sequence[Candidate], places: _Places, widths: Sequence[float], instrument: Instrument, shift: _Shift
+) -> FloatArray:
+    """Curves of candidates with widths by angle, those of `_NODES`, (candidates, places)."""
+    n = len(candidates)
     row = np.repeat(np.arange(n), [len(c.d_spacing) for c in candidates])
     d, strength = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("d_spacing", "strength"))
-    theta = np.degrees(np.arcsin(np.minimum(grid.fit.instrument.wavelength / (2.0 * d), 1.0)))
+    theta = np.degrees(np.arcsin(np.minimum(instrument.wavelength / (2.0 * d), 1.0)))
     # every reflection is shared between the widths of the two nodes beside it
     node = np.clip(np.searchsorted(_NODES, theta) - 1, 0, len(_NODES) - 2)
     share = np.clip((theta - np.take(_NODES, node)) / (_NODES[1] - _NODES[0]), 0.0, 1.0)
-    widths = [grid.fwhm(size_nm, node) for node in _NODES]
-    places = _Places.covering(grid, float(x[0]), float(x[-1]), 2, max(widths))
     sticks = _sticks(
-        grid,
+        instrument,
+        shift,
         places,
         len(_NODES) * n,
         row=np.concatenate([node * n + row, (node + 1) * n + row]),
@@ -293,15 +338,70 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
         strength=np.concatenate([strength * (1.0 - share), strength * share]),
     )
     spectrum = places.spectrum(sticks).reshape(len(_NODES), n, -1)
-    fine = places.curves(np.einsum("kns,ks->ns", spectrum, places.transfer(widths)))
-    return np.asarray(places.read(fine, x, grid.slit), dtype=float)
+    return places.curves(np.einsum("kns,ks->ns", spectrum, places.transfer(widths)))
+
+
+@lru_cache(maxsize=12)
+def _usual_crystals(
+    candidates: tuple[Candidate, ...], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
+) -> FloatArray:
+    """As `_usual_patterns`, of crystals."""
+    return _fine_crystals(candidates, places, widths, instrument, shift)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shift:
+    """What moves reflections of all phases alike in a fit; `step` is the width of the bins in which it may show."""
+
+    displacement_mm: float
+    zero: float
+    transparency_mm: float
+    axial_height: float
+    step: float
+
+    @classmethod
+    def of(cls, grid: Grid) -> _Shift:
+        """Shift of a fit, with what its grid has in place of the fit's."""
+        values, instrument = {**grid.fit.solution.values, **grid.moved}, grid.fit.instrument
+        return cls(
+            displacement_mm=values.get("sample_displacement_mm", 0.0),
+            zero=values.get("zero_shift", instrument.zero_shift),
+            transparency_mm=values.get("transparency_mm", 0.0),
+            axial_height=optics.axial_height(instrument, values),
+            step=grid.step,
+        )
+
+    @property
+    def usual(self) -> _Shift:
+        """Shift with which templates are drawn that serve many specimens: asymmetry alone, of the nearest rung."""
+        height = self.axial_height
+        rung = float(np.exp(_RUNG * np.round(np.log(height) / _RUNG))) if height > 0.0 else 0.0
+        return replace(self, displacement_mm=0.0, zero=0.0, transparency_mm=0.0, axial_height=rung)
+
+    def at(self, bare: FloatArray, instrument: Instrument) -> tuple[FloatArray, FloatArray]:
+        """Shift of reflections at true angles, and the mean of what makes them asymmetric besides; degrees."""
+        depth, spread = optics.depth_and_flatness(instrument, bare)
+        lever = -np.degrees(2.0 * self.displacement_mm / instrument.radius_mm)
+        # axial divergence and a flat specimen shift in proportion to the square of the place
+        mean = spread + profiles.axial_shift(bare, 2.0 * self.axial_height * _MEAN_NODE, instrument.axial_correlation)
+        return self.zero + lever * np.cos(np.radians(bare / 2.0)) + self.transparency_mm * depth, mean
+
+    def beside_usual(self, grid: Grid) -> FloatArray | None:
+        """Angles by which `usual` templates are read beside the bins; None where they do not serve.
+
+        They do not where widths follow the fit, or the shift is large.
+        """
+        (moved, mean), (_, drawn) = (s.at(grid.two_theta, grid.fit.instrument) for s in (self, self.usual))
+        away = moved + mean - drawn
+        return None if grid.resolution or float(np.abs(away).max()) > _FARTHEST else away
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Places:
     """An even grid of `n` places, several to a bin, on which reflections are drawn: from `first`, by `step` (deg).
 
-    `size` is that of the transforms, padded so far that what wraps around falls outside the part that is kept.
+    `size` is that of the transforms, padded so far that what wraps around falls outside the part that is kept. The
+    first and last `empty` places hold tails alone.
     """
 
     first: float
@@ -309,16 +409,18 @@ class _Places:
     n: int
     per_bin: int
     size: int
+    empty: int
 
     @classmethod
-    def covering(cls, grid: Grid, low: float, high: float, per_bin: int, widest: float) -> _Places:
-        """Places for reflections between two angles (degrees) that are no wider than `widest`."""
+    def covering(cls, grid: Grid, ends: tuple[float, float], per_bin: int, widest: float, *, margin: float) -> _Places:
+        """Places for reflections between two angles (degrees), and a margin beyond, no wider than `widest`."""
         from scipy import fft
 
         step = grid.step / per_bin
-        n = int(np.ceil((high - low) / step)) + 4
+        empty = int(np.ceil(margin / step))
+        n = int(np.ceil((ends[1] - ends[0]) / step)) + 4 + 2 * empty
         size = fft.next_fast_len(n + _reach(widest, step, n), real=True)
-        return cls(first=low - step, step=step, n=n, per_bin=per_bin, size=size)
+        return cls(first=float(ends[0]) - (1 + empty) * step, step=step, n=n, per_bin=per_bin, size=size, empty=empty)
 
     def spectrum(self, sticks: FloatArray) -> FloatArray:
         """Transforms of sticks, (rows, places), in single precision: half the time, 1e-7 of the highest reflection."""
@@ -363,28 +465,27 @@ def _reach(fwhm: float, step: float, most: int) -> int:
 
 
 def _sticks(
-    grid: Grid, on: _Places, n_rows: int, *, row: IntArray, d_spacing: FloatArray, strength: FloatArray
+    instrument: Instrument,
+    shift: _Shift,
+    on: _Places,
+    n_rows: int,
+    *,
+    row: IntArray,
+    d_spacing: FloatArray,
+    strength: FloatArray,
 ) -> FloatArray:
     """Reflections of every emission line as areas (degrees), split between the two places beside: (rows, places)."""
-    fit = grid.fit
-    values, instrument = {**fit.solution.values, **grid.moved}, fit.instrument
-    displacement = values.get("sample_displacement_mm", 0.0)
-    lever = -np.degrees(2.0 * displacement / instrument.radius_mm)
-    height = optics.axial_height(instrument, values)
     nodes, shares = profiles.axial_nodes(_AXIAL_NODES)
-    zero = values.get("zero_shift", instrument.zero_shift)
     places, areas = [], []
     for line in instrument.emission_lines:
         sine = line.wavelength / (2.0 * d_spacing)
         ok = sine < 0.9999
         theta = np.arcsin(np.where(ok, sine, 0.5))
         bare = np.degrees(2.0 * theta)
-        depth, spread = optics.depth_and_flatness(instrument, bare)
-        centre = bare + zero + lever * np.cos(theta) + values.get("transparency_mm", 0.0) * depth
-        # axial divergence and a flat specimen shift in proportion to the square of the place: where the mean shift
-        # is well below a bin it stands for all, else the shift is spread over nodes of equal mean
-        mean = spread + profiles.axial_shift(bare, 2.0 * height * _MEAN_NODE, instrument.axial_correlation)
-        narrow = np.abs(mean) < _NARROW * grid.step
+        moved, mean = shift.at(bare, instrument)
+        centre = bare + moved
+        # where the mean shift is well below a bin it stands for all, else the shift is spread over nodes of equal mean
+        narrow = np.abs(mean) < _NARROW * shift.step
         lp = corrections.lp_factor(
             bare,
             monochromator_two_theta=instrument.monochromator_two_theta,
@@ -393,9 +494,9 @@ def _sticks(
         area = strength * (line.weight * np.degrees(1.0) * line.wavelength**3 / (16.0 * np.pi)) * lp
         pieces = [(mean, 1.0, ok & narrow)]
         pieces += [(6.0 * mean * u**2, share, ok & ~narrow) for u, share in zip(nodes, shares, strict=True)]
-        for moved, share, pick in pieces:
-            index = (centre + moved - on.first) / on.step
-            inside = pick & (index >= 0) & (index < on.n - 1)
+        for asymmetry, share, pick in pieces:
+            index = (centre + asymmetry - on.first) / on.step
+            inside = pick & (index >= on.empty) & (index < on.n - 1 - on.empty)
             index, weight = index[inside], area[inside] * share
             whole = index.astype(np.int64)
             part = index - whole
