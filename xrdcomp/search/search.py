@@ -302,9 +302,14 @@ class _Suspect:
         return f"{which} not there, though the others say that it should show" if n else ""
 
     def proved(self, library_size: int) -> bool:
-        """All of six sharp reflections are seen where chance would not put them; broad ones meet several peaks each."""
+        """All of six sharp reflections are seen where chance would not put them; broad ones meet several peaks each.
+
+        Every free parameter of the cell lets the refinement choose among as many cells.
+        """
         sharp = self.score.size_nm >= _SHARP_NM
-        return sharp and self.score.reflections_seen > _MANY and self.chance(library_size) < _NO_CHANCE
+        free, _ = reflections.cell_freedom(self.fitted.crystal_system)
+        cells = INDEPENDENT_CELLS ** (len(free) - 1)
+        return sharp and self.score.reflections_seen > _MANY and cells * self.chance(library_size) < _NO_CHANCE
 
     def out_of_ratio(self, library_size: int) -> str:
         """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
