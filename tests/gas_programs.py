@@ -47,6 +47,12 @@ HYDRATES = {
         Pool(mass=0.07, peak_c=290, energy_kj=120),
     ],
     "vivianite": [Pool(mass=0.15, peak_c=150, energy_kj=85), Pool(mass=0.12, peak_c=220, energy_kj=95)],
+    "gypsum in two steps": [
+        Pool(mass=0.157, peak_c=135, energy_kj=95), Pool(mass=0.052, peak_c=175, energy_kj=120),
+    ],
+    "moist gypsum": [
+        Pool(mass=0.03, peak_c=75, energy_kj=45), Pool(mass=0.20, peak_c=150, energy_kj=100),
+    ],
 }  # fmt: skip
 INORGANIC = {
     "brucite": [Pool(mass=0.309, peak_c=390, energy_kj=150)],

@@ -238,3 +238,28 @@ def test_standards_are_judged_by_what_still_happens() -> None:
         tga_check(make(calcite, Programme(end_c=750.0)).run, "calcite", NO_BUOYANCY)
     with pytest.raises(AnalysisError, match="ends too early"):
         tga_check(make(calcite, Programme(end_c=600.0)).run, "calcite", NO_BUOYANCY)
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_enamel_holds_more_bound_water_than_organic_matter_and_is_no_gel(rate: float) -> None:
+    water = [Pool(mass=0.015, peak_c=80, energy_kj=50), Pool(mass=0.012, peak_c=210, energy_kj=70, order=2.0)]
+    gel = [*water, Pool(mass=0.008, peak_c=330, energy_kj=100, order=2.0)]
+    assert analyze_tga(make(gel, Programme(rate=rate)).run, NO_BUOYANCY).nature != "tissue"
+    enamel = [*gel, Pool(mass=0.015, peak_c=740, energy_kj=220)]
+    result = analyze_tga(make(enamel, Programme(rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "not_tissue"
+    assert_close(result.quantities["carbonate_co2"].value, 0.015, atol=0.003, because="what late char may take")
+
+
+@pytest.mark.parametrize(("end_c", "hold"), [(700.0, 60.0), (690.0, 90.0)])
+def test_a_standard_ends_where_its_last_step_has_come_and_gone(end_c: float, hold: float) -> None:
+    oxalate = [
+        Pool(mass=0.1233, peak_c=165, energy_kj=105), Pool(mass=0.1917, peak_c=485, energy_kj=240),
+        Pool(mass=0.3012, peak_c=700, energy_kj=210),
+    ]  # fmt: skip
+    made = make(oxalate, Programme(end_c=end_c, holds=((end_c, hold),), gas="nitrogen"))
+    assert tga_check(made.run, "calcium-oxalate-monohydrate", NO_BUOYANCY).passed
+    for level in (600.0, 690.0):  # before its last step, and in it
+        cut = make(oxalate, Programme(end_c=level, gas="nitrogen"))
+        with pytest.raises(AnalysisError, match="ends too early"):
+            tga_check(cut.run, "calcium-oxalate-monohydrate", NO_BUOYANCY)

@@ -187,6 +187,7 @@ _COLD_C, _WEIGHED_LOSS = 40.0, 0.005
 # °C over which crystal water goes and how far above the start; least organic beside it; a tail, its rise, if organic
 _NARROW_C, _LATE_C, _LEAST_ORGANIC, _TAIL, _RISE_OF_ORGANIC = 60.0, 25.0, 0.1, 0.01, 2.0
 _BOUND_C, _BOUND_ENERGY_KJ = 105.0, 90.0  # moisture has begun to go by then
+_HALF_WATER_C, _HALF_BEGINS_C = 40.0, 90.0  # half of crystal water goes within, and begins
 _HALF_ORGANIC_C, _MOST_OF_MINERAL = 40.0, 0.5
 _GAIN, _UNSURE = 0.01, 0.06
 # residue that is to hold carbonate, and least CO2 of it: 3 to 8 % CO3 in bone and dentine, 2 to 4 in enamel
@@ -285,11 +286,18 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     # water (and ammonia) of crystals.
     cut, end = (raw.index_at(p) for p in boundaries.progress[:2])
     water, burnt = 1.0 - float(mass[0]), 0.0 if curve.burn is None else curve.burn.mass
-    tenth = _shares(curve, 0, cut)[[20, 180]]
+    gone = _shares(curve, 0, cut)
+    tenth = gone[[20, 180]]
     low_c, high_c = np.interp(tenth, np.arange(len(smooth)), raw.temperature_c).tolist()
     # as on a hold, °C of progress
     narrow = float(np.diff(tenth)[0]) * raw.step < _NARROW_C and low_c > raw.temperature_c[0] + _LATE_C
     narrow |= low_c > shift_with_rate(_BOUND_C, raw.heating_rate_k_min, _BOUND_ENERGY_KJ)
+    # beside moisture, or in two steps: the half that goes fastest is late
+    fastest = int(np.argmin(gone[100:] - gone[:-100]))
+    begins_c = float(np.interp(gone[fastest], np.arange(len(smooth)), raw.temperature_c))
+    narrow |= float(gone[fastest + 100] - gone[fastest]) * raw.step < _HALF_WATER_C and begins_c > shift_with_rate(
+        _HALF_BEGINS_C, raw.heating_rate_k_min, _BOUND_ENERGY_KJ
+    )
     if water > _NOTICEABLE and total + burnt < _LEAST_ORGANIC * water and narrow:
         reasons.append(
             f"{100 * water:.1f} % go between {low_c:.0f} and {high_c:.0f} °C (a tenth to nine tenths of it) and nearly "
@@ -305,9 +313,17 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
                 f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
                 f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
             )
-    # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite.
-    rate = curve.dtg[cut:end]
-    if total > _TAIL and not burnt and len(rate) and rate.max() < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0):
+    # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite, unless what is left
+    # loses CO2 as mineral of tissue does: enamel holds more bound water than organic matter.
+    rate, later = curve.dtg[cut:end], curve.dtg[end : raw.index_at(boundaries.progress[2]) if whole else end]
+    carbonated = len(later) > 0 and loss > _LEAST_DIOXIDE * before
+    carbonated = carbonated and float(later.max()) > _RISE_OF_ORGANIC * max(float(later[0]), 0.0)
+    if (
+        total > _TAIL
+        and not (burnt or carbonated)
+        and len(rate)
+        and rate.max() < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0)
+    ):
         reasons.append(
             f"the loss of {100 * total:.1f} % between {place_c[0]:.0f} and {place_c[1]:.0f} °C only slows down, with "
             "no peak as of organic matter: the tail of bound water, of a gel, a glass or a zeolite"
@@ -613,7 +629,7 @@ STANDARDS: dict[str, Standard] = {
     ), residue=("CaO", _CAO / _CALCITE)),
 }  # fmt: skip
 _CARBONATED = TheoreticalStep(850.0, 70.0, 190.0)
-_QUIET_C = 15.0
+_QUIET_C, _PEAKED_SHARE = 15.0, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -692,12 +708,15 @@ def tga_check(
     literature = np.array([shift_with_rate(m.end_c, raw.heating_rate_k_min, m.energy_kj) for m in marks])
     begin, end = float(literature[0]), float(literature[len(known.steps) - 1])
     first, last = float(raw.temperature_c[0]), float(raw.temperature_c[-1])
-    # a run that begins later or ends earlier has seen the steps where nothing goes there, and they lie beyond halfway
+    # a run that begins later or ends earlier has seen the steps where nothing goes there, and they lie beyond halfway,
+    # or the last of them came and went
     beside = max(int(_QUIET_C / raw.step), 3)
     goes = [goes_at(curve, slice(0, beside)), goes_at(curve, slice(-beside, None))]
     second, last_but_one = float(literature[1]), float(literature[len(known.steps) - 2])
     late = first > begin + 40.0 and (goes[0] or first > 0.5 * (begin + second))
-    early = last < end - 30.0 and (goes[1] or last < 0.5 * (last_but_one + end))
+    came = raw.temperature_c > last_but_one
+    peaked = bool(came.any()) and float(curve.dtg[came].max()) > _PEAKED_SHARE * float(curve.dtg.max())
+    early = last < end - 30.0 and (goes[1] or (last < 0.5 * (last_but_one + end) and not peaked))
     if late or early:
         raise AnalysisError(
             f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about {begin:.0f} to {end:.0f} "
