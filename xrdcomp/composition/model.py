@@ -206,7 +206,8 @@ class JointModel:
         if xrd is not None:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
             bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
-            unseen = scale * (1.0 - seen)
+            # where amorphous mineral was not looked for, what the others did not take of it is background
+            unseen = scale * (1.0 - seen) * ("amorphous_mineral" in xrd.rows)
             # component, row that its scattering belongs to, scattering per mass
             terms = [
                 (H, "apatite", bragg),
@@ -374,7 +375,7 @@ def build_model(
             replace(priors.LOG_SCALE, mean=mean, std=std),
             replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),
             replace(priors.CARBONATE_IN_LATTICE, mean=float(share[0])),
-            priors.AMORPHOUS_RESPONSE,
+            priors.AMORPHOUS_RESPONSE if "amorphous_mineral" in xrd.rows else priors.RESPONSE_NOT_SOUGHT,
             priors.CARBONATE_INTENSITY,
             priors.UNCERTAINTY_SPREAD,
         ]

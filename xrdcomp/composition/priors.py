@@ -62,6 +62,11 @@ AMORPHOUS_RESPONSE = Prior(
     origin="its maximum lies at 29 to 31 degrees (Cu Kα), varying with its form; that of water at 28; value judged on "
     "20 specimens of home",
 )  # fmt: skip
+RESPONSE_NOT_SOUGHT = Prior(
+    name="amorphous_response", mean=0.7, std=0.4, low=0.0, high=1.15, input="amorphous_halo",
+    meaning="g where the fit did not look for amorphous mineral: share of its scattering that other components take",
+    origin="half to all of it, the rest goes to the background",
+)  # fmt: skip
 CARBONATE_INTENSITY = Prior(
     name="carbonate_intensity", mean=0.2, std=0.45, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
