@@ -449,7 +449,8 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     lost, most = _ENCLOSED_C * float(passed.min()) / (2.0 * _VALLEY_C), _LATE_MOST * organic
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
-    late = (mean * float(np.clip(lost, 0.0, most)), std * float(np.clip(lost + noise, 0.0, most)))
+    # the least of some noisy rates lies about one standard deviation too low
+    late = (mean * float(np.clip(lost + noise, 0.0, most)), std * float(np.clip(lost + 2.0 * noise, 0.0, most)))
     found = {"late_organic": Moved(*late, np.array([0.0, 1.0, -1.0, 0.0]))}
     if charred:
         low, high = (shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_GASIFIED_FROM_C, _GASIFIED_ALL_C))
