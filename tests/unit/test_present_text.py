@@ -320,8 +320,8 @@ def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:
     other = replace(result.phases[0], id="fluorapatite", name="Fluorapatite (synthetic)")
     absent = replace(result.phases[0], id="chlorapatite", name="Chlorapatite", decision="not_detected")
     fluor = replace(result, phases=(other, absent))
-    words = "crystalline apatite (fluorapatite, CO₃ apart)"
-    assert component_label("crystalline_hydroxyapatite", result) == "crystalline hydroxyapatite (CO₃ apart)"
+    words = "crystalline apatite (fluorapatite, excl. CO₃)"
+    assert component_label("crystalline_hydroxyapatite", result) == "crystalline hydroxyapatite (excl. CO₃)"
     assert component_label("crystalline_hydroxyapatite", fluor) == words
     assert component_label("organic", fluor) == "organic"
     assert words in result_table(fluor)

@@ -224,10 +224,11 @@ def test_results_of_every_past_schema_are_read() -> None:
         result = read_result(folder)
         stored = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         again = json.loads(result.to_json())
-        told, before = again.pop("verdict"), stored.pop("verdict", "")  # a sentence, made anew: its rounding may change
+        # a sentence, made anew: its rounding may change, and apatite without its carbonate is named so
+        told, before = again.pop("verdict"), stored.pop("verdict", "")
         assert told.startswith(f"{folder.name}: ")
         if before:
-            assert re.sub(r"[\d.]+", "", told) == re.sub(r"[\d.]+", "", before)
+            assert re.sub(r"[\d.]+", "", told.replace(" (excl. CO₃)", "")) == re.sub(r"[\d.]+", "", before)
         if stored["schema_version"] == "1.0":  # what 1.1 adds
             for message in again["messages"]:
                 assert message.pop("concerns") == []

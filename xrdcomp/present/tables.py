@@ -71,15 +71,15 @@ def component_label(name: str, result: SampleResult | None = None) -> str:
     detected = [phase for phase in result.phases if phase.decision == "detected" and not phase.internal_standard]
     if name == "other_crystalline":
         with_carbonate = any(phase.facts.carbonate_fraction > 0.0 and not phase.is_apatite for phase in detected)
-        return f"{label_of(name)} (CO₃ apart)" if with_carbonate else label_of(name)
+        return f"{label_of(name)} (excl. CO₃)" if with_carbonate else label_of(name)
     found = [phase for phase in detected if phase.is_apatite]
     members = [phase.evidence.member for phase in result.phases if phase.is_apatite]
     known = [member.probability for member in members if member is not None and member.probability is not None]
     if known and sum(known) < 0.5:
         return "crystalline apatite (of other elements)"
-    told = ["CO₃ apart"] if any(phase.weight_fraction is not None for phase in found) else []
+    told = ["excl. CO₃"] if any(phase.weight_fraction is not None for phase in found) else []
     if all(phase.id.startswith("hydroxyapatite") for phase in found):
-        return f"{label_of(name)} (CO₃ apart)" if told else label_of(name)
+        return f"{label_of(name)} (excl. CO₃)" if told else label_of(name)
     told = [*(phase.name.split(" (")[0].lower() for phase in found), *told]
     return f"crystalline apatite ({', '.join(told)})"
 
