@@ -71,7 +71,8 @@ def test_carbonate_of_an_own_calcite_is_carbonate(tmp_path: Path) -> None:
         same = mine.composition.components[name]
         assert component is not None
         assert same is not None
-        assert_close(same.value, component.value, atol=1e-4, because="the same structure under another name")
+        why = "the same structure under another name; fits end within 0.05 σ of their minimum"
+        assert_close(same.value, component.value, atol=0.05 * component.std + 1e-5, because=why)
 
 
 def test_an_own_apatite_is_apatite(tmp_path: Path) -> None:
