@@ -111,7 +111,11 @@ def state(out: Path) -> dict[str, str]:
 
 def ledger(out: Path) -> dict[str, int]:
     """Specimens that are done, with the time of their entry."""
-    return {path.name: path.stat().st_mtime_ns for path in (out / LEDGER).glob("*.json")} if out.exists() else {}
+    found = {}
+    for path in (out / LEDGER).glob("*.json") if out.exists() else ():
+        with contextlib.suppress(FileNotFoundError):  # a temporary one got its name meanwhile
+            found[path.name] = path.stat().st_mtime_ns
+    return found
 
 
 def wait_until(running: subprocess.Popen[bytes], out: Path, more: int, delay_s: float) -> None:
