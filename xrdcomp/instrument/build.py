@@ -331,8 +331,6 @@ def instrument_messages(pattern: Pattern | None, recipe: InstrumentRecipe) -> tu
         radius = Instrument(emission_lines=_emission_lines(pattern, recipe)).radius_mm
         text = (
             f"The specimen is {recipe.specimen_length_mm:g} mm long; a goniometer radius of {radius:g} mm was assumed. "
-        )
-        text += (
             "Give instrument.radius_mm: what the beam misses of a short specimen at low angles is in proportion to it."
         )
         said += (RADIUS_ASSUMED(text, radius_mm=radius),)
