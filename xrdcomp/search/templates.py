@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
@@ -258,14 +258,10 @@ def draw_patterns(
     for place, variant in zip(read, variants, strict=True):
         sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
         place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
-    widths, shift = tuple(grid.fwhm(size) for size in sizes), _Shift.of(grid)
-    ends, moved = (float(read.min()), float(read.max())), shift.beside_usual(grid)
+    widths = tuple(grid.fwhm(size) for size in sizes)
+    ends, moved = (float(read.min()), float(read.max())), _Shift.of(grid).beside_usual(grid)
     places = _Places.covering(grid, ends, 4, max(widths), margin=0.0 if moved is None else _FARTHEST)
-    if moved is None:
-        fine = _fine_patterns(candidates, places, widths, grid.fit.instrument, shift)
-    else:
-        make = _usual_patterns if _comes_again(candidates, places) else _usual_patterns.__wrapped__
-        fine = make(tuple(candidates), places, widths, grid.fit.instrument, shift.usual)
+    fine = _curves(_fine_patterns, candidates, places, widths, grid, beside_usual=moved is not None)
     out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
     base = lp(x)
     for k, at in enumerate(read):
@@ -279,6 +275,36 @@ def _comes_again(candidates: Sequence[Candidate], places: _Places) -> bool:
     return len(candidates) >= _LIBRARY and places.n * len(candidates) < _KEPT
 
 
+def _curves(
+    draw: _Draw,
+    candidates: Sequence[Candidate],
+    places: _Places,
+    widths: tuple[float, ...],
+    grid: Grid,
+    *,
+    beside_usual: bool,
+) -> FloatArray:
+    """Curves of candidates with the shift of a fit, or with the usual one, from which those of a library are kept."""
+    shift, instrument = _Shift.of(grid), grid.fit.instrument
+    if not beside_usual:
+        return draw(candidates, places, widths, instrument, shift)
+    make = _kept_curves if _comes_again(candidates, places) else _kept_curves.__wrapped__
+    return make(draw, tuple(candidates), places, widths, instrument, shift.usual)
+
+
+@lru_cache(maxsize=24)
+def _kept_curves(
+    draw: _Draw,
+    candidates: tuple[Candidate, ...],
+    places: _Places,
+    widths: tuple[float, ...],
+    instrument: Instrument,
+    shift: _Shift,
+) -> FloatArray:
+    """Curves of candidates that come again, specimen after specimen, with widths of the instrument."""
+    return draw(candidates, places, widths, instrument, shift)
+
+
 def _fine_patterns(
     candidates: Sequence[Candidate], places: _Places, widths: Sequence[float], instrument: Instrument, shift: _Shift
 ) -> FloatArray:
@@ -290,14 +316,6 @@ def _fine_patterns(
     return np.stack([places.curves(spectrum * own) for own in places.transfer(widths)])
 
 
-@lru_cache(maxsize=12)
-def _usual_patterns(
-    candidates: tuple[Candidate, ...], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
-) -> FloatArray:
-    """`_fine_patterns` of candidates that come again, specimen after specimen, with widths of the instrument."""
-    return _fine_patterns(candidates, places, widths, instrument, shift)
-
-
 def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -> FloatArray:
     """Bragg patterns of one gram of crystals with each candidate's own cell, whose widths grow with the angle.
 
@@ -305,16 +323,11 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     1/cosθ and the instrument with tanθ, so that reflections at low angles are sharper than their templates, and stand
     out more than these tell. Returns (candidates, bins), electron units.
     """
-    x, shift = grid.two_theta, _Shift.of(grid)
-    widths, moved = tuple(grid.fwhm(size_nm, node) for node in _NODES), shift.beside_usual(grid)
+    x, widths = grid.two_theta, tuple(grid.fwhm(size_nm, node) for node in _NODES)
+    moved = _Shift.of(grid).beside_usual(grid)
     places = _Places.covering(grid, (x[0], x[-1]), 2, max(widths), margin=0.0 if moved is None else _FARTHEST)
-    instrument = grid.fit.instrument
-    if moved is None:
-        fine = _fine_crystals(candidates, places, widths, instrument, shift)
-        return np.asarray(places.read(fine, x, grid.slit), dtype=float)
-    make = _usual_crystals if _comes_again(candidates, places) else _usual_crystals.__wrapped__
-    fine = make(tuple(candidates), places, widths, instrument, shift.usual)
-    return np.asarray(places.read(fine, x - moved, grid.slit), dtype=float)
+    fine = _curves(_fine_crystals, candidates, places, widths, grid, beside_usual=moved is not None)
+    return np.asarray(places.read(fine, x if moved is None else x - moved, grid.slit), dtype=float)
 
 
 def _fine_crystals(
@@ -339,14 +352,6 @@ def _fine_crystals(
     )
     spectrum = places.spectrum(sticks).reshape(len(_NODES), n, -1)
     return places.curves(np.einsum("kns,ks->ns", spectrum, places.transfer(widths)))
-
-
-@lru_cache(maxsize=12)
-def _usual_crystals(
-    candidates: tuple[Candidate, ...], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
-) -> FloatArray:
-    """As `_usual_patterns`, of crystals."""
-    return _fine_crystals(candidates, places, widths, instrument, shift)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -505,3 +510,6 @@ def _sticks(
             areas += [weight * (1.0 - part), weight * part]
     drawn = np.bincount(np.concatenate(places), np.concatenate(areas), minlength=n_rows * on.n)
     return np.asarray(drawn.reshape(n_rows, on.n))
+
+
+_Draw = Callable[[Sequence[Candidate], _Places, Sequence[float], Instrument, _Shift], FloatArray]
