@@ -86,12 +86,15 @@ class ReadError(XrdcompError):
         Name of the file as the user gave it; put in once it is known.
     format_id : str, optional
         Registry id of the format that was being read.
+    unnamed : bool, optional
+        The reader knew none of the columns by name: whoever tries several readers believes another refusal first.
     """
 
     def __init__(
-        self, reason: str, place: str = "", expected: str = "", hint: str = "", *, file: str = "", format_id: str = ""
-    ) -> None:
-        self.reason, self.file, self.format_id = reason, file, format_id
+        self, reason: str, place: str = "", expected: str = "", hint: str = "", *, file: str = "", format_id: str = "",
+        unnamed: bool = False,
+    ) -> None:  # fmt: skip
+        self.reason, self.file, self.format_id, self.unnamed = reason, file, format_id, unnamed
         self.place, self.expected, self.hint, self._hint = place, expected, in_python(hint), hint
         super().__init__(reason)
 

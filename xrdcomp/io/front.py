@@ -177,7 +177,9 @@ def inspect_file(path: str | os.PathLike[str], *, format: str | None = None, **t
         except XrdcompError as problem:
             problems.append(problem)
     # who knows none of the names that stand there has nothing to say about them
-    raise next((each for each in reversed(problems) if "column is recognised as" not in str(each)), problems[-1])
+    raise next(
+        (each for each in reversed(problems) if not (isinstance(each, ReadError) and each.unnamed)), problems[-1]
+    )
 
 
 def _described(reader: Reader, source: SourceFile, options: TgaOptions, *, sure: bool) -> dict[str, object]:
@@ -255,7 +257,6 @@ _UNREAD = {
 
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (rb"PK\x03\x04.{26,60}mimetypeapplication/vnd.oasis", "an OpenDocument file", "Save it as .xlsx or CSV."),
-    (rb"PK\x03\x04", "a zip archive", "Unpack it and pass the file that is meant."),
     (rb"7z\xbc\xaf'\x1c|Rar!|.{257}ustar|\x1f\x9d|\x28\xb5\x2f\xfd", "a packed archive", "Unpack it first."),
     (rb"%PDF|\{\\rtf|\xd0\xcf\x11\xe0", "a document", "Export the measurement as text or CSV."),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{12}\x28\x00", "a picture", "Export the measurement itself, not its figure."),
@@ -271,10 +272,13 @@ def _unknown(source: SourceFile, wanted: _Wanted) -> ReadError:
     lines = source.head_text.split("\n")
     for begins_with, name, hint in _OTHERS:
         if re.match(begins_with, source.head, re.DOTALL):
-            held = members(source.data)[:5] if name == "a zip archive" else []
-            told = f" of {', '.join(map(repr, held))}" if held else " that is broken" if "zip" in name else ""
-            hint = hint if held or "zip" not in name else "Copy the file again."
-            return source.error(f"this is {name}{told}, not a measurement", expected=wanted.expected, hint=hint)
+            return source.error(f"this is {name}, not a measurement", expected=wanted.expected, hint=hint)
+    if source.head.startswith(b"PK\x03\x04"):
+        held = ", ".join(map(repr, members(source.data)[:5]))
+        name, hint = f"a zip archive of {held}", "Unpack it and pass the file that is meant."
+        if not held:
+            name, hint = "a zip archive that is broken", "Copy the file again."
+        return source.error(f"this is {name}, not a measurement", expected=wanted.expected, hint=hint)
     if source.suffix in _UNREAD and not source.head_text:
         msg = f"a binary .{source.suffix} that no reader recognises"
         return source.error(msg, expected=wanted.expected, hint=_UNREAD[source.suffix])

@@ -427,7 +427,7 @@ class _Builder:
         if temperature is None:
             msg = f"no column is recognised as temperature; columns: {_listed(columns)}"
             expected = "a column named temperature with °C or K"
-            raise ReadError(msg, expected=expected, hint=ask_column("temperature"))
+            raise ReadError(msg, expected=expected, hint=ask_column("temperature"), unnamed=True)
         for other in (c for c in columns if c.role in _TEMPERATURE_ORDER and c.canonical == temperature.canonical):
             apart = float(np.nanmedian(np.abs(other.values - temperature.values)))
             if apart > FARTHEST_K:
@@ -471,7 +471,8 @@ class _Builder:
                 msg = "the file holds heat flow (DSC or DTA) and no mass"
                 expected = "a thermogravimetric signal"
                 hint = "Export the TG signal of the run."
-            raise ReadError(f"{msg}; columns: {_listed(columns)}", expected=expected, hint=hint)
+            unnamed = not roles & {"conversion", "heat"}
+            raise ReadError(f"{msg}; columns: {_listed(columns)}", expected=expected, hint=hint, unnamed=unnamed)
         in_unit = [c for c in masses if c.canonical == self.options.mass_unit != ""] or masses
         absolute = [c for c in in_unit if c.role == "mass"] or list(in_unit)
         rank = min(_MASS_ORDER.index(c.canonical) for c in absolute)
