@@ -44,7 +44,7 @@ refinement.model|_RING_ALIKE|three standard deviations of the place of the first
 refinement.parameters|B_RELATIVE_STD|refinements of one compound, hard crystals little, apatites much|published refinements|fluorapatite, standards
 refinement.result|_EXTRA_B|carbonated apatites 0 to 0.4 Å², wrong geometries 0.8 to 4 or −1|calculated geometries and published apatites|table of geometries (tests/reference)
 refinement.result|_FOREIGN_LIPID|sign of a glass or a polymer taken for lipid|fits of silica, obsidian, polymers|nothing else yet
-refinement.result|DECISIVE|odds of 20|convention|round robin and its pure powders: 5 of 6 patterns of one monochromator, none of the sixth
+refinement.unsought|DECISIVE|odds of 20|convention|round robin and its pure powders: 5 of 6 patterns of one monochromator, none of the sixth
 refinement.result|_SIZE_SHAPE_STD|sizes and shapes have no pseudo-Voigt profile|home|Debye patterns: lengths along c of plates are off by far more
 refinement.result|_GENERIC_WIDTH_STD|widths of uncalibrated diffractometers 0.05 to 0.12°|judgement|worlds
 refinement.result|POOR_FIT_GOF|fits that describe nothing|real patterns outside the library|golden cases

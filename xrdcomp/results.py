@@ -259,8 +259,9 @@ class XrdAmounts(Record):
     scattering, its power per gram and the error of the background model; `counting_covariance` is the part of counting
     alone, `misfit_covariance` what a fit that does not describe its pattern everywhere leaves open beyond: None or zero
     where it does. `area_covariance` is the part of the scattering per gram of each amorphous component; components that
-    are not among `names` were not looked for. `lattice_diffuse` (n,) is what the disorder of a gram of CO3 in the
-    lattice of an apatite adds to the amounts, of which nothing is taken off. `blank_measured` tells that an
+    are not among `names` were not looked for, `called_for` are those of them that the pattern asks for all the same:
+    what they leave open is part of `misfit_covariance`. `lattice_diffuse` (n,) is what the disorder of a gram of CO3 in
+    the lattice of an apatite adds to the amounts, of which nothing is taken off. `blank_measured` tells that an
     empty-holder scan fixed the instrument background, `facts` hold by phase id family, losses on heating and carbonate.
     """
 
@@ -274,6 +275,7 @@ class XrdAmounts(Record):
     area_covariance: FloatArray | None = None
     lattice_diffuse: FloatArray | None = None
     facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
+    called_for: tuple[str, ...] = ()
 
     @property
     def sought(self) -> tuple[str, ...]:

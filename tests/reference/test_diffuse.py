@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from benchmarks import diffuse
@@ -31,3 +33,37 @@ def test_components_left_out_leave_the_rest_right_or_null() -> None:
     for fitted, row in diffuse.subsets(SEED, [("protein", "water")]):
         for specimen, cells in row.items():
             assert not [cell for cell in cells if "missed" in cell], (fitted, specimen, cells)
+
+
+SINGLE = [("lipid",), ("water",), ("lipid", "amorphous_calcium_phosphate")]
+
+
+@pytest.mark.parametrize("fitted", SINGLE, ids=" ".join)
+def test_a_component_that_is_missing_is_named_and_leaves_amounts_open(fitted: tuple[str, ...]) -> None:
+    """Protein is most of what is amorphous in both specimens."""
+    for apatite, matter in diffuse.SPECIMENS.values():
+        result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **{"fit.amorphous": list(fitted)})
+        said = next(m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT")
+        assert "protein" in str(said.facts["components"]), said.text
+        assert 'fit.amorphous = ["' in said.text
+        judged = diffuse.Judged.of(result.composition, diffuse.BARE * apatite)
+        assert judged is None or judged.inside, judged
+
+
+def test_nothing_is_asked_for_where_all_that_is_there_is_fitted() -> None:
+    apatite, matter = diffuse.SPECIMENS["dry"]
+    result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **{"fit.amorphous": ["protein"]})
+    assert not [m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT"]
+
+
+def test_what_takes_up_a_missing_component_is_what_the_composition_expects() -> None:
+    """The fit and the composition must put it into the same row."""
+    from xrdcomp.composition.evidence import _AMORPHOUS_ROW, XRD_ROWS, XrdEvidence
+    from xrdcomp.refinement.unsought import stands_in
+
+    for sought in diffuse.SUBSETS:
+        rows = tuple(row for row in XRD_ROWS if row in {_AMORPHOUS_ROW.get(name, "organic") for name in sought})
+        for name in diffuse.DEFAULT_AMORPHOUS:
+            own = _AMORPHOUS_ROW.get(name, "organic")
+            taken = XrdEvidence.taken_by(SimpleNamespace(rows=rows), own)  # type: ignore[arg-type]
+            assert _AMORPHOUS_ROW.get(stands_in(name, sought), "organic") == taken, (name, sought)

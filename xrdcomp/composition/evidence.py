@@ -119,7 +119,8 @@ class XrdEvidence:
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
-    `undecided` is the mass of other phases in the fit that the search left undecided.
+    `undecided` is the mass of other phases in the fit that the search left undecided. `called_for` are the
+    amorphous components that the fit lacks although the pattern asks for them.
     `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
     `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
     """
@@ -141,6 +142,7 @@ class XrdEvidence:
     apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
     undecided: float = 0.0
+    called_for: tuple[str, ...] = ()
 
     def row(self, name: str) -> float:
         """Value of one row, 0 where it was not observed."""
@@ -319,6 +321,7 @@ def reduce_xrd(
         apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
         undecided=float(sum(unsure)),
+        called_for=amounts.called_for,
     )
 
 

@@ -138,7 +138,11 @@ class JointModel:
             unseen = ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
             return ("organic", "carbonate", *unseen) if gel else unseen
         if self.thermal is not None:
-            return () if self.weighs_crystals else ("crystalline_hydroxyapatite", "amorphous_mineral")
+            if not self.weighs_crystals:
+                return ("crystalline_hydroxyapatite", "amorphous_mineral")
+            # amorphous mineral that was not fitted is what crystals leave of the mineral: those of a fit that is wrong
+            guessed = self.xrd.called_for and "amorphous_mineral" not in self.xrd.rows
+            return ("amorphous_mineral",) if guessed else ()
         if not self.weighs_crystals:
             return COMPONENTS
         if not self.tissue:
@@ -399,7 +403,8 @@ def build_model(
     absent = frozenset({UNSEEN}) if xrd is None else xrd.absent
     if standard is not None:
         absent -= {UNSEEN}  # every phase is weighed by itself; what they leave need not be seen
-    if xrd is not None and thermal is None and xrd.sees_amorphous and "amorphous_mineral" not in xrd.rows:
+    known = {"amorphous_mineral", "amorphous_calcium_phosphate"} & ({*xrd.rows, *xrd.called_for} if xrd else set[str]())
+    if xrd is not None and thermal is None and xrd.sees_amorphous and not known:
         # nobody looked for amorphous mineral; without crystals either, an assumed carbonate has nothing to sit in
         absent |= {AMORPHOUS, CARBONATE} if H in absent else {AMORPHOUS}
     return JointModel(

@@ -205,6 +205,8 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         arrays |= {"covariance_names": fit.covariance_names, "covariance": fit.covariance}
         amounts = fit.amounts
         arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
+        if amounts.called_for:
+            arrays["amounts_called_for"] = amounts.called_for
         arrays["amounts_values"] = amounts.amounts
         for name in AMOUNT_ARRAYS:
             if (matrix := getattr(amounts, name)) is not None:
@@ -350,6 +352,7 @@ def _fit(
         amounts=curves.get("amounts_values", np.empty(0)),
         crystalline=tuple(map(bool, curves.get("amounts_crystalline", ()))),
         facts={phase.id: phase.facts for phase in asked if phase.id in names},
+        called_for=tuple(map(str, curves.get("amounts_called_for", ()))),
         **matrices | ({"covariance": np.empty((0, 0))} if matrices["covariance"] is None else {}),
     )
     return _record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +25,9 @@ from xrdcomp.refinement.model import (
 )
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable, build_parameters, minor_parameters
 from xrdcomp.refinement.reflections import PhaseReflections, patterns_alike
-from xrdcomp.refinement.result import DECISIVE, POOR_FIT_GOF, FittedModel
+from xrdcomp.refinement.result import POOR_FIT_GOF, FittedModel
 from xrdcomp.refinement.solver import LeastSquares, Solution, minimize, minimize_lmfit, solve_linear
+from xrdcomp.refinement.unsought import DECISIVE, Unsought, compare, left_out
 from xrdcomp.results import ParameterId, parameter_name
 from xrdcomp.units import BoolArray, FloatArray, IntArray
 
@@ -234,6 +236,17 @@ class Refinement(FittedModel):
         other = self._settled(setup, self.table, model, setup.recipe.max_iterations)
         better = (self.solution.cost - other.solution.cost) / self.evidence.inflation > DECISIVE
         return replace(other, polymer_shown=shown) if better else self
+
+    @cached_property
+    def unsought(self) -> Unsought | None:
+        """Refine with the amorphous components that were left out as well, and compare; None where none were."""
+        missing = left_out(self.evidence.amounts.sought)
+        if not missing or self.recipe.mode == "peaks" or self.recipe.background == "flexible":
+            return None
+        setup = replace(self.setup, amorphous=(*self.setup.amorphous, *missing))
+        model = setup.build(self.points, self.table)
+        wide = self._settled(setup, self.table, model, setup.recipe.max_iterations)
+        return compare(self.evidence, self.solution, wide.evidence, wide.solution, wide.model)
 
     def _with_polarization(self) -> Refinement:
         """Let the intensities decide whether a graphite crystal polarised the beam where nobody said.

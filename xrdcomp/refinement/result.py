@@ -17,6 +17,7 @@ from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, 
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
 from xrdcomp.refinement.solver import Solution, solve_linear
+from xrdcomp.refinement.unsought import DECISIVE, Unsought
 from xrdcomp.results import Estimate, FitResult, ParameterId, Quality, ReflectionTable, XrdAmounts
 from xrdcomp.units import FloatArray
 
@@ -47,7 +48,6 @@ USELESS_MISFIT = 0.50  # of the same: where half of the intensity is left, no nu
 _FEWEST_UNKNOWN = 3  # reflections that make unknown crystals of what is left
 _LOW_COUNTS = 300.0
 _EXTRA_B = 0.5  # Å²
-DECISIVE = 6.0  # of χ², odds of 20 between two instruments
 _FOREIGN_LIPID = -0.15
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
@@ -135,6 +135,15 @@ FOREIGN_AMORPHOUS = message_kind(
 )
 
 
+UNSOUGHT_CALLED_FOR = message_kind(
+    "XRD_AMORPHOUS_NOT_SOUGHT",
+    "warning",
+    "The pattern asks for an amorphous component that fit.amorphous leaves out. What it scatters went into those that "
+    "were fitted and into the background; amounts are as uncertain as the fit with all of them moves them.",
+    remedy="Add it to fit.amorphous, or leave that setting out: all are looked for then.",
+    threshold=f"χ² lower by {DECISIVE:g} with all components, over the misfit that is left and its correlation",
+    origin="odds of 20",
+)
 MONOCHROMATOR_INFERRED = message_kind(
     "XRD_MONOCHROMATOR_INFERRED",
     "info",
@@ -239,7 +248,15 @@ class FittedModel:
         """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
         evidence, factors = self.evidence, self.evidence.grain_factors
         misfit = misfit_covariance(self.model, self.solution, self.points, evidence.inflation)
-        return replace(evidence.amounts, misfit_covariance=misfit / np.outer(factors, factors))
+        misfit, called_for = misfit / np.outer(factors, factors), tuple[str, ...]()
+        if (unsought := self.unsought) is not None:
+            misfit, called_for = misfit + unsought.covariance, unsought.called_for
+        return replace(evidence.amounts, misfit_covariance=misfit, called_for=called_for)
+
+    @cached_property
+    def unsought(self) -> Unsought | None:
+        """What amorphous components that were left out would change; None where none were."""
+        return None
 
     @property
     def quality(self) -> Quality:
@@ -483,6 +500,15 @@ class FittedModel:
     def _symptoms(self) -> list[Diagnostic]:
         """Say what shows that geometry or amorphous matter are others than the model has."""
         out = []
+        if self.unsought is not None and (names := self.unsought.called_for):
+            shares = ", ".join(f"{name} ({100 * self.unsought.shares[name]:.0f} %)" for name in names)
+            wanted = ", ".join(f'"{name}"' for name in (*self.evidence.amounts.sought, *names))
+            text = (
+                f"{UNSOUGHT_CALLED_FOR.meaning} Of all amorphous matter it would be: {shares}; χ² falls by "
+                f"{self.unsought.gain:.0f}. Set fit.amorphous = [{wanted}], or leave that setting out: all are looked "
+                "for then."
+            )
+            out.append(UNSOUGHT_CALLED_FOR(text, components=", ".join(names), gain=self.unsought.gain))
         for phase in self.phases:
             extra = self.parameter("b_extra", phase.id)
             if not phase.facts.is_apatite or extra is None or extra.std is None:
