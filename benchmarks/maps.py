@@ -32,6 +32,7 @@ from xrdcomp.recipe import Recipe
 PAGE = ROOT / "docs" / "howto" / "on-a-cluster.md"
 PHASES = ("fluorapatite", "calcite")
 BAR_MB = 600.0
+NAMES = {1: "1 process", 2: "2 processes"}
 
 
 def start(source: Path, target: Path, **given: Any) -> SeriesRun:
@@ -87,12 +88,15 @@ def study(folder: Path, shape: tuple[int, int], points: int, n_rate: int) -> lis
         Row(name="points of a pattern", value=points),
         Row(name="the map as counts in HDF5", value=source.stat().st_size / 2**20, unit="MB"),
     ]
-    seconds = {workers: rate(small, folder, workers) for workers in (1, 2)}
+    seconds = {workers: rate(small, folder, workers) for workers in NAMES}
     rows += [
-        Row(name=f"patterns per CPU second, {k} process(es)", value=n_rate / seconds[k][0], unit="/s") for k in (1, 2)
+        Row(name=f"patterns per CPU second, {text}", value=n_rate / seconds[k][0], unit="/s")
+        for k, text in NAMES.items()
     ]
-    rows += [Row(name=f"patterns per second of wall time, {k} process(es)", value=n_rate / seconds[k][1], unit="/s")
-             for k in (1, 2)]  # fmt: skip
+    rows += [
+        Row(name=f"patterns per second of wall time, {text}", value=n_rate / seconds[k][1], unit="/s")
+        for k, text in NAMES.items()
+    ]
     rows.append(Row(name="wall time of one process over that of two", value=seconds[1][1] / seconds[2][1]))
     calm = through_dask(source, folder / "calm.parquet", kill=False)
     rows += [
@@ -116,7 +120,7 @@ def study(folder: Path, shape: tuple[int, int], points: int, n_rate: int) -> lis
 
 PRICE = 0.05
 """Of a core for an hour, in euro or dollar: an assumption of the right size for rented machines."""
-MAP, CHUNK, POINTS = 10**8, chunk_of(10**8), 2501
+MAP, CHUNK = 10**8, chunk_of(10**8)
 
 
 def worked(rows: list[Row]) -> str:
@@ -124,15 +128,15 @@ def worked(rows: list[Row]) -> str:
     value = {row.name: row.value for row in rows}
     points, cpu = value["points of a pattern"], value["patterns per CPU second, 1 process"]
     hours = MAP / cpu / 3600.0
-    resident = value["largest resident set of a worker"] + 2.0 * CHUNK * POINTS * 8.0 / 2**20
-    raw, table_gb = MAP * POINTS * 2 / 1e9, MAP * value["table"] / 1e9
+    resident = value["largest resident set of a worker"] + 2.0 * CHUNK * points * 8.0 / 2**20
+    raw, table_gb = MAP * points * 2 / 1e9, MAP * value["table"] / 1e9
     rows_of_table = [
         ("fits", f"10⁸ / ({cpu:.0f} patterns per CPU second, at {points:.0f} points)", f"{hours:.0f} core hours"),
         ("with 2 workers", "if each has a core for itself", f"{hours / 48:.0f} days"),
         ("with 100 workers", "the same", f"{hours / 100:.1f} hours"),
         ("with 1000 workers", "the same", f"{hours / 1000:.2f} hours"),
-        ("measurements", f"{POINTS} × 2 bytes, not compressed", f"{raw:.0f} GB"),
-        ("reading them with 1000 workers", "at the rate of the fits", f"{cpu * POINTS * 2e3 / 1e6:.0f} MB/s"),
+        ("measurements", f"{points:.0f} × 2 bytes, not compressed", f"{raw:.0f} GB"),
+        ("reading them with 1000 workers", "at the rate of the fits", f"{cpu * points * 2e3 / 1e6:.0f} MB/s"),
         ("results", f"{value['table']:.0f} bytes a pattern", f"{table_gb:.0f} GB; twice, put into one file"),
         ("chunks", f"{CHUNK} patterns each", f"{MAP // CHUNK} tasks and partitions of {CHUNK / cpu:.0f} s"),
         ("memory of a worker", "measured, and a chunk twice in double precision", f"{resident:.0f} MB"),
