@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from benchmarks.report import RESULTS, ROOT, Row, at_least, at_most, machine, put_into_page, sentence, table, write_rows
 from benchmarks.series_map import write_map
 from xrdcomp.batch.chunks import SeriesRun, chunk_of, start_run
+from xrdcomp.batch.cluster import WITHOUT_PROFILES
 from xrdcomp.recipe import Recipe
 
 PAGE = ROOT / "docs" / "howto" / "on-a-cluster.md"
@@ -49,7 +50,9 @@ def resident_mb() -> float:
 def through_dask(source: Path, target: Path, *, kill: bool) -> dict[str, float]:
     """Fit the map on two workers; with `kill`, one of them by SIGKILL when half of the chunks are done."""
     distributed: Any = importlib.import_module("distributed")
+    config: Any = importlib.import_module("dask.config")
     with (
+        config.set(WITHOUT_PROFILES),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):

@@ -16,6 +16,8 @@ LOCAL = "local"
 """Instead of an address: a Dask cluster of processes of this machine that lives as long as the work."""
 CONNECT_S = 20.0
 """How long a scheduler is waited for."""
+WITHOUT_PROFILES = {"distributed.worker.profile.enabled": False}
+"""A worker keeps what its profiler saw in each second of an hour: about a megabyte a chunk that nobody looks at."""
 RETRIES = 2
 """Times that an item is tried again after an exception; Dask itself repeats those whose worker was lost."""
 
@@ -68,13 +70,16 @@ def _distributed() -> Any:
 
 def _client(stack: contextlib.ExitStack, distributed: Any, scheduler: str, workers: int) -> Any:
     if scheduler == LOCAL:
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
+        import dask
+
+        with dask.config.set(WITHOUT_PROFILES):
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
         return distributed.Client(stack.enter_context(cluster))
     try:
         return distributed.Client(scheduler, timeout=CONNECT_S)
