@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from benchmarks.series_map import write_map
 from tests import tga_writers, xrd_writers
 from xrdcomp.analysis import analyze_sample
 from xrdcomp.batch.chunks import SeriesProgress, start_run
-from xrdcomp.batch.run import analyze_many
+from xrdcomp.batch.run import FailedSample, analyze_many
 from xrdcomp.batch.series import probe_of, series_rows, start_series
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Pattern, Sample
@@ -41,9 +42,11 @@ from xrdcomp.io.front import read_tga, read_xrd
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import Recipe
 from xrdcomp.refinement.series import PatternFit
+from xrdcomp.results import SampleResult
 from xrdcomp.simulate.cohort import load_cohort, simulate_specimen
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.stages import analyze_tga, fit_pattern, identify
+from xrdcomp.units import FloatArray
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 POINTS = 10_000
@@ -159,7 +162,7 @@ def batch_of_specimens(repeats: int) -> Iterator[Row]:
     backward: list[Any] = list(analyze_many(samples[::-1], progress=False))[::-1]
     pairs = list(zip(results[: len(samples)], backward, strict=True))
     changed = sum([(p.id, p.decision) for p in a.phases] != [(p.id, p.decision) for p in b.phases] for a, b in pairs)
-    yield at_most(f"{name}: decisions changed by their order", float(changed), 0.0)
+    yield at_most(f"{name}: decisions changed by their order", float(changed), 0.0, "specimens")
     moved = max(float(np.abs(a.composition.draws - b.composition.draws).max()) for a, b in pairs)
     yield at_most(f"{name}: largest change of a draw by their order", moved, 0.0, "mass fraction")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
@@ -190,40 +193,91 @@ def mixed_specimen(number: int) -> Sample:
     return Sample(sample_id=f"mixed{number}", pattern=made.pattern, tga=made.tga)
 
 
-def resident_mb() -> float:
-    """Resident set of this process now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+@dataclass
+class Run:
+    """A batch as it went: seconds until each result, memory of its processes, and what was found."""
+
+    processes: int
+    kept: set[str]
+    found: dict[str, Outcome] = field(default_factory=dict)
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+
+    def over(self, samples: Sequence[Sample]) -> Run:
+        """Go through the samples; memory is that of the largest worker, of this process where it does the work."""
+        began, spent = time.perf_counter(), time.process_time()
+        for result in analyze_many(samples, workers=self.processes, progress=False):
+            self.wall.append(time.perf_counter() - began)
+            self.cpu.append(time.process_time() - spent)
+            pids = [child.pid for child in multiprocessing.active_children()] if self.processes > 1 else ["self"]
+            self.memory.append(max((resident_mb(pid) for pid in pids), default=0.0))
+            if isinstance(result, FailedSample):
+                raise RuntimeError(result.message)
+            if result.sample_id in self.kept:
+                self.found[result.sample_id] = outcome_of(result)
+        return self
+
+
+class Outcome(NamedTuple):
+    """What a batch must not change: decisions, and draws of the composition."""
+
+    decisions: tuple[tuple[str, str], ...]
+    draws: FloatArray
+
+
+def outcome_of(result: SampleResult) -> Outcome:
+    return Outcome(tuple((phase.id, phase.decision) for phase in result.phases), result.composition.draws)
+
+
+def resident_mb(pid: Any) -> float:
+    """Resident set of a process now; 0 of one that has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    except OSError:
+        return 0.0
+
+
+def differences(name: str, found: Mapping[str, Outcome], other: Mapping[str, Outcome]) -> Iterator[Row]:
+    """Decisions that differ, and the largest distance of a component, of specimens that both hold."""
+    pairs = [(found[key], other[key]) for key in found if key in other]
+    changed = sum(a.decisions != b.decisions for a, b in pairs)
+    yield at_most(f"{name}: changed decisions in {len(pairs)}", float(changed), 0.0, "specimens")
+    away = [np.abs(a.draws.mean(0) - b.draws.mean(0)) / (a.draws.std(0) + 1e-12) for a, b in pairs]
+    yield at_most(f"{name}: largest change of a component", float(np.max(away)), 0.1, "σ")
 
 
 def batch_of_kinds(_: int, specimens: int = 100) -> Iterator[Row]:
-    """Simulated specimens of many kinds one after another: rate, cost and memory against number, neighbours, order."""
-    samples = [mixed_specimen(number) for number in range(specimens)]
-    order = np.random.default_rng(16).permutation(specimens).tolist()
-    alone = {k: analyze_sample(samples[k]) for k in order[:20]}
-    spent, memory, kept = [], [], dict[int, Any]()
-    before = time.process_time()
-    for k, result in zip(order, analyze_many([samples[k] for k in order], progress=False), strict=True):
-        spent.append(time.process_time() - before)
-        memory.append(resident_mb())
-        if k in alone:
-            kept[k] = result
-    name, tenth = f"batch of {specimens} simulated specimens of many kinds", max(specimens // 10, 1)
-    yield at_least(name, specimens / spent[-1], 10.0, "per s CPU")
-    yield Row(
-        name=f"{name}: cost of one of all over one of the first tenth",
-        value=spent[-1] / 10 / spent[tenth - 1],
-        unit="×",
-    )
-    yield at_most(f"{name}: memory", max(memory), 600.0, "MB")
-    yield Row(name=f"{name}: growth of memory after the first tenth", value=memory[-1] - memory[tenth], unit="MB")
-    pairs = [(alone[k], kept[k]) for k in alone]
-    changed = sum([(p.id, p.decision) for p in a.phases] != [(p.id, p.decision) for p in b.phases] for a, b in pairs)
-    yield at_most(f"{name}, shuffled: decisions of {len(pairs)} changed against single analyses", float(changed), 0.0)
-    away = [np.abs(a.composition.draws.mean(0) - b.composition.draws.mean(0)) for a, b in pairs]
-    std = [a.composition.draws.std(0) + 1e-12 for a, _ in pairs]
-    yield at_most(
-        f"{name}, shuffled: components against single analyses", float(np.max(np.divide(away, std))), 0.1, "σ"
-    )
+    """Simulated specimens of many kinds, shuffled: all by two processes, a quarter by one, a twentieth each alone.
+
+    Rates of one process are per CPU second, of two by the clock, which asks for two idle cores.
+    """
+    samples = [mixed_specimen(number) for number in np.random.default_rng(16).permutation(specimens).tolist()]
+    single = {s.sample_id: outcome_of(analyze_sample(s)) for s in samples[:: -max(specimens // 50, 1)]}
+    some = samples[: max(specimens // 4, 1)]
+    ids = {s.sample_id for s in some}
+    one, two = Run(1, ids | set(single)).over(some), Run(2, ids | set(single)).over(samples)
+    name = f"batch of {specimens} simulated specimens of many kinds"
+    yield at_least(f"{name}, one process ({len(some)} of them)", len(some) / one.cpu[-1], 10.0, "per s CPU")
+    # what starts the processes is left out: the clock runs from the first result on
+    rate = (specimens - 1) / (two.wall[-1] - two.wall[0])
+    yield at_least(f"{name}, two processes by the clock", rate, 18.0, "per s")
+    both = rate * one.wall[-1] / len(some)
+    yield at_least(f"{name}, two processes over one by the clock", both, 1.8, "×")
+    yield Row(name=f"{name}: start of two processes and first result", value=two.wall[0], unit="s")
+    for run, kind in ((one, "one process"), (two, "the larger of two processes")):
+        tenth = max(len(run.wall) // 10, 1)
+        yield at_most(f"{name}: memory of {kind}", max(run.memory), 600.0, "MB")
+        growth = max(run.memory[tenth:]) - max(run.memory[:tenth])
+        yield Row(name=f"{name}: growth of memory of {kind} after the first tenth", value=growth, unit="MB")
+    # mean cost a specimen at two sizes, ten times apart, and what the law between them says of ten times as many
+    cost = [(two.wall[k] - two.wall[0]) / k for k in (max(specimens // 10, 2) - 1, specimens - 1)]
+    yield Row(name=f"{name}: cost a specimen over that of the first tenth", value=cost[1] / cost[0], unit="×")
+    hours = 10 * specimens * cost[1] ** 2 / cost[0] / 3600.0
+    yield Row(name=f"{name}: ten times as many by the same law, two processes", value=hours, unit="h")
+    yield from differences(f"{name}, one process against single analyses", single, one.found)
+    yield from differences(f"{name}, two processes against single analyses", single, two.found)
+    yield from differences(f"{name}, two processes against one", one.found, two.found)
 
 
 def series(pattern: Pattern, recipe: Recipe) -> Iterator[Row]:
