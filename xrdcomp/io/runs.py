@@ -220,6 +220,8 @@ def _exports(source: SourceFile) -> list[int]:
     if not fact or sum(map(lines[first].count, "\t;,")) > 2:
         return [first]
     starts = [first, *(i for i in range(first + 1, len(lines)) if lines[i].startswith(fact[0]))]
+    if len(starts) == 1:
+        return starts
     bounds = itertools.pairwise([*starts, len(lines)])
     rows = [sum(1 for line in lines[a:b] if re.match(r"[\s\"]*[-+.]?\d", line)) for a, b in bounds]
     return starts if len(starts) <= 50 and min(rows) >= 10 else [first]

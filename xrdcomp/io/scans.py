@@ -555,18 +555,17 @@ def note_scale(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]
         return []
     # a scale jumps between two points and stays; a reflection rises over several points and falls again
     steps = np.sort(around := np.lib.stride_tricks.sliding_window_view(np.abs(np.diff(np.sqrt(intensity))), 2 * w - 1))
-    for at in np.flatnonzero((around[:, w - 1] == steps[:, -1]) & (steps[:, -2] < 0.7 * steps[:, -1])):
-        i = int(at) + w
-        if not 4 * w <= i <= n - 4 * w:
-            continue
-        parts = (intensity[i - 4 * w : i - w], intensity[i - w : i], intensity[i : i + w], intensity[i + w : i + 4 * w])
-        far, near, behind, last = (float(np.median(part)) for part in parts)
-        if min(far, near, behind, last) <= 0.0:
-            continue
-        size = np.log(behind / near)
-        calm = max(abs(np.log(far / near)), abs(np.log(last / behind))) < 0.35 * abs(size)
-        if abs(size) < np.log(_LEAST_FACTOR) or not calm:
-            continue
+    at = np.flatnonzero((around[:, w - 1] == steps[:, -1]) & (steps[:, -2] < 0.7 * steps[:, -1])) + w
+    at = at[(at >= 4 * w) & (at <= n - 4 * w)]
+    beside = intensity[at[:, None] + np.arange(-4 * w, 4 * w)]
+    parts = np.split(beside, [3 * w, 4 * w, 5 * w], axis=1)
+    # a level of nothing is no level: the logarithms are compared where all four are positive
+    levels = np.stack([np.median(part, axis=1) for part in parts])
+    far, near, behind, last = np.log(np.where(levels > 0.0, levels, np.nan))
+    sizes = behind - near
+    calm = np.maximum(np.abs(far - near), np.abs(last - behind)) < 0.35 * np.abs(sizes)
+    shown = (np.abs(sizes) >= np.log(_LEAST_FACTOR)) & calm & (levels > 0.0).all(axis=0)
+    for i, size in zip(at[shown].tolist(), sizes[shown].tolist(), strict=True):
         # the background on either side, which the low fifth of the points shows, jumps by the same factor
         low, high = (float(np.quantile(part, 0.2)) for part in (intensity[max(0, i - 60) : i], intensity[i : i + 60]))
         if min(low, high) <= 0 or abs(np.log(high / low) - size) > 0.35 * abs(size):

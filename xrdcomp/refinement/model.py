@@ -108,7 +108,7 @@ class Points:
         sigma = np.maximum(pattern.sigma[inside], low_angle_share(x, recipe, wavelength, measured) * y)
         return cls(two_theta=x, intensity=y, sigma=sigma)
 
-    @property
+    @cached_property
     def step(self) -> float:
         """Distance of neighbouring points, degrees."""
         return float(np.median(np.diff(self.two_theta)))

@@ -258,7 +258,7 @@ class FittedModel:
         """What amorphous components that were left out would change; None where none were."""
         return None
 
-    @property
+    @cached_property
     def quality(self) -> Quality:
         """Worth of this fit as evidence, see `FitResult`.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -487,6 +487,7 @@ def score_phases(
     nominal = int(np.argmin([abs(v.strain) + abs(v.shift) for v in variants]))
     crystals = templates.draw_crystals(candidates, residual.grid, sizes[0])
     response = residual.response(patterns[0, :, nominal], crystals)
+    typical = np.median(np.abs(z), axis=(0, 2))
     nominal_std = std[0, :, nominal] / np.clip(response, *_RESPONSE)
     out = {}
     for i, item in enumerate(candidates):
@@ -497,7 +498,7 @@ def score_phases(
             std=float(std[size, i, variant]),
             z=float(z[size, i, variant]),
             nominal_std=float(nominal_std[i]),
-            typical_z=float(np.median(np.abs(z[:, i]))),
+            typical_z=float(typical[i]),
             variant=variants[variant],
             size_nm=sizes[size],
             grain_std=GRAIN_STD * float(np.sqrt((item.apparent**4).sum()) / max((item.apparent**2).sum(), 1e-300)),
@@ -558,14 +559,7 @@ def chance_scatter(item: Candidate, residual: ProjectedResidual, score: Score) -
 
 def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, score: Score) -> Score:
     """Count the strongest reflections that should show at this amount and those that do, and judge their ratio."""
-    # groups of reflections closer than 0.2 % in spacing around each of the strongest, none twice
-    d, left = item.d_spacing, np.ones(len(item.d_spacing), bool)
-    groups: list[Candidate] = []
-    for i in np.argsort(item.apparent)[::-1]:
-        if left[i] and len(groups) < _MOST_REFLECTIONS:
-            group = (np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left
-            left &= ~group
-            groups.append(replace(item, d_spacing=d[group], strength=item.strength[group]))
+    groups = _strongest_groups(item)
     drawn = templates.draw_patterns(groups, residual.grid, [score.variant], [score.size_nm])
     value, error = residual.estimate(drawn[0, :, 0])
     expected = score.amount / error > _EXPECTED
@@ -583,3 +577,16 @@ def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, scor
         contradicted=int((expected & missing).sum()),
         consistency=float((deviation[expected] ** 2).mean()) if expected.any() else 0.0,
     )
+
+
+@lru_cache(maxsize=256)  # candidates are kept as well, and groups are looked up by identity
+def _strongest_groups(item: Candidate) -> tuple[Candidate, ...]:
+    """Reflections closer than 0.2 % in spacing around each of the strongest, none twice."""
+    d, left = item.d_spacing, np.ones(len(item.d_spacing), bool)
+    groups: list[Candidate] = []
+    for i in np.argsort(item.apparent)[::-1]:
+        if left[i] and len(groups) < _MOST_REFLECTIONS:
+            group = (np.abs(d / d[i] - 1.0) < _SAME_REFLECTION) & left
+            left &= ~group
+            groups.append(replace(item, d_spacing=d[group], strength=item.strength[group]))
+    return tuple(groups)

@@ -33,7 +33,9 @@ _SHARP_SHARE = 0.3  # of the Bragg intensity
 _NODES = (5.0, 15.0, 25.0, 35.0, 45.0)  # θ in degrees, between which widths are interpolated
 _FARTHEST = 1.0  # degrees by which templates are read beside where they were drawn
 _LIBRARY = 16  # candidates from which on they are those of a library
-_KEPT = 1_000_000  # values of a set of curves up to which it is kept for the next specimen: 8 MB with two sizes
+# values of a set of curves up to which it is kept for the next specimen, of a library and of single phases or groups of
+# their reflections: 8 MB with two sizes, 1 MB with four
+_KEPT, _KEPT_FEW = 1_000_000, 65_536
 _RUNG = 0.1  # of the logarithm of axial divergence: a twentieth of the asymmetry at most, whose mean is kept
 _CLEAR = 10.0  # standard deviations of an amount: at its detection limit a phase has half of that
 
@@ -250,29 +252,42 @@ def draw_patterns(
     Each candidate is drawn once, on a grid finer than the bins. A variant moves every reflection by what depends on its
     angle alone: it is the same curve read at other places, with the Lorentz and polarisation factor of the new ones.
     """
-    x, radians = grid.two_theta, np.radians(grid.two_theta / 2.0)
-    optics_of = grid.fit.instrument
-    monochromator, fraction = optics_of.monochromator_two_theta, optics_of.polarization_fraction
-    lp = partial(corrections.lp_factor, monochromator_two_theta=monochromator, polarization_fraction=fraction)
-    read = np.empty((len(variants), len(x)))
-    for place, variant in zip(read, variants, strict=True):
-        sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
-        place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
+    x, instrument = grid.two_theta, grid.fit.instrument
+    read, change = _places_of_variants(
+        x.tobytes(), tuple(variants), instrument.monochromator_two_theta, instrument.polarization_fraction
+    )
     widths = tuple(grid.fwhm(size) for size in sizes)
     ends, moved = (float(read.min()), float(read.max())), _Shift.of(grid).beside_usual(grid)
     places = _Places.covering(grid, ends, 4, max(widths), margin=0.0 if moved is None else _FARTHEST)
     fine = _curves(_fine_patterns, candidates, places, widths, grid, beside_usual=moved is not None)
     out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
-    base = lp(x)
     for k, at in enumerate(read):
         place = at if moved is None else at - moved
-        out[:, :, k] = places.read(fine, place, grid.slit * base / lp(at))
+        out[:, :, k] = places.read(fine, place, grid.slit * change[k])
     return out
 
 
-def _comes_again(candidates: Sequence[Candidate], places: _Places) -> bool:
-    """Tell if curves are worth keeping: of a library, not of single phases or reflections, and not too large."""
-    return len(candidates) >= _LIBRARY and places.n * len(candidates) < _KEPT
+@lru_cache(maxsize=16)
+def _places_of_variants(
+    two_theta: bytes, variants: tuple[Variant, ...], monochromator_two_theta: float | None, polarization_fraction: float
+) -> tuple[FloatArray, FloatArray]:
+    """Angles at which each variant is read for bins at angles (n,), and what becomes of LP there: each (variants, n).
+
+    They are the same for all patterns of one grid, which come one after another.
+    """
+    x = np.frombuffer(two_theta)
+    radians = np.radians(x / 2.0)
+    lp = partial(
+        corrections.lp_factor,
+        monochromator_two_theta=monochromator_two_theta,
+        polarization_fraction=polarization_fraction,
+    )
+    read = np.empty((len(variants), len(x)))
+    for place, variant in zip(read, variants, strict=True):
+        sine = np.minimum(np.sin(radians) * (1.0 + variant.strain), _SINE_MAX)
+        place[:] = x + np.degrees(2.0 * (np.arcsin(sine) - radians)) - variant.shift * np.cos(radians)
+    base = lp(x)
+    return read, np.stack([base / lp(at) for at in read])
 
 
 def _curves(
@@ -284,16 +299,18 @@ def _curves(
     *,
     beside_usual: bool,
 ) -> FloatArray:
-    """Curves of candidates with the shift of a fit, or with the usual one, from which those of a library are kept."""
+    """Curves of candidates with the shift of a fit, or with the usual one, which are kept unless they are too large."""
     shift, instrument = _Shift.of(grid), grid.fit.instrument
     if not beside_usual:
         return draw(candidates, places, widths, instrument, shift)
-    make = _kept_curves if _comes_again(candidates, places) else _kept_curves.__wrapped__
+    few, values = len(candidates) < _LIBRARY, places.n * len(candidates)
+    if values > (_KEPT_FEW if few else _KEPT):
+        return draw(candidates, places, widths, instrument, shift.usual)
+    make = _kept_of_few if few else _kept_of_library
     return make(draw, tuple(candidates), places, widths, instrument, shift.usual)
 
 
-@lru_cache(maxsize=24)
-def _kept_curves(
+def _drawn(
     draw: _Draw,
     candidates: tuple[Candidate, ...],
     places: _Places,
@@ -305,8 +322,12 @@ def _kept_curves(
     return draw(candidates, places, widths, instrument, shift)
 
 
+_kept_of_library = lru_cache(maxsize=24)(_drawn)
+_kept_of_few = lru_cache(maxsize=96)(_drawn)
+
+
 def _fine_patterns(
-    candidates: Sequence[Candidate], places: _Places, widths: Sequence[float], instrument: Instrument, shift: _Shift
+    candidates: Sequence[Candidate], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
 ) -> FloatArray:
     """Curves of candidates for each width, (widths, candidates, places)."""
     row = np.repeat(np.arange(len(candidates)), [len(c.d_spacing) for c in candidates])
@@ -331,7 +352,7 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
 
 
 def _fine_crystals(
-    candidates: Sequence[Candidate], places: _Places, widths: Sequence[float], instrument: Instrument, shift: _Shift
+    candidates: Sequence[Candidate], places: _Places, widths: tuple[float, ...], instrument: Instrument, shift: _Shift
 ) -> FloatArray:
     """Curves of candidates with widths by angle, those of `_NODES`, (candidates, places)."""
     n = len(candidates)
@@ -433,7 +454,8 @@ class _Places:
 
         return np.asarray(fft.rfft(sticks.astype(np.float32), self.size, axis=-1))
 
-    def transfer(self, widths: Sequence[float]) -> FloatArray:
+    @lru_cache(maxsize=32)  # noqa: B019 - of a frozen object with a few numbers
+    def transfer(self, widths: tuple[float, ...]) -> FloatArray:
         """Transforms of the mean over a bin of a pseudo-Voigt (eta 0.5) of each FWHM."""
         from scipy import fft
 
@@ -512,4 +534,4 @@ def _sticks(
     return np.asarray(drawn.reshape(n_rows, on.n))
 
 
-_Draw = Callable[[Sequence[Candidate], _Places, Sequence[float], Instrument, _Shift], FloatArray]
+_Draw = Callable[[Sequence[Candidate], _Places, tuple[float, ...], Instrument, _Shift], FloatArray]
