@@ -265,15 +265,23 @@ def structure_factor_sq(
         damping = np.exp(-b * s_squared)
         normal[:, column] = (f0 + f1) * damping
         imaginary[:, column] = f2 * damping
-    result = np.empty(len(indices))
-    step = max(1, CHUNK_BYTES // (8 * max(len(xyz), 1)))
+    cosine, sine = _phase_sums(indices.tobytes(), xyz.tobytes(), membership.tobytes())
+    result = np.zeros(len(indices))
+    for factor in (normal, imaginary):
+        for geometric in (cosine, sine):
+            result += np.einsum("ng,ng->n", factor, geometric) ** 2
+    return result
+
+
+@lru_cache(maxsize=64)
+def _phase_sums(hkl: bytes, xyz: bytes, membership: bytes) -> tuple[FloatArray, FloatArray]:
+    """Real and imaginary sums of exp(2πi h·x) over the sites of each group, (n, groups): no cell changes them."""
+    indices, sites = np.frombuffer(hkl).reshape(-1, 3), np.frombuffer(xyz).reshape(-1, 3)
+    groups = np.frombuffer(membership).reshape(len(sites), -1)
+    cosine, sine = np.empty((2, len(indices), groups.shape[1]))
+    step = max(1, CHUNK_BYTES // (8 * max(len(sites), 1)))
     for start in range(0, len(indices), step):
         part = slice(start, start + step)
-        angle = (2.0 * np.pi) * (indices[part] @ xyz.T)
-        cosine, sine = np.cos(angle) @ membership, np.sin(angle) @ membership
-        total = np.einsum("ng,ng->n", normal[part], cosine) ** 2
-        total += np.einsum("ng,ng->n", normal[part], sine) ** 2
-        total += np.einsum("ng,ng->n", imaginary[part], cosine) ** 2
-        total += np.einsum("ng,ng->n", imaginary[part], sine) ** 2
-        result[part] = total
-    return result
+        angle = (2.0 * np.pi) * (indices[part] @ sites.T)
+        cosine[part], sine[part] = np.cos(angle) @ groups, np.sin(angle) @ groups
+    return cosine, sine

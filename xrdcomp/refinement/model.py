@@ -519,8 +519,15 @@ class PatternModel:
         return np.array([column.nonnegative for column in self.columns], dtype=bool)
 
     def refrozen(self, values: Mapping[str, float]) -> PatternModel:
-        """Rebuild nodes and windows for new parameter values (between least-squares runs, never within one)."""
-        return replace(self, reflections=tuple(item.refrozen(values) for item in self.reflections))
+        """Rebuild nodes, windows and shoulders for new parameter values (between least-squares runs, never within)."""
+        items = tuple(item.refrozen(values) for item in self.reflections)
+        places = {column.name: k - len(items) for k, column in enumerate(self.columns)}
+        fixed = self.fixed
+        for item in items:
+            if (place := places.get(f"{item.phase.id}_shoulder")) is not None:
+                fixed = fixed.copy(order="K") if fixed is self.fixed else fixed
+                fixed[:, place] = self.slit * shoulder_columns([item], values)[:, 0]
+        return replace(self, reflections=items, fixed=fixed)
 
     def evaluate(self, values: Mapping[str, float], needed: frozenset[str]) -> _Evaluated:
         """Columns of the phases, (n, phases), and the derivatives of each by the needed parameters."""
@@ -662,6 +669,6 @@ class ModelSetup:
             reflections=reflections,
             columns=(*phases, *(column for column, _ in terms)),
             n_amorphous=n_amorphous,
-            fixed=np.stack([values for _, values in terms], axis=1),
+            fixed=np.array([values for _, values in terms]).T,  # column after column, as they are made and used
             slit=slit,
         )

@@ -324,15 +324,17 @@ class Refinement(FittedModel):
         # without phases nothing moves: a second run on the same points would find the same
         if setup.phases or len(coarse) != len(points) or recipe.solver == "lmfit":
             pairs = zip(fine.reflections, model.reflections, strict=True)
-            kept = tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
-            model = setup.build(points, table, like=replace(fine, reflections=kept))
+            rough, like = (coarse, model), tuple(replace(a, multiplier=b.multiplier) for a, b in pairs)
+            model, poor = replace(fine, reflections=like), solution.cost > give_up**2 * len(coarse)
+            if poor or coarse is points or recipe.solver == "lmfit":
+                model = setup.build(points, table, like=model)
             if recipe.solver != "lmfit":
                 fit = replace(fit, points=points)
-                if _is_hopeless(model, solution.cost, len(coarse), give_up):
+                if poor and _is_heavy(model):
                     tried = fit._settled(setup, table, model, min(limit, _HOPELESS_ITERATIONS))
                     if tried.goodness > give_up:
                         return tried
-                return fit._settled(setup, table, model, limit, coarse)
+                return fit._settled(setup, table, model, limit, rough)
             solution = minimize_lmfit(model, table, points)
             table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
@@ -420,10 +422,11 @@ class Refinement(FittedModel):
         model = setup.build(coarse, table, like=fine)
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3, bare=True)
         table = table.with_values(solution.values)
-        model = setup.build(points, table, like=fine)
-        if roughly or _is_hopeless(model, solution.cost, len(points), POOR_FIT_GOF):
+        poor = roughly or solution.cost > POOR_FIT_GOF**2 * len(points)
+        rough, model = (coarse, model), setup.build(points, table, like=fine) if poor or coarse is points else fine
+        if roughly or (poor and _is_heavy(model)):
             limit = min(limit, _HOPELESS_ITERATIONS)
-        return self._settled(setup, table, model, limit, coarse)
+        return self._settled(setup, table, model, limit, rough)
 
     def _settled(
         self,
@@ -431,19 +434,20 @@ class Refinement(FittedModel):
         table: ParameterTable,
         model: PatternModel,
         max_iterations: int,
-        coarse: Points | None = None,
+        rough: tuple[Points, PatternModel] | None = None,
     ) -> Refinement:
         """Minimise on all points, until what was frozen is that of the minimum, and go on from there.
 
-        `coarse` are the same points binned as the reflections allow: the minimum is first approached on those.
+        `rough` are the same points binned as the reflections allow, with a model on them: the minimum is first
+        approached on those, and of `model` intensities and amorphous columns are used alone.
         """
-        near = coarse is not None and coarse is not self.points and max_iterations > _HOPELESS_ITERATIONS
+        near = rough is not None and rough[0] is not self.points and max_iterations > _HOPELESS_ITERATIONS
         if near:
-            assert coarse is not None
-            distance, before = NO_STEP, np.inf
+            assert rough is not None
+            (coarse, binned), distance, before = rough, NO_STEP, np.inf
             for _ in range(_SETTLE_ROUNDS):
-                rough = setup.build(coarse, table, like=model)
-                solution = minimize(rough, table, coarse, max_iterations=max_iterations, distance=distance, bare=True)
+                binned = binned.refrozen(table.start)
+                solution = minimize(binned, table, coarse, max_iterations=max_iterations, distance=distance, bare=True)
                 table = table.with_values(solution.values)
                 distance = _settling_distance(solution, coarse, len(setup.phases))
                 # what is frozen at one minimum may lead to the other of a pair as good, again and again
@@ -456,7 +460,7 @@ class Refinement(FittedModel):
             distance = 0.0
         points = self.points
         for k in range(int(near), _SETTLE_ROUNDS):
-            model = setup.build(points, table, like=model) if k > near else model
+            model = model.refrozen(table.start) if k > near else model
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
             distance = _settling_distance(solution, points, len(setup.phases))
@@ -582,9 +586,9 @@ def _settling_distance(solution: Solution, points: Points, n_phases: int) -> flo
     return NO_STEP if shown else _SETTLED
 
 
-def _is_hopeless(model: PatternModel, cost: float, n: int, goodness: float) -> bool:
-    """Tell if a fit of cost χ² on n points is beyond `goodness` and slow to settle."""
-    return cost > goodness**2 * n and sum(len(item.point) for item in model.reflections) > _HEAVY
+def _is_heavy(model: PatternModel) -> bool:
+    """Tell if a fit is slow to settle."""
+    return sum(len(item.point) for item in model.reflections) > _HEAVY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -500,41 +500,47 @@ class PhaseReflections:
 
     def _with_windows(self, values: Mapping[str, float]) -> PhaseReflections:
         """Keep the profiles near the points, split them into nodes, and freeze which points each reaches."""
-        position = self.at(values, slopes=False).position
+        # nodes differ in their place and share of the area alone
+        found = self.at({**values, "axial_divergence": 0.0}, slopes=False)
         low, high = self.two_theta[0] - _REACH, self.two_theta[-1] + _REACH
-        near = np.isfinite(position) & (position > low) & (position < high)
-        inside = replace(self, frozen=self.frozen.take(np.flatnonzero(near)))
-        split = replace(inside, frozen=inside._nodes(values))
-        found = split.at(values, slopes=False)
-        fwhm = found.widths.fwhm
-        height = found.intensity / fwhm
+        near = np.flatnonzero((found.position > low) & (found.position < high))
+        fwhm, area = found.widths.fwhm[near], found.intensity[near]
+        index, node, share = self._nodes(values, found.position[near], fwhm, area)
+        frozen = self.frozen.take(near[index])
+        split = replace(self, frozen=replace(frozen, node=node, weight=frozen.weight * share))
+        position, _ = split._positions(values, slopes=False)
+        fwhm, height = fwhm[index], area[index] * share / fwhm[index]
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
-        point, indptr = profiles.reach_of(self.two_theta, found.position, half)
+        point, indptr = profiles.reach_of(self.two_theta, position, half)
         return replace(split, pairs=profiles.Pairs(two_theta=self.two_theta, point=point, indptr=indptr))
 
-    def _nodes(self, values: Mapping[str, float]) -> FrozenProfiles:
-        """Split each profile into as many nodes of the axial divergence as its asymmetry needs."""
+    def _nodes(
+        self, values: Mapping[str, float], position: FloatArray, fwhm: FloatArray, area: FloatArray
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Nodes of the axial divergence, as many of each profile as its asymmetry needs.
+
+        Profiles are given by position without it, width and area; returned are the profile, the relative height and
+        the share of each node.
+        """
         start = axial_height(self.instrument, values)
         if "axial_divergence" in values:
             start = max(start, 0.02)  # it may grow during the run, and has enough nodes for that
         if start == 0.0:
-            return self.frozen
-        found = self.at({**values, "axial_divergence": 0.0}, slopes=False)
-        depth, flat = depth_and_flatness(self.instrument, found.position)
+            return np.arange(len(position)), np.zeros(len(position)), np.ones(len(position))
+        depth, flat = depth_and_flatness(self.instrument, position)
         flat = flat + values.get("transparency_mm", 0.0) * depth
-        shift = np.abs(profiles.axial_shift(found.position, 2.0 * start) + 6.0 * flat)
-        relative = found.intensity / max(float(found.intensity.max(initial=0.0)), 1e-300)
+        shift = np.abs(profiles.axial_shift(position, 2.0 * start) + 6.0 * flat)
+        relative = area / max(float(area.max(initial=0.0)), 1e-300)
         most = np.select([relative < _FAINT, relative < _WEAK], [1, 3], _NODES_MAX)
-        count = np.clip(np.round(1.0 + 2.5 * shift / found.widths.fwhm), 1, most).astype(int)
+        count = np.clip(np.round(1.0 + 2.5 * shift / fwhm), 1, most).astype(int)
         table = np.zeros((2, _NODES_MAX + 1, _NODES_MAX))
         for k in np.unique(count):
             table[:, k, :k] = profiles.axial_nodes(int(k))
         index = np.repeat(np.arange(len(count)), count)
         place = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
         node, share = table[:, count[index], place]
-        split = self.frozen.take(index)
-        return replace(split, node=node, weight=split.weight * share)
+        return index, node, share
 
     def name(self, kind: str, axis: str = "") -> str:
         """Name of a parameter of this phase."""
@@ -762,8 +768,11 @@ def bin_means(values: FloatArray, n: int) -> FloatArray:
     k = len(values) // n
     if k == 1:
         return values
-    out: FloatArray = values[: n * k].reshape(n, k, -1).mean(axis=1)
-    return out.reshape(n, *values.shape[1:])
+    total = values[: n * k : k].copy(order="K")
+    for i in range(1, k):
+        total += values[i : n * k : k]
+    total /= k
+    return total
 
 
 def _harmonics(phase: Phase, hkl: FloatArray, values: Mapping[str, float]) -> FloatArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import linalg
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import HolderMatch, best_holder
@@ -546,11 +547,20 @@ class FittedModel:
         def cost(gram: FloatArray, right: FloatArray, c: FloatArray) -> float:
             return float(c @ gram @ c - 2.0 * right @ c)
 
-        plain = cost(gram, right, solve_linear(gram, right, bounded))
+        plain, needed = cost(gram, right, solve_linear(gram, right, bounded)), _HOLDER_Z**2 * self.evidence.inflation
+        scale = np.sqrt(np.diag(gram))
+        factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(scale)))
+        free = linalg.cho_solve(factor, right / scale)
 
         def improve(shape: FloatArray) -> tuple[float, float]:
             column = shape / points.sigma
             cross = self.solution.columns.T @ (column / points.sigma)
+            # without any bounds the cost falls by more: most holders are out of the question at once
+            along = float(column @ (points.intensity / points.sigma) - cross / scale @ free)
+            left = float(column @ column - cross / scale @ linalg.cho_solve(factor, cross / scale))
+            most = plain + float(right / scale @ free) + along**2 / max(left, 1e-300)
+            if most < 0.9 * needed:
+                return most, 0.0
             wider = np.block([[gram, cross[:, None]], [cross[None, :], np.array([[column @ column]])]])
             more = np.append(right, column @ (points.intensity / points.sigma))
             found = solve_linear(wider, more, np.append(bounded, True))
