@@ -121,13 +121,14 @@ LATE_WATER = Prior(
 BOUND_WATER = Prior(
     name="bound_water", mean=0.11, std=0.04, low=0.0, high=0.3, input="bound_water",
     meaning="λ: bound water of amorphous calcium phosphate, mass fraction",
-    origin="Ca9(PO4)6·nH2O with n 3 to 7 when dried: 0.055 to 0.12; 0.10 to 0.20 as precipitated (Eanes 2001, Monogr. "
-    "Oral Sci. 18, 130)",
+    origin="as precipitated Ca3(PO4)2·nH2O with n 3 to 4.5 (PMC6197615): 0.15 to 0.21; that drying leaves about half "
+    "of it (0.055 to 0.12) is remembered of Eanes's reviews and was not looked up",
 )  # fmt: skip
 CONDENSED_WATER = Prior(
     name="condensed_water", mean=0.001, std=0.0015, low=0.0, high=0.02, input="bound_water",
     meaning="water that hydrogen phosphate of the apatite loses by condensation, 250 to 550 °C, mass fraction of it",
-    origin="none in mature or synthetic apatite; HPO4 is 5 to 15 % of the phosphate of young bone: 0.3 to 0.8 %",
+    origin="half a molecule for each HPO4: 0.007 of an apatite Ca8.8(HPO4)0.7(PO4)4.5(CO3)0.7(OH)1.3 (table of calcium "
+    "phosphates, ijssurgery.com 5451); that mature and synthetic apatite lose none is remembered",
 )  # fmt: skip
 CHAR = Prior(
     name="char", mean=ThermalRecipe().char_fraction, std=ThermalRecipe().char_std, low=0.0, high=0.9, input="char",

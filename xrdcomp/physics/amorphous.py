@@ -138,7 +138,8 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         q_core_std=0.10,
     ),
     # Ca9(PO4)6 · 3 H2O: one measured pattern with a corundum spike gives 0.79 ± 0.1 of free atoms; maxima at 29-31 and
-    # 45-50° with Cu Kα [Eanes & Posner 1965]; P-O pairs at 1.53 Å give the maximum at 5 Å⁻¹.
+    # 45-50° with Cu Kα (remembered of Eanes & Posner, not looked up); P-O pairs at 1.53 Å
+    # give the maximum at 5 Å⁻¹.
     "amorphous_calcium_phosphate": AmorphousComponent(
         name="amorphous_calcium_phosphate",
         label="amorphous calcium phosphate",
