@@ -195,7 +195,7 @@ GEOMETRIES = {
         settings={"specimen_length_mm": 10.0, "equatorial_divergence": 1.0, "radius_mm": 240.0},
     ),
 }
-SYMPTOMS = {"XRD_APATITE_B_TILTED", "XRD_AMORPHOUS_OF_OTHER_KIND", "XRD_POOR_FIT"}
+SYMPTOMS = {"XRD_APATITE_B_TILTED", "XRD_GEOMETRY_SHOWS", "XRD_AMORPHOUS_OF_OTHER_KIND", "XRD_POOR_FIT"}
 
 
 def geometries(

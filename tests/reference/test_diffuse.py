@@ -21,7 +21,10 @@ def test_apatite_beside_matter_of_other_hands(row: tuple[str, str]) -> None:
         assert judged.inside, row
 
 
-@pytest.mark.parametrize("name", ["plate normal to the beam, μt 2", "10 mm under a slit of 1°"])
+@pytest.mark.parametrize(
+    "name",
+    ["plate normal to the beam, μt 2", "fixed incidence, 5°", "15 mm under a slit of 1°", "10 mm under a slit of 1°"],
+)
 def test_geometry_given_is_right_and_not_given_is_said(name: str) -> None:
     _, given, _, said = diffuse.geometries(SEED, [name])[0]
     assert given is not None

@@ -13,13 +13,14 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import HolderMatch, best_holder
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.covariance import Evidence, collect_evidence, misfit_covariance
+from xrdcomp.refinement.covariance import GOOD_FIT_GOF, Evidence, collect_evidence, misfit_covariance
 from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
 from xrdcomp.refinement.solver import Solution, solve_linear
+from xrdcomp.refinement.tilt import Tilt, states_nothing, tilts
 from xrdcomp.refinement.unsought import DECISIVE, Unsought
-from xrdcomp.results import Estimate, FitResult, ParameterId, Quality, ReflectionTable, XrdAmounts
+from xrdcomp.results import Estimate, FitResult, ParameterId, Quality, ReflectionTable, XrdAmounts, parameter_name
 from xrdcomp.units import FloatArray
 
 # What a model leaves open beyond the covariance of its minimum, as standard uncertainties.
@@ -49,6 +50,9 @@ USELESS_MISFIT = 0.50  # of the same: where half of the intensity is left, no nu
 _FEWEST_UNKNOWN = 3  # reflections that make unknown crystals of what is left
 _LOW_COUNTS = 300.0
 _EXTRA_B = 0.5  # Å²
+# Å² from which on a geometry that puts it right is asked after, and by what χ² must fall; where the fit is not good B
+# need not be off, and χ² must fall by far more over the misfit that the geometry leaves.
+_BENT_B, _TILT_GAIN, _CLEAR_TILT_GAIN = 0.25, 12.0, 100.0
 _FOREIGN_LIPID = -0.15
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
@@ -123,6 +127,18 @@ APATITE_B_TILTED = message_kind(
     threshold=f"B {_EXTRA_B:g} Å² above or below the structure's, exceeded by two standard deviations",
     origin="carbonated nano-apatites have 0 to 0.4 Å²; plates normal to the beam and thin layers give 0.8 to 4, fixed "
     "incidence and beams longer than the specimen about -1",
+)
+GEOMETRY_SHOWS = message_kind(
+    "XRD_GEOMETRY_SHOWS",
+    "warning",
+    "Reflections and amorphous scattering fall or rise with the angle together, as a geometry has it that was not "
+    "stated; amounts are those of a thick, long specimen in symmetric reflection.",
+    remedy="Say the geometry that was used, or check the length of the specimen and its slits.",
+    threshold=f"with the geometry B of apatite is within {_EXTRA_B:g} Å² of the structure's; without it B is off by "
+    f"{_BENT_B:g} Å² and two standard deviations and χ² falls by {_TILT_GAIN:g}, misfit counted in, or, where the "
+    f"goodness of fit exceeds {GOOD_FIT_GOF:g}, χ² falls by {_CLEAR_TILT_GAIN:g} over the misfit that is left then",
+    origin="apatite beside matter of other hands (docs/evidence/diffuse.md): 24 and more in wrong geometries, in the "
+    "right one up to 33 where halos are not the model's, and B then stays where it is or leaves its range",
 )
 FOREIGN_AMORPHOUS = message_kind(
     "XRD_AMORPHOUS_OF_OTHER_KIND",
@@ -520,6 +536,9 @@ class FittedModel:
                     f"{APATITE_B_TILTED.meaning} {APATITE_B_TILTED.remedy}"
                 )
                 out.append(APATITE_B_TILTED(text, phase=phase.id, b_extra=extra.value))
+        if (tilt := self.tilt) is not None:
+            text = f"The pattern is that of {tilt.what}: χ² falls by {tilt.gain:.0f}. {GEOMETRY_SHOWS.meaning} "
+            out.append(GEOMETRY_SHOWS(f"{text}Set {tilt.setting} if it is so.", geometry=tilt.what, gain=tilt.gain))
         found = self.evidence.amounts
         if "lipid" in found.sought:
             k, amorphous = found.names.index("lipid"), ~np.array(found.crystalline)
@@ -531,6 +550,24 @@ class FittedModel:
                 text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
         return out
+
+    @cached_property
+    def tilt(self) -> Tilt | None:
+        """Geometry that was not stated and shows; asked where B of an apatite or the misfit give reason to."""
+        free = [item.name for item in self.table.free]
+        names = {phase.id: parameter_name("b_extra", phase.id) for phase in self.phases if phase.facts.is_apatite}
+        extra = {free.index(n): self.parameter("b_extra", key) for key, n in names.items() if n in free}
+        known = {place: (b.value, b.std or 0.0) for place, b in extra.items() if b is not None}
+        bent = any(abs(value) - 2.0 * std > _BENT_B for value, std in known.values())
+        poor = self.goodness > GOOD_FIT_GOF
+        physical = self.recipe.background != "flexible" and self.recipe.mode != "peaks" and bool(self.setup.amorphous)
+        if not (known and physical and (bent or poor) and states_nothing(self.instrument)):
+            return None
+        for tilt in tilts(self.model, self.solution, self.points, self.evidence):
+            if all(abs(value + tilt.moved[place]) <= _EXTRA_B for place, (value, _) in known.items()):
+                shows = tilt.clear_gain > _CLEAR_TILT_GAIN if poor else tilt.gain > _TILT_GAIN
+                return tilt if shows else None
+        return None
 
     @cached_property
     def holder_shown(self) -> HolderMatch | None:
