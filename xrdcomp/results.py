@@ -29,7 +29,7 @@ from xrdcomp.data import (
     screen,
 )
 from xrdcomp.errors import ArgumentError, printable
-from xrdcomp.units import FloatArray, molar_mass
+from xrdcomp.units import BoolArray, FloatArray, molar_mass
 
 if TYPE_CHECKING:
     import os
@@ -565,8 +565,9 @@ class FitResult(Record):
     `bragg_area_lost` says what share of it backgrounds take (`refinement.result`); `messages` are its
     messages.
 
-    `unidentified` is the curve of reflections that no phase explains, measured and not fitted: points there tell
-    nothing of the rest of the pattern, and count for no misfit; None where there are none. `quality` says whether the
+    `unidentified` is the curve of reflections that no phase explains: measured where they are strong, where points tell
+    nothing of the rest of the pattern and count for no misfit, and fitted beside and beneath reflections of phases that
+    they outweigh; None where there are none. `quality` says whether the
     fit "describes" the pattern, is "doubtful", or "useless", when no number of it may be used; `quality_reason` why.
     """
 
@@ -605,10 +606,17 @@ class FitResult(Record):
         return float(np.sqrt((w * residual**2).sum() / (w * self.observed**2).sum()))
 
     @property
+    def _left_out(self) -> BoolArray:
+        """Points where all that is left is taken for unknown crystals, (n,)."""
+        if self.unidentified is None:
+            return np.zeros(len(self.observed), dtype=bool)
+        nothing_left = np.abs(self.observed - self.calculated) <= 1e-9 * np.abs(self.observed)
+        return np.asarray(nothing_left & (self.unidentified != 0.0))
+
+    @property
     def rexp(self) -> float:
         """Expected R factor, sqrt((n − p) / Σ w yo²)."""
-        unknown = 0 if self.unidentified is None else int((self.unidentified != 0.0).sum())
-        free = max(len(self.observed) - unknown - self.n_parameters, 1)
+        free = max(len(self.observed) - int(self._left_out.sum()) - self.n_parameters, 1)
         return float(np.sqrt(free / (1.0 / self.sigma**2 * self.observed**2).sum()))
 
     @property
@@ -625,10 +633,14 @@ class FitResult(Record):
 
     @property
     def gof_of_phases(self) -> float:
-        """Goodness of fit of the phases alone: reflections that no phase explains count as misfit."""
+        """Goodness of fit of the phases alone: reflections that no phase explains count as misfit.
+
+        Not what lies beside or beneath those of the phases.
+        """
         if self.unidentified is None:
             return self.gof
-        return replace(self, calculated=self.calculated - self.unidentified, unidentified=None).gof
+        missing = np.where(self._left_out, self.unidentified, 0.0)
+        return replace(self, calculated=self.calculated - missing, unidentified=None).gof
 
     def to_dataframe(self, table: Literal["parameters", "curves", "reflections"] = "parameters") -> pd.DataFrame:
         """Parameters with their units, curves over the fitted points, or reflections, as a table."""

@@ -122,3 +122,18 @@ def test_cobalt_is_named_where_the_file_states_no_wavelength(real_files: Path, n
     )
     doubt = next(message for message in result.messages if message.code == "XRD_OTHER_RADIATION")
     assert (doubt.facts["radiation"], doubt.facts["phase"]) == ("CoKa", "quartz")
+
+
+def test_quartz_of_a_soil_is_weighed_by_its_spike(real_files: Path) -> None:
+    """Weighed: 5 wt% quartz beside feldspars, kaolinite and illite, which the library lacks, and none in the other."""
+    spiked = ("corundum", 0.2)
+    soil = xc.analyze(real_files / "standards/rockjock/mix2.xy", internal_standard=spiked)
+    quartz = soil.phases["quartz"].weight_fraction
+    assert quartz is not None
+    assert quartz.value == pytest.approx(0.05, abs=0.01)
+    other = xc.analyze(real_files / "standards/rockjock/mix1.xy", internal_standard=spiked)
+    assert other.phases["quartz"].decision == "not_detected"
+    for result, truth in ((soil, 0.95), (other, 1.0)):
+        low, high = result.composition.components["unidentified_crystalline"].ci95 or (1.0, 0.0)
+        assert low <= truth <= high
+        assert {p.id for p in result.phases if p.decision == "detected"} <= {"quartz", "corundum"}

@@ -43,15 +43,26 @@ class Points:
     """Points of a fit: angle (degrees), intensity and its standard deviation, each (n,).
 
     Where reflections of unknown crystals are masked, `sigma` is so large there that the points have no weight;
-    `measured_sigma` are then the standard deviations as measured. `smear_sq` is what means over neighbours add to the
-    square of a Gaussian's width at half maximum, degrees².
+    `measured_sigma` are then the standard deviations as measured. `unknown` is what was taken off the intensity for
+    crystals that no phase describes. `smear_sq` is what means over neighbours add to the square of a Gaussian's width
+    at half maximum, degrees².
     """
 
     two_theta: FloatArray
     intensity: FloatArray
     sigma: FloatArray
     measured_sigma: FloatArray | None = None
+    unknown: FloatArray | None = None
     smear_sq: float = 0.0
+
+    @property
+    def measured(self) -> FloatArray:
+        """Intensity with what was taken off, (n,)."""
+        return self.intensity if self.unknown is None else self.intensity + self.unknown
+
+    def without(self, unknown: FloatArray) -> Points:
+        """Return the measured points less the intensity of unknown crystals, (n,)."""
+        return replace(self, intensity=self.measured - unknown, unknown=unknown)
 
     @property
     def own_sigma(self) -> FloatArray:

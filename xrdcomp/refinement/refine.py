@@ -128,6 +128,8 @@ _SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is f
 _SETTLE_ROUNDS = 6
 _PAIR = 4.0  # of the cost, over χ²_ν, by which two minima are as good
 _SHOWS = 4.0  # standard deviations, of all points together, that a phase's whole pattern adds
+_LARGE_INVERSE = 0.01  # 1/nm, of crystals that broaden their reflections little
+_ONE_CELL = 5e-3  # relative, to either side, that compounds of fixed composition may have
 _STRAY = 0.015  # three standard deviations of a cell's prior
 
 
@@ -412,6 +414,27 @@ class Refinement(FittedModel):
         items = [item for item in self.table.items if item.id.phase != phase.id]
         items += [item for item in full.with_values(known).items if item.id.phase == phase.id]
         return self._refined(self.phases, items)
+
+    def with_size_alone(self, ids: Collection[str]) -> Refinement:
+        """Refine again with one size as the only parameter of some phases.
+
+        What else bends intensities or widths makes up for reflections of something that is not in the fit, and a cell
+        runs to them. A cell is held at that of the compound, one of a solid solution where it was found.
+        """
+        items = [item for item in self.table.items if item.id.phase not in ids]
+        for phase in (phase for phase in self.phases if phase.id in ids):
+            for item in minor_parameters(phase, strain=0.0, inverse_size=_LARGE_INVERSE):
+                if item.id.kind == "cell":
+                    allowed = phase.cell_tolerance.get(item.id.axis, (-np.inf, np.inf))
+                    one = max(map(abs, allowed)) <= _ONE_CELL
+                    value = item.value if one else self.solution.values.get(item.name, item.value)
+                    item = replace(item, value=value, vary=False)
+                items.append(item)
+        return self._refined(self.phases, items)
+
+    def again(self) -> Refinement:
+        """Refine again from where it ended, because its points have changed."""
+        return self._refined(self.phases, self.table.items)
 
     def _refined(self, phases: Sequence[Phase], items: Iterable[FitParameter], *, roughly: bool = False) -> Refinement:
         """Refine these phases with these parameters, starting from this refinement."""

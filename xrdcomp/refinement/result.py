@@ -216,6 +216,8 @@ class FittedModel:
     monochromator_gain: float | None = None
     # What asked for the polymer that is fitted although nobody named it.
     polymer_shown: HolderMatch | None = None
+    # Of phases weighed by their free reflections, amounts over those of this minimum, and relative standard deviations.
+    weighed: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -235,7 +237,39 @@ class FittedModel:
     @cached_property
     def evidence(self) -> Evidence:
         """Amounts of every component with their covariance, and that of the parameters."""
-        return collect_evidence(self.model, self.solution, self.points, self.recipe)
+        evidence = collect_evidence(self.model, self.solution, self.points, self.recipe)
+        if self.points.unknown is None:
+            return evidence
+        amounts = evidence.amounts
+        factor, relative = np.array([self.weighed.get(name, (1.0, 0.0)) for name in amounts.names]).T
+        own, scale = factor * amounts.amounts, np.outer(factor, factor)
+        counted = amounts.counting_covariance
+        weighed = replace(
+            amounts,
+            amounts=own,
+            covariance=scale * amounts.covariance
+            + np.diag((relative * np.maximum(own, 0.0)) ** 2)
+            + np.outer(shared := self._amorphous_or_unknown(evidence), shared),
+            counting_covariance=None if counted is None else scale * counted,
+        )
+        return replace(evidence, amounts=weighed)
+
+    def _amorphous_or_unknown(self, evidence: Evidence) -> FloatArray:
+        """Change of the amounts if amorphous matter had what was taken off for unknown crystals, (amounts,).
+
+        Feet of crowded reflections and broad ones of small crystals are not told from amorphous scattering.
+        """
+        model, solution, points = self.model, self.solution, self.points
+        assert points.unknown is not None
+        amorphous = model.of_kind("amorphous")
+        free = solution.active | amorphous
+        columns = solution.columns[:, free] / points.sigma[:, None]
+        normal = evidence.gram[np.ix_(free, free)] + np.diag(solution.linear_prior[free])
+        scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+        normal = normal / np.outer(scale, scale) + 1e-9 * np.eye(len(normal))
+        change = np.zeros(len(free))
+        change[free] = np.linalg.solve(normal, columns.T @ (points.unknown / points.sigma) / scale) / scale
+        return (change * amorphous)[model.of_kind("phase", "amorphous")]
 
     @property
     def residual(self) -> FloatArray:
@@ -253,6 +287,13 @@ class FittedModel:
         """Weighted profile R factor, background not subtracted."""
         observed = self.points.intensity / self.points.sigma
         return float(np.sqrt((self.residual**2).sum() / (observed**2).sum()))
+
+    @property
+    def unknown_curve(self) -> FloatArray:
+        """Intensity of unknown crystals: what was taken off, and all that is left under masked points, (n,)."""
+        points = self.points
+        left = np.where(points.masked, points.intensity - self.solution.calculated, 0.0)
+        return left if points.unknown is None else left + points.unknown
 
     @property
     def describes_pattern(self) -> bool:
@@ -360,14 +401,13 @@ class FittedModel:
         pairs = zip(model.phase_ids, self._bragg_curves, c, strict=False)
         bragg = {name: float(np.trapezoid(curve, model.two_theta) * scale) for name, curve, scale in pairs}
         smooth = [np.trapezoid(np.maximum(curve, 0.0), model.two_theta) for curve in amorphous.values()]
-        masked = self.points.masked
-        unknown = np.where(masked, self.points.intensity - solution.calculated, 0.0)
+        unknown = self.unknown_curve
         return FitResult(
             two_theta=model.two_theta,
-            observed=self.points.intensity,
+            observed=self.points.measured,
             sigma=self.points.own_sigma,
             calculated=solution.calculated + unknown,
-            unidentified=unknown if masked.any() else None,
+            unidentified=unknown if unknown.any() else None,
             background=solution.columns[:, instrument_part] @ c[instrument_part],
             amorphous=amorphous,
             phases={name: parts[name] for name in model.phase_ids},

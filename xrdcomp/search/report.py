@@ -231,7 +231,9 @@ def _share(fit: Refinement, phase: Phase, told: Findings, *, crystalline_only: b
 def _cell(fit: Refinement, phase: Phase) -> dict[str, Estimate]:
     units = dict.fromkeys("abc", "Å") | dict.fromkeys(("alpha", "beta", "gamma"), "deg")
     found = {name: fit.parameter("cell", phase.id, name) for name in units}
-    return {name: replace(item, unit=units[name]) for name, item in found.items() if item is not None}
+    # a cell that was held to weigh the phase was not found
+    held = {name for name, item in found.items() if item is None or (phase.id in fit.weighed and item.std is None)}
+    return {name: replace(item, unit=units[name]) for name, item in found.items() if item and name not in held}
 
 
 def _sizes(fit: Refinement, phase: Phase) -> dict[str, Estimate]:

@@ -17,7 +17,7 @@ from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF
 from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
-from xrdcomp.search import nuisance, report, templates
+from xrdcomp.search import nuisance, overlaps, report, templates
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
 from xrdcomp.search.nuisance import (
     BACKGROUND_STD,
@@ -203,15 +203,16 @@ def unidentified_crystals(
 ) -> UnidentifiedCrystals | None:
     """Measure what the unexplained `peaks` amount to on the scale of the fit's amounts, with the `known` phases' areas.
 
-    Areas under masked points are those measured, others those of peaks of instrumental width. None without peaks.
+    Areas under masked points and of what was taken off are those measured, others those of peaks of instrumental width.
+    None without peaks.
     """
     usable = [item for item in known if item.phase.quantifiable and len(item.d_spacing)]
     if not peaks or not usable:
         return None
     grid, points = search.grid, fit.points
     inside = points.two_theta <= grid.two_theta[-1]
-    hidden = points.masked & inside
-    excess = np.where(hidden, points.intensity - fit.solution.calculated, 0.0)
+    excess = np.where(inside, fit.unknown_curve, 0.0)
+    hidden = inside & (points.masked | (excess > points.own_sigma))
     weak = [p for p in peaks if not hidden[min(int(np.searchsorted(points.two_theta, p.two_theta)), len(points) - 1)]]
     area = float(excess.sum()) * points.step + sum(p.area for p in weak)
     variance = float((points.own_sigma[hidden] ** 2).sum()) * points.step**2 * fit.evidence.inflation
@@ -827,13 +828,17 @@ class _Search:
 
     def report(self) -> Identification:
         """Findings on every phase that was asked after."""
-        search, fit, start, rule = self.residual, self.residual.fit, self.start, self.rule
+        search, start, rule = self.residual, self._weighed(self.start), self.rule
+        # decisions are made with all reflections, amounts come from free ones
+        fit = start if self.start is search.fit else self._weighed(search.fit)
         asked = {p.id for p in start.phases} if self.named else {self.standard} - {""}
         known = tuple(candidate(p, fit) for p in (*fit.phases, *(s.phase for s in self.scores.values())))
         peaks = self._unexplained(known)
         foreign = unidentified_crystals(fit, search, peaks, known)
         shown = start if self.named else fit
-        members = report.member_comparisons(shown, [p for p in self._members() if p.is_apatite])
+        # phases were named, apatite not among them, and it was found: its members are compared where it is
+        holds = self.start if self.named and any(p.is_apatite for p in self.start.phases) else search.fit
+        members = report.member_comparisons(holds, [p for p in self._members() if p.is_apatite])
         left = peaks_of_nothing(search, self.unknown)
         told = report.Findings(
             rule=rule, unidentified=foreign, members=members, refused=self.refused, overtopped=overtopped(left)
@@ -871,6 +876,9 @@ class _Search:
             messages=report.search_messages(reports, peaks, searched=self.recipe.search),
             unidentified=foreign if shown.quality != "useless" else None,
         )
+
+    def _weighed(self, fit: Refinement) -> Refinement:
+        return overlaps.weigh_beside(fit, [item.height for item in self.unknown])
 
     def _members(self) -> list[Phase]:
         """Phases of the fit and all that were searched for."""
