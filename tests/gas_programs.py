@@ -78,6 +78,23 @@ INORGANIC = {
     ],
 }  # fmt: skip
 
+SILICATES = {
+    "montmorillonite": [
+        Pool(mass=0.09, peak_c=90, energy_kj=50), Pool(mass=0.03, peak_c=145, energy_kj=80),
+        Pool(mass=0.045, peak_c=665, energy_kj=220),
+    ],
+    "serpentine": [Pool(mass=0.01, peak_c=85, energy_kj=45), Pool(mass=0.125, peak_c=640, energy_kj=240)],
+    "muscovite": [Pool(mass=0.002, peak_c=85, energy_kj=45), Pool(mass=0.045, peak_c=830, energy_kj=230, order=1.4)],
+    "calcium silicate hydrate": [
+        Pool(mass=0.05, peak_c=85, energy_kj=45), Pool(mass=0.05, peak_c=120, energy_kj=55, order=1.6),
+        Pool(mass=0.03, peak_c=220, energy_kj=60, order=2.5), Pool(mass=0.02, peak_c=380, energy_kj=90, order=2),
+        Pool(mass=0.015, peak_c=700, energy_kj=180),
+    ],
+    "ettringite": [
+        Pool(mass=0.30, peak_c=115, energy_kj=75), Pool(mass=0.08, peak_c=190, energy_kj=70, order=2),
+        Pool(mass=0.06, peak_c=270, energy_kj=110, order=2), Pool(mass=0.02, peak_c=700, energy_kj=180, order=2),
+    ],
+}  # fmt: skip
 GELS = {
     "alumina gel": [
         Pool(mass=0.15, peak_c=100, energy_kj=45, order=1.3), Pool(mass=0.12, peak_c=250, energy_kj=70, order=2.5),

@@ -435,8 +435,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     char_fraction: _Share = 0.22
     char_std: _NotNegative = 0.05
     sample_density_g_cm3: _Positive = 1.5
-    pan_volume_cm3: _NotNegative = 0.025
-    buoyancy_std: _NotNegative = 0.45
+    pan_volume_cm3: _NotNegative = 0.0225
+    buoyancy_std: _NotNegative = 0.6
     drift_std_ug: _NotNegative = 4.0
     placement_std_c: _NotNegative = 20.0
     bound_water_fraction: _Share = 0.02

@@ -765,7 +765,8 @@ class TgaResult(_Tabulated, shown="tga"):
     `gas_changes` are the later gases in order, from the file, the user, or inferred where char burnt (which then counts
     as organic, and is left out of `boundary_mass`). The run started at `started_c`; where it started dry or warm,
     `water_unknown` says that what had left before is not known, and the dry quantities alone are stated. `nature` tells
-    if the losses are those of tissue, with `nature_reason` where they are not.
+    if the losses are those of tissue, with `nature_reason` where they are not; `doubted` are those of organic and
+    carbonate that may as well be water of gels or silicates, unless diffraction found a mineral of tissue.
     """
 
     temperature_c: FloatArray
@@ -790,6 +791,7 @@ class TgaResult(_Tabulated, shown="tga"):
     water_unknown: bool = False
     nature: Literal["tissue", "not_tissue", "open"] = "open"
     nature_reason: str = ""
+    doubted: tuple[str, ...] = ()
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()

@@ -68,11 +68,14 @@ ORGANIC_CRYSTALS = message_kind("TGA_ORGANIC_CRYSTALS", "warning",
     "Crystals found by diffraction that burn with the organic and are no mineral.",
 )  # fmt: skip
 
-NO_CARBONATE = message_kind("TGA_NO_CARBONATE", "warning",
-    "What is left loses no CO2, unlike mineral of tissue: the organic may be bound water of a gel or hydroxide.",
+DOUBTED = message_kind("TGA_DOUBTED", "warning",
+    "The losses are read by their temperatures alone, and nothing says tissue: water of gels goes where organic matter "
+    "does, hydroxyl of clays and other silicates where carbonate does.",
     remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
-    threshold="CO2 below 0.6 % of a residue above 30 %, no mineral of tissue in the pattern",
-    origin="alumina, zirconia, titania and magnesia gels, boehmite, hydromagnesite by published steps",
+    threshold="CO2 below 0.6 % of a residue above 30 %, organic below 2.5 % or with a rate that only falls; no mineral "
+    "of tissue in the pattern, and for CO2 up to 15 % no carbonate",
+    origin="gels of alumina, titania, magnesia, silica; boehmite, hydromagnesite, clay, serpentine, muscovite, talc, "
+    "calcium silicate hydrate and ettringite by published steps",
 )  # fmt: skip
 
 # ---- The balance alone ----
@@ -234,19 +237,30 @@ def oxalate_not_in_pattern(analysis: Analysis) -> Diagnostic | None:
     )
 
 
-@check(NO_CARBONATE, "specimen")
-def no_carbonate(analysis: Analysis) -> Diagnostic | None:
+@check(DOUBTED, "specimen")
+def doubted(analysis: Analysis) -> Diagnostic | None:
     tga = analysis.tga
-    if tga is None or "CO2" not in tga.nature_reason or tga.nature != "open":
+    if tga is None or not tga.doubted:
         return None
-    if any(phase.facts.biomineral and phase.decision == "detected" for phase in analysis.phases):
+    detected = [phase.facts for phase in analysis.phases if phase.decision == "detected"]
+    if any(facts.biomineral for facts in detected):
         return None
-    organic = tga.quantities.get("organic", tga.quantities.get("dry_organic"))
-    text = f"The losses are read as tissue's by their temperatures alone: {tga.nature_reason}. "
-    if organic is not None:
-        text += f"The {100 * organic.value:.1f} % of organic matter "
-        text += "may as well be bound water of a gel or hydroxide, or CO2 of a hydrous carbonate. "
-    return NO_CARBONATE(text + NO_CARBONATE.remedy)
+    told = {
+        "organic": ("organic matter", "bound water of a gel or hydroxide, or CO2 of a hydrous carbonate"),
+        "carbonate": ("CO2", "hydroxyl of a clay or another silicate"),
+    }
+    if any(facts.carbonate_fraction > 0.0 for facts in detected):
+        del told["carbonate"]
+    text = ""
+    for name in [name for name in tga.doubted if name in told]:
+        quantity = "carbonate_co2" if name == "carbonate" else name
+        read = tga.quantities.get(quantity, tga.quantities.get(f"dry_{quantity}"))
+        if read is not None:
+            text += f"The {100 * read.value:.1f} % of {told[name][0]} may as well be {told[name][1]}. "
+    if not text:
+        return None
+    text = f"The losses are read as tissue's by their temperatures alone: {tga.nature_reason}. {text}"
+    return DOUBTED(text + DOUBTED.remedy)
 
 
 @_beside(CHLORIDE, lambda phase: phase.facts.salt)

@@ -201,6 +201,8 @@ _SPLITS = 21
 _ROUNDING = 1e-12
 _CLEARLY_SHORTER = 0.97
 """Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
+_AT_ZERO, _NEAR_ZERO = 0.1, 0.002
+"""Twice the share of its width, and mass fraction, within which an interval's lower end counts as being at 0."""
 _BARELY = 0.25
 """Share of the probability at which a case counts in full from which on it counts at all."""
 
@@ -208,10 +210,10 @@ _BARELY = 0.25
 def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
     """Interval of a fraction that holds `probability` of its draws, (n,) within [0, 1].
 
-    Equal-tailed, but the shortest one within three standard deviations of 0 or 1, so that it can reach them, and where
-    it is clearly shorter: crystals beside an amorphous mineral that may be absent are nearly all of the mineral without
-    it, a narrow peak at the upper end, which an equal tail would cut off although the interval of the amorphous mineral
-    reaches 0.
+    Equal-tailed, but the shortest one within three standard deviations of 0 or 1, so that it can reach them (a lower
+    end beside 0 comes to it), and where it is clearly shorter: crystals beside an amorphous mineral that may be absent
+    are nearly all of the mineral without it, a narrow peak at the upper end, which an equal tail would cut off although
+    the interval of the amorphous mineral reaches 0.
 
     Where it is open whether the component is there at all, the interval is that of the draws with it: over both cases
     it would be short because of their assumed odds. The more of the draws are without it, the nearer its lower end
@@ -238,6 +240,8 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
     if not (at_zero or at_one) and width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]:
         chosen = _SPLITS // 2
     low, high = float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
+    if at_zero:  # the bound alone keeps draws off it: half as near it is reached, and evenly
+        low -= min(low, max(min(_AT_ZERO * (high - low), _NEAR_ZERO) - low, 0.0))
     low *= 1.0 - _part_way(float(none.mean()), credible)
     high += (1.0 - high) * _part_way(float(whole.mean()), credible)
     if whole.mean() <= none.mean():
@@ -430,7 +434,7 @@ def compose(
             )
             messages = (TGA_NOT_USED(text, steps=len(tga.steps)),)
         elif kind == "tissue":
-            thermal = replace(thermal, gel=False)
+            thermal = replace(thermal, doubted=())
     standard = internal_standard
     if isinstance(standard, tuple):
         standard = InternalStandard(id=standard[0], fraction=standard[1])

@@ -65,9 +65,9 @@ class ThermalEvidence:
     to one; only the losses are used, so closure is never counted twice. In an `inert` gas (nitrogen, argon, carbon
     dioxide) the share `char_fraction` of the organic stays as char. The run ended at `final_c` (°C, None where
     unknown); salts evaporate above 800 °C, unless the carbonate was ended before (`salts_apart`: what both may have
-    lost is then in `covariance`). `gel` where what is left loses no CO2, unlike mineral of tissue, so that what was
-    lost as organic matter may be bound water. `sources` are the variance shares of the losses by cause, for the
-    uncertainty budget.
+    lost is then in `covariance`). `doubted` are those of organic and carbonate that may be water of gels, hydroxides
+    or silicates. A share of about `late_water` of the bound water of amorphous mineral left after the water's end.
+    `sources` are the variance shares of the losses by cause, for the uncertainty budget.
     """
 
     values: FloatArray
@@ -77,7 +77,8 @@ class ThermalEvidence:
     char_std: float = priors.CHAR.std
     final_c: float | None = None
     salts_apart: bool = False
-    gel: bool = False
+    doubted: tuple[str, ...] = ()
+    late_water: float = priors.LATE_WATER.mean
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -212,9 +213,20 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
         char_std=char.std or priors.CHAR.std,
         final_c=float(tga.temperature_c[-1]) if len(tga.temperature_c) else None,
         salts_apart=tga.salts_apart,
-        gel=tga.nature == "open" and "CO2" in tga.nature_reason,
+        doubted=tga.doubted,
+        late_water=_late_water(tga),
         sources=sources,
     )
+
+
+def _late_water(tga: TgaResult) -> float:
+    """Expected share of bound water that leaves after the water's end: the later that lies, the less."""
+    from xrdcomp.thermal.curve import shift_with_rate
+
+    usual_c = shift_with_rate(priors.LATE_WATER_AT_C, tga.heating_rate_k_min, priors.LATE_WATER_ENERGY_KJ)
+    later = float(tga.boundary_c[0]) - usual_c if len(tga.boundary_c) else 0.0
+    low, high = priors.LATE_WATER_RANGE
+    return float(np.clip(priors.LATE_WATER.mean - later / priors.LATE_WATER_SPAN_C, low, high))
 
 
 def shows_something(

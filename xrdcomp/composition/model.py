@@ -126,7 +126,9 @@ class JointModel:
     def determined_sums(self) -> tuple[str, ...]:
         """Sums of components that these measurements determine."""
         if not self.weighs_crystals:
-            return () if self.thermal is None else ("volatile",) if self.thermal.gel else ("total_mineral", "volatile")
+            return (
+                () if self.thermal is None else ("volatile",) if self.thermal.doubted else ("total_mineral", "volatile")
+            )
         both = ("total_mineral", "calcium_phosphate") if self.thermal is not None else ()
         soft = ("organic_and_water",) if self.thermal is not None or self.tissue else ()
         return (*both, "crystalline", "non_crystalline", *soft)
@@ -134,9 +136,8 @@ class JointModel:
     def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
         """Components that these measurements do not determine; `draws` are as received."""
         if self.xrd is None:
-            gel = self.thermal is not None and self.thermal.gel  # water or CO2 of its mineral, as well
-            unseen = ("crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
-            return ("organic", "carbonate", *unseen) if gel else unseen
+            doubted = () if self.thermal is None else self.thermal.doubted
+            return (*doubted, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
         if self.thermal is not None:
             if not self.weighs_crystals:
                 return ("crystalline_hydroxyapatite", "amorphous_mineral")
@@ -390,7 +391,7 @@ def build_model(
             constants.append(replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std))
             constants.append(replace(priors.STANDARD_SCATTER, std=standard.scatter_std))
     if thermal is not None:
-        constants += [priors.LATE_WATER, priors.BOUND_WATER, priors.CONDENSED_WATER]
+        constants += [replace(priors.LATE_WATER, mean=thermal.late_water), priors.BOUND_WATER, priors.CONDENSED_WATER]
         if thermal.inert:
             constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3)))
         if xrd is not None and _salt_share(xrd, thermal) > 0:

@@ -114,10 +114,14 @@ the RockJock library scatters by about the calculated ratio of crystals and diff
 # Constants of thermogravimetry.
 
 LATE_WATER = Prior(
-    name="late_water", mean=0.70, std=0.25, low=0.0, high=1.0, input="bound_water",
+    name="late_water", mean=0.70, std=0.24, low=0.0, high=1.0, input="bound_water",
     meaning="a: share of the bound water of amorphous calcium phosphate that leaves above the water window",
-    origin="judged: it leaves steadily between 60 and 400 degrees, and the window ends at about 200",
+    origin="judged: it leaves steadily between 60 and 400 degrees; mean where the window ends at LATE_WATER_AT_C",
 )  # fmt: skip
+LATE_WATER_AT_C, LATE_WATER_SPAN_C, LATE_WATER_ENERGY_KJ = 190.0, 340.0, 90.0
+"""End of the water (°C at 10 K/min, moved with the rate by that energy, kJ/mol) at which the mean of `LATE_WATER`
+holds, and °C over which all of the bound water leaves: where the water ends later, less of it is late."""
+LATE_WATER_RANGE = (0.3, 0.9)
 BOUND_WATER = Prior(
     name="bound_water", mean=0.11, std=0.04, low=0.0, high=0.3, input="bound_water",
     meaning="λ: bound water of amorphous calcium phosphate, mass fraction",

@@ -20,7 +20,6 @@ from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
 from xrdcomp.thermal.curve import (
     INERT_GASES,
-    UNIFORM_STD,
     Z95,
     SmoothedCurve,
     derivative,
@@ -129,6 +128,7 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         water_unknown=dried,
         nature=judged_as.nature,
         nature_reason=judged_as.reason,
+        doubted=judged_as.doubted,
         salts_apart=tissue and windows.salts_apart,
         oxalate_steps=find_oxalate(steps, raw.heating_rate_k_min),
         noise=raw.bin_noise,
@@ -192,15 +192,18 @@ _HALF_ORGANIC_C, _MOST_OF_MINERAL = 40.0, 0.5
 _GAIN, _UNSURE = 0.01, 0.06
 # residue that is to hold carbonate, and least CO2 of it: 3 to 8 % CO3 in bone and dentine, 2 to 4 in enamel
 _MUCH_MINERAL, _LEAST_DIOXIDE = 0.3, 0.006
+# organic matter and CO2 that are worth a doubt; most hydroxyl that a silicate loses so late (serpentine 13 %)
+_DOUBTED, _MOST_LATE_HYDROXYL = 0.005, 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """If the losses are read as tissue's, what the specimen seems to be, and why."""
+    """If the losses are read as tissue's, what the specimen seems to be, why, and what may be something else."""
 
     read: bool
     nature: Literal["tissue", "not_tissue", "open"]
     reason: str = ""
+    doubted: tuple[str, ...] = ()
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -222,17 +225,24 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
         note = NOT_ASSIGNED(text + NOT_ASSIGNED.remedy)
         return Judged(read=False, nature="not_tissue", reason=reason, messages=(note,))
     organic = float(boundaries.mass[0] - boundaries.mass[1]) + (0.0 if curve.burn is None else curve.burn.mass)
-    if assignment != "tissue" and organic < _NOTICEABLE:
-        return Judged(
-            read=True, nature="open", reason=f"no more than {100 * organic:.1f} % go where organic matter does"
-        )
+    falls = curve.burn is None and _only_slows_down(curve, boundaries)
+    if assignment != "tissue" and (organic < _NOTICEABLE or falls):
+        # nothing vouches for tissue: water of gels goes where organic matter does, hydroxyl of silicates with CO2
+        before = float(boundaries.mass[1])
+        dioxide = before - float(boundaries.mass[2]) if len(boundaries.mass) > 2 else _DOUBTED
+        doubts = ("organic", organic > _DOUBTED), ("carbonate", _DOUBTED <= dioxide < _MOST_LATE_HYDROXYL * before)
+        reason = f"no more than {100 * organic:.1f} % go where organic matter does"
+        if organic >= _NOTICEABLE:
+            reason = f"the loss of {100 * organic:.1f} % where organic matter goes only slows down, as of bound water"
+        doubted = tuple(name for name, doubtful in doubts if doubtful)
+        return Judged(read=True, nature="open", reason=reason, doubted=doubted)
     if assignment != "tissue" and len(boundaries.mass) > 2:
         left, dioxide = float(boundaries.mass[2]), float(boundaries.mass[1] - boundaries.mass[2])
         covariance = boundaries.total_covariance
         std = float(np.sqrt(max(covariance[1, 1] + covariance[2, 2] - 2.0 * covariance[1, 2], 0.0)))
         if left > _MUCH_MINERAL and dioxide + 2.0 * std < _LEAST_DIOXIDE * left:
             reason = f"what is left ({100 * left:.0f} %) loses no CO2 ({100 * dioxide:.2f} %), unlike mineral of tissue"
-            return Judged(read=True, nature="open", reason=reason)
+            return Judged(read=True, nature="open", reason=reason, doubted=("organic", "carbonate"))
     return Judged(read=True, nature="tissue")
 
 
@@ -241,6 +251,13 @@ def _shares(curve: SmoothedCurve, start: int, end: int) -> FloatArray:
     part = np.maximum.accumulate(curve.mass[start] - curve.mass[start : end + 1])
     points: FloatArray = np.interp(np.linspace(0.0, 1.0, 201) * float(part[-1]), part, np.arange(len(part)))
     return start + points
+
+
+def _only_slows_down(curve: SmoothedCurve, boundaries: Boundaries) -> bool:
+    """Tell if the rate after the water never doubles until the organic's end: what bound water does on its way out."""
+    cut, end = (curve.raw.index_at(p) for p in boundaries.progress[:2])
+    rate = curve.dtg[cut:end]
+    return len(rate) > 0 and float(rate.max()) < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0)
 
 
 def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
@@ -315,15 +332,10 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
             )
     # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite, unless what is left
     # loses CO2 as mineral of tissue does: enamel holds more bound water than organic matter.
-    rate, later = curve.dtg[cut:end], curve.dtg[end : raw.index_at(boundaries.progress[2]) if whole else end]
+    later = curve.dtg[end : raw.index_at(boundaries.progress[2]) if whole else end]
     carbonated = len(later) > 0 and loss > _LEAST_DIOXIDE * before
     carbonated = carbonated and float(later.max()) > _RISE_OF_ORGANIC * max(float(later[0]), 0.0)
-    if (
-        total > _TAIL
-        and not (burnt or carbonated)
-        and len(rate)
-        and rate.max() < _RISE_OF_ORGANIC * max(float(rate[0]), 0.0)
-    ):
+    if total > _TAIL and not (burnt or carbonated) and _only_slows_down(curve, boundaries):
         reasons.append(
             f"the loss of {100 * total:.1f} % between {place_c[0]:.0f} and {place_c[1]:.0f} °C only slows down, with "
             "no peak as of organic matter: the tail of bound water, of a gel, a glass or a zeolite"
@@ -415,7 +427,8 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 # late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
 _ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 160.0, 0.04, (0.2, 0.3), (0.5, 0.25)
 _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
-_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.15, 0.10), 750.0, 950.0
+_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.14, 0.12), 750.0, 950.0
+_GASIFIED_PER_BURNT = (0.18, 0.17)  # mean and std of g / (1 - g) for that share g
 _CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
 
 
@@ -461,13 +474,14 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
         went = float(np.interp(low, temperature, curve.mass))
         if curve.burn is None:  # what stays as char is in the residue
             char, reached, last, to = chi / (1.0 - chi) * organic, before_end, boundaries.mass[2], (0.0, 0.0, -1.0, 1.0)
+            shares = _GASIFIED
         else:  # what burnt is in the organic, and what goes after the carbonate's end was left in the residue
-            char, reached, last = burnt / (1.0 - _GASIFIED[0]), in_all, curve.mass[-1]
+            char, reached, last, shares = burnt, in_all, curve.mass[-1], _GASIFIED_PER_BURNT
             share = float(before_end / in_all) if in_all > 0 else 0.0
             to = (0.0, 1.0, -share, share - 1.0)
-        mean, std = (float(reached) * share * char for share in _GASIFIED)
-        half = 0.5 * max(went - float(last), 0.0)  # no more than all that goes there
-        found["gasified_char"] = Moved(min(mean, half), min(std, UNIFORM_STD * half), np.array(to))
+        mean, std = (float(reached) * share * char for share in shares)
+        mean, std = _cut_normal(mean, std, max(went - float(last), 0.0))  # no more than all that goes there
+        found["gasified_char"] = Moved(mean, std, np.array(to))
     return found
 
 
@@ -545,7 +559,13 @@ def _char_given_mineral(y: FloatArray, recipe: ThermalRecipe) -> tuple[float, fl
     if std <= 0:
         return mean, 0.0
     residue, organic = max(float(y[3]), 1e-6), max(float(y[1]), 1e-6)
-    most = residue / (residue + organic)
+    return _cut_normal(mean, std, residue / (residue + organic))
+
+
+def _cut_normal(mean: float, std: float, most: float) -> tuple[float, float]:
+    """Mean and standard deviation of a normal distribution between 0 and `most`."""
+    if min(std, most) <= 0:
+        return min(max(mean, 0.0), max(most, 0.0)), 0.0
     low, high = -mean / std, (most - mean) / std
     inside = float(ndtr(high) - ndtr(low))
     if inside < 1e-6:

@@ -255,6 +255,7 @@ _ENERGY_KJ = (90.0, 200.0, 260.0)
 _LENGTH_FACTORS = (0.7, 1.0, 1.5)
 _LITERATURE_STD_C, _END_MARGIN_C = 12.0, 6.0
 _WIDTHS = np.array([1.0, 1.0, 0.5])  # of the search; carbonate ends within 30 °C (STATISTICS: it flips beyond hydroxyl)
+_IN_DIOXIDE_C = 1000.0  # calcite does not decompose below 895 °C in a bar of CO2, at whatever rate
 _STILL_C, _STILL_SHARE, _FINISHED_EARLIER_C, _GONE_HELD_C, _GONE_HEATED_C = 15.0, 0.005, 120.0, 715.0, 800.0
 # a hold: temperature rises less than a quarter of the progress, for so long; its loss is a slow reaction's, by gas
 _BURNS_C, _GAP_C = 520.0, 15.0
@@ -314,6 +315,8 @@ def literature_windows(curve: SmoothedCurve) -> Windows:
     recipe, rate, temperature = curve.recipe, curve.raw.heating_rate_k_min, curve.raw.temperature_c
     stated = (recipe.water_end_c, recipe.organic_end_c, recipe.carbonate_end_c)
     water, organic, carbonate = (shift_with_rate(t, rate, e) for t, e in zip(stated, _ENERGY_KJ, strict=True))
+    if curve.gases[-1] == "carbon_dioxide":
+        carbonate = max(carbonate, _IN_DIOXIDE_C)
     end = float(temperature[-1])
     tail = min(max(int(_STILL_C / curve.raw.step), 3), len(temperature))
     still = goes_at(curve, slice(-tail, None))
