@@ -651,6 +651,7 @@ STANDARDS: dict[str, Standard] = {
 }  # fmt: skip
 _CARBONATED = TheoreticalStep(850.0, 70.0, 190.0)
 _QUIET_C, _PEAKED_SHARE = 15.0, 0.1
+_MOST_CARBONATED = 0.2  # of a portlandite powder that is still weighed in as a standard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -769,6 +770,15 @@ def tga_check(
     if standard == "portlandite":
         carbonate = losses[-1]
         purity -= _CALCITE / _CO2 * max(carbonate.value, 0.0) + max(before.value, 0.0)
+        water, theory = losses[0].value, known.steps[1].loss
+        missing = purity - water / theory
+        unseen = last < float(literature[-1]) - _CARBONATED.half_width_c
+        if unseen and tolerance < missing * theory and missing < _MOST_CARBONATED:
+            raise AnalysisError(
+                f"the water of portlandite is {100 * missing:.1f} % short, as it is where so much of the powder is "
+                f"carbonate; that goes by about {literature[-1]:.0f} °C at this heating rate, and the run ends at "
+                f"{last:.0f} °C: heat until it has gone, or take a fresh powder."
+            )
     ends = [float(t) for t in placed.temperature_c]
     # name, start and end, theory, measured
     rows = [(step.name, ends[k], ends[k + 1], purity * step.loss, losses[k]) for k, step in enumerate(known.steps[1:])]
