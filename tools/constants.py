@@ -43,7 +43,11 @@ refinement.model|_CONTROL_STD|filling and surface of two thick specimens|judgeme
 refinement.model|_RING_ALIKE|three standard deviations of the place of the first maximum|judgement|nothing yet
 refinement.parameters|B_RELATIVE_STD|refinements of one compound, hard crystals little, apatites much|published refinements|fluorapatite, standards
 refinement.result|_EXTRA_B|carbonated apatites 0 to 0.4 Å², wrong geometries 0.8 to 4 or −1|calculated geometries and published apatites|table of geometries (tests/reference)
+refinement.result|_BENT_B|wrong geometries bend B by 0.46 Å² and more, apatites by 0 to 0.4|seed 1301 of benchmarks.diffuse|measured and debye (seeds from 9001), embedded: no geometry named
+refinement.result|_TILT_GAIN|wrong geometries 24 and more, an oblique plate 9|seed 1301 of benchmarks.diffuse|measured and debye (seeds from 9001), embedded: no geometry named
+refinement.result|_CLEAR_TILT_GAIN|wrong geometries 300 and more, fluorapatite 35|seed 1301 of benchmarks.diffuse|debye: no geometry named
 refinement.result|_FOREIGN_LIPID|sign of a glass or a polymer taken for lipid|fits of silica, obsidian, polymers|nothing else yet
+refinement.unsought|CALLED_FOR|five standard deviations; 9 to 14 where nothing is left out, 100 and more where most is|a measured halo of the specimen's own protein, seeds 5 and 1301 of benchmarks.diffuse|subsets of seeds 2207 and 3307: none missed
 refinement.unsought|DECISIVE|odds of 20|convention|round robin and its pure powders: 5 of 6 patterns of one monochromator, none of the sixth
 refinement.result|_SIZE_SHAPE_STD|sizes and shapes have no pseudo-Voigt profile|home|Debye patterns: lengths along c of plates are off by far more
 refinement.result|_GENERIC_WIDTH_STD|widths of uncalibrated diffractometers 0.05 to 0.12°|judgement|worlds

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import diffuse
+from benchmarks.worlds.files import write_xy
+from benchmarks.worlds.optics import Diffractometer
 
 SEED = 5
 
@@ -70,3 +74,17 @@ def test_what_takes_up_a_missing_component_is_what_the_composition_expects() -> 
             own = _AMORPHOUS_ROW.get(name, "organic")
             taken = XrdEvidence.taken_by(SimpleNamespace(rows=rows), own)  # type: ignore[arg-type]
             assert _AMORPHOUS_ROW.get(stands_in(name, sought), "organic") == taken, (name, sought)
+
+
+def test_a_measured_halo_that_is_all_there_is_asks_for_nothing_more() -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "collagen.xy"
+        bare = Diffractometer(peak_counts=10_000.0, air=0.0, flat=0.0)
+        write_xy(file, diffuse.specimen(0.0, {"collagen": 1.0}, "points", SEED, optics=bare), "collagen")
+        apatite, matter = diffuse.SPECIMENS["dry"]
+        settings = {"fit.amorphous": ["protein"], "fit.amorphous_patterns": {"protein": str(file)}}
+        result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **settings)
+    assert not [m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT"]
+    judged = diffuse.Judged.of(result.composition, diffuse.BARE * apatite)
+    assert judged is not None
+    assert judged.inside

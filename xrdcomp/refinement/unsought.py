@@ -19,6 +19,9 @@ from xrdcomp.refinement.solver import Solution, solve_linear
 from xrdcomp.units import BoolArray, FloatArray
 
 DECISIVE = 6.0  # of χ², odds of 20 between two models
+# Of χ², five standard deviations: specimens of one material that was measured by itself, where nothing is left out, ask
+# for calculated components by 9 to 14, because these make up for what the crystals lack.
+CALLED_FOR = 25.0
 _ORGANIC = ("protein", "lipid", "polymer")
 # Components that take up what one scatters that is not fitted, nearest first; organic ones stand for each other.
 _NEAREST = {"water": (*_ORGANIC, "amorphous_calcium_phosphate"), "amorphous_calcium_phosphate": ("water", *_ORGANIC)}
@@ -41,7 +44,7 @@ class Unsought:
     @property
     def called_for(self) -> tuple[str, ...]:
         """Components that the pattern asks for; where each may stand for another, those that the wider fit holds."""
-        if self.gain <= DECISIVE:
+        if self.gain <= CALLED_FOR:
             return ()
         alone = tuple(name for name, gain in self.gains.items() if gain > DECISIVE)
         return alone or tuple(name for name, share in self.shares.items() if share > 0.0)
@@ -68,7 +71,7 @@ def compare(own: Evidence, narrow: Solution, other: Evidence, wide: Solution, mo
     for j, name in enumerate(more):
         taken[names.index(name if name in names else stands_in(name, own.amounts.sought)), j] = 1.0
     move = taken @ other.amounts.amounts - own.amounts.amounts
-    asked = 1.0 / (1.0 + np.exp(-0.5 * (gain - DECISIVE)))
+    asked = 1.0 / (1.0 + np.exp(-0.5 * (gain - CALLED_FOR)))
     return Unsought(
         gain=gain,
         gains={name: _without(name, other, wide, model) / other.inflation for name in missing},
