@@ -121,13 +121,13 @@ def _unknown_curve(
     described = np.concatenate([own, rest, -rest[:, signed]], axis=1)
     fwhm = max(item.fwhm for item in groups.values())
     broad = _maxima(x, np.arange(x[0], x[-1], _APART * _BROAD * fwhm), _BROAD * fwhm)
-    system = _System.of(described, prior, broad, points.measured, sigma, float(heights.mean()))
+    system = _System.of(described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()))
     # sharp reflections of something else that the search's mask left out
     left = np.where(seen, points.measured - system.curve, 0.0)
     more = _sharp(x, left, points.own_sigma, fwhm, np.concatenate([item.place for item in groups.values()]))
     if len(more):
         broad = np.concatenate([broad, _maxima(x, more, fwhm)], axis=1)
-        system = _System.of(described, prior, broad, points.measured, sigma, float(heights.mean()))
+        system = _System.of(described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()))
     n = described.shape[1]
     std = system.std(own.shape[1], seen)
     unknown = broad @ system.values[n:]
@@ -200,7 +200,9 @@ class _System:
         inflation = max(1.0, float(misfit @ misfit) / max(len(misfit) - int(active.sum()), 1))
         out = np.full(len(self.values), np.inf)
         root = self.upper[:, active]
-        out[active] = np.sqrt(inflation * np.diag(np.linalg.pinv(root.T @ root))) / self.norm[active]
+        own = np.diag(np.linalg.pinv(root.T @ root))
+        # what rounding leaves of a column without information
+        out[active] = np.sqrt(inflation * np.where(own > 0.0, own, np.inf)) / self.norm[active]
         return out[:n]
 
 
