@@ -188,7 +188,7 @@ def _of_arrays(two_theta: Any, intensities: Any, sigmas: Any) -> Work:
     places = good[probe_of(len(good))].tolist()
     probe = [as_pattern((x, y[i]) if own is None else (x, y[i], own[i]), "intensities") for i in places]
     parts = [slice(i, i + _CHUNK) for i in range(0, len(y), _CHUNK)]
-    return probe, _rows_of, [(y[part], None if own is None else own[part]) for part in parts], {}
+    return probe, rows_of_arrays, [(y[part], None if own is None else own[part]) for part in parts], {}
 
 
 def _of_path(source: str | os.PathLike[str], recipe: Recipe) -> Work:
@@ -246,7 +246,8 @@ def series_rows(engine: SeriesEngine, intensities: FloatArray, sigmas: FloatArra
     return engine.rows(intensities, sigmas)
 
 
-def _rows_of(engine: SeriesEngine, work: tuple[FloatArray, FloatArray | None]) -> FloatArray:
+def rows_of_arrays(engine: SeriesEngine, work: tuple[FloatArray, FloatArray | None]) -> FloatArray:
+    """Rows of one unit of work: intensities (k, n) and standard deviations."""
     return series_rows(engine, *work)
 
 

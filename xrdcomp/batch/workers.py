@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -102,12 +102,12 @@ def work_off(
         return
     waiting = iter(items)
     with _heeded_signals() as heed, contextlib.ExitStack() as stack:
-        pool = stack.enter_context(_pool(workers))
+        pool = stack.enter_context(_pool(workers, function))
         running: deque[tuple[Item, Future[Done[Item, Result]]]] = deque()
 
         def hand_out() -> None:
             for item in waiting:
-                running.append((item, pool.submit(_called_in_worker, function, item)))
+                running.append((item, pool.submit(_applied, item)))
                 heed()
                 if len(running) >= AHEAD * workers:
                     return
@@ -121,7 +121,7 @@ def work_off(
                 lost = [item, *(other for other, _ in running)]
                 running.clear()
                 yield from (_alone(function, each) for each in lost)
-                pool = stack.enter_context(_pool(workers))
+                pool = stack.enter_context(_pool(workers, function))
                 hand_out()
                 continue
             yield outcome
@@ -164,16 +164,17 @@ def _called_in_worker(function: Callable[[Item], Result], item: Item) -> Done[It
 def _alone(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
     """Try an item in a process of its own."""
     try:
-        with _pool(1) as pool:
-            return pool.submit(_called_in_worker, function, item).result()
+        with _pool(1, function) as pool:
+            found: Done[Item, Result] = pool.submit(_applied, item).result()
+            return found
     except BrokenProcessPool:
         return Done(item=item, error=WorkerDied(_DIED))
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Pool whose processes leave interrupts to their parent and end with it."""
-    pool = _new_pool(workers)
+def _pool(workers: int, function: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]:
+    """Pool whose processes apply one function, leave interrupts to their parent and end with it."""
+    pool = _new_pool(workers, function=function)
     try:
         yield pool
     except BaseException:
@@ -210,9 +211,11 @@ def _heeded_signals() -> Iterator[Callable[[], None]]:
             signal.signal(kind, handler)
 
 
-def _new_pool(workers: int, method: str | None = None) -> ProcessPoolExecutor:
+def _new_pool(
+    workers: int, method: str | None = None, function: Callable[[Any], Any] | None = None
+) -> ProcessPoolExecutor:
     context = multiprocessing.get_context(method)
-    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), function))
 
 
 def _break_off(pool: ProcessPoolExecutor) -> None:
@@ -221,7 +224,16 @@ def _break_off(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_worker(parent: int) -> None:
+_given: list[Callable[[Any], Any]] = []
+"""In a worker: what it applies to each item. A function that holds a common fit is not sent again with every item."""
+
+
+def _applied(item: Any) -> Done[Any, Any]:
+    return _called_in_worker(_given[0], item)
+
+
+def _start_worker(parent: int, function: Callable[[Any], Any] | None) -> None:
+    _given[:] = [] if function is None else [function]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
