@@ -136,8 +136,9 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
     for atom in atoms:
         images = rotations @ np.array(atom.xyz) + shifts
         difference = images[:, None, :] - images[None, :, :]
-        difference -= np.round(difference)
-        near = np.sum((difference @ matrix.T) ** 2, axis=-1) < SITE_TOLERANCE**2
+        difference -= np.rint(difference)
+        away = difference @ matrix.T
+        near = np.einsum("fkx,fkx->fk", away, away) < SITE_TOLERANCE**2
         size = near.sum(axis=1)
         if (size != size[0]).any() or len(images) % size[0]:
             raise PhaseError(
@@ -159,8 +160,9 @@ def expand_sites(cell: Cell, symmetry: Symmetry, atoms: tuple[Atom, ...], where:
     for start in range(0, len(full.xyz), 256):  # so that a large cell needs little memory
         part = slice(start, start + 256)
         difference = full.xyz[part, None, :] - full.xyz[None, :, :]
-        difference -= np.round(difference)
-        distance_sq = np.sum((difference @ matrix.T) ** 2, axis=-1)
+        difference -= np.rint(difference)
+        away = difference @ matrix.T
+        distance_sq = np.einsum("fkx,fkx->fk", away, away)
         distance_sq[np.arange(len(distance_sq)), np.arange(len(distance_sq)) + start] = np.inf
         near = distance_sq < CLASH_DISTANCE**2
         clash = near & (full.occupancy[part, None] + full.occupancy[None, :] > 1.0 + 1e-3)

@@ -43,7 +43,7 @@ class Table:
 
     def rows(self) -> Iterable[tuple[Any, ...]]:
         """Return the rows; NaN and missing values are None, scalars of numpy plain."""
-        return zip(*([_plain(value) for value in column] for column in self.columns.values()), strict=True)
+        return zip(*(_plain_column(column) for column in self.columns.values()), strict=True)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return the table with the units of its columns in ``attrs["units"]``."""
@@ -58,6 +58,16 @@ def unit_of(head: str) -> str:
     """Unit in the brackets at the end of a column's head, "" where there is none."""
     found = re.search(r" \(([^()]+)\)$", head)
     return found[1] if found else ""
+
+
+def _holds_numbers(column: Column) -> bool:
+    return isinstance(column, np.ndarray) and column.dtype.kind == "f"
+
+
+def _plain_column(column: Column) -> list[Any]:
+    if isinstance(column, np.ndarray) and _holds_numbers(column) and np.isfinite(column).all():
+        return list(column.tolist())  # thousands of points
+    return [_plain(value) for value in column]
 
 
 def _plain(value: Any) -> Any:
@@ -332,7 +342,11 @@ def to_csv(table: Table, *, separator: str = ",") -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n", delimiter=separator)
     writer.writerow(map(no_formula, table.columns))
-    writer.writerows([no_formula(value) for value in row] for row in table.rows())
+    columns = [
+        _plain_column(column) if _holds_numbers(column) else map(no_formula, _plain_column(column))
+        for column in table.columns.values()
+    ]
+    writer.writerows(zip(*columns, strict=True))
     return printable(stream.getvalue())
 
 

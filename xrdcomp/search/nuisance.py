@@ -196,7 +196,10 @@ class SearchResidual:
             rest = np.delete(self.bragg, index, axis=1)
             sigma = _full_sigma(self.grid, self.counting, self.residual, rest)
         parts += [b for b in (self._parameters(without), self._images(without)) if b is not None]
-        columns = np.concatenate([b.columns for b in parts], axis=1) / sigma[:, None]
+        columns = np.empty((len(sigma), sum(b.columns.shape[1] for b in parts)))
+        ends = np.cumsum([b.columns.shape[1] for b in parts])
+        for part, end in zip(parts, ends.tolist(), strict=True):
+            np.divide(part.columns, sigma[:, None], out=columns[:, end - part.columns.shape[1] : end])
         gram = columns.T @ columns
         precision = np.concatenate([b.each(b.precision) for b in parts])
         gram[np.diag_indices_from(gram)] += precision + 1e-9 * np.diag(gram) + 1e-12
