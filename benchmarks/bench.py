@@ -3,10 +3,11 @@
     python -m benchmarks.bench [--repeats 5] [--only PART ...] [--patterns 500] [--specimens 100] [--peers PYTHON]
         [--dry]
 
-Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``. Input is simulated or written by the
-writers of the tests; FAP.XRA and its resampled series are added where XRDCOMP_FIXTURES names the folder of real
-measurements, and rietx on the same data where PYTHON is an interpreter of an environment that has it (``make bench
-PEERS=…``).
+Writes ``benchmarks/results/bench.json`` and ``docs/benchmarks.md``; one part alone its own file and its own place on
+the page, where that has one. Input is simulated or written by the writers of the tests; FAP.XRA and its resampled
+series are added where XRDCOMP_FIXTURES names the folder of real measurements, and rietx and phasesmith on the same data
+where PYTHON is an interpreter of an environment that has them (``make bench PEERS=…``; ``pip install rietx
+'phasesmith[cif]'``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import re
 import resource
 import subprocess
 import sys
@@ -34,7 +36,8 @@ from tests import tga_writers, xrd_writers
 from xrdcomp.analysis import analyze_sample
 from xrdcomp.batch.chunks import SeriesProgress, start_run
 from xrdcomp.batch.run import FailedSample, analyze_many
-from xrdcomp.batch.series import probe_of, series_rows, start_series
+from xrdcomp.batch.series import probe_of, rows_of_arrays, series_rows, start_series
+from xrdcomp.batch.workers import work_off
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Pattern, Sample
 from xrdcomp.instrument.build import build_instrument
@@ -324,25 +327,53 @@ def real_fit(repeats: int, peers: Path | None = None) -> Iterator[Row]:
     spent = cpu_of(lambda: fit_pattern(pattern, phases, instrument, plain), repeats)
     yield Row(name=f"FAP.XRA, {SAME_WORK}", value=spent, unit="s CPU")
     yield Row(name=f"FAP.XRA, {SAME_WORK}: Rwp", value=100.0 * mine.rwp, unit="%")
-    if peers is not None:
-        other = rietx_fits(peers, [pattern], 15.0, 129.985)[-1]
-        yield Row(name=f"FAP.XRA, {SAME_WORK}, rietx {other['version']}", value=other["cpu_s"], unit="s CPU")
-        yield at_least(f"FAP.XRA, {SAME_WORK}, rietx: Rwp over ours", other["rwp"] / mine.rwp, 1.0, "×")
-        yield at_least(f"FAP.XRA, {SAME_WORK}, rietx: CPU time over ours", other["cpu_s"] / spent, 60.0, "×")
+    cell = {axis: mine.parameters[f"fluorapatite_{axis}"].value for axis in "ac"}
+    if peers is None:
+        return
+    for name, held in PEERS.items():
+        for other in peer_fits(name, peers, [pattern], 15.0, 129.985, cell=cell if held else None):
+            what = f"FAP.XRA, {SAME_WORK}, {name}{held}"
+            yield Row(name=f"{what} {other['version']}", value=other["cpu_s"], unit="s CPU")
+            yield Row(name=f"{what}: Rwp", value=100.0 * other["rwp"], unit="%")
+            yield at_least(f"{what}: Rwp over ours", other["rwp"] / mine.rwp, 1.0, "×")
+            yield at_least(f"{what}: CPU time over ours", other["cpu_s"] / spent, 60.0, "×")
 
 
 PLAIN = {"fit.background": "flexible", "fit.background_terms": 12, "fit.texture": "none"}
 SAME_WORK = "same structure, 12 background terms, no texture"
 
 
-def rietx_fits(peers: Path, patterns: Sequence[Pattern], low: float, high: float) -> list[dict[str, Any]]:
-    """Fits of fluorapatite by rietx; one pattern is fitted twice, so that the last one finds everything loaded."""
-    cif = ROOT / "data" / "reference_patterns" / "fluorapatite" / "structure.cif"
+PEERS = {"rietx": "", "phasesmith": " with our cell held"}
+"""Other programs, and what is done for them: phasesmith refuses to refine the cell with two wavelengths."""
+
+
+def peer_fits(
+    name: str,
+    peers: Path,
+    patterns: Sequence[Pattern],
+    low: float,
+    high: float,
+    *,
+    cell: Mapping[str, float] | None = None,
+) -> list[dict[str, Any]]:
+    """Fits of fluorapatite by another program, none where the interpreter does not have it.
+
+    One pattern is fitted twice, so that the last one finds everything loaded.
+    """
+    if subprocess.run([peers, "-c", f"import {name}"], check=False, capture_output=True).returncode:
+        print(f"{peers} has no {name}", file=sys.stderr)
+        return []
+    structure = (ROOT / "data" / "reference_patterns" / "fluorapatite" / "structure.cif").read_text()
+    for axis, length in (cell or {}).items():
+        for own in {"a": "ab"}.get(axis, axis):
+            structure = re.sub(rf"(?m)^(_cell_length_{own}\s+)\S+", rf"\g<1>{length:.5f}", structure)
     with tempfile.TemporaryDirectory() as folder:
+        cif = Path(folder) / "structure.cif"
+        cif.write_text(structure)
         files = [Path(folder) / f"{i}.xye" for i in range(len(patterns))]
         for file, pattern in zip(files, patterns, strict=True):
             np.savetxt(file, np.column_stack([pattern.two_theta, pattern.intensity, pattern.sigma]), fmt="%.6g")
-        script = Path(__file__).with_name("peer_rietx.py")
+        script = Path(__file__).with_name(f"peer_{name}.py")
         command = [peers, script, cif, low, high, 12, files[0], *files]
         told = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, cwd=folder).stdout
     return [json.loads(line) for line in told.splitlines() if line.startswith("{")][1:]
@@ -367,6 +398,15 @@ def series_of_fap(repeats: int, patterns: int = 500, peers: Path | None = None) 
     spent = time.process_time() - began
     what = f"series of {len(counts)} resampled FAP patterns, {len(x)} points"
     yield at_least(f"{what}: rows with covariance", len(counts) / spent, 40.0, "per s CPU")
+    chunks = [(part, None) for part in np.array_split(counts, max(len(counts) // 16, 1))]
+    clock = []
+    for processes in (1, 2):
+        before = time.perf_counter()
+        done = list(work_off(partial(rows_of_arrays, engine), chunks, workers=processes))
+        clock.append(time.perf_counter() - before)
+        same = np.array_equal(np.concatenate([item.given() for item in done]), rows, equal_nan=True)
+        yield at_least(f"{what}: the same rows by {processes} process(es) in chunks", float(same), 1.0, "(1 = yes)")
+    yield at_least(f"{what}: two processes over one by the clock", clock[0] / clock[1], 1.8, "×")
     few = counts[: min(100, len(counts))]
     bare = cpu_of(lambda: [engine.fit(y) for y in few], repeats)
     yield at_least(f"{what}: bare fits", len(few) / bare, 120.0, "per s CPU")
@@ -384,14 +424,13 @@ def series_of_fap(repeats: int, patterns: int = 500, peers: Path | None = None) 
         yield at_most(f"{what}: {name}, largest distance from single fits of 20", value, 0.1, "σ of the resamples")
     if peers is not None:
         noisy = [Pattern.from_xy(x, y, intensity_unit="counts") for y in counts[:3]]
-        other = rietx_fits(peers, noisy, 20.0, 70.0)
-        per_fit = float(np.mean([item["cpu_s"] for item in other]))
-        yield at_least(
-            f"{what}, rietx {other[0]['version']}: CPU time a pattern over ours",
-            per_fit * len(counts) / spent,
-            50.0,
-            "×",
-        )
+        cell = {axis: engine.common.solution.values[f"fluorapatite_{axis}"] for axis in "ac"}
+        for name, held in PEERS.items():
+            other = peer_fits(name, peers, noisy, 20.0, 70.0, cell=cell if held else None)
+            for version in {item["version"] for item in other}:
+                per_fit = float(np.mean([item["cpu_s"] for item in other]))
+                ratio = per_fit * len(counts) / spent
+                yield at_least(f"{what}, {name}{held} {version}: CPU time a pattern over ours", ratio, 50.0, "×")
 
 
 def bench_table(rows: list[Row], unit: float) -> str:
@@ -423,7 +462,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--patterns", type=int, default=500, help="of the resampled series")
     parser.add_argument("--specimens", type=int, default=100, help="of the batch of many kinds")
-    parser.add_argument("--peers", type=Path, help="interpreter of an environment that has rietx")
+    parser.add_argument("--peers", type=Path, help="interpreter of an environment that has rietx and phasesmith")
     parser.add_argument("--dry", action="store_true", help="print only, leave results and page as they are")
     arguments = parser.parse_args()
     repeats = arguments.repeats
@@ -449,8 +488,10 @@ def main() -> int:
     shown = bench_table([row for row in rows if row.unit], unit)
     print(shown)
     if not arguments.dry:
-        write_rows("bench", rows, about)
-        put_into_page(PAGE, "bench", f"{shown}\n\n{sentence(about)}")
+        # a part that is measured alone has its own place, so that rows of different code are never mixed
+        name = "bench" if len(arguments.only) == len(PARTS) else "_".join(["bench", *arguments.only])
+        write_rows(name, rows, about)
+        put_into_page(PAGE, name, f"{shown}\n\n{sentence(about)}")
     return 1 if shortfalls(rows) else 0
 
 
