@@ -491,7 +491,8 @@ def main() -> int:
         # a part that is measured alone has its own place, so that rows of different code are never mixed
         name = "bench" if len(arguments.only) == len(PARTS) else "_".join(["bench", *arguments.only])
         write_rows(name, rows, about)
-        put_into_page(PAGE, name, f"{shown}\n\n{sentence(about)}")
+        if f"<!-- {name}: begin -->" in PAGE.read_text(encoding="utf-8"):
+            put_into_page(PAGE, name, f"{shown}\n\n{sentence(about)}")
     return 1 if shortfalls(rows) else 0
 
 
