@@ -23,6 +23,7 @@ from xrdcomp.units import BoolArray, FloatArray
 
 _SMALLEST_NM = 30.0  # of crystals whose reflections are told from broad maxima
 _BROAD = 3.0  # widths of the phase's reflections that those maxima have at least
+_POINTS = 6.0  # to a reflection's width, which is as many as amounts need
 _APART = 0.5  # of their width between two of them
 _ROUNDS = 2  # of taking off and refining: widths follow what is left
 _WEAKEST = 0.02  # of a phase's highest group of reflections
@@ -35,6 +36,7 @@ _SEEN = 0.3  # of a group's squared curve, that must not be under masked points
 _RANGE = (0.02, 4.0)  # of the fitted amount
 _CLEAR = 4.0  # standard deviations of a maximum
 _MOST_SHARP = 60
+_MOST_BROAD = 400  # maxima, which a wide scan with narrow reflections would have thousands of
 _FAINT = 0.2  # of the mean height, of the fainter half of unknown reflections
 
 
@@ -120,14 +122,20 @@ def _unknown_curve(
     prior[own.shape[1] : own.shape[1] + n_phases] = 0.0
     described = np.concatenate([own, rest, -rest[:, signed]], axis=1)
     fwhm = max(item.fwhm for item in groups.values())
-    broad = _maxima(x, np.arange(x[0], x[-1], _APART * _BROAD * fwhm), _BROAD * fwhm)
-    system = _System.of(described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()))
+    per_bin = max(1, int(fwhm / (_POINTS * points.step)))
+    width = max(_BROAD * fwhm, float(np.ptp(x)) / (_APART * _MOST_BROAD))
+    broad = _maxima(x, np.arange(x[0], x[-1], _APART * width), width)
+    system = _System.of(
+        described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()), per_bin=per_bin
+    )
     # sharp reflections of something else that the search's mask left out
     left = np.where(seen, points.measured - system.curve, 0.0)
     more = _sharp(x, left, points.own_sigma, fwhm, np.concatenate([item.place for item in groups.values()]))
     if len(more):
         broad = np.concatenate([broad, _maxima(x, more, fwhm)], axis=1)
-        system = _System.of(described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()))
+        system = _System.of(
+            described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()), per_bin=per_bin
+        )
     n = described.shape[1]
     std = system.std(own.shape[1], seen)
     unknown = broad @ system.values[n:]
@@ -162,6 +170,12 @@ def _sharp(x: FloatArray, left: FloatArray, sigma: FloatArray, fwhm: float, take
     return np.asarray(x[separate_peaks(x, np.where(clear & free, height, 0.0), distance=fwhm, most=_MOST_SHARP)])
 
 
+def _means(values: FloatArray, k: int) -> FloatArray:
+    """Means over k neighbouring rows."""
+    n = len(values) // k
+    return np.asarray(values[: n * k].reshape(n, k, *values.shape[1:]).mean(axis=1))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _System:
     """Non-negative least squares of what is described and of unknown maxima; the latter cost what they are high.
@@ -178,19 +192,33 @@ class _System:
 
     @classmethod
     def of(
-        cls, described: FloatArray, prior: FloatArray, maxima: FloatArray, y: FloatArray, sigma: FloatArray, mean: float
+        cls,
+        described: FloatArray,
+        prior: FloatArray,
+        maxima: FloatArray,
+        y: FloatArray,
+        sigma: FloatArray,
+        mean: float,
+        *,
+        per_bin: int,
     ) -> _System:
-        """Solve it; `prior` are inverse variances of what is described, `mean` that of the heights of maxima."""
-        columns = np.concatenate([described, maxima], axis=1) / sigma[:, None]
+        """Solve it on bins of so many points.
+
+        `prior` are inverse variances of what is described, `mean` that of the heights of maxima.
+        """
+        every = np.concatenate([described, maxima], axis=1)
+        error = np.sqrt(_means(sigma**2, per_bin) / per_bin)
+        columns = _means(every, per_bin) / error[:, None]
         norm = np.sqrt((columns**2).sum(axis=0)) + 1e-30
         norm[norm < 1e-3 * np.median(norm)] = np.inf  # beneath masked points
+        columns /= norm
         ridge = np.append(np.sqrt(prior), np.zeros(maxima.shape[1])) / norm + 1e-6
-        upper: FloatArray = np.asarray(np.linalg.qr(np.concatenate([columns / norm, np.diag(ridge)]))[1])
+        upper: FloatArray = np.asarray(np.linalg.qr(np.concatenate([columns, np.diag(ridge)]), mode="r"))
         cost = np.append(np.zeros(described.shape[1]), np.full(maxima.shape[1], 1.0 / mean)) / norm
-        right = (columns / norm).T @ (y / sigma) - cost
-        found = solve_nonnegative(upper, np.linalg.solve(upper.T, right))
-        curve = columns / norm @ found * sigma
-        return cls(values=found / norm, curve=curve, upper=upper, norm=norm, misfit=(y - curve) / sigma)
+        right = columns.T @ (_means(y, per_bin) / error) - cost
+        found = solve_nonnegative(upper, np.linalg.solve(upper.T, right)) / norm
+        curve = every @ found
+        return cls(values=found, curve=curve, upper=upper, norm=norm, misfit=(y - curve) / sigma)
 
     def std(self, n: int, seen: BoolArray) -> FloatArray:
         """Standard deviations of the first `n` coefficients, misfit counted in."""
