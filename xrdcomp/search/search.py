@@ -828,9 +828,10 @@ class _Search:
 
     def report(self) -> Identification:
         """Findings on every phase that was asked after."""
-        search, start, rule = self.residual, self._weighed(self.start), self.rule
+        search, rule = self.residual, self.rule
         # decisions are made with all reflections, amounts come from free ones
-        fit = start if self.start is search.fit else self._weighed(search.fit)
+        fit = self._weighed(search.fit)
+        start = self._weighed(self.start) if self.named and self.start is not search.fit else fit
         asked = {p.id for p in start.phases} if self.named else {self.standard} - {""}
         known = tuple(candidate(p, fit) for p in (*fit.phases, *(s.phase for s in self.scores.values())))
         peaks = self._unexplained(known)
