@@ -41,7 +41,8 @@ def test_fast_solver_reaches_the_minimum_of_lmfit() -> None:
     pattern = made_pattern(seed=1)
     fast = fit_pattern(pattern, [HA], INSTRUMENT, PLAIN)
     slow = fit_pattern(pattern, [HA], INSTRUMENT, FitRecipe(**{**_fields(PLAIN), "solver": "lmfit"}))
-    assert_close(fast.rwp, slow.rwp, rtol=2e-4, because="stops when a step gains less than 1e-4 of the cost")
+    assert fast.rwp <= slow.rwp * (1.0 + 1e-5), "the minimum is at least as deep as that of lmfit"
+    assert_close(fast.rwp, slow.rwp, rtol=5e-4, because="lmfit stops up to half a unit of χ² above its minimum")
     for name in ("hydroxyapatite_a", "hydroxyapatite_c", "hydroxyapatite_inverse_size_a"):
         std = fast.parameters[name].std
         assert std is not None

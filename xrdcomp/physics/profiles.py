@@ -310,16 +310,25 @@ def reach_of(two_theta: FloatArray, position: FloatArray, half: FloatArray) -> t
 def spread_value(lines: Lines, intensity: FloatArray) -> FloatArray:
     """Σ_l I_l PV_l on the points; `intensity` is (l,), the result (n,)."""
     total = np.zeros(len(lines.pairs.two_theta))
-    lorentz, gauss = _heights(lines.widths)
     for piece in lines.pairs.pieces():
-        values = np.empty(piece.n_pairs)
-        for block in piece.blocks:
-            r, g = _functions(lines.away(block))
-            r *= np.repeat(lorentz[block.which], block.length)
-            g *= np.repeat(gauss[block.which], block.length)
-            np.add(r, g, out=values[block.pairs])
-        total[piece.rows] += piece.matrix(values) @ intensity[piece.which]
+        total[piece.rows] += piece.matrix(_values(lines, piece)) @ intensity[piece.which]
     return total
+
+
+def value_of_each(lines: Lines) -> FloatArray:
+    """Return PV_l of every line on the points that it reaches, line after line."""
+    return np.concatenate([np.empty(0), *(_values(lines, piece) for piece in lines.pairs.pieces())])
+
+
+def _values(lines: Lines, piece: _Piece) -> FloatArray:
+    lorentz, gauss = _heights(lines.widths)
+    values = np.empty(piece.n_pairs)
+    for block in piece.blocks:
+        r, g = _functions(lines.away(block))
+        r *= np.repeat(lorentz[block.which], block.length)
+        g *= np.repeat(gauss[block.which], block.length)
+        np.add(r, g, out=values[block.pairs])
+    return values
 
 
 def spread_slopes(lines: Lines, slopes: Slopes) -> tuple[FloatArray, FloatArray, FloatArray]:

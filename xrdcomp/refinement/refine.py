@@ -69,16 +69,12 @@ def group_columns(model: PatternModel, index: int, values: Mapping[str, float]) 
     group = np.empty(n_reflections, dtype=np.int64)
     group[order] = np.cumsum(np.diff(centre[order], prepend=-1e9) > _OVERLAP * width[order]) - 1
     reached = np.diff(item.indptr)
-    offset = item.two_theta[item.point] - np.repeat(found.position, reached)
-    shape = profiles.pseudo_voigt_value(offset, np.repeat(widths.fwhm, reached), np.repeat(widths.eta, reached))
-    shape *= np.repeat(found.intensity, reached)
+    shape = profiles.value_of_each(item.spread(found)) * np.repeat(found.intensity, reached)
     n, n_groups = len(model.two_theta), int(group.max(initial=-1)) + 1
-    flat = np.repeat(group[frozen.reflection], reached) + n_groups * item.point.astype(np.int64)
-    columns = np.bincount(flat, shape, minlength=n_groups * n).reshape(n, n_groups)
-    alone = np.bincount(item.point, np.where(np.repeat(strongest, reached), shape, 0.0), minlength=n)
-    return GroupedReflections(
-        columns=columns * model.slit[:, None], group=group, strongest=np.asarray(alone * model.slit)
-    )
+    flat = np.repeat(n * group[frozen.reflection], reached) + item.point
+    columns = np.bincount(flat, shape, minlength=n_groups * n).reshape(n_groups, n).T
+    alone = profiles.spread_value(item.spread(found), np.where(strongest, found.intensity, 0.0))
+    return GroupedReflections(columns=columns * model.slit[:, None], group=group, strongest=alone * model.slit)
 
 
 def with_free_intensities(model: PatternModel, solution: Solution, points: Points) -> PatternModel:
@@ -122,7 +118,7 @@ _HEAVY = 2_000_000  # points under reflections, which a broad pattern of many re
 GRAPHITE_D = 3.354  # Å, 002
 # Standard deviations along a step. A run ends where a step promises less than the first; windows, nodes and priors of
 # modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
-NO_STEP = 0.03
+NO_STEP = 0.02
 _SETTLED = 0.2
 _SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is frozen then belongs to the minimum
 _SETTLE_ROUNDS = 6
@@ -474,8 +470,8 @@ class Refinement(FittedModel):
                 table = table.with_values(solution.values)
                 distance = _settling_distance(solution, coarse, len(setup.phases))
                 # what is frozen at one minimum may lead to the other of a pair as good, again and again
-                scatter = solution.cost / len(coarse)
-                if solution.lowered <= _SETTLED**2 * scatter or before < solution.cost < before + _PAIR * scatter:
+                scatter, cost = solution.cost / len(coarse), solution.cost
+                if solution.lowered <= _SETTLED_BEFORE**2 * scatter or before < cost < before + _PAIR * scatter:
                     break
                 before = solution.cost
             model = setup.build(self.points, table, like=model)

@@ -35,7 +35,10 @@ _MIN_RELATIVE_INTENSITY = 1e-5
 _REACH = 3.0  # degrees beyond the points from which reflections are taken in
 _NODES_MAX = 10
 _WEAK = 0.01  # of the strongest profile: three nodes give mean and variance of the shift, and do below this
-_FAINT = 1e-3  # the same of one node, which gives the mean
+_FAINT = 1e-3  # the same of one node, which gives the mean, and widens the profile by its spread
+# Square of the full width at half maximum of a Gaussian that has the variance of u², u of `profiles.axial_nodes`.
+_SPREAD_SQ = 8.0 * np.log(2.0) * (1.0 / 15.0 - 1.0 / 36.0)
+_DEPTH_SPREAD = 6.0 / np.sqrt(1.4)  # see `PhaseReflections._positions`
 
 _Slopes = dict[str, FloatArray]  # derivatives by the name of the parameter
 _WithSlopes = tuple[FloatArray, _Slopes]
@@ -299,6 +302,7 @@ class FrozenProfiles:
     wavelength: FloatArray  # Å
     weight: FloatArray  # all of a reflection sum to the sum of emission weights
     node: FloatArray  # relative height on the axial divergence, −1 to 1
+    alone: FloatArray  # 1 where one node stands for all, whose spread then belongs to the width; else 0
     two_theta: FloatArray  # the frozen angle, degrees; cosine and tangent of half of it
     cosine: FloatArray
     tangent: FloatArray
@@ -327,6 +331,7 @@ class FrozenProfiles:
             wavelength=wavelength,
             weight=np.tile([line.weight for line in lines], n),
             node=np.zeros(len(reflection)),
+            alone=np.zeros(len(reflection)),
             two_theta=two_theta,
             cosine=cosine,
             tangent=np.tan(theta),
@@ -507,7 +512,8 @@ class PhaseReflections:
         fwhm, area = found.widths.fwhm[near], found.intensity[near]
         index, node, share = self._nodes(values, found.position[near], fwhm, area)
         frozen = self.frozen.take(near[index])
-        split = replace(self, frozen=replace(frozen, node=node, weight=frozen.weight * share))
+        alone = ((share == 1.0) & (node > 0.0)).astype(float)
+        split = replace(self, frozen=replace(frozen, node=node, weight=frozen.weight * share, alone=alone))
         position, _ = split._positions(values, slopes=False)
         fwhm, height = fwhm[index], area[index] * share / fwhm[index]
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
@@ -598,7 +604,7 @@ class PhaseReflections:
         # The nodes carry every asymmetry: the spread of a flat specimen's shift, proportional to the square of the
         # place, is that of the axial one; the variance of the decay with depth, its mean squared, is 1/1.4 of that.
         spread = np.where(frozen.node > 0.0, 6.0 * frozen.node**2, 1.0)
-        depth = frozen.depth * (1.0 + (spread - 1.0) / np.sqrt(1.4))
+        depth = frozen.depth * (1.0 + (spread - 1.0) * _DEPTH_SPREAD / 6.0)
         fixed = frozen.flat * spread + values.get("transparency_mm", 0.0) * depth
         displacement = values.get("sample_displacement_mm", 0.0)
         shift = values.get("zero_shift", instrument.zero_shift)
@@ -637,7 +643,8 @@ class PhaseReflections:
         instrument_sq = u * tangent**2 + v * tangent + w
         # smooth where it meets the floor: a kink would hold a descent on either side of it
         root = np.sqrt(instrument_sq**2 + 4.0 * _NARROWEST_SQ**2)
-        gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2 + self.smear_sq)
+        spread, d_spread = self._spread(values)
+        gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2 + self.smear_sq + _SPREAD_SQ * spread**2)
         lorentz = instrument.lorentzian_size / cosine + strain_width * tangent + size * share_l
         lorentz = lorentz + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG + frozen.natural * tangent
         lorentz = np.maximum(lorentz, 1e-4)
@@ -645,6 +652,7 @@ class PhaseReflections:
             return (gauss, {}), (lorentz, {})
         half = 0.25 * (1.0 + instrument_sq / root) / gauss
         d_gauss = {"caglioti_u": half * tangent**2, "caglioti_v": half * tangent, "caglioti_w": half}
+        d_gauss |= {name: _SPREAD_SQ * spread * slope / gauss for name, slope in d_spread.items()}
         d_lorentz = {"instrument_lorentzian_strain": tangent, microstrain: 4.0 * tangent * _DEG}
         for name, slope in d_inverse.items():
             d_gauss[name] = size * share_g**2 * scherrer * slope / gauss
@@ -652,6 +660,15 @@ class PhaseReflections:
         d_gauss[size_mixing] = size**2 * share_g * d_share_g / gauss
         d_lorentz[size_mixing] = size * d_share_l
         return (gauss, d_gauss), (lorentz, d_lorentz)
+
+    def _spread(self, values: Mapping[str, float]) -> _WithSlopes:
+        """Whole shift, degrees, that the nodes of each profile would divide where one stands for all, else 0."""
+        instrument, frozen = self.instrument, self.frozen
+        height, depth = 2.0 * axial_height(instrument, values), _DEPTH_SPREAD * frozen.alone * frozen.depth
+        axial = profiles.axial_shift(frozen.two_theta, height, instrument.axial_correlation)
+        slope = profiles.axial_shift_slope(frozen.two_theta, height, instrument.axial_correlation)
+        spread = frozen.alone * (axial + 6.0 * frozen.flat) + values.get("transparency_mm", 0.0) * depth
+        return spread, {"axial_divergence": 2.0 * frozen.alone * slope, "transparency_mm": depth}
 
     def _areas(self, values: Mapping[str, float], *, slopes: bool) -> _WithSlopes:
         """Area of each profile in degrees, electron units per gram; every factor adds a logarithmic derivative."""

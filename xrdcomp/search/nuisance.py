@@ -223,7 +223,7 @@ class SearchResidual:
                 value = fit.solution.values[item.name] + np.clip(step[item.name], -most, most)
                 moved[item.name] = float(np.clip(value, item.low, item.high))
         hidden = float((self.grid.mean(fit.points.masked.astype(float)) > 0.5).sum())
-        effective = max(len(cleaned) - hidden - float((half**2).sum()), 1.0)
+        effective = max(len(cleaned) - hidden - float(np.linalg.norm(half)) ** 2, 1.0)
         # reflections of a phase that is missing must not inflate the variance by which it is judged: capped
         inflation = max(1.0, float(np.minimum(cleaned**2, 12.0).sum()) / effective)
         grid = replace(self.grid, moved=moved)

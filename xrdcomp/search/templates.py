@@ -14,6 +14,7 @@ from xrdcomp.physics import corrections, profiles
 from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
+from xrdcomp.refinement.reflections import bin_means
 from xrdcomp.units import FloatArray, IntArray
 
 MAX_TWO_THETA = 92.0  # beyond it reflections are many, weak and close
@@ -159,11 +160,8 @@ class Grid:
 
     def mean(self, values: FloatArray) -> FloatArray:
         """Means over the bins of an array whose first axis is the fit's points."""
-        n = len(self.two_theta) * self.per_bin
-        if self.per_bin == 1:
-            return values[:n]
-        out: FloatArray = values[:n].reshape(len(self.two_theta), self.per_bin, -1).mean(axis=1)
-        return out.reshape(len(self.two_theta), *values.shape[1:])
+        n = len(self.two_theta)
+        return bin_means(values[: n * self.per_bin], n)
 
     def fwhm(self, size_nm: float, theta: float = _MIDDLE) -> float:
         """Width of a template's reflections at a Bragg angle θ, degrees."""
