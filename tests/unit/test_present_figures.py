@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from tests.builders import make_result
 from xrdcomp.errors import AnalysisError, ArgumentError
 from xrdcomp.present import figures
-from xrdcomp.present.colours import BUDGET_GROUPS, COMPONENT_COLOURS, budget_group, phase_colours
+from xrdcomp.present.colours import BUDGET_GROUPS, COMPONENT_COLOURS, UNIDENTIFIED_LINE, budget_group, phase_colours
 from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.figures import draw_fit_on, plot_overview
+from xrdcomp.present.report import pattern_data
 from xrdcomp.present.style import FigureOptions, figure_of, freeze_layout, to_bytes, to_png
 
 
@@ -116,6 +117,27 @@ def test_phases_have_curves_and_peaks_without_one_a_mark() -> None:
     np.testing.assert_array_equal(lines["calcite"].get_ydata(), result.xrd.phases["calcite"])
     assert lines["unexplained"].get_xdata().tolist() == [44.0]
     assert lines["hydroxyapatite"].get_color() == COMPONENT_COLOURS["crystalline_hydroxyapatite"]
+
+
+def test_unidentified_crystals_are_drawn_apart_in_the_figure_and_in_both_drawings() -> None:
+    """The calculated curve follows them, so nothing else of a figure would tell that no model does."""
+    result = make_result(foreign=True)
+    fit = result.xrd
+    assert fit is not None
+    unknown = 50.0 * np.exp(-0.5 * ((fit.two_theta - 44.0) / 0.2) ** 2)
+    beside = replace(result, xrd=replace(fit, unidentified=unknown, calculated=fit.calculated + unknown))
+    yellow = COMPONENT_COLOURS["unidentified_crystalline"]
+    areas = [c for c in plot_fit(beside).axes[0].collections if c.get_label() == "unidentified crystals"]
+    assert len(areas) == 1
+    assert mpl.colors.same_color(areas[0].get_facecolor()[0], yellow)
+    assert areas[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(unknown.max())
+    svg = drawings_of(beside)["fit"]
+    assert '<polygon class="unidentified"' in svg
+    assert f"polygon.unidentified {{ fill: {yellow};" in svg
+    assert "unidentified crystals" in svg
+    curve = next(c for c in pattern_data(beside)["curves"] if c["label"] == "+ unidentified crystals")
+    assert curve["look"] == UNIDENTIFIED_LINE
+    assert "unidentified crystals" not in drawings_of(result)["fit"]
 
 
 ALL = {

@@ -21,6 +21,8 @@ COMPONENT_COLOURS = {
     "other_crystalline": VERMILLION,
     "unidentified_crystalline": YELLOW,
 }
+UNIDENTIFIED_LINE = "#857700"
+"""The yellow of unidentified crystals as a line, which needs a contrast that an area does not."""
 AMORPHOUS_COLOURS = {"protein": ORANGE, "lipid": "#9C6B00", "water": SKY, "amorphous_calcium_phosphate": GREEN}
 AMORPHOUS_DASHES = {  # told apart in grey as well; the background has plain dashes
     "protein": (0, (6, 1.5, 1, 1.5)),

@@ -77,6 +77,7 @@ svg .c { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
 svg .observed { stroke: #7F7F7F; stroke-width: 2.2; stroke-linecap: round; } svg .calculated { stroke: #000; }
 svg .background { stroke: #767676; stroke-dasharray: 6 4; }
 svg .difference { stroke: #5a5a5a; stroke-width: 1; } svg .unexplained { fill: #F0E442; stroke: #000; }
+svg .unidentified { stroke: #F0E442; stroke-width: 6; } svg polygon.unidentified { fill: #F0E442; stroke: none; }
 svg .mass { stroke: #000; stroke-width: 2; } svg .rate { stroke: #767676; }
 svg .construction { stroke: #0072B2; stroke-dasharray: 8 3 2 3; }
 svg .phase0 { stroke: #0072B2; } svg .phase1 { stroke: #D55E00; } svg .phase2 { stroke: #009E73; }
@@ -114,6 +115,14 @@ class Panel:
         """Curve of a class."""
         points = zip(self.px(np.asarray(x)).tolist(), self.py(np.asarray(y)).tolist(), strict=True)
         return f'<polyline class="{kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>'
+
+    def area(self, x: FloatArray, y: FloatArray, kind: str) -> str:
+        """Area between a curve and zero, of a class."""
+        ends = np.asarray(x)[[-1, 0]]
+        across = self.px(np.concatenate([np.asarray(x), ends])).tolist()
+        up = self.py(np.concatenate([np.asarray(y), np.zeros(2)])).tolist()
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up, strict=True))
+        return f'<polygon class="{kind}" points="{points}"/>'
 
     def dots(self, x: FloatArray, y: FloatArray, kind: str) -> str:
         """Points as one path of short strokes."""
@@ -189,6 +198,9 @@ def pattern_svg(result: SampleResult) -> str:
     lower = Panel(top=marks + 13 * n + 8, height=90, x=x, y=(-span, span))
     entries = [("c observed", "observed"), ("c calculated", "calculated"), ("c background", "background")]
     parts = [main.dots(fit.two_theta[rows], fit.observed[rows], "c observed")]
+    if fit.unidentified is not None and fit.unidentified.any():  # part of the calculated curve, though no model's
+        parts.insert(0, main.area(fit.two_theta[rows], fit.unidentified[rows], "unidentified"))
+        entries.append(("c unidentified", "unidentified crystals"))
     for name, curve in fit.amorphous.items():
         if curve.any():
             kind = f"c amorphous{amorphous_index(name)}"

@@ -291,6 +291,10 @@ def _draw_curves(axes: Axes, fit: FitResult, shown: NDArray[np.bool_], x: _Acros
                 across, part, linewidth=0.9, linestyle=AMORPHOUS_DASHES.get(name, "-."),
                 color=AMORPHOUS_COLOURS.get(name, GREY), label=f"+ {AMORPHOUS_LABELS.get(name, label_of(name))}",
             )  # fmt: skip
+    unknown = fit.unidentified[shown] if fit.unidentified is not None else np.zeros(0)
+    if unknown.any():  # part of the calculated curve, though no model's
+        axes.fill_between(across, 0.0, unknown, color=YELLOW, linewidth=0.0, zorder=0.5, label="unidentified crystals")
+        lowest.append(unknown.min())
     colours = phase_colours(fit.reflections)
     for name, curve in fit.phases.items():
         if curve.any():

@@ -20,7 +20,7 @@ import numpy as np
 
 from xrdcomp.data import Diagnostic
 from xrdcomp.errors import printable
-from xrdcomp.present.colours import phase_colours
+from xrdcomp.present.colours import UNIDENTIFIED_LINE, phase_colours
 from xrdcomp.present.drawings import amorphous_index, construction, drawings_of, hkl_text, thinned
 from xrdcomp.present.exchange import tables_of
 from xrdcomp.present.html import specimen_basics, template_environment
@@ -90,6 +90,8 @@ def pattern_data(result: SampleResult, most_values: int = VALUES_A_PAGE, *, part
             ("phase", f"+ {label_of(name)}", colours[name], fit.background + fit.phases[name])
             for name in fit.reflections if name in fit.phases
         ]  # fmt: skip
+        if fit.unidentified is not None and fit.unidentified.any():
+            curves.append(("phase", "+ unidentified crystals", UNIDENTIFIED_LINE, fit.background + fit.unidentified))
         curves.append(("difference", "difference / σ", 0, (fit.observed - fit.calculated) / fit.sigma))
     rows = thinned(fit.observed, min(MOST_POINTS, max(200, most_values // (len(curves) + 1))))
     reflections = [
@@ -222,7 +224,10 @@ def _balance(result: SampleResult) -> list[tuple[str, str, Estimate]]:
     for name, item in fractions.items():
         interval = tuple(item["ci95"]) if item.get("ci95") else None
         estimate = Estimate(value=item["value"], std=item.get("std"), ci95=interval)
-        rows.append((f"{label_of(name)}, diffraction alone", f"metadata.quantification.fractions.{name}", estimate))
+        label = label_of(name)
+        if name == "non_crystalline" and result.composition.components.get("unidentified_crystalline") is not None:
+            label += " or unidentified"  # what no phase of the fit is
+        rows.append((f"{label}, diffraction alone", f"metadata.quantification.fractions.{name}", estimate))
     if result.tga is not None:
         rows += [
             (f"{label_of(name)}, thermogravimetry alone", f"tga.quantities.{name}", estimate)
