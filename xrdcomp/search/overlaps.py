@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from xrdcomp.refinement.refine import Refinement, group_columns
+from xrdcomp.refinement.reflections import bin_means
 from xrdcomp.refinement.solver import solve_nonnegative
 from xrdcomp.search.nuisance import separate_peaks
 from xrdcomp.units import BoolArray, FloatArray
@@ -116,8 +118,7 @@ def _unknown_curve(
     rest = solution.columns.copy()
     for k, item in groups.items():
         rest[:, k] -= item.columns.sum(axis=1)
-    signed = np.append(np.ones(n_phases, dtype=bool), ~fit.model.nonnegative[n_phases:])
-    signed[:n_phases] = False
+    signed = np.append(np.zeros(n_phases, dtype=bool), ~fit.model.nonnegative[n_phases:])
     prior = np.concatenate([np.zeros(own.shape[1]), solution.linear_prior, solution.linear_prior[signed]])
     prior[own.shape[1] : own.shape[1] + n_phases] = 0.0
     described = np.concatenate([own, rest, -rest[:, signed]], axis=1)
@@ -125,17 +126,15 @@ def _unknown_curve(
     per_bin = max(1, int(fwhm / (_POINTS * points.step)))
     width = max(_BROAD * fwhm, float(np.ptp(x)) / (_APART * _MOST_BROAD))
     broad = _maxima(x, np.arange(x[0], x[-1], _APART * width), width)
-    system = _System.of(
-        described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()), per_bin=per_bin
-    )
+    mean = _FAINT * float(heights.mean())
+    solve = partial(_System.of, described, prior, y=points.measured, sigma=sigma, mean=mean, per_bin=per_bin)
+    system = solve(broad)
     # sharp reflections of something else that the search's mask left out
     left = np.where(seen, points.measured - system.curve, 0.0)
     more = _sharp(x, left, points.own_sigma, fwhm, np.concatenate([item.place for item in groups.values()]))
     if len(more):
         broad = np.concatenate([broad, _maxima(x, more, fwhm)], axis=1)
-        system = _System.of(
-            described, prior, broad, points.measured, sigma, _FAINT * float(heights.mean()), per_bin=per_bin
-        )
+        system = solve(broad)
     n = described.shape[1]
     std = system.std(own.shape[1], seen)
     unknown = broad @ system.values[n:]
@@ -170,12 +169,6 @@ def _sharp(x: FloatArray, left: FloatArray, sigma: FloatArray, fwhm: float, take
     return np.asarray(x[separate_peaks(x, np.where(clear & free, height, 0.0), distance=fwhm, most=_MOST_SHARP)])
 
 
-def _means(values: FloatArray, k: int) -> FloatArray:
-    """Means over k neighbouring rows."""
-    n = len(values) // k
-    return np.asarray(values[: n * k].reshape(n, k, *values.shape[1:]).mean(axis=1))
-
-
 @dataclass(frozen=True, kw_only=True)
 class _System:
     """Non-negative least squares of what is described and of unknown maxima; the latter cost what they are high.
@@ -207,15 +200,16 @@ class _System:
         `prior` are inverse variances of what is described, `mean` that of the heights of maxima.
         """
         every = np.concatenate([described, maxima], axis=1)
-        error = np.sqrt(_means(sigma**2, per_bin) / per_bin)
-        columns = _means(every, per_bin) / error[:, None]
+        n = len(y) // per_bin
+        error = np.sqrt(bin_means(sigma**2, n) / per_bin)
+        columns = bin_means(every, n) / error[:, None]
         norm = np.sqrt((columns**2).sum(axis=0)) + 1e-30
         norm[norm < 1e-3 * np.median(norm)] = np.inf  # beneath masked points
         columns /= norm
         ridge = np.append(np.sqrt(prior), np.zeros(maxima.shape[1])) / norm + 1e-6
         upper: FloatArray = np.asarray(np.linalg.qr(np.concatenate([columns, np.diag(ridge)]), mode="r"))
         cost = np.append(np.zeros(described.shape[1]), np.full(maxima.shape[1], 1.0 / mean)) / norm
-        right = columns.T @ (_means(y, per_bin) / error) - cost
+        right = columns.T @ (bin_means(y, n) / error) - cost
         found = solve_nonnegative(upper, np.linalg.solve(upper.T, right)) / norm
         curve = every @ found
         return cls(values=found, curve=curve, upper=upper, norm=norm, misfit=(y - curve) / sigma)
