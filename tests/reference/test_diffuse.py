@@ -50,9 +50,12 @@ def test_a_component_that_is_missing_is_named_and_leaves_amounts_open(fitted: tu
     """Protein is most of what is amorphous in both specimens."""
     for apatite, matter in diffuse.SPECIMENS.values():
         result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **{"fit.amorphous": list(fitted)})
-        said = next(m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT")
-        assert "protein" in str(said.facts["components"]), said.text
-        assert 'fit.amorphous = ["' in said.text
+        assert result.xrd is not None
+        named = result.xrd.amounts.called_for
+        assert "protein" in named
+        told = [m.text for m in result.messages if m.facts.get("components") == ", ".join(named)]
+        assert len(told) == 1
+        assert 'fit.amorphous = ["' in told[0]
         judged = diffuse.Judged.of(result.composition, diffuse.BARE * apatite)
         assert judged is None or judged.inside, judged
 
@@ -60,7 +63,9 @@ def test_a_component_that_is_missing_is_named_and_leaves_amounts_open(fitted: tu
 def test_nothing_is_asked_for_where_all_that_is_there_is_fitted() -> None:
     apatite, matter = diffuse.SPECIMENS["dry"]
     result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **{"fit.amorphous": ["protein"]})
-    assert not [m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT"]
+    assert result.xrd is not None
+    assert result.xrd.amounts.called_for == ()
+    assert not [m for m in result.messages if {"components", "gain"} <= m.facts.keys()]
 
 
 def test_what_takes_up_a_missing_component_is_what_the_composition_expects() -> None:
@@ -84,7 +89,9 @@ def test_a_measured_halo_that_is_all_there_is_asks_for_nothing_more() -> None:
         apatite, matter = diffuse.SPECIMENS["dry"]
         settings = {"fit.amorphous": ["protein"], "fit.amorphous_patterns": {"protein": str(file)}}
         result = diffuse.blind(diffuse.specimen(apatite, matter, "points", SEED), **settings)
-    assert not [m for m in result.messages if m.code == "XRD_AMORPHOUS_NOT_SOUGHT"]
+    assert result.xrd is not None
+    assert result.xrd.amounts.called_for == ()
+    assert not [m for m in result.messages if {"components", "gain"} <= m.facts.keys()]
     judged = diffuse.Judged.of(result.composition, diffuse.BARE * apatite)
     assert judged is not None
     assert judged.inside
